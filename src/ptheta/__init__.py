@@ -1,0 +1,50 @@
+"""ptheta: learn p_theta(x) from data, then sample, score, encode and compare.
+
+Importing this package does not import torch; the first use of a name below does.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ptheta.api import create, evaluate, load, train
+    from ptheta.capabilities import capabilities
+    from ptheta.data import open_data
+    from ptheta.errors import PthetaError
+    from ptheta.pixels import ImageSpec
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "ImageSpec": "ptheta.pixels",
+    "PthetaError": "ptheta.errors",
+    "capabilities": "ptheta.capabilities",
+    "create": "ptheta.api",
+    "evaluate": "ptheta.api",
+    "load": "ptheta.api",
+    "open_data": "ptheta.data",
+    "train": "ptheta.api",
+}
+
+__all__ = [
+    "ImageSpec",
+    "PthetaError",
+    "capabilities",
+    "create",
+    "evaluate",
+    "load",
+    "open_data",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ptheta' has no attribute {name!r}; it has {__all__}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,111 @@
+"""What a model can do. A model that cannot do a thing does not have the method.
+
+All images are image batches: uint8 `(B, C, H, W)`, 0..255. `condition` is an int64 tensor `(B,)`
+of class labels, or None for an unconditional draw or score.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ptheta.likelihoods import PixelDistribution
+    from ptheta.pixels import ImageSpec
+
+
+class Model(Protocol):
+    """What every model has, whatever it can do."""
+
+    spec: ImageSpec
+
+
+@runtime_checkable
+class Samples(Protocol):
+    def sample(self, n: int, condition: Tensor | None = None) -> Tensor:
+        """n images drawn from the model: uint8 (n, C, H, W), values of the spec's levels."""
+        ...
+
+
+@runtime_checkable
+class HasLogProb(Protocol):
+    def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Exact log p(x): (B,) nats."""
+        ...
+
+
+@runtime_checkable
+class HasBound(Protocol):
+    def elbo(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """A stochastic lower bound of log p(x): (B,) nats."""
+        ...
+
+    def importance_bound(self, x: Tensor, k: int, condition: Tensor | None = None) -> Tensor:
+        """The tighter bound with k importance samples (arXiv:1509.00519): (B,) nats."""
+        ...
+
+
+@runtime_checkable
+class HasEnergy(Protocol):
+    def energy(self, x: Tensor) -> Tensor:
+        """Unnormalised -log p(x): (B,)."""
+        ...
+
+
+@runtime_checkable
+class HasConditionals(Protocol):
+    def conditionals(self, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
+        """The distribution of every pixel given the earlier ones: batch shape (B, C, H, W)."""
+        ...
+
+
+@runtime_checkable
+class Encodes(Protocol):
+    def encode(self, x: Tensor) -> Tensor:
+        """The code of each image: float (B, L)."""
+        ...
+
+
+@runtime_checkable
+class Decodes(Protocol):
+    def decode(self, z: Tensor) -> Tensor:
+        """float (B, L) -> image batch; the mean image where the decoder is a distribution."""
+        ...
+
+    def sample_latent(self, n: int) -> Tensor:
+        """n codes drawn from the prior: float (n, L)."""
+        ...
+
+
+@runtime_checkable
+class Discriminates(Protocol):
+    def discriminate(self, x: Tensor) -> Tensor:
+        """Logits of "real": (B,)."""
+        ...
+
+
+@runtime_checkable
+class Translates(Protocol):
+    def translate(self, x: Tensor, to: int) -> Tensor:
+        """The image batch carried over to domain `to`."""
+        ...
+
+
+CAPABILITIES: dict[str, type] = {
+    "samples": Samples,
+    "log_prob": HasLogProb,
+    "bound": HasBound,
+    "energy": HasEnergy,
+    "conditionals": HasConditionals,
+    "encodes": Encodes,
+    "decodes": Decodes,
+    "discriminates": Discriminates,
+    "translates": Translates,
+}
+
+
+def capabilities(model: object) -> tuple[str, ...]:
+    """The names of what a model (or a model class) can do."""
+    cls = model if isinstance(model, type) else type(model)
+    return tuple(name for name, protocol in CAPABILITIES.items() if issubclass(cls, protocol))

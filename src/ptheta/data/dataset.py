@@ -1,0 +1,145 @@
+"""The one data set type: images as uint8 in memory or in a memory-mapped file."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ptheta.errors import PthetaError
+from ptheta.pixels import Batch, ImageSpec, quantise
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images with what is known about them.
+
+    name, split: where they come from
+    images: uint8 (N, C, H, W), an array or a memory map; never copied whole
+    labels: int64 (N,), or None
+    classes: the name of each label
+    levels: pixel values a batch holds, 2..256; with 2 the pixels are drawn: P(255) = value / 255
+    dynamic: with 2 levels, draw afresh for every batch (from torch's global generator) instead of
+        once for each image
+    seed: of that one draw
+    index: the rows in use, or None for all
+    captions: text for each row of `images`
+    attributes: (N, A) for each row, with attribute_names
+    masks: uint8 (N, H, W) segmentation for each row
+    skipped: files that could not be read, with the reason
+    """
+
+    name: str
+    split: str
+    images: np.ndarray
+    labels: np.ndarray | None = None
+    classes: tuple[str, ...] = ()
+    levels: int = 256
+    dynamic: bool = False
+    seed: int = 0
+    index: np.ndarray | None = None
+    captions: Sequence[str] | None = None
+    attributes: np.ndarray | None = None
+    attribute_names: tuple[str, ...] = ()
+    masks: np.ndarray | None = None
+    skipped: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != np.uint8 or self.images.ndim != 4:
+            raise PthetaError(
+                f"{self.name}: images of type {self.images.dtype} and shape {self.images.shape}; "
+                "want uint8 (N, C, H, W)"
+            )
+        if len(self) == 0:
+            raise PthetaError(f"{self.name} ({self.split}) holds no image; give at least two")
+        if self.dynamic and self.levels != 2:
+            raise PthetaError(
+                f"dynamic binarisation needs --levels 2, not {self.levels}: "
+                "add --levels 2 or drop --dynamic"
+            )
+
+    def __len__(self) -> int:
+        return len(self.images) if self.index is None else len(self.index)
+
+    @property
+    def spec(self) -> ImageSpec:
+        _, c, h, w = self.images.shape
+        return ImageSpec(c, h, w, self.levels)
+
+    def rows(self, indices: np.ndarray | Sequence[int] | slice) -> np.ndarray:
+        """Positions in this data set -> rows of `images`."""
+        if isinstance(indices, slice):
+            indices = np.arange(len(self))[indices]
+        where = np.asarray(indices, dtype=np.int64)
+        return where if self.index is None else self.index[where]
+
+    def batch(self, indices: np.ndarray | Sequence[int] | slice) -> Batch:
+        """The images at these positions, quantised or binarised, with their labels."""
+        rows = self.rows(indices)
+        x = torch.from_numpy(np.ascontiguousarray(self.images[rows]))
+        if self.levels == 2:
+            if self.dynamic:
+                # uniform on 0..254, so P(noise < x) = x / 255 exactly
+                noise = torch.randint(0, 255, x.shape, dtype=torch.uint8)
+            else:
+                noise = torch.from_numpy(_fixed_noise(self.seed, rows, x.shape[1:].numel()))
+                noise = noise.view(x.shape)
+            x = (noise < x).to(torch.uint8).mul_(255)
+        else:
+            x = quantise(x, self.levels)
+        y = None if self.labels is None else torch.from_numpy(self.labels[rows].astype(np.int64))
+        return Batch(x, y)
+
+    def with_levels(self, levels: int, dynamic: bool = False, seed: int = 0) -> Dataset:
+        return dataclasses.replace(self, levels=levels, dynamic=dynamic, seed=seed)
+
+    def subset(self, indices: np.ndarray | Sequence[int] | slice) -> Dataset:
+        """These positions only; nothing is copied."""
+        return dataclasses.replace(self, index=self.rows(indices))
+
+    def shuffled(self, seed: int) -> Dataset:
+        """All of it, in an order that the seed gives."""
+        return self.subset(np.random.default_rng(seed).permutation(len(self)))
+
+    def hold_out(self, n: int, seed: int = 0) -> tuple[Dataset, Dataset]:
+        """(the rest, n images drawn at random): disjoint, the same for the same seed."""
+        if not 0 < n < len(self):
+            raise PthetaError(
+                f"cannot hold out {n} of the {len(self)} images of {self.name}: "
+                "give more images or hold out fewer"
+            )
+        order = np.random.default_rng(seed).permutation(len(self))
+        return self.subset(np.sort(order[n:])), self.subset(np.sort(order[:n]))
+
+    def fingerprint(self) -> str:
+        """Twelve hex digits that change with the images, rows, levels and seed (not the labels).
+
+        At most 4096 images, spread evenly, are read.
+        """
+        digest = hashlib.sha256()
+        digest.update(repr((self.images.shape, self.levels, self.dynamic, self.seed)).encode())
+        rows = self.rows(slice(None))
+        digest.update(rows.tobytes())
+        some = rows[:: max(1, len(rows) // 4096)]
+        for start in range(0, len(some), 512):
+            digest.update(np.ascontiguousarray(self.images[some[start : start + 512]]).tobytes())
+        return digest.hexdigest()[:12]
+
+
+def _fixed_noise(seed: int, rows: np.ndarray, dims: int) -> np.ndarray:
+    """Uniform 0..254 for each (row, pixel), a function of the seed alone: uint8 (B, dims).
+
+    A counter-based generator (splitmix64's finaliser over the counter) needs no memory for the
+    noise of a whole data set and gives a row the same noise in any batch.
+    """
+    with np.errstate(over="ignore"):
+        z = rows.astype(np.uint64)[:, None] * np.uint64(dims) + np.arange(dims, dtype=np.uint64)
+        z += np.uint64(seed % 2**32 + 1) * np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z ^= z >> np.uint64(31)
+    return ((z >> np.uint64(32)) * np.uint64(255) >> np.uint64(32)).astype(np.uint8)

@@ -1,0 +1,87 @@
+"""Games: who learns what.
+
+A model states its game: the players (each with its own modules and optimizer settings) and the
+moves, in order. A VAE is a game with one player. Nothing here knows a family.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ptheta.pixels import Batch
+
+Terms = dict[str, Tensor]  # named per-example terms, each (B,); their sum is the loss
+Loss = Callable[[Batch], Terms]
+
+
+@dataclass(frozen=True)
+class Player:
+    """Who moves: the modules it owns and how Adam updates them (arXiv:1412.6980)."""
+
+    modules: tuple[nn.Module, ...]
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Each parameter once, in a fixed order."""
+        return list(dict.fromkeys(p for module in self.modules for p in module.parameters()))
+
+    def buffers(self) -> list[Tensor]:
+        return list(dict.fromkeys(b for module in self.modules for b in module.buffers()))
+
+
+@dataclass(frozen=True)
+class Move:
+    """One player minimises its own loss over its own parameters only.
+
+    loss: batch -> named per-example terms, each (B,), summed before the one backward pass
+    every: the move is made in steps that are a multiple of `every`
+    """
+
+    player: str
+    loss: Loss
+    every: int = 1
+
+
+@dataclass(frozen=True)
+class Game:
+    """The players by name, their moves in order, and what follows each step.
+
+    after(step): state outside gradients (weight clipping, moving targets, persistent chains)
+    """
+
+    players: dict[str, Player]
+    moves: tuple[Move, ...]
+    after: Callable[[int], None] | None = None
+
+    def due(self, step: int) -> list[Move]:
+        """The moves of step `step` (1, 2, ...)."""
+        return [move for move in self.moves if step % move.every == 0]
+
+
+@contextmanager
+def only(model: nn.Module, player: Player) -> Iterator[None]:
+    """Inside, only `player` can change: the others' parameters are frozen and their buffers
+    (such as BatchNorm statistics) are as before on leaving. What the user froze stays frozen.
+    """
+    own = set(player.parameters())
+    own_buffers = set(player.buffers())
+    frozen = [p for p in model.parameters() if p not in own and p.requires_grad]
+    buffers = [b for b in model.buffers() if b not in own_buffers]
+    kept = [b.clone() for b in buffers]
+    for p in frozen:
+        p.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for p in frozen:
+            p.requires_grad_(True)
+        if buffers:
+            with torch.no_grad():
+                torch._foreach_copy_(buffers, kept)

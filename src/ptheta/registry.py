@@ -1,0 +1,48 @@
+"""The registry: every model by name. Adding a model is one file in `models/` and one line here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from ptheta.errors import unknown
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a model lives; nothing is imported until it is asked for."""
+
+    module: str  # dotted module, which also holds RECIPES
+    model: str  # the nn.Module: Model(spec, config)
+    config: str  # its frozen dataclass
+    family: str
+    paper: str
+
+    def load_model(self) -> type:
+        return getattr(import_module(self.module), self.model)
+
+    def load_config(self) -> type:
+        return getattr(import_module(self.module), self.config)
+
+    def recipes(self) -> dict[str, dict[str, Any]]:
+        """name -> {"about": str, "model": options, "train": settings, ...}"""
+        return import_module(self.module).RECIPES
+
+
+MODELS: dict[str, Entry] = {
+    "dcgan": Entry(
+        "ptheta.models.dcgan", "DCGAN", "DCGANConfig", "adversarial", "arXiv:1511.06434"
+    ),
+    "vae": Entry("ptheta.models.vae", "VAE", "VAEConfig", "variational", "arXiv:1312.6114"),
+    "pixelcnn": Entry(
+        "ptheta.models.pixelcnn", "PixelCNN", "PixelCNNConfig", "autoregressive", "arXiv:1601.06759"
+    ),
+}
+
+
+def entry(name: str) -> Entry:
+    """The entry of model `name`; raises PthetaError naming the nearest one."""
+    if name not in MODELS:
+        raise unknown("model", name, MODELS)
+    return MODELS[name]

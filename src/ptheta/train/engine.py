@@ -1,0 +1,169 @@
+"""The engine: gradients and updates of one player at a time, on one or several processes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from ptheta.errors import PthetaError
+from ptheta.games import Game, Loss, Move, only
+from ptheta.pixels import Batch
+
+
+class NonFinite(PthetaError):
+    """A loss or gradient that is NaN or infinite: step, player and term are in the message."""
+
+    def __init__(self, step: int, player: str, term: str, value: float) -> None:
+        super().__init__(f"step {step}: the {term} of player {player!r} is {value}")
+        self.step, self.player, self.term = step, player, term
+
+
+class Engine:
+    """Gives a game's dynamics what they ask for (`ptheta.dynamics.Mechanics`).
+
+    fabric: places tensors, enters the precision's autocast, and averages over processes
+    clip: largest gradient norm of a player, 0 for none
+    """
+
+    def __init__(
+        self, model: nn.Module, game: Game, fabric: Any, *, clip: float = 0.0, compile: bool = False
+    ) -> None:
+        self.model, self.game, self.fabric, self.clip = model, game, fabric, clip
+        self.step = 0
+        self.parameters = {name: p.parameters() for name, p in game.players.items()}
+        self.optimizers = {
+            name: Adam(
+                self.parameters[name],
+                lr=player.lr,
+                betas=player.betas,
+                weight_decay=player.weight_decay,
+                decoupled_weight_decay=True,
+                fused=fabric.device.type in ("cpu", "cuda"),
+            )
+            for name, player in game.players.items()
+        }
+        self.losses: dict[Move, Loss] = {
+            move: torch.compile(move.loss) if compile else move.loss for move in game.moves
+        }
+        self.alone = {
+            name: {id(p) for p in model.parameters() if p.requires_grad}
+            <= {id(p) for p in self.parameters[name]}
+            and {id(b) for b in model.buffers()} <= {id(b) for b in player.buffers()}
+            for name, player in game.players.items()
+        }
+        # reading a number from a GPU waits for it, so there the check is made once an interval
+        self.check_at_once = fabric.device.type == "cpu"
+        self.pending: list[tuple[int, str, str, Tensor]] = []
+        self.kept: dict[str, list[Tensor]] = {}
+        self.sums: dict[str, Tensor] = {}
+        self.counts: dict[str, int] = {}
+
+    def set_lr(self, factor: float) -> None:
+        """Learning rates of this step: each player's own times `factor`."""
+        for name, optimizer in self.optimizers.items():
+            for group in optimizer.param_groups:
+                group["lr"] = self.game.players[name].lr * factor
+
+    def gradients(self, move: Move, batch: Batch) -> None:
+        self.optimizers[move.player].zero_grad(set_to_none=True)
+        if self.alone[move.player]:  # nobody to freeze
+            self._backward(move, batch)
+        else:
+            with only(self.model, self.game.players[move.player]):
+                self._backward(move, batch)
+        # a tensor that a later move reuses carries no way back into this move's player
+        batch.share = {name: value.detach() for name, value in batch.share.items()}
+
+    def _backward(self, move: Move, batch: Batch) -> None:
+        with self.fabric.autocast():
+            terms = {name: term.float().mean() for name, term in self.losses[move](batch).items()}
+        total = (
+            torch.stack(list(terms.values())).sum()
+            if len(terms) > 1
+            else next(iter(terms.values()))
+        )
+        for name, term in terms.items():
+            self._watch(move.player, f"loss term {name!r}", term.detach())
+            self.record(f"{move.player}/{name}", term.detach())
+        for name, value in batch.logs.items():
+            self.record(f"{move.player}/{name}", value.detach().float().mean())
+        batch.logs.clear()
+        total.backward()
+        grads = [p.grad for p in self.parameters[move.player] if p.grad is not None]
+        if self.fabric.world_size > 1:
+            self._average(grads)
+        if self.clip:
+            norm = torch.nn.utils.clip_grad_norm_(self.parameters[move.player], self.clip)
+            self._watch(move.player, "gradient norm", norm)
+            self.record(f"{move.player}/gradient_norm", norm)
+
+    def _average(self, grads: list[Tensor]) -> None:
+        """The mean of the mover's gradients over the processes, in one message."""
+        flat = torch.cat([g.flatten() for g in grads])
+        flat = self.fabric.all_reduce(flat, reduce_op="mean")
+        for g, part in zip(grads, flat.split([g.numel() for g in grads]), strict=True):
+            g.copy_(part.view_as(g))
+
+    def _watch(self, player: str, term: str, value: Tensor) -> None:
+        if self.check_at_once:
+            if not math.isfinite(number := value.item()):
+                raise NonFinite(self.step, player, term, number)
+        else:
+            self.pending.append((self.step, player, term, value))
+
+    def check(self) -> None:
+        """Raises NonFinite for the first bad number since the last check."""
+        if not self.pending:
+            return
+        numbers = torch.stack([value for *_, value in self.pending]).tolist()
+        pending, self.pending = self.pending, []
+        for (step, player, term, _), number in zip(pending, numbers, strict=True):
+            if not math.isfinite(number):
+                raise NonFinite(step, player, term, number)
+
+    def record(self, name: str, value: Tensor) -> None:
+        """Adds to the mean that `averages` gives."""
+        if name in self.sums:
+            self.sums[name] += value
+            self.counts[name] += 1
+        else:
+            self.sums[name], self.counts[name] = value.clone(), 1
+
+    def averages(self) -> dict[str, float]:
+        """Mean of each recorded number since the last call."""
+        means = {name: (total / self.counts[name]).item() for name, total in self.sums.items()}
+        self.sums, self.counts = {}, {}
+        return means
+
+    def update(self, player: str) -> None:
+        self.optimizers[player].step()
+
+    def remember(self, player: str) -> None:
+        self.kept[player] = [p.detach().clone() for p in self.parameters[player]]
+
+    @torch.no_grad()
+    def recall(self, player: str) -> None:
+        for p, kept in zip(self.parameters[player], self.kept.pop(player), strict=True):
+            p.copy_(kept)
+
+    def state(self) -> dict[str, Tensor]:
+        """Every optimizer's state as named tensors."""
+        return {
+            f"{name}/{i}/{key}": value
+            for name, optimizer in self.optimizers.items()
+            for i, slots in optimizer.state_dict()["state"].items()
+            for key, value in slots.items()
+        }
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        slots: dict[str, dict[int, dict[str, Tensor]]] = {name: {} for name in self.optimizers}
+        for path, value in state.items():
+            name, i, key = path.rsplit("/", 2)
+            slots[name].setdefault(int(i), {})[key] = value
+        for name, optimizer in self.optimizers.items():
+            groups = optimizer.state_dict()["param_groups"]
+            optimizer.load_state_dict({"state": slots[name], "param_groups": groups})

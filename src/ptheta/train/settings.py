@@ -1,0 +1,93 @@
+"""Training settings: everything about a run that is neither the model nor the data."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Lt
+
+from ptheta.config import AtLeastZero, Count, NonNegative, Positive, option
+from ptheta.errors import PthetaError
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    steps: Count | None = option(None, "stop after this many steps")
+    minutes: Positive | None = option(None, "stop after this many minutes of training")
+    epochs: Positive | None = option(None, "stop after this many passes over the data")
+    batch_size: Count = option(64, "images in a step, over all processes")
+    seed: NonNegative = option(0, "seed of the weights, the data order and all noise")
+    dynamics: Literal["alternating", "simultaneous", "extragradient"] = option(
+        "alternating", "update rule over the players"
+    )
+    schedule: Literal["constant", "cosine", "linear"] = option(
+        "constant", "learning rate over the run: constant, or down to 0"
+    )
+    warmup: NonNegative = option(0, "steps over which the learning rate rises from 0")
+    clip: AtLeastZero = option(0.0, "largest gradient norm of a player; 0: no clipping")
+    ema: Annotated[float, Ge(0), Lt(1)] = option(
+        0.0, "decay of the moving average of the weights; 0: none is kept"
+    )
+    held_out: NonNegative = option(
+        500, "training images set aside to choose the best checkpoint (at most a tenth)"
+    )
+    best: Literal["metric", "none"] = option(
+        "metric", "weights to use: the best by a metric on the held-out images, or the last"
+    )
+    evaluate_every: NonNegative = option(500, "steps between two such evaluations; 0: never")
+    sample_every: NonNegative = option(500, "steps between two sample grids; 0: never")
+    checkpoint_every: NonNegative = option(500, "steps between two checkpoints; 0: at the end")
+    log_every: Count = option(50, "steps between two lines of metrics.jsonl")
+    device: Literal["auto", "cpu", "cuda", "mps"] = option("auto", "where to compute")
+    processes: Count = option(1, "processes (devices) that share each batch")
+    precision: Literal["auto", "32-true", "bf16-mixed"] = option(
+        "auto", "auto: bf16-mixed on a GPU that has it, else 32-true"
+    )
+    compile: bool = option(False, "torch.compile the losses")
+    threads: NonNegative = option(0, "CPU threads of a process; 0: as torch chooses")
+    tensorboard: bool = option(False, "write TensorBoard events too (extra: tensorboard)")
+
+    def budget(self) -> TrainSettings:
+        """These settings, checked: exactly one of steps, minutes and epochs is given."""
+        given = [k for k in ("steps", "minutes", "epochs") if getattr(self, k) is not None]
+        if len(given) != 1:
+            raise PthetaError(
+                f"got {' and '.join(given) or 'no length'}: "
+                "give exactly one of steps, minutes and epochs"
+            )
+        return self
+
+    def total_steps(self, per_epoch: int) -> int | None:
+        """The length of the run in steps; None where minutes decide."""
+        if self.epochs is not None:
+            return max(1, math.ceil(self.epochs * per_epoch))
+        return self.steps
+
+    def lr_factor(self, step: int, progress: float) -> float:
+        """What the learning rate is multiplied with in step `step` (1, 2, ...).
+
+        progress: share of the run that is done, 0..1
+        """
+        warm = min(1.0, step / self.warmup) if self.warmup else 1.0
+        if self.schedule == "cosine":
+            return warm * 0.5 * (1 + math.cos(math.pi * progress))
+        if self.schedule == "linear":
+            return warm * (1 - progress)
+        return warm
+
+
+# What may change when a run goes on: its length, its reports, where it computes. Not the maths.
+RESUMABLE = (
+    "steps",
+    "minutes",
+    "epochs",
+    "evaluate_every",
+    "sample_every",
+    "checkpoint_every",
+    "log_every",
+    "device",
+    "threads",
+    "tensorboard",
+)

@@ -16,9 +16,13 @@ if TYPE_CHECKING:
 
 
 class Model(Protocol):
-    """What every model has, whatever it can do."""
+    """What every model has, whatever it can do.
+
+    classes: how many labels it is conditioned on; 0 where it takes no condition
+    """
 
     spec: ImageSpec
+    classes: int
 
 
 @runtime_checkable

@@ -130,7 +130,7 @@ def dequantise(x: Tensor, levels: int = 256) -> Tensor:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Inside, torch draws from `seed`; outside, the random stream goes on as if nothing happened."""
+    """Inside, torch draws from `seed`; outside, its stream goes on as if nothing had happened."""
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(seed)

@@ -27,6 +27,8 @@ class DCGANConfig:
 class DCGAN(nn.Module):
     """A generator G(z) of transposed convolutions against a strided convolutional discriminator."""
 
+    classes = 0
+
     def __init__(self, spec: ImageSpec, config: DCGANConfig) -> None:
         super().__init__()
         self.spec, self.config = spec, config

@@ -50,7 +50,7 @@ class PixelCNN(nn.Module):
 
     def __init__(self, spec: ImageSpec, config: PixelCNNConfig) -> None:
         super().__init__()
-        self.spec, self.config = spec, config
+        self.spec, self.config, self.classes = spec, config, config.classes
         for name in ("first_kernel", "kernel"):
             if getattr(config, name) % 2 == 0:
                 raise PthetaError(f"{name} = {getattr(config, name)} must be odd: take one more")

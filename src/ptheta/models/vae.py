@@ -46,6 +46,8 @@ class Posterior(NamedTuple):
 class VAE(nn.Module):
     """q(z | x) Gaussian, p(z) = N(0, I), p(x | z) independent over pixels."""
 
+    classes = 0
+
     def __init__(self, spec: ImageSpec, config: VAEConfig) -> None:
         super().__init__()
         self.spec, self.config = spec, config

@@ -42,7 +42,7 @@ def rng_state() -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors = {"torch": torch.get_rng_state()}
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         tensors["cuda"] = torch.cuda.get_rng_state()
-    kind, keys, *rest = np.random.get_state(legacy=True)
+    kind, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002
     return tensors, {
         "python": random.getstate(),
         "numpy": [kind, np.asarray(keys).tolist(), *rest],
@@ -56,7 +56,7 @@ def set_rng_state(tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
     version, internal, gauss = plain["python"]
     random.setstate((version, tuple(internal), gauss))
     kind, keys, *rest = plain["numpy"]
-    np.random.set_state((kind, np.asarray(keys, dtype=np.uint32), *rest))
+    np.random.set_state((kind, np.asarray(keys, dtype=np.uint32), *rest))  # noqa: NPY002
 
 
 def write_rank(beside: Path, rank: int) -> None:

@@ -1,0 +1,165 @@
+"""The Python interface: create, train, load, evaluate."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ptheta import config, plan, registry
+from ptheta.errors import PthetaError
+from ptheta.files import make_folder, write_json
+from ptheta.pixels import ImageSpec
+from ptheta.plan import Plan
+from ptheta.runs import FORMAT, Run, build_model, open_plan_data
+from ptheta.train.loop import Score, Trainer
+from ptheta.train.processes import launch
+
+LEAST_HELD_OUT = 50  # fewer images say nothing about which checkpoint is best
+
+
+class Interrupted(PthetaError):
+    """Training was stopped by a signal; a checkpoint was written first."""
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.number = number
+
+
+def create(name: str, spec: ImageSpec, **options: Any) -> nn.Module:
+    """A model of the registry with fresh weights, for images of this spec.
+
+    options: fields of the model's config. Raises PthetaError for an unknown model or option
+    (naming the nearest one), a value out of range, or a spec that the model cannot do.
+    """
+    found = registry.entry(name)
+    return found.load_model()(spec, config.build(found.load_config(), options, f"option of {name}"))
+
+
+def train(
+    model: str,
+    data: str | Path,
+    out: str | Path,
+    *,
+    recipe: str = "default",
+    resume: bool = False,
+    **options: Any,
+) -> Run:
+    """Trains a model of the registry and returns its run.
+
+    model, recipe: a name of the registry, and one of that model's recipes
+    data: a name of a data set, or a path (see `ptheta.open_data`)
+    out: the run folder; may exist only with resume=True
+    options: fields of the model's config, of `plan.DataSettings` and `train.TrainSettings`
+
+    Raises PthetaError for bad input, an existing run without `resume`, a loss that is not finite;
+    Interrupted after SIGINT or SIGTERM, once the checkpoint is written.
+    """
+    folder = Path(out).expanduser()
+    started = (folder / "config.json").exists()
+    if started and not resume:
+        raise PthetaError(f"{folder} holds a run: add --resume to go on, or choose another --out")
+    if folder.is_dir() and not started and any(folder.iterdir()):
+        raise PthetaError(f"{folder} is not empty and not a run: choose another --out")
+    if started:
+        old = Run.open(folder).plan
+        asked = plan.make(model, data, {"steps": 1})
+        for what, was, now in (("model", old.model, model), ("data", old.source, asked.source)):
+            if was != now:
+                raise PthetaError(
+                    f"{folder} was trained with {what} {was}, not {now}: choose another --out"
+                )
+        new = plan.extend(old, options)
+    else:
+        new = plan.make(model, data, options, recipe)
+    stopped = launch(new.train, _work, new, folder, started)
+    if stopped is not None:
+        raise Interrupted(
+            f"stopped by {signal.Signals(stopped).name}; "
+            f"a checkpoint is in {folder}: go on with --resume",
+            stopped,
+        )
+    return Run.open(folder)
+
+
+def _work(fabric: Any, p: Plan, folder: Path, started: bool) -> int | None:
+    """One process of a training: the number of the signal that ended it, or None."""
+    if p.train.threads:
+        torch.set_num_threads(p.train.threads)
+    elif fabric.world_size > 1 and fabric.device.type == "cpu":
+        torch.set_num_threads(max(1, torch.get_num_threads() // fabric.world_size))
+    data = open_plan_data(p, "train")
+    if len(data) < 2:
+        raise PthetaError(f"{p.source} holds 1 image, too few to train on: give at least two")
+    spec, held, score = data.spec, min(p.train.held_out, len(data) // 10), None
+    torch.manual_seed(p.train.seed)
+    model = build_model(p, spec)
+    if model.classes:  # the condition is the label
+        if data.labels is None:
+            raise PthetaError(
+                f"{p.source} has no labels and classes = {model.classes} wants them: "
+                "put the images into one subfolder for each class, or leave classes at 0"
+            )
+        if int(data.labels.max()) >= model.classes:  # type: ignore[operator]
+            raise PthetaError(
+                f"{p.source} has {int(data.labels.max()) + 1} labels, "
+                f"more than classes = {model.classes}: raise it"
+            )
+    about = {
+        "format": FORMAT,
+        **p.to_json(),
+        "spec": {"channels": spec.channels, "height": spec.height, "width": spec.width}
+        | {"levels": spec.levels},
+        "dataset": {
+            "name": data.name,
+            "images": len(data),
+            "classes": list(data.classes),
+            "skipped": list(data.skipped),
+        },
+        "parameters": sum(q.numel() for q in model.parameters()),
+        "versions": plan.versions(),
+    }
+    if held >= LEAST_HELD_OUT and p.train.best == "metric":
+        data, reserve = data.hold_out(held, seed=p.train.seed)
+        score = _score(reserve)
+    if fabric.global_rank == 0:
+        make_folder(folder)
+        write_json(folder / "config.json", about)
+    fabric.barrier()
+    # after the weights, which all processes draw alike, each has noise of its own
+    torch.manual_seed(p.train.seed + 1_000_003 * (fabric.global_rank + 1))
+    title = f"{p.model} on {data.name}"
+    trainer = Trainer(model, data, p.train, folder, fabric, title=title, score=score)
+    if started:
+        trainer.resume()
+    trainer.run()
+    return trainer.stop_signal
+
+
+def _score(reserve: Any) -> Score:
+    from ptheta.metrics.features import default_extractor
+    from ptheta.metrics.selection import score_for_selection
+
+    name = default_extractor(reserve.name, reserve.spec)
+    return lambda model: score_for_selection(model, name, reserve)
+
+
+def load(run: str | Path, weights: str = "best") -> nn.Module:
+    """The trained model of a run folder, in eval mode. weights: "best" or "last"."""
+    return Run.open(run).model(weights)
+
+
+def evaluate(run: str | Path, data: str | None = None, **options: Any) -> Any:
+    """Evaluates a run on its data's test split (or another source) and writes evaluation.json.
+
+    options: those of `ptheta.metrics.evaluate.evaluate`. Returns its `Evaluation`.
+    """
+    from ptheta.metrics.evaluate import evaluate as measure
+
+    opened = Run.open(run)
+    result = measure(opened.model(), opened.data("test", data), opened.data("train"), **options)
+    result.write(opened.path / "evaluation.json")
+    return result

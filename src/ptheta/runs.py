@@ -1,0 +1,110 @@
+"""A run: the folder that training writes and every other verb reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from ptheta import registry
+from ptheta.data import open_data
+from ptheta.data.dataset import Dataset
+from ptheta.errors import PthetaError
+from ptheta.files import read_json
+from ptheta.pixels import ImageSpec
+from ptheta.plan import Plan
+from ptheta.train.checkpoint import load_tensors
+from ptheta.train.loop import read_metrics
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder, opened. Nothing in it is executed: JSON and safetensors only."""
+
+    path: Path
+    plan: Plan
+    spec: ImageSpec
+    about: dict[str, Any]  # the whole of config.json
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """Raises PthetaError where `path` is not a run folder or was written by a newer ptheta."""
+        folder = Path(path).expanduser()
+        file = folder / "config.json"
+        if not file.exists():
+            why = "no such folder" if not folder.exists() else "it holds no config.json"
+            raise PthetaError(f"{folder} is not a run: {why}; give what `ptheta train --out` wrote")
+        about = read_json(file)
+        if about.get("format") != FORMAT:
+            raise PthetaError(
+                f"{file} has format {about.get('format')}, this ptheta reads {FORMAT}: "
+                "use the ptheta that wrote it"
+            )
+        return cls(folder, Plan.from_json(about), ImageSpec(**about["spec"]), about)
+
+    @property
+    def name(self) -> str:
+        return self.path.resolve().name
+
+    @property
+    def family(self) -> str:
+        return registry.entry(self.plan.model).family
+
+    def model(self, weights: str = "best") -> nn.Module:
+        """The trained model in eval mode, on the CPU.
+
+        weights: "best" (by the metric, where one chose; else the last) or "last"
+        Raises PthetaError where training has not written weights yet.
+        """
+        if weights not in ("best", "last"):
+            raise PthetaError(f"weights = {weights!r}: choose 'best' or 'last'")
+        file = self.path / "model.safetensors"
+        last = self.path / "last.safetensors"
+        if weights == "last" and last.exists():
+            file = last
+        if not file.exists():
+            raise PthetaError(
+                f"{self.path} has no weights yet: let `ptheta train` reach its first checkpoint"
+            )
+        model = build_model(self.plan, self.spec)
+        model.load_state_dict(load_tensors(file))
+        return model.eval()
+
+    def data(self, split: str, source: str | None = None) -> Dataset:
+        """The run's data (or another source, read the same way)."""
+        return open_plan_data(self.plan, split, source, self.spec)
+
+    def metrics(self) -> list[dict[str, float]]:
+        return read_metrics(self.path)
+
+
+def build_model(plan: Plan, spec: ImageSpec) -> nn.Module:
+    """The plan's model with fresh weights."""
+    return registry.entry(plan.model).load_model()(spec, plan.config)
+
+
+def open_plan_data(
+    plan: Plan, split: str, source: str | None = None, spec: ImageSpec | None = None
+) -> Dataset:
+    """The data of a plan. With a spec, images are brought to its size and must fit it."""
+    d = plan.data
+    data = open_data(
+        source or plan.source,
+        split,
+        levels=d.levels,
+        dynamic=d.dynamic,
+        seed=plan.train.seed,
+        size=d.size,
+        channels=d.channels,
+        max_broken=d.max_broken,
+    )
+    if spec is not None and data.spec != spec:
+        raise PthetaError(
+            f"{source or plan.source} holds images of {data.spec}; the run was trained on {spec}: "
+            "give data of the same size and channels"
+        )
+    return data

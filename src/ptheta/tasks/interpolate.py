@@ -1,0 +1,57 @@
+"""Latent interpolation: needs `Decodes`, and `Encodes` to go between given images."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ptheta.capabilities import Decodes, Encodes
+from ptheta.errors import PthetaError
+from ptheta.pixels import seeded
+
+
+def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+    """From a to b along the great circle: (B, L), (B, L), (T,) -> (B, T, L).
+
+    sin((1 - t) w) / sin w a + sin(t w) / sin w b with w the angle between a and b; under a Gaussian
+    prior in many dimensions all codes on the way keep a typical norm (White 2016,
+    arXiv:1609.04468). Where a and b are parallel it is the straight line.
+    """
+    cosine = torch.cosine_similarity(a, b, dim=-1)[:, None, None]
+    w = cosine.clamp(-1, 1).arccos()
+    t = t[None, :, None]
+    straight = w.sin() < 1e-4
+    safe = torch.where(straight, torch.ones_like(w), w)
+    left = torch.where(straight, 1 - t, ((1 - t) * safe).sin() / safe.sin())
+    right = torch.where(straight, t, (t * safe).sin() / safe.sin())
+    return left * a[:, None] + right * b[:, None]
+
+
+@torch.no_grad()
+def interpolate(
+    model: nn.Module,
+    rows: int,
+    steps: int,
+    *,
+    ends: tuple[Tensor, Tensor] | None = None,
+    seed: int = 0,
+) -> Tensor:
+    """`rows` walks of `steps` images: uint8 (rows * steps, C, H, W), row by row.
+
+    ends: two image batches (rows, C, H, W) to walk between; default: codes drawn from the prior
+    Raises PthetaError where the model cannot decode (or, with ends, encode).
+    """
+    if not isinstance(model, Decodes):
+        raise PthetaError("this model cannot interpolate: it has no `decode`")
+    if ends is not None:
+        if not isinstance(model, Encodes):
+            raise PthetaError(
+                "this model cannot interpolate between images: it has no `encode`; "
+                "leave the images out to walk between codes of the prior"
+            )
+        a, b = model.encode(ends[0]), model.encode(ends[1])
+    else:
+        with seeded(seed):
+            a, b = model.sample_latent(rows), model.sample_latent(rows)
+    t = torch.linspace(0, 1, steps, device=a.device)
+    return model.decode(slerp(a, b, t).flatten(0, 1))

@@ -1,0 +1,20 @@
+"""Reconstruction: needs `Encodes` and `Decodes`."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ptheta.capabilities import Decodes, Encodes
+from ptheta.errors import PthetaError
+
+
+@torch.no_grad()
+def reconstruct(model: nn.Module, x: Tensor) -> Tensor:
+    """What is left of each image after the code: uint8 (B, C, H, W) -> the same shape.
+
+    Raises PthetaError where the model cannot encode or decode.
+    """
+    if not (isinstance(model, Encodes) and isinstance(model, Decodes)):
+        raise PthetaError("this model cannot reconstruct: it lacks `encode` or `decode`")
+    return model.decode(model.encode(x))

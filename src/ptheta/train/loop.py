@@ -1,0 +1,349 @@
+"""The training loop: any game, any family, resumable at any moment."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ptheta.capabilities import Samples
+from ptheta.data.dataset import Dataset
+from ptheta.dynamics import DYNAMICS
+from ptheta.errors import PthetaError
+from ptheta.files import read_json, write_json
+from ptheta.images import grid, write_png
+from ptheta.pixels import Batch, seeded
+from ptheta.train import checkpoint
+from ptheta.train.ema import EMA
+from ptheta.train.engine import Engine, NonFinite
+from ptheta.train.journal import Journal, keep_until
+from ptheta.train.order import Order
+from ptheta.train.settings import TrainSettings
+
+GRID = 64  # images in a sample grid
+
+# model -> (name of the metric, its value, whether lower is better)
+Score = Callable[[nn.Module], tuple[str, float, bool]]
+
+
+@dataclass
+class Progress:
+    """Where a run is; all of it is in the checkpoint."""
+
+    step: int = 0
+    seconds: float = 0.0  # of training so far, all parts of the run together
+    ema_updates: int = 0
+    best_step: int = 0
+    best_metric: str = ""
+    best_value: float = math.nan
+    scored_step: int = 0  # the last step at which the metric was taken
+
+    def to_json(self) -> dict[str, Any]:
+        values = asdict(self)
+        if math.isnan(self.best_value):
+            values["best_value"] = None
+        return values
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Progress:
+        if values["best_value"] is None:
+            values = values | {"best_value": math.nan}
+        return cls(**values)
+
+
+class Trainer:
+    """Trains a model on a data set and writes a run folder.
+
+    model: an nn.Module with `game()`, on the CPU; it is moved to the fabric's device
+    folder: exists; gets state/, samples/, metrics.jsonl and model.safetensors
+    score: chooses the best checkpoint; None keeps the last
+    labels: what a sample grid is conditioned on, (64,) class labels, for a conditional model
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: Dataset,
+        settings: TrainSettings,
+        folder: Path,
+        fabric: Any,
+        *,
+        title: str = "",
+        score: Score | None = None,
+    ) -> None:
+        self.model, self.data, self.settings = model.to(fabric.device), data, settings.budget()
+        self.folder, self.fabric, self.title = folder, fabric, title
+        self.score = score if settings.best == "metric" and settings.evaluate_every else None
+        self.order = Order(
+            len(data), settings.batch_size, settings.seed, fabric.global_rank, fabric.world_size
+        )
+        self.total = settings.total_steps(self.order.per_epoch)
+        self.game = model.game()  # type: ignore[operator]
+        self.engine = Engine(model, self.game, fabric, clip=settings.clip, compile=settings.compile)
+        self.ema = EMA(model, settings.ema) if settings.ema else None
+        self.progress = Progress()
+        self.stop_signal: int | None = None
+        self.journal: Journal | None = None
+
+    # -- the loop ---
+
+    def run(self) -> Progress:
+        """Trains to the end, or to the first SIGINT or SIGTERM; then writes a checkpoint.
+
+        Raises PthetaError, naming step, player, term and the last good checkpoint, where a loss
+        is NaN or infinite.
+        """
+        started, before = time.monotonic(), self.progress.seconds
+        step_rule = DYNAMICS[self.settings.dynamics]
+        self.model.train()
+        with self._signals(), self._journal():
+            logged = (self.progress.step, before)
+            try:
+                while not self._finished():
+                    p = self.progress
+                    p.step += 1
+                    self._set_lr(p)
+                    self.engine.step = p.step
+                    step_rule(self.engine, self.game, p.step, self._batch(p.step))
+                    if self.game.after is not None:
+                        with torch.no_grad():
+                            self.game.after(p.step)
+                    if self.ema is not None:
+                        self.ema.update()
+                    p.seconds = before + time.monotonic() - started
+                    if p.step % self.settings.log_every == 0 or p.step == self.total:
+                        logged = self._log(logged)
+                    if self.journal is not None:
+                        self.journal.advance(p.step, p.seconds)
+                    self._at_intervals(p.step)
+            except NonFinite as error:
+                last = checkpoint.latest(self.folder / "state")
+                good = (
+                    f"checkpoint of step {checkpoint.step_of(last)} in {last}" if last else "none"
+                )
+                raise PthetaError(
+                    f"{error}; last good checkpoint: {good}; lower --lr or give --clip 1"
+                ) from None
+            if self.progress.scored_step != self.progress.step and self.stop_signal is None:
+                self._score()
+            self.progress.seconds = before + time.monotonic() - started
+            self._checkpoint()
+        return self.progress
+
+    def _finished(self) -> bool:
+        p, s = self.progress, self.settings
+        done = self.stop_signal is not None
+        if self.total is not None:
+            done = done or p.step >= self.total
+        elif s.minutes is not None:
+            done = done or p.seconds >= 60 * s.minutes
+        if self.fabric.world_size > 1:  # all processes stop after the same step
+            done = self.fabric.broadcast(done)
+        return done
+
+    def _set_lr(self, p: Progress) -> None:
+        if self.total is not None:
+            share = (p.step - 1) / self.total
+        else:
+            share = min(1.0, p.seconds / (60 * (self.settings.minutes or 1)))
+        self.engine.set_lr(self.settings.lr_factor(p.step, share))
+
+    def _batch(self, step: int) -> Batch:
+        batch = self.data.batch(self.order.indices(step))
+        device = self.fabric.device
+        y = None if batch.y is None else batch.y.to(device, non_blocking=True)
+        return Batch(batch.x.to(device, non_blocking=True), y)
+
+    def _at_intervals(self, step: int) -> None:
+        s = self.settings
+        if s.evaluate_every and step % s.evaluate_every == 0:
+            self._score()
+        if s.sample_every and step % s.sample_every == 0:
+            self._sample(step)
+        if s.checkpoint_every and step % s.checkpoint_every == 0:
+            self._checkpoint()
+
+    def _log(self, since: tuple[int, float]) -> tuple[int, float]:
+        self.engine.check()
+        p = self.progress
+        values = self.engine.averages()
+        if self.journal is not None:
+            took = max(p.seconds - since[1], 1e-9)
+            values["images_per_s"] = round((p.step - since[0]) * self.order.batch_size / took, 1)
+            values["epoch"] = round(p.step / self.order.per_epoch, 3)
+            if self.total is not None:
+                left = (self.total - p.step) * took / (p.step - since[0])
+            else:
+                left = 60 * (self.settings.minutes or 0) - p.seconds
+            self.journal.report(p.step, p.seconds, values, left)
+        return p.step, p.seconds
+
+    # -- weights, samples, scores ---
+
+    @contextmanager
+    def _resting(self) -> Iterator[nn.Module]:
+        """The model as a user will have it: averaged weights, eval mode, its own random stream."""
+        with torch.no_grad(), seeded(self.settings.seed):
+            self.model.eval()
+            try:
+                if self.ema is not None:
+                    with self.ema.in_use():
+                        yield self.model
+                else:
+                    yield self.model
+            finally:
+                self.model.train()
+
+    def _weights(self) -> dict[str, Tensor]:
+        """The weights to use: averaged where an average is kept."""
+        return self.model.state_dict() | (self.ema.state() if self.ema is not None else {})
+
+    def _write_weights(self, name: str) -> None:
+        metadata = {"step": str(self.progress.step)}
+        checkpoint.save_tensors(self.folder / name, self._weights(), metadata)
+
+    def _score(self) -> None:
+        """Takes the metric and writes model.safetensors where it is the best so far."""
+        if self.score is None:
+            return
+        p = self.progress
+        p.scored_step = p.step
+        if self.fabric.global_rank == 0:
+            with self._resting() as model:
+                name, value, lower = self.score(model)
+            better = math.isfinite(value) and (
+                math.isnan(p.best_value)
+                or name != p.best_metric
+                or (value < p.best_value if lower else value > p.best_value)
+            )
+            if better:
+                p.best_step, p.best_metric, p.best_value = p.step, name, value
+                self._write_weights("model.safetensors")
+            if self.journal is not None:
+                self.journal.report(p.step, p.seconds, {f"held_out/{name}": value}, math.nan)
+        self.fabric.barrier()
+
+    def _sample(self, step: int) -> None:
+        if self.fabric.global_rank == 0 and isinstance(self.model, Samples):
+            with self._resting() as model:
+                x = model.sample(GRID, cycled_labels(model, GRID))  # type: ignore[operator]
+            samples = self.folder / "samples"
+            samples.mkdir(exist_ok=True)
+            write_png(samples / f"step-{step:08d}.png", grid(x), scale=2)
+        self.fabric.barrier()
+
+    # -- checkpoints ---
+
+    def _checkpoint(self) -> None:
+        self.engine.check()
+        for name, parameters in self.engine.parameters.items():
+            if not all(torch.isfinite(p).all() for p in parameters):
+                raise NonFinite(self.progress.step, name, "weights", math.nan)
+        state = self.folder / "state"
+        first = self.fabric.global_rank == 0
+        beside = state / f".step-{self.progress.step:08d}"
+        if first:
+            beside = checkpoint.begin(state, self.progress.step)
+        self.fabric.barrier()
+        checkpoint.write_rank(beside, self.fabric.global_rank)
+        if first:
+            none: dict[str, str] = {}
+            checkpoint.save_tensors(beside / "model.safetensors", self.model.state_dict(), none)
+            checkpoint.save_tensors(beside / "optimizers.safetensors", self.engine.state(), none)
+            if self.ema is not None:
+                checkpoint.save_tensors(beside / "ema.safetensors", self.ema.state(), none)
+                self.progress.ema_updates = self.ema.updates
+            write_json(beside / "progress.json", self.progress.to_json())
+        self.fabric.barrier()
+        if first:
+            checkpoint.commit(beside)
+            best_chosen = self.score is not None and self.progress.best_step > 0
+            self._write_weights("last.safetensors" if best_chosen else "model.safetensors")
+        self.fabric.barrier()
+
+    def resume(self) -> bool:
+        """Goes back to the newest checkpoint; False where there is none yet."""
+        found = checkpoint.latest(self.folder / "state")
+        if found is not None:
+            self.model.load_state_dict(checkpoint.load_tensors(found / "model.safetensors"))
+            self.engine.load(checkpoint.load_tensors(found / "optimizers.safetensors"))
+            self.progress = Progress.from_json(read_json(found / "progress.json"))
+            if self.ema is not None:
+                self.ema.load(
+                    checkpoint.load_tensors(found / "ema.safetensors"), self.progress.ema_updates
+                )
+            checkpoint.read_rank(found, self.fabric.global_rank)
+        if self.fabric.global_rank == 0:
+            keep_until(self.folder / "metrics.jsonl", self.progress.step)
+        return found is not None
+
+    # -- the outside world ---
+
+    @contextmanager
+    def _journal(self) -> Iterator[None]:
+        """The first process reports; the others are silent."""
+        if self.fabric.global_rank == 0:
+            minutes = self.settings.minutes
+            self.journal = Journal(
+                self.folder / "metrics.jsonl",
+                title=self.title,
+                total=self.total,
+                seconds=None if minutes is None else 60 * minutes,
+                done=self.progress.step if self.total is not None else self.progress.seconds,
+                tensorboard=self.settings.tensorboard,
+            )
+        try:
+            yield
+        finally:
+            if self.journal is not None:
+                self.journal.close()
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Ctrl-C and SIGTERM end the run after the step at hand; a second Ctrl-C ends it at once."""
+
+        def stop(number: int, frame: object) -> None:
+            self.stop_signal = number
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        for number in before:
+            signal.signal(number, stop)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def cycled_labels(model: nn.Module, n: int) -> Tensor | None:
+    """Labels 0, 1, 2, ... for n samples of a conditional model; None for any other."""
+    classes: int = model.classes  # type: ignore[assignment]
+    if not classes:
+        return None
+    return torch.arange(n, device=next(model.parameters()).device) % classes
+
+
+def read_metrics(folder: Path) -> list[dict[str, float]]:
+    """The lines of a run's metrics.jsonl; a half-written last line is left out."""
+    path = folder / "metrics.jsonl"
+    lines = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            continue
+    return lines

@@ -1,0 +1,56 @@
+"""Small worlds that the tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ptheta import registry
+from ptheta.pixels import ImageSpec
+
+# The smallest useful options of each model; a model without an entry is built with its defaults.
+TINY = {
+    "dcgan": {"features": 4, "latent": 6},
+    "vae": {"hidden": (16,), "latent": 3, "features": 4},
+    "pixelcnn": {"features": 6, "blocks": 2, "head": 6},
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """The same sums in the same order on any machine; small tensors are quicker so, too."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PTHETA_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="session")
+def strokes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """240 labelled 16x16 grey images of bars, as .npz: quick to learn from."""
+    rng = np.random.default_rng(0)
+    images = np.zeros((240, 16, 16), dtype=np.uint8)
+    labels = np.arange(240) % 2
+    for image, label in zip(images, labels, strict=True):
+        at = rng.integers(2, 12)
+        bar = slice(at, at + 3)
+        image[(slice(2, 14), bar) if label else (bar, slice(2, 14))] = rng.integers(180, 256)
+    path = tmp_path_factory.mktemp("data") / "strokes.npz"
+    np.savez(path, images=images, labels=labels)
+    return path
+
+
+def tiny(name: str, spec: ImageSpec, **options: object) -> torch.nn.Module:
+    """A small model of the registry, its weights drawn from seed 0."""
+    import ptheta
+
+    torch.manual_seed(0)
+    return ptheta.create(name, spec, **{**TINY.get(name, {}), **options})
+
+
+MODELS = list(registry.MODELS)

@@ -1,0 +1,150 @@
+"""One contract for each capability, over the whole registry."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ptheta import registry
+from ptheta.capabilities import CAPABILITIES, capabilities
+from ptheta.errors import PthetaError
+from ptheta.pixels import ImageSpec, quantise
+from tests.conftest import MODELS, tiny
+
+SPECS = [ImageSpec(1, 16, 16, 2), ImageSpec(3, 16, 18, 256)]
+
+
+def able(capability: str) -> list[str]:
+    return [m for m in MODELS if capability in capabilities(registry.entry(m).load_model())]
+
+
+def images(spec: ImageSpec, n: int = 5) -> torch.Tensor:
+    torch.manual_seed(3)
+    return quantise(torch.randint(0, 256, (n, *spec.shape), dtype=torch.uint8), spec.levels)
+
+
+def over(capability: str):
+    """Every model that has it, on grey binary and on colour images."""
+    cases = [(name, spec) for name in able(capability) for spec in SPECS]
+    return pytest.mark.parametrize(
+        ("name", "spec"), cases, ids=[f"{n}-{s.channels}x{s.levels}" for n, s in cases]
+    )
+
+
+def seeded_eval(name: str, spec: ImageSpec):
+    model = tiny(name, spec).eval()
+    torch.manual_seed(7)
+    return model
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_can_something_and_says_so(name):
+    model = tiny(name, SPECS[0])
+    assert set(capabilities(model)) <= set(CAPABILITIES)
+    assert capabilities(model) == capabilities(type(model))
+    assert capabilities(model)
+    assert model.spec == SPECS[0]
+    assert model.classes == 0
+
+
+@over("samples")
+def test_samples(name, spec):
+    model = seeded_eval(name, spec)
+    with torch.no_grad():
+        x = model.sample(4)
+        torch.manual_seed(7)
+        again = model.sample(4)
+    assert x.dtype == torch.uint8
+    assert x.shape == (4, *spec.shape)
+    assert torch.equal(quantise(x, spec.levels), x)
+    assert torch.equal(x, again)
+    assert len(x.flatten(1).unique(dim=0)) > 1
+
+
+def check_score(score, x):
+    """(B,) finite nats, a number of each image alone."""
+    values = score(x)
+    assert values.shape == (len(x),)
+    assert values.isfinite().all()
+    return values
+
+
+@over("log_prob")
+def test_log_prob(name, spec):
+    model, x = seeded_eval(name, spec), images(spec)
+    with torch.no_grad():
+        values = check_score(model.log_prob, x)
+        torch.testing.assert_close(model.log_prob(x.flip(0)), values.flip(0), rtol=1e-4, atol=1e-3)
+        torch.testing.assert_close(model.log_prob(x[:1]), values[:1], rtol=1e-4, atol=1e-3)
+    assert (values < 0).all()
+
+
+@over("bound")
+def test_bound(name, spec):
+    model, x = seeded_eval(name, spec), images(spec)
+    with torch.no_grad():
+        elbo = torch.stack([check_score(model.elbo, x) for _ in range(20)])
+        tighter = check_score(lambda x: model.importance_bound(x, 20), x)
+    assert (tighter >= elbo.mean(0) - 3 * elbo.std(0)).all()
+
+
+@over("conditionals")
+def test_conditionals(name, spec):
+    model, x = seeded_eval(name, spec), images(spec)
+    with torch.no_grad():
+        p = model.conditionals(x)
+        assert p.shape == x.shape
+        torch.testing.assert_close(p.log_prob(x).sum((1, 2, 3)), model.log_prob(x))
+
+
+@over("encodes")
+def test_encodes(name, spec):
+    model, x = seeded_eval(name, spec), images(spec)
+    with torch.no_grad():
+        z = model.encode(x)
+        torch.testing.assert_close(model.encode(x[2:3]), z[2:3], rtol=1e-4, atol=1e-4)
+    assert z.ndim == 2
+    assert len(z) == len(x)
+    assert z.is_floating_point()
+    if "decodes" in capabilities(model):
+        assert z.shape == model.sample_latent(len(x)).shape
+
+
+@over("decodes")
+def test_decodes(name, spec):
+    model = seeded_eval(name, spec)
+    z = model.sample_latent(5)
+    with torch.no_grad():
+        x = model.decode(z)
+        assert torch.equal(model.decode(z), x)
+    assert x.dtype == torch.uint8
+    assert x.shape == (5, *spec.shape)
+
+
+@over("discriminates")
+def test_discriminates(name, spec):
+    model, x = seeded_eval(name, spec), images(spec)
+    with torch.no_grad():
+        logits = check_score(model.discriminate, x)
+        torch.testing.assert_close(model.discriminate(x[:2]), logits[:2], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("capability", ["log_prob", "bound", "encodes", "discriminates"])
+def test_images_of_another_size_are_refused_in_one_line(capability):
+    method = {"bound": "elbo", "encodes": "encode", "discriminates": "discriminate"}
+    for name in able(capability):
+        model = tiny(name, SPECS[0])
+        for wrong in (
+            torch.zeros(2, 3, 16, 16, dtype=torch.uint8),
+            torch.zeros(2, 1, 16, 16),
+            torch.zeros(2, 1, 9, 16, dtype=torch.uint8),
+        ):
+            with pytest.raises(PthetaError, match="this model takes uint8") as error:
+                getattr(model, method.get(capability, capability))(wrong)
+            assert "\n" not in str(error.value)
+
+
+def test_conditional_pixelcnn_asks_for_its_labels():
+    model = tiny("pixelcnn", SPECS[0], classes=3)
+    with pytest.raises(PthetaError, match="conditional on 3 labels"):
+        model.log_prob(images(SPECS[0]))

@@ -1,0 +1,115 @@
+"""The parts of the trainer, each against its definition."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from ptheta.errors import PthetaError
+from ptheta.train.ema import EMA
+from ptheta.train.journal import Journal, clock, keep_until
+from ptheta.train.order import Order
+from ptheta.train.settings import TrainSettings
+
+
+def test_an_epoch_visits_every_image_once_and_epochs_differ():
+    order = Order(n=60, batch_size=20, seed=3)
+    epochs = [np.concatenate([order.indices(3 * e + s) for s in (1, 2, 3)]) for e in range(3)]
+    for epoch in epochs:
+        assert sorted(epoch) == list(range(60))
+    assert not np.array_equal(epochs[0], epochs[1])
+
+
+def test_the_order_is_a_function_of_seed_and_step():
+    a, b = Order(50, 8, seed=1), Order(50, 8, seed=1)
+    forward = [a.indices(step) for step in range(1, 30)]
+    backward = [b.indices(step) for step in range(29, 0, -1)][::-1]
+    assert all(np.array_equal(x, y) for x, y in zip(forward, backward, strict=True))
+    assert not np.array_equal(Order(50, 8, seed=2).indices(1), forward[0])
+
+
+def test_processes_share_a_batch():
+    whole = Order(50, 8, seed=1).indices(5)
+    parts = [Order(50, 8, seed=1, rank=r, size=2).indices(5) for r in (0, 1)]
+    assert sorted(np.concatenate(parts)) == sorted(whole)
+    with pytest.raises(PthetaError, match="multiple of 2"):
+        Order(50, 7, seed=0, rank=0, size=2)
+
+
+def test_small_data_makes_a_small_batch():
+    assert len(Order(5, 64, seed=0).indices(9)) == 5
+    with pytest.raises(PthetaError, match="at least two"):
+        Order(1, 4, seed=0)
+
+
+def test_ema_follows_its_recurrence_and_swaps_back():
+    layer = torch.nn.Linear(2, 1, bias=False)
+    ema = EMA(layer, 0.5)
+    average = layer.weight.detach().clone()
+    for t in range(1, 8):
+        with torch.no_grad():
+            layer.weight.add_(t)
+        ema.update()
+        d = min(0.5, (1 + t) / (10 + t))
+        average = d * average + (1 - d) * layer.weight.detach()
+    live = layer.weight.detach().clone()
+    with ema.in_use():
+        torch.testing.assert_close(layer.weight.detach(), average)
+    assert torch.equal(layer.weight.detach(), live)
+
+
+def test_schedules():
+    cosine = TrainSettings(steps=10, schedule="cosine")
+    assert cosine.lr_factor(1, 0.0) == 1
+    assert cosine.lr_factor(6, 0.5) == pytest.approx(0.5)
+    assert cosine.lr_factor(10, 1.0) == pytest.approx(0, abs=1e-12)
+    assert TrainSettings(steps=10, schedule="linear").lr_factor(4, 0.25) == 0.75
+    warm = TrainSettings(steps=10, warmup=4)
+    assert [warm.lr_factor(s, 0.0) for s in (1, 2, 4, 9)] == [0.25, 0.5, 1, 1]
+
+
+def test_exactly_one_length():
+    with pytest.raises(PthetaError, match="exactly one of"):
+        TrainSettings().budget()
+    with pytest.raises(PthetaError, match="steps and minutes"):
+        TrainSettings(steps=3, minutes=1.0).budget()
+    assert TrainSettings(epochs=2.5).total_steps(10) == 25
+
+
+def test_plain_lines_where_there_is_no_terminal(tmp_path):
+    out = io.StringIO()
+    journal = Journal(tmp_path / "m.jsonl", title="toy", total=10, seconds=None, stream=out)
+    journal.report(5, 1.5, {"toy/loss": 0.25, "images_per_s": 100.0}, left=75)
+    journal.close()
+    assert out.getvalue() == "toy  step 5/10  toy/loss 0.25  images_per_s 100  1:15 left\n"
+    line = json.loads((tmp_path / "m.jsonl").read_text())
+    assert line == {"step": 5, "seconds": 1.5, "toy/loss": 0.25, "images_per_s": 100.0}
+    assert clock(3725) == "1:02:05"
+
+
+def test_tensorboard_events(tmp_path):
+    pytest.importorskip("tensorboard")
+    journal = Journal(
+        tmp_path / "m.jsonl",
+        title="toy",
+        total=1,
+        seconds=None,
+        tensorboard=True,
+        stream=io.StringIO(),
+    )
+    journal.report(1, 0.1, {"loss": 2.0}, left=0)
+    journal.close()
+    assert list((tmp_path / "tensorboard").glob("events*"))
+
+
+def test_lines_after_the_checkpoint_are_dropped(tmp_path):
+    path = tmp_path / "m.jsonl"
+    lines = [json.dumps({"step": s, "x": math.pi}) for s in (1, 2, 3, 4)]
+    path.write_text("\n".join(lines) + '\n{"step": 5, "x"')
+    keep_until(path, 2)
+    assert path.read_text().splitlines() == lines[:2]

@@ -1,0 +1,233 @@
+"""Runs: exact resume, survival of kills, the best weights, bad numbers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import ptheta
+from ptheta.api import Interrupted
+from ptheta.errors import PthetaError
+from ptheta.runs import Run
+from ptheta.train import checkpoint
+from ptheta.train.loop import Trainer, read_metrics
+from tests.conftest import MODELS, TINY
+
+QUIET = {
+    "evaluate_every": 0,
+    "sample_every": 0,
+    "checkpoint_every": 0,
+    "log_every": 50,
+    "batch_size": 8,
+    "threads": 1,
+}
+
+
+def train(name: str, data: Path, out: Path, **options):
+    return ptheta.train(name, data, out, **{**TINY.get(name, {}), **QUIET, **options})
+
+
+def same(a: Path, b: Path, file: str = "model.safetensors") -> bool:
+    x, y = load_file(a / file), load_file(b / file)
+    return x.keys() == y.keys() and all(torch.equal(x[k], y[k]) for k in x)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_resume_is_bit_identical(name, strokes, tmp_path):
+    """200 steps, and 100 + resume + 100: weights, averages, optimizers, noise and metrics."""
+    options = {"ema": 0.9, "clip": 5.0, "levels": 2, "dynamic": True, "warmup": 120}
+    options |= {"evaluate_every": 60, "held_out": 24, "sample_every": 70}
+    whole = train(name, strokes, tmp_path / "whole", steps=200, **options)
+    train(name, strokes, tmp_path / "parts", steps=100, **options)
+    parts = train(name, strokes, tmp_path / "parts", steps=200, resume=True, **options)
+    assert same(whole.path, parts.path)
+    a, b = (checkpoint.latest(r.path / "state") for r in (whole, parts))
+    assert a is not None
+    assert b is not None
+    assert a.name == b.name == "step-00000200"
+    for file in ("model", "ema", "optimizers", "rng-0"):
+        assert same(a, b, f"{file}.safetensors"), file
+    drop = ("seconds", "images_per_s", "epoch")
+    told = [
+        [{k: v for k, v in line.items() if k not in drop} for line in read_metrics(r.path)]
+        for r in (whole, parts)
+    ]
+    assert [x for x in told[1] if x not in told[0]] == []
+
+
+def test_interrupt_writes_a_checkpoint_and_the_run_goes_on(strokes, tmp_path, monkeypatch):
+    whole = train("dcgan", strokes, tmp_path / "whole", steps=40, schedule="cosine")
+    kept = Trainer._at_intervals
+
+    def press_ctrl_c(self, step):
+        kept(self, step)
+        if step == 17:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Trainer, "_at_intervals", press_ctrl_c)
+    with pytest.raises(Interrupted, match="--resume"):
+        train("dcgan", strokes, tmp_path / "parts", steps=40, schedule="cosine")
+    monkeypatch.setattr(Trainer, "_at_intervals", kept)
+    found = checkpoint.latest(tmp_path / "parts" / "state")
+    assert found is not None
+    assert checkpoint.step_of(found) == 17
+    parts = train("dcgan", strokes, tmp_path / "parts", steps=40, resume=True)
+    assert same(whole.path, parts.path)
+
+
+def test_kill_during_a_checkpoint_leaves_the_one_before(strokes, tmp_path, monkeypatch):
+    whole = train("vae", strokes, tmp_path / "whole", steps=30, checkpoint_every=10)
+    kept = checkpoint.commit
+
+    def die_at_20(beside):
+        if beside.name.endswith("20"):
+            (beside / "ema.safetensors").write_bytes(b"half a fi")
+            raise KeyboardInterrupt
+        return kept(beside)
+
+    monkeypatch.setattr(checkpoint, "commit", die_at_20)
+    with pytest.raises(KeyboardInterrupt):
+        train("vae", strokes, tmp_path / "parts", steps=30, checkpoint_every=10)
+    monkeypatch.setattr(checkpoint, "commit", kept)
+    found = checkpoint.latest(tmp_path / "parts" / "state")
+    assert found is not None
+    assert checkpoint.step_of(found) == 10
+    parts = train("vae", strokes, tmp_path / "parts", steps=30, resume=True)
+    assert same(whole.path, parts.path)
+    assert not list((parts.path / "state").glob(".*"))
+
+
+def test_kill_9_at_any_moment_leaves_a_run_that_resumes(strokes, tmp_path):
+    out = tmp_path / "killed"
+    options = ["--hidden", "16", "--latent", "3", "--batch-size", "8", "--threads", "1"]
+    options += ["--checkpoint-every", "3", "--evaluate-every", "0", "--sample-every", "0"]
+    command = [sys.executable, "-m", "ptheta.cli", "train", "vae", "--data", str(strokes)]
+    command += ["--out", str(out), "--steps", "600", "--resume", *options]
+    seen = []
+    for extra in (0.1, 0.37):
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        before = checkpoint.latest(out / "state")
+        deadline = time.monotonic() + 60
+        while checkpoint.latest(out / "state") == before and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(extra)
+        process.kill()
+        process.wait()
+        found = checkpoint.latest(out / "state")
+        assert found is not None
+        seen.append(checkpoint.step_of(found))
+    assert seen[0] < seen[1] <= 600
+    resumed = train("vae", strokes, out, steps=600, resume=True, checkpoint_every=3)
+    whole = train("vae", strokes, tmp_path / "whole", steps=600)
+    assert same(whole.path, resumed.path)
+    steps = [line["step"] for line in read_metrics(out)]
+    assert steps == sorted(set(steps))
+
+
+def test_the_best_weights_are_kept_beside_the_last(strokes, tmp_path, monkeypatch):
+    values = iter([3.0, 1.0, 2.0, float("nan")])
+    monkeypatch.setattr("ptheta.api._score", lambda held: lambda model: ("m", next(values), True))
+    run = train("vae", strokes, tmp_path / "r", steps=40, evaluate_every=10, held_out=500)
+    best, last = run.model("best").state_dict(), run.model("last").state_dict()
+    assert any(not torch.equal(best[k], last[k]) for k in best)
+    found = checkpoint.latest(run.path / "state")
+    assert found is not None
+    progress = json.loads((found / "progress.json").read_text())
+    assert (progress["best_step"], progress["best_value"]) == (20, 1.0)
+    monkeypatch.undo()
+    short = train("vae", strokes, tmp_path / "s", steps=20, held_out=0)
+    assert short.model("last").state_dict().keys() == best.keys()
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_bad_loss_stops_the_run_and_says_where(strokes, tmp_path, monkeypatch, bad):
+    from ptheta.models.dcgan import DCGAN
+
+    kept, calls = DCGAN.discriminator_loss, []
+
+    def spoiled(self, batch):
+        calls.append(1)
+        terms = kept(self, batch)
+        return {**terms, "penalty": terms["adversarial"] * (bad if len(calls) == 8 else 0.0)}
+
+    monkeypatch.setattr(DCGAN, "discriminator_loss", spoiled)
+    with pytest.raises(PthetaError) as error:
+        train("dcgan", strokes, tmp_path / "r", steps=40, checkpoint_every=5)
+    text = str(error.value)
+    assert "step 8: the loss term 'penalty' of player 'discriminator'" in text
+    assert "step-00000005" in text
+    assert "\n" not in text
+    weights = load_file(tmp_path / "r" / "model.safetensors")
+    assert all(w.isfinite().all() for w in weights.values() if w.is_floating_point())
+
+
+def test_two_processes_equal_one(strokes, tmp_path):
+    """The same batch shared by two: the same weights up to the order of sums."""
+    options = {"levels": 2, "steps": 12, "batch_size": 16, "lr": 1e-3}
+    one = train("pixelcnn", strokes, tmp_path / "one", **options)
+    two = train("pixelcnn", strokes, tmp_path / "two", processes=2, **options)
+    a, b = load_file(one.path / "model.safetensors"), load_file(two.path / "model.safetensors")
+    for key in a:
+        torch.testing.assert_close(a[key], b[key], atol=2e-4, rtol=1e-3)
+    assert (two.path / "state" / "step-00000012" / "rng-1.safetensors").exists()
+
+
+def test_two_processes_play_an_alternating_game_and_resume(strokes, tmp_path):
+    train("dcgan", strokes, tmp_path / "r", processes=2, steps=6)
+    run = train("dcgan", strokes, tmp_path / "r", processes=2, steps=10, resume=True)
+    weights = load_file(run.path / "model.safetensors")
+    assert all(w.isfinite().all() for w in weights.values() if w.is_floating_point())
+    assert run.model().sample(2).shape == (2, 1, 16, 16)  # type: ignore[operator]
+
+
+def test_compiled_losses_train(strokes, tmp_path):
+    plain = train("vae", strokes, tmp_path / "a", steps=5)
+    fast = train("vae", strokes, tmp_path / "b", steps=5, compile=True)
+    a, b = load_file(plain.path / "model.safetensors"), load_file(fast.path / "model.safetensors")
+    for key in a:
+        assert a[key].shape == b[key].shape
+        assert b[key].isfinite().all()
+
+
+def test_a_run_is_json_and_safetensors_only(strokes, tmp_path):
+    run = train("dcgan", strokes, tmp_path / "r", steps=10, sample_every=5, checkpoint_every=5)
+    kinds = {p.suffix for p in run.path.rglob("*") if p.is_file()}
+    assert kinds == {".json", ".jsonl", ".safetensors", ".png"}
+    assert sorted(p.name for p in (run.path / "samples").iterdir()) == [
+        "step-00000005.png",
+        "step-00000010.png",
+    ]
+
+
+def test_what_cannot_change_on_resume(strokes, tmp_path):
+    run = train("vae", strokes, tmp_path / "r", steps=4)
+    with pytest.raises(PthetaError, match="latent = 5 but the run was started with 3"):
+        train("vae", strokes, run.path, steps=8, resume=True, latent=5)
+    with pytest.raises(PthetaError, match="with model vae, not dcgan"):
+        train("dcgan", strokes, run.path, steps=8, resume=True)
+    with pytest.raises(PthetaError, match="add --resume"):
+        train("vae", strokes, run.path, steps=8)
+    Run.open(run.path).model()
+
+
+def test_minutes_end_a_run(strokes, tmp_path):
+    started = time.monotonic()
+    run = train("vae", strokes, tmp_path / "r", minutes=0.02)
+    assert time.monotonic() - started < 20
+    assert read_metrics(run.path)
+
+
+def test_damaged_weights_are_refused(strokes, tmp_path):
+    run = train("vae", strokes, tmp_path / "r", steps=2)
+    (run.path / "model.safetensors").write_bytes(b"not weights")
+    with pytest.raises(PthetaError, match=r"cannot read .*model\.safetensors"):
+        run.model()

@@ -100,5 +100,6 @@ RECIPES: dict[str, dict[str, Any]] = {
         "about": "digits in two minutes on two cores",
         "model": {"latent": 64, "features": 32, "lr": 5e-4},
         "train": {"batch_size": 64, "minutes": 2.0, "ema": 0.995},
+        "data": {"levels": 2, "dynamic": True},
     },
 }

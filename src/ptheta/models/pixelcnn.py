@@ -197,5 +197,6 @@ RECIPES: dict[str, dict[str, Any]] = {
         "about": "digits in three minutes on two cores",
         "model": {"features": 32, "blocks": 6, "head": 32, "lr": 3e-3},
         "train": {"batch_size": 16, "minutes": 2.6, "schedule": "cosine", "ema": 0.99},
+        "data": {"levels": 2, "dynamic": True},
     },
 }

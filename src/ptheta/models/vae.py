@@ -166,5 +166,6 @@ RECIPES: dict[str, dict[str, Any]] = {
         "about": "digits in under a minute on two cores",
         "model": {"latent": 24},
         "train": {"batch_size": 128, "minutes": 0.9, "schedule": "cosine"},
+        "data": {"levels": 2, "dynamic": True},
     },
 }

@@ -1,0 +1,254 @@
+"""The comparison of runs: measured alike, written as one HTML file and one JSON file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ptheta import tasks
+from ptheta.capabilities import (
+    Decodes,
+    Encodes,
+    HasBound,
+    HasLogProb,
+    Samples,
+)
+from ptheta.data.dataset import Dataset
+from ptheta.errors import PthetaError
+from ptheta.files import make_folder, write_atomic, write_json
+from ptheta.metrics.evaluate import evaluate, floor
+from ptheta.metrics.neighbours import nearest
+from ptheta.metrics.results import Evaluation, Result
+from ptheta.pixels import seeded
+from ptheta.report.plots import COLOURS, curves, number, picture, scatter
+from ptheta.report.verdict import verdicts
+from ptheta.runs import Run
+
+SHOWN = 64  # samples in a grid
+PAIRS = 10  # samples shown with their nearest training image
+ROWS, STEPS = 4, 10  # interpolations
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A run with its numbers and its pictures."""
+
+    run: Run
+    name: str
+    evaluation: Evaluation
+    density: str  # explicit (exact), explicit (bound) or implicit
+    seconds: float
+    steps: int
+    pictures: list[tuple[str, str, str]]  # title, data URI, caption
+    curves: str
+
+
+def compare(runs: Sequence[Run], out: Path, *, n: int = 1000, seed: int = 0) -> Path:
+    """Measures every run in the same way and writes report.html and report.json into `out`.
+
+    n: images drawn of each model. Returns the page.
+    Raises PthetaError where the runs' images differ in size or levels, or come from other data.
+    """
+    first = runs[0]
+    for run in runs[1:]:
+        if (run.spec, run.plan.source) != (first.spec, first.plan.source):
+            raise PthetaError(
+                f"{run.path} learned {run.plan.source} ({run.spec}) and {first.path} "
+                f"{first.plan.source} ({first.spec}): compare runs of the same data"
+            )
+    make_folder(out)
+    names = _names(runs)
+    test, train = first.data("test"), first.data("train")
+    measured = [
+        _measure(run, name, test, train, COLOURS[i % len(COLOURS)], n, seed)
+        for i, (run, name) in enumerate(zip(runs, names, strict=True))
+    ]
+    real = floor(test, train, n=n, seed=seed)
+    page = out / "report.html"
+    html = _render(measured, real, test, n=n, seed=seed)
+    write_json(
+        out / "report.json",
+        {
+            "real": real.to_json(),
+            "runs": {
+                m.name: {
+                    "path": str(m.run.path),
+                    "family": m.run.family,
+                    "density": m.density,
+                    "training_seconds": round(m.seconds, 1),
+                    "steps": m.steps,
+                    "evaluation": m.evaluation.to_json(),
+                }
+                for m in measured
+            },
+        },
+    )
+    write_atomic(page, lambda beside: beside.write_text(html, encoding="utf-8"))
+    return page
+
+
+def _names(runs: Sequence[Run]) -> list[str]:
+    """A different name for each run: its folder's, with the parent's where two are alike."""
+    names = [run.name for run in runs]
+    if len(set(names)) == len(names):
+        return names
+    return [str(run.path) for run in runs]
+
+
+def _measure(
+    run: Run, name: str, test: Dataset, train: Dataset, colour: str, n: int, seed: int
+) -> Measured:
+    model = run.model()
+    samples = tasks.sample(model, max(n, SHOWN), seed=seed) if isinstance(model, Samples) else None
+    evaluation = evaluate(model, test, train, n=n, seed=seed, samples=samples)
+    evaluation.write(run.path / "evaluation.json")
+    lines = run.metrics()
+    return Measured(
+        run=run,
+        name=name,
+        evaluation=evaluation,
+        density=density(model),
+        seconds=max((line["seconds"] for line in lines), default=0.0),
+        steps=int(max((line["step"] for line in lines), default=0)),
+        pictures=_pictures(model, samples, test, train, seed),
+        curves=curves(lines, colour),
+    )
+
+
+def density(model: nn.Module) -> str:
+    """Where the model stands in the taxonomy of likelihoods (Goodfellow 2016, arXiv:1701.00160)."""
+    if isinstance(model, HasLogProb):
+        return "explicit, exact"
+    if isinstance(model, HasBound):
+        return "explicit, bound"
+    return "implicit"
+
+
+@torch.no_grad()
+def _pictures(
+    model: nn.Module, samples: Tensor | None, test: Dataset, train: Dataset, seed: int
+) -> list[tuple[str, str, str]]:
+    """What can be shown of a model, by what it can do."""
+    found = []
+    if samples is not None:
+        found.append(
+            (
+                "Samples",
+                picture(samples[:SHOWN], 8),
+                f"The first {SHOWN} of seed {seed}, uncurated.",
+            )
+        )
+    if isinstance(model, Decodes) and isinstance(model, HasBound):
+        with seeded(seed):
+            means = model.decode(model.sample_latent(SHOWN))
+        found.append(
+            (
+                "Mean images",
+                picture(means, 8),
+                "E[x | z] for codes z of the prior: the decoder before its pixels are drawn.",
+            )
+        )
+    if isinstance(model, Encodes) and isinstance(model, Decodes):
+        x = test.batch(range(30)).x
+        back = tasks.reconstruct(model, x)
+        rows = [part for i in range(0, 30, 10) for part in (x[i : i + 10], back[i : i + 10])]
+        found.append(
+            (
+                "Reconstructions",
+                picture(torch.cat(rows), 10),
+                "Test images, and below each what its code gives back.",
+            )
+        )
+    if isinstance(model, Decodes):
+        ends, caption = None, "Between codes drawn from the prior, along great circles."
+        if isinstance(model, Encodes):
+            x = test.batch(range(30, 30 + 2 * ROWS)).x
+            ends, caption = (x[:ROWS], x[ROWS:]), "Between the codes of pairs of test images."
+        walk = tasks.interpolate(model, ROWS, STEPS, ends=ends, seed=seed)
+        found.append(("Latent interpolation", picture(walk, STEPS), caption))
+    if samples is not None:
+        where, _ = nearest(samples[:PAIRS], train)
+        pairs = torch.cat([samples[:PAIRS], train.batch(where).x])
+        found.append(
+            (
+                "Nearest training images",
+                picture(pairs, PAIRS),
+                "Samples, and below each the training image nearest in pixels.",
+            )
+        )
+    return found
+
+
+def _render(
+    measured: Sequence[Measured], real: Evaluation, test: Dataset, *, n: int, seed: int
+) -> str:
+    from jinja2 import Environment, PackageLoader, select_autoescape
+
+    environment = Environment(
+        loader=PackageLoader("ptheta.report"),
+        autoescape=select_autoescape(),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    columns = _columns([m.evaluation for m in measured] + [real])
+    rows = [
+        {
+            "name": m.name,
+            "family": m.run.family,
+            "density": m.density,
+            "cells": [_cell(m.evaluation.get(metric)) for metric in columns],
+            "minutes": number(m.seconds / 60, 2),
+            "steps": f"{m.steps:,}",
+        }
+        for m in measured
+    ]
+    speed = "sampling_speed"
+    distance = next((c for c in columns if c.startswith("kd_")), None)
+    plot = ""
+    if distance is not None:
+        points = []
+        for m in measured:
+            x, y = m.evaluation.get(speed), m.evaluation.get(distance)
+            if x is not None and y is not None and x.value is not None and y.value is not None:
+                points.append((m.name, x.value, y.value, 2 * (y.error or 0.0)))
+        if points:
+            plot = scatter(points, "sampling speed, images/s", distance)
+    return environment.get_template("compare.html").render(
+        measured=measured,
+        verdicts=verdicts({m.name: m.evaluation for m in measured}, columns),
+        columns=[_heading(c, [m.evaluation for m in measured]) for c in columns],
+        rows=rows,
+        floor=[_cell(real.get(metric)) for metric in columns],
+        plot=plot,
+        real=picture(test.batch(range(SHOWN)).x, 8),
+        test=test,
+        spec=test.spec,
+        n=n,
+        seed=seed,
+        protocol=measured[0].evaluation.protocol,
+    )
+
+
+def _columns(evaluations: Sequence[Evaluation]) -> list[str]:
+    """Every metric that any run has, in the order in which they first appear."""
+    return list(dict.fromkeys(r.metric for e in evaluations for r in e.results))
+
+
+def _heading(metric: str, evaluations: Sequence[Evaluation]) -> dict[str, Any]:
+    found = next(r for e in evaluations for r in e.results if r.metric == metric)
+    arrow = {"lower": "lower is better", "higher": "higher is better"}.get(found.better, "")
+    return {"name": metric.replace("_", " "), "unit": found.unit, "better": arrow}
+
+
+def _cell(result: Result | None) -> dict[str, str]:
+    """A number with its relation and error, or why there is none."""
+    if result is None or result.value is None:
+        return {"text": "not defined", "why": result.reason if result else ""}
+    relation = "≤ " if result.relation == "<=" else ("= " if result.unit == "bits/dim" else "")
+    error = f" ± {number(result.error, 2)}" if result.error else ""
+    return {"text": f"{relation}{number(result.value)}{error}", "why": ""}

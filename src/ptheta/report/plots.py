@@ -1,0 +1,109 @@
+"""Plots as inline SVG, and image grids as inline PNG: the report is one file."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from torch import Tensor
+
+from ptheta.images import grid, to_png
+
+COLOURS = ("#3b6fb6", "#d1603d", "#3d9a6b", "#8a5fb0", "#b8963e", "#5b7083")
+# not curves of learning
+NOT_LOSSES = {"step", "seconds", "images_per_s", "epoch"}
+
+
+def picture(x: Tensor, columns: int, width: int = 448) -> str:
+    """Images as a data URI, each pixel drawn as whole screen pixels, about `width` wide."""
+    canvas = grid(x, columns, gap=1, background=128)
+    return png_uri(canvas, max(1, round(width / canvas.shape[1])))
+
+
+def png_uri(canvas: np.ndarray, scale: int = 1) -> str:
+    return "data:image/png;base64," + base64.b64encode(to_png(canvas, scale)).decode()
+
+
+def curves(lines: Sequence[Mapping[str, float]], colour: str) -> str:
+    """The training curves of one run: a panel for each player, and one for the held-out metric."""
+    import matplotlib.pyplot as plt
+
+    panels: dict[str, list[str]] = {}
+    for line in lines:
+        for name in line:
+            if name not in NOT_LOSSES:
+                panel = panels.setdefault(name.split("/")[0], [])
+                if name not in panel:
+                    panel.append(name)
+    if not panels:
+        return ""
+    figure, axes = plt.subplots(
+        1, len(panels), figsize=(3.6 * len(panels), 2.5), squeeze=False, layout="constrained"
+    )
+    styles = ("-", "--", ":", "-.")
+    for axis, (panel, names) in zip(axes[0], panels.items(), strict=True):
+        for i, name in enumerate(names):
+            points = [(line["step"], line[name]) for line in lines if name in line]
+            axis.plot(
+                *zip(*points, strict=True),
+                styles[i % len(styles)],
+                color=colour,
+                alpha=1 - 0.5 * i / len(names),
+                marker="o" if len(points) < 15 else None,
+                markersize=3,
+                label=name.partition("/")[2] or name,
+            )
+        axis.set_title(panel.replace("_", " "), fontsize=9)
+        axis.set_xlabel("step", fontsize=8)
+        axis.tick_params(labelsize=7)
+        axis.legend(fontsize=7, frameon=False)
+        axis.spines[["top", "right"]].set_visible(False)
+    return _svg(figure)
+
+
+def scatter(points: Sequence[tuple[str, float, float, float]], x_label: str, y_label: str) -> str:
+    """Named points (name, x, y, error of y) on logarithmic axes."""
+    import matplotlib.pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(4.6, 3.0), layout="constrained")
+    for i, (name, x, y, error) in enumerate(points):
+        colour = COLOURS[i % len(COLOURS)]
+        axis.errorbar(x, y, yerr=error, fmt="o", color=colour, markersize=7, capsize=3)
+        axis.annotate(name, (x, y), textcoords="offset points", xytext=(8, 5), fontsize=9)
+    axis.set_xscale("log")
+    if all(y > 0 for _, _, y, _ in points):
+        axis.set_yscale("log")
+    axis.margins(0.25)
+    axis.set_xlabel(x_label, fontsize=9)
+    axis.set_ylabel(y_label, fontsize=9)
+    axis.tick_params(labelsize=8)
+    axis.spines[["top", "right"]].set_visible(False)
+    return _svg(figure)
+
+
+def _svg(figure: object) -> str:
+    """The figure as an <svg> element with a fixed id salt, so the same data give the same bytes."""
+    import matplotlib as mpl
+    import matplotlib.pyplot as plt
+
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": "ptheta", "svg.fonttype": "none"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)  # type: ignore[attr-defined]
+    plt.close(figure)  # type: ignore[arg-type]
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number as a reader likes it: 1,234 or 0.0123, never 1e+04."""
+    if not math.isfinite(value):
+        return str(value)
+    if value == 0:
+        return "0"
+    size = math.floor(math.log10(abs(value)))
+    if size >= digits - 1:
+        return f"{round(value, digits - 1 - size):,.0f}"
+    return f"{value:.{digits - 1 - size}f}" if size > -6 else f"{value:.{digits - 1}e}"

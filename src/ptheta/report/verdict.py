@@ -1,0 +1,67 @@
+"""What each run is good and bad at, read off the measurements and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ptheta.metrics.results import Evaluation, Result
+from ptheta.report.plots import number
+
+
+@dataclass
+class Verdict:
+    good: list[str] = field(default_factory=list)
+    bad: list[str] = field(default_factory=list)
+
+
+def verdicts(evaluations: Mapping[str, Evaluation], metrics: Sequence[str]) -> dict[str, Verdict]:
+    """For each run, where it is first, last, or has nothing to say.
+
+    First and last are said only where the intervals (value -+ 2 standard errors) of the two runs
+    concerned do not meet. An exact likelihood and a bound are never ranked against each other.
+    """
+    found = {name: Verdict() for name in evaluations}
+    for metric in metrics:
+        results = {name: e.get(metric) for name, e in evaluations.items()}
+        defined = {n: r for n, r in results.items() if r is not None and r.value is not None}
+        for name in results.keys() - defined.keys():
+            result = results[name]
+            if defined and result is not None:
+                found[name].bad.append(f"{_plain(metric)}: not defined ({result.reason})")
+        for relation in ("=", "<="):
+            _rank(metric, {n: r for n, r in defined.items() if r.relation == relation}, found)
+    return found
+
+
+def _rank(metric: str, results: Mapping[str, Result], found: dict[str, Verdict]) -> None:
+    better = {r.better for r in results.values()}
+    if len(results) < 2 or better not in ({"lower"}, {"higher"}):
+        return
+    sign = 1 if better == {"lower"} else -1
+    order = sorted(results, key=lambda name: sign * (results[name].value or 0.0))
+    first, second, last, before = order[0], order[1], order[-1], order[-2]
+    if _apart(results[first], results[second]):
+        found[first].good.append(
+            f"best {_plain(metric)}: {_value(results[first])}; next {second}, "
+            f"{_value(results[second])}"
+        )
+    if _apart(results[last], results[before]):
+        found[last].bad.append(
+            f"worst {_plain(metric)}: {_value(results[last])}; best {first}, "
+            f"{_value(results[first])}"
+        )
+
+
+def _apart(a: Result, b: Result) -> bool:
+    gap = abs((a.value or 0.0) - (b.value or 0.0))
+    return gap > 2 * ((a.error or 0.0) + (b.error or 0.0)) and gap > 0
+
+
+def _plain(metric: str) -> str:
+    return metric.replace("_", " ")
+
+
+def _value(result: Result) -> str:
+    relation = "≤ " if result.relation == "<=" else ""
+    return f"{relation}{number(result.value or 0.0)} {result.unit}".rstrip()

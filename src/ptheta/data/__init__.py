@@ -1,0 +1,27 @@
+"""Data: embedded sets, own files and hub names, all as one `Dataset`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ptheta.data.dataset import Dataset
+    from ptheta.data.sources import describe, open_data
+
+EMBEDDED = {
+    "digits": "10,000 + 2,000 handwritten digits, 28x28 grey, 10 classes (MNIST, CC BY-SA 3.0)",
+    "fashion": "10,000 + 2,000 pieces of clothing, 28x28 grey, 10 classes (Fashion-MNIST, MIT)",
+    "shapes": "20,000 + 2,000 scenes of shapes, 32x32 colour, captions, attributes, masks (drawn)",
+    "shapes-64": "the same scenes at 64x64",
+}
+
+_HOMES = {"Dataset": "dataset", "describe": "sources", "open_data": "sources"}
+
+__all__ = ["EMBEDDED", "Dataset", "describe", "open_data"]
+
+
+def __getattr__(name: str) -> Any:  # torch is imported with the first use
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ptheta.data' has no attribute {name!r}")
+    return getattr(import_module(f"ptheta.data.{_HOMES[name]}"), name)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from ptheta.data.counter import below
 from ptheta.errors import PthetaError
 from ptheta.pixels import Batch, ImageSpec, quantise
+
+PAGES_HELD = 2**27  # bytes of a memory map that may stay resident
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Dataset:
     attributes: (N, A) for each row, with attribute_names
     masks: uint8 (N, H, W) segmentation for each row
     skipped: files that could not be read, with the reason
+    touched: bytes read from a memory map since its pages were last handed back
     """
 
     name: str
@@ -47,6 +52,7 @@ class Dataset:
     attribute_names: tuple[str, ...] = ()
     masks: np.ndarray | None = None
     skipped: tuple[str, ...] = ()
+    touched: list[int] = dataclasses.field(default_factory=lambda: [0], repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.images.dtype != np.uint8 or self.images.ndim != 4:
@@ -81,6 +87,7 @@ class Dataset:
         """The images at these positions, quantised or binarised, with their labels."""
         rows = self.rows(indices)
         x = torch.from_numpy(np.ascontiguousarray(self.images[rows]))
+        self._drop_pages(x.numel())
         if self.levels == 2:
             if self.dynamic:
                 # uniform on 0..254, so P(noise < x) = x / 255 exactly
@@ -93,6 +100,16 @@ class Dataset:
             x = quantise(x, self.levels)
         y = None if self.labels is None else torch.from_numpy(self.labels[rows].astype(np.int64))
         return Batch(x, y)
+
+    def _drop_pages(self, read: int) -> None:
+        """Hands back the pages of a memory map now and then: what has been read would otherwise
+        count as this process's memory until the whole file does.
+        """
+        if isinstance(self.images, np.memmap) and hasattr(mmap, "MADV_DONTNEED"):
+            self.touched[0] += max(read, 4096)
+            if self.touched[0] > PAGES_HELD:
+                self.touched[0] = 0
+                self.images._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
 
     def with_levels(self, levels: int, dynamic: bool = False, seed: int = 0) -> Dataset:
         return dataclasses.replace(self, levels=levels, dynamic=dynamic, seed=seed)
@@ -133,13 +150,7 @@ class Dataset:
 def _fixed_noise(seed: int, rows: np.ndarray, dims: int) -> np.ndarray:
     """Uniform 0..254 for each (row, pixel), a function of the seed alone: uint8 (B, dims).
 
-    A counter-based generator (splitmix64's finaliser over the counter) needs no memory for the
-    noise of a whole data set and gives a row the same noise in any batch.
+    It needs no memory for a whole data set and gives a row the same noise in any batch.
     """
-    with np.errstate(over="ignore"):
-        z = rows.astype(np.uint64)[:, None] * np.uint64(dims) + np.arange(dims, dtype=np.uint64)
-        z += np.uint64(seed % 2**32 + 1) * np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z ^= z >> np.uint64(31)
-    return ((z >> np.uint64(32)) * np.uint64(255) >> np.uint64(32)).astype(np.uint8)
+    counter = rows.astype(np.uint64)[:, None] * np.uint64(dims) + np.arange(dims, dtype=np.uint64)
+    return below(seed, counter, 255).astype(np.uint8)

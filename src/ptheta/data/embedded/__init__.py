@@ -1,0 +1,38 @@
+"""The data sets in the package: one picture of 100 columns a split, and a byte a label."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ptheta.data.dataset import Dataset
+
+FOLDER = Path(__file__).parent
+COLUMNS, SIDE = 100, 28
+CLASSES = {
+    "digits": tuple("0123456789"),
+    "fashion": (
+        "T-shirt/top",
+        "trouser",
+        "pullover",
+        "dress",
+        "coat",
+        "sandal",
+        "shirt",
+        "sneaker",
+        "bag",
+        "ankle boot",
+    ),
+}
+
+
+def read(name: str, split: str) -> Dataset:
+    """`digits` or `fashion`, split train (10,000) or test (2,000)."""
+    with Image.open(FOLDER / f"{name}-{split}.png") as picture:
+        canvas = np.asarray(picture)
+    rows = canvas.shape[0] // SIDE
+    images = canvas.reshape(rows, SIDE, COLUMNS, SIDE).swapaxes(1, 2).reshape(-1, 1, SIDE, SIDE)
+    labels = np.frombuffer((FOLDER / f"{name}-{split}.labels").read_bytes(), dtype=np.uint8)
+    return Dataset(name, split, images, labels.astype(np.int64), CLASSES[name])

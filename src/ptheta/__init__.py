@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ptheta.api import create, evaluate, load, train
-    from ptheta.capabilities import capabilities
     from ptheta.data import open_data
     from ptheta.errors import PthetaError
     from ptheta.pixels import ImageSpec
@@ -20,7 +19,6 @@ __version__ = "0.1.0"
 _HOMES = {
     "ImageSpec": "ptheta.pixels",
     "PthetaError": "ptheta.errors",
-    "capabilities": "ptheta.capabilities",
     "create": "ptheta.api",
     "evaluate": "ptheta.api",
     "load": "ptheta.api",
@@ -31,7 +29,6 @@ _HOMES = {
 __all__ = [
     "ImageSpec",
     "PthetaError",
-    "capabilities",
     "create",
     "evaluate",
     "load",

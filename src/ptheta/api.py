@@ -15,8 +15,8 @@ from ptheta.files import make_folder, write_json
 from ptheta.pixels import ImageSpec
 from ptheta.plan import Plan
 from ptheta.runs import FORMAT, Run, build_model, open_plan_data
-from ptheta.train.loop import Score, Trainer
-from ptheta.train.processes import launch
+from ptheta.training.loop import Score, Trainer
+from ptheta.training.processes import launch
 
 LEAST_HELD_OUT = 50  # fewer images say nothing about which checkpoint is best
 
@@ -53,7 +53,7 @@ def train(
     model, recipe: a name of the registry, and one of that model's recipes
     data: a name of a data set, or a path (see `ptheta.open_data`)
     out: the run folder; may exist only with resume=True
-    options: fields of the model's config, of `plan.DataSettings` and `train.TrainSettings`
+    options: fields of the model's config, of `plan.DataSettings` and `training.settings.TrainSettings`
 
     Raises PthetaError for bad input, an existing run without `resume`, a loss that is not finite;
     Interrupted after SIGINT or SIGTERM, once the checkpoint is written.

@@ -13,7 +13,7 @@ from ptheta.pixels import Batch
 
 
 class Mechanics(Protocol):
-    """What a rule may ask for; `train.engine.Engine` gives it."""
+    """What a rule may ask for; `training.engine.Engine` gives it."""
 
     def gradients(self, move: Move, batch: Batch) -> None:
         """Leaves the gradient of the move's loss on its player's parameters, and on no other."""

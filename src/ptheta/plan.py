@@ -14,7 +14,7 @@ from annotated_types import Ge, Le
 from ptheta import config, registry
 from ptheta.config import Count, Fraction, option
 from ptheta.errors import PthetaError, unknown
-from ptheta.train.settings import RESUMABLE, TrainSettings
+from ptheta.training.settings import RESUMABLE, TrainSettings
 
 LENGTHS = ("steps", "minutes", "epochs")
 

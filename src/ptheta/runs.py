@@ -15,8 +15,8 @@ from ptheta.errors import PthetaError
 from ptheta.files import read_json
 from ptheta.pixels import ImageSpec
 from ptheta.plan import Plan
-from ptheta.train.checkpoint import load_tensors
-from ptheta.train.loop import read_metrics
+from ptheta.training.checkpoint import load_tensors
+from ptheta.training.loop import read_metrics
 
 FORMAT = 1
 

@@ -8,7 +8,7 @@ from lightning_fabric import Fabric
 
 from ptheta.games import Game, Move, Player
 from ptheta.pixels import Batch, ImageSpec
-from ptheta.train.engine import Engine
+from ptheta.training.engine import Engine
 from tests.conftest import MODELS, tiny
 
 SPEC = ImageSpec(1, 16, 16, 2)
@@ -107,8 +107,8 @@ def test_dynamics_take_gradients_where_they_should(rule, seen):
     from ptheta.dynamics import DYNAMICS
 
     toy = Toy()
-    e = engine(toy, toy.game())
-    DYNAMICS[rule](e, toy.game(), 1, batch(2))
+    game = toy.game()
+    DYNAMICS[rule](engine(toy, game), game, 1, batch(2))
     assert [(round(a, 5), round(b, 5)) for a, b in toy.seen] == seen
     # extragradient's second Adam step starts from the old weights
     assert toy.a["w"].item() == pytest.approx(0.9, abs=2e-3)

@@ -34,8 +34,11 @@ def causal_jacobian(model: torch.nn.Module, spec: ImageSpec) -> torch.Tensor:
 @pytest.mark.parametrize("colours", [1, 3])
 def test_jacobian_is_strictly_lower_triangular(colours, levels):
     spec = ImageSpec(colours, 5, 6, levels)
-    model = tiny("pixelcnn", spec, features=12, blocks=3).double()
-    jacobian = causal_jacobian(model, spec)
+    model = tiny("pixelcnn", spec, features=24, head=48, blocks=3).double()
+    with torch.no_grad():
+        for name, p in model.named_parameters():  # so that hardly any ReLU is shut for good
+            p.mul_(2 if name.endswith("weight") else 0)
+    jacobian = sum(causal_jacobian(model, spec) for _ in range(4))
     assert jacobian.triu().max() == 0
     for i in range(spec.dims):
         pixel, colour = divmod(i, colours)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,6 +34,8 @@ def read(
         raise PthetaError(
             f"data {name!r} is on the hub, which needs the extra: pip install 'ptheta[hub]'"
         ) from None
+    for noisy in ("huggingface_hub", "datasets"):  # what matters is in the error below
+        logging.getLogger(noisy).setLevel(logging.ERROR)
     try:
         found = datasets.load_dataset(ALIASES.get(name, name))
     except Exception as error:  # the library raises many kinds, for names and networks alike

@@ -12,7 +12,7 @@ import numpy as np
 
 from ptheta.data import EMBEDDED, arrays, embedded, folder, hub, idx, parquet, shapes
 from ptheta.data.dataset import Dataset
-from ptheta.data.decode import refit
+from ptheta.data.decode import SUFFIXES, refit
 from ptheta.errors import PthetaError, unknown
 
 SPLITS = ("train", "test")
@@ -82,7 +82,8 @@ def _find(source: str | Path) -> tuple[str, Callable[..., Read]]:
     if name in EMBEDDED:
         side = int(name.partition("-")[2] or 32)
         return "embedded, drawn", lambda split, *_: (shapes.read(side, split), False)
-    if name in hub.ALIASES or re.fullmatch(r"[\w][\w.-]*/[\w.-]+", name):
+    is_file_name = path.suffix.lower() in (*SUFFIXES, ".npy", ".npz", ".parquet", ".gz")
+    if name in hub.ALIASES or (re.fullmatch(r"\w[\w.-]*/[\w.-]+", name) and not is_file_name):
         return "on the hub", lambda *a: hub.read(name, *a)
     if "/" in name or "\\" in name or path.suffix:
         raise PthetaError(f"no such file or folder: {source}")

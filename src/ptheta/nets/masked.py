@@ -27,7 +27,6 @@ class MaskedConv2d(nn.Module):
     def __init__(self, c_in: int, c_out: int, kernel: int, kind: str, colours: int = 1) -> None:
         super().__init__()
         self.reach = kernel // 2
-        # borrowed for its initialisation, with the fan-in of the taps that are kept
         template = nn.Conv2d(c_in, c_out, (self.reach + 1, kernel))
         self.weight, self.bias = template.weight, template.bias
         mask = torch.ones_like(self.weight)
@@ -35,6 +34,9 @@ class MaskedConv2d(nn.Module):
         source = torch.arange(c_in) % colours
         target = (torch.arange(c_out) % colours)[:, None]
         mask[:, :, -1, self.reach] = (source <= target if kind == "B" else source < target).float()
+        with torch.no_grad():  # the initial scale is meant for the taps that are kept
+            kept = mask.mean((1, 2, 3), keepdim=True)
+            self.weight.div_(kept.clamp(min=1 / mask[0].numel()).sqrt())
         self.masks = bool((mask == 0).any())  # a 1x1 of type B over one colour needs none
         self.register_buffer("mask", mask, persistent=False)
 

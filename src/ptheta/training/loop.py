@@ -23,12 +23,12 @@ from ptheta.errors import PthetaError
 from ptheta.files import read_json, write_json
 from ptheta.images import grid, write_png
 from ptheta.pixels import Batch, seeded
-from ptheta.train import checkpoint
-from ptheta.train.ema import EMA
-from ptheta.train.engine import Engine, NonFinite
-from ptheta.train.journal import Journal, keep_until
-from ptheta.train.order import Order
-from ptheta.train.settings import TrainSettings
+from ptheta.training import checkpoint
+from ptheta.training.ema import EMA
+from ptheta.training.engine import Engine, NonFinite
+from ptheta.training.journal import Journal, keep_until
+from ptheta.training.order import Order
+from ptheta.training.settings import TrainSettings
 
 GRID = 64  # images in a sample grid
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from ptheta.errors import PthetaError
-from ptheta.train.ema import EMA
-from ptheta.train.journal import Journal, clock, keep_until
-from ptheta.train.order import Order
-from ptheta.train.settings import TrainSettings
+from ptheta.training.ema import EMA
+from ptheta.training.journal import Journal, clock, keep_until
+from ptheta.training.order import Order
+from ptheta.training.settings import TrainSettings
 
 
 def test_an_epoch_visits_every_image_once_and_epochs_differ():

@@ -18,8 +18,8 @@ import ptheta
 from ptheta.api import Interrupted
 from ptheta.errors import PthetaError
 from ptheta.runs import Run
-from ptheta.train import checkpoint
-from ptheta.train.loop import Trainer, read_metrics
+from ptheta.training import checkpoint
+from ptheta.training.loop import Trainer, read_metrics
 from tests.conftest import MODELS, TINY
 
 QUIET = {
@@ -108,7 +108,18 @@ def test_kill_during_a_checkpoint_leaves_the_one_before(strokes, tmp_path, monke
 
 def test_kill_9_at_any_moment_leaves_a_run_that_resumes(strokes, tmp_path):
     out = tmp_path / "killed"
-    options = ["--hidden", "16", "--latent", "3", "--batch-size", "8", "--threads", "1"]
+    options = [
+        "--hidden",
+        "16",
+        "--latent",
+        "3",
+        "--features",
+        "4",
+        "--batch-size",
+        "8",
+        "--threads",
+        "1",
+    ]
     options += ["--checkpoint-every", "3", "--evaluate-every", "0", "--sample-every", "0"]
     command = [sys.executable, "-m", "ptheta.cli", "train", "vae", "--data", str(strokes)]
     command += ["--out", str(out), "--steps", "600", "--resume", *options]

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import torch
 
 from ptheta.errors import PthetaError
-from ptheta.train.settings import TrainSettings
+from ptheta.training.settings import TrainSettings
 
 T = TypeVar("T")
 

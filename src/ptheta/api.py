@@ -18,7 +18,7 @@ from ptheta.runs import FORMAT, Run, build_model, open_plan_data
 from ptheta.training.loop import Score, Trainer
 from ptheta.training.processes import launch
 
-LEAST_HELD_OUT = 50  # fewer images say nothing about which checkpoint is best
+LEAST_HELD_OUT = 20  # fewer images say nothing about which checkpoint is best
 
 
 class Interrupted(PthetaError):
@@ -75,7 +75,8 @@ def train(
         new = plan.extend(old, options)
     else:
         new = plan.make(model, data, options, recipe)
-    stopped = launch(new.train, _work, new, folder, started)
+    # plain values: the launcher copies its arguments field by field
+    stopped = launch(new.train, _work, new.to_json(), str(folder), started)
     if stopped is not None:
         raise Interrupted(
             f"stopped by {signal.Signals(stopped).name}; "
@@ -85,8 +86,9 @@ def train(
     return Run.open(folder)
 
 
-def _work(fabric: Any, p: Plan, folder: Path, started: bool) -> int | None:
+def _work(fabric: Any, values: dict[str, Any], out: str, started: bool) -> int | None:
     """One process of a training: the number of the signal that ended it, or None."""
+    p, folder = Plan.from_json(values), Path(out)
     if p.train.threads:
         torch.set_num_threads(p.train.threads)
     elif fabric.world_size > 1 and fabric.device.type == "cpu":
@@ -141,10 +143,9 @@ def _work(fabric: Any, p: Plan, folder: Path, started: bool) -> int | None:
 
 def _score(reserve: Any) -> Score:
     from ptheta.metrics.features import default_extractor
-    from ptheta.metrics.selection import score_for_selection
+    from ptheta.metrics.selection import Selection
 
-    name = default_extractor(reserve.name, reserve.spec)
-    return lambda model: score_for_selection(model, name, reserve)
+    return Selection(reserve, default_extractor(reserve.name, reserve.spec))
 
 
 def load(run: str | Path, weights: str = "best") -> nn.Module:

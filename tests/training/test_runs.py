@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from ptheta.errors import PthetaError
 from ptheta.runs import Run
 from ptheta.training import checkpoint
 from ptheta.training.loop import Trainer, read_metrics
+from ptheta.training.processes import COMPILERS
 from tests.conftest import MODELS, TINY
 
 QUIET = {
@@ -200,6 +202,7 @@ def test_two_processes_play_an_alternating_game_and_resume(strokes, tmp_path):
     assert run.model().sample(2).shape == (2, 1, 16, 16)  # type: ignore[operator]
 
 
+@pytest.mark.skipif(not any(map(shutil.which, COMPILERS)), reason="no C++ compiler")
 def test_compiled_losses_train(strokes, tmp_path):
     plain = train("vae", strokes, tmp_path / "a", steps=5)
     fast = train("vae", strokes, tmp_path / "b", steps=5, compile=True)

@@ -95,7 +95,7 @@ class Trainer:
         self.stop_signal: int | None = None
         self.journal: Journal | None = None
 
-    # -- the loop ---
+    # -- the loop
 
     def run(self) -> Progress:
         """Trains to the end, or to the first SIGINT or SIGTERM; then writes a checkpoint.
@@ -188,7 +188,7 @@ class Trainer:
             self.journal.report(p.step, p.seconds, values, left)
         return p.step, p.seconds
 
-    # -- weights, samples, scores ---
+    # -- weights, samples, scores
 
     @contextmanager
     def _resting(self) -> Iterator[nn.Module]:
@@ -242,7 +242,7 @@ class Trainer:
             write_png(samples / f"step-{step:08d}.png", grid(x), scale=2)
         self.fabric.barrier()
 
-    # -- checkpoints ---
+    # -- checkpoints
 
     def _checkpoint(self) -> None:
         self.engine.check()
@@ -287,7 +287,7 @@ class Trainer:
             keep_until(self.folder / "metrics.jsonl", self.progress.step)
         return found is not None
 
-    # -- the outside world ---
+    # -- the outside world
 
     @contextmanager
     def _journal(self) -> Iterator[None]:

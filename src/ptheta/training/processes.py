@@ -7,6 +7,10 @@ mover's gradients.
 from __future__ import annotations
 
 import logging
+import re
+import shutil
+import signal
+import threading
 import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -17,6 +21,7 @@ from ptheta.errors import PthetaError
 from ptheta.training.settings import TrainSettings
 
 T = TypeVar("T")
+COMPILERS = ("g++", "clang++")
 
 
 def launch(settings: TrainSettings, work: Callable[..., T], *args: Any) -> T:
@@ -29,6 +34,11 @@ def launch(settings: TrainSettings, work: Callable[..., T], *args: Any) -> T:
     from lightning_fabric import Fabric
 
     device = _device(settings)
+    if settings.compile and device == "cpu" and not any(map(shutil.which, COMPILERS)):
+        raise PthetaError(
+            f"--compile needs a C++ compiler ({' or '.join(COMPILERS)}) on the PATH: "
+            "install one, or drop --compile"
+        )
     precision: Any = settings.precision
     if precision == "auto":
         wide = device == "cuda" and torch.cuda.is_bf16_supported()
@@ -42,9 +52,25 @@ def launch(settings: TrainSettings, work: Callable[..., T], *args: Any) -> T:
             strategy="ddp_spawn" if several else "auto",
             precision=precision,
         )
-    if several:
+    return _several(fabric, work, args) if several else work(fabric, *args)
+
+
+def _several(fabric: Any, work: Callable[..., T], args: tuple[Any, ...]) -> T:
+    """Starts the processes; the first one that fails ends the others, and its error is raised."""
+    before = signal.getsignal(signal.SIGINT)
+    main = threading.current_thread() is threading.main_thread()
+    if main:  # Ctrl-C reaches every process; the children write their checkpoint, this one waits
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
         return fabric.launch(work, *args)
-    return work(fabric, *args)
+    except torch.multiprocessing.ProcessRaisedException as error:
+        ours = re.findall(r"^ptheta\.[\w.]+: (.*)$", str(error), re.MULTILINE)
+        if not ours:
+            raise
+        raise PthetaError(ours[-1]) from None
+    finally:
+        if main:
+            signal.signal(signal.SIGINT, before)
 
 
 def _device(settings: TrainSettings) -> str:

@@ -1,0 +1,182 @@
+"""The evaluation of a model: every metric that its capabilities define, by one protocol."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import ptheta
+from ptheta.capabilities import Samples
+from ptheta.data.dataset import Dataset
+from ptheta.errors import PthetaError
+from ptheta.metrics.features import Extractor, Features, default_extractor, extract, extractor
+from ptheta.metrics.frechet import fit, frechet, frechet_error
+from ptheta.metrics.kernel import kernel_distance
+from ptheta.metrics.likelihood import likelihood
+from ptheta.metrics.neighbours import closeness
+from ptheta.metrics.results import Evaluation, Result
+from ptheta.metrics.score import class_score, effective_classes
+from ptheta.metrics.speed import sampling_speed
+from ptheta.tasks.sample import sample
+
+VERSION = 1  # of the definitions below; part of every protocol
+NEIGHBOURS = 500  # images compared with the training set
+NO_SAMPLES, NO_DENSITY = "it cannot sample", "no likelihood"
+
+
+def evaluate(
+    model: nn.Module,
+    test: Dataset,
+    train: Dataset,
+    *,
+    n: int = 1000,
+    is_k: int = 50,
+    extractor: str | None = None,
+    seed: int = 0,
+    samples: Tensor | None = None,
+) -> Evaluation:
+    """Measures a model in eval mode.
+
+    test: held-out images, which likelihood and distances refer to
+    train: the training images, for the nearest neighbours
+    n: images drawn; is_k: importance samples of a likelihood bound
+    extractor: of the features (default: by the data's name)
+    samples: images already drawn from the model with this seed, uint8 (>= n, C, H, W)
+
+    What is not defined for the model is a result without a value. Raises PthetaError for fewer
+    than two images and for data of another size than the model's.
+    """
+    if n < 2:
+        raise PthetaError(f"n = {n} images are too few for distances: draw at least two")
+    if len(test) < 2:
+        raise PthetaError(f"{test.name} has {len(test)} test image: give at least two")
+    test, by, protocol = _protocol(test, extractor, n, seed)
+    results = [*_likelihood(model, test, is_k, seed, protocol)]
+    if isinstance(model, Samples):
+        if samples is None:
+            samples = sample(model, n, seed=seed)
+        reference = extract(test, by)
+        results += _distances(extract(samples[:n], by), reference, by, protocol)
+        results += _closeness(samples[:n], test, train, protocol)
+        labels = torch.arange(64) % model.classes if model.classes else None  # type: ignore[operator]
+        rate, repeats = sampling_speed(model, labels)
+        about = {"batch": 64, "repeats": repeats, "threads": torch.get_num_threads()}
+        results.append(
+            Result("sampling_speed", rate, "images/s", better="higher", protocol=protocol | about)
+        )
+    else:
+        names = [*_distance_names(by), "train_distance_ratio", "sampling_speed"]
+        results += [Result(name, None, reason=NO_SAMPLES, protocol=protocol) for name in names]
+    count = sum(p.numel() for p in model.parameters())
+    results.append(Result("parameters", count, protocol=protocol))
+    return Evaluation(tuple(results), protocol)
+
+
+def floor(
+    test: Dataset, train: Dataset, *, n: int = 1000, extractor: str | None = None, seed: int = 0
+) -> Evaluation:
+    """What real images score: n training images in the place of the samples."""
+    test, by, protocol = _protocol(test, extractor, n, seed)
+    real = train.with_levels(train.levels, dynamic=False, seed=train.seed).shuffled(seed)
+    real = real.subset(slice(0, min(n, len(real))))
+    results = _distances(extract(real, by), extract(test, by), by, protocol)
+    return Evaluation(tuple(results), protocol)
+
+
+def _protocol(
+    test: Dataset, extractor_name: str | None, n: int, seed: int
+) -> tuple[Dataset, Extractor, dict[str, Any]]:
+    """The test images with fixed binarisation, the extractor, and what describes both."""
+    test = test.with_levels(test.levels, dynamic=False, seed=test.seed)
+    by = extractor(extractor_name or default_extractor(test.name, test.spec))
+    return (
+        test,
+        by,
+        {
+            "data": test.name,
+            "split": test.split,
+            "levels": test.levels,
+            "fingerprint": test.fingerprint(),
+            "extractor": by.name,
+            "extractor_digest": by.digest,
+            "real_images": len(test),
+            "samples": n,
+            "seed": seed,
+            "statistics": "float64",
+            "metrics_version": VERSION,
+            "ptheta": ptheta.__version__,
+            "torch": torch.__version__,
+        },
+    )
+
+
+def _likelihood(
+    model: nn.Module, test: Dataset, is_k: int, seed: int, protocol: Mapping[str, Any]
+) -> list[Result]:
+    found = likelihood(model, test, is_k=is_k, seed=seed)
+    if found is None:
+        return [
+            Result(name, None, unit, better="lower", reason=NO_DENSITY, protocol=protocol)
+            for name, unit in (("bits_per_dim", "bits/dim"), ("nll", "nats/image"))
+        ]
+    about = {**protocol, "how": found.how}
+    bits, error = found.bits(test.spec.dims)
+    return [
+        Result("bits_per_dim", bits, "bits/dim", found.relation, error, "lower", "", about),
+        Result("nll", found.nats, "nats/image", found.relation, found.error, "lower", "", about),
+    ]
+
+
+def _distance_names(by: Extractor) -> list[str]:
+    scored = [f"score_{by.name}", f"classes_{by.name}"] if by.classes else []
+    return [f"fd_{by.name}", f"kd_{by.name}", *scored]
+
+
+def _distances(
+    fake: Features, real: Features, by: Extractor, protocol: Mapping[str, Any]
+) -> list[Result]:
+    """Frechet and kernel distance, and with a classifier its score and balance."""
+    d = fake.features.shape[1]
+    if len(fake) < 10 * d:
+        warnings.warn(
+            f"{len(fake)} samples are few for a Frechet distance in {d} dimensions, which is then "
+            "too large: prefer the kernel distance, or draw more",
+            stacklevel=3,
+        )
+    names = iter(_distance_names(by))
+    about = dict(protocol)
+    fd = frechet(fit(fake.features), fit(real.features))
+    fd_error = frechet_error(fake.features, real.features)
+    kd, kd_error = kernel_distance(fake.features, real.features)
+    results = [
+        Result(next(names), fd, error=fd_error, better="lower", protocol=about),
+        Result(next(names), kd, error=kd_error, better="lower", protocol=about),
+    ]
+    if fake.logits is not None:
+        splits = 10 if len(fake) >= 20 else 1
+        score, score_error = class_score(fake.logits, splits)
+        classes, counts = effective_classes(fake.logits)
+        results += [
+            Result(next(names), score, error=score_error, better="higher", protocol=about),
+            Result(
+                next(names),
+                classes,
+                f"of {by.classes}",
+                better="higher",
+                protocol={**about, "counts": counts.tolist()},
+            ),
+        ]
+    return results
+
+
+def _closeness(
+    fake: Tensor, test: Dataset, train: Dataset, protocol: Mapping[str, Any]
+) -> list[Result]:
+    held_out = test.batch(slice(0, NEIGHBOURS)).x
+    ratio, error = closeness(fake[:NEIGHBOURS], held_out, train)
+    about = {**protocol, "training_images": len(train), "compared": NEIGHBOURS}
+    return [Result("train_distance_ratio", ratio, error=error, protocol=about)]

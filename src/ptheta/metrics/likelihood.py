@@ -1,0 +1,63 @@
+"""Likelihood in nats and bits/dim: exact, or a bound; the two are never mixed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ptheta.capabilities import HasBound, HasLogProb
+from ptheta.data.dataset import Dataset
+from ptheta.pixels import seeded
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """-log p per image. relation: "=" where exact, "<=" where the truth is at most this."""
+
+    nats: float
+    error: float  # standard error of the mean over images
+    relation: str
+    how: str
+    images: int
+
+    def bits(self, dims: int) -> tuple[float, float]:
+        """(bits/dim, standard error) = nats / (D ln 2)."""
+        return self.nats / (dims * math.log(2)), self.error / (dims * math.log(2))
+
+
+@torch.no_grad()
+def likelihood(
+    model: nn.Module, data: Dataset, *, is_k: int = 50, batch_size: int = 100, seed: int = 0
+) -> Likelihood | None:
+    """The mean of -log p over the data, by what the model has; None where it has neither.
+
+    is_k: importance samples of the bound (1: the ELBO). With 2 levels the data's binarisation is
+    the fixed one, so every model scores the same pixels.
+    """
+    data = data.with_levels(data.levels, dynamic=False, seed=data.seed)
+    values = []
+    with seeded(seed):
+        for start in range(0, len(data), batch_size):
+            batch = data.batch(slice(start, min(start + batch_size, len(data))))
+            condition = batch.y if model.classes else None
+            if isinstance(model, HasLogProb):
+                values.append(-model.log_prob(batch.x, condition))
+            elif isinstance(model, HasBound):
+                if is_k == 1:
+                    values.append(-model.elbo(batch.x, condition))
+                else:
+                    values.append(-model.importance_bound(batch.x, is_k, condition))
+            else:
+                return None
+    nats = torch.cat(values).double()
+    exact = isinstance(model, HasLogProb)
+    return Likelihood(
+        nats=nats.mean().item(),
+        error=(nats.std() / len(nats) ** 0.5).item() if len(nats) > 1 else 0.0,
+        relation="=" if exact else "<=",
+        how="exact" if exact else "ELBO" if is_k == 1 else f"importance bound, k = {is_k}",
+        images=len(nats),
+    )

@@ -1,0 +1,48 @@
+"""Nearest training images, and what they say about memorisation."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ptheta.data.dataset import Dataset
+
+
+def nearest(x: Tensor, train: Dataset, chunk: int = 2000) -> tuple[np.ndarray, Tensor]:
+    """For each image of x its nearest in `train`: positions (B,), and distances (B,).
+
+    The distance is the root mean square over pixels, in pixel values 0..255. The data set is read
+    a chunk at a time, with its fixed binarisation where it has 2 levels.
+    """
+    train = train.with_levels(train.levels, dynamic=False, seed=train.seed)
+    flat = x.flatten(1).float()
+    own = flat.square().sum(1, keepdim=True)
+    best = torch.full((len(x),), torch.inf)
+    where = torch.zeros(len(x), dtype=torch.long)
+    for start in range(0, len(train), chunk):
+        part = train.batch(slice(start, min(start + chunk, len(train)))).x.flatten(1).float()
+        squared = torch.addmm(own + part.square().sum(1), flat, part.T, alpha=-2)
+        values, index = squared.min(1)
+        closer = values < best
+        best = torch.where(closer, values, best)
+        where = torch.where(closer, index + start, where)
+    distances = (best.clamp(min=0) / flat.shape[1]).sqrt()
+    return where.numpy(), distances
+
+
+def closeness(fake: Tensor, held_out: Tensor, train: Dataset) -> tuple[float, float]:
+    """(median distance fake -> train) / (median distance held-out -> train), and its error.
+
+    Near 1: samples are as far from the training images as new real images are. Far below 1: the
+    training images are copied. The error is from the bootstrap of both medians.
+    """
+    a, b = nearest(fake, train)[1], nearest(held_out, train)[1]
+    generator = torch.Generator().manual_seed(0)
+
+    def again(d: Tensor) -> Tensor:
+        return d[torch.randint(len(d), (200, len(d)), generator=generator)].median(1).values
+
+    floor = b.median().clamp(min=1e-12)
+    ratios = again(a) / again(b).clamp(min=1e-12)
+    return (a.median() / floor).item(), ratios.std().item()

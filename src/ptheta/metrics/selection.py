@@ -1,0 +1,44 @@
+"""The number that chooses the best checkpoint during training."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from ptheta.capabilities import Samples
+from ptheta.data.dataset import Dataset
+from ptheta.metrics.features import Features, extract, extractor
+from ptheta.metrics.kernel import kernel_distance
+from ptheta.metrics.likelihood import likelihood
+from ptheta.tasks.sample import sample
+
+
+class Selection:
+    """Scores a model on held-out images: likelihood or bound where it has one, else distance.
+
+    The distance is the kernel distance: its expectation does not depend on how few the images are,
+    while the Frechet distance is biased by it.
+    """
+
+    def __init__(self, held_out: Dataset, extractor_name: str, seed: int = 0) -> None:
+        self.held_out, self.extractor_name, self.seed = held_out, extractor_name, seed
+        self.reference: Features | None = None
+
+    @torch.no_grad()
+    def __call__(self, model: nn.Module) -> tuple[str, float, bool]:
+        """(name of the metric, value, whether lower is better)"""
+        # k = 1: the ELBO suffices to compare a model with itself
+        found = likelihood(model, self.held_out, is_k=1, seed=self.seed)
+        if found is not None:
+            return "bits_per_dim", found.bits(self.held_out.spec.dims)[0], True
+        if not isinstance(model, Samples):
+            return "none", 0.0, True
+        by = extractor(self.extractor_name)
+        if self.reference is None:
+            fixed = self.held_out.with_levels(
+                self.held_out.levels, dynamic=False, seed=self.held_out.seed
+            )
+            self.reference = extract(fixed, by)
+        fakes = extract(sample(model, max(2, len(self.held_out)), seed=self.seed), by)
+        value, _ = kernel_distance(fakes.features, self.reference.features)
+        return f"kd_{by.name}", value, True

@@ -53,7 +53,7 @@ def train(
     model, recipe: a name of the registry, and one of that model's recipes
     data: a name of a data set, or a path (see `ptheta.open_data`)
     out: the run folder; may exist only with resume=True
-    options: fields of the model's config, of `plan.DataSettings` and `training.settings.TrainSettings`
+    options: fields of the model's config, of `DataSettings` (plan) and of `TrainSettings`
 
     Raises PthetaError for bad input, an existing run without `resume`, a loss that is not finite;
     Interrupted after SIGINT or SIGTERM, once the checkpoint is written.

@@ -47,7 +47,7 @@ def same(a: Path, b: Path, file: str = "model.safetensors") -> bool:
 def test_resume_is_bit_identical(name, strokes, tmp_path):
     """200 steps, and 100 + resume + 100: weights, averages, optimizers, noise and metrics."""
     options = {"ema": 0.9, "clip": 5.0, "levels": 2, "dynamic": True, "warmup": 120}
-    options |= {"evaluate_every": 60, "held_out": 24, "sample_every": 70}
+    options |= {"evaluate_every": 50, "held_out": 24, "sample_every": 70}
     whole = train(name, strokes, tmp_path / "whole", steps=200, **options)
     train(name, strokes, tmp_path / "parts", steps=100, **options)
     parts = train(name, strokes, tmp_path / "parts", steps=200, resume=True, **options)

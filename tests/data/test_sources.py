@@ -1,0 +1,302 @@
+"""Every kind of source gives the same pixels; every fault gives one line."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ptheta.data import decode, describe, open_data
+from ptheta.data import embedded as embedded_sets
+from ptheta.errors import PthetaError
+
+RNG = np.random.default_rng(0)
+GREY = RNG.integers(0, 256, (20, 12, 12), dtype=np.uint8)
+COLOUR = RNG.integers(0, 256, (20, 12, 12, 3), dtype=np.uint8)
+LABELS = np.arange(20) % 4
+
+
+def together(source: Path | str, **options) -> tuple[np.ndarray, np.ndarray | None]:
+    """All images of both splits and their labels, in an order that does not depend on the split."""
+    parts = [open_data(source, split, **options).batch(slice(None)) for split in ("train", "test")]
+    x = np.concatenate([p.x.numpy() for p in parts])
+    order = np.lexsort(x.reshape(len(x), -1).T)
+    y = None if parts[0].y is None else np.concatenate([p.y.numpy() for p in parts])[order]
+    return x[order], y
+
+
+def expected(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    order = np.lexsort(images.reshape(len(images), -1).T)
+    return images[order], LABELS[order]
+
+
+def idx_bytes(array: np.ndarray) -> bytes:
+    head = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}i", *array.shape)
+    return head + array.astype(np.uint8).tobytes()
+
+
+def write_folder(root: Path, images: np.ndarray, suffix: str = "png", **options) -> Path:
+    for i, image in enumerate(images):
+        folder = root / f"class{LABELS[i]}"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / f"{i:02d}.{suffix}", **options)
+    return root
+
+
+def png(image: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def write_parquet(path: Path, images: np.ndarray) -> Path:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table(
+        {
+            "img": [{"bytes": png(image), "path": f"{i}.png"} for i, image in enumerate(images)],
+            "label": LABELS,
+            "caption": [f"number {i}" for i in range(len(images))],
+        }
+    )
+    names = {"names": ["a", "b", "c", "d"], "_type": "ClassLabel"}
+    info = {"info": {"features": {"label": names}}}
+    pq.write_table(table.replace_schema_metadata({"huggingface": json.dumps(info)}), path)
+    return path
+
+
+def sources(root: Path, images: np.ndarray) -> dict[str, Path]:
+    np.save(root / "a.npy", images)
+    np.savez(root / "a.npz", images=images, labels=LABELS)
+    found = {
+        "folder of png": write_folder(root / "png", images),
+        "folder of lossless webp": write_folder(root / "webp", images, "webp", lossless=True),
+        "npz": root / "a.npz",
+        "parquet": write_parquet(root / "a.parquet", images),
+    }
+    if images.ndim == 3:
+        (root / "x-images-idx3-ubyte").write_bytes(idx_bytes(images))
+        (root / "x-labels-idx1-ubyte").write_bytes(idx_bytes(LABELS))
+        found["idx file"] = root / "x-images-idx3-ubyte"
+    return found
+
+
+@pytest.mark.parametrize("images", [GREY, COLOUR], ids=["grey", "colour"])
+def test_every_kind_of_source_gives_the_same_pixels(tmp_path, images):
+    chw = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
+    x, y = expected(chw)
+    for kind, source in sources(tmp_path, images).items():
+        if images.ndim == 4 and kind == "folder of lossless webp":
+            pass
+        got, labels = together(source)
+        assert np.array_equal(got, x), kind
+        assert np.array_equal(labels, y), kind
+        train, test = open_data(source), open_data(source, "test")
+        assert (len(train), len(test)) == (18, 2), kind
+    assert np.array_equal(together(tmp_path / "a.npy")[0], x)
+
+
+def test_official_splits_are_used(tmp_path):
+    for prefix, part in (("train", slice(0, 15)), ("t10k", slice(15, 20))):
+        data = idx_bytes(GREY[part])
+        (tmp_path / f"{prefix}-images-idx3-ubyte.gz").write_bytes(gzip.compress(data))
+        labels = gzip.compress(idx_bytes(LABELS[part]))
+        (tmp_path / f"{prefix}-labels-idx1-ubyte.gz").write_bytes(labels)
+    assert np.array_equal(open_data(tmp_path).images[:, 0], GREY[:15])
+    test = open_data(tmp_path, "test")
+    assert np.array_equal(test.images[:, 0], GREY[15:])
+    assert test.labels is not None
+    assert np.array_equal(test.labels, LABELS[15:])
+    np.savez(tmp_path / "s.npz", x_train=GREY[:15], y_train=LABELS[:15], x_test=GREY[15:])
+    assert len(open_data(tmp_path / "s.npz")) == 15
+    assert len(open_data(tmp_path / "s.npz", "test")) == 5
+    write_folder(tmp_path / "f" / "train", GREY[:12])
+    write_folder(tmp_path / "f" / "val", GREY[12:])
+    assert [len(open_data(tmp_path / "f", s)) for s in ("train", "test")] == [12, 8]
+    (tmp_path / "p").mkdir()
+    write_parquet(tmp_path / "p" / "train-0.parquet", GREY)
+    write_parquet(tmp_path / "p" / "test-0.parquet", GREY)
+    data = open_data(tmp_path / "p", "test")
+    assert len(data) == 20
+    assert data.classes == ("a", "b", "c", "d")
+    assert data.captions is not None
+    assert data.captions[3] == "number 3"
+
+
+def test_kinds_of_pixels(tmp_path):
+    """16 bits are scaled, palettes looked up, transparency put on white, EXIF turned upright."""
+    ramp = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
+
+    def read(image: Image.Image, name: str, **options) -> np.ndarray:
+        path = tmp_path / name
+        image.save(path, **options)
+        return np.asarray(decode.load(path))
+
+    assert np.array_equal(read(Image.fromarray(ramp.astype(np.uint16) * 257), "a.png"), ramp)
+    palette = Image.fromarray(ramp // 128).convert("P")
+    palette.putpalette([10, 20, 30, 200, 100, 50])
+    assert set(map(tuple, read(palette, "b.png").reshape(-1, 3))) == {(10, 20, 30), (200, 100, 50)}
+    clear = np.dstack([ramp, ramp, ramp, np.zeros_like(ramp)])
+    assert (read(Image.fromarray(clear), "c.png") == 255).all()
+    assert (read(palette, "d.png", transparency=0)[ramp < 128] == 255).all()
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    turned = read(Image.fromarray(ramp), "e.png", exif=exif)
+    assert np.array_equal(turned, ramp[::-1, ::-1])
+    cmyk = read(Image.fromarray(np.dstack([ramp] * 3)).convert("CMYK"), "f.jpg")
+    assert cmyk.shape == (8, 8, 3)
+    assert np.asarray(decode.load(tmp_path / "a.png")).dtype == np.uint8
+    bits = Image.fromarray(ramp > 100)
+    assert set(np.unique(read(bits, "g.png"))) == {0, 255}
+    frames = [Image.fromarray(np.full((8, 8), v, dtype=np.uint8)) for v in (30, 200)]
+    first = read(frames[0], "h.gif", save_all=True, append_images=frames[1:])
+    assert abs(int(first.flat[0]) - 30) <= 2
+
+
+def test_sizes_and_colours(tmp_path):
+    for i, side in enumerate((40, 90, 200)):
+        Image.fromarray(RNG.integers(0, 256, (side, side + 30, 3), dtype=np.uint8)).save(
+            tmp_path / f"{i}.jpg"
+        )
+    assert open_data(tmp_path).spec.shape == (3, 64, 64)
+    assert open_data(tmp_path, size=20).spec.shape == (3, 20, 20)
+    assert open_data(tmp_path, size=20, channels=1).spec.shape == (1, 20, 20)
+    assert open_data("digits", size=16, channels=3).spec.shape == (3, 16, 16)
+    # the centre is what is kept
+    wide = np.zeros((10, 30), dtype=np.uint8)
+    wide[:, 10:20] = 255
+    assert (decode.fit(Image.fromarray(wide), decode.Shape(1, 10, 10)) == 255).all()
+
+
+def test_the_second_start_decodes_nothing(tmp_path, monkeypatch):
+    folder = write_folder(tmp_path / "f", GREY)
+    first = open_data(folder).images.copy()
+
+    def fail(raw):
+        raise AssertionError("decoded again")
+
+    monkeypatch.setattr(decode, "load", fail)
+    again = open_data(folder)
+    assert isinstance(again.images, np.memmap)
+    assert np.array_equal(again.images, first)
+    monkeypatch.undo()
+    monkeypatch.setenv("PTHETA_CACHE", str(tmp_path / "other"))
+    Image.fromarray(255 - GREY[0]).save(folder / "class0" / "00.png")
+    assert not np.array_equal(open_data(folder).images, first)
+
+
+def test_broken_files_are_skipped_counted_and_listed(tmp_path):
+    folder = write_folder(tmp_path / "f", GREY)
+    whole = (folder / "class1" / "01.png").read_bytes()
+    (folder / "class1" / "01.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "class2" / "02.png").write_bytes(b"")
+    data = open_data(folder, max_broken=0.2)
+    assert len(data) + len(open_data(folder, "test", max_broken=0.2)) == 18
+    assert [line.split(":")[0] for line in data.skipped] == ["class1/01.png", "class2/02.png"]
+    about = describe(folder)
+    assert about["skipped files"] == 2
+    with pytest.raises(PthetaError, match=r"2 of 20 images .* --max-broken") as error:
+        open_data(folder, max_broken=0.05)
+    assert "\n" not in str(error.value)
+
+
+def test_labels_follow_the_kept_files(tmp_path):
+    folder = write_folder(tmp_path / "f", GREY)
+    (folder / "class0" / "00.png").write_bytes(b"nonsense")
+    x, y = together(folder)
+    for image, label in zip(x, y, strict=True):
+        assert LABELS[next(i for i in range(20) if np.array_equal(GREY[i], image[0]))] == label
+
+
+def test_bad_sources_are_one_clear_line(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "note.txt").write_text("x")
+    (tmp_path / "cut-images-idx3-ubyte").write_bytes(idx_bytes(GREY)[:-5])
+    (tmp_path / "bad-images-idx3-ubyte").write_bytes(b"PK\x03\x04nonsense")
+    np.save(tmp_path / "signed.npy", GREY.astype(np.float32) / 127 - 1)
+    np.save(tmp_path / "flat.npy", GREY.reshape(20, -1))
+    np.savez(tmp_path / "odd.npz", a=GREY, b=GREY)
+    np.savez(tmp_path / "few.npz", images=GREY, labels=LABELS[:3])
+    np.save(tmp_path / "pickled.npy", np.array([{}], dtype=object), allow_pickle=True)
+    (tmp_path / "not.parquet").write_bytes(b"PAR0")
+    for source, words in {
+        "digts": "did you mean 'digits'",
+        tmp_path / "missing": "no such file or folder",
+        tmp_path / "empty": "holds no images",
+        tmp_path / "note.txt": "not data that is known here",
+        tmp_path / "cut-images-idx3-ubyte": "cut short",
+        tmp_path / "bad-images-idx3-ubyte": "not an IDX file",
+        tmp_path / "signed.npy": r"floats from -1 to",
+        tmp_path / "flat.npy": r"shape \(20, 144\)",
+        tmp_path / "odd.npz": "keys a, b",
+        tmp_path / "few.npz": "3 labels for 20 images",
+        tmp_path / "pickled.npy": "cannot read",
+        tmp_path / "not.parquet": "cannot read",
+    }.items():
+        with pytest.raises(PthetaError, match=words) as error:
+            open_data(source)
+        assert "\n" not in str(error.value), source
+    with pytest.raises(PthetaError, match="unknown split 'tets': did you mean 'test'"):
+        open_data("digits", "tets")
+
+
+def test_cache_that_cannot_be_written(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("PTHETA_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(PthetaError, match="set PTHETA_CACHE"):
+        open_data(write_folder(tmp_path / "f", GREY))
+
+
+def test_hub_names_go_through_the_datasets_library(tmp_path, monkeypatch):
+    datasets = pytest.importorskip("datasets")
+    features = datasets.Features(
+        {"image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b", "c", "d"])}
+    )
+    rows = {"image": [Image.fromarray(image) for image in GREY], "label": LABELS.tolist()}
+    table = datasets.Dataset.from_dict(rows, features=features)
+    parts = datasets.DatasetDict({"train": table, "test": table.select(range(5))})
+    asked = []
+
+    def load_dataset(name):
+        asked.append(name)
+        return parts
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    train, test = open_data("mnist"), open_data("someone/mnist", "test")
+    assert asked == ["ylecun/mnist", "someone/mnist"]
+    assert np.array_equal(train.images[:, 0], GREY)
+    assert (len(test), train.classes) == (5, ("a", "b", "c", "d"))
+
+    def offline(name):
+        raise ConnectionError("no route\nto the hub")
+
+    monkeypatch.setattr(datasets, "load_dataset", offline)
+    with pytest.raises(PthetaError, match=r"cannot load 'org/name' from the hub \(no route\)"):
+        open_data("org/name")
+
+
+@pytest.mark.parametrize("name", ["digits", "fashion"])
+def test_embedded_sets_are_balanced_and_apart(name):
+    train, test = open_data(name), open_data(name, "test")
+    assert (len(train), len(test)) == (10_000, 2_000)
+    for data in (train, test):
+        assert data.labels is not None
+        assert set(np.bincount(data.labels)) == {len(data) // 10}
+        assert len(data.classes) == 10
+    rows = {image.tobytes() for image in train.images}
+    assert sum(image.tobytes() in rows for image in test.images) <= 2  # official near-duplicates
+
+
+def test_embedded_files_are_small_and_licensed():
+    files = list(embedded_sets.FOLDER.iterdir())
+    assert sum(f.stat().st_size for f in files if f.is_file()) < 8_000_000
+    text = (embedded_sets.FOLDER / "LICENSES.md").read_text()
+    assert "Attribution-ShareAlike 3.0" in text
+    assert "Zalando" in text

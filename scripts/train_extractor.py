@@ -51,7 +51,7 @@ def main(name: str, epochs: int) -> None:
         for indices in torch.randperm(len(train)).split(BATCH):
             batch = train.batch(indices.numpy())
             _, logits = network(augment(to_unit(batch.x)))
-            loss = F.cross_entropy(logits, batch.y, label_smoothing=0.05)
+            loss = F.cross_entropy(logits, batch.y)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

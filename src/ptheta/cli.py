@@ -280,8 +280,12 @@ def main(argv: list[str] | None = None) -> None:
 
 def _one_line(error: click.ClickException) -> str:
     """click's message, with the nearest option where one was mistyped."""
+    ctx = getattr(error, "ctx", None)
+    if isinstance(error, click.NoSuchOption) and ctx is not None:
+        known = [name for param in ctx.command.get_params(ctx) for name in param.opts]
+        return str(unknown("option", error.option_name, known))
     text = " ".join(error.format_message().split())
-    where = f" (see: {error.ctx.command_path} --help)" if getattr(error, "ctx", None) else ""
+    where = f" (see: {ctx.command_path} --help)" if ctx is not None else ""
     return text[0].lower() + text[1:] + where
 
 

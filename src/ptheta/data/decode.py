@@ -92,8 +92,6 @@ def choose_shape(raws: Iterable[Raw], size: int | None, channels: int | None) ->
 
     One common size of at most 128 pixels is kept; anything else becomes 64x64. Grey if all are.
     """
-    if channels not in (None, 1, 3):
-        raise PthetaError(f"channels = {channels}: choose 1 (grey) or 3 (colour)")
     sizes, grey = set(), True
     if size is None or channels is None:
         for raw in raws:

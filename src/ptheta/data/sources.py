@@ -46,6 +46,8 @@ def open_data(
     """
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
+    if channels not in (None, 1, 3):
+        raise PthetaError(f"channels = {channels}: choose 1 (grey) or 3 (colour)")
     _, read = _find(source)
     data, whole = read(split, size, channels, max_broken)
     if whole:

@@ -11,7 +11,8 @@ from ptheta.errors import PthetaError
 
 
 def class_score(logits: Tensor, splits: int = 10) -> tuple[float, float]:
-    """exp E KL(p(y | x) || p(y)): its mean over the splits, and the standard error of that mean.
+    """exp E KL(p(y | x) || p(y)): its mean over the splits, and the standard error of that mean
+    (0 for one split).
 
     logits: (N, K). 1 where all images look alike to the classifier, K where each class comes
     equally often and without doubt.
@@ -25,7 +26,8 @@ def class_score(logits: Tensor, splits: int = 10) -> tuple[float, float]:
         log_marginal = part.logsumexp(0) - math.log(len(part))
         scores.append((part.exp() * (part - log_marginal)).sum(1).mean().exp())
     values = torch.stack(scores)
-    return values.mean().item(), (values.std() / splits**0.5).item()
+    error = (values.std() / splits**0.5).item() if splits > 1 else 0.0
+    return values.mean().item(), error
 
 
 def effective_classes(logits: Tensor) -> tuple[float, Tensor]:

@@ -154,20 +154,20 @@ def _pictures(
             )
         )
     if isinstance(model, Encodes) and isinstance(model, Decodes):
-        x = test.batch(range(30)).x
+        x = test.batch(range(min(30, len(test) // 10 * 10 or len(test)))).x
         back = tasks.reconstruct(model, x)
-        rows = [part for i in range(0, 30, 10) for part in (x[i : i + 10], back[i : i + 10])]
+        rows = [part for i in range(0, len(x), 10) for part in (x[i : i + 10], back[i : i + 10])]
         found.append(
             (
                 "Reconstructions",
-                picture(torch.cat(rows), 10),
+                picture(torch.cat(rows), min(10, len(x))),
                 "Test images, and below each what its code gives back.",
             )
         )
     if isinstance(model, Decodes):
         ends, caption = None, "Between codes drawn from the prior, along great circles."
         if isinstance(model, Encodes):
-            x = test.batch(range(30, 30 + 2 * ROWS)).x
+            x = test.batch([(30 + i) % len(test) for i in range(2 * ROWS)]).x
             ends, caption = (x[:ROWS], x[ROWS:]), "Between the codes of pairs of test images."
         walk = tasks.interpolate(model, ROWS, STEPS, ends=ends, seed=seed)
         found.append(("Latent interpolation", picture(walk, STEPS), caption))
@@ -225,7 +225,7 @@ def _render(
         rows=rows,
         floor=[_cell(real.get(metric)) for metric in columns],
         plot=plot,
-        real=picture(test.batch(range(SHOWN)).x, 8),
+        real=picture(test.batch(range(min(SHOWN, len(test)))).x, 8),
         test=test,
         spec=test.spec,
         n=n,

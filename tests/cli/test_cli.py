@@ -1,0 +1,276 @@
+"""The installed command, with good and bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ptheta.training.loop import read_metrics
+
+COMMAND = Path(sys.executable).with_name("ptheta")
+TINY = ["--hidden", "16", "--latent", "3", "--batch-size", "16", "--evaluate-every", "0"]
+
+
+def run(*args: object, status: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [str(COMMAND), *map(str, args)], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == status, done.stderr
+    return done
+
+
+def fails(*args: object) -> str:
+    """The one line that a bad call prints."""
+    done = run(*args, status=2)
+    lines = [line for line in done.stderr.splitlines() if not line.startswith(("vae on", "dcgan"))]
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("ptheta: ")
+    assert "Traceback" not in done.stderr
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def trained(strokes, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("cli") / "vae"
+    run("train", "vae", "--data", strokes, "--out", out, "--steps", 30, *TINY, "--levels", 2)
+    return out
+
+
+def test_help_is_quick_and_complete():
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        text = run("--help").stdout
+        times.append(time.perf_counter() - start)
+    for command in ("models", "data", "train", "sample", "evaluate", "compare", "demo"):
+        assert command in text
+    text = run("train", "vae", "--help").stdout
+    for flag in ("--latent", "--levels", "--steps", "--resume", "--dynamic / --no-dynamic"):
+        assert flag in text
+    assert "mlp|conv" in text
+
+
+def test_models_as_table_and_json():
+    table = json.loads(run("models", "--json").stdout)
+    assert table["pixelcnn"]["capabilities"]["log_prob"] is True
+    assert table["dcgan"]["capabilities"]["log_prob"] is False
+    text = run("models").stdout
+    assert all(name in text for name in table)
+
+
+def test_data_lists_and_inspects(strokes):
+    assert "digits" in run("data").stdout
+    about = json.loads(run("data", strokes, "--json").stdout)
+    assert about["images"] == {"train": 216, "test": 24}
+    assert about["classes"].keys() == {"0", "1"}
+
+
+def test_train_writes_a_run(trained):
+    config = json.loads((trained / "config.json").read_text())
+    assert config["config"]["latent"] == 3
+    assert config["spec"] == {"channels": 1, "height": 16, "width": 16, "levels": 2}
+    assert config["versions"]["torch"]
+    assert (trained / "model.safetensors").exists()
+    assert [line["step"] for line in read_metrics(trained)] == [30]
+
+
+def test_sample_in_three_forms(trained, tmp_path):
+    run("sample", trained, "-n", 9, "--seed", 4, "--out", tmp_path / "x.npy")
+    x = np.load(tmp_path / "x.npy")
+    assert x.shape == (9, 1, 16, 16)
+    assert set(np.unique(x)) <= {0, 255}
+    run("sample", trained, "-n", 9, "--seed", 4, "--out", tmp_path / "folder")
+    files = sorted((tmp_path / "folder").iterdir())
+    assert np.array_equal(np.stack([np.asarray(Image.open(f)) for f in files]), x[:, 0])
+    run("sample", trained, "-n", 9, "--out", tmp_path / "deep" / "grid.png")
+    with Image.open(tmp_path / "deep" / "grid.png") as picture:
+        assert picture.width == picture.height
+    run("sample", trained, "-n", 9, "--seed", 5, "--out", tmp_path / "y.npy")
+    assert not np.array_equal(np.load(tmp_path / "y.npy"), x)
+
+
+def test_evaluate_and_compare(trained, strokes, tmp_path):
+    result = json.loads(run("evaluate", trained, "-n", 40, "--json").stdout)
+    values = {r["metric"]: r for r in result["results"]}
+    assert values["bits_per_dim"]["relation"] == "<="
+    assert values["fd_pixels"]["protocol"]["samples"] == 40
+    assert (trained / "evaluation.json").exists()
+    other = tmp_path / "gan"
+    run(
+        *("train", "dcgan", "--data", strokes, "--out", other, "--steps", 10, "--levels", 2),
+        *("--features", 4, "--latent", 6, "--evaluate-every", 0),
+    )
+    run("compare", trained, other, "--out", tmp_path / "report", "-n", 40)
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert page.count("data:image/png;base64,") >= 8
+    assert "<svg" in page
+    assert "not defined" in page
+    assert 'src="http' not in page
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    missing = [
+        r for r in report["runs"]["gan"]["evaluation"]["results"] if r["metric"] == "bits_per_dim"
+    ]
+    assert missing[0]["value"] is None
+    assert missing[0]["reason"] == "no likelihood"
+
+
+def test_config_files(strokes, tmp_path):
+    (tmp_path / "a.toml").write_text("steps = 3\n[model]\nhidden = [8]\nlatent = 2\n")
+    run(
+        *("train", "vae", "--data", strokes, "--out", tmp_path / "a"),
+        *("--config", tmp_path / "a.toml", "--latent", 4),
+    )
+    config = json.loads((tmp_path / "a" / "config.json").read_text())
+    assert config["config"]["hidden"] == [8]
+    assert config["config"]["latent"] == 4  # the flag wins
+    assert config["train"]["steps"] == 3
+    (tmp_path / "b.json").write_text('{"stpes": 3}')
+    line = fails(
+        *("train", "vae", "--data", strokes, "--out", tmp_path / "b"),
+        *("--config", tmp_path / "b.json"),
+    )
+    assert "unknown option of vae 'stpes': did you mean 'steps'?" in line
+    assert not (tmp_path / "b").exists()
+
+
+def test_typos_name_the_nearest(strokes, tmp_path):
+    assert "unknown command 'trian': did you mean 'train'?" in fails("trian")
+    assert "unknown model 'vea': did you mean 'vae'?" in fails("train", "vea")
+    base = ("train", "vae", "--data", strokes, "--out", tmp_path / "r")
+    assert "did you mean '--latent'?" in fails(*base, "--latnt", 3)
+    assert "did you mean 'demo'?" in fails(*base, "--recipe", "demos")
+    assert "did you mean 'digits'?" in fails("train", "vae", "--data", "digist", "--out", "x")
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--steps", "0"], "steps = 0: input should be greater than 0"),
+        (["--steps", "ten"], "steps = ten: input should be a valid integer"),
+        (["--steps", "5", "--minutes", "1"], "give exactly one of steps, minutes and epochs"),
+        (["--steps", "5", "--levels", "300"], "levels = 300: input should be less than or equal"),
+        (["--steps", "5", "--dynamic"], "add --levels 2"),
+        (["--steps", "5", "--net", "resnet"], "net = resnet: input should be 'mlp' or 'conv'"),
+        (["--steps", "5", "--device", "cuda"], "device 'cuda' is not available here"),
+        (["--steps", "5", "--likelihood", "bernoulli"], "train with --levels 2"),
+        (["--steps", "5", "--channels", "2"], "channels"),
+    ],
+)
+def test_bad_values(strokes, tmp_path, flags, words):
+    import torch
+
+    if "cuda" in flags and torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    line = fails("train", "vae", "--data", strokes, "--out", tmp_path / "r", *flags)
+    assert words in line
+
+
+def test_bad_data(tmp_path):
+    base = ("train", "vae", "--out", tmp_path / "r", "--steps", 2, "--data")
+    (tmp_path / "empty").mkdir()
+    assert "holds no images" in fails(*base, tmp_path / "empty")
+    one = tmp_path / "one"
+    one.mkdir()
+    Image.new("L", (8, 8), 3).save(one / "a.png")
+    assert "give at least two" in fails(*base, one)
+    for i in range(5):
+        Image.new("L", (8, 8), i).save(one / f"b{i}.png")
+    (one / "c.png").write_bytes(b"not an image")
+    assert "1 of 7 images cannot be read" in fails(*base, one)
+    assert "no such file or folder" in fails(*base, tmp_path / "gone.npz")
+    assert not (tmp_path / "r").exists()
+
+
+def test_bad_places(trained, strokes, tmp_path):
+    base = ("train", "vae", "--data", strokes, "--steps", 2, *TINY)
+    before = (trained / "model.safetensors").read_bytes()
+    assert "add --resume" in fails(*base, "--out", trained)
+    assert (trained / "model.safetensors").read_bytes() == before
+    (tmp_path / "file").write_text("x")
+    assert "cannot create the folder" in fails(*base, "--out", tmp_path / "file" / "run")
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "thesis.txt").write_text("x")
+    assert "is not empty and not a run" in fails(*base, "--out", full)
+    assert "no such folder" in fails("sample", tmp_path / "nowhere", "--out", "x.png")
+    assert "it holds no config.json" in fails("evaluate", full)
+    assert "want a .png, a .npy or a folder" in fails("sample", trained, "--out", "a.gif")
+    assert "has files in it" in fails("sample", trained, "--out", full)
+
+
+def test_bad_requests_to_a_run(trained, tmp_path):
+    out = ("--out", tmp_path / "x.png")
+    assert "this model is unconditional" in fails("sample", trained, *out, "--label", 3)
+    assert "ask for at least one image" in fails("sample", trained, *out, "-n", 0)
+    assert "choose 'best' or 'last'" in fails("sample", trained, *out, "--weights", "bset")
+    assert "give data of the same size and channels" in fails(
+        "evaluate", trained, "--data", "digits"
+    )
+    colour = tmp_path / "colour.npz"
+    np.savez(colour, images=np.zeros((9, 16, 16, 3), dtype=np.uint8))
+    assert "3x16x16" in fails("evaluate", trained, "--data", colour)
+    assert "did you mean 'pixels'" in fails("evaluate", trained, "--extractor", "pixel")
+
+
+def test_labels_of_a_conditional_model(strokes, tmp_path):
+    run(
+        *("train", "pixelcnn", "--data", strokes, "--out", tmp_path / "r", "--steps", 4),
+        *("--features", 6, "--blocks", 1, "--head", 6, "--classes", 2, "--levels", 2),
+        *("--evaluate-every", 0, "--sample-every", 2, "--batch-size", 8),
+    )
+    run("sample", tmp_path / "r", "-n", 4, "--label", 1, "--out", tmp_path / "x.npy")
+    line = fails("sample", tmp_path / "r", "--label", 7, "--out", tmp_path / "y.npy")
+    assert "unknown label 7: this model knows 0 to 1" in line
+    line = fails(
+        *("train", "pixelcnn", "--data", strokes, "--out", tmp_path / "s", "--steps", 4),
+        *("--classes", 1, "--levels", 2),
+    )
+    assert "more than classes = 1" in line
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_unwritable_out(strokes, tmp_path):
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o500)
+    line = fails("train", "vae", "--data", strokes, "--out", locked / "r", "--steps", 2, *TINY)
+    assert "choose another --out" in line
+
+
+def test_sigterm_writes_a_checkpoint(strokes, tmp_path):
+    out = tmp_path / "r"
+    process = subprocess.Popen(
+        [
+            *(str(COMMAND), "train", "vae", "--data", str(strokes), "--out", str(out)),
+            *("--steps", "1000000", "--log-every", "20", *TINY),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not read_metrics(out) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "stopped by SIGTERM" in err.splitlines()[-1]
+    assert list((out / "state").glob("step-*"))
+    assert (out / "model.safetensors").exists()
+
+
+def test_demo_on_other_data(strokes, tmp_path):
+    done = run("demo", "--data", strokes, "--out", tmp_path / "demo", "--speed", 200)
+    page = Path(done.stdout.strip())
+    assert page == tmp_path / "demo" / "report.html"
+    text = page.read_text()
+    assert "pixelcnn" in text
+    assert "fd pixels" in text

@@ -1,0 +1,334 @@
+"""Metrics against closed forms, brute force, and what they should see."""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+
+import numpy as np
+import pytest
+import scipy.linalg
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from ptheta.data import open_data
+from ptheta.data.dataset import Dataset
+from ptheta.errors import PthetaError
+from ptheta.metrics.evaluate import evaluate, floor
+from ptheta.metrics.features import EXTRACTORS, WEIGHTS, default_extractor, extract, extractor
+from ptheta.metrics.frechet import Gaussian, fit, frechet, frechet_error
+from ptheta.metrics.kernel import kernel_distance
+from ptheta.metrics.likelihood import likelihood
+from ptheta.metrics.neighbours import closeness, nearest
+from ptheta.metrics.results import Evaluation, Result
+from ptheta.metrics.score import class_score, effective_classes
+from ptheta.metrics.selection import Selection
+from ptheta.pixels import ImageSpec
+
+
+def normal(n: int, d: int, seed: int = 0, scale: float = 1.0, shift: float = 0.0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    mix = torch.randn(d, d, generator=generator, dtype=torch.double) / d**0.5
+    x = torch.randn(n, d, generator=generator, dtype=torch.double)
+    return x @ (torch.eye(d, dtype=torch.double) + mix) * scale + shift
+
+
+def by_scipy(x: torch.Tensor, y: torch.Tensor) -> float:
+    a, b = np.cov(x.numpy(), rowvar=False), np.cov(y.numpy(), rowvar=False)
+    root = scipy.linalg.sqrtm(a @ b).real
+    gap = ((x.mean(0) - y.mean(0)) ** 2).sum().item()
+    return gap + np.trace(a + b - 2 * root)
+
+
+def test_frechet_of_known_gaussians():
+    """N(0, diag a^2) and N(m, diag b^2): |m|^2 + sum (a - b)^2."""
+    a, b = torch.tensor([1.0, 2.0, 3.0]).double(), torch.tensor([2.0, 2.0, 0.5]).double()
+    m = torch.tensor([1.0, 0.0, -2.0]).double()
+    found = frechet(Gaussian(torch.zeros(3).double(), a.diag()), Gaussian(m, b.diag()))
+    assert found == pytest.approx((m.square().sum() + (a - b).square().sum()).item(), abs=1e-12)
+
+
+@pytest.mark.parametrize(("n", "d"), [(400, 20), (60, 100)])
+def test_frechet_equals_scipy_and_is_zero_for_itself(n, d):
+    x, y = normal(n, d, 1), normal(n + 7, d, 2, 1.5, 0.3)
+    assert frechet(fit(x), fit(y)) == pytest.approx(by_scipy(x, y), rel=1e-6)
+    assert frechet(fit(x), fit(x)) <= 1e-8
+    assert frechet(fit(x), fit(x[torch.randperm(n)])) <= 1e-8
+
+
+def test_frechet_of_dependent_features_is_exact():
+    x = normal(500, 12, 3)
+    x = torch.cat([x, x[:, :6], torch.zeros(500, 4).double()], 1)  # rank 12 of 22
+    assert frechet(fit(x), fit(x)) <= 1e-8
+
+
+def test_frechet_routes_agree():
+    """Fewer images than features: the singular values of the features themselves."""
+    x, y = normal(30, 50, 4), normal(80, 50, 5, 2.0)
+    padded = Gaussian(fit(x).mean, torch.linalg.qr(fit(x).root).R)
+    assert frechet(fit(x), fit(y)) == pytest.approx(frechet(padded, fit(y)), rel=1e-9)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10_000), st.floats(-3, 3), st.floats(0.2, 4))
+def test_frechet_is_symmetric_and_follows_moves_and_scales(seed, shift, scale):
+    x, y = normal(50, 6, seed), normal(40, 6, seed + 1, 1.3)
+    rotation = torch.linalg.qr(normal(6, 6, seed + 2)).Q
+    d = frechet(fit(x), fit(y))
+    assert frechet(fit(y), fit(x)) == pytest.approx(d, rel=1e-8)
+    moved = frechet(fit(x @ rotation + shift), fit(y @ rotation + shift))
+    assert moved == pytest.approx(d, rel=1e-7, abs=1e-9)
+    assert frechet(fit(x * scale), fit(y * scale)) == pytest.approx(d * scale**2, rel=1e-7)
+
+
+def test_frechet_error_is_of_the_right_size():
+    values = [frechet(fit(normal(300, 5, s)), fit(normal(300, 5, s, 1.0, 0.5))) for s in range(3)]
+    error = frechet_error(normal(300, 5, 0), normal(300, 5, 9, 1.0, 0.5))
+    assert 0 < error < max(values)
+
+
+def test_kernel_distance_is_the_double_sum():
+    x, y = normal(23, 4, 1), normal(31, 4, 2, 1.2, 0.4)
+
+    def k(a: torch.Tensor, b: torch.Tensor) -> float:
+        return (float(a @ b) / 4 + 1) ** 3
+
+    xx = sum(k(a, b) for i, a in enumerate(x) for j, b in enumerate(x) if i != j) / (23 * 22)
+    yy = sum(k(a, b) for i, a in enumerate(y) for j, b in enumerate(y) if i != j) / (31 * 30)
+    xy = sum(k(a, b) for a in x for b in y) / (23 * 31)
+    assert kernel_distance(x, y, chunk=7)[0] == pytest.approx(xx + yy - 2 * xy, rel=1e-10)
+
+
+def test_kernel_distance_is_unbiased_and_its_error_honest():
+    same, apart, errors = [], [], []
+    for seed in range(60):
+        g = torch.Generator().manual_seed(seed)
+        x, y = torch.randn(2, 80, 5, generator=g, dtype=torch.double)
+        same.append(kernel_distance(x, y)[0])
+        value, error = kernel_distance(x, y + 0.5)
+        apart.append(value)
+        errors.append(error)
+    assert abs(np.mean(same)) < 3 * np.std(same) / 60**0.5
+    assert 0.7 < np.mean(errors) / np.std(apart) < 1.4
+
+
+def test_score_of_known_predictions():
+    sure = torch.eye(10).repeat(20, 1) * 200
+    assert class_score(sure)[0] == pytest.approx(10, rel=1e-6)
+    assert class_score(torch.zeros(100, 10))[0] == pytest.approx(1, abs=1e-9)
+    assert class_score(sure[:1].repeat(100, 1))[0] == pytest.approx(1, abs=1e-9)
+    assert effective_classes(sure)[0] == pytest.approx(10)
+    assert effective_classes(sure[:1].repeat(9, 1))[0] == pytest.approx(1)
+    p = torch.tensor([0.7, 0.2, 0.1]).double()
+    q = torch.tensor([0.1, 0.3, 0.6]).double()
+    m = (p + q) / 2
+    kl = ((p * (p / m).log()).sum() + (q * (q / m).log()).sum()) / 2
+    logits = torch.stack([p.log(), q.log()]).repeat(10, 1)
+    assert class_score(logits, splits=1)[0] == pytest.approx(kl.exp().item(), rel=1e-6)
+
+
+class Coins(nn.Module):
+    """Each pixel white with probability p, on its own."""
+
+    classes = 0
+
+    def __init__(self, spec: ImageSpec, p: float) -> None:
+        super().__init__()
+        self.spec, self.p = spec, p
+
+    def log_prob(self, x, condition=None):
+        white = (x > 127).float().flatten(1)
+        return (white * math.log(self.p) + (1 - white) * math.log(1 - self.p)).sum(1)
+
+
+class Copier(nn.Module):
+    """Samples that are given."""
+
+    classes = 0
+
+    def __init__(self, spec: ImageSpec, images: torch.Tensor) -> None:
+        super().__init__()
+        self.spec, self.images = spec, images
+
+    def sample(self, n, condition=None):
+        return self.images[torch.randint(len(self.images), (n,))]
+
+
+def test_bits_per_dim_of_a_known_model():
+    data = open_data("digits", "test", levels=2).subset(slice(0, 200))
+    found = likelihood(Coins(data.spec, 0.5), data)
+    assert found is not None
+    assert found.relation == "="
+    assert found.bits(784)[0] == pytest.approx(1, rel=1e-6)
+    assert found.nats == pytest.approx(784 * math.log(2), rel=1e-6)
+    white = (data.batch(slice(None)).x > 0).double().mean((1, 2, 3))
+    entropy = -(white.mean() * math.log(0.1) + (1 - white.mean()) * math.log(0.9)) / math.log(2)
+    best = likelihood(Coins(data.spec, 0.1), data)
+    assert best is not None
+    assert best.bits(784)[0] == pytest.approx(entropy.item(), rel=1e-5)
+
+
+def test_what_is_not_defined_says_so():
+    data = open_data("digits", "test", levels=2).subset(slice(0, 60))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        silent = evaluate(Coins(data.spec, 0.2), data, data, n=20)
+        blind = evaluate(Copier(data.spec, data.batch(slice(None)).x), data, data, n=20)
+    missing = silent.get("fd_digits")
+    assert missing is not None
+    assert missing.value is None
+    assert missing.text() == "not defined (it cannot sample)"
+    bits = blind.get("bits_per_dim")
+    assert bits is not None
+    assert bits.text() == "not defined (no likelihood)"
+    text = json.dumps(blind.to_json(), allow_nan=False)
+    assert Evaluation.from_json(json.loads(text)).to_json() == json.loads(text)
+    assert {r.metric for r in silent.results} == {r.metric for r in blind.results}
+
+
+def test_results_as_text():
+    assert Result("b", 0.1624, "bits/dim", "<=", 0.0012).text() == "<= 0.1624 +- 0.0012 bits/dim"
+    assert Result("p", 12, "images/s").text() == "12 images/s"
+
+
+def test_the_same_seed_gives_the_same_numbers():
+    data = open_data("digits", "test", levels=2).subset(slice(0, 300))
+    model = Copier(data.spec, data.batch(slice(0, 200)).x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        a, b = (evaluate(model, data, data, n=100, seed=3) for _ in range(2))
+    for x, y in zip(a.results, b.results, strict=True):
+        if x.metric != "sampling_speed":
+            assert x == y
+    assert a.protocol["extractor_digest"] == extractor("digits").digest
+    assert a.protocol["real_images"] == 300
+
+
+def fd(images: torch.Tensor, reference: Dataset) -> float:
+    by = extractor("digits")
+    return frechet(fit(extract(images, by).features), fit(extract(reference, by).features))
+
+
+def test_noise_blur_and_dropped_classes_move_the_distance():
+    train, test = open_data("digits"), open_data("digits", "test")
+    x = train.batch(slice(0, 1000)).x
+    g = torch.Generator().manual_seed(0)
+    noise = torch.randn(x.shape, generator=g)
+    noisy = [fd((x + s * noise).clamp(0, 255).byte(), test) for s in (0, 20, 50, 100)]
+    assert noisy == sorted(noisy)
+    blurred = [x]
+    for size in (3, 5, 9):
+        pooled = torch.nn.functional.avg_pool2d(
+            x.float(), size, 1, size // 2, count_include_pad=False
+        )
+        blurred.append(pooled.byte())
+    blurs = [fd(b, test) for b in blurred]
+    assert blurs == sorted(blurs)
+    labels = train.batch(slice(0, 1000)).y
+    assert labels is not None
+    dropped = [fd(x[labels < k], test) for k in (10, 7, 4, 1)]
+    assert dropped == sorted(dropped)
+
+
+def test_a_copied_training_set_is_seen():
+    train, test = open_data("digits"), open_data("digits", "test")
+    held_out = test.batch(slice(0, 200)).x
+    copied, _ = closeness(train.batch(slice(0, 200)).x, held_out, train)
+    fresh, error = closeness(test.batch(slice(200, 400)).x, held_out, train)
+    assert copied < 0.01
+    assert abs(fresh - 1) < 4 * error
+
+
+def test_nearest_is_the_brute_force_minimum():
+    train = open_data("digits", levels=2).subset(slice(0, 70))
+    x = open_data("digits", "test", levels=2).batch(slice(0, 9)).x
+    where, distance = nearest(x, train, chunk=13)
+    pixels = train.batch(slice(None)).x.float()
+    full = ((x.float()[:, None] - pixels[None]) ** 2).mean((2, 3, 4)).sqrt()
+    assert np.array_equal(where, full.argmin(1).numpy())
+    torch.testing.assert_close(distance, full.min(1).values, rtol=1e-4, atol=1e-2)
+
+
+@pytest.mark.parametrize("name", ["digits", "fashion"])
+def test_shipped_weights_are_small_and_as_good_as_they_say(name):
+    assert (WEIGHTS / f"{name}.safetensors").stat().st_size < 1_000_000
+    by = extractor(name)
+    for levels, key in ((256, "test_accuracy"), (2, "test_accuracy_binarised")):
+        batch = open_data(name, "test", levels=levels).batch(slice(None))
+        with torch.no_grad():
+            _, logits = by(batch.x)
+        assert logits is not None
+        accuracy = (logits.argmax(1) == batch.y).float().mean().item()
+        assert accuracy == pytest.approx(float(by.about[key]), abs=0.005)  # type: ignore[attr-defined]
+    assert accuracy > {"digits": 0.98, "fashion": 0.84}[name]
+
+
+def test_extractors_take_other_sizes_and_colours():
+    for name in EXTRACTORS:
+        for shape in ((3, 40, 30), (1, 28, 28), (3, 16, 16)):
+            features = extract(
+                torch.randint(0, 256, (4, *shape), dtype=torch.uint8), extractor(name)
+            )
+            assert len(features) == 4
+            assert features.features.dtype == torch.float64
+    assert default_extractor("digits", ImageSpec(1, 28, 28)) == "digits"
+    assert default_extractor("fashion-mnist", ImageSpec(1, 28, 28, 2)) == "fashion"
+    assert default_extractor("digits", ImageSpec(3, 32, 32)) == "pixels"
+
+
+def test_floor_is_low():
+    train, test = open_data("digits"), open_data("digits", "test")
+    real = floor(test, train, n=1000)
+    distance, score = real.get("fd_digits"), real.get("score_digits")
+    assert distance is not None
+    assert score is not None
+    assert distance.value is not None
+    assert score.value is not None
+    noise = torch.randint(0, 256, (1000, 1, 28, 28), dtype=torch.uint8)
+    assert distance.value < 0.1 * fd(noise, test)
+    assert score.value > 8
+
+
+def test_selection_prefers_likelihood_then_distance():
+    held = open_data("digits", "test", levels=2).subset(slice(0, 100))
+    name, value, lower = Selection(held, "digits")(Coins(held.spec, 0.5))
+    assert (name, lower) == ("bits_per_dim", True)
+    assert value == pytest.approx(1)
+    choose = Selection(held, "digits")
+    name, good, lower = choose(Copier(held.spec, open_data("digits", levels=2).batch(range(200)).x))
+    assert (name, lower) == ("kd_digits", True)
+    _, bad, _ = choose(Copier(held.spec, torch.zeros(2, 1, 28, 28, dtype=torch.uint8)))
+    assert good < bad
+
+
+def test_bad_input_is_one_line():
+    data = open_data("digits", "test")
+    model = Copier(data.spec, data.batch(slice(0, 9)).x)
+    for call, words in (
+        (lambda: extractor("digit"), "did you mean 'digits'"),
+        (lambda: extract(data.batch([0]).x, extractor("pixels")), "at least two"),
+        (lambda: evaluate(model, data, data, n=1), "at least two"),
+        (lambda: evaluate(model, data.subset([1]), data), "give at least two"),
+        (lambda: fit(torch.zeros(1, 3)), "at least two"),
+        (lambda: class_score(torch.zeros(5, 10)), "20 or more"),
+        (lambda: kernel_distance(torch.zeros(1, 3), torch.zeros(9, 3)), "at least two"),
+    ):
+        with pytest.raises(PthetaError, match=words) as error:
+            call()
+        assert "\n" not in str(error.value)
+
+    def spoiled(x):
+        return torch.full((len(x), 4), float("nan")), None
+
+    spoiled.name = "spoiled"  # type: ignore[attr-defined]
+    with pytest.raises(PthetaError, match="NaN or infinity"):
+        extract(data.batch(slice(0, 9)).x, spoiled)  # type: ignore[arg-type]
+
+
+def test_few_samples_are_warned_of():
+    data = open_data("digits", "test").subset(slice(0, 100))
+    with pytest.warns(UserWarning, match="prefer the kernel distance"):
+        evaluate(Copier(data.spec, data.batch(slice(0, 9)).x), data, data, n=30)

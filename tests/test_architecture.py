@@ -1,0 +1,128 @@
+"""Imports point one way, and nothing outside the models and the registry names a model."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ptheta import registry
+
+ROOT = Path(__file__).parent.parent / "src" / "ptheta"
+
+# Each layer may import itself and what stands before it.
+LAYERS: list[set[str]] = [
+    {"errors"},
+    {"config", "files", "pixels", "losses"},
+    {"likelihoods", "nets", "games", "capabilities", "images", "data"},
+    {"models"},
+    {"registry", "dynamics"},
+    {"training"},
+    {"plan"},
+    {"runs"},
+    {"tasks"},
+    {"metrics"},
+    {"api"},
+    {"report"},
+    {"demo"},
+    {"cli"},
+]
+ALONE = {"losses": {"losses"}}  # pure functions of tensors: torch and themselves
+
+
+def layer(module: str) -> int:
+    return next(i for i, names in enumerate(LAYERS) if module in names)
+
+
+def imports(file: Path) -> set[str]:
+    """The parts of ptheta that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module]
+            if node.module == "ptheta":
+                names = [f"ptheta.{alias.name}" for alias in node.names]
+        found |= {n.split(".")[1] for n in names if n.startswith("ptheta.")}
+    return found
+
+
+def parts() -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for file in ROOT.rglob("*.py"):
+        part = file.relative_to(ROOT).parts[0].removesuffix(".py")
+        if part != "__init__":
+            found.setdefault(part, []).append(file)
+    return found
+
+
+def test_every_part_has_its_layer():
+    assert set(parts()) == set().union(*LAYERS)
+
+
+@pytest.mark.parametrize("part", sorted(parts()))
+def test_imports_point_one_way(part):
+    for file in parts()[part]:
+        for other in imports(file) - {part, "__version__"}:
+            assert layer(other) <= layer(part), f"{file} imports {other}"
+            assert part not in ALONE or other in ALONE[part], f"{file} imports {other}"
+
+
+def test_only_models_and_registry_name_a_model():
+    for file in ROOT.rglob("*.py"):
+        if file.name == "registry.py" or "models" in file.parts:
+            continue
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Constant) and node.value in registry.MODELS:
+                raise AssertionError(f"{file}:{node.lineno} names the model {node.value!r}")
+
+
+def test_importing_ptheta_does_not_import_torch():
+    code = "import sys, ptheta, ptheta.cli, ptheta.registry; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_public_names_exist():
+    import ptheta
+
+    for name in ptheta.__all__:
+        assert getattr(ptheta, name) is not None
+    assert callable(ptheta.train)
+    assert callable(ptheta.load)
+    with pytest.raises(AttributeError, match="has no attribute 'trian'"):
+        _ = ptheta.trian
+
+
+def test_no_method_exists_only_to_raise():
+    for file in ROOT.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                body = [n for n in node.body if not isinstance(n, ast.Expr)]
+                assert not (len(body) == 1 and isinstance(body[0], ast.Raise)), node.name
+
+
+def test_option_names_mean_one_thing():
+    """A flag belongs to the model, the data or the training, never to two of them."""
+    from ptheta import config, plan
+
+    for name in registry.MODELS:
+        seen: set[str] = set()
+        for cls in plan.sections(name).values():
+            options = set(config.options(cls))
+            assert not seen & options
+            seen |= options
+            assert all(o.help for o in config.options(cls).values())
+
+
+@pytest.mark.parametrize("name", registry.MODELS)
+def test_recipes_are_valid(name):
+    from ptheta import plan
+
+    for recipe in registry.entry(name).recipes():
+        made = plan.make(name, "digits", {}, recipe)
+        assert plan.Plan.from_json(made.to_json()) == made

@@ -36,7 +36,8 @@ def augment(x: torch.Tensor) -> torch.Tensor:
 def accuracy(network: Classifier, data: Dataset) -> float:
     batch = data.batch(slice(None))
     _, logits = network(to_unit(batch.x))
-    return (logits.argmax(1) == batch.y).float().mean().item()
+    assert batch.y is not None
+    return logits.argmax(1).eq(batch.y).float().mean().item()
 
 
 def main(name: str, epochs: int) -> None:
@@ -50,6 +51,7 @@ def main(name: str, epochs: int) -> None:
         network.train()
         for indices in torch.randperm(len(train)).split(BATCH):
             batch = train.batch(indices.numpy())
+            assert batch.y is not None
             _, logits = network(augment(to_unit(batch.x)))
             loss = F.cross_entropy(logits, batch.y)
             optimizer.zero_grad()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from ptheta import registry
 from ptheta.pixels import ImageSpec
 
 # The smallest useful options of each model; a model without an entry is built with its defaults.
-TINY = {
+TINY: dict[str, dict[str, Any]] = {
     "dcgan": {"features": 4, "latent": 6},
     "vae": {"hidden": (16,), "latent": 3, "features": 4},
     "pixelcnn": {"features": 6, "blocks": 2, "head": 6},
@@ -45,7 +46,7 @@ def strokes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def tiny(name: str, spec: ImageSpec, **options: object) -> torch.nn.Module:
+def tiny(name: str, spec: ImageSpec, **options: Any) -> Any:
     """A small model of the registry, its weights drawn from seed 0."""
     import ptheta
 

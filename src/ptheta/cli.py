@@ -70,7 +70,7 @@ def models(as_json: bool) -> None:
     """List the models and what each can do."""
     from ptheta.capabilities import CAPABILITIES, capabilities
 
-    table = {}
+    table: dict[str, Any] = {}
     for name, entry in registry.MODELS.items():
         can = capabilities(entry.load_model())
         table[name] = {
@@ -261,8 +261,8 @@ def main(argv: list[str] | None = None) -> None:
     try:
         cli.main(args=argv, prog_name="ptheta", standalone_mode=False)
     except PthetaError as error:
-        status = getattr(error, "number", None)
-        status = 2 if status is None else 128 + status
+        number = getattr(error, "number", None)  # of the signal that stopped a training
+        status = 2 if number is None else 128 + number
         click.echo(f"ptheta: {error}", err=True)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else str(error))

@@ -10,7 +10,7 @@ import dataclasses
 import json
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -62,8 +62,9 @@ def _is_union(hint: Any) -> bool:
 
 
 @cache
-def options(cls: type) -> dict[str, Option]:
+def options(cls: Hashable) -> dict[str, Option]:
     """The fields of config class `cls`, by name."""
+    assert isinstance(cls, type)
     hints = typing.get_type_hints(cls, include_extras=True)
     return {
         field.name: Option(

@@ -99,7 +99,7 @@ def make(
         if name not in homes:
             raise unknown(f"option of {model}", name, homes)
         values[homes[name]][name] = value
-    made = {part: config.build(cls, values[part]) for part, cls in classes.items()}
+    made: dict[str, Any] = {part: config.build(cls, values[part]) for part, cls in classes.items()}
     made["train"].budget()
     path = Path(source).expanduser()
     where = str(path.resolve()) if path.exists() else str(source)

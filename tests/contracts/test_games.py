@@ -53,8 +53,8 @@ def test_a_move_changes_only_its_player(name):
         assert all(p.grad is None for p in model.parameters() if id(p) not in own and step == 1)
         e.update(move.player)
         after = model.state_dict()
-        for key, tensor in model.named_parameters():
-            assert torch.equal(before[key], after[key]) != (id(tensor) in own), key
+        for key, parameter in model.named_parameters():
+            assert torch.equal(before[key], after[key]) != (id(parameter) in own), key
         for key, tensor in model.named_buffers():
             if key in after and id(tensor) not in own_buffers:
                 assert torch.equal(before[key], after[key]), key

@@ -106,7 +106,12 @@ def test_importance_bound_uses_exactly_k_samples(k, monkeypatch):
     model = tiny("vae", ImageSpec(1, 8, 8, 2))
     used = []
     kept = model.likelihood
-    monkeypatch.setattr(model, "likelihood", lambda z: used.append(len(z)) or kept(z))
+
+    def counted(z):
+        used.append(len(z))
+        return kept(z)
+
+    monkeypatch.setattr(model, "likelihood", counted)
     model.importance_bound(torch.zeros(5, 1, 8, 8, dtype=torch.uint8), k)
     assert sum(used) == 5 * k
 

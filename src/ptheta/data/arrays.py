@@ -22,8 +22,7 @@ def read(path: Path, split: str) -> tuple[Dataset, bool]:
     """
     try:
         # allow_pickle stays off: a pickle runs code
-        mode = "r" if path.suffix == ".npy" else None
-        loaded = np.load(path, mmap_mode=mode, allow_pickle=False)
+        loaded = np.load(path, mmap_mode="r" if path.suffix == ".npy" else None, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise PthetaError(f"cannot read {path}: {error}") from None
     if isinstance(loaded, np.ndarray):

@@ -38,7 +38,7 @@ def pictures(root: Path) -> list[tuple[str, int, int]]:
 
 def roots(folder: Path) -> dict[str, Path]:
     """The subfolder of each split; empty where the folder is one collection."""
-    found = {}
+    found: dict[str, Path] = {}
     for split, names in SPLITS.items():
         for name in names:
             if (folder / name).is_dir():
@@ -66,7 +66,8 @@ def read(
     stored = decode(str(root), key, items, size, channels, max_broken)
     kept = [files[i][0] for i in stored.about["rows"]]
     tops = [Path(name).parts[0] if len(Path(name).parts) > 1 else None for name in kept]
-    labels, classes = None, ()
+    labels: np.ndarray | None = None
+    classes: tuple[str, ...] = ()
     if None not in tops:
         # the labels of a test split are those of the training split
         reference = pictures(parts["train"]) if parts else files

@@ -64,7 +64,8 @@ def read(
 
     stored = decode(name, (name, present, rows._fingerprint), items, size, channels, max_broken)
     kept = np.array(stored.about["rows"], dtype=np.int64)
-    labels, classes = None, ()
+    labels: np.ndarray | None = None
+    classes: tuple[str, ...] = ()
     label_key = next((c for c in LABELS if c in rows.features), None)
     if label_key is not None:
         names = tuple(getattr(rows.features[label_key], "names", None) or ())

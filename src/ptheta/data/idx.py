@@ -41,7 +41,7 @@ def parse(path: Path) -> np.ndarray:
 
 def image_files(folder: Path) -> dict[str, Path]:
     """The IDX image file of each split in a folder."""
-    found = {}
+    found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         match = IMAGES.fullmatch(path.name)
         for split, prefixes in PREFIXES.items():

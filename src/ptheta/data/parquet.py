@@ -63,8 +63,9 @@ def read(
     label_key = next((name for name in LABELS if name in schema.names), None)
     caption_key = next((name for name in CAPTIONS if name in schema.names), None)
     wanted = [name for name in (label_key, caption_key) if name is not None]
-    table = pq.read_table(files, columns=wanted) if wanted else None
-    labels, classes = None, ()
+    table: Any = pq.read_table(files, columns=wanted) if wanted else None
+    labels: np.ndarray | None = None
+    classes: tuple[str, ...] = ()
     if label_key is not None:
         labels, classes = to_labels(
             table.column(label_key).to_pylist(), class_names(schema, label_key)

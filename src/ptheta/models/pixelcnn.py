@@ -149,6 +149,7 @@ class _Pixelwise:
     """
 
     def __init__(self, conv: MaskedConv2d, spec: ImageSpec | None = None, n: int = 0) -> None:
+        assert conv.bias is not None
         self.reach, self.bias = conv.reach, conv.bias
         kernel = conv.kernel().float()  # (c_out, c_in, rows, columns)
         self.rows, self.columns = kernel.shape[2:]
@@ -203,7 +204,7 @@ RECIPES: dict[str, dict[str, Any]] = {
             "head": 48,
             "lr": 3e-3,
         },
-        "train": {"batch_size": 16, "minutes": 3.0, "schedule": "cosine", "ema": 0.99},
-        "data": {"levels": 2, "dynamic": True},
+        "train": {"batch_size": 16, "minutes": 3.2, "schedule": "cosine", "ema": 0.99},
+        "data": {"levels": 4},
     },
 }

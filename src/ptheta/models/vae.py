@@ -26,10 +26,14 @@ class VAEConfig:
     hidden: tuple[Count, ...] = option((500, 500), "units of the encoder's layers (mlp)")
     features: Count = option(32, "channels of the largest feature map (conv)")
     likelihood: Literal["auto", "bernoulli", "categorical", "logistic"] = option(
-        "auto", "p(x | z) of a pixel; auto: bernoulli for 2 levels, else logistic"
+        "auto",
+        "p(x | z) of a pixel; auto: bernoulli for 2 levels, categorical up to 16, else logistic",
     )
     components: Count = option(1, "logistics mixed in each pixel (logistic)")
     lr: Positive = option(1e-3, "learning rate of Adam")
+
+
+FEW_LEVELS = 16  # up to here a probability for each level is cheap
 
 
 class Posterior(NamedTuple):
@@ -51,9 +55,10 @@ class VAE(nn.Module):
     def __init__(self, spec: ImageSpec, config: VAEConfig) -> None:
         super().__init__()
         self.spec, self.config = spec, config
-        kind = config.likelihood
+        kind: str = config.likelihood
         if kind == "auto":
-            kind = "bernoulli" if spec.levels == 2 else "logistic"
+            few = "bernoulli" if spec.levels == 2 else "categorical"
+            kind = few if spec.levels <= FEW_LEVELS else "logistic"
         if kind == "bernoulli" and spec.levels != 2:
             raise PthetaError(
                 f"a bernoulli likelihood has 2 levels, the images have {spec.levels}: "
@@ -165,7 +170,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "demo": {
         "about": "digits in under a minute on two cores",
         "model": {"latent": 24},
-        "train": {"batch_size": 128, "minutes": 0.9, "schedule": "cosine"},
-        "data": {"levels": 2, "dynamic": True},
+        "train": {"batch_size": 128, "minutes": 0.7, "schedule": "cosine"},
+        "data": {"levels": 4},
     },
 }

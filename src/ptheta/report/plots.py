@@ -35,9 +35,9 @@ def curves(lines: Sequence[Mapping[str, float]], colour: str) -> str:
     for line in lines:
         for name in line:
             if name not in NOT_LOSSES:
-                panel = panels.setdefault(name.split("/")[0], [])
-                if name not in panel:
-                    panel.append(name)
+                names = panels.setdefault(name.split("/")[0], [])
+                if name not in names:
+                    names.append(name)
     if not panels:
         return ""
     figure, axes = plt.subplots(

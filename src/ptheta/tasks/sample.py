@@ -30,7 +30,7 @@ def sample(
         raise PthetaError("this model cannot sample: it has no `sample`")
     if n < 1:
         raise PthetaError(f"n = {n}: ask for at least one image")
-    classes: int = model.classes  # type: ignore[attr-defined]
+    classes: int = getattr(model, "classes", 0)
     if labels is not None and not classes:
         raise PthetaError(f"label {labels[0]}: this model is unconditional; leave the label out")
     for label in labels or ():

@@ -310,7 +310,7 @@ class Trainer:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """Ctrl-C and SIGTERM end the run after the step at hand; a second Ctrl-C ends it at once."""
+        """Ctrl-C and SIGTERM end the run after the step at hand; another Ctrl-C at once."""
 
         def stop(number: int, frame: object) -> None:
             self.stop_signal = number

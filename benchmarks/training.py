@@ -1,0 +1,339 @@
+"""Training speed: ptheta's trainer beside hand-written loops, and pythae's trainer if installed.
+
+    python benchmarks/training.py [--rounds 7] [--out benchmarks/results/training.json]
+
+All contenders of a table take turns in one process, round by round; medians over the rounds are
+reported, with the ratio to the reference taken round by round. Sizes are those of the published
+code that the row is named after; its loops are written anew here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from lightning_fabric import Fabric
+from torch import nn
+
+import ptheta
+from ptheta.data import open_data
+from ptheta.data.dataset import Dataset
+from ptheta.games import Game, Move, Player
+from ptheta.losses.adversarial import LOSSES
+from ptheta.pixels import Batch, ImageSpec, to_symmetric
+from ptheta.training.loop import Trainer, read_metrics
+from ptheta.training.settings import TrainSettings
+
+Contender = Callable[[], float]  # one round: images/s
+
+
+def by_trainer(model: nn.Module, data: Dataset, batch: int, steps: int) -> Contender:
+    """ptheta's trainer, everything that a run does included, but for the first log interval."""
+    fabric = Fabric(accelerator="cpu", devices=1)
+
+    def one_round() -> float:
+        settings = TrainSettings(
+            steps=steps,
+            batch_size=batch,
+            log_every=steps // 4,
+            sample_every=0,
+            evaluate_every=0,
+            checkpoint_every=0,
+        )
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            open(os.devnull, "w") as quiet,
+            contextlib.redirect_stderr(quiet),
+        ):
+            Trainer(model, data, settings, Path(folder), fabric).run()
+            lines = read_metrics(Path(folder))
+        first, last = lines[0], lines[-1]
+        return (last["step"] - first["step"]) * batch / (last["seconds"] - first["seconds"])
+
+    return one_round
+
+
+def by_loop(step: Callable[[torch.Tensor], Any], x: torch.Tensor, batch: int, n: int) -> Contender:
+    """A bare loop over tensors in memory: nothing logged, nothing checked."""
+
+    def one_round() -> float:
+        order = torch.randperm(len(x))
+        for i in range(n // 4):  # as the trainer's first interval, not counted
+            step(x[order[i * batch % (len(x) - batch) :][:batch]])
+        start = time.perf_counter()
+        for i in range(n - n // 4):
+            step(x[order[i * batch % (len(x) - batch) :][:batch]])
+        return (n - n // 4) * batch / (time.perf_counter() - start)
+
+    return one_round
+
+
+# -- MLP VAE of pythae's sizes: 784-512-latent 10, Bernoulli --------------------------------------
+
+
+class PlainVAE(nn.Module):
+    """The same sizes by hand: two separate heads, a sigmoid, binary cross-entropy."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(784, 512), nn.ReLU())
+        self.mean, self.log_var = nn.Linear(512, 10), nn.Linear(512, 10)
+        self.decoder = nn.Sequential(
+            nn.Linear(10, 512), nn.ReLU(), nn.Linear(512, 784), nn.Sigmoid()
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.body(x)
+        mean, log_var = self.mean(h), self.log_var(h)
+        z = mean + torch.exp(0.5 * log_var) * torch.randn_like(mean)
+        nll = F.binary_cross_entropy(self.decoder(z), x, reduction="none").sum(-1)
+        kl = -0.5 * (1 + log_var - mean**2 - log_var.exp()).sum(-1)
+        return (nll + kl).mean()
+
+
+def stepper(model: nn.Module, loss: Callable[[torch.Tensor], torch.Tensor], **adam: Any) -> Any:
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, **adam)
+
+    def step(x: torch.Tensor) -> None:
+        optimizer.zero_grad()
+        loss(x).backward()
+        optimizer.step()
+
+    return step
+
+
+def vae_table(batch: int, steps: int) -> dict[str, Contender]:
+    data = open_data("digits", levels=2)
+    x = data.batch(slice(None)).x.flatten(1).float() / 255
+    plain = PlainVAE()
+    model = ptheta.create("vae", data.spec, hidden=(512,), latent=10)
+    table = {
+        "bare loop, plain modules": by_loop(stepper(plain, plain), x, batch, steps),
+        "ptheta": by_trainer(model, data, batch, steps),
+    }
+    if (theirs := pythae_trainer(x, batch, steps)) is not None:
+        table["pythae trainer"] = theirs
+    return table
+
+
+def pythae_trainer(x: torch.Tensor, batch: int, steps: int) -> Contender | None:
+    """One epoch of pythae's trainer on as many images as the steps need."""
+    try:
+        from pythae.data.datasets import BaseDataset
+        from pythae.models import VAE, VAEConfig
+        from pythae.trainers import BaseTrainer, BaseTrainerConfig
+    except ImportError:
+        return None
+    images = x.view(-1, 1, 28, 28)[: steps * batch]
+    model = VAE(VAEConfig(input_dim=(1, 28, 28), latent_dim=10, reconstruction_loss="bce"))
+
+    def one_round() -> float:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            open(os.devnull, "w") as quiet,
+            contextlib.redirect_stderr(quiet),
+            contextlib.redirect_stdout(quiet),
+        ):
+            trainer = BaseTrainer(
+                model=model,
+                train_dataset=BaseDataset(images, torch.zeros(len(images))),
+                training_config=BaseTrainerConfig(
+                    output_dir=folder,
+                    num_epochs=1,
+                    per_device_train_batch_size=batch,
+                    learning_rate=1e-3,
+                    optimizer_cls="Adam",
+                ),
+            )
+            trainer.prepare_training()
+            start = time.perf_counter()
+            trainer.train_step(epoch=1)
+            return len(images) / (time.perf_counter() - start)
+
+    return one_round
+
+
+def overhead_table(batch: int, steps: int) -> dict[str, Contender]:
+    """The same modules, loss and optimizer: what the trainer adds to a loop."""
+    data = open_data("digits", levels=2)
+    spec = data.spec
+    images = data.batch(slice(None)).x
+    model = ptheta.create("vae", spec, hidden=(512,), latent=10)
+    by_hand = ptheta.create("vae", spec, hidden=(512,), latent=10)
+
+    def loss(x: torch.Tensor) -> torch.Tensor:
+        return -by_hand.elbo(x).mean()  # type: ignore[operator]
+
+    return {
+        "bare loop, the same modules": by_loop(
+            stepper(by_hand, loss, fused=True), images, batch, steps
+        ),
+        "ptheta": by_trainer(model, data, batch, steps),
+    }
+
+
+# -- DCGAN of PyTorch-GAN's sizes at 32 px ---------------------------------------------------------
+
+
+class UpsamplingGAN(nn.Module):
+    """Those sizes: upsampling and 3x3 convolutions against a discriminator of 16-32-64-128."""
+
+    def __init__(self, spec: ImageSpec) -> None:
+        super().__init__()
+        self.spec, self.classes = spec, 0
+
+        def wide(a: int, b: int) -> list[nn.Module]:
+            up = nn.Upsample(scale_factor=2)
+            return [up, nn.Conv2d(a, b, 3, 1, 1), nn.BatchNorm2d(b, 0.8), nn.LeakyReLU(0.2)]
+
+        self.generator = nn.Sequential(
+            nn.Linear(100, 128 * 64),
+            nn.Unflatten(1, (128, 8, 8)),
+            nn.BatchNorm2d(128),
+            *wide(128, 128),
+            *wide(128, 64),
+            nn.Conv2d(64, spec.channels, 3, 1, 1),
+            nn.Tanh(),
+        )
+
+        def deep(a: int, b: int) -> list[nn.Module]:
+            block: list[nn.Module] = [nn.Conv2d(a, b, 3, 2, 1), nn.LeakyReLU(0.2)]
+            block.append(nn.Dropout2d(0.25))
+            return [*block, nn.BatchNorm2d(b, 0.8)] if a > spec.channels else block
+
+        layers = [deep(a, b) for a, b in ((1, 16), (16, 32), (32, 64), (64, 128))]
+        self.discriminator = nn.Sequential(
+            *(layer for block in layers for layer in block), nn.Flatten(), nn.Linear(512, 1)
+        )
+
+    def g_loss(self, batch: Batch) -> dict[str, torch.Tensor]:
+        fake = self.generator(torch.randn(len(batch), 100))
+        batch.share["fake"] = fake
+        return {"adversarial": LOSSES["non_saturating"].generator(self.discriminator(fake)[:, 0])}
+
+    def d_loss(self, batch: Batch) -> dict[str, torch.Tensor]:
+        real, fake = (
+            self.discriminator(to_symmetric(batch.x)),
+            self.discriminator(batch.share["fake"]),
+        )
+        return {"adversarial": LOSSES["non_saturating"].discriminator(real[:, 0], fake[:, 0])}
+
+    def game(self) -> Game:
+        return Game(
+            {
+                "generator": Player((self.generator,), 2e-4, (0.5, 0.999)),
+                "discriminator": Player((self.discriminator,), 2e-4, (0.5, 0.999)),
+            },
+            (Move("generator", self.g_loss), Move("discriminator", self.d_loss)),
+        )
+
+
+def gan_loop(gan: UpsamplingGAN) -> Any:
+    """The usual loop: both networks take gradients in both passes, BCE on sigmoids."""
+    g_step = torch.optim.Adam(gan.generator.parameters(), lr=2e-4, betas=(0.5, 0.999))
+    d_step = torch.optim.Adam(gan.discriminator.parameters(), lr=2e-4, betas=(0.5, 0.999))
+    bce = nn.BCELoss()
+
+    def step(x: torch.Tensor) -> None:
+        valid, wrong = torch.ones(len(x), 1), torch.zeros(len(x), 1)
+        g_step.zero_grad()
+        z = torch.from_numpy(np.random.default_rng().normal(0, 1, (len(x), 100))).float()
+        fake = gan.generator(z)
+        bce(gan.discriminator(fake).sigmoid(), valid).backward()
+        g_step.step()
+        d_step.zero_grad()
+        real_loss = bce(gan.discriminator(x).sigmoid(), valid)
+        fake_loss = bce(gan.discriminator(fake.detach()).sigmoid(), wrong)
+        ((real_loss + fake_loss) / 2).backward()
+        d_step.step()
+
+    return step
+
+
+def gan_table(batch: int, steps: int) -> dict[str, Contender]:
+    data = open_data("digits", size=32)
+    x = to_symmetric(data.batch(slice(0, 4000)).x)
+    return {
+        "the usual loop": by_loop(gan_loop(UpsamplingGAN(data.spec)), x, batch, steps),
+        "ptheta, the same modules": by_trainer(UpsamplingGAN(data.spec), data, batch, steps),
+        "ptheta's dcgan, features 64": by_trainer(
+            ptheta.create("dcgan", data.spec, features=64), data, batch, steps
+        ),
+        "ptheta's dcgan, features 32": by_trainer(
+            ptheta.create("dcgan", data.spec, features=32), data, batch, steps
+        ),
+    }
+
+
+def measure(contenders: dict[str, Contender], rounds: int) -> dict[str, dict[str, float]]:
+    """Medians of images/s, and of the ratio to the first contender, over the rounds."""
+    rates: dict[str, list[float]] = {name: [] for name in contenders}
+    for one_round in contenders.values():  # warm-up
+        one_round()
+    for _ in range(rounds):
+        for name, one_round in contenders.items():
+            rates[name].append(one_round())
+    reference = rates[next(iter(rates))]
+    return {
+        name: {
+            "images_per_s": round(statistics.median(values), 1),
+            "least": round(min(values), 1),
+            "most": round(max(values), 1),
+            "ratio": round(
+                statistics.median(a / b for a, b in zip(values, reference, strict=True)), 3
+            ),
+        }
+        for name, values in rates.items()
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/training.json"))
+    options = parser.parse_args()
+    torch.manual_seed(0)
+    tables: dict[str, dict[str, Contender]] = {
+        "MLP VAE 784-512-10, batch 64": vae_table(64, 400),
+        "MLP VAE 784-512-10, batch 256": vae_table(256, 160),
+        "trainer overhead, batch 64": overhead_table(64, 400),
+        "trainer overhead, batch 256": overhead_table(256, 160),
+        "DCGAN 32 px, batch 64": gan_table(64, 16),
+    }
+    results: dict[str, Any] = {
+        "machine": {
+            "cores": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
+        "rounds": options.rounds,
+        "tables": {},
+    }
+    for title, contenders in tables.items():
+        print(title)
+        found = measure(contenders, options.rounds)
+        results["tables"][title] = found
+        for name, row in found.items():
+            print(
+                f"  {name:32} {row['images_per_s']:>9,.0f} images/s "
+                f"({row['least']:,.0f}..{row['most']:,.0f})  {row['ratio']:.2f}x"
+            )
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -32,11 +32,12 @@ def causal_jacobian(model: Any, spec: ImageSpec) -> torch.Tensor:
     return torch.stack(rows)
 
 
+@pytest.mark.parametrize("position", [False, True])
 @pytest.mark.parametrize("levels", [2, 4])
 @pytest.mark.parametrize("colours", [1, 3])
-def test_jacobian_is_strictly_lower_triangular(colours, levels):
+def test_jacobian_is_strictly_lower_triangular(colours, levels, position):
     spec = ImageSpec(colours, 5, 6, levels)
-    model = tiny("pixelcnn", spec, features=24, head=48, blocks=3).double()
+    model = tiny("pixelcnn", spec, features=24, head=48, blocks=3, position=position).double()
     with torch.no_grad():
         for name, p in model.named_parameters():  # so that hardly any ReLU is shut for good
             p.mul_(2 if name.endswith("weight") else 0)
@@ -89,7 +90,10 @@ def test_cropped_kernel_equals_the_masked_full_kernel(colours, kind):
 @pytest.mark.parametrize("classes", [0, 2])
 def test_sampling_equals_its_definition(spec, classes):
     """The stored-features sampler gives the image of one full pass for each sub-pixel."""
-    model = tiny("pixelcnn", spec, classes=classes)
+    model = tiny("pixelcnn", spec, classes=classes, position=bool(classes))
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(0.1 * torch.randn_like(p))
     u = torch.rand(3, *spec.shape)
     y = torch.tensor([0, 1, 1]) if classes else None
     x = torch.zeros(3, *spec.shape, dtype=torch.uint8)

@@ -23,6 +23,7 @@ class PixelCNNConfig:
     first_kernel: Count = option(7, "width of the first kernel, pixels (odd)")
     kernel: Count = option(3, "width of the kernels in the blocks, pixels (odd)")
     head: Count = option(64, "channels of the two last 1x1 convolutions")
+    position: bool = option(False, "learn a bias for each place after the first convolution")
     classes: NonNegative = option(0, "labels to condition on; 0: unconditional")
     lr: Positive = option(1e-3, "learning rate of Adam")
 
@@ -58,6 +59,9 @@ class PixelCNN(nn.Module):
         # Bernoulli logits for 2 levels, else one logit for each level
         out = c if spec.levels == 2 else c * spec.levels
         self.first = MaskedConv2d(c, f, config.first_kernel, "A", c)
+        # the lower edge is ahead of every pixel, so without this a model cannot know it is near
+        places = torch.zeros(f, spec.height, spec.width)
+        self.place = nn.Parameter(places) if config.position else None
         self.blocks = nn.ModuleList(Block(f, config.kernel, c) for _ in range(config.blocks))
         self.head = MaskedConv2d(f, config.head, 1, "B", c)
         self.last = MaskedConv2d(config.head, out, 1, "B", c)
@@ -85,6 +89,8 @@ class PixelCNN(nn.Module):
         """p(x_i | x_<i) for every sub-pixel at once: batch shape (B, C, H, W)."""
         h = to_symmetric(self.spec.check(x)).contiguous(memory_format=torch.channels_last)
         h = self.first(h)
+        if self.place is not None:
+            h = h + self.place
         for block, shift in zip(self.blocks, self.shifts(condition), strict=True):
             h = block(h, shift)
         return self.distribution(self.last(self.head(h.relu()).relu()))
@@ -119,6 +125,8 @@ class PixelCNN(nn.Module):
             for j in range(width):
                 for colour in range(c):
                     h = first.at(i, j, to_symmetric(x[:, :, i, j]))
+                    if self.place is not None:
+                        h = h + self.place[:, i, j]
                     for (reduce, look, expand), shift in zip(blocks, shifts, strict=True):
                         r = reduce(h.relu())
                         if shift is not None:
@@ -195,16 +203,17 @@ RECIPES: dict[str, dict[str, Any]] = {
         "data": {"levels": 2},
     },
     "demo": {
-        "about": "digits in three minutes on two cores",
+        "about": "digits in under four minutes on two cores",
         "model": {
             "features": 48,
             "blocks": 4,
             "first_kernel": 15,
             "kernel": 7,
             "head": 48,
+            "position": True,
             "lr": 3e-3,
         },
-        "train": {"batch_size": 16, "minutes": 3.2, "schedule": "cosine", "ema": 0.99},
+        "train": {"batch_size": 16, "minutes": 3.6, "schedule": "cosine", "ema": 0.99},
         "data": {"levels": 4},
     },
 }

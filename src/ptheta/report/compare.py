@@ -195,20 +195,16 @@ def _render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    columns = _columns([m.evaluation for m in measured] + [real])
+    metrics = _metrics([m.evaluation for m in measured] + [real])
     rows = [
         {
-            "name": m.name,
-            "family": m.run.family,
-            "density": m.density,
-            "cells": [_cell(m.evaluation.get(metric)) for metric in columns],
-            "minutes": number(m.seconds / 60, 2),
-            "steps": f"{m.steps:,}",
+            **_heading(metric, [m.evaluation for m in measured]),
+            "cells": [_cell(e.get(metric)) for e in (*(m.evaluation for m in measured), real)],
         }
-        for m in measured
+        for metric in metrics
     ]
     speed = "sampling_speed"
-    distance = next((c for c in columns if c.startswith("kd_")), None)
+    distance = next((m for m in metrics if m.startswith("kd_")), None)
     plot = ""
     if distance is not None:
         points = []
@@ -220,10 +216,9 @@ def _render(
             plot = scatter(points, "sampling speed, images/s", distance)
     return environment.get_template("compare.html").render(
         measured=measured,
-        verdicts=verdicts({m.name: m.evaluation for m in measured}, columns),
-        columns=[_heading(c, [m.evaluation for m in measured]) for c in columns],
+        verdicts=verdicts({m.name: m.evaluation for m in measured}, metrics),
         rows=rows,
-        floor=[_cell(real.get(metric)) for metric in columns],
+        minutes=[number(m.seconds / 60, 2) for m in measured],
         plot=plot,
         real=picture(test.batch(range(min(SHOWN, len(test)))).x, 8),
         test=test,
@@ -234,7 +229,7 @@ def _render(
     )
 
 
-def _columns(evaluations: Sequence[Evaluation]) -> list[str]:
+def _metrics(evaluations: Sequence[Evaluation]) -> list[str]:
     """Every metric that any run has, in the order in which they first appear."""
     return list(dict.fromkeys(r.metric for e in evaluations for r in e.results))
 

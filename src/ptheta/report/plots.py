@@ -67,6 +67,7 @@ def curves(lines: Sequence[Mapping[str, float]], colour: str) -> str:
 def scatter(points: Sequence[tuple[str, float, float, float]], x_label: str, y_label: str) -> str:
     """Named points (name, x, y, error of y) on logarithmic axes."""
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import FuncFormatter, NullFormatter
 
     figure, axis = plt.subplots(figsize=(4.6, 3.0), layout="constrained")
     for i, (name, x, y, error) in enumerate(points):
@@ -76,6 +77,10 @@ def scatter(points: Sequence[tuple[str, float, float, float]], x_label: str, y_l
     axis.set_xscale("log")
     if all(y > 0 for _, _, y, _ in points):
         axis.set_yscale("log")
+    plain = FuncFormatter(lambda value, _: number(value, 2))
+    for side in (axis.xaxis, axis.yaxis):
+        side.set_major_formatter(plain)
+        side.set_minor_formatter(NullFormatter())
     axis.margins(0.25)
     axis.set_xlabel(x_label, fontsize=9)
     axis.set_ylabel(y_label, fontsize=9)

@@ -18,10 +18,17 @@ class Verdict:
 def verdicts(evaluations: Mapping[str, Evaluation], metrics: Sequence[str]) -> dict[str, Verdict]:
     """For each run, where it is first, last, or has nothing to say.
 
-    First and last are said only where the intervals (value -+ 2 standard errors) of the two runs
-    concerned do not meet. An exact likelihood and a bound are never ranked against each other.
+    An exact likelihood is good in itself, a bound less so; the two are never ranked against each
+    other. First and last are said only where the intervals (value -+ 2 standard errors) of the two
+    runs concerned do not meet.
     """
     found = {name: Verdict() for name in evaluations}
+    for name, evaluation in evaluations.items():
+        bits = evaluation.get("bits_per_dim")
+        if bits is not None and bits.value is not None:
+            exact = bits.relation == "="
+            text = "exact likelihood" if exact else "only a bound of the likelihood"
+            (found[name].good if exact else found[name].bad).append(f"{text}: {_value(bits)}")
     for metric in metrics:
         results = {name: e.get(metric) for name, e in evaluations.items()}
         defined = {n: r for n, r in results.items() if r is not None and r.value is not None}

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import logging
 import os
 import platform
 import statistics
@@ -136,6 +137,7 @@ def pythae_trainer(x: torch.Tensor, batch: int, steps: int) -> Contender | None:
         from pythae.trainers import BaseTrainer, BaseTrainerConfig
     except ImportError:
         return None
+    logging.getLogger("pythae").setLevel(logging.ERROR)
     images = x.view(-1, 1, 28, 28)[: steps * batch]
     model = VAE(VAEConfig(input_dim=(1, 28, 28), latent_dim=10, reconstruction_loss="bce"))
 

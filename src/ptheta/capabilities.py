@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import torch
+    from torch import Tensor, nn
 
     from ptheta.likelihoods import PixelDistribution
     from ptheta.pixels import ImageSpec
@@ -107,6 +108,13 @@ CAPABILITIES: dict[str, type] = {
     "discriminates": Discriminates,
     "translates": Translates,
 }
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the model computes; the CPU for one without parameters."""
+    import torch
+
+    return next((p.device for p in model.parameters()), torch.device("cpu"))
 
 
 def capabilities(model: object) -> tuple[str, ...]:

@@ -10,8 +10,7 @@ import dataclasses
 import json
 import types
 import typing
-from collections.abc import Hashable, Mapping
-from functools import cache
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -61,10 +60,8 @@ def _is_union(hint: Any) -> bool:
     return typing.get_origin(hint) in (typing.Union, types.UnionType)
 
 
-@cache
-def options(cls: Hashable) -> dict[str, Option]:
+def options(cls: type) -> dict[str, Option]:
     """The fields of config class `cls`, by name."""
-    assert isinstance(cls, type)
     hints = typing.get_type_hints(cls, include_extras=True)
     return {
         field.name: Option(

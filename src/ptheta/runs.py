@@ -16,7 +16,7 @@ from ptheta.files import read_json
 from ptheta.pixels import ImageSpec
 from ptheta.plan import Plan
 from ptheta.training.checkpoint import load_tensors
-from ptheta.training.loop import read_metrics
+from ptheta.training.loop import channels_last, read_metrics
 
 FORMAT = 1
 
@@ -72,7 +72,7 @@ class Run:
             )
         model = build_model(self.plan, self.spec)
         model.load_state_dict(load_tensors(file))
-        return model.eval()
+        return channels_last(model).eval()
 
     def data(self, split: str, source: str | None = None) -> Dataset:
         """The run's data (or another source, read the same way)."""

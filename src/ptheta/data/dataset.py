@@ -15,6 +15,7 @@ from ptheta.data.counter import below
 from ptheta.errors import PthetaError
 from ptheta.pixels import Batch, ImageSpec, quantise
 
+SMALL = 2**28  # bytes of images up to which their fixed binarisation is kept in memory
 PAGES_HELD = 2**27  # bytes of a memory map that may stay resident
 
 
@@ -35,6 +36,7 @@ class Dataset:
     attributes: (N, A) for each row, with attribute_names
     masks: uint8 (N, H, W) segmentation for each row
     skipped: files that could not be read, with the reason
+    binary: the images with their fixed binarisation, once drawn, where they are few
     touched: bytes read from a memory map since its pages were last handed back
     """
 
@@ -52,6 +54,9 @@ class Dataset:
     attribute_names: tuple[str, ...] = ()
     masks: np.ndarray | None = None
     skipped: tuple[str, ...] = ()
+    binary: dict[str, np.ndarray] = dataclasses.field(
+        default_factory=dict, repr=False, compare=False
+    )
     touched: list[int] = dataclasses.field(default_factory=lambda: [0], repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -77,27 +82,36 @@ class Dataset:
         return ImageSpec(c, h, w, self.levels)
 
     def rows(self, indices: np.ndarray | Sequence[int] | slice) -> np.ndarray:
-        """Positions in this data set -> rows of `images`."""
+        """Positions in this data set (negative ones count from its end) -> rows of `images`."""
         if isinstance(indices, slice):
-            indices = np.arange(len(self))[indices]
-        where = np.asarray(indices, dtype=np.int64)
+            where = np.arange(len(self), dtype=np.int64)[indices]
+        else:
+            where = np.asarray(indices, dtype=np.int64)
+            where = np.where(where < 0, where + len(self), where)
+        if len(where) and not 0 <= where.min() <= where.max() < len(self):
+            raise IndexError(f"position {where.min()}..{where.max()} of {len(self)} images")
         return where if self.index is None else self.index[where]
 
     def batch(self, indices: np.ndarray | Sequence[int] | slice) -> Batch:
         """The images at these positions, quantised or binarised, with their labels."""
         rows = self.rows(indices)
-        x = torch.from_numpy(np.ascontiguousarray(self.images[rows]))
-        self._drop_pages(x.numel())
-        if self.levels == 2:
-            if self.dynamic:
+        fixed = self.levels == 2 and not self.dynamic
+        if fixed and self.images.nbytes <= SMALL:
+            if "images" not in self.binary:  # all at once, the first time
+                everything = np.arange(len(self.images))
+                self.binary["images"] = _binarised(self.images, everything, self.seed)
+            x = torch.from_numpy(self.binary["images"][rows])
+        elif fixed:
+            x = torch.from_numpy(_binarised(self.images, rows, self.seed))
+        else:
+            x = torch.from_numpy(np.ascontiguousarray(self.images[rows]))
+            if self.levels == 2:
                 # uniform on 0..254, so P(noise < x) = x / 255 exactly
                 noise = torch.randint(0, 255, x.shape, dtype=torch.uint8)
+                x = (noise < x).to(torch.uint8).mul_(255)
             else:
-                noise = torch.from_numpy(_fixed_noise(self.seed, rows, x.shape[1:].numel()))
-                noise = noise.view(x.shape)
-            x = (noise < x).to(torch.uint8).mul_(255)
-        else:
-            x = quantise(x, self.levels)
+                x = quantise(x, self.levels)
+        self._drop_pages(x.numel())
         y = None if self.labels is None else torch.from_numpy(self.labels[rows].astype(np.int64))
         return Batch(x, y)
 
@@ -112,7 +126,8 @@ class Dataset:
                 self.images._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
 
     def with_levels(self, levels: int, dynamic: bool = False, seed: int = 0) -> Dataset:
-        return dataclasses.replace(self, levels=levels, dynamic=dynamic, seed=seed)
+        kept = self.binary if seed == self.seed else {}
+        return dataclasses.replace(self, levels=levels, dynamic=dynamic, seed=seed, binary=kept)
 
     def subset(self, indices: np.ndarray | Sequence[int] | slice) -> Dataset:
         """These positions only; nothing is copied."""
@@ -147,10 +162,17 @@ class Dataset:
         return digest.hexdigest()[:12]
 
 
-def _fixed_noise(seed: int, rows: np.ndarray, dims: int) -> np.ndarray:
-    """Uniform 0..254 for each (row, pixel), a function of the seed alone: uint8 (B, dims).
+def _binarised(images: np.ndarray, rows: np.ndarray, seed: int) -> np.ndarray:
+    """These rows with values 0 and 255, P(255) = value / 255: a function of row and seed alone.
 
-    It needs no memory for a whole data set and gives a row the same noise in any batch.
+    The noise needs no memory and gives a row the same pixels in any batch.
     """
-    counter = rows.astype(np.uint64)[:, None] * np.uint64(dims) + np.arange(dims, dtype=np.uint64)
-    return below(seed, counter, 255).astype(np.uint8)
+    out = np.empty((len(rows), *images.shape[1:]), dtype=np.uint8)
+    dims = int(np.prod(images.shape[1:]))
+    for start in range(0, len(rows), 512):
+        some = rows[start : start + 512]
+        counter = some.astype(np.uint64)[:, None] * np.uint64(dims)
+        noise = below(seed, counter + np.arange(dims, dtype=np.uint64), 255)
+        white = noise.reshape(-1, *images.shape[1:]) < images[some]  # noise is 0..254
+        out[start : start + 512] = white.astype(np.uint8) * np.uint8(255)
+    return out

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import ptheta
-from ptheta.capabilities import Samples
+from ptheta.capabilities import Samples, device_of
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.metrics.features import Extractor, Features, default_extractor, extract, extractor
@@ -62,7 +62,9 @@ def evaluate(
         reference = extract(test, by)
         results += _distances(extract(samples[:n], by), reference, by, protocol)
         results += _closeness(samples[:n], test, train, protocol)
-        labels = torch.arange(64) % model.classes if model.classes else None  # type: ignore[operator]
+        labels = None
+        if model.classes:
+            labels = torch.arange(64, device=device_of(model)) % model.classes  # type: ignore[operator]
         rate, repeats = sampling_speed(model, labels)
         about = {"batch": 64, "repeats": repeats, "threads": torch.get_num_threads()}
         results.append(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ptheta.capabilities import HasBound, HasLogProb
+from ptheta.capabilities import HasBound, HasLogProb, device_of
 from ptheta.data.dataset import Dataset
 from ptheta.pixels import seeded
 
@@ -38,21 +38,22 @@ def likelihood(
     the fixed one, so every model scores the same pixels.
     """
     data = data.with_levels(data.levels, dynamic=False, seed=data.seed)
-    values = []
+    values, device = [], device_of(model)
     with seeded(seed):
         for start in range(0, len(data), batch_size):
             batch = data.batch(slice(start, min(start + batch_size, len(data))))
-            condition = batch.y if model.classes else None
+            x = batch.x.to(device)
+            condition = batch.y.to(device) if model.classes and batch.y is not None else None
             if isinstance(model, HasLogProb):
-                values.append(-model.log_prob(batch.x, condition))
+                values.append(-model.log_prob(x, condition))
             elif isinstance(model, HasBound):
                 if is_k == 1:
-                    values.append(-model.elbo(batch.x, condition))
+                    values.append(-model.elbo(x, condition))
                 else:
-                    values.append(-model.importance_bound(batch.x, is_k, condition))
+                    values.append(-model.importance_bound(x, is_k, condition))
             else:
                 return None
-    nats = torch.cat(values).double()
+    nats = torch.cat(values).double().cpu()
     exact = isinstance(model, HasLogProb)
     return Likelihood(
         nats=nats.mean().item(),

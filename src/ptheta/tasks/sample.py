@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ptheta.capabilities import Samples
+from ptheta.capabilities import Samples, device_of
 from ptheta.errors import PthetaError
 from ptheta.pixels import seeded
 
@@ -39,7 +39,7 @@ def sample(
     condition = None
     if classes:
         asked = torch.tensor(list(labels) if labels else list(range(classes)))
-        condition = asked[torch.arange(n) % len(asked)]
+        condition = asked[torch.arange(n) % len(asked)].to(device_of(model))
     with seeded(seed):
         parts = [
             model.sample(

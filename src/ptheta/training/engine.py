@@ -163,6 +163,9 @@ class Engine:
         slots: dict[str, dict[int, dict[str, Tensor]]] = {name: {} for name in self.optimizers}
         for path, value in state.items():
             name, i, key = path.rsplit("/", 2)
+            like = self.parameters[name][int(i)]
+            if value.shape == like.shape:  # the fused update walks memory: lay it out alike
+                value = torch.empty_like(like).copy_(value)
             slots[name].setdefault(int(i), {})[key] = value
         for name, optimizer in self.optimizers.items():
             groups = optimizer.state_dict()["param_groups"]

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ptheta.capabilities import Samples
+from ptheta.capabilities import Samples, device_of
 from ptheta.data.dataset import Dataset
 from ptheta.dynamics import DYNAMICS
 from ptheta.errors import PthetaError
@@ -81,7 +81,8 @@ class Trainer:
         title: str = "",
         score: Score | None = None,
     ) -> None:
-        self.model, self.data, self.settings = model.to(fabric.device), data, settings.budget()
+        self.model = channels_last(model.to(fabric.device))
+        self.data, self.settings = data, settings.budget()
         self.folder, self.fabric, self.title = folder, fabric, title
         self.score = score if settings.best == "metric" and settings.evaluate_every else None
         self.order = Order(
@@ -329,12 +330,18 @@ class Trainer:
                 signal.signal(number, handler)
 
 
+def channels_last(model: nn.Module) -> nn.Module:
+    """The model with its convolutions laid out pixel by pixel: about a quarter faster on the CPU,
+    where measured (see docs/benchmarks.md), and the layout that GPUs prefer."""
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
 def cycled_labels(model: nn.Module, n: int) -> Tensor | None:
     """Labels 0, 1, 2, ... for n samples of a conditional model; None for any other."""
     classes: int = model.classes  # type: ignore[assignment]
     if not classes:
         return None
-    return torch.arange(n, device=next(model.parameters()).device) % classes
+    return torch.arange(n, device=device_of(model)) % classes
 
 
 def read_metrics(folder: Path) -> list[dict[str, float]]:

@@ -189,6 +189,34 @@ def test_what_is_not_defined_says_so():
     assert {r.metric for r in silent.results} == {r.metric for r in blind.results}
 
 
+def test_one_binarisation_serves_every_run():
+    """Runs of different seeds are scored on the same pixels."""
+    test, train = open_data("digits", "test"), open_data("digits")
+    bits = []
+    for seed in (0, 7):
+        data = test.subset(slice(0, 50)).with_levels(2, seed=seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = evaluate(Coins(data.spec, 0.1), data, train).get("bits_per_dim")
+        assert found is not None
+        bits.append((found.value, found.protocol["fingerprint"]))
+    assert bits[0] == bits[1]
+
+
+def test_a_density_of_zero_is_not_a_number():
+    data = open_data("digits", "test", levels=2).subset(slice(0, 20))
+
+    class Sure(Coins):
+        def log_prob(self, x, condition=None):
+            return torch.where(torch.arange(len(x)) == 0, -torch.inf, -1.0)
+
+    found = evaluate(Sure(data.spec, 0.5), data, data)
+    bits = found.get("bits_per_dim")
+    assert bits is not None
+    assert bits.text() == "not defined (a test image has probability 0)"
+    json.dumps(found.to_json(), allow_nan=False)
+
+
 def test_results_as_text():
     assert Result("b", 0.1624, "bits/dim", "<=", 0.0012).text() == "<= 0.1624 +- 0.0012 bits/dim"
     assert Result("p", 12, "images/s").text() == "12 images/s"
@@ -313,6 +341,7 @@ def test_bad_input_is_one_line():
         (lambda: extract(data.batch([0]).x, extractor("pixels")), "at least two"),
         (lambda: evaluate(model, data, data, n=1), "at least two"),
         (lambda: evaluate(model, data.subset([1]), data), "give at least two"),
+        (lambda: evaluate(model, open_data("shapes"), data), "the model is for images of 1x28x28"),
         (lambda: fit(torch.zeros(1, 3)), "at least two"),
         (lambda: class_score(torch.zeros(5, 10)), "20 or more"),
         (lambda: kernel_distance(torch.zeros(1, 3), torch.zeros(9, 3)), "at least two"),

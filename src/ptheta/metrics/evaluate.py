@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -25,6 +26,7 @@ from ptheta.tasks.sample import sample
 
 VERSION = 1  # of the definitions below; part of every protocol
 NEIGHBOURS = 500  # images compared with the training set
+LIKELIHOODS = (("bits_per_dim", "bits/dim"), ("nll", "nats/image"))
 NO_SAMPLES, NO_DENSITY = "it cannot sample", "no likelihood"
 
 
@@ -54,6 +56,11 @@ def evaluate(
         raise PthetaError(f"n = {n} images are too few for distances: draw at least two")
     if len(test) < 2:
         raise PthetaError(f"{test.name} has {len(test)} test image: give at least two")
+    if model.spec != test.spec:
+        raise PthetaError(
+            f"the model is for images of {model.spec} and {test.name} holds {test.spec}: "
+            "give data of the same size, channels and levels"
+        )
     test, by, protocol = _protocol(test, extractor, n, seed)
     results = [*_likelihood(model, test, is_k, seed, protocol)]
     if isinstance(model, Samples):
@@ -93,7 +100,8 @@ def _protocol(
     test: Dataset, extractor_name: str | None, n: int, seed: int
 ) -> tuple[Dataset, Extractor, dict[str, Any]]:
     """The test images with fixed binarisation, the extractor, and what describes both."""
-    test = test.with_levels(test.levels, dynamic=False, seed=test.seed)
+    # one binarisation for every model, whatever seed it was trained with
+    test = test.with_levels(test.levels, dynamic=False, seed=0)
     by = extractor(extractor_name or default_extractor(test.name, test.spec))
     return (
         test,
@@ -123,9 +131,15 @@ def _likelihood(
     if found is None:
         return [
             Result(name, None, unit, better="lower", reason=NO_DENSITY, protocol=protocol)
-            for name, unit in (("bits_per_dim", "bits/dim"), ("nll", "nats/image"))
+            for name, unit in LIKELIHOODS
         ]
     about = {**protocol, "how": found.how}
+    if not math.isfinite(found.nats):
+        why = "a test image has probability 0" if found.nats > 0 else "it is not finite"
+        return [
+            Result(name, None, unit, better="lower", reason=why, protocol=about)
+            for name, unit in LIKELIHOODS
+        ]
     bits, error = found.bits(test.spec.dims)
     return [
         Result("bits_per_dim", bits, "bits/dim", found.relation, error, "lower", "", about),

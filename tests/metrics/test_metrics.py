@@ -213,7 +213,7 @@ def test_a_density_of_zero_is_not_a_number():
     found = evaluate(Sure(data.spec, 0.5), data, data)
     bits = found.get("bits_per_dim")
     assert bits is not None
-    assert bits.text() == "not defined (a test image has probability 0)"
+    assert bits.text() == "not defined (-log p is infinite for 1 of 20 images)"
     json.dumps(found.to_json(), allow_nan=False)
 
 
@@ -341,7 +341,7 @@ def test_bad_input_is_one_line():
         (lambda: extract(data.batch([0]).x, extractor("pixels")), "at least two"),
         (lambda: evaluate(model, data, data, n=1), "at least two"),
         (lambda: evaluate(model, data.subset([1]), data), "give at least two"),
-        (lambda: evaluate(model, open_data("shapes"), data), "the model is for images of 1x28x28"),
+        (lambda: evaluate(model, open_data("shapes"), data), "the model is for 1x28x28"),
         (lambda: fit(torch.zeros(1, 3)), "at least two"),
         (lambda: class_score(torch.zeros(5, 10)), "20 or more"),
         (lambda: kernel_distance(torch.zeros(1, 3), torch.zeros(9, 3)), "at least two"),

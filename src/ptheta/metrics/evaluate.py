@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -16,17 +15,18 @@ from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.metrics.features import Extractor, Features, default_extractor, extract, extractor
 from ptheta.metrics.frechet import fit, frechet, frechet_error
+from ptheta.metrics.images import check_same_spec, check_samples, fixed
 from ptheta.metrics.kernel import kernel_distance
 from ptheta.metrics.likelihood import likelihood
-from ptheta.metrics.neighbours import closeness
+from ptheta.metrics.neighbours import copied_share, nearest, ratio_of_medians
 from ptheta.metrics.results import Evaluation, Result
 from ptheta.metrics.score import class_score, effective_classes
 from ptheta.metrics.speed import sampling_speed
 from ptheta.tasks.sample import sample
 
-VERSION = 1  # of the definitions below; part of every protocol
+VERSION = 2  # of the definitions below; part of every protocol
 NEIGHBOURS = 500  # images compared with the training set
-LIKELIHOODS = (("bits_per_dim", "bits/dim"), ("nll", "nats/image"))
+CLOSENESS = ("train_distance_ratio", "copied_share")
 NO_SAMPLES, NO_DENSITY = "it cannot sample", "no likelihood"
 
 
@@ -50,22 +50,23 @@ def evaluate(
     samples: images already drawn from the model with this seed, uint8 (>= n, C, H, W)
 
     What is not defined for the model is a result without a value. Raises PthetaError for fewer
-    than two images and for data of another size than the model's.
+    than two images, for data of another size or levels than the model's, for samples with values
+    that are none of its levels, and for a log_prob that is a density.
     """
     if n < 2:
         raise PthetaError(f"n = {n} images are too few for distances: draw at least two")
     if len(test) < 2:
         raise PthetaError(f"{test.name} has {len(test)} test image: give at least two")
-    if model.spec != test.spec:
-        raise PthetaError(
-            f"the model is for images of {model.spec} and {test.name} holds {test.spec}: "
-            "give data of the same size, channels and levels"
-        )
+    for data in (test, train):
+        check_same_spec(model.spec, data)  # type: ignore[arg-type]
+    if samples is not None and len(samples) < n:
+        raise PthetaError(f"{len(samples)} samples for n = {n}: give n of them, or a smaller n")
     test, by, protocol = _protocol(test, extractor, n, seed)
     results = [*_likelihood(model, test, is_k, seed, protocol)]
     if isinstance(model, Samples):
         if samples is None:
             samples = sample(model, n, seed=seed)
+        check_samples(samples, test.spec)
         reference = extract(test, by)
         results += _distances(extract(samples[:n], by), reference, by, protocol)
         results += _closeness(samples[:n], test, train, protocol)
@@ -78,7 +79,7 @@ def evaluate(
             Result("sampling_speed", rate, "images/s", better="higher", protocol=protocol | about)
         )
     else:
-        names = [*_distance_names(by), "train_distance_ratio", "sampling_speed"]
+        names = [*_distance_names(by), *CLOSENESS, "sampling_speed"]
         results += [Result(name, None, reason=NO_SAMPLES, protocol=protocol) for name in names]
     count = sum(p.numel() for p in model.parameters())
     results.append(Result("parameters", count, protocol=protocol))
@@ -90,7 +91,7 @@ def floor(
 ) -> Evaluation:
     """What real images score: n training images in the place of the samples."""
     test, by, protocol = _protocol(test, extractor, n, seed)
-    real = train.with_levels(train.levels, dynamic=False, seed=train.seed).shuffled(seed)
+    real = fixed(train).shuffled(seed)
     real = real.subset(slice(0, min(n, len(real))))
     results = _distances(extract(real, by), extract(test, by), by, protocol)
     return Evaluation(tuple(results), protocol)
@@ -100,8 +101,7 @@ def _protocol(
     test: Dataset, extractor_name: str | None, n: int, seed: int
 ) -> tuple[Dataset, Extractor, dict[str, Any]]:
     """The test images with fixed binarisation, the extractor, and what describes both."""
-    # one binarisation for every model, whatever seed it was trained with
-    test = test.with_levels(test.levels, dynamic=False, seed=0)
+    test = fixed(test)
     by = extractor(extractor_name or default_extractor(test.name, test.spec))
     return (
         test,
@@ -131,19 +131,21 @@ def _likelihood(
     if found is None:
         return [
             Result(name, None, unit, better="lower", reason=NO_DENSITY, protocol=protocol)
-            for name, unit in LIKELIHOODS
+            for name, unit in (("bits_per_dim", "bits/dim"), ("nll", "nats/image"))
         ]
+    given = "_given_label" if model.classes else ""  # another quantity, so it has another name
     about = {**protocol, "how": found.how}
-    if not math.isfinite(found.nats):
-        why = "a test image has probability 0" if found.nats > 0 else "it is not finite"
+    names = (f"bits_per_dim{given}", f"nll{given}")
+    if found.infinite:
+        why = f"-log p is infinite for {found.infinite:,} of {found.images:,} images"
         return [
             Result(name, None, unit, better="lower", reason=why, protocol=about)
-            for name, unit in LIKELIHOODS
+            for name, unit in zip(names, ("bits/dim", "nats/image"), strict=True)
         ]
     bits, error = found.bits(test.spec.dims)
     return [
-        Result("bits_per_dim", bits, "bits/dim", found.relation, error, "lower", "", about),
-        Result("nll", found.nats, "nats/image", found.relation, found.error, "lower", "", about),
+        Result(names[0], bits, "bits/dim", found.relation, error, "lower", "", about),
+        Result(names[1], found.nats, "nats/image", found.relation, found.error, "lower", "", about),
     ]
 
 
@@ -173,7 +175,8 @@ def _distances(
         Result(next(names), kd, error=kd_error, better="lower", protocol=about),
     ]
     if fake.logits is not None:
-        splits = 10 if len(fake) >= 20 else 1
+        # of 100 images at least: the score of fewer is too low
+        splits = max(1, min(10, len(fake) // 100))
         score, score_error = class_score(fake.logits, splits)
         classes, counts = effective_classes(fake.logits)
         results += [
@@ -193,6 +196,11 @@ def _closeness(
     fake: Tensor, test: Dataset, train: Dataset, protocol: Mapping[str, Any]
 ) -> list[Result]:
     held_out = test.batch(slice(0, NEIGHBOURS)).x
-    ratio, error = closeness(fake[:NEIGHBOURS], held_out, train)
-    about = {**protocol, "training_images": len(train), "compared": NEIGHBOURS}
-    return [Result("train_distance_ratio", ratio, error=error, protocol=about)]
+    own, real = nearest(fake[:NEIGHBOURS], train)[1], nearest(held_out, train)[1]
+    about = {**protocol, "training_images": len(train), "compared": [len(own), len(real)]}
+    ratio, ratio_error = ratio_of_medians(own, real)
+    share, share_error = copied_share(own, real)
+    return [
+        Result(CLOSENESS[0], ratio, error=ratio_error, protocol=about),
+        Result(CLOSENESS[1], share, error=share_error, protocol=about),
+    ]

@@ -17,7 +17,8 @@ def kernel_distance(x: Tensor, y: Tensor, chunk: int = 1024) -> tuple[float, flo
 
     MMD^2 = sum_{i != j} k(x_i, x_j) / n(n-1) + the same of y - 2 mean k(x_i, y_j): its expectation
     is the same for any n and m, so it may be negative. The error is that of the first-order terms
-    of the U-statistic; between equal distributions, where these vanish, it is too small.
+    of the U-statistic; between equal distributions, where these vanish, the noise of their
+    estimates remains and the error is too large rather than too small.
     """
     n, m = len(x), len(y)
     if min(n, m) < 2:

@@ -10,6 +10,8 @@ from torch import nn
 
 from ptheta.capabilities import HasBound, HasLogProb, device_of
 from ptheta.data.dataset import Dataset
+from ptheta.errors import PthetaError
+from ptheta.metrics.images import fixed
 from ptheta.pixels import seeded
 
 
@@ -22,6 +24,7 @@ class Likelihood:
     relation: str
     how: str
     images: int
+    infinite: int = 0  # images that the model calls impossible; nats is then infinite
 
     def bits(self, dims: int) -> tuple[float, float]:
         """(bits/dim, standard error) = nats / (D ln 2)."""
@@ -35,9 +38,18 @@ def likelihood(
     """The mean of -log p over the data, by what the model has; None where it has neither.
 
     is_k: importance samples of the bound (1: the ELBO). With 2 levels the data's binarisation is
-    the fixed one, so every model scores the same pixels.
+    the fixed one, so every model scores the same pixels. A conditional model is given the labels:
+    the result is then -log p(x | y).
+
+    Raises PthetaError where such a model meets data without labels, and where the numbers cannot be
+    log-probabilities: NaN, or above 0, as of a density, which would make -log p look small.
     """
-    data = data.with_levels(data.levels, dynamic=False, seed=data.seed)
+    data = fixed(data)
+    if model.classes and data.labels is None:
+        raise PthetaError(
+            f"{data.name} has no labels, and the model's likelihood is given a label: "
+            "evaluate on labelled images"
+        )
     values, device = [], device_of(model)
     with seeded(seed):
         for start in range(0, len(data), batch_size):
@@ -54,10 +66,17 @@ def likelihood(
             else:
                 return None
     nats = torch.cat(values).double().cpu()
+    if nats.isnan().any() or nats.mean() < -1e-3:
+        raise PthetaError(
+            f"-log p is {nats.mean().item():.4g} nats/image on average: images of "
+            f"{data.levels} levels have probabilities, so it is at least 0; "
+            "score dequantised pixels with their volume, not a density"
+        )
     exact = isinstance(model, HasLogProb)
     return Likelihood(
         nats=nats.mean().item(),
         error=(nats.std() / len(nats) ** 0.5).item() if len(nats) > 1 else 0.0,
+        infinite=int(nats.isinf().sum()),
         relation="=" if exact else "<=",
         how="exact" if exact else "ELBO" if is_k == 1 else f"importance bound, k = {is_k}",
         images=len(nats),

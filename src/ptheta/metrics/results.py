@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from ptheta.errors import PthetaError, unknown
 from ptheta.files import read_json, write_json
 
 
@@ -19,6 +21,9 @@ class Result:
     error: one standard error, where there is one
     better: "lower", "higher", or "" where neither is
     protocol: what was measured on what, and how
+
+    Raises PthetaError for a number that is not finite (JSON has none), for a value together with a
+    reason, and for neither.
     """
 
     metric: str
@@ -30,13 +35,39 @@ class Result:
     reason: str = ""
     protocol: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for name, number in (("value", self.value), ("error", self.error)):
+            if number is not None and not math.isfinite(number):
+                raise PthetaError(
+                    f"{self.metric}: {name} {number} is not a finite number; "
+                    "give no value and the reason why"
+                )
+        if (self.value is None) != bool(self.reason):
+            raise PthetaError(
+                f"{self.metric}: value {self.value} with the reason {self.reason!r}; "
+                "give a value, or a reason why there is none"
+            )
+
     def text(self) -> str:
         """For a terminal: "<= 0.162 +- 0.001 bits/dim", or "not defined (no likelihood)"."""
         if self.value is None:
             return f"not defined ({self.reason})"
         relation = f"{self.relation} " if self.relation != "=" else ""
         error = f" +- {self.error:.2g}" if self.error else ""
-        return f"{relation}{self.value:.6g}{error} {self.unit}".rstrip()
+        whole = self.value == int(self.value)
+        value = f"{self.value:,.0f}" if whole else f"{self.value:.6g}"
+        return f"{relation}{value}{error} {self.unit}".rstrip()
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Result:
+        """Raises PthetaError for a key that no result has, naming the nearest one."""
+        known = [f.name for f in fields(cls)]
+        for key in values:
+            if key not in known:
+                raise unknown("key of a result", key, known)
+        if not {"metric", "value"} <= values.keys():
+            raise PthetaError(f"a result needs metric and value, got {', '.join(values) or 'none'}")
+        return cls(**values)
 
 
 @dataclass(frozen=True)
@@ -58,7 +89,14 @@ class Evaluation:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Evaluation:
-        return cls(tuple(Result(**r) for r in values["results"]), values["protocol"])
+        """Raises PthetaError where `values` is not what `to_json` gives."""
+        if not isinstance(values, Mapping) or not {"results", "protocol"} <= values.keys():
+            raise PthetaError(
+                "not an evaluation: want a table with results and protocol; "
+                "give what `ptheta evaluate` wrote"
+            )
+        results = tuple(Result.from_json(r) for r in values["results"])
+        return cls(results, dict(values["protocol"]))
 
     def write(self, path: Path) -> None:
         write_json(path, self.to_json())

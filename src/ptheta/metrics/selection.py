@@ -8,6 +8,7 @@ from torch import nn
 from ptheta.capabilities import Samples
 from ptheta.data.dataset import Dataset
 from ptheta.metrics.features import Features, extract, extractor
+from ptheta.metrics.images import fixed
 from ptheta.metrics.kernel import kernel_distance
 from ptheta.metrics.likelihood import likelihood
 from ptheta.tasks.sample import sample
@@ -35,10 +36,7 @@ class Selection:
             return "none", 0.0, True
         by = extractor(self.extractor_name)
         if self.reference is None:
-            fixed = self.held_out.with_levels(
-                self.held_out.levels, dynamic=False, seed=self.held_out.seed
-            )
-            self.reference = extract(fixed, by)
+            self.reference = extract(fixed(self.held_out), by)
         fakes = extract(sample(model, max(2, len(self.held_out)), seed=self.seed), by)
         value, _ = kernel_distance(fakes.features, self.reference.features)
         return f"kd_{by.name}", value, True

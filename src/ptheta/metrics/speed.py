@@ -17,18 +17,19 @@ def sampling_speed(
 ) -> tuple[float, int]:
     """(images/s, repeats): the median over draws of n images, after one that does not count.
 
-    seconds: draws are repeated for about so long, three times at least; a model that takes five
-        times as long for one draw is measured on that one
+    seconds: draws are repeated for about so long; where the first takes longer, it is the only one
     """
-    times: list[float] = []
-    with seeded(0):
+
+    def draw() -> float:
         start = time.perf_counter()
-        model.sample(n, condition)  # type: ignore[operator]
-        warm_up = time.perf_counter() - start
-        if warm_up > 5 * seconds:  # so slow that its first draw tells enough
-            return n / warm_up, 1
-        while len(times) < 3 or sum(times) < seconds:
-            start = time.perf_counter()
-            model.sample(n, condition)  # type: ignore[operator]
-            times.append(time.perf_counter() - start)
+        model.sample(n, condition).cpu()  # type: ignore[operator]  # waits for the device
+        return time.perf_counter() - start
+
+    with seeded(0):
+        first = draw()
+        if first > seconds:
+            return n / first, 1
+        times: list[float] = []
+        while sum(times) < seconds:
+            times.append(draw())
     return n / statistics.median(times), len(times)

@@ -24,7 +24,7 @@ def verdicts(evaluations: Mapping[str, Evaluation], metrics: Sequence[str]) -> d
     """
     found = {name: Verdict() for name in evaluations}
     for name, evaluation in evaluations.items():
-        bits = evaluation.get("bits_per_dim")
+        bits = evaluation.get("bits_per_dim") or evaluation.get("bits_per_dim_given_label")
         if bits is not None and bits.value is not None:
             exact = bits.relation == "="
             text = "exact likelihood" if exact else "only a bound of the likelihood"

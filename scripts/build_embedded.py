@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ptheta.data import idx
+from ptheta.data import open_data
 from ptheta.data.embedded import COLUMNS, FOLDER
 from ptheta.images import grid, write_png
 
@@ -24,8 +24,8 @@ SEED = 20_151_119
 
 def build(name: str, source: Path) -> None:
     for split, each in PER_CLASS.items():
-        data, whole = idx.read(source, split)
-        if whole or data.labels is None:
+        data = open_data(source, split)
+        if data.notes or data.labels is None:  # a note tells that the split is not the source's own
             raise SystemExit(f"{source}: no {split} split with labels")
         rng = np.random.default_rng(SEED)
         chosen = np.concatenate(

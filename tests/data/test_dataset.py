@@ -74,6 +74,16 @@ def test_fingerprint_changes_with_what_matters():
     assert open_data("digits", "test").fingerprint() == data.fingerprint()
 
 
+def test_positions_count_from_the_end_or_fail():
+    data = open_data("digits", "test", levels=2)
+    for some in (data, data.subset(range(100, 300))):
+        last = len(some) - 1
+        assert torch.equal(some.batch([-1, 0]).x, some.batch([last, 0]).x)
+        for outside in (last + 1, -last - 2):
+            with pytest.raises(IndexError):
+                some.batch([outside])
+
+
 def test_dynamic_needs_two_levels():
     with pytest.raises(PthetaError, match="add --levels 2"):
         constant(3).with_levels(256, dynamic=True)
@@ -85,8 +95,32 @@ def test_scenes_are_the_same_bytes_for_the_same_index_and_seed():
     assert np.array_equal(a.images[[7, 49]], b.images)
     assert np.array_equal(a.attributes[[7, 49]], b.attributes)
     assert not np.array_equal(shapes.scenes(np.arange(50), seed=4).images, a.images)
-    digest = hashlib.sha256(shapes.scenes(np.arange(200)).images.tobytes()).hexdigest()
-    assert digest[:16] == "66f6b296a6d1b1aa"
+    one = shapes.scene(49, seed=3)
+    assert np.array_equal(one.image, a.images[49])
+    assert np.array_equal(one.mask, a.masks[49])
+    assert one.caption == a.captions[49]
+    for size, pinned in ((32, "6a660742938cb76f"), (64, "a9510d86b4e55c59")):
+        some = shapes.scenes(np.arange(200), size=size)
+        digest = hashlib.sha256(some.images.tobytes() + some.masks.tobytes()).hexdigest()
+        assert digest[:16] == pinned, size
+
+
+# mask pixels as a part of the bounding box
+FULLNESS = {0: np.pi / 4, 1: 1.0, 2: 0.5, 3: 0.5}  # circle, square, triangle, diamond
+
+
+def _fullness(inside: np.ndarray) -> float:
+    ys, xs = np.nonzero(inside)
+    return float(inside.sum() / (np.ptp(ys) + 1) / (np.ptp(xs) + 1))
+
+
+def _inner(image: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """(3, n): the pixels whose eight neighbours belong to the object, too: no outline."""
+    deep = inside.copy()
+    for dy in (-1, 0, 1):
+        for dx in (-1, 0, 1):
+            deep &= np.roll(inside, (dy, dx), (0, 1))
+    return image[:, deep]
 
 
 @pytest.mark.parametrize("size", [32, 64])
@@ -112,10 +146,16 @@ def test_captions_attributes_and_masks_say_what_is_drawn(size):
             found = {tuple(pixel) for pixel in image[:, inside].T.tolist()} & colours
             assert found == {tuple(shapes.COLOURS.values())[at["colour"]]}
             half = np.ptp(xs) / 2 / size
-            assert (half > 0.145) == (at["size"] == 1)
+            assert (half > 0.117) == (at["size"] == 1)
+            if size == 64:  # enough pixels for a texture to show inside
+                textured = len({tuple(p) for p in _inner(image, inside).T.tolist()}) > 1
+                assert textured == (at["fill"] > 0)
+            assert _fullness(inside) == pytest.approx(FULLNESS[at["shape"]], abs=0.2)
             word = f"{tuple(shapes.SIZES)[at['size']]} {tuple(shapes.COLOURS)[at['colour']]}"
             assert word in text
+            place = f"{shapes.ROWS[at['row']]} {shapes.COLUMNS[at['column']]}"
             assert shapes.SHAPES[at["shape"]] in text
+            assert (place if place != "middle centre" else "the centre") in text
 
 
 def test_objects_do_not_touch():
@@ -128,7 +168,10 @@ def test_objects_do_not_touch():
 
 
 def test_shapes_as_a_data_set():
-    data = open_data("shapes", "test")
+    data, train = open_data("shapes", "test"), open_data("shapes")
+    pictures = {image.tobytes() for image in np.asarray(train.images)}
+    assert len(pictures) == len(train) == 20_000
+    assert not any(image.tobytes() in pictures for image in np.asarray(data.images))
     assert len(data) == 2000
     assert data.captions is not None
     assert data.masks is not None

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
-import json
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +12,7 @@ from PIL import Image
 from ptheta.data import decode, describe, open_data
 from ptheta.data import embedded as embedded_sets
 from ptheta.errors import PthetaError
-
-RNG = np.random.default_rng(0)
-GREY = RNG.integers(0, 256, (20, 12, 12), dtype=np.uint8)
-COLOUR = RNG.integers(0, 256, (20, 12, 12, 3), dtype=np.uint8)
-LABELS = np.arange(20) % 4
+from tests.data.makers import COLOUR, GREY, LABELS, RNG, idx_bytes, write_folder, write_parquet
 
 
 def together(source: Path | str, **options) -> tuple[np.ndarray, np.ndarray | None]:
@@ -34,42 +27,6 @@ def together(source: Path | str, **options) -> tuple[np.ndarray, np.ndarray | No
 def expected(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     order = np.lexsort(images.reshape(len(images), -1).T)
     return images[order], LABELS[order]
-
-
-def idx_bytes(array: np.ndarray) -> bytes:
-    head = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}i", *array.shape)
-    return head + array.astype(np.uint8).tobytes()
-
-
-def write_folder(root: Path, images: np.ndarray, suffix: str = "png", **options) -> Path:
-    for i, image in enumerate(images):
-        folder = root / f"class{LABELS[i]}"
-        folder.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(folder / f"{i:02d}.{suffix}", **options)
-    return root
-
-
-def png(image: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def write_parquet(path: Path, images: np.ndarray) -> Path:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    table = pa.table(
-        {
-            "img": [{"bytes": png(image), "path": f"{i}.png"} for i, image in enumerate(images)],
-            "label": LABELS,
-            "caption": [f"number {i}" for i in range(len(images))],
-        }
-    )
-    names = {"names": ["a", "b", "c", "d"], "_type": "ClassLabel"}
-    info = {"info": {"features": {"label": names}}}
-    pq.write_table(table.replace_schema_metadata({"huggingface": json.dumps(info)}), path)
-    return path
 
 
 def sources(root: Path, images: np.ndarray) -> dict[str, Path]:
@@ -116,9 +73,6 @@ def test_official_splits_are_used(tmp_path):
     np.savez(tmp_path / "s.npz", x_train=GREY[:15], y_train=LABELS[:15], x_test=GREY[15:])
     assert len(open_data(tmp_path / "s.npz")) == 15
     assert len(open_data(tmp_path / "s.npz", "test")) == 5
-    write_folder(tmp_path / "f" / "train", GREY[:12])
-    write_folder(tmp_path / "f" / "val", GREY[12:])
-    assert [len(open_data(tmp_path / "f", s)) for s in ("train", "test")] == [12, 8]
     (tmp_path / "p").mkdir()
     write_parquet(tmp_path / "p" / "train-0.parquet", GREY)
     write_parquet(tmp_path / "p" / "test-0.parquet", GREY)

@@ -36,6 +36,7 @@ class Dataset:
     attributes: (N, A) for each row, with attribute_names
     masks: uint8 (N, H, W) segmentation for each row
     skipped: files that could not be read, with the reason
+    notes: lines about how it was read, such as where a split comes from
     binary: the images with their fixed binarisation, once drawn, where they are few
     touched: bytes read from a memory map since its pages were last handed back
     """
@@ -54,6 +55,7 @@ class Dataset:
     attribute_names: tuple[str, ...] = ()
     masks: np.ndarray | None = None
     skipped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     binary: dict[str, np.ndarray] = dataclasses.field(
         default_factory=dict, repr=False, compare=False
     )

@@ -9,50 +9,73 @@ from pathlib import Path
 import numpy as np
 
 from ptheta.data.dataset import Dataset
-from ptheta.data.decode import SUFFIXES, decode
+from ptheta.data.decode import PEEK, SUFFIXES, Source, decode
+from ptheta.data.labels import natural
+from ptheta.data.request import Request
+from ptheta.data.splits import WORDS, Part, choose
 from ptheta.errors import PthetaError
 
-# what the subfolders of each split may be called; a missing test split is held out
-SPLITS = {"train": ("train", "training"), "test": ("test", "testing", "val", "valid", "validation")}
+File = tuple[str, int, int]  # path relative to its root, bytes, time of change in ns
 
 
-def pictures(root: Path) -> list[tuple[str, int, int]]:
-    """(path relative to root, bytes, time of change) of every picture below it, sorted."""
-    found = []
+def pictures(root: Path) -> list[File]:
+    """Every picture below root, sorted by path. Hidden files and other files are left out."""
+    found: list[File] = []
+    seen: set[tuple[int, int]] = set()  # a link may lead back up
     stack = [str(root)]
     while stack:
         try:
-            entries = list(os.scandir(stack.pop()))
+            here = os.stat(place := stack.pop())
+            if (here.st_dev, here.st_ino) in seen and here.st_ino:
+                continue
+            seen.add((here.st_dev, here.st_ino))
+            entries = list(os.scandir(place))
         except OSError as error:
-            raise PthetaError(f"cannot read {error.filename}: {error.strerror}") from None
+            raise PthetaError(
+                f"cannot read {error.filename}: {error.strerror}; give a folder that you can read"
+            ) from None
         for entry in entries:
             if entry.name.startswith("."):
                 continue
             if entry.is_dir():
                 stack.append(entry.path)
             elif entry.name.lower().endswith(SUFFIXES):
-                stat = entry.stat()
-                found.append((os.path.relpath(entry.path, root), stat.st_size, stat.st_mtime_ns))
+                name = os.path.relpath(entry.path, root)
+                try:
+                    stat = entry.stat()
+                    found.append((name, stat.st_size, stat.st_mtime_ns))
+                except OSError:  # a link that leads nowhere: decoding reports it
+                    found.append((name, -1, 0))
     return sorted(found)
 
 
 def roots(folder: Path) -> dict[str, Path]:
-    """The subfolder of each split; empty where the folder is one collection."""
+    """The subfolder of each split; the folder itself as train where it is one collection.
+
+    A subfolder `train` among others that name no split is a class: the one of trains.
+    """
+    try:
+        below = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    except OSError as error:
+        raise PthetaError(
+            f"cannot read {folder}: {error.strerror}; give a folder that you can read"
+        ) from None
     found: dict[str, Path] = {}
-    for split, names in SPLITS.items():
-        for name in names:
-            if (folder / name).is_dir():
-                found.setdefault(split, folder / name)
-    return found if "train" in found else {}
+    for path in below:
+        for split, words in WORDS.items():
+            if path.name.lower() in words:
+                found.setdefault(split, path)
+    is_split = "train" in found and (len(found) > 1 or len(below) == 1)
+    return found if is_split else {"train": folder}
 
 
-def read(
-    folder: Path, split: str, size: int | None, channels: int | None, max_broken: float
-) -> tuple[Dataset, bool]:
-    """The images of a split, and whether they are the whole collection, still to be divided."""
+def read(folder: Path, request: Request) -> tuple[Dataset, Part]:
+    """The images of the part of a folder that answers to a split."""
     parts = roots(folder)
-    root = parts.get(split, parts.get("train", folder))
+    part = choose(request.split, parts, folder)
+    root = parts[part.name]
     files = pictures(root)
+    training = files if part.name == "train" else pictures(parts["train"])
     if not files:
         raise PthetaError(
             f"{root} holds no images: give a folder with {', '.join(SUFFIXES[:4])} files "
@@ -62,26 +85,45 @@ def read(
     def items() -> Iterator[tuple[str, Path]]:
         return ((name, root / name) for name, *_ in files)
 
-    key = (str(root.resolve()), tuple(files))
-    stored = decode(str(root), key, items, size, channels, max_broken)
-    kept = [files[i][0] for i in stored.about["rows"]]
-    tops = [Path(name).parts[0] if len(Path(name).parts) > 1 else None for name in kept]
-    labels: np.ndarray | None = None
-    classes: tuple[str, ...] = ()
-    if None not in tops:
-        # the labels of a test split are those of the training split
-        reference = pictures(parts["train"]) if parts else files
-        classes = tuple(sorted({Path(name).parts[0] for name, *_ in reference}))
-        strange = sorted({str(top) for top in tops} - set(classes))
-        if strange:
-            raise PthetaError(f"{root / strange[0]}: no such class among {', '.join(classes)}")
-        labels = np.array([classes.index(str(top)) for top in tops], dtype=np.int64)
+    def sample() -> list[Path]:
+        some = training or files
+        return [parts["train"] / name for name, *_ in some[:: -(-len(some) // PEEK)]]
+
+    source = Source(str(root), str(root.resolve()), (files, training), items, sample)
+    decoded = decode(source, request)
+    labels, classes = _labels([files[i][0] for i in decoded.kept], files, training, root)
     data = Dataset(
         name=folder.resolve().name,
-        split=split,
-        images=stored.arrays["images"],
+        split=request.split,
+        images=decoded.images,
         labels=labels,
         classes=classes,
-        skipped=tuple(stored.about["skipped"]),
+        skipped=decoded.skipped,
+        notes=decoded.notes,
     )
-    return data, split not in parts
+    return data, part
+
+
+def _labels(
+    kept: list[str], files: list[File], training: list[File], root: Path
+) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """The topmost subfolder of each picture; none where some pictures lie in no subfolder.
+
+    The classes are those of the training part. Raises PthetaError for any other.
+    """
+
+    def top(name: str) -> str | None:
+        first, inside, _ = name.partition(os.sep)
+        return first if inside else None
+
+    if any(top(name) is None for name, *_ in [*files, *training]):
+        return None, ()
+    classes = sorted({str(top(name)) for name, *_ in training}, key=natural)
+    number = {name: i for i, name in enumerate(classes)}
+    strange = [name for name in kept if top(name) not in number]
+    if strange:
+        raise PthetaError(
+            f"{root / strange[0]}: no such class among the training images "
+            f"({', '.join(classes)}); rename or remove the folder"
+        )
+    return np.array([number[str(top(name))] for name in kept], dtype=np.int64), tuple(classes)

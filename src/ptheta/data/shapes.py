@@ -1,19 +1,22 @@
 """Captioned scenes of simple shapes, drawn by formula: caption, attributes and mask are exact.
 
 Scene i of a seed is the same bytes on every platform: its attributes come from integer hashes, its
-pixels from float64 arithmetic that rounds alike everywhere (no library functions).
+pixels from float64 arithmetic that rounds alike everywhere (sqrt is exact by IEEE 754).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from ptheta.data.cache import Writer, cached
 from ptheta.data.counter import below
 from ptheta.data.dataset import Dataset
+from ptheta.errors import PthetaError
 
+VERSION = 2  # of the drawing
 TRAIN, TEST = 20_000, 2_000  # test scenes follow the training scenes
 
 SHAPES = ("circle", "square", "triangle", "diamond")
@@ -28,10 +31,15 @@ COLOURS = {
     "brown": (134, 84, 48),
 }
 BACKGROUNDS = {"white": (246, 246, 244), "grey": (150, 154, 160), "black": (24, 26, 30)}
-SIZES = {"small": 0.125, "large": 0.2}  # half the side of the bounding square, of the image's side
+SIZES = {"small": 0.112, "large": 0.18}  # half the side of the bounding square, of the image's side
 FILLS = ("plain", "striped", "checked")
 ROWS, COLUMNS = ("top", "middle", "bottom"), ("left", "centre", "right")
-CENTRES = (0.23, 0.5, 0.77)  # of rows and columns, of the image's side
+CENTRES = (0.22, 0.5, 0.78)  # of rows and columns, of the image's side
+
+# what a caption does not say varies a little, so that no two scenes are the same picture
+SHIFT = 0.025  # of a centre, to either side, of the image's side
+SCALE = 0.06  # of a size, up or down, of itself
+GAP = 0.04  # between the bounding squares of two objects, of the image's side
 
 OBJECT = ("shape", "colour", "size", "fill", "row", "column")
 ATTRIBUTES = (
@@ -44,9 +52,19 @@ stands in the columns of a second object that is not there."""
 
 
 @dataclass(frozen=True)
+class Scene:
+    """image uint8 (3, S, S); mask uint8 (S, S): 0 background, 1 first object, 2 second object;
+    attributes int8 (14,), see ATTRIBUTES; its caption."""
+
+    image: np.ndarray
+    mask: np.ndarray
+    attributes: np.ndarray
+    caption: str
+
+
+@dataclass(frozen=True)
 class Scenes:
-    """images uint8 (N, 3, S, S); masks uint8 (N, S, S): 0 background, 1 first, 2 second object;
-    attributes int8 (N, 14), see ATTRIBUTES; captions, one for each scene."""
+    """Many scenes: images (N, 3, S, S), masks (N, S, S), attributes (N, 14), N captions."""
 
     images: np.ndarray
     masks: np.ndarray
@@ -54,23 +72,49 @@ class Scenes:
     captions: tuple[str, ...]
 
 
-def attributes(index: np.ndarray, seed: int) -> np.ndarray:
-    """int8 (N, 14) for scene numbers (N,)."""
+def scene(index: int, seed: int = 0, size: int = 32) -> Scene:
+    """The scene with this number, `size` pixels a side (at least 16)."""
+    one = scenes(np.array([index]), seed, size)
+    return Scene(one.images[0], one.masks[0], one.attributes[0], one.captions[0])
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where objects lie, 0 and 1 of each scene, as parts of the image's side: float64."""
+
+    centres: np.ndarray  # (N, 2, 2): scene, object, (row, column)
+    halves: np.ndarray  # (N, 2): half the side of the bounding square
+
+
+def _compose(index: np.ndarray, seed: int) -> tuple[np.ndarray, _Layout]:
+    """Attributes, int8 (N, 14), and layout of scene numbers (N,)."""
 
     def draw(slot: int, n: int | np.ndarray) -> np.ndarray:
         return below(seed, index.astype(np.uint64) * np.uint64(64) + np.uint64(slot), n)
+
+    def wobble(slot: int) -> np.ndarray:  # -1..1 in steps of 1/512: exact in float64
+        return (draw(slot, 1025) - 512) / 512
 
     tables = (len(SHAPES), len(COLOURS), len(SIZES), len(FILLS))
     first = [draw(2 + k, n) for k, n in enumerate(tables)]
     second = [draw(12 + k, n) for k, n in enumerate(tables)]
     # a second object of the first one's colour would be told apart by nothing but its place
     second[1] = (first[1] + 1 + draw(20, len(COLOURS) - 1)) % len(COLOURS)
+    size = np.array(tuple(SIZES.values()))[np.stack([first[2], second[2]], 1)]  # (N, 2)
+    halves = size * (1 + SCALE * np.stack([wobble(30), wobble(40)], 1))
+    shift = SHIFT * np.stack([[wobble(31), wobble(32)], [wobble(41), wobble(42)]]).transpose(
+        2, 0, 1
+    )
+    cells = np.array(CENTRES)[np.stack([np.arange(9) // 3, np.arange(9) % 3], 1)]  # (9, 2)
     cell = draw(6, 9)
-    free = _free_cells(cell, first[2], second[2])  # (N, 9)
+    # the second object goes to a cell where the two bounding squares keep apart
+    away = np.abs(cells + shift[:, None, 1] - (cells[cell] + shift[:, 0])[:, None]).max(
+        -1
+    )  # (N, 9)
+    free = away > halves.sum(1, keepdims=True) + GAP
     count = free.sum(1)
-    # the chosen cell is the k-th free one
     k = draw(21, np.maximum(count, 1))
-    other = (free & (free.cumsum(1) - 1 == k[:, None])).argmax(1)
+    other = (free & (free.cumsum(1) - 1 == k[:, None])).argmax(1)  # the k-th free cell
     two = (draw(0, 2) == 1) & (count > 0)
     columns = [
         1 + two,
@@ -80,17 +124,8 @@ def attributes(index: np.ndarray, seed: int) -> np.ndarray:
         cell % 3,
         *(np.where(two, v, -1) for v in (*second, other // 3, other % 3)),
     ]
-    return np.stack(columns, 1).astype(np.int8)
-
-
-def _free_cells(cell: np.ndarray, size_a: np.ndarray, size_b: np.ndarray) -> np.ndarray:
-    """Where a second object fits so that the bounding squares do not touch: bool (N, 9)."""
-    centres, halves = np.array(CENTRES), np.array(tuple(SIZES.values()))
-    at = np.arange(9)
-    dy = np.abs(centres[at // 3][None] - centres[cell // 3][:, None])
-    dx = np.abs(centres[at % 3][None] - centres[cell % 3][:, None])
-    reach = (halves[size_a] + halves[size_b])[:, None]
-    return np.maximum(dx, dy) > reach + 0.01
+    centres = cells[np.stack([cell, other], 1)] + shift
+    return np.stack(columns, 1).astype(np.int8), _Layout(centres, halves)
 
 
 def caption(row: np.ndarray) -> str:
@@ -111,52 +146,69 @@ def caption(row: np.ndarray) -> str:
 
 
 def scenes(index: np.ndarray, seed: int = 0, size: int = 32) -> Scenes:
-    """The scenes with these numbers, `size` pixels a side."""
-    rows = attributes(np.asarray(index), seed)
+    """The scenes with these numbers (N,), `size` pixels a side (at least 16)."""
+    if size < 16:
+        raise PthetaError(f"size = {size}: scenes need at least 16 pixels a side to show a shape")
+    rows, layout = _compose(np.asarray(index), seed)
     n = len(rows)
-    paper = np.array(tuple(BACKGROUNDS.values()), dtype=np.float64)
-    canvas = np.broadcast_to(paper[rows[:, 1]][:, None, None], (n, size, size, 3)).copy()
+    paper = np.array(tuple(BACKGROUNDS.values()), dtype=np.uint8)
+    images = np.empty((n, size, size, 3), dtype=np.uint8)
+    images[:] = paper[rows[:, 1]][:, None, None]
     masks = np.zeros((n, size, size), dtype=np.uint8)
-    for number, offset in ((1, 2), (2, 8)):
-        there = np.flatnonzero(rows[:, 0] >= number)
-        cover, ink = _draw(rows[there, offset : offset + 6].astype(np.int64), size)
-        canvas[there] += cover[..., None] * (ink - canvas[there])
-        masks[there] = np.where(cover >= 0.5, number, masks[there])
-    images = np.floor(canvas + 0.5).astype(np.uint8).transpose(0, 3, 1, 2)
-    return Scenes(np.ascontiguousarray(images), masks, rows, tuple(caption(row) for row in rows))
+    for which, offset in ((0, 2), (1, 8)):
+        kinds = rows[:, offset : offset + 4].astype(np.int64)
+        for shape in range(len(SHAPES)):
+            there = np.flatnonzero((rows[:, 0] > which) & (kinds[:, 0] == shape))
+            centre, half = layout.centres[there, which] * size, layout.halves[there, which] * size
+            # only a window around the object is drawn: (n, W, W)
+            window = min(size, int(2 * max(SIZES.values()) * (1 + SCALE) * size) + 4)
+            corner = np.clip(np.floor(centre - window / 2), 0, size - window).astype(np.int64)
+            span = np.arange(window)
+            at = (
+                there[:, None, None],
+                (corner[:, 0, None] + span)[:, :, None],
+                (corner[:, 1, None] + span)[:, None, :],
+            )
+            y = at[1] + 0.5 - centre[:, 0, None, None]
+            x = at[2] + 0.5 - centre[:, 1, None, None]
+            cover = np.clip(0.5 - _distance(shape, x, y, half[:, None, None]), 0, 1)
+            ink = _ink(kinds[there], x, y, size)
+            under = images[at]
+            images[at] = np.floor(under + cover[..., None] * (ink - under) + 0.5).astype(np.uint8)
+            masks[at] = np.where(cover >= 0.5, which + 1, masks[at])
+    words = tuple(caption(row) for row in rows)
+    return Scenes(np.ascontiguousarray(images.transpose(0, 3, 1, 2)), masks, rows, words)
 
 
-def _draw(things: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Coverage (N, S, S) in 0..1 and colour (N, S, S, 3) of objects (N, 6)."""
-    shape, colour, big, fill, row, column = things.T
-    centres, halves = np.array(CENTRES) * size, np.array(tuple(SIZES.values())) * size
-    pixel = np.arange(size) + 0.5
-    half = halves[big][:, None, None]
-    x = pixel[None, None, :] - centres[column][:, None, None]
-    y = pixel[None, :, None] - centres[row][:, None, None]
-    # signed distances to the outlines, in pixels: negative inside
-    distance = np.select(
-        [np.broadcast_to((shape == k)[:, None, None], (len(things), size, size)) for k in range(4)],
-        [
-            np.sqrt(x * x + y * y) - half,
-            np.maximum(np.abs(x), np.abs(y)) - 0.88 * half,
-            # base at the bottom; 0.894 and 0.447 are the normal of sides of slope 2
-            np.maximum(y - half, 0.8944271909999159 * np.abs(x) - 0.4472135954999579 * (y + half)),
-            (np.abs(x) + np.abs(y) - half) * 0.7071067811865476,
-        ],
-    )
-    cover = np.clip(0.5 - distance, 0, 1)
-    period = np.maximum(size / 8, 4)
-    u, v = np.floor((x + size) / (period / 2)), np.floor((y + size) / (period / 2))
-    dark = np.where(
-        (fill == 1)[:, None, None], v % 2, np.where((fill == 2)[:, None, None], (u + v) % 2, 0)
-    )
-    table = np.array(tuple(COLOURS.values()), dtype=np.float64)
-    ink = table[colour][:, None, None] * (1 - 0.45 * dark[..., None])
-    return cover, ink
+def _distance(shape: int, x: np.ndarray, y: np.ndarray, half: np.ndarray) -> np.ndarray:
+    """Signed distance to the outline, pixels, negative inside; (x, y) is relative to the centre."""
+    if SHAPES[shape] == "circle":
+        return np.sqrt(x * x + y * y) - half
+    if SHAPES[shape] == "square":
+        return np.maximum(np.abs(x), np.abs(y)) - 0.88 * half
+    if SHAPES[shape] == "triangle":
+        # base at the bottom; (2, 1) / sqrt(5) is the normal of sides of slope 2
+        sides = 0.8944271909999159 * np.abs(x) - 0.4472135954999579 * (y + half)
+        return np.maximum(y - half, sides)
+    return (np.abs(x) + np.abs(y) - half) * 0.7071067811865476  # diamond: the normal is (1, 1)
 
 
-def read(size: int, split: str, seed: int = 0) -> Dataset:
+def _ink(kinds: np.ndarray, x: np.ndarray, y: np.ndarray, size: int) -> np.ndarray:
+    """Colour of objects (n, 4) at each pixel: float64 (n, W, W, 3)."""
+    period = max(size / 8, 4)
+
+    def dark(u: np.ndarray) -> np.ndarray:  # 1 in every second band of half a period, antialiased
+        band = u + size - period * np.floor((u + size) / period)  # 0..period
+        return np.clip(0.5 + period / 4 - np.abs(band - 0.75 * period), 0, 1)
+
+    fill = kinds[:, 3, None, None]
+    a, b = dark(x), dark(y)
+    shade = np.where(fill == 1, b, np.where(fill == 2, a + b - 2 * a * b, 0))
+    colours = np.array(tuple(COLOURS.values()), dtype=np.float64)
+    return colours[kinds[:, 1]][:, None, None] * (1 - 0.45 * shade[..., None])
+
+
+def read(size: int, split: str, seed: int = 0, place: Path | None = None) -> Dataset:
     """The embedded set: 20,000 training and 2,000 test scenes, cached once drawn."""
     start, n = (0, TRAIN) if split == "train" else (TRAIN, TEST)
 
@@ -170,7 +222,7 @@ def read(size: int, split: str, seed: int = 0) -> Dataset:
             captions += part.captions
         return {"captions": captions}
 
-    stored = cached(("shapes", size, split, seed), build)
+    stored = cached(place, ("shapes", size, split, seed), VERSION, build)
     rows = np.asarray(stored.arrays["attributes"]).view(np.int8)
     return Dataset(
         name="shapes" if size == 32 else f"shapes-{size}",

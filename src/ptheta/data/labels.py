@@ -1,0 +1,56 @@
+"""Label values of any kind as numbers 0, 1, ... with a name for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+MOST_CLASSES = 100_000  # integers above are names (such as codes), not numbers of classes
+
+Labels = tuple[np.ndarray | None, tuple[str, ...]]
+
+
+def number(
+    values: Sequence[Any] | np.ndarray,
+    every: Iterable[Sequence[Any] | np.ndarray],
+    names: Sequence[str] = (),
+) -> Labels:
+    """(int64 (N,) or None, the name of each class).
+
+    values: of one split; None or a negative number is a missing label, and a split where one is
+        missing has no labels
+    every: the values of all splits, this one among them: splits agree on the numbers
+    names: of the classes, where the source tells
+    """
+    if not _complete(values):
+        return None, ()
+    known = [v for v in every if _complete(v)]
+    if all(_whole(v) for v in known):
+        most = max((int(np.max(v)) + 1 for v in known if len(v)), default=0)
+        if most <= max(MOST_CLASSES, len(names)):
+            classes = tuple(names) if len(names) >= most else tuple(map(str, range(most)))
+            return np.asarray(values).astype(np.int64), classes
+    words = sorted({_word(v) for some in known for v in some}, key=natural)
+    position = {word: i for i, word in enumerate(words)}
+    return np.array([position[_word(v)] for v in values], dtype=np.int64), tuple(words)
+
+
+def natural(word: str) -> tuple[int, str]:
+    """A key that sorts whole numbers by value and before all other words."""
+    return (int(word), "") if word.isdecimal() else (2**63, word)
+
+
+def _complete(values: Sequence[Any] | np.ndarray) -> bool:
+    return not any(
+        v is None or (isinstance(v, int | float | np.number) and not v >= 0) for v in values
+    )
+
+
+def _whole(values: Sequence[Any] | np.ndarray) -> bool:
+    return all(isinstance(v, int | float | np.number | np.bool_) and v == int(v) for v in values)
+
+
+def _word(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

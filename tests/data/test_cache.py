@@ -1,0 +1,125 @@
+"""Cache entries: whole or absent, up to date, and shared by processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ptheta.data import open_data
+from ptheta.data.cache import UNFINISHED, Stored, Writer, cached
+from ptheta.errors import PthetaError
+from tests.data.makers import GREY, noise, write_folder
+
+
+def entries(place: Path) -> list[str]:
+    return sorted(entry.name for entry in place.iterdir())
+
+
+def numbers(writer: Writer) -> dict[str, str]:
+    for start in range(0, 40, 10):
+        writer.add("numbers", np.arange(start, start + 10, dtype=np.uint8)[:, None])
+    return {"kind": "numbers"}
+
+
+def never(writer: Writer) -> dict[str, str]:
+    raise AssertionError("built again")
+
+
+def check(stored: Stored) -> None:
+    assert np.array_equal(stored.arrays["numbers"][:, 0], np.arange(40))
+    assert stored.about == {"kind": "numbers"}
+
+
+def test_an_entry_is_built_once_for_a_stamp_and_the_old_one_goes(tmp_path):
+    check(cached(tmp_path, "a", 1, numbers))
+    check(cached(tmp_path, "a", 1, never))
+    check(cached(tmp_path, "b", 1, numbers))
+    before = entries(tmp_path)
+    old = cached(tmp_path, "a", 1, never)
+    check(cached(tmp_path, "a", 2, numbers))
+    check(old)  # who has it open goes on
+    assert len(entries(tmp_path)) == 2
+    assert len(set(entries(tmp_path)) & set(before)) == 1
+
+
+def test_a_build_that_fails_leaves_nothing(tmp_path):
+    def fail(writer: Writer) -> dict[str, str]:
+        numbers(writer)
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        cached(tmp_path, "a", 1, fail)
+    assert entries(tmp_path) == []
+    check(cached(tmp_path, "a", 1, numbers))
+
+
+@pytest.mark.parametrize("file", ["numbers.bin", "about.json"])
+def test_a_damaged_entry_is_built_anew(tmp_path, file):
+    cached(tmp_path, "a", 1, numbers)
+    damaged = next(tmp_path.glob(f"*/{file}"))
+    damaged.write_bytes(damaged.read_bytes()[:7])
+    check(cached(tmp_path, "a", 1, numbers))
+    check(cached(tmp_path, "a", 1, never))
+
+
+def test_what_a_killed_process_left_is_removed_a_day_later(tmp_path):
+    for name, age in ((f"{UNFINISHED}old", 200_000), (f"{UNFINISHED}new", 60)):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    cached(tmp_path, "a", 1, numbers)
+    left = [name for name in entries(tmp_path) if name.startswith(UNFINISHED)]
+    assert left == [f"{UNFINISHED}new"]
+
+
+def test_two_processes_that_decode_at_once_agree(tmp_path):
+    folder = write_folder(tmp_path / "f", [noise(60, 60, 3) for _ in range(20)])
+    code = (
+        "import sys; from ptheta.data import open_data; print(open_data(sys.argv[1]).images.sum())"
+    )
+    command = [sys.executable, "-c", code, str(folder)]
+    env = {**os.environ, "PTHETA_CACHE": str(tmp_path / "cache")}
+    both = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) for _ in "ab"]
+    said = {process.communicate(timeout=60)[0] for process in both}
+    assert len(said) == 1
+    assert int(said.pop()) == open_data(folder, cache_dir=tmp_path / "cache").images.sum()
+    assert len(entries(tmp_path / "cache")) == 1
+
+
+def test_a_given_folder_is_used(tmp_path, monkeypatch):
+    monkeypatch.setenv("PTHETA_CACHE", str(tmp_path / "unused"))
+    data = open_data(write_folder(tmp_path / "f", GREY), cache_dir=tmp_path / "mine")
+    assert isinstance(data.images, np.memmap)
+    assert not (tmp_path / "unused").exists()
+    assert len(entries(tmp_path / "mine")) == 1
+
+
+def test_the_share_of_broken_files_is_no_reason_to_decode_again(tmp_path):
+    folder = write_folder(tmp_path / "f", GREY)
+    (folder / "class0" / "00.png").write_bytes(b"nonsense")
+    with pytest.raises(PthetaError, match=r"1 of 20 images .* --max-broken"):
+        open_data(folder, max_broken=0.01)
+    before = entries(Path(os.environ["PTHETA_CACHE"]))
+    assert len(open_data(folder, max_broken=0.05)) == 18
+    assert entries(Path(os.environ["PTHETA_CACHE"])) == before
+
+
+def test_floats_and_other_sizes_are_converted_once(tmp_path):
+    np.save(tmp_path / "f.npy", (GREY / 255).astype(np.float32))
+    data = open_data(tmp_path / "f.npy")
+    assert isinstance(data.images, np.memmap)
+    assert np.array_equal(data.images[:, 0], GREY)
+    np.save(tmp_path / "u.npy", GREY[:, None])
+    straight = open_data(tmp_path / "u.npy").images
+    assert isinstance(straight, np.memmap)
+    assert str(straight.filename) == str(tmp_path / "u.npy")  # nothing was copied
+    small = open_data(tmp_path / "u.npy", size=8, channels=3)
+    assert isinstance(small.images, np.memmap)
+    wanted = Image.fromarray(GREY[0]).resize((8, 8), Image.Resampling.LANCZOS)
+    assert np.array_equal(small.images[0, 2], np.asarray(wanted))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from functools import reduce
+from operator import add
 from typing import Any
 
 import torch
@@ -80,15 +82,12 @@ class Engine:
 
     def _backward(self, move: Move, batch: Batch) -> None:
         with self.fabric.autocast():
-            terms = {name: term.float().mean() for name, term in self.losses[move](batch).items()}
-        total = (
-            torch.stack(list(terms.values())).sum()
-            if len(terms) > 1
-            else next(iter(terms.values()))
-        )
+            terms = self.losses[move](batch)
+        total = reduce(add, (term.float() for term in terms.values())).mean()
         for name, term in terms.items():
-            self._watch(move.player, f"loss term {name!r}", term.detach())
-            self.record(f"{move.player}/{name}", term.detach())
+            mean = term.detach().float().mean()
+            self._watch(move.player, f"loss term {name!r}", mean)
+            self.record(f"{move.player}/{name}", mean)
         for name, value in batch.logs.items():
             self.record(f"{move.player}/{name}", value.detach().float().mean())
         batch.logs.clear()

@@ -16,7 +16,10 @@ from ptheta.pixels import ImageSpec
 TINY: dict[str, dict[str, Any]] = {
     "dcgan": {"features": 4, "latent": 6},
     "vae": {"hidden": (16,), "latent": 3, "features": 4},
+    "nade": {"hidden": 12, "block": 5},
+    "made": {"hidden": (40,)},
     "pixelcnn": {"features": 6, "blocks": 2, "head": 6},
+    "gated-pixelcnn": {"features": 6, "layers": 3, "first_kernel": 3, "head": 6},
 }
 
 

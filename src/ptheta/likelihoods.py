@@ -5,13 +5,16 @@ All take image batches (uint8) and work in level numbers inside; `log_prob` is p
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ptheta.pixels import from_levels, to_levels
+from ptheta.errors import PthetaError
+from ptheta.pixels import ImageSpec, from_levels, to_levels
 
 
 class PixelDistribution(ABC):
@@ -153,3 +156,43 @@ class LogisticMixture(PixelDistribution):
         """The mixture of the locations, clamped to the pixel range."""
         loc = (self.weights.softmax(1) * self.loc).sum(1)
         return loc.clamp(-1, 1).add(1).mul(0.5)
+
+
+Kind = Literal["auto", "bernoulli", "categorical", "logistic"]
+FEW_LEVELS = 16  # up to here a probability for each level is cheap
+
+
+class Head:
+    """Which distribution a network's output is, and how many numbers it takes.
+
+    kind: auto is bernoulli for 2 levels, categorical up to 16, else logistic
+    components: logistics mixed in each sub-pixel
+    per_pixel: numbers for each sub-pixel
+    Raises PthetaError for a bernoulli with more than 2 levels.
+    """
+
+    def __init__(self, spec: ImageSpec, kind: Kind = "auto", components: int = 1) -> None:
+        if kind == "auto":
+            few: Kind = "bernoulli" if spec.levels == 2 else "categorical"
+            kind = few if spec.levels <= FEW_LEVELS else "logistic"
+        if kind == "bernoulli" and spec.levels != 2:
+            raise PthetaError(
+                f"a bernoulli likelihood has 2 levels, the images have {spec.levels}: "
+                "train with --levels 2, or choose logistic or categorical"
+            )
+        self.levels, self.kind = spec.levels, kind
+        sizes = {"bernoulli": 1, "categorical": spec.levels, "logistic": 3 * components}
+        self.per_pixel = sizes[kind]
+
+    def __call__(self, out: Tensor) -> PixelDistribution:
+        """out (B, per_pixel * C, H, W), colours fastest, of any C, H and W."""
+        out = out.float() if out.dtype in (torch.float16, torch.bfloat16) else out
+        if self.kind == "bernoulli":
+            return Bernoulli(out)
+        out = out.unflatten(1, (self.per_pixel, -1))  # (B, per_pixel, C, H, W)
+        if self.kind == "categorical":
+            return Categorical(out)
+        weights, loc, log_scale = out.chunk(3, 1)
+        # scales start near 1/7 of the range and stay above a tenth of a level
+        floor = math.log(0.2 / (self.levels - 1))
+        return LogisticMixture(weights, loc, (log_scale - 2).clamp(min=floor), self.levels)

@@ -80,13 +80,13 @@ class Batch:
 
 
 def to_unit(x: Tensor) -> Tensor:
-    """uint8 image batch -> float32 in [0, 1]."""
-    return x.float().mul_(1 / 255)
+    """uint8 image batch -> floats (torch's default type) in [0, 1]."""
+    return x.to(torch.get_default_dtype()).mul_(1 / 255)
 
 
 def to_symmetric(x: Tensor) -> Tensor:
-    """uint8 image batch -> float32 in [-1, 1]."""
-    return x.float().mul_(2 / 255).sub_(1)
+    """uint8 image batch -> floats (torch's default type) in [-1, 1]."""
+    return x.to(torch.get_default_dtype()).mul_(2 / 255).sub_(1)
 
 
 def to_levels(x: Tensor, levels: int) -> Tensor:

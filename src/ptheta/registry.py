@@ -35,8 +35,18 @@ MODELS: dict[str, Entry] = {
         "ptheta.models.dcgan", "DCGAN", "DCGANConfig", "adversarial", "arXiv:1511.06434"
     ),
     "vae": Entry("ptheta.models.vae", "VAE", "VAEConfig", "variational", "arXiv:1312.6114"),
+    "fvsbn": Entry("ptheta.models.fvsbn", "FVSBN", "FVSBNConfig", "autoregressive", "Neal 1992"),
+    "nade": Entry("ptheta.models.nade", "NADE", "NADEConfig", "autoregressive", "arXiv:1605.02226"),
+    "made": Entry("ptheta.models.made", "MADE", "MADEConfig", "autoregressive", "arXiv:1502.03509"),
     "pixelcnn": Entry(
         "ptheta.models.pixelcnn", "PixelCNN", "PixelCNNConfig", "autoregressive", "arXiv:1601.06759"
+    ),
+    "gated-pixelcnn": Entry(
+        "ptheta.models.gated_pixelcnn",
+        "GatedPixelCNN",
+        "GatedPixelCNNConfig",
+        "autoregressive",
+        "arXiv:1606.05328",
     ),
 }
 

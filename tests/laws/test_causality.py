@@ -10,57 +10,74 @@ import torch
 from ptheta.nets.masked import MaskedConv2d
 from ptheta.pixels import ImageSpec, quantise
 from tests.conftest import tiny
+from tests.laws.autoregressive import FAMILY, double, influence, lively, naive, random_images
+
+NOTHING, SOMETHING = 1e-10, 1e-7
+
+# options under which a model sees far enough for all that is required below
+WIDE: dict[str, dict[str, Any]] = {
+    "made": {"hidden": (600,)},
+    "pixelcnn": {"features": 24, "head": 48, "blocks": 3},
+    "gated-pixelcnn": {"features": 12, "head": 48},
+}
 
 
-def causal_jacobian(model: Any, spec: ImageSpec) -> torch.Tensor:
-    """|d logits_i / d x_j| in sub-pixel order (row, column, colour): (D, D)."""
-    import ptheta.models.pixelcnn as module
-
-    # the model reads uint8; differentiate through a float stand-in of the scaled images
-    x = torch.rand(1, *spec.shape, dtype=torch.double, requires_grad=True)
-    kept = module.to_symmetric
-    module.to_symmetric = lambda _: x * 2 - 1  # type: ignore[assignment]
-    try:
-        p = model.conditionals(torch.zeros(1, *spec.shape, dtype=torch.uint8))
-    finally:
-        module.to_symmetric = kept
-    logits = p.logits if spec.levels == 2 else p.logits.logsumexp(1) + p.logits.square().sum(1)
-    rows = []
-    for out in logits[0].permute(1, 2, 0).flatten():
-        (g,) = torch.autograd.grad(out, x, retain_graph=True)
-        rows.append(g[0].permute(1, 2, 0).flatten().abs())
-    return torch.stack(rows)
-
-
-@pytest.mark.parametrize("position", [False, True])
-@pytest.mark.parametrize("levels", [2, 4])
+@pytest.mark.parametrize("levels", [2, 4, 256])
 @pytest.mark.parametrize("colours", [1, 3])
-def test_jacobian_is_strictly_lower_triangular(colours, levels, position):
-    spec = ImageSpec(colours, 5, 6, levels)
-    model = tiny("pixelcnn", spec, features=24, head=48, blocks=3, position=position).double()
-    with torch.no_grad():
-        for name, p in model.named_parameters():  # so that hardly any ReLU is shut for good
-            p.mul_(2 if name.endswith("weight") else 0)
-    jacobian = torch.stack([causal_jacobian(model, spec) for _ in range(4)]).sum(0)
-    assert jacobian.triu().max() == 0
+@pytest.mark.parametrize("name", FAMILY)
+def test_each_sub_pixel_sees_its_past_and_nothing_else(name, colours, levels):
+    spec = ImageSpec(colours, 4, 5, levels)
+    with double():
+        seen = influence(lively(name, spec, **WIDE.get(name, {})))
+    assert seen.triu().max() < NOTHING
     for i in range(spec.dims):
         pixel, colour = divmod(i, colours)
         row, column = divmod(pixel, spec.width)
         for other in range(colour):  # G sees R, B sees R and G, at their own pixel
-            assert jacobian[i, pixel * colours + other] > 0
+            assert seen[i, pixel * colours + other] > SOMETHING
         for earlier in range(colours):
             if column > 0:  # every colour of the left neighbour
-                assert jacobian[i, (pixel - 1) * colours + earlier] > 0
+                assert seen[i, (pixel - 1) * colours + earlier] > SOMETHING
             if row > 0:  # and of the upper neighbour
-                assert jacobian[i, (pixel - spec.width) * colours + earlier] > 0
+                assert seen[i, (pixel - spec.width) * colours + earlier] > SOMETHING
 
 
-def test_receptive_field_covers_all_but_the_blind_spot():
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("fvsbn", {}),
+        ("nade", {}),
+        ("gated-pixelcnn", {"layers": 7, "first_kernel": 3, "kernel": 5}),
+    ],
+)
+def test_whole_past_is_seen(name: str, options: dict[str, Any]) -> None:
+    """No blind spot: every earlier pixel counts."""
+    spec = ImageSpec(1, 5, 7, 2)
+    with double():
+        seen = influence(lively(name, spec, **options), bases=10)
+    past = torch.ones(35, 35).tril(-1) > 0
+    assert (seen[past] > 0).all()
+    assert seen[~past].max() < NOTHING
+
+
+def test_made_in_another_order_sees_that_past():
+    spec = ImageSpec(3, 3, 4, 2)
+    with double():
+        model = lively("made", spec, hidden=(300, 300), orders=3)
+        model.masks = model.masks[1:]  # the random ones
+        seen = influence(model)
+    assert model.order != sorted(model.order)
+    assert seen.triu().max() < NOTHING
+    assert (seen.diagonal(-1) > SOMETHING).all()
+
+
+def test_stacked_kernels_have_the_known_blind_spot():
     """Stacked masked kernels never reach far to the right of the row above (the known blind spot
     of arXiv:1606.05328); all other earlier pixels within reach are seen."""
     spec = ImageSpec(1, 7, 9, 2)
-    model = tiny("pixelcnn", spec, features=8, blocks=6, first_kernel=3).double()
-    seen = causal_jacobian(model, spec)[4 * 9 + 4].view(7, 9) > 0
+    with double():
+        model = lively("pixelcnn", spec, features=8, blocks=6, first_kernel=3)
+        seen = influence(model, bases=10)[4 * 9 + 4].view(7, 9) > NOTHING
     expected = torch.zeros(7, 9, dtype=torch.bool)
     for row in range(5):
         # each row up widens the view by one to the right; to the left it is the whole row
@@ -69,38 +86,72 @@ def test_receptive_field_covers_all_but_the_blind_spot():
     assert torch.equal(seen, expected)
 
 
+@pytest.mark.parametrize("dilation", [1, 2])
 @pytest.mark.parametrize("kind", ["A", "B"])
 @pytest.mark.parametrize("colours", [1, 3])
-def test_cropped_kernel_equals_the_masked_full_kernel(colours, kind):
+def test_cropped_kernel_equals_the_masked_full_kernel(colours, kind, dilation):
     torch.manual_seed(0)
-    conv = MaskedConv2d(6, 9, 5, kind, colours)
+    conv = MaskedConv2d(6, 9, 5, kind, colours, dilation)
     full = torch.zeros(9, 6, 5, 5)
     full[:, :, :3] = conv.kernel().detach()
     x = torch.randn(2, 6, 7, 8)
-    wanted = torch.nn.functional.conv2d(x, full, conv.bias, padding=2)
+    wanted = torch.nn.functional.conv2d(x, full, conv.bias, padding=2 * dilation, dilation=dilation)
     torch.testing.assert_close(conv(x), wanted, atol=1e-5, rtol=1e-5)
     assert full[:, :, 2, 3:].abs().max() == 0
 
 
-@pytest.mark.parametrize(
-    "spec",
-    [ImageSpec(1, 6, 7, 2), ImageSpec(1, 5, 4, 16), ImageSpec(3, 4, 5, 256), ImageSpec(3, 4, 3, 2)],
-    ids=str,
-)
+SPECS = [
+    ImageSpec(1, 6, 7, 2),
+    ImageSpec(3, 4, 3, 2),
+    ImageSpec(1, 5, 4, 4),
+    ImageSpec(1, 5, 4, 16),
+    ImageSpec(3, 4, 5, 256),
+]
+# options that change the path of the sampler
+VARIANTS: dict[str, dict[str, Any]] = {
+    "pixelcnn": {"position": True, "dilation": 2, "blocks": 3, "features": 12},
+    "gated-pixelcnn": {"position": True, "kernel": 5},
+    "made": {"hidden": (30, 20)},
+    "nade": {"activation": "relu"},
+    "fvsbn": {"likelihood": "logistic", "components": 3},
+}
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=str)
 @pytest.mark.parametrize("classes", [0, 2])
-def test_sampling_equals_its_definition(spec, classes):
-    """The stored-features sampler gives the image of one full pass for each sub-pixel."""
-    model = tiny("pixelcnn", spec, classes=classes, position=bool(classes))
-    with torch.no_grad():
-        for p in model.parameters():
-            p.add_(0.1 * torch.randn_like(p))
-    u = torch.rand(3, *spec.shape)
+@pytest.mark.parametrize("name", FAMILY)
+def test_sampling_equals_its_definition(name, spec, classes):
+    """The same noise gives the image of one full pass for each sub-pixel, at every level count."""
+    options = VARIANTS.get(name, {}) if classes else {}
+    model = lively(name, spec, classes=classes, **options)
+    u = torch.rand(3, *spec.shape, generator=torch.Generator().manual_seed(1))
     y = torch.tensor([0, 1, 1]) if classes else None
-    x = torch.zeros(3, *spec.shape, dtype=torch.uint8)
-    with torch.no_grad():
-        for i in range(spec.height):
-            for j in range(spec.width):
-                for c in range(spec.channels):
-                    x[:, c, i, j] = model.conditionals(x, y).icdf(u)[:, c, i, j]
+    x = naive(model, u, y)
     assert torch.equal(model.sample_from_noise(u, y), x)
     assert torch.equal(quantise(x, spec.levels), x)
+    assert torch.equal(model.fixed_point_sample(u, y)[0], x)
+
+
+@pytest.mark.parametrize("spec", [SPECS[0], SPECS[1], SPECS[4]], ids=str)
+@pytest.mark.parametrize("name", FAMILY)
+def test_completion_keeps_what_is_given(name, spec):
+    """Given pixels stay, and what follows is drawn as the full passes would draw it."""
+    model = lively(name, spec)
+    x = random_images(spec, 4)
+    known = torch.rand(x.shape, generator=torch.Generator().manual_seed(2)) < 0.5
+    known[:, :, :2] = True  # whole rows, so that the sampler may skip them
+    u = torch.rand(x.shape, generator=torch.Generator().manual_seed(3))
+    filled = model.sample_from_noise(u, None, x, known)
+    assert torch.equal(filled, naive(model, u, None, x, known))
+    assert torch.equal(filled[known], x[known])
+    drawn = model.complete(x, known)
+    assert torch.equal(drawn[known], x[known])
+    assert not torch.equal(drawn, x)
+
+
+def test_fixed_point_needs_few_passes_where_little_is_seen():
+    """A sub-pixel is right as soon as all that it sees is: independent ones at once."""
+    model = tiny("fvsbn", ImageSpec(1, 6, 6, 2))
+    with torch.no_grad():
+        model.weight.zero_()
+    assert model.fixed_point_sample(torch.rand(4, 1, 6, 6))[1] <= 2

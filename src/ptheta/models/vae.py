@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.config import Count, Positive, option
-from ptheta.errors import PthetaError
 from ptheta.games import Game, Move, Player, Terms
-from ptheta.likelihoods import Bernoulli, Categorical, LogisticMixture, PixelDistribution
+from ptheta.likelihoods import Head, Kind, PixelDistribution
 from ptheta.losses.divergences import kl_standard_normal, log_normal, log_standard_normal
 from ptheta.nets.convolutional import ConvDecoder, ConvEncoder
 from ptheta.nets.mlp import mlp
@@ -25,15 +24,12 @@ class VAEConfig:
     net: Literal["mlp", "conv"] = option("mlp", "encoder and decoder: mlp or conv")
     hidden: tuple[Count, ...] = option((500, 500), "units of the encoder's layers (mlp)")
     features: Count = option(32, "channels of the largest feature map (conv)")
-    likelihood: Literal["auto", "bernoulli", "categorical", "logistic"] = option(
+    likelihood: Kind = option(
         "auto",
         "p(x | z) of a pixel; auto: bernoulli for 2 levels, categorical up to 16, else logistic",
     )
     components: Count = option(1, "logistics mixed in each pixel (logistic)")
     lr: Positive = option(1e-3, "learning rate of Adam")
-
-
-FEW_LEVELS = 16  # up to here a probability for each level is cheap
 
 
 class Posterior(NamedTuple):
@@ -55,22 +51,8 @@ class VAE(nn.Module):
     def __init__(self, spec: ImageSpec, config: VAEConfig) -> None:
         super().__init__()
         self.spec, self.config = spec, config
-        kind: str = config.likelihood
-        if kind == "auto":
-            few = "bernoulli" if spec.levels == 2 else "categorical"
-            kind = few if spec.levels <= FEW_LEVELS else "logistic"
-        if kind == "bernoulli" and spec.levels != 2:
-            raise PthetaError(
-                f"a bernoulli likelihood has 2 levels, the images have {spec.levels}: "
-                "train with --levels 2, or choose logistic or categorical"
-            )
-        self.likelihood_kind = kind
-        # numbers that the decoder gives for each sub-pixel
-        per_pixel = {
-            "bernoulli": 1,
-            "categorical": spec.levels,
-            "logistic": 3 * config.components,
-        }[kind]
+        self.likelihood_head = Head(spec, config.likelihood, config.components)
+        per_pixel = self.likelihood_head.per_pixel
         c, h, w = spec.shape
         if config.net == "mlp":
             hidden = list(config.hidden)
@@ -93,16 +75,7 @@ class VAE(nn.Module):
 
     def likelihood(self, z: Tensor) -> PixelDistribution:
         """p(x | z): z (B, L) -> distribution of shape (B, C, H, W)."""
-        out = self.decoder(z).float()  # (B, per_pixel * C, H, W)
-        if self.likelihood_kind == "bernoulli":
-            return Bernoulli(out)
-        out = out.unflatten(1, (-1, self.spec.channels))  # (B, per_pixel, C, H, W)
-        if self.likelihood_kind == "categorical":
-            return Categorical(out)
-        weights, loc, log_scale = out.chunk(3, 1)
-        # scales start near 1/7 of the range and stay above a tenth of a level
-        floor = math.log(0.2 / (self.spec.levels - 1))
-        return LogisticMixture(weights, loc, (log_scale - 2).clamp(min=floor), self.spec.levels)
+        return self.likelihood_head(self.decoder(z).float())
 
     def terms(self, x: Tensor) -> Terms:
         """The two halves of -ELBO, (B,) nats each (eq. 3 of the paper, one z for each x)."""
@@ -170,7 +143,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "demo": {
         "about": "digits in under a minute on two cores",
         "model": {"latent": 24},
-        "train": {"batch_size": 128, "minutes": 0.7, "schedule": "cosine"},
+        "train": {"batch_size": 128, "minutes": 0.8, "schedule": "cosine"},
         "data": {"levels": 4},
     },
 }

@@ -1,6 +1,6 @@
 """Masked convolutions: a pixel sees only earlier pixels (raster order, then R, G, B).
 
-The kernel is cropped rather than masked: rows below the pixel do not exist, so a k x k kernel costs
+Kernels are cropped rather than masked: rows below the pixel do not exist, so a k x k kernel costs
 (k // 2 + 1) rows instead of k. What is left to mask is the pixel's own row.
 
 Sub-pixel order: channel i of any map belongs to colour i % colours, and sees colours up to its own
@@ -14,29 +14,45 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def sees(c_in: int, c_out: int, kind: str, colours: int, parts: int = 1) -> Tensor:
+    """Which inputs of its own pixel each output may see: (c_out, c_in), 0 or 1.
+
+    parts: equal parts of the output with a colour order each, such as the two halves of a gate
+    """
+    source = torch.arange(c_in) % colours
+    target = (torch.arange(c_out) % (c_out // parts) % colours)[:, None]
+    return (source <= target if kind == "B" else source < target).float()
+
+
 class MaskedConv2d(nn.Module):
     """(B, c_in, H, W) -> (B, c_out, H, W).
 
     kernel: odd width of the full kernel, pixels
     kind: "A" (own colour unseen, for the first layer alone) or "B" (own colour seen)
     colours: 1 or 3; the sub-pixel groups
+    dilation: pixels between neighbouring taps (arXiv:1511.07122)
+    parts: see `sees`
     """
 
     mask: Tensor
 
-    def __init__(self, c_in: int, c_out: int, kernel: int, kind: str, colours: int = 1) -> None:
+    def __init__(
+        self,
+        c_in: int,
+        c_out: int,
+        kernel: int,
+        kind: str,
+        colours: int = 1,
+        dilation: int = 1,
+        parts: int = 1,
+    ) -> None:
         super().__init__()
-        self.reach = kernel // 2
-        template = nn.Conv2d(c_in, c_out, (self.reach + 1, kernel))
-        self.weight, self.bias = template.weight, template.bias
+        self.reach, self.dilation = kernel // 2, dilation
+        self.weight, self.bias = _conv(c_in, c_out, (self.reach + 1, kernel))
         mask = torch.ones_like(self.weight)
         mask[:, :, -1, self.reach + 1 :] = 0
-        source = torch.arange(c_in) % colours
-        target = (torch.arange(c_out) % colours)[:, None]
-        mask[:, :, -1, self.reach] = (source <= target if kind == "B" else source < target).float()
-        with torch.no_grad():  # the initial scale is meant for the taps that are kept
-            kept = mask.mean((1, 2, 3), keepdim=True)
-            self.weight.div_(kept.clamp(min=1 / mask[0].numel()).sqrt())
+        mask[:, :, -1, self.reach] = sees(c_in, c_out, kind, colours, parts)
+        _rescale(self.weight, mask)
         self.masks = bool((mask == 0).any())  # a 1x1 of type B over one colour needs none
         self.register_buffer("mask", mask, persistent=False)
 
@@ -46,5 +62,69 @@ class MaskedConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         # padding below as well is cheaper than an asymmetric copy; the extra rows are cropped
-        y = F.conv2d(x, self.kernel(), self.bias, padding=self.reach)
+        margin = self.reach * self.dilation
+        y = F.conv2d(x, self.kernel(), self.bias, padding=margin, dilation=self.dilation)
         return y[:, :, : x.shape[2]] if self.reach else y
+
+
+class RowConv2d(nn.Module):
+    """(B, c_in, H, W) -> (B, c_out, H, W): sees its own row up to its own pixel.
+
+    kernel: odd width of the full kernel, of which the columns to the right do not exist
+    kind, colours, parts: as in MaskedConv2d
+    """
+
+    mask: Tensor
+
+    def __init__(
+        self, c_in: int, c_out: int, kernel: int, kind: str, colours: int = 1, parts: int = 1
+    ) -> None:
+        super().__init__()
+        self.reach = kernel // 2
+        self.weight, self.bias = _conv(c_in, c_out, (1, self.reach + 1))
+        mask = torch.ones_like(self.weight)
+        mask[:, :, 0, -1] = sees(c_in, c_out, kind, colours, parts)
+        _rescale(self.weight, mask)
+        self.masks = bool((mask == 0).any())
+        self.register_buffer("mask", mask, persistent=False)
+
+    def kernel(self) -> Tensor:
+        """(c_out, c_in, 1, reach + 1), the own pixel's tap last."""
+        return self.weight * self.mask if self.masks else self.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.conv2d(x, self.kernel(), self.bias, padding=(0, self.reach))
+        return y[..., : x.shape[3]] if self.reach else y
+
+
+class AboveConv2d(nn.Module):
+    """(B, c_in, H, W) -> (B, c_out, H, W): all columns in reach, of the rows above.
+
+    kernel: odd width; strict: the pixel's own row is not seen (for the first layer)
+    """
+
+    def __init__(self, c_in: int, c_out: int, kernel: int, *, strict: bool) -> None:
+        super().__init__()
+        self.reach = kernel // 2
+        # a 1 x 1 kernel still sees one row
+        rows = max(self.reach, 1) if strict else self.reach + 1
+        self.padding = (rows if strict else self.reach, self.reach)
+        self.weight, self.bias = _conv(c_in, c_out, (rows, kernel))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.conv2d(x, self.weight, self.bias, padding=self.padding)
+        return y[:, :, : x.shape[2]]
+
+
+def _conv(c_in: int, c_out: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Weight and bias as torch starts them."""
+    conv = nn.Conv2d(c_in, c_out, size)
+    assert conv.bias is not None
+    return conv.weight, conv.bias
+
+
+def _rescale(weight: Tensor, mask: Tensor) -> None:
+    """The initial scale is meant for the taps that are kept."""
+    with torch.no_grad():
+        kept = mask.mean((1, 2, 3), keepdim=True)
+        weight.div_(kept.clamp(min=1 / mask[0].numel()).sqrt())

@@ -1,6 +1,6 @@
 """Training speed: ptheta's trainer beside hand-written loops, and pythae's trainer if installed.
 
-    python benchmarks/training.py [--rounds 7] [--only TITLE] [--out benchmarks/results/training.json]
+    python benchmarks/training.py [--rounds 7] [--only TITLE] [--out FILE.json]
 
 All contenders of a table take turns in one process, round by round; medians over the rounds are
 reported, with the ratio to the reference taken round by round. Sizes are those of the published

@@ -19,6 +19,11 @@ TINY: dict[str, dict[str, Any]] = {
     "nade": {"hidden": 12, "block": 5},
     "made": {"hidden": (40,)},
     "pixelcnn": {"features": 6, "blocks": 2, "head": 6},
+    "row-lstm": {"features": 6, "first_kernel": 3, "head": 6},
+    "diagonal-bilstm": {"features": 6, "first_kernel": 3, "head": 6},
+    "multiscale-pixelcnn": {"features": 6, "blocks": 2, "head": 6, "context": 1},
+    "image-transformer": {"width": 8, "heads": 2, "layers": 2},
+    "pixelcnn++": {"features": 6, "blocks": 2, "components": 2},
     "gated-pixelcnn": {"features": 6, "layers": 3, "first_kernel": 3, "head": 6},
 }
 

@@ -128,6 +128,10 @@ class LogisticMixture(PixelDistribution):
         return self.loc.device
 
     def log_prob(self, x: Tensor) -> Tensor:
+        return torch.logsumexp(self.component_log_prob(x) + self.weights.log_softmax(1), 1)
+
+    def component_log_prob(self, x: Tensor) -> Tensor:
+        """log-probability of each sub-pixel under each logistic: (B, M, C, H, W) nats."""
         k = to_levels(x, self.levels).unsqueeze(1)  # (B, 1, C, H, W)
         centre = k.to(self.loc.dtype) * (2 / (self.levels - 1)) - 1 - self.loc
         half = 1 / (self.levels - 1)
@@ -136,8 +140,7 @@ class LogisticMixture(PixelDistribution):
         log_below, log_above = F.logsigmoid(upper), F.logsigmoid(-lower)
         # sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)): no cancellation
         inside = log_below + log_above + torch.log(-torch.expm1(-2 * half * inv))
-        log_p = torch.where(k == 0, log_below, torch.where(k == self.levels - 1, log_above, inside))
-        return torch.logsumexp(log_p + self.weights.log_softmax(1), 1)
+        return torch.where(k == 0, log_below, torch.where(k == self.levels - 1, log_above, inside))
 
     def icdf(self, u: Tensor) -> Tensor:
         # one uniform serves twice: it picks the component, and what is left of it is uniform again

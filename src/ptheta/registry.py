@@ -41,12 +41,43 @@ MODELS: dict[str, Entry] = {
     "pixelcnn": Entry(
         "ptheta.models.pixelcnn", "PixelCNN", "PixelCNNConfig", "autoregressive", "arXiv:1601.06759"
     ),
+    "multiscale-pixelcnn": Entry(
+        "ptheta.models.multiscale",
+        "MultiScalePixelCNN",
+        "MultiScaleConfig",
+        "autoregressive",
+        "arXiv:1601.06759",
+    ),
+    "image-transformer": Entry(
+        "ptheta.models.transformer",
+        "ImageTransformer",
+        "ImageTransformerConfig",
+        "autoregressive",
+        "arXiv:1802.05751",
+    ),
     "gated-pixelcnn": Entry(
         "ptheta.models.gated_pixelcnn",
         "GatedPixelCNN",
         "GatedPixelCNNConfig",
         "autoregressive",
         "arXiv:1606.05328",
+    ),
+    "pixelcnn++": Entry(
+        "ptheta.models.pixelcnnpp",
+        "PixelCNNPP",
+        "PixelCNNPPConfig",
+        "autoregressive",
+        "arXiv:1701.05517",
+    ),
+    "row-lstm": Entry(
+        "ptheta.models.pixelrnn", "RowLSTM", "RowLSTMConfig", "autoregressive", "arXiv:1601.06759"
+    ),
+    "diagonal-bilstm": Entry(
+        "ptheta.models.pixelrnn",
+        "DiagonalBiLSTM",
+        "PixelRNNConfig",
+        "autoregressive",
+        "arXiv:1601.06759",
     ),
 }
 

@@ -19,6 +19,9 @@ WIDE: dict[str, dict[str, Any]] = {
     "made": {"hidden": (600,)},
     "pixelcnn": {"features": 24, "head": 48, "blocks": 3},
     "gated-pixelcnn": {"features": 12, "head": 48},
+    "multiscale-pixelcnn": {"features": 24, "head": 48},
+    "row-lstm": {"features": 12, "head": 48},
+    "diagonal-bilstm": {"features": 12, "head": 48},
 }
 
 
@@ -28,18 +31,20 @@ WIDE: dict[str, dict[str, Any]] = {
 def test_each_sub_pixel_sees_its_past_and_nothing_else(name, colours, levels):
     spec = ImageSpec(colours, 4, 5, levels)
     with double():
-        seen = influence(lively(name, spec, **WIDE.get(name, {})))
+        model = lively(name, spec, **WIDE.get(name, {}))
+        seen = influence(model)
     assert seen.triu().max() < NOTHING
-    for i in range(spec.dims):
-        pixel, colour = divmod(i, colours)
-        row, column = divmod(pixel, spec.width)
-        for other in range(colour):  # G sees R, B sees R and G, at their own pixel
-            assert seen[i, pixel * colours + other] > SOMETHING
-        for earlier in range(colours):
-            if column > 0:  # every colour of the left neighbour
-                assert seen[i, (pixel - 1) * colours + earlier] > SOMETHING
-            if row > 0:  # and of the upper neighbour
-                assert seen[i, (pixel - spec.width) * colours + earlier] > SOMETHING
+    place = {p: t for t, p in enumerate(model.order)}
+    for p, t in place.items():
+        row, column = divmod(p, spec.width)
+        for colour in range(colours):
+            i = t * colours + colour
+            for other in range(colour):  # G sees R, B sees R and G, at their own pixel
+                assert seen[i, t * colours + other] > SOMETHING
+            for near, exists in ((p - 1, column > 0), (p - spec.width, row > 0)):
+                if exists and place[near] < t:  # every colour of the left and upper neighbours
+                    first = place[near] * colours
+                    assert (seen[i, first : first + colours] > SOMETHING).all()
 
 
 @pytest.mark.parametrize(
@@ -48,6 +53,8 @@ def test_each_sub_pixel_sees_its_past_and_nothing_else(name, colours, levels):
         ("fvsbn", {}),
         ("nade", {}),
         ("gated-pixelcnn", {"layers": 7, "first_kernel": 3, "kernel": 5}),
+        ("diagonal-bilstm", {"layers": 1}),
+        ("image-transformer", {}),
     ],
 )
 def test_whole_past_is_seen(name: str, options: dict[str, Any]) -> None:

@@ -78,17 +78,30 @@ class PixelCNN(Autoregressive):
             return [None] * len(self.blocks)
         return list(self.label(labels)[:, :, None, None].chunk(len(self.blocks), 1))
 
-    def conditionals(self, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
+    def output(
+        self, x: Tensor, condition: Tensor | None = None, context: Tensor | None = None
+    ) -> Tensor:
+        """The parameters of all conditionals, (B, P * C, H, W).
+
+        context: added after the first convolution, (B, F, H, W): what is known beforehand
+        """
         h = to_symmetric(self.spec.check(x)).contiguous(memory_format=torch.channels_last)
         h = self.first(h)
         if self.place is not None:
             h = h + self.place
+        if context is not None:
+            h = h + context
         for block, shift in zip(self.blocks, self.shifts(condition), strict=True):
             h = block(h, shift)
-        return self.distribution(self.last(self.head(h.relu()).relu()))
+        return self.last(self.head(h.relu()).relu())
 
-    def stepper(self, n: int, condition: Tensor | None = None) -> Stepper:
-        return PixelCNNStepper(self, n, condition)
+    def conditionals(self, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
+        return self.distribution(self.output(x, condition))
+
+    def stepper(
+        self, n: int, condition: Tensor | None = None, context: Tensor | None = None
+    ) -> Stepper:
+        return PixelCNNStepper(self, n, condition, context)
 
 
 def dilations(config: PixelCNNConfig) -> list[int]:
@@ -103,7 +116,9 @@ class PixelCNNStepper(Stepper):
     Colour needs one pass for each colour, as the features of G need the value of R.
     """
 
-    def __init__(self, model: PixelCNN, n: int, condition: Tensor | None) -> None:
+    def __init__(
+        self, model: PixelCNN, n: int, condition: Tensor | None, context: Tensor | None = None
+    ) -> None:
         self.distribution, self.width = model.distribution, model.spec.width
         self.grey = model.spec.channels == 1
         self.first = Bank([model.first], n, self.width)
@@ -126,6 +141,9 @@ class PixelCNNStepper(Stepper):
         self.place = None
         if model.place is not None:
             self.place = model.place.float().permute(1, 2, 0)[:, :, None]  # (H, W, 1, F)
+        if context is not None:
+            known = context.float().permute(2, 3, 0, 1)  # (H, W, n, F)
+            self.place = known if self.place is None else self.place + known
         self.looked = self.first.before.new_ones(n, len(self.chain[0][-1]))
         self.head, self.last = pointwise(model.head), by_colour(model.last, model.spec.channels)
         self.t = -1

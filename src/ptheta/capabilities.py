@@ -66,6 +66,19 @@ class HasConditionals(Protocol):
 
 
 @runtime_checkable
+class Completes(Protocol):
+    def complete(
+        self, x: Tensor, known: Tensor, condition: Tensor | None = None, candidates: int = 1
+    ) -> Tensor:
+        """Image batches with the sub-pixels drawn that known (B, C, H, W) bool leaves open.
+
+        candidates: completions to choose from, where exact conditioning on all of the known
+        pixels is approximated
+        """
+        ...
+
+
+@runtime_checkable
 class Encodes(Protocol):
     def encode(self, x: Tensor) -> Tensor:
         """The code of each image: float (B, L)."""
@@ -103,6 +116,7 @@ CAPABILITIES: dict[str, type] = {
     "bound": HasBound,
     "energy": HasEnergy,
     "conditionals": HasConditionals,
+    "completes": Completes,
     "encodes": Encodes,
     "decodes": Decodes,
     "discriminates": Discriminates,

@@ -197,6 +197,70 @@ def sample(
 
 @cli.command()
 @click.argument("run")
+@click.option(
+    "--known",
+    default="upper",
+    show_default=True,
+    help="What is given: upper, lower, left, right, border or centre.",
+)
+@click.option("-n", "--number", default=8, show_default=True, help="How many test images.")
+@click.option("--each", default=7, show_default=True, help="Completions of each image.")
+@click.option(
+    "--candidates",
+    default=1,
+    show_default=True,
+    help="Completions to choose from, where known pixels follow unknown ones.",
+)
+@click.option("--data", help="Images of this data instead of the run's own.")
+@click.option("--seed", default=0, show_default=True, help="The same seed gives the same images.")
+@click.option("--out", required=True, help="grid.png, x.npy (uint8 N,C,H,W) or a folder.")
+def inpaint(
+    run: str,
+    known: str,
+    number: int,
+    each: int,
+    candidates: int,
+    data: str | None,
+    seed: int,
+    out: str,
+) -> None:
+    """Complete test images of which only a part is known: original, part, completions."""
+    from ptheta import tasks
+    from ptheta.tasks.export import write_images
+
+    opened = _open(run)
+    model, x, labels = _some_images(opened, number, data)
+    mask = tasks.region(known, opened.spec)
+    rows = [x, x * mask]
+    for i in range(each):
+        rows.append(
+            tasks.inpaint(model, x, mask, seed=seed + i, labels=labels, candidates=candidates)
+        )
+    images = _side_by_side(rows)
+    click.echo(f"{write_images(images, out, len(rows))}: {len(x)} images, {each} completions each")
+
+
+@cli.command()
+@click.argument("run")
+@click.option("-n", "--number", default=8, show_default=True, help="How many test images.")
+@click.option("--data", help="Images of this data instead of the run's own.")
+@click.option("--out", required=True, help="grid.png, x.npy (uint8 N,C,H,W) or a folder.")
+def surprise(run: str, number: int, data: str | None, out: str) -> None:
+    """Map how unexpected each pixel is given the earlier ones: image, map (white: the most)."""
+    from ptheta import tasks
+    from ptheta.pixels import from_unit
+    from ptheta.tasks.export import write_images
+
+    opened = _open(run)
+    model, x, labels = _some_images(opened, number, data)
+    bits = tasks.surprise(model, x, labels)
+    images = _side_by_side([x, from_unit(bits / bits.max())])
+    path = write_images(images, out, 2 * max(1, round(len(x) ** 0.5 / 2)))
+    click.echo(f"{path}: {bits.mean():.4g} bits/dim, white is {bits.max():.3g} bits")
+
+
+@cli.command()
+@click.argument("run")
 @click.option("--data", help="Evaluate on this data instead of the run's own test images.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("-n", "--number", default=1000, show_default=True, help="Images to draw.")
@@ -240,6 +304,24 @@ def demo(out: str, data: str, speed: float) -> None:
 
     page = run_demo(Path(out), data, speed)
     click.echo(f"{page}")
+
+
+def _some_images(run: Any, number: int, data: str | None) -> tuple[Any, Any, Any]:
+    """The model of a run, the first test images, and their labels where it wants them."""
+    if number < 1:
+        raise PthetaError(f"-n {number}: ask for at least one image")
+    batch = run.data("test", data).batch(slice(0, number))
+    model = run.model()
+    if model.classes and batch.y is None:
+        raise PthetaError("this model is conditional and the images have no labels: give --data")
+    return model, batch.x, batch.y if model.classes else None
+
+
+def _side_by_side(columns: list[Any]) -> Any:
+    """Image batches (N, C, H, W) side by side: (N * columns, C, H, W), an image's own in a row."""
+    import torch
+
+    return torch.stack(columns, 1).flatten(0, 1)
 
 
 def _open(run: str) -> Any:

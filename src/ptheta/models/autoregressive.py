@@ -67,13 +67,46 @@ class Autoregressive(nn.Module, ABC):
         return self.sample_from_noise(self.noise(n), condition)
 
     @torch.no_grad()
-    def complete(self, x: Tensor, known: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Draws the unknown sub-pixels of x (B, C, H, W), known (B, C, H, W) bool, in order.
+    def complete(
+        self, x: Tensor, known: Tensor, condition: Tensor | None = None, candidates: int = 1
+    ) -> Tensor:
+        """Draws the unknown sub-pixels of x (B, C, H, W); known (B, C, H, W) bool.
 
-        Each is drawn given all known ones before it, exactly; known ones after it are not looked
-        at (`ptheta.tasks.inpaint` weighs several completions by how well they agree with those).
+        Each is drawn given the known ones before it in the order, exactly. Known ones that follow
+        are met by importance resampling: of `candidates` completions of an image one is chosen
+        with probability proportional to p(later known pixels | what precedes them). One candidate
+        looks at none of them; the more, the nearer to exact conditioning on all.
         """
-        return self.sample_from_noise(self.noise(len(x)), condition, self.spec.check(x), known)
+        return self._complete(self.order, x, known, condition, candidates)
+
+    def _complete(
+        self,
+        order: Sequence[int],
+        x: Tensor,
+        known: Tensor,
+        condition: Tensor | None,
+        k: int,
+        member: int = 0,
+    ) -> Tensor:
+        x, known = self.spec.check(x).repeat(k, 1, 1, 1), known.expand(x.shape).repeat(k, 1, 1, 1)
+        y = None if condition is None else condition.repeat(k)
+        stepper = self.member_stepper(member, len(x), y)
+        filled = draw(stepper, order, self.noise(len(x)), x, known)
+        if k == 1:
+            return filled
+        agree = self.member_conditionals(member, filled, y).log_prob(filled) * known
+        filled = filled.unflatten(0, (k, -1))
+        chosen = torch.multinomial(agree.sum((1, 2, 3)).view(k, -1).t().softmax(1), 1)[:, 0]
+        return filled[chosen, torch.arange(len(chosen), device=x.device)]
+
+    def member_stepper(self, member: int, n: int, condition: Tensor | None) -> Stepper:
+        """Of an ensemble, that member's; of any other model, its own."""
+        return self.stepper(n, condition)
+
+    def member_conditionals(
+        self, member: int, x: Tensor, condition: Tensor | None
+    ) -> PixelDistribution:
+        return self.conditionals(x, condition)
 
     def noise(self, n: int) -> Tensor:
         """Uniform noise that stands for n images: (n, C, H, W)."""

@@ -134,36 +134,35 @@ class MADE(Autoregressive):
 
     @torch.no_grad()
     def sample(self, n: int, condition: Tensor | None = None) -> Tensor:
+        """Each image by a member of the ensemble drawn for it."""
         u = self.noise(n)
         member = torch.randint(self.config.orders, (n,), device=u.device)
-        return self._each(member, u, condition)
-
-    @torch.no_grad()
-    def complete(self, x: Tensor, known: Tensor, condition: Tensor | None = None) -> Tensor:
-        """As for every autoregressive model, in the order that meets most known pixels first."""
-        places = known.expand(x.shape).flatten(2).all(1).float().mean(0).cpu()  # (H W,)
-        early = [float((places[m.order].cumsum(0)).sum()) for m in self.masks]
-        best = torch.full((len(x),), early.index(max(early)), device=x.device)
-        return self._each(best, self.noise(len(x)), condition, self.spec.check(x), known)
-
-    def _each(
-        self,
-        member: Tensor,
-        u: Tensor,
-        condition: Tensor | None,
-        given: Tensor | None = None,
-        known: Tensor | None = None,
-    ) -> Tensor:
-        """The images of noise u, each by its own member of the ensemble."""
         x = torch.empty(u.shape, dtype=torch.uint8, device=u.device)
         for m in member.unique().tolist():
             at = member == m
             y = None if condition is None else condition[at]
-            stepper = MADEStepper(self, m, int(at.sum()), y)
-            kept = None if known is None else known.expand(u.shape)[at]
-            order = self.masks[m].order.tolist()
-            x[at] = draw(stepper, order, u[at], None if given is None else given[at], kept)
+            stepper = self.member_stepper(m, int(at.sum()), y)
+            x[at] = draw(stepper, self.masks[m].order.tolist(), u[at])
         return x
+
+    @torch.no_grad()
+    def complete(
+        self, x: Tensor, known: Tensor, condition: Tensor | None = None, candidates: int = 1
+    ) -> Tensor:
+        """As for every autoregressive model, in the order that meets most known pixels early."""
+        share = known.expand(x.shape).flatten(2).all(1).float().mean(0).cpu()  # (H W,)
+        early = [float(share[m.order].cumsum(0).sum()) for m in self.masks]
+        best = early.index(max(early))
+        order = self.masks[best].order.tolist()
+        return self._complete(order, x, known, condition, candidates, best)
+
+    def member_stepper(self, member: int, n: int, condition: Tensor | None) -> Stepper:
+        return MADEStepper(self, member, n, condition)
+
+    def member_conditionals(
+        self, member: int, x: Tensor, condition: Tensor | None
+    ) -> PixelDistribution:
+        return self.of_order(member, x, condition)
 
     def stepper(self, n: int, condition: Tensor | None = None) -> Stepper:
         return MADEStepper(self, 0, n, condition)

@@ -12,10 +12,11 @@ from ptheta.files import make_folder, write_atomic
 from ptheta.images import grid, write_png
 
 
-def write_images(x: Tensor, out: str | Path) -> Path:
+def write_images(x: Tensor, out: str | Path, columns: int | None = None) -> Path:
     """Writes uint8 (N, C, H, W) as what the name of `out` says, and returns its path.
 
-    x.png: one grid; x.npy: the array; no suffix: a folder of 00000.png, 00001.png, ...
+    x.png: one grid, of `columns` where given; x.npy: the array; no suffix: a folder of 00000.png,
+    00001.png, ...
     Raises PthetaError for another suffix, a folder with files in it, or a place that cannot be
     written.
     """
@@ -23,7 +24,7 @@ def write_images(x: Tensor, out: str | Path) -> Path:
     if path.suffix in (".png", ".npy"):
         make_folder(path.parent)
         if path.suffix == ".png":
-            write_png(path, grid(x), scale=max(1, 64 // x.shape[-1]))
+            write_png(path, grid(x, columns), scale=max(1, 64 // x.shape[-1]))
         else:
             write_atomic(path, lambda beside: _save_array(beside, x.numpy()))
         return path

@@ -1,0 +1,66 @@
+"""Inpainting: needs `Completes`."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ptheta.capabilities import Completes, device_of
+from ptheta.errors import PthetaError, unknown
+from ptheta.pixels import ImageSpec, seeded
+
+REGIONS = ("upper", "lower", "left", "right", "border", "centre")
+
+
+def region(name: str, spec: ImageSpec) -> Tensor:
+    """Which pixels a named part of the image holds: bool (C, H, W).
+
+    upper, lower, left, right: a half; centre: the middle half of rows and columns; border: the rest
+    Raises PthetaError for another name.
+    """
+    _, h, w = spec.shape
+    part = torch.zeros(h, w, dtype=torch.bool)
+    middle = (slice(h // 4, h - h // 4), slice(w // 4, w - w // 4))
+    if name == "upper":
+        part[: h // 2] = True
+    elif name == "lower":
+        part[h // 2 :] = True
+    elif name == "left":
+        part[:, : w // 2] = True
+    elif name == "right":
+        part[:, w // 2 :] = True
+    elif name == "centre":
+        part[middle] = True
+    elif name == "border":
+        part[:] = True
+        part[middle] = False
+    else:
+        raise unknown("region", name, REGIONS)
+    return part.expand(spec.shape)
+
+
+@torch.no_grad()
+def inpaint(
+    model: nn.Module,
+    x: Tensor,
+    known: Tensor,
+    *,
+    seed: int = 0,
+    labels: Tensor | None = None,
+    candidates: int = 1,
+) -> Tensor:
+    """The images x, uint8 (B, C, H, W), with all drawn anew that is not known.
+
+    known: bool, (C, H, W) or (B, C, H, W); labels: int64 (B,) for a conditional model
+    candidates: completions to choose from, for known pixels that come late in a model's order
+    Raises PthetaError where the model cannot complete images, or for fewer than one candidate.
+    """
+    if not isinstance(model, Completes):
+        raise PthetaError("this model cannot inpaint: it has no `complete`")
+    if candidates < 1:
+        raise PthetaError(f"candidates = {candidates}: ask for at least one")
+    device = device_of(model)
+    known = known.to(device).expand(x.shape)
+    with seeded(seed):
+        y = None if labels is None else labels.to(device)
+        return model.complete(x.to(device), known, y, candidates).cpu()

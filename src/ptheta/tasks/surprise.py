@@ -1,0 +1,26 @@
+"""Surprise: how unexpected each pixel is given the earlier ones. Needs `HasConditionals`."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ptheta.capabilities import HasConditionals, device_of
+from ptheta.errors import PthetaError
+
+
+@torch.no_grad()
+def surprise(model: nn.Module, x: Tensor, labels: Tensor | None = None) -> Tensor:
+    """-log2 p(x_i | earlier pixels) of each sub-pixel: float (B, C, H, W), bits.
+
+    Its mean over an image is the image's bits/dim. Raises PthetaError where the model has no
+    conditionals.
+    """
+    if not isinstance(model, HasConditionals):
+        raise PthetaError("this model gives no surprise per pixel: it has no `conditionals`")
+    device = device_of(model)
+    y = None if labels is None else labels.to(device)
+    x = x.to(device)
+    return -model.conditionals(x, y).log_prob(x).float().cpu() / math.log(2)

@@ -17,6 +17,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from torch import nn
 
 import ptheta
 from ptheta.pixels import Batch, ImageSpec, to_unit
+from ptheta.training.loop import channels_last
+from ptheta.training.processes import keep_large_blocks
 
 SPEC = ImageSpec(1, 28, 28, 2)
 PIXELS = 784
@@ -55,6 +58,8 @@ SIZES: dict[str, tuple[str, dict[str, Any], str, dict[str, Any]]] = {
 
 class PlainMasked(nn.Conv2d):
     """A k x k convolution whose later half is multiplied by zero."""
+
+    mask: torch.Tensor
 
     def __init__(self, a: int, b: int, kernel: int, own: bool) -> None:
         super().__init__(a, b, kernel, padding=kernel // 2)
@@ -132,8 +137,7 @@ def sampling(folder: str | None, rounds: int) -> dict[str, Any]:
     table: dict[str, Any] = {}
     for title, (name, options, peer_name, peer_options) in SIZES.items():
         torch.manual_seed(0)
-        ours: Any = ptheta.create(name, SPEC, **options).eval()
-        ours = ours.to(memory_format=torch.channels_last)
+        ours: Any = channels_last(ptheta.create(name, SPEC, **options).eval())
         theirs = peer(peer_name, peer_options, folder)
         for n in (16, 64):
             x = torch.zeros(n, 1, 28, 28)
@@ -160,45 +164,65 @@ def sampling(folder: str | None, rounds: int) -> dict[str, Any]:
     return table
 
 
-def training(folder: str | None, rounds: int, batch: int = 64) -> dict[str, Any]:
-    """One optimizer step: both by Adam on Bernoulli logits, ptheta's fused as in its trainer."""
-    table: dict[str, Any] = {}
+def worker(title: str, who: str, folder: str | None, batch: int, pipe: Any) -> None:
+    """A process with one contender's step: both by Adam on Bernoulli logits. ptheta's is set up as
+    its trainer sets it up (channels last, fused Adam, memory kept); the peer's is its own."""
+    name, options, peer_name, peer_options = SIZES[title]
     x = torch.randint(0, 2, (batch, 1, 28, 28), dtype=torch.uint8) * 255
-    for title, (name, options, peer_name, peer_options) in SIZES.items():
-        ours: Any = ptheta.create(name, SPEC, **options).to(memory_format=torch.channels_last)
-        theirs = peer(peer_name, peer_options, folder)
-        if theirs is None:
+    model: Any
+    if who == "ptheta":
+        keep_large_blocks()
+        model = channels_last(ptheta.create(name, SPEC, **options))
+    else:
+        model = peer(peer_name, peer_options, folder)
+    adam = torch.optim.Adam(model.parameters(), fused=who == "ptheta")
+
+    def loss() -> torch.Tensor:
+        if who == "ptheta":
+            return model.loss(Batch(x))["nll"].mean()
+        target = to_unit(x)
+        nll = F.binary_cross_entropy_with_logits(model(target), target, reduction="none")
+        return nll.sum((1, 2, 3)).mean()
+
+    def step() -> None:
+        adam.zero_grad()
+        loss().backward()
+        adam.step()
+
+    step()
+    pipe.send(sum(p.numel() for p in model.parameters()))
+    while pipe.recv():
+        pipe.send(timed(step))
+
+
+def training(folder: str | None, rounds: int, batch: int = 64) -> dict[str, Any]:
+    """One optimizer step, each contender in a process of its own; they take turns."""
+    context = torch.multiprocessing.get_context("spawn")
+    table: dict[str, Any] = {}
+    for title, (_, _, peer_name, _) in SIZES.items():
+        if folder is None and peer_name != "PixelCNN":
             continue
-        adam = torch.optim.Adam(ours.parameters(), fused=True)
-        peer_adam = torch.optim.Adam(theirs.parameters())
-
-        def step() -> None:
-            adam.zero_grad()  # noqa: B023
-            ours.loss(Batch(x))["nll"].mean().backward()  # noqa: B023
-            adam.step()  # noqa: B023
-
-        def peer_step() -> None:
-            peer_adam.zero_grad()  # noqa: B023
-            logits = theirs(to_unit(x))  # noqa: B023
-            target = to_unit(x)
-            loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-            loss.sum((1, 2, 3)).mean().backward()
-            peer_adam.step()  # noqa: B023
-
-        step()
-        peer_step()
-        a, b = [], []
+        pipes, sizes, times = {}, {}, {"ptheta": [], "peer": []}  # type: ignore[var-annotated]
+        for who in times:
+            pipes[who], end = context.Pipe()
+            context.Process(
+                target=worker, args=(title, who, folder, batch, end), daemon=True
+            ).start()
+            sizes[who] = pipes[who].recv()
         for _ in range(rounds):
-            a.append(timed(step))
-            b.append(timed(peer_step))
-        row = {
-            "ptheta_s": round(statistics.median(a), 3),
-            "peer_s": round(statistics.median(b), 3),
-            "ratio": round(statistics.median(q / p for p, q in zip(a, b, strict=True)), 2),
-            "ptheta_parameters": sum(p.numel() for p in ours.parameters()),
-            "peer_parameters": sum(p.numel() for p in theirs.parameters()),
+            for who, pipe in pipes.items():
+                pipe.send(True)
+                times[who].append(pipe.recv())
+        for pipe in pipes.values():
+            pipe.send(False)
+        ratios = (b / a for a, b in zip(times["ptheta"], times["peer"], strict=True))
+        table[title] = row = {
+            "ptheta_s": round(statistics.median(times["ptheta"]), 3),
+            "peer_s": round(statistics.median(times["peer"]), 3),
+            "ratio": round(statistics.median(ratios), 2),
+            "ptheta_parameters": sizes["ptheta"],
+            "peer_parameters": sizes["peer"],
         }
-        table[title] = row
         print(f"{title}: {row}", flush=True)
     return table
 
@@ -245,11 +269,12 @@ def diagonal(rounds: int, batch: int = 64) -> dict[str, Any]:
         def run(layer: nn.Module) -> None:
             layer(x).square().mean().backward()  # noqa: B023
 
-        run(ours), run(plain)
+        run(ours)
+        run(plain)
         a, b = [], []
         for _ in range(rounds):
-            a.append(timed(lambda: run(ours)))  # noqa: B023
-            b.append(timed(lambda: run(plain)))  # noqa: B023
+            a.append(timed(partial(run, ours)))
+            b.append(timed(partial(run, plain)))
         table[f"h = {features}"] = row = {
             "ptheta_ms": round(1e3 * statistics.median(a)),
             "skewed_ms": round(1e3 * statistics.median(b)),

@@ -16,7 +16,7 @@ from ptheta.pixels import ImageSpec
 from ptheta.plan import Plan
 from ptheta.runs import FORMAT, Run, build_model, open_plan_data
 from ptheta.training.loop import Score, Trainer
-from ptheta.training.processes import launch
+from ptheta.training.processes import keep_large_blocks, launch
 
 LEAST_HELD_OUT = 20  # fewer images say nothing about which checkpoint is best
 
@@ -89,6 +89,8 @@ def train(
 def _work(fabric: Any, values: dict[str, Any], out: str, started: bool) -> int | None:
     """One process of a training: the number of the signal that ended it, or None."""
     p, folder = Plan.from_json(values), Path(out)
+    if fabric.device.type == "cpu":
+        keep_large_blocks()
     if p.train.threads:
         torch.set_num_threads(p.train.threads)
     elif fabric.world_size > 1 and fabric.device.type == "cpu":

@@ -53,7 +53,6 @@ def test_each_sub_pixel_sees_its_past_and_nothing_else(name, colours, levels):
         ("fvsbn", {}),
         ("nade", {}),
         ("gated-pixelcnn", {"layers": 7, "first_kernel": 3, "kernel": 5}),
-        ("diagonal-bilstm", {"layers": 1}),
         ("image-transformer", {}),
     ],
 )
@@ -63,8 +62,38 @@ def test_whole_past_is_seen(name: str, options: dict[str, Any]) -> None:
     with double():
         seen = influence(lively(name, spec, **options), bases=10)
     past = torch.ones(35, 35).tril(-1) > 0
-    assert (seen[past] > 0).all()
+    assert (seen[past] > NOTHING).all()
     assert seen[~past].max() < NOTHING
+
+
+def test_diagonal_bilstm_sees_its_past_but_for_the_end_of_the_row_above():
+    """The last pixel of a row is first shown to the row below, by the first kernel, and travels on
+    to the left only from the row after: all else before a pixel is seen by a single layer."""
+    spec = ImageSpec(1, 5, 7, 2)
+    with double():
+        seen = influence(lively("diagonal-bilstm", spec, layers=1, features=12), bases=10)
+    expected = torch.ones(35, 35).tril(-1) > 0
+    for row in range(1, 5):
+        # first_kernel = 3 shows it to the last two columns
+        expected[row * 7 : row * 7 + 5, row * 7 - 1] = False
+    assert torch.equal(seen > NOTHING, expected)
+
+
+def test_row_lstm_sees_a_triangle():
+    spec = ImageSpec(1, 5, 9, 2)
+    with double():
+        model = lively("row-lstm", spec, layers=1, features=12, first_kernel=1, kernel=3)
+        seen = influence(model, bases=10)[4 * 9 + 4].view(5, 9) > NOTHING
+    assert not seen.any()  # a 1x1 kernel of type A sees nothing at all
+    with double():
+        model = lively("row-lstm", spec, layers=1, features=12, first_kernel=3, kernel=3)
+        seen = influence(model, bases=10)[4 * 9 + 4].view(5, 9) > NOTHING
+    expected = torch.zeros(5, 9, dtype=torch.bool)
+    for up in range(5):
+        # one column more on each side for each row up; the row convolution reaches one further left
+        expected[4 - up, max(0, 4 - up - 2) : min(9, 4 + up + 1)] = True
+    expected[4, 4:] = False
+    assert torch.equal(seen, expected)
 
 
 def test_made_in_another_order_sees_that_past():

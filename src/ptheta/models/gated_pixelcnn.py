@@ -14,7 +14,7 @@ from ptheta.likelihoods import Head, PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper
 from ptheta.nets.gate import gate, gate_into
 from ptheta.nets.incremental import RowBank, RowsAbove, by_colour, pointwise, row_taps
-from ptheta.nets.masked import AboveConv2d, MaskedConv2d, RowConv2d
+from ptheta.nets.masked import AboveConv2d, MaskedConv2d, RowConv2d, by_pixel
 from ptheta.pixels import ImageSpec, to_symmetric
 
 
@@ -92,7 +92,7 @@ class GatedPixelCNN(Autoregressive):
         return list(self.label(labels)[:, :, None, None].chunk(len(self.layers), 1))
 
     def conditionals(self, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
-        v = h = to_symmetric(self.spec.check(x)).contiguous(memory_format=torch.channels_last)
+        v = h = by_pixel(to_symmetric(self.spec.check(x)))
         skips, place = None, self.place
         for layer, shift in zip(self.layers, self.shifts(condition), strict=True):
             v, h, skip = layer(v, h, shift, place)

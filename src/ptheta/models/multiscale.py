@@ -13,6 +13,7 @@ from ptheta.config import Count, option
 from ptheta.likelihoods import PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper
 from ptheta.models.pixelcnn import PixelCNN, PixelCNNConfig
+from ptheta.nets.masked import by_pixel
 from ptheta.pixels import ImageSpec, to_symmetric
 
 
@@ -37,7 +38,7 @@ class Context(nn.Module):
         grid = torch.zeros_like(x[:1, :1])
         grid[:, :, ::2, ::2] = 1
         known = torch.cat([to_symmetric(x) * grid, grid.expand(len(x), -1, -1, -1)], 1)
-        h = known.contiguous(memory_format=torch.channels_last)
+        h = by_pixel(known)
         for k, layer in enumerate(self.layers):
             h = layer(h if k == 0 else h.relu())
         return h

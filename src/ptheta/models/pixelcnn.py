@@ -13,7 +13,7 @@ from ptheta.errors import PthetaError
 from ptheta.likelihoods import Head, PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper
 from ptheta.nets.incremental import Bank, by_colour, pointwise
-from ptheta.nets.masked import MaskedConv2d
+from ptheta.nets.masked import MaskedConv2d, by_pixel
 from ptheta.pixels import ImageSpec, to_symmetric
 
 
@@ -85,7 +85,7 @@ class PixelCNN(Autoregressive):
 
         context: added after the first convolution, (B, F, H, W): what is known beforehand
         """
-        h = to_symmetric(self.spec.check(x)).contiguous(memory_format=torch.channels_last)
+        h = by_pixel(to_symmetric(self.spec.check(x)))
         h = self.first(h)
         if self.place is not None:
             h = h + self.place

@@ -21,6 +21,7 @@ from ptheta.config import Count, NonNegative, Positive, option
 from ptheta.likelihoods import LogisticMixture, PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper
 from ptheta.nets.incremental import RowBank, RowsAbove, add_row, pointwise
+from ptheta.nets.masked import by_pixel
 from ptheta.pixels import ImageSpec, to_symmetric
 
 
@@ -112,7 +113,7 @@ class PixelCNNPP(Autoregressive):
         """(B, numbers, H, W), from an image batch."""
         s = to_symmetric(self.spec.check(x))
         s = torch.cat([s, torch.ones_like(s[:, :1])], 1)
-        s = s.contiguous(memory_format=torch.channels_last)
+        s = by_pixel(s)
         down = lower(self.above(s))
         right = lower(self.down_start(s)) + later(self.left_start(s))
         for a, b, shift in zip(self.down, self.right, self.shifts(condition), strict=True):

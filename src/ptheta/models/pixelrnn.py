@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ptheta.config import Count, NonNegative, Positive, option
 from ptheta.errors import PthetaError
 from ptheta.likelihoods import Head, PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper
-from ptheta.nets.diagonal import diagonal_lstm
+from ptheta.nets.diagonal import diagonal_bilstm
 from ptheta.nets.incremental import Bank, RowBank, RowsAbove, by_colour, pointwise, row_taps
-from ptheta.nets.masked import MaskedConv2d, RowConv2d
+from ptheta.nets.masked import MaskedConv2d, RowConv2d, by_pixel
 from ptheta.pixels import ImageSpec, to_symmetric
 
 
@@ -58,7 +57,7 @@ class PixelRNN(Autoregressive):
         return self.label(labels)[:, :, None, None]
 
     def conditionals(self, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
-        h = to_symmetric(self.spec.check(x)).contiguous(memory_format=torch.channels_last)
+        h = by_pixel(to_symmetric(self.spec.check(x)))
         h, shift = self.first(h), self.shift(condition)
         if shift is not None:
             h = h + shift
@@ -121,8 +120,9 @@ class DiagonalLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 2 h, H, W) -> (B, h, H, W)"""
-        one, other = diagonal_lstm(self.input(x), self.state)
-        return one + F.pad(other[:, :, :-1], (0, 0, 1, 0))
+        weight = self.input.kernel()[:, :, 0, 0].t()  # (2 h, 8 h)
+        w = torch.stack(weight.chunk(2, 1))
+        return diagonal_bilstm(x, w, self.input.bias.view(2, -1), self.state)
 
 
 class RowLSTM(PixelRNN):

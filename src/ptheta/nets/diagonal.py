@@ -73,21 +73,27 @@ def packing(height: int, width: int) -> tuple[Tensor, Tensor]:
     return order, torch.argsort(order, 1)
 
 
-class _DiagonalLSTM(torch.autograd.Function):
-    """gates (2, N, B, 4 F), what the image gives to each cell; weights (2, 2 F, 4 F), from the
-    left and the upper output (stacked) to the gates -> outputs (2, N, B, F).
+class _DiagonalBiLSTM(torch.autograd.Function):
+    """See `diagonal_bilstm`.
 
     Gates are input, forget, output (sigmoid) and candidate (tanh), in this order. The backward pass
-    walks the diagonals once for the gates; the weights' gradient is one product at the end.
+    walks the diagonals once for the gates; the gradients of all weights are products at the end.
     """
 
     @staticmethod
-    def forward(ctx: Any, gates: Tensor, weights: Tensor, height: int, width: int) -> Tensor:
-        f = weights.shape[1] // 2
-        gates = gates.clone(memory_format=torch.contiguous_format)
-        from_left, from_above = weights[:, :f], weights[:, f:]
-        shape = (*gates.shape[:3], f)
-        h, c, tanh_c = gates.new_empty(shape), gates.new_empty(shape), gates.new_empty(shape)
+    def forward(ctx: Any, x: Tensor, w: Tensor, bias: Tensor, state: Tensor) -> Tensor:
+        b, channels, height, width = x.shape
+        f = state.shape[1] // 2
+        n = height * width
+        order, place = (index.to(x.device) for index in packing(height, width))
+        cells = x.permute(2, 3, 0, 1).reshape(n, b * channels)
+        packed = x.new_empty(2, n, b * channels)
+        for k in range(2):
+            torch.index_select(cells, 0, order[k], out=packed[k])
+        packed = packed.view(2, n * b, channels)
+        gates = torch.baddbmm(bias[:, None], packed, w).view(2, n, b, 4 * f)
+        from_left, from_above = state[:, :f], state[:, f:]
+        h, c, tanh_c = (gates.new_empty(2, n, b, f) for _ in range(3))
         for d in diagonals(height, width):
             for (to, origin), weight in ((d.left, from_left), (d.above, from_above)):
                 if to.stop > to.start:
@@ -102,20 +108,28 @@ class _DiagonalLSTM(torch.autograd.Function):
                 c[:, to].addcmul_(gates[:, to, :, f : 2 * f], c[:, origin])
             t = torch.tanh(cell, out=tanh_c[:, d.start : d.stop])
             torch.mul(t, g[..., 2 * f : 3 * f], out=h[:, d.start : d.stop])
-        ctx.save_for_backward(gates, weights, h, c, tanh_c)
-        ctx.size = (height, width)
-        return h
+        ctx.save_for_backward(packed, w, state, gates, h, c, tanh_c)
+        ctx.size = (b, height, width)
+        out = h[0].flatten(1).index_select(0, place[0])  # (H W, B F)
+        # the mirrored direction shows only the rows above
+        out[width:] += h[1].flatten(1).index_select(0, place[1][: n - width])
+        return out.view(height, width, b, f).permute(2, 3, 0, 1)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        gates, weights, h, c, tanh_c = ctx.saved_tensors
-        f = weights.shape[1] // 2
-        to_left = weights[:, :f].transpose(1, 2)
-        to_above = weights[:, f:].transpose(1, 2)
-        dh = grad.clone(memory_format=torch.contiguous_format)
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        packed, w, state, gates, h, c, tanh_c = ctx.saved_tensors
+        b, height, width = ctx.size
+        f, n, channels = state.shape[1] // 2, height * width, w.shape[1]
+        order, place = (index.to(grad.device) for index in packing(height, width))
+        cells = grad.permute(2, 3, 0, 1).reshape(n, b * f)
+        dh = torch.zeros_like(h)
+        torch.index_select(cells, 0, order[0], out=dh[0].view(n, b * f))
+        dh[1].view(n, b * f)[place[1][: n - width]] = cells[width:]
+        to_left = state[:, :f].transpose(1, 2)
+        to_above = state[:, f:].transpose(1, 2)
         dc = torch.zeros_like(c)
         dgates = torch.empty_like(gates)
-        for d in reversed(diagonals(*ctx.size)):
+        for d in reversed(diagonals(height, width)):
             at = slice(d.start, d.stop)
             g, t, dg = gates[:, at], tanh_c[:, at], dgates[:, at]
             i, forget, o, candidate = g.split(f, -1)
@@ -137,27 +151,27 @@ class _DiagonalLSTM(torch.autograd.Function):
             for (to, origin), weight in ((d.left, to_left), (d.above, to_above)):
                 if to.stop > to.start:
                     dh[:, origin].flatten(1, 2).baddbmm_(dgates[:, to].flatten(1, 2), weight)
-        dw = torch.empty_like(weights)
-        for which, part in (("left", dw[:, :f]), ("above", dw[:, f:])):
-            seen = torch.zeros_like(h)
-            for d in diagonals(*ctx.size):
+        flat = dgates.view(2, n * b, 4 * f)
+        dstate = torch.empty_like(state)
+        seen = torch.zeros_like(h)
+        for which, part in (("left", dstate[:, :f]), ("above", dstate[:, f:])):
+            seen.zero_()
+            for d in diagonals(height, width):
                 to, origin = getattr(d, which)
                 seen[:, to] = h[:, origin]
-            part.copy_(seen.flatten(1, 2).transpose(1, 2) @ dgates.flatten(1, 2))
-        return dgates, dw, None, None
+            part.copy_(seen.view(2, n * b, f).transpose(1, 2) @ flat)
+        dw = packed.transpose(1, 2) @ flat
+        dpacked = (flat @ w.transpose(1, 2)).view(2, n, b * channels)
+        dcells = dpacked[0].index_select(0, place[0])
+        dcells += dpacked[1].index_select(0, place[1])
+        dx = dcells.view(height, width, b, channels).permute(2, 3, 0, 1)
+        return dx, dw, flat.sum(1), dstate
 
 
-def diagonal_lstm(gates: Tensor, weights: Tensor) -> Tensor:
-    """Both directions over an image.
+def diagonal_bilstm(x: Tensor, w: Tensor, bias: Tensor, state: Tensor) -> Tensor:
+    """Both directions over an image, the mirrored one moved down by a row and added.
 
-    gates: (B, 8 F, H, W), what each pixel gives to the gates of the first and then of the mirrored
-    direction; weights: (2, 2 F, 4 F) -> outputs (2, B, F, H, W), both in the image's own place
+    x (B, C, H, W); w (2, C, 4 F) and bias (2, 4 F): from a pixel to its gates, for each direction;
+    state (2, 2 F, 4 F): from the left and the upper output to the gates -> (B, F, H, W)
     """
-    b, _, height, width = gates.shape
-    order, place = (x.to(gates.device) for x in packing(height, width))
-    cells = gates.flatten(2).permute(2, 0, 1)  # (H W, B, 8 F)
-    one, other = cells.chunk(2, -1)
-    packed = torch.stack([one[order[0]], other[order[1]]])
-    h = _DiagonalLSTM.apply(packed, weights, height, width)  # (2, H W, B, F)
-    back = torch.stack([h[0][place[0]], h[1][place[1]]])
-    return back.view(2, height, width, b, -1).permute(0, 3, 4, 1, 2)
+    return _DiagonalBiLSTM.apply(x, w, bias, state)

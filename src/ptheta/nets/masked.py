@@ -9,9 +9,22 @@ Sub-pixel order: channel i of any map belongs to colour i % colours, and sees co
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+def by_pixel(x: Tensor) -> Tensor:
+    """x (B, C, H, W) with its channels last in memory, as the convolutions here run fastest.
+
+    For one channel both layouts are the same numbers, and torch would go on as if they came last
+    to first: the strides are set to say which one is meant.
+    """
+    x = x.contiguous(memory_format=torch.channels_last)
+    _, c, h, w = x.shape
+    return x.as_strided(x.shape, (c * h * w, 1, c * w, c))
 
 
 def sees(c_in: int, c_out: int, kind: str, colours: int, parts: int = 1) -> Tensor:
@@ -64,7 +77,7 @@ class MaskedConv2d(nn.Module):
         # padding below as well is cheaper than an asymmetric copy; the extra rows are cropped
         margin = self.reach * self.dilation
         y = F.conv2d(x, self.kernel(), self.bias, padding=margin, dilation=self.dilation)
-        return y[:, :, : x.shape[2]] if self.reach else y
+        return _Crop.apply(y, x.shape[2], x.shape[3]) if self.reach else y
 
 
 class RowConv2d(nn.Module):
@@ -94,7 +107,7 @@ class RowConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.conv2d(x, self.kernel(), self.bias, padding=(0, self.reach))
-        return y[..., : x.shape[3]] if self.reach else y
+        return _Crop.apply(y, x.shape[2], x.shape[3]) if self.reach else y
 
 
 class AboveConv2d(nn.Module):
@@ -113,7 +126,21 @@ class AboveConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.conv2d(x, self.weight, self.bias, padding=self.padding)
-        return y[:, :, : x.shape[2]]
+        return _Crop.apply(y, x.shape[2], x.shape[3])
+
+
+class _Crop(torch.autograd.Function):
+    """The first rows and columns. Slicing does the same, but its gradient comes in another memory
+    layout than the convolution's, which costs a copy of every map."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, height: int, width: int) -> Tensor:
+        ctx.cut = (0, x.shape[3] - width, 0, x.shape[2] - height)
+        return x[:, :, :height, :width]
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        return F.pad(grad, ctx.cut), None, None
 
 
 def _conv(c_in: int, c_out: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:

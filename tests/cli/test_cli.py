@@ -274,3 +274,27 @@ def test_demo_on_other_data(strokes, tmp_path):
     text = page.read_text()
     assert "pixelcnn" in text
     assert "fd pixels" in text
+
+
+def test_inpaint_and_surprise(strokes, trained, tmp_path):
+    out = tmp_path / "nade"
+    options = ["--hidden", "8", "--batch-size", "16", "--evaluate-every", "0", "--levels", 2]
+    run("train", "nade", "--data", strokes, "--out", out, "--steps", 20, *options)
+    array = tmp_path / "x.npy"
+    text = run(
+        *("inpaint", out, "--known", "left", "-n", 3, "--each", 2, "--out", array),
+        *("--candidates", 2),
+    ).stdout
+    assert "3 images, 2 completions each" in text
+    x = np.load(array).reshape(3, 4, 16, 16)  # original, part, two completions
+    assert (x[:, 1:, :, :8] == x[:, :1, :, :8]).all()
+    assert (x[:, 1, :, 8:] == 0).all()
+    assert (x[:, 2] != x[:, 3]).any()
+    picture = tmp_path / "bits.png"
+    assert "bits/dim" in run("surprise", out, "-n", 4, "--out", picture).stdout
+    assert Image.open(picture).size[0] > 16
+    assert "did you mean 'left'?" in fails("inpaint", out, "--known", "lef", "--out", picture)
+    assert "cannot inpaint" in fails("inpaint", trained, "--out", tmp_path / "y.png")
+    assert "no surprise per pixel" in fails("surprise", trained, "--out", tmp_path / "y.png")
+    assert "at least one image" in fails("surprise", out, "-n", 0, "--out", tmp_path / "y.png")
+    assert "at least one" in fails("inpaint", out, "--candidates", 0, "--out", tmp_path / "y.png")

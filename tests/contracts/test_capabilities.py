@@ -97,6 +97,20 @@ def test_conditionals(name, spec):
         torch.testing.assert_close(p.log_prob(x).sum((1, 2, 3)), model.log_prob(x))
 
 
+@over("completes")
+def test_completes(name, spec):
+    model, x = seeded_eval(name, spec), images(spec, 2)
+    known = torch.zeros(x.shape, dtype=torch.bool)
+    known[:, :, :14] = True
+    known[:, :, -1, 3] = True  # one that comes late
+    for candidates in (1, 2):
+        filled = model.complete(x, known, None, candidates)
+        assert filled.dtype == torch.uint8
+        assert filled.shape == x.shape
+        assert torch.equal(filled[known], x[known])
+        assert torch.equal(quantise(filled, spec.levels), filled)
+
+
 @over("encodes")
 def test_encodes(name, spec):
     model, x = seeded_eval(name, spec), images(spec)

@@ -74,9 +74,7 @@ def main() -> None:
     results[f"{options.model}, {row['binarisation']}"] = row
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(results, indent=2) + "\n")
-    print(
-        f"{options.model}: {row['nats']} +- {row['standard_error']} nats, ptheta {ptheta.__version__}"
-    )
+    print(f"{options.model}: {row['nats']} +- {row['standard_error']} nats")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from ptheta.likelihoods import Head, PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper
 from ptheta.nets.gate import gate, gate_into
 from ptheta.nets.incremental import RowBank, RowsAbove, by_colour, pointwise, row_taps
-from ptheta.nets.masked import AboveConv2d, MaskedConv2d, RowConv2d, by_pixel
+from ptheta.nets.masked import AboveConv2d, MaskedConv2d, RowConv2d, by_pixel, check_odd
 from ptheta.pixels import ImageSpec, to_symmetric
 
 
@@ -67,9 +67,7 @@ class GatedPixelCNN(Autoregressive):
     def __init__(self, spec: ImageSpec, config: GatedPixelCNNConfig) -> None:
         super().__init__(spec, config.classes, config.lr)
         self.config = config
-        for name in ("first_kernel", "kernel"):
-            if getattr(config, name) % 2 == 0:
-                raise PthetaError(f"{name} = {getattr(config, name)} must be odd: take one more")
+        check_odd(first_kernel=config.first_kernel, kernel=config.kernel)
         c, f = spec.channels, config.features
         if f % c:
             raise PthetaError(f"features = {f} must be a multiple of {c} for images of {c} colours")

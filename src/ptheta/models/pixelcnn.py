@@ -9,11 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.config import Count, NonNegative, Positive, option
-from ptheta.errors import PthetaError
 from ptheta.likelihoods import Head, PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper
 from ptheta.nets.incremental import Bank, by_colour, pointwise
-from ptheta.nets.masked import MaskedConv2d, by_pixel
+from ptheta.nets.masked import MaskedConv2d, by_pixel, check_odd
 from ptheta.pixels import ImageSpec, to_symmetric
 
 
@@ -54,9 +53,7 @@ class PixelCNN(Autoregressive):
     def __init__(self, spec: ImageSpec, config: PixelCNNConfig) -> None:
         super().__init__(spec, config.classes, config.lr)
         self.config = config
-        for name in ("first_kernel", "kernel"):
-            if getattr(config, name) % 2 == 0:
-                raise PthetaError(f"{name} = {getattr(config, name)} must be odd: take one more")
+        check_odd(first_kernel=config.first_kernel, kernel=config.kernel)
         c, f = spec.channels, config.features
         self.distribution = Head(spec, "bernoulli" if spec.levels == 2 else "categorical")
         self.first = MaskedConv2d(c, f, config.first_kernel, "A", c)
@@ -187,6 +184,11 @@ RECIPES: dict[str, dict[str, Any]] = {
         "model": {"features": 128, "blocks": 15, "head": 128},
         "train": {"batch_size": 16, "epochs": 100.0, "ema": 0.999},
         "data": {"levels": 2},
+    },
+    "dilated": {
+        "about": "wide context by dilation 1, 2, 4, 8 (arXiv:1511.07122)",
+        "model": {"dilation": 8},
+        "train": {"batch_size": 32, "epochs": 20.0, "clip": 1.0, "ema": 0.999},
     },
     "demo": {
         "about": "digits in four minutes and a bit on two cores",

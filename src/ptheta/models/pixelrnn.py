@@ -15,7 +15,7 @@ from ptheta.likelihoods import Head, PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper
 from ptheta.nets.diagonal import diagonal_bilstm
 from ptheta.nets.incremental import Bank, RowBank, RowsAbove, by_colour, pointwise, row_taps
-from ptheta.nets.masked import MaskedConv2d, RowConv2d, by_pixel
+from ptheta.nets.masked import MaskedConv2d, RowConv2d, by_pixel, check_odd
 from ptheta.pixels import ImageSpec, to_symmetric
 
 
@@ -66,11 +66,8 @@ class PixelRNN(Autoregressive):
         return self.distribution(self.last(self.head(h.relu()).relu()))
 
 
-def check_sizes(spec: ImageSpec, config: PixelRNNConfig, **odd: int) -> None:
-    """Raises PthetaError for even kernels, and for units that do not divide among the colours."""
-    for name, value in odd.items():
-        if value % 2 == 0:
-            raise PthetaError(f"{name} = {value} must be odd: take one more")
+def check_units(spec: ImageSpec, config: PixelRNNConfig) -> None:
+    """Raises PthetaError for units that do not divide among the colours."""
     if config.features % spec.channels:
         raise PthetaError(
             f"features = {config.features} must be a multiple of {spec.channels} "
@@ -129,7 +126,8 @@ class RowLSTM(PixelRNN):
     """The context of a pixel is a triangle above it and its own row."""
 
     def __init__(self, spec: ImageSpec, config: RowLSTMConfig) -> None:
-        check_sizes(spec, config, first_kernel=config.first_kernel, kernel=config.kernel)
+        check_odd(first_kernel=config.first_kernel, kernel=config.kernel)
+        check_units(spec, config)
         super().__init__(
             spec,
             config,
@@ -144,7 +142,8 @@ class DiagonalBiLSTM(PixelRNN):
     """The context of a pixel is everything before it."""
 
     def __init__(self, spec: ImageSpec, config: PixelRNNConfig) -> None:
-        check_sizes(spec, config, first_kernel=config.first_kernel)
+        check_odd(first_kernel=config.first_kernel)
+        check_units(spec, config)
         super().__init__(
             spec,
             config,

@@ -15,6 +15,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ptheta.errors import PthetaError
+
+
+def check_odd(**kernels: int) -> None:
+    """Raises PthetaError for a kernel without a middle."""
+    for name, value in kernels.items():
+        if value % 2 == 0:
+            raise PthetaError(f"{name} = {value} must be odd: take one more")
+
 
 def by_pixel(x: Tensor) -> Tensor:
     """x (B, C, H, W) with its channels last in memory, as the convolutions here run fastest.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import torch
 
 from ptheta import registry
 from ptheta.pixels import ImageSpec
+
+# Tests run side by side: commands that they start would wait for one another's threads.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The smallest useful options of each model; a model without an entry is built with its defaults.
 TINY: dict[str, dict[str, Any]] = {

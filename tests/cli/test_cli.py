@@ -22,7 +22,7 @@ TINY = ["--hidden", "16", "--latent", "3", "--batch-size", "16", "--evaluate-eve
 
 def run(*args: object, status: int = 0) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        [str(COMMAND), *map(str, args)], capture_output=True, text=True, timeout=120
+        [str(COMMAND), *map(str, args)], capture_output=True, text=True, timeout=300
     )
     assert done.returncode == status, done.stderr
     return done

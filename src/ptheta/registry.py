@@ -48,13 +48,6 @@ MODELS: dict[str, Entry] = {
         "autoregressive",
         "arXiv:1601.06759",
     ),
-    "image-transformer": Entry(
-        "ptheta.models.transformer",
-        "ImageTransformer",
-        "ImageTransformerConfig",
-        "autoregressive",
-        "arXiv:1802.05751",
-    ),
     "gated-pixelcnn": Entry(
         "ptheta.models.gated_pixelcnn",
         "GatedPixelCNN",
@@ -78,6 +71,13 @@ MODELS: dict[str, Entry] = {
         "PixelRNNConfig",
         "autoregressive",
         "arXiv:1601.06759",
+    ),
+    "image-transformer": Entry(
+        "ptheta.models.transformer",
+        "ImageTransformer",
+        "ImageTransformerConfig",
+        "autoregressive",
+        "arXiv:1802.05751",
     ),
 }
 

@@ -13,7 +13,7 @@ from ptheta.errors import PthetaError
 from ptheta.likelihoods import Head, PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper
 from ptheta.nets.gate import gate, gate_into
-from ptheta.nets.incremental import RowBank, RowsAbove, by_colour, pointwise, row_taps
+from ptheta.nets.incremental import Readout, RowBank, RowsAbove, pointwise, row_taps
 from ptheta.nets.masked import AboveConv2d, MaskedConv2d, RowConv2d, by_pixel, check_odd
 from ptheta.pixels import ImageSpec, to_symmetric
 
@@ -132,7 +132,7 @@ class GatedStepper(Stepper):
         self.gated = mixes[0][0].new_ones(len(layers), n, f + 1)
         self.skip = torch.stack([w[:, f:] for w, _ in mixes]).flatten(0, 1)
         self.skip_bias = torch.stack([b[f:] for _, b in mixes]).sum(0)
-        self.head, self.last = pointwise(model.head), by_colour(model.last, c)
+        self.readout = Readout(model.head, model.last, c)
         self.place = None
         if model.place is not None:
             self.place = model.place.detach().float().permute(1, 2, 0)[:, :, None]  # (H, W, 1, 2F)
@@ -186,11 +186,8 @@ class GatedStepper(Stepper):
                 if k + 1 < len(self.down):
                     h = torch.addmm(h, self.gated[k], self.residual[k], out=self.rest.slot(k, j))
         features = self.gated[:, :, :-1].transpose(0, 1).flatten(1)
-        h = torch.addmm(self.skip_bias, features, self.skip).relu_()
-        weight, bias = self.head
-        h = torch.addmm(bias, h, weight).relu_()
-        weight, bias = self.last[c]
-        return self.distribution(torch.addmm(bias, h, weight)[:, :, None, None])
+        h = torch.addmm(self.skip_bias, features, self.skip)
+        return self.distribution(self.readout(h, c))
 
     def put(self, t: int, pixel: Tensor) -> None:
         j = t % self.spec.width

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ptheta.config import Count, NonNegative, Positive, option
 from ptheta.likelihoods import Head, PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper
-from ptheta.nets.incremental import Bank, by_colour, pointwise
+from ptheta.nets.incremental import Bank, Readout, pointwise
 from ptheta.nets.masked import MaskedConv2d, by_pixel, check_odd
 from ptheta.pixels import ImageSpec, to_symmetric
 
@@ -142,7 +142,7 @@ class PixelCNNStepper(Stepper):
             known = context.float().permute(2, 3, 0, 1)  # (H, W, n, F)
             self.place = known if self.place is None else self.place + known
         self.looked = self.first.before.new_ones(n, len(self.chain[0][-1]))
-        self.head, self.last = pointwise(model.head), by_colour(model.last, model.spec.channels)
+        self.readout = Readout(model.head, model.last, model.spec.channels)
         self.t = -1
 
     def at(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
@@ -164,10 +164,7 @@ class PixelCNNStepper(Stepper):
             torch.addmm(bias, h.relu(), reduce, out=slot).relu_()
             torch.addmm(bank.before[layer], slot, bank.own[layer], out=inner)
             h.addmm_(self.looked.relu_(), expand)
-        weight, bias = self.head
-        h = torch.addmm(bias, h.relu_(), weight).relu_()
-        weight, bias = self.last[c]
-        return self.distribution(torch.addmm(bias, h, weight)[:, :, None, None])
+        return self.distribution(self.readout(h, c))
 
     def put(self, t: int, pixel: Tensor) -> None:
         self.first.slot(0, t % self.width).copy_(to_symmetric(pixel))

@@ -14,7 +14,7 @@ from ptheta.errors import PthetaError
 from ptheta.likelihoods import Head, PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper
 from ptheta.nets.diagonal import diagonal_bilstm
-from ptheta.nets.incremental import Bank, RowBank, RowsAbove, by_colour, pointwise, row_taps
+from ptheta.nets.incremental import Bank, Readout, RowBank, RowsAbove, pointwise, row_taps
 from ptheta.nets.masked import MaskedConv2d, RowConv2d, by_pixel, check_odd
 from ptheta.pixels import ImageSpec, to_symmetric
 
@@ -164,7 +164,7 @@ class RNNStepper(Stepper):
         self.shift = None if shift is None else shift.flatten(1).float()
         self.first = Bank([model.first], n, self.width)
         self.out = [pointwise(out) for out in model.out if isinstance(out, MaskedConv2d)]
-        self.head, self.last = pointwise(model.head), by_colour(model.last, self.colours)
+        self.readout = Readout(model.head, model.last, self.colours)
         self.t = -1
 
     @abstractmethod
@@ -193,10 +193,7 @@ class RNNStepper(Stepper):
             h += self.shift
         for layer, (weight, bias) in enumerate(self.out):
             h = h + torch.addmm(bias, self.step(layer, j, h), weight)
-        weight, bias = self.head
-        h = torch.addmm(bias, h.relu_(), weight).relu_()
-        weight, bias = self.last[c]
-        return self.distribution(torch.addmm(bias, h, weight)[:, :, None, None])
+        return self.distribution(self.readout(h, c))
 
     def put(self, t: int, pixel: Tensor) -> None:
         self.first.slot(0, t % self.width).copy_(to_symmetric(pixel))

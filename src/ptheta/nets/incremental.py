@@ -135,10 +135,22 @@ def pointwise(conv: MaskedConv2d | nn.Conv2d) -> tuple[Tensor, Tensor]:
     return kernel.detach().float()[:, :, 0, 0].t().contiguous(), _bias([conv])[0, 0, 0]
 
 
-def by_colour(conv: MaskedConv2d | nn.Conv2d, colours: int) -> list[tuple[Tensor, Tensor]]:
-    """The same, cut into the outputs of each colour."""
-    weight, bias = pointwise(conv)
-    return [(weight[:, c::colours].contiguous(), bias[c::colours]) for c in range(colours)]
+class Readout:
+    """The two last 1x1 convolutions, relu(1x1(relu h)) and what of `last` belongs to a colour."""
+
+    def __init__(
+        self, head: MaskedConv2d | nn.Conv2d, last: MaskedConv2d | nn.Conv2d, colours: int
+    ) -> None:
+        self.head = pointwise(head)
+        weight, bias = pointwise(last)
+        self.last = [(weight[:, c::colours].contiguous(), bias[c::colours]) for c in range(colours)]
+
+    def __call__(self, h: Tensor, c: int) -> Tensor:
+        """h (n, F), which is used up -> the numbers of colour c, (n, P, 1, 1)."""
+        weight, bias = self.head
+        h = torch.addmm(bias, h.relu_(), weight).relu_()
+        weight, bias = self.last[c]
+        return torch.addmm(bias, h, weight)[:, :, None, None]
 
 
 def _bias(convs: Sequence[MaskedConv2d | nn.Conv2d]) -> Tensor:

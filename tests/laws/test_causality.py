@@ -147,7 +147,7 @@ SPECS = [
 VARIANTS: dict[str, dict[str, Any]] = {
     "pixelcnn": {"position": True, "dilation": 2, "blocks": 3, "features": 12},
     "gated-pixelcnn": {"position": True, "kernel": 5},
-    "made": {"hidden": (30, 20)},
+    "made": {"hidden": (30, 20), "direct": True},
     "nade": {"activation": "relu"},
     "fvsbn": {"likelihood": "logistic", "components": 3},
 }

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from ptheta.config import Count, NonNegative, Positive, option
 from ptheta.likelihoods import Head, Kind, PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper
-from ptheta.nets.flat import flatten, unflatten
-from ptheta.pixels import ImageSpec, to_symmetric
+from ptheta.nets.flat import flatten, scaled, unflatten
+from ptheta.pixels import ImageSpec
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class FVSBN(Autoregressive):
         return self.bias + self.label(labels).view(-1, *self.bias.shape)
 
     def conditionals(self, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
-        flat = to_symmetric(flatten(self.spec.check(x)))
+        flat = scaled(flatten(self.spec.check(x)), self.spec.levels)
         weight = (self.weight * self.mask).flatten(0, 1)
         out = F.linear(flat, weight) + self.biases(condition).flatten(1)
         return self.distribution(unflatten(out, self.spec.shape))
@@ -61,19 +61,20 @@ class FVSBNStepper(Stepper):
 
     def __init__(self, model: FVSBN, n: int, condition: Tensor | None) -> None:
         self.distribution, self.colours = model.distribution, model.spec.channels
+        self.levels = model.spec.levels
         self.weight = model.weight.detach().float()
         self.bias = model.biases(condition).detach().float()
         self.seen = self.weight.new_zeros(n, model.spec.dims)
 
     def at(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
         d = t * self.colours + c
-        self.seen[:, d - c : d] = to_symmetric(pixel[:, :c])
+        self.seen[:, d - c : d] = scaled(pixel[:, :c], self.levels)
         out = torch.addmm(self.bias[:, d], self.seen[:, :d], self.weight[d, :, :d].t())
         return self.distribution(out[:, :, None, None])
 
     def put(self, t: int, pixel: Tensor) -> None:
         d = t * self.colours
-        self.seen[:, d : d + self.colours] = to_symmetric(pixel)
+        self.seen[:, d : d + self.colours] = scaled(pixel, self.levels)
 
 
 RECIPES: dict[str, dict[str, Any]] = {

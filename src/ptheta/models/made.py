@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from ptheta.config import Count, NonNegative, Positive, option
 from ptheta.likelihoods import Head, Kind, PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper, draw
-from ptheta.nets.flat import flatten, unflatten
-from ptheta.pixels import Batch, ImageSpec, to_symmetric
+from ptheta.nets.flat import flatten, scaled, unflatten
+from ptheta.pixels import Batch, ImageSpec
 
 
 @dataclass(frozen=True)
 class MADEConfig:
     hidden: tuple[Count, ...] = option((1000,), "units of the hidden layers")
+    direct: bool = option(False, "a linear path from the inputs to the outputs as well")
     orders: Count = option(1, "pixel orders trained together; more than 1 is an ensemble of them")
     likelihood: Kind = option("auto", "auto: bernoulli for 2 levels, categorical to 16, logistic")
     components: Count = option(1, "logistics mixed in each pixel (logistic)")
@@ -72,6 +73,7 @@ class MADE(Autoregressive):
         d, p = spec.dims, self.distribution.per_pixel
         sizes = [d, *config.hidden, d * p]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
+        self.direct = nn.Parameter(torch.zeros(d, p, d)) if config.direct else None
         self.masks = [Masks(spec, config.hidden, m) for m in range(config.orders)]
         self.kept: list[Tensor] = []  # the masks of the first order
         # the first sub-pixel sees no hidden unit, so labels go to the output as well
@@ -98,6 +100,13 @@ class MADE(Autoregressive):
             for layer, mask in zip(self.linear, [*masks[:-1], last], strict=True)
         ]
 
+    def linear_path(self, m: int) -> Tensor | None:
+        """The weights of the direct path in order m, (to, what, from): strictly by rank."""
+        if self.direct is None:
+            return None
+        ranks = self.masks[m].ranks.to(self.direct.device)
+        return self.direct * (ranks < ranks[:, None])[:, None]
+
     def shifts(self, condition: Tensor | None) -> tuple[Tensor | float, Tensor | float]:
         """What the labels add to the first hidden layer and to the output; 0 without labels."""
         labels = self.labels(condition)
@@ -107,9 +116,11 @@ class MADE(Autoregressive):
 
     def of_order(self, m: int, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
         """The conditionals in order m: batch shape (B, C, H, W)."""
-        h = to_symmetric(flatten(self.spec.check(x)))
+        h = scaled(flatten(self.spec.check(x)), self.spec.levels)
         hidden, out = self.shifts(condition)
-        weights = self.weights(m)
+        weights, linear = self.weights(m), self.linear_path(m)
+        if linear is not None:
+            out = out + F.linear(h, linear.flatten(0, 1))
         for k, (layer, weight) in enumerate(zip(self.linear, weights, strict=True)):
             h = F.linear(h if k == 0 else h.relu(), weight, layer.bias)
             if k == 0:
@@ -173,6 +184,7 @@ class MADEStepper(Stepper):
 
     def __init__(self, model: MADE, m: int, n: int, condition: Tensor | None) -> None:
         self.distribution, self.colours = model.distribution, model.spec.channels
+        self.levels = model.spec.levels
         masks, weights = model.masks[m], [w.detach().float() for w in model.weights(m)]
         hidden, out = model.shifts(condition)
         source = torch.argsort(masks.ranks).to(weights[0].device)  # sub-pixels by rank
@@ -191,11 +203,13 @@ class MADEStepper(Stepper):
         ranks = torch.argsort(masks.ranks).to(source.device)
         self.last = weights[-1].view(-1, p, weights[-1].shape[1])[ranks][:, :, source].contiguous()
         self.last_bias = last_bias.reshape(n, -1, p)[:, ranks].contiguous()
+        linear = model.linear_path(m)
+        self.linear = None if linear is None else linear.detach().float()[ranks][:, :, ranks]
         self.ready = -1  # degrees done
 
     def at(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
         d = t * self.colours + c
-        self.values[0][:, d - c : d] = to_symmetric(pixel[:, :c])
+        self.values[0][:, d - c : d] = scaled(pixel[:, :c], self.levels)
         for degree in range(self.ready + 1, d + 1):
             seen = degree  # of the sub-pixels; then of each layer's units
             for k, (weight, bias, ends) in enumerate(self.layers):
@@ -212,11 +226,13 @@ class MADEStepper(Stepper):
         seen = self.layers[-1][2][d]
         top = self.values[-1][:, :seen]
         out = torch.addmm(self.last_bias[:, d], top, self.last[d, :, :seen].t())
+        if self.linear is not None:
+            out.addmm_(self.values[0][:, :d], self.linear[d, :, :d].t())
         return self.distribution(out[:, :, None, None])
 
     def put(self, t: int, pixel: Tensor) -> None:
         d = t * self.colours
-        self.values[0][:, d : d + self.colours] = to_symmetric(pixel)
+        self.values[0][:, d : d + self.colours] = scaled(pixel, self.levels)
 
 
 RECIPES: dict[str, dict[str, Any]] = {

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from ptheta.config import Count, NonNegative, Positive, option
 from ptheta.likelihoods import Head, Kind, PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper
-from ptheta.nets.flat import flatten, unflatten
-from ptheta.pixels import ImageSpec, to_symmetric, to_unit
+from ptheta.nets import sparse_prefix
+from ptheta.nets.flat import flatten, scaled, unflatten
+from ptheta.pixels import ImageSpec
 
 ACTIVATIONS = {"sigmoid": torch.sigmoid, "relu": torch.relu}
 
@@ -46,10 +47,7 @@ class NADE(Autoregressive):
         s = min(config.block, d)
         self.register_buffer("lower", torch.ones(s, s).tril(-1)[:, None], persistent=False)
         self.label = nn.Embedding(config.classes, h) if config.classes else None
-
-    def scaled(self, x: Tensor) -> Tensor:
-        """Binary pixels as 0 and 1, as in the paper; more levels as -1 to 1."""
-        return to_unit(x) if self.spec.levels == 2 else to_symmetric(x)
+        self.logits_only = spec.levels == 2 and p == 1
 
     def start(self, n: int, condition: Tensor | None) -> Tensor:
         """The hidden units' input before any pixel: (n, H)."""
@@ -59,9 +57,16 @@ class NADE(Autoregressive):
         return self.c + self.label(labels)
 
     def conditionals(self, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
-        """A block of s sub-pixels at a time: with M[d, b, k] = x[b, k] for k < d, else 0, their
-        hidden inputs are one product M W, added to what the earlier blocks gave."""
-        flat = self.scaled(flatten(self.spec.check(x)))  # (B, D)
+        """Binary pixels: the hidden units once after each pixel that is on (`sparse_prefix`).
+        More levels: a block of s sub-pixels at a time; with M[d, b, k] = x[b, k] for k < d, else 0,
+        their hidden inputs are one product M W, added to what the earlier blocks gave."""
+        flat = flatten(self.spec.check(x))
+        if self.logits_only and sparse_prefix.available(flat.device):
+            start = self.start(len(x), condition)
+            v, name = self.v.squeeze(2), self.config.activation
+            out = sparse_prefix.sparse_prefix(flat != 0, start, self.w, v, name)
+            return self.distribution(unflatten(out + self.b.squeeze(1), self.spec.shape))
+        flat = scaled(flat, self.spec.levels)  # (B, D)
         base, outs = self.start(len(x), condition), []
         for start in range(0, self.spec.dims, len(self.lower)):
             part = flat[:, start : start + len(self.lower)]  # (B, s)
@@ -89,7 +94,7 @@ class NADEStepper(Stepper):
 
     def add(self, upto: int, pixel: Tensor) -> None:
         while self.added < upto:
-            value = self.model.scaled(pixel[:, self.added % self.colours])
+            value = scaled(pixel[:, self.added % self.colours], self.model.spec.levels)
             self.a.addr_(value, self.w[self.added])
             self.added += 1
 

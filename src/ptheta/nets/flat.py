@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ptheta.pixels import to_symmetric, to_unit
+
 
 def flatten(x: Tensor, order: Tensor | None = None) -> Tensor:
     """(B, C, H, W) -> (B, H * W * C), pixels in `order` (raster where None), colours inside."""
@@ -19,3 +21,9 @@ def unflatten(out: Tensor, spec_shape: tuple[int, int, int], order: Tensor | Non
     if order is not None:
         pixels = pixels[:, torch.argsort(order)]
     return pixels.permute(0, 3, 2, 1).reshape(len(out), -1, h, w)
+
+
+def scaled(x: Tensor, levels: int) -> Tensor:
+    """Pixel values (uint8) as the input of a network on vectors: binary ones as 0 and 1, so that a
+    pixel that is off adds nothing; more levels as -1 to 1."""
+    return to_unit(x) if levels == 2 else to_symmetric(x)

@@ -20,6 +20,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 TINY: dict[str, dict[str, Any]] = {
     "dcgan": {"features": 4, "latent": 6},
     "vae": {"hidden": (16,), "latent": 3, "features": 4},
+    "iwae": {"hidden": (16,), "latent": 3, "features": 4, "samples": 3},
+    "cvae": {"hidden": (16,), "latent": 3, "features": 4, "classes": 3},
     "nade": {"hidden": 12, "block": 5},
     "made": {"hidden": (40,)},
     "pixelcnn": {"features": 6, "blocks": 2, "head": 6},

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent / "src" / "ptheta"
 LAYERS: list[set[str]] = [
     {"errors"},
     {"config", "files", "pixels", "losses"},
-    {"likelihoods", "nets", "games", "capabilities", "images", "data"},
+    {"likelihoods", "latents", "nets", "games", "capabilities", "images", "data"},
     {"models"},
     {"registry", "dynamics"},
     {"training"},

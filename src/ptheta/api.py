@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from ptheta import config, plan, registry
+from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.files import make_folder, write_json
 from ptheta.pixels import ImageSpec
@@ -101,17 +102,7 @@ def _work(fabric: Any, values: dict[str, Any], out: str, started: bool) -> int |
     spec, held, score = data.spec, min(p.train.held_out, len(data) // 10), None
     torch.manual_seed(p.train.seed)
     model = build_model(p, spec)
-    if model.classes:  # the condition is the label
-        if data.labels is None:
-            raise PthetaError(
-                f"{p.source} has no labels and classes = {model.classes} wants them: "
-                "put the images into one subfolder for each class, or leave classes at 0"
-            )
-        if int(data.labels.max()) >= model.classes:  # type: ignore[operator]
-            raise PthetaError(
-                f"{p.source} has {int(data.labels.max()) + 1} labels, "
-                f"more than classes = {model.classes}: raise it"
-            )
+    _check_conditions(model, data, p.source)
     about = {
         "format": FORMAT,
         **p.to_json(),
@@ -141,6 +132,29 @@ def _work(fabric: Any, values: dict[str, Any], out: str, started: bool) -> int |
         trainer.resume()
     trainer.run()
     return trainer.stop_signal
+
+
+def _check_conditions(model: nn.Module, data: Dataset, source: str) -> None:
+    """Raises PthetaError where the data cannot tell a conditional model its condition."""
+    classes: int = getattr(model, "classes", 0)
+    attributes: int = getattr(model, "attributes", 0)
+    if classes and data.labels is None:
+        raise PthetaError(
+            f"{source} has no labels and classes = {classes} wants them: put the images into one "
+            "subfolder for each class, or train an unconditional model"
+        )
+    if classes and data.labels is not None and int(data.labels.max()) >= classes:
+        raise PthetaError(
+            f"{source} has {int(data.labels.max()) + 1} labels, more than classes = {classes}: "
+            "raise it"
+        )
+    if attributes:
+        found = 0 if data.attributes is None else data.attributes.shape[1]
+        if found != attributes:
+            raise PthetaError(
+                f"{source} has {found or 'no'} attributes, and attributes = {attributes} was "
+                f"asked for: {'leave them out' if not found else f'give {found}'}"
+            )
 
 
 def _score(reserve: Any) -> Score:

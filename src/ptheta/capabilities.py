@@ -1,7 +1,7 @@
 """What a model can do. A model that cannot do a thing does not have the method.
 
 All images are image batches: uint8 `(B, C, H, W)`, 0..255. `condition` is an int64 tensor `(B,)`
-of class labels, or None for an unconditional draw or score.
+of class labels, a float tensor `(B, A)` of attributes, or None for a model that takes none.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from ptheta.latents import Posterior
     from ptheta.likelihoods import PixelDistribution
     from ptheta.pixels import ImageSpec
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 class Model(Protocol):
     """What every model has, whatever it can do.
 
-    classes: how many labels it is conditioned on; 0 where it takes no condition
+    classes: how many labels it is conditioned on; 0 where it takes none. A model of vectors of
+        attributes says how many numbers they have as `attributes`.
     """
 
     spec: ImageSpec
@@ -46,8 +48,36 @@ class HasBound(Protocol):
         """A stochastic lower bound of log p(x): (B,) nats."""
         ...
 
+    def bound_terms(self, x: Tensor, condition: Tensor | None = None) -> dict[str, Tensor]:
+        """The terms that -elbo is the sum of, such as reconstruction and kl: (B,) nats each."""
+        ...
+
     def importance_bound(self, x: Tensor, k: int, condition: Tensor | None = None) -> Tensor:
         """The tighter bound with k importance samples (arXiv:1509.00519): (B,) nats."""
+        ...
+
+
+@runtime_checkable
+class HasPosterior(Protocol):
+    def posterior(self, x: Tensor, condition: Tensor | None = None) -> Posterior:
+        """q(z | x), Gaussian: mean and log-variance, (B, L) each."""
+        ...
+
+
+@runtime_checkable
+class HasJoint(Protocol):
+    """p(x, z) = p(z) p(x | z), differentiable in z."""
+
+    def log_prior(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        """log p(z): (B, L) -> (B,) nats."""
+        ...
+
+    def log_likelihood(self, x: Tensor, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        """log p(x | z): (B,) nats."""
+        ...
+
+    def sample_latent(self, n: int, condition: Tensor | None = None) -> Tensor:
+        """n codes drawn from p(z): (n, L)."""
         ...
 
 
@@ -80,18 +110,21 @@ class Completes(Protocol):
 
 @runtime_checkable
 class Encodes(Protocol):
-    def encode(self, x: Tensor) -> Tensor:
+    def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """The code of each image: float (B, L)."""
         ...
 
 
 @runtime_checkable
 class Decodes(Protocol):
-    def decode(self, z: Tensor) -> Tensor:
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """float (B, L) -> image batch; the mean image where the decoder is a distribution."""
         ...
 
-    def sample_latent(self, n: int) -> Tensor:
+
+@runtime_checkable
+class HasPrior(Protocol):
+    def sample_latent(self, n: int, condition: Tensor | None = None) -> Tensor:
         """n codes drawn from the prior: float (n, L)."""
         ...
 
@@ -114,11 +147,14 @@ CAPABILITIES: dict[str, type] = {
     "samples": Samples,
     "log_prob": HasLogProb,
     "bound": HasBound,
+    "joint": HasJoint,
+    "posterior": HasPosterior,
     "energy": HasEnergy,
     "conditionals": HasConditionals,
     "completes": Completes,
     "encodes": Encodes,
     "decodes": Decodes,
+    "prior": HasPrior,
     "discriminates": Discriminates,
     "translates": Translates,
 }
@@ -135,3 +171,23 @@ def capabilities(model: object) -> tuple[str, ...]:
     """The names of what a model (or a model class) can do."""
     cls = model if isinstance(model, type) else type(model)
     return tuple(name for name, protocol in CAPABILITIES.items() if issubclass(cls, protocol))
+
+
+def conditional(model: object) -> bool:
+    """Whether a model takes a condition: labels, or attributes."""
+    return bool(getattr(model, "classes", 0) or getattr(model, "attributes", 0))
+
+
+def some_conditions(model: nn.Module, n: int) -> Tensor | None:
+    """n conditions to show a model with: its labels in turn, or one attribute after the other;
+    None for an unconditional model."""
+    import torch
+
+    classes: int = getattr(model, "classes", 0)
+    attributes: int = getattr(model, "attributes", 0)
+    turn = torch.arange(n, device=device_of(model))
+    if classes:
+        return turn % classes
+    if attributes:
+        return torch.eye(attributes, device=turn.device)[turn % attributes]
+    return None

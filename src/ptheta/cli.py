@@ -182,16 +182,24 @@ def _click_option(opt: config.Option) -> click.Option:
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same images.")
 @click.option("--out", required=True, help="grid.png, x.npy (uint8 N,C,H,W) or a folder.")
 @click.option("--label", "labels", multiple=True, type=int, help="Condition; may be repeated.")
+@click.option("--attributes", help="Condition of a model of attributes: 1,0,0.5,...")
 @click.option("--weights", default="best", show_default=True, help="best or last.")
 def sample(
-    run: str, number: int, seed: int, out: str, labels: tuple[int, ...], weights: str
+    run: str,
+    number: int,
+    seed: int,
+    out: str,
+    labels: tuple[int, ...],
+    attributes: str | None,
+    weights: str,
 ) -> None:
     """Draw images from a trained RUN."""
     from ptheta import tasks
     from ptheta.tasks.export import write_images
 
     model = _open(run).model(weights)
-    x = tasks.sample(model, number, seed=seed, labels=labels or None)
+    vector = None if attributes is None else _numbers(attributes, "--attributes")
+    x = tasks.sample(model, number, seed=seed, labels=labels or None, attributes=vector)
     click.echo(f"{write_images(x, out)}: {number} images")
 
 
@@ -308,13 +316,23 @@ def demo(out: str, data: str, speed: float) -> None:
 
 def _some_images(run: Any, number: int, data: str | None) -> tuple[Any, Any, Any]:
     """The model of a run, the first test images, and their labels where it wants them."""
+    from ptheta.capabilities import conditional
+
     if number < 1:
         raise PthetaError(f"-n {number}: ask for at least one image")
     batch = run.data("test", data).batch(slice(0, number))
     model = run.model()
-    if model.classes and batch.y is None:
+    if conditional(model) and batch.y is None:
         raise PthetaError("this model is conditional and the images have no labels: give --data")
-    return model, batch.x, batch.y if model.classes else None
+    return model, batch.x, batch.y if conditional(model) else None
+
+
+def _numbers(text: str, flag: str) -> list[float]:
+    """The numbers of a list with commas."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise PthetaError(f"{flag} {text}: want numbers with commas between them") from None
 
 
 def _side_by_side(columns: list[Any]) -> Any:

@@ -6,7 +6,7 @@ moves, in order. A VAE is a game with one player. Nothing here knows a family.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ptheta.pixels import Batch
 
-Terms = dict[str, Tensor]  # named per-example terms, each (B,); their sum is the loss
+Terms = dict[str, Tensor]  # named per-example terms, (B,) or (B, parts); their sum is the loss
 Loss = Callable[[Batch], Terms]
 
 
@@ -40,7 +40,8 @@ class Player:
 class Move:
     """One player minimises its own loss over its own parameters only.
 
-    loss: batch -> named per-example terms, each (B,), summed before the one backward pass
+    loss: batch -> named per-example terms, summed before the one backward pass: (B,), or (B, parts)
+        where the training may treat the parts apart (such as the KL of each latent dimension)
     every: the move is made in steps that are a multiple of `every`
     """
 
@@ -54,11 +55,13 @@ class Game:
     """The players by name, their moves in order, and what follows each step.
 
     after(step): state outside gradients (weight clipping, moving targets, persistent chains)
+    alarm(averages): a warning read off the logged numbers of the last interval, or None
     """
 
     players: dict[str, Player]
     moves: tuple[Move, ...]
     after: Callable[[int], None] | None = None
+    alarm: Callable[[Mapping[str, float]], str | None] | None = None
 
     def due(self, step: int) -> list[Move]:
         """The moves of step `step` (1, 2, ...)."""

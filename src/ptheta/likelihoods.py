@@ -11,7 +11,8 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+from torch.special import log_ndtr, ndtri
 
 from ptheta.errors import PthetaError
 from ptheta.pixels import ImageSpec, from_levels, to_levels
@@ -25,6 +26,12 @@ class PixelDistribution(ABC):
     @abstractmethod
     def log_prob(self, x: Tensor) -> Tensor:
         """uint8 (B, C, H, W) -> log-probability of each sub-pixel, (B, C, H, W) nats."""
+
+    def log_prob_of_image(self, x: Tensor) -> Tensor:
+        """log p of whole images, (k B,) nats, where the distribution has k rows for each image:
+        row i is for image i modulo B. x: uint8 (B, C, H, W)."""
+        k = self.shape[0] // len(x)
+        return self.log_prob(x.repeat(k, 1, 1, 1)).sum((1, 2, 3))
 
     @abstractmethod
     def icdf(self, u: Tensor) -> Tensor:
@@ -161,33 +168,88 @@ class LogisticMixture(PixelDistribution):
         return loc.clamp(-1, 1).add(1).mul(0.5)
 
 
-Kind = Literal["auto", "bernoulli", "categorical", "logistic"]
+class Gaussian(PixelDistribution):
+    """A discretised Gaussian: level k has the probability of its bin, as in `LogisticMixture`.
+
+    loc, log_sigma: (B, C, H, W), on the axis [-1, 1]; the first and last bins reach to infinity
+    """
+
+    def __init__(self, loc: Tensor, log_sigma: Tensor, levels: int) -> None:
+        self.loc, self.log_sigma, self.levels = loc, log_sigma, levels
+
+    @property
+    def shape(self) -> torch.Size:
+        return self.loc.shape
+
+    @property
+    def device(self) -> torch.device:
+        return self.loc.device
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        k = to_levels(x, self.levels)
+        centre = k.to(self.loc.dtype) * (2 / (self.levels - 1)) - 1 - self.loc
+        half, inv = 1 / (self.levels - 1), torch.exp(-self.log_sigma)
+        # Phi(a) - Phi(b), a > b, mirrored into the lower tail, where Phi keeps its precision
+        log_a = log_ndtr((half - centre.abs()) * inv)
+        log_b = log_ndtr((-half - centre.abs()) * inv)
+        inside = log_a + torch.log(-torch.expm1((log_b - log_a).clamp(max=-1e-7)))
+        below, above = log_ndtr((centre + half) * inv), log_ndtr((half - centre) * inv)
+        return torch.where(k == 0, below, torch.where(k == self.levels - 1, above, inside))
+
+    def icdf(self, u: Tensor) -> Tensor:
+        s = self.loc + self.log_sigma.exp() * ndtri(u.clamp(1e-7, 1 - 1e-7))
+        k = ((s.clamp(-1, 1) + 1) * ((self.levels - 1) / 2)).round_()
+        return from_levels(k, self.levels)
+
+    def mean(self) -> Tensor:
+        """The location, clamped to the pixel range."""
+        return self.loc.clamp(-1, 1).add(1).mul(0.5)
+
+
+Kind = Literal["auto", "bernoulli", "categorical", "logistic", "gaussian"]
+Sigma = Literal["pixel", "shared", "fixed"]
 FEW_LEVELS = 16  # up to here a probability for each level is cheap
 
 
-class Head:
+class Head(nn.Module):
     """Which distribution a network's output is, and how many numbers it takes.
 
     kind: auto is bernoulli for 2 levels, categorical up to 16, else logistic
     components: logistics mixed in each sub-pixel
+    sigma: of a gaussian: an output for each sub-pixel, one learned number for all of them, or
+        `scale`, in units of the pixel range (white - black = 1)
     per_pixel: numbers for each sub-pixel
     Raises PthetaError for a bernoulli with more than 2 levels.
     """
 
-    def __init__(self, spec: ImageSpec, kind: Kind = "auto", components: int = 1) -> None:
+    def __init__(
+        self,
+        spec: ImageSpec,
+        kind: Kind = "auto",
+        components: int = 1,
+        sigma: Sigma = "pixel",
+        scale: float = 0.1,
+    ) -> None:
+        super().__init__()
         if kind == "auto":
             few: Kind = "bernoulli" if spec.levels == 2 else "categorical"
             kind = few if spec.levels <= FEW_LEVELS else "logistic"
         if kind == "bernoulli" and spec.levels != 2:
             raise PthetaError(
                 f"a bernoulli likelihood has 2 levels, the images have {spec.levels}: "
-                "train with --levels 2, or choose logistic or categorical"
+                "train with --levels 2, or choose logistic, gaussian or categorical"
             )
         self.levels, self.kind = spec.levels, kind
         sizes = {"bernoulli": 1, "categorical": spec.levels, "logistic": 3 * components}
+        sizes["gaussian"] = 2 if sigma == "pixel" else 1
         self.per_pixel = sizes[kind]
+        # widths start near `scale` (logistic: 1/7 of the range) and stay above a tenth of a level
+        self.start = math.log(2 * scale)
+        self.floor = math.log(0.2 / (spec.levels - 1))
+        shared = kind == "gaussian" and sigma == "shared"
+        self.log_sigma = nn.Parameter(torch.tensor(self.start)) if shared else None
 
-    def __call__(self, out: Tensor) -> PixelDistribution:
+    def forward(self, out: Tensor) -> PixelDistribution:
         """out (B, per_pixel * C, H, W), colours fastest, of any C, H and W."""
         out = out.float() if out.dtype in (torch.float16, torch.bfloat16) else out
         if self.kind == "bernoulli":
@@ -195,7 +257,14 @@ class Head:
         out = out.unflatten(1, (self.per_pixel, -1))  # (B, per_pixel, C, H, W)
         if self.kind == "categorical":
             return Categorical(out)
+        if self.kind == "gaussian":
+            loc = out[:, 0]
+            if self.per_pixel == 2:
+                log_sigma = (out[:, 1] + self.start).clamp(min=self.floor)
+            elif self.log_sigma is not None:
+                log_sigma = self.log_sigma.clamp(min=self.floor).expand(loc.shape)
+            else:
+                log_sigma = loc.new_full((), self.start).expand(loc.shape)
+            return Gaussian(loc, log_sigma, self.levels)
         weights, loc, log_scale = out.chunk(3, 1)
-        # scales start near 1/7 of the range and stay above a tenth of a level
-        floor = math.log(0.2 / (self.levels - 1))
-        return LogisticMixture(weights, loc, (log_scale - 2).clamp(min=floor), self.levels)
+        return LogisticMixture(weights, loc, (log_scale - 2).clamp(min=self.floor), self.levels)

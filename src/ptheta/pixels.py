@@ -65,7 +65,7 @@ class Batch:
     """What a loss sees: an image batch and its condition.
 
     x: uint8 (B, C, H, W)
-    y: int64 (B,) class labels, or None
+    y: the condition: int64 (B,) class labels, or float (B, A) attributes, or None
     share: tensors that one move leaves for a later move of the same step (such as the fakes)
     logs: scalars to write beside the losses, detached by the trainer
     """

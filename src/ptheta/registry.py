@@ -35,6 +35,8 @@ MODELS: dict[str, Entry] = {
         "ptheta.models.dcgan", "DCGAN", "DCGANConfig", "adversarial", "arXiv:1511.06434"
     ),
     "vae": Entry("ptheta.models.vae", "VAE", "VAEConfig", "variational", "arXiv:1312.6114"),
+    "iwae": Entry("ptheta.models.iwae", "IWAE", "IWAEConfig", "variational", "arXiv:1509.00519"),
+    "cvae": Entry("ptheta.models.cvae", "CVAE", "CVAEConfig", "variational", "arXiv:1406.5298"),
     "fvsbn": Entry("ptheta.models.fvsbn", "FVSBN", "FVSBNConfig", "autoregressive", "Neal 1992"),
     "nade": Entry("ptheta.models.nade", "NADE", "NADEConfig", "autoregressive", "arXiv:1605.02226"),
     "made": Entry("ptheta.models.made", "MADE", "MADEConfig", "autoregressive", "arXiv:1502.03509"),

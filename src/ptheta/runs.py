@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +102,8 @@ def open_plan_data(
         channels=d.channels,
         max_broken=d.max_broken,
     )
+    if getattr(plan.config, "attributes", 0):
+        data = replace(data, by_attributes=True)
     if spec is not None and data.spec != spec:
         raise PthetaError(
             f"{source or plan.source} holds images of {data.spec}; the run was trained on {spec}: "

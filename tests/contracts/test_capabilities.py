@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ptheta import registry
-from ptheta.capabilities import CAPABILITIES, capabilities
+from ptheta.capabilities import CAPABILITIES, capabilities, some_conditions
 from ptheta.errors import PthetaError
 from ptheta.pixels import ImageSpec, quantise
 from tests.conftest import MODELS, tiny
@@ -44,16 +44,17 @@ def test_every_model_can_something_and_says_so(name):
     assert capabilities(model) == capabilities(type(model))
     assert capabilities(model)
     assert model.spec == SPECS[0]
-    assert model.classes == 0
+    assert model.classes >= 0
 
 
 @over("samples")
 def test_samples(name, spec):
     model = seeded_eval(name, spec)
     with torch.no_grad():
-        x = model.sample(4)
+        y = some_conditions(model, 4)
+        x = model.sample(4, y)
         torch.manual_seed(7)
-        again = model.sample(4)
+        again = model.sample(4, y)
     assert x.dtype == torch.uint8
     assert x.shape == (4, *spec.shape)
     assert torch.equal(quantise(x, spec.levels), x)
@@ -82,9 +83,16 @@ def test_log_prob(name, spec):
 @over("bound")
 def test_bound(name, spec):
     model, x = seeded_eval(name, spec), images(spec)
+    y = some_conditions(model, len(x))
     with torch.no_grad():
-        elbo = torch.stack([check_score(model.elbo, x) for _ in range(20)])
-        tighter = check_score(lambda x: model.importance_bound(x, 20), x)
+        elbo = torch.stack([check_score(lambda x: model.elbo(x, y), x) for _ in range(20)])
+        tighter = check_score(lambda x: model.importance_bound(x, 20, y), x)
+        torch.manual_seed(1)
+        total = model.elbo(x, y)
+        torch.manual_seed(1)
+        terms = model.bound_terms(x, y)
+    assert all(term.shape == (len(x),) for term in terms.values())
+    torch.testing.assert_close(-sum(terms.values()), total)
     assert (tighter >= elbo.mean(0) - 3 * elbo.std(0)).all()
 
 
@@ -114,25 +122,49 @@ def test_completes(name, spec):
 @over("encodes")
 def test_encodes(name, spec):
     model, x = seeded_eval(name, spec), images(spec)
+    y = some_conditions(model, len(x))
+    one = None if y is None else y[2:3]
     with torch.no_grad():
-        z = model.encode(x)
-        torch.testing.assert_close(model.encode(x[2:3]), z[2:3], rtol=1e-4, atol=1e-4)
+        z = model.encode(x, y)
+        torch.testing.assert_close(model.encode(x[2:3], one), z[2:3], rtol=1e-4, atol=1e-4)
     assert z.ndim == 2
     assert len(z) == len(x)
     assert z.is_floating_point()
-    if "decodes" in capabilities(model):
-        assert z.shape == model.sample_latent(len(x)).shape
+    if "prior" in capabilities(model):
+        assert z.shape == model.sample_latent(len(x), y).shape
+    if "posterior" in capabilities(model):
+        with torch.no_grad():
+            q = model.posterior(x, y)
+        torch.testing.assert_close(q.mean, z)
+        assert q.log_var.shape == z.shape
 
 
 @over("decodes")
 def test_decodes(name, spec):
     model = seeded_eval(name, spec)
-    z = model.sample_latent(5)
+    y = some_conditions(model, 5)
     with torch.no_grad():
-        x = model.decode(z)
-        assert torch.equal(model.decode(z), x)
+        if "prior" in capabilities(model):
+            z = model.sample_latent(5, y)
+        else:
+            z = model.encode(images(spec), y)
+        x = model.decode(z, y)
+        assert torch.equal(model.decode(z, y), x)
     assert x.dtype == torch.uint8
     assert x.shape == (5, *spec.shape)
+
+
+@over("joint")
+def test_joint(name, spec):
+    """log p(z) and log p(x | z) of each pair, with gradients in z."""
+    model, x = seeded_eval(name, spec), images(spec)
+    y = some_conditions(model, len(x))
+    z = model.sample_latent(len(x), y).detach().requires_grad_()
+    prior, likelihood = model.log_prior(z, y), model.log_likelihood(x, z, y)
+    assert prior.shape == likelihood.shape == (len(x),)
+    (grad,) = torch.autograd.grad((prior + likelihood).sum(), z)
+    assert grad.isfinite().all()
+    assert grad.abs().sum() > 0
 
 
 @over("discriminates")
@@ -153,8 +185,10 @@ def test_images_of_another_size_are_refused_in_one_line(capability):
             torch.zeros(2, 1, 16, 16),
             torch.zeros(2, 1, 9, 16, dtype=torch.uint8),
         ):
+            y = some_conditions(model, 2)
+            call = getattr(model, method.get(capability, capability))
             with pytest.raises(PthetaError, match="this model takes uint8") as error:
-                getattr(model, method.get(capability, capability))(wrong)
+                call(wrong) if y is None else call(wrong, y)
             assert "\n" not in str(error.value)
 
 

@@ -35,6 +35,7 @@ class Dataset:
     captions: text for each row of `images`
     attributes: (N, A) for each row, with attribute_names
     masks: uint8 (N, H, W) segmentation for each row
+    by_attributes: the condition in a batch is the row's attributes, not its label
     skipped: files that could not be read, with the reason
     notes: lines about how it was read, such as where a split comes from
     binary: the images with their fixed binarisation, once drawn, where they are few
@@ -54,6 +55,7 @@ class Dataset:
     attributes: np.ndarray | None = None
     attribute_names: tuple[str, ...] = ()
     masks: np.ndarray | None = None
+    by_attributes: bool = False
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     binary: dict[str, np.ndarray] = dataclasses.field(
@@ -114,8 +116,19 @@ class Dataset:
             else:
                 x = quantise(x, self.levels)
         self._drop_pages(x.numel())
-        y = None if self.labels is None else torch.from_numpy(self.labels[rows].astype(np.int64))
-        return Batch(x, y)
+        return Batch(x, self._condition(rows))
+
+    @property
+    def has_conditions(self) -> bool:
+        """Whether a batch has labels (or attributes, with `by_attributes`)."""
+        return (self.attributes if self.by_attributes else self.labels) is not None
+
+    def _condition(self, rows: np.ndarray) -> torch.Tensor | None:
+        if self.by_attributes and self.attributes is not None:
+            return torch.from_numpy(self.attributes[rows].astype(np.float32))
+        if self.labels is None or self.by_attributes:
+            return None
+        return torch.from_numpy(self.labels[rows].astype(np.int64))
 
     def _drop_pages(self, read: int) -> None:
         """Hands back the pages of a memory map now and then: what has been read would otherwise

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import ptheta
-from ptheta.capabilities import Samples, device_of
+from ptheta.capabilities import Samples, conditional, some_conditions
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.metrics.features import Extractor, Features, default_extractor, extract, extractor
@@ -70,10 +70,7 @@ def evaluate(
         reference = extract(test, by)
         results += _distances(extract(samples[:n], by), reference, by, protocol)
         results += _closeness(samples[:n], test, train, protocol)
-        labels = None
-        if model.classes:
-            labels = torch.arange(64, device=device_of(model)) % model.classes  # type: ignore[operator]
-        rate, repeats = sampling_speed(model, labels)
+        rate, repeats = sampling_speed(model, some_conditions(model, 64))
         about = {"batch": 64, "repeats": repeats, "threads": torch.get_num_threads()}
         results.append(
             Result("sampling_speed", rate, "images/s", better="higher", protocol=protocol | about)
@@ -133,7 +130,7 @@ def _likelihood(
             Result(name, None, unit, better="lower", reason=NO_DENSITY, protocol=protocol)
             for name, unit in (("bits_per_dim", "bits/dim"), ("nll", "nats/image"))
         ]
-    given = "_given_label" if model.classes else ""  # another quantity, so it has another name
+    given = "_given_label" if conditional(model) else ""  # another quantity, so it has another name
     about = {**protocol, "how": found.how}
     names = (f"bits_per_dim{given}", f"nll{given}")
     if found.infinite:

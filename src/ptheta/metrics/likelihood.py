@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ptheta.capabilities import HasBound, HasLogProb, device_of
+from ptheta.capabilities import HasBound, HasLogProb, conditional, device_of
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.metrics.images import fixed
@@ -45,9 +45,9 @@ def likelihood(
     log-probabilities: NaN, or above 0, as of a density, which would make -log p look small.
     """
     data = fixed(data)
-    if model.classes and data.labels is None:
+    if conditional(model) and not data.has_conditions:
         raise PthetaError(
-            f"{data.name} has no labels, and the model's likelihood is given a label: "
+            f"{data.name} has no labels (or attributes), and the model's likelihood is given them: "
             "evaluate on labelled images"
         )
     values, device = [], device_of(model)
@@ -55,7 +55,7 @@ def likelihood(
         for start in range(0, len(data), batch_size):
             batch = data.batch(slice(start, min(start + batch_size, len(data))))
             x = batch.x.to(device)
-            condition = batch.y.to(device) if model.classes and batch.y is not None else None
+            condition = batch.y.to(device) if conditional(model) and batch.y is not None else None
             if isinstance(model, HasLogProb):
                 values.append(-model.log_prob(x, condition))
             elif isinstance(model, HasBound):

@@ -66,10 +66,10 @@ class DCGAN(nn.Module):
     def discriminate(self, x: Tensor) -> Tensor:
         return self.logits(to_symmetric(self.spec.check(x)))
 
-    def decode(self, z: Tensor) -> Tensor:
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         return from_symmetric(self.generate(z), self.spec.levels)
 
-    def sample_latent(self, n: int) -> Tensor:
+    def sample_latent(self, n: int, condition: Tensor | None = None) -> Tensor:
         device = next(self.parameters()).device
         return torch.randn(n, self.config.latent, device=device)
 

@@ -3,89 +3,131 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from ptheta.config import Count, Positive, option
 from ptheta.games import Game, Move, Player, Terms
-from ptheta.likelihoods import Head, Kind, PixelDistribution
-from ptheta.losses.divergences import kl_standard_normal, log_normal, log_standard_normal
-from ptheta.nets.convolutional import ConvDecoder, ConvEncoder
-from ptheta.nets.mlp import mlp
-from ptheta.pixels import ImageSpec, from_unit, to_symmetric
+from ptheta.latents import (
+    Flow,
+    Mixture,
+    Posterior,
+    Prior,
+    StandardNormal,
+    masked_flow,
+)
+from ptheta.likelihoods import Head, Kind, PixelDistribution, Sigma
+from ptheta.nets.coders import CoderConfig, decoder, encoder
+from ptheta.pixels import Batch, ImageSpec, from_unit, to_symmetric
+
+CHUNK = 2**22  # pixels that a decoder gives at once: memory does not grow with the samples
+ACTIVE = 0.01  # variance of a posterior mean over the data above which a dimension is used
+COLLAPSED = 0.5  # nats of KL below which the code says nothing about the image
 
 
 @dataclass(frozen=True)
-class VAEConfig:
-    latent: Count = option(40, "dimensions of the code z")
-    net: Literal["mlp", "conv"] = option("mlp", "encoder and decoder: mlp or conv")
-    hidden: tuple[Count, ...] = option((500, 500), "units of the encoder's layers (mlp)")
-    features: Count = option(32, "channels of the largest feature map (conv)")
+class VAEConfig(CoderConfig):
     likelihood: Kind = option(
         "auto",
         "p(x | z) of a pixel; auto: bernoulli for 2 levels, categorical up to 16, else logistic",
     )
     components: Count = option(1, "logistics mixed in each pixel (logistic)")
+    sigma: Sigma = option("pixel", "width for each pixel, one learned, or --scale (gaussian)")
+    scale: Positive = option(0.1, "width at the start, or fixed; white - black = 1 (gaussian)")
+    prior: Literal["normal", "vamp", "flow"] = option(
+        "normal",
+        "p(z): N(0, I); a mixture of posteriors of learned pseudo-images (arXiv:1705.07120); a "
+        "masked autoregressive flow",
+    )
+    pseudo_inputs: Count = option(200, "pseudo-images (vamp)")
+    transforms: Count = option(2, "transformations of the flow (flow)")
     lr: Positive = option(1e-3, "learning rate of Adam")
 
 
-class Posterior(NamedTuple):
-    """q(z | x) = N(mean, exp(log_var)); both (B, L)."""
-
-    mean: Tensor
-    log_var: Tensor
-
-    def sample(self) -> Tensor:
-        """One z for each x, differentiable in the parameters: (B, L)."""
-        return self.mean + torch.exp(0.5 * self.log_var) * torch.randn_like(self.mean)
-
-
 class VAE(nn.Module):
-    """q(z | x) Gaussian, p(z) = N(0, I), p(x | z) independent over pixels."""
+    """q(z | x) Gaussian, p(z) by config, p(x | z) independent over pixels.
+
+    Beta, its annealing and free bits belong to the training (`TrainSettings`), not to the model.
+    """
 
     classes = 0
+    player = "vae"
 
-    def __init__(self, spec: ImageSpec, config: VAEConfig) -> None:
+    def __init__(
+        self, spec: ImageSpec, config: VAEConfig, *, planes: int = 0, numbers: int = 0
+    ) -> None:
+        """planes, numbers: what a condition adds to the encoder's and the decoder's input."""
         super().__init__()
         self.spec, self.config = spec, config
-        self.likelihood_head = Head(spec, config.likelihood, config.components)
-        per_pixel = self.likelihood_head.per_pixel
-        c, h, w = spec.shape
-        if config.net == "mlp":
-            hidden = list(config.hidden)
-            self.encoder: nn.Module = nn.Sequential(
-                nn.Flatten(), mlp([spec.dims, *hidden, 2 * config.latent])
-            )
-            self.decoder: nn.Module = nn.Sequential(
-                mlp([config.latent, *hidden[::-1], per_pixel * spec.dims]),
-                nn.Unflatten(1, (per_pixel * c, h, w)),
-            )
-        else:
-            f = config.features
-            self.encoder = ConvEncoder(c, h, w, 2 * config.latent, features=f, dcgan=False)
-            self.decoder = ConvDecoder(config.latent, h, w, per_pixel * c, features=f, dcgan=False)
+        c = config
+        self.likelihood_head = Head(spec, c.likelihood, c.components, c.sigma, c.scale)
+        self.encoder = encoder(spec, config, 2 * config.latent, planes)
+        self.decoder = decoder(spec, config, self.likelihood_head.per_pixel, numbers)
+        self.pseudo: nn.Parameter | None = None
+        self.flow: nn.Module | None = None
+        if config.prior == "vamp":
+            # near 0.05 on average, as the images of the paper
+            self.pseudo = nn.Parameter(torch.randn(config.pseudo_inputs, *spec.shape) * 0.5 - 2)
+        elif config.prior == "flow":
+            self.flow = masked_flow(config.latent, config.transforms, 128)
 
-    def posterior(self, x: Tensor) -> Posterior:
+    # -- the distributions
+
+    def q(self, s: Tensor, condition: Tensor | None = None) -> Posterior:
+        """q(z | x) of images as the encoder sees them, in [-1, 1]."""
+        return Posterior(*self.encoder(s).float().chunk(2, 1))
+
+    def posterior(self, x: Tensor, condition: Tensor | None = None) -> Posterior:
         """q(z | x) of an image batch."""
-        mean, log_var = self.encoder(to_symmetric(self.spec.check(x))).float().chunk(2, 1)
-        return Posterior(mean, log_var)
+        return self.q(to_symmetric(self.spec.check(x)), condition)
 
-    def likelihood(self, z: Tensor) -> PixelDistribution:
+    def prior(self, condition: Tensor | None = None) -> Prior:
+        """p(z)"""
+        if self.pseudo is not None:  # Tomczak & Welling 2018, eq. 9
+            return Mixture(*self.q(2 * self.pseudo.sigmoid() - 1))
+        if self.flow is not None:
+            return Flow(self.flow())
+        return StandardNormal(self.config.latent, next(self.parameters()).device)
+
+    def likelihood(self, z: Tensor, condition: Tensor | None = None) -> PixelDistribution:
         """p(x | z): z (B, L) -> distribution of shape (B, C, H, W)."""
         return self.likelihood_head(self.decoder(z).float())
 
-    def terms(self, x: Tensor) -> Terms:
-        """The two halves of -ELBO, (B,) nats each (eq. 3 of the paper, one z for each x)."""
-        q = self.posterior(x)
-        log_p = self.likelihood(q.sample()).log_prob(x).sum((1, 2, 3))
-        return {"reconstruction": -log_p, "kl": kl_standard_normal(q.mean, q.log_var)}
+    # -- bounds
+
+    def terms(self, x: Tensor, condition: Tensor | None = None) -> Terms:
+        """The two halves of -ELBO in nats (eq. 3 of the paper, one z for each x): reconstruction
+        (B,), and kl (B, L), or (B, 1) where it has no closed form."""
+        return self._terms(x, condition, self.posterior(x, condition))
+
+    def _terms(self, x: Tensor, condition: Tensor | None, q: Posterior) -> Terms:
+        z = q.sample()
+        log_p = self.likelihood(z, condition).log_prob(x).sum((1, 2, 3))
+        return {"reconstruction": -log_p, "kl": self.prior(condition).kl(q, z)}
+
+    def bound_terms(self, x: Tensor, condition: Tensor | None = None) -> Terms:
+        """The terms of -ELBO, (B,) nats each."""
+        return {k: v if v.ndim == 1 else v.sum(1) for k, v in self.terms(x, condition).items()}
 
     def elbo(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        terms = self.terms(x)
+        terms = self.bound_terms(x, condition)
         return -(terms["reconstruction"] + terms["kl"])
+
+    def log_weights(
+        self, x: Tensor, z: Tensor, q: Posterior, prior: Prior, condition: Tensor | None
+    ) -> Tensor:
+        """log p(x | z) p(z) / q(z | x) with k codes for each image: z (k B, L) -> (k, B) nats.
+
+        q, prior: for the k B codes
+        """
+        k = len(z) // len(x)
+        y = None if condition is None else condition.repeat(k, *[1] * (condition.ndim - 1))
+        log_p = self.likelihood(z, y).log_prob_of_image(x)
+        return (log_p + prior.log_prob(z) - q.log_prob(z)).view(k, len(x))
 
     def importance_bound(self, x: Tensor, k: int, condition: Tensor | None = None) -> Tensor:
         """log 1/k sum_i p(x | z_i) p(z_i) / q(z_i | x), z_i ~ q: (B,) nats.
@@ -93,39 +135,73 @@ class VAE(nn.Module):
         Burda et al. 2016, eq. 8 (arXiv:1509.00519). Its expectation grows with k to log p(x). The k
         samples go through the decoder a few at a time, so memory does not grow with k.
         """
-        q = self.posterior(x)
-        total = x.new_full((len(x),), -math.inf, dtype=torch.float32)
-        chunk = max(1, min(k, 2**22 // max(1, len(x) * self.spec.dims)))
+        q, prior = self.posterior(x, condition), self.prior(condition)
+        total = q.mean.new_full((len(x),), -math.inf)
+        chunk = max(1, min(k, CHUNK // max(1, len(x) * self.spec.dims)))
         for done in range(0, k, chunk):
             m = min(chunk, k - done)
-            mean, log_var = q.mean.repeat(m, 1), q.log_var.repeat(m, 1)  # (m B, L)
-            z = Posterior(mean, log_var).sample()
-            log_w = self.likelihood(z).log_prob(x.repeat(m, 1, 1, 1)).sum((1, 2, 3))
-            log_w = log_w + log_standard_normal(z) - log_normal(z, mean, log_var)
-            total = torch.logaddexp(total, log_w.view(m, len(x)).logsumexp(0))
+            many = q.repeat(m)
+            log_w = self.log_weights(x, many.sample(), many, prior.repeat(m), condition)
+            total = torch.logaddexp(total, log_w.logsumexp(0))
         return total - math.log(k)
 
-    def encode(self, x: Tensor) -> Tensor:
+    def log_prior(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.prior(condition).log_prob(z)
+
+    def log_likelihood(self, x: Tensor, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.likelihood(z, condition).log_prob(x).sum((1, 2, 3))
+
+    # -- uses
+
+    def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """The mean of q(z | x): (B, L)."""
-        return self.posterior(x).mean
+        return self.posterior(x, condition).mean
 
-    def decode(self, z: Tensor) -> Tensor:
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """The mean image of p(x | z), in 256 levels: uint8 (B, C, H, W)."""
-        return from_unit(self.likelihood(z).mean())
+        return from_unit(self.likelihood(z, condition).mean())
 
-    def sample_latent(self, n: int) -> Tensor:
-        device = next(self.parameters()).device
-        return torch.randn(n, self.config.latent, device=device)
+    def sample_latent(self, n: int, condition: Tensor | None = None) -> Tensor:
+        return self.prior(condition).sample(n)
 
     def sample(self, n: int, condition: Tensor | None = None) -> Tensor:
         """x ~ p(x | z) with z ~ p(z): pixels are drawn, not averaged (for means: decode)."""
-        return self.likelihood(self.sample_latent(n)).sample()
+        return self.likelihood(self.sample_latent(n, condition), condition).sample()
+
+    # -- training
+
+    def loss(self, batch: Batch) -> Terms:
+        q = self.posterior(batch.x, batch.y)
+        batch.logs["active_units"] = active(q.mean.detach())
+        return self._terms(batch.x, batch.y, q)
 
     def game(self) -> Game:
         return Game(
-            players={"vae": Player((self,), lr=self.config.lr)},
-            moves=(Move("vae", lambda batch: self.terms(batch.x)),),
+            players={self.player: Player((self,), lr=self.config.lr)},
+            moves=(Move(self.player, self.loss),),
+            alarm=collapse,
         )
+
+
+def active(means: Tensor) -> Tensor:
+    """How many dimensions carry anything: Var over x of the posterior mean above 0.01 (Burda et
+    al. 2016, section 5.2). means: (N, L)."""
+    return (means.var(0) > ACTIVE).sum().float()
+
+
+def collapse(averages: Mapping[str, float]) -> str | None:
+    """Warns of a posterior that has become the prior (Bowman et al. 2016, arXiv:1511.06349).
+
+    averages: of what was logged since the last call, names as in metrics.jsonl
+    """
+    for name, kl in averages.items():
+        if name.endswith("/kl") and kl < COLLAPSED:
+            used = averages.get(name.removesuffix("kl") + "active_units", 0.0)
+            return (
+                f"posterior collapse: the KL is {kl:.2g} nats and {used:.0f} dimensions are used, "
+                "so the code says nothing about the image: try --beta-warmup or --free-bits"
+            )
+    return None
 
 
 RECIPES: dict[str, dict[str, Any]] = {

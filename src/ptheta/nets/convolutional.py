@@ -41,6 +41,13 @@ def down(c_in: int, c_out: int, size: Size, bias: bool) -> nn.Conv2d:
     return nn.Conv2d(c_in, c_out, kernel, stride=2, padding=1, bias=bias)
 
 
+def up(c_in: int, c_out: int, bias: bool, resize: bool) -> list[nn.Module]:
+    """Doubles a map."""
+    if resize:
+        return [nn.Upsample(scale_factor=2), nn.Conv2d(c_in, c_out, 3, padding=1, bias=bias)]
+    return [nn.ConvTranspose2d(c_in, c_out, 4, 2, 1, bias=bias)]
+
+
 def widths_for(levels: int, width: int, most: int = 512) -> list[int]:
     """Channels of each map: `width` at the finest, doubled at each halving up to `most`."""
     return [min(width * 2**i, max(most, width)) for i in range(levels)]
@@ -74,13 +81,23 @@ class ConvEncoder(nn.Module):
 
 
 class ConvDecoder(nn.Module):
-    """Code (B, latent) -> map (B, out, H, W). A projection, then transposed convolutions."""
+    """Code (B, latent) -> map (B, out, H, W). A projection, then doubled maps."""
 
     def __init__(
-        self, latent: int, height: int, width: int, out: int, *, features: int, dcgan: bool
+        self,
+        latent: int,
+        height: int,
+        width: int,
+        out: int,
+        *,
+        features: int,
+        dcgan: bool,
+        resize: bool = False,
     ) -> None:
         """features: channels of the last map but one. dcgan: BatchNorm before each ReLU
-        (Radford et al. 2016, arXiv:1511.06434).
+        (Radford et al. 2016, arXiv:1511.06434). resize: nearest-neighbour doubling and a 3x3
+        convolution in the place of a transposed one, against checkerboards (Odena et al. 2016,
+        distill.pub/2016/deconv-checkerboard).
         """
         super().__init__()
         sizes = pyramid(height, width)[::-1]
@@ -101,7 +118,7 @@ class ConvDecoder(nn.Module):
             layers.append(nn.Conv2d(counts[0], out, 3, padding=1))
         for i, (a, b) in enumerate(pairwise(counts[: len(sizes)])):
             last = i == len(sizes) - 2
-            layers.append(nn.ConvTranspose2d(a, b, 4, 2, 1, bias=last or not dcgan))
+            layers += up(a, b, last or not dcgan, resize)
             doubled = (2 * sizes[i][0], 2 * sizes[i][1])
             if doubled != sizes[i + 1]:
                 layers.append(Cropped(sizes[i + 1]))

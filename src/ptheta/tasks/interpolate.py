@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ptheta.capabilities import Decodes, Encodes
+from ptheta.capabilities import Decodes, Encodes, HasPrior, some_conditions
 from ptheta.errors import PthetaError
 from ptheta.pixels import seeded
 
@@ -34,24 +34,37 @@ def interpolate(
     steps: int,
     *,
     ends: tuple[Tensor, Tensor] | None = None,
+    condition: Tensor | None = None,
+    straight: bool = False,
     seed: int = 0,
 ) -> Tensor:
     """`rows` walks of `steps` images: uint8 (rows * steps, C, H, W), row by row.
 
     ends: two image batches (rows, C, H, W) to walk between; default: codes drawn from the prior
-    Raises PthetaError where the model cannot decode (or, with ends, encode).
+    condition: of each row, for a conditional model; default: its conditions in turn
+    straight: along the line in the place of the great circle
+    Raises PthetaError where the model cannot decode (or encode, with ends; else: has no prior).
     """
     if not isinstance(model, Decodes):
         raise PthetaError("this model cannot interpolate: it has no `decode`")
+    if condition is None:
+        condition = some_conditions(model, rows)
     if ends is not None:
         if not isinstance(model, Encodes):
             raise PthetaError(
                 "this model cannot interpolate between images: it has no `encode`; "
                 "leave the images out to walk between codes of the prior"
             )
-        a, b = model.encode(ends[0]), model.encode(ends[1])
+        a, b = model.encode(ends[0], condition), model.encode(ends[1], condition)
     else:
+        if not isinstance(model, HasPrior):
+            raise PthetaError(
+                "this model has no prior to draw codes from: give images to walk between"
+            )
         with seeded(seed):
-            a, b = model.sample_latent(rows), model.sample_latent(rows)
+            a = model.sample_latent(rows, condition)
+            b = model.sample_latent(rows, condition)
     t = torch.linspace(0, 1, steps, device=a.device)
-    return model.decode(slerp(a, b, t).flatten(0, 1))
+    z = torch.lerp(a[:, None], b[:, None], t[:, None]) if straight else slerp(a, b, t)
+    y = None if condition is None else condition.repeat_interleave(steps, 0)
+    return model.decode(z.flatten(0, 1), y)

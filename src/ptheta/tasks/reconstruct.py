@@ -10,11 +10,12 @@ from ptheta.errors import PthetaError
 
 
 @torch.no_grad()
-def reconstruct(model: nn.Module, x: Tensor) -> Tensor:
+def reconstruct(model: nn.Module, x: Tensor, condition: Tensor | None = None) -> Tensor:
     """What is left of each image after the code: uint8 (B, C, H, W) -> the same shape.
 
+    condition: for a conditional model
     Raises PthetaError where the model cannot encode or decode.
     """
     if not (isinstance(model, Encodes) and isinstance(model, Decodes)):
         raise PthetaError("this model cannot reconstruct: it lacks `encode` or `decode`")
-    return model.decode(model.encode(x))
+    return model.decode(model.encode(x, condition), condition)

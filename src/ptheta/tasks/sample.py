@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ptheta.capabilities import Samples, device_of
+from ptheta.capabilities import Samples, device_of, some_conditions
 from ptheta.errors import PthetaError
 from ptheta.pixels import seeded
 
@@ -19,27 +19,33 @@ def sample(
     *,
     seed: int = 0,
     labels: Sequence[int] | None = None,
+    attributes: Sequence[float] | None = None,
     batch_size: int = 256,
 ) -> Tensor:
     """n images, uint8 (n, C, H, W); the same for the same seed, n and batch_size.
 
     labels: what a conditional model is asked for, repeated to n; default: all labels in turn
-    Raises PthetaError where the model cannot sample, takes no labels, or does not know one.
+    attributes: the one vector that a model of attributes is asked for; default: each alone
+    Raises PthetaError where the model cannot sample, takes no such condition, or does not know it.
     """
     if not isinstance(model, Samples):
         raise PthetaError("this model cannot sample: it has no `sample`")
     if n < 1:
         raise PthetaError(f"n = {n}: ask for at least one image")
     classes: int = getattr(model, "classes", 0)
+    size: int = getattr(model, "attributes", 0)
     if labels is not None and not classes:
-        raise PthetaError(f"label {labels[0]}: this model is unconditional; leave the label out")
+        raise PthetaError(f"label {labels[0]}: this model takes no labels; leave the label out")
+    if attributes is not None and len(attributes) != size:
+        raise PthetaError(f"{len(attributes)} attributes: this model takes {size}")
     for label in labels or ():
         if not 0 <= label < classes:
             raise PthetaError(f"unknown label {label}: this model knows 0 to {classes - 1}")
-    condition = None
-    if classes:
-        asked = torch.tensor(list(labels) if labels else list(range(classes)))
-        condition = asked[torch.arange(n) % len(asked)].to(device_of(model))
+    condition = some_conditions(model, n)
+    if labels:
+        condition = torch.tensor(list(labels))[torch.arange(n) % len(labels)].to(device_of(model))
+    elif attributes is not None and size:
+        condition = torch.tensor(attributes, device=device_of(model)).float().expand(n, -1)
     with seeded(seed):
         parts = [
             model.sample(

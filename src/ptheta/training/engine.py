@@ -29,13 +29,22 @@ class Engine:
 
     fabric: places tensors, enters the precision's autocast, and averages over processes
     clip: largest gradient norm of a player, 0 for none
+    free_bits: nats that each part of a term named kl may have for nothing
+    kl_weight: factor of such terms, set before each step
     """
 
     def __init__(
-        self, model: nn.Module, game: Game, fabric: Any, *, clip: float = 0.0, compile: bool = False
+        self,
+        model: nn.Module,
+        game: Game,
+        fabric: Any,
+        *,
+        clip: float = 0.0,
+        compile: bool = False,
+        free_bits: float = 0.0,
     ) -> None:
         self.model, self.game, self.fabric, self.clip = model, game, fabric, clip
-        self.step = 0
+        self.step, self.kl_weight, self.free_bits = 0, 1.0, free_bits
         self.parameters = {name: p.parameters() for name, p in game.players.items()}
         self.optimizers = {
             name: Adam(
@@ -83,9 +92,10 @@ class Engine:
     def _backward(self, move: Move, batch: Batch) -> None:
         with self.fabric.autocast():
             terms = self.losses[move](batch)
-        total = reduce(add, (term.float() for term in terms.values())).mean()
-        for name, term in terms.items():
-            mean = term.detach().float().mean()
+        means = {name: self._mean(term) for name, term in terms.items()}
+        total = reduce(add, (self._cost(n, terms[n], mean) for n, mean in means.items()))
+        for name, mean in means.items():
+            mean = mean.detach()
             self._watch(move.player, f"loss term {name!r}", mean)
             self.record(f"{move.player}/{name}", mean)
         for name, value in batch.logs.items():
@@ -99,6 +109,20 @@ class Engine:
             norm = torch.nn.utils.clip_grad_norm_(self.parameters[move.player], self.clip)
             self._watch(move.player, "gradient norm", norm)
             self.record(f"{move.player}/gradient_norm", norm)
+
+    @staticmethod
+    def _mean(term: Tensor) -> Tensor:
+        """Over the batch; the parts of an example are summed."""
+        return term.float().mean() if term.ndim == 1 else term.float().sum(1).mean()
+
+    def _cost(self, name: str, term: Tensor, mean: Tensor) -> Tensor:
+        """What a term adds to the loss: its mean, or the schedule's version of a term named kl."""
+        if name != "kl":
+            return mean
+        if self.free_bits:  # sum_j max(lambda, E[KL_j]): Kingma et al. 2016, eq. 16
+            parts = term.float() if term.ndim == 2 else term.float()[:, None]
+            mean = parts.mean(0).clamp(min=self.free_bits).sum()
+        return mean * self.kl_weight
 
     def _average(self, grads: list[Tensor]) -> None:
         """The mean of the mover's gradients over the processes, in one message."""

@@ -44,7 +44,7 @@ class Journal:
         tensorboard: bool = False,
         stream: TextIO | None = None,
     ) -> None:
-        self.file = path.open("a")
+        self.file, self.folder = path.open("a"), path.parent
         self.stream = stream or sys.stderr
         self.title, self.total, self.budget = title, total, seconds
         self.bar: Any = None
@@ -90,6 +90,12 @@ class Journal:
             text = "  ".join(f"{k} {v}" for k, v in shown.items())
             goal = f"/{self.total}" if self.total is not None else ""
             self.say(f"{self.title}  step {step}{goal}  {text}  {clock(left)} left")
+
+    def warn(self, step: int, text: str) -> None:
+        """A warning, kept in warnings.jsonl and said to the reader."""
+        with (self.folder / "warnings.jsonl").open("a") as file:
+            file.write(json.dumps({"step": step, "warning": text}) + "\n")
+        self.say(f"{self.title}  step {step}  warning: {text}")
 
     def say(self, text: str) -> None:
         """A line for the reader, above the bar where there is one."""

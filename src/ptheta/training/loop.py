@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ptheta.capabilities import Samples, device_of
+from ptheta.capabilities import Samples, some_conditions
 from ptheta.data.dataset import Dataset
 from ptheta.dynamics import DYNAMICS
 from ptheta.errors import PthetaError
@@ -90,7 +90,15 @@ class Trainer:
         )
         self.total = settings.total_steps(self.order.per_epoch)
         self.game = model.game()  # type: ignore[operator]
-        self.engine = Engine(model, self.game, fabric, clip=settings.clip, compile=settings.compile)
+        self.engine = Engine(
+            model,
+            self.game,
+            fabric,
+            clip=settings.clip,
+            compile=settings.compile,
+            free_bits=settings.free_bits,
+        )
+        self.alarmed: str | None = None
         self.ema = EMA(model, settings.ema) if settings.ema else None
         self.progress = Progress()
         self.stop_signal: int | None = None
@@ -115,6 +123,7 @@ class Trainer:
                     p.step += 1
                     self._set_lr(p)
                     self.engine.step = p.step
+                    self.engine.kl_weight = self.settings.kl_weight(p.step)
                     step_rule(self.engine, self.game, p.step, self._batch(p.step))
                     if self.game.after is not None:
                         with torch.no_grad():
@@ -187,7 +196,22 @@ class Trainer:
             else:
                 left = 60 * (self.settings.minutes or 0) - p.seconds
             self.journal.report(p.step, p.seconds, values, left)
+            self._alarm(p.step, values)
         return p.step, p.seconds
+
+    def _alarm(self, step: int, values: dict[str, float]) -> None:
+        """Says a warning of the game once, when it comes up."""
+        if self.settings.treats_kl and not any(name.endswith("/kl") for name in values):
+            raise PthetaError(
+                "beta, beta_warmup and free_bits weigh a loss term named kl, and this model has "
+                f"none ({', '.join(n for n in values if '/' in n)}): leave them out"
+            )
+        if self.game.alarm is None or self.journal is None:
+            return
+        found = self.game.alarm(values)
+        if found is not None and self.alarmed is None:
+            self.journal.warn(step, found)
+        self.alarmed = found
 
     # -- weights, samples, scores
 
@@ -237,7 +261,7 @@ class Trainer:
     def _sample(self, step: int) -> None:
         if self.fabric.global_rank == 0 and isinstance(self.model, Samples):
             with self._resting() as model:
-                x = model.sample(GRID, cycled_labels(model, GRID))  # type: ignore[operator]
+                x = model.sample(GRID, some_conditions(model, GRID))  # type: ignore[operator]
             samples = self.folder / "samples"
             samples.mkdir(exist_ok=True)
             write_png(samples / f"step-{step:08d}.png", grid(x), scale=2)
@@ -334,14 +358,6 @@ def channels_last(model: nn.Module) -> nn.Module:
     """The model with its convolutions laid out pixel by pixel: about a quarter faster on the CPU,
     where measured (see docs/benchmarks.md), and the layout that GPUs prefer."""
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
-def cycled_labels(model: nn.Module, n: int) -> Tensor | None:
-    """Labels 0, 1, 2, ... for n samples of a conditional model; None for any other."""
-    classes: int = model.classes  # type: ignore[assignment]
-    if not classes:
-        return None
-    return torch.arange(n, device=device_of(model)) % classes
 
 
 def read_metrics(folder: Path) -> list[dict[str, float]]:

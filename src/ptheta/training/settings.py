@@ -30,6 +30,11 @@ class TrainSettings:
     ema: Annotated[float, Ge(0), Lt(1)] = option(
         0.0, "decay of the moving average of the weights; 0: none is kept"
     )
+    beta: AtLeastZero = option(1.0, "weight of a loss term named kl (arXiv:1804.03599)")
+    beta_warmup: NonNegative = option(0, "steps over which beta rises from 0 (arXiv:1602.02282)")
+    free_bits: AtLeastZero = option(
+        0.0, "nats of kl in each latent dimension that cost nothing (arXiv:1606.04934)"
+    )
     held_out: NonNegative = option(
         500, "training images set aside to choose the best checkpoint (at most a tenth)"
     )
@@ -76,6 +81,15 @@ class TrainSettings:
         if self.schedule == "linear":
             return warm * (1 - progress)
         return warm
+
+    def kl_weight(self, step: int) -> float:
+        """What a term named kl is multiplied with in step `step` (1, 2, ...)."""
+        return self.beta * (min(1.0, step / self.beta_warmup) if self.beta_warmup else 1.0)
+
+    @property
+    def treats_kl(self) -> bool:
+        """Whether these settings touch a term named kl."""
+        return self.beta != 1.0 or bool(self.beta_warmup) or bool(self.free_bits)
 
 
 # What may change when a run goes on: its length, its reports, where it computes. Not the maths.

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent / "src" / "ptheta"
 # Each layer may import itself and what stands before it.
 LAYERS: list[set[str]] = [
     {"errors"},
-    {"config", "files", "pixels", "losses"},
+    {"config", "files", "pixels", "losses", "noise"},
     {"likelihoods", "latents", "nets", "games", "capabilities", "images", "data"},
     {"models"},
     {"registry", "dynamics"},

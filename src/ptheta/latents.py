@@ -1,4 +1,4 @@
-"""Distributions of codes z: the posterior q(z | x) and the priors p(z) of latent-variable models."""
+"""Distributions of codes z: posteriors q(z | x) and priors p(z) of latent-variable models."""
 
 from __future__ import annotations
 

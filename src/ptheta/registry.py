@@ -37,6 +37,16 @@ MODELS: dict[str, Entry] = {
     "vae": Entry("ptheta.models.vae", "VAE", "VAEConfig", "variational", "arXiv:1312.6114"),
     "iwae": Entry("ptheta.models.iwae", "IWAE", "IWAEConfig", "variational", "arXiv:1509.00519"),
     "cvae": Entry("ptheta.models.cvae", "CVAE", "CVAEConfig", "variational", "arXiv:1406.5298"),
+    "avb": Entry("ptheta.models.avb", "AVB", "AVBConfig", "variational", "arXiv:1701.04722"),
+    "ae": Entry("ptheta.models.ae", "AE", "AEConfig", "autoencoder", "Hinton 2006"),
+    "dae": Entry("ptheta.models.dae", "DAE", "DAEConfig", "autoencoder", "Vincent 2010"),
+    "aae": Entry("ptheta.models.aae", "AAE", "AAEConfig", "hybrid", "arXiv:1511.05644"),
+    "vae-gan": Entry(
+        "ptheta.models.vae_gan", "VAEGAN", "VAEGANConfig", "hybrid", "arXiv:1512.09300"
+    ),
+    "alpha-gan": Entry(
+        "ptheta.models.alpha_gan", "AlphaGAN", "AlphaGANConfig", "hybrid", "arXiv:1706.04987"
+    ),
     "fvsbn": Entry("ptheta.models.fvsbn", "FVSBN", "FVSBNConfig", "autoregressive", "Neal 1992"),
     "nade": Entry("ptheta.models.nade", "NADE", "NADEConfig", "autoregressive", "arXiv:1605.02226"),
     "made": Entry("ptheta.models.made", "MADE", "MADEConfig", "autoregressive", "arXiv:1502.03509"),

@@ -9,10 +9,10 @@ import torch
 from torch import distributions as D
 
 from ptheta.games import only
+from ptheta.latents import Posterior
 from ptheta.likelihoods import PixelDistribution
 from ptheta.losses.adversarial import LOSSES
 from ptheta.losses.divergences import kl_standard_normal, log_normal, log_standard_normal
-from ptheta.latents import Posterior
 from ptheta.models.vae import VAE, VAEConfig
 from ptheta.pixels import ImageSpec
 from tests.conftest import tiny

@@ -33,6 +33,14 @@ def non_saturating(d_fake: Tensor) -> Tensor:
     return softplus(-d_fake)
 
 
+def log_odds(d_fake: Tensor) -> Tensor:
+    """-log D(G(z)) + log(1 - D(G(z))) = -d: Rosca et al. 2017, algorithm 1 (arXiv:1706.04987).
+
+    With the best D it is log p_model / p_data, so its mean is KL(p_model || p_data).
+    """
+    return -d_fake
+
+
 LOSSES: dict[str, Adversarial] = {
     "non_saturating": Adversarial(cross_entropy, non_saturating),
 }

@@ -58,14 +58,21 @@ class VAE(nn.Module):
     player = "vae"
 
     def __init__(
-        self, spec: ImageSpec, config: VAEConfig, *, planes: int = 0, numbers: int = 0
+        self,
+        spec: ImageSpec,
+        config: VAEConfig,
+        *,
+        planes: int = 0,
+        numbers: int = 0,
+        outputs: int = 2,
     ) -> None:
-        """planes, numbers: what a condition adds to the encoder's and the decoder's input."""
+        """planes, numbers: what a condition adds to the encoder's and the decoder's input;
+        outputs: numbers that the encoder gives for each latent dimension."""
         super().__init__()
         self.spec, self.config = spec, config
         c = config
         self.likelihood_head = Head(spec, c.likelihood, c.components, c.sigma, c.scale)
-        self.encoder = encoder(spec, config, 2 * config.latent, planes)
+        self.encoder = encoder(spec, config, outputs * config.latent, planes)
         self.decoder = decoder(spec, config, self.likelihood_head.per_pixel, numbers)
         self.pseudo: nn.Parameter | None = None
         self.flow: nn.Module | None = None

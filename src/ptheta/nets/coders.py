@@ -25,23 +25,27 @@ class CoderConfig:
     features: Count = option(32, "channels of the largest feature map (conv, resize)")
 
 
-def encoder(spec: ImageSpec, config: CoderConfig, out: int, extra: int = 0) -> nn.Module:
-    """(B, C + extra, H, W) -> (B, out). extra: channels beside the image's own."""
+def encoder(
+    spec: ImageSpec, config: CoderConfig, out: int, extra: int = 0, *, dcgan: bool = False
+) -> nn.Module:
+    """(B, C + extra, H, W) -> (B, out). extra: channels beside the image's own; dcgan: as in
+    `ConvEncoder` (conv, resize)."""
     c, h, w = spec.shape
     if config.net in ("conv", "resize"):
-        return ConvEncoder(c + extra, h, w, out, features=config.features, dcgan=False)
+        return ConvEncoder(c + extra, h, w, out, features=config.features, dcgan=dcgan)
     hidden = config.hidden if config.net == "mlp" else ()
     return nn.Sequential(nn.Flatten(), mlp([(c + extra) * h * w, *hidden, out]))
 
 
-def decoder(spec: ImageSpec, config: CoderConfig, per_pixel: int, extra: int = 0) -> nn.Module:
-    """(B, L + extra) -> (B, per_pixel * C, H, W). extra: numbers beside the code."""
+def decoder(
+    spec: ImageSpec, config: CoderConfig, per_pixel: int, extra: int = 0, *, dcgan: bool = False
+) -> nn.Module:
+    """(B, L + extra) -> (B, per_pixel * C, H, W). extra: numbers beside the code; dcgan: as in
+    `ConvDecoder` (conv, resize)."""
     c, h, w = spec.shape
     size, maps = config.latent + extra, per_pixel * c
     if config.net in ("conv", "resize"):
         resize = config.net == "resize"
-        return ConvDecoder(
-            size, h, w, maps, features=config.features, dcgan=False, resize=resize
-        )
+        return ConvDecoder(size, h, w, maps, features=config.features, dcgan=dcgan, resize=resize)
     hidden = config.hidden[::-1] if config.net == "mlp" else ()
     return nn.Sequential(mlp([size, *hidden, maps * h * w]), nn.Unflatten(1, (maps, h, w)))

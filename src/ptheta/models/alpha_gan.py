@@ -1,0 +1,87 @@
+"""alpha-GAN (Rosca et al. 2017, arXiv:1706.04987)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from ptheta.config import Count, Positive, option
+from ptheta.games import Game, Move, Terms
+from ptheta.losses.adversarial import log_odds
+from ptheta.models.hybrid import Hybrid, HybridConfig, ImageDiscriminator, Judge, judge_codes
+from ptheta.nets.mlp import mlp
+from ptheta.pixels import Batch, ImageSpec
+
+
+@dataclass(frozen=True)
+class AlphaGANConfig(HybridConfig):
+    critic: tuple[Count, ...] = option((500, 500), "units of the discriminator of codes")
+    weight: Positive = option(0.1, "weight of the absolute error, summed over pixels in [-1, 1]")
+
+
+class AlphaGAN(Judge, Hybrid):
+    """Both discriminators: of images (real against rebuilt and drawn) and of codes (drawn against
+    encoded). They estimate the density ratios that a VAE would need in closed form."""
+
+    config: AlphaGANConfig
+
+    def __init__(self, spec: ImageSpec, config: AlphaGANConfig) -> None:
+        super().__init__(spec, config)
+        self.discriminator = ImageDiscriminator(spec, config.features)
+        self.critic = mlp([config.latent, *config.critic, 1])
+
+    def error(self, s: Tensor, rebuilt: Tensor) -> Tensor:
+        return self.config.weight * (rebuilt - s).abs().sum((1, 2, 3))
+
+    def encoder_loss(self, batch: Batch) -> Terms:
+        s = self.seen(batch)
+        z = self.code(s)
+        batch.share["z"] = z
+        return {
+            "reconstruction": self.error(s, self.generate(z)),
+            "adversarial": log_odds(self.critic(z).float().squeeze(1)),
+        }
+
+    def decoder_loss(self, batch: Batch) -> Terms:
+        rebuilt = self.generate(batch.share["z"])
+        drawn = self.generate(self.sample_latent(len(batch)))
+        batch.share["rebuilt"], batch.share["drawn"] = rebuilt, drawn
+        logits = self.discriminator.logits
+        return {
+            "reconstruction": self.error(self.seen(batch), rebuilt),
+            "adversarial": log_odds(logits(rebuilt)) + log_odds(logits(drawn)),
+        }
+
+    def discriminator_loss(self, batch: Batch) -> Terms:
+        return self.judge(self.seen(batch), batch)
+
+    def critic_loss(self, batch: Batch) -> Terms:
+        prior = self.sample_latent(len(batch))
+        return judge_codes(self.critic, prior, batch.share["z"], batch)
+
+    def game(self) -> Game:
+        return Game(
+            players={
+                "encoder": self.player(self.encoder),
+                "decoder": self.player(self.decoder),
+                "discriminator": self.player(self.discriminator),
+                "critic": self.player(self.critic),
+            },
+            moves=(
+                Move("encoder", self.encoder_loss),
+                Move("decoder", self.decoder_loss),
+                Move("discriminator", self.discriminator_loss),
+                Move("critic", self.critic_loss),
+            ),
+        )
+
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "default": {
+        "about": "convolutional, discriminators of images and of codes",
+        "model": {},
+        "train": {"batch_size": 64, "epochs": 30.0, "ema": 0.999},
+    },
+}

@@ -1,0 +1,110 @@
+"""What autoencoders with discriminators share: VAE-GAN, adversarial autoencoder, alpha-GAN."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ptheta.config import Fraction, Positive, option
+from ptheta.games import Player, Terms
+from ptheta.losses.adversarial import LOSSES
+from ptheta.nets.coders import CoderConfig, decoder, encoder
+from ptheta.nets.convolutional import ConvEncoder
+from ptheta.pixels import Batch, ImageSpec, from_symmetric, to_symmetric
+
+GAME = LOSSES["non_saturating"]
+
+
+@dataclass(frozen=True)
+class HybridConfig(CoderConfig):
+    net: Literal["linear", "mlp", "conv", "resize"] = option(
+        "conv", "encoder and decoder; conv: transposed convolutions on the way up, resize: resized"
+    )
+    lr: Positive = option(3e-4, "learning rate of Adam, all players")
+    beta1: Fraction = option(0.5, "Adam's decay of the first moment")
+
+
+class Hybrid(nn.Module):
+    """Codes with a prior N(0, I), images without a density: what the three have in common."""
+
+    classes = 0
+
+    def __init__(self, spec: ImageSpec, config: HybridConfig, outputs: int = 1) -> None:
+        """outputs: numbers that the encoder gives for each latent dimension."""
+        super().__init__()
+        self.spec, self.config = spec, config
+        self.encoder = encoder(spec, config, outputs * config.latent, dcgan=True)
+        self.decoder = decoder(spec, config, 1, dcgan=True)
+
+    def generate(self, z: Tensor) -> Tensor:
+        """z (B, L) -> float images (B, C, H, W) in [-1, 1]."""
+        return torch.tanh(self.decoder(z).float())
+
+    def code(self, s: Tensor) -> Tensor:
+        """Float images in [-1, 1] -> codes (B, L)."""
+        return self.encoder(s).float()
+
+    def seen(self, batch: Batch) -> Tensor:
+        """The images of a step as networks see them: in [-1, 1]."""
+        if "real" not in batch.share:
+            batch.share["real"] = to_symmetric(self.spec.check(batch.x))
+        return batch.share["real"]
+
+    def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.code(to_symmetric(self.spec.check(x)))
+
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        return from_symmetric(self.generate(z), self.spec.levels)
+
+    def sample_latent(self, n: int, condition: Tensor | None = None) -> Tensor:
+        return torch.randn(n, self.config.latent, device=next(self.parameters()).device)
+
+    def sample(self, n: int, condition: Tensor | None = None) -> Tensor:
+        return self.decode(self.sample_latent(n))
+
+    def player(self, *modules: nn.Module) -> Player:
+        return Player(modules, self.config.lr, (self.config.beta1, 0.999))
+
+
+class ImageDiscriminator(ConvEncoder):
+    """Image -> logit of "real", (B,), with the features before the last layer."""
+
+    def __init__(self, spec: ImageSpec, features: int) -> None:
+        super().__init__(*spec.shape, 1, features=features, dcgan=True)
+
+    def features_and_logits(self, s: Tensor) -> tuple[Tensor, Tensor]:
+        """float images in [-1, 1] -> features (B, F), logits (B,)"""
+        features = self.body(s).flatten(1)
+        return features.float(), self.head(features).float().squeeze(1)
+
+    def logits(self, s: Tensor) -> Tensor:
+        return self.features_and_logits(s)[1]
+
+
+class Judge:
+    """For models with a discriminator of images: their loss and their capability."""
+
+    spec: ImageSpec
+    discriminator: ImageDiscriminator
+
+    def judge(self, real: Tensor, batch: Batch) -> Terms:
+        """-log D(x) - log(1 - D(rebuilt)) - log(1 - D(drawn)), of what the decoder's move left."""
+        d = self.discriminator.logits
+        on_real, rebuilt, drawn = d(real), d(batch.share["rebuilt"]), d(batch.share["drawn"])
+        batch.logs["D(x)"], batch.logs["D(G(z))"] = on_real.sigmoid(), drawn.sigmoid()
+        # each pair holds -log D(x): once is meant
+        pairs = GAME.discriminator(on_real, rebuilt) + GAME.discriminator(on_real, drawn)
+        return {"adversarial": pairs - GAME.generator(on_real)}
+
+    def discriminate(self, x: Tensor) -> Tensor:
+        return self.discriminator.logits(to_symmetric(self.spec.check(x)))
+
+
+def judge_codes(critic: nn.Module, prior: Tensor, codes: Tensor, batch: Batch) -> Terms:
+    """-log C(z) - log(1 - C(E(x))) with z drawn from the prior; both (B, L)."""
+    on_prior, on_code = critic(prior).float().squeeze(1), critic(codes).float().squeeze(1)
+    batch.logs["C(z)"], batch.logs["C(E(x))"] = on_prior.sigmoid(), on_code.sigmoid()
+    return {"adversarial": GAME.discriminator(on_prior, on_code)}

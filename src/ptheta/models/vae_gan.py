@@ -1,0 +1,103 @@
+"""Autoencoding beyond pixels, VAE-GAN (Larsen et al. 2016, arXiv:1512.09300)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ptheta.config import AtLeastZero, option
+from ptheta.games import Game, Move, Terms
+from ptheta.latents import Posterior
+from ptheta.losses.divergences import kl_standard_normal
+from ptheta.models.hybrid import GAME, Hybrid, HybridConfig, ImageDiscriminator, Judge
+from ptheta.models.vae import active, collapse
+from ptheta.pixels import Batch, ImageSpec, to_symmetric
+
+
+@dataclass(frozen=True)
+class VAEGANConfig(HybridConfig):
+    gamma: AtLeastZero = option(
+        1e-2, "weight of the feature error in the decoder's loss, beside the adversarial one"
+    )
+
+
+class VAEGAN(Judge, Hybrid):
+    """A VAE whose reconstruction error is measured in features of a discriminator.
+
+    Encoder: KL + 1/2 |f(x) - f(x~)|^2. Decoder: gamma 1/2 |f(x) - f(x~)|^2 and fools D with x~ and
+    with samples. D: x real; x~ and samples not (algorithm 1 of the paper, the decoder's adversarial
+    term in its non-saturating form).
+    """
+
+    config: VAEGANConfig
+
+    def __init__(self, spec: ImageSpec, config: VAEGANConfig) -> None:
+        super().__init__(spec, config, outputs=2)
+        self.discriminator = ImageDiscriminator(spec, config.features)
+
+    def posterior(self, x: Tensor, condition: Tensor | None = None) -> Posterior:
+        return self._q(to_symmetric(self.spec.check(x)))
+
+    def _q(self, s: Tensor) -> Posterior:
+        return Posterior(*self.encoder(s).float().chunk(2, 1))
+
+    def code(self, s: Tensor) -> Tensor:
+        """The mean of q(z | x)."""
+        return self._q(s).mean
+
+    def encoder_loss(self, batch: Batch) -> Terms:
+        s = self.seen(batch)
+        q = self._q(s)
+        z = q.sample()
+        batch.share["z"] = z
+        batch.logs["active_units"] = active(q.mean.detach())
+        return {
+            "features": self.feature_error(s, self.generate(z))[0],
+            "kl": kl_standard_normal(q.mean, q.log_var),
+        }
+
+    def discriminator_loss(self, batch: Batch) -> Terms:
+        return self.judge(self.seen(batch), batch)
+
+    def feature_error(self, s: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """1/2 |f(x) - f(x~)|^2 and the logits of x~: (B,) each. The features of the real images
+        are a target."""
+        with torch.no_grad():
+            wanted = self.discriminator.features_and_logits(s)[0]
+        found, logits = self.discriminator.features_and_logits(fake)
+        return 0.5 * (found - wanted).square().sum(1), logits
+
+    def decoder_loss(self, batch: Batch) -> Terms:
+        rebuilt = self.generate(batch.share["z"])
+        drawn = self.generate(self.sample_latent(len(batch)))
+        batch.share["rebuilt"], batch.share["drawn"] = rebuilt, drawn
+        error, logits = self.feature_error(self.seen(batch), rebuilt)
+        fooled = GAME.generator(logits) + GAME.generator(self.discriminator.logits(drawn))
+        return {"features": self.config.gamma * error, "adversarial": fooled}
+
+    def game(self) -> Game:
+        return Game(
+            players={
+                "encoder": self.player(self.encoder),
+                "decoder": self.player(self.decoder),
+                "discriminator": self.player(self.discriminator),
+            },
+            moves=(
+                Move("encoder", self.encoder_loss),
+                Move("decoder", self.decoder_loss),
+                Move("discriminator", self.discriminator_loss),
+            ),
+            alarm=collapse,
+        )
+
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "default": {
+        "about": "convolutional, features of the discriminator's last map",
+        "model": {},
+        "train": {"batch_size": 64, "epochs": 30.0, "ema": 0.999},
+    },
+}

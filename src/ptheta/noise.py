@@ -1,0 +1,31 @@
+"""Corruptions of image batches, for denoising."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from ptheta.errors import unknown
+from ptheta.pixels import from_unit, to_unit
+
+Noise = Literal["gaussian", "masking", "salt-and-pepper"]
+
+
+def corrupt(x: Tensor, noise: Noise, level: float) -> Tensor:
+    """uint8 image batch -> the same, damaged (noise from torch's generator).
+
+    gaussian: N(0, level^2) is added, white - black = 1, and the sum is clipped
+    masking: a sub-pixel becomes black with probability `level`
+    salt-and-pepper: it becomes black or white with probability `level`
+    Vincent et al. 2010 (JMLR 11), section 3.3. Raises PthetaError for another noise.
+    """
+    if noise == "gaussian":
+        return from_unit(to_unit(x) + level * torch.randn(x.shape, device=x.device))
+    hit = torch.rand(x.shape, device=x.device) < level
+    if noise == "masking":
+        return x.masked_fill(hit, 0)
+    if noise == "salt-and-pepper":
+        return torch.where(hit, torch.randint(0, 2, x.shape, device=x.device).byte() * 255, x)
+    raise unknown("noise", noise, get_args(Noise))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from torch import nn
 from ptheta import config, plan, registry
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
-from ptheta.files import make_folder, write_json
+from ptheta.files import digest, make_folder, write_json
 from ptheta.pixels import ImageSpec
 from ptheta.plan import Plan
-from ptheta.runs import FORMAT, Run, build_model, open_plan_data
+from ptheta.runs import FITTED, FORMAT, Run, build_model, open_plan_data
+from ptheta.training.checkpoint import save_tensors
 from ptheta.training.loop import Score, Trainer
 from ptheta.training.processes import keep_large_blocks, launch
 
@@ -167,6 +169,59 @@ def _score(reserve: Any) -> Score:
 def load(run: str | Path, weights: str = "best") -> nn.Module:
     """The trained model of a run folder, in eval mode. weights: "best" or "last"."""
     return Run.open(run).model(weights)
+
+
+def fit(
+    run: str | Path,
+    *,
+    components: int = 10,
+    images: int = 20_000,
+    weights: str = "best",
+    seed: int = 0,
+) -> nn.Module:
+    """Fits a Gaussian mixture to the codes of training images and keeps it in the run folder, so
+    that an autoencoder can sample, too. Returns the model with it.
+
+    components: of the mixture; images: at most so many codes; weights: "best" or "last"
+    Raises PthetaError where the model cannot encode and decode.
+    """
+    from ptheta.metrics.latent import codes
+    from ptheta.tasks.fit import fit as fit_mixture
+
+    opened = Run.open(run)
+    model = opened.model(weights, prior="own")
+    fitted = fit_mixture(
+        model, codes(model, opened.data("train"), images), components=components, seed=seed
+    )
+    mixture = {name: getattr(fitted, name) for name in ("weights", "means", "factors")}
+    about = {"weights": digest(opened.weights_file(weights)), "components": str(components)}
+    save_tensors(opened.path / FITTED, mixture, about)
+    return fitted
+
+
+def probe(
+    run: str | Path, labels: Sequence[int | None] = (10, 100, 1000, None), **options: Any
+) -> list[Any]:
+    """How much of the labels the run's representation holds: `ptheta.tasks.probe.probe` on the
+    training and test images of its data. labels: None is all of them.
+
+    Raises PthetaError where the data has no labels, or the model no representation.
+    """
+    from ptheta.tasks.probe import probe as measure
+
+    opened = Run.open(run)
+    sets = []
+    for split in ("train", "test"):
+        data = opened.data(split)
+        batch = data.batch(slice(0, len(data)))
+        if batch.y is None or data.by_attributes:
+            raise PthetaError(f"{data.name} ({split}) has no labels: probe on labelled images")
+        sets.append((batch.x, batch.y))
+    counts = [len(sets[0][0]) if n is None else n for n in labels]
+    model = opened.model(prior="own")
+    return measure(
+        model, lambda: build_model(opened.plan, opened.spec), sets[0], sets[1], counts, **options
+    )
 
 
 def evaluate(run: str | Path, data: str | None = None, **options: Any) -> Any:

@@ -184,6 +184,9 @@ def _click_option(opt: config.Option) -> click.Option:
 @click.option("--label", "labels", multiple=True, type=int, help="Condition; may be repeated.")
 @click.option("--attributes", help="Condition of a model of attributes: 1,0,0.5,...")
 @click.option("--weights", default="best", show_default=True, help="best or last.")
+@click.option(
+    "--prior", default="auto", show_default=True, help="own, fitted (by `ptheta fit`), or auto."
+)
 def sample(
     run: str,
     number: int,
@@ -192,12 +195,13 @@ def sample(
     labels: tuple[int, ...],
     attributes: str | None,
     weights: str,
+    prior: str,
 ) -> None:
     """Draw images from a trained RUN."""
     from ptheta import tasks
     from ptheta.tasks.export import write_images
 
-    model = _open(run).model(weights)
+    model = _open(run).model(weights, prior)
     vector = None if attributes is None else _numbers(attributes, "--attributes")
     x = tasks.sample(model, number, seed=seed, labels=labels or None, attributes=vector)
     click.echo(f"{write_images(x, out)}: {number} images")
@@ -267,20 +271,233 @@ def surprise(run: str, number: int, data: str | None, out: str) -> None:
     click.echo(f"{path}: {bits.mean():.4g} bits/dim, white is {bits.max():.3g} bits")
 
 
+NUMBER = click.option("-n", "--number", default=8, show_default=True, help="How many test images.")
+OTHER_DATA = click.option("--data", help="Images of this data instead of the run's own.")
+OUT = click.option("--out", required=True, help="grid.png, x.npy (uint8 N,C,H,W) or a folder.")
+SEED = click.option("--seed", default=0, show_default=True, help="Seed of all noise.")
+
+
+@cli.command()
+@click.argument("run")
+@NUMBER
+@OTHER_DATA
+@OUT
+def reconstruct(run: str, number: int, data: str | None, out: str) -> None:
+    """Encode and decode test images: image, what its code gives back."""
+    from ptheta import tasks
+    from ptheta.tasks.export import write_images
+
+    model, x, y = _some_images(_open(run), number, data)
+    images = _side_by_side([x, tasks.reconstruct(model, x, y)])
+    columns = 2 * max(1, round(len(x) ** 0.5 / 2))
+    click.echo(f"{write_images(images, out, columns)}: {len(x)} images")
+
+
+@cli.command()
+@click.argument("run")
+@click.option("--noise", default="gaussian", show_default=True, help="See `dae` for the kinds.")
+@click.option("--level", default=0.5, show_default=True, help="Its strength, see `dae`.")
+@NUMBER
+@OTHER_DATA
+@SEED
+@OUT
+def denoise(
+    run: str, noise: str, level: float, number: int, data: str | None, seed: int, out: str
+) -> None:
+    """Damage test images and let the model repair them: image, damaged, repaired."""
+    from ptheta import tasks
+    from ptheta.tasks.export import write_images
+
+    model, x, y = _some_images(_open(run), number, data)
+    damaged, repaired = tasks.denoise(model, x, noise, level, condition=y, seed=seed)
+    columns = 3 * max(1, round(len(x) ** 0.5 / 2))
+    path = write_images(_side_by_side([x, damaged, repaired]), out, columns)
+    before, after = tasks.psnr(x, damaged), tasks.psnr(x, repaired)
+    click.echo(f"{path}: {len(x)} images, {before:.1f} dB before, {after:.1f} dB after")
+
+
+@cli.command()
+@click.argument("run")
+@click.option("-n", "--number", default=8, show_default=True, help="How many walks.")
+@click.option("--steps", default=10, show_default=True, help="Images in a walk.")
+@click.option("--images/--codes", default=True, help="Between test images, or codes of the prior.")
+@click.option("--straight", is_flag=True, help="Along lines in the place of great circles.")
+@OTHER_DATA
+@SEED
+@OUT
+def interpolate(
+    run: str,
+    number: int,
+    steps: int,
+    images: bool,
+    straight: bool,
+    data: str | None,
+    seed: int,
+    out: str,
+) -> None:
+    """Walk through the latent space, one walk in a row."""
+    from ptheta import tasks
+    from ptheta.capabilities import Encodes
+    from ptheta.tasks.export import write_images
+
+    opened, ends, y = _open(run), None, None
+    model = opened.model()
+    if images and isinstance(model, Encodes):
+        _, x, y = _some_images(opened, 2 * number, data)
+        number = len(x) // 2
+        ends, y = (x[:number], x[number : 2 * number]), None if y is None else y[:number]
+    walk = tasks.interpolate(
+        model, number, steps, ends=ends, condition=y, straight=straight, seed=seed
+    )
+    click.echo(f"{write_images(walk, out, steps)}: {number} walks of {steps} images")
+
+
+@cli.command()
+@click.argument("run")
+@click.option("--side", default=20, show_default=True, help="Images across and down.")
+@click.option("--dims", default="0,1", show_default=True, help="Dimensions across and down.")
+@click.option("--label", default=0, show_default=True, help="Of a conditional model.")
+@OUT
+def manifold(run: str, side: int, dims: str, label: int, out: str) -> None:
+    """Draw the images over two dimensions of the code."""
+    from ptheta import tasks
+    from ptheta.tasks.export import write_images
+
+    pair = [int(d) for d in _numbers(dims, "--dims")]
+    if len(pair) != 2:
+        raise PthetaError(f"--dims {dims}: want two, such as 0,1")
+    x = tasks.manifold(_open(run).model(), side, dims=(pair[0], pair[1]), label=label)
+    click.echo(f"{write_images(x, out, side)}: {side}x{side} images over dimensions {dims}")
+
+
+@cli.command()
+@click.argument("run")
+@click.option("-n", "--number", default=8, show_default=True, help="Dimensions, most used first.")
+@click.option("--steps", default=9, show_default=True, help="Images in a row.")
+@click.option("--reach", default=3.0, show_default=True, help="Ends of a row, either side of 0.")
+@click.option("--image", default=0, show_default=True, help="Which test image to start from.")
+@OTHER_DATA
+@OUT
+def traverse(
+    run: str, number: int, steps: int, reach: float, image: int, data: str | None, out: str
+) -> None:
+    """Change one dimension of an image's code at a time, a dimension in each row."""
+    from ptheta import tasks
+    from ptheta.metrics.latent import codes
+    from ptheta.tasks.export import write_images
+
+    opened = _open(run)
+    model, x, y = _some_images(opened, image + 1, data)
+    spread = codes(model, opened.data("test", data), 1000).var(0)
+    dims = spread.argsort(descending=True)[:number].tolist()
+    one = None if y is None else y[image : image + 1]
+    z = model.encode(x[image : image + 1], one)[0].detach()
+    rows = tasks.traverse(model, z, dims, steps=steps, reach=reach, condition=one)
+    shown = ", ".join(map(str, dims))
+    click.echo(f"{write_images(rows, out, steps)}: dimensions {shown}, one in each row")
+
+
+@cli.command()
+@click.argument("run")
+@click.option("-n", "--number", default=2000, show_default=True, help="How many test images.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@OTHER_DATA
+@SEED
+@click.option("--out", help="A picture: latents.png.")
+def latents(
+    run: str, number: int, as_json: bool, data: str | None, seed: int, out: str | None
+) -> None:
+    """Look at the codes: active units, KL of each dimension, aggregate posterior and prior."""
+    from ptheta.metrics.latent import latent_report
+    from ptheta.report import figures
+
+    opened = _open(run)
+    report = latent_report(opened.model(), opened.data("test", data), n=number, seed=seed)
+    if as_json:
+        click.echo(json.dumps(report.to_json(), indent=2))
+    else:
+        rows = [["dimension", "KL, nats", "Var of mean", "q(z) mean", "q(z) variance"]]
+        for j in report.order():
+            numbers = [report.kl, report.mean_variance]
+            numbers += [report.aggregate_mean, report.aggregate_variance]
+            rows.append([f"z{j}", *(f"{values[j]:.3f}" for values in numbers)])
+        _print_table(rows)
+        total = float(report.kl.sum())
+        click.echo(f"{report.active} of {len(report.kl)} units active, KL {total:.2f} nats")
+        click.echo(f"q(z) to p(z): squared MMD {report.distance:.3g} +- {report.error:.1g}")
+    if out is not None:
+        click.echo(f"{figures.latents(report, out)}", err=as_json)
+
+
+@cli.command()
+@click.argument("run")
+@click.option("--components", default=10, show_default=True, help="Gaussians in the mixture.")
+@click.option("--images", default=20_000, show_default=True, help="Training images, at most.")
+@SEED
+def fit(run: str, components: int, images: int, seed: int) -> None:
+    """Fit a prior to the codes of a trained RUN, so that an autoencoder can sample, too."""
+    from ptheta import api
+
+    api.fit(run, components=components, images=images, seed=seed)
+    click.echo(f"{run}: {components} Gaussians fitted; next: ptheta sample {run} --out grid.png")
+
+
+@cli.command()
+@click.argument("run")
+@click.option("--labels", default="10,100,1000,all", show_default=True, help="How many labels.")
+@click.option("--draws", default=3, show_default=True, help="Draws of the labelled images.")
+@click.option("--steps", default=300, show_default=True, help="Steps of fine-tuning.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@SEED
+@click.option("--out", help="A picture: probe.png.")
+def probe(
+    run: str, labels: str, draws: int, steps: int, as_json: bool, seed: int, out: str | None
+) -> None:
+    """Classify with the representation: linear, fine-tuned, and from scratch with the same labels;
+    a few labels up to all."""
+    from ptheta import api
+    from ptheta.report import figures
+
+    words = [word.strip() for word in labels.split(",")]
+    counts = [None if w == "all" else int(_numbers(w, "--labels")[0]) for w in words]
+    found = api.probe(run, counts, draws=draws, steps=steps, seed=seed)
+    if as_json:
+        click.echo(json.dumps([vars(p) | {"mean": p.mean} for p in found], indent=2))
+    else:
+        rows = [["labels", "way", "test accuracy"]]
+        rows += [[str(p.labels), p.way, f"{p.mean:.3f} +- {p.spread:.3f}"] for p in found]
+        _print_table(rows)
+    if out is not None:
+        click.echo(f"{figures.probes(found, out)}", err=as_json)
+
+
 @cli.command()
 @click.argument("run")
 @click.option("--data", help="Evaluate on this data instead of the run's own test images.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("-n", "--number", default=1000, show_default=True, help="Images to draw.")
 @click.option("--extractor", help="Features of the distances: digits, fashion or pixels.")
-@click.option("--seed", default=0, show_default=True, help="Seed of all noise.")
+@click.option("--is-k", default=50, show_default=True, help="Importance samples of a bound.")
+@click.option(
+    "--ais", default=0, show_default=True, help="Test images for annealed importance sampling."
+)
+@SEED
 def evaluate(
-    run: str, data: str | None, as_json: bool, number: int, extractor: str | None, seed: int
+    run: str,
+    data: str | None,
+    as_json: bool,
+    number: int,
+    extractor: str | None,
+    is_k: int,
+    ais: int,
+    seed: int,
 ) -> None:
     """Measure a trained RUN and write its evaluation.json."""
     from ptheta import api
 
-    result = api.evaluate(run, data, n=number, extractor=extractor, seed=seed)
+    result = api.evaluate(
+        run, data, n=number, extractor=extractor, is_k=is_k, ais_images=ais, seed=seed
+    )
     if as_json:
         click.echo(json.dumps(result.to_json(), indent=2))
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -40,6 +41,12 @@ def read_json(path: Path) -> Any:
         raise PthetaError(f"cannot read {path}: {error.strerror}") from None
     except ValueError as error:
         raise PthetaError(f"{path} is not valid JSON: {error}") from None
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def commit_folder(beside: Path, folder: Path) -> None:

@@ -72,9 +72,16 @@ class Bernoulli(PixelDistribution):
         return self.logits.device
 
     def log_prob(self, x: Tensor) -> Tensor:
-        # log sigmoid(l) = -softplus(-l) for white, -softplus(l) for black
-        white = x.ge(128).to(self.logits.dtype)
-        return -F.binary_cross_entropy_with_logits(self.logits, white, reduction="none")
+        return -F.softplus(self.logits * self._sign(x), threshold=40)
+
+    def log_prob_of_image(self, x: Tensor) -> Tensor:
+        each = self.logits.unflatten(0, (-1, len(x))) * self._sign(x)  # (k, B, C, H, W)
+        return -F.softplus(each, threshold=40).flatten(2).sum(2).flatten()
+
+    def _sign(self, x: Tensor) -> Tensor:
+        """log sigmoid(l) = -softplus(-l) for white, -softplus(l) for black: -1 or 1. A third of the
+        time of binary_cross_entropy_with_logits on the CPU."""
+        return x.ge(128).to(self.logits.dtype).mul_(-2).add_(1)
 
     def icdf(self, u: Tensor) -> Tensor:
         return (u < self.logits.sigmoid()).to(torch.uint8).mul_(255)

@@ -9,16 +9,19 @@ from typing import Any
 from torch import nn
 
 from ptheta import registry
+from ptheta.capabilities import Samples
 from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
-from ptheta.files import read_json
+from ptheta.files import digest, read_json
+from ptheta.models.fitted import Fitted
 from ptheta.pixels import ImageSpec
 from ptheta.plan import Plan
-from ptheta.training.checkpoint import load_tensors
+from ptheta.training.checkpoint import load_metadata, load_tensors
 from ptheta.training.loop import channels_last, read_metrics
 
 FORMAT = 1
+FITTED = "fitted.safetensors"  # a prior fitted after training
 
 
 @dataclass(frozen=True)
@@ -54,25 +57,38 @@ class Run:
     def family(self) -> str:
         return registry.entry(self.plan.model).family
 
-    def model(self, weights: str = "best") -> nn.Module:
+    def model(self, weights: str = "best", prior: str = "auto") -> nn.Module:
         """The trained model in eval mode, on the CPU.
 
         weights: "best" (by the metric, where one chose; else the last) or "last"
-        Raises PthetaError where training has not written weights yet.
+        prior: "own", "fitted" (by `fit`), or "auto": fitted where the model itself cannot sample
+        Raises PthetaError where training has not written weights yet, and for a fitted prior that
+        is missing or was fitted to other weights.
         """
         if weights not in ("best", "last"):
             raise PthetaError(f"weights = {weights!r}: choose 'best' or 'last'")
-        file = self.path / "model.safetensors"
-        last = self.path / "last.safetensors"
-        if weights == "last" and last.exists():
-            file = last
+        if prior not in ("auto", "own", "fitted"):
+            raise PthetaError(f"prior = {prior!r}: choose 'auto', 'own' or 'fitted'")
+        file = self.weights_file(weights)
         if not file.exists():
             raise PthetaError(
                 f"{self.path} has no weights yet: let `ptheta train` reach its first checkpoint"
             )
         model = build_model(self.plan, self.spec)
         model.load_state_dict(load_tensors(file))
-        return channels_last(model).eval()
+        model = channels_last(model).eval()
+        place = self.path / FITTED
+        fits = place.exists() and load_metadata(place).get("weights") == digest(file)
+        if prior == "fitted" and not fits:
+            why = "was fitted to other weights" if place.exists() else "is not there yet"
+            raise PthetaError(f"{place} {why}: run `ptheta fit {self.path}`")
+        if prior == "fitted" or (prior == "auto" and fits and not isinstance(model, Samples)):
+            return Fitted(model, **load_tensors(place)).eval()
+        return model
+
+    def weights_file(self, weights: str = "best") -> Path:
+        last = self.path / "last.safetensors"
+        return last if weights == "last" and last.exists() else self.path / "model.safetensors"
 
     def data(self, split: str, source: str | None = None) -> Dataset:
         """The run's data (or another source, read the same way)."""

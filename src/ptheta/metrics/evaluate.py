@@ -10,18 +10,20 @@ import torch
 from torch import Tensor, nn
 
 import ptheta
-from ptheta.capabilities import Samples, conditional, some_conditions
+from ptheta.capabilities import HasJoint, Samples, conditional, some_conditions
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
+from ptheta.metrics.ais import ais
 from ptheta.metrics.features import Extractor, Features, default_extractor, extract, extractor
 from ptheta.metrics.frechet import fit, frechet, frechet_error
 from ptheta.metrics.images import check_same_spec, check_samples, fixed
 from ptheta.metrics.kernel import kernel_distance
-from ptheta.metrics.likelihood import likelihood
+from ptheta.metrics.likelihood import batches, bound_terms, likelihood
 from ptheta.metrics.neighbours import copied_share, nearest, ratio_of_medians
 from ptheta.metrics.results import Evaluation, Result
 from ptheta.metrics.score import class_score, effective_classes
 from ptheta.metrics.speed import sampling_speed
+from ptheta.pixels import seeded
 from ptheta.tasks.sample import sample
 
 VERSION = 2  # of the definitions below; part of every protocol
@@ -37,6 +39,7 @@ def evaluate(
     *,
     n: int = 1000,
     is_k: int = 50,
+    ais_images: int = 0,
     extractor: str | None = None,
     seed: int = 0,
     samples: Tensor | None = None,
@@ -46,6 +49,7 @@ def evaluate(
     test: held-out images, which likelihood and distances refer to
     train: the training images, for the nearest neighbours
     n: images drawn; is_k: importance samples of a likelihood bound
+    ais_images: test images whose log p(x) is also estimated by annealed importance sampling
     extractor: of the features (default: by the data's name)
     samples: images already drawn from the model with this seed, uint8 (>= n, C, H, W)
 
@@ -63,6 +67,9 @@ def evaluate(
         raise PthetaError(f"{len(samples)} samples for n = {n}: give n of them, or a smaller n")
     test, by, protocol = _protocol(test, extractor, n, seed)
     results = [*_likelihood(model, test, is_k, seed, protocol)]
+    results += _bound(model, test, results[1], seed, protocol)
+    if ais_images:
+        results.append(_annealed(model, test, ais_images, seed, protocol))
     if isinstance(model, Samples):
         if samples is None:
             samples = sample(model, n, seed=seed)
@@ -144,6 +151,48 @@ def _likelihood(
         Result(names[0], bits, "bits/dim", found.relation, error, "lower", "", about),
         Result(names[1], found.nats, "nats/image", found.relation, found.error, "lower", "", about),
     ]
+
+
+def _bound(
+    model: nn.Module, test: Dataset, nll: Result, seed: int, protocol: Mapping[str, Any]
+) -> list[Result]:
+    """-ELBO, its terms, and how much tighter the importance bound is."""
+    terms = bound_terms(model, test, seed=seed)
+    if not terms or nll.value is None:
+        return []
+    unit, about = "nats/image", {**protocol, "how": "ELBO"}
+    value, error = terms.pop("elbo")
+    gap = Result("elbo_gap", value - nll.value, unit, protocol={**about, "to": nll.protocol["how"]})
+    results = [Result("neg_elbo", value, unit, "<=", error, "lower", "", about)]
+    results += [
+        Result(f"elbo_{k}", v, unit, error=e, protocol=about) for k, (v, e) in terms.items()
+    ]
+    return [*results, gap]
+
+
+def _annealed(
+    model: nn.Module, test: Dataset, images: int, seed: int, protocol: Mapping[str, Any]
+) -> Result:
+    """-log p of the first test images by annealed importance sampling."""
+    name, unit = "nll_ais", "nats/image"
+    if not isinstance(model, HasJoint):
+        reason = "it has no p(z) and p(x | z)"
+        return Result(name, None, unit, better="lower", reason=reason, protocol=protocol)
+    values, rates = [], []
+    with seeded(seed):
+        for x, y in batches(model, test.subset(slice(0, images)), 50):
+            log_p, rate = ais(model, x, y)
+            values.append(-log_p.cpu())
+            rates.append(rate.cpu())
+    nats = torch.cat(values)
+    error = (nats.std() / len(nats) ** 0.5).item() if len(nats) > 1 else None
+    about = {
+        **protocol,
+        "how": "AIS, 16 chains, 500 temperatures, 5 leapfrog steps",
+        "images": len(nats),
+        "acceptance": round(torch.cat(rates).mean().item(), 3),
+    }
+    return Result(name, nats.mean().item(), unit, "<=", error, "lower", "", about)
 
 
 def _distance_names(by: Extractor) -> list[str]:

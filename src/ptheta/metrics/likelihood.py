@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -31,6 +32,34 @@ class Likelihood:
         return self.nats / (dims * math.log(2)), self.error / (dims * math.log(2))
 
 
+def batches(
+    model: nn.Module, data: Dataset, batch_size: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor | None]]:
+    """The images, in order, with the conditions that the model wants, on its device."""
+    device = device_of(model)
+    for start in range(0, len(data), batch_size):
+        batch = data.batch(slice(start, min(start + batch_size, len(data))))
+        wanted = conditional(model) and batch.y is not None
+        yield batch.x.to(device), batch.y.to(device) if wanted and batch.y is not None else None
+
+
+@torch.no_grad()
+def bound_terms(
+    model: nn.Module, data: Dataset, *, batch_size: int = 500, seed: int = 0
+) -> dict[str, tuple[float, float]]:
+    """The mean over the data of each term of -ELBO and of their sum ("elbo"), in nats, with its
+    standard error; {} for a model without a bound."""
+    if not isinstance(model, HasBound):
+        return {}
+    data, found = fixed(data), []
+    with seeded(seed):
+        found = [model.bound_terms(x, y) for x, y in batches(model, data, batch_size)]
+    terms = {name: torch.cat([part[name] for part in found]).double() for name in found[0]}
+    terms["elbo"] = torch.stack(list(terms.values())).sum(0)
+    error = max(1, len(data)) ** 0.5
+    return {k: (v.mean().item(), v.std().item() / error) for k, v in terms.items()}
+
+
 @torch.no_grad()
 def likelihood(
     model: nn.Module, data: Dataset, *, is_k: int = 50, batch_size: int = 100, seed: int = 0
@@ -50,12 +79,9 @@ def likelihood(
             f"{data.name} has no labels (or attributes), and the model's likelihood is given them: "
             "evaluate on labelled images"
         )
-    values, device = [], device_of(model)
+    values = []
     with seeded(seed):
-        for start in range(0, len(data), batch_size):
-            batch = data.batch(slice(start, min(start + batch_size, len(data))))
-            x = batch.x.to(device)
-            condition = batch.y.to(device) if conditional(model) and batch.y is not None else None
+        for x, condition in batches(model, data, batch_size):
             if isinstance(model, HasLogProb):
                 values.append(-model.log_prob(x, condition))
             elif isinstance(model, HasBound):

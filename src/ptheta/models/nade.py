@@ -62,10 +62,10 @@ class NADE(Autoregressive):
         their hidden inputs are one product M W, added to what the earlier blocks gave."""
         flat = flatten(self.spec.check(x))
         if self.logits_only and sparse_prefix.available(flat.device):
-            start = self.start(len(x), condition)
+            first = self.start(len(x), condition)
             v, name = self.v.squeeze(2), self.config.activation
-            out = sparse_prefix.sparse_prefix(flat != 0, start, self.w, v, name)
-            return self.distribution(unflatten(out + self.b.squeeze(1), self.spec.shape))
+            logits = sparse_prefix.sparse_prefix(flat != 0, first, self.w, v, name)
+            return self.distribution(unflatten(logits + self.b.squeeze(1), self.spec.shape))
         flat = scaled(flat, self.spec.levels)  # (B, D)
         base, outs = self.start(len(x), condition), []
         for start in range(0, self.spec.dims, len(self.lower)):

@@ -16,7 +16,10 @@ from ptheta.capabilities import (
     Encodes,
     HasBound,
     HasLogProb,
+    HasPrior,
     Samples,
+    conditional,
+    some_conditions,
 )
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
@@ -143,9 +146,10 @@ def _pictures(
                 f"The first {SHOWN} of seed {seed}, uncurated.",
             )
         )
-    if isinstance(model, Decodes) and isinstance(model, HasBound):
+    if isinstance(model, Decodes) and isinstance(model, HasPrior) and isinstance(model, HasBound):
+        y = some_conditions(model, SHOWN)
         with seeded(seed):
-            means = model.decode(model.sample_latent(SHOWN))
+            means = model.decode(model.sample_latent(SHOWN, y), y)
         found.append(
             (
                 "Mean images",
@@ -154,8 +158,9 @@ def _pictures(
             )
         )
     if isinstance(model, Encodes) and isinstance(model, Decodes):
-        x = test.batch(range(min(30, len(test) // 10 * 10 or len(test)))).x
-        back = tasks.reconstruct(model, x)
+        batch = test.batch(range(min(30, len(test) // 10 * 10 or len(test))))
+        x = batch.x
+        back = tasks.reconstruct(model, x, batch.y if conditional(model) else None)
         rows = [part for i in range(0, len(x), 10) for part in (x[i : i + 10], back[i : i + 10])]
         found.append(
             (
@@ -164,9 +169,9 @@ def _pictures(
                 "Test images, and below each what its code gives back.",
             )
         )
-    if isinstance(model, Decodes):
+    if isinstance(model, Decodes) and isinstance(model, HasPrior | Encodes):
         ends, caption = None, "Between codes drawn from the prior, along great circles."
-        if isinstance(model, Encodes):
+        if isinstance(model, Encodes) and not conditional(model):
             x = test.batch([(30 + i) % len(test) for i in range(2 * ROWS)]).x
             ends, caption = (x[:ROWS], x[ROWS:]), "Between the codes of pairs of test images."
         walk = tasks.interpolate(model, ROWS, STEPS, ends=ends, seed=seed)

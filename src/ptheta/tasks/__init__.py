@@ -1,9 +1,26 @@
 """Uses of a trained model, each defined by the capabilities it needs."""
 
+from ptheta.tasks.denoise import denoise, psnr
+from ptheta.tasks.fit import fit
 from ptheta.tasks.inpaint import inpaint, region
 from ptheta.tasks.interpolate import interpolate
+from ptheta.tasks.probe import probe
 from ptheta.tasks.reconstruct import reconstruct
 from ptheta.tasks.sample import sample
 from ptheta.tasks.surprise import surprise
+from ptheta.tasks.walks import manifold, traverse
 
-__all__ = ["inpaint", "interpolate", "reconstruct", "region", "sample", "surprise"]
+__all__ = [
+    "denoise",
+    "fit",
+    "inpaint",
+    "interpolate",
+    "manifold",
+    "probe",
+    "psnr",
+    "reconstruct",
+    "region",
+    "sample",
+    "surprise",
+    "traverse",
+]

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -34,6 +35,15 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except Exception as error:  # safetensors raises its own, OSError or a bare Exception
+        raise PthetaError(f"cannot read {path}: {error}") from None
+
+
+def load_metadata(path: Path) -> dict[str, str]:
+    """What was written beside the tensors. Raises PthetaError where the file is damaged."""
+    try:
+        with safe_open(path, "pt") as file:
+            return file.metadata() or {}
+    except Exception as error:
         raise PthetaError(f"cannot read {path}: {error}") from None
 
 

@@ -1,0 +1,99 @@
+"""What the codes of a model with a posterior carry: active units, KL of each dimension, and how
+far the aggregate posterior q(z) = E_x q(z | x) is from the prior."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ptheta.capabilities import Encodes, HasPosterior, HasPrior
+from ptheta.data.dataset import Dataset
+from ptheta.errors import PthetaError
+from ptheta.losses.divergences import kl_standard_normal
+from ptheta.metrics.images import fixed
+from ptheta.metrics.kernel import kernel_distance
+from ptheta.metrics.likelihood import batches
+from ptheta.pixels import seeded
+
+ACTIVE = 0.01  # Burda et al. 2016, section 5.2 (arXiv:1509.00519)
+
+
+@dataclass(frozen=True)
+class LatentReport:
+    """kl: mean KL(q(z_j | x) || N(0, 1)) of each dimension, nats; mean_variance: Var over x of its
+    posterior mean; aggregate_mean, aggregate_variance: of q(z); all (L,)
+    distance, error: squared MMD between draws of q(z) and of the prior; NaN without a prior
+    codes, drawn: (n, L) draws of q(z) and of the prior (None without)
+    """
+
+    kl: Tensor
+    mean_variance: Tensor
+    aggregate_mean: Tensor
+    aggregate_variance: Tensor
+    distance: float
+    error: float
+    codes: Tensor
+    drawn: Tensor | None
+
+    @property
+    def active(self) -> int:
+        return int((self.mean_variance > ACTIVE).sum())
+
+    def order(self) -> list[int]:
+        """The dimensions, the one with the largest KL first."""
+        return torch.argsort(self.kl, descending=True).tolist()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "dimensions": len(self.kl),
+            "active_units": self.active,
+            "kl": self.kl.tolist(),
+            "mean_variance": self.mean_variance.tolist(),
+            "aggregate_mean": self.aggregate_mean.tolist(),
+            "aggregate_variance": self.aggregate_variance.tolist(),
+            "aggregate_to_prior_mmd2": [self.distance, self.error],
+            "images": len(self.codes),
+        }
+
+
+@torch.no_grad()
+def codes(model: nn.Module, data: Dataset, n: int, batch_size: int = 500) -> Tensor:
+    """The codes of the first n images, (n, L). Raises PthetaError where the model cannot encode."""
+    if not isinstance(model, Encodes):
+        raise PthetaError("this model has no codes: it has no `encode`")
+    some = fixed(data).subset(slice(0, n))
+    return torch.cat(
+        [model.encode(x, y).float().cpu() for x, y in batches(model, some, batch_size)]
+    )
+
+
+@torch.no_grad()
+def latent_report(model: nn.Module, data: Dataset, *, n: int = 2000, seed: int = 0) -> LatentReport:
+    """Looks at the codes of the first n images. Raises PthetaError where the model has no
+    posterior."""
+    if not isinstance(model, HasPosterior):
+        raise PthetaError("this model has no posterior q(z | x), so no KL and no active units")
+    some = fixed(data).subset(slice(0, n))
+    found = [(model.posterior(x, y), y) for x, y in batches(model, some, 500)]
+    mean = torch.cat([q.mean for q, _ in found]).float().cpu()
+    log_var = torch.cat([q.log_var for q, _ in found]).float().cpu()
+    given = [y for _, y in found if y is not None]
+    with seeded(seed):
+        z = mean + (0.5 * log_var).exp() * torch.randn_like(mean)
+        drawn = None
+        if isinstance(model, HasPrior):
+            drawn = model.sample_latent(len(z), torch.cat(given) if given else None).float().cpu()
+    distance, error = kernel_distance(z, drawn) if drawn is not None else (float("nan"),) * 2
+    return LatentReport(
+        kl=kl_standard_normal(mean, log_var).mean(0),
+        mean_variance=mean.var(0),
+        aggregate_mean=z.mean(0),
+        aggregate_variance=z.var(0),
+        distance=distance,
+        error=error,
+        codes=z,
+        drawn=drawn,
+    )

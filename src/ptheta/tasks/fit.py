@@ -1,0 +1,38 @@
+"""A prior for codes, fitted after training: needs `Encodes` and `Decodes`."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ptheta.capabilities import Decodes, Encodes
+from ptheta.errors import PthetaError
+from ptheta.models.fitted import Fitted
+
+
+def fit(model: nn.Module, codes: Tensor, *, components: int = 10, seed: int = 0) -> Fitted:
+    """The model with a mixture of `components` Gaussians (full covariances) fitted to its codes by
+    expectation maximisation (scikit-learn).
+
+    codes: (N, L), of training images
+    Raises PthetaError where the model cannot encode and decode, and for fewer than two codes for
+    each component.
+    """
+    from sklearn.mixture import GaussianMixture
+
+    if not (isinstance(model, Encodes) and isinstance(model, Decodes)):
+        raise PthetaError("this model has no codes to fit: it lacks `encode` or `decode`")
+    if components < 1 or len(codes) < 2 * components:
+        raise PthetaError(
+            f"{components} components for {len(codes)} codes: ask for 1 to {len(codes) // 2}"
+        )
+    scale = float(codes.var(0).mean())
+    mixture = GaussianMixture(components, reg_covar=1e-6 + 1e-4 * scale, random_state=seed)
+    mixture.fit(codes.double().numpy())
+    covariances = torch.from_numpy(mixture.covariances_)
+    return Fitted(
+        model,
+        torch.from_numpy(mixture.weights_),
+        torch.from_numpy(mixture.means_),
+        torch.linalg.cholesky(covariances),
+    )

@@ -1,0 +1,303 @@
+"""The variational family: closed forms, bounds in their order, gradients, conditions, schedules."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import distributions as D
+
+from ptheta.errors import PthetaError
+from ptheta.latents import Flow, Mixture, Normal, Posterior, StandardNormal, masked_flow
+from ptheta.losses.divergences import kl_normal
+from ptheta.metrics.ais import ais, annealed_log_mean, temperatures
+from ptheta.models.vae import collapse
+from ptheta.pixels import Batch, ImageSpec
+from tests.conftest import tiny
+from tests.laws.test_bounds import LinearGaussian
+
+SPEC = ImageSpec(1, 8, 8, 2)
+
+
+def binary(n: int = 6, spec: ImageSpec = SPEC) -> torch.Tensor:
+    torch.manual_seed(5)
+    return torch.randint(0, 2, (n, *spec.shape), dtype=torch.uint8) * 255
+
+
+def posterior(n: int = 6, size: int = 3) -> Posterior:
+    torch.manual_seed(1)
+    return Posterior(torch.randn(n, size).double(), torch.randn(n, size).double())
+
+
+def test_general_kl_matches_torch_distributions():
+    q, p = posterior(), Posterior(torch.randn(6, 3).double(), torch.randn(6, 3).double())
+    wanted = D.kl_divergence(
+        D.Normal(q.mean, (0.5 * q.log_var).exp()), D.Normal(p.mean, (0.5 * p.log_var).exp())
+    )
+    torch.testing.assert_close(kl_normal(*q, *p), wanted)
+    torch.testing.assert_close(Normal(*p).kl(q, q.sample()), wanted)
+
+
+def test_a_mixture_prior_is_its_density():
+    parts = posterior(5)
+    mixture = Mixture(*parts)
+    wanted = D.MixtureSameFamily(
+        D.Categorical(torch.ones(5).double()),
+        D.Independent(D.Normal(parts.mean, (0.5 * parts.log_var).exp()), 1),
+    )
+    z = torch.randn(7, 3).double()
+    torch.testing.assert_close(mixture.log_prob(z), wanted.log_prob(z))
+    torch.manual_seed(0)
+    drawn = mixture.sample(20_000)
+    torch.testing.assert_close(drawn.mean(0), parts.mean.mean(0), atol=0.05, rtol=0)
+
+
+def test_a_flow_prior_is_a_density():
+    torch.manual_seed(0)
+    flow = Flow(masked_flow(1, 2, 8)())
+    z = torch.linspace(-12, 12, 4001)[:, None]
+    with torch.no_grad():
+        total = torch.trapezoid(flow.log_prob(z).exp(), z[:, 0])
+        assert flow.sample(5).shape == (5, 1)
+    assert total.item() == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("prior", ["normal", "vamp", "flow"])
+def test_kl_estimates_agree_with_the_definition(prior):
+    """E_q[log q - log p] over many draws, and the term that the model trains on."""
+    model = tiny("vae", SPEC, prior=prior, pseudo_inputs=4).eval()
+    x = binary(1)
+    wide = x.expand(20_000, -1, -1, -1)
+    with torch.no_grad():
+        kl = model.terms(wide)["kl"].sum(1)
+        q, p = model.posterior(x), model.prior()
+        z = Posterior(q.mean.expand(20_000, -1), q.log_var.expand(20_000, -1)).sample()
+        wanted = q.log_prob(z) - p.log_prob(z)
+    slack = 4 * math.hypot(kl.std().item(), wanted.std().item()) / math.sqrt(20_000) + 1e-5
+    assert abs(kl.mean() - wanted.mean()).item() < slack
+
+
+@pytest.mark.parametrize("prior", ["vamp", "flow"])
+def test_every_prior_learns(prior):
+    model = tiny("vae", SPEC, prior=prior, pseudo_inputs=4)
+    terms = model.loss(Batch(binary()))
+    sum(t.sum() for t in terms.values()).backward()
+    for name, p in model.named_parameters():
+        assert p.grad is not None, name
+
+
+def log_p(model, x, k=200_000):
+    with torch.no_grad():
+        return model.importance_bound(x, k)
+
+
+def test_bounds_of_a_decoder_are_ordered():
+    """E[ELBO] <= E[IWAE-5] <= log p for a network with two latent dimensions."""
+    model = tiny("iwae", SPEC, latent=2, samples=5).eval()
+    x = binary(4)
+    many = x.repeat(2000, 1, 1, 1)
+    with torch.no_grad():
+        elbo = model.elbo(many).view(2000, 4)
+        iwae = -model.loss(Batch(many))["bound"].view(2000, 4)
+        exact = log_p(model, x, 20_000)
+    assert (elbo.mean(0) < iwae.mean(0)).all()
+    assert (iwae.mean(0) < exact + 4 * iwae.std(0) / math.sqrt(2000)).all()
+
+
+def test_iwae_with_one_sample_is_the_elbo():
+    """The same noise, KL by the sample: exactly; in expectation: the closed form."""
+    model = tiny("iwae", SPEC, samples=1).eval()
+    x = binary(3)
+    with torch.no_grad():
+        q = model.posterior(x)
+        torch.manual_seed(3)
+        bound = model.bound(x, q)
+        torch.manual_seed(3)
+        z = q.sample()
+        single = model.log_likelihood(x, z) + model.log_prior(z) - q.log_prob(z)
+        torch.testing.assert_close(bound, single)
+        wide = x[:1].expand(20_000, -1, -1, -1)
+        a, b = model.bound(wide, model.posterior(wide)), model.elbo(wide)
+    spread = 4 * math.hypot(a.std().item(), b.std().item()) / math.sqrt(20_000)
+    assert abs(a.mean() - b.mean()).item() < spread
+
+
+def encoder_gradients(gradient: str, repeats: int) -> torch.Tensor:
+    """Gradients of the bound of one image in a parameter of the encoder: (repeats, size)."""
+    model = tiny("iwae", SPEC, samples=8, gradient=gradient)
+    x, found = binary(1), []
+    weight = list(model.encoder.parameters())[-1]  # means and log-variances
+    torch.manual_seed(2)
+    for _ in range(repeats):
+        model.zero_grad()
+        model.bound(x, model.posterior(x)).sum().backward()
+        assert weight.grad is not None
+        found.append(weight.grad.clone())
+    return torch.stack(found)
+
+
+def test_doubly_reparametrised_gradient_has_the_same_mean_and_less_variance():
+    a = encoder_gradients("standard", 1500)
+    b = encoder_gradients("doubly-reparametrised", 1500)
+    error = ((a.var(0) + b.var(0)) / 1500).sqrt() + 1e-7
+    assert ((a.mean(0) - b.mean(0)).abs() / error).mean() < 1.5
+    assert b.var(0).sum() < a.var(0).sum()
+
+
+def test_doubly_reparametrised_bound_has_the_same_value_and_decoder_gradient():
+    found = []
+    for gradient in ("standard", "doubly-reparametrised"):
+        model = tiny("iwae", SPEC, samples=8, gradient=gradient)
+        torch.manual_seed(4)
+        bound = model.bound(binary(), model.posterior(binary())).sum()
+        bound.backward()
+        found.append((bound.detach(), [p.grad.clone() for p in model.decoder.parameters()]))
+    torch.testing.assert_close(found[0][0], found[1][0])
+    for g, h in zip(found[0][1], found[1][1], strict=True):
+        torch.testing.assert_close(g, h, rtol=1e-3, atol=1e-4)
+
+
+# -- conditions
+
+
+@pytest.mark.parametrize("options", [{"classes": 3}, {"attributes": 2}, {"learned_prior": True}])
+def test_a_conditional_vae_uses_its_condition_in_both_networks(options):
+    model = tiny("cvae", SPEC, **options).eval()
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(0.3 * torch.randn_like(p))
+    x, z = binary(2), torch.randn(2, 3)
+    if options.get("attributes"):
+        a, b = torch.tensor([[1.0, 0.0]] * 2), torch.tensor([[0.0, 1.0]] * 2)
+    else:
+        a, b = torch.tensor([0, 0]), torch.tensor([1, 1])
+    with torch.no_grad():
+        assert not torch.allclose(model.posterior(x, a).mean, model.posterior(x, b).mean)
+        assert not torch.allclose(
+            model.likelihood(z, a).log_prob(x), model.likelihood(z, b).log_prob(x)
+        )
+        same = torch.allclose(model.log_prior(z, a), model.log_prior(z, b))
+        assert same == (not options.get("learned_prior"))
+        # the bound holds for each condition
+        wide = x[:1].expand(4000, -1, -1, -1)
+        elbo = model.elbo(wide, a[:1].expand(4000, *a.shape[1:]))
+        tight = model.importance_bound(x[:1], 20_000, a[:1])
+    assert elbo.mean() < tight[0] + 4 * elbo.std() / math.sqrt(4000)
+
+
+def test_a_conditional_vae_refuses_what_it_cannot_use():
+    model = tiny("cvae", SPEC, attributes=2)
+    for call in (model.elbo, model.encode):
+        with pytest.raises(PthetaError, match="conditional on 2 attributes and got none"):
+            call(binary())
+    with pytest.raises(PthetaError, match="this model takes"):
+        model.elbo(binary(), torch.zeros(6, 5))
+    with pytest.raises(PthetaError, match="knows no condition"):
+        tiny("cvae", SPEC, prior="vamp")
+
+
+# -- the discretised Gaussian
+
+
+@pytest.mark.parametrize("sigma", ["pixel", "shared", "fixed"])
+@pytest.mark.parametrize("levels", [2, 16, 256])
+def test_gaussian_decoders_give_probabilities(sigma, levels):
+    model = tiny("vae", ImageSpec(1, 4, 4, levels), likelihood="gaussian", sigma=sigma)
+    z = torch.randn(3, 3)
+    values = torch.arange(levels).mul(255 / (levels - 1)).round().byte()
+    p = model.likelihood(z)
+    total = sum(p.log_prob(torch.full(p.shape, int(v), dtype=torch.uint8)).exp() for v in values)
+    torch.testing.assert_close(total, torch.ones(p.shape), rtol=1e-4, atol=1e-4)
+    learned = [n for n, _ in model.named_parameters() if "sigma" in n]
+    assert bool(learned) == (sigma == "shared")
+    x = torch.zeros(p.shape, dtype=torch.uint8)
+    p.log_prob(x).sum().backward()
+    assert all(q.grad.isfinite().all() for q in model.parameters() if q.grad is not None)
+
+
+def test_rows_of_an_image_share_its_pixels():
+    for spec, kind in ((SPEC, "bernoulli"), (ImageSpec(3, 4, 4), "logistic")):
+        model = tiny("vae", spec, likelihood=kind)
+        x, z = torch.randint(0, 2, (2, *spec.shape), dtype=torch.uint8) * 255, torch.randn(6, 3)
+        p = model.likelihood(z)
+        wanted = p.log_prob(x.repeat(3, 1, 1, 1)).sum((1, 2, 3))
+        torch.testing.assert_close(p.log_prob_of_image(x), wanted)
+
+
+# -- annealed importance sampling
+
+
+def test_annealing_finds_a_known_integral():
+    """A Gaussian target with mass e^3, from N(0, I)."""
+    torch.manual_seed(0)
+    start = StandardNormal(2, torch.device("cpu"))
+    target = Normal(torch.tensor([[1.5, -1.0]]), torch.tensor([[-2.0, -1.0]]))
+    z = start.sample(64 * 2)
+    found, rate = annealed_log_mean(
+        start.log_prob, lambda z: target.log_prob(z) + 3, z, 2, steps=200
+    )
+    torch.testing.assert_close(found, torch.full((2,), 3.0).double(), atol=0.1, rtol=0)
+    assert ((rate > 0.4) & (rate < 0.95)).all()
+    b = temperatures(10)
+    assert b[0] == 0
+    assert b[-1] == 1
+    assert (b.diff() > 0).all()
+
+
+@pytest.mark.parametrize("start", ["prior", "posterior"])
+def test_annealing_finds_the_closed_form_of_a_linear_gaussian_model(start):
+    model = LinearGaussian(0.2)
+    torch.manual_seed(1)
+    x = torch.randint(60, 200, (4, 1, 2, 2), dtype=torch.uint8)
+    found, _ = ais(model, x, chains=32, steps=200, start=start)
+    torch.testing.assert_close(found, model.exact(x), atol=0.1, rtol=0)
+
+
+def test_annealing_leaves_the_model_as_it_was():
+    model = tiny("avb", SPEC)
+    frozen = next(model.parameters()).requires_grad_(False)
+    ais(model, binary(2), chains=2, steps=5)
+    assert not frozen.requires_grad
+    assert all(p.requires_grad and p.grad is None for p in list(model.parameters())[1:])
+
+
+# -- adversarial variational Bayes
+
+
+def test_the_moments_of_avb_are_those_of_its_draws():
+    model = tiny("avb", SPEC).eval()
+    x = binary(1)
+    with torch.no_grad():
+        s = x.float() / 127.5 - 1
+        a, r = model.parts(s)
+        z = model.mixed(a.expand(50_000, -1, -1))
+    torch.testing.assert_close(z.mean(0), r.mean[0], atol=0.05, rtol=0)
+    torch.testing.assert_close(z.var(0), r.log_var[0].exp(), atol=0.01, rtol=0.15)
+
+
+def test_avb_with_its_best_discriminator_is_the_elbo():
+    """For a Gaussian q the contrast with its own moments is nothing: T = 0 gives the ELBO."""
+    model = tiny("avb", SPEC).eval()
+    with torch.no_grad():
+        for p in model.critic[-1].parameters():
+            p.zero_()
+    x = binary(1)
+    wide = Batch(x.repeat(20_000, 1, 1, 1))
+    with torch.no_grad():
+        kl = model.loss(wide)["kl"]
+        q = model.posterior(x)
+        z = model.mixed(model.parts(x.float() / 127.5 - 1)[0].expand(20_000, -1, -1))
+        wanted = q.log_prob(z) - model.log_prior(z)
+    slack = 4 * math.hypot(kl.std().item(), wanted.std().item()) / math.sqrt(20_000) + 1e-6
+    assert abs(kl.mean() - wanted.mean()).item() < slack
+
+
+# -- what belongs to the training
+
+
+def test_collapse_is_named():
+    assert collapse({"vae/kl": 25.0, "vae/active_units": 20.0}) is None
+    said = collapse({"vae/kl": 0.01, "vae/active_units": 0.0})
+    assert said is not None
+    assert "posterior collapse" in said

@@ -160,7 +160,7 @@ def test_typos_name_the_nearest(strokes, tmp_path):
         (["--steps", "5", "--minutes", "1"], "give exactly one of steps, minutes and epochs"),
         (["--steps", "5", "--levels", "300"], "levels = 300: input should be less than or equal"),
         (["--steps", "5", "--dynamic"], "add --levels 2"),
-        (["--steps", "5", "--net", "resnet"], "net = resnet: input should be 'mlp' or 'conv'"),
+        (["--steps", "5", "--net", "resnet"], "net = resnet: input should be 'linear', 'mlp'"),
         (["--steps", "5", "--device", "cuda"], "device 'cuda' is not available here"),
         (["--steps", "5", "--likelihood", "bernoulli"], "train with --levels 2"),
         (["--steps", "5", "--channels", "2"], "channels"),
@@ -210,7 +210,7 @@ def test_bad_places(trained, strokes, tmp_path):
 
 def test_bad_requests_to_a_run(trained, tmp_path):
     out = ("--out", tmp_path / "x.png")
-    assert "this model is unconditional" in fails("sample", trained, *out, "--label", 3)
+    assert "this model takes no labels" in fails("sample", trained, *out, "--label", 3)
     assert "ask for at least one image" in fails("sample", trained, *out, "-n", 0)
     assert "choose 'best' or 'last'" in fails("sample", trained, *out, "--weights", "bset")
     assert "give data of the same size and channels" in fails(
@@ -298,3 +298,51 @@ def test_inpaint_and_surprise(strokes, trained, tmp_path):
     assert "no surprise per pixel" in fails("surprise", trained, "--out", tmp_path / "y.png")
     assert "at least one image" in fails("surprise", out, "-n", 0, "--out", tmp_path / "y.png")
     assert "at least one" in fails("inpaint", out, "--candidates", 0, "--out", tmp_path / "y.png")
+
+
+def test_the_uses_of_a_latent_space(strokes, trained, tmp_path):
+    def shape(*args: object) -> tuple[int, ...]:
+        array = tmp_path / f"{len(list(tmp_path.iterdir()))}.npy"
+        run(*args, "--out", array)
+        return np.load(array).shape
+
+    assert shape("reconstruct", trained, "-n", 3) == (6, 1, 16, 16)
+    assert shape("interpolate", trained, "-n", 2, "--steps", 4) == (8, 1, 16, 16)
+    assert shape("interpolate", trained, "-n", 2, "--codes", "--straight") == (20, 1, 16, 16)
+    assert shape("manifold", trained, "--side", 4, "--dims", "0,2") == (16, 1, 16, 16)
+    assert shape("traverse", trained, "-n", 2, "--steps", 5) == (10, 1, 16, 16)
+    assert shape("denoise", trained, "-n", 2, "--noise", "masking") == (6, 1, 16, 16)
+    picture = tmp_path / "latents.png"
+    text = run("latents", trained, "--out", picture).stdout
+    assert "of 3 units active" in text
+    assert Image.open(picture).size[0] > 600
+    assert json.loads(run("latents", trained, "--json").stdout)["dimensions"] == 3
+    assert "want two" in fails("manifold", trained, "--dims", "1", "--out", picture)
+    assert "want numbers" in fails("manifold", trained, "--dims", "a,b", "--out", picture)
+    assert "want a .png" in fails("latents", trained, "--out", tmp_path / "x.gif")
+    assert "unknown noise" in fails("denoise", trained, "--noise", "rain", "--out", picture)
+    result = run("evaluate", trained, "-n", 20, "--is-k", 5, "--ais", 2).stdout
+    for metric in ("neg_elbo", "elbo_kl", "elbo_reconstruction", "elbo_gap", "nll_ais"):
+        assert metric in result
+
+
+def test_fit_makes_an_autoencoder_sample(strokes, tmp_path):
+    out = tmp_path / "ae"
+    run("train", "ae", "--data", strokes, "--out", out, "--steps", 20, *TINY)
+    assert "cannot sample" in fails("sample", out, "--out", tmp_path / "x.png")
+    assert "2 Gaussians fitted" in run("fit", out, "--components", 2).stdout
+    run("sample", out, "-n", 4, "--out", tmp_path / "x.png")
+    assert "choose 'auto'" in fails("sample", out, "--prior", "x", "--out", tmp_path / "y.png")
+    assert "components for" in fails("fit", out, "--components", 10_000)
+
+
+def test_probe(strokes, trained, tmp_path):
+    picture = tmp_path / "probe.png"
+    options = ("--labels", "4,all", "--draws", 1, "--steps", 5)
+    text = run("probe", trained, *options, "--out", picture).stdout
+    assert text.count("from scratch") == 2
+    assert Image.open(picture).size[0] > 300
+    found = json.loads(run("probe", trained, *options, "--json").stdout)
+    assert [p["labels"] for p in found[:3]] == [4, 4, 4]
+    assert "want numbers" in fails("probe", trained, "--labels", "ten")
+    assert "at least one of each" in fails("probe", trained, "--labels", "1")

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from ptheta.likelihoods import LogisticMixture
 from ptheta.models.nade import NADE, NADEConfig
+from ptheta.nets import sparse_prefix
 from ptheta.nets.diagonal import diagonal_bilstm, diagonals
 from ptheta.nets.gate import gate
 from ptheta.nets.masked import RowConv2d, by_pixel
@@ -90,20 +91,40 @@ def test_row_convolution_equals_the_masked_full_kernel():
     assert conv(by_pixel(x)).stride(1) == 1  # channels stay last in memory
 
 
-def test_nade_in_blocks_is_its_definition():
-    """h_d = sigmoid(c + W[:, <d] x_<d), one sub-pixel after the other."""
+@pytest.mark.parametrize("sparse", [True, False])
+@pytest.mark.parametrize("activation", ["sigmoid", "relu"])
+def test_nade_is_its_definition(sparse, activation, monkeypatch):
+    """h_d = f(c + W[:, <d] x_<d), one sub-pixel after the other: in blocks and by changes."""
+    monkeypatch.setattr(sparse_prefix, "available", lambda device: sparse)
     spec = ImageSpec(1, 4, 5, 2)
     torch.manual_seed(0)
-    model = NADE(spec, NADEConfig(hidden=7, block=6))
+    model = NADE(spec, NADEConfig(hidden=7, block=6, activation=activation))
     x = random_images(spec, 3)
+    x[0], x[1] = 0, 255
+    f = torch.sigmoid if activation == "sigmoid" else torch.relu
     flat = x.flatten(1).float() / 255
     logits = []
     for d in range(spec.dims):
-        h = torch.sigmoid(model.c + flat[:, :d] @ model.w[:d])
+        h = f(model.c + flat[:, :d] @ model.w[:d])
         logits.append(h @ model.v[d] + model.b[d])
     torch.testing.assert_close(
         model.conditionals(x).logits.flatten(1),  # type: ignore[attr-defined]
         torch.cat(logits, 1),
+    )
+
+
+@pytest.mark.skipif(
+    not sparse_prefix.available(torch.device("cpu")), reason="no sparse products in this torch"
+)
+@pytest.mark.parametrize("activation", ["sigmoid", "relu"])
+def test_gradients_of_the_sparse_nade(activation):
+    torch.manual_seed(0)
+    on = torch.rand(4, 6) < 0.4
+    on[0], on[1] = True, False
+    shapes = ((4, 5), (6, 5), (6, 5))
+    inputs = [torch.randn(s, dtype=torch.double, requires_grad=True) for s in shapes]
+    assert torch.autograd.gradcheck(
+        lambda a, w, v: sparse_prefix.sparse_prefix(on, a, w, v, activation), inputs
     )
 
 

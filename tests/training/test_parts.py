@@ -9,9 +9,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from lightning_fabric import Fabric
 
 from ptheta.errors import PthetaError
+from ptheta.games import Game, Move, Player, Terms
+from ptheta.pixels import Batch
 from ptheta.training.ema import EMA
+from ptheta.training.engine import Engine
 from ptheta.training.journal import Journal, clock, keep_until
 from ptheta.training.order import Order
 from ptheta.training.settings import TrainSettings
@@ -113,3 +117,49 @@ def test_lines_after_the_checkpoint_are_dropped(tmp_path):
     path.write_text("\n".join(lines) + '\n{"step": 5, "x"')
     keep_until(path, 2)
     assert path.read_text().splitlines() == lines[:2]
+
+
+class Coded(torch.nn.Module):
+    """A loss with a term named kl of two parts, KL_j = w_j^2 (j + 1), and another term w_0."""
+
+    def __init__(self, parts: bool = True) -> None:
+        super().__init__()
+        self.w = torch.nn.Parameter(torch.tensor([0.5, 2.0]))
+        self.parts = parts
+
+    def loss(self, batch: Batch) -> Terms:
+        kl = (self.w.square() * torch.tensor([1.0, 2.0])).expand(len(batch), 2)
+        return {"other": self.w[0].expand(len(batch)), "kl": kl if self.parts else kl.sum(1)}
+
+    def game(self) -> Game:
+        return Game({"p": Player((self,))}, (Move("p", self.loss),))
+
+
+@pytest.mark.parametrize(
+    ("options", "gradient"),
+    [
+        ({}, (1 + 1.0, 8.0)),
+        ({"beta": 4.0}, (1 + 4.0, 32.0)),
+        ({"beta": 2.0, "beta_warmup": 4}, (1 + 0.5, 4.0)),  # step 1 of 4: 2 / 4
+        ({"free_bits": 1.0}, (1 + 0.0, 8.0)),  # the first part, 0.25, is free
+    ],
+)
+def test_the_schedule_owns_beta_and_free_bits(options, gradient):
+    settings = TrainSettings(steps=1, **options)
+    model = Coded()
+    fabric = Fabric(accelerator="cpu", devices=1)
+    engine = Engine(model, model.game(), fabric, free_bits=settings.free_bits)
+    engine.kl_weight = settings.kl_weight(1)
+    engine.gradients(engine.game.moves[0], Batch(torch.zeros(3, 1, 2, 2, dtype=torch.uint8)))
+    assert model.w.grad is not None
+    assert model.w.grad.tolist() == pytest.approx(gradient)
+    # what is reported is the term itself
+    assert engine.averages() == pytest.approx({"p/other": 0.5, "p/kl": 8.25})
+
+
+def test_free_bits_of_a_term_without_parts_are_for_the_whole():
+    model = Coded(parts=False)
+    engine = Engine(model, model.game(), Fabric(accelerator="cpu", devices=1), free_bits=9.0)
+    engine.gradients(engine.game.moves[0], Batch(torch.zeros(3, 1, 2, 2, dtype=torch.uint8)))
+    assert model.w.grad is not None
+    assert model.w.grad.tolist() == pytest.approx([1.0, 0.0])

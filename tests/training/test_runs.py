@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 import ptheta
+from ptheta import api, tasks
 from ptheta.api import Interrupted
 from ptheta.errors import PthetaError
 from ptheta.runs import Run
@@ -246,3 +247,58 @@ def test_damaged_weights_are_refused(strokes, tmp_path):
     (run.path / "model.safetensors").write_bytes(b"not weights")
     with pytest.raises(PthetaError, match=r"cannot read .*model\.safetensors"):
         run.model()
+
+
+def test_a_model_without_a_kl_has_no_beta(strokes, tmp_path):
+    with pytest.raises(PthetaError, match=r"a loss term named kl.*ae.*none|none"):
+        train("ae", strokes, tmp_path / "r", steps=60, beta=2.0)
+
+
+def test_posterior_collapse_is_warned_of_once_with_its_step(strokes, tmp_path, capfd):
+    run = train("vae", strokes, tmp_path / "r", steps=300, levels=2, beta=200.0, log_every=20)
+    said = [line for line in capfd.readouterr().err.splitlines() if "posterior collapse" in line]
+    assert len(said) == 1
+    assert "warning" in said[0]
+    kept = [json.loads(x) for x in (run.path / "warnings.jsonl").read_text().splitlines()]
+    assert len(kept) == 1
+    assert kept[0]["step"] % 20 == 0
+    assert f"step {kept[0]['step']} " in said[0]
+
+
+def test_attributes_condition_a_model_and_are_checked(tmp_path):
+    options = {**TINY["cvae"], **QUIET, "steps": 5}
+    with pytest.raises(PthetaError, match="14 attributes, and attributes = 3 was asked for"):
+        ptheta.train("cvae", "shapes", tmp_path / "r", attributes=3, **options)
+    with pytest.raises(PthetaError, match="digits has no attributes"):
+        ptheta.train("cvae", "digits", tmp_path / "r", attributes=3, **options)
+    run = ptheta.train("cvae", "shapes", tmp_path / "r", attributes=14, **options)
+    model = run.model()
+    assert model.attributes == 14
+    assert not model.classes
+    vector = [0.0] * 14
+    assert tasks.sample(model, 3, attributes=vector).shape == (3, 3, 32, 32)
+    assert tasks.sample(model, 3).shape == (3, 3, 32, 32)
+    with pytest.raises(PthetaError, match="2 attributes: this model takes 14"):
+        tasks.sample(model, 3, attributes=[0.0, 1.0])
+    with pytest.raises(PthetaError, match="takes no labels"):
+        tasks.sample(model, 3, labels=[1])
+
+
+def test_a_fitted_prior_belongs_to_its_weights(strokes, tmp_path):
+    run = train("ae", strokes, tmp_path / "r", steps=20)
+    with pytest.raises(PthetaError, match="cannot sample"):
+        tasks.sample(run.model(), 2)
+    with pytest.raises(PthetaError, match="is not there yet: run `ptheta fit"):
+        run.model(prior="fitted")
+    api.fit(run.path, components=2)
+    x = tasks.sample(run.model(), 4)
+    assert torch.equal(x, tasks.sample(run.model(prior="fitted"), 4))
+    with pytest.raises(PthetaError, match="cannot sample"):
+        tasks.sample(run.model(prior="own"), 2)
+    result = ptheta.evaluate(run.path, n=20)
+    assert result.get("sampling_speed").value > 0
+    train("ae", strokes, tmp_path / "r", steps=30, resume=True)
+    with pytest.raises(PthetaError, match="was fitted to other weights"):
+        run.model(prior="fitted")
+    with pytest.raises(PthetaError, match="choose 'auto'"):
+        run.model(prior="mine")

@@ -1,0 +1,176 @@
+"""The uses of latent-variable models, against their definitions and with bad input."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from ptheta import tasks
+from ptheta.data.dataset import Dataset
+from ptheta.errors import PthetaError
+from ptheta.metrics.latent import codes, latent_report
+from ptheta.metrics.likelihood import bound_terms, likelihood
+from ptheta.pixels import ImageSpec
+from ptheta.tasks.probe import balanced
+from tests.conftest import tiny
+
+SPEC = ImageSpec(1, 8, 8, 2)
+
+
+def bars(n: int = 200) -> Dataset:
+    """Upright and lying bars, labelled 1 and 0."""
+    rng = np.random.default_rng(0)
+    images, labels = np.zeros((n, 1, 8, 8), np.uint8), np.arange(n) % 2
+    for image, label in zip(images, labels, strict=True):
+        at = int(rng.integers(0, 7))
+        image[0][(slice(None), slice(at, at + 2)) if label else slice(at, at + 2)] = 255
+    return Dataset("bars", "test", images, labels, ("lying", "upright"), levels=2)
+
+
+def test_a_fitted_mixture_is_the_density_of_the_codes():
+    from scipy.stats import multivariate_normal
+
+    model = tiny("ae", SPEC)
+    torch.manual_seed(0)
+    z = torch.cat([torch.randn(300, 3) * 0.3 + 2, torch.randn(300, 3) - 3])
+    fitted = tasks.fit(model, z, components=2)
+    some = z[::60]
+    covariances = fitted.factors @ fitted.factors.mT
+    wanted = np.logaddexp.reduce(
+        [
+            math.log(w) + multivariate_normal(m.numpy(), c.numpy()).logpdf(some.numpy())
+            for w, m, c in zip(fitted.weights, fitted.means, covariances, strict=True)
+        ]
+    )
+    torch.testing.assert_close(fitted.log_prior(some), torch.from_numpy(wanted).float())
+    torch.manual_seed(1)
+    drawn = fitted.sample_latent(20_000)
+    torch.testing.assert_close(drawn.mean(0), z.mean(0), atol=0.1, rtol=0)
+    torch.testing.assert_close(drawn.T.cov(), z.T.cov(), atol=0.3, rtol=0.05)
+    x = tasks.sample(fitted, 5, seed=1)
+    assert x.shape == (5, 1, 8, 8)
+    assert torch.equal(x, tasks.sample(fitted, 5, seed=1))
+    for bad in (0, 301):
+        with pytest.raises(PthetaError, match="components for 600 codes"):
+            tasks.fit(model, z, components=bad)
+    with pytest.raises(PthetaError, match="no codes to fit"):
+        tasks.fit(tiny("nade", SPEC), z)
+
+
+def test_a_manifold_is_decoded_from_the_quantiles_of_the_prior():
+    model = tiny("vae", SPEC, latent=2).eval()
+    x = tasks.manifold(model, 5)
+    q = torch.special.ndtri(torch.tensor([0.1, 0.3, 0.5, 0.7, 0.9]))
+    assert torch.equal(x[5 * 1 + 3], model.decode(torch.stack([q[3], q[1]])[None])[0])
+    across = tasks.manifold(model, 5, dims=(1, 0))
+    assert torch.equal(across[5 * 1 + 3], x[5 * 3 + 1])
+    for dims in ((0, 2), (1, 1)):
+        with pytest.raises(PthetaError, match="give two of 0 to 1"):
+            tasks.manifold(model, 5, dims=dims)
+    with pytest.raises(PthetaError, match="fit one first"):
+        tasks.manifold(tiny("ae", SPEC), 5)
+    with pytest.raises(PthetaError, match="no `decode`"):
+        tasks.manifold(tiny("nade", SPEC), 5)
+    conditional = tiny("cvae", SPEC).eval()
+    assert len(tasks.manifold(conditional, 3, label=2)) == 9
+
+
+def test_a_traversal_changes_one_dimension():
+    model = tiny("vae", SPEC).eval()
+    z = torch.tensor([0.5, -1.0, 2.0])
+    x = tasks.traverse(model, z, [2, 0], steps=3, reach=2.0)
+    assert torch.equal(x[1], model.decode(torch.tensor([[0.5, -1.0, 0.0]]))[0])
+    assert torch.equal(x[3], model.decode(torch.tensor([[-2.0, -1.0, 2.0]]))[0])
+    with pytest.raises(PthetaError, match="the code has 0 to 2"):
+        tasks.traverse(model, z, [3])
+
+
+def test_interpolation_ends_at_its_images_and_can_be_straight():
+    model, x = tiny("ae", SPEC).eval(), bars().batch(slice(0, 4)).x
+    walk = tasks.interpolate(model, 2, 5, ends=(x[:2], x[2:]), straight=True)
+    back = tasks.reconstruct(model, x)
+    assert torch.equal(walk[[0, 5]], back[:2])
+    assert torch.equal(walk[[4, 9]], back[2:])
+    middle = (model.encode(x[:1]) + model.encode(x[2:3])) / 2
+    assert torch.equal(walk[2], model.decode(middle)[0])
+    with pytest.raises(PthetaError, match="no prior to draw codes from"):
+        tasks.interpolate(model, 2, 5)
+    assert len(tasks.interpolate(tiny("cvae", SPEC).eval(), 3, 4)) == 12
+
+
+def test_denoising_and_its_measure():
+    model, x = tiny("dae", SPEC).eval(), bars().batch(slice(0, 4)).x
+    damaged, repaired = tasks.denoise(model, x, "masking", 0.5, seed=3)
+    assert torch.equal(damaged, tasks.denoise(model, x, "masking", 0.5, seed=3)[0])
+    assert torch.equal(repaired, tasks.reconstruct(model, damaged))
+    assert tasks.psnr(x, x) == math.inf
+    off = torch.full_like(x, 51)
+    assert tasks.psnr(torch.zeros_like(x), off) == pytest.approx(-20 * math.log10(0.2))
+    with pytest.raises(PthetaError, match="unknown noise"):
+        tasks.denoise(model, x, "rain", 0.5)
+    with pytest.raises(PthetaError, match="want 0 or more"):
+        tasks.denoise(model, x, "gaussian", -1)
+
+
+def test_probe_finds_labels_in_codes_and_trains_from_scratch():
+    data = bars(240)
+    batch = data.batch(slice(0, 240))
+    assert batch.y is not None
+    train, test = (batch.x[:160], batch.y[:160]), (batch.x[160:], batch.y[160:])
+    model = tiny("vae", SPEC, latent=8).eval()
+    kept = {k: v.clone() for k, v in model.state_dict().items()}
+    found = tasks.probe(
+        model, lambda: tiny("vae", SPEC, latent=8), train, test, [4, 10**6], draws=2, steps=80
+    )
+    assert [(p.labels, p.way, len(p.accuracy)) for p in found] == [
+        *((4, way, 2) for way in ("linear", "fine-tuned", "from scratch")),
+        *((160, way, 1) for way in ("linear", "fine-tuned", "from scratch")),
+    ]
+    assert found[5].mean > 0.9
+    assert found[0].spread >= 0
+    for key, value in model.state_dict().items():
+        assert torch.equal(kept[key], value)
+    rows = balanced(train[1], 7, 0)
+    assert sorted(torch.bincount(train[1][rows]).tolist()) == [3, 4]
+    assert len(rows.unique()) == 7
+    with pytest.raises(PthetaError, match="at least one of each"):
+        tasks.probe(model, lambda: model, train, test, [1])
+    with pytest.raises(PthetaError, match="no representation"):
+        tasks.probe(tiny("nade", SPEC), lambda: model, train, test, [4])
+    with pytest.raises(PthetaError, match="nothing to probe"):
+        tasks.probe(tiny("cvae", SPEC), lambda: model, train, test, [4])
+
+
+def test_a_latent_report_is_what_it_says():
+    data, model = bars(), tiny("vae", SPEC).eval()
+    report = latent_report(model, data, n=100)
+    x = data.batch(slice(0, 100)).x
+    with torch.no_grad():
+        q = model.posterior(x)
+    torch.testing.assert_close(report.mean_variance, q.mean.var(0))
+    assert report.active == int((q.mean.var(0) > 0.01).sum())
+    kl = 0.5 * (q.mean**2 + q.log_var.exp() - q.log_var - 1)
+    torch.testing.assert_close(report.kl, kl.mean(0))
+    assert report.kl[report.order()[0]] == report.kl.max()
+    assert report.distance < 0.5
+    torch.testing.assert_close(codes(model, data, 100), q.mean)
+    away = tiny("vae", SPEC).eval()
+    with torch.no_grad():
+        list(away.encoder.parameters())[-1][:3] += 3.0  # the means
+    assert latent_report(away, data, n=100).distance > 10 * abs(report.distance)
+    with pytest.raises(PthetaError, match="no posterior"):
+        latent_report(tiny("ae", SPEC), data)
+
+
+def test_the_terms_of_the_bound_add_up_to_it():
+    data, model = bars(), tiny("vae", SPEC).eval()
+    terms = bound_terms(model, data, seed=1)
+    total = terms["reconstruction"][0] + terms["kl"][0]
+    assert terms["elbo"][0] == pytest.approx(total)
+    found = likelihood(model, data, is_k=1, seed=1)
+    assert found is not None
+    assert found.nats == pytest.approx(total, rel=0.02)
+    assert bound_terms(tiny("nade", SPEC), data) == {}

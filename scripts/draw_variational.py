@@ -16,7 +16,7 @@ from torch import Tensor
 from ptheta import api, tasks
 from ptheta.capabilities import conditional, some_conditions
 from ptheta.images import grid, write_png
-from ptheta.metrics.latent import latent_report
+from ptheta.metrics.latent import codes, latent_report
 from ptheta.pixels import seeded
 from ptheta.report import figures
 from ptheta.runs import Run
@@ -48,7 +48,8 @@ def main() -> None:
     with seeded(0):
         z = torch.randn(40, 8)
     ae, vae = run["ae"].model(prior="own"), run["vae"].model()
-    spread = api.fit(run["ae"].path).means.std()  # the scale of the AE's own codes
+    api.fit(run["ae"].path)
+    spread = codes(ae, run["ae"].data("test"), 1000).std()  # the scale of the AE's own codes
     write_png(out / "ae-from-normal.png", grid(ae.decode(z * spread), 10), 2)  # type: ignore[operator]
     write_png(out / "vae-from-normal.png", grid(vae.decode(z), 10), 2)  # type: ignore[operator]
     fitted = run["ae"].model()
@@ -86,11 +87,11 @@ def main() -> None:
 
     report = latent_report(run["vae"].model(), run["vae"].data("test"))
     figures.latents(report, out / "vae-latents.png")
-    codes = report.order()[:4]
+    used = report.order()[:4]
     z = run["vae"].model().encode(test[:1])[0]  # type: ignore[operator]
     write_png(
         out / "vae-traversal.png",
-        grid(tasks.traverse(run["vae"].model(), z, codes, steps=10), 10),
+        grid(tasks.traverse(run["vae"].model(), z, used, steps=10), 10),
         2,
     )
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Gt, Le
 from torch import Tensor, nn
 
 from ptheta.config import Count, Positive, option
@@ -13,7 +14,7 @@ from ptheta.errors import PthetaError
 from ptheta.games import Game, Move, Player, Terms
 from ptheta.latents import Posterior
 from ptheta.losses.adversarial import LOSSES
-from ptheta.losses.divergences import log_normal, log_standard_normal
+from ptheta.losses.divergences import kl_standard_normal
 from ptheta.models.vae import VAE, VAEConfig, active
 from ptheta.nets.mlp import mlp
 from ptheta.pixels import Batch, ImageSpec, to_symmetric
@@ -25,22 +26,31 @@ DRAWS = 512  # of the noise, for the moments of its features
 @dataclass(frozen=True)
 class AVBConfig(VAEConfig):
     noise: Count = option(32, "dimensions of each noise vector of the encoder")
-    bases: Count = option(16, "noise vectors, each with its own network (m of appendix A.2)")
+    bases: Count = option(8, "noise vectors, each with its own network")
+    gaussian: Annotated[float, Gt(0), Le(1)] = option(
+        0.25, "least share of Gaussian noise in the variance of each code dimension"
+    )
     critic: tuple[Count, ...] = option((500, 500), "units of the discriminator T(x, z)")
     critic_steps: Count = option(1, "moves of the discriminator in a step")
     critic_lr: Positive = option(1e-3, "its learning rate of Adam")
 
 
 class AVB(VAE):
-    """q(z | x) is whatever the encoder makes of noise: z_k = a_0k(x) + sum_i a_ik(x) v_ik(e_i).
+    """q(z | x) is what the encoder makes of noise: z = mean(x) + sigma(x) u, where
+    u_k = sqrt(1 - s_k(x)) e_k + sqrt(s_k(x)) sum_i a_ik(x) v_ik(e_i), sum_i a_ik^2 = 1.
 
-    It has samples and moments but no density. A discriminator T(x, .) tells z, brought to zero mean
-    and unit variance by those moments, from N(0, I), so at its best T = log q(z | x) - log r(z | x)
-    with r(z | x) the Gaussian of the same moments (section 3.3, adaptive contrast), and
-    -ELBO = T + log r(z | x) - log p(z) - log p(x | z).
+    The v_i are networks of noise vectors that all dimensions share, so that q can be skewed, of
+    several modes, and correlated; u has zero mean and unit variance. It has samples and moments but
+    no density. A discriminator T(x, .) tells u from N(0, I), so at its best T = log q(z | x) - log
+    r(z | x) with r(z | x) = N(mean, sigma^2) the Gaussian of the same moments (section 3.3 of the
+    paper, adaptive contrast), and -ELBO = T + log r(z | x) - log p(z) - log p(x | z).
 
-    `posterior` is that r: bounds and estimates of log p(x) made with it as the proposal hold
-    whatever T has learned.
+    s_k stays below 1 - `gaussian`: the density ratio is then bounded and smooth. Without such a
+    share the encoder outruns T: it puts nearly all mass into a narrow core and keeps the variance
+    by rare far draws, and the KL that T reports falls to a few nats while that of q grows.
+
+    `posterior` is r: bounds and estimates of log p(x) made with it as the proposal hold whatever T
+    has learned.
     """
 
     config: AVBConfig
@@ -49,50 +59,64 @@ class AVB(VAE):
     def __init__(self, spec: ImageSpec, config: AVBConfig) -> None:
         if config.prior != "normal":
             raise PthetaError(f"prior = {config.prior}: avb takes its codes from N(0, I) only")
-        super().__init__(spec, config, outputs=1 + config.bases)
-        m, latent = config.bases, config.latent
-        self.basis = nn.ModuleList(mlp([config.noise, 64, latent]) for _ in range(m))
+        super().__init__(spec, config, outputs=3 + config.bases)
+        latent = config.latent
+        self.basis = nn.ModuleList(mlp([config.noise, 64, latent]) for _ in range(config.bases))
         self.critic = mlp([spec.dims + latent, *config.critic, 1])
         draws = torch.randn(DRAWS, config.noise, generator=torch.Generator().manual_seed(0))
         self.register_buffer("eps", draws, persistent=False)
 
-    def parts(self, s: Tensor) -> tuple[Tensor, Posterior]:
-        """What z is made of: a (B, 1 + m, L), and the Gaussian with the moments of z."""
-        a = self.encoder(s).float().unflatten(1, (-1, self.config.latent))
-        v = torch.stack([net(self.eps).float() for net in self.basis])  # (m, DRAWS, L)
-        mean = a[:, 0] + (a[:, 1:] * v.mean(1)).sum(1)
-        variance = (a[:, 1:].square() * v.var(1)).sum(1)
-        return a, Posterior(mean, (variance + 1e-6).log())
+    def parts(self, s: Tensor) -> tuple[Tensor, Tensor, Posterior]:
+        """(the share s (B, L), a (B, m, L), r(z | x)) of images as the encoder sees them."""
+        out = self.encoder(s).float().unflatten(1, (-1, self.config.latent))
+        share = (1 - self.config.gaussian) * torch.sigmoid(out[:, 2] - 2)
+        a = torch.nn.functional.normalize(out[:, 3:], dim=1)
+        return share, a, Posterior(out[:, 0], out[:, 1])
 
-    def mixed(self, a: Tensor) -> Tensor:
-        """z drawn from q(z | x): (B, L)."""
-        noise = torch.randn(len(self.basis), len(a), self.config.noise, device=a.device)
-        v = torch.stack([net(e).float() for net, e in zip(self.basis, noise, strict=True)], 1)
-        return a[:, 0] + (a[:, 1:] * v).sum(1)
+    def features(self, n: int) -> Tensor:
+        """v of n draws of the noise, of zero mean and unit variance: (n, m, L).
+
+        In training the moments are those of new draws each time: from fixed ones the networks would
+        learn features that have these moments on them alone.
+        """
+        eps = torch.randn_like(self.eps) if self.training else self.eps
+        noise = torch.randn(len(self.basis), n, self.config.noise, device=eps.device)
+        found = []
+        for net, e in zip(self.basis, noise, strict=True):
+            known = net(eps).float()
+            found.append((net(e).float() - known.mean(0)) / (known.var(0) + 1e-6).sqrt())
+        return torch.stack(found, 1)
+
+    def mixed(self, share: Tensor, a: Tensor) -> Tensor:
+        """u, drawn: (B, L)."""
+        shaped = (a * self.features(len(a))).sum(1)
+        return (1 - share).sqrt() * torch.randn_like(share) + share.sqrt() * shaped
 
     def q(self, s: Tensor, condition: Tensor | None = None) -> Posterior:
         """The Gaussian r(z | x) with the moments of q(z | x)."""
-        return self.parts(s)[1]
+        return self.parts(s)[2]
 
-    def contrast(self, s: Tensor, z: Tensor) -> Tensor:
-        """T(x, z): (B,). z: brought to zero mean and unit variance."""
-        return self.critic(torch.cat([s.flatten(1), z], 1)).float().squeeze(1)
+    def contrast(self, s: Tensor, u: Tensor) -> Tensor:
+        """T(x, u): (B,). u: the code less the mean, over sigma."""
+        return self.critic(torch.cat([s.flatten(1), u], 1)).float().squeeze(1)
 
     def loss(self, batch: Batch) -> Terms:
         s = to_symmetric(self.spec.check(batch.x))
-        a, r = self.parts(s)
-        z = self.mixed(a)
-        unit = (z - r.mean) * torch.exp(-0.5 * r.log_var)
-        batch.share["s"], batch.share["unit"] = s, unit
+        share, a, r = self.parts(s)
+        u = self.mixed(share, a)
+        z = r.mean + (0.5 * r.log_var).exp() * u
+        batch.share["s"], batch.share["u"] = s, u
         batch.logs["active_units"] = active(r.mean.detach())
+        batch.logs["share"] = share.mean(1)
         log_p = self.likelihood(z).log_prob(batch.x).sum((1, 2, 3))
-        kl = self.contrast(s, unit) + log_normal(z, r.mean, r.log_var) - log_standard_normal(z)
+        # log r(z | x) - log p(z) in expectation: u has the moments of N(0, I), so it is KL(r || p)
+        kl = self.contrast(s, u)[:, None] / r.mean.shape[1] + kl_standard_normal(*r)
         return {"reconstruction": -log_p, "kl": kl}
 
     def critic_loss(self, batch: Batch) -> Terms:
-        s, unit = batch.share["s"], batch.share["unit"]
-        on_code = self.contrast(s, unit)
-        on_noise = self.contrast(s, torch.randn_like(unit))
+        s, u = batch.share["s"], batch.share["u"]
+        on_code = self.contrast(s, u)
+        on_noise = self.contrast(s, torch.randn_like(u))
         batch.logs["T(x, z)"] = on_code
         return {"adversarial": GAME.discriminator(on_code, on_noise)}
 
@@ -113,7 +137,7 @@ class AVB(VAE):
 
 RECIPES: dict[str, dict[str, Any]] = {
     "default": {
-        "about": "the default vae's decoder, 16 noise vectors in the encoder",
+        "about": "the default vae's decoder, 8 noise vectors in the encoder",
         "model": {},
         "train": {"batch_size": 128, "epochs": 50.0},
     },

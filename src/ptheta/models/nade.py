@@ -115,9 +115,15 @@ RECIPES: dict[str, dict[str, Any]] = {
         "train": {"batch_size": 64, "epochs": 50.0, "schedule": "cosine"},
     },
     "larochelle-2011": {
-        "about": "the sizes of NADE's 88.33 nats on MNIST, static binarisation",
-        "model": {"hidden": 500},
-        "train": {"batch_size": 64, "epochs": 100.0, "schedule": "cosine"},
+        "about": "the sizes of NADE's 88.33 nats on MNIST, static binarisation; 87.96 +- 0.24 here",
+        "model": {"hidden": 500, "lr": 0.02},
+        "train": {"batch_size": 100, "epochs": 8.0, "schedule": "cosine", "ema": 0.999},
+        "data": {"levels": 2},
+    },
+    "relu": {
+        "about": "the same with rectified units: 86.62 +- 0.23 nats, static binarisation",
+        "model": {"hidden": 500, "activation": "relu", "lr": 0.004},
+        "train": {"batch_size": 100, "epochs": 7.5, "schedule": "cosine", "ema": 0.999},
         "data": {"levels": 2},
     },
 }

@@ -281,7 +281,7 @@ def test_avb_with_its_best_discriminator_is_the_elbo():
     """All Gaussian (share 0), T = 0 is right, and the bound is that of its Gaussian."""
     model = tiny("avb", SPEC, gaussian=1.0).eval()
     with torch.no_grad():
-        for p in model.critic[-1].parameters():
+        for p in model.critic["rest"][-1].parameters():
             p.zero_()
     wide = binary(1).repeat(20_000, 1, 1, 1)
     with torch.no_grad():

@@ -62,7 +62,14 @@ class AVB(VAE):
         super().__init__(spec, config, outputs=3 + config.bases)
         latent = config.latent
         self.basis = nn.ModuleList(mlp([config.noise, 64, latent]) for _ in range(config.bases))
-        self.critic = mlp([spec.dims + latent, *config.critic, 1])
+        # the first layer in two parts: that of the image serves codes and noise alike
+        self.critic = nn.ModuleDict(
+            {
+                "image": nn.Linear(spec.dims, config.critic[0]),
+                "code": nn.Linear(latent, config.critic[0], bias=False),
+                "rest": mlp([*config.critic, 1]),
+            }
+        )
         draws = torch.randn(DRAWS, config.noise, generator=torch.Generator().manual_seed(0))
         self.register_buffer("eps", draws, persistent=False)
 
@@ -96,9 +103,11 @@ class AVB(VAE):
         """The Gaussian r(z | x) with the moments of q(z | x)."""
         return self.parts(s)[2]
 
-    def contrast(self, s: Tensor, u: Tensor) -> Tensor:
-        """T(x, u): (B,). u: the code less the mean, over sigma."""
-        return self.critic(torch.cat([s.flatten(1), u], 1)).float().squeeze(1)
+    def contrast(self, s: Tensor, *codes: Tensor) -> list[Tensor]:
+        """T(x, u) of each batch u of codes, (B,). u: the code less the mean, over sigma."""
+        seen = self.critic["image"](s.flatten(1))
+        hidden = [(seen + self.critic["code"](u)).relu() for u in codes]
+        return [self.critic["rest"](h).float().squeeze(1) for h in hidden]
 
     def loss(self, batch: Batch) -> Terms:
         s = to_symmetric(self.spec.check(batch.x))
@@ -110,13 +119,13 @@ class AVB(VAE):
         batch.logs["share"] = share.mean(1)
         log_p = self.likelihood(z).log_prob(batch.x).sum((1, 2, 3))
         # log r(z | x) - log p(z) in expectation: u has the moments of N(0, I), so it is KL(r || p)
-        kl = self.contrast(s, u)[:, None] / r.mean.shape[1] + kl_standard_normal(*r)
+        (t,) = self.contrast(s, u)
+        kl = t[:, None] / r.mean.shape[1] + kl_standard_normal(*r)
         return {"reconstruction": -log_p, "kl": kl}
 
     def critic_loss(self, batch: Batch) -> Terms:
         s, u = batch.share["s"], batch.share["u"]
-        on_code = self.contrast(s, u)
-        on_noise = self.contrast(s, torch.randn_like(u))
+        on_code, on_noise = self.contrast(s, u, torch.randn_like(u))
         batch.logs["T(x, z)"] = on_code
         return {"adversarial": GAME.discriminator(on_code, on_noise)}
 

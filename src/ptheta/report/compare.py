@@ -129,7 +129,7 @@ def density(model: nn.Module) -> str:
         return "explicit, exact"
     if isinstance(model, HasBound):
         return "explicit, bound"
-    return "implicit"
+    return "implicit" if isinstance(model, Samples) else "none"
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ptheta.capabilities import Samples, device_of, some_conditions
+from ptheta.capabilities import Decodes, Samples, device_of, some_conditions
 from ptheta.errors import PthetaError
 from ptheta.pixels import seeded
 
@@ -29,7 +29,8 @@ def sample(
     Raises PthetaError where the model cannot sample, takes no such condition, or does not know it.
     """
     if not isinstance(model, Samples):
-        raise PthetaError("this model cannot sample: it has no `sample`")
+        cure = "; fit a prior to its codes first (ptheta fit)" if isinstance(model, Decodes) else ""
+        raise PthetaError(f"this model cannot sample: it has no `sample`{cure}")
     if n < 1:
         raise PthetaError(f"n = {n}: ask for at least one image")
     classes: int = getattr(model, "classes", 0)

@@ -99,7 +99,7 @@ def test_row_lstm_sees_a_triangle():
 def test_made_in_another_order_sees_that_past():
     spec = ImageSpec(3, 3, 4, 2)
     with double():
-        model = lively("made", spec, hidden=(300, 300), orders=3)
+        model = lively("made", spec, hidden=(900, 900), orders=3)
         model.masks = model.masks[1:]  # the random ones
         seen = influence(model)
     assert model.order != sorted(model.order)

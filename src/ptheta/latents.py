@@ -17,6 +17,14 @@ from ptheta.losses.divergences import (
     log_standard_normal,
 )
 
+ACTIVE = 0.01  # variance of a posterior mean over the data above which a dimension is used
+
+
+def active_units(means: Tensor) -> Tensor:
+    """How many dimensions carry anything: Var over x of the posterior mean above 0.01 (Burda et
+    al. 2016, section 5.2, arXiv:1509.00519). means: (N, L)."""
+    return (means.var(0) > ACTIVE).sum().float()
+
 
 class Posterior(NamedTuple):
     """q(z | x) = N(mean, exp(log_var)); both (B, L)."""

@@ -12,13 +12,12 @@ from torch import Tensor, nn
 from ptheta.capabilities import Encodes, HasPosterior, HasPrior
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
+from ptheta.latents import ACTIVE
 from ptheta.losses.divergences import kl_standard_normal
 from ptheta.metrics.images import fixed
 from ptheta.metrics.kernel import kernel_distance
 from ptheta.metrics.likelihood import batches
 from ptheta.pixels import seeded
-
-ACTIVE = 0.01  # Burda et al. 2016, section 5.2 (arXiv:1509.00519)
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from ptheta.config import Count, Positive, option
 from ptheta.errors import PthetaError
 from ptheta.games import Game, Move, Player, Terms
-from ptheta.latents import Posterior
+from ptheta.latents import Posterior, active_units
 from ptheta.losses.adversarial import LOSSES
 from ptheta.losses.divergences import kl_standard_normal
-from ptheta.models.vae import VAE, VAEConfig, active
+from ptheta.models.vae import VAE, VAEConfig
 from ptheta.nets.mlp import mlp
 from ptheta.pixels import Batch, ImageSpec, to_symmetric
 
@@ -115,7 +115,7 @@ class AVB(VAE):
         u = self.mixed(share, a)
         z = r.mean + (0.5 * r.log_var).exp() * u
         batch.share["s"], batch.share["u"] = s, u
-        batch.logs["active_units"] = active(r.mean.detach())
+        batch.logs["active_units"] = active_units(r.mean.detach())
         batch.logs["share"] = share.mean(1)
         log_p = self.likelihood(z).log_prob(batch.x).sum((1, 2, 3))
         # log r(z | x) - log p(z) in expectation: u has the moments of N(0, I), so it is KL(r || p)

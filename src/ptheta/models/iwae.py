@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ptheta.config import Count, option
 from ptheta.games import Terms
-from ptheta.latents import Posterior
-from ptheta.models.vae import VAE, VAEConfig, active
+from ptheta.latents import Posterior, active_units
+from ptheta.models.vae import VAE, VAEConfig
 from ptheta.pixels import Batch
 
 
@@ -31,7 +31,7 @@ class IWAE(VAE):
 
     def loss(self, batch: Batch) -> Terms:
         q = self.posterior(batch.x, batch.y)
-        batch.logs["active_units"] = active(q.mean.detach())
+        batch.logs["active_units"] = active_units(q.mean.detach())
         return {"bound": -self.bound(batch.x, q, batch.y)}
 
     def bound(self, x: Tensor, q: Posterior, condition: Tensor | None = None) -> Tensor:

@@ -18,6 +18,7 @@ from ptheta.latents import (
     Posterior,
     Prior,
     StandardNormal,
+    active_units,
     masked_flow,
 )
 from ptheta.likelihoods import Head, Kind, PixelDistribution, Sigma
@@ -25,7 +26,6 @@ from ptheta.nets.coders import CoderConfig, decoder, encoder
 from ptheta.pixels import Batch, ImageSpec, from_unit, to_symmetric
 
 CHUNK = 2**22  # pixels that a decoder gives at once: memory does not grow with the samples
-ACTIVE = 0.01  # variance of a posterior mean over the data above which a dimension is used
 COLLAPSED = 0.5  # nats of KL below which the code says nothing about the image
 
 
@@ -179,7 +179,7 @@ class VAE(nn.Module):
 
     def loss(self, batch: Batch) -> Terms:
         q = self.posterior(batch.x, batch.y)
-        batch.logs["active_units"] = active(q.mean.detach())
+        batch.logs["active_units"] = active_units(q.mean.detach())
         return self._terms(batch.x, batch.y, q)
 
     def game(self) -> Game:
@@ -188,12 +188,6 @@ class VAE(nn.Module):
             moves=(Move(self.player, self.loss),),
             alarm=collapse,
         )
-
-
-def active(means: Tensor) -> Tensor:
-    """How many dimensions carry anything: Var over x of the posterior mean above 0.01 (Burda et
-    al. 2016, section 5.2). means: (N, L)."""
-    return (means.var(0) > ACTIVE).sum().float()
 
 
 def collapse(averages: Mapping[str, float]) -> str | None:

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from ptheta.config import AtLeastZero, option
 from ptheta.games import Game, Move, Terms
-from ptheta.latents import Posterior
+from ptheta.latents import Posterior, active_units
 from ptheta.losses.divergences import kl_standard_normal
 from ptheta.models.hybrid import GAME, Hybrid, HybridConfig, ImageDiscriminator, Judge
-from ptheta.models.vae import active, collapse
+from ptheta.models.vae import collapse
 from ptheta.pixels import Batch, ImageSpec, to_symmetric
 
 
@@ -53,7 +53,7 @@ class VAEGAN(Judge, Hybrid):
         q = self._q(s)
         z = q.sample()
         batch.share["z"] = z
-        batch.logs["active_units"] = active(q.mean.detach())
+        batch.logs["active_units"] = active_units(q.mean.detach())
         return {
             "features": self.feature_error(s, self.generate(z))[0],
             "kl": kl_standard_normal(q.mean, q.log_var),

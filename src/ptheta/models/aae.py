@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from ptheta.config import Count, Positive, option
 from ptheta.games import Game, Move, Terms
-from ptheta.models.hybrid import GAME, Hybrid, HybridConfig, judge_codes
+from ptheta.models.hybrid import GAME, HybridConfig, JudgesCodes
 from ptheta.nets.mlp import mlp
 from ptheta.pixels import Batch, ImageSpec
 
@@ -20,7 +20,7 @@ class AAEConfig(HybridConfig):
     weight: Positive = option(10.0, "weight of the adversarial term beside the squared error")
 
 
-class AAE(Hybrid):
+class AAE(JudgesCodes):
     """An autoencoder whose codes are made to look like N(0, I) by a discriminator of codes."""
 
     config: AAEConfig
@@ -39,10 +39,6 @@ class AAE(Hybrid):
             "reconstruction": (self.generate(z) - s).square().sum((1, 2, 3)),
             "adversarial": self.config.weight * GAME.generator(self.critic(z).float().squeeze(1)),
         }
-
-    def critic_loss(self, batch: Batch) -> Terms:
-        prior = self.sample_latent(len(batch))
-        return judge_codes(self.critic, prior, batch.share["z"], batch)
 
     def game(self) -> Game:
         return Game(

@@ -10,7 +10,7 @@ from torch import Tensor
 from ptheta.config import Count, Positive, option
 from ptheta.games import Game, Move, Terms
 from ptheta.losses.adversarial import log_odds
-from ptheta.models.hybrid import Hybrid, HybridConfig, ImageDiscriminator, Judge, judge_codes
+from ptheta.models.hybrid import HybridConfig, ImageDiscriminator, JudgesCodes, JudgesImages
 from ptheta.nets.mlp import mlp
 from ptheta.pixels import Batch, ImageSpec
 
@@ -21,7 +21,7 @@ class AlphaGANConfig(HybridConfig):
     weight: Positive = option(0.1, "weight of the absolute error, summed over pixels in [-1, 1]")
 
 
-class AlphaGAN(Judge, Hybrid):
+class AlphaGAN(JudgesImages, JudgesCodes):
     """Both discriminators: of images (real against rebuilt and drawn) and of codes (drawn against
     encoded). They estimate the density ratios that a VAE would need in closed form."""
 
@@ -45,21 +45,12 @@ class AlphaGAN(Judge, Hybrid):
         }
 
     def decoder_loss(self, batch: Batch) -> Terms:
-        rebuilt = self.generate(batch.share["z"])
-        drawn = self.generate(self.sample_latent(len(batch)))
-        batch.share["rebuilt"], batch.share["drawn"] = rebuilt, drawn
+        rebuilt, drawn = self.rebuilt_and_drawn(batch)
         logits = self.discriminator.logits
         return {
             "reconstruction": self.error(self.seen(batch), rebuilt),
             "adversarial": log_odds(logits(rebuilt)) + log_odds(logits(drawn)),
         }
-
-    def discriminator_loss(self, batch: Batch) -> Terms:
-        return self.judge(self.seen(batch), batch)
-
-    def critic_loss(self, batch: Batch) -> Terms:
-        prior = self.sample_latent(len(batch))
-        return judge_codes(self.critic, prior, batch.share["z"], batch)
 
     def game(self) -> Game:
         return Game(

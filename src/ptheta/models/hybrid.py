@@ -84,27 +84,40 @@ class ImageDiscriminator(ConvEncoder):
         return self.features_and_logits(s)[1]
 
 
-class Judge:
-    """For models with a discriminator of images: their loss and their capability."""
+class JudgesImages(Hybrid):
+    """With a discriminator of images: what its game shares, and its capability."""
 
-    spec: ImageSpec
     discriminator: ImageDiscriminator
 
-    def judge(self, real: Tensor, batch: Batch) -> Terms:
+    def rebuilt_and_drawn(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Images of the step's codes and of the prior's, kept for the discriminator's move."""
+        rebuilt = self.generate(batch.share["z"])
+        drawn = self.generate(self.sample_latent(len(batch)))
+        batch.share["rebuilt"], batch.share["drawn"] = rebuilt, drawn
+        return rebuilt, drawn
+
+    def discriminator_loss(self, batch: Batch) -> Terms:
         """-log D(x) - log(1 - D(rebuilt)) - log(1 - D(drawn)), of what the decoder's move left."""
         d = self.discriminator.logits
-        on_real, rebuilt, drawn = d(real), d(batch.share["rebuilt"]), d(batch.share["drawn"])
-        batch.logs["D(x)"], batch.logs["D(G(z))"] = on_real.sigmoid(), drawn.sigmoid()
+        real = d(self.seen(batch))
+        rebuilt, drawn = d(batch.share["rebuilt"]), d(batch.share["drawn"])
+        batch.logs["D(x)"], batch.logs["D(G(z))"] = real.sigmoid(), drawn.sigmoid()
         # each pair holds -log D(x): once is meant
-        pairs = GAME.discriminator(on_real, rebuilt) + GAME.discriminator(on_real, drawn)
-        return {"adversarial": pairs - GAME.generator(on_real)}
+        pairs = GAME.discriminator(real, rebuilt) + GAME.discriminator(real, drawn)
+        return {"adversarial": pairs - GAME.generator(real)}
 
     def discriminate(self, x: Tensor) -> Tensor:
         return self.discriminator.logits(to_symmetric(self.spec.check(x)))
 
 
-def judge_codes(critic: nn.Module, prior: Tensor, codes: Tensor, batch: Batch) -> Terms:
-    """-log C(z) - log(1 - C(E(x))) with z drawn from the prior; both (B, L)."""
-    on_prior, on_code = critic(prior).float().squeeze(1), critic(codes).float().squeeze(1)
-    batch.logs["C(z)"], batch.logs["C(E(x))"] = on_prior.sigmoid(), on_code.sigmoid()
-    return {"adversarial": GAME.discriminator(on_prior, on_code)}
+class JudgesCodes(Hybrid):
+    """With a discriminator of codes, C: (B, L) -> (B, 1)."""
+
+    critic: nn.Module
+
+    def critic_loss(self, batch: Batch) -> Terms:
+        """-log C(z) - log(1 - C(E(x))) with z drawn from the prior."""
+        on_prior = self.critic(self.sample_latent(len(batch))).float().squeeze(1)
+        on_code = self.critic(batch.share["z"]).float().squeeze(1)
+        batch.logs["C(z)"], batch.logs["C(E(x))"] = on_prior.sigmoid(), on_code.sigmoid()
+        return {"adversarial": GAME.discriminator(on_prior, on_code)}

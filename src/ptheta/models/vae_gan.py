@@ -12,7 +12,7 @@ from ptheta.config import AtLeastZero, option
 from ptheta.games import Game, Move, Terms
 from ptheta.latents import Posterior, active_units
 from ptheta.losses.divergences import kl_standard_normal
-from ptheta.models.hybrid import GAME, Hybrid, HybridConfig, ImageDiscriminator, Judge
+from ptheta.models.hybrid import GAME, HybridConfig, ImageDiscriminator, JudgesImages
 from ptheta.models.vae import collapse
 from ptheta.pixels import Batch, ImageSpec, to_symmetric
 
@@ -24,7 +24,7 @@ class VAEGANConfig(HybridConfig):
     )
 
 
-class VAEGAN(Judge, Hybrid):
+class VAEGAN(JudgesImages):
     """A VAE whose reconstruction error is measured in features of a discriminator.
 
     Encoder: KL + 1/2 |f(x) - f(x~)|^2. Decoder: gamma 1/2 |f(x) - f(x~)|^2 and fools D with x~ and
@@ -59,9 +59,6 @@ class VAEGAN(Judge, Hybrid):
             "kl": kl_standard_normal(q.mean, q.log_var),
         }
 
-    def discriminator_loss(self, batch: Batch) -> Terms:
-        return self.judge(self.seen(batch), batch)
-
     def feature_error(self, s: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
         """1/2 |f(x) - f(x~)|^2 and the logits of x~: (B,) each. The features of the real images
         are a target."""
@@ -71,9 +68,7 @@ class VAEGAN(Judge, Hybrid):
         return 0.5 * (found - wanted).square().sum(1), logits
 
     def decoder_loss(self, batch: Batch) -> Terms:
-        rebuilt = self.generate(batch.share["z"])
-        drawn = self.generate(self.sample_latent(len(batch)))
-        batch.share["rebuilt"], batch.share["drawn"] = rebuilt, drawn
+        rebuilt, drawn = self.rebuilt_and_drawn(batch)
         error, logits = self.feature_error(self.seen(batch), rebuilt)
         fooled = GAME.generator(logits) + GAME.generator(self.discriminator.logits(drawn))
         return {"features": self.config.gamma * error, "adversarial": fooled}

@@ -32,7 +32,7 @@ import ptheta
 from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
 from ptheta.games import Game, Move, Player
-from ptheta.losses.adversarial import LOSSES
+from ptheta.losses.adversarial import cross_entropy, non_saturating
 from ptheta.pixels import Batch, ImageSpec, to_symmetric
 from ptheta.training.loop import Trainer, read_metrics
 from ptheta.training.settings import TrainSettings
@@ -223,14 +223,14 @@ class UpsamplingGAN(nn.Module):
     def g_loss(self, batch: Batch) -> dict[str, torch.Tensor]:
         fake = self.generator(torch.randn(len(batch), 100))
         batch.share["fake"] = fake
-        return {"adversarial": LOSSES["non_saturating"].generator(self.discriminator(fake)[:, 0])}
+        return {"adversarial": non_saturating(self.discriminator(fake)[:, 0])}
 
     def d_loss(self, batch: Batch) -> dict[str, torch.Tensor]:
         real, fake = (
             self.discriminator(to_symmetric(batch.x)),
             self.discriminator(batch.share["fake"]),
         )
-        return {"adversarial": LOSSES["non_saturating"].discriminator(real[:, 0], fake[:, 0])}
+        return {"adversarial": cross_entropy(real[:, 0], fake[:, 0])}
 
     def game(self) -> Game:
         return Game(

@@ -16,9 +16,14 @@ from ptheta.pixels import ImageSpec
 # Tests run side by side: commands that they start would wait for one another's threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+SMALL = {"features": 4, "latent": 6}  # a GAN
 # The smallest useful options of each model; a model without an entry is built with its defaults.
 TINY: dict[str, dict[str, Any]] = {
-    "dcgan": {"features": 4, "latent": 6},
+    **dict.fromkeys(("gan", "dcgan", "lsgan", "wgan", "wgan-gp"), SMALL),
+    **dict.fromkeys(("dragan", "r3gan", "sngan"), SMALL),
+    "began": {**SMALL, "code": 5},
+    **{name: {**SMALL, "classes": 3} for name in ("cgan", "acgan", "projection-gan")},
+    "infogan": {**SMALL, "categories": 3, "continuous": 1},
     "vae": {"hidden": (16,), "latent": 3, "features": 4},
     "iwae": {"hidden": (16,), "latent": 3, "features": 4, "samples": 3},
     "cvae": {"hidden": (16,), "latent": 3, "features": 4, "classes": 3},

@@ -75,7 +75,8 @@ def test_imports_point_one_way(part):
 
 def test_only_models_and_registry_name_a_model():
     for file in ROOT.rglob("*.py"):
-        if file.name == "registry.py" or "models" in file.parts:
+        # a loss may bear the name of the paper that the model is named after, too
+        if file.name == "registry.py" or {"models", "losses"} & set(file.parts):
             continue
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Constant) and node.value in registry.MODELS:

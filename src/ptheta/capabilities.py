@@ -131,8 +131,8 @@ class HasPrior(Protocol):
 
 @runtime_checkable
 class Discriminates(Protocol):
-    def discriminate(self, x: Tensor) -> Tensor:
-        """Logits of "real": (B,)."""
+    def discriminate(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Higher for what looks real: (B,), logits where the model's loss makes them so."""
         ...
 
 

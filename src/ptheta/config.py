@@ -71,6 +71,19 @@ def options(cls: type) -> dict[str, Option]:
     }
 
 
+def variant(cls: type[T], defaults: Mapping[str, Any]) -> type[T]:
+    """Config class `cls` with other defaults. Raises PthetaError for a name it does not have."""
+    known = options(cls)
+    fields = []
+    for name, value in defaults.items():
+        if name not in known:
+            raise unknown("option", name, known)
+        fields.append((name, known[name].hint, option(value, known[name].help)))
+    made = dataclasses.make_dataclass(cls.__name__, fields, bases=(cls,), frozen=True)
+    made.__module__ = cls.__module__
+    return made
+
+
 def build(cls: type[T], values: Mapping[str, Any], kind: str = "option") -> T:
     """An instance of config class `cls` from names and values (strings are parsed).
 

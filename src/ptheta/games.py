@@ -55,13 +55,15 @@ class Game:
     """The players by name, their moves in order, and what follows each step.
 
     after(step): state outside gradients (weight clipping, moving targets, persistent chains)
-    alarm(averages): a warning read off the logged numbers of the last interval, or None
+    alarm(averages): warnings by kind, read off the logged numbers of the last interval
+    before(batch): called once, before the first step, with images to learn from (reference batches)
     """
 
     players: dict[str, Player]
     moves: tuple[Move, ...]
     after: Callable[[int], None] | None = None
-    alarm: Callable[[Mapping[str, float]], str | None] | None = None
+    alarm: Callable[[Mapping[str, float]], Mapping[str, str]] | None = None
+    before: Callable[[Batch], None] | None = None
 
     def due(self, step: int) -> list[Move]:
         """The moves of step `step` (1, 2, ...)."""

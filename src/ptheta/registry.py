@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from typing import Any
 
+from ptheta.config import variant
 from ptheta.errors import unknown
 
 
@@ -13,26 +15,53 @@ from ptheta.errors import unknown
 class Entry:
     """Where a model lives; nothing is imported until it is asked for."""
 
-    module: str  # dotted module, which also holds RECIPES
+    module: str  # dotted module, which also holds RECIPES (or PRESETS with theirs)
     model: str  # the nn.Module: Model(spec, config)
     config: str  # its frozen dataclass
     family: str
     paper: str
+    preset: str = ""  # of the module's PRESETS: other defaults of the config, and its recipes
 
     def load_model(self) -> type:
         return getattr(import_module(self.module), self.model)
 
     def load_config(self) -> type:
-        return getattr(import_module(self.module), self.config)
+        return _config(self)
 
     def recipes(self) -> dict[str, dict[str, Any]]:
         """name -> {"about": str, "model": options, "train": settings, ...}"""
-        return import_module(self.module).RECIPES
+        module = import_module(self.module)
+        return module.PRESETS[self.preset].recipes if self.preset else module.RECIPES
+
+
+@cache
+def _config(entry: Entry) -> type:
+    """One class for each preset: two of them would not be equal."""
+    module = import_module(entry.module)
+    cls = getattr(module, entry.config)
+    return variant(cls, module.PRESETS[entry.preset].config) if entry.preset else cls
+
+
+def _gan(preset: str, paper: str) -> Entry:
+    """A named combination of the parts of one model."""
+    return Entry("ptheta.models.gan", "GAN", "GANConfig", "adversarial", paper, preset)
 
 
 MODELS: dict[str, Entry] = {
-    "dcgan": Entry(
-        "ptheta.models.dcgan", "DCGAN", "DCGANConfig", "adversarial", "arXiv:1511.06434"
+    "gan": _gan("gan", "arXiv:1406.2661"),
+    "dcgan": _gan("dcgan", "arXiv:1511.06434"),
+    "lsgan": _gan("lsgan", "arXiv:1611.04076"),
+    "wgan": _gan("wgan", "arXiv:1701.07875"),
+    "wgan-gp": _gan("wgan-gp", "arXiv:1704.00028"),
+    "dragan": _gan("dragan", "arXiv:1705.07215"),
+    "began": _gan("began", "arXiv:1703.10717"),
+    "sngan": _gan("sngan", "arXiv:1802.05957"),
+    "r3gan": _gan("r3gan", "arXiv:2501.05441"),
+    "cgan": _gan("cgan", "arXiv:1411.1784"),
+    "acgan": _gan("acgan", "arXiv:1610.09585"),
+    "projection-gan": _gan("projection-gan", "arXiv:1802.05637"),
+    "infogan": Entry(
+        "ptheta.models.infogan", "InfoGAN", "InfoGANConfig", "adversarial", "arXiv:1606.03657"
     ),
     "vae": Entry("ptheta.models.vae", "VAE", "VAEConfig", "variational", "arXiv:1312.6114"),
     "iwae": Entry("ptheta.models.iwae", "IWAE", "IWAEConfig", "variational", "arXiv:1509.00519"),

@@ -170,9 +170,11 @@ def test_joint(name, spec):
 @over("discriminates")
 def test_discriminates(name, spec):
     model, x = seeded_eval(name, spec), images(spec)
+    y = some_conditions(model, len(x))
     with torch.no_grad():
-        logits = check_score(model.discriminate, x)
-        torch.testing.assert_close(model.discriminate(x[:2]), logits[:2], rtol=1e-4, atol=1e-4)
+        d = check_score(lambda x: model.discriminate(x, y), x)
+        few = model.discriminate(x[:2], None if y is None else y[:2])
+        torch.testing.assert_close(few, d[:2], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("capability", ["log_prob", "bound", "encodes", "discriminates"])

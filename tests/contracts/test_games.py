@@ -55,8 +55,14 @@ def test_a_move_changes_only_its_player(name):
         assert all(p.grad is None for p in model.parameters() if id(p) not in own and step == 1)
         e.update(move.player)
         after = model.state_dict()
+        still = []
         for key, parameter in model.named_parameters():
-            assert torch.equal(before[key], after[key]) != (id(parameter) in own), key
+            same = torch.equal(before[key], after[key])
+            if id(parameter) in own and same:  # such as a critic's last bias, which cancels
+                assert not parameter.grad.any(), key
+                still.append(key)
+            assert same or id(parameter) in own, key
+        assert len(still) <= 1
         for key, tensor in model.named_buffers():
             if key in after and id(tensor) not in own_buffers:
                 assert torch.equal(before[key], after[key]), key

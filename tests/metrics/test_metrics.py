@@ -323,14 +323,18 @@ def test_floor_is_low():
 
 def test_selection_prefers_likelihood_then_distance():
     held = open_data("digits", "test", levels=2).subset(slice(0, 100))
-    name, value, lower = Selection(held, "digits")(Coins(held.spec, 0.5))
+    name, value, lower, _ = Selection(held, "digits")(Coins(held.spec, 0.5))
     assert (name, lower) == ("bits_per_dim", True)
     assert value == pytest.approx(1)
     choose = Selection(held, "digits")
-    name, good, lower = choose(Copier(held.spec, open_data("digits", levels=2).batch(range(200)).x))
+    name, good, lower, others = choose(
+        Copier(held.spec, open_data("digits", levels=2).batch(range(200)).x)
+    )
     assert (name, lower) == ("kd_digits", True)
-    _, bad, _ = choose(Copier(held.spec, torch.zeros(2, 1, 28, 28, dtype=torch.uint8)))
+    assert others["classes_digits"] > 8
+    _, bad, _, others = choose(Copier(held.spec, torch.zeros(2, 1, 28, 28, dtype=torch.uint8)))
     assert good < bad
+    assert others["classes_digits"] == 1
 
 
 def test_bad_input_is_one_line():

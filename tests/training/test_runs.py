@@ -165,16 +165,16 @@ def test_the_best_weights_are_kept_beside_the_last(strokes, tmp_path, monkeypatc
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_bad_loss_stops_the_run_and_says_where(strokes, tmp_path, monkeypatch, bad):
-    from ptheta.models.dcgan import DCGAN
+    from ptheta.models.gan import GAN
 
-    kept, calls = DCGAN.discriminator_loss, []
+    kept, calls = GAN.discriminator_loss, []
 
     def spoiled(self, batch):
         calls.append(1)
         terms = kept(self, batch)
         return {**terms, "penalty": terms["adversarial"] * (bad if len(calls) == 8 else 0.0)}
 
-    monkeypatch.setattr(DCGAN, "discriminator_loss", spoiled)
+    monkeypatch.setattr(GAN, "discriminator_loss", spoiled)
     with pytest.raises(PthetaError) as error:
         train("dcgan", strokes, tmp_path / "r", steps=40, checkpoint_every=5)
     text = str(error.value)

@@ -1,36 +1,83 @@
-"""Adversarial losses: pure functions of discriminator logits, one value per example.
+"""Adversarial losses: pure functions of discriminator outputs d, one value per example.
 
-D = sigmoid(d) is the probability of "real". Each entry of `LOSSES` pairs what the discriminator
-and the generator minimise.
+Each entry of `LOSSES` is what the two players minimise. Adding a loss is one entry. D = sigmoid(d)
+where d is a logit; a critic's d is any number. Optima are those of an unrestricted discriminator
+on densities p_data and p_model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import partial
 
+import torch
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import logsigmoid, softplus
 
 
-class Adversarial(NamedTuple):
-    """discriminator(d_real, d_fake) -> (B,) and generator(d_fake) -> (B,)"""
+@dataclass(frozen=True)
+class Adversarial:
+    """A pair of losses.
+
+    discriminator(d_real, d_fake), generator(d_fake, d_real) -> (B,) each
+    formula: both, for pages and pictures
+    labelled(d, t): what the discriminator pays for the output d of an image that is real with
+        probability t, so that discriminator(a, b) = labelled(a, 1) + labelled(b, 0);
+        None where outputs are not judged one by one, or not against a label: `unlabelled` says why
+    log_ratio(d, t): log p_data / p_model at the best discriminator, with real images labelled t;
+        None where d does not tell it
+    compares: the generator's loss looks at d_real, too
+    probability: sigmoid(d) is the probability of "real"
+    autoencoding: d is minus the reconstruction error of an autoencoder, and the weight of d_fake
+        is held at an equilibrium
+    """
 
     discriminator: Callable[[Tensor, Tensor], Tensor]
-    generator: Callable[[Tensor], Tensor]
+    generator: Callable[[Tensor, Tensor], Tensor]
+    formula: tuple[str, str]
+    paper: str
+    labelled: Callable[[Tensor, Tensor], Tensor] | None = None
+    unlabelled: str = ""
+    log_ratio: Callable[[Tensor, float], Tensor] | None = None
+    compares: bool = False
+    probability: bool = False
+    autoencoding: bool = False
+
+
+def expected(
+    real: Callable[[Tensor], Tensor], fake: Callable[[Tensor], Tensor], d: Tensor, t: Tensor
+) -> Tensor:
+    """t real(d) + (1 - t) fake(d): the loss of d in expectation over a label that is t."""
+    return t * real(d) + (1 - t) * fake(d)
+
+
+# -- cross-entropy: Goodfellow et al. 2014 (arXiv:1406.2661)
 
 
 def cross_entropy(d_real: Tensor, d_fake: Tensor) -> Tensor:
-    """-log D(x) - log(1 - D(G(z))): Goodfellow et al. 2014, eq. 1 (arXiv:1406.2661).
-
-    With the best D its mean is 2 log 2 - 2 JSD(p_data, p_model) nats.
-    """
+    """-log D(x) - log(1 - D(G(z))): eq. 1. With the best D its mean is 2 log 2 - 2 JSD nats."""
     return softplus(-d_real) + softplus(d_fake)
 
 
-def non_saturating(d_fake: Tensor) -> Tensor:
-    """-log D(G(z)): Goodfellow et al. 2014, section 3 (arXiv:1406.2661)."""
+def minimax(d_fake: Tensor, d_real: Tensor | None = None) -> Tensor:
+    """log(1 - D(G(z))): eq. 1. Its gradient vanishes where D is sure of the fakes."""
+    return -softplus(d_fake)
+
+
+def non_saturating(d_fake: Tensor, d_real: Tensor | None = None) -> Tensor:
+    """-log D(G(z)): section 3."""
     return softplus(-d_fake)
+
+
+def cross_entropy_ratio(d: Tensor, t: float) -> Tensor:
+    """The best D is t p_data / (p_data + p_model): log(D / (t - D)).
+
+    Infinite where the discriminator gives more than t. t = 1: d itself.
+    """
+    if t == 1:
+        return d
+    return logsigmoid(d) - torch.log((t - d.sigmoid()).clamp(min=0))
 
 
 def log_odds(d_fake: Tensor) -> Tensor:
@@ -41,6 +88,145 @@ def log_odds(d_fake: Tensor) -> Tensor:
     return -d_fake
 
 
+# -- Wasserstein: Arjovsky et al. 2017 (arXiv:1701.07875)
+
+
+def wasserstein_critic(d_real: Tensor, d_fake: Tensor) -> Tensor:
+    """-d(x) + d(G(z)): eq. 2. Minus its mean is W1 for the best 1-Lipschitz d."""
+    return d_fake - d_real
+
+
+def raise_score(d_fake: Tensor, d_real: Tensor | None = None) -> Tensor:
+    """-d(G(z)): eq. 3; the hinge loss's generator has the same."""
+    return -d_fake
+
+
+# -- least squares: Mao et al. 2017 (arXiv:1611.04076) with a = 0, b = c = 1
+
+
+def half_square(d: Tensor, to: float) -> Tensor:
+    """(d - to)^2 / 2"""
+    return 0.5 * (d - to).square()
+
+
+def least_squares_discriminator(d_real: Tensor, d_fake: Tensor) -> Tensor:
+    """(d(x) - 1)^2 / 2 + d(G(z))^2 / 2: eq. 9."""
+    return half_square(d_real, 1.0) + half_square(d_fake, 0.0)
+
+
+def least_squares(d_fake: Tensor, d_real: Tensor | None = None) -> Tensor:
+    """(d(G(z)) - 1)^2 / 2: eq. 9."""
+    return half_square(d_fake, 1.0)
+
+
+def least_squares_ratio(d: Tensor, t: float) -> Tensor:
+    """The best d is t p_data / (p_data + p_model): log(d / (t - d)), infinite outside (0, t)."""
+    return torch.log(d.clamp(min=0)) - torch.log((t - d).clamp(min=0))
+
+
+# -- hinge: Lim & Ye 2017 (arXiv:1705.02894)
+
+
+def hinge_real(d: Tensor) -> Tensor:
+    """max(0, 1 - d)"""
+    return (1 - d).relu()
+
+
+def hinge_fake(d: Tensor) -> Tensor:
+    """max(0, 1 + d)"""
+    return (1 + d).relu()
+
+
+def hinge_discriminator(d_real: Tensor, d_fake: Tensor) -> Tensor:
+    """max(0, 1 - d(x)) + max(0, 1 + d(G(z)))"""
+    return hinge_real(d_real) + hinge_fake(d_fake)
+
+
+# -- relativistic pairing: Jolicoeur-Martineau 2018 (arXiv:1807.00734), Huang et al. 2024
+
+
+def relativistic_discriminator(d_real: Tensor, d_fake: Tensor) -> Tensor:
+    """-log sigmoid(d(x) - d(G(z))): eq. 1 of R3GAN (arXiv:2501.05441)."""
+    return softplus(d_fake - d_real)
+
+
+def relativistic(d_fake: Tensor, d_real: Tensor) -> Tensor:
+    """-log sigmoid(d(G(z)) - d(x))"""
+    return softplus(d_real - d_fake)
+
+
+# -- boundary equilibrium: Berthelot et al. 2017 (arXiv:1703.10717), section 3.4. L = -d
+
+
+def equilibrium(
+    k: Tensor, error_real: Tensor, error_fake: Tensor, gamma: float, rate: float
+) -> Tensor:
+    """k <- clip(k + rate (gamma L(x) - L(G(z))), 0, 1): the next weight of the fakes."""
+    return (k + rate * (gamma * error_real - error_fake)).clamp(0, 1)
+
+
+def convergence(error_real: Tensor, error_fake: Tensor, gamma: float) -> Tensor:
+    """M = L(x) + |gamma L(x) - L(G(z))|: lower is better and it needs no other measure."""
+    return error_real + (gamma * error_real - error_fake).abs()
+
+
+_CROSS_ENTROPY = partial(expected, non_saturating, softplus)
+
 LOSSES: dict[str, Adversarial] = {
-    "non_saturating": Adversarial(cross_entropy, non_saturating),
+    "minimax": Adversarial(
+        cross_entropy,
+        minimax,
+        ("-log D(x) - log(1 - D(G(z)))", "log(1 - D(G(z)))"),
+        "arXiv:1406.2661",
+        _CROSS_ENTROPY,
+        log_ratio=cross_entropy_ratio,
+        probability=True,
+    ),
+    "non_saturating": Adversarial(
+        cross_entropy,
+        non_saturating,
+        ("-log D(x) - log(1 - D(G(z)))", "-log D(G(z))"),
+        "arXiv:1406.2661",
+        _CROSS_ENTROPY,
+        log_ratio=cross_entropy_ratio,
+        probability=True,
+    ),
+    "wasserstein": Adversarial(
+        wasserstein_critic,
+        raise_score,
+        ("d(G(z)) - d(x)", "-d(G(z))"),
+        "arXiv:1701.07875",
+        unlabelled="a critic estimates a difference of means, and labels would only shrink it",
+    ),
+    "least_squares": Adversarial(
+        least_squares_discriminator,
+        least_squares,
+        ("(d(x) - 1)^2 / 2 + d(G(z))^2 / 2", "(d(G(z)) - 1)^2 / 2"),
+        "arXiv:1611.04076",
+        lambda d, t: 0.5 * (d - t).square(),
+        log_ratio=least_squares_ratio,
+    ),
+    "hinge": Adversarial(
+        hinge_discriminator,
+        raise_score,
+        ("max(0, 1 - d(x)) + max(0, 1 + d(G(z)))", "-d(G(z))"),
+        "arXiv:1705.02894",
+        partial(expected, hinge_real, hinge_fake),
+    ),
+    "relativistic": Adversarial(
+        relativistic_discriminator,
+        relativistic,
+        ("-log sigmoid(d(x) - d(G(z)))", "-log sigmoid(d(G(z)) - d(x))"),
+        "arXiv:2501.05441",
+        unlabelled="pairs of a real and a fake image are judged, no image alone",
+        compares=True,
+    ),
+    "began": Adversarial(
+        wasserstein_critic,
+        raise_score,
+        ("L(x) - k L(G(z))", "L(G(z))"),
+        "arXiv:1703.10717",
+        unlabelled="reconstruction errors are compared, there are no labels",
+        autoencoding=True,
+    ),
 }

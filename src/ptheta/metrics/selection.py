@@ -11,7 +11,9 @@ from ptheta.metrics.features import Features, extract, extractor
 from ptheta.metrics.images import fixed
 from ptheta.metrics.kernel import kernel_distance
 from ptheta.metrics.likelihood import likelihood
+from ptheta.metrics.score import effective_classes
 from ptheta.tasks.sample import sample
+from ptheta.training.loop import Scored
 
 
 class Selection:
@@ -26,17 +28,19 @@ class Selection:
         self.reference: Features | None = None
 
     @torch.no_grad()
-    def __call__(self, model: nn.Module) -> tuple[str, float, bool]:
-        """(name of the metric, value, whether lower is better)"""
+    def __call__(self, model: nn.Module) -> Scored:
         # k = 1: the ELBO suffices to compare a model with itself
         found = likelihood(model, self.held_out, is_k=1, seed=self.seed)
         if found is not None:
-            return "bits_per_dim", found.bits(self.held_out.spec.dims)[0], True
+            return Scored("bits_per_dim", found.bits(self.held_out.spec.dims)[0], True)
         if not isinstance(model, Samples):
-            return "none", 0.0, True
+            return Scored("none", 0.0, True)
         by = extractor(self.extractor_name)
         if self.reference is None:
             self.reference = extract(fixed(self.held_out), by)
         fakes = extract(sample(model, max(2, len(self.held_out)), seed=self.seed), by)
         value, _ = kernel_distance(fakes.features, self.reference.features)
-        return f"kd_{by.name}", value, True
+        others = {}
+        if fakes.logits is not None:
+            others[f"classes_{by.name}"] = effective_classes(fakes.logits)[0]
+        return Scored(f"kd_{by.name}", value, True, others)

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from ptheta.config import Count, Positive, option
 from ptheta.games import Game, Move, Terms
-from ptheta.models.hybrid import GAME, HybridConfig, JudgesCodes
+from ptheta.losses.adversarial import non_saturating
+from ptheta.models.hybrid import HybridConfig, JudgesCodes
 from ptheta.nets.mlp import mlp
 from ptheta.pixels import Batch, ImageSpec
 
@@ -37,7 +38,7 @@ class AAE(JudgesCodes):
         batch.share["z"] = z
         return {
             "reconstruction": (self.generate(z) - s).square().sum((1, 2, 3)),
-            "adversarial": self.config.weight * GAME.generator(self.critic(z).float().squeeze(1)),
+            "adversarial": self.config.weight * non_saturating(self.critic(z).float().squeeze(1)),
         }
 
     def game(self) -> Game:

@@ -13,13 +13,12 @@ from ptheta.config import Count, Positive, option
 from ptheta.errors import PthetaError
 from ptheta.games import Game, Move, Player, Terms
 from ptheta.latents import Posterior, active_units
-from ptheta.losses.adversarial import LOSSES
+from ptheta.losses.adversarial import cross_entropy
 from ptheta.losses.divergences import kl_standard_normal
 from ptheta.models.vae import VAE, VAEConfig
 from ptheta.nets.mlp import mlp
 from ptheta.pixels import Batch, ImageSpec, to_symmetric
 
-GAME = LOSSES["non_saturating"]
 DRAWS = 512  # of the noise, for the moments of its features
 
 
@@ -127,7 +126,7 @@ class AVB(VAE):
         s, u = batch.share["s"], batch.share["u"]
         on_code, on_noise = self.contrast(s, u, torch.randn_like(u))
         batch.logs["T(x, z)"] = on_code
-        return {"adversarial": GAME.discriminator(on_code, on_noise)}
+        return {"adversarial": cross_entropy(on_code, on_noise)}
 
     def game(self) -> Game:
         c = self.config

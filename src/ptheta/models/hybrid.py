@@ -7,15 +7,14 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import softplus
 
 from ptheta.config import Fraction, Positive, option
 from ptheta.games import Player, Terms
-from ptheta.losses.adversarial import LOSSES
+from ptheta.losses.adversarial import cross_entropy
 from ptheta.nets.coders import CoderConfig, decoder, encoder
 from ptheta.nets.convolutional import ConvEncoder
 from ptheta.pixels import Batch, ImageSpec, from_symmetric, to_symmetric
-
-GAME = LOSSES["non_saturating"]
 
 
 @dataclass(frozen=True)
@@ -102,11 +101,9 @@ class JudgesImages(Hybrid):
         real = d(self.seen(batch))
         rebuilt, drawn = d(batch.share["rebuilt"]), d(batch.share["drawn"])
         batch.logs["D(x)"], batch.logs["D(G(z))"] = real.sigmoid(), drawn.sigmoid()
-        # each pair holds -log D(x): once is meant
-        pairs = GAME.discriminator(real, rebuilt) + GAME.discriminator(real, drawn)
-        return {"adversarial": pairs - GAME.generator(real)}
+        return {"adversarial": cross_entropy(real, rebuilt) + softplus(drawn)}
 
-    def discriminate(self, x: Tensor) -> Tensor:
+    def discriminate(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         return self.discriminator.logits(to_symmetric(self.spec.check(x)))
 
 
@@ -120,4 +117,4 @@ class JudgesCodes(Hybrid):
         on_prior = self.critic(self.sample_latent(len(batch))).float().squeeze(1)
         on_code = self.critic(batch.share["z"]).float().squeeze(1)
         batch.logs["C(z)"], batch.logs["C(E(x))"] = on_prior.sigmoid(), on_code.sigmoid()
-        return {"adversarial": GAME.discriminator(on_prior, on_code)}
+        return {"adversarial": cross_entropy(on_prior, on_code)}

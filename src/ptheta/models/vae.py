@@ -190,7 +190,7 @@ class VAE(nn.Module):
         )
 
 
-def collapse(averages: Mapping[str, float]) -> str | None:
+def collapse(averages: Mapping[str, float]) -> dict[str, str]:
     """Warns of a posterior that has become the prior (Bowman et al. 2016, arXiv:1511.06349).
 
     averages: of what was logged since the last call, names as in metrics.jsonl
@@ -198,11 +198,12 @@ def collapse(averages: Mapping[str, float]) -> str | None:
     for name, kl in averages.items():
         if name.endswith("/kl") and kl < COLLAPSED:
             used = averages.get(name.removesuffix("kl") + "active_units", 0.0)
-            return (
+            text = (
                 f"posterior collapse: the KL is {kl:.2g} nats and {used:.0f} dimensions are used, "
                 "so the code says nothing about the image: try --beta-warmup or --free-bits"
             )
-    return None
+            return {"posterior collapse": text}
+    return {}
 
 
 RECIPES: dict[str, dict[str, Any]] = {

@@ -11,8 +11,9 @@ from torch import Tensor
 from ptheta.config import AtLeastZero, option
 from ptheta.games import Game, Move, Terms
 from ptheta.latents import Posterior, active_units
+from ptheta.losses.adversarial import non_saturating
 from ptheta.losses.divergences import kl_standard_normal
-from ptheta.models.hybrid import GAME, HybridConfig, ImageDiscriminator, JudgesImages
+from ptheta.models.hybrid import HybridConfig, ImageDiscriminator, JudgesImages
 from ptheta.models.vae import collapse
 from ptheta.pixels import Batch, ImageSpec, to_symmetric
 
@@ -70,7 +71,7 @@ class VAEGAN(JudgesImages):
     def decoder_loss(self, batch: Batch) -> Terms:
         rebuilt, drawn = self.rebuilt_and_drawn(batch)
         error, logits = self.feature_error(self.seen(batch), rebuilt)
-        fooled = GAME.generator(logits) + GAME.generator(self.discriminator.logits(drawn))
+        fooled = non_saturating(logits) + non_saturating(self.discriminator.logits(drawn))
         return {"features": self.config.gamma * error, "adversarial": fooled}
 
     def game(self) -> Game:

@@ -7,12 +7,19 @@ size that it had on the way down, so any height and width work.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 Size = tuple[int, int]
+Norm = Callable[[int, int], nn.Module | None]  # channels, dimensions of the input -> layer
+
+
+def batch_norm(channels: int, dims: int) -> nn.Module:
+    """What DCGAN's networks have between their layers."""
+    return nn.BatchNorm2d(channels)
 
 
 def pyramid(height: int, width: int) -> list[Size]:
@@ -57,9 +64,17 @@ class ConvEncoder(nn.Module):
     """Image (B, C, H, W) -> (B, out). Convolutions of stride 2, each with a nonlinearity."""
 
     def __init__(
-        self, channels: int, height: int, width: int, out: int, *, features: int, dcgan: bool
+        self,
+        channels: int,
+        height: int,
+        width: int,
+        out: int,
+        *,
+        features: int,
+        dcgan: bool,
+        norm: Norm = batch_norm,
     ) -> None:
-        """features: channels of the largest map. dcgan: leaky ReLU, and BatchNorm after all but
+        """features: channels of the largest map. dcgan: leaky ReLU, and `norm` after all but
         the first convolution (Radford et al. 2016, arXiv:1511.06434); else ReLU alone.
         """
         super().__init__()
@@ -67,14 +82,15 @@ class ConvEncoder(nn.Module):
         counts = [channels, *widths_for(len(sizes) - 1, features)]
         layers: list[nn.Module] = []
         for i, ((a, b), size) in enumerate(zip(pairwise(counts), sizes, strict=False)):
-            norm = dcgan and i > 0
-            layers.append(down(a, b, size, bias=not norm))
-            if norm:
-                layers.append(nn.BatchNorm2d(b))
+            normed = norm(b, 4) if dcgan and i > 0 else None
+            layers.append(down(a, b, size, bias=normed is None))
+            if normed is not None:
+                layers.append(normed)
             layers.append(nn.LeakyReLU(0.2, inplace=True) if dcgan else nn.ReLU(inplace=True))
         self.body = nn.Sequential(*layers)
         h, w = sizes[-1]
-        self.head = nn.Linear(counts[-1] * h * w, out)
+        self.width = counts[-1] * h * w  # numbers that the body gives
+        self.head = nn.Linear(self.width, out)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.body(x).flatten(1))
@@ -93,8 +109,9 @@ class ConvDecoder(nn.Module):
         features: int,
         dcgan: bool,
         resize: bool = False,
+        norm: Norm = batch_norm,
     ) -> None:
-        """features: channels of the last map but one. dcgan: BatchNorm before each ReLU
+        """features: channels of the last map but one. dcgan: `norm` before each ReLU
         (Radford et al. 2016, arXiv:1511.06434). resize: nearest-neighbour doubling and a 3x3
         convolution in the place of a transposed one, against checkerboards (Odena et al. 2016,
         distill.pub/2016/deconv-checkerboard).
@@ -105,20 +122,23 @@ class ConvDecoder(nn.Module):
         if len(sizes) == 1:  # too small to halve: one convolution at full size
             counts = [features, out]
         self.start = (counts[0], *sizes[0])
-        self.project = nn.Linear(latent, counts[0] * sizes[0][0] * sizes[0][1], bias=not dcgan)
         layers: list[nn.Module] = []
 
-        def activate(channels: int) -> None:
-            if dcgan:
-                layers.append(nn.BatchNorm2d(channels))
+        def activate(channels: int) -> bool:
+            """Whether the layer before needs a bias of its own: it has no norm."""
+            normed = norm(channels, 4) if dcgan else None
+            if normed is not None:
+                layers.append(normed)
             layers.append(nn.ReLU(inplace=True))
+            return normed is None
 
-        activate(counts[0])
+        bias = activate(counts[0])
+        self.project = nn.Linear(latent, counts[0] * sizes[0][0] * sizes[0][1], bias=bias)
         if len(sizes) == 1:
             layers.append(nn.Conv2d(counts[0], out, 3, padding=1))
         for i, (a, b) in enumerate(pairwise(counts[: len(sizes)])):
             last = i == len(sizes) - 2
-            layers += up(a, b, last or not dcgan, resize)
+            layers += up(a, b, last or bias, resize)
             doubled = (2 * sizes[i][0], 2 * sizes[i][1])
             if doubled != sizes[i + 1]:
                 layers.append(Cropped(sizes[i + 1]))

@@ -45,6 +45,7 @@ class Engine:
     ) -> None:
         self.model, self.game, self.fabric, self.clip = model, game, fabric, clip
         self.step, self.kl_weight, self.free_bits = 0, 1.0, free_bits
+        self.measure_norms = False  # whether to record each player's gradient norm
         self.parameters = {name: p.parameters() for name, p in game.players.items()}
         self.optimizers = {
             name: Adam(
@@ -108,6 +109,9 @@ class Engine:
         if self.clip:
             norm = torch.nn.utils.clip_grad_norm_(self.parameters[move.player], self.clip)
             self._watch(move.player, "gradient norm", norm)
+            self.record(f"{move.player}/gradient_norm", norm)
+        elif self.measure_norms:
+            norm = torch.nn.utils.get_total_norm(grads)
             self.record(f"{move.player}/gradient_norm", norm)
 
     @staticmethod

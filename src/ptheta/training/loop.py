@@ -7,11 +7,11 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -32,8 +32,17 @@ from ptheta.training.settings import TrainSettings
 
 GRID = 64  # images in a sample grid
 
-# model -> (name of the metric, its value, whether lower is better)
-Score = Callable[[nn.Module], tuple[str, float, bool]]
+
+class Scored(NamedTuple):
+    """What a model scores on held-out images; others: numbers to write beside it."""
+
+    metric: str
+    value: float
+    lower_is_better: bool
+    others: Mapping[str, float] = {}
+
+
+Score = Callable[[nn.Module], Scored]
 
 
 @dataclass
@@ -98,7 +107,7 @@ class Trainer:
             compile=settings.compile,
             free_bits=settings.free_bits,
         )
-        self.alarmed: str | None = None
+        self.alarmed: set[str] = set()
         self.ema = EMA(model, settings.ema) if settings.ema else None
         self.progress = Progress()
         self.stop_signal: int | None = None
@@ -115,6 +124,9 @@ class Trainer:
         started, before = time.monotonic(), self.progress.seconds
         step_rule = DYNAMICS[self.settings.dynamics]
         self.model.train()
+        if self.game.before is not None and self.progress.step == 0:
+            with torch.no_grad():
+                self.game.before(self._first_batch())
         with self._signals(), self._journal():
             logged = (self.progress.step, before)
             try:
@@ -123,6 +135,8 @@ class Trainer:
                     p.step += 1
                     self._set_lr(p)
                     self.engine.step = p.step
+                    # one norm in each interval: it costs a pass over the gradients
+                    self.engine.measure_norms = p.step % self.settings.log_every == 0
                     self.engine.kl_weight = self.settings.kl_weight(p.step)
                     step_rule(self.engine, self.game, p.step, self._batch(p.step))
                     if self.game.after is not None:
@@ -168,8 +182,15 @@ class Trainer:
             share = min(1.0, p.seconds / (60 * (self.settings.minutes or 1)))
         self.engine.set_lr(self.settings.lr_factor(p.step, share))
 
+    def _first_batch(self) -> Batch:
+        """The images of step 1, all of them in every process."""
+        everyone = Order(len(self.data), self.settings.batch_size, self.settings.seed)
+        return self._placed(self.data.batch(everyone.indices(1)))
+
     def _batch(self, step: int) -> Batch:
-        batch = self.data.batch(self.order.indices(step))
+        return self._placed(self.data.batch(self.order.indices(step)))
+
+    def _placed(self, batch: Any) -> Batch:
         device = self.fabric.device
         y = None if batch.y is None else batch.y.to(device, non_blocking=True)
         return Batch(batch.x.to(device, non_blocking=True), y)
@@ -200,8 +221,9 @@ class Trainer:
         return p.step, p.seconds
 
     def _alarm(self, step: int, values: dict[str, float]) -> None:
-        """Says a warning of the game once, when it comes up."""
-        if self.settings.treats_kl and not any(name.endswith("/kl") for name in values):
+        """Says each kind of warning of the game once, when it first comes up."""
+        learned = not any(name.startswith("held_out/") for name in values)
+        if self.settings.treats_kl and learned and not any(n.endswith("/kl") for n in values):
             raise PthetaError(
                 "beta, beta_warmup and free_bits weigh a loss term named kl, and this model has "
                 f"none ({', '.join(n for n in values if '/' in n)}): leave them out"
@@ -209,9 +231,9 @@ class Trainer:
         if self.game.alarm is None or self.journal is None:
             return
         found = self.game.alarm(values)
-        if found is not None and self.alarmed is None:
-            self.journal.warn(step, found)
-        self.alarmed = found
+        for kind in sorted(found.keys() - self.alarmed):
+            self.journal.warn(step, found[kind])
+        self.alarmed |= set(found)
 
     # -- weights, samples, scores
 
@@ -245,7 +267,7 @@ class Trainer:
         p.scored_step = p.step
         if self.fabric.global_rank == 0:
             with self._resting() as model:
-                name, value, lower = self.score(model)
+                name, value, lower, others = self.score(model)
             better = math.isfinite(value) and (
                 math.isnan(p.best_value)
                 or name != p.best_metric
@@ -255,7 +277,9 @@ class Trainer:
                 p.best_step, p.best_metric, p.best_value = p.step, name, value
                 self._write_weights("model.safetensors")
             if self.journal is not None:
-                self.journal.report(p.step, p.seconds, {f"held_out/{name}": value}, math.nan)
+                told = {f"held_out/{k}": v for k, v in {name: value, **others}.items()}
+                self.journal.report(p.step, p.seconds, told, math.nan)
+                self._alarm(p.step, told)
         self.fabric.barrier()
 
     def _sample(self, step: int) -> None:

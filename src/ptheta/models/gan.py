@@ -1,0 +1,602 @@
+"""Generative adversarial networks: loss x penalty x network x condition x tricks, by config.
+
+Every published combination of these parts is a preset (`PRESETS`): other defaults, nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy as class_entropy
+from torch.nn.functional import normalize, one_hot
+
+from ptheta.config import AtLeastZero, Count, Fraction, NonNegative, Positive, option
+from ptheta.errors import PthetaError
+from ptheta.games import Game, Move, Player, Terms
+from ptheta.losses.adversarial import LOSSES, convergence, equilibrium
+from ptheta.losses.penalties import PENALTIES, squared_slopes
+from ptheta.models.watch import Watch
+from ptheta.nets.adversarial import (
+    KINDS,
+    Discriminator,
+    Generator,
+    Judgement,
+    NetConfig,
+    check_size,
+)
+from ptheta.nets.augment import AUGMENTATIONS
+from ptheta.pixels import Batch, ImageSpec, from_symmetric, to_symmetric
+
+LossName = Literal[
+    "minimax", "non_saturating", "wasserstein", "least_squares", "hinge", "relativistic", "began"
+]
+PenaltyName = Literal["gp", "dragan", "r1", "r2"]
+
+
+@dataclass(frozen=True)
+class GANConfig(NetConfig):
+    loss: LossName = option("non_saturating", "what the two players minimise")
+    penalty: tuple[PenaltyName, ...] = option((), "gradient penalties, summed")
+    penalty_weight: Positive | None = option(None, "of each penalty; none: its own default, 10")
+    weight_clip: AtLeastZero = option(
+        0.0, "the discriminator's weights are clipped to +-this after each step (1701.07875); 0: no"
+    )
+    condition: Literal["none", "label", "auxiliary", "projection"] = option(
+        "none",
+        "label: both networks are told it (1411.1784); auxiliary: the discriminator tells it "
+        "(1610.09585); projection: of its embedding on the features (1802.05637)",
+    )
+    classes: NonNegative = option(0, "labels to condition on")
+    class_weight: Positive = option(1.0, "of the auxiliary classifier's cross-entropy")
+    latent: Count = option(100, "dimensions of the code z")
+    prior: Literal["normal", "sphere"] = option(
+        "normal", "of z: N(0, I), or uniform on the sphere of radius sqrt(latent) (1609.04468)"
+    )
+    lr: Positive = option(2e-4, "learning rate of Adam")
+    d_lr: Positive | None = option(None, "the discriminator's, if another (two time scales)")
+    beta1: Fraction = option(0.5, "Adam's decay of the first moment")
+    beta2: Fraction = option(0.999, "Adam's decay of the second moment")
+    critic_steps: Count = option(1, "moves of the discriminator for each of the generator")
+    feature_matching: Fraction = option(
+        0.0, "share of the generator's loss that matches mean features (1606.03498); 1: all of it"
+    )
+    label_smoothing: Fraction = option(
+        0.0, "real images are labelled 1 - this, fakes 0 (one-sided, 1606.03498)"
+    )
+    label_noise: Fraction = option(0.0, "each label is moved towards 1/2 by U(0, this)")
+    label_flips: Fraction = option(0.0, "share of labels that are the wrong way round")
+    instance_noise: AtLeastZero = option(
+        0.0, "deviation of the noise on all that the discriminator sees, pixels in -1 to 1"
+    )
+    instance_noise_steps: NonNegative = option(
+        0, "steps over which that noise falls to 0 (1610.04490); 0: it stays"
+    )
+    augment: tuple[Literal["color", "translation", "cutout"], ...] = option(
+        (), "differentiable augmentation of all that the discriminator sees (2006.10738)"
+    )
+    historical_averaging: AtLeastZero = option(
+        0.0, "weight of the squared distance of weights to their past mean (1606.03498)"
+    )
+    gamma: Fraction = option(0.5, "diversity E L(G(z)) / E L(x) that began holds (1703.10717)")
+    equilibrium_rate: Positive = option(1e-3, "learning rate of began's k")
+    code: Count = option(64, "numbers that began's discriminator rebuilds an image from")
+
+
+class Condition(NamedTuple):
+    """Who is told a label, and how the discriminator uses it."""
+
+    tells_generator: bool = True
+    tells_discriminator: bool = False
+    classifies: bool = False
+    projects: bool = False
+
+
+CONDITIONS: dict[str, Condition] = {
+    "none": Condition(tells_generator=False),
+    "label": Condition(tells_discriminator=True),
+    "auxiliary": Condition(classifies=True),
+    "projection": Condition(projects=True),
+}
+
+
+class History(nn.Module):
+    """The mean over all past steps of a player's weights (Salimans et al. 2016, section 3.3)."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        for i, p in enumerate(module.parameters()):
+            self.register_buffer(f"mean{i}", p.detach().clone())
+
+    def distance(self, module: nn.Module) -> Tensor:
+        """|theta - mean|^2"""
+        pairs = zip(module.parameters(), self.buffers(), strict=True)
+        return torch.stack([(p - mean).square().sum() for p, mean in pairs]).sum()
+
+    def update(self, module: nn.Module, step: int) -> None:
+        """With the weights after step `step`, those before step 1 being the first of the mean."""
+        means, now = list(self.buffers()), [p.detach() for p in module.parameters()]
+        torch._foreach_lerp_(means, now, 1 / (step + 1))
+
+
+class GAN(nn.Module):
+    """A generator G(z) against a discriminator d(x), in the game that the config describes.
+
+    Raises PthetaError for parts that do not go together, with the reason.
+    """
+
+    steps: Tensor
+    k: Tensor | None
+    past: dict[str, History]
+
+    def __init__(
+        self, spec: ImageSpec, config: GANConfig, *, inputs: int = 0, tells: int = 0
+    ) -> None:
+        """inputs: of the generator beside z and labels; tells: numbers that the discriminator is
+        to say of an image beside d."""
+        super().__init__()
+        check_size(spec, config)
+        refuse(config)
+        self.spec, self.config = spec, config
+        self.loss, self.condition = LOSSES[config.loss], CONDITIONS[config.condition]
+        self.classes = config.classes if self.condition.tells_generator else 0
+        norm = discriminator_norm(config)
+        self.batchwise = norm == "batch" or config.minibatch != "none"
+        self.generator = Generator(spec, config, config.latent + self.classes + inputs)
+        self.discriminator = Discriminator(
+            spec,
+            config,
+            norm,
+            numbers=self.classes if self.condition.tells_discriminator else 0,
+            tells=self.classes if self.condition.classifies else tells,
+            projects=self.classes if self.condition.projects else 0,
+            autoencoding=config.code if self.loss.autoencoding else 0,
+        )
+        players = {"generator": self.generator, "discriminator": self.discriminator}
+        kept = players if config.historical_averaging else {}
+        # a dict to the reader, a ModuleDict for its buffers
+        self.past = nn.ModuleDict({k: History(m) for k, m in kept.items()})  # type: ignore[assignment]
+        self.register_buffer("steps", torch.zeros(()))
+        self.register_buffer("k", torch.zeros(()) if self.loss.autoencoding else None)
+        self.errors: tuple[Tensor, Tensor] | None = None  # of the last step, for k
+        if self.generator.reference is not None:
+            labels = torch.arange(config.reference) % max(1, self.classes)
+            z = self.sample_latent(config.reference, labels)
+            self.generator.reference = self.numbers(z, labels)
+
+    # -- codes, images, judgements
+
+    def sample_latent(self, n: int, condition: Tensor | None = None) -> Tensor:
+        z = torch.randn(n, self.config.latent, device=self.steps.device)
+        return z if self.config.prior == "normal" else on_sphere(z)
+
+    def numbers(self, z: Tensor, y: Tensor | None) -> Tensor:
+        """What the generator sees: the code, and the label as its extension."""
+        if not self.classes:
+            return z
+        return torch.cat([z, one_hot(self.labels(y), self.classes).to(z.dtype)], 1)
+
+    def labels(self, y: Tensor | None) -> Tensor:
+        """Raises PthetaError where there are none."""
+        if y is None:
+            raise PthetaError(
+                f"this model is conditional on {self.classes} labels and got none: give a condition"
+            )
+        return y
+
+    def generate(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """z (B, L) -> float images (B, C, H, W) in [-1, 1]."""
+        return self.generator(self.numbers(z, y))
+
+    def judge(self, images: Tensor, y: Tensor | None) -> Judgement:
+        """Float images in [-1, 1], and their labels, as the discriminator sees them."""
+        if not self.classes:
+            return self.discriminator(images)
+        y = self.labels(y)
+        told = self.condition.tells_discriminator
+        numbers = one_hot(y, self.classes).to(images.dtype) if told else None
+        return self.discriminator(images, numbers, y if self.condition.projects else None)
+
+    def shown(self, images: Tensor) -> Tensor:
+        """Images as the discriminator sees them in training: augmented, with instance noise."""
+        for name in self.config.augment:
+            images = AUGMENTATIONS[name](images)
+        if self.config.instance_noise:
+            left = torch.ones_like(self.steps)
+            if self.config.instance_noise_steps:
+                left = (1 - self.steps / self.config.instance_noise_steps).clamp(min=0)
+            images = images + self.config.instance_noise * left * torch.randn_like(images)
+        return images
+
+    def seen(self, batch: Batch) -> Tensor:
+        """The real images of a step, in [-1, 1]."""
+        if "real" not in batch.share:
+            batch.share["real"] = to_symmetric(batch.x)
+        return batch.share["real"]
+
+    # -- the game
+
+    def generator_loss(self, batch: Batch) -> Terms:
+        c, y = self.config, batch.y if self.classes else None
+        z = self.sample_latent(len(batch), y)
+        fake, real = self.generate(z, y), self.seen(batch)
+        batch.share["z"], batch.share["fake"] = z, fake
+        judged = self.judge(self.shown(fake), y)
+        needs_real = self.loss.compares or c.feature_matching > 0
+        on_real = self.judge(self.shown(real), y) if needs_real else judged
+        terms = {}
+        if c.feature_matching < 1:
+            adversarial = self.loss.generator(judged.d, on_real.d)
+            terms["adversarial"] = (1 - c.feature_matching) * adversarial
+        if c.feature_matching:
+            gap = judged.features.mean(0) - on_real.features.mean(0)
+            terms["features"] = (c.feature_matching * gap.square().sum()).expand(len(batch))
+        terms |= self.told_terms(judged.told, z, y)
+        batch.logs["diversity"] = spread(fake.detach()) / spread(real).clamp(min=1e-12)
+        return terms | self.past_term("generator", len(batch))
+
+    def discriminator_loss(self, batch: Batch) -> Terms:
+        c, y = self.config, batch.y if self.classes else None
+        if "fake" not in batch.share:  # the generator does not move in this step
+            batch.share["z"] = self.sample_latent(len(batch), y)
+            with torch.no_grad():
+                batch.share["fake"] = self.generate(batch.share["z"], y)
+        penalties = [PENALTIES[name] for name in c.penalty]
+        real, fake = self.seen(batch), batch.share["fake"]
+        # a penalty there needs the slope at the images themselves: no second pass for it
+        real, fake = real.detach(), fake.detach()
+        for images in (real, fake):
+            if any(p.points(real, fake) is images for p in penalties if not p.moves):
+                images.requires_grad_()
+        on_real, on_fake = self.judge_both(real, fake, y)
+        terms = {"adversarial": self.against(on_real.d, on_fake.d)}
+        for name, penalty in zip(c.penalty, penalties, strict=True):
+            points = penalty.points(real, fake)
+            if points is real or points is fake:
+                d = on_real.d if points is real else on_fake.d
+            else:
+                points = points.requires_grad_()
+                d = self.judge(self.shown(points), y).d
+            cost = penalty.cost(squared_slopes(d, points))
+            terms[name] = (c.penalty_weight or penalty.weight) * cost
+        if self.condition.classifies and on_real.told is not None:
+            terms["class_of_real"] = c.class_weight * class_entropy(
+                on_real.told, self.labels(y), reduction="none"
+            )
+        terms |= self.told_terms(on_fake.told, batch.share["z"], y)
+        self.log(batch, on_real.d.detach(), on_fake.d.detach())
+        return terms | self.past_term("discriminator", len(batch))
+
+    def judge_both(
+        self, real: Tensor, fake: Tensor, y: Tensor | None
+    ) -> tuple[Judgement, Judgement]:
+        """In one pass where no image's judgement depends on the others."""
+        if self.batchwise:
+            return self.judge(self.shown(real), y), self.judge(self.shown(fake), y)
+        both = self.judge(
+            self.shown(torch.cat([real, fake])), None if y is None else torch.cat([y, y])
+        )
+        n = len(real)
+        told = (None, None) if both.told is None else (both.told[:n], both.told[n:])
+        return (
+            Judgement(both.d[:n], both.features[:n], told[0]),
+            Judgement(both.d[n:], both.features[n:], told[1]),
+        )
+
+    def against(self, d_real: Tensor, d_fake: Tensor) -> Tensor:
+        """The discriminator's loss with this config's labels and weights: (B,)."""
+        c = self.config
+        if self.k is not None:
+            self.errors = (-d_real.detach().mean(), -d_fake.detach().mean())
+            return self.loss.discriminator(d_real, self.k * d_fake)
+        if self.loss.labelled is None or not (c.label_smoothing or c.label_noise or c.label_flips):
+            return self.loss.discriminator(d_real, d_fake)
+        on_real = self.loss.labelled(d_real, self.targets(d_real, 1 - c.label_smoothing))
+        return on_real + self.loss.labelled(d_fake, self.targets(d_fake, 0.0))
+
+    def targets(self, d: Tensor, label: float) -> Tensor:
+        """Labels of outputs d: `label`, moved towards 1/2 and turned round at random."""
+        c, target = self.config, torch.full_like(d, label)
+        if c.label_noise:
+            target = target + (0.5 - target).sign() * c.label_noise * torch.rand_like(d)
+        if c.label_flips:
+            target = torch.where(torch.rand_like(d) < c.label_flips, 1 - target, target)
+        return target
+
+    def told_terms(self, told: Tensor | None, z: Tensor, y: Tensor | None) -> Terms:
+        """What both players pay for what the discriminator says of the fakes beside d."""
+        if told is None or y is None:
+            return {}
+        cost = class_entropy(told, y, reduction="none")
+        return {"class_of_fake": self.config.class_weight * cost}
+
+    def past_term(self, player: str, n: int) -> Terms:
+        if not self.past:
+            return {}
+        distance = self.past[player].distance(getattr(self, player))
+        return {"history": (self.config.historical_averaging * distance).expand(n)}
+
+    def log(self, batch: Batch, d_real: Tensor, d_fake: Tensor) -> None:
+        """D(x) and D(G(z)) as probabilities where they are some, and the gap of the outputs."""
+        read = torch.sigmoid if self.loss.probability else torch.Tensor.clone
+        batch.logs["D(x)"], batch.logs["D(G(z))"] = read(d_real), read(d_fake)
+        batch.logs["critic_gap"] = d_real.mean() - d_fake.mean()
+        if self.k is not None:
+            batch.logs["k"] = self.k
+            batch.logs["convergence"] = convergence(
+                -d_real.mean(), -d_fake.mean(), self.config.gamma
+            )
+
+    def before(self, batch: Batch) -> None:
+        """Virtual normalisation of the discriminator refers to the first images of the data."""
+        d = self.discriminator
+        if d.reference_images is None:
+            return
+        at = torch.arange(len(d.reference_images), device=batch.x.device) % len(batch)
+        d.reference_images.copy_(to_symmetric(batch.x[at]))
+        if d.reference_numbers is not None:
+            d.reference_numbers.copy_(one_hot(self.labels(batch.y)[at], self.classes))
+
+    def after(self, step: int) -> None:
+        """What follows a step outside of gradients: clipping, k, the mean of past weights."""
+        c = self.config
+        self.steps.fill_(step)
+        if c.weight_clip:
+            for p in self.discriminator.parameters():
+                p.clamp_(-c.weight_clip, c.weight_clip)
+        if self.k is not None and self.errors is not None:
+            self.k.copy_(equilibrium(self.k, *self.errors, c.gamma, c.equilibrium_rate))
+        for name, history in self.past.items():
+            history.update(getattr(self, name), step)
+
+    def game(self) -> Game:
+        c = self.config
+        betas = (c.beta1, c.beta2)
+        return Game(
+            players={
+                "generator": Player((self.generator,), c.lr, betas),
+                "discriminator": Player((self.discriminator,), c.d_lr or c.lr, betas),
+            },
+            # the generator's move comes first and leaves its fakes to the discriminator's
+            moves=(
+                Move("generator", self.generator_loss, every=c.critic_steps),
+                Move("discriminator", self.discriminator_loss),
+            ),
+            after=self.after,
+            alarm=Watch(self.loss.probability, c.label_smoothing),
+            before=self.before,
+        )
+
+    # -- capabilities
+
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        return from_symmetric(self.generate(z, condition), self.spec.levels)
+
+    def sample(self, n: int, condition: Tensor | None = None) -> Tensor:
+        return self.decode(self.sample_latent(n, condition), condition)
+
+    def discriminate(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Outputs d, higher for what looks real: (B,). Logits where the loss makes them so."""
+        return self.judge(to_symmetric(self.spec.check(x)), condition).d
+
+    def log_ratio(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """log p_data(x) / p_model(x) as the discriminator has it: (B,) nats.
+
+        Exact at the best discriminator (Goodfellow et al. 2014, proposition 1).
+        Raises PthetaError where the loss, or its labels, do not make it readable.
+        """
+        c = self.config
+        if self.loss.log_ratio is None:
+            raise PthetaError(
+                f"loss = {c.loss}: its best discriminator does not tell p_data / p_model; "
+                "train with minimax, non_saturating or least_squares"
+            )
+        blurred = {"label_noise": c.label_noise, "label_flips": c.label_flips}
+        blurred |= {"instance_noise": c.instance_noise, "augment": float(bool(c.augment))}
+        for name, value in blurred.items():
+            if value:
+                raise PthetaError(
+                    f"{name} changes what the discriminator learns, so that p_data / p_model "
+                    "cannot be read off: train without it"
+                )
+        return self.loss.log_ratio(self.discriminate(x, condition), 1 - c.label_smoothing)
+
+
+def on_sphere(z: Tensor) -> Tensor:
+    """z (B, L) brought to the norm sqrt(L), the typical one of N(0, I)."""
+    return normalize(z, dim=1) * z.shape[1] ** 0.5
+
+
+def spread(x: Tensor) -> Tensor:
+    """Mean squared difference of images that stand side by side in a batch: twice the variance."""
+    return (x - x.roll(1, 0)).square().mean()
+
+
+def discriminator_norm(config: GANConfig) -> str:
+    """What `d_norm = auto` stands for."""
+    if config.d_norm != "auto":
+        return config.d_norm
+    alone = config.penalty or config.spectral_norm or LOSSES[config.loss].autoencoding
+    return "batch" if KINDS[config.net].batch_norm and not alone else "none"
+
+
+def refuse(config: GANConfig) -> None:
+    """Raises PthetaError for parts that do not go together, with the reason."""
+    c, loss = config, LOSSES[config.loss]
+    if c.condition == "none" and c.classes:
+        raise PthetaError(
+            f"classes = {c.classes} but condition = none: give --condition label, auxiliary or "
+            "projection, or leave the classes out"
+        )
+    if c.condition != "none" and not c.classes:
+        raise PthetaError(f"condition = {c.condition} needs the number of labels: give --classes")
+    for name in ("label_smoothing", "label_noise", "label_flips"):
+        if getattr(c, name) and loss.labelled is None:
+            raise PthetaError(
+                f"{name} = {getattr(c, name)} is not defined for loss = {c.loss}: "
+                f"{loss.unlabelled}; leave it out"
+            )
+    if loss.autoencoding and c.minibatch != "none":
+        raise PthetaError(
+            f"minibatch = {c.minibatch} is not defined for loss = {c.loss}: each image's output is "
+            "its reconstruction error, to which the batch has nothing to add; leave it out"
+        )
+    if loss.autoencoding and c.condition == "projection":
+        raise PthetaError(
+            f"condition = projection is not defined for loss = {c.loss}: its output is a "
+            "reconstruction error, not linear in features; take label or auxiliary"
+        )
+    if c.penalty and c.d_norm == "batch":
+        raise PthetaError(
+            f"penalty = {','.join(c.penalty)} takes the slope of each image's own output, and with "
+            "d_norm = batch an output depends on all images: take layer, virtual or none"
+        )
+    if c.weight_clip and c.spectral_norm:
+        raise PthetaError(
+            f"weight_clip = {c.weight_clip} and spectral_norm bound the same weights, and the "
+            "second divides out what the first does: take one of them"
+        )
+
+
+# -- presets: the published combinations, as other defaults of one config
+
+
+class Preset(NamedTuple):
+    """config: defaults that differ; recipes: settings of whole runs, as RECIPES of any model"""
+
+    config: dict[str, Any]
+    recipes: dict[str, dict[str, Any]]
+
+
+def _recipe(about: str, *, batch_size: int = 64, epochs: float = 25.0, **model: Any) -> Any:
+    train = {"batch_size": batch_size, "epochs": epochs, "ema": 0.999}
+    return {"about": about, "model": model, "train": train}
+
+
+PRESETS: dict[str, Preset] = {
+    "gan": Preset(
+        {},
+        {
+            "default": _recipe("non-saturating loss, convolutional networks"),
+            "goodfellow-2014": _recipe(
+                "fully connected networks (arXiv:1406.2661)", net="mlp", g_norm="none"
+            ),
+            "five-minutes": {
+                "about": "digits in five minutes on one core",
+                "model": {"latent": 64, "features": 32, "lr": 5e-4},
+                "train": {"batch_size": 64, "minutes": 5.0, "ema": 0.998},
+                "data": {"levels": 4},
+            },
+        },
+    ),
+    "dcgan": Preset(
+        {},
+        {
+            "default": _recipe(
+                "Radford et al. 2016: Adam 2e-4, beta1 0.5, batches of 128, N(0, 0.02) weights",
+                batch_size=128,
+            ),
+            "demo": {
+                "about": "digits in under two minutes on two cores",
+                "model": {"latent": 64, "features": 32, "lr": 5e-4},
+                "train": {"batch_size": 64, "minutes": 1.7, "ema": 0.995},
+                "data": {"levels": 4},
+            },
+        },
+    ),
+    "lsgan": Preset(
+        {"loss": "least_squares"}, {"default": _recipe("Mao et al. 2017: labels 0 and 1")}
+    ),
+    "wgan": Preset(
+        {
+            "loss": "wasserstein",
+            "weight_clip": 0.01,
+            "critic_steps": 5,
+            "lr": 5e-5,
+            "beta1": 0.0,
+            "beta2": 0.99,
+        },
+        {
+            "default": _recipe(
+                "Arjovsky et al. 2017: weights clipped to 0.01, 5 critic steps, 5e-5; Adam without "
+                "its first moment in the place of RMSProp"
+            )
+        },
+    ),
+    "wgan-gp": Preset(
+        {
+            "loss": "wasserstein",
+            "penalty": ("gp",),
+            "critic_steps": 5,
+            "lr": 1e-4,
+            "beta1": 0.0,
+            "beta2": 0.9,
+        },
+        {
+            "default": _recipe("Gulrajani et al. 2017: penalty 10, 5 critic steps, Adam 1e-4"),
+            "five-minutes": {
+                "about": "digits in five minutes on one core",
+                "model": {
+                    "latent": 64,
+                    "features": 32,
+                    "lr": 5e-4,
+                    "beta1": 0.5,
+                    "critic_steps": 2,
+                },
+                "train": {"batch_size": 64, "minutes": 5.0, "ema": 0.998},
+                "data": {"levels": 4},
+            },
+        },
+    ),
+    "dragan": Preset(
+        {"penalty": ("dragan",)}, {"default": _recipe("Kodali et al. 2017: penalty 10 near data")}
+    ),
+    "began": Preset(
+        {"loss": "began", "lr": 1e-4, "latent": 64},
+        {"default": _recipe("Berthelot et al. 2017: gamma 0.5, Adam 1e-4", batch_size=16)},
+    ),
+    "sngan": Preset(
+        {
+            "net": "resnet",
+            "loss": "hinge",
+            "spectral_norm": True,
+            "critic_steps": 5,
+            "beta1": 0.0,
+            "beta2": 0.9,
+        },
+        {"default": _recipe("Miyato et al. 2018: residual networks, hinge loss, Adam 2e-4")},
+    ),
+    "r3gan": Preset(
+        {
+            "loss": "relativistic",
+            "penalty": ("r1", "r2"),
+            "penalty_weight": 1.0,
+            "beta1": 0.0,
+            "beta2": 0.99,
+        },
+        {"default": _recipe("Huang et al. 2024: R1 and R2, no first moment; DCGAN's networks")},
+    ),
+    "cgan": Preset(
+        {"condition": "label", "classes": 10},
+        {"default": _recipe("Mirza & Osindero 2014, with DCGAN's networks")},
+    ),
+    "acgan": Preset(
+        {"condition": "auxiliary", "classes": 10},
+        {"default": _recipe("Odena et al. 2017, with DCGAN's networks")},
+    ),
+    "projection-gan": Preset(
+        {
+            "condition": "projection",
+            "classes": 10,
+            "net": "resnet",
+            "loss": "hinge",
+            "spectral_norm": True,
+            "critic_steps": 5,
+            "beta1": 0.0,
+            "beta2": 0.9,
+        },
+        {"default": _recipe("Miyato & Koyama 2018: the sngan preset with projected labels")},
+    ),
+}

@@ -1,0 +1,49 @@
+"""Normalisation of the maps or units of a batch, by name."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class VirtualBatchNorm(nn.Module):
+    """Each example is normalised with the statistics of a fixed reference batch and its own.
+
+    The batch holds the reference first: of (R + B, C, ...) the first R are normalised with their
+    own statistics, each other example with those of the reference and itself together, weighing
+    1 / (R + 1). So what becomes of an example does not depend on the others (Salimans et al. 2016,
+    section 3.4, arXiv:1606.03498).
+    """
+
+    def __init__(self, channels: int, reference: int) -> None:
+        super().__init__()
+        self.reference = reference
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        n = self.reference
+        places = tuple(range(2, x.ndim))
+        mean, square = x, x.square()
+        if places:
+            mean, square = mean.mean(places, keepdim=True), square.mean(places, keepdim=True)
+        ref_mean, ref_square = mean[:n].mean(0, keepdim=True), square[:n].mean(0, keepdim=True)
+        mean = torch.cat([ref_mean.expand_as(mean[:n]), (n * ref_mean + mean[n:]) / (n + 1)])
+        square = torch.cat(
+            [ref_square.expand_as(mean[:n]), (n * ref_square + square[n:]) / (n + 1)]
+        )
+        shape = (1, -1, *(1 for _ in places))
+        scale = self.weight.view(shape) * (square - mean.square()).clamp(min=0).add(1e-5).rsqrt()
+        return (x - mean) * scale + self.bias.view(shape)
+
+
+def normalisation(kind: str, channels: int, dims: int, reference: int = 0) -> nn.Module | None:
+    """kind: batch, layer, virtual or none; dims: 4 for maps (B, C, H, W), 2 for units (B, C);
+    reference: examples at the start of each batch that are the reference (virtual)."""
+    if kind == "none":
+        return None
+    if kind == "virtual":
+        return VirtualBatchNorm(channels, reference)
+    if kind == "layer":
+        return nn.GroupNorm(1, channels)
+    return nn.BatchNorm2d(channels) if dims == 4 else nn.BatchNorm1d(channels)

@@ -26,6 +26,7 @@ LAYERS: list[set[str]] = [
     {"tasks"},
     {"metrics"},
     {"api"},
+    {"sweep"},
     {"report"},
     {"demo"},
     {"cli"},

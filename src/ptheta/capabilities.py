@@ -137,6 +137,13 @@ class Discriminates(Protocol):
 
 
 @runtime_checkable
+class Clusters(Protocol):
+    def cluster(self, x: Tensor) -> Tensor:
+        """The category that the model itself gives each image: int64 (B,)."""
+        ...
+
+
+@runtime_checkable
 class Translates(Protocol):
     def translate(self, x: Tensor, to: int) -> Tensor:
         """The image batch carried over to domain `to`."""
@@ -156,6 +163,7 @@ CAPABILITIES: dict[str, type] = {
     "decodes": Decodes,
     "prior": HasPrior,
     "discriminates": Discriminates,
+    "clusters": Clusters,
     "translates": Translates,
 }
 

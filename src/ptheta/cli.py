@@ -28,8 +28,8 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
-class TrainCommands(Commands):
-    """`ptheta train MODEL`: the options of MODEL are read off its configs."""
+class ModelCommands(Commands):
+    """`ptheta train MODEL` and its like: the options of MODEL are read off its configs."""
 
     kind = "model"
 
@@ -37,10 +37,11 @@ class TrainCommands(Commands):
         return list(registry.MODELS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        return _train_command(name) if name in registry.MODELS else None
+        make = MAKERS[self.name or ""]
+        return make(name) if name in registry.MODELS else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Models (their options: ptheta train MODEL --help)"):
+        with formatter.section(f"Models (their options: ptheta {self.name} MODEL --help)"):
             formatter.write_dl([(n, f"{e.family}, {e.paper}") for n, e in registry.MODELS.items()])
 
 
@@ -115,19 +116,22 @@ def data(source: str | None, as_json: bool) -> None:
         click.echo(f"{key}: {value}")
 
 
-@cli.group(cls=TrainCommands)
+@cli.group(cls=ModelCommands)
 def train() -> None:
     """Train MODEL on data and write a run folder."""
 
 
-def _train_command(name: str) -> click.Command:
-    """The command of one model, with an option for each field of its configs."""
+@cli.group(cls=ModelCommands)
+def sweep() -> None:
+    """Train MODEL with a grid of settings and several seeds; call again to go on."""
+
+
+def _model_options(name: str) -> list[click.Parameter]:
+    """An option for each field of a model's configs, and what every training takes."""
     from ptheta import plan
 
     params: list[click.Parameter] = [
         click.Option(["--data"], required=True, help="Name of a data set, or a path."),
-        click.Option(["--out"], required=True, help="Run folder to write."),
-        click.Option(["--resume"], is_flag=True, help="Go on with the run in --out."),
         click.Option(
             ["--recipe"],
             default="default",
@@ -141,19 +145,75 @@ def _train_command(name: str) -> click.Command:
             option = _click_option(opt)
             option.section = LABELS[part]  # type: ignore[attr-defined]
             params.append(option)
+    return params
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that the user set, by flag or in the file of --config."""
+    file = options.pop("config")
+    given = {k: v for k, v in options.items() if v is not None}
+    return given if file is None else _flat(config.read_file(Path(file))) | given
+
+
+def _train_command(name: str) -> click.Command:
+    """`ptheta train` of one model."""
+    params: list[click.Parameter] = [
+        click.Option(["--out"], required=True, help="Run folder to write."),
+        click.Option(["--resume"], is_flag=True, help="Go on with the run in --out."),
+    ]
 
     def run(data: str, out: str, resume: bool, recipe: str, **options: Any) -> None:
         from ptheta import api
 
-        file = options.pop("config")
-        given = {k: v for k, v in options.items() if v is not None}
-        if file is not None:
-            given = _flat(config.read_file(Path(file))) | given
-        done = api.train(name, data, out, recipe=recipe, resume=resume, **given)
+        done = api.train(name, data, out, recipe=recipe, resume=resume, **_given(options))
         click.echo(f"{done.path}: trained; next: ptheta sample {done.path} --out grid.png")
 
+    return _sectioned(name, params, run)
+
+
+def _sweep_command(name: str) -> click.Command:
+    """`ptheta sweep` of one model."""
+    params: list[click.Parameter] = [
+        click.Option(["--out"], required=True, help="Folder of runs to write."),
+        click.Option(
+            ["--vary"],
+            multiple=True,
+            metavar="NAME=A,B",
+            help="An option and its values, + between the parts of one; may be repeated.",
+        ),
+        click.Option(
+            ["--seeds"], type=int, default=3, show_default=True, help="Runs of each setting."
+        ),
+    ]
+
+    def run(
+        data: str, out: str, vary: tuple[str, ...], seeds: int, recipe: str, **options: Any
+    ) -> None:
+        from ptheta import sweep as sweeps
+
+        settings = sweeps.grid(sweeps.vary(name, vary))
+        given = _given(options)
+        done = sweeps.sweep(name, data, out, settings, seeds=seeds, recipe=recipe, **given)
+        for run_name, why in done.failed.items():
+            click.echo(f"{run_name}: failed: {why}", err=True)
+        click.echo(
+            f"{done.path}: {len(done.runs)} runs trained, {len(done.failed)} failed; "
+            f"next: ptheta compare {done.path} --out {done.path / 'report'}"
+        )
+
+    return _sectioned(name, params, run, leave=("seed",))
+
+
+def _sectioned(
+    name: str, params: list[click.Parameter], run: Any, leave: tuple[str, ...] = ()
+) -> click.Command:
+    """The command of a model: its own parameters, then those of its configs."""
     entry = registry.entry(name)
+    params += [p for p in _model_options(name) if p.name not in leave]
     return Sectioned(name, params=params, callback=run, help=f"{entry.family}, {entry.paper}.")
+
+
+MAKERS = {"train": _train_command, "sweep": _sweep_command}
 
 
 def _flat(table: dict[str, Any]) -> dict[str, Any]:
@@ -510,10 +570,12 @@ def evaluate(
 @click.option("-n", "--number", default=1000, show_default=True, help="Images to draw of each.")
 @click.option("--seed", default=0, show_default=True, help="Seed of all noise.")
 def compare(runs: tuple[str, ...], out: str, number: int, seed: int) -> None:
-    """Measure several RUNs alike and write one report."""
+    """Measure several RUNs (or the folder of a sweep) alike and write one report."""
     from ptheta.report.compare import compare as write_report
+    from ptheta.sweep import runs_of
 
-    page = write_report([_open(run) for run in runs], Path(out), n=number, seed=seed)
+    paths = [path for run in runs for path in runs_of(run)]
+    page = write_report([_open(path) for path in paths], Path(out), n=number, seed=seed)
     click.echo(f"{page}: open it in a browser")
 
 
@@ -559,7 +621,7 @@ def _side_by_side(columns: list[Any]) -> Any:
     return torch.stack(columns, 1).flatten(0, 1)
 
 
-def _open(run: str) -> Any:
+def _open(run: str | Path) -> Any:
     from ptheta.runs import Run
 
     return Run.open(run)

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 import ptheta
-from ptheta.capabilities import HasJoint, Samples, conditional, some_conditions
+from ptheta.capabilities import Clusters, HasJoint, Samples, conditional, some_conditions
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.metrics.ais import ais
+from ptheta.metrics.clustering import clustering_accuracy
 from ptheta.metrics.features import Extractor, Features, default_extractor, extract, extractor
 from ptheta.metrics.frechet import fit, frechet, frechet_error
 from ptheta.metrics.images import check_same_spec, check_samples, fixed
@@ -69,6 +70,8 @@ def evaluate(
     test, by, protocol = _protocol(test, extractor, n, seed)
     results = [*_likelihood(model, test, is_k, seed, protocol)]
     results += _bound(model, test, results[1], seed, protocol)
+    if isinstance(model, Clusters):
+        results.append(_clustering(model, test, protocol))
     if ais_images:
         results.append(_annealed(model, test, ais_images, seed, protocol))
     if isinstance(model, Samples):
@@ -199,6 +202,16 @@ def _annealed(
         "acceptance": round(torch.cat(rates).mean().item(), 3),
     }
     return Result(name, nats.mean().item(), unit, "<=", error, "lower", "", about)
+
+
+def _clustering(model: nn.Module, test: Dataset, protocol: Mapping[str, Any]) -> Result:
+    """How well the model's own categories fit the labels."""
+    name, labelled = "clustering_accuracy", test.labels is not None and not test.by_attributes
+    if not labelled:
+        reason = f"{test.name} has no labels"
+        return Result(name, None, better="higher", reason=reason, protocol=protocol)
+    value, error = clustering_accuracy(model, test)
+    return Result(name, value, error=error, better="higher", protocol=protocol)
 
 
 def _distance_names(by: Extractor) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from ptheta.metrics.neighbours import nearest
 from ptheta.metrics.results import Evaluation, Result
 from ptheta.pixels import seeded
 from ptheta.report.plots import COLOURS, curves, number, picture, scatter
+from ptheta.report.ranking import Rank, rank, settings
 from ptheta.report.verdict import verdicts
 from ptheta.runs import Run
 
@@ -72,8 +73,9 @@ def compare(runs: Sequence[Run], out: Path, *, n: int = 1000, seed: int = 0) -> 
         for i, (run, name) in enumerate(zip(runs, names, strict=True))
     ]
     real = floor(test, train, n=n, seed=seed)
+    groups = _groups(measured)
     page = out / "report.html"
-    html = _render(measured, real, test, n=n, seed=seed)
+    html = _render(measured, groups, real, test, n=n, seed=seed)
     write_json(
         out / "report.json",
         {
@@ -88,6 +90,10 @@ def compare(runs: Sequence[Run], out: Path, *, n: int = 1000, seed: int = 0) -> 
                     "evaluation": m.evaluation.to_json(),
                 }
                 for m in measured
+            },
+            "settings": {
+                metric: [row.to_json() for row in rows]
+                for metric, rows in rankings(groups, real).items()
             },
         },
     )
@@ -121,6 +127,30 @@ def _measure(
         pictures=_pictures(model, samples, test, train, seed),
         curves=curves(lines, colour),
     )
+
+
+def _groups(measured: Sequence[Measured]) -> dict[str, list[Measured]]:
+    """The runs of each setting, which differ in their seed alone."""
+    groups: dict[str, list[Measured]] = {}
+    for setting, m in zip(settings([m.run for m in measured]), measured, strict=True):
+        groups.setdefault(setting, []).append(m)
+    return groups
+
+
+def rankings(groups: Mapping[str, Sequence[Measured]], real: Evaluation) -> dict[str, list[Rank]]:
+    """Each metric that ranks samples -> the settings, where any of them has several seeds."""
+    if all(len(group) == 1 for group in groups.values()):
+        return {}
+    evaluations = {setting: [m.evaluation for m in group] for setting, group in groups.items()}
+    found = {}
+    for metric in _metrics([e for group in evaluations.values() for e in group]):
+        results = [r for g in evaluations.values() for e in g if (r := e.get(metric)) is not None]
+        better, relations = {r.better for r in results}, {r.relation for r in results}
+        if len(relations) == 1 and better in ({"lower"}, {"higher"}):
+            rows = rank(evaluations, metric, lower=better == {"lower"})
+            if rows:
+                found[metric] = rows
+    return found
 
 
 def density(model: nn.Module) -> str:
@@ -190,7 +220,13 @@ def _pictures(
 
 
 def _render(
-    measured: Sequence[Measured], real: Evaluation, test: Dataset, *, n: int, seed: int
+    measured: Sequence[Measured],
+    groups: Mapping[str, Sequence[Measured]],
+    real: Evaluation,
+    test: Dataset,
+    *,
+    n: int,
+    seed: int,
 ) -> str:
     from jinja2 import Environment, PackageLoader, select_autoescape
 
@@ -221,6 +257,15 @@ def _render(
             plot = scatter(points, "sampling speed, images/s", distance)
     return environment.get_template("compare.html").render(
         measured=measured,
+        shown=[group[0] for group in groups.values()],
+        rankings=[
+            {
+                **_heading(metric, [m.evaluation for m in measured]),
+                "rows": [_ranked(row) for row in rows],
+                "real": _cell(real.get(metric))["text"] if real.get(metric) else "",
+            }
+            for metric, rows in rankings(groups, real).items()
+        ],
         verdicts=verdicts({m.name: m.evaluation for m in measured}, metrics),
         rows=rows,
         minutes=[number(m.seconds / 60, 2) for m in measured],
@@ -243,6 +288,16 @@ def _heading(metric: str, evaluations: Sequence[Evaluation]) -> dict[str, Any]:
     found = next(r for e in evaluations for r in e.results if r.metric == metric)
     arrow = {"lower": "lower is better", "higher": "higher is better"}.get(found.better, "")
     return {"name": metric.replace("_", " "), "unit": found.unit, "better": arrow}
+
+
+def _ranked(row: Rank) -> dict[str, Any]:
+    half = "" if row.half is None else f" ± {number(row.half, 2)}"
+    return {
+        "setting": row.setting,
+        "mean": f"{number(row.mean)}{half}",
+        "runs": ", ".join(number(v) for v in row.values),
+        "apart": row.apart,
+    }
 
 
 def _cell(result: Result | None) -> dict[str, str]:

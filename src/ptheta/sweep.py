@@ -1,0 +1,155 @@
+"""Sweeps: a grid of settings, each with several seeds, a run for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ptheta import api, config, plan
+from ptheta.config import Option
+from ptheta.errors import PthetaError, unknown
+from ptheta.files import make_folder, write_json
+from ptheta.runs import Run, build_model, open_plan_data
+
+RECORD = "sweep.json"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep made. failed: folder name -> why its training ended"""
+
+    path: Path
+    runs: list[Run]
+    failed: dict[str, str]
+
+
+def vary(model: str, texts: Sequence[str]) -> dict[str, list[Any]]:
+    """`name=a,b` for each option to vary -> its values; parts of one value are joined by `+`.
+
+    Raises PthetaError for a text of another form, an unknown option, or one that is given twice.
+    """
+    known: dict[str, Option] = {}
+    for cls in plan.sections(model).values():
+        known |= config.options(cls)
+    found: dict[str, list[Any]] = {}
+    for text in texts:
+        name, equals, values = text.partition("=")
+        name = name.strip().removeprefix("--").replace("-", "_")
+        if not equals:
+            raise PthetaError(f"--vary {text}: want NAME=VALUE,VALUE,... such as lr=1e-4,2e-4")
+        if name not in known:
+            raise unknown(f"option of {model}", name, known)
+        if name in found:
+            raise PthetaError(f"--vary {text}: {name} is varied already; list all values in one")
+        if name == "seed":
+            raise PthetaError("--vary seed: give --seeds NUMBER instead")
+        parts = [value.strip() for value in values.split(",")]
+        found[name] = [p.replace("+", ",") if known[name].is_tuple else p for p in parts]
+    return found
+
+
+def grid(values: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Every combination of the values, one table of options each."""
+    return [dict(zip(values, row, strict=True)) for row in product(*values.values())]
+
+
+def sweep(
+    model: str,
+    data: str | Path,
+    out: str | Path,
+    settings: Sequence[Mapping[str, Any]],
+    *,
+    seeds: int = 1,
+    recipe: str = "default",
+    **options: Any,
+) -> Sweep:
+    """Trains `model` with each of the settings and each of the seeds 0, 1, ..., into
+    out/NAME=VALUE,...,seed=N. What an earlier call has done is kept, so a sweep may be stopped and
+    called again. seeds vary fastest the other way round: all settings have seed 0 first.
+
+    settings: tables of options, such as `grid` gives; options: those that all runs share
+    A training that ends in an error (a loss that is not finite) is a result: it is recorded, and
+    the others go on. Raises PthetaError, before any training, for settings that cannot be trained.
+    """
+    folder = Path(out).expanduser()
+    if seeds < 1:
+        raise PthetaError(f"seeds = {seeds}: give at least one")
+    names = [_name(setting) for setting in settings]
+    if len(set(names)) < len(names):
+        twice = next(n for n in names if names.count(n) > 1)
+        raise PthetaError(f"the setting {twice} comes twice: name each once")
+    _check(model, data, settings, recipe, options)
+    make_folder(folder)
+    runs: list[Run] = []
+    failed: dict[str, str] = {}
+    for seed in range(seeds):
+        for name, setting in zip(names, settings, strict=True):
+            where = folder / f"{name}{',' if name else ''}seed={seed}"
+            try:
+                runs.append(
+                    api.train(
+                        model,
+                        data,
+                        where,
+                        recipe=recipe,
+                        resume=True,
+                        seed=seed,
+                        **(options | dict(setting)),
+                    )
+                )
+            except api.Interrupted:
+                raise
+            except PthetaError as error:
+                failed[where.name] = str(error)
+            write_json(
+                folder / RECORD,
+                {
+                    "model": model,
+                    "data": str(data),
+                    "runs": [run.path.name for run in runs],
+                    "failed": failed,
+                },
+            )
+    return Sweep(folder, runs, failed)
+
+
+def _name(setting: Mapping[str, Any]) -> str:
+    """loss=hinge,penalty=r1+r2"""
+    parts = []
+    for key, value in setting.items():
+        if isinstance(value, list | tuple):
+            value = "+".join(map(str, value))
+        parts.append(f"{key}={value}".replace(",", "+").replace("/", "_"))
+    return ",".join(parts)
+
+
+def _check(
+    model: str,
+    data: str | Path,
+    settings: Sequence[Mapping[str, Any]],
+    recipe: str,
+    options: Mapping[str, Any],
+) -> None:
+    """Builds every model without memory for its weights, so that none fails hours later."""
+    spec = None
+    for setting in settings:
+        made = plan.make(model, data, {**options, **setting}, recipe)
+        if spec is None:
+            spec = open_plan_data(made, "train").spec
+        with torch.device("meta"):
+            build_model(made, spec)
+
+
+def runs_of(path: str | Path) -> list[str | Path]:
+    """The runs in a sweep's folder; the path itself where it is none."""
+    from ptheta.files import read_json
+
+    record = Path(path).expanduser() / RECORD
+    if not record.exists():
+        return [path]
+    return [record.parent / name for name in read_json(record)["runs"]]

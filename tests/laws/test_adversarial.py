@@ -1,0 +1,495 @@
+"""Adversarial losses, penalties and tricks against their closed forms."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ptheta.errors import PthetaError
+from ptheta.losses.adversarial import LOSSES, convergence, equilibrium
+from ptheta.losses.penalties import PENALTIES, between, squared_slopes, unit_slope
+from ptheta.metrics.clustering import matched_accuracy
+from ptheta.models.gan import History, on_sphere, spread
+from ptheta.models.watch import FEW, STILL, Watch
+from ptheta.nets.augment import AUGMENTATIONS, cutout, translation
+from ptheta.nets.minibatch import MinibatchDiscrimination, MinibatchStddev
+from ptheta.nets.norms import VirtualBatchNorm
+from ptheta.pixels import Batch, ImageSpec
+from ptheta.tasks.interpolate import slerp
+from tests.conftest import tiny
+
+SPEC = ImageSpec(1, 16, 16)
+P = torch.tensor([0.5, 0.3, 0.15, 0.05], dtype=torch.float64)  # p_data
+Q = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)  # p_model
+
+
+def outputs(seed: int = 0, n: int = 50) -> tuple[torch.Tensor, torch.Tensor]:
+    g = torch.Generator().manual_seed(seed)
+    return tuple(3 * torch.randn(2, n, generator=g, dtype=torch.float64))
+
+
+def best(cost) -> torch.Tensor:
+    """The outputs on the four points that minimise a convex cost."""
+    d = torch.full((4,), 0.3, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([d], max_iter=500, tolerance_grad=1e-13, tolerance_change=0)
+
+    def closure():
+        optimizer.zero_grad()
+        value = cost(d)
+        value.backward()
+        return value
+
+    optimizer.step(closure)
+    return d.detach()
+
+
+def test_every_loss_is_its_formula():
+    a, b = outputs()
+    s = torch.sigmoid
+    wanted = {
+        "minimax": (-s(a).log() - (1 - s(b)).log(), (1 - s(b)).log()),
+        "non_saturating": (-s(a).log() - (1 - s(b)).log(), -s(b).log()),
+        "wasserstein": (b - a, -b),
+        "least_squares": ((a - 1) ** 2 / 2 + b**2 / 2, (b - 1) ** 2 / 2),
+        "hinge": ((1 - a).clamp(min=0) + (1 + b).clamp(min=0), -b),
+        "relativistic": (-s(a - b).log(), -s(b - a).log()),
+        "began": (b - a, -b),
+    }
+    assert wanted.keys() == LOSSES.keys()
+    for name, (d_loss, g_loss) in wanted.items():
+        loss = LOSSES[name]
+        torch.testing.assert_close(loss.discriminator(a, b), d_loss)
+        torch.testing.assert_close(loss.generator(b, a), g_loss)
+        assert loss.discriminator(a, b).shape == a.shape
+        assert all(loss.formula)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_extreme_outputs_give_finite_losses_and_gradients(name):
+    d = torch.tensor([-1e4, -50.0, 0.0, 50.0, 1e4], requires_grad=True)
+    loss = LOSSES[name]
+    total = loss.discriminator(d, d.flip(0)) + loss.generator(d, d.flip(0))
+    (grad,) = torch.autograd.grad(total.sum(), d)
+    assert total.isfinite().all()
+    assert grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_of_labels_add_up_to_the_discriminators(name):
+    a, b = outputs()
+    loss = LOSSES[name]
+    assert (loss.labelled is None) == bool(loss.unlabelled)
+    if loss.labelled is not None:
+        one, zero = torch.ones_like(a), torch.zeros_like(a)
+        both = loss.labelled(a, one) + loss.labelled(b, zero)
+        torch.testing.assert_close(both, loss.discriminator(a, b))
+
+
+def test_minimax_value_at_the_best_discriminator_is_the_jensen_shannon_divergence():
+    """V(D*, G) = 2 JSD(p_data, p_model) - log 4."""
+    d = P.log() - Q.log()
+    loss = LOSSES["minimax"]
+    value = -(P[:, None] * Q * loss.discriminator(d[:, None], d[None])).sum()
+    m = (P + Q) / 2
+    jsd = 0.5 * (P * (P / m).log()).sum() + 0.5 * (Q * (Q / m).log()).sum()
+    torch.testing.assert_close(value, 2 * jsd - math.log(4))
+    found = best(lambda d: (P[:, None] * Q * loss.discriminator(d[:, None], d[None])).sum())
+    torch.testing.assert_close(found, d, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", [n for n, loss in LOSSES.items() if loss.log_ratio])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_best_discriminator_tells_the_ratio_of_densities(name, smoothing):
+    """With one-sided smoothing D* = (1 - s) p_data / (p_data + p_model) (Salimans et al. 2016)."""
+    loss, t = LOSSES[name], 1 - smoothing
+    assert loss.labelled is not None
+    labelled = loss.labelled
+
+    def cost(d):
+        on_real = labelled(d, torch.full_like(d, t))
+        return (P * on_real + Q * labelled(d, torch.zeros_like(d))).sum()
+
+    d = best(cost)
+    optimum = t * P / (P + Q)
+    torch.testing.assert_close(d.sigmoid() if loss.probability else d, optimum, atol=1e-7, rtol=0)
+    assert loss.log_ratio is not None
+    torch.testing.assert_close(loss.log_ratio(d, t), (P / Q).log(), atol=1e-5, rtol=1e-5)
+
+
+def test_the_best_relativistic_critic_is_the_ratio_up_to_a_constant():
+    loss = LOSSES["relativistic"]
+    d = best(lambda d: (P[:, None] * Q * loss.discriminator(d[:, None], d[None])).sum())
+    ratio = (P / Q).log()
+    torch.testing.assert_close(d - d.mean(), ratio - ratio.mean(), atol=1e-5, rtol=1e-5)
+
+
+def test_the_best_hinge_discriminator_is_the_sign():
+    loss = LOSSES["hinge"]
+    levels = torch.linspace(-2, 2, 401, dtype=torch.float64)
+    zero, one = torch.zeros_like(levels), torch.ones_like(levels)
+    assert loss.labelled is not None
+    for p, q in zip(P, Q, strict=True):
+        cost = p * loss.labelled(levels, one) + q * loss.labelled(levels, zero)
+        assert levels[cost.argmin()].item() == pytest.approx(1.0 if p > q else -1.0)
+
+
+def test_the_wasserstein_critic_measures_a_shift():
+    """Two distributions of which one is the other moved by s: the 1-Lipschitz d(x) = x gives s."""
+    x = torch.randn(100, dtype=torch.float64)
+    assert -LOSSES["wasserstein"].discriminator(x + 1.5, x).mean().item() == pytest.approx(1.5)
+
+
+def test_began_holds_its_equilibrium():
+    k = torch.tensor(0.3)
+    assert equilibrium(k, torch.tensor(2.0), torch.tensor(1.0), 0.5, 0.01) == k
+    assert equilibrium(k, torch.tensor(4.0), torch.tensor(1.0), 0.5, 0.01) == k + 0.01
+    assert equilibrium(k, torch.tensor(0.0), torch.tensor(90.0), 0.5, 0.01) == 0
+    assert equilibrium(k, torch.tensor(900.0), torch.tensor(0.0), 0.5, 0.01) == 1
+    assert convergence(torch.tensor(2.0), torch.tensor(1.0), 0.5) == 2
+    assert convergence(torch.tensor(2.0), torch.tensor(1.5), 0.5) == 2.5
+
+
+def linear(w: torch.Tensor):
+    return lambda x: x.flatten(1) @ w
+
+
+def test_penalties_of_a_linear_critic():
+    """Its slope is |w| everywhere."""
+    w = torch.randn(48, dtype=torch.float64)
+    real, fake = torch.randn(2, 7, 3, 4, 4, dtype=torch.float64)
+    norm = w.norm()
+    wanted = {"gp": (norm - 1) ** 2, "dragan": (norm - 1) ** 2, "r1": norm**2 / 2}
+    wanted["r2"] = wanted["r1"]
+    assert wanted.keys() == PENALTIES.keys()
+    for name, value in wanted.items():
+        penalty = PENALTIES[name]
+        points = penalty.points(real, fake).requires_grad_()
+        cost = penalty.cost(squared_slopes(linear(w)(points), points))
+        torch.testing.assert_close(cost, value.float().expand(7))
+        assert penalty.moves == (points is not real and points is not fake)
+
+
+def test_penalties_take_each_examples_own_slope_and_reach_the_weights():
+    """d = |a x|^2 / 2 has the slope a^2 x."""
+    a = torch.tensor(1.3, dtype=torch.float64, requires_grad=True)
+    x = torch.randn(5, 1, 4, 4, dtype=torch.float64, requires_grad=True)
+    squared = squared_slopes(0.5 * (a * x).square().flatten(1).sum(1), x)
+    sizes = x.flatten(1).square().sum(1)
+    torch.testing.assert_close(squared, (a**4 * sizes).float())
+    (grad,) = torch.autograd.grad(squared.sum(), a)
+    torch.testing.assert_close(grad, (4 * a**3 * sizes.sum()).detach(), rtol=1e-5, atol=0)
+    flat = torch.zeros(3, requires_grad=True)
+    (grad,) = torch.autograd.grad(unit_slope(flat).sum(), flat)
+    assert grad.isfinite().all()
+
+
+def test_points_between_lie_on_the_segment_with_one_place_for_each_pair():
+    torch.manual_seed(0)
+    real, fake = torch.randn(2, 6, 3, 5, 5)
+    e = (between(real, fake) - fake) / (real - fake)
+    torch.testing.assert_close(
+        e, e.flatten(1).median(1).values[:, None, None, None].expand_as(e), atol=1e-2, rtol=1e-2
+    )
+    places = e.flatten(1).median(1).values
+    assert ((places >= 0) & (places <= 1)).all()
+    assert len(places.unique()) == 6
+
+
+def test_points_around_the_data_have_half_its_deviation():
+    torch.manual_seed(0)
+    real = torch.randn(64, 1, 16, 16) * 0.7
+    noise = PENALTIES["dragan"].points(real, real) - real
+    assert noise.std().item() == pytest.approx(0.35, rel=0.02)
+
+
+# -- tricks
+
+
+def test_virtual_batch_norm_is_its_definition_and_ignores_the_batch():
+    torch.manual_seed(0)
+    layer = VirtualBatchNorm(3, 4)
+    with torch.no_grad():
+        layer.weight.uniform_(0.5, 2)
+        layer.bias.normal_()
+    for shape in ((9, 3, 5, 5), (9, 3)):
+        x = torch.randn(shape)
+        out = layer(x)
+        for i in (4, 8):
+            members = torch.cat([x[:4], x[i : i + 1]])
+            members = members.transpose(0, 1).flatten(1)  # channel by channel
+            mean, var = members.mean(1), members.var(1, correction=0)
+            view = (-1, *(1 for _ in shape[2:]))
+            wanted = (x[i] - mean.view(view)) / (var.view(view) + 1e-5).sqrt()
+            wanted = wanted * layer.weight.view(view) + layer.bias.view(view)
+            torch.testing.assert_close(out[i], wanted, atol=1e-5, rtol=1e-4)
+        alone = layer(torch.cat([x[:4], x[6:7]]))
+        torch.testing.assert_close(alone[4], out[6])
+
+
+@pytest.mark.parametrize("net", ["mlp", "conv", "resnet"])
+def test_with_virtual_normalisation_an_image_does_not_depend_on_its_batch(net):
+    """In training mode, too, which is where batch normalisation looks at the others."""
+    options = {"g_norm": "virtual", "d_norm": "virtual", "reference": 5, "g_hidden": (8, 8)}
+    model = tiny("gan", SPEC, net=net, d_hidden=(8, 8), **options).train()
+    x = torch.randint(0, 256, (6, *SPEC.shape), dtype=torch.uint8)
+    y = torch.zeros(6, dtype=torch.int64)
+    before = model.discriminator.reference_images.clone()
+    model.game().before(Batch(x[:3], y))
+    assert not torch.equal(model.discriminator.reference_images, before)
+    z = model.sample_latent(6)
+    with torch.no_grad():
+        many, few = model.generate(z), model.generate(z[2:4])
+        torch.testing.assert_close(few, many[2:4], atol=1e-5, rtol=1e-4)
+        d = model.discriminate(x)
+        torch.testing.assert_close(model.discriminate(x[2:4]), d[2:4], atol=1e-5, rtol=1e-4)
+    batch_norm = tiny("gan", SPEC).train()
+    with torch.no_grad():
+        assert not torch.allclose(batch_norm.generate(z)[2:4], batch_norm.generate(z[2:4]))
+
+
+def test_minibatch_discrimination_is_its_definition():
+    torch.manual_seed(0)
+    layer = MinibatchDiscrimination(6, kernels=3, dims=2)
+    f = torch.randn(5, 6)
+    out = layer(f)
+    m = layer.project(f).view(5, 3, 2)
+    for i in range(5):
+        for k in range(3):
+            others = [(m[i, k] - m[j, k]).abs().sum().neg().exp() for j in range(5) if j != i]
+            torch.testing.assert_close(out[i, 6 + k], sum(others))
+    assert torch.equal(out[:, :6], f)
+    torch.testing.assert_close(layer(f.flip(0)), out.flip(0))
+    assert out.shape[1] == layer.width
+    collapsed = layer(f[:1].expand(5, 6))
+    torch.testing.assert_close(collapsed[:, 6:], torch.full((5, 3), 4.0))
+
+
+def test_minibatch_stddev_is_its_definition():
+    f = torch.randn(8, 6)
+    layer = MinibatchStddev(6)
+    torch.testing.assert_close(
+        layer(f)[:, 6], f.std(0, correction=0).mean().expand(8), atol=1e-5, rtol=1e-5
+    )
+    alone = f[:1].requires_grad_()
+    layer(alone).sum().backward()
+    assert alone.grad is not None
+    assert alone.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("net", ["mlp", "conv", "resnet"])
+def test_spectral_norm_bounds_every_layer(net):
+    model = tiny("gan", SPEC, net=net, spectral_norm=True, d_hidden=(8, 8)).train()
+    x = torch.randint(0, 256, (4, *SPEC.shape), dtype=torch.uint8)
+    with torch.no_grad():
+        for _ in range(60):
+            model.discriminate(x)
+    layers = [m for m in model.discriminator.modules() if hasattr(m, "parametrizations")]
+    assert len(layers) >= 3
+    for layer in layers:
+        size = torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item()
+        assert size == pytest.approx(1, abs=2e-3)
+
+
+def test_weights_are_clipped_after_each_step_and_only_the_discriminators():
+    model = tiny("wgan", SPEC)
+    with torch.no_grad():
+        model.game().after(1)
+    assert all(p.abs().max() <= 0.01 for p in model.discriminator.parameters())
+    assert any(p.abs().max() > 0.01 for p in model.generator.parameters())
+
+
+def test_history_is_the_mean_of_all_past_weights():
+    layer = torch.nn.Linear(3, 2)
+    history, seen = History(layer), [layer.weight.detach().clone()]
+    for step in range(1, 5):
+        with torch.no_grad():
+            layer.weight += torch.randn(2, 3)
+            history.update(layer, step)
+        seen.append(layer.weight.detach().clone())
+    mean = torch.stack(seen).mean(0)
+    torch.testing.assert_close(next(iter(history.buffers())), mean)
+    torch.testing.assert_close(history.distance(layer), (layer.weight - mean).square().sum())
+
+
+def test_codes_on_the_sphere_stay_there_along_great_circles():
+    z = on_sphere(torch.randn(6, 20, dtype=torch.float64))
+    walk = slerp(z[:3], z[3:], torch.linspace(0, 1, 9, dtype=torch.float64))
+    torch.testing.assert_close(walk.norm(dim=-1), torch.full((3, 9), 20**0.5).double())
+    model = tiny("gan", SPEC, prior="sphere")
+    torch.testing.assert_close(model.sample_latent(5).norm(dim=1), torch.full((5,), 6**0.5))
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_augmentations_pass_gradients_and_are_drawn_for_each_image(name):
+    torch.manual_seed(0)
+    x = torch.rand(1, 3, 12, 16).expand(6, -1, -1, -1).clone().requires_grad_()
+    out = AUGMENTATIONS[name](x)
+    assert out.shape == x.shape
+    assert len(out.detach().flatten(1).unique(dim=0)) > 1
+    weights = torch.randn_like(out)
+    (grad,) = torch.autograd.grad((out * weights).sum(), x)
+    # linear in the image: the gradient is exact along any direction
+    direction = torch.randn_like(x)
+    torch.manual_seed(1)
+    a = AUGMENTATIONS[name](x.detach())
+    torch.manual_seed(1)
+    b = AUGMENTATIONS[name](x.detach() + direction)
+    torch.manual_seed(1)
+    y = x.detach().requires_grad_()
+    (grad,) = torch.autograd.grad((AUGMENTATIONS[name](y) * weights).sum(), y)
+    torch.testing.assert_close(
+        ((b - a) * weights).sum(), (grad * direction).sum(), rtol=1e-3, atol=1e-3
+    )
+
+
+def test_translation_shifts_and_cutout_cuts():
+    torch.manual_seed(0)
+    x = torch.zeros(200, 1, 16, 16)
+    x[:, :, 8, 8] = 1
+    at = translation(x).flatten(1).argmax(1)
+    rows, columns = at // 16 - 8, at % 16 - 8
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (-2, 2, -2, 2)
+    assert translation(x).sum() == 200
+    share = cutout(torch.ones(500, 1, 16, 16)).mean((1, 2, 3))
+    assert share.min() == 0.75
+    assert share.max() > 0.9
+
+
+def test_instance_noise_falls_to_nothing():
+    model = tiny("gan", SPEC, instance_noise=0.5, instance_noise_steps=100)
+    x = torch.zeros(50, *SPEC.shape)
+    for step, deviation in ((0, 0.5), (50, 0.25), (100, 0.0), (200, 0.0)):
+        with torch.no_grad():
+            model.after(step)
+        assert model.shown(x).std().item() == pytest.approx(deviation, rel=0.05, abs=1e-9)
+
+
+def test_labels_are_smoothed_on_one_side_and_turned_round_as_often_as_asked():
+    d = torch.zeros(20_000)
+    model = tiny("gan", SPEC, label_smoothing=0.1)
+    assert (model.targets(d, 0.9) == 0.9).all()
+    flipped = tiny("gan", SPEC, label_flips=0.25).targets(d, 0.0)
+    assert flipped.mean().item() == pytest.approx(0.25, abs=0.02)
+    noisy = tiny("gan", SPEC, label_noise=0.3)
+    up, down = noisy.targets(d, 0.0), noisy.targets(d, 1.0)
+    assert 0 <= up.min() < up.max() <= 0.3
+    assert 0.7 <= down.min() < down.max() <= 1.0
+
+
+def test_feature_matching_alone_is_the_squared_gap_of_mean_features():
+    model = tiny("gan", SPEC, feature_matching=1.0).eval()
+    x = torch.randint(0, 256, (6, *SPEC.shape), dtype=torch.uint8)
+    batch = Batch(x)
+    terms = model.generator_loss(batch)
+    assert terms.keys() == {"features"}
+    on = model.discriminator.features
+    gap = on(batch.share["fake"]).mean(0) - on(batch.share["real"]).mean(0)
+    torch.testing.assert_close(terms["features"].mean(), gap.square().sum())
+
+
+def test_projection_adds_the_inner_product_of_label_and_features():
+    model = tiny("projection-gan", SPEC, spectral_norm=False).eval()
+    x = torch.rand(4, *SPEC.shape)
+    y = torch.tensor([0, 1, 2, 1])
+    d = model.discriminator
+    judged = d(x, None, y)
+    wanted = d.output(judged.features).squeeze(1) + (d.project.weight[y] * judged.features).sum(1)
+    torch.testing.assert_close(judged.d, wanted)
+
+
+def test_the_ratio_of_densities_is_read_off_or_refused_with_the_reason():
+    x = torch.randint(0, 256, (3, *SPEC.shape), dtype=torch.uint8)
+    model = tiny("gan", SPEC).eval()
+    assert torch.equal(model.log_ratio(x), model.discriminate(x))
+    with pytest.raises(PthetaError, match="does not tell p_data / p_model"):
+        tiny("sngan", SPEC).log_ratio(x)
+    with pytest.raises(PthetaError, match="label_flips changes what"):
+        tiny("gan", SPEC, label_flips=0.1).log_ratio(x)
+
+
+def test_infogan_terms_bound_the_information():
+    """-log Q is at least the entropy of the code on average; of a Gaussian it is its density."""
+    model = tiny("infogan", SPEC).eval()
+    z = model.sample_latent(40)
+    assert z.shape == (40, 6 + 3 + 1)
+    assert (z[:, 6:9].sum(1) == 1).all()
+    assert z[:, 9].abs().max() <= 1
+    told = torch.randn(40, 5)
+    terms = model.told_terms(told, z, None)
+    logits, mean, log_var = model.inferred(told)
+    log_q = torch.distributions.Categorical(logits=logits).log_prob(z[:, 6:9].argmax(1))
+    torch.testing.assert_close(terms["category"], -log_q)
+    normal = torch.distributions.Normal(mean, (0.5 * log_var).exp())
+    torch.testing.assert_close(terms["continuous"], -0.1 * normal.log_prob(z[:, 9:]).sum(1))
+    x = torch.randint(0, 256, (5, *SPEC.shape), dtype=torch.uint8)
+    p, u = model.codes(x)
+    assert torch.equal(p.argmax(1), model.cluster(x))
+    assert u.shape == (5, 1)
+
+
+def test_matched_accuracy_finds_the_best_names():
+    labels = torch.tensor([0, 0, 1, 1, 2, 2])
+    assert matched_accuracy((labels + 1) % 3, labels) == 1
+    assert matched_accuracy(torch.zeros(6, dtype=torch.int64), labels) == pytest.approx(1 / 3)
+    assert matched_accuracy(torch.tensor([5, 5, 5, 1, 2, 2]), labels) == pytest.approx(5 / 6)
+
+
+# -- what a run says of itself
+
+
+def test_the_watch_warns_of_falling_diversity_and_of_none():
+    watch = Watch(True)
+    assert watch({"generator/diversity": 0.9}) == {}
+    assert watch({"generator/diversity": 0.5}) == {}
+    (said,) = watch({"generator/diversity": 0.4}).values()
+    assert "mode collapse: samples differ by 0.4" in said
+    never = Watch(True)
+    for _ in range(STILL - 1):
+        assert never({"generator/diversity": FEW / 2}) == {}
+    assert "mode collapse" in never({"generator/diversity": FEW / 2})
+
+
+def test_the_watch_warns_of_vanishing_classes():
+    watch = Watch(False)
+    assert watch({"held_out/classes_digits": 8.0}) == {}
+    assert watch({"held_out/classes_digits": 5.0}) == {}
+    assert "3.9 classes" in watch({"held_out/classes_digits": 3.9})["mode collapse"]
+
+
+@given(smoothing=st.floats(0, 0.4))
+def test_the_stopping_signal_is_the_loss_of_a_discriminator_that_cannot_tell(smoothing):
+    loss = LOSSES["non_saturating"]
+    assert loss.labelled is not None
+    labelled = loss.labelled
+    t = torch.tensor(1 - smoothing, dtype=torch.float64)
+    p = t / 2
+    d = torch.log(p / (1 - p))
+    blind = (labelled(d, t) + labelled(d, torch.zeros_like(d))).item()
+    watch = Watch(True, smoothing)
+    said: dict[str, str] = {}
+    for _ in range(STILL):
+        assert said == {}
+        told = {"discriminator/critic_gap": 0.1, "discriminator/adversarial": blind}
+        said = watch(told)
+    assert "cannot tell real from fake" in said["stopping signal"]
+    assert Watch(True)(told) == {}
+
+
+def test_a_critics_stopping_signal_is_a_gap_that_stays():
+    still, moving = Watch(False), Watch(False)
+    for i in range(STILL):
+        told = {"discriminator/adversarial": -3.0}
+        a = still(told | {"discriminator/critic_gap": 3.0 + 0.01 * (i % 2)})
+        b = moving(told | {"discriminator/critic_gap": 3.0 + 0.1 * i})
+    assert "stayed at 3" in a["stopping signal"]
+    assert b == {}
+
+
+def test_spread_is_twice_the_variance_in_expectation():
+    torch.manual_seed(0)
+    x = torch.randn(20_000, 1, 2, 2) * 0.6
+    assert spread(x).item() == pytest.approx(2 * 0.36, rel=0.03)

@@ -88,7 +88,7 @@ def test_every_pair_of_parts_trains_or_is_refused(a, b):
             ptheta.create("gan", SPEC, **options)
         assert "\n" not in str(error.value)
         return
-    model = ptheta.create("gan", SPEC, **options).train()
+    model: Any = ptheta.create("gan", SPEC, **options).train()
     game = model.game()
     engine = Engine(model, game, Fabric(accelerator="cpu", devices=1))
     with torch.no_grad():
@@ -114,7 +114,7 @@ def test_networks_take_any_size_and_channels(net, shape):
     spec = ImageSpec(*shape)
     options = {"features": 4, "g_hidden": (8,), "d_hidden": (8,), "net": net}
     for loss in ("non_saturating", "began"):
-        model = ptheta.create("gan", spec, loss=loss, **options).eval()
+        model: Any = ptheta.create("gan", spec, loss=loss, **options).eval()
         with torch.no_grad():
             x = model.sample(3)
             assert x.shape == (3, *shape)
@@ -126,7 +126,8 @@ def test_images_too_small_to_halve_are_refused_in_one_line():
     with pytest.raises(PthetaError, match="use --net mlp"):
         ptheta.create("gan", spec)
     with torch.no_grad():
-        assert ptheta.create("gan", spec, net="mlp").eval().sample(2).shape == (2, 1, 6, 20)
+        model: Any = ptheta.create("gan", spec, net="mlp").eval()
+        assert model.sample(2).shape == (2, 1, 6, 20)
 
 
 def test_conditions_need_their_labels():

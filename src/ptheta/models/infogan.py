@@ -24,6 +24,7 @@ class InfoGANConfig(GANConfig):
     information: Positive = option(1.0, "weight of the bound on the categorical code's information")
     continuous_information: Positive = option(0.1, "the same of the continuous codes")
     latent: Count = option(62, "dimensions of the noise beside the codes")
+    noise: Positive = option(1.0, "deviation of that noise; less lets the category decide more")
 
 
 class InfoGAN(GAN):
@@ -47,7 +48,7 @@ class InfoGAN(GAN):
         z, c = super().sample_latent(n), self.config
         category = torch.randint(c.categories, (n,), device=z.device)
         u = torch.rand(n, c.continuous, device=z.device) * 2 - 1
-        return torch.cat([z, one_hot(category, c.categories).to(z.dtype), u], 1)
+        return torch.cat([c.noise * z, one_hot(category, c.categories).to(z.dtype), u], 1)
 
     def inferred(self, told: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Q: logits of the category (B, K), means and log-variances of the rest (B, U)."""

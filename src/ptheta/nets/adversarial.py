@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from ptheta.config import Count, option
+from ptheta.config import Count, NonNegative, option
 from ptheta.errors import PthetaError
 from ptheta.nets.convolutional import ConvDecoder, ConvEncoder, Norm, init_dcgan
 from ptheta.nets.minibatch import MinibatchDiscrimination, MinibatchStddev
@@ -31,6 +31,9 @@ class NetConfig:
         "checkerboards; resnet: SN-GAN's",
     )
     features: Count = option(64, "channels of the largest feature map (all but mlp)")
+    dense: NonNegative = option(
+        0, "units of a fully connected layer between numbers and maps (conv, resize); 0: none"
+    )
     g_hidden: tuple[Count, ...] = option(
         (128, 256, 512, 1024), "units of the generator's layers (mlp)"
     )
@@ -62,14 +65,22 @@ def check_size(spec: ImageSpec, config: NetConfig) -> None:
         )
 
 
+def _no_norm(channels: int, dims: int) -> None:
+    return None
+
+
+def _layer(a: int, b: int, norm: Norm) -> list[nn.Module]:
+    """A linear layer and what normalises it."""
+    normed = norm(b, 2)
+    linear = nn.Linear(a, b, bias=normed is None)
+    return [linear] if normed is None else [linear, normed]
+
+
 def _dense(sizes: list[int], norm: Norm) -> nn.Sequential:
     """Linear layers, each followed by `norm` (but for the first) and a leaky ReLU."""
     layers: list[nn.Module] = []
     for i in range(1, len(sizes)):
-        normed = norm(sizes[i], 2) if i > 1 else None
-        layers.append(nn.Linear(sizes[i - 1], sizes[i], bias=normed is None))
-        if normed is not None:
-            layers.append(normed)
+        layers += _layer(sizes[i - 1], sizes[i], norm if i > 1 else _no_norm)
         layers.append(nn.LeakyReLU(0.2, inplace=True))
     return nn.Sequential(*layers)
 
@@ -87,8 +98,12 @@ def _conv_up(
     spec: ImageSpec, config: NetConfig, inputs: int, norm: Norm, *, resize: bool
 ) -> nn.Module:
     c, h, w = spec.shape
-    features = config.features
-    net = ConvDecoder(inputs, h, w, c, features=features, dcgan=True, resize=resize, norm=norm)
+    features, size = config.features, config.dense or inputs
+    net: nn.Module = ConvDecoder(
+        size, h, w, c, features=features, dcgan=True, resize=resize, norm=norm
+    )
+    if config.dense:
+        net = nn.Sequential(*_layer(inputs, config.dense, norm), nn.ReLU(inplace=True), net)
     init_dcgan(net)
     return net
 
@@ -136,8 +151,15 @@ def _conv_down(
 ) -> tuple[nn.Module, int]:
     c, h, w = spec.shape
     net = ConvEncoder(c + numbers, h, w, 1, features=config.features, dcgan=True, norm=norm)
-    init_dcgan(net)
-    return Mapped(net.body), net.width
+    body, width = net.body, net.width
+    if config.dense:
+        last = _layer(width, config.dense, norm)
+        body, width = (
+            nn.Sequential(*body, nn.Flatten(), *last, nn.LeakyReLU(0.2, inplace=True)),
+            config.dense,
+        )
+    init_dcgan(body)
+    return Mapped(body), width
 
 
 def _resnet_down(

@@ -51,7 +51,7 @@ def test_help_is_quick_and_complete():
         start = time.perf_counter()
         text = run("--help").stdout
         times.append(time.perf_counter() - start)
-    for command in ("models", "data", "train", "sample", "evaluate", "compare", "demo"):
+    for command in ("models", "data", "train", "sample", "evaluate", "sweep", "compare", "demo"):
         assert command in text
     text = run("train", "vae", "--help").stdout
     for flag in ("--latent", "--levels", "--steps", "--resume", "--dynamic / --no-dynamic"):
@@ -81,6 +81,21 @@ def test_train_writes_a_run(trained):
     assert config["versions"]["torch"]
     assert (trained / "model.safetensors").exists()
     assert [line["step"] for line in read_metrics(trained)] == [30]
+
+
+def test_sweep_and_its_bad_input(strokes, tmp_path):
+    tiny = ("--features", 4, "--latent", 6, "--steps", 2, "--evaluate-every", 0)
+    common = ("--data", strokes, "--out", tmp_path / "s", *tiny, "--batch-size", 8)
+    done = run("sweep", "gan", *common, "--vary", "loss=hinge,minimax", "--seeds", 1)
+    assert "2 runs trained, 0 failed" in done.stdout
+    assert (tmp_path / "s" / "loss=hinge,seed=0" / "model.safetensors").exists()
+    run("compare", tmp_path / "s", "--out", tmp_path / "report", "-n", 20)
+    assert "hinge" in (tmp_path / "report" / "report.html").read_text()
+    assert "want NAME=VALUE" in fails("sweep", "gan", *common, "--vary", "loss")
+    assert "loss" in fails("sweep", "gan", *common, "--vary", "loss=hinje")
+    assert "--seeds" in run("sweep", "gan", "--help").stdout
+    said = fails("sweep", "gan", *common, "--vary", "loss=began", "--label-smoothing", 0.1)
+    assert "there are no labels" in said
 
 
 def test_sample_in_three_forms(trained, tmp_path):

@@ -279,6 +279,123 @@ def gan_table(batch: int, steps: int) -> dict[str, Contender]:
     }
 
 
+# -- fully connected GANs of PyTorch-GAN's sizes (gan.py, wgan_gp.py) at 28 px ---------------------
+
+
+def dense_generator() -> nn.Sequential:
+    layers: list[nn.Module] = [nn.Linear(100, 128), nn.LeakyReLU(0.2, inplace=True)]
+    for a, b in ((128, 256), (256, 512), (512, 1024)):
+        layers += [nn.Linear(a, b), nn.BatchNorm1d(b, 0.8), nn.LeakyReLU(0.2, inplace=True)]
+    return nn.Sequential(*layers, nn.Linear(1024, 784), nn.Tanh(), nn.Unflatten(1, (1, 28, 28)))
+
+
+def dense_discriminator() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(784, 512),
+        nn.LeakyReLU(0.2, inplace=True),
+        nn.Linear(512, 256),
+        nn.LeakyReLU(0.2, inplace=True),
+        nn.Linear(256, 1),
+    )
+
+
+def noise(n: int) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng().normal(0, 1, (n, 100))).float()
+
+
+def adams(g: nn.Module, d: nn.Module) -> tuple[torch.optim.Adam, torch.optim.Adam]:
+    lr, betas = 2e-4, (0.5, 0.999)
+    return (
+        torch.optim.Adam(g.parameters(), lr=lr, betas=betas),
+        torch.optim.Adam(d.parameters(), lr=lr, betas=betas),
+    )
+
+
+def dense_loop() -> Any:
+    """As usually written: both networks take gradients in the generator's step, too."""
+    g, d = dense_generator(), dense_discriminator()
+    g_step, d_step = adams(g, d)
+    bce = nn.BCELoss()
+
+    def step(x: torch.Tensor) -> None:
+        valid, wrong = torch.ones(len(x), 1), torch.zeros(len(x), 1)
+        g_step.zero_grad()
+        fake = g(noise(len(x)))
+        bce(d(fake).sigmoid(), valid).backward()
+        g_step.step()
+        d_step.zero_grad()
+        real_loss = bce(d(x).sigmoid(), valid)
+        fake_loss = bce(d(fake.detach()).sigmoid(), wrong)
+        ((real_loss + fake_loss) / 2).backward()
+        d_step.step()
+
+    return step
+
+
+def penalised_loop(critic_steps: int = 5) -> Any:
+    """As usually written: the critic's step goes back into the generator, and fakes are made anew
+    for the generator's."""
+    g, d = dense_generator(), dense_discriminator()
+    g_step, d_step = adams(g, d)
+    count = 0
+
+    def step(x: torch.Tensor) -> None:
+        nonlocal count
+        d_step.zero_grad()
+        z = noise(len(x))
+        fake = g(z)
+        on_real, on_fake = d(x), d(fake)
+        e = torch.from_numpy(np.random.default_rng().random((len(x), 1, 1, 1))).float()
+        points = (e * x + (1 - e) * fake.data).requires_grad_(True)
+        at = d(points)
+        (slope,) = torch.autograd.grad(
+            at, points, torch.ones_like(at), create_graph=True, retain_graph=True
+        )
+        penalty = ((slope.flatten(1).norm(2, dim=1) - 1) ** 2).mean()
+        (on_fake.mean() - on_real.mean() + 10 * penalty).backward()
+        d_step.step()
+        g_step.zero_grad()
+        if count % critic_steps == 0:
+            (-d(g(z)).mean()).backward()
+            g_step.step()
+        count += 1
+
+    return step
+
+
+def by_loader(
+    step: Callable[[torch.Tensor], Any], x: torch.Tensor, batch: int, n: int
+) -> Contender:
+    """The same loop fed by a DataLoader over images in memory, as those programs are."""
+    sets = torch.utils.data.TensorDataset(x)
+
+    def one_round() -> float:
+        loader = torch.utils.data.DataLoader(sets, batch_size=batch, shuffle=True, drop_last=True)
+        done, start = 0, time.perf_counter()
+        while True:
+            for (images,) in loader:
+                step(images)
+                done += 1
+                if done == n // 4:
+                    start = time.perf_counter()
+                if done == n:
+                    return (n - n // 4) * batch / (time.perf_counter() - start)
+
+    return one_round
+
+
+def dense_gan_table(batch: int, steps: int, loop: Callable[[], Any], **options: Any) -> Any:
+    data = open_data("digits")
+    x = to_symmetric(data.batch(slice(None)).x)
+    ours = ptheta.create("gan", data.spec, net="mlp", **options)
+    return {
+        "the usual loop and loader": by_loader(loop(), x, batch, steps),
+        "the usual loop, no loader": by_loop(loop(), x, batch, steps),
+        "ptheta": by_trainer(ours, data, batch, steps),
+    }
+
+
 def measure(contenders: dict[str, Contender], rounds: int) -> dict[str, dict[str, float]]:
     """Medians of images/s, and of the ratio to the first contender, over the rounds."""
     rates: dict[str, list[float]] = {name: [] for name in contenders}
@@ -314,6 +431,15 @@ def main() -> None:
         "trainer overhead, batch 64": overhead_table(64, 400),
         "trainer overhead, batch 256": overhead_table(256, 160),
         "DCGAN 32 px, batch 64": gan_table(64, 16),
+        "fully connected GAN, batch 64": dense_gan_table(64, 400, dense_loop),
+        "fully connected WGAN-GP, batch 64": dense_gan_table(
+            64,
+            400,
+            penalised_loop,
+            loss="wasserstein",
+            penalty=("gp",),
+            critic_steps=5,
+        ),
     }
     results: dict[str, Any] = {
         "machine": {

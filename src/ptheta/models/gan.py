@@ -6,7 +6,7 @@ Every published combination of these parts is a preset (`PRESETS`): other defaul
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -30,10 +30,11 @@ from ptheta.nets.adversarial import (
 from ptheta.nets.augment import AUGMENTATIONS
 from ptheta.pixels import Batch, ImageSpec, from_symmetric, to_symmetric
 
-LossName = Literal[
-    "minimax", "non_saturating", "wasserstein", "least_squares", "hinge", "relativistic", "began"
-]
-PenaltyName = Literal["gp", "dragan", "r1", "r2"]
+if TYPE_CHECKING:
+    LossName = PenaltyName = AugmentationName = str
+else:  # the names are those of the tables: a new entry there is all that a new part takes
+    LossName, PenaltyName = Literal[*LOSSES], Literal[*PENALTIES]
+    AugmentationName = Literal[*AUGMENTATIONS]
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class GANConfig(NetConfig):
     instance_noise_steps: NonNegative = option(
         0, "steps over which that noise falls to 0 (1610.04490); 0: it stays"
     )
-    augment: tuple[Literal["color", "translation", "cutout"], ...] = option(
+    augment: tuple[AugmentationName, ...] = option(
         (), "differentiable augmentation of all that the discriminator sees (2006.10738)"
     )
     historical_averaging: AtLeastZero = option(

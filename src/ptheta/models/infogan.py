@@ -23,6 +23,9 @@ class InfoGANConfig(GANConfig):
     continuous: NonNegative = option(2, "continuous codes, U(-1, 1) each")
     information: Positive = option(1.0, "weight of the bound on the categorical code's information")
     continuous_information: Positive = option(0.1, "the same of the continuous codes")
+    information_from: NonNegative = option(
+        0, "steps without these two terms; they rise to their weights over as many steps more"
+    )
     latent: Count = option(62, "dimensions of the noise beside the codes")
     noise: Positive = option(1.0, "deviation of that noise; less lets the category decide more")
 
@@ -59,16 +62,20 @@ class InfoGAN(GAN):
     def told_terms(self, told: Tensor | None, z: Tensor, y: Tensor | None) -> Terms:
         """-log Q(c | x) and -log Q(u | x), nats."""
         assert told is not None
-        c = self.config
+        c, share = self.config, torch.ones_like(self.steps)
+        if c.information_from:
+            share = (self.steps / c.information_from - 1).clamp(0, 1)
         logits, mean, log_var = self.inferred(told)
         _, category, u = z.split([c.latent, c.categories, c.continuous], 1)
         terms = {
-            "category": c.information * cross_entropy(logits, category.argmax(1), reduction="none")
+            "category": share
+            * c.information
+            * cross_entropy(logits, category.argmax(1), reduction="none")
         }
         if c.continuous:
             square = (u - mean).square() * (-log_var).exp()
             nats = 0.5 * (square + log_var + math.log(2 * math.pi)).sum(1)
-            terms["continuous"] = c.continuous_information * nats
+            terms["continuous"] = share * c.continuous_information * nats
         return terms
 
     def cluster(self, x: Tensor) -> Tensor:

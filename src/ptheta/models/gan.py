@@ -6,7 +6,7 @@ Every published combination of these parts is a preset (`PRESETS`): other defaul
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,9 @@ from ptheta.nets.augment import AUGMENTATIONS
 from ptheta.pixels import Batch, ImageSpec, from_symmetric, to_symmetric
 
 if TYPE_CHECKING:
-    LossName = PenaltyName = AugmentationName = str
+    LossName: TypeAlias = str
+    PenaltyName: TypeAlias = str
+    AugmentationName: TypeAlias = str
 else:  # the names are those of the tables: a new entry there is all that a new part takes
     LossName, PenaltyName = Literal[*LOSSES], Literal[*PENALTIES]
     AugmentationName = Literal[*AUGMENTATIONS]
@@ -40,7 +42,9 @@ else:  # the names are those of the tables: a new entry there is all that a new 
 @dataclass(frozen=True)
 class GANConfig(NetConfig):
     loss: LossName = option("non_saturating", "what the two players minimise")
-    penalty: tuple[PenaltyName, ...] = option((), "gradient penalties, summed")
+    penalty: tuple[PenaltyName, ...] = option(
+        (), f"gradient penalties, summed: {', '.join(PENALTIES)}"
+    )
     penalty_weight: Positive | None = option(None, "of each penalty; none: its own default, 10")
     weight_clip: AtLeastZero = option(
         0.0, "the discriminator's weights are clipped to +-this after each step (1701.07875); 0: no"
@@ -76,7 +80,9 @@ class GANConfig(NetConfig):
         0, "steps over which that noise falls to 0 (1610.04490); 0: it stays"
     )
     augment: tuple[AugmentationName, ...] = option(
-        (), "differentiable augmentation of all that the discriminator sees (2006.10738)"
+        (),
+        "differentiable augmentation of all that the discriminator sees (2006.10738): "
+        f"{', '.join(AUGMENTATIONS)}",
     )
     historical_averaging: AtLeastZero = option(
         0.0, "weight of the squared distance of weights to their past mean (1606.03498)"

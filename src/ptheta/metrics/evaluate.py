@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,10 +16,19 @@ from ptheta.errors import PthetaError
 from ptheta.metrics.ais import ais
 from ptheta.metrics.clustering import clustering_accuracy
 from ptheta.metrics.features import Extractor, Features, default_extractor, extract, extractor
-from ptheta.metrics.frechet import fit, frechet, frechet_error
+from ptheta.metrics.frechet import (
+    LEAST_TO_EXTRAPOLATE,
+    Gaussian,
+    fit,
+    frechet,
+    frechet_error,
+    frechet_infinity,
+)
 from ptheta.metrics.images import check_same_spec, check_samples, fixed
 from ptheta.metrics.kernel import kernel_distance
 from ptheta.metrics.likelihood import batches, bound_terms, likelihood
+from ptheta.metrics.manifold import manifold
+from ptheta.metrics.memorisation import copying_test
 from ptheta.metrics.neighbours import copied_share, nearest, ratio_of_medians
 from ptheta.metrics.results import Evaluation, Result
 from ptheta.metrics.score import class_score, effective_classes
@@ -27,9 +36,12 @@ from ptheta.metrics.speed import sampling_speed
 from ptheta.pixels import seeded
 from ptheta.tasks.sample import sample
 
-VERSION = 2  # of the definitions below; part of every protocol
+VERSION = 3  # of the definitions below; part of every protocol
 NEIGHBOURS = 500  # images compared with the training set
-CLOSENESS = ("train_distance_ratio", "copied_share")
+CLOSENESS = ("train_distance_ratio", "copied_share", "copying_z")
+MANIFOLD = ("precision", "recall", "density", "coverage")
+K = 5  # neighbours that make an image's ball
+MANIFOLD_IMAGES = 10_000  # of either side, for the balls
 GIVEN = "_given_label"  # of p(x | y): another quantity, so it has another name
 NO_SAMPLES, NO_DENSITY = "it cannot sample", "no likelihood"
 
@@ -216,7 +228,13 @@ def _clustering(model: nn.Module, test: Dataset, protocol: Mapping[str, Any]) ->
 
 def _distance_names(by: Extractor) -> list[str]:
     scored = [f"score_{by.name}", f"classes_{by.name}"] if by.classes else []
-    return [f"fd_{by.name}", f"kd_{by.name}", *scored]
+    return [
+        f"fd_{by.name}",
+        f"fd_infinity_{by.name}",
+        f"kd_{by.name}",
+        *scored,
+        *(f"{name}_{by.name}" for name in MANIFOLD),
+    ]
 
 
 def _distances(
@@ -232,11 +250,13 @@ def _distances(
         )
     names = iter(_distance_names(by))
     about = dict(protocol)
-    fd = frechet(fit(fake.features), fit(real.features))
+    reference = fit(real.features)
+    fd = frechet(fit(fake.features), reference)
     fd_error = frechet_error(fake.features, real.features)
     kd, kd_error = kernel_distance(fake.features, real.features)
     results = [
         Result(next(names), fd, error=fd_error, better="lower", protocol=about),
+        _extrapolated(next(names), fake.features, reference, about),
         Result(next(names), kd, error=kd_error, better="lower", protocol=about),
     ]
     if fake.logits is not None:
@@ -254,7 +274,32 @@ def _distances(
                 protocol={**about, "counts": counts.tolist()},
             ),
         ]
-    return results
+    return results + _manifold(list(names), fake.features, real.features, about)
+
+
+def _extrapolated(name: str, fake: Tensor, reference: Gaussian, about: Mapping[str, Any]) -> Result:
+    """The Frechet distance of infinitely many samples."""
+    if len(fake) < LEAST_TO_EXTRAPOLATE:
+        reason = f"{len(fake)} samples are too few to extrapolate from"
+        return Result(name, None, better="lower", reason=reason, protocol=about)
+    value, error = frechet_infinity(fake, reference)
+    return Result(name, value, error=error, better="lower", protocol=about)
+
+
+def _manifold(
+    names: Sequence[str], fake: Tensor, real: Tensor, about: Mapping[str, Any]
+) -> list[Result]:
+    """Precision, recall, density and coverage by K neighbours."""
+    fake, real = fake[:MANIFOLD_IMAGES], real[:MANIFOLD_IMAGES]
+    about = {**about, "neighbours": K, "compared": [len(fake), len(real)]}
+    if min(len(fake), len(real)) <= K:
+        reason = f"{min(len(fake), len(real))} images have no {K} neighbours each"
+        return [Result(n, None, better="higher", reason=reason, protocol=about) for n in names]
+    values, errors = manifold(real, fake, K)
+    return [
+        Result(n, value, error=error, better="higher", protocol=about)
+        for n, value, error in zip(names, values, errors, strict=True)
+    ]
 
 
 def _closeness(
@@ -268,4 +313,5 @@ def _closeness(
     return [
         Result(CLOSENESS[0], ratio, error=ratio_error, protocol=about),
         Result(CLOSENESS[1], share, error=share_error, protocol=about),
+        Result(CLOSENESS[2], copying_test(own, real), error=1.0, protocol=about),
     ]

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from ptheta.errors import PthetaError
 
+LEAST_TO_EXTRAPOLATE = 50  # samples
+
 
 @dataclass(frozen=True)
 class Gaussian:
@@ -61,3 +63,33 @@ def frechet_error(x: Tensor, y: Tensor, repeats: int = 20, seed: int = 0) -> flo
 
     values = torch.tensor([frechet(again(x), again(y)) for _ in range(repeats)])
     return values.std().item()
+
+
+def frechet_infinity(
+    x: Tensor, reference: Gaussian, points: int = 15, seed: int = 0
+) -> tuple[float, float]:
+    """The distance that infinitely many samples would have, and its standard error.
+
+    The distance of N samples is to first order linear in 1 / N (Chong & Forsyth 2020, algorithm 1,
+    arXiv:1911.07023): a line through the distances of random parts of x, from a tenth of it to all,
+    is read off at 0. Raises PthetaError for fewer than `LEAST_TO_EXTRAPOLATE` samples.
+    """
+    n = len(x)
+    if n < LEAST_TO_EXTRAPOLATE:
+        raise PthetaError(
+            f"{n} samples are too few to extrapolate from: give {LEAST_TO_EXTRAPOLATE} or more"
+        )
+    generator = torch.Generator().manual_seed(seed)
+    sizes = torch.linspace(max(10, n // 10), n, points).round().long()
+    values = [
+        frechet(fit(x[torch.randperm(n, generator=generator)[:size]]), reference)
+        for size in sizes.tolist()
+    ]
+    y = torch.tensor(values, dtype=torch.float64)
+    t = 1 / sizes.double()
+    slope = ((t - t.mean()) * (y - y.mean())).sum() / (t - t.mean()).square().sum()
+    at_zero = y.mean() - slope * t.mean()
+    rest = y - at_zero - slope * t
+    variance = rest.square().sum() / (points - 2)
+    spread = 1 / points + t.mean() ** 2 / (t - t.mean()).square().sum()
+    return max(0.0, at_zero.item()), (variance * spread).sqrt().item()

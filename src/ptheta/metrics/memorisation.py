@@ -1,0 +1,53 @@
+"""Whether samples are nearer to the training images than new real images are."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from ptheta.errors import PthetaError
+
+
+def copying_test(fake: Tensor, held_out: Tensor) -> float:
+    """z of the Mann-Whitney test that samples are nearer to the training set than held-out images.
+
+    fake (N,), held_out (M,): distances to the nearest training image. About N(0, 1) where the two
+    are alike; far below 0: copies (z < -3 is no chance); far above 0: samples away from the data.
+    Meehan et al. 2020, section 3 (arXiv:2004.05675), with the correction for ties.
+    """
+    n, m = len(fake), len(held_out)
+    if min(n, m) < 2:
+        raise PthetaError(f"{min(n, m)} image is too few to test for copies: give at least two")
+    both = torch.cat([fake, held_out]).double()
+    _, place, counts = both.unique(return_inverse=True, return_counts=True)
+    ends = counts.cumsum(0).double()
+    ranks = (ends - (counts - 1).double() / 2)[place]  # mid-ranks
+    u = ranks[:n].sum() - n * (n + 1) / 2
+    total = n + m
+    ties = ((counts.double() ** 3 - counts).sum() / (total * (total - 1))).item()
+    deviation = math.sqrt(n * m / 12 * (total + 1 - ties))
+    return ((u - n * m / 2) / deviation).item() if deviation else 0.0
+
+
+def cosine_distance(x: Tensor, train: Tensor, chunk: int = 2000) -> Tensor:
+    """For each of x (N, d) the least 1 - |cos| to the features of train (M, d): (N,)."""
+    a = torch.nn.functional.normalize(x.float(), dim=1)
+    best = torch.zeros(len(a))
+    for part in train.split(chunk):
+        b = torch.nn.functional.normalize(part.float(), dim=1)
+        best = torch.maximum(best, (a @ b.T).abs().max(1).values)
+    return (1 - best).clamp(min=0)
+
+
+def memorisation_factor(fake: Tensor, held_out: Tensor) -> float:
+    """What a Frechet distance is multiplied with: 1, and more for samples that copy.
+
+    fake, held_out: `cosine_distance` to the training set. Bai et al. 2021 (arXiv:2106.03062) divide
+    by the mean distance s where it is below a threshold; the threshold belongs to one extractor, so
+    half of what held-out images have stands for it here: max(1, half / s). Copies raise it.
+    """
+    half = held_out.double().mean().item() / 2
+    s = max(fake.double().mean().item(), 1e-6)
+    return max(1.0, half / s)

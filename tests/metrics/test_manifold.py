@@ -1,0 +1,261 @@
+"""Precision and recall, memorisation, similarity and extrapolation: against brute force, other
+libraries, closed forms, and what each should see."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ptheta.data import open_data
+from ptheta.errors import PthetaError
+from ptheta.metrics import manifold as module
+from ptheta.metrics.diversity import WEIGHTS, ms_ssim, scales, similarity
+from ptheta.metrics.features import extract, extractor
+from ptheta.metrics.frechet import Gaussian, fit, frechet, frechet_infinity
+from ptheta.metrics.manifold import manifold, radii
+from ptheta.metrics.memorisation import copying_test, cosine_distance, memorisation_factor
+from ptheta.metrics.neighbours import nearest
+
+
+def normal(n: int, d: int, seed: int, shift: float = 0.0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(n, d, generator=generator, dtype=torch.double) + shift
+
+
+def brute(real: torch.Tensor, fake: torch.Tensor, k: int) -> tuple[float, float, float, float]:
+    """The definitions, one pair at a time."""
+
+    def ball(x, i):
+        others = sorted(float((x[i] - x[j]).norm()) for j in range(len(x)) if j != i)
+        return others[k - 1]
+
+    r = [ball(real, i) for i in range(len(real))]
+    s = [ball(fake, i) for i in range(len(fake))]
+    inside = np.array([[(f - x).norm().item() <= r[i] for i, x in enumerate(real)] for f in fake])
+    recalled = [any((f - x).norm().item() <= s[j] for j, f in enumerate(fake)) for x in real]
+    return (
+        inside.any(1).mean(),
+        float(np.mean(recalled)),
+        inside.sum() / (k * len(fake)),
+        inside.any(0).mean(),
+    )
+
+
+@pytest.mark.parametrize("k", [1, 3, 5])
+def test_the_four_are_their_definitions(k, monkeypatch):
+    real, fake = normal(40, 3, 0), normal(30, 3, 1, 0.5)
+    wanted = brute(real, fake, k)
+    found, errors = manifold(real, fake, k)
+    assert tuple(found) == pytest.approx(wanted)
+    monkeypatch.setattr(module, "PAIRS", 7)  # one row at a time
+    assert manifold(real, fake, k) == (found, errors)
+    assert errors.precision == pytest.approx(np.sqrt(wanted[0] * (1 - wanted[0]) / 29), abs=1e-9)
+
+
+@pytest.mark.parametrize(("n", "m", "d"), [(300, 300, 20), (400, 250, 64)])
+def test_the_four_agree_with_prdc(n, m, d):
+    prdc = pytest.importorskip("prdc")
+    real, fake = normal(n, d, 2), normal(m, d, 3, 0.2)
+    theirs = prdc.compute_prdc(real.numpy(), fake.numpy(), nearest_k=5)
+    found, _ = manifold(real, fake, 5)
+    for name, value in found._asdict().items():
+        assert value == pytest.approx(theirs[name], abs=1e-4), name
+
+
+def test_what_each_of_the_four_sees():
+    real = normal(500, 4, 0)
+    again, _ = manifold(real, normal(500, 4, 1))
+    assert min(again) > 0.75
+    few_modes, _ = manifold(real, normal(500, 4, 1) * 0.3)
+    assert few_modes.precision > 0.95
+    assert few_modes.recall < 0.5
+    assert few_modes.coverage < again.coverage
+    noisy, _ = manifold(real, normal(500, 4, 1) * 3)
+    assert noisy.precision < 0.5
+    assert noisy.recall > 0.75
+    away, _ = manifold(real, normal(500, 4, 1, 100.0))
+    assert tuple(away) == (0, 0, 0, 0)
+
+
+def test_a_common_shift_far_away_changes_nothing():
+    real, fake = normal(200, 8, 0), normal(200, 8, 1)
+    assert manifold(real + 1e4, fake + 1e4)[0] == manifold(real, fake)[0]
+
+
+def test_an_image_is_no_neighbour_of_itself_and_ties_are_inside():
+    x = torch.tensor([[0.0], [1.0], [3.0]])
+    assert radii(x, 1).tolist() == [1, 1, 4]
+    assert radii(x, 2).tolist() == [9, 4, 9]
+    found, _ = manifold(x, torch.tensor([[2.0], [9.0]]), 1)
+    assert found.precision == 0.5  # 2 lies on the border of the ball of 1 and in that of 3
+    for bad in (0, 3):
+        with pytest.raises(PthetaError, match="give a k from 1 to 2"):
+            radii(x, bad)
+    with pytest.raises(PthetaError, match="by the same extractor"):
+        manifold(x, torch.zeros(3, 2), 1)
+
+
+# -- memorisation
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.integers(0, 9), min_size=3, max_size=40),
+    st.lists(st.integers(0, 9), min_size=3, max_size=40),
+)
+def test_the_copying_test_is_mann_whitneys_with_ties(a, b):
+    x, y = torch.tensor(a).float(), torch.tensor(b).float()
+    z = copying_test(x, y)
+    assert copying_test(y, x) == pytest.approx(-z, abs=1e-9)
+    if len(set(a + b)) > 1:
+        p = scipy.stats.mannwhitneyu(a, b, use_continuity=False, method="asymptotic").pvalue
+        assert 2 * scipy.stats.norm.sf(abs(z)) == pytest.approx(p, abs=1e-9)
+    else:
+        assert z == 0
+
+
+def test_copies_are_seen_and_the_more_the_clearer():
+    train, test = open_data("digits"), open_data("digits", "test")
+    held = nearest(test.batch(slice(0, 200)).x, train)[1]
+    fresh = test.batch(slice(200, 400)).x
+    copies = train.batch(slice(0, 200)).x
+    seen = []
+    for share in (0, 50, 100, 200):
+        x = torch.cat([copies[:share], fresh[share:]])
+        seen.append(copying_test(nearest(x, train)[1], held))
+    assert abs(seen[0]) < 3
+    assert seen == sorted(seen, reverse=True)
+    assert seen[2] < -3
+    noise = torch.randint(0, 256, (100, 1, 28, 28), dtype=torch.uint8)
+    assert copying_test(nearest(noise, train)[1], held) > 5
+    with pytest.raises(PthetaError, match="at least two"):
+        copying_test(held[:1], held)
+
+
+def test_the_memorisation_factor_raises_the_distance_of_copies_alone():
+    by = extractor("digits")
+    train = extract(open_data("digits").batch(slice(0, 2000)).x, by).features
+    test = extract(open_data("digits", "test").batch(slice(0, 400)).x, by).features
+    held = cosine_distance(test[:200], train)
+    assert memorisation_factor(cosine_distance(test[200:], train), held) == 1
+    some = torch.cat([train[:150], test[:50]])
+    factors = [memorisation_factor(cosine_distance(x, train), held) for x in (some, train[:200])]
+    assert 1 < factors[0] < factors[1]
+    brute_force = (
+        1
+        - torch.nn.functional.cosine_similarity(test[:3, None].float(), train[None].float(), dim=2)
+        .abs()
+        .max(1)
+        .values
+    )
+    torch.testing.assert_close(cosine_distance(test[:3], train, chunk=300), brute_force)
+
+
+# -- similarity
+
+
+@pytest.mark.parametrize(("shape", "n"), [((1, 28, 28), 2), ((3, 64, 48), 3), ((1, 200, 176), 5)])
+def test_ms_ssim_agrees_with_torchmetrics(shape, n):
+    """Up to the border, which it pads and we leave out, as the original does."""
+    theirs = pytest.importorskip("torchmetrics.functional.image")
+    torch.manual_seed(0)
+    a = torch.randint(0, 256, (4, *shape), dtype=torch.uint8)
+    b = (a.float() * 0.7 + 0.3 * torch.randint(0, 256, a.shape)).round().to(torch.uint8)
+    assert scales(*shape[1:]) == n
+    torch.testing.assert_close(ms_ssim(a, a), torch.ones(4, dtype=torch.double))
+    assert (ms_ssim(a, b) < 1).all()
+    if shape[1] > 40:  # it refuses smaller images
+        weights = torch.tensor(WEIGHTS[:n])
+        wanted = [
+            theirs.multiscale_structural_similarity_index_measure(
+                x[None].double() / 255,
+                y[None].double() / 255,
+                data_range=1.0,
+                betas=tuple((weights / weights.sum()).tolist()),
+                normalize="relu",
+            )
+            for x, y in zip(a, b, strict=True)
+        ]
+        border = 2e-3 if shape[1] == 200 else 1e-2
+        torch.testing.assert_close(ms_ssim(a, b), torch.stack(wanted), atol=border, rtol=0)
+
+
+def test_similarity_sees_collapse():
+    x = open_data("fashion", "test").batch(slice(0, 300))
+    labels = x.y
+    assert labels is not None
+    varied, _ = similarity(x.x)
+    of_one_label, _ = similarity(x.x, labels)
+    alike, error = similarity(x.x[:1].expand(50, -1, -1, -1))
+    assert varied < of_one_label < alike
+    assert alike == pytest.approx(1)
+    assert error == pytest.approx(0, abs=1e-9)
+    with pytest.raises(PthetaError, match="smaller than the window"):
+        ms_ssim(x.x[:, :, :8], x.x[:, :, :8])
+
+
+# -- extrapolation
+
+
+def test_the_extrapolated_distance_is_free_of_the_bias_of_few_samples():
+    """Samples of the reference itself: 0, where the distance of N samples is about d^2 / N."""
+    d = 12
+    reference = Gaussian(torch.zeros(d).double(), torch.eye(d).double())
+    values = [frechet_infinity(normal(400, d, seed), reference) for seed in range(6)]
+    plain = [frechet(fit(normal(400, d, seed)), reference) for seed in range(6)]
+    assert np.mean([v for v, _ in values]) < 0.4 * np.mean(plain)
+    shifted, error = frechet_infinity(normal(800, d, 9, 0.5), reference)
+    assert shifted == pytest.approx(d * 0.25, abs=max(0.5, 4 * error))
+    with pytest.raises(PthetaError, match="too few to extrapolate"):
+        frechet_infinity(normal(40, d, 0), reference)
+
+
+def test_distances_move_the_right_way_with_noise_blur_and_dropped_classes():
+    """Each damage, in three strengths, raises the distance or lowers the share that it should."""
+    data = open_data("digits", "test")
+    by = extractor("digits")
+    x, y = data.batch(slice(0, 1000)).x, data.batch(slice(0, 1000)).y
+    assert y is not None
+    other = extract(data.batch(slice(1000, 2000)).x, by).features
+    reference = fit(other)
+    torch.manual_seed(0)
+    noise = torch.randn(x.shape)
+
+    def fd(images):
+        return frechet(fit(extract(images, by).features), reference)
+
+    def noisy(s):
+        return (x.float() + s * noise).clamp(0, 255).round().to(torch.uint8)
+
+    def blurred(s):
+        kernel = torch.ones(1, 1, s, s) / s**2
+        return torch.nn.functional.conv2d(x.float(), kernel, padding=s // 2).round().to(torch.uint8)
+
+    def without(classes):
+        return x[y >= classes]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for damage, strengths in (
+            (noisy, (0, 60, 120)),
+            (blurred, (1, 3, 5)),
+            (without, (0, 2, 5)),
+        ):
+            values = [fd(damage(s)) for s in strengths]
+            assert values == sorted(values), damage.__name__
+            assert values[2] > 2 * values[0]
+    recalls = [manifold(other, extract(without(c), by).features)[0].recall for c in (0, 2, 5)]
+    assert recalls == sorted(recalls, reverse=True)
+    # the classifier hardly sees noise; pixels do
+    plain = extractor("pixels")
+    real = extract(data.batch(slice(1000, 2000)).x, plain).features
+    damaged = [extract(noisy(s), plain).features for s in (0, 60, 120)]
+    precisions = [manifold(real, f)[0].precision for f in damaged]
+    assert precisions == sorted(precisions, reverse=True)
+    assert precisions[2] < 0.5 * precisions[0]

@@ -224,6 +224,27 @@ def probe(
     )
 
 
+def score(images: str | Path, data: str, **options: Any) -> Any:
+    """Measures the images of a folder (or of any source), made by whatever program, against the
+    test images of `data`. Images of another size are resized and cropped to that of `data`.
+
+    options: those of `ptheta.metrics.evaluate.score`. Returns its `Evaluation`.
+    Raises PthetaError where either cannot be read, and for fewer than two images.
+    """
+    from ptheta.data import open_data
+    from ptheta.data.sources import open_whole
+    from ptheta.metrics.evaluate import score as measure
+
+    test, train = open_data(data, "test"), open_data(data, "train")
+    spec = test.spec
+    if spec.height != spec.width:
+        raise PthetaError(
+            f"{data} holds images of {spec.height}x{spec.width}: give square ones to measure with"
+        )
+    x = open_whole(images, size=spec.height, channels=spec.channels)
+    return measure(x, test, train, **options)
+
+
 def evaluate(run: str | Path, data: str | None = None, **options: Any) -> Any:
     """Evaluates a run on its data's test split (or another source) and writes evaluation.json.
 

@@ -532,7 +532,7 @@ def probe(
 
 
 @cli.command()
-@click.argument("run")
+@click.argument("run", metavar="RUN|IMAGES")
 @click.option("--data", help="Evaluate on this data instead of the run's own test images.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("-n", "--number", default=1000, show_default=True, help="Images to draw.")
@@ -552,12 +552,21 @@ def evaluate(
     ais: int,
     seed: int,
 ) -> None:
-    """Measure a trained RUN and write its evaluation.json."""
+    """Measure a trained RUN and write its evaluation.json; or a folder of images of any origin
+    against the test images of --data."""
     from ptheta import api
+    from ptheta.runs import is_run
 
-    result = api.evaluate(
-        run, data, n=number, extractor=extractor, is_k=is_k, ais_images=ais, seed=seed
-    )
+    if not is_run(run) and Path(run).exists():
+        if data is None:
+            raise PthetaError(
+                f"{run} is no run: to measure the images in it, give --data with the real ones"
+            )
+        result = api.score(run, data, n=number, extractor=extractor, seed=seed)
+    else:
+        result = api.evaluate(
+            run, data, n=number, extractor=extractor, is_k=is_k, ais_images=ais, seed=seed
+        )
     if as_json:
         click.echo(json.dumps(result.to_json(), indent=2))
     else:

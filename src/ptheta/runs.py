@@ -98,6 +98,11 @@ class Run:
         return read_metrics(self.path)
 
 
+def is_run(path: str | Path) -> bool:
+    """Whether `path` is a run folder."""
+    return (Path(path).expanduser() / "config.json").is_file()
+
+
 def build_model(plan: Plan, spec: ImageSpec) -> nn.Module:
     """The plan's model with fresh weights."""
     return registry.entry(plan.model).load_model()(spec, plan.config)

@@ -83,6 +83,22 @@ def test_train_writes_a_run(trained):
     assert [line["step"] for line in read_metrics(trained)] == [30]
 
 
+def test_evaluate_measures_a_folder_of_images(trained, strokes, tmp_path):
+    run("sample", trained, "-n", 30, "--out", tmp_path / "images")
+    told = run("evaluate", tmp_path / "images", "--data", strokes, "--json").stdout
+    values = {r["metric"]: r for r in json.loads(told)["results"]}
+    assert values["fd_pixels"]["protocol"]["samples"] == 30
+    assert "bits_per_dim" not in values
+    assert sorted(f.name for f in (tmp_path / "images").iterdir())[0].endswith(".png")
+    assert "give --data" in fails("evaluate", tmp_path / "images")
+    (tmp_path / "empty").mkdir()
+    assert "empty" in fails("evaluate", tmp_path / "empty", "--data", strokes)
+    (tmp_path / "one").mkdir()
+    first = sorted((tmp_path / "images").iterdir())[0]
+    (tmp_path / "one" / "a.png").write_bytes(first.read_bytes())
+    assert "too few" in fails("evaluate", tmp_path / "one", "--data", strokes)
+
+
 def test_sweep_and_its_bad_input(strokes, tmp_path):
     tiny = ("--features", 4, "--latent", 6, "--steps", 2, "--evaluate-every", 0)
     common = ("--data", strokes, "--out", tmp_path / "s", *tiny, "--batch-size", 8)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from ptheta.data import EMBEDDED, arrays, embedded, folder, hub, idx, parquet, shapes
 from ptheta.data.dataset import Dataset
@@ -56,6 +57,21 @@ def open_data(
     request = Request(split, size, channels, max_broken, column, place)
     _, read = _find(source)
     return divide(*read(request), split).with_levels(levels, dynamic, seed)
+
+
+def open_whole(source: str | Path, **options: Any) -> torch.Tensor:
+    """All images of a source, uint8 (N, C, H, W), whatever its splits; options as `open_data`'s.
+
+    Raises PthetaError as `open_data` does, and for fewer than two images.
+    """
+    parts: dict[str, Dataset] = {}
+    for split in ("train", "test"):
+        data = open_data(source, split, **options)
+        if not any(note.startswith("no test split") for note in data.notes):
+            parts[split] = data
+    if sum(len(data) for data in parts.values()) < 3 and len(parts["train"]) < 2:
+        raise PthetaError(f"{source} holds 1 image, too few to measure: give at least two")
+    return torch.cat([data.batch(slice(0, len(data))).x for data in parts.values()])
 
 
 def _find(source: str | Path) -> tuple[str, Reader]:

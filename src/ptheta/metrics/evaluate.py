@@ -106,6 +106,35 @@ def evaluate(
     return Evaluation(tuple(results), protocol)
 
 
+def score(
+    images: Tensor,
+    test: Dataset,
+    train: Dataset,
+    *,
+    n: int | None = None,
+    extractor: str | None = None,
+    seed: int = 0,
+) -> Evaluation:
+    """Measures images that were made anywhere, uint8 (N, C, H, W), as those of a model are.
+
+    n: at most so many of them, drawn by `seed`; default all. test, train, extractor: see `evaluate`
+    Raises PthetaError for fewer than two images and for images of another size or channels.
+    """
+    if images.dtype != torch.uint8 or images.shape[1:] != test.spec.shape:
+        raise PthetaError(
+            f"images of {tuple(images.shape[1:])} and {test.name} of {test.spec}: "
+            "bring both to the same size and channels"
+        )
+    if n is not None and n < len(images):
+        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+        images = images[order[:n]]
+    if len(images) < 2:
+        raise PthetaError(f"{len(images)} image is too few for distances: give at least two")
+    test, by, protocol = _protocol(test, extractor, len(images), seed)
+    results = _distances(extract(images, by), extract(test, by), by, protocol)
+    return Evaluation((*results, *_closeness(images, test, train, protocol)), protocol)
+
+
 def floor(
     test: Dataset, train: Dataset, *, n: int = 1000, extractor: str | None = None, seed: int = 0
 ) -> Evaluation:

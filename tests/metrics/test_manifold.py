@@ -13,9 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ptheta.data import open_data
+from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.metrics import manifold as module
+from ptheta.metrics.baselines import BASELINES
 from ptheta.metrics.diversity import WEIGHTS, ms_ssim, scales, similarity
+from ptheta.metrics.evaluate import score
 from ptheta.metrics.features import extract, extractor
 from ptheta.metrics.frechet import Gaussian, fit, frechet, frechet_infinity
 from ptheta.metrics.manifold import manifold, radii
@@ -259,3 +262,53 @@ def test_distances_move_the_right_way_with_noise_blur_and_dropped_classes():
     precisions = [manifold(real, f)[0].precision for f in damaged]
     assert precisions == sorted(precisions, reverse=True)
     assert precisions[2] < 0.5 * precisions[0]
+
+
+# -- baselines
+
+
+def test_baselines_look_as_they_should_and_copies_are_flagged():
+    train, test = open_data("digits"), open_data("digits", "test")
+    x = {name: make(train, 500, 0) for name, make in BASELINES.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        scored = {name: score(images, test, train) for name, images in x.items()}
+        again = score(x["training set, copied"], test, train, n=200, seed=3)
+
+    def value(name: str, metric: str) -> float:
+        found = scored[name].get(metric)
+        assert found is not None
+        assert found.value is not None
+        return found.value
+
+    order = ("training set, copied", "pixel Gaussian", "shuffled pixels")
+    for metric in ("fd_digits", "kd_digits"):
+        values = [value(name, metric) for name in order]
+        assert values == sorted(values)
+    assert value(order[0], "copying_z") < -20
+    assert value(order[0], "copied_share") == 1
+    assert value(order[1], "copying_z") > -3
+    assert again.protocol["samples"] == 200
+
+    one, other = x["shuffled pixels"], x["training set, copied"]
+    assert torch.equal(one.flatten(1).sort(1).values, other.flatten(1).sort(1).values)
+    assert not torch.equal(one, other)
+    for name, make in BASELINES.items():
+        binary = make(open_data("digits", levels=2), 20, 0)
+        assert set(binary.unique().tolist()) <= {0, 255}, name
+    with pytest.raises(PthetaError, match="same size and channels"):
+        score(torch.zeros(5, 3, 28, 28, dtype=torch.uint8), test, train)
+    with pytest.raises(PthetaError, match="too few"):
+        score(x["pixel Gaussian"][:1], test, train)
+
+
+def test_the_pixel_gaussian_has_the_moments_of_the_pixels():
+    rng = np.random.default_rng(0)
+    mix = np.eye(4) + 0.5 * rng.standard_normal((4, 4))
+    values = 128 + 15 * rng.standard_normal((2000, 4)) @ mix
+    images = values.clip(0, 255).round().astype(np.uint8).reshape(-1, 1, 2, 2)
+    data = Dataset("made", "train", images)
+    drawn = BASELINES["pixel Gaussian"](data, 20_000, 0).flatten(1).double()
+    real = torch.from_numpy(images).flatten(1).double()
+    torch.testing.assert_close(drawn.mean(0), real.mean(0), atol=1, rtol=0)
+    torch.testing.assert_close(drawn.T.cov(), real.T.cov(), atol=15, rtol=0.05)

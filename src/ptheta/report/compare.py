@@ -24,7 +24,8 @@ from ptheta.capabilities import (
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.files import make_folder, write_atomic, write_json
-from ptheta.metrics.evaluate import evaluate, floor
+from ptheta.metrics.baselines import BASELINES
+from ptheta.metrics.evaluate import evaluate, floor, score
 from ptheta.metrics.neighbours import nearest
 from ptheta.metrics.results import Evaluation, Result
 from ptheta.pixels import seeded
@@ -53,7 +54,7 @@ class Measured:
 
 
 def compare(runs: Sequence[Run], out: Path, *, n: int = 1000, seed: int = 0) -> Path:
-    """Measures every run in the same way and writes report.html and report.json into `out`.
+    """Measures every run in the same way and writes report.html, .md and .json into `out`.
 
     n: images drawn of each model. Returns the page.
     Raises PthetaError where the runs' images differ in size or levels, or come from other data.
@@ -73,13 +74,18 @@ def compare(runs: Sequence[Run], out: Path, *, n: int = 1000, seed: int = 0) -> 
         for i, (run, name) in enumerate(zip(runs, names, strict=True))
     ]
     real = floor(test, train, n=n, seed=seed)
+    baselines = {
+        name: score(make(train, n, seed), test, train, seed=seed)
+        for name, make in BASELINES.items()
+    }
     groups = _groups(measured)
     page = out / "report.html"
-    html = _render(measured, groups, real, test, n=n, seed=seed)
+    html = _render(measured, groups, baselines, real, test, n=n, seed=seed)
     write_json(
         out / "report.json",
         {
             "real": real.to_json(),
+            "baselines": {name: e.to_json() for name, e in baselines.items()},
             "runs": {
                 m.name: {
                     "path": str(m.run.path),
@@ -97,6 +103,8 @@ def compare(runs: Sequence[Run], out: Path, *, n: int = 1000, seed: int = 0) -> 
             },
         },
     )
+    text = markdown(measured, rankings(groups, real), baselines, real, test, n, seed)
+    write_atomic(out / "report.md", lambda beside: beside.write_text(text, encoding="utf-8"))
     write_atomic(page, lambda beside: beside.write_text(html, encoding="utf-8"))
     return page
 
@@ -222,6 +230,7 @@ def _pictures(
 def _render(
     measured: Sequence[Measured],
     groups: Mapping[str, Sequence[Measured]],
+    baselines: Mapping[str, Evaluation],
     real: Evaluation,
     test: Dataset,
     *,
@@ -237,10 +246,12 @@ def _render(
         lstrip_blocks=True,
     )
     metrics = _metrics([m.evaluation for m in measured] + [real])
+    held_against = [*baselines.values(), real]
     rows = [
         {
             **_heading(metric, [m.evaluation for m in measured]),
-            "cells": [_cell(e.get(metric)) for e in (*(m.evaluation for m in measured), real)],
+            "cells": [_cell(m.evaluation.get(metric)) for m in measured],
+            "floors": [_cell(e.get(metric)) if e.get(metric) else {} for e in held_against],
         }
         for metric in metrics
     ]
@@ -255,6 +266,12 @@ def _render(
                 points.append((m.name, x.value, y.value, 2 * (y.error or 0.0)))
         if points:
             plot = scatter(points, "sampling speed, images/s", distance)
+    balance = [
+        (m.name, r.value, p.value, 2 * (p.error or 0.0))
+        for m in measured
+        if (p := _named(m.evaluation, "precision_")) and (r := _named(m.evaluation, "recall_"))
+        if p.value is not None and r.value is not None
+    ]
     return environment.get_template("compare.html").render(
         measured=measured,
         shown=[group[0] for group in groups.values()],
@@ -270,6 +287,8 @@ def _render(
         rows=rows,
         minutes=[number(m.seconds / 60, 2) for m in measured],
         plot=plot,
+        balance=scatter(balance, "recall", "precision", log=False) if balance else "",
+        baselines=list(baselines),
         real=picture(test.batch(range(min(SHOWN, len(test)))).x, 8),
         test=test,
         spec=test.spec,
@@ -277,6 +296,55 @@ def _render(
         seed=seed,
         protocol=measured[0].evaluation.protocol,
     )
+
+
+def markdown(
+    measured: Sequence[Measured],
+    ranked: Mapping[str, Sequence[Rank]],
+    baselines: Mapping[str, Evaluation],
+    real: Evaluation,
+    test: Dataset,
+    n: int,
+    seed: int,
+) -> str:
+    """The same numbers as text: a table of all runs, and the settings over their seeds."""
+    columns = {m.name: m.evaluation for m in measured} | dict(baselines) | {"real images": real}
+    runs = [m.evaluation for m in measured]
+
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    lines = [
+        f"# Families of generative models, measured on {test.name}",
+        "",
+        f"{n} samples of each model at seed {seed}; {len(test):,} held-out test images.",
+        "",
+        line(["", *columns]),
+        line(["---"] * (len(columns) + 1)),
+        line(["density", *(m.density for m in measured), *[""] * (len(baselines) + 1)]),
+    ]
+    for metric in _metrics([*runs, real]):
+        heading = _heading(metric, runs)
+        about = ", ".join(filter(None, (heading["unit"], heading["better"])))
+        cells = [
+            _cell(e.get(metric))["text"]
+            if name in {m.name for m in measured} or e.get(metric)
+            else ""
+            for name, e in columns.items()
+        ]
+        lines.append(line([f"{heading['name']} ({about})" if about else heading["name"], *cells]))
+    for metric, rows in ranked.items():
+        lines += ["", f"## {metric.replace('_', ' ')} over seeds", ""]
+        lines += [line(["setting", "mean, 95 % interval", "runs", ""]), line(["---"] * 4)]
+        for row in map(_ranked, rows):
+            mark = "not the best" if row["apart"] else ""
+            lines.append(line([row["setting"], row["mean"], row["runs"], mark]))
+    lines += ["", "; ".join(f"{k.replace('_', ' ')}: {v}" for k, v in real.protocol.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _named(evaluation: Evaluation, prefix: str) -> Result | None:
+    return next((r for r in evaluation.results if r.metric.startswith(prefix)), None)
 
 
 def _metrics(evaluations: Sequence[Evaluation]) -> list[str]:

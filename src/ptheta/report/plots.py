@@ -64,8 +64,14 @@ def curves(lines: Sequence[Mapping[str, float]], colour: str) -> str:
     return _svg(figure)
 
 
-def scatter(points: Sequence[tuple[str, float, float, float]], x_label: str, y_label: str) -> str:
-    """Named points (name, x, y, error of y) on logarithmic axes."""
+def scatter(
+    points: Sequence[tuple[str, float, float, float]],
+    x_label: str,
+    y_label: str,
+    *,
+    log: bool = True,
+) -> str:
+    """Named points (name, x, y, error of y) on logarithmic axes, or on axes from 0 to 1."""
     import matplotlib.pyplot as plt
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
@@ -74,14 +80,17 @@ def scatter(points: Sequence[tuple[str, float, float, float]], x_label: str, y_l
         colour = COLOURS[i % len(COLOURS)]
         axis.errorbar(x, y, yerr=error, fmt="o", color=colour, markersize=7, capsize=3)
         axis.annotate(name, (x, y), textcoords="offset points", xytext=(8, 5), fontsize=9)
-    axis.set_xscale("log")
-    if all(y > 0 for _, _, y, _ in points):
+    if log:
+        axis.set_xscale("log")
+    if log and all(y > 0 for _, _, y, _ in points):
         axis.set_yscale("log")
     plain = FuncFormatter(lambda value, _: number(value, 2))
     for side in (axis.xaxis, axis.yaxis):
         side.set_major_formatter(plain)
         side.set_minor_formatter(NullFormatter())
     axis.margins(0.25)
+    if not log:
+        axis.set(xlim=(0, 1.02), ylim=(0, 1.02))
     axis.set_xlabel(x_label, fontsize=9)
     axis.set_ylabel(y_label, fontsize=9)
     axis.tick_params(labelsize=8)

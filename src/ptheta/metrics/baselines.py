@@ -1,0 +1,51 @@
+"""Images that need no learning, to hold a model's numbers against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ptheta.data.dataset import Dataset
+from ptheta.metrics.images import fixed
+from ptheta.pixels import quantise
+
+LEARNED_FROM = 2000  # images that the Gaussian is fitted to
+
+
+def pixel_gaussian(train: Dataset, n: int, seed: int) -> Tensor:
+    """Draws from the Gaussian with the mean and covariance of the pixels: right to second order.
+
+    x = mean + A^T w with A the centred images over sqrt(N - 1) and w ~ N(0, I) has that covariance
+    without its ever being formed.
+    """
+    some = fixed(train).shuffled(seed)
+    x = some.batch(slice(0, min(LEARNED_FROM, len(some)))).x.flatten(1).float()
+    mean = x.mean(0)
+    generator = torch.Generator().manual_seed(seed)
+    w = torch.randn(n, len(x), generator=generator) / (len(x) - 1) ** 0.5
+    drawn = mean + w @ (x - mean)
+    images = drawn.clamp(0, 255).round().to(torch.uint8).view(n, *train.spec.shape)
+    return quantise(images, train.levels)
+
+
+def shuffled_pixels(train: Dataset, n: int, seed: int) -> Tensor:
+    """Training images, the pixels of each in an order of its own: right histograms, no shapes."""
+    x = copies(train, n, seed)
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.rand(len(x), 1, x[0, 0].numel(), generator=generator).argsort(2)
+    return x.flatten(2).gather(2, order.expand(-1, x.shape[1], -1)).view_as(x)
+
+
+def copies(train: Dataset, n: int, seed: int) -> Tensor:
+    """Training images: the distance of a perfect model, and nothing new."""
+    some = fixed(train).shuffled(seed)
+    return some.batch([i % len(some) for i in range(n)]).x
+
+
+BASELINES: dict[str, Callable[[Dataset, int, int], Tensor]] = {
+    "pixel Gaussian": pixel_gaussian,
+    "shuffled pixels": shuffled_pixels,
+    "training set, copied": copies,
+}

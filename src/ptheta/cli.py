@@ -536,7 +536,10 @@ def probe(
 @click.option("--data", help="Evaluate on this data instead of the run's own test images.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("-n", "--number", default=1000, show_default=True, help="Images to draw.")
-@click.option("--extractor", help="Features of the distances: digits, fashion or pixels.")
+@click.option(
+    "--extractor",
+    help="Of the distances: digits, fashion, pixels, efficientnet-lite0 or inception-2015.",
+)
 @click.option("--is-k", default=50, show_default=True, help="Importance samples of a bound.")
 @click.option(
     "--ais", default=0, show_default=True, help="Test images for annealed importance sampling."

@@ -18,7 +18,7 @@ from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.metrics.evaluate import evaluate, floor
-from ptheta.metrics.features import EXTRACTORS, WEIGHTS, default_extractor, extract, extractor
+from ptheta.metrics.features import WEIGHTS, default_extractor, extract, extractor
 from ptheta.metrics.frechet import Gaussian, fit, frechet, frechet_error
 from ptheta.metrics.kernel import kernel_distance
 from ptheta.metrics.likelihood import likelihood
@@ -296,7 +296,7 @@ def test_shipped_weights_are_small_and_as_good_as_they_say(name):
 
 
 def test_extractors_take_other_sizes_and_colours():
-    for name in EXTRACTORS:
+    for name in ("digits", "fashion", "pixels"):
         for shape in ((3, 40, 30), (1, 28, 28), (3, 16, 16)):
             features = extract(
                 torch.randint(0, 256, (4, *shape), dtype=torch.uint8), extractor(name)

@@ -42,6 +42,8 @@ CLOSENESS = ("train_distance_ratio", "copied_share", "copying_z")
 MANIFOLD = ("precision", "recall", "density", "coverage")
 K = 5  # neighbours that make an image's ball
 MANIFOLD_IMAGES = 10_000  # of either side, for the balls
+# the names that the published metrics have; of any other network they would be wrong
+PUBLISHED = {"inception-2015": ("fid", "kid", "inception_score")}
 GIVEN = "_given_label"  # of p(x | y): another quantity, so it has another name
 NO_SAMPLES, NO_DENSITY = "it cannot sample", "no likelihood"
 
@@ -54,7 +56,7 @@ def evaluate(
     n: int = 1000,
     is_k: int = 50,
     ais_images: int = 0,
-    extractor: str | None = None,
+    extractor: str | Extractor | None = None,
     seed: int = 0,
     samples: Tensor | None = None,
 ) -> Evaluation:
@@ -64,7 +66,7 @@ def evaluate(
     train: the training images, for the nearest neighbours
     n: images drawn; is_k: importance samples of a likelihood bound
     ais_images: test images whose log p(x) is also estimated by annealed importance sampling
-    extractor: of the features (default: by the data's name)
+    extractor: of the features, a name or an object (default: by the data's name)
     samples: images already drawn from the model with this seed, uint8 (>= n, C, H, W)
 
     What is not defined for the model is a result without a value. Raises PthetaError for fewer
@@ -112,7 +114,7 @@ def score(
     train: Dataset,
     *,
     n: int | None = None,
-    extractor: str | None = None,
+    extractor: str | Extractor | None = None,
     seed: int = 0,
 ) -> Evaluation:
     """Measures images that were made anywhere, uint8 (N, C, H, W), as those of a model are.
@@ -136,7 +138,12 @@ def score(
 
 
 def floor(
-    test: Dataset, train: Dataset, *, n: int = 1000, extractor: str | None = None, seed: int = 0
+    test: Dataset,
+    train: Dataset,
+    *,
+    n: int = 1000,
+    extractor: str | Extractor | None = None,
+    seed: int = 0,
 ) -> Evaluation:
     """What real images score: n training images in the place of the samples."""
     test, by, protocol = _protocol(test, extractor, n, seed)
@@ -147,11 +154,14 @@ def floor(
 
 
 def _protocol(
-    test: Dataset, extractor_name: str | None, n: int, seed: int
+    test: Dataset, asked: str | Extractor | None, n: int, seed: int
 ) -> tuple[Dataset, Extractor, dict[str, Any]]:
     """The test images with fixed binarisation, the extractor, and what describes both."""
     test = fixed(test)
-    by = extractor(extractor_name or default_extractor(test.name, test.spec))
+    if asked is None or isinstance(asked, str):
+        by = extractor(asked or default_extractor(test.name, test.spec))
+    else:
+        by = asked
     return (
         test,
         by,
@@ -162,6 +172,7 @@ def _protocol(
             "fingerprint": test.fingerprint(),
             "extractor": by.name,
             "extractor_digest": by.digest,
+            "extractor_reads": by.reads,
             "real_images": len(test),
             "samples": n,
             "seed": seed,
@@ -256,12 +267,13 @@ def _clustering(model: nn.Module, test: Dataset, protocol: Mapping[str, Any]) ->
 
 
 def _distance_names(by: Extractor) -> list[str]:
-    scored = [f"score_{by.name}", f"classes_{by.name}"] if by.classes else []
+    fd, kd, scored = PUBLISHED.get(by.name, (f"fd_{by.name}", f"kd_{by.name}", f"score_{by.name}"))
+    scores = [scored, f"classes_{by.name}"] if by.classes else []
     return [
-        f"fd_{by.name}",
-        f"fd_infinity_{by.name}",
-        f"kd_{by.name}",
-        *scored,
+        fd,
+        f"{fd}_infinity" if by.name in PUBLISHED else f"fd_infinity_{by.name}",
+        kd,
+        *scores,
         *(f"{name}_{by.name}" for name in MANIFOLD),
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError, unknown
+from ptheta.metrics.pretrained import EfficientNetLite0, Inception
 from ptheta.pixels import ImageSpec
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -23,10 +25,12 @@ SIDE = 28  # what the two classifiers read, pixels
 
 
 class Extractor(Protocol):
-    """name: part of every metric's name. digest: of the weights, for the protocol."""
+    """name: part of every metric's name. digest: of the weights, for the protocol. reads: how an
+    image is brought to what the network takes."""
 
     name: str
     digest: str
+    reads: str
     classes: int  # of the classifier; 0 where there is none
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -80,6 +84,8 @@ def to_grey(x: Tensor) -> Tensor:
 class Trained:
     """`digits` or `fashion`: the shipped classifier of that data set."""
 
+    reads = "28x28 grey, bilinear, antialiased"
+
     def __init__(self, name: str) -> None:
         path = WEIGHTS / f"{name}.safetensors"
         self.name = name
@@ -102,21 +108,28 @@ class Pixels:
     """
 
     name, classes = "pixels", 0
-    digest = "area-8x8"
+    digest, reads = "area-8x8", "8x8, averaged"
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         return F.adaptive_avg_pool2d(x.float() / 255, 8).flatten(1), None
 
 
-EXTRACTORS = ("digits", "fashion", "pixels")
+MAKERS: dict[str, Callable[[], Extractor]] = {
+    "digits": lambda: Trained("digits"),
+    "fashion": lambda: Trained("fashion"),
+    "pixels": Pixels,
+    "efficientnet-lite0": EfficientNetLite0,
+    "inception-2015": Inception,
+}
 
 
 @cache
 def extractor(name: str) -> Extractor:
-    """The extractor of this name; raises PthetaError naming the nearest one."""
-    if name not in EXTRACTORS:
-        raise unknown("extractor", name, EXTRACTORS)
-    return Pixels() if name == "pixels" else Trained(name)
+    """The extractor of this name; raises PthetaError naming the nearest one, and where its weights
+    are not here."""
+    if name not in MAKERS:
+        raise unknown("extractor", name, MAKERS)
+    return MAKERS[name]()
 
 
 def default_extractor(data_name: str, spec: ImageSpec) -> str:

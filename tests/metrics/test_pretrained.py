@@ -1,0 +1,101 @@
+"""Extractors with weights from elsewhere: what they read, what they give, and when they refuse."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ptheta.data import open_data
+from ptheta.errors import PthetaError
+from ptheta.metrics import pretrained
+from ptheta.metrics.evaluate import floor, score
+from ptheta.metrics.features import extract, extractor
+from ptheta.metrics.inception import Inception2015
+from ptheta.metrics.pretrained import EfficientNetLite0, Inception, Own, three_channels
+
+
+def test_images_become_three_channels_of_the_asked_size():
+    x = torch.randint(0, 256, (2, 1, 28, 28), dtype=torch.uint8)
+    u = three_channels(x, 28)
+    assert torch.equal(u, x.float().expand(-1, 3, -1, -1))
+    assert three_channels(x, 56).shape == (2, 3, 56, 56)
+    flat = three_channels(torch.full((1, 3, 9, 14), 70, dtype=torch.uint8), 32)
+    torch.testing.assert_close(flat, torch.full((1, 3, 32, 32), 70.0))
+    with pytest.raises(PthetaError, match="images of 2 channels"):
+        three_channels(torch.zeros(1, 2, 8, 8, dtype=torch.uint8), 28)
+
+
+def test_efficientnet_is_the_published_network():
+    pytest.importorskip("efficientnet_lite_pytorch")
+    by = EfficientNetLite0()
+    assert extractor("efficientnet-lite0").digest == by.digest
+    x = open_data("shapes", "test").batch(slice(0, 3)).x
+    with torch.no_grad():
+        features, logits = by(x)
+        wanted = by.network((three_channels(x, 224) - 127) / 128)
+    assert features.shape == (3, 1280)
+    torch.testing.assert_close(logits, wanted)
+    assert len(by.digest) == 12
+    found = extract(x, by)
+    assert found.features.dtype == torch.float64
+
+
+def test_inception_has_the_published_shape():
+    network = Inception2015().eval()
+    assert sum(p.numel() for p in network.parameters()) == 23_850_960
+    with torch.no_grad():
+        features, logits = network(torch.rand(1, 3, 299, 299) * 2 - 1)
+    assert features.shape == (1, 2048)
+    assert logits.shape == (1, 1008)
+
+
+def test_inception_reads_its_file_and_no_other(tmp_path, monkeypatch):
+    file = tmp_path / pretrained.INCEPTION_FILE
+    monkeypatch.setenv("PTHETA_INCEPTION", str(file))
+    with pytest.raises(PthetaError, match="releases of pytorch-fid"):
+        Inception()
+    torch.manual_seed(0)
+    network = Inception2015().eval()
+    torch.save(network.state_dict(), file)
+    with pytest.raises(PthetaError, match="another file or damaged"):
+        Inception()
+    monkeypatch.setattr(pretrained, "sha256", lambda path: "6726825d" + "0" * 56)
+    by = Inception()
+    x = torch.randint(0, 256, (1, 3, 299, 299), dtype=torch.uint8)
+    with torch.no_grad():
+        torch.testing.assert_close(by(x)[0], network(x.float() / 127.5 - 1)[0])
+    assert by.digest == "6726825d0000"
+
+
+def test_only_that_network_gives_the_published_names():
+    test, train = open_data("digits", "test"), open_data("digits")
+
+    class Disguised:
+        name, digest, classes, reads = "inception-2015", "0", 10, "28x28"
+
+        def __call__(self, x):
+            return extractor("digits")(x)
+
+    some = train.batch(slice(0, 700)).x
+    names = {r.metric for r in score(some, test, train, extractor=Disguised()).results}
+    assert {"fid", "fid_infinity", "kid", "inception_score"} <= names
+    plain = {r.metric for r in floor(test, train, n=700).results}
+    assert not {"fid", "kid", "inception_score"} & plain
+    assert {"fd_digits", "fd_infinity_digits", "kd_digits", "score_digits"} <= plain
+
+
+def test_any_module_serves_as_an_extractor():
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Conv2d(1, 3, 5, 4), torch.nn.ReLU())
+    by = Own(module, "mine")
+    test, train = open_data("digits", "test"), open_data("digits")
+    x = train.batch(slice(0, 1200)).x
+    found = score(x, test, train, extractor=by)
+    result = found.get("fd_mine")
+    assert result is not None
+    assert result.protocol["extractor_digest"] == by.digest
+    other = Own(torch.nn.Sequential(torch.nn.Conv2d(1, 3, 5, 4), torch.nn.ReLU()), "mine")
+    assert other.digest != by.digest
+    for name in ("fid", "two words"):
+        with pytest.raises(PthetaError, match="name ="):
+            Own(module, name)

@@ -23,8 +23,8 @@ class Gaussian:
 def fit(features: Tensor) -> Gaussian:
     """Mean and unbiased covariance of features (N, d), N >= 2.
 
-    With fewer images than features the root is the centred features themselves; else the d x d
-    symmetric root, from `eigh` (never complex).
+    With fewer images than features the root is the centred features themselves; else Cholesky's
+    factor, or where features are dependent the root from `eigh` (never complex).
     """
     n, d = features.shape
     if n < 2:
@@ -34,8 +34,16 @@ def fit(features: Tensor) -> Gaussian:
     centred = (x - mean) / (n - 1) ** 0.5
     if n <= d:
         return Gaussian(mean, centred)
-    values, vectors = torch.linalg.eigh(centred.T @ centred)
-    return Gaussian(mean, values.clamp(min=0).sqrt()[:, None] * vectors.T)
+    return Gaussian(mean, root_of(centred.T @ centred))
+
+
+def root_of(covariance: Tensor) -> Tensor:
+    """A root r (d, d), with r.T @ r the covariance."""
+    lower, failed = torch.linalg.cholesky_ex(covariance)
+    if not failed:
+        return lower.T
+    values, vectors = torch.linalg.eigh(covariance)
+    return values.clamp(min=0).sqrt()[:, None] * vectors.T
 
 
 def frechet(a: Gaussian, b: Gaussian) -> float:

@@ -2,10 +2,10 @@
 
     python benchmarks/metrics.py [--rounds 3] [--out benchmarks/results/metrics.json]
 
-Frechet distance from means and covariances in 2048 dimensions (the statistics are given, as they are
-cached), against scipy's sqrtm and torchmetrics' way, the eigenvalues of the product. Precision,
-recall, density and coverage of 10,000 x 10,000 images of 1280 features against prdc, each in a process
-of its own for its peak memory.
+Frechet distance from means and covariances in 2048 dimensions (given, as cached statistics are),
+against scipy's sqrtm and torchmetrics' way, the eigenvalues of the product. Precision, recall,
+density and coverage of 10,000 x 10,000 images of 1280 features against prdc, each in a process of
+its own for its peak memory.
 """
 
 from __future__ import annotations

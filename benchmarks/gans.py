@@ -25,8 +25,10 @@ from ptheta.runs import Run
 
 SAMPLES = 5000
 SEEDS = 3
-SHOWN = ("score_digits", "fd_digits", "fd_infinity_digits", "precision_digits", "recall_digits")
-SHOWN += ("copying_z", "classes_digits")
+SHOWN = [
+    *("score_digits", "fd_digits", "fd_infinity_digits", "precision_digits", "recall_digits"),
+    *("copying_z", "classes_digits"),
+]
 
 
 def trained(model: str, folder: Path, **options: Any) -> tuple[Run, float | None]:
@@ -39,7 +41,7 @@ def trained(model: str, folder: Path, **options: Any) -> tuple[Run, float | None
 
 
 def shown(found: Evaluation) -> dict[str, Any]:
-    rows = {}
+    rows: dict[str, Any] = {}
     for metric in SHOWN:
         result = found.get(metric)
         if result is not None and result.value is not None:

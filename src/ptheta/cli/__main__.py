@@ -1,0 +1,5 @@
+"""python -m ptheta.cli"""
+
+from ptheta.cli import main
+
+main()

@@ -1,0 +1,85 @@
+"""Measuring: one run or folder, several runs, the demo."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from ptheta.cli.common import SEED, cli, open_run, print_table
+from ptheta.errors import PthetaError
+
+
+@cli.command()
+@click.argument("run", metavar="RUN|IMAGES")
+@click.option("--data", help="Evaluate on this data instead of the run's own test images.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("-n", "--number", default=1000, show_default=True, help="Images to draw.")
+@click.option(
+    "--extractor",
+    help="Of the distances: digits, fashion, pixels, efficientnet-lite0 or inception-2015.",
+)
+@click.option("--is-k", default=50, show_default=True, help="Importance samples of a bound.")
+@click.option(
+    "--ais", default=0, show_default=True, help="Test images for annealed importance sampling."
+)
+@SEED
+def evaluate(
+    run: str,
+    data: str | None,
+    as_json: bool,
+    number: int,
+    extractor: str | None,
+    is_k: int,
+    ais: int,
+    seed: int,
+) -> None:
+    """Measure a trained RUN and write its evaluation.json; or a folder of images of any origin
+    against the test images of --data."""
+    from ptheta import api
+    from ptheta.runs import is_run
+
+    if not is_run(run) and Path(run).exists():
+        if data is None:
+            raise PthetaError(
+                f"{run} is no run: to measure the images in it, give --data with the real ones"
+            )
+        result = api.score(run, data, n=number, extractor=extractor, seed=seed)
+    else:
+        result = api.evaluate(
+            run, data, n=number, extractor=extractor, is_k=is_k, ais_images=ais, seed=seed
+        )
+    if as_json:
+        click.echo(json.dumps(result.to_json(), indent=2))
+    else:
+        print_table([[r.metric, r.text()] for r in result.results])
+
+
+@cli.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.option("--out", required=True, help="Folder for report.html and report.json.")
+@click.option("-n", "--number", default=1000, show_default=True, help="Images to draw of each.")
+@click.option("--seed", default=0, show_default=True, help="Seed of all noise.")
+def compare(runs: tuple[str, ...], out: str, number: int, seed: int) -> None:
+    """Measure several RUNs (or the folder of a sweep) alike and write one report."""
+    from ptheta.report.compare import compare as write_report
+    from ptheta.sweep import runs_of
+
+    paths = [path for run in runs for path in runs_of(run)]
+    page = write_report([open_run(path) for path in paths], Path(out), n=number, seed=seed)
+    click.echo(f"{page}: open it in a browser")
+
+
+@cli.command()
+@click.option("--out", default="runs/demo", show_default=True, help="Folder for runs and report.")
+@click.option("--data", default="digits", show_default=True, help="What to learn.")
+@click.option(
+    "--speed", default=1.0, show_default=True, help="Divides the training time of every model."
+)
+def demo(out: str, data: str, speed: float) -> None:
+    """Train one model of each family, compare them, and write report.html."""
+    from ptheta.demo import run_demo
+
+    page = run_demo(Path(out), data, speed)
+    click.echo(f"{page}")

@@ -6,12 +6,15 @@ import pytest
 import torch
 
 from ptheta.data import open_data
+from ptheta.data.cache import cache_folder
 from ptheta.errors import PthetaError
 from ptheta.metrics import pretrained
 from ptheta.metrics.evaluate import floor, score
 from ptheta.metrics.features import extract, extractor
 from ptheta.metrics.inception import Inception2015
 from ptheta.metrics.pretrained import EfficientNetLite0, Inception, Own, three_channels
+from ptheta.metrics.reference import reference
+from ptheta.training.checkpoint import save_tensors
 
 
 def test_images_become_three_channels_of_the_asked_size():
@@ -99,3 +102,34 @@ def test_any_module_serves_as_an_extractor():
     for name in ("fid", "two words"):
         with pytest.raises(PthetaError, match="name ="):
             Own(module, name)
+
+
+def test_reference_features_are_kept_and_others_are_refused(monkeypatch):
+    data, by = open_data("digits", "test"), extractor("digits")
+    first = reference(data, by)
+    assert torch.equal(first.features, extract(data, by).features)
+    calls: list[int] = []
+
+    def counted(*args):
+        calls.append(1)
+        return extract(*args)
+
+    monkeypatch.setattr("ptheta.metrics.reference.extract", counted)
+    again = reference(data, by)
+    assert torch.equal(again.features, first.features)
+    assert again.logits is not None
+    assert not calls
+    for other in (
+        lambda: reference(data.subset(slice(0, 100)), by),
+        lambda: reference(data, extractor("pixels")),
+        lambda: reference(open_data("digits"), by),
+    ):
+        before = len(calls)
+        other()
+        assert len(calls) == before + 1
+    files = sorted((cache_folder() / "reference").iterdir())
+    assert len(files) == 4
+    for file in files:  # what another program may have put under that name
+        save_tensors(file, {"features": torch.zeros(3, 64)}, {"data": "else"})
+    with pytest.raises(PthetaError, match="was made with another data"):
+        reference(data, by)

@@ -30,6 +30,7 @@ from ptheta.metrics.likelihood import batches, bound_terms, likelihood
 from ptheta.metrics.manifold import manifold
 from ptheta.metrics.memorisation import copying_test
 from ptheta.metrics.neighbours import copied_share, nearest, ratio_of_medians
+from ptheta.metrics.reference import reference
 from ptheta.metrics.results import Evaluation, Result
 from ptheta.metrics.score import class_score, effective_classes
 from ptheta.metrics.speed import sampling_speed
@@ -92,8 +93,7 @@ def evaluate(
         if samples is None:
             samples = sample(model, n, seed=seed)
         check_samples(samples, test.spec)
-        reference = extract(test, by)
-        results += _distances(extract(samples[:n], by), reference, by, protocol)
+        results += _distances(extract(samples[:n], by), reference(test, by), by, protocol)
         results += _closeness(samples[:n], test, train, protocol)
         rate, repeats = sampling_speed(model, some_conditions(model, 64))
         about = {"batch": 64, "repeats": repeats, "threads": torch.get_num_threads()}
@@ -133,7 +133,7 @@ def score(
     if len(images) < 2:
         raise PthetaError(f"{len(images)} image is too few for distances: give at least two")
     test, by, protocol = _protocol(test, extractor, len(images), seed)
-    results = _distances(extract(images, by), extract(test, by), by, protocol)
+    results = _distances(extract(images, by), reference(test, by), by, protocol)
     return Evaluation((*results, *_closeness(images, test, train, protocol)), protocol)
 
 
@@ -149,7 +149,7 @@ def floor(
     test, by, protocol = _protocol(test, extractor, n, seed)
     real = fixed(train).shuffled(seed)
     real = real.subset(slice(0, min(n, len(real))))
-    results = _distances(extract(real, by), extract(test, by), by, protocol)
+    results = _distances(extract(real, by), reference(test, by), by, protocol)
     return Evaluation(tuple(results), protocol)
 
 
@@ -291,13 +291,13 @@ def _distances(
         )
     names = iter(_distance_names(by))
     about = dict(protocol)
-    reference = fit(real.features)
-    fd = frechet(fit(fake.features), reference)
+    on_real = fit(real.features)
+    fd = frechet(fit(fake.features), on_real)
     fd_error = frechet_error(fake.features, real.features)
     kd, kd_error = kernel_distance(fake.features, real.features)
     results = [
         Result(next(names), fd, error=fd_error, better="lower", protocol=about),
-        _extrapolated(next(names), fake.features, reference, about),
+        _extrapolated(next(names), fake.features, on_real, about),
         Result(next(names), kd, error=kd_error, better="lower", protocol=about),
     ]
     if fake.logits is not None:
@@ -318,12 +318,12 @@ def _distances(
     return results + _manifold(list(names), fake.features, real.features, about)
 
 
-def _extrapolated(name: str, fake: Tensor, reference: Gaussian, about: Mapping[str, Any]) -> Result:
+def _extrapolated(name: str, fake: Tensor, on_real: Gaussian, about: Mapping[str, Any]) -> Result:
     """The Frechet distance of infinitely many samples."""
     if len(fake) < LEAST_TO_EXTRAPOLATE:
         reason = f"{len(fake)} samples are too few to extrapolate from"
         return Result(name, None, better="lower", reason=reason, protocol=about)
-    value, error = frechet_infinity(fake, reference)
+    value, error = frechet_infinity(fake, on_real)
     return Result(name, value, error=error, better="lower", protocol=about)
 
 

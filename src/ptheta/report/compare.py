@@ -274,6 +274,10 @@ def _render(
     ]
     return environment.get_template("compare.html").render(
         measured=measured,
+        taxonomy={
+            kind: [m.name for m in measured if m.density == kind]
+            for kind in ("explicit, exact", "explicit, bound", "implicit", "none")
+        },
         shown=[group[0] for group in groups.values()],
         rankings=[
             {

@@ -253,6 +253,7 @@ def evaluate(run: str | Path, data: str | None = None, **options: Any) -> Any:
     from ptheta.metrics.evaluate import evaluate as measure
 
     opened = Run.open(run)
+    opened.warn_if_unfinished()
     result = measure(opened.model(), opened.data("test", data), opened.data("train"), **options)
     result.write(opened.path / "evaluation.json")
     return result

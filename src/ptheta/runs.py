@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from ptheta.files import digest, read_json
 from ptheta.models.fitted import Fitted
 from ptheta.pixels import ImageSpec
 from ptheta.plan import Plan
-from ptheta.training.checkpoint import load_metadata, load_tensors
+from ptheta.training.checkpoint import latest, load_metadata, load_tensors
 from ptheta.training.loop import channels_last, read_metrics
 
 FORMAT = 1
@@ -93,6 +94,29 @@ class Run:
     def data(self, split: str, source: str | None = None) -> Dataset:
         """The run's data (or another source, read the same way)."""
         return open_plan_data(self.plan, split, source, self.spec)
+
+    def unfinished(self) -> str | None:
+        """How far a training that has not come to its end is, or None."""
+        found = latest(self.path / "state")
+        if found is None:
+            return "before its first checkpoint"
+        done, train = read_json(found / "progress.json"), self.plan.train
+        at = f"step {done['step']:,}"
+        if train.minutes is not None and done["seconds"] < 60 * train.minutes:
+            return f"{at}, {done['seconds'] / 60:.1f} of {train.minutes:g} minutes"
+        if train.steps is not None and done["step"] < train.steps:
+            return f"{at} of {train.steps:,}"
+        return None
+
+    def warn_if_unfinished(self) -> None:
+        """Numbers of a run that goes on are of what it was at some moment."""
+        where = self.unfinished()
+        if where is not None:
+            warnings.warn(
+                f"{self.path} has not come to its end ({where}): these are numbers of its weights "
+                "so far; let it finish, or go on with --resume",
+                stacklevel=2,
+            )
 
     def metrics(self) -> list[dict[str, float]]:
         return read_metrics(self.path)

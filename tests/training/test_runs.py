@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ from ptheta.runs import Run
 from ptheta.training import checkpoint
 from ptheta.training.loop import Trainer, read_metrics
 from ptheta.training.processes import COMPILERS
+from ptheta.training.settings import TrainSettings
 from tests.conftest import MODELS, TINY
 
 QUIET = {
@@ -86,6 +88,24 @@ def test_interrupt_writes_a_checkpoint_and_the_run_goes_on(strokes, tmp_path, mo
     assert checkpoint.step_of(found) == 17
     parts = train("dcgan", strokes, tmp_path / "parts", steps=40, resume=True)
     assert same(whole.path, parts.path)
+
+
+def test_numbers_of_a_run_that_goes_on_come_with_a_warning(strokes, tmp_path, monkeypatch):
+    run = train("gan", strokes, tmp_path / "r", steps=4)
+    assert run.unfinished() is None
+    longer = Run.open(run.path)
+    longer = dataclasses.replace(
+        longer, plan=dataclasses.replace(longer.plan, train=TrainSettings(steps=9))
+    )
+    assert longer.unfinished() == "step 4 of 9"
+    with pytest.warns(UserWarning, match="has not come to its end"):
+        longer.warn_if_unfinished()
+    by_time = dataclasses.replace(
+        longer, plan=dataclasses.replace(longer.plan, train=TrainSettings(minutes=50.0))
+    )
+    assert "of 50 minutes" in str(by_time.unfinished())
+    shutil.rmtree(run.path / "state")
+    assert longer.unfinished() == "before its first checkpoint"
 
 
 def test_kill_during_a_checkpoint_leaves_the_one_before(strokes, tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import warnings
 
 import click
 
@@ -17,6 +18,7 @@ PARTS = (listing, train, images, latent, measure)  # each adds its commands to t
 def main(argv: list[str] | None = None) -> None:
     """The installed command. Bad input: one line on stderr and status 2."""
     status = 0
+    warnings.showwarning = _warn
     try:
         cli.main(args=argv, prog_name="ptheta", standalone_mode=False)
     except PthetaError as error:
@@ -35,6 +37,12 @@ def main(argv: list[str] | None = None) -> None:
     except BrokenPipeError:  # the reader of the output has gone
         sys.stderr.close()
     sys.exit(status)
+
+
+def _warn(message: Warning | str, category: type[Warning], *where: object, **more: object) -> None:
+    """A warning as a line for the user; those of other libraries are for their developers."""
+    if issubclass(category, UserWarning):
+        click.echo(f"ptheta: warning: {message}", err=True)
 
 
 def _one_line(error: click.ClickException) -> str:

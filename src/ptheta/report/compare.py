@@ -66,6 +66,8 @@ def compare(runs: Sequence[Run], out: Path, *, n: int = 1000, seed: int = 0) -> 
                 f"{run.path} learned {run.plan.source} ({run.spec}) and {first.path} "
                 f"{first.plan.source} ({first.spec}): compare runs of the same data"
             )
+    for run in runs:
+        run.warn_if_unfinished()
     make_folder(out)
     names = _names(runs)
     test, train = first.data("test"), first.data("train")

@@ -49,7 +49,7 @@ SHARED: dict[str, Any] = {
     "threads": 1,
 }
 METRICS = {"fd": True, "kd": True, "score": False, "classes": False}  # name -> lower is better
-SAMPLES = 10_000
+SAMPLES = 5000
 
 
 def measure(folder: Path, threads: int) -> dict[str, Any]:

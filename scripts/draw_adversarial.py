@@ -36,11 +36,12 @@ GAMES: dict[str, dict[str, Any]] = {
     "non-saturating": {},
     "least squares": {"loss": "least_squares"},
     "hinge": {"loss": "hinge"},
-    "Wasserstein, clipped": {"loss": "wasserstein", "weight_clip": 0.1},
-    "Wasserstein, gp": {"loss": "wasserstein", "penalty": ("gp",), "penalty_weight": 1.0},
+    "Wasserstein, clipped": {"loss": "wasserstein", "weight_clip": 0.1, "critic_steps": 5},
+    "Wasserstein, gp": {"loss": "wasserstein", "penalty": ("gp",), "critic_steps": 5},
     "relativistic, R1 + R2": {"loss": "relativistic", "penalty": ("r1", "r2")}
     | {"penalty_weight": 0.1},
-    "BEGAN": {"loss": "began", "code": 2, "equilibrium_rate": 0.01},
+    # a code of one number: two would rebuild the whole plane
+    "BEGAN": {"loss": "began", "code": 1, "gamma": 0.7, "equilibrium_rate": 0.01},
 }
 SLOPES: dict[str, dict[str, Any]] = {
     "none": {},

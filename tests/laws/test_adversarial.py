@@ -408,8 +408,14 @@ def test_the_ratio_of_densities_is_read_off_or_refused_with_the_reason():
     assert torch.equal(model.log_ratio(x), model.discriminate(x))
     with pytest.raises(PthetaError, match="does not tell p_data / p_model"):
         tiny("sngan", SPEC).log_ratio(x)
-    with pytest.raises(PthetaError, match="label_flips changes what"):
-        tiny("gan", SPEC, label_flips=0.1).log_ratio(x)
+    for name, value in (
+        ("label_flips", 0.1),
+        ("penalty", ("r1",)),
+        ("minibatch", "stddev"),
+        ("spectral_norm", True),
+    ):
+        with pytest.raises(PthetaError, match=f"{name} changes what"):
+            tiny("gan", SPEC, **{name: value}).log_ratio(x)
 
 
 def test_infogan_terms_bound_the_information():

@@ -92,6 +92,13 @@ class GANConfig(NetConfig):
     code: Count = option(64, "numbers that began's discriminator rebuilds an image from")
 
 
+# options under which the best discriminator is not that of densities and hard labels
+NOT_FREE = (
+    *("label_noise", "label_flips", "instance_noise", "augment", "minibatch"),
+    *("penalty", "weight_clip", "spectral_norm", "historical_averaging"),
+)
+
+
 class Condition(NamedTuple):
     """Who is told a label, and how the discriminator uses it."""
 
@@ -400,10 +407,8 @@ class GAN(nn.Module):
                 f"loss = {c.loss}: its best discriminator does not tell p_data / p_model; "
                 "train with minimax, non_saturating or least_squares"
             )
-        blurred = {"label_noise": c.label_noise, "label_flips": c.label_flips}
-        blurred |= {"instance_noise": c.instance_noise, "augment": float(bool(c.augment))}
-        for name, value in blurred.items():
-            if value:
+        for name in NOT_FREE:
+            if getattr(c, name) not in (0, (), "none"):
                 raise PthetaError(
                     f"{name} changes what the discriminator learns, so that p_data / p_model "
                     "cannot be read off: train without it"

@@ -515,7 +515,7 @@ PRESETS: dict[str, Preset] = {
             ),
             "demo": {
                 "about": "digits in under two minutes on two cores",
-                "model": {"latent": 64, "features": 32, "lr": 5e-4},
+                "model": {**SMALL, "lr": 1e-3, "d_lr": 2e-4},
                 "train": {"batch_size": 64, "minutes": 1.7, "ema": 0.995},
                 "data": {"levels": 4},
             },

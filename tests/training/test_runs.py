@@ -22,7 +22,7 @@ from ptheta.api import Interrupted
 from ptheta.errors import PthetaError
 from ptheta.runs import Run
 from ptheta.training import checkpoint
-from ptheta.training.loop import Trainer, read_metrics
+from ptheta.training.loop import Scored, Trainer, read_metrics
 from ptheta.training.processes import COMPILERS
 from ptheta.training.settings import TrainSettings
 from tests.conftest import MODELS, TINY
@@ -170,7 +170,9 @@ def test_kill_9_at_any_moment_leaves_a_run_that_resumes(strokes, tmp_path):
 
 def test_the_best_weights_are_kept_beside_the_last(strokes, tmp_path, monkeypatch):
     values = iter([3.0, 1.0, 2.0, float("nan")])
-    monkeypatch.setattr("ptheta.api._score", lambda held: lambda model: ("m", next(values), True))
+    monkeypatch.setattr(
+        "ptheta.api._score", lambda held: lambda model: Scored("m", next(values), True)
+    )
     run = train("vae", strokes, tmp_path / "r", steps=40, evaluate_every=10, held_out=500)
     best, last = run.model("best").state_dict(), run.model("last").state_dict()
     assert any(not torch.equal(best[k], last[k]) for k in best)

@@ -43,7 +43,8 @@ def evaluate(
     if not is_run(run) and Path(run).exists():
         if data is None:
             raise PthetaError(
-                f"{run} is no run: to measure the images in it, give --data with the real ones"
+                f"{run} is no run (it holds no config.json): to measure the images in it, give "
+                "--data with the real ones"
             )
         result = api.score(run, data, n=number, extractor=extractor, seed=seed)
     else:

@@ -10,17 +10,19 @@ from typing import Any
 from ptheta.config import variant
 from ptheta.errors import unknown
 
+PRESETS = "ptheta.models.presets"  # of models of which one class is several
+
 
 @dataclass(frozen=True)
 class Entry:
     """Where a model lives; nothing is imported until it is asked for."""
 
-    module: str  # dotted module, which also holds RECIPES (or PRESETS with theirs)
+    module: str  # dotted module, which also holds RECIPES
     model: str  # the nn.Module: Model(spec, config)
     config: str  # its frozen dataclass
     family: str
     paper: str
-    preset: str = ""  # of the module's PRESETS: other defaults of the config, and its recipes
+    preset: str = ""  # of PRESETS: other defaults of the config, and recipes
 
     def load_model(self) -> type:
         return getattr(import_module(self.module), self.model)
@@ -30,16 +32,18 @@ class Entry:
 
     def recipes(self) -> dict[str, dict[str, Any]]:
         """name -> {"about": str, "model": options, "train": settings, ...}"""
-        module = import_module(self.module)
-        return module.PRESETS[self.preset].recipes if self.preset else module.RECIPES
+        if self.preset:
+            return import_module(PRESETS).PRESETS[self.preset].recipes
+        return import_module(self.module).RECIPES
 
 
 @cache
 def _config(entry: Entry) -> type:
     """One class for each preset: two of them would not be equal."""
-    module = import_module(entry.module)
-    cls = getattr(module, entry.config)
-    return variant(cls, module.PRESETS[entry.preset].config) if entry.preset else cls
+    cls = getattr(import_module(entry.module), entry.config)
+    if not entry.preset:
+        return cls
+    return variant(cls, import_module(PRESETS).PRESETS[entry.preset].config)
 
 
 def _gan(preset: str, paper: str) -> Entry:

@@ -13,7 +13,8 @@ import ptheta
 from ptheta.dynamics import DYNAMICS
 from ptheta.errors import PthetaError
 from ptheta.losses.adversarial import LOSSES
-from ptheta.models.gan import CONDITIONS, PRESETS
+from ptheta.models.gan import CONDITIONS
+from ptheta.models.presets import PRESETS
 from ptheta.pixels import Batch, ImageSpec
 from ptheta.training import checkpoint
 from ptheta.training.engine import Engine

@@ -70,7 +70,7 @@ def sweep(
 ) -> Sweep:
     """Trains `model` with each of the settings and each of the seeds 0, 1, ..., into
     out/NAME=VALUE,...,seed=N. What an earlier call has done is kept, so a sweep may be stopped and
-    called again. seeds vary fastest the other way round: all settings have seed 0 first.
+    called again. All settings are trained with seed 0 first, then all with seed 1, and so on.
 
     settings: tables of options, such as `grid` gives; options: those that all runs share
     A training that ends in an error (a loss that is not finite) is a result: it is recorded, and

@@ -23,11 +23,7 @@ class InfoGANConfig(GANConfig):
     continuous: NonNegative = option(2, "continuous codes, U(-1, 1) each")
     information: Positive = option(1.0, "weight of the bound on the categorical code's information")
     continuous_information: Positive = option(0.1, "the same of the continuous codes")
-    information_from: NonNegative = option(
-        0, "steps without these two terms; they rise to their weights over as many steps more"
-    )
     latent: Count = option(62, "dimensions of the noise beside the codes")
-    noise: Positive = option(1.0, "deviation of that noise; less lets the category decide more")
 
 
 class InfoGAN(GAN):
@@ -51,7 +47,7 @@ class InfoGAN(GAN):
         z, c = super().sample_latent(n), self.config
         category = torch.randint(c.categories, (n,), device=z.device)
         u = torch.rand(n, c.continuous, device=z.device) * 2 - 1
-        return torch.cat([c.noise * z, one_hot(category, c.categories).to(z.dtype), u], 1)
+        return torch.cat([z, one_hot(category, c.categories).to(z.dtype), u], 1)
 
     def inferred(self, told: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Q: logits of the category (B, K), means and log-variances of the rest (B, U)."""
@@ -62,20 +58,16 @@ class InfoGAN(GAN):
     def told_terms(self, told: Tensor | None, z: Tensor, y: Tensor | None) -> Terms:
         """-log Q(c | x) and -log Q(u | x), nats."""
         assert told is not None
-        c, share = self.config, torch.ones_like(self.steps)
-        if c.information_from:
-            share = (self.steps / c.information_from - 1).clamp(0, 1)
+        c = self.config
         logits, mean, log_var = self.inferred(told)
         _, category, u = z.split([c.latent, c.categories, c.continuous], 1)
         terms = {
-            "category": share
-            * c.information
-            * cross_entropy(logits, category.argmax(1), reduction="none")
+            "category": c.information * cross_entropy(logits, category.argmax(1), reduction="none")
         }
         if c.continuous:
             square = (u - mean).square() * (-log_var).exp()
             nats = 0.5 * (square + log_var + math.log(2 * math.pi)).sum(1)
-            terms["continuous"] = share * c.continuous_information * nats
+            terms["continuous"] = c.continuous_information * nats
         return terms
 
     def cluster(self, x: Tensor) -> Tensor:

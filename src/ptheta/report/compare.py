@@ -81,8 +81,9 @@ def compare(runs: Sequence[Run], out: Path, *, n: int = 1000, seed: int = 0) -> 
         for name, make in BASELINES.items()
     }
     groups = _groups(measured)
+    ranked = rankings(groups)
     page = out / "report.html"
-    html = _render(measured, groups, baselines, real, test, n=n, seed=seed)
+    html = _render(measured, groups, ranked, baselines, real, test, n=n, seed=seed)
     write_json(
         out / "report.json",
         {
@@ -100,12 +101,11 @@ def compare(runs: Sequence[Run], out: Path, *, n: int = 1000, seed: int = 0) -> 
                 for m in measured
             },
             "settings": {
-                metric: [row.to_json() for row in rows]
-                for metric, rows in rankings(groups, real).items()
+                metric: [row.to_json() for row in rows] for metric, rows in ranked.items()
             },
         },
     )
-    text = markdown(measured, rankings(groups, real), baselines, real, test, n, seed)
+    text = markdown(measured, ranked, baselines, real, test, n, seed)
     write_atomic(out / "report.md", lambda beside: beside.write_text(text, encoding="utf-8"))
     write_atomic(page, lambda beside: beside.write_text(html, encoding="utf-8"))
     return page
@@ -147,7 +147,7 @@ def _groups(measured: Sequence[Measured]) -> dict[str, list[Measured]]:
     return groups
 
 
-def rankings(groups: Mapping[str, Sequence[Measured]], real: Evaluation) -> dict[str, list[Rank]]:
+def rankings(groups: Mapping[str, Sequence[Measured]]) -> dict[str, list[Rank]]:
     """Each metric that ranks samples -> the settings, where any of them has several seeds."""
     if all(len(group) == 1 for group in groups.values()):
         return {}
@@ -232,6 +232,7 @@ def _pictures(
 def _render(
     measured: Sequence[Measured],
     groups: Mapping[str, Sequence[Measured]],
+    ranked: Mapping[str, Sequence[Rank]],
     baselines: Mapping[str, Evaluation],
     real: Evaluation,
     test: Dataset,
@@ -287,7 +288,7 @@ def _render(
                 "rows": [_ranked(row) for row in rows],
                 "real": _cell(real.get(metric))["text"] if real.get(metric) else "",
             }
-            for metric, rows in rankings(groups, real).items()
+            for metric, rows in ranked.items()
         ],
         verdicts=verdicts({m.name: m.evaluation for m in measured}, metrics),
         rows=rows,

@@ -12,6 +12,7 @@ from torch import nn
 
 from ptheta import config, plan, registry
 from ptheta.data.dataset import Dataset
+from ptheta.data.decode import LARGEST_NATURAL, RESIZED
 from ptheta.errors import PthetaError
 from ptheta.files import digest, make_folder, write_json
 from ptheta.pixels import ImageSpec
@@ -224,25 +225,44 @@ def probe(
     )
 
 
-def score(images: str | Path, data: str, **options: Any) -> Any:
+def score(
+    images: str | Path,
+    data: str,
+    *,
+    size: int | None = None,
+    channels: int | None = None,
+    **options: Any,
+) -> Any:
     """Measures the images of a folder (or of any source), made by whatever program, against the
-    test images of `data`. Images of another size are resized and cropped to that of `data`.
+    test images of `data`.
 
+    size, channels: what both are brought to (antialiased, cropped); default: as they are, and then
+        they must agree
     options: those of `ptheta.metrics.evaluate.score`. Returns its `Evaluation`.
-    Raises PthetaError where either cannot be read, and for fewer than two images.
+    Raises PthetaError where either cannot be read, where they differ in size or channels, and for
+    fewer than two images.
     """
     from ptheta.data import open_data
     from ptheta.data.sources import open_whole
     from ptheta.metrics.evaluate import score as measure
 
-    test, train = open_data(data, "test"), open_data(data, "train")
-    spec = test.spec
-    if spec.height != spec.width:
+    alike: dict[str, Any] = {"size": size, "channels": channels}
+    test, train = open_data(data, "test", **alike), open_data(data, "train", **alike)
+    made = open_whole(images, **alike)
+    for source, notes in ((data, test.notes), (images, made.notes)):
+        if size is None and any(RESIZED in note for note in notes):
+            raise PthetaError(
+                f"{source} holds images of several sizes or of more than {LARGEST_NATURAL} pixels: "
+                "say by --size which to measure at, such as --size 64"
+            )
+    if made.images.shape[1:] != test.spec.shape:
+        theirs = "x".join(map(str, made.images.shape[1:]))
         raise PthetaError(
-            f"{data} holds images of {spec.height}x{spec.width}: give square ones to measure with"
+            f"{images} holds images of {theirs} (channels, height, width), {data} of "
+            f"{'x'.join(map(str, test.spec.shape))}: give --size and --channels to bring both to"
         )
-    x = open_whole(images, size=spec.height, channels=spec.channels)
-    return measure(x, test, train, **options)
+    about = {} if size is None else {"resized_to": f"{size}x{size}, Lanczos, antialiased"}
+    return measure(made.images, test, train, about=about, **options)
 
 
 def evaluate(run: str | Path, data: str | None = None, **options: Any) -> Any:
@@ -254,6 +274,8 @@ def evaluate(run: str | Path, data: str | None = None, **options: Any) -> Any:
 
     opened = Run.open(run)
     opened.warn_if_unfinished()
-    result = measure(opened.model(), opened.data("test", data), opened.data("train"), **options)
+    about = opened.checkpoint() | {"model": opened.plan.model}
+    test, train = opened.data("test", data), opened.data("train")
+    result = measure(opened.model(), test, train, about=about, **options)
     result.write(opened.path / "evaluation.json")
     return result

@@ -27,10 +27,15 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     _flush(path.parent)
 
 
+def write_text(path: Path, text: str) -> None:
+    """`text` in UTF-8, atomically."""
+    write_atomic(path, lambda beside: beside.write_text(text, encoding="utf-8"))
+
+
 def write_json(path: Path, value: Any) -> None:
     """`value` as indented JSON, atomically. NaN and infinity are refused (JSON has neither)."""
     text = json.dumps(value, indent=2, allow_nan=False) + "\n"
-    write_atomic(path, lambda beside: beside.write_text(text))
+    write_text(path, text)
 
 
 def read_json(path: Path) -> Any:

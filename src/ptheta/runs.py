@@ -91,9 +91,26 @@ class Run:
         last = self.path / "last.safetensors"
         return last if weights == "last" and last.exists() else self.path / "model.safetensors"
 
+    def checkpoint(self, weights: str = "best") -> dict[str, str]:
+        """Which weights they are: for the protocol of a number."""
+        return {"weights": weights, "checkpoint": digest(self.weights_file(weights))[:12]}
+
     def data(self, split: str, source: str | None = None) -> Dataset:
-        """The run's data (or another source, read the same way)."""
-        return open_plan_data(self.plan, split, source, self.spec)
+        """The run's data (or another source, read the same way).
+
+        Raises PthetaError where a model that was trained on labels meets other classes: label 0
+        would be another one.
+        """
+        data = open_plan_data(self.plan, split, source, self.spec)
+        learned = tuple(self.about.get("dataset", {}).get("classes", ()))
+        if getattr(self.plan.config, "classes", 0) and data.classes and data.classes != learned:
+            odd = sorted(set(learned) ^ set(data.classes)) or list(data.classes)
+            which = "is missing from the labels of" if odd[0] in learned else "is a class of"
+            raise PthetaError(
+                f"class {odd[0]!r} {which} {source or self.plan.source}, and the run learned "
+                f"{', '.join(learned) or 'none by name'}: give data with the same classes"
+            )
+        return data
 
     def unfinished(self) -> str | None:
         """How far a training that has not come to its end is, or None."""

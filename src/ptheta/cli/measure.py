@@ -18,8 +18,12 @@ from ptheta.errors import PthetaError
 @click.option("-n", "--number", default=1000, show_default=True, help="Images to draw.")
 @click.option(
     "--extractor",
-    help="Of the distances: digits, fashion, pixels, efficientnet-lite0 or inception-2015.",
+    help="Of the distances: digits, fashion, pixels, efficientnet-lite0, inception-2015, dinov2 "
+    "or clip.",
 )
+@click.option("--size", type=int, help="Side in pixels that IMAGES and --data are brought to.")
+@click.option("--channels", type=int, help="1 or 3, that both are brought to.")
+@click.option("--processes", default=1, show_default=True, help="That share the features.")
 @click.option("--is-k", default=50, show_default=True, help="Importance samples of a bound.")
 @click.option(
     "--ais", default=0, show_default=True, help="Test images for annealed importance sampling."
@@ -31,6 +35,9 @@ def evaluate(
     as_json: bool,
     number: int,
     extractor: str | None,
+    size: int | None,
+    channels: int | None,
+    processes: int,
     is_k: int,
     ais: int,
     seed: int,
@@ -46,10 +53,20 @@ def evaluate(
                 f"{run} is no run (it holds no config.json): to measure the images in it, give "
                 "--data with the real ones"
             )
-        result = api.score(run, data, n=number, extractor=extractor, seed=seed)
+        how = {"size": size, "channels": channels, "processes": processes}
+        result = api.score(run, data, n=number, extractor=extractor, seed=seed, **how)
     else:
+        if size is not None or channels is not None:
+            raise PthetaError("--size and --channels are for a folder of IMAGES: leave them out")
         result = api.evaluate(
-            run, data, n=number, extractor=extractor, is_k=is_k, ais_images=ais, seed=seed
+            run,
+            data,
+            n=number,
+            extractor=extractor,
+            is_k=is_k,
+            ais_images=ais,
+            seed=seed,
+            processes=processes,
         )
     if as_json:
         click.echo(json.dumps(result.to_json(), indent=2))
@@ -59,16 +76,18 @@ def evaluate(
 
 @cli.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
-@click.option("--out", required=True, help="Folder for report.html and report.json.")
+@click.option("--out", required=True, help="Folder for report.html, .md and .json.")
 @click.option("-n", "--number", default=1000, show_default=True, help="Images to draw of each.")
-@click.option("--seed", default=0, show_default=True, help="Seed of all noise.")
-def compare(runs: tuple[str, ...], out: str, number: int, seed: int) -> None:
+@click.option("--extractor", help="Of the distances (see `ptheta evaluate --help`).")
+@SEED
+def compare(runs: tuple[str, ...], out: str, number: int, extractor: str | None, seed: int) -> None:
     """Measure several RUNs (or the folder of a sweep) alike and write one report."""
     from ptheta.report.compare import compare as write_report
     from ptheta.sweep import runs_of
 
     paths = [path for run in runs for path in runs_of(run)]
-    page = write_report([open_run(path) for path in paths], Path(out), n=number, seed=seed)
+    opened = [open_run(path) for path in paths]
+    page = write_report(opened, Path(out), n=number, seed=seed, extractor=extractor)
     click.echo(f"{page}: open it in a browser")
 
 

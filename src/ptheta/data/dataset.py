@@ -7,6 +7,7 @@ import hashlib
 import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -79,6 +80,21 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.images) if self.index is None else len(self.index)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process: a memory map goes as the name of its file, not as its bytes."""
+        state = dict(self.__dict__) | {"binary": {}, "touched": [0]}
+        images = self.images
+        # a part of a map does not know where in the file it begins
+        if isinstance(images, np.memmap) and isinstance(images.base, mmap.mmap):
+            state["images"] = (str(images.filename), images.offset, images.shape)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if isinstance(state["images"], tuple):
+            file, offset, shape = state["images"]
+            state["images"] = np.memmap(file, np.uint8, "r", offset, shape)
+        self.__dict__.update(state)
 
     @property
     def spec(self) -> ImageSpec:

@@ -22,6 +22,7 @@ from ptheta.errors import PthetaError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm")
 PEEK = 64  # images looked at to choose a size
+RESIZED = "resized and cropped"  # what a note says where they are
 LARGEST_NATURAL = 128  # pixels: images that all have one size up to this keep it
 DEFAULT_SIDE = 64
 CHUNK = 256  # pictures in flight
@@ -196,7 +197,7 @@ def decode(source: Source, request: Request) -> Pictures:
         notes = []
         if len(sizes) > 1 or sizes != {(shape.width, shape.height)}:
             side = f"{shape.width}x{shape.height}"
-            notes.append(f"pictures are resized and cropped to {side} pixels (--size)")
+            notes.append(f"pictures are {RESIZED} to {side} pixels (--size)")
         if coloured:
             notes.append(
                 f"{coloured} of {total} pictures have colours that are dropped, since those looked "

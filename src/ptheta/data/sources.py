@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -59,8 +59,15 @@ def open_data(
     return divide(*read(request), split).with_levels(levels, dynamic, seed)
 
 
-def open_whole(source: str | Path, **options: Any) -> torch.Tensor:
-    """All images of a source, uint8 (N, C, H, W), whatever its splits; options as `open_data`'s.
+class Whole(NamedTuple):
+    """images: uint8 (N, C, H, W); notes: on how they were read"""
+
+    images: torch.Tensor
+    notes: tuple[str, ...]
+
+
+def open_whole(source: str | Path, **options: Any) -> Whole:
+    """All images of a source, whatever its splits; options as `open_data`'s.
 
     Raises PthetaError as `open_data` does, and for fewer than two images.
     """
@@ -71,7 +78,8 @@ def open_whole(source: str | Path, **options: Any) -> torch.Tensor:
             parts[split] = data
     if sum(len(data) for data in parts.values()) < 3 and len(parts["train"]) < 2:
         raise PthetaError(f"{source} holds 1 image, too few to measure: give at least two")
-    return torch.cat([data.batch(slice(0, len(data))).x for data in parts.values()])
+    images = torch.cat([data.batch(slice(0, len(data))).x for data in parts.values()])
+    return Whole(images, tuple(note for data in parts.values() for note in data.notes))
 
 
 def _find(source: str | Path) -> tuple[str, Reader]:

@@ -2,49 +2,40 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-import ptheta
-from ptheta.capabilities import Clusters, HasJoint, Samples, conditional, some_conditions
+from ptheta.capabilities import (
+    Clusters,
+    Decodes,
+    HasJoint,
+    HasPrior,
+    Samples,
+    conditional,
+    device_of,
+    some_conditions,
+)
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
+from ptheta.metrics import closeness as near
+from ptheta.metrics import fidelity as beside
 from ptheta.metrics.ais import ais
+from ptheta.metrics.bootstrap import Bootstrap
 from ptheta.metrics.clustering import clustering_accuracy
 from ptheta.metrics.features import Extractor, Features, default_extractor, extract, extractor
-from ptheta.metrics.frechet import (
-    LEAST_TO_EXTRAPOLATE,
-    Gaussian,
-    fit,
-    frechet,
-    frechet_error,
-    frechet_infinity,
-)
 from ptheta.metrics.images import check_same_spec, check_samples, fixed
-from ptheta.metrics.kernel import kernel_distance
 from ptheta.metrics.likelihood import batches, bound_terms, likelihood
-from ptheta.metrics.manifold import manifold
-from ptheta.metrics.memorisation import copying_test
-from ptheta.metrics.neighbours import copied_share, nearest, ratio_of_medians
+from ptheta.metrics.path_length import path_length
+from ptheta.metrics.protocol import protocol
 from ptheta.metrics.reference import reference
 from ptheta.metrics.results import Evaluation, Result
-from ptheta.metrics.score import class_score, effective_classes
 from ptheta.metrics.speed import sampling_speed
 from ptheta.pixels import seeded
-from ptheta.tasks.sample import sample
+from ptheta.tasks.sample import BATCH, sample
 
-VERSION = 3  # of the definitions below; part of every protocol
-NEIGHBOURS = 500  # images compared with the training set
-CLOSENESS = ("train_distance_ratio", "copied_share", "copying_z")
-MANIFOLD = ("precision", "recall", "density", "coverage")
-K = 5  # neighbours that make an image's ball
-MANIFOLD_IMAGES = 10_000  # of either side, for the balls
-# the names that the published metrics have; of any other network they would be wrong
-PUBLISHED = {"inception-2015": ("fid", "kid", "inception_score")}
 GIVEN = "_given_label"  # of p(x | y): another quantity, so it has another name
 NO_SAMPLES, NO_DENSITY = "it cannot sample", "no likelihood"
 
@@ -60,6 +51,8 @@ def evaluate(
     extractor: str | Extractor | None = None,
     seed: int = 0,
     samples: Tensor | None = None,
+    processes: int = 1,
+    about: Mapping[str, Any] | None = None,
 ) -> Evaluation:
     """Measures a model in eval mode.
 
@@ -69,6 +62,8 @@ def evaluate(
     ais_images: test images whose log p(x) is also estimated by annealed importance sampling
     extractor: of the features, a name or an object (default: by the data's name)
     samples: images already drawn from the model with this seed, uint8 (>= n, C, H, W)
+    processes: that share the extraction of features
+    about: added to every protocol, such as the hash of the checkpoint
 
     What is not defined for the model is a result without a value. Raises PthetaError for fewer
     than two images, for data of another size or levels than the model's, for samples with values
@@ -82,30 +77,32 @@ def evaluate(
         check_same_spec(model.spec, data)  # type: ignore[arg-type]
     if samples is not None and len(samples) < n:
         raise PthetaError(f"{len(samples)} samples for n = {n}: give n of them, or a smaller n")
-    test, by, protocol = _protocol(test, extractor, n, seed)
-    results = [*_likelihood(model, test, is_k, seed, protocol)]
-    results += _bound(model, test, results[1], seed, protocol)
+    test, by = fixed(test), _extractor(test, extractor)
+    kept = protocol(test, by, n, seed, {**_sampler(model), **(about or {})})
+    results = [*_likelihood(model, test, is_k, seed, kept)]
+    results += _bound(model, test, results[1], seed, kept)
     if isinstance(model, Clusters):
-        results.append(_clustering(model, test, protocol))
+        results.append(_clustering(model, test, kept))
     if ais_images:
-        results.append(_annealed(model, test, ais_images, seed, protocol))
+        results.append(_annealed(model, test, ais_images, seed, kept))
     if isinstance(model, Samples):
         if samples is None:
             samples = sample(model, n, seed=seed)
-        check_samples(samples, test.spec)
-        results += _distances(extract(samples[:n], by), reference(test, by), by, protocol)
-        results += _closeness(samples[:n], test, train, protocol)
-        rate, repeats = sampling_speed(model, some_conditions(model, 64))
-        about = {"batch": 64, "repeats": repeats, "threads": torch.get_num_threads()}
-        results.append(
-            Result("sampling_speed", rate, "images/s", better="higher", protocol=protocol | about)
-        )
+        samples = check_samples(samples, test.spec)[:n]
+        fake, real = extract(samples, by, processes=processes), reference(test, by, processes)
+        found = beside.fidelity(samples, fake, real, by, kept, test.classes)
+        found += _by_label(model, fake, real, test, by, kept)
+        found += near.closeness(samples, fake, real, test, train, by, found[0], kept)
+        found.append(_path_length(model, by, real, seed, kept))
+        rate, error, repeats = sampling_speed(model, some_conditions(model, 64))
+        how = {**kept, "batch": 64, "repeats": repeats, "threads": torch.get_num_threads()}
+        found.append(Result("sampling_speed", rate, "images/s", "=", error, "higher", protocol=how))
     else:
-        names = [*_distance_names(by), *CLOSENESS, "sampling_speed"]
-        results += [Result(name, None, reason=NO_SAMPLES, protocol=protocol) for name in names]
+        paths = f"path_length_{by.name}"
+        names = [*beside.names(by), *near.names(by), paths, "sampling_speed"]
+        found = [Result(name, None, reason=NO_SAMPLES, protocol=kept) for name in names]
     count = sum(p.numel() for p in model.parameters())
-    results.append(Result("parameters", count, protocol=protocol))
-    return Evaluation(tuple(results), protocol)
+    return Evaluation((*results, *found, Result("parameters", count, protocol=kept)), kept)
 
 
 def score(
@@ -116,10 +113,12 @@ def score(
     n: int | None = None,
     extractor: str | Extractor | None = None,
     seed: int = 0,
+    processes: int = 1,
+    about: Mapping[str, Any] | None = None,
 ) -> Evaluation:
     """Measures images that were made anywhere, uint8 (N, C, H, W), as those of a model are.
 
-    n: at most so many of them, drawn by `seed`; default all. test, train, extractor: see `evaluate`
+    n: at most so many of them, drawn by `seed`; default all. The rest: see `evaluate`
     Raises PthetaError for fewer than two images and for images of another size or channels.
     """
     if images.dtype != torch.uint8 or images.shape[1:] != test.spec.shape:
@@ -132,9 +131,12 @@ def score(
         images = images[order[:n]]
     if len(images) < 2:
         raise PthetaError(f"{len(images)} image is too few for distances: give at least two")
-    test, by, protocol = _protocol(test, extractor, len(images), seed)
-    results = _distances(extract(images, by), reference(test, by), by, protocol)
-    return Evaluation((*results, *_closeness(images, test, train, protocol)), protocol)
+    test, by = fixed(test), _extractor(test, extractor)
+    kept = protocol(test, by, len(images), seed, about)
+    fake, real = extract(images, by, processes=processes), reference(test, by, processes)
+    found = beside.fidelity(images, fake, real, by, kept, test.classes)
+    closeness = near.closeness(images, fake, real, test, train, by, found[0], kept)
+    return Evaluation((*found, *closeness), kept)
 
 
 def floor(
@@ -146,42 +148,33 @@ def floor(
     seed: int = 0,
 ) -> Evaluation:
     """What real images score: n training images in the place of the samples."""
-    test, by, protocol = _protocol(test, extractor, n, seed)
-    real = fixed(train).shuffled(seed)
-    real = real.subset(slice(0, min(n, len(real))))
-    results = _distances(extract(real, by), reference(test, by), by, protocol)
-    return Evaluation(tuple(results), protocol)
-
-
-def _protocol(
-    test: Dataset, asked: str | Extractor | None, n: int, seed: int
-) -> tuple[Dataset, Extractor, dict[str, Any]]:
-    """The test images with fixed binarisation, the extractor, and what describes both."""
-    test = fixed(test)
-    if asked is None or isinstance(asked, str):
-        by = extractor(asked or default_extractor(test.name, test.spec))
-    else:
-        by = asked
-    return (
-        test,
-        by,
-        {
-            "data": test.name,
-            "split": test.split,
-            "levels": test.levels,
-            "fingerprint": test.fingerprint(),
-            "extractor": by.name,
-            "extractor_digest": by.digest,
-            "extractor_reads": by.reads,
-            "real_images": len(test),
-            "samples": n,
-            "seed": seed,
-            "statistics": "float64",
-            "metrics_version": VERSION,
-            "ptheta": ptheta.__version__,
-            "torch": torch.__version__,
-        },
+    test, by = fixed(test), _extractor(test, extractor)
+    some = fixed(train).shuffled(seed)
+    images = some.batch(slice(0, min(n, len(some)))).x
+    kept = protocol(test, by, len(images), seed)
+    found = beside.fidelity(
+        images, extract(images, by), reference(test, by), by, kept, test.classes
     )
+    return Evaluation(tuple(found), kept)
+
+
+def _extractor(test: Dataset, asked: str | Extractor | None) -> Extractor:
+    if asked is None or isinstance(asked, str):
+        return extractor(asked or default_extractor(test.name, test.spec))
+    return asked
+
+
+def _sampler(model: nn.Module) -> dict[str, Any]:
+    """How `sample` draws from the model, for the protocol."""
+    first = next(model.parameters(), None)
+    condition = "none"
+    if conditional(model):
+        condition = "all labels in turn" if getattr(model, "classes", 0) else "attributes in turn"
+    return {
+        "sampler": {"batch": BATCH, "condition": condition},
+        "dtype": "none" if first is None else str(first.dtype).removeprefix("torch."),
+        "device": device_of(model).type,
+    }
 
 
 def _likelihood(
@@ -203,9 +196,14 @@ def _likelihood(
             for name, unit in zip(names, ("bits/dim", "nats/image"), strict=True)
         ]
     bits, error = found.bits(test.spec.dims)
+    draws = Bootstrap(found.images, 2).means(found.each, "real")
+    in_bits = draws * (bits / found.nats if found.nats else 0.0)
     return [
-        Result(names[0], bits, "bits/dim", found.relation, error, "lower", "", about),
-        Result(names[1], found.nats, "nats/image", found.relation, found.error, "lower", "", about),
+        Result(name, value, unit, found.relation, e, "lower", "", about, draws=tuple(d.tolist()))
+        for name, value, unit, e, d in (
+            (names[0], bits, "bits/dim", error, in_bits),
+            (names[1], found.nats, "nats/image", found.error, draws),
+        )
     ]
 
 
@@ -266,93 +264,46 @@ def _clustering(model: nn.Module, test: Dataset, protocol: Mapping[str, Any]) ->
     return Result(name, value, error=error, better="higher", protocol=protocol)
 
 
-def _distance_names(by: Extractor) -> list[str]:
-    fd, kd, scored = PUBLISHED.get(by.name, (f"fd_{by.name}", f"kd_{by.name}", f"score_{by.name}"))
-    scores = [scored, f"classes_{by.name}"] if by.classes else []
-    return [
-        fd,
-        f"{fd}_infinity" if by.name in PUBLISHED else f"fd_infinity_{by.name}",
-        kd,
-        *scores,
-        *(f"{name}_{by.name}" for name in MANIFOLD),
-    ]
-
-
-def _distances(
-    fake: Features, real: Features, by: Extractor, protocol: Mapping[str, Any]
+def _by_label(
+    model: nn.Module,
+    fake: Features,
+    real: Features,
+    test: Dataset,
+    by: Extractor,
+    protocol: Mapping[str, Any],
 ) -> list[Result]:
-    """Frechet and kernel distance, and with a classifier its score and balance."""
-    d = fake.features.shape[1]
-    if len(fake) < 10 * d:
-        warnings.warn(
-            f"{len(fake)} samples are few for a Frechet distance in {d} dimensions, which is then "
-            "too large: prefer the kernel distance, or draw more",
-            stacklevel=3,
-        )
-    names = iter(_distance_names(by))
-    about = dict(protocol)
-    on_real = fit(real.features)
-    fd = frechet(fit(fake.features), on_real)
-    fd_error = frechet_error(fake.features, real.features)
-    kd, kd_error = kernel_distance(fake.features, real.features)
-    results = [
-        Result(next(names), fd, error=fd_error, better="lower", protocol=about),
-        _extrapolated(next(names), fake.features, on_real, about),
-        Result(next(names), kd, error=kd_error, better="lower", protocol=about),
-    ]
-    if fake.logits is not None:
-        # of 100 images at least: the score of fewer is too low
-        splits = max(1, min(10, len(fake) // 100))
-        score, score_error = class_score(fake.logits, splits)
-        classes, counts = effective_classes(fake.logits)
-        results += [
-            Result(next(names), score, error=score_error, better="higher", protocol=about),
-            Result(
-                next(names),
-                classes,
-                f"of {by.classes}",
-                better="higher",
-                protocol={**about, "counts": counts.tolist()},
-            ),
-        ]
-    return results + _manifold(list(names), fake.features, real.features, about)
+    """How well samples follow their labels; nothing for a model that takes none."""
+    asked, labels = some_conditions(model, len(fake)), None
+    if not getattr(model, "classes", 0) or asked is None:
+        return []
+    if test.labels is not None:
+        labels = test.batch(slice(0, len(test))).y
+    try:
+        if labels is None:
+            raise PthetaError(f"{test.name} has no labels")
+        return beside.by_label(fake, asked.cpu(), real, labels, by, protocol, test.classes)
+    except PthetaError as error:
+        name = f"kd_within_label_{by.name}"
+        return [Result(name, None, better="lower", reason=str(error), protocol=protocol)]
 
 
-def _extrapolated(name: str, fake: Tensor, on_real: Gaussian, about: Mapping[str, Any]) -> Result:
-    """The Frechet distance of infinitely many samples."""
-    if len(fake) < LEAST_TO_EXTRAPOLATE:
-        reason = f"{len(fake)} samples are too few to extrapolate from"
-        return Result(name, None, better="lower", reason=reason, protocol=about)
-    value, error = frechet_infinity(fake, on_real)
-    return Result(name, value, error=error, better="lower", protocol=about)
-
-
-def _manifold(
-    names: Sequence[str], fake: Tensor, real: Tensor, about: Mapping[str, Any]
-) -> list[Result]:
-    """Precision, recall, density and coverage by K neighbours."""
-    fake, real = fake[:MANIFOLD_IMAGES], real[:MANIFOLD_IMAGES]
-    about = {**about, "neighbours": K, "compared": [len(fake), len(real)]}
-    if min(len(fake), len(real)) <= K:
-        reason = f"{min(len(fake), len(real))} images have no {K} neighbours each"
-        return [Result(n, None, better="higher", reason=reason, protocol=about) for n in names]
-    values, errors = manifold(real, fake, K)
-    return [
-        Result(n, value, error=error, better="higher", protocol=about)
-        for n, value, error in zip(names, values, errors, strict=True)
-    ]
-
-
-def _closeness(
-    fake: Tensor, test: Dataset, train: Dataset, protocol: Mapping[str, Any]
-) -> list[Result]:
-    held_out = test.batch(slice(0, NEIGHBOURS)).x
-    own, real = nearest(fake[:NEIGHBOURS], train)[1], nearest(held_out, train)[1]
-    about = {**protocol, "training_images": len(train), "compared": [len(own), len(real)]}
-    ratio, ratio_error = ratio_of_medians(own, real)
-    share, share_error = copied_share(own, real)
-    return [
-        Result(CLOSENESS[0], ratio, error=ratio_error, protocol=about),
-        Result(CLOSENESS[1], share, error=share_error, protocol=about),
-        Result(CLOSENESS[2], copying_test(own, real), error=1.0, protocol=about),
-    ]
+def _path_length(
+    model: nn.Module, by: Extractor, real: Features, seed: int, protocol: Mapping[str, Any]
+) -> Result:
+    """How evenly images change along a path through the latent space."""
+    name = f"path_length_{by.name}"
+    if not isinstance(model, Decodes) or not isinstance(model, HasPrior):
+        reason = "it has no codes with a prior"
+        return Result(name, None, better="lower", reason=reason, protocol=protocol)
+    each, unit = path_length(model, by, real.features, seed=seed)
+    error = (each.std() / len(each) ** 0.5).item()
+    about = {**protocol, "paths": len(each), "unit": unit}
+    draws = Bootstrap(2, len(each)).means(each, "fake")
+    return Result(
+        name,
+        each.mean().item(),
+        error=error,
+        better="lower",
+        protocol=about,
+        draws=tuple(draws.tolist()),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -14,14 +15,17 @@ import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.multiprocessing.spawn import spawn
 
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError, unknown
 from ptheta.metrics.pretrained import EfficientNetLite0, Inception
+from ptheta.metrics.vision import Clip, Dinov2
 from ptheta.pixels import ImageSpec
 
 WEIGHTS = Path(__file__).parent / "weights"
 SIDE = 28  # what the two classifiers read, pixels
+IN_MEMORY = 2**28  # bytes of features
 
 
 class Extractor(Protocol):
@@ -120,6 +124,8 @@ MAKERS: dict[str, Callable[[], Extractor]] = {
     "pixels": Pixels,
     "efficientnet-lite0": EfficientNetLite0,
     "inception-2015": Inception,
+    "dinov2": Dinov2,
+    "clip": Clip,
 }
 
 
@@ -144,7 +150,7 @@ def default_extractor(data_name: str, spec: ImageSpec) -> str:
 
 @dataclass(frozen=True)
 class Features:
-    """features float64 (N, d); logits float64 (N, K) or None."""
+    """features float32 (N, d); logits float32 (N, K) or None."""
 
     features: Tensor
     logits: Tensor | None
@@ -153,24 +159,81 @@ class Features:
         return len(self.features)
 
 
-@torch.no_grad()
-def extract(source: Tensor | Dataset, by: Extractor, batch_size: int = 500) -> Features:
-    """The features of an image batch or a data set, a part at a time.
+def extract(
+    source: Tensor | Dataset, by: Extractor, batch_size: int = 500, processes: int = 1
+) -> Features:
+    """The features of an image batch or a data set, a part at a time: no more than `batch_size`
+    images are in memory, and features beyond `IN_MEMORY` bytes lie in a file that is mapped.
 
+    processes: that share the batches. A batch is the same whoever takes it, and no number is added
+        up across batches, so the features are those of one process.
     Raises PthetaError for fewer than two images and for features that are not finite.
     """
     n = len(source)
     if n < 2:
         raise PthetaError(f"{n} image is too few for a distance or a score: give at least two")
-    features, logits = [], []
-    for start in range(0, n, batch_size):
-        part = slice(start, min(start + batch_size, n))
-        x = source[part] if isinstance(source, Tensor) else source.batch(part).x
-        h, scores = by(x)
-        features.append(h.double())
-        if scores is not None:
-            logits.append(scores.double())
-    found = torch.cat(features)
-    if not found.isfinite().all():
+    if processes < 1:
+        raise PthetaError(f"processes = {processes}: give at least one")
+    starts = range(0, n, batch_size)
+    h, scores = _batch(source, by, 0, batch_size)
+    found = Features(_room(n, h.shape[1]), None if scores is None else _room(n, scores.shape[1]))
+    _put(found, 0, h, scores)
+    rest = list(starts)[1:]
+    if processes == 1 or not rest:
+        _fill(found, source, by, batch_size, rest)
+    else:
+        for tensor in (found.features, found.logits):
+            if tensor is not None:
+                tensor.share_memory_()
+        spawn(
+            _share,
+            (found, source, by, batch_size, rest, processes, torch.get_num_threads()),
+            nprocs=processes,
+        )
+    if not all(part.isfinite().all() for part in found.features.split(batch_size)):
         raise PthetaError(f"the {by.name} features hold NaN or infinity: check the images")
-    return Features(found, torch.cat(logits) if logits else None)
+    return found
+
+
+def _batch(
+    source: Tensor | Dataset, by: Extractor, start: int, size: int
+) -> tuple[Tensor, Tensor | None]:
+    part = slice(start, min(start + size, len(source)))
+    with torch.no_grad():
+        return by(source[part] if isinstance(source, Tensor) else source.batch(part).x)
+
+
+def _fill(
+    into: Features, source: Tensor | Dataset, by: Extractor, size: int, starts: list[int]
+) -> None:
+    for start in starts:
+        _put(into, start, *_batch(source, by, start, size))
+
+
+def _put(into: Features, start: int, h: Tensor, scores: Tensor | None) -> None:
+    into.features[start : start + len(h)] = h.float()
+    if into.logits is not None and scores is not None:
+        into.logits[start : start + len(h)] = scores.float()
+
+
+def _share(
+    rank: int,
+    into: Features,
+    source: Tensor | Dataset,
+    by: Extractor,
+    size: int,
+    starts: list[int],
+    processes: int,
+    threads: int,
+) -> None:
+    """The batches of one process: every `processes`-th."""
+    torch.set_num_threads(max(1, threads // processes))
+    _fill(into, source, by, size, starts[rank::processes])
+
+
+def _room(n: int, d: int) -> Tensor:
+    """An empty float32 (n, d): in memory where it is small, else in a file without a name."""
+    if 4 * n * d <= IN_MEMORY:
+        return torch.empty(n, d)
+    with tempfile.NamedTemporaryFile() as file:  # the mapping outlives the name
+        return torch.from_file(file.name, shared=True, size=n * d).view(n, d)

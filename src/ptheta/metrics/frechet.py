@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from ptheta.errors import PthetaError
+from ptheta.metrics.bootstrap import Bootstrap
 
 LEAST_TO_EXTRAPOLATE = 50  # samples
+CHUNK = 4096  # images whose features are held in float64 at a time
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,16 @@ def fit(features: Tensor) -> Gaussian:
     n, d = features.shape
     if n < 2:
         raise PthetaError(f"{n} image has no covariance: give at least two")
-    x = features.double()
-    mean = x.mean(0)
-    centred = (x - mean) / (n - 1) ** 0.5
+    mean = features.new_zeros(d, dtype=torch.float64)
+    for part in features.split(CHUNK):
+        mean += part.double().sum(0) / n
     if n <= d:
-        return Gaussian(mean, centred)
-    return Gaussian(mean, root_of(centred.T @ centred))
+        return Gaussian(mean, (features.double() - mean) / (n - 1) ** 0.5)
+    covariance = mean.new_zeros(d, d)
+    for part in features.split(CHUNK):
+        centred = part.double() - mean
+        covariance.addmm_(centred.T, centred, alpha=1 / (n - 1))
+    return Gaussian(mean, root_of(covariance))
 
 
 def root_of(covariance: Tensor) -> Tensor:
@@ -58,19 +64,16 @@ def frechet(a: Gaussian, b: Gaussian) -> float:
     return max(0.0, (between + within - 2 * shared).item())
 
 
-def frechet_error(x: Tensor, y: Tensor, repeats: int = 20, seed: int = 0) -> float:
-    """Standard error of the distance between two sets of features, by the bootstrap.
+def frechet_draws(x: Tensor, y: Tensor, boot: Bootstrap) -> Tensor:
+    """The distance of resamples of x (fakes) and y (real); their deviation is the standard error.
 
     The bias of the distance with N (Chong & Forsyth 2020, arXiv:1911.07023) is not in it.
     """
-    generator = torch.Generator().manual_seed(seed)
-
-    def again(features: Tensor) -> Gaussian:
-        n = len(features)
-        return fit(features[torch.randint(n, (n,), generator=generator)])
-
-    values = torch.tensor([frechet(again(x), again(y)) for _ in range(repeats)])
-    return values.std().item()
+    repeats = boot.repeats(x.shape[1])
+    values = [
+        frechet(fit(x[boot.rows("fake", b)]), fit(y[boot.rows("real", b)])) for b in range(repeats)
+    ]
+    return torch.tensor(values, dtype=torch.float64)
 
 
 def frechet_infinity(

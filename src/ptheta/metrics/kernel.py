@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from ptheta.errors import PthetaError
+from ptheta.metrics.bootstrap import Bootstrap
 
 
 def kernel(x: Tensor, y: Tensor) -> Tensor:
@@ -23,10 +25,9 @@ def kernel_distance(x: Tensor, y: Tensor, chunk: int = 1024) -> tuple[float, flo
     n, m = len(x), len(y)
     if min(n, m) < 2:
         raise PthetaError(f"{min(n, m)} image is too few for a kernel distance: give at least two")
-    x, y = x.double(), y.double()
-    within_x = _row_sums(x, x, chunk) - kernel_diagonal(x)
-    within_y = _row_sums(y, y, chunk) - kernel_diagonal(y)
-    across_x, across_y = _row_sums(x, y, chunk), _row_sums(y, x, chunk)
+    within_x = _sums(x, x, chunk) - kernel_diagonal(x)
+    within_y = _sums(y, y, chunk) - kernel_diagonal(y)
+    across_x, across_y = _sums(x, y, chunk), _sums(y, x, chunk)
     a = within_x / (n - 1) - across_x / m  # what x_i alone contributes
     b = within_y / (m - 1) - across_y / n
     # the cross term is in both halves, once each
@@ -37,12 +38,38 @@ def kernel_distance(x: Tensor, y: Tensor, chunk: int = 1024) -> tuple[float, flo
 
 def kernel_diagonal(x: Tensor) -> Tensor:
     """k(x_i, x_i): (n,)"""
-    return (x.square().sum(1) / x.shape[1] + 1) ** 3
+    return (x.double().square().sum(1) / x.shape[1] + 1) ** 3
 
 
-def _row_sums(x: Tensor, y: Tensor, chunk: int) -> Tensor:
-    """sum_j k(x_i, y_j): (n,), with n * chunk kernels in memory."""
-    total = x.new_zeros(len(x))
-    for part in y.split(chunk):
-        total += kernel(x, part).sum(1)
-    return total
+def kernel_draws(x: Tensor, y: Tensor, boot: Bootstrap, chunk: int = 1024) -> Tensor:
+    """The distance of each resample of x (fakes) and y (real): (REPEATS,).
+
+    Pairs of one image with itself, which resamples have and samples have not, are left out.
+    """
+    n, m = len(x), len(y)
+    v, w = boot.counts("fake"), boot.counts("real")
+
+    def within(z: Tensor, u: Tensor) -> Tensor:
+        own = u.square() @ kernel_diagonal(z)
+        k = len(z)
+        return ((_sums(z, z, chunk, u) * u).sum(1) - own) / (k * (k - 1))
+
+    across = (_sums(y, x, chunk, v) * w).sum(1) / (n * m)
+    return within(x, v) + within(y, w) - 2 * across
+
+
+def _sums(x: Tensor, y: Tensor, chunk: int, weights: Tensor | None = None) -> Tensor:
+    """sum_j k(x_i, y_j): (n,); with weights (R, m) each of R weighted sums: (R, n).
+
+    chunk^2 kernels in memory.
+    """
+    rows = []
+    for a in x.split(chunk):
+        a = a.double()
+        total = a.new_zeros(len(a) if weights is None else (len(weights), len(a)))
+        for j, b in enumerate(y.split(chunk)):
+            k = kernel(b.double(), a)
+            part = slice(j * chunk, j * chunk + len(b))
+            total += k.sum(0) if weights is None else weights[:, part] @ k
+        rows.append(total)
+    return torch.cat(rows, -1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
@@ -24,8 +24,16 @@ class Likelihood:
     error: float  # standard error of the mean over images
     relation: str
     how: str
-    images: int
-    infinite: int = 0  # images that the model calls impossible; nats is then infinite
+    each: torch.Tensor = field(repr=False, compare=False)  # of every image, float64 (N,)
+
+    @property
+    def images(self) -> int:
+        return len(self.each)
+
+    @property
+    def infinite(self) -> int:
+        """Images that the model calls impossible; nats is then infinite."""
+        return int(self.each.isinf().sum())
 
     def bits(self, dims: int) -> tuple[float, float]:
         """(bits/dim, standard error) = nats / (D ln 2)."""
@@ -102,8 +110,7 @@ def likelihood(
     return Likelihood(
         nats=nats.mean().item(),
         error=(nats.std() / len(nats) ** 0.5).item() if len(nats) > 1 else 0.0,
-        infinite=int(nats.isinf().sum()),
         relation="=" if exact else "<=",
         how="exact" if exact else "ELBO" if is_k == 1 else f"importance bound, k = {is_k}",
-        images=len(nats),
+        each=nats,
     )

@@ -53,12 +53,33 @@ def radii(x: Tensor, k: int) -> Tensor:
     return found
 
 
+class Terms(NamedTuple):
+    """What each image adds to the four numbers, which are the means of these: precision and density
+    (M,) of the fakes, recall and coverage (N,) of the real images."""
+
+    precision: Tensor
+    recall: Tensor
+    density: Tensor
+    coverage: Tensor
+
+
 def manifold(real: Tensor, fake: Tensor, k: int = 5) -> tuple[Manifold, Manifold]:
-    """The four numbers for features real (N, d) and fake (M, d), and their standard errors, in
-    float32 about a common centre.
+    """The four numbers for features real (N, d) and fake (M, d), and their standard errors.
 
     An error is that of a mean over images; that the balls of other images would be others is not in
-    it. Memory: O(N + M) and `PAIRS` distances. Raises PthetaError where a set has no k-th
+    it. Raises as `terms` does.
+    """
+    each = terms(real, fake, k)
+    return (
+        Manifold(*(v.mean().item() for v in each)),
+        Manifold(*((v.std() / len(v) ** 0.5).item() for v in each)),
+    )
+
+
+def terms(real: Tensor, fake: Tensor, k: int = 5) -> Terms:
+    """The terms for features real (N, d) and fake (M, d), in float32 about a common centre.
+
+    Memory: O(N + M) and `PAIRS` distances. Raises PthetaError where a set has no k-th
     neighbour, or the features differ in number.
     """
     if real.shape[1] != fake.shape[1]:
@@ -81,9 +102,4 @@ def manifold(real: Tensor, fake: Tensor, k: int = 5) -> tuple[Manifold, Manifold
         held[part] = inside.sum(1).float()
         covered |= inside.any(0)
         recalled |= (d <= r_fake[part, None]).any(0)
-    each = [held > 0, recalled, held / k, covered]
-    values = [v.double() for v in each]
-    return (
-        Manifold(*(v.mean().item() for v in values)),
-        Manifold(*((v.std() / len(v) ** 0.5).item() for v in values)),
-    )
+    return Terms(*(v.double() for v in (held > 0, recalled, held / k, covered)))

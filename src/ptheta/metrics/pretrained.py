@@ -19,13 +19,13 @@ INCEPTION_WHERE = (
 )
 
 
-def three_channels(x: Tensor, side: int) -> Tensor:
+def three_channels(x: Tensor, side: int, mode: str = "bilinear") -> Tensor:
     """uint8 (B, C, H, W) -> floats 0..255 (B, 3, side, side): grey is repeated, antialiased."""
     if x.shape[1] not in (1, 3):
         raise PthetaError(f"images of {x.shape[1]} channels have no features here: give 1 or 3")
     u = x.float().expand(-1, 3, -1, -1)
     if u.shape[2:] != (side, side):
-        u = F.interpolate(u, (side, side), mode="bilinear", antialias=True)
+        u = F.interpolate(u, (side, side), mode=mode, antialias=True)
     return u
 
 
@@ -113,4 +113,4 @@ class Own:
         return self.module(x.float() / 255).flatten(1), None
 
 
-RESERVED = ("fid", "kid", "inception", "efficientnet", "digits", "fashion", "pixels")
+RESERVED = ("fid", "kid", "inception", "digits", "fashion", "pixels", "dinov2", "clip")

@@ -14,10 +14,10 @@ from ptheta.errors import PthetaError
 from ptheta.metrics.features import Extractor, Features, extract
 from ptheta.training.checkpoint import load_metadata, load_tensors, save_tensors
 
-VERSION = 1  # of the extraction
+VERSION = 2  # of the extraction
 
 
-def reference(data: Dataset, by: Extractor) -> Features:
+def reference(data: Dataset, by: Extractor, processes: int = 1) -> Features:
     """The features of all images of `data`, from the cache where they have been taken before.
 
     The key is everything that decides them: the images' fingerprint, split and number, the
@@ -39,7 +39,7 @@ def reference(data: Dataset, by: Extractor) -> Features:
     path = cache_folder() / "reference" / f"{key}.safetensors"
     if path.exists():
         return _read(path, about)
-    found = extract(data, by)
+    found = extract(data, by, processes=processes)
     tensors = {"features": found.features}
     if found.logits is not None:
         tensors["logits"] = found.logits

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from ptheta.errors import PthetaError, unknown
 from ptheta.files import read_json, write_json
+
+LEVEL = 0.95  # of every interval
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,9 @@ class Result:
     error: one standard error, where there is one
     better: "lower", "higher", or "" where neither is
     protocol: what was measured on what, and how
+    note: a word on the value, for a reader
+    draws: the value in each of the resamples that all evaluations of a protocol share (see
+        `ptheta.metrics.bootstrap`); not written to files
 
     Raises PthetaError for a number that is not finite (JSON has none), for a value together with a
     reason, and for neither.
@@ -34,6 +39,8 @@ class Result:
     better: str = ""
     reason: str = ""
     protocol: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+    draws: tuple[float, ...] = field(default=(), repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name, number in (("value", self.value), ("error", self.error)):
@@ -56,12 +63,27 @@ class Result:
         error = f" +- {self.error:.2g}" if self.error else ""
         whole = self.value == int(self.value)
         value = f"{self.value:,.0f}" if whole else f"{self.value:.6g}"
-        return f"{relation}{value}{error} {self.unit}".rstrip()
+        note = f" ({self.note})" if self.note else ""
+        return f"{relation}{value}{error} {self.unit}".rstrip() + note
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % interval that the error stands for."""
+        if self.value is None or self.error is None:
+            return None
+        half = 1.959964 * self.error
+        return self.value - half, self.value + half
+
+    def to_json(self) -> dict[str, Any]:
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "draws"}
+        interval = None if self.interval is None else list(self.interval)
+        return values | {"protocol": dict(self.protocol), "interval_95": interval}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Result:
         """Raises PthetaError for a key that no result has, naming the nearest one."""
-        known = [f.name for f in fields(cls)]
+        known = [f.name for f in fields(cls) if f.name != "draws"]
+        values = {key: value for key, value in values.items() if key != "interval_95"}
         for key in values:
             if key not in known:
                 raise unknown("key of a result", key, known)
@@ -84,7 +106,7 @@ class Evaluation:
     def to_json(self) -> dict[str, Any]:
         return {
             "protocol": dict(self.protocol),
-            "results": [asdict(r) for r in self.results],
+            "results": [r.to_json() for r in self.results],
         }
 
     @classmethod

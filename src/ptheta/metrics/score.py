@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 
 import torch
+from scipy.stats import binom
 from torch import Tensor
 
 from ptheta.errors import PthetaError
+from ptheta.metrics.bootstrap import Bootstrap
+
+MISSING = 0.1  # of its share among real images: a class with less than that is missing
 
 
 def class_score(logits: Tensor, splits: int = 10) -> tuple[float, float]:
@@ -30,6 +34,18 @@ def class_score(logits: Tensor, splits: int = 10) -> tuple[float, float]:
     return values.mean().item(), error
 
 
+def score_draws(logits: Tensor, boot: Bootstrap) -> Tensor:
+    """The score of each resample of fakes with these logits, without splits: (REPEATS,).
+
+    log score = H(mean of p) - mean of H(p), each a function of means over images.
+    """
+    log_p = logits.double().log_softmax(1)
+    p = log_p.exp()
+    conditional = boot.means(-(p * log_p).sum(1), "fake")
+    marginal = boot.counts("fake") @ p / len(p)
+    return (-torch.xlogy(marginal, marginal).sum(1) - conditional).exp()
+
+
 def effective_classes(logits: Tensor) -> tuple[float, Tensor]:
     """exp of the entropy of the predicted classes, and their counts (K,).
 
@@ -38,3 +54,39 @@ def effective_classes(logits: Tensor) -> tuple[float, Tensor]:
     counts = torch.bincount(logits.argmax(1), minlength=logits.shape[1])
     p = counts.double() / counts.sum()
     return math.exp(-torch.xlogy(p, p).sum().item()), counts
+
+
+def classes_draws(logits: Tensor, boot: Bootstrap) -> Tensor:
+    """The effective number of classes in each resample of fakes: (REPEATS,)."""
+    p = boot.counts("fake") @ _one_hot(logits) / len(logits)
+    return (-torch.xlogy(p, p).sum(1)).exp()
+
+
+def class_balance(fake: Tensor, real: Tensor, boot: Bootstrap) -> tuple[float, Tensor]:
+    """Total variation between the predicted classes of fakes and of real images, from logits
+    (N, K) and (M, K): 0 where each comes as often, 1 where none is shared; and its resamples.
+    """
+    a, b = _one_hot(fake), _one_hot(real)
+    value = (a.mean(0) - b.mean(0)).abs().sum() / 2
+    shares = boot.counts("fake") @ a / len(a) - boot.counts("real") @ b / len(b)
+    return value.item(), shares.abs().sum(1) / 2
+
+
+def missing_classes(fake: Tensor, real: Tensor) -> list[int]:
+    """The classes that fakes lack, from logits (N, K) and (M, K).
+
+    A class lacks where it comes less than a tenth as often as among the real images, and so seldom
+    that chance does not explain it (binomial, 5 % for all classes together).
+    """
+    counts = torch.bincount(fake.argmax(1), minlength=fake.shape[1])
+    shares = torch.bincount(real.argmax(1), minlength=real.shape[1]).double() / len(real)
+    n, level = len(fake), 0.05 / fake.shape[1]
+    return [
+        y
+        for y, (count, share) in enumerate(zip(counts.tolist(), shares.tolist(), strict=True))
+        if count < MISSING * share * n and binom.cdf(count, n, share) < level
+    ]
+
+
+def _one_hot(logits: Tensor) -> Tensor:
+    return torch.nn.functional.one_hot(logits.argmax(1), logits.shape[1]).double()

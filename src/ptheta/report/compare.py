@@ -1,4 +1,4 @@
-"""The comparison of runs: measured alike, written as one HTML file and one JSON file."""
+"""The comparison of runs: measured alike, written as a page, as Markdown and as JSON."""
 
 from __future__ import annotations
 
@@ -7,36 +7,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ptheta import tasks
-from ptheta.capabilities import (
-    Decodes,
-    Encodes,
-    HasBound,
-    HasLogProb,
-    HasPrior,
-    Samples,
-    conditional,
-    some_conditions,
-)
+from ptheta.capabilities import HasBound, HasLogProb, Samples
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
-from ptheta.files import make_folder, write_atomic, write_json
+from ptheta.files import make_folder, write_json, write_text
 from ptheta.metrics.baselines import BASELINES
 from ptheta.metrics.evaluate import evaluate, floor, score
-from ptheta.metrics.neighbours import nearest
+from ptheta.metrics.features import Extractor
 from ptheta.metrics.results import Evaluation, Result
-from ptheta.pixels import seeded
+from ptheta.report.pairs import Pair, matrix, pairs
+from ptheta.report.pictures import SHOWN, Picture, pictures
 from ptheta.report.plots import COLOURS, curves, number, picture, scatter
 from ptheta.report.ranking import Rank, rank, settings
+from ptheta.report.remarks import remarks
+from ptheta.report.tables import as_markdown, cell, grid, heading, metrics_of, ranked_row, tables
 from ptheta.report.verdict import verdicts
 from ptheta.runs import Run
 
-SHOWN = 64  # samples in a grid
-PAIRS = 10  # samples shown with their nearest training image
-ROWS, STEPS = 4, 10  # interpolations
+FLOOR = "real images"
+SHOWN_PAIRS = ("bits_per_dim", "kd_", "kid", "fd_", "fid")  # differences that the page shows
 
 
 @dataclass(frozen=True)
@@ -45,18 +37,55 @@ class Measured:
 
     run: Run
     name: str
+    model: nn.Module
     evaluation: Evaluation
     density: str  # explicit (exact), explicit (bound) or implicit
     seconds: float
     steps: int
-    pictures: list[tuple[str, str, str]]  # title, data URI, caption
+    pictures: list[Picture]
     curves: str
 
 
-def compare(runs: Sequence[Run], out: Path, *, n: int = 1000, seed: int = 0) -> Path:
+@dataclass(frozen=True)
+class Comparison:
+    """Everything that a report says.
+
+    groups: the runs of each setting, which differ in their seed alone; remarks: of each run, what
+    makes it another thing than the rest; baselines, floor: what the runs are held against
+    """
+
+    measured: list[Measured]
+    groups: dict[str, list[Measured]]
+    ranked: dict[str, list[Rank]]
+    pairs: dict[str, list[Pair]]
+    remarks: dict[str, list[str]]
+    baselines: dict[str, Evaluation]
+    floor: Evaluation
+    test: Dataset
+    n: int
+    seed: int
+
+    @property
+    def runs(self) -> dict[str, Evaluation]:
+        return {m.name: m.evaluation for m in self.measured}
+
+    @property
+    def others(self) -> dict[str, Evaluation]:
+        return {**self.baselines, FLOOR: self.floor}
+
+
+def compare(
+    runs: Sequence[Run],
+    out: Path,
+    *,
+    n: int = 1000,
+    seed: int = 0,
+    extractor: str | Extractor | None = None,
+) -> Path:
     """Measures every run in the same way and writes report.html, .md and .json into `out`.
 
-    n: images drawn of each model. Returns the page.
+    n: images drawn of each model; extractor: as `ptheta.metrics.evaluate.evaluate` takes it.
+    Returns the page.
     Raises PthetaError where the runs' images differ in size or levels, or come from other data.
     """
     first = runs[0]
@@ -69,46 +98,38 @@ def compare(runs: Sequence[Run], out: Path, *, n: int = 1000, seed: int = 0) -> 
     for run in runs:
         run.warn_if_unfinished()
     make_folder(out)
-    names = _names(runs)
-    test, train = first.data("test"), first.data("train")
+    found = _compare(runs, n, seed, extractor)
+    write_json(out / "report.json", _as_json(found))
+    write_text(out / "report.md", _markdown(found))
+    write_text(out / "report.html", _render(found))
+    return out / "report.html"
+
+
+def _compare(
+    runs: Sequence[Run], n: int, seed: int, extractor: str | Extractor | None
+) -> Comparison:
+    test, train = runs[0].data("test"), runs[0].data("train")
     measured = [
-        _measure(run, name, test, train, COLOURS[i % len(COLOURS)], n, seed)
-        for i, (run, name) in enumerate(zip(runs, names, strict=True))
+        _measure(run, name, test, train, COLOURS[i % len(COLOURS)], n, seed, extractor)
+        for i, (run, name) in enumerate(zip(runs, _names(runs), strict=True))
     ]
-    real = floor(test, train, n=n, seed=seed)
-    baselines = {
-        name: score(make(train, n, seed), test, train, seed=seed)
-        for name, make in BASELINES.items()
-    }
     groups = _groups(measured)
-    ranked = rankings(groups)
-    page = out / "report.html"
-    html = _render(measured, groups, ranked, baselines, real, test, n=n, seed=seed)
-    write_json(
-        out / "report.json",
-        {
-            "real": real.to_json(),
-            "baselines": {name: e.to_json() for name, e in baselines.items()},
-            "runs": {
-                m.name: {
-                    "path": str(m.run.path),
-                    "family": m.run.family,
-                    "density": m.density,
-                    "training_seconds": round(m.seconds, 1),
-                    "steps": m.steps,
-                    "evaluation": m.evaluation.to_json(),
-                }
-                for m in measured
-            },
-            "settings": {
-                metric: [row.to_json() for row in rows] for metric, rows in ranked.items()
-            },
+    evaluations = {m.name: m.evaluation for m in measured}
+    return Comparison(
+        measured=measured,
+        groups=groups,
+        ranked=rankings(groups),
+        pairs=pairs(evaluations, metrics_of(list(evaluations.values()))),
+        remarks=dict(zip(evaluations, remarks(runs, [m.model for m in measured]), strict=True)),
+        baselines={
+            name: score(make(train, n, seed), test, train, seed=seed, extractor=extractor)
+            for name, make in BASELINES.items()
         },
+        floor=floor(test, train, n=n, seed=seed, extractor=extractor),
+        test=test,
+        n=n,
+        seed=seed,
     )
-    text = markdown(measured, ranked, baselines, real, test, n, seed)
-    write_atomic(out / "report.md", lambda beside: beside.write_text(text, encoding="utf-8"))
-    write_atomic(page, lambda beside: beside.write_text(html, encoding="utf-8"))
-    return page
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
@@ -120,21 +141,38 @@ def _names(runs: Sequence[Run]) -> list[str]:
 
 
 def _measure(
-    run: Run, name: str, test: Dataset, train: Dataset, colour: str, n: int, seed: int
+    run: Run,
+    name: str,
+    test: Dataset,
+    train: Dataset,
+    colour: str,
+    n: int,
+    seed: int,
+    extractor: str | Extractor | None,
 ) -> Measured:
     model = run.model()
     samples = tasks.sample(model, max(n, SHOWN), seed=seed) if isinstance(model, Samples) else None
-    evaluation = evaluate(model, test, train, n=n, seed=seed, samples=samples)
+    evaluation = evaluate(
+        model,
+        test,
+        train,
+        n=n,
+        seed=seed,
+        samples=samples,
+        extractor=extractor,
+        about=run.checkpoint() | {"model": run.plan.model},
+    )
     evaluation.write(run.path / "evaluation.json")
     lines = run.metrics()
     return Measured(
         run=run,
         name=name,
+        model=model,
         evaluation=evaluation,
         density=density(model),
         seconds=max((line["seconds"] for line in lines), default=0.0),
         steps=int(max((line["step"] for line in lines), default=0)),
-        pictures=_pictures(model, samples, test, train, seed),
+        pictures=pictures(model, samples, test, train, seed),
         curves=curves(lines, colour),
     )
 
@@ -153,7 +191,7 @@ def rankings(groups: Mapping[str, Sequence[Measured]]) -> dict[str, list[Rank]]:
         return {}
     evaluations = {setting: [m.evaluation for m in group] for setting, group in groups.items()}
     found = {}
-    for metric in _metrics([e for group in evaluations.values() for e in group]):
+    for metric in metrics_of([e for group in evaluations.values() for e in group]):
         results = [r for g in evaluations.values() for e in g if (r := e.get(metric)) is not None]
         better, relations = {r.better for r in results}, {r.relation for r in results}
         if len(relations) == 1 and better in ({"lower"}, {"higher"}):
@@ -172,74 +210,53 @@ def density(model: nn.Module) -> str:
     return "implicit" if isinstance(model, Samples) else "none"
 
 
-@torch.no_grad()
-def _pictures(
-    model: nn.Module, samples: Tensor | None, test: Dataset, train: Dataset, seed: int
-) -> list[tuple[str, str, str]]:
-    """What can be shown of a model, by what it can do."""
-    found = []
-    if samples is not None:
-        found.append(
-            (
-                "Samples",
-                picture(samples[:SHOWN], 8),
-                f"The first {SHOWN} of seed {seed}, uncurated.",
-            )
-        )
-    if isinstance(model, Decodes) and isinstance(model, HasPrior) and isinstance(model, HasBound):
-        y = some_conditions(model, SHOWN)
-        with seeded(seed):
-            means = model.decode(model.sample_latent(SHOWN, y), y)
-        found.append(
-            (
-                "Mean images",
-                picture(means, 8),
-                "E[x | z] for codes z of the prior: the decoder before its pixels are drawn.",
-            )
-        )
-    if isinstance(model, Encodes) and isinstance(model, Decodes):
-        batch = test.batch(range(min(30, len(test) // 10 * 10 or len(test))))
-        x = batch.x
-        back = tasks.reconstruct(model, x, batch.y if conditional(model) else None)
-        rows = [part for i in range(0, len(x), 10) for part in (x[i : i + 10], back[i : i + 10])]
-        found.append(
-            (
-                "Reconstructions",
-                picture(torch.cat(rows), min(10, len(x))),
-                "Test images, and below each what its code gives back.",
-            )
-        )
-    if isinstance(model, Decodes) and isinstance(model, HasPrior | Encodes):
-        ends, caption = None, "Between codes drawn from the prior, along great circles."
-        if isinstance(model, Encodes) and not conditional(model):
-            x = test.batch([(30 + i) % len(test) for i in range(2 * ROWS)]).x
-            ends, caption = (x[:ROWS], x[ROWS:]), "Between the codes of pairs of test images."
-        walk = tasks.interpolate(model, ROWS, STEPS, ends=ends, seed=seed)
-        found.append(("Latent interpolation", picture(walk, STEPS), caption))
-    if samples is not None:
-        where, _ = nearest(samples[:PAIRS], train)
-        pairs = torch.cat([samples[:PAIRS], train.batch(where).x])
-        found.append(
-            (
-                "Nearest training images",
-                picture(pairs, PAIRS),
-                "Samples, and below each the training image nearest in pixels.",
-            )
-        )
-    return found
+def _as_json(found: Comparison) -> dict[str, Any]:
+    return {
+        "real": found.floor.to_json(),
+        "baselines": {name: e.to_json() for name, e in found.baselines.items()},
+        "runs": {
+            m.name: {
+                "path": str(m.run.path),
+                "family": m.run.family,
+                "density": m.density,
+                "training_seconds": round(m.seconds, 1),
+                "steps": m.steps,
+                "remarks": found.remarks[m.name],
+                "evaluation": m.evaluation.to_json(),
+            }
+            for m in found.measured
+        },
+        "differences": {
+            metric: [pair.to_json() for pair in every] for metric, every in found.pairs.items()
+        },
+        "settings": {
+            metric: [row.to_json() for row in rows] for metric, rows in found.ranked.items()
+        },
+    }
 
 
-def _render(
-    measured: Sequence[Measured],
-    groups: Mapping[str, Sequence[Measured]],
-    ranked: Mapping[str, Sequence[Rank]],
-    baselines: Mapping[str, Evaluation],
-    real: Evaluation,
-    test: Dataset,
-    *,
-    n: int,
-    seed: int,
-) -> str:
+def _tables(found: Comparison) -> tuple[list[Any], list[tuple[str, str]]]:
+    """The tables, and their footnotes: (mark, text)."""
+    texts = list(dict.fromkeys(text for lines in found.remarks.values() for text in lines))
+    mark = {text: chr(ord("a") + i % 26) for i, text in enumerate(texts)}
+    made = tables(
+        found.runs,
+        found.others,
+        marks={
+            name: ", ".join(mark[text] for text in lines) for name, lines in found.remarks.items()
+        },
+        more={
+            "Likelihood": {"density": [m.density for m in found.measured]},
+            "Cost": {
+                "training, minutes": [number(m.seconds / 60, 2) for m in found.measured],
+                "steps": [f"{m.steps:,}" for m in found.measured],
+            },
+        },
+    )
+    return made, [(mark[text], text) for text in texts]
+
+
+def _render(found: Comparison) -> str:
     from jinja2 import Environment, PackageLoader, select_autoescape
 
     environment = Environment(
@@ -248,137 +265,99 @@ def _render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    metrics = _metrics([m.evaluation for m in measured] + [real])
-    held_against = [*baselines.values(), real]
-    rows = [
-        {
-            **_heading(metric, [m.evaluation for m in measured]),
-            "cells": [_cell(m.evaluation.get(metric)) for m in measured],
-            "floors": [_cell(e.get(metric)) if e.get(metric) else {} for e in held_against],
-        }
-        for metric in metrics
-    ]
-    speed = "sampling_speed"
-    distance = next((m for m in metrics if m.startswith("kd_")), None)
-    plot = ""
-    if distance is not None:
-        points = []
-        for m in measured:
-            x, y = m.evaluation.get(speed), m.evaluation.get(distance)
-            if x is not None and y is not None and x.value is not None and y.value is not None:
-                points.append((m.name, x.value, y.value, 2 * (y.error or 0.0)))
-        if points:
-            plot = scatter(points, "sampling speed, images/s", distance)
-    balance = [
-        (m.name, r.value, p.value, 2 * (p.error or 0.0))
-        for m in measured
-        if (p := _named(m.evaluation, "precision_")) and (r := _named(m.evaluation, "recall_"))
-        if p.value is not None and r.value is not None
-    ]
+    measured, made = found.measured, _tables(found)
+    metrics = metrics_of([*found.runs.values(), found.floor])
     return environment.get_template("compare.html").render(
         measured=measured,
+        tables=made[0],
+        footnotes=made[1],
         taxonomy={
             kind: [m.name for m in measured if m.density == kind]
             for kind in ("explicit, exact", "explicit, bound", "implicit", "none")
         },
-        shown=[group[0] for group in groups.values()],
+        shown=[group[0] for group in found.groups.values()],
         rankings=[
             {
-                **_heading(metric, [m.evaluation for m in measured]),
-                "rows": [_ranked(row) for row in rows],
-                "real": _cell(real.get(metric))["text"] if real.get(metric) else "",
+                **heading(metric, list(found.runs.values())),
+                "rows": [ranked_row(row) for row in rows],
+                "real": cell(r)["text"] if (r := found.floor.get(metric)) else "",
             }
-            for metric, rows in ranked.items()
+            for metric, rows in found.ranked.items()
         ],
-        verdicts=verdicts({m.name: m.evaluation for m in measured}, metrics),
-        rows=rows,
-        minutes=[number(m.seconds / 60, 2) for m in measured],
-        plot=plot,
-        balance=scatter(balance, "recall", "precision", log=False) if balance else "",
-        baselines=list(baselines),
-        real=picture(test.batch(range(min(SHOWN, len(test)))).x, 8),
-        test=test,
-        spec=test.spec,
-        n=n,
-        seed=seed,
-        protocol=measured[0].evaluation.protocol,
+        differences=[
+            {**heading(metric, list(found.runs.values())), **matrix(every)}
+            for metric, every in found.pairs.items()
+            if metric.startswith(SHOWN_PAIRS) and "memorisation" not in metric
+        ],
+        verdicts=verdicts(found.runs, metrics),
+        plot=_speed_plot(measured, metrics),
+        balance=_balance_plot(found),
+        real=picture(found.test.batch(range(min(SHOWN, len(found.test)))).x, 8),
+        test=found.test,
+        spec=found.test.spec,
+        n=found.n,
+        seed=found.seed,
+        protocol=found.floor.protocol,
     )
 
 
-def markdown(
-    measured: Sequence[Measured],
-    ranked: Mapping[str, Sequence[Rank]],
-    baselines: Mapping[str, Evaluation],
-    real: Evaluation,
-    test: Dataset,
-    n: int,
-    seed: int,
-) -> str:
-    """The same numbers as text: a table of all runs, and the settings over their seeds."""
-    columns = {m.name: m.evaluation for m in measured} | dict(baselines) | {"real images": real}
-    runs = [m.evaluation for m in measured]
+def _speed_plot(measured: Sequence[Measured], metrics: Sequence[str]) -> str:
+    """Kernel distance against sampling speed."""
+    distance = next((m for m in metrics if m.startswith(("kd_", "kid"))), None)
+    points = []
+    for m in measured:
+        x, y = m.evaluation.get("sampling_speed"), m.evaluation.get(distance or "")
+        if x is not None and y is not None and x.value is not None and y.value is not None:
+            points.append((m.name, x.value, y.value, 2 * (y.error or 0.0)))
+    return scatter(points, "sampling speed, images/s", distance or "") if points else ""
 
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
-    lines = [
-        f"# Families of generative models, measured on {test.name}",
-        "",
-        f"{n} samples of each model at seed {seed}; {len(test):,} held-out test images.",
-        "",
-        line(["", *columns]),
-        line(["---"] * (len(columns) + 1)),
-        line(["density", *(m.density for m in measured), *[""] * (len(baselines) + 1)]),
+def _balance_plot(found: Comparison) -> str:
+    """Precision against recall, of the runs and of what they are held against."""
+    points = [
+        (name, r.value, p.value, 2 * (p.error or 0.0))
+        for name, e in {**found.runs, **found.others}.items()
+        if (p := _named(e, "precision_")) and (r := _named(e, "recall_"))
+        if p.value is not None and r.value is not None
     ]
-    for metric in _metrics([*runs, real]):
-        heading = _heading(metric, runs)
-        about = ", ".join(filter(None, (heading["unit"], heading["better"])))
-        cells = [
-            _cell(e.get(metric))["text"]
-            if name in {m.name for m in measured} or e.get(metric)
-            else ""
-            for name, e in columns.items()
-        ]
-        lines.append(line([f"{heading['name']} ({about})" if about else heading["name"], *cells]))
-    for metric, rows in ranked.items():
+    return scatter(points, "recall", "precision", log=False) if points else ""
+
+
+def _markdown(found: Comparison) -> str:
+    """The same numbers as text."""
+    made, footnotes = _tables(found)
+    lines = [
+        f"# Families of generative models, measured on {found.test.name}",
+        "",
+        f"{found.n} samples of each model at seed {found.seed}; {len(found.test):,} held-out test "
+        "images.",
+        *as_markdown(made),
+    ]
+    lines += ["", *(f"[{mark}] {text}  " for mark, text in footnotes)]
+    alike = {
+        metric: [f"{p.a} and {p.b}" for p in every if not p.difference.different]
+        for metric, every in found.pairs.items()
+    }
+    if any(alike.values()):
+        lines += ["", "## Cannot be told apart", ""]
+        lines += ["By the paired 95 % interval of two runs:", ""]
+        lines += [f"- {m.replace('_', ' ')}: {', '.join(p)}" for m, p in alike.items() if p]
+    for metric, rows in found.ranked.items():
         lines += ["", f"## {metric.replace('_', ' ')} over seeds", ""]
-        lines += [line(["setting", "mean, 95 % interval", "runs", ""]), line(["---"] * 4)]
-        for row in map(_ranked, rows):
-            mark = "not the best" if row["apart"] else ""
-            lines.append(line([row["setting"], row["mean"], row["runs"], mark]))
-    lines += ["", "; ".join(f"{k.replace('_', ' ')}: {v}" for k, v in real.protocol.items())]
+        shown = [ranked_row(row) for row in rows]
+        lines += grid(
+            [
+                ["setting", "mean, 95 % interval", "runs", ""],
+                *(
+                    [r["setting"], r["mean"], r["runs"], "not the best" if r["apart"] else ""]
+                    for r in shown
+                ),
+            ]
+        )
+    protocol = found.floor.protocol
+    lines += ["", "; ".join(f"{k.replace('_', ' ')}: {v}" for k, v in protocol.items())]
     return "\n".join(lines) + "\n"
 
 
 def _named(evaluation: Evaluation, prefix: str) -> Result | None:
     return next((r for r in evaluation.results if r.metric.startswith(prefix)), None)
-
-
-def _metrics(evaluations: Sequence[Evaluation]) -> list[str]:
-    """Every metric that any run has, in the order in which they first appear."""
-    return list(dict.fromkeys(r.metric for e in evaluations for r in e.results))
-
-
-def _heading(metric: str, evaluations: Sequence[Evaluation]) -> dict[str, Any]:
-    found = next(r for e in evaluations for r in e.results if r.metric == metric)
-    arrow = {"lower": "lower is better", "higher": "higher is better"}.get(found.better, "")
-    return {"name": metric.replace("_", " "), "unit": found.unit, "better": arrow}
-
-
-def _ranked(row: Rank) -> dict[str, Any]:
-    half = "" if row.half is None else f" ± {number(row.half, 2)}"
-    return {
-        "setting": row.setting,
-        "mean": f"{number(row.mean)}{half}",
-        "runs": ", ".join(number(v) for v in row.values),
-        "apart": row.apart,
-    }
-
-
-def _cell(result: Result | None) -> dict[str, str]:
-    """A number with its relation and error, or why there is none."""
-    if result is None or result.value is None:
-        return {"text": "not defined", "why": result.reason if result else ""}
-    relation = "≤ " if result.relation == "<=" else ("= " if result.unit == "bits/dim" else "")
-    error = f" ± {number(result.error, 2)}" if result.error else ""
-    return {"text": f"{relation}{number(result.value)}{error}", "why": ""}

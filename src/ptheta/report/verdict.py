@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ptheta.metrics.bootstrap import difference
 from ptheta.metrics.results import Evaluation, Result
+from ptheta.report.pairs import ranked
 from ptheta.report.plots import number
 
 
@@ -19,8 +21,8 @@ def verdicts(evaluations: Mapping[str, Evaluation], metrics: Sequence[str]) -> d
     """For each run, where it is first, last, or has nothing to say.
 
     An exact likelihood is good in itself, a bound less so; the two are never ranked against each
-    other. First and last are said only where the intervals (value -+ 2 standard errors) of the two
-    runs concerned do not meet.
+    other. First and last are said only where the paired interval of the two runs concerned says
+    that they differ.
     """
     found = {name: Verdict() for name in evaluations}
     for name, evaluation in evaluations.items():
@@ -30,39 +32,35 @@ def verdicts(evaluations: Mapping[str, Evaluation], metrics: Sequence[str]) -> d
             text = "exact likelihood" if exact else "only a bound of the likelihood"
             (found[name].good if exact else found[name].bad).append(f"{text}: {_value(bits)}")
     for metric in metrics:
-        results = {name: e.get(metric) for name, e in evaluations.items()}
-        defined = {n: r for n, r in results.items() if r is not None and r.value is not None}
-        for name in results.keys() - defined.keys():
-            result = results[name]
-            if defined and result is not None:
-                found[name].bad.append(f"{_plain(metric)}: not defined ({result.reason})")
-        for relation in ("=", "<="):
-            _rank(metric, {n: r for n, r in defined.items() if r.relation == relation}, found)
+        results = {n: r for n, e in evaluations.items() if (r := e.get(metric)) is not None}
+        if any(r.value is not None for r in results.values()):
+            for name, result in results.items():
+                if result.value is None:
+                    found[name].bad.append(f"{_plain(metric)}: not defined ({result.reason})")
+        for group in ranked(results):
+            _rank(metric, group, found)
     return found
 
 
 def _rank(metric: str, results: Mapping[str, Result], found: dict[str, Verdict]) -> None:
-    better = {r.better for r in results.values()}
-    if len(results) < 2 or better not in ({"lower"}, {"higher"}):
-        return
-    sign = 1 if better == {"lower"} else -1
+    sign = 1 if next(iter(results.values())).better == "lower" else -1
     order = sorted(results, key=lambda name: sign * (results[name].value or 0.0))
     first, second, last, before = order[0], order[1], order[-1], order[-2]
-    if _apart(results[first], results[second]):
+    if _differ(results[first], results[second]):
         found[first].good.append(
             f"best {_plain(metric)}: {_value(results[first])}; next {second}, "
             f"{_value(results[second])}"
         )
-    if _apart(results[last], results[before]):
+    if _differ(results[last], results[before]):
         found[last].bad.append(
             f"worst {_plain(metric)}: {_value(results[last])}; best {first}, "
             f"{_value(results[first])}"
         )
 
 
-def _apart(a: Result, b: Result) -> bool:
-    gap = abs((a.value or 0.0) - (b.value or 0.0))
-    return gap > 2 * ((a.error or 0.0) + (b.error or 0.0)) and gap > 0
+def _differ(a: Result, b: Result) -> bool:
+    gap = difference(a, b)
+    return gap is not None and gap.different
 
 
 def _plain(metric: str) -> str:

@@ -11,7 +11,7 @@ from ptheta.pixels import seeded
 
 
 def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-    """From a to b along the great circle: (B, L), (B, L), (T,) -> (B, T, L).
+    """From a to b along the great circle: (B, L), (B, L), (T,) or (B, T) -> (B, T, L).
 
     sin((1 - t) w) / sin w a + sin(t w) / sin w b with w the angle between a and b; under a Gaussian
     prior in many dimensions all codes on the way keep a typical norm (White 2016,
@@ -19,7 +19,7 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     """
     cosine = torch.cosine_similarity(a, b, dim=-1)[:, None, None]
     w = cosine.clamp(-1, 1).arccos()
-    t = t[None, :, None]
+    t = t.expand(len(a), -1)[:, :, None]
     straight = w.sin() < 1e-4
     safe = torch.where(straight, torch.ones_like(w), w)
     left = torch.where(straight, 1 - t, ((1 - t) * safe).sin() / safe.sin())

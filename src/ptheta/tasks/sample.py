@@ -11,6 +11,8 @@ from ptheta.capabilities import Decodes, Samples, device_of, some_conditions
 from ptheta.errors import PthetaError
 from ptheta.pixels import seeded
 
+BATCH = 256  # images that are drawn at a time
+
 
 @torch.no_grad()
 def sample(
@@ -20,7 +22,7 @@ def sample(
     seed: int = 0,
     labels: Sequence[int] | None = None,
     attributes: Sequence[float] | None = None,
-    batch_size: int = 256,
+    batch_size: int = BATCH,
 ) -> Tensor:
     """n images, uint8 (n, C, H, W); the same for the same seed, n and batch_size.
 

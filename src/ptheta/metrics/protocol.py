@@ -1,0 +1,55 @@
+"""The protocol of a number: what was measured on what, and how. It is stored with every number."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+import ptheta
+from ptheta.data.dataset import Dataset
+from ptheta.metrics.features import Extractor
+
+VERSION = 4  # of the metrics' definitions
+
+# numbers are of the same scale only where all of these agree
+COMPARABLE = (
+    *("data", "split", "levels", "fingerprint", "resized_to"),
+    *("extractor", "extractor_digest", "extractor_reads", "statistics", "metrics_version"),
+    *("real_images", "samples", "seed"),
+)
+
+
+def protocol(
+    test: Dataset, by: Extractor, n: int, seed: int, about: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Of n samples held against the images of `test` by the features of `by`.
+
+    about: what made the samples, such as the hash of a checkpoint
+    """
+    return {
+        "data": test.name,
+        "split": test.split,
+        "levels": test.levels,
+        "fingerprint": test.fingerprint(),
+        "extractor": by.name,
+        "extractor_digest": by.digest,
+        "extractor_reads": by.reads,
+        "real_images": len(test),
+        "samples": n,
+        "seed": seed,
+        "statistics": "float64",
+        "features": "float32",
+        "metrics_version": VERSION,
+        "ptheta": ptheta.__version__,
+        "torch": torch.__version__,
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **(about or {}),
+    }
+
+
+def differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+    """In what two protocols differ that makes their numbers incomparable."""
+    return [key for key in COMPARABLE if a.get(key) != b.get(key)]

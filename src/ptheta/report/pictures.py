@@ -1,0 +1,92 @@
+"""What can be shown of a model, by what it can do."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ptheta import tasks
+from ptheta.capabilities import (
+    Decodes,
+    Encodes,
+    HasBound,
+    HasPrior,
+    conditional,
+    some_conditions,
+)
+from ptheta.data.dataset import Dataset
+from ptheta.metrics.closeness import NEIGHBOURS, closest
+from ptheta.pixels import seeded
+from ptheta.report.plots import picture
+
+SHOWN = 64  # samples in a grid
+PAIRS = 10  # samples shown with their nearest training image
+ROWS, STEPS = 4, 10  # interpolations
+
+
+class Picture(NamedTuple):
+    """uri: the image as data"""
+
+    title: str
+    uri: str
+    caption: str
+
+
+@torch.no_grad()
+def pictures(
+    model: nn.Module, samples: Tensor | None, test: Dataset, train: Dataset, seed: int
+) -> list[Picture]:
+    """What can be shown of a model, by what it can do."""
+    found = []
+    if samples is not None:
+        found.append(
+            Picture(
+                "Samples",
+                picture(samples[:SHOWN], 8),
+                f"The first {SHOWN} of seed {seed}, uncurated.",
+            )
+        )
+    if isinstance(model, Decodes) and isinstance(model, HasPrior) and isinstance(model, HasBound):
+        y = some_conditions(model, SHOWN)
+        with seeded(seed):
+            means = model.decode(model.sample_latent(SHOWN, y), y)
+        found.append(
+            Picture(
+                "Mean images",
+                picture(means, 8),
+                "E[x | z] for codes z of the prior: the decoder before its pixels are drawn.",
+            )
+        )
+    if isinstance(model, Encodes) and isinstance(model, Decodes):
+        batch = test.batch(range(min(30, len(test) // 10 * 10 or len(test))))
+        x = batch.x
+        back = tasks.reconstruct(model, x, batch.y if conditional(model) else None)
+        rows = [part for i in range(0, len(x), 10) for part in (x[i : i + 10], back[i : i + 10])]
+        found.append(
+            Picture(
+                "Reconstructions",
+                picture(torch.cat(rows), min(10, len(x))),
+                "Test images, and below each what its code gives back.",
+            )
+        )
+    if isinstance(model, Decodes) and isinstance(model, HasPrior | Encodes):
+        ends, caption = None, "Between codes drawn from the prior, along great circles."
+        if isinstance(model, Encodes) and not conditional(model):
+            x = test.batch([(30 + i) % len(test) for i in range(2 * ROWS)]).x
+            ends, caption = (x[:ROWS], x[ROWS:]), "Between the codes of pairs of test images."
+        walk = tasks.interpolate(model, ROWS, STEPS, ends=ends, seed=seed)
+        found.append(Picture("Latent interpolation", picture(walk, STEPS), caption))
+    if samples is not None:
+        some = samples[:NEIGHBOURS]
+        pairs = torch.cat(closest(some, train, PAIRS))
+        found.append(
+            Picture(
+                "Closest to the training images",
+                picture(pairs, PAIRS),
+                f"Of {len(some)} samples those nearest to a training image, and below each that "
+                "image.",
+            )
+        )
+    return found

@@ -97,6 +97,18 @@ def test_evaluate_measures_a_folder_of_images(trained, strokes, tmp_path):
     first = sorted((tmp_path / "images").iterdir())[0]
     (tmp_path / "one" / "a.png").write_bytes(first.read_bytes())
     assert "too few" in fails("evaluate", tmp_path / "one", "--data", strokes)
+    assert "1x16x16 (channels, height, width), digits of 1x28x28: give --size" in fails(
+        "evaluate", tmp_path / "images", "--data", "digits"
+    )
+    alike = run("evaluate", tmp_path / "images", "--data", "digits", "--size", 16, "--json").stdout
+    assert json.loads(alike)["protocol"]["resized_to"] == "16x16, Lanczos, antialiased"
+    (tmp_path / "mixed").mkdir()
+    for side in (16, 18, 20, 22):
+        Image.new("L", (side, side)).save(tmp_path / "mixed" / f"{side}.png")
+    said = fails("evaluate", tmp_path / "mixed", "--data", strokes)
+    assert "images of several sizes" in said
+    assert "--size 64" in said
+    assert "leave them out" in fails("evaluate", trained, "--size", 16)
 
 
 def test_sweep_and_its_bad_input(strokes, tmp_path):
@@ -133,7 +145,13 @@ def test_evaluate_and_compare(trained, strokes, tmp_path):
     result = json.loads(run("evaluate", trained, "-n", 40, "--json").stdout)
     values = {r["metric"]: r for r in result["results"]}
     assert values["bits_per_dim"]["relation"] == "<="
-    assert values["fd_pixels"]["protocol"]["samples"] == 40
+    kept = values["fd_pixels"]["protocol"]
+    assert kept["samples"] == 40
+    assert kept["sampler"] == {"batch": 256, "condition": "none"}
+    assert len(kept["checkpoint"]) == 12
+    assert {"time", "dtype", "weights", "metrics_version", "seed", "split"} <= kept.keys()
+    low, high = values["fd_pixels"]["interval_95"]
+    assert low < values["fd_pixels"]["value"] < high
     assert (trained / "evaluation.json").exists()
     other = tmp_path / "gan"
     run(
@@ -152,6 +170,21 @@ def test_evaluate_and_compare(trained, strokes, tmp_path):
     ]
     assert missing[0]["value"] is None
     assert missing[0]["reason"] == "no likelihood"
+    pair = report["differences"]["kd_pixels"][0]
+    assert {pair["a"], pair["b"]} == set(report["runs"])
+    assert pair["low"] < pair["value"] < pair["high"]
+    assert "bits_per_dim" not in report["differences"]
+    text = (tmp_path / "report" / "report.md").read_text()
+    titles = [line for line in text.splitlines() if line.startswith("## ")]
+    assert titles[:3] == [
+        "## Likelihood",
+        "## Distance to real images",
+        "## Fidelity and diversity",
+    ]
+    assert titles[3:5] == ["## Memorisation", "## Cost"]
+    tables = text.split("## ")
+    assert "real images" not in tables[1]
+    assert all(name in tables[2] for name in ("real images", "pixel Gaussian", "shuffled pixels"))
 
 
 def test_config_files(strokes, tmp_path):
@@ -262,6 +295,11 @@ def test_labels_of_a_conditional_model(strokes, tmp_path):
     run("sample", tmp_path / "r", "-n", 4, "--label", 1, "--out", tmp_path / "x.npy")
     line = fails("sample", tmp_path / "r", "--label", 7, "--out", tmp_path / "y.npy")
     assert "unknown label 7: this model knows 0 to 1" in line
+    other = tmp_path / "other.npz"
+    with np.load(strokes) as kept:
+        np.savez(other, images=kept["images"], labels=kept["labels"] * 0)
+    line = fails("evaluate", tmp_path / "r", "--data", other)
+    assert "class '1' is missing from the labels of" in line
     line = fails(
         *("train", "pixelcnn", "--data", strokes, "--out", tmp_path / "s", "--steps", 4),
         *("--classes", 1, "--levels", 2),

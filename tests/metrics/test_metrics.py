@@ -245,27 +245,6 @@ def fd(images: torch.Tensor, reference: Dataset) -> float:
     return frechet(fit(extract(images, by).features), fit(extract(reference, by).features))
 
 
-def test_noise_blur_and_dropped_classes_move_the_distance():
-    train, test = open_data("digits"), open_data("digits", "test")
-    x = train.batch(slice(0, 1000)).x
-    g = torch.Generator().manual_seed(0)
-    noise = torch.randn(x.shape, generator=g)
-    noisy = [fd((x + s * noise).clamp(0, 255).byte(), test) for s in (0, 20, 50, 100)]
-    assert noisy == sorted(noisy)
-    blurred = [x]
-    for size in (3, 5, 9):
-        pooled = torch.nn.functional.avg_pool2d(
-            x.float(), size, 1, size // 2, count_include_pad=False
-        )
-        blurred.append(pooled.byte())
-    blurs = [fd(b, test) for b in blurred]
-    assert blurs == sorted(blurs)
-    labels = train.batch(slice(0, 1000)).y
-    assert labels is not None
-    dropped = [fd(x[labels < k], test) for k in (10, 7, 4, 1)]
-    assert dropped == sorted(dropped)
-
-
 def test_a_copied_training_set_is_seen():
     train, test = open_data("digits"), open_data("digits", "test")
     held_out = test.batch(slice(0, 200)).x

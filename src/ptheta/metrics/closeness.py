@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ptheta.data.dataset import Dataset
-from ptheta.metrics.features import Extractor, Features
+from ptheta.metrics.features import Extractor, Features, extract
 from ptheta.metrics.images import fixed
 from ptheta.metrics.memorisation import copying_test, cosine_distance, memorisation_factor
 from ptheta.metrics.neighbours import copied_share, nearest, ratio_of_medians
@@ -17,7 +18,9 @@ from ptheta.metrics.reference import reference
 from ptheta.metrics.results import Result
 
 NEIGHBOURS = 500  # samples compared with the training set, and as many held-out images
-TRAINING = 10_000  # training images whose features they are compared with
+# training images whose features they are compared with; of more, a share, and all that are nearest
+# in pixels
+TRAINING = 10_000
 IN_PIXELS = ("train_distance_ratio", "copied_share", "copying_z")
 
 
@@ -37,11 +40,18 @@ def closeness(
 ) -> list[Result]:
     """images: samples, uint8; fake, real: the features of samples and of `test`; distance: their
     Frechet distance, which the memorisation factor multiplies."""
-    in_pixels = _in_pixels(images[:NEIGHBOURS], test, train, protocol)
-    some = fixed(train)
-    if len(some) > TRAINING:
-        some = some.subset(slice(None, None, -(-len(some) // TRAINING)))
+    held_out = test.batch(slice(0, NEIGHBOURS)).x
+    places, own = nearest(images[:NEIGHBOURS], train)
+    held_places, held = nearest(held_out, train)
+    in_pixels = _in_pixels(own, held, len(train), protocol)
+    every = fixed(train)
+    some = every
+    if len(every) > TRAINING:
+        some = every.subset(slice(None, None, -(-len(every) // TRAINING)))
     known = reference(some, by).features
+    if some is not every:  # a copy of an image that is not among them must not be missed
+        both = np.unique(np.concatenate([places, held_places]))
+        known = torch.cat([known, extract(every.subset(both), by).features])
     own = cosine_distance(fake.features[:NEIGHBOURS], known)
     held = cosine_distance(real.features[:NEIGHBOURS], known)
     about = {**protocol, "training_images": len(some), "compared": [len(own), len(held)]}
@@ -72,15 +82,14 @@ def closest(images: Tensor, train: Dataset, pairs: int) -> tuple[Tensor, Tensor]
 
 
 def _in_pixels(
-    fake: Tensor, test: Dataset, train: Dataset, protocol: Mapping[str, Any]
+    own: Tensor, held: Tensor, training_images: int, protocol: Mapping[str, Any]
 ) -> list[Result]:
-    held_out = test.batch(slice(0, NEIGHBOURS)).x
-    own, real = nearest(fake, train)[1], nearest(held_out, train)[1]
-    about = {**protocol, "training_images": len(train), "compared": [len(own), len(real)]}
-    ratio, ratio_error = ratio_of_medians(own, real)
-    share, share_error = copied_share(own, real)
+    """From the distances of samples and of held-out images to their nearest training image."""
+    about = {**protocol, "training_images": training_images, "compared": [len(own), len(held)]}
+    ratio, ratio_error = ratio_of_medians(own, held)
+    share, share_error = copied_share(own, held)
     return [
         Result(IN_PIXELS[0], ratio, error=ratio_error, protocol=about),
         Result(IN_PIXELS[1], share, error=share_error, protocol=about),
-        Result(IN_PIXELS[2], copying_test(own, real), error=1.0, protocol=about),
+        Result(IN_PIXELS[2], copying_test(own, held), error=1.0, protocol=about),
     ]

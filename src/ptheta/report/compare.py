@@ -320,7 +320,9 @@ def _balance_plot(found: Comparison) -> str:
         if (p := _named(e, "precision_")) and (r := _named(e, "recall_"))
         if p.value is not None and r.value is not None
     ]
-    return scatter(points, "recall", "precision", log=False) if points else ""
+    if not points:
+        return ""
+    return scatter(points, "recall", "precision", log=False, grey=found.others.keys())
 
 
 def _markdown(found: Comparison) -> str:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from torch import Tensor
 
 from ptheta.images import grid, to_png
 
-COLOURS = ("#3b6fb6", "#d1603d", "#3d9a6b", "#8a5fb0", "#b8963e", "#5b7083")
+COLOURS = (
+    *("#3b6fb6", "#d1603d", "#3d9a6b", "#8a5fb0", "#b8963e", "#5b7083"),
+    *("#c0567f", "#4aa3a3", "#2f4b7c", "#8f9a2e", "#e08e3c", "#7a5a46"),
+)
+FEW = 5  # points whose names stand beside them; more are named in a legend
 # not curves of learning
 NOT_LOSSES = {"step", "seconds", "images_per_s", "epoch"}
 
@@ -70,16 +74,29 @@ def scatter(
     y_label: str,
     *,
     log: bool = True,
+    grey: Collection[str] = (),
 ) -> str:
-    """Named points (name, x, y, error of y) on logarithmic axes, or on axes from 0 to 1."""
+    """Named points (name, x, y, error of y) on logarithmic axes, or on axes from 0 to 1.
+
+    grey: the names of those that are no models
+    """
     import matplotlib.pyplot as plt
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
-    figure, axis = plt.subplots(figsize=(4.6, 3.0), layout="constrained")
+    few = len(points) <= FEW
+    figure, axis = plt.subplots(figsize=(4.6 if few else 5.8, 3.2), layout="constrained")
+    shapes = iter("sD^vP*")
     for i, (name, x, y, error) in enumerate(points):
-        colour = COLOURS[i % len(COLOURS)]
-        axis.errorbar(x, y, yerr=error, fmt="o", color=colour, markersize=7, capsize=3)
-        axis.annotate(name, (x, y), textcoords="offset points", xytext=(8, 5), fontsize=9)
+        colour, shape = COLOURS[i % len(COLOURS)], "o"
+        if name in grey:
+            colour, shape = "#9aa5b1", next(shapes, "s")
+        axis.errorbar(
+            x, y, yerr=error, fmt=shape, color=colour, markersize=7, capsize=3, label=name
+        )
+        if few:
+            axis.annotate(name, (x, y), textcoords="offset points", xytext=(8, 5), fontsize=9)
+    if not few:
+        figure.legend(loc="outside right center", fontsize=8, frameon=False)
     if log:
         axis.set_xscale("log")
     if log and all(y > 0 for _, _, y, _ in points):

@@ -33,13 +33,20 @@ SECTIONS: tuple[tuple[str, tuple[str, ...], str], ...] = (
         "On the machine that wrote this; training as it was when it ran.",
     ),
     (
-        "Samples beside real images",
+        "Distance to real images",
+        ("fd_", "fid", "kd_", "kid", "score_", "inception_score", "label_accuracy"),
+        "Named after the network whose features they use; only those of inception-2015 are the "
+        "published FID, KID and IS. The grey rows need no learning.",
+    ),
+    (
+        "Fidelity and diversity",
         ("",),
-        "Distances and scores are named after the network whose features they use; only those of "
-        "inception-2015 are the published FID, KID and IS. The grey columns need no learning.",
+        "Precision and density ask whether a sample could be real; recall, coverage and the "
+        "classes, whether everything real is there. No row is good by one column.",
     ),
 )
-ORDER = (0, 3, 1, 2)  # of the sections, as a reader wants them
+ORDER = (0, 3, 4, 1, 2)  # of the sections, as a reader wants them
+EXACT = ("bits_per_dim", "nll")  # whose "=" is worth saying: others have it as a bound
 EMPTY = {"text": "", "why": ""}
 
 
@@ -136,9 +143,11 @@ def cell(result: Result | None) -> Cell:
     """A number with its relation and error, or why there is none."""
     if result is None or result.value is None:
         return {"text": "not defined", "why": result.reason if result else ""}
-    relation = {"<=": "≤ ", "=": "= " if result.unit == "bits/dim" else ""}[result.relation]
+    exact = "= " if result.metric.startswith(EXACT) else ""
+    relation = {"<=": "≤ ", "=": exact}[result.relation]
     error = f" ± {number(result.error, 2)}" if result.error else ""
-    return {"text": f"{relation}{number(result.value)}{error}", "why": result.note}
+    value = f"{result.value:,}" if isinstance(result.value, int) else number(result.value)
+    return {"text": f"{relation}{value}{error}", "why": result.note}
 
 
 def ranked_row(row: Rank) -> dict[str, Any]:

@@ -10,6 +10,9 @@ from ptheta.metrics.results import Evaluation, Result
 from ptheta.report.pairs import ranked
 from ptheta.report.plots import number
 
+# said already: by bits/dim, and by the distance that these are forms of
+REPEATED = ("nll", "fd_infinity", "fid_infinity", "fd_memorisation")
+
 
 @dataclass
 class Verdict:
@@ -32,6 +35,8 @@ def verdicts(evaluations: Mapping[str, Evaluation], metrics: Sequence[str]) -> d
             text = "exact likelihood" if exact else "only a bound of the likelihood"
             (found[name].good if exact else found[name].bad).append(f"{text}: {_value(bits)}")
     for metric in metrics:
+        if metric.startswith(REPEATED):
+            continue
         results = {n: r for n, e in evaluations.items() if (r := e.get(metric)) is not None}
         if any(r.value is not None for r in results.values()):
             for name, result in results.items():

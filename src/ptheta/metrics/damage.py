@@ -1,0 +1,100 @@
+"""Real images damaged in known ways, to learn what a number can see and what it cannot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ptheta.data.dataset import Dataset
+from ptheta.errors import PthetaError
+
+
+@dataclass(frozen=True)
+class Images:
+    """held_out, copies: uint8 (N, C, H, W), of which only copies are in the training set; labels of
+    held_out, int64 (N,)."""
+
+    held_out: Tensor
+    labels: Tensor
+    copies: Tensor
+
+    @classmethod
+    def of(cls, held_out: Dataset, train: Dataset) -> Images:
+        """Raises PthetaError where there are no labels, or too few training images."""
+        batch = held_out.batch(slice(0, len(held_out)))
+        if batch.y is None or len(train) < len(batch.x):
+            raise PthetaError(
+                f"{held_out.name} ({len(held_out)} images) and {len(train)} training images: "
+                "damages need labels, and as many training images"
+            )
+        return cls(batch.x, batch.y, train.shuffled(0).batch(slice(0, len(batch.x))).x)
+
+
+@dataclass(frozen=True)
+class Damage:
+    """make(images, strength) -> uint8 (N, C, H, W); strengths: from none at all upwards"""
+
+    make: Callable[[Images, float], Tensor]
+    strengths: tuple[float, ...]
+    unit: str
+
+
+def noise(images: Images, deviation: float) -> Tensor:
+    """Gaussian noise of this deviation on every pixel."""
+    x = images.held_out.float()
+    drawn = torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+    return (x + deviation * drawn).clamp(0, 255).round().to(torch.uint8)
+
+
+def blur(images: Images, sigma: float) -> Tensor:
+    """A Gaussian of this width over the image."""
+    if not sigma:
+        return images.held_out
+    half = math.ceil(3 * sigma)
+    at = torch.arange(-half, half + 1).float()
+    g = (-(at**2) / (2 * sigma**2)).exp()
+    g, c = g / g.sum(), images.held_out.shape[1]
+    x = F.pad(images.held_out.float(), (half,) * 4, mode="replicate")
+    x = F.conv2d(x, g.expand(c, 1, 1, -1), groups=c)
+    return F.conv2d(x, g[:, None].expand(c, 1, -1, 1), groups=c).round().to(torch.uint8)
+
+
+def dropped(images: Images, classes: float) -> Tensor:
+    """Without the first classes; the images of the others are repeated to the same number."""
+    return _filled(images.held_out[images.labels >= classes], len(images.held_out))
+
+
+def repeated(images: Images, times: float) -> Tensor:
+    """Every image so many times, fewer of them: the collapse of a generator within its classes."""
+    n = len(images.held_out)
+    return _filled(images.held_out[: max(2, round(n / times))], n)
+
+
+def copied(images: Images, share: float) -> Tensor:
+    """A share of training images, copied."""
+    n = round(share * len(images.held_out))
+    return torch.cat([images.copies[:n], images.held_out[n:]])
+
+
+def moved(images: Images, pixels: float) -> Tensor:
+    """Training images, all of them, moved to the right."""
+    return images.copies.roll(int(pixels), 3)
+
+
+def _filled(x: Tensor, n: int) -> Tensor:
+    return x[torch.arange(n) % len(x)]
+
+
+DAMAGES: dict[str, Damage] = {
+    "noise": Damage(noise, (0, 20, 40, 80, 160), "deviation, pixel values"),
+    "blur": Damage(blur, (0, 0.5, 1, 1.5, 2.5), "width, pixels"),
+    "dropped classes": Damage(dropped, (0, 1, 2, 4, 8), "classes of ten"),
+    "repeated images": Damage(repeated, (1, 3, 10, 30, 100), "times each"),
+    "copied training images": Damage(copied, (0, 0.1, 0.25, 0.5, 1), "share"),
+    "copies, moved": Damage(moved, (0, 1, 2, 3, 4), "pixels"),
+}

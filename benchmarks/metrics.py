@@ -5,7 +5,8 @@
 Frechet distance from means and covariances in 2048 dimensions (given, as cached statistics are),
 against scipy's sqrtm and torchmetrics' way, the eigenvalues of the product. Precision, recall,
 density and coverage of 10,000 x 10,000 images of 1280 features against prdc, each in a process of
-its own for its peak memory.
+its own for its peak memory. Extraction: peak memory for few and for many images of a mapped file, and
+one process beside two (with as many threads together) for a network of ImageNet.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +29,7 @@ import numpy as np
 import torch
 
 D, IMAGES, FEATURES, K = 2048, 10_000, 1280, 5
+FEW, MANY = 5_000, 100_000  # images whose extraction is compared in memory
 
 
 def features(n: int, d: int, seed: int) -> torch.Tensor:
@@ -127,14 +130,76 @@ def manifold_table(rounds: int) -> dict[str, Any]:
     }
 
 
+def extraction_once(images: int) -> None:
+    """The features of so many 28x28 images in a mapped file: prints seconds and peak MiB."""
+    from ptheta.data.dataset import Dataset
+    from ptheta.metrics.features import extract, extractor
+
+    by = extractor("digits")
+    extract(torch.zeros(1000, 1, 28, 28, dtype=torch.uint8), by)  # what every extraction needs
+    with tempfile.NamedTemporaryFile() as file:
+        np.memmap(file.name, np.uint8, "w+", 0, (images, 1, 28, 28)).flush()
+        data = Dataset(
+            "mapped", "test", np.memmap(file.name, np.uint8, "r", 0, (images, 1, 28, 28))
+        )
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        start = time.perf_counter()
+        found = extract(data, by)
+        took = time.perf_counter() - start
+    peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    own = 4 * (found.features.numel() + (0 if found.logits is None else found.logits.numel()))
+    print(json.dumps([took, peak, own / 2**20]))
+
+
+def extraction_table(rounds: int) -> dict[str, Any]:
+    from ptheta.data import open_data
+    from ptheta.metrics.features import extract, extractor
+
+    memory = {}
+    for images in (FEW, MANY):
+        done = subprocess.run(
+            [sys.executable, __file__, "--images", str(images)],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        took, peak, own = json.loads(done.stdout.splitlines()[-1])
+        memory[f"{images} images"] = {
+            "images/s": round(images / took),
+            "peak MiB more than one batch takes": round(peak, 1),
+            "of these the features": round(own, 1),
+        }
+    by, data = extractor("efficientnet-lite0"), open_data("shapes-64", "test")
+    some = data.subset(slice(0, 400))
+    times: dict[int, list[float]] = {1: [], 2: []}
+    values = {}
+    for _ in range(rounds):
+        for processes, found in times.items():
+            start = time.perf_counter()
+            values[processes] = extract(some, by, 50, processes).features
+            found.append(time.perf_counter() - start)
+    return {
+        "memory, digits": memory,
+        "efficientnet-lite0, 400 images": {
+            f"{processes} process(es), images/s": round(400 / statistics.median(found), 1)
+            for processes, found in times.items()
+        }
+        | {"largest difference": (values[1] - values[2]).abs().max().item()},
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--once", choices=["prdc", "ptheta"])
+    parser.add_argument("--images", type=int)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/metrics.json"))
     options = parser.parse_args()
     if options.once:
         manifold_once(options.once)
+        return
+    if options.images:
+        extraction_once(options.images)
         return
     results = {
         "machine": {
@@ -145,6 +210,7 @@ def main() -> None:
         },
         f"Frechet distance, {D} dimensions": frechet_table(options.rounds),
         f"manifold, {IMAGES} x {IMAGES} x {FEATURES}": manifold_table(options.rounds),
+        "extraction": extraction_table(options.rounds),
     }
     options.out.write_text(json.dumps(results, indent=2) + "\n")
     print(json.dumps(results, indent=2))

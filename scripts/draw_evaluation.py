@@ -42,7 +42,7 @@ def draw(name: str, damage: Damage, x: list[torch.Tensor], found: list[Evaluatio
     """Images of each strength above, the numbers below."""
     at = range(len(damage.strengths))
     figure = plt.figure(figsize=(11, 6.6), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=(1.05, 4))
+    top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.05, 4))[:, 0]
     for axis, images, strength in zip(
         top.subplots(1, len(x), squeeze=False)[0], x, damage.strengths, strict=True
     ):
@@ -69,7 +69,7 @@ def draw(name: str, damage: Damage, x: list[torch.Tensor], found: list[Evaluatio
         if log:
             axis.set_yscale("symlog", linthresh=10)
         if title.startswith("shares"):
-            axis.set_ylim(0, 1.15)
+            axis.set_ylim(0, 1.35)
         axis.set_xticks(list(at), [f"{s:g}" for s in damage.strengths])
         axis.set_title(title, fontsize=9)
         axis.tick_params(labelsize=8)

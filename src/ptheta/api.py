@@ -242,9 +242,46 @@ def score(
     Raises PthetaError where either cannot be read, where they differ in size or channels, and for
     fewer than two images.
     """
+    from ptheta.metrics.evaluate import score as measure
+
+    made, test, train = _made_and_real(images, data, size, channels)
+    about = {} if size is None else {"resized_to": f"{size}x{size}, Lanczos, antialiased"}
+    return measure(made, test, train, about=about, **options)
+
+
+def closest(
+    source: str | Path,
+    data: str | None = None,
+    *,
+    n: int = 500,
+    pairs: int = 10,
+    seed: int = 0,
+    size: int | None = None,
+    channels: int | None = None,
+) -> tuple[Any, Any]:
+    """Of n samples those that are nearest to a training image in pixels, and those images: two
+    image batches, uint8 (pairs, C, H, W), nearest first.
+
+    source: a run, or images of any origin, which `data` then has the training images for
+    size, channels: as for `score`
+    """
+    from ptheta import tasks
+    from ptheta.metrics.closeness import closest as find
+
+    if data is None:
+        run = Run.open(source)
+        return find(tasks.sample(run.model(), n, seed=seed), run.data("train"), pairs)
+    made, _, train = _made_and_real(source, data, size, channels)
+    order = torch.randperm(len(made), generator=torch.Generator().manual_seed(seed))
+    return find(made[order[:n]], train, pairs)
+
+
+def _made_and_real(
+    images: str | Path, data: str, size: int | None, channels: int | None
+) -> tuple[torch.Tensor, Dataset, Dataset]:
+    """Images of any origin, and the real ones (test, train), all of one size and colour."""
     from ptheta.data import open_data
     from ptheta.data.sources import open_whole
-    from ptheta.metrics.evaluate import score as measure
 
     alike: dict[str, Any] = {"size": size, "channels": channels}
     test, train = open_data(data, "test", **alike), open_data(data, "train", **alike)
@@ -261,8 +298,7 @@ def score(
             f"{images} holds images of {theirs} (channels, height, width), {data} of "
             f"{'x'.join(map(str, test.spec.shape))}: give --size and --channels to bring both to"
         )
-    about = {} if size is None else {"resized_to": f"{size}x{size}, Lanczos, antialiased"}
-    return measure(made.images, test, train, about=about, **options)
+    return made.images, test, train
 
 
 def evaluate(run: str | Path, data: str | None = None, **options: Any) -> Any:

@@ -93,7 +93,10 @@ class Run:
 
     def checkpoint(self, weights: str = "best") -> dict[str, str]:
         """Which weights they are: for the protocol of a number."""
-        return {"weights": weights, "checkpoint": digest(self.weights_file(weights))[:12]}
+        about = {"weights": weights, "checkpoint": digest(self.weights_file(weights))[:12]}
+        if (self.path / FITTED).exists():
+            about["fitted_prior"] = digest(self.path / FITTED)[:12]
+        return about
 
     def data(self, split: str, source: str | None = None) -> Dataset:
         """The run's data (or another source, read the same way).

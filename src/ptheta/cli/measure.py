@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -23,6 +24,9 @@ from ptheta.errors import PthetaError
 )
 @click.option("--size", type=int, help="Side in pixels that IMAGES and --data are brought to.")
 @click.option("--channels", type=int, help="1 or 3, that both are brought to.")
+@click.option(
+    "--closest", help="Write the samples nearest to a training image above those, as a .png."
+)
 @click.option("--processes", default=1, show_default=True, help="That share the features.")
 @click.option("--is-k", default=50, show_default=True, help="Importance samples of a bound.")
 @click.option(
@@ -37,6 +41,7 @@ def evaluate(
     extractor: str | None,
     size: int | None,
     channels: int | None,
+    closest: str | None,
     processes: int,
     is_k: int,
     ais: int,
@@ -47,7 +52,10 @@ def evaluate(
     from ptheta import api
     from ptheta.runs import is_run
 
-    if not is_run(run) and Path(run).exists():
+    if closest is not None and Path(closest).suffix != ".png":
+        raise PthetaError(f"--closest {closest}: want a .png")
+    foreign = not is_run(run) and Path(run).exists()
+    if foreign:
         if data is None:
             raise PthetaError(
                 f"{run} is no run (it holds no config.json): to measure the images in it, give "
@@ -68,10 +76,25 @@ def evaluate(
             seed=seed,
             processes=processes,
         )
+    if closest is not None:
+        real = data if foreign else None
+        _write_closest(Path(closest), *api.closest(run, real, size=size, channels=channels))
     if as_json:
         click.echo(json.dumps(result.to_json(), indent=2))
     else:
         print_table([[r.metric, r.text()] for r in result.results])
+
+
+def _write_closest(path: Path, samples: Any, originals: Any) -> None:
+    """A row of samples, and below each the training image that it is nearest to."""
+    import torch
+
+    from ptheta.files import make_folder
+    from ptheta.images import grid, write_png
+
+    make_folder(path.expanduser().parent)
+    canvas = grid(torch.cat([samples, originals]), len(samples))
+    write_png(path.expanduser(), canvas, max(1, 64 // samples.shape[-1]))
 
 
 @cli.command()

@@ -38,9 +38,11 @@ def closeness(
     distance: Result,
     protocol: Mapping[str, Any],
 ) -> list[Result]:
-    """images: samples, uint8; fake, real: the features of samples and of `test`; distance: their
-    Frechet distance, which the memorisation factor multiplies."""
-    held_out = test.batch(slice(0, NEIGHBOURS)).x
+    """images: samples in no particular order, uint8; fake, real: the features of samples and of
+    `test`; distance: their Frechet distance, which the memorisation factor multiplies."""
+    # held-out images may lie in the order of their classes
+    rows = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:NEIGHBOURS]
+    held_out = test.batch(rows.numpy()).x
     places, own = nearest(images[:NEIGHBOURS], train)
     held_places, held = nearest(held_out, train)
     in_pixels = _in_pixels(own, held, len(train), protocol)
@@ -53,7 +55,7 @@ def closeness(
         both = np.unique(np.concatenate([places, held_places]))
         known = torch.cat([known, extract(every.subset(both), by).features])
     own = cosine_distance(fake.features[:NEIGHBOURS], known)
-    held = cosine_distance(real.features[:NEIGHBOURS], known)
+    held = cosine_distance(real.features[rows], known)
     about = {**protocol, "training_images": len(some), "compared": [len(own), len(held)]}
     factor = memorisation_factor(own, held)
     return [

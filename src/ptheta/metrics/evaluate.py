@@ -126,9 +126,9 @@ def score(
             f"images of {tuple(images.shape[1:])} and {test.name} of {test.spec}: "
             "bring both to the same size and channels"
         )
-    if n is not None and n < len(images):
-        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
-        images = images[order[:n]]
+    # they may lie in the order of their classes, and parts of them are measured as parts
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    images = images[order[:n]]
     if len(images) < 2:
         raise PthetaError(f"{len(images)} image is too few for distances: give at least two")
     test, by = fixed(test), _extractor(test, extractor)

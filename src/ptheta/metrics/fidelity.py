@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ptheta.errors import PthetaError
@@ -85,7 +87,7 @@ def fidelity(
     draws = frechet_draws(x, y, boot)
     results = [
         _drawn(next(called), distance, draws, about, better="lower"),
-        _extrapolated(next(called), x, on_real, about),
+        _extrapolated(next(called), x, on_real, draws.std().item(), about),
         _drawn(
             next(called),
             *kernel_distance(x, y)[:1],
@@ -169,20 +171,23 @@ def _classes(
     ]
 
 
-def _extrapolated(name: str, fake: Tensor, on_real: Gaussian, about: Mapping[str, Any]) -> Result:
-    """The Frechet distance of infinitely many samples."""
+def _extrapolated(
+    name: str, fake: Tensor, on_real: Gaussian, luck: float, about: Mapping[str, Any]
+) -> Result:
+    """The Frechet distance of infinitely many samples; luck: the error of that of these."""
     if len(fake) < LEAST_TO_EXTRAPOLATE:
         reason = f"{len(fake)} samples are too few to extrapolate from"
         return Result(name, None, better="lower", reason=reason, protocol=about)
     value, error = frechet_infinity(fake, on_real)
-    return Result(name, value, error=error, better="lower", protocol=about)
+    both = math.hypot(error, luck)
+    return Result(name, value, error=both, better="lower", protocol=about)
 
 
 def _manifold(
     called: Sequence[str], fake: Tensor, real: Tensor, about: Mapping[str, Any]
 ) -> list[Result]:
     """Precision, recall, density and coverage by K neighbours."""
-    fake, real = fake[:MANIFOLD_IMAGES], real[:MANIFOLD_IMAGES]
+    fake, real = fake[:MANIFOLD_IMAGES], _some(real, MANIFOLD_IMAGES)
     about = {**about, "neighbours": K, "compared": [len(fake), len(real)]}
     if min(len(fake), len(real)) <= K:
         reason = f"{min(len(fake), len(real))} images have no {K} neighbours each"
@@ -199,6 +204,14 @@ def _manifold(
         )
         for name, each, side in zip(called, terms(real, fake, K), SIDES, strict=True)
     ]
+
+
+def _some(features: Tensor, n: int) -> Tensor:
+    """At most n of them, always the same: real images may lie in the order of their classes."""
+    if len(features) <= n:
+        return features
+    order = torch.randperm(len(features), generator=torch.Generator().manual_seed(0))
+    return features[order[:n]]
 
 
 def _similarity(images: Tensor, about: Mapping[str, Any]) -> Result:

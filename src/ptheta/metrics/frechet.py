@@ -79,28 +79,32 @@ def frechet_draws(x: Tensor, y: Tensor, boot: Bootstrap) -> Tensor:
 def frechet_infinity(
     x: Tensor, reference: Gaussian, points: int = 15, seed: int = 0
 ) -> tuple[float, float]:
-    """The distance that infinitely many samples would have, and its standard error.
+    """The distance that infinitely many samples would have, and how well the line fits.
 
     The distance of N samples is to first order linear in 1 / N (Chong & Forsyth 2020, algorithm 1,
-    arXiv:1911.07023): a line through the distances of random parts of x, from a tenth of it to all,
-    is read off at 0. Raises PthetaError for fewer than `LEAST_TO_EXTRAPOLATE` samples.
+    arXiv:1911.07023): a line through the distances of random parts of x is read off at 0. The parts
+    reach from a tenth of x, or four times the dimensions where x has as many, to all of it; each
+    weighs as many as it holds, since the fewer they are the more their distance varies. The error
+    is that of the line alone: all parts share the luck of x.
+    Raises PthetaError for fewer than `LEAST_TO_EXTRAPOLATE` samples.
     """
-    n = len(x)
+    n, d = x.shape
     if n < LEAST_TO_EXTRAPOLATE:
         raise PthetaError(
             f"{n} samples are too few to extrapolate from: give {LEAST_TO_EXTRAPOLATE} or more"
         )
     generator = torch.Generator().manual_seed(seed)
-    sizes = torch.linspace(max(10, n // 10), n, points).round().long()
+    least = max(10, n // 10, min(n // 2, 4 * d))
+    sizes = torch.linspace(least, n, points).round().double()
     values = [
-        frechet(fit(x[torch.randperm(n, generator=generator)[:size]]), reference)
-        for size in sizes.tolist()
+        frechet(fit(x[torch.randperm(n, generator=generator)[: int(size)]]), reference)
+        for size in sizes
     ]
-    y = torch.tensor(values, dtype=torch.float64)
-    t = 1 / sizes.double()
-    slope = ((t - t.mean()) * (y - y.mean())).sum() / (t - t.mean()).square().sum()
-    at_zero = y.mean() - slope * t.mean()
+    y, t, w = torch.tensor(values, dtype=torch.float64), 1 / sizes, sizes / sizes.sum()
+    middle, height = (w * t).sum(), (w * y).sum()
+    spread = (w * (t - middle).square()).sum()
+    slope = (w * (t - middle) * (y - height)).sum() / spread
+    at_zero = height - slope * middle
     rest = y - at_zero - slope * t
-    variance = rest.square().sum() / (points - 2)
-    spread = 1 / points + t.mean() ** 2 / (t - t.mean()).square().sum()
-    return max(0.0, at_zero.item()), (variance * spread).sqrt().item()
+    variance = (w * rest.square()).sum() / (points - 2)
+    return max(0.0, at_zero.item()), (variance * (1 + middle**2 / spread)).sqrt().item()

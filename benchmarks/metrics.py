@@ -5,8 +5,8 @@
 Frechet distance from means and covariances in 2048 dimensions (given, as cached statistics are),
 against scipy's sqrtm and torchmetrics' way, the eigenvalues of the product. Precision, recall,
 density and coverage of 10,000 x 10,000 images of 1280 features against prdc, each in a process of
-its own for its peak memory. Extraction: peak memory for few and for many images of a mapped file, and
-one process beside two (with as many threads together) for a network of ImageNet.
+its own for its peak memory. Extraction: peak memory for few and for many images of a mapped file,
+and one process beside two (with as many threads together) for a network of ImageNet.
 """
 
 from __future__ import annotations

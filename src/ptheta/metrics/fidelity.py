@@ -90,8 +90,7 @@ def fidelity(
         _extrapolated(next(called), x, on_real, draws.std().item(), about),
         _drawn(
             next(called),
-            *kernel_distance(x, y)[:1],
-            kernel_draws(x, y, boot),
+            *kernel_draws(x, y, boot),
             about,
             better="lower",
         ),

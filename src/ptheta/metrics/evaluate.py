@@ -90,7 +90,7 @@ def evaluate(
             samples = sample(model, n, seed=seed)
         samples = check_samples(samples, test.spec)[:n]
         fake, real = extract(samples, by, processes=processes), reference(test, by, processes)
-        found = beside.fidelity(samples, fake, real, by, kept, test.classes)
+        found = beside.fidelity(samples, fake, real, by, kept, _class_names(test, by))
         found += _by_label(model, fake, real, test, by, kept)
         found += near.closeness(samples, fake, real, test, train, by, found[0], kept)
         found.append(_path_length(model, by, real, seed, kept))
@@ -134,7 +134,7 @@ def score(
     test, by = fixed(test), _extractor(test, extractor)
     kept = protocol(test, by, len(images), seed, about)
     fake, real = extract(images, by, processes=processes), reference(test, by, processes)
-    found = beside.fidelity(images, fake, real, by, kept, test.classes)
+    found = beside.fidelity(images, fake, real, by, kept, _class_names(test, by))
     closeness = near.closeness(images, fake, real, test, train, by, found[0], kept)
     return Evaluation((*found, *closeness), kept)
 
@@ -162,6 +162,11 @@ def _extractor(test: Dataset, asked: str | Extractor | None) -> Extractor:
     if asked is None or isinstance(asked, str):
         return extractor(asked or default_extractor(test.name, test.spec))
     return asked
+
+
+def _class_names(test: Dataset, by: Extractor) -> tuple[str, ...]:
+    """Of the extractor's classes, where it was trained on this kind of data."""
+    return test.classes if by.name == default_extractor(test.name, test.spec) else ()
 
 
 def _sampler(model: nn.Module) -> dict[str, Any]:

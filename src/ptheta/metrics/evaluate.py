@@ -153,7 +153,7 @@ def floor(
     images = some.batch(slice(0, min(n, len(some)))).x
     kept = protocol(test, by, len(images), seed)
     found = beside.fidelity(
-        images, extract(images, by), reference(test, by), by, kept, test.classes
+        images, extract(images, by), reference(test, by), by, kept, _class_names(test, by)
     )
     return Evaluation(tuple(found), kept)
 

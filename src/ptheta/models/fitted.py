@@ -8,9 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.losses.divergences import LOG_2PI
+from ptheta.pixels import quantise
 
 if TYPE_CHECKING:
     from ptheta.capabilities import Decodes, Encodes
+    from ptheta.pixels import ImageSpec
 
 
 class Fitted(nn.Module):
@@ -24,7 +26,7 @@ class Fitted(nn.Module):
 
     def __init__(self, model: nn.Module, weights: Tensor, means: Tensor, factors: Tensor) -> None:
         super().__init__()
-        self.model, self.spec = model, model.spec
+        self.model, self.spec = model, cast("ImageSpec", model.spec)
         self.classes = getattr(model, "classes", 0)
         self.attributes = getattr(model, "attributes", 0)
         self.weights: Tensor
@@ -54,4 +56,5 @@ class Fitted(nn.Module):
         return self.means[k] + (self.factors[k] @ noise)[..., 0]
 
     def sample(self, n: int, condition: Tensor | None = None) -> Tensor:
-        return self.decode(self.sample_latent(n, condition), condition)
+        # an autoencoder says no distribution of pixels to draw from: its images, rounded to levels
+        return quantise(self.decode(self.sample_latent(n, condition), condition), self.spec.levels)

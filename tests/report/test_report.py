@@ -1,0 +1,120 @@
+"""The report: a table for each question, runs that are another thing marked, no number without its
+reason, and pictures of what it says."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+
+import pytest
+
+from ptheta import api
+from ptheta.metrics.results import Evaluation, Result
+from ptheta.report.compare import compare
+from ptheta.report.plots import scatter
+from ptheta.report.tables import as_markdown, tables
+from ptheta.runs import Run
+from tests.conftest import TINY
+from tests.training.test_runs import QUIET
+
+COMMON = {**QUIET, "steps": 6, "levels": 2}
+
+
+@pytest.fixture(scope="module")
+def report(strokes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of an unconditional model and of three that are each another thing."""
+    place = tmp_path_factory.mktemp("report")
+
+    def run(name: str, model: str, **options: object) -> Run:
+        return api.train(model, strokes, place / name, **{**TINY[model], **COMMON, **options})
+
+    runs = [
+        run("plain", "vae"),
+        run("again", "vae", seed=1),
+        run("afresh", "vae", dynamic=True),
+        run("labelled", "cvae", classes=2),
+        run("fitted", "ae"),
+    ]
+    api.fit(place / "fitted", components=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        compare(runs, place / "out", n=40)
+    return place / "out"
+
+
+def section(report: Path, title: str) -> str:
+    text = (report / "report.md").read_text()
+    return text.split(f"## {title}\n")[1].split("\n## ")[0]
+
+
+def test_what_is_another_thing_is_marked(report):
+    found = json.loads((report / "report.json").read_text())
+    remarks = {name: " ".join(run["remarks"]) for name, run in found["runs"].items()}
+    assert remarks["plain"] == remarks["again"] == ""
+    assert "binarised afresh for each batch, the others once" in remarks["afresh"]
+    assert "its likelihood is of p(x | y)" in remarks["labelled"]
+    assert "mixture fitted" in remarks["fitted"]
+    table = section(report, "Likelihood")
+    assert "| plain |" in table
+    assert "| afresh [" in table
+    page = (report / "report.html").read_text()
+    assert page.count("<sup>") >= 6
+
+
+def test_likelihoods_have_a_table_of_their_own(report):
+    likelihood = section(report, "Likelihood")
+    assert "bits per dim (bits/dim, lower is better)" in likelihood
+    assert "fd pixels" not in likelihood
+    assert "pixel Gaussian" not in likelihood
+    distance = section(report, "Distance to real images")
+    assert all(f"| {name} |" in distance for name in ("real images", "training set, copied"))
+    assert "path length pixels" in section(report, "Fidelity and diversity")
+    assert "copying z" in section(report, "Memorisation")
+    assert "training, minutes" in section(report, "Cost")
+    labelled = next(line for line in likelihood.splitlines() if "labelled" in line)
+    assert labelled.count("not defined") >= 2  # p(x) is not p(x | y)
+
+
+def test_every_number_carries_its_protocol(report):
+    found = json.loads((report / "report.json").read_text())
+    asked = {"metrics_version", "extractor_digest", "real_images", "samples", "split", "seed"} | {
+        *("sampler", "checkpoint", "dtype", "time", "extractor_reads", "fingerprint")
+    }
+    for run in found["runs"].values():
+        for result in run["evaluation"]["results"]:
+            assert asked <= result["protocol"].keys(), result["metric"]
+    kept = found["runs"]["fitted"]["evaluation"]["protocol"]
+    assert len(kept["fitted_prior"]) == 12
+
+
+def test_the_copied_training_set_is_given_away(report):
+    found = json.loads((report / "report.json").read_text())["baselines"]
+    values = {name: {r["metric"]: r["value"] for r in e["results"]} for name, e in found.items()}
+    copies = values["training set, copied"]
+    assert copies["kd_pixels"] == min(v["kd_pixels"] for v in values.values())
+    assert copies["copying_z"] < -5
+    assert copies["copied_share"] == 1
+
+
+def test_a_table_says_why_a_cell_is_empty():
+    runs = {
+        "a": Evaluation((Result("fd_x", 2.0, error=0.5, better="lower", note="so"),)),
+        "b": Evaluation((Result("fd_x", None, reason="it cannot"), Result("missing_x", 3))),
+    }
+    found = tables(runs, {"floor": Evaluation((Result("fd_x", 1.0),))}, marks={"b": "a"}, more={})
+    assert [t.title for t in found] == ["Distance to real images", "Fidelity and diversity"]
+    text = "\n".join(as_markdown(found))
+    assert "| a | 2.00 ± 0.50 (so) |" in text
+    assert "| b [a] | not defined (it cannot) |" in text
+    assert "| floor | 1.00 |" in text
+    assert "| b [a] | 3 |" in text
+    assert found[0].rows[2].grey
+
+
+def test_many_points_are_named_in_a_legend():
+    points = [(f"run {i}", 0.1 * i, 0.5, 0.0) for i in range(8)]
+    many = scatter(points, "x", "y", log=False, grey={"run 7"})
+    assert "run 7" in many
+    assert "#9aa5b1" in many
+    assert "run 1" in scatter(points[1:4], "x", "y")

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from ptheta import api
+from ptheta.data import open_data
+from ptheta.errors import PthetaError
 from ptheta.metrics.results import Evaluation, Result
 from ptheta.report.compare import compare
 from ptheta.report.plots import scatter
@@ -39,7 +41,8 @@ def report(strokes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     api.fit(place / "fitted", components=2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        compare(runs, place / "out", n=40)
+        made = open_data(strokes).batch(slice(0, 50)).x
+        compare(runs, place / "out", n=40, images={"elsewhere": made})
     return place / "out"
 
 
@@ -76,8 +79,22 @@ def test_likelihoods_have_a_table_of_their_own(report):
     assert labelled.count("not defined") >= 2  # p(x) is not p(x | y)
 
 
+def test_images_of_another_program_stand_beside_the_runs(report):
+    found = json.loads((report / "report.json").read_text())
+    other = found["runs"]["elsewhere"]
+    assert other["training_seconds"] is None
+    assert "made by another program" in other["remarks"][0]
+    assert "rounded to 2 levels" in other["remarks"][0]
+    distance = section(report, "Distance to real images")
+    assert "| elsewhere [" in distance
+    named = {p[side] for p in found["differences"]["kd_pixels"] for side in ("a", "b")}
+    assert "elsewhere" in named
+    assert "elsewhere: Closest to the training images" in (report / "report.html").read_text()
+
+
 def test_every_number_carries_its_protocol(report):
     found = json.loads((report / "report.json").read_text())
+    del found["runs"]["elsewhere"]
     asked = {"metrics_version", "extractor_digest", "real_images", "samples", "split", "seed"} | {
         *("sampler", "checkpoint", "dtype", "time", "extractor_reads", "fingerprint")
     }
@@ -86,6 +103,13 @@ def test_every_number_carries_its_protocol(report):
             assert asked <= result["protocol"].keys(), result["metric"]
     kept = found["runs"]["fitted"]["evaluation"]["protocol"]
     assert len(kept["fitted_prior"]) == 12
+
+
+def test_two_rows_of_one_name_are_refused(strokes, tmp_path):
+    run = api.train("vae", strokes, tmp_path / "vae", **{**TINY["vae"], **COMMON})
+    made = open_data(strokes).batch(slice(0, 50)).x
+    with pytest.raises(PthetaError, match="vae is the name of two rows"):
+        compare([run], tmp_path / "out", n=40, images={"vae": made})
 
 
 def test_the_copied_training_set_is_given_away(report):

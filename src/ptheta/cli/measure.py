@@ -102,15 +102,27 @@ def _write_closest(path: Path, samples: Any, originals: Any) -> None:
 @click.option("--out", required=True, help="Folder for report.html, .md and .json.")
 @click.option("-n", "--number", default=1000, show_default=True, help="Images to draw of each.")
 @click.option("--extractor", help="Of the distances (see `ptheta evaluate --help`).")
+@click.option(
+    "--images", multiple=True, metavar="FOLDER", help="Images of another program, measured as well."
+)
 @SEED
-def compare(runs: tuple[str, ...], out: str, number: int, extractor: str | None, seed: int) -> None:
+def compare(
+    runs: tuple[str, ...],
+    out: str,
+    number: int,
+    extractor: str | None,
+    images: tuple[str, ...],
+    seed: int,
+) -> None:
     """Measure several RUNs (or the folder of a sweep) alike and write one report."""
+    from ptheta.data.sources import open_whole
     from ptheta.report.compare import compare as write_report
     from ptheta.sweep import runs_of
 
     paths = [path for run in runs for path in runs_of(run)]
     opened = [open_run(path) for path in paths]
-    page = write_report(opened, Path(out), n=number, seed=seed, extractor=extractor)
+    others = {Path(folder).resolve().name: open_whole(folder).images for folder in images}
+    page = write_report(opened, Path(out), n=number, seed=seed, extractor=extractor, images=others)
     click.echo(f"{page}: open it in a browser")
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from ptheta import tasks
 from ptheta.capabilities import HasBound, HasLogProb, Samples
@@ -18,6 +19,7 @@ from ptheta.metrics.baselines import BASELINES
 from ptheta.metrics.evaluate import evaluate, floor, score
 from ptheta.metrics.features import Extractor
 from ptheta.metrics.results import Evaluation, Result
+from ptheta.pixels import quantise
 from ptheta.report.pairs import Pair, matrix, pairs
 from ptheta.report.pictures import SHOWN, Picture, pictures
 from ptheta.report.plots import COLOURS, curves, number, picture, scatter
@@ -33,25 +35,36 @@ SHOWN_PAIRS = ("bits_per_dim", "kd_", "kid", "fd_", "fid")  # differences that t
 
 @dataclass(frozen=True)
 class Measured:
-    """A run with its numbers and its pictures."""
+    """A run, or images that another program made, with numbers and pictures.
 
-    run: Run
+    path: of either; family, about: what made it; density: explicit (exact), explicit (bound),
+    implicit, or that nothing is known of it; cost: of a run
+    """
+
     name: str
-    model: nn.Module
+    path: str
+    family: str
+    about: str
     evaluation: Evaluation
-    density: str  # explicit (exact), explicit (bound) or implicit
+    density: str
+    pictures: list[Picture]
+    cost: Cost | None = None
+    curves: str = ""
+
+
+class Cost(NamedTuple):
+    """Of training."""
+
     seconds: float
     steps: int
-    pictures: list[Picture]
-    curves: str
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Everything that a report says.
 
-    groups: the runs of each setting, which differ in their seed alone; remarks: of each run, what
-    makes it another thing than the rest; baselines, floor: what the runs are held against
+    groups: the runs of each setting, which differ in their seed alone; remarks: of each that is
+    measured, what makes it another thing than the rest; baselines, floor: what all are held against
     """
 
     measured: list[Measured]
@@ -81,12 +94,15 @@ def compare(
     n: int = 1000,
     seed: int = 0,
     extractor: str | Extractor | None = None,
+    images: Mapping[str, Tensor] | None = None,
 ) -> Path:
     """Measures every run in the same way and writes report.html, .md and .json into `out`.
 
-    n: images drawn of each model; extractor: as `ptheta.metrics.evaluate.evaluate` takes it.
+    n: images drawn of each model; extractor: as `ptheta.metrics.evaluate.evaluate` takes it
+    images: name -> uint8 (N, C, H, W) that another program made, measured beside the runs
     Returns the page.
-    Raises PthetaError where the runs' images differ in size or levels, or come from other data.
+    Raises PthetaError where the runs' images differ in size or levels, or come from other data, and
+    where two rows would have the same name.
     """
     first = runs[0]
     for run in runs[1:]:
@@ -98,7 +114,7 @@ def compare(
     for run in runs:
         run.warn_if_unfinished()
     make_folder(out)
-    found = _compare(runs, n, seed, extractor)
+    found = _compare(runs, images or {}, n, seed, extractor)
     write_json(out / "report.json", _as_json(found))
     write_text(out / "report.md", _markdown(found))
     write_text(out / "report.html", _render(found))
@@ -106,21 +122,36 @@ def compare(
 
 
 def _compare(
-    runs: Sequence[Run], n: int, seed: int, extractor: str | Extractor | None
+    runs: Sequence[Run],
+    images: Mapping[str, Tensor],
+    n: int,
+    seed: int,
+    extractor: str | Extractor | None,
 ) -> Comparison:
     test, train = runs[0].data("test"), runs[0].data("train")
+    names, models = _names(runs), [run.model() for run in runs]
+    for name in images:
+        if name in (*names, *BASELINES, FLOOR):
+            raise PthetaError(f"{name} is the name of two rows: rename the folder or the run")
     measured = [
-        _measure(run, name, test, train, COLOURS[i % len(COLOURS)], n, seed, extractor)
-        for i, (run, name) in enumerate(zip(runs, _names(runs), strict=True))
+        _measure(run, model, name, test, train, COLOURS[i % len(COLOURS)], n, seed, extractor)
+        for i, (run, model, name) in enumerate(zip(runs, models, names, strict=True))
     ]
-    groups = _groups(measured)
+    groups: dict[str, list[Measured]] = {}
+    for setting, m in zip(settings(runs), measured, strict=True):
+        groups.setdefault(setting, []).append(m)
+    said = dict(zip(names, remarks(runs, models), strict=True))
+    for name, x in images.items():
+        made, remark = _foreign(name, x, test, train, n, seed, extractor)
+        measured.append(made)
+        said[name] = remark
     evaluations = {m.name: m.evaluation for m in measured}
     return Comparison(
         measured=measured,
         groups=groups,
         ranked=rankings(groups),
         pairs=pairs(evaluations, metrics_of(list(evaluations.values()))),
-        remarks=dict(zip(evaluations, remarks(runs, [m.model for m in measured]), strict=True)),
+        remarks=said,
         baselines={
             name: score(make(train, n, seed), test, train, seed=seed, extractor=extractor)
             for name, make in BASELINES.items()
@@ -140,8 +171,36 @@ def _names(runs: Sequence[Run]) -> list[str]:
     return [str(run.path) for run in runs]
 
 
+def _foreign(
+    name: str,
+    x: Tensor,
+    test: Dataset,
+    train: Dataset,
+    n: int,
+    seed: int,
+    extractor: str | Extractor | None,
+) -> tuple[Measured, list[str]]:
+    """Images that another program made, at the levels of the runs, and what is to be said of it."""
+    rounded = quantise(x, test.levels)
+    remark = "was made by another program: no likelihood, training or speed is known of it"
+    if not torch.equal(rounded, x):
+        remark += f"; its images were rounded to {test.levels} levels"
+    evaluation = score(rounded, test, train, n=n, seed=seed, extractor=extractor)
+    made = Measured(
+        name=name,
+        path=name,
+        family="images",
+        about="made by another program",
+        evaluation=evaluation,
+        density="not known",
+        pictures=pictures(None, rounded, test, train, seed),
+    )
+    return made, [remark]
+
+
 def _measure(
     run: Run,
+    model: nn.Module,
     name: str,
     test: Dataset,
     train: Dataset,
@@ -150,7 +209,6 @@ def _measure(
     seed: int,
     extractor: str | Extractor | None,
 ) -> Measured:
-    model = run.model()
     samples = tasks.sample(model, max(n, SHOWN), seed=seed) if isinstance(model, Samples) else None
     evaluation = evaluate(
         model,
@@ -165,24 +223,19 @@ def _measure(
     evaluation.write(run.path / "evaluation.json")
     lines = run.metrics()
     return Measured(
-        run=run,
         name=name,
-        model=model,
+        path=str(run.path),
+        family=run.family,
+        about=f"{run.plan.model}, recipe {run.plan.recipe}",
         evaluation=evaluation,
         density=density(model),
-        seconds=max((line["seconds"] for line in lines), default=0.0),
-        steps=int(max((line["step"] for line in lines), default=0)),
+        cost=Cost(
+            seconds=max((line["seconds"] for line in lines), default=0.0),
+            steps=int(max((line["step"] for line in lines), default=0)),
+        ),
         pictures=pictures(model, samples, test, train, seed),
         curves=curves(lines, colour),
     )
-
-
-def _groups(measured: Sequence[Measured]) -> dict[str, list[Measured]]:
-    """The runs of each setting, which differ in their seed alone."""
-    groups: dict[str, list[Measured]] = {}
-    for setting, m in zip(settings([m.run for m in measured]), measured, strict=True):
-        groups.setdefault(setting, []).append(m)
-    return groups
 
 
 def rankings(groups: Mapping[str, Sequence[Measured]]) -> dict[str, list[Rank]]:
@@ -216,11 +269,11 @@ def _as_json(found: Comparison) -> dict[str, Any]:
         "baselines": {name: e.to_json() for name, e in found.baselines.items()},
         "runs": {
             m.name: {
-                "path": str(m.run.path),
-                "family": m.run.family,
+                "path": m.path,
+                "family": m.family,
                 "density": m.density,
-                "training_seconds": round(m.seconds, 1),
-                "steps": m.steps,
+                "training_seconds": m.cost and round(m.cost.seconds, 1),
+                "steps": m.cost and m.cost.steps,
                 "remarks": found.remarks[m.name],
                 "evaluation": m.evaluation.to_json(),
             }
@@ -248,8 +301,11 @@ def _tables(found: Comparison) -> tuple[list[Any], list[tuple[str, str]]]:
         more={
             "Likelihood": {"density": [m.density for m in found.measured]},
             "Cost": {
-                "training, minutes": [number(m.seconds / 60, 2) for m in found.measured],
-                "steps": [f"{m.steps:,}" for m in found.measured],
+                "training, minutes": [
+                    number(m.cost.seconds / 60, 2) if m.cost else "not known"
+                    for m in found.measured
+                ],
+                "steps": [f"{m.cost.steps:,}" if m.cost else "" for m in found.measured],
             },
         },
     )
@@ -275,7 +331,10 @@ def _render(found: Comparison) -> str:
             kind: [m.name for m in measured if m.density == kind]
             for kind in ("explicit, exact", "explicit, bound", "implicit", "none")
         },
-        shown=[group[0] for group in found.groups.values()],
+        shown=[
+            *(group[0] for group in found.groups.values()),
+            *(m for m in measured if m.cost is None),
+        ],
         rankings=[
             {
                 **heading(metric, list(found.runs.values())),

@@ -36,9 +36,13 @@ class Picture(NamedTuple):
 
 @torch.no_grad()
 def pictures(
-    model: nn.Module, samples: Tensor | None, test: Dataset, train: Dataset, seed: int
+    model: nn.Module | None,
+    samples: Tensor | None,
+    test: Dataset,
+    train: Dataset,
+    seed: int,
 ) -> list[Picture]:
-    """What can be shown of a model, by what it can do."""
+    """What can be shown of a model, by what it can do; of samples alone where it is None."""
     found = []
     if samples is not None:
         found.append(

@@ -18,7 +18,15 @@ PARTS = (listing, train, images, latent, measure)  # each adds its commands to t
 def main(argv: list[str] | None = None) -> None:
     """The installed command. Bad input: one line on stderr and status 2."""
     status = 0
-    warnings.showwarning = _warn
+    said: set[str] = set()
+
+    def warn(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+        """A line for the user, once; warnings of other kinds are for developers."""
+        if issubclass(category, UserWarning) and str(message) not in said:
+            said.add(str(message))
+            click.echo(f"ptheta: warning: {message}", err=True)
+
+    warnings.showwarning = warn
     try:
         cli.main(args=argv, prog_name="ptheta", standalone_mode=False)
     except PthetaError as error:
@@ -37,12 +45,6 @@ def main(argv: list[str] | None = None) -> None:
     except BrokenPipeError:  # the reader of the output has gone
         sys.stderr.close()
     sys.exit(status)
-
-
-def _warn(message: Warning | str, category: type[Warning], *where: object, **more: object) -> None:
-    """A warning as a line for the user; those of other libraries are for their developers."""
-    if issubclass(category, UserWarning):
-        click.echo(f"ptheta: warning: {message}", err=True)
 
 
 def _one_line(error: click.ClickException) -> str:

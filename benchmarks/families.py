@@ -26,11 +26,11 @@ FAMILIES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "vae": ("vae", "default", {"batch_size": 128, "schedule": "cosine"}),
     "pixelcnn": ("pixelcnn", "demo", {}),
     "ae": ("ae", "default", {"latent": 16, "batch_size": 128, "schedule": "cosine"}),
-    "vae-gan": ("vae-gan", "default", {"net": "conv"}),
+    "vae-gan": ("vae-gan", "default", {}),
     "nade": ("nade", "relu", {}),
     "gated-pixelcnn": ("gated-pixelcnn", "five-minutes", {}),
     "aae": ("aae", "default", {}),
-    "iwae": ("iwae", "default", {"batch_size": 64, "schedule": "cosine"}),
+    "iwae": ("iwae", "default", {"samples": 5, "batch_size": 128, "schedule": "cosine"}),
     "made": ("made", "direct", {}),
 }
 

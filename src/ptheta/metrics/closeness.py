@@ -67,7 +67,9 @@ def closeness(
             error=factor * (distance.error or 0.0),
             better="lower",
             protocol={**about, "factor": round(factor, 4)},
-            note=f"{factor:.3g} times the distance" if factor > 1 else "",
+            note=f"{factor:,.{0 if factor >= 100 else 2}f} times the distance"
+            if factor > 1
+            else "",
             draws=tuple(factor * d for d in distance.draws),
         ),
     ]

@@ -396,7 +396,12 @@ def _markdown(found: Comparison) -> str:
     ]
     lines += ["", *(f"[{mark}] {text}  " for mark, text in footnotes)]
     alike = {
-        metric: [f"{p.a} and {p.b}" for p in every if not p.difference.different]
+        metric: [
+            f"{p.a} and {p.b}"
+            for p in every
+            # exact numbers that are equal are no luck of the images
+            if not p.difference.different and p.difference.low < p.difference.high
+        ]
         for metric, every in found.pairs.items()
     }
     if any(alike.values()):

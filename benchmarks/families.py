@@ -26,7 +26,7 @@ FAMILIES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "vae": ("vae", "default", {"batch_size": 128, "schedule": "cosine"}),
     "pixelcnn": ("pixelcnn", "demo", {}),
     "ae": ("ae", "default", {"latent": 16, "batch_size": 128, "schedule": "cosine"}),
-    "vae-gan": ("vae-gan", "default", {}),
+    "vae-gan": ("vae-gan", "default", {"latent": 16, "beta": 20.0}),
     "nade": ("nade", "relu", {}),
     "gated-pixelcnn": ("gated-pixelcnn", "five-minutes", {}),
     "aae": ("aae", "default", {}),

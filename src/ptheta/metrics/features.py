@@ -22,6 +22,7 @@ from ptheta.errors import PthetaError, unknown
 from ptheta.metrics.pretrained import EfficientNetLite0, Inception
 from ptheta.metrics.vision import Clip, Dinov2
 from ptheta.pixels import ImageSpec
+from ptheta.training.processes import keep_large_blocks
 
 WEIGHTS = Path(__file__).parent / "weights"
 SIDE = 28  # what the two classifiers read, pixels
@@ -174,6 +175,7 @@ def extract(
         raise PthetaError(f"{n} image is too few for a distance or a score: give at least two")
     if processes < 1:
         raise PthetaError(f"processes = {processes}: give at least one")
+    keep_large_blocks()
     starts = range(0, n, batch_size)
     h, scores = _batch(source, by, 0, batch_size)
     found = Features(_room(n, h.shape[1]), None if scores is None else _room(n, scores.shape[1]))
@@ -227,7 +229,8 @@ def _share(
     threads: int,
 ) -> None:
     """The batches of one process: every `processes`-th."""
-    torch.set_num_threads(max(1, threads // processes))
+    keep_large_blocks()
+    torch.set_num_threads(threads)  # as many as one process has: sums are then the same to the bit
     _fill(into, source, by, size, starts[rank::processes])
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from ptheta.errors import PthetaError
-from ptheta.metrics.pretrained import sha256, three_channels
+from ptheta.metrics.pretrained import in_parts, sha256, three_channels
 
 
 def _load(kind: str, variable: str, name: str) -> tuple[Any, str]:
@@ -77,7 +77,7 @@ class Dinov2(_Vision):
         super().__init__(*_load("Dinov2Model", "PTHETA_DINOV2", "facebook/dinov2-large"), side=224)
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        return self.network(self._read(x)).pooler_output, None
+        return in_parts(lambda part: (self.network(self._read(part)).pooler_output, None), x)
 
 
 class Clip(_Vision):
@@ -94,4 +94,4 @@ class Clip(_Vision):
         super().__init__(network, digest, network.config.image_size)
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        return self.network(self._read(x)).image_embeds, None
+        return in_parts(lambda part: (self.network(self._read(part)).image_embeds, None), x)

@@ -37,16 +37,20 @@ def plane(axis: Any, report: dict[str, Any], x: str, y: str, others: bool) -> No
     if others:
         held = {**report["baselines"], "real images": report["real"]}
         points |= {name: (evaluation, "") for name, evaluation in held.items()}
+    found = []
     for name, (evaluation, family) in points.items():
         a, b = value(evaluation, x), value(evaluation, y)
-        if a is None or b is None:
-            continue
+        if a is not None and b is not None:
+            found.append((a, b, name, family))
+    for i, (a, b, name, family) in enumerate(sorted(found)):
         colour = COLOURS[FAMILIES.index(family)] if family else "#9aa5b1"
         axis.errorbar(
             a[0], b[0], xerr=a[1], yerr=b[1], fmt="o" if family else "s", color=colour, capsize=2
         )
+        # above one point, below the next to the right: neighbours do not hide each other's names
+        place = (6, 4) if i % 2 else (6, -11)
         axis.annotate(
-            name, (a[0], b[0]), textcoords="offset points", xytext=(6, 4), fontsize=8, color=colour
+            name, (a[0], b[0]), textcoords="offset points", xytext=place, fontsize=8, color=colour
         )
     axis.set_xlabel(x.replace("_", " "))
     axis.set_ylabel(y.replace("_", " "))
@@ -70,8 +74,8 @@ def main() -> None:
     plane(left, report, "sampling_speed", "kd_digits", others=False)
     left.set(xscale="log", yscale="log")
     left.margins(0.15)
-    plane(right, report, "recall_digits", "precision_digits", others=True)
-    right.set(xlim=(-0.03, 1.12), ylim=(0, 1.05))
+    plane(right, report, "coverage_digits", "precision_digits", others=True)
+    right.set(xlim=(-0.03, 1.1), ylim=(0, 1.05))
     figure.savefig(options.out / "families-plane.png", dpi=100)
 
 

@@ -24,7 +24,7 @@ from ptheta.metrics.features import WEIGHTS, default_extractor, extract, extract
 from ptheta.metrics.frechet import Gaussian, fit, frechet, frechet_draws
 from ptheta.metrics.kernel import kernel_distance
 from ptheta.metrics.likelihood import likelihood
-from ptheta.metrics.neighbours import closeness, nearest
+from ptheta.metrics.neighbours import nearest, ratio_of_medians
 from ptheta.metrics.results import Evaluation, Result
 from ptheta.metrics.score import class_score, effective_classes
 from ptheta.metrics.selection import Selection
@@ -247,9 +247,9 @@ def fd(images: torch.Tensor, reference: Dataset) -> float:
 
 def test_a_copied_training_set_is_seen():
     train, test = open_data("digits"), open_data("digits", "test")
-    held_out = test.batch(slice(0, 200)).x
-    copied, _ = closeness(train.batch(slice(0, 200)).x, held_out, train)
-    fresh, error = closeness(test.batch(slice(200, 400)).x, held_out, train)
+    held_out = nearest(test.batch(slice(0, 200)).x, train)[1]
+    copied, _ = ratio_of_medians(nearest(train.batch(slice(0, 200)).x, train)[1], held_out)
+    fresh, error = ratio_of_medians(nearest(test.batch(slice(200, 400)).x, train)[1], held_out)
     assert copied < 0.01
     assert abs(fresh - 1) < 4 * error
 

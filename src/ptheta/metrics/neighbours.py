@@ -40,17 +40,12 @@ def nearest(x: Tensor, train: Dataset, chunk: int = 2000) -> tuple[np.ndarray, T
     return where.numpy(), distances
 
 
-def closeness(fake: Tensor, held_out: Tensor, train: Dataset) -> tuple[float, float]:
+def ratio_of_medians(fake: Tensor, held_out: Tensor) -> tuple[float, float]:
     """(median distance fake -> train) / (median distance held-out -> train), and its error.
 
     Near 1: samples are as far from the training images as new real images are. Far below 1: the
     training images are copied. The error is from the bootstrap of both medians.
     """
-    return ratio_of_medians(nearest(fake, train)[1], nearest(held_out, train)[1])
-
-
-def ratio_of_medians(fake: Tensor, held_out: Tensor) -> tuple[float, float]:
-    """`closeness` of distances that are known already."""
     generator = torch.Generator().manual_seed(0)
 
     def again(d: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from ptheta.report.plots import COLOURS, curves, number, picture, scatter
 from ptheta.report.ranking import Rank, rank, settings
 from ptheta.report.remarks import remarks
 from ptheta.report.tables import as_markdown, cell, grid, heading, metrics_of, ranked_row, tables
-from ptheta.report.verdict import verdicts
+from ptheta.report.verdict import REPEATED, verdicts
 from ptheta.runs import Run
 
 FLOOR = "real images"
@@ -346,7 +346,7 @@ def _render(found: Comparison) -> str:
         differences=[
             {**heading(metric, list(found.runs.values())), **matrix(every)}
             for metric, every in found.pairs.items()
-            if metric.startswith(SHOWN_PAIRS) and "memorisation" not in metric
+            if metric.startswith(SHOWN_PAIRS) and not metric.startswith(REPEATED)
         ],
         verdicts=verdicts(found.runs, metrics),
         plot=_speed_plot(measured, metrics),

@@ -32,7 +32,7 @@ def mapped(path: Path, n: int) -> Dataset:
     return Dataset("mapped", "test", np.memmap(path, np.uint8, "r", 64, (n, 1, 28, 28)))
 
 
-def test_two_processes_give_the_features_of_one(tmp_path):
+def test_two_processes_give_the_features_of_one(tmp_path, monkeypatch):
     by = extractor("digits")
     data = mapped(tmp_path / "images", 330)
     one = extract(data, by, batch_size=50)
@@ -42,6 +42,8 @@ def test_two_processes_give_the_features_of_one(tmp_path):
     assert two.logits is not None
     assert torch.equal(one.logits, two.logits)
     some = data.batch(slice(0, 120)).x
+    assert torch.equal(extract(some, by, 50, 2).features, extract(some, by, 50).features)
+    monkeypatch.setattr(features, "IN_MEMORY", 1000)  # which a single process then maps
     assert torch.equal(extract(some, by, 50, 2).features, extract(some, by, 50).features)
     with pytest.raises(PthetaError, match="at least one"):
         extract(some, by, processes=0)

@@ -11,6 +11,7 @@ import pytest
 
 from ptheta import api
 from ptheta.data import open_data
+from ptheta.data.sources import Whole
 from ptheta.errors import PthetaError
 from ptheta.metrics.results import Evaluation, Result
 from ptheta.report.compare import compare
@@ -41,8 +42,9 @@ def report(strokes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     api.fit(place / "fitted", components=2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        made = open_data(strokes).batch(slice(0, 50)).x
-        compare(runs, place / "out", n=40, images={"elsewhere": made})
+        x = open_data(strokes).batch(slice(0, 50)).x
+        made, few = Whole(x, ()), Whole(x[:30], ("pictures are resized and cropped to 16",))
+        compare(runs, place / "out", n=40, images={"elsewhere": made, "few": few})
     return place / "out"
 
 
@@ -85,6 +87,10 @@ def test_images_of_another_program_stand_beside_the_runs(report):
     assert other["training_seconds"] is None
     assert "made by another program" in other["remarks"][0]
     assert "rounded to 2 levels" in other["remarks"][0]
+    assert len(other["remarks"]) == 1
+    few = found["runs"]["few"]["remarks"]
+    assert "resized and cropped" in few[0]
+    assert few[1] == "was measured with samples 30, not 40"
     distance = section(report, "Distance to real images")
     assert "| elsewhere [" in distance
     named = {p[side] for p in found["differences"]["kd_pixels"] for side in ("a", "b")}
@@ -94,7 +100,8 @@ def test_images_of_another_program_stand_beside_the_runs(report):
 
 def test_every_number_carries_its_protocol(report):
     found = json.loads((report / "report.json").read_text())
-    del found["runs"]["elsewhere"]
+    for foreign in ("elsewhere", "few"):
+        del found["runs"][foreign]
     asked = {"metrics_version", "extractor_digest", "real_images", "samples", "split", "seed"} | {
         *("sampler", "checkpoint", "dtype", "time", "extractor_reads", "fingerprint")
     }
@@ -107,7 +114,7 @@ def test_every_number_carries_its_protocol(report):
 
 def test_two_rows_of_one_name_are_refused(strokes, tmp_path):
     run = api.train("vae", strokes, tmp_path / "vae", **{**TINY["vae"], **COMMON})
-    made = open_data(strokes).batch(slice(0, 50)).x
+    made = Whole(open_data(strokes).batch(slice(0, 50)).x, ())
     with pytest.raises(PthetaError, match="vae is the name of two rows"):
         compare([run], tmp_path / "out", n=40, images={"vae": made})
 

@@ -121,7 +121,11 @@ def compare(
 
     paths = [path for run in runs for path in runs_of(run)]
     opened = [open_run(path) for path in paths]
-    others = {Path(folder).resolve().name: open_whole(folder).images for folder in images}
+    d = opened[0].plan.data  # read as the runs' own images are
+    others = {
+        Path(folder).resolve().name: open_whole(folder, size=d.size, channels=d.channels)
+        for folder in images
+    }
     page = write_report(opened, Path(out), n=number, seed=seed, extractor=extractor, images=others)
     click.echo(f"{page}: open it in a browser")
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ptheta.metrics.results import LEVEL, Result
+from ptheta.metrics.results import LEVEL, NORMAL, Result
 
 REPEATS = 100
 REPEATS_WIDE, WIDE = 20, 256  # of a distance in so many dimensions, whose resamples are costly
@@ -60,6 +61,17 @@ class Bootstrap:
         return REPEATS if dimensions <= WIDE else REPEATS_WIDE
 
 
+def mean_result(name: str, each: Tensor, boot: Bootstrap, which: str, **about: Any) -> Result:
+    """The mean of what each image gives (n,), with its error and resamples. about: other fields."""
+    return Result(
+        name,
+        each.mean().item(),
+        error=(each.std() / len(each) ** 0.5).item(),
+        draws=tuple(boot.means(each, which).tolist()),
+        **about,
+    )
+
+
 @dataclass(frozen=True)
 class Difference:
     """value = a - b, its 95 % interval, and whether that leaves 0 out."""
@@ -83,14 +95,13 @@ def difference(a: Result, b: Result) -> Difference | None:
         apart = torch.tensor(a.draws).double() - torch.tensor(b.draws).double()
         half = quantile(len(apart)) * apart.std().item()
     else:
-        half = quantile(0) * math.hypot(a.error or 0.0, b.error or 0.0)
+        half = NORMAL * math.hypot(a.error or 0.0, b.error or 0.0)
     return Difference(gap, gap - half, gap + half, abs(gap) > half)
 
 
 def quantile(repeats: int) -> float:
     """Half the width of a 95 % interval in standard deviations that were estimated from so many
-    repeats (Student's t); 0: as of a normal distribution."""
-    from scipy.stats import norm, t
+    repeats (Student's t)."""
+    from scipy.stats import t
 
-    level = (1 + LEVEL) / 2
-    return float(t.ppf(level, repeats - 1) if repeats > 1 else norm.ppf(level))
+    return float(t.ppf((1 + LEVEL) / 2, repeats - 1))

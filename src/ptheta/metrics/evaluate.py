@@ -23,7 +23,7 @@ from ptheta.errors import PthetaError
 from ptheta.metrics import closeness as near
 from ptheta.metrics import fidelity as beside
 from ptheta.metrics.ais import ais
-from ptheta.metrics.bootstrap import Bootstrap
+from ptheta.metrics.bootstrap import Bootstrap, mean_result
 from ptheta.metrics.clustering import clustering_accuracy
 from ptheta.metrics.features import Extractor, Features, default_extractor, extract, extractor
 from ptheta.metrics.images import check_same_spec, check_samples, fixed
@@ -301,14 +301,6 @@ def _path_length(
         reason = "it has no codes with a prior"
         return Result(name, None, better="lower", reason=reason, protocol=protocol)
     each, unit = path_length(model, by, real.features, seed=seed)
-    error = (each.std() / len(each) ** 0.5).item()
     about = {**protocol, "paths": len(each), "unit": unit}
-    draws = Bootstrap(2, len(each)).means(each, "fake")
-    return Result(
-        name,
-        each.mean().item(),
-        error=error,
-        better="lower",
-        protocol=about,
-        draws=tuple(draws.tolist()),
-    )
+    boot = Bootstrap(len(real), len(each))
+    return mean_result(name, each, boot, "fake", better="lower", protocol=about)

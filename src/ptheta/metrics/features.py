@@ -164,7 +164,8 @@ def extract(
     source: Tensor | Dataset, by: Extractor, batch_size: int = 500, processes: int = 1
 ) -> Features:
     """The features of an image batch or a data set, a part at a time: no more than `batch_size`
-    images are in memory, and features beyond `IN_MEMORY` bytes lie in a file that is mapped.
+    images are in memory, and features beyond `IN_MEMORY` bytes lie in a file that is mapped (those
+    of several processes in memory that these share).
 
     processes: that share the batches. A batch is the same whoever takes it, and no number is added
         up across batches, so the features are those of one process.
@@ -178,15 +179,16 @@ def extract(
     keep_large_blocks()
     starts = range(0, n, batch_size)
     h, scores = _batch(source, by, 0, batch_size)
-    found = Features(_room(n, h.shape[1]), None if scores is None else _room(n, scores.shape[1]))
-    _put(found, 0, h, scores)
     rest = list(starts)[1:]
-    if processes == 1 or not rest:
+    several = processes > 1 and bool(rest)
+    found = Features(
+        _room(n, h.shape[1], several),
+        None if scores is None else _room(n, scores.shape[1], several),
+    )
+    _put(found, 0, h, scores)
+    if not several:
         _fill(found, source, by, batch_size, rest)
     else:
-        for tensor in (found.features, found.logits):
-            if tensor is not None:
-                tensor.share_memory_()
         spawn(
             _share,
             (found, source, by, batch_size, rest, processes, torch.get_num_threads()),
@@ -234,8 +236,11 @@ def _share(
     _fill(into, source, by, size, starts[rank::processes])
 
 
-def _room(n: int, d: int) -> Tensor:
-    """An empty float32 (n, d): in memory where it is small, else in a file without a name."""
+def _room(n: int, d: int, shared: bool) -> Tensor:
+    """An empty float32 (n, d): in memory where it is small, else in a file without a name, which
+    other processes could not open."""
+    if shared:
+        return torch.empty(n, d).share_memory_()
     if 4 * n * d <= IN_MEMORY:
         return torch.empty(n, d)
     with tempfile.NamedTemporaryFile() as file:  # the mapping outlives the name

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ptheta.errors import PthetaError
-from ptheta.metrics.bootstrap import Bootstrap
+from ptheta.metrics.bootstrap import Bootstrap, mean_result
 from ptheta.metrics.diversity import scales, similarity
 from ptheta.metrics.features import Extractor, Features
 from ptheta.metrics.frechet import (
@@ -109,7 +109,6 @@ def _drawn(
     *,
     unit: str = "",
     better: str = "",
-    note: str = "",
 ) -> Result:
     """A result whose error is the deviation of its resamples."""
     return Result(
@@ -119,7 +118,6 @@ def _drawn(
         error=draws.std().item(),
         better=better,
         protocol=about,
-        note=note,
         draws=tuple(draws.tolist()),
     )
 
@@ -193,14 +191,7 @@ def _manifold(
         return [Result(n, None, better="higher", reason=reason, protocol=about) for n in called]
     boot = Bootstrap(len(real), len(fake))
     return [
-        Result(
-            name,
-            each.mean().item(),
-            error=(each.std() / len(each) ** 0.5).item(),
-            better="higher",
-            protocol=about,
-            draws=tuple(boot.means(each, side).tolist()),
-        )
+        mean_result(name, each, boot, side, better="higher", protocol=about)
         for name, each, side in zip(called, terms(real, fake, K), SIDES, strict=True)
     ]
 
@@ -261,14 +252,5 @@ def by_label(
         wrong = Result(name, None, better="higher", reason=reason, protocol=protocol)
         return [distance, wrong]
     right = (fake.logits.argmax(1) == asked).double()
-    return [
-        distance,
-        Result(
-            name,
-            right.mean().item(),
-            error=(right.std() / len(right) ** 0.5).item(),
-            better="higher",
-            protocol={**protocol, "of_real_images": round(known, 4)},
-            draws=tuple(boot.means(right, "fake").tolist()),
-        ),
-    ]
+    about = {**protocol, "of_real_images": round(known, 4)}
+    return [distance, mean_result(name, right, boot, "fake", better="higher", protocol=about)]

@@ -6,12 +6,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 from ptheta.errors import PthetaError, unknown
 from ptheta.files import read_json, write_json
 
 LEVEL = 0.95  # of every interval
+NORMAL = NormalDist().inv_cdf((1 + LEVEL) / 2)  # half its width in standard errors
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Result:
         """The 95 % interval that the error stands for."""
         if self.value is None or self.error is None:
             return None
-        half = 1.959964 * self.error
+        half = NORMAL * self.error
         return self.value - half, self.value + half
 
     def to_json(self) -> dict[str, Any]:

@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ptheta import tasks
 from ptheta.capabilities import HasBound, HasLogProb, Samples
 from ptheta.data.dataset import Dataset
+from ptheta.data.decode import RESIZED
+from ptheta.data.sources import Whole
 from ptheta.errors import PthetaError
 from ptheta.files import make_folder, write_json, write_text
 from ptheta.metrics.baselines import BASELINES
 from ptheta.metrics.evaluate import evaluate, floor, score
 from ptheta.metrics.features import Extractor
+from ptheta.metrics.protocol import differing
 from ptheta.metrics.results import Evaluation, Result
 from ptheta.pixels import quantise
 from ptheta.report.pairs import Pair, matrix, pairs
@@ -94,12 +97,12 @@ def compare(
     n: int = 1000,
     seed: int = 0,
     extractor: str | Extractor | None = None,
-    images: Mapping[str, Tensor] | None = None,
+    images: Mapping[str, Whole] | None = None,
 ) -> Path:
     """Measures every run in the same way and writes report.html, .md and .json into `out`.
 
     n: images drawn of each model; extractor: as `ptheta.metrics.evaluate.evaluate` takes it
-    images: name -> uint8 (N, C, H, W) that another program made, measured beside the runs
+    images: name -> images that another program made, measured beside the runs
     Returns the page.
     Raises PthetaError where the runs' images differ in size or levels, or come from other data, and
     where two rows would have the same name.
@@ -123,7 +126,7 @@ def compare(
 
 def _compare(
     runs: Sequence[Run],
-    images: Mapping[str, Tensor],
+    images: Mapping[str, Whole],
     n: int,
     seed: int,
     extractor: str | Extractor | None,
@@ -145,6 +148,13 @@ def _compare(
         made, remark = _foreign(name, x, test, train, n, seed, extractor)
         measured.append(made)
         said[name] = remark
+    usual = measured[0].evaluation.protocol
+    for m in measured:
+        own = m.evaluation.protocol
+        said[m.name] += [
+            f"was measured with {key.replace('_', ' ')} {own.get(key)}, not {usual.get(key)}"
+            for key in differing(own, usual)
+        ]
     evaluations = {m.name: m.evaluation for m in measured}
     return Comparison(
         measured=measured,
@@ -173,7 +183,7 @@ def _names(runs: Sequence[Run]) -> list[str]:
 
 def _foreign(
     name: str,
-    x: Tensor,
+    whole: Whole,
     test: Dataset,
     train: Dataset,
     n: int,
@@ -181,10 +191,11 @@ def _foreign(
     extractor: str | Extractor | None,
 ) -> tuple[Measured, list[str]]:
     """Images that another program made, at the levels of the runs, and what is to be said of it."""
-    rounded = quantise(x, test.levels)
+    rounded = quantise(whole.images, test.levels)
     remark = "was made by another program: no likelihood, training or speed is known of it"
-    if not torch.equal(rounded, x):
+    if not torch.equal(rounded, whole.images):
         remark += f"; its images were rounded to {test.levels} levels"
+    remark += "".join(f"; {note}" for note in whole.notes if RESIZED in note)
     evaluation = score(rounded, test, train, n=n, seed=seed, extractor=extractor)
     made = Measured(
         name=name,

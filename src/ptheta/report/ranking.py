@@ -8,10 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ptheta import config
-from ptheta.metrics.results import Evaluation
+from ptheta.metrics.results import LEVEL, Evaluation
 from ptheta.runs import Run
-
-LEVEL = 0.95
 
 
 @dataclass(frozen=True)

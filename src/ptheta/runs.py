@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ptheta import registry
 from ptheta.capabilities import Samples
 from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
+from ptheta.data.trained import Found, Record, find
 from ptheta.errors import PthetaError
 from ptheta.files import digest, read_json
 from ptheta.models.fitted import Fitted
@@ -23,6 +25,7 @@ from ptheta.training.loop import channels_last, read_metrics
 
 FORMAT = 1
 FITTED = "fitted.safetensors"  # a prior fitted after training
+RECORD = "data.safetensors"  # which images it was trained on
 
 
 @dataclass(frozen=True)
@@ -94,26 +97,134 @@ class Run:
     def checkpoint(self, weights: str = "best") -> dict[str, str]:
         """Which weights they are: for the protocol of a number."""
         about = {"weights": weights, "checkpoint": digest(self.weights_file(weights))[:12]}
+        about["trained_on"] = self.fingerprint or "not known"
         if (self.path / FITTED).exists():
             about["fitted_prior"] = digest(self.path / FITTED)[:12]
         return about
 
-    def data(self, split: str, source: str | None = None) -> Dataset:
-        """The run's data (or another source, read the same way).
+    @cached_property
+    def record(self) -> Record | None:
+        """Which images it was trained on; None for a run that does not remember (an old one)."""
+        file = self.path / RECORD
+        return Record.read(file) if file.exists() else None
 
-        Raises PthetaError where a model that was trained on labels meets other classes: label 0
-        would be another one.
+    @property
+    def fingerprint(self) -> str | None:
+        """Of the images it was trained on, where it remembers them."""
+        return None if self.record is None else self.record.fingerprint
+
+    def look(self, source: str | None = None, split: str = "test") -> Found:
+        """The run's data, or another source read the same way, seen by what the run remembers.
+
+        source: where the data lies now; default: where it lay in training
+        split: of the held-out images
+
+        A run that does not remember its images takes those that it finds for its own, with a
+        warning. Raises PthetaError where the data is not there, and where a model that was trained
+        on labels meets other classes: label 0 would be another one.
         """
-        data = open_plan_data(self.plan, split, source, self.spec)
+        where = source or self.place()
+        train, test = (open_plan_data(self.plan, part, where) for part in ("train", split))
+        if self.record is None:
+            self._check(train, where)
+            self._check(test, where)
+            warnings.warn(
+                f"{self.path} does not remember its training images: whether {where} holds them, "
+                "and whether its held-out images were trained on, cannot be checked",
+                stacklevel=2,
+            )
+            return Found("unknown", train, None, test)
+        if train.spec != self.spec and (alike := self._resized()) is not None:
+            # pictures of another size came in: those that were there keep theirs
+            train, test = (open_plan_data(alike, part, where) for part in ("train", split))
+        self._check(train, where)
+        self._check(test, where)
+        found = find(self.record, train, test)
+        return found if found.kind == "other" else found.named(self.about["dataset"]["name"])
+
+    def own(self, source: str | None = None) -> Found:
+        """As `look`, for what needs the run's training images.
+
+        Raises PthetaError where some of them are missing.
+        """
+        found = self.look(source)
+        if found.kind == "other":
+            total = len(self.record.every) if self.record is not None else 0
+            raise PthetaError(
+                f"{source or self.plan.source} lacks {found.missing:,} of the {total:,} images "
+                f"that {self.path} was trained on: give the data that holds them with --data"
+            )
+        return found
+
+    def data(self, split: str, source: str | None = None) -> Dataset:
+        """The training images of the run, or held-out ones ("val", "test") that it was not trained
+        on, in its data or in another source; see `look` and `own`.
+        """
+        if split == "train":
+            found = self.own(source)
+            assert found.train is not None
+            return found.train
+        found = self.look(source, split)
+        if source is None and (text := self.remark(found)) is not None:
+            warnings.warn(text, stacklevel=2)
+        return found.test
+
+    def remark(self, found: Found, source: str | None = None) -> str | None:
+        """A line on data that is not just what the run was trained on; None where it is."""
+        where, out = source or self.plan.source, ""
+        if found.known_test:
+            out = f"; {found.known_test:,} held-out images are left out, it was trained on them"
+        if found.kind == "other":
+            return f"{where} is not the data that {self.path} was trained on{out}"
+        if found.kind == "more" and found.new is not None:
+            return (
+                f"{where} has {len(found.new):,} training images that {self.path} was not trained "
+                f"on: copies are looked for among those that it was{out}"
+            )
+        return f"{where}: {out.removeprefix('; ')}" if out else None
+
+    def no_copies(self, found: Found, source: str | None = None) -> str:
+        """Why it is not defined whether the model copies; empty where it is."""
+        if found.kind == "other":
+            where = source or self.plan.source
+            return f"it was trained on other images than those of {where}"
+        if found.kind == "unknown" and source is not None:
+            return "the run does not remember what it was trained on"
+        return ""
+
+    def place(self) -> str:
+        """Where the data lay in training. Raises PthetaError where nothing is there now."""
+        path = Path(self.plan.source)
+        if path.is_absolute() and not path.exists():
+            raise PthetaError(
+                f"{path}, the data that {self.path} was trained on, is not there: say where it "
+                "lies now with --data"
+            )
+        return self.plan.source
+
+    def _resized(self) -> Plan | None:
+        """The plan with images of the run's size asked for; None where it cannot be asked for."""
+        data, spec = self.plan.data, self.spec
+        if spec.height != spec.width or (data.size and data.channels):
+            return None
+        asked = replace(data, size=spec.height, channels=spec.channels)
+        return replace(self.plan, data=asked)
+
+    def _check(self, data: Dataset, where: str) -> None:
+        """Raises PthetaError where the model cannot take these images, or their labels."""
+        if data.spec != self.spec:
+            raise PthetaError(
+                f"{where} holds images of {data.spec}; the run was trained on {self.spec}: "
+                "give data of the same size and channels"
+            )
         learned = tuple(self.about.get("dataset", {}).get("classes", ()))
         if getattr(self.plan.config, "classes", 0) and data.classes and data.classes != learned:
             odd = sorted(set(learned) ^ set(data.classes)) or list(data.classes)
             which = "is missing from the labels of" if odd[0] in learned else "is a class of"
             raise PthetaError(
-                f"class {odd[0]!r} {which} {source or self.plan.source}, and the run learned "
+                f"class {odd[0]!r} {which} {where}, and the run learned "
                 f"{', '.join(learned) or 'none by name'}: give data with the same classes"
             )
-        return data
 
     def unfinished(self) -> str | None:
         """How far a training that has not come to its end is, or None."""
@@ -152,10 +263,8 @@ def build_model(plan: Plan, spec: ImageSpec) -> nn.Module:
     return registry.entry(plan.model).load_model()(spec, plan.config)
 
 
-def open_plan_data(
-    plan: Plan, split: str, source: str | None = None, spec: ImageSpec | None = None
-) -> Dataset:
-    """The data of a plan. With a spec, images are brought to its size and must fit it."""
+def open_plan_data(plan: Plan, split: str, source: str | None = None) -> Dataset:
+    """The data of a plan, or another source read the same way."""
     d = plan.data
     data = open_data(
         source or plan.source,
@@ -167,11 +276,4 @@ def open_plan_data(
         channels=d.channels,
         max_broken=d.max_broken,
     )
-    if getattr(plan.config, "attributes", 0):
-        data = replace(data, by_attributes=True)
-    if spec is not None and data.spec != spec:
-        raise PthetaError(
-            f"{source or plan.source} holds images of {data.spec}; the run was trained on {spec}: "
-            "give data of the same size and channels"
-        )
-    return data
+    return replace(data, by_attributes=True) if getattr(plan.config, "attributes", 0) else data

@@ -14,7 +14,7 @@ from ptheta import api, config, plan
 from ptheta.config import Option
 from ptheta.errors import PthetaError, unknown
 from ptheta.files import make_folder, write_json
-from ptheta.runs import Run, build_model, open_plan_data
+from ptheta.runs import Run, build_model, is_run, open_plan_data
 
 RECORD = "sweep.json"
 
@@ -84,6 +84,11 @@ def sweep(
         twice = next(n for n in names if names.count(n) > 1)
         raise PthetaError(f"the setting {twice} comes twice: name each once")
     _check(model, data, settings, recipe, options)
+    places = [
+        folder / f"{name}{',' if name else ''}seed={s}" for s in range(seeds) for name in names
+    ]
+    for place in filter(is_run, places):  # before any training
+        Run.open(place).own(plan.make(model, data, {"steps": 1}).source)
     make_folder(folder)
     runs: list[Run] = []
     failed: dict[str, str] = {}

@@ -224,7 +224,7 @@ def test_the_extrapolated_distance_is_free_of_the_bias_of_few_samples():
 
 def test_baselines_look_as_they_should_and_copies_are_flagged():
     train, test = open_data("digits"), open_data("digits", "test")
-    x = {name: make(train, 500, 0) for name, make in BASELINES.items()}
+    x = {name: make(train, test, 500, 0) for name, make in BASELINES.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         scored = {name: score(images, test, train) for name, images in x.items()}
@@ -249,7 +249,7 @@ def test_baselines_look_as_they_should_and_copies_are_flagged():
     assert torch.equal(one.flatten(1).sort(1).values, other.flatten(1).sort(1).values)
     assert not torch.equal(one, other)
     for name, make in BASELINES.items():
-        binary = make(open_data("digits", levels=2), 20, 0)
+        binary = make(train.with_levels(2), test.with_levels(2), 20, 0)
         assert set(binary.unique().tolist()) <= {0, 255}, name
     with pytest.raises(PthetaError, match="same size and channels"):
         score(torch.zeros(5, 3, 28, 28, dtype=torch.uint8), test, train)
@@ -263,7 +263,7 @@ def test_the_pixel_gaussian_has_the_moments_of_the_pixels():
     values = 128 + 15 * rng.standard_normal((2000, 4)) @ mix
     images = values.clip(0, 255).round().astype(np.uint8).reshape(-1, 1, 2, 2)
     data = Dataset("made", "train", images)
-    drawn = BASELINES["pixel Gaussian"](data, 20_000, 0).flatten(1).double()
+    drawn = BASELINES["pixel Gaussian"](data, data, 20_000, 0).flatten(1).double()
     real = torch.from_numpy(images).flatten(1).double()
     torch.testing.assert_close(drawn.mean(0), real.mean(0), atol=1, rtol=0)
     torch.testing.assert_close(drawn.T.cov(), real.T.cov(), atol=15, rtol=0.05)

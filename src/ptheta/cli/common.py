@@ -30,7 +30,9 @@ def cli() -> None:
 
 
 NUMBER = click.option("-n", "--number", default=8, show_default=True, help="How many test images.")
-OTHER_DATA = click.option("--data", help="Images of this data instead of the run's own.")
+OTHER_DATA = click.option(
+    "--data", help="Where the run's data lies now, or other images in place of it."
+)
 OUT = click.option("--out", required=True, help="grid.png, x.npy (uint8 N,C,H,W) or a folder.")
 SEED = click.option("--seed", default=0, show_default=True, help="Seed of all noise.")
 

@@ -64,7 +64,7 @@ def sample(
     show_default=True,
     help="Completions to choose from, where known pixels follow unknown ones.",
 )
-@click.option("--data", help="Images of this data instead of the run's own.")
+@OTHER_DATA
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same images.")
 @click.option("--out", required=True, help="grid.png, x.npy (uint8 N,C,H,W) or a folder.")
 def inpaint(
@@ -96,7 +96,7 @@ def inpaint(
 @cli.command()
 @click.argument("run")
 @click.option("-n", "--number", default=8, show_default=True, help="How many test images.")
-@click.option("--data", help="Images of this data instead of the run's own.")
+@OTHER_DATA
 @click.option("--out", required=True, help="grid.png, x.npy (uint8 N,C,H,W) or a folder.")
 def surprise(run: str, number: int, data: str | None, out: str) -> None:
     """Map how unexpected each pixel is given the earlier ones: image, map (white: the most)."""

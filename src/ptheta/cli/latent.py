@@ -100,12 +100,13 @@ def latents(
 @click.argument("run")
 @click.option("--components", default=10, show_default=True, help="Gaussians in the mixture.")
 @click.option("--images", default=20_000, show_default=True, help="Training images, at most.")
+@OTHER_DATA
 @SEED
-def fit(run: str, components: int, images: int, seed: int) -> None:
+def fit(run: str, components: int, images: int, data: str | None, seed: int) -> None:
     """Fit a prior to the codes of a trained RUN, so that an autoencoder can sample, too."""
     from ptheta import api
 
-    api.fit(run, components=components, images=images, seed=seed)
+    api.fit(run, data, components=components, images=images, seed=seed)
     click.echo(f"{run}: {components} Gaussians fitted; next: ptheta sample {run} --out grid.png")
 
 
@@ -115,10 +116,18 @@ def fit(run: str, components: int, images: int, seed: int) -> None:
 @click.option("--draws", default=3, show_default=True, help="Draws of the labelled images.")
 @click.option("--steps", default=300, show_default=True, help="Steps of fine-tuning.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@OTHER_DATA
 @SEED
 @click.option("--out", help="A picture: probe.png.")
 def probe(
-    run: str, labels: str, draws: int, steps: int, as_json: bool, seed: int, out: str | None
+    run: str,
+    labels: str,
+    draws: int,
+    steps: int,
+    as_json: bool,
+    data: str | None,
+    seed: int,
+    out: str | None,
 ) -> None:
     """Classify with the representation: linear, fine-tuned, and from scratch with the same labels;
     a few labels up to all."""
@@ -127,7 +136,7 @@ def probe(
 
     words = [word.strip() for word in labels.split(",")]
     counts = [None if w == "all" else int(numbers(w, "--labels")[0]) for w in words]
-    found = api.probe(run, counts, draws=draws, steps=steps, seed=seed)
+    found = api.probe(run, counts, data, draws=draws, steps=steps, seed=seed)
     if as_json:
         click.echo(json.dumps([vars(p) | {"mean": p.mean} for p in found], indent=2))
     else:

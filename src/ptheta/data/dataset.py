@@ -39,6 +39,8 @@ class Dataset:
     by_attributes: the condition in a batch is the row's attributes, not its label
     skipped: files that could not be read, with the reason
     notes: lines about how it was read, such as where a split comes from
+    numbers: int64, for each row of `images` the number that its fixed binarisation is drawn by, or
+        None for the row's own: an image whose file was renamed keeps its pixels
     binary: the images with their fixed binarisation, once drawn, where they are few
     touched: bytes read from a memory map since its pages were last handed back
     """
@@ -59,6 +61,7 @@ class Dataset:
     by_attributes: bool = False
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    numbers: np.ndarray | None = None
     binary: dict[str, np.ndarray] = dataclasses.field(
         default_factory=dict, repr=False, compare=False
     )
@@ -119,10 +122,10 @@ class Dataset:
         if fixed and self.images.nbytes <= SMALL:
             if "images" not in self.binary:  # all at once, the first time
                 everything = np.arange(len(self.images))
-                self.binary["images"] = _binarised(self.images, everything, self.seed)
+                self.binary["images"] = self._binarised(everything)
             x = torch.from_numpy(self.binary["images"][rows])
         elif fixed:
-            x = torch.from_numpy(_binarised(self.images, rows, self.seed))
+            x = torch.from_numpy(self._binarised(rows))
         else:
             x = torch.from_numpy(np.ascontiguousarray(self.images[rows]))
             if self.levels == 2:
@@ -133,6 +136,13 @@ class Dataset:
                 x = quantise(x, self.levels)
         self._drop_pages(x.numel())
         return Batch(x, self._condition(rows))
+
+    def number(self, rows: np.ndarray) -> np.ndarray:
+        """What the fixed binarisation of these rows of `images` is drawn by: int64 (N,)."""
+        return rows if self.numbers is None else self.numbers[rows]
+
+    def _binarised(self, rows: np.ndarray) -> np.ndarray:
+        return _binarised(self.images, rows, self.number(rows), self.seed)
 
     @property
     def has_conditions(self) -> bool:
@@ -179,22 +189,22 @@ class Dataset:
         return self.subset(np.sort(order[n:])), self.subset(np.sort(order[:n]))
 
     def fingerprint(self) -> str:
-        """Twelve hex digits that change with the images, rows, levels and seed (not the labels).
+        """Twelve hex digits that change with any image, the rows, levels and seed (not the labels).
 
-        At most 4096 images, spread evenly, are read.
+        All images are read: an entry of a cache must not outlive one that was replaced.
         """
         digest = hashlib.sha256()
         digest.update(repr((self.images.shape, self.levels, self.dynamic, self.seed)).encode())
         rows = self.rows(slice(None))
-        digest.update(rows.tobytes())
-        some = rows[:: max(1, len(rows) // 4096)]
-        for start in range(0, len(some), 512):
-            digest.update(np.ascontiguousarray(self.images[some[start : start + 512]]).tobytes())
+        digest.update(self.number(rows).astype(np.int64).tobytes())
+        for start in range(0, len(rows), 512):
+            digest.update(np.ascontiguousarray(self.images[rows[start : start + 512]]).tobytes())
         return digest.hexdigest()[:12]
 
 
-def _binarised(images: np.ndarray, rows: np.ndarray, seed: int) -> np.ndarray:
-    """These rows with values 0 and 255, P(255) = value / 255: a function of row and seed alone.
+def _binarised(images: np.ndarray, rows: np.ndarray, numbers: np.ndarray, seed: int) -> np.ndarray:
+    """These rows with values 0 and 255, P(255) = value / 255: a function of their numbers and the
+    seed alone.
 
     The noise needs no memory and gives a row the same pixels in any batch.
     """
@@ -202,7 +212,7 @@ def _binarised(images: np.ndarray, rows: np.ndarray, seed: int) -> np.ndarray:
     dims = int(np.prod(images.shape[1:]))
     for start in range(0, len(rows), 512):
         some = rows[start : start + 512]
-        counter = some.astype(np.uint64)[:, None] * np.uint64(dims)
+        counter = numbers[start : start + 512].astype(np.uint64)[:, None] * np.uint64(dims)
         noise = below(seed, counter + np.arange(dims, dtype=np.uint64), 255)
         white = noise.reshape(-1, *images.shape[1:]) < images[some]  # noise is 0..254
         out[start : start + 512] = white.astype(np.uint8) * np.uint8(255)

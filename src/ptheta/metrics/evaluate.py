@@ -43,7 +43,7 @@ NO_SAMPLES, NO_DENSITY = "it cannot sample", "no likelihood"
 def evaluate(
     model: nn.Module,
     test: Dataset,
-    train: Dataset,
+    train: Dataset | None,
     *,
     n: int = 1000,
     is_k: int = 50,
@@ -52,12 +52,14 @@ def evaluate(
     seed: int = 0,
     samples: Tensor | None = None,
     processes: int = 1,
+    no_copies: str = "",
     about: Mapping[str, Any] | None = None,
 ) -> Evaluation:
     """Measures a model in eval mode.
 
     test: held-out images, which likelihood and distances refer to
-    train: the training images, for the nearest neighbours
+    train: what the model was trained on, for the nearest neighbours; None where that is not known,
+        and no_copies then says why: whether samples are copies is not defined
     n: images drawn; is_k: importance samples of a likelihood bound
     ais_images: test images whose log p(x) is also estimated by annealed importance sampling
     extractor: of the features, a name or an object (default: by the data's name)
@@ -74,7 +76,8 @@ def evaluate(
     if len(test) < 2:
         raise PthetaError(f"{test.name} has {len(test)} test image: give at least two")
     for data in (test, train):
-        check_same_spec(model.spec, data)  # type: ignore[arg-type]
+        if data is not None:
+            check_same_spec(model.spec, data)  # type: ignore[arg-type]
     if samples is not None and len(samples) < n:
         raise PthetaError(f"{len(samples)} samples for n = {n}: give n of them, or a smaller n")
     test, by = fixed(test), _extractor(test, extractor)
@@ -92,7 +95,9 @@ def evaluate(
         fake, real = extract(samples, by, processes=processes), reference(test, by, processes)
         found = beside.fidelity(samples, fake, real, by, kept, _class_names(test, by))
         found += _by_label(model, fake, real, test, by, kept)
-        found += near.closeness(samples, fake, real, test, train, by, found[0], kept)
+        found += near.closeness(
+            samples, fake, real, test, train, by, found[0], kept, no_copies=no_copies
+        )
         found.append(_path_length(model, by, real, seed, kept))
         rate, error, repeats = sampling_speed(model, some_conditions(model, 64))
         how = {**kept, "batch": 64, "repeats": repeats, "threads": torch.get_num_threads()}

@@ -1,4 +1,4 @@
-"""Whether samples are nearer to the training images than new real images are."""
+"""Whether samples are nearer to a set of real images than new real images are."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from ptheta.errors import PthetaError
 
 
 def copying_test(fake: Tensor, held_out: Tensor) -> float:
-    """z of the Mann-Whitney test that samples are nearer to the training set than held-out images.
+    """z of the Mann-Whitney test that samples are nearer to a set of images than new real images.
 
-    fake (N,), held_out (M,): distances to the nearest training image. About N(0, 1) where the two
-    are alike; far below 0: copies (z < -3 is no chance); far above 0: samples away from the data.
+    fake (N,), held_out (M,): distances to the nearest image of the set: the training set, with
+    held-out images for the new ones, or the test set, with training images. About N(0, 1) where
+    the two are alike; far below 0: copies (z < -3 is no chance); far above 0: away from the data.
     Meehan et al. 2020, section 3 (arXiv:2004.05675), with the correction for ties.
     """
     n, m = len(fake), len(held_out)
@@ -44,9 +45,10 @@ def cosine_distance(x: Tensor, train: Tensor, chunk: int = 2000) -> Tensor:
 def memorisation_factor(fake: Tensor, held_out: Tensor) -> float:
     """What a Frechet distance is multiplied with: 1, and more for samples that copy.
 
-    fake, held_out: `cosine_distance` to the training set. Bai et al. 2021 (arXiv:2106.03062) divide
-    by the mean distance s where it is below a threshold; the threshold belongs to one extractor, so
-    half of what held-out images have stands for it here: max(1, half / s). Copies raise it.
+    fake, held_out: `cosine_distance` to the set that may have been copied. Bai et al. 2021
+    (arXiv:2106.03062) divide by the mean distance s where it is below a threshold; the threshold
+    belongs to one extractor, so half of what held-out images have stands for it here:
+    max(1, half / s). Copies raise it.
     """
     half = held_out.double().mean().item() / 2
     s = max(fake.double().mean().item(), 1e-6)

@@ -7,25 +7,22 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from ptheta import config, plan, registry
+from ptheta.conditions import ConditionSpec
 from ptheta.data.dataset import Dataset
 from ptheta.data.decode import LARGEST_NATURAL, RESIZED
-from ptheta.data.trained import Record, joined, set_aside
 from ptheta.errors import PthetaError
-from ptheta.files import digest, make_folder, write_json
+from ptheta.files import digest
 from ptheta.pixels import ImageSpec
-from ptheta.plan import Plan
-from ptheta.runs import FITTED, FORMAT, RECORD, Run, build_model, is_run, open_plan_data
-from ptheta.training.checkpoint import latest, save_tensors
-from ptheta.training.loop import Score, Trainer
-from ptheta.training.processes import keep_large_blocks, launch
-
-LEAST_HELD_OUT = 20  # fewer images say nothing about which checkpoint is best
+from ptheta.runs import FITTED, Run, build_model, is_run
+from ptheta.training.checkpoint import save_tensors
+from ptheta.training.processes import launch
+from ptheta.worker import work
 
 
 class Interrupted(PthetaError):
@@ -36,14 +33,20 @@ class Interrupted(PthetaError):
         self.number = number
 
 
-def create(name: str, spec: ImageSpec, **options: Any) -> nn.Module:
+def create(
+    name: str, spec: ImageSpec, *, condition: ConditionSpec | None = None, **options: Any
+) -> nn.Module:
     """A model of the registry with fresh weights, for images of this spec.
 
+    condition: what the model is asked for, `ptheta.Labels(names)` or `ptheta.Attributes(names)`
     options: fields of the model's config. Raises PthetaError for an unknown model or option
-    (naming the nearest one), a value out of range, or a spec that the model cannot do.
+    (naming the nearest one), a value out of range, or a spec or condition that the model cannot do.
     """
     found = registry.entry(name)
-    return found.load_model()(spec, config.build(found.load_config(), options, f"option of {name}"))
+    cls = found.load_config()
+    if condition is not None and "condition" in config.options(cls):
+        options["condition"] = condition.kind
+    return found.build(name, spec, config.build(cls, options, f"option of {name}"), condition)
 
 
 def train(
@@ -88,7 +91,7 @@ def train(
     else:
         new = plan.make(model, data, options, recipe)
     # plain values: the launcher copies its arguments field by field
-    stopped = launch(new.train, _work, new.to_json(), str(folder), started, more_data)
+    stopped = launch(new.train, work, new.to_json(), str(folder), started, more_data)
     if stopped is not None:
         raise Interrupted(
             f"stopped by {signal.Signals(stopped).name}; "
@@ -96,151 +99,6 @@ def train(
             stopped,
         )
     return Run.open(folder)
-
-
-class _Ready(NamedTuple):
-    """What a training starts with. data: to train on; reserve: what chooses the best checkpoint
-
-    record: to be written, or None where the run does not remember; name: of the data
-    """
-
-    data: Dataset
-    reserve: Dataset | None
-    record: Record | None
-    name: str
-
-    @property
-    def split(self) -> Dataset:
-        return self.data if self.reserve is None else joined(self.data, self.reserve)
-
-
-def _work(fabric: Any, values: dict[str, Any], out: str, started: bool, more: bool) -> int | None:
-    """One process of a training: the number of the signal that ended it, or None."""
-    p, folder = Plan.from_json(values), Path(out)
-    if fabric.device.type == "cpu":
-        keep_large_blocks()
-    if p.train.threads:
-        torch.set_num_threads(p.train.threads)
-    elif fabric.world_size > 1 and fabric.device.type == "cpu":
-        torch.set_num_threads(max(1, torch.get_num_threads() // fabric.world_size))
-    ready = _go_on(Run.open(folder), p, more) if started else _begin(p)
-    data, spec = ready.data, ready.data.spec
-    torch.manual_seed(p.train.seed)
-    model = build_model(p, spec)
-    _check_conditions(model, data, p.source)
-    score = None if ready.reserve is None else _score(ready.reserve)
-    fabric.barrier()  # until every process has decided by the files of before
-    if fabric.global_rank == 0:
-        make_folder(folder)
-        write_json(folder / "config.json", _about(p, ready, model))
-        if ready.record is not None:
-            ready.record.write(folder / RECORD)
-    fabric.barrier()
-    # after the weights, which all processes draw alike, each has noise of its own
-    torch.manual_seed(p.train.seed + 1_000_003 * (fabric.global_rank + 1))
-    title = f"{p.model} on {data.name}"
-    trainer = Trainer(model, data, p.train, folder, fabric, title=title, score=score)
-    if started:
-        trainer.resume()
-    trainer.run()
-    return trainer.stop_signal
-
-
-def _begin(p: Plan) -> _Ready:
-    """The data of a new run."""
-    data = open_plan_data(p, "train")
-    if len(data) < 2:
-        raise PthetaError(f"{p.source} holds 1 image, too few to train on: give at least two")
-    data, reserve = _set_aside(p, data)
-    return _Ready(data, reserve, Record.of(data, reserve), data.name)
-
-
-def _set_aside(p: Plan, data: Dataset) -> tuple[Dataset, Dataset | None]:
-    held = min(p.train.held_out, len(data) // 10)
-    if held < LEAST_HELD_OUT or p.train.best != "metric":
-        return data, None
-    return set_aside(data, held, seed=p.train.seed)
-
-
-def _go_on(run: Run, p: Plan, more: bool) -> _Ready:
-    """The data of a run that goes on: its images in its order, wherever they lie now.
-
-    Raises PthetaError where some of them are missing, and where others have come without `more`.
-    """
-    if run.record is None and latest(run.path / "state") is None:
-        return _begin(p)  # stopped before anything was learned
-    found = run.own(p.source)
-    assert found.images is not None
-    if found.kind == "unknown":
-        known = run.about["dataset"]["images"]
-        if len(found.images) != known:
-            raise PthetaError(
-                f"{p.source} has {len(found.images):,} training images, {run.path} was trained on "
-                f"{known:,}: give the data that it was trained on with --data"
-            )
-        data, reserve = _set_aside(p, found.images)
-        return _Ready(data, reserve, None, data.name)
-    data, name = found.images, run.about["dataset"]["name"]
-    if found.new is not None and not more:
-        raise PthetaError(
-            f"{p.source} has {len(found.new):,} training images that {run.path} was not trained "
-            "on: add --more-data to train on them as well, or take them out"
-        )
-    if found.new is not None:
-        data = joined(data, found.new)
-    return _Ready(data, found.reserve, Record.of(data, found.reserve), name)
-
-
-def _about(p: Plan, ready: _Ready, model: nn.Module) -> dict[str, Any]:
-    """What config.json says of a run."""
-    split = ready.split
-    dataset: dict[str, Any] = {
-        "name": ready.name,
-        "images": len(split),
-        "classes": list(split.classes),
-        "skipped": list(split.skipped),
-    }
-    if ready.record is not None:
-        dataset["fingerprint"] = ready.record.fingerprint
-    return {
-        "format": FORMAT,
-        **p.to_json(),
-        "spec": {"channels": split.spec.channels, "height": split.spec.height}
-        | {"width": split.spec.width, "levels": split.spec.levels},
-        "dataset": dataset,
-        "parameters": sum(q.numel() for q in model.parameters()),
-        "versions": plan.versions(),
-    }
-
-
-def _check_conditions(model: nn.Module, data: Dataset, source: str) -> None:
-    """Raises PthetaError where the data cannot tell a conditional model its condition."""
-    classes: int = getattr(model, "classes", 0)
-    attributes: int = getattr(model, "attributes", 0)
-    if classes and data.labels is None:
-        raise PthetaError(
-            f"{source} has no labels and classes = {classes} wants them: put the images into one "
-            "subfolder for each class, or train an unconditional model"
-        )
-    if classes and data.labels is not None and int(data.labels.max()) >= classes:
-        raise PthetaError(
-            f"{source} has {int(data.labels.max()) + 1} labels, more than classes = {classes}: "
-            "raise it"
-        )
-    if attributes:
-        found = 0 if data.attributes is None else data.attributes.shape[1]
-        if found != attributes:
-            raise PthetaError(
-                f"{source} has {found or 'no'} attributes, and attributes = {attributes} was "
-                f"asked for: {'leave them out' if not found else f'give {found}'}"
-            )
-
-
-def _score(reserve: Any) -> Score:
-    from ptheta.metrics.features import default_extractor
-    from ptheta.metrics.selection import Selection
-
-    return Selection(reserve, default_extractor(reserve.name, reserve.spec))
 
 
 def load(run: str | Path, weights: str = "best") -> nn.Module:
@@ -304,9 +162,11 @@ def probe(
         sets.append((batch.x, batch.y))
     counts = [len(sets[0][0]) if n is None else n for n in labels]
     model = opened.model(prior="own")
-    return measure(
-        model, lambda: build_model(opened.plan, opened.spec), sets[0], sets[1], counts, **options
-    )
+
+    def fresh() -> nn.Module:
+        return build_model(opened.plan, opened.spec, opened.condition)
+
+    return measure(model, fresh, sets[0], sets[1], counts, **options)
 
 
 def score(

@@ -10,14 +10,16 @@ from typing import Any
 
 from torch import nn
 
-from ptheta import registry
+from ptheta import conditions, registry
 from ptheta.capabilities import Samples
+from ptheta.conditions import ConditionSpec
 from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
 from ptheta.data.trained import Found, Record, find
 from ptheta.errors import PthetaError
 from ptheta.files import digest, read_json
 from ptheta.models.fitted import Fitted
+from ptheta.older import upgrade
 from ptheta.pixels import ImageSpec
 from ptheta.plan import Plan
 from ptheta.training.checkpoint import latest, load_metadata, load_tensors
@@ -35,6 +37,7 @@ class Run:
     path: Path
     plan: Plan
     spec: ImageSpec
+    condition: ConditionSpec | None
     about: dict[str, Any]  # the whole of config.json
 
     @classmethod
@@ -51,7 +54,9 @@ class Run:
                 f"{file} has format {about.get('format')}, this ptheta reads {FORMAT}: "
                 "use the ptheta that wrote it"
             )
-        return cls(folder, Plan.from_json(about), ImageSpec(**about["spec"]), about)
+        about = upgrade(about)
+        condition = conditions.from_json(about.get("condition"))
+        return cls(folder, Plan.from_json(about), ImageSpec(**about["spec"]), condition, about)
 
     @property
     def name(self) -> str:
@@ -78,7 +83,7 @@ class Run:
             raise PthetaError(
                 f"{self.path} has no weights yet: let `ptheta train` reach its first checkpoint"
             )
-        model = build_model(self.plan, self.spec)
+        model = build_model(self.plan, self.spec, self.condition)
         model.load_state_dict(load_tensors(file))
         model = channels_last(model).eval()
         place = self.path / FITTED
@@ -124,21 +129,24 @@ class Run:
         on labels meets other classes: label 0 would be another one.
         """
         where = source or self.place()
-        train, test = (open_plan_data(self.plan, part, where) for part in ("train", split))
+        train, test = self._open(self.plan, split, where)
+        alike = self._resized()
+        if self.record is not None and train.spec != self.spec and alike is not None:
+            # pictures of another size came in: those that were there keep theirs
+            train, test = self._open(alike, split, where)
+        for data in (train, test):
+            if data.spec != self.spec:
+                raise PthetaError(
+                    f"{where} holds images of {data.spec}; the run was trained on {self.spec}: "
+                    "give data of the same size and channels"
+                )
         if self.record is None:
-            self._check(train, where)
-            self._check(test, where)
             warnings.warn(
                 f"{self.path} does not remember its training images: whether {where} holds them, "
                 "and whether its held-out images were trained on, cannot be checked",
                 stacklevel=2,
             )
             return Found("unknown", train, None, test)
-        if train.spec != self.spec and (alike := self._resized()) is not None:
-            # pictures of another size came in: those that were there keep theirs
-            train, test = (open_plan_data(alike, part, where) for part in ("train", split))
-        self._check(train, where)
-        self._check(test, where)
         found = find(self.record, train, test)
         return found if found.kind == "other" else found.named(self.about["dataset"]["name"])
 
@@ -210,21 +218,16 @@ class Run:
         asked = replace(data, size=spec.height, channels=spec.channels)
         return replace(self.plan, data=asked)
 
-    def _check(self, data: Dataset, where: str) -> None:
-        """Raises PthetaError where the model cannot take these images, or their labels."""
-        if data.spec != self.spec:
-            raise PthetaError(
-                f"{where} holds images of {data.spec}; the run was trained on {self.spec}: "
-                "give data of the same size and channels"
-            )
-        learned = tuple(self.about.get("dataset", {}).get("classes", ()))
-        if getattr(self.plan.config, "classes", 0) and data.classes and data.classes != learned:
-            odd = sorted(set(learned) ^ set(data.classes)) or list(data.classes)
-            which = "is missing from the labels of" if odd[0] in learned else "is a class of"
-            raise PthetaError(
-                f"class {odd[0]!r} {which} {where}, and the run learned "
-                f"{', '.join(learned) or 'none by name'}: give data with the same classes"
-            )
+    def _open(self, plan: Plan, split: str, where: str) -> tuple[Dataset, Dataset]:
+        """The training images and a held-out split of a source, their labels as the run has them.
+
+        Raises PthetaError where a model that was trained on labels meets other classes.
+        """
+        train, test = (open_plan_data(plan, part, where) for part in ("train", split))
+        if isinstance(self.condition, conditions.Labels):
+            names = self.condition.names
+            return train.with_classes(names), test.with_classes(names)
+        return train, test
 
     def unfinished(self) -> str | None:
         """How far a training that has not come to its end is, or None."""
@@ -258,9 +261,14 @@ def is_run(path: str | Path) -> bool:
     return (Path(path).expanduser() / "config.json").is_file()
 
 
-def build_model(plan: Plan, spec: ImageSpec) -> nn.Module:
+def condition_of(plan: Plan, data: Dataset) -> ConditionSpec | None:
+    """What the plan's model is asked for, named as in the training data."""
+    return conditions.of_data(conditions.wanted(plan.config), data, plan.source)
+
+
+def build_model(plan: Plan, spec: ImageSpec, condition: ConditionSpec | None) -> nn.Module:
     """The plan's model with fresh weights."""
-    return registry.entry(plan.model).load_model()(spec, plan.config)
+    return registry.entry(plan.model).build(plan.model, spec, plan.config, condition)
 
 
 def open_plan_data(plan: Plan, split: str, source: str | None = None) -> Dataset:
@@ -276,4 +284,6 @@ def open_plan_data(plan: Plan, split: str, source: str | None = None) -> Dataset
         channels=d.channels,
         max_broken=d.max_broken,
     )
-    return replace(data, by_attributes=True) if getattr(plan.config, "attributes", 0) else data
+    if conditions.wanted(plan.config) == conditions.Attributes.kind:
+        return replace(data, by_attributes=True)
+    return data

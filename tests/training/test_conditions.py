@@ -102,7 +102,8 @@ def test_a_run_of_an_earlier_version_loads(name, old, strokes, tmp_path):
     kind = ptheta.Attributes if old.get("attributes") else ptheta.Labels
     condition = kind(tuple(map(str, range(size)))) if size else None
     model = tiny(name, SPEC, classes=0, condition=condition)
-    run = ptheta.train("vae", strokes, tmp_path / "r", **TINY["vae"], **QUIET, steps=1, levels=2)
+    how: dict[str, Any] = {**TINY["vae"], **QUIET, "steps": 1, "levels": 2}
+    run = ptheta.train("vae", strokes, tmp_path / "r", **how)
     file = run.path / "config.json"
     about = json.loads(file.read_text())
     about.pop("condition")

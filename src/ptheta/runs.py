@@ -13,6 +13,7 @@ from ptheta import registry
 from ptheta.capabilities import Samples
 from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
+from ptheta.data.names import recorded
 from ptheta.errors import PthetaError
 from ptheta.files import digest, read_json
 from ptheta.models.fitted import Fitted
@@ -158,7 +159,7 @@ def open_plan_data(
     """The data of a plan. With a spec, images are brought to its size and must fit it."""
     d = plan.data
     data = open_data(
-        source or plan.source,
+        source or recorded(plan.source),
         split,
         levels=d.levels,
         dynamic=d.dynamic,

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from ptheta.data.counter import below
-from ptheta.data.near import groups
+from ptheta.data.near import look
 from ptheta.errors import PthetaError
 from ptheta.pixels import Batch, ImageSpec, quantise
 
@@ -45,7 +45,6 @@ class Dataset:
     skipped: files that could not be read, with the reason
     left_out: what lies in the source and is not read, a line for each kind
     notes: lines about how it was read, such as where a split comes from
-    resized: whether pictures were brought to another size than their own
     binary: the images with their fixed binarisation, once drawn, where they are few
     touched: bytes read from a memory map since its pages were last handed back
     """
@@ -69,7 +68,6 @@ class Dataset:
     skipped: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    resized: bool = False
     binary: dict[str, np.ndarray] = dataclasses.field(
         default_factory=dict, repr=False, compare=False
     )
@@ -198,7 +196,7 @@ class Dataset:
                 "give more images or hold out fewer"
             )
         rows = self.rows(slice(None))
-        found = groups((self.images, rows)) if self.groups is None else self.groups[rows]
+        found = look((self.images, rows)).groups if self.groups is None else self.groups[rows]
         order = np.random.default_rng(seed).permutation(total)
         held = _first_groups(found[order], n)
         if not held.any():

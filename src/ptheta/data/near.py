@@ -46,29 +46,40 @@ def hashes(part: Part) -> np.ndarray:
     return found
 
 
-def groups(*parts: Part, place: Path | None = None) -> np.ndarray:
-    """For each image of all parts, in order, the position of the first one of its group: int64.
+class Looked(NamedTuple):
+    """At N images: the hash of each, uint64 (N,), and the position of the first image of its group,
+    int64 (N,). A group is a connected component of near-duplicates.
+    """
 
-    A group is a connected component of near-duplicates. Parts agree in size and channels.
+    hashes: np.ndarray
+    groups: np.ndarray
+
+
+def look(*parts: Part, place: Path | None = None) -> Looked:
+    """At the images of all parts, in order. Parts agree in size and channels.
+
     place: the cache folder, where the answer for many images is kept; None is the user's own
     """
     total = sum(len(rows) for _, rows in parts)
     if total <= FEW:
-        return _groups(parts)
+        return _look(parts)
 
     def build(writer: Writer) -> dict[str, Any]:
-        writer.add("groups", _groups(parts).astype("<i8").view(np.uint8).reshape(total, 8))
+        for name, values in _look(parts)._asdict().items():
+            bits = values.astype("<u8").view(np.uint8)  # positions are not negative
+            writer.add(name, bits.reshape(total, 8))
         return {}
 
     origins = [origin(images) for images, _ in parts]
     chosen = [hashlib.blake2b(rows.tobytes(), digest_size=16).hexdigest() for _, rows in parts]
     identity = ("near", VERSION, [identity for identity, _ in origins])
     stamp = (chosen, [stamp for _, stamp in origins])
-    stored = cached(place, identity, stamp, build).arrays["groups"]
-    return np.asarray(stored).view("<i8").reshape(total).astype(np.int64)
+    stored = cached(place, identity, stamp, build).arrays
+    kept = {k: np.asarray(stored[k]).view("<u8").reshape(total) for k in Looked._fields}
+    return Looked(kept["hashes"].astype(np.uint64), kept["groups"].astype(np.int64))
 
 
-def _groups(parts: Sequence[Part]) -> np.ndarray:
+def _look(parts: Sequence[Part]) -> Looked:
     every = np.concatenate([hashes(part) for part in parts])
     _, first, number = np.unique(every, return_index=True, return_inverse=True)
     forest = np.arange(len(first))  # of the different images: the parent of each
@@ -83,7 +94,7 @@ def _groups(parts: Sequence[Part]) -> np.ndarray:
     root = _roots(forest, np.arange(len(first)))[number]
     least = np.full(len(first), len(every), dtype=np.int64)
     np.minimum.at(least, root, np.arange(len(every)))
-    return least[root]
+    return Looked(every, least[root])
 
 
 def near(a: np.ndarray, b: np.ndarray) -> np.ndarray:

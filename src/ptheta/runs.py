@@ -15,6 +15,7 @@ from ptheta.capabilities import Samples
 from ptheta.conditions import ConditionSpec
 from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
+from ptheta.data.names import recorded
 from ptheta.data.trained import Found, Record, find
 from ptheta.errors import PthetaError
 from ptheta.files import digest, read_json
@@ -118,7 +119,7 @@ class Run:
         """Of the images it was trained on, where it remembers them."""
         return None if self.record is None else self.record.fingerprint
 
-    def look(self, source: str | None = None, split: str = "test") -> Found:
+    def look(self, source: str | Path | None = None, split: str = "test") -> Found:
         """The run's data, or another source read the same way, seen by what the run remembers.
 
         source: where the data lies now; default: where it lay in training
@@ -150,7 +151,7 @@ class Run:
         found = find(self.record, train, test)
         return found if found.kind == "other" else found.named(self.about["dataset"]["name"])
 
-    def own(self, source: str | None = None) -> Found:
+    def own(self, source: str | Path | None = None) -> Found:
         """As `look`, for what needs the run's training images.
 
         Raises PthetaError where some of them are missing.
@@ -164,7 +165,7 @@ class Run:
             )
         return found
 
-    def data(self, split: str, source: str | None = None) -> Dataset:
+    def data(self, split: str, source: str | Path | None = None) -> Dataset:
         """The training images of the run, or held-out ones ("val", "test") that it was not trained
         on, in its data or in another source; see `look` and `own`.
         """
@@ -177,7 +178,7 @@ class Run:
             warnings.warn(text, stacklevel=2)
         return found.test
 
-    def remark(self, found: Found, source: str | None = None) -> str | None:
+    def remark(self, found: Found, source: str | Path | None = None) -> str | None:
         """A line on data that is not just what the run was trained on; None where it is."""
         where, out = source or self.plan.source, ""
         if found.known_test:
@@ -191,7 +192,7 @@ class Run:
             )
         return f"{where}: {out.removeprefix('; ')}" if out else None
 
-    def no_copies(self, found: Found, source: str | None = None) -> str:
+    def no_copies(self, found: Found, source: str | Path | None = None) -> str:
         """Why it is not defined whether the model copies; empty where it is."""
         if found.kind == "other":
             where = source or self.plan.source
@@ -200,15 +201,15 @@ class Run:
             return "the run does not remember what it was trained on"
         return ""
 
-    def place(self) -> str:
+    def place(self) -> str | Path:
         """Where the data lay in training. Raises PthetaError where nothing is there now."""
-        path = Path(self.plan.source)
-        if path.is_absolute() and not path.exists():
+        kept = recorded(self.plan.source)
+        if isinstance(kept, Path) and not kept.exists():
             raise PthetaError(
-                f"{path}, the data that {self.path} was trained on, is not there: say where it "
+                f"{kept}, the data that {self.path} was trained on, is not there: say where it "
                 "lies now with --data"
             )
-        return self.plan.source
+        return kept
 
     def _resized(self) -> Plan | None:
         """The plan with images of the run's size asked for; None where it cannot be asked for."""
@@ -218,7 +219,7 @@ class Run:
         asked = replace(data, size=spec.height, channels=spec.channels)
         return replace(self.plan, data=asked)
 
-    def _open(self, plan: Plan, split: str, where: str) -> tuple[Dataset, Dataset]:
+    def _open(self, plan: Plan, split: str, where: str | Path) -> tuple[Dataset, Dataset]:
         """The training images and a held-out split of a source, their labels as the run has them.
 
         Raises PthetaError where a model that was trained on labels meets other classes.
@@ -271,11 +272,11 @@ def build_model(plan: Plan, spec: ImageSpec, condition: ConditionSpec | None) ->
     return registry.entry(plan.model).build(plan.model, spec, plan.config, condition)
 
 
-def open_plan_data(plan: Plan, split: str, source: str | None = None) -> Dataset:
+def open_plan_data(plan: Plan, split: str, source: str | Path | None = None) -> Dataset:
     """The data of a plan, or another source read the same way."""
     d = plan.data
     data = open_data(
-        source or plan.source,
+        source or recorded(plan.source),
         split,
         levels=d.levels,
         dynamic=d.dynamic,

@@ -89,7 +89,7 @@ def sweep(
         folder / f"{name}{',' if name else ''}seed={s}" for s in range(seeds) for name in names
     ]
     for place in filter(is_run, places):  # before any training
-        Run.open(place).own(plan.make(model, data, {"steps": 1}).source)
+        Run.open(place).own(data)
     make_folder(folder)
     runs: list[Run] = []
     failed: dict[str, str] = {}

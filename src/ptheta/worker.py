@@ -11,7 +11,8 @@ from torch import nn
 from ptheta import conditions, plan
 from ptheta.conditions import ConditionSpec
 from ptheta.data.dataset import Dataset
-from ptheta.data.trained import Record, joined, set_aside
+from ptheta.data.names import recorded
+from ptheta.data.trained import Record, joined
 from ptheta.errors import PthetaError
 from ptheta.files import make_folder, write_json
 from ptheta.plan import Plan
@@ -85,10 +86,15 @@ def begin(p: Plan) -> Ready:
 
 
 def _set_aside(p: Plan, data: Dataset) -> tuple[Dataset, Dataset | None]:
+    """(what to train on, what chooses the best checkpoint where there are images for it)."""
     held = min(p.train.held_out, len(data) // 10)
     if held < LEAST_HELD_OUT or p.train.best != "metric":
         return data, None
-    return set_aside(data, held, seed=p.train.seed)
+    try:
+        rest, reserve = data.hold_out(held, seed=p.train.seed)
+    except PthetaError:  # near-duplicates leave no choice
+        return data, None
+    return (rest, reserve) if len(reserve) >= LEAST_HELD_OUT else (data, None)
 
 
 def go_on(run: Run, p: Plan, more: bool) -> Ready:
@@ -98,7 +104,7 @@ def go_on(run: Run, p: Plan, more: bool) -> Ready:
     """
     if run.record is None and latest(run.path / "state") is None:
         return begin(p)  # stopped before anything was learned
-    found = run.own(p.source)
+    found = run.own(recorded(p.source))
     assert found.images is not None
     if found.kind == "unknown":
         known = run.about["dataset"]["images"]

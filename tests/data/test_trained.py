@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ptheta.data.dataset import Dataset
 from ptheta.data.identity import keys
-from ptheta.data.trained import Record, find, locate, set_aside
+from ptheta.data.trained import Record, find, locate
 from ptheta.errors import PthetaError
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (60, 1, 4, 4), dtype=np.uint8)
@@ -152,15 +152,23 @@ def test_a_divided_collection_that_grew_is_searched_whole():
     assert sorted(found.new.labels[found.new.index]) == [0, 1, 20, 21, 22, 23]
 
 
-def test_what_chooses_the_checkpoint_is_not_trained_on_under_another_name():
-    twice = dataset([*range(30), *range(10)])
-    for seed in range(5):
-        data, reserve = set_aside(twice, 6, seed)
-        assert reserve is not None
-        assert not set(keys(data)) & set(keys(reserve))
-        assert len(data) + len(reserve) == 40
-    alike = dataset([3] * 20)
-    assert set_aside(alike, 5, 0) == (alike, None)
+def test_images_encoded_anew_are_no_test_and_choose_nothing():
+    """A held-out image, or a new one, that differs by next to nothing from one of the run."""
+    smooth = np.linspace(0, 200, 256).reshape(1, 1, 16, 16)
+    base = np.random.default_rng(0).integers(0, 40, (20, 1, 16, 16)) + smooth
+    base = base.astype(np.uint8)
+    again = np.clip(base.astype(int) + 1, 0, 255).astype(np.uint8)
+    images = Dataset("a", "train", base).subset(range(8))
+    reserve = Dataset("a", "train", base).subset(range(8, 12))
+    record = Record.of(images, reserve)
+    later = Dataset("a", "train", np.concatenate([base[:12], again[8:10], base[12:14]]))
+    test = Dataset("a", "test", np.concatenate([again[:3], base[16:]]))
+    found = find(record, later, test)
+    assert found.kind == "more"
+    assert found.known_test == 3
+    assert np.array_equal(keys(found.test), keys(Dataset("a", "test", base[16:])))
+    assert found.new is not None
+    assert np.array_equal(keys(found.new), keys(Dataset("a", "train", base[12:14])))
 
 
 def test_records_are_kept_as_they_are_and_never_half(tmp_path):

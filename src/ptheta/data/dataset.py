@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from ptheta.data.counter import below
+from ptheta.data.near import look
 from ptheta.errors import PthetaError
 from ptheta.pixels import Batch, ImageSpec, quantise
 
@@ -37,7 +38,12 @@ class Dataset:
     attributes: (N, A) for each row, with attribute_names
     masks: uint8 (N, H, W) segmentation for each row
     by_attributes: the condition in a batch is the row's attributes, not its label
+    groups: int64 for each row of `images`; rows with the same number are near-duplicates of one
+        another (`ptheta.data.near`). None where that has not been looked for
+    repeats: bool for each row of `images`, True where a held-out image is in the training part of
+        its source as well. None where none is
     skipped: files that could not be read, with the reason
+    left_out: what lies in the source and is not read, a line for each kind
     notes: lines about how it was read, such as where a split comes from
     numbers: int64, for each row of `images` the number that its fixed binarisation is drawn by, or
         None for the row's own: an image whose file was renamed keeps its pixels
@@ -59,7 +65,10 @@ class Dataset:
     attribute_names: tuple[str, ...] = ()
     masks: np.ndarray | None = None
     by_attributes: bool = False
+    groups: np.ndarray | None = None
+    repeats: np.ndarray | None = None
     skipped: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     numbers: np.ndarray | None = None
     binary: dict[str, np.ndarray] = dataclasses.field(
@@ -207,15 +216,34 @@ class Dataset:
         labels = np.asarray(numbers, dtype=np.int64)[self.labels]
         return dataclasses.replace(self, labels=labels, classes=tuple(names))
 
+    def repeated(self) -> np.ndarray:
+        """For each position, whether this held-out image is a training image as well: bool (N,)."""
+        if self.repeats is None:
+            return np.zeros(len(self), dtype=bool)
+        return self.repeats[self.rows(slice(None))]
+
     def hold_out(self, n: int, seed: int = 0) -> tuple[Dataset, Dataset]:
-        """(the rest, n images drawn at random): disjoint, the same for the same seed."""
-        if not 0 < n < len(self):
+        """(the rest, n images drawn at random): disjoint, the same for the same seed.
+
+        Near-duplicates stay together, so that no image of one part is in the other; where they
+        leave no choice, fewer than n are held out.
+        """
+        total = len(self)
+        if not 0 < n < total:
             raise PthetaError(
-                f"cannot hold out {n} of the {len(self)} images of {self.name}: "
+                f"cannot hold out {n} of the {total} images of {self.name}: "
                 "give more images or hold out fewer"
             )
-        order = np.random.default_rng(seed).permutation(len(self))
-        return self.subset(np.sort(order[n:])), self.subset(np.sort(order[:n]))
+        rows = self.rows(slice(None))
+        found = look((self.images, rows)).groups if self.groups is None else self.groups[rows]
+        order = np.random.default_rng(seed).permutation(total)
+        held = _first_groups(found[order], n)
+        if not held.any():
+            raise PthetaError(
+                f"cannot hold out {n} of the {total} images of {self.name}: too many are "
+                "near-duplicates of one another; give more images or hold out more"
+            )
+        return self.subset(np.sort(order[~held])), self.subset(np.sort(order[held]))
 
     def fingerprint(self) -> str:
         """Twelve hex digits that change with any image, the rows, levels and seed (not the labels).
@@ -229,6 +257,25 @@ class Dataset:
         for start in range(0, len(rows), 512):
             digest.update(np.ascontiguousarray(self.images[rows[start : start + 512]]).tobytes())
         return digest.hexdigest()[:12]
+
+
+def _first_groups(found: np.ndarray, n: int) -> np.ndarray:
+    """The first groups of an order that have at most n members together, passing over what is too
+    large: bool (N,), whole groups only.
+
+    found: the group of each, int64 (N,)
+    """
+    _, first, number, sizes = np.unique(
+        found, return_index=True, return_inverse=True, return_counts=True
+    )
+    taken, left = np.zeros(len(sizes), dtype=bool), n
+    for group in np.argsort(first):
+        if not left:
+            break
+        if sizes[group] <= left:
+            taken[group] = True
+            left -= int(sizes[group])
+    return taken[number]
 
 
 def _binarised(images: np.ndarray, rows: np.ndarray, numbers: np.ndarray, seed: int) -> np.ndarray:

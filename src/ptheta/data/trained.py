@@ -14,6 +14,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from ptheta.data import near
 from ptheta.data.dataset import Dataset
 from ptheta.data.identity import fingerprint, keys
 from ptheta.errors import PthetaError
@@ -136,7 +137,8 @@ def find(record: Record, train: Dataset, test: Dataset) -> Found:
     # a tenth of a collection without splits may be another tenth since it grew
     whole, held = (train, split) if same else _whole(train, split)
     places = locate(record.every, held, record.every_number)
-    held_out, known_test = (test, 0) if same else _unseen(test, record)
+    there = whole.subset(places[places >= 0]) if (places >= 0).any() else None
+    held_out, known_test = (test, 0) if same else _unseen(test, record, there)
     missing = int((places < 0).sum())
     if missing:
         return Found("other", None, None, held_out, missing=missing, known_test=known_test)
@@ -146,8 +148,8 @@ def find(record: Record, train: Dataset, test: Dataset) -> Found:
     if same:
         return Found("same", images, reserve, held_out)
     fresh = np.setdiff1d(train.rows(slice(None)), whole.rows(places))
-    # a twin of an image that chooses the checkpoint is not trained on either
-    fresh = fresh[~np.isin(held[fresh], record.reserve)]
+    if reserve is not None:  # a copy of an image that chooses the checkpoint is not trained on
+        fresh = fresh[~alike(replace(whole, index=fresh), reserve)] if len(fresh) else fresh
     new = replace(whole, index=fresh) if len(fresh) else None
     return Found("more", images, reserve, held_out, new=new, known_test=known_test)
 
@@ -169,30 +171,25 @@ def locate(wanted: np.ndarray, held: np.ndarray, order: np.ndarray) -> np.ndarra
     return found
 
 
-def set_aside(data: Dataset, n: int, seed: int) -> tuple[Dataset, Dataset | None]:
-    """(what to train on, n or more images that are kept from training to choose a checkpoint).
-
-    An image that the reserve holds is not trained on under another name either: its copies go to
-    the reserve. There is none where that would leave less than half of the images.
-    """
-    rest, reserve = data.hold_out(n, seed)
-    twins = np.isin(keys(rest), keys(reserve))
-    if not twins.any():
-        return rest, reserve
-    left = np.flatnonzero(~twins)
-    if len(left) < max(2, len(data) // 2):
-        return data, None
-    return rest.subset(left), joined(reserve, rest.subset(np.flatnonzero(twins)))
-
-
 def joined(a: Dataset, b: Dataset) -> Dataset:
     """Both of two parts of one set of images."""
     return replace(a, index=np.concatenate([a.rows(slice(None)), b.rows(slice(None))]))
 
 
-def _unseen(test: Dataset, record: Record) -> tuple[Dataset | None, int]:
-    """The held-out images that a run was not trained on, and how many it was."""
+def alike(some: Dataset, others: Dataset) -> np.ndarray:
+    """Which images have a near-duplicate (or a copy) among the others: bool (len(some),)."""
+    parts = ((data.images, data.rows(slice(None))) for data in (some, others))
+    groups = near.look(*parts).groups
+    return np.isin(groups[: len(some)], groups[len(some) :])
+
+
+def _unseen(test: Dataset, record: Record, trained: Dataset | None) -> tuple[Dataset | None, int]:
+    """The held-out images that a run was not trained on, as they are or encoded anew, and how many
+    it was. trained: those of its images that are there
+    """
     known = np.isin(keys(test), record.every)
+    if trained is not None:
+        known |= alike(test, trained)
     if not known.any():
         return test, 0
     left = None if known.all() else test.subset(np.flatnonzero(~known))

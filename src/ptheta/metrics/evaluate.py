@@ -96,7 +96,9 @@ def evaluate(
         found = beside.fidelity(samples, fake, real, by, kept, _class_names(test, by))
         found += _by_label(model, fake, real, test, by, kept)
         found += near.closeness(
-            samples, fake, real, test, train, by, found[0], kept, no_copies=no_copies
+            *(samples, fake, real, test, train, by, found[0], kept),
+            no_copies=no_copies,
+            repeats=test.repeated(),
         )
         found.append(_path_length(model, by, real, seed, kept))
         rate, error, repeats = sampling_speed(model, some_conditions(model, 64))
@@ -140,7 +142,9 @@ def score(
     kept = protocol(test, by, len(images), seed, about)
     fake, real = extract(images, by, processes=processes), reference(test, by, processes)
     found = beside.fidelity(images, fake, real, by, kept, _class_names(test, by))
-    closeness = near.closeness(images, fake, real, test, train, by, found[0], kept)
+    closeness = near.closeness(
+        images, fake, real, test, train, by, found[0], kept, repeats=test.repeated()
+    )
     return Evaluation((*found, *closeness), kept)
 
 

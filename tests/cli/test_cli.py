@@ -105,7 +105,7 @@ def test_evaluate_measures_a_folder_of_images(trained, strokes, tmp_path):
     picture = tmp_path / "new" / "closest.png"
     run("evaluate", tmp_path / "images", "--data", strokes, "--closest", picture)
     with Image.open(picture) as opened:
-        assert opened.size == ((10 * 17 - 1) * 4, (2 * 17 - 1) * 4)
+        assert opened.size == ((10 * 17 - 1) * 4, (4 * 17 - 1) * 4)
     assert "want a .png" in fails("evaluate", trained, "--closest", "x.jpg")
     (tmp_path / "mixed").mkdir()
     for side in (16, 18, 20, 22):

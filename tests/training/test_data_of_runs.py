@@ -118,6 +118,26 @@ def test_a_moved_and_renamed_folder_resumes_to_the_same_bits(place, tmp_path, na
     assert [s for s in scores[1] if s not in scores[0]] == []
 
 
+def test_a_folder_without_splits_may_move_and_grow(tmp_path):
+    """Which side a picture is on is its own affair, so nothing that was trained on is ever test."""
+    options = {"levels": 2, "held_out": 20, "schedule": "constant"}
+    old = write(tmp_path / "old", 0, 240)
+    whole = train("vae", old, tmp_path / "whole", steps=8, **options)
+    parts = train("vae", old, tmp_path / "parts", steps=4, **options)
+    test = set(keys(parts.data("test")))
+    new = renamed(old, tmp_path / "new")
+    shutil.rmtree(old)
+    assert set(keys(parts.data("test", str(new)))) == test
+    parts = train("vae", new, parts.path, steps=8, resume=True, **options)
+    assert same(whole.path, parts.path)
+    write(new, 500, 40)
+    found = parts.look(new)
+    assert found.kind == "more"
+    assert set(keys(found.test)) >= test
+    assert parts.record is not None
+    assert not set(keys(found.test)) & set(parts.record.every)
+
+
 def test_every_verb_that_reads_data_can_be_told_where_it_lies():
     reads_none = {"sample", "manifold"}  # of those that take a run
     shared = OTHER_DATA(click.command()(lambda: None)).params[0]

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import distributions as D
 
+import ptheta
 from ptheta.errors import PthetaError
 from ptheta.latents import Flow, Mixture, Normal, Posterior, StandardNormal, masked_flow
 from ptheta.losses.divergences import kl_normal
@@ -155,15 +156,19 @@ def test_doubly_reparametrised_bound_has_the_same_value_and_decoder_gradient():
 
 # -- conditions
 
+ATTRIBUTES = ptheta.Attributes(("round", "red"))
 
-@pytest.mark.parametrize("options", [{"classes": 3}, {"attributes": 2}, {"learned_prior": True}])
+
+@pytest.mark.parametrize(
+    "options", [{"classes": 3}, {"condition": ATTRIBUTES}, {"learned_prior": True}]
+)
 def test_a_conditional_vae_uses_its_condition_in_both_networks(options):
     model = tiny("cvae", SPEC, **options).eval()
     with torch.no_grad():
         for p in model.parameters():
             p.add_(0.3 * torch.randn_like(p))
     x, z = binary(2), torch.randn(2, 3)
-    if options.get("attributes"):
+    if "condition" in options:
         a, b = torch.tensor([[1.0, 0.0]] * 2), torch.tensor([[0.0, 1.0]] * 2)
     else:
         a, b = torch.tensor([0, 0]), torch.tensor([1, 1])
@@ -182,7 +187,7 @@ def test_a_conditional_vae_uses_its_condition_in_both_networks(options):
 
 
 def test_a_conditional_vae_refuses_what_it_cannot_use():
-    model = tiny("cvae", SPEC, attributes=2)
+    model = tiny("cvae", SPEC, condition=ATTRIBUTES)
     for call in (model.elbo, model.encode):
         with pytest.raises(PthetaError, match="conditional on 2 attributes and got none"):
             call(binary())

@@ -70,7 +70,7 @@ def test_models_as_table_and_json():
 def test_data_lists_and_inspects(strokes):
     assert "digits" in run("data").stdout
     about = json.loads(run("data", strokes, "--json").stdout)
-    assert about["images"] == {"train": 216, "test": 24}
+    assert about["images"] == {"train": 217, "test": 23}
     assert about["classes"].keys() == {"0", "1"}
 
 

@@ -187,6 +187,12 @@ class Dataset:
         """All of it, in an order that the seed gives."""
         return self.subset(np.random.default_rng(seed).permutation(len(self)))
 
+    def repeated(self) -> np.ndarray:
+        """For each position, whether this held-out image is a training image as well: bool (N,)."""
+        if self.repeats is None:
+            return np.zeros(len(self), dtype=bool)
+        return self.repeats[self.rows(slice(None))]
+
     def present_classes(self) -> tuple[str, ...]:
         """The names of the labels that occur, in the order of their numbers."""
         if self.labels is None:
@@ -215,12 +221,6 @@ class Dataset:
         numbers = [position.get(self._class_name(k), -1) for k in range(int(self.labels.max()) + 1)]
         labels = np.asarray(numbers, dtype=np.int64)[self.labels]
         return dataclasses.replace(self, labels=labels, classes=tuple(names))
-
-    def repeated(self) -> np.ndarray:
-        """For each position, whether this held-out image is a training image as well: bool (N,)."""
-        if self.repeats is None:
-            return np.zeros(len(self), dtype=bool)
-        return self.repeats[self.rows(slice(None))]
 
     def hold_out(self, n: int, seed: int = 0) -> tuple[Dataset, Dataset]:
         """(the rest, n images drawn at random): disjoint, the same for the same seed.

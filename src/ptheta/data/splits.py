@@ -116,7 +116,7 @@ def sides(data: Dataset, place: Path | None = None) -> Sides:
     if held.any():
         note = f"no splits: {held.sum()} of {n} images are held out, for val and test alike"
     elif len(np.unique(looked.hashes)) <= FEW:
-        note = f"nothing is held out, as {n} images are few: all are for training"
+        note = f"nothing is held out: of few images ({n}) all are for training"
     else:
         note = f"nothing is held out: too many of {n} images are near-duplicates of one another"
     notes = [note]

@@ -100,7 +100,7 @@ def test_made_in_another_order_sees_that_past():
     spec = ImageSpec(3, 3, 4, 2)
     with double():
         model = lively("made", spec, hidden=(900, 900), orders=3)
-        model.masks = model.masks[1:]  # the random ones
+        model.masks = model.masks[1:2]  # a random one
         seen = influence(model)
     assert model.order != sorted(model.order)
     assert seen.triu().max() < NOTHING

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ptheta.config import Count, NonNegative, Positive, option
+from ptheta.config import Count, NonNegative, Positive, check_choices, option
 from ptheta.likelihoods import Head, Kind, PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper
 from ptheta.nets import sparse_prefix
@@ -36,6 +36,7 @@ class NADE(Autoregressive):
 
     def __init__(self, spec: ImageSpec, config: NADEConfig) -> None:
         super().__init__(spec, config.classes, config.lr)
+        check_choices(config)
         self.config = config
         self.distribution = Head(spec, config.likelihood, config.components)
         self.activation = ACTIVATIONS[config.activation]

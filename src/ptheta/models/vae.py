@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ptheta.config import Count, Positive, option
+from ptheta.config import Count, Positive, check_choices, option
 from ptheta.games import Game, Move, Player, Terms
 from ptheta.latents import (
     Flow,
@@ -69,6 +69,7 @@ class VAE(nn.Module):
         """planes, numbers: what a condition adds to the encoder's and the decoder's input;
         outputs: numbers that the encoder gives for each latent dimension."""
         super().__init__()
+        check_choices(config)
         self.spec, self.config = spec, config
         c = config
         self.likelihood_head = Head(spec, c.likelihood, c.components, c.sigma, c.scale)

@@ -151,8 +151,11 @@ def test_a_latent_report_is_what_it_says():
     with torch.no_grad():
         q = model.posterior(x)
     torch.testing.assert_close(report.mean_variance, q.mean.var(0))
-    assert report.active == int((q.mean.var(0) > 0.01).sum())
     kl = 0.5 * (q.mean**2 + q.log_var.exp() - q.log_var - 1)
+    moves = q.mean.var(0) > 0.01
+    assert report.active_by_variance == int(moves.sum())
+    assert report.active == int((moves & (kl.mean(0) > 0.1)).sum())
+    assert report.to_json()["active_units"] == report.active
     torch.testing.assert_close(report.kl, kl.mean(0))
     assert report.kl[report.order()[0]] == report.kl.max()
     assert report.distance < 0.5

@@ -75,6 +75,7 @@ def latents(
     run: str, number: int, as_json: bool, data: str | None, seed: int, out: str | None
 ) -> None:
     """Look at the codes: active units, KL of each dimension, aggregate posterior and prior."""
+    from ptheta.latents import ACTIVE_KL, ACTIVE_VARIANCE
     from ptheta.metrics.latent import latent_report
     from ptheta.report import figures
 
@@ -90,7 +91,11 @@ def latents(
             rows.append([f"z{j}", *(f"{values[j]:.3f}" for values in numbers)])
         print_table(rows)
         total = float(report.kl.sum())
-        click.echo(f"{report.active} of {len(report.kl)} units active, KL {total:.2f} nats")
+        click.echo(
+            f"{report.active} of {len(report.kl)} units active: KL above {ACTIVE_KL} nats and "
+            f"variance of the mean above {ACTIVE_VARIANCE} ({report.active_by_variance} by the "
+            f"variance alone); KL {total:.2f} nats in all"
+        )
         click.echo(f"q(z) to p(z): squared MMD {report.distance:.3g} +- {report.error:.1g}")
     if out is not None:
         click.echo(f"{figures.latents(report, out)}", err=as_json)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ptheta.config import AtLeastZero, option
 from ptheta.games import Game, Move, Terms
-from ptheta.latents import Posterior, active_units
+from ptheta.latents import Posterior
 from ptheta.losses.adversarial import non_saturating
 from ptheta.losses.divergences import kl_standard_normal
 from ptheta.models.hybrid import HybridConfig, ImageDiscriminator, JudgesImages
@@ -54,7 +54,7 @@ class VAEGAN(JudgesImages):
         q = self._q(s)
         z = q.sample()
         batch.share["z"] = z
-        batch.logs["active_units"] = active_units(q.mean.detach())
+        batch.logs |= q.active()
         return {
             "features": self.feature_error(s, self.generate(z))[0],
             "kl": kl_standard_normal(q.mean, q.log_var),

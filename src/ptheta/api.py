@@ -10,14 +10,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from ptheta import config, plan, registry
+from ptheta import conditions, config, plan, registry
+from ptheta.conditions import ConditionSpec
 from ptheta.data.dataset import Dataset
 from ptheta.data.decode import LARGEST_NATURAL, RESIZED
 from ptheta.errors import PthetaError
 from ptheta.files import digest, make_folder, write_json
 from ptheta.pixels import ImageSpec
 from ptheta.plan import Plan
-from ptheta.runs import FITTED, FORMAT, Run, build_model, open_plan_data
+from ptheta.runs import FITTED, FORMAT, Run, build_model, condition_of, open_plan_data
 from ptheta.training.checkpoint import save_tensors
 from ptheta.training.loop import Score, Trainer
 from ptheta.training.processes import keep_large_blocks, launch
@@ -33,14 +34,20 @@ class Interrupted(PthetaError):
         self.number = number
 
 
-def create(name: str, spec: ImageSpec, **options: Any) -> nn.Module:
+def create(
+    name: str, spec: ImageSpec, *, condition: ConditionSpec | None = None, **options: Any
+) -> nn.Module:
     """A model of the registry with fresh weights, for images of this spec.
 
+    condition: what the model is asked for, `ptheta.Labels(names)` or `ptheta.Attributes(names)`
     options: fields of the model's config. Raises PthetaError for an unknown model or option
-    (naming the nearest one), a value out of range, or a spec that the model cannot do.
+    (naming the nearest one), a value out of range, or a spec or condition that the model cannot do.
     """
     found = registry.entry(name)
-    return found.load_model()(spec, config.build(found.load_config(), options, f"option of {name}"))
+    cls = found.load_config()
+    if condition is not None and "condition" in config.options(cls):
+        options["condition"] = condition.kind
+    return found.build(name, spec, config.build(cls, options, f"option of {name}"), condition)
 
 
 def train(
@@ -104,13 +111,16 @@ def _work(fabric: Any, values: dict[str, Any], out: str, started: bool) -> int |
         raise PthetaError(f"{p.source} holds 1 image, too few to train on: give at least two")
     spec, held, score = data.spec, min(p.train.held_out, len(data) // 10), None
     torch.manual_seed(p.train.seed)
-    model = build_model(p, spec)
-    _check_conditions(model, data, p.source)
+    condition = condition_of(p, data)
+    if isinstance(condition, conditions.Labels):
+        data = data.with_classes(condition.names)
+    model = build_model(p, spec, condition)
     about = {
         "format": FORMAT,
         **p.to_json(),
         "spec": {"channels": spec.channels, "height": spec.height, "width": spec.width}
         | {"levels": spec.levels},
+        "condition": conditions.to_json(condition),
         "dataset": {
             "name": data.name,
             "images": len(data),
@@ -135,29 +145,6 @@ def _work(fabric: Any, values: dict[str, Any], out: str, started: bool) -> int |
         trainer.resume()
     trainer.run()
     return trainer.stop_signal
-
-
-def _check_conditions(model: nn.Module, data: Dataset, source: str) -> None:
-    """Raises PthetaError where the data cannot tell a conditional model its condition."""
-    classes: int = getattr(model, "classes", 0)
-    attributes: int = getattr(model, "attributes", 0)
-    if classes and data.labels is None:
-        raise PthetaError(
-            f"{source} has no labels and classes = {classes} wants them: put the images into one "
-            "subfolder for each class, or train an unconditional model"
-        )
-    if classes and data.labels is not None and int(data.labels.max()) >= classes:
-        raise PthetaError(
-            f"{source} has {int(data.labels.max()) + 1} labels, more than classes = {classes}: "
-            "raise it"
-        )
-    if attributes:
-        found = 0 if data.attributes is None else data.attributes.shape[1]
-        if found != attributes:
-            raise PthetaError(
-                f"{source} has {found or 'no'} attributes, and attributes = {attributes} was "
-                f"asked for: {'leave them out' if not found else f'give {found}'}"
-            )
 
 
 def _score(reserve: Any) -> Score:
@@ -220,9 +207,11 @@ def probe(
         sets.append((batch.x, batch.y))
     counts = [len(sets[0][0]) if n is None else n for n in labels]
     model = opened.model(prior="own")
-    return measure(
-        model, lambda: build_model(opened.plan, opened.spec), sets[0], sets[1], counts, **options
-    )
+
+    def fresh() -> nn.Module:
+        return build_model(opened.plan, opened.spec, opened.condition)
+
+    return measure(model, fresh, sets[0], sets[1], counts, **options)
 
 
 def score(

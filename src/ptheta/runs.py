@@ -9,13 +9,15 @@ from typing import Any
 
 from torch import nn
 
-from ptheta import registry
+from ptheta import conditions, registry
 from ptheta.capabilities import Samples
+from ptheta.conditions import ConditionSpec
 from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.files import digest, read_json
 from ptheta.models.fitted import Fitted
+from ptheta.older import upgrade
 from ptheta.pixels import ImageSpec
 from ptheta.plan import Plan
 from ptheta.training.checkpoint import latest, load_metadata, load_tensors
@@ -32,6 +34,7 @@ class Run:
     path: Path
     plan: Plan
     spec: ImageSpec
+    condition: ConditionSpec | None
     about: dict[str, Any]  # the whole of config.json
 
     @classmethod
@@ -48,7 +51,9 @@ class Run:
                 f"{file} has format {about.get('format')}, this ptheta reads {FORMAT}: "
                 "use the ptheta that wrote it"
             )
-        return cls(folder, Plan.from_json(about), ImageSpec(**about["spec"]), about)
+        about = upgrade(about)
+        condition = conditions.from_json(about.get("condition"))
+        return cls(folder, Plan.from_json(about), ImageSpec(**about["spec"]), condition, about)
 
     @property
     def name(self) -> str:
@@ -75,7 +80,7 @@ class Run:
             raise PthetaError(
                 f"{self.path} has no weights yet: let `ptheta train` reach its first checkpoint"
             )
-        model = build_model(self.plan, self.spec)
+        model = build_model(self.plan, self.spec, self.condition)
         model.load_state_dict(load_tensors(file))
         model = channels_last(model).eval()
         place = self.path / FITTED
@@ -105,14 +110,8 @@ class Run:
         would be another one.
         """
         data = open_plan_data(self.plan, split, source, self.spec)
-        learned = tuple(self.about.get("dataset", {}).get("classes", ()))
-        if getattr(self.plan.config, "classes", 0) and data.classes and data.classes != learned:
-            odd = sorted(set(learned) ^ set(data.classes)) or list(data.classes)
-            which = "is missing from the labels of" if odd[0] in learned else "is a class of"
-            raise PthetaError(
-                f"class {odd[0]!r} {which} {source or self.plan.source}, and the run learned "
-                f"{', '.join(learned) or 'none by name'}: give data with the same classes"
-            )
+        if isinstance(self.condition, conditions.Labels):
+            return data.with_classes(self.condition.names)
         return data
 
     def unfinished(self) -> str | None:
@@ -147,9 +146,14 @@ def is_run(path: str | Path) -> bool:
     return (Path(path).expanduser() / "config.json").is_file()
 
 
-def build_model(plan: Plan, spec: ImageSpec) -> nn.Module:
+def condition_of(plan: Plan, data: Dataset) -> ConditionSpec | None:
+    """What the plan's model is asked for, named as in the training data."""
+    return conditions.of_data(conditions.wanted(plan.config), data, plan.source)
+
+
+def build_model(plan: Plan, spec: ImageSpec, condition: ConditionSpec | None) -> nn.Module:
     """The plan's model with fresh weights."""
-    return registry.entry(plan.model).load_model()(spec, plan.config)
+    return registry.entry(plan.model).build(plan.model, spec, plan.config, condition)
 
 
 def open_plan_data(
@@ -167,7 +171,7 @@ def open_plan_data(
         channels=d.channels,
         max_broken=d.max_broken,
     )
-    if getattr(plan.config, "attributes", 0):
+    if conditions.wanted(plan.config) == conditions.Attributes.kind:
         data = replace(data, by_attributes=True)
     if spec is not None and data.spec != spec:
         raise PthetaError(

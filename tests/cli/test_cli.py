@@ -299,7 +299,7 @@ def test_bad_requests_to_a_run(trained, tmp_path):
 def test_labels_of_a_conditional_model(strokes, tmp_path):
     run(
         *("train", "pixelcnn", "--data", strokes, "--out", tmp_path / "r", "--steps", 4),
-        *("--features", 6, "--blocks", 1, "--head", 6, "--classes", 2, "--levels", 2),
+        *("--features", 6, "--blocks", 1, "--head", 6, "--condition", "labels", "--levels", 2),
         *("--evaluate-every", 0, "--sample-every", 2, "--batch-size", 8),
     )
     run("sample", tmp_path / "r", "-n", 4, "--label", 1, "--out", tmp_path / "x.npy")
@@ -307,14 +307,16 @@ def test_labels_of_a_conditional_model(strokes, tmp_path):
     assert "unknown label 7: this model knows 0 to 1" in line
     other = tmp_path / "other.npz"
     with np.load(strokes) as kept:
-        np.savez(other, images=kept["images"], labels=kept["labels"] * 0)
+        np.savez(other, images=kept["images"], labels=kept["labels"] + 1)
     line = fails("evaluate", tmp_path / "r", "--data", other)
-    assert "class '1' is missing from the labels of" in line
+    assert "class '2' is a class of other" in line
+    with np.load(strokes) as kept:
+        np.savez(other, images=kept["images"])
     line = fails(
-        *("train", "pixelcnn", "--data", strokes, "--out", tmp_path / "s", "--steps", 4),
-        *("--classes", 1, "--levels", 2),
+        *("train", "pixelcnn", "--data", other, "--out", tmp_path / "s", "--steps", 4),
+        *("--condition", "labels", "--levels", 2),
     )
-    assert "more than classes = 1" in line
+    assert "has no labels" in line
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

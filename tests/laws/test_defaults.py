@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 import ptheta
+from ptheta import registry
+from ptheta.conditions import KINDS, wanted
 from ptheta.pixels import ImageSpec
 from tests.conftest import MODELS
 
@@ -17,4 +19,6 @@ SIDES = [16, pytest.param(28, marks=pytest.mark.slow)]
 @pytest.mark.parametrize("name", MODELS)
 def test_defaults_take_grey_and_colour(name, channels, levels, side):
     spec = ImageSpec(channels, side, side, levels)
-    assert ptheta.create(name, spec).spec == spec
+    config = registry.entry(name).load_config()()
+    condition = KINDS[wanted(config)](("a", "b")) if wanted(config) != "none" else None
+    assert ptheta.create(name, spec, condition=condition).spec == spec

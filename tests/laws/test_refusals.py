@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+import ptheta
 from ptheta import registry, tasks
 from ptheta.config import options
 from ptheta.errors import PthetaError
@@ -27,6 +28,7 @@ from tests.conftest import tiny
 SPEC = ImageSpec(1, 8, 8, 2)
 X = torch.zeros(2, *SPEC.shape, dtype=torch.uint8)
 KNOWN = torch.ones(X.shape, dtype=torch.bool)
+ROUND = ptheta.Attributes(("round", "red"))
 BAD: Any = "bananas"
 
 
@@ -98,7 +100,7 @@ NUMBERS: dict[str, tuple[Callable[[], object], str]] = {
     "label of a manifold": (lambda: tasks.manifold(model("cvae"), 2, label=7), "unknown label 7"),
     "negative label": (lambda: tasks.manifold(model("cvae"), 2, label=-1), "unknown label -1"),
     "label of none": (lambda: tasks.manifold(model("vae"), 2, label=0), "takes no labels"),
-    "attribute": (lambda: tasks.manifold(model("cvae", attributes=2), 2, label=2), "label 2"),
+    "attribute": (lambda: tasks.manifold(model("cvae", condition=ROUND), 2, label=2), "label 2"),
     "equal dims": (lambda: tasks.manifold(model("vae"), 2, dims=(1, 1)), "give two of 0 to 2"),
     "negative dims": (lambda: tasks.manifold(model("vae"), 2, dims=(-1, 1)), "give two of 0"),
     "no side": (lambda: tasks.manifold(model("vae"), 0), "side = 0"),

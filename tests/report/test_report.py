@@ -36,7 +36,7 @@ def report(strokes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         run("plain", "vae"),
         run("again", "vae", seed=1),
         run("afresh", "vae", dynamic=True),
-        run("labelled", "cvae", classes=2),
+        run("labelled", "cvae"),
         run("fitted", "ae"),
     ]
     api.fit(place / "fitted", components=2)

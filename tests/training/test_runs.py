@@ -191,9 +191,9 @@ def test_a_bad_loss_stops_the_run_and_says_where(strokes, tmp_path, monkeypatch,
 
     kept, calls = GAN.discriminator_loss, []
 
-    def spoiled(self, batch):
+    def spoiled(self, batch, shared):
         calls.append(1)
-        terms = kept(self, batch)
+        terms = kept(self, batch, shared)
         return {**terms, "penalty": terms["adversarial"] * (bad if len(calls) == 8 else 0.0)}
 
     monkeypatch.setattr(GAN, "discriminator_loss", spoiled)
@@ -289,11 +289,9 @@ def test_posterior_collapse_is_warned_of_once_with_its_step(strokes, tmp_path, c
 
 def test_attributes_condition_a_model_and_are_checked(tmp_path):
     options = {**TINY["cvae"], **QUIET, "steps": 5}
-    with pytest.raises(PthetaError, match="14 attributes, and attributes = 3 was asked for"):
-        ptheta.train("cvae", "shapes", tmp_path / "r", attributes=3, **options)
     with pytest.raises(PthetaError, match="digits has no attributes"):
-        ptheta.train("cvae", "digits", tmp_path / "r", attributes=3, **options)
-    run = ptheta.train("cvae", "shapes", tmp_path / "r", attributes=14, **options)
+        ptheta.train("cvae", "digits", tmp_path / "r", condition="attributes", **options)
+    run = ptheta.train("cvae", "shapes", tmp_path / "r", condition="attributes", **options)
     model = run.model()
     assert model.attributes == 14
     assert not model.classes

@@ -168,6 +168,35 @@ class Dataset:
         """All of it, in an order that the seed gives."""
         return self.subset(np.random.default_rng(seed).permutation(len(self)))
 
+    def present_classes(self) -> tuple[str, ...]:
+        """The names of the labels that occur, in the order of their numbers."""
+        if self.labels is None:
+            return ()
+        numbers = np.unique(self.labels[self.rows(slice(None))])
+        return tuple(self._class_name(int(k)) for k in numbers)
+
+    def _class_name(self, label: int) -> str:
+        return self.classes[label] if label < len(self.classes) else str(label)
+
+    def with_classes(self, names: Sequence[str]) -> Dataset:
+        """The same images, their labels numbered as `names` are.
+
+        Raises PthetaError where an image has a label of another name.
+        """
+        if self.labels is None or self.classes == tuple(names):
+            return self
+        position = {name: i for i, name in enumerate(names)}
+        present = self.present_classes()
+        odd = next((name for name in present if name not in position), None)
+        if odd is not None:
+            raise PthetaError(
+                f"class {odd!r} is a class of {self.name} ({self.split}), and the run learned "
+                f"{', '.join(names)}: give data with the same classes"
+            )
+        numbers = [position.get(self._class_name(k), -1) for k in range(int(self.labels.max()) + 1)]
+        labels = np.asarray(numbers, dtype=np.int64)[self.labels]
+        return dataclasses.replace(self, labels=labels, classes=tuple(names))
+
     def hold_out(self, n: int, seed: int = 0) -> tuple[Dataset, Dataset]:
         """(the rest, n images drawn at random): disjoint, the same for the same seed."""
         if not 0 < n < len(self):

@@ -55,7 +55,7 @@ class AE(nn.Module):
         (row,) = torch.autograd.grad((z * torch.randn_like(z)).sum(), s, create_graph=True)
         return row.square().sum((1, 2, 3))
 
-    def terms(self, batch: Batch) -> Terms:
+    def terms(self, batch: Batch, shared: None = None) -> Terms:
         s = to_symmetric(self.seen(self.spec.check(batch.x)))
         if not self.config.contractive:
             return {"reconstruction": self.errors(self.decoder(self.encoder(s)).float(), batch.x)}
@@ -73,7 +73,7 @@ class AE(nn.Module):
         out = self.decoder(z).float()
         return from_unit(out if self.config.loss == "squared" else out.sigmoid())
 
-    def game(self) -> Game:
+    def game(self) -> Game[None]:
         return Game(
             players={"autoencoder": Player((self,), lr=self.config.lr)},
             moves=(Move("autoencoder", self.terms),),

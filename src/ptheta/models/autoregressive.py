@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ptheta.conditions import ConditionSpec, classes_of
 from ptheta.errors import PthetaError
 from ptheta.games import Game, Move, Player, Terms
 from ptheta.likelihoods import PixelDistribution
@@ -40,11 +41,12 @@ class Stepper(ABC):
 
 
 class Autoregressive(nn.Module, ABC):
-    """spec: the images; classes: labels to condition on, 0 for none; lr: of Adam."""
+    """spec: the images; condition: labels, or None for an unconditional model; lr: of Adam."""
 
-    def __init__(self, spec: ImageSpec, classes: int, lr: float) -> None:
+    def __init__(self, spec: ImageSpec, condition: ConditionSpec | None, lr: float) -> None:
         super().__init__()
-        self.spec, self.classes, self.lr = spec, classes, lr
+        self.spec, self.condition, self.lr = spec, condition, lr
+        self.classes = classes_of(condition)
 
     @abstractmethod
     def conditionals(self, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
@@ -135,10 +137,10 @@ class Autoregressive(nn.Module, ABC):
             )
         return condition
 
-    def loss(self, batch: Batch) -> Terms:
+    def loss(self, batch: Batch, shared: None = None) -> Terms:
         return {"nll": -self.log_prob(batch.x, batch.y if self.classes else None)}
 
-    def game(self) -> Game:
+    def game(self) -> Game[None]:
         name = type(self).__name__.lower()
         return Game(players={name: Player((self,), lr=self.lr)}, moves=(Move(name, self.loss),))
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from ptheta.config import Count, NonNegative, Positive, option
+from ptheta.conditions import ConditionSpec
+from ptheta.config import Count, Positive, option
 from ptheta.likelihoods import Head, PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper
 from ptheta.nets.gate import gate, gate_into
@@ -25,7 +26,9 @@ class GatedPixelCNNConfig:
     kernel: Count = option(3, "width of the other kernels, pixels (odd)")
     head: Count = option(64, "channels of the two last 1x1 convolutions")
     position: bool = option(False, "learn a bias for each place in the first layer")
-    classes: NonNegative = option(0, "labels to condition on; 0: unconditional")
+    condition: Literal["none", "labels"] = option(
+        "none", "labels: the model is given the label of each image, by the names in the data"
+    )
     lr: Positive = option(1e-3, "learning rate of Adam")
 
 
@@ -63,8 +66,10 @@ class Layer(nn.Module):
 class GatedPixelCNN(Autoregressive):
     """p(x) = prod_i p(x_i | x_<i) over sub-pixels in raster order, R before G before B."""
 
-    def __init__(self, spec: ImageSpec, config: GatedPixelCNNConfig) -> None:
-        super().__init__(spec, config.classes, config.lr)
+    def __init__(
+        self, spec: ImageSpec, config: GatedPixelCNNConfig, condition: ConditionSpec | None = None
+    ) -> None:
+        super().__init__(spec, condition, config.lr)
         self.config = config
         check_odd(first_kernel=config.first_kernel, kernel=config.kernel)
         c, f = spec.channels, config.features
@@ -77,7 +82,7 @@ class GatedPixelCNN(Autoregressive):
         self.place = nn.Parameter(places) if config.position else None
         self.head = MaskedConv2d(f, config.head, 1, "B", c)
         self.last = MaskedConv2d(config.head, c * self.distribution.per_pixel, 1, "B", c)
-        self.label = nn.Embedding(config.classes, config.layers * 2 * f) if config.classes else None
+        self.label = nn.Embedding(self.classes, config.layers * 2 * f) if self.classes else None
 
     def shifts(self, condition: Tensor | None) -> list[Tensor | None]:
         """What the labels add before the gates of each layer, (B, 2 F, 1, 1); Nones without."""

@@ -29,7 +29,7 @@ class IWAE(VAE):
     player = "iwae"
     config: IWAEConfig
 
-    def loss(self, batch: Batch) -> Terms:
+    def loss(self, batch: Batch, shared: None = None) -> Terms:
         q = self.posterior(batch.x, batch.y)
         batch.logs |= q.active()
         return {"bound": -self.bound(batch.x, q, batch.y)}

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ptheta.config import Count, NonNegative, Positive, option
+from ptheta.conditions import ConditionSpec
+from ptheta.config import Count, Positive, option
 from ptheta.errors import PthetaError
 from ptheta.likelihoods import Head, Kind, PixelDistribution
 from ptheta.models.autoregressive import (
@@ -33,7 +34,9 @@ class MADEConfig:
     orders: Count = option(1, "pixel orders trained together; more than 1 is an ensemble of them")
     likelihood: Kind = option("auto", "auto: bernoulli for 2 levels, categorical to 16, logistic")
     components: Count = option(1, "logistics mixed in each pixel (logistic)")
-    classes: NonNegative = option(0, "labels to condition on; 0: unconditional")
+    condition: Literal["none", "labels"] = option(
+        "none", "labels: the model is given the label of each image, by the names in the data"
+    )
     lr: Positive = option(1e-3, "learning rate of Adam")
 
 
@@ -75,8 +78,10 @@ class MADE(Autoregressive):
     hence neither `conditionals` nor a stepper: those of a member are `of_order` and `MADEStepper`.
     """
 
-    def __init__(self, spec: ImageSpec, config: MADEConfig) -> None:
-        super().__init__(spec, config.classes, config.lr)
+    def __init__(
+        self, spec: ImageSpec, config: MADEConfig, condition: ConditionSpec | None = None
+    ) -> None:
+        super().__init__(spec, condition, config.lr)
         self.config = config
         self.distribution = Head(spec, config.likelihood, config.components)
         d, p = spec.dims, self.distribution.per_pixel
@@ -86,8 +91,8 @@ class MADE(Autoregressive):
         self.masks = [Masks(spec, config.hidden, m) for m in range(config.orders)]
         self.kept: list[Tensor] = []  # the masks of the first order
         # the first sub-pixel sees no hidden unit, so labels go to the output as well
-        self.label = nn.Embedding(config.classes, sizes[1]) if config.classes else None
-        self.label_out = nn.Embedding(config.classes, d * p) if config.classes else None
+        self.label = nn.Embedding(self.classes, sizes[1]) if self.classes else None
+        self.label_out = nn.Embedding(self.classes, d * p) if self.classes else None
 
     @property
     def linear(self) -> list[nn.Linear]:
@@ -157,7 +162,7 @@ class MADE(Autoregressive):
         ]
         return torch.stack(each).logsumexp(0) - math.log(len(each))
 
-    def loss(self, batch: Batch) -> dict[str, Tensor]:
+    def loss(self, batch: Batch, shared: None = None) -> dict[str, Tensor]:
         """-log p in an order drawn anew for each step (section 4.2 of the paper)."""
         m = int(torch.randint(self.config.orders, ())) if self.config.orders > 1 else 0
         y = batch.y if self.classes else None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from ptheta.config import Count, NonNegative, Positive, option
+from ptheta.conditions import ConditionSpec
+from ptheta.config import Count, Positive, option
 from ptheta.likelihoods import Head, PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper
 from ptheta.nets.diagonal import diagonal_bilstm
@@ -24,7 +25,9 @@ class PixelRNNConfig:
     layers: Count = option(2, "LSTM layers, each with a residual connection of 2 h channels")
     first_kernel: Count = option(7, "width of the first kernel, pixels (odd)")
     head: Count = option(32, "channels of the two last 1x1 convolutions")
-    classes: NonNegative = option(0, "labels to condition on; 0: unconditional")
+    condition: Literal["none", "labels"] = option(
+        "none", "labels: the model is given the label of each image, by the names in the data"
+    )
     lr: Positive = option(1e-3, "learning rate of Adam")
 
 
@@ -36,8 +39,14 @@ class RowLSTMConfig(PixelRNNConfig):
 class PixelRNN(Autoregressive):
     """A first masked convolution to 2 h channels, LSTM layers with residuals, two 1x1 layers."""
 
-    def __init__(self, spec: ImageSpec, config: PixelRNNConfig, layers: list[nn.Module]) -> None:
-        super().__init__(spec, config.classes, config.lr)
+    def __init__(
+        self,
+        spec: ImageSpec,
+        config: PixelRNNConfig,
+        layers: list[nn.Module],
+        condition: ConditionSpec | None = None,
+    ) -> None:
+        super().__init__(spec, condition, config.lr)
         self.config = config
         c, wide = spec.channels, 2 * config.features
         self.distribution = Head(spec, "bernoulli" if spec.levels == 2 else "categorical")
@@ -46,7 +55,7 @@ class PixelRNN(Autoregressive):
         self.out = nn.ModuleList(MaskedConv2d(config.features, wide, 1, "B", c) for _ in layers)
         self.head = MaskedConv2d(wide, config.head, 1, "B", c)
         self.last = MaskedConv2d(config.head, c * self.distribution.per_pixel, 1, "B", c)
-        self.label = nn.Embedding(config.classes, wide) if config.classes else None
+        self.label = nn.Embedding(self.classes, wide) if self.classes else None
 
     def shift(self, condition: Tensor | None) -> Tensor | None:
         """What the labels add to the first features: (B, 2 h, 1, 1)."""
@@ -115,12 +124,15 @@ class DiagonalLayer(nn.Module):
 class RowLSTM(PixelRNN):
     """The context of a pixel is a triangle above it and its own row."""
 
-    def __init__(self, spec: ImageSpec, config: RowLSTMConfig) -> None:
+    def __init__(
+        self, spec: ImageSpec, config: RowLSTMConfig, condition: ConditionSpec | None = None
+    ) -> None:
         check_odd(first_kernel=config.first_kernel, kernel=config.kernel)
         super().__init__(
             spec,
             config,
             [RowLayer(config.features, config.kernel, spec.channels) for _ in range(config.layers)],
+            condition,
         )
 
     def stepper(self, n: int, condition: Tensor | None = None) -> Stepper:
@@ -130,12 +142,15 @@ class RowLSTM(PixelRNN):
 class DiagonalBiLSTM(PixelRNN):
     """The context of a pixel is everything before it."""
 
-    def __init__(self, spec: ImageSpec, config: PixelRNNConfig) -> None:
+    def __init__(
+        self, spec: ImageSpec, config: PixelRNNConfig, condition: ConditionSpec | None = None
+    ) -> None:
         check_odd(first_kernel=config.first_kernel)
         super().__init__(
             spec,
             config,
             [DiagonalLayer(config.features, spec.channels) for _ in range(config.layers)],
+            condition,
         )
 
     def stepper(self, n: int, condition: Tensor | None = None) -> Stepper:

@@ -177,12 +177,12 @@ class VAE(nn.Module):
 
     # -- training
 
-    def loss(self, batch: Batch) -> Terms:
+    def loss(self, batch: Batch, shared: None = None) -> Terms:
         q = self.posterior(batch.x, batch.y)
         batch.logs |= q.active()
         return self._terms(batch.x, batch.y, q)
 
-    def game(self) -> Game:
+    def game(self) -> Game[Any]:
         return Game(
             players={self.player: Player((self,), lr=self.config.lr)},
             moves=(Move(self.player, self.loss),),

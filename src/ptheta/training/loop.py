@@ -76,7 +76,6 @@ class Trainer:
     model: an nn.Module with `game()`, on the CPU; it is moved to the fabric's device
     folder: exists; gets state/, samples/, metrics.jsonl and model.safetensors
     score: chooses the best checkpoint; None keeps the last
-    labels: what a sample grid is conditioned on, (64,) class labels, for a conditional model
     """
 
     def __init__(
@@ -185,15 +184,10 @@ class Trainer:
     def _first_batch(self) -> Batch:
         """The images of step 1, all of them in every process."""
         everyone = Order(len(self.data), self.settings.batch_size, self.settings.seed)
-        return self._placed(self.data.batch(everyone.indices(1)))
+        return self.data.batch(everyone.indices(1)).to(self.fabric.device)
 
     def _batch(self, step: int) -> Batch:
-        return self._placed(self.data.batch(self.order.indices(step)))
-
-    def _placed(self, batch: Any) -> Batch:
-        device = self.fabric.device
-        y = None if batch.y is None else batch.y.to(device, non_blocking=True)
-        return Batch(batch.x.to(device, non_blocking=True), y)
+        return self.data.batch(self.order.indices(step)).to(self.fabric.device)
 
     def _at_intervals(self, step: int) -> None:
         s = self.settings

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ptheta.cli.common import SEED, cli, open_run, print_table
+from ptheta.cli.common import SEED, cli, given, open_run, print_table
 from ptheta.errors import PthetaError
 
 
@@ -55,6 +55,11 @@ def evaluate(
     if closest is not None and Path(closest).suffix != ".png":
         raise PthetaError(f"--closest {closest}: want a .png")
     foreign = not is_run(run) and Path(run).exists()
+    if foreign and (given("is_k") or given("ais")):
+        raise PthetaError(
+            f"--is-k and --ais measure the likelihood of a run, and {run} is a folder of images: "
+            "leave them out"
+        )
     if foreign:
         if data is None:
             raise PthetaError(

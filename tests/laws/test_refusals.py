@@ -29,12 +29,17 @@ SPEC = ImageSpec(1, 8, 8, 2)
 X = torch.zeros(2, *SPEC.shape, dtype=torch.uint8)
 KNOWN = torch.ones(X.shape, dtype=torch.bool)
 ROUND = ptheta.Attributes(("round", "red"))
+Y = torch.arange(2)
 BAD: Any = "bananas"
 
 
 @cache
 def model(name: str, **options: Any) -> Any:
     return tiny(name, SPEC, **options).eval()
+
+
+def probed(**settings: int) -> object:
+    return tasks.probe(model("vae"), BAD, (X, Y), (X, Y), [2], **settings)
 
 
 def prefix() -> object:
@@ -115,6 +120,13 @@ NUMBERS: dict[str, tuple[Callable[[], object], str]] = {
     "candidates": (lambda: tasks.inpaint(model("nade"), X, KNOWN, candidates=0), "at least one"),
     "posterior of none": (lambda: ais(model("aae"), X, start="posterior"), "p.z"),
     "no chains": (lambda: ais(model("vae"), X, chains=0), "chains = 0"),
+    "noise below 0": (lambda: corrupt(X, "gaussian", -0.1), "want 0 or more"),
+    "noise above 1": (lambda: corrupt(X, "masking", 1.5), "want a probability"),
+    "no draws": (lambda: probed(draws=0), "draws = 0"),
+    "no tuning": (
+        lambda: tasks.probe(model("vae"), BAD, (X, Y), (X, Y), [2], steps=0),
+        "steps = 0",
+    ),
     "no steps": (lambda: ais(model("vae"), X, steps=0), "steps = 0"),
 }
 

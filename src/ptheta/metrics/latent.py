@@ -71,6 +71,8 @@ def codes(model: nn.Module, data: Dataset, n: int, batch_size: int = 500) -> Ten
     """The codes of the first n images, (n, L). Raises PthetaError where the model cannot encode."""
     if not isinstance(model, Encodes):
         raise PthetaError("this model has no codes: it has no `encode`")
+    if n < 1:
+        raise PthetaError(f"n = {n}: ask for at least one image")
     some = fixed(data).subset(slice(0, n))
     return torch.cat(
         [model.encode(x, y).float().cpu() for x, y in batches(model, some, batch_size)]
@@ -81,6 +83,8 @@ def codes(model: nn.Module, data: Dataset, n: int, batch_size: int = 500) -> Ten
 def latent_report(model: nn.Module, data: Dataset, *, n: int = 2000, seed: int = 0) -> LatentReport:
     """Looks at the codes of the first n images. Raises PthetaError where the model has no
     posterior."""
+    if n < 2:
+        raise PthetaError(f"n = {n}: ask for at least two images")
     if not isinstance(model, HasPosterior):
         raise PthetaError("this model has no posterior q(z | x), so no KL and no active units")
     some = fixed(data).subset(slice(0, n))

@@ -38,8 +38,8 @@ def model(name: str, **options: Any) -> Any:
     return tiny(name, SPEC, **options).eval()
 
 
-def probed(**settings: int) -> object:
-    return tasks.probe(model("vae"), BAD, (X, Y), (X, Y), [2], **settings)
+def probed(draws: int = 1, steps: int = 1) -> object:
+    return tasks.probe(model("vae"), BAD, (X, Y), (X, Y), [2], draws=draws, steps=steps)
 
 
 def prefix() -> object:

@@ -160,7 +160,7 @@ def test_colours_share_the_components_of_a_mixture():
 
 GRID = ImageSpec(1, 2, 2, 2)
 PER_MASK = 1000
-QUICK = ("fvsbn", "nade", "made", "pixelcnn", "multiscale-pixelcnn")
+QUICK = ("fvsbn", "nade", "made", "pixelcnn")
 COMPLETED = [
     *(pytest.param(m, 1.5, {}, None, marks=() if m in QUICK else pytest.mark.slow) for m in FAMILY),
     ("made", 8, {"orders": 3}, None),

@@ -81,7 +81,7 @@ def tiny(name: str, spec: ImageSpec, *, classes: int | None = None, **options: A
 
     torch.manual_seed(0)
     options = {**TINY.get(name, {}), **options}
-    if classes is None:
+    if classes is None and "condition" not in options:
         config = registry.entry(name).load_config()
         classes = 0 if wanted(config(**options)) == "none" else 3
     condition = ptheta.Labels(tuple(map(str, range(classes)))) if classes else None

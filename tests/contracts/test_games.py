@@ -9,6 +9,7 @@ import torch
 from lightning_fabric import Fabric
 
 from ptheta import registry
+from ptheta.capabilities import capabilities
 from ptheta.config import options
 from ptheta.dynamics import DYNAMICS
 from ptheta.games import Clock, Game, Move, Player, unchanged
@@ -50,6 +51,19 @@ def test_losses_are_per_example_and_named(name):
         for term in terms.values():
             assert len(term) == 8
             assert term.ndim in (1, 2)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [m for m in MODELS if "posterior" in capabilities(registry.entry(m).load_model())],
+)
+def test_a_model_with_a_posterior_logs_both_counts_of_active_units(name):
+    model = tiny(name, SPEC)
+    game, images = model.game(), batch()
+    shared = engine(model, game).prepare(game, max(move.every for move in game.moves), images)
+    for move in game.moves:
+        move.loss(images, shared)
+    assert 0 <= images.logs["active_units"] <= images.logs["active_by_variance"]
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ptheta.errors import PthetaError
@@ -16,7 +16,7 @@ from ptheta.losses.adversarial import LOSSES, accuracy, convergence, equilibrium
 from ptheta.losses.penalties import PENALTIES, between, squared_slopes, unit_slope
 from ptheta.metrics.clustering import matched_accuracy
 from ptheta.models.gan import History, on_sphere, spread
-from ptheta.models.watch import FEW, STILL, Watch
+from ptheta.models.watch import END, FALL, FEW, LOW, STILL, Watch
 from ptheta.nets.augment import AUGMENTATIONS, cutout, translation
 from ptheta.nets.minibatch import MinibatchDiscrimination, MinibatchStddev
 from ptheta.nets.norms import VirtualBatchNorm
@@ -490,6 +490,60 @@ def test_the_watch_warns_of_vanishing_classes():
     assert watch({"held_out/classes_digits": 8.0}) == {}
     assert watch({"held_out/classes_digits": 5.0}) == {}
     assert "3.9 classes" in watch({"held_out/classes_digits": 3.9})["mode collapse"]
+
+
+def scored(classes: float, real: float) -> dict[str, float]:
+    return {"held_out/classes_digits": classes, "held_out/real_classes_digits": real}
+
+
+@given(
+    real=st.floats(2, 100), share=st.floats(0, 1), before=st.lists(st.floats(0, 0.4), max_size=4)
+)
+def test_a_run_that_ends_with_too_few_classes_is_told_by_its_end(real, share, before):
+    """Share of the classes beyond the first; below a half at the last evaluation is a collapse,
+    whether or not there ever was more."""
+    assume(abs(share - FALL) > 1e-6)
+    watch = Watch(True)
+    said: dict[str, str] = {}
+    for low in before:
+        said |= watch(scored(1 + low * (real - 1), real))
+    assert ("mode collapse" in said) or len(before) < LOW
+    watch(scored(1 + share * (real - 1), real))
+    ended = watch({END: 1.0})
+    assert ("mode collapse" in ended) == (share < FALL)
+    if ended:
+        assert f"real images of {real:.2g}" in ended["mode collapse"]
+
+
+@given(diversity=st.lists(st.floats(0, 2), min_size=1, max_size=STILL - 1))
+def test_a_run_that_ends_with_alike_samples_is_told_at_its_end(diversity):
+    watch = Watch(False)
+    for value in diversity:
+        watch({"generator/diversity": value})
+    assert ("mode collapse" in watch({END: 1.0})) == (diversity[-1] < FEW)
+
+
+def test_a_sound_run_and_one_that_measured_nothing_end_in_silence():
+    watch = Watch(True)
+    for classes in (1.2, 6.0, 9.5):
+        assert watch(scored(classes, 9.9) | {"generator/diversity": 0.9}) == {}
+    assert watch({END: 1.0}) == {}
+    assert Watch(True)({END: 1.0}) == {}
+
+
+def test_the_classes_of_a_score_stand_beside_those_of_the_real_images():
+    from ptheta.data import open_data
+    from ptheta.metrics.selection import Selection
+
+    held = open_data("digits", "test").subset(slice(0, 60))
+    model = tiny("infogan", held.spec).eval()
+    others = Selection(held, "digits")(model).others
+    assert 1 <= others["classes_digits"] <= 10
+    assert others["real_classes_digits"] > 8
+    watch = Watch(True)
+    collapsed = {f"held_out/{k}": v for k, v in others.items()} | {"held_out/classes_digits": 1.0}
+    assert watch(collapsed) == {}
+    assert "samples are of 1 classes in effect" in watch({END: 1.0})["mode collapse"]
 
 
 @given(smoothing=st.floats(0, 0.4))

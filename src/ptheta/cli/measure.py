@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import click
 
-from ptheta.cli.common import OTHER_DATA, SEED, cli, open_run, print_table
+from ptheta.cli.common import OTHER_DATA, SEED, cli, given, open_run, print_table
 from ptheta.errors import PthetaError
 
 REAL: tuple[Literal["train", "test"], ...] = ("train", "test")  # what samples may be copies of
@@ -62,6 +62,11 @@ def evaluate(
     if closest is not None and Path(closest).suffix != ".png":
         raise PthetaError(f"--closest {closest}: want a .png")
     foreign = not is_run(run) and Path(run).exists()
+    if foreign and (given("is_k") or given("ais")):
+        raise PthetaError(
+            f"--is-k and --ais measure the likelihood of a run, and {run} is a folder of images: "
+            "leave them out"
+        )
     if foreign and data is None:
         raise PthetaError(
             f"{run} is no run (it holds no config.json): to measure the images in it, give "

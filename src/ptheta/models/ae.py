@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from ptheta.config import AtLeastZero, Positive, option
+from ptheta.config import AtLeastZero, Positive, check_choices, option
 from ptheta.games import Game, Move, Player, Terms
 from ptheta.nets.coders import CoderConfig, decoder, encoder
 from ptheta.pixels import Batch, ImageSpec, from_unit, to_symmetric, to_unit
@@ -32,6 +32,7 @@ class AE(nn.Module):
 
     def __init__(self, spec: ImageSpec, config: AEConfig) -> None:
         super().__init__()
+        check_choices(config)
         self.spec, self.config = spec, config
         self.encoder = encoder(spec, config, config.latent)
         self.decoder = decoder(spec, config, 1)

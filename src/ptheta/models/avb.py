@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ptheta.config import Count, Positive, option
 from ptheta.errors import PthetaError
 from ptheta.games import Clock, Game, Move, Player, Terms
-from ptheta.latents import Posterior, active_units
+from ptheta.latents import Posterior
 from ptheta.losses.adversarial import accuracy, cross_entropy
 from ptheta.losses.divergences import kl_standard_normal
 from ptheta.models.vae import VAE, VAEConfig
@@ -132,7 +132,7 @@ class AVB(VAE):
     def inference_loss(self, batch: Batch, shared: Noisy) -> Terms:
         s, u, r, share = shared
         z = r.mean + (0.5 * r.log_var).exp() * u
-        batch.logs["active_units"] = active_units(r.mean.detach())
+        batch.logs |= r.active()
         batch.logs["share"] = share.mean(1)
         log_p = self.likelihood(z).log_prob(batch.x).sum((1, 2, 3))
         # log r(z | x) - log p(z) in expectation: u has the moments of N(0, I), so it is KL(r || p)

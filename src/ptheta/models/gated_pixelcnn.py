@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Positive, option
-from ptheta.errors import PthetaError
 from ptheta.likelihoods import Head, PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper
 from ptheta.nets.gate import gate, gate_into
@@ -21,7 +20,7 @@ from ptheta.pixels import ImageSpec, to_symmetric
 
 @dataclass(frozen=True)
 class GatedPixelCNNConfig:
-    features: Count = option(48, "channels of each stack; colour images need a multiple of 3")
+    features: Count = option(48, "channels of each stack")
     layers: Count = option(6, "gated layers, the first included")
     first_kernel: Count = option(7, "width of the first kernels, pixels (odd)")
     kernel: Count = option(3, "width of the other kernels, pixels (odd)")
@@ -74,8 +73,6 @@ class GatedPixelCNN(Autoregressive):
         self.config = config
         check_odd(first_kernel=config.first_kernel, kernel=config.kernel)
         c, f = spec.channels, config.features
-        if f % c:
-            raise PthetaError(f"features = {f} must be a multiple of {c} for images of {c} colours")
         self.distribution = Head(spec, "bernoulli" if spec.levels == 2 else "categorical")
         self.layers = nn.ModuleList(
             Layer(f if i else c, f, config.kernel if i else config.first_kernel, c, first=not i)

@@ -13,8 +13,16 @@ from torch import Tensor, nn
 
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Positive, option
+from ptheta.errors import PthetaError
 from ptheta.likelihoods import Head, Kind, PixelDistribution
-from ptheta.models.autoregressive import Autoregressive, Stepper, draw
+from ptheta.models.autoregressive import (
+    Autoregressive,
+    Stepper,
+    agreement,
+    draw,
+    repeated,
+    resampled,
+)
 from ptheta.nets.flat import flatten, scaled, unflatten
 from ptheta.pixels import Batch, ImageSpec
 
@@ -65,8 +73,9 @@ class Masks:
 class MADE(Autoregressive):
     """An autoencoder whose masks leave only earlier sub-pixels visible.
 
-    With several orders p(x) is the uniform mixture of their densities, which `log_prob` gives
-    exactly; `conditionals` and the stepper are those of the first order (raster).
+    With several orders p(x) = 1/M sum_m p_m(x), the uniform mixture of the densities of its
+    members. `log_prob`, `sample` and `complete` are those of the mixture. It has no single order,
+    hence neither `conditionals` nor a stepper: those of a member are `of_order` and `MADEStepper`.
     """
 
     def __init__(
@@ -91,7 +100,17 @@ class MADE(Autoregressive):
 
     @property
     def order(self) -> list[int]:
-        return self.masks[0].order.tolist()
+        return self.only().order.tolist()
+
+    def only(self) -> Masks:
+        """The masks of a model of one order. Raises PthetaError for an ensemble."""
+        if len(self.masks) > 1:
+            raise PthetaError(
+                f"this model is a mixture of {len(self.masks)} pixel orders and has no conditional "
+                "distribution of a pixel given the earlier ones: use its log_prob, sample or "
+                "complete, or train with --orders 1"
+            )
+        return self.masks[0]
 
     def weights(self, m: int) -> list[Tensor]:
         """The masked weights of order m."""
@@ -133,12 +152,13 @@ class MADE(Autoregressive):
         return self.distribution(unflatten(h + out, self.spec.shape))
 
     def conditionals(self, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
+        self.only()
         return self.of_order(0, x, condition)
 
     def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         each = [
             self.of_order(m, x, condition).log_prob(x).sum((1, 2, 3))
-            for m in range(self.config.orders)
+            for m in range(len(self.masks))
         ]
         return torch.stack(each).logsumexp(0) - math.log(len(each))
 
@@ -157,7 +177,7 @@ class MADE(Autoregressive):
         for m in member.unique().tolist():
             at = member == m
             y = None if condition is None else condition[at]
-            stepper = self.member_stepper(m, int(at.sum()), y)
+            stepper = MADEStepper(self, m, int(at.sum()), y)
             x[at] = draw(stepper, self.masks[m].order.tolist(), u[at])
         return x
 
@@ -165,22 +185,29 @@ class MADE(Autoregressive):
     def complete(
         self, x: Tensor, known: Tensor, condition: Tensor | None = None, candidates: int = 1
     ) -> Tensor:
-        """As for every autoregressive model, in the order that meets most known pixels early."""
-        share = known.expand(x.shape).flatten(2).all(1).float().mean(0).cpu()  # (H W,)
-        early = [float(share[m.order].cumsum(0).sum()) for m in self.masks]
-        best = early.index(max(early))
-        order = self.masks[best].order.tolist()
-        return self._complete(order, x, known, condition, candidates, best)
+        """Draws the unknown sub-pixels as any autoregressive model does, from the mixture:
 
-    def member_stepper(self, member: int, n: int, condition: Tensor | None) -> Stepper:
-        return MADEStepper(self, member, n, condition)
+            p(unknown | known) = sum_m p_m(known) p_m(unknown | known) / sum_m p_m(known)
 
-    def member_conditionals(
-        self, member: int, x: Tensor, condition: Tensor | None
-    ) -> PixelDistribution:
-        return self.of_order(member, x, condition)
+        Every member draws `candidates` completions, each with the weight of importance resampling,
+        whose mean over the completions of member m is p_m(known). One is chosen of all of them
+        together, which weighs the members by that mean. Where the known pixels come first in the
+        order of a member, its weight is p_m(known) itself and one candidate of it is exact.
+        """
+        if len(self.masks) == 1:
+            return super().complete(x, known, condition, candidates)
+        x, known = self.spec.check(x), known.expand(x.shape)
+        xs, kept, ys = repeated(candidates, x, known, condition)
+        drawn, agree = [], []
+        for m, masks in enumerate(self.masks):
+            stepper = MADEStepper(self, m, len(xs), ys)
+            drawn.append(draw(stepper, masks.order.tolist(), self.noise(len(xs)), xs, kept))
+            agree.append(agreement(self.of_order(m, drawn[-1], ys), drawn[-1], kept))
+        shape = (len(self.masks) * candidates, -1)
+        return resampled(torch.cat(drawn).unflatten(0, shape), torch.cat(agree).unflatten(0, shape))
 
     def stepper(self, n: int, condition: Tensor | None = None) -> Stepper:
+        self.only()
         return MADEStepper(self, 0, n, condition)
 
 

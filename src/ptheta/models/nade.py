@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.conditions import ConditionSpec
-from ptheta.config import Count, Positive, option
+from ptheta.config import Count, Positive, check_choices, option
 from ptheta.likelihoods import Head, Kind, PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper
 from ptheta.nets import sparse_prefix
@@ -41,6 +41,7 @@ class NADE(Autoregressive):
         self, spec: ImageSpec, config: NADEConfig, condition: ConditionSpec | None = None
     ) -> None:
         super().__init__(spec, condition, config.lr)
+        check_choices(config)
         self.config = config
         self.distribution = Head(spec, config.likelihood, config.components)
         self.activation = ACTIVATIONS[config.activation]

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Positive, option
-from ptheta.errors import PthetaError
 from ptheta.likelihoods import Head, PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper
 from ptheta.nets.diagonal import diagonal_bilstm
@@ -22,7 +21,7 @@ from ptheta.pixels import ImageSpec, to_symmetric
 
 @dataclass(frozen=True)
 class PixelRNNConfig:
-    features: Count = option(16, "units h of an LSTM; colour images need a multiple of 3")
+    features: Count = option(16, "units h of an LSTM")
     layers: Count = option(2, "LSTM layers, each with a residual connection of 2 h channels")
     first_kernel: Count = option(7, "width of the first kernel, pixels (odd)")
     head: Count = option(32, "channels of the two last 1x1 convolutions")
@@ -73,15 +72,6 @@ class PixelRNN(Autoregressive):
         for layer, out in zip(self.layers, self.out, strict=True):
             h = h + out(layer(h))
         return self.distribution(self.last(self.head(h.relu()).relu()))
-
-
-def check_units(spec: ImageSpec, config: PixelRNNConfig) -> None:
-    """Raises PthetaError for units that do not divide among the colours."""
-    if config.features % spec.channels:
-        raise PthetaError(
-            f"features = {config.features} must be a multiple of {spec.channels} "
-            f"for images of {spec.channels} colours"
-        )
 
 
 def lstm(gates: Tensor, c: Tensor | float) -> tuple[Tensor, Tensor]:
@@ -138,7 +128,6 @@ class RowLSTM(PixelRNN):
         self, spec: ImageSpec, config: RowLSTMConfig, condition: ConditionSpec | None = None
     ) -> None:
         check_odd(first_kernel=config.first_kernel, kernel=config.kernel)
-        check_units(spec, config)
         super().__init__(
             spec,
             config,
@@ -157,7 +146,6 @@ class DiagonalBiLSTM(PixelRNN):
         self, spec: ImageSpec, config: PixelRNNConfig, condition: ConditionSpec | None = None
     ) -> None:
         check_odd(first_kernel=config.first_kernel)
-        check_units(spec, config)
         super().__init__(
             spec,
             config,

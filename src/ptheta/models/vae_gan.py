@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ptheta.config import AtLeastZero, option
 from ptheta.games import Clock, Game, Move, Terms
-from ptheta.latents import Posterior, active_units
+from ptheta.latents import Posterior
 from ptheta.losses.adversarial import non_saturating
 from ptheta.losses.divergences import kl_standard_normal
 from ptheta.models.hybrid import Coded, Decoded, HybridConfig, ImageDiscriminator, JudgesImages
@@ -64,7 +64,7 @@ class VAEGAN(JudgesImages):
 
     def encoder_loss(self, batch: Batch, shared: Drawn) -> Terms:
         q = shared.q
-        batch.logs["active_units"] = active_units(q.mean.detach())
+        batch.logs |= q.active()
         return {
             "features": self.feature_error(shared.s, self.generate(shared.z))[0],
             "kl": kl_standard_normal(q.mean, q.log_var),

@@ -164,7 +164,7 @@ def _score(reserve: Any) -> Score:
     from ptheta.metrics.features import default_extractor
     from ptheta.metrics.selection import Selection
 
-    return Selection(reserve, default_extractor(reserve.name, reserve.spec))
+    return Selection(reserve, default_extractor(reserve))
 
 
 def load(run: str | Path, weights: str = "best") -> nn.Module:

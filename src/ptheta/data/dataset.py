@@ -39,6 +39,7 @@ class Dataset:
     by_attributes: the condition in a batch is the row's attributes, not its label
     skipped: files that could not be read, with the reason
     notes: lines about how it was read, such as where a split comes from
+    kin: the embedded set that shows the same kind of images; "" where the source does not say
     binary: the images with their fixed binarisation, once drawn, where they are few
     touched: bytes read from a memory map since its pages were last handed back
     """
@@ -59,6 +60,7 @@ class Dataset:
     by_attributes: bool = False
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    kin: str = ""
     binary: dict[str, np.ndarray] = dataclasses.field(
         default_factory=dict, repr=False, compare=False
     )

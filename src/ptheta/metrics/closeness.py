@@ -12,7 +12,13 @@ from torch import Tensor
 from ptheta.data.dataset import Dataset
 from ptheta.metrics.features import Extractor, Features, extract
 from ptheta.metrics.images import fixed
-from ptheta.metrics.memorisation import copying_test, cosine_distance, memorisation_factor
+from ptheta.metrics.intervals import Groups, drawn
+from ptheta.metrics.memorisation import (
+    copying_test,
+    cosine_distance,
+    factor_draws,
+    memorisation_factor,
+)
 from ptheta.metrics.neighbours import copied_share, nearest, ratio_of_medians
 from ptheta.metrics.reference import reference
 from ptheta.metrics.results import Result
@@ -57,22 +63,42 @@ def closeness(
     own = cosine_distance(fake.features[:NEIGHBOURS], known)
     held = cosine_distance(real.features[rows], known)
     about = {**protocol, "training_images": len(some), "compared": [len(own), len(held)]}
-    factor = memorisation_factor(own, held)
     return [
         *in_pixels,
         Result(f"copying_z_{by.name}", copying_test(own, held), error=1.0, protocol=about),
-        Result(
-            f"fd_memorisation_{by.name}",
-            factor * (distance.value or 0.0),
-            error=factor * (distance.error or 0.0),
-            better="lower",
-            protocol={**about, "factor": round(factor, 4)},
-            note=f"{factor:,.{0 if factor >= 100 else 2}f} times the distance"
-            if factor > 1
-            else "",
-            draws=tuple(factor * d for d in distance.draws),
-        ),
+        _weighed(own, held, rows, fake, real, distance, by, about),
     ]
+
+
+def _weighed(
+    own: Tensor,
+    held: Tensor,
+    rows: Tensor,
+    fake: Features,
+    real: Features,
+    distance: Result,
+    by: Extractor,
+    about: Mapping[str, Any],
+) -> Result:
+    """The Frechet distance times the memorisation factor, of the nearest angles of samples and of
+    held-out images (those at `rows`)."""
+    name = f"fd_memorisation_{by.name}"
+    if distance.value is None:
+        return Result(name, None, better="lower", reason=distance.reason, protocol=about)
+    factor = memorisation_factor(own, held)
+    fakes = Groups(len(fake), "fake").part(torch.arange(len(own)))
+    reals = Groups(len(real), "real").part(rows)
+    both, found = factor_draws(own, held, fakes, reals), None
+    if both is not None and distance.draws is not None:
+        found = both.times(distance.draws)
+    return drawn(
+        name,
+        factor * distance.value,
+        found,
+        {**about, "factor": round(factor, 4)},
+        better="lower",
+        note=f"{factor:,.{0 if factor >= 100 else 2}f} times the distance" if factor > 1 else "",
+    )
 
 
 def closest(images: Tensor, train: Dataset, pairs: int) -> tuple[Tensor, Tensor]:

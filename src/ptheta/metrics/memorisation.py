@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from ptheta.errors import PthetaError
+from ptheta.metrics.intervals import Groups, draws
+from ptheta.metrics.results import Draws
 
 
 def copying_test(fake: Tensor, held_out: Tensor) -> float:
@@ -48,6 +50,17 @@ def memorisation_factor(fake: Tensor, held_out: Tensor) -> float:
     by the mean distance s where it is below a threshold; the threshold belongs to one extractor, so
     half of what held-out images have stands for it here: max(1, half / s). Copies raise it.
     """
-    half = held_out.double().mean().item() / 2
-    s = max(fake.double().mean().item(), 1e-6)
-    return max(1.0, half / s)
+    return _factor(fake.double().mean(), held_out.double().mean()).item()
+
+
+def factor_draws(own: Tensor, held: Tensor, fakes: Groups, reals: Groups) -> Draws | None:
+    """`memorisation_factor` without each group of fakes and of held-out images; None where a group
+    is all there is."""
+    if not (fakes.count and reals.count and min(fakes.left.min(), reals.left.min()) > 0):
+        return None
+    s, t = own.double().mean(), held.double().mean()
+    return draws(_factor(fakes.means(own), t), _factor(s, reals.means(held)))
+
+
+def _factor(own: Tensor, held: Tensor) -> Tensor:
+    return (held / 2 / own.clamp(min=1e-6)).clamp(min=1)

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from ptheta.data import open_data
-from ptheta.metrics.calibration import EXPERIMENTS, World, called, family
+from ptheta.metrics.calibration import EQUAL, EXPERIMENTS, WORSE, World, called, family
 from ptheta.metrics.features import extractor
 from ptheta.metrics.protocol import VERSION
 
@@ -37,19 +37,19 @@ def cell(world: World, experiment: str, n: int, repetitions: int) -> dict[str, A
     start = time.process_time()
     null: Counter[str] = Counter()
     power: Counter[str] = Counter()
-    names: dict[str, None] = {}
     size = DRAWS[n] if experiment == "speeds" else n
     for seed in range(repetitions):
-        for metric, (alarm, seen) in called(EXPERIMENTS[experiment](world, size, seed)).items():
-            names[metric] = None
-            null[metric] += alarm
-            power[metric] += seen
+        first, second, worse = (
+            EXPERIMENTS[experiment](world, size, seed, model) for model in (*EQUAL, WORSE)
+        )
+        null.update(called(first, second))
+        power.update(called(first, worse))
     share = {
         family(metric, world.by): {
             "size": round(100 * null[metric] / repetitions, 1),
             "power": round(100 * power[metric] / repetitions, 1),
         }
-        for metric in names
+        for metric in null
     }
     return {
         "repetitions": repetitions,

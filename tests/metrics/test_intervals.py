@@ -209,7 +209,7 @@ def test_bounds_and_exact_likelihoods_are_never_paired():
     ]
     table = matrix(found)
     cells = dict(table["rows"])["exact b"]
-    assert cells[table["names"].index("exact a")]["value"] == "0.100"
+    assert cells[table["names"].index("exact a")]["value"] in ("0.100", "0.1000")
     assert cells[table["names"].index("bound a")] is None
     said = verdicts(evaluations, ["bits_per_dim"])
     assert any(line.startswith("best bits per dim") for line in said["exact a"].good)

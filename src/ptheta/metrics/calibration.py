@@ -1,9 +1,9 @@
 """How often a comparison says "different" where nothing is: the size of every ranked metric's
 interval, and its power where there is a small difference.
 
-An experiment gives the results of two models that are equal in truth, by the functions that an
-evaluation calls, and of a third that is a little worse. Whether the first two are called different
-is one draw of the size; whether the first and the third are, one of the power.
+An experiment measures one of three models, by the functions that an evaluation calls: two that are
+equal in truth, and one that is a little worse. Whether the first two are called different is one
+draw of the size; whether the first and the third are, one of the power.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ptheta.data.dataset import Dataset
+from ptheta.errors import PthetaError
 from ptheta.metrics.closeness import closeness
 from ptheta.metrics.clustering import matched
 from ptheta.metrics.features import Extractor, Features, extract
@@ -38,25 +38,13 @@ WORSE_NATS = 0.02  # share of its likelihood that the worse model loses
 SLOWER = 0.7  # speed of the slower model
 
 
-class Trial(NamedTuple):
-    """Results of two models that are equal in truth, and of a worse one, in the same order."""
-
-    a: list[Result]
-    b: list[Result]
-    worse: list[Result]
+EQUAL, WORSE = (0, 1), 2  # the models of an experiment
 
 
-def called(trial: Trial) -> dict[str, tuple[bool, bool]]:
-    """metric -> whether the equal models are called different, and whether the worse one is."""
-    found = {}
-    for a, b, worse in zip(*trial, strict=True):
-        if a.better:
-            null, power = difference(a, b), difference(a, worse)
-            found[a.metric] = (
-                null is not None and null.different,
-                power is not None and power.different,
-            )
-    return found
+def called(a: list[Result], b: list[Result]) -> dict[str, bool]:
+    """Each ranked metric -> whether two models are called different by it."""
+    found = {x.metric: difference(x, y) for x, y in zip(a, b, strict=True) if x.better}
+    return {metric: gap is not None and gap.different for metric, gap in found.items()}
 
 
 @dataclass(frozen=True)
@@ -79,14 +67,14 @@ class World:
     train: Dataset
 
     @classmethod
-    def of(cls, train: Dataset, test: Dataset, by: Extractor) -> World:
-        """Of labelled data: all but `TRAINING` training images are samples."""
+    def of(cls, train: Dataset, test: Dataset, by: Extractor, training: int = TRAINING) -> World:
+        """Of labelled data: all but so many training images are samples."""
         order = train.shuffled(0)
-        kept = order.subset(slice(0, TRAINING))
-        some = order.subset(slice(TRAINING, None))
+        kept = order.subset(slice(0, training))
+        some = order.subset(slice(training, None))
         batch, real = some.batch(slice(0, len(some))), test.batch(slice(0, len(test)))
         if batch.y is None or real.y is None:
-            raise ValueError("calibration needs labelled images")
+            raise PthetaError(f"{train.name} has no labels: calibrate on labelled images")
         noisy, noisier = (noise(batch.x, NOISE_OF_SAMPLES * k, seed=7) for k in (1.0, MORE))
         return cls(
             by,
@@ -112,26 +100,14 @@ def noise(x: Tensor, deviation: float, seed: int) -> Tensor:
     return torch.cat([part.clamp(0, 255).round().to(torch.uint8) for part in parts])
 
 
-def of_samples(world: World, n: int, seed: int) -> Trial:
-    """Everything that is measured on samples and real images: three disjoint draws of n noisy
-    images, the third with more noise, against one draw of real ones."""
+def of_samples(world: World, n: int, seed: int, model: int) -> list[Result]:
+    """Everything that is measured on samples and real images: one of three disjoint draws of n
+    noisy images, the third with more noise, against the same draw of real ones."""
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randperm(len(world.real), generator=generator)[:REAL]
-    order = torch.randperm(len(world.own), generator=generator)
-    parts = [order[i * n : (i + 1) * n] for i in range(3)]
-    equal = (world.own, world.noisy_images)
-    sides = (equal, equal, (world.noisier, world.noisier_images))
-    return Trial(
-        *(
-            _measured(world, features, images, part, rows)
-            for (features, images), part in zip(sides, parts, strict=True)
-        )
-    )
-
-
-def _measured(
-    world: World, features: Features, images: Tensor, part: Tensor, rows: Tensor
-) -> list[Result]:
+    part = torch.randperm(len(world.own), generator=generator)[model * n : (model + 1) * n]
+    features = world.noisier if model == WORSE else world.own
+    images = world.noisier_images if model == WORSE else world.noisy_images
     by, real, fake = world.by, _some(world.real, rows), _some(features, part)
     test = world.test.subset(rows.numpy())
     found = of_features(fake, real, by, {})
@@ -145,29 +121,21 @@ def _some(features: Features, rows: Tensor) -> Features:
     return Features(features.features[rows], logits)
 
 
-def of_likelihoods(world: World, n: int, seed: int) -> Trial:
-    """Two models of binarised pixels, equal in the mean over all real images and not on any one,
-    on n of these; the worse one loses `WORSE_NATS` of its own."""
+def of_likelihoods(world: World, n: int, seed: int, model: int) -> list[Result]:
+    """One of two models of binarised pixels, equal in the mean over all real images and not on any
+    one, on n of these; the worse one loses `WORSE_NATS` of its own."""
     x = (world.test.batch(slice(0, len(world.test))).x > 127).double().flatten(1)
-    seen = (world.noisy_images > 127).double().flatten(1)
-    p, q = seen.mean(0).clamp(0.01, 0.99), seen.mean().clamp(0.01, 0.99)
-    each = [-(x * t.log() + (1 - x) * (1 - t).log()).sum(1) for t in (p, q.expand_as(p))]
-    a, b = each[0], each[1] - each[1].mean() + each[0].mean()
+    p = x.mean(0).clamp(0.01, 0.99)
+    each = [-(x * t.log() + (1 - x) * (1 - t).log()).sum(1) for t in (p, p.mean().expand_as(p))]
+    nats = each[0] if model == 0 else each[1] - each[1].mean() + each[0].mean()
+    if model == WORSE:
+        nats = nats * (1 + WORSE_NATS)
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:n]
-    groups = Groups(len(order), "real")
-    return Trial(
-        *(
-            [
-                mean_result(name, v[order] * unit, groups, {}, better="lower")
-                for name, unit in (
-                    ("bits_per_dim", 1 / (x.shape[1] * math.log(2))),
-                    ("nll", 1.0),
-                    ("nll_ais", 1.0),
-                )
-            ]
-            for v in (a, b, b * (1 + WORSE_NATS))
-        )
-    )
+    groups, bits = Groups(len(order), "real"), 1 / (x.shape[1] * math.log(2))
+    return [
+        mean_result(name, nats[order] * unit, groups, {}, better="lower")
+        for name, unit in (("bits_per_dim", bits), ("nll", 1.0), ("nll_ais", 1.0))
+    ]
 
 
 class Paths(nn.Module):
@@ -189,48 +157,40 @@ class Paths(nn.Module):
         return x.round().to(torch.uint8).view(-1, 1, 28, 28)
 
 
-def of_paths(world: World, n: int, seed: int) -> Trial:
-    """n paths of one model, n others of it, and n of a model that bends them more."""
-
-    def along(bend: float, own: int) -> list[Result]:
-        each, _ = path_length(Paths(bend), world.by, world.real.features, paths=n, seed=own)
-        name = f"path_length_{world.by.name}"
-        return [mean_result(name, each, Groups(n, "fake"), {}, better="lower")]
-
-    return Trial(along(1.0, 3 * seed), along(1.0, 3 * seed + 1), along(MORE, 3 * seed + 2))
+def of_paths(world: World, n: int, seed: int, model: int) -> list[Result]:
+    """n paths of one model, n others of it, or n of a model that bends them more."""
+    made = Paths(MORE if model == WORSE else 1.0)
+    real = world.real.features
+    each, _ = path_length(made, world.by, real, paths=n, seed=3 * seed + model)
+    name = f"path_length_{world.by.name}"
+    return [mean_result(name, each, Groups(n, "fake"), {}, better="lower")]
 
 
-def of_clusters(world: World, n: int, seed: int) -> Trial:
-    """Two clusterings of n real images that each put a tenth of all into a category at random."""
+def of_clusters(world: World, n: int, seed: int, model: int) -> list[Result]:
+    """A clustering of n real images that puts a tenth of all into a category at random."""
     order = torch.randperm(len(world.test), generator=torch.Generator().manual_seed(seed))[:n]
-
-    def clustered(wrong: float, own: int) -> list[Result]:
-        generator = torch.Generator().manual_seed(own)
-        y = world.real_labels[order]
-        at_random = torch.randint(10, (n,), generator=generator)
-        moved = torch.rand(n, generator=generator) < wrong
-        found = torch.where(moved, at_random, (y + 3) % 10)
-        return [drawn("clustering_accuracy", *matched(found, y), {}, better="higher")]
-
-    own = 3 * seed
-    return Trial(*(clustered(w, own + i) for i, w in enumerate((WRONG, WRONG, MORE_WRONG))))
+    generator = torch.Generator().manual_seed(3 * seed + model)
+    y = world.real_labels[order]
+    at_random = torch.randint(10, (n,), generator=generator)
+    moved = torch.rand(n, generator=generator) < (MORE_WRONG if model == WORSE else WRONG)
+    found = torch.where(moved, at_random, (y + 3) % 10)
+    return [drawn("clustering_accuracy", *matched(found, y), {}, better="higher")]
 
 
-def of_speeds(world: World, n: int, seed: int) -> Trial:
-    """n draws each of a machine whose minutes differ by `NOISE`, and which now and then holds one
+def of_speeds(world: World, n: int, seed: int, model: int) -> list[Result]:
+    """n draws of a machine whose minutes differ by `NOISE`, and which now and then holds one
     draw up."""
-    generator = torch.Generator().manual_seed(seed)
-
-    def timed(speed: float) -> list[Result]:
-        minute = NOISE * torch.randn(1, generator=generator)
-        times = (minute + 0.1 * torch.randn(n, generator=generator)).exp() / speed
-        stalled = torch.rand(n, generator=generator) < 0.1
-        return [of_times((times * (1 + 5 * stalled)).tolist(), 64, {})]
-
-    return Trial(timed(1.0), timed(1.0), timed(SLOWER))
+    generator = torch.Generator().manual_seed(3 * seed + model)
+    minute = NOISE * torch.randn(1, generator=generator)
+    times = (minute + 0.1 * torch.randn(n, generator=generator)).exp()
+    times = times * (1 + 5 * (torch.rand(n, generator=generator) < 0.1))
+    return [of_times((times / (SLOWER if model == WORSE else 1.0)).tolist(), 64, {})]
 
 
-EXPERIMENTS: Mapping[str, Callable[[World, int, int], Trial]] = {
+Experiment = Callable[[World, int, int, int], list[Result]]
+
+# (what to draw from, number of samples, repetition, which model) -> its results
+EXPERIMENTS: Mapping[str, Experiment] = {
     "samples": of_samples,
     "likelihoods": of_likelihoods,
     "paths": of_paths,

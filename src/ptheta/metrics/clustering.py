@@ -31,7 +31,8 @@ def matched(found: Tensor, labels: Tensor) -> tuple[float, Draws | None]:
     left = [
         matched_accuracy(found[groups.of != g], labels[groups.of != g]) for g in range(groups.count)
     ]
-    return matched_accuracy(found, labels), draws(real=torch.tensor(left)) if left else None
+    without = draws(real=torch.tensor(left, dtype=torch.float64)) if left else None
+    return matched_accuracy(found, labels), without
 
 
 @torch.no_grad()

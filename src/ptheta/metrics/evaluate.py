@@ -296,6 +296,6 @@ def _path_length(
         reason = "it has no codes with a prior"
         return Result(name, None, better="lower", reason=reason, protocol=protocol)
     condition = conditions_like(model, test, PATHS, seed)
-    each, unit = path_length(model, by, real.features, condition, seed=seed)
+    each, unit = path_length(model, by, real.features, condition, paths=PATHS, seed=seed)
     about = {**protocol, "paths": len(each), "unit": unit}
     return mean_result(name, each, Groups(len(each), "fake"), about, better="lower")

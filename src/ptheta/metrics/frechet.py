@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -72,9 +72,13 @@ def frechet_draws(x: Tensor, y: Tensor, fakes: Groups, reals: Groups) -> Draws |
         return None
     on_fake, on_real = fit(x), fit(y)
     return draws(
-        torch.tensor([frechet(part, on_real) for part in _without(x, fakes)]),
-        torch.tensor([frechet(on_fake, part) for part in _without(y, reals)]),
+        _values(frechet(part, on_real) for part in _without(x, fakes)),
+        _values(frechet(on_fake, part) for part in _without(y, reals)),
     )
+
+
+def _values(found: Iterable[float]) -> Tensor:
+    return torch.tensor(list(found), dtype=torch.float64)
 
 
 def _without(x: Tensor, groups: Groups) -> Iterator[Gaussian]:
@@ -119,7 +123,7 @@ def frechet_infinity(
                 f"give {LEAST_TO_EXTRAPOLATE} or more"
             )
     bias = sum(
-        (groups.left / groups.n * (torch.tensor(without).double() - value)).sum().item()
+        (groups.left / groups.n * (_values(without) - value)).sum().item()
         for groups, without in ((fakes, found.fake), (reals, found.real))
     )
     # to first order an image moves both alike

@@ -96,7 +96,7 @@ def manifold(real: Tensor, fake: Tensor, k: int = 5) -> tuple[Manifold, tuple[Dr
     value = Manifold(
         (met.held.sum(1) > 0).double().mean().item(),
         (met.recalled.sum(1) > 0).double().mean().item(),
-        (met.held.sum(1) / k).double().mean().item(),
+        (met.held.sum(1).double() / k).mean().item(),
         (met.nearest.amin(0) <= met.real.radii).double().mean().item(),
     )
     if not (met.real.can_lose and met.fake.can_lose):
@@ -181,7 +181,7 @@ def _grown(d: Tensor, side: _Side, rows: Tensor) -> Tensor:
 def _draws(met: _Met, k: int) -> tuple[Draws, ...]:
     """Of precision, recall, density and coverage."""
     fakes, reals = met.fake.groups, met.real.groups
-    held, recalled = met.held.sum(1), met.recalled.sum(1)
+    held, recalled = met.held.sum(1).double(), met.recalled.sum(1)
     without = (held[:, None] - met.held + met.more_held).double()  # of real images: (M, G)
     again = recalled[:, None] - met.recalled + met.more_recalled > 0  # of fakes: (N, H)
     first = met.nearest.amin(0)

@@ -21,7 +21,7 @@ from ptheta.metrics.conditions import draw
 from ptheta.metrics.evaluate import evaluate, floor, score
 from ptheta.metrics.features import Extractor
 from ptheta.metrics.images import fixed
-from ptheta.metrics.protocol import differing, scale
+from ptheta.metrics.protocol import differing
 from ptheta.metrics.results import Evaluation, Result
 from ptheta.pixels import quantise
 from ptheta.report.pairs import Pair, matrix, pairs
@@ -260,9 +260,7 @@ def rankings(groups: Mapping[str, Sequence[Measured]]) -> dict[str, list[Rank]]:
     for metric in metrics_of([e for group in evaluations.values() for e in group]):
         results = [r for g in evaluations.values() for e in g if (r := e.get(metric)) is not None]
         better, relations = {r.better for r in results}, {r.relation for r in results}
-        # runs of different protocols have no common mean
-        scales = {scale(r.protocol) for r in results if r.value is not None}
-        if len(relations) == len(scales) == 1 and better in ({"lower"}, {"higher"}):
+        if len(relations) == 1 and better in ({"lower"}, {"higher"}):
             rows = rank(evaluations, metric, lower=better == {"lower"})
             if rows:
                 found[metric] = rows

@@ -20,6 +20,7 @@ import ptheta
 from ptheta.data import open_data
 from ptheta.metrics.clustering import clustering_accuracy
 from ptheta.metrics.evaluate import evaluate, floor
+from ptheta.metrics.intervals import standard_error
 from ptheta.metrics.results import Evaluation
 from ptheta.runs import Run
 
@@ -72,10 +73,10 @@ def main() -> None:
         run, minutes = trained(
             "infogan", options.runs / f"infogan-{seed}", recipe="digits", seed=seed
         )
-        value, error = clustering_accuracy(run.model("last"), run.data("test"))
+        value, draws = clustering_accuracy(run.model("last"), run.data("test"))
         infogan[f"seed {seed}"] = {
             "accuracy": round(value, 4),
-            "error": round(error, 4),
+            "error": draws and round(standard_error(draws), 4),
             "steps": run.metrics()[-1]["step"],
             "CPU minutes": minutes and round(minutes, 1),
         }

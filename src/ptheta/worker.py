@@ -153,4 +153,4 @@ def _score(reserve: Any) -> Score:
     from ptheta.metrics.features import default_extractor
     from ptheta.metrics.selection import Selection
 
-    return Selection(reserve, default_extractor(reserve.name, reserve.spec))
+    return Selection(reserve, default_extractor(reserve))

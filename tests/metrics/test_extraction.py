@@ -19,6 +19,7 @@ from ptheta.metrics import features, vision
 from ptheta.metrics.evaluate import evaluate
 from ptheta.metrics.features import Features, extract, extractor
 from ptheta.metrics.fidelity import by_label
+from ptheta.metrics.kernel import kernel_distance
 from ptheta.metrics.path_length import STEP, path_length
 from ptheta.metrics.pretrained import Own
 from ptheta.pixels import ImageSpec
@@ -219,13 +220,32 @@ def test_samples_that_follow_their_labels_are_told_from_those_that_do_not():
     assert values[0][0] < 0.05 * values[1][0]
     assert values[0][1] > 0.97
     assert values[1][1] < 0.2
-    without = labels != 7
-    less = Features(real.features[without], None)
-    with pytest.raises(PthetaError, match="class 7 is missing from the labels of the real images"):
-        by_label(fake, batch.y, less, labels[without], by, {}, test.classes)
+    assert all(r.error is not None for r in right)
 
 
-def test_a_class_missing_from_the_labels_leaves_the_rest_of_an_evaluation():
+def test_an_absent_class_leaves_the_mean_over_the_others_and_is_named():
+    by, test = extractor("digits"), open_data("digits", "test")
+    batch = open_data("digits").batch(slice(0, 600))
+    labels = test.batch(slice(0, len(test))).y
+    assert batch.y is not None
+    assert labels is not None
+    fake, real = extract(batch.x, by), extract(test, by)
+    each = [
+        kernel_distance(fake.features[batch.y == y], real.features[labels == y])[0]
+        for y in range(10)
+    ]
+    for side in ("samples", "real images"):
+        i, j = (batch.y != 7, labels >= 0) if side == "samples" else (batch.y >= 0, labels != 7)
+        some = [Features(f.features[rows], None) for f, rows in ((fake, i), (real, j))]
+        (found,) = by_label(some[0], batch.y[i], some[1], labels[j], by, {}, test.classes)
+        assert found.value == pytest.approx(sum(each[:7] + each[8:]) / 9)
+        assert "without 7" in found.note
+    alone = Features(fake.features[:1], None)
+    (none,) = by_label(alone, batch.y[:1], real, labels, by, {}, test.classes)
+    assert none.text() == "not defined (no label has two samples and two real images)"
+
+
+def test_a_class_missing_from_the_labels_is_not_asked_for():
     class Copies(nn.Module):
         def __init__(self, spec: ImageSpec, x: Tensor, classes: int) -> None:
             super().__init__()
@@ -241,7 +261,9 @@ def test_a_class_missing_from_the_labels_leaves_the_rest_of_an_evaluation():
     found = evaluate(Copies(test.spec, train.batch(slice(0, 300)).x, 10), some, train, n=700)
     result = found.get("kd_within_label_digits")
     assert result is not None
-    assert result.text() == "not defined (class 3 is missing from the labels of the real images)"
+    assert result.value is not None
+    # nor is it asked for: the labels are those of the test images
+    assert "without" not in result.note
     other = found.get("kd_digits")
     assert other is not None
     assert other.value is not None

@@ -8,17 +8,20 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.metrics.evaluate import evaluate, floor
+from ptheta.metrics.intervals import difference
 from ptheta.metrics.kernel import kernel_distance
 from ptheta.metrics.likelihood import likelihood
 from ptheta.metrics.neighbours import copied_share, nearest, ratio_of_medians
 from ptheta.metrics.results import Evaluation, Result
-from ptheta.metrics.speed import sampling_speed
+from ptheta.metrics.speed import of_times, sampling_speed
 from ptheta.pixels import ImageSpec
 
 
@@ -138,9 +141,33 @@ def test_speed_leaves_the_random_stream_alone_and_keeps_its_budget():
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
-    assert sampling_speed(model, None, seconds=0.0)[2] == 1
+    assert sampling_speed(model, None, {}, seconds=0.0).protocol["repeats"] == 1
     assert model.calls == 1
     assert torch.rand(1) == expected
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=40))
+def test_no_speed_is_printed_with_an_error_beyond_a_quarter_of_it(times):
+    found = of_times(times, 64, {})
+    if found.value is None:
+        assert "the machine was busy" in found.reason
+        assert "+-" not in found.text()
+    else:
+        assert 0.1 * found.value - 1e-9 <= (found.error or 0) <= 0.25 * found.value
+
+
+def test_draws_that_the_machine_held_up_do_not_make_the_speed():
+    steady = of_times([0.1] * 20, 64, {})
+    held_up = of_times([0.1] * 16 + [3.0, 5.0, 0.001, 9.0], 64, {})
+    assert steady.value == held_up.value == pytest.approx(640)
+    assert steady.error == held_up.error
+    # what one machine varies is no difference
+    for speed, different in ((1.2, False), (2.0, True)):
+        gap = difference(steady, of_times([0.1 / speed] * 20, 64, {}))
+        assert gap is not None
+        assert gap.different == different
+    assert of_times([0.01, 1.0, 0.02, 2.0], 64, {}).value is None
 
 
 def test_kernel_error_between_equal_sets_is_not_too_small():

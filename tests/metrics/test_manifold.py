@@ -22,7 +22,6 @@ from ptheta.metrics.closeness import closeness
 from ptheta.metrics.diversity import WEIGHTS, ms_ssim, scales, similarity
 from ptheta.metrics.evaluate import score
 from ptheta.metrics.features import extract, extractor
-from ptheta.metrics.frechet import Gaussian, fit, frechet, frechet_infinity
 from ptheta.metrics.manifold import manifold, radii
 from ptheta.metrics.memorisation import copying_test, cosine_distance, memorisation_factor
 from ptheta.metrics.neighbours import nearest
@@ -57,11 +56,10 @@ def brute(real: torch.Tensor, fake: torch.Tensor, k: int) -> tuple[float, float,
 def test_the_four_are_their_definitions(k, monkeypatch):
     real, fake = normal(40, 3, 0), normal(30, 3, 1, 0.5)
     wanted = brute(real, fake, k)
-    found, errors = manifold(real, fake, k)
+    found, draws = manifold(real, fake, k)
     assert tuple(found) == pytest.approx(wanted)
     monkeypatch.setattr(module, "PAIRS", 7)  # one row at a time
-    assert manifold(real, fake, k) == (found, errors)
-    assert errors.precision == pytest.approx(np.sqrt(wanted[0] * (1 - wanted[0]) / 29), abs=1e-9)
+    assert manifold(real, fake, k) == (found, draws)
 
 
 @pytest.mark.parametrize(("n", "m", "d"), [(300, 300, 20), (400, 250, 64)])
@@ -204,22 +202,6 @@ def test_similarity_sees_collapse():
     assert error == pytest.approx(0, abs=1e-9)
     with pytest.raises(PthetaError, match="smaller than the window"):
         ms_ssim(x.x[:, :, :8], x.x[:, :, :8])
-
-
-# -- extrapolation
-
-
-def test_the_extrapolated_distance_is_free_of_the_bias_of_few_samples():
-    """Samples of the reference itself: 0, where the distance of N samples is about d^2 / N."""
-    d = 12
-    reference = Gaussian(torch.zeros(d).double(), torch.eye(d).double())
-    values = [frechet_infinity(normal(400, d, seed), reference) for seed in range(6)]
-    plain = [frechet(fit(normal(400, d, seed)), reference) for seed in range(6)]
-    assert np.mean([v for v, _ in values]) < 0.4 * np.mean(plain)
-    shifted, error = frechet_infinity(normal(800, d, 9, 0.5), reference)
-    assert shifted == pytest.approx(d * 0.25, abs=max(0.5, 4 * error))
-    with pytest.raises(PthetaError, match="too few to extrapolate"):
-        frechet_infinity(normal(40, d, 0), reference)
 
 
 # -- baselines

@@ -18,10 +18,9 @@ from torch import nn
 from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
-from ptheta.metrics.bootstrap import Bootstrap
 from ptheta.metrics.evaluate import evaluate, floor
-from ptheta.metrics.features import WEIGHTS, default_extractor, extract, extractor
-from ptheta.metrics.frechet import Gaussian, fit, frechet, frechet_draws
+from ptheta.metrics.features import WEIGHTS, chosen, default_extractor, extract, extractor
+from ptheta.metrics.frechet import Gaussian, fit, frechet
 from ptheta.metrics.kernel import kernel_distance
 from ptheta.metrics.likelihood import likelihood
 from ptheta.metrics.neighbours import nearest, ratio_of_medians
@@ -84,12 +83,6 @@ def test_frechet_is_symmetric_and_follows_moves_and_scales(seed, shift, scale):
     moved = frechet(fit(x @ rotation + shift), fit(y @ rotation + shift))
     assert moved == pytest.approx(d, rel=1e-7, abs=1e-9)
     assert frechet(fit(x * scale), fit(y * scale)) == pytest.approx(d * scale**2, rel=1e-7)
-
-
-def test_frechet_error_is_of_the_right_size():
-    values = [frechet(fit(normal(300, 5, s)), fit(normal(300, 5, s, 1.0, 0.5))) for s in range(3)]
-    error = frechet_draws(normal(300, 5, 0), normal(300, 5, 9, 1.0, 0.5), Bootstrap(300, 300)).std()
-    assert 0 < error < max(values)
 
 
 def test_kernel_distance_is_the_double_sum():
@@ -287,9 +280,40 @@ def test_extractors_take_other_sizes_and_colours():
             )
             assert len(features) == 4
             assert features.features.dtype == torch.float32
-    assert default_extractor("digits", ImageSpec(1, 28, 28)) == "digits"
-    assert default_extractor("fashion-mnist", ImageSpec(1, 28, 28, 2)) == "fashion"
-    assert default_extractor("digits", ImageSpec(3, 32, 32)) == "pixels"
+
+
+MNIST_LIKE = ("digits", "fashion")
+
+
+@pytest.mark.parametrize("name", ["old-fashioned-cars", "house-digits-of-rooms", "mnist-of-noise"])
+@pytest.mark.parametrize("kind", [*MNIST_LIKE, "noise"])
+def test_the_extractor_follows_what_the_images_are_and_not_their_name(name, kind):
+    """A source that does not say what it shows is looked up by its pixels, in any order."""
+    if kind == "noise":
+        images = np.random.default_rng(0).integers(0, 256, (200, 1, 28, 28), dtype=np.uint8)
+    else:
+        images = open_data(kind, "test").shuffled(3).batch(range(200)).x.numpy()
+    wanted = "pixels" if kind == "noise" else kind
+    data = Dataset(name, "test", images)
+    assert default_extractor(data) == wanted
+    assert default_extractor(data.with_levels(2)) == wanted
+    assert default_extractor(Dataset(kind, "test", images[:, :, :16, :16].copy())) == "pixels"
+    by, why = chosen(data, None)
+    assert by.name == wanted
+    assert ("give --extractor digits or fashion" in why["extractor_chosen"]) == (kind == "noise")
+
+
+@pytest.mark.parametrize("kind", MNIST_LIKE)
+def test_a_source_that_says_what_it_shows_is_believed(kind):
+    data = open_data(kind)
+    assert data.kin == kind
+    black = dataclasses.replace(data, images=np.zeros((9, 1, 28, 28), np.uint8), index=None)
+    assert default_extractor(black) == kind
+    assert default_extractor(open_data("shapes-64", "test")) == "pixels"
+    # a few among many others are not what the data shows
+    other = np.random.default_rng(0).integers(0, 256, (990, 1, 28, 28), dtype=np.uint8)
+    mixed = np.concatenate([other, data.batch(range(10)).x.numpy()])
+    assert default_extractor(Dataset("mixed", "test", mixed)) == "pixels"
 
 
 def test_floor_is_low():

@@ -91,6 +91,17 @@ def test_images_of_another_program_stand_beside_the_runs(report):
     few = found["runs"]["few"]["remarks"]
     assert "resized and cropped" in few[0]
     assert few[1] == "was measured with samples 30, not 40"
+    kd = {(p["a"], p["b"]): p for p in found["differences"]["kd_pixels"]}
+    assert "low" in kd["plain", "elsewhere"]
+    assert kd["plain", "few"] == {
+        "a": "plain",
+        "b": "few",
+        "not_judged": "measured differently: samples 40 and 30",
+    }
+    assert "plain and few: measured differently: samples 40 and 30 (fd pixels" in section(
+        report, "Not judged"
+    )
+    assert "not judged" in (report / "report.html").read_text()
     distance = section(report, "Distance to real images")
     assert "| elsewhere [" in distance
     named = {p[side] for p in found["differences"]["kd_pixels"] for side in ("a", "b")}

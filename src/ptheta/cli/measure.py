@@ -24,8 +24,9 @@ REAL: tuple[Literal["train", "test"], ...] = ("train", "test")  # what samples m
 @click.option("-n", "--number", default=1000, show_default=True, help="Images to draw.")
 @click.option(
     "--extractor",
-    help="Of the distances: digits, fashion, pixels, efficientnet-lite0, inception-2015, dinov2 "
-    "or clip.",
+    help="Feature extractor of the distances: digits, fashion, pixels, efficientnet-lite0, "
+    "inception-2015, dinov2 or clip (default: digits or fashion where the images are known to be "
+    "of that kind, else pixels).",
 )
 @click.option("--size", type=int, help="Side in pixels that IMAGES and --data are brought to.")
 @click.option("--channels", type=int, help="1 or 3, that both are brought to.")
@@ -86,6 +87,8 @@ def evaluate(
         click.echo(json.dumps(result.to_json(), indent=2))
     else:
         print_table([[r.metric, r.text()] for r in result.results])
+        about = result.protocol
+        click.echo(f"\nextractor {about['extractor']}: {about['extractor_chosen']}")
 
 
 def _write_closest(path: Path, rows: list[Any]) -> None:

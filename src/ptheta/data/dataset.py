@@ -47,6 +47,7 @@ class Dataset:
     notes: lines about how it was read, such as where a split comes from
     numbers: int64, for each row of `images` the number that its fixed binarisation is drawn by, or
         None for the row's own: an image whose file was renamed keeps its pixels
+    kin: the embedded set that shows the same kind of images; "" where the source does not say
     binary: the images with their fixed binarisation, once drawn, where they are few
     touched: bytes read from a memory map since its pages were last handed back
     """
@@ -71,6 +72,7 @@ class Dataset:
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     numbers: np.ndarray | None = None
+    kin: str = ""
     binary: dict[str, np.ndarray] = dataclasses.field(
         default_factory=dict, repr=False, compare=False
     )

@@ -18,10 +18,13 @@ from ptheta.errors import PthetaError
 
 ALIASES = {
     "mnist": "ylecun/mnist",
+    "fashion_mnist": "zalando-datasets/fashion_mnist",
     "cifar10": "uoft-cs/cifar10",
     "cifar100": "uoft-cs/cifar100",
     "celeba": "flwrlabs/celeba",
 }
+
+KIN = {"ylecun/mnist": "digits", "zalando-datasets/fashion_mnist": "fashion"}
 
 
 def read(name: str, request: Request) -> tuple[Dataset, Part]:
@@ -69,6 +72,7 @@ def read(name: str, request: Request) -> tuple[Dataset, Part]:
         captions=captions,
         skipped=decoded.skipped,
         notes=(*decoded.notes, *notes_on(column, images)),
+        kin=KIN.get(ALIASES.get(name, name), ""),
     )
     return data, part
 

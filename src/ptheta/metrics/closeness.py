@@ -17,7 +17,13 @@ from torch import Tensor
 from ptheta.data.dataset import Dataset
 from ptheta.metrics.features import Extractor, Features, extract
 from ptheta.metrics.images import fixed
-from ptheta.metrics.memorisation import copying_test, cosine_distance, memorisation_factor
+from ptheta.metrics.intervals import Groups, drawn
+from ptheta.metrics.memorisation import (
+    copying_test,
+    cosine_distance,
+    factor_draws,
+    memorisation_factor,
+)
 from ptheta.metrics.neighbours import copied_share, nearest, ratio_of_medians
 from ptheta.metrics.reference import reference
 from ptheta.metrics.results import Result
@@ -120,7 +126,10 @@ def closeness(
             for side, found in pixels.items()
             for result in _in_pixels(side, found, {**about, "training_images": len(train)})
         ),
-        *_in_features(angles, by, distance, {**about, "training_images": len(some)}),
+        *_in_features(
+            *(angles, fake, real, torch.from_numpy(own)[rows], by, distance),
+            {**about, "training_images": len(some)},
+        ),
     ]
 
 
@@ -164,25 +173,39 @@ def _z(name: str, side: Side, found: Distances, about: Mapping[str, Any]) -> Res
 
 
 def _in_features(
-    angles: Mapping[Side, Distances], by: Extractor, distance: Result, about: Mapping[str, Any]
+    angles: Mapping[Side, Distances],
+    fake: Features,
+    real: Features,
+    rows: Tensor,
+    by: Extractor,
+    distance: Result,
+    about: Mapping[str, Any],
 ) -> list[Result]:
-    """The copying tests, and the distance times what copies cost."""
+    """The copying tests, and the distance times what copies cost.
+
+    rows: of the test images that are held against the training set, int64
+    """
     about = {**about, **_compared(angles[TRAIN])}
+    tests = [_z(f"copying_z{s.ending}_{by.name}", s, found, about) for s, found in angles.items()]
+    name = f"fd_memorisation_{by.name}"
+    if distance.value is None:
+        none = Result(name, None, better="lower", reason=distance.reason, protocol=about)
+        return [*tests, none]
     factor = max(memorisation_factor(*found) for found in angles.values())
-    return [
-        *(_z(f"copying_z{s.ending}_{by.name}", s, found, about) for s, found in angles.items()),
-        Result(
-            f"fd_memorisation_{by.name}",
-            factor * (distance.value or 0.0),
-            error=factor * (distance.error or 0.0),
-            better="lower",
-            protocol={**about, "factor": round(factor, 4)},
-            note=f"{factor:,.{0 if factor >= 100 else 2}f} times the distance"
-            if factor > 1
-            else "",
-            draws=tuple(factor * d for d in distance.draws),
-        ),
-    ]
+    # to the test set, new real images are training images: these are the same for every model
+    groups = {TRAIN: Groups(len(real), "real").part(rows), TEST: None}
+    fakes = Groups(len(fake), "fake").part(torch.arange(len(angles[TRAIN].own)))
+    both = factor_draws([(*found, groups[side]) for side, found in angles.items()], fakes)
+    found = None if both is None or distance.draws is None else both.times(distance.draws)
+    weighed = drawn(
+        name,
+        factor * distance.value,
+        found,
+        {**about, "factor": round(factor, 4)},
+        better="lower",
+        note=f"{factor:,.{0 if factor >= 100 else 2}f} times the distance" if factor > 1 else "",
+    )
+    return [*tests, weighed]
 
 
 def closest(images: Tensor, real: Dataset, pairs: int) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.data.dataset import Dataset
+from ptheta.errors import PthetaError
+from ptheta.metrics.intervals import Groups, draws
 from ptheta.metrics.likelihood import batches
+from ptheta.metrics.results import Draws
 
 
 def matched_accuracy(found: Tensor, labels: Tensor) -> float:
@@ -22,14 +25,21 @@ def matched_accuracy(found: Tensor, labels: Tensor) -> float:
     return float(counts[rows, columns].sum() / len(labels))
 
 
+def matched(found: Tensor, labels: Tensor) -> tuple[float, Draws | None]:
+    """`matched_accuracy`, and that without each group of images, under its own best matching."""
+    groups = Groups(len(labels), "real")
+    left = [
+        matched_accuracy(found[groups.of != g], labels[groups.of != g]) for g in range(groups.count)
+    ]
+    without = draws(real=torch.tensor(left, dtype=torch.float64)) if left else None
+    return matched_accuracy(found, labels), without
+
+
 @torch.no_grad()
-def clustering_accuracy(model: nn.Module, data: Dataset) -> tuple[float, float]:
-    """The matched accuracy of a model that clusters on labelled data, and its standard error."""
-    found, labels = [], []
-    for x, _ in batches(model, data, 500):
-        found.append(model.cluster(x).cpu())  # type: ignore[operator]
+def clustering_accuracy(model: nn.Module, data: Dataset) -> tuple[float, Draws | None]:
+    """Of a model that clusters, on labelled data: see `matched`."""
+    found = torch.cat([model.cluster(x).cpu() for x, _ in batches(model, data, 500)])  # type: ignore[operator]
     y = data.batch(slice(0, len(data))).y
-    assert y is not None
-    labels.append(y)
-    share = matched_accuracy(torch.cat(found), torch.cat(labels))
-    return share, (share * (1 - share) / len(data)) ** 0.5
+    if y is None:
+        raise PthetaError(f"{data.name} has no labels to match categories with: give labels")
+    return matched(found, y)

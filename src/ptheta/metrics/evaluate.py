@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,25 +17,25 @@ from ptheta.capabilities import (
     Samples,
     conditional,
     device_of,
-    some_conditions,
 )
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.metrics import closeness as near
 from ptheta.metrics import fidelity as beside
 from ptheta.metrics.ais import ais
-from ptheta.metrics.bootstrap import Bootstrap, mean_result
 from ptheta.metrics.clustering import clustering_accuracy
-from ptheta.metrics.features import Extractor, Features, default_extractor, extract, extractor
+from ptheta.metrics.conditions import conditions_like, draw, said
+from ptheta.metrics.features import Extractor, Features, chosen, default_extractor, extract
 from ptheta.metrics.images import check_same_spec, check_samples, fixed
+from ptheta.metrics.intervals import Groups, drawn, mean_result
 from ptheta.metrics.likelihood import batches, bound_terms, likelihood
-from ptheta.metrics.path_length import path_length
+from ptheta.metrics.path_length import PATHS, path_length
 from ptheta.metrics.protocol import protocol
 from ptheta.metrics.reference import reference
 from ptheta.metrics.results import Evaluation, Result
-from ptheta.metrics.speed import sampling_speed
+from ptheta.metrics.speed import SPEED_OF, sampling_speed
 from ptheta.pixels import seeded
-from ptheta.tasks.sample import BATCH, sample
+from ptheta.tasks.sample import BATCH
 
 GIVEN = "_given_label"  # of p(x | y): another quantity, so it has another name
 NO_SAMPLES, NO_DENSITY = "it cannot sample", "no likelihood"
@@ -62,8 +63,9 @@ def evaluate(
         and no_copies then says why: whether samples are copies is not defined
     n: images drawn; is_k: importance samples of a likelihood bound
     ais_images: test images whose log p(x) is also estimated by annealed importance sampling
-    extractor: of the features, a name or an object (default: by the data's name)
-    samples: images already drawn from the model with this seed, uint8 (>= n, C, H, W)
+    extractor: of the features, a name or an object (default: by what the data is)
+    samples: images already drawn from the model, uint8 (>= n, C, H, W); of a conditional model by
+        `ptheta.metrics.conditions.draw` with this n and seed
     processes: that share the extraction of features
     about: added to every protocol, such as the hash of the checkpoint
 
@@ -80,8 +82,9 @@ def evaluate(
             check_same_spec(model.spec, data)  # type: ignore[arg-type]
     if samples is not None and len(samples) < n:
         raise PthetaError(f"{len(samples)} samples for n = {n}: give n of them, or a smaller n")
-    test, by = fixed(test), _extractor(test, extractor)
-    kept = protocol(test, by, n, seed, {**_sampler(model), **(about or {})})
+    test = fixed(test)
+    by, why = chosen(test, extractor)
+    kept = protocol(test, by, n, seed, {**why, **_sampler(model, test), **(about or {})})
     results = [*_likelihood(model, test, is_k, seed, kept)]
     results += _bound(model, test, results[1], seed, kept)
     if isinstance(model, Clusters):
@@ -89,27 +92,28 @@ def evaluate(
     if ais_images:
         results.append(_annealed(model, test, ais_images, seed, kept))
     if isinstance(model, Samples):
+        asked = conditions_like(model, test, n, seed)
         if samples is None:
-            samples = sample(model, n, seed=seed)
+            samples = draw(model, test, n, seed)
         samples = check_samples(samples, test.spec)[:n]
         fake, real = extract(samples, by, processes=processes), reference(test, by, processes)
         found = beside.fidelity(samples, fake, real, by, kept, _class_names(test, by))
-        found += _by_label(model, fake, real, test, by, kept)
+        found += _by_label(model, asked, fake, real, test, by, kept)
         found += near.closeness(
             *(samples, fake, real, test, train, by, found[0], kept),
             no_copies=no_copies,
             repeats=test.repeated(),
         )
-        found.append(_path_length(model, by, real, seed, kept))
-        rate, error, repeats = sampling_speed(model, some_conditions(model, 64))
-        how = {**kept, "batch": 64, "repeats": repeats, "threads": torch.get_num_threads()}
-        found.append(Result("sampling_speed", rate, "images/s", "=", error, "higher", protocol=how))
+        found.append(_path_length(model, by, real, test, seed, kept))
+        found.append(sampling_speed(model, conditions_like(model, test, SPEED_OF, seed), kept))
     else:
         paths = f"path_length_{by.name}"
         names = [*beside.names(by), *near.names(by), paths, "sampling_speed"]
         found = [Result(name, None, reason=NO_SAMPLES, protocol=kept) for name in names]
     count = sum(p.numel() for p in model.parameters())
-    return Evaluation((*results, *found, Result("parameters", count, protocol=kept)), kept)
+    return Evaluation(
+        (*results, *found, Result("parameters", count, error=0.0, protocol=kept)), kept
+    )
 
 
 def score(
@@ -138,8 +142,9 @@ def score(
     images = images[order[:n]]
     if len(images) < 2:
         raise PthetaError(f"{len(images)} image is too few for distances: give at least two")
-    test, by = fixed(test), _extractor(test, extractor)
-    kept = protocol(test, by, len(images), seed, about)
+    test = fixed(test)
+    by, why = chosen(test, extractor)
+    kept = protocol(test, by, len(images), seed, {**why, **(about or {})})
     fake, real = extract(images, by, processes=processes), reference(test, by, processes)
     found = beside.fidelity(images, fake, real, by, kept, _class_names(test, by))
     closeness = near.closeness(
@@ -157,35 +162,27 @@ def floor(
     seed: int = 0,
 ) -> Evaluation:
     """What real images score: n training images in the place of the samples."""
-    test, by = fixed(test), _extractor(test, extractor)
+    test = fixed(test)
+    by, why = chosen(test, extractor)
     some = fixed(train).shuffled(seed)
     images = some.batch(slice(0, min(n, len(some)))).x
-    kept = protocol(test, by, len(images), seed)
+    kept = protocol(test, by, len(images), seed, why)
     found = beside.fidelity(
         images, extract(images, by), reference(test, by), by, kept, _class_names(test, by)
     )
     return Evaluation(tuple(found), kept)
 
 
-def _extractor(test: Dataset, asked: str | Extractor | None) -> Extractor:
-    if asked is None or isinstance(asked, str):
-        return extractor(asked or default_extractor(test.name, test.spec))
-    return asked
-
-
 def _class_names(test: Dataset, by: Extractor) -> tuple[str, ...]:
     """Of the extractor's classes, where it was trained on this kind of data."""
-    return test.classes if by.name == default_extractor(test.name, test.spec) else ()
+    return test.classes if by.name == default_extractor(test) else ()
 
 
-def _sampler(model: nn.Module) -> dict[str, Any]:
-    """How `sample` draws from the model, for the protocol."""
+def _sampler(model: nn.Module, test: Dataset) -> dict[str, Any]:
+    """How the samples are drawn from the model, for the protocol."""
     first = next(model.parameters(), None)
-    condition = "none"
-    if conditional(model):
-        condition = "all labels in turn" if getattr(model, "classes", 0) else "attributes in turn"
     return {
-        "sampler": {"batch": BATCH, "condition": condition},
+        "sampler": {"batch": BATCH, "condition": said(model, test)},
         "dtype": "none" if first is None else str(first.dtype).removeprefix("torch."),
         "device": device_of(model).type,
     }
@@ -209,14 +206,12 @@ def _likelihood(
             Result(name, None, unit, better="lower", reason=why, protocol=about)
             for name, unit in zip(names, ("bits/dim", "nats/image"), strict=True)
         ]
-    bits, error = found.bits(test.spec.dims)
-    draws = Bootstrap(found.images, 2).means(found.each, "real")
-    in_bits = draws * (bits / found.nats if found.nats else 0.0)
+    groups, per_bit = Groups(found.images, "real"), test.spec.dims * math.log(2)
     return [
-        Result(name, value, unit, found.relation, e, "lower", "", about, draws=tuple(d.tolist()))
-        for name, value, unit, e, d in (
-            (names[0], bits, "bits/dim", error, in_bits),
-            (names[1], found.nats, "nats/image", found.error, draws),
+        mean_result(name, each, groups, about, unit=unit, relation=found.relation, better="lower")
+        for name, unit, each in (
+            (names[0], "bits/dim", found.each / per_bit),
+            (names[1], "nats/image", found.each),
         )
     ]
 
@@ -258,14 +253,14 @@ def _annealed(
             values.append(-log_p.cpu())
             rates.append(rate.cpu())
     nats = torch.cat(values)
-    error = (nats.std() / len(nats) ** 0.5).item() if len(nats) > 1 else None
     about = {
         **protocol,
         "how": "AIS, 16 chains, 500 temperatures, 5 leapfrog steps",
         "images": len(nats),
         "acceptance": round(torch.cat(rates).mean().item(), 3),
     }
-    return Result(name, nats.mean().item(), unit, "<=", error, "lower", "", about)
+    groups = Groups(len(nats), "real")
+    return mean_result(name, nats, groups, about, unit=unit, relation="<=", better="lower")
 
 
 def _clustering(model: nn.Module, test: Dataset, protocol: Mapping[str, Any]) -> Result:
@@ -274,12 +269,12 @@ def _clustering(model: nn.Module, test: Dataset, protocol: Mapping[str, Any]) ->
     if not labelled:
         reason = f"{test.name} has no labels"
         return Result(name, None, better="higher", reason=reason, protocol=protocol)
-    value, error = clustering_accuracy(model, test)
-    return Result(name, value, error=error, better="higher", protocol=protocol)
+    return drawn(name, *clustering_accuracy(model, test), protocol, better="higher")
 
 
 def _by_label(
     model: nn.Module,
+    asked: Tensor | None,
     fake: Features,
     real: Features,
     test: Dataset,
@@ -287,29 +282,29 @@ def _by_label(
     protocol: Mapping[str, Any],
 ) -> list[Result]:
     """How well samples follow their labels; nothing for a model that takes none."""
-    asked, labels = some_conditions(model, len(fake)), None
     if not getattr(model, "classes", 0) or asked is None:
         return []
-    if test.labels is not None:
-        labels = test.batch(slice(0, len(test))).y
-    try:
-        if labels is None:
-            raise PthetaError(f"{test.name} has no labels")
-        return beside.by_label(fake, asked.cpu(), real, labels, by, protocol, test.classes)
-    except PthetaError as error:
-        name = f"kd_within_label_{by.name}"
-        return [Result(name, None, better="lower", reason=str(error), protocol=protocol)]
+    if test.labels is None:
+        name, reason = f"kd_within_label_{by.name}", f"{test.name} has no labels"
+        return [Result(name, None, better="lower", reason=reason, protocol=protocol)]
+    labels = torch.from_numpy(test.labels[test.rows(slice(None))].astype("int64"))
+    return beside.by_label(fake, asked.cpu(), real, labels, by, protocol, test.classes)
 
 
 def _path_length(
-    model: nn.Module, by: Extractor, real: Features, seed: int, protocol: Mapping[str, Any]
+    model: nn.Module,
+    by: Extractor,
+    real: Features,
+    test: Dataset,
+    seed: int,
+    protocol: Mapping[str, Any],
 ) -> Result:
     """How evenly images change along a path through the latent space."""
     name = f"path_length_{by.name}"
     if not isinstance(model, Decodes) or not isinstance(model, HasPrior):
         reason = "it has no codes with a prior"
         return Result(name, None, better="lower", reason=reason, protocol=protocol)
-    each, unit = path_length(model, by, real.features, seed=seed)
+    condition = conditions_like(model, test, PATHS, seed)
+    each, unit = path_length(model, by, real.features, condition, paths=PATHS, seed=seed)
     about = {**protocol, "paths": len(each), "unit": unit}
-    boot = Bootstrap(len(real), len(each))
-    return mean_result(name, each, boot, "fake", better="lower", protocol=about)
+    return mean_result(name, each, Groups(len(each), "fake"), about, better="lower")

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors import safe_open
@@ -17,16 +18,20 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 
+from ptheta.data import embedded
 from ptheta.data.dataset import Dataset
+from ptheta.data.identity import keys
 from ptheta.errors import PthetaError, unknown
 from ptheta.metrics.pretrained import EfficientNetLite0, Inception
 from ptheta.metrics.vision import Clip, Dinov2
-from ptheta.pixels import ImageSpec
 from ptheta.training.processes import keep_large_blocks
 
 WEIGHTS = Path(__file__).parent / "weights"
 SIDE = 28  # what the two classifiers read, pixels
 IN_MEMORY = 2**28  # bytes of features
+EMBEDDED_KINDS = ("digits", "fashion")  # each has a classifier, trained on the embedded set
+LOOKED_AT = 10_000  # images that are looked up among the embedded ones
+ALIKE = 0.05  # of them; of MNIST a sixth of the training and a fifth of the test images are
 
 
 class Extractor(Protocol):
@@ -139,14 +144,42 @@ def extractor(name: str) -> Extractor:
     return MAKERS[name]()
 
 
-def default_extractor(data_name: str, spec: ImageSpec) -> str:
-    """The extractor that was trained on this kind of data, else `pixels`."""
-    grey = spec.shape == (1, SIDE, SIDE)
-    if grey and "fashion" in data_name:
-        return "fashion"
-    if grey and ("digits" in data_name or "mnist" in data_name):
-        return "digits"
-    return "pixels"
+def default_extractor(data: Dataset) -> str:
+    """The extractor that was trained on this kind of images, else `pixels`.
+
+    Known from what the data is: its `kin`, or where that is empty the images themselves, of which
+    `ALIKE` must be among those that a classifier was trained or tested on.
+    """
+    if data.spec.shape != (1, SIDE, SIDE):
+        return "pixels"
+    if data.kin:
+        return data.kin if data.kin in EMBEDDED_KINDS else "pixels"
+    some = np.linspace(0, len(data) - 1, min(len(data), LOOKED_AT)).astype(np.int64)
+    own = keys(data.subset(some))
+    shares = {kind: float(np.isin(own, known_keys(kind)).mean()) for kind in EMBEDDED_KINDS}
+    best = max(shares, key=lambda kind: shares[kind])
+    return best if shares[best] >= ALIKE else "pixels"
+
+
+@cache
+def known_keys(kind: str) -> np.ndarray:
+    """The keys of the embedded images of a kind, train and test: uint64 (N,)."""
+    return np.concatenate([keys(embedded.read(kind, split)) for split in ("train", "test")])
+
+
+def chosen(data: Dataset, asked: str | Extractor | None) -> tuple[Extractor, dict[str, str]]:
+    """The extractor that is asked for, else the default one; and why, for the protocol."""
+    if asked is not None and not isinstance(asked, str):
+        return asked, {"extractor_chosen": "as asked for"}
+    if asked is not None:
+        return extractor(asked), {"extractor_chosen": "as asked for"}
+    name = default_extractor(data)
+    why = f"trained on images like these ({name})"
+    if name == "pixels":
+        why = "no extractor is known to be trained on images like these"
+        if data.spec.channels == 1:
+            why += "; if they are digits or clothes, give --extractor digits or fashion"
+    return extractor(name), {"extractor_chosen": why}
 
 
 @dataclass(frozen=True)

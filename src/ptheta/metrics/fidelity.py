@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,22 +9,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ptheta.errors import PthetaError
-from ptheta.metrics.bootstrap import Bootstrap, mean_result
 from ptheta.metrics.diversity import scales, similarity
 from ptheta.metrics.features import Extractor, Features
 from ptheta.metrics.frechet import (
     LEAST_TO_EXTRAPOLATE,
-    Gaussian,
     fit,
     frechet,
     frechet_draws,
     frechet_infinity,
 )
-from ptheta.metrics.kernel import kernel_distance, kernel_draws
-from ptheta.metrics.manifold import terms
-from ptheta.metrics.results import Result
+from ptheta.metrics.intervals import Groups, drawn, draws, mean_result
+from ptheta.metrics.kernel import kernel_draws
+from ptheta.metrics.manifold import manifold
+from ptheta.metrics.results import Draws, Result
 from ptheta.metrics.score import (
+    balance_draws,
     class_balance,
     class_score,
     classes_draws,
@@ -35,7 +33,6 @@ from ptheta.metrics.score import (
 )
 
 MANIFOLD = ("precision", "recall", "density", "coverage")
-SIDES = ("fake", "real", "fake", "real")  # whose images each of the four is a mean over
 K = 5  # neighbours that make an image's ball
 MANIFOLD_IMAGES = 10_000  # of either side, for the balls
 # the names that the published metrics have; of any other network they would be wrong
@@ -78,90 +75,73 @@ def fidelity(
             "too large: prefer the kernel distance, or draw more",
             stacklevel=3,
         )
-    called = iter(names(by))
+    found = of_features(fake, real, by, protocol, class_names)
+    return [*found, _similarity(images, dict(protocol))]
+
+
+def of_features(
+    fake: Features,
+    real: Features,
+    by: Extractor,
+    protocol: Mapping[str, Any],
+    class_names: Sequence[str] = (),
+) -> list[Result]:
+    """Every result of `fidelity` that needs no images."""
+    called = names(by)[:-1]
     about = dict(protocol)
-    boot = Bootstrap(len(real), len(fake))
+    fakes, reals = Groups(len(fake), "fake"), Groups(len(real), "real")
     x, y = fake.features, real.features
-    on_real = fit(y)
-    distance = frechet(fit(x), on_real)
-    draws = frechet_draws(x, y, boot)
+    fd, infinity, kd, *classes = called[:-4]
+    distance, found = frechet(fit(x), fit(y)), frechet_draws(x, y, fakes, reals)
     results = [
-        _drawn(next(called), distance, draws, about, better="lower"),
-        _extrapolated(next(called), x, on_real, draws.std().item(), about),
-        _drawn(
-            next(called),
-            *kernel_draws(x, y, boot),
-            about,
-            better="lower",
-        ),
+        drawn(fd, distance, found, about, better="lower"),
+        _extrapolated(infinity, distance, found, fakes, reals, about),
+        drawn(kd, *kernel_draws(x, y, fakes, reals), about, better="lower"),
     ]
     if fake.logits is not None and real.logits is not None:
-        results += _classes(called, fake.logits, real.logits, boot, about, class_names)
-    results += _manifold(list(called)[:-1], x, y, about)
-    return [*results, _similarity(images, about)]
-
-
-def _drawn(
-    name: str,
-    value: float,
-    draws: Tensor,
-    about: Mapping[str, Any],
-    *,
-    unit: str = "",
-    better: str = "",
-) -> Result:
-    """A result whose error is the deviation of its resamples."""
-    return Result(
-        name,
-        value,
-        unit,
-        error=draws.std().item(),
-        better=better,
-        protocol=about,
-        draws=tuple(draws.tolist()),
-    )
+        results += _classes(classes, fake.logits, real.logits, about, class_names)
+    return [*results, *_manifold(called[-4:], x, y, about)]
 
 
 def _classes(
-    called: Any,
+    called: Sequence[str],
     fake: Tensor,
     real: Tensor,
-    boot: Bootstrap,
     about: Mapping[str, Any],
     class_names: Sequence[str],
 ) -> list[Result]:
     """Score, classes in use, their balance, and the names of those that are missing."""
+    fakes, reals = Groups(len(fake), "fake"), Groups(len(real), "real")
     # of 100 images at least: the score of fewer is too low
-    score, score_error = class_score(fake, max(1, min(10, len(fake) // 100)))
+    splits = max(1, min(10, len(fake) // 100))
     in_use, counts = effective_classes(fake)
     missing = missing_classes(fake, real)
     k = fake.shape[1]
     texts = class_names if len(class_names) == k else [str(y) for y in range(k)]
-    balance, shares = class_balance(fake, real, boot)
     counted = {**about, "counts": counts.tolist()}
+    shares = balance_draws(fake, real, fakes, reals)
     return [
-        Result(
-            next(called),
-            score,
-            error=score_error,
+        drawn(
+            called[0],
+            class_score(fake, splits)[0],
+            score_draws(fake, fakes, splits),
+            {**about, "splits": splits},
             better="higher",
-            protocol=about,
-            draws=tuple(score_draws(fake, boot).tolist()),
         ),
-        _drawn(
-            next(called),
+        drawn(
+            called[1],
             in_use,
-            classes_draws(fake, boot),
+            classes_draws(fake, fakes),
             counted,
             unit=f"of {k}",
             better="higher",
         ),
-        _drawn(next(called), balance, shares, about, better="lower"),
+        drawn(called[2], class_balance(fake, real), shares, about, better="lower"),
+        # a count of small tests has no error of its own, so it is not ranked: the balance is
         Result(
-            next(called),
+            called[3],
             len(missing),
             f"of {k}",
-            better="lower",
             protocol=counted,
             note=", ".join(texts[y] for y in missing),
         ),
@@ -169,15 +149,19 @@ def _classes(
 
 
 def _extrapolated(
-    name: str, fake: Tensor, on_real: Gaussian, luck: float, about: Mapping[str, Any]
+    name: str,
+    distance: float,
+    found: Draws | None,
+    fakes: Groups,
+    reals: Groups,
+    about: Mapping[str, Any],
 ) -> Result:
-    """The Frechet distance of infinitely many samples; luck: the error of that of these."""
-    if len(fake) < LEAST_TO_EXTRAPOLATE:
-        reason = f"{len(fake)} samples are too few to extrapolate from"
+    """The Frechet distance of infinitely many samples and real images."""
+    least = min(fakes.n, reals.n)
+    if found is None or least < LEAST_TO_EXTRAPOLATE:
+        reason = f"{least} images are too few to extrapolate from"
         return Result(name, None, better="lower", reason=reason, protocol=about)
-    value, error = frechet_infinity(fake, on_real)
-    both = math.hypot(error, luck)
-    return Result(name, value, error=both, better="lower", protocol=about)
+    return drawn(name, *frechet_infinity(distance, found, fakes, reals), about, better="lower")
 
 
 def _manifold(
@@ -189,10 +173,11 @@ def _manifold(
     if min(len(fake), len(real)) <= K:
         reason = f"{min(len(fake), len(real))} images have no {K} neighbours each"
         return [Result(n, None, better="higher", reason=reason, protocol=about) for n in called]
-    boot = Bootstrap(len(real), len(fake))
+    values, found = manifold(real, fake, K)
+    each = found or (None,) * len(values)
     return [
-        mean_result(name, each, boot, side, better="higher", protocol=about)
-        for name, each, side in zip(called, terms(real, fake, K), SIDES, strict=True)
+        drawn(name, value, some, about, better="higher")
+        for name, value, some in zip(called, values, each, strict=True)
     ]
 
 
@@ -227,30 +212,70 @@ def by_label(
     Miyato & Koyama 2018, arXiv:1802.05637, section 4.1, who take the Frechet distance), and the
     share that the classifier finds to be what was asked for.
 
-    Raises PthetaError where a label that was asked for is missing among the real images.
+    Every label that both sides have at least two images of counts alike; the others are named.
     """
-    distances = []
-    for y in asked.unique().tolist():
-        own, others = fake.features[asked == y], real.features[labels == y]
-        if min(len(own), len(others)) < 2:
-            name = class_names[y] if y < len(class_names) else str(y)
-            side = "real images" if len(others) < 2 else "samples"
-            raise PthetaError(f"class {name} is missing from the labels of the {side}")
-        distances.append(kernel_distance(own, others))
-    mean = sum(value for value, _ in distances) / len(distances)
-    error = sum(error**2 for _, error in distances) ** 0.5 / len(distances)
-    distance = Result(
-        f"kd_within_label_{by.name}", mean, error=error, better="lower", protocol=protocol
-    )
+    return [
+        _within_labels(fake.features, asked, real.features, labels, by, protocol, class_names),
+        *_followed(fake, asked, real, labels, by, protocol),
+    ]
+
+
+def _within_labels(
+    fake: Tensor,
+    asked: Tensor,
+    real: Tensor,
+    labels: Tensor,
+    by: Extractor,
+    protocol: Mapping[str, Any],
+    class_names: Sequence[str],
+) -> Result:
+    fakes, reals = Groups(len(fake), "fake"), Groups(len(real), "real")
+    distances: list[float] = []
+    found: list[Draws | None] = []
+    absent = []
+    for y in torch.cat([asked, labels]).unique().tolist():
+        own, others = asked == y, labels == y
+        if min(own.sum(), others.sum()) < 2:
+            absent.append(class_names[y] if y < len(class_names) else str(y))
+            continue
+        # of the groups of all, so that those of two models leave out the same real images
+        value, some = kernel_draws(fake[own], real[others], fakes.part(own), reals.part(others))
+        distances.append(value)
+        found.append(some)
+    name = f"kd_within_label_{by.name}"
+    if not distances:
+        reason = "no label has two samples and two real images"
+        return Result(name, None, better="lower", reason=reason, protocol=protocol)
+    every = [some for some in found if some is not None]
+    whole = None
+    if len(every) == len(found):
+        of_fake, of_real = (
+            torch.tensor(side, dtype=torch.float64).mean(0)
+            for side in ([d.fake for d in every], [d.real for d in every])
+        )
+        whole = draws(of_fake, of_real)
+    note = f"without {', '.join(absent)}: fewer than two images of a side" if absent else ""
+    about = {**protocol, "labels": len(distances)}
+    mean = sum(distances) / len(distances)
+    return drawn(name, mean, whole, about, better="lower", note=note)
+
+
+def _followed(
+    fake: Features,
+    asked: Tensor,
+    real: Features,
+    labels: Tensor,
+    by: Extractor,
+    protocol: Mapping[str, Any],
+) -> list[Result]:
+    """The share of samples that the classifier finds to be what was asked for."""
     if fake.logits is None or real.logits is None:
-        return [distance]
-    boot = Bootstrap(len(real), len(fake))
+        return []
     known = (real.logits.argmax(1) == labels).double().mean().item()
     name = f"label_accuracy_{by.name}"
     if known < 0.5:
         reason = f"the classifier of {by.name} has other classes than these labels"
-        wrong = Result(name, None, better="higher", reason=reason, protocol=protocol)
-        return [distance, wrong]
+        return [Result(name, None, better="higher", reason=reason, protocol=protocol)]
     right = (fake.logits.argmax(1) == asked).double()
     about = {**protocol, "of_real_images": round(known, 4)}
-    return [distance, mean_result(name, right, boot, "fake", better="higher", protocol=about)]
+    return [mean_result(name, right, Groups(len(fake), "fake"), about, better="higher")]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ptheta.errors import PthetaError
-from ptheta.metrics.bootstrap import Bootstrap
+from ptheta.metrics.intervals import Groups, draws
+from ptheta.metrics.results import Draws
 
-LEAST_TO_EXTRAPOLATE = 50  # samples
+LEAST_TO_EXTRAPOLATE = 50  # images of either side
 CHUNK = 4096  # images whose features are held in float64 at a time
 
 
@@ -36,11 +38,7 @@ def fit(features: Tensor) -> Gaussian:
         mean += part.double().sum(0) / n
     if n <= d:
         return Gaussian(mean, (features.double() - mean) / (n - 1) ** 0.5)
-    covariance = mean.new_zeros(d, d)
-    for part in features.split(CHUNK):
-        centred = part.double() - mean
-        covariance.addmm_(centred.T, centred, alpha=1 / (n - 1))
-    return Gaussian(mean, root_of(covariance))
+    return Gaussian(mean, root_of(_squares(features, mean) / (n - 1)))
 
 
 def root_of(covariance: Tensor) -> Tensor:
@@ -64,47 +62,70 @@ def frechet(a: Gaussian, b: Gaussian) -> float:
     return max(0.0, (between + within - 2 * shared).item())
 
 
-def frechet_draws(x: Tensor, y: Tensor, boot: Bootstrap) -> Tensor:
-    """The distance of resamples of x (fakes) and y (real); their deviation is the standard error.
+def frechet_draws(x: Tensor, y: Tensor, fakes: Groups, reals: Groups) -> Draws | None:
+    """The distance of x (fakes) and y (real) without each group; None for too few images.
 
-    The bias of the distance with N (Chong & Forsyth 2020, arXiv:1911.07023) is not in it.
+    How the distance rises for fewer images (Chong & Forsyth 2020, arXiv:1911.07023) is in all of
+    these alike, and not in the error.
     """
-    repeats = boot.repeats(x.shape[1])
-    values = [
-        frechet(fit(x[boot.rows("fake", b)]), fit(y[boot.rows("real", b)])) for b in range(repeats)
-    ]
-    return torch.tensor(values, dtype=torch.float64)
+    if not fakes.count or not reals.count:
+        return None
+    on_fake, on_real = fit(x), fit(y)
+    return draws(
+        _values(frechet(part, on_real) for part in _without(x, fakes)),
+        _values(frechet(on_fake, part) for part in _without(y, reals)),
+    )
+
+
+def _values(found: Iterable[float]) -> Tensor:
+    return torch.tensor(list(found), dtype=torch.float64)
+
+
+def _without(x: Tensor, groups: Groups) -> Iterator[Gaussian]:
+    """Of x (n, d) without each group in turn."""
+    if groups.left.min() <= x.shape[1]:
+        for g in range(groups.count):
+            yield fit(x[groups.of != g])
+        return
+    # what a group adds is taken from the sums over all, so all fits together cost what two would
+    centre = fit(x).mean
+    total = _squares(x, centre)
+    for g in range(groups.count):
+        part, left = x[groups.of == g], groups.left[g]
+        mean = -(part.double() - centre).sum(0) / left  # of the rest, from the centre of all
+        squares = total - _squares(part, centre) - left * torch.outer(mean, mean)
+        yield Gaussian(centre + mean, root_of(squares / (left - 1)))
+
+
+def _squares(x: Tensor, centre: Tensor) -> Tensor:
+    """Sum of the outer products of x (n, d) about a centre: (d, d), float64."""
+    total = centre.new_zeros(len(centre), len(centre))
+    for part in x.split(CHUNK):
+        centred = part.double() - centre
+        total.addmm_(centred.T, centred)
+    return total
 
 
 def frechet_infinity(
-    x: Tensor, reference: Gaussian, points: int = 15, seed: int = 0
-) -> tuple[float, float]:
-    """The distance that infinitely many samples would have, and how well the line fits.
+    value: float, found: Draws, fakes: Groups, reals: Groups
+) -> tuple[float, Draws]:
+    """The distance that infinitely many samples and real images would have, and its draws.
 
-    The distance of N samples is to first order linear in 1 / N (Chong & Forsyth 2020, algorithm 1,
-    arXiv:1911.07023): a line through the distances of random parts of x is read off at 0. The parts
-    reach from a tenth of x, or four times the dimensions where x has as many, to all of it; each
-    weighs as many as it holds, since the fewer they are the more their distance varies. The error
-    is that of the line alone: all parts share the luck of x.
-    Raises PthetaError for fewer than `LEAST_TO_EXTRAPOLATE` samples.
+    value, found: the distance, and without each group. To first order it is too large by b / n of
+    the n samples (Chong & Forsyth 2020, arXiv:1911.07023) and by c / m of the m real images. Both
+    are read off what leaving images out adds (Quenouille 1956), and taken away; where nothing is
+    between the two distributions the result is near 0 on either side.
     """
-    n, d = x.shape
-    if n < LEAST_TO_EXTRAPOLATE:
-        raise PthetaError(
-            f"{n} samples are too few to extrapolate from: give {LEAST_TO_EXTRAPOLATE} or more"
-        )
-    generator = torch.Generator().manual_seed(seed)
-    least = max(10, n // 10, min(n // 2, 4 * d))
-    sizes = torch.linspace(least, n, points).round().double()
-    values = [
-        frechet(fit(x[torch.randperm(n, generator=generator)[: int(size)]]), reference)
-        for size in sizes
-    ]
-    y, t, w = torch.tensor(values, dtype=torch.float64), 1 / sizes, sizes / sizes.sum()
-    middle, height = (w * t).sum(), (w * y).sum()
-    spread = (w * (t - middle).square()).sum()
-    slope = (w * (t - middle) * (y - height)).sum() / spread
-    at_zero = height - slope * middle
-    rest = y - at_zero - slope * t
-    variance = (w * rest.square()).sum() / (points - 2)
-    return max(0.0, at_zero.item()), (variance * (1 + middle**2 / spread)).sqrt().item()
+    for groups, kind in ((fakes, "samples"), (reals, "real images")):
+        if groups.n < LEAST_TO_EXTRAPOLATE:
+            raise PthetaError(
+                f"{groups.n} {kind} are too few to extrapolate from: "
+                f"give {LEAST_TO_EXTRAPOLATE} or more"
+            )
+    bias = sum(
+        (groups.left / groups.n * (_values(without) - value)).sum().item()
+        for groups, without in ((fakes, found.fake), (reals, found.real))
+    )
+    # to first order an image moves both alike
+    moved = (tuple(v - bias for v in side) for side in (found.fake, found.real))
+    return value - bias, Draws(*moved)

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from ptheta.errors import PthetaError
-from ptheta.metrics.bootstrap import Bootstrap
+from ptheta.metrics.intervals import Groups, draws
+from ptheta.metrics.results import Draws
 
 
 def kernel(x: Tensor, y: Tensor) -> Tensor:
@@ -22,17 +23,41 @@ def kernel_distance(x: Tensor, y: Tensor, chunk: int = 1024) -> tuple[float, flo
     of the U-statistic; between equal distributions, where these vanish, the noise of their
     estimates remains and the error is too large rather than too small.
     """
-    value, error, _ = _distance(x, y, None, chunk)
-    return value, error
+    n, m = len(x), len(y)
+    within_x, within_y, across = _sums(x, y, torch.ones(n, 1), torch.ones(m, 1), chunk)
+    a = within_x[:, 0] / (n - 1) - across[:, 0] / m  # what x_i alone contributes
+    of_y = _across(y, x, torch.ones(n, 1), chunk)[:, 0]
+    b = within_y[:, 0] / (m - 1) - of_y / n
+    error = 2 * (a.var() / n + b.var() / m).sqrt()
+    # the cross term is in both halves, once each
+    return (a.mean() + b.mean()).item(), error.item()
 
 
-def kernel_draws(x: Tensor, y: Tensor, boot: Bootstrap, chunk: int = 1024) -> tuple[float, Tensor]:
-    """MMD^2 of x (fakes) and y (real), and that of each resample: (REPEATS,).
+def kernel_draws(
+    x: Tensor, y: Tensor, fakes: Groups, reals: Groups, chunk: int = 1024
+) -> tuple[float, Draws | None]:
+    """MMD^2 of x (fakes) and y (real), and that without each group; None for too few images, or
+    where a group leaves one image alone."""
+    n, m = len(x), len(y)
+    within_x, within_y, across = _sums(x, y, fakes.member, reals.member, chunk)
+    # sums over the pairs of two groups
+    xx, yy, xy = fakes.member.T @ within_x, reals.member.T @ within_y, fakes.member.T @ across
+    of_x, of_y, mean = xx.sum() / (n * (n - 1)), yy.sum() / (m * (m - 1)), xy.sum() / (n * m)
+    value = (of_x + of_y - 2 * mean).item()
+    if not (fakes.count and reals.count and min(fakes.left.min(), reals.left.min()) >= 2):
+        return value, None
+    found = draws(
+        _without(xx, fakes.left) + of_y - 2 * (xy.sum() - xy.sum(1)) / (fakes.left * m),
+        of_x + _without(yy, reals.left) - 2 * (xy.sum() - xy.sum(0)) / (n * reals.left),
+    )
+    return value, found
 
-    Pairs of one image with itself, which resamples have and samples have not, are left out.
-    """
-    value, _, draws = _distance(x, y, boot, chunk)
-    return value, draws
+
+def _without(blocks: Tensor, left: Tensor) -> Tensor:
+    """Mean over pairs of two images without each group, from the sums over the pairs of two
+    groups (G, G)."""
+    rest = blocks.sum() - blocks.sum(0) - blocks.sum(1) + blocks.diagonal()
+    return rest / (left * (left - 1))
 
 
 def kernel_diagonal(x: Tensor) -> Tensor:
@@ -40,34 +65,23 @@ def kernel_diagonal(x: Tensor) -> Tensor:
     return (x.double().square().sum(1) / x.shape[1] + 1) ** 3
 
 
-def _distance(
-    x: Tensor, y: Tensor, boot: Bootstrap | None, chunk: int
-) -> tuple[float, float, Tensor]:
-    """Value, standard error, and resamples (none without a bootstrap), each pair met once."""
-    n, m = len(x), len(y)
-    if min(n, m) < 2:
-        raise PthetaError(f"{min(n, m)} image is too few for a kernel distance: give at least two")
-    v, w = (torch.zeros(0, k, dtype=torch.float64) for k in (n, m))
-    if boot is not None:
-        v, w = boot.counts("fake"), boot.counts("real")
-    sums_x, draws_x = _within(x, v, chunk)
-    sums_y, draws_y = _within(y, w, chunk)
-    across_x, across_y, draws = _across(x, y, v, w, chunk)
-    a = sums_x / (n - 1) - across_x / m  # what x_i alone contributes
-    b = sums_y / (m - 1) - across_y / n
-    # the cross term is in both halves, once each
-    value = a.mean() + b.mean()
-    error = 2 * (a.var() / n + b.var() / m).sqrt()
-    return value.item(), error.item(), draws_x + draws_y - 2 * draws
+def _sums(
+    x: Tensor, y: Tensor, of_x: Tensor, of_y: Tensor, chunk: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Kernels of each image with those of each group, itself left out: of x and x, y and y, x and
+    y, for images in groups of_x (n, G) and of_y (m, H)."""
+    if min(len(x), len(y)) < 2:
+        n = min(len(x), len(y))
+        raise PthetaError(f"{n} image is too few for a kernel distance: give at least two")
+    return _within(x, of_x, chunk), _within(y, of_y, chunk), _across(x, y, of_y, chunk)
 
 
-def _within(x: Tensor, weights: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
-    """sum_{j != i} k(x_i, x_j): (n,); and sum_{i != j} w_i w_j k(x_i, x_j) / n(n-1) for each row w
-    of weights (R, n): (R,). The kernel is symmetric: half of its blocks are computed."""
-    n = len(x)
-    own = kernel_diagonal(x)
-    sums, total = -own, -(weights.square() @ own)
-    starts = range(0, n, chunk)
+def _within(x: Tensor, member: Tensor, chunk: int) -> Tensor:
+    """sum of k(x_i, x_j) over the j != i of each group: (n, G). The kernel is symmetric: half of
+    its blocks are computed."""
+    member = member.double()
+    found = -kernel_diagonal(x)[:, None] * member
+    starts = range(0, len(x), chunk)
     for i in starts:
         a = x[i : i + chunk].double()
         rows = slice(i, i + len(a))
@@ -77,31 +91,19 @@ def _within(x: Tensor, weights: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
             b = x[j : j + chunk].double()
             columns = slice(j, j + len(b))
             k = kernel(a, b)
-            sums[rows] += k.sum(1)
-            met = ((weights[:, rows] @ k) * weights[:, columns]).sum(1)
+            found[rows] += k @ member[columns]
             if j > i:
-                sums[columns] += k.sum(0)
-                met = 2 * met
-            total += met
-    return sums, total / (n * (n - 1))
+                found[columns] += k.T @ member[rows]
+    return found
 
 
-def _across(
-    x: Tensor, y: Tensor, v: Tensor, w: Tensor, chunk: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """sum_j k(x_i, y_j): (n,), sum_i k(x_i, y_j): (m,), and the mean of v_i w_j k(x_i, y_j) over
-    all pairs for each row of v (R, n) and w (R, m): (R,)."""
-    n, m = len(x), len(y)
-    of_x, of_y = v.new_zeros(n), v.new_zeros(m)
-    total = v.new_zeros(len(v))
-    for i in range(0, n, chunk):
+def _across(x: Tensor, y: Tensor, member: Tensor, chunk: int) -> Tensor:
+    """sum of k(x_i, y_j) over the j of each group: (n, H)."""
+    member = member.double()
+    found = member.new_zeros(len(x), member.shape[1])
+    for i in range(0, len(x), chunk):
         a = x[i : i + chunk].double()
-        rows = slice(i, i + len(a))
-        for j in range(0, m, chunk):
+        for j in range(0, len(y), chunk):
             b = y[j : j + chunk].double()
-            columns = slice(j, j + len(b))
-            k = kernel(a, b)
-            of_x[rows] += k.sum(1)
-            of_y[columns] += k.sum(0)
-            total += ((v[:, rows] @ k) * w[:, columns]).sum(1)
-    return of_x, of_y, total / (n * m)
+            found[i : i + len(a)] += kernel(a, b) @ member[j : j + len(b)]
+    return found

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from ptheta.errors import PthetaError
+from ptheta.metrics.intervals import Groups, draws
+from ptheta.metrics.results import Draws
 
 
 def copying_test(fake: Tensor, held_out: Tensor) -> float:
@@ -50,6 +53,33 @@ def memorisation_factor(fake: Tensor, held_out: Tensor) -> float:
     belongs to one extractor, so half of what held-out images have stands for it here:
     max(1, half / s). Copies raise it.
     """
-    half = held_out.double().mean().item() / 2
-    s = max(fake.double().mean().item(), 1e-6)
-    return max(1.0, half / s)
+    return _factor(fake.double().mean(), held_out.double().mean()).item()
+
+
+def factor_draws(
+    sides: Sequence[tuple[Tensor, Tensor, Groups | None]], fakes: Groups
+) -> Draws | None:
+    """The largest `memorisation_factor` of several real sets, without each group of fakes and of
+    held-out images; None where a group is all there is.
+
+    sides: the two distances of each set, and the groups of its held-out images; None where these
+        are the same whatever is left out
+    """
+    grouped = [groups for *_, groups in sides if groups is not None]
+    if not all(g.count and g.left.min() > 0 for g in (fakes, *grouped)):
+        return None
+    fake, real = [], []
+    for own, held, groups in sides:
+        s, t = own.double().mean(), held.double().mean()
+        fake.append(_factor(fakes.means(own), t))
+        real.append(_factor(s, t if groups is None else groups.means(held)))
+    return draws(_largest(fake), _largest(real) if grouped else None)
+
+
+def _largest(each: Sequence[Tensor]) -> Tensor:
+    """Of every group, where some have one value for all of them."""
+    return torch.stack(torch.broadcast_tensors(*each)).amax(0)
+
+
+def _factor(own: Tensor, held: Tensor) -> Tensor:
+    return (held / 2 / own.clamp(min=1e-6)).clamp(min=1)

@@ -5,18 +5,24 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ptheta.capabilities import some_conditions
 from ptheta.errors import PthetaError
 from ptheta.metrics.features import Extractor, extract
 from ptheta.pixels import seeded
 from ptheta.tasks.interpolate import slerp
 
+PATHS = 500
 STEP = 1 / 16  # of the way; a shorter one would mostly see the rounding of pixels to whole values
 
 
 @torch.no_grad()
 def path_length(
-    model: nn.Module, by: Extractor, real: Tensor, *, paths: int = 500, seed: int = 0
+    model: nn.Module,
+    by: Extractor,
+    real: Tensor,
+    condition: Tensor | None = None,
+    *,
+    paths: int = PATHS,
+    seed: int = 0,
 ) -> tuple[Tensor, float]:
     """|f(x(t + e)) - f(x(t))|^2 / e^2 of each path (paths,), and the unit it is measured in.
 
@@ -26,11 +32,11 @@ def path_length(
     whose features `real` (N, d) holds some: at a mean of 1 a path moves as evenly as the straight
     line between two unrelated images would; a collapsed model stays below it.
 
+    condition: what each path is asked for, (paths,) or (paths, A); None for an unconditional model
     Needs a model that decodes codes of its prior.
     """
     if paths < 2:
         raise PthetaError(f"paths = {paths}: give at least two")
-    condition = some_conditions(model, paths)
     with seeded(seed):
         a = model.sample_latent(paths, condition)  # type: ignore[operator]
         b = model.sample_latent(paths, condition)  # type: ignore[operator]

@@ -12,13 +12,16 @@ import ptheta
 from ptheta.data.dataset import Dataset
 from ptheta.metrics.features import Extractor
 
-VERSION = 4  # of the metrics' definitions
+VERSION = 5  # of the metrics' definitions
 
 # numbers are of the same scale only where all of these agree
 COMPARABLE = (
     *("data", "split", "levels", "fingerprint", "resized_to"),
     *("extractor", "extractor_digest", "extractor_reads", "statistics", "metrics_version"),
     *("real_images", "samples", "seed"),
+    # of some metrics alone
+    *("how", "images", "splits", "neighbours", "compared", "paths", "training_images"),
+    *("batch", "machine"),
 )
 
 
@@ -53,3 +56,13 @@ def protocol(
 def differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     """In what two protocols differ that makes their numbers incomparable."""
     return [key for key in COMPARABLE if a.get(key) != b.get(key)]
+
+
+def scale(of: Mapping[str, Any]) -> str:
+    """The same text for protocols whose numbers are comparable, and for no others."""
+    return repr([of.get(key) for key in COMPARABLE])
+
+
+def said(a: Mapping[str, Any], b: Mapping[str, Any]) -> str:
+    """In what two protocols differ: "samples 300 and 1000"."""
+    return ", ".join(f"{k.replace('_', ' ')} {a.get(k)} and {b.get(k)}" for k in differing(a, b))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from statistics import NormalDist
@@ -17,17 +18,44 @@ NORMAL = NormalDist().inv_cdf((1 + LEVEL) / 2)  # half its width in standard err
 
 
 @dataclass(frozen=True)
+class Draws:
+    """A number without each group of samples (fake), and without each group of real images: see
+    `ptheta.metrics.intervals`. Empty for a side that is not in the number. both: without a group
+    of each side, one row of real groups after another, where that was taken."""
+
+    fake: tuple[float, ...] = ()
+    real: tuple[float, ...] = ()
+    both: tuple[float, ...] = ()
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        return len(self.fake), len(self.real), len(self.both)
+
+    def times(self, other: Draws) -> Draws:
+        """Of the product of two numbers, from those of each over the same groups."""
+        return self._with(other, operator.mul)
+
+    def minus(self, other: Draws) -> Draws:
+        """Of the difference of two numbers, from those of each over the same groups."""
+        return self._with(other, operator.sub)
+
+    def _with(self, other: Draws, what: Callable[[float, float], float]) -> Draws:
+        sides = ((self.fake, other.fake), (self.real, other.real), (self.both, other.both))
+        return Draws(*(tuple(map(what, a, b)) for a, b in sides))
+
+
+@dataclass(frozen=True)
 class Result:
     """One measured quantity.
 
     value: None where it is not defined; then `reason` says why
     relation: "=", or "<=" where the truth is at most the value
-    error: one standard error, where there is one
+    error: one standard error; 0 for an exact number, None where none is known
     better: "lower", "higher", or "" where neither is
     protocol: what was measured on what, and how
     note: a word on the value, for a reader
-    draws: the value in each of the resamples that all evaluations of a protocol share (see
-        `ptheta.metrics.bootstrap`); not written to files
+    draws: the value without each of the groups of images that all evaluations of a protocol
+        share; not written to files
 
     Raises PthetaError for a number that is not finite (JSON has none), for a value together with a
     reason, and for neither.
@@ -42,7 +70,7 @@ class Result:
     reason: str = ""
     protocol: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
-    draws: tuple[float, ...] = field(default=(), repr=False, compare=False)
+    draws: Draws | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name, number in (("value", self.value), ("error", self.error)):

@@ -9,7 +9,8 @@ from scipy.stats import binom
 from torch import Tensor
 
 from ptheta.errors import PthetaError
-from ptheta.metrics.bootstrap import Bootstrap
+from ptheta.metrics.intervals import Groups, draws
+from ptheta.metrics.results import Draws
 
 MISSING = 0.1  # of its share among real images: a class with less than that is missing
 
@@ -34,16 +35,26 @@ def class_score(logits: Tensor, splits: int = 10) -> tuple[float, float]:
     return values.mean().item(), error
 
 
-def score_draws(logits: Tensor, boot: Bootstrap) -> Tensor:
-    """The score of each resample of fakes with these logits, without splits: (REPEATS,).
+def score_draws(logits: Tensor, groups: Groups, splits: int = 10) -> Draws | None:
+    """The score without each group of fakes, of the same splits; None for too few images.
 
-    log score = H(mean of p) - mean of H(p), each a function of means over images.
+    log score = H(mean of p) - mean of H(p), each a function of means over the images of a split.
     """
+    if not groups.count:
+        return None
     log_p = logits.double().log_softmax(1)
     p = log_p.exp()
-    conditional = boot.means(-(p * log_p).sum(1), "fake")
-    marginal = boot.counts("fake") @ p / len(p)
-    return (-torch.xlogy(marginal, marginal).sum(1) - conditional).exp()
+    terms = torch.cat([p, -(p * log_p).sum(1, keepdim=True), torch.ones(len(p), 1).double()], 1)
+    scores = []
+    parts = zip(terms.tensor_split(splits), groups.member.tensor_split(splits), strict=True)
+    for part, member in parts:
+        left = part.sum(0) - member.T @ part
+        if not left[:, -1].all():
+            return None
+        left = left / left[:, -1:]
+        marginal, conditional = left[:, :-2], left[:, -2]
+        scores.append((-torch.xlogy(marginal, marginal).sum(1) - conditional).exp())
+    return draws(torch.stack(scores).mean(0))
 
 
 def effective_classes(logits: Tensor) -> tuple[float, Tensor]:
@@ -56,20 +67,35 @@ def effective_classes(logits: Tensor) -> tuple[float, Tensor]:
     return math.exp(-torch.xlogy(p, p).sum().item()), counts
 
 
-def classes_draws(logits: Tensor, boot: Bootstrap) -> Tensor:
-    """The effective number of classes in each resample of fakes: (REPEATS,)."""
-    p = boot.counts("fake") @ _one_hot(logits) / len(logits)
-    return (-torch.xlogy(p, p).sum(1)).exp()
+def classes_draws(logits: Tensor, groups: Groups) -> Draws | None:
+    """The effective number of classes without each group of fakes; None for too few images."""
+    if not groups.count:
+        return None
+    p = groups.means(_one_hot(logits))
+    return draws((-torch.xlogy(p, p).sum(1)).exp())
 
 
-def class_balance(fake: Tensor, real: Tensor, boot: Bootstrap) -> tuple[float, Tensor]:
+def class_balance(fake: Tensor, real: Tensor) -> float:
     """Total variation between the predicted classes of fakes and of real images, from logits
-    (N, K) and (M, K): 0 where each comes as often, 1 where none is shared; and its resamples.
-    """
+    (N, K) and (M, K): 0 where each comes as often, 1 where none is shared."""
+    return _variation(_one_hot(fake).mean(0), _one_hot(real).mean(0)).item()
+
+
+def balance_draws(fake: Tensor, real: Tensor, fakes: Groups, reals: Groups) -> Draws | None:
+    """The total variation without each group; None for too few images."""
+    if not fakes.count or not reals.count:
+        return None
     a, b = _one_hot(fake), _one_hot(real)
-    value = (a.mean(0) - b.mean(0)).abs().sum() / 2
-    shares = boot.counts("fake") @ a / len(a) - boot.counts("real") @ b / len(b)
-    return value.item(), shares.abs().sum(1) / 2
+    of_a, of_b = fakes.means(a), reals.means(b)
+    return draws(
+        _variation(of_a, b.mean(0)),
+        _variation(a.mean(0), of_b),
+        _variation(of_a[:, None], of_b[None]),
+    )
+
+
+def _variation(p: Tensor, q: Tensor) -> Tensor:
+    return (p - q).abs().sum(-1) / 2
 
 
 def missing_classes(fake: Tensor, real: Tensor) -> list[int]:

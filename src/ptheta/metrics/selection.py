@@ -7,12 +7,12 @@ from torch import nn
 
 from ptheta.capabilities import Samples
 from ptheta.data.dataset import Dataset
+from ptheta.metrics.conditions import draw
 from ptheta.metrics.features import Features, extract, extractor
 from ptheta.metrics.images import fixed
 from ptheta.metrics.kernel import kernel_distance
 from ptheta.metrics.likelihood import likelihood
 from ptheta.metrics.score import effective_classes
-from ptheta.tasks.sample import sample
 from ptheta.training.loop import Scored
 
 
@@ -20,7 +20,8 @@ class Selection:
     """Scores a model on held-out images: likelihood or bound where it has one, else distance.
 
     The distance is the kernel distance: its expectation does not depend on how few the images are,
-    while the Frechet distance is biased by it.
+    while the Frechet distance is biased by it. A conditional model is asked for labels in the
+    proportions of the held-out ones.
     """
 
     def __init__(self, held_out: Dataset, extractor_name: str, seed: int = 0) -> None:
@@ -38,7 +39,7 @@ class Selection:
         by = extractor(self.extractor_name)
         if self.reference is None:
             self.reference = extract(fixed(self.held_out), by)
-        fakes = extract(sample(model, max(2, len(self.held_out)), seed=self.seed), by)
+        fakes = extract(draw(model, self.held_out, max(2, len(self.held_out)), self.seed), by)
         value, _ = kernel_distance(fakes.features, self.reference.features)
         others = {}
         if fakes.logits is not None:

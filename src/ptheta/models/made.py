@@ -274,7 +274,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "train": {"batch_size": 100, "epochs": 50.0, "schedule": "cosine"},
     },
     "direct": {
-        "about": "3000 units and a linear path, raster order: 87.87 +- 0.23 nats on static MNIST",
+        "about": "3000 units and a linear path, raster order: 87.87 +- 0.23 nats, of 59,500 images",
         "model": {"hidden": (3000,), "direct": True, "lr": 3e-3},
         "train": {"batch_size": 100, "epochs": 12.0, "schedule": "cosine", "ema": 0.999},
         "data": {"levels": 2},

@@ -121,13 +121,13 @@ RECIPES: dict[str, dict[str, Any]] = {
         "train": {"batch_size": 64, "epochs": 50.0, "schedule": "cosine"},
     },
     "larochelle-2011": {
-        "about": "the sizes of NADE's 88.33 nats on MNIST, static binarisation; 87.96 +- 0.24 here",
+        "about": "the sizes of NADE's 88.33 nats on static MNIST of 50,000; 88.05 +- 0.23 here",
         "model": {"hidden": 500, "lr": 0.02},
         "train": {"batch_size": 100, "epochs": 8.0, "schedule": "cosine", "ema": 0.999},
         "data": {"levels": 2},
     },
     "relu": {
-        "about": "the same with rectified units: 86.62 +- 0.23 nats, static binarisation",
+        "about": "the same with rectified units: 86.62 +- 0.23 nats on static MNIST of 59,500",
         "model": {"hidden": 500, "activation": "relu", "lr": 0.004},
         "train": {"batch_size": 100, "epochs": 7.5, "schedule": "cosine", "ema": 0.999},
         "data": {"levels": 2},

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from ptheta import tasks
 from ptheta.capabilities import HasBound, HasLogProb, Samples
 from ptheta.data.dataset import Dataset
 from ptheta.data.decode import RESIZED
@@ -18,8 +17,10 @@ from ptheta.data.sources import Whole
 from ptheta.errors import PthetaError
 from ptheta.files import make_folder, write_json, write_text
 from ptheta.metrics.baselines import BASELINES
+from ptheta.metrics.conditions import draw
 from ptheta.metrics.evaluate import evaluate, floor, score
 from ptheta.metrics.features import Extractor
+from ptheta.metrics.images import fixed
 from ptheta.metrics.protocol import differing
 from ptheta.metrics.results import Evaluation, Result
 from ptheta.pixels import quantise
@@ -223,7 +224,7 @@ def _measure(
     seed: int,
     extractor: str | Extractor | None,
 ) -> Measured:
-    samples = tasks.sample(model, max(n, SHOWN), seed=seed) if isinstance(model, Samples) else None
+    samples = draw(model, fixed(test), n, seed) if isinstance(model, Samples) else None
     evaluation = evaluate(
         model,
         test,
@@ -254,7 +255,8 @@ def _measure(
 
 
 def rankings(groups: Mapping[str, Sequence[Measured]]) -> dict[str, list[Rank]]:
-    """Each metric that ranks samples -> the settings, where any of them has several seeds."""
+    """Each metric that ranks samples -> the settings, where any of them has several seeds; only
+    metrics that all runs have by one protocol."""
     if all(len(group) == 1 for group in groups.values()):
         return {}
     evaluations = {setting: [m.evaluation for m in group] for setting, group in groups.items()}
@@ -410,19 +412,7 @@ def _markdown(found: Comparison) -> str:
         *as_markdown(made),
     ]
     lines += ["", *(f"[{mark}] {text}  " for mark, text in footnotes)]
-    alike = {
-        metric: [
-            f"{p.a} and {p.b}"
-            for p in every
-            # exact numbers that are equal are no luck of the images
-            if not p.difference.different and p.difference.low < p.difference.high
-        ]
-        for metric, every in found.pairs.items()
-    }
-    if any(alike.values()):
-        lines += ["", "## Cannot be told apart", ""]
-        lines += ["By the paired 95 % interval of two runs:", ""]
-        lines += [f"- {m.replace('_', ' ')}: {', '.join(p)}" for m, p in alike.items() if p]
+    lines += _undecided(found.pairs)
     for metric, rows in found.ranked.items():
         lines += ["", f"## {metric.replace('_', ' ')} over seeds", ""]
         shown = [ranked_row(row) for row in rows]
@@ -438,6 +428,26 @@ def _markdown(found: Comparison) -> str:
     protocol = found.floor.protocol
     lines += ["", "; ".join(f"{k.replace('_', ' ')}: {v}" for k, v in protocol.items())]
     return "\n".join(lines) + "\n"
+
+
+def _undecided(found: Mapping[str, Sequence[Pair]]) -> list[str]:
+    """Which runs cannot be told apart, and which are not judged, as lines of Markdown."""
+    lines: list[str] = []
+    alike = {m: [f"{p.a} and {p.b}" for p in every if p.alike] for m, every in found.items()}
+    if any(alike.values()):
+        lines += ["", "## Cannot be told apart", ""]
+        lines += ["By the paired 95 % interval of two runs:", ""]
+        lines += [f"- {m.replace('_', ' ')}: {', '.join(p)}" for m, p in alike.items() if p]
+    reasons: dict[str, list[str]] = {}
+    for metric, every in found.items():
+        for p in every:
+            if p.difference is None:
+                said = reasons.setdefault(f"{p.a} and {p.b}: {p.reason}", [])
+                said.append(metric.replace("_", " "))
+    if reasons:
+        lines += ["", "## Not judged", ""]
+        lines += [f"- {reason} ({', '.join(metrics)})" for reason, metrics in reasons.items()]
+    return lines
 
 
 def _named(evaluation: Evaluation, prefix: str) -> Result | None:

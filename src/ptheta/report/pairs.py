@@ -1,4 +1,8 @@
-"""Which runs differ: the paired 95 % interval of every two of them, metric by metric."""
+"""Which runs differ: the paired 95 % interval of every two of them, metric by metric.
+
+Two numbers are judged only where their protocols agree and both have errors; elsewhere it is said
+why they are not.
+"""
 
 from __future__ import annotations
 
@@ -7,42 +11,69 @@ from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any
 
-from ptheta.metrics.bootstrap import Difference, difference
+from ptheta.metrics.intervals import Difference, difference
+from ptheta.metrics.protocol import said, scale
 from ptheta.metrics.results import Evaluation, Result
 from ptheta.report.plots import number
 
 
 @dataclass(frozen=True)
 class Pair:
+    """difference: a - b; None where the two are not judged, and then `reason` says why"""
+
     a: str
     b: str
-    difference: Difference  # a - b
+    difference: Difference | None
+    reason: str = ""
 
     def to_json(self) -> dict[str, Any]:
+        if self.difference is None:
+            return {"a": self.a, "b": self.b, "not_judged": self.reason}
         return {"a": self.a, "b": self.b, **asdict(self.difference)}
+
+    @property
+    def alike(self) -> bool:
+        """Whether the two cannot be told apart; numbers that are exact and equal are no luck."""
+        d = self.difference
+        return d is not None and not d.different and d.low < d.high
 
 
 def ranked(results: Mapping[str, Result]) -> list[dict[str, Result]]:
-    """The results that may be held against each other: the exact ones, and the bounds; none where
-    neither direction is better."""
+    """The results that may be held against each other: the exact ones, and the bounds, each of one
+    protocol; none where neither direction is better."""
+    groups: dict[str, dict[str, Result]] = {}
+    for kind in _kinds(results):
+        for name, result in kind.items():
+            key = f"{result.relation} {scale(result.protocol)}"
+            groups.setdefault(key, {})[name] = result
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _kinds(results: Mapping[str, Result]) -> list[dict[str, Result]]:
+    """The exact ones, and the bounds, whatever their protocols."""
     defined = {name: r for name, r in results.items() if r.value is not None}
     if {r.better for r in defined.values()} not in ({"lower"}, {"higher"}):
         return []
-    groups = ({n: r for n, r in defined.items() if r.relation == s} for s in ("=", "<="))
-    return [group for group in groups if len(group) > 1]
+    return [{n: r for n, r in defined.items() if r.relation == s} for s in ("=", "<=")]
 
 
 def pairs(evaluations: Mapping[str, Evaluation], metrics: Sequence[str]) -> dict[str, list[Pair]]:
-    """metric -> every two runs that may be compared by it."""
+    """metric -> every two runs that have it; those that may not be compared with the reason."""
     found: dict[str, list[Pair]] = {}
     for metric in metrics:
         results = {n: r for n, e in evaluations.items() if (r := e.get(metric)) is not None}
-        for group in ranked(results):
-            for a, b in combinations(group, 2):
-                gap = difference(group[a], group[b])
-                if gap is not None:
-                    found.setdefault(metric, []).append(Pair(a, b, gap))
+        for kind in _kinds(results):
+            for a, b in combinations(kind, 2):
+                found.setdefault(metric, []).append(_pair(a, kind[a], b, kind[b]))
     return found
+
+
+def _pair(a: str, of_a: Result, b: str, of_b: Result) -> Pair:
+    apart = said(of_a.protocol, of_b.protocol)
+    if apart:
+        return Pair(a, b, None, f"measured differently: {apart}")
+    gap = difference(of_a, of_b)
+    return Pair(a, b, gap, "" if gap is not None else "no error is known of one of them")
 
 
 def matrix(found: Sequence[Pair]) -> dict[str, Any]:
@@ -51,6 +82,10 @@ def matrix(found: Sequence[Pair]) -> dict[str, Any]:
     cells: dict[tuple[str, str], dict[str, Any]] = {}
     for pair in found:
         d = pair.difference
+        if d is None:
+            cell = {"value": "not judged", "interval": pair.reason, "different": False}
+            cells[pair.a, pair.b] = cells[pair.b, pair.a] = cell
+            continue
         for row, column, sign in ((pair.a, pair.b, 1), (pair.b, pair.a, -1)):
             low, high = sorted((sign * d.low, sign * d.high))
             cells[row, column] = {

@@ -34,6 +34,16 @@ class Picture(NamedTuple):
     caption: str
 
 
+def _grid(model: nn.Module | None, samples: Tensor, seed: int) -> Picture:
+    """Samples; of a conditional model others than those measured: of all its labels in turn."""
+    if model is None or not conditional(model):
+        return Picture(
+            "Samples", picture(samples[:SHOWN], 8), f"The first {SHOWN} of seed {seed}, uncurated."
+        )
+    shown = tasks.sample(model, SHOWN, seed=seed)
+    return Picture("Samples", picture(shown, 8), f"All labels in turn, of seed {seed}, uncurated.")
+
+
 @torch.no_grad()
 def pictures(
     model: nn.Module | None,
@@ -48,13 +58,7 @@ def pictures(
     """
     found = []
     if samples is not None:
-        found.append(
-            Picture(
-                "Samples",
-                picture(samples[:SHOWN], 8),
-                f"The first {SHOWN} of seed {seed}, uncurated.",
-            )
-        )
+        found.append(_grid(model, samples, seed))
     if isinstance(model, Decodes) and isinstance(model, HasPrior) and isinstance(model, HasBound):
         y = some_conditions(model, SHOWN)
         with seeded(seed):

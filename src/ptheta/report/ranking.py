@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ptheta import config
+from ptheta.metrics.protocol import scale
 from ptheta.metrics.results import LEVEL, Evaluation
 from ptheta.runs import Run
 
@@ -52,9 +53,13 @@ def _said(key: str, value: Any) -> str:
 
 
 def rank(groups: Mapping[str, Sequence[Evaluation]], metric: str, *, lower: bool) -> list[Rank]:
-    """The settings, best mean first; those without a value of this metric are left out."""
+    """The settings, best mean first; those without a value of this metric are left out. None at all
+    where the values are of several protocols, which have no common mean."""
     from scipy.stats import t, ttest_ind
 
+    every = [r for g in groups.values() for e in g if (r := e.get(metric)) is not None]
+    if len({scale(r.protocol) for r in every if r.value is not None}) > 1:
+        return []
     values = {}
     for setting, evaluations in groups.items():
         results = [e.get(metric) for e in evaluations]

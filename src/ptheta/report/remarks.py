@@ -27,8 +27,8 @@ def remarks(runs: Sequence[Run], models: Sequence[nn.Module]) -> list[list[str]]
     for lines, run, model in zip(found, runs, models, strict=True):
         if conditional(model):
             lines.append(
-                "is given labels (or attributes): its samples are of all of them in turn, its "
-                "likelihood is of p(x | y)"
+                "is given labels (or attributes): its samples are of those of the test images, "
+                "its likelihood is of p(x | y)"
             )
         if isinstance(model, Fitted):
             lines.append("draws codes from a mixture fitted to them, it has no prior of its own")

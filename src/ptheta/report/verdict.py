@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ptheta.metrics.bootstrap import difference
+from ptheta.metrics.intervals import difference
 from ptheta.metrics.results import Evaluation, Result
 from ptheta.report.pairs import ranked
 from ptheta.report.plots import number
@@ -24,8 +24,8 @@ def verdicts(evaluations: Mapping[str, Evaluation], metrics: Sequence[str]) -> d
     """For each run, where it is first, last, or has nothing to say.
 
     An exact likelihood is good in itself, a bound less so; the two are never ranked against each
-    other. First and last are said only where the paired interval of the two runs concerned says
-    that they differ.
+    other, nor are numbers of different protocols. First and last are said only where the paired
+    interval of the two runs concerned says that they differ.
     """
     found = {name: Verdict() for name in evaluations}
     for name, evaluation in evaluations.items():

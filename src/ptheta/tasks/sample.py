@@ -23,12 +23,14 @@ def sample(
     seed: int = 0,
     labels: Sequence[int] | None = None,
     attributes: Sequence[float] | None = None,
+    condition: Tensor | None = None,
     batch_size: int = BATCH,
 ) -> Tensor:
     """n images, uint8 (n, C, H, W); the same for the same seed, n and batch_size.
 
     labels: what a conditional model is asked for, repeated to n; default: all labels in turn
     attributes: the one vector that a model of attributes is asked for; default: each alone
+    condition: what each image is asked for, int64 (n,) or float (n, A), in place of either
     Raises PthetaError where the model cannot sample, takes no such condition, or does not know it.
     """
     if not isinstance(model, Samples):
@@ -43,7 +45,11 @@ def sample(
     if attributes is not None and len(attributes) != size:
         raise PthetaError(f"{len(attributes)} attributes: this model takes {size}")
     check_labels(classes, labels or ())
-    condition = some_conditions(model, n)
+    if condition is not None:
+        _check(condition, n, classes, size, labels is not None or attributes is not None)
+        condition = condition.to(device_of(model))
+    else:
+        condition = some_conditions(model, n)
     if labels:
         condition = torch.tensor(list(labels))[torch.arange(n) % len(labels)].to(device_of(model))
     elif attributes is not None and size:
@@ -57,3 +63,18 @@ def sample(
             for start in range(0, n, batch_size)
         ]
     return torch.cat(parts)
+
+
+def _check(condition: Tensor, n: int, classes: int, size: int, twice: bool) -> None:
+    """Raises PthetaError where a condition is not one of n images for such a model."""
+    if twice:
+        raise PthetaError("a condition beside labels or attributes: give one of them")
+    wanted = (n,) if classes else (n, size)
+    if not (classes or size) or tuple(condition.shape) != wanted:
+        takes = f"wants {wanted}" if classes or size else "takes none"
+        raise PthetaError(f"a condition of shape {tuple(condition.shape)}: this model {takes}")
+    if classes and not 0 <= int(condition.min()) <= int(condition.max()) < classes:
+        raise PthetaError(
+            f"labels {int(condition.min())} to {int(condition.max())}: this model knows 0 to "
+            f"{classes - 1}"
+        )

@@ -40,7 +40,7 @@ def read(name: str, split: str) -> Dataset:
     rows = canvas.shape[0] // SIDE
     images = canvas.reshape(rows, SIDE, COLUMNS, SIDE).swapaxes(1, 2).reshape(-1, 1, SIDE, SIDE)
     labels = np.frombuffer((FOLDER / f"{name}-{split}.labels").read_bytes(), dtype=np.uint8)
-    return Dataset(name, split, images, labels.astype(np.int64), CLASSES[name])
+    return Dataset(name, split, images, labels.astype(np.int64), CLASSES[name], kin=name)
 
 
 def groups(name: str, sizes: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

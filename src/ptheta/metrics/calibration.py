@@ -1,0 +1,220 @@
+"""How often a comparison says "different" where nothing is: the size of every ranked metric's
+interval, and its power where there is a small difference.
+
+An experiment measures one of three models, by the functions that an evaluation calls: two that are
+equal in truth, and one that is a little worse. Whether the first two are called different is one
+draw of the size; whether the first and the third are, one of the power.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ptheta.data.dataset import Dataset
+from ptheta.errors import PthetaError
+from ptheta.metrics.closeness import closeness
+from ptheta.metrics.clustering import matched
+from ptheta.metrics.features import Extractor, Features, extract
+from ptheta.metrics.fidelity import PUBLISHED, by_label, of_features
+from ptheta.metrics.intervals import Groups, difference, drawn, mean_result
+from ptheta.metrics.path_length import path_length
+from ptheta.metrics.results import Result
+from ptheta.metrics.speed import NOISE, of_times
+from ptheta.pixels import ImageSpec
+
+NOISE_OF_SAMPLES, MORE = (
+    40.0,
+    1.05,
+)  # deviation of the noise, pixel values; times that for the worse
+REAL = 2000  # real images that samples are held against
+TRAINING = 2000  # training images that samples are looked up in
+WRONG, MORE_WRONG = 0.1, 0.15  # share of images in a category at random
+WORSE_NATS = 0.02  # share of its likelihood that the worse model loses
+SLOWER = 0.7  # speed of the slower model
+
+
+EQUAL, WORSE = (0, 1), 2  # the models of an experiment
+
+
+def called(a: list[Result], b: list[Result]) -> dict[str, bool]:
+    """Each ranked metric -> whether two models are called different by it."""
+    found = {x.metric: difference(x, y) for x, y in zip(a, b, strict=True) if x.better}
+    return {metric: gap is not None and gap.different for metric, gap in found.items()}
+
+
+@dataclass(frozen=True)
+class World:
+    """What experiments draw from: noisy training images, which stand for samples of a model, the
+    same with more noise, and real images.
+
+    train: held out from both, to look samples up in; own, by: the features of all
+    """
+
+    by: Extractor
+    own: Features
+    noisier: Features
+    noisy_images: Tensor
+    noisier_images: Tensor
+    labels: Tensor
+    real: Features
+    test: Dataset
+    real_labels: Tensor
+    train: Dataset
+
+    @classmethod
+    def of(cls, train: Dataset, test: Dataset, by: Extractor, training: int = TRAINING) -> World:
+        """Of labelled data: all but so many training images are samples."""
+        order = train.shuffled(0)
+        kept = order.subset(slice(0, training))
+        some = order.subset(slice(training, None))
+        batch, real = some.batch(slice(0, len(some))), test.batch(slice(0, len(test)))
+        if batch.y is None or real.y is None:
+            raise PthetaError(f"{train.name} has no labels: calibrate on labelled images")
+        noisy, noisier = (noise(batch.x, NOISE_OF_SAMPLES * k, seed=7) for k in (1.0, MORE))
+        return cls(
+            by,
+            extract(noisy, by),
+            extract(noisier, by),
+            noisy,
+            noisier,
+            batch.y,
+            extract(real.x, by),
+            test,
+            real.y,
+            kept,
+        )
+
+
+def noise(x: Tensor, deviation: float, seed: int) -> Tensor:
+    """Images uint8 (N, C, H, W) with Gaussian noise of this deviation on every pixel."""
+    generator = torch.Generator().manual_seed(seed)
+    parts = [
+        (part.float() + deviation * torch.randn(part.shape, generator=generator))
+        for part in x.split(5000)
+    ]
+    return torch.cat([part.clamp(0, 255).round().to(torch.uint8) for part in parts])
+
+
+def of_samples(world: World, n: int, seed: int, model: int) -> list[Result]:
+    """Everything that is measured on samples and real images: one of three disjoint draws of n
+    noisy images, the third with more noise, against the same draw of real ones."""
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randperm(len(world.real), generator=generator)[:REAL]
+    part = torch.randperm(len(world.own), generator=generator)[model * n : (model + 1) * n]
+    features = world.noisier if model == WORSE else world.own
+    images = world.noisier_images if model == WORSE else world.noisy_images
+    by, real, fake = world.by, _some(world.real, rows), _some(features, part)
+    test = world.test.subset(rows.numpy())
+    found = of_features(fake, real, by, {})
+    found += closeness(images[part], fake, real, test, world.train, by, found[0], {})
+    of_real = world.real_labels[rows]
+    return found + by_label(fake, world.labels[part], real, of_real, by, {}, test.classes)
+
+
+def _some(features: Features, rows: Tensor) -> Features:
+    logits = None if features.logits is None else features.logits[rows]
+    return Features(features.features[rows], logits)
+
+
+def of_likelihoods(world: World, n: int, seed: int, model: int) -> list[Result]:
+    """One of two models of binarised pixels, equal in the mean over all real images and not on any
+    one, on n of these; the worse one loses `WORSE_NATS` of its own."""
+    x = (world.test.batch(slice(0, len(world.test))).x > 127).double().flatten(1)
+    p = x.mean(0).clamp(0.01, 0.99)
+    each = [-(x * t.log() + (1 - x) * (1 - t).log()).sum(1) for t in (p, p.mean().expand_as(p))]
+    nats = each[0] if model == 0 else each[1] - each[1].mean() + each[0].mean()
+    if model == WORSE:
+        nats = nats * (1 + WORSE_NATS)
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:n]
+    groups, bits = Groups(len(order), "real"), 1 / (x.shape[1] * math.log(2))
+    return [
+        mean_result(name, nats[order] * unit, groups, {}, better="lower")
+        for name, unit in (("bits_per_dim", bits), ("nll", 1.0), ("nll_ais", 1.0))
+    ]
+
+
+class Paths(nn.Module):
+    """Codes that a fixed random map makes images of."""
+
+    classes = 0
+
+    def __init__(self, bend: float) -> None:
+        super().__init__()
+        self.bend, self.spec = bend, ImageSpec(1, 28, 28)
+        generator = torch.Generator().manual_seed(0)
+        self.map = torch.randn(8, 784, generator=generator)
+
+    def sample_latent(self, n: int, condition: Tensor | None = None) -> Tensor:
+        return torch.randn(n, 8)
+
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        x = (self.bend * z @ self.map).sigmoid() * 255
+        return x.round().to(torch.uint8).view(-1, 1, 28, 28)
+
+
+def of_paths(world: World, n: int, seed: int, model: int) -> list[Result]:
+    """n paths of one model, n others of it, or n of a model that bends them more."""
+    made = Paths(MORE if model == WORSE else 1.0)
+    real = world.real.features
+    each, _ = path_length(made, world.by, real, paths=n, seed=3 * seed + model)
+    name = f"path_length_{world.by.name}"
+    return [mean_result(name, each, Groups(n, "fake"), {}, better="lower")]
+
+
+def of_clusters(world: World, n: int, seed: int, model: int) -> list[Result]:
+    """A clustering of n real images that puts a tenth of all into a category at random."""
+    order = torch.randperm(len(world.test), generator=torch.Generator().manual_seed(seed))[:n]
+    generator = torch.Generator().manual_seed(3 * seed + model)
+    y = world.real_labels[order]
+    at_random = torch.randint(10, (n,), generator=generator)
+    moved = torch.rand(n, generator=generator) < (MORE_WRONG if model == WORSE else WRONG)
+    found = torch.where(moved, at_random, (y + 3) % 10)
+    return [drawn("clustering_accuracy", *matched(found, y), {}, better="higher")]
+
+
+def of_speeds(world: World, n: int, seed: int, model: int) -> list[Result]:
+    """n draws of a machine whose minutes differ by `NOISE`, and which now and then holds one
+    draw up."""
+    generator = torch.Generator().manual_seed(3 * seed + model)
+    minute = NOISE * torch.randn(1, generator=generator)
+    times = (minute + 0.1 * torch.randn(n, generator=generator)).exp()
+    times = times * (1 + 5 * (torch.rand(n, generator=generator) < 0.1))
+    return [of_times((times / (SLOWER if model == WORSE else 1.0)).tolist(), 64, {})]
+
+
+Experiment = Callable[[World, int, int, int], list[Result]]
+
+# (what to draw from, number of samples, repetition, which model) -> its results
+EXPERIMENTS: Mapping[str, Experiment] = {
+    "samples": of_samples,
+    "likelihoods": of_likelihoods,
+    "paths": of_paths,
+    "clusters": of_clusters,
+    "speeds": of_speeds,
+}
+# every ranked metric -> the experiment that calibrates it
+CALIBRATED: Mapping[str, str] = {
+    **dict.fromkeys(
+        (
+            *("fd", "fd_infinity", "fd_memorisation", "kd", "kd_within_label", "label_accuracy"),
+            *("score", "classes", "class_balance", "precision", "recall", "density", "coverage"),
+        ),
+        "samples",
+    ),
+    **dict.fromkeys(("bits_per_dim", "nll", "nll_ais"), "likelihoods"),
+    "path_length": "paths",
+    "clustering_accuracy": "clusters",
+    "sampling_speed": "speeds",
+}
+
+
+def family(metric: str, by: Extractor) -> str:
+    """A metric without the name of its extractor, and of what its likelihood is given."""
+    fd, kd, score = PUBLISHED.get(by.name, ("fd", "kd", "score"))
+    known = {fd: "fd", f"{fd}_infinity": "fd_infinity", kd: "kd", score: "score"}
+    return known.get(metric, metric.removesuffix(f"_{by.name}").removesuffix("_given_label"))

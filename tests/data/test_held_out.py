@@ -59,7 +59,7 @@ def test_adding_images_holds_out_nothing_that_was_trained_on(graph):
 
 @given(st.lists(KEYS, min_size=30, max_size=60, unique=True), st.data())
 def test_what_duplicates_nothing_moves_nobody(values, data):
-    every = np.array(values, dtype=np.uint64)
+    every = np.array([2**64 - 1, *values], dtype=np.uint64)  # never all of them low
     n = data.draw(st.integers(25, len(every)))
     low = every < 2**64 // 10
     held = held_out(every, np.arange(len(every)))
@@ -76,10 +76,10 @@ def test_nothing_can_be_held_out_of_one_group():
 
 
 def textures(rng: np.random.Generator, n: int) -> list[np.ndarray]:
-    """Smooth pictures that an encoder changes little."""
+    """Smooth grey pictures, uint8 (16, 16), that an encoder changes little."""
     return [
         np.asarray(
-            Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)).resize(
+            Image.fromarray(rng.integers(0, 256, (4, 4), dtype=np.uint8)).resize(
                 (16, 16), Image.Resampling.BICUBIC
             )
         )
@@ -89,14 +89,14 @@ def textures(rng: np.random.Generator, n: int) -> list[np.ndarray]:
 
 def sides_of(folder: Path, cache: Path) -> dict[bytes, str]:
     """Image -> its split."""
-    found = {}
+    found: dict[bytes, str] = {}
     for split in ("train", "test"):
         for x in open_data(folder, split, cache_dir=cache).batch(slice(None)).x:
             assert found.setdefault(x.numpy().tobytes(), split) == split
     return found
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["PNG", "JPEG", "WEBP"]))
 def test_files_come_and_go(tmp_path_factory, seed, kind):
     rng = np.random.default_rng(seed)
@@ -119,8 +119,8 @@ def test_files_come_and_go(tmp_path_factory, seed, kind):
     # copies, and the same encoded anew
     for i, file in enumerate(sorted(folder.iterdir())[:10]):
         shutil.copy(file, folder / f"copy-{i}.png")
-        with Image.open(file) as picture:
-            picture.save(folder / f"again-{i}.{kind.lower()}", kind, quality=95)
+        with Image.open(file) as opened:
+            opened.save(folder / f"again-{i}.{kind.lower()}", kind, quality=95)
     last = sides_of(folder, cache)
     assert not any(more[x] == "train" and last[x] == "test" for x in more)
     train, test = (open_data(folder, s, cache_dir=cache) for s in ("train", "test"))
@@ -130,9 +130,9 @@ def test_files_come_and_go(tmp_path_factory, seed, kind):
     if kind != "PNG":
         assert len(set(train.groups)) <= 30  # every copy was known
     # what is a near-duplicate of nothing may go, and moves nobody
-    alone = [f for f in sorted(folder.glob("renamed-*"))[10:]][0]
-    with Image.open(alone) as picture:
-        gone = np.asarray(picture).transpose(2, 0, 1).tobytes()
+    alone = sorted(folder.glob("renamed-*"))[10]
+    with Image.open(alone) as opened:
+        gone = np.asarray(opened).tobytes()
     alone.unlink()
     if sum(side == "test" for side in last.values()) > 3:
         assert sides_of(folder, cache) == {x: s for x, s in last.items() if x != gone}
@@ -191,7 +191,7 @@ def test_near_duplicates_are_found_across_tiles_as_by_comparing_all(monkeypatch)
     monkeypatch.setattr(near, "CHUNK", 7)
     monkeypatch.setattr(near, "TILE", 11)
     rng = np.random.default_rng(0)
-    images = np.stack(textures(rng, 30)).transpose(0, 3, 1, 2)
+    images = np.stack(textures(rng, 30))[:, None]
     both = np.concatenate([images, [encoded(x, "JPEG", 95) for x in images], images[:5]])
     found = near.look((both, np.arange(len(both)))).groups
     alike = np.array([near.near(np.repeat(x[None], len(both), 0), both) for x in both])
@@ -208,21 +208,21 @@ def test_flat_and_nearly_black_images():
 
 def test_a_reserve_shares_no_picture_with_what_is_trained_on():
     rng = np.random.default_rng(1)
-    images = np.stack(textures(rng, 60)).transpose(0, 3, 1, 2)
+    images = np.stack(textures(rng, 60))[:, None]
     again = np.stack([encoded(x, "JPEG", 95) for x in images])
     data = Dataset("toy", "train", np.concatenate([images, again]))
     number = groups(data)
     for seed in range(3):
-        rest, held = data.hold_out(21, seed)
+        rest, held = (part.rows(slice(None)) for part in data.hold_out(21, seed))
         assert (len(held), len(rest)) == (20, 100)  # pairs, so one fewer
-        assert not set(number[rest.index]) & set(number[held.index])
-        assert np.array_equal(held.index, data.hold_out(21, seed)[1].index)
+        assert not set(number[rest]) & set(number[held])
+        assert np.array_equal(held, data.hold_out(21, seed)[1].rows(slice(None)))
     assert len(set(keys(data))) == 120
 
 
 def test_test_images_that_repeat_training_images_are_known(tmp_path):
     rng = np.random.default_rng(2)
-    images = np.stack(textures(rng, 20)).transpose(0, 3, 1, 2)
+    images = np.stack(textures(rng, 20))[:, None]
     again = np.stack([encoded(x, "WEBP", 95) for x in images[:3]])
     np.savez(tmp_path / "a.npz", x_train=images[:15], x_test=np.concatenate([images[15:], again]))
     test = open_data(tmp_path / "a.npz", "test")

@@ -11,7 +11,7 @@ from ptheta.data import describe, open_data
 from ptheta.data.sources import open_whole
 from ptheta.data.splits import named
 from ptheta.errors import PthetaError
-from tests.data.makers import COLOUR, GREY, LABELS, noise, write_folder, write_parquet
+from tests.data.makers import GREY, LABELS, noise, write_folder, write_parquet
 
 
 def pictures(source: Path | str, split: str) -> set[bytes]:

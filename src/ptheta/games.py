@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from ptheta.pixels import Batch
 
 Terms = dict[str, Tensor]  # named per-example terms, (B,) or (B, parts); their sum is the loss
+END = "end"  # a name among the averages that an alarm gets, of any value: the run is over
 S = TypeVar("S")  # what the moves of one step share: a type of the model's own, or None
 
 
@@ -74,7 +75,8 @@ class Game(Generic[S]):
     prepare(batch, clock): makes once what several moves of a step use, such as codes and fakes with
         their graph. A move that is not by the player whose graph it is detaches what it reads
     after(step): state outside gradients (weight clipping, moving targets, persistent chains)
-    alarm(averages): warnings by kind, read off the logged numbers of the last interval
+    alarm(averages): warnings by kind, read off the logged numbers of the last interval; at the end
+        of a run it is called once more, with `END` alone
     before(batch): called once, before the first step, with images to learn from (reference batches)
     """
 

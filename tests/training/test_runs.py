@@ -287,6 +287,26 @@ def test_posterior_collapse_is_warned_of_once_with_its_step(strokes, tmp_path, c
     assert f"step {kept[0]['step']} " in said[0]
 
 
+@pytest.mark.parametrize("every", [0, 5])
+def test_a_run_that_ends_collapsed_says_so(strokes, tmp_path, monkeypatch, every):
+    """Also where no evaluation was asked for, such as in the recipe `digits` of infogan."""
+    from ptheta import worker
+    from ptheta.training.loop import Scored
+
+    def scored(model):
+        return Scored("kd", 1.0, True, {"classes_x": 1.0, "real_classes_x": 9.5})
+
+    monkeypatch.setattr(worker, "_score", lambda reserve: scored)
+    options = {**TINY["infogan"], **QUIET, "steps": 5, "held_out": 24, "evaluate_every": every}
+    run = ptheta.train("infogan", strokes, tmp_path / "r", **options)
+    said = (run.path / "warnings.jsonl").read_text()
+    assert said.count("mode collapse") == 1
+    assert "1 classes in effect, and real images of 9.5" in said
+    assert run.metrics()[-1]["held_out/classes_x"] == 1.0
+    chosen = (run.path / "last.safetensors").exists()
+    assert chosen == (every > 0)
+
+
 def test_attributes_condition_a_model_and_are_checked(tmp_path):
     options = {**TINY["cvae"], **QUIET, "steps": 5}
     with pytest.raises(PthetaError, match="digits has no attributes"):

@@ -15,7 +15,7 @@ from ptheta.games import Clock, Game, Move, Player, Terms
 from ptheta.latents import Posterior
 from ptheta.losses.adversarial import accuracy, cross_entropy
 from ptheta.losses.divergences import kl_standard_normal
-from ptheta.models.vae import VAE, VAEConfig
+from ptheta.models.vae import VAE, VAEConfig, collapse
 from ptheta.nets.mlp import mlp
 from ptheta.pixels import Batch, ImageSpec, to_symmetric
 
@@ -160,6 +160,7 @@ class AVB(VAE):
                 Move("avb", self.inference_loss, every=c.critic_steps),
             ),
             prepare=self.prepare,
+            alarm=collapse,
         )
 
 

@@ -14,7 +14,15 @@ from torch.nn.functional import cross_entropy as class_entropy
 from torch.nn.functional import normalize, one_hot
 
 from ptheta.conditions import ConditionSpec, Labels, classes_of
-from ptheta.config import AtLeastZero, Count, Fraction, NonNegative, Positive, option
+from ptheta.config import (
+    AtLeastZero,
+    Count,
+    Fraction,
+    NonNegative,
+    Positive,
+    check_choices,
+    option,
+)
 from ptheta.errors import PthetaError
 from ptheta.games import Clock, Game, Move, Player, Terms
 from ptheta.losses.adversarial import LOSSES, accuracy, convergence, equilibrium
@@ -178,6 +186,7 @@ class GAN(nn.Module):
         """inputs: of the generator beside z and labels; tells: numbers that the discriminator is
         to say of an image beside d."""
         super().__init__()
+        check_choices(config)
         check_size(spec, config)
         refuse(config, condition)
         self.spec, self.config, self.condition = spec, config, condition

@@ -6,12 +6,13 @@ import math
 from collections import deque
 from collections.abc import Mapping
 
+from ptheta.games import END
+
 STILL = 20  # intervals of the log over which a run counts as settled
 TOLERANCE = 0.02  # relative deviation of what counts as still
 FEW = 0.15  # share of the data's diversity that samples never reach
 FALL = 0.5  # of the largest diversity or number of classes so far, or of the real images' classes
 LOW = 3  # evaluations in a row with too few classes: no longer the start of training
-END = "end"  # a name among the averages, of any value: the run is over
 CLASSES, REAL_CLASSES = "held_out/classes_", "held_out/real_classes_"
 
 

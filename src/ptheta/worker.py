@@ -66,7 +66,9 @@ def work(fabric: Any, values: dict[str, Any], out: str, started: bool, more: boo
     # after the weights, which all processes draw alike, each has noise of its own
     torch.manual_seed(p.train.seed + 1_000_003 * (fabric.global_rank + 1))
     title = f"{p.model} on {data.name}"
-    trainer = Trainer(model, data, p.train, folder, fabric, title=title, score=score)
+    trainer = Trainer(
+        *(model, data, p.train, folder, fabric), title=title, score=score, notes=ready.split.notes
+    )
     if started:
         trainer.resume()
     trainer.run()
@@ -134,6 +136,7 @@ def _about(p: Plan, ready: Ready, model: nn.Module) -> dict[str, Any]:
         "images": len(split),
         "classes": list(split.classes),
         "skipped": list(split.skipped),
+        "notes": list(split.notes),
     }
     if ready.record is not None:
         dataset["fingerprint"] = ready.record.fingerprint

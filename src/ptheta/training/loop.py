@@ -7,7 +7,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -77,6 +77,7 @@ class Trainer:
     model: an nn.Module with `game()`, on the CPU; it is moved to the fabric's device
     folder: exists; gets state/, samples/, metrics.jsonl and model.safetensors
     score: chooses the best checkpoint; None keeps the last
+    notes: lines about the data, said at the start
     """
 
     def __init__(
@@ -89,10 +90,11 @@ class Trainer:
         *,
         title: str = "",
         score: Score | None = None,
+        notes: Sequence[str] = (),
     ) -> None:
         self.model = channels_last(model.to(fabric.device))
         self.data, self.settings = data, settings.budget()
-        self.folder, self.fabric, self.title = folder, fabric, title
+        self.folder, self.fabric, self.title, self.notes = folder, fabric, title, notes
         chooses = settings.best == "metric" and settings.evaluate_every > 0
         self.score = score if chooses else None
         self.inspect = score  # at the end of a run, for the game's alarm
@@ -374,6 +376,8 @@ class Trainer:
                 done=self.progress.step if self.total is not None else self.progress.seconds,
                 tensorboard=self.settings.tensorboard,
             )
+            for note in self.notes:
+                self.journal.say(f"{self.title}  {note}")
         try:
             yield
         finally:

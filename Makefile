@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types unit wheel clean
+.PHONY: demo test test-slow lint types unit wheel clean
 
 demo: $(READY)
 	$(BIN)/ptheta demo --out runs/demo
@@ -20,6 +20,9 @@ types: $(READY)
 
 unit: $(READY)
 	$(BIN)/pytest -n 2 --dist worksteal
+
+test-slow: $(READY)
+	$(BIN)/pytest -n 2 --dist worksteal -m slow
 
 wheel: $(READY)
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

@@ -31,7 +31,7 @@ from torch import nn
 import ptheta
 from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
-from ptheta.games import Game, Move, Player
+from ptheta.games import Clock, Game, Move, Player
 from ptheta.losses.adversarial import cross_entropy, non_saturating
 from ptheta.pixels import Batch, ImageSpec, to_symmetric
 from ptheta.training.loop import Trainer, read_metrics
@@ -220,25 +220,27 @@ class UpsamplingGAN(nn.Module):
             *(layer for block in layers for layer in block), nn.Flatten(), nn.Linear(512, 1)
         )
 
-    def g_loss(self, batch: Batch) -> dict[str, torch.Tensor]:
-        fake = self.generator(torch.randn(len(batch), 100))
-        batch.share["fake"] = fake
+    def prepare(self, batch: Batch, clock: Clock) -> torch.Tensor:
+        return self.generator(torch.randn(len(batch), 100))
+
+    def g_loss(self, batch: Batch, fake: torch.Tensor) -> dict[str, torch.Tensor]:
         return {"adversarial": non_saturating(self.discriminator(fake)[:, 0])}
 
-    def d_loss(self, batch: Batch) -> dict[str, torch.Tensor]:
+    def d_loss(self, batch: Batch, fakes: torch.Tensor) -> dict[str, torch.Tensor]:
         real, fake = (
             self.discriminator(to_symmetric(batch.x)),
-            self.discriminator(batch.share["fake"]),
+            self.discriminator(fakes.detach()),
         )
         return {"adversarial": cross_entropy(real[:, 0], fake[:, 0])}
 
-    def game(self) -> Game:
+    def game(self) -> Game[torch.Tensor]:
         return Game(
             {
                 "generator": Player((self.generator,), 2e-4, (0.5, 0.999)),
                 "discriminator": Player((self.discriminator,), 2e-4, (0.5, 0.999)),
             },
-            (Move("generator", self.g_loss), Move("discriminator", self.d_loss)),
+            (Move("discriminator", self.d_loss), Move("generator", self.g_loss)),
+            self.prepare,
         )
 
 

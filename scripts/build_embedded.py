@@ -33,7 +33,7 @@ def build(name: str, source: Path) -> None:
         )
         chosen = rng.permutation(chosen)
         canvas = grid(torch.from_numpy(data.images[chosen].copy()), COLUMNS, gap=0)
-        write_png(FOLDER / f"{name}-{split}.png", canvas)
+        write_png(FOLDER / f"{name}-{split}.png", canvas, mark=False)
         (FOLDER / f"{name}-{split}.labels").write_bytes(data.labels[chosen].astype("u1").tobytes())
 
 

@@ -62,7 +62,12 @@ def ring(n: int) -> Tensor:
 
 def play(options: Mapping[str, Any], steps: int) -> Any:
     torch.manual_seed(0)
-    shared = {"net": "mlp", "g_hidden": (64, 64), "d_hidden": (64, 64), "g_norm": "none"}
+    shared: dict[str, Any] = {
+        "net": "mlp",
+        "g_hidden": (64, 64),
+        "d_hidden": (64, 64),
+        "g_norm": "none",
+    }
     model: Any = ptheta.create("gan", POINTS, **shared, latent=4, lr=1e-3, **options)
     game = model.game()
     engine = Engine(model, game, Fabric(accelerator="cpu", devices=1))

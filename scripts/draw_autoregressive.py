@@ -47,7 +47,7 @@ def draw_context(run: Run) -> np.ndarray:
     torch.manual_seed(0)
     torch.set_default_dtype(torch.double)  # so that what is not seen changes nothing at all
     try:
-        model = build_model(run.plan, run.spec).eval()
+        model = build_model(run.plan, run.spec, run.condition).eval()
         for p in model.parameters():
             p.data.add_(0.1 * torch.randn_like(p))
         row, column = run.spec.height // 2, run.spec.width // 2

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ptheta.api import create, evaluate, load, train
+    from ptheta.conditions import Attributes, Labels
     from ptheta.data import open_data
     from ptheta.errors import PthetaError
     from ptheta.pixels import ImageSpec
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Attributes": "ptheta.conditions",
     "ImageSpec": "ptheta.pixels",
+    "Labels": "ptheta.conditions",
     "PthetaError": "ptheta.errors",
     "create": "ptheta.api",
     "evaluate": "ptheta.api",
@@ -27,7 +30,9 @@ _HOMES = {
 }
 
 __all__ = [
+    "Attributes",
     "ImageSpec",
+    "Labels",
     "PthetaError",
     "create",
     "evaluate",

@@ -71,6 +71,14 @@ def options(cls: type) -> dict[str, Option]:
     }
 
 
+def check_choices(config: Any) -> None:
+    """Raises PthetaError where a field of this config holds a word that is not among its choices:
+    for configs that were made by hand, not by `build`."""
+    for name, opt in options(type(config)).items():
+        if opt.choices and getattr(config, name) not in opt.choices:
+            raise unknown(name, getattr(config, name), opt.choices)
+
+
 def variant(cls: type[T], defaults: Mapping[str, Any]) -> type[T]:
     """Config class `cls` with other defaults. Raises PthetaError for a name it does not have."""
     known = options(cls)

@@ -5,17 +5,23 @@ A rule asks the engine for gradients and updates; it knows no family and no opti
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from ptheta.games import Game, Move
+from torch import Tensor
+
+from ptheta.games import Game, Move, S
 from ptheta.pixels import Batch
 
 
 class Mechanics(Protocol):
     """What a rule may ask for; `training.engine.Engine` gives it."""
 
-    def gradients(self, move: Move, batch: Batch) -> None:
+    def prepare(self, game: Game[S], step: int, batch: Batch) -> S:
+        """What the moves of this step share, at the weights as they are now."""
+        ...
+
+    def gradients(self, move: Move[S], batch: Batch, shared: S) -> None:
         """Leaves the gradient of the move's loss on its player's parameters, and on no other."""
         ...
 
@@ -31,37 +37,52 @@ class Mechanics(Protocol):
         """Puts the kept weights back."""
         ...
 
+    def noise(self) -> Sequence[Tensor]:
+        """Where the streams of random numbers are."""
+        ...
 
-Dynamics = Callable[[Mechanics, Game, int, Batch], None]
+    def replay(self, noise: Sequence[Tensor]) -> None:
+        """Goes back there, so that the same numbers are drawn again."""
+        ...
 
 
-def alternating(engine: Mechanics, game: Game, step: int, batch: Batch) -> None:
-    """Each player moves against what the others have just become (Goodfellow et al. 2014)."""
+Dynamics = Callable[[Mechanics, Game[S], int, Batch], None]
+
+
+def alternating(engine: Mechanics, game: Game[S], step: int, batch: Batch) -> None:
+    """Each player moves against what the others have just become (Goodfellow et al. 2014,
+    algorithm 1)."""
+    shared = engine.prepare(game, step, batch)
     for move in game.due(step):
-        engine.gradients(move, batch)
+        engine.gradients(move, batch, shared)
         engine.update(move.player)
 
 
-def simultaneous(engine: Mechanics, game: Game, step: int, batch: Batch) -> None:
+def simultaneous(engine: Mechanics, game: Game[S], step: int, batch: Batch) -> None:
     """All gradients at the same weights, then all updates (Mescheder et al., arXiv:1705.10461)."""
+    shared = engine.prepare(game, step, batch)
     moves = game.due(step)
     for move in moves:
-        engine.gradients(move, batch)
+        engine.gradients(move, batch, shared)
     for move in moves:
         engine.update(move.player)
 
 
-def extragradient(engine: Mechanics, game: Game, step: int, batch: Batch) -> None:
-    """A simultaneous look-ahead step; the gradients found there are applied from the old weights.
+def extragradient(engine: Mechanics, game: Game[S], step: int, batch: Batch) -> None:
+    """A simultaneous look-ahead step; the gradients found there, with the same noise, are applied
+    from the old weights.
 
     Gidel et al. 2019, algorithm 1 with Adam (arXiv:1802.10551).
     """
     moves = game.due(step)
     for move in moves:
         engine.remember(move.player)
+    noise = engine.noise()
     simultaneous(engine, game, step, batch)
+    engine.replay(noise)
+    shared = engine.prepare(game, step, batch)
     for move in moves:
-        engine.gradients(move, batch)
+        engine.gradients(move, batch, shared)
     for move in moves:
         engine.recall(move.player)
     for move in moves:

@@ -12,6 +12,10 @@ from typing import Any
 
 from ptheta.errors import PthetaError
 
+# Marks of what is written here, by which it is known not to be data.
+SOFTWARE = "ptheta"  # the text "Software" in a PNG
+SAMPLES = ".ptheta-samples"  # a file in a folder of samples
+
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     """Calls write(temporary path) and moves the result to `path` once it is on disk."""

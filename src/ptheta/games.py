@@ -1,22 +1,27 @@
 """Games: who learns what.
 
-A model states its game: the players (each with its own modules and optimizer settings) and the
-moves, in order. A VAE is a game with one player. Nothing here knows a family.
+A model states its game: the players (each with its own modules and optimizer settings), the moves,
+in order, and what several moves of one step share. A VAE is a game with one player. Nothing here
+knows a family.
+
+**A step is one batch of data.** A discriminator moves in every step and comes first: it reads
+detached fakes. The generator then moves against what the discriminator has become.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-import torch
 from torch import Tensor, nn
 
 from ptheta.pixels import Batch
 
 Terms = dict[str, Tensor]  # named per-example terms, (B,) or (B, parts); their sum is the loss
-Loss = Callable[[Batch], Terms]
+END = "end"  # a name among the averages that an alarm gets, of any value: the run is over
+S = TypeVar("S")  # what the moves of one step share: a type of the model's own, or None
 
 
 @dataclass(frozen=True)
@@ -37,35 +42,52 @@ class Player:
 
 
 @dataclass(frozen=True)
-class Move:
+class Clock:
+    """Where a run is.
+
+    step: 1, 2, ...
+    movers: the players that move in this step
+    """
+
+    step: int
+    movers: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Move(Generic[S]):
     """One player minimises its own loss over its own parameters only.
 
-    loss: batch -> named per-example terms, summed before the one backward pass: (B,), or (B, parts)
-        where the training may treat the parts apart (such as the KL of each latent dimension)
+    loss: batch, what the moves of the step share -> named per-example terms, summed before the one
+        backward pass: (B,), or (B, parts) where the training may treat the parts apart (such as the
+        KL of each latent dimension)
     every: the move is made in steps that are a multiple of `every`
     """
 
     player: str
-    loss: Loss
+    loss: Callable[[Batch, S], Terms]
     every: int = 1
 
 
 @dataclass(frozen=True)
-class Game:
-    """The players by name, their moves in order, and what follows each step.
+class Game(Generic[S]):
+    """The players by name, their moves in order, and what surrounds them.
 
+    prepare(batch, clock): makes once what several moves of a step use, such as codes and fakes with
+        their graph. A move that is not by the player whose graph it is detaches what it reads
     after(step): state outside gradients (weight clipping, moving targets, persistent chains)
-    alarm(averages): warnings by kind, read off the logged numbers of the last interval
+    alarm(averages): warnings by kind, read off the logged numbers of the last interval; at the end
+        of a run it is called once more, with `END` alone
     before(batch): called once, before the first step, with images to learn from (reference batches)
     """
 
     players: dict[str, Player]
-    moves: tuple[Move, ...]
+    moves: tuple[Move[S], ...]
+    prepare: Callable[[Batch, Clock], S] | None = None
     after: Callable[[int], None] | None = None
     alarm: Callable[[Mapping[str, float]], Mapping[str, str]] | None = None
     before: Callable[[Batch], None] | None = None
 
-    def due(self, step: int) -> list[Move]:
+    def due(self, step: int) -> list[Move[S]]:
         """The moves of step `step` (1, 2, ...)."""
         return [move for move in self.moves if step % move.every == 0]
 
@@ -78,15 +100,23 @@ def only(model: nn.Module, player: Player) -> Iterator[None]:
     own = set(player.parameters())
     own_buffers = set(player.buffers())
     frozen = [p for p in model.parameters() if p not in own and p.requires_grad]
-    buffers = [b for b in model.buffers() if b not in own_buffers]
-    kept = [b.clone() for b in buffers]
     for p in frozen:
         p.requires_grad_(False)
     try:
-        yield
+        with unchanged([b for b in model.buffers() if b not in own_buffers]):
+            yield
     finally:
         for p in frozen:
             p.requires_grad_(True)
-        if buffers:
-            with torch.no_grad():
-                torch._foreach_copy_(buffers, kept)
+
+
+@contextmanager
+def unchanged(buffers: Sequence[Tensor]) -> Iterator[None]:
+    """On leaving, the buffers are as they were."""
+    kept = [b.clone() for b in buffers]
+    try:
+        yield
+    finally:
+        # not a copy in place: a graph that is still to be walked may have saved them
+        for b, before in zip(buffers, kept, strict=True):
+            b.data = before

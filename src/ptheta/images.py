@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from ptheta.files import write_atomic
+from ptheta.files import SOFTWARE, write_atomic
 
 
 def grid(x: Tensor, columns: int | None = None, gap: int = 1, background: int = 255) -> np.ndarray:
@@ -31,17 +32,23 @@ def grid(x: Tensor, columns: int | None = None, gap: int = 1, background: int = 
     return canvas[..., 0] if c == 1 else canvas[..., :3]
 
 
-def to_png(picture: np.ndarray, scale: int = 1) -> bytes:
-    """PNG bytes of a picture, each pixel drawn as scale x scale."""
+def to_png(picture: np.ndarray, scale: int = 1, *, mark: bool = True) -> bytes:
+    """PNG bytes of a picture, each pixel drawn as scale x scale.
+
+    mark: whether it says that ptheta drew it, by which a folder of pictures leaves it out
+    """
     image = Image.fromarray(picture)
     if scale > 1:
         image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG", optimize=True)
+    texts = PngInfo()
+    if mark:
+        texts.add_text("Software", SOFTWARE)
+    image.save(buffer, format="PNG", optimize=True, pnginfo=texts)
     return buffer.getvalue()
 
 
-def write_png(path: Path, picture: np.ndarray, scale: int = 1) -> None:
-    """Writes the picture as PNG, atomically."""
-    data = to_png(picture, scale)
+def write_png(path: Path, picture: np.ndarray, scale: int = 1, *, mark: bool = True) -> None:
+    """Writes the picture as PNG, atomically. mark: see `to_png`"""
+    data = to_png(picture, scale, mark=mark)
     write_atomic(path, lambda beside: beside.write_bytes(data))

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.special import log_ndtr, ndtri
 
-from ptheta.errors import PthetaError
+from ptheta.errors import PthetaError, unknown
 from ptheta.pixels import ImageSpec, from_levels, to_levels
 
 
@@ -226,7 +226,7 @@ class Head(nn.Module):
     sigma: of a gaussian: an output for each sub-pixel, one learned number for all of them, or
         `scale`, in units of the pixel range (white - black = 1)
     per_pixel: numbers for each sub-pixel
-    Raises PthetaError for a bernoulli with more than 2 levels.
+    Raises PthetaError for another kind or sigma, and for a bernoulli with more than 2 levels.
     """
 
     def __init__(
@@ -238,6 +238,10 @@ class Head(nn.Module):
         scale: float = 0.1,
     ) -> None:
         super().__init__()
+        if kind not in get_args(Kind):
+            raise unknown("likelihood", kind, get_args(Kind))
+        if sigma not in get_args(Sigma):
+            raise unknown("sigma", sigma, get_args(Sigma))
         if kind == "auto":
             few: Kind = "bernoulli" if spec.levels == 2 else "categorical"
             kind = few if spec.levels <= FEW_LEVELS else "logistic"

@@ -66,17 +66,20 @@ class Batch:
 
     x: uint8 (B, C, H, W)
     y: the condition: int64 (B,) class labels, or float (B, A) attributes, or None
-    share: tensors that one move leaves for a later move of the same step (such as the fakes)
     logs: scalars to write beside the losses, detached by the trainer
     """
 
     x: Tensor
     y: Tensor | None = None
-    share: dict[str, Tensor] = field(default_factory=dict)
     logs: dict[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def to(self, device: torch.device) -> Batch:
+        """The same images and conditions on a device; nothing is logged there yet."""
+        y = None if self.y is None else self.y.to(device, non_blocking=True)
+        return Batch(self.x.to(device, non_blocking=True), y)
 
 
 def to_unit(x: Tensor) -> Tensor:

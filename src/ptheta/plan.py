@@ -13,6 +13,7 @@ from annotated_types import Ge, Le
 
 from ptheta import config, registry
 from ptheta.config import Count, Fraction, option
+from ptheta.data.names import record
 from ptheta.errors import PthetaError, unknown
 from ptheta.training.settings import RESUMABLE, TrainSettings
 
@@ -38,7 +39,7 @@ class Plan:
 
     model: str
     config: Any  # the model's own config
-    source: str  # name or absolute path of the data
+    source: str  # name or absolute path of the data, as `ptheta.data.names.record` gives it
     data: DataSettings
     train: TrainSettings
     recipe: str = "default"
@@ -101,9 +102,7 @@ def make(
         values[homes[name]][name] = value
     made: dict[str, Any] = {part: config.build(cls, values[part]) for part, cls in classes.items()}
     made["train"].budget()
-    path = Path(source).expanduser()
-    where = str(path.resolve()) if path.exists() else str(source)
-    return Plan(model, made["model"], where, made["data"], made["train"], recipe)
+    return Plan(model, made["model"], record(source), made["data"], made["train"], recipe)
 
 
 def extend(old: Plan, options: Mapping[str, Any]) -> Plan:

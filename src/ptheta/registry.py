@@ -5,10 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import Any
+from inspect import signature
+from typing import TYPE_CHECKING, Any
 
 from ptheta.config import variant
-from ptheta.errors import unknown
+from ptheta.errors import PthetaError, unknown
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ptheta.conditions import ConditionSpec
+    from ptheta.pixels import ImageSpec
 
 PRESETS = "ptheta.models.presets"  # of models of which one class is several
 
@@ -29,6 +36,17 @@ class Entry:
 
     def load_config(self) -> type:
         return _config(self)
+
+    def build(
+        self, name: str, spec: ImageSpec, config: Any, condition: ConditionSpec | None
+    ) -> nn.Module:
+        """The model with fresh weights. Raises PthetaError for a condition that it cannot take."""
+        cls = self.load_model()
+        if condition is None:
+            return cls(spec, config)
+        if "condition" not in signature(cls).parameters:
+            raise PthetaError(f"{name} takes no condition: leave the {condition.kind} out")
+        return cls(spec, config, condition)
 
     def recipes(self) -> dict[str, dict[str, Any]]:
         """name -> {"about": str, "model": options, "train": settings, ...}"""

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from ptheta import registry
+from ptheta import conditions, registry
 from ptheta.capabilities import Samples
+from ptheta.conditions import ConditionSpec
 from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
+from ptheta.data.names import recorded
+from ptheta.data.trained import Found, Record, find
 from ptheta.errors import PthetaError
 from ptheta.files import digest, read_json
 from ptheta.models.fitted import Fitted
+from ptheta.older import upgrade
 from ptheta.pixels import ImageSpec
 from ptheta.plan import Plan
 from ptheta.training.checkpoint import latest, load_metadata, load_tensors
@@ -23,6 +28,7 @@ from ptheta.training.loop import channels_last, read_metrics
 
 FORMAT = 1
 FITTED = "fitted.safetensors"  # a prior fitted after training
+RECORD = "data.safetensors"  # which images it was trained on
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,7 @@ class Run:
     path: Path
     plan: Plan
     spec: ImageSpec
+    condition: ConditionSpec | None
     about: dict[str, Any]  # the whole of config.json
 
     @classmethod
@@ -48,7 +55,9 @@ class Run:
                 f"{file} has format {about.get('format')}, this ptheta reads {FORMAT}: "
                 "use the ptheta that wrote it"
             )
-        return cls(folder, Plan.from_json(about), ImageSpec(**about["spec"]), about)
+        about = upgrade(about)
+        condition = conditions.from_json(about.get("condition"))
+        return cls(folder, Plan.from_json(about), ImageSpec(**about["spec"]), condition, about)
 
     @property
     def name(self) -> str:
@@ -75,7 +84,7 @@ class Run:
             raise PthetaError(
                 f"{self.path} has no weights yet: let `ptheta train` reach its first checkpoint"
             )
-        model = build_model(self.plan, self.spec)
+        model = build_model(self.plan, self.spec, self.condition)
         model.load_state_dict(load_tensors(file))
         model = channels_last(model).eval()
         place = self.path / FITTED
@@ -94,26 +103,132 @@ class Run:
     def checkpoint(self, weights: str = "best") -> dict[str, str]:
         """Which weights they are: for the protocol of a number."""
         about = {"weights": weights, "checkpoint": digest(self.weights_file(weights))[:12]}
+        about["trained_on"] = self.fingerprint or "not known"
         if (self.path / FITTED).exists():
             about["fitted_prior"] = digest(self.path / FITTED)[:12]
         return about
 
-    def data(self, split: str, source: str | None = None) -> Dataset:
-        """The run's data (or another source, read the same way).
+    @cached_property
+    def record(self) -> Record | None:
+        """Which images it was trained on; None for a run that does not remember (an old one)."""
+        file = self.path / RECORD
+        return Record.read(file) if file.exists() else None
 
-        Raises PthetaError where a model that was trained on labels meets other classes: label 0
-        would be another one.
+    @property
+    def fingerprint(self) -> str | None:
+        """Of the images it was trained on, where it remembers them."""
+        return None if self.record is None else self.record.fingerprint
+
+    def look(self, source: str | Path | None = None, split: str = "test") -> Found:
+        """The run's data, or another source read the same way, seen by what the run remembers.
+
+        source: where the data lies now; default: where it lay in training
+        split: of the held-out images
+
+        A run that does not remember its images takes those that it finds for its own, with a
+        warning. Raises PthetaError where the data is not there, and where a model that was trained
+        on labels meets other classes: label 0 would be another one.
         """
-        data = open_plan_data(self.plan, split, source, self.spec)
-        learned = tuple(self.about.get("dataset", {}).get("classes", ()))
-        if getattr(self.plan.config, "classes", 0) and data.classes and data.classes != learned:
-            odd = sorted(set(learned) ^ set(data.classes)) or list(data.classes)
-            which = "is missing from the labels of" if odd[0] in learned else "is a class of"
-            raise PthetaError(
-                f"class {odd[0]!r} {which} {source or self.plan.source}, and the run learned "
-                f"{', '.join(learned) or 'none by name'}: give data with the same classes"
+        where = source or self.place()
+        train, test = self._open(self.plan, split, where)
+        alike = self._resized()
+        if self.record is not None and train.spec != self.spec and alike is not None:
+            # pictures of another size came in: those that were there keep theirs
+            train, test = self._open(alike, split, where)
+        for data in (train, test):
+            if data.spec != self.spec:
+                raise PthetaError(
+                    f"{where} holds images of {data.spec}; the run was trained on {self.spec}: "
+                    "give data of the same size and channels"
+                )
+        if self.record is None:
+            warnings.warn(
+                f"{self.path} does not remember its training images: whether {where} holds them, "
+                "and whether its held-out images were trained on, cannot be checked",
+                stacklevel=2,
             )
-        return data
+            return Found("unknown", train, None, test)
+        found = find(self.record, train, test)
+        return found if found.kind == "other" else found.named(self.about["dataset"]["name"])
+
+    def own(self, source: str | Path | None = None) -> Found:
+        """As `look`, for what needs the run's training images.
+
+        Raises PthetaError where some of them are missing.
+        """
+        found = self.look(source)
+        if found.kind == "other":
+            total = len(self.record.every) if self.record is not None else 0
+            raise PthetaError(
+                f"{source or self.plan.source} lacks {found.missing:,} of the {total:,} images "
+                f"that {self.path} was trained on: give the data that holds them with --data"
+            )
+        return found
+
+    def data(self, split: str, source: str | Path | None = None) -> Dataset:
+        """The training images of the run, or held-out ones ("val", "test") that it was not trained
+        on, in its data or in another source; see `look` and `own`.
+        """
+        if split == "train":
+            found = self.own(source)
+            assert found.train is not None
+            return found.train
+        found = self.look(source, split)
+        if source is None and (text := self.remark(found)) is not None:
+            warnings.warn(text, stacklevel=2)
+        return found.test
+
+    def remark(self, found: Found, source: str | Path | None = None) -> str | None:
+        """A line on data that is not just what the run was trained on; None where it is."""
+        where, out = source or self.plan.source, ""
+        if found.known_test:
+            out = f"; {found.known_test:,} held-out images are left out, it was trained on them"
+        if found.kind == "other":
+            return f"{where} is not the data that {self.path} was trained on{out}"
+        if found.kind == "more" and found.new is not None:
+            return (
+                f"{where} has {len(found.new):,} training images that {self.path} was not trained "
+                f"on: copies are looked for among those that it was{out}"
+            )
+        return f"{where}: {out.removeprefix('; ')}" if out else None
+
+    def no_copies(self, found: Found, source: str | Path | None = None) -> str:
+        """Why it is not defined whether the model copies; empty where it is."""
+        if found.kind == "other":
+            where = source or self.plan.source
+            return f"it was trained on other images than those of {where}"
+        if found.kind == "unknown" and source is not None:
+            return "the run does not remember what it was trained on"
+        return ""
+
+    def place(self) -> str | Path:
+        """Where the data lay in training. Raises PthetaError where nothing is there now."""
+        kept = recorded(self.plan.source)
+        if isinstance(kept, Path) and not kept.exists():
+            raise PthetaError(
+                f"{kept}, the data that {self.path} was trained on, is not there: say where it "
+                "lies now with --data"
+            )
+        return kept
+
+    def _resized(self) -> Plan | None:
+        """The plan with images of the run's size asked for; None where it cannot be asked for."""
+        data, spec = self.plan.data, self.spec
+        if spec.height != spec.width or (data.size and data.channels):
+            return None
+        asked = replace(data, size=spec.height, channels=spec.channels)
+        return replace(self.plan, data=asked)
+
+    def _open(self, plan: Plan, split: str, where: str | Path) -> tuple[Dataset, Dataset]:
+        """The training images and a held-out split of a source, their labels as the run has them.
+
+        Raises PthetaError where a model that was trained on labels meets other classes.
+        """
+        train, test = (open_plan_data(plan, part, where) for part in ("train", split))
+        if isinstance(self.condition, conditions.Labels):
+            names = self.condition.names
+            return train.with_classes(names), test.with_classes(names)
+        return train, test
 
     def unfinished(self) -> str | None:
         """How far a training that has not come to its end is, or None."""
@@ -147,18 +262,21 @@ def is_run(path: str | Path) -> bool:
     return (Path(path).expanduser() / "config.json").is_file()
 
 
-def build_model(plan: Plan, spec: ImageSpec) -> nn.Module:
+def condition_of(plan: Plan, data: Dataset) -> ConditionSpec | None:
+    """What the plan's model is asked for, named as in the training data."""
+    return conditions.of_data(conditions.wanted(plan.config), data, plan.source)
+
+
+def build_model(plan: Plan, spec: ImageSpec, condition: ConditionSpec | None) -> nn.Module:
     """The plan's model with fresh weights."""
-    return registry.entry(plan.model).load_model()(spec, plan.config)
+    return registry.entry(plan.model).build(plan.model, spec, plan.config, condition)
 
 
-def open_plan_data(
-    plan: Plan, split: str, source: str | None = None, spec: ImageSpec | None = None
-) -> Dataset:
-    """The data of a plan. With a spec, images are brought to its size and must fit it."""
+def open_plan_data(plan: Plan, split: str, source: str | Path | None = None) -> Dataset:
+    """The data of a plan, or another source read the same way."""
     d = plan.data
     data = open_data(
-        source or plan.source,
+        source or recorded(plan.source),
         split,
         levels=d.levels,
         dynamic=d.dynamic,
@@ -167,11 +285,6 @@ def open_plan_data(
         channels=d.channels,
         max_broken=d.max_broken,
     )
-    if getattr(plan.config, "attributes", 0):
-        data = replace(data, by_attributes=True)
-    if spec is not None and data.spec != spec:
-        raise PthetaError(
-            f"{source or plan.source} holds images of {data.spec}; the run was trained on {spec}: "
-            "give data of the same size and channels"
-        )
+    if conditions.wanted(plan.config) == conditions.Attributes.kind:
+        return replace(data, by_attributes=True)
     return data

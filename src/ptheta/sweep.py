@@ -12,9 +12,10 @@ import torch
 
 from ptheta import api, config, plan
 from ptheta.config import Option
+from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError, unknown
 from ptheta.files import make_folder, write_json
-from ptheta.runs import Run, build_model, open_plan_data
+from ptheta.runs import Run, build_model, condition_of, is_run, open_plan_data
 
 RECORD = "sweep.json"
 
@@ -84,6 +85,11 @@ def sweep(
         twice = next(n for n in names if names.count(n) > 1)
         raise PthetaError(f"the setting {twice} comes twice: name each once")
     _check(model, data, settings, recipe, options)
+    places = [
+        folder / f"{name}{',' if name else ''}seed={s}" for s in range(seeds) for name in names
+    ]
+    for place in filter(is_run, places):  # before any training
+        Run.open(place).own(data)
     make_folder(folder)
     runs: list[Run] = []
     failed: dict[str, str] = {}
@@ -136,13 +142,13 @@ def _check(
     options: Mapping[str, Any],
 ) -> None:
     """Builds every model without memory for its weights, so that none fails hours later."""
-    spec = None
+    training: Dataset | None = None
     for setting in settings:
         made = plan.make(model, data, {**options, **setting}, recipe)
-        if spec is None:
-            spec = open_plan_data(made, "train").spec
+        if training is None:
+            training = open_plan_data(made, "train")
         with torch.device("meta"):
-            build_model(made, spec)
+            build_model(made, training.spec, condition_of(made, training))
 
 
 def runs_of(path: str | Path) -> list[str | Path]:

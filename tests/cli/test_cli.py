@@ -70,7 +70,7 @@ def test_models_as_table_and_json():
 def test_data_lists_and_inspects(strokes):
     assert "digits" in run("data").stdout
     about = json.loads(run("data", strokes, "--json").stdout)
-    assert about["images"] == {"train": 216, "test": 24}
+    assert about["images"] == {"train": 217, "test": 23}
     assert about["classes"].keys() == {"0", "1"}
 
 
@@ -89,12 +89,12 @@ def test_evaluate_measures_a_folder_of_images(trained, strokes, tmp_path):
     values = {r["metric"]: r for r in json.loads(told)["results"]}
     assert values["fd_pixels"]["protocol"]["samples"] == 30
     assert "bits_per_dim" not in values
-    assert sorted(f.name for f in (tmp_path / "images").iterdir())[0].endswith(".png")
+    assert len(list((tmp_path / "images").glob("*.png"))) == 30
     assert "give --data" in fails("evaluate", tmp_path / "images")
     (tmp_path / "empty").mkdir()
     assert "empty" in fails("evaluate", tmp_path / "empty", "--data", strokes)
     (tmp_path / "one").mkdir()
-    first = sorted((tmp_path / "images").iterdir())[0]
+    first = sorted((tmp_path / "images").glob("*.png"))[0]
     (tmp_path / "one" / "a.png").write_bytes(first.read_bytes())
     assert "too few" in fails("evaluate", tmp_path / "one", "--data", strokes)
     assert "1x16x16 (channels, height, width), digits of 1x28x28: give --size" in fails(
@@ -105,7 +105,7 @@ def test_evaluate_measures_a_folder_of_images(trained, strokes, tmp_path):
     picture = tmp_path / "new" / "closest.png"
     run("evaluate", tmp_path / "images", "--data", strokes, "--closest", picture)
     with Image.open(picture) as opened:
-        assert opened.size == ((10 * 17 - 1) * 4, (2 * 17 - 1) * 4)
+        assert opened.size == ((10 * 17 - 1) * 4, (4 * 17 - 1) * 4)
     assert "want a .png" in fails("evaluate", trained, "--closest", "x.jpg")
     (tmp_path / "mixed").mkdir()
     for side in (16, 18, 20, 22):
@@ -137,7 +137,7 @@ def test_sample_in_three_forms(trained, tmp_path):
     assert x.shape == (9, 1, 16, 16)
     assert set(np.unique(x)) <= {0, 255}
     run("sample", trained, "-n", 9, "--seed", 4, "--out", tmp_path / "folder")
-    files = sorted((tmp_path / "folder").iterdir())
+    files = sorted((tmp_path / "folder").glob("*.png"))
     assert np.array_equal(np.stack([np.asarray(Image.open(f)) for f in files]), x[:, 0])
     run("sample", trained, "-n", 9, "--out", tmp_path / "deep" / "grid.png")
     with Image.open(tmp_path / "deep" / "grid.png") as picture:
@@ -299,7 +299,7 @@ def test_bad_requests_to_a_run(trained, tmp_path):
 def test_labels_of_a_conditional_model(strokes, tmp_path):
     run(
         *("train", "pixelcnn", "--data", strokes, "--out", tmp_path / "r", "--steps", 4),
-        *("--features", 6, "--blocks", 1, "--head", 6, "--classes", 2, "--levels", 2),
+        *("--features", 6, "--blocks", 1, "--head", 6, "--condition", "labels", "--levels", 2),
         *("--evaluate-every", 0, "--sample-every", 2, "--batch-size", 8),
     )
     run("sample", tmp_path / "r", "-n", 4, "--label", 1, "--out", tmp_path / "x.npy")
@@ -307,14 +307,16 @@ def test_labels_of_a_conditional_model(strokes, tmp_path):
     assert "unknown label 7: this model knows 0 to 1" in line
     other = tmp_path / "other.npz"
     with np.load(strokes) as kept:
-        np.savez(other, images=kept["images"], labels=kept["labels"] * 0)
+        np.savez(other, images=kept["images"], labels=kept["labels"] + 1)
     line = fails("evaluate", tmp_path / "r", "--data", other)
-    assert "class '1' is missing from the labels of" in line
+    assert "class '2' is a class of other" in line
+    with np.load(strokes) as kept:
+        np.savez(other, images=kept["images"])
     line = fails(
-        *("train", "pixelcnn", "--data", strokes, "--out", tmp_path / "s", "--steps", 4),
-        *("--classes", 1, "--levels", 2),
+        *("train", "pixelcnn", "--data", other, "--out", tmp_path / "s", "--steps", 4),
+        *("--condition", "labels", "--levels", 2),
     )
-    assert "more than classes = 1" in line
+    assert "has no labels" in line
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from lightning_fabric import Fabric
 
-from ptheta.games import Game, Move, Player
+from ptheta import registry
+from ptheta.capabilities import capabilities
+from ptheta.config import options
+from ptheta.dynamics import DYNAMICS
+from ptheta.games import Clock, Game, Move, Player, unchanged
 from ptheta.pixels import Batch, ImageSpec
 from ptheta.training.engine import Engine
 from tests.conftest import MODELS, tiny
@@ -20,7 +26,12 @@ def batch(n: int = 8) -> Batch:
     return Batch(x, torch.arange(n) % 3)
 
 
-def engine(model: torch.nn.Module, game: Game, **options) -> Engine:
+def config_of(name: str) -> set[str]:
+    """The options of a model."""
+    return set(options(registry.entry(name).load_config()))
+
+
+def engine(model: torch.nn.Module, game: Game[Any], **options) -> Engine:
     return Engine(model, game, Fabric(accelerator="cpu", devices=1), **options)
 
 
@@ -31,13 +42,28 @@ def snapshot(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("name", MODELS)
 def test_losses_are_per_example_and_named(name):
     model = tiny(name, SPEC)
-    shared = batch()
-    for move in model.game().moves:
-        terms = move.loss(shared)
+    game, images = model.game(), batch()
+    step = max(move.every for move in game.moves)
+    shared = engine(model, game).prepare(game, step, images)
+    for move in game.moves:
+        terms = move.loss(images, shared)
         assert terms
         for term in terms.values():
             assert len(term) == 8
             assert term.ndim in (1, 2)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [m for m in MODELS if "posterior" in capabilities(registry.entry(m).load_model())],
+)
+def test_a_model_with_a_posterior_logs_both_counts_of_active_units(name):
+    model = tiny(name, SPEC)
+    game, images = model.game(), batch()
+    shared = engine(model, game).prepare(game, max(move.every for move in game.moves), images)
+    for move in game.moves:
+        move.loss(images, shared)
+    assert 0 <= images.logs["active_units"] <= images.logs["active_by_variance"]
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -45,14 +71,16 @@ def test_a_move_changes_only_its_player(name):
     model = tiny(name, SPEC)
     game = model.game()
     e = engine(model, game)
-    shared = batch()
-    for step, move in enumerate([*game.moves, *game.moves], start=1):
-        e.step = step
+    images = batch()
+    last = max(move.every for move in game.moves)
+    for turn, move in enumerate([*game.moves, *game.moves], start=1):
+        e.step = turn
+        shared = e.prepare(game, last, images)  # a step in which all move
         own = {id(p) for p in game.players[move.player].parameters()}
         own_buffers = {id(b) for b in game.players[move.player].buffers()}
         before = snapshot(model)
-        e.gradients(move, shared)
-        assert all(p.grad is None for p in model.parameters() if id(p) not in own and step == 1)
+        e.gradients(move, images, shared)
+        assert all(p.grad is None for p in model.parameters() if id(p) not in own and turn == 1)
         e.update(move.player)
         after = model.state_dict()
         still = []
@@ -78,6 +106,113 @@ def test_every_parameter_has_one_player_and_every_player_moves(name):
     assert {move.player for move in game.moves} == set(game.players)
 
 
+SEVERAL = [name for name in MODELS if len(tiny(name, SPEC).game().players) > 1]
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_what_is_shared_changes_no_weights_and_no_statistics_of_who_rests(name):
+    model = tiny(name, SPEC)
+    game = model.game()
+    e = engine(model, game)
+    for step in (1, max(move.every for move in game.moves)):
+        movers = {move.player for move in game.due(step)}
+        before = snapshot(model)
+        e.prepare(game, step, batch())
+        owners = {id(b): n for n, player in game.players.items() for b in player.buffers()}
+        for key, tensor in [*model.named_parameters(), *model.named_buffers()]:
+            if key in before and owners.get(id(tensor)) not in movers:
+                assert torch.equal(before[key], tensor), key
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_a_step_is_one_batch_and_the_judge_moves_in_each_of_them(name):
+    moves = tiny(name, SPEC).game().moves
+    players = [move.player for move in moves]
+    assert len(set(players)) == len(players)  # nobody moves twice on one batch
+    judges = [move for move in moves if move.player in ("discriminator", "critic")]
+    assert judges == list(moves[: len(judges)])
+    assert {move.every for move in judges} == {1}
+
+
+@pytest.mark.parametrize("name", [n for n in SEVERAL if "critic_steps" in config_of(n)])
+def test_critic_steps_are_the_steps_of_a_judge_for_one_of_the_others(name):
+    moves = tiny(name, SPEC, critic_steps=3).game().moves
+    assert [move.every for move in moves] == [1, 3]
+
+
+def trained(name: str, rule: str, steps: int = 2) -> torch.Tensor:
+    """All weights after some steps."""
+    model = tiny(name, SPEC)
+    game = model.game()
+    e = engine(model, game)
+    every = max(move.every for move in game.moves)
+    torch.manual_seed(0)
+    for step in range(every, (steps + 1) * every, every):
+        DYNAMICS[rule](e, game, step, batch())
+        with torch.no_grad():
+            if game.after is not None:
+                game.after(step)
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_the_dynamics_are_different_algorithms(name):
+    found = {rule: trained(name, rule) for rule in DYNAMICS}
+    for rule, weights in found.items():
+        assert torch.equal(weights, trained(name, rule)), rule
+        others = [w for other, w in found.items() if other != rule]
+        assert all((weights - w).abs().max() > 1e-7 for w in others), rule
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_judges_read_detached_fakes_and_the_others_move_against_what_judges_have_become(name):
+    """The gradients of each player, taken again by autograd alone."""
+    model = tiny(name, SPEC)
+    game, images = model.game(), batch()
+    e = engine(model, game)
+    step = max(move.every for move in game.moves)
+    torch.manual_seed(0)
+    shared = e.prepare(game, step, images)
+    for move in game.moves:
+        noise = torch.get_rng_state()
+        own = game.players[move.player].parameters()
+        judge = move.player in ("discriminator", "critic")
+        others = [p for p in model.parameters() if all(p is not q for q in own)]
+        with unchanged(list(model.buffers())):
+            loss = sum(term.float().mean(0).sum() for term in move.loss(images, shared).values())
+            grads = torch.autograd.grad(
+                loss, [*own, *(others if judge else [])], retain_graph=True, allow_unused=True
+            )
+        assert all(g is None for g in grads[len(own) :])  # none of the way back to the fakes
+        torch.set_rng_state(noise)
+        e.gradients(move, images, shared)
+        for p, g in zip(own, grads, strict=False):
+            torch.testing.assert_close(p.grad, g)
+        e.update(move.player)  # the next move is against these weights
+
+
+def test_extragradient_draws_the_same_noise_twice():
+    drawn: list[float] = []
+
+    class Noisy(Toy):
+        def game(self) -> Game[float]:
+            def prepare(batch: Batch, clock: Clock) -> float:
+                drawn.append(torch.randn(()).item())
+                return drawn[-1]
+
+            def loss(batch: Batch, shared: float) -> dict[str, torch.Tensor]:
+                drawn.append(torch.randn(()).item())
+                return {"v": self.value()}
+
+            return Game(super().game().players, (Move("a", loss), Move("b", loss)), prepare)
+
+    toy = Noisy()
+    game = toy.game()
+    DYNAMICS["extragradient"](engine(toy, game), game, 1, batch(2))
+    assert len(drawn) == 6
+    assert drawn[:3] == drawn[3:]
+
+
 class Toy(torch.nn.Module):
     """min_a max_b a b + a^2 / 2: gradients a + b and -a, known at every point."""
 
@@ -92,12 +227,12 @@ class Toy(torch.nn.Module):
         self.seen.append((a.item(), b.item()))
         return (a * b + a.square() / 2).expand(2)
 
-    def game(self) -> Game:
+    def game(self) -> Game[Any]:
         return Game(
             {"a": Player((self.a,), lr=0.1), "b": Player((self.b,), lr=0.1)},
             (
-                Move("a", lambda batch: {"v": self.value()}),
-                Move("b", lambda batch: {"v": -self.value()}),
+                Move("a", lambda batch, shared: {"v": self.value()}),
+                Move("b", lambda batch, shared: {"v": -self.value()}),
             ),
         )
 
@@ -112,8 +247,6 @@ class Toy(torch.nn.Module):
     ],
 )
 def test_dynamics_take_gradients_where_they_should(rule, seen):
-    from ptheta.dynamics import DYNAMICS
-
     toy = Toy()
     game = toy.game()
     DYNAMICS[rule](engine(toy, game), game, 1, batch(2))
@@ -125,7 +258,11 @@ def test_dynamics_take_gradients_where_they_should(rule, seen):
 
 def test_every_skips_moves():
     toy = Toy()
-    game = Game(toy.game().players, (Move("a", lambda b: {}), Move("b", lambda b: {}, every=3)))
+    moves: tuple[Move[None], ...] = (
+        Move("a", lambda batch, shared: {}),
+        Move("b", lambda batch, shared: {}, every=3),
+    )
+    game = Game(toy.game().players, moves)
     assert [[m.player for m in game.due(step)] for step in (1, 2, 3, 4)] == [
         ["a"],
         ["a"],
@@ -138,7 +275,7 @@ def test_gradient_clipping_bounds_the_norm():
     model = tiny("vae", SPEC)
     game = model.game()
     e = engine(model, game, clip=0.5)
-    e.gradients(game.moves[0], batch())
+    e.gradients(game.moves[0], batch(), None)
     norm = torch.stack([p.grad.norm() for p in model.parameters() if p.grad is not None]).norm()
     assert norm.item() == pytest.approx(0.5, rel=1e-3)
     assert e.averages()["vae/gradient_norm"] > 0.5

@@ -13,7 +13,7 @@ import ptheta
 from ptheta.dynamics import DYNAMICS
 from ptheta.errors import PthetaError
 from ptheta.losses.adversarial import LOSSES
-from ptheta.models.gan import CONDITIONS
+from ptheta.models.gan import CONDITIONING
 from ptheta.models.presets import PRESETS
 from ptheta.pixels import Batch, ImageSpec
 from ptheta.training import checkpoint
@@ -25,6 +25,8 @@ SPEC = ImageSpec(1, 8, 8)
 BASE = {"net": "mlp", "g_hidden": (8, 8), "d_hidden": (8, 8), "latent": 4, "code": 3}
 BASE |= {"reference": 4}
 
+LABELS = ptheta.Labels(("a", "b", "c"))
+
 PARTS: dict[str, dict[str, dict[str, Any]]] = {
     "loss": {name: {"loss": name} for name in LOSSES},
     "penalty": {
@@ -33,8 +35,9 @@ PARTS: dict[str, dict[str, dict[str, Any]]] = {
         "clip": {"weight_clip": 0.05},
         "spectral": {"spectral_norm": True},
     },
-    "condition": {
-        name: {"condition": name, "classes": 3} if name != "none" else {} for name in CONDITIONS
+    "conditioning": {
+        name: {"conditioning": name, "condition": LABELS} if name != "none" else {}
+        for name in CONDITIONING
     },
     "trick": {
         "feature_matching": {"feature_matching": 0.5},
@@ -63,7 +66,9 @@ REFUSED = {
     ("began", "discrimination"): "to which the batch has nothing to add",
     ("began", "stddev"): "to which the batch has nothing to add",
     ("began", "projection"): "is a reconstruction error",
-    **dict.fromkeys(product(SLOPES, ["batch"]), "an output depends on all images"),
+    **dict.fromkeys(
+        product(SLOPES, ["batch", "discrimination", "stddev"]), "an output depends on all images"
+    ),
 }
 
 PAIRS = [
@@ -132,11 +137,12 @@ def test_images_too_small_to_halve_are_refused_in_one_line():
 
 
 def test_conditions_need_their_labels():
-    for options, said in (
-        ({"classes": 3}, "give --condition"),
-        ({"condition": "label"}, "give --classes"),
+    cases: tuple[tuple[dict[str, Any], str], ...] = (
+        ({"condition": LABELS}, "but conditioning = none"),
+        ({"conditioning": "label"}, "needs labels"),
         ({"weight_clip": 0.1, "spectral_norm": True}, "take one of them"),
-    ):
+    )
+    for options, said in cases:
         with pytest.raises(PthetaError, match=said):
             ptheta.create("gan", SPEC, **{**BASE, **options})
     model = tiny("cgan", ImageSpec(1, 16, 16))

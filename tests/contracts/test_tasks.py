@@ -151,8 +151,11 @@ def test_a_latent_report_is_what_it_says():
     with torch.no_grad():
         q = model.posterior(x)
     torch.testing.assert_close(report.mean_variance, q.mean.var(0))
-    assert report.active == int((q.mean.var(0) > 0.01).sum())
     kl = 0.5 * (q.mean**2 + q.log_var.exp() - q.log_var - 1)
+    moves = q.mean.var(0) > 0.01
+    assert report.active_by_variance == int(moves.sum())
+    assert report.active == int((moves & (kl.mean(0) > 0.1)).sum())
+    assert report.to_json()["active_units"] == report.active
     torch.testing.assert_close(report.kl, kl.mean(0))
     assert report.kl[report.order()[0]] == report.kl.max()
     assert report.distance < 0.5
@@ -174,3 +177,20 @@ def test_the_terms_of_the_bound_add_up_to_it():
     assert found is not None
     assert found.nats == pytest.approx(total, rel=0.02)
     assert bound_terms(tiny("nade", SPEC), data) == {}
+
+
+@pytest.mark.parametrize("name", ["vae", "ae", "cvae"])
+def test_the_most_used_dimensions_are_those_that_say_most(name):
+    """By KL where there is a posterior (a narrow q of a mean that never moves counts), else by the
+    variance of the code."""
+    model, batch = tiny(name, SPEC).eval(), bars(20).batch(slice(0, 20))
+    y = batch.y if name == "cvae" else None
+    last = [p for p in model.encoder.parameters() if p.ndim == 2][-1]
+    with torch.no_grad():
+        last[1] *= 100
+        last[0] *= 10
+        assert tasks.most_used(model, batch.x, y)[:2] == [1, 0]
+        if name == "vae":
+            list(model.encoder.parameters())[-1][3 + 2] = -40.0  # the log-variance of z2
+            assert tasks.most_used(model, batch.x, y)[0] in (1, 2)
+            assert 2 in tasks.most_used(model, batch.x, y)[:2]

@@ -106,7 +106,7 @@ def test_the_share_of_broken_files_is_no_reason_to_decode_again(tmp_path):
     with pytest.raises(PthetaError, match=r"1 of 20 images .* --max-broken"):
         open_data(folder, max_broken=0.01)
     before = entries(Path(os.environ["PTHETA_CACHE"]))
-    assert len(open_data(folder, max_broken=0.05)) == 18
+    assert len(open_data(folder, max_broken=0.05)) == 17
     assert entries(Path(os.environ["PTHETA_CACHE"])) == before
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from ptheta.data import describe, open_data
+from ptheta.data.sources import open_whole
 from ptheta.data.splits import named
 from ptheta.errors import PthetaError
-from tests.data.makers import COLOUR, GREY, LABELS, noise, write_folder, write_parquet
+from tests.data.makers import GREY, LABELS, noise, write_folder, write_parquet
 
 
 def pictures(source: Path | str, split: str) -> set[bytes]:
@@ -88,7 +89,8 @@ def test_a_folder_named_train_may_be_a_class(tmp_path):
         write_folder(tmp_path / name, GREY[:4])
     data = open_data(tmp_path)
     assert data.classes == ("bus", "plane", "train")
-    assert len(data) == 11
+    assert len(data) == 12
+    assert "train: named like a split but read as a class" in data.notes
 
 
 def test_every_split_has_the_shape_of_train(tmp_path):
@@ -153,7 +155,20 @@ def test_large_numbers_are_names_of_classes(tmp_path):
     assert data.classes == tuple(str(10**12 + i) for i in range(4))
 
 
-def test_one_image_is_train_and_test(tmp_path):
-    source = write_folder(tmp_path, COLOUR[:1])
-    assert len(open_data(source)) == len(open_data(source, "test")) == 1
-    assert "1 training images are few" in " ".join(describe(source)["suggestions"])
+@pytest.mark.parametrize("n", [1, 2, 10])
+def test_of_few_images_none_is_held_out(tmp_path, n):
+    source = write_folder(tmp_path, noise(n, 12, 12, 3))
+    data = open_data(source)
+    assert len(data) == n
+    assert data.notes[0].startswith("nothing is held out")
+    for split in ("val", "test"):
+        with pytest.raises(PthetaError, match=f"has no {split} images .* give some beside them"):
+            open_data(source, split)
+    about = describe(source)
+    assert about["images"] == {"train": n}
+    assert f"{n} training images are few" in " ".join(about["suggestions"])
+    if n > 1:
+        assert len(open_whole(source).images) == n
+    else:
+        with pytest.raises(PthetaError, match="holds 1 image"):
+            open_whole(source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -39,6 +40,12 @@ def lively(name: str, spec: ImageSpec, factor: float = 1.0, **options: Any) -> A
 def random_images(spec: ImageSpec, n: int, seed: int = 0) -> torch.Tensor:
     draw = torch.Generator().manual_seed(seed)
     return from_levels(torch.randint(spec.levels, (n, *spec.shape), generator=draw), spec.levels)
+
+
+def all_images(spec: ImageSpec) -> torch.Tensor:
+    """Every image there is."""
+    grid = itertools.product(range(spec.levels), repeat=spec.dims)
+    return from_levels(torch.tensor(list(grid)), spec.levels).view(-1, *spec.shape)
 
 
 @torch.no_grad()

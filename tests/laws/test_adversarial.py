@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ptheta.errors import PthetaError
-from ptheta.losses.adversarial import LOSSES, convergence, equilibrium
+from ptheta.games import Clock
+from ptheta.losses.adversarial import LOSSES, accuracy, convergence, equilibrium
 from ptheta.losses.penalties import PENALTIES, between, squared_slopes, unit_slope
 from ptheta.metrics.clustering import matched_accuracy
 from ptheta.models.gan import History, on_sphere, spread
-from ptheta.models.watch import FEW, STILL, Watch
+from ptheta.models.watch import END, FALL, FEW, LOW, STILL, Watch
 from ptheta.nets.augment import AUGMENTATIONS, cutout, translation
 from ptheta.nets.minibatch import MinibatchDiscrimination, MinibatchStddev
 from ptheta.nets.norms import VirtualBatchNorm
@@ -87,6 +89,26 @@ def test_losses_of_labels_add_up_to_the_discriminators(name):
         one, zero = torch.ones_like(a), torch.zeros_like(a)
         both = loss.labelled(a, one) + loss.labelled(b, zero)
         torch.testing.assert_close(both, loss.discriminator(a, b))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_an_output_on_the_boundary_is_as_probably_real_as_not(name):
+    loss = LOSSES[name]
+    assert (loss.boundary is None) == (loss.labelled is None)
+    if loss.boundary is not None and loss.labelled is not None:
+        d = torch.tensor([loss.boundary])
+        torch.testing.assert_close(
+            loss.labelled(d, torch.ones(1)), loss.labelled(d, torch.zeros(1))
+        )
+        if loss.log_ratio is not None:
+            assert loss.log_ratio(d, 1.0).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_accuracy_is_the_share_of_right_answers():
+    real, fake = torch.tensor([2.0, -1.0, 0.5, 3.0]), torch.tensor([1.0, -2.0, 0.5, -3.0])
+    assert accuracy(real, fake, 0.0).item() == pytest.approx((3 + 2) / 8)
+    assert accuracy(real, fake, 0.5).item() == pytest.approx((2 + 0.5 + 2 + 0.5) / 8)
+    assert accuracy(real, fake, None).item() == pytest.approx(3.5 / 4)  # pairs, one of them equal
 
 
 def test_minimax_value_at_the_best_discriminator_is_the_jensen_shannon_divergence():
@@ -233,7 +255,8 @@ def test_virtual_batch_norm_is_its_definition_and_ignores_the_batch():
 @pytest.mark.parametrize("net", ["mlp", "conv", "resnet"])
 def test_with_virtual_normalisation_an_image_does_not_depend_on_its_batch(net):
     """In training mode, too, which is where batch normalisation looks at the others."""
-    options = {"g_norm": "virtual", "d_norm": "virtual", "reference": 5, "g_hidden": (8, 8)}
+    options: dict[str, Any] = {"g_norm": "virtual", "d_norm": "virtual"}
+    options |= {"reference": 5, "g_hidden": (8, 8)}
     model = tiny("gan", SPEC, net=net, d_hidden=(8, 8), **options).train()
     x = torch.randint(0, 256, (6, *SPEC.shape), dtype=torch.uint8)
     y = torch.zeros(6, dtype=torch.int64)
@@ -385,10 +408,11 @@ def test_feature_matching_alone_is_the_squared_gap_of_mean_features():
     model = tiny("gan", SPEC, feature_matching=1.0).eval()
     x = torch.randint(0, 256, (6, *SPEC.shape), dtype=torch.uint8)
     batch = Batch(x)
-    terms = model.generator_loss(batch)
+    shared = model.prepare(batch, Clock(1, frozenset({"generator"})))
+    terms = model.generator_loss(batch, shared)
     assert terms.keys() == {"features"}
     on = model.discriminator.features
-    gap = on(batch.share["fake"]).mean(0) - on(batch.share["real"]).mean(0)
+    gap = on(shared.fake).mean(0) - on(shared.real).mean(0)
     torch.testing.assert_close(terms["features"].mean(), gap.square().sum())
 
 
@@ -408,12 +432,13 @@ def test_the_ratio_of_densities_is_read_off_or_refused_with_the_reason():
     assert torch.equal(model.log_ratio(x), model.discriminate(x))
     with pytest.raises(PthetaError, match="does not tell p_data / p_model"):
         tiny("sngan", SPEC).log_ratio(x)
-    for name, value in (
-        ("label_flips", 0.1),
-        ("penalty", ("r1",)),
-        ("minibatch", "stddev"),
-        ("spectral_norm", True),
-    ):
+    changes: dict[str, Any] = {
+        "label_flips": 0.1,
+        "penalty": ("r1",),
+        "minibatch": "stddev",
+        "spectral_norm": True,
+    }
+    for name, value in changes.items():
         with pytest.raises(PthetaError, match=f"{name} changes what"):
             tiny("gan", SPEC, **{name: value}).log_ratio(x)
 
@@ -465,6 +490,60 @@ def test_the_watch_warns_of_vanishing_classes():
     assert watch({"held_out/classes_digits": 8.0}) == {}
     assert watch({"held_out/classes_digits": 5.0}) == {}
     assert "3.9 classes" in watch({"held_out/classes_digits": 3.9})["mode collapse"]
+
+
+def scored(classes: float, real: float) -> dict[str, float]:
+    return {"held_out/classes_digits": classes, "held_out/real_classes_digits": real}
+
+
+@given(
+    real=st.floats(2, 100), share=st.floats(0, 1), before=st.lists(st.floats(0, 0.4), max_size=4)
+)
+def test_a_run_that_ends_with_too_few_classes_is_told_by_its_end(real, share, before):
+    """Share of the classes beyond the first; below a half at the last evaluation is a collapse,
+    whether or not there ever was more."""
+    assume(abs(share - FALL) > 1e-6)
+    watch = Watch(True)
+    said: dict[str, str] = {}
+    for low in before:
+        said |= watch(scored(1 + low * (real - 1), real))
+    assert ("mode collapse" in said) or len(before) < LOW
+    watch(scored(1 + share * (real - 1), real))
+    ended = watch({END: 1.0})
+    assert ("mode collapse" in ended) == (share < FALL)
+    if ended:
+        assert f"real images of {real:.2g}" in ended["mode collapse"]
+
+
+@given(diversity=st.lists(st.floats(0, 2), min_size=1, max_size=STILL - 1))
+def test_a_run_that_ends_with_alike_samples_is_told_at_its_end(diversity):
+    watch = Watch(False)
+    for value in diversity:
+        watch({"generator/diversity": value})
+    assert ("mode collapse" in watch({END: 1.0})) == (diversity[-1] < FEW)
+
+
+def test_a_sound_run_and_one_that_measured_nothing_end_in_silence():
+    watch = Watch(True)
+    for classes in (1.2, 6.0, 9.5):
+        assert watch(scored(classes, 9.9) | {"generator/diversity": 0.9}) == {}
+    assert watch({END: 1.0}) == {}
+    assert Watch(True)({END: 1.0}) == {}
+
+
+def test_the_classes_of_a_score_stand_beside_those_of_the_real_images():
+    from ptheta.data import open_data
+    from ptheta.metrics.selection import Selection
+
+    held = open_data("digits", "test").subset(slice(0, 60))
+    model = tiny("infogan", held.spec).eval()
+    others = Selection(held, "digits")(model).others
+    assert 1 <= others["classes_digits"] <= 10
+    assert others["real_classes_digits"] > 8
+    watch = Watch(True)
+    collapsed = {f"held_out/{k}": v for k, v in others.items()} | {"held_out/classes_digits": 1.0}
+    assert watch(collapsed) == {}
+    assert "samples are of 1 classes in effect" in watch({END: 1.0})["mode collapse"]
 
 
 @given(smoothing=st.floats(0, 0.4))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
 from torch.nn.functional import softplus
 
 from ptheta.errors import PthetaError
+from ptheta.games import Clock
 from ptheta.losses.adversarial import log_odds
 from ptheta.noise import corrupt
 from ptheta.pixels import Batch, ImageSpec, to_symmetric, to_unit
@@ -116,17 +118,19 @@ def played(name: str):
     """A model in eval mode (so that a batch's statistics play no part) and a step's batch."""
     model = tiny(name, SPEC).eval()
     batch = Batch(images())
-    return model, batch, {move.player: move.loss for move in model.game().moves}
+    game = model.game()
+    shared = game.prepare(batch, Clock(1, frozenset(game.players)))
+    return model, batch, {m.player: partial(m.loss, shared=shared) for m in game.moves}, shared
 
 
 def test_losses_of_the_vae_gan_match_their_formulas():
-    model, batch, losses = played("vae-gan")
+    model, batch, losses, shared = played("vae-gan")
     encoder = losses["encoder"](batch)
     decoder = losses["decoder"](batch)
     judge = losses["discriminator"](batch)
     d = model.discriminator
-    s, rebuilt, drawn = (batch.share[k] for k in ("real", "rebuilt", "drawn"))
-    torch.testing.assert_close(rebuilt, model.generate(batch.share["z"]))
+    s, rebuilt, drawn = shared.s, shared.rebuilt, shared.drawn
+    torch.testing.assert_close(rebuilt, model.generate(shared.z))
     f_real, f_fake = (d.features_and_logits(t)[0] for t in (s, rebuilt))
     error = 0.5 * (f_real - f_fake).square().sum(1)
     torch.testing.assert_close(encoder["features"], error)
@@ -141,10 +145,10 @@ def test_losses_of_the_vae_gan_match_their_formulas():
 
 
 def test_losses_of_the_alpha_gan_match_their_formulas():
-    model, batch, losses = played("alpha-gan")
+    model, batch, losses, shared = played("alpha-gan")
     encoder, decoder = losses["encoder"](batch), losses["decoder"](batch)
     critic = losses["critic"](batch)
-    s, z, rebuilt, drawn = (batch.share[k] for k in ("real", "z", "rebuilt", "drawn"))
+    s, z, rebuilt, drawn = shared.s, shared.z, shared.rebuilt, shared.drawn
     error = model.config.weight * (s - rebuilt).abs().sum((1, 2, 3))
     torch.testing.assert_close(encoder["reconstruction"], error)
     torch.testing.assert_close(decoder["reconstruction"], error)
@@ -157,9 +161,9 @@ def test_losses_of_the_alpha_gan_match_their_formulas():
 
 
 def test_losses_of_the_aae_match_their_formulas():
-    model, batch, losses = played("aae")
+    model, batch, losses, shared = played("aae")
     terms = losses["autoencoder"](batch)
-    s, z = batch.share["real"], batch.share["z"]
+    s, z = shared.s, shared.z
     torch.testing.assert_close(z, model.code(s))
     wanted = (model.generate(z) - s).square().sum((1, 2, 3))
     torch.testing.assert_close(terms["reconstruction"], wanted)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 import torch
 import torch.nn.functional as F
 
+from ptheta import tasks
+from ptheta.errors import PthetaError
 from ptheta.likelihoods import LogisticMixture
 from ptheta.models.nade import NADE, NADEConfig
 from ptheta.nets import sparse_prefix
@@ -15,7 +18,8 @@ from ptheta.nets.diagonal import diagonal_bilstm, diagonals
 from ptheta.nets.gate import gate
 from ptheta.nets.masked import RowConv2d, by_pixel
 from ptheta.pixels import ImageSpec, to_symmetric
-from tests.laws.autoregressive import lively, random_images
+from tests.conftest import tiny
+from tests.laws.autoregressive import FAMILY, all_images, lively, random_images
 
 
 def test_gate_is_tanh_times_sigmoid():
@@ -154,35 +158,73 @@ def test_colours_share_the_components_of_a_mixture():
         torch.testing.assert_close(model.log_prob(x), joint, rtol=1e-4, atol=1e-3)
 
 
-@pytest.mark.parametrize(("name", "options"), [("pixelcnn", {}), ("made", {"orders": 3})])
-def test_many_candidates_approach_exact_conditioning(name, options):
-    """p(unknown | known) by enumeration of a tiny model, where known pixels come last."""
-    spec = ImageSpec(1, 2, 3, 2)
-    model = lively(name, spec, **options)
-    given = random_images(spec, 1, seed=4)
-    known = torch.tensor([0, 0, 0, 0, 1, 1]).bool().view(1, 1, 2, 3)
-    fills = torch.tensor(list(itertools.product((0, 255), repeat=4)), dtype=torch.uint8)
-    every = given.repeat(16, 1, 1, 1).flatten(1)
-    every[:, :4] = fills
-    every = every.view(-1, 1, 2, 3)
-    member, order = 0, model.order
-    if name == "made":  # the member that `complete` takes
-        early = [known.flatten()[m.order].float().cumsum(0).sum().item() for m in model.masks]
-        member = early.index(max(early))
-        order = model.masks[member].order.tolist()
-    assert sorted(order) == list(range(6))
+GRID = ImageSpec(1, 2, 2, 2)
+PER_MASK = 1000
+QUICK = ("fvsbn", "nade", "made", "pixelcnn")
+COMPLETED = [
+    *(pytest.param(m, 1.5, {}, None, marks=() if m in QUICK else pytest.mark.slow) for m in FAMILY),
+    ("made", 8, {"orders": 3}, None),
+    ("made", 4, {"orders": 3, "direct": True, "classes": 2}, 1),
+]
+
+
+def conditional_given(model, given, known, labels):
+    """p(image | known pixels of `given`) over all images of GRID, by enumeration: (16,)."""
+    every = all_images(GRID)
+    y = None if labels is None else torch.full((len(every),), labels)
+    fits = ((every == given) | ~known).flatten(1).all(1)
+    return model.log_prob(every, y).masked_fill(~fits, -math.inf).softmax(0)
+
+
+def completed(model, given, masks, candidates, labels):
+    """The shares of all images of GRID among completions for each of the masks: (16, 16)."""
+    x, known = given.expand(PER_MASK * 16, -1, -1, -1), masks.repeat_interleave(PER_MASK, 0)
+    y = None if labels is None else torch.full((len(x),), labels)
+    torch.manual_seed(0)
+    drawn = (model.complete(x, known, y, candidates) > 0).flatten(1).long()
+    codes = drawn @ torch.tensor([8, 4, 2, 1])
+    counts = torch.zeros(16, 16).index_put_(
+        (torch.arange(16).repeat_interleave(PER_MASK), codes), torch.ones(()), accumulate=True
+    )
+    return counts / PER_MASK
+
+
+@pytest.mark.parametrize(("name", "factor", "options", "labels"), COMPLETED)
+def test_many_candidates_approach_exact_conditioning(name, factor, options, labels):
+    """Whatever the mask, completions follow p(unknown | known), labels and ensembles included."""
+    model, given = lively(name, GRID, factor, **options), random_images(GRID, 1, seed=4)
+    masks = all_images(GRID) > 0  # every mask there is
     with torch.no_grad():
-        p = model.member_conditionals(member, every, None).log_prob(every).sum((1, 2, 3))
-        exact = p.softmax(0)
-        torch.manual_seed(0)
-        x, mask = given.repeat(4000, 1, 1, 1), known.expand(4000, 1, 2, 3)
+        exact = torch.stack([conditional_given(model, given, mask, labels) for mask in masks])
+    one, many = (
+        (completed(model, given, masks, k, labels) - exact).abs().sum(1).max() / 2 for k in (1, 30)
+    )
+    assert many < 0.07  # of which 0.05 is the noise of so few draws
+    if name in ("nade", "pixelcnn"):
+        assert one > 2 * many
 
-        def distance(candidates: int) -> float:
-            drawn = model.complete(x, mask, None, candidates).flatten(1)[:, :4]
-            codes = (drawn > 0).long() @ torch.tensor([8, 4, 2, 1])
-            share = torch.bincount(codes, minlength=16) / 4000
-            return 0.5 * (share - exact).abs().sum().item()
 
-        assert distance(100) < 0.05
-        if name == "pixelcnn":
-            assert distance(1) > 0.05
+def test_one_candidate_of_each_member_is_exact_where_the_known_pixel_comes_first():
+    model, given = lively("made", GRID, factor=3, orders=6), random_images(GRID, 1, seed=4)
+    first = [int(masks.order[0]) for masks in model.masks]
+    pixel = max(first, key=first.count)  # six members of four pixels: two at least begin alike
+    model.masks = [m for m, p in zip(model.masks, first, strict=True) if p == pixel]
+    assert len(model.masks) > 1
+    known = (torch.arange(4) == pixel).view(1, 1, 2, 2)
+    with torch.no_grad():
+        exact = conditional_given(model, given, known[0], None)
+        shares = completed(model, given, known.expand(16, -1, -1, -1), 1, None).mean(0)
+    assert 0.5 * (shares - exact).abs().sum() < 0.01
+
+
+@pytest.mark.parametrize("use", ["conditionals", "stepper", "order", "fixed_point_sample"])
+def test_an_ensemble_refuses_what_only_one_order_has(use):
+    model = tiny("made", GRID, orders=2)
+    calls = {
+        "conditionals": lambda: tasks.surprise(model, random_images(GRID, 1)),
+        "stepper": lambda: model.stepper(1),
+        "order": lambda: model.order,
+        "fixed_point_sample": lambda: model.fixed_point_sample(torch.rand(1, *GRID.shape)),
+    }
+    with pytest.raises(PthetaError, match="a mixture of 2 pixel orders"):
+        calls[use]()

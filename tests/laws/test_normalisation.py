@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 import torch
 
 from ptheta.likelihoods import Bernoulli, Categorical, LogisticMixture, PixelDistribution
 from ptheta.pixels import ImageSpec, from_levels
-from tests.laws.autoregressive import FAMILY, lively
-
-
-def all_images(spec: ImageSpec) -> torch.Tensor:
-    grid = itertools.product(range(spec.levels), repeat=spec.dims)
-    return from_levels(torch.tensor(list(grid)), spec.levels).view(-1, *spec.shape)
+from tests.laws.autoregressive import FAMILY, all_images, lively
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,22 @@ import math
 
 import pytest
 import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from torch import distributions as D
 
+import ptheta
 from ptheta.errors import PthetaError
-from ptheta.latents import Flow, Mixture, Normal, Posterior, StandardNormal, masked_flow
+from ptheta.latents import (
+    ACTIVE_KL,
+    ACTIVE_VARIANCE,
+    Flow,
+    Mixture,
+    Normal,
+    Posterior,
+    StandardNormal,
+    masked_flow,
+)
 from ptheta.losses.divergences import kl_normal
 from ptheta.metrics.ais import ais, annealed_log_mean, temperatures
 from ptheta.models.vae import collapse
@@ -155,15 +167,19 @@ def test_doubly_reparametrised_bound_has_the_same_value_and_decoder_gradient():
 
 # -- conditions
 
+ATTRIBUTES = ptheta.Attributes(("round", "red"))
 
-@pytest.mark.parametrize("options", [{"classes": 3}, {"attributes": 2}, {"learned_prior": True}])
+
+@pytest.mark.parametrize(
+    "options", [{"classes": 3}, {"condition": ATTRIBUTES}, {"learned_prior": True}]
+)
 def test_a_conditional_vae_uses_its_condition_in_both_networks(options):
     model = tiny("cvae", SPEC, **options).eval()
     with torch.no_grad():
         for p in model.parameters():
             p.add_(0.3 * torch.randn_like(p))
     x, z = binary(2), torch.randn(2, 3)
-    if options.get("attributes"):
+    if "condition" in options:
         a, b = torch.tensor([[1.0, 0.0]] * 2), torch.tensor([[0.0, 1.0]] * 2)
     else:
         a, b = torch.tensor([0, 0]), torch.tensor([1, 1])
@@ -182,7 +198,7 @@ def test_a_conditional_vae_uses_its_condition_in_both_networks(options):
 
 
 def test_a_conditional_vae_refuses_what_it_cannot_use():
-    model = tiny("cvae", SPEC, attributes=2)
+    model = tiny("cvae", SPEC, condition=ATTRIBUTES)
     for call in (model.elbo, model.encode):
         with pytest.raises(PthetaError, match="conditional on 2 attributes and got none"):
             call(binary())
@@ -294,3 +310,24 @@ def test_collapse_is_named():
     (said,) = collapse({"vae/kl": 0.01, "vae/active_units": 0.0}).values()
     assert said is not None
     assert "posterior collapse" in said
+    assert collapse({"iwae/bound": 90.0, "iwae/active_units": 3.0}) == {}
+    assert (
+        "posterior collapse: 0 dimensions"
+        in collapse({"iwae/bound": 90.0, "iwae/active_units": 0.2})["posterior collapse"]
+    )
+    assert collapse({"generator/diversity": 0.5}) == {}
+
+
+@given(signal=st.floats(0, 0.99))
+def test_a_unit_is_active_where_it_moves_and_carries_information(signal):
+    """Of a Gaussian channel z = s + noise of variance 1 - Var s, the mean KL is -log(1 - Var s) / 2
+    nats: a Var s of 0.01 to 0.18 moves and carries less than a tenth of a nat."""
+    n = 20_001
+    s = torch.special.ndtri((torch.arange(n, dtype=torch.double) + 0.5) / n)[:, None]
+    s = s / s.std() * math.sqrt(signal)
+    q = Posterior(s, torch.full_like(s, math.log(1 - signal)))
+    kl = -0.5 * math.log(1 - signal)
+    assume(abs(signal - ACTIVE_VARIANCE) > 1e-3 and abs(kl - ACTIVE_KL) > 1e-3)
+    counts = {name: value.item() for name, value in q.active().items()}
+    assert counts["active_by_variance"] == (signal > ACTIVE_VARIANCE)
+    assert counts["active_units"] == (signal > ACTIVE_VARIANCE and kl > ACTIVE_KL)

@@ -3,6 +3,7 @@ libraries, closed forms, and what each should see."""
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 
 import numpy as np
@@ -17,12 +18,14 @@ from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.metrics import manifold as module
 from ptheta.metrics.baselines import BASELINES
+from ptheta.metrics.closeness import closeness
 from ptheta.metrics.diversity import WEIGHTS, ms_ssim, scales, similarity
 from ptheta.metrics.evaluate import score
 from ptheta.metrics.features import extract, extractor
 from ptheta.metrics.manifold import manifold, radii
 from ptheta.metrics.memorisation import copying_test, cosine_distance, memorisation_factor
 from ptheta.metrics.neighbours import nearest
+from ptheta.metrics.results import Result
 
 
 def normal(n: int, d: int, seed: int, shift: float = 0.0) -> torch.Tensor:
@@ -206,7 +209,7 @@ def test_similarity_sees_collapse():
 
 def test_baselines_look_as_they_should_and_copies_are_flagged():
     train, test = open_data("digits"), open_data("digits", "test")
-    x = {name: make(train, 500, 0) for name, make in BASELINES.items()}
+    x = {name: make(train, test, 500, 0) for name, make in BASELINES.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         scored = {name: score(images, test, train) for name, images in x.items()}
@@ -225,13 +228,21 @@ def test_baselines_look_as_they_should_and_copies_are_flagged():
     assert value(order[0], "copying_z") < -20
     assert value(order[0], "copied_share") == 1
     assert value(order[1], "copying_z") > -3
+    stolen = "test set, copied"  # the best distance of all, and given away
+    assert value(stolen, "fd_digits") < value(order[0], "fd_digits")
+    for metric in ("copying_z_test", "copying_z_test_digits"):
+        assert value(stolen, metric) < -20
+        assert all(value(name, metric) > -3 for name in order)
+    assert value(stolen, "copied_share_test") == 1
+    assert value(stolen, "copying_z") > -3
+    assert value(stolen, "fd_memorisation_digits") > 100 * value(order[2], "fd_digits")
     assert again.protocol["samples"] == 200
 
     one, other = x["shuffled pixels"], x["training set, copied"]
     assert torch.equal(one.flatten(1).sort(1).values, other.flatten(1).sort(1).values)
     assert not torch.equal(one, other)
     for name, make in BASELINES.items():
-        binary = make(open_data("digits", levels=2), 20, 0)
+        binary = make(train.with_levels(2), test.with_levels(2), 20, 0)
         assert set(binary.unique().tolist()) <= {0, 255}, name
     with pytest.raises(PthetaError, match="same size and channels"):
         score(torch.zeros(5, 3, 28, 28, dtype=torch.uint8), test, train)
@@ -245,7 +256,34 @@ def test_the_pixel_gaussian_has_the_moments_of_the_pixels():
     values = 128 + 15 * rng.standard_normal((2000, 4)) @ mix
     images = values.clip(0, 255).round().astype(np.uint8).reshape(-1, 1, 2, 2)
     data = Dataset("made", "train", images)
-    drawn = BASELINES["pixel Gaussian"](data, 20_000, 0).flatten(1).double()
+    drawn = BASELINES["pixel Gaussian"](data, data, 20_000, 0).flatten(1).double()
     real = torch.from_numpy(images).flatten(1).double()
     torch.testing.assert_close(drawn.mean(0), real.mean(0), atol=1, rtol=0)
     torch.testing.assert_close(drawn.T.cov(), real.T.cov(), atol=15, rtol=0.05)
+
+
+def test_test_images_that_repeat_training_images_are_no_copies_of_either():
+    """A model that draws such an image has learned it, and held-out images say nothing there."""
+    train, test = open_data("digits"), open_data("digits", "test")
+    x = torch.cat([test.batch(slice(0, 300)).x, train.batch(slice(0, 200)).x]).numpy()
+    mixed, repeats = dataclasses.replace(test, images=x, labels=None), np.arange(500) >= 300
+    fresh = test.batch(slice(300, 800)).x
+    by = extractor("pixels")
+    fake, real = extract(fresh, by), extract(mixed, by)
+    distance = Result("fd_pixels", 1.0, better="lower")
+
+    def z(mask: np.ndarray | None) -> dict[str, float | None]:
+        found = closeness(fresh, fake, real, mixed, train, by, distance, {}, repeats=mask)
+        return {r.metric: r.value for r in found}
+
+    assert abs(z(repeats)["copying_z"] or 0) < 3.5
+    assert (z(None)["copying_z"] or 0) > 5  # held-out images would seem to be nearer than they are
+    nothing = closeness(fresh, fake, real, mixed, train, by, distance, {}, repeats=repeats | True)
+    assert [r.metric for r in nothing] == [r.metric for r in unknown(fresh, fake, real, mixed, by)]
+    assert all("repeats a training image" in r.reason for r in nothing)
+
+
+def unknown(fresh, fake, real, mixed, by) -> list[Result]:
+    found = closeness(fresh, fake, real, mixed, None, by, Result("fd_pixels", 1.0), {})
+    assert all("not known what it was trained on" in r.reason for r in found)
+    return found

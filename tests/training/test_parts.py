@@ -127,11 +127,11 @@ class Coded(torch.nn.Module):
         self.w = torch.nn.Parameter(torch.tensor([0.5, 2.0]))
         self.parts = parts
 
-    def loss(self, batch: Batch) -> Terms:
+    def loss(self, batch: Batch, shared: None) -> Terms:
         kl = (self.w.square() * torch.tensor([1.0, 2.0])).expand(len(batch), 2)
         return {"other": self.w[0].expand(len(batch)), "kl": kl if self.parts else kl.sum(1)}
 
-    def game(self) -> Game:
+    def game(self) -> Game[None]:
         return Game({"p": Player((self,))}, (Move("p", self.loss),))
 
 
@@ -150,7 +150,7 @@ def test_the_schedule_owns_beta_and_free_bits(options, gradient):
     fabric = Fabric(accelerator="cpu", devices=1)
     engine = Engine(model, model.game(), fabric, free_bits=settings.free_bits)
     engine.kl_weight = settings.kl_weight(1)
-    engine.gradients(engine.game.moves[0], Batch(torch.zeros(3, 1, 2, 2, dtype=torch.uint8)))
+    engine.gradients(engine.game.moves[0], Batch(torch.zeros(3, 1, 2, 2, dtype=torch.uint8)), None)
     assert model.w.grad is not None
     assert model.w.grad.tolist() == pytest.approx(gradient)
     # what is reported is the term itself
@@ -160,6 +160,6 @@ def test_the_schedule_owns_beta_and_free_bits(options, gradient):
 def test_free_bits_of_a_term_without_parts_are_for_the_whole():
     model = Coded(parts=False)
     engine = Engine(model, model.game(), Fabric(accelerator="cpu", devices=1), free_bits=9.0)
-    engine.gradients(engine.game.moves[0], Batch(torch.zeros(3, 1, 2, 2, dtype=torch.uint8)))
+    engine.gradients(engine.game.moves[0], Batch(torch.zeros(3, 1, 2, 2, dtype=torch.uint8)), None)
     assert model.w.grad is not None
     assert model.w.grad.tolist() == pytest.approx([1.0, 0.0])

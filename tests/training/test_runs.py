@@ -171,7 +171,7 @@ def test_kill_9_at_any_moment_leaves_a_run_that_resumes(strokes, tmp_path):
 def test_the_best_weights_are_kept_beside_the_last(strokes, tmp_path, monkeypatch):
     values = iter([3.0, 1.0, 2.0, float("nan")])
     monkeypatch.setattr(
-        "ptheta.api._score", lambda held: lambda model: Scored("m", next(values), True)
+        "ptheta.worker._score", lambda held: lambda model: Scored("m", next(values), True)
     )
     run = train("vae", strokes, tmp_path / "r", steps=40, evaluate_every=10, held_out=500)
     best, last = run.model("best").state_dict(), run.model("last").state_dict()
@@ -191,9 +191,9 @@ def test_a_bad_loss_stops_the_run_and_says_where(strokes, tmp_path, monkeypatch,
 
     kept, calls = GAN.discriminator_loss, []
 
-    def spoiled(self, batch):
+    def spoiled(self, batch, shared):
         calls.append(1)
-        terms = kept(self, batch)
+        terms = kept(self, batch, shared)
         return {**terms, "penalty": terms["adversarial"] * (bad if len(calls) == 8 else 0.0)}
 
     monkeypatch.setattr(GAN, "discriminator_loss", spoiled)
@@ -287,13 +287,31 @@ def test_posterior_collapse_is_warned_of_once_with_its_step(strokes, tmp_path, c
     assert f"step {kept[0]['step']} " in said[0]
 
 
+@pytest.mark.parametrize("every", [0, 5])
+def test_a_run_that_ends_collapsed_says_so(strokes, tmp_path, monkeypatch, every):
+    """Also where no evaluation was asked for, such as in the recipe `digits` of infogan."""
+    from ptheta import worker
+    from ptheta.training.loop import Scored
+
+    def scored(model):
+        return Scored("kd", 1.0, True, {"classes_x": 1.0, "real_classes_x": 9.5})
+
+    monkeypatch.setattr(worker, "_score", lambda reserve: scored)
+    options = {**TINY["infogan"], **QUIET, "steps": 5, "held_out": 24, "evaluate_every": every}
+    run = ptheta.train("infogan", strokes, tmp_path / "r", **options)
+    said = (run.path / "warnings.jsonl").read_text()
+    assert said.count("mode collapse") == 1
+    assert "1 classes in effect, and real images of 9.5" in said
+    assert run.metrics()[-1]["held_out/classes_x"] == 1.0
+    chosen = (run.path / "last.safetensors").exists()
+    assert chosen == (every > 0)
+
+
 def test_attributes_condition_a_model_and_are_checked(tmp_path):
     options = {**TINY["cvae"], **QUIET, "steps": 5}
-    with pytest.raises(PthetaError, match="14 attributes, and attributes = 3 was asked for"):
-        ptheta.train("cvae", "shapes", tmp_path / "r", attributes=3, **options)
     with pytest.raises(PthetaError, match="digits has no attributes"):
-        ptheta.train("cvae", "digits", tmp_path / "r", attributes=3, **options)
-    run = ptheta.train("cvae", "shapes", tmp_path / "r", attributes=14, **options)
+        ptheta.train("cvae", "digits", tmp_path / "r", condition="attributes", **options)
+    run = ptheta.train("cvae", "shapes", tmp_path / "r", condition="attributes", **options)
     model = run.model()
     assert model.attributes == 14
     assert not model.classes

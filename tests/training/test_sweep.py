@@ -75,8 +75,8 @@ def test_a_training_that_fails_is_recorded_and_the_others_go_on(strokes, tmp_pat
 
     kept = GAN.discriminator_loss
 
-    def spoiled(self, batch):
-        terms = kept(self, batch)
+    def spoiled(self, batch, shared):
+        terms = kept(self, batch, shared)
         return terms if self.config.loss != "hinge" else {"a": terms["adversarial"] * torch.nan}
 
     monkeypatch.setattr(GAN, "discriminator_loss", spoiled)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from ptheta import __version__
 from ptheta.errors import PthetaError, unknown
@@ -30,7 +31,9 @@ def cli() -> None:
 
 
 NUMBER = click.option("-n", "--number", default=8, show_default=True, help="How many test images.")
-OTHER_DATA = click.option("--data", help="Images of this data instead of the run's own.")
+OTHER_DATA = click.option(
+    "--data", help="Where the run's data lies now, or other images in place of it."
+)
 OUT = click.option("--out", required=True, help="grid.png, x.npy (uint8 N,C,H,W) or a folder.")
 SEED = click.option("--seed", default=0, show_default=True, help="Seed of all noise.")
 
@@ -48,12 +51,32 @@ def some_images(run: Any, number: int, data: str | None) -> tuple[Any, Any, Any]
     return model, batch.x, batch.y if conditional(model) else None
 
 
+def given(option: str) -> bool:
+    """Whether the user set this option of the command at hand, be it to its default."""
+    source = click.get_current_context().get_parameter_source(option)
+    return source not in (None, ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
+
+
+def at_least(flag: str, value: int, least: int = 1) -> None:
+    """Raises PthetaError for a count below `least`: a negative one would count from the end."""
+    if value < least:
+        raise PthetaError(f"{flag} {value}: want {least} or more")
+
+
 def numbers(text: str, flag: str) -> list[float]:
     """The numbers of a list with commas."""
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
         raise PthetaError(f"{flag} {text}: want numbers with commas between them") from None
+
+
+def integers(text: str, flag: str) -> list[int]:
+    """The whole numbers of a list with commas."""
+    found = numbers(text, flag)
+    if not all(value.is_integer() for value in found):
+        raise PthetaError(f"{flag} {text}: want whole numbers")
+    return [int(value) for value in found]
 
 
 def side_by_side(columns: list[Any]) -> Any:

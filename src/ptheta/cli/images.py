@@ -9,12 +9,15 @@ from ptheta.cli.common import (
     OTHER_DATA,
     OUT,
     SEED,
+    at_least,
     cli,
+    given,
     numbers,
     open_run,
     side_by_side,
     some_images,
 )
+from ptheta.errors import PthetaError
 
 
 @cli.command()
@@ -64,7 +67,7 @@ def sample(
     show_default=True,
     help="Completions to choose from, where known pixels follow unknown ones.",
 )
-@click.option("--data", help="Images of this data instead of the run's own.")
+@OTHER_DATA
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same images.")
 @click.option("--out", required=True, help="grid.png, x.npy (uint8 N,C,H,W) or a folder.")
 def inpaint(
@@ -81,6 +84,7 @@ def inpaint(
     from ptheta import tasks
     from ptheta.tasks.export import write_images
 
+    at_least("--each", each)
     opened = open_run(run)
     model, x, labels = some_images(opened, number, data)
     mask = tasks.region(known, opened.spec)
@@ -96,7 +100,7 @@ def inpaint(
 @cli.command()
 @click.argument("run")
 @click.option("-n", "--number", default=8, show_default=True, help="How many test images.")
-@click.option("--data", help="Images of this data instead of the run's own.")
+@OTHER_DATA
 @click.option("--out", required=True, help="grid.png, x.npy (uint8 N,C,H,W) or a folder.")
 def surprise(run: str, number: int, data: str | None, out: str) -> None:
     """Map how unexpected each pixel is given the earlier ones: image, map (white: the most)."""
@@ -155,7 +159,11 @@ def denoise(
 @click.argument("run")
 @click.option("-n", "--number", default=8, show_default=True, help="How many walks.")
 @click.option("--steps", default=10, show_default=True, help="Images in a walk.")
-@click.option("--images/--codes", default=True, help="Between test images, or codes of the prior.")
+@click.option(
+    "--images/--codes",
+    default=None,
+    help="Between test images, or codes of the prior; by default images where the model encodes.",
+)
 @click.option("--straight", is_flag=True, help="Along lines in the place of great circles.")
 @OTHER_DATA
 @SEED
@@ -164,7 +172,7 @@ def interpolate(
     run: str,
     number: int,
     steps: int,
-    images: bool,
+    images: bool | None,
     straight: bool,
     data: str | None,
     seed: int,
@@ -175,13 +183,33 @@ def interpolate(
     from ptheta.capabilities import Encodes
     from ptheta.tasks.export import write_images
 
+    at_least("-n", number)
     opened, ends, y = open_run(run), None, None
     model = opened.model()
-    if images and isinstance(model, Encodes):
+    encodes = isinstance(model, Encodes)
+    if images and not encodes:
+        raise PthetaError(
+            "--images: this model has no codes of images (it has no `encode`): give --codes to "
+            "walk between codes of its prior"
+        )
+    between = encodes if images is None else images
+    if between and given("seed"):
+        raise PthetaError(
+            "--seed draws codes of the prior, and the walks are between test images: leave it out, "
+            "or give --codes"
+        )
+    if not between and data is not None:
+        raise PthetaError(
+            "--data gives images to walk between, and the walks are between codes of the prior: "
+            f"{'leave out --codes' if encodes else 'leave it out'}"
+        )
+    if between:
         _, x, y = some_images(opened, 2 * number, data)
         number = len(x) // 2
         ends, y = (x[:number], x[number : 2 * number]), None if y is None else y[:number]
     walk = tasks.interpolate(
         model, number, steps, ends=ends, condition=y, straight=straight, seed=seed
     )
-    click.echo(f"{write_images(walk, out, steps)}: {number} walks of {steps} images")
+    what = "test images" if between else "codes of the prior"
+    path = write_images(walk, out, steps)
+    click.echo(f"{path}: {number} walks of {steps} images between {what}")

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
-from ptheta.cli.common import SEED, cli, open_run, print_table
+from ptheta.cli.common import OTHER_DATA, SEED, cli, given, open_run, print_table
 from ptheta.errors import PthetaError
+
+REAL: tuple[Literal["train", "test"], ...] = ("train", "test")  # what samples may be copies of
 
 
 @cli.command()
 @click.argument("run", metavar="RUN|IMAGES")
-@click.option("--data", help="Evaluate on this data instead of the run's own test images.")
+@click.option(
+    "--data",
+    help="Where the run's data lies now, or other images in place of it; the real ones for IMAGES.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("-n", "--number", default=1000, show_default=True, help="Images to draw.")
 @click.option(
@@ -26,7 +31,9 @@ from ptheta.errors import PthetaError
 @click.option("--size", type=int, help="Side in pixels that IMAGES and --data are brought to.")
 @click.option("--channels", type=int, help="1 or 3, that both are brought to.")
 @click.option(
-    "--closest", help="Write the samples nearest to a training image above those, as a .png."
+    "--closest",
+    help="Write the samples nearest to a training image above those, and so for the test images, "
+    "as a .png.",
 )
 @click.option("--processes", default=1, show_default=True, help="That share the features.")
 @click.option("--is-k", default=50, show_default=True, help="Importance samples of a bound.")
@@ -56,30 +63,26 @@ def evaluate(
     if closest is not None and Path(closest).suffix != ".png":
         raise PthetaError(f"--closest {closest}: want a .png")
     foreign = not is_run(run) and Path(run).exists()
-    if foreign:
-        if data is None:
-            raise PthetaError(
-                f"{run} is no run (it holds no config.json): to measure the images in it, give "
-                "--data with the real ones"
-            )
-        how = {"size": size, "channels": channels, "processes": processes}
-        result = api.score(run, data, n=number, extractor=extractor, seed=seed, **how)
-    else:
-        if size is not None or channels is not None:
-            raise PthetaError("--size and --channels are for a folder of IMAGES: leave them out")
-        result = api.evaluate(
-            run,
-            data,
-            n=number,
-            extractor=extractor,
-            is_k=is_k,
-            ais_images=ais,
-            seed=seed,
-            processes=processes,
+    if foreign and (given("is_k") or given("ais")):
+        raise PthetaError(
+            f"--is-k and --ais measure the likelihood of a run, and {run} is a folder of images: "
+            "leave them out"
         )
+    if foreign and data is None:
+        raise PthetaError(
+            f"{run} is no run (it holds no config.json): to measure the images in it, give "
+            "--data with the real ones"
+        )
+    if not foreign and (size is not None or channels is not None):
+        raise PthetaError("--size and --channels are for a folder of IMAGES: leave them out")
     if closest is not None:
-        real = data if foreign else None
-        _write_closest(Path(closest), *api.closest(run, real, size=size, channels=channels))
+        rows = [api.closest(run, data, of=of, size=size, channels=channels) for of in REAL]
+        _write_closest(Path(closest), [images for pair in rows for images in pair])
+    shared = {"n": number, "extractor": extractor, "seed": seed, "processes": processes}
+    if foreign:
+        result = api.score(run, str(data), size=size, channels=channels, **shared)
+    else:
+        result = api.evaluate(run, data, is_k=is_k, ais_images=ais, **shared)
     if as_json:
         click.echo(json.dumps(result.to_json(), indent=2))
     else:
@@ -88,16 +91,17 @@ def evaluate(
         click.echo(f"\nextractor {about['extractor']}: {about['extractor_chosen']}")
 
 
-def _write_closest(path: Path, samples: Any, originals: Any) -> None:
-    """A row of samples, and below each the training image that it is nearest to."""
+def _write_closest(path: Path, rows: list[Any]) -> None:
+    """A row of samples, and below each the training image that it is nearest to; then of test
+    images."""
     import torch
 
     from ptheta.files import make_folder
     from ptheta.images import grid, write_png
 
     make_folder(path.expanduser().parent)
-    canvas = grid(torch.cat([samples, originals]), len(samples))
-    write_png(path.expanduser(), canvas, max(1, 64 // samples.shape[-1]))
+    canvas = grid(torch.cat(rows), len(rows[0]))
+    write_png(path.expanduser(), canvas, max(1, 64 // rows[0].shape[-1]))
 
 
 @cli.command()
@@ -108,6 +112,7 @@ def _write_closest(path: Path, samples: Any, originals: Any) -> None:
 @click.option(
     "--images", multiple=True, metavar="FOLDER", help="Images of another program, measured as well."
 )
+@OTHER_DATA
 @SEED
 def compare(
     runs: tuple[str, ...],
@@ -115,6 +120,7 @@ def compare(
     number: int,
     extractor: str | None,
     images: tuple[str, ...],
+    data: str | None,
     seed: int,
 ) -> None:
     """Measure several RUNs (or the folder of a sweep) alike and write one report."""
@@ -129,7 +135,9 @@ def compare(
         Path(folder).resolve().name: open_whole(folder, size=d.size, channels=d.channels)
         for folder in images
     }
-    page = write_report(opened, Path(out), n=number, seed=seed, extractor=extractor, images=others)
+    page = write_report(
+        opened, Path(out), n=number, seed=seed, extractor=extractor, images=others, data=data
+    )
     click.echo(f"{page}: open it in a browser")
 
 

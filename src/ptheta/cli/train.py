@@ -59,7 +59,11 @@ def _model_options(name: str) -> list[click.Parameter]:
     from ptheta import plan
 
     params: list[click.Parameter] = [
-        click.Option(["--data"], required=True, help="Name of a data set, or a path."),
+        click.Option(
+            ["--data"],
+            required=True,
+            help="Name of a data set, or a path; of a run that goes on, where it lies now.",
+        ),
         click.Option(
             ["--recipe"],
             default="default",
@@ -88,12 +92,20 @@ def _train_command(name: str) -> click.Command:
     params: list[click.Parameter] = [
         click.Option(["--out"], required=True, help="Run folder to write."),
         click.Option(["--resume"], is_flag=True, help="Go on with the run in --out."),
+        click.Option(
+            ["--more-data"],
+            is_flag=True,
+            help="With --resume: train on the images that came to the data since as well.",
+        ),
     ]
 
-    def run(data: str, out: str, resume: bool, recipe: str, **options: Any) -> None:
+    def run(
+        data: str, out: str, resume: bool, more_data: bool, recipe: str, **options: Any
+    ) -> None:
         from ptheta import api
 
-        done = api.train(name, data, out, recipe=recipe, resume=resume, **_given(options))
+        how: dict[str, Any] = {"recipe": recipe, "resume": resume, "more_data": more_data}
+        done = api.train(name, data, out, **how, **_given(options))
         click.echo(f"{done.path}: trained; next: ptheta sample {done.path} --out grid.png")
 
     return _sectioned(name, params, run)

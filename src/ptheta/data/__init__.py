@@ -6,8 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ptheta.data.about import describe
     from ptheta.data.dataset import Dataset
-    from ptheta.data.sources import describe, open_data
+    from ptheta.data.sources import open_data
 
 EMBEDDED = {
     "digits": "10,000 + 2,000 handwritten digits, 28x28 grey, 10 classes (MNIST, CC BY-SA 3.0)",
@@ -16,7 +17,7 @@ EMBEDDED = {
     "shapes-64": "the same scenes at 64x64",
 }
 
-_HOMES = {"Dataset": "dataset", "describe": "sources", "open_data": "sources"}
+_HOMES = {"Dataset": "dataset", "describe": "about", "open_data": "sources"}
 
 __all__ = ["EMBEDDED", "Dataset", "describe", "open_data"]
 

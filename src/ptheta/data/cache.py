@@ -109,6 +109,21 @@ def cached(
     return stored
 
 
+def origin(array: np.ndarray) -> tuple[Any, Any]:
+    """(identity, stamp) of what is worked out from an array: of the file that it is a map of, or
+    of its bytes.
+    """
+    if not isinstance(array, np.memmap) or not isinstance(array.base, mmap.mmap):
+        digest = hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=16).hexdigest()
+        return (array.shape, digest), None
+    file = Path(str(array.filename))
+    stat = file.stat()
+    source, dash, _ = file.parent.name.rpartition("-")  # an entry of this cache: any stamp of it
+    place = file.parent.with_name(source) if dash and file.suffix == ".bin" else file
+    state = (str(file), array.offset, array.shape, stat.st_size, stat.st_mtime_ns)
+    return str(place), state
+
+
 def _digest(key: Any) -> str:
     return hashlib.sha256(repr(key).encode()).hexdigest()[:20]
 

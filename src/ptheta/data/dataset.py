@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from ptheta.data.counter import below
+from ptheta.data.near import look
 from ptheta.errors import PthetaError
 from ptheta.pixels import Batch, ImageSpec, quantise
 
@@ -37,8 +38,15 @@ class Dataset:
     attributes: (N, A) for each row, with attribute_names
     masks: uint8 (N, H, W) segmentation for each row
     by_attributes: the condition in a batch is the row's attributes, not its label
+    groups: int64 for each row of `images`; rows with the same number are near-duplicates of one
+        another (`ptheta.data.near`). None where that has not been looked for
+    repeats: bool for each row of `images`, True where a held-out image is in the training part of
+        its source as well. None where none is
     skipped: files that could not be read, with the reason
+    left_out: what lies in the source and is not read, a line for each kind
     notes: lines about how it was read, such as where a split comes from
+    numbers: int64, for each row of `images` the number that its fixed binarisation is drawn by, or
+        None for the row's own: an image whose file was renamed keeps its pixels
     kin: the embedded set that shows the same kind of images; "" where the source does not say
     binary: the images with their fixed binarisation, once drawn, where they are few
     touched: bytes read from a memory map since its pages were last handed back
@@ -58,8 +66,12 @@ class Dataset:
     attribute_names: tuple[str, ...] = ()
     masks: np.ndarray | None = None
     by_attributes: bool = False
+    groups: np.ndarray | None = None
+    repeats: np.ndarray | None = None
     skipped: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    numbers: np.ndarray | None = None
     kin: str = ""
     binary: dict[str, np.ndarray] = dataclasses.field(
         default_factory=dict, repr=False, compare=False
@@ -121,10 +133,10 @@ class Dataset:
         if fixed and self.images.nbytes <= SMALL:
             if "images" not in self.binary:  # all at once, the first time
                 everything = np.arange(len(self.images))
-                self.binary["images"] = _binarised(self.images, everything, self.seed)
+                self.binary["images"] = self._binarised(everything)
             x = torch.from_numpy(self.binary["images"][rows])
         elif fixed:
-            x = torch.from_numpy(_binarised(self.images, rows, self.seed))
+            x = torch.from_numpy(self._binarised(rows))
         else:
             x = torch.from_numpy(np.ascontiguousarray(self.images[rows]))
             if self.levels == 2:
@@ -135,6 +147,13 @@ class Dataset:
                 x = quantise(x, self.levels)
         self._drop_pages(x.numel())
         return Batch(x, self._condition(rows))
+
+    def number(self, rows: np.ndarray) -> np.ndarray:
+        """What the fixed binarisation of these rows of `images` is drawn by: int64 (N,)."""
+        return rows if self.numbers is None else self.numbers[rows]
+
+    def _binarised(self, rows: np.ndarray) -> np.ndarray:
+        return _binarised(self.images, rows, self.number(rows), self.seed)
 
     @property
     def has_conditions(self) -> bool:
@@ -170,33 +189,108 @@ class Dataset:
         """All of it, in an order that the seed gives."""
         return self.subset(np.random.default_rng(seed).permutation(len(self)))
 
-    def hold_out(self, n: int, seed: int = 0) -> tuple[Dataset, Dataset]:
-        """(the rest, n images drawn at random): disjoint, the same for the same seed."""
-        if not 0 < n < len(self):
+    def repeated(self) -> np.ndarray:
+        """For each position, whether this held-out image is a training image as well: bool (N,)."""
+        if self.repeats is None:
+            return np.zeros(len(self), dtype=bool)
+        return self.repeats[self.rows(slice(None))]
+
+    def present_classes(self) -> tuple[str, ...]:
+        """The names of the labels that occur, in the order of their numbers."""
+        if self.labels is None:
+            return ()
+        numbers = np.unique(self.labels[self.rows(slice(None))])
+        return tuple(self._class_name(int(k)) for k in numbers)
+
+    def _class_name(self, label: int) -> str:
+        return self.classes[label] if label < len(self.classes) else str(label)
+
+    def with_classes(self, names: Sequence[str]) -> Dataset:
+        """The same images, their labels numbered as `names` are.
+
+        Raises PthetaError where an image has a label of another name.
+        """
+        if self.labels is None or self.classes == tuple(names):
+            return self
+        position = {name: i for i, name in enumerate(names)}
+        present = self.present_classes()
+        odd = next((name for name in present if name not in position), None)
+        if odd is not None:
             raise PthetaError(
-                f"cannot hold out {n} of the {len(self)} images of {self.name}: "
+                f"class {odd!r} is a class of {self.name} ({self.split}), and the run learned "
+                f"{', '.join(names)}: give data with the same classes"
+            )
+        numbers = [position.get(self._class_name(k), -1) for k in range(int(self.labels.max()) + 1)]
+        labels = np.asarray(numbers, dtype=np.int64)[self.labels]
+        return dataclasses.replace(self, labels=labels, classes=tuple(names))
+
+    def hold_out(self, n: int, seed: int = 0) -> tuple[Dataset, Dataset]:
+        """(the rest, n images drawn at random): disjoint, the same for the same seed.
+
+        Near-duplicates stay together, so that no image of one part is in the other; where they
+        leave no choice, fewer than n are held out.
+        """
+        total = len(self)
+        if not 0 < n < total:
+            raise PthetaError(
+                f"cannot hold out {n} of the {total} images of {self.name}: "
                 "give more images or hold out fewer"
             )
-        order = np.random.default_rng(seed).permutation(len(self))
-        return self.subset(np.sort(order[n:])), self.subset(np.sort(order[:n]))
+        rows = self.rows(slice(None))
+        found = look((self.images, rows)).groups if self.groups is None else self.groups[rows]
+        order = np.random.default_rng(seed).permutation(total)
+        held = _first_groups(found[order], n)
+        if not held.any():
+            raise PthetaError(
+                f"cannot hold out {n} of the {total} images of {self.name}: too many are "
+                "near-duplicates of one another; give more images or hold out more"
+            )
+        return self.subset(np.sort(order[~held])), self.subset(np.sort(order[held]))
+
+    def reserve(self, n: int, least: int, seed: int = 0) -> tuple[Dataset, Dataset | None]:
+        """As `hold_out`; all and None where near-duplicates allow fewer than `least` of n images."""
+        try:
+            rest, held = self.hold_out(n, seed)
+        except PthetaError:
+            return self, None
+        return (rest, held) if len(held) >= least else (self, None)
 
     def fingerprint(self) -> str:
-        """Twelve hex digits that change with the images, rows, levels and seed (not the labels).
+        """Twelve hex digits that change with any image, the rows, levels and seed (not the labels).
 
-        At most 4096 images, spread evenly, are read.
+        All images are read: an entry of a cache must not outlive one that was replaced.
         """
         digest = hashlib.sha256()
         digest.update(repr((self.images.shape, self.levels, self.dynamic, self.seed)).encode())
         rows = self.rows(slice(None))
-        digest.update(rows.tobytes())
-        some = rows[:: max(1, len(rows) // 4096)]
-        for start in range(0, len(some), 512):
-            digest.update(np.ascontiguousarray(self.images[some[start : start + 512]]).tobytes())
+        digest.update(self.number(rows).astype(np.int64).tobytes())
+        for start in range(0, len(rows), 512):
+            digest.update(np.ascontiguousarray(self.images[rows[start : start + 512]]).tobytes())
         return digest.hexdigest()[:12]
 
 
-def _binarised(images: np.ndarray, rows: np.ndarray, seed: int) -> np.ndarray:
-    """These rows with values 0 and 255, P(255) = value / 255: a function of row and seed alone.
+def _first_groups(found: np.ndarray, n: int) -> np.ndarray:
+    """The first groups of an order that have at most n members together, passing over what is too
+    large: bool (N,), whole groups only.
+
+    found: the group of each, int64 (N,)
+    """
+    _, first, number, sizes = np.unique(
+        found, return_index=True, return_inverse=True, return_counts=True
+    )
+    taken, left = np.zeros(len(sizes), dtype=bool), n
+    for group in np.argsort(first):
+        if not left:
+            break
+        if sizes[group] <= left:
+            taken[group] = True
+            left -= int(sizes[group])
+    return taken[number]
+
+
+def _binarised(images: np.ndarray, rows: np.ndarray, numbers: np.ndarray, seed: int) -> np.ndarray:
+    """These rows with values 0 and 255, P(255) = value / 255: a function of their numbers and the
+    seed alone.
 
     The noise needs no memory and gives a row the same pixels in any batch.
     """
@@ -204,7 +298,7 @@ def _binarised(images: np.ndarray, rows: np.ndarray, seed: int) -> np.ndarray:
     dims = int(np.prod(images.shape[1:]))
     for start in range(0, len(rows), 512):
         some = rows[start : start + 512]
-        counter = some.astype(np.uint64)[:, None] * np.uint64(dims)
+        counter = numbers[start : start + 512].astype(np.uint64)[:, None] * np.uint64(dims)
         noise = below(seed, counter + np.arange(dims, dtype=np.uint64), 255)
         white = noise.reshape(-1, *images.shape[1:]) < images[some]  # noise is 0..254
         out[start : start + 512] = white.astype(np.uint8) * np.uint8(255)

@@ -20,7 +20,10 @@ from ptheta.data.cache import Writer, cached
 from ptheta.data.request import Request
 from ptheta.errors import PthetaError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm")
+SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm"),
+    *(".pbm", ".pnm", ".jpe", ".jfif", ".jp2", ".tga", ".avif"),
+)
 PEEK = 64  # images looked at to choose a size
 RESIZED = "resized and cropped"  # what a note says where they are
 LARGEST_NATURAL = 128  # pixels: images that all have one size up to this keep it

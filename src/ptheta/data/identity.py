@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 
+from ptheta.data import near
 from ptheta.data.dataset import Dataset
-
-CHUNK = 512  # images in memory at a time
 
 
 def keys(data: Dataset) -> np.ndarray:
@@ -17,14 +17,18 @@ def keys(data: Dataset) -> np.ndarray:
     Neither names, order, labels, levels nor binarisation enter, so that a copy of an image has the
     key of the image, in any data set of the same size and channels.
     """
+    return near.hashes((data.images, data.rows(slice(None))))
+
+
+def groups(data: Dataset, place: Path | None = None) -> np.ndarray:
+    """For each image the position of the first of its near-duplicates, its own where it has none:
+    int64 (N,). place: the cache folder, None for the user's own
+    """
     rows = data.rows(slice(None))
-    found = np.empty(len(rows), dtype=np.uint64)
-    for start in range(0, len(rows), CHUNK):
-        part = np.ascontiguousarray(data.images[rows[start : start + CHUNK]])
-        for i, image in enumerate(part, start):
-            digest = hashlib.blake2b(image.data, digest_size=8).digest()
-            found[i] = int.from_bytes(digest, "little")
-    return found
+    if data.groups is None:
+        return near.look((data.images, rows), place=place).groups
+    _, first, number = np.unique(data.groups[rows], return_index=True, return_inverse=True)
+    return first[number].astype(np.int64)
 
 
 def fingerprint(of: np.ndarray) -> str:

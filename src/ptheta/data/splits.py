@@ -1,7 +1,10 @@
 """Splits: what the parts of a source are called, and which part answers to which split.
 
 The images of `train` are never in `val` or `test`. A source with one held-out part uses it for both
-of these; one with none has a tenth held out, always the same tenth.
+of these. One with none is divided by what its images are, not by where they stand: an image is held
+out where its 64-bit key lies in the lowest tenth, and near-duplicates are held out together or not
+at all. What a file is called and which others are added or removed moves no image that is not a
+near-duplicate of these; and what was once for training is never held out because of an added file.
 """
 
 from __future__ import annotations
@@ -10,9 +13,12 @@ import dataclasses
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from ptheta.data import near
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 
@@ -23,7 +29,8 @@ WORDS = {
     "test": ("test", "testing"),
 }
 HELD_OUT = 10  # one image in ten
-SEED = 0  # fixed, so that training and evaluation agree on which
+FEW = 10  # different images up to which all are for training
+LEAST = 2  # different images held out of more than these, where their groups allow
 
 
 @dataclass(frozen=True)
@@ -71,13 +78,86 @@ def choose(split: str, present: Collection[str], source: object) -> Part:
     return Part("train", divide=True)
 
 
-def divide(data: Dataset, part: Part, split: str) -> Dataset:
-    """`data`, which holds a part, cut down to the split."""
-    notes = (*data.notes, part.note) if part.note else data.notes
+def held_out(keys: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Which images are held out: bool (N,).
+
+    keys: of the images' pixels, uint64 (N,); groups: the same number for near-duplicates (N,)
+
+    Adding images never moves one from training to the held-out part: the bound below can only fall,
+    and a group can only grow. (Up to ten different images all are for training: the eleventh ends
+    that. Were all of more than ten below the bound, one chance in 10^11, all are for training.)
+    """
+    different = np.unique(keys)
+    if len(different) <= FEW:
+        return np.zeros(len(keys), dtype=bool)
+    low = (keys < np.uint64(2**64 // HELD_OUT)) | (keys <= different[LEAST - 1])
+    _, number = np.unique(groups, return_inverse=True)
+    whole = np.ones(len(keys), dtype=bool)  # by group: every member is low
+    whole[number[~low]] = False
+    held = whole[number]
+    return held & ~held.all()
+
+
+class Sides(NamedTuple):
+    """data: all that a source holds, with its groups; held: which images are held out, bool (N,);
+    notes: on that, of which the first is the reason where none is
+    """
+
+    data: Dataset
+    held: np.ndarray
+    notes: tuple[str, ...]
+
+
+def sides(data: Dataset, place: Path | None = None) -> Sides:
+    """Divides a data set that is all there is. place: the cache folder."""
     n = len(data)
-    if part.divide and n > 1:  # one image cannot be divided; training says that it is too few
-        order = np.random.default_rng(SEED).permutation(n)
-        held = max(1, n // HELD_OUT)
-        data = data.subset(np.sort(order[held:] if split == "train" else order[:held]))
-        notes = (*notes, f"no splits: {held} of {n} images are held out, for val and test alike")
-    return dataclasses.replace(data, split=split, notes=notes)
+    looked = near.look((data.images, data.rows(slice(None))), place=place)
+    held = held_out(looked.hashes, looked.groups)
+    if held.any():
+        note = f"no splits: {held.sum()} of {n} images are held out, for val and test alike"
+    elif len(np.unique(looked.hashes)) <= FEW:
+        note = f"nothing is held out: of few images ({n}) all are for training"
+    else:
+        note = f"nothing is held out: too many of {n} images are near-duplicates of one another"
+    notes = [note]
+    if more := n - len(np.unique(looked.groups)):
+        notes.append(f"{more} of {n} images are near-duplicates of others and on the same side")
+    return Sides(dataclasses.replace(data, groups=looked.groups), held, tuple(notes))
+
+
+def divide(data: Dataset, split: str, place: Path | None = None) -> Dataset:
+    """`data`, which is all that a source holds, cut down to the split. place: the cache folder.
+
+    Raises PthetaError where nothing is held out and the split is another than train.
+    """
+    found = sides(data, place)
+    if split != "train" and not found.held.any():
+        raise PthetaError(
+            f"{data.name} has no {split} images ({found.notes[0]}): give some beside them "
+            "(subfolders train and test), or name other data to measure on"
+        )
+    mine = ~found.held if split == "train" else found.held
+    whole = dataclasses.replace(found.data, split=split, notes=(*data.notes, *found.notes))
+    return whole.subset(np.flatnonzero(mine))
+
+
+def mark_repeats(data: Dataset, training: Dataset, place: Path | None = None) -> Dataset:
+    """A held-out part that knows which of its images are in the training part as well."""
+    if data.images.shape[1:] != training.images.shape[1:]:
+        return data
+    n = len(training)
+    parts = ((d.images, d.rows(slice(None))) for d in (training, data))
+    found = near.look(*parts, place=place).groups
+    return with_repeats(data, np.isin(found[n:], found[:n]), found[n:])
+
+
+def with_repeats(data: Dataset, repeats: np.ndarray, groups: np.ndarray) -> Dataset:
+    """repeats: bool (N,), for each row of a held-out part; groups: int64 (N,), likewise"""
+    data = dataclasses.replace(data, groups=groups)
+    if not repeats.any():
+        return data
+    note = (
+        f"{repeats.sum()} of {len(data)} {data.split} images repeat training images "
+        "(copied, or encoded anew)"
+    )
+    return dataclasses.replace(data, repeats=repeats, notes=(*data.notes, note))

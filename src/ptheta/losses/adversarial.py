@@ -31,6 +31,8 @@ class Adversarial:
     probability: sigmoid(d) is the probability of "real"
     autoencoding: d is minus the reconstruction error of an autoencoder, and the weight of d_fake
         is held at an equilibrium
+    boundary: the output of an image that is as probably real as not; None where an output says
+        nothing by itself
     """
 
     discriminator: Callable[[Tensor, Tensor], Tensor]
@@ -43,6 +45,7 @@ class Adversarial:
     compares: bool = False
     probability: bool = False
     autoencoding: bool = False
+    boundary: float | None = None
 
 
 def expected(
@@ -170,6 +173,17 @@ def convergence(error_real: Tensor, error_fake: Tensor, gamma: float) -> Tensor:
     return error_real + (gamma * error_real - error_fake).abs()
 
 
+def accuracy(d_real: Tensor, d_fake: Tensor, boundary: float | None) -> Tensor:
+    """How often the discriminator is right, from outputs (B,) each: one number in 0..1.
+
+    The share of images on their side of the boundary (one that lies on it counts half); without a
+    boundary the share of pairs in which the real image has the larger output. 1/2 is chance.
+    """
+    if boundary is None:
+        return (0.5 + 0.5 * (d_real - d_fake).sign()).mean()
+    return (0.5 + 0.25 * ((d_real - boundary).sign() - (d_fake - boundary).sign())).mean()
+
+
 _CROSS_ENTROPY = partial(expected, non_saturating, softplus)
 
 LOSSES: dict[str, Adversarial] = {
@@ -181,6 +195,7 @@ LOSSES: dict[str, Adversarial] = {
         _CROSS_ENTROPY,
         log_ratio=cross_entropy_ratio,
         probability=True,
+        boundary=0.0,
     ),
     "non_saturating": Adversarial(
         cross_entropy,
@@ -190,6 +205,7 @@ LOSSES: dict[str, Adversarial] = {
         _CROSS_ENTROPY,
         log_ratio=cross_entropy_ratio,
         probability=True,
+        boundary=0.0,
     ),
     "wasserstein": Adversarial(
         wasserstein_critic,
@@ -205,6 +221,7 @@ LOSSES: dict[str, Adversarial] = {
         "arXiv:1611.04076",
         lambda d, t: 0.5 * (d - t).square(),
         log_ratio=least_squares_ratio,
+        boundary=0.5,
     ),
     "hinge": Adversarial(
         hinge_discriminator,
@@ -212,6 +229,7 @@ LOSSES: dict[str, Adversarial] = {
         ("max(0, 1 - d(x)) + max(0, 1 + d(G(z)))", "-d(G(z))"),
         "arXiv:1705.02894",
         partial(expected, hinge_real, hinge_fake),
+        boundary=0.0,
     ),
     "relativistic": Adversarial(
         relativistic_discriminator,

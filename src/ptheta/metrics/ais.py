@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.capabilities import HasJoint, HasPosterior, device_of
-from ptheta.errors import PthetaError
+from ptheta.errors import PthetaError, unknown
 
+STARTS = ("auto", "prior", "posterior")
 LogDensity = Callable[[Tensor], Tensor]
 
 
@@ -101,12 +102,18 @@ def ais(
     x: image batch; condition: for a conditional model
     chains, steps, leapfrog: as in `annealed_log_mean`, chains for each image
     start: "prior" (any decoder), "posterior" (a shorter way), or auto: posterior where there is one
-    Raises PthetaError where the model has no p(z) and p(x | z).
+    Raises PthetaError where the model has no p(z) and p(x | z), for another start or one that the
+    model does not have, and for counts below 1.
     """
     if not isinstance(model, HasJoint):
         raise PthetaError("annealed importance sampling needs p(z) and p(x | z): this has none")
-    if start not in ("auto", "prior", "posterior"):
-        raise PthetaError(f"start = {start!r}: choose auto, prior or posterior")
+    if start not in STARTS:
+        raise unknown("start", start, STARTS)
+    if start == "posterior" and not isinstance(model, HasPosterior):
+        raise PthetaError("start = posterior: this model has none; choose prior or auto")
+    for name, value in (("chains", chains), ("steps", steps), ("leapfrog", leapfrog)):
+        if value < 1:
+            raise PthetaError(f"{name} = {value}: want at least 1")
     x = x.to(device_of(model))
     many = x.repeat(chains, 1, 1, 1)
     y = None if condition is None else condition.to(x.device)

@@ -38,14 +38,16 @@ def shuffled_pixels(train: Dataset, n: int, seed: int) -> Tensor:
     return x.flatten(2).gather(2, order.expand(-1, x.shape[1], -1)).view_as(x)
 
 
-def copies(train: Dataset, n: int, seed: int) -> Tensor:
-    """Training images: the distance of a perfect model, and nothing new."""
-    some = fixed(train).shuffled(seed + 1)  # others than those of the floor
+def copies(real: Dataset, n: int, seed: int) -> Tensor:
+    """Real images: at least the distance of a perfect model, and nothing new."""
+    some = fixed(real).shuffled(seed + 1)  # others than those of the floor
     return some.batch([i % len(some) for i in range(n)]).x
 
 
-BASELINES: dict[str, Callable[[Dataset, int, int], Tensor]] = {
-    "pixel Gaussian": pixel_gaussian,
-    "shuffled pixels": shuffled_pixels,
-    "training set, copied": copies,
+# (training images, test images, n, seed) -> uint8 (n, C, H, W)
+BASELINES: dict[str, Callable[[Dataset, Dataset, int, int], Tensor]] = {
+    "pixel Gaussian": lambda train, test, n, seed: pixel_gaussian(train, n, seed),
+    "shuffled pixels": lambda train, test, n, seed: shuffled_pixels(train, n, seed),
+    "training set, copied": lambda train, test, n, seed: copies(train, n, seed),
+    "test set, copied": lambda train, test, n, seed: copies(test, n, seed),
 }

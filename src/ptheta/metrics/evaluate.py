@@ -44,7 +44,7 @@ NO_SAMPLES, NO_DENSITY = "it cannot sample", "no likelihood"
 def evaluate(
     model: nn.Module,
     test: Dataset,
-    train: Dataset,
+    train: Dataset | None,
     *,
     n: int = 1000,
     is_k: int = 50,
@@ -53,12 +53,14 @@ def evaluate(
     seed: int = 0,
     samples: Tensor | None = None,
     processes: int = 1,
+    no_copies: str = "",
     about: Mapping[str, Any] | None = None,
 ) -> Evaluation:
     """Measures a model in eval mode.
 
     test: held-out images, which likelihood and distances refer to
-    train: the training images, for the nearest neighbours
+    train: what the model was trained on, for the nearest neighbours; None where that is not known,
+        and no_copies then says why: whether samples are copies is not defined
     n: images drawn; is_k: importance samples of a likelihood bound
     ais_images: test images whose log p(x) is also estimated by annealed importance sampling
     extractor: of the features, a name or an object (default: by what the data is)
@@ -76,7 +78,8 @@ def evaluate(
     if len(test) < 2:
         raise PthetaError(f"{test.name} has {len(test)} test image: give at least two")
     for data in (test, train):
-        check_same_spec(model.spec, data)  # type: ignore[arg-type]
+        if data is not None:
+            check_same_spec(model.spec, data)  # type: ignore[arg-type]
     if samples is not None and len(samples) < n:
         raise PthetaError(f"{len(samples)} samples for n = {n}: give n of them, or a smaller n")
     test = fixed(test)
@@ -96,7 +99,11 @@ def evaluate(
         fake, real = extract(samples, by, processes=processes), reference(test, by, processes)
         found = beside.fidelity(samples, fake, real, by, kept, _class_names(test, by))
         found += _by_label(model, asked, fake, real, test, by, kept)
-        found += near.closeness(samples, fake, real, test, train, by, found[0], kept)
+        found += near.closeness(
+            *(samples, fake, real, test, train, by, found[0], kept),
+            no_copies=no_copies,
+            repeats=test.repeated(),
+        )
         found.append(_path_length(model, by, real, test, seed, kept))
         found.append(sampling_speed(model, conditions_like(model, test, SPEED_OF, seed), kept))
     else:
@@ -140,7 +147,9 @@ def score(
     kept = protocol(test, by, len(images), seed, {**why, **(about or {})})
     fake, real = extract(images, by, processes=processes), reference(test, by, processes)
     found = beside.fidelity(images, fake, real, by, kept, _class_names(test, by))
-    closeness = near.closeness(images, fake, real, test, train, by, found[0], kept)
+    closeness = near.closeness(
+        images, fake, real, test, train, by, found[0], kept, repeats=test.repeated()
+    )
     return Evaluation((*found, *closeness), kept)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ptheta.capabilities import Encodes, HasPosterior, HasPrior
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
-from ptheta.latents import ACTIVE
+from ptheta.latents import ACTIVE_KL, ACTIVE_VARIANCE
 from ptheta.losses.divergences import kl_standard_normal
 from ptheta.metrics.images import fixed
 from ptheta.metrics.kernel import kernel_distance
@@ -39,7 +39,13 @@ class LatentReport:
 
     @property
     def active(self) -> int:
-        return int((self.mean_variance > ACTIVE).sum())
+        """Dimensions that are used by both measures: variance of the mean, and KL."""
+        return int(((self.mean_variance > ACTIVE_VARIANCE) & (self.kl > ACTIVE_KL)).sum())
+
+    @property
+    def active_by_variance(self) -> int:
+        """Those that are used by the variance of the posterior mean alone."""
+        return int((self.mean_variance > ACTIVE_VARIANCE).sum())
 
     def order(self) -> list[int]:
         """The dimensions, the one with the largest KL first."""
@@ -49,6 +55,8 @@ class LatentReport:
         return {
             "dimensions": len(self.kl),
             "active_units": self.active,
+            "active_by_variance": self.active_by_variance,
+            "active_thresholds": {"kl": ACTIVE_KL, "mean_variance": ACTIVE_VARIANCE},
             "kl": self.kl.tolist(),
             "mean_variance": self.mean_variance.tolist(),
             "aggregate_mean": self.aggregate_mean.tolist(),
@@ -63,6 +71,8 @@ def codes(model: nn.Module, data: Dataset, n: int, batch_size: int = 500) -> Ten
     """The codes of the first n images, (n, L). Raises PthetaError where the model cannot encode."""
     if not isinstance(model, Encodes):
         raise PthetaError("this model has no codes: it has no `encode`")
+    if n < 1:
+        raise PthetaError(f"n = {n}: ask for at least one image")
     some = fixed(data).subset(slice(0, n))
     return torch.cat(
         [model.encode(x, y).float().cpu() for x, y in batches(model, some, batch_size)]
@@ -73,6 +83,8 @@ def codes(model: nn.Module, data: Dataset, n: int, batch_size: int = 500) -> Ten
 def latent_report(model: nn.Module, data: Dataset, *, n: int = 2000, seed: int = 0) -> LatentReport:
     """Looks at the codes of the first n images. Raises PthetaError where the model has no
     posterior."""
+    if n < 2:
+        raise PthetaError(f"n = {n}: ask for at least two images")
     if not isinstance(model, HasPosterior):
         raise PthetaError("this model has no posterior q(z | x), so no KL and no active units")
     some = fixed(data).subset(slice(0, n))

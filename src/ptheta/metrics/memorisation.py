@@ -1,8 +1,9 @@
-"""Whether samples are nearer to the training images than new real images are."""
+"""Whether samples are nearer to a set of real images than new real images are."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -13,10 +14,11 @@ from ptheta.metrics.results import Draws
 
 
 def copying_test(fake: Tensor, held_out: Tensor) -> float:
-    """z of the Mann-Whitney test that samples are nearer to the training set than held-out images.
+    """z of the Mann-Whitney test that samples are nearer to a set of images than new real images.
 
-    fake (N,), held_out (M,): distances to the nearest training image. About N(0, 1) where the two
-    are alike; far below 0: copies (z < -3 is no chance); far above 0: samples away from the data.
+    fake (N,), held_out (M,): distances to the nearest image of the set: the training set, with
+    held-out images for the new ones, or the test set, with training images. About N(0, 1) where
+    the two are alike; far below 0: copies (z < -3 is no chance); far above 0: away from the data.
     Meehan et al. 2020, section 3 (arXiv:2004.05675), with the correction for ties.
     """
     n, m = len(fake), len(held_out)
@@ -46,20 +48,37 @@ def cosine_distance(x: Tensor, train: Tensor, chunk: int = 2000) -> Tensor:
 def memorisation_factor(fake: Tensor, held_out: Tensor) -> float:
     """What a Frechet distance is multiplied with: 1, and more for samples that copy.
 
-    fake, held_out: `cosine_distance` to the training set. Bai et al. 2021 (arXiv:2106.03062) divide
-    by the mean distance s where it is below a threshold; the threshold belongs to one extractor, so
-    half of what held-out images have stands for it here: max(1, half / s). Copies raise it.
+    fake, held_out: `cosine_distance` to the set that may have been copied. Bai et al. 2021
+    (arXiv:2106.03062) divide by the mean distance s where it is below a threshold; the threshold
+    belongs to one extractor, so half of what held-out images have stands for it here:
+    max(1, half / s). Copies raise it.
     """
     return _factor(fake.double().mean(), held_out.double().mean()).item()
 
 
-def factor_draws(own: Tensor, held: Tensor, fakes: Groups, reals: Groups) -> Draws | None:
-    """`memorisation_factor` without each group of fakes and of held-out images; None where a group
-    is all there is."""
-    if not (fakes.count and reals.count and min(fakes.left.min(), reals.left.min()) > 0):
+def factor_draws(
+    sides: Sequence[tuple[Tensor, Tensor, Groups | None]], fakes: Groups
+) -> Draws | None:
+    """The largest `memorisation_factor` of several real sets, without each group of fakes and of
+    held-out images; None where a group is all there is.
+
+    sides: the two distances of each set, and the groups of its held-out images; None where these
+        are the same whatever is left out
+    """
+    grouped = [groups for *_, groups in sides if groups is not None]
+    if not all(g.count and g.left.min() > 0 for g in (fakes, *grouped)):
         return None
-    s, t = own.double().mean(), held.double().mean()
-    return draws(_factor(fakes.means(own), t), _factor(s, reals.means(held)))
+    fake, real = [], []
+    for own, held, groups in sides:
+        s, t = own.double().mean(), held.double().mean()
+        fake.append(_factor(fakes.means(own), t))
+        real.append(_factor(s, t if groups is None else groups.means(held)))
+    return draws(_largest(fake), _largest(real) if grouped else None)
+
+
+def _largest(each: Sequence[Tensor]) -> Tensor:
+    """Of every group, where some have one value for all of them."""
+    return torch.stack(torch.broadcast_tensors(*each)).amax(0)
 
 
 def _factor(own: Tensor, held: Tensor) -> Tensor:

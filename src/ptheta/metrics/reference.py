@@ -20,13 +20,12 @@ VERSION = 2  # of the extraction
 def reference(data: Dataset, by: Extractor, processes: int = 1) -> Features:
     """The features of all images of `data`, from the cache where they have been taken before.
 
-    The key is everything that decides them: the images' fingerprint, split and number, the
-    extractor, its weights and what it reads, the versions. Raises PthetaError where a file in the
+    The key is everything that decides them, and nothing else (what the data is called, where it
+    lies): the images' fingerprint and number, the extractor, its weights and what it reads, the
+    versions. Raises PthetaError where a file in the
     cache says that it holds something else.
     """
     about = {
-        "data": data.name,
-        "split": data.split,
         "images": str(len(data)),
         "fingerprint": data.fingerprint(),
         "extractor": by.name,

@@ -44,4 +44,6 @@ class Selection:
         others = {}
         if fakes.logits is not None:
             others[f"classes_{by.name}"] = effective_classes(fakes.logits)[0]
+        if self.reference.logits is not None:
+            others[f"real_classes_{by.name}"] = effective_classes(self.reference.logits)[0]
         return Scored(f"kd_{by.name}", value, True, others)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from ptheta.config import Count, Positive, option
 from ptheta.games import Game, Move, Terms
 from ptheta.losses.adversarial import non_saturating
-from ptheta.models.hybrid import HybridConfig, JudgesCodes
+from ptheta.models.hybrid import Coded, HybridConfig, JudgesCodes
 from ptheta.nets.mlp import mlp
 from ptheta.pixels import Batch, ImageSpec
 
@@ -30,27 +30,26 @@ class AAE(JudgesCodes):
         super().__init__(spec, config)
         self.critic = mlp([config.latent, *config.critic, 1])
 
-    def autoencoder_loss(self, batch: Batch) -> Terms:
+    def autoencoder_loss(self, batch: Batch, shared: Coded) -> Terms:
         """Squared error (summed over pixels in [-1, 1]), and codes that the critic takes for drawn
         ones: one step for what the paper calls the reconstruction and regularisation phases."""
-        s = self.seen(batch)
-        z = self.code(s)
-        batch.share["z"] = z
+        s, z = shared.s, shared.z
         return {
             "reconstruction": (self.generate(z) - s).square().sum((1, 2, 3)),
             "adversarial": self.config.weight * non_saturating(self.critic(z).float().squeeze(1)),
         }
 
-    def game(self) -> Game:
+    def game(self) -> Game[Coded]:
         return Game(
             players={
                 "autoencoder": self.player(self.encoder, self.decoder),
                 "critic": self.player(self.critic),
             },
             moves=(
-                Move("autoencoder", self.autoencoder_loss),
                 Move("critic", self.critic_loss),
+                Move("autoencoder", self.autoencoder_loss),
             ),
+            prepare=lambda batch, clock: self.coded(batch),
         )
 
 

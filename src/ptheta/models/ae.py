@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from ptheta.config import AtLeastZero, Positive, option
+from ptheta.config import AtLeastZero, Positive, check_choices, option
 from ptheta.games import Game, Move, Player, Terms
 from ptheta.nets.coders import CoderConfig, decoder, encoder
 from ptheta.pixels import Batch, ImageSpec, from_unit, to_symmetric, to_unit
@@ -32,6 +32,7 @@ class AE(nn.Module):
 
     def __init__(self, spec: ImageSpec, config: AEConfig) -> None:
         super().__init__()
+        check_choices(config)
         self.spec, self.config = spec, config
         self.encoder = encoder(spec, config, config.latent)
         self.decoder = decoder(spec, config, 1)
@@ -54,7 +55,7 @@ class AE(nn.Module):
         (row,) = torch.autograd.grad((z * torch.randn_like(z)).sum(), s, create_graph=True)
         return row.square().sum((1, 2, 3))
 
-    def terms(self, batch: Batch) -> Terms:
+    def terms(self, batch: Batch, shared: None = None) -> Terms:
         s = to_symmetric(self.seen(self.spec.check(batch.x)))
         if not self.config.contractive:
             return {"reconstruction": self.errors(self.decoder(self.encoder(s)).float(), batch.x)}
@@ -72,7 +73,7 @@ class AE(nn.Module):
         out = self.decoder(z).float()
         return from_unit(out if self.config.loss == "squared" else out.sigmoid())
 
-    def game(self) -> Game:
+    def game(self) -> Game[None]:
         return Game(
             players={"autoencoder": Player((self,), lr=self.config.lr)},
             moves=(Move("autoencoder", self.terms),),

@@ -8,9 +8,15 @@ from typing import Any
 from torch import Tensor
 
 from ptheta.config import Count, Positive, option
-from ptheta.games import Game, Move, Terms
+from ptheta.games import Clock, Game, Move, Terms
 from ptheta.losses.adversarial import log_odds
-from ptheta.models.hybrid import HybridConfig, ImageDiscriminator, JudgesCodes, JudgesImages
+from ptheta.models.hybrid import (
+    Decoded,
+    HybridConfig,
+    ImageDiscriminator,
+    JudgesCodes,
+    JudgesImages,
+)
 from ptheta.nets.mlp import mlp
 from ptheta.pixels import Batch, ImageSpec
 
@@ -35,24 +41,23 @@ class AlphaGAN(JudgesImages, JudgesCodes):
     def error(self, s: Tensor, rebuilt: Tensor) -> Tensor:
         return self.config.weight * (rebuilt - s).abs().sum((1, 2, 3))
 
-    def encoder_loss(self, batch: Batch) -> Terms:
-        s = self.seen(batch)
-        z = self.code(s)
-        batch.share["z"] = z
+    def prepare(self, batch: Batch, clock: Clock) -> Decoded:
+        return self.decoded(self.coded(batch))
+
+    def encoder_loss(self, batch: Batch, shared: Decoded) -> Terms:
         return {
-            "reconstruction": self.error(s, self.generate(z)),
-            "adversarial": log_odds(self.critic(z).float().squeeze(1)),
+            "reconstruction": self.error(shared.s, self.generate(shared.z)),
+            "adversarial": log_odds(self.critic(shared.z).float().squeeze(1)),
         }
 
-    def decoder_loss(self, batch: Batch) -> Terms:
-        rebuilt, drawn = self.rebuilt_and_drawn(batch)
+    def decoder_loss(self, batch: Batch, shared: Decoded) -> Terms:
         logits = self.discriminator.logits
         return {
-            "reconstruction": self.error(self.seen(batch), rebuilt),
-            "adversarial": log_odds(logits(rebuilt)) + log_odds(logits(drawn)),
+            "reconstruction": self.error(shared.s, shared.rebuilt),
+            "adversarial": log_odds(logits(shared.rebuilt)) + log_odds(logits(shared.drawn)),
         }
 
-    def game(self) -> Game:
+    def game(self) -> Game[Decoded]:
         return Game(
             players={
                 "encoder": self.player(self.encoder),
@@ -61,11 +66,12 @@ class AlphaGAN(JudgesImages, JudgesCodes):
                 "critic": self.player(self.critic),
             },
             moves=(
-                Move("encoder", self.encoder_loss),
-                Move("decoder", self.decoder_loss),
                 Move("discriminator", self.discriminator_loss),
                 Move("critic", self.critic_loss),
+                Move("encoder", self.encoder_loss),
+                Move("decoder", self.decoder_loss),
             ),
+            prepare=self.prepare,
         )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ptheta.conditions import ConditionSpec, classes_of
 from ptheta.errors import PthetaError
 from ptheta.games import Game, Move, Player, Terms
 from ptheta.likelihoods import PixelDistribution
@@ -40,11 +41,12 @@ class Stepper(ABC):
 
 
 class Autoregressive(nn.Module, ABC):
-    """spec: the images; classes: labels to condition on, 0 for none; lr: of Adam."""
+    """spec: the images; condition: labels, or None for an unconditional model; lr: of Adam."""
 
-    def __init__(self, spec: ImageSpec, classes: int, lr: float) -> None:
+    def __init__(self, spec: ImageSpec, condition: ConditionSpec | None, lr: float) -> None:
         super().__init__()
-        self.spec, self.classes, self.lr = spec, classes, lr
+        self.spec, self.condition, self.lr = spec, condition, lr
+        self.classes = classes_of(condition)
 
     @abstractmethod
     def conditionals(self, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
@@ -77,36 +79,13 @@ class Autoregressive(nn.Module, ABC):
         with probability proportional to p(later known pixels | what precedes them). One candidate
         looks at none of them; the more, the nearer to exact conditioning on all.
         """
-        return self._complete(self.order, x, known, condition, candidates)
-
-    def _complete(
-        self,
-        order: Sequence[int],
-        x: Tensor,
-        known: Tensor,
-        condition: Tensor | None,
-        k: int,
-        member: int = 0,
-    ) -> Tensor:
-        x, known = self.spec.check(x).repeat(k, 1, 1, 1), known.expand(x.shape).repeat(k, 1, 1, 1)
-        y = None if condition is None else condition.repeat(k)
-        stepper = self.member_stepper(member, len(x), y)
-        filled = draw(stepper, order, self.noise(len(x)), x, known)
-        if k == 1:
-            return filled
-        agree = self.member_conditionals(member, filled, y).log_prob(filled) * known
-        filled = filled.unflatten(0, (k, -1))
-        chosen = torch.multinomial(agree.sum((1, 2, 3)).view(k, -1).t().softmax(1), 1)[:, 0]
-        return filled[chosen, torch.arange(len(chosen), device=x.device)]
-
-    def member_stepper(self, member: int, n: int, condition: Tensor | None) -> Stepper:
-        """Of an ensemble, that member's; of any other model, its own."""
-        return self.stepper(n, condition)
-
-    def member_conditionals(
-        self, member: int, x: Tensor, condition: Tensor | None
-    ) -> PixelDistribution:
-        return self.conditionals(x, condition)
+        x, known = self.spec.check(x), known.expand(x.shape)
+        xs, kept, ys = repeated(candidates, x, known, condition)
+        drawn = draw(self.stepper(len(xs), ys), self.order, self.noise(len(xs)), xs, kept)
+        if candidates == 1:
+            return drawn
+        agree = agreement(self.conditionals(drawn, ys), drawn, kept)
+        return resampled(drawn.unflatten(0, (candidates, -1)), agree.unflatten(0, (candidates, -1)))
 
     def noise(self, n: int) -> Tensor:
         """Uniform noise that stands for n images: (n, C, H, W)."""
@@ -158,10 +137,10 @@ class Autoregressive(nn.Module, ABC):
             )
         return condition
 
-    def loss(self, batch: Batch) -> Terms:
+    def loss(self, batch: Batch, shared: None = None) -> Terms:
         return {"nll": -self.log_prob(batch.x, batch.y if self.classes else None)}
 
-    def game(self) -> Game:
+    def game(self) -> Game[None]:
         name = type(self).__name__.lower()
         return Game(players={name: Player((self,), lr=self.lr)}, moves=(Move(name, self.loss),))
 
@@ -195,6 +174,31 @@ def draw(
                 pixel[:, c] = drawn
         stepper.put(t, pixel)
     return x.view(height, width, n, colours).permute(2, 3, 0, 1).contiguous()
+
+
+def repeated(
+    k: int, x: Tensor, known: Tensor, condition: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """k copies of each, one after the other: of images, of what is known of them, of labels."""
+    y = None if condition is None else condition.repeat(k)
+    return x.repeat(k, 1, 1, 1), known.repeat(k, 1, 1, 1), y
+
+
+def agreement(p: PixelDistribution, x: Tensor, known: Tensor) -> Tensor:
+    """log of the product of p(x_i | x_<i) over the known sub-pixels alone: (B,) nats.
+
+    Over completions drawn from the other conditionals, the mean of its exponential is p(known).
+    """
+    return (p.log_prob(x) * known).sum((1, 2, 3))
+
+
+def resampled(candidates: Tensor, log_weights: Tensor) -> Tensor:
+    """One candidate of each image, drawn in proportion to its weight.
+
+    candidates: (K, B, C, H, W); log_weights: (K, B) -> (B, C, H, W)
+    """
+    chosen = torch.multinomial(log_weights.t().softmax(1), 1)[:, 0]  # (B,)
+    return candidates[chosen, torch.arange(len(chosen), device=chosen.device)]
 
 
 def _by_pixel(x: Tensor) -> Tensor:

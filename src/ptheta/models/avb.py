@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import torch
 from annotated_types import Gt, Le
@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from ptheta.config import Count, Positive, option
 from ptheta.errors import PthetaError
-from ptheta.games import Game, Move, Player, Terms
-from ptheta.latents import Posterior, active_units
-from ptheta.losses.adversarial import cross_entropy
+from ptheta.games import Clock, Game, Move, Player, Terms
+from ptheta.latents import Posterior
+from ptheta.losses.adversarial import accuracy, cross_entropy
 from ptheta.losses.divergences import kl_standard_normal
-from ptheta.models.vae import VAE, VAEConfig
+from ptheta.models.vae import VAE, VAEConfig, collapse
 from ptheta.nets.mlp import mlp
 from ptheta.pixels import Batch, ImageSpec, to_symmetric
 
@@ -30,8 +30,23 @@ class AVBConfig(VAEConfig):
         0.25, "least share of Gaussian noise in the variance of each code dimension"
     )
     critic: tuple[Count, ...] = option((500, 500), "units of the discriminator T(x, z)")
-    critic_steps: Count = option(1, "moves of the discriminator in a step")
+    critic_steps: Count = option(
+        1, "the discriminator moves in every step, encoder and decoder in every so many-th"
+    )
     critic_lr: Positive = option(1e-3, "its learning rate of Adam")
+
+
+class Noisy(NamedTuple):
+    """What the moves of one step share, with the encoder's graph where it will move.
+
+    s: the step's images, (B, C, H, W) in [-1, 1]; u: the noise of their codes (B, L)
+    r: the Gaussian of their codes' moments; share: of u that is not Gaussian, (B, L)
+    """
+
+    s: Tensor
+    u: Tensor
+    r: Posterior
+    share: Tensor
 
 
 class AVB(VAE):
@@ -108,13 +123,16 @@ class AVB(VAE):
         hidden = [(seen + self.critic["code"](u)).relu() for u in codes]
         return [self.critic["rest"](h).float().squeeze(1) for h in hidden]
 
-    def loss(self, batch: Batch) -> Terms:
+    def prepare(self, batch: Batch, clock: Clock) -> Noisy:
         s = to_symmetric(self.spec.check(batch.x))
-        share, a, r = self.parts(s)
-        u = self.mixed(share, a)
+        with torch.set_grad_enabled("avb" in clock.movers):
+            share, a, r = self.parts(s)
+            return Noisy(s, self.mixed(share, a), r, share)
+
+    def inference_loss(self, batch: Batch, shared: Noisy) -> Terms:
+        s, u, r, share = shared
         z = r.mean + (0.5 * r.log_var).exp() * u
-        batch.share["s"], batch.share["u"] = s, u
-        batch.logs["active_units"] = active_units(r.mean.detach())
+        batch.logs |= r.active()
         batch.logs["share"] = share.mean(1)
         log_p = self.likelihood(z).log_prob(batch.x).sum((1, 2, 3))
         # log r(z | x) - log p(z) in expectation: u has the moments of N(0, I), so it is KL(r || p)
@@ -122,13 +140,14 @@ class AVB(VAE):
         kl = t[:, None] / r.mean.shape[1] + kl_standard_normal(*r)
         return {"reconstruction": -log_p, "kl": kl}
 
-    def critic_loss(self, batch: Batch) -> Terms:
-        s, u = batch.share["s"], batch.share["u"]
+    def critic_loss(self, batch: Batch, shared: Noisy) -> Terms:
+        s, u = shared.s, shared.u.detach()
         on_code, on_noise = self.contrast(s, u, torch.randn_like(u))
         batch.logs["T(x, z)"] = on_code
+        batch.logs["accuracy"] = accuracy(on_code.detach(), on_noise.detach(), 0.0)
         return {"adversarial": cross_entropy(on_code, on_noise)}
 
-    def game(self) -> Game:
+    def game(self) -> Game[Noisy]:
         c = self.config
         inference = (self.encoder, self.basis, self.decoder, self.likelihood_head)
         return Game(
@@ -137,9 +156,11 @@ class AVB(VAE):
                 "critic": Player((self.critic,), c.critic_lr),
             },
             moves=(
-                Move("avb", self.loss),
-                *(Move("critic", self.critic_loss) for _ in range(c.critic_steps)),
+                Move("critic", self.critic_loss),
+                Move("avb", self.inference_loss, every=c.critic_steps),
             ),
+            prepare=self.prepare,
+            alarm=collapse,
         )
 
 

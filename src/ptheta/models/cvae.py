@@ -4,13 +4,14 @@ arXiv:1406.5298): q(z | x, y), p(x | z, y), on labels or on vectors of attribute
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from ptheta.config import Count, NonNegative, option
+from ptheta.conditions import ConditionSpec, classes_of
+from ptheta.config import option
 from ptheta.errors import PthetaError
 from ptheta.latents import Normal, Posterior, Prior
 from ptheta.likelihoods import PixelDistribution
@@ -20,8 +21,9 @@ from ptheta.pixels import ImageSpec
 
 @dataclass(frozen=True)
 class CVAEConfig(VAEConfig):
-    classes: Count = option(10, "labels to condition on (without attributes)")
-    attributes: NonNegative = option(0, "numbers in the attribute vector to condition on instead")
+    condition: Literal["labels", "attributes"] = option(
+        "labels", "what the model is given of each image, by the names in the data"
+    )
     learned_prior: bool = option(False, "p(z | y) learned, in the place of N(0, I)")
 
 
@@ -34,16 +36,23 @@ class CVAE(VAE):
 
     player = "cvae"
 
-    def __init__(self, spec: ImageSpec, config: CVAEConfig) -> None:
+    def __init__(
+        self, spec: ImageSpec, config: CVAEConfig, condition: ConditionSpec | None = None
+    ) -> None:
+        if condition is None:
+            raise PthetaError(
+                "cvae is conditional and got no condition: "
+                "give condition=ptheta.Labels(names) or ptheta.Attributes(names)"
+            )
         if config.prior != "normal":
             raise PthetaError(
                 f"prior = {config.prior} knows no condition: leave it at normal for cvae; "
                 "--learned-prior gives one for each condition"
             )
-        size = config.attributes or config.classes
+        size = len(condition)
         super().__init__(spec, config, planes=1, numbers=size)
-        self.attributes = config.attributes
-        self.classes = 0 if config.attributes else size
+        self.condition, self.classes = condition, classes_of(condition)
+        self.attributes = 0 if self.classes else size
         self.plane = nn.Linear(size, spec.height * spec.width)
         self.prior_net = nn.Linear(size, 2 * config.latent) if config.learned_prior else None
 
@@ -76,7 +85,7 @@ class CVAE(VAE):
 
 RECIPES: dict[str, dict[str, Any]] = {
     "default": {
-        "about": "the default vae, told one of ten labels",
+        "about": "the default vae, given the label of each image",
         "model": {},
         "train": {"batch_size": 128, "epochs": 50.0},
     },

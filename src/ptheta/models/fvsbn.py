@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ptheta.config import Count, NonNegative, Positive, option
+from ptheta.conditions import ConditionSpec
+from ptheta.config import Count, Positive, option
 from ptheta.likelihoods import Head, Kind, PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper
 from ptheta.nets.flat import flatten, scaled, unflatten
@@ -20,7 +21,9 @@ from ptheta.pixels import ImageSpec
 class FVSBNConfig:
     likelihood: Kind = option("auto", "auto: bernoulli for 2 levels, categorical to 16, logistic")
     components: Count = option(1, "logistics mixed in each pixel (logistic)")
-    classes: NonNegative = option(0, "labels to condition on; 0: unconditional")
+    condition: Literal["none", "labels"] = option(
+        "none", "labels: the model is given the label of each image, by the names in the data"
+    )
     lr: Positive = option(1e-3, "learning rate of Adam")
 
 
@@ -29,15 +32,17 @@ class FVSBN(Autoregressive):
 
     mask: Tensor
 
-    def __init__(self, spec: ImageSpec, config: FVSBNConfig) -> None:
-        super().__init__(spec, config.classes, config.lr)
+    def __init__(
+        self, spec: ImageSpec, config: FVSBNConfig, condition: ConditionSpec | None = None
+    ) -> None:
+        super().__init__(spec, condition, config.lr)
         self.config = config
         self.distribution = Head(spec, config.likelihood, config.components)
         d, p = spec.dims, self.distribution.per_pixel
         self.weight = nn.Parameter(torch.randn(d, p, d) * d**-0.5)  # (D, P, D): to, what, from
         self.bias = nn.Parameter(torch.zeros(d, p))
         self.register_buffer("mask", torch.ones(d, d).tril(-1)[:, None], persistent=False)
-        self.label = nn.Embedding(config.classes, d * p) if config.classes else None
+        self.label = nn.Embedding(self.classes, d * p) if self.classes else None
 
     def biases(self, condition: Tensor | None) -> Tensor:
         """(1 or B, D, P)"""

@@ -13,10 +13,19 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy as class_entropy
 from torch.nn.functional import normalize, one_hot
 
-from ptheta.config import AtLeastZero, Count, Fraction, NonNegative, Positive, option
+from ptheta.conditions import ConditionSpec, Labels, classes_of
+from ptheta.config import (
+    AtLeastZero,
+    Count,
+    Fraction,
+    NonNegative,
+    Positive,
+    check_choices,
+    option,
+)
 from ptheta.errors import PthetaError
-from ptheta.games import Game, Move, Player, Terms
-from ptheta.losses.adversarial import LOSSES, convergence, equilibrium
+from ptheta.games import Clock, Game, Move, Player, Terms
+from ptheta.losses.adversarial import LOSSES, accuracy, convergence, equilibrium
 from ptheta.losses.penalties import PENALTIES, squared_slopes
 from ptheta.models.watch import Watch
 from ptheta.nets.adversarial import (
@@ -30,13 +39,31 @@ from ptheta.nets.adversarial import (
 from ptheta.nets.augment import AUGMENTATIONS
 from ptheta.pixels import Batch, ImageSpec, from_symmetric, to_symmetric
 
+
+class Conditioning(NamedTuple):
+    """How the discriminator uses a label; the generator sees it in any case."""
+
+    tells_discriminator: bool = False
+    classifies: bool = False
+    projects: bool = False
+
+
+CONDITIONING: dict[str, Conditioning] = {
+    "none": Conditioning(),
+    "label": Conditioning(tells_discriminator=True),
+    "auxiliary": Conditioning(classifies=True),
+    "projection": Conditioning(projects=True),
+}
+
+
 if TYPE_CHECKING:
     LossName: TypeAlias = str
     PenaltyName: TypeAlias = str
     AugmentationName: TypeAlias = str
+    ConditioningName: TypeAlias = str
 else:  # the names are those of the tables: a new entry there is all that a new part takes
     LossName, PenaltyName = Literal[*LOSSES], Literal[*PENALTIES]
-    AugmentationName = Literal[*AUGMENTATIONS]
+    AugmentationName, ConditioningName = Literal[*AUGMENTATIONS], Literal[*CONDITIONING]
 
 
 @dataclass(frozen=True)
@@ -49,12 +76,12 @@ class GANConfig(NetConfig):
     weight_clip: AtLeastZero = option(
         0.0, "the discriminator's weights are clipped to +-this after each step (1701.07875); 0: no"
     )
-    condition: Literal["none", "label", "auxiliary", "projection"] = option(
+    conditioning: ConditioningName = option(
         "none",
-        "label: both networks are told it (1411.1784); auxiliary: the discriminator tells it "
-        "(1610.09585); projection: of its embedding on the features (1802.05637)",
+        "how the label enters: label: both networks are given it (1411.1784); auxiliary: the "
+        "discriminator classifies (1610.09585); projection: the label's embedding is projected on "
+        "the features (1802.05637)",
     )
-    classes: NonNegative = option(0, "labels to condition on")
     class_weight: Positive = option(1.0, "of the auxiliary classifier's cross-entropy")
     latent: Count = option(100, "dimensions of the code z")
     prior: Literal["normal", "sphere"] = option(
@@ -64,7 +91,9 @@ class GANConfig(NetConfig):
     d_lr: Positive | None = option(None, "the discriminator's, if another (two time scales)")
     beta1: Fraction = option(0.5, "Adam's decay of the first moment")
     beta2: Fraction = option(0.999, "Adam's decay of the second moment")
-    critic_steps: Count = option(1, "moves of the discriminator for each of the generator")
+    critic_steps: Count = option(
+        1, "the discriminator moves in every step, the generator in every so many-th"
+    )
     feature_matching: Fraction = option(
         0.0, "share of the generator's loss that matches mean features (1606.03498); 1: all of it"
     )
@@ -91,6 +120,11 @@ class GANConfig(NetConfig):
     equilibrium_rate: Positive = option(1e-3, "learning rate of began's k")
     code: Count = option(64, "numbers that began's discriminator rebuilds an image from")
 
+    @property
+    def condition(self) -> str:
+        """What the model is given of each image: "labels" or "none"."""
+        return "none" if self.conditioning == "none" else Labels.kind
+
 
 # options under which the best discriminator is not that of densities and hard labels
 NOT_FREE = (
@@ -99,21 +133,16 @@ NOT_FREE = (
 )
 
 
-class Condition(NamedTuple):
-    """Who is told a label, and how the discriminator uses it."""
+class Fakes(NamedTuple):
+    """What the moves of one step share.
 
-    tells_generator: bool = True
-    tells_discriminator: bool = False
-    classifies: bool = False
-    projects: bool = False
+    real: the step's images, (B, C, H, W) in [-1, 1]; z: codes (B, L)
+    fake: G(z), with its graph in the steps in which the generator moves
+    """
 
-
-CONDITIONS: dict[str, Condition] = {
-    "none": Condition(tells_generator=False),
-    "label": Condition(tells_discriminator=True),
-    "auxiliary": Condition(classifies=True),
-    "projection": Condition(projects=True),
-}
+    real: Tensor
+    z: Tensor
+    fake: Tensor
 
 
 class History(nn.Module):
@@ -146,16 +175,23 @@ class GAN(nn.Module):
     past: dict[str, History]
 
     def __init__(
-        self, spec: ImageSpec, config: GANConfig, *, inputs: int = 0, tells: int = 0
+        self,
+        spec: ImageSpec,
+        config: GANConfig,
+        condition: ConditionSpec | None = None,
+        *,
+        inputs: int = 0,
+        tells: int = 0,
     ) -> None:
         """inputs: of the generator beside z and labels; tells: numbers that the discriminator is
         to say of an image beside d."""
         super().__init__()
+        check_choices(config)
         check_size(spec, config)
-        refuse(config)
-        self.spec, self.config = spec, config
-        self.loss, self.condition = LOSSES[config.loss], CONDITIONS[config.condition]
-        self.classes = config.classes if self.condition.tells_generator else 0
+        refuse(config, condition)
+        self.spec, self.config, self.condition = spec, config, condition
+        self.loss, self.conditioning = LOSSES[config.loss], CONDITIONING[config.conditioning]
+        self.classes = classes_of(condition)
         norm = discriminator_norm(config)
         self.batchwise = norm == "batch" or config.minibatch != "none"
         self.generator = Generator(spec, config, config.latent + self.classes + inputs)
@@ -163,9 +199,9 @@ class GAN(nn.Module):
             spec,
             config,
             norm,
-            numbers=self.classes if self.condition.tells_discriminator else 0,
-            tells=self.classes if self.condition.classifies else tells,
-            projects=self.classes if self.condition.projects else 0,
+            numbers=self.classes if self.conditioning.tells_discriminator else 0,
+            tells=self.classes if self.conditioning.classifies else tells,
+            projects=self.classes if self.conditioning.projects else 0,
             autoencoding=config.code if self.loss.autoencoding else 0,
         )
         players = {"generator": self.generator, "discriminator": self.discriminator}
@@ -209,9 +245,9 @@ class GAN(nn.Module):
         if not self.classes:
             return self.discriminator(images)
         y = self.labels(y)
-        told = self.condition.tells_discriminator
+        told = self.conditioning.tells_discriminator
         numbers = one_hot(y, self.classes).to(images.dtype) if told else None
-        return self.discriminator(images, numbers, y if self.condition.projects else None)
+        return self.discriminator(images, numbers, y if self.conditioning.projects else None)
 
     def shown(self, images: Tensor) -> Tensor:
         """Images as the discriminator sees them in training: augmented, with instance noise."""
@@ -224,19 +260,19 @@ class GAN(nn.Module):
             images = images + self.config.instance_noise * left * torch.randn_like(images)
         return images
 
-    def seen(self, batch: Batch) -> Tensor:
-        """The real images of a step, in [-1, 1]."""
-        if "real" not in batch.share:
-            batch.share["real"] = to_symmetric(batch.x)
-        return batch.share["real"]
-
     # -- the game
 
-    def generator_loss(self, batch: Batch) -> Terms:
-        c, y = self.config, batch.y if self.classes else None
+    def prepare(self, batch: Batch, clock: Clock) -> Fakes:
+        """The images and the fakes of a step: the generator's graph is kept where it will move."""
+        y = batch.y if self.classes else None
         z = self.sample_latent(len(batch), y)
-        fake, real = self.generate(z, y), self.seen(batch)
-        batch.share["z"], batch.share["fake"] = z, fake
+        with torch.set_grad_enabled("generator" in clock.movers):
+            fake = self.generate(z, y)
+        return Fakes(to_symmetric(batch.x), z, fake)
+
+    def generator_loss(self, batch: Batch, shared: Fakes) -> Terms:
+        c, y = self.config, batch.y if self.classes else None
+        real, z, fake = shared
         judged = self.judge(self.shown(fake), y)
         needs_real = self.loss.compares or c.feature_matching > 0
         on_real = self.judge(self.shown(real), y) if needs_real else judged
@@ -251,16 +287,11 @@ class GAN(nn.Module):
         batch.logs["diversity"] = spread(fake.detach()) / spread(real).clamp(min=1e-12)
         return terms | self.past_term("generator", len(batch))
 
-    def discriminator_loss(self, batch: Batch) -> Terms:
+    def discriminator_loss(self, batch: Batch, shared: Fakes) -> Terms:
         c, y = self.config, batch.y if self.classes else None
-        if "fake" not in batch.share:  # the generator does not move in this step
-            batch.share["z"] = self.sample_latent(len(batch), y)
-            with torch.no_grad():
-                batch.share["fake"] = self.generate(batch.share["z"], y)
         penalties = [PENALTIES[name] for name in c.penalty]
-        real, fake = self.seen(batch), batch.share["fake"]
         # a penalty there needs the slope at the images themselves: no second pass for it
-        real, fake = real.detach(), fake.detach()
+        real, fake = shared.real.detach(), shared.fake.detach()
         for images in (real, fake):
             if any(p.points(real, fake) is images for p in penalties if not p.moves):
                 images.requires_grad_()
@@ -275,11 +306,11 @@ class GAN(nn.Module):
                 d = self.judge(self.shown(points), y).d
             cost = penalty.cost(squared_slopes(d, points))
             terms[name] = (c.penalty_weight or penalty.weight) * cost
-        if self.condition.classifies and on_real.told is not None:
+        if self.conditioning.classifies and on_real.told is not None:
             terms["class_of_real"] = c.class_weight * class_entropy(
                 on_real.told, self.labels(y), reduction="none"
             )
-        terms |= self.told_terms(on_fake.told, batch.share["z"], y)
+        terms |= self.told_terms(on_fake.told, shared.z, y)
         self.log(batch, on_real.d.detach(), on_fake.d.detach())
         return terms | self.past_term("discriminator", len(batch))
 
@@ -333,9 +364,11 @@ class GAN(nn.Module):
         return {"history": (self.config.historical_averaging * distance).expand(n)}
 
     def log(self, batch: Batch, d_real: Tensor, d_fake: Tensor) -> None:
-        """D(x) and D(G(z)) as probabilities where they are some, and the gap of the outputs."""
+        """D(x) and D(G(z)) as probabilities where they are some, how often the discriminator is
+        right, and the gap of the outputs."""
         read = torch.sigmoid if self.loss.probability else torch.Tensor.clone
         batch.logs["D(x)"], batch.logs["D(G(z))"] = read(d_real), read(d_fake)
+        batch.logs["accuracy"] = accuracy(d_real, d_fake, self.loss.boundary)
         batch.logs["critic_gap"] = d_real.mean() - d_fake.mean()
         if self.k is not None:
             batch.logs["k"] = self.k
@@ -365,7 +398,7 @@ class GAN(nn.Module):
         for name, history in self.past.items():
             history.update(getattr(self, name), step)
 
-    def game(self) -> Game:
+    def game(self) -> Game[Fakes]:
         c = self.config
         betas = (c.beta1, c.beta2)
         return Game(
@@ -373,11 +406,11 @@ class GAN(nn.Module):
                 "generator": Player((self.generator,), c.lr, betas),
                 "discriminator": Player((self.discriminator,), c.d_lr or c.lr, betas),
             },
-            # the generator's move comes first and leaves its fakes to the discriminator's
             moves=(
-                Move("generator", self.generator_loss, every=c.critic_steps),
                 Move("discriminator", self.discriminator_loss),
+                Move("generator", self.generator_loss, every=c.critic_steps),
             ),
+            prepare=self.prepare,
             after=self.after,
             alarm=Watch(self.loss.probability, c.label_smoothing),
             before=self.before,
@@ -434,16 +467,18 @@ def discriminator_norm(config: GANConfig) -> str:
     return "batch" if KINDS[config.net].batch_norm and not alone else "none"
 
 
-def refuse(config: GANConfig) -> None:
+def refuse(config: GANConfig, condition: ConditionSpec | None) -> None:
     """Raises PthetaError for parts that do not go together, with the reason."""
     c, loss = config, LOSSES[config.loss]
-    if c.condition == "none" and c.classes:
+    if c.conditioning == "none" and condition is not None:
         raise PthetaError(
-            f"classes = {c.classes} but condition = none: give --condition label, auxiliary or "
-            "projection, or leave the classes out"
+            f"a condition of {len(condition)} {condition.kind} but conditioning = none: choose "
+            "label, auxiliary or projection, or leave the condition out"
         )
-    if c.condition != "none" and not c.classes:
-        raise PthetaError(f"condition = {c.condition} needs the number of labels: give --classes")
+    if c.conditioning != "none" and not isinstance(condition, Labels):
+        raise PthetaError(
+            f"conditioning = {c.conditioning} needs labels: give condition=ptheta.Labels(names)"
+        )
     for name in ("label_smoothing", "label_noise", "label_flips"):
         if getattr(c, name) and loss.labelled is None:
             raise PthetaError(
@@ -455,15 +490,20 @@ def refuse(config: GANConfig) -> None:
             f"minibatch = {c.minibatch} is not defined for loss = {c.loss}: each image's output is "
             "its reconstruction error, to which the batch has nothing to add; leave it out"
         )
-    if loss.autoencoding and c.condition == "projection":
+    if loss.autoencoding and c.conditioning == "projection":
         raise PthetaError(
-            f"condition = projection is not defined for loss = {c.loss}: its output is a "
+            f"conditioning = projection is not defined for loss = {c.loss}: its output is a "
             "reconstruction error, not linear in features; take label or auxiliary"
         )
     if c.penalty and c.d_norm == "batch":
         raise PthetaError(
             f"penalty = {','.join(c.penalty)} takes the slope of each image's own output, and with "
             "d_norm = batch an output depends on all images: take layer, virtual or none"
+        )
+    if c.penalty and c.minibatch != "none":
+        raise PthetaError(
+            f"penalty = {','.join(c.penalty)} takes the slope of each image's own output, and with "
+            f"minibatch = {c.minibatch} an output depends on all images: leave one of them out"
         )
     if c.weight_clip and c.spectral_norm:
         raise PthetaError(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from ptheta.config import Count, NonNegative, Positive, option
-from ptheta.errors import PthetaError
+from ptheta.conditions import ConditionSpec
+from ptheta.config import Count, Positive, option
 from ptheta.likelihoods import Head, PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper
 from ptheta.nets.gate import gate, gate_into
@@ -20,13 +20,15 @@ from ptheta.pixels import ImageSpec, to_symmetric
 
 @dataclass(frozen=True)
 class GatedPixelCNNConfig:
-    features: Count = option(48, "channels of each stack; colour images need a multiple of 3")
+    features: Count = option(48, "channels of each stack")
     layers: Count = option(6, "gated layers, the first included")
     first_kernel: Count = option(7, "width of the first kernels, pixels (odd)")
     kernel: Count = option(3, "width of the other kernels, pixels (odd)")
     head: Count = option(64, "channels of the two last 1x1 convolutions")
     position: bool = option(False, "learn a bias for each place in the first layer")
-    classes: NonNegative = option(0, "labels to condition on; 0: unconditional")
+    condition: Literal["none", "labels"] = option(
+        "none", "labels: the model is given the label of each image, by the names in the data"
+    )
     lr: Positive = option(1e-3, "learning rate of Adam")
 
 
@@ -64,13 +66,13 @@ class Layer(nn.Module):
 class GatedPixelCNN(Autoregressive):
     """p(x) = prod_i p(x_i | x_<i) over sub-pixels in raster order, R before G before B."""
 
-    def __init__(self, spec: ImageSpec, config: GatedPixelCNNConfig) -> None:
-        super().__init__(spec, config.classes, config.lr)
+    def __init__(
+        self, spec: ImageSpec, config: GatedPixelCNNConfig, condition: ConditionSpec | None = None
+    ) -> None:
+        super().__init__(spec, condition, config.lr)
         self.config = config
         check_odd(first_kernel=config.first_kernel, kernel=config.kernel)
         c, f = spec.channels, config.features
-        if f % c:
-            raise PthetaError(f"features = {f} must be a multiple of {c} for images of {c} colours")
         self.distribution = Head(spec, "bernoulli" if spec.levels == 2 else "categorical")
         self.layers = nn.ModuleList(
             Layer(f if i else c, f, config.kernel if i else config.first_kernel, c, first=not i)
@@ -80,7 +82,7 @@ class GatedPixelCNN(Autoregressive):
         self.place = nn.Parameter(places) if config.position else None
         self.head = MaskedConv2d(f, config.head, 1, "B", c)
         self.last = MaskedConv2d(config.head, c * self.distribution.per_pixel, 1, "B", c)
-        self.label = nn.Embedding(config.classes, config.layers * 2 * f) if config.classes else None
+        self.label = nn.Embedding(self.classes, config.layers * 2 * f) if self.classes else None
 
     def shifts(self, condition: Tensor | None) -> list[Tensor | None]:
         """What the labels add before the gates of each layer, (B, 2 F, 1, 1); Nones without."""

@@ -11,7 +11,7 @@ from torch.nn.functional import softplus
 
 from ptheta.config import Fraction, Positive, option
 from ptheta.games import Player, Terms
-from ptheta.losses.adversarial import cross_entropy
+from ptheta.losses.adversarial import accuracy, cross_entropy
 from ptheta.nets.coders import CoderConfig, decoder, encoder
 from ptheta.nets.convolutional import ConvEncoder
 from ptheta.pixels import Batch, ImageSpec, from_symmetric, to_symmetric
@@ -46,12 +46,6 @@ class Hybrid(nn.Module):
         """Float images in [-1, 1] -> codes (B, L)."""
         return self.encoder(s).float()
 
-    def seen(self, batch: Batch) -> Tensor:
-        """The images of a step as networks see them: in [-1, 1]."""
-        if "real" not in batch.share:
-            batch.share["real"] = to_symmetric(self.spec.check(batch.x))
-        return batch.share["real"]
-
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         return self.code(to_symmetric(self.spec.check(x)))
 
@@ -64,8 +58,39 @@ class Hybrid(nn.Module):
     def sample(self, n: int, condition: Tensor | None = None) -> Tensor:
         return self.decode(self.sample_latent(n))
 
+    def coded(self, batch: Batch) -> Coded:
+        """The images of a step, and their codes."""
+        s = to_symmetric(self.spec.check(batch.x))
+        return Coded(s, self.code(s))
+
+    def decoded(self, coded: Coded) -> Decoded:
+        """The same with images of these codes, and of as many codes of the prior."""
+        rebuilt = self.generate(coded.z.detach())
+        drawn = self.generate(self.sample_latent(len(coded.s)))
+        return Decoded(coded.s, coded.z, rebuilt, drawn)
+
     def player(self, *modules: nn.Module) -> Player:
         return Player(modules, self.config.lr, (self.config.beta1, 0.999))
+
+
+@dataclass(frozen=True)
+class Coded:
+    """What the moves of one step share.
+
+    s: the step's images, (B, C, H, W) in [-1, 1]
+    z: their codes (B, L), with the encoder's graph
+    """
+
+    s: Tensor
+    z: Tensor
+
+
+@dataclass(frozen=True)
+class Decoded(Coded):
+    """rebuilt, drawn: images of these codes and of codes of the prior, with the decoder's graph."""
+
+    rebuilt: Tensor
+    drawn: Tensor
 
 
 class ImageDiscriminator(ConvEncoder):
@@ -88,19 +113,13 @@ class JudgesImages(Hybrid):
 
     discriminator: ImageDiscriminator
 
-    def rebuilt_and_drawn(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Images of the step's codes and of the prior's, kept for the discriminator's move."""
-        rebuilt = self.generate(batch.share["z"])
-        drawn = self.generate(self.sample_latent(len(batch)))
-        batch.share["rebuilt"], batch.share["drawn"] = rebuilt, drawn
-        return rebuilt, drawn
-
-    def discriminator_loss(self, batch: Batch) -> Terms:
-        """-log D(x) - log(1 - D(rebuilt)) - log(1 - D(drawn)), of what the decoder's move left."""
+    def discriminator_loss(self, batch: Batch, shared: Decoded) -> Terms:
+        """-log D(x) - log(1 - D(rebuilt)) - log(1 - D(drawn))"""
         d = self.discriminator.logits
-        real = d(self.seen(batch))
-        rebuilt, drawn = d(batch.share["rebuilt"]), d(batch.share["drawn"])
+        real = d(shared.s)
+        rebuilt, drawn = d(shared.rebuilt.detach()), d(shared.drawn.detach())
         batch.logs["D(x)"], batch.logs["D(G(z))"] = real.sigmoid(), drawn.sigmoid()
+        batch.logs["accuracy"] = accuracy(real.detach(), drawn.detach(), 0.0)
         return {"adversarial": cross_entropy(real, rebuilt) + softplus(drawn)}
 
     def discriminate(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -112,9 +131,10 @@ class JudgesCodes(Hybrid):
 
     critic: nn.Module
 
-    def critic_loss(self, batch: Batch) -> Terms:
+    def critic_loss(self, batch: Batch, shared: Coded) -> Terms:
         """-log C(z) - log(1 - C(E(x))) with z drawn from the prior."""
         on_prior = self.critic(self.sample_latent(len(batch))).float().squeeze(1)
-        on_code = self.critic(batch.share["z"]).float().squeeze(1)
+        on_code = self.critic(shared.z.detach()).float().squeeze(1)
         batch.logs["C(z)"], batch.logs["C(E(x))"] = on_prior.sigmoid(), on_code.sigmoid()
+        batch.logs["accuracy"] = accuracy(on_prior.detach(), on_code.detach(), 0.0)
         return {"adversarial": cross_entropy(on_prior, on_code)}

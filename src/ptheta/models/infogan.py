@@ -18,7 +18,7 @@ from ptheta.pixels import ImageSpec, to_symmetric
 
 @dataclass(frozen=True)
 class InfoGANConfig(GANConfig):
-    condition: Literal["none"] = option("none", "the code takes the place of labels")
+    conditioning: Literal["none"] = option("none", "the code takes the place of labels")
     categories: Count = option(10, "values of the categorical code")
     continuous: NonNegative = option(2, "continuous codes, U(-1, 1) each")
     information: Positive = option(1.0, "weight of the bound on the categorical code's information")
@@ -40,7 +40,7 @@ class InfoGAN(GAN):
     def __init__(self, spec: ImageSpec, config: InfoGANConfig) -> None:
         c = config
         super().__init__(
-            spec, c, inputs=c.categories + c.continuous, tells=c.categories + 2 * c.continuous
+            spec, c, None, inputs=c.categories + c.continuous, tells=c.categories + 2 * c.continuous
         )
 
     def sample_latent(self, n: int, condition: Tensor | None = None) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ptheta.config import Count, option
 from ptheta.games import Terms
-from ptheta.latents import Posterior, active_units
+from ptheta.latents import Posterior
 from ptheta.models.vae import VAE, VAEConfig
 from ptheta.pixels import Batch
 
@@ -29,9 +29,9 @@ class IWAE(VAE):
     player = "iwae"
     config: IWAEConfig
 
-    def loss(self, batch: Batch) -> Terms:
+    def loss(self, batch: Batch, shared: None = None) -> Terms:
         q = self.posterior(batch.x, batch.y)
-        batch.logs["active_units"] = active_units(q.mean.detach())
+        batch.logs |= q.active()
         return {"bound": -self.bound(batch.x, q, batch.y)}
 
     def bound(self, x: Tensor, q: Posterior, condition: Tensor | None = None) -> Tensor:

@@ -5,15 +5,24 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ptheta.config import Count, NonNegative, Positive, option
+from ptheta.conditions import ConditionSpec
+from ptheta.config import Count, Positive, option
+from ptheta.errors import PthetaError
 from ptheta.likelihoods import Head, Kind, PixelDistribution
-from ptheta.models.autoregressive import Autoregressive, Stepper, draw
+from ptheta.models.autoregressive import (
+    Autoregressive,
+    Stepper,
+    agreement,
+    draw,
+    repeated,
+    resampled,
+)
 from ptheta.nets.flat import flatten, scaled, unflatten
 from ptheta.pixels import Batch, ImageSpec
 
@@ -25,7 +34,9 @@ class MADEConfig:
     orders: Count = option(1, "pixel orders trained together; more than 1 is an ensemble of them")
     likelihood: Kind = option("auto", "auto: bernoulli for 2 levels, categorical to 16, logistic")
     components: Count = option(1, "logistics mixed in each pixel (logistic)")
-    classes: NonNegative = option(0, "labels to condition on; 0: unconditional")
+    condition: Literal["none", "labels"] = option(
+        "none", "labels: the model is given the label of each image, by the names in the data"
+    )
     lr: Positive = option(1e-3, "learning rate of Adam")
 
 
@@ -62,12 +73,15 @@ class Masks:
 class MADE(Autoregressive):
     """An autoencoder whose masks leave only earlier sub-pixels visible.
 
-    With several orders p(x) is the uniform mixture of their densities, which `log_prob` gives
-    exactly; `conditionals` and the stepper are those of the first order (raster).
+    With several orders p(x) = 1/M sum_m p_m(x), the uniform mixture of the densities of its
+    members. `log_prob`, `sample` and `complete` are those of the mixture. It has no single order,
+    hence neither `conditionals` nor a stepper: those of a member are `of_order` and `MADEStepper`.
     """
 
-    def __init__(self, spec: ImageSpec, config: MADEConfig) -> None:
-        super().__init__(spec, config.classes, config.lr)
+    def __init__(
+        self, spec: ImageSpec, config: MADEConfig, condition: ConditionSpec | None = None
+    ) -> None:
+        super().__init__(spec, condition, config.lr)
         self.config = config
         self.distribution = Head(spec, config.likelihood, config.components)
         d, p = spec.dims, self.distribution.per_pixel
@@ -77,8 +91,8 @@ class MADE(Autoregressive):
         self.masks = [Masks(spec, config.hidden, m) for m in range(config.orders)]
         self.kept: list[Tensor] = []  # the masks of the first order
         # the first sub-pixel sees no hidden unit, so labels go to the output as well
-        self.label = nn.Embedding(config.classes, sizes[1]) if config.classes else None
-        self.label_out = nn.Embedding(config.classes, d * p) if config.classes else None
+        self.label = nn.Embedding(self.classes, sizes[1]) if self.classes else None
+        self.label_out = nn.Embedding(self.classes, d * p) if self.classes else None
 
     @property
     def linear(self) -> list[nn.Linear]:
@@ -86,7 +100,17 @@ class MADE(Autoregressive):
 
     @property
     def order(self) -> list[int]:
-        return self.masks[0].order.tolist()
+        return self.only().order.tolist()
+
+    def only(self) -> Masks:
+        """The masks of a model of one order. Raises PthetaError for an ensemble."""
+        if len(self.masks) > 1:
+            raise PthetaError(
+                f"this model is a mixture of {len(self.masks)} pixel orders and has no conditional "
+                "distribution of a pixel given the earlier ones: use its log_prob, sample or "
+                "complete, or train with --orders 1"
+            )
+        return self.masks[0]
 
     def weights(self, m: int) -> list[Tensor]:
         """The masked weights of order m."""
@@ -128,16 +152,17 @@ class MADE(Autoregressive):
         return self.distribution(unflatten(h + out, self.spec.shape))
 
     def conditionals(self, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
+        self.only()
         return self.of_order(0, x, condition)
 
     def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         each = [
             self.of_order(m, x, condition).log_prob(x).sum((1, 2, 3))
-            for m in range(self.config.orders)
+            for m in range(len(self.masks))
         ]
         return torch.stack(each).logsumexp(0) - math.log(len(each))
 
-    def loss(self, batch: Batch) -> dict[str, Tensor]:
+    def loss(self, batch: Batch, shared: None = None) -> dict[str, Tensor]:
         """-log p in an order drawn anew for each step (section 4.2 of the paper)."""
         m = int(torch.randint(self.config.orders, ())) if self.config.orders > 1 else 0
         y = batch.y if self.classes else None
@@ -152,7 +177,7 @@ class MADE(Autoregressive):
         for m in member.unique().tolist():
             at = member == m
             y = None if condition is None else condition[at]
-            stepper = self.member_stepper(m, int(at.sum()), y)
+            stepper = MADEStepper(self, m, int(at.sum()), y)
             x[at] = draw(stepper, self.masks[m].order.tolist(), u[at])
         return x
 
@@ -160,22 +185,29 @@ class MADE(Autoregressive):
     def complete(
         self, x: Tensor, known: Tensor, condition: Tensor | None = None, candidates: int = 1
     ) -> Tensor:
-        """As for every autoregressive model, in the order that meets most known pixels early."""
-        share = known.expand(x.shape).flatten(2).all(1).float().mean(0).cpu()  # (H W,)
-        early = [float(share[m.order].cumsum(0).sum()) for m in self.masks]
-        best = early.index(max(early))
-        order = self.masks[best].order.tolist()
-        return self._complete(order, x, known, condition, candidates, best)
+        """Draws the unknown sub-pixels as any autoregressive model does, from the mixture:
 
-    def member_stepper(self, member: int, n: int, condition: Tensor | None) -> Stepper:
-        return MADEStepper(self, member, n, condition)
+            p(unknown | known) = sum_m p_m(known) p_m(unknown | known) / sum_m p_m(known)
 
-    def member_conditionals(
-        self, member: int, x: Tensor, condition: Tensor | None
-    ) -> PixelDistribution:
-        return self.of_order(member, x, condition)
+        Every member draws `candidates` completions, each with the weight of importance resampling,
+        whose mean over the completions of member m is p_m(known). One is chosen of all of them
+        together, which weighs the members by that mean. Where the known pixels come first in the
+        order of a member, its weight is p_m(known) itself and one candidate of it is exact.
+        """
+        if len(self.masks) == 1:
+            return super().complete(x, known, condition, candidates)
+        x, known = self.spec.check(x), known.expand(x.shape)
+        xs, kept, ys = repeated(candidates, x, known, condition)
+        drawn, agree = [], []
+        for m, masks in enumerate(self.masks):
+            stepper = MADEStepper(self, m, len(xs), ys)
+            drawn.append(draw(stepper, masks.order.tolist(), self.noise(len(xs)), xs, kept))
+            agree.append(agreement(self.of_order(m, drawn[-1], ys), drawn[-1], kept))
+        shape = (len(self.masks) * candidates, -1)
+        return resampled(torch.cat(drawn).unflatten(0, shape), torch.cat(agree).unflatten(0, shape))
 
     def stepper(self, n: int, condition: Tensor | None = None) -> Stepper:
+        self.only()
         return MADEStepper(self, 0, n, condition)
 
 

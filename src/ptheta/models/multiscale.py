@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, option
 from ptheta.likelihoods import PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper
@@ -50,13 +51,15 @@ class MultiScalePixelCNN(Autoregressive):
     Exact: log p(x) is the sum over all pixels, each counted in the first grid that holds it.
     """
 
-    def __init__(self, spec: ImageSpec, config: MultiScaleConfig) -> None:
-        super().__init__(spec, config.classes, config.lr)
+    def __init__(
+        self, spec: ImageSpec, config: MultiScaleConfig, condition: ConditionSpec | None = None
+    ) -> None:
+        super().__init__(spec, condition, config.lr)
         self.config = config
         c, h, w = spec.shape
         self.strides = [2**k for k in reversed(range(config.scales))]
         self.nets = nn.ModuleList(
-            PixelCNN(ImageSpec(c, -(-h // s), -(-w // s), spec.levels), config)
+            PixelCNN(ImageSpec(c, -(-h // s), -(-w // s), spec.levels), config, condition)
             for s in self.strides
         )
         self.contexts = nn.ModuleList(

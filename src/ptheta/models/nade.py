@@ -8,7 +8,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ptheta.config import Count, NonNegative, Positive, option
+from ptheta.conditions import ConditionSpec
+from ptheta.config import Count, Positive, check_choices, option
 from ptheta.likelihoods import Head, Kind, PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper
 from ptheta.nets import sparse_prefix
@@ -25,7 +26,9 @@ class NADEConfig:
     likelihood: Kind = option("auto", "auto: bernoulli for 2 levels, categorical to 16, logistic")
     components: Count = option(1, "logistics mixed in each pixel (logistic)")
     block: Count = option(28, "sub-pixels whose hidden units are computed together")
-    classes: NonNegative = option(0, "labels to condition on; 0: unconditional")
+    condition: Literal["none", "labels"] = option(
+        "none", "labels: the model is given the label of each image, by the names in the data"
+    )
     lr: Positive = option(1e-3, "learning rate of Adam")
 
 
@@ -34,8 +37,11 @@ class NADE(Autoregressive):
 
     lower: Tensor
 
-    def __init__(self, spec: ImageSpec, config: NADEConfig) -> None:
-        super().__init__(spec, config.classes, config.lr)
+    def __init__(
+        self, spec: ImageSpec, config: NADEConfig, condition: ConditionSpec | None = None
+    ) -> None:
+        super().__init__(spec, condition, config.lr)
+        check_choices(config)
         self.config = config
         self.distribution = Head(spec, config.likelihood, config.components)
         self.activation = ACTIVATIONS[config.activation]
@@ -46,7 +52,7 @@ class NADE(Autoregressive):
         self.b = nn.Parameter(torch.zeros(d, p))
         s = min(config.block, d)
         self.register_buffer("lower", torch.ones(s, s).tril(-1)[:, None], persistent=False)
-        self.label = nn.Embedding(config.classes, h) if config.classes else None
+        self.label = nn.Embedding(self.classes, h) if self.classes else None
         self.logits_only = spec.levels == 2 and p == 1
 
     def start(self, n: int, condition: Tensor | None) -> Tensor:

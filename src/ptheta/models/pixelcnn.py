@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from ptheta.config import Count, NonNegative, Positive, option
+from ptheta.conditions import ConditionSpec
+from ptheta.config import Count, Positive, option
 from ptheta.likelihoods import Head, PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper
 from ptheta.nets.incremental import Bank, Readout, pointwise
@@ -25,7 +26,9 @@ class PixelCNNConfig:
     head: Count = option(64, "channels of the two last 1x1 convolutions")
     dilation: Count = option(1, "largest dilation; the blocks take 1, 2, 4, ... in turn, pixels")
     position: bool = option(False, "learn a bias for each place after the first convolution")
-    classes: NonNegative = option(0, "labels to condition on; 0: unconditional")
+    condition: Literal["none", "labels"] = option(
+        "none", "labels: the model is given the label of each image, by the names in the data"
+    )
     lr: Positive = option(1e-3, "learning rate of Adam")
 
 
@@ -50,8 +53,10 @@ class Block(nn.Module):
 class PixelCNN(Autoregressive):
     """p(x) = prod_i p(x_i | x_<i) over sub-pixels in raster order, R before G before B."""
 
-    def __init__(self, spec: ImageSpec, config: PixelCNNConfig) -> None:
-        super().__init__(spec, config.classes, config.lr)
+    def __init__(
+        self, spec: ImageSpec, config: PixelCNNConfig, condition: ConditionSpec | None = None
+    ) -> None:
+        super().__init__(spec, condition, config.lr)
         self.config = config
         check_odd(first_kernel=config.first_kernel, kernel=config.kernel)
         c, f = spec.channels, config.features
@@ -66,7 +71,7 @@ class PixelCNN(Autoregressive):
         self.head = MaskedConv2d(f, config.head, 1, "B", c)
         self.last = MaskedConv2d(config.head, c * self.distribution.per_pixel, 1, "B", c)
         half = max(f // 2, c)
-        self.label = nn.Embedding(config.classes, config.blocks * half) if config.classes else None
+        self.label = nn.Embedding(self.classes, config.blocks * half) if self.classes else None
 
     def shifts(self, condition: Tensor | None) -> list[Tensor | None]:
         """What the labels add in each block, (B, half, 1, 1) each; Nones without labels."""

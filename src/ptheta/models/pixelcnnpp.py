@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
 from annotated_types import Ge, Lt
 from torch import Tensor, nn
 
-from ptheta.config import Count, NonNegative, Positive, option
+from ptheta.conditions import ConditionSpec
+from ptheta.config import Count, Positive, option
 from ptheta.likelihoods import LogisticMixture, PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper
 from ptheta.nets.incremental import RowBank, RowsAbove, add_row, pointwise
@@ -31,7 +32,9 @@ class PixelCNNPPConfig:
     blocks: Count = option(6, "gated residual blocks of each stream")
     components: Count = option(5, "logistics mixed in each pixel")
     dropout: Annotated[float, Ge(0), Lt(1)] = option(0.0, "share of features dropped in a block")
-    classes: NonNegative = option(0, "labels to condition on; 0: unconditional")
+    condition: Literal["none", "labels"] = option(
+        "none", "labels: the model is given the label of each image, by the names in the data"
+    )
     lr: Positive = option(1e-3, "learning rate of Adam")
 
 
@@ -82,8 +85,10 @@ class Block(nn.Module):
 class PixelCNNPP(Autoregressive):
     """p(x) = prod over pixels of a mixture that the colours of a pixel share."""
 
-    def __init__(self, spec: ImageSpec, config: PixelCNNPPConfig) -> None:
-        super().__init__(spec, config.classes, config.lr)
+    def __init__(
+        self, spec: ImageSpec, config: PixelCNNPPConfig, condition: ConditionSpec | None = None
+    ) -> None:
+        super().__init__(spec, condition, config.lr)
         self.config = config
         c, f = spec.channels, config.features
         # beside the colours a plane of ones, which tells the border from black
@@ -94,7 +99,7 @@ class PixelCNNPP(Autoregressive):
         self.down = nn.ModuleList(Block(f, config.dropout, right=False) for _ in blocks)
         self.right = nn.ModuleList(Block(f, config.dropout, right=True) for _ in blocks)
         self.last = nn.Conv2d(f, self.numbers, 1)
-        self.label = nn.Embedding(config.classes, config.blocks * 2 * f) if config.classes else None
+        self.label = nn.Embedding(self.classes, config.blocks * 2 * f) if self.classes else None
 
     @property
     def numbers(self) -> int:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from ptheta.config import Count, NonNegative, Positive, option
-from ptheta.errors import PthetaError
+from ptheta.conditions import ConditionSpec
+from ptheta.config import Count, Positive, option
 from ptheta.likelihoods import Head, PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper
 from ptheta.nets.diagonal import diagonal_bilstm
@@ -21,11 +21,13 @@ from ptheta.pixels import ImageSpec, to_symmetric
 
 @dataclass(frozen=True)
 class PixelRNNConfig:
-    features: Count = option(16, "units h of an LSTM; colour images need a multiple of 3")
+    features: Count = option(16, "units h of an LSTM")
     layers: Count = option(2, "LSTM layers, each with a residual connection of 2 h channels")
     first_kernel: Count = option(7, "width of the first kernel, pixels (odd)")
     head: Count = option(32, "channels of the two last 1x1 convolutions")
-    classes: NonNegative = option(0, "labels to condition on; 0: unconditional")
+    condition: Literal["none", "labels"] = option(
+        "none", "labels: the model is given the label of each image, by the names in the data"
+    )
     lr: Positive = option(1e-3, "learning rate of Adam")
 
 
@@ -37,8 +39,14 @@ class RowLSTMConfig(PixelRNNConfig):
 class PixelRNN(Autoregressive):
     """A first masked convolution to 2 h channels, LSTM layers with residuals, two 1x1 layers."""
 
-    def __init__(self, spec: ImageSpec, config: PixelRNNConfig, layers: list[nn.Module]) -> None:
-        super().__init__(spec, config.classes, config.lr)
+    def __init__(
+        self,
+        spec: ImageSpec,
+        config: PixelRNNConfig,
+        layers: list[nn.Module],
+        condition: ConditionSpec | None = None,
+    ) -> None:
+        super().__init__(spec, condition, config.lr)
         self.config = config
         c, wide = spec.channels, 2 * config.features
         self.distribution = Head(spec, "bernoulli" if spec.levels == 2 else "categorical")
@@ -47,7 +55,7 @@ class PixelRNN(Autoregressive):
         self.out = nn.ModuleList(MaskedConv2d(config.features, wide, 1, "B", c) for _ in layers)
         self.head = MaskedConv2d(wide, config.head, 1, "B", c)
         self.last = MaskedConv2d(config.head, c * self.distribution.per_pixel, 1, "B", c)
-        self.label = nn.Embedding(config.classes, wide) if config.classes else None
+        self.label = nn.Embedding(self.classes, wide) if self.classes else None
 
     def shift(self, condition: Tensor | None) -> Tensor | None:
         """What the labels add to the first features: (B, 2 h, 1, 1)."""
@@ -64,15 +72,6 @@ class PixelRNN(Autoregressive):
         for layer, out in zip(self.layers, self.out, strict=True):
             h = h + out(layer(h))
         return self.distribution(self.last(self.head(h.relu()).relu()))
-
-
-def check_units(spec: ImageSpec, config: PixelRNNConfig) -> None:
-    """Raises PthetaError for units that do not divide among the colours."""
-    if config.features % spec.channels:
-        raise PthetaError(
-            f"features = {config.features} must be a multiple of {spec.channels} "
-            f"for images of {spec.channels} colours"
-        )
 
 
 def lstm(gates: Tensor, c: Tensor | float) -> tuple[Tensor, Tensor]:
@@ -125,13 +124,15 @@ class DiagonalLayer(nn.Module):
 class RowLSTM(PixelRNN):
     """The context of a pixel is a triangle above it and its own row."""
 
-    def __init__(self, spec: ImageSpec, config: RowLSTMConfig) -> None:
+    def __init__(
+        self, spec: ImageSpec, config: RowLSTMConfig, condition: ConditionSpec | None = None
+    ) -> None:
         check_odd(first_kernel=config.first_kernel, kernel=config.kernel)
-        check_units(spec, config)
         super().__init__(
             spec,
             config,
             [RowLayer(config.features, config.kernel, spec.channels) for _ in range(config.layers)],
+            condition,
         )
 
     def stepper(self, n: int, condition: Tensor | None = None) -> Stepper:
@@ -141,13 +142,15 @@ class RowLSTM(PixelRNN):
 class DiagonalBiLSTM(PixelRNN):
     """The context of a pixel is everything before it."""
 
-    def __init__(self, spec: ImageSpec, config: PixelRNNConfig) -> None:
+    def __init__(
+        self, spec: ImageSpec, config: PixelRNNConfig, condition: ConditionSpec | None = None
+    ) -> None:
         check_odd(first_kernel=config.first_kernel)
-        check_units(spec, config)
         super().__init__(
             spec,
             config,
             [DiagonalLayer(config.features, spec.channels) for _ in range(config.layers)],
+            condition,
         )
 
     def stepper(self, n: int, condition: Tensor | None = None) -> Stepper:

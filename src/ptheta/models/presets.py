@@ -118,17 +118,16 @@ PRESETS: dict[str, Preset] = {
         {"default": _recipe("Huang et al. 2024: R1 and R2, no first moment; DCGAN's networks")},
     ),
     "cgan": Preset(
-        {"condition": "label", "classes": 10},
+        {"conditioning": "label"},
         {"default": _recipe("Mirza & Osindero 2014, with DCGAN's networks")},
     ),
     "acgan": Preset(
-        {"condition": "auxiliary", "classes": 10},
+        {"conditioning": "auxiliary"},
         {"default": _recipe("Odena et al. 2017, with DCGAN's networks")},
     ),
     "projection-gan": Preset(
         {
-            "condition": "projection",
-            "classes": 10,
+            "conditioning": "projection",
             "net": "resnet",
             "loss": "hinge",
             "spectral_norm": True,

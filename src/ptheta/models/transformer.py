@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ptheta.config import Count, NonNegative, Positive, option
+from ptheta.conditions import ConditionSpec
+from ptheta.config import Count, Positive, option
 from ptheta.errors import PthetaError
 from ptheta.likelihoods import Head, PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper
@@ -22,7 +23,9 @@ class ImageTransformerConfig:
     width: Count = option(64, "numbers that stand for a sub-pixel; a multiple of the heads")
     layers: Count = option(4, "layers of attention and MLP")
     heads: Count = option(4, "attention heads")
-    classes: NonNegative = option(0, "labels to condition on; 0: unconditional")
+    condition: Literal["none", "labels"] = option(
+        "none", "labels: the model is given the label of each image, by the names in the data"
+    )
     lr: Positive = option(1e-3, "learning rate of Adam")
 
 
@@ -55,8 +58,13 @@ class ImageTransformer(Autoregressive):
     """Token d carries the value of sub-pixel d - 1 and the place of sub-pixel d, and attends to
     all tokens up to itself; a learned start stands for the value before the first."""
 
-    def __init__(self, spec: ImageSpec, config: ImageTransformerConfig) -> None:
-        super().__init__(spec, config.classes, config.lr)
+    def __init__(
+        self,
+        spec: ImageSpec,
+        config: ImageTransformerConfig,
+        condition: ConditionSpec | None = None,
+    ) -> None:
+        super().__init__(spec, condition, config.lr)
         self.config = config
         e = config.width
         if e % config.heads:
@@ -70,7 +78,7 @@ class ImageTransformer(Autoregressive):
         self.layers = nn.ModuleList(Layer(e, config.heads) for _ in range(config.layers))
         self.norm = nn.LayerNorm(e)
         self.last = nn.Linear(e, self.distribution.per_pixel)
-        self.label = nn.Embedding(config.classes, e) if config.classes else None
+        self.label = nn.Embedding(self.classes, e) if self.classes else None
 
     def places(self, condition: Tensor | None) -> Tensor:
         """What tells each token where and for which label it speaks: (1 or B, D, E)."""

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ptheta.config import Count, Positive, option
+from ptheta.config import Count, Positive, check_choices, option
 from ptheta.games import Game, Move, Player, Terms
 from ptheta.latents import (
     Flow,
@@ -18,7 +18,6 @@ from ptheta.latents import (
     Posterior,
     Prior,
     StandardNormal,
-    active_units,
     masked_flow,
 )
 from ptheta.likelihoods import Head, Kind, PixelDistribution, Sigma
@@ -69,6 +68,7 @@ class VAE(nn.Module):
         """planes, numbers: what a condition adds to the encoder's and the decoder's input;
         outputs: numbers that the encoder gives for each latent dimension."""
         super().__init__()
+        check_choices(config)
         self.spec, self.config = spec, config
         c = config
         self.likelihood_head = Head(spec, c.likelihood, c.components, c.sigma, c.scale)
@@ -177,12 +177,12 @@ class VAE(nn.Module):
 
     # -- training
 
-    def loss(self, batch: Batch) -> Terms:
+    def loss(self, batch: Batch, shared: None = None) -> Terms:
         q = self.posterior(batch.x, batch.y)
-        batch.logs["active_units"] = active_units(q.mean.detach())
+        batch.logs |= q.active()
         return self._terms(batch.x, batch.y, q)
 
-    def game(self) -> Game:
+    def game(self) -> Game[Any]:
         return Game(
             players={self.player: Player((self,), lr=self.config.lr)},
             moves=(Move(self.player, self.loss),),
@@ -193,16 +193,26 @@ class VAE(nn.Module):
 def collapse(averages: Mapping[str, float]) -> dict[str, str]:
     """Warns of a posterior that has become the prior (Bowman et al. 2016, arXiv:1511.06349).
 
+    Where the KL is a term of the loss it decides; where it is not (iwae), the active units do.
     averages: of what was logged since the last call, names as in metrics.jsonl
     """
-    for name, kl in averages.items():
-        if name.endswith("/kl") and kl < COLLAPSED:
-            used = averages.get(name.removesuffix("kl") + "active_units", 0.0)
-            text = (
-                f"posterior collapse: the KL is {kl:.2g} nats and {used:.0f} dimensions are used, "
-                "so the code says nothing about the image: try --beta-warmup or --free-bits"
-            )
-            return {"posterior collapse": text}
+    for name, used in averages.items():
+        if not name.endswith("/active_units"):
+            continue
+        kl = averages.get(name.removesuffix("active_units") + "kl")
+        if kl is None and used >= 0.5:  # on average over the interval
+            continue
+        if kl is not None and kl >= COLLAPSED:
+            continue
+        found = "" if kl is None else f"the KL is {kl:.2g} nats and "
+        text = (
+            f"posterior collapse: {found}{used:.0f} dimensions are used, so the code says nothing "
+            "about the image: try "
+        )
+        cure = (
+            "a smaller --latent or a lower --lr" if kl is None else "--beta-warmup or --free-bits"
+        )
+        return {"posterior collapse": text + cure}
     return {}
 
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from ptheta.config import AtLeastZero, option
-from ptheta.games import Game, Move, Terms
-from ptheta.latents import Posterior, active_units
+from ptheta.games import Clock, Game, Move, Terms
+from ptheta.latents import Posterior
 from ptheta.losses.adversarial import non_saturating
 from ptheta.losses.divergences import kl_standard_normal
-from ptheta.models.hybrid import HybridConfig, ImageDiscriminator, JudgesImages
+from ptheta.models.hybrid import Coded, Decoded, HybridConfig, ImageDiscriminator, JudgesImages
 from ptheta.models.vae import collapse
 from ptheta.pixels import Batch, ImageSpec, to_symmetric
 
@@ -23,6 +23,13 @@ class VAEGANConfig(HybridConfig):
     gamma: AtLeastZero = option(
         1e-2, "weight of the feature error in the decoder's loss, beside the adversarial one"
     )
+
+
+@dataclass(frozen=True)
+class Drawn(Decoded):
+    """q: q(z | x) of the step's images, from which z is drawn."""
+
+    q: Posterior
 
 
 class VAEGAN(JudgesImages):
@@ -49,14 +56,17 @@ class VAEGAN(JudgesImages):
         """The mean of q(z | x)."""
         return self._q(s).mean
 
-    def encoder_loss(self, batch: Batch) -> Terms:
-        s = self.seen(batch)
+    def prepare(self, batch: Batch, clock: Clock) -> Drawn:
+        s = to_symmetric(self.spec.check(batch.x))
         q = self._q(s)
-        z = q.sample()
-        batch.share["z"] = z
-        batch.logs["active_units"] = active_units(q.mean.detach())
+        found = self.decoded(Coded(s, q.sample()))
+        return Drawn(found.s, found.z, found.rebuilt, found.drawn, q)
+
+    def encoder_loss(self, batch: Batch, shared: Drawn) -> Terms:
+        q = shared.q
+        batch.logs |= q.active()
         return {
-            "features": self.feature_error(s, self.generate(z))[0],
+            "features": self.feature_error(shared.s, self.generate(shared.z))[0],
             "kl": kl_standard_normal(q.mean, q.log_var),
         }
 
@@ -68,13 +78,12 @@ class VAEGAN(JudgesImages):
         found, logits = self.discriminator.features_and_logits(fake)
         return 0.5 * (found - wanted).square().sum(1), logits
 
-    def decoder_loss(self, batch: Batch) -> Terms:
-        rebuilt, drawn = self.rebuilt_and_drawn(batch)
-        error, logits = self.feature_error(self.seen(batch), rebuilt)
-        fooled = non_saturating(logits) + non_saturating(self.discriminator.logits(drawn))
+    def decoder_loss(self, batch: Batch, shared: Drawn) -> Terms:
+        error, logits = self.feature_error(shared.s, shared.rebuilt)
+        fooled = non_saturating(logits) + non_saturating(self.discriminator.logits(shared.drawn))
         return {"features": self.config.gamma * error, "adversarial": fooled}
 
-    def game(self) -> Game:
+    def game(self) -> Game[Drawn]:
         return Game(
             players={
                 "encoder": self.player(self.encoder),
@@ -82,10 +91,11 @@ class VAEGAN(JudgesImages):
                 "discriminator": self.player(self.discriminator),
             },
             moves=(
+                Move("discriminator", self.discriminator_loss),
                 Move("encoder", self.encoder_loss),
                 Move("decoder", self.decoder_loss),
-                Move("discriminator", self.discriminator_loss),
             ),
+            prepare=self.prepare,
             alarm=collapse,
         )
 

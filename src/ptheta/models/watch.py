@@ -6,14 +6,22 @@ import math
 from collections import deque
 from collections.abc import Mapping
 
+from ptheta.games import END
+
 STILL = 20  # intervals of the log over which a run counts as settled
 TOLERANCE = 0.02  # relative deviation of what counts as still
 FEW = 0.15  # share of the data's diversity that samples never reach
-FALL = 0.5  # of the largest diversity or number of classes so far
+FALL = 0.5  # of the largest diversity or number of classes so far, or of the real images' classes
+LOW = 3  # evaluations in a row with too few classes: no longer the start of training
+CLASSES, REAL_CLASSES = "held_out/classes_", "held_out/real_classes_"
 
 
 class Watch:
     """Reads the averages of each logged interval; an instance is the alarm of one game.
+
+    A fall of diversity or of the number of classes is told when it comes. A run that never had
+    either is told of once it has lasted (`STILL` intervals, `LOW` evaluations), and at the end of
+    the run whatever it lasted: the trainer then calls once more, with `END` among the names.
 
     probability: the discriminator's outputs are logits; label_smoothing: what it was trained with
     """
@@ -27,6 +35,9 @@ class Watch:
         self.losses: deque[float] = deque(maxlen=STILL)
         self.gaps: deque[float] = deque(maxlen=STILL)
         self.intervals = 0
+        self.diversity = math.nan  # the last one
+        self.low = 0  # evaluations in a row
+        self.few = ""  # what the last evaluation found, where it found too few classes
 
     def __call__(self, averages: Mapping[str, float]) -> dict[str, str]:
         """averages: of what was logged since the last call, names as in metrics.jsonl"""
@@ -35,33 +46,47 @@ class Watch:
             if name == "generator/diversity":
                 self.intervals += 1
                 found |= self._diversity(value)
-            elif name.startswith("held_out/classes_"):
-                found |= self._classes(value)
+            elif name.startswith(CLASSES):
+                real = averages.get(REAL_CLASSES + name.removeprefix(CLASSES))
+                found |= self._classes(value, real)
         if "discriminator/critic_gap" in averages:
             found |= self._settled(averages)
-        return found
+        return found | self._last() if END in averages else found
 
     def _diversity(self, value: float) -> dict[str, str]:
+        self.diversity = value
         peak = self.peak["diversity"] = max(self.peak.get("diversity", 0.0), value)
-        fell = peak > 2 * FEW and value < FALL * peak
-        if not fell and not (self.intervals >= STILL and value < FEW):
-            return {}
-        before = f", after {peak:.2g}" if fell else ""
+        if peak > 2 * FEW and value < FALL * peak:
+            return _alike(value, f", after {peak:.2g}")
+        return _alike(value) if self.intervals >= STILL and value < FEW else {}
+
+    def _classes(self, value: float, real: float | None) -> dict[str, str]:
+        """value, real: classes in effect of the samples and of the held-out images (None: not
+        known). Both count from 1, which is one class alone."""
+        peak = self.peak["classes"] = max(self.peak.get("classes", 0.0), value)
+        fewer = real is not None and value - 1 < FALL * (real - 1)
+        self.low = self.low + 1 if fewer else 0
+        self.few = f"{value:.2g} classes in effect, and real images of {real:.2g}" if fewer else ""
+        if peak >= 3 and value < FALL * peak:
+            text = (
+                f"mode collapse: samples are of {value:.2g} classes in effect, after {peak:.2g}: "
+                "go back to an earlier checkpoint, or try --minibatch stddev"
+            )
+            return {"mode collapse": text}
+        return self._missing() if self.low >= LOW else {}
+
+    def _missing(self) -> dict[str, str]:
         text = (
-            f"mode collapse: samples differ by {value:.2g} of what the data differs{before}: "
+            f"mode collapse: samples are of {self.few}: "
             "try --minibatch stddev, another --loss, or a lower --lr"
         )
         return {"mode collapse": text}
 
-    def _classes(self, value: float) -> dict[str, str]:
-        peak = self.peak["classes"] = max(self.peak.get("classes", 0.0), value)
-        if peak < 3 or value >= FALL * peak:
-            return {}
-        text = (
-            f"mode collapse: samples are of {value:.2g} classes in effect, after {peak:.2g}: "
-            "go back to an earlier checkpoint, or try --minibatch stddev"
-        )
-        return {"mode collapse": text}
+    def _last(self) -> dict[str, str]:
+        """What the run ends as."""
+        if self.low:
+            return self._missing()
+        return _alike(self.diversity) if self.diversity < FEW else {}
 
     def _settled(self, averages: Mapping[str, float]) -> dict[str, str]:
         """Losses near log 2, or an estimate of the distance that no longer moves."""
@@ -84,3 +109,12 @@ class Watch:
                 f"stopping signal: for {STILL} intervals the critic's gap has stayed at {mean:.4g}"
             )
         return {"stopping signal": text}
+
+
+def _alike(value: float, before: str = "") -> dict[str, str]:
+    """The warning of a diversity of this value."""
+    text = (
+        f"mode collapse: samples differ by {value:.2g} of what the data differs{before}: "
+        "try --minibatch stddev, another --loss, or a lower --lr"
+    )
+    return {"mode collapse": text}

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from ptheta.config import Count, NonNegative, option
-from ptheta.errors import PthetaError
+from ptheta.errors import PthetaError, unknown
 from ptheta.nets.convolutional import ConvDecoder, ConvEncoder, Norm, init_dcgan
-from ptheta.nets.minibatch import MinibatchDiscrimination, MinibatchStddev
-from ptheta.nets.norms import normalisation
+from ptheta.nets.minibatch import minibatch
+from ptheta.nets.norms import NORMS, normalisation
 from ptheta.nets.resnet import ResNetDecoder, ResNetTrunk
 from ptheta.pixels import ImageSpec
 
@@ -187,8 +187,20 @@ KINDS: dict[str, Kind] = {
 }
 
 
+def kind_of(config: NetConfig) -> Kind:
+    """The networks of `config.net`. Raises PthetaError for another."""
+    if config.net not in KINDS:
+        raise unknown("net", config.net, KINDS)
+    return KINDS[config.net]
+
+
 def norm_of(kind: str, config: NetConfig) -> Norm:
-    """Makes the layers of this name: (channels, dims) -> layer or None."""
+    """Makes the layers of this name: (channels, dims) -> layer or None.
+
+    Raises PthetaError for another name, at once: a small network has no place for one.
+    """
+    if kind not in NORMS:
+        raise unknown("normalisation", kind, NORMS)
     return lambda channels, dims: normalisation(kind, channels, dims, config.reference)
 
 
@@ -202,7 +214,7 @@ class Generator(nn.Module):
 
     def __init__(self, spec: ImageSpec, config: NetConfig, inputs: int) -> None:
         super().__init__()
-        self.body = KINDS[config.net].up(spec, config, inputs, norm_of(config.g_norm, config))
+        self.body = kind_of(config).up(spec, config, inputs, norm_of(config.g_norm, config))
         virtual = config.g_norm == "virtual"
         self.register_buffer(
             "reference", torch.randn(config.reference, inputs) if virtual else None
@@ -250,15 +262,13 @@ class Discriminator(nn.Module):
         autoencoding: int = 0,
     ) -> None:
         super().__init__()
-        kind = KINDS[config.net]
+        kind = kind_of(config)
         self.trunk, width = kind.down(spec, config, numbers, norm_of(norm, config))
         self.code = nn.Linear(width, autoencoding) if autoencoding else None
         self.rebuild = (
             kind.up(spec, config, autoencoding, norm_of("none", config)) if autoencoding else None
         )
-        makers = {"discrimination": MinibatchDiscrimination, "stddev": MinibatchStddev}
-        make = makers.get(config.minibatch)
-        self.minibatch = None if make is None else make(width)
+        self.minibatch = minibatch(config.minibatch, width)
         with_batch = width if self.minibatch is None else self.minibatch.width
         self.output = None if autoencoding else nn.Linear(with_batch, 1)
         self.tell = nn.Linear(width, tells) if tells else None

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import nn
 
 from ptheta.config import Count, option
+from ptheta.errors import unknown
 from ptheta.nets.convolutional import ConvDecoder, ConvEncoder
 from ptheta.nets.mlp import mlp
 from ptheta.pixels import ImageSpec
+
+CoderNet = Literal["linear", "mlp", "conv", "resize"]
 
 
 @dataclass(frozen=True)
 class CoderConfig:
     latent: Count = option(40, "dimensions of the code z")
-    net: Literal["linear", "mlp", "conv", "resize"] = option(
+    net: CoderNet = option(
         "mlp",
         "encoder and decoder; conv: transposed convolutions on the way up, resize: resized maps "
         "and convolutions",
     )
     hidden: tuple[Count, ...] = option((500, 500), "units of the encoder's layers (mlp)")
     features: Count = option(32, "channels of the largest feature map (conv, resize)")
+
+
+def _hidden(config: CoderConfig) -> tuple[int, ...]:
+    """Units between image and code of a network without maps. Raises PthetaError for another."""
+    if config.net not in get_args(CoderNet):
+        raise unknown("net", config.net, get_args(CoderNet))
+    return config.hidden if config.net == "mlp" else ()
 
 
 def encoder(
@@ -33,8 +43,7 @@ def encoder(
     c, h, w = spec.shape
     if config.net in ("conv", "resize"):
         return ConvEncoder(c + extra, h, w, out, features=config.features, dcgan=dcgan)
-    hidden = config.hidden if config.net == "mlp" else ()
-    return nn.Sequential(nn.Flatten(), mlp([(c + extra) * h * w, *hidden, out]))
+    return nn.Sequential(nn.Flatten(), mlp([(c + extra) * h * w, *_hidden(config), out]))
 
 
 def decoder(
@@ -47,5 +56,5 @@ def decoder(
     if config.net in ("conv", "resize"):
         resize = config.net == "resize"
         return ConvDecoder(size, h, w, maps, features=config.features, dcgan=dcgan, resize=resize)
-    hidden = config.hidden[::-1] if config.net == "mlp" else ()
-    return nn.Sequential(mlp([size, *hidden, maps * h * w]), nn.Unflatten(1, (maps, h, w)))
+    sizes = [size, *_hidden(config)[::-1], maps * h * w]
+    return nn.Sequential(mlp(sizes), nn.Unflatten(1, (maps, h, w)))

@@ -9,13 +9,13 @@ Sub-pixel order: channel i of any map belongs to colour i % colours, and sees co
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ptheta.errors import PthetaError
+from ptheta.errors import PthetaError, unknown
 
 
 def check_odd(**kernels: int) -> None:
@@ -36,11 +36,19 @@ def by_pixel(x: Tensor) -> Tensor:
     return x.as_strided(x.shape, (c * h * w, 1, c * w, c))
 
 
-def sees(c_in: int, c_out: int, kind: str, colours: int, parts: int = 1) -> Tensor:
+MaskKind = Literal["A", "B"]
+
+
+def sees(c_in: int, c_out: int, kind: MaskKind, colours: int, parts: int = 1) -> Tensor:
     """Which inputs of its own pixel each output may see: (c_out, c_in), 0 or 1.
 
     parts: equal parts of the output with a colour order each, such as the two halves of a gate
+    Raises PthetaError for another kind, or parts that are not equal.
     """
+    if kind not in get_args(MaskKind):
+        raise unknown("mask type", kind, get_args(MaskKind))
+    if parts < 1 or c_out % parts:
+        raise PthetaError(f"{c_out} channels cannot be cut into {parts} equal parts")
     source = torch.arange(c_in) % colours
     target = (torch.arange(c_out) % (c_out // parts) % colours)[:, None]
     return (source <= target if kind == "B" else source < target).float()
@@ -63,12 +71,13 @@ class MaskedConv2d(nn.Module):
         c_in: int,
         c_out: int,
         kernel: int,
-        kind: str,
+        kind: MaskKind,
         colours: int = 1,
         dilation: int = 1,
         parts: int = 1,
     ) -> None:
         super().__init__()
+        check_odd(kernel=kernel)
         self.reach, self.dilation = kernel // 2, dilation
         self.weight, self.bias = _conv(c_in, c_out, (self.reach + 1, kernel))
         mask = torch.ones_like(self.weight)
@@ -99,9 +108,10 @@ class RowConv2d(nn.Module):
     mask: Tensor
 
     def __init__(
-        self, c_in: int, c_out: int, kernel: int, kind: str, colours: int = 1, parts: int = 1
+        self, c_in: int, c_out: int, kernel: int, kind: MaskKind, colours: int = 1, parts: int = 1
     ) -> None:
         super().__init__()
+        check_odd(kernel=kernel)
         self.reach = kernel // 2
         self.weight, self.bias = _conv(c_in, c_out, (1, self.reach + 1))
         mask = torch.ones_like(self.weight)
@@ -127,6 +137,7 @@ class AboveConv2d(nn.Module):
 
     def __init__(self, c_in: int, c_out: int, kernel: int, *, strict: bool) -> None:
         super().__init__()
+        check_odd(kernel=kernel)
         self.reach = kernel // 2
         # a 1 x 1 kernel still sees one row
         rows = max(self.reach, 1) if strict else self.reach + 1

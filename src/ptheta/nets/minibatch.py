@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ptheta.errors import unknown
+
 
 class MinibatchDiscrimination(nn.Module):
     """(B, F) -> (B, F + kernels): adds o_k(i) = sum over j != i of exp(-|M_ik - M_jk|_1), M = f T.
@@ -38,3 +40,19 @@ class MinibatchStddev(nn.Module):
     def forward(self, f: Tensor) -> Tensor:
         spread = (f.var(0, correction=0) + 1e-8).sqrt().mean()
         return torch.cat([f, spread.expand(len(f), 1)], 1)
+
+
+MINIBATCH: dict[str, type[MinibatchDiscrimination] | type[MinibatchStddev]] = {
+    "discrimination": MinibatchDiscrimination,
+    "stddev": MinibatchStddev,
+}
+
+
+def minibatch(kind: str, width: int) -> MinibatchDiscrimination | MinibatchStddev | None:
+    """The layer of this name on features (B, width); None for none. Raises PthetaError for
+    another name."""
+    if kind == "none":
+        return None
+    if kind not in MINIBATCH:
+        raise unknown("minibatch layer", kind, ["none", *MINIBATCH])
+    return MINIBATCH[kind](width)

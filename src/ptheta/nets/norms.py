@@ -5,6 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ptheta.errors import PthetaError, unknown
+
+NORMS = ("batch", "layer", "virtual", "none")
+
 
 class VirtualBatchNorm(nn.Module):
     """Each example is normalised with the statistics of a fixed reference batch and its own.
@@ -39,11 +43,20 @@ class VirtualBatchNorm(nn.Module):
 
 def normalisation(kind: str, channels: int, dims: int, reference: int = 0) -> nn.Module | None:
     """kind: batch, layer, virtual or none; dims: 4 for maps (B, C, H, W), 2 for units (B, C);
-    reference: examples at the start of each batch that are the reference (virtual)."""
+    reference: examples at the start of each batch that are the reference (virtual).
+
+    Raises PthetaError for another kind, other dims, or a virtual one without a reference.
+    """
+    if dims not in (2, 4):
+        raise PthetaError(f"dims = {dims}: a normalisation is of units (2) or of maps (4)")
+    if kind == "virtual" and reference < 1:
+        raise PthetaError(f"reference = {reference}: virtual normalisation needs at least 1 image")
     if kind == "none":
         return None
     if kind == "virtual":
         return VirtualBatchNorm(channels, reference)
     if kind == "layer":
         return nn.GroupNorm(1, channels)
-    return nn.BatchNorm2d(channels) if dims == 4 else nn.BatchNorm1d(channels)
+    if kind == "batch":
+        return nn.BatchNorm2d(channels) if dims == 4 else nn.BatchNorm1d(channels)
+    raise unknown("normalisation", kind, NORMS)

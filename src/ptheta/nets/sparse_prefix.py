@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import warnings
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
+
+from ptheta.errors import unknown
 
 Activation = Literal["sigmoid", "relu"]
 
@@ -100,6 +102,9 @@ def sparse_prefix(
     """f(start + sum_{k < d} on_k w_k) . v_d for every d.
 
     on: (B, D) bool. start: (B, H). w, v: (D, H). Returns (B, D). Only where `available`.
+    Raises PthetaError for another activation.
     """
+    if activation not in get_args(Activation):
+        raise unknown("activation", activation, get_args(Activation))
     found: Tensor = _SparsePrefix.apply(on, start, w, v, activation)
     return found

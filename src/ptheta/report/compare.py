@@ -29,6 +29,7 @@ from ptheta.report.pictures import SHOWN, Picture, pictures
 from ptheta.report.plots import COLOURS, curves, number, picture, scatter
 from ptheta.report.ranking import Rank, rank, settings
 from ptheta.report.remarks import remarks
+from ptheta.report.sight import Seen, Sight, look
 from ptheta.report.tables import as_markdown, cell, grid, heading, metrics_of, ranked_row, tables
 from ptheta.report.verdict import REPEATED, verdicts
 from ptheta.runs import Run
@@ -99,26 +100,22 @@ def compare(
     seed: int = 0,
     extractor: str | Extractor | None = None,
     images: Mapping[str, Whole] | None = None,
+    data: str | None = None,
 ) -> Path:
     """Measures every run in the same way and writes report.html, .md and .json into `out`.
 
     n: images drawn of each model; extractor: as `ptheta.metrics.evaluate.evaluate` takes it
     images: name -> images that another program made, measured beside the runs
+    data: what to measure on: where the runs' data lies now, or other images
     Returns the page.
-    Raises PthetaError where the runs' images differ in size or levels, or come from other data, and
-    where two rows would have the same name.
+    Raises PthetaError where the runs' images differ in size or levels, or were other images and no
+    `data` is given, and where two rows would have the same name.
     """
-    first = runs[0]
-    for run in runs[1:]:
-        if (run.spec, run.plan.source) != (first.spec, first.plan.source):
-            raise PthetaError(
-                f"{run.path} learned {run.plan.source} ({run.spec}) and {first.path} "
-                f"{first.plan.source} ({first.spec}): compare runs of the same data"
-            )
+    sight = look(runs, data)
     for run in runs:
         run.warn_if_unfinished()
     make_folder(out)
-    found = _compare(runs, images or {}, n, seed, extractor)
+    found = _compare(runs, sight, images or {}, n, seed, extractor)
     write_json(out / "report.json", _as_json(found))
     write_text(out / "report.md", _markdown(found))
     write_text(out / "report.html", _render(found))
@@ -127,24 +124,30 @@ def compare(
 
 def _compare(
     runs: Sequence[Run],
+    sight: Sight,
     images: Mapping[str, Whole],
     n: int,
     seed: int,
     extractor: str | Extractor | None,
 ) -> Comparison:
-    test, train = runs[0].data("test"), runs[0].data("train")
+    test, train = sight.test, sight.train
     names, models = _names(runs), [run.model() for run in runs]
     for name in images:
         if name in (*names, *BASELINES, FLOOR):
             raise PthetaError(f"{name} is the name of two rows: rename the folder or the run")
     measured = [
-        _measure(run, model, name, test, train, COLOURS[i % len(COLOURS)], n, seed, extractor)
-        for i, (run, model, name) in enumerate(zip(runs, models, names, strict=True))
+        _measure(run, model, name, test, seen, COLOURS[i % len(COLOURS)], n, seed, extractor)
+        for i, (run, model, name, seen) in enumerate(
+            zip(runs, models, names, sight.seen, strict=True)
+        )
     ]
     groups: dict[str, list[Measured]] = {}
     for setting, m in zip(settings(runs), measured, strict=True):
         groups.setdefault(setting, []).append(m)
-    said = dict(zip(names, remarks(runs, models), strict=True))
+    said = {
+        name: [*lines, *filter(None, [seen.remark])]
+        for name, lines, seen in zip(names, remarks(runs, models), sight.seen, strict=True)
+    }
     for name, x in images.items():
         made, remark = _foreign(name, x, test, train, n, seed, extractor)
         measured.append(made)
@@ -164,7 +167,7 @@ def _compare(
         pairs=pairs(evaluations, metrics_of(list(evaluations.values()))),
         remarks=said,
         baselines={
-            name: score(make(train, n, seed), test, train, seed=seed, extractor=extractor)
+            name: score(make(train, test, n, seed), test, train, seed=seed, extractor=extractor)
             for name, make in BASELINES.items()
         },
         floor=floor(test, train, n=n, seed=seed, extractor=extractor),
@@ -215,7 +218,7 @@ def _measure(
     model: nn.Module,
     name: str,
     test: Dataset,
-    train: Dataset,
+    seen: Seen,
     colour: str,
     n: int,
     seed: int,
@@ -225,11 +228,12 @@ def _measure(
     evaluation = evaluate(
         model,
         test,
-        train,
+        seen.train,
         n=n,
         seed=seed,
         samples=samples,
         extractor=extractor,
+        no_copies=seen.no_copies,
         about=run.checkpoint() | {"model": run.plan.model},
     )
     evaluation.write(run.path / "evaluation.json")
@@ -245,7 +249,7 @@ def _measure(
             seconds=max((line["seconds"] for line in lines), default=0.0),
             steps=int(max((line["step"] for line in lines), default=0)),
         ),
-        pictures=pictures(model, samples, test, train, seed),
+        pictures=pictures(model, samples, test, seen.train, seed),
         curves=curves(lines, colour),
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ptheta.errors import PthetaError
-from ptheta.files import make_folder, write_atomic
+from ptheta.files import SOFTWARE, make_folder, write_atomic
 from ptheta.metrics.latent import LatentReport
 from ptheta.report.plots import COLOURS
 from ptheta.tasks.probe import WAYS, Probe
@@ -84,6 +84,11 @@ def _save(figure: Any, out: str | Path) -> Path:
     if path.suffix != ".png":
         raise PthetaError(f"--out {path}: want a .png")
     make_folder(path.parent)
-    write_atomic(path, lambda beside: figure.savefig(beside, dpi=130, format="png"))
+    write_atomic(
+        path,
+        lambda beside: figure.savefig(
+            beside, dpi=130, format="png", metadata={"Software": SOFTWARE}
+        ),
+    )
     plt.close(figure)
     return path

@@ -22,7 +22,7 @@ from ptheta.pixels import seeded
 from ptheta.report.plots import picture
 
 SHOWN = 64  # samples in a grid
-PAIRS = 10  # samples shown with their nearest training image
+PAIRS = 10  # samples shown with their nearest real image
 ROWS, STEPS = 4, 10  # interpolations
 
 
@@ -49,10 +49,13 @@ def pictures(
     model: nn.Module | None,
     samples: Tensor | None,
     test: Dataset,
-    train: Dataset,
+    train: Dataset | None,
     seed: int,
 ) -> list[Picture]:
-    """What can be shown of a model, by what it can do; of samples alone where it is None."""
+    """What can be shown of a model, by what it can do; of samples alone where it is None.
+
+    train: what it was trained on; None where that is not known
+    """
     found = []
     if samples is not None:
         found.append(_grid(model, samples, seed))
@@ -86,15 +89,16 @@ def pictures(
             ends, caption = (x[:ROWS], x[ROWS:]), "Between the codes of pairs of test images."
         walk = tasks.interpolate(model, ROWS, STEPS, ends=ends, seed=seed)
         found.append(Picture("Latent interpolation", picture(walk, STEPS), caption))
-    if samples is not None:
-        some = samples[:NEIGHBOURS]
-        pairs = torch.cat(closest(some, train, PAIRS))
-        found.append(
-            Picture(
-                "Closest to the training images",
-                picture(pairs, PAIRS),
-                f"Of {len(some)} samples those nearest to a training image, and below each that "
-                "image.",
-            )
-        )
+    if samples is not None and train is not None:
+        found += [_closest(samples, train, "training"), _closest(samples, test, "test")]
     return found
+
+
+def _closest(samples: Tensor, real: Dataset, called: str) -> Picture:
+    some = samples[:NEIGHBOURS]
+    pairs = torch.cat(closest(some, real, PAIRS))
+    return Picture(
+        f"Closest to the {called} images",
+        picture(pairs, PAIRS),
+        f"Of {len(some)} samples those nearest to a {called} image, and below each that image.",
+    )

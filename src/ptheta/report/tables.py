@@ -22,9 +22,10 @@ SECTIONS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     (
         "Memorisation",
         ("train_distance_ratio", "copied_share", "copying_z", "fd_memorisation"),
-        "Distances to the nearest training image, of samples beside those of held-out images. The "
-        "copying test is about N(0, 1) where both are alike; far below 0 are copies, far above 0 "
-        "images away from the data. A copied training set has the best distance there is, and "
+        "Distances to the nearest training image, of samples beside those of held-out images; and "
+        "to the nearest test image (names with test), beside those of training images. The copying "
+        "test is about N(0, 1) where both are alike; far below 0 are copies, far above 0 images "
+        "away from the data. A copied training or test set has the best distances there are, and "
         "must be given away here.",
     ),
     (

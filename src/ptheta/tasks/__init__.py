@@ -8,7 +8,7 @@ from ptheta.tasks.probe import probe
 from ptheta.tasks.reconstruct import reconstruct
 from ptheta.tasks.sample import sample
 from ptheta.tasks.surprise import surprise
-from ptheta.tasks.walks import manifold, traverse
+from ptheta.tasks.walks import manifold, most_used, traverse
 
 __all__ = [
     "denoise",
@@ -16,6 +16,7 @@ __all__ = [
     "inpaint",
     "interpolate",
     "manifold",
+    "most_used",
     "probe",
     "psnr",
     "reconstruct",

@@ -7,7 +7,6 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from ptheta.errors import PthetaError
 from ptheta.noise import Noise, corrupt
 from ptheta.pixels import seeded, to_unit
 from ptheta.tasks.reconstruct import reconstruct
@@ -26,8 +25,6 @@ def denoise(
 
     Raises PthetaError for another noise, a level below 0, or a model that cannot reconstruct.
     """
-    if level < 0:
-        raise PthetaError(f"level = {level}: want 0 or more")
     with seeded(seed):
         damaged = corrupt(x, cast("Noise", noise), level)
     return damaged, reconstruct(model, damaged, condition)

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from ptheta.errors import PthetaError
-from ptheta.files import make_folder, write_atomic
+from ptheta.files import SAMPLES, make_folder, write_atomic, write_text
 from ptheta.images import grid, write_png
 
 
@@ -31,11 +31,16 @@ def write_images(x: Tensor, out: str | Path, columns: int | None = None) -> Path
     if path.suffix:
         raise PthetaError(f"--out {path}: want a .png, a .npy or a folder, not {path.suffix!r}")
     if path.is_dir() and any(path.iterdir()):
-        raise PthetaError(f"--out {path}: the folder has files in it; choose a new one")
+        raise PthetaError(
+            f"--out {path}: the folder has files in it, which samples must not be mixed with; "
+            "choose a new one"
+        )
     make_folder(path)
+    # first, so that a folder that was never finished is known as well
+    write_text(path / SAMPLES, "Samples of a model, drawn by ptheta: not data to train on.\n")
     digits = max(5, len(str(len(x) - 1)))
     for i in range(len(x)):
-        write_png(path / f"{i:0{digits}d}.png", grid(x[i : i + 1]))
+        write_png(path / f"{i:0{digits}d}.png", grid(x[i : i + 1]), mark=False)
     return path
 
 

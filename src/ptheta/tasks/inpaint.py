@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from ptheta.capabilities import Completes, device_of
 from ptheta.errors import PthetaError, unknown
 from ptheta.pixels import ImageSpec, seeded
+from ptheta.tasks.conditions import check_condition
 
 REGIONS = ("upper", "lower", "left", "right", "border", "centre")
 
@@ -53,14 +54,14 @@ def inpaint(
 
     known: bool, (C, H, W) or (B, C, H, W); labels: int64 (B,) for a conditional model
     candidates: completions to choose from, for known pixels that come late in a model's order
-    Raises PthetaError where the model cannot complete images, or for fewer than one candidate.
+    Raises PthetaError where the model cannot complete images, for labels that it does not take or
+    know, and for fewer than one candidate.
     """
     if not isinstance(model, Completes):
         raise PthetaError("this model cannot inpaint: it has no `complete`")
     if candidates < 1:
         raise PthetaError(f"candidates = {candidates}: ask for at least one")
     device = device_of(model)
-    known = known.to(device).expand(x.shape)
+    known, y = known.to(device).expand(x.shape), check_condition(model, labels)
     with seeded(seed):
-        y = None if labels is None else labels.to(device)
         return model.complete(x.to(device), known, y, candidates).cpu()

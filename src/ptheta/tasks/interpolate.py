@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from ptheta.capabilities import Decodes, Encodes, HasPrior, some_conditions
 from ptheta.errors import PthetaError
 from ptheta.pixels import seeded
+from ptheta.tasks.conditions import check_condition
 
 
 def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
@@ -43,10 +44,14 @@ def interpolate(
     ends: two image batches (rows, C, H, W) to walk between; default: codes drawn from the prior
     condition: of each row, for a conditional model; default: its conditions in turn
     straight: along the line in the place of the great circle
-    Raises PthetaError where the model cannot decode (or encode, with ends; else: has no prior).
+    Raises PthetaError where the model cannot decode (or encode, with ends; else: has no prior), or
+    takes no such condition.
     """
     if not isinstance(model, Decodes):
         raise PthetaError("this model cannot interpolate: it has no `decode`")
+    if rows < 1 or steps < 2:
+        raise PthetaError(f"{rows} walks of {steps} images: ask for at least 1 walk of 2 images")
+    condition = check_condition(model, condition)
     if condition is None:
         condition = some_conditions(model, rows)
     if ends is not None:

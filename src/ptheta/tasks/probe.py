@@ -59,13 +59,15 @@ def probe(
         a number of at least all images takes all, once
     steps: Adam steps of the second and third way, batches of at most 64
 
-    Raises PthetaError where the model cannot encode or is conditional, and for fewer labels than
-    classes.
+    Raises PthetaError where the model cannot encode or is conditional, for fewer labels than
+    classes, and for draws or steps below 1.
     """
     if not isinstance(trained, Encodes):
         raise PthetaError("this model has no representation to probe: it has no `encode`")
     if conditional(trained):
         raise PthetaError("this model is told the label (or attributes): there is nothing to probe")
+    if draws < 1 or steps < 1:
+        raise PthetaError(f"draws = {draws}, steps = {steps}: ask for at least one of each")
     classes = int(train[1].max()) + 1
     for count in labels:
         if count < classes:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ptheta.capabilities import Decodes, Encodes
 from ptheta.errors import PthetaError
+from ptheta.tasks.conditions import check_condition
 
 
 @torch.no_grad()
@@ -14,8 +15,9 @@ def reconstruct(model: nn.Module, x: Tensor, condition: Tensor | None = None) ->
     """What is left of each image after the code: uint8 (B, C, H, W) -> the same shape.
 
     condition: for a conditional model
-    Raises PthetaError where the model cannot encode or decode.
+    Raises PthetaError where the model cannot encode or decode, or takes no such condition.
     """
     if not (isinstance(model, Encodes) and isinstance(model, Decodes)):
         raise PthetaError("this model cannot reconstruct: it lacks `encode` or `decode`")
-    return model.decode(model.encode(x, condition), condition)
+    y = check_condition(model, condition)
+    return model.decode(model.encode(x, y), y)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ptheta.capabilities import Decodes, Samples, device_of, some_conditions
 from ptheta.errors import PthetaError
 from ptheta.pixels import seeded
+from ptheta.tasks.conditions import check_labels
 
 BATCH = 256  # images that are drawn at a time
 
@@ -39,13 +40,11 @@ def sample(
         raise PthetaError(f"n = {n}: ask for at least one image")
     classes: int = getattr(model, "classes", 0)
     size: int = getattr(model, "attributes", 0)
-    if labels is not None and not classes:
-        raise PthetaError(f"label {labels[0]}: this model takes no labels; leave the label out")
+    if labels is not None and not labels:
+        raise PthetaError("labels is empty: give at least one, or leave it out for all in turn")
     if attributes is not None and len(attributes) != size:
         raise PthetaError(f"{len(attributes)} attributes: this model takes {size}")
-    for label in labels or ():
-        if not 0 <= label < classes:
-            raise PthetaError(f"unknown label {label}: this model knows 0 to {classes - 1}")
+    check_labels(classes, labels or ())
     if condition is not None:
         _check(condition, n, classes, size, labels is not None or attributes is not None)
         condition = condition.to(device_of(model))

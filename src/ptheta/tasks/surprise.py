@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ptheta.capabilities import HasConditionals, device_of
 from ptheta.errors import PthetaError
+from ptheta.tasks.conditions import check_condition
 
 
 @torch.no_grad()
@@ -16,11 +17,9 @@ def surprise(model: nn.Module, x: Tensor, labels: Tensor | None = None) -> Tenso
     """-log2 p(x_i | earlier pixels) of each sub-pixel: float (B, C, H, W), bits.
 
     Its mean over an image is the image's bits/dim. Raises PthetaError where the model has no
-    conditionals.
+    conditionals, and for labels that it does not take or know.
     """
     if not isinstance(model, HasConditionals):
         raise PthetaError("this model gives no surprise per pixel: it has no `conditionals`")
-    device = device_of(model)
-    y = None if labels is None else labels.to(device)
-    x = x.to(device)
+    y, x = check_condition(model, labels), x.to(device_of(model))
     return -model.conditionals(x, y).log_prob(x).float().cpu() / math.log(2)

@@ -7,11 +7,22 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ptheta.capabilities import Decodes, HasPrior, some_conditions
+from ptheta.capabilities import (
+    Decodes,
+    Encodes,
+    HasPosterior,
+    HasPrior,
+    device_of,
+    some_conditions,
+)
 from ptheta.errors import PthetaError
+from ptheta.losses.divergences import kl_standard_normal
+from ptheta.tasks.conditions import check_condition, one_condition
+
+BATCH = 500  # images that are encoded at a time
 
 
-def _size(model: nn.Module) -> int:
+def code_size(model: nn.Module) -> int:
     """Dimensions of a code. Raises PthetaError where the model cannot decode or has no prior."""
     if not isinstance(model, Decodes):
         raise PthetaError("this model has no latent space to show: it has no `decode`")
@@ -21,28 +32,52 @@ def _size(model: nn.Module) -> int:
 
 
 @torch.no_grad()
+def most_used(model: nn.Module, x: Tensor, condition: Tensor | None = None) -> list[int]:
+    """The dimensions of the code, the one that says most about these images first.
+
+    By the mean of KL(q(z_j | x) || N(0, 1)) where the model has a posterior, else by the variance
+    of the code over the images.
+    x: image batch, at least two images; condition: of each, for a conditional model
+    Raises PthetaError where the model cannot encode, or takes no such condition.
+    """
+    if not isinstance(model, Encodes):
+        raise PthetaError("this model has no codes of images: it has no `encode`")
+    if len(x) < 2:
+        raise PthetaError(f"{len(x)} images: give at least two to see which dimensions are used")
+    y = check_condition(model, condition)
+    parts = [
+        (part.to(device_of(model)), None if y is None else y[start : start + BATCH])
+        for start, part in zip(range(0, len(x), BATCH), x.split(BATCH), strict=True)
+    ]
+    if isinstance(model, HasPosterior):
+        use = torch.cat([kl_standard_normal(*model.posterior(a, b)) for a, b in parts]).mean(0)
+    else:
+        use = torch.cat([model.encode(a, b) for a, b in parts]).var(0)
+    return use.argsort(descending=True).tolist()
+
+
+@torch.no_grad()
 def manifold(
-    model: nn.Module, side: int, *, dims: tuple[int, int] = (0, 1), label: int = 0
+    model: nn.Module, side: int, *, dims: tuple[int, int] = (0, 1), label: int | None = None
 ) -> Tensor:
     """side x side images over two dimensions of the code: uint8 (side^2, C, H, W), row by row.
 
     The codes are the quantiles of N(0, 1), so that each has the same prior mass around it (Kingma
     & Welling 2014, figure 4); all other dimensions are 0.
-    dims: across and down; label: of a conditional model
-    Raises PthetaError for dimensions that the code does not have.
+    dims: across and down (`most_used` finds those that say most)
+    label: what a conditional model is asked for, one for all images; default: its first
+    Raises PthetaError for dimensions that the code does not have, a side below 1, and a label that
+    the model does not take or know.
     """
-    size = _size(model)
+    if side < 1:
+        raise PthetaError(f"side = {side}: ask for at least one image across and down")
+    size = code_size(model)
+    y = one_condition(model, label, side * side)
     if len({*dims}) != 2 or not all(0 <= d < size for d in dims):
         raise PthetaError(f"dimensions {dims[0]},{dims[1]}: give two of 0 to {size - 1}")
     steps = torch.special.ndtri((torch.arange(side) + 0.5) / side)
     z = torch.zeros(side, side, size)
     z[:, :, dims[0]], z[:, :, dims[1]] = steps, steps[:, None]
-    condition = some_conditions(model, label + 1)
-    y = (
-        None
-        if condition is None
-        else condition[label:].repeat(side * side, *[1] * condition[0].ndim)
-    )
     return model.decode(z.flatten(0, 1), y)  # type: ignore[operator]
 
 
@@ -59,14 +94,18 @@ def traverse(
     """For each dimension in `dims`, `steps` images with that number of the code z (L,) replaced by
     -reach to reach: uint8 (len(dims) * steps, C, H, W), row by row.
 
-    Raises PthetaError for dimensions that the code does not have.
+    Raises PthetaError for no dimensions, for those that the code does not have, and for a condition
+    that the model does not take.
     """
     if not isinstance(model, Decodes):
         raise PthetaError("this model has no latent space to show: it has no `decode`")
+    if not dims or steps < 1:
+        raise PthetaError(f"{len(dims)} dimensions of {steps} images: ask for at least one of each")
     if not all(0 <= d < len(z) for d in dims):
         raise PthetaError(f"dimensions {list(dims)}: the code has 0 to {len(z) - 1}")
     codes = z.repeat(len(dims), steps, 1)
     for i, d in enumerate(dims):
         codes[i, :, d] = torch.linspace(-reach, reach, steps)
     flat = codes.flatten(0, 1)
-    return model.decode(flat, None if condition is None else condition.expand(len(flat)))
+    y = check_condition(model, condition)
+    return model.decode(flat, None if y is None else y.expand(len(flat), *y.shape[1:]))

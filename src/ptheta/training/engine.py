@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from functools import reduce
 from operator import add
 from typing import Any
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ptheta.errors import PthetaError
-from ptheta.games import Game, Loss, Move, only
+from ptheta.games import Clock, Game, Move, S, Terms, only, unchanged
 from ptheta.pixels import Batch
 
 
@@ -36,7 +37,7 @@ class Engine:
     def __init__(
         self,
         model: nn.Module,
-        game: Game,
+        game: Game[Any],
         fabric: Any,
         *,
         clip: float = 0.0,
@@ -58,9 +59,12 @@ class Engine:
             )
             for name, player in game.players.items()
         }
-        self.losses: dict[Move, Loss] = {
+        self.losses: dict[Move[Any], Callable[[Batch, Any], Terms]] = {
             move: torch.compile(move.loss) if compile else move.loss for move in game.moves
         }
+        self.make_shared = game.prepare
+        if compile and game.prepare is not None:
+            self.make_shared = torch.compile(game.prepare)
         self.alone = {
             name: {id(p) for p in model.parameters() if p.requires_grad}
             <= {id(p) for p in self.parameters[name]}
@@ -80,19 +84,26 @@ class Engine:
             for group in optimizer.param_groups:
                 group["lr"] = self.game.players[name].lr * factor
 
-    def gradients(self, move: Move, batch: Batch) -> None:
+    def prepare(self, game: Game[S], step: int, batch: Batch) -> S:
+        if self.make_shared is None:
+            return None  # type: ignore[return-value]  # S is None where nothing is shared
+        movers = frozenset(move.player for move in game.due(step))
+        # whoever does not move keeps its statistics, too
+        resting = [b for name in game.players.keys() - movers for b in game.players[name].buffers()]
+        with unchanged(resting), self.fabric.autocast():
+            return self.make_shared(batch, Clock(step, movers))
+
+    def gradients(self, move: Move[S], batch: Batch, shared: S) -> None:
         self.optimizers[move.player].zero_grad(set_to_none=True)
         if self.alone[move.player]:  # nobody to freeze
-            self._backward(move, batch)
+            self._backward(move, batch, shared)
         else:
             with only(self.model, self.game.players[move.player]):
-                self._backward(move, batch)
-        # a tensor that a later move reuses carries no way back into this move's player
-        batch.share = {name: value.detach() for name, value in batch.share.items()}
+                self._backward(move, batch, shared)
 
-    def _backward(self, move: Move, batch: Batch) -> None:
+    def _backward(self, move: Move[S], batch: Batch, shared: S) -> None:
         with self.fabric.autocast():
-            terms = self.losses[move](batch)
+            terms = self.losses[move](batch, shared)
         means = {name: self._mean(term) for name, term in terms.items()}
         total = reduce(add, (self._cost(n, terms[n], mean) for n, mean in means.items()))
         for name, mean in means.items():
@@ -168,6 +179,18 @@ class Engine:
 
     def update(self, player: str) -> None:
         self.optimizers[player].step()
+
+    def noise(self) -> list[Tensor]:
+        """The CPU's stream, and that of the GPU where there is one."""
+        found = [torch.get_rng_state()]
+        if self.fabric.device.type == "cuda":
+            found.append(torch.cuda.get_rng_state(self.fabric.device))
+        return found
+
+    def replay(self, noise: Sequence[Tensor]) -> None:
+        torch.set_rng_state(noise[0])
+        for state in noise[1:]:
+            torch.cuda.set_rng_state(state, self.fabric.device)
 
     def remember(self, player: str) -> None:
         self.kept[player] = [p.detach().clone() for p in self.parameters[player]]

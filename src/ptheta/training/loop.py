@@ -21,6 +21,7 @@ from ptheta.data.dataset import Dataset
 from ptheta.dynamics import DYNAMICS
 from ptheta.errors import PthetaError
 from ptheta.files import read_json, write_json
+from ptheta.games import END
 from ptheta.images import grid, write_png
 from ptheta.pixels import Batch, seeded
 from ptheta.training import checkpoint
@@ -76,7 +77,6 @@ class Trainer:
     model: an nn.Module with `game()`, on the CPU; it is moved to the fabric's device
     folder: exists; gets state/, samples/, metrics.jsonl and model.safetensors
     score: chooses the best checkpoint; None keeps the last
-    labels: what a sample grid is conditioned on, (64,) class labels, for a conditional model
     """
 
     def __init__(
@@ -93,7 +93,9 @@ class Trainer:
         self.model = channels_last(model.to(fabric.device))
         self.data, self.settings = data, settings.budget()
         self.folder, self.fabric, self.title = folder, fabric, title
-        self.score = score if settings.best == "metric" and settings.evaluate_every else None
+        chooses = settings.best == "metric" and settings.evaluate_every > 0
+        self.score = score if chooses else None
+        self.inspect = score  # at the end of a run, for the game's alarm
         self.order = Order(
             len(data), settings.batch_size, settings.seed, fabric.global_rank, fabric.world_size
         )
@@ -158,11 +160,26 @@ class Trainer:
                 raise PthetaError(
                     f"{error}; last good checkpoint: {good}; lower --lr or give --clip 1"
                 ) from None
-            if self.progress.scored_step != self.progress.step and self.stop_signal is None:
-                self._score()
+            if self.stop_signal is None:
+                self._end()
             self.progress.seconds = before + time.monotonic() - started
             self._checkpoint()
         return self.progress
+
+    def _end(self) -> None:
+        """The last score, and what the game has to say of the run as a whole."""
+        if self.score is None and self.inspect is not None and self.game.alarm is not None:
+            self._inspect(self.inspect)
+        elif self.progress.scored_step != self.progress.step:
+            self._score()
+        if self.game.alarm is not None and self.journal is not None:
+            self._warn(self.progress.step, self.game.alarm({END: 1.0}))
+
+    def _inspect(self, score: Score) -> None:
+        """Takes the metric of a run that chooses no checkpoint by it, for the alarm alone."""
+        if self.fabric.global_rank == 0:
+            self._report(*self._taken(score))
+        self.fabric.barrier()
 
     def _finished(self) -> bool:
         p, s = self.progress, self.settings
@@ -185,15 +202,10 @@ class Trainer:
     def _first_batch(self) -> Batch:
         """The images of step 1, all of them in every process."""
         everyone = Order(len(self.data), self.settings.batch_size, self.settings.seed)
-        return self._placed(self.data.batch(everyone.indices(1)))
+        return self.data.batch(everyone.indices(1)).to(self.fabric.device)
 
     def _batch(self, step: int) -> Batch:
-        return self._placed(self.data.batch(self.order.indices(step)))
-
-    def _placed(self, batch: Any) -> Batch:
-        device = self.fabric.device
-        y = None if batch.y is None else batch.y.to(device, non_blocking=True)
-        return Batch(batch.x.to(device, non_blocking=True), y)
+        return self.data.batch(self.order.indices(step)).to(self.fabric.device)
 
     def _at_intervals(self, step: int) -> None:
         s = self.settings
@@ -230,7 +242,12 @@ class Trainer:
             )
         if self.game.alarm is None or self.journal is None:
             return
-        found = self.game.alarm(values)
+        self._warn(step, self.game.alarm(values))
+
+    def _warn(self, step: int, found: Mapping[str, str]) -> None:
+        """Each kind once."""
+        if self.journal is None:
+            return
         for kind in sorted(found.keys() - self.alarmed):
             self.journal.warn(step, found[kind])
         self.alarmed |= set(found)
@@ -266,8 +283,7 @@ class Trainer:
         p = self.progress
         p.scored_step = p.step
         if self.fabric.global_rank == 0:
-            with self._resting() as model:
-                name, value, lower, others = self.score(model)
+            name, value, lower, _ = taken = self._taken(self.score)
             better = math.isfinite(value) and (
                 math.isnan(p.best_value)
                 or name != p.best_metric
@@ -276,11 +292,18 @@ class Trainer:
             if better:
                 p.best_step, p.best_metric, p.best_value = p.step, name, value
                 self._write_weights("model.safetensors")
-            if self.journal is not None:
-                told = {f"held_out/{k}": v for k, v in {name: value, **others}.items()}
-                self.journal.report(p.step, p.seconds, told, math.nan)
-                self._alarm(p.step, told)
+            self._report(*taken)
         self.fabric.barrier()
+
+    def _taken(self, score: Score) -> Scored:
+        with self._resting() as model:
+            return score(model)
+
+    def _report(self, name: str, value: float, lower: bool, others: Mapping[str, float]) -> None:
+        if self.journal is not None:
+            told = {f"held_out/{k}": v for k, v in {name: value, **others}.items()}
+            self.journal.report(self.progress.step, self.progress.seconds, told, math.nan)
+            self._alarm(self.progress.step, told)
 
     def _sample(self, step: int) -> None:
         if self.fabric.global_rank == 0 and isinstance(self.model, Samples):

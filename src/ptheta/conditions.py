@@ -1,0 +1,92 @@
+"""Conditions: what a model is asked for beside noise. Names come from the data, never from options.
+
+A conditional model is built as `Model(spec, config, condition)`, and its run keeps the condition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ptheta.data.dataset import Dataset
+from ptheta.errors import PthetaError
+
+
+@dataclass(frozen=True)
+class Labels:
+    """One of several classes: int64 (B,), positions in `names`."""
+
+    names: tuple[str, ...]
+    kind: ClassVar[str] = "labels"
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """A number for each of `names`: float (B, A)."""
+
+    names: tuple[str, ...]
+    kind: ClassVar[str] = "attributes"
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+ConditionSpec = Labels | Attributes
+KINDS: dict[str, type[Labels] | type[Attributes]] = {cls.kind: cls for cls in (Labels, Attributes)}
+
+
+def wanted(config: object) -> str:
+    """What a model of this config is told: "none", "labels" or "attributes"."""
+    return getattr(config, "condition", "none")
+
+
+def of_data(kind: str, data: Dataset, source: str) -> ConditionSpec | None:
+    """The condition of this kind that training data can give.
+
+    kind: "none", "labels" (those that occur in the data) or "attributes"
+    source: for messages
+
+    Raises PthetaError where the data has no such condition.
+    """
+    if kind == "none":
+        return None
+    if kind == "labels":
+        if data.labels is None:
+            raise PthetaError(
+                f"{source} has no labels, and the model is conditional on them: put the images "
+                "into one subfolder for each class, or train an unconditional model"
+            )
+        return Labels(data.present_classes())
+    if data.attributes is None:
+        raise PthetaError(
+            f"{source} has no attributes, and the model is conditional on them: "
+            "give data with attributes, or leave out --condition attributes"
+        )
+    size = data.attributes.shape[1]
+    return Attributes(data.attribute_names or tuple(map(str, range(size))))
+
+
+def to_json(condition: ConditionSpec | None) -> dict[str, Any] | None:
+    """For config.json; `from_json` takes it back."""
+    return None if condition is None else {"kind": condition.kind, "names": list(condition.names)}
+
+
+def from_json(values: Mapping[str, Any] | None) -> ConditionSpec | None:
+    """Raises PthetaError for a kind that does not exist."""
+    if values is None:
+        return None
+    if values.get("kind") not in KINDS:
+        raise PthetaError(
+            f"condition of kind {values.get('kind')!r}: known are {', '.join(KINDS)}; "
+            "use the ptheta that wrote the run"
+        )
+    return KINDS[values["kind"]](tuple(map(str, values["names"])))
+
+
+def classes_of(condition: ConditionSpec | None) -> int:
+    """How many labels a model with this condition knows; 0 where it takes none."""
+    return len(condition) if isinstance(condition, Labels) else 0

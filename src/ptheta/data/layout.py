@@ -1,0 +1,139 @@
+"""Which folders below a folder of pictures are its splits."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ptheta.data.decode import SUFFIXES
+from ptheta.data.own import JUNK_FOLDERS, written
+from ptheta.data.splits import WORDS
+from ptheta.errors import PthetaError
+
+SPLIT_OF = {word: split for split, words in WORDS.items() for word in words}
+# a word for a split, apart from other letters: trainA, train2017, test_images, DIV2K_valid_HR
+NAME = re.compile(
+    rf"(?P<before>(?:.*[^A-Za-z])?)(?P<word>(?i:{'|'.join(sorted(SPLIT_OF, key=len)[::-1])}))"
+    r"(?P<after>(?![a-z]).*)"
+)
+PICTURES = re.compile(r"(^|[^a-z])(images?|imgs?|pictures|pics|photos|jpegimages)([^a-z]|$)")
+
+
+@dataclass(frozen=True)
+class Root:
+    """A folder whose pictures belong to a split. label: of all of them; None where their subfolders
+    tell.
+    """
+
+    path: Path
+    label: str | None = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The folders of each split, which other folders there are, and a line for the user or none."""
+
+    parts: dict[str, tuple[Root, ...]]
+    beside: tuple[Path, ...] = ()
+    note: str = ""
+
+
+def layout(folder: Path, holds: Callable[[Path], bool]) -> Layout:
+    """The splits of a folder; the folder itself as train where it is one collection.
+
+    holds: whether there are pictures below a folder
+
+    Splits are subfolders whose names say so and agree in what else they say, one of them train.
+    They may lie one level down: in the only subfolder with pictures (or the one that is called
+    images), or in every one, which then are the classes. A subfolder `train` among others that name
+    no split is a class: the one of trains.
+    """
+    below = folders(folder)
+    if parts := _splits(below):
+        return _made(parts, below)
+    if not _pictures_in(folder):
+        full = [path for path in below if holds(path)]
+        called = [path for path in full if PICTURES.search(path.name.lower())]
+        one = full[0] if len(full) == 1 else called[0] if len(called) == 1 else None
+        if one is not None and (parts := _splits(folders(one))):
+            return _made(parts, [*(p for p in below if p != one), *folders(one)])
+        each = {path: _splits(folders(path)) for path in full}
+        if len(full) > 1 and all(each.values()):
+            return _by_class(each)
+    odd = [p.name for p in below if NAME.fullmatch(p.name)]
+    note = f"{', '.join(odd)}: named like a split but read as a class" if odd else ""
+    return Layout({"train": (Root(folder),)}, note=note)
+
+
+def folders(folder: Path) -> list[Path]:
+    """The subfolders that may hold data, by name."""
+    try:
+        found = sorted(path for path in folder.iterdir() if path.is_dir())
+    except OSError as error:
+        raise PthetaError(
+            f"cannot read {folder}: {error.strerror}; give a folder that you can read"
+        ) from None
+    return [p for p in found if not is_junk(p.name) and written(p) is None]
+
+
+def is_junk(name: str) -> bool:
+    """Whether a folder is hidden, or one that systems put beside data."""
+    return name.startswith(".") or name in JUNK_FOLDERS
+
+
+def _pictures_in(folder: Path) -> bool:
+    return any(
+        entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith(".")
+        for entry in os.scandir(folder)
+        if entry.is_file()
+    )
+
+
+def _splits(below: Iterable[Path]) -> dict[str, tuple[Root, ...]]:
+    """The splits that some folders are, or none: what else their names say is the same for all."""
+    below = list(below)
+    found: dict[str, dict[str, list[Path]]] = {}  # what else -> split -> folders
+    for path in below:
+        if match := NAME.fullmatch(path.name):
+            # years and other numbers differ between the parts of one set
+            rest = re.sub(r"\d+$", "", match["before"] + match["after"]).strip("_- .")
+            split = SPLIT_OF[match["word"].lower()]
+            found.setdefault(rest, {}).setdefault(split, []).append(path)
+    whole = {
+        rest: splits for rest, splits in found.items() if "train" in splits and len(splits) > 1
+    }
+    domains = {r: s for r, s in whole.items() if re.fullmatch(r"[A-Z]", r)}
+    if len(domains) > 1 and "" not in whole:
+        names = {split for splits in domains.values() for split in splits}
+        return {
+            split: tuple(
+                Root(path, label)
+                for label, splits in sorted(domains.items())
+                for path in splits.get(split, ())
+            )
+            for split in names
+        }
+    if whole:
+        rest = min(whole, key=lambda r: (r != "", not PICTURES.search(r.lower()), r))
+        return {split: tuple(map(Root, paths)) for split, paths in whole[rest].items()}
+    if len(below) == 1 and "train" in found.get("", {}):
+        return {"train": (Root(below[0]),)}
+    return {}
+
+
+def _made(parts: dict[str, tuple[Root, ...]], below: Iterable[Path]) -> Layout:
+    used = {root.path for roots in parts.values() for root in roots}
+    return Layout(parts, tuple(path for path in below if path not in used))
+
+
+def _by_class(each: dict[Path, dict[str, tuple[Root, ...]]]) -> Layout:
+    """Every class has its own splits."""
+    parts: dict[str, tuple[Root, ...]] = {}
+    for path, splits in each.items():
+        for split, roots in splits.items():
+            named = tuple(Root(root.path, path.name) for root in roots)
+            parts[split] = (*parts.get(split, ()), *named)
+    return Layout(parts)

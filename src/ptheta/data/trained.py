@@ -1,0 +1,220 @@
+"""What a run was trained on, and where those images are in the data that lies there now.
+
+A run remembers the key of each image (see `ptheta.data.identity`), so that its images are known
+wherever they lie and whatever their files are called.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from ptheta.data import near
+from ptheta.data.dataset import Dataset
+from ptheta.data.identity import fingerprint, keys
+from ptheta.errors import PthetaError
+from ptheta.files import write_atomic
+
+Kind = Literal["same", "more", "other", "unknown"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """The training images of a run, in the order in which training counts them.
+
+    images, numbers: their keys, uint64 (N,), and the numbers that their fixed binarisation is drawn
+        by, int64 (N,) (see `Dataset.numbers`)
+    reserve, reserve_numbers: the same of the images that chose the best checkpoint, (M,); never
+        trained on, and a part of the training split
+    """
+
+    images: np.ndarray
+    numbers: np.ndarray
+    reserve: np.ndarray
+    reserve_numbers: np.ndarray
+
+    @classmethod
+    def of(cls, data: Dataset, reserve: Dataset | None) -> Record:
+        """data: what is trained on; reserve: what chooses the best checkpoint, or None"""
+        none = np.empty(0, np.uint64), np.empty(0, np.int64)
+        return cls(*_known(data), *(none if reserve is None else _known(reserve)))
+
+    @property
+    def every(self) -> np.ndarray:
+        """The keys of all of them, the reserve last: uint64 (N + M,)."""
+        return np.concatenate([self.images, self.reserve])
+
+    @property
+    def every_number(self) -> np.ndarray:
+        return np.concatenate([self.numbers, self.reserve_numbers])
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the training split: the reserve counts, the order does not."""
+        return fingerprint(self.every)
+
+    def write(self, path: Path) -> None:
+        """As safetensors, atomically."""
+        arrays = {name: np.ascontiguousarray(array) for name, array in vars(self).items()}
+        write_atomic(path, lambda beside: save_file(arrays, beside))
+
+    @classmethod
+    def read(cls, path: Path) -> Record:
+        """Raises PthetaError where the file is damaged."""
+        try:
+            return cls(**load_file(path))
+        except (SafetensorError, OSError, TypeError) as error:
+            raise PthetaError(
+                f"cannot read {path}: {error}; put the file back, or remove it and the run no "
+                "longer knows what it was trained on"
+            ) from None
+
+
+@dataclass(frozen=True)
+class Found:
+    """A data set, seen by a run.
+
+    kind: "same": the training images are those of the run; "more": all of these are there, and
+        others; "other": some of them are missing; "unknown": the run does not remember them
+    images, reserve: what the run was trained on and what chose its checkpoint, in the run's order;
+        None where kind is "other", and for a run without a reserve. The training images of the
+        source where kind is "unknown"
+    held_out: held-out images without those that the run was trained on; None where none is left
+    new: training images that the run was not trained on, or None
+    missing: how many of the run's images are not there; known_test: held-out images left out
+    """
+
+    kind: Kind
+    images: Dataset | None
+    reserve: Dataset | None
+    held_out: Dataset | None
+    new: Dataset | None = None
+    missing: int = 0
+    known_test: int = 0
+
+    @property
+    def train(self) -> Dataset | None:
+        """The training split as the run knew it: images and reserve, in the order of then."""
+        if self.images is None or self.reserve is None:
+            return self.images
+        both = joined(self.images, self.reserve)
+        return both.subset(np.argsort(both.number(both.rows(slice(None))), kind="stable"))
+
+    @property
+    def test(self) -> Dataset:
+        """Raises PthetaError where the run was trained on every held-out image."""
+        if self.held_out is None:
+            raise PthetaError(
+                "the run was trained on every held-out image that is there: give images that it "
+                "has not seen with --data"
+            )
+        return self.held_out
+
+    def named(self, name: str) -> Found:
+        """The same under the name that the data had in training."""
+
+        def called(data: Dataset | None) -> Dataset | None:
+            return None if data is None else replace(data, name=name)
+
+        return replace(
+            self,
+            images=called(self.images),
+            reserve=called(self.reserve),
+            held_out=called(self.held_out),
+            new=called(self.new),
+        )
+
+
+def find(record: Record, train: Dataset, test: Dataset) -> Found:
+    """The images of a run in the training and held-out images of a source."""
+    split = keys(train)
+    same = fingerprint(split) == record.fingerprint
+    # a tenth of a collection without splits may be another tenth since it grew
+    whole, held = (train, split) if same else _whole(train, split)
+    places = locate(record.every, held, record.every_number)
+    there = whole.subset(places[places >= 0]) if (places >= 0).any() else None
+    held_out, known_test = (test, 0) if same else _unseen(test, record, there)
+    missing = int((places < 0).sum())
+    if missing:
+        return Found("other", None, None, held_out, missing=missing, known_test=known_test)
+    whole, n = _numbered(whole, places, record.every_number), len(record.images)
+    images = whole.subset(places[:n])
+    reserve = whole.subset(places[n:]) if len(record.reserve) else None
+    if same:
+        return Found("same", images, reserve, held_out)
+    fresh = np.setdiff1d(train.rows(slice(None)), whole.rows(places))
+    if reserve is not None:  # a copy of an image that chooses the checkpoint is not trained on
+        fresh = fresh[~alike(replace(whole, index=fresh), reserve)] if len(fresh) else fresh
+    new = replace(whole, index=fresh) if len(fresh) else None
+    return Found("more", images, reserve, held_out, new=new, known_test=known_test)
+
+
+def locate(wanted: np.ndarray, held: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """For each wanted key its place in `held`, or -1: int64 (N,). No place is given twice.
+
+    order: of two equal wanted keys, the one with the lower number has the earlier place
+    """
+    mine = np.lexsort((order, wanted))
+    theirs = np.argsort(held, kind="stable")
+    ranked, theirs_ranked = wanted[mine], held[theirs]
+    nth = np.arange(len(mine)) - np.searchsorted(ranked, ranked)  # among its equals
+    at = np.searchsorted(theirs_ranked, ranked) + nth
+    there = at < len(held)
+    there[there] = theirs_ranked[at[there]] == ranked[there]
+    found = np.full(len(wanted), -1, dtype=np.int64)
+    found[mine[there]] = theirs[at[there]]
+    return found
+
+
+def joined(a: Dataset, b: Dataset) -> Dataset:
+    """Both of two parts of one set of images."""
+    return replace(a, index=np.concatenate([a.rows(slice(None)), b.rows(slice(None))]))
+
+
+def alike(some: Dataset, others: Dataset) -> np.ndarray:
+    """Which images have a near-duplicate (or a copy) among the others: bool (len(some),)."""
+    parts = ((data.images, data.rows(slice(None))) for data in (some, others))
+    groups = near.look(*parts).groups
+    return np.isin(groups[: len(some)], groups[len(some) :])
+
+
+def _unseen(test: Dataset, record: Record, trained: Dataset | None) -> tuple[Dataset | None, int]:
+    """The held-out images that a run was not trained on, as they are or encoded anew, and how many
+    it was. trained: those of its images that are there
+    """
+    known = np.isin(keys(test), record.every)
+    if trained is not None:
+        known |= alike(test, trained)
+    if not known.any():
+        return test, 0
+    left = None if known.all() else test.subset(np.flatnonzero(~known))
+    return left, int(known.sum())
+
+
+def _known(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    return keys(data), data.number(data.rows(slice(None))).astype(np.int64)
+
+
+def _whole(train: Dataset, split: np.ndarray) -> tuple[Dataset, np.ndarray]:
+    """All images that lie beside those of the training split, and their keys."""
+    whole = replace(train, index=None)
+    return (train, split) if train.index is None else (whole, keys(whole))
+
+
+def _numbered(whole: Dataset, places: np.ndarray, numbers: np.ndarray) -> Dataset:
+    """`whole`, where the images at `places` have these numbers and no other image has."""
+    rows = whole.rows(places)
+    own = whole.number(np.arange(len(whole.images)))
+    if np.array_equal(own[rows], numbers):
+        return whole
+    others = np.ones(len(own), dtype=bool)
+    others[rows] = False
+    given = np.empty(len(own), dtype=np.int64)
+    given[rows] = numbers
+    given[others] = numbers.max() + 1 + np.arange(others.sum())
+    return replace(whole, numbers=given, binary={})

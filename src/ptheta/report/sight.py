@@ -1,0 +1,88 @@
+"""The data that runs are compared on, and what it is to each of them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ptheta.data.dataset import Dataset
+from ptheta.errors import PthetaError
+from ptheta.runs import Run, open_plan_data
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The data, seen by one run.
+
+    train: what the run was trained on; None where that is not there, and no_copies says why
+    remark: what makes the run another thing than runs that were trained on this data, or None
+    """
+
+    train: Dataset | None
+    no_copies: str
+    remark: str | None
+
+
+@dataclass(frozen=True)
+class Sight:
+    """test: held-out images that no run was trained on; train: real images beside them, which the
+    baselines copy or learn from; seen: what the data is to each run
+    """
+
+    test: Dataset
+    train: Dataset
+    seen: list[Seen]
+
+
+def look(runs: Sequence[Run], data: str | None) -> Sight:
+    """data: where to measure; default: the data of the runs, which must then be the same images.
+
+    Raises PthetaError where the runs' images differ in size or levels, or are not the same and no
+    data is given, and where no held-out image is left.
+    """
+    first = runs[0]
+    for run in runs[1:]:
+        if run.spec != first.spec or (data is None and not _alike(run, first)):
+            raise PthetaError(
+                f"{run.path} learned {run.plan.source} ({run.spec}) and {first.path} "
+                f"{first.plan.source} ({first.spec}), which are not the same images: compare runs "
+                "of the same data, or say by --data what to measure them on"
+            )
+    where = data or first.place()
+    found = [run.look(where) for run in runs]
+    seen: list[Seen] = []
+    trained: dict[str | None, Dataset | None] = {}
+    for run, f in zip(runs, found, strict=True):
+        if (remark := run.remark(f, where)) is not None:
+            warnings.warn(remark, stacklevel=3)
+        why = run.no_copies(f, data)
+        # one copy of what is the same, so that all are measured on the same pixels
+        train = None if why else trained.setdefault(run.fingerprint, f.train)
+        seen.append(Seen(train, why, remark))
+    real = next((s.train for s in seen if s.train is not None), None)
+    if real is None:
+        real = open_plan_data(first.plan, "train", where)
+    return Sight(_common([f.test for f in found]), real, seen)
+
+
+def _common(tests: Sequence[Dataset]) -> Dataset:
+    """What is in each of several parts of the same held-out images."""
+    first, every = tests[0], slice(None)
+    rows = first.rows(every)
+    kept = np.logical_and.reduce([np.isin(rows, test.rows(every)) for test in tests])
+    if not kept.any():
+        raise PthetaError(
+            "every held-out image was trained on by one of the runs: give images that none has "
+            "seen with --data"
+        )
+    return first if kept.all() else first.subset(np.flatnonzero(kept))
+
+
+def _alike(a: Run, b: Run) -> bool:
+    """Whether two runs were trained on the same images, wherever these lie."""
+    if a.fingerprint is None or b.fingerprint is None:
+        return a.plan.source == b.plan.source
+    return a.fingerprint == b.fingerprint

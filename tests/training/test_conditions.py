@@ -1,0 +1,123 @@
+"""Conditions come from the data: their number, their names, and nothing that never occurs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import ptheta
+from ptheta import conditions, registry, tasks
+from ptheta.config import options
+from ptheta.data import open_data
+from ptheta.errors import PthetaError
+from ptheta.older import upgrade
+from ptheta.runs import Run
+from ptheta.training.checkpoint import save_tensors
+from tests.conftest import MODELS, TINY, tiny
+from tests.training.test_runs import QUIET
+
+SPEC = ptheta.ImageSpec(1, 16, 16, 2)
+
+
+def takes_labels(name: str) -> dict[str, Any] | None:
+    """The options under which a model is conditional on labels; None where it cannot be."""
+    known = options(registry.entry(name).load_config())
+    if "labels" in known["condition"].choices if "condition" in known else False:
+        return {"condition": "labels"}
+    choices = known["conditioning"].choices if "conditioning" in known else ()
+    return {"conditioning": "label"} if "label" in choices else None
+
+
+LABELLED = {name: found for name in MODELS if (found := takes_labels(name)) is not None}
+
+
+@pytest.fixture(scope="module")
+def gaps(tmp_path_factory):
+    """Images with the labels 3, 7 and 9 of what could be ten."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 2, (60, 16, 16), dtype=np.uint8) * 255
+    path = tmp_path_factory.mktemp("gaps") / "gaps.npz"
+    np.savez(path, images=images, labels=np.array([3, 7, 9])[np.arange(60) % 3])
+    return path
+
+
+@pytest.mark.parametrize("name", LABELLED)
+def test_a_conditional_model_knows_the_classes_that_occur_in_its_data(name, gaps, tmp_path):
+    how = {**TINY.get(name, {}), **QUIET, **LABELLED[name], "levels": 2, "steps": 1}
+    run = ptheta.train(name, gaps, tmp_path / "r", **how)
+    assert run.condition == ptheta.Labels(("3", "7", "9"))
+    model: Any = run.model()
+    assert model.classes == 3
+    assert tasks.sample(model, 4).shape == (4, 1, 16, 16)
+    batch = run.data("train").batch(range(9))
+    assert batch.y is not None
+    assert set(batch.y.tolist()) <= {0, 1, 2}
+
+
+@pytest.mark.parametrize("name", sorted(set(MODELS) - set(LABELLED)))
+def test_a_model_without_conditions_refuses_one(name):
+    with pytest.raises(PthetaError, match="condition"):
+        tiny(name, SPEC, condition=ptheta.Labels(("a", "b")))
+
+
+def test_labels_are_known_by_name_in_other_data(gaps, tmp_path):
+    data = open_data(gaps).with_classes(("9", "unused", "3", "7"))
+    again = data.with_classes(("3", "7", "9"))
+    own = open_data(gaps).with_classes(("3", "7", "9"))
+    assert again.labels is not None
+    assert own.labels is not None
+    assert (again.labels == own.labels).all()
+    assert data.present_classes() == ("9", "3", "7")
+    with pytest.raises(PthetaError, match="class '9' is a class of gaps"):
+        data.with_classes(("3", "7"))
+
+
+def test_conditions_survive_json():
+    for condition in (None, ptheta.Labels(("a", "b")), ptheta.Attributes(("round",))):
+        kept = json.loads(json.dumps(conditions.to_json(condition)))
+        assert conditions.from_json(kept) == condition
+    with pytest.raises(PthetaError, match="known are labels, attributes"):
+        conditions.from_json({"kind": "smell", "names": []})
+
+
+@pytest.mark.parametrize(
+    ("name", "old"),
+    [
+        ("pixelcnn", {"classes": 0}),
+        ("pixelcnn", {"classes": 3}),
+        ("cvae", {"classes": 3, "attributes": 0}),
+        ("cvae", {"classes": 10, "attributes": 2}),
+        ("cgan", {"classes": 3, "condition": "label"}),
+        ("gan", {"classes": 0, "condition": "none"}),
+        ("vae", {}),
+    ],
+)
+def test_a_run_of_an_earlier_version_loads(name, old, strokes, tmp_path):
+    """Its config counted labels or attributes, and knew no names."""
+    size = old.get("attributes") or old.get("classes") or 0
+    kind = ptheta.Attributes if old.get("attributes") else ptheta.Labels
+    condition = kind(tuple(map(str, range(size)))) if size else None
+    model = tiny(name, SPEC, classes=0, condition=condition)
+    how: dict[str, Any] = {**TINY["vae"], **QUIET, "steps": 1, "levels": 2}
+    run = ptheta.train("vae", strokes, tmp_path / "r", **how)
+    file = run.path / "config.json"
+    about = json.loads(file.read_text())
+    about.pop("condition")
+    new = {k: v for k, v in vars(model.config).items() if k not in ("condition", "conditioning")}
+    about |= {"model": name, "config": new | old}
+    file.write_text(json.dumps(about))
+    opened = Run.open(run.path)
+    assert opened.plan.config == model.config
+    assert (0 if opened.condition is None else len(opened.condition)) == size
+    assert type(opened.condition) is type(condition)
+    assert upgrade(upgrade(about)) == upgrade(about)
+    file = opened.weights_file()
+    save_tensors(file, model.state_dict(), {})
+    loaded = opened.model()
+    assert all(
+        torch.equal(p, q) for p, q in zip(model.parameters(), loaded.parameters(), strict=True)
+    )

@@ -4,8 +4,8 @@
     python benchmarks/likelihood.py nade --data FOLDER --levels 2 --minutes 20
     python benchmarks/likelihood.py vae --data FOLDER --levels 2 --dynamic --is-k 500 --ais 100
 
-FOLDER holds the four IDX files of MNIST (60,000 + 10,000). The first 50,000 training images are
-learned from (--training): the published numbers of static MNIST keep the other 10,000 for choosing.
+FOLDER holds the four IDX files of MNIST (60,000 + 10,000). As many training images are learned from
+as the published numbers of static MNIST have, 50,000 (--training), and 500 more choose the weights.
 Every other option of `ptheta train` goes through. Written to benchmarks/results/likelihood.json,
 one entry for each name (default: the model) and binarisation: nats per test image (exact, or the
 importance bound with --is-k samples) with their standard error, the protocol, and the curve on
@@ -34,6 +34,8 @@ from ptheta.metrics.likelihood import batches, bound_terms, likelihood
 from ptheta.pixels import seeded
 from ptheta.runs import Run
 
+HELD_OUT = 500  # training images that choose the weights, as the trainer sets them aside
+
 
 def annealed(model: Any, test: Dataset, n: int) -> dict[str, Any]:
     """Annealed importance sampling on the first n test images, and the bound on the same ones."""
@@ -58,7 +60,8 @@ def annealed(model: Any, test: Dataset, n: int) -> dict[str, Any]:
 
 
 def division(data: str, training: int, into: Path) -> Path:
-    """The first `training` training images of IDX files and all test images, as IDX files."""
+    """The first training images of IDX files, `training` and those that choose the weights, and all
+    test images, as IDX files."""
     into.mkdir()
     files = sorted(Path(data).expanduser().glob("*idx*-ubyte*"))
     kept = [path for path in files if path.name.startswith(("train-", "t10k-"))]
@@ -67,7 +70,7 @@ def division(data: str, training: int, into: Path) -> Path:
     for path in kept:
         values = idx.parse(path)
         if path.name.startswith("train-"):
-            values = values[:training]
+            values = values[: training + HELD_OUT]
         sizes = b"".join(size.to_bytes(4) for size in values.shape)
         header = bytes((0, 0, 8, values.ndim)) + sizes
         (into / path.name.removesuffix(".gz")).write_bytes(header + values.tobytes())
@@ -91,7 +94,7 @@ def measure(folder: Path, is_k: int, ais_images: int) -> dict[str, Any]:
         "how": found.how,
         **({"minus_elbo_and_terms": terms} if terms else {}),
         **({"ais": annealed(model, test, ais_images)} if ais_images else {}),
-        "training_images": run.about["dataset"]["images"],
+        "training_images": run.about["dataset"]["images"] - train.held_out,
         "test_images": len(test),
         "binarisation": "dynamic" if run.plan.data.dynamic else "static (seed 0)",
         "model": run.about["config"],

@@ -247,14 +247,6 @@ class Dataset:
             )
         return self.subset(np.sort(order[~held])), self.subset(np.sort(order[held]))
 
-    def reserve(self, n: int, least: int, seed: int = 0) -> tuple[Dataset, Dataset | None]:
-        """As `hold_out`; all and None where near-duplicates allow fewer than `least` of n images."""
-        try:
-            rest, held = self.hold_out(n, seed)
-        except PthetaError:
-            return self, None
-        return (rest, held) if len(held) >= least else (self, None)
-
     def fingerprint(self) -> str:
         """Twelve hex digits that change with any image, the rows, levels and seed (not the labels).
 

@@ -133,9 +133,9 @@ def test_two_rows_of_one_name_are_refused(strokes, tmp_path):
 def test_copied_sets_are_given_away(report):
     found = json.loads((report / "report.json").read_text())["baselines"]
     values = {name: {r["metric"]: r["value"] for r in e["results"]} for name, e in found.items()}
-    best = sorted(values, key=lambda name: values[name]["kd_pixels"])[:2]
-    assert set(best) == {"training set, copied", "test set, copied"}
     for name, end in (("training set, copied", ""), ("test set, copied", "_test")):
+        # nothing but the copying tests speaks against them
+        assert values[name]["kd_pixels"] < values["shuffled pixels"]["kd_pixels"] / 10
         assert values[name][f"copying_z{end}"] < -5
         assert values[name][f"copied_share{end}"] == 1
 

@@ -67,12 +67,21 @@ def work(fabric: Any, values: dict[str, Any], out: str, started: bool, more: boo
     torch.manual_seed(p.train.seed + 1_000_003 * (fabric.global_rank + 1))
     title = f"{p.model} on {data.name}"
     trainer = Trainer(
-        *(model, data, p.train, folder, fabric), title=title, score=score, notes=ready.split.notes
+        *(model, data, p.train, folder, fabric), title=title, score=score, notes=_notes(p, ready)
     )
     if started:
         trainer.resume()
     trainer.run()
     return trainer.stop_signal
+
+
+def _notes(p: Plan, ready: Ready) -> tuple[str, ...]:
+    """What the reader is told of the data."""
+    notes = ready.split.notes
+    if ready.reserve is None and p.train.best == "metric" and p.train.evaluate_every:
+        none = "no images are set aside to choose the best checkpoint: the last weights are used"
+        notes = (*notes, none)
+    return notes
 
 
 def begin(p: Plan) -> Ready:

@@ -39,8 +39,10 @@ def models(as_json: bool) -> None:
 
 @cli.command()
 @click.argument("source", required=False)
+@click.option("--size", type=int, help="Side in pixels that pictures are brought to, as in train.")
+@click.option("--channels", type=int, help="1 (grey) or 3 (colour), as in train.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def data(source: str | None, as_json: bool) -> None:
+def data(source: str | None, size: int | None, channels: int | None, as_json: bool) -> None:
     """List the embedded data sets, or look into SOURCE (a name or a path)."""
     from ptheta.data import EMBEDDED, describe
 
@@ -50,7 +52,7 @@ def data(source: str | None, as_json: bool) -> None:
         else:
             print_table([[name, about] for name, about in EMBEDDED.items()])
         return
-    about = describe(source)
+    about = describe(source, size=size, channels=channels)
     if as_json:
         click.echo(json.dumps(about, indent=2))
         return

@@ -14,12 +14,17 @@ from ptheta.data.sources import Found, find, finished
 from ptheta.data.splits import sides
 
 
-def describe(source: str | Path) -> dict[str, Any]:
+def describe(
+    source: str | Path, *, size: int | None = None, channels: int | None = None
+) -> dict[str, Any]:
     """What is known of a source, JSON-ready: kind, size, splits, classes with counts, skipped
     files (all of them listed), notes on how it is read, and suggestions.
+
+    size, channels: what images are brought to, as in training: a source without splits is divided
+        by the pixels of then
     """
     found = find(source)
-    splits = _splits(found)
+    splits = _splits(found, size, channels)
     train = splits["train"]
     spec = train.spec
     some = train.images[train.rows(slice(None, None, -(-len(train) // 1000)))]
@@ -55,11 +60,11 @@ def describe(source: str | Path) -> dict[str, Any]:
     return about
 
 
-def _splits(found: Found) -> dict[str, Dataset]:
+def _splits(found: Found, size: int | None, channels: int | None) -> dict[str, Dataset]:
     """The parts of a source, or the two sides of one that has none."""
     splits = {}
     for split in found.splits:
-        request = Request(split, max_broken=1.0)
+        request = Request(split, size, channels, max_broken=1.0)
         data, part = found.read(request)
         if part.divide:
             data, held, notes = sides(data)

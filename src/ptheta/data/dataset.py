@@ -218,7 +218,7 @@ class Dataset:
         if odd is not None:
             raise PthetaError(
                 f"class {odd!r} is a class of {self.name} ({self.split}), and the run learned "
-                f"{', '.join(names)}: give data with the same classes"
+                f"{', '.join(names)}: give data with the same classes, such as without this one"
             )
         numbers = [position.get(self._class_name(k), -1) for k in range(int(self.labels.max()) + 1)]
         labels = np.asarray(numbers, dtype=np.int64)[self.labels]

@@ -69,10 +69,13 @@ def fidelity(
     class_names: of the classifier's classes, where they are those of the data
     """
     d = fake.features.shape[1]
-    if len(fake) < 10 * d:
+    if min(len(fake), len(real)) < 10 * d:
+        few, cure = (len(fake), "samples"), "draw more"
+        if len(real) < len(fake):
+            few, cure = (len(real), "real images"), "give more of them"
         warnings.warn(
-            f"{len(fake)} samples are few for a Frechet distance in {d} dimensions, which is then "
-            "too large: prefer the kernel distance, or draw more",
+            f"{few[0]} {few[1]} are few for a Frechet distance in {d} dimensions, which is then "
+            f"too large: prefer the kernel distance, or {cure}",
             stacklevel=3,
         )
     found = of_features(fake, real, by, protocol, class_names)

@@ -373,7 +373,7 @@ def _render(found: Comparison) -> str:
         spec=found.test.spec,
         n=found.n,
         seed=found.seed,
-        protocol=found.floor.protocol,
+        protocol=measured[0].evaluation.protocol,
     )
 
 

@@ -45,7 +45,12 @@ def look(runs: Sequence[Run], data: str | None) -> Sight:
     """
     first = runs[0]
     for run in runs[1:]:
-        if run.spec != first.spec or (data is None and not _alike(run, first)):
+        if run.spec != first.spec:
+            raise PthetaError(
+                f"{run.path} learned images of {run.spec}, and {first.path} of {first.spec}: "
+                "compare runs of one size, number of channels and number of levels"
+            )
+        if data is None and not _alike(run, first):
             raise PthetaError(
                 f"{run.path} learned {run.plan.source} ({run.spec}) and {first.path} "
                 f"{first.plan.source} ({first.spec}), which are not the same images: compare runs "

@@ -41,7 +41,9 @@ class TrainSettings:
     best: Literal["metric", "none"] = option(
         "metric", "weights to use: the best by a metric on the held-out images, or the last"
     )
-    evaluate_every: NonNegative = option(500, "steps between two such evaluations; 0: never")
+    evaluate_every: NonNegative = option(
+        500, "steps between two such evaluations; 0: none that chooses weights"
+    )
     sample_every: NonNegative = option(500, "steps between two sample grids; 0: never")
     checkpoint_every: NonNegative = option(500, "steps between two checkpoints; 0: at the end")
     log_every: Count = option(50, "steps between two lines of metrics.jsonl")

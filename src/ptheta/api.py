@@ -42,6 +42,12 @@ def create(
     options: fields of the model's config. Raises PthetaError for an unknown model or option
     (naming the nearest one), a value out of range, or a spec or condition that the model cannot do.
     """
+    if not isinstance(spec, ImageSpec):
+        raise PthetaError(f"spec = {spec!r}: give a ptheta.ImageSpec")
+    if not isinstance(condition, ConditionSpec | None):
+        raise PthetaError(
+            f"condition = {condition!r}: give ptheta.Labels(names) or ptheta.Attributes(names)"
+        )
     found = registry.entry(name)
     cls = found.load_config()
     if condition is not None and "condition" in config.options(cls):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ptheta.data.dataset import Dataset
-from ptheta.errors import PthetaError
+from ptheta.errors import PthetaError, unknown
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,23 @@ class Labels:
     names: tuple[str, ...]
     kind: ClassVar[str] = "labels"
 
+    def __post_init__(self) -> None:
+        _check_names(self.names, self.kind)
+
     def __len__(self) -> int:
         return len(self.names)
+
+    def parse(self, text: str) -> int:
+        """The position of a name; where no name is a number, the position itself is taken, too.
+
+        Raises PthetaError for what is neither.
+        """
+        if text in self.names:
+            return self.names.index(text)
+        numbered = not any(name.isdecimal() for name in self.names)
+        if numbered and text.isdecimal() and int(text) < len(self.names):
+            return int(text)
+        raise unknown("label", text, self.names)
 
 
 @dataclass(frozen=True)
@@ -31,8 +46,21 @@ class Attributes:
     names: tuple[str, ...]
     kind: ClassVar[str] = "attributes"
 
+    def __post_init__(self) -> None:
+        _check_names(self.names, self.kind)
+
     def __len__(self) -> int:
         return len(self.names)
+
+
+def _check_names(names: object, kind: str) -> None:
+    """Raises PthetaError for what is no tuple of different words."""
+    whole = isinstance(names, tuple) and all(isinstance(name, str) for name in names)
+    if not isinstance(names, tuple) or not whole or not names or len(set(names)) < len(names):
+        raise PthetaError(
+            f"{kind} {names!r}: give a tuple of names, each a string and each once, such as "
+            "('cat', 'dog')"
+        )
 
 
 ConditionSpec = Labels | Attributes

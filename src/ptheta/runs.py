@@ -184,7 +184,10 @@ class Run:
         if found.known_test:
             out = f"; {found.known_test:,} held-out images are left out, it was trained on them"
         if found.kind == "other":
-            return f"{where} is not the data that {self.path} was trained on{out}"
+            return (
+                f"{where} is not the data that {self.path} was trained on{out}; pictures encoded "
+                "anew are not known for those that it was trained on"
+            )
         if found.kind == "more" and found.new is not None:
             return (
                 f"{where} has {len(found.new):,} training images that {self.path} was not trained "

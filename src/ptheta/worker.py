@@ -11,6 +11,7 @@ from torch import nn
 from ptheta import conditions, plan
 from ptheta.conditions import ConditionSpec
 from ptheta.data.dataset import Dataset
+from ptheta.data.identity import fingerprint, keys
 from ptheta.data.names import recorded
 from ptheta.data.trained import Record, joined
 from ptheta.errors import PthetaError
@@ -56,13 +57,6 @@ def work(fabric: Any, values: dict[str, Any], out: str, started: bool, more: boo
     torch.manual_seed(p.train.seed)
     model = build_model(p, spec, ready.condition)
     score = None if ready.reserve is None else _score(ready.reserve)
-    fabric.barrier()  # until every process has decided by the files of before
-    if fabric.global_rank == 0:
-        make_folder(folder)
-        write_json(folder / "config.json", _about(p, ready, model))
-        if ready.record is not None:
-            ready.record.write(folder / RECORD)
-    fabric.barrier()
     # after the weights, which all processes draw alike, each has noise of its own
     torch.manual_seed(p.train.seed + 1_000_003 * (fabric.global_rank + 1))
     title = f"{p.model} on {data.name}"
@@ -71,8 +65,27 @@ def work(fabric: Any, values: dict[str, Any], out: str, started: bool, more: boo
     )
     if started:
         trainer.resume()
+        _check_goes_on(trainer, folder, more)
+    fabric.barrier()  # until every process has decided by the files of before, and nobody refuses
+    if fabric.global_rank == 0:
+        make_folder(folder)
+        write_json(folder / "config.json", _about(p, ready, model))
+        if ready.record is not None:
+            ready.record.write(folder / RECORD)
+    fabric.barrier()
     trainer.run()
     return trainer.stop_signal
+
+
+def _check_goes_on(trainer: Trainer, folder: Path, more: bool) -> None:
+    """Raises PthetaError for a length that the run has passed, and where new images would be
+    recorded without a step on them."""
+    step, total = trainer.progress.step, trainer.total
+    if total is not None and (step > total or (more and step == total)):
+        raise PthetaError(
+            f"{folder} is at step {step:,} already, and {total:,} steps are asked for: "
+            "give a larger --steps"
+        )
 
 
 def _notes(p: Plan, ready: Ready) -> tuple[str, ...]:
@@ -119,6 +132,14 @@ def go_on(run: Run, p: Plan, more: bool) -> Ready:
     assert found.images is not None
     if found.kind == "unknown":
         known = run.about["dataset"]["images"]
+        if (was := run.about["dataset"].get("fingerprint")) not in (
+            None,
+            fingerprint(keys(found.images)),
+        ):
+            raise PthetaError(
+                f"{p.source} is not the data that {run.path} was trained on (its fingerprint is "
+                f"{was}): give that data with --data"
+            )
         if len(found.images) != known:
             raise PthetaError(
                 f"{p.source} has {len(found.images):,} training images, {run.path} was trained on "

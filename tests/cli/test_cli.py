@@ -304,7 +304,7 @@ def test_labels_of_a_conditional_model(strokes, tmp_path):
     )
     run("sample", tmp_path / "r", "-n", 4, "--label", 1, "--out", tmp_path / "x.npy")
     line = fails("sample", tmp_path / "r", "--label", 7, "--out", tmp_path / "y.npy")
-    assert "unknown label 7: this model knows 0 to 1" in line
+    assert "unknown label '7': known: 0, 1" in line
     other = tmp_path / "other.npz"
     with np.load(strokes) as kept:
         np.savez(other, images=kept["images"], labels=kept["labels"] + 1)

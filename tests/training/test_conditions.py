@@ -76,6 +76,33 @@ def test_labels_are_known_by_name_in_other_data(gaps, tmp_path):
         data.with_classes(("3", "7"))
 
 
+def test_labels_are_asked_for_by_name():
+    digits, clothes = ptheta.Labels(("3", "7", "9")), ptheta.Labels(("shirt", "bag"))
+    assert [digits.parse(text) for text in ("9", "3")] == [2, 0]
+    assert [clothes.parse(text) for text in ("bag", "0")] == [1, 0]
+    for labels, text in ((digits, "0"), (digits, "x"), (clothes, "2"), (clothes, "-1")):
+        with pytest.raises(PthetaError, match="unknown label"):
+            labels.parse(text)
+
+
+@pytest.mark.parametrize("names", [(), 3, "abc", ["a"], ("a", "a"), (3, 7)])
+@pytest.mark.parametrize("kind", conditions.KINDS.values())
+def test_names_are_different_words(kind, names):
+    with pytest.raises(PthetaError, match="give a tuple of names"):
+        kind(names)
+
+
+@pytest.mark.parametrize("name", ["made", "vae", "cgan"])
+def test_what_is_no_condition_or_spec_is_refused_in_one_line(name):
+    wrong: list[Any] = ["labels", ["a"], 3, {"kind": "labels"}, ptheta.Labels]
+    for condition in wrong:
+        with pytest.raises(PthetaError, match=r"give ptheta\.Labels"):
+            ptheta.create(name, SPEC, condition=condition)
+    spec: Any = (1, 8, 8)
+    with pytest.raises(PthetaError, match=r"give a ptheta\.ImageSpec"):
+        ptheta.create(name, spec)
+
+
 def test_conditions_survive_json():
     for condition in (None, ptheta.Labels(("a", "b")), ptheta.Attributes(("round",))):
         kept = json.loads(json.dumps(conditions.to_json(condition)))

@@ -305,3 +305,42 @@ def test_a_sweep_of_other_data_is_refused_before_any_training(place, tmp_path):
     with pytest.raises(PthetaError, match="lacks"):
         sweep.sweep("gan", data, tmp_path / "s", table, **options)
     assert contents(tmp_path / "s") == before
+
+
+def goes_on(place: Path, run: Path, data: str, **options: Any) -> None:
+    train("ae", place / data, run, resume=True, levels=2, held_out=24, **options)
+
+
+def test_a_resume_that_cannot_go_on_writes_nothing(place, run):
+    grown: dict[str, Any] = {"data": "grown", "more_data": True}
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"data": "new", "steps": 5}, "is at step 6 already, and 5 steps are asked for"),
+        ({**grown, "steps": 6}, "is at step 6 already, and 6 steps are asked for"),
+    ]
+    before = contents(run)
+    for how, said in cases:
+        with pytest.raises(PthetaError, match=said):
+            goes_on(place, run, **how)
+        assert contents(run) == before
+    state = next((run / "state").glob("step-*"))
+    for file in ("model", "optimizers", "rng-0"):
+        kept = (state / f"{file}.safetensors").read_bytes()
+        (state / f"{file}.safetensors").write_bytes(kept[: len(kept) // 2])
+        broken = contents(run)
+        with pytest.raises(PthetaError):
+            goes_on(place, run, **grown, steps=9)
+        assert contents(run) == broken
+        (state / f"{file}.safetensors").write_bytes(kept)
+    goes_on(place, run, **grown, steps=9)
+    assert Run.open(run).metrics()[-1]["step"] == 9
+
+
+def test_a_run_that_lost_its_record_knows_its_data_by_the_fingerprint(place, run):
+    (run / RECORD).unlink()
+    before = contents(run)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(PthetaError, match="its fingerprint is"):
+            goes_on(place, run, "other", steps=9)
+        assert contents(run) == before
+        goes_on(place, run, "new", steps=9)

@@ -51,6 +51,15 @@ def some_images(run: Any, number: int, data: str | None) -> tuple[Any, Any, Any]
     return model, batch.x, batch.y if conditional(model) else None
 
 
+def label_of(run: Any, text: str) -> int:
+    """The number that a run's model has for a label. Raises PthetaError where it knows none."""
+    from ptheta.conditions import Labels
+
+    if not isinstance(run.condition, Labels):
+        raise PthetaError(f"--label {text}: this model takes no labels; leave the label out")
+    return run.condition.parse(text)
+
+
 def given(option: str) -> bool:
     """Whether the user set this option of the command at hand, be it to its default."""
     source = click.get_current_context().get_parameter_source(option)

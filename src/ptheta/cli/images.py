@@ -12,6 +12,7 @@ from ptheta.cli.common import (
     at_least,
     cli,
     given,
+    label_of,
     numbers,
     open_run,
     side_by_side,
@@ -25,7 +26,7 @@ from ptheta.errors import PthetaError
 @click.option("-n", "--number", default=64, show_default=True, help="How many images.")
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same images.")
 @click.option("--out", required=True, help="grid.png, x.npy (uint8 N,C,H,W) or a folder.")
-@click.option("--label", "labels", multiple=True, type=int, help="Condition; may be repeated.")
+@click.option("--label", "labels", multiple=True, help="Name of a class; may be repeated.")
 @click.option("--attributes", help="Condition of a model of attributes: 1,0,0.5,...")
 @click.option("--weights", default="best", show_default=True, help="best or last.")
 @click.option(
@@ -36,7 +37,7 @@ def sample(
     number: int,
     seed: int,
     out: str,
-    labels: tuple[int, ...],
+    labels: tuple[str, ...],
     attributes: str | None,
     weights: str,
     prior: str,
@@ -45,9 +46,11 @@ def sample(
     from ptheta import tasks
     from ptheta.tasks.export import write_images
 
-    model = open_run(run).model(weights, prior)
+    opened = open_run(run)
+    model = opened.model(weights, prior)
     vector = None if attributes is None else numbers(attributes, "--attributes")
-    x = tasks.sample(model, number, seed=seed, labels=labels or None, attributes=vector)
+    asked = [label_of(opened, text) for text in labels]
+    x = tasks.sample(model, number, seed=seed, labels=asked or None, attributes=vector)
     click.echo(f"{write_images(x, out)}: {number} images")
 
 

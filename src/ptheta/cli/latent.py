@@ -14,6 +14,7 @@ from ptheta.cli.common import (
     at_least,
     cli,
     integers,
+    label_of,
     open_run,
     print_table,
     some_images,
@@ -30,11 +31,11 @@ USED_BY = 1000  # test images by which the most used dimensions are found
     "--dims",
     help="Dimensions across and down, such as 0,1; by default the two most used on test images.",
 )
-@click.option("--label", type=int, help="Of a conditional model; by default its first.")
+@click.option("--label", help="Name of a class, of a conditional model; by default its first.")
 @OTHER_DATA
 @OUT
 def manifold(
-    run: str, side: int, dims: str | None, label: int | None, data: str | None, out: str
+    run: str, side: int, dims: str | None, label: str | None, data: str | None, out: str
 ) -> None:
     """Draw the images over two dimensions of the code."""
     from ptheta import tasks
@@ -43,7 +44,8 @@ def manifold(
     opened = open_run(run)
     model = opened.model()
     pair, how = two_dimensions(opened, model, dims, data)
-    x = tasks.manifold(model, side, dims=pair, label=label)
+    asked = None if label is None else label_of(opened, label)
+    x = tasks.manifold(model, side, dims=pair, label=asked)
     path = write_images(x, out, side)
     click.echo(f"{path}: {side}x{side} images over dimensions {pair[0]},{pair[1]}{how}")
 

@@ -134,7 +134,9 @@ class Run:
         alike = self._resized()
         if self.record is not None and train.spec != self.spec and alike is not None:
             # pictures of another size came in: those that were there keep theirs
-            train, test = self._open(alike, split, where)
+            resized = self._open(alike, split, where)
+            if find(self.record, *resized).kind != "other":
+                train, test = resized
         for data in (train, test):
             if data.spec != self.spec:
                 raise PthetaError(

@@ -291,7 +291,8 @@ def test_bad_requests_to_a_run(trained, tmp_path):
         "evaluate", trained, "--data", "digits"
     )
     colour = tmp_path / "colour.npz"
-    np.savez(colour, images=np.zeros((9, 16, 16, 3), dtype=np.uint8))
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
+    np.savez(colour, images=pixels)
     assert "3x16x16" in fails("evaluate", trained, "--data", colour)
     assert "did you mean 'pixels'" in fails("evaluate", trained, "--extractor", "pixel")
 

@@ -280,7 +280,7 @@ def test_test_images_that_repeat_training_images_are_no_copies_of_either():
     assert (z(None)["copying_z"] or 0) > 5  # held-out images would seem to be nearer than they are
     nothing = closeness(fresh, fake, real, mixed, train, by, distance, {}, repeats=repeats | True)
     assert [r.metric for r in nothing] == [r.metric for r in unknown(fresh, fake, real, mixed, by)]
-    assert all("repeats a training image" in r.reason for r in nothing)
+    assert all("0 test images that repeat none of them" in r.reason for r in nothing)
 
 
 def unknown(fresh, fake, real, mixed, by) -> list[Result]:

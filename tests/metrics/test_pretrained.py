@@ -131,5 +131,5 @@ def test_reference_features_are_kept_and_others_are_refused(monkeypatch):
     assert len(files) == 4
     for file in files:  # what another program may have put under that name
         save_tensors(file, {"features": torch.zeros(3, 64)}, {"data": "else"})
-    with pytest.raises(PthetaError, match="was made with another data"):
+    with pytest.raises(PthetaError, match="was made with other values of"):
         reference(data, by)

@@ -56,6 +56,6 @@ def _read(path: Path, about: dict[str, str]) -> Features:
     tensors = load_tensors(path)
     if wrong or len(tensors["features"]) != int(about["images"]):
         raise PthetaError(
-            f"{path} was made with another {wrong[0] if wrong else 'number of images'}: remove it"
+            f"{path} was made with other values of {wrong[0] if wrong else 'features'}: remove it"
         )
     return Features(tensors["features"], tensors.get("logits"))

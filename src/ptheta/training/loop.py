@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ptheta.capabilities import Samples, some_conditions
+from ptheta.capabilities import HasBound, HasLogProb, Samples, some_conditions
 from ptheta.data.dataset import Dataset
 from ptheta.dynamics import DYNAMICS
 from ptheta.errors import PthetaError
@@ -170,7 +170,9 @@ class Trainer:
 
     def _end(self) -> None:
         """The last score, and what the game has to say of the run as a whole."""
-        if self.score is None and self.inspect is not None and self.game.alarm is not None:
+        # a likelihood tells an alarm nothing new, the classes of samples do
+        silent = isinstance(self.model, HasBound | HasLogProb) or self.game.alarm is None
+        if self.score is None and self.inspect is not None and not silent:
             self._inspect(self.inspect)
         elif self.progress.scored_step != self.progress.step:
             self._score()

@@ -31,6 +31,7 @@ from ptheta.data.dataset import Dataset
 from ptheta.metrics.ais import ais
 from ptheta.metrics.images import fixed
 from ptheta.metrics.likelihood import batches, bound_terms, likelihood
+from ptheta.paths import expand
 from ptheta.pixels import seeded
 from ptheta.runs import Run
 
@@ -63,7 +64,7 @@ def division(data: str, training: int, into: Path) -> Path:
     """The first training images of IDX files, `training` and those that choose the weights, and all
     test images, as IDX files."""
     into.mkdir()
-    files = sorted(Path(data).expanduser().glob("*idx*-ubyte*"))
+    files = sorted(expand(data).glob("*idx*-ubyte*"))
     kept = [path for path in files if path.name.startswith(("train-", "t10k-"))]
     if len(kept) != 4:
         raise SystemExit(f"{data} holds {len(kept)} of the four IDX files of MNIST: give them")

@@ -25,7 +25,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from lightning_fabric import Fabric
 from torch import nn
 
 import ptheta
@@ -34,7 +33,9 @@ from ptheta.data.dataset import Dataset
 from ptheta.games import Clock, Game, Move, Player
 from ptheta.losses.adversarial import cross_entropy, non_saturating
 from ptheta.pixels import Batch, ImageSpec, to_symmetric
-from ptheta.training.loop import Trainer, read_metrics
+from ptheta.training.group import Group
+from ptheta.training.journal import read_metrics
+from ptheta.training.loop import Trainer
 from ptheta.training.settings import TrainSettings
 
 Contender = Callable[[], float]  # one round: images/s
@@ -42,7 +43,7 @@ Contender = Callable[[], float]  # one round: images/s
 
 def by_trainer(model: nn.Module, data: Dataset, batch: int, steps: int) -> Contender:
     """ptheta's trainer, everything that a run does included, but for the first log interval."""
-    fabric = Fabric(accelerator="cpu", devices=1)
+    group = Group()
 
     def one_round() -> float:
         settings = TrainSettings(
@@ -58,7 +59,7 @@ def by_trainer(model: nn.Module, data: Dataset, batch: int, steps: int) -> Conte
             open(os.devnull, "w") as quiet,
             contextlib.redirect_stderr(quiet),
         ):
-            Trainer(model, data, settings, Path(folder), fabric).run()
+            Trainer(model, data, settings, Path(folder), group).run()
             lines = read_metrics(Path(folder))
         first, last = lines[0], lines[-1]
         return (last["step"] - first["step"]) * batch / (last["seconds"] - first["seconds"])

@@ -15,7 +15,6 @@ from typing import Any
 
 import matplotlib
 import torch
-from lightning_fabric import Fabric
 from matplotlib import pyplot as plt
 from torch import Tensor
 
@@ -29,6 +28,7 @@ from ptheta.nets.augment import AUGMENTATIONS
 from ptheta.pixels import Batch, ImageSpec, from_symmetric, seeded, to_symmetric
 from ptheta.runs import Run
 from ptheta.training.engine import Engine
+from ptheta.training.group import Group
 
 POINTS = ImageSpec(1, 1, 2)  # two pixels: an image is a point in the plane
 GAMES: dict[str, dict[str, Any]] = {
@@ -70,7 +70,7 @@ def play(options: Mapping[str, Any], steps: int) -> Any:
     }
     model: Any = ptheta.create("gan", POINTS, **shared, latent=4, lr=1e-3, **options)
     game = model.game()
-    engine = Engine(model, game, Fabric(accelerator="cpu", devices=1))
+    engine = Engine(model, game, Group())
     for step in range(1, steps + 1):
         engine.step = step
         alternating(engine, game, step, Batch(ring(256)))

@@ -16,7 +16,10 @@ ROOT = Path(__file__).parent.parent / "src" / "ptheta"
 # Each layer may import itself and what stands before it.
 LAYERS: list[set[str]] = [
     {"errors"},
-    {"config", "files", "pixels", "losses", "noise"},
+    {"config", "files", "out", "paths", "pixels", "losses", "noise", "room", "signals", "threads"},
+    {"screen", "progress"},
+    {"memory"},
+    {"schemas"},
     {"likelihoods", "latents", "nets", "games", "capabilities", "images", "data"},
     {"conditions"},
     {"models"},

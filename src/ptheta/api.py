@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import signal
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,29 +15,39 @@ from torch import nn
 from ptheta import config, plan, registry
 from ptheta.conditions import ConditionSpec
 from ptheta.data.dataset import Dataset
-from ptheta.data.decode import LARGEST_NATURAL, RESIZED
-from ptheta.errors import PthetaError
-from ptheta.files import digest
-from ptheta.pixels import ImageSpec
+from ptheta.data.decode import LARGEST_NATURAL
+from ptheta.data.memory import Handed, Source
+from ptheta.data.names import called
+from ptheta.data.request import Columns
+from ptheta.data.values import Kind, White
+from ptheta.errors import CannotWrite, Interrupted, PthetaError
+from ptheta.files import digest, leftover, locked, make_folder
+from ptheta.out import check_folder
+from ptheta.pixels import ImageSpec, undisturbed
 from ptheta.runs import FITTED, Run, build_model, is_run
-from ptheta.training.checkpoint import save_tensors
+from ptheta.signals import Stopped
+from ptheta.training.checkpoint import latest, save_tensors, step_of
 from ptheta.training.processes import launch
+from ptheta.training.ranks import refuse_unguarded
 from ptheta.worker import work
 
 
-class Interrupted(PthetaError):
-    """Training was stopped by a signal; a checkpoint was written first."""
+class Unwritten(CannotWrite):
+    """What was measured could not be written; it is in `evaluation`."""
 
-    def __init__(self, message: str, number: int) -> None:
+    def __init__(self, message: str, evaluation: Any) -> None:
         super().__init__(message)
-        self.number = number
+        self.evaluation = evaluation
 
 
+@undisturbed()
 def create(
     name: str, spec: ImageSpec, *, condition: ConditionSpec | None = None, **options: Any
 ) -> nn.Module:
     """A model of the registry with fresh weights, for images of this spec.
 
+    The weights are drawn from torch's random stream as it stands, and it is left there: seed it
+    anew for other weights.
     condition: what the model is asked for, `ptheta.Labels(names)` or `ptheta.Attributes(names)`
     options: fields of the model's config. Raises PthetaError for an unknown model or option
     (naming the nearest one), a value out of range, or a spec or condition that the model cannot do.
@@ -55,9 +65,10 @@ def create(
     return found.build(name, spec, config.build(cls, options, f"option of {name}"), condition)
 
 
+@undisturbed()
 def train(
     model: str,
-    data: str | Path,
+    data: Source,
     out: str | Path,
     *,
     recipe: str = "default",
@@ -68,53 +79,82 @@ def train(
     """Trains a model of the registry and returns its run.
 
     model, recipe: a name of the registry, and one of that model's recipes
-    data: a name of a data set, or a path (see `ptheta.open_data`). With resume: where the images
-        of the run lie now
+    data: a name of a data set, a path, or images in memory (see `ptheta.open_data`); all of a
+        `Dataset` is trained on. With resume: where the images of the run lie now
     out: the run folder; may exist only with resume=True
     more_data: with resume, train on the images that have come to the data since as well
     options: fields of the model's config, of `DataSettings` (plan) and of `TrainSettings`
 
     Raises PthetaError for bad input, an existing run without `resume`, data that lacks images of
     the run or has others without `more_data` (before anything is written), a loss that is not
-    finite; Interrupted after SIGINT or SIGTERM, once the checkpoint is written.
+    finite; Interrupted after SIGINT, SIGTERM or SIGHUP, once the checkpoint is written, and where a
+    signal ended one of several processes.
     """
-    folder = Path(out).expanduser()
+    refuse_unguarded()
+    if more_data and not resume:
+        raise PthetaError("--more-data is for a run that goes on: add --resume, or leave it out")
+    folder = check_folder(out)
+    with locked(folder, "training"):
+        return _train(model, data, folder, recipe, resume, more_data, options)
+
+
+def _train(
+    model: str,
+    data: Source,
+    folder: Path,
+    recipe: str,
+    resume: bool,
+    more_data: bool,
+    options: dict[str, Any],
+) -> Run:
+    """`train`, once the folder is held."""
     started = (folder / "config.json").exists()
     if started and not resume:
         raise PthetaError(f"{folder} holds a run: add --resume to go on, or choose another --out")
-    if folder.is_dir() and not started and any(folder.iterdir()):
+    if not started and not all(map(leftover, folder.iterdir())):
         raise PthetaError(f"{folder} is not empty and not a run: choose another --out")
-    if more_data and not resume:
-        raise PthetaError("--more-data is for a run that goes on: add --resume, or leave it out")
     if started:
         old = Run.open(folder).plan
         if old.model != model:
             raise PthetaError(
                 f"{folder} was trained with model {old.model}, not {model}: choose another --out"
             )
-        where = plan.make(model, data, {"steps": 1}).source
-        new = replace(plan.extend(old, options), source=where)
+        place = plan.record(data) if isinstance(data, str | Path) else old.source
+        new = replace(plan.extend(old, options), source=place)
     else:
+        if isinstance(data, Dataset) and data.levels != 256:
+            options = {"levels": data.levels, "dynamic": data.dynamic} | options
         new = plan.make(model, data, options, recipe)
-    # plain values: the launcher copies its arguments field by field
-    stopped = launch(new.train, work, new.to_json(), str(folder), started, more_data)
-    if stopped is not None:
-        raise Interrupted(
-            f"stopped by {signal.Signals(stopped).name}; "
-            f"a checkpoint is in {folder}: go on with --resume",
-            stopped,
-        )
+    handed = None if isinstance(data, str | Path) else Handed(data)
+    try:
+        stopped = launch(new.train, work, new.to_json(), str(folder), started, more_data, handed)
+        if stopped is not None:
+            raise Stopped(stopped)
+    except (Interrupted, Stopped) as by:
+        raise Interrupted(f"{by}; {_what_is_left(folder)}", by.number) from None
     return Run.open(folder)
 
 
+def _what_is_left(folder: Path) -> str:
+    """Where a run that was ended by a signal can go on."""
+    last = latest(folder / "state")
+    if last is not None:
+        return f"the checkpoint of step {step_of(last):,} is in {folder}: go on with --resume"
+    if (folder / "config.json").exists():
+        return f"{folder} has no checkpoint yet: begin again with --resume"
+    return f"nothing is in {folder} yet: train again"
+
+
+@undisturbed()
 def load(run: str | Path, weights: str = "best") -> nn.Module:
     """The trained model of a run folder, in eval mode. weights: "best" or "last"."""
     return Run.open(run).model(weights)
 
 
+@undisturbed()
 def fit(
     run: str | Path,
-    data: str | None = None,
+    data: Source | None = None,
     *,
     components: int = 10,
     images: int = 20_000,
@@ -133,6 +173,7 @@ def fit(
     from ptheta.tasks.fit import fit as fit_mixture
 
     opened = Run.open(run)
+    make_folder(opened.path)  # what cannot be kept is refused before the work
     model = opened.model(weights, prior="own")
     fitted = fit_mixture(
         model, codes(model, opened.data("train", data), images), components=components, seed=seed
@@ -143,10 +184,11 @@ def fit(
     return fitted
 
 
+@undisturbed()
 def probe(
     run: str | Path,
     labels: Sequence[int | None] = (10, 100, 1000, None),
-    data: str | None = None,
+    data: Source | None = None,
     **options: Any,
 ) -> list[Any]:
     """How much of the labels the run's representation holds: `ptheta.tasks.probe.probe` on the
@@ -175,12 +217,14 @@ def probe(
     return measure(model, fresh, sets[0], sets[1], counts, **options)
 
 
+@undisturbed()
 def score(
-    images: str | Path,
-    data: str,
+    images: Source,
+    data: Source,
     *,
     size: int | None = None,
     channels: int | None = None,
+    image_column: str | None = None,
     **options: Any,
 ) -> Any:
     """Measures the images of a folder (or of any source), made by whatever program, against the
@@ -188,20 +232,22 @@ def score(
 
     size, channels: what both are brought to (antialiased, cropped); default: as they are, and then
         they must agree
+    image_column: of either that has columns
     options: those of `ptheta.metrics.evaluate.score`. Returns its `Evaluation`.
     Raises PthetaError where either cannot be read, where they differ in size or channels, and for
     fewer than two images.
     """
     from ptheta.metrics.evaluate import score as measure
 
-    made, test, train = _made_and_real(images, data, size, channels)
+    made, test, train = _made_and_real(images, data, size, channels, image_column)
     about = {} if size is None else {"resized_to": f"{size}x{size}, Lanczos, antialiased"}
     return measure(made, test, train, about=about, **options)
 
 
+@undisturbed()
 def closest(
-    source: str | Path,
-    data: str | None = None,
+    source: Source,
+    data: Source | None = None,
     *,
     of: Literal["train", "test"] = "train",
     n: int = 500,
@@ -209,6 +255,7 @@ def closest(
     seed: int = 0,
     size: int | None = None,
     channels: int | None = None,
+    image_column: str | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Of n samples those that are nearest to a real image in pixels, and those images: two image
     batches, uint8 (pairs, C, H, W), nearest first.
@@ -216,7 +263,7 @@ def closest(
     source: a run, or images of any origin, which `data` then has the real images for
     data: of a run: where its data lies now
     of: which real images, "train" or "test"
-    size, channels: as for `score`
+    size, channels, image_column: as for `score`
     Raises PthetaError where the images that a run was trained on are not there.
     """
     from ptheta import tasks
@@ -224,56 +271,77 @@ def closest(
 
     if of not in ("train", "test"):
         raise PthetaError(f"of = {of!r}: choose 'train' or 'test'")
-    if data is None or is_run(source):
+    if isinstance(source, str | Path) and (data is None or is_run(source)):
         run = Run.open(source)
         found = run.own(data)
         real = found.train if of == "train" else found.test
         assert real is not None
         return find(tasks.sample(run.model(), n, seed=seed), real, pairs)
-    made, test, train = _made_and_real(source, data, size, channels)
+    if data is None:
+        raise PthetaError("images of any origin need real ones beside them: give data")
+    made, test, train = _made_and_real(source, data, size, channels, image_column)
     order = torch.randperm(len(made), generator=torch.Generator().manual_seed(seed))
     return find(made[order[:n]], train if of == "train" else test, pairs)
 
 
 def _made_and_real(
-    images: str | Path, data: str, size: int | None, channels: int | None
+    images: Source,
+    data: Source,
+    size: int | None,
+    channels: int | None,
+    image_column: str | None,
 ) -> tuple[torch.Tensor, Dataset, Dataset]:
     """Images of any origin, and the real ones (test, train), all of one size and colour."""
     from ptheta.data import open_data
-    from ptheta.data.sources import open_whole
+    from ptheta.data.sources import columns_there, open_whole
 
     alike: dict[str, Any] = {"size": size, "channels": channels}
-    test, train = open_data(data, "test", **alike), open_data(data, "train", **alike)
-    made = open_whole(images, **alike)
-    for source, notes in ((data, test.notes), (images, made.notes)):
-        if size is None and any(RESIZED in note for note in notes):
+    columns: Columns = {"image_column": image_column}
+    theirs, ours = (columns_there(source, columns) for source in (images, data))
+    if image_column is not None and not theirs and not ours:
+        raise PthetaError(
+            f"--image-column {image_column}: neither {called(images)} nor {called(data)} has "
+            "columns; leave it out"
+        )
+    test, train = (open_data(data, split, **alike, **ours) for split in ("test", "train"))
+    # 8-bit pictures have one white each, of whatever program they are
+    known: dict[Kind, float] = {k: v for k, v in test.whites.items() if k != "8-bit"}
+    made = open_whole(images, white=White(known=known), **alike, **theirs)
+    for source, resized in ((data, test.resized), (images, made.resized)):
+        if size is None and resized:
             raise PthetaError(
-                f"{source} holds images of several sizes or of more than {LARGEST_NATURAL} pixels: "
-                "say by --size which to measure at, such as --size 64"
+                f"{called(source)} holds images of several sizes or of more than "
+                f"{LARGEST_NATURAL} pixels: say by --size which to measure at, such as --size 64"
             )
     if made.images.shape[1:] != test.spec.shape:
-        theirs = "x".join(map(str, made.images.shape[1:]))
+        size_of = "x".join(map(str, made.images.shape[1:]))
         raise PthetaError(
-            f"{images} holds images of {theirs} (channels, height, width), {data} of "
-            f"{'x'.join(map(str, test.spec.shape))}: give --size and --channels to bring both to"
+            f"{called(images)} holds images of {size_of} (channels, height, width), "
+            f"{called(data)} of {'x'.join(map(str, test.spec.shape))}: give --size and "
+            "--channels to bring both to"
         )
     return made.images, test, train
 
 
-def evaluate(run: str | Path, data: str | None = None, **options: Any) -> Any:
+@undisturbed()
+def evaluate(run: str | Path, data: Source | None = None, **options: Any) -> Any:
     """Evaluates a run on its data's test split (or another source) and writes evaluation.json.
 
     data: where the run's data lies now, or other images. What the run was trained on is left out
         of the test images, and where the data is not the run's no number says whether it copies
     options: those of `ptheta.metrics.evaluate.evaluate`. Returns its `Evaluation`.
+    Raises Unwritten, which holds the evaluation, where its file cannot be written.
     """
     from ptheta.metrics.evaluate import evaluate as measure
 
     opened = Run.open(run)
     opened.warn_if_unfinished()
+    kept = os.access(opened.path, os.W_OK)
+    if not kept:
+        warnings.warn(f"{opened.path} cannot be written: no evaluation.json is kept", stacklevel=3)
     found = opened.look(data)
     if (text := opened.remark(found, data)) is not None:
-        warnings.warn(text, stacklevel=2)
+        warnings.warn(text, stacklevel=3)
     why = opened.no_copies(found, data)
     result = measure(
         opened.model(),
@@ -283,5 +351,9 @@ def evaluate(run: str | Path, data: str | None = None, **options: Any) -> Any:
         about=opened.checkpoint() | {"model": opened.plan.model},
         **options,
     )
-    result.write(opened.path / "evaluation.json")
+    if kept:
+        try:
+            result.write(opened.path / "evaluation.json")
+        except CannotWrite as error:
+            raise Unwritten(str(error), result) from None
     return result

@@ -109,6 +109,16 @@ class Completes(Protocol):
 
 
 @runtime_checkable
+class InOrder(Protocol):
+    """Draws sub-pixels one after the other."""
+
+    def late(self, known: Tensor) -> Tensor:
+        """Which of the known sub-pixels follow an unknown one, which one completion draws without
+        a look at them: bool (B, C, H, W), as `known`."""
+        ...
+
+
+@runtime_checkable
 class Encodes(Protocol):
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """The code of each image: float (B, L)."""
@@ -181,19 +191,42 @@ def capabilities(model: object) -> tuple[str, ...]:
     return tuple(name for name, protocol in CAPABILITIES.items() if issubclass(cls, protocol))
 
 
+@runtime_checkable
+class TakesLabels(Protocol):
+    """A model that may be given labels. classes: how many there are; 0 where it is given none"""
+
+    classes: int
+
+
+@runtime_checkable
+class TakesAttributes(Protocol):
+    """A model that may be given attributes. attributes: how many; 0 where it is given none"""
+
+    attributes: int
+
+
+def classes_of(model: object) -> int:
+    """How many labels a model knows; 0 for one that takes none."""
+    return model.classes if isinstance(model, TakesLabels) else 0
+
+
+def attributes_of(model: object) -> int:
+    """How many attributes a model takes; 0 for one that takes none."""
+    return model.attributes if isinstance(model, TakesAttributes) else 0
+
+
 def conditional(model: object) -> bool:
     """Whether a model takes a condition: labels, or attributes."""
-    return bool(getattr(model, "classes", 0) or getattr(model, "attributes", 0))
+    return bool(classes_of(model) or attributes_of(model))
 
 
-def some_conditions(model: nn.Module, n: int) -> Tensor | None:
-    """n conditions to show a model with: its labels in turn, or one attribute after the other;
-    None for an unconditional model."""
+def some_conditions(model: nn.Module, n: int, start: int = 0) -> Tensor | None:
+    """n conditions to show a model with: its labels in turn, or one attribute after the other,
+    from number `start` on; None for an unconditional model."""
     import torch
 
-    classes: int = getattr(model, "classes", 0)
-    attributes: int = getattr(model, "attributes", 0)
-    turn = torch.arange(n, device=device_of(model))
+    classes, attributes = classes_of(model), attributes_of(model)
+    turn = torch.arange(start, start + n, device=device_of(model))
     if classes:
         return turn % classes
     if attributes:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError, unknown
@@ -67,9 +67,16 @@ ConditionSpec = Labels | Attributes
 KINDS: dict[str, type[Labels] | type[Attributes]] = {cls.kind: cls for cls in (Labels, Attributes)}
 
 
+@runtime_checkable
+class TakesCondition(Protocol):
+    """A config of a model that may be conditional. condition: one of these, or "none"."""
+
+    condition: str
+
+
 def wanted(config: object) -> str:
     """What a model of this config is told: "none", "labels" or "attributes"."""
-    return getattr(config, "condition", "none")
+    return config.condition if isinstance(config, TakesCondition) else "none"
 
 
 def of_data(kind: str, data: Dataset, source: str) -> ConditionSpec | None:
@@ -104,15 +111,16 @@ def to_json(condition: ConditionSpec | None) -> dict[str, Any] | None:
 
 
 def from_json(values: Mapping[str, Any] | None) -> ConditionSpec | None:
-    """Raises PthetaError for a kind that does not exist."""
+    """values: as `ptheta.schemas.Condition` has them. Raises PthetaError for a kind that does not
+    exist, and for a name that comes twice."""
     if values is None:
         return None
-    if values.get("kind") not in KINDS:
+    if values["kind"] not in KINDS:
         raise PthetaError(
-            f"condition of kind {values.get('kind')!r}: known are {', '.join(KINDS)}; "
+            f"condition of kind {values['kind']!r}: known are {', '.join(KINDS)}; "
             "use the ptheta that wrote the run"
         )
-    return KINDS[values["kind"]](tuple(map(str, values["names"])))
+    return KINDS[values["kind"]](tuple(values["names"]))
 
 
 def classes_of(condition: ConditionSpec | None) -> int:

@@ -10,18 +10,31 @@ import dataclasses
 import json
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt, Le, Len
 
 from ptheta.errors import PthetaError, unknown
 
 T = TypeVar("T")
 
-Count = Annotated[int, Gt(0)]  # 1, 2, ...
-NonNegative = Annotated[int, Ge(0)]  # 0, 1, ...
+MOST = 2**31 - 1  # of what is counted
+MOST_PARTS = 1000  # of what is built one by one
+MOST_SIDE = 16_384  # pixels
+MOST_THREADS = 1024  # of threads and of processes
+LAST_SEED = 2**63 - 1
+
+# Numbers are finite wherever a config is checked: see `build`.
+Count = Annotated[int, Gt(0), Le(MOST)]  # 1, 2, ...
+NonNegative = Annotated[int, Ge(0), Le(MOST)]  # 0, 1, ...
+Parts = Annotated[int, Gt(0), Le(MOST_PARTS)]  # layers, blocks, orders: each takes its time
+Side = Annotated[int, Gt(0), Le(MOST_SIDE)]  # of a picture, pixels
+Layers = Annotated[tuple[Count, ...], Len(1)]  # units of one layer or more
+Threads = Annotated[int, Ge(0), Le(MOST_THREADS)]
+Seed = Annotated[int, Ge(0), Le(LAST_SEED)]
 Positive = Annotated[float, Gt(0)]
 AtLeastZero = Annotated[float, Ge(0)]
 Fraction = Annotated[float, Ge(0), Le(1)]
@@ -53,7 +66,8 @@ class Option:
     @property
     def is_tuple(self) -> bool:
         hints = typing.get_args(self.hint) if _is_union(self.hint) else (self.hint,)
-        return any(typing.get_origin(hint) is tuple for hint in hints)
+        plain = (typing.get_args(h)[0] if typing.get_origin(h) is Annotated else h for h in hints)
+        return any(typing.get_origin(hint) is tuple for hint in plain)
 
 
 def _is_union(hint: Any) -> bool:
@@ -92,35 +106,72 @@ def variant(cls: type[T], defaults: Mapping[str, Any]) -> type[T]:
     return made
 
 
-def build(cls: type[T], values: Mapping[str, Any], kind: str = "option") -> T:
+def build(
+    cls: type[T], values: Mapping[str, Any], kind: str = "option", *, strict: bool = False
+) -> T:
     """An instance of config class `cls` from names and values (strings are parsed).
 
-    Raises PthetaError for an unknown name (naming the nearest known one) and for a value of the
-    wrong type or outside its range.
+    strict: the values are as `as_dict` gives them, so that a text is no number
+    Raises PthetaError for an unknown name (naming the nearest known one), for a value of the wrong
+    type or outside its range, and for a number that is not finite.
     """
     known = options(cls)
     checked = {}
     for name, value in values.items():
         if name not in known:
             raise unknown(kind, name, known)
-        checked[name] = _check(known[name], value)
+        checked[name] = _check(known[name], value, strict)
     return cls(**checked)
 
 
-def _check(opt: Option, value: Any) -> Any:
-    from pydantic import TypeAdapter, ValidationError  # slow to import, needed only here
+def _check(opt: Option, value: Any, strict: bool) -> Any:
+    from pydantic import ValidationError  # slow to import, needed only here
 
-    if opt.is_tuple and isinstance(value, str):
+    if opt.is_tuple and isinstance(value, str) and not strict:
         value = [part for part in value.split(",") if part.strip()]
+    if isinstance(value, list):
+        value = tuple(value)
     try:
-        return TypeAdapter(opt.hint).validate_python(value)
+        if len(value if isinstance(value, tuple) else ()) > MOST_PARTS:
+            raise PthetaError(f"{opt.name}: {len(value)} values, want {MOST_PARTS} or fewer")
+        # true is no number, though Python counts it as 1
+        return _adapter(opt).validate_python(value, strict=strict or _true(value))
     except ValidationError as error:
-        reason = error.errors()[0]["msg"]
-        reason = reason[0].lower() + reason[1:]
-        shown = ",".join(map(str, value)) if isinstance(value, list | tuple) else value
         raise PthetaError(
-            f"{opt.name} = {shown!s}: {reason} (default {plain(opt.default)})"
+            f"{opt.name} = {brief(value)}: {reason(error)} (default {plain(opt.default)})"
         ) from None
+
+
+def _true(value: Any) -> bool:
+    return any(isinstance(v, bool) for v in (value if isinstance(value, tuple) else (value,)))
+
+
+@lru_cache(maxsize=1024)
+def _adapter(opt: Option) -> Any:
+    from pydantic import ConfigDict, TypeAdapter
+
+    return TypeAdapter(opt.hint, config=ConfigDict(allow_inf_nan=False))
+
+
+def reason(error: Any) -> str:
+    """The first fault that pydantic found, as the end of a line."""
+    text = error.errors(include_url=False, include_context=False)[0]["msg"]
+    text = text.removeprefix("Value error, ")
+    return " ".join((text[:1].lower() + text[1:]).split())
+
+
+def brief(value: Any, most: int = 80) -> str:
+    """A value for a message: on one line, and not longer than a line."""
+    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else _text(value)
+    text = " ".join(text.split())
+    return text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"
+
+
+def _text(value: Any) -> str:
+    try:
+        return str(value)
+    except ValueError:  # a whole number of more digits than Python writes out
+        return "a number of thousands of digits"
 
 
 def plain(value: Any) -> Any:
@@ -138,20 +189,40 @@ def as_dict(config: Any) -> dict[str, Any]:
 
 
 def read_file(path: Path) -> dict[str, Any]:
-    """The table in a `.toml` or `.json` config file. Raises PthetaError where it is neither."""
+    """The table in a `.toml` or `.json` config file, in UTF-8. Raises PthetaError where it is
+    neither, and where a name comes twice."""
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise PthetaError(f"config file {path}: {error.strerror}; give a readable file") from None
+        raise PthetaError(
+            f"config file {brief(path)}: {error.strerror}; give a readable file"
+        ) from None
+    except UnicodeDecodeError:
+        raise PthetaError(f"config file {path} is not in UTF-8: save it in that encoding") from None
     try:
-        if path.suffix == ".toml":
-            import tomllib
-
-            table = tomllib.loads(text)
-        else:
-            table = json.loads(text)
-    except ValueError as error:
-        raise PthetaError(f"config file {path} is not valid TOML or JSON: {error}") from None
+        table = _parse(text, toml=path.suffix.lower() == ".toml")
+    except (ValueError, RecursionError) as error:
+        raise PthetaError(
+            f"config file {path} is not valid TOML or JSON: {brief(error, 200)}"
+        ) from None
     if not isinstance(table, dict):
-        raise PthetaError(f"config file {path}: want a table of options, not a {type(table)}")
+        raise PthetaError(f"config file {path}: want a table of options, not {brief(table)}")
+    return table
+
+
+def _parse(text: str, toml: bool) -> Any:
+    if toml:
+        import tomllib
+
+        return tomllib.loads(text)
+    return json.loads(text, object_pairs_hook=_once)
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. Raises ValueError for a name that comes twice, as TOML does by itself."""
+    table: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in table:
+            raise ValueError(f"{name!r} comes twice")
+        table[name] = value
     return table

@@ -8,7 +8,9 @@ import click
 
 from ptheta import api, registry
 from ptheta.errors import PthetaError
-from ptheta.files import make_folder
+from ptheta.files import locked
+from ptheta.out import check_folder
+from ptheta.progress import shown
 from ptheta.report.compare import compare
 
 
@@ -17,17 +19,22 @@ def run_demo(out: Path, data: str = "digits", speed: float = 1.0) -> Path:
 
     speed: divides the minutes that each recipe trains for
     """
+    out = check_folder(out)
     if speed <= 0:
         raise PthetaError(f"speed = {speed}: give a number above 0")
-    make_folder(out)
+    with locked(out, "running the demo"):
+        return _run(out, data, speed)
+
+
+def _run(out: Path, data: str, speed: float) -> Path:
+    every = {name: entry.recipes().get("demo") for name, entry in registry.MODELS.items()}
+    recipes = {name: recipe for name, recipe in every.items() if recipe is not None}
     runs = []
-    for name, entry in registry.MODELS.items():
-        recipe = entry.recipes().get("demo")
-        if recipe is None:
-            continue
+    for i, (name, recipe) in enumerate(recipes.items(), 1):
         minutes = recipe["train"]["minutes"] / speed
         about = f"{name}: {recipe['about']} ({minutes:.2g} minutes)"
-        click.echo(about, err=True)
+        click.echo(f"{i} of {len(recipes)}: {about}", err=True)
         runs.append(api.train(name, data, out / name, recipe="demo", resume=True, minutes=minutes))
     click.echo("measuring and comparing", err=True)
-    return compare(runs, out)
+    with shown():
+        return compare(runs, out)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
+
+MOST_WRONG = 3  # letters of a long word
+LEAST_SHARED = 3  # letters of a part that two names share
 
 
 class PthetaError(Exception):
@@ -13,11 +15,77 @@ class PthetaError(Exception):
     """
 
 
+class CannotWrite(PthetaError):
+    """A file or a folder that cannot be written: no space, no permission, or no such place."""
+
+
+class InUse(PthetaError):
+    """A folder that another process works in."""
+
+
+class Interrupted(PthetaError):
+    """Work that a signal has ended. The command line exits with 128 + `number`, the signal's."""
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.number = number
+
+
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The entry of `known` that looks most like `word`, or None where nothing does."""
-    by_lower = {name.lower(): name for name in known}
-    match = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.5)
-    return by_lower[match[0]] if match else None
+    """The entry of `known` that `word` may be meant for, or None where none is near.
+
+    Near is a name with few other letters (one in a short word, three in a long one), and the only
+    name that begins with `word` or shares its parts: `batch` for `batch-size`, `num-steps` for
+    `steps`. Case, and whether - or _ stands between the parts, make no difference.
+    """
+    by_parts = {_parts(name): name for name in known}
+    given = _parts(word)
+    text = "-".join(given)
+    most = {parts: _allowed(text, "-".join(parts)) for parts in by_parts}
+    distances = {p: distance(text, "-".join(p), most[p]) for p in by_parts}
+    close = [parts for parts in by_parts if distances[parts] <= most[parts]]
+    if close:
+        return by_parts[min(close, key=lambda parts: (distances[parts], parts[0][:1] != text[:1]))]
+    begin = [p for p in by_parts if len(text) >= LEAST_SHARED and "-".join(p).startswith(text)]
+    shared = [p for p in by_parts if _shared(p, given)]
+    for some in (begin, shared):
+        if len(some) == 1:
+            return by_parts[some[0]]
+    return None
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    return tuple(name.lower().strip("-").replace("_", "-").split("-"))
+
+
+def _allowed(a: str, b: str) -> int:
+    """How many letters may differ: never all of them."""
+    size = max(len(a), len(b))
+    return min(size - 1, 1 if size < 6 else 2 if size < 11 else MOST_WRONG)
+
+
+def _shared(a: tuple[str, ...], b: tuple[str, ...]) -> bool:
+    """Whether all parts of one name are in the other, and are words rather than letters."""
+    few = min(set(a), set(b), key=len)
+    return few <= set(a) & set(b) and any(len(part) >= LEAST_SHARED for part in few)
+
+
+def distance(a: str, b: str, most: int) -> int:
+    """How many letters must be put in, left out, changed or swapped with the next one to make `b`
+    of `a` (optimal string alignment: Damerau 1964); `most` + 1 where it is more than `most`."""
+    if abs(len(a) - len(b)) > most:
+        return most + 1
+    before, row = [0] * (len(b) + 1), list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        earlier, before, row = before, row, [i]
+        for j, y in enumerate(b, 1):
+            cost = min(before[j] + 1, row[-1] + 1, before[j - 1] + (x != y))
+            if i > 1 and j > 1 and x == b[j - 2] and a[i - 2] == y:
+                cost = min(cost, earlier[j - 2] + 1)
+            row.append(cost)
+        if min(row) > most and min(before) > most:  # it only grows
+            return most + 1
+    return min(row[-1], most + 1)
 
 
 def unknown(kind: str, given: object, known: Iterable[str]) -> PthetaError:

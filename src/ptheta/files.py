@@ -1,34 +1,103 @@
-"""Files that a reader never sees half written: write beside, flush, rename."""
+"""Files that a reader never sees half written: write beside, flush, rename.
+
+A temporary file says in its name which process writes it, so that what a killed process leaves
+behind is removed by the next one that writes into the folder.
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import platform
+import secrets
 import shutil
-from collections.abc import Callable
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from ptheta.errors import PthetaError
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError
+
+from ptheta.errors import CannotWrite, InUse, PthetaError
 
 # Marks of what is written here, by which it is known not to be data.
 SOFTWARE = "ptheta"  # the text "Software" in a PNG
 SAMPLES = ".ptheta-samples"  # a file in a folder of samples
+LOCK = ".ptheta-lock"  # in a folder that a process works in
+TEMPORARY = ".ptheta-tmp-"  # how the name of what is being written begins
+ABANDONED = 86_400  # seconds after which what a process of another machine left is removed
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+@contextmanager
+def writing(path: Path, cure: str = "") -> Iterator[None]:
+    """What goes wrong inside with a file is told as one line that names `path`.
+
+    cure: what to do, where it is not plain from the fault. Raises CannotWrite.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise CannotWrite(f"cannot write {path}: {_reason(error)}{_cure(error, cure)}") from error
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def _cure(error: Exception, cure: str) -> str:
+    if not cure:
+        number = error.errno if isinstance(error, OSError) else None
+        if number in NO_SPACE or "os error 28" in str(error):
+            cure = "free space there and try again"
+        elif number in FORBIDDEN:
+            cure = "choose a place that you can write"
+    return f"; {cure}" if cure else ""
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
-    """Calls write(temporary path) and moves the result to `path` once it is on disk."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Calls write(temporary path) and moves the result to `path` once it is on disk.
+
+    The file has the mode that the user's umask gives. Raises CannotWrite.
+    """
+    tidy(path.parent)
+    with writing(path):
+        _put(path, write)
+        _flush(path.parent)
+
+
+def write_files(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
+    """Writes many small files, (name, bytes) each, into `folder`. Each is there whole or not at
+    all, and all are on disk at the end; the folder's entries are flushed once. Raises CannotWrite.
+    """
+    tidy(folder)
+    with writing(folder):
+        for name, data in files:
+            _put(folder / name, partial(Path.write_bytes, data=data))
+        _flush(folder)
+
+
+def _put(path: Path, write: Callable[[Path], object]) -> None:
+    """As `write_atomic`, but for the flush of the folder."""
+    beside = temporary(path.parent)
+    if path.exists() and not path.is_file():
+        raise CannotWrite(f"cannot write {path}: it is there and not a file; choose another")
     try:
+        mode = _create(beside)
         write(beside)
+        os.chmod(beside, mode)  # a library may have put another file in its place
         _flush(beside)
         os.replace(beside, path)
-    except OSError as error:
-        raise PthetaError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        beside.unlink(missing_ok=True)
-    _flush(path.parent)
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -43,30 +112,51 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Raises PthetaError where the file is missing or not JSON."""
+    """Raises PthetaError where the file is missing, no file, or not JSON in UTF-8."""
+    check_file(path)
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise PthetaError(f"cannot read {path}: {error.strerror}") from None
-    except ValueError as error:
-        raise PthetaError(f"{path} is not valid JSON: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise PthetaError(f"{path} is not valid JSON: {error}; put the file back") from None
+
+
+def check_file(path: Path) -> None:
+    """Raises PthetaError where something else than a file is at `path`: reading a pipe would wait
+    for ever."""
+    if there(path) and not path.is_file():
+        raise PthetaError(f"{path} is no file: put the file back, or remove what is there")
+
+
+def there(path: Path) -> bool:
+    """Whether something is at `path`, be it a link to nothing; nothing is where no name can be as
+    long."""
+    try:
+        return path.exists() or path.is_symlink()
+    except (OSError, ValueError):
+        return False
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """SHA-256 of a file's bytes. Raises PthetaError where it cannot be read."""
+    check_file(path)
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise PthetaError(f"cannot read {path}: {error.strerror}") from None
 
 
 def commit_folder(beside: Path, folder: Path) -> None:
-    """Makes the finished folder `beside` appear as `folder`, whole, once its files are on disk."""
-    for file in beside.iterdir():
-        _flush(file)
-    _flush(beside)
-    if folder.exists():
-        shutil.rmtree(folder)
-    os.replace(beside, folder)
-    _flush(folder.parent)
+    """Makes the finished folder `beside` appear as `folder`, which is not there yet, once its files
+    are on disk. Raises CannotWrite."""
+    with writing(folder):
+        for file in beside.iterdir():
+            _flush(file)
+        _flush(beside)
+        os.replace(beside, folder)
+        _flush(folder.parent)
 
 
 def make_folder(path: Path) -> Path:
@@ -74,12 +164,133 @@ def make_folder(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise PthetaError(
+        raise CannotWrite(
             f"cannot create the folder {path}: {error.strerror}; choose another --out"
         ) from None
     if not os.access(path, os.W_OK):
-        raise PthetaError(f"cannot write into {path}: permission denied; choose another --out")
+        raise CannotWrite(f"cannot write into {path}: permission denied; choose another --out")
     return path
+
+
+def temporary(folder: Path) -> Path:
+    """A name in `folder` for what is being written, which tells who writes it."""
+    return folder / f"{TEMPORARY}{_host()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def abandoned(path: Path) -> bool:
+    """Whether what has the name of a temporary file or folder belongs to no process any more."""
+    host, _, rest = path.name.removeprefix(TEMPORARY).partition("-")
+    pid = rest.partition("-")[0]
+    if host == _host() and pid.isdecimal():
+        return not _runs(int(pid))
+    try:
+        return time.time() - path.lstat().st_mtime > ABANDONED
+    except OSError:  # gone already
+        return False
+
+
+@lru_cache(maxsize=256)
+def tidy(folder: Path) -> None:
+    """Removes what killed processes left in `folder`. Once for each folder: a folder of samples is
+    written into a hundred thousand times."""
+    with suppress(OSError):
+        for path in folder.glob(f"{TEMPORARY}*"):
+            if abandoned(path):
+                remove(path)
+
+
+def remove(path: Path) -> None:
+    """Removes a file, a link or a whole folder, where that can be done."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
+@contextmanager
+def locked(folder: Path, what: str) -> Iterator[None]:
+    """Inside, this process alone works in `folder`, which is made where it is missing.
+
+    what: what is done there, for the message to another process, such as "training". The lock ends
+    with the process, however it dies. A folder that was made and is left empty is removed.
+    Raises InUse where another process holds it, CannotWrite where the folder cannot be written.
+    """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    make_folder(folder)
+    file = folder / LOCK
+    lock = FileLock(file)
+    with writing(file):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise InUse(
+                f"{folder} is in use: {_owner(file)}; wait for it, stop it, or choose another --out"
+            ) from None
+    try:
+        with writing(file):
+            text = f"process {os.getpid()} on {socket.gethostname()} is {what} there"
+            file.write_text(text, encoding="utf-8")
+        tidy.cache_clear()  # what is left here by a process that died since the last look
+        tidy(folder)
+        yield
+    finally:
+        with suppress(OSError):
+            file.unlink()
+        lock.release()
+        with suppress(OSError):  # not empty: there is something to keep
+            for path in made:
+                path.rmdir()
+
+
+def leftover(path: Path) -> bool:
+    """Whether an entry of a folder is only what a process that was killed left there."""
+    return path.name == LOCK or path.name.startswith(TEMPORARY)
+
+
+def refuse_links(folder: Path) -> None:
+    """Raises PthetaError where something in `folder` is a link: what is written there would land
+    elsewhere."""
+    for where, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(where, name)
+            if path.is_symlink():
+                raise PthetaError(
+                    f"{path} is a link to {os.readlink(path)}, and nothing is written through "
+                    "links: put what it leads to in its place"
+                )
+
+
+def _owner(lock: Path) -> str:
+    try:
+        text = lock.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    return text.splitlines()[0][:200] if text.strip() else "another process works there"
+
+
+@lru_cache(maxsize=1)
+def _host() -> str:
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # somebody else's
+        return True
+    return True
+
+
+def _create(path: Path) -> int:
+    """Makes an empty file, never through a link, and gives its mode."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+    try:
+        return os.fstat(handle).st_mode & 0o777
+    finally:
+        os.close(handle)
 
 
 def _flush(path: Path) -> None:
@@ -87,5 +298,8 @@ def _flush(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems flush no folders
+            raise
     finally:
         os.close(handle)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -22,6 +22,16 @@ from ptheta.pixels import Batch
 Terms = dict[str, Tensor]  # named per-example terms, (B,) or (B, parts); their sum is the loss
 END = "end"  # a name among the averages that an alarm gets, of any value: the run is over
 S = TypeVar("S")  # what the moves of one step share: a type of the model's own, or None
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """An alarm that warns by more than the last interval: what it keeps is in the checkpoints."""
+
+    def memory(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+
+    def recall(self, memory: Mapping[str, Any]) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -76,7 +86,7 @@ class Game(Generic[S]):
         their graph. A move that is not by the player whose graph it is detaches what it reads
     after(step): state outside gradients (weight clipping, moving targets, persistent chains)
     alarm(averages): warnings by kind, read off the logged numbers of the last interval; at the end
-        of a run it is called once more, with `END` alone
+        of a run it is called once more, with `END` alone. One that `Remembers` resumes exactly
     before(batch): called once, before the first step, with images to learn from (reference batches)
     """
 

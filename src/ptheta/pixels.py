@@ -7,10 +7,12 @@ images hold 0 and 255.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -76,10 +78,21 @@ class Batch:
     def __len__(self) -> int:
         return len(self.x)
 
+    def __repr__(self) -> str:
+        y = "" if self.y is None else f", y: {_kind(self.y)}"
+        logs = f", {len(self.logs)} logged" if self.logs else ""
+        return f"Batch(x: {_kind(self.x)}{y}{logs})"
+
     def to(self, device: torch.device) -> Batch:
         """The same images and conditions on a device; nothing is logged there yet."""
         y = None if self.y is None else self.y.to(device, non_blocking=True)
         return Batch(self.x.to(device, non_blocking=True), y)
+
+
+def _kind(x: Tensor) -> str:
+    """The type and shape of a tensor, and where it lies if that is not the CPU."""
+    where = "" if x.device.type == "cpu" else f" on {x.device}"
+    return f"{str(x.dtype).removeprefix('torch.')} {tuple(x.shape)}{where}"
 
 
 def to_unit(x: Tensor) -> Tensor:
@@ -90,6 +103,11 @@ def to_unit(x: Tensor) -> Tensor:
 def to_symmetric(x: Tensor) -> Tensor:
     """uint8 image batch -> floats (torch's default type) in [-1, 1]."""
     return x.to(torch.get_default_dtype()).mul_(2 / 255).sub_(1)
+
+
+def full(x: Tensor) -> Tensor:
+    """What was computed in half, or a mask, as float32; float64 stays what it is."""
+    return x if x.dtype == torch.float64 else x.float()
 
 
 def to_levels(x: Tensor, levels: int) -> Tensor:
@@ -134,7 +152,25 @@ def dequantise(x: Tensor, levels: int = 256) -> Tensor:
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Inside, torch draws from `seed`; outside, its stream goes on as if nothing had happened."""
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
-    with torch.random.fork_rng(devices):
+    with torch.random.fork_rng(_devices()):
         torch.manual_seed(seed)
         yield
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Inside, noise is drawn as ever; outside, the caller's random streams (torch's, NumPy's and
+    Python's) go on as if nothing had happened. A decorator, too: `@undisturbed()`.
+    """
+    numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
+    try:
+        with torch.random.fork_rng(_devices()):
+            yield
+    finally:
+        np.random.set_state(numpy_state)  # noqa: NPY002
+        random.setstate(python_state)
+
+
+def _devices() -> range:
+    """The GPUs that have a random stream by now."""
+    return range(torch.cuda.device_count() if torch.cuda.is_initialized() else 0)

@@ -6,14 +6,15 @@ import dataclasses
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 from annotated_types import Ge, Le
 
 from ptheta import config, registry
-from ptheta.config import Count, Fraction, option
-from ptheta.data.names import record
+from ptheta.config import Count, Fraction, Positive, Side, option
+from ptheta.data.memory import Source
+from ptheta.data.names import record, shortened
+from ptheta.data.request import Columns
 from ptheta.errors import PthetaError, unknown
 from ptheta.training.settings import RESUMABLE, TrainSettings
 
@@ -28,9 +29,26 @@ class DataSettings:
         256, "values a pixel takes; 2 draws binary pixels, P(white) = value / 255"
     )
     dynamic: bool = option(False, "with 2 levels: draw the pixels afresh for every batch")
-    size: Count | None = option(None, "side that images of a folder are cropped to, pixels")
+    size: Side | None = option(None, "side that images of a folder are cropped to, pixels")
     channels: Count | None = option(None, "1 (grey) or 3 (colour); default: as the images are")
     max_broken: Fraction = option(0.1, "share of unreadable files that is put up with")
+    white: Positive | None = option(
+        None, "value that is white; default: what the largest of the collection says, such as 255"
+    )
+    image_column: str | None = option(
+        None, "column of the pictures, in parquet, on the hub, or in metadata beside pictures"
+    )
+    label_column: str | None = option(None, "column of the labels, likewise")
+    caption_column: str | None = option(None, "column of the captions, likewise")
+
+    @property
+    def columns(self) -> Columns:
+        """The columns to take, as `open_data` has them; None where the usual one is taken."""
+        return {
+            "image_column": self.image_column,
+            "label_column": self.label_column,
+            "caption_column": self.caption_column,
+        }
 
 
 @dataclass(frozen=True)
@@ -44,6 +62,16 @@ class Plan:
     train: TrainSettings
     recipe: str = "default"
 
+    def __repr__(self) -> str:
+        train = self.train
+        lengths = {"steps": train.steps, "minutes": train.minutes, "epochs": train.epochs}
+        length = ", ".join(f"{n:g} {name}" for name, n in lengths.items() if n is not None)
+        source = shortened(self.source)
+        return (
+            f"Plan({self.model!r}, recipe {self.recipe!r}, on {source!r} with {self.data.levels} "
+            f"levels, {length}, seed {self.train.seed})"
+        )
+
     def to_json(self) -> dict[str, Any]:
         return {
             "model": self.model,
@@ -56,14 +84,19 @@ class Plan:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Plan:
-        kind = "key in config.json"
+        """values: of the form of `ptheta.schemas.Config`. Raises PthetaError for an option that
+        does not exist or is out of range."""
         classes = sections(values["model"])
+
+        def built(part: str, cls: type) -> Any:
+            return config.build(cls, values[part], "key in config.json", strict=True)
+
         return cls(
             model=values["model"],
-            config=config.build(classes["model"], values["config"], kind),
+            config=built("config", classes["model"]),
             source=values["source"],
-            data=config.build(classes["data"], values["data"], kind),
-            train=config.build(classes["train"], values["train"], kind),
+            data=built("data", classes["data"]),
+            train=built("train", classes["train"]),
             recipe=values["recipe"],
         )
 
@@ -77,9 +110,7 @@ def sections(model: str) -> dict[str, type]:
     }
 
 
-def make(
-    model: str, source: str | Path, options: Mapping[str, Any], recipe: str = "default"
-) -> Plan:
+def make(model: str, source: Source, options: Mapping[str, Any], recipe: str = "default") -> Plan:
     """The plan for a model's recipe with these options on top.
 
     Raises PthetaError for an unknown model, recipe or option (naming the nearest one) and for a

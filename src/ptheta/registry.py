@@ -32,21 +32,35 @@ class Entry:
     preset: str = ""  # of PRESETS: other defaults of the config, and recipes
 
     def load_model(self) -> type:
-        return getattr(import_module(self.module), self.model)
+        from ptheta.models.precision import in_own_type  # imports torch, as a model does
+
+        return in_own_type(getattr(import_module(self.module), self.model))
 
     def load_config(self) -> type:
         return _config(self)
 
     def build(
-        self, name: str, spec: ImageSpec, config: Any, condition: ConditionSpec | None
+        self,
+        name: str,
+        spec: ImageSpec,
+        config: Any,
+        condition: ConditionSpec | None,
+        to_train: bool = False,
     ) -> nn.Module:
-        """The model with fresh weights. Raises PthetaError for a condition that it cannot take."""
-        cls = self.load_model()
+        """The model with fresh weights.
+
+        to_train: whether its gradients and moments must fit into memory as well
+        Raises PthetaError for a condition that it cannot take, and, before any memory is taken, for
+        weights that do not fit into it.
+        """
+        from ptheta import memory  # torch is imported when a model is made
+
+        cls, times = self.load_model(), memory.TRAINED if to_train else memory.USED
         if condition is None:
-            return cls(spec, config)
+            return memory.built(lambda: cls(spec, config), times)
         if "condition" not in signature(cls).parameters:
             raise PthetaError(f"{name} takes no condition: leave the {condition.kind} out")
-        return cls(spec, config, condition)
+        return memory.built(lambda: cls(spec, config, condition), times)
 
     def recipes(self) -> dict[str, dict[str, Any]]:
         """name -> {"about": str, "model": options, "train": settings, ...}"""

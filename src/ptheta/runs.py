@@ -13,20 +13,26 @@ from torch import nn
 from ptheta import conditions, registry
 from ptheta.capabilities import Samples
 from ptheta.conditions import ConditionSpec
+from ptheta.config import brief
 from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
-from ptheta.data.names import recorded
+from ptheta.data.memory import Source, one_part
+from ptheta.data.names import MEMORY, called, recorded, shortened
+from ptheta.data.request import Request
+from ptheta.data.sources import columns_there
 from ptheta.data.trained import Found, Record, find
+from ptheta.data.values import Levels, White, merged
 from ptheta.errors import PthetaError
-from ptheta.files import digest, read_json
+from ptheta.files import digest, there
 from ptheta.models.fitted import Fitted
-from ptheta.older import upgrade
+from ptheta.older import WHOLE, read_config
+from ptheta.paths import exists, expand
 from ptheta.pixels import ImageSpec
 from ptheta.plan import Plan
-from ptheta.training.checkpoint import latest, load_metadata, load_tensors
-from ptheta.training.loop import channels_last, read_metrics
+from ptheta.training.checkpoint import latest, load_metadata, load_tensors, load_weights
+from ptheta.training.journal import read_metrics
+from ptheta.training.loop import Progress, channels_last
 
-FORMAT = 1
 FITTED = "fitted.safetensors"  # a prior fitted after training
 RECORD = "data.safetensors"  # which images it was trained on
 
@@ -44,20 +50,23 @@ class Run:
     @classmethod
     def open(cls, path: str | Path) -> Run:
         """Raises PthetaError where `path` is not a run folder or was written by a newer ptheta."""
-        folder = Path(path).expanduser()
+        folder = expand(path)
         file = folder / "config.json"
-        if not file.exists():
-            why = "no such folder" if not folder.exists() else "it holds no config.json"
-            raise PthetaError(f"{folder} is not a run: {why}; give what `ptheta train --out` wrote")
-        about = read_json(file)
-        if about.get("format") != FORMAT:
+        if not there(file):
+            why = "it holds no config.json" if exists(folder) else "no such folder"
             raise PthetaError(
-                f"{file} has format {about.get('format')}, this ptheta reads {FORMAT}: "
-                "use the ptheta that wrote it"
+                f"{brief(folder)} is not a run: {why}; give what `ptheta train --out` wrote"
             )
-        about = upgrade(about)
-        condition = conditions.from_json(about.get("condition"))
-        return cls(folder, Plan.from_json(about), ImageSpec(**about["spec"]), condition, about)
+        about = read_config(file)
+        try:
+            condition = conditions.from_json(about.get("condition"))
+            return cls(folder, Plan.from_json(about), ImageSpec(**about["spec"]), condition, about)
+        except PthetaError as error:
+            raise PthetaError(f"{file}: {error}; {WHOLE}") from None
+
+    def __repr__(self) -> str:
+        path, source = shortened(self.path), shortened(self.plan.source)
+        return f"Run({path!r}: {self.plan.model} on {source!r}, {self.spec})"
 
     @property
     def name(self) -> str:
@@ -80,20 +89,22 @@ class Run:
         if prior not in ("auto", "own", "fitted"):
             raise PthetaError(f"prior = {prior!r}: choose 'auto', 'own' or 'fitted'")
         file = self.weights_file(weights)
-        if not file.exists():
+        if not there(file):
             raise PthetaError(
                 f"{self.path} has no weights yet: let `ptheta train` reach its first checkpoint"
             )
         model = build_model(self.plan, self.spec, self.condition)
-        model.load_state_dict(load_tensors(file))
+        load_weights(model, file)
         model = channels_last(model).eval()
         place = self.path / FITTED
-        fits = place.exists() and load_metadata(place).get("weights") == digest(file)
-        if prior == "fitted" and not fits:
-            why = "was fitted to other weights" if place.exists() else "is not there yet"
+        if prior == "own" or (prior == "auto" and (isinstance(model, Samples) or not there(place))):
+            return model
+        fits = there(place) and load_metadata(place).get("weights") == digest(file)
+        if fits:
+            return Fitted.of(model, load_tensors(place), place).eval()
+        if prior == "fitted":
+            why = "was fitted to other weights" if there(place) else "is not there yet"
             raise PthetaError(f"{place} {why}: run `ptheta fit {self.path}`")
-        if prior == "fitted" or (prior == "auto" and fits and not isinstance(model, Samples)):
-            return Fitted(model, **load_tensors(place)).eval()
         return model
 
     def weights_file(self, weights: str = "best") -> Path:
@@ -112,14 +123,14 @@ class Run:
     def record(self) -> Record | None:
         """Which images it was trained on; None for a run that does not remember (an old one)."""
         file = self.path / RECORD
-        return Record.read(file) if file.exists() else None
+        return Record.read(file) if there(file) else None
 
     @property
     def fingerprint(self) -> str | None:
         """Of the images it was trained on, where it remembers them."""
         return None if self.record is None else self.record.fingerprint
 
-    def look(self, source: str | Path | None = None, split: str = "test") -> Found:
+    def look(self, source: Source | None = None, split: str = "test") -> Found:
         """The run's data, or another source read the same way, seen by what the run remembers.
 
         source: where the data lies now; default: where it lay in training
@@ -129,13 +140,14 @@ class Run:
         warning. Raises PthetaError where the data is not there, and where a model that was trained
         on labels meets other classes: label 0 would be another one.
         """
-        where = source or self.place()
-        train, test = self._open(self.plan, split, where)
+        place = self.place() if source is None else source
+        where, apart = called(place), not isinstance(place, Dataset)
+        train, test = self._open(self.plan, split, place)
         alike = self._resized()
         if self.record is not None and train.spec != self.spec and alike is not None:
             # pictures of another size came in: those that were there keep theirs
-            resized = self._open(alike, split, where)
-            if find(self.record, *resized).kind != "other":
+            resized = self._open(alike, split, place)
+            if find(self.record, *resized, apart=apart).kind != "other":
                 train, test = resized
         for data in (train, test):
             if data.spec != self.spec:
@@ -150,10 +162,10 @@ class Run:
                 stacklevel=2,
             )
             return Found("unknown", train, None, test)
-        found = find(self.record, train, test)
+        found = find(self.record, train, test, apart=apart)
         return found if found.kind == "other" else found.named(self.about["dataset"]["name"])
 
-    def own(self, source: str | Path | None = None) -> Found:
+    def own(self, source: Source | None = None) -> Found:
         """As `look`, for what needs the run's training images.
 
         Raises PthetaError where some of them are missing.
@@ -162,12 +174,12 @@ class Run:
         if found.kind == "other":
             total = len(self.record.every) if self.record is not None else 0
             raise PthetaError(
-                f"{source or self.plan.source} lacks {found.missing:,} of the {total:,} images "
+                f"{self._where(source)} lacks {found.missing:,} of the {total:,} images "
                 f"that {self.path} was trained on: give the data that holds them with --data"
             )
         return found
 
-    def data(self, split: str, source: str | Path | None = None) -> Dataset:
+    def data(self, split: str, source: Source | None = None) -> Dataset:
         """The training images of the run, or held-out ones ("val", "test") that it was not trained
         on, in its data or in another source; see `look` and `own`.
         """
@@ -176,13 +188,18 @@ class Run:
             assert found.train is not None
             return found.train
         found = self.look(source, split)
-        if source is None and (text := self.remark(found)) is not None:
+        if source is None and (text := self.remark(found, copies=False)) is not None:
             warnings.warn(text, stacklevel=2)
         return found.test
 
-    def remark(self, found: Found, source: str | Path | None = None) -> str | None:
-        """A line on data that is not just what the run was trained on; None where it is."""
-        where, out = source or self.plan.source, ""
+    def remark(
+        self, found: Found, source: Source | None = None, *, copies: bool = True
+    ) -> str | None:
+        """A line on data that is not just what the run was trained on; None where it is.
+
+        copies: whether the reader looks for copies of training images
+        """
+        where, out = self._where(source), ""
         if found.known_test:
             out = f"; {found.known_test:,} held-out images are left out, it was trained on them"
         if found.kind == "other":
@@ -191,17 +208,17 @@ class Run:
                 "anew are not known for those that it was trained on"
             )
         if found.kind == "more" and found.new is not None:
+            among = ": copies are looked for among those that it was" if copies else ""
             return (
                 f"{where} has {len(found.new):,} training images that {self.path} was not trained "
-                f"on: copies are looked for among those that it was{out}"
+                f"on{among}{out}"
             )
         return f"{where}: {out.removeprefix('; ')}" if out else None
 
-    def no_copies(self, found: Found, source: str | Path | None = None) -> str:
+    def no_copies(self, found: Found, source: Source | None = None) -> str:
         """Why it is not defined whether the model copies; empty where it is."""
         if found.kind == "other":
-            where = source or self.plan.source
-            return f"it was trained on other images than those of {where}"
+            return f"it was trained on other images than those of {self._where(source)}"
         if found.kind == "unknown" and source is not None:
             return "the run does not remember what it was trained on"
         return ""
@@ -209,12 +226,20 @@ class Run:
     def place(self) -> str | Path:
         """Where the data lay in training. Raises PthetaError where nothing is there now."""
         kept = recorded(self.plan.source)
-        if isinstance(kept, Path) and not kept.exists():
+        if kept == MEMORY:
+            raise PthetaError(
+                f"{self.path} was trained on images that were in memory: give them with --data "
+                "(in Python data=), from memory or from where they lie now"
+            )
+        if isinstance(kept, Path) and not exists(kept):
             raise PthetaError(
                 f"{kept}, the data that {self.path} was trained on, is not there: say where it "
                 "lies now with --data"
             )
         return kept
+
+    def _where(self, source: Source | None) -> str:
+        return self.plan.source if source is None else called(source)
 
     def _resized(self) -> Plan | None:
         """The plan with images of the run's size asked for; None where it cannot be asked for."""
@@ -224,12 +249,16 @@ class Run:
         asked = replace(data, size=spec.height, channels=spec.channels)
         return replace(self.plan, data=asked)
 
-    def _open(self, plan: Plan, split: str, where: str | Path) -> tuple[Dataset, Dataset]:
+    def _open(self, plan: Plan, split: str, where: Source) -> tuple[Dataset, Dataset]:
         """The training images and a held-out split of a source, their labels as the run has them.
 
         Raises PthetaError where a model that was trained on labels meets other classes.
         """
-        train, test = (open_plan_data(plan, part, where) for part in ("train", split))
+        known = self.about["dataset"].get("white")
+        train, test = (open_plan_data(plan, part, where, known) for part in ("train", split))
+        tops = merged([data.values.tops for data in (train, test) if data.values is not None])
+        for line in White(plan.data.white, known).surprises(tops).values():
+            warnings.warn(f"{called(where)}: {line}", stacklevel=4)
         if isinstance(self.condition, conditions.Labels):
             names = self.condition.names
             return train.with_classes(names), test.with_classes(names)
@@ -240,11 +269,11 @@ class Run:
         found = latest(self.path / "state")
         if found is None:
             return "before its first checkpoint"
-        done, train = read_json(found / "progress.json"), self.plan.train
-        at = f"step {done['step']:,}"
-        if train.minutes is not None and done["seconds"] < 60 * train.minutes:
-            return f"{at}, {done['seconds'] / 60:.1f} of {train.minutes:g} minutes"
-        if train.steps is not None and done["step"] < train.steps:
+        done, train = Progress.read(found / "progress.json"), self.plan.train
+        at = f"step {done.step:,}"
+        if train.minutes is not None and done.seconds < 60 * train.minutes:
+            return f"{at}, {done.seconds / 60:.1f} of {train.minutes:g} minutes"
+        if train.steps is not None and done.step < train.steps:
             return f"{at} of {train.steps:,}"
         return None
 
@@ -262,9 +291,9 @@ class Run:
         return read_metrics(self.path)
 
 
-def is_run(path: str | Path) -> bool:
+def is_run(path: Source) -> bool:
     """Whether `path` is a run folder."""
-    return (Path(path).expanduser() / "config.json").is_file()
+    return isinstance(path, str | Path) and there(expand(path) / "config.json")
 
 
 def condition_of(plan: Plan, data: Dataset) -> ConditionSpec | None:
@@ -272,24 +301,35 @@ def condition_of(plan: Plan, data: Dataset) -> ConditionSpec | None:
     return conditions.of_data(conditions.wanted(plan.config), data, plan.source)
 
 
-def build_model(plan: Plan, spec: ImageSpec, condition: ConditionSpec | None) -> nn.Module:
-    """The plan's model with fresh weights."""
-    return registry.entry(plan.model).build(plan.model, spec, plan.config, condition)
+def build_model(
+    plan: Plan, spec: ImageSpec, condition: ConditionSpec | None, to_train: bool = False
+) -> nn.Module:
+    """The plan's model with fresh weights.
+
+    to_train: whether memory must hold what its training needs as well. Raises PthetaError where the
+    memory there is does not
+    """
+    return registry.entry(plan.model).build(plan.model, spec, plan.config, condition, to_train)
 
 
-def open_plan_data(plan: Plan, split: str, source: str | Path | None = None) -> Dataset:
-    """The data of a plan, or another source read the same way."""
+def open_plan_data(
+    plan: Plan, split: str, source: Source | None = None, known: Levels | None = None
+) -> Dataset:
+    """The data of a plan, or another source read the same way. A data set in memory answers to
+    every split with all of its images.
+
+    known: what was white in training, by kind of value; None before that
+    """
     d = plan.data
-    data = open_data(
-        source or recorded(plan.source),
-        split,
-        levels=d.levels,
-        dynamic=d.dynamic,
-        seed=plan.train.seed,
-        size=d.size,
-        channels=d.channels,
-        max_broken=d.max_broken,
-    )
+    if isinstance(source, Dataset):
+        data = one_part(source, Request(split, d.size, d.channels))
+        data = data.with_levels(d.levels, d.dynamic, plan.train.seed)
+    else:
+        place = recorded(plan.source) if source is None else source
+        columns = d.columns if source is None else columns_there(source, d.columns)
+        how: dict[str, Any] = {"levels": d.levels, "dynamic": d.dynamic, "seed": plan.train.seed}
+        how |= {"size": d.size, "channels": d.channels, "max_broken": d.max_broken}
+        data = open_data(place, split, white=d.white, known=known, **how, **columns)
     if conditions.wanted(plan.config) == conditions.Attributes.kind:
         return replace(data, by_attributes=True)
     return data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -10,14 +11,19 @@ from typing import Any
 
 import torch
 
-from ptheta import api, config, plan
-from ptheta.config import Option
+from ptheta import api, config, plan, schemas, screen
+from ptheta.config import Option, brief
 from ptheta.data.dataset import Dataset
-from ptheta.errors import PthetaError, unknown
-from ptheta.files import make_folder, write_json
+from ptheta.data.names import shortened
+from ptheta.errors import CannotWrite, Interrupted, InUse, PthetaError, unknown
+from ptheta.files import locked, read_json, there, write_json
+from ptheta.out import check_folder
+from ptheta.paths import expand
+from ptheta.pixels import undisturbed
 from ptheta.runs import Run, build_model, condition_of, is_run, open_plan_data
 
 RECORD = "sweep.json"
+LONGEST = 200  # bytes of the name of a setting, which its folders have
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,10 @@ class Sweep:
     path: Path
     runs: list[Run]
     failed: dict[str, str]
+
+    def __repr__(self) -> str:
+        path = shortened(self.path)
+        return f"Sweep({path!r}: {len(self.runs)} runs trained, {len(self.failed)} failed)"
 
 
 def vary(model: str, texts: Sequence[str]) -> dict[str, list[Any]]:
@@ -59,6 +69,7 @@ def grid(values: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(values, row, strict=True)) for row in product(*values.values())]
 
 
+@undisturbed()
 def sweep(
     model: str,
     data: str | Path,
@@ -77,25 +88,46 @@ def sweep(
     A training that ends in an error (a loss that is not finite) is a result: it is recorded, and
     the others go on. Raises PthetaError, before any training, for settings that cannot be trained.
     """
-    folder = Path(out).expanduser()
+    folder = check_folder(out)
     if seeds < 1:
         raise PthetaError(f"seeds = {seeds}: give at least one")
     names = [_name(setting) for setting in settings]
     if len(set(names)) < len(names):
         twice = next(n for n in names if names.count(n) > 1)
         raise PthetaError(f"the setting {twice} comes twice: name each once")
+    for name in names:
+        if len(name.encode()) > LONGEST:
+            raise PthetaError(
+                f"the setting {brief(name)} has a name too long for a folder: vary fewer options"
+            )
     _check(model, data, settings, recipe, options)
     places = [
         folder / f"{name}{',' if name else ''}seed={s}" for s in range(seeds) for name in names
     ]
     for place in filter(is_run, places):  # before any training
         Run.open(place).own(data)
-    make_folder(folder)
+    with locked(folder, "sweeping"):
+        return _sweep(model, data, folder, names, settings, seeds, recipe, options)
+
+
+def _sweep(
+    model: str,
+    data: str | Path,
+    folder: Path,
+    names: Sequence[str],
+    settings: Sequence[Mapping[str, Any]],
+    seeds: int,
+    recipe: str,
+    options: Mapping[str, Any],
+) -> Sweep:
+    """`sweep`, once the folder is held. Trainings that failed before are tried again."""
     runs: list[Run] = []
     failed: dict[str, str] = {}
+    total = seeds * len(names)
     for seed in range(seeds):
         for name, setting in zip(names, settings, strict=True):
             where = folder / f"{name}{',' if name else ''}seed={seed}"
+            screen.above(f"{len(runs) + len(failed) + 1} of {total}: {where.name}", sys.stderr)
             try:
                 runs.append(
                     api.train(
@@ -105,13 +137,14 @@ def sweep(
                         recipe=recipe,
                         resume=True,
                         seed=seed,
-                        **(options | dict(setting)),
+                        **{**options, **setting},
                     )
                 )
-            except api.Interrupted:
+            except (Interrupted, CannotWrite, InUse):  # says nothing of the setting
                 raise
             except PthetaError as error:
                 failed[where.name] = str(error)
+                screen.above(f"{where.name}: failed: {error}", sys.stderr)
             write_json(
                 folder / RECORD,
                 {
@@ -152,10 +185,18 @@ def _check(
 
 
 def runs_of(path: str | Path) -> list[str | Path]:
-    """The runs in a sweep's folder; the path itself where it is none."""
-    from ptheta.files import read_json
+    """The runs in a sweep's folder; the path itself where it is none.
 
-    record = Path(path).expanduser() / RECORD
-    if not record.exists():
+    Raises PthetaError where the record of the sweep is damaged or names no run.
+    """
+    record = expand(path) / RECORD
+    if not there(record):
         return [path]
-    return [record.parent / name for name in read_json(record)["runs"]]
+    cure = f"put the file back, or give the runs in {record.parent} one by one"
+    names = schemas.parse(schemas.Sweep, read_json(record), record, cure).runs
+    for name in names:
+        if Path(name).name != name:  # of a folder elsewhere
+            raise PthetaError(f"{record}: runs: {brief(name)} is no folder beside it; {cure}")
+    if not names:
+        raise PthetaError(f"{record} names no run that was trained: {cure}")
+    return [record.parent / name for name in names]

@@ -12,13 +12,16 @@ from ptheta import conditions, plan
 from ptheta.conditions import ConditionSpec
 from ptheta.data.dataset import Dataset
 from ptheta.data.identity import fingerprint, keys
+from ptheta.data.memory import Handed, Source
 from ptheta.data.names import recorded
 from ptheta.data.trained import Record, joined
 from ptheta.errors import PthetaError
-from ptheta.files import make_folder, write_json
+from ptheta.files import refuse_links, write_json
 from ptheta.plan import Plan
-from ptheta.runs import FORMAT, RECORD, Run, build_model, condition_of, open_plan_data
+from ptheta.runs import RECORD, Run, build_model, condition_of, open_plan_data
+from ptheta.schemas import FORMAT
 from ptheta.training.checkpoint import latest
+from ptheta.training.group import Group
 from ptheta.training.loop import Score, Trainer
 from ptheta.training.processes import keep_large_blocks
 
@@ -43,36 +46,47 @@ class Ready(NamedTuple):
         return self.data if self.reserve is None else joined(self.data, self.reserve)
 
 
-def work(fabric: Any, values: dict[str, Any], out: str, started: bool, more: bool) -> int | None:
-    """One process of a training: the number of the signal that ended it, or None."""
+def work(
+    group: Group,
+    values: dict[str, Any],
+    out: str,
+    started: bool,
+    more: bool,
+    handed: Handed | None = None,
+) -> int | None:
+    """One process of a training: the number of the signal that ended it, or None.
+
+    handed: images in memory, in place of those of the plan's source
+    """
+    source = None if handed is None else handed.source
     p, folder = Plan.from_json(values), Path(out)
-    if fabric.device.type == "cpu":
+    if group.device.type == "cpu":
         keep_large_blocks()
     if p.train.threads:
         torch.set_num_threads(p.train.threads)
-    elif fabric.world_size > 1 and fabric.device.type == "cpu":
-        torch.set_num_threads(max(1, torch.get_num_threads() // fabric.world_size))
-    ready = go_on(Run.open(folder), p, more) if started else begin(p)
+    elif group.size > 1 and group.device.type == "cpu":
+        torch.set_num_threads(max(1, torch.get_num_threads() // group.size))
+    ready = go_on(Run.open(folder), p, more, source) if started else begin(p, source)
     data, spec = ready.data, ready.data.spec
     torch.manual_seed(p.train.seed)
-    model = build_model(p, spec, ready.condition)
+    model = build_model(p, spec, ready.condition, to_train=group.device.type == "cpu")
     score = None if ready.reserve is None else _score(ready.reserve)
     # after the weights, which all processes draw alike, each has noise of its own
-    torch.manual_seed(p.train.seed + 1_000_003 * (fabric.global_rank + 1))
+    torch.manual_seed(p.train.seed + 1_000_003 * (group.rank + 1))
     title = f"{p.model} on {data.name}"
     trainer = Trainer(
-        *(model, data, p.train, folder, fabric), title=title, score=score, notes=_notes(p, ready)
+        *(model, data, p.train, folder, group), title=title, score=score, notes=_notes(p, ready)
     )
     if started:
+        refuse_links(folder)
         trainer.resume()
         _check_goes_on(trainer, folder, more)
-    fabric.barrier()  # until every process has decided by the files of before, and nobody refuses
-    if fabric.global_rank == 0:
-        make_folder(folder)
+    group.barrier()  # until every process has decided by the files of before, and nobody refuses
+    if group.rank == 0:
         write_json(folder / "config.json", _about(p, ready, model))
         if ready.record is not None:
             ready.record.write(folder / RECORD)
-    fabric.barrier()
+    group.barrier()
     trainer.run()
     return trainer.stop_signal
 
@@ -90,16 +104,19 @@ def _check_goes_on(trainer: Trainer, folder: Path, more: bool) -> None:
 
 def _notes(p: Plan, ready: Ready) -> tuple[str, ...]:
     """What the reader is told of the data."""
-    notes = ready.split.notes
+    notes = (*ready.split.notes, *ready.split.advice)
     if ready.reserve is None and p.train.best == "metric" and p.train.evaluate_every:
-        none = "no images are set aside to choose the best checkpoint: the last weights are used"
+        none = (
+            "too few training images to set some aside that choose the best checkpoint: "
+            "the last weights are used"
+        )
         notes = (*notes, none)
     return notes
 
 
-def begin(p: Plan) -> Ready:
-    """The data of a new run."""
-    data = open_plan_data(p, "train")
+def begin(p: Plan, source: Source | None = None) -> Ready:
+    """The data of a new run. source: in place of the plan's"""
+    data = open_plan_data(p, "train", source)
     if len(data) < 2:
         raise PthetaError(f"{p.source} holds 1 image, too few to train on: give at least two")
     condition = condition_of(p, data)
@@ -121,14 +138,14 @@ def _set_aside(p: Plan, data: Dataset) -> tuple[Dataset, Dataset | None]:
     return (rest, reserve) if len(reserve) >= LEAST_HELD_OUT else (data, None)
 
 
-def go_on(run: Run, p: Plan, more: bool) -> Ready:
+def go_on(run: Run, p: Plan, more: bool, source: Source | None = None) -> Ready:
     """The data of a run that goes on: its images in its order, wherever they lie now.
 
     Raises PthetaError where some of them are missing, and where others have come without `more`.
     """
     if run.record is None and latest(run.path / "state") is None:
-        return begin(p)  # stopped before anything was learned
-    found = run.own(recorded(p.source))
+        return begin(p, source)  # stopped before anything was learned
+    found = run.own(recorded(p.source) if source is None else source)
     assert found.images is not None
     if found.kind == "unknown":
         known = run.about["dataset"]["images"]
@@ -167,6 +184,7 @@ def _about(p: Plan, ready: Ready, model: nn.Module) -> dict[str, Any]:
         "classes": list(split.classes),
         "skipped": list(split.skipped),
         "notes": list(split.notes),
+        "white": split.whites,
     }
     if ready.record is not None:
         dataset["fingerprint"] = ready.record.fingerprint

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from click.testing import CliRunner
 
 import ptheta
 from ptheta import tasks
-from ptheta.cli import cli
+from ptheta.cli.commands import cli
 from ptheta.errors import PthetaError
+from ptheta.runs import Run
 
 COMMON: dict[str, Any] = {"steps": 2, "batch_size": 16, "evaluate_every": 0, "levels": 2}
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -49,7 +51,7 @@ REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
     "data for a GAN": (("interpolate", "dcgan", "--data", "x"), "leave it out"),
     "seed for images": (("interpolate", "vae", "--seed", 0), "or give --codes"),
     "no walks": (("interpolate", "vae", "-n", 0), "-n 0: want 1 or more"),
-    "walks of one": (("interpolate", "vae", "--steps", 1), "walk of 2 images"),
+    "walks of one": (("interpolate", "vae", "--steps", 1), "--steps 1: want 2 or more"),
     "label without": (("manifold", "vae", "--label", 0), "takes no labels"),
     "unknown label": (("manifold", "cvae", "--label", 2), "unknown label '2'"),
     "negative label": (("manifold", "cvae", "--label", -1), "unknown label '-1'"),
@@ -60,14 +62,21 @@ REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
     "negative dims": (("manifold", "vae", "--dims", "-1,0"), "give two of 0 to 2"),
     "broken dims": (("manifold", "vae", "--dims", "0.5,1"), "want whole numbers"),
     "infinite dims": (("manifold", "vae", "--dims", "inf,1"), "want whole numbers"),
-    "no side": (("manifold", "vae", "--side", 0), "side = 0"),
+    "no side": (("manifold", "vae", "--side", 0), "--side 0: want 1 or more"),
     "image from the end": (("traverse", "vae", "--image", -1), "--image -1: want 0 or more"),
     "image beyond": (("traverse", "vae", "--image", 10**6), "test images, 0 to"),
     "dimensions from the end": (("traverse", "vae", "-n", -1), "-n -1: want 1 or more"),
-    "no row": (("traverse", "vae", "--steps", 0), "at least one of each"),
+    "no row": (("traverse", "vae", "--steps", 0), "--steps 0: want 1 or more"),
     "completions from the end": (("inpaint", "nade", "--each", -1), "--each -1: want 1 or more"),
     "labels of none": (("sample", "vae", "--label", 1), "takes no labels"),
     "attributes of none": (("sample", "vae", "--attributes", "1,0"), "this model takes 0"),
+    "no number": (("sample", "cvae", "--attributes", "nan,0"), "want numbers with commas"),
+    "empty label": (("sample", "cvae", "--label", ""), "unknown label ''"),
+    "none": (("sample", "vae", "-n", 0), "-n 0: want 1 or more"),
+    "beyond counting": (("sample", "vae", "-n", 10**18), "or less"),
+    "more than the disk holds": (("sample", "vae", "-n", 2**31 - 1), "GiB are free there"),
+    "reach of no number": (("traverse", "vae", "--reach", "nan"), "want a finite number"),
+    "level of no number": (("denoise", "ae", "--level", "nan"), "want a finite number"),
     "attributes of labels": (("sample", "cvae", "--attributes", "1,0"), "this model takes 0"),
 }
 
@@ -80,6 +89,35 @@ def test_an_option_without_effect_is_refused(case, runs, tmp_path):
     assert words in str(error.value)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "x.npy").exists()
+
+
+@pytest.mark.parametrize("name", ["x.gif", "x.jfif", "gone/x.tiff"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("sample", "inpaint", "surprise", "reconstruct", "denoise", "interpolate", "manifold"),
+        *("traverse", "latents", "probe"),
+    ],
+)
+def test_a_place_that_is_none_is_refused_before_the_run_is_looked_at(command, name, tmp_path):
+    with pytest.raises(PthetaError, match=r"--out .*: want "):
+        said(command, tmp_path / "no run", "--out", tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("known", "candidates", "warns"),
+    [("lower", 1, True), ("border", 1, True), ("upper", 1, False), ("lower", 2, False)],
+)
+def test_known_pixels_that_are_ignored_are_said(known, candidates, warns, runs):
+    model = ptheta.load(runs["nade"])
+    spec = Run.open(runs["nade"]).spec
+    x = torch.zeros(2, *spec.shape, dtype=torch.uint8)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        tasks.inpaint(model, x, tasks.region(known, spec), candidates=candidates)
+    assert bool(caught) == warns
+    assert all("--candidates" in str(warning.message) for warning in caught)
 
 
 def test_options_of_runs_are_refused_for_a_folder_of_images(strokes, tmp_path):

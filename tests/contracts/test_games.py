@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from lightning_fabric import Fabric
 
 from ptheta import registry
 from ptheta.capabilities import capabilities
@@ -15,6 +14,7 @@ from ptheta.dynamics import DYNAMICS
 from ptheta.games import Clock, Game, Move, Player, unchanged
 from ptheta.pixels import Batch, ImageSpec
 from ptheta.training.engine import Engine
+from ptheta.training.group import Group
 from tests.conftest import MODELS, tiny
 
 SPEC = ImageSpec(1, 16, 16, 2)
@@ -32,7 +32,7 @@ def config_of(name: str) -> set[str]:
 
 
 def engine(model: torch.nn.Module, game: Game[Any], **options) -> Engine:
-    return Engine(model, game, Fabric(accelerator="cpu", devices=1), **options)
+    return Engine(model, game, Group(), **options)
 
 
 def snapshot(model: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 from ptheta.data import open_data
-from ptheta.data.cache import UNFINISHED, Stored, Writer, cached
+from ptheta.data.cache import Stored, Writer, cached
 from ptheta.errors import PthetaError
+from ptheta.files import TEMPORARY, temporary
 from tests.data.makers import GREY, noise, write_folder
 
 
@@ -69,13 +70,19 @@ def test_a_damaged_entry_is_built_anew(tmp_path, file):
     check(cached(tmp_path, "a", 1, never))
 
 
-def test_what_a_killed_process_left_is_removed_a_day_later(tmp_path):
-    for name, age in ((f"{UNFINISHED}old", 200_000), (f"{UNFINISHED}new", 60)):
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    """At once where it is known to be dead, a day later where it ran on another machine."""
+    here = temporary(tmp_path).name
+    host, pid = here.removeprefix(TEMPORARY).split("-")[:2]
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    gone = [here.replace(f"-{pid}-", f"-{dead.pid}-"), here.replace(host, "f" * 8) + "0"]
+    stay = [here, here.replace(host, "f" * 8)]
+    for name in gone + stay:
         (tmp_path / name).mkdir()
-        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    os.utime(tmp_path / gone[1], (time.time() - 200_000,) * 2)
     cached(tmp_path, "a", 1, numbers)
-    left = [name for name in entries(tmp_path) if name.startswith(UNFINISHED)]
-    assert left == [f"{UNFINISHED}new"]
+    assert sorted(n for n in entries(tmp_path) if n.startswith(TEMPORARY)) == sorted(stay)
 
 
 def test_two_processes_that_decode_at_once_agree(tmp_path):

@@ -72,12 +72,13 @@ def test_odd_arrays(tmp_path):
         return tmp_path / "a.npy"
 
     assert "store (x + 1) / 2" in line(saved(GREY / 127.5 - 1))
-    assert "scale them to [0, 1]" in line(saved(GREY.astype(np.float64)))
+    assert "values reach 300" in line(saved(GREY.astype(np.float64) * (300 / GREY.max())))
     assert "floats from nan" in line(saved(np.full((4, 8, 8), np.nan, dtype=np.float32)))
     late = np.zeros((3000, 8, 8), dtype=np.float32)
     late[2900] = 7
-    assert "floats from 0 to 7" in line(saved(late))
-    assert "holds int64" in line(saved(GREY.astype(np.int64)))
+    assert "values reach 7" in line(saved(late))
+    assert "int64 from -1 to" in line(saved(GREY.astype(np.int64) - 1))
+    assert "holds complex64" in line(saved(GREY.astype(np.complex64)))
     assert "holds no image" in line(saved(GREY[:0]))
     assert "shape (12, 12, 3)" in line(saved(COLOUR[0]))  # one picture, not twelve
     assert np.array_equal(
@@ -125,7 +126,12 @@ def test_a_folder_that_cannot_be_read(tmp_path, monkeypatch):
         return scan(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    assert line(folder).endswith("class2: Permission denied; give a folder that you can read")
+    data = open_data(folder)
+    assert data.classes == ("class0", "class1", "class3")
+    assert data.left_out == ("class2/: cannot be read (Permission denied)",)
+    assert any("class2/: cannot be read" in note for note in data.notes)
+    refused = folder / "class2"
+    assert line(refused).endswith("class2: Permission denied; give a folder that you can read")
 
 
 def test_nothing_to_read(tmp_path):
@@ -200,10 +206,10 @@ def test_without_the_extras(tmp_path, monkeypatch):
 def test_columns(tmp_path):
     extra = [{"bytes": png_, "path": None} for png_ in _pngs(255 - GREY)]
     other = write_parquet(tmp_path / "a.parquet", GREY, other=extra, raw=_pngs(GREY))
-    first, second = open_data(other), open_data(other, column="other")
+    first, second = open_data(other), open_data(other, image_column="other")
     assert np.array_equal(first.images, 255 - second.images)
     assert "images of the column 'img'; also there: other" in first.notes
-    assert "did you mean 'other'" in line(other, column="othr")
+    assert "did you mean 'other'" in line(other, image_column="othr")
     assert "none holds images" in line(_without_images(tmp_path / "b.parquet"))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ptheta.data import decode, describe, open_data
+from ptheta.data import decode, describe, open_data, picture
 from ptheta.data import embedded as embedded_sets
 from ptheta.errors import PthetaError
 from tests.data.makers import COLOUR, GREY, LABELS, RNG, idx_bytes, write_folder, write_parquet
@@ -90,7 +90,7 @@ def test_kinds_of_pixels(tmp_path):
     def read(image: Image.Image, name: str, **options) -> np.ndarray:
         path = tmp_path / name
         image.save(path, **options)
-        return np.asarray(decode.load(path))
+        return np.asarray(picture.load(path).image)
 
     assert np.array_equal(read(Image.fromarray(ramp.astype(np.uint16) * 257), "a.png"), ramp)
     palette = Image.fromarray(ramp // 128).convert("P")
@@ -105,7 +105,7 @@ def test_kinds_of_pixels(tmp_path):
     assert np.array_equal(turned, ramp[::-1, ::-1])
     cmyk = read(Image.fromarray(np.dstack([ramp] * 3)).convert("CMYK"), "f.jpg")
     assert cmyk.shape == (8, 8, 3)
-    assert np.asarray(decode.load(tmp_path / "a.png")).dtype == np.uint8
+    assert np.asarray(picture.load(tmp_path / "a.png").image).dtype == np.uint8
     bits = Image.fromarray(ramp > 100)
     assert set(np.unique(read(bits, "g.png"))) == {0, 255}
     frames = [Image.fromarray(np.full((8, 8), v, dtype=np.uint8)) for v in (30, 200)]

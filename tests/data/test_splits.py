@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ptheta.data import describe, open_data
 from ptheta.data.sources import open_whole
@@ -172,3 +174,33 @@ def test_of_few_images_none_is_held_out(tmp_path, n):
     else:
         with pytest.raises(PthetaError, match="holds 1 image"):
             open_whole(source)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ("",),
+        ("val",),
+        ("test", "val"),
+        ("train", "test", "extra"),
+        ("train/a", "train/b", "test/a", "test/c"),
+        ("a", "b", ""),
+        ("train", "test", ""),
+    ],
+)
+def test_images_to_be_measured_are_all_that_a_folder_holds(tmp_path, parts):
+    """Another program calls its folders as it likes."""
+    images = noise(3 * len(parts), 8, 8)
+    for i, image in enumerate(images):
+        (tmp_path / "made" / parts[i % len(parts)]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(tmp_path / "made" / parts[i % len(parts)] / f"{i}.png")
+    found = open_whole(tmp_path / "made").images.numpy()[:, 0]
+    assert sorted(map(np.ndarray.tobytes, found)) == sorted(map(np.ndarray.tobytes, images))
+
+
+def test_images_to_be_measured_are_all_parts_of_an_archive_of_arrays(tmp_path):
+    x = noise(9, 8, 8)
+    for keys in (("x_test", "x_val"), ("x_train", "x_test"), ("images",)):
+        arrays: dict[str, Any] = {key: x + i for i, key in enumerate(keys)}
+        np.savez(tmp_path / "a.npz", **arrays)
+        assert len(open_whole(tmp_path / "a.npz").images) == 9 * len(keys)

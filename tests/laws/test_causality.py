@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ptheta.nets.masked import MaskedConv2d
-from ptheta.pixels import ImageSpec, quantise
+from ptheta.pixels import ImageSpec, quantise, seeded
 from tests.conftest import tiny
 from tests.laws.autoregressive import FAMILY, double, influence, lively, naive, random_images
 
@@ -45,6 +45,28 @@ def test_each_sub_pixel_sees_its_past_and_nothing_else(name, colours, levels):
                 if exists and place[near] < t:  # every colour of the left and upper neighbours
                     first = place[near] * colours
                     assert (seen[i, first : first + colours] > SOMETHING).all()
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_late_sub_pixels_are_those_after_an_unknown_one_and_change_none_before(name):
+    spec = ImageSpec(3, 3, 4, 4)
+    model, x = lively(name, spec), random_images(spec, 4)
+    known = torch.rand(x.shape, generator=torch.Generator().manual_seed(2)) < 0.8
+    late, before = model.late(known), torch.zeros_like(known)
+    for image in range(len(x)):
+        unknown = seen_late = False
+        for p in model.order:
+            for place in ((image, c, *divmod(p, spec.width)) for c in range(spec.channels)):
+                assert late[place] == (known[place] & unknown)
+                seen_late |= bool(late[place])
+                unknown |= not known[place]
+                before[place] = not known[place] and not seen_late
+    assert before.any()
+    drawn = []
+    for given in (x, torch.where(late, 255 - x, x)):
+        with seeded(1):
+            drawn.append(model.complete(given, known)[before])
+    assert torch.equal(drawn[0], drawn[1])
 
 
 @pytest.mark.parametrize("features", [7, 8])

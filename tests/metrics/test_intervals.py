@@ -246,7 +246,7 @@ def test_no_pair_is_judged_across_protocols_and_it_is_said_why(one, other, said)
     evaluations = {name: Evaluation((r,)) for name, r in results.items()}
     found = {(p.a, p.b): p for p in pairs(evaluations, ["m"])["m"]}
     assert found["a", "b"].difference is None
-    assert found["a", "b"].reason == f"measured differently: {said}"
+    assert found["a", "b"].reason.startswith(f"measured differently: {said}")
     assert found["a", "b"].to_json()["not_judged"] == found["a", "b"].reason
     judged = found["a", "c"].difference
     assert judged is not None

@@ -43,7 +43,7 @@ def report(strokes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         x = open_data(strokes).batch(slice(0, 50)).x
-        made, few = Whole(x, ()), Whole(x[:30], ("pictures are resized and cropped to 16",))
+        made, few = Whole(x, ()), Whole(x[:30], (), resized=True)
         compare(runs, place / "out", n=40, images={"elsewhere": made, "few": few})
     return place / "out"
 
@@ -91,15 +91,17 @@ def test_images_of_another_program_stand_beside_the_runs(report):
     few = found["runs"]["few"]["remarks"]
     assert "resized and cropped" in few[0]
     assert few[1] == "was measured with samples 30, not 40"
+    assert few[2] == "can be held against the others once you give the same -n 30 to both"
     kd = {(p["a"], p["b"]): p for p in found["differences"]["kd_pixels"]}
     assert "low" in kd["plain", "elsewhere"]
     assert kd["plain", "few"] == {
         "a": "plain",
         "b": "few",
-        "not_judged": "measured differently: samples 40 and 30",
+        "not_judged": "measured differently: samples 40 and 30; give the same -n 30 to both",
     }
-    assert "plain and few: measured differently: samples 40 and 30 (fd pixels" in section(
-        report, "Not judged"
+    assert (
+        "plain and few: measured differently: samples 40 and 30; give the same -n 30 to both (fd "
+        in section(report, "Not judged")
     )
     assert "not judged" in (report / "report.html").read_text()
     distance = section(report, "Distance to real images")

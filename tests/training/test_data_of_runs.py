@@ -15,7 +15,8 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from ptheta import api, sweep
-from ptheta.cli.common import OTHER_DATA, cli
+from ptheta.cli.commands import cli
+from ptheta.cli.common import DATA
 from ptheta.data import open_data
 from ptheta.data.identity import fingerprint, keys
 from ptheta.errors import PthetaError
@@ -140,7 +141,7 @@ def test_a_folder_without_splits_may_move_and_grow(tmp_path):
 
 def test_every_verb_that_reads_data_can_be_told_where_it_lies():
     reads_none = {"sample", "manifold"}  # of those that take a run
-    shared = OTHER_DATA(click.command()(lambda: None)).params[0]
+    shared = DATA(click.command()(lambda: None)).params[0]
     assert isinstance(shared, click.Option)
     for name, command in cli.commands.items():
         params = {p.name: p for p in command.params}

@@ -9,14 +9,14 @@ import math
 import numpy as np
 import pytest
 import torch
-from lightning_fabric import Fabric
 
 from ptheta.errors import PthetaError
 from ptheta.games import Game, Move, Player, Terms
 from ptheta.pixels import Batch
 from ptheta.training.ema import EMA
 from ptheta.training.engine import Engine
-from ptheta.training.journal import Journal, clock, keep_until
+from ptheta.training.group import Group
+from ptheta.training.journal import Journal, keep_until
 from ptheta.training.order import Order
 from ptheta.training.settings import TrainSettings
 
@@ -85,17 +85,6 @@ def test_exactly_one_length():
     assert TrainSettings(epochs=2.5).total_steps(10) == 25
 
 
-def test_plain_lines_where_there_is_no_terminal(tmp_path):
-    out = io.StringIO()
-    journal = Journal(tmp_path / "m.jsonl", title="toy", total=10, seconds=None, stream=out)
-    journal.report(5, 1.5, {"toy/loss": 0.25, "images_per_s": 100.0}, left=75)
-    journal.close()
-    assert out.getvalue() == "toy  step 5/10  toy/loss 0.25  images_per_s 100  1:15 left\n"
-    line = json.loads((tmp_path / "m.jsonl").read_text())
-    assert line == {"step": 5, "seconds": 1.5, "toy/loss": 0.25, "images_per_s": 100.0}
-    assert clock(3725) == "1:02:05"
-
-
 def test_tensorboard_events(tmp_path):
     pytest.importorskip("tensorboard")
     journal = Journal(
@@ -106,7 +95,7 @@ def test_tensorboard_events(tmp_path):
         tensorboard=True,
         stream=io.StringIO(),
     )
-    journal.report(1, 0.1, {"loss": 2.0}, left=0)
+    journal.report(1, 0.1, {"loss": 2.0}, {"loss": 2.0})
     journal.close()
     assert list((tmp_path / "tensorboard").glob("events*"))
 
@@ -115,8 +104,19 @@ def test_lines_after_the_checkpoint_are_dropped(tmp_path):
     path = tmp_path / "m.jsonl"
     lines = [json.dumps({"step": s, "x": math.pi}) for s in (1, 2, 3, 4)]
     path.write_text("\n".join(lines) + '\n{"step": 5, "x"')
-    keep_until(path, 2)
+    assert keep_until(path, 3, 2) == 2  # two lines were written when the checkpoint was
     assert path.read_text().splitlines() == lines[:2]
+    assert keep_until(path, 1, None) == 1
+    assert path.read_text().splitlines() == lines[:1]
+    assert keep_until(tmp_path / "none.jsonl", 1, None) == 0
+
+
+def test_lines_that_are_no_tables_with_a_step_do_not_stop_a_run(tmp_path):
+    path = tmp_path / "m.jsonl"
+    good = json.dumps({"step": 1, "x": 2.0}).encode()
+    path.write_bytes(b"[1]\n2\n\xff\xfe\n" + good + b'\n{"x": 1}\n{"step": "1"}\n' + b"[" * 10**5)
+    assert keep_until(path, 5, None) == 1
+    assert path.read_bytes() == good + b"\n"
 
 
 class Coded(torch.nn.Module):
@@ -147,8 +147,8 @@ class Coded(torch.nn.Module):
 def test_the_schedule_owns_beta_and_free_bits(options, gradient):
     settings = TrainSettings(steps=1, **options)
     model = Coded()
-    fabric = Fabric(accelerator="cpu", devices=1)
-    engine = Engine(model, model.game(), fabric, free_bits=settings.free_bits)
+    group = Group()
+    engine = Engine(model, model.game(), group, free_bits=settings.free_bits)
     engine.kl_weight = settings.kl_weight(1)
     engine.gradients(engine.game.moves[0], Batch(torch.zeros(3, 1, 2, 2, dtype=torch.uint8)), None)
     assert model.w.grad is not None
@@ -159,7 +159,7 @@ def test_the_schedule_owns_beta_and_free_bits(options, gradient):
 
 def test_free_bits_of_a_term_without_parts_are_for_the_whole():
     model = Coded(parts=False)
-    engine = Engine(model, model.game(), Fabric(accelerator="cpu", devices=1), free_bits=9.0)
+    engine = Engine(model, model.game(), Group(), free_bits=9.0)
     engine.gradients(engine.game.moves[0], Batch(torch.zeros(3, 1, 2, 2, dtype=torch.uint8)), None)
     assert model.w.grad is not None
     assert model.w.grad.tolist() == pytest.approx([1.0, 0.0])

@@ -18,11 +18,11 @@ from safetensors.torch import load_file
 
 import ptheta
 from ptheta import api, tasks
-from ptheta.api import Interrupted
-from ptheta.errors import PthetaError
+from ptheta.errors import Interrupted, PthetaError
 from ptheta.runs import Run
-from ptheta.training import checkpoint
-from ptheta.training.loop import Scored, Trainer, read_metrics
+from ptheta.training import checkpoint, loop
+from ptheta.training.journal import read_metrics
+from ptheta.training.loop import Scored, Trainer
 from ptheta.training.processes import COMPILERS
 from ptheta.training.settings import TrainSettings
 from tests.conftest import MODELS, TINY
@@ -112,11 +112,11 @@ def test_kill_during_a_checkpoint_leaves_the_one_before(strokes, tmp_path, monke
     whole = train("vae", strokes, tmp_path / "whole", steps=30, checkpoint_every=10)
     kept = checkpoint.commit
 
-    def die_at_20(beside):
+    def die_at_20(beside, damaged):
         if beside.name.endswith("20"):
             (beside / "ema.safetensors").write_bytes(b"half a fi")
             raise KeyboardInterrupt
-        return kept(beside)
+        return kept(beside, damaged)
 
     monkeypatch.setattr(checkpoint, "commit", die_at_20)
     with pytest.raises(KeyboardInterrupt):
@@ -208,7 +208,7 @@ def test_a_bad_loss_stops_the_run_and_says_where(strokes, tmp_path, monkeypatch,
 
 
 def test_two_processes_equal_one(strokes, tmp_path):
-    """The same batch shared by two: the same weights up to the order of sums."""
+    """The same batch shared by two: the same weights and losses up to the order of sums."""
     options = {"levels": 2, "steps": 12, "batch_size": 16, "lr": 1e-3}
     one = train("pixelcnn", strokes, tmp_path / "one", **options)
     two = train("pixelcnn", strokes, tmp_path / "two", processes=2, **options)
@@ -216,6 +216,8 @@ def test_two_processes_equal_one(strokes, tmp_path):
     for key in a:
         torch.testing.assert_close(a[key], b[key], atol=2e-4, rtol=1e-3)
     assert (two.path / "state" / "step-00000012" / "rng-1.safetensors").exists()
+    told, expected = (read_metrics(run.path)[-1] for run in (two, one))
+    assert told["pixelcnn/nll"] == pytest.approx(expected["pixelcnn/nll"], rel=1e-4)
 
 
 def test_two_processes_play_an_alternating_game_and_resume(strokes, tmp_path):
@@ -297,6 +299,7 @@ def test_a_run_that_ends_collapsed_says_so(strokes, tmp_path, monkeypatch, every
         return Scored("kd", 1.0, True, {"classes_x": 1.0, "real_classes_x": 9.5})
 
     monkeypatch.setattr(worker, "_score", lambda reserve: scored)
+    monkeypatch.setattr(loop, "SETTLED", 5)
     options = {**TINY["infogan"], **QUIET, "steps": 5, "held_out": 24, "evaluate_every": every}
     run = ptheta.train("infogan", strokes, tmp_path / "r", **options)
     said = (run.path / "warnings.jsonl").read_text()

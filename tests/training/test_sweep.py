@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ptheta import api
-from ptheta.errors import PthetaError
+from ptheta.errors import Interrupted, PthetaError
 from ptheta.metrics.results import Evaluation, Result
 from ptheta.report.compare import compare
 from ptheta.report.ranking import rank, settings
@@ -43,11 +43,11 @@ def test_a_sweep_trains_every_setting_and_seed_and_goes_on(strokes, tmp_path, mo
     def stop_at_third(*args, **options):
         calls.append(args)
         if len(calls) == 3:
-            raise api.Interrupted("stopped", 2)
+            raise Interrupted("stopped", 2)
         return kept(*args, **options)
 
     monkeypatch.setattr(api, "train", stop_at_third)
-    with pytest.raises(api.Interrupted):
+    with pytest.raises(Interrupted):
         sweep("gan", strokes, tmp_path / "s", table, seeds=2, **OPTIONS)
     monkeypatch.setattr(api, "train", kept)
     done = sweep("gan", strokes, tmp_path / "s", table, seeds=2, **OPTIONS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import click
 from click.core import ParameterSource
 
 from ptheta import __version__
+from ptheta.cli import types
+from ptheta.config import brief
 from ptheta.errors import PthetaError, unknown
 
 
@@ -30,21 +33,83 @@ def cli() -> None:
     """Deep generative models: learn p_theta(x) from data, then sample, score and compare."""
 
 
-NUMBER = click.option("-n", "--number", default=8, show_default=True, help="How many test images.")
-OTHER_DATA = click.option(
-    "--data", help="Where the run's data lies now, or other images in place of it."
+def number(
+    default: int = 8, text: str = "How many test images.", kind: click.ParamType = types.COUNT
+) -> Any:
+    """-n of a verb."""
+    return click.option(
+        *("-n", "--number"), type=kind, default=default, show_default=True, help=text
+    )
+
+
+def _use_threads(ctx: click.Context, param: click.Parameter, count: int | None) -> None:
+    """For the command at hand, everything has so many threads."""
+    if count:
+        from ptheta import threads  # and torch
+
+        ctx.with_resource(threads.fixed(count))
+
+
+RUN = click.argument("run", type=types.SOURCE)
+NUMBER = number()
+DATA = click.option(
+    "--data",
+    type=types.SOURCE,
+    help="Where the run's data lies now, or other images in place of it.",
 )
-OUT = click.option("--out", required=True, help="grid.png, x.npy (uint8 N,C,H,W) or a folder.")
-SEED = click.option("--seed", default=0, show_default=True, help="Seed of all noise.")
+OUT = click.option(
+    "--out",
+    type=types.IMAGES,
+    required=True,
+    help="A picture (grid.png, .jpg, .webp), an array (x.npy, x.npz: uint8 N,C,H,W) or a folder.",
+)
+FIGURE = click.option("--out", type=types.PICTURE, help="A picture to write as well: x.png.")
+IMAGE_COLUMN = click.option(
+    "--image-column",
+    metavar="NAME",
+    help="Column of the pictures, where the source has columns (parquet, metadata.csv, ...).",
+)
+SEED = click.option(
+    "--seed",
+    type=types.SEED,
+    default=0,
+    show_default=True,
+    help="Seed of all noise: the same one gives the same numbers and images.",
+)
+WEIGHTS = click.option("--weights", default="best", show_default=True, help="best or last.")
+PRIOR = click.option(
+    "--prior", default="auto", show_default=True, help="own, fitted (by `ptheta fit`), or auto."
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+THREADS = click.option(
+    "--threads",
+    type=types.THREADS,
+    expose_value=False,
+    callback=_use_threads,
+    help="CPU threads; by default, and for 0, one where the steps of the work are small, else one "
+    "for each core (or OMP_NUM_THREADS).",
+)
 
 
-def some_images(run: Any, number: int, data: str | None) -> tuple[Any, Any, Any]:
-    """The model of a run, the first test images, and their labels where it wants them."""
+def label(text: str, many: bool = False) -> Any:
+    """--label of a verb; `many`: it may be repeated, and is called `labels`."""
+    return click.option("--label", "labels" if many else "label", multiple=many, help=text)
+
+
+def some_images(
+    run: Any, number: int, data: str | None, *, out: Path | None = None, times: int = 1
+) -> tuple[Any, Any, Any]:
+    """The model of a run, the first test images, and their labels where it wants them.
+
+    out, times: where so many images for each of these are to be written. Raises PthetaError where
+    they are too many for that, before the work that gives them.
+    """
     from ptheta.capabilities import conditional
+    from ptheta.tasks.export import check_size
 
-    if number < 1:
-        raise PthetaError(f"-n {number}: ask for at least one image")
     batch = run.data("test", data).batch(slice(0, number))
+    if out is not None:
+        check_size(out, times * len(batch.x), run.spec.shape)
     model = run.model()
     if conditional(model) and batch.y is None:
         raise PthetaError("this model is conditional and the images have no labels: give --data")
@@ -66,26 +131,28 @@ def given(option: str) -> bool:
     return source not in (None, ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
 
 
-def at_least(flag: str, value: int, least: int = 1) -> None:
-    """Raises PthetaError for a count below `least`: a negative one would count from the end."""
-    if value < least:
-        raise PthetaError(f"{flag} {value}: want {least} or more")
-
-
 def numbers(text: str, flag: str) -> list[float]:
-    """The numbers of a list with commas."""
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise PthetaError(f"{flag} {text}: want numbers with commas between them") from None
+    """The finite numbers of a list with commas."""
+    found = _floats(text)
+    if not all(map(math.isfinite, found)):
+        raise PthetaError(f"{flag} {brief(text)}: want numbers with commas between them")
+    return found
 
 
 def integers(text: str, flag: str) -> list[int]:
     """The whole numbers of a list with commas."""
-    found = numbers(text, flag)
+    found = _floats(text)
     if not all(value.is_integer() for value in found):
-        raise PthetaError(f"{flag} {text}: want whole numbers")
+        raise PthetaError(f"{flag} {brief(text)}: want whole numbers with commas between them")
     return [int(value) for value in found]
+
+
+def _floats(text: str) -> list[float]:
+    """NaN stands for what is no list of numbers."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        return [math.nan]
 
 
 def side_by_side(columns: list[Any]) -> Any:

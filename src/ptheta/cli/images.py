@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
+from ptheta.cli import types
 from ptheta.cli.common import (
+    DATA,
     NUMBER,
-    OTHER_DATA,
     OUT,
+    PRIOR,
+    RUN,
     SEED,
-    at_least,
+    THREADS,
+    WEIGHTS,
     cli,
     given,
+    label,
     label_of,
+    number,
     numbers,
     open_run,
     side_by_side,
@@ -22,57 +30,68 @@ from ptheta.errors import PthetaError
 
 
 @cli.command()
-@click.argument("run")
-@click.option("-n", "--number", default=64, show_default=True, help="How many images.")
-@click.option("--seed", default=0, show_default=True, help="The same seed gives the same images.")
-@click.option("--out", required=True, help="grid.png, x.npy (uint8 N,C,H,W) or a folder.")
-@click.option("--label", "labels", multiple=True, help="Name of a class; may be repeated.")
+@RUN
+@number(64, "How many images.")
+@SEED
+@OUT
+@label("Name of a class; may be repeated.", many=True)
 @click.option("--attributes", help="Condition of a model of attributes: 1,0,0.5,...")
-@click.option("--weights", default="best", show_default=True, help="best or last.")
-@click.option(
-    "--prior", default="auto", show_default=True, help="own, fitted (by `ptheta fit`), or auto."
-)
+@WEIGHTS
+@PRIOR
+@THREADS
 def sample(
     run: str,
     number: int,
     seed: int,
-    out: str,
+    out: Path,
     labels: tuple[str, ...],
     attributes: str | None,
     weights: str,
     prior: str,
 ) -> None:
-    """Draw images from a trained RUN."""
-    from ptheta import tasks
-    from ptheta.tasks.export import write_images
+    """Draw images from a trained RUN. Into a folder, the same command goes on where it was
+    stopped."""
+    from ptheta.tasks.draw import samples
+    from ptheta.tasks.export import check_size, export
 
     opened = open_run(run)
-    model = opened.model(weights, prior)
+    check_size(out, number, opened.spec.shape)
     vector = None if attributes is None else numbers(attributes, "--attributes")
-    asked = [label_of(opened, text) for text in labels]
-    x = tasks.sample(model, number, seed=seed, labels=asked or None, attributes=vector)
-    click.echo(f"{write_images(x, out)}: {number} images")
+    asked = [label_of(opened, text) for text in labels] or None
+    images = samples(
+        *(opened, number),
+        seed=seed,
+        labels=asked,
+        attributes=vector,
+        weights=weights,
+        prior=prior,
+    )
+    click.echo(f"{export(images, out)}: {number} images")
 
 
 @cli.command()
-@click.argument("run")
+@RUN
 @click.option(
     "--known",
     default="upper",
     show_default=True,
     help="What is given: upper, lower, left, right, border or centre.",
 )
-@click.option("-n", "--number", default=8, show_default=True, help="How many test images.")
-@click.option("--each", default=7, show_default=True, help="Completions of each image.")
+@NUMBER
+@click.option(
+    "--each", type=types.LAYERED, default=7, show_default=True, help="Completions of each image."
+)
 @click.option(
     "--candidates",
+    type=types.LAYERED,
     default=1,
     show_default=True,
     help="Completions to choose from, where known pixels follow unknown ones.",
 )
-@OTHER_DATA
-@click.option("--seed", default=0, show_default=True, help="The same seed gives the same images.")
-@click.option("--out", required=True, help="grid.png, x.npy (uint8 N,C,H,W) or a folder.")
+@DATA
+@SEED
+@OUT
+@THREADS
 def inpaint(
     run: str,
     known: str,
@@ -81,16 +100,15 @@ def inpaint(
     candidates: int,
     data: str | None,
     seed: int,
-    out: str,
+    out: Path,
 ) -> None:
     """Complete test images of which only a part is known: original, part, completions."""
     from ptheta import tasks
     from ptheta.tasks.export import write_images
 
-    at_least("--each", each)
     opened = open_run(run)
-    model, x, labels = some_images(opened, number, data)
     mask = tasks.region(known, opened.spec)
+    model, x, labels = some_images(opened, number, data, out=out, times=each + 2)
     rows = [x, x * mask]
     for i in range(each):
         rows.append(
@@ -101,56 +119,61 @@ def inpaint(
 
 
 @cli.command()
-@click.argument("run")
-@click.option("-n", "--number", default=8, show_default=True, help="How many test images.")
-@OTHER_DATA
-@click.option("--out", required=True, help="grid.png, x.npy (uint8 N,C,H,W) or a folder.")
-def surprise(run: str, number: int, data: str | None, out: str) -> None:
+@RUN
+@NUMBER
+@DATA
+@OUT
+@THREADS
+def surprise(run: str, number: int, data: str | None, out: Path) -> None:
     """Map how unexpected each pixel is given the earlier ones: image, map (white: the most)."""
     from ptheta import tasks
     from ptheta.pixels import from_unit
     from ptheta.tasks.export import write_images
 
-    opened = open_run(run)
-    model, x, labels = some_images(opened, number, data)
+    model, x, labels = some_images(open_run(run), number, data, out=out, times=2)
     bits = tasks.surprise(model, x, labels)
-    images = side_by_side([x, from_unit(bits / bits.max())])
+    most = bits.max().clamp_min(1e-9)  # all is 0 where everything was certain
+    images = side_by_side([x, from_unit(bits / most)])
     path = write_images(images, out, 2 * max(1, round(len(x) ** 0.5 / 2)))
     click.echo(f"{path}: {bits.mean():.4g} bits/dim, white is {bits.max():.3g} bits")
 
 
 @cli.command()
-@click.argument("run")
+@RUN
 @NUMBER
-@OTHER_DATA
+@DATA
 @OUT
-def reconstruct(run: str, number: int, data: str | None, out: str) -> None:
+@THREADS
+def reconstruct(run: str, number: int, data: str | None, out: Path) -> None:
     """Encode and decode test images: image, what its code gives back."""
     from ptheta import tasks
     from ptheta.tasks.export import write_images
 
-    model, x, y = some_images(open_run(run), number, data)
+    model, x, y = some_images(open_run(run), number, data, out=out, times=2)
     images = side_by_side([x, tasks.reconstruct(model, x, y)])
     columns = 2 * max(1, round(len(x) ** 0.5 / 2))
     click.echo(f"{write_images(images, out, columns)}: {len(x)} images")
 
 
 @cli.command()
-@click.argument("run")
+@RUN
 @click.option("--noise", default="gaussian", show_default=True, help="See `dae` for the kinds.")
-@click.option("--level", default=0.5, show_default=True, help="Its strength, see `dae`.")
+@click.option(
+    "--level", type=types.Real(0), default=0.5, show_default=True, help="Its strength, see `dae`."
+)
 @NUMBER
-@OTHER_DATA
+@DATA
 @SEED
 @OUT
+@THREADS
 def denoise(
-    run: str, noise: str, level: float, number: int, data: str | None, seed: int, out: str
+    run: str, noise: str, level: float, number: int, data: str | None, seed: int, out: Path
 ) -> None:
     """Damage test images and let the model repair them: image, damaged, repaired."""
     from ptheta import tasks
     from ptheta.tasks.export import write_images
 
-    model, x, y = some_images(open_run(run), number, data)
+    model, x, y = some_images(open_run(run), number, data, out=out, times=3)
     damaged, repaired = tasks.denoise(model, x, noise, level, condition=y, seed=seed)
     columns = 3 * max(1, round(len(x) ** 0.5 / 2))
     path = write_images(side_by_side([x, damaged, repaired]), out, columns)
@@ -159,18 +182,21 @@ def denoise(
 
 
 @cli.command()
-@click.argument("run")
-@click.option("-n", "--number", default=8, show_default=True, help="How many walks.")
-@click.option("--steps", default=10, show_default=True, help="Images in a walk.")
+@RUN
+@number(text="How many walks.")
+@click.option(
+    "--steps", type=types.Whole(2), default=10, show_default=True, help="Images in a walk."
+)
 @click.option(
     "--images/--codes",
     default=None,
     help="Between test images, or codes of the prior; by default images where the model encodes.",
 )
 @click.option("--straight", is_flag=True, help="Along lines in the place of great circles.")
-@OTHER_DATA
+@DATA
 @SEED
 @OUT
+@THREADS
 def interpolate(
     run: str,
     number: int,
@@ -179,14 +205,13 @@ def interpolate(
     straight: bool,
     data: str | None,
     seed: int,
-    out: str,
+    out: Path,
 ) -> None:
     """Walk through the latent space, one walk in a row."""
     from ptheta import tasks
     from ptheta.capabilities import Encodes
-    from ptheta.tasks.export import write_images
+    from ptheta.tasks.export import check_size, write_images
 
-    at_least("-n", number)
     opened, ends, y = open_run(run), None, None
     model = opened.model()
     encodes = isinstance(model, Encodes)
@@ -196,6 +221,23 @@ def interpolate(
             "walk between codes of its prior"
         )
     between = encodes if images is None else images
+    _check_walk(between, encodes, data)
+    if between:
+        _, x, y = some_images(opened, 2 * number, data)
+        number = len(x) // 2
+        ends, y = (x[:number], x[number : 2 * number]), None if y is None else y[:number]
+    check_size(out, number * steps, opened.spec.shape, steps)
+    walk = tasks.interpolate(
+        model, number, steps, ends=ends, condition=y, straight=straight, seed=seed
+    )
+    what = "test images" if between else "codes of the prior"
+    path = write_images(walk, out, steps)
+    click.echo(f"{path}: {number} walks of {steps} images between {what}")
+
+
+def _check_walk(between: bool, encodes: bool, data: str | None) -> None:
+    """Raises PthetaError for an option that would have no effect on walks between test images, or
+    between codes."""
     if between and given("seed"):
         raise PthetaError(
             "--seed draws codes of the prior, and the walks are between test images: leave it out, "
@@ -206,13 +248,3 @@ def interpolate(
             "--data gives images to walk between, and the walks are between codes of the prior: "
             f"{'leave out --codes' if encodes else 'leave it out'}"
         )
-    if between:
-        _, x, y = some_images(opened, 2 * number, data)
-        number = len(x) // 2
-        ends, y = (x[:number], x[number : 2 * number]), None if y is None else y[:number]
-    walk = tasks.interpolate(
-        model, number, steps, ends=ends, condition=y, straight=straight, seed=seed
-    )
-    what = "test images" if between else "codes of the prior"
-    path = write_images(walk, out, steps)
-    click.echo(f"{path}: {number} walks of {steps} images between {what}")

@@ -3,45 +3,57 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
 
+from ptheta.cli import types
 from ptheta.cli.common import (
-    OTHER_DATA,
+    DATA,
+    FIGURE,
+    JSON,
     OUT,
+    RUN,
     SEED,
-    at_least,
+    THREADS,
     cli,
     integers,
+    label,
     label_of,
+    number,
     open_run,
     print_table,
     some_images,
 )
+from ptheta.cli.following import after_fit
 from ptheta.errors import PthetaError
 
 USED_BY = 1000  # test images by which the most used dimensions are found
 
 
 @cli.command()
-@click.argument("run")
-@click.option("--side", default=20, show_default=True, help="Images across and down.")
+@RUN
+@click.option(
+    "--side", type=types.COUNT, default=20, show_default=True, help="Images across and down."
+)
 @click.option(
     "--dims",
     help="Dimensions across and down, such as 0,1; by default the two most used on test images.",
 )
-@click.option("--label", help="Name of a class, of a conditional model; by default its first.")
-@OTHER_DATA
+@label("Name of a class, of a conditional model; by default its first.")
+@DATA
 @OUT
+@THREADS
 def manifold(
-    run: str, side: int, dims: str | None, label: str | None, data: str | None, out: str
+    run: str, side: int, dims: str | None, label: str | None, data: str | None, out: Path
 ) -> None:
     """Draw the images over two dimensions of the code."""
     from ptheta import tasks
-    from ptheta.tasks.export import write_images
+    from ptheta.tasks.export import check_size, write_images
 
     opened = open_run(run)
+    check_size(out, side * side, opened.spec.shape, side)
     model = opened.model()
     pair, how = two_dimensions(opened, model, dims, data)
     asked = None if label is None else label_of(opened, label)
@@ -79,26 +91,39 @@ def two_dimensions(
 
 
 @cli.command()
-@click.argument("run")
-@click.option("-n", "--number", default=8, show_default=True, help="Dimensions, most used first.")
-@click.option("--steps", default=9, show_default=True, help="Images in a row.")
-@click.option("--reach", default=3.0, show_default=True, help="Ends of a row, either side of 0.")
-@click.option("--image", default=0, show_default=True, help="Which test image to start from.")
-@OTHER_DATA
+@RUN
+@number(text="Dimensions, most used first.")
+@click.option("--steps", type=types.COUNT, default=9, show_default=True, help="Images in a row.")
+@click.option(
+    "--reach",
+    type=types.Real(),
+    default=3.0,
+    show_default=True,
+    help="Ends of a row, either side of 0.",
+)
+@click.option(
+    "--image",
+    type=types.Whole(0),
+    default=0,
+    show_default=True,
+    help="Which test image to start from.",
+)
+@DATA
 @OUT
+@THREADS
 def traverse(
-    run: str, number: int, steps: int, reach: float, image: int, data: str | None, out: str
+    run: str, number: int, steps: int, reach: float, image: int, data: str | None, out: Path
 ) -> None:
     """Change one dimension of an image's code at a time, a dimension in each row."""
     from ptheta import tasks
-    from ptheta.tasks.export import write_images
+    from ptheta.tasks.export import check_size, write_images
 
-    at_least("-n", number)
-    at_least("--image", image, 0)
-    model, x, y = some_images(open_run(run), max(USED_BY, image + 1), data)
+    opened = open_run(run)
+    model, x, y = some_images(opened, max(USED_BY, image + 1), data)
     if image >= len(x):
         raise PthetaError(f"--image {image}: there are {len(x)} test images, 0 to {len(x) - 1}")
     dims = tasks.most_used(model, x, y)[:number]
+    check_size(out, len(dims) * steps, opened.spec.shape, steps)
     one = None if y is None else y[image : image + 1]
     z = model.encode(x[image : image + 1], one)[0].detach()
     rows = tasks.traverse(model, z, dims, steps=steps, reach=reach, condition=one)
@@ -107,17 +132,17 @@ def traverse(
 
 
 @cli.command()
-@click.argument("run")
-@click.option("-n", "--number", default=2000, show_default=True, help="How many test images.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@OTHER_DATA
+@RUN
+@number(2000, kind=types.Whole(2))
+@JSON
+@DATA
 @SEED
-@click.option("--out", help="A picture: latents.png.")
+@FIGURE
+@THREADS
 def latents(
-    run: str, number: int, as_json: bool, data: str | None, seed: int, out: str | None
+    run: str, number: int, as_json: bool, data: str | None, seed: int, out: Path | None
 ) -> None:
     """Look at the codes: active units, KL of each dimension, aggregate posterior and prior."""
-    at_least("-n", number, 2)
     from ptheta.latents import ACTIVE_KL, ACTIVE_VARIANCE
     from ptheta.metrics.latent import latent_report
     from ptheta.report import figures
@@ -129,9 +154,9 @@ def latents(
     else:
         rows = [["dimension", "KL, nats", "Var of mean", "q(z) mean", "q(z) variance"]]
         for j in report.order():
-            numbers = [report.kl, report.mean_variance]
-            numbers += [report.aggregate_mean, report.aggregate_variance]
-            rows.append([f"z{j}", *(f"{values[j]:.3f}" for values in numbers)])
+            values = [report.kl, report.mean_variance]
+            values += [report.aggregate_mean, report.aggregate_variance]
+            rows.append([f"z{j}", *(f"{of[j]:.3f}" for of in values)])
         print_table(rows)
         total = float(report.kl.sum())
         click.echo(
@@ -145,29 +170,50 @@ def latents(
 
 
 @cli.command()
-@click.argument("run")
-@click.option("--components", default=10, show_default=True, help="Gaussians in the mixture.")
-@click.option("--images", default=20_000, show_default=True, help="Training images, at most.")
-@OTHER_DATA
+@RUN
+@click.option(
+    "--components",
+    type=types.COUNT,
+    default=10,
+    show_default=True,
+    help="Gaussians in the mixture.",
+)
+@click.option(
+    "--images",
+    type=types.COUNT,
+    default=20_000,
+    show_default=True,
+    help="Training images, at most.",
+)
+@DATA
 @SEED
+@THREADS
 def fit(run: str, components: int, images: int, data: str | None, seed: int) -> None:
     """Fit a prior to the codes of a trained RUN, so that an autoencoder can sample, too."""
     from ptheta import api
 
-    at_least("--images", images)
     api.fit(run, data, components=components, images=images, seed=seed)
-    click.echo(f"{run}: {components} Gaussians fitted; next: ptheta sample {run} --out grid.png")
+    click.echo(f"{run}: {components} Gaussians fitted; next: {after_fit(run)}")
 
 
 @cli.command()
-@click.argument("run")
+@RUN
 @click.option("--labels", default="10,100,1000,all", show_default=True, help="How many labels.")
-@click.option("--draws", default=3, show_default=True, help="Draws of the labelled images.")
-@click.option("--steps", default=300, show_default=True, help="Steps of fine-tuning.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@OTHER_DATA
+@click.option(
+    "--draws",
+    type=types.LAYERED,
+    default=3,
+    show_default=True,
+    help="Draws of the labelled images.",
+)
+@click.option(
+    "--steps", type=types.COUNT, default=300, show_default=True, help="Steps of fine-tuning."
+)
+@JSON
+@DATA
 @SEED
-@click.option("--out", help="A picture: probe.png.")
+@FIGURE
+@THREADS
 def probe(
     run: str,
     labels: str,
@@ -176,7 +222,7 @@ def probe(
     as_json: bool,
     data: str | None,
     seed: int,
-    out: str | None,
+    out: Path | None,
 ) -> None:
     """Classify with the representation: linear, fine-tuned, and from scratch with the same labels;
     a few labels up to all."""
@@ -185,8 +231,6 @@ def probe(
 
     words = [word.strip() for word in labels.split(",")]
     counts = [None if w == "all" else integers(w, "--labels")[0] for w in words]
-    at_least("--draws", draws)
-    at_least("--steps", steps)
     found = api.probe(run, counts, data, draws=draws, steps=steps, seed=seed)
     if as_json:
         click.echo(json.dumps([vars(p) | {"mean": p.mean} for p in found], indent=2))

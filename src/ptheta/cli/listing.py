@@ -8,11 +8,13 @@ from typing import Any
 import click
 
 from ptheta import registry
-from ptheta.cli.common import cli, print_table
+from ptheta.cli import types
+from ptheta.cli.common import IMAGE_COLUMN, JSON, cli, print_table
+from ptheta.cli.tables import print_wrapped
 
 
 @cli.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@JSON
 def models(as_json: bool) -> None:
     """List the models and what each can do."""
     from ptheta.capabilities import CAPABILITIES, capabilities
@@ -29,20 +31,39 @@ def models(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(table, indent=2))
         return
-    used = [c for c in CAPABILITIES if any(row["capabilities"][c] for row in table.values())]
-    rows = [["model", "family", *used, "paper"]]
-    for name, row in table.items():
-        marks = ["yes" if row["capabilities"][c] else "-" for c in used]
-        rows.append([name, row["family"], *marks, row["paper"]])
-    print_table(rows)
+    for family in dict.fromkeys(row["family"] for row in table.values()):
+        rows = [
+            [
+                f"  {name}",
+                row["paper"],
+                ", ".join(k for k, can in row["capabilities"].items() if can),
+            ]
+            for name, row in table.items()
+            if row["family"] == family
+        ]
+        click.echo(family)
+        print_wrapped(rows)
 
 
 @cli.command()
-@click.argument("source", required=False)
-@click.option("--size", type=int, help="Side in pixels that pictures are brought to, as in train.")
-@click.option("--channels", type=int, help="1 (grey) or 3 (colour), as in train.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def data(source: str | None, size: int | None, channels: int | None, as_json: bool) -> None:
+@click.argument("source", required=False, type=types.SOURCE)
+@click.option(
+    "--size", type=types.SIDE, help="Side in pixels that pictures are brought to, as in train."
+)
+@click.option("--channels", type=types.COUNT, help="1 (grey) or 3 (colour), as in train.")
+@click.option("--white", type=types.POSITIVE, help="The value that is white, as in train.")
+@IMAGE_COLUMN
+@click.option("--label-column", metavar="NAME", help="Column of the labels.")
+@click.option("--caption-column", metavar="NAME", help="Column of the captions.")
+@JSON
+def data(
+    source: str | None,
+    size: int | None,
+    channels: int | None,
+    white: float | None,
+    as_json: bool,
+    **named: str | None,
+) -> None:
     """List the embedded data sets, or look into SOURCE (a name or a path)."""
     from ptheta.data import EMBEDDED, describe
 
@@ -52,7 +73,7 @@ def data(source: str | None, size: int | None, channels: int | None, as_json: bo
         else:
             print_table([[name, about] for name, about in EMBEDDED.items()])
         return
-    about = describe(source, size=size, channels=channels)
+    about = describe(source, size=size, channels=channels, white=white, **named)
     if as_json:
         click.echo(json.dumps(about, indent=2))
         return

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
 from ptheta import config, registry
+from ptheta.cli import types
 from ptheta.cli.common import Commands, cli
+from ptheta.cli.following import after_sweep, after_training
+from ptheta.errors import PthetaError, unknown
+from ptheta.paths import expand
 
+PLACES = ("data", "out", "recipe")  # options beside those of the configs that a file may give
 LABELS = {"model": "Model options", "data": "Data options", "train": "Training options"}
 
 
@@ -31,7 +36,14 @@ class ModelCommands(Commands):
 
 
 class Sectioned(click.Command):
-    """A command whose help lists the options of each config in a section of its own."""
+    """A command whose help lists the options of each config in a section of its own, and what the
+    recipes are."""
+
+    recipes: Mapping[str, str] = {}  # name -> what it is
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Recipes"):
+            formatter.write_dl(list(self.recipes.items()))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {}
@@ -61,6 +73,7 @@ def _model_options(name: str) -> list[click.Parameter]:
     params: list[click.Parameter] = [
         click.Option(
             ["--data"],
+            type=types.SOURCE,
             required=True,
             help="Name of a data set, or a path; of a run that goes on, where it lies now.",
         ),
@@ -70,7 +83,14 @@ def _model_options(name: str) -> list[click.Parameter]:
             show_default=True,
             help=f"Settings to start from: {', '.join(registry.entry(name).recipes())}.",
         ),
-        click.Option(["--config"], help="TOML or JSON file of options; flags win over it."),
+        click.Option(
+            ["--config"],
+            type=types.SOURCE,
+            is_eager=True,  # what it gives stands in for flags that are required
+            callback=_read_config,
+            help="TOML or JSON file of options, in UTF-8; flags win over it. It may give data, "
+            "out and recipe as well.",
+        ),
     ]
     for part, cls in plan.sections(name).items():
         for opt in config.options(cls).values():
@@ -82,9 +102,30 @@ def _model_options(name: str) -> list[click.Parameter]:
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
     """The options that the user set, by flag or in the file of --config."""
-    file = options.pop("config")
-    given = {k: v for k, v in options.items() if v is not None}
-    return given if file is None else _flat(config.read_file(Path(file))) | given
+    table = options.pop("config") or {}
+    return table | {k: v for k, v in options.items() if v is not None}
+
+
+def _read_config(
+    ctx: click.Context, param: click.Parameter, file: str | None
+) -> dict[str, Any] | None:
+    """The options in the file of --config; those of `PLACES` become defaults of the flags.
+
+    Raises PthetaError for a name that is no option of the command's model.
+    """
+    if file is None:
+        return None
+    table = _flat(config.read_file(expand(file)), file)
+    places = {name: table.pop(name) for name in PLACES if name in table}
+    for name, value in places.items():
+        if not isinstance(value, str):
+            raise PthetaError(f"config file {file}: {name} = {config.brief(value)}: want a text")
+    ctx.default_map = places
+    known = [p.name for p in ctx.command.params if isinstance(p, Setting) and p.name is not None]
+    for name in table:
+        if name not in known:
+            raise unknown(f"option of {ctx.command.name} in {file}", name, known)
+    return table
 
 
 def _train_command(name: str) -> click.Command:
@@ -106,7 +147,7 @@ def _train_command(name: str) -> click.Command:
 
         how: dict[str, Any] = {"recipe": recipe, "resume": resume, "more_data": more_data}
         done = api.train(name, data, out, **how, **_given(options))
-        click.echo(f"{done.path}: trained; next: ptheta sample {done.path} --out grid.png")
+        click.echo(f"{done.path}: trained; next: {after_training(name, done.path)}")
 
     return _sectioned(name, params, run)
 
@@ -122,7 +163,11 @@ def _sweep_command(name: str) -> click.Command:
             help="An option and its values, + between the parts of one; may be repeated.",
         ),
         click.Option(
-            ["--seeds"], type=int, default=3, show_default=True, help="Runs of each setting."
+            ["--seeds"],
+            type=types.LAYERED,
+            default=3,
+            show_default=True,
+            help="Runs of each setting.",
         ),
     ]
 
@@ -133,13 +178,18 @@ def _sweep_command(name: str) -> click.Command:
 
         settings = sweeps.grid(sweeps.vary(name, vary))
         given = _given(options)
+        if not vary:
+            click.echo(
+                "no --vary: the runs differ in their seed alone; --vary NAME=A,B adds settings",
+                err=True,
+            )
         done = sweeps.sweep(name, data, out, settings, seeds=seeds, recipe=recipe, **given)
-        for run_name, why in done.failed.items():
-            click.echo(f"{run_name}: failed: {why}", err=True)
-        click.echo(
-            f"{done.path}: {len(done.runs)} runs trained, {len(done.failed)} failed; "
-            f"next: ptheta compare {done.path} --out {done.path / 'report'}"
-        )
+        told = f"{done.path}: {len(done.runs)} runs trained, {len(done.failed)} failed"
+        again = " (the same command tries these again)" if done.failed else ""
+        if not done.runs:
+            click.echo(f"{told}{again}")
+            raise click.exceptions.Exit(1)
+        click.echo(f"{told}{again}; next: {after_sweep(done.path)}")
 
     return _sectioned(name, params, run, leave=("seed",))
 
@@ -150,18 +200,36 @@ def _sectioned(
     """The command of a model: its own parameters, then those of its configs."""
     entry = registry.entry(name)
     params += [p for p in _model_options(name) if p.name not in leave]
-    return Sectioned(name, params=params, callback=run, help=f"{entry.family}, {entry.paper}.")
+    made = Sectioned(name, params=params, callback=run, help=f"{entry.family}, {entry.paper}.")
+    made.recipes = {recipe: table["about"] for recipe, table in entry.recipes().items()}
+    return made
 
 
 MAKERS = {"train": _train_command, "sweep": _sweep_command}
 
 
-def _flat(table: dict[str, Any]) -> dict[str, Any]:
-    """Options of a config file; tables such as [model] and [train] only order them."""
+def _flat(table: dict[str, Any], file: str) -> dict[str, Any]:
+    """Options of a config file; tables such as [model] and [train] only order them.
+
+    Raises PthetaError for an option that is given twice, and for a table that is none.
+    """
     flat: dict[str, Any] = {}
     for key, value in table.items():
-        flat |= value if isinstance(value, dict) and key in LABELS else {key: value}
+        part = value if isinstance(value, dict) and key in LABELS else {key: value}
+        if key in LABELS and not isinstance(value, dict) and key not in PLACES:
+            raise PthetaError(
+                f"config file {file}: {key} = {config.brief(value)}: want a table of options; "
+                "the model is named on the command line"
+            )
+        for name, setting in part.items():
+            if name in flat:
+                raise PthetaError(f"config file {file}: {name} is given twice: give it once")
+            flat[name] = setting
     return flat
+
+
+class Setting(click.Option):
+    """A field of a config as an option."""
 
 
 def _click_option(opt: config.Option) -> click.Option:
@@ -173,4 +241,4 @@ def _click_option(opt: config.Option) -> click.Option:
     names = [f"--{flag}/--no-{flag}" if opt.is_flag else f"--{flag}", opt.name]
     metavar = None if opt.is_flag else "|".join(opt.choices) or "VALUE"
     text = f"{opt.help}  [{str(shown).lower()}]"
-    return click.Option(names, default=None, metavar=metavar, help=text)
+    return Setting(names, default=None, metavar=metavar, help=text)

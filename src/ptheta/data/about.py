@@ -3,33 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from ptheta.data.dataset import Dataset
-from ptheta.data.request import Request
+from ptheta.data.memory import Source
+from ptheta.data.names import called, shown
+from ptheta.data.request import Columns, Request
 from ptheta.data.sources import Found, find, finished
 from ptheta.data.splits import sides
+from ptheta.data.values import White
 
 
 def describe(
-    source: str | Path, *, size: int | None = None, channels: int | None = None
+    source: Source,
+    *,
+    size: int | None = None,
+    channels: int | None = None,
+    white: float | None = None,
+    **columns: Unpack[Columns],
 ) -> dict[str, Any]:
     """What is known of a source, JSON-ready: kind, size, splits, classes with counts, skipped
     files (all of them listed), notes on how it is read, and suggestions.
 
     size, channels: what images are brought to, as in training: a source without splits is divided
         by the pixels of then
+    white: the value that is white, as for `open_data`
+    columns: image_column, label_column, caption_column, likewise
     """
     found = find(source)
-    splits = _splits(found, size, channels)
+    request = Request(size=size, channels=channels, max_broken=1.0, white=White(white), **columns)
+    found.check_columns(request, source)
+    splits = _splits(found, request)
     train = splits["train"]
     spec = train.spec
     some = train.images[train.rows(slice(None, None, -(-len(train) // 1000)))]
     about: dict[str, Any] = {
-        "source": str(source),
+        "source": shown(called(source)),
         "kind": found.kind,
         "images": {split: len(data) for split, data in splits.items()},
         "size": f"{spec.channels}x{spec.height}x{spec.width} (channels, height, width)",
@@ -60,11 +71,11 @@ def describe(
     return about
 
 
-def _splits(found: Found, size: int | None, channels: int | None) -> dict[str, Dataset]:
+def _splits(found: Found, asked: Request) -> dict[str, Dataset]:
     """The parts of a source, or the two sides of one that has none."""
     splits = {}
     for split in found.splits:
-        request = Request(split, size, channels, max_broken=1.0)
+        request = replace(asked, split=split)
         data, part = found.read(request)
         if part.divide:
             data, held, notes = sides(data)
@@ -99,7 +110,7 @@ def _advice(some: np.ndarray, about: dict[str, Any], train: Dataset) -> list[str
         found.append(f"{n} training images are few: a model may memorise them; give more")
     if len(values) == 1:
         found.append(f"every pixel looked at is {values[0]}: check the files")
-    elif len(values) == 2:
+    elif values.tolist() == [0, 255]:  # of others, binary pixels would be drawn by their shade
         found.append("two pixel values only: add --levels 2 for a binary model")
     if train.spec.channels == 3 and (some == some[:, :1]).all():
         found.append("colour images without colour: add --channels 1")
@@ -113,4 +124,4 @@ def _advice(some: np.ndarray, about: dict[str, Any], train: Dataset) -> list[str
             found.append("many files cannot be read: mend or remove them, or add --max-broken 1")
         else:
             found.append("mend or remove the files that cannot be read")
-    return found
+    return [*found, *train.advice]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
+import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,54 +12,90 @@ from ptheta.data.cache import Writer, cached
 from ptheta.data.dataset import Dataset
 from ptheta.data.decode import resize
 from ptheta.data.labels import number
+from ptheta.data.members import DAMAGE, Members, memory_error
 from ptheta.data.request import Request
 from ptheta.data.splits import Part, choose, named
+from ptheta.data.values import DARK, USUAL, Levels, Values, kind_of, to_bytes
 from ptheta.errors import PthetaError
 
 IMAGES = ("images", "image", "x", "data", "arr")
 LABELS = ("labels", "label", "y", "targets", "target")
 CHUNK = 1024  # images converted at a time
-DAMAGE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
+PACKED = b"PK"  # how a .npz begins
 
 
 def read(path: Path, request: Request) -> tuple[Dataset, Part]:
     """The part of an array file that answers to a split.
 
-    Images are uint8 (N, H, W), (N, H, W, C) or (N, C, H, W), or floats in [0, 1]. In .npz, keys
+    Images are (N, H, W), (N, H, W, C) or (N, C, H, W): numbers of 8 or more bits, or floats, whose
+    white `ptheta.data.values` finds. In .npz, keys
     such as `images` and `labels`; `x_train`, `y_train`, `x_test`, ... for splits.
     """
     stat = path.stat()
     identity, stamp = str(path.resolve()), (stat.st_size, stat.st_mtime_ns)
-    every: dict[str, np.ndarray] = {}  # labels by their key
-    label_key: str | None = None
     try:
-        # allow_pickle stays off: a pickle runs code
-        loaded = np.load(path, mmap_mode="r" if path.suffix == ".npy" else None, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            part = choose(request.split, ["train"], path)
-            images = _from_map(loaded, path, identity, stamp, request)
-        else:
-            with loaded:
-                keys = _keys(list(loaded), path)
-                part = choose(request.split, keys, path)
-                image_key, label_key = keys[part.name]
-                images = to_images(loaded[image_key], path)
-                every = {k: loaded[k].reshape(-1) for _, k in keys.values() if k is not None}
-                identity = f"{identity}:{image_key}"
+        loaded = _load(path, request)
+        if loaded.key is not None:
+            identity = f"{identity}:{loaded.key}"
+        images, values = bytes_of(loaded.images, str(path), identity, stamp, request)
+    except MemoryError:
+        raise memory_error(path) from None
+    labels: np.ndarray | None = None
+    classes: tuple[str, ...] = ()
+    if loaded.labels is not None:
+        if len(loaded.labels) != len(images):
+            raise PthetaError(
+                f"{path}: {len(loaded.labels)} labels for {len(images)} images: "
+                "store one for each image"
+            )
+        labels, classes = number(loaded.labels, loaded.every)
+    images = resize(images, identity, (stamp, values), request)
+    data = Dataset(path.stem, request.split, images, labels, classes, values=values)
+    return data, loaded.part
+
+
+class _Loaded(NamedTuple):
+    """The arrays of a part. key: of its images, None in a .npy; every: the labels of all parts"""
+
+    part: Part
+    images: np.ndarray
+    key: str | None = None
+    labels: np.ndarray | None = None
+    every: tuple[np.ndarray, ...] = ()
+
+
+def _load(path: Path, request: Request) -> _Loaded:
+    """Raises PthetaError where the file is damaged."""
+    try:
+        with path.open("rb") as file:
+            packed = file.read(len(PACKED)) == PACKED
+        if not packed:
+            # allow_pickle stays off: a pickle runs code
+            images = np.load(path, mmap_mode="r", allow_pickle=False)
+            return _Loaded(choose(request.split, ["train"], path), images)
+        with Members(path) as members:
+            keys = _keys(list(members.infos), path)
+            if request.whole:
+                every_image = [members.read(key) for key, _ in keys.values()]
+                return _Loaded(Part(request.split), np.concatenate(every_image), "every")
+            part = choose(request.split, keys, path)
+            key, own = keys[part.name]
+            used = {k for _, k in keys.values() if k is not None}
+            every = {k: _labels(members.read(k), f"{path}: {k}") for k in sorted(used)}
+            labels = None if own is None else every[own]
+            return _Loaded(part, members.read(key), key, labels, tuple(every.values()))
     except DAMAGE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise PthetaError(f"cannot read {path}: {reason}; write the file again") from None
-    labels: np.ndarray | None = None
-    classes: tuple[str, ...] = ()
-    if label_key is not None:
-        own = every[label_key]
-        if len(own) != len(images):
-            raise PthetaError(
-                f"{path}: {len(own)} labels for {len(images)} images: store one for each image"
-            )
-        labels, classes = number(own, every.values())
-    images = resize(images, identity, stamp, request)
-    return Dataset(path.stem, request.split, images, labels, classes), part
+
+
+def _labels(values: np.ndarray, what: str) -> np.ndarray:
+    """Labels (N,). Raises PthetaError for values that are none."""
+    if values.dtype.kind not in "biufUS":
+        raise PthetaError(f"{what} holds {values.dtype}: give whole numbers or names as labels")
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise PthetaError(f"{what} holds inf or NaN: give whole numbers or names as labels")
+    return values.reshape(-1)
 
 
 def _keys(keys: list[str], path: Path) -> dict[str, tuple[str, str | None]]:
@@ -91,39 +126,86 @@ def _keys(keys: list[str], path: Path) -> dict[str, tuple[str, str | None]]:
     return pairs
 
 
-def _from_map(
-    array: np.ndarray, path: Path, identity: Any, stamp: Any, request: Request
-) -> np.ndarray:
-    """The images of a memory-mapped array, never all of them in memory."""
-    if array.dtype == np.uint8:
-        return to_images(array, path)
+def bytes_of(
+    array: np.ndarray, name: str, identity: Any, stamp: Any, request: Request
+) -> tuple[np.ndarray, Values | None]:
+    """The images of an array as uint8 (N, C, H, W), and what its values were.
+
+    The array may be a memory map: it is never in memory as another type whole.
+    """
+    array = laid_out(array, name)
+    kind = kind_of(array.dtype)
+    if kind == "8-bit":
+        tops: Levels = {"8-bit": reaches(array)}
+        whites = request.whites_for(tops)
+        if whites == {"8-bit": USUAL["8-bit"]}:
+            return array, Values(tops, whites)
 
     def build(writer: Writer) -> dict[str, Any]:
+        tops = {} if kind is None else {kind: extreme(array, name)}
+        whites = request.whites_for(tops)
         for at in range(0, len(array), CHUNK):
-            writer.add("images", to_images(np.asarray(array[at : at + CHUNK]), path))
-        return {}
+            writer.add("images", to_images(array[at : at + CHUNK], name, whites))
+        return {"tops": tops, "whites": whites}
 
-    to_images(array[:1], path)  # a wrong type or shape is reported before anything is written
-    return cached(request.cache_dir, ("floats", identity), stamp, build).arrays["images"]
+    key = ("array", identity)
+    stored = cached(request.cache_dir, key, stamp, build)
+    whites = request.whites_for(stored.about["tops"])
+    if whites != stored.about["whites"]:
+        stored = cached(request.cache_dir, (*key, sorted(whites.items())), stamp, build)
+    values = None if kind is None else Values(stored.about["tops"], stored.about["whites"])
+    return stored.arrays["images"], values
 
 
-def to_images(array: np.ndarray, path: Path) -> np.ndarray:
-    """uint8 (N, C, H, W), without a copy where it is that already."""
+def reaches(array: np.ndarray) -> float:
+    """The largest of these 8-bit values, or as much of it as shows that they are not few or dark:
+    an image or two are read where they are neither.
+    """
+    top = 0
+    for at in range(0, len(array), CHUNK):
+        top = max(top, int(array[at : at + CHUNK].max(initial=0)))
+        if top >= DARK * USUAL["8-bit"]:
+            break
+    return float(top)
+
+
+def extreme(array: np.ndarray, name: str) -> float:
+    """The largest value. Raises PthetaError where a value is below 0, or no number."""
+    lows, tops = [], []
+    for at in range(0, len(array), CHUNK):
+        some = array[at : at + CHUNK]
+        lows.append(float(some.min()))
+        tops.append(float(some.max()))
+    low, top = float(np.min(lows)), float(np.max(tops))  # NaN where one of them is
+    if not (low >= 0 and math.isfinite(top)):
+        what = "floats" if kind_of(array.dtype) == "float" else str(array.dtype)
+        cure = "store (x + 1) / 2" if low >= -1 and top <= 1 else "scale them to [0, 1]"
+        raise PthetaError(
+            f"{name} holds {what} from {low:g} to {top:g}, not in [0, 1]: {cure}, or store uint8"
+        )
+    return top
+
+
+def to_images(array: np.ndarray, name: str, whites: Levels) -> np.ndarray:
+    """uint8 (N, C, H, W), without a copy where it is that already. whites: see `Values`"""
+    kind = kind_of(array.dtype)
+    if array.dtype == bool:
+        return laid_out(array.astype(np.uint8) * np.uint8(255), name)
+    assert kind is not None
+    if kind == "8-bit" and whites[kind] == USUAL[kind]:
+        return laid_out(array, name)
+    return laid_out(to_bytes(np.asarray(array), whites[kind]), name)
+
+
+def laid_out(array: np.ndarray, name: str) -> np.ndarray:
+    """The images of an array of any type as (N, C, H, W), a view of it.
+
+    Raises PthetaError where it holds no images.
+    """
     if array.size == 0:
-        raise PthetaError(f"{path} has shape {array.shape} and holds no image: give at least two")
-    if np.issubdtype(array.dtype, np.floating):
-        low, high = float(array.min()), float(array.max())
-        if not (low >= 0 and high <= 1):  # also where NaN
-            cure = "store (x + 1) / 2" if low >= -1 and high <= 1 else "scale them to [0, 1]"
-            raise PthetaError(
-                f"{path} holds floats from {low:g} to {high:g}, not in [0, 1]: "
-                f"{cure}, or store uint8"
-            )
-        array = np.rint(array.astype(np.float32) * 255).astype(np.uint8)
-    elif array.dtype == bool:
-        array = array.astype(np.uint8) * 255
-    elif array.dtype != np.uint8:
-        raise PthetaError(f"{path} holds {array.dtype}: store uint8, or floats in [0, 1]")
+        raise PthetaError(f"{name} has shape {array.shape} and holds no image: give at least two")
+    if kind_of(array.dtype) is None and array.dtype != bool:
+        raise PthetaError(f"{name} holds {array.dtype}: store uint8, or floats in [0, 1]")
     if array.ndim == 3 and array.shape[2] > 4:
         return array[:, None]
     if array.ndim == 4 and array.shape[1] in (1, 3):
@@ -131,6 +213,6 @@ def to_images(array: np.ndarray, path: Path) -> np.ndarray:
     if array.ndim == 4 and array.shape[3] in (1, 3):
         return array.transpose(0, 3, 1, 2)
     raise PthetaError(
-        f"{path} has shape {array.shape}: want (N, H, W), (N, H, W, C) or (N, C, H, W) "
+        f"{name} has shape {array.shape}: want (N, H, W), (N, H, W, C) or (N, C, H, W) "
         "with 1 or 3 channels"
     )

@@ -7,11 +7,8 @@ import json
 import math
 import mmap
 import os
-import shutil
-import tempfile
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,10 +16,11 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ptheta.errors import PthetaError
+from ptheta.files import remove, temporary, tidy, writing
+from ptheta.paths import expand, user_cache
 
-VERSION = 2  # of the decoding and of this format; part of every key
-UNFINISHED = ".writing-"  # what a killed process may leave behind
-ABANDONED = 86_400  # seconds after which that is removed
+VERSION = 4  # of the decoding and of this format; part of every key
+CURE = "free space there, or set PTHETA_CACHE to a folder that you can write"
 
 
 @dataclass(frozen=True)
@@ -50,11 +48,21 @@ class Writer:
             self.shapes[name][0] += len(rows)
             self.files[name].write(np.ascontiguousarray(rows).data)
 
+    def clear(self) -> None:
+        """Forgets the rows that were added."""
+        with _writing(self.folder.parent):
+            for name, file in self.files.items():
+                file.close()
+                (self.folder / f"{name}.bin").unlink()
+        self.files.clear()
+        self.shapes.clear()
+
     def finish(self, about: dict[str, Any]) -> None:
         """Writes what is known of the arrays; all of it is on disk afterwards."""
         with _writing(self.folder.parent):
             self.files["about"] = (self.folder / "about.json").open("wb")
-            text = json.dumps({"shapes": self.shapes, "about": about})
+            held = {"shapes": self.shapes, "about": about}
+            text = json.dumps({**held, "digest": _digest(json.dumps(held, sort_keys=True))})
             self.files["about"].write(text.encode())
             for file in self.files.values():
                 file.flush()
@@ -66,11 +74,10 @@ class Writer:
 
 
 def cache_folder() -> Path:
-    """$PTHETA_CACHE, or ptheta/ in the user's cache folder."""
+    """$PTHETA_CACHE, or the user's own (`paths.user_cache`)."""
     if given := os.environ.get("PTHETA_CACHE"):
-        return Path(given).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "ptheta"
+        return expand(given)
+    return user_cache()
 
 
 def cached(
@@ -92,7 +99,9 @@ def cached(
         return stored
     with _writing(root):
         root.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=root))
+        tidy(root)
+        beside = temporary(root)
+        beside.mkdir()
     writer = Writer(beside)
     try:
         writer.finish(build(writer))
@@ -100,8 +109,9 @@ def cached(
         with _writing(root):
             _publish(beside, folder)
     finally:
-        writer.close()
-        shutil.rmtree(beside, ignore_errors=True)
+        with suppress(OSError):
+            writer.close()
+        remove(beside)
     _tidy(root, source, folder)
     stored = _open(folder)
     if stored is None:
@@ -124,20 +134,15 @@ def origin(array: np.ndarray) -> tuple[Any, Any]:
     return str(place), state
 
 
-def _digest(key: Any) -> str:
+def _digest(key: object) -> str:
     return hashlib.sha256(repr(key).encode()).hexdigest()[:20]
 
 
 @contextmanager
 def _writing(root: Path) -> Iterator[None]:
     """A fault of the cache folder is said to be one."""
-    try:
+    with writing(root, CURE):
         yield
-    except OSError as error:
-        raise PthetaError(
-            f"cannot write the cache {root}: {error.strerror or error}; free space there, "
-            "or set PTHETA_CACHE to a folder that you can write"
-        ) from None
 
 
 def _publish(beside: Path, folder: Path) -> None:
@@ -146,7 +151,7 @@ def _publish(beside: Path, folder: Path) -> None:
     except OSError:
         if _open(folder) is not None:  # another process was quicker
             return
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(folder)
         os.rename(beside, folder)
 
 
@@ -154,13 +159,7 @@ def _tidy(root: Path, source: str, current: Path) -> None:
     """Removes what is out of date. Who still has it mapped keeps it until they let go."""
     for entry in root.glob(f"{source}-*"):
         if entry != current:
-            shutil.rmtree(entry, ignore_errors=True)
-    for entry in root.glob(f"{UNFINISHED}*"):
-        try:
-            if time.time() - entry.stat().st_mtime > ABANDONED:
-                shutil.rmtree(entry, ignore_errors=True)
-        except OSError:  # gone already
-            continue
+            remove(entry)
 
 
 def _open(folder: Path) -> Stored | None:
@@ -168,6 +167,8 @@ def _open(folder: Path) -> Stored | None:
     arrays: dict[str, np.ndarray] = {}
     try:
         meta = json.loads((folder / "about.json").read_bytes())
+        if meta.pop("digest") != _digest(json.dumps(meta, sort_keys=True)):
+            return None
         for name, shape in meta["shapes"].items():
             file = folder / f"{name}.bin"
             if file.stat().st_size != math.prod(shape):
@@ -177,5 +178,5 @@ def _open(folder: Path) -> Stored | None:
                 array._mmap.madvise(mmap.MADV_RANDOM)  # type: ignore[attr-defined]
             arrays[name] = array
         return Stored(arrays, meta["about"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

@@ -5,25 +5,37 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import mmap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ptheta.data.counter import below
+from ptheta.data.names import shortened
 from ptheta.data.near import look
+from ptheta.data.positions import Positions, is_one, positions
+from ptheta.data.values import USUAL, Kind, Values
 from ptheta.errors import PthetaError
 from ptheta.pixels import Batch, ImageSpec, quantise
 
 SMALL = 2**28  # bytes of images up to which their fixed binarisation is kept in memory
+ITERATED = 256  # examples that are made at once
 PAGES_HELD = 2**27  # bytes of a memory map that may stay resident
 
 
-@dataclass(frozen=True)
+Example = Tensor | tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images with what is known about them.
+    """Images with what is known about them: a map-style data set of torch, too.
+
+    `data[i]` is one example, the image uint8 (C, H, W), or (image, condition) where there are
+    conditions: an int64 label (), or float attributes (A,). A `torch.utils.data.DataLoader` makes
+    batches of these. `data[2:5]`, `data[labels == 3]` and the like are data sets, as of `subset`.
 
     name, split: where they come from
     images: uint8 (N, C, H, W), an array or a memory map; never copied whole
@@ -45,9 +57,12 @@ class Dataset:
     skipped: files that could not be read, with the reason
     left_out: what lies in the source and is not read, a line for each kind
     notes: lines about how it was read, such as where a split comes from
+    advice: lines on what to do before training on it
     numbers: int64, for each row of `images` the number that its fixed binarisation is drawn by, or
         None for the row's own: an image whose file was renamed keeps its pixels
     kin: the embedded set that shows the same kind of images; "" where the source does not say
+    resized: whether pictures were brought to a size that they did not have
+    values: what its values were in the source; None where that is as good as 8 bits
     binary: the images with their fixed binarisation, once drawn, where they are few
     touched: bytes read from a memory map since its pages were last handed back
     """
@@ -71,8 +86,11 @@ class Dataset:
     skipped: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
     numbers: np.ndarray | None = None
     kin: str = ""
+    resized: bool = False
+    values: Values | None = None
     binary: dict[str, np.ndarray] = dataclasses.field(
         default_factory=dict, repr=False, compare=False
     )
@@ -95,6 +113,33 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.images) if self.index is None else len(self.index)
 
+    @overload
+    def __getitem__(self, asked: int) -> Example: ...
+    @overload
+    def __getitem__(self, asked: Positions) -> Example | Dataset: ...
+    def __getitem__(self, asked: Positions) -> Example | Dataset:
+        return self.__getitems__(asked)[0] if is_one(asked) else self.subset(asked)
+
+    def __getitems__(self, asked: Positions) -> list[Example]:
+        """The examples at several positions: a DataLoader asks for all of a batch at once."""
+        batch = self.batch(asked)
+        if batch.y is None:
+            return list(batch.x)
+        return list(zip(batch.x, batch.y, strict=True))
+
+    def __iter__(self) -> Iterator[Example]:
+        for start in range(0, len(self), ITERATED):
+            yield from self.__getitems__(range(start, min(start + ITERATED, len(self))))
+
+    def __repr__(self) -> str:
+        spec, more = self.spec, ""
+        if self.labels is not None:
+            more = f", {len(self.classes)} classes"
+        if self.attributes is not None:
+            more += f", {len(self.attribute_names)} attributes"
+        name = shortened(self.name)
+        return f"Dataset({name!r}, {self.split}: {len(self):,} images of {spec}{more})"
+
     def __getstate__(self) -> dict[str, Any]:
         """For another process: a memory map goes as the name of its file, not as its bytes."""
         state = dict(self.__dict__) | {"binary": {}, "touched": [0]}
@@ -115,18 +160,17 @@ class Dataset:
         _, c, h, w = self.images.shape
         return ImageSpec(c, h, w, self.levels)
 
-    def rows(self, indices: np.ndarray | Sequence[int] | slice) -> np.ndarray:
-        """Positions in this data set (negative ones count from its end) -> rows of `images`."""
-        if isinstance(indices, slice):
-            where = np.arange(len(self), dtype=np.int64)[indices]
-        else:
-            where = np.asarray(indices, dtype=np.int64)
-            where = np.where(where < 0, where + len(self), where)
-        if len(where) and not 0 <= where.min() <= where.max() < len(self):
-            raise IndexError(f"position {where.min()}..{where.max()} of {len(self)} images")
+    @property
+    def whites(self) -> dict[Kind, float]:
+        """The value that is white in the source, for each kind of value in it."""
+        return {"8-bit": USUAL["8-bit"]} if self.values is None else dict(self.values.whites)
+
+    def rows(self, indices: Positions) -> np.ndarray:
+        """Positions in this data set, or a mask of it (see `positions`) -> rows of `images`."""
+        where = positions(indices, len(self))
         return where if self.index is None else self.index[where]
 
-    def batch(self, indices: np.ndarray | Sequence[int] | slice) -> Batch:
+    def batch(self, indices: Positions) -> Batch:
         """The images at these positions, quantised or binarised, with their labels."""
         rows = self.rows(indices)
         fixed = self.levels == 2 and not self.dynamic
@@ -160,7 +204,7 @@ class Dataset:
         """Whether a batch has labels (or attributes, with `by_attributes`)."""
         return (self.attributes if self.by_attributes else self.labels) is not None
 
-    def _condition(self, rows: np.ndarray) -> torch.Tensor | None:
+    def _condition(self, rows: np.ndarray) -> Tensor | None:
         if self.by_attributes and self.attributes is not None:
             return torch.from_numpy(self.attributes[rows].astype(np.float32))
         if self.labels is None or self.by_attributes:
@@ -181,7 +225,7 @@ class Dataset:
         kept = self.binary if seed == self.seed else {}
         return dataclasses.replace(self, levels=levels, dynamic=dynamic, seed=seed, binary=kept)
 
-    def subset(self, indices: np.ndarray | Sequence[int] | slice) -> Dataset:
+    def subset(self, indices: Positions) -> Dataset:
         """These positions only; nothing is copied."""
         return dataclasses.replace(self, index=self.rows(indices))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -10,37 +9,22 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from ptheta.data.cache import Writer, cached
+from ptheta.data.cache import Stored, Writer, cached
+from ptheta.data.picture import Raw, Shape, fit, is_grey, load
 from ptheta.data.request import Request
+from ptheta.data.values import USUAL, Levels, Values, merged
 from ptheta.errors import PthetaError
 
-SUFFIXES = (
-    *(".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm"),
-    *(".pbm", ".pnm", ".jpe", ".jfif", ".jp2", ".tga", ".avif"),
-)
 PEEK = 64  # images looked at to choose a size
-RESIZED = "resized and cropped"  # what a note says where they are
 LARGEST_NATURAL = 128  # pixels: images that all have one size up to this keep it
 DEFAULT_SIDE = 64
 CHUNK = 256  # pictures in flight
 MOST_THREADS = 8  # each may hold a large picture
-
-Raw = Path | bytes | Image.Image  # a picture not decoded yet, or one from a library
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What every picture becomes."""
-
-    channels: int
-    height: int
-    width: int
 
 
 @dataclass(frozen=True)
@@ -69,94 +53,39 @@ class Pictures:
     kept: int64 (N,), the position in the source of each
     skipped: a line for each that cannot be read
     notes: lines about what was done to them
+    advice: lines on what to do before training on them
+    resized: whether any of them had another size; values: what they were stored as
     """
 
     images: np.ndarray
     kept: np.ndarray
     skipped: tuple[str, ...]
     notes: tuple[str, ...]
+    advice: tuple[str, ...]
+    resized: bool
+    values: Values
 
 
-def load(raw: Raw, near: int | None = None) -> Image.Image:
-    """The picture upright, as mode L or RGB, 8 bits a channel, composited on white.
-
-    near: a side in pixels that it will be shrunk to; a large JPEG is then decoded at a fraction of
-        its size, never below twice this side
-    Raises OSError, ValueError or Image.DecompressionBombError where it cannot be read.
-    """
-    if isinstance(raw, Image.Image):
-        return _plain(raw)
-    with Image.open(io.BytesIO(raw) if isinstance(raw, bytes) else raw) as image:
-        width, height = image.size
-        limit = Image.MAX_IMAGE_PIXELS
-        if limit is not None and width * height > limit:
-            raise ValueError(f"{width}x{height} pixels, more than Pillow's limit of {limit}")
-        if near is not None:
-            image.draft(None, (2 * near, 2 * near))
-        return _plain(image)
-
-
-def _plain(image: Image.Image) -> Image.Image:
-    image.load()
-    image = ImageOps.exif_transpose(image)
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _from_deep(image)
-    if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        white.alpha_composite(image)
-        return white.convert("RGB")
-    return image.convert("L" if image.mode in ("1", "L") else "RGB")
-
-
-def _from_deep(image: Image.Image) -> Image.Image:
-    """Grey of 16 bits (65535 is white) or floats (white is 1, or 255 if any is above 1) to 8."""
-    values = np.asarray(image).astype(np.float64)
-    if image.mode == "F":
-        white = 1.0 if values.max(initial=0) <= 1 else 255.0
-    else:
-        white = 65535.0
-    if not ((values >= 0) & (values <= white)).all():  # also where NaN
-        raise ValueError(f"grey values from {values.min():g} to {values.max():g}, not 0..{white:g}")
-    return Image.fromarray(np.rint(values * (255 / white)).astype(np.uint8))
-
-
-def fit(image: Image.Image, shape: Shape) -> np.ndarray:
-    """Resized (antialiased) to cover the shape, centre-cropped: uint8 (C, H, W)."""
-    size = (shape.width, shape.height)
-    if image.size != size:
-        image = ImageOps.fit(image, size, Image.Resampling.LANCZOS)
-    if shape.channels == 1:
-        return np.asarray(image.convert("L"))[None]
-    return np.ascontiguousarray(np.asarray(image.convert("RGB")).transpose(2, 0, 1))
-
-
-def is_grey(image: Image.Image) -> bool:
-    if image.mode == "L":
-        return True
-    values = np.asarray(image).astype(np.int16)
-    return bool(np.abs(values - values[..., :1]).max() <= 2)  # JPEG rounds each channel
-
-
-def choose_shape(raws: Iterable[Raw], request: Request) -> Shape:
-    """The shape for a collection: as asked for, else read off some of its pictures.
+def _peek(raws: Iterable[Raw], request: Request) -> tuple[Shape, Levels]:
+    """The shape for a collection, as asked for or else read off some of its pictures, and the
+    largest values of these.
 
     One common size of at most 128 pixels is kept; anything else becomes 64x64. Grey if all are.
     """
-    size, channels = request.size, request.channels
-    sizes, grey = set(), True
-    if size is None or channels is None:
-        for raw in raws:
-            try:
-                image = load(raw)
-            except Exception:  # a broken file is reported when its turn comes
-                continue
-            sizes.add(image.size)
-            grey = grey and is_grey(image)
+    size, sizes, grey = request.size, set(), True
+    tops: list[Levels] = []
+    for raw in raws:
+        try:
+            picture = load(raw)
+        except Exception:  # a broken file is reported when its turn comes
+            continue
+        sizes.add(picture.image.size)
+        grey = grey and is_grey(picture.image)
+        tops.append({picture.kind: picture.top})
     width = height = size or DEFAULT_SIDE
     if size is None and len(sizes) == 1 and max(found := next(iter(sizes))) <= LARGEST_NATURAL:
         width, height = found
-    return Shape(channels or (1 if grey else 3), height, width)
+    return Shape(request.channels or (1 if grey else 3), height, width), merged(tops)
 
 
 def decode(source: Source, request: Request) -> Pictures:
@@ -166,56 +95,111 @@ def decode(source: Source, request: Request) -> Pictures:
     """
 
     def build(writer: Writer) -> dict[str, Any]:
-        broken: list[tuple[int, str]] = []
-        total = coloured = 0
-        sizes: set[tuple[int, int]] = set()
-
-        def one(item: tuple[str, Raw]) -> tuple[np.ndarray, tuple[int, int], bool] | str:
-            try:
-                image = load(item[1], near)
-                grey = shape.channels == 3 or request.channels == 1 or is_grey(image)
-                return fit(image, shape), image.size, grey
-            except Exception as error:  # whatever a broken file makes a decoder raise
-                return f"{item[0]}: {_reason(error)}"
-
         with _workers() as pool:
-            shape = choose_shape(islice(source.sample(), PEEK), request)
-            near, items = max(shape.height, shape.width), source.items()
-            while chunk := list(islice(items, CHUNK)):
-                good = []
-                for i, done in enumerate(pool.map(one, chunk), start=total):
-                    if isinstance(done, str):
-                        broken.append((i, done))
-                        continue
-                    good.append(done[0])
-                    sizes.add(done[1])
-                    coloured += not done[2]
-                if good:
-                    writer.add("images", np.stack(good))
-                total += len(chunk)
-        if not total:
-            raise PthetaError(f"{source.name} holds no images: give data with at least two")
-        if len(broken) == total:
-            raise _too_broken(source.name, total, [line for _, line in broken], request)
-        notes = []
-        if len(sizes) > 1 or sizes != {(shape.width, shape.height)}:
-            side = f"{shape.width}x{shape.height}"
-            notes.append(f"pictures are {RESIZED} to {side} pixels (--size)")
-        if coloured:
-            notes.append(
-                f"{coloured} of {total} pictures have colours that are dropped, since those looked "
-                "at first are grey (--channels 3 keeps them)"
-            )
-        return {"total": total, "broken": broken, "notes": notes}
+            shape, tops = _peek(islice(source.sample(), PEEK), request)
+            found = _Pass(shape, request.whites_for(tops), request)
+            found.run(source, pool, writer)
+            whites = request.whites_for(found.tops)
+            if any(white != found.whites.get(kind) for kind, white in whites.items()):
+                writer.clear()  # those looked at first did not tell
+                found = _Pass(shape, whites, request)
+                found.run(source, pool, writer)
+        return found.about()
 
     identity = ("pictures", source.identity, request.size, request.channels)
     stored = cached(request.cache_dir, identity, source.stamp, build)
-    total, broken = stored.about["total"], stored.about["broken"]
+    whites = request.whites_for(stored.about["tops"])
+    if whites != stored.about["whites"]:
+        stored = cached(request.cache_dir, (*identity, sorted(whites.items())), source.stamp, build)
+    return _pictures(source.name, stored, request)
+
+
+class _Pass:
+    """All pictures of a source, decoded with these values as white."""
+
+    def __init__(self, shape: Shape, whites: Levels, request: Request) -> None:
+        self.shape, self.whites, self.request = shape, whites, request
+        self.broken: list[tuple[int, str]] = []
+        self.total = self.coloured = self.doubles = 0
+        self.sizes: set[tuple[int, int]] = set()
+        self.tops: Levels = {}
+
+    def run(self, source: Source, pool: ThreadPoolExecutor, writer: Writer) -> None:
+        """Counts and writes the pictures. Raises PthetaError where none can be read."""
+        items = source.items()
+        while chunk := list(islice(items, CHUNK)):
+            good = []
+            for i, done in enumerate(pool.map(self._one, chunk), start=self.total):
+                if isinstance(done, str):
+                    self.broken.append((i, done))
+                    continue
+                pixels, (width, height), grey, tops = done
+                good.append(pixels)
+                self.sizes.add((width, height))
+                self.doubles += width == 2 * height
+                self.coloured += not grey
+                self.tops = merged([self.tops, tops])
+            if good:
+                writer.add("images", np.stack(good))
+            self.total += len(chunk)
+        if not self.total:
+            raise PthetaError(f"{source.name} holds no images: give data with at least two")
+        if len(self.broken) == self.total:
+            lines = [line for _, line in self.broken]
+            raise _too_broken(source.name, self.total, lines, self.request)
+
+    def _one(self, item: tuple[str, Raw]) -> tuple[np.ndarray, tuple[int, int], bool, Levels] | str:
+        """(uint8 (C, H, W), the size it had, whether no colour is dropped, its largest value), or
+        why it cannot be read."""
+        near = max(self.shape.height, self.shape.width)
+        try:
+            image, kind, top = load(item[1], near, self.whites)
+            grey = self.shape.channels == 3 or self.request.channels == 1 or is_grey(image)
+            return fit(image, self.shape), image.size, grey, {kind: top}
+        except Exception as error:  # whatever a broken file makes a decoder raise
+            return f"{item[0]}: {_reason(error)}"
+
+    def about(self) -> dict[str, Any]:
+        """What a cache keeps of it."""
+        notes, side = [], (self.shape.width, self.shape.height)
+        resized = self.sizes != {side}
+        if resized:
+            notes.append(f"pictures are resized and cropped to {side[0]}x{side[1]} pixels (--size)")
+        if self.coloured:
+            notes.append(
+                f"{self.coloured} of {self.total} pictures have colours that are dropped, since "
+                "those looked at first are grey (--channels 3 keeps them)"
+            )
+        return {
+            "total": self.total,
+            "broken": self.broken,
+            "notes": notes,
+            "doubles": self.doubles,
+            "resized": resized,
+            "tops": self.tops,
+            "whites": {kind: self.whites.get(kind, USUAL[kind]) for kind in self.tops},
+        }
+
+
+def _pictures(name: str, stored: Stored, request: Request) -> Pictures:
+    """What the cache has of a source. Raises PthetaError where too much of it is broken."""
+    about = stored.about
+    total, broken, doubles = about["total"], about["broken"], about["doubles"]
     skipped = tuple(line for _, line in broken)
     if len(skipped) > request.max_broken * total:
-        raise _too_broken(source.name, total, skipped, request)
+        raise _too_broken(name, total, skipped, request)
     kept = np.delete(np.arange(total), [i for i, _ in broken])
-    return Pictures(stored.arrays["images"], kept, skipped, tuple(stored.about["notes"]))
+    advice = (_pairs(doubles, len(kept)),) if 2 * doubles > len(kept) else ()
+    values = Values(about["tops"], about["whites"])
+    images, notes = stored.arrays["images"], tuple(about["notes"])
+    return Pictures(images, kept, skipped, notes, advice, about["resized"], values)
+
+
+def _pairs(doubles: int, n: int) -> str:
+    return (
+        f"{doubles} of {n} pictures are twice as wide as high: where each is a pair, side by side, "
+        "cut them in two and give the halves in folders of their own"
+    )
 
 
 def resize(images: np.ndarray, identity: Any, stamp: Any, request: Request) -> np.ndarray:

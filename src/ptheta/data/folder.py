@@ -1,181 +1,220 @@
-"""A folder of pictures; its subfolders are the labels."""
+"""A folder of pictures, or an archive of one; its subfolders are the labels."""
 
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 
 from ptheta.data.cache import Writer, cached
 from ptheta.data.dataset import Dataset
-from ptheta.data.decode import PEEK, SUFFIXES, Source, decode
-from ptheta.data.labels import natural
-from ptheta.data.layout import Root, is_junk, layout
-from ptheta.data.own import JUNK_FILES, drawn, written
+from ptheta.data.decode import PEEK, Source, decode
+from ptheta.data.formats import suffixes
+from ptheta.data.labels import Labels, natural, number
+from ptheta.data.layout import Layout, Root, layout, whole_layout
+from ptheta.data.metadata import Texts, Told, ancestors_tables, captions_of, text_of
+from ptheta.data.names import shown
+from ptheta.data.own import DRAWN, drawn
+from ptheta.data.picture import Raw
 from ptheta.data.request import Request
 from ptheta.data.splits import Part, choose
+from ptheta.data.table import no_labels
+from ptheta.data.tree import TEXT, File, Tree, count
 from ptheta.errors import PthetaError
 
 FEW = 2000  # files up to which it is quicker to look again than to keep the answer
-MOST_NAMED = 10  # folders left out that are named one by one
-
-File = tuple[str, int, int]  # path relative to its root, bytes, time of change in ns
-
-
-@dataclass
-class Listing:
-    """Pictures sorted by path, and what else there is: files by their suffix, and folders with what
-    they are.
-    """
-
-    pictures: list[File] = field(default_factory=list)
-    others: Counter[str] = field(default_factory=Counter)
-    folders: dict[str, str] = field(default_factory=dict)
-
-    def left_out(self) -> tuple[str, ...]:
-        """A line for each kind of what is no picture."""
-        named = [f"{name}/: {what}" for name, what in sorted(self.folders.items())]
-        if len(named) > MOST_NAMED:
-            named = [*named[:MOST_NAMED], f"{len(named) - MOST_NAMED} more such folders"]
-        files = [
-            f"{n} file{'s' * (n > 1)} {f'of suffix {suffix}' if suffix else 'without a suffix'}"
-            for suffix, n in sorted(self.others.items())
-        ]
-        return (*files, *named)
+MOST_KINDS = 12  # of what is left out, named in a note
+STRAYS = 10  # of so many pictures one may lie beside the folders of classes
 
 
-def listing(root: Path) -> Listing:
-    """What lies below root. Hidden files, and what is in folders that are left out, is nothing."""
-    found = Listing()
-    seen: set[tuple[int, int]] = set()  # a link may lead back up
-    stack = [str(root)]
-    while stack:
-        try:
-            here = os.stat(place := stack.pop())
-            if (here.st_dev, here.st_ino) in seen and here.st_ino:
-                continue
-            seen.add((here.st_dev, here.st_ino))
-            entries = list(os.scandir(place))
-        except OSError as error:
-            raise PthetaError(
-                f"cannot read {error.filename}: {error.strerror}; give a folder that you can read"
-            ) from None
-        for entry in entries:
-            name = os.path.relpath(entry.path, root)
-            if entry.is_dir():
-                if what := _is_no_data(entry):
-                    found.folders[name] = what
-                elif not entry.name.startswith("."):
-                    stack.append(entry.path)
-            elif entry.name.startswith(".") or entry.name.lower() in JUNK_FILES:
-                continue
-            elif entry.name.lower().endswith(SUFFIXES):
-                try:
-                    stat = entry.stat()
-                    found.pictures.append((name, stat.st_size, stat.st_mtime_ns))
-                except OSError:  # a link that leads nowhere: decoding reports it
-                    found.pictures.append((name, -1, 0))
-            else:
-                found.others[Path(entry.name).suffix.lower()] += 1
-    found.pictures.sort()
-    return found
-
-
-def _is_no_data(entry: os.DirEntry[str]) -> str | None:
-    """Why a folder is left out; None where it is not, or is hidden."""
-    if entry.name.startswith("."):
-        return None
-    if is_junk(entry.name):
-        return "of the operating system"
-    what = written(Path(entry.path))
-    return f"{what}, written by ptheta" if what else None
-
-
-def holds(root: Path, suffixes: tuple[str, ...] = SUFFIXES) -> bool:
-    """Whether there is a file of such a suffix below root that may be data."""
-    for place, below, names in os.walk(root):
-        below[:] = [n for n in below if not is_junk(n) and written(Path(place, n)) is None]
-        if any(n.lower().endswith(suffixes) and not n.startswith(".") for n in names):
-            return True
-    return False
-
-
-def read(folder: Path, request: Request) -> tuple[Dataset, Part]:
+def read(folder: Tree, request: Request) -> tuple[Dataset, Part]:
     """The images of the part of a folder that answers to a split."""
-    plan = layout(folder, holds)
-    part = choose(request.split, plan.parts, folder)
-    mine = _Files(folder, plan.parts[part.name], request)
-    training = mine if part.name == "train" else _Files(folder, plan.parts["train"], request)
+    plan = whole_layout(folder) if request.whole else layout(folder)
+    whole = _Whole(folder, plan, request)
+    part = choose(request.split, whole.plan.parts, folder.place)
+    mine, training = whole.part(part.name), whole.part("train")
     if not mine.files:
         raise PthetaError(_nothing(mine))
-    beside = tuple(f"{path.relative_to(folder)}/: beside the splits" for path in plan.beside)
+    beside = tuple(f"{path.below(folder)}/: beside the splits" for path in whole.plan.beside)
 
-    def items() -> Iterator[tuple[str, Path]]:
-        return ((name, mine.base / name) for name, *_ in mine.files)
+    def items() -> Iterator[tuple[str, Raw]]:
+        return ((shown(name), mine.base.raw(name)) for name, *_ in mine.files)
 
-    def sample() -> list[Path]:
+    def sample() -> list[Raw]:
         some = training if training.files else mine
-        return [some.base / name for name, *_ in some.files[:: -(-len(some.files) // PEEK)]]
+        return [some.base.raw(name) for name, *_ in some.files[:: -(-len(some.files) // PEEK)]]
 
-    places = str(mine.base.resolve()) if len(mine.roots) == 1 else mine.identity
-    source = Source(str(mine.base), places, (mine.files, training.files), items, sample)
+    places: Any = mine.base.place if len(mine.roots) == 1 else mine.identity
+    places = (places, "whole") if request.whole else places
+    source = Source(mine.base.place, places, (mine.files, training.files), items, sample)
     decoded = decode(source, request)
-    labels, classes = _labels([mine.files[i][0] for i in decoded.kept], mine, training)
+    kept = [mine.files[i][0] for i in decoded.kept]
+    labels, classes = whole.labels(kept, mine)
+    captions, told = mine.captions(kept)
+    left_out = (*mine.left_out, *beside)
+    notes = [*decoded.notes, whole.plan.note, mine.note, *told, *mine.told_notes()]
+    notes += no_labels(mine.told.label, labels)
+    if left_out:
+        notes.append(f"left out: {_in_short(left_out)}")
     data = Dataset(
-        name=folder.resolve().name,
+        name=folder.name,
         split=request.split,
         images=decoded.images,
         labels=labels,
         classes=classes,
+        captions=captions,
         skipped=decoded.skipped,
-        left_out=(*mine.left_out, *beside),
-        notes=(*decoded.notes, *filter(None, [plan.note])),
+        left_out=left_out,
+        notes=tuple(filter(None, notes)),
+        advice=decoded.advice,
+        resized=decoded.resized,
+        values=decoded.values,
     )
     return data, part
 
 
-class _Files:
-    """The pictures of a part: `files` relative to `base`, without what ptheta drew."""
+class _Whole:
+    """A folder with its splits."""
 
-    def __init__(self, folder: Path, roots: Sequence[Root], request: Request) -> None:
-        self.roots = roots
+    def __init__(self, folder: Tree, plan: Layout, request: Request) -> None:
+        self.folder, self.plan, self.request = folder, plan, request
+        self._parts: dict[str, _Files] = {}
+
+    def part(self, name: str) -> _Files:
+        """The pictures of a split, looked for once."""
+        if name not in self._parts:
+            self._parts[name] = _Files(self.folder, self.plan.parts[name], self.request)
+        return self._parts[name]
+
+    def labels(self, kept: list[str], mine: _Files) -> Labels:
+        """Those of the table where it has some, else the topmost subfolders."""
+        if self.request.whole:
+            return None, ()
+        if mine.told.label is None:
+            return _labels(kept, mine, self.part("train"))
+        every = [self.part(name) for name in self.plan.parts]
+        values = [some.values([name for name, *_ in some.files]) for some in every]
+        return number(mine.values(kept), values)
+
+
+class _Files:
+    """The pictures of a part: `files` relative to `base`, without what ptheta drew and what lies
+    beside the folders of classes.
+    """
+
+    def __init__(self, folder: Tree, roots: Sequence[Root], request: Request) -> None:
+        self.folder, self.roots = folder, roots
         self.base = roots[0].path if len(roots) == 1 else folder
-        self.identity = [str(root.path.resolve()) for root in roots]
+        self.identity = [root.path.place for root in roots]
         self.files: list[File] = []
         self.tops: dict[str, str | None] = {}  # the label of each file
+        self.texts: set[str] = set()
+        self.told = Told()
+        self._above = self.base.below(folder)
         lines: list[str] = []
+        for table in ancestors_tables(self.base, folder):
+            self.told.add(folder, table, ".", request)
         for root in roots:
-            found = listing(root.path)
-            kept, n = _without_drawn(root.path, found.pictures, request)
-            before = os.path.relpath(root.path, self.base)
-            for name, *state in kept:
-                first, inside, _ = name.partition(os.sep)
-                longer = os.path.normpath(os.path.join(before, name))
-                self.files.append((longer, state[0], state[1]))
-                self.tops[longer] = root.label or (first if inside else None)
-            lines += found.left_out()
-            if n:
-                lines.append(f"{n} picture{'s' * (n > 1)} drawn by ptheta")
+            lines += self._look(root, request)
+        self.told.choose(request)
+        self.note = "" if request.whole else self._leave_strays(lines)
         self.left_out = tuple(dict.fromkeys(lines))
 
+    def _look(self, root: Root, request: Request) -> list[str]:
+        """Adds what lies below a root; a line for each kind of what is left out."""
+        found = root.path.listing()
+        kept, n = _without_drawn(root.path, found.pictures, request)
+        before = root.path.below(self.base)
+        for name, *state in kept:
+            first, *inside = PurePath(name).parts
+            longer = os.path.normpath(os.path.join(before, name))
+            self.files.append((longer, state[0], state[1]))
+            self.tops[longer] = root.label or (shown(first) if inside else None)
+        for table in found.tables:
+            self.told.add(root.path, table, os.path.join(self._above, before), request)
+        captions = {text_of(name) for name, *_ in kept} & found.texts if found.texts else set()
+        self.texts |= {os.path.normpath(os.path.join(before, name)) for name in captions}
+        found.others[TEXT] -= len(captions)
+        found.others += type(found.others)()  # drops what is zero
+        drew = [f"{count(n, 'picture')} drawn by ptheta"] if n else []
+        return [*found.left_out(), *drew]
 
-def _without_drawn(root: Path, files: list[File], request: Request) -> tuple[list[File], int]:
+    def _leave_strays(self, lines: list[str]) -> str:
+        """Leaves out the few pictures that lie beside folders of classes; a line where they are
+        not few, so that there are no labels.
+        """
+        strays = {name for name, top in self.tops.items() if top is None}
+        classes = len(set(self.tops.values()) - {None})
+        if not strays or not classes or self.told.label is not None:
+            return ""
+        few = len(strays) * STRAYS <= len(self.tops) or (len(strays) == 1 and classes > 1)
+        if not few:
+            return (
+                f"no labels: {count(len(strays), 'picture')} of {len(self.tops)} lie in no "
+                "subfolder"
+            )
+        self.files = [file for file in self.files if file[0] not in strays]
+        for name in strays:
+            del self.tops[name]
+        some = f"{shown(min(strays))}{', ...' if len(strays) > 1 else ''}"
+        lines.append(f"{count(len(strays), 'picture')} beside the folders of classes ({some})")
+        return ""
+
+    def _row(self, name: str) -> dict[str, Any]:
+        return self.told.rows.get(os.path.normpath(os.path.join(self._above, name)), {})
+
+    def values(self, names: list[str]) -> list[Any]:
+        """The labels of pictures in the table."""
+        assert self.told.label is not None
+        found = [self._row(name).get(self.told.label) for name in names]
+        return [None if value == "" else value for value in found]  # an empty cell of a CSV table
+
+    def captions(self, names: list[str]) -> tuple[Sequence[str] | None, tuple[str, ...]]:
+        """Those of pictures, and a line on where they are from."""
+        if self.told.caption is not None:
+            return captions_of([self._row(name) for name in names], self.told.caption), ()
+        if not self.texts:
+            return None, ()
+        files = tuple(t if (t := text_of(name)) in self.texts else "" for name in names)
+        n = sum(map(bool, files))
+        return Texts(self.base, files), (
+            f"captions are the {TEXT} files beside the pictures ({n} of {len(names)} have one)",
+        )
+
+    def told_notes(self) -> tuple[str, ...]:
+        there = {os.path.normpath(os.path.join(self._above, name)) for name, *_ in self.files}
+        mine = [root.path.below(self.folder) for root in self.roots]
+        return self.told.notes(there, mine)
+
+
+def _in_short(lines: Sequence[str]) -> str:
+    """The first of many kinds of what is left out."""
+    more = len(lines) - MOST_KINDS
+    return "; ".join(lines if more <= 0 else [*lines[:MOST_KINDS], f"and {more} more kinds"])
+
+
+def _bytes(root: Tree, name: str, most: int | None) -> bytes:
+    return root.read(name, most) or b""
+
+
+def _without_drawn(root: Tree, files: list[File], request: Request) -> tuple[list[File], int]:
     """The files that ptheta did not draw, and how many it did. Each is looked at once."""
-    pngs = [file for file in files if file[0].lower().endswith(".png")]
+    like = [file for file in files if file[0].lower().endswith(DRAWN)]
+
+    def found() -> list[str]:
+        return [name for name, *_ in like if drawn(partial(_bytes, root, name))]
 
     def build(writer: Writer) -> dict[str, Any]:
-        return {"drawn": [name for name, *_ in pngs if drawn(root / name)]}
+        return {"drawn": found()}
 
-    if len(pngs) <= FEW:
-        own = {name for name, *_ in pngs if drawn(root / name)}
+    if len(like) <= FEW:
+        own = set(found())
     else:
-        identity = ("drawn", str(root.resolve()))
-        own = set(cached(request.cache_dir, identity, pngs, build).about["drawn"])
+        own = set(cached(request.cache_dir, ("drawn", root.place), like, build).about["drawn"])
     return [file for file in files if file[0] not in own], len(own)
 
 
@@ -183,18 +222,17 @@ def _nothing(mine: _Files) -> str:
     """The message where a part has no picture."""
     if mine.left_out:
         return (
-            f"{mine.base} holds no images that are data: left out are {'; '.join(mine.left_out)}; "
+            f"{mine.base.place} holds no images that are data: left out are "
+            f"{'; '.join(mine.left_out)}; "
             "give a folder of pictures, or one of these folders itself"
         )
     return (
-        f"{mine.base} holds no images: give a folder with {', '.join(SUFFIXES[:4])} files "
-        "(subfolders are labels)"
+        f"{mine.base.place} holds no images: give a folder with "
+        f"{', '.join(suffixes()[:4])} files (subfolders are labels)"
     )
 
 
-def _labels(
-    kept: list[str], mine: _Files, training: _Files
-) -> tuple[np.ndarray | None, tuple[str, ...]]:
+def _labels(kept: list[str], mine: _Files, training: _Files) -> Labels:
     """The topmost subfolder of each picture; none where some pictures lie in no subfolder.
 
     The classes are those of the training part. Raises PthetaError for any other.
@@ -206,7 +244,7 @@ def _labels(
     strange = [name for name in kept if mine.tops[name] not in number]
     if strange:
         raise PthetaError(
-            f"{mine.base / strange[0]}: no such class among the training images "
-            f"({', '.join(classes)}); rename or remove the folder"
+            f"{mine.base.place}{os.sep}{shown(strange[0])}: no such class among the training "
+            f"images ({', '.join(classes)}); rename or remove the folder"
         )
     return np.array([number[str(mine.tops[name])] for name in kept], dtype=np.int64), tuple(classes)

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ptheta.data.dataset import Dataset
-from ptheta.data.decode import PEEK, Raw, Source, decode
+from ptheta.data.decode import PEEK, Source, decode
 from ptheta.data.labels import Labels, number
+from ptheta.data.picture import Raw
 from ptheta.data.request import Request
 from ptheta.data.splits import Part, choose, named
-from ptheta.data.table import CAPTIONS, LABELS, image_column, notes_on, picture, text
+from ptheta.data.table import (
+    CAPTIONS,
+    LABELS,
+    choose_column,
+    image_column,
+    no_labels,
+    notes_on,
+    picture,
+    texts,
+)
 from ptheta.errors import PthetaError
 
 ALIASES = {
@@ -24,6 +35,7 @@ ALIASES = {
     "celeba": "flwrlabs/celeba",
 }
 
+LEAST = 4  # version of the library; those before it run scripts of a repository
 KIN = {"ylecun/mnist": "digits", "zalando-datasets/fashion_mnist": "fashion"}
 
 
@@ -32,37 +44,29 @@ def read(name: str, request: Request) -> tuple[Dataset, Part]:
 
     Raises PthetaError without the library, without a way to the hub, or without an image column.
     """
-    try:
-        import datasets
-    except ImportError:
-        raise PthetaError(
-            f"data {name!r} is on the hub, which needs the extra: pip install 'ptheta[hub]'"
-        ) from None
+    datasets = _library(name)
     tables = _load(datasets, name)
     part = choose(request.split, tables, name)
     rows, training = tables[part.name], tables["train"]
     images = [c for c, f in rows.features.items() if isinstance(f, datasets.Image)]
-    column = image_column(request.column, images, rows.features, name)
-
-    def undecoded(table: Any) -> Any:
-        return table.select_columns([column]).cast_column(column, datasets.Image(decode=False))
+    column = image_column(request.image_column, images, rows.features, name)
 
     def items() -> Iterator[tuple[str, Raw]]:
-        for at, row in enumerate(undecoded(rows)):
-            yield f"{part.name} row {at}", picture(row[column])
+        for at, raw in enumerate(_pictures(datasets, rows, column)):
+            yield f"{part.name} row {at}", raw
 
     def sample() -> Iterator[Raw]:
         some = np.linspace(0, len(training) - 1, min(PEEK, len(training))).astype(int)
-        return (picture(row[column]) for row in undecoded(training.select(some)))
+        return _pictures(datasets, training.select(some), column)
 
     stamp = (rows._fingerprint, training._fingerprint)
     decoded = decode(Source(name, (name, part.name, column), stamp, items, sample), request)
-    labels, classes = _labels(datasets, tables, part.name)
-    captions = None
-    caption_key = next((c for c in CAPTIONS if c in rows.features), None)
-    if caption_key is not None:
-        cells = list(rows[caption_key])
-        captions = tuple(text(cells[i]) for i in decoded.kept)
+    declared = [c for c, f in rows.features.items() if isinstance(f, datasets.ClassLabel)]
+    usual = (*LABELS, *declared)
+    key = choose_column("label", request.label_column, usual, rows.features, name)
+    labels, classes = _labels(tables, part.name, key)
+    said = choose_column("caption", request.caption_column, CAPTIONS, rows.features, name)
+    captions = None if said is None else texts(list(rows[said]), decoded.kept)
     data = Dataset(
         name=name,
         split=request.split,
@@ -71,10 +75,41 @@ def read(name: str, request: Request) -> tuple[Dataset, Part]:
         classes=classes,
         captions=captions,
         skipped=decoded.skipped,
-        notes=(*decoded.notes, *notes_on(column, images)),
+        notes=(*decoded.notes, *notes_on(column, images), *no_labels(key, labels)),
+        advice=decoded.advice,
+        resized=decoded.resized,
+        values=decoded.values,
         kin=KIN.get(ALIASES.get(name, name), ""),
     )
     return data, part
+
+
+def _library(name: str) -> Any:
+    """`datasets`. Raises PthetaError where it is missing, or may run programs of a repository."""
+    try:
+        import datasets
+    except ImportError:
+        raise PthetaError(
+            f"data {name!r} is on the hub, which needs the extra: pip install 'ptheta[hub]'"
+        ) from None
+    if int(datasets.__version__.partition(".")[0]) < LEAST:
+        raise PthetaError(
+            f"datasets {datasets.__version__} may run programs of a repository: "
+            f"pip install 'datasets>={LEAST}'"
+        )
+    return datasets
+
+
+def _pictures(datasets: Any, table: Any, column: str) -> Iterator[Raw]:
+    """The pictures of a column, not decoded yet."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    # where the library keeps the files of a repository
+    homes = (Path(datasets.config.HF_DATASETS_CACHE), Path(HF_HUB_CACHE))
+    only = table.select_columns([column])
+    if isinstance(table.features[column], datasets.Image):
+        only = only.cast_column(column, datasets.Image(decode=False))
+    return (picture(row[column], *homes) for row in only)
 
 
 def _load(datasets: Any, name: str) -> dict[str, Any]:
@@ -96,11 +131,9 @@ def _load(datasets: Any, name: str) -> dict[str, Any]:
     return tables if "train" in tables or rest is None else {"train": rest} | tables
 
 
-def _labels(datasets: Any, tables: dict[str, Any], name: str) -> Labels:
-    features = tables[name].features
-    declared = [c for c, f in features.items() if isinstance(f, datasets.ClassLabel)]
-    key = next((c for c in (*LABELS, *declared) if c in features), None)
+def _labels(tables: dict[str, Any], name: str, key: str | None) -> Labels:
     if key is None:
         return None, ()
+    features = tables[name].features
     every = {split: list(table[key]) for split, table in tables.items() if key in table.features}
     return number(every[name], every.values(), getattr(features[key], "names", None) or ())

@@ -6,44 +6,80 @@ import gzip
 import math
 import re
 import zlib
+from io import BufferedReader
 from pathlib import Path
 
 import numpy as np
 
+from ptheta.data.arrays import bytes_of
 from ptheta.data.dataset import Dataset
 from ptheta.data.decode import resize
 from ptheta.data.labels import number
+from ptheta.data.members import memory_error
 from ptheta.data.request import Request
 from ptheta.data.splits import Part, choose, named
 from ptheta.errors import PthetaError
+from ptheta.room import check
 
+GZIP = b"\x1f\x8b"  # how a packed file begins
+MOST_AXES = 8
+CHUNK = 2**24  # bytes read at a time
+Stream = gzip.GzipFile | BufferedReader
 IMAGES = re.compile(r"(.*)images[-.]idx3-ubyte(\.gz)?$")
 
 
 def parse(path: Path) -> np.ndarray:
-    """The array in an IDX file of unsigned bytes. Raises PthetaError where it is damaged."""
+    """The array in an IDX file of unsigned bytes. Raises PthetaError where it is damaged, and where
+    it claims more than memory allows. No more is read than its header says."""
     try:
-        data = path.read_bytes()
-        if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
+        with path.open("rb") as file:
+            packed = file.read(2) == GZIP
+        with gzip.open(path) if packed else path.open("rb") as opened:
+            return _parsed(opened, path, None if packed else path.stat().st_size)
+    except MemoryError:
+        raise memory_error(path) from None
     except (OSError, EOFError, zlib.error) as error:
         raise PthetaError(f"cannot read {path}: {error}; fetch the file again") from None
+
+
+def _parsed(file: Stream, path: Path, there: int | None) -> np.ndarray:
+    """there: bytes in the file, None where that is not known before it is unpacked"""
     # magic: two zero bytes, the type (8: unsigned byte), the number of axes
-    if len(data) < 4 or data[:2] != b"\0\0" or data[2] != 8 or not data[3]:
+    magic = file.read(4)
+    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] != 8 or not magic[3]:
         raise PthetaError(
             f"{path} is not an IDX file of unsigned bytes (its first bytes are "
-            f"{data[:4].hex(' ') or 'missing'}, not 00 00 08): fetch the file again"
+            f"{magic.hex(' ') or 'missing'}, not 00 00 08): fetch the file again"
         )
-    header = 4 + 4 * data[3]
-    shape = [int.from_bytes(data[at : at + 4]) for at in range(4, header, 4)]
-    size = math.prod(shape)
-    if len(data) < header or len(data) - header != size:
-        fault = "is cut short" if len(data) < header + size else "is too long"
+    if magic[3] > MOST_AXES:
+        raise PthetaError(f"{path} has {magic[3]} axes: images have 3 (N, H, W), labels 1")
+    sizes = file.read(4 * magic[3])
+    shape = [int.from_bytes(sizes[at : at + 4]) for at in range(0, 4 * magic[3], 4)]
+    size, header = math.prod(shape), 4 + 4 * magic[3]
+    held = there - header if there is not None else size
+    if len(sizes) == 4 * magic[3] and size <= held:
+        check(size, str(path))
+        data = _filled(file, size)
+        held = len(data) + len(file.read(1))
+        if held == size:
+            return np.frombuffer(data, np.uint8).reshape(shape)
+    if held > size:
         raise PthetaError(
-            f"{path} {fault}: {max(0, len(data) - header)} bytes where its header says {size}; "
+            f"{path} is too long: more than the {size} bytes that its header says; "
             "fetch the file again"
         )
-    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
+    raise PthetaError(
+        f"{path} is cut short: {max(0, held)} bytes where its header says {size}; "
+        "fetch the file again"
+    )
+
+
+def _filled(file: Stream, size: int) -> bytearray:
+    """So many bytes of a file, or as many as there are."""
+    data = bytearray()
+    while len(data) < size and (some := file.read(min(CHUNK, size - len(data)))):
+        data += some
+    return data
 
 
 def image_files(folder: Path) -> dict[str, Path]:
@@ -86,8 +122,9 @@ def read(path: Path, request: Request) -> tuple[Dataset, Part]:
     stat = file.stat()
     identity, stamp = str(file.resolve()), (stat.st_size, stat.st_mtime_ns)
     name = path.resolve().name if path.is_dir() else file.name.partition("-")[0]
-    pixels = resize(images[:, None], identity, stamp, request)
-    return Dataset(name, request.split, pixels, labels, classes), part
+    pixels, values = bytes_of(images, str(file), identity, stamp, request)
+    pixels = resize(pixels, identity, (stamp, values), request)
+    return Dataset(name, request.split, pixels, labels, classes, values=values), part
 
 
 def _labels_beside(file: Path) -> np.ndarray | None:

@@ -7,6 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from ptheta.data.names import shown
+from ptheta.errors import PthetaError
+
+LONGEST = 200  # letters of a name of a class
+MOST_DIGITS = 18  # of a number that words are sorted by
 MOST_CLASSES = 100_000  # integers above are names (such as codes), not numbers of classes
 
 Labels = tuple[np.ndarray | None, tuple[str, ...]]
@@ -33,13 +38,19 @@ def number(
             classes = tuple(names) if len(names) >= most else tuple(map(str, range(most)))
             return np.asarray(values).astype(np.int64), classes
     words = sorted({_word(v) for some in known for v in some}, key=natural)
+    if (longest := max(words, key=len, default="")) and len(longest) > LONGEST:
+        raise PthetaError(
+            f"a label has {len(longest)} letters ({longest[:20]}...): give names of classes of at "
+            f"most {LONGEST}"
+        )
     position = {word: i for i, word in enumerate(words)}
     return np.array([position[_word(v)] for v in values], dtype=np.int64), tuple(words)
 
 
 def natural(word: str) -> tuple[int, str]:
     """A key that sorts whole numbers by value and before all other words."""
-    return (int(word), "") if word.isdecimal() else (2**63, word)
+    short = word.isdecimal() and len(word) <= MOST_DIGITS
+    return (int(word), "") if short else (2**63, word)
 
 
 def _complete(values: Sequence[Any] | np.ndarray) -> bool:
@@ -49,8 +60,11 @@ def _complete(values: Sequence[Any] | np.ndarray) -> bool:
 
 
 def _whole(values: Sequence[Any] | np.ndarray) -> bool:
-    return all(isinstance(v, int | float | np.number | np.bool_) and v == int(v) for v in values)
+    return all(
+        isinstance(v, int | float | np.number | np.bool_) and np.isfinite(v) and v == int(v)
+        for v in values
+    )
 
 
 def _word(value: Any) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    return shown(value.decode(errors="replace") if isinstance(value, bytes) else str(value))

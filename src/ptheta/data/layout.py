@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
-from ptheta.data.decode import SUFFIXES
-from ptheta.data.own import JUNK_FOLDERS, written
 from ptheta.data.splits import WORDS
-from ptheta.errors import PthetaError
+from ptheta.data.tree import Tree
 
 SPLIT_OF = {word: split for split, words in WORDS.items() for word in words}
 # a word for a split, apart from other letters: trainA, train2017, test_images, DIV2K_valid_HR
@@ -19,6 +15,7 @@ NAME = re.compile(
     rf"(?P<before>(?:.*[^A-Za-z])?)(?P<word>(?i:{'|'.join(sorted(SPLIT_OF, key=len)[::-1])}))"
     r"(?P<after>(?![a-z]).*)"
 )
+MASKS = re.compile(r"(^|[^a-z])(masks?|annotations?|labels?|segmentations?)([^a-z]|$)")
 PICTURES = re.compile(r"(^|[^a-z])(images?|imgs?|pictures|pics|photos|jpegimages)([^a-z]|$)")
 
 
@@ -28,7 +25,7 @@ class Root:
     tell.
     """
 
-    path: Path
+    path: Tree
     label: str | None = None
 
 
@@ -37,30 +34,28 @@ class Layout:
     """The folders of each split, which other folders there are, and a line for the user or none."""
 
     parts: dict[str, tuple[Root, ...]]
-    beside: tuple[Path, ...] = ()
+    beside: tuple[Tree, ...] = ()
     note: str = ""
 
 
-def layout(folder: Path, holds: Callable[[Path], bool]) -> Layout:
+def layout(folder: Tree) -> Layout:
     """The splits of a folder; the folder itself as train where it is one collection.
-
-    holds: whether there are pictures below a folder
 
     Splits are subfolders whose names say so and agree in what else they say, one of them train.
     They may lie one level down: in the only subfolder with pictures (or the one that is called
     images), or in every one, which then are the classes. A subfolder `train` among others that name
     no split is a class: the one of trains.
     """
-    below = folders(folder)
+    below = folder.folders()
     if parts := _splits(below):
         return _made(parts, below)
-    if not _pictures_in(folder):
-        full = [path for path in below if holds(path)]
+    if not folder.has_pictures():
+        full = [path for path in below if path.holds_pictures()]
         called = [path for path in full if PICTURES.search(path.name.lower())]
         one = full[0] if len(full) == 1 else called[0] if len(called) == 1 else None
-        if one is not None and (parts := _splits(folders(one))):
-            return _made(parts, [*(p for p in below if p != one), *folders(one)])
-        each = {path: _splits(folders(path)) for path in full}
+        if one is not None and (parts := _splits(one.folders())):
+            return _made(parts, [*(p for p in below if p != one), *one.folders()])
+        each = {path: _splits(path.folders()) for path in full}
         if len(full) > 1 and all(each.values()):
             return _by_class(each)
     odd = [p.name for p in below if NAME.fullmatch(p.name)]
@@ -68,34 +63,21 @@ def layout(folder: Path, holds: Callable[[Path], bool]) -> Layout:
     return Layout({"train": (Root(folder),)}, note=note)
 
 
-def folders(folder: Path) -> list[Path]:
-    """The subfolders that may hold data, by name."""
-    try:
-        found = sorted(path for path in folder.iterdir() if path.is_dir())
-    except OSError as error:
-        raise PthetaError(
-            f"cannot read {folder}: {error.strerror}; give a folder that you can read"
-        ) from None
-    return [p for p in found if not is_junk(p.name) and written(p) is None]
+def whole_layout(folder: Tree) -> Layout:
+    """All that a folder holds as one part, without masks that lie beside its pictures."""
+    found = layout(folder)
+    masks = tuple(path for path in found.beside if MASKS.search(path.name.lower()))
+    if not masks:
+        return Layout({"train": (Root(folder),)})
+    others = (Root(path) for path in found.beside if path not in masks)
+    named = (Root(root.path) for roots in found.parts.values() for root in roots)
+    return Layout({"train": (*named, *others)}, masks)
 
 
-def is_junk(name: str) -> bool:
-    """Whether a folder is hidden, or one that systems put beside data."""
-    return name.startswith(".") or name in JUNK_FOLDERS
-
-
-def _pictures_in(folder: Path) -> bool:
-    return any(
-        entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith(".")
-        for entry in os.scandir(folder)
-        if entry.is_file()
-    )
-
-
-def _splits(below: Iterable[Path]) -> dict[str, tuple[Root, ...]]:
+def _splits(below: Iterable[Tree]) -> dict[str, tuple[Root, ...]]:
     """The splits that some folders are, or none: what else their names say is the same for all."""
     below = list(below)
-    found: dict[str, dict[str, list[Path]]] = {}  # what else -> split -> folders
+    found: dict[str, dict[str, list[Tree]]] = {}  # what else -> split -> folders
     for path in below:
         if match := NAME.fullmatch(path.name):
             # years and other numbers differ between the parts of one set
@@ -124,12 +106,12 @@ def _splits(below: Iterable[Path]) -> dict[str, tuple[Root, ...]]:
     return {}
 
 
-def _made(parts: dict[str, tuple[Root, ...]], below: Iterable[Path]) -> Layout:
+def _made(parts: dict[str, tuple[Root, ...]], below: Iterable[Tree]) -> Layout:
     used = {root.path for roots in parts.values() for root in roots}
     return Layout(parts, tuple(path for path in below if path not in used))
 
 
-def _by_class(each: dict[Path, dict[str, tuple[Root, ...]]]) -> Layout:
+def _by_class(each: dict[Tree, dict[str, tuple[Root, ...]]]) -> Layout:
     """Every class has its own splits."""
     parts: dict[str, tuple[Root, ...]] = {}
     for path, splits in each.items():

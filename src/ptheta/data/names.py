@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from ptheta.data import EMBEDDED
+from ptheta.paths import exists, expand
+
+MEMORY = "images in memory"  # what a run keeps of a source that was no place
 
 
 class Name(str):
@@ -18,10 +21,36 @@ def is_name(source: str | Path) -> bool:
     return isinstance(source, Name) or (isinstance(source, str) and source in EMBEDDED)
 
 
-def record(source: str | Path) -> str:
+def shown(name: str) -> str:
+    """The name of a file as text that can be printed on one line: bytes that are not UTF-8, line
+    breaks and other control characters as escapes.
+    """
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c == " " else c.encode("unicode_escape").decode() for c in text
+    )
+
+
+def shortened(text: object, most: int = 80) -> str:
+    """A text of at most so many letters, the middle of a longer one left out."""
+    whole = shown(str(text))
+    half = most // 2
+    return whole if len(whole) <= most else f"{whole[: half - 2]}...{whole[1 - half :]}"
+
+
+def called(source: object) -> str:
+    """A source in a message: its name or path, or that it was in memory."""
+    return str(source) if isinstance(source, str | Path) else MEMORY
+
+
+def record(source: object) -> str:
     """What a run keeps of its source: a name as it is, a path as an absolute one."""
-    path = Path(source).expanduser()
-    if not is_name(source) and (isinstance(source, Path) or path.exists()):
+    if not isinstance(source, str | Path):
+        return MEMORY
+    path = expand(source)
+    if not is_name(source) and (isinstance(source, Path) or exists(path)):
         return str(path.resolve())
     return str(source)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ptheta.files import SAMPLES, SOFTWARE
 
-HEAD = 1024  # bytes of a PNG in which its texts stand
+HEAD = 1024  # bytes of a picture in which its texts stand
+WITH_EXIF = 0x08  # a flag in the head of a WebP
+DRAWN = (".png", ".jpg", ".jpeg", ".webp")  # what pictures of many images are written as
 # of macOS, Windows, and the storage of Synology, QNAP and others; hidden ones are left out anyway
 JUNK_FOLDERS = frozenset(
     (
@@ -39,12 +42,15 @@ RECORDS: tuple[tuple[str, frozenset[str], str], ...] = (
 
 def written(folder: Path) -> str | None:
     """What of ptheta's a folder is, such as "a run", or None."""
-    if (folder / SAMPLES).is_file():
-        return "samples"
-    for name, keys, what in RECORDS:
-        file = folder / name
-        if file.is_file() and keys <= _keys(file):
-            return what
+    try:
+        if (folder / SAMPLES).is_file():
+            return "samples"
+        for name, keys, what in RECORDS:
+            file = folder / name
+            if file.is_file() and keys <= _keys(file):
+                return what
+    except OSError:  # a folder that cannot be read
+        return None
     return None
 
 
@@ -56,10 +62,19 @@ def _keys(file: Path) -> set[str]:
     return set(values) if isinstance(values, dict) else set()
 
 
-def drawn(file: Path) -> bool:
-    """Whether a PNG was drawn by ptheta, by the text in it."""
-    try:
-        with file.open("rb") as opened:
-            return b"tEXtSoftware\0" + SOFTWARE.encode() in opened.read(HEAD)
-    except OSError:  # decoding reports it
-        return False
+def drawn(read: Callable[[int | None], bytes]) -> bool:
+    """Whether a picture was drawn by ptheta, by the text in it (of a JPEG or WebP: in Exif data).
+
+    read: gives its first bytes, so many or (None) all
+    """
+    head = read(HEAD)
+    if head.startswith(b"\x89PNG"):
+        return b"tEXtSoftware\0" + SOFTWARE.encode() in head
+    if head[8:16] == b"WEBPVP8X" and head[20] & WITH_EXIF:  # they follow the pixels
+        return _by_exif(read(None), b"EXIF")
+    return head.startswith(b"\xff\xd8") and _by_exif(head, b"Exif\0\0")
+
+
+def _by_exif(data: bytes, name: bytes) -> bool:
+    _, found, texts = data.rpartition(name)
+    return bool(found) and SOFTWARE.encode() + b"\0" in texts

@@ -121,7 +121,7 @@ def sides(data: Dataset, place: Path | None = None) -> Sides:
         note = f"nothing is held out: too many of {n} images are near-duplicates of one another"
     notes = [note]
     if more := n - len(np.unique(looked.groups)):
-        notes.append(f"{more} of {n} images are near-duplicates of others and on the same side")
+        notes.append(f"near-duplicates of other images: {more} of {n}, on the same side")
     return Sides(dataclasses.replace(data, groups=looked.groups), held, tuple(notes))
 
 

@@ -1,4 +1,6 @@
-"""What the tables of parquet files and of the hub have in common: which column is what."""
+"""What tables have in common, be they parquet files, the hub's, or metadata beside pictures: which
+column is what.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +8,53 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ptheta.data.decode import Raw
-from ptheta.errors import PthetaError, unknown
+import numpy as np
+
+from ptheta.data.arrays import laid_out
+from ptheta.data.picture import Raw
+from ptheta.errors import PthetaError, nearest
 
 LABELS = ("label", "labels", "class", "fine_label")
 CAPTIONS = ("caption", "captions", "text")
 
 
-def image_column(asked: str | None, images: Sequence[str], every: Iterable[str], name: str) -> str:
-    """The column to read, of those that hold images.
+def choose_column(
+    kind: str, asked: str | None, usual: Sequence[str], every: Iterable[str], name: str
+) -> str | None:
+    """The column of a kind (label, caption): the one asked for, else the first of the usual ones.
 
-    Raises PthetaError where none does or the one asked for does not.
+    Raises PthetaError where there is none of the name asked for.
     """
-    if not images:
+    every = list(every)
+    if asked is None:
+        return next((column for column in usual if column in every), None)
+    if asked not in every:
+        raise no_column(kind, asked, every, name)
+    return asked
+
+
+def no_column(kind: str, asked: str, every: Iterable[str], name: str) -> PthetaError:
+    """The error for a column that is not there."""
+    every = list(every)
+    near = nearest(asked, every)
+    hint = f" (did you mean {near!r}?)" if near else ""
+    return PthetaError(
+        f"{name} has no column {asked!r} for --{kind}-column{hint}: it has {', '.join(every)}"
+    )
+
+
+def image_column(asked: str | None, images: Sequence[str], every: Iterable[str], name: str) -> str:
+    """The column to read: the one asked for, else the first of those that hold images.
+
+    Raises PthetaError where none does and for one that is not there.
+    """
+    column = choose_column("image", asked, images, every, name)
+    if column is None:
         raise PthetaError(
             f"{name} has the columns {', '.join(every)}: none holds images; "
-            "give data with pictures as files or bytes"
+            "give data with pictures as files or bytes, or name the column by --image-column"
         )
-    if asked is None:
-        return images[0]
-    if asked not in images:
-        raise unknown(f"image column of {name}", asked, images)
-    return asked
+    return column
 
 
 def notes_on(column: str, images: Sequence[str]) -> tuple[str, ...]:
@@ -36,13 +63,61 @@ def notes_on(column: str, images: Sequence[str]) -> tuple[str, ...]:
     return (f"images of the column {column!r}; also there: {', '.join(others)}",) if others else ()
 
 
-def picture(cell: Any, folder: Path | None = None) -> Raw:
-    """The picture in a cell: bytes, or {bytes, path} with a path relative to `folder`."""
+def no_labels(column: str | None, labels: np.ndarray | None) -> tuple[str, ...]:
+    """A line where a column of labels is there and not every image has one."""
+    if column is None or labels is not None:
+        return ()
+    return (f"no labels are read: some images have none in the column {column!r}",)
+
+
+def picture(cell: Any, *folders: Path) -> Raw:
+    """The picture in a cell: bytes, {bytes, path}, the path of a file below one of the folders
+    (relative to the first), or numbers (H, W) or (H, W, C).
+
+    Raises PthetaError for a path that leads out of the folders, and for what is none of these.
+    """
     if isinstance(cell, dict):
-        if cell.get("bytes") is None and cell.get("path"):
-            return (folder or Path()) / str(cell["path"])
-        cell = cell.get("bytes")
-    return cell or b""
+        held = cell.get("bytes")
+        cell = held if held is not None else cell.get("path")
+    if cell is None:
+        return b""
+    if isinstance(cell, bytes):
+        return cell
+    if isinstance(cell, str):
+        return _inside(cell, folders)
+    if isinstance(cell, list):
+        return _numbers(cell)
+    raise PthetaError(
+        f"a cell of the image column is of type {type(cell).__name__}, not a picture: name "
+        "another column by --image-column"
+    )
+
+
+def _inside(name: str, folders: Sequence[Path]) -> Path:
+    """The file of a name below one of the folders, whichever way links lead."""
+    try:
+        homes = [folder.resolve() for folder in folders]
+        file = (homes[0] / name).resolve()
+    except (OSError, ValueError, RuntimeError):  # too long, a zero in it, links in a circle
+        return folders[0] / "no such file"
+    if ".." in Path(name).parts or not any(file.is_relative_to(home) for home in homes):
+        raise PthetaError(
+            f"the table names the file {name!r}, which is not below {folders[0]}: only files "
+            "beside the data are read"
+        )
+    return file
+
+
+def _numbers(cell: list[Any]) -> Raw:
+    """The numbers (C, H, W) of nested lists. What is no picture is a broken one."""
+    try:
+        array = np.asarray(cell)
+    except ValueError:  # rows of several lengths
+        return b""
+    side = round(array.size**0.5)
+    if array.ndim == 1 and side * side == array.size:
+        array = array.reshape(side, side)
+    return laid_out(array[None], "a cell of numbers")[0]
 
 
 def text(cell: Any) -> str:
@@ -50,3 +125,8 @@ def text(cell: Any) -> str:
     if isinstance(cell, list | tuple):
         cell = cell[0] if len(cell) else None
     return "" if cell is None else str(cell)
+
+
+def texts(cells: Sequence[Any], kept: Iterable[int]) -> tuple[str, ...]:
+    """The captions in these cells of a column."""
+    return tuple(text(cells[i]) for i in kept)

@@ -6,21 +6,23 @@ wherever they lie and whatever their files are called.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from ptheta.config import brief
 from ptheta.data import near
 from ptheta.data.dataset import Dataset
 from ptheta.data.identity import fingerprint, keys
 from ptheta.errors import PthetaError
-from ptheta.files import write_atomic
+from ptheta.files import check_file, write_atomic
 
 Kind = Literal["same", "more", "other", "unknown"]
+LARGEST = 2**62  # of the numbers of images, with room to number more
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,10 @@ class Record:
         none = np.empty(0, np.uint64), np.empty(0, np.int64)
         return cls(*_known(data), *(none if reserve is None else _known(reserve)))
 
+    def __repr__(self) -> str:
+        n, m = len(self.images), len(self.reserve)
+        return f"Record({n:,} images and {m:,} in reserve, fingerprint {self.fingerprint})"
+
     @property
     def every(self) -> np.ndarray:
         """The keys of all of them, the reserve last: uint64 (N + M,)."""
@@ -66,13 +72,38 @@ class Record:
     @classmethod
     def read(cls, path: Path) -> Record:
         """Raises PthetaError where the file is damaged."""
+        check_file(path)
         try:
-            return cls(**load_file(path))
-        except (SafetensorError, OSError, TypeError) as error:
+            arrays = load_file(path)
+            fault = _fault(arrays)
+        except Exception as error:  # safetensors raises its own, OSError, or of types NumPy lacks
+            fault = brief(error, 200)
+        if fault:
             raise PthetaError(
-                f"cannot read {path}: {error}; put the file back, or remove it and the run no "
+                f"cannot read {path}: {fault}; put the file back, or remove it and the run no "
                 "longer knows what it was trained on"
-            ) from None
+            )
+        return cls(**arrays)
+
+
+def _fault(arrays: Mapping[str, np.ndarray]) -> str:
+    """Why these are no keys and numbers of images; empty where they are."""
+    types = {"images": np.uint64, "numbers": np.int64}
+    types |= {"reserve": np.uint64, "reserve_numbers": np.int64}
+    if arrays.keys() != types.keys():
+        odd = sorted(arrays.keys() ^ types.keys())[0]
+        return f"it has {brief(odd)}" if odd in arrays else f"it has no {odd}"
+    for name, array in arrays.items():
+        if array.dtype != types[name] or array.ndim != 1:
+            return (
+                f"{name} is {array.dtype} of shape {array.shape}, want {types[name].__name__} (N,)"
+            )
+    for name, numbers in (("images", "numbers"), ("reserve", "reserve_numbers")):
+        if len(arrays[name]) != len(arrays[numbers]):
+            return f"{len(arrays[numbers]):,} {numbers} for {len(arrays[name]):,} {name}"
+        if len(arrays[name]) and not 0 <= arrays[numbers].min() <= arrays[numbers].max() < LARGEST:
+            return f"{numbers} are no numbers of images"
+    return "" if len(arrays["images"]) else "it names no image"
 
 
 @dataclass(frozen=True)
@@ -96,6 +127,12 @@ class Found:
     new: Dataset | None = None
     missing: int = 0
     known_test: int = 0
+
+    def __repr__(self) -> str:
+        parts = {"images": self.images, "reserve": self.reserve, "held out": self.held_out}
+        parts["new"] = self.new
+        counts = [f"{len(data):,} {name}" for name, data in parts.items() if data is not None]
+        return f"Found({', '.join([self.kind, *counts, f'{self.missing:,} missing'])})"
 
     @property
     def train(self) -> Dataset | None:
@@ -130,15 +167,19 @@ class Found:
         )
 
 
-def find(record: Record, train: Dataset, test: Dataset) -> Found:
-    """The images of a run in the training and held-out images of a source."""
+def find(record: Record, train: Dataset, test: Dataset, *, apart: bool = True) -> Found:
+    """The images of a run in the training and held-out images of a source.
+
+    apart: whether the source tells them apart. Where it does not they are the same images, and held
+        out are those that the run was not trained on
+    """
     split = keys(train)
     same = fingerprint(split) == record.fingerprint
     # a tenth of a collection without splits may be another tenth since it grew
     whole, held = (train, split) if same else _whole(train, split)
     places = locate(record.every, held, record.every_number)
     there = whole.subset(places[places >= 0]) if (places >= 0).any() else None
-    held_out, known_test = (test, 0) if same else _unseen(test, record, there)
+    held_out, known_test = (test, 0) if same and apart else _unseen(test, record, there)
     missing = int((places < 0).sum())
     if missing:
         return Found("other", None, None, held_out, missing=missing, known_test=known_test)

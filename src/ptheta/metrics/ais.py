@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ptheta.capabilities import HasJoint, HasPosterior, device_of
 from ptheta.errors import PthetaError, unknown
+from ptheta.progress import watched
 
 STARTS = ("auto", "prior", "posterior")
 LogDensity = Callable[[Tensor], Tensor]
@@ -61,7 +62,7 @@ def annealed_log_mean(
 
     with torch.no_grad():
         f0, f1 = start(z), target(z)
-    for t in range(1, steps + 1):
+    for t in watched(range(1, steps + 1), "temperatures"):
         log_w += (b[t] - b[t - 1]) * (f1 - f0).double()
         if t == steps:
             break

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ptheta.capabilities import conditional, device_of, some_conditions
+from ptheta.capabilities import classes_of, conditional, device_of, some_conditions
 from ptheta.data.dataset import Dataset
 from ptheta.tasks.sample import sample
 
@@ -28,7 +28,7 @@ def conditions_like(model: nn.Module, data: Dataset, n: int, seed: int = 0) -> T
     if not conditional(model):
         return None
     generator = torch.Generator().manual_seed(seed ^ STREAM)
-    classes: int = getattr(model, "classes", 0)
+    classes = classes_of(model)
     rows = data.rows(slice(None))
     found = None
     if classes and data.labels is not None:
@@ -58,7 +58,7 @@ def said(model: nn.Module, data: Dataset) -> str:
     """What `conditions_like` gives, for the protocol."""
     if not conditional(model):
         return "none"
-    if getattr(model, "classes", 0):
+    if classes_of(model):
         return (
             "all labels in turn"
             if data.labels is None

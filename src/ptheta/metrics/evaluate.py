@@ -15,6 +15,7 @@ from ptheta.capabilities import (
     HasJoint,
     HasPrior,
     Samples,
+    classes_of,
     conditional,
     device_of,
 )
@@ -35,6 +36,7 @@ from ptheta.metrics.reference import reference
 from ptheta.metrics.results import Evaluation, Result
 from ptheta.metrics.speed import SPEED_OF, sampling_speed
 from ptheta.pixels import seeded
+from ptheta.progress import stage, unwatched
 from ptheta.tasks.sample import BATCH
 
 GIVEN = "_given_label"  # of p(x | y): another quantity, so it has another name
@@ -75,6 +77,8 @@ def evaluate(
     """
     if n < 2:
         raise PthetaError(f"n = {n} images are too few for distances: draw at least two")
+    if is_k < 1 or ais_images < 0:
+        raise PthetaError(f"is_k = {is_k}, ais_images = {ais_images}: want 1 and 0, or more")
     if len(test) < 2:
         raise PthetaError(f"{test.name} has {len(test)} test image: give at least two")
     for data in (test, train):
@@ -94,18 +98,22 @@ def evaluate(
     if isinstance(model, Samples):
         asked = conditions_like(model, test, n, seed)
         if samples is None:
-            samples = draw(model, test, n, seed)
+            with stage("drawing samples"):
+                samples = draw(model, test, n, seed)
         samples = check_samples(samples, test.spec)[:n]
         fake, real = extract(samples, by, processes=processes), reference(test, by, processes)
-        found = beside.fidelity(samples, fake, real, by, kept, _class_names(test, by))
+        with stage("distances"):
+            found = beside.fidelity(samples, fake, real, by, kept, _class_names(test, by))
         found += _by_label(model, asked, fake, real, test, by, kept)
         found += near.closeness(
             *(samples, fake, real, test, train, by, found[0], kept),
             no_copies=no_copies,
             repeats=test.repeated(),
         )
-        found.append(_path_length(model, by, real, test, seed, kept))
-        found.append(sampling_speed(model, conditions_like(model, test, SPEED_OF, seed), kept))
+        with stage("path length"):
+            found.append(_path_length(model, by, real, test, seed, kept))
+        with stage("sampling speed"), unwatched():
+            found.append(sampling_speed(model, conditions_like(model, test, SPEED_OF, seed), kept))
     else:
         paths = f"path_length_{by.name}"
         names = [*beside.names(by), *near.names(by), paths, "sampling_speed"]
@@ -248,7 +256,7 @@ def _annealed(
         return Result(name, None, unit, better="lower", reason=reason, protocol=protocol)
     values, rates = [], []
     with seeded(seed):
-        for x, y in batches(model, test.subset(slice(0, images)), 50):
+        for x, y in batches(model, test.subset(slice(0, images)), 50, "annealing"):
             log_p, rate = ais(model, x, y)
             values.append(-log_p.cpu())
             rates.append(rate.cpu())
@@ -282,7 +290,7 @@ def _by_label(
     protocol: Mapping[str, Any],
 ) -> list[Result]:
     """How well samples follow their labels; nothing for a model that takes none."""
-    if not getattr(model, "classes", 0) or asked is None:
+    if not classes_of(model) or asked is None:
         return []
     if test.labels is None:
         name, reason = f"kd_within_label_{by.name}", f"{test.name} has no labels"

@@ -16,7 +16,6 @@ import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.multiprocessing.spawn import spawn
 
 from ptheta.data import embedded
 from ptheta.data.dataset import Dataset
@@ -24,7 +23,9 @@ from ptheta.data.identity import keys
 from ptheta.errors import PthetaError, unknown
 from ptheta.metrics.pretrained import EfficientNetLite0, Inception
 from ptheta.metrics.vision import Clip, Dinov2
+from ptheta.progress import watched
 from ptheta.training.processes import keep_large_blocks
+from ptheta.training.ranks import spread
 
 WEIGHTS = Path(__file__).parent / "weights"
 SIDE = 28  # what the two classifiers read, pixels
@@ -222,11 +223,8 @@ def extract(
     if not several:
         _fill(found, source, by, batch_size, rest)
     else:
-        spawn(
-            _share,
-            (found, source, by, batch_size, rest, processes, torch.get_num_threads()),
-            nprocs=processes,
-        )
+        threads = torch.get_num_threads()
+        spread(_share, (found, source, by, batch_size, rest, processes, threads), processes)
     if not all(part.isfinite().all() for part in found.features.split(batch_size)):
         raise PthetaError(f"the {by.name} features hold NaN or infinity: check the images")
     return found
@@ -243,7 +241,7 @@ def _batch(
 def _fill(
     into: Features, source: Tensor | Dataset, by: Extractor, size: int, starts: list[int]
 ) -> None:
-    for start in starts:
+    for start in watched(starts, f"{by.name} features"):
         _put(into, start, *_batch(source, by, start, size))
 
 

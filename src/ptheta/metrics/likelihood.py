@@ -14,6 +14,7 @@ from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.metrics.images import fixed
 from ptheta.pixels import seeded
+from ptheta.progress import watched
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,14 @@ class Likelihood:
 
 
 def batches(
-    model: nn.Module, data: Dataset, batch_size: int
+    model: nn.Module, data: Dataset, batch_size: int, what: str = "likelihood"
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor | None]]:
-    """The images, in order, with the conditions that the model wants, on its device."""
+    """The images, in order, with the conditions that the model wants, on its device.
+
+    what: what they are taken for, for whoever watches
+    """
     device = device_of(model)
-    for start in range(0, len(data), batch_size):
+    for start in watched(range(0, len(data), batch_size), what):
         batch = data.batch(slice(start, min(start + batch_size, len(data))))
         wanted = conditional(model) and batch.y is not None
         yield batch.x.to(device), batch.y.to(device) if wanted and batch.y is not None else None
@@ -61,7 +65,7 @@ def bound_terms(
         return {}
     data, found = fixed(data), []
     with seeded(seed):
-        found = [model.bound_terms(x, y) for x, y in batches(model, data, batch_size)]
+        found = [model.bound_terms(x, y) for x, y in batches(model, data, batch_size, "bound")]
     terms = {name: torch.cat([part[name] for part in found]).double() for name in found[0]}
     terms["elbo"] = torch.stack(list(terms.values())).sum(0)
     error = max(1, len(data)) ** 0.5

@@ -9,6 +9,7 @@ from torch import Tensor
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.metrics.images import fixed
+from ptheta.progress import watched
 
 
 def nearest(x: Tensor, train: Dataset, chunk: int = 2000) -> tuple[np.ndarray, Tensor]:
@@ -29,7 +30,7 @@ def nearest(x: Tensor, train: Dataset, chunk: int = 2000) -> tuple[np.ndarray, T
     own = flat.square().sum(1, keepdim=True)
     best = torch.full((len(x),), torch.inf)
     where = torch.zeros(len(x), dtype=torch.long)
-    for start in range(0, len(train), chunk):
+    for start in watched(range(0, len(train), chunk), "nearest real images"):
         part = train.batch(slice(start, min(start + chunk, len(train)))).x.flatten(1).float()
         squared = torch.addmm(own + part.square().sum(1), flat, part.T, alpha=-2)
         values, index = squared.min(1)

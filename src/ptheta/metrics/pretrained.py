@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ptheta.errors import PthetaError
+from ptheta.paths import expand
 from ptheta.training.loop import channels_last
 
 PART = 16  # images that a large network reads at a time
@@ -86,7 +87,9 @@ class Inception:
         from ptheta.metrics.inception import Inception2015
 
         given = path or os.environ.get("PTHETA_INCEPTION")
-        file = Path(given) if given else Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_FILE
+        file = (
+            expand(given) if given else Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_FILE
+        )
         if not file.is_file():
             raise PthetaError(f"inception-2015 has no weights at {file}: {INCEPTION_WHERE}")
         digest = sha256(file)

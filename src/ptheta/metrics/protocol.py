@@ -58,6 +58,29 @@ def differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     return [key for key in COMPARABLE if a.get(key) != b.get(key)]
 
 
+# what makes two protocols agree, where an option does
+FLAGS = {
+    "samples": "-n",
+    "seed": "--seed",
+    "extractor": "--extractor",
+    "extractor_digest": "--extractor",
+    "data": "--data",
+    "fingerprint": "--data",
+    "resized_to": "--size",
+    "levels": "--levels (of train)",
+}
+
+
+def cure(a: Mapping[str, Any], b: Mapping[str, Any]) -> str:
+    """The options that make numbers of two protocols comparable: "give -n 300"; empty where none
+    does."""
+    flags = list(dict.fromkeys(FLAGS[key] for key in differing(a, b) if key in FLAGS))
+    counts = [n for n in (a.get("samples"), b.get("samples")) if isinstance(n, int)]
+    if "-n" in flags and counts:  # fewer can always be drawn
+        flags[flags.index("-n")] = f"-n {min(counts)}"
+    return f"give the same {' and '.join(flags)} to both" if flags else ""
+
+
 def scale(of: Mapping[str, Any]) -> str:
     """The same text for protocols whose numbers are comparable, and for no others."""
     return repr([of.get(key) for key in COMPARABLE])

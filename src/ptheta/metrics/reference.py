@@ -10,7 +10,7 @@ import torch
 
 from ptheta.data.cache import cache_folder
 from ptheta.data.dataset import Dataset
-from ptheta.errors import PthetaError
+from ptheta.errors import CannotWrite, PthetaError
 from ptheta.metrics.features import Extractor, Features, extract
 from ptheta.training.checkpoint import load_metadata, load_tensors, save_tensors
 
@@ -22,8 +22,7 @@ def reference(data: Dataset, by: Extractor, processes: int = 1) -> Features:
 
     The key is everything that decides them, and nothing else (what the data is called, where it
     lies): the images' fingerprint and number, the extractor, its weights and what it reads, the
-    versions. Raises PthetaError where a file in the
-    cache says that it holds something else.
+    versions. A file that is damaged, or says that it holds something else, is made anew.
     """
     about = {
         "images": str(len(data)),
@@ -36,8 +35,8 @@ def reference(data: Dataset, by: Extractor, processes: int = 1) -> Features:
     }
     key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:24]
     path = cache_folder() / "reference" / f"{key}.safetensors"
-    if path.exists():
-        return _read(path, about)
+    if (kept := _read(path, about)) is not None:
+        return kept
     found = extract(data, by, processes=processes)
     tensors = {"features": found.features}
     if found.logits is not None:
@@ -45,17 +44,21 @@ def reference(data: Dataset, by: Extractor, processes: int = 1) -> Features:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_tensors(path, tensors, about)
-    except OSError:  # a cache that cannot be written costs time, nothing else
+    except (OSError, CannotWrite):  # a cache that cannot be written costs time, nothing else
         pass
     return found
 
 
-def _read(path: Path, about: dict[str, str]) -> Features:
-    kept = load_metadata(path)
-    wrong = [key for key, value in about.items() if kept.get(key) != value]
-    tensors = load_tensors(path)
-    if wrong or len(tensors["features"]) != int(about["images"]):
-        raise PthetaError(
-            f"{path} was made with other values of {wrong[0] if wrong else 'features'}: remove it"
-        )
-    return Features(tensors["features"], tensors.get("logits"))
+def _read(path: Path, about: dict[str, str]) -> Features | None:
+    """What is kept; None where it is missing, damaged, or of something else: it is made anew."""
+    if not path.is_file():
+        return None
+    try:
+        kept, tensors = load_metadata(path), load_tensors(path)
+    except PthetaError:
+        return None
+    features = tensors.get("features")
+    whole = features is not None and features.ndim == 2 and len(features) == int(about["images"])
+    if features is None or not whole or kept != about or not features.isfinite().all():
+        return None
+    return Features(features, tensors.get("logits"))

@@ -10,10 +10,13 @@ from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
+from ptheta import schemas
+from ptheta.data.names import shortened
 from ptheta.errors import PthetaError, unknown
 from ptheta.files import read_json, write_json
 
 LEVEL = 0.95  # of every interval
+SHOWN = 3  # results of an evaluation that its repr names
 NORMAL = NormalDist().inv_cdf((1 + LEVEL) / 2)  # half its width in standard errors
 
 
@@ -111,7 +114,8 @@ class Result:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Result:
-        """Raises PthetaError for a key that no result has, naming the nearest one."""
+        """values: of the form of `ptheta.schemas.Measured`. Raises PthetaError for a key that no
+        result has, naming the nearest one."""
         known = [f.name for f in fields(cls) if f.name != "draws"]
         values = {key: value for key, value in values.items() if key != "interval_95"}
         for key in values:
@@ -129,6 +133,11 @@ class Evaluation:
     results: tuple[Result, ...]
     protocol: Mapping[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        defined = [r for r in self.results if r.value is not None]
+        shown = [shortened(f"{r.metric} {r.text()}", 60) for r in defined[:SHOWN]]
+        return f"Evaluation({'; '.join([*shown, f'{len(self.results)} results in all'])})"
+
     def get(self, metric: str) -> Result | None:
         """The result of this name, if it is among them."""
         return next((r for r in self.results if r.metric == metric), None)
@@ -142,11 +151,11 @@ class Evaluation:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Evaluation:
         """Raises PthetaError where `values` is not what `to_json` gives."""
-        if not isinstance(values, Mapping) or not {"results", "protocol"} <= values.keys():
-            raise PthetaError(
-                "not an evaluation: want a table with results and protocol; "
-                "give what `ptheta evaluate` wrote"
-            )
+        return cls._of(values, "not an evaluation")
+
+    @classmethod
+    def _of(cls, values: Any, file: Path | str) -> Evaluation:
+        schemas.parse(schemas.Measurements, values, file, "give what `ptheta evaluate` wrote")
         results = tuple(Result.from_json(r) for r in values["results"])
         return cls(results, dict(values["protocol"]))
 
@@ -155,5 +164,5 @@ class Evaluation:
 
     @classmethod
     def read(cls, path: Path) -> Evaluation:
-        """Raises PthetaError where the file is missing or not JSON."""
-        return cls.from_json(read_json(path))
+        """Raises PthetaError where the file is missing, or not what `write` writes."""
+        return cls._of(read_json(path), path)

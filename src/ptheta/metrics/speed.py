@@ -11,9 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ptheta import threads
 from ptheta.capabilities import device_of
 from ptheta.metrics.results import Result
 from ptheta.pixels import seeded
+from ptheta.tasks.sample import sampling_threads
 
 SPEED_OF = 64  # images drawn at a time
 # one minute of a machine differs from the next, which repeats within a minute do not show; a single
@@ -43,13 +45,14 @@ def sampling_speed(
         model.sample(n, condition).cpu()  # type: ignore[operator]  # waits for the device
         return clock() - start
 
-    with seeded(0):
+    count = sampling_threads(model, n)
+    with threads.using(count), seeded(0):
         times = [take()]
         if times[0] <= seconds:
             times = [take()]
             while sum(times) < seconds:
                 times.append(take())
-    machine = f"{device_of(model).type}, {torch.get_num_threads()} threads"
+    machine = f"{device_of(model).type}, {count} threads"
     about = {**protocol, "batch": n, "repeats": len(times), "machine": machine}
     return of_times(times, n, about)
 

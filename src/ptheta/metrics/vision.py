@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ptheta.errors import PthetaError
 from ptheta.metrics.pretrained import in_parts, sha256, three_channels
+from ptheta.paths import expand
 
 
 def _load(kind: str, variable: str, name: str) -> tuple[Any, str]:
@@ -26,6 +27,7 @@ def _load(kind: str, variable: str, name: str) -> tuple[Any, str]:
             "pip install 'ptheta[transformers]'"
         ) from None
     where = os.environ.get(variable) or _cached(name)
+    where = where and str(expand(where))
     if not where or not (Path(where) / "config.json").is_file():
         raise PthetaError(
             f"{name} is not on this machine{f' at {where}' if where else ''}: "

@@ -10,7 +10,7 @@ from ptheta.games import Game, Move, Terms
 from ptheta.losses.adversarial import non_saturating
 from ptheta.models.hybrid import Coded, HybridConfig, JudgesCodes
 from ptheta.nets.mlp import mlp
-from ptheta.pixels import Batch, ImageSpec
+from ptheta.pixels import Batch, ImageSpec, full
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class AAE(JudgesCodes):
         s, z = shared.s, shared.z
         return {
             "reconstruction": (self.generate(z) - s).square().sum((1, 2, 3)),
-            "adversarial": self.config.weight * non_saturating(self.critic(z).float().squeeze(1)),
+            "adversarial": self.config.weight * non_saturating(full(self.critic(z)).squeeze(1)),
         }
 
     def game(self) -> Game[Coded]:

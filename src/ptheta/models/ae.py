@@ -12,7 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from ptheta.config import AtLeastZero, Positive, check_choices, option
 from ptheta.games import Game, Move, Player, Terms
 from ptheta.nets.coders import CoderConfig, decoder, encoder
-from ptheta.pixels import Batch, ImageSpec, from_unit, to_symmetric, to_unit
+from ptheta.pixels import Batch, ImageSpec, from_unit, full, to_symmetric, to_unit
 
 
 @dataclass(frozen=True)
@@ -58,19 +58,19 @@ class AE(nn.Module):
     def terms(self, batch: Batch, shared: None = None) -> Terms:
         s = to_symmetric(self.seen(self.spec.check(batch.x)))
         if not self.config.contractive:
-            return {"reconstruction": self.errors(self.decoder(self.encoder(s)).float(), batch.x)}
+            return {"reconstruction": self.errors(full(self.decoder(self.encoder(s))), batch.x)}
         s.requires_grad_()
         z = self.encoder(s)
         return {
-            "reconstruction": self.errors(self.decoder(z).float(), batch.x),
+            "reconstruction": self.errors(full(self.decoder(z)), batch.x),
             "contraction": self.config.contractive * self.contraction(s, z),
         }
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        return self.encoder(to_symmetric(self.spec.check(x))).float()
+        return full(self.encoder(to_symmetric(self.spec.check(x))))
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        out = self.decoder(z).float()
+        out = full(self.decoder(z))
         return from_unit(out if self.config.loss == "squared" else out.sigmoid())
 
     def game(self) -> Game[None]:

@@ -18,7 +18,7 @@ from ptheta.models.hybrid import (
     JudgesImages,
 )
 from ptheta.nets.mlp import mlp
-from ptheta.pixels import Batch, ImageSpec
+from ptheta.pixels import Batch, ImageSpec, full
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class AlphaGAN(JudgesImages, JudgesCodes):
     def encoder_loss(self, batch: Batch, shared: Decoded) -> Terms:
         return {
             "reconstruction": self.error(shared.s, self.generate(shared.z)),
-            "adversarial": log_odds(self.critic(shared.z).float().squeeze(1)),
+            "adversarial": log_odds(full(self.critic(shared.z)).squeeze(1)),
         }
 
     def decoder_loss(self, batch: Batch, shared: Decoded) -> Terms:

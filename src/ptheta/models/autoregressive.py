@@ -19,6 +19,7 @@ from ptheta.errors import PthetaError
 from ptheta.games import Game, Move, Player, Terms
 from ptheta.likelihoods import PixelDistribution
 from ptheta.pixels import Batch, ImageSpec
+from ptheta.progress import watched
 
 
 class Stepper(ABC):
@@ -86,6 +87,14 @@ class Autoregressive(nn.Module, ABC):
             return drawn
         agree = agreement(self.conditionals(drawn, ys), drawn, kept)
         return resampled(drawn.unflatten(0, (candidates, -1)), agree.unflatten(0, (candidates, -1)))
+
+    def late(self, known: Tensor) -> Tensor:
+        order = torch.tensor(self.order, device=known.device)
+        inside = known.flatten(2).permute(0, 2, 1)[:, order]  # (B, H * W, C), as they are drawn
+        found = inside & (~inside).flatten(1).cumsum(1).bool().view(inside.shape)
+        late = torch.zeros_like(inside)
+        late[:, order] = found
+        return late.permute(0, 2, 1).view(known.shape)
 
     def noise(self, n: int) -> Tensor:
         """Uniform noise that stands for n images: (n, C, H, W)."""
@@ -162,7 +171,7 @@ def draw(
         kept = _by_pixel(known.expand(u.shape))
         x = _by_pixel(given) * kept
         full = kept.flatten(1).all(1).tolist()
-    for t, p in enumerate(order):
+    for t, p in enumerate(watched(order, "drawing pixels")):
         pixel = x[p]  # (n, C), a view
         if full[p]:
             stepper.at(t, colours - 1, pixel)

@@ -9,7 +9,7 @@ import torch
 from annotated_types import Gt, Le
 from torch import Tensor, nn
 
-from ptheta.config import Count, Positive, option
+from ptheta.config import Count, Layers, Parts, Positive, option
 from ptheta.errors import PthetaError
 from ptheta.games import Clock, Game, Move, Player, Terms
 from ptheta.latents import Posterior
@@ -17,7 +17,7 @@ from ptheta.losses.adversarial import accuracy, cross_entropy
 from ptheta.losses.divergences import kl_standard_normal
 from ptheta.models.vae import VAE, VAEConfig, collapse
 from ptheta.nets.mlp import mlp
-from ptheta.pixels import Batch, ImageSpec, to_symmetric
+from ptheta.pixels import Batch, ImageSpec, full, to_symmetric
 
 DRAWS = 512  # of the noise, for the moments of its features
 
@@ -25,11 +25,11 @@ DRAWS = 512  # of the noise, for the moments of its features
 @dataclass(frozen=True)
 class AVBConfig(VAEConfig):
     noise: Count = option(32, "dimensions of each noise vector of the encoder")
-    bases: Count = option(8, "noise vectors, each with its own network")
+    bases: Parts = option(8, "noise vectors, each with its own network")
     gaussian: Annotated[float, Gt(0), Le(1)] = option(
         0.25, "least share of Gaussian noise in the variance of each code dimension"
     )
-    critic: tuple[Count, ...] = option((500, 500), "units of the discriminator T(x, z)")
+    critic: Layers = option((500, 500), "units of the discriminator T(x, z)")
     critic_steps: Count = option(
         1, "the discriminator moves in every step, encoder and decoder in every so many-th"
     )
@@ -89,7 +89,7 @@ class AVB(VAE):
 
     def parts(self, s: Tensor) -> tuple[Tensor, Tensor, Posterior]:
         """(the share s (B, L), a (B, m, L), r(z | x)) of images as the encoder sees them."""
-        out = self.encoder(s).float().unflatten(1, (-1, self.config.latent))
+        out = full(self.encoder(s)).unflatten(1, (-1, self.config.latent))
         share = (1 - self.config.gaussian) * torch.sigmoid(out[:, 2] - 2)
         a = torch.nn.functional.normalize(out[:, 3:], dim=1)
         return share, a, Posterior(out[:, 0], out[:, 1])
@@ -104,8 +104,8 @@ class AVB(VAE):
         noise = torch.randn(len(self.basis), n, self.config.noise, device=eps.device)
         found = []
         for net, e in zip(self.basis, noise, strict=True):
-            known = net(eps).float()
-            found.append((net(e).float() - known.mean(0)) / (known.var(0) + 1e-6).sqrt())
+            known = full(net(eps))
+            found.append((full(net(e)) - known.mean(0)) / (known.var(0) + 1e-6).sqrt())
         return torch.stack(found, 1)
 
     def mixed(self, share: Tensor, a: Tensor) -> Tensor:
@@ -121,7 +121,7 @@ class AVB(VAE):
         """T(x, u) of each batch u of codes, (B,). u: the code less the mean, over sigma."""
         seen = self.critic["image"](s.flatten(1))
         hidden = [(seen + self.critic["code"](u)).relu() for u in codes]
-        return [self.critic["rest"](h).float().squeeze(1) for h in hidden]
+        return [full(self.critic["rest"](h)).squeeze(1) for h in hidden]
 
     def prepare(self, batch: Batch, clock: Clock) -> Noisy:
         s = to_symmetric(self.spec.check(batch.x))

@@ -14,7 +14,7 @@ from ptheta.config import Count, Positive, option
 from ptheta.likelihoods import Head, Kind, PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper
 from ptheta.nets.flat import flatten, scaled, unflatten
-from ptheta.pixels import ImageSpec
+from ptheta.pixels import ImageSpec, full
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ class FVSBNStepper(Stepper):
     def __init__(self, model: FVSBN, n: int, condition: Tensor | None) -> None:
         self.distribution, self.colours = model.distribution, model.spec.channels
         self.levels = model.spec.levels
-        self.weight = model.weight.detach().float()
-        self.bias = model.biases(condition).detach().float()
+        self.weight = full(model.weight.detach())
+        self.bias = full(model.biases(condition).detach())
         self.seen = self.weight.new_zeros(n, model.spec.dims)
 
     def at(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:

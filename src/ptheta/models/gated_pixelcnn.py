@@ -9,19 +9,19 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.conditions import ConditionSpec
-from ptheta.config import Count, Positive, option
+from ptheta.config import Count, Parts, Positive, option
 from ptheta.likelihoods import Head, PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper
 from ptheta.nets.gate import gate, gate_into
 from ptheta.nets.incremental import Readout, RowBank, RowsAbove, pointwise, row_taps
 from ptheta.nets.masked import AboveConv2d, MaskedConv2d, RowConv2d, by_pixel, check_odd
-from ptheta.pixels import ImageSpec, to_symmetric
+from ptheta.pixels import ImageSpec, full, to_symmetric
 
 
 @dataclass(frozen=True)
 class GatedPixelCNNConfig:
     features: Count = option(48, "channels of each stack")
-    layers: Count = option(6, "gated layers, the first included")
+    layers: Parts = option(6, "gated layers, the first included")
     first_kernel: Count = option(7, "width of the first kernels, pixels (odd)")
     kernel: Count = option(3, "width of the other kernels, pixels (odd)")
     head: Count = option(64, "channels of the two last 1x1 convolutions")
@@ -113,16 +113,16 @@ class GatedStepper(Stepper):
         c, f, width = model.spec.channels, model.config.features, model.spec.width
         self.down = [
             RowsAbove(
-                layer.down.weight.detach().float().permute(2, 3, 1, 0).contiguous(),
-                layer.down.bias.detach().float(),
+                full(layer.down.weight.detach()).permute(2, 3, 1, 0).contiguous(),
+                full(layer.down.bias.detach()),
                 n,
                 width,
             )
             for layer in layers
         ]
         self.link = [pointwise(layer.link) for layer in layers]
-        self.row_bias = [layer.row.bias.detach().float() for layer in layers]
-        self.shifts = [None if s is None else s.flatten(1).float() for s in model.shifts(condition)]
+        self.row_bias = [full(layer.row.bias.detach()) for layer in layers]
+        self.shifts = [None if s is None else full(s.flatten(1)) for s in model.shifts(condition)]
         self.first = RowBank(row_taps([layers[0].row]), n, width)
         self.rest = (
             RowBank(row_taps([la.row for la in layers[1:]]), n, width) if layers[1:] else None
@@ -137,7 +137,7 @@ class GatedStepper(Stepper):
         self.readout = Readout(model.head, model.last, c)
         self.place = None
         if model.place is not None:
-            self.place = model.place.detach().float().permute(1, 2, 0)[:, :, None]  # (H, W, 1, 2F)
+            self.place = full(model.place.detach()).permute(1, 2, 0)[:, :, None]  # (H, W, 1, 2F)
         self.finished = mixes[0][0].new_zeros(width, n, c)  # the row above, as the network sees it
         self.t = -1
 

@@ -14,7 +14,7 @@ from ptheta.games import Player, Terms
 from ptheta.losses.adversarial import accuracy, cross_entropy
 from ptheta.nets.coders import CoderConfig, decoder, encoder
 from ptheta.nets.convolutional import ConvEncoder
-from ptheta.pixels import Batch, ImageSpec, from_symmetric, to_symmetric
+from ptheta.pixels import Batch, ImageSpec, from_symmetric, full, to_symmetric
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,11 @@ class Hybrid(nn.Module):
 
     def generate(self, z: Tensor) -> Tensor:
         """z (B, L) -> float images (B, C, H, W) in [-1, 1]."""
-        return torch.tanh(self.decoder(z).float())
+        return torch.tanh(full(self.decoder(z)))
 
     def code(self, s: Tensor) -> Tensor:
         """Float images in [-1, 1] -> codes (B, L)."""
-        return self.encoder(s).float()
+        return full(self.encoder(s))
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         return self.code(to_symmetric(self.spec.check(x)))
@@ -102,7 +102,7 @@ class ImageDiscriminator(ConvEncoder):
     def features_and_logits(self, s: Tensor) -> tuple[Tensor, Tensor]:
         """float images in [-1, 1] -> features (B, F), logits (B,)"""
         features = self.body(s).flatten(1)
-        return features.float(), self.head(features).float().squeeze(1)
+        return full(features), full(self.head(features)).squeeze(1)
 
     def logits(self, s: Tensor) -> Tensor:
         return self.features_and_logits(s)[1]
@@ -133,8 +133,8 @@ class JudgesCodes(Hybrid):
 
     def critic_loss(self, batch: Batch, shared: Coded) -> Terms:
         """-log C(z) - log(1 - C(E(x))) with z drawn from the prior."""
-        on_prior = self.critic(self.sample_latent(len(batch))).float().squeeze(1)
-        on_code = self.critic(shared.z.detach()).float().squeeze(1)
+        on_prior = full(self.critic(self.sample_latent(len(batch)))).squeeze(1)
+        on_code = full(self.critic(shared.z.detach())).squeeze(1)
         batch.logs["C(z)"], batch.logs["C(E(x))"] = on_prior.sigmoid(), on_code.sigmoid()
         batch.logs["accuracy"] = accuracy(on_prior.detach(), on_code.detach(), 0.0)
         return {"adversarial": cross_entropy(on_prior, on_code)}

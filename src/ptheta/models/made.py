@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ptheta.conditions import ConditionSpec
-from ptheta.config import Count, Positive, option
+from ptheta.config import Count, Parts, Positive, option
 from ptheta.errors import PthetaError
 from ptheta.likelihoods import Head, Kind, PixelDistribution
 from ptheta.models.autoregressive import (
@@ -24,14 +25,14 @@ from ptheta.models.autoregressive import (
     resampled,
 )
 from ptheta.nets.flat import flatten, scaled, unflatten
-from ptheta.pixels import Batch, ImageSpec
+from ptheta.pixels import Batch, ImageSpec, full
 
 
 @dataclass(frozen=True)
 class MADEConfig:
     hidden: tuple[Count, ...] = option((1000,), "units of the hidden layers")
     direct: bool = option(False, "a linear path from the inputs to the outputs as well")
-    orders: Count = option(1, "pixel orders trained together; more than 1 is an ensemble of them")
+    orders: Parts = option(1, "pixel orders trained together; more than 1 is an ensemble of them")
     likelihood: Kind = option("auto", "auto: bernoulli for 2 levels, categorical to 16, logistic")
     components: Count = option(1, "logistics mixed in each pixel (logistic)")
     condition: Literal["none", "labels"] = option(
@@ -48,16 +49,35 @@ class Masks:
     """
 
     def __init__(self, spec: ImageSpec, hidden: tuple[int, ...], number: int) -> None:
-        draw = torch.Generator().manual_seed(number)
+        self.spec, self.hidden, self.number = spec, hidden, number
+
+    @cached_property
+    def _drawn(self) -> tuple[Tensor, list[Tensor]]:
+        """The order of the pixels, and the degrees of each layer's units: worked out at first use,
+        since a model may be built to count its weights alone."""
+        spec, draw = self.spec, torch.Generator().manual_seed(self.number)
         pixels = spec.height * spec.width
-        self.order = torch.randperm(pixels, generator=draw) if number else torch.arange(pixels)
-        ranks = torch.argsort(self.order)[:, None] * spec.channels + torch.arange(spec.channels)
-        self.ranks = ranks.flatten()  # (D,) of the sub-pixels in raster order
-        lowest, self.degrees = min(1, spec.dims - 1), []
-        for units in hidden:
+        order = torch.randperm(pixels, generator=draw) if self.number else torch.arange(pixels)
+        lowest, found = min(1, spec.dims - 1), []
+        for units in self.hidden:
             degrees = torch.randint(lowest, max(spec.dims, lowest + 1), (units,), generator=draw)
-            self.degrees.append(degrees)
+            found.append(degrees)
             lowest = int(degrees.min())
+        return order, found
+
+    @property
+    def order(self) -> Tensor:
+        return self._drawn[0]
+
+    @property
+    def degrees(self) -> list[Tensor]:
+        return self._drawn[1]
+
+    @cached_property
+    def ranks(self) -> Tensor:
+        """(D,) of the sub-pixels in raster order."""
+        ranks = torch.argsort(self.order)[:, None] * self.spec.channels
+        return (ranks + torch.arange(self.spec.channels)).flatten()
 
     def layers(self, device: torch.device) -> list[Tensor]:
         """The mask of each layer but the last, and of the last for one number of each sub-pixel."""
@@ -168,6 +188,10 @@ class MADE(Autoregressive):
         y = batch.y if self.classes else None
         return {"nll": -self.of_order(m, batch.x, y).log_prob(batch.x).sum((1, 2, 3))}
 
+    def late(self, known: Tensor) -> Tensor:
+        """None by an ensemble: what a member does not look at weighs it against the others."""
+        return super().late(known) if len(self.masks) == 1 else torch.zeros_like(known)
+
     @torch.no_grad()
     def sample(self, n: int, condition: Tensor | None = None) -> Tensor:
         """Each image by a member of the ensemble drawn for it."""
@@ -217,26 +241,26 @@ class MADEStepper(Stepper):
     def __init__(self, model: MADE, m: int, n: int, condition: Tensor | None) -> None:
         self.distribution, self.colours = model.distribution, model.spec.channels
         self.levels = model.spec.levels
-        masks, weights = model.masks[m], [w.detach().float() for w in model.weights(m)]
+        masks, weights = model.masks[m], [full(w.detach()) for w in model.weights(m)]
         hidden, out = model.shifts(condition)
         source = torch.argsort(masks.ranks).to(weights[0].device)  # sub-pixels by rank
         p = self.distribution.per_pixel
         self.layers, self.values = [], [weights[0].new_zeros(n, len(source))]
         for k, degrees in enumerate(masks.degrees):
             by_degree, order = torch.sort(degrees.to(source.device), stable=True)
-            bias = model.linear[k].bias.detach().float()
+            bias = full(model.linear[k].bias.detach())
             bias = (bias + hidden if k == 0 else bias).expand(n, -1)[:, order].contiguous()
             weight = weights[k][order][:, source].contiguous()
             counts = torch.bincount(by_degree, minlength=len(masks.ranks))
             self.layers.append((weight, bias, counts.cumsum(0).tolist()))
             self.values.append(weight.new_zeros(n, len(order)))
             source = order
-        last_bias = (model.linear[-1].bias.detach().float() + out).expand(n, -1)
+        last_bias = (full(model.linear[-1].bias.detach()) + out).expand(n, -1)
         ranks = torch.argsort(masks.ranks).to(source.device)
         self.last = weights[-1].view(-1, p, weights[-1].shape[1])[ranks][:, :, source].contiguous()
         self.last_bias = last_bias.reshape(n, -1, p)[:, ranks].contiguous()
         linear = model.linear_path(m)
-        self.linear = None if linear is None else linear.detach().float()[ranks][:, :, ranks]
+        self.linear = None if linear is None else full(linear.detach())[ranks][:, :, ranks]
         self.ready = -1  # degrees done
 
     def at(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:

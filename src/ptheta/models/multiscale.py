@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.conditions import ConditionSpec
-from ptheta.config import Count, option
+from ptheta.config import Parts, option
 from ptheta.likelihoods import PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper
 from ptheta.models.pixelcnn import PixelCNN, PixelCNNConfig
@@ -20,8 +20,8 @@ from ptheta.pixels import ImageSpec, to_symmetric
 
 @dataclass(frozen=True)
 class MultiScaleConfig(PixelCNNConfig):
-    scales: Count = option(2, "grids; each has every second row and column of the next")
-    context: Count = option(3, "3x3 convolutions over the coarser grid's pixels")
+    scales: Parts = option(2, "grids; each has every second row and column of the next")
+    context: Parts = option(3, "3x3 convolutions over the coarser grid's pixels")
 
 
 class Context(nn.Module):

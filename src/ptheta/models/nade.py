@@ -14,7 +14,7 @@ from ptheta.likelihoods import Head, Kind, PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper
 from ptheta.nets import sparse_prefix
 from ptheta.nets.flat import flatten, scaled, unflatten
-from ptheta.pixels import ImageSpec
+from ptheta.pixels import ImageSpec, full
 
 ACTIVATIONS = {"sigmoid": torch.sigmoid, "relu": torch.relu}
 
@@ -94,8 +94,8 @@ class NADEStepper(Stepper):
 
     def __init__(self, model: NADE, n: int, condition: Tensor | None) -> None:
         self.model, self.colours = model, model.spec.channels
-        self.w, self.v, self.b = (q.detach().float() for q in (model.w, model.v, model.b))
-        self.a = model.start(n, condition).detach().float().clone()
+        self.w, self.v, self.b = (full(q.detach()) for q in (model.w, model.v, model.b))
+        self.a = full(model.start(n, condition).detach()).clone()
         self.added = 0  # sub-pixels
 
     def add(self, upto: int, pixel: Tensor) -> None:

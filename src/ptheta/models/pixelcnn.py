@@ -9,18 +9,18 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.conditions import ConditionSpec
-from ptheta.config import Count, Positive, option
+from ptheta.config import Count, Parts, Positive, option
 from ptheta.likelihoods import Head, PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper
 from ptheta.nets.incremental import Bank, Readout, pointwise
 from ptheta.nets.masked import MaskedConv2d, by_pixel, check_odd
-from ptheta.pixels import ImageSpec, to_symmetric
+from ptheta.pixels import ImageSpec, full, to_symmetric
 
 
 @dataclass(frozen=True)
 class PixelCNNConfig:
     features: Count = option(64, "channels between the residual blocks (half as many inside)")
-    blocks: Count = option(8, "residual blocks, each with one masked convolution")
+    blocks: Parts = option(8, "residual blocks, each with one masked convolution")
     first_kernel: Count = option(7, "width of the first kernel, pixels (odd)")
     kernel: Count = option(3, "width of the kernels in the blocks, pixels (odd)")
     head: Count = option(64, "channels of the two last 1x1 convolutions")
@@ -133,7 +133,7 @@ class PixelCNNStepper(Stepper):
         for block, shift in zip(blocks, model.shifts(condition), strict=True):
             reduce, reduce_bias = pointwise(block.reduce)
             if shift is not None:
-                reduce_bias = reduce_bias + shift.flatten(1).float()
+                reduce_bias = reduce_bias + full(shift.flatten(1))
             expand, expand_bias = pointwise(block.expand)
             # with a column of ones beside its input, a product adds the bias as well
             expand = torch.cat([expand, expand_bias[None]])
@@ -142,9 +142,9 @@ class PixelCNNStepper(Stepper):
             self.chain.append((reduce, reduce_bias, self.banks[dilation], at, expand))
         self.place = None
         if model.place is not None:
-            self.place = model.place.float().permute(1, 2, 0)[:, :, None]  # (H, W, 1, F)
+            self.place = full(model.place).permute(1, 2, 0)[:, :, None]  # (H, W, 1, F)
         if context is not None:
-            known = context.float().permute(2, 3, 0, 1)  # (H, W, n, F)
+            known = full(context).permute(2, 3, 0, 1)  # (H, W, n, F)
             self.place = known if self.place is None else self.place + known
         self.looked = self.first.before.new_ones(n, len(self.chain[0][-1]))
         self.readout = Readout(model.head, model.last, model.spec.channels)

@@ -18,18 +18,18 @@ from annotated_types import Ge, Lt
 from torch import Tensor, nn
 
 from ptheta.conditions import ConditionSpec
-from ptheta.config import Count, Positive, option
+from ptheta.config import Count, Parts, Positive, option
 from ptheta.likelihoods import LogisticMixture, PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper
 from ptheta.nets.incremental import RowBank, RowsAbove, add_row, pointwise
 from ptheta.nets.masked import by_pixel
-from ptheta.pixels import ImageSpec, to_symmetric
+from ptheta.pixels import ImageSpec, full, to_symmetric
 
 
 @dataclass(frozen=True)
 class PixelCNNPPConfig:
     features: Count = option(48, "channels of each stream")
-    blocks: Count = option(6, "gated residual blocks of each stream")
+    blocks: Parts = option(6, "gated residual blocks of each stream")
     components: Count = option(5, "logistics mixed in each pixel")
     dropout: Annotated[float, Ge(0), Lt(1)] = option(0.0, "share of features dropped in a block")
     condition: Literal["none", "labels"] = option(
@@ -59,8 +59,8 @@ class ShiftedConv2d(nn.Module):
     def taps(self) -> tuple[Tensor, Tensor]:
         """Kernel (rows, columns, c_in, c_out) and bias (c_out,)."""
         assert self.conv.bias is not None
-        weight = self.conv.weight.detach().float().permute(2, 3, 1, 0).contiguous()
-        return weight, self.conv.bias.detach().float()
+        weight = full(self.conv.weight.detach()).permute(2, 3, 1, 0).contiguous()
+        return weight, full(self.conv.bias.detach())
 
 
 class Block(nn.Module):
@@ -132,7 +132,7 @@ class PixelCNNPP(Autoregressive):
         The joint mixture of a pixel, sum_k w_k p_k(r) p_k(g | r) p_k(b | r, g), as a product: each
         colour's mixture has the weights that the colours before it leave.
         """
-        out = out if out.dtype == torch.double else out.float()
+        out = out if out.dtype == torch.double else full(out)
         m, c = self.config.components, x.shape[1]
         weights, loc, log_scale, coupling = out.split(
             [m, m * c, m * c, out.shape[1] - m - 2 * m * c], 1
@@ -211,7 +211,7 @@ class PixelCNNPPStepper(Stepper):
         self.first = RightBank([block.first for block in right], n, self.width)
         self.second = RightBank([block.second for block in right], n, self.width)
         self.link = [pointwise(block.link) for block in right if block.link is not None]
-        self.shifts = [None if s is None else s.flatten(1).float() for s in model.shifts(condition)]
+        self.shifts = [None if s is None else full(s.flatten(1)) for s in model.shifts(condition)]
         taps, bias = model.left_start.taps()
         self.left_taps, self.left_bias = taps[:, 0], bias  # (2, c_in, F): the row above, this row
         self.last = pointwise(model.last)

@@ -10,19 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.conditions import ConditionSpec
-from ptheta.config import Count, Positive, option
+from ptheta.config import Count, Parts, Positive, option
 from ptheta.likelihoods import Head, PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper
 from ptheta.nets.diagonal import diagonal_bilstm
 from ptheta.nets.incremental import Bank, Readout, RowBank, RowsAbove, pointwise, row_taps
 from ptheta.nets.masked import MaskedConv2d, RowConv2d, by_pixel, check_odd
-from ptheta.pixels import ImageSpec, to_symmetric
+from ptheta.pixels import ImageSpec, full, to_symmetric
 
 
 @dataclass(frozen=True)
 class PixelRNNConfig:
     features: Count = option(16, "units h of an LSTM")
-    layers: Count = option(2, "LSTM layers, each with a residual connection of 2 h channels")
+    layers: Parts = option(2, "LSTM layers, each with a residual connection of 2 h channels")
     first_kernel: Count = option(7, "width of the first kernel, pixels (odd)")
     head: Count = option(32, "channels of the two last 1x1 convolutions")
     condition: Literal["none", "labels"] = option(
@@ -164,7 +164,7 @@ class RNNStepper(Stepper):
         self.distribution, self.colours = model.distribution, model.spec.channels
         self.width, self.f = model.spec.width, model.config.features
         shift = model.shift(condition)
-        self.shift = None if shift is None else shift.flatten(1).float()
+        self.shift = None if shift is None else full(shift.flatten(1))
         self.first = Bank([model.first], n, self.width)
         self.out = [pointwise(out) for out in model.out if isinstance(out, MaskedConv2d)]
         self.readout = Readout(model.head, model.last, self.colours)
@@ -207,10 +207,10 @@ class RowStepper(RNNStepper):
         super().__init__(model, n, condition)
         layers = [layer for layer in model.layers if isinstance(layer, RowLayer)]
         self.input = RowBank(row_taps([layer.input for layer in layers]), n, self.width)
-        self.bias = [layer.input.bias.detach().float() for layer in layers]
+        self.bias = [full(layer.input.bias.detach()) for layer in layers]
         self.state = [
             RowsAbove(
-                layer.state.weight.detach().float().permute(2, 1, 0)[None].contiguous(),
+                full(layer.state.weight.detach()).permute(2, 1, 0)[None].contiguous(),
                 bias,
                 n,
                 self.width,
@@ -250,7 +250,7 @@ class DiagonalStepper(RNNStepper):
         f4, f = 4 * self.f, self.f
         self.own, self.own_bias = weight[..., :f4].contiguous(), bias[:, None, :f4]
         self.mirror, self.mirror_bias = weight[..., f4:].contiguous(), bias[:, None, f4:]
-        states = torch.stack([layer.state.detach().float() for layer in layers])
+        states = torch.stack([full(layer.state.detach()) for layer in layers])
         self.left, self.up = states[:, 0, :f].contiguous(), states[:, 0, f:].contiguous()
         self.right, self.mirror_up = states[:, 1, :f].contiguous(), states[:, 1, f:].contiguous()
         new = weight.new_zeros
@@ -266,7 +266,7 @@ class DiagonalStepper(RNNStepper):
         if i == 0:
             return
         gates = torch.baddbmm(self.mirror_bias, self.x.flatten(1, 2), self.mirror)
-        gates.baddbmm_(self.other.flatten(1, 2), self.mirror_up)
+        gates = torch.baddbmm(gates, self.other.flatten(1, 2), self.mirror_up)
         gates = gates.view(layers, width, n, -1)
         h: Tensor | None = None
         c: Tensor | float = 0.0

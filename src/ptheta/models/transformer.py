@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ptheta.conditions import ConditionSpec
-from ptheta.config import Count, Positive, option
+from ptheta.config import Count, Parts, Positive, option
 from ptheta.errors import PthetaError
 from ptheta.likelihoods import Head, PixelDistribution
 from ptheta.models.autoregressive import Autoregressive, Stepper
@@ -21,7 +21,7 @@ from ptheta.pixels import ImageSpec, to_levels
 @dataclass(frozen=True)
 class ImageTransformerConfig:
     width: Count = option(64, "numbers that stand for a sub-pixel; a multiple of the heads")
-    layers: Count = option(4, "layers of attention and MLP")
+    layers: Parts = option(4, "layers of attention and MLP")
     heads: Count = option(4, "attention heads")
     condition: Literal["none", "labels"] = option(
         "none", "labels: the model is given the label of each image, by the names in the data"

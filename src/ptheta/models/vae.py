@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ptheta.config import Count, Positive, check_choices, option
+from ptheta.config import Count, Parts, Positive, check_choices, option
 from ptheta.games import Game, Move, Player, Terms
 from ptheta.latents import (
     Flow,
@@ -22,7 +22,7 @@ from ptheta.latents import (
 )
 from ptheta.likelihoods import Head, Kind, PixelDistribution, Sigma
 from ptheta.nets.coders import CoderConfig, decoder, encoder
-from ptheta.pixels import Batch, ImageSpec, from_unit, to_symmetric
+from ptheta.pixels import Batch, ImageSpec, from_unit, full, to_symmetric
 
 CHUNK = 2**22  # pixels that a decoder gives at once: memory does not grow with the samples
 COLLAPSED = 0.5  # nats of KL below which the code says nothing about the image
@@ -43,7 +43,7 @@ class VAEConfig(CoderConfig):
         "masked autoregressive flow",
     )
     pseudo_inputs: Count = option(200, "pseudo-images (vamp)")
-    transforms: Count = option(2, "transformations of the flow (flow)")
+    transforms: Parts = option(2, "transformations of the flow (flow)")
     lr: Positive = option(1e-3, "learning rate of Adam")
 
 
@@ -86,7 +86,7 @@ class VAE(nn.Module):
 
     def q(self, s: Tensor, condition: Tensor | None = None) -> Posterior:
         """q(z | x) of images as the encoder sees them, in [-1, 1]."""
-        return Posterior(*self.encoder(s).float().chunk(2, 1))
+        return Posterior(*full(self.encoder(s)).chunk(2, 1))
 
     def posterior(self, x: Tensor, condition: Tensor | None = None) -> Posterior:
         """q(z | x) of an image batch."""
@@ -102,7 +102,7 @@ class VAE(nn.Module):
 
     def likelihood(self, z: Tensor, condition: Tensor | None = None) -> PixelDistribution:
         """p(x | z): z (B, L) -> distribution of shape (B, C, H, W)."""
-        return self.likelihood_head(self.decoder(z).float())
+        return self.likelihood_head(full(self.decoder(z)))
 
     # -- bounds
 

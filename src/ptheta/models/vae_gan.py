@@ -15,7 +15,7 @@ from ptheta.losses.adversarial import non_saturating
 from ptheta.losses.divergences import kl_standard_normal
 from ptheta.models.hybrid import Coded, Decoded, HybridConfig, ImageDiscriminator, JudgesImages
 from ptheta.models.vae import collapse
-from ptheta.pixels import Batch, ImageSpec, to_symmetric
+from ptheta.pixels import Batch, ImageSpec, full, to_symmetric
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class VAEGAN(JudgesImages):
         return self._q(to_symmetric(self.spec.check(x)))
 
     def _q(self, s: Tensor) -> Posterior:
-        return Posterior(*self.encoder(s).float().chunk(2, 1))
+        return Posterior(*full(self.encoder(s)).chunk(2, 1))
 
     def code(self, s: Tensor) -> Tensor:
         """The mean of q(z | x)."""

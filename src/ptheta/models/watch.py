@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping
+from typing import Any
 
 from ptheta.games import END
 
@@ -38,6 +39,24 @@ class Watch:
         self.diversity = math.nan  # the last one
         self.low = 0  # evaluations in a row
         self.few = ""  # what the last evaluation found, where it found too few classes
+
+    def memory(self) -> dict[str, Any]:
+        return {
+            "peak": dict(self.peak),
+            "losses": list(self.losses),
+            "gaps": list(self.gaps),
+            "intervals": self.intervals,
+            "diversity": None if math.isnan(self.diversity) else self.diversity,
+            "low": self.low,
+            "few": self.few,
+        }
+
+    def recall(self, memory: Mapping[str, Any]) -> None:
+        self.peak = dict(memory["peak"])
+        self.losses = deque(memory["losses"], maxlen=STILL)
+        self.gaps = deque(memory["gaps"], maxlen=STILL)
+        self.intervals, self.low, self.few = memory["intervals"], memory["low"], memory["few"]
+        self.diversity = math.nan if memory["diversity"] is None else memory["diversity"]
 
     def __call__(self, averages: Mapping[str, float]) -> dict[str, str]:
         """averages: of what was logged since the last call, names as in metrics.jsonl"""

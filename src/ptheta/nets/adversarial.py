@@ -17,7 +17,7 @@ from ptheta.nets.convolutional import ConvDecoder, ConvEncoder, Norm, init_dcgan
 from ptheta.nets.minibatch import minibatch
 from ptheta.nets.norms import NORMS, normalisation
 from ptheta.nets.resnet import ResNetDecoder, ResNetTrunk
-from ptheta.pixels import ImageSpec
+from ptheta.pixels import ImageSpec, full
 
 Net = Literal["mlp", "conv", "resize", "resnet"]
 LEAST_SIDE = 8  # pixels, of networks of strided convolutions
@@ -222,9 +222,9 @@ class Generator(nn.Module):
 
     def forward(self, numbers: Tensor) -> Tensor:
         if self.reference is None:
-            return torch.tanh(self.body(numbers).float())
+            return torch.tanh(full(self.body(numbers)))
         both = self.body(torch.cat([self.reference.to(numbers.dtype), numbers]))
-        return torch.tanh(both[len(self.reference) :].float())
+        return torch.tanh(full(both[len(self.reference) :]))
 
 
 class Judgement(NamedTuple):
@@ -289,24 +289,24 @@ class Discriminator(nn.Module):
     def features(self, images: Tensor, numbers: Tensor | None = None) -> Tensor:
         """(B, F)"""
         if self.reference_images is None:
-            return self.trunk(images, numbers).float()
+            return full(self.trunk(images, numbers))
         if numbers is not None and self.reference_numbers is not None:
             numbers = torch.cat([self.reference_numbers.to(numbers.dtype), numbers])
         both = self.trunk(torch.cat([self.reference_images.to(images.dtype), images]), numbers)
-        return both[len(self.reference_images) :].float()
+        return full(both[len(self.reference_images) :])
 
     def forward(
         self, images: Tensor, numbers: Tensor | None = None, labels: Tensor | None = None
     ) -> Judgement:
         """labels: (B,) int64, of a discriminator that projects."""
         features = self.features(images, numbers)
-        told = None if self.tell is None else self.tell(features).float()
+        told = None if self.tell is None else full(self.tell(features))
         if self.code is not None and self.rebuild is not None:
-            rebuilt = self.rebuild(self.code(features)).float()
+            rebuilt = full(self.rebuild(self.code(features)))
             return Judgement(-(images - rebuilt).abs().flatten(1).mean(1), features, told)
         assert self.output is not None
         seen = features if self.minibatch is None else self.minibatch(features)
-        d = self.output(seen).float().squeeze(1)
+        d = full(self.output(seen)).squeeze(1)
         if self.project is not None and labels is not None:
             d = d + (self.project(labels) * features).sum(1)
         return Judgement(d, features, told)

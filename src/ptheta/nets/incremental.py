@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.nets.masked import MaskedConv2d, RowConv2d
+from ptheta.pixels import full
 
 
 class RowBank:
@@ -64,7 +65,7 @@ class Bank(RowBank):
     """L masked convolutions of one shape: keeps the rows above that their kernels see."""
 
     def __init__(self, convs: Sequence[MaskedConv2d], n: int, width: int) -> None:
-        kernel = torch.stack([conv.kernel().detach().float() for conv in convs])
+        kernel = torch.stack([full(conv.kernel().detach()) for conv in convs])
         kernel = kernel.permute(3, 4, 0, 2, 1).contiguous()  # (rows, columns, L, c_in, c_out)
         reach = len(kernel) - 1
         super().__init__(kernel[-1, : reach + 1], n, width, convs[0].dilation)
@@ -125,14 +126,14 @@ def add_row(total: Tensor, row: Tensor, taps: Tensor, dilation: int = 1) -> None
 
 def row_taps(convs: Sequence[RowConv2d]) -> Tensor:
     """The kernels of row convolutions as RowBank takes them: (reach + 1, L, c_in, c_out)."""
-    kernel = torch.stack([conv.kernel().detach().float() for conv in convs])
+    kernel = torch.stack([full(conv.kernel().detach()) for conv in convs])
     return kernel[:, :, :, 0].permute(3, 0, 2, 1).contiguous()
 
 
 def pointwise(conv: MaskedConv2d | nn.Conv2d) -> tuple[Tensor, Tensor]:
     """A 1x1 convolution as (weight (c_in, c_out), bias (c_out,))."""
     kernel = conv.kernel() if isinstance(conv, MaskedConv2d) else conv.weight
-    return kernel.detach().float()[:, :, 0, 0].t().contiguous(), _bias([conv])[0, 0, 0]
+    return full(kernel.detach())[:, :, 0, 0].t().contiguous(), _bias([conv])[0, 0, 0]
 
 
 class Readout:
@@ -155,5 +156,5 @@ class Readout:
 
 def _bias(convs: Sequence[MaskedConv2d | nn.Conv2d]) -> Tensor:
     """(L, 1, 1, c_out)"""
-    found = [conv.bias.detach().float() for conv in convs if conv.bias is not None]
+    found = [full(conv.bias.detach()) for conv in convs if conv.bias is not None]
     return torch.stack(found)[:, None, None]

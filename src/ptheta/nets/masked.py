@@ -84,7 +84,7 @@ class MaskedConv2d(nn.Module):
         mask[:, :, -1, self.reach + 1 :] = 0
         mask[:, :, -1, self.reach] = sees(c_in, c_out, kind, colours, parts)
         _rescale(self.weight, mask)
-        self.masks = bool((mask == 0).any())  # a 1x1 of type B over one colour needs none
+        self.masks = _hides(kernel, kind, colours)
         self.register_buffer("mask", mask, persistent=False)
 
     def kernel(self) -> Tensor:
@@ -117,7 +117,7 @@ class RowConv2d(nn.Module):
         mask = torch.ones_like(self.weight)
         mask[:, :, 0, -1] = sees(c_in, c_out, kind, colours, parts)
         _rescale(self.weight, mask)
-        self.masks = bool((mask == 0).any())
+        self.masks = _hides(kernel, kind, colours)
         self.register_buffer("mask", mask, persistent=False)
 
     def kernel(self) -> Tensor:
@@ -168,6 +168,12 @@ def _conv(c_in: int, c_out: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]
     conv = nn.Conv2d(c_in, c_out, size)
     assert conv.bias is not None
     return conv.weight, conv.bias
+
+
+def _hides(kernel: int, kind: MaskKind, colours: int) -> bool:
+    """Whether a mask may hide anything: a 1x1 of type B over one colour needs none. Told without a
+    look at the mask, so that a model's weights can be counted where no tensor holds numbers."""
+    return kernel > 1 or kind == "A" or colours > 1
 
 
 def _rescale(weight: Tensor, mask: Tensor) -> None:

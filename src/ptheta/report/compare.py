@@ -12,7 +12,6 @@ from torch import nn
 
 from ptheta.capabilities import HasBound, HasLogProb, Samples
 from ptheta.data.dataset import Dataset
-from ptheta.data.decode import RESIZED
 from ptheta.data.sources import Whole
 from ptheta.errors import PthetaError
 from ptheta.files import make_folder, write_json, write_text
@@ -21,18 +20,23 @@ from ptheta.metrics.conditions import draw
 from ptheta.metrics.evaluate import evaluate, floor, score
 from ptheta.metrics.features import Extractor
 from ptheta.metrics.images import fixed
-from ptheta.metrics.protocol import differing
+from ptheta.metrics.protocol import cure, differing
 from ptheta.metrics.results import Evaluation, Result
-from ptheta.pixels import quantise
+from ptheta.out import check_folder
+from ptheta.pixels import quantise, undisturbed
+from ptheta.progress import about, stage
 from ptheta.report.pairs import Pair, matrix, pairs
 from ptheta.report.pictures import SHOWN, Picture, pictures
 from ptheta.report.plots import COLOURS, curves, number, picture, scatter
 from ptheta.report.ranking import Rank, rank, settings
 from ptheta.report.remarks import remarks
 from ptheta.report.sight import Seen, Sight, look
+from ptheta.report.summary import summary
 from ptheta.report.tables import as_markdown, cell, grid, heading, metrics_of, ranked_row, tables
+from ptheta.report.text import markdown
 from ptheta.report.verdict import REPEATED, verdicts
 from ptheta.runs import Run
+from ptheta.screen import printable
 
 FLOOR = "real images"
 SHOWN_PAIRS = ("bits_per_dim", "kd_", "kid", "fd_", "fid")  # differences that the page shows
@@ -92,6 +96,7 @@ class Comparison:
         return {**self.baselines, FLOOR: self.floor}
 
 
+@undisturbed()
 def compare(
     runs: Sequence[Run],
     out: Path,
@@ -111,6 +116,7 @@ def compare(
     Raises PthetaError where the runs' images differ in size or levels, or were other images and no
     `data` is given, and where two rows would have the same name.
     """
+    out = check_folder(out)
     sight = look(runs, data)
     for run in runs:
         run.warn_if_unfinished()
@@ -135,12 +141,11 @@ def _compare(
     for name in images:
         if name in (*names, *BASELINES, FLOOR):
             raise PthetaError(f"{name} is the name of two rows: rename the folder or the run")
-    measured = [
-        _measure(run, model, name, test, seen, COLOURS[i % len(COLOURS)], n, seed, extractor)
-        for i, (run, model, name, seen) in enumerate(
-            zip(runs, models, names, sight.seen, strict=True)
-        )
-    ]
+    measured, rows = [], len(runs) + len(images)
+    for i, (run, model, name, seen) in enumerate(zip(runs, models, names, sight.seen, strict=True)):
+        about(f"{i + 1} of {rows}: {name}")
+        colour = COLOURS[i % len(COLOURS)]
+        measured.append(_measure(run, model, name, test, seen, colour, n, seed, extractor))
     groups: dict[str, list[Measured]] = {}
     for setting, m in zip(settings(runs), measured, strict=True):
         groups.setdefault(setting, []).append(m)
@@ -148,7 +153,8 @@ def _compare(
         name: [*lines, *filter(None, [seen.remark])]
         for name, lines, seen in zip(names, remarks(runs, models), sight.seen, strict=True)
     }
-    for name, x in images.items():
+    for i, (name, x) in enumerate(images.items(), len(runs) + 1):
+        about(f"{i} of {rows}: {name}")
         made, remark = _foreign(name, x, test, train, n, seed, extractor)
         measured.append(made)
         said[name] = remark
@@ -159,7 +165,10 @@ def _compare(
             f"was measured with {key.replace('_', ' ')} {own.get(key)}, not {usual.get(key)}"
             for key in differing(own, usual)
         ]
+        if (how := cure(own, usual)) != "":
+            said[m.name].append(f"can be held against the others once you {how}")
     evaluations = {m.name: m.evaluation for m in measured}
+    about("the baselines and the real images")
     return Comparison(
         measured=measured,
         groups=groups,
@@ -179,10 +188,10 @@ def _compare(
 
 def _names(runs: Sequence[Run]) -> list[str]:
     """A different name for each run: its folder's, with the parent's where two are alike."""
-    names = [run.name for run in runs]
+    names = [printable(run.name) for run in runs]
     if len(set(names)) == len(names):
         return names
-    return [str(run.path) for run in runs]
+    return [printable(str(run.path)) for run in runs]
 
 
 def _foreign(
@@ -199,7 +208,8 @@ def _foreign(
     remark = "was made by another program: no likelihood, training or speed is known of it"
     if not torch.equal(rounded, whole.images):
         remark += f"; its images were rounded to {test.levels} levels"
-    remark += "".join(f"; {note}" for note in whole.notes if RESIZED in note)
+    if whole.resized:
+        remark += f"; its pictures were resized and cropped to {test.spec.width}x{test.spec.height}"
     evaluation = score(rounded, test, train, n=n, seed=seed, extractor=extractor)
     made = Measured(
         name=name,
@@ -224,7 +234,8 @@ def _measure(
     seed: int,
     extractor: str | Extractor | None,
 ) -> Measured:
-    samples = draw(model, fixed(test), n, seed) if isinstance(model, Samples) else None
+    with stage("drawing samples"):
+        samples = draw(model, fixed(test), n, seed) if isinstance(model, Samples) else None
     evaluation = evaluate(
         model,
         test,
@@ -238,6 +249,8 @@ def _measure(
     )
     evaluation.write(run.path / "evaluation.json")
     lines = run.metrics()
+    with stage("pictures"):
+        drawn = pictures(model, samples, test, seen.train, seed)
     return Measured(
         name=name,
         path=str(run.path),
@@ -249,7 +262,7 @@ def _measure(
             seconds=max((line["seconds"] for line in lines), default=0.0),
             steps=int(max((line["step"] for line in lines), default=0)),
         ),
-        pictures=pictures(model, samples, test, seen.train, seed),
+        pictures=drawn,
         curves=curves(lines, colour),
     )
 
@@ -365,6 +378,7 @@ def _render(found: Comparison) -> str:
             for metric, every in found.pairs.items()
             if metric.startswith(SHOWN_PAIRS) and not metric.startswith(REPEATED)
         ],
+        summary=_summary(found),
         verdicts=verdicts(found.runs, metrics),
         plot=_speed_plot(measured, metrics),
         balance=_balance_plot(found),
@@ -375,6 +389,10 @@ def _render(found: Comparison) -> str:
         seed=found.seed,
         protocol=measured[0].evaluation.protocol,
     )
+
+
+def _summary(found: Comparison) -> list[str]:
+    return summary(found.runs, metrics_of(list(found.runs.values())), found.ranked)
 
 
 def _speed_plot(measured: Sequence[Measured], metrics: Sequence[str]) -> str:
@@ -405,13 +423,15 @@ def _markdown(found: Comparison) -> str:
     """The same numbers as text."""
     made, footnotes = _tables(found)
     lines = [
-        f"# Families of generative models, measured on {found.test.name}",
+        f"# Families of generative models, measured on {markdown(found.test.name)}",
         "",
-        f"{found.n} samples of each model at seed {found.seed}; {len(found.test):,} held-out test "
-        "images.",
+        f"{markdown(', '.join(found.runs))}: {found.n} samples of each at seed {found.seed}; "
+        f"{len(found.test):,} held-out test images.",
+        "",
+        *(f"- {markdown(line)}" for line in _summary(found)),
         *as_markdown(made),
     ]
-    lines += ["", *(f"[{mark}] {text}  " for mark, text in footnotes)]
+    lines += ["", *(f"[{mark}] {markdown(text)}  " for mark, text in footnotes)]
     lines += _undecided(found.pairs)
     for metric, rows in found.ranked.items():
         lines += ["", f"## {metric.replace('_', ' ')} over seeds", ""]
@@ -426,7 +446,8 @@ def _markdown(found: Comparison) -> str:
             ]
         )
     protocol = found.floor.protocol
-    lines += ["", "; ".join(f"{k.replace('_', ' ')}: {v}" for k, v in protocol.items())]
+    said = (f"{k.replace('_', ' ')}: {markdown(str(v))}" for k, v in protocol.items())
+    lines += ["", "; ".join(said)]
     return "\n".join(lines) + "\n"
 
 
@@ -437,7 +458,9 @@ def _undecided(found: Mapping[str, Sequence[Pair]]) -> list[str]:
     if any(alike.values()):
         lines += ["", "## Cannot be told apart", ""]
         lines += ["By the paired 95 % interval of two runs:", ""]
-        lines += [f"- {m.replace('_', ' ')}: {', '.join(p)}" for m, p in alike.items() if p]
+        lines += [
+            f"- {m.replace('_', ' ')}: {markdown(', '.join(p))}" for m, p in alike.items() if p
+        ]
     reasons: dict[str, list[str]] = {}
     for metric, every in found.items():
         for p in every:
@@ -446,7 +469,9 @@ def _undecided(found: Mapping[str, Sequence[Pair]]) -> list[str]:
                 said.append(metric.replace("_", " "))
     if reasons:
         lines += ["", "## Not judged", ""]
-        lines += [f"- {reason} ({', '.join(metrics)})" for reason, metrics in reasons.items()]
+        lines += [
+            f"- {markdown(reason)} ({', '.join(metrics)})" for reason, metrics in reasons.items()
+        ]
     return lines
 
 

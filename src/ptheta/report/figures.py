@@ -11,10 +11,13 @@ import numpy as np
 from ptheta.errors import PthetaError
 from ptheta.files import SOFTWARE, make_folder, write_atomic
 from ptheta.metrics.latent import LatentReport
-from ptheta.report.plots import COLOURS
+from ptheta.paths import expand
+from ptheta.report.plots import COLOURS, number
+from ptheta.report.text import plain_text
 from ptheta.tasks.probe import WAYS, Probe
 
 
+@plain_text()
 def latents(report: LatentReport, out: str | Path) -> Path:
     """KL of each dimension, and the aggregate posterior beside the prior: the histogram of all
     dimensions, and the two dimensions with the largest KL."""
@@ -52,9 +55,11 @@ def latents(report: LatentReport, out: str | Path) -> Path:
     return _save(figure, out)
 
 
+@plain_text()
 def probes(found: Sequence[Probe], out: str | Path) -> Path:
     """Test accuracy against the number of labels, a line for each way of using them."""
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import FuncFormatter
 
     figure, axis = plt.subplots(figsize=(5.2, 3.4), layout="constrained")
     for way, colour in zip(WAYS, COLOURS, strict=False):
@@ -70,6 +75,7 @@ def probes(found: Sequence[Probe], out: str | Path) -> Path:
             label=way,
         )
     axis.set_xscale("log")
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value, 2)))
     axis.set_xlabel("labelled images")
     axis.set_ylabel("test accuracy, %")
     axis.grid(alpha=0.3)
@@ -80,7 +86,7 @@ def probes(found: Sequence[Probe], out: str | Path) -> Path:
 def _save(figure: Any, out: str | Path) -> Path:
     import matplotlib.pyplot as plt
 
-    path = Path(out).expanduser()
+    path = expand(out)
     if path.suffix != ".png":
         raise PthetaError(f"--out {path}: want a .png")
     make_folder(path.parent)

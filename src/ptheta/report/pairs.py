@@ -12,7 +12,7 @@ from itertools import combinations
 from typing import Any
 
 from ptheta.metrics.intervals import Difference, difference
-from ptheta.metrics.protocol import said, scale
+from ptheta.metrics.protocol import cure, said, scale
 from ptheta.metrics.results import Evaluation, Result
 from ptheta.report.plots import number
 
@@ -71,7 +71,8 @@ def pairs(evaluations: Mapping[str, Evaluation], metrics: Sequence[str]) -> dict
 def _pair(a: str, of_a: Result, b: str, of_b: Result) -> Pair:
     apart = said(of_a.protocol, of_b.protocol)
     if apart:
-        return Pair(a, b, None, f"measured differently: {apart}")
+        how = cure(of_a.protocol, of_b.protocol)
+        return Pair(a, b, None, f"measured differently: {apart}{how and f'; {how}'}")
     gap = difference(of_a, of_b)
     return Pair(a, b, gap, "" if gap is not None else "no error is known of one of them")
 

@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from ptheta.images import grid, to_png
+from ptheta.report.text import label, plain_text
 
 COLOURS = (
     *("#3b6fb6", "#d1603d", "#3d9a6b", "#8a5fb0", "#b8963e", "#5b7083"),
@@ -31,6 +32,7 @@ def png_uri(canvas: np.ndarray, scale: int = 1) -> str:
     return "data:image/png;base64," + base64.b64encode(to_png(canvas, scale)).decode()
 
 
+@plain_text()
 def curves(lines: Sequence[Mapping[str, float]], colour: str) -> str:
     """The training curves of one run: a panel for each player, and one for the held-out metric."""
     import matplotlib.pyplot as plt
@@ -58,7 +60,7 @@ def curves(lines: Sequence[Mapping[str, float]], colour: str) -> str:
                 alpha=1 - 0.5 * i / len(names),
                 marker="o" if len(points) < 15 else None,
                 markersize=3,
-                label=name.partition("/")[2] or name,
+                label=label(name.partition("/")[2] or name),
             )
         axis.set_title(panel.replace("_", " "), fontsize=9)
         axis.set_xlabel("step", fontsize=8)
@@ -68,6 +70,7 @@ def curves(lines: Sequence[Mapping[str, float]], colour: str) -> str:
     return _svg(figure)
 
 
+@plain_text()
 def scatter(
     points: Sequence[tuple[str, float, float, float]],
     x_label: str,
@@ -91,7 +94,7 @@ def scatter(
         if name in grey:
             colour, shape = "#9aa5b1", next(shapes, "s")
         axis.errorbar(
-            x, y, yerr=error, fmt=shape, color=colour, markersize=7, capsize=3, label=name
+            x, y, yerr=error, fmt=shape, color=colour, markersize=7, capsize=3, label=label(name)
         )
         if few:
             axis.annotate(name, (x, y), textcoords="offset points", xytext=(8, 5), fontsize=9)
@@ -117,12 +120,10 @@ def scatter(
 
 def _svg(figure: object) -> str:
     """The figure as an <svg> element with a fixed id salt, so the same data give the same bytes."""
-    import matplotlib as mpl
     import matplotlib.pyplot as plt
 
     buffer = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": "ptheta", "svg.fonttype": "none"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)  # type: ignore[attr-defined]
+    figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)  # type: ignore[attr-defined]
     plt.close(figure)  # type: ignore[arg-type]
     text = buffer.getvalue()
     return text[text.index("<svg") :]

@@ -48,7 +48,7 @@ def look(runs: Sequence[Run], data: str | None) -> Sight:
         if run.spec != first.spec:
             raise PthetaError(
                 f"{run.path} learned images of {run.spec}, and {first.path} of {first.spec}: "
-                "compare runs of one size, number of channels and number of levels"
+                "compare runs that were trained with the same --size, --channels and --levels"
             )
         if data is None and not _alike(run, first):
             raise PthetaError(

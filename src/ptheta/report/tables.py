@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ptheta.metrics.evaluate import GIVEN
 from ptheta.metrics.results import Evaluation, Result
 from ptheta.report.plots import number
 from ptheta.report.ranking import Rank
+from ptheta.report.text import markdown
 
 # title, how its metrics begin (a metric goes to the first that fits), what a reader must know
 SECTIONS: tuple[tuple[str, tuple[str, ...], str], ...] = (
@@ -107,7 +109,7 @@ def tables(
                 name,
                 [
                     *({"text": column[at], "why": ""} for column in extra.values()),
-                    *(cell(evaluation.get(metric)) for metric in own),
+                    *(_of_run(metric, evaluation) for metric in own),
                 ],
                 mark=marks.get(name, ""),
             )
@@ -124,6 +126,17 @@ def tables(
         ]
         found.append(Table(title, note, head, rows))
     return found
+
+
+def _of_run(metric: str, evaluation: Evaluation) -> Cell:
+    """A cell of a run; where another quantity stands in its place, the cell says so."""
+    given, plain = f"{metric}{GIVEN}", metric.removesuffix(GIVEN)
+    if evaluation.get(metric) is None and evaluation.get(given) is not None:
+        why = f"it is given a condition: see {given.replace('_', ' ')}"
+        return {"text": "not defined", "why": why}
+    if evaluation.get(metric) is None and plain != metric and evaluation.get(plain) is not None:
+        return {"text": "not defined", "why": "it is given no condition"}
+    return cell(evaluation.get(metric))
 
 
 def _known(result: Result | None) -> Cell:
@@ -163,7 +176,7 @@ def ranked_row(row: Rank) -> dict[str, Any]:
 
 def grid(lines: Sequence[Sequence[str]]) -> list[str]:
     """Rows of cells, the first of them the heading, as Markdown."""
-    texts = ["| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |" for cells in lines]
+    texts = ["| " + " | ".join(map(markdown, cells)) + " |" for cells in lines]
     return [texts[0], "|" + " --- |" * len(lines[0]), *texts[1:]]
 
 

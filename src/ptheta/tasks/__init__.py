@@ -6,7 +6,7 @@ from ptheta.tasks.inpaint import inpaint, region
 from ptheta.tasks.interpolate import interpolate
 from ptheta.tasks.probe import probe
 from ptheta.tasks.reconstruct import reconstruct
-from ptheta.tasks.sample import sample
+from ptheta.tasks.sample import sample, sample_batches
 from ptheta.tasks.surprise import surprise
 from ptheta.tasks.walks import manifold, most_used, traverse
 
@@ -22,6 +22,7 @@ __all__ = [
     "reconstruct",
     "region",
     "sample",
+    "sample_batches",
     "surprise",
     "traverse",
 ]

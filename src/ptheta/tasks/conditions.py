@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+import numpy as np
 from torch import Tensor, nn
 
-from ptheta.capabilities import conditional, device_of, some_conditions
+from ptheta.capabilities import (
+    attributes_of,
+    classes_of,
+    conditional,
+    device_of,
+    some_conditions,
+)
 from ptheta.errors import PthetaError
 
 
 def check_labels(classes: int, labels: Sequence[int]) -> None:
-    """Raises PthetaError for a label that a model of so many classes does not know."""
+    """Raises PthetaError for a label that a model of so many classes does not know, and for what
+    is no whole number."""
+    whole_numbers(labels, "label")
     for label in labels:
         if not classes:
             raise PthetaError(f"label {label}: this model takes no labels; leave the label out")
         if not 0 <= label < classes:
             raise PthetaError(f"unknown label {label}: this model knows 0 to {classes - 1}")
+
+
+def whole_numbers(asked: Iterable[object], what: str) -> None:
+    """Raises PthetaError for truth values and floats: as numbers they would name other things.
+
+    what: they are, for the message
+    """
+    for one in asked:
+        array = np.asarray(one)  # of an array or a tensor of one number, too
+        if array.ndim or not np.issubdtype(array.dtype, np.integer):
+            raise PthetaError(f"{what} {one!r}: want a whole number")
 
 
 def check_condition(model: nn.Module, condition: Tensor | None) -> Tensor | None:
@@ -29,7 +49,7 @@ def check_condition(model: nn.Module, condition: Tensor | None) -> Tensor | None
     if not conditional(model):
         raise PthetaError("this model takes no condition: leave the labels (or attributes) out")
     if condition.ndim == 1:
-        check_labels(getattr(model, "classes", 0), condition.unique().tolist())
+        check_labels(classes_of(model), condition.unique().tolist())
     return condition.to(device_of(model))
 
 
@@ -40,7 +60,7 @@ def one_condition(model: nn.Module, label: int | None, n: int) -> Tensor | None:
     Raises PthetaError where the model takes none, or knows no such one.
     """
     if label is not None:
-        known: int = getattr(model, "classes", 0) or getattr(model, "attributes", 0)
+        known = classes_of(model) or attributes_of(model)
         check_labels(known, [label])
     number = label or 0
     every = some_conditions(model, number + 1)

@@ -8,10 +8,11 @@ from typing import cast
 from torch import Tensor, nn
 
 from ptheta.noise import Noise, corrupt
-from ptheta.pixels import seeded, to_unit
+from ptheta.pixels import seeded, to_unit, undisturbed
 from ptheta.tasks.reconstruct import reconstruct
 
 
+@undisturbed()
 def denoise(
     model: nn.Module,
     x: Tensor,

@@ -1,49 +1,199 @@
-"""Image batches out of the house: a grid, an array, or a folder of pictures."""
+"""Image batches out of the house: a picture of all, an array, or a folder of pictures.
+
+Images come in parts, so that what is written may be larger than the memory. An array and a picture
+appear whole or not at all. A folder fills part after part, and a record in it says what was asked
+for and how far it has come: the same request goes on where an earlier one was stopped, and gives
+the files that it would have given in one go.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import math
+import os
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from ptheta.errors import PthetaError
-from ptheta.files import SAMPLES, make_folder, write_atomic, write_text
-from ptheta.images import grid, write_png
+from ptheta.config import brief
+from ptheta.errors import CannotWrite, PthetaError
+from ptheta.files import SAMPLES, leftover, locked, make_folder, write_atomic, write_files
+from ptheta.images import PICTURES, drawn_at, grid, to_picture, to_png
+from ptheta.out import check_file, check_folder
+from ptheta.paths import expand
+from ptheta.tasks.record import Asked, Record
+from ptheta.tasks.sample import BATCH, Part, Place
+
+ARRAYS = (".npy", ".npz")
+SUFFIXES = (*PICTURES, *ARRAYS)
+WIDTH = 64  # pixels from which an image is wide enough to be seen as it is
+
+
+@dataclass(frozen=True)
+class Images:
+    """n images of a shape (C, H, W) that are to be written.
+
+    asked: what they depend on, by name: two that agree in it are the same images
+    parts: gives those that come after a place, `batch` at a time
+    """
+
+    n: int
+    shape: tuple[int, ...]
+    asked: Asked
+    parts: Callable[[Place], Iterator[Part]]
+    batch: int = BATCH
+
+    @classmethod
+    def of(cls, x: Tensor) -> Images:
+        """Those of an image batch."""
+        pixels = hashlib.sha256(x.numpy().tobytes()).hexdigest()
+        asked: dict[str, str | int] = {"images": len(x), "pixels": pixels[:16]}
+
+        def parts(place: Place) -> Iterator[Part]:
+            for start in range(place.done, len(x), BATCH):
+                some = x[start : start + BATCH]
+                yield Part(start, some, Place(start + len(some)))
+
+        return cls(len(x), tuple(x.shape[1:]), asked, parts)
+
+
+def check_out(out: str | Path) -> Path:
+    """`out` as a place for images, asked before the work that gives them. Creates nothing.
+
+    Raises PthetaError for a suffix that is none of `SUFFIXES`, a place that cannot be written, and
+    a folder that holds other files than images which ptheta began to write there.
+    """
+    suffix = Path(out).suffix
+    if suffix.lower() in SUFFIXES:
+        return check_file(out)
+    if suffix and not os.path.isdir(expand(out)):
+        raise PthetaError(
+            f"--out {brief(out)}: want a {', a '.join(SUFFIXES)} or a folder, not {brief(suffix)}"
+        )
+    folder = check_folder(out)
+    _check_mixed(folder)
+    return folder
+
+
+def check_size(path: Path, n: int, shape: tuple[int, ...], columns: int | None = None) -> None:
+    """Raises PthetaError where n images of this shape are too many for what `path` is: a picture
+    that programs can open, or an array that the disk has room for."""
+    suffix = path.suffix.lower()
+    if suffix in PICTURES:
+        drawn_at(n, shape, suffix, WIDTH, columns)
+    if suffix in ARRAYS:
+        wanted, free = n * math.prod(shape), _free(path)
+        if wanted > free:
+            raise CannotWrite(
+                f"--out {path}: {n:,} images take {wanted / 2**30:,.1f} GiB, and "
+                f"{free / 2**30:,.1f} GiB are free there: ask for fewer, or choose another disk"
+            )
 
 
 def write_images(x: Tensor, out: str | Path, columns: int | None = None) -> Path:
-    """Writes uint8 (N, C, H, W) as what the name of `out` says, and returns its path.
+    """Writes uint8 (N, C, H, W) as what the name of `out` says, and returns its path; see `export`.
 
-    x.png: one grid, of `columns` where given; x.npy: the array; no suffix: a folder of 00000.png,
-    00001.png, ...
-    Raises PthetaError for another suffix, a folder with files in it, or a place that cannot be
-    written.
+    columns: of a picture
     """
-    path = Path(out).expanduser()
-    if path.suffix in (".png", ".npy"):
-        make_folder(path.parent)
-        if path.suffix == ".png":
-            write_png(path, grid(x, columns), scale=max(1, 64 // x.shape[-1]))
-        else:
-            write_atomic(path, lambda beside: _save_array(beside, x.numpy()))
+    return export(Images.of(x), check_out(out), columns)
+
+
+def export(images: Images, path: Path, columns: int | None = None) -> Path:
+    """Writes images as what the name of `path` (of `check_out`) says, and returns it.
+
+    x.png, .jpg, .jpeg, .webp: one picture, of `columns` where given; x.npy, x.npz: the array, in
+    an archive as `images`; a folder: 00000.png, 00001.png, ...
+    Raises PthetaError for too many images (`check_size`), a folder with other files or with images
+    that were asked for otherwise; InUse where another process writes into the folder; CannotWrite.
+    """
+    check_size(path, images.n, images.shape, columns)
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        _write_folder(images, path)
         return path
-    if path.suffix:
-        raise PthetaError(f"--out {path}: want a .png, a .npy or a folder, not {path.suffix!r}")
-    if path.is_dir() and any(path.iterdir()):
-        raise PthetaError(
-            f"--out {path}: the folder has files in it, which samples must not be mixed with; "
-            "choose a new one"
-        )
-    make_folder(path)
-    # first, so that a folder that was never finished is known as well
-    write_text(path / SAMPLES, "Samples of a model, drawn by ptheta: not data to train on.\n")
-    digits = max(5, len(str(len(x) - 1)))
-    for i in range(len(x)):
-        write_png(path / f"{i:0{digits}d}.png", grid(x[i : i + 1]), mark=False)
+    make_folder(path.parent)
+    if suffix in PICTURES:
+        x = torch.cat([part.x for part in images.parts(Place())])
+        scale = drawn_at(images.n, images.shape, suffix, WIDTH, columns)
+        data = to_picture(grid(x, columns), suffix, scale)
+        write_atomic(path, lambda beside: beside.write_bytes(data))
+    else:
+        write_atomic(path, lambda beside: _write_array(images, beside, suffix == ".npz"))
     return path
 
 
-def _save_array(path: Path, array: np.ndarray) -> None:
-    with path.open("wb") as file:  # a name without .npy, which np.save would add
-        np.save(file, array, allow_pickle=False)
+def _write_array(images: Images, path: Path, archive: bool) -> None:
+    """An array in the format of NumPy, part after part."""
+    with path.open("wb") as file:
+        if not archive:
+            _write_npy(images, file)
+            return
+        with (
+            zipfile.ZipFile(file, "w") as whole,
+            whole.open("images.npy", "w", force_zip64=True) as member,
+        ):
+            _write_npy(images, member)
+
+
+def _write_npy(images: Images, file: IO[bytes]) -> None:
+    head = {"descr": "|u1", "fortran_order": False, "shape": (images.n, *images.shape)}
+    np.lib.format.write_array_header_1_0(file, head)
+    for part in images.parts(Place()):
+        file.write(part.x.contiguous().numpy().data)
+
+
+def _write_folder(images: Images, folder: Path) -> None:
+    """A picture for each image. What an earlier call with the same request has written stays."""
+    with locked(folder, "writing images"):
+        _check_mixed(folder)
+        record = Record.read(folder / SAMPLES)
+        if record is not None:
+            record.check_same(images.asked, folder)
+        names, place = _Names(images.n), Place() if record is None else record.place
+        between = place.done > images.n or (place.done < images.n and place.done % images.batch)
+        if between or not all((folder / names[i]).is_file() for i in range(place.done)):
+            place = Place()  # somebody took some away: all are drawn again, and are the same
+        # first, so that a folder that was never finished is known as well
+        Record(images.asked, place).write(folder / SAMPLES)
+        for part in images.parts(place):
+            files = (
+                (names[part.start + i], to_png(grid(part.x[i : i + 1]), mark=False))
+                for i in range(len(part.x))
+            )
+            write_files(folder, files)
+            after = part.after if part.after.done < images.n else Place(images.n)
+            Record(images.asked, after).write(folder / SAMPLES)
+
+
+class _Names:
+    """The names of n pictures, which sort as their numbers do."""
+
+    def __init__(self, n: int) -> None:
+        self.digits = max(5, len(str(n - 1)))
+
+    def __getitem__(self, i: int) -> str:
+        return f"{i:0{self.digits}d}.png"
+
+
+def _check_mixed(folder: Path) -> None:
+    """Raises PthetaError for a folder with files in it that are not images of ptheta."""
+    if not folder.is_dir() or (folder / SAMPLES).is_file():
+        return
+    if not all(map(leftover, folder.iterdir())):
+        raise PthetaError(
+            f"--out {folder}: the folder has files in it, which samples must not be mixed with; "
+            "choose a new one"
+        )
+
+
+def _free(path: Path) -> int:
+    """Bytes that are free where `path` is to lie."""
+    there = next(folder for folder in path.absolute().parents if folder.is_dir())
+    return shutil.disk_usage(there).free

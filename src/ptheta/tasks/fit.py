@@ -8,8 +8,10 @@ from torch import Tensor, nn
 from ptheta.capabilities import Decodes, Encodes
 from ptheta.errors import PthetaError
 from ptheta.models.fitted import Fitted
+from ptheta.pixels import undisturbed
 
 
+@undisturbed()
 def fit(model: nn.Module, codes: Tensor, *, components: int = 10, seed: int = 0) -> Fitted:
     """The model with a mixture of `components` Gaussians (full covariances) fitted to its codes by
     expectation maximisation (scikit-learn).
@@ -27,7 +29,7 @@ def fit(model: nn.Module, codes: Tensor, *, components: int = 10, seed: int = 0)
             f"{components} components for {len(codes)} codes: ask for 1 to {len(codes) // 2}"
         )
     scale = float(codes.var(0).mean())
-    mixture = GaussianMixture(components, reg_covar=1e-6 + 1e-4 * scale, random_state=seed)
+    mixture = GaussianMixture(components, reg_covar=1e-6 + 1e-4 * scale, random_state=seed % 2**32)
     mixture.fit(codes.double().numpy())
     covariances = torch.from_numpy(mixture.covariances_)
     return Fitted(

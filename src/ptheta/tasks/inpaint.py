@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor, nn
 
-from ptheta.capabilities import Completes, device_of
+from ptheta.capabilities import Completes, InOrder, device_of
 from ptheta.errors import PthetaError, unknown
-from ptheta.pixels import ImageSpec, seeded
+from ptheta.pixels import ImageSpec, seeded, undisturbed
 from ptheta.tasks.conditions import check_condition
+from ptheta.tasks.effort import effort
 
 REGIONS = ("upper", "lower", "left", "right", "border", "centre")
 
@@ -40,6 +43,7 @@ def region(name: str, spec: ImageSpec) -> Tensor:
     return part.expand(spec.shape)
 
 
+@undisturbed()
 @torch.no_grad()
 def inpaint(
     model: nn.Module,
@@ -55,7 +59,8 @@ def inpaint(
     known: bool, (C, H, W) or (B, C, H, W); labels: int64 (B,) for a conditional model
     candidates: completions to choose from, for known pixels that come late in a model's order
     Raises PthetaError where the model cannot complete images, for labels that it does not take or
-    know, and for fewer than one candidate.
+    know, and for fewer than one candidate. Warns where one candidate looks only at a part of the
+    known pixels.
     """
     if not isinstance(model, Completes):
         raise PthetaError("this model cannot inpaint: it has no `complete`")
@@ -63,5 +68,25 @@ def inpaint(
         raise PthetaError(f"candidates = {candidates}: ask for at least one")
     device = device_of(model)
     known, y = known.to(device).expand(x.shape), check_condition(model, labels)
-    with seeded(seed):
-        return model.complete(x.to(device), known, y, candidates).cpu()
+    if candidates == 1:
+        _warn_of_late(model, known)
+    x, one = x.to(device), None if y is None else y[:1]
+    with (
+        effort(model, lambda: model.complete(x[:1], known[:1], one), len(x) * candidates),
+        seeded(seed),
+    ):
+        return model.complete(x, known, y, candidates).cpu()
+
+
+def _warn_of_late(model: nn.Module, known: Tensor) -> None:
+    """Says so where some of the known (B, C, H, W) sub-pixels follow unknown ones."""
+    if not isinstance(model, InOrder):
+        return
+    late = int(model.late(known).sum())
+    if late:
+        warnings.warn(
+            f"{late / int(known.sum()):.0%} of the known pixels follow unknown ones in the model's "
+            "order, and these are drawn without a look at them: among several candidates "
+            "(--candidates 50) those are chosen that meet them",
+            stacklevel=3,
+        )

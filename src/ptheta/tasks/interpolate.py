@@ -7,8 +7,10 @@ from torch import Tensor, nn
 
 from ptheta.capabilities import Decodes, Encodes, HasPrior, some_conditions
 from ptheta.errors import PthetaError
-from ptheta.pixels import seeded
+from ptheta.memory import require_images
+from ptheta.pixels import seeded, undisturbed
 from ptheta.tasks.conditions import check_condition
+from ptheta.tasks.effort import decoded
 
 
 def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
@@ -28,6 +30,7 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     return left * a[:, None] + right * b[:, None]
 
 
+@undisturbed()
 @torch.no_grad()
 def interpolate(
     model: nn.Module,
@@ -51,6 +54,7 @@ def interpolate(
         raise PthetaError("this model cannot interpolate: it has no `decode`")
     if rows < 1 or steps < 2:
         raise PthetaError(f"{rows} walks of {steps} images: ask for at least 1 walk of 2 images")
+    require_images(rows * steps, model)
     condition = check_condition(model, condition)
     if condition is None:
         condition = some_conditions(model, rows)
@@ -72,4 +76,4 @@ def interpolate(
     t = torch.linspace(0, 1, steps, device=a.device)
     z = torch.lerp(a[:, None], b[:, None], t[:, None]) if straight else slerp(a, b, t)
     y = None if condition is None else condition.repeat_interleave(steps, 0)
-    return model.decode(z.flatten(0, 1), y)
+    return decoded(model, z.flatten(0, 1), y)

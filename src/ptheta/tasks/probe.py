@@ -18,7 +18,7 @@ from torch.nn.functional import cross_entropy
 
 from ptheta.capabilities import Encodes, conditional
 from ptheta.errors import PthetaError
-from ptheta.pixels import seeded
+from ptheta.pixels import seeded, undisturbed
 
 WAYS = ("linear", "fine-tuned", "from scratch")
 
@@ -41,6 +41,7 @@ class Probe:
         return float(np.std(self.accuracy, ddof=1)) if len(self.accuracy) > 1 else 0.0
 
 
+@undisturbed()
 def probe(
     trained: nn.Module,
     fresh: Callable[[], nn.Module],

@@ -7,9 +7,12 @@ from torch import Tensor, nn
 
 from ptheta.capabilities import Decodes, Encodes
 from ptheta.errors import PthetaError
+from ptheta.pixels import undisturbed
 from ptheta.tasks.conditions import check_condition
+from ptheta.tasks.effort import effort
 
 
+@undisturbed()
 @torch.no_grad()
 def reconstruct(model: nn.Module, x: Tensor, condition: Tensor | None = None) -> Tensor:
     """What is left of each image after the code: uint8 (B, C, H, W) -> the same shape.
@@ -20,4 +23,6 @@ def reconstruct(model: nn.Module, x: Tensor, condition: Tensor | None = None) ->
     if not (isinstance(model, Encodes) and isinstance(model, Decodes)):
         raise PthetaError("this model cannot reconstruct: it lacks `encode` or `decode`")
     y = check_condition(model, condition)
-    return model.decode(model.encode(x, y), y)
+    one = None if y is None else y[:1]
+    with effort(model, lambda: model.decode(model.encode(x[:1], one), one), len(x)):
+        return model.decode(model.encode(x, y), y)

@@ -2,20 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from ptheta.capabilities import Decodes, Samples, device_of, some_conditions
+from ptheta import threads
+from ptheta.capabilities import (
+    Decodes,
+    Samples,
+    attributes_of,
+    classes_of,
+    device_of,
+    some_conditions,
+)
 from ptheta.errors import PthetaError
-from ptheta.pixels import seeded
+from ptheta.memory import require
+from ptheta.pixels import seeded, undisturbed
+from ptheta.progress import watched
 from ptheta.tasks.conditions import check_labels
+from ptheta.tasks.effort import threads_for
 
 BATCH = 256  # images that are drawn at a time
 
+Conditions = Callable[[int, int], Tensor | None]  # those of the images from start to stop
 
-@torch.no_grad()
+
+@dataclass(frozen=True)
+class Place:
+    """Where the drawing of many images goes on.
+
+    done: images drawn so far
+    noise: the states of torch's random streams then, uint8 (S,) each: that of the CPU and, for a
+        model elsewhere, that of its device; none before the first image
+    """
+
+    done: int = 0
+    noise: tuple[Tensor, ...] = ()
+
+
+@dataclass(frozen=True)
+class Part:
+    """Images drawn in one go. start: number of the first; x: uint8 (B, C, H, W)
+
+    after: with what comes next
+    """
+
+    start: int
+    x: Tensor
+    after: Place
+
+
+@undisturbed()
 def sample(
     model: nn.Module,
     n: int,
@@ -33,36 +73,133 @@ def sample(
     condition: what each image is asked for, int64 (n,) or float (n, A), in place of either
     Raises PthetaError where the model cannot sample, takes no such condition, or does not know it.
     """
+    parts = sample_batches(
+        *(model, n),
+        seed=seed,
+        labels=labels,
+        attributes=attributes,
+        condition=condition,
+        batch_size=batch_size,
+    )
+    first = next(parts)
+    if first.after.done == n:
+        return first.x
+    wanted = n * first.x[0].numel()
+    require(wanted, f"{n:,} images at once take", "draw them part by part (sample_batches)")
+    x = first.x.new_empty(n, *first.x.shape[1:])
+    x[: first.after.done] = first.x
+    for part in parts:
+        x[part.start : part.after.done] = part.x
+    return x
+
+
+def sample_batches(
+    model: nn.Module,
+    n: int,
+    *,
+    seed: int = 0,
+    labels: Sequence[int] | None = None,
+    attributes: Sequence[float] | None = None,
+    condition: Tensor | None = None,
+    batch_size: int = BATCH,
+    place: Place | None = None,
+) -> Iterator[Part]:
+    """The images of `sample`, to the bit, batch after batch: memory does not grow with n.
+
+    place: where an earlier call stood (`Part.after`), to go on with what it had not drawn yet
+    Between two batches torch's random stream is the caller's. Raises as `sample` does, at once.
+    """
+    check_sampling(model, n, batch_size)
+    if place is not None and 0 < place.done < n and not place.noise:
+        raise PthetaError(f"place: after {place.done:,} images it wants the states of the noise")
+    conditions = _conditions(model, n, labels, attributes, condition)
+    return _drawn(model, n, seed, conditions, batch_size, place or Place())
+
+
+def sampling_threads(model: nn.Module, n: int, batch_size: int = BATCH) -> int:
+    """The threads that `sample` gives a model, where the user does not say how many."""
+    check_sampling(model, n, batch_size)
+    return threads_for(
+        model, lambda: _samples(model, 1, some_conditions(model, 1)), min(n, batch_size)
+    )
+
+
+def check_sampling(model: nn.Module, n: int, batch_size: int = BATCH) -> None:
+    """Raises PthetaError where the model cannot sample, and for numbers below 1."""
     if not isinstance(model, Samples):
         cure = "; fit a prior to its codes first (ptheta fit)" if isinstance(model, Decodes) else ""
         raise PthetaError(f"this model cannot sample: it has no `sample`{cure}")
     if n < 1:
         raise PthetaError(f"n = {n}: ask for at least one image")
-    classes: int = getattr(model, "classes", 0)
-    size: int = getattr(model, "attributes", 0)
-    if labels is not None and not labels:
+    if batch_size < 1:
+        raise PthetaError(f"batch_size = {batch_size}: draw at least one image at a time")
+
+
+def _samples(model: nn.Module, n: int, condition: Tensor | None) -> Tensor:
+    assert isinstance(model, Samples)
+    return model.sample(n, condition)
+
+
+def _drawn(
+    model: nn.Module, n: int, seed: int, conditions: Conditions, size: int, place: Place
+) -> Iterator[Part]:
+    count = sampling_threads(model, n, size)
+    for _ in watched(range(place.done, n, size), "drawing samples"):
+        start, stop = place.done, min(place.done + size, n)
+        with threads.using(count), seeded(seed), torch.no_grad():
+            _go_on(model, place.noise)
+            x = _samples(model, stop - start, conditions(start, stop)).cpu()
+            place = Place(stop, _noise(model))
+        yield Part(start, x, place)
+
+
+def _noise(model: nn.Module) -> tuple[Tensor, ...]:
+    """The states of the random streams that a model draws from."""
+    device, here = device_of(model), torch.get_rng_state()
+    if device.type == "cpu":
+        return (here,)
+    return here, torch.get_device_module(device).get_rng_state(device)
+
+
+def _go_on(model: nn.Module, noise: tuple[Tensor, ...]) -> None:
+    """Brings the random streams to where `_noise` found them; none: leaves them."""
+    if not noise:
+        return
+    torch.set_rng_state(noise[0])
+    device = device_of(model)
+    if device.type != "cpu":
+        torch.get_device_module(device).set_rng_state(noise[1], device)
+
+
+def _conditions(
+    model: nn.Module,
+    n: int,
+    labels: Sequence[int] | None,
+    attributes: Sequence[float] | None,
+    condition: Tensor | None,
+) -> Conditions:
+    """What the images are asked for. Raises PthetaError where the model does not take it."""
+    classes, size = classes_of(model), attributes_of(model)
+    if labels is not None and not len(labels):
         raise PthetaError("labels is empty: give at least one, or leave it out for all in turn")
     if attributes is not None and len(attributes) != size:
         raise PthetaError(f"{len(attributes)} attributes: this model takes {size}")
-    check_labels(classes, labels or ())
+    vector = () if attributes is None else tuple(map(float, attributes))
+    if not all(map(math.isfinite, vector)):
+        raise PthetaError(f"attributes {list(vector)}: give finite numbers")
+    check_labels(classes, () if labels is None else labels)
+    device = device_of(model)
     if condition is not None:
         _check(condition, n, classes, size, labels is not None or attributes is not None)
-        condition = condition.to(device_of(model))
-    else:
-        condition = some_conditions(model, n)
-    if labels:
-        condition = torch.tensor(list(labels))[torch.arange(n) % len(labels)].to(device_of(model))
-    elif attributes is not None and size:
-        condition = torch.tensor(attributes, device=device_of(model)).float().expand(n, -1)
-    with seeded(seed):
-        parts = [
-            model.sample(
-                min(batch_size, n - start),
-                None if condition is None else condition[start : start + batch_size],
-            ).cpu()
-            for start in range(0, n, batch_size)
-        ]
-    return torch.cat(parts)
+        each = condition.to(device)
+        return lambda start, stop: each[start:stop]
+    if labels is not None:
+        turn = torch.tensor([int(label) for label in labels], device=device)
+        return lambda start, stop: turn[torch.arange(start, stop, device=device) % len(turn)]
+    if attributes is not None and size:
+        one = torch.tensor(vector, device=device)
+        return lambda start, stop: one.expand(stop - start, -1)
+    return lambda start, stop: some_conditions(model, stop - start, start)
 
 
 def _check(condition: Tensor, n: int, classes: int, size: int, twice: bool) -> None:
@@ -73,6 +210,8 @@ def _check(condition: Tensor, n: int, classes: int, size: int, twice: bool) -> N
     if not (classes or size) or tuple(condition.shape) != wanted:
         takes = f"wants {wanted}" if classes or size else "takes none"
         raise PthetaError(f"a condition of shape {tuple(condition.shape)}: this model {takes}")
+    if classes and (condition.dtype == torch.bool or condition.is_floating_point()):
+        raise PthetaError(f"labels of type {condition.dtype}: want whole numbers, such as int64")
     if classes and not 0 <= int(condition.min()) <= int(condition.max()) < classes:
         raise PthetaError(
             f"labels {int(condition.min())} to {int(condition.max())}: this model knows 0 to "

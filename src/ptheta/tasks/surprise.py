@@ -9,9 +9,12 @@ from torch import Tensor, nn
 
 from ptheta.capabilities import HasConditionals, device_of
 from ptheta.errors import PthetaError
+from ptheta.pixels import undisturbed
 from ptheta.tasks.conditions import check_condition
+from ptheta.tasks.effort import effort
 
 
+@undisturbed()
 @torch.no_grad()
 def surprise(model: nn.Module, x: Tensor, labels: Tensor | None = None) -> Tensor:
     """-log2 p(x_i | earlier pixels) of each sub-pixel: float (B, C, H, W), bits.
@@ -22,4 +25,6 @@ def surprise(model: nn.Module, x: Tensor, labels: Tensor | None = None) -> Tenso
     if not isinstance(model, HasConditionals):
         raise PthetaError("this model gives no surprise per pixel: it has no `conditionals`")
     y, x = check_condition(model, labels), x.to(device_of(model))
-    return -model.conditionals(x, y).log_prob(x).float().cpu() / math.log(2)
+    one = None if y is None else y[:1]
+    with effort(model, lambda: model.conditionals(x[:1], one), len(x)):
+        return -model.conditionals(x, y).log_prob(x).float().cpu() / math.log(2)

@@ -17,7 +17,10 @@ from ptheta.capabilities import (
 )
 from ptheta.errors import PthetaError
 from ptheta.losses.divergences import kl_standard_normal
-from ptheta.tasks.conditions import check_condition, one_condition
+from ptheta.memory import require_images
+from ptheta.pixels import undisturbed
+from ptheta.tasks.conditions import check_condition, one_condition, whole_numbers
+from ptheta.tasks.effort import decoded
 
 BATCH = 500  # images that are encoded at a time
 
@@ -31,6 +34,7 @@ def code_size(model: nn.Module) -> int:
     return model.sample_latent(1, some_conditions(model, 1)).shape[1]
 
 
+@undisturbed()
 @torch.no_grad()
 def most_used(model: nn.Module, x: Tensor, condition: Tensor | None = None) -> list[int]:
     """The dimensions of the code, the one that says most about these images first.
@@ -56,6 +60,7 @@ def most_used(model: nn.Module, x: Tensor, condition: Tensor | None = None) -> l
     return use.argsort(descending=True).tolist()
 
 
+@undisturbed()
 @torch.no_grad()
 def manifold(
     model: nn.Module, side: int, *, dims: tuple[int, int] = (0, 1), label: int | None = None
@@ -72,15 +77,18 @@ def manifold(
     if side < 1:
         raise PthetaError(f"side = {side}: ask for at least one image across and down")
     size = code_size(model)
+    require_images(side * side, model)
     y = one_condition(model, label, side * side)
+    whole_numbers(dims, "dimension")
     if len({*dims}) != 2 or not all(0 <= d < size for d in dims):
         raise PthetaError(f"dimensions {dims[0]},{dims[1]}: give two of 0 to {size - 1}")
     steps = torch.special.ndtri((torch.arange(side) + 0.5) / side)
     z = torch.zeros(side, side, size)
     z[:, :, dims[0]], z[:, :, dims[1]] = steps, steps[:, None]
-    return model.decode(z.flatten(0, 1), y)  # type: ignore[operator]
+    return decoded(model, z.flatten(0, 1), y)
 
 
+@undisturbed()
 @torch.no_grad()
 def traverse(
     model: nn.Module,
@@ -101,11 +109,13 @@ def traverse(
         raise PthetaError("this model has no latent space to show: it has no `decode`")
     if not dims or steps < 1:
         raise PthetaError(f"{len(dims)} dimensions of {steps} images: ask for at least one of each")
+    whole_numbers(dims, "dimension")
     if not all(0 <= d < len(z) for d in dims):
         raise PthetaError(f"dimensions {list(dims)}: the code has 0 to {len(z) - 1}")
+    require_images(len(dims) * steps, model)
     codes = z.repeat(len(dims), steps, 1)
     for i, d in enumerate(dims):
         codes[i, :, d] = torch.linspace(-reach, reach, steps)
     flat = codes.flatten(0, 1)
     y = check_condition(model, condition)
-    return model.decode(flat, None if y is None else y.expand(len(flat), *y.shape[1:]))
+    return decoded(model, flat, None if y is None else y.expand(len(flat), *y.shape[1:]))

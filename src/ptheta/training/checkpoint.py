@@ -1,6 +1,8 @@
 """Checkpoints: `state/step-00000100/`, a folder that appears whole or not at all.
 
-safetensors and JSON only: loading one runs no code from the run folder.
+safetensors and JSON only: loading one runs no code from the run folder. A checkpoint that is
+written again for the same step (the end of a run may be one of its intervals) is
+`step-00000100.1`: what is there stays until what replaces it is on disk.
 """
 
 from __future__ import annotations
@@ -8,7 +10,8 @@ from __future__ import annotations
 import json
 import os
 import random
-import shutil
+import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +19,24 @@ import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
+from ptheta.config import brief
 from ptheta.errors import PthetaError
-from ptheta.files import commit_folder, write_atomic
+from ptheta.files import (
+    check_file,
+    commit_folder,
+    digest,
+    read_json,
+    remove,
+    write_atomic,
+    write_json,
+    writing,
+)
 
 KEEP = 1  # older checkpoints that stay beside the newest, in case its disk blocks are lost
+WHOLE = "files.json"  # the digest of every other file, written last
+NAME = re.compile(r"\.?step-(\d{1,15})(?:\.(\d{1,6}))?")
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
@@ -32,19 +47,60 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
     """Raises PthetaError where the file is missing or damaged."""
+    check_file(path)
     try:
         return load_file(path)
     except Exception as error:  # safetensors raises its own, OSError or a bare Exception
-        raise PthetaError(f"cannot read {path}: {error}") from None
+        raise PthetaError(f"cannot read {path}: {brief(error, 200)}; put the file back") from None
 
 
 def load_metadata(path: Path) -> dict[str, str]:
     """What was written beside the tensors. Raises PthetaError where the file is damaged."""
+    check_file(path)
     try:
         with safe_open(path, "pt") as file:
             return file.metadata() or {}
     except Exception as error:
-        raise PthetaError(f"cannot read {path}: {error}") from None
+        raise PthetaError(f"cannot read {path}: {brief(error, 200)}; put the file back") from None
+
+
+def load_weights(model: nn.Module, file: Path) -> None:
+    """Puts the weights of a file into a model. Raises PthetaError, naming the first tensor at
+    fault, where they do not fit it or are no numbers."""
+    model.load_state_dict(load_like(model.state_dict(), file))
+
+
+def load_like(wanted: Mapping[str, Tensor], file: Path) -> dict[str, Tensor]:
+    """The tensors of a file, of the names and shapes of `wanted`. Raises PthetaError, naming the
+    first at fault, where they are not, and where they hold what is no number."""
+    tensors = load_tensors(file)
+    fault = _fault(wanted, tensors)
+    if fault:
+        raise PthetaError(
+            f"{file} does not fit the model that config.json describes: {fault}; one of the files "
+            "was changed: put back the one that training wrote"
+        )
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise PthetaError(
+                f"{file}: {name} holds numbers that are not finite, so the model can do nothing: "
+                "put back the file that training wrote, or train anew"
+            )
+    return tensors
+
+
+def _fault(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
+    """The first tensor by which two sets differ; empty where all fit."""
+    for name, like in wanted.items():
+        if name not in found:
+            return f"it has no {name}"
+        if found[name].shape != like.shape:
+            shapes = [tuple(t.shape) for t in (found[name], like)]
+            return f"{name} has the shape {shapes[0]} and not {shapes[1]}"
+        if found[name].is_floating_point() != like.is_floating_point():
+            return f"{name} holds {found[name].dtype} and not {like.dtype}"
+    extra = next((name for name in found if name not in wanted), None)
+    return f"it has {extra}, which the model has not" if extra is not None else ""
 
 
 def rng_state() -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -69,47 +125,76 @@ def set_rng_state(tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
     np.random.set_state((kind, np.asarray(keys, dtype=np.uint32), *rest))  # noqa: NPY002
 
 
-def write_rank(beside: Path, rank: int) -> None:
-    """This process's random streams, into a checkpoint folder under construction."""
+def write_rank(beside: Path, rank: int, own: dict[str, Any]) -> None:
+    """What this process has of its own, into a checkpoint folder under construction: its random
+    streams, and what else it is to find again (`own`, as JSON can hold it)."""
     tensors, plain = rng_state()
-    save_tensors(beside / f"rng-{rank}.safetensors", tensors, {"plain": json.dumps(plain)})
+    text = json.dumps(plain | {"own": own})
+    save_tensors(beside / f"rng-{rank}.safetensors", tensors, {"plain": text})
 
 
-def read_rank(folder: Path, rank: int) -> None:
-    """Puts this process's random streams back."""
-    from safetensors import safe_open
-
+def read_rank(folder: Path, rank: int) -> dict[str, Any]:
+    """Puts this process's random streams back, and gives what else it had. Raises PthetaError where
+    they are not there or damaged."""
     path = folder / f"rng-{rank}.safetensors"
-    tensors = load_tensors(path)
-    with safe_open(path, "pt") as file:
-        plain = json.loads(file.metadata()["plain"])
-    set_rng_state(tensors, plain)
+    tensors, about = load_tensors(path), load_metadata(path)
+    try:
+        plain = json.loads(about["plain"])
+        set_rng_state(tensors, plain)
+        return dict(plain.get("own", {}))
+    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, IndexError) as error:
+        raise PthetaError(f"{path} holds no state of random streams: {error}") from None
 
 
 def begin(state: Path, step: int) -> Path:
     """An empty folder to write the checkpoint of `step` into; leftovers of a killed run go."""
-    state.mkdir(parents=True, exist_ok=True)
-    for leftover in state.glob(".step-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    beside = state / f".step-{step:08d}"
-    beside.mkdir()
+    with writing(state):
+        state.mkdir(parents=True, exist_ok=True)
+        for leftover in state.glob(".step-*"):
+            remove(leftover)
+        beside = state / f".step-{step:08d}"
+        beside.mkdir()
     return beside
 
 
-def commit(beside: Path) -> Path:
-    """Makes the finished checkpoint visible and removes those no longer kept."""
-    folder = beside.with_name(beside.name.removeprefix("."))
-    commit_folder(beside, folder)
-    for old in checkpoints(folder.parent)[: -1 - KEEP]:
-        doomed = old.with_name(f".{old.name}")  # hidden first: a half-removed one is never read
-        os.replace(old, doomed)
-        shutil.rmtree(doomed, ignore_errors=True)
+def commit(beside: Path, damaged: Collection[Path] = ()) -> Path:
+    """Makes the finished checkpoint visible and removes those no longer kept: the `damaged` ones,
+    all but `KEEP` of the older ones, and what was of this step or further on."""
+    with writing(beside):
+        write_json(beside / WHOLE, {file.name: digest(file) for file in sorted(beside.iterdir())})
+        step, again = step_of(beside), 0
+        folder = beside.with_name(f"step-{step:08d}")
+        while folder.exists():
+            again += 1
+            folder = beside.with_name(f"step-{step:08d}.{again}")
+        commit_folder(beside, folder)
+        others = [other for other in checkpoints(folder.parent) if other != folder]
+        older = [other for other in others if step_of(other) < step and other not in damaged]
+        for old in set(others) - set(older[-KEEP:]):
+            doomed = old.with_name(f".{old.name}")  # hidden first: a half-removed one is never read
+            os.replace(old, doomed)
+            remove(doomed)
     return folder
+
+
+def verify(folder: Path) -> None:
+    """Raises PthetaError where a file is not as it was written. A checkpoint of an older ptheta
+    says nothing of its files."""
+    file = folder / WHOLE
+    if not file.exists():
+        return
+    known = read_json(file)
+    if not isinstance(known, dict) or not known:
+        raise PthetaError(f"{file} is damaged")
+    for name, kept in known.items():
+        if Path(name).name != name or digest(folder / name) != kept:
+            raise PthetaError(f"{folder / name} is damaged: it is not as it was written")
 
 
 def checkpoints(state: Path) -> list[Path]:
     """The whole checkpoints of a run, oldest first."""
-    return sorted(state.glob("step-*")) if state.is_dir() else []
+    found = [p for p in state.glob("step-*") if NAME.fullmatch(p.name) and p.is_dir()]
+    return sorted(found, key=_order)
 
 
 def latest(state: Path) -> Path | None:
@@ -118,4 +203,11 @@ def latest(state: Path) -> Path | None:
 
 
 def step_of(folder: Path) -> int:
-    return int(folder.name.removeprefix("step-"))
+    return _order(folder)[0]
+
+
+def _order(folder: Path) -> tuple[int, int]:
+    """(step, how often it was written before) of a checkpoint's name."""
+    match = NAME.fullmatch(folder.name)
+    assert match is not None
+    return int(match[1]), int(match[2] or 0)

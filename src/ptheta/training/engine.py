@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from operator import add
 from typing import Any
@@ -15,6 +15,9 @@ from torch.optim import Adam
 from ptheta.errors import PthetaError
 from ptheta.games import Clock, Game, Move, S, Terms, only, unchanged
 from ptheta.pixels import Batch
+from ptheta.training.group import Group
+
+SLOTS = {"step", "exp_avg", "exp_avg_sq"}  # what Adam keeps of a weight
 
 
 class NonFinite(PthetaError):
@@ -28,7 +31,8 @@ class NonFinite(PthetaError):
 class Engine:
     """Gives a game's dynamics what they ask for (`ptheta.dynamics.Mechanics`).
 
-    fabric: places tensors, enters the precision's autocast, and averages over processes
+    group: places tensors, enters the precision's autocast, and averages over processes: what is
+        recorded is of the whole batch
     clip: largest gradient norm of a player, 0 for none
     free_bits: nats that each part of a term named kl may have for nothing
     kl_weight: factor of such terms, set before each step
@@ -38,13 +42,13 @@ class Engine:
         self,
         model: nn.Module,
         game: Game[Any],
-        fabric: Any,
+        group: Group,
         *,
         clip: float = 0.0,
         compile: bool = False,
         free_bits: float = 0.0,
     ) -> None:
-        self.model, self.game, self.fabric, self.clip = model, game, fabric, clip
+        self.model, self.game, self.group, self.clip = model, game, group, clip
         self.step, self.kl_weight, self.free_bits = 0, 1.0, free_bits
         self.measure_norms = False  # whether to record each player's gradient norm
         self.parameters = {name: p.parameters() for name, p in game.players.items()}
@@ -55,7 +59,7 @@ class Engine:
                 betas=player.betas,
                 weight_decay=player.weight_decay,
                 decoupled_weight_decay=True,
-                fused=fabric.device.type in ("cpu", "cuda"),
+                fused=group.device.type in ("cpu", "cuda"),
             )
             for name, player in game.players.items()
         }
@@ -72,9 +76,10 @@ class Engine:
             for name, player in game.players.items()
         }
         # reading a number from a GPU waits for it, so there the check is made once an interval
-        self.check_at_once = fabric.device.type == "cpu"
+        self.check_at_once = group.device.type == "cpu"
         self.pending: list[tuple[int, str, str, Tensor]] = []
         self.kept: dict[str, list[Tensor]] = {}
+        self.terms: dict[str, list[str]] = {name: [] for name in game.players}
         self.sums: dict[str, Tensor] = {}
         self.counts: dict[str, int] = {}
 
@@ -90,7 +95,7 @@ class Engine:
         movers = frozenset(move.player for move in game.due(step))
         # whoever does not move keeps its statistics, too
         resting = [b for name in game.players.keys() - movers for b in game.players[name].buffers()]
-        with unchanged(resting), self.fabric.autocast():
+        with unchanged(resting), self.group.autocast():
             return self.make_shared(batch, Clock(step, movers))
 
     def gradients(self, move: Move[S], batch: Batch, shared: S) -> None:
@@ -102,21 +107,22 @@ class Engine:
                 self._backward(move, batch, shared)
 
     def _backward(self, move: Move[S], batch: Batch, shared: S) -> None:
-        with self.fabric.autocast():
+        with self.group.autocast():
             terms = self.losses[move](batch, shared)
         means = {name: self._mean(term) for name, term in terms.items()}
         total = reduce(add, (self._cost(n, terms[n], mean) for n, mean in means.items()))
-        for name, mean in means.items():
-            mean = mean.detach()
-            self._watch(move.player, f"loss term {name!r}", mean)
-            self.record(f"{move.player}/{name}", mean)
-        for name, value in batch.logs.items():
-            self.record(f"{move.player}/{name}", value.detach().float().mean())
-        batch.logs.clear()
         total.backward()
         grads = [p.grad for p in self.parameters[move.player] if p.grad is not None]
-        if self.fabric.world_size > 1:
-            self._average(grads)
+        told = {name: mean.detach() for name, mean in means.items()}
+        logs = {name: value.detach().float().mean() for name, value in batch.logs.items()}
+        batch.logs.clear()
+        self.group.average([*grads, *told.values(), *logs.values()])
+        for name, mean in told.items():
+            self._watch(move.player, f"loss term {name!r}", mean)
+            if name not in self.terms[move.player]:
+                self.terms[move.player].append(name)
+        for name, mean in (told | logs).items():
+            self.record(f"{move.player}/{name}", mean)
         if self.clip:
             norm = torch.nn.utils.clip_grad_norm_(self.parameters[move.player], self.clip)
             self._watch(move.player, "gradient norm", norm)
@@ -135,16 +141,11 @@ class Engine:
         if name != "kl":
             return mean
         if self.free_bits:  # sum_j max(lambda, E[KL_j]): Kingma et al. 2016, eq. 16
-            parts = term.float() if term.ndim == 2 else term.float()[:, None]
-            mean = parts.mean(0).clamp(min=self.free_bits).sum()
+            parts = (term.float() if term.ndim == 2 else term.float()[:, None]).mean(0)
+            whole = parts.detach().clone()  # E is over the batch of all processes
+            self.group.average([whole])
+            mean = torch.where(whole >= self.free_bits, parts, self.free_bits).sum()
         return mean * self.kl_weight
-
-    def _average(self, grads: list[Tensor]) -> None:
-        """The mean of the mover's gradients over the processes, in one message."""
-        flat = torch.cat([g.flatten() for g in grads])
-        flat = self.fabric.all_reduce(flat, reduce_op="mean")
-        for g, part in zip(grads, flat.split([g.numel() for g in grads]), strict=True):
-            g.copy_(part.view_as(g))
 
     def _watch(self, player: str, term: str, value: Tensor) -> None:
         if self.check_at_once:
@@ -177,20 +178,44 @@ class Engine:
         self.sums, self.counts = {}, {}
         return means
 
+    def by_player(self, averages: Mapping[str, float]) -> dict[str, float]:
+        """What a reader wants of such averages: the loss of each player, the sum of its terms; the
+        terms themselves where one plays alone."""
+        found = {
+            player: {t: averages[f"{player}/{t}"] for t in terms if f"{player}/{t}" in averages}
+            for player, terms in self.terms.items()
+        }
+        if len(found) == 1:
+            return next(iter(found.values()))
+        return {player: sum(terms.values()) for player, terms in found.items() if terms}
+
+    def so_far(self) -> dict[str, float]:
+        """What `averages` would give, in this process alone; the interval goes on."""
+        return {name: total / count for name, (total, count) in self.interval().items()}
+
+    def interval(self) -> dict[str, tuple[float, int]]:
+        """(sum, how many) of each recorded number since `averages` was called."""
+        return {name: (total.item(), self.counts[name]) for name, total in self.sums.items()}
+
+    def set_interval(self, sums: Mapping[str, tuple[float, int]]) -> None:
+        device = self.group.device
+        self.sums = {k: torch.tensor(total, device=device) for k, (total, _) in sums.items()}
+        self.counts = {name: n for name, (_, n) in sums.items()}
+
     def update(self, player: str) -> None:
         self.optimizers[player].step()
 
     def noise(self) -> list[Tensor]:
         """The CPU's stream, and that of the GPU where there is one."""
         found = [torch.get_rng_state()]
-        if self.fabric.device.type == "cuda":
-            found.append(torch.cuda.get_rng_state(self.fabric.device))
+        if self.group.device.type == "cuda":
+            found.append(torch.cuda.get_rng_state(self.group.device))
         return found
 
     def replay(self, noise: Sequence[Tensor]) -> None:
         torch.set_rng_state(noise[0])
         for state in noise[1:]:
-            torch.cuda.set_rng_state(state, self.fabric.device)
+            torch.cuda.set_rng_state(state, self.group.device)
 
     def remember(self, player: str) -> None:
         self.kept[player] = [p.detach().clone() for p in self.parameters[player]]
@@ -209,14 +234,31 @@ class Engine:
             for key, value in slots.items()
         }
 
+    def _slot(self, path: str) -> tuple[str, int, Tensor]:
+        """(player, number of the weight, the weight) that a name in `state` speaks of."""
+        name, _, rest = path.rpartition("/")[0].rpartition("/")
+        weights = self.parameters.get(name, [])
+        if not (rest.isdecimal() and int(rest) < len(weights)):
+            raise PthetaError(f"the optimizers of this model have no {path!r}")
+        return name, int(rest), weights[int(rest)]
+
     def load(self, state: dict[str, Tensor]) -> None:
+        """Raises PthetaError where `state` is not of these optimizers."""
         slots: dict[str, dict[int, dict[str, Tensor]]] = {name: {} for name in self.optimizers}
         for path, value in state.items():
-            name, i, key = path.rsplit("/", 2)
-            like = self.parameters[name][int(i)]
-            if value.shape == like.shape:  # the fused update walks memory: lay it out alike
+            name, i, like = self._slot(path)
+            key = path.rpartition("/")[2]
+            shape = torch.Size() if key == "step" else like.shape
+            if value.shape != shape or not value.is_floating_point() or not value.isfinite().all():
+                raise PthetaError(
+                    f"the optimizer's {path} is {value.dtype} {tuple(value.shape)}: want finite "
+                    f"floats of {tuple(shape)}"
+                )
+            if key != "step":  # the fused update walks memory: lay it out alike
                 value = torch.empty_like(like).copy_(value)
-            slots[name].setdefault(int(i), {})[key] = value
+            slots[name].setdefault(i, {})[key] = value
+        if any(keys.keys() != SLOTS for by in slots.values() for keys in by.values()):
+            raise PthetaError(f"the optimizers' state lacks {', '.join(sorted(SLOTS))} of a weight")
         for name, optimizer in self.optimizers.items():
             groups = optimizer.state_dict()["param_groups"]
             optimizer.load_state_dict({"state": slots[name], "param_groups": groups})

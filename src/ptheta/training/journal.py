@@ -1,36 +1,43 @@
-"""What a run tells: metrics.jsonl always, a progress bar or plain lines, TensorBoard if asked."""
+"""What a run tells: metrics.jsonl always, the screen, TensorBoard if asked."""
 
 from __future__ import annotations
 
 import json
-import os
-import sys
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
 from ptheta.errors import PthetaError
+from ptheta.files import write_text, writing
+from ptheta.schemas import Row, Warned, lines
+from ptheta.training.display import Display
 
 
-def keep_until(path: Path, step: int) -> None:
-    """Drops the lines after `step` (and a half-written last one): the run goes on from there."""
+def read_metrics(folder: Path) -> list[dict[str, float]]:
+    """The lines of a run's metrics.jsonl: numbers by name. A last line that a kill has cut short is
+    left out, and others that are damaged with a warning."""
+    return [row.model_dump() for _, row in lines(folder / "metrics.jsonl", Row)]
+
+
+def keep_until(
+    path: Path, step: int, count: int | None, kind: type[Row] | type[Warned] = Row
+) -> int:
+    """Drops the lines after `step`, those after the first `count` (None: not known) and damaged
+    ones: a run goes on from there. Returns how many are left."""
     if not path.exists():
-        return
-    kept = []
-    for line in path.read_text().splitlines():
-        try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line + "\n")
-        except ValueError:  # cut short by a kill; the step it told of is done again
-            continue
-    beside = path.with_name(f".{path.name}.tmp")
-    beside.write_text("".join(kept))
-    os.replace(beside, path)
+        return 0
+    told = list(lines(path, kind))[:count]
+    kept = [f"{text}\n" for text, row in told if row.step <= step]
+    write_text(path, "".join(kept))
+    return len(kept)
 
 
 class Journal:
     """Writes one line for each report; the first process alone has one.
 
-    total: steps of the run, or None where minutes decide (then progress is in seconds)
+    total: steps of the run, or None where minutes decide; seconds: those
+    done: steps and seconds that the run has behind it
     """
 
     def __init__(
@@ -40,26 +47,15 @@ class Journal:
         title: str,
         total: int | None,
         seconds: float | None,
-        done: float = 0,
+        done: tuple[int, float] = (0, 0.0),
         tensorboard: bool = False,
         stream: TextIO | None = None,
     ) -> None:
-        self.file, self.folder = path.open("a"), path.parent
-        self.stream = stream or sys.stderr
-        self.title, self.total, self.budget = title, total, seconds
-        self.bar: Any = None
+        self.folder = path.parent
+        with writing(path):
+            self.file = path.open("a", encoding="utf-8")
+        self.display = Display(title, total, seconds, *done, stream)
         self.events: Any = None
-        if self.stream.isatty():
-            from tqdm import tqdm
-
-            self.bar = tqdm(
-                total=total if total is not None else round(seconds or 0),
-                initial=int(done),
-                desc=title,
-                unit="step" if total is not None else "s",
-                file=self.stream,
-                dynamic_ncols=True,
-            )
         if tensorboard:
             try:
                 from torch.utils.tensorboard import SummaryWriter
@@ -70,50 +66,56 @@ class Journal:
             self.events = SummaryWriter(str(path.parent / "tensorboard"))
 
     def advance(self, step: int, seconds: float) -> None:
-        """Moves the bar to where the run is."""
-        if self.bar is not None:
-            now = step if self.total is not None else min(seconds, self.budget or seconds)
-            self.bar.update(int(now) - self.bar.n)
+        """Moves the display to where the run is."""
+        self.display.advance(step, seconds)
 
-    def report(self, step: int, seconds: float, values: dict[str, float], left: float) -> None:
-        """One line of metrics. left: seconds that the run will still take."""
+    @property
+    def due(self) -> bool:
+        """Whether what the screen shows of the losses is old: `show` it then."""
+        return self.display.due
+
+    def show(self, losses: Mapping[str, float]) -> None:
+        """Losses for the screen alone: these come by the clock, and metrics.jsonl by the step."""
+        self.display.show(losses)
+
+    def report(
+        self,
+        step: int,
+        seconds: float,
+        values: Mapping[str, float],
+        losses: Mapping[str, float] | None = None,
+    ) -> None:
+        """One line of metrics.
+
+        losses: what the screen shows of it; None: numbers of held-out images, which it shows all
+        """
         line = {"step": step, "seconds": round(seconds, 3), **values}
-        self.file.write(json.dumps(line) + "\n")
-        self.file.flush()
+        with writing(self.folder / "metrics.jsonl"):
+            self.file.write(json.dumps(line) + "\n")
+            self.file.flush()
         if self.events is not None:
             for name, value in values.items():
                 self.events.add_scalar(name, value, step)
-        shown = {k: f"{v:.4g}" for k, v in values.items() if k not in ("epoch", "lr")}
-        if self.bar is not None:
-            self.bar.set_postfix(shown, refresh=False)
+        self.display.advance(step, seconds)
+        if losses is None:
+            self.display.measure({name.partition("/")[2]: v for name, v in values.items()})
         else:
-            text = "  ".join(f"{k} {v}" for k, v in shown.items())
-            goal = f"/{self.total}" if self.total is not None else ""
-            self.say(f"{self.title}  step {step}{goal}  {text}  {clock(left)} left")
+            self.display.show(losses, values.get("images_per_s"))
 
     def warn(self, step: int, text: str) -> None:
         """A warning, kept in warnings.jsonl and said to the reader."""
-        with (self.folder / "warnings.jsonl").open("a") as file:
+        path = self.folder / "warnings.jsonl"
+        with writing(path), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, "warning": text}) + "\n")
-        self.say(f"{self.title}  step {step}  warning: {text}")
+        self.say(f"step {step}  warning: {text}")
 
     def say(self, text: str) -> None:
-        """A line for the reader, above the bar where there is one."""
-        if self.bar is not None:
-            self.bar.write(text, file=self.stream)
-        else:
-            print(text, file=self.stream, flush=True)
+        """A line for the reader."""
+        self.display.say(text)
 
     def close(self) -> None:
-        self.file.close()
-        if self.bar is not None:
-            self.bar.close()
+        with suppress(OSError):  # every line was flushed: what is left is one that failed
+            self.file.close()
+        self.display.close()
         if self.events is not None:
             self.events.close()
-
-
-def clock(seconds: float) -> str:
-    """Seconds as m:ss or h:mm:ss."""
-    minutes, s = divmod(round(max(0, seconds)), 60)
-    hours, m = divmod(minutes, 60)
-    return f"{hours}:{m:02d}:{s:02d}" if hours else f"{m}:{s:02d}"

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
-import signal
-import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -16,22 +14,27 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ptheta import schemas
 from ptheta.capabilities import HasBound, HasLogProb, Samples, some_conditions
 from ptheta.data.dataset import Dataset
 from ptheta.dynamics import DYNAMICS
 from ptheta.errors import PthetaError
-from ptheta.files import read_json, write_json
-from ptheta.games import END
+from ptheta.files import read_json, write_json, writing
+from ptheta.games import END, Remembers
 from ptheta.images import grid, write_png
 from ptheta.pixels import Batch, seeded
+from ptheta.signals import Request, Requests, Stopped, handled, lasting
 from ptheta.training import checkpoint
 from ptheta.training.ema import EMA
 from ptheta.training.engine import Engine, NonFinite
+from ptheta.training.group import Group
 from ptheta.training.journal import Journal, keep_until
 from ptheta.training.order import Order
 from ptheta.training.settings import TrainSettings
+from ptheta.training.single import refuse_single
 
 GRID = 64  # images in a sample grid
+SETTLED = 100  # steps: what a shorter run ends as is how it began, and no verdict on it
 
 
 class Scored(NamedTuple):
@@ -57,6 +60,11 @@ class Progress:
     best_metric: str = ""
     best_value: float = math.nan
     scored_step: int = 0  # the last step at which the metric was taken
+    logged_step: int = 0  # the last step that has a line of its interval
+    logged_seconds: float = 0.0
+    lines: int | None = 0  # of metrics.jsonl; None in a checkpoint of an older ptheta
+    warnings: int | None = 0  # lines of warnings.jsonl
+    alarmed: tuple[str, ...] = ()  # kinds of warnings that have been told
 
     def to_json(self) -> dict[str, Any]:
         values = asdict(self)
@@ -65,16 +73,46 @@ class Progress:
         return values
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Progress:
-        if values["best_value"] is None:
-            values = values | {"best_value": math.nan}
-        return cls(**values)
+    def from_json(cls, values: Any, file: Path | str = "progress.json") -> Progress:
+        """file: for messages. Raises PthetaError where `values` is not what `to_json` gives."""
+        told = schemas.parse(schemas.Progress, values, file, "go back to an older checkpoint")
+        found = told.model_dump()
+        if told.best_value is None:
+            found["best_value"] = math.nan
+        for name, known in (("logged_step", told.step), ("logged_seconds", told.seconds)):
+            if found[name] is None:
+                found[name] = known
+        return cls(**found)
+
+    @classmethod
+    def read(cls, file: Path) -> Progress:
+        """Raises PthetaError where the file is missing or damaged."""
+        return cls.from_json(read_json(file), file)
+
+
+class Grids:
+    """When sample grids are drawn by the clock: at most a tenth of the time goes into them."""
+
+    def __init__(self, now: float) -> None:
+        self.step, self.ended, self.took = -1, now, 0.0
+
+    def due(self, minutes: float) -> bool:
+        """Whether the last one is long ago; 0 minutes: never."""
+        wait = max(60 * minutes, 9 * self.took)
+        return minutes > 0 and time.monotonic() - self.ended >= wait
+
+    @contextmanager
+    def drawing(self, step: int) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        self.step, self.ended = step, time.monotonic()
+        self.took = self.ended - started
 
 
 class Trainer:
     """Trains a model on a data set and writes a run folder.
 
-    model: an nn.Module with `game()`, on the CPU; it is moved to the fabric's device
+    model: an nn.Module with `game()`, on the CPU; it is moved to the group's device
     folder: exists; gets state/, samples/, metrics.jsonl and model.safetensors
     score: chooses the best checkpoint; None keeps the last
     notes: lines about the data, said at the start
@@ -86,53 +124,59 @@ class Trainer:
         data: Dataset,
         settings: TrainSettings,
         folder: Path,
-        fabric: Any,
+        group: Group,
         *,
         title: str = "",
         score: Score | None = None,
         notes: Sequence[str] = (),
     ) -> None:
-        self.model = channels_last(model.to(fabric.device))
+        self.model = channels_last(model.to(group.device))
         self.data, self.settings = data, settings.budget()
-        self.folder, self.fabric, self.title, self.notes = folder, fabric, title, notes
+        self.folder, self.group, self.title, self.notes = folder, group, title, notes
         chooses = settings.best == "metric" and settings.evaluate_every > 0
         self.score = score if chooses else None
         self.inspect = score  # at the end of a run, for the game's alarm
-        self.order = Order(
-            len(data), settings.batch_size, settings.seed, fabric.global_rank, fabric.world_size
-        )
+        self.order = Order(len(data), settings.batch_size, settings.seed, group.rank, group.size)
+        refuse_single(model, self.order.batch_size // group.size, group.size)
         self.total = settings.total_steps(self.order.per_epoch)
         self.game = model.game()  # type: ignore[operator]
         self.engine = Engine(
             model,
             self.game,
-            fabric,
+            group,
             clip=settings.clip,
             compile=settings.compile,
             free_bits=settings.free_bits,
         )
-        self.alarmed: set[str] = set()
         self.ema = EMA(model, settings.ema) if settings.ema else None
         self.progress = Progress()
-        self.stop_signal: int | None = None
+        self.damaged: list[Path] = []  # checkpoints that could not be read
+        self.grids = Grids(time.monotonic())
+        self.requests = Requests()  # signals that this process got
+        self.stopped_by: int | None = None  # the one by which all processes stop
         self.journal: Journal | None = None
+
+    @property
+    def stop_signal(self) -> int | None:
+        """The signal that asked this run to end, if only after its last step."""
+        return self.stopped_by or self.requests.number
 
     # -- the loop
 
     def run(self) -> Progress:
-        """Trains to the end, or to the first SIGINT or SIGTERM; then writes a checkpoint.
+        """Trains to the end, or to the first SIGINT, SIGTERM or SIGHUP; then writes a checkpoint.
 
         Raises PthetaError, naming step, player, term and the last good checkpoint, where a loss
         is NaN or infinite.
         """
         started, before = time.monotonic(), self.progress.seconds
+        first, self.grids = self.progress.step, Grids(started)
         step_rule = DYNAMICS[self.settings.dynamics]
         self.model.train()
         if self.game.before is not None and self.progress.step == 0:
             with torch.no_grad():
                 self.game.before(self._first_batch())
         with self._signals(), self._journal():
-            logged = (self.progress.step, before)
             try:
                 while not self._finished():
                     p = self.progress
@@ -150,9 +194,8 @@ class Trainer:
                         self.ema.update()
                     p.seconds = before + time.monotonic() - started
                     if p.step % self.settings.log_every == 0 or p.step == self.total:
-                        logged = self._log(logged)
-                    if self.journal is not None:
-                        self.journal.advance(p.step, p.seconds)
+                        self._log()
+                    self._show(p)
                     self._at_intervals(p.step)
             except NonFinite as error:
                 last = checkpoint.latest(self.folder / "state")
@@ -162,10 +205,11 @@ class Trainer:
                 raise PthetaError(
                     f"{error}; last good checkpoint: {good}; lower --lr or give --clip 1"
                 ) from None
-            if self.stop_signal is None:
+            if self.stopped_by is None:
                 self._end()
             self.progress.seconds = before + time.monotonic() - started
             self._checkpoint()
+            self._last_grid(new=self.progress.step > first)
         return self.progress
 
     def _end(self) -> None:
@@ -176,24 +220,26 @@ class Trainer:
             self._inspect(self.inspect)
         elif self.progress.scored_step != self.progress.step:
             self._score()
-        if self.game.alarm is not None and self.journal is not None:
+        settled = self.progress.step >= SETTLED
+        if self.game.alarm is not None and self.journal is not None and settled:
             self._warn(self.progress.step, self.game.alarm({END: 1.0}))
 
     def _inspect(self, score: Score) -> None:
         """Takes the metric of a run that chooses no checkpoint by it, for the alarm alone."""
-        if self.fabric.global_rank == 0:
+        if self.group.rank == 0:
             self._report(*self._taken(score))
-        self.fabric.barrier()
+        self.group.barrier()
 
     def _finished(self) -> bool:
         p, s = self.progress, self.settings
-        done = self.stop_signal is not None
+        # all processes have one clock, and stop after the same step
+        asked, p.seconds = self.group.greatest(self.requests.number or 0, p.seconds)
+        self.stopped_by = int(asked) or None
+        done = self.stopped_by is not None
         if self.total is not None:
             done = done or p.step >= self.total
         elif s.minutes is not None:
             done = done or p.seconds >= 60 * s.minutes
-        if self.fabric.world_size > 1:  # all processes stop after the same step
-            done = self.fabric.broadcast(done)
         return done
 
     def _set_lr(self, p: Progress) -> None:
@@ -206,35 +252,44 @@ class Trainer:
     def _first_batch(self) -> Batch:
         """The images of step 1, all of them in every process."""
         everyone = Order(len(self.data), self.settings.batch_size, self.settings.seed)
-        return self.data.batch(everyone.indices(1)).to(self.fabric.device)
+        return self.data.batch(everyone.indices(1)).to(self.group.device)
 
     def _batch(self, step: int) -> Batch:
-        return self.data.batch(self.order.indices(step)).to(self.fabric.device)
+        return self.data.batch(self.order.indices(step)).to(self.group.device)
 
     def _at_intervals(self, step: int) -> None:
         s = self.settings
         if s.evaluate_every and step % s.evaluate_every == 0:
             self._score()
-        if s.sample_every and step % s.sample_every == 0:
+        if s.sample_every and (step % s.sample_every == 0 or self.grids.due(s.sample_minutes)):
             self._sample(step)
-        if s.checkpoint_every and step % s.checkpoint_every == 0:
+        if s.checkpoint_every and step % s.checkpoint_every == 0 and step != self.total:
             self._checkpoint()
 
-    def _log(self, since: tuple[int, float]) -> tuple[int, float]:
+    def _log(self) -> None:
         self.engine.check()
         p = self.progress
         values = self.engine.averages()
+        steps, took = p.step - p.logged_step, max(p.seconds - p.logged_seconds, 1e-9)
         if self.journal is not None:
-            took = max(p.seconds - since[1], 1e-9)
-            values["images_per_s"] = round((p.step - since[0]) * self.order.batch_size / took, 1)
+            values["images_per_s"] = round(steps * self.order.batch_size / took, 1)
             values["epoch"] = round(p.step / self.order.per_epoch, 3)
-            if self.total is not None:
-                left = (self.total - p.step) * took / (p.step - since[0])
-            else:
-                left = 60 * (self.settings.minutes or 0) - p.seconds
-            self.journal.report(p.step, p.seconds, values, left)
+            self._tell(values, self.engine.by_player(values))
             self._alarm(p.step, values)
-        return p.step, p.seconds
+        p.logged_step, p.logged_seconds = p.step, p.seconds
+
+    def _show(self, p: Progress) -> None:
+        """On the screen alone: slow steps are seen before a line of metrics.jsonl is due."""
+        if self.journal is not None:
+            self.journal.advance(p.step, p.seconds)
+            if self.journal.due and self.engine.sums:
+                self.journal.show(self.engine.by_player(self.engine.so_far()))
+
+    def _tell(self, values: dict[str, float], losses: dict[str, float] | None = None) -> None:
+        """A line of metrics.jsonl."""
+        if self.journal is not None:
+            self.journal.report(self.progress.step, self.progress.seconds, values, losses)
+            self.progress.lines = (self.progress.lines or 0) + 1
 
     def _alarm(self, step: int, values: dict[str, float]) -> None:
         """Says each kind of warning of the game once, when it first comes up."""
@@ -246,15 +301,19 @@ class Trainer:
             )
         if self.game.alarm is None or self.journal is None:
             return
-        self._warn(step, self.game.alarm(values))
+        found = self.game.alarm(values)
+        if step >= SETTLED:
+            self._warn(step, found)
 
     def _warn(self, step: int, found: Mapping[str, str]) -> None:
         """Each kind once."""
         if self.journal is None:
             return
-        for kind in sorted(found.keys() - self.alarmed):
+        p = self.progress
+        for kind in sorted(found.keys() - set(p.alarmed)):
             self.journal.warn(step, found[kind])
-        self.alarmed |= set(found)
+            p.alarmed = (*p.alarmed, kind)
+            p.warnings = (p.warnings or 0) + 1
 
     # -- weights, samples, scores
 
@@ -286,7 +345,7 @@ class Trainer:
             return
         p = self.progress
         p.scored_step = p.step
-        if self.fabric.global_rank == 0:
+        if self.group.rank == 0:
             name, value, lower, _ = taken = self._taken(self.score)
             better = math.isfinite(value) and (
                 math.isnan(p.best_value)
@@ -297,7 +356,7 @@ class Trainer:
                 p.best_step, p.best_metric, p.best_value = p.step, name, value
                 self._write_weights("model.safetensors")
             self._report(*taken)
-        self.fabric.barrier()
+        self.group.barrier()
 
     def _taken(self, score: Score) -> Scored:
         with self._resting() as model:
@@ -306,17 +365,31 @@ class Trainer:
     def _report(self, name: str, value: float, lower: bool, others: Mapping[str, float]) -> None:
         if self.journal is not None:
             told = {f"held_out/{k}": v for k, v in {name: value, **others}.items()}
-            self.journal.report(self.progress.step, self.progress.seconds, told, math.nan)
+            self._tell(told)
             self._alarm(self.progress.step, told)
 
     def _sample(self, step: int) -> None:
-        if self.fabric.global_rank == 0 and isinstance(self.model, Samples):
+        """A grid of samples. The first process draws it and the others need not wait for it, so
+        that it may do so by its own clock."""
+        if self.group.rank != 0 or not isinstance(self.model, Samples):
+            return
+        with self.grids.drawing(step):
             with self._resting() as model:
                 x = model.sample(GRID, some_conditions(model, GRID))  # type: ignore[operator]
-            samples = self.folder / "samples"
-            samples.mkdir(exist_ok=True)
-            write_png(samples / f"step-{step:08d}.png", grid(x), scale=2)
-        self.fabric.barrier()
+            path = self._grid_of(step)
+            with writing(path.parent):
+                path.parent.mkdir(exist_ok=True)
+            write_png(path, grid(x), scale=2)
+
+    def _grid_of(self, step: int) -> Path:
+        return self.folder / "samples" / f"step-{step:08d}.png"
+
+    def _last_grid(self, *, new: bool) -> None:
+        """What the last weights draw. new: whether they are of a step of this process"""
+        step = self.progress.step
+        there = self.grids.step == step or (not new and self._grid_of(step).exists())
+        if self.settings.sample_every and not there:
+            self._sample(step)
 
     # -- checkpoints
 
@@ -326,12 +399,12 @@ class Trainer:
             if not all(torch.isfinite(p).all() for p in parameters):
                 raise NonFinite(self.progress.step, name, "weights", math.nan)
         state = self.folder / "state"
-        first = self.fabric.global_rank == 0
+        first = self.group.rank == 0
         beside = state / f".step-{self.progress.step:08d}"
         if first:
             beside = checkpoint.begin(state, self.progress.step)
-        self.fabric.barrier()
-        checkpoint.write_rank(beside, self.fabric.global_rank)
+        self.group.barrier()
+        checkpoint.write_rank(beside, self.group.rank, self._own())
         if first:
             none: dict[str, str] = {}
             checkpoint.save_tensors(beside / "model.safetensors", self.model.state_dict(), none)
@@ -340,86 +413,135 @@ class Trainer:
                 checkpoint.save_tensors(beside / "ema.safetensors", self.ema.state(), none)
                 self.progress.ema_updates = self.ema.updates
             write_json(beside / "progress.json", self.progress.to_json())
-        self.fabric.barrier()
+        self.group.barrier()
         if first:
-            checkpoint.commit(beside)
+            # before the checkpoint: a run that goes on from the one before writes them again
             best_chosen = self.score is not None and self.progress.best_step > 0
             self._write_weights("last.safetensors" if best_chosen else "model.safetensors")
-        self.fabric.barrier()
+            checkpoint.commit(beside, self.damaged)
+        self.group.barrier()
+
+    def _own(self) -> dict[str, Any]:
+        """What each process has of its own between two lines of the log."""
+        own: dict[str, Any] = {"sums": self.engine.interval()}
+        if isinstance(self.game.alarm, Remembers):
+            own["alarm"] = self.game.alarm.memory()
+        return own
 
     def resume(self) -> bool:
-        """Goes back to the newest checkpoint; False where there is none yet."""
-        found = checkpoint.latest(self.folder / "state")
-        if found is not None:
-            self.model.load_state_dict(checkpoint.load_tensors(found / "model.safetensors"))
-            self.engine.load(checkpoint.load_tensors(found / "optimizers.safetensors"))
-            self.progress = Progress.from_json(read_json(found / "progress.json"))
-            if self.ema is not None:
-                self.ema.load(
-                    checkpoint.load_tensors(found / "ema.safetensors"), self.progress.ema_updates
+        """Goes back to the newest checkpoint that is whole; False where there is none yet.
+
+        Raises PthetaError where there are some and none can be read.
+        """
+        faults: list[str] = []
+        for folder in reversed(checkpoint.checkpoints(self.folder / "state")):
+            fault = self._fault(folder)
+            if self.group.everywhere(not fault):
+                break
+            self.damaged.append(folder)
+            faults.append(fault or f"another process cannot read {folder}")
+        else:
+            if faults:
+                raise PthetaError(
+                    f"{faults[0]}; no other checkpoint can be read: train into a new --out"
                 )
-            checkpoint.read_rank(found, self.fabric.global_rank)
-        if self.fabric.global_rank == 0:
-            keep_until(self.folder / "metrics.jsonl", self.progress.step)
-        return found is not None
+            self._check_begins()
+        if self.group.rank == 0:
+            p = self.progress
+            if faults:
+                warnings.warn(f"{faults[0]}; the run goes on from step {p.step}", stacklevel=2)
+            p.lines = keep_until(self.folder / "metrics.jsonl", p.step, p.lines)
+            told = self.folder / "warnings.jsonl"
+            p.warnings = keep_until(told, p.step, p.warnings, schemas.Warned)
+        return self.progress.step > 0
+
+    def _check_begins(self) -> None:
+        """Raises PthetaError where a run without a checkpoint has had one: it would begin anew and
+        write over what it has learned."""
+        state, every = self.folder / "state", self.settings.checkpoint_every
+        if state.exists() and not state.is_dir():
+            raise PthetaError(f"{state} is not a folder: put the checkpoints back in its place")
+        for name in ("model.safetensors", "last.safetensors"):
+            file = self.folder / name
+            step = checkpoint.load_metadata(file).get("step", "") if file.is_file() else ""
+            if every and step.isdecimal() and int(step) > every:
+                raise PthetaError(
+                    f"{file} is of step {step}, and {state} holds no checkpoint to go on from: "
+                    "put it back, or train into a new --out"
+                )
+
+    def _fault(self, folder: Path) -> str:
+        """Loads a checkpoint; why that cannot be done, empty where it was."""
+        try:
+            self._load(folder)
+        except PthetaError as error:
+            return str(error)
+        return ""
+
+    def _load(self, folder: Path) -> None:
+        checkpoint.verify(folder)
+        self.progress = Progress.read(folder / "progress.json")
+        checkpoint.load_weights(self.model, folder / "model.safetensors")
+        optimizers = checkpoint.load_tensors(folder / "optimizers.safetensors")
+        if self.progress.step and not optimizers:
+            raise PthetaError(f"{folder / 'optimizers.safetensors'} is empty")
+        self.engine.load(optimizers)
+        if self.ema is not None:
+            average = checkpoint.load_like(self.ema.state(), folder / "ema.safetensors")
+            self.ema.load(average, self.progress.ema_updates)
+        own = checkpoint.read_rank(folder, self.group.rank)
+        try:
+            self.engine.set_interval(own.get("sums", {}))
+            if isinstance(self.game.alarm, Remembers) and "alarm" in own:
+                self.game.alarm.recall(own["alarm"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise PthetaError(f"{folder} holds other sums than a run writes: {error}") from None
 
     # -- the outside world
 
     @contextmanager
     def _journal(self) -> Iterator[None]:
         """The first process reports; the others are silent."""
-        if self.fabric.global_rank == 0:
+        if self.group.rank == 0:
             minutes = self.settings.minutes
             self.journal = Journal(
                 self.folder / "metrics.jsonl",
                 title=self.title,
                 total=self.total,
                 seconds=None if minutes is None else 60 * minutes,
-                done=self.progress.step if self.total is not None else self.progress.seconds,
+                done=(self.progress.step, self.progress.seconds),
                 tensorboard=self.settings.tensorboard,
             )
-            for note in self.notes:
-                self.journal.say(f"{self.title}  {note}")
+            for note in (*self.notes, *self._alike()):
+                self.journal.say(note)
         try:
             yield
         finally:
             if self.journal is not None:
                 self.journal.close()
 
+    def _alike(self) -> list[str]:
+        """Of dynamics that are the usual ones here."""
+        if self.settings.dynamics != "simultaneous" or len(self.game.moves) > 1:
+            return []
+        return ["dynamics simultaneous: this model has one player, for which it is as alternating"]
+
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """Ctrl-C and SIGTERM end the run after the step at hand; another Ctrl-C at once."""
+        """An ending signal ends the run after the step at hand; a second one at once.
 
-        def stop(number: int, frame: object) -> None:
-            self.stop_signal = number
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        Of several processes each goes on to that step: the one that started them is impatient.
+        """
 
-        if threading.current_thread() is not threading.main_thread():
+        def note(number: int) -> None:
+            if self.requests.note(number) is Request.AGAIN and self.group.size == 1:
+                raise Stopped(number)
+
+        with handled(note), lasting():
             yield
-            return
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        for number in before:
-            signal.signal(number, stop)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def channels_last(model: nn.Module) -> nn.Module:
     """The model with its convolutions laid out pixel by pixel: about a quarter faster on the CPU,
     where measured (see docs/benchmarks.md), and the layout that GPUs prefer."""
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
-def read_metrics(folder: Path) -> list[dict[str, float]]:
-    """The lines of a run's metrics.jsonl; a half-written last line is left out."""
-    path = folder / "metrics.jsonl"
-    lines = []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            lines.append(json.loads(line))
-        except ValueError:
-            continue
-    return lines

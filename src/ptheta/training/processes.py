@@ -1,59 +1,84 @@
-"""Devices, precision and several processes, through Lightning Fabric (see docs/distributed.md).
-
-The model is not wrapped: each process computes its share of the batch, and the engine averages the
-mover's gradients.
-"""
+"""Devices, precision and several processes (see docs/distributed.md)."""
 
 from __future__ import annotations
 
 import ctypes
-import logging
-import re
+import os
+import pickle
 import shutil
-import signal
-import threading
+import socket
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
+from torch import distributed
 
 from ptheta.errors import PthetaError
+from ptheta.training.group import Group
+from ptheta.training.ranks import spread
 from ptheta.training.settings import TrainSettings
 
 T = TypeVar("T")
 COMPILERS = ("g++", "clang++")
+HERE = "127.0.0.1"
+# The others wait as long as the first one evaluates; one that has died is noticed without a clock.
+PATIENCE = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """A program that starts a command several times, known by its variables.
+
+    command: how it starts the command once; tasks, rank: its variables; mark: one that is there
+        only in what it started itself, where `tasks` may be left over from elsewhere
+    """
+
+    name: str
+    command: str
+    tasks: str
+    rank: str
+    mark: str
+
+
+LAUNCHERS = (
+    Launcher("srun", "srun --ntasks=1", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "SLURM_STEP_ID"),
+    Launcher("torchrun", "python -m ptheta.cli", "WORLD_SIZE", "RANK", "TORCHELASTIC_RUN_ID"),
+    Launcher(
+        "mpirun",
+        "mpirun -n 1",
+        "OMPI_COMM_WORLD_SIZE",
+        "OMPI_COMM_WORLD_RANK",
+        "OMPI_COMM_WORLD_SIZE",
+    ),
+    Launcher("mpirun", "mpirun -n 1", "PMI_SIZE", "PMI_RANK", "PMI_SIZE"),
+    Launcher(
+        "jsrun", "jsrun -n 1", "JSM_NAMESPACE_SIZE", "JSM_NAMESPACE_RANK", "JSM_NAMESPACE_SIZE"
+    ),
+)
 
 
 def launch(settings: TrainSettings, work: Callable[..., T], *args: Any) -> T:
-    """Calls work(fabric, *args) in each of the processes; returns what the first one returns.
+    """Calls work(group, *args) in each of the processes; returns what the first one returns.
 
-    Raises PthetaError where the device or the number of processes cannot be had.
+    No variable of a job or of another launcher says how many there are: the settings do. With
+    several, `args` and the result are pickled.
+    Raises PthetaError where the device or the number of processes cannot be had; Interrupted where
+    a signal ended one of several processes before its work was done.
     """
-    for name in ("lightning.fabric", "lightning_fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    from lightning_fabric import Fabric
-
     device = _device(settings)
     if settings.compile and device == "cpu" and not any(map(shutil.which, COMPILERS)):
         raise PthetaError(
             f"--compile needs a C++ compiler ({' or '.join(COMPILERS)}) on the PATH: "
             "install one, or drop --compile"
         )
-    precision: Any = settings.precision
-    if precision == "auto":
-        wide = device == "cuda" and torch.cuda.is_bf16_supported()
-        precision = "bf16-mixed" if wide else "32-true"
-    several = settings.processes > 1
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # advice about hardware that was not asked for
-        fabric = Fabric(
-            accelerator=device,
-            devices=settings.processes,
-            strategy="ddp_spawn" if several else "auto",
-            precision=precision,
-        )
-    return _several(fabric, work, args) if several else work(fabric, *args)
+    _heed(os.environ, settings.processes)
+    half = _half(settings, device)
+    if settings.processes > 1:
+        return _several(settings.processes, device, half, work, args)
+    return work(Group(_place(device, 0), half=half), *args)
 
 
 def keep_large_blocks() -> None:
@@ -71,22 +96,34 @@ def keep_large_blocks() -> None:
     mallopt(trim_above, 2**31 - 1)
 
 
-def _several(fabric: Any, work: Callable[..., T], args: tuple[Any, ...]) -> T:
-    """Starts the processes; the first one that fails ends the others, and its error is raised."""
-    before = signal.getsignal(signal.SIGINT)
-    main = threading.current_thread() is threading.main_thread()
-    if main:  # Ctrl-C reaches every process; the children write their checkpoint, this one waits
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        return fabric.launch(work, *args)
-    except torch.multiprocessing.ProcessRaisedException as error:
-        ours = re.findall(r"^ptheta\.[\w.]+: (.*)$", str(error), re.MULTILINE)
-        if not ours:
-            raise
-        raise PthetaError(ours[-1]) from None
-    finally:
-        if main:
-            signal.signal(signal.SIGINT, before)
+def started_by(environment: Mapping[str, str]) -> tuple[Launcher, int] | None:
+    """(the launcher that started this command several times, how often), or None."""
+    for launcher in LAUNCHERS:
+        tasks = environment.get(launcher.tasks, "")
+        if launcher.mark in environment and tasks.isdecimal() and int(tasks) > 1:
+            return launcher, int(tasks)
+    return None
+
+
+def _heed(environment: Mapping[str, str], processes: int) -> None:
+    """Refuses several processes in each of several tasks; says that the tasks train apart."""
+    found = started_by(environment)
+    if found is None:
+        return
+    launcher, tasks = found
+    text = f"{launcher.name} has started this command {tasks} times, and each"
+    once = f"start it once ({launcher.command}) with --processes"
+    if processes > 1:
+        raise PthetaError(f"{text} would start {processes} processes of its own: {once}")
+    if environment.get(launcher.rank, "0") == "0":
+        warnings.warn(f"{text} trains by itself: for one training, {once} {tasks}", stacklevel=3)
+
+
+def _half(settings: TrainSettings, device: str) -> torch.dtype | None:
+    """What autocast computes in, or None."""
+    wide = device == "cuda" and torch.cuda.is_bf16_supported()
+    mixed = settings.precision == "bf16-mixed" or (settings.precision == "auto" and wide)
+    return torch.bfloat16 if mixed else None
 
 
 def _device(settings: TrainSettings) -> str:
@@ -106,4 +143,86 @@ def _device(settings: TrainSettings) -> str:
             f"processes = {settings.processes} but there are {torch.cuda.device_count()} GPUs: "
             "use at most one process for each"
         )
+    if device == "mps" and settings.processes > 1:
+        raise PthetaError(f"processes = {settings.processes}: device 'mps' takes one process")
     return device
+
+
+def _place(device: str, rank: int) -> torch.device:
+    """Each process has a GPU of its own."""
+    return torch.device("cuda", rank) if device == "cuda" else torch.device(device)
+
+
+# -- several processes
+
+
+@dataclass(frozen=True)
+class _Meeting:
+    """What each process needs to join the others. port: of the store through which they meet
+
+    work: (function, arguments), pickled as plain bytes: no tensor goes through shared memory, of
+        which containers have little
+    """
+
+    size: int
+    port: int
+    device: str
+    half: torch.dtype | None
+    deterministic: bool
+    warn_only: bool
+    work: bytes
+
+
+def _several(
+    size: int,
+    device: str,
+    half: torch.dtype | None,
+    work: Callable[..., T],
+    args: tuple[Any, ...],
+) -> T:
+    """`launch` on several processes."""
+    try:
+        pickled = pickle.dumps((work, args))
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise PthetaError(
+            f"what is to be trained on cannot be sent to other processes ({error}): use classes "
+            "and functions of a module, or train with one process"
+        ) from None
+    # bound here, so that no port is chosen that another program has or takes
+    server = socket.create_server((HERE, 0))
+    port = server.getsockname()[1]
+    store = distributed.TCPStore(
+        *(HERE, port, None, True, PATIENCE),
+        wait_for_workers=False,
+        master_listen_fd=server.detach(),
+    )
+    strict = torch.are_deterministic_algorithms_enabled()
+    lenient = torch.is_deterministic_algorithms_warn_only_enabled()
+    meeting = _Meeting(size, store.port, device, half, strict, lenient, pickled)
+    return spread(_join, (meeting,), size)
+
+
+def _join(rank: int, meeting: _Meeting) -> Any:
+    """One of several processes: meets the others and does its share."""
+    torch.use_deterministic_algorithms(meeting.deterministic, warn_only=meeting.warn_only)
+    names = {name for _, name in socket.if_nameindex()}
+    for loopback in names & {"lo", "lo0"}:  # all are on this machine, whatever its name resolves to
+        os.environ["GLOO_SOCKET_IFNAME"] = loopback
+    gpu = meeting.device == "cuda"
+    device = _place(meeting.device, rank)
+    if gpu:
+        torch.cuda.set_device(device)
+    distributed.init_process_group(
+        "nccl" if gpu else "gloo",
+        store=distributed.TCPStore(
+            HERE, meeting.port, None, False, PATIENCE, wait_for_workers=False
+        ),
+        rank=rank,
+        world_size=meeting.size,
+        timeout=PATIENCE,
+        device_id=device if gpu else None,
+    )
+    work, args = pickle.loads(meeting.work)
+    result = work(Group(device, rank, meeting.size, meeting.half), *args)
+    distributed.destroy_process_group()
+    return result

@@ -6,9 +6,18 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Lt
+from annotated_types import Ge, Gt, Le, Lt
 
-from ptheta.config import AtLeastZero, Count, NonNegative, Positive, option
+from ptheta.config import (
+    MOST_THREADS,
+    AtLeastZero,
+    Count,
+    NonNegative,
+    Positive,
+    Seed,
+    Threads,
+    option,
+)
 from ptheta.errors import PthetaError
 
 
@@ -18,7 +27,7 @@ class TrainSettings:
     minutes: Positive | None = option(None, "stop after this many minutes of training")
     epochs: Positive | None = option(None, "stop after this many passes over the data")
     batch_size: Count = option(64, "images in a step, over all processes")
-    seed: NonNegative = option(0, "seed of the weights, the data order and all noise")
+    seed: Seed = option(0, "seed of the weights, the data order and all noise")
     dynamics: Literal["alternating", "simultaneous", "extragradient"] = option(
         "alternating", "update rule over the players"
     )
@@ -44,16 +53,23 @@ class TrainSettings:
     evaluate_every: NonNegative = option(
         500, "steps between two such evaluations; 0: none that chooses weights"
     )
-    sample_every: NonNegative = option(500, "steps between two sample grids; 0: never")
+    sample_every: NonNegative = option(
+        500, "steps between two sample grids, beside one at the end; 0: none at all"
+    )
+    sample_minutes: AtLeastZero = option(
+        3.0, "minutes between two sample grids where steps are slow; 0: by steps alone"
+    )
     checkpoint_every: NonNegative = option(500, "steps between two checkpoints; 0: at the end")
     log_every: Count = option(50, "steps between two lines of metrics.jsonl")
     device: Literal["auto", "cpu", "cuda", "mps"] = option("auto", "where to compute")
-    processes: Count = option(1, "processes (devices) that share each batch")
+    processes: Annotated[int, Gt(0), Le(MOST_THREADS)] = option(
+        1, "processes (devices) that share each batch"
+    )
     precision: Literal["auto", "32-true", "bf16-mixed"] = option(
         "auto", "auto: bf16-mixed on a GPU that has it, else 32-true"
     )
     compile: bool = option(False, "torch.compile the losses")
-    threads: NonNegative = option(0, "CPU threads of a process; 0: as torch chooses")
+    threads: Threads = option(0, "CPU threads of a process; 0: as torch chooses")
     tensorboard: bool = option(False, "write TensorBoard events too (extra: tensorboard)")
 
     def budget(self) -> TrainSettings:
@@ -101,6 +117,7 @@ RESUMABLE = (
     "epochs",
     "evaluate_every",
     "sample_every",
+    "sample_minutes",
     "checkpoint_every",
     "log_every",
     "device",

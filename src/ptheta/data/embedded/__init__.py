@@ -35,7 +35,7 @@ CLASSES = {
 
 def read(name: str, split: str) -> Dataset:
     """`digits` or `fashion`, split train (10,000) or test (2,000)."""
-    with Image.open(FOLDER / f"{name}-{split}.png") as picture:
+    with Image.open(FOLDER / f"{name}-{split}.png", formats=["PNG"]) as picture:
         canvas = np.asarray(picture)
     rows = canvas.shape[0] // SIDE
     images = canvas.reshape(rows, SIDE, COLUMNS, SIDE).swapaxes(1, 2).reshape(-1, 1, SIDE, SIDE)
@@ -50,6 +50,6 @@ def groups(name: str, sizes: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     sizes: images of both parts
     """
     found = np.arange(sum(sizes))
-    for group in json.loads((FOLDER / "near.json").read_text())[name]:
+    for group in json.loads((FOLDER / "near.json").read_text(encoding="utf-8"))[name]:
         found[group] = group[0]
     return found[: sizes[0]], found[sizes[0] :]

@@ -1,0 +1,10 @@
+"""The group with all its commands: each part adds its own when it is imported."""
+
+from __future__ import annotations
+
+from ptheta.cli import images, latent, listing, measure, train
+from ptheta.cli.common import cli
+
+PARTS = (listing, train, images, latent, measure)
+
+__all__ = ["PARTS", "cli"]

@@ -1,0 +1,38 @@
+"""The command that a user may want next: one that works for the model at hand."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from ptheta import registry
+
+
+def after_training(model: str, run: str | Path) -> str:
+    """By what the model can do: to draw samples, or first to fit a prior to its codes, or else to
+    measure what there is."""
+    from ptheta.capabilities import Decodes, Encodes, Samples
+
+    cls = registry.entry(model).load_model()
+    if issubclass(cls, Samples):
+        return _sample(run)
+    if issubclass(cls, Encodes) and issubclass(cls, Decodes):
+        return f"{_command('fit', run)}, then {_sample(run)}"
+    return _command("evaluate", run)
+
+
+def after_fit(run: str | Path) -> str:
+    return _sample(run)
+
+
+def after_sweep(folder: Path) -> str:
+    return _command("compare", folder, "--out", folder / "report")
+
+
+def _sample(run: str | Path) -> str:
+    return _command("sample", run, "--out", "grid.png")
+
+
+def _command(*words: str | Path) -> str:
+    """As a shell reads it, whatever is in the names."""
+    return shlex.join(["ptheta", *map(str, words)])

@@ -1,0 +1,134 @@
+"""Types of options: each verb says in the same words what a value may be."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ptheta.config import LAST_SEED, MOST, MOST_PARTS, MOST_SIDE, MOST_THREADS, brief
+from ptheta.errors import PthetaError
+from ptheta.out import check_file, check_folder
+
+NAME = 255  # the longest name of a file, bytes
+PATH = 4095  # the longest path, bytes
+
+
+class Whole(click.IntRange):
+    """A whole number from `least` to `most`. Raises PthetaError for any other value."""
+
+    def __init__(self, least: int = 1, most: int = MOST) -> None:
+        super().__init__(least, most)
+        self.least, self.most = least, most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            number = int(value)
+        except (ValueError, OverflowError):
+            raise _refused(param, value, "a whole number") from None
+        return _within(number, self.least, self.most, param, value)
+
+
+class Real(click.FloatRange):
+    """A finite number from `least` on. above: `least` itself is too small. Raises PthetaError for
+    any other value."""
+
+    def __init__(self, least: float = -math.inf, above: bool = False) -> None:
+        super().__init__(None if math.isinf(least) else least, min_open=above)
+        self.least, self.above = least, above
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        try:
+            number = float(value)
+        except (ValueError, OverflowError):
+            raise _refused(param, value, "a number") from None
+        if not math.isfinite(number):
+            raise _refused(param, value, "a finite number")
+        if self.above and number <= self.least:
+            raise _refused(param, value, f"more than {self.least:g}")
+        return _within(number, self.least, math.inf, param, value)
+
+
+class Source(click.ParamType):
+    """The name of data, or a path to read from. Raises PthetaError for what can be neither."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        if not text.strip() or "\0" in text:
+            raise _refused(param, repr(text), "a name or a path")
+        encoded = text.encode(errors="surrogateescape")
+        if len(encoded) > PATH or max(map(len, encoded.split(b"/"))) > NAME:
+            raise _refused(param, text, f"names of at most {NAME} bytes, {PATH} together")
+        return text
+
+
+class Images(click.ParamType):
+    """A place to write images to, judged before the work (see `ptheta.tasks.export.check_out`)."""
+
+    name = "place"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        from ptheta.tasks.export import check_out  # and torch
+
+        return check_out(value)
+
+
+class File(click.ParamType):
+    """A file to write, of one of these suffixes; judged before the work."""
+
+    name = "file"
+
+    def __init__(self, *suffixes: str) -> None:
+        self.suffixes = suffixes
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        return check_file(value, self.suffixes, flag=_flag(param))
+
+
+class Folder(click.ParamType):
+    """A folder to write into; judged before the work."""
+
+    name = "folder"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        return check_folder(value, flag=_flag(param))
+
+
+COUNT = Whole()
+POSITIVE = Real(0.0, above=True)
+LAYERED = Whole(1, MOST_PARTS)  # of what is drawn one by one
+SEED = Whole(0, LAST_SEED)
+SIDE = Whole(1, MOST_SIDE)
+THREADS = Whole(0, MOST_THREADS)
+PROCESSES = Whole(1, MOST_THREADS)
+SOURCE = Source()
+IMAGES = Images()
+PICTURE = File(".png")
+FOLDER = Folder()
+
+
+def _within(
+    number: Any, least: float, most: float, param: click.Parameter | None, value: Any
+) -> Any:
+    if number < least:
+        raise _refused(param, value, f"{least} or more")
+    if number > most:
+        raise _refused(param, value, f"{most} or less")
+    return number
+
+
+def _refused(param: click.Parameter | None, value: Any, wanted: str) -> PthetaError:
+    return PthetaError(f"{_flag(param)} {brief(value)}: want {wanted}".strip())
+
+
+def _flag(param: click.Parameter | None) -> str:
+    """What the user calls a parameter."""
+    if isinstance(param, click.Argument):
+        return (param.metavar or param.opts[0]).upper()
+    return "" if param is None else param.opts[0]

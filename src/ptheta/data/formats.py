@@ -1,0 +1,92 @@
+"""Which formats of pictures are read: raster formats whose decoders run no other program.
+
+Everything that is opened as a picture is opened here. Pillow by itself would also try PostScript,
+which it hands to Ghostscript, whatever the file is called.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+
+from PIL import Image
+
+FORMATS: dict[str, tuple[str, ...]] = {
+    "PNG": (".png", ".apng"),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    "WEBP": (".webp",),
+    "BMP": (".bmp",),
+    "GIF": (".gif",),
+    "TIFF": (".tif", ".tiff"),
+    "PPM": (".pgm", ".ppm", ".pbm", ".pnm", ".pfm"),
+    "JPEG2000": (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
+    "AVIF": (".avif", ".avifs"),
+    "QOI": (".qoi",),
+    "DIB": (".dib",),
+    "PCX": (".pcx",),
+    "SGI": (".sgi", ".rgb", ".rgba", ".bw"),
+    "SUN": (".ras",),
+    "TGA": (".tga", ".icb", ".vda", ".vst"),
+}
+# first bytes say little: only a suffix makes a file one of them
+VAGUE = ("DIB", "PCX", "SGI", "TGA")
+MOST_PACKED = 2**30  # bytes of one picture in an archive
+
+
+class Packed(Protocol):
+    """A picture in an archive, unpacked when it is read."""
+
+    def read(self) -> bytes: ...
+
+
+@cache
+def readable() -> tuple[str, ...]:
+    """The formats that this Pillow can decode, the vaguest last."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+@cache
+def suffixes() -> tuple[str, ...]:
+    """The suffixes of those, in lower case."""
+    return tuple(suffix for name in readable() for suffix in FORMATS[name])
+
+
+def opened(raw: Path | bytes | Packed) -> Image.Image:
+    """A picture whose header is read and whose pixels are not.
+
+    Raises OSError, ValueError or Image.DecompressionBombError where it is no file, of no format
+    that is read, or has more pixels than Pillow's limit.
+    """
+    if isinstance(raw, Path):
+        if not stat.S_ISREG(os.stat(raw).st_mode):
+            raise OSError("not a regular file")  # a pipe would be waited for
+        image = Image.open(raw, formats=readable())
+    else:
+        data = raw if isinstance(raw, bytes) else raw.read()
+        image = Image.open(io.BytesIO(data), formats=readable())
+    width, height = image.size
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and width * height > limit:
+        image.close()
+        raise ValueError(f"{width}x{height} pixels, more than Pillow's limit of {limit}")
+    return image
+
+
+def named_so(name: str) -> bool:
+    """Whether the suffix of a file's name is that of a picture."""
+    return name.lower().endswith(suffixes())
+
+
+def looks_so(head: bytes) -> bool:
+    """Whether the first 16 bytes of a file are those of a picture: for files without a suffix."""
+    if head[:2] == b"BM" and head[6:10] != bytes(4):  # two letters that a text may begin with
+        return False
+    if head[:1] == b"P" and not head[2:3].isspace():
+        return False
+    known = (Image.OPEN[name][1] for name in readable() if name not in VAGUE)
+    return any(accept is not None and accept(head) is True for accept in known)

@@ -1,0 +1,93 @@
+"""The arrays in a .npz file, read one by one, none larger than it says that it is."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from ptheta.errors import PthetaError
+from ptheta.room import check
+
+CHUNK = 2**24  # bytes read at a time
+SUFFIX = ".npy"
+HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+DAMAGE = (
+    *(OSError, ValueError, EOFError, KeyError, RuntimeError, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+
+
+class Members:
+    """The arrays of an archive by their names."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises what is in `DAMAGE` where it is no archive."""
+        self.path, self.archive = path, zipfile.ZipFile(path)
+        self.infos = {i.filename.removesuffix(SUFFIX): i for i in self.archive.infolist()}
+
+    def __enter__(self) -> Members:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.archive.close()
+
+    def read(self, name: str) -> np.ndarray:
+        """Raises what is in `DAMAGE` where it is no array, and PthetaError where it holds objects
+        or more than memory allows.
+        """
+        info = self.infos[name]
+        if info.flag_bits & 1:
+            raise ValueError(f"{name} is encrypted")
+        with self.archive.open(info) as file:
+            shape, columns, dtype = _header(file, name)
+            size = math.prod(shape) * dtype.itemsize
+            if dtype.hasobject:
+                raise ValueError(f"{name} holds Python objects, which could run programs")
+            held = info.file_size - file.tell()
+            if size > held:
+                raise ValueError(f"{name} is cut short: {held:,} bytes where it says {size:,}")
+            if size < held:
+                raise ValueError(f"{name} is too long: {held:,} bytes where it says {size:,}")
+            check(size, f"{self.path}: {name}")
+            data = _filled(file, size)
+        return data.view(dtype).reshape(shape, order="F" if columns else "C")
+
+
+def _header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """(shape, whether the first axis changes fastest, type)"""
+    try:
+        version = np.lib.format.read_magic(file)
+    except ValueError:
+        raise ValueError(f"{name} is no array") from None
+    if version not in HEADERS:
+        raise ValueError(f"{name} is of version {version} of the format, which is not known here")
+    shape, columns, dtype = HEADERS[version](file)
+    if any(n < 0 for n in shape):
+        raise ValueError(f"{name} has the shape {shape}")
+    return shape, columns, dtype
+
+
+def _filled(file: IO[bytes], size: int) -> np.ndarray:
+    """So many bytes of a file: uint8 (size,)."""
+    data = np.empty(size, np.uint8)
+    at = 0
+    while at < size:
+        some = file.read(min(CHUNK, size - at))
+        if not some:
+            raise EOFError(f"only {at:,} of {size:,} bytes are there")
+        data[at : at + len(some)] = np.frombuffer(some, np.uint8)
+        at += len(some)
+    return data
+
+
+def memory_error(path: Path) -> PthetaError:
+    """The error where memory ran out all the same."""
+    return PthetaError(f"{path} does not fit into memory: give fewer or smaller images")

@@ -1,0 +1,173 @@
+"""What is told of the pictures of a folder: tables (as of the hub's image folders) and captions."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+import os
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Any, overload
+
+from ptheta.data.names import shown
+from ptheta.data.request import Request
+from ptheta.data.table import CAPTIONS, LABELS, choose_column, text
+from ptheta.data.tree import TABLES, TEXT, Tree
+from ptheta.errors import PthetaError
+
+FILE_NAME = "file_name"
+MOST_TEXT = 2**16  # bytes of a caption
+
+
+@dataclass
+class Told:
+    """What tables say: the names of their columns, and a row for each picture, by its path.
+
+    label, caption: the columns to take; None where there is none
+    """
+
+    columns: list[str] = field(default_factory=list)
+    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    files: list[str] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+    label: str | None = None
+    caption: str | None = None
+
+    def add(self, tree: Tree, table: str, before: str, request: Request) -> None:
+        """A table of a folder. before: the folder's path relative to that of the paths"""
+        place = f"{tree.place}{os.sep}{table}"
+        data = tree.read(table)
+        if data is None:
+            raise PthetaError(f"cannot read {place}: mend it, or take it out")
+        found = list(_rows(_decoded(data, place), table, place))
+        columns = list(dict.fromkeys(name for row in found for name in row))
+        column = _file_column(columns, place, request.image_column) if found else FILE_NAME
+        folder = os.path.join(before, os.path.dirname(table))
+        for row in found:
+            if isinstance(name := row.get(column), str):
+                self.rows[os.path.normpath(os.path.join(folder, name))] = row
+        self.columns += [name for name in columns if name not in self.columns]
+        self.files.append(os.path.normpath(os.path.join(before, table)))
+        self.names.add(column)
+
+    def choose(self, request: Request) -> None:
+        """Raises PthetaError for a column that is not there, or where there is no table."""
+        if not self.files:
+            if asked := request.columns:
+                kind, name = next(iter(asked.items()))
+                raise PthetaError(
+                    f"--{kind}-column {name}: there is no table of columns beside the pictures "
+                    f"({', '.join(TABLES)}); give one, or leave the option out"
+                )
+            return
+        where = ", ".join(self.files)
+        self.label = choose_column("label", request.label_column, LABELS, self.columns, where)
+        asked_caption = request.caption_column
+        self.caption = choose_column("caption", asked_caption, CAPTIONS, self.columns, where)
+
+    def notes(self, pictures: Collection[str], folders: Sequence[str]) -> tuple[str, ...]:
+        """How the tables are used. folders: whose pictures these are"""
+        if not self.files:
+            return ()
+        used = {self.label, self.caption, *self.names}
+        rest = [name for name in self.columns if name not in used]
+        taken = [
+            f"{kind} from the column {name!r}"
+            for kind, name in (("labels", self.label), ("captions", self.caption))
+            if name is not None
+        ]
+        what = " and ".join(taken) or "no column of labels or captions"
+        lines = [f"{', '.join(map(shown, self.files))}: {what}"]
+        if rest:
+            lines[0] += f"; other columns: {', '.join(rest)}"
+        rows = [n for n in self.rows if any(PurePath(n).is_relative_to(f) for f in folders)]
+        if strange := sum(name not in pictures for name in rows):
+            lines.append(f"{strange} of {len(rows)} rows name no picture that is there")
+        return tuple(lines)
+
+
+def has_tables(tree: Tree) -> bool:
+    """Whether there is a table of metadata in a folder or below it."""
+    return bool(tree.listing().tables)
+
+
+def ancestors_tables(tree: Tree, within: Tree) -> Iterator[str]:
+    """The tables that lie in a folder itself, not below it, where pictures of a part lie below."""
+    if tree.place != within.place:
+        yield from (name for name in TABLES if within.read(name, 1) is not None)
+
+
+@dataclass(frozen=True)
+class Texts(Sequence[str]):
+    """Captions in files beside the pictures, read when they are asked for. files: "" for none"""
+
+    tree: Tree
+    files: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Texts: ...
+
+    def __getitem__(self, at: int | slice) -> str | Texts:
+        if isinstance(at, slice):
+            return Texts(self.tree, self.files[at])
+        name = self.files[at]
+        data = self.tree.read(name, MOST_TEXT) if name else b""
+        return (data or b"").removeprefix(codecs.BOM_UTF8).decode(errors="replace").strip()
+
+
+def text_of(picture: str) -> str:
+    """The caption file of a picture."""
+    return str(PurePath(picture).with_suffix(TEXT))
+
+
+def captions_of(rows: Sequence[dict[str, Any]], column: str) -> tuple[str, ...]:
+    return tuple(text(row.get(column)) for row in rows)
+
+
+def _file_column(columns: Sequence[str], place: str, asked: str | None) -> str:
+    """The column with the names of the pictures."""
+    usual = [FILE_NAME, *(name for name in columns if name.endswith(f"_{FILE_NAME}"))]
+    column = choose_column("image", asked, usual, columns, place)
+    if column is None:
+        raise PthetaError(
+            f"{place} has the columns {', '.join(columns)}: none is {FILE_NAME}, the path of a "
+            "picture; name it by --image-column"
+        )
+    return column
+
+
+def _decoded(data: bytes, place: str) -> str:
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return data.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise PthetaError(f"{place} is not UTF-8 ({error.reason}): save it as UTF-8") from None
+
+
+def _rows(table: str, name: str, place: str) -> Iterator[dict[str, Any]]:
+    if name.endswith(".csv"):
+        try:
+            for cells in csv.DictReader(io.StringIO(table, newline="")):
+                yield {key: value for key, value in cells.items() if isinstance(key, str)}
+        except csv.Error as error:
+            raise PthetaError(f"{place} is not a CSV table ({error}): mend it") from None
+        return
+    for number, line in enumerate(table.split("\n"), start=1):
+        if not line.strip():
+            continue
+        row: Any = None
+        with suppress(ValueError, RecursionError):
+            row = json.loads(line)
+        if not isinstance(row, dict):
+            raise PthetaError(f"{place} line {number} is not a JSON object: mend it")
+        yield row

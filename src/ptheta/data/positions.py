@@ -1,0 +1,56 @@
+"""Positions in a data set, chosen the way NumPy and torch choose: by number, slice or mask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor
+
+Positions = int | np.integer | slice | range | Sequence[int] | Sequence[bool] | np.ndarray | Tensor
+
+
+def positions(asked: Positions, n: int) -> np.ndarray:
+    """Which of n things are asked for: int64 (K,), each in 0..n-1.
+
+    asked: whole numbers (negative ones count from the end), a slice, or a mask of n truth values,
+        as a list, an array or a tensor
+
+    Raises IndexError for a position that there is not, a mask of another length, and for what is
+    neither, such as floats: cut to whole numbers they would choose others.
+    """
+    if isinstance(asked, slice):
+        return np.arange(n, dtype=np.int64)[asked]
+    found = _as_array(asked)
+    if found.dtype == bool:
+        if found.shape != (n,):
+            raise IndexError(f"a mask of shape {found.shape} for {n} images: want ({n},)")
+        return np.flatnonzero(found).astype(np.int64)
+    if found.size and not np.issubdtype(found.dtype, np.integer):
+        raise IndexError(f"positions of type {found.dtype}: want whole numbers, a slice or a mask")
+    if found.ndim > 1:
+        raise IndexError(f"positions of shape {found.shape}: want one axis")
+    if found.size and not -n <= int(found.min()) <= int(found.max()) < n:
+        raise IndexError(f"position {found.min()}..{found.max()} of {n} images")
+    where = np.atleast_1d(found).astype(np.int64)
+    return np.where(where < 0, where + n, where)
+
+
+def is_one(asked: Positions) -> bool:
+    """Whether one position is asked for, not several."""
+    if isinstance(asked, np.ndarray | Tensor):
+        return asked.ndim == 0
+    return isinstance(asked, int | np.integer)
+
+
+def _as_array(asked: Positions) -> np.ndarray:
+    if isinstance(asked, Tensor):
+        return asked.detach().cpu().numpy()
+    if isinstance(asked, list | tuple):
+        truths = [isinstance(item, bool | np.bool_) for item in asked]
+        if any(truths) and not all(truths):
+            raise IndexError("truth values among numbers: want positions or a mask, not both")
+    try:
+        return np.asarray(asked)
+    except ValueError:  # rows of several lengths
+        raise IndexError("positions of several lengths: want one axis") from None

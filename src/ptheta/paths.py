@@ -1,0 +1,70 @@
+"""Paths as users write them, and the folders that a user has."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from pathlib import Path
+
+from ptheta.errors import PthetaError
+
+
+def expand(path: str | Path) -> Path:
+    """The path with `~` in place of a home folder.
+
+    Raises PthetaError for an empty path (which would be the current folder), one with a zero
+    character, and for the home folder of a user who has none.
+    """
+    text = os.fspath(path)
+    if not text.strip():
+        raise PthetaError(f"{text!r} is an empty path: give a file or a folder (. is this one)")
+    if "\0" in text:
+        raise PthetaError(f"{text!r} has a zero character, which no path has: leave it out")
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # no such user, or one without a home
+        user = Path(path).parts[0]
+        raise PthetaError(
+            f"{text}: there is no home folder {user}; write the path out, or ./{text} for a folder "
+            "of that name"
+        ) from None
+
+
+def exists(path: Path) -> bool:
+    """Whether there is something at a path: not where its name cannot be one, nor behind a link
+    that leads nowhere.
+    """
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def user_cache() -> Path:
+    """ptheta/ in the user's cache folder; in that for temporary files where the user has no home,
+    with a warning.
+    """
+    base = os.environ.get("XDG_CACHE_HOME")
+    if base and os.path.isabs(base):  # the specification: a relative one is to be ignored
+        return Path(base) / "ptheta"
+    try:
+        return Path.home() / ".cache" / "ptheta"
+    except RuntimeError:
+        return _own_temporary()
+
+
+def _own_temporary() -> Path:
+    """A folder of this user's among the temporary files, which no other user can write into."""
+    number = os.getuid() if hasattr(os, "getuid") else 0
+    folder = Path(tempfile.gettempdir()) / f"ptheta-{number}"
+    why = "the user has no home folder; set PTHETA_CACHE to a folder that you can write"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        about = folder.lstat()
+    except OSError as error:
+        raise PthetaError(f"cannot create the cache {folder} ({error.strerror}): {why}") from None
+    if hasattr(os, "getuid") and (about.st_uid != number or about.st_mode & 0o022):
+        raise PthetaError(f"the cache {folder} could be written by another user: {why}")
+    warnings.warn(f"decoded images are kept in {folder}, since {why}", stacklevel=2)
+    return folder

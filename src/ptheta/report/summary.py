@@ -1,0 +1,78 @@
+"""The report in a few words: what was compared, what is best, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ptheta.metrics.intervals import difference
+from ptheta.metrics.results import Evaluation, Result
+from ptheta.report.pairs import ranked
+from ptheta.report.plots import number
+from ptheta.report.ranking import Rank
+
+# what is said first, and how its metrics begin: likelihood, and one distance
+ASPECTS = (("likelihood", ("bits_per_dim",)), ("distance to real images", ("kd_", "kid")))
+NEAR = -3.0  # of copying_z: so much nearer to training images than held-out ones are is no chance
+
+
+def summary(
+    runs: Mapping[str, Evaluation], metrics: Sequence[str], settings: Mapping[str, Sequence[Rank]]
+) -> list[str]:
+    """A sentence for each thing that a reader wants first.
+
+    settings: metric -> the settings over their seeds, best first, where there are several seeds
+    """
+    if len(runs) < 2:
+        lines = ["One row alone: there is nothing to hold it against but the baselines below."]
+    else:
+        lines = []
+    for aspect, begins in ASPECTS:
+        metric = next((m for m in metrics if m.startswith(begins)), None)
+        if metric is None:
+            continue
+        if metric in settings:
+            lines.append(_of_settings(aspect, metric, settings[metric]))
+        results = {n: r for n, e in runs.items() if (r := e.get(metric)) is not None}
+        lines += [_of_runs(aspect, metric, group) for group in ranked(results)]
+    lines += [
+        f"{name} may copy: its samples are nearer to the training images than held-out images are "
+        f"(copying z {number(z.value)})."
+        for name, e in runs.items()
+        if (z := e.get("copying_z")) is not None and z.value is not None and z.value < NEAR
+    ]
+    return lines
+
+
+def _of_runs(aspect: str, metric: str, results: Mapping[str, Result]) -> str:
+    """Of runs that may be held against each other."""
+    sign = 1 if next(iter(results.values())).better == "lower" else -1
+    order = sorted(results, key=lambda name: sign * (results[name].value or 0.0))
+    best, rest = order[0], order[1:]
+    alike = [name for name in rest if not _sure(results[best], results[name])]
+    bound = results[best].relation == "<="
+    kind = f"{aspect} (bounds alone)" if bound else aspect
+    text = (
+        f"Best {kind}: {best}, {metric.replace('_', ' ')} {'≤ ' if bound else ''}"
+        f"{number(results[best].value or 0.0)}"
+    )
+    if alike:
+        return f"{text}; not told apart from {', '.join(alike)}."
+    other = "the other" if len(rest) == 1 else f"all {len(rest)} others"
+    return f"{text}; the paired 95 % intervals tell it from {other}."
+
+
+def _of_settings(aspect: str, metric: str, rows: Sequence[Rank]) -> str:
+    best = rows[0]
+    alike = [row.setting for row in rows[1:] if not row.apart]
+    text = f"Best {aspect} over seeds: {best.setting}, mean {metric.replace('_', ' ')} "
+    text += number(best.mean)
+    if not rows[1:]:
+        return f"{text}."
+    if alike:
+        return f"{text}; over {len(best.values)} seeds not told apart from {'; '.join(alike)}."
+    return f"{text}; its {len(best.values)} seeds differ from those of all other settings."
+
+
+def _sure(a: Result, b: Result) -> bool:
+    gap = difference(a, b)
+    return gap is not None and gap.different

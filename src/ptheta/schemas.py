@@ -1,0 +1,233 @@
+"""What the files of a run folder hold, as data: checked once, where they are read.
+
+Types are strict (a text is no number), numbers are finite, and the first fault is one line that
+names the file, the place in it, and what to do.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from annotated_types import Ge, Gt, Le, Len
+from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from ptheta.config import MOST_SIDE, Side, reason
+from ptheta.errors import PthetaError
+from ptheta.files import check_file, there
+
+M = TypeVar("M", bound=BaseModel)
+
+FORMAT = 1  # of config.json
+MOST_NUMBERS = 2**26  # in an image: a square picture of 8,192 pixels
+
+
+def _place(text: str) -> str:
+    """A text that can be a path or a name."""
+    if not text or "\0" in text or len(text) > 4096:
+        raise ValueError("input should be the name of data or a path")
+    return text
+
+
+Place = Annotated[str, AfterValidator(_place)]
+Whole = Annotated[int, Ge(0), Le(2**63 - 1)]
+Options = dict[str, Any]  # of a config class, which checks them
+
+
+class _File(BaseModel):
+    """Keys that this version does not know say nothing that it reads, and are let be."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, extra="ignore")
+
+
+class _Exact(BaseModel):
+    """A key that this version does not know would change what the others mean."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid")
+
+
+class Spec(_Exact):
+    """What an image is."""
+
+    channels: Side
+    height: Side
+    width: Side
+    levels: Annotated[int, Ge(2)]
+
+
+class Condition(_Exact):
+    """What an example is asked for."""
+
+    kind: str
+    names: Annotated[list[str], Len(1, 2**20)]
+
+
+class Data(_File):
+    """What config.json says of the images that a run was trained on."""
+
+    name: str
+    images: Whole
+    classes: list[str] = []
+    skipped: list[str] = []
+    notes: list[str] = []
+    fingerprint: str | None = None
+    white: dict[str, Annotated[float, Gt(0)]] = {}
+
+
+class Config(_File):
+    """config.json."""
+
+    format: int
+    model: str
+    recipe: str
+    config: Options
+    source: Place
+    data: Options
+    train: Options
+    spec: Spec
+    condition: Condition | None = None
+    dataset: Data
+    parameters: Whole = 0
+    versions: dict[str, str] = {}
+
+
+class Progress(_File):
+    """progress.json of a checkpoint: see `ptheta.training.loop.Progress`."""
+
+    step: Whole
+    seconds: Annotated[float, Ge(0)]
+    ema_updates: Whole = 0
+    best_step: Whole = 0
+    best_metric: str = ""
+    best_value: float | None  # None: no metric was taken yet
+    scored_step: Whole = 0
+    logged_step: Whole | None = None  # None, here and below: of an older ptheta
+    logged_seconds: Annotated[float, Ge(0)] | None = None
+    lines: Whole | None = None
+    warnings: Whole | None = None
+    alarmed: tuple[str, ...] = ()
+
+
+class Sweep(_File):
+    """sweep.json."""
+
+    runs: list[Place]
+    failed: dict[str, str] = {}
+
+
+class Measured(_Exact):
+    """One result of evaluation.json."""
+
+    metric: str
+    value: float | None
+    unit: str = ""
+    relation: Literal["=", "<=", ">="] = "="
+    error: float | None = None
+    better: Literal["", "lower", "higher"] = ""
+    reason: str = ""
+    protocol: dict[str, Any] = {}
+    note: str = ""
+    interval_95: tuple[float, float] | None = None
+
+
+class Measurements(_File):
+    """evaluation.json."""
+
+    protocol: dict[str, Any]
+    results: list[Measured]
+
+
+class Row(BaseModel):
+    """One line of metrics.jsonl: a number for each name. A metric may be no number: its name is
+    there, and the value is NaN."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+    __pydantic_extra__: dict[str, float]
+
+    step: Whole
+    seconds: Annotated[float, Ge(0)] = 0.0
+
+
+class Warned(_File):
+    """One line of warnings.jsonl."""
+
+    step: Whole
+    warning: str
+
+
+class Drawn(_File):
+    """The record in a folder of images: see `ptheta.tasks.record`."""
+
+    format: Literal[1]
+    asked: dict[str, str | int | list[int] | list[float] | None]
+    done: Whole
+    noise: list[str]
+
+
+def parse(kind: type[M], values: Any, file: Path | str, cure: str) -> M:
+    """`values`, as JSON gave them, as what `kind` says.
+
+    Raises PthetaError, one line, for the first fault. cure: what to do about it
+    """
+    if not isinstance(values, Mapping):
+        raise PthetaError(f"{file} holds {_what(values)} and not a table: {cure}")
+    try:
+        # JSON has no tuples: a list is taken for one, and nothing else for anything
+        return TypeAdapter(kind).validate_json(json.dumps(values))
+    except ValidationError as error:
+        place = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise PthetaError(f"{file}: {place or 'it'}: {reason(error)}; {cure}") from None
+    except RecursionError:
+        raise PthetaError(f"{file}: it is too deeply nested; {cure}") from None
+
+
+def lines(path: Path, kind: type[M]) -> Iterator[tuple[str, M]]:
+    """The lines of a `.jsonl` file that are rows of this kind, each with its text.
+
+    A last line that was cut short by a kill is left out, and other lines that are no rows with a
+    warning. Raises PthetaError where the file cannot be read.
+    """
+    bad = 0
+    texts = _texts(path)
+    for i, text in enumerate(texts):
+        try:
+            row = kind.model_validate_json(text)
+        except ValueError:  # pydantic's own is one, and so is a text of half a character
+            bad += i < len(texts) - 1
+            continue
+        yield text.decode(), row
+    if bad:
+        warnings.warn(
+            f"{path}: {bad} {'line is' if bad == 1 else 'lines are'} damaged and left out",
+            stacklevel=3,
+        )
+
+
+def _texts(path: Path) -> list[bytes]:
+    """The lines of a file that hold something; none where there is no file."""
+    if not there(path):
+        return []
+    check_file(path)
+    try:
+        return [line for line in path.read_bytes().split(b"\n") if line.strip()]
+    except OSError as error:
+        raise PthetaError(f"cannot read {path}: {error.strerror or error}") from None
+
+
+def check_size(spec: Spec, file: Path | str) -> None:
+    """Raises PthetaError for images that no machine here would hold a batch of."""
+    numbers = spec.channels * spec.height * spec.width
+    if numbers > MOST_NUMBERS:
+        raise PthetaError(
+            f"{file}: spec: images of {spec.channels}x{spec.height}x{spec.width} have more than "
+            f"{MOST_NUMBERS:,} numbers (a side is at most {MOST_SIDE:,}): put the file back"
+        )
+
+
+def _what(values: Any) -> str:
+    return {list: "a list", str: "a text", type(None): "null", bool: "true or false"}.get(
+        type(values), "a number"
+    )

@@ -1,0 +1,164 @@
+"""What is shown of work that goes on: a line with a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from threading import RLock
+from typing import Any, NamedTuple, TextIO
+
+from tqdm import tqdm
+from tqdm.utils import disp_len
+
+PLAIN = 100  # columns of a plain line, at most
+USUAL = 80  # columns of a terminal that does not tell
+LEAST_BAR = 8  # columns; a shorter bar shows nothing
+REDRAWN = 0.1  # seconds between two drawings on a terminal
+FIRST, EVERY = 3.0, 10.0  # seconds to the first plain line, and between two of them
+
+
+# Of threads alone: a lock of processes is a semaphore of the system, which outlives a kill.
+tqdm.set_lock(RLock())
+
+
+class Look(NamedTuple):
+    """A line of a terminal. before, after: of the bar; share: of it that is filled, 0..1"""
+
+    before: str
+    after: str = ""
+    share: float | None = None
+
+
+class _Bar(tqdm):
+    """tqdm with a line that is laid out anew for the width at hand."""
+
+    nrows: int | None
+    monitor_interval = 0  # no thread: the line is drawn when there is something new
+
+    def __init__(self, stream: TextIO, look: Callable[[int], Look]) -> None:
+        self.look = look
+        super().__init__(total=1.0, file=stream, dynamic_ncols=True, leave=False, mininterval=0)
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> bool:
+        if self.nrows is not None and self.nrows < 2:  # a terminal that does not tell its height
+            self.nrows = None
+        return bool(super().display(msg, pos))
+
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        values = super().format_dict
+        width = (values["ncols"] or USUAL) - 1  # the last column would wrap on some terminals
+        look = self.look(width)
+        line = "{before}" if look.share is None else "{before} |{bar}| {after}"
+        extra = {"ncols": width, "before": look.before, "after": look.after, "bar_format": line}
+        return {**values, **extra, "n": min(1.0, max(0.0, look.share or 0.0))}
+
+
+class Screen:
+    """look: the line of a terminal of this many columns; stream: default stderr"""
+
+    def __init__(self, look: Callable[[int], Look], stream: TextIO | None = None) -> None:
+        self.stream = stream or sys.stderr
+        self.drawn = -REDRAWN
+        self.bar = _Bar(self.stream, look) if self.stream.isatty() else None
+        self.said = time.monotonic() - EVERY + FIRST
+
+    @property
+    def due(self) -> bool:
+        """Whether a plain line should be said: long since the last one."""
+        return time.monotonic() - self.said >= (REDRAWN if self.bar is not None else EVERY)
+
+    def draw(self, *, at_once: bool = False) -> None:
+        """Draws the line of a terminal anew; not more often than an eye can follow."""
+        now = time.monotonic()
+        if self.bar is not None and (at_once or now - self.drawn >= REDRAWN):
+            self.drawn = now
+            self.bar.refresh()
+
+    def say(self, text: str) -> None:
+        """A line that stays; on a terminal above the one that is drawn."""
+        self.said = time.monotonic()
+        if self.bar is not None:
+            self.bar.write(text, file=self.stream)
+        else:
+            print(text, file=self.stream, flush=True)
+
+    def close(self, *, leave: bool = False) -> None:
+        """leave: the line of a terminal as it is now; default: removed"""
+        if self.bar is not None:
+            self.bar.leave = leave
+            self.draw(at_once=leave)
+            self.bar.close()
+            self.bar = None
+
+
+def above(text: str, stream: TextIO) -> None:
+    """A line that stays, above whatever lines are being drawn anew."""
+    tqdm.write(text, file=stream)
+
+
+# -- words
+
+
+def printable(text: str) -> str:
+    """Without what would move the cursor."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def cut(text: str, width: int) -> str:
+    """At most `width` columns: the middle is left out."""
+    if disp_len(text) <= width:
+        return text
+    half = max(0, width - 3) // 2
+    return f"{text[: width - 3 - half]}...{text[len(text) - half :]}"
+
+
+def clock(seconds: float) -> str:
+    """Seconds as m:ss or h:mm:ss; 0:00 is said of nothing else."""
+    whole = round(seconds) or int(seconds > 0)
+    minutes, s = divmod(whole, 60)
+    hours, m = divmod(minutes, 60)
+    return f"{hours}:{m:02d}:{s:02d}" if hours else f"{m}:{s:02d}"
+
+
+def figure(value: float, digits: int = 4) -> str:
+    """A number in few letters, and in as many as one that is about as large: a line that is drawn
+    anew must not jump."""
+    if 10**digits <= abs(value) < 1e8:
+        return f"{value:.0f}"
+    return f"{value:#.{digits}g}".removesuffix(".")
+
+
+def shortened(names: Sequence[str]) -> list[str]:
+    """A beginning of each name that is of no other and ends as a syllable does."""
+    found = []
+    for name in names:
+        others = [other for other in names if other != name]
+        size = min(3, len(name))
+        while size < len(name) and (
+            name[size - 1] in "aeiou" or any(other.startswith(name[:size]) for other in others)
+        ):
+            size += 1
+        found.append(name[:size])
+    return found
+
+
+def said(values: Mapping[str, float], *, short: bool = False) -> list[str]:
+    """ "name value" of each."""
+    names, digits = (shortened(list(values)), 3) if short else (list(values), 4)
+    return [f"{name} {figure(v, digits)}" for name, v in zip(names, values.values(), strict=True)]
+
+
+def fitting(width: int, forms: Sequence[Sequence[str]]) -> str:
+    """The first of several forms of a line that is at most `width` wide; of the last as many parts
+    as go in, and of a first one that does not the middle is left out."""
+    for parts in forms:
+        line = "  ".join(filter(None, parts))
+        if disp_len(line) <= width:
+            return line
+    line = cut(forms[-1][0], width)
+    for part in forms[-1][1:]:
+        if disp_len(line) + 1 + disp_len(part) <= width:
+            line += f" {part}"
+    return line

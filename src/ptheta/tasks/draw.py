@@ -1,0 +1,68 @@
+"""Samples of a run, to be written: they are drawn while they are (see `ptheta.tasks.export`)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from ptheta.files import digest
+from ptheta.models.fitted import Fitted
+from ptheta.runs import FITTED, Run
+from ptheta.tasks.export import Images
+from ptheta.tasks.record import Asked
+from ptheta.tasks.sample import BATCH, Part, Place, sample_batches, sampling_threads
+
+SHOWN = 16  # hexadecimal digits of a hash
+DECIDES = ("model", "config", "spec", "condition")  # of config.json, how weights are used
+
+
+def samples(
+    run: Run,
+    n: int,
+    *,
+    seed: int = 0,
+    labels: Sequence[int] | None = None,
+    attributes: Sequence[float] | None = None,
+    weights: str = "best",
+    prior: str = "auto",
+    batch_size: int = BATCH,
+) -> Images:
+    """n samples of a run: those of `ptheta.tasks.sample`, to the bit.
+
+    seed, labels, attributes, batch_size: as for `sample`; weights, prior: as for `Run.model`
+    Raises PthetaError as these two do, before anything is drawn.
+    """
+    model = run.model(weights, prior)
+    asked: Asked = {
+        "model": _hash(json.dumps({key: run.about.get(key) for key in DECIDES}, sort_keys=True)),
+        "weights": digest(run.weights_file(weights))[:SHOWN],
+        "prior": digest(run.path / FITTED)[:SHOWN] if isinstance(model, Fitted) else "own",
+        "images": n,
+        "seed": seed,
+        "labels": None if labels is None else list(labels),
+        "attributes": None if attributes is None else list(attributes),
+        "batch": batch_size,
+        # sums of another number of threads, or of another torch, may differ in the last bit
+        "threads": sampling_threads(model, n, batch_size),
+        "torch": str(torch.__version__),
+    }
+
+    def parts(place: Place) -> Iterator[Part]:
+        return sample_batches(
+            *(model, n),
+            seed=seed,
+            labels=labels,
+            attributes=attributes,
+            batch_size=batch_size,
+            place=place,
+        )
+
+    parts(Place())  # what is asked for in vain is refused now
+    return Images(n, run.spec.shape, asked, parts, batch_size)
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:SHOWN]

@@ -1,0 +1,63 @@
+"""The processes that share a training, as one of them sees the group.
+
+The model is not wrapped: each process computes its share of the batch, and the engine averages the
+mover's gradients (see docs/distributed.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, distributed
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Group:
+    """One process of a training: by default the only one, on the CPU.
+
+    device: where it computes
+    rank: 0, 1, ..., of `size` processes
+    half: what autocast computes in, or None for float32 throughout
+    """
+
+    device: torch.device = CPU
+    rank: int = 0
+    size: int = 1
+    half: torch.dtype | None = None
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The precision of the forward pass."""
+        if self.half is None:
+            return nullcontext()
+        return torch.autocast(self.device.type, self.half)
+
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        """Puts into each tensor its mean over the processes, by one message."""
+        if self.size == 1 or not tensors:
+            return
+        flat = torch.cat([t.flatten() for t in tensors])
+        distributed.all_reduce(flat)
+        flat /= self.size
+        for t, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+            t.copy_(part.view_as(t))
+
+    def greatest(self, *numbers: float) -> list[float]:
+        """Of each number the greatest that any process has."""
+        if self.size == 1:
+            return list(numbers)
+        all_of_them = torch.tensor(numbers, dtype=torch.float64, device=self.device)
+        distributed.all_reduce(all_of_them, op=distributed.ReduceOp.MAX)
+        return all_of_them.tolist()
+
+    def everywhere(self, here: bool) -> bool:
+        """Whether something holds in every process."""
+        return not self.greatest(float(not here))[0]
+
+    def barrier(self) -> None:
+        """Waits for every process."""
+        self.greatest(0.0)

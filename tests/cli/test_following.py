@@ -1,0 +1,145 @@
+"""The command that is named next can be given as it stands; places and tables of the verbs."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ptheta import api, registry
+from ptheta.capabilities import CAPABILITIES, capabilities
+from ptheta.cli import main
+from ptheta.cli.commands import cli
+from ptheta.cli.following import after_fit, after_sweep, after_training
+from ptheta.cli.tables import wrapped
+from ptheta.errors import PthetaError
+from ptheta.sweep import sweep
+
+NEEDS = {"fit": {"encodes", "decodes"}, "sample": {"samples"}, "evaluate": set(), "compare": set()}
+AWKWARD = ["runs/vae", "a b", "it's", "$HOME", "`ls`", "-n", "a\nb"]
+
+
+def commands(text: str) -> list[tuple[str, dict[str, Any]]]:
+    """Each command of a line with its parsed options, as click reads it."""
+    found = []
+    for part in text.split(", then "):
+        program, verb, *words = shlex.split(part)
+        assert program == "ptheta"
+        command = cli.commands[verb]
+        found.append((verb, command.make_context(verb, words).params))
+    return found
+
+
+@pytest.mark.parametrize("name", registry.MODELS)
+def test_the_next_command_works_for_what_was_trained(name: str) -> None:
+    can = set(capabilities(registry.entry(name).load_model()))
+    said = commands(after_training(name, "runs/x"))
+    for verb, params in said:
+        assert NEEDS[verb] <= can, verb
+        assert params["run"] == "runs/x"
+        if verb == "fit":
+            can.add("samples")  # by the prior that it fits
+    assert said[-1][0] == "sample" or not can & {"samples", "encodes"}
+
+
+@pytest.mark.parametrize("run", [name for name in AWKWARD if not name.startswith("-")])
+def test_the_next_command_is_quoted_for_a_shell(run: str) -> None:
+    for text in (after_training("vae", run), after_fit(run)):
+        assert commands(text)[0][1]["run"] == run
+    (verb, params), *_ = commands(after_sweep(Path(run)))
+    assert verb == "compare"
+    assert params["runs"] == (run,)
+
+
+@pytest.mark.slow
+def test_an_autoencoder_samples_after_the_named_commands(strokes: Path, tmp_path: Path) -> None:
+    run = api.train(
+        *("ae", strokes, tmp_path / "ae"), hidden=(8,), latent=2, steps=2, sample_every=0
+    )
+    for part in after_training("ae", run.path).split(", then "):
+        words = shlex.split(part)[1:]
+        words = [str(tmp_path / w) if w.endswith(".png") else w for w in words]
+        with pytest.raises(SystemExit) as ended:
+            main([*words, "-n", "4"] if words[0] == "sample" else words)
+        assert ended.value.code == 0
+    assert (tmp_path / "grid.png").exists()
+
+
+@pytest.mark.parametrize("bad", ["all", "some"])
+def test_a_sweep_says_what_failed_by_its_status(
+    bad: str, strokes: Path, tmp_path: Path, capfd: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And tries it again where it is called again."""
+    calls: list[str] = []
+
+    def train(model: str, data: str, out: Path, **options: Any) -> Any:
+        calls.append(out.name)
+        if bad == "all" or out.name == "lr=0.1,seed=0":
+            raise PthetaError("the loss is nan")
+        out.mkdir(parents=True, exist_ok=True)
+        return type("Trained", (), {"path": out})()
+
+    monkeypatch.setattr(api, "train", train)
+    words = ["sweep", "vae", "--data", str(strokes), "--out", str(tmp_path / "s"), "--seeds", "1"]
+    for _ in range(2):
+        with pytest.raises(SystemExit) as ended:
+            main([*words, "--steps", "2", "--vary", "lr=0.1,0.01"])
+        assert ended.value.code == (1 if bad == "all" else 0)
+        told = capfd.readouterr()
+        failed = 2 if bad == "all" else 1
+        assert f"{2 - failed} runs trained, {failed} failed (the same command" in told.out
+        assert ("next:" in told.out) == (bad == "some")
+        assert "1 of 2: lr=0.1,seed=0" in told.err
+        assert "lr=0.1,seed=0: failed: the loss is nan" in told.err
+    assert len(calls) == 4
+
+
+@pytest.mark.parametrize("verb", [api.train, sweep])
+def test_a_bad_place_is_refused_before_the_data_is_read(verb: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    more: tuple[Any, ...] = ([{}],) if verb is sweep else ()
+    with pytest.raises(PthetaError, match="is a file"):
+        verb("vae", "no-such-data", tmp_path / "file", *more, steps=1)
+    with pytest.raises(PthetaError, match="bytes"):
+        verb("vae", "no-such-data", tmp_path / ("x" * 300), *more, steps=1)
+
+
+CELL = st.text("abcd (.)-", max_size=60)
+
+
+@given(st.lists(st.tuples(st.text("ab_", max_size=12), CELL), min_size=1), st.integers(40, 120))
+def test_a_wrapped_table_fits_and_loses_no_word(rows: list[tuple[str, str]], width: int) -> None:
+    lines = wrapped(rows, width)
+    assert all(len(line) <= width or " " not in line.strip() for line in lines)
+    assert "".join(" ".join(lines).split()) == "".join("".join(map("".join, rows)).split())
+    whole = wrapped(rows, None)
+    assert len(whole) == len(rows)
+
+
+def test_the_list_of_models_fits_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    from ptheta.cli import tables
+
+    monkeypatch.setattr(tables, "columns", lambda: 80)
+    with pytest.raises(SystemExit):
+        main(["models"])
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 80
+    assert all(name in out for name in registry.MODELS)
+    assert all(word in out for word in CAPABILITIES if word not in ("energy", "translates"))
+
+
+@pytest.mark.parametrize("name", registry.MODELS)
+def test_help_says_what_a_recipe_is(name: str) -> None:
+    command = cli.commands["train"]
+    assert isinstance(command, click.Group)
+    made = command.get_command(click.Context(command), name)
+    assert made is not None
+    text = " ".join(made.get_help(click.Context(made, info_name=name)).split())
+    for recipe in registry.entry(name).recipes().values():
+        assert recipe["about"].split()[0] in text
+    assert " Recipes: " in text

@@ -1,0 +1,120 @@
+"""Names are text wherever they come, and the report begins with what it found."""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ptheta import progress
+from ptheta.metrics.protocol import COMPARABLE, FLAGS, cure, differing
+from ptheta.metrics.results import Draws, Evaluation, Result
+from ptheta.progress import about, shown, stage, unwatched, watched
+from ptheta.report.plots import curves, scatter
+from ptheta.report.summary import summary
+from ptheta.report.tables import tables
+from ptheta.report.text import markdown
+from ptheta.screen import Screen, printable
+
+NAMES = ["a$\\frac$", "<img src=x onerror=alert(1)>", "a|b", "`x`", "_x_", "a\nb", "[a](b)", "$x$"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_plots_take_any_name(name: str) -> None:
+    points = [(name, 1.0, 2.0, 0.1), *((f"{i}{name}", 2.0 + i, 1.0, 0.0) for i in range(6))]
+    for some in (points[:2], points):
+        picture = scatter(some, name, name)
+        assert "<img" not in re.sub(r"<!--.*?-->", "", picture, flags=re.S)
+        text = html.unescape(re.sub(r"<[^>]*>", "", picture))
+        assert "".join(name.split()) in "".join(text.split())
+    assert "<img" not in curves([{"step": 1, f"p/{name}": 1.0}], "#000000")
+
+
+@settings(max_examples=60)
+@given(st.text(st.characters(codec="utf-8"), max_size=30))
+def test_markdown_holds_no_markup_of_a_name(name: str) -> None:
+    text = markdown(name)
+    assert "\n" not in text
+    assert "<" not in text
+    assert not re.search(r"(?<!\\)(\\\\)*[|`*$]", text)
+    plain = html.unescape(re.sub(r"\\([\\`*$|~#_\]])", r"\1", text))
+    assert plain == html.unescape(" ".join(name.split())) or "&" in name
+
+
+def run_of(value: float, error: float, **more: Any) -> Evaluation:
+    draws = Draws(real=tuple(value + error * d for d in (-1.0, 1.0, -0.5, 0.5)))
+    kd = Result("kd_x", value, better="lower", error=error, draws=draws, protocol=more)
+    return Evaluation((kd,))
+
+
+def test_the_summary_names_the_best_and_how_sure_that_is() -> None:
+    runs = {"a": run_of(1.0, 1e-6), "b": run_of(2.0, 1e-6), "c": run_of(1.0 + 1e-9, 1e-6)}
+    (line,) = summary({k: runs[k] for k in "ab"}, ["kd_x"], {})
+    assert line.startswith("Best distance to real images: a, kd x 1")
+    assert "tell it from the other" in line
+    (line,) = summary({"b": runs["b"], "a": runs["a"]}, ["kd_x"], {})
+    assert "real images: a," in line
+    assert summary({"a": runs["a"]}, ["kd_x"], {})[0].startswith("One row alone")
+
+
+def test_a_conditional_row_says_where_its_likelihood_stands() -> None:
+    bits = {
+        name: Evaluation((Result(metric, 1.0, "bits/dim", better="lower", error=0.1),))
+        for name, metric in (("plain", "bits_per_dim"), ("given", "bits_per_dim_given_label"))
+    }
+    (table,) = tables(bits, {}, marks={}, more={})
+    cells = {row.name: [cell["why"] for cell in row.cells] for row in table.rows}
+    assert cells["given"][0] == "it is given a condition: see bits per dim given label"
+    assert cells["plain"][1] == "it is given no condition"
+
+
+@pytest.mark.parametrize("key", COMPARABLE)
+def test_what_differs_has_a_flag_where_an_option_mends_it(key: str) -> None:
+    a, b = {"samples": 1000, key: 300}, {"samples": 1000, key: 1000 if key == "samples" else 7}
+    assert differing(a, b) == [key]
+    said = cure(a, b)
+    assert bool(said) == (key in FLAGS)
+    assert FLAGS.get(key, "") in said
+    assert cure({"samples": 300}, {"samples": 1000}) == "give the same -n 300 to both"
+
+
+# -- progress
+
+
+def test_loops_are_parts_of_the_one_around_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, float]] = []
+    monkeypatch.setattr(
+        progress.Work, "tell", lambda work: seen.append((work.stages[0].what, work.share))
+    )
+    with shown("x"), stage("outer"):
+        for _ in watched(range(2), "inner"):
+            assert list(watched([5, 6], "innermost")) == [5, 6]
+        with unwatched():
+            list(watched(range(9), "timed"))
+    shares = [share for _, share in seen]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+    assert {what for what, _ in seen} == {"outer"}
+    assert list(watched([1, 2], "nobody looks")) == [1, 2]
+
+
+def test_plain_lines_of_long_work_come_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    out, now = io.StringIO(), 0.0
+    monkeypatch.setattr("sys.stderr", out)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    with shown():
+        about("1 of 2: a\x1b[2Jb")
+        for _ in watched(range(100), "drawing samples"):
+            now += 1.0
+    lines = out.getvalue().splitlines()
+    assert lines[0] == "1 of 2: a?[2Jb"
+    assert 8 <= len(lines) <= 12
+    assert lines[-1].startswith("1 of 2: a?[2Jb  drawing samples, ")
+    assert all(printable(line) == line for line in lines)
+    assert Screen(lambda _: progress.Look("x"), io.StringIO()).bar is None

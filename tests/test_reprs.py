@@ -1,0 +1,55 @@
+"""What an object of the interface says of itself: short, and what matters."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ptheta import plan
+from ptheta.conditions import Labels
+from ptheta.data import open_data
+from ptheta.data.sources import Whole
+from ptheta.data.trained import Record, find
+from ptheta.metrics.results import Draws, Evaluation, Result
+from ptheta.pixels import Batch, ImageSpec
+from ptheta.runs import Run
+from ptheta.sweep import Sweep
+
+LONG = "/" + "a folder/" * 400 + "caf\udce9"
+
+
+def test_reprs_are_short_and_say_what_matters():
+    data = open_data("digits", "test")
+    names = tuple(f"class {i}" * 50 for i in range(500))
+    named = replace(data, name=LONG, classes=names, skipped=names, notes=names)
+    record = Record.of(data, None)
+    made = replace(plan.make("vae", "digits", {"steps": 7}), source=LONG)
+    run = Run(Path(LONG), made, data.spec, Labels(names), {"dataset": {"classes": names}})
+    draws = Draws(tuple(np.arange(100.0).tolist()))
+    results = [
+        Result(f"metric_{i}", i / 7, "bits/dim", error=0.1, note="of a kind " * 20, draws=draws)
+        for i in range(40)
+    ]
+    batch = Batch(torch.zeros(2, 1, 3, 3), logs={"loss": torch.zeros(9999)})
+    whole = Whole(torch.zeros(900, 1, 28, 28, dtype=torch.uint8), names)
+    wanted = [
+        (named, ("test", "2,000 images of 1x28x28", "500 classes")),
+        (data.batch(range(5)), ("uint8 (5, 1, 28, 28)", "int64 (5,)")),
+        (batch, ("float32 (2, 1, 3, 3)", "1 logged")),
+        (record, ("2,000 images", record.fingerprint)),
+        (find(record, named, named), ("same", "2,000 images", "0 missing")),
+        (made, ("'vae'", "'default'", "7 steps", "seed 0")),
+        (run, ("vae", str(ImageSpec(1, 28, 28)))),
+        (Sweep(Path(LONG), [run] * 30, dict.fromkeys(names, "why")), ("30 runs", "500 failed")),
+        (Evaluation(tuple(results), {"extractor": LONG}), ("metric_0 0", "40 results in all")),
+        (whole, ("(900, 1, 28, 28)",)),
+    ]
+    for thing, words in wanted:
+        text = repr(thing)
+        assert text.startswith(type(thing).__name__)
+        assert len(text) < 300, text
+        assert text.isprintable()
+        assert all(word in text for word in words), text

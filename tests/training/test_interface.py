@@ -1,0 +1,222 @@
+"""The Python interface: images in memory in place of a path, and the caller's random streams."""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import ptheta
+import ptheta.data
+from ptheta import api, tasks
+from ptheta.data import open_data
+from ptheta.data.sources import open_whole
+from ptheta.errors import PthetaError
+from ptheta.files import digest
+from ptheta.pixels import ImageSpec
+from ptheta.report.compare import compare
+from ptheta.runs import Run
+from ptheta.sweep import sweep
+from tests.conftest import tiny
+
+IMAGES = np.random.default_rng(5).integers(0, 256, (60, 8, 8), dtype=np.uint8)
+LABELS = np.arange(60) % 2
+SMALL: dict[str, Any] = {"steps": 1, "hidden": (4,), "latent": 2}
+MEASURED: dict[str, Any] = {"n": 8, "extractor": "pixels"}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Labelled images in a file, and beside it a run that was trained on the same in memory."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PTHETA_CACHE", str(tmp_path_factory.mktemp("cache")))
+        place = tmp_path_factory.mktemp("interface")
+        np.savez(place / "a.npz", images=IMAGES, labels=LABELS)
+        ptheta.train("vae", (IMAGES, LABELS), place / "run", **SMALL)
+    return place
+
+
+@pytest.fixture(autouse=True)
+def silence() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of few images
+        yield
+
+
+GIVEN: dict[str, Callable[[Path], Any]] = {
+    "path": lambda place: place / "a.npz",
+    "array": lambda place: IMAGES,
+    "channels last": lambda place: IMAGES[..., None],
+    "tensor": lambda place: torch.from_numpy(IMAGES)[:, None],
+    "floats": lambda place: torch.from_numpy(IMAGES).double() / 255,
+    "labelled": lambda place: (torch.from_numpy(IMAGES), LABELS.tolist()),
+    "data set": lambda place: open_data(place / "a.npz"),
+    "parts": lambda place: {
+        "train": open_data(place / "a.npz"),
+        "test": open_data(place / "a.npz", "test"),
+    },
+}
+
+
+@pytest.mark.parametrize("given", GIVEN)
+def test_the_same_images_give_the_same_weights_wherever_they_are(given, place, tmp_path):
+    run = ptheta.train("vae", GIVEN[given](place), tmp_path / "run", **SMALL)
+    weights = [digest(r.path / "model.safetensors") for r in (run, Run.open(place / "run"))]
+    assert weights[0] == weights[1]
+    assert run.fingerprint == Run.open(place / "run").fingerprint
+    assert run.plan.source == (str(place / "a.npz") if given == "path" else "images in memory")
+    test = run.data("test", place / "a.npz")  # from where they lie now
+    assert test.fingerprint() == open_data(place / "a.npz", "test").fingerprint()
+
+
+def test_levels_of_a_data_set_are_those_of_the_run(place, tmp_path):
+    binary = open_data(place / "a.npz", levels=2, dynamic=True)
+    run = ptheta.train("vae", binary, tmp_path / "run", **SMALL)
+    assert (run.spec.levels, run.plan.data.dynamic) == (2, True)
+    assert ptheta.train("vae", binary, tmp_path / "4", levels=4, dynamic=False, **SMALL)
+
+
+NEED_DATA: dict[str, Callable[..., Any]] = {
+    "evaluate": lambda run, **given: api.evaluate(run, **given, **MEASURED),
+    "fit": lambda run, **given: api.fit(run, **given, components=2),
+    "probe": lambda run, **given: api.probe(run, (4,), **given, draws=1, steps=1),
+    "closest": lambda run, **given: api.closest(run, **given, n=4, pairs=2),
+    "look": lambda run, **given: Run.open(run).look(*given.values()),
+}
+
+
+@pytest.mark.parametrize("verb", NEED_DATA)
+def test_a_run_from_memory_asks_for_its_data_and_takes_it(verb, place):
+    with pytest.raises(PthetaError, match="trained on images that were in memory: give them with"):
+        NEED_DATA[verb](place / "run")
+    for given in ((IMAGES, LABELS), place / "a.npz"):
+        assert NEED_DATA[verb](place / "run", data=given) is not None
+
+
+def test_a_run_goes_on_with_images_in_memory(place, tmp_path):
+    whole = ptheta.train("vae", IMAGES, tmp_path / "a", **(SMALL | {"steps": 4}))
+    ptheta.train("vae", place / "a.npz", tmp_path / "b", **(SMALL | {"steps": 2}))
+    on = ptheta.train("vae", IMAGES, tmp_path / "b", resume=True, steps=4)
+    assert digest(whole.path / "model.safetensors") == digest(on.path / "model.safetensors")
+    assert on.plan.source == str(place / "a.npz")  # it still lies there
+
+
+def test_a_data_set_that_was_trained_on_whole_has_none_to_measure_on(place, tmp_path):
+    train, test = (open_data(place / "a.npz", split) for split in ("train", "test"))
+    run = ptheta.train("vae", train, tmp_path / "run", **SMALL)
+    with pytest.raises(PthetaError, match="trained on every held-out image"):
+        run.data("test", train)
+    assert len(run.data("test", test)) == len(test)
+    assert run.own({"train": train, "test": test}).kind == "same"
+
+
+def test_images_in_memory_are_measured_like_those_of_a_folder(place):
+    kept, again = (
+        [(r.metric, r.value) for r in api.score(IMAGES[:20], real, **MEASURED).results]
+        for real in (place / "a.npz", (IMAGES, LABELS))
+    )
+    assert kept == again
+    assert len(open_whole(IMAGES).images) == 60
+    with pytest.raises(PthetaError, match="real ones beside them"):
+        api.closest(IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (IMAGES.tolist(), "data of type list: give a name, a path, a Dataset"),
+        ((IMAGES, LABELS[:5]), r"labels of shape \(5,\) for 60 images"),
+        ({"trian": IMAGES}, "unknown split 'trian': did you mean 'train'"),
+        ({"test": IMAGES}, "only a test part"),
+        (IMAGES[0], r"has shape \(8, 8\)"),
+        (torch.randn(9, 1, 8, 8), "floats from -"),
+        (IMAGES.astype(complex), "holds complex128"),
+    ],
+)
+def test_what_is_no_source_is_one_line(wrong, words, tmp_path):
+    with pytest.raises(PthetaError, match=words) as error:
+        ptheta.train("vae", wrong, tmp_path / "run", **SMALL)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 300
+
+
+@pytest.mark.slow
+def test_several_processes_get_images_in_memory(tmp_path):
+    run = ptheta.train("vae", (IMAGES, LABELS), tmp_path / "run", processes=2, **SMALL)
+    assert run.about["dataset"]["images"] == len(open_data(IMAGES))
+
+
+MODELS = {name: tiny(name, ImageSpec(1, 8, 8, 2)) for name in ("ae", "dae", "made", "vae")}
+
+X = torch.randint(0, 2, (12, 1, 8, 8), dtype=torch.uint8) * 255
+CODES = torch.randn(30, 3)
+
+
+def _on_arrays(verb: Callable[..., Any], place: Path, out: Path) -> Any:
+    return verb(place / "run", data=(IMAGES, LABELS))
+
+
+VERBS: dict[str, Callable[[Path, Path], Any]] = {
+    "create": lambda place, out: ptheta.create("vae", ImageSpec(1, 8, 8)),
+    "train": lambda place, out: ptheta.train("vae", IMAGES, out, **SMALL),
+    "load": lambda place, out: ptheta.load(place / "run"),
+    "open_data": lambda place, out: open_data(place / "a.npz", levels=2).batch([0]),
+    "describe": lambda place, out: ptheta.data.describe(place / "a.npz"),
+    "score": lambda place, out: api.score(IMAGES[:20], IMAGES, **MEASURED),
+    "sweep": lambda place, out: sweep("vae", str(place / "a.npz"), out, [{}], seeds=1, **SMALL),
+    "compare": lambda place, out: compare(
+        [Run.open(place / "run")], out, **MEASURED, data=str(place / "a.npz")
+    ),
+    **{name: partial(_on_arrays, verb) for name, verb in NEED_DATA.items()},
+    "tasks.sample_batches": lambda place, out: list(tasks.sample_batches(MODELS["vae"], 2)),
+    "tasks.sample": lambda place, out: tasks.sample(MODELS["vae"], 2),
+    "tasks.denoise": lambda place, out: tasks.denoise(MODELS["dae"], X, "gaussian", 0.5),
+    "tasks.fit": lambda place, out: tasks.fit(MODELS["ae"], CODES, components=2),
+    "tasks.inpaint": lambda place, out: tasks.inpaint(
+        MODELS["made"], X, tasks.region("upper", ImageSpec(1, 8, 8, 2))
+    ),
+    "tasks.interpolate": lambda place, out: tasks.interpolate(MODELS["vae"], 2, 3),
+    "tasks.manifold": lambda place, out: tasks.manifold(MODELS["vae"], 2),
+    "tasks.most_used": lambda place, out: tasks.most_used(MODELS["vae"], X),
+    "tasks.reconstruct": lambda place, out: tasks.reconstruct(MODELS["vae"], X),
+    "tasks.surprise": lambda place, out: tasks.surprise(MODELS["made"], X),
+    "tasks.traverse": lambda place, out: tasks.traverse(MODELS["vae"], torch.zeros(3), [0]),
+    "tasks.probe": lambda place, out: tasks.probe(
+        *(MODELS["vae"], lambda: MODELS["vae"], (X, torch.arange(12) % 2)),
+        *((X, torch.arange(12) % 2), [4]),
+        draws=1,
+        steps=1,
+    ),
+    "tasks.psnr": lambda place, out: tasks.psnr(X, 255 - X),
+    "tasks.region": lambda place, out: tasks.region("left", ImageSpec(1, 8, 8)),
+}
+
+
+def _streams() -> tuple[list[int], Any, Any]:
+    return torch.get_rng_state().tolist(), str(np.random.get_state()), random.getstate()  # noqa: NPY002
+
+
+def test_every_verb_has_its_row():
+    assert {f"tasks.{name}" for name in tasks.__all__} <= VERBS.keys()
+    verbs = {"create", "evaluate", "load", "open_data", "train"}
+    assert verbs == {name for name in ptheta.__all__ if name.islower()}
+    assert verbs | {"fit", "probe", "score", "closest"} <= VERBS.keys()
+
+
+@pytest.mark.parametrize(
+    "verb", [pytest.param(v, marks=[pytest.mark.slow] * (v == "compare")) for v in VERBS]
+)
+def test_the_streams_of_the_caller_go_on(verb, place, tmp_path):
+    torch.manual_seed(3)
+    np.random.seed(4)  # noqa: NPY002
+    random.seed(5)
+    before = _streams()
+    VERBS[verb](place, tmp_path / "out")
+    assert _streams() == before

@@ -19,7 +19,10 @@ from ptheta.errors import PthetaError
 
 SMALL = 2**30  # bytes up to which it does not matter how tightly they are packed
 MOST_RATIO = 200  # bytes in all for one byte of the archive, above that size
-DAMAGE = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
+DAMAGE = (
+    *(OSError, EOFError, ValueError, RuntimeError, OverflowError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 
 
 @dataclass(frozen=True, eq=False)

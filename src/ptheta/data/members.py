@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -22,6 +23,7 @@ HEADERS = {
 DAMAGE = (
     *(OSError, ValueError, EOFError, KeyError, RuntimeError, NotImplementedError),
     *(zipfile.BadZipFile, zlib.error),
+    *(OverflowError, MemoryError, SyntaxError, tokenize.TokenError),  # of headers of nonsense
 )
 
 

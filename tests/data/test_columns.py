@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ptheta import plan
 from ptheta.data import describe, hub, open_data
-from ptheta.data.sources import columns_there
+from ptheta.data.parquet import Parquet
+from ptheta.data.sources import columns_there, open_whole
 from ptheta.errors import PthetaError
 from ptheta.runs import open_plan_data
 from tests.data.makers import COLOUR, GREY, LABELS, png, write_folder, write_parquet
@@ -199,6 +202,40 @@ def test_pictures_as_numbers_bytes_or_paths(tmp_path):
     for name in ("lists", "file_name"):  # found where there is nothing better
         pq.write_table(pa.table({name: columns[name]}), tmp_path / f"{name}.parquet")
         assert len(open_data(tmp_path / f"{name}.parquet").images) == 20
+
+
+def test_a_file_of_a_split_without_a_column_is_named(tmp_path):
+    """Of the split that is read; the labels of others are numbered by what files have them."""
+
+    def write(name: str, images: np.ndarray, *columns: str) -> None:
+        every = {"img": [png(x) for x in images], "label": LABELS, "caption": ["a"] * len(images)}
+        table = {name: every[name] for name in ("img", *columns)}
+        pq.write_table(pa.table(table), tmp_path / f"{name}.parquet")
+
+    write("train-0", GREY, "label", "caption")
+    write("test-0", GREY)
+    assert open_data(tmp_path).labels is not None
+    assert open_data(tmp_path, "test").labels is None
+    write("train-1", 255 - GREY)
+    assert "train-1.parquet has no column 'label'" in line(tmp_path)
+    assert len(open_whole(tmp_path).images) == 3 * len(GREY)  # to be measured: without labels
+    write("train-1", 255 - GREY, "label")
+    assert "train-1.parquet has no column 'caption'" in line(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError("gone"), ValueError("odd"), pa.ArrowNotImplementedError("no"), pa.ArrowTypeError("t")],
+)
+def test_whatever_arrow_raises_names_the_file(tmp_path, monkeypatch, error):
+    def fail(*_: object) -> None:
+        raise error
+
+    write_parquet(tmp_path / "a.parquet", GREY)
+    for method in ("schema", "groups", "batches"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Parquet, method, fail)
+            assert f"a.parquet: {error}; fetch the file again" in line(tmp_path / "a.parquet")
 
 
 def test_a_plan_keeps_its_columns_and_reads_other_data_without(tmp_path):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import stat
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from ptheta.data.formats import MOST_PACKED
+from ptheta.data.members import DAMAGE
 from ptheta.data.names import shown
 from ptheta.data.own import JUNK_FOLDERS
 from ptheta.data.picture import Raw
@@ -19,10 +19,6 @@ from ptheta.errors import PthetaError
 
 SMALL = 2**30  # bytes up to which it does not matter how tightly they are packed
 MOST_RATIO = 200  # bytes in all for one byte of the archive, above that size
-DAMAGE = (
-    *(OSError, EOFError, ValueError, RuntimeError, OverflowError),
-    *(zipfile.BadZipFile, zlib.error),
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +51,7 @@ class Member:
         try:
             with self.archive.opened.open(self.info) as file:
                 return file.read(-1 if most is None else most)
-        except (*DAMAGE, NotImplementedError) as error:
+        except DAMAGE as error:
             raise OSError(str(error) or type(error).__name__) from None
 
 
@@ -139,7 +135,7 @@ def open_archive(path: Path) -> Zipped:
 def _opened(path: Path) -> Archive:
     try:
         opened = zipfile.ZipFile(path)
-    except (*DAMAGE, NotImplementedError) as error:
+    except DAMAGE as error:
         raise _refused(path, str(error) or type(error).__name__) from None
     members: dict[PurePosixPath, zipfile.ZipInfo] = {}
     total = 0

@@ -25,6 +25,7 @@ from ptheta.data.table import (
     picture,
     texts,
 )
+from ptheta.data.tabular import as_dataset
 from ptheta.errors import PthetaError
 
 ALIASES = {
@@ -67,20 +68,9 @@ def read(name: str, request: Request) -> tuple[Dataset, Part]:
     labels, classes = _labels(tables, part.name, key)
     said = choose_column("caption", request.caption_column, CAPTIONS, rows.features, name)
     captions = None if said is None else texts(list(rows[said]), decoded.kept)
-    data = Dataset(
-        name=name,
-        split=request.split,
-        images=decoded.images,
-        labels=None if labels is None else labels[decoded.kept],
-        classes=classes,
-        captions=captions,
-        skipped=decoded.skipped,
-        notes=(*decoded.notes, *notes_on(column, images), *no_labels(key, labels)),
-        advice=decoded.advice,
-        resized=decoded.resized,
-        values=decoded.values,
-        kin=KIN.get(ALIASES.get(name, name), ""),
-    )
+    told = (*notes_on(column, images), *no_labels(key, labels))
+    kin = KIN.get(ALIASES.get(name, name), "")
+    data = as_dataset(name, request.split, decoded, (labels, classes), captions, told, kin)
     return data, part
 
 

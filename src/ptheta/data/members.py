@@ -20,10 +20,11 @@ HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
+# What zipfile and NumPy raise for a damaged file, a packing that they do not know, or a header of
+# nonsense. Not MemoryError: that is no fault of the file.
 DAMAGE = (
-    *(OSError, ValueError, EOFError, KeyError, RuntimeError, NotImplementedError),
-    *(zipfile.BadZipFile, zlib.error),
-    *(OverflowError, MemoryError, SyntaxError, tokenize.TokenError),  # of headers of nonsense
+    *(OSError, ValueError, EOFError, KeyError, RuntimeError, OverflowError, SyntaxError),
+    *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
 )
 
 

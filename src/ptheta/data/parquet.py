@@ -11,7 +11,7 @@ from ptheta.data import tabular
 from ptheta.data.dataset import Dataset
 from ptheta.data.request import Request
 from ptheta.data.splits import Part, named
-from ptheta.data.tabular import ROWS
+from ptheta.data.tabular import ROWS, lacks
 from ptheta.errors import PthetaError
 
 
@@ -36,7 +36,7 @@ class Parquet:
 
         with pq.ParquetFile(self.path) as opened:
             if column not in opened.schema_arrow.names:
-                raise KeyError(column)
+                raise lacks(self.path, column)
             for batch in opened.iter_batches(ROWS, groups, columns=[column]):
                 yield batch.column(0)
 

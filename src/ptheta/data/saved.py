@@ -12,7 +12,7 @@ from ptheta.data.dataset import Dataset
 from ptheta.data.parquet import need_pyarrow
 from ptheta.data.request import Request
 from ptheta.data.splits import Part, named
-from ptheta.data.tabular import ROWS
+from ptheta.data.tabular import ROWS, lacks
 from ptheta.errors import PthetaError
 from ptheta.files import read_json
 
@@ -43,7 +43,7 @@ class Stream:
         with pa.memory_map(str(self.path)) as file, pa.ipc.open_stream(file) as stream:
             at = stream.schema.get_field_index(column)
             if at < 0:
-                raise KeyError(column)
+                raise lacks(self.path, column)
             for number, batch in enumerate(stream):
                 if groups is None or number in groups:
                     cells = batch.column(at)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
 from ptheta.data.dataset import Dataset
-from ptheta.data.decode import PEEK, Source, decode
+from ptheta.data.decode import PEEK, Pictures, Source, decode
 from ptheta.data.labels import Labels, number
 from ptheta.data.names import shown
 from ptheta.data.picture import Raw
@@ -33,7 +34,8 @@ FILE_NAME = "file_name"  # a column of paths, as metadata beside pictures has
 
 
 class Rows(Protocol):
-    """A file of rows. Every method raises OSError or ValueError where it is damaged."""
+    """A file of rows. Every method raises OSError, ValueError or Arrow's own errors where it is
+    damaged."""
 
     @property
     def path(self) -> Path: ...
@@ -45,7 +47,8 @@ class Rows(Protocol):
         """How many groups of rows it has."""
 
     def batches(self, column: str, groups: Sequence[int] | None = None) -> Iterator[Any]:
-        """Arrays of at most `ROWS` cells of a column, of all groups or of these."""
+        """Arrays of at most `ROWS` cells of a column, of all groups or of these. Raises PthetaError
+        where it has no such column (`lacks`)."""
 
 
 def read(
@@ -56,7 +59,7 @@ def read(
         splits = {request.split: [file for files in splits.values() for file in files]}
     part = choose(request.split, splits, path)
     files, training = splits[part.name], splits["train"]
-    schema = _guarded(files[0], lambda: files[0].schema())
+    schema = _schema(files[0])
     images = image_columns(schema)
     column = image_column(request.image_column, images, schema.names, str(path))
 
@@ -66,7 +69,7 @@ def read(
                 yield f"{shown(file.path.name)} row {row}", raw
 
     def sample() -> Iterator[Raw]:
-        groups = [(f, g) for f in training for g in range(_guarded(f, f.groups))]
+        groups = [(f, g) for f in training for g in range(_groups(f))]
         some = groups[:: -(-len(groups) // GROUPS) or 1]
         for file, group in some:
             yield from islice(_pictures(file, column, [group]), -(-PEEK // len(some)))
@@ -74,24 +77,47 @@ def read(
     state = [(str(f.path), *_state(f.path)) for f in (*files, *training)]
     identity = (str(path.resolve()), part.name, column)
     decoded = decode(Source(str(path), identity, state, items, sample), request)
-    key = label_column(request, schema, str(path))
+    key = None if request.whole else label_column(request, schema, str(path))
     labels, classes = _labels(splits, part.name, key, schema)
-    said = choose_column("caption", request.caption_column, CAPTIONS, schema.names, str(path))
+    said = None
+    if not request.whole:
+        said = choose_column("caption", request.caption_column, CAPTIONS, schema.names, str(path))
     captions = None if said is None else texts(_column(files, said), decoded.kept)
-    data = Dataset(
-        name=path.resolve().stem,
-        split=request.split,
+    told = (*notes_on(column, images), *no_labels(key, labels))
+    data = as_dataset(
+        path.resolve().stem, request.split, decoded, (labels, classes), captions, told
+    )
+    return data, part
+
+
+def as_dataset(
+    name: str,
+    split: str,
+    decoded: Pictures,
+    labels: Labels,
+    captions: tuple[str, ...] | None,
+    notes: Sequence[str],
+    kin: str = "",
+) -> Dataset:
+    """What was read of a source with columns.
+
+    labels: of every row, also of those whose pictures could not be decoded; captions: of the others
+    """
+    numbers, classes = labels
+    return Dataset(
+        name=name,
+        split=split,
         images=decoded.images,
-        labels=None if labels is None else labels[decoded.kept],
+        labels=None if numbers is None else numbers[decoded.kept],
         classes=classes,
         captions=captions,
         skipped=decoded.skipped,
-        notes=(*decoded.notes, *notes_on(column, images), *no_labels(key, labels)),
+        notes=(*decoded.notes, *notes),
         advice=decoded.advice,
         resized=decoded.resized,
         values=decoded.values,
+        kin=kin,
     )
-    return data, part
 
 
 def _state(file: Path) -> tuple[int, int]:
@@ -99,22 +125,33 @@ def _state(file: Path) -> tuple[int, int]:
     return stat.st_size, stat.st_mtime_ns
 
 
-def _guarded(file: Rows, call: Any) -> Any:
-    """What a call gives. Raises PthetaError where the file is damaged."""
+@contextmanager
+def _reading(file: Rows) -> Iterator[None]:
+    """Raises PthetaError where the file is damaged, or of a kind that Arrow does not read."""
+    import pyarrow as pa
+
     try:
-        return call()
-    except (OSError, ValueError, NotImplementedError) as error:
+        yield
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise damaged(file.path, error) from None
+
+
+def _schema(file: Rows) -> Any:
+    with _reading(file):
+        return file.schema()
+
+
+def _groups(file: Rows) -> int:
+    with _reading(file):
+        return file.groups()
 
 
 def _pictures(file: Rows, column: str, groups: list[int] | None = None) -> Iterator[Raw]:
     """The pictures of a file, or of some of its groups; a batch of rows is in memory."""
-    try:
+    with _reading(file):
         for cells in file.batches(column, groups):
             for cell in cells.to_pylist():
                 yield picture(cell, file.path.parent)
-    except (OSError, ValueError, NotImplementedError, KeyError) as error:
-        raise damaged(file.path, error) from None
 
 
 def label_column(request: Request, schema: Any, name: str) -> str | None:
@@ -129,18 +166,21 @@ def _labels(
     if key is None:
         return None, ()
     names = _features(schema).get(key, {}).get("names") or ()
-    # the files of other splits are needed only where the numbers depend on them
-    every = {split: _column(files, key) for split, files in splits.items()}
+    # the files of other splits are needed only where the numbers depend on them; some have none
+    every = {
+        split: _column([f for f in files if split == name or key in _schema(f).names], key)
+        for split, files in splits.items()
+    }
     return number(every[name], every.values(), names)
 
 
 def _column(files: Sequence[Rows], name: str) -> list[Any]:
-    try:
-        return [v for file in files for cells in file.batches(name) for v in cells.to_pylist()]
-    except KeyError:  # a split without it
-        return []
-    except (OSError, ValueError, NotImplementedError) as error:
-        raise damaged(files[0].path, error) from None
+    """All cells of a column. Raises PthetaError where a file lacks it or is damaged."""
+    cells: list[Any] = []
+    for file in files:
+        with _reading(file):
+            cells += [v for batch in file.batches(name) for v in batch.to_pylist()]
+    return cells
 
 
 def image_columns(schema: Any) -> list[str]:
@@ -176,6 +216,14 @@ def _features(schema: Any) -> dict[str, dict[str, Any]]:
         return {c: f for c, f in features.items() if isinstance(f, dict)}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
+
+
+def lacks(file: Path, column: str) -> PthetaError:
+    """The error for a file without a column that others of its split have."""
+    return PthetaError(
+        f"{file} has no column {column!r}, which other files of its split have: write it there, "
+        "too, or take the file away"
+    )
 
 
 def damaged(file: Path, error: Exception) -> PthetaError:

@@ -222,6 +222,7 @@ def _join(rank: int, meeting: _Meeting) -> Any:
         timeout=PATIENCE,
         device_id=device if gpu else None,
     )
+    # what `_several` has pickled, handed over by the process that started this one
     work, args = pickle.loads(meeting.work)
     result = work(Group(device, rank, meeting.size, meeting.half), *args)
     distributed.destroy_process_group()

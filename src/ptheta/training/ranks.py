@@ -101,13 +101,24 @@ class Member:
     def hear(self) -> None:
         """Takes what has come through the pipe."""
         self.over = not self.alive  # asked first: a process says what became of it and then ends
-        with suppress(EOFError, OSError):
-            while self.channel.poll():
-                said: Outcome | Remark = pickle.loads(self.channel.recv_bytes())
-                if isinstance(said, Remark):
-                    warnings.warn(said.text, said.category, stacklevel=2)
-                else:
-                    self.outcome = said
+        while (said := self._next()) is not None:
+            if isinstance(said, Remark):
+                warnings.warn(said.text, said.category, stacklevel=2)
+            else:
+                self.outcome = said
+
+    def _next(self) -> Outcome | Remark | None:
+        """What has come and was not heard yet; None where there is nothing, or the pipe was closed
+        or cut by the end of the process: `_verdict` judges one that has said nothing."""
+        try:
+            if not self.channel.poll():
+                return None
+            message = self.channel.recv_bytes()
+        except (EOFError, OSError):
+            return None
+        # from a process that this one has started, on a pipe that nobody else can write to
+        said: Outcome | Remark = pickle.loads(message)
+        return said
 
     def kill(self) -> None:
         if self.alive:

@@ -39,6 +39,7 @@ import torch
 from safetensors.torch import load_file
 
 import ptheta
+from benchmarks.forked import fork, send_to, wait
 from ptheta.cli import main
 from ptheta.files import LOCK, TEMPORARY
 
@@ -116,49 +117,23 @@ def warm() -> None:
 
 def child(folder: Path, words: str, act: Callable[[], None] = lambda: None) -> int:
     """Runs a command in a fork and returns its process. act: called in the child, first"""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    pid = os.fork()
-    if pid:
-        return pid
-    status = 70
-    try:
+
+    def call() -> int:
         os.chdir(folder)
-        for stream, name in ((1, "stdout"), (2, "stderr")):
-            handle = os.open(folder.with_name(f"{name}.txt"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            os.dup2(handle, stream)
+        send_to(1, folder.with_name("stdout.txt"))
+        send_to(2, folder.with_name("stderr.txt"))
         os.environ["PTHETA_CACHE"] = str(folder / "cache")
         torch.manual_seed(os.getpid())  # nothing may depend on it
         act()
         main(words.split())
-    except SystemExit as error:
-        status = error.code if isinstance(error.code, int) else 1
-    except BaseException:
-        import traceback
+        return 0
 
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-
-
-def wait(pid: int, limit: float = LIMIT) -> int | None:
-    """The status of a child (minus the number of the signal that ended it); None: no end."""
-    until = time.monotonic() + limit
-    while time.monotonic() < until:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.002)
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    return None
+    return fork(call)
 
 
 def ran(folder: Path, words: str, act: Callable[[], None] = lambda: None) -> str:
     """Why a command did not end well; empty where it did."""
-    status = wait(child(folder, words, act))
+    status = wait(child(folder, words, act), LIMIT)
     text = folder.with_name("stderr.txt").read_text(errors="replace")
     return "" if status == 0 else f"status {status}: {text[-300:]!r}"
 
@@ -294,7 +269,7 @@ def points(command: Command, every: int = 1) -> Told:
         for k in range(1, total + 1, every):
             shutil.rmtree(work)
             shutil.copytree(base, work)
-            status = wait(child(work, command.words, at_operation(work, partial(_die, k))))
+            status = wait(child(work, command.words, at_operation(work, partial(_die, k))), LIMIT)
             told.points += 1
             if status != -signal.SIGKILL:
                 told.faults.append(f"{command.name} {k}: not killed but ended with {status}")
@@ -336,7 +311,7 @@ def at_random(times: int, seed: int = 0) -> Told:
                 time.sleep(chance.uniform(0, takes))
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-                if wait(pid) == -signal.SIGKILL:
+                if wait(pid, LIMIT) == -signal.SIGKILL:
                     told.points += 1
             why = ran(work, f"{words} --resume") or difference(wanted, work)
             if why:
@@ -361,7 +336,7 @@ def full_disk(sizes: Sequence[int]) -> Told:
             (work / "run").mkdir()
             with small_disk(work / "run", size):
                 told.points += 1
-                status = wait(child(work, words))
+                status = wait(child(work, words), LIMIT)
                 text = work.with_name("stderr.txt").read_text()
                 last = text.splitlines()[-1] if text else ""
                 if status == 0:

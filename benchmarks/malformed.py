@@ -17,19 +17,19 @@ import os
 import re
 import resource
 import shutil
-import signal
 import sys
 import tempfile
 import time
-import traceback
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from benchmarks.forked import fork, send_to, wait
 from benchmarks.malformed_cases import Case, every_case, make_world
 from ptheta.cli import main as command
 from ptheta.errors import PthetaError
@@ -108,56 +108,29 @@ def _record(found: Verdict) -> dict[str, Any]:
 
 def _run(case: Case, place: Path) -> int | None:
     """The status of the case's command in a process of its own; None where it did not end."""
-    sys.stdout.flush()
-    child = os.fork()
-    if child == 0:
-        _child(case, place)
-    end = time.monotonic() + SECONDS
-    while time.monotonic() < end:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.005)
-    os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return None
+    return wait(fork(partial(_call, case, place)), SECONDS)
 
 
-def _child(case: Case, place: Path) -> None:
-    """Runs the command and ends the process."""
-    status = 70  # of a fault of this program
-    try:
-        os.setsid()
-        os.chdir(place)
-        os.environ |= {"PTHETA_CACHE": str(place / "cache"), "HF_HUB_OFFLINE": "1"}
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-        limit = pages * os.sysconf("SC_PAGE_SIZE") + MEMORY
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-        for number, name in ((0, os.devnull), (1, ".stdout"), (2, ".stderr")):
-            handle = os.open(name, os.O_RDWR | os.O_CREAT)
-            os.dup2(handle, number)
-        sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
-        sys.stderr = os.fdopen(2, "w", 1, encoding="utf-8", errors="replace", closefd=False)
-        status = _call(case)
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-
-
-def _call(case: Case) -> int:
-    try:
-        if case.call is not None:
+def _call(case: Case, place: Path) -> int:
+    """Runs the command of a case, in a process of its own."""
+    os.chdir(place)
+    os.environ |= {"PTHETA_CACHE": str(place / "cache"), "HF_HUB_OFFLINE": "1"}
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    limit = pages * os.sysconf("SC_PAGE_SIZE") + MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    send_to(1, ".stdout")
+    send_to(2, ".stderr")
+    sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = os.fdopen(2, "w", 1, encoding="utf-8", errors="replace", closefd=False)
+    if case.call is None:
+        command(list(case.argv))
+    else:
+        try:
             case.call()
-        else:
-            command(list(case.argv))
-    except SystemExit as done:
-        return done.code if isinstance(done.code, int) else int(done.code is not None)
-    except PthetaError as error:  # of what is called from Python
-        print(f"ptheta: {error}", file=sys.stderr)
-        return 2
+        except PthetaError as error:  # of what is called from Python
+            print(f"ptheta: {error}", file=sys.stderr)
+            return 2
     return 0
 
 

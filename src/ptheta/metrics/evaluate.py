@@ -75,17 +75,7 @@ def evaluate(
     than two images, for data of another size or levels than the model's, for samples with values
     that are none of its levels, and for a log_prob that is a density.
     """
-    if n < 2:
-        raise PthetaError(f"n = {n} images are too few for distances: draw at least two")
-    if is_k < 1 or ais_images < 0:
-        raise PthetaError(f"is_k = {is_k}, ais_images = {ais_images}: want 1 and 0, or more")
-    if len(test) < 2:
-        raise PthetaError(f"{test.name} has {len(test)} test image: give at least two")
-    for data in (test, train):
-        if data is not None:
-            check_same_spec(model.spec, data)  # type: ignore[arg-type]
-    if samples is not None and len(samples) < n:
-        raise PthetaError(f"{len(samples)} samples for n = {n}: give n of them, or a smaller n")
+    _check(model, test, train, n, is_k, ais_images, samples)
     test = fixed(test)
     by, why = chosen(test, extractor)
     kept = protocol(test, by, n, seed, {**why, **_sampler(model, test), **(about or {})})
@@ -122,6 +112,29 @@ def evaluate(
     return Evaluation(
         (*results, *found, Result("parameters", count, error=0.0, protocol=kept)), kept
     )
+
+
+def _check(
+    model: nn.Module,
+    test: Dataset,
+    train: Dataset | None,
+    n: int,
+    is_k: int,
+    ais_images: int,
+    samples: Tensor | None,
+) -> None:
+    """Raises PthetaError for what `evaluate` cannot measure."""
+    if n < 2:
+        raise PthetaError(f"n = {n} images are too few for distances: draw at least two")
+    if is_k < 1 or ais_images < 0:
+        raise PthetaError(f"is_k = {is_k}, ais_images = {ais_images}: want 1 and 0, or more")
+    if len(test) < 2:
+        raise PthetaError(f"{test.name} has {len(test)} test image: give at least two")
+    for data in (test, train):
+        if data is not None:
+            check_same_spec(model.spec, data)  # type: ignore[arg-type]
+    if samples is not None and len(samples) < n:
+        raise PthetaError(f"{len(samples)} samples for n = {n}: give n of them, or a smaller n")
 
 
 def score(

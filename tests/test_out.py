@@ -72,6 +72,7 @@ def test_folders_that_can_be_written(place: Path, name: str) -> None:
         (check_folder, "file.png/new", "file.png is a file"),
         (check_folder, "x" * 256, "256 bytes"),
         (check_folder, "missing/" + "x" * 256, "256 bytes"),
+        (check_folder, "odd\udcff", "not UTF-8"),
     ],
 )
 def test_places_that_are_refused(

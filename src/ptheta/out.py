@@ -40,10 +40,15 @@ def check_folder(path: str | Path, *, flag: str = "--out") -> Path:
     """`path`, with ~ expanded, as a folder that can be made there or written into.
 
     What lies in the folder is the caller's to judge. Nothing is created here. Raises PthetaError
-    for a file of that name, a name that is too long, or a folder, itself or above, that cannot be
-    written into.
+    for a file of that name, a name that is too long or not UTF-8, or a folder, itself or above,
+    that cannot be written into.
     """
     found = _expanded(path, flag)
+    if not _is_utf8(found):  # safetensors, which reads weights, takes no other path
+        raise PthetaError(
+            f"{flag} {found}: the path is not UTF-8, and weights in it cannot be read again: "
+            "choose another"
+        )
     kind = _kind(found, flag)
     if kind is None:
         _check_above(found, flag)
@@ -73,6 +78,14 @@ def _expanded(path: str | Path, flag: str) -> Path:
                 "most: choose a shorter one"
             )
     return found
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _kind(path: Path, flag: str) -> int | None:

@@ -137,7 +137,8 @@ def test_rows_and_pictures_that_do_not_meet_are_told(tmp_path):
     folder = beside(tmp_path, lambda f, rows: write_csv(f, [{**r, "label": "a"} for r in rows]))
     (folder / "03.png").rename(folder / "new.png")
     found = open_data(folder)
-    assert "1 of 20 rows name no picture that is there" in found.notes
+    told = "1 of 20 rows name no picture that is there; the first names "
+    assert any(note.startswith(told) for note in found.notes)
     assert "no labels are read: some images have none in the column 'label'" in found.notes
     assert found.labels is None
 
@@ -202,6 +203,20 @@ def test_pictures_as_numbers_bytes_or_paths(tmp_path):
     for name in ("lists", "file_name"):  # found where there is nothing better
         pq.write_table(pa.table({name: columns[name]}), tmp_path / f"{name}.parquet")
         assert len(open_data(tmp_path / f"{name}.parquet").images) == 20
+
+
+def test_rows_that_contradict_others_and_folders_are_told(tmp_path):
+    folder = write_folder(tmp_path, GREY)  # class0/00.png and so on
+    pictures = sorted(str(p.relative_to(folder)) for p in folder.rglob("*.png"))
+    rows = [f"{name},{'ab'[i % 2]}" for i, name in enumerate(pictures)]
+    table = folder / "metadata.csv"
+    table.write_text("\n".join(["file_name,label", *rows, f"{pictures[0]},b", "../x.png,a"]))
+    notes = " | ".join(open_data(folder).notes)
+    assert "labels from the column 'label', not from the folders" in notes
+    assert "1 rows name a picture again and say something else" in notes
+    assert "the first names ../x.png" in notes
+    table.write_text(table.read_text().replace(",", ";"))
+    assert "is separated by ';': write it with commas" in line(folder)
 
 
 def test_a_file_of_a_split_without_a_column_is_named(tmp_path):

@@ -35,4 +35,6 @@ def _sample(run: str | Path) -> str:
 
 def _command(*words: str | Path) -> str:
     """As a shell reads it, whatever is in the names."""
-    return shlex.join(["ptheta", *map(str, words)])
+    command, first, *rest = map(str, words)
+    # a name that begins like an option is given as a path
+    return shlex.join(["ptheta", command, f"./{first}" if first.startswith("-") else first, *rest])

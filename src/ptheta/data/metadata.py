@@ -36,6 +36,7 @@ class Told:
     names: set[str] = field(default_factory=set)
     label: str | None = None
     caption: str | None = None
+    again: int = 0  # rows for a picture that another row, which says something else, names as well
 
     def add(self, tree: Tree, table: str, before: str, request: Request) -> None:
         """A table of a folder. before: the folder's path relative to that of the paths"""
@@ -49,7 +50,9 @@ class Told:
         folder = os.path.join(before, os.path.dirname(table))
         for row in found:
             if isinstance(name := row.get(column), str):
-                self.rows[os.path.normpath(os.path.join(folder, name))] = row
+                path = os.path.normpath(os.path.join(folder, name))
+                self.again += self.rows.get(path, row) != row
+                self.rows[path] = row
         self.columns += [name for name in columns if name not in self.columns]
         self.files.append(os.path.normpath(os.path.join(before, table)))
         self.names.add(column)
@@ -82,11 +85,22 @@ class Told:
         ]
         what = " and ".join(taken) or "no column of labels or captions"
         lines = [f"{', '.join(map(shown, self.files))}: {what}"]
+        tops = {PurePath(name).parts[0] for name in pictures if len(PurePath(name).parts) > 1}
+        if self.label is not None and len(tops) > 1:
+            lines[0] += ", not from the folders"
         if rest:
             lines[0] += f"; other columns: {', '.join(rest)}"
         rows = [n for n in self.rows if any(PurePath(n).is_relative_to(f) for f in folders)]
-        if strange := sum(name not in pictures for name in rows):
-            lines.append(f"{strange} of {len(rows)} rows name no picture that is there")
+        if strange := [name for name in rows if name not in pictures]:
+            lines.append(
+                f"{len(strange)} of {len(rows)} rows name no picture that is there; "
+                f"the first names {shown(strange[0])}"
+            )
+        if self.again:
+            lines.append(
+                f"{self.again} rows name a picture again and say something else: "
+                "the last one counts"
+            )
         return tuple(lines)
 
 
@@ -138,6 +152,11 @@ def _file_column(columns: Sequence[str], place: str, asked: str | None) -> str:
     """The column with the names of the pictures."""
     usual = [FILE_NAME, *(name for name in columns if name.endswith(f"_{FILE_NAME}"))]
     column = choose_column("image", asked, usual, columns, place)
+    marks = {*";\t|"} & {*"".join(columns)} if len(columns) == 1 else set()
+    if column is None and marks:
+        raise PthetaError(
+            f"{place} is separated by {marks.pop()!r}: write it with commas between the columns"
+        )
     if column is None:
         raise PthetaError(
             f"{place} has the columns {', '.join(columns)}: none is {FILE_NAME}, the path of a "

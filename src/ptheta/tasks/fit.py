@@ -26,7 +26,8 @@ def fit(model: nn.Module, codes: Tensor, *, components: int = 10, seed: int = 0)
         raise PthetaError("this model has no codes to fit: it lacks `encode` or `decode`")
     if components < 1 or len(codes) < 2 * components:
         raise PthetaError(
-            f"{components} components for {len(codes)} codes: ask for 1 to {len(codes) // 2}"
+            f"{components} components for {len(codes)} codes: "
+            f"ask for 1 to {len(codes) // 2} (--components)"
         )
     scale = float(codes.var(0).mean())
     mixture = GaussianMixture(components, reg_covar=1e-6 + 1e-4 * scale, random_state=seed % 2**32)

@@ -22,8 +22,8 @@ from typing import Any
 import torch
 
 from ptheta.data import open_data
+from ptheta.extractors.features import extractor
 from ptheta.metrics.calibration import EQUAL, EXPERIMENTS, WORSE, World, called, family
-from ptheta.metrics.features import extractor
 from ptheta.metrics.protocol import VERSION
 
 SIZES = (300, 1000)

@@ -18,7 +18,7 @@ from typing import Any
 from ptheta import api
 from ptheta.capabilities import Samples
 from ptheta.report.compare import compare
-from ptheta.runs import Run
+from ptheta.runs.folder import Run
 
 # name of the run -> the model, its recipe, and options; tried on held-out training images
 FAMILIES: dict[str, tuple[str, str, dict[str, Any]]] = {

@@ -18,11 +18,11 @@ import torch
 
 import ptheta
 from ptheta.data import open_data
+from ptheta.measures.intervals import standard_error
+from ptheta.measures.results import Evaluation
 from ptheta.metrics.clustering import clustering_accuracy
 from ptheta.metrics.evaluate import evaluate, floor
-from ptheta.metrics.intervals import standard_error
-from ptheta.metrics.results import Evaluation
-from ptheta.runs import Run
+from ptheta.runs.folder import Run
 
 SAMPLES = 5000
 SEEDS = 3

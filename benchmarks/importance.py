@@ -18,8 +18,8 @@ from pathlib import Path
 import torch
 
 import ptheta
-from ptheta.models.vae import VAE
-from ptheta.pixels import ImageSpec
+from ptheta.models.variational.vae import VAE
+from ptheta.specs import ImageSpec
 
 K = 500
 

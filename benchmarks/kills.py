@@ -41,7 +41,7 @@ from safetensors.torch import load_file
 import ptheta
 from benchmarks.forked import fork, send_to, wait
 from ptheta.cli import main
-from ptheta.files import LOCK, TEMPORARY
+from ptheta.files.atomic import LOCK, TEMPORARY
 
 LIMIT = 120.0  # seconds that a command may take
 CHANGES = frozenset(

@@ -26,14 +26,13 @@ from typing import Any
 
 import torch
 
+from ptheta.compute.streams import seeded
 from ptheta.data import idx
 from ptheta.data.dataset import Dataset
+from ptheta.files.paths import expand
 from ptheta.metrics.ais import ais
-from ptheta.metrics.images import fixed
 from ptheta.metrics.likelihood import batches, bound_terms, likelihood
-from ptheta.paths import expand
-from ptheta.pixels import seeded
-from ptheta.runs import Run
+from ptheta.runs.folder import Run
 
 HELD_OUT = 500  # training images that choose the weights, as the trainer sets them aside
 
@@ -80,7 +79,7 @@ def division(data: str, training: int, into: Path) -> Path:
 
 def measure(folder: Path, is_k: int, ais_images: int) -> dict[str, Any]:
     run = Run.open(folder)
-    test, model = fixed(run.data("test")), run.model()
+    test, model = run.data("test").with_fixed_binarisation(), run.model()
     found = likelihood(model, test, is_k=is_k)
     assert found is not None
     terms = {k: [round(n, 3) for n in v] for k, v in bound_terms(model, test).items()}

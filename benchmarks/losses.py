@@ -18,11 +18,12 @@ from typing import Any
 
 import torch
 
+from ptheta.api import sweep
+from ptheta.measures.results import Evaluation
 from ptheta.metrics.evaluate import evaluate, floor
-from ptheta.metrics.results import Evaluation
 from ptheta.report.ranking import rank
-from ptheta.runs import Run
-from ptheta.sweep import runs_of, sweep
+from ptheta.runs.folder import Run
+from ptheta.runs.sweeps import runs_of
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "minimax": {"loss": "minimax"},

@@ -28,9 +28,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import ptheta
-from ptheta import api, config, plan, registry
+from ptheta import api, config
 from ptheta.cli.commands import cli
-from ptheta.metrics.results import Evaluation, Result
+from ptheta.measures.results import Evaluation, Result
+from ptheta.models import registry
+from ptheta.runs import plan
 
 Damage = Callable[[Path], object]
 LONG = "a" * 5000

@@ -44,7 +44,7 @@ def features(n: int, d: int, seed: int) -> torch.Tensor:
 def frechet_table(rounds: int) -> dict[str, Any]:
     import scipy.linalg
 
-    from ptheta.metrics.frechet import Gaussian, frechet, root_of
+    from ptheta.measures.frechet import Gaussian, frechet, root_of
 
     x, y = features(3 * D, D, 0), features(3 * D, D, 1)
     m, n = x.mean(0), y.mean(0)
@@ -101,7 +101,7 @@ def manifold_once(who: str) -> None:
     if who == "prdc":
         found = list(map(float, compute_prdc(x, y, nearest_k=K).values()))
     else:
-        from ptheta.metrics.manifold import manifold
+        from ptheta.measures.prdc import manifold
 
         found = list(manifold(real, fake, K)[0])
     took = time.perf_counter() - start
@@ -133,7 +133,7 @@ def manifold_table(rounds: int) -> dict[str, Any]:
 def extraction_once(images: int) -> None:
     """The features of so many 28x28 images in a mapped file: prints seconds and peak MiB."""
     from ptheta.data.dataset import Dataset
-    from ptheta.metrics.features import extract, extractor
+    from ptheta.extractors.features import extract, extractor
 
     by = extractor("digits")
     extract(torch.zeros(1000, 1, 28, 28, dtype=torch.uint8), by)  # what every extraction needs
@@ -153,7 +153,7 @@ def extraction_once(images: int) -> None:
 
 def extraction_table(rounds: int) -> dict[str, Any]:
     from ptheta.data import open_data
-    from ptheta.metrics.features import extract, extractor
+    from ptheta.extractors.features import extract, extractor
 
     memory = {}
     for images in (FEW, MANY):

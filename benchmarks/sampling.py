@@ -26,9 +26,9 @@ import torch.nn.functional as F
 from torch import nn
 
 import ptheta
-from ptheta.pixels import Batch, ImageSpec, to_unit
-from ptheta.training.loop import channels_last
-from ptheta.training.processes import keep_large_blocks
+from ptheta.batch import Batch
+from ptheta.compute.layout import channels_last, keep_large_blocks
+from ptheta.specs import ImageSpec, to_unit
 
 SPEC = ImageSpec(1, 28, 28, 2)
 PIXELS = 784
@@ -259,7 +259,7 @@ class SkewedLSTM(nn.Module):
 
 def diagonal(rounds: int, batch: int = 64) -> dict[str, Any]:
     """Forward and backward of one layer."""
-    from ptheta.models.pixelrnn import DiagonalLayer
+    from ptheta.models.autoregressive.pixelrnn import DiagonalLayer
 
     table: dict[str, Any] = {}
     for features in (16, 32, 64):

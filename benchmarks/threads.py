@@ -23,8 +23,9 @@ import torch
 from torch import nn
 
 import ptheta
-from ptheta import tasks, threads
-from ptheta.pixels import ImageSpec
+from ptheta import tasks
+from ptheta.compute import threads
+from ptheta.specs import ImageSpec
 from ptheta.tasks.sample import sampling_threads
 
 SPEC = ImageSpec(1, 28, 28, 2)

@@ -28,11 +28,12 @@ import torch.nn.functional as F
 from torch import nn
 
 import ptheta
+from ptheta.batch import Batch
 from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
 from ptheta.games import Clock, Game, Move, Player
 from ptheta.losses.adversarial import cross_entropy, non_saturating
-from ptheta.pixels import Batch, ImageSpec, to_symmetric
+from ptheta.specs import ImageSpec, to_symmetric
 from ptheta.training.group import Group
 from ptheta.training.journal import read_metrics
 from ptheta.training.loop import Trainer

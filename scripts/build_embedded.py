@@ -16,7 +16,7 @@ import torch
 
 from ptheta.data import open_data
 from ptheta.data.embedded import COLUMNS, FOLDER
-from ptheta.images import grid, write_png
+from ptheta.files.images import grid, write_png
 
 PER_CLASS = {"train": 1000, "test": 200}
 SEED = 20_151_119

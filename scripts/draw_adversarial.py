@@ -20,13 +20,15 @@ from torch import Tensor
 
 import ptheta
 from ptheta import tasks
+from ptheta.batch import Batch
+from ptheta.compute.streams import seeded
 from ptheta.dynamics import alternating
-from ptheta.images import grid, write_png
+from ptheta.files.images import grid, write_png
 from ptheta.losses.adversarial import LOSSES
 from ptheta.losses.penalties import squared_slopes
 from ptheta.nets.augment import AUGMENTATIONS
-from ptheta.pixels import Batch, ImageSpec, from_symmetric, seeded, to_symmetric
-from ptheta.runs import Run
+from ptheta.runs.folder import Run
+from ptheta.specs import ImageSpec, from_symmetric, to_symmetric
 from ptheta.training.engine import Engine
 from ptheta.training.group import Group
 

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from ptheta import tasks
-from ptheta.images import grid, write_png
-from ptheta.pixels import from_unit
-from ptheta.runs import Run, build_model
+from ptheta.files.images import grid, write_png
+from ptheta.runs.folder import Run, build_model
+from ptheta.specs import from_unit
 
 
 @torch.no_grad()

@@ -16,10 +16,10 @@ import torch
 from matplotlib import pyplot as plt
 
 from ptheta.data import open_data
-from ptheta.images import grid
+from ptheta.files.images import grid
+from ptheta.measures.results import Evaluation
 from ptheta.metrics.damage import DAMAGES, Damage, Images
 from ptheta.metrics.evaluate import score
-from ptheta.metrics.results import Evaluation
 from ptheta.report.plots import COLOURS
 
 SHOWN = 8  # images of each strength

@@ -15,9 +15,9 @@ from typing import Any
 from matplotlib import pyplot as plt
 
 from ptheta import tasks
-from ptheta.images import grid, write_png
+from ptheta.files.images import grid, write_png
 from ptheta.report.plots import COLOURS
-from ptheta.runs import Run
+from ptheta.runs.folder import Run
 
 COLUMNS, ROWS = 10, 4
 FAMILIES = ("adversarial", "variational", "autoencoder", "hybrid", "autoregressive")

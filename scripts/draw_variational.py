@@ -15,11 +15,11 @@ from torch import Tensor
 
 from ptheta import api, tasks
 from ptheta.capabilities import conditional, some_conditions
-from ptheta.images import grid, write_png
+from ptheta.compute.streams import seeded
+from ptheta.files.images import grid, write_png
 from ptheta.metrics.latent import codes, latent_report
-from ptheta.pixels import seeded
 from ptheta.report import figures
-from ptheta.runs import Run
+from ptheta.runs.folder import Run
 
 
 def rows(*parts: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
     python scripts/train_extractor.py digits|fashion [EPOCHS]
 
-Writes src/ptheta/metrics/weights/NAME.safetensors (float16), with the test accuracy on grey and on
+Writes src/ptheta/extractors/weights/NAME.safetensors (float16), with the test accuracy on grey and
+on
 binarised images in its metadata.
 """
 
@@ -16,8 +17,8 @@ from safetensors.torch import save_file
 
 from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
-from ptheta.metrics.features import WEIGHTS, Classifier
-from ptheta.pixels import to_unit
+from ptheta.extractors.features import WEIGHTS, Classifier
+from ptheta.specs import to_unit
 
 BATCH, LR, SHIFT = 100, 2e-3, 2
 

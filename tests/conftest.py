@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from ptheta import registry
 from ptheta.conditions import wanted
-from ptheta.pixels import ImageSpec
+from ptheta.models import registry
+from ptheta.specs import ImageSpec
 
 # Tests run side by side: commands that they start would wait for one another's threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

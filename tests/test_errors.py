@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptheta import registry
 from ptheta.cli.commands import cli
 from ptheta.cli.train import train
 from ptheta.errors import distance, nearest
+from ptheta.models import registry
 
 
 def flags(command: click.Command) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ptheta.errors import PthetaError
-from ptheta.out import check_file, check_folder, listed
+from ptheta.files.out import check_file, check_folder, listed
 
 PICTURES = (".png", ".npy")
 

@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ptheta import plan
+from ptheta.batch import Batch
 from ptheta.conditions import Labels
 from ptheta.data import open_data
 from ptheta.data.sources import Whole
 from ptheta.data.trained import Record, find
-from ptheta.metrics.results import Draws, Evaluation, Result
-from ptheta.pixels import Batch, ImageSpec
-from ptheta.runs import Run
-from ptheta.sweep import Sweep
+from ptheta.measures.results import Draws, Evaluation, Result
+from ptheta.runs import plan
+from ptheta.runs.folder import Run
+from ptheta.runs.sweeps import Sweep
+from ptheta.specs import ImageSpec
 
 LONG = "/" + "a folder/" * 400 + "caf\udce9"
 

@@ -23,10 +23,10 @@ import ptheta
 from ptheta import schemas
 from ptheta.data.trained import Record
 from ptheta.errors import PthetaError
-from ptheta.metrics.results import Evaluation
-from ptheta.runs import Run
-from ptheta.sweep import runs_of
-from ptheta.training.checkpoint import load_metadata
+from ptheta.files.tensors import load_metadata
+from ptheta.measures.results import Evaluation
+from ptheta.runs.folder import Run
+from ptheta.runs.sweeps import runs_of
 from ptheta.training.journal import keep_until, read_metrics
 from ptheta.training.loop import Progress
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from ptheta import threads
 from ptheta.cli.commands import cli
-from ptheta.pixels import ImageSpec
+from ptheta.compute import threads
+from ptheta.specs import ImageSpec
 from ptheta.tasks.sample import sampling_threads
 from tests.conftest import tiny
 

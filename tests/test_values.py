@@ -17,11 +17,14 @@ import pytest
 import torch
 
 import ptheta
-from ptheta import config, memory, plan, registry
+from ptheta import config
 from ptheta.cli import main, types
 from ptheta.cli.commands import cli
+from ptheta.compute import memory
 from ptheta.errors import PthetaError
-from ptheta.pixels import ImageSpec
+from ptheta.models import registry
+from ptheta.runs import plan
+from ptheta.specs import ImageSpec
 from tests.conftest import MODELS, tiny
 
 SPEC = ImageSpec(1, 8, 8, 256)
@@ -268,7 +271,7 @@ def _undecided(call: ast.Call) -> bool:
     if any(word.arg == "encoding" for word in call.keywords):
         return False
     if name in ("read_text", "write_text"):
-        # a function of ptheta.files has the path before the text, and an encoding of its own
+        # a function of ptheta.files.atomic has the path before the text, and an encoding of its own
         return isinstance(call.func, ast.Attribute)
     place = 0 if isinstance(call.func, ast.Attribute) else 1  # of the mode: path.open, open(path
     modes = [a.value for a in call.args[place : place + 1] if isinstance(a, ast.Constant)]

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from ptheta.conditions import Attributes, Labels
     from ptheta.data import open_data
     from ptheta.errors import PthetaError
-    from ptheta.pixels import ImageSpec
+    from ptheta.specs import ImageSpec
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Attributes": "ptheta.conditions",
-    "ImageSpec": "ptheta.pixels",
+    "ImageSpec": "ptheta.specs",
     "Labels": "ptheta.conditions",
     "PthetaError": "ptheta.errors",
     "create": "ptheta.api",

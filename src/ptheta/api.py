@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +12,8 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from ptheta import config, plan, registry
+from ptheta import config
+from ptheta.compute.streams import undisturbed
 from ptheta.conditions import ConditionSpec
 from ptheta.data.dataset import Dataset
 from ptheta.data.decode import LARGEST_NATURAL
@@ -21,15 +22,19 @@ from ptheta.data.names import called
 from ptheta.data.request import Columns
 from ptheta.data.values import Kind, White
 from ptheta.errors import CannotWrite, Interrupted, PthetaError
-from ptheta.files import digest, leftover, locked, make_folder
-from ptheta.out import check_folder
-from ptheta.pixels import ImageSpec, undisturbed
-from ptheta.runs import FITTED, Run, build_model, is_run
-from ptheta.signals import Stopped
-from ptheta.training.checkpoint import latest, save_tensors, step_of
+from ptheta.files.atomic import digest, leftover, locked, make_folder
+from ptheta.files.out import check_folder
+from ptheta.files.tensors import save_tensors
+from ptheta.models import registry
+from ptheta.runs import plan, sweeps
+from ptheta.runs.folder import FITTED, Run, build_model, is_run
+from ptheta.runs.worker import work
+from ptheta.specs import ImageSpec
+from ptheta.terminal.signals import Stopped
+from ptheta.training.checkpoint import latest, step_of
+from ptheta.training.loop import Score
 from ptheta.training.processes import launch
 from ptheta.training.ranks import refuse_unguarded
-from ptheta.worker import work
 
 
 class Unwritten(CannotWrite):
@@ -127,12 +132,44 @@ def _train(
         new = plan.make(model, data, options, recipe)
     handed = None if isinstance(data, str | Path) else Handed(data)
     try:
-        stopped = launch(new.train, work, new.to_json(), str(folder), started, more_data, handed)
+        given = (new.to_json(), str(folder), started, more_data, handed, _scorer)
+        stopped = launch(new.train, work, *given)
         if stopped is not None:
             raise Stopped(stopped)
     except (Interrupted, Stopped) as by:
         raise Interrupted(f"{by}; {_what_is_left(folder)}", by.number) from None
     return Run.open(folder)
+
+
+def _scorer(reserve: Dataset) -> Score:
+    """What chooses the best checkpoint by these images, in each process of a training."""
+    from ptheta.extractors.features import default_extractor
+    from ptheta.metrics.selection import Selection
+
+    return Selection(reserve, default_extractor(reserve))
+
+
+@undisturbed()
+def sweep(
+    model: str,
+    data: str | Path,
+    out: str | Path,
+    settings: Sequence[Mapping[str, Any]],
+    *,
+    seeds: int = 1,
+    recipe: str = "default",
+    **options: Any,
+) -> sweeps.Sweep:
+    """Trains `model` with each of the settings and each of the seeds 0, 1, ..., into
+    out/NAME=VALUE,...,seed=N. What an earlier call has done is kept, so a sweep may be stopped and
+    called again. All settings are trained with seed 0 first, then all with seed 1, and so on.
+
+    settings: tables of options, such as `ptheta.runs.sweeps.grid` gives; options: those that all
+        runs share
+    A training that ends in an error (a loss that is not finite) is a result: it is recorded, and
+    the others go on. Raises PthetaError, before any training, for settings that cannot be trained.
+    """
+    return sweeps.sweep(train, model, data, out, settings, seeds=seeds, recipe=recipe, **options)
 
 
 def _what_is_left(folder: Path) -> str:

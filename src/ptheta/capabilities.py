@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from ptheta.latents import Posterior
-    from ptheta.likelihoods import PixelDistribution
-    from ptheta.pixels import ImageSpec
+    from ptheta.distributions.latents import Posterior
+    from ptheta.distributions.pixels import PixelDistribution
+    from ptheta.specs import ImageSpec
 
 
 class Model(Protocol):

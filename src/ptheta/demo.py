@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
-from ptheta import api, registry
+from ptheta import api
 from ptheta.errors import PthetaError
-from ptheta.files import locked
-from ptheta.out import check_folder
-from ptheta.progress import shown
+from ptheta.files.atomic import locked
+from ptheta.files.out import check_folder
+from ptheta.models import registry
 from ptheta.report.compare import compare
+from ptheta.terminal.progress import shown
 
 
 def run_demo(out: Path, data: str = "digits", speed: float = 1.0) -> Path:

@@ -10,8 +10,8 @@ from typing import Protocol
 
 from torch import Tensor
 
+from ptheta.batch import Batch
 from ptheta.games import Game, Move, S
-from ptheta.pixels import Batch
 
 
 class Mechanics(Protocol):

@@ -17,7 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor, nn
 
-from ptheta.pixels import Batch
+from ptheta.batch import Batch
 
 Terms = dict[str, Tensor]  # named per-example terms, (B,) or (B, parts); their sum is the loss
 END = "end"  # a name among the averages that an alarm gets, of any value: the run is over

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, Validat
 
 from ptheta.config import MOST_SIDE, Side, reason
 from ptheta.errors import PthetaError
-from ptheta.files import check_file, there
+from ptheta.files.atomic import check_file, there
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -11,14 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptheta import api, registry
+from ptheta import api
+from ptheta.api import sweep
 from ptheta.capabilities import CAPABILITIES, capabilities
 from ptheta.cli import main
 from ptheta.cli.commands import cli
 from ptheta.cli.following import after_fit, after_sweep, after_training
 from ptheta.cli.tables import wrapped
 from ptheta.errors import PthetaError
-from ptheta.sweep import sweep
+from ptheta.models import registry
 
 NEEDS = {"fit": {"encodes", "decodes"}, "sample": {"samples"}, "evaluate": set(), "compare": set()}
 AWKWARD = ["runs/vae", "a b", "it's", "$HOME", "`ls`", "-n", "a\nb"]

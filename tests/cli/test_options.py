@@ -15,7 +15,7 @@ import ptheta
 from ptheta import tasks
 from ptheta.cli.commands import cli
 from ptheta.errors import PthetaError
-from ptheta.runs import Run
+from ptheta.runs.folder import Run
 
 COMMON: dict[str, Any] = {"steps": 2, "batch_size": 16, "evaluate_every": 0, "levels": 2}
 SETTINGS: dict[str, dict[str, Any]] = {

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ptheta import registry
 from ptheta.capabilities import CAPABILITIES, capabilities, some_conditions
 from ptheta.errors import PthetaError
-from ptheta.pixels import ImageSpec, quantise
+from ptheta.models import registry
+from ptheta.specs import ImageSpec, quantise
 from tests.conftest import MODELS, tiny
 
 SPECS = [ImageSpec(1, 16, 16, 2), ImageSpec(3, 16, 18, 256)]

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 import torch
 
-from ptheta import registry
+from ptheta.batch import Batch
 from ptheta.capabilities import capabilities
 from ptheta.config import options
 from ptheta.dynamics import DYNAMICS
 from ptheta.games import Clock, Game, Move, Player, unchanged
-from ptheta.pixels import Batch, ImageSpec
+from ptheta.models import registry
+from ptheta.specs import ImageSpec
 from ptheta.training.engine import Engine
 from ptheta.training.group import Group
 from tests.conftest import MODELS, tiny

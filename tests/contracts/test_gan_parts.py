@@ -9,12 +9,13 @@ import pytest
 import torch
 
 import ptheta
+from ptheta.batch import Batch
 from ptheta.dynamics import DYNAMICS
 from ptheta.errors import PthetaError
 from ptheta.losses.adversarial import LOSSES
-from ptheta.models.gan import CONDITIONING
-from ptheta.models.presets import PRESETS
-from ptheta.pixels import Batch, ImageSpec
+from ptheta.models.adversarial.gan import CONDITIONING
+from ptheta.models.adversarial.presets import PRESETS
+from ptheta.specs import ImageSpec
 from ptheta.training import checkpoint
 from ptheta.training.engine import Engine
 from ptheta.training.group import Group

@@ -15,7 +15,7 @@ from ptheta import tasks
 from ptheta.capabilities import capabilities, conditional, some_conditions
 from ptheta.errors import PthetaError
 from ptheta.models.precision import in_own_type
-from ptheta.pixels import ImageSpec
+from ptheta.specs import ImageSpec
 from tests.conftest import MODELS, tiny
 
 SPEC = ImageSpec(1, 8, 8)

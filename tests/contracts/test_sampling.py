@@ -22,10 +22,10 @@ import ptheta
 from ptheta import tasks
 from ptheta.data.own import drawn
 from ptheta.errors import InUse, PthetaError
-from ptheta.files import SAMPLES, locked
-from ptheta.images import PICTURES
-from ptheta.pixels import ImageSpec
-from ptheta.runs import Run
+from ptheta.files.atomic import SAMPLES, locked
+from ptheta.files.images import PICTURES
+from ptheta.runs.folder import Run
+from ptheta.specs import ImageSpec
 from ptheta.tasks.draw import samples
 from ptheta.tasks.export import Images, check_out, check_size, export, write_images
 from ptheta.tasks.sample import Part, Place

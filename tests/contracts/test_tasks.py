@@ -13,7 +13,7 @@ from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.metrics.latent import codes, latent_report
 from ptheta.metrics.likelihood import bound_terms, likelihood
-from ptheta.pixels import ImageSpec
+from ptheta.specs import ImageSpec
 from ptheta.tasks.probe import balanced
 from tests.conftest import tiny
 

@@ -15,7 +15,7 @@ from PIL import Image
 from ptheta.data import open_data
 from ptheta.data.cache import Stored, Writer, cached
 from ptheta.errors import PthetaError
-from ptheta.files import TEMPORARY, temporary
+from ptheta.files.atomic import TEMPORARY, temporary
 from tests.data.makers import GREY, noise, write_folder
 
 

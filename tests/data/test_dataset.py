@@ -11,7 +11,7 @@ import torch
 from ptheta.data import open_data, shapes
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
-from ptheta.pixels import from_levels, quantise, to_levels
+from ptheta.specs import from_levels, quantise, to_levels
 
 
 def constant(value: int, n: int = 40) -> Dataset:

@@ -20,12 +20,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ptheta import paths, room
+from ptheta.compute import room
 from ptheta.data import describe, formats, open_data
 from ptheta.data.archive import open_archive
 from ptheta.data.names import shown
 from ptheta.data.table import picture
 from ptheta.errors import PthetaError
+from ptheta.files import paths
 from tests.data.makers import COLOUR, GREY, LABELS, idx_bytes, png, write_folder
 from tests.data.test_faults import line
 

@@ -15,7 +15,7 @@ from ptheta.data.names import Name, record, recorded
 from ptheta.data.own import JUNK_FOLDERS
 from ptheta.data.sources import find, open_whole
 from ptheta.errors import PthetaError
-from ptheta.images import grid, write_png
+from ptheta.files.images import grid, write_png
 from ptheta.tasks.export import write_images
 from tests.data.makers import noise
 

@@ -18,7 +18,7 @@ from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
 from ptheta.data.positions import positions
 from ptheta.errors import PthetaError
-from ptheta.pixels import ImageSpec
+from ptheta.specs import ImageSpec
 from tests.conftest import tiny
 from tests.data.makers import GREY, LABELS
 

@@ -17,7 +17,7 @@ from ptheta.data import describe, open_data
 from ptheta.data.sources import open_whole
 from ptheta.data.values import KINDS, USUAL, White, by_itself, merged, to_bytes
 from ptheta.errors import PthetaError
-from ptheta.runs import Run
+from ptheta.runs.folder import Run
 from tests.data.makers import idx_bytes
 
 # 30 different masks of 8x8, about a third of their pixels set

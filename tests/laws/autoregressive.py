@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from ptheta import registry
-from ptheta.models.autoregressive import Autoregressive
-from ptheta.pixels import ImageSpec, from_levels
+from ptheta.models import registry
+from ptheta.models.autoregressive.base import Autoregressive
+from ptheta.specs import ImageSpec, from_levels
 from tests.conftest import MODELS, tiny
 
 FAMILY = [m for m in MODELS if issubclass(registry.entry(m).load_model(), Autoregressive)]

@@ -10,17 +10,18 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from ptheta.batch import Batch
 from ptheta.errors import PthetaError
 from ptheta.games import Clock
 from ptheta.losses.adversarial import LOSSES, accuracy, convergence, equilibrium
 from ptheta.losses.penalties import PENALTIES, between, squared_slopes, unit_slope
 from ptheta.metrics.clustering import matched_accuracy
-from ptheta.models.gan import History, on_sphere, spread
-from ptheta.models.watch import END, FALL, FEW, LOW, STILL, Watch
+from ptheta.models.adversarial.gan import History, on_sphere, spread
+from ptheta.models.adversarial.watch import END, FALL, FEW, LOW, STILL, Watch
 from ptheta.nets.augment import AUGMENTATIONS, cutout, translation
 from ptheta.nets.minibatch import MinibatchDiscrimination, MinibatchStddev
 from ptheta.nets.norms import VirtualBatchNorm
-from ptheta.pixels import Batch, ImageSpec
+from ptheta.specs import ImageSpec
 from ptheta.tasks.interpolate import slerp
 from tests.conftest import tiny
 

@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch.nn.functional import softplus
 
+from ptheta.batch import Batch
+from ptheta.corruption import corrupt
 from ptheta.errors import PthetaError
 from ptheta.games import Clock
 from ptheta.losses.adversarial import log_odds
-from ptheta.noise import corrupt
-from ptheta.pixels import Batch, ImageSpec, to_symmetric, to_unit
+from ptheta.specs import ImageSpec, to_symmetric, to_unit
 from tests.conftest import tiny
 
 SPEC = ImageSpec(1, 16, 16)

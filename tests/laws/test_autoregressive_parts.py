@@ -10,14 +10,14 @@ import torch
 import torch.nn.functional as F
 
 from ptheta import tasks
+from ptheta.distributions.pixels import LogisticMixture
 from ptheta.errors import PthetaError
-from ptheta.likelihoods import LogisticMixture
-from ptheta.models.nade import NADE, NADEConfig
+from ptheta.models.autoregressive.nade import NADE, NADEConfig
 from ptheta.nets import sparse_prefix
 from ptheta.nets.diagonal import diagonal_bilstm, diagonals
 from ptheta.nets.gate import gate
 from ptheta.nets.masked import RowConv2d, by_pixel
-from ptheta.pixels import ImageSpec, to_symmetric
+from ptheta.specs import ImageSpec, to_symmetric
 from tests.conftest import tiny
 from tests.laws.autoregressive import FAMILY, all_images, lively, random_images
 

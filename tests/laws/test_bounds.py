@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import distributions as D
 
+from ptheta.distributions.gaussian import kl_standard_normal, log_normal, log_standard_normal
+from ptheta.distributions.latents import Posterior
+from ptheta.distributions.pixels import PixelDistribution
 from ptheta.games import only
-from ptheta.latents import Posterior
-from ptheta.likelihoods import PixelDistribution
 from ptheta.losses.adversarial import LOSSES, non_saturating
-from ptheta.losses.divergences import kl_standard_normal, log_normal, log_standard_normal
-from ptheta.models.vae import VAE, VAEConfig
-from ptheta.pixels import ImageSpec
+from ptheta.models.variational.vae import VAE, VAEConfig
+from ptheta.specs import ImageSpec
 from tests.conftest import tiny
 
 PIXELS, LATENT, SIGMA = 4, 2, 40.0

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from ptheta.compute.streams import seeded
 from ptheta.nets.masked import MaskedConv2d
-from ptheta.pixels import ImageSpec, quantise, seeded
+from ptheta.specs import ImageSpec, quantise
 from tests.conftest import tiny
 from tests.laws.autoregressive import FAMILY, double, influence, lively, naive, random_images
 

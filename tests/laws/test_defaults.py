@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 import ptheta
-from ptheta import registry
 from ptheta.conditions import KINDS, wanted
-from ptheta.pixels import ImageSpec
+from ptheta.models import registry
+from ptheta.specs import ImageSpec
 from tests.conftest import MODELS
 
 SIDES = [16, pytest.param(28, marks=pytest.mark.slow)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ptheta.likelihoods import Bernoulli, Categorical, LogisticMixture, PixelDistribution
-from ptheta.pixels import ImageSpec, from_levels
+from ptheta.distributions.pixels import Bernoulli, Categorical, LogisticMixture, PixelDistribution
+from ptheta.specs import ImageSpec, from_levels
 from tests.laws.autoregressive import FAMILY, all_images, lively
 
 

@@ -10,19 +10,20 @@ import pytest
 import torch
 
 import ptheta
-from ptheta import registry, tasks
+from ptheta import tasks
 from ptheta.config import options
+from ptheta.corruption import corrupt
 from ptheta.errors import PthetaError
-from ptheta.likelihoods import Head
 from ptheta.metrics.ais import ais
+from ptheta.models import registry
 from ptheta.nets.adversarial import Discriminator, Generator, NetConfig
 from ptheta.nets.coders import CoderConfig, decoder, encoder
+from ptheta.nets.heads import Head
 from ptheta.nets.masked import AboveConv2d, MaskedConv2d, RowConv2d, sees
 from ptheta.nets.minibatch import minibatch
 from ptheta.nets.norms import normalisation
 from ptheta.nets.sparse_prefix import sparse_prefix
-from ptheta.noise import corrupt
-from ptheta.pixels import ImageSpec
+from ptheta.specs import ImageSpec
 from tests.conftest import tiny
 
 SPEC = ImageSpec(1, 8, 8, 2)

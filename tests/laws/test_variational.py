@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from torch import distributions as D
 
 import ptheta
-from ptheta.errors import PthetaError
-from ptheta.latents import (
+from ptheta.batch import Batch
+from ptheta.distributions.gaussian import kl_normal
+from ptheta.distributions.latents import (
     ACTIVE_KL,
     ACTIVE_VARIANCE,
     Flow,
@@ -22,10 +23,10 @@ from ptheta.latents import (
     StandardNormal,
     masked_flow,
 )
-from ptheta.losses.divergences import kl_normal
+from ptheta.errors import PthetaError
 from ptheta.metrics.ais import ais, annealed_log_mean, temperatures
-from ptheta.models.vae import collapse
-from ptheta.pixels import Batch, ImageSpec
+from ptheta.models.variational.vae import collapse
+from ptheta.specs import ImageSpec
 from tests.conftest import tiny
 from tests.laws.test_bounds import LinearGaussian
 

@@ -8,12 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from ptheta.metrics.diversity import ms_ssim
-from ptheta.metrics.frechet import fit, frechet
-from ptheta.metrics.kernel import kernel_distance
-from ptheta.metrics.manifold import manifold
-from ptheta.metrics.memorisation import cosine_distance
-from ptheta.metrics.score import class_balance, class_score, effective_classes, missing_classes
+from ptheta.measures.diversity import ms_ssim
+from ptheta.measures.frechet import fit, frechet
+from ptheta.measures.inception_score import (
+    class_balance,
+    class_score,
+    effective_classes,
+    missing_classes,
+)
+from ptheta.measures.kernel import kernel_distance
+from ptheta.measures.memorisation import cosine_distance
+from ptheta.measures.prdc import manifold
 
 SEEDS = st.integers(0, 10_000)
 

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.data import open_data
+from ptheta.extractors.features import extractor
+from ptheta.measures.results import Evaluation
 from ptheta.metrics import evaluate as module
 from ptheta.metrics.calibration import (
     CALIBRATED,
@@ -22,8 +24,6 @@ from ptheta.metrics.calibration import (
     family,
 )
 from ptheta.metrics.evaluate import evaluate
-from ptheta.metrics.features import extractor
-from ptheta.metrics.results import Evaluation
 from ptheta.metrics.speed import sampling_speed
 
 REPETITIONS = 20

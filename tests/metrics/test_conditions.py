@@ -17,7 +17,7 @@ from ptheta.errors import PthetaError
 from ptheta.metrics.conditions import apportioned, conditions_like, draw
 from ptheta.metrics.evaluate import evaluate, floor
 from ptheta.metrics.selection import Selection
-from ptheta.pixels import ImageSpec
+from ptheta.specs import ImageSpec
 from ptheta.tasks.sample import sample
 
 

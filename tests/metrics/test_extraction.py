@@ -15,14 +15,14 @@ from torch import Tensor, nn
 from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
-from ptheta.metrics import features, vision
+from ptheta.extractors import features, vision
+from ptheta.extractors.features import Features, extract, extractor
+from ptheta.extractors.pretrained import Own
+from ptheta.measures.kernel import kernel_distance
 from ptheta.metrics.evaluate import evaluate
-from ptheta.metrics.features import Features, extract, extractor
 from ptheta.metrics.fidelity import by_label
-from ptheta.metrics.kernel import kernel_distance
 from ptheta.metrics.path_length import STEP, path_length
-from ptheta.metrics.pretrained import Own
-from ptheta.pixels import ImageSpec
+from ptheta.specs import ImageSpec
 
 
 def mapped(path: Path, n: int) -> Dataset:

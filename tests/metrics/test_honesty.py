@@ -15,14 +15,14 @@ from torch import nn
 from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
+from ptheta.measures.intervals import difference
+from ptheta.measures.kernel import kernel_distance
+from ptheta.measures.neighbours import copied_share, nearest, ratio_of_medians
+from ptheta.measures.results import Evaluation, Result
 from ptheta.metrics.evaluate import evaluate, floor
-from ptheta.metrics.intervals import difference
-from ptheta.metrics.kernel import kernel_distance
 from ptheta.metrics.likelihood import likelihood
-from ptheta.metrics.neighbours import copied_share, nearest, ratio_of_medians
-from ptheta.metrics.results import Evaluation, Result
 from ptheta.metrics.speed import of_times, sampling_speed
-from ptheta.pixels import ImageSpec
+from ptheta.specs import ImageSpec
 
 
 def digits(n: int, split: str = "test", levels: int = 256) -> Dataset:

@@ -11,8 +11,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ptheta.metrics.frechet import fit, frechet, frechet_draws, frechet_infinity
-from ptheta.metrics.intervals import (
+from ptheta.measures.frechet import fit, frechet, frechet_draws, frechet_infinity
+from ptheta.measures.inception_score import (
+    balance_draws,
+    class_balance,
+    class_score,
+    classes_draws,
+    effective_classes,
+    score_draws,
+)
+from ptheta.measures.intervals import (
     GROUPS,
     Groups,
     difference,
@@ -21,17 +29,9 @@ from ptheta.metrics.intervals import (
     mean_result,
     standard_error,
 )
-from ptheta.metrics.kernel import kernel_distance, kernel_draws
-from ptheta.metrics.manifold import manifold
-from ptheta.metrics.results import Draws, Evaluation, Result
-from ptheta.metrics.score import (
-    balance_draws,
-    class_balance,
-    class_score,
-    classes_draws,
-    effective_classes,
-    score_draws,
-)
+from ptheta.measures.kernel import kernel_distance, kernel_draws
+from ptheta.measures.prdc import manifold
+from ptheta.measures.results import Draws, Evaluation, Result
 from ptheta.report.pairs import matrix, pairs
 from ptheta.report.verdict import verdicts
 

@@ -16,16 +16,16 @@ from hypothesis import strategies as st
 from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
-from ptheta.metrics import manifold as module
+from ptheta.extractors.features import extract, extractor
+from ptheta.measures import prdc as module
+from ptheta.measures.diversity import WEIGHTS, ms_ssim, scales, similarity
+from ptheta.measures.memorisation import copying_test, cosine_distance, memorisation_factor
+from ptheta.measures.neighbours import nearest
+from ptheta.measures.prdc import manifold, radii
+from ptheta.measures.results import Result
 from ptheta.metrics.baselines import BASELINES
 from ptheta.metrics.closeness import closeness
-from ptheta.metrics.diversity import WEIGHTS, ms_ssim, scales, similarity
 from ptheta.metrics.evaluate import score
-from ptheta.metrics.features import extract, extractor
-from ptheta.metrics.manifold import manifold, radii
-from ptheta.metrics.memorisation import copying_test, cosine_distance, memorisation_factor
-from ptheta.metrics.neighbours import nearest
-from ptheta.metrics.results import Result
 
 
 def normal(n: int, d: int, seed: int, shift: float = 0.0) -> torch.Tensor:

@@ -18,16 +18,16 @@ from torch import nn
 from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
+from ptheta.extractors.features import WEIGHTS, chosen, default_extractor, extract, extractor
+from ptheta.measures.frechet import Gaussian, fit, frechet
+from ptheta.measures.inception_score import class_score, effective_classes
+from ptheta.measures.kernel import kernel_distance
+from ptheta.measures.neighbours import nearest, ratio_of_medians
+from ptheta.measures.results import Evaluation, Result
 from ptheta.metrics.evaluate import evaluate, floor
-from ptheta.metrics.features import WEIGHTS, chosen, default_extractor, extract, extractor
-from ptheta.metrics.frechet import Gaussian, fit, frechet
-from ptheta.metrics.kernel import kernel_distance
 from ptheta.metrics.likelihood import likelihood
-from ptheta.metrics.neighbours import nearest, ratio_of_medians
-from ptheta.metrics.results import Evaluation, Result
-from ptheta.metrics.score import class_score, effective_classes
 from ptheta.metrics.selection import Selection
-from ptheta.pixels import ImageSpec
+from ptheta.specs import ImageSpec
 
 
 def normal(n: int, d: int, seed: int = 0, scale: float = 1.0, shift: float = 0.0) -> torch.Tensor:

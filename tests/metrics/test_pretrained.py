@@ -9,12 +9,12 @@ from safetensors.torch import save
 from ptheta.data import open_data
 from ptheta.data.cache import cache_folder
 from ptheta.errors import PthetaError
-from ptheta.metrics import pretrained
+from ptheta.extractors import pretrained
+from ptheta.extractors.features import extract, extractor
+from ptheta.extractors.inception import Inception2015
+from ptheta.extractors.pretrained import EfficientNetLite0, Inception, Own, three_channels
+from ptheta.extractors.reference import reference
 from ptheta.metrics.evaluate import floor, score
-from ptheta.metrics.features import extract, extractor
-from ptheta.metrics.inception import Inception2015
-from ptheta.metrics.pretrained import EfficientNetLite0, Inception, Own, three_channels
-from ptheta.metrics.reference import reference
 
 
 def test_images_become_three_channels_of_the_asked_size():
@@ -114,7 +114,7 @@ def test_reference_features_are_kept_and_what_is_something_else_is_made_anew(mon
         calls.append(1)
         return extract(*args, **how)
 
-    monkeypatch.setattr("ptheta.metrics.reference.extract", counted)
+    monkeypatch.setattr("ptheta.extractors.reference.extract", counted)
     again = reference(data, by)
     assert torch.equal(again.features, first.features)
     assert again.logits is not None

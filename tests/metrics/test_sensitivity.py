@@ -12,10 +12,10 @@ import torch
 
 from ptheta.data import open_data
 from ptheta.errors import PthetaError
+from ptheta.measures.results import Evaluation
 from ptheta.metrics import closeness
 from ptheta.metrics.damage import DAMAGES, Images
 from ptheta.metrics.evaluate import score
-from ptheta.metrics.results import Evaluation
 
 UP, DOWN = 1, -1
 # damage -> metric -> the way it goes

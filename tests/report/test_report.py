@@ -13,11 +13,11 @@ from ptheta import api
 from ptheta.data import open_data
 from ptheta.data.sources import Whole
 from ptheta.errors import PthetaError
-from ptheta.metrics.results import Evaluation, Result
+from ptheta.measures.results import Evaluation, Result
 from ptheta.report.compare import compare
 from ptheta.report.plots import scatter
 from ptheta.report.tables import as_markdown, tables
-from ptheta.runs import Run
+from ptheta.runs.folder import Run
 from tests.conftest import TINY
 from tests.training.test_runs import QUIET
 

@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ptheta import progress
+from ptheta.measures.results import Draws, Evaluation, Result
 from ptheta.metrics.protocol import COMPARABLE, FLAGS, cure, differing
-from ptheta.metrics.results import Draws, Evaluation, Result
-from ptheta.progress import about, shown, stage, unwatched, watched
 from ptheta.report.plots import curves, scatter
 from ptheta.report.summary import summary
 from ptheta.report.tables import tables
 from ptheta.report.text import markdown
-from ptheta.screen import Screen, printable
+from ptheta.terminal import progress
+from ptheta.terminal.progress import about, shown, stage, unwatched, watched
+from ptheta.terminal.screen import Screen, printable
 
 NAMES = ["a$\\frac$", "<img src=x onerror=alert(1)>", "a|b", "`x`", "_x_", "a\nb", "[a](b)", "$x$"]
 

@@ -10,13 +10,14 @@ import pytest
 import torch
 
 import ptheta
-from ptheta import conditions, registry, tasks
+from ptheta import conditions, tasks
 from ptheta.config import options
 from ptheta.data import open_data
 from ptheta.errors import PthetaError
-from ptheta.older import upgrade
-from ptheta.runs import Run
-from ptheta.training.checkpoint import save_tensors
+from ptheta.files.tensors import save_tensors
+from ptheta.models import registry
+from ptheta.runs.folder import Run
+from ptheta.runs.older import upgrade
 from tests.conftest import MODELS, TINY, tiny
 from tests.training.test_runs import QUIET
 

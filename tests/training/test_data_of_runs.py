@@ -14,14 +14,14 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 
-from ptheta import api, sweep
+from ptheta import api
 from ptheta.cli.commands import cli
 from ptheta.cli.common import DATA
 from ptheta.data import open_data
 from ptheta.data.identity import fingerprint, keys
 from ptheta.errors import PthetaError
 from ptheta.report.compare import compare
-from ptheta.runs import RECORD, Run
+from ptheta.runs.folder import RECORD, Run
 from tests.training.test_runs import same, train
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*samples are few")
@@ -302,12 +302,12 @@ def test_a_sweep_of_other_data_is_refused_before_any_training(place, tmp_path):
         "batch_size": 8,
     }
     table = [{"loss": "hinge"}, {"loss": "minimax"}]
-    sweep.sweep("gan", data, tmp_path / "s", table[:1], **options)
+    api.sweep("gan", data, tmp_path / "s", table[:1], **options)
     before = contents(tmp_path / "s")
     shutil.rmtree(data)
     shutil.copytree(place / "other", data)
     with pytest.raises(PthetaError, match="lacks"):
-        sweep.sweep("gan", data, tmp_path / "s", table, **options)
+        api.sweep("gan", data, tmp_path / "s", table, **options)
     assert contents(tmp_path / "s") == before
 
 

@@ -20,9 +20,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ptheta
-from ptheta.pixels import Batch
-from ptheta.runs import Run
-from ptheta.screen import PLAIN, clock, cut, disp_len, figure, fitting, said, shortened
+from ptheta.batch import Batch
+from ptheta.runs.folder import Run
+from ptheta.terminal.screen import PLAIN, clock, cut, disp_len, figure, fitting, said, shortened
 from ptheta.training import checkpoint, loop
 from ptheta.training import display as displays
 from ptheta.training.display import Display, Pace

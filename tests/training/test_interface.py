@@ -16,14 +16,14 @@ import torch
 import ptheta
 import ptheta.data
 from ptheta import api, tasks
+from ptheta.api import sweep
 from ptheta.data import open_data
 from ptheta.data.sources import open_whole
 from ptheta.errors import PthetaError
-from ptheta.files import digest
-from ptheta.pixels import ImageSpec
+from ptheta.files.atomic import digest
 from ptheta.report.compare import compare
-from ptheta.runs import Run
-from ptheta.sweep import sweep
+from ptheta.runs.folder import Run
+from ptheta.specs import ImageSpec
 from tests.conftest import tiny
 
 IMAGES = np.random.default_rng(5).integers(0, 256, (60, 8, 8), dtype=np.uint8)

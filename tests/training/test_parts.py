@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from ptheta.batch import Batch
 from ptheta.errors import PthetaError
 from ptheta.games import Game, Move, Player, Terms
-from ptheta.pixels import Batch
 from ptheta.training.ema import EMA
 from ptheta.training.engine import Engine
 from ptheta.training.group import Group

@@ -20,11 +20,20 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from tqdm.std import TqdmDefaultWriteLock
 
-from ptheta import screen, signals
+from ptheta.batch import Batch
 from ptheta.errors import Interrupted, PthetaError
 from ptheta.games import Clock, Game, Move, Player, Terms
-from ptheta.pixels import Batch
-from ptheta.signals import ENDING, REPEATED, Lasting, Request, Requests, Stopped, ending, handled
+from ptheta.terminal import screen, signals
+from ptheta.terminal.signals import (
+    ENDING,
+    REPEATED,
+    Lasting,
+    Request,
+    Requests,
+    Stopped,
+    ending,
+    handled,
+)
 from ptheta.training import checkpoint, ranks
 from ptheta.training.engine import Engine, NonFinite
 from ptheta.training.group import Group

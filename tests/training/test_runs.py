@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 import ptheta
 from ptheta import api, tasks
 from ptheta.errors import Interrupted, PthetaError
-from ptheta.runs import Run
+from ptheta.runs.folder import Run
 from ptheta.training import checkpoint, loop
 from ptheta.training.journal import read_metrics
 from ptheta.training.loop import Scored, Trainer
@@ -171,7 +171,7 @@ def test_kill_9_at_any_moment_leaves_a_run_that_resumes(strokes, tmp_path):
 def test_the_best_weights_are_kept_beside_the_last(strokes, tmp_path, monkeypatch):
     values = iter([3.0, 1.0, 2.0, float("nan")])
     monkeypatch.setattr(
-        "ptheta.worker._score", lambda held: lambda model: Scored("m", next(values), True)
+        "ptheta.api._scorer", lambda held: lambda model: Scored("m", next(values), True)
     )
     run = train("vae", strokes, tmp_path / "r", steps=40, evaluate_every=10, held_out=500)
     best, last = run.model("best").state_dict(), run.model("last").state_dict()
@@ -187,7 +187,7 @@ def test_the_best_weights_are_kept_beside_the_last(strokes, tmp_path, monkeypatc
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_bad_loss_stops_the_run_and_says_where(strokes, tmp_path, monkeypatch, bad):
-    from ptheta.models.gan import GAN
+    from ptheta.models.adversarial.gan import GAN
 
     kept, calls = GAN.discriminator_loss, []
 
@@ -292,13 +292,13 @@ def test_posterior_collapse_is_warned_of_once_with_its_step(strokes, tmp_path, c
 @pytest.mark.parametrize("every", [0, 5])
 def test_a_run_that_ends_collapsed_says_so(strokes, tmp_path, monkeypatch, every):
     """Also where no evaluation was asked for, such as in the recipe `digits` of infogan."""
-    from ptheta import worker
+    from ptheta import api
     from ptheta.training.loop import Scored
 
     def scored(model):
         return Scored("kd", 1.0, True, {"classes_x": 1.0, "real_classes_x": 9.5})
 
-    monkeypatch.setattr(worker, "_score", lambda reserve: scored)
+    monkeypatch.setattr(api, "_scorer", lambda reserve: scored)
     monkeypatch.setattr(loop, "SETTLED", 5)
     options = {**TINY["infogan"], **QUIET, "steps": 5, "held_out": 24, "evaluate_every": every}
     run = ptheta.train("infogan", strokes, tmp_path / "r", **options)

@@ -18,13 +18,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ptheta
-from ptheta import api, files
+from ptheta import api
 from ptheta.cli import main
 from ptheta.errors import CannotWrite, InUse, PthetaError
-from ptheta.files import LOCK, TEMPORARY, locked, temporary, write_text
+from ptheta.files import atomic as files
+from ptheta.files.atomic import LOCK, TEMPORARY, locked, temporary, write_text
+from ptheta.files.tensors import save_tensors
 from ptheta.games import END, Remembers
-from ptheta.models import watch
-from ptheta.models.watch import Watch
+from ptheta.models.adversarial import watch
+from ptheta.models.adversarial.watch import Watch
 from ptheta.schemas import Row, Warned, lines
 from ptheta.training import checkpoint, loop
 from ptheta.training.loop import Trainer
@@ -61,7 +63,7 @@ def told(run: Path, name: str) -> list[dict[str, Any]]:
 
 def test_a_folder_is_held_by_one_process_and_freed_by_its_death(tmp_path):
     code = (
-        "import sys, time; from pathlib import Path; from ptheta.files import locked\n"
+        "import sys, time; from pathlib import Path; from ptheta.files.atomic import locked\n"
         "with locked(Path(sys.argv[1]), 'training'): print('held', flush=True); time.sleep(60)"
     )
     folder = tmp_path / "a" / "run"
@@ -238,7 +240,7 @@ def test_a_checkpoint_of_another_model_is_refused(twelve, strokes, tmp_path):
         shutil.copytree(twelve[1], tmp_path / "r")
         for folder in checkpoint.checkpoints(tmp_path / "r" / "state"):
             (folder / checkpoint.WHOLE).unlink()
-            checkpoint.save_tensors(folder / "optimizers.safetensors", wrong, {})
+            save_tensors(folder / "optimizers.safetensors", wrong, {})
         with pytest.raises(PthetaError, match="optimizer"):
             train("vae", strokes, tmp_path / "r", steps=12, resume=True)
 
@@ -288,7 +290,7 @@ def test_numbers_that_cannot_be_written_are_printed(strokes, tmp_path, monkeypat
         raise CannotWrite(f"cannot write {path}: No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("ptheta.metrics.results.write_json", full)
+        patch.setattr("ptheta.measures.results.write_json", full)
         with pytest.raises(SystemExit) as ended:
             main(["evaluate", str(run.path), "-n", "20", "--is-k", "2", "--json"])
     out, err = capsys.readouterr()

@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from ptheta import api
+from ptheta.api import sweep
 from ptheta.errors import Interrupted, PthetaError
-from ptheta.metrics.results import Evaluation, Result
+from ptheta.measures.results import Evaluation, Result
 from ptheta.report.compare import compare
 from ptheta.report.ranking import rank, settings
-from ptheta.runs import Run
-from ptheta.sweep import grid, runs_of, sweep, vary
+from ptheta.runs.folder import Run
+from ptheta.runs.sweeps import grid, runs_of, vary
 from tests.conftest import TINY
 from tests.training.test_runs import QUIET, same
 
@@ -71,7 +72,7 @@ def test_a_sweep_trains_every_setting_and_seed_and_goes_on(strokes, tmp_path, mo
 
 
 def test_a_training_that_fails_is_recorded_and_the_others_go_on(strokes, tmp_path, monkeypatch):
-    from ptheta.models.gan import GAN
+    from ptheta.models.adversarial.gan import GAN
 
     kept = GAN.discriminator_loss
 

@@ -15,7 +15,7 @@ import click
 
 from ptheta.config import brief
 from ptheta.errors import Interrupted, PthetaError, nearest, unknown
-from ptheta.signals import ENDING, ending, lasting, name_of
+from ptheta.terminal.signals import ENDING, ending, lasting, name_of
 
 NO_MEMORY = ("can't allocate memory", "out of memory", "Storage size calculation overflowed")
 GONE = (errno.EPIPE, errno.EBADF)  # nobody reads the output any more
@@ -59,7 +59,7 @@ class _Warnings:
     ) -> None:
         if issubclass(category, UserWarning) and str(message) not in self.said:
             self.said.add(str(message))
-            from ptheta.screen import above
+            from ptheta.terminal.screen import above
 
             with suppress(OSError, ValueError):
                 above(f"ptheta: warning: {_shown(str(message))}", sys.stderr)

@@ -45,7 +45,7 @@ def number(
 def _use_threads(ctx: click.Context, param: click.Parameter, count: int | None) -> None:
     """For the command at hand, everything has so many threads."""
     if count:
-        from ptheta import threads  # and torch
+        from ptheta.compute import threads  # and torch
 
         ctx.with_resource(threads.fixed(count))
 
@@ -163,7 +163,7 @@ def side_by_side(columns: list[Any]) -> Any:
 
 
 def open_run(run: str | Path) -> Any:
-    from ptheta.runs import Run
+    from ptheta.runs.folder import Run
 
     return Run.open(run)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from ptheta import registry
+from ptheta.models import registry
 
 
 def after_training(model: str, run: str | Path) -> str:

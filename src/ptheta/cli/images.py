@@ -127,7 +127,7 @@ def inpaint(
 def surprise(run: str, number: int, data: str | None, out: Path) -> None:
     """Map how unexpected each pixel is given the earlier ones: image, map (white: the most)."""
     from ptheta import tasks
-    from ptheta.pixels import from_unit
+    from ptheta.specs import from_unit
     from ptheta.tasks.export import write_images
 
     model, x, labels = some_images(open_run(run), number, data, out=out, times=2)

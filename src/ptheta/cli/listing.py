@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from ptheta import registry
 from ptheta.cli import types
 from ptheta.cli.common import IMAGE_COLUMN, JSON, cli, print_table
 from ptheta.cli.tables import print_wrapped
+from ptheta.models import registry
 
 
 @cli.command()

@@ -22,10 +22,10 @@ from ptheta.cli.common import (
 )
 from ptheta.cli.tables import print_wrapped
 from ptheta.errors import PthetaError
-from ptheta.paths import exists, expand
+from ptheta.files.paths import exists, expand
 
 if TYPE_CHECKING:
-    from ptheta.metrics.results import Evaluation
+    from ptheta.measures.results import Evaluation
 
 REAL: tuple[Literal["train", "test"], ...] = ("train", "test")  # what samples may be copies of
 
@@ -93,8 +93,8 @@ def evaluate(
     """Measure a trained RUN and write its evaluation.json; or a folder of images of any origin
     against the test images of --data."""
     from ptheta import api
-    from ptheta.progress import shown
-    from ptheta.runs import is_run
+    from ptheta.runs.folder import is_run
+    from ptheta.terminal.progress import shown
 
     foreign = not is_run(run) and exists(expand(run))
     if foreign and (given("is_k") or given("ais")):
@@ -178,9 +178,9 @@ def compare(
 ) -> None:
     """Measure several RUNs (or the folder of a sweep) alike and write one report."""
     from ptheta.data.sources import open_whole
-    from ptheta.progress import shown
     from ptheta.report.compare import compare as write_report
-    from ptheta.sweep import runs_of
+    from ptheta.runs.sweeps import runs_of
+    from ptheta.terminal.progress import shown
 
     paths = [path for run in runs for path in runs_of(run)]
     opened = [open_run(path) for path in paths]

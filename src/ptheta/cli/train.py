@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
-from ptheta import config, registry
+from ptheta import config
 from ptheta.cli import types
 from ptheta.cli.common import Commands, cli
 from ptheta.cli.following import after_sweep, after_training
 from ptheta.errors import PthetaError, unknown
-from ptheta.paths import expand
+from ptheta.files.paths import expand
+from ptheta.models import registry
 
 PLACES = ("data", "out", "recipe")  # options beside those of the configs that a file may give
 LABELS = {"model": "Model options", "data": "Data options", "train": "Training options"}
@@ -68,7 +69,7 @@ def sweep() -> None:
 
 def _model_options(name: str) -> list[click.Parameter]:
     """An option for each field of a model's configs, and what every training takes."""
-    from ptheta import plan
+    from ptheta.runs import plan
 
     params: list[click.Parameter] = [
         click.Option(
@@ -174,7 +175,8 @@ def _sweep_command(name: str) -> click.Command:
     def run(
         data: str, out: str, vary: tuple[str, ...], seeds: int, recipe: str, **options: Any
     ) -> None:
-        from ptheta import sweep as sweeps
+        from ptheta import api
+        from ptheta.runs import sweeps
 
         settings = sweeps.grid(sweeps.vary(name, vary))
         given = _given(options)
@@ -183,7 +185,7 @@ def _sweep_command(name: str) -> click.Command:
                 "no --vary: the runs differ in their seed alone; --vary NAME=A,B adds settings",
                 err=True,
             )
-        done = sweeps.sweep(name, data, out, settings, seeds=seeds, recipe=recipe, **given)
+        done = api.sweep(name, data, out, settings, seeds=seeds, recipe=recipe, **given)
         told = f"{done.path}: {len(done.runs)} runs trained, {len(done.failed)} failed"
         again = " (the same command tries these again)" if done.failed else ""
         if not done.runs:

@@ -10,7 +10,7 @@ import click
 
 from ptheta.config import LAST_SEED, MOST, MOST_PARTS, MOST_SIDE, MOST_THREADS, brief
 from ptheta.errors import PthetaError
-from ptheta.out import check_file, check_folder
+from ptheta.files.out import check_file, check_folder
 
 NAME = 255  # the longest name of a file, bytes
 PATH = 4095  # the longest path, bytes

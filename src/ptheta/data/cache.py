@@ -16,8 +16,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ptheta.errors import PthetaError
-from ptheta.files import remove, temporary, tidy, writing
-from ptheta.paths import expand, user_cache
+from ptheta.files.atomic import remove, temporary, tidy, writing
+from ptheta.files.paths import expand, user_cache
 
 VERSION = 4  # of the decoding and of this format; part of every key
 CURE = "free space there, or set PTHETA_CACHE to a folder that you can write"

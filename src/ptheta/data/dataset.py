@@ -13,13 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ptheta.batch import Batch
 from ptheta.data.counter import below
 from ptheta.data.names import shortened
 from ptheta.data.near import look
 from ptheta.data.positions import Positions, is_one, positions
 from ptheta.data.values import USUAL, Kind, Values
 from ptheta.errors import PthetaError
-from ptheta.pixels import Batch, ImageSpec, quantise
+from ptheta.specs import ImageSpec, quantise
 
 SMALL = 2**28  # bytes of images up to which their fixed binarisation is kept in memory
 ITERATED = 256  # examples that are made at once
@@ -224,6 +225,13 @@ class Dataset:
     def with_levels(self, levels: int, dynamic: bool = False, seed: int = 0) -> Dataset:
         kept = self.binary if seed == self.seed else {}
         return dataclasses.replace(self, levels=levels, dynamic=dynamic, seed=seed, binary=kept)
+
+    def with_fixed_binarisation(self) -> Dataset:
+        """The same with the one binarisation of seed 0 where it has 2 levels.
+
+        It does not follow the seed of a run, so all runs are measured on the same pixels.
+        """
+        return self.with_levels(self.levels, dynamic=False, seed=0)
 
     def subset(self, indices: Positions) -> Dataset:
         """These positions only; nothing is copied."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ptheta.compute.room import check
 from ptheta.data.arrays import bytes_of
 from ptheta.data.dataset import Dataset
 from ptheta.data.decode import resize
@@ -19,7 +20,6 @@ from ptheta.data.members import memory_error
 from ptheta.data.request import Request
 from ptheta.data.splits import Part, choose, named
 from ptheta.errors import PthetaError
-from ptheta.room import check
 
 GZIP = b"\x1f\x8b"  # how a packed file begins
 MOST_AXES = 8

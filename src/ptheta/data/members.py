@@ -11,8 +11,8 @@ from typing import IO
 
 import numpy as np
 
+from ptheta.compute.room import check
 from ptheta.errors import PthetaError
-from ptheta.room import check
 
 CHUNK = 2**24  # bytes read at a time
 SUFFIX = ".npy"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ptheta.data import EMBEDDED
-from ptheta.paths import exists, expand
+from ptheta.files.paths import exists, expand
 
 MEMORY = "images in memory"  # what a run keeps of a source that was no place
 

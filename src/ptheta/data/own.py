@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ptheta.files import SAMPLES, SOFTWARE
+from ptheta.files.atomic import SAMPLES, SOFTWARE
 
 HEAD = 1024  # bytes of a picture in which its texts stand
 WITH_EXIF = 0x08  # a flag in the head of a WebP

@@ -14,7 +14,7 @@ from ptheta.data.request import Request
 from ptheta.data.splits import Part, named
 from ptheta.data.tabular import ROWS, lacks
 from ptheta.errors import PthetaError
-from ptheta.files import read_json
+from ptheta.files.atomic import read_json
 
 STATE, INFO, PARTS = "state.json", "dataset_info.json", "dataset_dict.json"
 

@@ -38,7 +38,7 @@ from ptheta.data.splits import SPLITS, Part, divide, mark_repeats, with_repeats
 from ptheta.data.tree import Folder, Tree, holds
 from ptheta.data.values import Levels, White, merged
 from ptheta.errors import PthetaError, nearest
-from ptheta.paths import exists, expand
+from ptheta.files.paths import exists, expand
 
 EMBEDDED_KIND = "embedded"
 FILES = (".npy", ".npz", ".parquet", ".zip")

@@ -19,7 +19,7 @@ from ptheta.data import near
 from ptheta.data.dataset import Dataset
 from ptheta.data.identity import fingerprint, keys
 from ptheta.errors import PthetaError
-from ptheta.files import check_file, write_atomic
+from ptheta.files.atomic import check_file, write_atomic
 
 Kind = Literal["same", "more", "other", "unknown"]
 LARGEST = 2**62  # of the numbers of images, with room to number more

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ptheta.capabilities import HasJoint, HasPosterior, device_of
 from ptheta.errors import PthetaError, unknown
-from ptheta.progress import watched
+from ptheta.terminal.progress import watched
 
 STARTS = ("auto", "prior", "posterior")
 LogDensity = Callable[[Tensor], Tensor]

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from ptheta.data.dataset import Dataset
-from ptheta.metrics.images import fixed
-from ptheta.pixels import quantise
+from ptheta.specs import quantise
 
 LEARNED_FROM = 2000  # images that the Gaussian is fitted to
 
@@ -20,7 +19,7 @@ def pixel_gaussian(train: Dataset, n: int, seed: int) -> Tensor:
     x = mean + A^T w with A the centred images over sqrt(N - 1) and w ~ N(0, I) has that covariance
     without its ever being formed.
     """
-    some = fixed(train).shuffled(seed)
+    some = train.with_fixed_binarisation().shuffled(seed)
     x = some.batch(slice(0, min(LEARNED_FROM, len(some)))).x.flatten(1).float()
     mean = x.mean(0)
     generator = torch.Generator().manual_seed(seed)
@@ -40,7 +39,7 @@ def shuffled_pixels(train: Dataset, n: int, seed: int) -> Tensor:
 
 def copies(real: Dataset, n: int, seed: int) -> Tensor:
     """Real images: at least the distance of a perfect model, and nothing new."""
-    some = fixed(real).shuffled(seed + 1)  # others than those of the floor
+    some = real.with_fixed_binarisation().shuffled(seed + 1)  # others than those of the floor
     return some.batch([i % len(some) for i in range(n)]).x
 
 

@@ -17,15 +17,15 @@ from torch import Tensor, nn
 
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
+from ptheta.extractors.features import Extractor, Features, extract
+from ptheta.measures.intervals import Groups, difference, drawn, mean_result
+from ptheta.measures.results import Result
 from ptheta.metrics.closeness import closeness
 from ptheta.metrics.clustering import matched
-from ptheta.metrics.features import Extractor, Features, extract
 from ptheta.metrics.fidelity import PUBLISHED, by_label, of_features
-from ptheta.metrics.intervals import Groups, difference, drawn, mean_result
 from ptheta.metrics.path_length import path_length
-from ptheta.metrics.results import Result
 from ptheta.metrics.speed import NOISE, of_times
-from ptheta.pixels import ImageSpec
+from ptheta.specs import ImageSpec
 
 NOISE_OF_SAMPLES, MORE = (
     40.0,

@@ -15,18 +15,17 @@ import torch
 from torch import Tensor
 
 from ptheta.data.dataset import Dataset
-from ptheta.metrics.features import Extractor, Features, extract
-from ptheta.metrics.images import fixed
-from ptheta.metrics.intervals import Groups, drawn
-from ptheta.metrics.memorisation import (
+from ptheta.extractors.features import Extractor, Features, extract
+from ptheta.extractors.reference import reference
+from ptheta.measures.intervals import Groups, drawn
+from ptheta.measures.memorisation import (
     copying_test,
     cosine_distance,
     factor_draws,
     memorisation_factor,
 )
-from ptheta.metrics.neighbours import copied_share, nearest, ratio_of_medians
-from ptheta.metrics.reference import reference
-from ptheta.metrics.results import Result
+from ptheta.measures.neighbours import copied_share, nearest, ratio_of_medians
+from ptheta.measures.results import Result
 
 NEIGHBOURS = 500  # samples compared with a set of real images, and as many new real images
 # training images whose features they are compared with; of more, a share, and all that are nearest
@@ -104,7 +103,7 @@ def closeness(
     rows, samples = _some(len(test)), images[:NEIGHBOURS]
     places, to_train = nearest(samples, train)
     new_places, new_to_train = nearest(test.batch(rows.numpy()).x, train)
-    every, some = fixed(train), _share(train)
+    every, some = train.with_fixed_binarisation(), _share(train)
     known = reference(some, by).features
     mine = _some(len(some))  # training images that are new to the test set
     pixels = {
@@ -147,7 +146,7 @@ def _some(n: int) -> Tensor:
 
 def _share(train: Dataset) -> Dataset:
     """At most TRAINING of the images, spread evenly."""
-    every = fixed(train)
+    every = train.with_fixed_binarisation()
     if len(every) <= TRAINING:
         return every
     return every.subset(slice(None, None, -(-len(every) // TRAINING)))
@@ -224,4 +223,4 @@ def closest(images: Tensor, real: Dataset, pairs: int) -> tuple[Tensor, Tensor]:
     """
     where, distances = nearest(images, real)
     order = torch.argsort(distances)[:pairs]
-    return images[order], fixed(real).batch(where[order.numpy()]).x
+    return images[order], real.with_fixed_binarisation().batch(where[order.numpy()]).x

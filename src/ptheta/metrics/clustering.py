@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
-from ptheta.metrics.intervals import Groups, draws
+from ptheta.measures.intervals import Groups, draws
+from ptheta.measures.results import Draws
 from ptheta.metrics.likelihood import batches
-from ptheta.metrics.results import Draws
 
 
 def matched_accuracy(found: Tensor, labels: Tensor) -> float:

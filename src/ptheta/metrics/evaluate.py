@@ -19,25 +19,25 @@ from ptheta.capabilities import (
     conditional,
     device_of,
 )
+from ptheta.compute.streams import seeded
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
+from ptheta.extractors.features import Extractor, Features, chosen, default_extractor, extract
+from ptheta.extractors.reference import reference
+from ptheta.measures.intervals import Groups, drawn, mean_result
+from ptheta.measures.results import Evaluation, Result
 from ptheta.metrics import closeness as near
 from ptheta.metrics import fidelity as beside
 from ptheta.metrics.ais import ais
 from ptheta.metrics.clustering import clustering_accuracy
 from ptheta.metrics.conditions import conditions_like, draw, said
-from ptheta.metrics.features import Extractor, Features, chosen, default_extractor, extract
-from ptheta.metrics.images import check_same_spec, check_samples, fixed
-from ptheta.metrics.intervals import Groups, drawn, mean_result
+from ptheta.metrics.images import check_same_spec, check_samples
 from ptheta.metrics.likelihood import batches, bound_terms, likelihood
 from ptheta.metrics.path_length import PATHS, path_length
 from ptheta.metrics.protocol import protocol
-from ptheta.metrics.reference import reference
-from ptheta.metrics.results import Evaluation, Result
 from ptheta.metrics.speed import SPEED_OF, sampling_speed
-from ptheta.pixels import seeded
-from ptheta.progress import stage, unwatched
 from ptheta.tasks.sample import BATCH
+from ptheta.terminal.progress import stage, unwatched
 
 GIVEN = "_given_label"  # of p(x | y): another quantity, so it has another name
 NO_SAMPLES, NO_DENSITY = "it cannot sample", "no likelihood"
@@ -76,7 +76,7 @@ def evaluate(
     that are none of its levels, and for a log_prob that is a density.
     """
     _check(model, test, train, n, is_k, ais_images, samples)
-    test = fixed(test)
+    test = test.with_fixed_binarisation()
     by, why = chosen(test, extractor)
     kept = protocol(test, by, n, seed, {**why, **_sampler(model, test), **(about or {})})
     results = [*_likelihood(model, test, is_k, seed, kept)]
@@ -163,7 +163,7 @@ def score(
     images = images[order[:n]]
     if len(images) < 2:
         raise PthetaError(f"{len(images)} image is too few for distances: give at least two")
-    test = fixed(test)
+    test = test.with_fixed_binarisation()
     by, why = chosen(test, extractor)
     kept = protocol(test, by, len(images), seed, {**why, **(about or {})})
     fake, real = extract(images, by, processes=processes), reference(test, by, processes)
@@ -183,9 +183,9 @@ def floor(
     seed: int = 0,
 ) -> Evaluation:
     """What real images score: n training images in the place of the samples."""
-    test = fixed(test)
+    test = test.with_fixed_binarisation()
     by, why = chosen(test, extractor)
-    some = fixed(train).shuffled(seed)
+    some = train.with_fixed_binarisation().shuffled(seed)
     images = some.batch(slice(0, min(n, len(some)))).x
     kept = protocol(test, by, len(images), seed, why)
     found = beside.fidelity(

@@ -9,20 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ptheta.metrics.diversity import scales, similarity
-from ptheta.metrics.features import Extractor, Features
-from ptheta.metrics.frechet import (
+from ptheta.extractors.features import Extractor, Features
+from ptheta.measures.diversity import scales, similarity
+from ptheta.measures.frechet import (
     LEAST_TO_EXTRAPOLATE,
     fit,
     frechet,
     frechet_draws,
     frechet_infinity,
 )
-from ptheta.metrics.intervals import Groups, drawn, draws, mean_result
-from ptheta.metrics.kernel import kernel_draws
-from ptheta.metrics.manifold import manifold
-from ptheta.metrics.results import Draws, Result
-from ptheta.metrics.score import (
+from ptheta.measures.inception_score import (
     balance_draws,
     class_balance,
     class_score,
@@ -31,6 +27,10 @@ from ptheta.metrics.score import (
     missing_classes,
     score_draws,
 )
+from ptheta.measures.intervals import Groups, drawn, draws, mean_result
+from ptheta.measures.kernel import kernel_draws
+from ptheta.measures.prdc import manifold
+from ptheta.measures.results import Draws, Result
 
 MANIFOLD = ("precision", "recall", "density", "coverage")
 K = 5  # neighbours that make an image's ball

@@ -6,15 +6,7 @@ from torch import Tensor
 
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
-from ptheta.pixels import ImageSpec, quantise
-
-
-def fixed(data: Dataset) -> Dataset:
-    """`data` with the one binarisation of seed 0 where it has 2 levels.
-
-    It does not follow the seed of a run, so all runs are scored on the same pixels.
-    """
-    return data.with_levels(data.levels, dynamic=False, seed=0)
+from ptheta.specs import ImageSpec, quantise
 
 
 def check_same_spec(asked: ImageSpec, data: Dataset) -> None:
@@ -36,6 +28,6 @@ def check_samples(x: Tensor, spec: ImageSpec) -> Tensor:
     if wrong:
         raise PthetaError(
             f"{wrong:,} of {x.numel():,} sampled values are none of the {spec.levels} levels: "
-            "draw pixels, not their means, or round with ptheta.pixels.quantise"
+            "draw pixels, not their means, or round with ptheta.specs.quantise"
         )
     return x

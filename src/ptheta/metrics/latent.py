@@ -10,14 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.capabilities import Encodes, HasPosterior, HasPrior
+from ptheta.compute.streams import seeded
 from ptheta.data.dataset import Dataset
+from ptheta.distributions.gaussian import kl_standard_normal
+from ptheta.distributions.latents import ACTIVE_KL, ACTIVE_VARIANCE
 from ptheta.errors import PthetaError
-from ptheta.latents import ACTIVE_KL, ACTIVE_VARIANCE
-from ptheta.losses.divergences import kl_standard_normal
-from ptheta.metrics.images import fixed
-from ptheta.metrics.kernel import kernel_distance
+from ptheta.measures.kernel import kernel_distance
 from ptheta.metrics.likelihood import batches
-from ptheta.pixels import seeded
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def codes(model: nn.Module, data: Dataset, n: int, batch_size: int = 500) -> Ten
         raise PthetaError("this model has no codes: it has no `encode`")
     if n < 1:
         raise PthetaError(f"n = {n}: ask for at least one image")
-    some = fixed(data).subset(slice(0, n))
+    some = data.with_fixed_binarisation().subset(slice(0, n))
     return torch.cat(
         [model.encode(x, y).float().cpu() for x, y in batches(model, some, batch_size)]
     )
@@ -87,7 +86,7 @@ def latent_report(model: nn.Module, data: Dataset, *, n: int = 2000, seed: int =
         raise PthetaError(f"n = {n}: ask for at least two images")
     if not isinstance(model, HasPosterior):
         raise PthetaError("this model has no posterior q(z | x), so no KL and no active units")
-    some = fixed(data).subset(slice(0, n))
+    some = data.with_fixed_binarisation().subset(slice(0, n))
     found = [(model.posterior(x, y), y) for x, y in batches(model, some, 500)]
     mean = torch.cat([q.mean for q, _ in found]).float().cpu()
     log_var = torch.cat([q.log_var for q, _ in found]).float().cpu()

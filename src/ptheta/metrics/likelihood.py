@@ -10,11 +10,10 @@ import torch
 from torch import nn
 
 from ptheta.capabilities import HasBound, HasLogProb, conditional, device_of
+from ptheta.compute.streams import seeded
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
-from ptheta.metrics.images import fixed
-from ptheta.pixels import seeded
-from ptheta.progress import watched
+from ptheta.terminal.progress import watched
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def bound_terms(
     standard error; {} for a model without a bound."""
     if not isinstance(model, HasBound):
         return {}
-    data, found = fixed(data), []
+    data, found = data.with_fixed_binarisation(), []
     with seeded(seed):
         found = [model.bound_terms(x, y) for x, y in batches(model, data, batch_size, "bound")]
     terms = {name: torch.cat([part[name] for part in found]).double() for name in found[0]}
@@ -85,7 +84,7 @@ def likelihood(
     Raises PthetaError where such a model meets data without labels, and where the numbers cannot be
     log-probabilities: NaN, or above 0, as of a density, which would make -log p look small.
     """
-    data = fixed(data)
+    data = data.with_fixed_binarisation()
     if conditional(model) and not data.has_conditions:
         raise PthetaError(
             f"{data.name} has no labels (or attributes), and the model's likelihood is given them: "

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ptheta.compute.streams import seeded
 from ptheta.errors import PthetaError
-from ptheta.metrics.features import Extractor, extract
-from ptheta.pixels import seeded
+from ptheta.extractors.features import Extractor, extract
 from ptheta.tasks.interpolate import slerp
 
 PATHS = 500

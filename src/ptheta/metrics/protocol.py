@@ -10,7 +10,7 @@ import torch
 
 import ptheta
 from ptheta.data.dataset import Dataset
-from ptheta.metrics.features import Extractor
+from ptheta.extractors.features import Extractor
 
 VERSION = 5  # of the metrics' definitions
 

@@ -7,12 +7,11 @@ from torch import nn
 
 from ptheta.capabilities import Samples
 from ptheta.data.dataset import Dataset
+from ptheta.extractors.features import Features, extract, extractor
+from ptheta.measures.inception_score import effective_classes
+from ptheta.measures.kernel import kernel_distance
 from ptheta.metrics.conditions import draw
-from ptheta.metrics.features import Features, extract, extractor
-from ptheta.metrics.images import fixed
-from ptheta.metrics.kernel import kernel_distance
 from ptheta.metrics.likelihood import likelihood
-from ptheta.metrics.score import effective_classes
 from ptheta.training.loop import Scored
 
 
@@ -38,7 +37,7 @@ class Selection:
             return Scored("none", 0.0, True)
         by = extractor(self.extractor_name)
         if self.reference is None:
-            self.reference = extract(fixed(self.held_out), by)
+            self.reference = extract(self.held_out.with_fixed_binarisation(), by)
         fakes = extract(draw(model, self.held_out, max(2, len(self.held_out)), self.seed), by)
         value, _ = kernel_distance(fakes.features, self.reference.features)
         others = {}

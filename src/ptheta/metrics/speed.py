@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ptheta import threads
 from ptheta.capabilities import device_of
-from ptheta.metrics.results import Result
-from ptheta.pixels import seeded
+from ptheta.compute import threads
+from ptheta.compute.streams import seeded
+from ptheta.measures.results import Result
 from ptheta.tasks.sample import sampling_threads
 
 SPEED_OF = 64  # images drawn at a time

@@ -17,7 +17,7 @@ from ptheta.nets.convolutional import ConvDecoder, ConvEncoder, Norm, init_dcgan
 from ptheta.nets.minibatch import minibatch
 from ptheta.nets.norms import NORMS, normalisation
 from ptheta.nets.resnet import ResNetDecoder, ResNetTrunk
-from ptheta.pixels import ImageSpec, full
+from ptheta.specs import ImageSpec, full
 
 Net = Literal["mlp", "conv", "resize", "resnet"]
 LEAST_SIDE = 8  # pixels, of networks of strided convolutions

@@ -11,7 +11,7 @@ from ptheta.config import Count, option
 from ptheta.errors import unknown
 from ptheta.nets.convolutional import ConvDecoder, ConvEncoder
 from ptheta.nets.mlp import mlp
-from ptheta.pixels import ImageSpec
+from ptheta.specs import ImageSpec
 
 CoderNet = Literal["linear", "mlp", "conv", "resize"]
 

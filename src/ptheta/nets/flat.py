@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ptheta.pixels import to_symmetric, to_unit
+from ptheta.specs import to_symmetric, to_unit
 
 
 def flatten(x: Tensor, order: Tensor | None = None) -> Tensor:

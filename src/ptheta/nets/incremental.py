@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.nets.masked import MaskedConv2d, RowConv2d
-from ptheta.pixels import full
+from ptheta.specs import full
 
 
 class RowBank:

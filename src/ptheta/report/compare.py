@@ -11,20 +11,18 @@ import torch
 from torch import nn
 
 from ptheta.capabilities import HasBound, HasLogProb, Samples
+from ptheta.compute.streams import undisturbed
 from ptheta.data.dataset import Dataset
 from ptheta.data.sources import Whole
 from ptheta.errors import PthetaError
-from ptheta.files import make_folder, write_json, write_text
+from ptheta.extractors.features import Extractor
+from ptheta.files.atomic import make_folder, write_json, write_text
+from ptheta.files.out import check_folder
+from ptheta.measures.results import Evaluation, Result
 from ptheta.metrics.baselines import BASELINES
 from ptheta.metrics.conditions import draw
 from ptheta.metrics.evaluate import evaluate, floor, score
-from ptheta.metrics.features import Extractor
-from ptheta.metrics.images import fixed
 from ptheta.metrics.protocol import cure, differing
-from ptheta.metrics.results import Evaluation, Result
-from ptheta.out import check_folder
-from ptheta.pixels import quantise, undisturbed
-from ptheta.progress import about, stage
 from ptheta.report.pairs import Pair, matrix, pairs
 from ptheta.report.pictures import SHOWN, Picture, pictures
 from ptheta.report.plots import COLOURS, curves, number, picture, scatter
@@ -35,8 +33,10 @@ from ptheta.report.summary import summary
 from ptheta.report.tables import as_markdown, cell, grid, heading, metrics_of, ranked_row, tables
 from ptheta.report.text import markdown
 from ptheta.report.verdict import REPEATED, verdicts
-from ptheta.runs import Run
-from ptheta.screen import printable
+from ptheta.runs.folder import Run
+from ptheta.specs import quantise
+from ptheta.terminal.progress import about, stage
+from ptheta.terminal.screen import printable
 
 FLOOR = "real images"
 SHOWN_PAIRS = ("bits_per_dim", "kd_", "kid", "fd_", "fid")  # differences that the page shows
@@ -235,7 +235,11 @@ def _measure(
     extractor: str | Extractor | None,
 ) -> Measured:
     with stage("drawing samples"):
-        samples = draw(model, fixed(test), n, seed) if isinstance(model, Samples) else None
+        samples = (
+            draw(model, test.with_fixed_binarisation(), n, seed)
+            if isinstance(model, Samples)
+            else None
+        )
     evaluation = evaluate(
         model,
         test,

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from ptheta.errors import PthetaError
-from ptheta.files import SOFTWARE, make_folder, write_atomic
+from ptheta.files.atomic import SOFTWARE, make_folder, write_atomic
+from ptheta.files.paths import expand
 from ptheta.metrics.latent import LatentReport
-from ptheta.paths import expand
 from ptheta.report.plots import COLOURS, number
 from ptheta.report.text import plain_text
 from ptheta.tasks.probe import WAYS, Probe

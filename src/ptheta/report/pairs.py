@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any
 
-from ptheta.metrics.intervals import Difference, difference
+from ptheta.measures.intervals import Difference, difference
+from ptheta.measures.results import Evaluation, Result
 from ptheta.metrics.protocol import cure, said, scale
-from ptheta.metrics.results import Evaluation, Result
 from ptheta.report.plots import number
 
 

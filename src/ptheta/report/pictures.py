@@ -16,9 +16,9 @@ from ptheta.capabilities import (
     conditional,
     some_conditions,
 )
+from ptheta.compute.streams import seeded
 from ptheta.data.dataset import Dataset
 from ptheta.metrics.closeness import NEIGHBOURS, closest
-from ptheta.pixels import seeded
 from ptheta.report.plots import picture
 
 SHOWN = 64  # samples in a grid

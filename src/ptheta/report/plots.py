@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 from torch import Tensor
 
-from ptheta.images import grid, to_png
+from ptheta.files.images import grid, to_png
 from ptheta.report.text import label, plain_text
 
 COLOURS = (

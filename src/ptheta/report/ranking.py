@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ptheta import config
+from ptheta.measures.results import LEVEL, Evaluation
 from ptheta.metrics.protocol import scale
-from ptheta.metrics.results import LEVEL, Evaluation
-from ptheta.runs import Run
+from ptheta.runs.folder import Run
 
 
 @dataclass(frozen=True)

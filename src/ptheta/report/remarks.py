@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from torch import nn
 
 from ptheta.capabilities import conditional
-from ptheta.models.fitted import Fitted
-from ptheta.runs import Run
+from ptheta.models.autoencoders.fitted import Fitted
+from ptheta.runs.folder import Run
 
 MACHINE = ("device", "processes", "threads", "precision")
 

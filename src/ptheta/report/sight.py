@@ -10,7 +10,7 @@ import numpy as np
 
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
-from ptheta.runs import Run, open_plan_data
+from ptheta.runs.folder import Run, open_plan_data
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ptheta.measures.results import Evaluation, Result
 from ptheta.metrics.evaluate import GIVEN
-from ptheta.metrics.results import Evaluation, Result
 from ptheta.report.plots import number
 from ptheta.report.ranking import Rank
 from ptheta.report.text import markdown

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ptheta.metrics.intervals import difference
-from ptheta.metrics.results import Evaluation, Result
+from ptheta.measures.intervals import difference
+from ptheta.measures.results import Evaluation, Result
 from ptheta.report.pairs import ranked
 from ptheta.report.plots import number
 

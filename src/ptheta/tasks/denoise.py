@@ -7,8 +7,9 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from ptheta.noise import Noise, corrupt
-from ptheta.pixels import seeded, to_unit, undisturbed
+from ptheta.compute.streams import seeded, undisturbed
+from ptheta.corruption import Noise, corrupt
+from ptheta.specs import to_unit
 from ptheta.tasks.reconstruct import reconstruct
 
 
@@ -22,7 +23,7 @@ def denoise(
     condition: Tensor | None = None,
     seed: int = 0,
 ) -> tuple[Tensor, Tensor]:
-    """(damaged, repaired) images of an image batch. noise, level: see `ptheta.noise.corrupt`.
+    """(damaged, repaired) images of an image batch. noise, level: see `ptheta.corruption.corrupt`.
 
     Raises PthetaError for another noise, a level below 0, or a model that cannot reconstruct.
     """

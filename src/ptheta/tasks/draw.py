@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from ptheta.files import digest
-from ptheta.models.fitted import Fitted
-from ptheta.runs import FITTED, Run
+from ptheta.files.atomic import digest
+from ptheta.models.autoencoders.fitted import Fitted
+from ptheta.runs.folder import FITTED, Run
 from ptheta.tasks.export import Images
 from ptheta.tasks.record import Asked
 from ptheta.tasks.sample import BATCH, Part, Place, sample_batches, sampling_threads

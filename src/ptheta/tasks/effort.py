@@ -1,4 +1,4 @@
-"""The threads that a task gets: as many as its work is large enough for (see `ptheta.threads`)."""
+"""The threads that a task gets: as many as its work is large enough for."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ptheta import threads
 from ptheta.capabilities import Decodes, device_of
+from ptheta.compute import threads
 
 
 def threads_for(model: nn.Module, one: Callable[[], object], times: int) -> int:

@@ -24,10 +24,10 @@ from torch import Tensor
 
 from ptheta.config import brief
 from ptheta.errors import CannotWrite, PthetaError
-from ptheta.files import SAMPLES, leftover, locked, make_folder, write_atomic, write_files
-from ptheta.images import PICTURES, drawn_at, grid, to_picture, to_png
-from ptheta.out import check_file, check_folder
-from ptheta.paths import expand
+from ptheta.files.atomic import SAMPLES, leftover, locked, make_folder, write_atomic, write_files
+from ptheta.files.images import PICTURES, drawn_at, grid, to_picture, to_png
+from ptheta.files.out import check_file, check_folder
+from ptheta.files.paths import expand
 from ptheta.tasks.record import Asked, Record
 from ptheta.tasks.sample import BATCH, Part, Place
 

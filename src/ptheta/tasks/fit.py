@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.capabilities import Decodes, Encodes
+from ptheta.compute.streams import undisturbed
 from ptheta.errors import PthetaError
-from ptheta.models.fitted import Fitted
-from ptheta.pixels import undisturbed
+from ptheta.models.autoencoders.fitted import Fitted
 
 
 @undisturbed()

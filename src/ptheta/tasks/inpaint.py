@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.capabilities import Completes, InOrder, device_of
+from ptheta.compute.streams import seeded, undisturbed
 from ptheta.errors import PthetaError, unknown
-from ptheta.pixels import ImageSpec, seeded, undisturbed
+from ptheta.specs import ImageSpec
 from ptheta.tasks.conditions import check_condition
 from ptheta.tasks.effort import effort
 

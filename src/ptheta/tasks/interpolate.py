@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.capabilities import Decodes, Encodes, HasPrior, some_conditions
+from ptheta.compute.memory import require_images
+from ptheta.compute.streams import seeded, undisturbed
 from ptheta.errors import PthetaError
-from ptheta.memory import require_images
-from ptheta.pixels import seeded, undisturbed
 from ptheta.tasks.conditions import check_condition
 from ptheta.tasks.effort import decoded
 

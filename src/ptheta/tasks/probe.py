@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ptheta.capabilities import Encodes, conditional
+from ptheta.compute.streams import seeded, undisturbed
 from ptheta.errors import PthetaError
-from ptheta.pixels import seeded, undisturbed
 
 WAYS = ("linear", "fine-tuned", "from scratch")
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.capabilities import Decodes, Encodes
+from ptheta.compute.streams import undisturbed
 from ptheta.errors import PthetaError
-from ptheta.pixels import undisturbed
 from ptheta.tasks.conditions import check_condition
 from ptheta.tasks.effort import effort
 

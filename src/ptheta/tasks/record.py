@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ptheta.config import brief
 from ptheta.errors import PthetaError
-from ptheta.files import read_json, write_json
+from ptheta.files.atomic import read_json, write_json
 from ptheta.schemas import Drawn, parse
 from ptheta.tasks.sample import Place
 

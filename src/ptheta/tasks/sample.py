@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ptheta import threads
 from ptheta.capabilities import (
     Decodes,
     Samples,
@@ -18,12 +17,13 @@ from ptheta.capabilities import (
     device_of,
     some_conditions,
 )
+from ptheta.compute import threads
+from ptheta.compute.memory import require
+from ptheta.compute.streams import seeded, undisturbed
 from ptheta.errors import PthetaError
-from ptheta.memory import require
-from ptheta.pixels import seeded, undisturbed
-from ptheta.progress import watched
 from ptheta.tasks.conditions import check_labels
 from ptheta.tasks.effort import threads_for
+from ptheta.terminal.progress import watched
 
 BATCH = 256  # images that are drawn at a time
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.capabilities import HasConditionals, device_of
+from ptheta.compute.streams import undisturbed
 from ptheta.errors import PthetaError
-from ptheta.pixels import undisturbed
 from ptheta.tasks.conditions import check_condition
 from ptheta.tasks.effort import effort
 

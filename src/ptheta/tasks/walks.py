@@ -15,10 +15,10 @@ from ptheta.capabilities import (
     device_of,
     some_conditions,
 )
+from ptheta.compute.memory import require_images
+from ptheta.compute.streams import undisturbed
+from ptheta.distributions.gaussian import kl_standard_normal
 from ptheta.errors import PthetaError
-from ptheta.losses.divergences import kl_standard_normal
-from ptheta.memory import require_images
-from ptheta.pixels import undisturbed
 from ptheta.tasks.conditions import check_condition, one_condition, whole_numbers
 from ptheta.tasks.effort import decoded
 

@@ -11,96 +11,28 @@ import json
 import os
 import random
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
-from ptheta.config import brief
 from ptheta.errors import PthetaError
-from ptheta.files import (
-    check_file,
+from ptheta.files.atomic import (
     commit_folder,
     digest,
     read_json,
     remove,
-    write_atomic,
     write_json,
     writing,
 )
+from ptheta.files.tensors import load_metadata, load_tensors, save_tensors
 
 KEEP = 1  # older checkpoints that stay beside the newest, in case its disk blocks are lost
 WHOLE = "files.json"  # the digest of every other file, written last
 NAME = re.compile(r"\.?step-(\d{1,15})(?:\.(\d{1,6}))?")
-
-
-def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """A safetensors file, atomically. Tensors that share memory are written apart."""
-    plain = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
-    write_atomic(path, lambda beside: save_file(plain, beside, metadata))
-
-
-def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Raises PthetaError where the file is missing or damaged."""
-    check_file(path)
-    try:
-        return load_file(path)
-    except Exception as error:  # safetensors raises its own, OSError or a bare Exception
-        raise PthetaError(f"cannot read {path}: {brief(error, 200)}; put the file back") from None
-
-
-def load_metadata(path: Path) -> dict[str, str]:
-    """What was written beside the tensors. Raises PthetaError where the file is damaged."""
-    check_file(path)
-    try:
-        with safe_open(path, "pt") as file:
-            return file.metadata() or {}
-    except Exception as error:
-        raise PthetaError(f"cannot read {path}: {brief(error, 200)}; put the file back") from None
-
-
-def load_weights(model: nn.Module, file: Path) -> None:
-    """Puts the weights of a file into a model. Raises PthetaError, naming the first tensor at
-    fault, where they do not fit it or are no numbers."""
-    model.load_state_dict(load_like(model.state_dict(), file))
-
-
-def load_like(wanted: Mapping[str, Tensor], file: Path) -> dict[str, Tensor]:
-    """The tensors of a file, of the names and shapes of `wanted`. Raises PthetaError, naming the
-    first at fault, where they are not, and where they hold what is no number."""
-    tensors = load_tensors(file)
-    fault = _fault(wanted, tensors)
-    if fault:
-        raise PthetaError(
-            f"{file} does not fit the model that config.json describes: {fault}; one of the files "
-            "was changed: put back the one that training wrote"
-        )
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise PthetaError(
-                f"{file}: {name} holds numbers that are not finite, so the model can do nothing: "
-                "put back the file that training wrote, or train anew"
-            )
-    return tensors
-
-
-def _fault(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
-    """The first tensor by which two sets differ; empty where all fit."""
-    for name, like in wanted.items():
-        if name not in found:
-            return f"it has no {name}"
-        if found[name].shape != like.shape:
-            shapes = [tuple(t.shape) for t in (found[name], like)]
-            return f"{name} has the shape {shapes[0]} and not {shapes[1]}"
-        if found[name].is_floating_point() != like.is_floating_point():
-            return f"{name} holds {found[name].dtype} and not {like.dtype}"
-    extra = next((name for name in found if name not in wanted), None)
-    return f"it has {extra}, which the model has not" if extra is not None else ""
 
 
 def rng_state() -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import TextIO
 
 from tqdm.utils import disp_len
 
-from ptheta.screen import (
+from ptheta.terminal.screen import (
     EVERY,
     FIRST,
     LEAST_BAR,

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam
 
+from ptheta.batch import Batch
 from ptheta.errors import PthetaError
 from ptheta.games import Clock, Game, Move, S, Terms, only, unchanged
-from ptheta.pixels import Batch
 from ptheta.training.group import Group
 
 SLOTS = {"step", "exp_avg", "exp_avg_sq"}  # what Adam keeps of a weight

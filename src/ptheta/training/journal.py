@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ptheta.errors import PthetaError
-from ptheta.files import write_text, writing
+from ptheta.files.atomic import write_text, writing
 from ptheta.schemas import Row, Warned, lines
 from ptheta.training.display import Display
 

@@ -15,15 +15,18 @@ import torch
 from torch import Tensor, nn
 
 from ptheta import schemas
+from ptheta.batch import Batch
 from ptheta.capabilities import HasBound, HasLogProb, Samples, some_conditions
+from ptheta.compute.layout import channels_last
+from ptheta.compute.streams import seeded
 from ptheta.data.dataset import Dataset
 from ptheta.dynamics import DYNAMICS
 from ptheta.errors import PthetaError
-from ptheta.files import read_json, write_json, writing
+from ptheta.files.atomic import read_json, write_json, writing
+from ptheta.files.images import grid, write_png
+from ptheta.files.tensors import load_like, load_metadata, load_tensors, load_weights, save_tensors
 from ptheta.games import END, Remembers
-from ptheta.images import grid, write_png
-from ptheta.pixels import Batch, seeded
-from ptheta.signals import Request, Requests, Stopped, handled, lasting
+from ptheta.terminal.signals import Request, Requests, Stopped, handled, lasting
 from ptheta.training import checkpoint
 from ptheta.training.ema import EMA
 from ptheta.training.engine import Engine, NonFinite
@@ -337,7 +340,7 @@ class Trainer:
 
     def _write_weights(self, name: str) -> None:
         metadata = {"step": str(self.progress.step)}
-        checkpoint.save_tensors(self.folder / name, self._weights(), metadata)
+        save_tensors(self.folder / name, self._weights(), metadata)
 
     def _score(self) -> None:
         """Takes the metric and writes model.safetensors where it is the best so far."""
@@ -407,10 +410,10 @@ class Trainer:
         checkpoint.write_rank(beside, self.group.rank, self._own())
         if first:
             none: dict[str, str] = {}
-            checkpoint.save_tensors(beside / "model.safetensors", self.model.state_dict(), none)
-            checkpoint.save_tensors(beside / "optimizers.safetensors", self.engine.state(), none)
+            save_tensors(beside / "model.safetensors", self.model.state_dict(), none)
+            save_tensors(beside / "optimizers.safetensors", self.engine.state(), none)
             if self.ema is not None:
-                checkpoint.save_tensors(beside / "ema.safetensors", self.ema.state(), none)
+                save_tensors(beside / "ema.safetensors", self.ema.state(), none)
                 self.progress.ema_updates = self.ema.updates
             write_json(beside / "progress.json", self.progress.to_json())
         self.group.barrier()
@@ -463,7 +466,7 @@ class Trainer:
             raise PthetaError(f"{state} is not a folder: put the checkpoints back in its place")
         for name in ("model.safetensors", "last.safetensors"):
             file = self.folder / name
-            step = checkpoint.load_metadata(file).get("step", "") if file.is_file() else ""
+            step = load_metadata(file).get("step", "") if file.is_file() else ""
             if every and step.isdecimal() and int(step) > every:
                 raise PthetaError(
                     f"{file} is of step {step}, and {state} holds no checkpoint to go on from: "
@@ -481,13 +484,13 @@ class Trainer:
     def _load(self, folder: Path) -> None:
         checkpoint.verify(folder)
         self.progress = Progress.read(folder / "progress.json")
-        checkpoint.load_weights(self.model, folder / "model.safetensors")
-        optimizers = checkpoint.load_tensors(folder / "optimizers.safetensors")
+        load_weights(self.model, folder / "model.safetensors")
+        optimizers = load_tensors(folder / "optimizers.safetensors")
         if self.progress.step and not optimizers:
             raise PthetaError(f"{folder / 'optimizers.safetensors'} is empty")
         self.engine.load(optimizers)
         if self.ema is not None:
-            average = checkpoint.load_like(self.ema.state(), folder / "ema.safetensors")
+            average = load_like(self.ema.state(), folder / "ema.safetensors")
             self.ema.load(average, self.progress.ema_updates)
         own = checkpoint.read_rank(folder, self.group.rank)
         try:
@@ -539,9 +542,3 @@ class Trainer:
 
         with handled(note), lasting():
             yield
-
-
-def channels_last(model: nn.Module) -> nn.Module:
-    """The model with its convolutions laid out pixel by pixel: about a quarter faster on the CPU,
-    where measured (see docs/benchmarks.md), and the layout that GPUs prefer."""
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import pickle
 import shutil
@@ -79,21 +78,6 @@ def launch(settings: TrainSettings, work: Callable[..., T], *args: Any) -> T:
     if settings.processes > 1:
         return _several(settings.processes, device, half, work, args)
     return work(Group(_place(device, 0), half=half), *args)
-
-
-def keep_large_blocks() -> None:
-    """Tells glibc to reuse the memory of large tensors in place of giving it back each time.
-
-    By default a tensor over 32 MB is mapped afresh and its pages are zeroed by the kernel, which
-    takes longer than, say, a ReLU over it. Does nothing where the C library is another one.
-    """
-    max_maps, trim_above = -4, -1  # M_MMAP_MAX and M_TRIM_THRESHOLD of malloc.h
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):
-        return
-    mallopt(max_maps, 0)
-    mallopt(trim_above, 2**31 - 1)
 
 
 def started_by(environment: Mapping[str, str]) -> tuple[Launcher, int] | None:

@@ -26,7 +26,16 @@ from typing import Any, NoReturn, TypeVar
 from torch.multiprocessing import get_context
 
 from ptheta.errors import Interrupted, PthetaError
-from ptheta.signals import ENDING, Request, Requests, Stopped, ending, handled, lasting, name_of
+from ptheta.terminal.signals import (
+    ENDING,
+    Request,
+    Requests,
+    Stopped,
+    ending,
+    handled,
+    lasting,
+    name_of,
+)
 
 T = TypeVar("T")
 GRACE = 3.0  # seconds that the others have to end by themselves once one has failed

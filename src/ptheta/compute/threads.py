@@ -1,0 +1,131 @@
+"""How many threads a computation gets: as many as its calls are large enough for.
+
+A call of torch is shared among threads by waking them and waiting for the last one. For a product
+of a few thousand numbers that takes longer than the product itself, and on a machine that is busy
+with something else every wait is one for the scheduler: a model that draws pixel after pixel, tens
+of thousands of small calls, is many times slower with two threads than with one. So the work of a
+call is estimated from the shapes that a computation for one example goes through, by nothing that
+differs from one moment to the next: the same computation on the same machine always gets the same
+number. What the user says, by `--threads` or OMP_NUM_THREADS, goes before.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from ptheta.compute.streams import seeded
+
+VARIABLE = "OMP_NUM_THREADS"
+# what one core of today does in a second, for an estimate
+FLOPS = 2e10  # of a matrix product
+NUMBERS = 1e9  # read and written by what goes over them one by one
+LARGE = 1e-3  # seconds of a call from which a second thread is worth waiting for
+ENOUGH = 1000  # calls by which a computation is judged
+
+_fixed: ContextVar[bool] = ContextVar("fixed", default=False)
+
+
+def available() -> int:
+    """As many as torch has here, and no more than this process may have cores."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(torch.get_num_threads(), cores or 1)
+
+
+def given() -> bool:
+    """Whether the user has said how many there are: nothing is chosen then."""
+    return _fixed.get() or os.environ.get(VARIABLE, "").split(",")[0].strip().isdecimal()
+
+
+@contextmanager
+def fixed(count: int) -> Iterator[None]:
+    """Inside, everything has `count` threads, whatever its size."""
+    token = _fixed.set(True)
+    try:
+        with using(count):
+            yield
+    finally:
+        _fixed.reset(token)
+
+
+@contextmanager
+def using(count: int) -> Iterator[None]:
+    """Inside, torch has `count` threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def suited(one: Callable[[], object], times: int = 1) -> int:
+    """The number of threads for a computation: one, or all that are available.
+
+    one: computes it for one example, on the CPU, and is cut short once it is judged; its random
+        numbers are nobody's
+    times: examples that are computed together, which every call grows with
+    """
+    if given():
+        return torch.get_num_threads()
+    most = available()
+    if most == 1:
+        return 1
+    return most if times * work(one) >= LARGE else 1
+
+
+def work(one: Callable[[], object]) -> float:
+    """The mean over the calls of a computation of what each takes one thread, seconds.
+
+    A computation of more than `ENOUGH` calls is one that repeats itself, and is judged by the later
+    half of these: what it makes once at the start (masks, copies of the weights) says nothing of
+    the thousand small calls that follow. Views and other calls that compute nothing do not count.
+    """
+    calls = _Calls()
+    with using(1), suppress(_EnoughError), seeded(0), torch.no_grad(), calls:
+        one()
+    found = calls.seconds[ENOUGH // 2 :] if len(calls.seconds) >= ENOUGH else calls.seconds
+    return statistics.fmean(found) if found else 0.0
+
+
+class _EnoughError(Exception):
+    """The computation has been judged."""
+
+
+class _Calls(TorchDispatchMode):
+    """Inside, the seconds of every call are estimated, up to `ENOUGH` of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if not _is_view(func):
+            self.seconds.append(_seconds(func, args, kwargs or {}, out))
+        if len(self.seconds) >= ENOUGH:
+            raise _EnoughError
+        return out
+
+
+def _is_view(func: Any) -> bool:
+    """Whether a call gives its argument in another shape, and computes nothing."""
+    returns = func._schema.returns
+    alias = returns[0].alias_info if returns else None
+    return alias is not None and not alias.is_write
+
+
+def _seconds(func: Any, args: Any, kwargs: Any, out: Any) -> float:
+    count = flop_registry.get(func._overloadpacket)
+    flops = 0 if count is None else count(*args, **kwargs, out_val=out)
+    made = out if isinstance(out, tuple | list) else (out,)
+    numbers = sum(t.numel() for t in made if isinstance(t, torch.Tensor))
+    return max(flops / FLOPS, numbers / NUMBERS)

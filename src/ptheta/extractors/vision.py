@@ -1,0 +1,99 @@
+"""Vision transformers as extractors, through `transformers` and from weights on this machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ptheta.errors import PthetaError
+from ptheta.extractors.pretrained import in_parts, sha256, three_channels
+from ptheta.files.paths import expand
+
+
+def _load(kind: str, variable: str, name: str) -> tuple[Any, str]:
+    """A network of `transformers` in eval mode, and the hash of its weights.
+
+    Of the folder that the environment variable names, else of the hub's cache; nothing is
+    downloaded, and only safetensors are read.
+    """
+    try:
+        import transformers
+    except ImportError:
+        raise PthetaError(
+            f"{variable.partition('_')[2].lower()} needs the extra: "
+            "pip install 'ptheta[transformers]'"
+        ) from None
+    where = os.environ.get(variable) or _cached(name)
+    where = where and str(expand(where))
+    if not where or not (Path(where) / "config.json").is_file():
+        raise PthetaError(
+            f"{name} is not on this machine{f' at {where}' if where else ''}: "
+            f"`hf download {name}`, or set {variable} to a folder with its config.json and "
+            "model.safetensors"
+        )
+    weights = Path(where) / "model.safetensors"
+    if not weights.is_file():
+        raise PthetaError(f"{where} holds no model.safetensors: other weight files are not read")
+    network = getattr(transformers, kind).from_pretrained(
+        where, local_files_only=True, use_safetensors=True
+    )
+    return network.eval(), sha256(weights)[:12]
+
+
+def _cached(name: str) -> str | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(name, "config.json")
+    return str(Path(found).parent) if isinstance(found, str) else None
+
+
+class _Vision:
+    """An image, whole and square, through a transformer: bicubic, antialiased, normalised."""
+
+    classes = 0
+    mean: tuple[float, float, float]
+    deviation: tuple[float, float, float]
+
+    def __init__(self, network: Any, digest: str, side: int) -> None:
+        self.network, self.digest, self.side = network, digest, side
+        self.reads = f"{side}x{side} colour, bicubic, antialiased"
+
+    def _read(self, x: Tensor) -> Tensor:
+        u = three_channels(x, self.side, "bicubic").clamp(0, 255) / 255
+        mean, deviation = u.new_tensor([self.mean, self.deviation])[:, :, None, None]
+        return (u - mean) / deviation
+
+
+class Dinov2(_Vision):
+    """`dinov2`: the class token of a self-supervised transformer (Oquab et al. 2023,
+    arXiv:2304.07193), which agrees with people better than Inception does (Stein et al. 2023,
+    arXiv:2306.04675). The large network from the hub, or any of PTHETA_DINOV2."""
+
+    name = "dinov2"
+    mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+    def __init__(self) -> None:
+        super().__init__(*_load("Dinov2Model", "PTHETA_DINOV2", "facebook/dinov2-large"), side=224)
+
+    def __call__(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        return in_parts(lambda part: (self.network(self._read(part)).pooler_output, None), x)
+
+
+class Clip(_Vision):
+    """`clip`: image embeddings that were learned beside text (Radford et al. 2021,
+    arXiv:2103.00020). The network of arXiv:2401.09603, or any of PTHETA_CLIP."""
+
+    name = "clip"
+    mean, deviation = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+
+    def __init__(self) -> None:
+        network, digest = _load(
+            "CLIPVisionModelWithProjection", "PTHETA_CLIP", "openai/clip-vit-large-patch14-336"
+        )
+        super().__init__(network, digest, network.config.image_size)
+
+    def __call__(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        return in_parts(lambda part: (self.network(self._read(part)).image_embeds, None), x)

@@ -1,0 +1,99 @@
+"""Image batches as picture files and grids."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+from PIL import ExifTags, Image
+from PIL.PngImagePlugin import PngInfo
+from torch import Tensor
+
+from ptheta.errors import PthetaError
+from ptheta.files.atomic import SOFTWARE, write_atomic
+
+# what a picture may be written as -> the largest side that the format has, pixels
+PICTURES = {".png": 2**31 - 1, ".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}
+LARGEST = 2**26  # pixels of a picture of many images
+
+
+def grid(x: Tensor, columns: int | None = None, gap: int = 1, background: int = 255) -> np.ndarray:
+    """uint8 (N, C, H, W) -> one picture, uint8 (rows, columns) or (rows, columns, 3).
+
+    columns: images side by side (default: as square as can be); gap: pixels between two images
+    """
+    images = x.cpu().numpy()
+    n, c, h, w = images.shape
+    columns = columns or math.ceil(math.sqrt(n))
+    rows = math.ceil(n / columns)
+    canvas = np.full(
+        (rows * (h + gap) - gap, columns * (w + gap) - gap, c), background, dtype=np.uint8
+    )
+    for i, image in enumerate(images):
+        top, left = (i // columns) * (h + gap), (i % columns) * (w + gap)
+        canvas[top : top + h, left : left + w] = image.transpose(1, 2, 0)
+    return canvas[..., 0] if c == 1 else canvas[..., :3]
+
+
+def drawn_at(
+    n: int, shape: tuple[int, ...], suffix: str, wide: int, columns: int | None = None
+) -> int:
+    """The side in pixels that `grid` and `to_picture` should give a pixel of n images (C, H, W):
+    as many as make an image `wide` pixels wide, fewer where the picture would be too large.
+
+    suffix: of the picture, one of `PICTURES`
+    Raises PthetaError where one is too many.
+    """
+    _, h, w = shape
+    columns = columns or math.ceil(math.sqrt(n))
+    height, width = math.ceil(n / columns) * (h + 1) - 1, columns * (w + 1) - 1
+    most = PICTURES[suffix]
+    for scale in range(max(1, wide // w), 0, -1):
+        if scale * max(height, width) <= most and scale**2 * height * width <= LARGEST:
+            return scale
+    raise PthetaError(
+        f"{n:,} images make a picture of {width:,}x{height:,} pixels, more than programs open: "
+        "ask for fewer, or write them as .npy or into a folder (a name without a suffix)"
+    )
+
+
+def to_picture(picture: np.ndarray, suffix: str, scale: int = 1, *, mark: bool = True) -> bytes:
+    """Bytes of a picture in the format of `suffix` (of `PICTURES`), each pixel drawn as scale x
+    scale; of a JPEG, nearly the picture.
+
+    mark: whether it says that ptheta drew it, by which a folder of pictures leaves it out
+    """
+    if suffix == ".png":
+        return to_png(picture, scale, mark=mark)
+    image, buffer, exif = _scaled(picture, scale), io.BytesIO(), Image.Exif()
+    if mark:
+        exif[ExifTags.Base.Software] = SOFTWARE
+    if suffix == ".webp":
+        image.save(buffer, format="WEBP", lossless=True, exif=exif)
+    else:
+        image.save(buffer, format="JPEG", quality=95, subsampling=0, exif=exif)
+    return buffer.getvalue()
+
+
+def to_png(picture: np.ndarray, scale: int = 1, *, mark: bool = True) -> bytes:
+    """PNG bytes of a picture; see `to_picture`."""
+    buffer, texts = io.BytesIO(), PngInfo()
+    if mark:
+        texts.add_text("Software", SOFTWARE)
+    _scaled(picture, scale).save(buffer, format="PNG", optimize=True, pnginfo=texts)
+    return buffer.getvalue()
+
+
+def _scaled(picture: np.ndarray, scale: int) -> Image.Image:
+    image = Image.fromarray(picture)
+    if scale > 1:
+        image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
+    return image
+
+
+def write_png(path: Path, picture: np.ndarray, scale: int = 1, *, mark: bool = True) -> None:
+    """Writes the picture as PNG, atomically. mark: see `to_picture`"""
+    data = to_png(picture, scale, mark=mark)
+    write_atomic(path, lambda beside: beside.write_bytes(data))

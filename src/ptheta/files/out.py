@@ -1,0 +1,112 @@
+"""Whether a place can be written to, asked before the work whose result is to lie there."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Collection
+from pathlib import Path
+
+from ptheta.errors import PthetaError
+from ptheta.files.paths import expand
+
+NAME_BYTES = 255  # the longest name of the usual file systems
+
+
+def check_file(path: str | Path, suffixes: Collection[str] = (), *, flag: str = "--out") -> Path:
+    """`path`, with ~ expanded, as a file that can be written (or replaced) there.
+
+    suffixes: those it may have, such as (".png", ".npy"), in small letters; capitals are as good;
+        none given: any
+    flag: what the caller calls the path, for the message
+    Folders above it that are missing may be made by who writes. Nothing is created here. Raises
+    PthetaError for another suffix, a folder or device of that name, a name that is too long, or a
+    folder above that is none or cannot be written into.
+    """
+    found = _expanded(path, flag)
+    if suffixes and found.suffix.lower() not in suffixes:
+        given = repr(found.suffix) if found.suffix else "a name without a suffix"
+        raise PthetaError(f"{flag} {found}: want {listed(suffixes)}, not {given}")
+    kind = _kind(found, flag)
+    if kind is not None and stat.S_ISDIR(kind):
+        raise PthetaError(f"{flag} {found}: this is a folder, and a file is written: name a file")
+    if kind is not None and not stat.S_ISREG(kind):
+        raise PthetaError(f"{flag} {found}: this is no ordinary file: choose another name")
+    _check_above(found, flag)
+    return found
+
+
+def check_folder(path: str | Path, *, flag: str = "--out") -> Path:
+    """`path`, with ~ expanded, as a folder that can be made there or written into.
+
+    What lies in the folder is the caller's to judge. Nothing is created here. Raises PthetaError
+    for a file of that name, a name that is too long or not UTF-8, or a folder, itself or above,
+    that cannot be written into.
+    """
+    found = _expanded(path, flag)
+    if not _is_utf8(found):  # safetensors, which reads weights, takes no other path
+        raise PthetaError(
+            f"{flag} {found}: the path is not UTF-8, and weights in it cannot be read again: "
+            "choose another"
+        )
+    kind = _kind(found, flag)
+    if kind is None:
+        _check_above(found, flag)
+    elif not stat.S_ISDIR(kind):
+        raise PthetaError(f"{flag} {found}: this is a file, and a folder is needed: choose another")
+    elif not os.access(found, os.W_OK | os.X_OK):
+        raise PthetaError(f"{flag} {found}: the folder cannot be written into: choose another")
+    return found
+
+
+def listed(suffixes: Collection[str]) -> str:
+    """ ".a, .b or .c"."""
+    *some, last = suffixes
+    return f"{', '.join(some)} or {last}" if some else last
+
+
+def _expanded(path: str | Path, flag: str) -> Path:
+    try:
+        found = expand(path)
+    except PthetaError as error:
+        raise PthetaError(f"{flag}: {error}") from None
+    for part in found.parts:  # a missing folder would hide the length of what is to lie in it
+        size = len(os.fsencode(part))
+        if size > NAME_BYTES:
+            raise PthetaError(
+                f"{flag} ...{part[-40:]}: the name has {size} bytes, and {NAME_BYTES} are the "
+                "most: choose a shorter one"
+            )
+    return found
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _kind(path: Path, flag: str) -> int | None:
+    """What lies at `path` (st_mode), links followed; None where nothing does."""
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        if path.is_symlink():
+            raise PthetaError(f"{flag} {path}: this is a link to nothing: remove it") from None
+        return None
+    except OSError as error:  # a path that is too long, a circle of links, no right to look
+        text = str(path) if len(str(path)) < NAME_BYTES else f"...{str(path)[-40:]}"
+        raise PthetaError(f"{flag} {text}: {error.strerror}: choose another") from None
+
+
+def _check_above(path: Path, flag: str) -> None:
+    """The nearest folder above that exists can be written into, so what is missing can be made."""
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise PthetaError(
+            f"{flag} {path}: {above} is a file, and a folder is needed there: choose another"
+        )
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise PthetaError(f"{flag} {path}: cannot write into {above}: choose another")

@@ -1,0 +1,85 @@
+"""Whether samples are nearer to a set of real images than new real images are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ptheta.errors import PthetaError
+from ptheta.measures.intervals import Groups, draws
+from ptheta.measures.results import Draws
+
+
+def copying_test(fake: Tensor, held_out: Tensor) -> float:
+    """z of the Mann-Whitney test that samples are nearer to a set of images than new real images.
+
+    fake (N,), held_out (M,): distances to the nearest image of the set: the training set, with
+    held-out images for the new ones, or the test set, with training images. About N(0, 1) where
+    the two are alike; far below 0: copies (z < -3 is no chance); far above 0: away from the data.
+    Meehan et al. 2020, section 3 (arXiv:2004.05675), with the correction for ties.
+    """
+    n, m = len(fake), len(held_out)
+    if min(n, m) < 2:
+        raise PthetaError(f"{min(n, m)} image is too few to test for copies: give at least two")
+    both = torch.cat([fake, held_out]).double()
+    _, place, counts = both.unique(return_inverse=True, return_counts=True)
+    ends = counts.cumsum(0).double()
+    ranks = (ends - (counts - 1).double() / 2)[place]  # mid-ranks
+    u = ranks[:n].sum() - n * (n + 1) / 2
+    total = n + m
+    ties = ((counts.double() ** 3 - counts).sum() / (total * (total - 1))).item()
+    deviation = math.sqrt(n * m / 12 * (total + 1 - ties))
+    return ((u - n * m / 2) / deviation).item() if deviation else 0.0
+
+
+def cosine_distance(x: Tensor, train: Tensor, chunk: int = 2000) -> Tensor:
+    """For each of x (N, d) the least 1 - |cos| to the features of train (M, d): (N,)."""
+    a = torch.nn.functional.normalize(x.float(), dim=1)
+    best = torch.zeros(len(a))
+    for part in train.split(chunk):
+        b = torch.nn.functional.normalize(part.float(), dim=1)
+        best = torch.maximum(best, (a @ b.T).abs().max(1).values)
+    return (1 - best).clamp(min=0)
+
+
+def memorisation_factor(fake: Tensor, held_out: Tensor) -> float:
+    """What a Frechet distance is multiplied with: 1, and more for samples that copy.
+
+    fake, held_out: `cosine_distance` to the set that may have been copied. Bai et al. 2021
+    (arXiv:2106.03062) divide by the mean distance s where it is below a threshold; the threshold
+    belongs to one extractor, so half of what held-out images have stands for it here:
+    max(1, half / s). Copies raise it.
+    """
+    return _factor(fake.double().mean(), held_out.double().mean()).item()
+
+
+def factor_draws(
+    sides: Sequence[tuple[Tensor, Tensor, Groups | None]], fakes: Groups
+) -> Draws | None:
+    """The largest `memorisation_factor` of several real sets, without each group of fakes and of
+    held-out images; None where a group is all there is.
+
+    sides: the two distances of each set, and the groups of its held-out images; None where these
+        are the same whatever is left out
+    """
+    grouped = [groups for *_, groups in sides if groups is not None]
+    if not all(g.count and g.left.min() > 0 for g in (fakes, *grouped)):
+        return None
+    fake, real = [], []
+    for own, held, groups in sides:
+        s, t = own.double().mean(), held.double().mean()
+        fake.append(_factor(fakes.means(own), t))
+        real.append(_factor(s, t if groups is None else groups.means(held)))
+    return draws(_largest(fake), _largest(real) if grouped else None)
+
+
+def _largest(each: Sequence[Tensor]) -> Tensor:
+    """Of every group, where some have one value for all of them."""
+    return torch.stack(torch.broadcast_tensors(*each)).amax(0)
+
+
+def _factor(own: Tensor, held: Tensor) -> Tensor:
+    return (held / 2 / own.clamp(min=1e-6)).clamp(min=1)

@@ -1,0 +1,168 @@
+"""Results: a number with its relation, error and protocol, or the reason why there is none."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+from ptheta import schemas
+from ptheta.data.names import shortened
+from ptheta.errors import PthetaError, unknown
+from ptheta.files.atomic import read_json, write_json
+
+LEVEL = 0.95  # of every interval
+SHOWN = 3  # results of an evaluation that its repr names
+NORMAL = NormalDist().inv_cdf((1 + LEVEL) / 2)  # half its width in standard errors
+
+
+@dataclass(frozen=True)
+class Draws:
+    """A number without each group of samples (fake), and without each group of real images: see
+    `ptheta.measures.intervals`. Empty for a side that is not in the number. both: without a group
+    of each side, one row of real groups after another, where that was taken."""
+
+    fake: tuple[float, ...] = ()
+    real: tuple[float, ...] = ()
+    both: tuple[float, ...] = ()
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        return len(self.fake), len(self.real), len(self.both)
+
+    def times(self, other: Draws) -> Draws:
+        """Of the product of two numbers, from those of each over the same groups."""
+        return self._with(other, operator.mul)
+
+    def minus(self, other: Draws) -> Draws:
+        """Of the difference of two numbers, from those of each over the same groups."""
+        return self._with(other, operator.sub)
+
+    def _with(self, other: Draws, what: Callable[[float, float], float]) -> Draws:
+        sides = ((self.fake, other.fake), (self.real, other.real), (self.both, other.both))
+        return Draws(*(tuple(map(what, a, b)) for a, b in sides))
+
+
+@dataclass(frozen=True)
+class Result:
+    """One measured quantity.
+
+    value: None where it is not defined; then `reason` says why
+    relation: "=", or "<=" where the truth is at most the value
+    error: one standard error; 0 for an exact number, None where none is known
+    better: "lower", "higher", or "" where neither is
+    protocol: what was measured on what, and how
+    note: a word on the value, for a reader
+    draws: the value without each of the groups of images that all evaluations of a protocol
+        share; not written to files
+
+    Raises PthetaError for a number that is not finite (JSON has none), for a value together with a
+    reason, and for neither.
+    """
+
+    metric: str
+    value: float | None
+    unit: str = ""
+    relation: str = "="
+    error: float | None = None
+    better: str = ""
+    reason: str = ""
+    protocol: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+    draws: Draws | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for name, number in (("value", self.value), ("error", self.error)):
+            if number is not None and not math.isfinite(number):
+                raise PthetaError(
+                    f"{self.metric}: {name} {number} is not a finite number; "
+                    "give no value and the reason why"
+                )
+        if (self.value is None) != bool(self.reason):
+            raise PthetaError(
+                f"{self.metric}: value {self.value} with the reason {self.reason!r}; "
+                "give a value, or a reason why there is none"
+            )
+
+    def text(self) -> str:
+        """For a terminal: "<= 0.162 +- 0.001 bits/dim", or "not defined (no likelihood)"."""
+        if self.value is None:
+            return f"not defined ({self.reason})"
+        relation = f"{self.relation} " if self.relation != "=" else ""
+        error = f" +- {self.error:.2g}" if self.error else ""
+        whole = self.value == int(self.value)
+        value = f"{self.value:,.0f}" if whole else f"{self.value:.6g}"
+        note = f" ({self.note})" if self.note else ""
+        return f"{relation}{value}{error} {self.unit}".rstrip() + note
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % interval that the error stands for."""
+        if self.value is None or self.error is None:
+            return None
+        half = NORMAL * self.error
+        return self.value - half, self.value + half
+
+    def to_json(self) -> dict[str, Any]:
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "draws"}
+        interval = None if self.interval is None else list(self.interval)
+        return values | {"protocol": dict(self.protocol), "interval_95": interval}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Result:
+        """values: of the form of `ptheta.schemas.Measured`. Raises PthetaError for a key that no
+        result has, naming the nearest one."""
+        known = [f.name for f in fields(cls) if f.name != "draws"]
+        values = {key: value for key, value in values.items() if key != "interval_95"}
+        for key in values:
+            if key not in known:
+                raise unknown("key of a result", key, known)
+        if not {"metric", "value"} <= values.keys():
+            raise PthetaError(f"a result needs metric and value, got {', '.join(values) or 'none'}")
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All results of one model, and what they have in common."""
+
+    results: tuple[Result, ...]
+    protocol: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        defined = [r for r in self.results if r.value is not None]
+        shown = [shortened(f"{r.metric} {r.text()}", 60) for r in defined[:SHOWN]]
+        return f"Evaluation({'; '.join([*shown, f'{len(self.results)} results in all'])})"
+
+    def get(self, metric: str) -> Result | None:
+        """The result of this name, if it is among them."""
+        return next((r for r in self.results if r.metric == metric), None)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "protocol": dict(self.protocol),
+            "results": [r.to_json() for r in self.results],
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Evaluation:
+        """Raises PthetaError where `values` is not what `to_json` gives."""
+        return cls._of(values, "not an evaluation")
+
+    @classmethod
+    def _of(cls, values: Any, file: Path | str) -> Evaluation:
+        schemas.parse(schemas.Measurements, values, file, "give what `ptheta evaluate` wrote")
+        results = tuple(Result.from_json(r) for r in values["results"])
+        return cls(results, dict(values["protocol"]))
+
+    def write(self, path: Path) -> None:
+        write_json(path, self.to_json())
+
+    @classmethod
+    def read(cls, path: Path) -> Evaluation:
+        """Raises PthetaError where the file is missing, or not what `write` writes."""
+        return cls._of(read_json(path), path)

@@ -1,0 +1,140 @@
+"""The published GANs, as other defaults of the one config of `gan.py`, and their recipes."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class Preset(NamedTuple):
+    """config: defaults that differ; recipes: settings of whole runs, as RECIPES of any model"""
+
+    config: dict[str, Any]
+    recipes: dict[str, dict[str, Any]]
+
+
+def _recipe(about: str, *, batch_size: int = 64, epochs: float = 25.0, **model: Any) -> Any:
+    train = {"batch_size": batch_size, "epochs": epochs, "ema": 0.999}
+    return {"about": about, "model": model, "train": train}
+
+
+# networks for a few minutes on one core: most of the weights are in a dense layer, which is quick
+SMALL = {"latent": 64, "features": 16, "dense": 512}
+
+PRESETS: dict[str, Preset] = {
+    "gan": Preset(
+        {},
+        {
+            "default": _recipe("non-saturating loss, convolutional networks"),
+            "goodfellow-2014": _recipe(
+                "fully connected networks (arXiv:1406.2661)", net="mlp", g_norm="none"
+            ),
+            "five-minutes": {
+                "about": "digits in five minutes on one core",
+                "model": {**SMALL, "lr": 1e-3, "d_lr": 2e-4},
+                "train": {"batch_size": 64, "minutes": 5.0, "ema": 0.998},
+                "data": {"levels": 4},
+            },
+        },
+    ),
+    "dcgan": Preset(
+        {},
+        {
+            "default": _recipe(
+                "Radford et al. 2016: Adam 2e-4, beta1 0.5, batches of 128, N(0, 0.02) weights",
+                batch_size=128,
+            ),
+            "demo": {
+                "about": "digits in under two minutes on two cores",
+                "model": {**SMALL, "lr": 1e-3, "d_lr": 2e-4},
+                "train": {"batch_size": 64, "minutes": 1.7, "ema": 0.995},
+                "data": {"levels": 4},
+            },
+        },
+    ),
+    "lsgan": Preset(
+        {"loss": "least_squares"}, {"default": _recipe("Mao et al. 2017: labels 0 and 1")}
+    ),
+    "wgan": Preset(
+        {
+            "loss": "wasserstein",
+            "weight_clip": 0.01,
+            "critic_steps": 5,
+            "lr": 5e-5,
+            "beta1": 0.0,
+            "beta2": 0.99,
+        },
+        {
+            "default": _recipe(
+                "Arjovsky et al. 2017: weights clipped to 0.01, 5 critic steps, 5e-5; Adam without "
+                "its first moment in the place of RMSProp"
+            )
+        },
+    ),
+    "wgan-gp": Preset(
+        {
+            "loss": "wasserstein",
+            "penalty": ("gp",),
+            "critic_steps": 5,
+            "lr": 1e-4,
+            "beta1": 0.0,
+            "beta2": 0.9,
+        },
+        {
+            "default": _recipe("Gulrajani et al. 2017: penalty 10, 5 critic steps, Adam 1e-4"),
+            "five-minutes": {
+                "about": "digits in five minutes on one core",
+                "model": {**SMALL, "lr": 5e-4, "beta1": 0.5, "critic_steps": 2},
+                "train": {"batch_size": 64, "minutes": 5.0, "ema": 0.998},
+                "data": {"levels": 4},
+            },
+        },
+    ),
+    "dragan": Preset(
+        {"penalty": ("dragan",)}, {"default": _recipe("Kodali et al. 2017: penalty 10 near data")}
+    ),
+    "began": Preset(
+        {"loss": "began", "lr": 1e-4, "latent": 64},
+        {"default": _recipe("Berthelot et al. 2017: gamma 0.5, Adam 1e-4", batch_size=16)},
+    ),
+    "sngan": Preset(
+        {
+            "net": "resnet",
+            "loss": "hinge",
+            "spectral_norm": True,
+            "critic_steps": 5,
+            "beta1": 0.0,
+            "beta2": 0.9,
+        },
+        {"default": _recipe("Miyato et al. 2018: residual networks, hinge loss, Adam 2e-4")},
+    ),
+    "r3gan": Preset(
+        {
+            "loss": "relativistic",
+            "penalty": ("r1", "r2"),
+            "penalty_weight": 1.0,
+            "beta1": 0.0,
+            "beta2": 0.99,
+        },
+        {"default": _recipe("Huang et al. 2024: R1 and R2, no first moment; DCGAN's networks")},
+    ),
+    "cgan": Preset(
+        {"conditioning": "label"},
+        {"default": _recipe("Mirza & Osindero 2014, with DCGAN's networks")},
+    ),
+    "acgan": Preset(
+        {"conditioning": "auxiliary"},
+        {"default": _recipe("Odena et al. 2017, with DCGAN's networks")},
+    ),
+    "projection-gan": Preset(
+        {
+            "conditioning": "projection",
+            "net": "resnet",
+            "loss": "hinge",
+            "spectral_norm": True,
+            "critic_steps": 5,
+            "beta1": 0.0,
+            "beta2": 0.9,
+        },
+        {"default": _recipe("Miyato & Koyama 2018: the sngan preset with projected labels")},
+    ),
+}

@@ -1,0 +1,95 @@
+"""Autoencoder (Hinton & Salakhutdinov 2006), contractive if asked (Rifai et al. 2011)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from ptheta.batch import Batch
+from ptheta.config import AtLeastZero, Positive, check_choices, option
+from ptheta.games import Game, Move, Player, Terms
+from ptheta.nets.coders import CoderConfig, decoder, encoder
+from ptheta.specs import ImageSpec, from_unit, full, to_symmetric, to_unit
+
+
+@dataclass(frozen=True)
+class AEConfig(CoderConfig):
+    loss: Literal["squared", "cross-entropy"] = option(
+        "squared", "error of a pixel, white - black = 1; cross-entropy: of its grey value"
+    )
+    contractive: AtLeastZero = option(0.0, "weight of |d code / d image|^2, pixels in [-1, 1]")
+    lr: Positive = option(1e-3, "learning rate of Adam")
+
+
+class AE(nn.Module):
+    """A code for each image and an image for each code. It has no density and no prior: fit one on
+    the codes (`ptheta fit`) to sample."""
+
+    classes = 0
+
+    def __init__(self, spec: ImageSpec, config: AEConfig) -> None:
+        super().__init__()
+        check_choices(config)
+        self.spec, self.config = spec, config
+        self.encoder = encoder(spec, config, config.latent)
+        self.decoder = decoder(spec, config, 1)
+
+    def errors(self, out: Tensor, x: Tensor) -> Tensor:
+        """The loss of each image, summed over its pixels: (B,). out: what the decoder gave."""
+        if self.config.loss == "squared":
+            return (out - to_unit(x)).square().sum((1, 2, 3))
+        return binary_cross_entropy_with_logits(out, to_unit(x), reduction="none").sum((1, 2, 3))
+
+    def seen(self, x: Tensor) -> Tensor:
+        """What the encoder is given in training."""
+        return x
+
+    def contraction(self, s: Tensor, z: Tensor) -> Tensor:
+        """|dz/ds|^2 of each image, (B,), by one random projection: E_v |v^T J|^2 with v ~ N(0, I).
+
+        The squared Frobenius norm of Rifai et al. 2011 without a pass for each code dimension.
+        """
+        (row,) = torch.autograd.grad((z * torch.randn_like(z)).sum(), s, create_graph=True)
+        return row.square().sum((1, 2, 3))
+
+    def terms(self, batch: Batch, shared: None = None) -> Terms:
+        s = to_symmetric(self.seen(self.spec.check(batch.x)))
+        if not self.config.contractive:
+            return {"reconstruction": self.errors(full(self.decoder(self.encoder(s))), batch.x)}
+        s.requires_grad_()
+        z = self.encoder(s)
+        return {
+            "reconstruction": self.errors(full(self.decoder(z)), batch.x),
+            "contraction": self.config.contractive * self.contraction(s, z),
+        }
+
+    def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        return full(self.encoder(to_symmetric(self.spec.check(x))))
+
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        out = full(self.decoder(z))
+        return from_unit(out if self.config.loss == "squared" else out.sigmoid())
+
+    def game(self) -> Game[None]:
+        return Game(
+            players={"autoencoder": Player((self,), lr=self.config.lr)},
+            moves=(Move("autoencoder", self.terms),),
+        )
+
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "default": {
+        "about": "two hidden layers of 500 units, 40 code dimensions",
+        "model": {},
+        "train": {"batch_size": 128, "epochs": 30.0, "schedule": "cosine"},
+    },
+    "pca": {
+        "about": "linear, squared error: spans the principal subspace",
+        "model": {"net": "linear"},
+        "train": {"batch_size": 128, "epochs": 30.0, "schedule": "cosine"},
+    },
+}

@@ -1,0 +1,38 @@
+"""Denoising autoencoder (Vincent et al. 2010, JMLR 11)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from ptheta.config import AtLeastZero, option
+from ptheta.corruption import Noise, corrupt
+from ptheta.models.autoencoders.ae import AE, AEConfig
+
+
+@dataclass(frozen=True)
+class DAEConfig(AEConfig):
+    noise: Noise = option("gaussian", "what damages the input")
+    level: AtLeastZero = option(
+        0.5, "gaussian: standard deviation, white - black = 1; else share of sub-pixels"
+    )
+
+
+class DAE(AE):
+    """An autoencoder that is shown a damaged image and must give the clean one."""
+
+    config: DAEConfig
+
+    def seen(self, x: Tensor) -> Tensor:
+        return corrupt(x, self.config.noise, self.config.level)
+
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "default": {
+        "about": "Gaussian noise of half the pixel range",
+        "model": {},
+        "train": {"batch_size": 128, "epochs": 30.0, "schedule": "cosine"},
+    },
+}

@@ -1,0 +1,106 @@
+"""A sampler for autoencoders: a Gaussian mixture fitted to the codes of trained weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor, nn
+
+from ptheta.capabilities import attributes_of, classes_of, some_conditions
+from ptheta.distributions.gaussian import LOG_2PI
+from ptheta.errors import PthetaError
+from ptheta.models.precision import in_own_type
+from ptheta.specs import full, quantise
+
+if TYPE_CHECKING:
+    from ptheta.capabilities import Decodes, Encodes
+    from ptheta.specs import ImageSpec
+
+
+@in_own_type
+class Fitted(nn.Module):
+    """A model that encodes and decodes, with a mixture of Gaussians as its prior.
+
+    Density estimation of codes after training (Ghosh et al. 2020, arXiv:1903.12436). What the model
+    can do beside encoding and decoding is asked of the model itself.
+
+    weights: (K,); means: (K, L); factors: lower Cholesky factors of the covariances, (K, L, L)
+    """
+
+    def __init__(self, model: nn.Module, weights: Tensor, means: Tensor, factors: Tensor) -> None:
+        super().__init__()
+        self.model, self.spec = model, cast("ImageSpec", model.spec)
+        self.classes = classes_of(model)
+        self.attributes = attributes_of(model)
+        self.weights: Tensor
+        self.means: Tensor
+        self.factors: Tensor
+        # sums are of 32 bits or more; what was fitted comes in float64
+        kind = next((full(p).dtype for p in model.parameters()), torch.float32)
+        self.register_buffer("weights", weights.to(kind))
+        self.register_buffer("means", means.to(kind))
+        self.register_buffer("factors", factors.to(kind))
+
+    @classmethod
+    def of(cls, model: nn.Module, tensors: Mapping[str, Tensor], file: Path) -> Fitted:
+        """The model with the mixture that a file holds. Raises PthetaError where it holds none, or
+        one of codes of another size."""
+        fault = _fault(tensors) or _other_size(model, tensors["means"])
+        if fault:
+            raise PthetaError(f"{file}: {fault}; fit a prior again with `ptheta fit`")
+        return cls(model, **tensors)
+
+    def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        return cast("Encodes", self.model).encode(x, condition)
+
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        return cast("Decodes", self.model).decode(z, condition)
+
+    def log_prior(self, z: Tensor) -> Tensor:
+        """log p(z) of the mixture: (B, L) -> (B,) nats."""
+        centred = (z[:, None] - self.means)[..., None]  # (B, K, L, 1)
+        unit = torch.linalg.solve_triangular(self.factors, centred, upper=False)[..., 0]
+        log_det = self.factors.diagonal(dim1=1, dim2=2).log().sum(1)
+        each = -0.5 * (unit.square() + LOG_2PI).sum(2) - log_det
+        return torch.logsumexp(each + self.weights.log(), 1)
+
+    def sample_latent(self, n: int, condition: Tensor | None = None) -> Tensor:
+        k = torch.multinomial(self.weights, n, replacement=True)
+        noise = torch.randn(n, self.means.shape[1], 1, device=self.means.device)
+        return self.means[k] + (self.factors[k] @ noise)[..., 0]
+
+    def sample(self, n: int, condition: Tensor | None = None) -> Tensor:
+        # an autoencoder says no distribution of pixels to draw from: its images, rounded to levels
+        return quantise(self.decode(self.sample_latent(n, condition), condition), self.spec.levels)
+
+
+def _fault(tensors: Mapping[str, Tensor]) -> str:
+    """Why these are not weights, means and factors of a mixture; empty where they are."""
+    shapes = {"weights": "(K,)", "means": "(K, L)", "factors": "(K, L, L)"}
+    if tensors.keys() != shapes.keys():
+        return f"holds {', '.join(sorted(tensors)[:5]) or 'nothing'}, not {', '.join(shapes)}"
+    k = tensors["weights"].shape[0] if tensors["weights"].ndim == 1 else 0
+    size = tensors["means"].shape[1] if tensors["means"].ndim == 2 else 0
+    sizes = {"weights": (k,), "means": (k, size), "factors": (k, size, size)}
+    for name, tensor in tensors.items():
+        if not (k and size) or tuple(tensor.shape) != sizes[name]:
+            return f"{name} has the shape {tuple(tensor.shape)}, want {shapes[name]}"
+        if not tensor.is_floating_point() or not torch.isfinite(tensor).all():
+            return f"{name} holds numbers that are not finite"
+    if (tensors["weights"] < 0).any() or not tensors["weights"].sum() > 0:
+        return "weights are no probabilities"
+    if not (tensors["factors"].diagonal(dim1=1, dim2=2) > 0).all():
+        return "factors are no Cholesky factors"
+    return ""
+
+
+@torch.no_grad()
+def _other_size(model: nn.Module, means: Tensor) -> str:
+    """Why the mixture is not of this model's codes; empty where it is."""
+    spec = cast("ImageSpec", model.spec)
+    blank = torch.zeros(1, *spec.shape, dtype=torch.uint8)
+    size = cast("Encodes", model).encode(blank, some_conditions(model, 1)).shape[1]
+    return "" if size == means.shape[1] else f"codes of {means.shape[1]} numbers, want {size}"

@@ -1,0 +1,216 @@
+"""What every autoregressive model shares: p(x) = prod_i p(x_i | x_<i), one pixel after the other.
+
+A model says how all conditionals are computed at once (`conditionals`: training and scoring) and
+how they are computed one pixel after the other (`stepper`: sampling and completion). The sampler
+below is the only one; given the same noise it draws the image that `conditionals`, evaluated anew
+for each sub-pixel, would draw.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ptheta.batch import Batch
+from ptheta.conditions import ConditionSpec, classes_of
+from ptheta.distributions.pixels import PixelDistribution
+from ptheta.errors import PthetaError
+from ptheta.games import Game, Move, Player, Terms
+from ptheta.specs import ImageSpec
+from ptheta.terminal.progress import watched
+
+
+class Stepper(ABC):
+    """A model evaluated pixel by pixel in its order; every activation is computed once.
+
+    `pixel` is (n, C) uint8: the colours of the t-th pixel as far as they are drawn, else 0.
+    """
+
+    @abstractmethod
+    def at(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
+        """The distribution of colour c of the t-th pixel, shape (n, 1, 1, 1).
+
+        Called for every t in order and, within it, for growing c: for each c or, where the pixel is
+        known, for the last alone.
+        """
+
+    @abstractmethod
+    def put(self, t: int, pixel: Tensor) -> None:
+        """The t-th pixel is complete."""
+
+
+class Autoregressive(nn.Module, ABC):
+    """spec: the images; condition: labels, or None for an unconditional model; lr: of Adam."""
+
+    def __init__(self, spec: ImageSpec, condition: ConditionSpec | None, lr: float) -> None:
+        super().__init__()
+        self.spec, self.condition, self.lr = spec, condition, lr
+        self.classes = classes_of(condition)
+
+    @abstractmethod
+    def conditionals(self, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
+        """p(x_i | x_<i) for every sub-pixel at once: batch shape (B, C, H, W)."""
+
+    @abstractmethod
+    def stepper(self, n: int, condition: Tensor | None = None) -> Stepper:
+        """The same, pixel by pixel, for n images."""
+
+    @property
+    def order(self) -> list[int]:
+        """The pixels in the order of the factorisation, as row * W + column; R, G, B inside."""
+        return list(range(self.spec.height * self.spec.width))
+
+    def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.conditionals(x, condition).log_prob(x).sum((1, 2, 3))
+
+    @torch.no_grad()
+    def sample(self, n: int, condition: Tensor | None = None) -> Tensor:
+        return self.sample_from_noise(self.noise(n), condition)
+
+    @torch.no_grad()
+    def complete(
+        self, x: Tensor, known: Tensor, condition: Tensor | None = None, candidates: int = 1
+    ) -> Tensor:
+        """Draws the unknown sub-pixels of x (B, C, H, W); known (B, C, H, W) bool.
+
+        Each is drawn given the known ones before it in the order, exactly. Known ones that follow
+        are met by importance resampling: of `candidates` completions of an image one is chosen
+        with probability proportional to p(later known pixels | what precedes them). One candidate
+        looks at none of them; the more, the nearer to exact conditioning on all.
+        """
+        x, known = self.spec.check(x), known.expand(x.shape)
+        xs, kept, ys = repeated(candidates, x, known, condition)
+        drawn = draw(self.stepper(len(xs), ys), self.order, self.noise(len(xs)), xs, kept)
+        if candidates == 1:
+            return drawn
+        agree = agreement(self.conditionals(drawn, ys), drawn, kept)
+        return resampled(drawn.unflatten(0, (candidates, -1)), agree.unflatten(0, (candidates, -1)))
+
+    def late(self, known: Tensor) -> Tensor:
+        order = torch.tensor(self.order, device=known.device)
+        inside = known.flatten(2).permute(0, 2, 1)[:, order]  # (B, H * W, C), as they are drawn
+        found = inside & (~inside).flatten(1).cumsum(1).bool().view(inside.shape)
+        late = torch.zeros_like(inside)
+        late[:, order] = found
+        return late.permute(0, 2, 1).view(known.shape)
+
+    def noise(self, n: int) -> Tensor:
+        """Uniform noise that stands for n images: (n, C, H, W)."""
+        return torch.rand(n, *self.spec.shape, device=next(self.parameters()).device)
+
+    @torch.no_grad()
+    def sample_from_noise(
+        self,
+        u: Tensor,
+        condition: Tensor | None = None,
+        given: Tensor | None = None,
+        known: Tensor | None = None,
+    ) -> Tensor:
+        """The image that uniform noise u (n, C, H, W) stands for: uint8, sub-pixel by sub-pixel.
+
+        given, known: an image batch and where it is known (bool); these sub-pixels are kept
+        """
+        stepper = self.stepper(len(u), condition)
+        return draw(stepper, self.order, u, given, known)
+
+    @torch.no_grad()
+    def fixed_point_sample(self, u: Tensor, condition: Tensor | None = None) -> tuple[Tensor, int]:
+        """The same image by Jacobi iteration, and the number of passes that it took.
+
+        All sub-pixels are redrawn at once from the conditionals of the last guess until nothing
+        changes (Song et al. 2021, arXiv:2002.03629). A sub-pixel is right once all that it sees
+        are, so C * H * W passes always suffice; usually a small part of that does. It pays where a
+        pass over all pixels costs little more than one over a single pixel: on a GPU.
+        """
+        x = torch.zeros(u.shape, dtype=torch.uint8, device=u.device)
+        for passes in range(1, self.spec.dims + 1):
+            guess = self.conditionals(x, condition).icdf(u)
+            if torch.equal(guess, x):
+                return x, passes
+            x = guess
+        return x, self.spec.dims
+
+    def labels(self, condition: Tensor | None) -> Tensor | None:
+        """The condition, or None for an unconditional model.
+
+        Raises PthetaError where the model needs labels and got none.
+        """
+        if not self.classes:
+            return None
+        if condition is None:
+            raise PthetaError(
+                f"this model is conditional on {self.classes} labels and got none: "
+                "give a label for each image"
+            )
+        return condition
+
+    def loss(self, batch: Batch, shared: None = None) -> Terms:
+        return {"nll": -self.log_prob(batch.x, batch.y if self.classes else None)}
+
+    def game(self) -> Game[None]:
+        name = type(self).__name__.lower()
+        return Game(players={name: Player((self,), lr=self.lr)}, moves=(Move(name, self.loss),))
+
+
+def draw(
+    stepper: Stepper,
+    order: Sequence[int],
+    u: Tensor,
+    given: Tensor | None = None,
+    known: Tensor | None = None,
+) -> Tensor:
+    """Walks the stepper over the pixels in order: see `Autoregressive.sample_from_noise`."""
+    n, colours, height, width = u.shape
+    noise = _by_pixel(u)
+    if given is None or known is None:
+        x = torch.zeros(noise.shape, dtype=torch.uint8, device=u.device)
+        kept, full = None, [False] * len(x)
+    else:
+        kept = _by_pixel(known.expand(u.shape))
+        x = _by_pixel(given) * kept
+        full = kept.flatten(1).all(1).tolist()
+    for t, p in enumerate(watched(order, "drawing pixels")):
+        pixel = x[p]  # (n, C), a view
+        if full[p]:
+            stepper.at(t, colours - 1, pixel)
+        else:
+            for c in range(colours):
+                drawn = stepper.at(t, c, pixel).icdf(noise[p, :, c].view(n, 1, 1, 1)).view(n)
+                if kept is not None:
+                    drawn = torch.where(kept[p, :, c], pixel[:, c], drawn)
+                pixel[:, c] = drawn
+        stepper.put(t, pixel)
+    return x.view(height, width, n, colours).permute(2, 3, 0, 1).contiguous()
+
+
+def repeated(
+    k: int, x: Tensor, known: Tensor, condition: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """k copies of each, one after the other: of images, of what is known of them, of labels."""
+    y = None if condition is None else condition.repeat(k)
+    return x.repeat(k, 1, 1, 1), known.repeat(k, 1, 1, 1), y
+
+
+def agreement(p: PixelDistribution, x: Tensor, known: Tensor) -> Tensor:
+    """log of the product of p(x_i | x_<i) over the known sub-pixels alone: (B,) nats.
+
+    Over completions drawn from the other conditionals, the mean of its exponential is p(known).
+    """
+    return (p.log_prob(x) * known).sum((1, 2, 3))
+
+
+def resampled(candidates: Tensor, log_weights: Tensor) -> Tensor:
+    """One candidate of each image, drawn in proportion to its weight.
+
+    candidates: (K, B, C, H, W); log_weights: (K, B) -> (B, C, H, W)
+    """
+    chosen = torch.multinomial(log_weights.t().softmax(1), 1)[:, 0]  # (B,)
+    return candidates[chosen, torch.arange(len(chosen), device=chosen.device)]
+
+
+def _by_pixel(x: Tensor) -> Tensor:
+    """(n, C, H, W) -> (H * W, n, C), contiguous: a pixel of all images is one block."""
+    return x.flatten(2).permute(2, 0, 1).contiguous()

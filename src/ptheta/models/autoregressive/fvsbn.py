@@ -1,0 +1,92 @@
+"""Fully visible sigmoid belief network (Neal 1992; Frey et al. 1996): a linear autoregression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ptheta.conditions import ConditionSpec
+from ptheta.config import Count, Positive, option
+from ptheta.distributions.pixels import PixelDistribution
+from ptheta.models.autoregressive.base import Autoregressive, Stepper
+from ptheta.nets.flat import flatten, scaled, unflatten
+from ptheta.nets.heads import Head, Kind
+from ptheta.specs import ImageSpec, full
+
+
+@dataclass(frozen=True)
+class FVSBNConfig:
+    likelihood: Kind = option("auto", "auto: bernoulli for 2 levels, categorical to 16, logistic")
+    components: Count = option(1, "logistics mixed in each pixel (logistic)")
+    condition: Literal["none", "labels"] = option(
+        "none", "labels: the model is given the label of each image, by the names in the data"
+    )
+    lr: Positive = option(1e-3, "learning rate of Adam")
+
+
+class FVSBN(Autoregressive):
+    """Each sub-pixel's parameters are linear in the earlier sub-pixels."""
+
+    mask: Tensor
+
+    def __init__(
+        self, spec: ImageSpec, config: FVSBNConfig, condition: ConditionSpec | None = None
+    ) -> None:
+        super().__init__(spec, condition, config.lr)
+        self.config = config
+        self.distribution = Head(spec, config.likelihood, config.components)
+        d, p = spec.dims, self.distribution.per_pixel
+        self.weight = nn.Parameter(torch.randn(d, p, d) * d**-0.5)  # (D, P, D): to, what, from
+        self.bias = nn.Parameter(torch.zeros(d, p))
+        self.register_buffer("mask", torch.ones(d, d).tril(-1)[:, None], persistent=False)
+        self.label = nn.Embedding(self.classes, d * p) if self.classes else None
+
+    def biases(self, condition: Tensor | None) -> Tensor:
+        """(1 or B, D, P)"""
+        labels = self.labels(condition)
+        if self.label is None or labels is None:
+            return self.bias[None]
+        return self.bias + self.label(labels).view(-1, *self.bias.shape)
+
+    def conditionals(self, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
+        flat = scaled(flatten(self.spec.check(x)), self.spec.levels)
+        weight = (self.weight * self.mask).flatten(0, 1)
+        out = F.linear(flat, weight) + self.biases(condition).flatten(1)
+        return self.distribution(unflatten(out, self.spec.shape))
+
+    def stepper(self, n: int, condition: Tensor | None = None) -> Stepper:
+        return FVSBNStepper(self, n, condition)
+
+
+class FVSBNStepper(Stepper):
+    """The rows of the triangle, one after the other: each weight is used once."""
+
+    def __init__(self, model: FVSBN, n: int, condition: Tensor | None) -> None:
+        self.distribution, self.colours = model.distribution, model.spec.channels
+        self.levels = model.spec.levels
+        self.weight = full(model.weight.detach())
+        self.bias = full(model.biases(condition).detach())
+        self.seen = self.weight.new_zeros(n, model.spec.dims)
+
+    def at(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
+        d = t * self.colours + c
+        self.seen[:, d - c : d] = scaled(pixel[:, :c], self.levels)
+        out = torch.addmm(self.bias[:, d], self.seen[:, :d], self.weight[d, :, :d].t())
+        return self.distribution(out[:, :, None, None])
+
+    def put(self, t: int, pixel: Tensor) -> None:
+        d = t * self.colours
+        self.seen[:, d : d + self.colours] = scaled(pixel, self.levels)
+
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "default": {
+        "about": "20 epochs; 96.58 nats on dynamic MNIST elsewhere",
+        "model": {},
+        "train": {"batch_size": 64, "epochs": 20.0},
+    },
+}

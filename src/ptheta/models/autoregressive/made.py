@@ -1,0 +1,314 @@
+"""Masked autoencoder for distribution estimation (Germain et al. 2015, arXiv:1502.03509)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ptheta.batch import Batch
+from ptheta.conditions import ConditionSpec
+from ptheta.config import Count, Parts, Positive, option
+from ptheta.distributions.pixels import PixelDistribution
+from ptheta.errors import PthetaError
+from ptheta.models.autoregressive.base import (
+    Autoregressive,
+    Stepper,
+    agreement,
+    draw,
+    repeated,
+    resampled,
+)
+from ptheta.nets.flat import flatten, scaled, unflatten
+from ptheta.nets.heads import Head, Kind
+from ptheta.specs import ImageSpec, full
+
+
+@dataclass(frozen=True)
+class MADEConfig:
+    hidden: tuple[Count, ...] = option((1000,), "units of the hidden layers")
+    direct: bool = option(False, "a linear path from the inputs to the outputs as well")
+    orders: Parts = option(1, "pixel orders trained together; more than 1 is an ensemble of them")
+    likelihood: Kind = option("auto", "auto: bernoulli for 2 levels, categorical to 16, logistic")
+    components: Count = option(1, "logistics mixed in each pixel (logistic)")
+    condition: Literal["none", "labels"] = option(
+        "none", "labels: the model is given the label of each image, by the names in the data"
+    )
+    lr: Positive = option(1e-3, "learning rate of Adam")
+
+
+class Masks:
+    """Who sees whom for one order of the pixels; its number is the seed, 0 is raster order.
+
+    A hidden unit of degree k sees the first k sub-pixels; a sub-pixel of rank r (0, 1, ...) is
+    predicted from units of degree up to r (eq. 8 and 9 of the paper).
+    """
+
+    def __init__(self, spec: ImageSpec, hidden: tuple[int, ...], number: int) -> None:
+        self.spec, self.hidden, self.number = spec, hidden, number
+
+    @cached_property
+    def _drawn(self) -> tuple[Tensor, list[Tensor]]:
+        """The order of the pixels, and the degrees of each layer's units: worked out at first use,
+        since a model may be built to count its weights alone."""
+        spec, draw = self.spec, torch.Generator().manual_seed(self.number)
+        pixels = spec.height * spec.width
+        order = torch.randperm(pixels, generator=draw) if self.number else torch.arange(pixels)
+        lowest, found = min(1, spec.dims - 1), []
+        for units in self.hidden:
+            degrees = torch.randint(lowest, max(spec.dims, lowest + 1), (units,), generator=draw)
+            found.append(degrees)
+            lowest = int(degrees.min())
+        return order, found
+
+    @property
+    def order(self) -> Tensor:
+        return self._drawn[0]
+
+    @property
+    def degrees(self) -> list[Tensor]:
+        return self._drawn[1]
+
+    @cached_property
+    def ranks(self) -> Tensor:
+        """(D,) of the sub-pixels in raster order."""
+        ranks = torch.argsort(self.order)[:, None] * self.spec.channels
+        return (ranks + torch.arange(self.spec.channels)).flatten()
+
+    def layers(self, device: torch.device) -> list[Tensor]:
+        """The mask of each layer but the last, and of the last for one number of each sub-pixel."""
+        masks, seen = [], (self.ranks + 1).to(device)  # an input of rank r is seen from r + 1 on
+        for degrees in self.degrees:
+            degrees = degrees.to(device)
+            masks.append((seen <= degrees[:, None]).float())
+            seen = degrees
+        masks.append((seen <= self.ranks.to(device)[:, None]).float())
+        return masks
+
+
+class MADE(Autoregressive):
+    """An autoencoder whose masks leave only earlier sub-pixels visible.
+
+    With several orders p(x) = 1/M sum_m p_m(x), the uniform mixture of the densities of its
+    members. `log_prob`, `sample` and `complete` are those of the mixture. It has no single order,
+    hence neither `conditionals` nor a stepper: those of a member are `of_order` and `MADEStepper`.
+    """
+
+    def __init__(
+        self, spec: ImageSpec, config: MADEConfig, condition: ConditionSpec | None = None
+    ) -> None:
+        super().__init__(spec, condition, config.lr)
+        self.config = config
+        self.distribution = Head(spec, config.likelihood, config.components)
+        d, p = spec.dims, self.distribution.per_pixel
+        sizes = [d, *config.hidden, d * p]
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
+        self.direct = nn.Parameter(torch.zeros(d, p, d)) if config.direct else None
+        self.masks = [Masks(spec, config.hidden, m) for m in range(config.orders)]
+        self.kept: list[Tensor] = []  # the masks of the first order
+        # the first sub-pixel sees no hidden unit, so labels go to the output as well
+        self.label = nn.Embedding(self.classes, sizes[1]) if self.classes else None
+        self.label_out = nn.Embedding(self.classes, d * p) if self.classes else None
+
+    @property
+    def linear(self) -> list[nn.Linear]:
+        return [layer for layer in self.layers if isinstance(layer, nn.Linear)]
+
+    @property
+    def order(self) -> list[int]:
+        return self.only().order.tolist()
+
+    def only(self) -> Masks:
+        """The masks of a model of one order. Raises PthetaError for an ensemble."""
+        if len(self.masks) > 1:
+            raise PthetaError(
+                f"this model is a mixture of {len(self.masks)} pixel orders and has no conditional "
+                "distribution of a pixel given the earlier ones: use its log_prob, sample or "
+                "complete, or train with --orders 1"
+            )
+        return self.masks[0]
+
+    def weights(self, m: int) -> list[Tensor]:
+        """The masked weights of order m."""
+        device = self.linear[0].weight.device
+        if m == 0 and (not self.kept or self.kept[0].device != device):
+            self.kept = self.masks[0].layers(device)
+        masks = self.kept if m == 0 else self.masks[m].layers(device)
+        last = masks[-1].repeat_interleave(self.distribution.per_pixel, 0)
+        return [
+            layer.weight * mask
+            for layer, mask in zip(self.linear, [*masks[:-1], last], strict=True)
+        ]
+
+    def linear_path(self, m: int) -> Tensor | None:
+        """The weights of the direct path in order m, (to, what, from): strictly by rank."""
+        if self.direct is None:
+            return None
+        ranks = self.masks[m].ranks.to(self.direct.device)
+        return self.direct * (ranks < ranks[:, None])[:, None]
+
+    def shifts(self, condition: Tensor | None) -> tuple[Tensor | float, Tensor | float]:
+        """What the labels add to the first hidden layer and to the output; 0 without labels."""
+        labels = self.labels(condition)
+        if self.label is None or self.label_out is None or labels is None:
+            return 0.0, 0.0
+        return self.label(labels), self.label_out(labels)
+
+    def of_order(self, m: int, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
+        """The conditionals in order m: batch shape (B, C, H, W)."""
+        h = scaled(flatten(self.spec.check(x)), self.spec.levels)
+        hidden, out = self.shifts(condition)
+        weights, linear = self.weights(m), self.linear_path(m)
+        if linear is not None:
+            out = out + F.linear(h, linear.flatten(0, 1))
+        for k, (layer, weight) in enumerate(zip(self.linear, weights, strict=True)):
+            h = F.linear(h if k == 0 else h.relu(), weight, layer.bias)
+            if k == 0:
+                h = h + hidden
+        return self.distribution(unflatten(h + out, self.spec.shape))
+
+    def conditionals(self, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
+        self.only()
+        return self.of_order(0, x, condition)
+
+    def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        each = [
+            self.of_order(m, x, condition).log_prob(x).sum((1, 2, 3))
+            for m in range(len(self.masks))
+        ]
+        return torch.stack(each).logsumexp(0) - math.log(len(each))
+
+    def loss(self, batch: Batch, shared: None = None) -> dict[str, Tensor]:
+        """-log p in an order drawn anew for each step (section 4.2 of the paper)."""
+        m = int(torch.randint(self.config.orders, ())) if self.config.orders > 1 else 0
+        y = batch.y if self.classes else None
+        return {"nll": -self.of_order(m, batch.x, y).log_prob(batch.x).sum((1, 2, 3))}
+
+    def late(self, known: Tensor) -> Tensor:
+        """None by an ensemble: what a member does not look at weighs it against the others."""
+        return super().late(known) if len(self.masks) == 1 else torch.zeros_like(known)
+
+    @torch.no_grad()
+    def sample(self, n: int, condition: Tensor | None = None) -> Tensor:
+        """Each image by a member of the ensemble drawn for it."""
+        u = self.noise(n)
+        member = torch.randint(self.config.orders, (n,), device=u.device)
+        x = torch.empty(u.shape, dtype=torch.uint8, device=u.device)
+        for m in member.unique().tolist():
+            at = member == m
+            y = None if condition is None else condition[at]
+            stepper = MADEStepper(self, m, int(at.sum()), y)
+            x[at] = draw(stepper, self.masks[m].order.tolist(), u[at])
+        return x
+
+    @torch.no_grad()
+    def complete(
+        self, x: Tensor, known: Tensor, condition: Tensor | None = None, candidates: int = 1
+    ) -> Tensor:
+        """Draws the unknown sub-pixels as any autoregressive model does, from the mixture:
+
+            p(unknown | known) = sum_m p_m(known) p_m(unknown | known) / sum_m p_m(known)
+
+        Every member draws `candidates` completions, each with the weight of importance resampling,
+        whose mean over the completions of member m is p_m(known). One is chosen of all of them
+        together, which weighs the members by that mean. Where the known pixels come first in the
+        order of a member, its weight is p_m(known) itself and one candidate of it is exact.
+        """
+        if len(self.masks) == 1:
+            return super().complete(x, known, condition, candidates)
+        x, known = self.spec.check(x), known.expand(x.shape)
+        xs, kept, ys = repeated(candidates, x, known, condition)
+        drawn, agree = [], []
+        for m, masks in enumerate(self.masks):
+            stepper = MADEStepper(self, m, len(xs), ys)
+            drawn.append(draw(stepper, masks.order.tolist(), self.noise(len(xs)), xs, kept))
+            agree.append(agreement(self.of_order(m, drawn[-1], ys), drawn[-1], kept))
+        shape = (len(self.masks) * candidates, -1)
+        return resampled(torch.cat(drawn).unflatten(0, shape), torch.cat(agree).unflatten(0, shape))
+
+    def stepper(self, n: int, condition: Tensor | None = None) -> Stepper:
+        self.only()
+        return MADEStepper(self, 0, n, condition)
+
+
+class MADEStepper(Stepper):
+    """Units sorted by degree: each is computed once, as soon as all that it sees is known."""
+
+    def __init__(self, model: MADE, m: int, n: int, condition: Tensor | None) -> None:
+        self.distribution, self.colours = model.distribution, model.spec.channels
+        self.levels = model.spec.levels
+        masks, weights = model.masks[m], [full(w.detach()) for w in model.weights(m)]
+        hidden, out = model.shifts(condition)
+        source = torch.argsort(masks.ranks).to(weights[0].device)  # sub-pixels by rank
+        p = self.distribution.per_pixel
+        self.layers, self.values = [], [weights[0].new_zeros(n, len(source))]
+        for k, degrees in enumerate(masks.degrees):
+            by_degree, order = torch.sort(degrees.to(source.device), stable=True)
+            bias = full(model.linear[k].bias.detach())
+            bias = (bias + hidden if k == 0 else bias).expand(n, -1)[:, order].contiguous()
+            weight = weights[k][order][:, source].contiguous()
+            counts = torch.bincount(by_degree, minlength=len(masks.ranks))
+            self.layers.append((weight, bias, counts.cumsum(0).tolist()))
+            self.values.append(weight.new_zeros(n, len(order)))
+            source = order
+        last_bias = (full(model.linear[-1].bias.detach()) + out).expand(n, -1)
+        ranks = torch.argsort(masks.ranks).to(source.device)
+        self.last = weights[-1].view(-1, p, weights[-1].shape[1])[ranks][:, :, source].contiguous()
+        self.last_bias = last_bias.reshape(n, -1, p)[:, ranks].contiguous()
+        linear = model.linear_path(m)
+        self.linear = None if linear is None else full(linear.detach())[ranks][:, :, ranks]
+        self.ready = -1  # degrees done
+
+    def at(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
+        d = t * self.colours + c
+        self.values[0][:, d - c : d] = scaled(pixel[:, :c], self.levels)
+        for degree in range(self.ready + 1, d + 1):
+            seen = degree  # of the sub-pixels; then of each layer's units
+            for k, (weight, bias, ends) in enumerate(self.layers):
+                start, end = ends[degree - 1] if degree else 0, ends[degree]
+                if end > start:
+                    torch.addmm(
+                        bias[:, start:end],
+                        self.values[k][:, :seen],
+                        weight[start:end, :seen].t(),
+                        out=self.values[k + 1][:, start:end],
+                    ).relu_()
+                seen = end
+        self.ready = max(self.ready, d)
+        seen = self.layers[-1][2][d]
+        top = self.values[-1][:, :seen]
+        out = torch.addmm(self.last_bias[:, d], top, self.last[d, :, :seen].t())
+        if self.linear is not None:
+            out.addmm_(self.values[0][:, :d], self.linear[d, :, :d].t())
+        return self.distribution(out[:, :, None, None])
+
+    def put(self, t: int, pixel: Tensor) -> None:
+        d = t * self.colours
+        self.values[0][:, d : d + self.colours] = scaled(pixel, self.levels)
+
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "default": {
+        "about": "one hidden layer of 1000 units, raster order",
+        "model": {},
+        "train": {"batch_size": 100, "epochs": 50.0, "schedule": "cosine"},
+    },
+    "direct": {
+        "about": "3000 units and a linear path, raster order: 87.87 +- 0.23 nats, of 59,500 images",
+        "model": {"hidden": (3000,), "direct": True, "lr": 3e-3},
+        "train": {"batch_size": 100, "epochs": 12.0, "schedule": "cosine", "ema": 0.999},
+        "data": {"levels": 2},
+    },
+    "germain-2015": {
+        "about": "the sizes of MADE's 86.64 nats on MNIST, static binarisation, 32 orders",
+        "model": {"hidden": (8000, 8000), "orders": 32},
+        "train": {"batch_size": 100, "epochs": 300.0},
+        "data": {"levels": 2},
+    },
+}

@@ -1,0 +1,301 @@
+"""PixelRNN: Row LSTM and Diagonal BiLSTM (van den Oord et al. 2016, arXiv:1601.06759)."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ptheta.conditions import ConditionSpec
+from ptheta.config import Count, Parts, Positive, option
+from ptheta.distributions.pixels import PixelDistribution
+from ptheta.models.autoregressive.base import Autoregressive, Stepper
+from ptheta.nets.diagonal import diagonal_bilstm
+from ptheta.nets.heads import Head
+from ptheta.nets.incremental import Bank, Readout, RowBank, RowsAbove, pointwise, row_taps
+from ptheta.nets.masked import MaskedConv2d, RowConv2d, by_pixel, check_odd
+from ptheta.specs import ImageSpec, full, to_symmetric
+
+
+@dataclass(frozen=True)
+class PixelRNNConfig:
+    features: Count = option(16, "units h of an LSTM")
+    layers: Parts = option(2, "LSTM layers, each with a residual connection of 2 h channels")
+    first_kernel: Count = option(7, "width of the first kernel, pixels (odd)")
+    head: Count = option(32, "channels of the two last 1x1 convolutions")
+    condition: Literal["none", "labels"] = option(
+        "none", "labels: the model is given the label of each image, by the names in the data"
+    )
+    lr: Positive = option(1e-3, "learning rate of Adam")
+
+
+@dataclass(frozen=True)
+class RowLSTMConfig(PixelRNNConfig):
+    kernel: Count = option(3, "columns of the row above whose states a pixel sees (odd)")
+
+
+class PixelRNN(Autoregressive):
+    """A first masked convolution to 2 h channels, LSTM layers with residuals, two 1x1 layers."""
+
+    def __init__(
+        self,
+        spec: ImageSpec,
+        config: PixelRNNConfig,
+        layers: list[nn.Module],
+        condition: ConditionSpec | None = None,
+    ) -> None:
+        super().__init__(spec, condition, config.lr)
+        self.config = config
+        c, wide = spec.channels, 2 * config.features
+        self.distribution = Head(spec, "bernoulli" if spec.levels == 2 else "categorical")
+        self.first = MaskedConv2d(c, wide, config.first_kernel, "A", c)
+        self.layers = nn.ModuleList(layers)
+        self.out = nn.ModuleList(MaskedConv2d(config.features, wide, 1, "B", c) for _ in layers)
+        self.head = MaskedConv2d(wide, config.head, 1, "B", c)
+        self.last = MaskedConv2d(config.head, c * self.distribution.per_pixel, 1, "B", c)
+        self.label = nn.Embedding(self.classes, wide) if self.classes else None
+
+    def shift(self, condition: Tensor | None) -> Tensor | None:
+        """What the labels add to the first features: (B, 2 h, 1, 1)."""
+        labels = self.labels(condition)
+        if self.label is None or labels is None:
+            return None
+        return self.label(labels)[:, :, None, None]
+
+    def conditionals(self, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
+        h = by_pixel(to_symmetric(self.spec.check(x)))
+        h, shift = self.first(h), self.shift(condition)
+        if shift is not None:
+            h = h + shift
+        for layer, out in zip(self.layers, self.out, strict=True):
+            h = h + out(layer(h))
+        return self.distribution(self.last(self.head(h.relu()).relu()))
+
+
+def lstm(gates: Tensor, c: Tensor | float) -> tuple[Tensor, Tensor]:
+    """gates (..., 4 h): input, forget, output, candidate; c (..., h) -> the next h and c."""
+    i, f, o = gates[..., : gates.shape[-1] // 4 * 3].sigmoid().chunk(3, -1)
+    c = i * gates[..., gates.shape[-1] // 4 * 3 :].tanh() + f * c
+    return o * c.tanh(), c
+
+
+class RowLayer(nn.Module):
+    """A row of LSTM cells at a time; each sees three states (or `kernel`) of the row above."""
+
+    def __init__(self, features: int, kernel: int, colours: int) -> None:
+        super().__init__()
+        self.features = features
+        self.input = RowConv2d(2 * features, 4 * features, kernel, "B", colours, parts=4)
+        self.state = nn.Conv1d(features, 4 * features, kernel, padding=kernel // 2, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 2 h, H, W) -> (B, h, H, W)"""
+        rows = self.input(x).permute(2, 0, 3, 1).unbind()  # H of (B, W, 4 h)
+        h: Tensor | None = None
+        c: Tensor | float = 0.0
+        outs = []
+        for gates in rows:
+            if h is not None:
+                gates = gates + self.state(h.transpose(1, 2)).transpose(1, 2)
+            h, c = lstm(gates, c)
+            outs.append(h)
+        return torch.stack(outs, 1).permute(0, 3, 1, 2)
+
+
+class DiagonalLayer(nn.Module):
+    """Both directions; the mirrored one is moved down by a row, so that it shows no later pixel."""
+
+    def __init__(self, features: int, colours: int) -> None:
+        super().__init__()
+        self.features = features
+        self.input = MaskedConv2d(2 * features, 8 * features, 1, "B", colours, parts=8)
+        scale = (2 * features) ** -0.5
+        self.state = nn.Parameter(torch.randn(2, 2 * features, 4 * features) * scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 2 h, H, W) -> (B, h, H, W)"""
+        weight = self.input.kernel()[:, :, 0, 0].t()  # (2 h, 8 h)
+        w = torch.stack(weight.chunk(2, 1))
+        return diagonal_bilstm(x, w, self.input.bias.view(2, -1), self.state)
+
+
+class RowLSTM(PixelRNN):
+    """The context of a pixel is a triangle above it and its own row."""
+
+    def __init__(
+        self, spec: ImageSpec, config: RowLSTMConfig, condition: ConditionSpec | None = None
+    ) -> None:
+        check_odd(first_kernel=config.first_kernel, kernel=config.kernel)
+        super().__init__(
+            spec,
+            config,
+            [RowLayer(config.features, config.kernel, spec.channels) for _ in range(config.layers)],
+            condition,
+        )
+
+    def stepper(self, n: int, condition: Tensor | None = None) -> Stepper:
+        return RowStepper(self, n, condition)
+
+
+class DiagonalBiLSTM(PixelRNN):
+    """The context of a pixel is everything before it."""
+
+    def __init__(
+        self, spec: ImageSpec, config: PixelRNNConfig, condition: ConditionSpec | None = None
+    ) -> None:
+        check_odd(first_kernel=config.first_kernel)
+        super().__init__(
+            spec,
+            config,
+            [DiagonalLayer(config.features, spec.channels) for _ in range(config.layers)],
+            condition,
+        )
+
+    def stepper(self, n: int, condition: Tensor | None = None) -> Stepper:
+        return DiagonalStepper(self, n, condition)
+
+
+class RNNStepper(Stepper):
+    """The residual stream of one pixel through the layers, whose states are carried along."""
+
+    def __init__(self, model: PixelRNN, n: int, condition: Tensor | None) -> None:
+        self.distribution, self.colours = model.distribution, model.spec.channels
+        self.width, self.f = model.spec.width, model.config.features
+        shift = model.shift(condition)
+        self.shift = None if shift is None else full(shift.flatten(1))
+        self.first = Bank([model.first], n, self.width)
+        self.out = [pointwise(out) for out in model.out if isinstance(out, MaskedConv2d)]
+        self.readout = Readout(model.head, model.last, self.colours)
+        self.t = -1
+
+    @abstractmethod
+    def begin_row(self, i: int) -> None:
+        """What the finished rows give to row i."""
+
+    @abstractmethod
+    def begin_pixel(self, j: int) -> None:
+        """What the finished pixels of the row give to column j."""
+
+    @abstractmethod
+    def step(self, layer: int, j: int, x: Tensor) -> Tensor:
+        """A layer at column j: its input (n, 2 h) -> its output (n, h)."""
+
+    def at(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
+        i, j = divmod(t, self.width)
+        if t != self.t:
+            self.t = t
+            if j == 0:
+                self.first.begin_row()
+                self.begin_row(i)
+            self.first.begin_pixel(j)
+            self.begin_pixel(j)
+        h = self.first.own_tap(0, to_symmetric(pixel))
+        if self.shift is not None:
+            h += self.shift
+        for layer, (weight, bias) in enumerate(self.out):
+            h = h + torch.addmm(bias, self.step(layer, j, h), weight)
+        return self.distribution(self.readout(h, c))
+
+    def put(self, t: int, pixel: Tensor) -> None:
+        self.first.slot(0, t % self.width).copy_(to_symmetric(pixel))
+
+
+class RowStepper(RNNStepper):
+    def __init__(self, model: RowLSTM, n: int, condition: Tensor | None) -> None:
+        super().__init__(model, n, condition)
+        layers = [layer for layer in model.layers if isinstance(layer, RowLayer)]
+        self.input = RowBank(row_taps([layer.input for layer in layers]), n, self.width)
+        self.bias = [full(layer.input.bias.detach()) for layer in layers]
+        self.state = [
+            RowsAbove(
+                full(layer.state.weight.detach()).permute(2, 1, 0)[None].contiguous(),
+                bias,
+                n,
+                self.width,
+            )
+            for layer, bias in zip(layers, self.bias, strict=True)
+        ]
+        self.h = self.first.before.new_zeros(len(layers), self.width, n, self.f)
+        self.c = torch.zeros_like(self.h)
+
+    def begin_row(self, i: int) -> None:
+        for layer, state in enumerate(self.state):
+            if i:
+                state.push(self.h[layer])
+            self.input.above[layer] = state()
+        self.above_c = self.c.clone()
+        self.input.row.zero_()
+
+    def begin_pixel(self, j: int) -> None:
+        self.input.begin_pixel(j)
+
+    def step(self, layer: int, j: int, x: Tensor) -> Tensor:
+        self.input.slot(layer, j).copy_(x)
+        gates = self.input.own_tap(layer, x)
+        self.h[layer, j], self.c[layer, j] = lstm(gates, self.above_c[layer, j])
+        return self.h[layer, j]
+
+
+class DiagonalStepper(RNNStepper):
+    """From the left the state is carried pixel by pixel; the mirrored direction over a row runs
+    once the row is finished, all layers at once. Each cell is computed once."""
+
+    def __init__(self, model: DiagonalBiLSTM, n: int, condition: Tensor | None) -> None:
+        super().__init__(model, n, condition)
+        layers = [layer for layer in model.layers if isinstance(layer, DiagonalLayer)]
+        inputs = [pointwise(layer.input) for layer in layers]
+        weight, bias = (torch.stack(part) for part in zip(*inputs, strict=True))
+        f4, f = 4 * self.f, self.f
+        self.own, self.own_bias = weight[..., :f4].contiguous(), bias[:, None, :f4]
+        self.mirror, self.mirror_bias = weight[..., f4:].contiguous(), bias[:, None, f4:]
+        states = torch.stack([full(layer.state.detach()) for layer in layers])
+        self.left, self.up = states[:, 0, :f].contiguous(), states[:, 0, f:].contiguous()
+        self.right, self.mirror_up = states[:, 1, :f].contiguous(), states[:, 1, f:].contiguous()
+        new = weight.new_zeros
+        self.x = new(len(layers), self.width, n, 2 * f)  # the layers' inputs in this row
+        self.h = new(len(layers), self.width, n, f)  # the row above, then this row
+        self.c = new(len(layers), self.width, n, f)
+        self.other = torch.zeros_like(self.h)  # the mirrored direction in the row above
+
+    def begin_row(self, i: int) -> None:
+        layers, width, n, _ = self.x.shape
+        self.up_gates = torch.baddbmm(self.own_bias, self.h.flatten(1, 2), self.up)
+        self.up_gates = self.up_gates.view(layers, width, n, -1)
+        if i == 0:
+            return
+        gates = torch.baddbmm(self.mirror_bias, self.x.flatten(1, 2), self.mirror)
+        gates = torch.baddbmm(gates, self.other.flatten(1, 2), self.mirror_up)
+        gates = gates.view(layers, width, n, -1)
+        h: Tensor | None = None
+        c: Tensor | float = 0.0
+        for j in reversed(range(width)):
+            g = gates[:, j] if h is None else torch.baddbmm(gates[:, j], h, self.right)
+            h, c = lstm(g, c)
+            self.other[:, j] = h
+
+    def begin_pixel(self, j: int) -> None:
+        self.before = self.up_gates[:, j]
+        if j:
+            self.before = torch.baddbmm(self.before, self.h[:, j - 1], self.left)
+
+    def step(self, layer: int, j: int, x: Tensor) -> Tensor:
+        self.x[layer, j] = x
+        gates = torch.addmm(self.before[layer], x, self.own[layer])
+        h, self.c[layer, j] = lstm(gates, self.c[layer, j - 1] if j else 0.0)
+        self.h[layer, j] = h
+        return h + self.other[layer, j]
+
+
+_TRAIN = {"batch_size": 32, "epochs": 20.0, "clip": 1.0, "ema": 0.999}
+RECIPES: dict[str, dict[str, Any]] = {
+    "default": {"about": "two layers of 16 units", "model": {}, "train": _TRAIN},
+    "oord-2016": {
+        "about": "sizes of arXiv:1601.06759 for MNIST: 7 layers of 16 units, static binarisation",
+        "model": {"features": 16, "layers": 7, "head": 32},
+        "train": {"batch_size": 16, "epochs": 50.0, "ema": 0.999},
+        "data": {"levels": 2},
+    },
+}

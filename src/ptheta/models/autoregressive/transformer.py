@@ -1,0 +1,154 @@
+"""A small image transformer (Parmar et al. 2018, arXiv:1802.05751; Chen et al. 2020, iGPT)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ptheta.conditions import ConditionSpec
+from ptheta.config import Count, Parts, Positive, option
+from ptheta.distributions.pixels import PixelDistribution
+from ptheta.errors import PthetaError
+from ptheta.models.autoregressive.base import Autoregressive, Stepper
+from ptheta.nets.flat import flatten, unflatten
+from ptheta.nets.heads import Head
+from ptheta.specs import ImageSpec, to_levels
+
+
+@dataclass(frozen=True)
+class ImageTransformerConfig:
+    width: Count = option(64, "numbers that stand for a sub-pixel; a multiple of the heads")
+    layers: Parts = option(4, "layers of attention and MLP")
+    heads: Count = option(4, "attention heads")
+    condition: Literal["none", "labels"] = option(
+        "none", "labels: the model is given the label of each image, by the names in the data"
+    )
+    lr: Positive = option(1e-3, "learning rate of Adam")
+
+
+class Layer(nn.Module):
+    """x + attention(norm x), then x + mlp(norm x)."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def heads_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, T, E) -> query, key, value, each (B, heads, T, E / heads)"""
+        q, k, v = self.qkv(self.norm1(x)).unflatten(-1, (3, self.heads, -1)).unbind(2)
+        return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+
+    def after(self, x: Tensor, attended: Tensor) -> Tensor:
+        """The rest of the layer: attended (B, heads, T, E / heads)."""
+        x = x + self.proj(attended.transpose(1, 2).flatten(2))
+        return x + self.down(F.gelu(self.up(self.norm2(x))))
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.heads_of(x)
+        return self.after(x, F.scaled_dot_product_attention(q, k, v, is_causal=True))
+
+
+class ImageTransformer(Autoregressive):
+    """Token d carries the value of sub-pixel d - 1 and the place of sub-pixel d, and attends to
+    all tokens up to itself; a learned start stands for the value before the first."""
+
+    def __init__(
+        self,
+        spec: ImageSpec,
+        config: ImageTransformerConfig,
+        condition: ConditionSpec | None = None,
+    ) -> None:
+        super().__init__(spec, condition, config.lr)
+        self.config = config
+        e = config.width
+        if e % config.heads:
+            raise PthetaError(f"width = {e} must be a multiple of heads = {config.heads}")
+        self.distribution = Head(spec, "bernoulli" if spec.levels == 2 else "categorical")
+        c, h, w = spec.shape
+        self.value = nn.Embedding(spec.levels + 1, e)  # the last one is the start
+        self.row = nn.Parameter(0.02 * torch.randn(h, 1, 1, e))
+        self.column = nn.Parameter(0.02 * torch.randn(1, w, 1, e))
+        self.colour = nn.Parameter(0.02 * torch.randn(1, 1, c, e))
+        self.layers = nn.ModuleList(Layer(e, config.heads) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(e)
+        self.last = nn.Linear(e, self.distribution.per_pixel)
+        self.label = nn.Embedding(self.classes, e) if self.classes else None
+
+    def places(self, condition: Tensor | None) -> Tensor:
+        """What tells each token where and for which label it speaks: (1 or B, D, E)."""
+        places = (self.row + self.column + self.colour).flatten(0, 2)[None]
+        labels = self.labels(condition)
+        if self.label is None or labels is None:
+            return places
+        return places + self.label(labels)[:, None]
+
+    def conditionals(self, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
+        values = flatten(to_levels(self.spec.check(x), self.spec.levels))  # (B, D)
+        values = F.pad(values[:, :-1], (1, 0), value=self.spec.levels)
+        h = self.value(values) + self.places(condition)
+        for layer in self.layers:
+            h = layer(h)
+        out = self.last(self.norm(h))  # (B, D, P)
+        return self.distribution(unflatten(out.flatten(1), self.spec.shape))
+
+    def stepper(self, n: int, condition: Tensor | None = None) -> Stepper:
+        return TransformerStepper(self, n, condition)
+
+
+class TransformerStepper(Stepper):
+    """One token at a time; keys and values of the earlier ones are kept, (n, heads, D, E / heads)
+    for each layer, allocated once."""
+
+    def __init__(self, model: ImageTransformer, n: int, condition: Tensor | None) -> None:
+        self.model, self.colours = model, model.spec.channels
+        self.places = model.places(condition).detach()
+        config = model.config
+        shape = (config.layers, n, config.heads, model.spec.dims, config.width // config.heads)
+        self.keys, self.values = self.places.new_zeros(shape), self.places.new_zeros(shape)
+        start = torch.full((n,), model.spec.levels, device=self.places.device)
+        self.next = model.value(start)  # the value part of the next token
+        self.done = 0
+
+    def feed(self, upto: int, pixel: Tensor) -> Tensor:
+        """Tokens up to `upto`; pixel holds the colours that the later ones carry."""
+        model = self.model
+        h = self.next
+        while self.done <= upto:
+            d = self.done
+            if d % self.colours:
+                self.next = model.value(
+                    to_levels(pixel[:, d % self.colours - 1], model.spec.levels)
+                )
+            h = (self.next + self.places[:, d])[:, None]  # (n, 1, E)
+            for k, layer in enumerate(model.layers):
+                assert isinstance(layer, Layer)
+                q, key, value = layer.heads_of(h)
+                self.keys[k, :, :, d : d + 1], self.values[k, :, :, d : d + 1] = key, value
+                seen = self.keys[k, :, :, : d + 1], self.values[k, :, :, : d + 1]
+                h = layer.after(h, F.scaled_dot_product_attention(q, *seen))
+            self.done += 1
+        return h
+
+    def at(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
+        h = self.feed(t * self.colours + c, pixel)
+        out = self.model.last(self.model.norm(h[:, 0]))
+        return self.model.distribution(out[:, :, None, None])
+
+    def put(self, t: int, pixel: Tensor) -> None:
+        self.next = self.model.value(to_levels(pixel[:, -1], self.model.spec.levels))
+
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "default": {
+        "about": "four layers of width 64",
+        "model": {},
+        "train": {"batch_size": 32, "epochs": 20.0, "clip": 1.0, "ema": 0.999, "warmup": 200},
+    },
+}

@@ -1,0 +1,63 @@
+"""Adversarial autoencoder (Makhzani et al. 2016, arXiv:1511.05644)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ptheta.batch import Batch
+from ptheta.config import Count, Positive, option
+from ptheta.games import Game, Move, Terms
+from ptheta.losses.adversarial import non_saturating
+from ptheta.models.hybrid.base import Coded, HybridConfig, JudgesCodes
+from ptheta.nets.mlp import mlp
+from ptheta.specs import ImageSpec, full
+
+
+@dataclass(frozen=True)
+class AAEConfig(HybridConfig):
+    net: Literal["linear", "mlp", "conv", "resize"] = option("mlp", "encoder and decoder")
+    latent: Count = option(8, "dimensions of the code z")
+    critic: tuple[Count, ...] = option((500, 500), "units of the discriminator of codes")
+    weight: Positive = option(10.0, "weight of the adversarial term beside the squared error")
+
+
+class AAE(JudgesCodes):
+    """An autoencoder whose codes are made to look like N(0, I) by a discriminator of codes."""
+
+    config: AAEConfig
+
+    def __init__(self, spec: ImageSpec, config: AAEConfig) -> None:
+        super().__init__(spec, config)
+        self.critic = mlp([config.latent, *config.critic, 1])
+
+    def autoencoder_loss(self, batch: Batch, shared: Coded) -> Terms:
+        """Squared error (summed over pixels in [-1, 1]), and codes that the critic takes for drawn
+        ones: one step for what the paper calls the reconstruction and regularisation phases."""
+        s, z = shared.s, shared.z
+        return {
+            "reconstruction": (self.generate(z) - s).square().sum((1, 2, 3)),
+            "adversarial": self.config.weight * non_saturating(full(self.critic(z)).squeeze(1)),
+        }
+
+    def game(self) -> Game[Coded]:
+        return Game(
+            players={
+                "autoencoder": self.player(self.encoder, self.decoder),
+                "critic": self.player(self.critic),
+            },
+            moves=(
+                Move("critic", self.critic_loss),
+                Move("autoencoder", self.autoencoder_loss),
+            ),
+            prepare=lambda batch, clock: self.coded(batch),
+        )
+
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "default": {
+        "about": "two hidden layers of 500 units, 8 code dimensions",
+        "model": {},
+        "train": {"batch_size": 128, "epochs": 50.0},
+    },
+}

@@ -1,0 +1,110 @@
+"""Autoencoding beyond pixels, VAE-GAN (Larsen et al. 2016, arXiv:1512.09300)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ptheta.batch import Batch
+from ptheta.config import AtLeastZero, option
+from ptheta.distributions.gaussian import kl_standard_normal
+from ptheta.distributions.latents import Posterior
+from ptheta.games import Clock, Game, Move, Terms
+from ptheta.losses.adversarial import non_saturating
+from ptheta.models.hybrid.base import Coded, Decoded, HybridConfig, ImageDiscriminator, JudgesImages
+from ptheta.models.variational.vae import collapse
+from ptheta.specs import ImageSpec, full, to_symmetric
+
+
+@dataclass(frozen=True)
+class VAEGANConfig(HybridConfig):
+    gamma: AtLeastZero = option(
+        1e-2, "weight of the feature error in the decoder's loss, beside the adversarial one"
+    )
+
+
+@dataclass(frozen=True)
+class Drawn(Decoded):
+    """q: q(z | x) of the step's images, from which z is drawn."""
+
+    q: Posterior
+
+
+class VAEGAN(JudgesImages):
+    """A VAE whose reconstruction error is measured in features of a discriminator.
+
+    Encoder: KL + 1/2 |f(x) - f(x~)|^2. Decoder: gamma 1/2 |f(x) - f(x~)|^2 and fools D with x~ and
+    with samples. D: x real; x~ and samples not (algorithm 1 of the paper, the decoder's adversarial
+    term in its non-saturating form).
+    """
+
+    config: VAEGANConfig
+
+    def __init__(self, spec: ImageSpec, config: VAEGANConfig) -> None:
+        super().__init__(spec, config, outputs=2)
+        self.discriminator = ImageDiscriminator(spec, config.features)
+
+    def posterior(self, x: Tensor, condition: Tensor | None = None) -> Posterior:
+        return self._q(to_symmetric(self.spec.check(x)))
+
+    def _q(self, s: Tensor) -> Posterior:
+        return Posterior(*full(self.encoder(s)).chunk(2, 1))
+
+    def code(self, s: Tensor) -> Tensor:
+        """The mean of q(z | x)."""
+        return self._q(s).mean
+
+    def prepare(self, batch: Batch, clock: Clock) -> Drawn:
+        s = to_symmetric(self.spec.check(batch.x))
+        q = self._q(s)
+        found = self.decoded(Coded(s, q.sample()))
+        return Drawn(found.s, found.z, found.rebuilt, found.drawn, q)
+
+    def encoder_loss(self, batch: Batch, shared: Drawn) -> Terms:
+        q = shared.q
+        batch.logs |= q.active()
+        return {
+            "features": self.feature_error(shared.s, self.generate(shared.z))[0],
+            "kl": kl_standard_normal(q.mean, q.log_var),
+        }
+
+    def feature_error(self, s: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """1/2 |f(x) - f(x~)|^2 and the logits of x~: (B,) each. The features of the real images
+        are a target."""
+        with torch.no_grad():
+            wanted = self.discriminator.features_and_logits(s)[0]
+        found, logits = self.discriminator.features_and_logits(fake)
+        return 0.5 * (found - wanted).square().sum(1), logits
+
+    def decoder_loss(self, batch: Batch, shared: Drawn) -> Terms:
+        error, logits = self.feature_error(shared.s, shared.rebuilt)
+        fooled = non_saturating(logits) + non_saturating(self.discriminator.logits(shared.drawn))
+        return {"features": self.config.gamma * error, "adversarial": fooled}
+
+    def game(self) -> Game[Drawn]:
+        return Game(
+            players={
+                "encoder": self.player(self.encoder),
+                "decoder": self.player(self.decoder),
+                "discriminator": self.player(self.discriminator),
+            },
+            moves=(
+                Move("discriminator", self.discriminator_loss),
+                Move("encoder", self.encoder_loss),
+                Move("decoder", self.decoder_loss),
+            ),
+            prepare=self.prepare,
+            alarm=collapse,
+        )
+
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "default": {
+        "about": "convolutional, features of the discriminator's last map",
+        "model": {},
+        "train": {"batch_size": 64, "epochs": 30.0, "ema": 0.999},
+    },
+}

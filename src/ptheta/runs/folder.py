@@ -1,0 +1,339 @@
+"""A run: the folder that training writes and every other verb reads."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from ptheta import conditions
+from ptheta.models import registry
+from ptheta.capabilities import Samples
+from ptheta.conditions import ConditionSpec
+from ptheta.config import brief
+from ptheta.data import open_data
+from ptheta.data.dataset import Dataset
+from ptheta.data.memory import Source, one_part
+from ptheta.data.offered import offered
+from ptheta.data.names import MEMORY, called, recorded, shortened
+from ptheta.data.request import Request
+from ptheta.data.sources import columns_there
+from ptheta.data.trained import Found, Record, find
+from ptheta.data.values import Levels, White, merged
+from ptheta.errors import PthetaError
+from ptheta.files.atomic import digest, there
+from ptheta.models.autoencoders.fitted import Fitted
+from ptheta.runs.older import WHOLE, read_config
+from ptheta.files.paths import exists, expand
+from ptheta.specs import ImageSpec
+from ptheta.runs.plan import Plan
+from ptheta.training.checkpoint import latest
+from ptheta.files.tensors import load_metadata, load_tensors, load_weights
+from ptheta.training.journal import read_metrics
+from ptheta.training.loop import Progress
+from ptheta.compute.layout import channels_last
+
+FITTED = "fitted.safetensors"  # a prior fitted after training
+RECORD = "data.safetensors"  # which images it was trained on
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder, opened. Nothing in it is executed: JSON and safetensors only."""
+
+    path: Path
+    plan: Plan
+    spec: ImageSpec
+    condition: ConditionSpec | None
+    about: dict[str, Any]  # the whole of config.json
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """Raises PthetaError where `path` is not a run folder or was written by a newer ptheta."""
+        folder = expand(path)
+        file = folder / "config.json"
+        if not there(file):
+            why = "it holds no config.json" if exists(folder) else "no such folder"
+            raise PthetaError(
+                f"{brief(folder)} is not a run: {why}; give what `ptheta train --out` wrote"
+            )
+        about = read_config(file)
+        try:
+            condition = conditions.from_json(about.get("condition"))
+            return cls(folder, Plan.from_json(about), ImageSpec(**about["spec"]), condition, about)
+        except PthetaError as error:
+            raise PthetaError(f"{file}: {error}; {WHOLE}") from None
+
+    def __repr__(self) -> str:
+        path, source = shortened(self.path), shortened(self.plan.source)
+        return f"Run({path!r}: {self.plan.model} on {source!r}, {self.spec})"
+
+    @property
+    def name(self) -> str:
+        return self.path.resolve().name
+
+    @property
+    def family(self) -> str:
+        return registry.entry(self.plan.model).family
+
+    def model(self, weights: str = "best", prior: str = "auto") -> nn.Module:
+        """The trained model in eval mode, on the CPU.
+
+        weights: "best" (by the metric, where one chose; else the last) or "last"
+        prior: "own", "fitted" (by `fit`), or "auto": fitted where the model itself cannot sample
+        Raises PthetaError where training has not written weights yet, and for a fitted prior that
+        is missing or was fitted to other weights.
+        """
+        if weights not in ("best", "last"):
+            raise PthetaError(f"weights = {weights!r}: choose 'best' or 'last'")
+        if prior not in ("auto", "own", "fitted"):
+            raise PthetaError(f"prior = {prior!r}: choose 'auto', 'own' or 'fitted'")
+        file = self.weights_file(weights)
+        if not there(file):
+            raise PthetaError(
+                f"{self.path} has no weights yet: let `ptheta train` reach its first checkpoint"
+            )
+        model = build_model(self.plan, self.spec, self.condition)
+        load_weights(model, file)
+        model = channels_last(model).eval()
+        place = self.path / FITTED
+        if prior == "own" or (prior == "auto" and (isinstance(model, Samples) or not there(place))):
+            return model
+        fits = there(place) and load_metadata(place).get("weights") == digest(file)
+        if fits:
+            return Fitted.of(model, load_tensors(place), place).eval()
+        if prior == "fitted":
+            why = "was fitted to other weights" if there(place) else "is not there yet"
+            raise PthetaError(f"{place} {why}: run `ptheta fit {self.path}`")
+        return model
+
+    def weights_file(self, weights: str = "best") -> Path:
+        last = self.path / "last.safetensors"
+        return last if weights == "last" and last.exists() else self.path / "model.safetensors"
+
+    def checkpoint(self, weights: str = "best") -> dict[str, str]:
+        """Which weights they are: for the protocol of a number."""
+        about = {"weights": weights, "checkpoint": digest(self.weights_file(weights))[:12]}
+        about["trained_on"] = self.fingerprint or "not known"
+        if (self.path / FITTED).exists():
+            about["fitted_prior"] = digest(self.path / FITTED)[:12]
+        return about
+
+    @cached_property
+    def record(self) -> Record | None:
+        """Which images it was trained on; None for a run that does not remember (an old one)."""
+        file = self.path / RECORD
+        return Record.read(file) if there(file) else None
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Of the images it was trained on, where it remembers them."""
+        return None if self.record is None else self.record.fingerprint
+
+    def look(self, source: Source | None = None, split: str = "test") -> Found:
+        """The run's data, or another source read the same way, seen by what the run remembers.
+
+        source: where the data lies now; default: where it lay in training
+        split: of the held-out images
+
+        A run that does not remember its images takes those that it finds for its own, with a
+        warning. Raises PthetaError where the data is not there, and where a model that was trained
+        on labels meets other classes: label 0 would be another one.
+        """
+        place = self.place() if source is None else source
+        where, apart = called(place), not isinstance(place, Dataset)
+        train, test = self._open(self.plan, split, place)
+        alike = self._resized()
+        if self.record is not None and train.spec != self.spec and alike is not None:
+            # pictures of another size came in: those that were there keep theirs
+            resized = self._open(alike, split, place)
+            if find(self.record, *resized, apart=apart).kind != "other":
+                train, test = resized
+        for data in (train, test):
+            if data.spec != self.spec:
+                raise PthetaError(
+                    f"{where} holds images of {data.spec}; the run was trained on {self.spec}: "
+                    "give data of the same size and channels"
+                )
+        if self.record is None:
+            warnings.warn(
+                f"{self.path} does not remember its training images: whether {where} holds them, "
+                "and whether its held-out images were trained on, cannot be checked",
+                stacklevel=2,
+            )
+            return Found("unknown", train, None, test)
+        found = find(self.record, train, test, apart=apart)
+        return found if found.kind == "other" else found.named(self.about["dataset"]["name"])
+
+    def own(self, source: Source | None = None) -> Found:
+        """As `look`, for what needs the run's training images.
+
+        Raises PthetaError where some of them are missing.
+        """
+        found = self.look(source)
+        if found.kind == "other":
+            total = len(self.record.every) if self.record is not None else 0
+            raise PthetaError(
+                f"{self._where(source)} lacks {found.missing:,} of the {total:,} images "
+                f"that {self.path} was trained on: give the data that holds them with --data"
+            )
+        return found
+
+    def data(self, split: str, source: Source | None = None) -> Dataset:
+        """The training images of the run, or held-out ones ("val", "test") that it was not trained
+        on, in its data or in another source; see `look` and `own`.
+        """
+        if split == "train":
+            found = self.own(source)
+            assert found.train is not None
+            return found.train
+        found = self.look(source, split)
+        if source is None and (text := self.remark(found, copies=False)) is not None:
+            warnings.warn(text, stacklevel=2)
+        return found.test
+
+    def remark(
+        self, found: Found, source: Source | None = None, *, copies: bool = True
+    ) -> str | None:
+        """A line on data that is not just what the run was trained on; None where it is.
+
+        copies: whether the reader looks for copies of training images
+        """
+        where, out = self._where(source), ""
+        if found.known_test:
+            out = f"; {found.known_test:,} held-out images are left out, it was trained on them"
+        if found.kind == "other":
+            return (
+                f"{where} is not the data that {self.path} was trained on{out}; pictures encoded "
+                "anew are not known for those that it was trained on"
+            )
+        if found.kind == "more" and found.new is not None:
+            among = ": copies are looked for among those that it was" if copies else ""
+            return (
+                f"{where} has {len(found.new):,} training images that {self.path} was not trained "
+                f"on{among}{out}"
+            )
+        return f"{where}: {out.removeprefix('; ')}" if out else None
+
+    def no_copies(self, found: Found, source: Source | None = None) -> str:
+        """Why it is not defined whether the model copies; empty where it is."""
+        if found.kind == "other":
+            return f"it was trained on other images than those of {self._where(source)}"
+        if found.kind == "unknown" and source is not None:
+            return "the run does not remember what it was trained on"
+        return ""
+
+    def place(self) -> str | Path:
+        """Where the data lay in training. Raises PthetaError where nothing is there now."""
+        kept = recorded(self.plan.source)
+        if kept == MEMORY:
+            raise PthetaError(
+                f"{self.path} was trained on images that were in memory: give them with --data "
+                "(in Python data=), from memory or from where they lie now"
+            )
+        if isinstance(kept, Path) and not exists(kept):
+            raise PthetaError(
+                f"{kept}, the data that {self.path} was trained on, is not there: say where it "
+                "lies now with --data"
+            )
+        return kept
+
+    def _where(self, source: Source | None) -> str:
+        return self.plan.source if source is None else called(source)
+
+    def _resized(self) -> Plan | None:
+        """The plan with images of the run's size asked for; None where it cannot be asked for."""
+        data, spec = self.plan.data, self.spec
+        if spec.height != spec.width or (data.size and data.channels):
+            return None
+        asked = replace(data, size=spec.height, channels=spec.channels)
+        return replace(self.plan, data=asked)
+
+    def _open(self, plan: Plan, split: str, where: Source) -> tuple[Dataset, Dataset]:
+        """The training images and a held-out split of a source, their labels as the run has them.
+
+        Raises PthetaError where a model that was trained on labels meets other classes.
+        """
+        known = self.about["dataset"].get("white")
+        train, test = (open_plan_data(plan, part, where, known) for part in ("train", split))
+        tops = merged([data.values.tops for data in (train, test) if data.values is not None])
+        for line in White(plan.data.white, known).surprises(tops).values():
+            warnings.warn(f"{called(where)}: {line}", stacklevel=4)
+        if isinstance(self.condition, conditions.Labels):
+            names = self.condition.names
+            return train.with_classes(names), test.with_classes(names)
+        return train, test
+
+    def unfinished(self) -> str | None:
+        """How far a training that has not come to its end is, or None."""
+        found = latest(self.path / "state")
+        if found is None:
+            return "before its first checkpoint"
+        done, train = Progress.read(found / "progress.json"), self.plan.train
+        at = f"step {done.step:,}"
+        if train.minutes is not None and done.seconds < 60 * train.minutes:
+            return f"{at}, {done.seconds / 60:.1f} of {train.minutes:g} minutes"
+        if train.steps is not None and done.step < train.steps:
+            return f"{at} of {train.steps:,}"
+        return None
+
+    def warn_if_unfinished(self) -> None:
+        """Numbers of a run that goes on are of what it was at some moment."""
+        where = self.unfinished()
+        if where is not None:
+            warnings.warn(
+                f"{self.path} has not come to its end ({where}): these are numbers of its weights "
+                "so far; let it finish, or go on with --resume",
+                stacklevel=2,
+            )
+
+    def metrics(self) -> list[dict[str, float]]:
+        return read_metrics(self.path)
+
+
+def is_run(path: Source) -> bool:
+    """Whether `path` is a run folder."""
+    return isinstance(path, str | Path) and there(expand(path) / "config.json")
+
+
+def condition_of(plan: Plan, data: Dataset) -> ConditionSpec | None:
+    """What the plan's model is asked for, named as in the training data."""
+    return offered(conditions.wanted(plan.config), data, plan.source)
+
+
+def build_model(
+    plan: Plan, spec: ImageSpec, condition: ConditionSpec | None, to_train: bool = False
+) -> nn.Module:
+    """The plan's model with fresh weights.
+
+    to_train: whether memory must hold what its training needs as well. Raises PthetaError where the
+    memory there is does not
+    """
+    return registry.entry(plan.model).build(plan.model, spec, plan.config, condition, to_train)
+
+
+def open_plan_data(
+    plan: Plan, split: str, source: Source | None = None, known: Levels | None = None
+) -> Dataset:
+    """The data of a plan, or another source read the same way. A data set in memory answers to
+    every split with all of its images.
+
+    known: what was white in training, by kind of value; None before that
+    """
+    d = plan.data
+    if isinstance(source, Dataset):
+        data = one_part(source, Request(split, d.size, d.channels))
+        data = data.with_levels(d.levels, d.dynamic, plan.train.seed)
+    else:
+        place = recorded(plan.source) if source is None else source
+        columns = d.columns if source is None else columns_there(source, d.columns)
+        how: dict[str, Any] = {"levels": d.levels, "dynamic": d.dynamic, "seed": plan.train.seed}
+        how |= {"size": d.size, "channels": d.channels, "max_broken": d.max_broken}
+        data = open_data(place, split, white=d.white, known=known, **how, **columns)
+    if conditions.wanted(plan.config) == conditions.Attributes.kind:
+        return replace(data, by_attributes=True)
+    return data

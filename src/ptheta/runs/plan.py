@@ -1,0 +1,183 @@
+"""The plan of a run: which model on which data, trained how. It is what config.json holds."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from annotated_types import Ge, Le
+
+from ptheta import config
+from ptheta.models import registry
+from ptheta.config import Count, Fraction, Positive, Side, option
+from ptheta.data.memory import Source
+from ptheta.data.names import record, shortened
+from ptheta.data.request import Columns
+from ptheta.errors import PthetaError, unknown
+from ptheta.training.settings import RESUMABLE, TrainSettings
+
+LENGTHS = ("steps", "minutes", "epochs")
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """How images are read."""
+
+    levels: Annotated[int, Ge(2), Le(256)] = option(
+        256, "values a pixel takes; 2 draws binary pixels, P(white) = value / 255"
+    )
+    dynamic: bool = option(False, "with 2 levels: draw the pixels afresh for every batch")
+    size: Side | None = option(None, "side that images of a folder are cropped to, pixels")
+    channels: Count | None = option(None, "1 (grey) or 3 (colour); default: as the images are")
+    max_broken: Fraction = option(0.1, "share of unreadable files that is put up with")
+    white: Positive | None = option(
+        None, "value that is white; default: what the largest of the collection says, such as 255"
+    )
+    image_column: str | None = option(
+        None, "column of the pictures, in parquet, on the hub, or in metadata beside pictures"
+    )
+    label_column: str | None = option(None, "column of the labels, likewise")
+    caption_column: str | None = option(None, "column of the captions, likewise")
+
+    @property
+    def columns(self) -> Columns:
+        """The columns to take, as `open_data` has them; None where the usual one is taken."""
+        return {
+            "image_column": self.image_column,
+            "label_column": self.label_column,
+            "caption_column": self.caption_column,
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that decides a run, JSON-ready through `to_json`."""
+
+    model: str
+    config: Any  # the model's own config
+    source: str  # name or absolute path of the data, as `ptheta.data.names.record` gives it
+    data: DataSettings
+    train: TrainSettings
+    recipe: str = "default"
+
+    def __repr__(self) -> str:
+        train = self.train
+        lengths = {"steps": train.steps, "minutes": train.minutes, "epochs": train.epochs}
+        length = ", ".join(f"{n:g} {name}" for name, n in lengths.items() if n is not None)
+        source = shortened(self.source)
+        return (
+            f"Plan({self.model!r}, recipe {self.recipe!r}, on {source!r} with {self.data.levels} "
+            f"levels, {length}, seed {self.train.seed})"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "recipe": self.recipe,
+            "config": config.as_dict(self.config),
+            "source": self.source,
+            "data": config.as_dict(self.data),
+            "train": config.as_dict(self.train),
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Plan:
+        """values: of the form of `ptheta.schemas.Config`. Raises PthetaError for an option that
+        does not exist or is out of range."""
+        classes = sections(values["model"])
+
+        def built(part: str, cls: type) -> Any:
+            return config.build(cls, values[part], "key in config.json", strict=True)
+
+        return cls(
+            model=values["model"],
+            config=built("config", classes["model"]),
+            source=values["source"],
+            data=built("data", classes["data"]),
+            train=built("train", classes["train"]),
+            recipe=values["recipe"],
+        )
+
+
+def sections(model: str) -> dict[str, type]:
+    """The config classes whose fields are the options of `model`."""
+    return {
+        "model": registry.entry(model).load_config(),
+        "data": DataSettings,
+        "train": TrainSettings,
+    }
+
+
+def make(model: str, source: Source, options: Mapping[str, Any], recipe: str = "default") -> Plan:
+    """The plan for a model's recipe with these options on top.
+
+    Raises PthetaError for an unknown model, recipe or option (naming the nearest one) and for a
+    value out of range.
+    """
+    recipes = registry.entry(model).recipes()
+    if recipe not in recipes:
+        raise unknown(f"recipe of {model}", recipe, recipes)
+    classes = sections(model)
+    values: dict[str, dict[str, Any]] = {
+        part: dict(recipes[recipe].get(part, {})) for part in classes
+    }
+    homes = _homes(classes)
+    if any(options.get(length) is not None for length in LENGTHS):
+        for length in LENGTHS:  # the user's length replaces the recipe's
+            values["train"].pop(length, None)
+    for name, value in options.items():
+        if name not in homes:
+            raise unknown(f"option of {model}", name, homes)
+        values[homes[name]][name] = value
+    made: dict[str, Any] = {part: config.build(cls, values[part]) for part, cls in classes.items()}
+    made["train"].budget()
+    return Plan(model, made["model"], record(source), made["data"], made["train"], recipe)
+
+
+def extend(old: Plan, options: Mapping[str, Any]) -> Plan:
+    """The plan of a run that goes on: only its length and its reports may change.
+
+    Raises PthetaError for an option that would change the maths of what is already trained.
+    """
+    classes = sections(old.model)
+    homes = _homes(classes)
+    current = {"model": old.config, "data": old.data, "train": old.train}
+    changes = {}
+    for name, value in options.items():
+        if name not in homes:
+            raise unknown(f"option of {old.model}", name, homes)
+        part = homes[name]
+        asked = getattr(config.build(classes[part], {name: value}), name)
+        before = getattr(current[part], name)
+        if name in RESUMABLE:
+            changes[name] = asked
+        elif asked != before:
+            raise PthetaError(
+                f"{name} = {asked} but the run was started with {before}: "
+                "drop the option, or train into a new --out"
+            )
+    train = config.as_dict(old.train)
+    if any(changes.get(length) is not None for length in LENGTHS):
+        train |= dict.fromkeys(LENGTHS)
+    return dataclasses.replace(old, train=config.build(TrainSettings, train | changes).budget())
+
+
+def _homes(classes: Mapping[str, type]) -> dict[str, str]:
+    """Option name -> the section it belongs to."""
+    return {name: part for part, cls in classes.items() for name in config.options(cls)}
+
+
+def versions() -> dict[str, str]:
+    """What a run was made with."""
+    import torch
+
+    import ptheta
+
+    return {
+        "ptheta": ptheta.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }

@@ -1,0 +1,205 @@
+"""One process of a training: what it trains on, and the run folder that it writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from ptheta import conditions
+from ptheta.runs import plan
+from ptheta.conditions import ConditionSpec
+from ptheta.data.dataset import Dataset
+from ptheta.data.identity import fingerprint, keys
+from ptheta.data.memory import Handed, Source
+from ptheta.data.names import recorded
+from ptheta.data.trained import Record, joined
+from ptheta.errors import PthetaError
+from ptheta.files.atomic import refuse_links, write_json
+from ptheta.runs.plan import Plan
+from ptheta.runs.folder import RECORD, Run, build_model, condition_of, open_plan_data
+from ptheta.schemas import FORMAT
+from ptheta.training.checkpoint import latest
+from ptheta.training.group import Group
+from ptheta.training.loop import Score, Trainer
+from ptheta.compute.layout import keep_large_blocks
+
+LEAST_HELD_OUT = 20  # fewer images say nothing about which checkpoint is best
+
+
+class Ready(NamedTuple):
+    """What a training starts with. data: to train on; reserve: what chooses the best checkpoint
+
+    record: to be written, or None where the run does not remember; name: of the data
+    condition: what the model is asked for
+    """
+
+    data: Dataset
+    reserve: Dataset | None
+    record: Record | None
+    name: str
+    condition: ConditionSpec | None
+
+    @property
+    def split(self) -> Dataset:
+        return self.data if self.reserve is None else joined(self.data, self.reserve)
+
+
+def work(
+    group: Group,
+    values: dict[str, Any],
+    out: str,
+    started: bool,
+    more: bool,
+    handed: Handed | None = None,
+    scorer: Callable[[Dataset], Score] | None = None,
+) -> int | None:
+    """One process of a training: the number of the signal that ended it, or None.
+
+    handed: images in memory, in place of those of the plan's source
+    scorer: makes of the images set aside what chooses the best checkpoint; None keeps the last
+    """
+    source = None if handed is None else handed.source
+    p, folder = Plan.from_json(values), Path(out)
+    if group.device.type == "cpu":
+        keep_large_blocks()
+    if p.train.threads:
+        torch.set_num_threads(p.train.threads)
+    elif group.size > 1 and group.device.type == "cpu":
+        torch.set_num_threads(max(1, torch.get_num_threads() // group.size))
+    ready = go_on(Run.open(folder), p, more, source) if started else begin(p, source)
+    data, spec = ready.data, ready.data.spec
+    torch.manual_seed(p.train.seed)
+    model = build_model(p, spec, ready.condition, to_train=group.device.type == "cpu")
+    score = None if ready.reserve is None or scorer is None else scorer(ready.reserve)
+    # after the weights, which all processes draw alike, each has noise of its own
+    torch.manual_seed(p.train.seed + 1_000_003 * (group.rank + 1))
+    title = f"{p.model} on {data.name}"
+    trainer = Trainer(
+        *(model, data, p.train, folder, group), title=title, score=score, notes=_notes(p, ready)
+    )
+    if started:
+        refuse_links(folder)
+        trainer.resume()
+        _check_goes_on(trainer, folder, more)
+    group.barrier()  # until every process has decided by the files of before, and nobody refuses
+    if group.rank == 0:
+        write_json(folder / "config.json", _about(p, ready, model))
+        if ready.record is not None:
+            ready.record.write(folder / RECORD)
+    group.barrier()
+    trainer.run()
+    return trainer.stop_signal
+
+
+def _check_goes_on(trainer: Trainer, folder: Path, more: bool) -> None:
+    """Raises PthetaError for a length that the run has passed, and where new images would be
+    recorded without a step on them."""
+    step, total = trainer.progress.step, trainer.total
+    if total is not None and (step > total or (more and step == total)):
+        raise PthetaError(
+            f"{folder} is at step {step:,} already, and {total:,} steps are asked for: "
+            "give a larger --steps"
+        )
+
+
+def _notes(p: Plan, ready: Ready) -> tuple[str, ...]:
+    """What the reader is told of the data."""
+    notes = (*ready.split.notes, *ready.split.advice)
+    if ready.reserve is None and p.train.best == "metric" and p.train.evaluate_every:
+        none = (
+            "too few training images to set some aside that choose the best checkpoint: "
+            "the last weights are used"
+        )
+        notes = (*notes, none)
+    return notes
+
+
+def begin(p: Plan, source: Source | None = None) -> Ready:
+    """The data of a new run. source: in place of the plan's"""
+    data = open_plan_data(p, "train", source)
+    if len(data) < 2:
+        raise PthetaError(f"{p.source} holds 1 image, too few to train on: give at least two")
+    condition = condition_of(p, data)
+    if isinstance(condition, conditions.Labels):
+        data = data.with_classes(condition.names)
+    data, reserve = _set_aside(p, data)
+    return Ready(data, reserve, Record.of(data, reserve), data.name, condition)
+
+
+def _set_aside(p: Plan, data: Dataset) -> tuple[Dataset, Dataset | None]:
+    """(what to train on, what chooses the best checkpoint where there are images for it)."""
+    held = min(p.train.held_out, len(data) // 10)
+    if held < LEAST_HELD_OUT or p.train.best != "metric":
+        return data, None
+    try:
+        rest, reserve = data.hold_out(held, seed=p.train.seed)
+    except PthetaError:  # near-duplicates leave no choice
+        return data, None
+    return (rest, reserve) if len(reserve) >= LEAST_HELD_OUT else (data, None)
+
+
+def go_on(run: Run, p: Plan, more: bool, source: Source | None = None) -> Ready:
+    """The data of a run that goes on: its images in its order, wherever they lie now.
+
+    Raises PthetaError where some of them are missing, and where others have come without `more`.
+    """
+    if run.record is None and latest(run.path / "state") is None:
+        return begin(p, source)  # stopped before anything was learned
+    found = run.own(recorded(p.source) if source is None else source)
+    assert found.images is not None
+    if found.kind == "unknown":
+        known = run.about["dataset"]["images"]
+        if (was := run.about["dataset"].get("fingerprint")) not in (
+            None,
+            fingerprint(keys(found.images)),
+        ):
+            raise PthetaError(
+                f"{p.source} is not the data that {run.path} was trained on (its fingerprint is "
+                f"{was}): give that data with --data"
+            )
+        if len(found.images) != known:
+            raise PthetaError(
+                f"{p.source} has {len(found.images):,} training images, {run.path} was trained on "
+                f"{known:,}: give the data that it was trained on with --data"
+            )
+        data, reserve = _set_aside(p, found.images)
+        return Ready(data, reserve, None, data.name, run.condition)
+    data, name = found.images, run.about["dataset"]["name"]
+    if found.new is not None and not more:
+        raise PthetaError(
+            f"{p.source} has {len(found.new):,} training images that {run.path} was not trained "
+            "on: add --more-data to train on them as well, or take them out"
+        )
+    if found.new is not None:
+        data = joined(data, found.new)
+    return Ready(data, found.reserve, Record.of(data, found.reserve), name, run.condition)
+
+
+def _about(p: Plan, ready: Ready, model: nn.Module) -> dict[str, Any]:
+    """What config.json says of a run."""
+    split = ready.split
+    dataset: dict[str, Any] = {
+        "name": ready.name,
+        "images": len(split),
+        "classes": list(split.classes),
+        "skipped": list(split.skipped),
+        "notes": list(split.notes),
+        "white": split.whites,
+    }
+    if ready.record is not None:
+        dataset["fingerprint"] = ready.record.fingerprint
+    return {
+        "format": FORMAT,
+        **p.to_json(),
+        "spec": {"channels": split.spec.channels, "height": split.spec.height}
+        | {"width": split.spec.width, "levels": split.spec.levels},
+        "condition": conditions.to_json(ready.condition),
+        "dataset": dataset,
+        "parameters": sum(q.numel() for q in model.parameters()),
+        "versions": plan.versions(),
+    }
+

@@ -73,7 +73,7 @@ def pictures(
     if isinstance(model, Encodes) and isinstance(model, Decodes):
         batch = test.batch(range(min(30, len(test) // 10 * 10 or len(test))))
         x = batch.x
-        back = tasks.reconstruct(model, x, batch.y if conditional(model) else None)
+        back = tasks.reconstruct(model, x, batch.condition if conditional(model) else None)
         rows = [part for i in range(0, len(x), 10) for part in (x[i : i + 10], back[i : i + 10])]
         found.append(
             Picture(

@@ -18,7 +18,6 @@ from ptheta.config import brief
 from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source, one_part
-from ptheta.data.offered import offered
 from ptheta.data.names import MEMORY, called, recorded, shortened
 from ptheta.data.request import Request
 from ptheta.data.sources import columns_there
@@ -263,10 +262,9 @@ class Run:
         tops = merged([data.values.tops for data in (train, test) if data.values is not None])
         for line in White(plan.data.white, known).surprises(tops).values():
             warnings.warn(f"{called(where)}: {line}", stacklevel=4)
-        if isinstance(self.condition, conditions.Labels):
-            names = self.condition.names
-            return train.with_classes(names), test.with_classes(names)
-        return train, test
+        if self.condition is None:
+            return train, test
+        return self.condition.adapted(train), self.condition.adapted(test)
 
     def unfinished(self) -> str | None:
         """How far a training that has not come to its end is, or None."""
@@ -302,7 +300,7 @@ def is_run(path: Source) -> bool:
 
 def condition_of(plan: Plan, data: Dataset) -> ConditionSpec | None:
     """What the plan's model is asked for, named as in the training data."""
-    return offered(conditions.wanted(plan.config), data, plan.source)
+    return conditions.of_data(plan.config, data, plan.source)
 
 
 def build_model(
@@ -313,7 +311,7 @@ def build_model(
     to_train: whether memory must hold what its training needs as well. Raises PthetaError where the
     memory there is does not
     """
-    return registry.entry(plan.model).build(plan.model, spec, plan.config, condition, to_train)
+    return registry.entry(plan.model).build(spec, plan.config, condition, to_train)
 
 
 def open_plan_data(
@@ -334,6 +332,4 @@ def open_plan_data(
         how: dict[str, Any] = {"levels": d.levels, "dynamic": d.dynamic, "seed": plan.train.seed}
         how |= {"size": d.size, "channels": d.channels, "max_broken": d.max_broken}
         data = open_data(place, split, white=d.white, known=known, **how, **columns)
-    if conditions.wanted(plan.config) == conditions.Attributes.kind:
-        return replace(data, by_attributes=True)
     return data

@@ -19,6 +19,7 @@ from ptheta.conditions import ConditionSpec, classes_of
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.errors import PthetaError
 from ptheta.games import Game, Move, Player, Terms
+from ptheta.optimizers import Factory
 from ptheta.specs import ImageSpec
 from ptheta.terminal.progress import watched
 
@@ -43,11 +44,14 @@ class Stepper(ABC):
 
 
 class Autoregressive(nn.Module, ABC):
-    """spec: the images; condition: labels, or None for an unconditional model; lr: of Adam."""
+    """spec: the images; condition: labels, or None for an unconditional model; optimizer: of all
+    weights."""
 
-    def __init__(self, spec: ImageSpec, condition: ConditionSpec | None, lr: float) -> None:
+    def __init__(
+        self, spec: ImageSpec, condition: ConditionSpec | None, optimizer: Factory
+    ) -> None:
         super().__init__()
-        self.spec, self.condition, self.lr = spec, condition, lr
+        self.spec, self.condition, self.optimizer = spec, condition, optimizer
         self.classes = classes_of(condition)
 
     @abstractmethod
@@ -152,7 +156,7 @@ class Autoregressive(nn.Module, ABC):
 
     def game(self) -> Game[None]:
         name = type(self).__name__.lower()
-        return Game(players={name: Player((self,), lr=self.lr)}, moves=(Move(name, self.loss),))
+        return Game({name: Player((self,), self.optimizer)}, (Move(name, self.loss),))
 
 
 def draw(

@@ -10,22 +10,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ptheta.conditions import ConditionSpec
-from ptheta.config import Count, Positive, option
+from ptheta.config import Count, option
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.models.autoregressive.base import Autoregressive, Stepper
 from ptheta.nets.flat import flatten, scaled, unflatten
 from ptheta.nets.heads import Head, Kind
+from ptheta.optimizers import OptimizerConfig
 from ptheta.specs import ImageSpec, full
 
 
 @dataclass(frozen=True)
-class FVSBNConfig:
+class FVSBNConfig(OptimizerConfig):
     likelihood: Kind = option("auto", "auto: bernoulli for 2 levels, categorical to 16, logistic")
     components: Count = option(1, "logistics mixed in each pixel (logistic)")
     condition: Literal["none", "labels"] = option(
         "none", "labels: the model is given the label of each image, by the names in the data"
     )
-    lr: Positive = option(1e-3, "learning rate of Adam")
 
 
 class FVSBN(Autoregressive):
@@ -36,7 +36,7 @@ class FVSBN(Autoregressive):
     def __init__(
         self, spec: ImageSpec, config: FVSBNConfig, condition: ConditionSpec | None = None
     ) -> None:
-        super().__init__(spec, condition, config.lr)
+        super().__init__(spec, condition, config.optimizer_factory())
         self.config = config
         self.distribution = Head(spec, config.likelihood, config.components)
         d, p = spec.dims, self.distribution.per_pixel

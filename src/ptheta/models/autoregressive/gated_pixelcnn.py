@@ -9,18 +9,19 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.conditions import ConditionSpec
-from ptheta.config import Count, Parts, Positive, option
+from ptheta.config import Count, Parts, option
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.models.autoregressive.base import Autoregressive, Stepper
 from ptheta.nets.gate import gate, gate_into
 from ptheta.nets.heads import Head
 from ptheta.nets.incremental import Readout, RowBank, RowsAbove, pointwise, row_taps
 from ptheta.nets.masked import AboveConv2d, MaskedConv2d, RowConv2d, by_pixel, check_odd
+from ptheta.optimizers import OptimizerConfig
 from ptheta.specs import ImageSpec, full, to_symmetric
 
 
 @dataclass(frozen=True)
-class GatedPixelCNNConfig:
+class GatedPixelCNNConfig(OptimizerConfig):
     features: Count = option(48, "channels of each stack")
     layers: Parts = option(6, "gated layers, the first included")
     first_kernel: Count = option(7, "width of the first kernels, pixels (odd)")
@@ -30,7 +31,6 @@ class GatedPixelCNNConfig:
     condition: Literal["none", "labels"] = option(
         "none", "labels: the model is given the label of each image, by the names in the data"
     )
-    lr: Positive = option(1e-3, "learning rate of Adam")
 
 
 class Layer(nn.Module):
@@ -70,7 +70,7 @@ class GatedPixelCNN(Autoregressive):
     def __init__(
         self, spec: ImageSpec, config: GatedPixelCNNConfig, condition: ConditionSpec | None = None
     ) -> None:
-        super().__init__(spec, condition, config.lr)
+        super().__init__(spec, condition, config.optimizer_factory())
         self.config = config
         check_odd(first_kernel=config.first_kernel, kernel=config.kernel)
         c, f = spec.channels, config.features

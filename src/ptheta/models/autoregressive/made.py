@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ptheta.batch import Batch
 from ptheta.conditions import ConditionSpec
-from ptheta.config import Count, Parts, Positive, option
+from ptheta.config import Count, Parts, option
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.errors import PthetaError
 from ptheta.models.autoregressive.base import (
@@ -27,11 +27,12 @@ from ptheta.models.autoregressive.base import (
 )
 from ptheta.nets.flat import flatten, scaled, unflatten
 from ptheta.nets.heads import Head, Kind
+from ptheta.optimizers import OptimizerConfig
 from ptheta.specs import ImageSpec, full
 
 
 @dataclass(frozen=True)
-class MADEConfig:
+class MADEConfig(OptimizerConfig):
     hidden: tuple[Count, ...] = option((1000,), "units of the hidden layers")
     direct: bool = option(False, "a linear path from the inputs to the outputs as well")
     orders: Parts = option(1, "pixel orders trained together; more than 1 is an ensemble of them")
@@ -40,7 +41,6 @@ class MADEConfig:
     condition: Literal["none", "labels"] = option(
         "none", "labels: the model is given the label of each image, by the names in the data"
     )
-    lr: Positive = option(1e-3, "learning rate of Adam")
 
 
 class Masks:
@@ -103,7 +103,7 @@ class MADE(Autoregressive):
     def __init__(
         self, spec: ImageSpec, config: MADEConfig, condition: ConditionSpec | None = None
     ) -> None:
-        super().__init__(spec, condition, config.lr)
+        super().__init__(spec, condition, config.optimizer_factory())
         self.config = config
         self.distribution = Head(spec, config.likelihood, config.components)
         d, p = spec.dims, self.distribution.per_pixel

@@ -54,7 +54,7 @@ class MultiScalePixelCNN(Autoregressive):
     def __init__(
         self, spec: ImageSpec, config: MultiScaleConfig, condition: ConditionSpec | None = None
     ) -> None:
-        super().__init__(spec, condition, config.lr)
+        super().__init__(spec, condition, config.optimizer_factory())
         self.config = config
         c, h, w = spec.shape
         self.strides = [2**k for k in reversed(range(config.scales))]

@@ -9,19 +9,20 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.conditions import ConditionSpec
-from ptheta.config import Count, Positive, check_choices, option
+from ptheta.config import Count, check_choices, option
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.models.autoregressive.base import Autoregressive, Stepper
 from ptheta.nets import sparse_prefix
 from ptheta.nets.flat import flatten, scaled, unflatten
 from ptheta.nets.heads import Head, Kind
+from ptheta.optimizers import OptimizerConfig
 from ptheta.specs import ImageSpec, full
 
 ACTIVATIONS = {"sigmoid": torch.sigmoid, "relu": torch.relu}
 
 
 @dataclass(frozen=True)
-class NADEConfig:
+class NADEConfig(OptimizerConfig):
     hidden: Count = option(500, "hidden units")
     activation: Literal["sigmoid", "relu"] = option("sigmoid", "of the hidden units")
     likelihood: Kind = option("auto", "auto: bernoulli for 2 levels, categorical to 16, logistic")
@@ -30,7 +31,6 @@ class NADEConfig:
     condition: Literal["none", "labels"] = option(
         "none", "labels: the model is given the label of each image, by the names in the data"
     )
-    lr: Positive = option(1e-3, "learning rate of Adam")
 
 
 class NADE(Autoregressive):
@@ -41,7 +41,7 @@ class NADE(Autoregressive):
     def __init__(
         self, spec: ImageSpec, config: NADEConfig, condition: ConditionSpec | None = None
     ) -> None:
-        super().__init__(spec, condition, config.lr)
+        super().__init__(spec, condition, config.optimizer_factory())
         check_choices(config)
         self.config = config
         self.distribution = Head(spec, config.likelihood, config.components)

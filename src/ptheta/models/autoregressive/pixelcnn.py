@@ -9,17 +9,18 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.conditions import ConditionSpec
-from ptheta.config import Count, Parts, Positive, option
+from ptheta.config import Count, Parts, option
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.models.autoregressive.base import Autoregressive, Stepper
 from ptheta.nets.heads import Head
 from ptheta.nets.incremental import Bank, Readout, pointwise
 from ptheta.nets.masked import MaskedConv2d, by_pixel, check_odd
+from ptheta.optimizers import OptimizerConfig
 from ptheta.specs import ImageSpec, full, to_symmetric
 
 
 @dataclass(frozen=True)
-class PixelCNNConfig:
+class PixelCNNConfig(OptimizerConfig):
     features: Count = option(64, "channels between the residual blocks (half as many inside)")
     blocks: Parts = option(8, "residual blocks, each with one masked convolution")
     first_kernel: Count = option(7, "width of the first kernel, pixels (odd)")
@@ -30,7 +31,6 @@ class PixelCNNConfig:
     condition: Literal["none", "labels"] = option(
         "none", "labels: the model is given the label of each image, by the names in the data"
     )
-    lr: Positive = option(1e-3, "learning rate of Adam")
 
 
 class Block(nn.Module):
@@ -57,7 +57,7 @@ class PixelCNN(Autoregressive):
     def __init__(
         self, spec: ImageSpec, config: PixelCNNConfig, condition: ConditionSpec | None = None
     ) -> None:
-        super().__init__(spec, condition, config.lr)
+        super().__init__(spec, condition, config.optimizer_factory())
         self.config = config
         check_odd(first_kernel=config.first_kernel, kernel=config.kernel)
         c, f = spec.channels, config.features

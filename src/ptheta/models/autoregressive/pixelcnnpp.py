@@ -18,16 +18,17 @@ from annotated_types import Ge, Lt
 from torch import Tensor, nn
 
 from ptheta.conditions import ConditionSpec
-from ptheta.config import Count, Parts, Positive, option
+from ptheta.config import Count, Parts, option
 from ptheta.distributions.pixels import LogisticMixture, PixelDistribution
 from ptheta.models.autoregressive.base import Autoregressive, Stepper
 from ptheta.nets.incremental import RowBank, RowsAbove, add_row, pointwise
 from ptheta.nets.masked import by_pixel
+from ptheta.optimizers import OptimizerConfig
 from ptheta.specs import ImageSpec, full, to_symmetric
 
 
 @dataclass(frozen=True)
-class PixelCNNPPConfig:
+class PixelCNNPPConfig(OptimizerConfig):
     features: Count = option(48, "channels of each stream")
     blocks: Parts = option(6, "gated residual blocks of each stream")
     components: Count = option(5, "logistics mixed in each pixel")
@@ -35,7 +36,6 @@ class PixelCNNPPConfig:
     condition: Literal["none", "labels"] = option(
         "none", "labels: the model is given the label of each image, by the names in the data"
     )
-    lr: Positive = option(1e-3, "learning rate of Adam")
 
 
 def concat_elu(x: Tensor, dim: int = 1) -> Tensor:
@@ -88,7 +88,7 @@ class PixelCNNPP(Autoregressive):
     def __init__(
         self, spec: ImageSpec, config: PixelCNNPPConfig, condition: ConditionSpec | None = None
     ) -> None:
-        super().__init__(spec, condition, config.lr)
+        super().__init__(spec, condition, config.optimizer_factory())
         self.config = config
         c, f = spec.channels, config.features
         # beside the colours a plane of ones, which tells the border from black

@@ -10,18 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.conditions import ConditionSpec
-from ptheta.config import Count, Parts, Positive, option
+from ptheta.config import Count, Parts, option
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.models.autoregressive.base import Autoregressive, Stepper
 from ptheta.nets.diagonal import diagonal_bilstm
 from ptheta.nets.heads import Head
 from ptheta.nets.incremental import Bank, Readout, RowBank, RowsAbove, pointwise, row_taps
 from ptheta.nets.masked import MaskedConv2d, RowConv2d, by_pixel, check_odd
+from ptheta.optimizers import OptimizerConfig
 from ptheta.specs import ImageSpec, full, to_symmetric
 
 
 @dataclass(frozen=True)
-class PixelRNNConfig:
+class PixelRNNConfig(OptimizerConfig):
     features: Count = option(16, "units h of an LSTM")
     layers: Parts = option(2, "LSTM layers, each with a residual connection of 2 h channels")
     first_kernel: Count = option(7, "width of the first kernel, pixels (odd)")
@@ -29,7 +30,6 @@ class PixelRNNConfig:
     condition: Literal["none", "labels"] = option(
         "none", "labels: the model is given the label of each image, by the names in the data"
     )
-    lr: Positive = option(1e-3, "learning rate of Adam")
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class PixelRNN(Autoregressive):
         layers: list[nn.Module],
         condition: ConditionSpec | None = None,
     ) -> None:
-        super().__init__(spec, condition, config.lr)
+        super().__init__(spec, condition, config.optimizer_factory())
         self.config = config
         c, wide = spec.channels, 2 * config.features
         self.distribution = Head(spec, "bernoulli" if spec.levels == 2 else "categorical")

@@ -10,24 +10,24 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ptheta.conditions import ConditionSpec
-from ptheta.config import Count, Parts, Positive, option
+from ptheta.config import Count, Parts, option
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.errors import PthetaError
 from ptheta.models.autoregressive.base import Autoregressive, Stepper
 from ptheta.nets.flat import flatten, unflatten
 from ptheta.nets.heads import Head
+from ptheta.optimizers import OptimizerConfig
 from ptheta.specs import ImageSpec, to_levels
 
 
 @dataclass(frozen=True)
-class ImageTransformerConfig:
+class ImageTransformerConfig(OptimizerConfig):
     width: Count = option(64, "numbers that stand for a sub-pixel; a multiple of the heads")
     layers: Parts = option(4, "layers of attention and MLP")
     heads: Count = option(4, "attention heads")
     condition: Literal["none", "labels"] = option(
         "none", "labels: the model is given the label of each image, by the names in the data"
     )
-    lr: Positive = option(1e-3, "learning rate of Adam")
 
 
 class Layer(nn.Module):
@@ -65,7 +65,7 @@ class ImageTransformer(Autoregressive):
         config: ImageTransformerConfig,
         condition: ConditionSpec | None = None,
     ) -> None:
-        super().__init__(spec, condition, config.lr)
+        super().__init__(spec, condition, config.optimizer_factory())
         self.config = config
         e = config.width
         if e % config.heads:

@@ -27,6 +27,7 @@ LAYERS: list[set[str]] = [
     {"distributions"},
     {"losses"},
     {"nets"},
+    {"optimizers"},
     {"games", "capabilities"},
     {"dynamics"},
     {"models"},

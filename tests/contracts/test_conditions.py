@@ -95,7 +95,7 @@ def test_what_a_user_types_is_understood_or_refused(made, tmp_path):
     picture[:, 8:] = 255
     write_png(tmp_path / "half.png", picture)
     half = image.parse(str(tmp_path / "half.png"))
-    assert half[0, 0, 3].tolist() == [0] * 4 + [255] * 4  # type: ignore[index]
+    assert half[0, 0, 3].tolist() == [0] * 4 + [255] * 4  # type: ignore[index, union-attr]
     both = of("labels+text", made)
     asked = both.parse("text: a small square; labels: left")
     assert both.describe(asked) == ["left, a small square"]

@@ -39,13 +39,15 @@ def upgrade(about: Mapping[str, Any]) -> dict[str, Any]:
 
     The number of labels and of attributes used to be options of the model; now the names are in
     `condition`, and the option says which kind the model is given. What was white did not depend on
-    the collection.
+    the collection. Every optimizer was Adam.
     """
     found = dict(about)
     found["dataset"] = {"white": dict(USUAL)} | dict(found.get("dataset", {}))
     config = dict(found["config"])
+    if "lr" in config:
+        config.setdefault("optimizer", "adam")
     if "classes" not in config:
-        return found
+        return found | {"config": config}
     classes, attributes = config.pop("classes"), config.pop("attributes", 0)
     for name, value in (("classes", classes), ("attributes", attributes)):
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST:

@@ -40,6 +40,7 @@ from ptheta.nets.adversarial import (
     check_size,
 )
 from ptheta.nets.augment import AUGMENTATIONS
+from ptheta.optimizers import BESIDE_LR, Decay, OptimizerConfig
 from ptheta.specs import ImageSpec, from_symmetric, to_symmetric
 
 
@@ -70,7 +71,7 @@ else:  # the names are those of the tables: a new entry there is all that a new 
 
 
 @dataclass(frozen=True)
-class GANConfig(Conditional, NetConfig):
+class GANConfig(Conditional, NetConfig, OptimizerConfig):
     loss: LossName = option("non_saturating", "what the two players minimise")
     penalty: tuple[PenaltyName, ...] = option(
         (), f"gradient penalties, summed: {', '.join(PENALTIES)}"
@@ -90,10 +91,9 @@ class GANConfig(Conditional, NetConfig):
     prior: Literal["normal", "sphere"] = option(
         "normal", "of z: N(0, I), or uniform on the sphere of radius sqrt(latent) (1609.04468)"
     )
-    lr: Positive = option(2e-4, "learning rate of Adam")
+    lr: Positive = option(2e-4, "learning rate")
     d_lr: Positive | None = option(None, "the discriminator's, if another (two time scales)")
-    beta1: Fraction = option(0.5, "Adam's decay of the first moment")
-    beta2: Fraction = option(0.999, "Adam's decay of the second moment")
+    beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
     critic_steps: Count = option(
         1, "the discriminator moves in every step, the generator in every so many-th"
     )
@@ -402,11 +402,10 @@ class GAN(ImageModel):
 
     def game(self) -> Game[Fakes]:
         c = self.config
-        betas = (c.beta1, c.beta2)
         return Game(
             players={
-                "generator": Player((self.generator,), c.lr, betas),
-                "discriminator": Player((self.discriminator,), c.d_lr or c.lr, betas),
+                "generator": Player((self.generator,), c.optimizer_factory()),
+                "discriminator": Player((self.discriminator,), c.optimizer_factory(c.d_lr)),
             },
             moves=(
                 Move("discriminator", self.discriminator_loss),

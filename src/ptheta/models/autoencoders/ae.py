@@ -11,20 +11,20 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ptheta.batch import Batch, Condition
 from ptheta.conditions import ConditionSpec
-from ptheta.config import AtLeastZero, Positive, check_choices, option
+from ptheta.config import AtLeastZero, check_choices, option
 from ptheta.games import Game, Move, Player, Terms
 from ptheta.models.base import ImageModel
 from ptheta.nets.coders import CoderConfig, decoder, encoder
+from ptheta.optimizers import OptimizerConfig
 from ptheta.specs import ImageSpec, from_unit, full, to_symmetric, to_unit
 
 
 @dataclass(frozen=True)
-class AEConfig(CoderConfig):
+class AEConfig(CoderConfig, OptimizerConfig):
     loss: Literal["squared", "cross-entropy"] = option(
         "squared", "error of a pixel, white - black = 1; cross-entropy: of its grey value"
     )
     contractive: AtLeastZero = option(0.0, "weight of |d code / d image|^2, pixels in [-1, 1]")
-    lr: Positive = option(1e-3, "learning rate of Adam")
 
 
 class AE(ImageModel):
@@ -78,7 +78,7 @@ class AE(ImageModel):
 
     def game(self) -> Game[None]:
         return Game(
-            players={"autoencoder": Player((self,), lr=self.config.lr)},
+            players={"autoencoder": Player((self,), self.config.optimizer_factory())},
             moves=(Move("autoencoder", self.terms),),
         )
 

@@ -18,10 +18,10 @@ from torch import Tensor
 from ptheta.batch import Batch, Condition
 from ptheta.batch import repeated as copies
 from ptheta.conditions import Conditional, ConditionSpec
-from ptheta.config import Positive, option
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.games import Game, Move, Player, Terms
 from ptheta.models.base import EVERY_KIND, ImageModel
+from ptheta.optimizers import OptimizerConfig
 from ptheta.specs import ImageSpec
 from ptheta.terminal.progress import watched
 
@@ -46,10 +46,8 @@ class Stepper(ABC):
 
 
 @dataclass(frozen=True)
-class AutoregressiveConfig(Conditional):
+class AutoregressiveConfig(Conditional, OptimizerConfig):
     """What every autoregressive model is told."""
-
-    lr: Positive = option(1e-3, "learning rate of Adam")
 
 
 class Autoregressive(ImageModel, ABC):
@@ -61,7 +59,7 @@ class Autoregressive(ImageModel, ABC):
         self, spec: ImageSpec, config: AutoregressiveConfig, condition: ConditionSpec | None = None
     ) -> None:
         super().__init__(spec, config, condition)
-        self.lr = config.lr
+        self.optimizer = config.optimizer_factory()
 
     @abstractmethod
     def conditionals(self, x: Tensor, condition: Condition | None = None) -> PixelDistribution:
@@ -160,7 +158,7 @@ class Autoregressive(ImageModel, ABC):
 
     def game(self) -> Game[None]:
         name = type(self).__name__.lower()
-        return Game(players={name: Player((self,), lr=self.lr)}, moves=(Move(name, self.loss),))
+        return Game({name: Player((self,), self.optimizer)}, (Move(name, self.loss),))
 
 
 def draw(

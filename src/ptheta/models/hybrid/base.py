@@ -11,22 +11,23 @@ from torch.nn.functional import softplus
 
 from ptheta.batch import Batch, Condition
 from ptheta.conditions import ConditionSpec
-from ptheta.config import Fraction, Positive, option
+from ptheta.config import Positive, option
 from ptheta.games import Player, Terms
 from ptheta.losses.adversarial import accuracy, cross_entropy
 from ptheta.models.base import ImageModel
 from ptheta.nets.coders import CoderConfig, decoder, encoder
 from ptheta.nets.convolutional import ConvEncoder
+from ptheta.optimizers import BESIDE_LR, Decay, OptimizerConfig
 from ptheta.specs import ImageSpec, from_symmetric, full, to_symmetric
 
 
 @dataclass(frozen=True)
-class HybridConfig(CoderConfig):
+class HybridConfig(CoderConfig, OptimizerConfig):
     net: Literal["linear", "mlp", "conv", "resize"] = option(
         "conv", "encoder and decoder; conv: transposed convolutions on the way up, resize: resized"
     )
-    lr: Positive = option(3e-4, "learning rate of Adam, all players")
-    beta1: Fraction = option(0.5, "Adam's decay of the first moment")
+    lr: Positive = option(3e-4, "learning rate, all players")
+    beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
 
 
 class Hybrid(ImageModel):
@@ -78,7 +79,7 @@ class Hybrid(ImageModel):
         return Decoded(coded.s, coded.z, rebuilt, drawn)
 
     def player(self, *modules: nn.Module) -> Player:
-        return Player(modules, self.config.lr, (self.config.beta1, 0.999))
+        return Player(modules, self.config.optimizer_factory())
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ class AVBConfig(VAEConfig):
     critic_steps: Count = option(
         1, "the discriminator moves in every step, encoder and decoder in every so many-th"
     )
-    critic_lr: Positive = option(1e-3, "its learning rate of Adam")
+    critic_lr: Positive = option(1e-3, "its learning rate")
 
 
 class Noisy(NamedTuple):
@@ -156,8 +156,8 @@ class AVB(VAE):
         inference = (self.encoder, self.basis, self.decoder, self.likelihood_head)
         return Game(
             players={
-                "avb": Player(inference, c.lr),
-                "critic": Player((self.critic,), c.critic_lr),
+                "avb": Player(inference, c.optimizer_factory()),
+                "critic": Player((self.critic,), c.optimizer_factory(c.critic_lr)),
             },
             moves=(
                 Move("critic", self.critic_loss),

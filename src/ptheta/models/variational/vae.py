@@ -26,6 +26,7 @@ from ptheta.games import Game, Move, Player, Terms
 from ptheta.models.base import ImageModel
 from ptheta.nets.coders import CoderConfig, decoder, encoder
 from ptheta.nets.heads import Head, Kind, Sigma
+from ptheta.optimizers import OptimizerConfig
 from ptheta.specs import ImageSpec, from_unit, full, to_symmetric
 
 CHUNK = 2**22  # pixels that a decoder gives at once: memory does not grow with the samples
@@ -33,7 +34,7 @@ COLLAPSED = 0.5  # nats of KL below which the code says nothing about the image
 
 
 @dataclass(frozen=True)
-class VAEConfig(CoderConfig):
+class VAEConfig(CoderConfig, OptimizerConfig):
     likelihood: Kind = option(
         "auto",
         "p(x | z) of a pixel; auto: bernoulli for 2 levels, categorical up to 16, else logistic",
@@ -48,7 +49,6 @@ class VAEConfig(CoderConfig):
     )
     pseudo_inputs: Count = option(200, "pseudo-images (vamp)")
     transforms: Parts = option(2, "transformations of the flow (flow)")
-    lr: Positive = option(1e-3, "learning rate of Adam")
 
 
 class VAE(ImageModel):
@@ -189,7 +189,7 @@ class VAE(ImageModel):
 
     def game(self) -> Game[Any]:
         return Game(
-            players={self.player: Player((self,), lr=self.config.lr)},
+            players={self.player: Player((self,), self.config.optimizer_factory())},
             moves=(Move(self.player, self.loss),),
             alarm=collapse,
         )

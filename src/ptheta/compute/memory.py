@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import torch
 from torch import nn
@@ -76,7 +76,13 @@ class _Counting(TorchFunctionMode):
         super().__init__()
         self.left = most
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: Sequence[type],
+        args: tuple[object, ...] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
         if func in FACTORIES:
             self.left -= 4 * _numbers(args, kwargs or {})
             if self.left < 0:
@@ -84,7 +90,7 @@ class _Counting(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def _numbers(args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+def _numbers(args: tuple[object, ...], kwargs: Mapping[str, object]) -> int:
     """How many numbers a factory of torch is asked for: its sizes are one argument or several."""
     sizes = args or (kwargs.get("size", ()),)
     count = 1

@@ -48,7 +48,7 @@ def _options(run: Run) -> dict[str, Any]:
 
 def _said(key: str, value: Any) -> str:
     if isinstance(value, list):
-        value = "+".join(map(str, config.plain(value))) or "none"
+        value = "+".join(map(str, value)) or "none"
     return f"{key.replace('_', ' ')} {value}"
 
 

@@ -27,6 +27,7 @@ def read_config(file: Path) -> dict[str, Any]:
             "use the ptheta that wrote it"
         )
     schemas.check_size(schemas.parse(schemas.Config, values, file, WHOLE).spec, file)
+    assert isinstance(values, dict)  # nothing else is parsed
     try:
         return upgrade(values)
     except PthetaError as error:

@@ -16,7 +16,7 @@ from ptheta.tasks.record import Asked
 from ptheta.tasks.sample import BATCH, Part, Place, sample_batches, sampling_threads
 
 SHOWN = 16  # hexadecimal digits of a hash
-DECIDES = ("model", "config", "spec", "condition")  # of config.json, how weights are used
+DECIDES = {"model", "config", "spec", "condition"}  # of config.json, how weights are used
 
 
 def samples(
@@ -37,7 +37,7 @@ def samples(
     """
     model = run.model(weights, prior)
     asked: Asked = {
-        "model": _hash(json.dumps({key: run.about.get(key) for key in DECIDES}, sort_keys=True)),
+        "model": _hash(json.dumps(run.about.model_dump(include=DECIDES), sort_keys=True)),
         "weights": digest(run.weights_file(weights))[:SHOWN],
         "prior": digest(run.path / FITTED)[:SHOWN] if isinstance(model, Fitted) else "own",
         "images": n,

@@ -27,7 +27,8 @@ from ptheta.files.out import check_folder
 from ptheta.files.tensors import save_tensors
 from ptheta.models import registry
 from ptheta.runs import plan, sweeps
-from ptheta.runs.folder import FITTED, Run, build_model, is_run
+from ptheta.runs.folder import FITTED, Run, is_run
+from ptheta.runs.from_plan import build_model
 from ptheta.runs.worker import work
 from ptheta.specs import DataSpec
 from ptheta.terminal.signals import Stopped

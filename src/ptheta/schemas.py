@@ -74,8 +74,8 @@ class Data(_File):
     classes: list[str] = []
     skipped: list[str] = []
     notes: list[str] = []
-    fingerprint: str | None = None
     white: dict[str, Annotated[float, Gt(0)]] = {}
+    fingerprint: str | None = None
 
 
 class Config(_File):

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import ptheta
-from ptheta import conditions, tasks
+from ptheta import conditions, schemas, tasks
 from ptheta.config import options
 from ptheta.data import open_data
 from ptheta.errors import PthetaError
@@ -142,7 +142,8 @@ def test_a_run_of_an_earlier_version_loads(name, old, strokes, tmp_path):
     assert opened.plan.config == model.config
     assert (0 if opened.condition is None else opened.condition.size) == size
     assert type(opened.condition) is type(condition)
-    assert upgrade(upgrade(about)) == upgrade(about)
+    config = schemas.Config.model_validate_json(file.read_text())
+    assert upgrade(upgrade(config)) == upgrade(config) == opened.about
     file = opened.weights_file()
     save_tensors(file, model.state_dict(), {})
     loaded = opened.model()

@@ -20,7 +20,7 @@ from ptheta.tasks.sample import BATCH, Part, Place, sample_batches, sampling_thr
 
 FEW = 3  # conditions that are named
 SHOWN = 16  # hexadecimal digits of a hash
-DECIDES = ("model", "config", "spec", "condition")  # of config.json, how weights are used
+DECIDES = {"model", "config", "spec", "condition"}  # of config.json, how weights are used
 
 
 def samples(
@@ -44,7 +44,7 @@ def samples(
     model = run.model(weights, prior)
     rows = conditions_asked(model, labels, attributes, condition)
     asked: Asked = {
-        "model": _hash(json.dumps({key: run.about.get(key) for key in DECIDES}, sort_keys=True)),
+        "model": _hash(json.dumps(run.about.model_dump(include=DECIDES), sort_keys=True)),
         "weights": digest(run.weights_file(weights))[:SHOWN],
         "prior": digest(run.path / FITTED)[:SHOWN] if isinstance(model, Fitted) else "own",
         "images": n,

@@ -156,7 +156,7 @@ def make(
         if name not in homes:
             raise unknown(f"option of {model}", name, homes)
         values[homes[name]][name] = value
-    own = config.build(classes["model"], values["model"])
+    own: config.Config = config.build(classes["model"], values["model"])
     data = config.build(DataSettings, values["data"])
     train = config.build(TrainSettings, values["train"]).budget()
     return Plan(model, own, record(source), data, train, recipe)

@@ -13,7 +13,7 @@ from torch import nn
 from ptheta.capabilities import HasBound, HasLogProb, Samples
 from ptheta.compute.streams import undisturbed
 from ptheta.data.dataset import Dataset
-from ptheta.data.sources import Whole
+from ptheta.data.sources import ImageSet
 from ptheta.errors import PthetaError
 from ptheta.extractors.features import Extractor
 from ptheta.files.atomic import make_folder, write_json, write_text
@@ -104,7 +104,7 @@ def compare(
     n: int = 1000,
     seed: int = 0,
     extractor: str | Extractor | None = None,
-    images: Mapping[str, Whole] | None = None,
+    images: Mapping[str, ImageSet] | None = None,
     data: str | None = None,
 ) -> Path:
     """Measures every run in the same way and writes report.html, .md and .json into `out`.
@@ -131,7 +131,7 @@ def compare(
 def _compare(
     runs: Sequence[Run],
     sight: Sight,
-    images: Mapping[str, Whole],
+    images: Mapping[str, ImageSet],
     n: int,
     seed: int,
     extractor: str | Extractor | None,
@@ -196,7 +196,7 @@ def _names(runs: Sequence[Run]) -> list[str]:
 
 def _foreign(
     name: str,
-    whole: Whole,
+    images: ImageSet,
     test: Dataset,
     train: Dataset,
     n: int,
@@ -204,11 +204,11 @@ def _foreign(
     extractor: str | Extractor | None,
 ) -> tuple[Measured, list[str]]:
     """Images that another program made, at the levels of the runs, and what is to be said of it."""
-    rounded = quantise(whole.images, test.levels)
+    rounded = quantise(images.images, test.levels)
     remark = "was made by another program: no likelihood, training or speed is known of it"
-    if not torch.equal(rounded, whole.images):
+    if not torch.equal(rounded, images.images):
         remark += f"; its images were rounded to {test.levels} levels"
-    if whole.resized:
+    if images.resized:
         remark += f"; its pictures were resized and cropped to {test.spec.width}x{test.spec.height}"
     evaluation = score(rounded, test, train, n=n, seed=seed, extractor=extractor)
     made = Measured(

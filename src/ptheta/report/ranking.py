@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ptheta import config
 from ptheta.measures.results import LEVEL, Evaluation
 from ptheta.metrics.protocol import scale
 from ptheta.runs.folder import Run

@@ -15,13 +15,12 @@ from ptheta.models import registry
 from ptheta.capabilities import Samples
 from ptheta.conditions import ConditionSpec
 from ptheta.config import brief
-from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source, one_part
 from ptheta.data.offered import offered
 from ptheta.data.names import MEMORY, called, recorded, shortened
 from ptheta.data.request import Request
-from ptheta.data.sources import columns_there
+from ptheta.data.sources import open_split, settings_for
 from ptheta.data.trained import Found, Record, find
 from ptheta.data.values import Levels, White, merged
 from ptheta.errors import PthetaError
@@ -324,16 +323,15 @@ def open_plan_data(
 
     known: what was white in training, by kind of value; None before that
     """
-    d = plan.data
+    settings, seed = plan.data, plan.train.seed
     if isinstance(source, Dataset):
-        data = one_part(source, Request(split, d.size, d.channels))
-        data = data.with_levels(d.levels, d.dynamic, plan.train.seed)
+        data = one_part(source, Request(split, settings))
+        data = data.with_levels(settings.levels, settings.dynamic, seed)
     else:
         place = recorded(plan.source) if source is None else source
-        columns = d.columns if source is None else columns_there(source, d.columns)
-        how: dict[str, Any] = {"levels": d.levels, "dynamic": d.dynamic, "seed": plan.train.seed}
-        how |= {"size": d.size, "channels": d.channels, "max_broken": d.max_broken}
-        data = open_data(place, split, white=d.white, known=known, **how, **columns)
+        if source is not None:
+            settings = settings_for(source, settings)
+        data = open_split(place, Request(split, settings, known=known), seed=seed)
     if conditions.wanted(plan.config) == conditions.Attributes.kind:
         return replace(data, by_attributes=True)
     return data

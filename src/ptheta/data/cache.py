@@ -192,9 +192,11 @@ def _open(folder: Path, form: TypeAdapter[A]) -> Stored[A] | None:
     try:
         entry = _Entry.model_validate_json((folder / "about.json").read_bytes())
         about = form.validate_python(entry.about)
+        if not entry.whole:
+            return None
         for name, shape in entry.shapes.items():
             file = folder / f"{name}{SUFFIX}"
-            if not entry.whole or file.stat().st_size != math.prod(shape):
+            if file.stat().st_size != math.prod(shape):
                 return None
             array = MappedFile(file, 0, tuple(shape)).open()
             read_at_random(array)

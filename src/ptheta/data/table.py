@@ -77,9 +77,10 @@ def picture(cell: object, *folders: Path) -> Raw:
 
     Raises PthetaError for a path that leads out of the folders, and for what is none of these.
     """
+    kind = type(cell).__name__
     raise PthetaError(
-        f"a cell of the image column is of type {type(cell).__name__}, not a picture: name "
-        "another column by --image-column"
+        f"a cell of the image column is of type {kind}, not a picture: name another column by "
+        "--image-column"
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from annotated_types import Ge, Gt, Le, Len
+from annotated_types import Ge, Gt, Le
 from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from ptheta.config import MOST_SIDE, Side, reason
@@ -59,10 +59,11 @@ class Spec(_Exact):
 
 
 class Condition(_Exact):
-    """What an example is asked for."""
+    """What an example is asked for. Its kind decides what else there is: `ptheta.conditions`."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
 
     kind: str
-    names: Annotated[list[str], Len(1, 2**20)]
 
 
 class Data(_File):
@@ -73,8 +74,8 @@ class Data(_File):
     classes: list[str] = []
     skipped: list[str] = []
     notes: list[str] = []
-    fingerprint: str | None = None
     white: dict[str, Annotated[float, Gt(0)]] = {}
+    fingerprint: str | None = None
 
 
 class Config(_File):

@@ -19,7 +19,7 @@ from ptheta.data.request import DataSettings
 from ptheta.data.sources import open_image_set, settings_for
 from ptheta.errors import PthetaError
 from ptheta.runs import plan
-from ptheta.runs.folder import open_plan_data
+from ptheta.runs.from_plan import open_plan_data
 from tests.data.makers import COLOUR, GREY, LABELS, png, write_folder, write_parquet
 from tests.data.test_faults import line
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import torch
 from torch import nn
@@ -15,6 +15,7 @@ from ptheta.errors import PthetaError
 if TYPE_CHECKING:
     from ptheta.specs import ImageSpec
 
+M = TypeVar("M", bound=nn.Module)
 SMALL = 2**28  # bytes: weights below this are made without being counted first
 FACTORIES = frozenset(
     (torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.eye)
@@ -41,7 +42,7 @@ def weights(model: nn.Module) -> int:
     return sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))
 
 
-def built(make: Callable[[], nn.Module], times: int = USED) -> nn.Module:
+def built(make: Callable[[], M], times: int = USED) -> M:
     """The model that `make` builds. Raises PthetaError, before its memory is taken, where `times`
     its weights do not fit into memory."""
     noise = torch.get_rng_state()

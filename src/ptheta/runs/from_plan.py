@@ -1,0 +1,51 @@
+"""What a plan says, made: its data, the condition that the data gives, and its model."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ptheta import conditions
+from ptheta.conditions import ConditionSpec
+from ptheta.data.dataset import Dataset
+from ptheta.data.memory import Source, one_part
+from ptheta.data.names import recorded
+from ptheta.data.request import Request
+from ptheta.data.sources import open_split, settings_for
+from ptheta.data.values import Levels
+from ptheta.models import registry
+from ptheta.runs.plan import Plan
+from ptheta.specs import ImageSpec
+
+
+def condition_of(plan: Plan, data: Dataset) -> ConditionSpec | None:
+    """What the plan's model is asked for, named as in the training data."""
+    return conditions.of_data(plan.config, data, plan.source)
+
+
+def build_model(
+    plan: Plan, spec: ImageSpec, condition: ConditionSpec | None, to_train: bool = False
+) -> nn.Module:
+    """The plan's model with fresh weights.
+
+    to_train: whether memory must hold what its training needs as well. Raises PthetaError where the
+    memory there is does not
+    """
+    return registry.entry(plan.model).build(spec, plan.config, condition, to_train)
+
+
+def open_plan_data(
+    plan: Plan, split: str, source: Source | None = None, known: Levels | None = None
+) -> Dataset:
+    """The data of a plan, or another source read the same way. A data set in memory answers to
+    every split with all of its images.
+
+    known: what was white in training, by kind of value; None before that
+    """
+    settings, seed = plan.data, plan.train.seed
+    if isinstance(source, Dataset):
+        data = one_part(source, Request(split, settings))
+        return data.with_levels(settings.levels, settings.dynamic, seed)
+    if source is None:
+        return open_split(recorded(plan.source), Request(split, settings, known=known), seed=seed)
+    request = Request(split, settings_for(source, settings), known=known)
+    return open_split(source, request, seed=seed)

@@ -18,7 +18,7 @@ import ptheta.data
 from ptheta import api, tasks
 from ptheta.api import sweep
 from ptheta.data import open_data
-from ptheta.data.sources import open_whole
+from ptheta.data.sources import open_image_set
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import digest
 from ptheta.report.compare import compare
@@ -123,7 +123,7 @@ def test_images_in_memory_are_measured_like_those_of_a_folder(place):
         for real in (place / "a.npz", (IMAGES, LABELS))
     )
     assert kept == again
-    assert len(open_whole(IMAGES).images) == 60
+    assert len(open_image_set(IMAGES).images) == 60
     with pytest.raises(PthetaError, match="real ones beside them"):
         api.closest(IMAGES)
 

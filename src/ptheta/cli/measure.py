@@ -177,7 +177,8 @@ def compare(
     seed: int,
 ) -> None:
     """Measure several RUNs (or the folder of a sweep) alike and write one report."""
-    from ptheta.data.sources import open_whole
+    from ptheta.data.request import DataSettings
+    from ptheta.data.sources import open_image_set
     from ptheta.report.compare import compare as write_report
     from ptheta.runs.sweeps import runs_of
     from ptheta.terminal.progress import shown
@@ -187,7 +188,7 @@ def compare(
     d = opened[0].plan.data  # read as the runs' own images are
     others = {}
     for folder in images:
-        made = open_whole(folder, size=d.size, channels=d.channels)
+        made = open_image_set(folder, DataSettings(size=d.size, channels=d.channels))
         others[expand(folder).resolve().name] = made
     with shown():
         page = write_report(

@@ -109,8 +109,8 @@ def _arrow(axes: Axes, arrow: Arrow, at: Mapping[str, Place]) -> None:
         x = (x0 + x1) / 2 + bend / 2 * (y1 - y0)
         y = (y0 + y1) / 2 - bend / 2 * (x1 - x0)
         back = {"fc": "white", "ec": "none", "pad": 0.6}
-        text = {"ha": "center", "va": "center", "fontsize": 6.5, "color": colour}
-        axes.text(x, y, arrow.law, bbox=back, zorder=2.5, **text)
+        text = axes.text(x, y, arrow.law, ha="center", va="center", bbox=back, zorder=2.5)
+        text.set(fontsize=6.5, color=colour)
 
 
 def _plates(axes: Axes, graph: Graph, at: Mapping[str, Place]) -> None:

@@ -143,7 +143,7 @@ def _train(
 
 def _scorer(reserve: Dataset) -> Score:
     """What chooses the best checkpoint by these images, in each process of a training."""
-    from ptheta.extractors.features import default_extractor
+    from ptheta.extractors.table import default_extractor
     from ptheta.metrics.selection import Selection
 
     return Selection(reserve, default_extractor(reserve))
@@ -270,15 +270,15 @@ def score(
     size, channels: what both are brought to (antialiased, cropped); default: as they are, and then
         they must agree
     image_column: of either that has columns
-    options: those of `ptheta.metrics.evaluate.score`. Returns its `Evaluation`.
+    options: those of `ptheta.metrics.evaluate.evaluate_images`. Returns its `Evaluation`.
     Raises PthetaError where either cannot be read, where they differ in size or channels, and for
     fewer than two images.
     """
-    from ptheta.metrics.evaluate import score as measure
+    from ptheta.metrics.evaluate import evaluate_images
 
     made, test, train = _made_and_real(images, data, size, channels, image_column)
     about = {} if size is None else {"resized_to": f"{size}x{size}, Lanczos, antialiased"}
-    return measure(made, test, train, about=about, **options)
+    return evaluate_images(made, test, train, about=about, **options)
 
 
 @undisturbed()
@@ -304,7 +304,7 @@ def closest(
     Raises PthetaError where the images that a run was trained on are not there.
     """
     from ptheta import tasks
-    from ptheta.metrics.closeness import closest as find
+    from ptheta.metrics.memorisation import closest as find
 
     if of not in ("train", "test"):
         raise PthetaError(f"of = {of!r}: choose 'train' or 'test'")

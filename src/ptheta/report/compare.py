@@ -15,13 +15,13 @@ from ptheta.compute.streams import undisturbed
 from ptheta.data.dataset import Dataset
 from ptheta.data.sources import Whole
 from ptheta.errors import PthetaError
-from ptheta.extractors.features import Extractor
+from ptheta.extractors.base import Extractor
 from ptheta.files.atomic import make_folder, write_json, write_text
 from ptheta.files.out import check_folder
 from ptheta.measures.results import Evaluation, Result
 from ptheta.metrics.baselines import BASELINES
 from ptheta.metrics.conditions import draw
-from ptheta.metrics.evaluate import evaluate, floor, score
+from ptheta.metrics.evaluate import evaluate, evaluate_images, real_baseline
 from ptheta.metrics.protocol import cure, differing
 from ptheta.report.pairs import Pair, matrix, pairs
 from ptheta.report.pictures import SHOWN, Picture, pictures
@@ -176,10 +176,12 @@ def _compare(
         pairs=pairs(evaluations, metrics_of(list(evaluations.values()))),
         remarks=said,
         baselines={
-            name: score(make(train, test, n, seed), test, train, seed=seed, extractor=extractor)
+            name: evaluate_images(
+                make(train, test, n, seed), test, train, seed=seed, extractor=extractor
+            )
             for name, make in BASELINES.items()
         },
-        floor=floor(test, train, n=n, seed=seed, extractor=extractor),
+        floor=real_baseline(test, train, n=n, seed=seed, extractor=extractor),
         test=test,
         n=n,
         seed=seed,
@@ -210,7 +212,7 @@ def _foreign(
         remark += f"; its images were rounded to {test.levels} levels"
     if whole.resized:
         remark += f"; its pictures were resized and cropped to {test.spec.width}x{test.spec.height}"
-    evaluation = score(rounded, test, train, n=n, seed=seed, extractor=extractor)
+    evaluation = evaluate_images(rounded, test, train, n=n, seed=seed, extractor=extractor)
     made = Measured(
         name=name,
         path=name,

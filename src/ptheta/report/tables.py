@@ -7,48 +7,36 @@ from dataclasses import dataclass
 from typing import Any
 
 from ptheta.measures.results import Evaluation, Result
-from ptheta.metrics.evaluate import GIVEN
+from ptheta.metrics.metric import GIVEN, Section
+from ptheta.metrics.table import metric_of
 from ptheta.report.plots import number
 from ptheta.report.ranking import Rank
 from ptheta.report.text import markdown
 
-# title, how its metrics begin (a metric goes to the first that fits), what a reader must know
-SECTIONS: tuple[tuple[str, tuple[str, ...], str], ...] = (
-    (
-        "Likelihood",
-        ("bits_per_dim", "nll", "neg_elbo", "elbo_"),
+# what a reader must know of each table
+NOTES: Mapping[Section, str] = {
+    Section.LIKELIHOOD: (
         "On the held-out images. = exact, ≤ an upper bound on the bits (from a lower bound on the "
         "likelihood): the two are not ranked against each other. A model without either has none, "
-        "whatever its samples look like.",
+        "whatever its samples look like."
     ),
-    (
-        "Memorisation",
-        ("train_distance_ratio", "copied_share", "copying_z", "fd_memorisation"),
+    Section.DISTANCE: (
+        "Named after the network whose features they use; only those of inception-2015 are the "
+        "published FID, KID and IS. The grey rows need no learning."
+    ),
+    Section.FIDELITY: (
+        "Precision and density ask whether a sample could be real; recall, coverage and the "
+        "classes, whether everything real is there. No row is good by one column."
+    ),
+    Section.MEMORISATION: (
         "Distances to the nearest training image, of samples beside those of held-out images; and "
         "to the nearest test image (names with test), beside those of training images. The copying "
         "test is about N(0, 1) where both are alike; far below 0 are copies, far above 0 images "
         "away from the data. A copied training or test set has the best distances there are, and "
-        "must be given away here.",
+        "must be given away here."
     ),
-    (
-        "Cost",
-        ("sampling_speed", "parameters"),
-        "On the machine that wrote this; training as it was when it ran.",
-    ),
-    (
-        "Distance to real images",
-        ("fd_", "fid", "kd_", "kid", "score_", "inception_score", "label_accuracy"),
-        "Named after the network whose features they use; only those of inception-2015 are the "
-        "published FID, KID and IS. The grey rows need no learning.",
-    ),
-    (
-        "Fidelity and diversity",
-        ("",),
-        "Precision and density ask whether a sample could be real; recall, coverage and the "
-        "classes, whether everything real is there. No row is good by one column.",
-    ),
-)
-ORDER = (0, 3, 4, 1, 2)  # of the sections, as a reader wants them
+    Section.COST: "On the machine that wrote this; training as it was when it ran.",
+}
 EXACT = ("bits_per_dim", "nll")  # whose "=" is worth saying: others have it as a bound
 EMPTY = {"text": "", "why": ""}
 
@@ -92,14 +80,14 @@ def tables(
     more: title of a table -> further columns, first of all, a text for each run
     """
     every = [*runs.values(), *others.values()]
-    metrics: dict[str, list[str]] = {title: [] for title, *_ in SECTIONS}
-    for metric in metrics_of(every):
-        title = next(t for t, begins, _ in SECTIONS if metric.startswith(begins))
-        metrics[title].append(metric)
+    metrics: dict[Section, list[str]] = {section: [] for section in Section}
+    for name in metrics_of(every):
+        metric = metric_of(name)
+        # one that this version does not know
+        metrics[Section.FIDELITY if metric is None else metric.section].append(name)
     found = []
-    for i in ORDER:
-        title, _, note = SECTIONS[i]
-        own, extra = metrics[title], more.get(title, {})
+    for section, own in metrics.items():
+        extra = more.get(section, {})
         if not own:
             continue
         head = [{"name": name, "unit": "", "better": ""} for name in extra]
@@ -124,7 +112,7 @@ def tables(
             for name, evaluation in others.items()
             if any(evaluation.get(metric) for metric in own)
         ]
-        found.append(Table(title, note, head, rows))
+        found.append(Table(section, NOTES[section], head, rows))
     return found
 
 

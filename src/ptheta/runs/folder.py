@@ -33,8 +33,8 @@ from ptheta.specs import ImageSpec
 from ptheta.runs.plan import Plan
 from ptheta.training.checkpoint import latest
 from ptheta.files.tensors import load_metadata, load_tensors, load_weights
-from ptheta.training.journal import read_metrics
-from ptheta.training.loop import Progress
+from ptheta.training.metric_logger import read_metrics
+from ptheta.training.progress import Progress
 from ptheta.compute.layout import channels_last
 
 FITTED = "fitted.safetensors"  # a prior fitted after training

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.batch import Batch
+from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec, classes_of
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.errors import PthetaError
@@ -103,7 +104,7 @@ class Autoregressive(nn.Module, ABC):
 
     def noise(self, n: int) -> Tensor:
         """Uniform noise that stands for n images: (n, C, H, W)."""
-        return torch.rand(n, *self.spec.shape, device=next(self.parameters()).device)
+        return streams.uniform(n, *self.spec.shape, device=next(self.parameters()).device)
 
     @torch.no_grad()
     def sample_from_noise(

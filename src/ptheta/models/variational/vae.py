@@ -188,7 +188,7 @@ class VAE(nn.Module):
         return Game(
             players={self.player: Player((self,), self.config.optimizer_factory())},
             moves=(Move(self.player, self.loss),),
-            alarm=collapse,
+            monitor=collapse,
         )
 
 

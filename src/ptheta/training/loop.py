@@ -19,6 +19,7 @@ from ptheta.data.dataset import Dataset
 from ptheta.dynamics import DYNAMICS
 from ptheta.errors import PthetaError
 from ptheta.games import Game
+from ptheta.models.base import Plays
 from ptheta.terminal.signals import Request, Requests, Stopped, handled, lasting
 from ptheta.training import checkpoint, turns
 from ptheta.training.averages import NonFinite
@@ -88,7 +89,9 @@ class Trainer:
 
     def _game(self) -> Game[object]:
         """The model's game, with its players in turns where the settings want that."""
-        game: Game[object] = self.model.game()  # type: ignore[operator]
+        if not isinstance(self.model, Plays):
+            raise PthetaError(f"{type(self.model).__name__} has no game() to be trained by")
+        game: Game[object] = self.model.game()
         asked = self.settings.turns()
         if not asked:
             return game

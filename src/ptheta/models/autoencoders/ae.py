@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from ptheta.batch import Batch
+from ptheta.batch import Batch, Condition
 from ptheta.compute import streams
+from ptheta.conditions import ConditionSpec
 from ptheta.config import AtLeastZero, check_choices, option
 from ptheta.games import Game, Move, Player, Terms
+from ptheta.models.base import ImageModel
 from ptheta.nets.coders import CoderConfig, decoder, encoder
 from ptheta.optimizers import OptimizerConfig
 from ptheta.specs import ImageSpec, from_unit, full, to_symmetric, to_unit
@@ -26,16 +28,16 @@ class AEConfig(CoderConfig, OptimizerConfig):
     contractive: AtLeastZero = option(0.0, "weight of |d code / d image|^2, pixels in [-1, 1]")
 
 
-class AE(nn.Module):
+class AE(ImageModel):
     """A code for each image and an image for each code. It has no density and no prior: fit one on
     the codes (`ptheta fit`) to sample."""
 
-    classes = 0
-
-    def __init__(self, spec: ImageSpec, config: AEConfig) -> None:
-        super().__init__()
+    def __init__(
+        self, spec: ImageSpec, config: AEConfig, condition: ConditionSpec | None = None
+    ) -> None:
+        super().__init__(spec, config, condition)
         check_choices(config)
-        self.spec, self.config = spec, config
+        self.config = config
         self.encoder = encoder(spec, config, config.latent)
         self.decoder = decoder(spec, config, 1)
 
@@ -68,10 +70,10 @@ class AE(nn.Module):
             "contraction": self.config.contractive * self.contraction(s, z),
         }
 
-    def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+    def encode(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         return full(self.encoder(to_symmetric(self.spec.check(x))))
 
-    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+    def decode(self, z: Tensor, condition: Condition | None = None) -> Tensor:
         out = full(self.decoder(z))
         return from_unit(out if self.config.loss == "squared" else out.sigmoid())
 

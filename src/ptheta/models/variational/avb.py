@@ -9,8 +9,9 @@ import torch
 from annotated_types import Gt, Le
 from torch import Tensor, nn
 
-from ptheta.batch import Batch
+from ptheta.batch import Batch, Condition
 from ptheta.compute import streams
+from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Layers, Parts, Positive, option
 from ptheta.distributions.gaussian import kl_standard_normal
 from ptheta.distributions.latents import Posterior
@@ -72,10 +73,12 @@ class AVB(VAE):
     config: AVBConfig
     eps: Tensor
 
-    def __init__(self, spec: ImageSpec, config: AVBConfig) -> None:
+    def __init__(
+        self, spec: ImageSpec, config: AVBConfig, condition: ConditionSpec | None = None
+    ) -> None:
         if config.prior != "normal":
             raise PthetaError(f"prior = {config.prior}: avb takes its codes from N(0, I) only")
-        super().__init__(spec, config, outputs=3 + config.bases)
+        super().__init__(spec, config, condition, outputs=3 + config.bases)
         latent = config.latent
         self.basis = nn.ModuleList(mlp([config.noise, 64, latent]) for _ in range(config.bases))
         # the first layer in two parts: that of the image serves codes and noise alike
@@ -115,7 +118,7 @@ class AVB(VAE):
         shaped = (a * self.features(len(a))).sum(1)
         return (1 - share).sqrt() * streams.normal_like(share) + share.sqrt() * shaped
 
-    def q(self, s: Tensor, condition: Tensor | None = None) -> Posterior:
+    def q(self, s: Tensor, condition: Condition | None = None) -> Posterior:
         """The Gaussian r(z | x) with the moments of q(z | x)."""
         return self.parts(s)[2]
 

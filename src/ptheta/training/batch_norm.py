@@ -8,10 +8,30 @@ from __future__ import annotations
 from typing import TypeAlias
 
 import torch
-from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
+from torch import Tensor, distributed, nn
+from torch.autograd import Function
+from torch.autograd.function import FunctionCtx
 
 Normalisation: TypeAlias = nn.BatchNorm1d | nn.BatchNorm2d
+
+
+class _Sum(Function):
+    """The sum of a tensor over the processes: what each of them loses by it, all of them lose."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, here: Tensor) -> Tensor:
+        everywhere = here.clone()
+        distributed.all_reduce(everywhere)
+        return everywhere
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, *grads: Tensor) -> Tensor:
+        return _sum(grads[0])
+
+
+def _sum(here: Tensor) -> Tensor:
+    found: Tensor = _Sum.apply(here)
+    return found
 
 
 class SyncBatchNorm(nn.Module):
@@ -39,9 +59,9 @@ class SyncBatchNorm(nn.Module):
     def _moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance over the whole batch; the running ones follow."""
         dims = [0, *range(2, x.ndim)]
-        mean = all_reduce(x.mean(dims)) / self.size
+        mean = _sum(x.mean(dims)) / self.size
         centred = x - mean.view(1, -1, *[1] * (x.ndim - 2))
-        var = all_reduce(centred.square().mean(dims)) / self.size
+        var = _sum(centred.square().mean(dims)) / self.size
         n = self.size * x.numel() // x.shape[1]
         with torch.no_grad():
             self.get_buffer("num_batches_tracked").add_(1)

@@ -220,12 +220,12 @@ class Dataset:
 
     def _extra(self, rows: np.ndarray) -> dict[str, Tensor]:
         """What there is beside images and conditions: the labels and masks of these rows."""
-        found = {}
+        extra = {}
         if self.labels is not None:
-            found["labels"] = torch.from_numpy(self.labels[rows].astype(np.int64))
+            extra["labels"] = torch.from_numpy(self.labels[rows].astype(np.int64))
         if self.masks is not None:
-            found["masks"] = torch.from_numpy(np.ascontiguousarray(self.masks[rows]))
-        return found
+            extra["masks"] = torch.from_numpy(np.ascontiguousarray(self.masks[rows]))
+        return extra
 
     def caption_texts(self) -> list[str] | None:
         """The caption of each position, or None."""

@@ -83,11 +83,11 @@ def _filled(file: IO[bytes], size: int) -> np.ndarray:
     data = np.empty(size, np.uint8)
     at = 0
     while at < size:
-        some = file.read(min(CHUNK, size - at))
-        if not some:
+        chunk = file.read(min(CHUNK, size - at))
+        if not chunk:
             raise EOFError(f"only {at:,} of {size:,} bytes are there")
-        data[at : at + len(some)] = np.frombuffer(some, np.uint8)
-        at += len(some)
+        data[at : at + len(chunk)] = np.frombuffer(chunk, np.uint8)
+        at += len(chunk)
     return data
 
 

@@ -37,12 +37,12 @@ Part = tuple[np.ndarray, np.ndarray]  # uint8 (N, C, H, W) and the rows of it, i
 
 def hashes(part: Part) -> np.ndarray:
     """A 64-bit hash of the pixels of each image, uint64 (M,)."""
-    found = np.empty(len(part[1]), dtype=np.uint64)
+    digests = np.empty(len(part[1]), dtype=np.uint64)
     for start, chunk in _chunks(part):
         for i, image in enumerate(chunk, start):
             digest = hashlib.blake2b(image.data, digest_size=8).digest()
-            found[i] = int.from_bytes(digest, "little")
-    return found
+            digests[i] = int.from_bytes(digest, "little")
+    return digests
 
 
 class Looked(NamedTuple):
@@ -74,8 +74,8 @@ def look(*parts: Part, place: Path | None = None) -> Looked:
     identity = ("near", VERSION, [identity for identity, _ in origins])
     stamp = (chosen, [stamp for _, stamp in origins])
     stored = cached(place, identity, stamp, build, Nothing).arrays
-    kept = {k: np.asarray(stored[k]).view("<u8").reshape(total) for k in Looked._fields}
-    return Looked(kept["hashes"].astype(np.uint64), kept["groups"].astype(np.int64))
+    columns = {k: np.asarray(stored[k]).view("<u8").reshape(total) for k in Looked._fields}
+    return Looked(columns["hashes"].astype(np.uint64), columns["groups"].astype(np.int64))
 
 
 def _look(parts: Sequence[Part]) -> Looked:
@@ -98,12 +98,12 @@ def _look(parts: Sequence[Part]) -> Looked:
 
 def near(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Which of the pairs, uint8 (n, C, H, W) each, are near-duplicates: bool (n,)."""
-    found = np.zeros(len(a), dtype=bool)
+    alike = np.zeros(len(a), dtype=bool)
     difference = np.abs(a.astype(np.int16) - b).reshape(len(a), -1)
     mean = difference.mean(1, dtype=np.float32)
     left = np.flatnonzero(mean <= MEAN)  # few: the rest need not be looked at further
     if not len(left):
-        return found
+        return alike
     a, b, mean, difference = a[left], b[left], mean[left], difference[left].astype(np.float32)
     root = np.sqrt(np.einsum("np,np->n", difference, difference) / difference.shape[1])
     light, other = _brightness(a), _brightness(b)
@@ -112,8 +112,8 @@ def near(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     flat, whole = (np.stack([_spread(x, axes) for x in (a, b)]) for axes in ((2, 3), (1, 2, 3)))
     faint = (off <= FAINT) & (root <= SPREAD * mean) & (whole.min(0) >= LEAST_CONTRAST)
     constant = (flat == 0).all((0, 2))
-    found[left] = (root <= ROOT) & ((off <= CONTRAST * contrast) | faint | constant)
-    return found
+    alike[left] = (root <= ROOT) & ((off <= CONTRAST * contrast) | faint | constant)
+    return alike
 
 
 def _spread(images: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
@@ -189,10 +189,10 @@ def _cells(parts: Sequence[Part], which: np.ndarray) -> _Cells:
     ys, xs = (np.unique(np.linspace(0, n, min(n, SIDE) + 1).astype(int)) for n in (height, width))
     sizes = np.outer(np.diff(ys), np.diff(xs)).reshape(-1).astype(np.float32)
     n = len(which)
-    every = n, parts[0][0].shape[1] * len(sizes)
-    found = _Cells(
+    values_shape = n, parts[0][0].shape[1] * len(sizes)
+    cells = _Cells(
         np.empty((n, len(sizes)), np.float32),
-        np.empty(every, np.float32),
+        np.empty(values_shape, np.float32),
         sizes,
         np.empty(n, np.float32),
         np.empty(n),
@@ -206,11 +206,11 @@ def _cells(parts: Sequence[Part], which: np.ndarray) -> _Cells:
         images = _take(parts, which[start : start + CHUNK])
         light = _brightness(images)
         here = slice(start, start + CHUNK)
-        found.light[here] = sums(light.reshape(-1, height, width)) / np.sqrt(sizes)
-        found.values[here] = sums(images)
-        found.contrast[here] = light.std(1)
-        found.mean[here] = images.reshape(len(images), -1).mean(1)
-    return found
+        cells.light[here] = sums(light.reshape(-1, height, width)) / np.sqrt(sizes)
+        cells.values[here] = sums(images)
+        cells.contrast[here] = light.std(1)
+        cells.mean[here] = images.reshape(len(images), -1).mean(1)
+    return cells
 
 
 def _take(parts: Sequence[Part], positions: np.ndarray) -> np.ndarray:

@@ -178,8 +178,8 @@ def find(record: Record, train: Dataset, test: Dataset, *, apart: bool = True) -
     # a tenth of a collection without splits may be another tenth since it grew
     whole, held = (train, split) if same else _whole(train, split)
     places = locate(record.every, held, record.every_number)
-    there = whole.subset(places[places >= 0]) if (places >= 0).any() else None
-    held_out, known_test = (test, 0) if same and apart else _unseen(test, record, there)
+    present = whole.subset(places[places >= 0]) if (places >= 0).any() else None
+    held_out, known_test = (test, 0) if same and apart else _unseen(test, record, present)
     missing = int((places < 0).sum())
     if missing:
         return Found("other", None, None, held_out, missing=missing, known_test=known_test)
@@ -207,9 +207,9 @@ def locate(wanted: np.ndarray, held: np.ndarray, order: np.ndarray) -> np.ndarra
     at = np.searchsorted(theirs_ranked, ranked) + nth
     there = at < len(held)
     there[there] = theirs_ranked[at[there]] == ranked[there]
-    found = np.full(len(wanted), -1, dtype=np.int64)
-    found[mine[there]] = theirs[at[there]]
-    return found
+    places = np.full(len(wanted), -1, dtype=np.int64)
+    places[mine[there]] = theirs[at[there]]
+    return places
 
 
 def joined(a: Dataset, b: Dataset) -> Dataset:
@@ -228,13 +228,13 @@ def _unseen(test: Dataset, record: Record, trained: Dataset | None) -> tuple[Dat
     """The held-out images that a run was not trained on, as they are or encoded anew, and how many
     it was. trained: those of its images that are there
     """
-    known = np.isin(keys(test), record.every)
+    trained_on = np.isin(keys(test), record.every)
     if trained is not None:
-        known |= alike(test, trained)
-    if not known.any():
+        trained_on |= alike(test, trained)
+    if not trained_on.any():
         return test, 0
-    left = None if known.all() else test.subset(np.flatnonzero(~known))
-    return left, int(known.sum())
+    left = None if trained_on.all() else test.subset(np.flatnonzero(~trained_on))
+    return left, int(trained_on.sum())
 
 
 def _known(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
@@ -250,12 +250,12 @@ def _whole(train: Dataset, split: np.ndarray) -> tuple[Dataset, np.ndarray]:
 def _numbered(whole: Dataset, places: np.ndarray, numbers: np.ndarray) -> Dataset:
     """`whole`, where the images at `places` have these numbers and no other image has."""
     rows = whole.rows(places)
-    own = whole.number(np.arange(len(whole.images)))
-    if np.array_equal(own[rows], numbers):
+    before = whole.number(np.arange(len(whole.images)))
+    if np.array_equal(before[rows], numbers):
         return whole
-    others = np.ones(len(own), dtype=bool)
+    others = np.ones(len(before), dtype=bool)
     others[rows] = False
-    given = np.empty(len(own), dtype=np.int64)
+    given = np.empty(len(before), dtype=np.int64)
     given[rows] = numbers
     given[others] = numbers.max() + 1 + np.arange(others.sum())
     return replace(whole, numbers=given, binary={})

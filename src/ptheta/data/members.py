@@ -54,11 +54,11 @@ class Members:
             size = math.prod(shape) * dtype.itemsize
             if dtype.hasobject:
                 raise ValueError(f"{name} holds Python objects, which could run programs")
-            held = info.file_size - file.tell()
-            if size > held:
-                raise ValueError(f"{name} is cut short: {held:,} bytes where it says {size:,}")
-            if size < held:
-                raise ValueError(f"{name} is too long: {held:,} bytes where it says {size:,}")
+            stored = info.file_size - file.tell()
+            if size > stored:
+                raise ValueError(f"{name} is cut short: {stored:,} bytes where it says {size:,}")
+            if size < stored:
+                raise ValueError(f"{name} is too long: {stored:,} bytes where it says {size:,}")
             check(size, f"{self.path}: {name}")
             data = _filled(file, size)
         return data.view(dtype).reshape(shape, order="F" if columns else "C")

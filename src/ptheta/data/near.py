@@ -45,8 +45,8 @@ def hashes(part: Part) -> np.ndarray:
     return digests
 
 
-class Looked(NamedTuple):
-    """At N images: the hash of each, uint64 (N,), and the position of the first image of its group,
+class Groups(NamedTuple):
+    """Of N images: the hash of each, uint64 (N,), and the position of the first image of its group,
     int64 (N,). A group is a connected component of near-duplicates.
     """
 
@@ -54,17 +54,18 @@ class Looked(NamedTuple):
     groups: np.ndarray
 
 
-def look(*parts: Part, place: Path | None = None) -> Looked:
-    """At the images of all parts, in order. Parts agree in size and channels.
+def find_groups(*parts: Part, place: Path | None = None) -> Groups:
+    """Finds the near-duplicates among the images of all parts, in order. Parts agree in size and
+    channels.
 
     place: the cache folder, where the answer for many images is kept; None is the user's own
     """
     total = sum(len(rows) for _, rows in parts)
     if total <= FEW:
-        return _look(parts)
+        return _find_groups(parts)
 
     def build(writer: Writer) -> Nothing:
-        for name, values in _look(parts)._asdict().items():
+        for name, values in _find_groups(parts)._asdict().items():
             bits = values.astype("<u8").view(np.uint8)  # positions are not negative
             writer.add(name, bits.reshape(total, 8))
         return Nothing()
@@ -74,13 +75,13 @@ def look(*parts: Part, place: Path | None = None) -> Looked:
     identity = ("near", VERSION, [identity for identity, _ in origins])
     stamp = (chosen, [stamp for _, stamp in origins])
     stored = cached(place, identity, stamp, build, Nothing).arrays
-    columns = {k: np.asarray(stored[k]).view("<u8").reshape(total) for k in Looked._fields}
-    return Looked(columns["hashes"].astype(np.uint64), columns["groups"].astype(np.int64))
+    columns = {k: np.asarray(stored[k]).view("<u8").reshape(total) for k in Groups._fields}
+    return Groups(columns["hashes"].astype(np.uint64), columns["groups"].astype(np.int64))
 
 
-def _look(parts: Sequence[Part]) -> Looked:
-    every = np.concatenate([hashes(part) for part in parts])
-    _, first, number = np.unique(every, return_index=True, return_inverse=True)
+def _find_groups(parts: Sequence[Part]) -> Groups:
+    digests = np.concatenate([hashes(part) for part in parts])
+    _, first, number = np.unique(digests, return_index=True, return_inverse=True)
     forest = np.arange(len(first))  # of the different images: the parent of each
     for i, j in _candidates(parts, first):
         apart = _roots(forest, i) != _roots(forest, j)
@@ -91,9 +92,9 @@ def _look(parts: Sequence[Part]) -> Looked:
                 low, high = sorted(int(_roots(forest, np.array([k]))[0]) for k in (a, b))
                 forest[high] = low
     root = _roots(forest, np.arange(len(first)))[number]
-    least = np.full(len(first), len(every), dtype=np.int64)
-    np.minimum.at(least, root, np.arange(len(every)))
-    return Looked(every, least[root])
+    least = np.full(len(first), len(digests), dtype=np.int64)
+    np.minimum.at(least, root, np.arange(len(digests)))
+    return Groups(digests, least[root])
 
 
 def near(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -157,31 +158,39 @@ def _candidates(
     these distances are at most those of the images.
     """
     channels = parts[0][0].shape[1]
-    found = _cells(parts, which)
-    order = np.argsort(found.mean, kind="stable")
-    cells, mean = found.light[order] - found.light.mean(0), found.mean[order]
-    pixels = float(found.sizes.sum())
-    squares = (cells**2).sum(1)
-    widest = np.maximum(CONTRAST * found.contrast[order], FAINT)
-    limits = (1.001 * pixels * widest**2 + 1e-6 * squares.max(initial=0)).astype(np.float32)
+    cells = _cells(parts, which)
+    order = np.argsort(cells.mean, kind="stable")
+    pixels = float(cells.sizes.sum())
     most = 1.001 * MEAN * channels * pixels
     chunk = max(64, 2**22 // int(pixels * channels))
+    for i, j in _alike_in_cells(cells, order):
+        for at in range(0, len(i), chunk):
+            a, b = order[i[at : at + chunk]], order[j[at : at + chunk]]
+            close = np.abs(cells.values[a] - cells.values[b]).sum(1) <= most
+            yield a[close], b[close]
+
+
+def _alike_in_cells(cells: _Cells, order: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pairs (i, j > i) of positions in `order`, by the mean, whose brightness in the cells differs
+    by no more than that of near-duplicates may; a tile of all pairs at a time.
+    """
+    light, mean = cells.light[order] - cells.light.mean(0), cells.mean[order]
+    squares = (light**2).sum(1)
+    widest = np.maximum(CONTRAST * cells.contrast[order], FAINT)
+    limits = 1.001 * float(cells.sizes.sum()) * widest**2 + 1e-6 * squares.max(initial=0)
+    limits = limits.astype(np.float32)
     for top in range(0, len(order), CHUNK):
         rows = slice(top, min(top + CHUNK, len(order)))
         end = int(np.searchsorted(mean, mean[rows.stop - 1] + MEAN + 0.01))
         for left in range(top, end, TILE):
             columns = slice(left, min(left + TILE, end))
-            distance = cells[rows] @ (-2 * cells[columns].T)
+            distance = light[rows] @ (-2 * light[columns].T)
             distance += squares[rows, None]
             distance += squares[None, columns]
             i, j = np.nonzero(distance <= limits[rows, None])
             i, j = i + top, j + left
             fits = (j > i) & (distance[i - top, j - left] <= limits[j])
-            i, j = i[fits], j[fits]
-            for at in range(0, len(i), chunk):
-                a, b = order[i[at : at + chunk]], order[j[at : at + chunk]]
-                close = np.abs(found.values[a] - found.values[b]).sum(1) <= most
-                yield a[close], b[close]
+            yield i[fits], j[fits]
 
 
 def _cells(parts: Sequence[Part], which: np.ndarray) -> _Cells:
@@ -232,6 +241,25 @@ def _chunks(part: Part) -> Iterator[tuple[int, np.ndarray]]:
         chunk = np.ascontiguousarray(images[rows[start : start + CHUNK]])
         yield start, chunk
         pages.add(images, chunk.nbytes)
+
+
+def first_groups(groups: np.ndarray, n: int) -> np.ndarray:
+    """The first groups of an order that have at most n members together, passing over what is too
+    large: bool (N,), whole groups only.
+
+    groups: that of each, int64 (N,)
+    """
+    _, first, number, sizes = np.unique(
+        groups, return_index=True, return_inverse=True, return_counts=True
+    )
+    taken, left = np.zeros(len(sizes), dtype=bool), n
+    for group in np.argsort(first):
+        if not left:
+            break
+        if sizes[group] <= left:
+            taken[group] = True
+            left -= int(sizes[group])
+    return taken[number]
 
 
 def _roots(forest: np.ndarray, which: np.ndarray) -> np.ndarray:

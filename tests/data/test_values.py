@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import ptheta
-from ptheta import api
+from ptheta.api.measuring import made_and_real
 from ptheta.data import describe, open_data
 from ptheta.data.sources import open_image_set
 from ptheta.data.values import KINDS, USUAL, White, by_itself, merged, to_bytes
@@ -166,7 +166,7 @@ def test_a_run_keeps_its_white_for_other_data(tmp_path):
 def test_images_that_are_measured_have_the_white_of_the_real_ones(tmp_path):
     bits = MASKS.astype(np.uint16)
     real, made = pngs(tmp_path / "real", bits * 4095), pngs(tmp_path / "made", bits[::-1] * 200)
-    dim = api._made_and_real(made, real, None, None, None)[0]
+    dim = made_and_real(made, real)[0]
     assert dim.max() == round(200 * 255 / 4095)
     masks = pngs(tmp_path / "masks", MASKS)
-    assert api._made_and_real(masks, real, None, None, None)[0].max() == 255
+    assert made_and_real(masks, real)[0].max() == 255

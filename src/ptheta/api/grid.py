@@ -9,7 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ptheta.batch import Condition
 from ptheta.capabilities import conditional
+from ptheta.conditions import word
 from ptheta.data.memory import Source
 from ptheta.errors import PthetaError
 from ptheta.files.images import PICTURES
@@ -81,11 +83,11 @@ class Output:
 
 
 class Examples(NamedTuple):
-    """A trained model and images to show it with. y: their labels, where the model wants them"""
+    """A trained model and images to show it with. y: their condition, where the model wants it"""
 
     model: nn.Module
     x: Tensor
-    y: Tensor | None
+    y: Condition | None
 
 
 def examples(run: Run, n: int, data: Source | None, output: Output, columns: int = 0) -> Examples:
@@ -94,7 +96,7 @@ def examples(run: Run, n: int, data: Source | None, output: Output, columns: int
     columns: how many images are written for each; 0 where that is not known yet
 
     Raises PthetaError where they are too many to write, before the model is read, and where the
-    model is conditional and the images have no labels.
+    model is conditional and the images have no such condition.
     """
     batch = run.data("test", data).batch(slice(0, n))
     if columns:
@@ -102,9 +104,11 @@ def examples(run: Run, n: int, data: Source | None, output: Output, columns: int
     model = run.model()
     if not conditional(model):
         return Examples(model, batch.x, None)
-    if batch.y is None:
-        raise PthetaError("this model is conditional and the images have no labels: give --data")
-    return Examples(model, batch.x, batch.y)
+    if batch.condition is None:
+        raise PthetaError(
+            f"this model is conditional and the images have no {word(run.condition)}: give --data"
+        )
+    return Examples(model, batch.x, batch.condition)
 
 
 def side_by_side(*columns: Tensor) -> Images:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ptheta import tasks
 from ptheta.api.grid import Grid, Output, examples, side_by_side, squarish
 from ptheta.capabilities import Encodes
 from ptheta.compute.streams import undisturbed
-from ptheta.conditions import Labels
 from ptheta.data.memory import Source
 from ptheta.errors import PthetaError
 from ptheta.runs.folder import Run
@@ -23,8 +22,9 @@ def sample(
     run: str | Path | Run,
     n: int = 64,
     *,
-    labels: Sequence[str | int] = (),
+    labels: Sequence[int | str] | None = None,
     attributes: Sequence[float] | None = None,
+    condition: Mapping[str, Sequence[str]] | None = None,
     weights: str = "best",
     prior: str = "auto",
     seed: int = 0,
@@ -33,8 +33,8 @@ def sample(
 ) -> Grid:
     """n images drawn from a trained model; into a folder, a stopped call is gone on with.
 
-    labels: classes by name or number, in turn; attributes: the one vector that a model of
-        attributes is given; default: all labels, or each attribute alone, in turn
+    labels: classes by name or number, in turn; attributes: one vector, for a model of attributes
+    condition: kind of condition -> texts as a user types them, in turn; default: all in turn
     weights, prior: as for `Run.model`
     out: a place to write them as well: a picture, an array (.npy, .npz) or a folder; scale: pixels
         of a picture for one of an image
@@ -46,21 +46,13 @@ def sample(
     images = samples(
         *(opened, n),
         seed=seed,
-        labels=[label_of(opened, label) for label in labels] or None,
+        labels=labels,
         attributes=attributes,
+        condition=condition,
         weights=weights,
         prior=prior,
     )
     return output.put(images, f"{n} images")
-
-
-def label_of(run: Run, label: str | int) -> int:
-    """The number that a run's model has for a label. Raises PthetaError where it knows none."""
-    if isinstance(label, int):
-        return label  # the task judges it
-    if not isinstance(run.condition, Labels):
-        raise PthetaError(f"--label {label}: this model takes no labels; leave the label out")
-    return run.condition.parse(label)
 
 
 @undisturbed()

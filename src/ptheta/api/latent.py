@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from ptheta import tasks
 from ptheta.api.grid import Grid, Output, examples
-from ptheta.api.images import label_of
 from ptheta.capabilities import Encodes
 from ptheta.compute.streams import undisturbed
 from ptheta.data.dataset import Dataset
@@ -52,8 +51,7 @@ def manifold(
     output.check(side * side, opened.spec.shape, side)
     model = opened.model()
     pair, how = _two_dimensions(opened, model, dims, data)
-    asked = None if label is None else label_of(opened, label)
-    x = tasks.manifold(model, side, dims=pair, label=asked)
+    x = tasks.manifold(model, side, dims=pair, label=label)
     about = f"{side}x{side} images over dimensions {pair[0]},{pair[1]}{how}"
     return output.put(Images.of(x), about, side)
 
@@ -200,6 +198,7 @@ def probe(
 def _labelled(some: Dataset) -> tuple[Tensor, Tensor]:
     """All images and their labels. Raises PthetaError where there are none."""
     batch = some.batch(slice(0, len(some)))
-    if batch.y is None or some.by_attributes:
+    labels = batch.extra.get("labels")
+    if labels is None:
         raise PthetaError(f"{some.name} ({some.split}) has no labels: probe on labelled images")
-    return batch.x, batch.y
+    return batch.x, labels

@@ -10,7 +10,7 @@ from torch import nn
 
 from ptheta import config
 from ptheta.compute.streams import undisturbed
-from ptheta.conditions import ConditionSpec
+from ptheta.conditions import ConditionSpec, is_condition, word
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Handed, Source
 from ptheta.errors import Interrupted, PthetaError
@@ -23,7 +23,7 @@ from ptheta.runs import plan, sweeps
 from ptheta.runs.config_file import has_config
 from ptheta.runs.folder import Run
 from ptheta.runs.worker import work
-from ptheta.specs import ImageSpec
+from ptheta.specs import DataSpec
 from ptheta.terminal.signals import Stopped
 from ptheta.training.checkpoint import latest, step_of
 from ptheta.training.loop import Score
@@ -33,7 +33,7 @@ from ptheta.training.ranks import refuse_unguarded
 
 @undisturbed()
 def create(
-    name: str, spec: ImageSpec, *, condition: ConditionSpec | None = None, **options: object
+    name: str, spec: DataSpec, *, condition: ConditionSpec | None = None, **options: object
 ) -> nn.Module:
     """A model of the registry with fresh weights, for images of this spec.
 
@@ -43,17 +43,17 @@ def create(
     options: fields of the model's config. Raises PthetaError for an unknown model or option
     (naming the nearest one), a value out of range, or a spec or condition that the model cannot do.
     """
-    if not isinstance(spec, ImageSpec):
+    if not isinstance(spec, DataSpec):
         raise PthetaError(f"spec = {spec!r}: give a ptheta.ImageSpec")
-    if not isinstance(condition, ConditionSpec | None):
+    if condition is not None and not is_condition(condition):
         raise PthetaError(
             f"condition = {condition!r}: give ptheta.Labels(names) or ptheta.Attributes(names)"
         )
     found = registry.entry(name)
     cls = found.load_config()
     if condition is not None and "condition" in config.options(cls):
-        options["condition"] = condition.kind
-    return found.build(name, spec, config.build(cls, options, f"option of {name}"), condition)
+        options["condition"] = word(condition)
+    return found.build(spec, config.build(cls, options, f"option of {name}"), condition)
 
 
 @undisturbed()

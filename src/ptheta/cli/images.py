@@ -6,6 +6,7 @@ import click
 
 import ptheta
 from ptheta.cli import types
+from ptheta.cli.asked import ASKED, asked, asked_options
 from ptheta.cli.common import (
     DATA,
     NUMBER,
@@ -18,7 +19,6 @@ from ptheta.cli.common import (
     cli,
     given,
     number,
-    numbers,
     out,
     show,
     whole,
@@ -30,18 +30,17 @@ from ptheta.cli.common import (
 @number(64, "Number of images.")
 @SEED
 @out
-@click.option("--label", "labels", multiple=True, help="Name of a class. May be repeated.")
-@click.option("--attributes", help="Condition of a model of attributes: 1,0,0.5,...")
+@asked_options
 @WEIGHTS
 @PRIOR
 @THREADS
-def sample(attributes: str | None, **options: Parsed) -> None:
+def sample(**options: Parsed) -> None:
     """Draw images from a trained RUN.
 
     Into a folder, the same command continues where it was stopped.
     """
-    vector = None if attributes is None else numbers(attributes, "--attributes")
-    show(ptheta.sample(attributes=vector, **options))
+    condition = asked({name: options.pop(name) for name in ASKED})
+    show(ptheta.sample(condition=condition or None, **options))
 
 
 @cli.command()

@@ -101,7 +101,7 @@ def _reconstructions(subject: Subject) -> Picture | None:
         return None
     batch = test.batch(range(min(REBUILT, len(test) // 10 * 10 or len(test))))
     x = batch.x
-    back = tasks.reconstruct(model, x, batch.y if conditional(model) else None)
+    back = tasks.reconstruct(model, x, batch.condition if conditional(model) else None)
     rows = [part for i in range(0, len(x), 10) for part in (x[i : i + 10], back[i : i + 10])]
     return Picture(
         "Reconstructions",

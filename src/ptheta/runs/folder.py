@@ -259,10 +259,9 @@ class Run:
         tops = merged([data.values.tops for data in (train, test) if data.values is not None])
         for line in White(plan.data.white, known).surprises(tops).values():
             warnings.warn(f"{called(where)}: {line}", stacklevel=4)
-        if isinstance(self.condition, conditions.Labels):
-            names = self.condition.names
-            return train.with_classes(names), test.with_classes(names)
-        return train, test
+        if self.condition is None:
+            return train, test
+        return self.condition.adapted(train), self.condition.adapted(test)
 
     def unfinished(self) -> str | None:
         """How far a training that has not come to its end is, or None."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from torch import nn
 
 from ptheta import conditions
@@ -12,7 +10,6 @@ from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source, one_part
 from ptheta.data.names import recorded
-from ptheta.data.offered import offered
 from ptheta.data.request import Request
 from ptheta.data.sources import columns_there
 from ptheta.data.values import Levels
@@ -23,7 +20,7 @@ from ptheta.specs import ImageSpec
 
 def condition_of(plan: Plan, data: Dataset) -> ConditionSpec | None:
     """What the plan's model is asked for, named as in the training data."""
-    return offered(conditions.wanted(plan.config), data, plan.source)
+    return conditions.of_data(plan.config, data, plan.source)
 
 
 def build_model(
@@ -34,7 +31,7 @@ def build_model(
     to_train: whether memory must hold what its training needs as well. Raises PthetaError where the
     memory there is does not
     """
-    return registry.entry(plan.model).build(plan.model, spec, plan.config, condition, to_train)
+    return registry.entry(plan.model).build(spec, plan.config, condition, to_train)
 
 
 def open_plan_data(
@@ -63,6 +60,4 @@ def open_plan_data(
             known=known,
             **(d.columns if source is None else columns_there(source, d.columns)),
         )
-    if conditions.wanted(plan.config) == conditions.Attributes.kind:
-        return replace(data, by_attributes=True)
     return data

@@ -15,7 +15,14 @@ def upgrade(about: schemas.Config) -> schemas.Config:
 
     Raises PthetaError for numbers of labels and attributes that are none.
     """
-    return _with_names(_with_white(about))
+    return _with_names(_with_optimizer(_with_white(about)))
+
+
+def _with_optimizer(about: schemas.Config) -> schemas.Config:
+    """Every optimizer was Adam, and no option said so."""
+    if "lr" not in about.config or "optimizer" in about.config:
+        return about
+    return about.model_copy(update={"config": about.config | {"optimizer": "adam"}})
 
 
 def _with_white(about: schemas.Config) -> schemas.Config:

@@ -69,7 +69,7 @@ class Plan:
     """Everything that decides a run, JSON-ready through `to_json`."""
 
     model: str
-    config: object  # the model's own config, a dataclass
+    config: config.Config  # the model's own
     source: str  # name or absolute path of the data, as `ptheta.data.names.record` gives it
     data: DataSettings
     train: TrainSettings
@@ -156,7 +156,7 @@ def make(
         if name not in homes:
             raise unknown(f"option of {model}", name, homes)
         values[homes[name]][name] = value
-    own: object = config.build(classes["model"], values["model"])
+    own: config.Config = config.build(classes["model"], values["model"])
     data = config.build(DataSettings, values["data"])
     train = config.build(TrainSettings, values["train"]).budget()
     return Plan(model, own, record(source), data, train, recipe)

@@ -126,8 +126,8 @@ def begin(p: Plan, source: Source | None = None) -> Ready:
     if len(data) < 2:
         raise PthetaError(f"{p.source} holds 1 image, too few to train on: give at least two")
     condition = condition_of(p, data)
-    if isinstance(condition, conditions.Labels):
-        data = data.with_classes(condition.names)
+    if condition is not None:
+        data = condition.adapted(data)
     data, reserve = _set_aside(p, data)
     return Ready(data, reserve, Record.of(data, reserve), data.name, condition)
 

@@ -1,0 +1,37 @@
+"""The options by which a user says what a conditional model is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., object])
+
+# by kind of condition (`ptheta.conditions.KINDS`): the option, the name of its values, its help
+OPTIONS = {
+    "labels": ("--label", "labels", "Name of a class. May be repeated."),
+    "attributes": (
+        "--attributes",
+        "attributes",
+        "Attributes that are not 0: red,size=0.3; or a number for each: 1,0,0.5. May be repeated.",
+    ),
+    "text": ("--caption", "captions", "Caption. May be repeated."),
+    "image": ("--image", "images", "Picture that is the condition. May be repeated."),
+}
+
+
+ASKED = tuple(name for _, name, _ in OPTIONS.values())
+
+
+def asked_options(command: F) -> F:
+    """All of them, each of which may be repeated."""
+    for flag, name, text in reversed(OPTIONS.values()):
+        command = click.option(flag, name, multiple=True, help=text)(command)
+    return command
+
+
+def asked(given: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """What was asked for, by kind of condition. given: the values of the options, by their names"""
+    return {kind: given[name] for kind, (_, name, _) in OPTIONS.items() if given[name]}

@@ -23,7 +23,7 @@ from ptheta.api.measuring import Evaluated
 from ptheta.cli.asked import ASKED
 from ptheta.cli.commands import cli
 from ptheta.data import open_data
-from ptheta.data.sources import open_whole
+from ptheta.data.sources import open_image_set
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import digest
 from ptheta.runs.folder import Run
@@ -129,7 +129,7 @@ def test_images_in_memory_are_measured_like_those_of_a_folder(place):
         for real in (place / "a.npz", (IMAGES, LABELS))
     )
     assert kept == again
-    assert len(open_whole(IMAGES).images) == 60
+    assert len(open_image_set(IMAGES).images) == 60
     with pytest.raises(PthetaError, match="real ones beside them"):
         api.closest(IMAGES)
 
@@ -268,9 +268,7 @@ def test_a_verb_takes_a_run_and_the_options_of_its_command(verb):
         names |= Evaluated.__annotations__.keys()
     options = {p.name for p in cli.commands[verb].params} - {"run", "threads", "as_json"}
     if "condition" in names:
-        options = options - {*ASKED} | {
-            "condition"
-        }  # texts by kind
+        options = options - {*ASKED} | {"condition"}  # texts by kind
         names -= {"labels", "attributes"}
     assert options - names <= {"closest", "size", "channels", "image_column"}  # of foreign images
     assert names - options <= {"weights"}

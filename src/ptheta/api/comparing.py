@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from ptheta.api.training import train
-from ptheta.data.sources import open_whole
+from ptheta.data.request import DataSettings
+from ptheta.data.sources import open_image_set
 from ptheta.errors import PthetaError
 from ptheta.extractors.features import Extractor
 from ptheta.files.atomic import locked
@@ -46,10 +47,8 @@ def compare(
     if not opened:
         raise PthetaError("no run to compare: give at least one")
     read = opened[0].plan.data  # images are read as the runs' own are
-    others = {
-        expand(place).resolve().name: open_whole(place, size=read.size, channels=read.channels)
-        for place in images
-    }
+    alike = DataSettings(size=read.size, channels=read.channels)
+    others = {expand(place).resolve().name: open_image_set(place, alike) for place in images}
     return write_report(
         opened, folder, n=n, seed=seed, extractor=extractor, images=others, data=data
     )

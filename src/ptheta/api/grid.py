@@ -83,7 +83,7 @@ class Output:
 
 
 class Examples(NamedTuple):
-    """A trained model and images to show it with. y: their condition, where the model wants it"""
+    """A trained model, images to show it with, and their conditions (y) where it wants them."""
 
     model: nn.Module
     x: Tensor
@@ -96,7 +96,7 @@ def examples(run: Run, n: int, data: Source | None, output: Output, columns: int
     columns: how many images are written for each; 0 where that is not known yet
 
     Raises PthetaError where they are too many to write, before the model is read, and where the
-    model is conditional and the images have no such condition.
+    model is conditional and the images have no conditions.
     """
     batch = run.data("test", data).batch(slice(0, n))
     if columns:
@@ -105,9 +105,8 @@ def examples(run: Run, n: int, data: Source | None, output: Output, columns: int
     if not conditional(model):
         return Examples(model, batch.x, None)
     if batch.condition is None:
-        raise PthetaError(
-            f"this model is conditional and the images have no {word(run.condition)}: give --data"
-        )
+        kind = word(run.condition)
+        raise PthetaError(f"this model is conditional and the images have no {kind}: give --data")
     return Examples(model, batch.x, batch.condition)
 
 

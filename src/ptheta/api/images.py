@@ -22,7 +22,7 @@ def sample(
     run: str | Path | Run,
     n: int = 64,
     *,
-    labels: Sequence[int | str] | None = None,
+    labels: Sequence[str | int] = (),
     attributes: Sequence[float] | None = None,
     condition: Mapping[str, Sequence[str]] | None = None,
     weights: str = "best",
@@ -33,8 +33,9 @@ def sample(
 ) -> Grid:
     """n images drawn from a trained model; into a folder, a stopped call is gone on with.
 
-    labels: classes by name or number, in turn; attributes: one vector, for a model of attributes
-    condition: kind of condition -> texts as a user types them, in turn; default: all in turn
+    labels: classes by name or number, in turn; attributes: the one vector that a model of
+        attributes is given; default: all labels, or each attribute alone, in turn
+    condition: texts by kind of condition, such as {"text": ["a red circle"]}, in turn
     weights, prior: as for `Run.model`
     out: a place to write them as well: a picture, an array (.npy, .npz) or a folder; scale: pixels
         of a picture for one of an image
@@ -46,9 +47,9 @@ def sample(
     images = samples(
         *(opened, n),
         seed=seed,
-        labels=labels,
+        labels=labels or None,
         attributes=attributes,
-        condition=condition,
+        condition=condition or None,
         weights=weights,
         prior=prior,
     )

@@ -198,7 +198,6 @@ def probe(
 def _labelled(some: Dataset) -> tuple[Tensor, Tensor]:
     """All images and their labels. Raises PthetaError where there are none."""
     batch = some.batch(slice(0, len(some)))
-    labels = batch.extra.get("labels")
-    if labels is None:
+    if (labels := batch.extra.get("labels")) is None:
         raise PthetaError(f"{some.name} ({some.split}) has no labels: probe on labelled images")
     return batch.x, labels

@@ -12,14 +12,13 @@ import torch
 from ptheta import tasks
 from ptheta.api.grid import Grid, Output
 from ptheta.compute.streams import undisturbed
-from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
 from ptheta.data.decode import LARGEST_NATURAL
 from ptheta.data.memory import Source
 from ptheta.data.names import called
-from ptheta.data.request import Columns
-from ptheta.data.sources import columns_there, open_whole
-from ptheta.data.values import Kind, White
+from ptheta.data.request import DataSettings, Request
+from ptheta.data.sources import open_image_set, open_split, settings_for
+from ptheta.data.values import Kind
 from ptheta.errors import CannotWrite, PthetaError
 from ptheta.extractors.features import Extractor
 from ptheta.measures.results import Evaluation
@@ -201,19 +200,17 @@ def made_and_real(
     image_column: str | None = None,
 ) -> tuple[torch.Tensor, Dataset, Dataset]:
     """Images of any origin, and the real ones (test, train), all of one size and colour."""
-    columns: Columns = {"image_column": image_column}
-    theirs, ours = (columns_there(source, columns) for source in (images, data))
-    if image_column is not None and not theirs and not ours:
+    settings = DataSettings(size=size, channels=channels, image_column=image_column)
+    theirs, ours = (settings_for(source, settings) for source in (images, data))
+    if image_column is not None and not theirs.columns and not ours.columns:
         raise PthetaError(
             f"--image-column {image_column}: neither {called(images)} nor {called(data)} has "
             "columns; leave it out"
         )
-    test, train = (
-        open_data(data, split, size=size, channels=channels, **ours) for split in ("test", "train")
-    )
+    test, train = (open_split(data, Request(split, ours)) for split in ("test", "train"))
     # 8-bit pictures have one white each, of whatever program they are
     known: dict[Kind, float] = {k: v for k, v in test.whites.items() if k != "8-bit"}
-    made = open_whole(images, white=White(known=known), size=size, channels=channels, **theirs)
+    made = open_image_set(images, theirs, known=known)
     for source, resized in ((data, test.resized), (images, made.resized)):
         if size is None and resized:
             raise PthetaError(

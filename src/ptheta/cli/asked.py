@@ -7,6 +7,9 @@ from typing import TypeVar
 
 import click
 
+import ptheta
+from ptheta.errors import PthetaError
+
 F = TypeVar("F", bound=Callable[..., object])
 
 # by kind of condition (`ptheta.conditions.KINDS`): the option, the name of its values, its help
@@ -32,6 +35,17 @@ def asked_options(command: F) -> F:
     return command
 
 
-def asked(given: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
-    """What was asked for, by kind of condition. given: the values of the options, by their names"""
-    return {kind: given[name] for kind, (_, name, _) in OPTIONS.items() if given[name]}
+def asked(run: str, given: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """What was asked for, by kind of condition. given: the values of the options, by their names
+
+    Raises PthetaError where the run's model is not asked for what the user gives.
+    """
+    wanted = {kind: given[name] for kind, (_, name, _) in OPTIONS.items() if given[name]}
+    takes = ptheta.Run.open(run).kinds if wanted else ()
+    for kind, texts in wanted.items():
+        if kind not in takes:
+            flag, known = OPTIONS[kind][0], " and ".join(takes) or "no condition"
+            raise PthetaError(
+                f"{flag} {texts[0]}: this model takes no {kind}, it takes {known}; leave it out"
+            )
+    return wanted

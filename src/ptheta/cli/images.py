@@ -34,13 +34,13 @@ from ptheta.cli.common import (
 @WEIGHTS
 @PRIOR
 @THREADS
-def sample(**options: Parsed) -> None:
+def sample(run: str, **options: Parsed) -> None:
     """Draw images from a trained RUN.
 
     Into a folder, the same command continues where it was stopped.
     """
-    condition = asked({name: options.pop(name) for name in ASKED})
-    show(ptheta.sample(condition=condition or None, **options))
+    condition = asked(run, {name: options.pop(name) for name in ASKED})
+    show(ptheta.sample(run, condition=condition, **options))
 
 
 @cli.command()

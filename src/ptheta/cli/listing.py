@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TypedDict
 
 import click
@@ -73,11 +74,11 @@ def _row(entry: registry.Entry) -> Row:
 def data(source: str | None, as_json: bool, **options: Parsed) -> None:
     """List the embedded data sets, or look into SOURCE (a name or a path)."""
     if source is None:
+        about: Mapping[str, object] = EMBEDDED
         lines = aligned([[name, what] for name, what in EMBEDDED.items()])
-        click.echo(json.dumps(EMBEDDED, indent=2) if as_json else "\n".join(lines))
-        return
-    about = ptheta.data.describe(source, **options)
-    lines = [f"{key}: {_said(value)}" for key, value in about.items()]
+    else:
+        about = ptheta.data.describe(source, **options)
+        lines = [f"{key}: {_said(value)}" for key, value in about.items()]
     click.echo(json.dumps(about, indent=2) if as_json else "\n".join(lines))
 
 

@@ -14,6 +14,7 @@ from ptheta.conditions import ConditionSpec
 from ptheta.config import AtLeastZero, check_choices, option
 from ptheta.games import Game, Move, Player, Terms
 from ptheta.models.base import ImageModel
+from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.nets.coders import CoderConfig, decoder, encoder
 from ptheta.optimizers import OptimizerConfig
 from ptheta.specs import ImageSpec, from_unit, full, to_symmetric, to_unit
@@ -80,6 +81,16 @@ class AE(ImageModel):
         return Game(
             players={"autoencoder": Player((self,), self.config.optimizer_factory())},
             moves=(Move("autoencoder", self.terms),),
+        )
+
+    def graph(self) -> Graph:
+        return Graph(
+            (
+                Variable("x", "observed", f"image {self.spec}"),
+                Variable("z", "deterministic", f"code of {self.config.latent} numbers"),
+                Variable(r"\hat{x}", "deterministic", "reconstruction"),
+            ),
+            (Arrow("x", "z", law="encoder"), Arrow("z", r"\hat{x}", law="decoder")),
         )
 
 

@@ -14,7 +14,7 @@ from ptheta.conditions import ConditionSpec, is_condition, word
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Handed, Source
 from ptheta.errors import Interrupted, PthetaError
-from ptheta.extractors.features import default_extractor
+from ptheta.extractors.table import default_extractor
 from ptheta.files.atomic import leftover, locked
 from ptheta.files.out import check_folder
 from ptheta.metrics.selection import Selection

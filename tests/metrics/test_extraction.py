@@ -218,10 +218,10 @@ def by_label(fake: Features, asked: Tensor, real: Features, test: Dataset) -> li
 def test_samples_that_follow_their_labels_are_told_from_those_that_do_not():
     by, test = load_extractor("digits"), open_data("digits", "test")
     batch = open_data("digits").batch(slice(0, 600))
-    assert batch.y is not None
+    theirs = batch.extra["labels"]
     fake, real = extract(batch.x, by), extract(test, by)
-    right = by_label(fake, batch.y, real, test)
-    shuffled = batch.y[torch.randperm(600, generator=torch.Generator().manual_seed(0))]
+    right = by_label(fake, theirs, real, test)
+    shuffled = theirs[torch.randperm(600, generator=torch.Generator().manual_seed(0))]
     wrong = by_label(fake, shuffled, real, test)
     names = [r.metric for r in right]
     assert names == ["kd_within_label_digits", "label_accuracy_digits"]
@@ -235,21 +235,20 @@ def test_samples_that_follow_their_labels_are_told_from_those_that_do_not():
 def test_an_absent_class_leaves_the_mean_over_the_others_and_is_named():
     by, test = load_extractor("digits"), open_data("digits", "test")
     batch = open_data("digits").batch(slice(0, 600))
-    assert batch.y is not None
-    assert test.labels is not None
-    labels = torch.from_numpy(test.labels[test.rows(slice(None))].astype("int64"))
+    theirs = batch.extra["labels"]
+    labels = test.batch(slice(0, len(test))).extra["labels"]
     fake, real = extract(batch.x, by), extract(test, by)
     each = [
-        kernel_distance(fake.features[batch.y == y], real.features[labels == y])[0]
+        kernel_distance(fake.features[theirs == y], real.features[labels == y])[0]
         for y in range(10)
     ]
     for side in ("samples", "real images"):
-        i, j = (batch.y != 7, labels >= 0) if side == "samples" else (batch.y >= 0, labels != 7)
+        i, j = (theirs != 7, labels >= 0) if side == "samples" else (theirs >= 0, labels != 7)
         some = test.subset(j.nonzero()[:, 0].numpy())
-        found, _ = by_label(fake.rows(i), batch.y[i], real.rows(j), some)
+        found, _ = by_label(fake.rows(i), theirs[i], real.rows(j), some)
         assert found.value == pytest.approx(sum(each[:7] + each[8:]) / 9)
         assert "without 7" in found.note
-    none, _ = by_label(fake.rows(torch.tensor([0])), batch.y[:1], real, test)
+    none, _ = by_label(fake.rows(torch.tensor([0])), theirs[:1], real, test)
     assert none.text() == "not defined (no label has two samples and two real images)"
 
 

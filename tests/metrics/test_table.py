@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ptheta.conditions import Labels
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.extractors.base import Extractor
@@ -21,7 +22,7 @@ from ptheta.metrics.context import Context, Given
 from ptheta.metrics.evaluate import evaluate, evaluate_images
 from ptheta.metrics.metric import Metric, Section
 from ptheta.metrics.table import METRICS, metric_of
-from ptheta.report.tables import tables
+from ptheta.report.tables import Heading, tables
 from ptheta.specs import ImageSpec
 
 SPEC = ImageSpec(1, 12, 12)
@@ -45,7 +46,7 @@ def data(split: str, seed: int, n: int = 120) -> Dataset:
     labels = np.arange(n) % 2
     means = (70 + 110 * labels)[:, None, None, None]
     images = (means + rng.integers(-60, 60, (n, 1, 12, 12))).astype(np.uint8)
-    return Dataset("greys", split, images, labels, CLASSES, by_attributes=False)
+    return Dataset("greys", split, images, labels, CLASSES)
 
 
 TEST, TRAIN = data("test", 0), data("train", 1)
@@ -55,9 +56,9 @@ NEW = data("new", 2)
 class Everything(nn.Module):
     """A model of every capability that a metric asks for. log p(x) = -700 - label, nats."""
 
-    def __init__(self, classes: int = 0) -> None:
+    def __init__(self, condition: Labels | None = None) -> None:
         super().__init__()
-        self.spec, self.classes = SPEC, classes
+        self.spec, self.condition = SPEC, condition
         self.weight = nn.Parameter(torch.zeros(7))
 
     def sample_latent(self, n: int, condition: Any = None) -> Tensor:
@@ -284,7 +285,7 @@ def test_there_is_a_law_of_no_other_metric():
 class Silent(nn.Module):
     """It can do nothing."""
 
-    spec, classes = SPEC, 0
+    spec = SPEC
 
 
 @pytest.mark.filterwarnings("ignore:60 samples")
@@ -303,7 +304,7 @@ def test_a_row_that_is_not_defined_is_that_of_the_entry(monkeypatch):
 
 
 def test_every_result_finds_its_metric_again():
-    for model, extractor in ((Everything(), Bright()), (Everything(2), Bright())):
+    for model, extractor in ((Everything(), Bright()), (Everything(Labels(CLASSES)), Bright())):
         ctx = Context(TEST, extractor, model=model, train=TRAIN, n=60, ais_images=1)
         for metric in METRICS.values():
             if metric.name != "sampling_speed" and metric.asked(ctx):
@@ -336,10 +337,10 @@ def test_a_new_entry_is_a_row_of_an_evaluation_and_of_a_report(monkeypatch):
     assert (last.metric, last.unit, last.better) == ("brightness_bright", "of 255", "lower")
     assert undefined.text() == "not defined (it is too bright)"
     assert metric_of("brightness_bright") is new
-    (table,) = [t for t in tables({"a": found}, {}, marks={}, more={}) if t.title == "Cost"]
+    (table,) = [t for t in tables({"a": found}, {}, marks={}) if t.title == "Cost"]
     assert table.head == [
-        {"name": "brightness bright", "unit": "of 255", "better": "lower is better"},
-        {"name": "gloom", "unit": "of 255", "better": "lower is better"},
+        Heading("brightness bright", "of 255", "lower is better"),
+        Heading("gloom", "of 255", "lower is better"),
     ]
 
 
@@ -360,7 +361,7 @@ def test_a_sampler_without_a_likelihood_needs_no_labels(monkeypatch):
     """What a likelihood would be given is asked for only where there is one."""
 
     class Sampler(nn.Module):
-        spec, classes = SPEC, 2
+        spec, condition = SPEC, Labels(CLASSES)
 
         def sample(self, n: int, condition: Any = None) -> Tensor:
             return images(NEW)[:n]

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ptheta.batch import Condition, repeated
 from ptheta.capabilities import HasJoint, HasPosterior, device_of
 from ptheta.compute.streams import seeded
 from ptheta.errors import PthetaError, unknown
@@ -128,7 +129,7 @@ def annealed_log_mean(
 def ais(
     model: nn.Module,
     x: Tensor,
-    condition: Tensor | None = None,
+    condition: Condition | None = None,
     *,
     chains: int = CHAINS,
     steps: int = STEPS,
@@ -154,7 +155,7 @@ def ais(
             raise PthetaError(f"{name} = {value}: want at least 1")
     x = x.to(device_of(model))
     y = None if condition is None else condition.to(x.device)
-    many, ys = _repeated(x, chains), None if y is None else _repeated(y, chains)
+    many, ys = x.repeat(chains, *[1] * (x.ndim - 1)), None if y is None else repeated(y, chains)
     if isinstance(model, HasPosterior) and start != "prior":
         q = model.posterior(x, y).detach().repeat(chains)
         first, z = q.log_prob, q.sample()
@@ -168,11 +169,7 @@ def ais(
         return annealed_log_mean(first, joint, z, len(x), steps=steps, leapfrog=leapfrog)
 
 
-def _repeated(x: Tensor, times: int) -> Tensor:
-    return x.repeat(times, *[1] * (x.ndim - 1))
-
-
-def _log_prior(model: HasJoint, condition: Tensor | None, z: Tensor) -> Tensor:
+def _log_prior(model: HasJoint, condition: Condition | None, z: Tensor) -> Tensor:
     return model.log_prior(z, condition)
 
 

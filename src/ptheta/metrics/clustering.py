@@ -43,10 +43,10 @@ def clustering_accuracy(model: nn.Module, data: Dataset) -> tuple[float, Draws |
     """Of a model that clusters, on labelled data: see `matched`."""
     clusters = require(model, Clusters, "cluster")
     found = torch.cat([clusters.cluster(x).cpu() for x, _ in batches(model, data, 500)])
-    y = data.batch(slice(0, len(data))).y
-    if y is None:
+    labels = data.batch(slice(0, len(data))).extra.get("labels")
+    if labels is None:
         raise PthetaError(f"{data.name} has no labels to match categories with: give labels")
-    return matched(found, y)
+    return matched(found, labels)
 
 
 def clustering(ctx: Context) -> Estimate:

@@ -12,7 +12,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from ptheta.capabilities import HasBound, HasLogProb, classes_of, conditional
+from ptheta.capabilities import HasBound, HasLogProb, condition_of, conditional
+from ptheta.conditions import Labels
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.extractors.base import Extractor
@@ -121,10 +122,10 @@ class Context:
         """What the samples were asked for, int64 (n,); None where the model takes no labels."""
         if self.given.labels is not None:
             return self.given.labels
-        if self.model is None or not classes_of(self.model):
+        if self.model is None or not isinstance(condition_of(self.model), Labels):
             return None
         asked = conditions_like(self.model, self.test, self.n, self.seed)
-        return None if asked is None else asked.cpu()
+        return asked.cpu() if isinstance(asked, Tensor) else None
 
     @cached_property
     def real_labels(self) -> Tensor | None:

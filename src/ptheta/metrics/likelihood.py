@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ptheta.batch import Condition
 from ptheta.capabilities import HasBound, HasLogProb, conditional, device_of
 from ptheta.compute.streams import seeded
 from ptheta.data.dataset import Dataset
@@ -18,6 +19,7 @@ from ptheta.errors import PthetaError
 from ptheta.measures.intervals import Groups, mean_estimate
 from ptheta.measures.results import Estimate
 from ptheta.metrics.context import Context, shared
+from ptheta.tasks.conditions import with_conditions
 from ptheta.terminal.progress import watched
 
 
@@ -47,22 +49,22 @@ class Likelihood:
 
 def batches(
     model: nn.Module, data: Dataset, batch_size: int, what: str = "likelihood"
-) -> Iterator[tuple[Tensor, Tensor | None]]:
+) -> Iterator[tuple[Tensor, Condition | None]]:
     """The images, in order, with the conditions that the model wants, on its device.
 
     what: what they are taken for, for whoever watches
     """
-    device = device_of(model)
+    device, data = device_of(model), with_conditions(model, data)
     for start in watched(range(0, len(data), batch_size), what):
         batch = data.batch(slice(start, min(start + batch_size, len(data))))
-        wanted = conditional(model) and batch.y is not None
-        yield batch.x.to(device), batch.y.to(device) if wanted and batch.y is not None else None
+        condition = batch.condition if conditional(model) else None
+        yield batch.x.to(device), None if condition is None else condition.to(device)
 
 
 class LogP(NamedTuple):
     """of(x, condition) -> log p, (B,) nats. relation, how: see `Likelihood`"""
 
-    of: Callable[[Tensor, Tensor | None], Tensor]
+    of: Callable[[Tensor, Condition | None], Tensor]
     relation: str
     how: str
 
@@ -95,7 +97,7 @@ def likelihood(
     log_p = log_p_of(model, is_k)
     if log_p is None:
         return None
-    data = data.with_fixed_binarisation()
+    data = with_conditions(model, data.with_fixed_binarisation())
     if conditional(model) and not data.has_conditions:
         raise PthetaError(
             f"{data.name} has no labels (or attributes), and the model's likelihood is given them: "

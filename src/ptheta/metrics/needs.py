@@ -47,8 +47,3 @@ def joint(ctx: Context) -> str:
 
 def real_labels(ctx: Context) -> str:
     return "" if ctx.real_labels is not None else f"{ctx.test.name} has no labels"
-
-
-def classes(ctx: Context) -> str:
-    """Labels to match categories with: a row of attributes is none."""
-    return f"{ctx.test.name} has no labels" if ctx.test.by_attributes else real_labels(ctx)

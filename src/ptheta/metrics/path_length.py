@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from ptheta.batch import Condition
 from ptheta.capabilities import Decodes, HasPrior
 from ptheta.compute.streams import seeded
 from ptheta.errors import PthetaError
@@ -34,7 +35,7 @@ def path_length(
     model: nn.Module,
     extractor: Extractor,
     real: Tensor,
-    condition: Tensor | None = None,
+    condition: Condition | None = None,
     *,
     paths: int = PATHS,
     seed: int = 0,

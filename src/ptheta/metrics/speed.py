@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from ptheta.batch import Condition
 from ptheta.capabilities import Samples, device_of
 from ptheta.compute import threads
 from ptheta.compute.streams import seeded
@@ -31,7 +32,7 @@ UNSTEADY = 0.25  # relative error from which no speed is given
 @torch.no_grad()
 def sampling_speed(
     model: nn.Module,
-    condition: Tensor | None,
+    condition: Condition | None,
     *,
     n: int = SPEED_OF,
     seconds: float = SECONDS,

@@ -51,7 +51,7 @@ _ENTRIES: tuple[Metric, ...] = (
         "clustering_accuracy",
         clustering,
         Section.FIDELITY,
-        needs=(needs.classes,),
+        needs=(needs.real_labels,),
         asked=needs.of_clusters,
         better="higher",
     ),

@@ -1,0 +1,88 @@
+"""How the report shows each metric: in which table, and where else its numbers stand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from ptheta.metrics.metric import Section
+from ptheta.metrics.table import metric_of
+
+# what the reader of each table must know
+NOTES: Mapping[Section, str] = {
+    Section.LIKELIHOOD: (
+        "On the held-out images. = exact, ≤ an upper bound on the bits (from a lower bound on the "
+        "likelihood): the two are not ranked against each other. A model without either has none, "
+        "whatever its samples look like."
+    ),
+    Section.DISTANCE: (
+        "Named after the network whose features they use; only those of inception-2015 are the "
+        "published FID, KID and IS. The grey rows need no learning."
+    ),
+    Section.FIDELITY: (
+        "Precision and density ask whether a sample could be real; recall, coverage and the "
+        "classes, whether everything real is there. No row is good by one column."
+    ),
+    Section.MEMORISATION: (
+        "Distances to the nearest training image, of samples beside those of held-out images; and "
+        "to the nearest test image (names with test), beside those of training images. The copying "
+        "test is about N(0, 1) where both are alike; far below 0 are copies, far above 0 images "
+        "away from the data. A copied training or test set has the best distances there are, and "
+        "must be given away here."
+    ),
+    Section.COST: "On the machine that wrote this; training as it was when it ran.",
+}
+
+
+class Role(Enum):
+    """What a metric stands for outside its table: in the summary and in the plots."""
+
+    NONE = ""
+    LIKELIHOOD = "likelihood"
+    DISTANCE = "distance to real images"
+    PRECISION = "precision"
+    RECALL = "recall"
+
+
+@dataclass(frozen=True)
+class Presentation:
+    """How a metric is shown beside its own table.
+
+    role: what it stands for in the summary and the plots
+    paired: whether the page shows the differences between runs
+    repeats: whether another metric says the same, so that no verdict speaks of it again
+    signed: whether other models have a bound in its place, so that "=" is worth saying
+    """
+
+    role: Role = Role.NONE
+    paired: bool = False
+    repeats: bool = False
+    signed: bool = False
+
+
+_PLAIN = Presentation()
+_BY_FAMILY: Mapping[str, Presentation] = {
+    "bits_per_dim": Presentation(Role.LIKELIHOOD, paired=True, signed=True),
+    "nll": Presentation(repeats=True, signed=True),
+    "nll_ais": Presentation(repeats=True, signed=True),
+    "fd": Presentation(paired=True),
+    "fd_infinity": Presentation(repeats=True),
+    "fd_memorisation": Presentation(repeats=True),
+    "kd": Presentation(Role.DISTANCE, paired=True),
+    "kd_within_label": Presentation(Role.DISTANCE, paired=True),
+    "precision": Presentation(Role.PRECISION),
+    "recall": Presentation(Role.RECALL),
+}
+
+
+def presentation(result: str) -> Presentation:
+    """How the report shows a result of this name."""
+    metric = metric_of(result)
+    return _PLAIN if metric is None else _BY_FAMILY.get(metric.family, _PLAIN)
+
+
+def section_of(result: str) -> Section:
+    """The table of a result; `FIDELITY` for a metric that is not known here."""
+    metric = metric_of(result)
+    return Section.FIDELITY if metric is None else metric.section

@@ -141,7 +141,7 @@ def test_a_number_that_means_nothing_is_refused(what):
 
 
 USES: dict[str, tuple[str, Callable[[Any, Any], object]]] = {
-    "inpaint": ("nade", lambda m, y: tasks.inpaint(m, X, KNOWN, labels=y)),
+    "inpaint": ("nade", lambda m, y: tasks.inpaint(m, X, KNOWN, condition=y)),
     "surprise": ("nade", lambda m, y: tasks.surprise(m, X, y)),
     "reconstruct": ("cvae", lambda m, y: tasks.reconstruct(m, X, y)),
     "denoise": ("cvae", lambda m, y: tasks.denoise(m, X, "masking", 0.5, condition=y)),

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ptheta.conditions import Labels
 from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
@@ -254,9 +255,9 @@ def test_an_absent_class_leaves_the_mean_over_the_others_and_is_named():
 
 def test_a_class_missing_from_the_labels_is_not_asked_for():
     class Copies(nn.Module):
-        def __init__(self, spec: ImageSpec, x: Tensor, classes: int) -> None:
+        def __init__(self, spec: ImageSpec, x: Tensor, classes: tuple[str, ...]) -> None:
             super().__init__()
-            self.spec, self.x, self.classes = spec, x, classes
+            self.spec, self.x, self.condition = spec, x, Labels(classes)
 
         def sample(self, n: int, condition: Any = None) -> Tensor:
             return self.x[torch.randint(len(self.x), (n,))]
@@ -265,7 +266,9 @@ def test_a_class_missing_from_the_labels_is_not_asked_for():
     test = open_data("digits", "test")
     assert test.labels is not None
     some = test.subset(np.flatnonzero(test.labels != 3)[:200])
-    found = evaluate(Copies(test.spec, train.batch(slice(0, 300)).x, 10), some, train, n=700)
+    found = evaluate(
+        Copies(test.spec, train.batch(slice(0, 300)).x, test.classes), some, train, n=700
+    )
     result = found.get("kd_within_label_digits")
     assert result is not None
     assert result.value is not None

@@ -103,7 +103,7 @@ def inpaint(
     rows = [x, x * mask]
     for i in range(each):
         rows.append(
-            tasks.inpaint(model, x, mask, seed=seed + i, labels=labels, candidates=candidates)
+            tasks.inpaint(model, x, mask, seed=seed + i, condition=labels, candidates=candidates)
         )
     images = side_by_side(rows)
     click.echo(f"{write_images(images, out, len(rows))}: {len(x)} images, {each} completions each")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
+from typing import Unpack
 
 import torch
 
@@ -13,10 +14,17 @@ from ptheta.config import brief
 from ptheta.files.atomic import digest
 from ptheta.models.autoencoders.fitted import Fitted
 from ptheta.runs.folder import FITTED, Run
-from ptheta.tasks.conditions import conditions_asked
 from ptheta.tasks.export import Images
 from ptheta.tasks.record import Asked
-from ptheta.tasks.sample import BATCH, Part, Place, sample_batches, sampling_threads
+from ptheta.tasks.sample import (
+    BATCH,
+    Part,
+    Place,
+    Wanted,
+    rows_wanted,
+    sample_batches,
+    sampling_threads,
+)
 
 FEW = 3  # conditions that are named
 SHOWN = 16  # hexadecimal digits of a hash
@@ -28,21 +36,19 @@ def samples(
     n: int,
     *,
     seed: int = 0,
-    labels: Sequence[int | str] | None = None,
-    attributes: Sequence[float] | None = None,
-    condition: Mapping[str, Sequence[str]] | None = None,
     weights: str = "best",
     prior: str = "auto",
     batch_size: int = BATCH,
+    **wanted: Unpack[Wanted],
 ) -> Images:
     """n samples of a run: those of `ptheta.tasks.sample`, to the bit.
 
-    seed, labels, attributes, condition, batch_size: as for `sample`
+    seed, batch_size, wanted: as for `sample`
     weights, prior: as for `Run.model`
     Raises PthetaError as these two do, before anything is drawn.
     """
     model = run.model(weights, prior)
-    rows = conditions_asked(model, labels, attributes, condition)
+    rows = rows_wanted(model, wanted)
     asked: Asked = {
         "model": _hash(json.dumps(run.about.model_dump(include=DECIDES), sort_keys=True)),
         "weights": digest(run.weights_file(weights))[:SHOWN],
@@ -57,15 +63,7 @@ def samples(
     }
 
     def parts(place: Place) -> Iterator[Part]:
-        return sample_batches(
-            *(model, n),
-            seed=seed,
-            labels=labels,
-            attributes=attributes,
-            condition=condition,
-            batch_size=batch_size,
-            place=place,
-        )
+        return sample_batches(model, n, seed=seed, batch_size=batch_size, place=place, **wanted)
 
     parts(Place())  # what is asked for in vain is refused now
     return Images(n, run.spec.shape, asked, parts, batch_size)

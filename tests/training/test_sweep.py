@@ -47,10 +47,10 @@ def test_a_sweep_trains_every_setting_and_seed_and_goes_on(strokes, tmp_path, mo
             raise Interrupted("stopped", 2)
         return kept(*args, **options)
 
-    monkeypatch.setattr(api, "train", stop_at_third)
+    monkeypatch.setattr("ptheta.api.training.train", stop_at_third)
     with pytest.raises(Interrupted):
         sweep("gan", strokes, tmp_path / "s", table, seeds=2, **OPTIONS)
-    monkeypatch.setattr(api, "train", kept)
+    monkeypatch.undo()
     done = sweep("gan", strokes, tmp_path / "s", table, seeds=2, **OPTIONS)
     names = [f"loss={loss},seed={seed}" for seed in (0, 1) for loss in ("hinge", "relativistic")]
     assert [run.path.name for run in done.runs] == names
@@ -96,6 +96,8 @@ def test_settings_that_cannot_be_trained_are_refused_before_any_training(strokes
     assert not (tmp_path / "s").exists()
     with pytest.raises(PthetaError, match="seeds = 0"):
         sweep("gan", strokes, tmp_path / "s", table, seeds=0, **OPTIONS)
+    with pytest.raises(PthetaError, match="the number of seeds"):
+        sweep("gan", strokes, tmp_path / "s", table, seed=1, **OPTIONS)
     with pytest.raises(PthetaError, match="comes twice"):
         sweep("gan", strokes, tmp_path / "s", [{"lr": 1e-3}, {"lr": 1e-3}], **OPTIONS)
 

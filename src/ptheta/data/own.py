@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from ptheta.files.atomic import SAMPLES, SOFTWARE
 
@@ -56,7 +55,7 @@ def written(folder: Path) -> str | None:
 
 def _keys(file: Path) -> set[str]:
     try:
-        values: Any = json.loads(file.read_bytes())
+        values: object = json.loads(file.read_bytes())
     except (OSError, ValueError):
         return set()
     return set(values) if isinstance(values, dict) else set()
@@ -76,5 +75,5 @@ def drawn(read: Callable[[int | None], bytes]) -> bool:
 
 
 def _by_exif(data: bytes, name: bytes) -> bool:
-    _, found, texts = data.rpartition(name)
-    return bool(found) and SOFTWARE.encode() + b"\0" in texts
+    _, separator, texts = data.rpartition(name)
+    return bool(separator) and SOFTWARE.encode() + b"\0" in texts

@@ -155,7 +155,8 @@ def ais(
             raise PthetaError(f"{name} = {value}: want at least 1")
     x = x.to(device_of(model))
     y = None if condition is None else condition.to(x.device)
-    many, ys = x.repeat(chains, *[1] * (x.ndim - 1)), None if y is None else repeated(y, chains)
+    many = x.repeat(chains, *[1] * (x.ndim - 1))
+    ys = None if y is None else repeated(y, chains)
     if isinstance(model, HasPosterior) and start != "prior":
         q = model.posterior(x, y).detach().repeat(chains)
         first, z = q.log_prob, q.sample()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ptheta.metrics.metric import Section
 from ptheta.report.comparison import Comparison
 from ptheta.report.plots import number
+from ptheta.report.sections import COST, LIKELIHOOD
 from ptheta.report.tables import Column, Table, tables
 
 
@@ -31,16 +31,12 @@ def tables_of(found: Comparison) -> list[Table]:
             name: ", ".join(mark[text] for text in lines) for name, lines in found.remarks.items()
         },
         more=[
-            Column(Section.LIKELIHOOD, "density", [m.density for m in found.measured]),
+            Column(LIKELIHOOD, "density", [m.density for m in found.measured]),
             Column(
-                Section.COST,
+                COST,
                 "training, minutes",
                 [number(m.cost.seconds / 60, 2) if m.cost else "not known" for m in found.measured],
             ),
-            Column(
-                Section.COST,
-                "steps",
-                [f"{m.cost.steps:,}" if m.cost else "" for m in found.measured],
-            ),
+            Column(COST, "steps", [f"{m.cost.steps:,}" if m.cost else "" for m in found.measured]),
         ],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+import ptheta
 from ptheta import conditions
 from ptheta.compute.layout import keep_large_blocks
 from ptheta.conditions import ConditionSpec
@@ -19,7 +21,6 @@ from ptheta.data.names import recorded
 from ptheta.data.trained import Record, joined
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import refuse_links
-from ptheta.runs import plan
 from ptheta.runs.config_file import write_config
 from ptheta.runs.folder import RECORD, Run
 from ptheta.runs.from_plan import build_model, condition_of, open_plan_data
@@ -27,7 +28,9 @@ from ptheta.runs.plan import Plan, Written
 from ptheta.schemas import FORMAT, Config
 from ptheta.training.checkpoint import latest
 from ptheta.training.group import Group
-from ptheta.training.loop import Score, Trainer
+from ptheta.training.loop import Trainer
+from ptheta.training.reporter import Heading
+from ptheta.training.scoring import Score
 
 LEAST_HELD_OUT = 20  # fewer images say nothing about which checkpoint is best
 
@@ -77,12 +80,10 @@ def work(
     torch.manual_seed(p.train.seed)
     model = build_model(p, spec, ready.condition, to_train=group.device.type == "cpu")
     score = None if ready.reserve is None or scorer is None else scorer(ready.reserve)
-    # after the weights, which all processes draw alike, each has noise of its own
-    torch.manual_seed(p.train.seed + 1_000_003 * (group.rank + 1))
-    title = f"{p.model} on {data.name}"
-    trainer = Trainer(
-        *(model, data, p.train, folder, group), title=title, score=score, notes=_notes(p, ready)
-    )
+    # one stream of noise for all processes: see `ptheta.compute.streams`
+    torch.manual_seed(p.train.seed + 1_000_003)
+    heading = Heading(f"{p.model} on {data.name}", _notes(p, ready))
+    trainer = Trainer(model, data, p.train, folder, group, score=score, heading=heading)
     if started:
         refuse_links(folder)
         trainer.resume()
@@ -205,6 +206,15 @@ def _about(p: Plan, ready: Ready, model: nn.Module) -> Config:
                 "fingerprint": None if ready.record is None else ready.record.fingerprint,
             },
             "parameters": sum(q.numel() for q in model.parameters()),
-            "versions": plan.versions(),
+            "versions": _versions(),
         }
     )
+
+
+def _versions() -> dict[str, str]:
+    """What a run was made with."""
+    return {
+        "ptheta": ptheta.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }

@@ -165,7 +165,7 @@ def test_a_latent_report_is_what_it_says():
     with torch.no_grad():
         list(away.encoder.parameters())[-1][:3] += 3.0  # the means
     assert latent_report(away, data, n=100).distance > 10 * abs(report.distance)
-    with pytest.raises(PthetaError, match="no posterior"):
+    with pytest.raises(PthetaError, match="it has no `posterior`"):
         latent_report(tiny("ae", SPEC), data)
 
 

@@ -23,7 +23,6 @@ from ptheta.metrics.images import check_same_spec, check_samples
 from ptheta.metrics.metric import Metric, Section, measure
 from ptheta.metrics.protocol import protocol
 from ptheta.metrics.table import METRICS
-from ptheta.specs import ImageSpec
 from ptheta.tasks.sample import BATCH
 
 
@@ -98,7 +97,7 @@ def _check(ctx: Context) -> None:
         raise PthetaError(f"{ctx.test.name} has {len(ctx.test)} test image: give at least two")
     spec = ctx.the_model.spec
     for data in (ctx.test, ctx.train):
-        if data is not None and isinstance(spec, ImageSpec):
+        if data is not None:
             check_same_spec(spec, data)
 
 

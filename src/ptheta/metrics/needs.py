@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ptheta.capabilities import Clusters, HasBound, HasJoint, HasLogProb, Samples
+from ptheta.capabilities import Clusters, HasJoint, Samples
 from ptheta.metrics.context import Context
 
 
@@ -38,7 +38,7 @@ def samples(ctx: Context) -> str:
 
 
 def likelihood(ctx: Context) -> str:
-    return "" if isinstance(ctx.model, HasLogProb | HasBound) else "no likelihood"
+    return "" if ctx.has_likelihood else "no likelihood"
 
 
 def joint(ctx: Context) -> str:

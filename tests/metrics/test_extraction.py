@@ -168,7 +168,6 @@ def test_weights_that_are_not_here_say_how_to_get_them(dinov2, tmp_path, monkeyp
 class Latent(nn.Module):
     """Codes of a normal prior, decoded by a given function to images of 8x8."""
 
-    classes = 0
     spec = ImageSpec(1, 8, 8)
 
     def __init__(self, function: Any) -> None:

@@ -117,10 +117,12 @@ class Context:
 
     @cached_property
     def fakes(self) -> Groups:
+        """The samples in groups, to leave out one at a time."""
         return Groups(len(self.fake), "fake")
 
     @cached_property
     def reals(self) -> Groups:
+        """The test images in groups, to leave out one at a time."""
         return Groups(len(self.real), "real")
 
     @cached_property

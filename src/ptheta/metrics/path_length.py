@@ -64,6 +64,7 @@ def path_length(
 
 
 def codes_with_a_prior(ctx: Context) -> str:
+    """The model decodes codes of its prior."""
     return "" if isinstance(ctx.model, DecodesPrior) else "it has no codes with a prior"
 
 

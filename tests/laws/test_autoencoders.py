@@ -98,7 +98,7 @@ def test_noises_do_what_they_say():
     assert (s == 255).float().mean().item() == pytest.approx(0.2, abs=0.01)
     assert torch.equal(corrupt(x, "gaussian", 0.0), x)
     with pytest.raises(PthetaError, match="did you mean 'masking'"):
-        corrupt(x, "maskin", 0.1)  # type: ignore[arg-type]
+        corrupt(x, "maskin", 0.1)
 
 
 def test_a_denoising_autoencoder_is_shown_damage_and_asked_for_the_clean_image():

@@ -42,7 +42,8 @@ MEMORISATION = Section(
     "must be given away here.",
 )
 COST = Section(Kind.COST, "On the machine that wrote this; training as it was when it ran.")
-SECTIONS = (LIKELIHOOD, DISTANCE, FIDELITY, MEMORISATION, COST)  # as a reader wants them
+# as a reader wants them
+SECTIONS = {Kind(each.title): each for each in (LIKELIHOOD, DISTANCE, FIDELITY, MEMORISATION, COST)}
 
 
 class Role(Enum):
@@ -57,7 +58,7 @@ class Role(Enum):
 
 @dataclass(frozen=True)
 class Presentation:
-    """How a metric is shown.
+    """How a metric is shown beside its own table.
 
     role: what it stands for in the summary and the plots
     paired: whether the page shows the differences between runs
@@ -65,40 +66,36 @@ class Presentation:
     signed: whether other models have a bound in its place, so that "=" is worth saying
     """
 
-    section: Section
     role: Role = Role.NONE
     paired: bool = False
     repeats: bool = False
     signed: bool = False
 
 
-SECTION_OF = {
-    Kind.LIKELIHOOD: LIKELIHOOD,
-    Kind.DISTANCE: DISTANCE,
-    Kind.FIDELITY: FIDELITY,
-    Kind.MEMORISATION: MEMORISATION,
-    Kind.COST: COST,
-}
-
-# by the family of a metric; of any other only its section is known
+PLAIN = Presentation()
+# by the family of a metric
 SHOWN: dict[str, Presentation] = {
-    "bits_per_dim": Presentation(LIKELIHOOD, Role.LIKELIHOOD, paired=True, signed=True),
-    "nll": Presentation(LIKELIHOOD, repeats=True, signed=True),
-    "nll_ais": Presentation(LIKELIHOOD, repeats=True, signed=True),
-    "fd_memorisation": Presentation(MEMORISATION, repeats=True),
-    "fd_infinity": Presentation(DISTANCE, repeats=True),
-    "fd": Presentation(DISTANCE, paired=True),
-    "kd": Presentation(DISTANCE, Role.DISTANCE, paired=True),
-    "kd_within_label": Presentation(DISTANCE, Role.DISTANCE, paired=True),
-    "precision": Presentation(FIDELITY, Role.PRECISION),
-    "recall": Presentation(FIDELITY, Role.RECALL),
+    "bits_per_dim": Presentation(Role.LIKELIHOOD, paired=True, signed=True),
+    "nll": Presentation(repeats=True, signed=True),
+    "nll_ais": Presentation(repeats=True, signed=True),
+    "fd_memorisation": Presentation(repeats=True),
+    "fd_infinity": Presentation(repeats=True),
+    "fd": Presentation(paired=True),
+    "kd": Presentation(Role.DISTANCE, paired=True),
+    "kd_within_label": Presentation(Role.DISTANCE, paired=True),
+    "precision": Presentation(Role.PRECISION),
+    "recall": Presentation(Role.RECALL),
 }
 
 
 def presentation(name: str) -> Presentation:
-    """How the report shows the results of this name; those of a metric that this version does not
-    know stand beside fidelity."""
+    """How the report shows the results of this name."""
     metric = metric_of(name)
-    if metric is None:
-        return Presentation(FIDELITY)
-    return SHOWN.get(metric.family, Presentation(SECTION_OF[metric.section]))
+    return PLAIN if metric is None else SHOWN.get(metric.family, PLAIN)
+
+
+def section_of(name: str) -> Section:
+    """The table of the results of this name; those of a metric that this version does not know
+    stand beside fidelity."""
+    metric = metric_of(name)
+    return FIDELITY if metric is None else SECTIONS[metric.section]

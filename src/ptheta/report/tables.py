@@ -9,7 +9,7 @@ from ptheta.measures.results import Evaluation, Result
 from ptheta.metrics.metric import GIVEN
 from ptheta.report.plots import number
 from ptheta.report.ranking import Rank
-from ptheta.report.sections import SECTIONS, Section, presentation
+from ptheta.report.sections import SECTIONS, Section, presentation, section_of
 
 
 class Cell(NamedTuple):
@@ -80,8 +80,8 @@ def tables(
     """
     every = metrics_of([*runs.values(), *others.values()])
     found = []
-    for section in SECTIONS:
-        metrics = [metric for metric in every if presentation(metric).section is section]
+    for section in SECTIONS.values():
+        metrics = [metric for metric in every if section_of(metric) is section]
         if metrics:
             extra = [column for column in more if column.section is section]
             found.append(_table(section, metrics, runs, others, marks, extra))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +16,6 @@ from torch import Tensor
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import SOFTWARE, write_atomic
 
-# what a picture may be written as -> the largest side that the format has, pixels
-PICTURES = {".png": 2**31 - 1, ".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}
 LARGEST = 2**26  # pixels of a picture of many images
 
 
@@ -54,7 +54,7 @@ def drawn_at(
     _, h, w = shape
     columns = columns or math.ceil(math.sqrt(n))
     height, width = math.ceil(n / columns) * (h + 1) - 1, columns * (w + 1) - 1
-    most = PICTURES[suffix]
+    most = PICTURES[suffix].largest
     largest = min(most // max(height, width), math.isqrt(LARGEST // (height * width)))
     if largest < 1:
         raise PthetaError(
@@ -71,31 +71,52 @@ def drawn_at(
     return scale
 
 
+@dataclass(frozen=True)
+class PictureFormat:
+    """name: as Pillow has it; largest: side in pixels; options: of saving, nearly without loss"""
+
+    name: str
+    largest: int
+    options: Mapping[str, object]
+
+    def encode(self, image: Image.Image, *, mark: bool) -> bytes:
+        """mark: whether Exif data say that ptheta drew it"""
+        buffer, exif = io.BytesIO(), Image.Exif()
+        if mark:
+            exif[ExifTags.Base.Software] = SOFTWARE
+        image.save(buffer, format=self.name, exif=exif, **self.options)
+        return buffer.getvalue()
+
+
+class PngFormat(PictureFormat):
+    """A PNG says who drew it in a text of its own."""
+
+    def encode(self, image: Image.Image, *, mark: bool) -> bytes:
+        buffer, texts = io.BytesIO(), PngInfo()
+        if mark:
+            texts.add_text("Software", SOFTWARE)
+        image.save(buffer, format=self.name, pnginfo=texts, **self.options)
+        return buffer.getvalue()
+
+
+PNG = PngFormat("PNG", 2**31 - 1, {"optimize": True})
+JPEG = PictureFormat("JPEG", 65_500, {"quality": 95, "subsampling": 0})
+WEBP = PictureFormat("WEBP", 16_383, {"lossless": True})
+PICTURES = {".png": PNG, ".jpg": JPEG, ".jpeg": JPEG, ".webp": WEBP}  # by suffix
+
+
 def to_picture(picture: np.ndarray, suffix: str, scale: int = 1, *, mark: bool = True) -> bytes:
     """Bytes of a picture in the format of `suffix` (of `PICTURES`), each pixel drawn as scale x
     scale; of a JPEG, nearly the picture.
 
     mark: whether it says that ptheta drew it, by which a folder of pictures leaves it out
     """
-    if suffix == ".png":
-        return to_png(picture, scale, mark=mark)
-    image, buffer, exif = _scaled(picture, scale), io.BytesIO(), Image.Exif()
-    if mark:
-        exif[ExifTags.Base.Software] = SOFTWARE
-    if suffix == ".webp":
-        image.save(buffer, format="WEBP", lossless=True, exif=exif)
-    else:
-        image.save(buffer, format="JPEG", quality=95, subsampling=0, exif=exif)
-    return buffer.getvalue()
+    return PICTURES[suffix].encode(_scaled(picture, scale), mark=mark)
 
 
 def to_png(picture: np.ndarray, scale: int = 1, *, mark: bool = True) -> bytes:
     """PNG bytes of a picture; see `to_picture`."""
-    buffer, texts = io.BytesIO(), PngInfo()
-    if mark:
-        texts.add_text("Software", SOFTWARE)
-    _scaled(picture, scale).save(buffer, format="PNG", optimize=True, pnginfo=texts)
-    return buffer.getvalue()
+    return PNG.encode(_scaled(picture, scale), mark=mark)
 
 
 def _scaled(picture: np.ndarray, scale: int) -> Image.Image:

@@ -126,7 +126,7 @@ def check_file(path: Path) -> None:
 
 
 def there(path: Path) -> bool:
-    """Whether something is at `path`, be it a link to nothing; no name that is too long is there."""
+    """Whether something is at `path`, be it a link to nothing. Nothing has too long a name."""
     try:
         return path.exists() or path.is_symlink()
     except (OSError, ValueError):
@@ -186,8 +186,7 @@ def abandoned(path: Path) -> bool:
 
 @lru_cache(maxsize=256)
 def tidy(folder: Path) -> None:
-    """Removes what killed processes left in `folder`. Once for each folder: a folder of samples is
-    written into a hundred thousand times."""
+    """Removes what killed processes left in `folder`, once: some are written into very often."""
     with suppress(OSError):
         for path in folder.glob(f"{TEMPORARY}*"):
             if abandoned(path):

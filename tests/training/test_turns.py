@@ -23,7 +23,9 @@ STATE = "state/step-{:08d}/model.safetensors"
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=4), st.integers(1, 200))
 def test_a_step_belongs_to_one_phase_and_phases_come_in_order(lengths, step):
     every = tuple(Phase(frozenset({f"p{i}"}), n) for i, n in enumerate(lengths))
-    moves = tuple(Move(f"p{i}", lambda batch, shared: {}, every=7) for i in range(len(lengths)))
+    moves: tuple[Move[None], ...] = tuple(
+        Move(f"p{i}", lambda batch, shared: {}, every=7) for i in range(len(lengths))
+    )
     game = Game({f"p{i}": Player(()) for i in range(len(lengths))}, moves, phases=every)
     cycle = [f"p{i}" for i, n in enumerate(lengths) for _ in range(n)]
     assert [move.player for move in game.due(step)] == [cycle[(step - 1) % len(cycle)]]
@@ -52,7 +54,9 @@ def test_turns_are_of_steps_or_epochs():
 )
 def test_what_cannot_be_played_is_refused(strokes, tmp_path, alternate, text):
     with pytest.raises(PthetaError, match=text) as error:
-        ptheta.train("gan", strokes, tmp_path / "r", steps=2, alternate=alternate, **QUIET)
+        ptheta.train(
+            "gan", strokes, tmp_path / "r", **{**QUIET, "steps": 2, "alternate": alternate}
+        )
     assert "\n" not in str(error.value)
     assert not (tmp_path / "r" / "config.json").exists()
 

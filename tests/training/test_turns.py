@@ -53,10 +53,9 @@ def test_turns_are_of_steps_or_epochs():
     ],
 )
 def test_what_cannot_be_played_is_refused(strokes, tmp_path, alternate, text):
+    options: dict[str, Any] = {**QUIET, "steps": 2, "alternate": alternate}
     with pytest.raises(PthetaError, match=text) as error:
-        ptheta.train(
-            "gan", strokes, tmp_path / "r", **{**QUIET, "steps": 2, "alternate": alternate}
-        )
+        ptheta.train("gan", strokes, tmp_path / "r", **options)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "r" / "config.json").exists()
 

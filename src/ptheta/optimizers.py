@@ -123,19 +123,17 @@ class _Chosen:
         if self.optimizer not in OPTIMIZERS:
             raise unknown("optimizer", self.optimizer, OPTIMIZERS)
         entry = OPTIMIZERS[self.optimizer]
-        own, given = options(entry), {}
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.name in own:
-                given[field.name] = value
-            elif field.name in BESIDE_LR and value != field.default:
-                owners = [name for name in OPTIMIZERS if field.name in options(OPTIMIZERS[name])]
+        values, own = dataclasses.asdict(self), options(entry)
+        usual = {field.name: field.default for field in dataclasses.fields(self)}
+        for name in sorted(BESIDE_LR.keys() - own.keys()):
+            if values[name] != usual[name]:
+                owners = [other for other in OPTIMIZERS if name in options(OPTIMIZERS[other])]
                 raise PthetaError(
-                    f"{field.name} = {value}, which {self.optimizer} does not have: leave it out, "
+                    f"{name} = {values[name]}, which {self.optimizer} does not have: leave it out, "
                     f"or choose --optimizer {' or '.join(owners)}"
                 )
-        given["lr"] = self.lr if lr is None else lr
-        return entry(**{name: value for name, value in given.items() if value is not None})
+        given = {name: values[name] for name in own if values[name] is not None}
+        return entry(**{**given, "lr": self.lr if lr is None else lr})
 
 
 def _beside_lr() -> dict[str, Option]:

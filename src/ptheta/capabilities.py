@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from ptheta.distributions.latents import Posterior
+    from ptheta.distributions.latents import Normal
     from ptheta.distributions.pixels import PixelDistribution
     from ptheta.specs import ImageSpec
 
@@ -59,7 +59,7 @@ class HasBound(Protocol):
 
 @runtime_checkable
 class HasPosterior(Protocol):
-    def posterior(self, x: Tensor, condition: Tensor | None = None) -> Posterior:
+    def posterior(self, x: Tensor, condition: Tensor | None = None) -> Normal:
         """q(z | x), Gaussian: mean and log-variance, (B, L) each."""
         ...
 

@@ -143,7 +143,7 @@ def latents(
     run: str, number: int, as_json: bool, data: str | None, seed: int, out: Path | None
 ) -> None:
     """Look at the codes: active units, KL of each dimension, aggregate posterior and prior."""
-    from ptheta.distributions.latents import ACTIVE_KL, ACTIVE_VARIANCE
+    from ptheta.distributions.active_units import ACTIVE_KL, ACTIVE_VARIANCE
     from ptheta.metrics.latent import latent_report
     from ptheta.report import figures
 

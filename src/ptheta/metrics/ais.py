@@ -124,7 +124,7 @@ def ais(
         return model.log_prior(z, ys) + model.log_likelihood(many, z, ys)
 
     if isinstance(model, HasPosterior) and start != "prior":
-        q = model.posterior(x, y).detach().repeat(chains)
+        q = model.posterior(x, y).detach().expand(len(many))
         first: LogDensity = q.log_prob
         z = q.sample()
     else:

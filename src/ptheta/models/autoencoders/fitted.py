@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.capabilities import attributes_of, classes_of, some_conditions
-from ptheta.distributions.gaussian import LOG_2PI
+from ptheta.distributions.latents import GaussianMixture
 from ptheta.errors import PthetaError
 from ptheta.models.precision import in_own_type
 from ptheta.specs import full, quantise
@@ -59,18 +59,16 @@ class Fitted(nn.Module):
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         return cast("Decodes", self.model).decode(z, condition)
 
+    def prior(self) -> GaussianMixture:
+        """p(z), the mixture."""
+        return GaussianMixture(self.weights, self.means, self.factors)
+
     def log_prior(self, z: Tensor) -> Tensor:
-        """log p(z) of the mixture: (B, L) -> (B,) nats."""
-        centred = (z[:, None] - self.means)[..., None]  # (B, K, L, 1)
-        unit = torch.linalg.solve_triangular(self.factors, centred, upper=False)[..., 0]
-        log_det = self.factors.diagonal(dim1=1, dim2=2).log().sum(1)
-        each = -0.5 * (unit.square() + LOG_2PI).sum(2) - log_det
-        return torch.logsumexp(each + self.weights.log(), 1)
+        """log p(z): (B, L) -> (B,) nats."""
+        return self.prior().log_prob(z)
 
     def sample_latent(self, n: int, condition: Tensor | None = None) -> Tensor:
-        k = torch.multinomial(self.weights, n, replacement=True)
-        noise = torch.randn(n, self.means.shape[1], 1, device=self.means.device)
-        return self.means[k] + (self.factors[k] @ noise)[..., 0]
+        return self.prior().expand(n).sample()
 
     def sample(self, n: int, condition: Tensor | None = None) -> Tensor:
         # an autoencoder says no distribution of pixels to draw from: its images, rounded to levels

@@ -64,7 +64,7 @@ class Autoregressive(nn.Module, ABC):
         return list(range(self.spec.height * self.spec.width))
 
     def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        return self.conditionals(x, condition).log_prob(x).sum((1, 2, 3))
+        return self.conditionals(x, condition).log_prob_of_image(x)
 
     @torch.no_grad()
     def sample(self, n: int, condition: Tensor | None = None) -> Tensor:
@@ -199,7 +199,7 @@ def agreement(p: PixelDistribution, x: Tensor, known: Tensor) -> Tensor:
 
     Over completions drawn from the other conditionals, the mean of its exponential is p(known).
     """
-    return (p.log_prob(x) * known).sum((1, 2, 3))
+    return (p.log_prob(x) * known).flatten(1).sum(1)
 
 
 def resampled(candidates: Tensor, log_weights: Tensor) -> Tensor:

@@ -14,13 +14,15 @@ from ptheta.config import Count, Positive, option
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.models.autoregressive.base import Autoregressive, Stepper
 from ptheta.nets.flat import flatten, scaled, unflatten
-from ptheta.nets.heads import Head, Kind
+from ptheta.nets.heads import HeadOptions, Likelihood, head
 from ptheta.specs import ImageSpec, full
 
 
 @dataclass(frozen=True)
 class FVSBNConfig:
-    likelihood: Kind = option("auto", "auto: bernoulli for 2 levels, categorical to 16, logistic")
+    likelihood: Likelihood = option(
+        "auto", "auto: bernoulli for 2 levels, categorical to 16, logistic"
+    )
     components: Count = option(1, "logistics mixed in each pixel (logistic)")
     condition: Literal["none", "labels"] = option(
         "none", "labels: the model is given the label of each image, by the names in the data"
@@ -38,7 +40,7 @@ class FVSBN(Autoregressive):
     ) -> None:
         super().__init__(spec, condition, config.lr)
         self.config = config
-        self.distribution = Head(spec, config.likelihood, config.components)
+        self.distribution = head(spec, config.likelihood, HeadOptions(config.components))
         d, p = spec.dims, self.distribution.per_pixel
         self.weight = nn.Parameter(torch.randn(d, p, d) * d**-0.5)  # (D, P, D): to, what, from
         self.bias = nn.Parameter(torch.zeros(d, p))

@@ -13,7 +13,7 @@ from ptheta.config import Count, Parts, Positive, option
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.models.autoregressive.base import Autoregressive, Stepper
 from ptheta.nets.gate import gate, gate_into
-from ptheta.nets.heads import Head
+from ptheta.nets.heads import levels_head
 from ptheta.nets.incremental import Readout, RowBank, RowsAbove, pointwise, row_taps
 from ptheta.nets.masked import AboveConv2d, MaskedConv2d, RowConv2d, by_pixel, check_odd
 from ptheta.specs import ImageSpec, full, to_symmetric
@@ -74,7 +74,7 @@ class GatedPixelCNN(Autoregressive):
         self.config = config
         check_odd(first_kernel=config.first_kernel, kernel=config.kernel)
         c, f = spec.channels, config.features
-        self.distribution = Head(spec, "bernoulli" if spec.levels == 2 else "categorical")
+        self.distribution = levels_head(spec)
         self.layers = nn.ModuleList(
             Layer(f if i else c, f, config.kernel if i else config.first_kernel, c, first=not i)
             for i in range(config.layers)

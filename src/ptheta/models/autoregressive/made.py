@@ -26,7 +26,7 @@ from ptheta.models.autoregressive.base import (
     resampled,
 )
 from ptheta.nets.flat import flatten, scaled, unflatten
-from ptheta.nets.heads import Head, Kind
+from ptheta.nets.heads import HeadOptions, Likelihood, head
 from ptheta.specs import ImageSpec, full
 
 
@@ -35,7 +35,9 @@ class MADEConfig:
     hidden: tuple[Count, ...] = option((1000,), "units of the hidden layers")
     direct: bool = option(False, "a linear path from the inputs to the outputs as well")
     orders: Parts = option(1, "pixel orders trained together; more than 1 is an ensemble of them")
-    likelihood: Kind = option("auto", "auto: bernoulli for 2 levels, categorical to 16, logistic")
+    likelihood: Likelihood = option(
+        "auto", "auto: bernoulli for 2 levels, categorical to 16, logistic"
+    )
     components: Count = option(1, "logistics mixed in each pixel (logistic)")
     condition: Literal["none", "labels"] = option(
         "none", "labels: the model is given the label of each image, by the names in the data"
@@ -105,7 +107,7 @@ class MADE(Autoregressive):
     ) -> None:
         super().__init__(spec, condition, config.lr)
         self.config = config
-        self.distribution = Head(spec, config.likelihood, config.components)
+        self.distribution = head(spec, config.likelihood, HeadOptions(config.components))
         d, p = spec.dims, self.distribution.per_pixel
         sizes = [d, *config.hidden, d * p]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
@@ -178,17 +180,14 @@ class MADE(Autoregressive):
         return self.of_order(0, x, condition)
 
     def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        each = [
-            self.of_order(m, x, condition).log_prob(x).sum((1, 2, 3))
-            for m in range(len(self.masks))
-        ]
+        each = [self.of_order(m, x, condition).log_prob_of_image(x) for m in range(len(self.masks))]
         return torch.stack(each).logsumexp(0) - math.log(len(each))
 
     def loss(self, batch: Batch, shared: None = None) -> dict[str, Tensor]:
         """-log p in an order drawn anew for each step (section 4.2 of the paper)."""
         m = int(torch.randint(self.config.orders, ())) if self.config.orders > 1 else 0
         y = batch.y if self.classes else None
-        return {"nll": -self.of_order(m, batch.x, y).log_prob(batch.x).sum((1, 2, 3))}
+        return {"nll": -self.of_order(m, batch.x, y).log_prob_of_image(batch.x)}
 
     def late(self, known: Tensor) -> Tensor:
         """None by an ensemble: what a member does not look at weighs it against the others."""

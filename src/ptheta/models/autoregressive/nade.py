@@ -14,7 +14,7 @@ from ptheta.distributions.pixels import PixelDistribution
 from ptheta.models.autoregressive.base import Autoregressive, Stepper
 from ptheta.nets import sparse_prefix
 from ptheta.nets.flat import flatten, scaled, unflatten
-from ptheta.nets.heads import Head, Kind
+from ptheta.nets.heads import HeadOptions, Likelihood, head
 from ptheta.specs import ImageSpec, full
 
 ACTIVATIONS = {"sigmoid": torch.sigmoid, "relu": torch.relu}
@@ -24,7 +24,9 @@ ACTIVATIONS = {"sigmoid": torch.sigmoid, "relu": torch.relu}
 class NADEConfig:
     hidden: Count = option(500, "hidden units")
     activation: Literal["sigmoid", "relu"] = option("sigmoid", "of the hidden units")
-    likelihood: Kind = option("auto", "auto: bernoulli for 2 levels, categorical to 16, logistic")
+    likelihood: Likelihood = option(
+        "auto", "auto: bernoulli for 2 levels, categorical to 16, logistic"
+    )
     components: Count = option(1, "logistics mixed in each pixel (logistic)")
     block: Count = option(28, "sub-pixels whose hidden units are computed together")
     condition: Literal["none", "labels"] = option(
@@ -44,7 +46,7 @@ class NADE(Autoregressive):
         super().__init__(spec, condition, config.lr)
         check_choices(config)
         self.config = config
-        self.distribution = Head(spec, config.likelihood, config.components)
+        self.distribution = head(spec, config.likelihood, HeadOptions(config.components))
         self.activation = ACTIVATIONS[config.activation]
         d, h, p = spec.dims, config.hidden, self.distribution.per_pixel
         self.w = nn.Parameter(torch.randn(d, h) * d**-0.5)

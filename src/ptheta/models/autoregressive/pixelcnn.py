@@ -12,7 +12,7 @@ from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Parts, Positive, option
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.models.autoregressive.base import Autoregressive, Stepper
-from ptheta.nets.heads import Head
+from ptheta.nets.heads import levels_head
 from ptheta.nets.incremental import Bank, Readout, pointwise
 from ptheta.nets.masked import MaskedConv2d, by_pixel, check_odd
 from ptheta.specs import ImageSpec, full, to_symmetric
@@ -61,7 +61,7 @@ class PixelCNN(Autoregressive):
         self.config = config
         check_odd(first_kernel=config.first_kernel, kernel=config.kernel)
         c, f = spec.channels, config.features
-        self.distribution = Head(spec, "bernoulli" if spec.levels == 2 else "categorical")
+        self.distribution = levels_head(spec)
         self.first = MaskedConv2d(c, f, config.first_kernel, "A", c)
         # the lower edge is ahead of every pixel, so without this a model cannot know it is near
         places = torch.zeros(f, spec.height, spec.width)

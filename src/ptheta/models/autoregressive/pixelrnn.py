@@ -14,7 +14,7 @@ from ptheta.config import Count, Parts, Positive, option
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.models.autoregressive.base import Autoregressive, Stepper
 from ptheta.nets.diagonal import diagonal_bilstm
-from ptheta.nets.heads import Head
+from ptheta.nets.heads import levels_head
 from ptheta.nets.incremental import Bank, Readout, RowBank, RowsAbove, pointwise, row_taps
 from ptheta.nets.masked import MaskedConv2d, RowConv2d, by_pixel, check_odd
 from ptheta.specs import ImageSpec, full, to_symmetric
@@ -50,7 +50,7 @@ class PixelRNN(Autoregressive):
         super().__init__(spec, condition, config.lr)
         self.config = config
         c, wide = spec.channels, 2 * config.features
-        self.distribution = Head(spec, "bernoulli" if spec.levels == 2 else "categorical")
+        self.distribution = levels_head(spec)
         self.first = MaskedConv2d(c, wide, config.first_kernel, "A", c)
         self.layers = nn.ModuleList(layers)
         self.out = nn.ModuleList(MaskedConv2d(config.features, wide, 1, "B", c) for _ in layers)

@@ -15,7 +15,7 @@ from ptheta.distributions.pixels import PixelDistribution
 from ptheta.errors import PthetaError
 from ptheta.models.autoregressive.base import Autoregressive, Stepper
 from ptheta.nets.flat import flatten, unflatten
-from ptheta.nets.heads import Head
+from ptheta.nets.heads import levels_head
 from ptheta.specs import ImageSpec, to_levels
 
 
@@ -70,7 +70,7 @@ class ImageTransformer(Autoregressive):
         e = config.width
         if e % config.heads:
             raise PthetaError(f"width = {e} must be a multiple of heads = {config.heads}")
-        self.distribution = Head(spec, "bernoulli" if spec.levels == 2 else "categorical")
+        self.distribution = levels_head(spec)
         c, h, w = spec.shape
         self.value = nn.Embedding(spec.levels + 1, e)  # the last one is the start
         self.row = nn.Parameter(0.02 * torch.randn(h, 1, 1, e))

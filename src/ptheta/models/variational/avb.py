@@ -11,12 +11,14 @@ from torch import Tensor, nn
 
 from ptheta.batch import Batch
 from ptheta.config import Count, Layers, Parts, Positive, option
-from ptheta.distributions.gaussian import kl_standard_normal
-from ptheta.distributions.latents import Posterior
+from ptheta.distributions.active_units import active_units
+from ptheta.distributions.kl import kl_standard_normal
+from ptheta.distributions.latents import Normal
 from ptheta.errors import PthetaError
 from ptheta.games import Clock, Game, Move, Player, Terms
 from ptheta.losses.adversarial import accuracy, cross_entropy
-from ptheta.models.variational.vae import VAE, VAEConfig, collapse
+from ptheta.models.variational.collapse import CollapseMonitor
+from ptheta.models.variational.vae import VAE, VAEConfig
 from ptheta.nets.mlp import mlp
 from ptheta.specs import ImageSpec, full, to_symmetric
 
@@ -46,7 +48,7 @@ class Noisy(NamedTuple):
 
     s: Tensor
     u: Tensor
-    r: Posterior
+    r: Normal
     share: Tensor
 
 
@@ -88,12 +90,12 @@ class AVB(VAE):
         draws = torch.randn(DRAWS, config.noise, generator=torch.Generator().manual_seed(0))
         self.register_buffer("eps", draws, persistent=False)
 
-    def parts(self, s: Tensor) -> tuple[Tensor, Tensor, Posterior]:
+    def parts(self, s: Tensor) -> tuple[Tensor, Tensor, Normal]:
         """(the share s (B, L), a (B, m, L), r(z | x)) of images as the encoder sees them."""
         out = full(self.encoder(s)).unflatten(1, (-1, self.config.latent))
         share = (1 - self.config.gaussian) * torch.sigmoid(out[:, 2] - 2)
         a = torch.nn.functional.normalize(out[:, 3:], dim=1)
-        return share, a, Posterior(out[:, 0], out[:, 1])
+        return share, a, Normal(out[:, 0], out[:, 1])
 
     def features(self, n: int) -> Tensor:
         """v of n draws of the noise, of zero mean and unit variance: (n, m, L).
@@ -114,7 +116,7 @@ class AVB(VAE):
         shaped = (a * self.features(len(a))).sum(1)
         return (1 - share).sqrt() * torch.randn_like(share) + share.sqrt() * shaped
 
-    def q(self, s: Tensor, condition: Tensor | None = None) -> Posterior:
+    def infer(self, s: Tensor, condition: Tensor | None = None) -> Normal:
         """The Gaussian r(z | x) with the moments of q(z | x)."""
         return self.parts(s)[2]
 
@@ -133,12 +135,12 @@ class AVB(VAE):
     def inference_loss(self, batch: Batch, shared: Noisy) -> Terms:
         s, u, r, share = shared
         z = r.mean + (0.5 * r.log_var).exp() * u
-        batch.logs |= r.active()
+        batch.logs |= active_units(r)
         batch.logs["share"] = share.mean(1)
-        log_p = self.likelihood(z).log_prob(batch.x).sum((1, 2, 3))
+        log_p = self.log_likelihood(batch.x, z)
         # log r(z | x) - log p(z) in expectation: u has the moments of N(0, I), so it is KL(r || p)
         (t,) = self.contrast(s, u)
-        kl = t[:, None] / r.mean.shape[1] + kl_standard_normal(*r)
+        kl = t[:, None] / r.mean.shape[1] + kl_standard_normal(r.mean, r.log_var)
         return {"reconstruction": -log_p, "kl": kl}
 
     def critic_loss(self, batch: Batch, shared: Noisy) -> Terms:
@@ -161,7 +163,7 @@ class AVB(VAE):
                 Move("avb", self.inference_loss, every=c.critic_steps),
             ),
             prepare=self.prepare,
-            alarm=collapse,
+            alarm=CollapseMonitor("avb"),
         )
 
 

@@ -12,7 +12,7 @@ from torch.nn.functional import one_hot
 
 from ptheta.conditions import ConditionSpec, classes_of
 from ptheta.config import option
-from ptheta.distributions.latents import Normal, Posterior, Prior
+from ptheta.distributions.latents import LatentDistribution, Normal
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.errors import PthetaError
 from ptheta.models.variational.vae import VAE, VAEConfig
@@ -50,7 +50,7 @@ class CVAE(VAE):
                 "--learned-prior gives one for each condition"
             )
         size = len(condition)
-        super().__init__(spec, config, planes=1, numbers=size)
+        super().__init__(spec, config, planes=1, cond_dim=size)
         self.condition, self.classes = condition, classes_of(condition)
         self.attributes = 0 if self.classes else size
         self.plane = nn.Linear(size, spec.height * spec.width)
@@ -70,11 +70,11 @@ class CVAE(VAE):
             return condition.to(self.plane.weight.dtype)
         return one_hot(condition, self.classes).to(self.plane.weight.dtype)
 
-    def q(self, s: Tensor, condition: Tensor | None = None) -> Posterior:
+    def infer(self, s: Tensor, condition: Tensor | None = None) -> Normal:
         plane = self.plane(self.vector(condition)).view(-1, 1, *self.spec.shape[1:])
-        return super().q(torch.cat([s, plane], 1))
+        return super().infer(torch.cat([s, plane], 1))
 
-    def prior(self, condition: Tensor | None = None) -> Prior:
+    def prior(self, condition: Tensor | None = None) -> LatentDistribution:
         if self.prior_net is None:
             return super().prior()
         return Normal(*self.prior_net(self.vector(condition)).chunk(2, 1))

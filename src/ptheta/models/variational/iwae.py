@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ptheta.batch import Batch
 from ptheta.config import Count, option
-from ptheta.distributions.latents import Posterior
+from ptheta.distributions.active_units import active_units
+from ptheta.distributions.latents import Normal
 from ptheta.games import Terms
 from ptheta.models.variational.vae import VAE, VAEConfig
 
@@ -31,10 +32,10 @@ class IWAE(VAE):
 
     def loss(self, batch: Batch, shared: None = None) -> Terms:
         q = self.posterior(batch.x, batch.y)
-        batch.logs |= q.active()
+        batch.logs |= active_units(q)
         return {"bound": -self.bound(batch.x, q, batch.y)}
 
-    def bound(self, x: Tensor, q: Posterior, condition: Tensor | None = None) -> Tensor:
+    def bound(self, x: Tensor, q: Normal, condition: Tensor | None = None) -> Tensor:
         """log 1/k sum_i w_i, (B,) nats, differentiable.
 
         Doubly reparametrised (Tucker et al. 2018, eq. 6): the encoder's gradient is
@@ -43,15 +44,15 @@ class IWAE(VAE):
         z gives the other on the way to the encoder.
         """
         k = self.config.samples
-        many = q.repeat(k)
-        z, prior = many.sample(), self.prior(condition).repeat(k)
+        many, prior = q.expand(k * len(x)), self.prior(condition).expand(k * len(x))
+        z = many.sample()
         if self.config.gradient == "standard":
-            log_w = self.log_weights(x, z, many, prior, condition)
+            log_w = self.log_importance_weights(x, z, many, prior, condition)
             return log_w.logsumexp(0) - math.log(k)
         weights: list[Tensor] = []
         if z.requires_grad:
             z.register_hook(lambda g: g * weights[0].flatten()[:, None])
-        log_w = self.log_weights(x, z, many.detach(), prior, condition)
+        log_w = self.log_importance_weights(x, z, many.detach(), prior, condition)
         weights.append(log_w.detach().softmax(0))
         surrogate = (weights[0] * log_w).sum(0)
         value = log_w.logsumexp(0) - math.log(k)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from ptheta.batch import Batch
 from ptheta.config import AtLeastZero, Positive, check_choices, option
 from ptheta.games import Game, Move, Player, Terms
+from ptheta.models.recipes import Recipes
 from ptheta.nets.coders import CoderConfig, decoder, encoder
 from ptheta.specs import ImageSpec, from_unit, full, to_symmetric, to_unit
 
@@ -81,7 +82,7 @@ class AE(nn.Module):
         )
 
 
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES: Recipes = {
     "default": {
         "about": "two hidden layers of 500 units, 40 code dimensions",
         "model": {},

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor
 
 from ptheta.config import AtLeastZero, option
 from ptheta.corruption import Noise, corrupt
 from ptheta.models.autoencoders.ae import AE, AEConfig
+from ptheta.models.recipes import Recipes
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class DAE(AE):
         return corrupt(x, self.config.noise, self.config.level)
 
 
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES: Recipes = {
     "default": {
         "about": "Gaussian noise of half the pixel range",
         "model": {},

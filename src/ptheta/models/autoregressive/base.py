@@ -10,17 +10,47 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from ptheta.batch import Batch
 from ptheta.conditions import ConditionSpec, classes_of
+from ptheta.config import Count, Positive, option
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.errors import PthetaError
 from ptheta.games import Game, Move, Player, Terms
+from ptheta.nets.heads import Likelihood
 from ptheta.specs import ImageSpec
 from ptheta.terminal.progress import watched
+
+
+@dataclass(frozen=True)
+class AutoregressiveConfig:
+    condition: Literal["none", "labels"] = option(
+        "none", "labels: the model is given the label of each image, by the names in the data"
+    )
+    lr: Positive = option(1e-3, "learning rate of Adam")
+
+
+@dataclass(frozen=True)
+class LikelihoodConfig(AutoregressiveConfig):
+    """Of a model whose network gives the parameters of any likelihood."""
+
+    likelihood: Likelihood = option(
+        "auto", "auto: bernoulli for 2 levels, categorical to 16, logistic"
+    )
+    components: Count = option(1, "logistics mixed in each pixel (logistic)")
+
+
+@dataclass(frozen=True)
+class MaskedConvConfig(AutoregressiveConfig):
+    """Of a model whose first layer and head are masked convolutions."""
+
+    first_kernel: Count = option(7, "width of the first kernel, pixels (odd)")
+    head: Count = option(64, "channels of the two last 1x1 convolutions")
 
 
 class Stepper(ABC):
@@ -30,7 +60,7 @@ class Stepper(ABC):
     """
 
     @abstractmethod
-    def at(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
+    def conditional(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
         """The distribution of colour c of the t-th pixel, shape (n, 1, 1, 1).
 
         Called for every t in order and, within it, for growing c: for each c or, where the pixel is
@@ -38,7 +68,7 @@ class Stepper(ABC):
         """
 
     @abstractmethod
-    def put(self, t: int, pixel: Tensor) -> None:
+    def observe(self, t: int, pixel: Tensor) -> None:
         """The t-th pixel is complete."""
 
 
@@ -175,14 +205,16 @@ def draw(
     for t, p in enumerate(watched(order, "drawing pixels")):
         pixel = x[p]  # (n, C), a view
         if full[p]:
-            stepper.at(t, colours - 1, pixel)
-        else:
-            for c in range(colours):
-                drawn = stepper.at(t, c, pixel).icdf(noise[p, :, c].view(n, 1, 1, 1)).view(n)
-                if kept is not None:
-                    drawn = torch.where(kept[p, :, c], pixel[:, c], drawn)
-                pixel[:, c] = drawn
-        stepper.put(t, pixel)
+            stepper.conditional(t, colours - 1, pixel)
+            stepper.observe(t, pixel)
+            continue
+        for c in range(colours):
+            u_c = noise[p, :, c].view(n, 1, 1, 1)
+            drawn = stepper.conditional(t, c, pixel).icdf(u_c).view(n)
+            if kept is not None:
+                drawn = torch.where(kept[p, :, c], pixel[:, c], drawn)
+            pixel[:, c] = drawn
+        stepper.observe(t, pixel)
     return x.view(height, width, n, colours).permute(2, 3, 0, 1).contiguous()
 
 

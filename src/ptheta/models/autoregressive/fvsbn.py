@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ptheta.conditions import ConditionSpec
-from ptheta.config import Count, Positive, option
 from ptheta.distributions.pixels import PixelDistribution
-from ptheta.models.autoregressive.base import Autoregressive, Stepper
+from ptheta.models.autoregressive.base import Autoregressive, LikelihoodConfig, Stepper
+from ptheta.models.recipes import Recipes
 from ptheta.nets.flat import flatten, scaled, unflatten
-from ptheta.nets.heads import HeadOptions, Likelihood, head
+from ptheta.nets.heads import HeadOptions, head
 from ptheta.specs import ImageSpec, full
 
 
 @dataclass(frozen=True)
-class FVSBNConfig:
-    likelihood: Likelihood = option(
-        "auto", "auto: bernoulli for 2 levels, categorical to 16, logistic"
-    )
-    components: Count = option(1, "logistics mixed in each pixel (logistic)")
-    condition: Literal["none", "labels"] = option(
-        "none", "labels: the model is given the label of each image, by the names in the data"
-    )
-    lr: Positive = option(1e-3, "learning rate of Adam")
+class FVSBNConfig(LikelihoodConfig):
+    """Nothing of its own."""
 
 
 class FVSBN(Autoregressive):
@@ -74,18 +66,18 @@ class FVSBNStepper(Stepper):
         self.bias = full(model.biases(condition).detach())
         self.seen = self.weight.new_zeros(n, model.spec.dims)
 
-    def at(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
+    def conditional(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
         d = t * self.colours + c
         self.seen[:, d - c : d] = scaled(pixel[:, :c], self.levels)
         out = torch.addmm(self.bias[:, d], self.seen[:, :d], self.weight[d, :, :d].t())
         return self.distribution(out[:, :, None, None])
 
-    def put(self, t: int, pixel: Tensor) -> None:
+    def observe(self, t: int, pixel: Tensor) -> None:
         d = t * self.colours
         self.seen[:, d : d + self.colours] = scaled(pixel, self.levels)
 
 
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES: Recipes = {
     "default": {
         "about": "20 epochs; 96.58 nats on dynamic MNIST elsewhere",
         "model": {},

@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from ptheta.conditions import ConditionSpec
-from ptheta.config import Count, Parts, Positive, option
+from ptheta.config import Count, Parts, option
 from ptheta.distributions.pixels import PixelDistribution
-from ptheta.models.autoregressive.base import Autoregressive, Stepper
+from ptheta.models.autoregressive.base import Autoregressive, MaskedConvConfig, Stepper
+from ptheta.models.recipes import Recipes
 from ptheta.nets.gate import gate, gate_into
 from ptheta.nets.heads import levels_head
 from ptheta.nets.incremental import Readout, RowBank, RowsAbove, pointwise, row_taps
 from ptheta.nets.masked import AboveConv2d, MaskedConv2d, RowConv2d, by_pixel, check_odd
+from ptheta.nets.modules import Modules, label_shifts
 from ptheta.specs import ImageSpec, full, to_symmetric
 
 
 @dataclass(frozen=True)
-class GatedPixelCNNConfig:
+class GatedPixelCNNConfig(MaskedConvConfig):
     features: Count = option(48, "channels of each stack")
     layers: Parts = option(6, "gated layers, the first included")
-    first_kernel: Count = option(7, "width of the first kernels, pixels (odd)")
     kernel: Count = option(3, "width of the other kernels, pixels (odd)")
-    head: Count = option(64, "channels of the two last 1x1 convolutions")
     position: bool = option(False, "learn a bias for each place in the first layer")
-    condition: Literal["none", "labels"] = option(
-        "none", "labels: the model is given the label of each image, by the names in the data"
-    )
-    lr: Positive = option(1e-3, "learning rate of Adam")
 
 
 class Layer(nn.Module):
@@ -75,7 +70,7 @@ class GatedPixelCNN(Autoregressive):
         check_odd(first_kernel=config.first_kernel, kernel=config.kernel)
         c, f = spec.channels, config.features
         self.distribution = levels_head(spec)
-        self.layers = nn.ModuleList(
+        self.layers = Modules(
             Layer(f if i else c, f, config.kernel if i else config.first_kernel, c, first=not i)
             for i in range(config.layers)
         )
@@ -87,10 +82,7 @@ class GatedPixelCNN(Autoregressive):
 
     def shifts(self, condition: Tensor | None) -> list[Tensor | None]:
         """What the labels add before the gates of each layer, (B, 2 F, 1, 1); Nones without."""
-        labels = self.labels(condition)
-        if self.label is None or labels is None:
-            return [None] * len(self.layers)
-        return list(self.label(labels)[:, :, None, None].chunk(len(self.layers), 1))
+        return label_shifts(self.label, self.labels(condition), len(self.layers))
 
     def conditionals(self, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
         v = h = by_pixel(to_symmetric(self.spec.check(x)))
@@ -110,7 +102,7 @@ class GatedStepper(Stepper):
 
     def __init__(self, model: GatedPixelCNN, n: int, condition: Tensor | None) -> None:
         self.distribution, self.spec = model.distribution, model.spec
-        layers = [layer for layer in model.layers if isinstance(layer, Layer)]
+        layers = list(model.layers)
         c, f, width = model.spec.channels, model.config.features, model.spec.width
         self.down = [
             RowsAbove(
@@ -168,7 +160,7 @@ class GatedStepper(Stepper):
         if self.rest is not None:
             self.rest.row.zero_()
 
-    def at(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
+    def conditional(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
         i, j = divmod(t, self.spec.width)
         if t != self.t:
             self.t = t
@@ -192,13 +184,13 @@ class GatedStepper(Stepper):
         h = torch.addmm(self.skip_bias, features, self.skip)
         return self.distribution(self.readout(h, c))
 
-    def put(self, t: int, pixel: Tensor) -> None:
+    def observe(self, t: int, pixel: Tensor) -> None:
         j = t % self.spec.width
         self.finished[j] = to_symmetric(pixel)
         self.first.slot(0, j).copy_(self.finished[j])
 
 
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES: Recipes = {
     "default": {
         "about": "six layers of 48 channels",
         "model": {},

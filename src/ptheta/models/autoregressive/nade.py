@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from ptheta.conditions import ConditionSpec
-from ptheta.config import Count, Positive, check_choices, option
+from ptheta.config import Count, check_choices, option
 from ptheta.distributions.pixels import PixelDistribution
-from ptheta.models.autoregressive.base import Autoregressive, Stepper
-from ptheta.nets import sparse_prefix
+from ptheta.models.autoregressive.base import Autoregressive, LikelihoodConfig, Stepper
+from ptheta.models.recipes import Recipes
+from ptheta.nets.activations import ACTIVATIONS, ActivationName
 from ptheta.nets.flat import flatten, scaled, unflatten
-from ptheta.nets.heads import HeadOptions, Likelihood, head
+from ptheta.nets.heads import HeadOptions, head
+from ptheta.nets.sparse_prefix import available, sparse_prefix
 from ptheta.specs import ImageSpec, full
-
-ACTIVATIONS = {"sigmoid": torch.sigmoid, "relu": torch.relu}
 
 
 @dataclass(frozen=True)
-class NADEConfig:
+class NADEConfig(LikelihoodConfig):
     hidden: Count = option(500, "hidden units")
-    activation: Literal["sigmoid", "relu"] = option("sigmoid", "of the hidden units")
-    likelihood: Likelihood = option(
-        "auto", "auto: bernoulli for 2 levels, categorical to 16, logistic"
-    )
-    components: Count = option(1, "logistics mixed in each pixel (logistic)")
+    activation: ActivationName = option("sigmoid", "of the hidden units")
     block: Count = option(28, "sub-pixels whose hidden units are computed together")
-    condition: Literal["none", "labels"] = option(
-        "none", "labels: the model is given the label of each image, by the names in the data"
-    )
-    lr: Positive = option(1e-3, "learning rate of Adam")
 
 
 class NADE(Autoregressive):
@@ -47,7 +38,7 @@ class NADE(Autoregressive):
         check_choices(config)
         self.config = config
         self.distribution = head(spec, config.likelihood, HeadOptions(config.components))
-        self.activation = ACTIVATIONS[config.activation]
+        self.activation = ACTIVATIONS[config.activation].function
         d, h, p = spec.dims, config.hidden, self.distribution.per_pixel
         self.w = nn.Parameter(torch.randn(d, h) * d**-0.5)
         self.c = nn.Parameter(torch.zeros(h))
@@ -70,10 +61,10 @@ class NADE(Autoregressive):
         More levels: a block of s sub-pixels at a time; with M[d, b, k] = x[b, k] for k < d, else 0,
         their hidden inputs are one product M W, added to what the earlier blocks gave."""
         flat = flatten(self.spec.check(x))
-        if self.logits_only and sparse_prefix.available(flat.device):
+        if self.logits_only and available(flat.device):
             first = self.start(len(x), condition)
             v, name = self.v.squeeze(2), self.config.activation
-            logits = sparse_prefix.sparse_prefix(flat != 0, first, self.w, v, name)
+            logits = sparse_prefix(flat != 0, first, self.w, v, name)
             return self.distribution(unflatten(logits + self.b.squeeze(1), self.spec.shape))
         flat = scaled(flat, self.spec.levels)  # (B, D)
         base, outs = self.start(len(x), condition), []
@@ -107,17 +98,17 @@ class NADEStepper(Stepper):
             self.a.addr_(value, self.w[self.added])
             self.added += 1
 
-    def at(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
+    def conditional(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
         d = t * self.colours + c
         self.add(d, pixel)
         out = torch.addmm(self.b[d], self.model.activation(self.a), self.v[d])
         return self.model.distribution(out[:, :, None, None])
 
-    def put(self, t: int, pixel: Tensor) -> None:
+    def observe(self, t: int, pixel: Tensor) -> None:
         self.add((t + 1) * self.colours, pixel)
 
 
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES: Recipes = {
     "default": {
         "about": "500 sigmoid units",
         "model": {},

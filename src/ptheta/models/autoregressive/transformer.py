@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ptheta.conditions import ConditionSpec
-from ptheta.config import Count, Parts, Positive, option
+from ptheta.config import Count, Parts, option
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.errors import PthetaError
-from ptheta.models.autoregressive.base import Autoregressive, Stepper
+from ptheta.models.autoregressive.base import Autoregressive, AutoregressiveConfig, Stepper
+from ptheta.models.recipes import Recipes
 from ptheta.nets.flat import flatten, unflatten
 from ptheta.nets.heads import levels_head
+from ptheta.nets.modules import Modules
 from ptheta.specs import ImageSpec, to_levels
 
 
 @dataclass(frozen=True)
-class ImageTransformerConfig:
+class ImageTransformerConfig(AutoregressiveConfig):
     width: Count = option(64, "numbers that stand for a sub-pixel; a multiple of the heads")
     layers: Parts = option(4, "layers of attention and MLP")
     heads: Count = option(4, "attention heads")
-    condition: Literal["none", "labels"] = option(
-        "none", "labels: the model is given the label of each image, by the names in the data"
-    )
-    lr: Positive = option(1e-3, "learning rate of Adam")
 
 
 class Layer(nn.Module):
@@ -76,7 +73,7 @@ class ImageTransformer(Autoregressive):
         self.row = nn.Parameter(0.02 * torch.randn(h, 1, 1, e))
         self.column = nn.Parameter(0.02 * torch.randn(1, w, 1, e))
         self.colour = nn.Parameter(0.02 * torch.randn(1, 1, c, e))
-        self.layers = nn.ModuleList(Layer(e, config.heads) for _ in range(config.layers))
+        self.layers = Modules(Layer(e, config.heads) for _ in range(config.layers))
         self.norm = nn.LayerNorm(e)
         self.last = nn.Linear(e, self.distribution.per_pixel)
         self.label = nn.Embedding(self.classes, e) if self.classes else None
@@ -128,7 +125,6 @@ class TransformerStepper(Stepper):
                 )
             h = (self.next + self.places[:, d])[:, None]  # (n, 1, E)
             for k, layer in enumerate(model.layers):
-                assert isinstance(layer, Layer)
                 q, key, value = layer.heads_of(h)
                 self.keys[k, :, :, d : d + 1], self.values[k, :, :, d : d + 1] = key, value
                 seen = self.keys[k, :, :, : d + 1], self.values[k, :, :, : d + 1]
@@ -136,16 +132,16 @@ class TransformerStepper(Stepper):
             self.done += 1
         return h
 
-    def at(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
+    def conditional(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
         h = self.feed(t * self.colours + c, pixel)
         out = self.model.last(self.model.norm(h[:, 0]))
         return self.model.distribution(out[:, :, None, None])
 
-    def put(self, t: int, pixel: Tensor) -> None:
+    def observe(self, t: int, pixel: Tensor) -> None:
         self.next = self.model.value(to_levels(pixel[:, -1], self.model.spec.levels))
 
 
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES: Recipes = {
     "default": {
         "about": "four layers of width 64",
         "model": {},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from annotated_types import Gt, Le
@@ -17,6 +17,7 @@ from ptheta.distributions.latents import Normal
 from ptheta.errors import PthetaError
 from ptheta.games import Clock, Game, Move, Player, Terms
 from ptheta.losses.adversarial import accuracy, cross_entropy
+from ptheta.models.recipes import Recipes
 from ptheta.models.variational.collapse import CollapseMonitor
 from ptheta.models.variational.vae import VAE, VAEConfig
 from ptheta.nets.mlp import mlp
@@ -167,7 +168,7 @@ class AVB(VAE):
         )
 
 
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES: Recipes = {
     "default": {
         "about": "the default vae's decoder, 8 noise vectors in the encoder",
         "model": {},

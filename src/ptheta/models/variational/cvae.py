@@ -4,7 +4,7 @@ arXiv:1406.5298): q(z | x, y), p(x | z, y), on labels or on vectors of attribute
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from ptheta.config import option
 from ptheta.distributions.latents import LatentDistribution, Normal
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.errors import PthetaError
+from ptheta.models.recipes import Recipes
 from ptheta.models.variational.vae import VAE, VAEConfig
 from ptheta.specs import ImageSpec
 
@@ -83,7 +84,7 @@ class CVAE(VAE):
         return super().likelihood(torch.cat([z, self.vector(condition)], 1))
 
 
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES: Recipes = {
     "default": {
         "about": "the default vae, given the label of each image",
         "model": {},

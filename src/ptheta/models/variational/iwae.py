@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from torch import Tensor
 
@@ -13,6 +13,7 @@ from ptheta.config import Count, option
 from ptheta.distributions.active_units import active_units
 from ptheta.distributions.latents import Normal
 from ptheta.games import Terms
+from ptheta.models.recipes import Recipes
 from ptheta.models.variational.vae import VAE, VAEConfig
 
 
@@ -59,7 +60,7 @@ class IWAE(VAE):
         return surrogate + (value - surrogate).detach()
 
 
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES: Recipes = {
     "default": {
         "about": "50 codes for each image, two hidden layers of 500 units",
         "model": {},

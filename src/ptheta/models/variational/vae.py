@@ -16,6 +16,7 @@ from ptheta.distributions.kl import kl_divergence
 from ptheta.distributions.latents import LatentDistribution, Normal
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.games import Game, Move, Player, Terms
+from ptheta.models.recipes import Recipes
 from ptheta.models.variational.collapse import CollapseMonitor
 from ptheta.models.variational.priors import PRIORS, PriorName
 from ptheta.nets.coders import CoderConfig, decoder, encoder
@@ -185,7 +186,7 @@ class VAE(nn.Module):
         )
 
 
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES: Recipes = {
     "default": {
         "about": "two hidden layers of 500 units, 40 latent dimensions",
         "model": {},

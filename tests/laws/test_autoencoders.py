@@ -104,7 +104,7 @@ def test_noises_do_what_they_say():
 def test_a_denoising_autoencoder_is_shown_damage_and_asked_for_the_clean_image():
     model = tiny("dae", SPEC, noise="masking", level=1.0)
     x = images()
-    assert (model.seen(x) == 0).all()
+    assert (model.corrupted(x) == 0).all()
     out = model.decoder(model.encoder(to_symmetric(torch.zeros_like(x))))
     torch.testing.assert_close(model.terms(Batch(x))["reconstruction"], model.errors(out, x))
 

@@ -25,7 +25,7 @@ class DAE(AE):
 
     config: DAEConfig
 
-    def seen(self, x: Tensor) -> Tensor:
+    def corrupted(self, x: Tensor) -> Tensor:
         return corrupt(x, self.config.noise, self.config.level)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,14 +12,14 @@ from ptheta.batch import Batch
 from ptheta.config import Fraction, Positive, option
 from ptheta.games import Player, Terms
 from ptheta.losses.adversarial import accuracy, cross_entropy
-from ptheta.nets.coders import CoderConfig, decoder, encoder
+from ptheta.nets.coders import CoderConfig, CoderNet, decoder, encoder
 from ptheta.nets.convolutional import ConvEncoder
 from ptheta.specs import ImageSpec, from_symmetric, full, to_symmetric
 
 
 @dataclass(frozen=True)
 class HybridConfig(CoderConfig):
-    net: Literal["linear", "mlp", "conv", "resize"] = option(
+    net: CoderNet = option(
         "conv", "encoder and decoder; conv: transposed convolutions on the way up, resize: resized"
     )
     lr: Positive = option(3e-4, "learning rate of Adam, all players")

@@ -140,7 +140,8 @@ def test_images_too_small_to_halve_are_refused_in_one_line():
 def test_conditions_need_their_labels():
     cases: tuple[tuple[dict[str, Any], str], ...] = (
         ({"condition": LABELS}, "but conditioning = none"),
-        ({"conditioning": "label"}, "needs labels"),
+        ({"conditioning": "label"}, "needs a condition"),
+        ({"conditioning": "projection"}, "needs a condition"),
         ({"weight_clip": 0.1, "spectral_norm": True}, "take one of them"),
     )
     for options, said in cases:

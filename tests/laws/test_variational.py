@@ -195,7 +195,7 @@ def test_a_conditional_vae_uses_its_condition_in_both_networks(options):
 def test_a_conditional_vae_refuses_what_it_cannot_use():
     model = tiny("cvae", SPEC, condition=ATTRIBUTES)
     for call in (model.elbo, model.encode):
-        with pytest.raises(PthetaError, match="conditional on 2 attributes and got none"):
+        with pytest.raises(PthetaError, match="conditional on .*attributes and got none"):
             call(binary())
     with pytest.raises(PthetaError, match="this model takes"):
         model.elbo(binary(), torch.zeros(6, 5))

@@ -1,4 +1,4 @@
-"""Lists of modules that know what they hold, and what a label adds to their maps."""
+"""Lists of modules that know what they hold, and what a condition adds to their maps."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Generic, Self, TypeVar, overload
 
 from torch import Tensor, nn
+
+from ptheta.batch import Condition
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -28,11 +30,11 @@ class Modules(nn.ModuleList, Generic[M]):
         def __getitem__(self, index: int | slice) -> M | Self: ...
 
 
-def label_shifts(
-    label: nn.Embedding | None, labels: Tensor | None, layers: int
+def condition_shifts(
+    label: nn.Module | None, asked: Condition | None, layers: int
 ) -> list[Tensor | None]:
-    """What the labels (B,) add to the maps of each of `layers` layers, (B, F, 1, 1) each; Nones
-    without. label: an embedding of layers * F numbers"""
-    if label is None or labels is None:
+    """What a condition adds to the maps of each of `layers` layers, (B, F, 1, 1) each; Nones
+    without. label: its embedding in layers * F numbers"""
+    if label is None or asked is None:
         return [None] * layers
-    return list(label(labels)[:, :, None, None].chunk(layers, 1))
+    return list(label(asked)[:, :, None, None].chunk(layers, 1))

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy as class_entropy
-from torch.nn.functional import normalize, one_hot
+from torch.nn.functional import normalize
 
-from ptheta.batch import Batch
-from ptheta.conditions import ConditionSpec, Labels, classes_of
+from ptheta.batch import Batch, Condition, repeated
+from ptheta.conditions import GIVEN, Conditional, ConditionSpec, Kinds, Labels, classes_of
+from ptheta.conditions.base import tensor_of
 from ptheta.config import (
     AtLeastZero,
     Count,
@@ -29,6 +30,7 @@ from ptheta.games import Clock, Game, Move, Player, Terms
 from ptheta.losses.adversarial import LOSSES, accuracy, convergence, equilibrium
 from ptheta.losses.penalties import PENALTIES, squared_slopes
 from ptheta.models.adversarial.watch import Watch
+from ptheta.models.base import EVERY_KIND, ImageModel
 from ptheta.nets.adversarial import (
     KINDS,
     Discriminator,
@@ -38,6 +40,7 @@ from ptheta.nets.adversarial import (
     check_size,
 )
 from ptheta.nets.augment import AUGMENTATIONS
+from ptheta.optimizers import BESIDE_LR, Decay, OptimizerConfig
 from ptheta.specs import ImageSpec, from_symmetric, to_symmetric
 
 
@@ -68,7 +71,7 @@ else:  # the names are those of the tables: a new entry there is all that a new 
 
 
 @dataclass(frozen=True)
-class GANConfig(NetConfig):
+class GANConfig(Conditional, NetConfig, OptimizerConfig):
     loss: LossName = option("non_saturating", "what the two players minimise")
     penalty: tuple[PenaltyName, ...] = option(
         (), f"gradient penalties, summed: {', '.join(PENALTIES)}"
@@ -88,10 +91,9 @@ class GANConfig(NetConfig):
     prior: Literal["normal", "sphere"] = option(
         "normal", "of z: N(0, I), or uniform on the sphere of radius sqrt(latent) (1609.04468)"
     )
-    lr: Positive = option(2e-4, "learning rate of Adam")
+    lr: Positive = option(2e-4, "learning rate")
     d_lr: Positive | None = option(None, "the discriminator's, if another (two time scales)")
-    beta1: Fraction = option(0.5, "Adam's decay of the first moment")
-    beta2: Fraction = option(0.999, "Adam's decay of the second moment")
+    beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
     critic_steps: Count = option(
         1, "the discriminator moves in every step, the generator in every so many-th"
     )
@@ -121,10 +123,10 @@ class GANConfig(NetConfig):
     equilibrium_rate: Positive = option(1e-3, "learning rate of began's k")
     code: Count = option(64, "numbers that began's discriminator rebuilds an image from")
 
-    @property
-    def condition(self) -> str:
-        """What the model is given of each image: "labels" or "none"."""
-        return "none" if self.conditioning == "none" else Labels.kind
+    condition: Kinds = option("labels", f"where conditioning is not none, {GIVEN}")
+
+    def kinds(self) -> tuple[str, ...]:
+        return () if self.conditioning == "none" else super().kinds()
 
 
 # options under which the best discriminator is not that of densities and hard labels
@@ -165,12 +167,13 @@ class History(nn.Module):
         torch._foreach_lerp_(means, now, 1 / (step + 1))
 
 
-class GAN(nn.Module):
+class GAN(ImageModel):
     """A generator G(z) against a discriminator d(x), in the game that the config describes.
 
     Raises PthetaError for parts that do not go together, with the reason.
     """
 
+    takes = EVERY_KIND
     steps: Tensor
     k: Tensor | None
     past: dict[str, History]
@@ -186,21 +189,22 @@ class GAN(nn.Module):
     ) -> None:
         """inputs: of the generator beside z and labels; tells: numbers that the discriminator is
         to say of an image beside d."""
-        super().__init__()
+        super().__init__(spec, config, condition)
         check_choices(config)
         check_size(spec, config)
         refuse(config, condition)
-        self.spec, self.config, self.condition = spec, config, condition
+        self.config = config
         self.loss, self.conditioning = LOSSES[config.loss], CONDITIONING[config.conditioning]
         self.classes = classes_of(condition)
+        size = 0 if condition is None else condition.size
         norm = discriminator_norm(config)
         self.batchwise = norm == "batch" or config.minibatch != "none"
-        self.generator = Generator(spec, config, config.latent + self.classes + inputs)
+        self.generator = Generator(spec, config, config.latent + size + inputs)
         self.discriminator = Discriminator(
             spec,
             config,
             norm,
-            numbers=self.classes if self.conditioning.tells_discriminator else 0,
+            numbers=size if self.conditioning.tells_discriminator else 0,
             tells=self.classes if self.conditioning.classifies else tells,
             projects=self.classes if self.conditioning.projects else 0,
             autoencoding=config.code if self.loss.autoencoding else 0,
@@ -213,41 +217,33 @@ class GAN(nn.Module):
         self.register_buffer("k", torch.zeros(()) if self.loss.autoencoding else None)
         self.errors: tuple[Tensor, Tensor] | None = None  # of the last step, for k
         if self.generator.reference is not None:
-            labels = torch.arange(config.reference) % max(1, self.classes)
-            z = self.sample_latent(config.reference, labels)
-            self.generator.reference = self.numbers(z, labels)
+            every = None if condition is None else condition.examples(config.reference)
+            z = self.sample_latent(config.reference, every)
+            self.generator.reference = self.numbers(z, every)
 
     # -- codes, images, judgements
 
-    def sample_latent(self, n: int, condition: Tensor | None = None) -> Tensor:
+    def sample_latent(self, n: int, condition: Condition | None = None) -> Tensor:
         z = torch.randn(n, self.config.latent, device=self.steps.device)
         return z if self.config.prior == "normal" else on_sphere(z)
 
-    def numbers(self, z: Tensor, y: Tensor | None) -> Tensor:
+    def numbers(self, z: Tensor, y: Condition | None) -> Tensor:
         """What the generator sees: the code, and the label as its extension."""
-        if not self.classes:
+        if self.condition is None:
             return z
-        return torch.cat([z, one_hot(self.labels(y), self.classes).to(z.dtype)], 1)
+        return torch.cat([z, self.condition.vector(self.given(y)).to(z.dtype)], 1)
 
-    def labels(self, y: Tensor | None) -> Tensor:
-        """Raises PthetaError where there are none."""
-        if y is None:
-            raise PthetaError(
-                f"this model is conditional on {self.classes} labels and got none: give a condition"
-            )
-        return y
-
-    def generate(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+    def generate(self, z: Tensor, y: Condition | None = None) -> Tensor:
         """z (B, L) -> float images (B, C, H, W) in [-1, 1]."""
         return self.generator(self.numbers(z, y))
 
-    def judge(self, images: Tensor, y: Tensor | None) -> Judgement:
+    def judge(self, images: Tensor, y: Condition | None) -> Judgement:
         """Float images in [-1, 1], and their labels, as the discriminator sees them."""
-        if not self.classes:
+        if self.condition is None:
             return self.discriminator(images)
-        y = self.labels(y)
+        y = self.given(y)
         told = self.conditioning.tells_discriminator
-        numbers = one_hot(y, self.classes).to(images.dtype) if told else None
+        numbers = self.condition.vector(y).to(images.dtype) if told else None
         return self.discriminator(images, numbers, y if self.conditioning.projects else None)
 
     def shown(self, images: Tensor) -> Tensor:
@@ -261,18 +257,22 @@ class GAN(nn.Module):
             images = images + self.config.instance_noise * left * torch.randn_like(images)
         return images
 
+    def asked(self, batch: Batch) -> Condition | None:
+        """The batch's conditions where the model is given them."""
+        return None if self.condition is None else batch.condition
+
     # -- the game
 
     def prepare(self, batch: Batch, clock: Clock) -> Fakes:
         """The images and the fakes of a step: the generator's graph is kept where it will move."""
-        y = batch.y if self.classes else None
+        y = self.asked(batch)
         z = self.sample_latent(len(batch), y)
         with torch.set_grad_enabled("generator" in clock.movers):
             fake = self.generate(z, y)
         return Fakes(to_symmetric(batch.x), z, fake)
 
     def generator_loss(self, batch: Batch, shared: Fakes) -> Terms:
-        c, y = self.config, batch.y if self.classes else None
+        c, y = self.config, self.asked(batch)
         real, z, fake = shared
         judged = self.judge(self.shown(fake), y)
         needs_real = self.loss.compares or c.feature_matching > 0
@@ -289,7 +289,7 @@ class GAN(nn.Module):
         return terms | self.past_term("generator", len(batch))
 
     def discriminator_loss(self, batch: Batch, shared: Fakes) -> Terms:
-        c, y = self.config, batch.y if self.classes else None
+        c, y = self.config, self.asked(batch)
         penalties = [PENALTIES[name] for name in c.penalty]
         # a penalty there needs the slope at the images themselves: no second pass for it
         real, fake = shared.real.detach(), shared.fake.detach()
@@ -309,20 +309,20 @@ class GAN(nn.Module):
             terms[name] = (c.penalty_weight or penalty.weight) * cost
         if self.conditioning.classifies and on_real.told is not None:
             terms["class_of_real"] = c.class_weight * class_entropy(
-                on_real.told, self.labels(y), reduction="none"
+                on_real.told, tensor_of(self.given(y), Labels.kind), reduction="none"
             )
         terms |= self.told_terms(on_fake.told, shared.z, y)
         self.log(batch, on_real.d.detach(), on_fake.d.detach())
         return terms | self.past_term("discriminator", len(batch))
 
     def judge_both(
-        self, real: Tensor, fake: Tensor, y: Tensor | None
+        self, real: Tensor, fake: Tensor, y: Condition | None
     ) -> tuple[Judgement, Judgement]:
         """In one pass where no image's judgement depends on the others."""
         if self.batchwise:
             return self.judge(self.shown(real), y), self.judge(self.shown(fake), y)
         both = self.judge(
-            self.shown(torch.cat([real, fake])), None if y is None else torch.cat([y, y])
+            self.shown(torch.cat([real, fake])), None if y is None else repeated(y, 2)
         )
         n = len(real)
         told = (None, None) if both.told is None else (both.told[:n], both.told[n:])
@@ -351,11 +351,11 @@ class GAN(nn.Module):
             target = torch.where(torch.rand_like(d) < c.label_flips, 1 - target, target)
         return target
 
-    def told_terms(self, told: Tensor | None, z: Tensor, y: Tensor | None) -> Terms:
+    def told_terms(self, told: Tensor | None, z: Tensor, y: Condition | None) -> Terms:
         """What both players pay for what the discriminator says of the fakes beside d."""
         if told is None or y is None:
             return {}
-        cost = class_entropy(told, y, reduction="none")
+        cost = class_entropy(told, tensor_of(y, Labels.kind), reduction="none")
         return {"class_of_fake": self.config.class_weight * cost}
 
     def past_term(self, player: str, n: int) -> Terms:
@@ -385,7 +385,8 @@ class GAN(nn.Module):
         at = torch.arange(len(d.reference_images), device=batch.x.device) % len(batch)
         d.reference_images.copy_(to_symmetric(batch.x[at]))
         if d.reference_numbers is not None:
-            d.reference_numbers.copy_(one_hot(self.labels(batch.y)[at], self.classes))
+            assert self.condition is not None
+            d.reference_numbers.copy_(self.condition.vector(self.given(batch.condition)[at]))
 
     def after(self, step: int) -> None:
         """What follows a step outside of gradients: clipping, k, the mean of past weights."""
@@ -401,11 +402,10 @@ class GAN(nn.Module):
 
     def game(self) -> Game[Fakes]:
         c = self.config
-        betas = (c.beta1, c.beta2)
         return Game(
             players={
-                "generator": Player((self.generator,), c.lr, betas),
-                "discriminator": Player((self.discriminator,), c.d_lr or c.lr, betas),
+                "generator": Player((self.generator,), c.optimizer_factory()),
+                "discriminator": Player((self.discriminator,), c.optimizer_factory(c.d_lr)),
             },
             moves=(
                 Move("discriminator", self.discriminator_loss),
@@ -419,17 +419,17 @@ class GAN(nn.Module):
 
     # -- capabilities
 
-    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+    def decode(self, z: Tensor, condition: Condition | None = None) -> Tensor:
         return from_symmetric(self.generate(z, condition), self.spec.levels)
 
-    def sample(self, n: int, condition: Tensor | None = None) -> Tensor:
+    def sample(self, n: int, condition: Condition | None = None) -> Tensor:
         return self.decode(self.sample_latent(n, condition), condition)
 
-    def discriminate(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+    def discriminate(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         """Outputs d, higher for what looks real: (B,). Logits where the loss makes them so."""
         return self.judge(to_symmetric(self.spec.check(x)), condition).d
 
-    def log_ratio(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+    def log_ratio(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         """log p_data(x) / p_model(x) as the discriminator has it: (B,) nats.
 
         Exact at the best discriminator (Goodfellow et al. 2014, proposition 1).
@@ -473,10 +473,14 @@ def refuse(config: GANConfig, condition: ConditionSpec | None) -> None:
     c, loss = config, LOSSES[config.loss]
     if c.conditioning == "none" and condition is not None:
         raise PthetaError(
-            f"a condition of {len(condition)} {condition.kind} but conditioning = none: choose "
+            f"a condition of {condition.size} {condition.kind} but conditioning = none: choose "
             "label, auxiliary or projection, or leave the condition out"
         )
-    if c.conditioning != "none" and not isinstance(condition, Labels):
+    if c.conditioning != "none" and condition is None:
+        raise PthetaError(
+            f"conditioning = {c.conditioning} needs a condition, such as ptheta.Labels(names)"
+        )
+    if c.conditioning in ("auxiliary", "projection") and not isinstance(condition, Labels):
         raise PthetaError(
             f"conditioning = {c.conditioning} needs labels: give condition=ptheta.Labels(names)"
         )

@@ -8,10 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ptheta.batch import Condition
 from ptheta.conditions import ConditionSpec
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.models.autoregressive.base import Autoregressive, LikelihoodConfig, Stepper
 from ptheta.models.recipes import Recipes
+from ptheta.nets.condition import embedding
 from ptheta.nets.flat import flatten, scaled, unflatten
 from ptheta.nets.heads import HeadOptions, head
 from ptheta.specs import ImageSpec, full
@@ -30,36 +32,36 @@ class FVSBN(Autoregressive):
     def __init__(
         self, spec: ImageSpec, config: FVSBNConfig, condition: ConditionSpec | None = None
     ) -> None:
-        super().__init__(spec, condition, config.lr)
+        super().__init__(spec, config, condition)
         self.config = config
         self.distribution = head(spec, config.likelihood, HeadOptions(config.components))
         d, p = spec.dims, self.distribution.per_pixel
         self.weight = nn.Parameter(torch.randn(d, p, d) * d**-0.5)  # (D, P, D): to, what, from
         self.bias = nn.Parameter(torch.zeros(d, p))
         self.register_buffer("mask", torch.ones(d, d).tril(-1)[:, None], persistent=False)
-        self.label = nn.Embedding(self.classes, d * p) if self.classes else None
+        self.label = embedding(condition, d * p)
 
-    def biases(self, condition: Tensor | None) -> Tensor:
+    def biases(self, condition: Condition | None) -> Tensor:
         """(1 or B, D, P)"""
-        labels = self.labels(condition)
-        if self.label is None or labels is None:
+        asked = self.asked(condition)
+        if self.label is None or asked is None:
             return self.bias[None]
-        return self.bias + self.label(labels).view(-1, *self.bias.shape)
+        return self.bias + self.label(asked).view(-1, *self.bias.shape)
 
-    def conditionals(self, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
+    def conditionals(self, x: Tensor, condition: Condition | None = None) -> PixelDistribution:
         flat = scaled(flatten(self.spec.check(x)), self.spec.levels)
         weight = (self.weight * self.mask).flatten(0, 1)
         out = F.linear(flat, weight) + self.biases(condition).flatten(1)
         return self.distribution(unflatten(out, self.spec.shape))
 
-    def stepper(self, n: int, condition: Tensor | None = None) -> Stepper:
+    def stepper(self, n: int, condition: Condition | None = None) -> Stepper:
         return FVSBNStepper(self, n, condition)
 
 
 class FVSBNStepper(Stepper):
     """The rows of the triangle, one after the other: each weight is used once."""
 
-    def __init__(self, model: FVSBN, n: int, condition: Tensor | None) -> None:
+    def __init__(self, model: FVSBN, n: int, condition: Condition | None) -> None:
         self.distribution, self.colours = model.distribution, model.spec.channels
         self.levels = model.spec.levels
         self.weight = full(model.weight.detach())

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ptheta.batch import Condition
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Parts, option
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.models.autoregressive.base import Autoregressive, MaskedConvConfig, Stepper
 from ptheta.models.recipes import Recipes
+from ptheta.nets.condition import embedding
 from ptheta.nets.gate import gate, gate_into
 from ptheta.nets.heads import levels_head
 from ptheta.nets.incremental import Readout, RowBank, RowsAbove, pointwise, row_taps
 from ptheta.nets.masked import AboveConv2d, MaskedConv2d, RowConv2d, by_pixel, check_odd
-from ptheta.nets.modules import Modules, label_shifts
+from ptheta.nets.modules import Modules, condition_shifts
 from ptheta.specs import ImageSpec, full, to_symmetric
 
 
@@ -65,7 +67,7 @@ class GatedPixelCNN(Autoregressive):
     def __init__(
         self, spec: ImageSpec, config: GatedPixelCNNConfig, condition: ConditionSpec | None = None
     ) -> None:
-        super().__init__(spec, condition, config.lr)
+        super().__init__(spec, config, condition)
         self.config = config
         check_odd(first_kernel=config.first_kernel, kernel=config.kernel)
         c, f = spec.channels, config.features
@@ -78,13 +80,13 @@ class GatedPixelCNN(Autoregressive):
         self.place = nn.Parameter(places) if config.position else None
         self.head = MaskedConv2d(f, config.head, 1, "B", c)
         self.last = MaskedConv2d(config.head, c * self.distribution.per_pixel, 1, "B", c)
-        self.label = nn.Embedding(self.classes, config.layers * 2 * f) if self.classes else None
+        self.label = embedding(condition, config.layers * 2 * f)
 
-    def shifts(self, condition: Tensor | None) -> list[Tensor | None]:
-        """What the labels add before the gates of each layer, (B, 2 F, 1, 1); Nones without."""
-        return label_shifts(self.label, self.labels(condition), len(self.layers))
+    def shifts(self, condition: Condition | None) -> list[Tensor | None]:
+        """What the condition adds before the gates of each layer, (B, 2 F, 1, 1); Nones without."""
+        return condition_shifts(self.label, self.asked(condition), len(self.layers))
 
-    def conditionals(self, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
+    def conditionals(self, x: Tensor, condition: Condition | None = None) -> PixelDistribution:
         v = h = by_pixel(to_symmetric(self.spec.check(x)))
         skips, place = None, self.place
         for layer, shift in zip(self.layers, self.shifts(condition), strict=True):
@@ -93,14 +95,14 @@ class GatedPixelCNN(Autoregressive):
         assert skips is not None
         return self.distribution(self.last(self.head(skips.relu()).relu()))
 
-    def stepper(self, n: int, condition: Tensor | None = None) -> Stepper:
+    def stepper(self, n: int, condition: Condition | None = None) -> Stepper:
         return GatedStepper(self, n, condition)
 
 
 class GatedStepper(Stepper):
     """The vertical stack a row at a time, the horizontal one pixel by pixel."""
 
-    def __init__(self, model: GatedPixelCNN, n: int, condition: Tensor | None) -> None:
+    def __init__(self, model: GatedPixelCNN, n: int, condition: Condition | None) -> None:
         self.distribution, self.spec = model.distribution, model.spec
         layers = list(model.layers)
         c, f, width = model.spec.channels, model.config.features, model.spec.width

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ptheta.batch import Batch
+from ptheta.batch import Batch, Condition
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Parts, option
 from ptheta.distributions.pixels import PixelDistribution
@@ -25,6 +25,7 @@ from ptheta.models.autoregressive.base import (
     resampled,
 )
 from ptheta.models.recipes import Recipes
+from ptheta.nets.condition import embedding
 from ptheta.nets.flat import flatten, scaled, unflatten
 from ptheta.nets.heads import HeadOptions, head
 from ptheta.nets.made_masks import Masks
@@ -50,7 +51,7 @@ class MADE(Autoregressive):
     def __init__(
         self, spec: ImageSpec, config: MADEConfig, condition: ConditionSpec | None = None
     ) -> None:
-        super().__init__(spec, condition, config.lr)
+        super().__init__(spec, config, condition)
         self.config = config
         self.distribution = head(spec, config.likelihood, HeadOptions(config.components))
         d, p = spec.dims, self.distribution.per_pixel
@@ -60,8 +61,8 @@ class MADE(Autoregressive):
         self.masks = [Masks(spec, config.hidden, m) for m in range(config.orders)]
         self.kept: list[Tensor] = []  # the masks of the first order
         # the first sub-pixel sees no hidden unit, so labels go to the output as well
-        self.label = nn.Embedding(self.classes, sizes[1]) if self.classes else None
-        self.label_out = nn.Embedding(self.classes, d * p) if self.classes else None
+        self.label = embedding(condition, sizes[1])
+        self.label_out = embedding(condition, d * p)
 
     @property
     def order(self) -> list[int]:
@@ -96,14 +97,14 @@ class MADE(Autoregressive):
         ranks = self.masks[m].ranks.to(self.direct.device)
         return self.direct * (ranks < ranks[:, None])[:, None]
 
-    def shifts(self, condition: Tensor | None) -> tuple[Tensor | float, Tensor | float]:
-        """What the labels add to the first hidden layer and to the output; 0 without labels."""
-        labels = self.labels(condition)
-        if self.label is None or self.label_out is None or labels is None:
+    def shifts(self, condition: Condition | None) -> tuple[Tensor | float, Tensor | float]:
+        """What the condition adds to the first hidden layer and to the output; 0 without labels."""
+        asked = self.asked(condition)
+        if self.label is None or self.label_out is None or asked is None:
             return 0.0, 0.0
-        return self.label(labels), self.label_out(labels)
+        return self.label(asked), self.label_out(asked)
 
-    def of_order(self, m: int, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
+    def of_order(self, m: int, x: Tensor, condition: Condition | None = None) -> PixelDistribution:
         """The conditionals in order m: batch shape (B, C, H, W)."""
         h = scaled(flatten(self.spec.check(x)), self.spec.levels)
         hidden, out = self.shifts(condition)
@@ -116,18 +117,18 @@ class MADE(Autoregressive):
                 h = h + hidden
         return self.distribution(unflatten(h + out, self.spec.shape))
 
-    def conditionals(self, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
+    def conditionals(self, x: Tensor, condition: Condition | None = None) -> PixelDistribution:
         self.single_order()
         return self.of_order(0, x, condition)
 
-    def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+    def log_prob(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         each = [self.of_order(m, x, condition).log_prob_of_image(x) for m in range(len(self.masks))]
         return torch.stack(each).logsumexp(0) - math.log(len(each))
 
     def loss(self, batch: Batch, shared: None = None) -> dict[str, Tensor]:
         """-log p in an order drawn anew for each step (section 4.2 of the paper)."""
         m = int(torch.randint(self.config.orders, ())) if self.config.orders > 1 else 0
-        y = batch.y if self.classes else None
+        y = self.asked(batch.condition)
         return {"nll": -self.of_order(m, batch.x, y).log_prob_of_image(batch.x)}
 
     def late(self, known: Tensor) -> Tensor:
@@ -135,7 +136,7 @@ class MADE(Autoregressive):
         return super().late(known) if len(self.masks) == 1 else torch.zeros_like(known)
 
     @torch.no_grad()
-    def sample(self, n: int, condition: Tensor | None = None) -> Tensor:
+    def sample(self, n: int, condition: Condition | None = None) -> Tensor:
         """Each image by a member of the ensemble drawn for it."""
         u = self.noise(n)
         member = torch.randint(self.config.orders, (n,), device=u.device)
@@ -149,7 +150,7 @@ class MADE(Autoregressive):
 
     @torch.no_grad()
     def complete(
-        self, x: Tensor, known: Tensor, condition: Tensor | None = None, candidates: int = 1
+        self, x: Tensor, known: Tensor, condition: Condition | None = None, candidates: int = 1
     ) -> Tensor:
         """Draws the unknown sub-pixels as any autoregressive model does, from the mixture:
 
@@ -172,7 +173,7 @@ class MADE(Autoregressive):
         shape = (len(self.masks) * candidates, -1)
         return resampled(torch.cat(drawn).unflatten(0, shape), torch.cat(agree).unflatten(0, shape))
 
-    def stepper(self, n: int, condition: Tensor | None = None) -> Stepper:
+    def stepper(self, n: int, condition: Condition | None = None) -> Stepper:
         self.single_order()
         return MADEStepper(self, 0, n, condition)
 
@@ -180,7 +181,7 @@ class MADE(Autoregressive):
 class MADEStepper(Stepper):
     """Units sorted by degree: each is computed once, as soon as all that it sees is known."""
 
-    def __init__(self, model: MADE, m: int, n: int, condition: Tensor | None) -> None:
+    def __init__(self, model: MADE, m: int, n: int, condition: Condition | None) -> None:
         self.distribution, self.colours = model.distribution, model.spec.channels
         self.levels = model.spec.levels
         masks, weights = model.masks[m], [full(w.detach()) for w in model.weights(m)]

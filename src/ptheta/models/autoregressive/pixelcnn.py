@@ -8,15 +8,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ptheta.batch import Condition
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Parts, option
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.models.autoregressive.base import Autoregressive, MaskedConvConfig, Stepper
 from ptheta.models.recipes import Recipes
+from ptheta.nets.condition import embedding
 from ptheta.nets.heads import levels_head
 from ptheta.nets.incremental import Bank, Readout, pointwise
 from ptheta.nets.masked import MaskedConv2d, by_pixel, check_odd
-from ptheta.nets.modules import Modules, label_shifts
+from ptheta.nets.modules import Modules, condition_shifts
 from ptheta.specs import ImageSpec, full, to_symmetric
 
 
@@ -53,7 +55,7 @@ class PixelCNN(Autoregressive):
     def __init__(
         self, spec: ImageSpec, config: PixelCNNConfig, condition: ConditionSpec | None = None
     ) -> None:
-        super().__init__(spec, condition, config.lr)
+        super().__init__(spec, config, condition)
         self.config = config
         check_odd(first_kernel=config.first_kernel, kernel=config.kernel)
         c, f = spec.channels, config.features
@@ -68,14 +70,14 @@ class PixelCNN(Autoregressive):
         self.head = MaskedConv2d(f, config.head, 1, "B", c)
         self.last = MaskedConv2d(config.head, c * self.distribution.per_pixel, 1, "B", c)
         half = max(f // 2, c)
-        self.label = nn.Embedding(self.classes, config.blocks * half) if self.classes else None
+        self.label = embedding(condition, config.blocks * half)
 
-    def shifts(self, condition: Tensor | None) -> list[Tensor | None]:
-        """What the labels add in each block, (B, half, 1, 1) each; Nones without labels."""
-        return label_shifts(self.label, self.labels(condition), len(self.blocks))
+    def shifts(self, condition: Condition | None) -> list[Tensor | None]:
+        """What the condition adds in each block, (B, half, 1, 1) each; Nones without labels."""
+        return condition_shifts(self.label, self.asked(condition), len(self.blocks))
 
     def output(
-        self, x: Tensor, condition: Tensor | None = None, context: Tensor | None = None
+        self, x: Tensor, condition: Condition | None = None, context: Tensor | None = None
     ) -> Tensor:
         """The parameters of all conditionals, (B, P * C, H, W).
 
@@ -91,11 +93,11 @@ class PixelCNN(Autoregressive):
             h = block(h, shift)
         return self.last(self.head(h.relu()).relu())
 
-    def conditionals(self, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
+    def conditionals(self, x: Tensor, condition: Condition | None = None) -> PixelDistribution:
         return self.distribution(self.output(x, condition))
 
     def stepper(
-        self, n: int, condition: Tensor | None = None, context: Tensor | None = None
+        self, n: int, condition: Condition | None = None, context: Tensor | None = None
     ) -> Stepper:
         return PixelCNNStepper(self, n, condition, context)
 
@@ -136,7 +138,7 @@ class PixelCNNStepper(Stepper):
     """
 
     def __init__(
-        self, model: PixelCNN, n: int, condition: Tensor | None, context: Tensor | None = None
+        self, model: PixelCNN, n: int, condition: Condition | None, context: Tensor | None = None
     ) -> None:
         self.distribution, self.width = model.distribution, model.spec.width
         self.grey = model.spec.channels == 1

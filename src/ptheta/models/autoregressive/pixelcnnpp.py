@@ -17,14 +17,16 @@ import torch.nn.functional as F
 from annotated_types import Ge, Lt
 from torch import Tensor, nn
 
+from ptheta.batch import Condition
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Parts, option
 from ptheta.distributions.pixels import LogisticMixture, PixelDistribution
 from ptheta.models.autoregressive.base import Autoregressive, AutoregressiveConfig, Stepper
 from ptheta.models.recipes import Recipes
+from ptheta.nets.condition import embedding
 from ptheta.nets.incremental import RowBank, RowsAbove, add_row, pointwise
 from ptheta.nets.masked import by_pixel
-from ptheta.nets.modules import Modules, label_shifts
+from ptheta.nets.modules import Modules, condition_shifts
 from ptheta.specs import ImageSpec, full, to_symmetric
 
 
@@ -86,7 +88,7 @@ class PixelCNNPP(Autoregressive):
     def __init__(
         self, spec: ImageSpec, config: PixelCNNPPConfig, condition: ConditionSpec | None = None
     ) -> None:
-        super().__init__(spec, condition, config.lr)
+        super().__init__(spec, config, condition)
         self.config = config
         c, f = spec.channels, config.features
         # beside the colours a plane of ones, which tells the border from black
@@ -97,7 +99,7 @@ class PixelCNNPP(Autoregressive):
         self.down = Modules(Block(f, config.dropout, right=False) for _ in blocks)
         self.right = Modules(Block(f, config.dropout, right=True) for _ in blocks)
         self.last = nn.Conv2d(f, self.numbers, 1)
-        self.label = nn.Embedding(self.classes, config.blocks * 2 * f) if self.classes else None
+        self.label = embedding(condition, config.blocks * 2 * f)
 
     @property
     def numbers(self) -> int:
@@ -105,11 +107,11 @@ class PixelCNNPP(Autoregressive):
         c = self.spec.channels
         return self.config.components * (1 + 2 * c + c * (c - 1) // 2)
 
-    def shifts(self, condition: Tensor | None) -> list[Tensor | None]:
-        """What the labels add before the gate of each block, (B, 2 F, 1, 1)."""
-        return label_shifts(self.label, self.labels(condition), self.config.blocks)
+    def shifts(self, condition: Condition | None) -> list[Tensor | None]:
+        """What the condition adds before the gate of each block, (B, 2 F, 1, 1)."""
+        return condition_shifts(self.label, self.asked(condition), self.config.blocks)
 
-    def features(self, x: Tensor, condition: Tensor | None) -> Tensor:
+    def features(self, x: Tensor, condition: Condition | None) -> Tensor:
         """(B, numbers, H, W), from an image batch."""
         s = to_symmetric(self.spec.check(x))
         s = torch.cat([s, torch.ones_like(s[:, :1])], 1)
@@ -147,10 +149,10 @@ class PixelCNNPP(Autoregressive):
             logits.append(logits[-1] + before.component_log_prob(x[:, one])[:, :, 0])
         return LogisticMixture(torch.stack(logits, 2), means, log_scale, self.spec.levels)
 
-    def conditionals(self, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
+    def conditionals(self, x: Tensor, condition: Condition | None = None) -> PixelDistribution:
         return self.distribution(self.features(x, condition), x)
 
-    def stepper(self, n: int, condition: Tensor | None = None) -> Stepper:
+    def stepper(self, n: int, condition: Condition | None = None) -> Stepper:
         return PixelCNNPPStepper(self, n, condition)
 
 
@@ -198,7 +200,7 @@ class RightBank(RowBank):
 class PixelCNNPPStepper(Stepper):
     """The down stream a row at a time, the right stream pixel by pixel."""
 
-    def __init__(self, model: PixelCNNPP, n: int, condition: Tensor | None) -> None:
+    def __init__(self, model: PixelCNNPP, n: int, condition: Condition | None) -> None:
         self.model, self.width = model, model.spec.width
 
         def rows(conv: ShiftedConv2d) -> RowsAbove:

@@ -9,11 +9,13 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from ptheta.batch import Condition
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Parts, option
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.models.autoregressive.base import Autoregressive, MaskedConvConfig, Stepper
 from ptheta.models.recipes import Recipes
+from ptheta.nets.condition import embedding
 from ptheta.nets.heads import levels_head
 from ptheta.nets.incremental import Bank, Readout, RowBank, RowsAbove, pointwise, row_taps
 from ptheta.nets.masked import MaskedConv2d, by_pixel, check_odd
@@ -47,7 +49,7 @@ class PixelRNN(Autoregressive, Generic[L]):
         layers: list[L],
         condition: ConditionSpec | None = None,
     ) -> None:
-        super().__init__(spec, condition, config.lr)
+        super().__init__(spec, config, condition)
         self.config = config
         c, wide = spec.channels, 2 * config.features
         self.distribution = levels_head(spec)
@@ -56,16 +58,16 @@ class PixelRNN(Autoregressive, Generic[L]):
         self.out = Modules(MaskedConv2d(config.features, wide, 1, "B", c) for _ in layers)
         self.head = MaskedConv2d(wide, config.head, 1, "B", c)
         self.last = MaskedConv2d(config.head, c * self.distribution.per_pixel, 1, "B", c)
-        self.label = nn.Embedding(self.classes, wide) if self.classes else None
+        self.label = embedding(condition, wide)
 
-    def shift(self, condition: Tensor | None) -> Tensor | None:
-        """What the labels add to the first features: (B, 2 h, 1, 1)."""
-        labels = self.labels(condition)
-        if self.label is None or labels is None:
+    def shift(self, condition: Condition | None) -> Tensor | None:
+        """What the condition adds to the first features: (B, 2 h, 1, 1)."""
+        asked = self.asked(condition)
+        if self.label is None or asked is None:
             return None
-        return self.label(labels)[:, :, None, None]
+        return self.label(asked)[:, :, None, None]
 
-    def conditionals(self, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
+    def conditionals(self, x: Tensor, condition: Condition | None = None) -> PixelDistribution:
         h = by_pixel(to_symmetric(self.spec.check(x)))
         h, shift = self.first(h), self.shift(condition)
         if shift is not None:
@@ -89,7 +91,7 @@ class RowLSTM(PixelRNN[RowLayer]):
             condition,
         )
 
-    def stepper(self, n: int, condition: Tensor | None = None) -> Stepper:
+    def stepper(self, n: int, condition: Condition | None = None) -> Stepper:
         return RowStepper(self, n, condition)
 
 
@@ -107,14 +109,14 @@ class DiagonalBiLSTM(PixelRNN[DiagonalLayer]):
             condition,
         )
 
-    def stepper(self, n: int, condition: Tensor | None = None) -> Stepper:
+    def stepper(self, n: int, condition: Condition | None = None) -> Stepper:
         return DiagonalStepper(self, n, condition)
 
 
 class RNNStepper(Stepper):
     """The residual stream of one pixel through the layers, whose states are carried along."""
 
-    def __init__(self, model: PixelRNN[L], n: int, condition: Tensor | None) -> None:
+    def __init__(self, model: PixelRNN[L], n: int, condition: Condition | None) -> None:
         self.distribution, self.colours = model.distribution, model.spec.channels
         self.width, self.f = model.spec.width, model.config.features
         shift = model.shift(condition)
@@ -157,7 +159,7 @@ class RNNStepper(Stepper):
 
 
 class RowStepper(RNNStepper):
-    def __init__(self, model: RowLSTM, n: int, condition: Tensor | None) -> None:
+    def __init__(self, model: RowLSTM, n: int, condition: Condition | None) -> None:
         super().__init__(model, n, condition)
         layers = list(model.layers)
         self.input = RowBank(row_taps([layer.input for layer in layers]), n, self.width)
@@ -196,7 +198,7 @@ class DiagonalStepper(RNNStepper):
     """From the left the state is carried pixel by pixel; the mirrored direction over a row runs
     once the row is finished, all layers at once. Each cell is computed once."""
 
-    def __init__(self, model: DiagonalBiLSTM, n: int, condition: Tensor | None) -> None:
+    def __init__(self, model: DiagonalBiLSTM, n: int, condition: Condition | None) -> None:
         super().__init__(model, n, condition)
         layers = list(model.layers)
         inputs = [pointwise(layer.input) for layer in layers]

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ptheta.batch import Batch
+from ptheta.batch import Batch, Condition
+from ptheta.conditions import ConditionSpec
 from ptheta.config import AtLeastZero, option
 from ptheta.distributions.active_units import active_units
 from ptheta.distributions.kl import kl_standard_normal
@@ -44,11 +45,13 @@ class VAEGAN(JudgesImages):
 
     config: VAEGANConfig
 
-    def __init__(self, spec: ImageSpec, config: VAEGANConfig) -> None:
-        super().__init__(spec, config, outputs=2)
+    def __init__(
+        self, spec: ImageSpec, config: VAEGANConfig, condition: ConditionSpec | None = None
+    ) -> None:
+        super().__init__(spec, config, condition, outputs=2)
         self.discriminator = ImageDiscriminator(spec, config.features)
 
-    def posterior(self, x: Tensor, condition: Tensor | None = None) -> Normal:
+    def posterior(self, x: Tensor, condition: Condition | None = None) -> Normal:
         return self._q(to_symmetric(self.spec.check(x)))
 
     def _q(self, s: Tensor) -> Normal:

@@ -9,7 +9,8 @@ import torch
 from annotated_types import Gt, Le
 from torch import Tensor, nn
 
-from ptheta.batch import Batch
+from ptheta.batch import Batch, Condition
+from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Layers, Parts, Positive, option
 from ptheta.distributions.active_units import active_units
 from ptheta.distributions.kl import kl_standard_normal
@@ -37,7 +38,7 @@ class AVBConfig(VAEConfig):
     critic_steps: Count = option(
         1, "the discriminator moves in every step, encoder and decoder in every so many-th"
     )
-    critic_lr: Positive = option(1e-3, "its learning rate of Adam")
+    critic_lr: Positive = option(1e-3, "its learning rate")
 
 
 class Noisy(NamedTuple):
@@ -74,10 +75,12 @@ class AVB(VAE):
     config: AVBConfig
     eps: Tensor
 
-    def __init__(self, spec: ImageSpec, config: AVBConfig) -> None:
+    def __init__(
+        self, spec: ImageSpec, config: AVBConfig, condition: ConditionSpec | None = None
+    ) -> None:
         if config.prior != "normal":
             raise PthetaError(f"prior = {config.prior}: avb takes its codes from N(0, I) only")
-        super().__init__(spec, config, outputs=3 + config.bases)
+        super().__init__(spec, config, condition, outputs=3 + config.bases)
         latent = config.latent
         self.basis = nn.ModuleList(mlp([config.noise, 64, latent]) for _ in range(config.bases))
         # the first layer in two parts: that of the image serves codes and noise alike
@@ -117,7 +120,7 @@ class AVB(VAE):
         shaped = (a * self.features(len(a))).sum(1)
         return (1 - share).sqrt() * torch.randn_like(share) + share.sqrt() * shaped
 
-    def infer(self, s: Tensor, condition: Tensor | None = None) -> Normal:
+    def infer(self, s: Tensor, condition: Condition | None = None) -> Normal:
         """The Gaussian r(z | x) with the moments of q(z | x)."""
         return self.parts(s)[2]
 
@@ -156,8 +159,8 @@ class AVB(VAE):
         inference = (self.encoder, self.basis, self.decoder, self.likelihood_head)
         return Game(
             players={
-                "avb": Player(inference, c.lr),
-                "critic": Player((self.critic,), c.critic_lr),
+                "avb": Player(inference, c.optimizer_factory()),
+                "critic": Player((self.critic,), c.optimizer_factory(c.critic_lr)),
             },
             moves=(
                 Move("critic", self.critic_loss),

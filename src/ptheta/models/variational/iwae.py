@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from torch import Tensor
 
-from ptheta.batch import Batch
+from ptheta.batch import Batch, Condition
 from ptheta.config import Count, option
 from ptheta.distributions.active_units import active_units
 from ptheta.distributions.latents import Normal
@@ -70,11 +70,11 @@ class IWAE(VAE):
     config: IWAEConfig
 
     def loss(self, batch: Batch, shared: None = None) -> Terms:
-        q = self.posterior(batch.x, batch.y)
+        q = self.posterior(batch.x)
         batch.logs |= active_units(q)
-        return {"bound": -self.bound(batch.x, q, batch.y)}
+        return {"bound": -self.bound(batch.x, q)}
 
-    def bound(self, x: Tensor, q: Normal, condition: Tensor | None = None) -> Tensor:
+    def bound(self, x: Tensor, q: Normal, condition: Condition | None = None) -> Tensor:
         """log 1/k sum_i w_i, (B,) nats, differentiable, by `GRADIENTS`."""
         rows = self.config.samples * len(x)
         many, prior = q.expand(rows), self.prior(condition).expand(rows)

@@ -9,25 +9,28 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ptheta.batch import Batch
+from ptheta.batch import Batch, Condition, repeated
+from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Parts, Positive, check_choices, option
 from ptheta.distributions.active_units import active_units
 from ptheta.distributions.kl import kl_divergence
 from ptheta.distributions.latents import LatentDistribution, Normal
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.games import Game, Move, Player, Terms
+from ptheta.models.base import ImageModel
 from ptheta.models.recipes import Recipes
 from ptheta.models.variational.collapse import CollapseMonitor
 from ptheta.models.variational.priors import PRIORS, PriorName
 from ptheta.nets.coders import CoderConfig, decoder, encoder
 from ptheta.nets.heads import HeadOptions, Likelihood, Sigma, head
+from ptheta.optimizers import OptimizerConfig
 from ptheta.specs import ImageSpec, from_unit, full, to_symmetric
 
 PIXELS_AT_ONCE = 2**22  # that a decoder gives: memory does not grow with the importance samples
 
 
 @dataclass(frozen=True)
-class VAEConfig(CoderConfig):
+class VAEConfig(CoderConfig, OptimizerConfig):
     likelihood: Likelihood = option(
         "auto",
         "p(x | z) of a pixel; auto: bernoulli for 2 levels, categorical up to 16, else logistic",
@@ -42,16 +45,14 @@ class VAEConfig(CoderConfig):
     )
     pseudo_inputs: Count = option(200, "pseudo-images (vamp)")
     transforms: Parts = option(2, "transformations of the flow (flow)")
-    lr: Positive = option(1e-3, "learning rate of Adam")
 
 
-class VAE(nn.Module):
+class VAE(ImageModel):
     """q(z | x) Gaussian, p(z) by config, p(x | z) independent over pixels.
 
     Beta, its annealing and free bits belong to the training (`TrainSettings`), not to the model.
     """
 
-    classes = 0
     player = "vae"
 
     pseudo: nn.Parameter  # of the prior "vamp": pseudo-images
@@ -61,6 +62,7 @@ class VAE(nn.Module):
         self,
         spec: ImageSpec,
         config: VAEConfig,
+        condition: ConditionSpec | None = None,
         *,
         planes: int = 0,
         cond_dim: int = 0,
@@ -68,9 +70,9 @@ class VAE(nn.Module):
     ) -> None:
         """planes, cond_dim: what a condition adds to the encoder's and the decoder's input;
         outputs: numbers that the encoder gives for each latent dimension."""
-        super().__init__()
+        super().__init__(spec, config, condition)
         check_choices(config)
-        self.spec, self.config = spec, config
+        self.config = config
         options = HeadOptions(config.components, config.sigma, config.scale)
         self.likelihood_head = head(spec, config.likelihood, options)
         self.encoder = encoder(spec, config, outputs * config.latent, planes)
@@ -80,25 +82,25 @@ class VAE(nn.Module):
 
     # -- the distributions
 
-    def infer(self, s: Tensor, condition: Tensor | None = None) -> Normal:
+    def infer(self, s: Tensor, condition: Condition | None = None) -> Normal:
         """q(z | x) of images as the encoder sees them, in [-1, 1]."""
         return Normal(*full(self.encoder(s)).chunk(2, 1))
 
-    def posterior(self, x: Tensor, condition: Tensor | None = None) -> Normal:
+    def posterior(self, x: Tensor, condition: Condition | None = None) -> Normal:
         """q(z | x) of an image batch."""
         return self.infer(to_symmetric(self.spec.check(x)), condition)
 
-    def prior(self, condition: Tensor | None = None) -> LatentDistribution:
+    def prior(self, condition: Condition | None = None) -> LatentDistribution:
         """p(z)"""
         return PRIORS[self.config.prior].distribution(self)
 
-    def likelihood(self, z: Tensor, condition: Tensor | None = None) -> PixelDistribution:
+    def likelihood(self, z: Tensor, condition: Condition | None = None) -> PixelDistribution:
         """p(x | z): z (B, L) -> distribution of shape (B, C, H, W)."""
         return self.likelihood_head(full(self.decoder(z)))
 
     # -- bounds
 
-    def negative_elbo(self, x: Tensor, q: Normal, condition: Tensor | None = None) -> Terms:
+    def negative_elbo(self, x: Tensor, q: Normal, condition: Condition | None = None) -> Terms:
         """The two terms of -ELBO in nats (eq. 3 of the paper, one z for each x): reconstruction
         (B,), and kl (B, L), or (B, 1) where it has no closed form. q: q(z | x)"""
         z = q.sample()
@@ -107,11 +109,11 @@ class VAE(nn.Module):
             "kl": kl_divergence(q, self.prior(condition), z),
         }
 
-    def bound_terms(self, x: Tensor, condition: Tensor | None = None) -> Terms:
+    def bound_terms(self, x: Tensor, condition: Condition | None = None) -> Terms:
         terms = self.negative_elbo(x, self.posterior(x, condition), condition)
         return {"reconstruction": terms["reconstruction"], "kl": terms["kl"].sum(1)}
 
-    def elbo(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+    def elbo(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         terms = self.bound_terms(x, condition)
         return -(terms["reconstruction"] + terms["kl"])
 
@@ -121,18 +123,18 @@ class VAE(nn.Module):
         z: Tensor,
         q: Normal,
         prior: LatentDistribution,
-        condition: Tensor | None,
+        condition: Condition | None,
     ) -> Tensor:
         """log p(x | z) p(z) / q(z | x) with k codes for each image: z (k B, L) -> (k, B) nats.
 
         q, prior: for the k B codes
         """
         k = len(z) // len(x)
-        y = None if condition is None else condition.repeat(k, *[1] * (condition.ndim - 1))
-        log_p = self.likelihood(z, y).log_prob_of_image(x)
+        every = None if condition is None else repeated(condition, k)
+        log_p = self.likelihood(z, every).log_prob_of_image(x)
         return (log_p + prior.log_prob(z) - q.log_prob(z)).view(k, len(x))
 
-    def importance_bound(self, x: Tensor, k: int, condition: Tensor | None = None) -> Tensor:
+    def importance_bound(self, x: Tensor, k: int, condition: Condition | None = None) -> Tensor:
         """log 1/k sum_i p(x | z_i) p(z_i) / q(z_i | x), z_i ~ q: (B,) nats.
 
         Burda et al. 2016, eq. 8 (arXiv:1509.00519). Its expectation grows with k to log p(x). The k
@@ -148,39 +150,40 @@ class VAE(nn.Module):
             total = torch.logaddexp(total, log_w.logsumexp(0))
         return total - math.log(k)
 
-    def log_prior(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+    def log_prior(self, z: Tensor, condition: Condition | None = None) -> Tensor:
         return self.prior(condition).log_prob(z)
 
-    def log_likelihood(self, x: Tensor, z: Tensor, condition: Tensor | None = None) -> Tensor:
+    def log_likelihood(self, x: Tensor, z: Tensor, condition: Condition | None = None) -> Tensor:
         return self.likelihood(z, condition).log_prob_of_image(x)
 
     # -- uses
 
-    def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+    def encode(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         """The mean of q(z | x): (B, L)."""
         return self.posterior(x, condition).mean
 
-    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+    def decode(self, z: Tensor, condition: Condition | None = None) -> Tensor:
         """The mean image of p(x | z), in 256 levels: uint8 (B, C, H, W)."""
         return from_unit(self.likelihood(z, condition).mean)
 
-    def sample_latent(self, n: int, condition: Tensor | None = None) -> Tensor:
+    def sample_latent(self, n: int, condition: Condition | None = None) -> Tensor:
         return self.prior(condition).expand(n).sample()
 
-    def sample(self, n: int, condition: Tensor | None = None) -> Tensor:
+    def sample(self, n: int, condition: Condition | None = None) -> Tensor:
         """x ~ p(x | z) with z ~ p(z): pixels are drawn, not averaged (for means: decode)."""
         return self.likelihood(self.sample_latent(n, condition), condition).sample()
 
     # -- training
 
     def loss(self, batch: Batch, shared: None = None) -> Terms:
-        q = self.posterior(batch.x, batch.y)
+        condition = batch.condition if self.condition is not None else None
+        q = self.posterior(batch.x, condition)
         batch.logs |= active_units(q)
-        return self.negative_elbo(batch.x, q, batch.y)
+        return self.negative_elbo(batch.x, q, condition)
 
     def game(self) -> Game[Any]:
         return Game(
-            players={self.player: Player((self,), lr=self.config.lr)},
+            players={self.player: Player((self,), self.config.optimizer_factory())},
             moves=(Move(self.player, self.loss),),
             alarm=CollapseMonitor(self.player),
         )

@@ -19,6 +19,8 @@ from ptheta.errors import PthetaError
 from ptheta.games import Clock
 from ptheta.metrics.ais import ais, annealed_log_mean, temperatures
 from ptheta.models.variational.collapse import CollapseMonitor
+from ptheta.models.variational.iwae import GRADIENTS
+from ptheta.models.variational.priors import PRIORS
 from ptheta.nets.flow import masked_flow
 from ptheta.specs import ImageSpec
 from tests.conftest import tiny
@@ -70,7 +72,7 @@ def test_a_flow_prior_is_a_density():
     assert total.item() == pytest.approx(1, abs=1e-3)
 
 
-@pytest.mark.parametrize("prior", ["normal", "vamp", "flow"])
+@pytest.mark.parametrize("prior", PRIORS)
 def test_kl_estimates_agree_with_the_definition(prior):
     """E_q[log q - log p] over many draws, and the term that the model trains on."""
     model = tiny("vae", SPEC, prior=prior, pseudo_inputs=4).eval()
@@ -85,7 +87,7 @@ def test_kl_estimates_agree_with_the_definition(prior):
     assert abs(kl.mean() - wanted.mean()).item() < slack
 
 
-@pytest.mark.parametrize("prior", ["vamp", "flow"])
+@pytest.mark.parametrize("prior", PRIORS)
 def test_every_prior_learns(prior):
     model = tiny("vae", SPEC, prior=prior, pseudo_inputs=4)
     terms = model.loss(Batch(binary()))
@@ -147,17 +149,18 @@ def test_doubly_reparametrised_gradient_has_the_same_mean_and_less_variance():
     assert b.var(0).sum() < a.var(0).sum()
 
 
-def test_doubly_reparametrised_bound_has_the_same_value_and_decoder_gradient():
+def test_every_gradient_of_the_bound_has_its_value_and_the_decoder_gradient():
     found = []
-    for gradient in ("standard", "doubly-reparametrised"):
+    for gradient in GRADIENTS:
         model = tiny("iwae", SPEC, samples=8, gradient=gradient)
         torch.manual_seed(4)
         bound = model.bound(binary(), model.posterior(binary())).sum()
         bound.backward()
         found.append((bound.detach(), [p.grad.clone() for p in model.decoder.parameters()]))
-    torch.testing.assert_close(found[0][0], found[1][0])
-    for g, h in zip(found[0][1], found[1][1], strict=True):
-        torch.testing.assert_close(g, h, rtol=1e-3, atol=1e-4)
+    for value, gradients in found[1:]:
+        torch.testing.assert_close(value, found[0][0])
+        for g, h in zip(gradients, found[0][1], strict=True):
+            torch.testing.assert_close(g, h, rtol=1e-3, atol=1e-4)
 
 
 # -- conditions
@@ -195,7 +198,7 @@ def test_a_conditional_vae_uses_its_condition_in_both_networks(options):
 def test_a_conditional_vae_refuses_what_it_cannot_use():
     model = tiny("cvae", SPEC, condition=ATTRIBUTES)
     for call in (model.elbo, model.encode):
-        with pytest.raises(PthetaError, match="conditional on .*attributes and got none"):
+        with pytest.raises(PthetaError, match="attributes and got none"):
             call(binary())
     with pytest.raises(PthetaError, match="this model takes"):
         model.elbo(binary(), torch.zeros(6, 5))

@@ -16,7 +16,14 @@ from ptheta.models.recipes import Recipes
 from ptheta.nets.condition import embedding
 from ptheta.nets.gate import gate, gate_into
 from ptheta.nets.heads import levels_head
-from ptheta.nets.incremental import Readout, RowBank, RowsAbove, pointwise, row_taps
+from ptheta.nets.incremental import (
+    Readout,
+    RowBank,
+    RowsAbove,
+    masked_pointwise,
+    pointwise,
+    row_taps,
+)
 from ptheta.nets.masked import AboveConv2d, MaskedConv2d, RowConv2d, by_pixel, check_odd
 from ptheta.nets.modules import Modules, condition_shifts
 from ptheta.specs import ImageSpec, full, to_symmetric
@@ -115,14 +122,14 @@ class GatedStepper(Stepper):
             )
             for layer in layers
         ]
-        self.link = [pointwise(layer.link) for layer in layers]
+        self.link = [pointwise(layer.link.weight, layer.link.bias) for layer in layers]
         self.row_bias = [full(layer.row.bias.detach()) for layer in layers]
         self.shifts = [None if s is None else full(s.flatten(1)) for s in model.shifts(condition)]
         self.first = RowBank(row_taps([layers[0].row]), n, width)
         self.rest = (
             RowBank(row_taps([la.row for la in layers[1:]]), n, width) if layers[1:] else None
         )
-        mixes = [pointwise(layer.mix) for layer in layers]
+        mixes = [masked_pointwise(layer.mix) for layer in layers]
         # beside a column of ones a product adds the bias as well
         self.residual = [torch.cat([w[:, :f], b[None, :f]]) for w, b in mixes]
         # the skips of all layers are one product at the end

@@ -13,11 +13,11 @@ from ptheta.config import Count, check_choices, option
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.models.autoregressive.base import Autoregressive, LikelihoodConfig, Stepper
 from ptheta.models.recipes import Recipes
+from ptheta.nets import sparse_prefix
 from ptheta.nets.activations import ACTIVATIONS, ActivationName
 from ptheta.nets.condition import embedding
 from ptheta.nets.flat import flatten, scaled, unflatten
 from ptheta.nets.heads import HeadOptions, head
-from ptheta.nets.sparse_prefix import available, sparse_prefix
 from ptheta.specs import ImageSpec, full
 
 
@@ -63,10 +63,10 @@ class NADE(Autoregressive):
         More levels: a block of s sub-pixels at a time; with M[d, b, k] = x[b, k] for k < d, else 0,
         their hidden inputs are one product M W, added to what the earlier blocks gave."""
         flat = flatten(self.spec.check(x))
-        if self.logits_only and available(flat.device):
+        if self.logits_only and sparse_prefix.available(flat.device):
             first = self.start(len(x), condition)
             v, name = self.v.squeeze(2), self.config.activation
-            logits = sparse_prefix(flat != 0, first, self.w, v, name)
+            logits = sparse_prefix.sparse_prefix(flat != 0, first, self.w, v, name)
             return self.distribution(unflatten(logits + self.b.squeeze(1), self.spec.shape))
         flat = scaled(flat, self.spec.levels)  # (B, D)
         base, outs = self.start(len(x), condition), []

@@ -16,7 +16,7 @@ from ptheta.models.autoregressive.base import Autoregressive, MaskedConvConfig, 
 from ptheta.models.recipes import Recipes
 from ptheta.nets.condition import embedding
 from ptheta.nets.heads import levels_head
-from ptheta.nets.incremental import Bank, Readout, pointwise
+from ptheta.nets.incremental import Bank, Readout, masked_pointwise
 from ptheta.nets.masked import MaskedConv2d, by_pixel, check_odd
 from ptheta.nets.modules import Modules, condition_shifts
 from ptheta.specs import ImageSpec, full, to_symmetric
@@ -124,10 +124,10 @@ class BlockStep(NamedTuple):
 
     @classmethod
     def of(cls, block: Block, shift: Tensor | None, bank: Bank, layer: int) -> BlockStep:
-        reduce, bias = pointwise(block.reduce)
+        reduce, bias = masked_pointwise(block.reduce)
         if shift is not None:
             bias = bias + full(shift.flatten(1))
-        expand, expand_bias = pointwise(block.expand)
+        expand, expand_bias = masked_pointwise(block.expand)
         return cls(reduce, bias, bank, layer, torch.cat([expand, expand_bias[None]]))
 
 

@@ -210,11 +210,15 @@ class PixelCNNPPStepper(Stepper):
         self.down = [(rows(block.first), rows(block.second)) for block in model.down]
         self.first = RightBank([block.first for block in model.right], n, self.width)
         self.second = RightBank([block.second for block in model.right], n, self.width)
-        self.link = [pointwise(block.link) for block in model.right if block.link is not None]
+        self.link = [
+            pointwise(block.link.weight, block.link.bias)
+            for block in model.right
+            if block.link is not None
+        ]
         self.shifts = [None if s is None else full(s.flatten(1)) for s in model.shifts(condition)]
         taps, bias = model.left_start.taps()
         self.left_taps, self.left_bias = taps[:, 0], bias  # (2, c_in, F): the row above, this row
-        self.last = pointwise(model.last)
+        self.last = pointwise(model.last.weight, model.last.bias)
         channels = model.spec.channels + 1
         self.now = taps.new_zeros(self.width, n, channels)  # this row, as the network sees it
         self.before = torch.zeros_like(self.now)  # the row above

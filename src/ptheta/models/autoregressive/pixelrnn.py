@@ -17,7 +17,7 @@ from ptheta.models.autoregressive.base import Autoregressive, MaskedConvConfig, 
 from ptheta.models.recipes import Recipes
 from ptheta.nets.condition import embedding
 from ptheta.nets.heads import levels_head
-from ptheta.nets.incremental import Bank, Readout, RowBank, RowsAbove, pointwise, row_taps
+from ptheta.nets.incremental import Bank, Readout, RowBank, RowsAbove, masked_pointwise, row_taps
 from ptheta.nets.masked import MaskedConv2d, by_pixel, check_odd
 from ptheta.nets.modules import Modules
 from ptheta.nets.pixel_lstm import DiagonalLayer, RowLayer, lstm
@@ -122,7 +122,7 @@ class RNNStepper(Stepper):
         shift = model.shift(condition)
         self.shift = None if shift is None else full(shift.flatten(1))
         self.first = Bank([model.first], n, self.width)
-        self.out = [pointwise(out) for out in model.out]
+        self.out = [masked_pointwise(out) for out in model.out]
         self.readout = Readout(model.head, model.last, self.colours)
         self.t = -1
 
@@ -201,7 +201,7 @@ class DiagonalStepper(RNNStepper):
     def __init__(self, model: DiagonalBiLSTM, n: int, condition: Condition | None) -> None:
         super().__init__(model, n, condition)
         layers = list(model.layers)
-        inputs = [pointwise(layer.input) for layer in layers]
+        inputs = [masked_pointwise(layer.input) for layer in layers]
         weight, bias = (torch.stack(part) for part in zip(*inputs, strict=True))
         f4, f = 4 * self.f, self.f
         self.own, self.own_bias = weight[..., :f4].contiguous(), bias[:, None, :f4]

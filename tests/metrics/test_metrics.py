@@ -305,7 +305,7 @@ def test_the_extractor_follows_what_the_images_are_and_not_their_name(name, kind
 @pytest.mark.parametrize("kind", MNIST_LIKE)
 def test_a_source_that_says_what_it_shows_is_believed(kind):
     data = open_data(kind)
-    assert data.kin == kind
+    assert data.resembles == kind
     black = dataclasses.replace(data, images=np.zeros((9, 1, 28, 28), np.uint8), index=None)
     assert default_extractor(black) == kind
     assert default_extractor(open_data("shapes-64", "test")) == "pixels"

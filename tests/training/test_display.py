@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 import ptheta
 from ptheta.batch import Batch
+from ptheta.errors import Interrupted
 from ptheta.runs.folder import Run
 from ptheta.terminal.screen import PLAIN, clock, cut, disp_len, figure, fitting, said, shortened
 from ptheta.training import checkpoint, loop
@@ -256,7 +257,7 @@ def test_every_run_ends_with_a_grid_of_its_last_weights(
     if stop is None:
         ptheta.train("vae", strokes, tmp_path / "r", **how)
     else:
-        with pytest.raises(ptheta.api.Interrupted):
+        with pytest.raises(Interrupted):
             ptheta.train("vae", strokes, tmp_path / "r", **how)
     run = Run.open(tmp_path / "r")
     last = checkpoint.latest(run.path / "state")

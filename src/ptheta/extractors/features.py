@@ -153,8 +153,8 @@ def default_extractor(data: Dataset) -> str:
     """
     if data.spec.shape != (1, SIDE, SIDE):
         return "pixels"
-    if data.kin:
-        return data.kin if data.kin in EMBEDDED_KINDS else "pixels"
+    if data.resembles:
+        return data.resembles if data.resembles in EMBEDDED_KINDS else "pixels"
     some = np.linspace(0, len(data) - 1, min(len(data), LOOKED_AT)).astype(np.int64)
     own = keys(data.subset(some))
     shares = {kind: float(np.isin(own, known_keys(kind)).mean()) for kind in EMBEDDED_KINDS}
@@ -165,7 +165,9 @@ def default_extractor(data: Dataset) -> str:
 @cache
 def known_keys(kind: str) -> np.ndarray:
     """The keys of the embedded images of a kind, train and test: uint64 (N,)."""
-    return np.concatenate([keys(embedded.read(kind, split)) for split in ("train", "test")])
+    return np.concatenate(
+        [keys(embedded.load_embedded(kind, split)) for split in ("train", "test")]
+    )
 
 
 def chosen(data: Dataset, asked: str | Extractor | None) -> tuple[Extractor, dict[str, str]]:

@@ -47,6 +47,14 @@ class LatentReport:
         """Those that are used by the variance of the posterior mean alone."""
         return int((self.mean_variance > ACTIVE_VARIANCE).sum())
 
+    def activity(self) -> str:
+        """How many dimensions are used, in a sentence."""
+        return (
+            f"{self.active} of {len(self.kl)} units active: KL above {ACTIVE_KL} nats and "
+            f"variance of the mean above {ACTIVE_VARIANCE} ({self.active_by_variance} by the "
+            f"variance alone); KL {float(self.kl.sum()):.2f} nats in all"
+        )
+
     def order(self) -> list[int]:
         """The dimensions, the one with the largest KL first."""
         return torch.argsort(self.kl, descending=True).tolist()

@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from ptheta.compute.streams import undisturbed
-from ptheta.data.sources import Whole
+from ptheta.data.sources import ImageSet
 from ptheta.errors import PthetaError
 from ptheta.extractors.features import Extractor
 from ptheta.files.atomic import make_folder, write_json, write_text
@@ -39,7 +39,7 @@ def compare(
     n: int = 1000,
     seed: int = 0,
     extractor: str | Extractor | None = None,
-    images: Mapping[str, Whole] | None = None,
+    images: Mapping[str, ImageSet] | None = None,
     data: str | None = None,
 ) -> Path:
     """Measures every run in the same way and writes report.html, .md and .json into `out`.
@@ -64,7 +64,7 @@ def compare(
 
 
 def _compare(
-    runs: Sequence[Run], sight: Sight, images: Mapping[str, Whole], how: Measuring
+    runs: Sequence[Run], sight: Sight, images: Mapping[str, ImageSet], how: Measuring
 ) -> Comparison:
     test, train = sight.test, sight.train
     measured, said = _rows(runs, sight, images, how)
@@ -98,7 +98,7 @@ def _compare(
 
 
 def _rows(
-    runs: Sequence[Run], sight: Sight, images: Mapping[str, Whole], how: Measuring
+    runs: Sequence[Run], sight: Sight, images: Mapping[str, ImageSet], how: Measuring
 ) -> tuple[list[Measured], dict[str, list[str]]]:
     """The rows, runs first, and the remarks on each."""
     models: list[nn.Module] = [run.model() for run in runs]
@@ -118,7 +118,7 @@ def _rows(
     return measured, said
 
 
-def _names(runs: Sequence[Run], images: Mapping[str, Whole]) -> list[str]:
+def _names(runs: Sequence[Run], images: Mapping[str, ImageSet]) -> list[str]:
     """A different name for each row: that of its folder, with the parent's where two are alike.
 
     Raises PthetaError where images would have the name of another row.

@@ -73,6 +73,11 @@ class Run:
         return self.path.resolve().name
 
     @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of condition that its model is asked for."""
+        return tuple(part.kind for part in conditions.parts_of(self.condition))
+
+    @property
     def family(self) -> str:
         return registry.entry(self.plan.model).family
 

@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy as class_entropy
 from torch.nn.functional import normalize
 
 from ptheta.batch import Batch, Condition, repeated
-from ptheta.conditions import GIVEN, Conditional, ConditionSpec, Kinds, Labels, classes_of
+from ptheta.conditions import GIVEN, Conditional, ConditionSpec, Kinds, Labels, classes_of, word
 from ptheta.conditions.base import tensor_of
 from ptheta.config import (
     AtLeastZero,
@@ -31,6 +31,7 @@ from ptheta.losses.adversarial import LOSSES, accuracy, convergence, equilibrium
 from ptheta.losses.penalties import PENALTIES, squared_slopes
 from ptheta.models.adversarial.watch import Watch
 from ptheta.models.base import EVERY_KIND, ImageModel
+from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.nets.adversarial import (
     KINDS,
     Discriminator,
@@ -416,6 +417,17 @@ class GAN(ImageModel):
             alarm=Watch(self.loss.probability, c.label_smoothing),
             before=self.before,
         )
+
+    def graph(self) -> Graph:
+        c = self.config
+        graph = Graph(
+            (
+                Variable("z", "latent", f"{c.latent} numbers, {c.prior}"),
+                Variable("x", "observed", f"image {self.spec}"),
+            ),
+            (Arrow("z", "x", law="G(z), implicit"),),
+        )
+        return graph if self.condition is None else graph.given(word(self.condition), "x")
 
     # -- capabilities
 

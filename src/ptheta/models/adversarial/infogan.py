@@ -15,6 +15,7 @@ from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, NonNegative, Positive, option
 from ptheta.games import Terms
 from ptheta.models.adversarial.gan import GAN, GANConfig
+from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.specs import ImageSpec, to_symmetric
 
 
@@ -91,6 +92,21 @@ class InfoGAN(GAN):
         told = self.judge(to_symmetric(self.spec.check(x)), None).told
         assert told is not None
         return self.inferred(told)
+
+    def graph(self) -> Graph:
+        c = self.config
+        noise, x = super().graph().variables
+        codes = [Variable("k", "latent", f"one of {c.categories} categories")]
+        if c.continuous:
+            codes.append(Variable("u", "latent", f"{c.continuous} numbers, U(-1, 1)"))
+        return Graph(
+            (noise, *codes, x),
+            (
+                Arrow("z", "x", law="G, implicit"),
+                *(Arrow(code.name, "x") for code in codes),
+                *(Arrow("x", code.name, "inference", "Q") for code in codes),
+            ),
+        )
 
 
 RECIPES: dict[str, dict[str, Any]] = {

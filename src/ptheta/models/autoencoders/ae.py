@@ -16,6 +16,7 @@ from ptheta.conditions import ConditionSpec
 from ptheta.config import AtLeastZero, check_choices, option
 from ptheta.games import Game, Move, Player, Terms
 from ptheta.models.base import ImageModel
+from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.models.recipes import Recipes
 from ptheta.nets.coders import CoderConfig, decoder, encoder
 from ptheta.optimizers import OptimizerConfig
@@ -105,6 +106,16 @@ class AE(ImageModel):
         return Game(
             players={"autoencoder": Player((self,), self.config.optimizer_factory())},
             moves=(Move("autoencoder", self.terms),),
+        )
+
+    def graph(self) -> Graph:
+        return Graph(
+            (
+                Variable("x", "observed", f"image {self.spec}"),
+                Variable("z", "deterministic", f"code of {self.config.latent} numbers"),
+                Variable(r"\hat{x}", "deterministic", "reconstruction"),
+            ),
+            (Arrow("x", "z", law="encoder"), Arrow("z", r"\hat{x}", law="decoder")),
         )
 
 

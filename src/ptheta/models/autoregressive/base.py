@@ -17,11 +17,12 @@ from torch import Tensor
 
 from ptheta.batch import Batch, Condition
 from ptheta.batch import repeated as copies
-from ptheta.conditions import Conditional, ConditionSpec
+from ptheta.conditions import Conditional, ConditionSpec, word
 from ptheta.config import Count, option
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.games import Game, Move, Player, Terms
 from ptheta.models.base import EVERY_KIND, ImageModel
+from ptheta.models.graph import EXAMPLES, Arrow, Graph, Variable
 from ptheta.nets.heads import Likelihood
 from ptheta.optimizers import OptimizerConfig
 from ptheta.specs import ImageSpec
@@ -179,6 +180,18 @@ class Autoregressive(ImageModel, ABC):
     def game(self) -> Game[None]:
         name = type(self).__name__.lower()
         return Game({name: Player((self,), self.optimizer)}, (Move(name, self.loss),))
+
+    def graph(self) -> Graph:
+        """One pixel after the other: each given all before it."""
+        plates = (EXAMPLES, f"{self.spec.dims} sub-pixels")
+        graph = Graph(
+            (
+                Variable("x_{<i}", "observed", "all earlier ones", plates),
+                Variable("x_i", "observed", f"one of {self.spec.levels} levels", plates),
+            ),
+            (Arrow("x_{<i}", "x_i", law="p(x_i | x_<i)"),),
+        )
+        return graph if self.condition is None else graph.given(word(self.condition), "x_i")
 
 
 def draw(

@@ -14,6 +14,7 @@ from ptheta.config import Positive, option
 from ptheta.games import Player, Terms
 from ptheta.losses.adversarial import accuracy, cross_entropy
 from ptheta.models.base import ImageModel
+from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.nets.coders import CoderConfig, CoderNet, decoder, encoder
 from ptheta.nets.convolutional import ConvEncoder
 from ptheta.optimizers import BESIDE_LR, Decay, OptimizerConfig
@@ -79,6 +80,15 @@ class Hybrid(ImageModel):
 
     def player(self, *modules: nn.Module) -> Player:
         return Player(modules, self.config.optimizer_factory())
+
+    def graph(self) -> Graph:
+        return Graph(
+            (
+                Variable("z", "latent", f"{self.config.latent} numbers, N(0, I)"),
+                Variable("x", "observed", f"image {self.spec}"),
+            ),
+            (Arrow("z", "x", law="G(z), implicit"), Arrow("x", "z", "inference", "encoder")),
+        )
 
 
 @dataclass(frozen=True)

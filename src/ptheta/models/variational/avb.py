@@ -18,6 +18,7 @@ from ptheta.distributions.latents import Normal
 from ptheta.errors import PthetaError
 from ptheta.games import Clock, Game, Move, Player, Terms
 from ptheta.losses.adversarial import accuracy, cross_entropy
+from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.models.recipes import Recipes
 from ptheta.models.variational.collapse import CollapseMonitor
 from ptheta.models.variational.vae import VAE, VAEConfig
@@ -168,6 +169,15 @@ class AVB(VAE):
             ),
             prepare=self.prepare,
             alarm=CollapseMonitor("avb"),
+        )
+
+    def graph(self) -> Graph:
+        """q(z | x) is what a network makes of x and noise."""
+        z, x = super().graph().variables
+        noise = Variable("e", "latent", f"noise, {self.config.bases} x {self.config.noise} numbers")
+        inferred = Arrow("x", "z", "inference", "q(z | x), implicit")
+        return Graph(
+            (noise, z, x), (Arrow("z", "x", law="p(x | z)"), inferred, Arrow("e", "z", "inference"))
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from torch import Tensor
@@ -14,6 +14,7 @@ from ptheta.config import Count, option
 from ptheta.distributions.active_units import active_units
 from ptheta.distributions.latents import Normal
 from ptheta.games import Terms
+from ptheta.models.graph import Arrow, Graph
 from ptheta.models.recipes import Recipes
 from ptheta.models.variational.vae import VAE, VAEConfig
 
@@ -84,6 +85,15 @@ class IWAE(VAE):
             return self.log_importance_weights(x, z, q, prior, condition)
 
         return GRADIENTS[self.config.gradient](log_weights, many, z)
+
+    def graph(self) -> Graph:
+        """As a VAE's, with the codes of one image in a plate of their own."""
+        samples = f"{self.config.samples} samples"
+        z, x = super().graph().variables
+        return Graph(
+            (replace(z, plates=(*z.plates, samples)), x),
+            (Arrow("z", "x", law="p(x | z)"), Arrow("x", "z", "inference", "q(z | x), reweighted")),
+        )
 
 
 RECIPES: Recipes = {

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.batch import Batch, Condition, repeated
-from ptheta.conditions import ConditionSpec
+from ptheta.conditions import ConditionSpec, word
 from ptheta.config import Count, Parts, Positive, check_choices, option
 from ptheta.distributions.active_units import active_units
 from ptheta.distributions.kl import kl_divergence
@@ -18,6 +18,7 @@ from ptheta.distributions.latents import LatentDistribution, Normal
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.games import Game, Move, Player, Terms
 from ptheta.models.base import ImageModel
+from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.models.recipes import Recipes
 from ptheta.models.variational.collapse import CollapseMonitor
 from ptheta.models.variational.priors import PRIORS, PriorName
@@ -187,6 +188,24 @@ class VAE(ImageModel):
             moves=(Move(self.player, self.loss),),
             alarm=CollapseMonitor(self.player),
         )
+
+    def graph(self) -> Graph:
+        c = self.config
+        graph = Graph(
+            (
+                Variable("z", "latent", f"{c.latent} numbers, p(z) {c.prior}"),
+                Variable("x", "observed", f"image {self.spec}"),
+            ),
+            (Arrow("z", "x", law="p(x | z)"), Arrow("x", "z", "inference", "q(z | x)")),
+        )
+        if self.condition is None:
+            return graph
+        prior = ("z",) if c.prior == "normal" and self.prior_depends() else ()
+        return graph.given(word(self.condition), "x", *prior, inferred=["z"])
+
+    def prior_depends(self) -> bool:
+        """Whether p(z) depends on the condition."""
+        return False
 
 
 RECIPES: Recipes = {

@@ -124,9 +124,9 @@ class Autoregressive(ImageModel, ABC):
     def late(self, known: Tensor) -> Tensor:
         order = torch.tensor(self.order, device=known.device)
         inside = known.flatten(2).permute(0, 2, 1)[:, order]  # (B, H * W, C), as they are drawn
-        found = inside & (~inside).flatten(1).cumsum(1).bool().view(inside.shape)
+        after_unknown = inside & (~inside).flatten(1).cumsum(1).bool().view(inside.shape)
         late = torch.zeros_like(inside)
-        late[:, order] = found
+        late[:, order] = after_unknown
         return late.permute(0, 2, 1).view(known.shape)
 
     def noise(self, n: int) -> Tensor:

@@ -66,17 +66,17 @@ class FVSBNStepper(Stepper):
         self.levels = model.spec.levels
         self.weight = full(model.weight.detach())
         self.bias = full(model.biases(condition).detach())
-        self.seen = self.weight.new_zeros(n, model.spec.dims)
+        self.inputs = self.weight.new_zeros(n, model.spec.dims)
 
     def conditional(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
         d = t * self.colours + c
-        self.seen[:, d - c : d] = scaled(pixel[:, :c], self.levels)
-        out = torch.addmm(self.bias[:, d], self.seen[:, :d], self.weight[d, :, :d].t())
+        self.inputs[:, d - c : d] = scaled(pixel[:, :c], self.levels)
+        out = torch.addmm(self.bias[:, d], self.inputs[:, :d], self.weight[d, :, :d].t())
         return self.distribution(out[:, :, None, None])
 
     def observe(self, t: int, pixel: Tensor) -> None:
         d = t * self.colours
-        self.seen[:, d : d + self.colours] = scaled(pixel, self.levels)
+        self.inputs[:, d : d + self.colours] = scaled(pixel, self.levels)
 
 
 RECIPES: Recipes = {

@@ -80,27 +80,27 @@ class MultiScalePixelCNN(Autoregressive):
 
     def pixels_by_scale(self) -> list[list[int]]:
         """The new pixels of each scale, as row * W + column, in raster order."""
-        found, seen = [], set[int]()
+        by_scale, coarser = [], set[int]()
         for s in self.strides:
             rows, columns = range(0, self.spec.height, s), range(0, self.spec.width, s)
             grid = [i * self.spec.width + j for i in rows for j in columns]
-            found.append([p for p in grid if p not in seen])
-            seen.update(grid)
-        return found
+            by_scale.append([p for p in grid if p not in coarser])
+            coarser.update(grid)
+        return by_scale
 
     def conditionals(self, x: Tensor, condition: Condition | None = None) -> PixelDistribution:
         self.spec.check(x)
         out: Tensor | None = None
         for scale, s in enumerate(self.strides):
             grid = x[:, :, ::s, ::s].contiguous()
-            found = self.nets[scale].output(grid, condition, self.context(scale, grid))
+            fine = self.nets[scale].output(grid, condition, self.context(scale, grid))
             if out is not None:  # what the coarser grids hold was counted there
-                coarse = torch.zeros_like(found[:1, :1])
+                coarse = torch.zeros_like(fine[:1, :1])
                 coarse[:, :, ::2, ::2] = 1
-                spread = torch.zeros_like(found)
+                spread = torch.zeros_like(fine)
                 spread[:, :, ::2, ::2] = out
-                found = torch.where(coarse > 0, spread, found)
-            out = found
+                fine = torch.where(coarse > 0, spread, fine)
+            out = fine
         assert out is not None
         return self.distribution(out)
 

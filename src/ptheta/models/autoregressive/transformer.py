@@ -129,8 +129,8 @@ class TransformerStepper(Stepper):
             for k, layer in enumerate(model.layers):
                 q, key, value = layer.heads_of(h)
                 self.keys[k, :, :, d : d + 1], self.values[k, :, :, d : d + 1] = key, value
-                seen = self.keys[k, :, :, : d + 1], self.values[k, :, :, : d + 1]
-                h = layer.after(h, F.scaled_dot_product_attention(q, *seen))
+                so_far = self.keys[k, :, :, : d + 1], self.values[k, :, :, : d + 1]
+                h = layer.after(h, F.scaled_dot_product_attention(q, *so_far))
             self.done += 1
         return h
 

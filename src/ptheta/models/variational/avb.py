@@ -110,11 +110,12 @@ class AVB(VAE):
         """
         eps = torch.randn_like(self.eps) if self.training else self.eps
         noise = torch.randn(len(self.basis), n, self.config.noise, device=eps.device)
-        found = []
+        features = []
         for net, e in zip(self.basis, noise, strict=True):
-            known = full(net(eps))
-            found.append((full(net(e)) - known.mean(0)) / (known.var(0) + 1e-6).sqrt())
-        return torch.stack(found, 1)
+            reference = full(net(eps))
+            centred = full(net(e)) - reference.mean(0)
+            features.append(centred / (reference.var(0) + 1e-6).sqrt())
+        return torch.stack(features, 1)
 
     def mixed(self, share: Tensor, a: Tensor) -> Tensor:
         """u, drawn: (B, L)."""
@@ -127,8 +128,8 @@ class AVB(VAE):
 
     def contrast(self, s: Tensor, *codes: Tensor) -> list[Tensor]:
         """T(x, u) of each batch u of codes, (B,). u: the code less the mean, over sigma."""
-        seen = self.critic["image"](s.flatten(1))
-        hidden = [(seen + self.critic["code"](u)).relu() for u in codes]
+        from_image = self.critic["image"](s.flatten(1))
+        hidden = [(from_image + self.critic["code"](u)).relu() for u in codes]
         return [full(self.critic["rest"](h)).squeeze(1) for h in hidden]
 
     def prepare(self, batch: Batch, clock: Clock) -> Noisy:

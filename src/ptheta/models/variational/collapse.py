@@ -27,13 +27,13 @@ class CollapseMonitor:
             return {}
         kl = averages.get(f"{self.player}/kl")
         if kl is None:
-            found, cure = "", "a smaller --latent or a lower --lr"
+            detail, cure = "", "a smaller --latent or a lower --lr"
             collapsed = used < UNUSED
         else:
-            found, cure = f"the KL is {kl:.2g} nats and ", "--beta-warmup or --free-bits"
+            detail, cure = f"the KL is {kl:.2g} nats and ", "--beta-warmup or --free-bits"
             collapsed = kl < COLLAPSED
         text = (
-            f"posterior collapse: {found}{used:.0f} dimensions are used, so the code says nothing "
+            f"posterior collapse: {detail}{used:.0f} dimensions are used, so the code says nothing "
             f"about the image: try {cure}"
         )
         return {"posterior collapse": text} if collapsed else {}

@@ -329,8 +329,8 @@ def test_the_monitor_reads_what_its_game_logs(name):
         batch.logs.clear()
         found = {**move.loss(batch, shared), **batch.logs}
         logged |= {f"{move.player}/{key}": value.mean().item() for key, value in found.items()}
-    assert f"{game.alarm.player}/active_units" in logged
-    assert (f"{game.alarm.player}/kl" in logged) == (name != "iwae")
+    assert f"{game.monitor.player}/active_units" in logged
+    assert (f"{game.monitor.player}/kl" in logged) == (name != "iwae")
 
 
 @given(signal=st.floats(0, 0.99))

@@ -22,8 +22,8 @@ from ptheta.data.values import Kind
 from ptheta.errors import CannotWrite, PthetaError
 from ptheta.extractors.features import Extractor
 from ptheta.measures.results import Evaluation
-from ptheta.metrics import closeness
 from ptheta.metrics import evaluate as metrics
+from ptheta.metrics import memorisation
 from ptheta.runs.folder import Run, is_run
 from ptheta.tasks.export import Images
 
@@ -132,7 +132,7 @@ def score(
         images, data, size=size, channels=channels, image_column=image_column
     )
     about = {} if size is None else {"resized_to": f"{size}x{size}, Lanczos, antialiased"}
-    return metrics.score(made, test, train, about=about, **options)
+    return metrics.evaluate_images(made, test, train, about=about, **options)
 
 
 @undisturbed()
@@ -164,12 +164,12 @@ def closest(
         found = run.own(data)
         real = found.train if of == "train" else found.test
         assert real is not None
-        return closeness.closest(tasks.sample(run.model(), n, seed=seed), real, pairs)
+        return memorisation.closest(tasks.sample(run.model(), n, seed=seed), real, pairs)
     if data is None:
         raise PthetaError("images of any origin need real ones beside them: give data")
     made, test, train = made_and_real(source, data, **brought)
     order = torch.randperm(len(made), generator=torch.Generator().manual_seed(seed))
-    return closeness.closest(made[order[:n]], train if of == "train" else test, pairs)
+    return memorisation.closest(made[order[:n]], train if of == "train" else test, pairs)
 
 
 @undisturbed()

@@ -14,7 +14,7 @@ from ptheta.conditions import ConditionSpec, is_condition, word
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Handed, Source
 from ptheta.errors import Interrupted, PthetaError
-from ptheta.extractors.features import default_extractor
+from ptheta.extractors.table import default_extractor
 from ptheta.files.atomic import leftover, locked
 from ptheta.files.out import check_folder
 from ptheta.metrics.selection import Selection
@@ -26,9 +26,9 @@ from ptheta.runs.worker import work
 from ptheta.specs import DataSpec
 from ptheta.terminal.signals import Stopped
 from ptheta.training.checkpoint import latest, step_of
-from ptheta.training.loop import Score
 from ptheta.training.processes import launch
 from ptheta.training.ranks import refuse_unguarded
+from ptheta.training.scoring import Score
 
 
 @undisturbed()

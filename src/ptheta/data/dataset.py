@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ptheta.batch import Batch, Condition
+from ptheta.compute import streams
 from ptheta.data.binarise import binarised
 from ptheta.data.maps import MappedFile, PageCounter
 from ptheta.data.names import shortened
@@ -190,7 +191,7 @@ class Dataset:
             x = torch.from_numpy(np.ascontiguousarray(self.images[rows]))
             if self.levels == 2:
                 # uniform on 0..254, so P(noise < x) = x / 255 exactly
-                noise = torch.randint(0, 255, x.shape, dtype=torch.uint8)
+                noise = streams.integers(0, 255, *x.shape, dtype=torch.uint8)
                 x = (noise < x).to(torch.uint8).mul_(255)
             else:
                 x = quantise(x, self.levels)

@@ -12,6 +12,7 @@ import math
 import torch
 from torch import Tensor
 
+from ptheta.compute import streams
 from ptheta.specs import from_levels, to_levels
 
 BELOW_ONE = 1 - 2**-24  # the last number of 32 bits before 1
@@ -21,7 +22,7 @@ def dequantise(x: Tensor, levels: int) -> Tensor:
     """uint8 image batch -> floats (torch's default type) in [0, 1), uniform in the bin of each
     level."""
     k = to_levels(x, levels).to(torch.get_default_dtype())
-    return ((k + torch.rand_like(k)) / levels).clamp_(max=BELOW_ONE)
+    return ((k + streams.uniform_like(k)) / levels).clamp_(max=BELOW_ONE)
 
 
 def requantise(u: Tensor, levels: int) -> Tensor:

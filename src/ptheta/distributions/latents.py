@@ -10,6 +10,7 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor
 
+from ptheta.compute import streams
 from ptheta.distributions.base import Distribution
 from ptheta.distributions.gaussian import LOG_2PI, log_normal, log_standard_normal
 
@@ -31,7 +32,7 @@ class Normal(LatentDistribution):
 
     def sample(self) -> Tensor:
         """Reparameterised (Kingma & Welling 2014, arXiv:1312.6114): mean + sigma e."""
-        return self.mean + torch.exp(0.5 * self.log_var) * torch.randn_like(self.mean)
+        return self.mean + torch.exp(0.5 * self.log_var) * streams.normal_like(self.mean)
 
     def log_prob(self, z: Tensor) -> Tensor:
         return log_normal(z, self.mean, self.log_var)
@@ -56,7 +57,7 @@ class StandardNormal(LatentDistribution):
         return log_standard_normal(z)
 
     def sample(self) -> Tensor:
-        return torch.randn(self.rows, self.latent, device=self.device)
+        return streams.normal(self.rows, self.latent, device=self.device)
 
     def expand(self, n: int) -> Self:
         return replace(self, rows=n)
@@ -75,7 +76,7 @@ class Mixture(LatentDistribution):
 
     def sample(self) -> Tensor:
         mean, log_var = self.components.mean, self.components.log_var
-        k = torch.randint(len(mean), (self.rows,), device=mean.device)
+        k = streams.integers(0, len(mean), self.rows, device=mean.device)
         return Normal(mean[k], log_var[k]).sample()
 
     def expand(self, n: int) -> Self:
@@ -104,7 +105,7 @@ class GaussianMixture(LatentDistribution):
     def sample(self) -> Tensor:
         k = torch.multinomial(self.weights, self.rows, replacement=True)
         means = self.means[k]
-        return means + (self.factors[k] @ torch.randn_like(means)[..., None])[..., 0]
+        return means + (self.factors[k] @ streams.normal_like(means)[..., None])[..., 0]
 
     def expand(self, n: int) -> Self:
         return replace(self, rows=n)

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.special import log_ndtr, ndtri
 
+from ptheta.compute import streams
 from ptheta.distributions.base import Distribution
 from ptheta.specs import from_levels, to_levels
 
@@ -47,7 +48,7 @@ class PixelDistribution(Distribution):
 
     def sample(self) -> Tensor:
         """uint8 (B, C, H, W)"""
-        return self.icdf(torch.rand(self.shape, device=self.device))
+        return self.icdf(streams.uniform(*self.shape, device=self.device))
 
     @property
     @abstractmethod

@@ -4,7 +4,6 @@ far the aggregate posterior q(z) = E_x q(z | x) is from the prior."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -59,7 +58,7 @@ class LatentReport:
         """The dimensions, the one with the largest KL first."""
         return torch.argsort(self.kl, descending=True).tolist()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {
             "dimensions": len(self.kl),
             "active_units": self.active,

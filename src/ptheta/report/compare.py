@@ -10,12 +10,12 @@ from torch import nn
 from ptheta.compute.streams import undisturbed
 from ptheta.data.sources import ImageSet
 from ptheta.errors import PthetaError
-from ptheta.extractors.features import Extractor
+from ptheta.extractors.base import Extractor
 from ptheta.files.atomic import make_folder, write_json, write_text
 from ptheta.files.out import check_folder
 from ptheta.measures.results import Evaluation
 from ptheta.metrics.baselines import BASELINES
-from ptheta.metrics.evaluate import floor, score
+from ptheta.metrics.evaluate import evaluate_images, real_baseline
 from ptheta.report.comparison import FLOOR, Comparison, Measured, Measuring
 from ptheta.report.markdown import document
 from ptheta.report.measuring import measured_images, measured_run
@@ -82,7 +82,7 @@ def _compare(
         pairs=pairs(evaluations, metrics_of(list(evaluations.values()))),
         remarks=said,
         baselines={
-            name: score(
+            name: evaluate_images(
                 make(train, test, how.n, how.seed),
                 test,
                 train,
@@ -91,7 +91,7 @@ def _compare(
             )
             for name, make in BASELINES.items()
         },
-        floor=floor(test, train, n=how.n, seed=how.seed, extractor=how.extractor),
+        floor=real_baseline(test, train, n=how.n, seed=how.seed, extractor=how.extractor),
         test=test,
         how=how,
     )

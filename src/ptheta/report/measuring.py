@@ -9,7 +9,7 @@ from ptheta.capabilities import Samples
 from ptheta.data.dataset import Dataset
 from ptheta.data.sources import ImageSet
 from ptheta.metrics.conditions import draw
-from ptheta.metrics.evaluate import evaluate, score
+from ptheta.metrics.evaluate import evaluate, evaluate_images
 from ptheta.report.comparison import UNKNOWN, Cost, Measured, Measuring, density
 from ptheta.report.pictures import pictures
 from ptheta.report.plots import curves
@@ -72,7 +72,9 @@ def measured_images(
         remark += f"; its images were rounded to {test.levels} levels"
     if foreign.resized:
         remark += f"; its pictures were resized and cropped to {test.spec.width}x{test.spec.height}"
-    evaluation = score(rounded, test, train, n=how.n, seed=how.seed, extractor=how.extractor)
+    evaluation = evaluate_images(
+        rounded, test, train, n=how.n, seed=how.seed, extractor=how.extractor
+    )
     made = Measured(
         name=name,
         path=name,

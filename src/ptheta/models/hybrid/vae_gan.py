@@ -101,7 +101,7 @@ class VAEGAN(JudgesImages):
                 Move("decoder", self.decoder_loss),
             ),
             prepare=self.prepare,
-            alarm=CollapseMonitor("encoder"),
+            monitor=CollapseMonitor("encoder"),
         )
 
 

@@ -10,6 +10,7 @@ from annotated_types import Gt, Le
 from torch import Tensor, nn
 
 from ptheta.batch import Batch, Condition
+from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Layers, Parts, Positive, option
 from ptheta.distributions.active_units import active_units
@@ -109,9 +110,9 @@ class AVB(VAE):
         learn features that have these moments on them alone.
         """
         eps = torch.randn_like(self.eps) if self.training else self.eps
-        noise = torch.randn(len(self.basis), n, self.config.noise, device=eps.device)
+        noise = streams.normal(len(self.basis) * n, self.config.noise, device=eps.device)
         features = []
-        for net, e in zip(self.basis, noise, strict=True):
+        for net, e in zip(self.basis, noise.unflatten(0, (-1, n)), strict=True):
             reference = full(net(eps))
             centred = full(net(e)) - reference.mean(0)
             features.append(centred / (reference.var(0) + 1e-6).sqrt())
@@ -120,7 +121,7 @@ class AVB(VAE):
     def mixed(self, share: Tensor, a: Tensor) -> Tensor:
         """u, drawn: (B, L)."""
         shaped = (a * self.features(len(a))).sum(1)
-        return (1 - share).sqrt() * torch.randn_like(share) + share.sqrt() * shaped
+        return (1 - share).sqrt() * streams.normal_like(share) + share.sqrt() * shaped
 
     def infer(self, s: Tensor, condition: Condition | None = None) -> Normal:
         """The Gaussian r(z | x) with the moments of q(z | x)."""
@@ -151,7 +152,7 @@ class AVB(VAE):
 
     def critic_loss(self, batch: Batch, shared: Noisy) -> Terms:
         s, u = shared.s, shared.u.detach()
-        on_code, on_noise = self.contrast(s, u, torch.randn_like(u))
+        on_code, on_noise = self.contrast(s, u, streams.normal_like(u))
         batch.logs["T(x, z)"] = on_code
         batch.logs["accuracy"] = accuracy(on_code.detach(), on_noise.detach(), 0.0)
         return {"adversarial": cross_entropy(on_code, on_noise)}
@@ -169,7 +170,7 @@ class AVB(VAE):
                 Move("avb", self.inference_loss, every=c.critic_steps),
             ),
             prepare=self.prepare,
-            alarm=CollapseMonitor("avb"),
+            monitor=CollapseMonitor("avb"),
         )
 
     def graph(self) -> Graph:

@@ -186,7 +186,7 @@ class VAE(ImageModel):
         return Game(
             players={self.player: Player((self,), self.config.optimizer_factory())},
             moves=(Move(self.player, self.loss),),
-            alarm=CollapseMonitor(self.player),
+            monitor=CollapseMonitor(self.player),
         )
 
     def graph(self) -> Graph:

@@ -18,7 +18,7 @@ from ptheta.metrics.ais import ais
 from ptheta.models import registry
 from ptheta.nets.adversarial import Discriminator, Generator, NetConfig
 from ptheta.nets.coders import CoderConfig, decoder, encoder
-from ptheta.nets.heads import Head
+from ptheta.nets.heads import HeadOptions, head
 from ptheta.nets.masked import AboveConv2d, MaskedConv2d, RowConv2d, sees
 from ptheta.nets.minibatch import minibatch
 from ptheta.nets.norms import normalisation
@@ -63,8 +63,8 @@ NAMES: dict[str, Callable[[], object]] = {
     "minibatch layer": lambda: Discriminator(SPEC, NetConfig(minibatch=BAD), "none"),
     "encoder": lambda: encoder(SPEC, CoderConfig(net=BAD), 4),
     "decoder": lambda: decoder(SPEC, CoderConfig(net=BAD), 1),
-    "likelihood": lambda: Head(SPEC, BAD),
-    "sigma": lambda: Head(SPEC, "gaussian", sigma=BAD),
+    "likelihood": lambda: head(SPEC, BAD),
+    "sigma": lambda: head(SPEC, "gaussian", HeadOptions(sigma=BAD)),
     "activation": prefix,
     "noise": lambda: corrupt(X, BAD, 0.5),
     "region": lambda: tasks.region(BAD, SPEC),

@@ -143,7 +143,7 @@ def _from_posterior(
 ) -> _Start:
     cure = "choose start = prior or auto"
     encoder = require(model, HasPosterior, "start from its posterior", cure)
-    q = encoder.posterior(x, condition).detach().repeat(chains)
+    q = encoder.posterior(x, condition).detach().expand(chains * len(x))
     return _Start(q.log_prob, q.sample())
 
 

@@ -12,8 +12,8 @@ from ptheta.batch import joined
 from ptheta.capabilities import Encodes, HasPosterior, HasPrior
 from ptheta.compute.streams import seeded
 from ptheta.data.dataset import Dataset
-from ptheta.distributions.gaussian import kl_standard_normal
-from ptheta.distributions.latents import ACTIVE_KL, ACTIVE_VARIANCE
+from ptheta.distributions.active_units import ACTIVE_KL, ACTIVE_VARIANCE
+from ptheta.distributions.kl import kl_standard_normal
 from ptheta.errors import PthetaError
 from ptheta.measures.kernel import kernel_distance
 from ptheta.metrics.likelihood import batches

@@ -17,7 +17,7 @@ from ptheta.capabilities import (
 )
 from ptheta.compute.memory import require_images
 from ptheta.compute.streams import undisturbed
-from ptheta.distributions.gaussian import kl_standard_normal
+from ptheta.distributions.kl import kl_standard_normal
 from ptheta.errors import PthetaError
 from ptheta.tasks.conditions import check_condition, one_condition, whole_numbers
 from ptheta.tasks.effort import decoded
@@ -51,7 +51,8 @@ def most_used(model: nn.Module, x: Tensor, condition: Condition | None = None) -
         for start, part in zip(range(0, len(x), BATCH), x.split(BATCH), strict=True)
     ]
     if isinstance(model, HasPosterior):
-        use = torch.cat([kl_standard_normal(*model.posterior(a, b)) for a, b in parts]).mean(0)
+        posteriors = [model.posterior(a, b) for a, b in parts]
+        use = torch.cat([kl_standard_normal(q.mean, q.log_var) for q in posteriors]).mean(0)
     else:
         use = torch.cat([coder.encode(a, b) for a, b in parts]).var(0)
     return use.argsort(descending=True).tolist()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from ptheta.batch import Batch
 from ptheta.conditions import ConditionSpec
@@ -11,13 +11,14 @@ from ptheta.config import Count, Positive, option
 from ptheta.games import Game, Move, Terms
 from ptheta.losses.adversarial import non_saturating
 from ptheta.models.hybrid.base import Coded, HybridConfig, JudgesCodes
+from ptheta.nets.coders import CoderNet
 from ptheta.nets.mlp import mlp
 from ptheta.specs import ImageSpec, full
 
 
 @dataclass(frozen=True)
 class AAEConfig(HybridConfig):
-    net: Literal["linear", "mlp", "conv", "resize"] = option("mlp", "encoder and decoder")
+    net: CoderNet = option("mlp", "encoder and decoder")
     latent: Count = option(8, "dimensions of the code z")
     critic: tuple[Count, ...] = option((500, 500), "units of the discriminator of codes")
     weight: Positive = option(10.0, "weight of the adversarial term beside the squared error")

@@ -11,12 +11,13 @@ from torch import Tensor
 from ptheta.batch import Batch, Condition
 from ptheta.conditions import ConditionSpec
 from ptheta.config import AtLeastZero, option
-from ptheta.distributions.gaussian import kl_standard_normal
-from ptheta.distributions.latents import Posterior
+from ptheta.distributions.active_units import active_units
+from ptheta.distributions.kl import kl_standard_normal
+from ptheta.distributions.latents import Normal
 from ptheta.games import Clock, Game, Move, Terms
 from ptheta.losses.adversarial import non_saturating
 from ptheta.models.hybrid.base import Coded, Decoded, HybridConfig, ImageDiscriminator, JudgesImages
-from ptheta.models.variational.vae import collapse
+from ptheta.models.variational.collapse import CollapseMonitor
 from ptheta.specs import ImageSpec, full, to_symmetric
 
 
@@ -31,7 +32,7 @@ class VAEGANConfig(HybridConfig):
 class Drawn(Decoded):
     """q: q(z | x) of the step's images, from which z is drawn."""
 
-    q: Posterior
+    q: Normal
 
 
 class VAEGAN(JudgesImages):
@@ -50,11 +51,11 @@ class VAEGAN(JudgesImages):
         super().__init__(spec, config, condition, outputs=2)
         self.discriminator = ImageDiscriminator(spec, config.features)
 
-    def posterior(self, x: Tensor, condition: Condition | None = None) -> Posterior:
+    def posterior(self, x: Tensor, condition: Condition | None = None) -> Normal:
         return self._q(to_symmetric(self.spec.check(x)))
 
-    def _q(self, s: Tensor) -> Posterior:
-        return Posterior(*full(self.encoder(s)).chunk(2, 1))
+    def _q(self, s: Tensor) -> Normal:
+        return Normal(*full(self.encoder(s)).chunk(2, 1))
 
     def code(self, s: Tensor) -> Tensor:
         """The mean of q(z | x)."""
@@ -68,7 +69,7 @@ class VAEGAN(JudgesImages):
 
     def encoder_loss(self, batch: Batch, shared: Drawn) -> Terms:
         q = shared.q
-        batch.logs |= q.active()
+        batch.logs |= active_units(q)
         return {
             "features": self.feature_error(shared.s, self.generate(shared.z))[0],
             "kl": kl_standard_normal(q.mean, q.log_var),
@@ -100,7 +101,7 @@ class VAEGAN(JudgesImages):
                 Move("decoder", self.decoder_loss),
             ),
             prepare=self.prepare,
-            monitor=collapse,
+            monitor=CollapseMonitor("encoder"),
         )
 
 

@@ -41,7 +41,7 @@ LAYERS: list[set[str]] = [
     {"api"},
     {"cli"},
 ]
-ALONE = {"losses": {"losses"}}  # pure functions of tensors: torch and themselves
+ALONE = {"losses": {"losses", "compute"}}  # functions of tensors and of the streams of noise
 
 
 def layer(module: str) -> int:

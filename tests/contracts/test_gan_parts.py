@@ -99,7 +99,7 @@ def test_every_pair_of_parts_trains_or_is_refused(a, b):
     game = model.game()
     engine = Engine(model, game, Group())
     with torch.no_grad():
-        game.before(images())
+        game.start(images())
     before = {k: v.clone() for k, v in model.state_dict().items()}
     for step in (1, 2, 3):
         engine.step = step

@@ -26,9 +26,9 @@ from ptheta.runs.worker import work
 from ptheta.specs import DataSpec
 from ptheta.terminal.signals import Stopped
 from ptheta.training.checkpoint import latest, step_of
-from ptheta.training.loop import Score
 from ptheta.training.processes import launch
 from ptheta.training.ranks import refuse_unguarded
+from ptheta.training.scoring import Score
 
 
 @undisturbed()

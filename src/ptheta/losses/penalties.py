@@ -12,6 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ptheta.compute import streams
+
 
 class Penalty(NamedTuple):
     """points(real, fake) -> images (B, C, H, W); cost(squared slopes) -> (B,); weight: default;
@@ -46,13 +48,13 @@ def half(squared: Tensor) -> Tensor:
 
 def between(real: Tensor, fake: Tensor) -> Tensor:
     """e x + (1 - e) G(z), one e ~ U(0, 1) for each pair: Gulrajani et al. 2017, algorithm 1."""
-    e = torch.rand(len(real), 1, 1, 1, device=real.device, dtype=real.dtype)
+    e = streams.uniform(len(real), 1, 1, 1, device=real.device, dtype=real.dtype)
     return torch.lerp(fake, real, e).detach()
 
 
 def around(real: Tensor, fake: Tensor) -> Tensor:
     """x + N(0, s^2) with s half the deviation of the batch's pixels: Kodali et al. 2017."""
-    return (real + 0.5 * real.std() * torch.randn_like(real)).detach()
+    return (real + 0.5 * real.std() * streams.normal_like(real)).detach()
 
 
 def at_real(real: Tensor, fake: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from ptheta.measures.inception_score import effective_classes
 from ptheta.measures.kernel import kernel_distance
 from ptheta.metrics.conditions import draw
 from ptheta.metrics.likelihood import likelihood
-from ptheta.training.loop import Scored
+from ptheta.training.scoring import Scored
 
 
 class Selection:

@@ -5,6 +5,7 @@ Every published combination of these parts is a preset (`presets.py`): other def
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
@@ -14,6 +15,7 @@ from torch.nn.functional import cross_entropy as class_entropy
 from torch.nn.functional import normalize
 
 from ptheta.batch import Batch, Condition, repeated
+from ptheta.compute import streams
 from ptheta.conditions import GIVEN, Conditional, ConditionSpec, Kinds, Labels, classes_of, word
 from ptheta.conditions.base import tensor_of
 from ptheta.config import (
@@ -216,7 +218,10 @@ class GAN(ImageModel):
         self.past = nn.ModuleDict({k: History(m) for k, m in kept.items()})  # type: ignore[assignment]
         self.register_buffer("steps", torch.zeros(()))
         self.register_buffer("k", torch.zeros(()) if self.loss.autoencoding else None)
-        self.errors: tuple[Tensor, Tensor] | None = None  # of the last step, for k
+        if self.loss.autoencoding:  # of this step, for k; the discriminator's, so that the
+            # processes of a training average them as they do its other statistics
+            errors = torch.full((2,), math.nan)
+            self.discriminator.register_buffer("errors", errors, persistent=False)
         if self.generator.reference is not None:
             every = None if condition is None else condition.examples(config.reference)
             z = self.sample_latent(config.reference, every)
@@ -225,7 +230,7 @@ class GAN(ImageModel):
     # -- codes, images, judgements
 
     def sample_latent(self, n: int, condition: Condition | None = None) -> Tensor:
-        z = torch.randn(n, self.config.latent, device=self.steps.device)
+        z = streams.normal(n, self.config.latent, device=self.steps.device)
         return z if self.config.prior == "normal" else on_sphere(z)
 
     def numbers(self, z: Tensor, y: Condition | None) -> Tensor:
@@ -255,7 +260,7 @@ class GAN(ImageModel):
             left = torch.ones_like(self.steps)
             if self.config.instance_noise_steps:
                 left = (1 - self.steps / self.config.instance_noise_steps).clamp(min=0)
-            images = images + self.config.instance_noise * left * torch.randn_like(images)
+            images = images + self.config.instance_noise * left * streams.normal_like(images)
         return images
 
     def asked(self, batch: Batch) -> Condition | None:
@@ -336,7 +341,8 @@ class GAN(ImageModel):
         """The discriminator's loss with this config's labels and weights: (B,)."""
         c = self.config
         if self.k is not None:
-            self.errors = (-d_real.detach().mean(), -d_fake.detach().mean())
+            errors = torch.stack([-d_real.detach().mean(), -d_fake.detach().mean()])
+            self.discriminator.get_buffer("errors").copy_(errors)
             return self.loss.discriminator(d_real, self.k * d_fake)
         if self.loss.labelled is None or not (c.label_smoothing or c.label_noise or c.label_flips):
             return self.loss.discriminator(d_real, d_fake)
@@ -347,9 +353,9 @@ class GAN(ImageModel):
         """Labels of outputs d: `label`, moved towards 1/2 and turned round at random."""
         c, target = self.config, torch.full_like(d, label)
         if c.label_noise:
-            target = target + (0.5 - target).sign() * c.label_noise * torch.rand_like(d)
+            target = target + (0.5 - target).sign() * c.label_noise * streams.uniform_like(d)
         if c.label_flips:
-            target = torch.where(torch.rand_like(d) < c.label_flips, 1 - target, target)
+            target = torch.where(streams.uniform_like(d) < c.label_flips, 1 - target, target)
         return target
 
     def told_terms(self, told: Tensor | None, z: Tensor, y: Condition | None) -> Terms:
@@ -378,7 +384,7 @@ class GAN(ImageModel):
                 -d_real.mean(), -d_fake.mean(), self.config.gamma
             )
 
-    def before(self, batch: Batch) -> None:
+    def start(self, batch: Batch) -> None:
         """Virtual normalisation of the discriminator refers to the first images of the data."""
         d = self.discriminator
         if d.reference_images is None:
@@ -396,8 +402,11 @@ class GAN(ImageModel):
         if c.weight_clip:
             for p in self.discriminator.parameters():
                 p.clamp_(-c.weight_clip, c.weight_clip)
-        if self.k is not None and self.errors is not None:
-            self.k.copy_(equilibrium(self.k, *self.errors, c.gamma, c.equilibrium_rate))
+        if self.k is not None:
+            errors = self.discriminator.get_buffer("errors")
+            k = equilibrium(self.k, errors[0], errors[1], c.gamma, c.equilibrium_rate)
+            self.k.copy_(torch.where(errors.isnan().any(), self.k, k))  # NaN: it has rested
+            errors.fill_(math.nan)
         for name, history in self.past.items():
             history.update(getattr(self, name), step)
 
@@ -414,8 +423,8 @@ class GAN(ImageModel):
             ),
             prepare=self.prepare,
             after=self.after,
-            alarm=Watch(self.loss.probability, c.label_smoothing),
-            before=self.before,
+            monitor=Watch(self.loss.probability, c.label_smoothing),
+            start=self.start,
         )
 
     def graph(self) -> Graph:

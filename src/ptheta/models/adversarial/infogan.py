@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
 from ptheta.batch import Condition
+from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, NonNegative, Positive, option
 from ptheta.games import Terms
@@ -54,8 +55,8 @@ class InfoGAN(GAN):
 
     def sample_latent(self, n: int, condition: Condition | None = None) -> Tensor:
         z, c = super().sample_latent(n), self.config
-        category = torch.randint(c.categories, (n,), device=z.device)
-        u = torch.rand(n, c.continuous, device=z.device) * 2 - 1
+        category = streams.integers(0, c.categories, n, device=z.device)
+        u = streams.uniform(n, c.continuous, device=z.device) * 2 - 1
         return torch.cat([z, one_hot(category, c.categories).to(z.dtype), u], 1)
 
     def inferred(self, told: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ptheta.batch import Batch, Condition
+from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec
 from ptheta.config import AtLeastZero, check_choices, option
 from ptheta.games import Game, Move, Player, Terms
@@ -56,7 +57,7 @@ class AE(ImageModel):
 
         The squared Frobenius norm of Rifai et al. 2011 without a pass for each code dimension.
         """
-        (row,) = torch.autograd.grad((z * torch.randn_like(z)).sum(), s, create_graph=True)
+        (row,) = torch.autograd.grad((z * streams.normal_like(z)).sum(), s, create_graph=True)
         return row.square().sum((1, 2, 3))
 
     def terms(self, batch: Batch, shared: None = None) -> Terms:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ptheta.batch import Batch, Condition
 from ptheta.batch import repeated as copies
+from ptheta.compute import streams
 from ptheta.conditions import Conditional, ConditionSpec, word
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.games import Game, Move, Player, Terms
@@ -111,7 +112,7 @@ class Autoregressive(ImageModel, ABC):
 
     def noise(self, n: int) -> Tensor:
         """Uniform noise that stands for n images: (n, C, H, W)."""
-        return torch.rand(n, *self.spec.shape, device=next(self.parameters()).device)
+        return streams.uniform(n, *self.spec.shape, device=next(self.parameters()).device)
 
     @torch.no_grad()
     def sample_from_noise(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from ptheta.batch import Batch, Condition
+from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Positive, option
 from ptheta.games import Player, Terms
@@ -63,7 +64,7 @@ class Hybrid(ImageModel):
         return from_symmetric(self.generate(z), self.spec.levels)
 
     def sample_latent(self, n: int, condition: Condition | None = None) -> Tensor:
-        return torch.randn(n, self.config.latent, device=next(self.parameters()).device)
+        return streams.normal(n, self.config.latent, device=next(self.parameters()).device)
 
     def sample(self, n: int, condition: Condition | None = None) -> Tensor:
         return self.decode(self.sample_latent(n))

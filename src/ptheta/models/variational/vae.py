@@ -192,7 +192,7 @@ class VAE(ImageModel):
         return Game(
             players={self.player: Player((self,), self.config.optimizer_factory())},
             moves=(Move(self.player, self.loss),),
-            alarm=collapse,
+            monitor=collapse,
         )
 
     def graph(self) -> Graph:

@@ -43,10 +43,10 @@ def _likelihood(evaluation: Evaluation, verdict: Verdict) -> None:
     bits = evaluation.get("bits_per_dim") or evaluation.get(f"bits_per_dim{GIVEN}")
     if bits is None or bits.value is None:
         return
-    if bits.relation == "=":
-        verdict.good.append(f"exact likelihood: {_value(bits)}")
-    else:
+    if bits.is_bound:
         verdict.bad.append(f"only a bound of the likelihood: {_value(bits)}")
+    else:
+        verdict.good.append(f"exact likelihood: {_value(bits)}")
 
 
 def _undefined(metric: str, results: Mapping[str, Result], found: dict[str, Verdict]) -> None:
@@ -59,8 +59,7 @@ def _undefined(metric: str, results: Mapping[str, Result], found: dict[str, Verd
 
 
 def _rank(metric: str, results: Mapping[str, Result], found: dict[str, Verdict]) -> None:
-    sign = 1 if next(iter(results.values())).better == "lower" else -1
-    order = sorted(results, key=lambda name: sign * (results[name].value or 0.0))
+    order = sorted(results, key=lambda name: results[name].badness)
     first, second, last, before = order[0], order[1], order[-1], order[-2]
     if _differ(results[first], results[second]):
         found[first].good.append(
@@ -84,5 +83,5 @@ def _plain(metric: str) -> str:
 
 
 def _value(result: Result) -> str:
-    relation = "≤ " if result.relation == "<=" else ""
+    relation = "≤ " if result.is_bound else ""
     return f"{relation}{number(result.value or 0.0)} {result.unit}".rstrip()

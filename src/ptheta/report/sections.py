@@ -5,45 +5,39 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from ptheta.metrics.metric import Section as Kind
+from ptheta.metrics.metric import Section
 from ptheta.metrics.table import metric_of
 
+NOTES = {  # what the reader of a table must know
+    Section.LIKELIHOOD: (
+        "On the held-out images. = exact, ≤ an upper bound on the bits (from a lower bound on the "
+        "likelihood): the two are not ranked against each other. A model without either has none, "
+        "whatever its samples look like."
+    ),
+    Section.DISTANCE: (
+        "Named after the network whose features they use; only those of inception-2015 are the "
+        "published FID, KID and IS. The grey rows need no learning."
+    ),
+    Section.FIDELITY: (
+        "Precision and density ask whether a sample could be real; recall, coverage and the "
+        "classes, whether everything real is there. No row is good by one column."
+    ),
+    Section.MEMORISATION: (
+        "Distances to the nearest training image, of samples beside those of held-out images; and "
+        "to the nearest test image (names with test), beside those of training images. The copying "
+        "test is about N(0, 1) where both are alike; far below 0 are copies, far above 0 images "
+        "away from the data. A copied training or test set has the best distances there are, and "
+        "must be given away here."
+    ),
+    Section.COST: "On the machine that wrote this; training as it was when it ran.",
+}
 
-@dataclass(frozen=True)
-class Section:
-    """A table of the report. note: what its reader must know"""
 
-    title: str
-    note: str
-
-
-LIKELIHOOD = Section(
-    Kind.LIKELIHOOD,
-    "On the held-out images. = exact, ≤ an upper bound on the bits (from a lower bound on the "
-    "likelihood): the two are not ranked against each other. A model without either has none, "
-    "whatever its samples look like.",
-)
-DISTANCE = Section(
-    Kind.DISTANCE,
-    "Named after the network whose features they use; only those of inception-2015 are the "
-    "published FID, KID and IS. The grey rows need no learning.",
-)
-FIDELITY = Section(
-    Kind.FIDELITY,
-    "Precision and density ask whether a sample could be real; recall, coverage and the "
-    "classes, whether everything real is there. No row is good by one column.",
-)
-MEMORISATION = Section(
-    Kind.MEMORISATION,
-    "Distances to the nearest training image, of samples beside those of held-out images; and "
-    "to the nearest test image (names with test), beside those of training images. The copying "
-    "test is about N(0, 1) where both are alike; far below 0 are copies, far above 0 images "
-    "away from the data. A copied training or test set has the best distances there are, and "
-    "must be given away here.",
-)
-COST = Section(Kind.COST, "On the machine that wrote this; training as it was when it ran.")
-# as a reader wants them
-SECTIONS = {Kind(each.title): each for each in (LIKELIHOOD, DISTANCE, FIDELITY, MEMORISATION, COST)}
+def section_of(name: str) -> Section:
+    """The table that a result of this name stands in; of a metric that this version does not know,
+    that of fidelity."""
+    metric = metric_of(name)
+    return Section.FIDELITY if metric is None else metric.section
 
 
 class Role(Enum):
@@ -58,7 +52,7 @@ class Role(Enum):
 
 @dataclass(frozen=True)
 class Presentation:
-    """How a metric is shown beside its own table.
+    """How a metric is shown outside its table.
 
     role: what it stands for in the summary and the plots
     paired: whether the page shows the differences between runs
@@ -72,8 +66,7 @@ class Presentation:
     signed: bool = False
 
 
-PLAIN = Presentation()
-# by the family of a metric
+# by the family of a metric; any other is shown in its table alone
 SHOWN: dict[str, Presentation] = {
     "bits_per_dim": Presentation(Role.LIKELIHOOD, paired=True, signed=True),
     "nll": Presentation(repeats=True, signed=True),
@@ -89,13 +82,6 @@ SHOWN: dict[str, Presentation] = {
 
 
 def presentation(name: str) -> Presentation:
-    """How the report shows the results of this name."""
+    """How the report shows the results of this name outside their table."""
     metric = metric_of(name)
-    return PLAIN if metric is None else SHOWN.get(metric.family, PLAIN)
-
-
-def section_of(name: str) -> Section:
-    """The table of the results of this name; those of a metric that this version does not know
-    stand beside fidelity."""
-    metric = metric_of(name)
-    return FIDELITY if metric is None else SECTIONS[metric.section]
+    return SHOWN.get("" if metric is None else metric.family, Presentation())

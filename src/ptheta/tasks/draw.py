@@ -17,7 +17,8 @@ from ptheta.errors import PthetaError
 from ptheta.files.atomic import digest
 from ptheta.files.captions import in_rows
 from ptheta.models.autoencoders.fitted import Fitted
-from ptheta.runs.folder import FITTED, Run
+from ptheta.runs.folder import Run
+from ptheta.runs.prior import digest_of_prior
 from ptheta.tasks.conditions import spec_of
 from ptheta.tasks.export import Images
 from ptheta.tasks.record import Asked
@@ -57,10 +58,11 @@ def samples(
     """
     model = run.model(weights, prior)
     rows = rows_wanted(model, wanted)
+    fitted = digest_of_prior(run.path) if isinstance(model, Fitted) else None
     asked: Asked = {
         "model": _hash(json.dumps(run.about.model_dump(include=DECIDES), sort_keys=True)),
         "weights": digest(run.weights_file(weights))[:SHOWN],
-        "prior": digest(run.path / FITTED)[:SHOWN] if isinstance(model, Fitted) else "own",
+        "prior": (fitted or "own")[:SHOWN],
         "images": n,
         "seed": seed,
         "condition": None if rows is None else _named(run, rows),

@@ -10,10 +10,10 @@ import dataclasses
 import json
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
 from annotated_types import Ge, Gt, Le, Len
 
@@ -40,6 +40,70 @@ AtLeastZero = Annotated[float, Ge(0)]
 Fraction = Annotated[float, Ge(0), Le(1)]
 
 
+class Choice(Protocol):
+    """An entry of a table that an option chooses from: see `OneOf`."""
+
+    @property
+    def about(self) -> str:
+        """Half a line for the help: what it is, and its paper."""
+
+    @property
+    def traits(self) -> Collection[str]:
+        """What it is, in words that other entries may exclude."""
+
+    @property
+    def excludes(self) -> Mapping[str, str]:
+        """Trait -> why this does not go with an entry that has it, as the end of a sentence."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A `Choice`, to be extended by what an entry of that kind does."""
+
+    about: str = ""
+    traits: frozenset[str] = frozenset()
+    excludes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+class OneOf:
+    """`Annotated[str, OneOf(TABLE)]` is the type of a field that names an entry of that table.
+
+    The table is read whenever the field is checked or shown: a new entry is a choice at once.
+    more: words that are allowed beside the names of entries
+    """
+
+    def __init__(self, table: Mapping[str, Choice], *more: str) -> None:
+        self.table, self.more = table, more
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (*self.more, *self.table)
+
+    @property
+    def about(self) -> str:
+        """What the entries are that say so."""
+        return "; ".join(f"{n}: {entry.about}" for n, entry in self.table.items() if entry.about)
+
+    def check(self, name: str) -> str:
+        """Raises ValueError for the name of no entry."""
+        if name not in self.names:
+            *first, last = (repr(known) for known in self.names)
+            raise ValueError(f"input should be {', '.join(first)}{' or ' * bool(first)}{last}")
+        return name
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+
+def _one_of(hint: Any) -> OneOf | None:
+    """The table that a value of this type, or each part of it, names an entry of."""
+    if isinstance(hint, OneOf):
+        return hint
+    return next((found for part in typing.get_args(hint) if (found := _one_of(part))), None)
+
+
 def option(default: Any, help: str) -> Any:
     """A config field with its default and one line of help (with the unit, where it has one)."""
     return dataclasses.field(default=default, metadata={"help": help})
@@ -60,8 +124,17 @@ class Option:
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The allowed words of a `Literal` field; empty for any other."""
+        """The allowed words of a field that is a `Literal`, or one or several names of `OneOf` a
+        table; empty for any other."""
+        if (named := _one_of(self.hint)) is not None:
+            return named.names
         return typing.get_args(self.hint) if typing.get_origin(self.hint) is typing.Literal else ()
+
+    @property
+    def table(self) -> Mapping[str, Choice]:
+        """The entries that the field names; empty where it names none."""
+        named = _one_of(self.hint)
+        return {} if named is None else named.table
 
     @property
     def is_tuple(self) -> bool:
@@ -77,30 +150,52 @@ def _is_union(hint: Any) -> bool:
 def options(cls: type) -> dict[str, Option]:
     """The fields of config class `cls`, by name."""
     hints = typing.get_type_hints(cls, include_extras=True)
+    texts = _texts(cls)
     return {
         field.name: Option(
-            field.name, field.default, field.metadata.get("help", ""), hints[field.name]
+            field.name,
+            field.default,
+            _help(texts[field.name], hints[field.name]),
+            hints[field.name],
         )
         for field in dataclasses.fields(cls)
     }
+
+
+def _texts(cls: type) -> dict[str, str]:
+    """The help of each field, as it was written."""
+    return {field.name: field.metadata.get("help", "") for field in dataclasses.fields(cls)}
+
+
+def _help(text: str, hint: Any) -> str:
+    """The help of a field, and what the entries are that it may name."""
+    named = _one_of(hint)
+    return f"{text}; {named.about}" if named is not None and named.about else text
 
 
 def check_choices(config: Any) -> None:
     """Raises PthetaError where a field of this config holds a word that is not among its choices:
     for configs that were made by hand, not by `build`."""
     for name, opt in options(type(config)).items():
-        if opt.choices and getattr(config, name) not in opt.choices:
-            raise unknown(name, getattr(config, name), opt.choices)
+        for word in words(getattr(config, name)) if opt.choices else ():
+            if word not in opt.choices:
+                raise unknown(name, word, opt.choices)
+
+
+def words(value: Any) -> tuple[Any, ...]:
+    """The value of a field, or each of them where it holds several."""
+    return value if isinstance(value, tuple) else (value,)
 
 
 def variant(cls: type[T], defaults: Mapping[str, Any]) -> type[T]:
     """Config class `cls` with other defaults. Raises PthetaError for a name it does not have."""
     known = options(cls)
+    texts = _texts(cls)
     fields = []
     for name, value in defaults.items():
         if name not in known:
             raise unknown("option", name, known)
-        fields.append((name, known[name].hint, option(value, known[name].help)))
+        fields.append((name, known[name].hint, option(value, texts[name])))
     made = dataclasses.make_dataclass(cls.__name__, fields, bases=(cls,), frozen=True)
     made.__module__ = cls.__module__
     return made
@@ -143,7 +238,7 @@ def _check(opt: Option, value: Any, strict: bool) -> Any:
 
 
 def _true(value: Any) -> bool:
-    return any(isinstance(v, bool) for v in (value if isinstance(value, tuple) else (value,)))
+    return any(isinstance(v, bool) for v in words(value))
 
 
 @lru_cache(maxsize=1024)

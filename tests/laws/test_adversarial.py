@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,13 +16,22 @@ from ptheta.batch import Batch
 from ptheta.errors import PthetaError
 from ptheta.games import Clock
 from ptheta.losses.adversarial import LOSSES, accuracy, convergence, equilibrium
-from ptheta.losses.penalties import PENALTIES, between, squared_slopes, unit_slope
+from ptheta.losses.penalties import (
+    PENALTIES,
+    POINTS,
+    Evaluation,
+    interpolate,
+    one_centred,
+    squared_grad_norm,
+)
 from ptheta.metrics.clustering import matched_accuracy
-from ptheta.models.adversarial.gan import History, on_sphere, spread
+from ptheta.models.adversarial.conditioning import CONDITIONING
+from ptheta.models.adversarial.latents import PRIORS, on_sphere
+from ptheta.models.adversarial.tricks import History, pairwise_mse
 from ptheta.models.adversarial.watch import END, FALL, FEW, LOW, STILL, Watch
 from ptheta.nets.augment import AUGMENTATIONS, cutout, translation
-from ptheta.nets.minibatch import MinibatchDiscrimination, MinibatchStddev
-from ptheta.nets.norms import VirtualBatchNorm
+from ptheta.nets.minibatch import MINIBATCH, MinibatchDiscrimination, MinibatchStddev
+from ptheta.nets.norms import NORMS, VirtualBatchNorm, normalisation
 from ptheta.specs import ImageSpec
 from ptheta.tasks.interpolate import slerp
 from tests.conftest import tiny
@@ -50,25 +61,48 @@ def best(cost) -> torch.Tensor:
     return d.detach()
 
 
-def test_every_loss_is_its_formula():
-    a, b = outputs()
-    s = torch.sigmoid
-    wanted = {
-        "minimax": (-s(a).log() - (1 - s(b)).log(), (1 - s(b)).log()),
-        "non_saturating": (-s(a).log() - (1 - s(b)).log(), -s(b).log()),
-        "wasserstein": (b - a, -b),
-        "least_squares": ((a - 1) ** 2 / 2 + b**2 / 2, (b - 1) ** 2 / 2),
-        "hinge": ((1 - a).clamp(min=0) + (1 + b).clamp(min=0), -b),
-        "relativistic": (-s(a - b).log(), -s(b - a).log()),
-        "began": (b - a, -b),
+def evaluated(formula: str, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """What the formula of a loss gives for outputs a = d(x) and b = d(G(z)), read as it stands."""
+    text = formula.replace("^", "**").replace("k L", "L").replace("log sigmoid", "log_sigmoid")
+    text = re.sub(r"\b([dDL])\(G\(z\)\)", r"\1_fake", text)
+    text = re.sub(r"\b([dDL])\(x\)", r"\1_real", text)
+    text = re.sub(r"log (\w+)", r"log(\1)", text)
+    text = re.sub(r"E\[(\w+)\]", r"mean(\1)", text)
+    names = {
+        "d_real": a,
+        "d_fake": b,
+        "D_real": a.sigmoid(),
+        "D_fake": b.sigmoid(),
+        "L_real": -a,
+        "L_fake": -b,
+        "sigmoid": torch.sigmoid,
+        "log_sigmoid": torch.nn.functional.logsigmoid,
+        "log": torch.log,
+        "max": lambda low, u: u.clamp(min=low),
+        "mean": torch.mean,
     }
-    assert wanted.keys() == LOSSES.keys()
-    for name, (d_loss, g_loss) in wanted.items():
-        loss = LOSSES[name]
-        torch.testing.assert_close(loss.discriminator(a, b), d_loss)
-        torch.testing.assert_close(loss.generator(b, a), g_loss)
-        assert loss.discriminator(a, b).shape == a.shape
-        assert all(loss.formula)
+    return eval(text, {"__builtins__": {}}, names)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_is_its_formula(name):
+    a, b = outputs()
+    loss = LOSSES[name]
+    for cost, formula in zip(
+        (loss.discriminator(a, b), loss.generator(b, a)), loss.formula, strict=True
+    ):
+        torch.testing.assert_close(cost, evaluated(formula, a, b), msg=f"{name}: {formula}")
+        assert cost.shape == a.shape
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_says_whether_an_example_depends_on_the_batch(name):
+    a, b = outputs()
+    loss = LOSSES[name]
+    part = [loss.discriminator(a[:20], b[:20]), loss.generator(b[:20], a[:20])]
+    whole = [loss.discriminator(a, b)[:20], loss.generator(b, a)[:20]]
+    same = all(torch.allclose(p, w) for p, w in zip(part, whole, strict=True))
+    assert same != loss.batchwise
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -85,7 +119,7 @@ def test_extreme_outputs_give_finite_losses_and_gradients(name):
 def test_losses_of_labels_add_up_to_the_discriminators(name):
     a, b = outputs()
     loss = LOSSES[name]
-    assert (loss.labelled is None) == bool(loss.unlabelled)
+    assert (loss.labelled is None) == ("soft_labels" in loss.excludes)
     if loss.labelled is not None:
         one, zero = torch.ones_like(a), torch.zeros_like(a)
         both = loss.labelled(a, one) + loss.labelled(b, zero)
@@ -176,44 +210,61 @@ def test_began_holds_its_equilibrium():
     assert convergence(torch.tensor(2.0), torch.tensor(1.5), 0.5) == 2.5
 
 
-def linear(w: torch.Tensor):
-    return lambda x: x.flatten(1) @ w
+A = torch.randn(48, 48, generator=torch.Generator().manual_seed(0), dtype=torch.float64) / 6
 
 
-def test_penalties_of_a_linear_critic():
-    """Its slope is |w| everywhere."""
-    w = torch.randn(48, dtype=torch.float64)
+def quadratic(x: torch.Tensor) -> torch.Tensor:
+    """d = |A x|^2 / 2, of which the gradient is A^T A x."""
+    return 0.5 * (x.flatten(1) @ A.T).square().sum(1)
+
+
+def at_points(name: str) -> Evaluation:
+    """The quadratic critic where a penalty is taken."""
+    torch.manual_seed(0)
     real, fake = torch.randn(2, 7, 3, 4, 4, dtype=torch.float64)
-    norm = w.norm()
-    wanted = {"gp": (norm - 1) ** 2, "dragan": (norm - 1) ** 2, "r1": norm**2 / 2}
-    wanted["r2"] = wanted["r1"]
-    assert wanted.keys() == PENALTIES.keys()
-    for name, value in wanted.items():
-        penalty = PENALTIES[name]
-        points = penalty.points(real, fake).requires_grad_()
-        cost = penalty.cost(squared_slopes(linear(w)(points), points))
-        torch.testing.assert_close(cost, value.float().expand(7))
-        assert penalty.moves == (points is not real and points is not fake)
+    at = PENALTIES[name].at
+    points = POINTS[at](real, fake) if at in POINTS else {"real": real, "fake": fake}[at]
+    points.requires_grad_()
+    return Evaluation(points, quadratic(points), quadratic)
+
+
+def own_test(kind: str, name: str) -> bool:
+    """Whether an entry that no formula describes has a file of tests of its own."""
+    return (Path(__file__).parent / f"test_{kind}_{name}.py").exists()
+
+
+@pytest.mark.parametrize("name", PENALTIES)
+def test_every_penalty_is_its_formula(name):
+    """In a formula |grad d(...)| is the norm of the gradient where the penalty is taken."""
+    penalty = PENALTIES[name]
+    text = re.sub(r"\|grad d\(.*?\)\|(?=[\s)^/*+-]|$)", "norm", penalty.formula)
+    if "norm" not in text:
+        assert own_test("penalty", name), f"penalty {name}: its law is missing"
+        return
+    found = at_points(name)
+    norm = (found.points.detach().flatten(1) @ A.T @ A).norm(dim=1).float()
+    wanted = eval(text.replace("^", "**"), {"__builtins__": {}}, {"norm": norm})
+    torch.testing.assert_close(penalty.cost(found), wanted, msg=penalty.formula)
 
 
 def test_penalties_take_each_examples_own_slope_and_reach_the_weights():
     """d = |a x|^2 / 2 has the slope a^2 x."""
     a = torch.tensor(1.3, dtype=torch.float64, requires_grad=True)
     x = torch.randn(5, 1, 4, 4, dtype=torch.float64, requires_grad=True)
-    squared = squared_slopes(0.5 * (a * x).square().flatten(1).sum(1), x)
+    squared = squared_grad_norm(0.5 * (a * x).square().flatten(1).sum(1), x)
     sizes = x.flatten(1).square().sum(1)
     torch.testing.assert_close(squared, (a**4 * sizes).float())
     (grad,) = torch.autograd.grad(squared.sum(), a)
     torch.testing.assert_close(grad, (4 * a**3 * sizes.sum()).detach(), rtol=1e-5, atol=0)
     flat = torch.zeros(3, requires_grad=True)
-    (grad,) = torch.autograd.grad(unit_slope(flat).sum(), flat)
+    (grad,) = torch.autograd.grad(one_centred(flat).sum(), flat)
     assert grad.isfinite().all()
 
 
 def test_points_between_lie_on_the_segment_with_one_place_for_each_pair():
     torch.manual_seed(0)
     real, fake = torch.randn(2, 6, 3, 5, 5)
-    e = (between(real, fake) - fake) / (real - fake)
+    e = (interpolate(real, fake) - fake) / (real - fake)
     torch.testing.assert_close(
         e, e.flatten(1).median(1).values[:, None, None, None].expand_as(e), atol=1e-2, rtol=1e-2
     )
@@ -225,7 +276,7 @@ def test_points_between_lie_on_the_segment_with_one_place_for_each_pair():
 def test_points_around_the_data_have_half_its_deviation():
     torch.manual_seed(0)
     real = torch.randn(64, 1, 16, 16) * 0.7
-    noise = PENALTIES["dragan"].points(real, real) - real
+    noise = POINTS["perturbed"](real, real) - real
     assert noise.std().item() == pytest.approx(0.35, rel=0.02)
 
 
@@ -273,6 +324,63 @@ def test_with_virtual_normalisation_an_image_does_not_depend_on_its_batch(net):
     batch_norm = tiny("gan", SPEC).train()
     with torch.no_grad():
         assert not torch.allclose(batch_norm.generate(z)[2:4], batch_norm.generate(z[2:4]))
+
+
+@pytest.mark.parametrize("name", NORMS)
+@pytest.mark.parametrize("dims", [2, 4])
+def test_a_norm_says_whether_an_image_depends_on_its_batch(name, dims):
+    torch.manual_seed(0)
+    entry = NORMS[name]
+    layer = normalisation(name, 3, dims, 4)
+    if layer is None:
+        assert not entry.traits
+        return
+    x = torch.randn(12, 3, *(5, 5)[: dims - 2])
+    other = torch.cat([x[:6], 3 * x[6:] + 1])
+    first = slice(4 if entry.refers else 0, 6)
+    same = torch.allclose(layer(x)[first], layer(other)[first])
+    assert same != ("batchwise" in entry.traits)
+    assert layer(x).shape == x.shape
+
+
+@pytest.mark.parametrize("name", MINIBATCH)
+def test_minibatch_statistics_tell_a_batch_of_equal_images_from_others(name):
+    torch.manual_seed(0)
+    layer = MINIBATCH[name].layer(6)
+    f = torch.randn(5, 6)
+    out = layer(f)
+    assert out.shape == (5, layer.width)
+    assert torch.equal(out[:, :6], f)
+    torch.testing.assert_close(layer(f.flip(0)), out.flip(0))
+    alike = layer(f[:1].expand(5, 6))
+    assert not torch.allclose(alike[0, 6:], out[0, 6:])
+    assert "batchwise" in MINIBATCH[name].traits
+
+
+@pytest.mark.parametrize("name", PRIORS)
+def test_codes_have_mean_square_one_and_are_independent(name):
+    torch.manual_seed(0)
+    z = PRIORS[name].sample(4000, 6, torch.device("cpu"))
+    torch.testing.assert_close(z.T @ z / 4000, torch.eye(6), atol=0.08, rtol=0)
+
+
+@pytest.mark.parametrize("name", [n for n, way in CONDITIONING.items() if way.condition != "none"])
+def test_a_label_changes_what_is_generated_and_what_the_discriminator_learns(name):
+    model = tiny("gan", SPEC, conditioning=name, classes=3).eval()
+    z = model.sample_latent(4)
+    x = torch.randint(0, 256, (4, *SPEC.shape), dtype=torch.uint8)
+    images, losses = [], []
+    for label in (0, 2):
+        y = torch.full((4,), label)
+        with torch.no_grad():
+            images.append(model.generate(z, y))
+            on_real = model.discriminate_batch(images[0], y)
+            terms = [on_real.logits, *model.conditioning.real_terms(on_real.aux, y, 1.0).values()]
+            losses.append(torch.stack(terms))
+    assert not torch.allclose(images[0], images[1])
+    assert not torch.allclose(losses[0], losses[1])
+    with pytest.raises(PthetaError, match="conditional on 3 labels and got none"):
+        model.discriminate(x)
 
 
 def test_minibatch_discrimination_is_its_definition():
@@ -351,7 +459,7 @@ def test_codes_on_the_sphere_stay_there_along_great_circles():
 def test_augmentations_pass_gradients_and_are_drawn_for_each_image(name):
     torch.manual_seed(0)
     x = torch.rand(1, 3, 12, 16).expand(6, -1, -1, -1).clone().requires_grad_()
-    out = AUGMENTATIONS[name](x)
+    out = AUGMENTATIONS[name].apply(x)
     assert out.shape == x.shape
     assert len(out.detach().flatten(1).unique(dim=0)) > 1
     weights = torch.randn_like(out)
@@ -359,12 +467,12 @@ def test_augmentations_pass_gradients_and_are_drawn_for_each_image(name):
     # linear in the image: the gradient is exact along any direction
     direction = torch.randn_like(x)
     torch.manual_seed(1)
-    a = AUGMENTATIONS[name](x.detach())
+    a = AUGMENTATIONS[name].apply(x.detach())
     torch.manual_seed(1)
-    b = AUGMENTATIONS[name](x.detach() + direction)
+    b = AUGMENTATIONS[name].apply(x.detach() + direction)
     torch.manual_seed(1)
     y = x.detach().requires_grad_()
-    (grad,) = torch.autograd.grad((AUGMENTATIONS[name](y) * weights).sum(), y)
+    (grad,) = torch.autograd.grad((AUGMENTATIONS[name].apply(y) * weights).sum(), y)
     torch.testing.assert_close(
         ((b - a) * weights).sum(), (grad * direction).sum(), rtol=1e-3, atol=1e-3
     )
@@ -390,17 +498,17 @@ def test_instance_noise_falls_to_nothing():
     for step, deviation in ((0, 0.5), (50, 0.25), (100, 0.0), (200, 0.0)):
         with torch.no_grad():
             model.after(step)
-        assert model.shown(x).std().item() == pytest.approx(deviation, rel=0.05, abs=1e-9)
+        assert model.augmented(x).std().item() == pytest.approx(deviation, rel=0.05, abs=1e-9)
 
 
 def test_labels_are_smoothed_on_one_side_and_turned_round_as_often_as_asked():
     d = torch.zeros(20_000)
     model = tiny("gan", SPEC, label_smoothing=0.1)
-    assert (model.targets(d, 0.9) == 0.9).all()
-    flipped = tiny("gan", SPEC, label_flips=0.25).targets(d, 0.0)
+    assert (model.labels.targets(d, 0.9) == 0.9).all()
+    flipped = tiny("gan", SPEC, label_flips=0.25).labels.targets(d, 0.0)
     assert flipped.mean().item() == pytest.approx(0.25, abs=0.02)
     noisy = tiny("gan", SPEC, label_noise=0.3)
-    up, down = noisy.targets(d, 0.0), noisy.targets(d, 1.0)
+    up, down = noisy.labels.targets(d, 0.0), noisy.labels.targets(d, 1.0)
     assert 0 <= up.min() < up.max() <= 0.3
     assert 0.7 <= down.min() < down.max() <= 1.0
 
@@ -422,9 +530,9 @@ def test_projection_adds_the_inner_product_of_label_and_features():
     x = torch.rand(4, *SPEC.shape)
     y = torch.tensor([0, 1, 2, 1])
     d = model.discriminator
-    judged = d(x, None, y)
-    wanted = d.output(judged.features).squeeze(1) + (d.project.weight[y] * judged.features).sum(1)
-    torch.testing.assert_close(judged.d, wanted)
+    found = d(x, None, y)
+    wanted = d.output(found.features).squeeze(1) + (d.project.weight[y] * found.features).sum(1)
+    torch.testing.assert_close(found.logits, wanted)
 
 
 def test_the_ratio_of_densities_is_read_off_or_refused_with_the_reason():
@@ -451,9 +559,9 @@ def test_infogan_terms_bound_the_information():
     assert z.shape == (40, 6 + 3 + 1)
     assert (z[:, 6:9].sum(1) == 1).all()
     assert z[:, 9].abs().max() <= 1
-    told = torch.randn(40, 5)
-    terms = model.told_terms(told, z, None)
-    logits, mean, log_var = model.inferred(told)
+    aux = torch.randn(40, 5)
+    terms = model.auxiliary_terms(aux, z, None)
+    logits, mean, log_var = model.inferred(aux)
     log_q = torch.distributions.Categorical(logits=logits).log_prob(z[:, 6:9].argmax(1))
     torch.testing.assert_close(terms["category"], -log_q)
     normal = torch.distributions.Normal(mean, (0.5 * log_var).exp())
@@ -579,4 +687,4 @@ def test_a_critics_stopping_signal_is_a_gap_that_stays():
 def test_spread_is_twice_the_variance_in_expectation():
     torch.manual_seed(0)
     x = torch.randn(20_000, 1, 2, 2) * 0.6
-    assert spread(x).item() == pytest.approx(2 * 0.36, rel=0.03)
+    assert pairwise_mse(x).item() == pytest.approx(2 * 0.36, rel=0.03)

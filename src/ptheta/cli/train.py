@@ -241,6 +241,7 @@ def _click_option(opt: config.Option) -> click.Option:
     if isinstance(shown, list):
         shown = ",".join(map(str, shown))
     names = [f"--{flag}/--no-{flag}" if opt.is_flag else f"--{flag}", opt.name]
-    metavar = None if opt.is_flag else "|".join(opt.choices) or "VALUE"
+    several = ",..." if opt.choices and opt.is_tuple else ""
+    metavar = None if opt.is_flag else ("|".join(opt.choices) or "VALUE") + several
     text = f"{opt.help}  [{str(shown).lower()}]"
     return Setting(names, default=None, metavar=metavar, help=text)

@@ -33,6 +33,7 @@ from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
 from ptheta.games import Clock, Game, Move, Player
 from ptheta.losses.adversarial import cross_entropy, non_saturating
+from ptheta.optimizers import Adam
 from ptheta.specs import ImageSpec, to_symmetric
 from ptheta.training.group import Group
 from ptheta.training.journal import read_metrics
@@ -238,8 +239,8 @@ class UpsamplingGAN(nn.Module):
     def game(self) -> Game[torch.Tensor]:
         return Game(
             {
-                "generator": Player((self.generator,), 2e-4, (0.5, 0.999)),
-                "discriminator": Player((self.discriminator,), 2e-4, (0.5, 0.999)),
+                "generator": Player((self.generator,), Adam(2e-4, 0.5)),
+                "discriminator": Player((self.discriminator,), Adam(2e-4, 0.5)),
             },
             (Move("discriminator", self.d_loss), Move("generator", self.g_loss)),
             self.prepare,

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from ptheta import tasks
 from ptheta.files.images import grid, write_png
-from ptheta.runs.folder import Run, build_model
+from ptheta.runs.folder import Run
+from ptheta.runs.from_plan import build_model
 from ptheta.specs import from_unit
 
 

@@ -85,7 +85,7 @@ def tiny(name: str, spec: ImageSpec, *, classes: int | None = None, **options: A
     options = {**TINY.get(name, {}), **options}
     if classes is None and "condition" not in options:
         config = registry.entry(name).load_config()
-        classes = 0 if wanted(config(**options)) == "none" else 3
+        classes = 3 if wanted(config(**options)) else 0
     condition = ptheta.Labels(tuple(map(str, range(classes)))) if classes else None
     return ptheta.create(name, spec, **{"condition": condition, **options})
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ptheta import schemas
 from ptheta.batch import Batch
 from ptheta.conditions import Labels
 from ptheta.data import open_data
@@ -28,7 +29,10 @@ def test_reprs_are_short_and_say_what_matters():
     named = replace(data, name=LONG, classes=names, skipped=names, notes=names)
     record = Record.of(data, None)
     made = replace(plan.make("vae", "digits", {"steps": 7}), source=LONG)
-    run = Run(Path(LONG), made, data.spec, Labels(names), {"dataset": {"classes": names}})
+    about = schemas.Config.model_construct(
+        dataset=schemas.Data(name=LONG, images=1, classes=list(names))
+    )
+    run = Run(Path(LONG), made, data.spec, Labels(names), about)
     draws = Draws(tuple(np.arange(100.0).tolist()))
     results = [
         Result(f"metric_{i}", i / 7, "bits/dim", error=0.1, note="of a kind " * 20, draws=draws)

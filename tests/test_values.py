@@ -163,11 +163,11 @@ def test_counting_a_model_changes_nothing(name, monkeypatch):
 def test_training_needs_more_memory_than_use(monkeypatch):
     monkeypatch.setattr(memory, "SMALL", 0)
     build = registry.entry("ae").build
-    made = build("ae", SPEC, registry.entry("ae").load_config()(), None)
+    made = build(SPEC, registry.entry("ae").load_config()(), None)
     monkeypatch.setattr(memory, "room", lambda: 3 * memory.weights(made))
-    build("ae", SPEC, made.config, None)
+    build(SPEC, made.config, None)
     with pytest.raises(PthetaError, match="to train it"):
-        build("ae", SPEC, made.config, None, to_train=True)
+        build(SPEC, made.config, None, to_train=True)
 
 
 # -- config files

@@ -14,7 +14,7 @@ from torch import nn
 
 from ptheta import config
 from ptheta.compute.streams import undisturbed
-from ptheta.conditions import ConditionSpec
+from ptheta.conditions import ConditionSpec, is_condition, word
 from ptheta.data.dataset import Dataset
 from ptheta.data.decode import LARGEST_NATURAL
 from ptheta.data.memory import Handed, Source
@@ -27,9 +27,10 @@ from ptheta.files.out import check_folder
 from ptheta.files.tensors import save_tensors
 from ptheta.models import registry
 from ptheta.runs import plan, sweeps
-from ptheta.runs.folder import FITTED, Run, build_model, is_run
+from ptheta.runs.folder import FITTED, Run, is_run
+from ptheta.runs.from_plan import build_model
 from ptheta.runs.worker import work
-from ptheta.specs import ImageSpec
+from ptheta.specs import DataSpec
 from ptheta.terminal.signals import Stopped
 from ptheta.training.checkpoint import latest, step_of
 from ptheta.training.loop import Score
@@ -47,7 +48,7 @@ class Unwritten(CannotWrite):
 
 @undisturbed()
 def create(
-    name: str, spec: ImageSpec, *, condition: ConditionSpec | None = None, **options: Any
+    name: str, spec: DataSpec, *, condition: ConditionSpec | None = None, **options: Any
 ) -> nn.Module:
     """A model of the registry with fresh weights, for images of this spec.
 
@@ -57,17 +58,17 @@ def create(
     options: fields of the model's config. Raises PthetaError for an unknown model or option
     (naming the nearest one), a value out of range, or a spec or condition that the model cannot do.
     """
-    if not isinstance(spec, ImageSpec):
+    if not isinstance(spec, DataSpec):
         raise PthetaError(f"spec = {spec!r}: give a ptheta.ImageSpec")
-    if not isinstance(condition, ConditionSpec | None):
+    if condition is not None and not is_condition(condition):
         raise PthetaError(
             f"condition = {condition!r}: give ptheta.Labels(names) or ptheta.Attributes(names)"
         )
     found = registry.entry(name)
     cls = found.load_config()
     if condition is not None and "condition" in config.options(cls):
-        options["condition"] = condition.kind
-    return found.build(name, spec, config.build(cls, options, f"option of {name}"), condition)
+        options["condition"] = word(condition)
+    return found.build(spec, config.build(cls, options, f"option of {name}"), condition)
 
 
 @undisturbed()
@@ -242,9 +243,10 @@ def probe(
     assert found.train is not None
     for some in (found.train, found.test):
         batch = some.batch(slice(0, len(some)))
-        if batch.y is None or some.by_attributes:
+        labels_of = batch.extra.get("labels")
+        if labels_of is None:
             raise PthetaError(f"{some.name} ({some.split}) has no labels: probe on labelled images")
-        sets.append((batch.x, batch.y))
+        sets.append((batch.x, labels_of))
     counts = [len(sets[0][0]) if n is None else n for n in labels]
     model = opened.model(prior="own")
 

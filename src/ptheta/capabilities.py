@@ -1,7 +1,8 @@
 """What a model can do. A model that cannot do a thing does not have the method.
 
-All images are image batches: uint8 `(B, C, H, W)`, 0..255. `condition` is an int64 tensor `(B,)`
-of class labels, a float tensor `(B, A)` of attributes, or None for a model that takes none.
+All images are image batches: uint8 `(B, C, H, W)`, 0..255. `condition` is what each is asked for,
+such as an int64 tensor `(B,)` of class labels (`ptheta.conditions`), or None for a model that takes
+none.
 """
 
 from __future__ import annotations
@@ -12,54 +13,44 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from ptheta.batch import Condition
+    from ptheta.conditions import ConditionSpec
     from ptheta.distributions.latents import Posterior
     from ptheta.distributions.pixels import PixelDistribution
-    from ptheta.specs import ImageSpec
-
-
-class Model(Protocol):
-    """What every model has, whatever it can do.
-
-    classes: how many labels it is conditioned on; 0 where it takes none. A model of vectors of
-        attributes says how many numbers they have as `attributes`.
-    """
-
-    spec: ImageSpec
-    classes: int
 
 
 @runtime_checkable
 class Samples(Protocol):
-    def sample(self, n: int, condition: Tensor | None = None) -> Tensor:
+    def sample(self, n: int, condition: Condition | None = None) -> Tensor:
         """n images drawn from the model: uint8 (n, C, H, W), values of the spec's levels."""
         ...
 
 
 @runtime_checkable
 class HasLogProb(Protocol):
-    def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+    def log_prob(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         """Exact log p(x): (B,) nats."""
         ...
 
 
 @runtime_checkable
 class HasBound(Protocol):
-    def elbo(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+    def elbo(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         """A stochastic lower bound of log p(x): (B,) nats."""
         ...
 
-    def bound_terms(self, x: Tensor, condition: Tensor | None = None) -> dict[str, Tensor]:
+    def bound_terms(self, x: Tensor, condition: Condition | None = None) -> dict[str, Tensor]:
         """The terms that -elbo is the sum of, such as reconstruction and kl: (B,) nats each."""
         ...
 
-    def importance_bound(self, x: Tensor, k: int, condition: Tensor | None = None) -> Tensor:
+    def importance_bound(self, x: Tensor, k: int, condition: Condition | None = None) -> Tensor:
         """The tighter bound with k importance samples (arXiv:1509.00519): (B,) nats."""
         ...
 
 
 @runtime_checkable
 class HasPosterior(Protocol):
-    def posterior(self, x: Tensor, condition: Tensor | None = None) -> Posterior:
+    def posterior(self, x: Tensor, condition: Condition | None = None) -> Posterior:
         """q(z | x), Gaussian: mean and log-variance, (B, L) each."""
         ...
 
@@ -68,15 +59,15 @@ class HasPosterior(Protocol):
 class HasJoint(Protocol):
     """p(x, z) = p(z) p(x | z), differentiable in z."""
 
-    def log_prior(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+    def log_prior(self, z: Tensor, condition: Condition | None = None) -> Tensor:
         """log p(z): (B, L) -> (B,) nats."""
         ...
 
-    def log_likelihood(self, x: Tensor, z: Tensor, condition: Tensor | None = None) -> Tensor:
+    def log_likelihood(self, x: Tensor, z: Tensor, condition: Condition | None = None) -> Tensor:
         """log p(x | z): (B,) nats."""
         ...
 
-    def sample_latent(self, n: int, condition: Tensor | None = None) -> Tensor:
+    def sample_latent(self, n: int, condition: Condition | None = None) -> Tensor:
         """n codes drawn from p(z): (n, L)."""
         ...
 
@@ -90,7 +81,7 @@ class HasEnergy(Protocol):
 
 @runtime_checkable
 class HasConditionals(Protocol):
-    def conditionals(self, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
+    def conditionals(self, x: Tensor, condition: Condition | None = None) -> PixelDistribution:
         """The distribution of every pixel given the earlier ones: batch shape (B, C, H, W)."""
         ...
 
@@ -98,7 +89,7 @@ class HasConditionals(Protocol):
 @runtime_checkable
 class Completes(Protocol):
     def complete(
-        self, x: Tensor, known: Tensor, condition: Tensor | None = None, candidates: int = 1
+        self, x: Tensor, known: Tensor, condition: Condition | None = None, candidates: int = 1
     ) -> Tensor:
         """Image batches with the sub-pixels drawn that known (B, C, H, W) bool leaves open.
 
@@ -120,28 +111,28 @@ class InOrder(Protocol):
 
 @runtime_checkable
 class Encodes(Protocol):
-    def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+    def encode(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         """The code of each image: float (B, L)."""
         ...
 
 
 @runtime_checkable
 class Decodes(Protocol):
-    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+    def decode(self, z: Tensor, condition: Condition | None = None) -> Tensor:
         """float (B, L) -> image batch; the mean image where the decoder is a distribution."""
         ...
 
 
 @runtime_checkable
 class HasPrior(Protocol):
-    def sample_latent(self, n: int, condition: Tensor | None = None) -> Tensor:
+    def sample_latent(self, n: int, condition: Condition | None = None) -> Tensor:
         """n codes drawn from the prior: float (n, L)."""
         ...
 
 
 @runtime_checkable
 class Discriminates(Protocol):
-    def discriminate(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+    def discriminate(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         """Higher for what looks real: (B,), logits where the model's loss makes them so."""
         ...
 
@@ -178,6 +169,18 @@ CAPABILITIES: dict[str, type] = {
 }
 
 
+@runtime_checkable
+class TakesCondition(Protocol):
+    """A model that may be conditional. condition: what it is asked for; None where it is nothing"""
+
+    condition: ConditionSpec | None
+
+
+def condition_of(model: object) -> ConditionSpec | None:
+    """What a model is asked for beside noise; None for an unconditional one."""
+    return model.condition if isinstance(model, TakesCondition) else None
+
+
 def device_of(model: nn.Module) -> torch.device:
     """Where the model computes; the CPU for one without parameters."""
     import torch
@@ -191,44 +194,13 @@ def capabilities(model: object) -> tuple[str, ...]:
     return tuple(name for name, protocol in CAPABILITIES.items() if issubclass(cls, protocol))
 
 
-@runtime_checkable
-class TakesLabels(Protocol):
-    """A model that may be given labels. classes: how many there are; 0 where it is given none"""
-
-    classes: int
-
-
-@runtime_checkable
-class TakesAttributes(Protocol):
-    """A model that may be given attributes. attributes: how many; 0 where it is given none"""
-
-    attributes: int
-
-
-def classes_of(model: object) -> int:
-    """How many labels a model knows; 0 for one that takes none."""
-    return model.classes if isinstance(model, TakesLabels) else 0
-
-
-def attributes_of(model: object) -> int:
-    """How many attributes a model takes; 0 for one that takes none."""
-    return model.attributes if isinstance(model, TakesAttributes) else 0
-
-
 def conditional(model: object) -> bool:
-    """Whether a model takes a condition: labels, or attributes."""
-    return bool(classes_of(model) or attributes_of(model))
+    """Whether a model takes a condition."""
+    return condition_of(model) is not None
 
 
-def some_conditions(model: nn.Module, n: int, start: int = 0) -> Tensor | None:
-    """n conditions to show a model with: its labels in turn, or one attribute after the other,
-    from number `start` on; None for an unconditional model."""
-    import torch
-
-    classes, attributes = classes_of(model), attributes_of(model)
-    turn = torch.arange(start, start + n, device=device_of(model))
-    if classes:
-        return turn % classes
-    if attributes:
-        return torch.eye(attributes, device=turn.device)[turn % attributes]
-    return None
+def some_conditions(model: nn.Module, n: int, start: int = 0) -> Condition | None:
+    """n conditions to show a model with, such as its labels in turn, from number `start` on; None
+    for an unconditional model."""
+    condition = condition_of(model)
+    return None if condition is None else condition.examples(n, start).to(device_of(model))

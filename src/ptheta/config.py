@@ -13,13 +13,25 @@ import typing
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, TypeVar
 
 from annotated_types import Ge, Gt, Le, Len
 
 from ptheta.errors import PthetaError, unknown
 
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, TypeAdapter, ValidationError
+    from pydantic_core import CoreSchema
+
+
+class Config(Protocol):
+    """An instance of a dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[object]]]
+
+
 T = TypeVar("T")
+C = TypeVar("C", bound=Config)
 
 MOST = 2**31 - 1  # of what is counted
 MOST_PARTS = 1000  # of what is built one by one
@@ -91,21 +103,26 @@ class OneOf:
             raise ValueError(f"input should be {', '.join(first)}{' or ' * bool(first)}{last}")
         return name
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
-        from pydantic_core import core_schema
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        from pydantic_core import core_schema  # slow to import, as pydantic is
 
         return core_schema.no_info_after_validator_function(self.check, handler(source))
 
 
-def _one_of(hint: Any) -> OneOf | None:
+def _one_of(hint: object) -> OneOf | None:
     """The table that a value of this type, or each part of it, names an entry of."""
     if isinstance(hint, OneOf):
         return hint
     return next((found for part in typing.get_args(hint) if (found := _one_of(part))), None)
 
 
-def option(default: Any, help: str) -> Any:
-    """A config field with its default and one line of help (with the unit, where it has one)."""
+def option(default: T, help: str) -> T:
+    """A config field with its default and one line of help (with the unit, where it has one).
+
+    It is a `dataclasses.Field`, typed as its default is, as `dataclasses.field` does.
+    """
     return dataclasses.field(default=default, metadata={"help": help})
 
 
@@ -114,9 +131,9 @@ class Option:
     """One settable field of a config, as the command line and the docs need it."""
 
     name: str
-    default: Any
+    default: object
     help: str
-    hint: Any  # the type, with its constraints
+    hint: Any  # the type, with its constraints: what annotations are made of has no type itself
 
     @property
     def is_flag(self) -> bool:
@@ -143,54 +160,49 @@ class Option:
         return any(typing.get_origin(hint) is tuple for hint in plain)
 
 
-def _is_union(hint: Any) -> bool:
+def _is_union(hint: object) -> bool:
     return typing.get_origin(hint) in (typing.Union, types.UnionType)
 
 
-def options(cls: type) -> dict[str, Option]:
+def options(cls: type[Config]) -> dict[str, Option]:
     """The fields of config class `cls`, by name."""
-    hints = typing.get_type_hints(cls, include_extras=True)
-    texts = _texts(cls)
+    hints, texts = typing.get_type_hints(cls, include_extras=True), _texts(cls)
     return {
-        field.name: Option(
-            field.name,
-            field.default,
-            _help(texts[field.name], hints[field.name]),
-            hints[field.name],
-        )
+        field.name: Option(field.name, field.default, _help(texts[field.name], hint), hint)
         for field in dataclasses.fields(cls)
+        for hint in [hints[field.name]]
     }
 
 
-def _texts(cls: type) -> dict[str, str]:
+def _texts(cls: type[Config]) -> dict[str, str]:
     """The help of each field, as it was written."""
     return {field.name: field.metadata.get("help", "") for field in dataclasses.fields(cls)}
 
 
-def _help(text: str, hint: Any) -> str:
+def _help(text: str, hint: object) -> str:
     """The help of a field, and what the entries are that it may name."""
     named = _one_of(hint)
     return f"{text}; {named.about}" if named is not None and named.about else text
 
 
-def check_choices(config: Any) -> None:
+def check_choices(config: Config) -> None:
     """Raises PthetaError where a field of this config holds a word that is not among its choices:
     for configs that were made by hand, not by `build`."""
+    values = vars(config)
     for name, opt in options(type(config)).items():
-        for word in words(getattr(config, name)) if opt.choices else ():
+        for word in words(values[name]) if opt.choices else ():
             if word not in opt.choices:
-                raise unknown(name, word, opt.choices)
+                raise unknown(name, str(word), opt.choices)
 
 
-def words(value: Any) -> tuple[Any, ...]:
+def words(value: object) -> tuple[object, ...]:
     """The value of a field, or each of them where it holds several."""
     return value if isinstance(value, tuple) else (value,)
 
 
-def variant(cls: type[T], defaults: Mapping[str, Any]) -> type[T]:
+def variant(cls: type[C], defaults: Mapping[str, object]) -> type[C]:
     """Config class `cls` with other defaults. Raises PthetaError for a name it does not have."""
-    known = options(cls)
-    texts = _texts(cls)
+    known, texts = options(cls), _texts(cls)
     fields = []
     for name, value in defaults.items():
         if name not in known:
@@ -202,8 +214,8 @@ def variant(cls: type[T], defaults: Mapping[str, Any]) -> type[T]:
 
 
 def build(
-    cls: type[T], values: Mapping[str, Any], kind: str = "option", *, strict: bool = False
-) -> T:
+    cls: type[C], values: Mapping[str, object], kind: str = "option", *, strict: bool = False
+) -> C:
     """An instance of config class `cls` from names and values (strings are parsed).
 
     strict: the values are as `as_dict` gives them, so that a text is no number
@@ -219,16 +231,16 @@ def build(
     return cls(**checked)
 
 
-def _check(opt: Option, value: Any, strict: bool) -> Any:
+def _check(opt: Option, value: object, strict: bool) -> object:
     from pydantic import ValidationError  # slow to import, needed only here
 
     if opt.is_tuple and isinstance(value, str) and not strict:
         value = [part for part in value.split(",") if part.strip()]
     if isinstance(value, list):
         value = tuple(value)
+    if isinstance(value, tuple) and len(value) > MOST_PARTS:
+        raise PthetaError(f"{opt.name}: {len(value)} values, want {MOST_PARTS} or fewer")
     try:
-        if len(value if isinstance(value, tuple) else ()) > MOST_PARTS:
-            raise PthetaError(f"{opt.name}: {len(value)} values, want {MOST_PARTS} or fewer")
         # true is no number, though Python counts it as 1
         return _adapter(opt).validate_python(value, strict=strict or _true(value))
     except ValidationError as error:
@@ -237,39 +249,39 @@ def _check(opt: Option, value: Any, strict: bool) -> Any:
         ) from None
 
 
-def _true(value: Any) -> bool:
+def _true(value: object) -> bool:
     return any(isinstance(v, bool) for v in words(value))
 
 
 @lru_cache(maxsize=1024)
-def _adapter(opt: Option) -> Any:
+def _adapter(opt: Option) -> TypeAdapter[object]:
     from pydantic import ConfigDict, TypeAdapter
 
     return TypeAdapter(opt.hint, config=ConfigDict(allow_inf_nan=False))
 
 
-def reason(error: Any) -> str:
+def reason(error: ValidationError) -> str:
     """The first fault that pydantic found, as the end of a line."""
     text = error.errors(include_url=False, include_context=False)[0]["msg"]
     text = text.removeprefix("Value error, ")
     return " ".join((text[:1].lower() + text[1:]).split())
 
 
-def brief(value: Any, most: int = 80) -> str:
+def brief(value: object, most: int = 80) -> str:
     """A value for a message: on one line, and not longer than a line."""
     text = ",".join(map(str, value)) if isinstance(value, list | tuple) else _text(value)
     text = " ".join(text.split())
     return text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     try:
         return str(value)
     except ValueError:  # a whole number of more digits than Python writes out
         return "a number of thousands of digits"
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> object:
     """`value` as JSON can hold it."""
     if isinstance(value, tuple):
         return [plain(item) for item in value]
@@ -278,12 +290,13 @@ def plain(value: Any) -> Any:
     return value
 
 
-def as_dict(config: Any) -> dict[str, Any]:
+def as_dict(config: Config) -> dict[str, object]:
     """The fields of a config as JSON-ready values; `build` takes them back."""
-    return {f.name: plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
+    values = vars(config)
+    return {field.name: plain(values[field.name]) for field in dataclasses.fields(config)}
 
 
-def read_file(path: Path) -> dict[str, Any]:
+def read_file(path: Path) -> dict[str, object]:
     """The table in a `.toml` or `.json` config file, in UTF-8. Raises PthetaError where it is
     neither, and where a name comes twice."""
     try:
@@ -305,7 +318,7 @@ def read_file(path: Path) -> dict[str, Any]:
     return table
 
 
-def _parse(text: str, toml: bool) -> Any:
+def _parse(text: str, toml: bool) -> object:
     if toml:
         import tomllib
 
@@ -313,9 +326,9 @@ def _parse(text: str, toml: bool) -> Any:
     return json.loads(text, object_pairs_hook=_once)
 
 
-def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+def _once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
     """A JSON object. Raises ValueError for a name that comes twice, as TOML does by itself."""
-    table: dict[str, Any] = {}
+    table: dict[str, object] = {}
     for name, value in pairs:
         if name in table:
             raise ValueError(f"{name!r} comes twice")

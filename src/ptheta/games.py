@@ -1,6 +1,6 @@
 """Games: who learns what.
 
-A model states its game: the players (each with its own modules and optimizer settings), the moves,
+A model states its game: the players (each with its own modules and optimizer), the moves,
 in order, and what several moves of one step share. A VAE is a game with one player. Nothing here
 knows a family.
 
@@ -18,6 +18,7 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 from torch import Tensor, nn
 
 from ptheta.batch import Batch
+from ptheta.optimizers import Adam, Factory
 
 Terms = dict[str, Tensor]  # named per-example terms, (B,) or (B, parts); their sum is the loss
 END = "end"  # a name among the averages that an alarm gets, of any value: the run is over
@@ -36,12 +37,10 @@ class Remembers(Protocol):
 
 @dataclass(frozen=True)
 class Player:
-    """Who moves: the modules it owns and how Adam updates them (arXiv:1412.6980)."""
+    """Who moves: the modules it owns and what makes their optimizer (`ptheta.optimizers`)."""
 
     modules: tuple[nn.Module, ...]
-    lr: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 0.0
+    optimizer: Factory = Adam()
 
     def parameters(self) -> list[nn.Parameter]:
         """Each parameter once, in a fixed order."""

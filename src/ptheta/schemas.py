@@ -10,9 +10,9 @@ import json
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from annotated_types import Ge, Gt, Le, Len
+from annotated_types import Ge, Gt, Le
 from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from ptheta.config import MOST_SIDE, Side, reason
@@ -34,7 +34,7 @@ def _place(text: str) -> str:
 
 Place = Annotated[str, AfterValidator(_place)]
 Whole = Annotated[int, Ge(0), Le(2**63 - 1)]
-Options = dict[str, Any]  # of a config class, which checks them
+Options = dict[str, object]  # of a config class, which checks them
 
 
 class _File(BaseModel):
@@ -59,10 +59,11 @@ class Spec(_Exact):
 
 
 class Condition(_Exact):
-    """What an example is asked for."""
+    """What an example is asked for. Its kind decides what else there is: `ptheta.conditions`."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
 
     kind: str
-    names: Annotated[list[str], Len(1, 2**20)]
 
 
 class Data(_File):
@@ -73,8 +74,8 @@ class Data(_File):
     classes: list[str] = []
     skipped: list[str] = []
     notes: list[str] = []
-    fingerprint: str | None = None
     white: dict[str, Annotated[float, Gt(0)]] = {}
+    fingerprint: str | None = None
 
 
 class Config(_File):
@@ -128,7 +129,7 @@ class Measured(_Exact):
     error: float | None = None
     better: Literal["", "lower", "higher"] = ""
     reason: str = ""
-    protocol: dict[str, Any] = {}
+    protocol: dict[str, object] = {}
     note: str = ""
     interval_95: tuple[float, float] | None = None
 
@@ -136,7 +137,7 @@ class Measured(_Exact):
 class Measurements(_File):
     """evaluation.json."""
 
-    protocol: dict[str, Any]
+    protocol: dict[str, object]
     results: list[Measured]
 
 
@@ -167,7 +168,7 @@ class Drawn(_File):
     noise: list[str]
 
 
-def parse(kind: type[M], values: Any, file: Path | str, cure: str) -> M:
+def parse(kind: type[M], values: object, file: Path | str, cure: str) -> M:
     """`values`, as JSON gave them, as what `kind` says.
 
     Raises PthetaError, one line, for the first fault. cure: what to do about it
@@ -227,7 +228,7 @@ def check_size(spec: Spec, file: Path | str) -> None:
         )
 
 
-def _what(values: Any) -> str:
+def _what(values: object) -> str:
     return {list: "a list", str: "a text", type(None): "null", bool: "true or false"}.get(
         type(values), "a number"
     )

@@ -1,4 +1,5 @@
-"""Pixels: the one place where an image batch becomes what a network sees, and back.
+"""Specs: what one example is; and the one place where an image batch becomes what a network sees,
+and back.
 
 An *image batch* is a `uint8` tensor `(B, C, H, W)` with values 0..255. Data with fewer `levels`
 uses equally spaced values: level k of L is the pixel value `round(255 k / (L - 1))`, so binary
@@ -7,12 +8,34 @@ images hold 0 and 255.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from ptheta.errors import PthetaError
+from ptheta.errors import PthetaError, unknown
+
+ColumnKind = Literal["real", "integer", "category"]
+
+
+@runtime_checkable
+class DataSpec(Protocol):
+    """What one example is.
+
+    shape: of one example; dims: how many numbers it has, the D of bits/dim
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dims(self) -> int: ...
+
+    def check(self, x: Tensor) -> Tensor:
+        """`x` itself if it is a batch of such examples; raises PthetaError otherwise."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -55,6 +78,88 @@ class ImageSpec:
                 f"got a {x.dtype} tensor of shape {tuple(x.shape)}; this model takes uint8 "
                 f"(B, {self.channels}, {self.height}, {self.width}): resize or convert the images"
             )
+        return x
+
+
+@dataclass(frozen=True)
+class Column:
+    """One number of a vector.
+
+    name: as the source has it
+    kind: "real", "integer", or "category", whose cells are positions in `values`
+    values: the words of a category
+    low, high: the least and the greatest value that the source allows
+    """
+
+    name: str
+    kind: ColumnKind = "real"
+    values: tuple[str, ...] = ()
+    low: float = -math.inf
+    high: float = math.inf
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(ColumnKind):
+            raise unknown("kind of column", self.kind, get_args(ColumnKind))
+        if (self.kind == "category") != bool(self.values):
+            raise PthetaError(
+                f"column {self.name!r} of kind {self.kind} with {len(self.values)} values: a "
+                "category has its words, and nothing else has any"
+            )
+        if len(set(self.values)) < len(self.values) or not self.low <= self.high:
+            raise PthetaError(f"{self}: name each value once, and low before high")
+
+    def fault(self, x: Tensor) -> str:
+        """Why these cells, (B,), are not of this column; empty where they are. NaN is missing."""
+        there = x[~x.isnan()]
+        if self.kind != "real" and bool((there != there.round()).any()):
+            return "whole numbers"
+        low, high = (0, len(self.values) - 1) if self.values else (self.low, self.high)
+        return f"{low:g} to {high:g}" if bool(((there < low) | (there > high)).any()) else ""
+
+
+@dataclass(frozen=True)
+class VectorSpec:
+    """Vectors of numbers: a batch is float32 (B, D), NaN where a cell is missing.
+
+    columns: what each of the D numbers is
+    """
+
+    columns: tuple[Column, ...]
+
+    def __post_init__(self) -> None:
+        names = [column.name for column in self.columns]
+        if not names or len(set(names)) < len(names):
+            raise PthetaError(f"columns {', '.join(names) or '()'}: name at least one, each once")
+
+    @classmethod
+    def of(cls, dims: int) -> VectorSpec:
+        """Points of so many real numbers."""
+        return cls(tuple(Column(f"x{i}") for i in range(dims)))
+
+    @property
+    def shape(self) -> tuple[int]:
+        """(D,)"""
+        return (len(self.columns),)
+
+    @property
+    def dims(self) -> int:
+        return len(self.columns)
+
+    def __str__(self) -> str:
+        kinds = sorted({column.kind for column in self.columns})
+        return f"vectors of {self.dims} numbers ({', '.join(kinds)})"
+
+    def check(self, x: Tensor) -> Tensor:
+        """`x` itself if it is a batch of such vectors; raises PthetaError otherwise."""
+        if x.dtype != torch.float32 or x.ndim != 2 or x.shape[1] != self.dims:
+            raise PthetaError(
+                f"got a {x.dtype} tensor of shape {tuple(x.shape)}; this model takes float32 "
+                f"(B, {self.dims})"
+            )
+        for column, cells in zip(self.columns, x.unbind(1), strict=True):
+            fault = column.fault(cells)
+            if fault:
+                raise PthetaError(f"column {column.name!r} holds other values: want {fault}")
         return x
 
 

@@ -130,7 +130,7 @@ def build(options: dict[str, Any]) -> Any:
     torch.manual_seed(0)
     options = {**BASE, **options}
     way = CONDITIONING[options.get("conditioning", "none")]
-    condition = None if way.condition == "none" else LABELS
+    condition = LABELS if way.takes else None
     return ptheta.create("gan", SPEC, condition=condition, **options).train()
 
 

@@ -13,6 +13,7 @@ from ptheta.config import options
 from ptheta.dynamics import DYNAMICS
 from ptheta.games import Clock, Game, Move, Player, unchanged
 from ptheta.models import registry
+from ptheta.optimizers import Adam
 from ptheta.specs import ImageSpec
 from ptheta.training.engine import Engine
 from ptheta.training.group import Group
@@ -230,7 +231,7 @@ class Toy(torch.nn.Module):
 
     def game(self) -> Game[Any]:
         return Game(
-            {"a": Player((self.a,), lr=0.1), "b": Player((self.b,), lr=0.1)},
+            {"a": Player((self.a,), Adam(0.1)), "b": Player((self.b,), Adam(0.1))},
             (
                 Move("a", lambda batch, shared: {"v": self.value()}),
                 Move("b", lambda batch, shared: {"v": -self.value()}),

@@ -12,7 +12,9 @@ from scripts import draw_adversarial
 from torch import Tensor, nn
 
 import ptheta
+from ptheta.batch import Condition
 from ptheta.cli.commands import cli
+from ptheta.conditions import ConditionSpec
 from ptheta.errors import PthetaError
 from ptheta.games import Clock
 from ptheta.losses.adversarial import LOSSES, AdversarialLoss
@@ -57,11 +59,11 @@ def path_length(found: Evaluation) -> Tensor:
 class Scaled(Conditioning):
     """The discriminator is given the label as one number."""
 
-    def discriminator_dim(self, classes: int) -> int:
+    def discriminator_dim(self, spec: ConditionSpec) -> int:
         return 1
 
-    def discriminator_input(self, labels: Tensor, classes: int) -> Tensor:
-        return labels[:, None] / classes
+    def discriminator_input(self, spec: ConditionSpec, condition: Condition) -> Tensor:
+        return spec.vector(condition).argmax(1, keepdim=True) / spec.size
 
 
 def flat_generator(spec: ImageSpec, config: NetConfig, inputs: int, norm: Norm) -> nn.Module:

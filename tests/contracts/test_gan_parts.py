@@ -88,7 +88,9 @@ def test_images_too_small_to_halve_are_refused_in_one_line():
 def test_conditions_need_their_labels():
     cases: tuple[tuple[dict[str, Any], str], ...] = (
         ({"condition": LABELS}, "but conditioning = none"),
-        ({"conditioning": "label"}, "needs labels"),
+        ({"conditioning": "label"}, "needs a condition"),
+        ({"conditioning": "projection"}, "needs a condition"),
+        ({"conditioning": "auxiliary", "condition": ptheta.Attributes(("a",))}, "needs labels"),
     )
     for given, said in cases:
         with pytest.raises(PthetaError, match=said):

@@ -210,7 +210,7 @@ def test_a_folder_goes_on_after_every_kill(run, tmp_path):
 REQUESTS: dict[str, dict[str, Any]] = {
     "seed": {"seed": 4},
     "images": {"n": 11},
-    "labels": {"labels": [1]},
+    "condition": {"labels": [1]},
 }
 
 

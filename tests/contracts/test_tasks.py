@@ -118,8 +118,8 @@ def test_denoising_and_its_measure():
 def test_probe_finds_labels_in_codes_and_trains_from_scratch():
     data = bars(240)
     batch = data.batch(slice(0, 240))
-    assert batch.y is not None
-    train, test = (batch.x[:160], batch.y[:160]), (batch.x[160:], batch.y[160:])
+    labels = batch.extra["labels"]
+    train, test = (batch.x[:160], labels[:160]), (batch.x[160:], labels[160:])
     model = tiny("vae", SPEC, latent=8).eval()
     kept = {k: v.clone() for k, v in model.state_dict().items()}
     found = tasks.probe(
@@ -184,7 +184,7 @@ def test_the_most_used_dimensions_are_those_that_say_most(name):
     """By KL where there is a posterior (a narrow q of a mean that never moves counts), else by the
     variance of the code."""
     model, batch = tiny(name, SPEC).eval(), bars(20).batch(slice(0, 20))
-    y = batch.y if name == "cvae" else None
+    y = batch.extra["labels"] if name == "cvae" else None
     last = [p for p in model.encoder.parameters() if p.ndim == 2][-1]
     with torch.no_grad():
         last[1] *= 100

@@ -18,7 +18,7 @@ from ptheta.data.parquet import Parquet
 from ptheta.data.sources import columns_there, open_whole
 from ptheta.errors import PthetaError
 from ptheta.runs import plan
-from ptheta.runs.folder import open_plan_data
+from ptheta.runs.from_plan import open_plan_data
 from tests.data.makers import COLOUR, GREY, LABELS, png, write_folder, write_parquet
 from tests.data.test_faults import line
 

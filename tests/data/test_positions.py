@@ -63,10 +63,10 @@ def test_nor_is_what_numpy_would_make_one_of(wrong):
 
 @pytest.mark.parametrize("some", [DATA, DATA.subset([7, 3, 5]), DATA.with_levels(2)])
 def test_subsets_and_batches_are_of_the_mask(some):
-    y = some.batch(slice(None)).y
+    y = some.batch(slice(None)).extra["labels"]
     assert y is not None
     for mask in (y == 3, (y == 3).numpy(), (y == 3).tolist()):
-        assert some.subset(mask).batch(slice(None)).y.tolist() == y[y == 3].tolist()
+        assert some.subset(mask).batch(slice(None)).extra["labels"].tolist() == y[y == 3].tolist()
         assert torch.equal(some.batch(mask).x, some.batch(slice(None)).x[y == 3])
 
 
@@ -94,7 +94,7 @@ def test_an_example_is_an_image_and_its_condition():
         for i in (0, last, -1, np.int64(last), torch.tensor(0)):
             x, y = some[i]
             assert torch.equal(x, whole.x[int(i)])
-            assert y == whole.y[int(i)]
+            assert y == whole.extra["labels"][int(i)]
         assert all(torch.equal(a, b) for (a, _), b in zip(some, whole.x, strict=True))
     plain = Dataset("grey", "train", GREY[:, None])
     assert torch.equal(plain[3], torch.from_numpy(GREY[3][None]))
@@ -117,7 +117,7 @@ def test_a_data_loader_gives_every_image_once(workers, shuffle):
     mine = DATA.batch(slice(None))
     own = torch.argsort(mine.x.flatten(1).double() @ torch.arange(144).double().sqrt())
     assert torch.equal(x[order], mine.x[own])
-    assert torch.equal(y[order], mine.y[own])
+    assert torch.equal(y[order], mine.extra["labels"][own])
     assert shuffle or torch.equal(x, mine.x)
     halves = torch.utils.data.random_split(DATA, [0.5, 0.5])
     assert [len(half) for half in halves] == [10, 10]

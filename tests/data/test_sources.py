@@ -20,7 +20,7 @@ def together(source: Path | str, **options) -> tuple[np.ndarray, np.ndarray | No
     parts = [open_data(source, split, **options).batch(slice(None)) for split in ("train", "test")]
     x = np.concatenate([p.x.numpy() for p in parts])
     order = np.lexsort(x.reshape(len(x), -1).T)
-    labels = [p.y.numpy() for p in parts if p.y is not None]
+    labels = [p.extra["labels"].numpy() for p in parts if "labels" in p.extra]
     return x[order], np.concatenate(labels)[order] if labels else None
 
 

@@ -147,7 +147,7 @@ def test_a_run_keeps_its_white_for_other_data(tmp_path):
     bits = MASKS.astype(np.uint16)
     own = pngs(tmp_path / "own", bits * 4095)
     run = ptheta.train("vae", own, tmp_path / "run", steps=1, hidden=(4,), latent=2)
-    assert run.about["dataset"]["white"] == {"integer": 4095}
+    assert run.about.dataset.white == {"integer": 4095}
     dim = pngs(tmp_path / "dim", bits[:, ::-1] * 200)  # alone, of 8 bits
     with pytest.warns(UserWarning, match="values reach 200, and 4095 is white, as in training"):
         assert Run.open(run.path).data("test", dim).images.max() == round(200 * 255 / 4095)

@@ -364,7 +364,7 @@ def test_codes_have_mean_square_one_and_are_independent(name):
     torch.testing.assert_close(z.T @ z / 4000, torch.eye(6), atol=0.08, rtol=0)
 
 
-@pytest.mark.parametrize("name", [n for n, way in CONDITIONING.items() if way.condition != "none"])
+@pytest.mark.parametrize("name", [n for n, way in CONDITIONING.items() if way.takes])
 def test_a_label_changes_what_is_generated_and_what_the_discriminator_learns(name):
     model = tiny("gan", SPEC, conditioning=name, classes=3).eval()
     z = model.sample_latent(4)
@@ -379,7 +379,7 @@ def test_a_label_changes_what_is_generated_and_what_the_discriminator_learns(nam
             losses.append(torch.stack(terms))
     assert not torch.allclose(images[0], images[1])
     assert not torch.allclose(losses[0], losses[1])
-    with pytest.raises(PthetaError, match="conditional on 3 labels and got none"):
+    with pytest.raises(PthetaError, match="conditional on labels and got none"):
         model.discriminate(x)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import ptheta
-from ptheta.conditions import KINDS, wanted
+from ptheta.conditions import Labels, wanted
 from ptheta.models import registry
 from ptheta.specs import ImageSpec
 from tests.conftest import MODELS
@@ -20,5 +20,5 @@ SIDES = [16, pytest.param(28, marks=pytest.mark.slow)]
 def test_defaults_take_grey_and_colour(name, channels, levels, side):
     spec = ImageSpec(channels, side, side, levels)
     config = registry.entry(name).load_config()()
-    condition = KINDS[wanted(config)](("a", "b")) if wanted(config) != "none" else None
+    condition = Labels(("a", "b")) if wanted(config) else None
     assert ptheta.create(name, spec, condition=condition).spec == spec

@@ -207,12 +207,11 @@ def test_jumps_make_a_path_long_and_collapse_makes_it_none():
 def test_samples_that_follow_their_labels_are_told_from_those_that_do_not():
     by, test = extractor("digits"), open_data("digits", "test")
     batch = open_data("digits").batch(slice(0, 600))
-    assert batch.y is not None
+    theirs = batch.extra["labels"]
     fake, real = extract(batch.x, by), extract(test, by)
-    labels = test.batch(slice(0, len(test))).y
-    assert labels is not None
-    right = by_label(fake, batch.y, real, labels, by, {}, test.classes)
-    shuffled = batch.y[torch.randperm(600, generator=torch.Generator().manual_seed(0))]
+    labels = test.batch(slice(0, len(test))).extra["labels"]
+    right = by_label(fake, theirs, real, labels, by, {}, test.classes)
+    shuffled = theirs[torch.randperm(600, generator=torch.Generator().manual_seed(0))]
     wrong = by_label(fake, shuffled, real, labels, by, {}, test.classes)
     names = [r.metric for r in right]
     assert names == ["kd_within_label_digits", "label_accuracy_digits"]
@@ -226,22 +225,21 @@ def test_samples_that_follow_their_labels_are_told_from_those_that_do_not():
 def test_an_absent_class_leaves_the_mean_over_the_others_and_is_named():
     by, test = extractor("digits"), open_data("digits", "test")
     batch = open_data("digits").batch(slice(0, 600))
-    labels = test.batch(slice(0, len(test))).y
-    assert batch.y is not None
-    assert labels is not None
+    theirs = batch.extra["labels"]
+    labels = test.batch(slice(0, len(test))).extra["labels"]
     fake, real = extract(batch.x, by), extract(test, by)
     each = [
-        kernel_distance(fake.features[batch.y == y], real.features[labels == y])[0]
+        kernel_distance(fake.features[theirs == y], real.features[labels == y])[0]
         for y in range(10)
     ]
     for side in ("samples", "real images"):
-        i, j = (batch.y != 7, labels >= 0) if side == "samples" else (batch.y >= 0, labels != 7)
+        i, j = (theirs != 7, labels >= 0) if side == "samples" else (theirs >= 0, labels != 7)
         some = [Features(f.features[rows], None) for f, rows in ((fake, i), (real, j))]
-        (found,) = by_label(some[0], batch.y[i], some[1], labels[j], by, {}, test.classes)
+        (found,) = by_label(some[0], theirs[i], some[1], labels[j], by, {}, test.classes)
         assert found.value == pytest.approx(sum(each[:7] + each[8:]) / 9)
         assert "without 7" in found.note
     alone = Features(fake.features[:1], None)
-    (none,) = by_label(alone, batch.y[:1], real, labels, by, {}, test.classes)
+    (none,) = by_label(alone, theirs[:1], real, labels, by, {}, test.classes)
     assert none.text() == "not defined (no label has two samples and two real images)"
 
 

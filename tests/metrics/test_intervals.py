@@ -208,9 +208,10 @@ def test_bounds_and_exact_likelihoods_are_never_paired():
         ("bound a", "bound b", False),
     ]
     table = matrix(found)
-    cells = dict(table["rows"])["exact b"]
-    assert cells[table["names"].index("exact a")]["value"] in ("0.100", "0.1000")
-    assert cells[table["names"].index("bound a")] is None
+    cells = dict(zip(table.names, dict(table.rows)["exact b"], strict=True))
+    assert cells["exact a"] is not None
+    assert cells["exact a"].value in ("0.100", "0.1000")
+    assert cells["bound a"] is None
     said = verdicts(evaluations, ["bits_per_dim"])
     assert any(line.startswith("best bits per dim") for line in said["exact a"].good)
     assert not any(line.startswith("best") for line in said["bound a"].good)
@@ -251,8 +252,8 @@ def test_no_pair_is_judged_across_protocols_and_it_is_said_why(one, other, said)
     judged = found["a", "c"].difference
     assert judged is not None
     assert judged.different
-    cells = dict(matrix(list(found.values()))["rows"])["b"]
-    assert {c["value"] for c in cells if c is not None} == {"not judged"}
+    cells = dict(matrix(list(found.values())).rows)["b"]
+    assert {c.value for c in cells if c is not None} == {"not judged"}
     verdict = verdicts(evaluations, ["m"])
     assert not verdict["b"].good
     assert not verdict["b"].bad

@@ -192,7 +192,7 @@ def test_ms_ssim_agrees_with_torchmetrics(shape, n):
 
 def test_similarity_sees_collapse():
     x = open_data("fashion", "test").batch(slice(0, 300))
-    labels = x.y
+    labels = x.extra["labels"]
     assert labels is not None
     varied, _ = similarity(x.x)
     of_one_label, _ = similarity(x.x, labels)

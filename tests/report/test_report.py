@@ -15,8 +15,9 @@ from ptheta.data.sources import Whole
 from ptheta.errors import PthetaError
 from ptheta.measures.results import Evaluation, Result
 from ptheta.report.compare import compare
+from ptheta.report.markdown import as_markdown
 from ptheta.report.plots import scatter
-from ptheta.report.tables import as_markdown, tables
+from ptheta.report.tables import tables
 from ptheta.runs.folder import Run
 from tests.conftest import TINY
 from tests.training.test_runs import QUIET
@@ -147,9 +148,9 @@ def test_a_table_says_why_a_cell_is_empty():
         "a": Evaluation((Result("fd_x", 2.0, error=0.5, better="lower", note="so"),)),
         "b": Evaluation((Result("fd_x", None, reason="it cannot"), Result("missing_x", 3))),
     }
-    found = tables(runs, {"floor": Evaluation((Result("fd_x", 1.0),))}, marks={"b": "a"}, more={})
+    found = tables(runs, {"floor": Evaluation((Result("fd_x", 1.0),))}, marks={"b": "a"})
     assert [t.title for t in found] == ["Distance to real images", "Fidelity and diversity"]
-    text = "\n".join(as_markdown(found))
+    text = "\n".join(line for table in found for line in as_markdown(table))
     assert "| a | 2.00 ± 0.50 (so) |" in text
     assert "| b [a] | not defined (it cannot) |" in text
     assert "| floor | 1.00 |" in text

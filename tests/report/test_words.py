@@ -68,8 +68,8 @@ def test_a_conditional_row_says_where_its_likelihood_stands() -> None:
         name: Evaluation((Result(metric, 1.0, "bits/dim", better="lower", error=0.1),))
         for name, metric in (("plain", "bits_per_dim"), ("given", "bits_per_dim_given_label"))
     }
-    (table,) = tables(bits, {}, marks={}, more={})
-    cells = {row.name: [cell["why"] for cell in row.cells] for row in table.rows}
+    (table,) = tables(bits, {}, marks={})
+    cells = {row.name: [cell.why for cell in row.cells] for row in table.rows}
     assert cells["given"][0] == "it is given a condition: see bits per dim given label"
     assert cells["plain"][1] == "it is given no condition"
 

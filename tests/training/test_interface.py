@@ -150,7 +150,7 @@ def test_what_is_no_source_is_one_line(wrong, words, tmp_path):
 @pytest.mark.slow
 def test_several_processes_get_images_in_memory(tmp_path):
     run = ptheta.train("vae", (IMAGES, LABELS), tmp_path / "run", processes=2, **SMALL)
-    assert run.about["dataset"]["images"] == len(open_data(IMAGES))
+    assert run.about.dataset.images == len(open_data(IMAGES))
 
 
 MODELS = {name: tiny(name, ImageSpec(1, 8, 8, 2)) for name in ("ae", "dae", "made", "vae")}

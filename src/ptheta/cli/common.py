@@ -99,30 +99,24 @@ def label(text: str, many: bool = False) -> Any:
 def some_images(
     run: Any, number: int, data: str | None, *, out: Path | None = None, times: int = 1
 ) -> tuple[Any, Any, Any]:
-    """The model of a run, the first test images, and their labels where it wants them.
+    """The model of a run, the first test images, and their conditions where it wants them.
 
     out, times: where so many images for each of these are to be written. Raises PthetaError where
     they are too many for that, before the work that gives them.
     """
     from ptheta.capabilities import conditional
+    from ptheta.conditions import word
     from ptheta.tasks.export import check_size
 
     batch = run.data("test", data).batch(slice(0, number))
     if out is not None:
         check_size(out, times * len(batch.x), run.spec.shape)
     model = run.model()
-    if conditional(model) and batch.y is None:
-        raise PthetaError("this model is conditional and the images have no labels: give --data")
-    return model, batch.x, batch.y if conditional(model) else None
-
-
-def label_of(run: Any, text: str) -> int:
-    """The number that a run's model has for a label. Raises PthetaError where it knows none."""
-    from ptheta.conditions import Labels
-
-    if not isinstance(run.condition, Labels):
-        raise PthetaError(f"--label {text}: this model takes no labels; leave the label out")
-    return run.condition.parse(text)
+    if conditional(model) and batch.condition is None:
+        raise PthetaError(
+            f"this model is conditional and the images have no {word(run.condition)}: give --data"
+        )
+    return model, batch.x, batch.condition if conditional(model) else None
 
 
 def given(option: str) -> bool:

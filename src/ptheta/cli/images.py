@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ptheta.cli import types
+from ptheta.cli.asked import asked, asked_options, check_asked
 from ptheta.cli.common import (
     DATA,
     NUMBER,
@@ -18,10 +19,7 @@ from ptheta.cli.common import (
     WEIGHTS,
     cli,
     given,
-    label,
-    label_of,
     number,
-    numbers,
     open_run,
     side_by_side,
     some_images,
@@ -34,8 +32,7 @@ from ptheta.errors import PthetaError
 @number(64, "How many images.")
 @SEED
 @OUT
-@label("Name of a class; may be repeated.", many=True)
-@click.option("--attributes", help="Condition of a model of attributes: 1,0,0.5,...")
+@asked_options
 @WEIGHTS
 @PRIOR
 @THREADS
@@ -44,10 +41,9 @@ def sample(
     number: int,
     seed: int,
     out: Path,
-    labels: tuple[str, ...],
-    attributes: str | None,
     weights: str,
     prior: str,
+    **given: tuple[str, ...],
 ) -> None:
     """Draw images from a trained RUN. Into a folder, the same command goes on where it was
     stopped."""
@@ -56,15 +52,10 @@ def sample(
 
     opened = open_run(run)
     check_size(out, number, opened.spec.shape)
-    vector = None if attributes is None else numbers(attributes, "--attributes")
-    asked = [label_of(opened, text) for text in labels] or None
+    wanted = asked(given)
+    check_asked(opened, wanted)
     images = samples(
-        *(opened, number),
-        seed=seed,
-        labels=asked,
-        attributes=vector,
-        weights=weights,
-        prior=prior,
+        *(opened, number), seed=seed, condition=wanted or None, weights=weights, prior=prior
     )
     click.echo(f"{export(images, out)}: {number} images")
 

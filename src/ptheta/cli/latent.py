@@ -20,7 +20,6 @@ from ptheta.cli.common import (
     cli,
     integers,
     label,
-    label_of,
     number,
     open_run,
     print_table,
@@ -56,8 +55,7 @@ def manifold(
     check_size(out, side * side, opened.spec.shape, side)
     model = opened.model()
     pair, how = two_dimensions(opened, model, dims, data)
-    asked = None if label is None else label_of(opened, label)
-    x = tasks.manifold(model, side, dims=pair, label=asked)
+    x = tasks.manifold(model, side, dims=pair, label=label)
     path = write_images(x, out, side)
     click.echo(f"{path}: {side}x{side} images over dimensions {pair[0]},{pair[1]}{how}")
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import torch
 from torch import nn
@@ -15,6 +15,7 @@ from ptheta.errors import PthetaError
 if TYPE_CHECKING:
     from ptheta.specs import ImageSpec
 
+M = TypeVar("M", bound=nn.Module)
 SMALL = 2**28  # bytes: weights below this are made without being counted first
 FACTORIES = frozenset(
     (torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.eye)
@@ -41,7 +42,7 @@ def weights(model: nn.Module) -> int:
     return sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))
 
 
-def built(make: Callable[[], nn.Module], times: int = USED) -> nn.Module:
+def built(make: Callable[[], M], times: int = USED) -> M:
     """The model that `make` builds. Raises PthetaError, before its memory is taken, where `times`
     its weights do not fit into memory."""
     noise = torch.get_rng_state()
@@ -75,7 +76,13 @@ class _Counting(TorchFunctionMode):
         super().__init__()
         self.left = most
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: Sequence[type],
+        args: tuple[object, ...] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
         if func in FACTORIES:
             self.left -= 4 * _numbers(args, kwargs or {})
             if self.left < 0:
@@ -83,7 +90,7 @@ class _Counting(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def _numbers(args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+def _numbers(args: tuple[object, ...], kwargs: Mapping[str, object]) -> int:
     """How many numbers a factory of torch is asked for: its sizes are one argument or several."""
     sizes = args or (kwargs.get("size", ()),)
     count = 1

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import os
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from typing import Any
 
 import torch
+from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -107,7 +107,13 @@ class _Calls(TorchDispatchMode):
         super().__init__()
         self.seconds: list[float] = []
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self,
+        func: OpOverload,
+        types: Sequence[type],
+        args: tuple[object, ...] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
         out = func(*args, **(kwargs or {}))
         if not _is_view(func):
             self.seconds.append(_seconds(func, args, kwargs or {}, out))
@@ -116,14 +122,16 @@ class _Calls(TorchDispatchMode):
         return out
 
 
-def _is_view(func: Any) -> bool:
+def _is_view(func: OpOverload) -> bool:
     """Whether a call gives its argument in another shape, and computes nothing."""
     returns = func._schema.returns
     alias = returns[0].alias_info if returns else None
     return alias is not None and not alias.is_write
 
 
-def _seconds(func: Any, args: Any, kwargs: Any, out: Any) -> float:
+def _seconds(
+    func: OpOverload, args: tuple[object, ...], kwargs: Mapping[str, object], out: object
+) -> float:
     count = flop_registry.get(func._overloadpacket)
     flops = 0 if count is None else count(*args, **kwargs, out_val=out)
     made = out if isinstance(out, tuple | list) else (out,)

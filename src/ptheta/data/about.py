@@ -2,18 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Unpack
+from typing import TypedDict, Unpack
 
 import numpy as np
 
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
 from ptheta.data.names import called, shown
+from ptheta.data.offers import Offers
 from ptheta.data.request import Columns, Request
 from ptheta.data.sources import Found, find, finished
 from ptheta.data.splits import sides
 from ptheta.data.values import White
+
+LOOKED_AT = 1000  # images whose values are looked at
+FEW = 500  # training images, of which a model may know each by heart
+UNBALANCED = 10  # times as many images in one class as in another
+MANY_BROKEN = 0.1  # share of all files
+
+About = TypedDict(
+    "About",
+    {
+        "source": str,
+        "kind": str,
+        "images": dict[str, int],
+        "size": str,
+        "pixel values": str,
+        "offers": dict[str, str],
+        "classes": dict[str, int],
+        "captions": str,
+        "attributes": list[str],
+        "skipped files": int,
+        "skipped": list[str],
+        "left out": list[str],
+        "near-duplicates": int,
+        "test images that repeat training images": int,
+        "notes": list[str],
+        "suggestions": list[str],
+    },
+    total=False,
+)
+About.__doc__ = """What is known of a source, JSON-ready; what there is nothing of has no entry.
+
+images: their number by split
+classes: training images of each; captions: one of them; offers: see `ptheta.data.offers`
+skipped: files that cannot be read, all of them
+"""
 
 
 def describe(
@@ -23,9 +59,9 @@ def describe(
     channels: int | None = None,
     white: float | None = None,
     **columns: Unpack[Columns],
-) -> dict[str, Any]:
-    """What is known of a source, JSON-ready: kind, size, splits, classes with counts, skipped
-    files (all of them listed), notes on how it is read, and suggestions.
+) -> About:
+    """What is known of a source: kind, size, splits, classes with counts, skipped files (all of
+    them listed), notes on how it is read, and suggestions.
 
     size, channels: what images are brought to, as in training: a source without splits is divided
         by the pixels of then
@@ -38,35 +74,21 @@ def describe(
     splits = _splits(found, request)
     train = splits["train"]
     spec = train.spec
-    some = train.images[train.rows(slice(None, None, -(-len(train) // 1000)))]
-    about: dict[str, Any] = {
+    sample = train.images[train.rows(slice(None, None, -(-len(train) // LOOKED_AT)))]
+    about: About = {
         "source": shown(called(source)),
         "kind": found.kind,
         "images": {split: len(data) for split, data in splits.items()},
         "size": f"{spec.channels}x{spec.height}x{spec.width} (channels, height, width)",
-        "pixel values": f"{some.min()} to {some.max()}, mean {some.mean():.1f}",
+        "pixel values": f"{sample.min()} to {sample.max()}, mean {sample.mean():.1f}",
     }
-    if train.labels is not None:
-        counts = np.bincount(
-            train.labels[train.rows(slice(None))], minlength=len(train.classes)
-        ).tolist()
-        about["classes"] = dict(zip(train.classes, counts, strict=True))
-    if train.captions is not None:
-        about["captions"] = f"such as {train.captions[int(train.rows([0])[0])]!r}"
-    if train.attributes is not None:
-        about["attributes"] = list(train.attribute_names)
-    skipped = list(dict.fromkeys(line for data in splits.values() for line in data.skipped))
-    about["skipped files"] = len(skipped)
-    if skipped:
-        about["skipped"] = skipped
-    left_out = list(dict.fromkeys(line for data in splits.values() for line in data.left_out))
-    if left_out:
-        about["left out"] = left_out
+    about |= _conditions(train)
+    about |= _left_out(splits)
     about |= _duplicates(splits)
-    said = (*found.notes, *(note for data in splits.values() for note in data.notes))
-    if notes := list(dict.fromkeys(said)):
+    lines = (*found.notes, *(note for data in splits.values() for note in data.notes))
+    if notes := list(dict.fromkeys(lines)):
         about["notes"] = notes
-    if advice := _advice(some, about, train):
+    if advice := [*_advice(sample, train), *_of_classes(about), *_of_files(about), *train.advice]:
         about["suggestions"] = advice
     return about
 
@@ -89,39 +111,71 @@ def _splits(found: Found, asked: Request) -> dict[str, Dataset]:
     return splits
 
 
-def _duplicates(splits: dict[str, Dataset]) -> dict[str, int]:
+def _conditions(train: Dataset) -> About:
+    """What a model could be conditional on."""
+    about: About = {}
+    if offers := Offers.of(train).lines():
+        about["offers"] = offers
+    if train.labels is not None:
+        labels = train.labels[train.rows(slice(None))]
+        counts = np.bincount(labels, minlength=len(train.classes)).tolist()
+        about["classes"] = dict(zip(train.classes, counts, strict=True))
+    if train.captions is not None:
+        about["captions"] = f"such as {train.captions[int(train.rows([0])[0])]!r}"
+    if train.attributes is not None:
+        about["attributes"] = list(train.attribute_names)
+    return about
+
+
+def _left_out(splits: Mapping[str, Dataset]) -> About:
+    """What lies in the source and is not read."""
+    skipped = list(dict.fromkeys(line for data in splits.values() for line in data.skipped))
+    about: About = {"skipped files": len(skipped)}
+    if skipped:
+        about["skipped"] = skipped
+    if left_out := list(dict.fromkeys(line for data in splits.values() for line in data.left_out)):
+        about["left out"] = left_out
+    return about
+
+
+def _duplicates(splits: Mapping[str, Dataset]) -> About:
     """How many images there are more than once."""
-    found = {}
+    about: About = {}
     groups = [d.groups[d.rows(slice(None))] for d in splits.values() if d.groups is not None]
     if groups:
-        more = sum(len(g) - len(np.unique(g)) for g in groups)
-        found["near-duplicates"] = int(more)
-    repeats = sum(int(data.repeated().sum()) for data in splits.values())
-    if repeats:
-        found["test images that repeat training images"] = repeats
-    return found
+        about["near-duplicates"] = int(sum(len(g) - len(np.unique(g)) for g in groups))
+    if repeats := sum(int(data.repeated().sum()) for data in splits.values()):
+        about["test images that repeat training images"] = repeats
+    return about
 
 
-def _advice(some: np.ndarray, about: dict[str, Any], train: Dataset) -> list[str]:
-    """What to mend or to set before training on this. some: up to 1000 images."""
-    found = []
-    n, values = len(train), np.unique(some)
-    if n < 500:
-        found.append(f"{n} training images are few: a model may memorise them; give more")
+def _advice(sample: np.ndarray, train: Dataset) -> list[str]:
+    """What to mend or to set before training on these. sample: uint8 (N, C, H, W), some of them"""
+    lines = []
+    values = np.unique(sample)
+    if len(train) < FEW:
+        lines.append(f"{len(train)} training images are few: a model may memorise them; give more")
     if len(values) == 1:
-        found.append(f"every pixel looked at is {values[0]}: check the files")
+        lines.append(f"every pixel looked at is {values[0]}: check the files")
     elif values.tolist() == [0, 255]:  # of others, binary pixels would be drawn by their shade
-        found.append("two pixel values only: add --levels 2 for a binary model")
-    if train.spec.channels == 3 and (some == some[:, :1]).all():
-        found.append("colour images without colour: add --channels 1")
+        lines.append("two pixel values only: add --levels 2 for a binary model")
+    if train.spec.channels == 3 and (sample == sample[:, :1]).all():
+        lines.append("colour images without colour: add --channels 1")
+    return lines
+
+
+def _of_classes(about: About) -> list[str]:
     counts = about.get("classes", {})
-    if counts and min(counts.values()) * 10 < max(counts.values()):
-        least = min(counts, key=lambda name: counts[name])
-        found.append(f"classes are unbalanced: {least!r} has {counts[least]} training images")
-    if about["skipped files"]:
-        total = about["skipped files"] + sum(about["images"].values())
-        if about["skipped files"] > 0.1 * total:
-            found.append("many files cannot be read: mend or remove them, or add --max-broken 1")
-        else:
-            found.append("mend or remove the files that cannot be read")
-    return [*found, *train.advice]
+    if not counts or min(counts.values()) * UNBALANCED >= max(counts.values()):
+        return []
+    least = min(counts, key=lambda name: counts[name])
+    return [f"classes are unbalanced: {least!r} has {counts[least]} training images"]
+
+
+def _of_files(about: About) -> list[str]:
+    broken = about["skipped files"]
+    if not broken:
+        return []
+    if broken > MANY_BROKEN * (broken + sum(about["images"].values())):
+        return ["many files cannot be read: mend or remove them, or add --max-broken 1"]
+    return ["mend or remove the files that cannot be read"]

@@ -7,13 +7,13 @@ import hashlib
 import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any, Protocol, overload
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ptheta.batch import Batch
+from ptheta.batch import Batch, Condition
 from ptheta.data.counter import below
 from ptheta.data.names import shortened
 from ptheta.data.near import look
@@ -27,7 +27,13 @@ ITERATED = 256  # examples that are made at once
 PAGES_HELD = 2**27  # bytes of a memory map that may stay resident
 
 
-Example = Tensor | tuple[Tensor, Tensor]
+Example = Tensor | tuple[Tensor, Condition]
+
+
+class Gives(Protocol):
+    """What a batch's conditions are made by: see `ptheta.conditions.ConditionSpec`."""
+
+    def take(self, data: Dataset, rows: np.ndarray) -> Condition | None: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +56,7 @@ class Dataset:
     captions: text for each row of `images`
     attributes: (N, A) for each row, with attribute_names
     masks: uint8 (N, H, W) segmentation for each row
-    by_attributes: the condition in a batch is the row's attributes, not its label
+    condition: what the conditions in a batch are made by; None for the labels, where there are some
     groups: int64 for each row of `images`; rows with the same number are near-duplicates of one
         another (`ptheta.data.near`). None where that has not been looked for
     repeats: bool for each row of `images`, True where a held-out image is in the training part of
@@ -81,7 +87,7 @@ class Dataset:
     attributes: np.ndarray | None = None
     attribute_names: tuple[str, ...] = ()
     masks: np.ndarray | None = None
-    by_attributes: bool = False
+    condition: Gives | None = None
     groups: np.ndarray | None = None
     repeats: np.ndarray | None = None
     skipped: tuple[str, ...] = ()
@@ -124,9 +130,9 @@ class Dataset:
     def __getitems__(self, asked: Positions) -> list[Example]:
         """The examples at several positions: a DataLoader asks for all of a batch at once."""
         batch = self.batch(asked)
-        if batch.y is None:
+        if batch.condition is None:
             return list(batch.x)
-        return list(zip(batch.x, batch.y, strict=True))
+        return list(zip(batch.x, batch.condition, strict=True))
 
     def __iter__(self) -> Iterator[Example]:
         for start in range(0, len(self), ITERATED):
@@ -172,7 +178,7 @@ class Dataset:
         return where if self.index is None else self.index[where]
 
     def batch(self, indices: Positions) -> Batch:
-        """The images at these positions, quantised or binarised, with their labels."""
+        """The images at these positions, quantised or binarised, with their conditions."""
         rows = self.rows(indices)
         fixed = self.levels == 2 and not self.dynamic
         if fixed and self.images.nbytes <= SMALL:
@@ -191,7 +197,7 @@ class Dataset:
             else:
                 x = quantise(x, self.levels)
         self._drop_pages(x.numel())
-        return Batch(x, self._condition(rows))
+        return Batch(x, self._condition(rows), self._extra(rows))
 
     def number(self, rows: np.ndarray) -> np.ndarray:
         """What the fixed binarisation of these rows of `images` is drawn by: int64 (N,)."""
@@ -202,15 +208,32 @@ class Dataset:
 
     @property
     def has_conditions(self) -> bool:
-        """Whether a batch has labels (or attributes, with `by_attributes`)."""
-        return (self.attributes if self.by_attributes else self.labels) is not None
+        """Whether a batch has conditions."""
+        return self._condition(self.rows(slice(0, 1))) is not None
 
-    def _condition(self, rows: np.ndarray) -> Tensor | None:
-        if self.by_attributes and self.attributes is not None:
-            return torch.from_numpy(self.attributes[rows].astype(np.float32))
-        if self.labels is None or self.by_attributes:
+    def conditions(self, indices: Positions) -> Condition | None:
+        """The conditions at these positions, without their images."""
+        return self._condition(self.rows(indices))
+
+    def _condition(self, rows: np.ndarray) -> Condition | None:
+        if self.condition is not None:
+            return self.condition.take(self, rows)
+        return None if self.labels is None else torch.from_numpy(self.labels[rows].astype(np.int64))
+
+    def _extra(self, rows: np.ndarray) -> dict[str, Tensor]:
+        """What there is beside images and conditions: the labels and masks of these rows."""
+        found = {}
+        if self.labels is not None:
+            found["labels"] = torch.from_numpy(self.labels[rows].astype(np.int64))
+        if self.masks is not None:
+            found["masks"] = torch.from_numpy(np.ascontiguousarray(self.masks[rows]))
+        return found
+
+    def caption_texts(self) -> list[str] | None:
+        """The caption of each position, or None."""
+        if self.captions is None:
             return None
-        return torch.from_numpy(self.labels[rows].astype(np.int64))
+        return [str(self.captions[int(row)]) for row in self.rows(slice(None))]
 
     def _drop_pages(self, read: int) -> None:
         """Hands back the pages of a memory map now and then: what has been read would otherwise

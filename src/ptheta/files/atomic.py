@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
@@ -105,13 +104,13 @@ def write_text(path: Path, text: str) -> None:
     write_atomic(path, lambda beside: beside.write_text(text, encoding="utf-8"))
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: object) -> None:
     """`value` as indented JSON, atomically. NaN and infinity are refused (JSON has neither)."""
     text = json.dumps(value, indent=2, allow_nan=False) + "\n"
     write_text(path, text)
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path) -> object:
     """Raises PthetaError where the file is missing, no file, or not JSON in UTF-8."""
     check_file(path)
     try:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from ptheta.batch import Condition, repeated
 from ptheta.capabilities import HasJoint, HasPosterior, device_of
 from ptheta.errors import PthetaError, unknown
 from ptheta.terminal.progress import watched
@@ -91,7 +92,7 @@ def annealed_log_mean(
 def ais(
     model: nn.Module,
     x: Tensor,
-    condition: Tensor | None = None,
+    condition: Condition | None = None,
     *,
     chains: int = 16,
     steps: int = 500,
@@ -118,7 +119,7 @@ def ais(
     x = x.to(device_of(model))
     many = x.repeat(chains, 1, 1, 1)
     y = None if condition is None else condition.to(x.device)
-    ys = None if y is None else y.repeat(chains, *[1] * (y.ndim - 1))
+    ys = None if y is None else repeated(y, chains)
 
     def joint(z: Tensor) -> Tensor:
         return model.log_prior(z, ys) + model.log_likelihood(many, z, ys)

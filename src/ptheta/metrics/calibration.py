@@ -73,7 +73,8 @@ class World:
         kept = order.subset(slice(0, training))
         some = order.subset(slice(training, None))
         batch, real = some.batch(slice(0, len(some))), test.batch(slice(0, len(test)))
-        if batch.y is None or real.y is None:
+        labels, real_labels = batch.extra.get("labels"), real.extra.get("labels")
+        if labels is None or real_labels is None:
             raise PthetaError(f"{train.name} has no labels: calibrate on labelled images")
         noisy, noisier = (noise(batch.x, NOISE_OF_SAMPLES * k, seed=7) for k in (1.0, MORE))
         return cls(
@@ -82,10 +83,10 @@ class World:
             extract(noisier, by),
             noisy,
             noisier,
-            batch.y,
+            labels,
             extract(real.x, by),
             test,
-            real.y,
+            real_labels,
             kept,
         )
 

@@ -39,7 +39,7 @@ def matched(found: Tensor, labels: Tensor) -> tuple[float, Draws | None]:
 def clustering_accuracy(model: nn.Module, data: Dataset) -> tuple[float, Draws | None]:
     """Of a model that clusters, on labelled data: see `matched`."""
     found = torch.cat([model.cluster(x).cpu() for x, _ in batches(model, data, 500)])  # type: ignore[operator]
-    y = data.batch(slice(0, len(data))).y
-    if y is None:
+    labels = data.batch(slice(0, len(data))).extra.get("labels")
+    if labels is None:
         raise PthetaError(f"{data.name} has no labels to match categories with: give labels")
-    return matched(found, y)
+    return matched(found, labels)

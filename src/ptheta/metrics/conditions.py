@@ -10,39 +10,57 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ptheta.capabilities import classes_of, conditional, device_of, some_conditions
+from ptheta.batch import Condition
+from ptheta.capabilities import condition_of, device_of, some_conditions
+from ptheta.conditions import Labels
 from ptheta.data.dataset import Dataset
+from ptheta.tasks.conditions import with_conditions
 from ptheta.tasks.sample import sample
 
 STREAM = 0xC0DE  # other random numbers than those of the samples themselves
 
 
-def conditions_like(model: nn.Module, data: Dataset, n: int, seed: int = 0) -> Tensor | None:
-    """n conditions in the proportions of those of `data`: int64 (n,) labels, or (n, A) attributes;
-    None for an unconditional model. The same for the same seed.
+def conditions_like(model: nn.Module, data: Dataset, n: int, seed: int = 0) -> Condition | None:
+    """n conditions in the proportions of those of `data`; None for an unconditional model. The same
+    for the same seed.
 
-    Labels are apportioned by the largest remainders, in a random order; attributes are those of
-    rows drawn without replacement, all of them again where n is more. Where `data` has none, or
-    none that the model knows, all labels (or attributes) in turn.
+    Labels are apportioned by the largest remainders, in a random order; other conditions are those
+    of rows drawn without replacement, all of them again where n is more. Where `data` has none, or
+    none that the model knows, the model's examples in turn.
     """
-    if not conditional(model):
+    spec = condition_of(model)
+    if spec is None:
         return None
     generator = torch.Generator().manual_seed(seed ^ STREAM)
-    classes = classes_of(model)
-    rows = data.rows(slice(None))
-    found = None
-    if classes and data.labels is not None:
-        labels = torch.from_numpy(data.labels[rows].astype("int64"))
-        known = labels[(labels >= 0) & (labels < classes)]
-        if len(known):
-            counts = apportioned(torch.bincount(known, minlength=classes), n)
-            found = torch.arange(classes).repeat_interleave(counts)
-            found = found[torch.randperm(n, generator=generator)]
-    elif not classes and data.attributes is not None:
-        order = torch.randperm(len(rows), generator=generator)
-        some = order[torch.arange(n) % len(rows)]
-        found = torch.from_numpy(data.attributes[rows[some.numpy()]].astype("float32"))
+    found = (
+        _labels_like(spec, data, n, generator)
+        if isinstance(spec, Labels)
+        else _rows_like(model, data, n, generator)
+    )
     return some_conditions(model, n) if found is None else found.to(device_of(model))
+
+
+def _labels_like(
+    spec: Labels, data: Dataset, n: int, generator: torch.Generator
+) -> Condition | None:
+    if data.labels is None:
+        return None
+    labels = torch.from_numpy(data.labels[data.rows(slice(None))].astype("int64"))
+    known = labels[(labels >= 0) & (labels < len(spec))]
+    if not len(known):
+        return None
+    counts = apportioned(torch.bincount(known, minlength=len(spec)), n)
+    every = torch.arange(len(spec)).repeat_interleave(counts)
+    return every[torch.randperm(n, generator=generator)]
+
+
+def _rows_like(
+    model: nn.Module, data: Dataset, n: int, generator: torch.Generator
+) -> Condition | None:
+    order = torch.randperm(len(data), generator=generator)
+    some = order[torch.arange(n) % len(order)]
+    # the conditions alone: no image is read for them
+    return with_conditions(model, data).conditions(some.numpy())
 
 
 def apportioned(counts: Tensor, n: int) -> Tensor:
@@ -56,15 +74,14 @@ def apportioned(counts: Tensor, n: int) -> Tensor:
 
 def said(model: nn.Module, data: Dataset) -> str:
     """What `conditions_like` gives, for the protocol."""
-    if not conditional(model):
+    spec = condition_of(model)
+    if spec is None:
         return "none"
-    if classes_of(model):
-        return (
-            "all labels in turn"
-            if data.labels is None
-            else "labels in the proportions of the test labels"
-        )
-    return "attributes in turn" if data.attributes is None else "attributes of the test images"
+    if isinstance(spec, Labels):
+        proportions = "labels in the proportions of the test labels"
+        return "all labels in turn" if data.labels is None else proportions
+    there = with_conditions(model, data).has_conditions
+    return f"{spec.kind} of the test images" if there else f"{spec.kind} in turn"
 
 
 def draw(model: nn.Module, data: Dataset, n: int, seed: int = 0) -> Tensor:

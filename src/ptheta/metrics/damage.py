@@ -27,12 +27,13 @@ class Images:
     def of(cls, held_out: Dataset, train: Dataset) -> Images:
         """Raises PthetaError where there are no labels, or too few training images."""
         batch = held_out.batch(slice(0, len(held_out)))
-        if batch.y is None or len(train) < len(batch.x):
+        labels = batch.extra.get("labels")
+        if labels is None or len(train) < len(batch.x):
             raise PthetaError(
                 f"{held_out.name} ({len(held_out)} images) and {len(train)} training images: "
                 "damages need labels, and as many training images"
             )
-        return cls(batch.x, batch.y, train.shuffled(0).batch(slice(0, len(batch.x))).x)
+        return cls(batch.x, labels, train.shuffled(0).batch(slice(0, len(batch.x))).x)
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ptheta.batch import Condition
 from ptheta.capabilities import (
     Clusters,
     Decodes,
     HasJoint,
     HasPrior,
     Samples,
-    classes_of,
+    condition_of,
     conditional,
     device_of,
 )
 from ptheta.compute.streams import seeded
+from ptheta.conditions import Labels
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.extractors.features import Extractor, Features, chosen, default_extractor, extract
@@ -286,7 +288,7 @@ def _annealed(
 
 def _clustering(model: nn.Module, test: Dataset, protocol: Mapping[str, Any]) -> Result:
     """How well the model's own categories fit the labels."""
-    name, labelled = "clustering_accuracy", test.labels is not None and not test.by_attributes
+    name, labelled = "clustering_accuracy", test.labels is not None
     if not labelled:
         reason = f"{test.name} has no labels"
         return Result(name, None, better="higher", reason=reason, protocol=protocol)
@@ -295,7 +297,7 @@ def _clustering(model: nn.Module, test: Dataset, protocol: Mapping[str, Any]) ->
 
 def _by_label(
     model: nn.Module,
-    asked: Tensor | None,
+    asked: Condition | None,
     fake: Features,
     real: Features,
     test: Dataset,
@@ -303,7 +305,7 @@ def _by_label(
     protocol: Mapping[str, Any],
 ) -> list[Result]:
     """How well samples follow their labels; nothing for a model that takes none."""
-    if not classes_of(model) or asked is None:
+    if not isinstance(condition_of(model), Labels) or not isinstance(asked, Tensor):
         return []
     if test.labels is None:
         name, reason = f"kd_within_label_{by.name}", f"{test.name} has no labels"

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ptheta.batch import joined
 from ptheta.capabilities import Encodes, HasPosterior, HasPrior
 from ptheta.compute.streams import seeded
 from ptheta.data.dataset import Dataset
@@ -95,7 +96,7 @@ def latent_report(model: nn.Module, data: Dataset, *, n: int = 2000, seed: int =
         z = mean + (0.5 * log_var).exp() * torch.randn_like(mean)
         drawn = None
         if isinstance(model, HasPrior):
-            drawn = model.sample_latent(len(z), torch.cat(given) if given else None).float().cpu()
+            drawn = model.sample_latent(len(z), joined(given) if given else None).float().cpu()
     distance, error = kernel_distance(z, drawn) if drawn is not None else (float("nan"),) * 2
     return LatentReport(
         kl=kl_standard_normal(mean, log_var).mean(0),

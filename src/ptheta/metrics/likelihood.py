@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
+from ptheta.batch import Condition
 from ptheta.capabilities import HasBound, HasLogProb, conditional, device_of
 from ptheta.compute.streams import seeded
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
+from ptheta.tasks.conditions import with_conditions
 from ptheta.terminal.progress import watched
 
 
@@ -42,16 +44,16 @@ class Likelihood:
 
 def batches(
     model: nn.Module, data: Dataset, batch_size: int, what: str = "likelihood"
-) -> Iterator[tuple[torch.Tensor, torch.Tensor | None]]:
+) -> Iterator[tuple[torch.Tensor, Condition | None]]:
     """The images, in order, with the conditions that the model wants, on its device.
 
     what: what they are taken for, for whoever watches
     """
-    device = device_of(model)
+    device, data = device_of(model), with_conditions(model, data)
     for start in watched(range(0, len(data), batch_size), what):
         batch = data.batch(slice(start, min(start + batch_size, len(data))))
-        wanted = conditional(model) and batch.y is not None
-        yield batch.x.to(device), batch.y.to(device) if wanted and batch.y is not None else None
+        condition = batch.condition if conditional(model) else None
+        yield batch.x.to(device), None if condition is None else condition.to(device)
 
 
 @torch.no_grad()
@@ -84,7 +86,7 @@ def likelihood(
     Raises PthetaError where such a model meets data without labels, and where the numbers cannot be
     log-probabilities: NaN, or above 0, as of a density, which would make -log p look small.
     """
-    data = data.with_fixed_binarisation()
+    data = with_conditions(model, data.with_fixed_binarisation())
     if conditional(model) and not data.has_conditions:
         raise PthetaError(
             f"{data.name} has no labels (or attributes), and the model's likelihood is given them: "

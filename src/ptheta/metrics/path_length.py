@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ptheta.batch import Condition
 from ptheta.compute.streams import seeded
 from ptheta.errors import PthetaError
 from ptheta.extractors.features import Extractor, extract
@@ -19,7 +20,7 @@ def path_length(
     model: nn.Module,
     by: Extractor,
     real: Tensor,
-    condition: Tensor | None = None,
+    condition: Condition | None = None,
     *,
     paths: int = PATHS,
     seed: int = 0,

@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from ptheta.batch import Condition
 from ptheta.capabilities import device_of
 from ptheta.compute import threads
 from ptheta.compute.streams import seeded
@@ -27,7 +28,7 @@ UNSTEADY = 0.25  # relative error from which no speed is given
 @torch.no_grad()
 def sampling_speed(
     model: nn.Module,
-    condition: Tensor | None,
+    condition: Condition | None,
     protocol: Mapping[str, Any],
     *,
     n: int = SPEED_OF,

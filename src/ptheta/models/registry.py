@@ -5,17 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from ptheta.config import variant
-from ptheta.errors import PthetaError, unknown
+from ptheta.errors import unknown
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from ptheta.conditions import ConditionSpec
-    from ptheta.specs import ImageSpec
+    from ptheta.models.base import Model
+    from ptheta.specs import DataSpec
 
 PRESETS = "ptheta.models.adversarial.presets"  # of models of which one class is several
 
@@ -40,35 +38,29 @@ class Entry:
         """Dotted, from the root of the package."""
         return f"ptheta.models.{self.file}"
 
-    def load_model(self) -> type:
-        from ptheta.models.precision import in_own_type  # imports torch, as a model does
-
-        return in_own_type(getattr(import_module(self.module), self.model))
+    def load_model(self) -> type[Model]:
+        found: type[Model] = getattr(import_module(self.module), self.model)
+        return found
 
     def load_config(self) -> type:
         return _config(self)
 
     def build(
         self,
-        name: str,
-        spec: ImageSpec,
+        spec: DataSpec,
         config: Any,
         condition: ConditionSpec | None,
         to_train: bool = False,
-    ) -> nn.Module:
+    ) -> Model:
         """The model with fresh weights.
 
         to_train: whether its gradients and moments must fit into memory as well
-        Raises PthetaError for a condition that it cannot take, and, before any memory is taken, for
-        weights that do not fit into it.
+        Raises PthetaError for a spec or condition that it cannot take, and, before any memory is
+        taken, for weights that do not fit into it.
         """
         from ptheta.compute import memory  # torch is imported when a model is made
 
         cls, times = self.load_model(), memory.TRAINED if to_train else memory.USED
-        if condition is None:
-            return memory.built(lambda: cls(spec, config), times)
-        if "condition" not in signature(cls).parameters:
-            raise PthetaError(f"{name} takes no condition: leave the {condition.kind} out")
         return memory.built(lambda: cls(spec, config, condition), times)
 
     def recipes(self) -> dict[str, dict[str, Any]]:

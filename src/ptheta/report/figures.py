@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,56 +12,57 @@ from ptheta.errors import PthetaError
 from ptheta.files.atomic import SOFTWARE, make_folder, write_atomic
 from ptheta.files.paths import expand
 from ptheta.metrics.latent import LatentReport
-from ptheta.report.plots import COLOURS, number
+from ptheta.report.plots import COLOURS, panels, plain_number
 from ptheta.report.text import plain_text
 from ptheta.tasks.probe import WAYS, Probe
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 @plain_text()
 def latents(report: LatentReport, out: str | Path) -> Path:
-    """KL of each dimension, and the aggregate posterior beside the prior: the histogram of all
+    """KL of each dimension, and the aggregate posterior with the prior: the histogram of all
     dimensions, and the two dimensions with the largest KL."""
-    import matplotlib.pyplot as plt
-
+    figure, (bars, histogram, plane) = panels(3, 10, 3)
     order = report.order()
-    figure, (bars, histogram, plane) = plt.subplots(1, 3, figsize=(10, 3), layout="constrained")
     bars.bar(range(len(order)), report.kl[order], color=COLOURS[0])
     bars.set_xlabel("dimension, by KL")
     bars.set_ylabel("KL to N(0, 1), nats")
     bars.set_title(f"{report.active} of {len(order)} active", fontsize=10)
-    edges = np.linspace(-4, 4, 61)
-    histogram.hist(
+    _histogram(histogram, report)
+    _plane(plane, report, order[0], order[min(1, len(order) - 1)])
+    return _save(figure, out)
+
+
+def _histogram(axis: Axes, report: LatentReport) -> None:
+    edges = np.linspace(-4, 4, 61).tolist()
+    axis.hist(
         report.codes.flatten(), edges, density=True, color=COLOURS[0], alpha=0.6, label="q(z)"
     )
     if report.drawn is not None:
-        histogram.hist(
-            report.drawn.flatten(),
-            edges,
-            density=True,
-            histtype="step",
-            color="black",
-            label="p(z)",
-        )
-    histogram.legend(frameon=False)
-    histogram.set_title("all dimensions", fontsize=10)
-    a, b = order[0], order[min(1, len(order) - 1)]
-    plane.scatter(report.codes[:, a], report.codes[:, b], s=3, color=COLOURS[0], label="q(z)")
+        drawn = report.drawn.flatten()
+        axis.hist(drawn, edges, density=True, histtype="step", color="black", label="p(z)")
+    axis.legend(frameon=False)
+    axis.set_title("all dimensions", fontsize=10)
+
+
+def _plane(axis: Axes, report: LatentReport, a: int, b: int) -> None:
+    """Dimension b over dimension a."""
+    axis.scatter(report.codes[:, a], report.codes[:, b], s=3, color=COLOURS[0], label="q(z)")
     if report.drawn is not None:
         x, y = report.drawn[:, a], report.drawn[:, b]
-        plane.scatter(x, y, s=3, color="black", alpha=0.3, label="p(z)")
-    plane.set_xlabel(f"z{a}")
-    plane.set_ylabel(f"z{b}")
-    plane.legend(frameon=False, markerscale=3)
-    return _save(figure, out)
+        axis.scatter(x, y, s=3, color="black", alpha=0.3, label="p(z)")
+    axis.set_xlabel(f"z{a}")
+    axis.set_ylabel(f"z{b}")
+    axis.legend(frameon=False, markerscale=3)
 
 
 @plain_text()
 def probes(found: Sequence[Probe], out: str | Path) -> Path:
     """Test accuracy against the number of labels, a line for each way of using them."""
-    import matplotlib.pyplot as plt
-    from matplotlib.ticker import FuncFormatter
-
-    figure, axis = plt.subplots(figsize=(5.2, 3.4), layout="constrained")
+    figure, (axis,) = panels(1, 5.2, 3.4)
     for way, colour in zip(WAYS, COLOURS, strict=False):
         mine = [p for p in found if p.way == way]
         axis.errorbar(
@@ -75,7 +76,7 @@ def probes(found: Sequence[Probe], out: str | Path) -> Path:
             label=way,
         )
     axis.set_xscale("log")
-    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value, 2)))
+    axis.xaxis.set_major_formatter(plain_number)
     axis.set_xlabel("labelled images")
     axis.set_ylabel("test accuracy, %")
     axis.grid(alpha=0.3)
@@ -83,18 +84,15 @@ def probes(found: Sequence[Probe], out: str | Path) -> Path:
     return _save(figure, out)
 
 
-def _save(figure: Any, out: str | Path) -> Path:
-    import matplotlib.pyplot as plt
-
+def _save(figure: Figure, out: str | Path) -> Path:
     path = expand(out)
     if path.suffix != ".png":
         raise PthetaError(f"--out {path}: want a .png")
     make_folder(path.parent)
     write_atomic(
         path,
-        lambda beside: figure.savefig(
-            beside, dpi=130, format="png", metadata={"Software": SOFTWARE}
+        lambda temporary: figure.savefig(
+            temporary, dpi=130, format="png", metadata={"Software": SOFTWARE}
         ),
     )
-    plt.close(figure)
     return path

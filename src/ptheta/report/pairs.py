@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
-from typing import Any
+from typing import NamedTuple
 
 from ptheta.measures.intervals import Difference, difference
 from ptheta.measures.results import Evaluation, Result
@@ -26,7 +26,7 @@ class Pair:
     difference: Difference | None
     reason: str = ""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         if self.difference is None:
             return {"a": self.a, "b": self.b, "not_judged": self.reason}
         return {"a": self.a, "b": self.b, **asdict(self.difference)}
@@ -77,21 +77,35 @@ def _pair(a: str, of_a: Result, b: str, of_b: Result) -> Pair:
     return Pair(a, b, gap, "" if gap is not None else "no error is known of one of them")
 
 
-def matrix(found: Sequence[Pair]) -> dict[str, Any]:
-    """A table for the page: rows and columns are runs, a cell is row - column."""
+class Judged(NamedTuple):
+    """One cell of a matrix: a difference, and its 95 % interval or why there is none."""
+
+    value: str
+    interval: str
+    different: bool
+
+
+class Matrix(NamedTuple):
+    """Rows and columns are runs; a cell is row - column, None on the diagonal."""
+
+    names: list[str]
+    rows: list[tuple[str, list[Judged | None]]]
+
+
+def matrix(found: Sequence[Pair]) -> Matrix:
+    """The differences of every two runs, for the page."""
     names = list(dict.fromkeys(name for pair in found for name in (pair.a, pair.b)))
-    cells: dict[tuple[str, str], dict[str, Any]] = {}
+    cells: dict[tuple[str, str], Judged] = {}
     for pair in found:
-        d = pair.difference
-        if d is None:
-            cell = {"value": "not judged", "interval": pair.reason, "different": False}
-            cells[pair.a, pair.b] = cells[pair.b, pair.a] = cell
-            continue
-        for row, column, sign in ((pair.a, pair.b, 1), (pair.b, pair.a, -1)):
-            low, high = sorted((sign * d.low, sign * d.high))
-            cells[row, column] = {
-                "value": number(sign * d.value),
-                "interval": f"{number(low)} to {number(high)}",
-                "different": d.different,
-            }
-    return {"names": names, "rows": [(r, [cells.get((r, c)) for c in names]) for r in names]}
+        cells[pair.a, pair.b] = _judged(pair, 1)
+        cells[pair.b, pair.a] = _judged(pair, -1)
+    return Matrix(names, [(r, [cells.get((r, c)) for c in names]) for r in names])
+
+
+def _judged(pair: Pair, sign: int) -> Judged:
+    """sign: 1 for a - b, -1 for b - a"""
+    d = pair.difference
+    if d is None:
+        return Judged("not judged", pair.reason, False)
+    low, high = sorted((sign * d.low, sign * d.high))
+    return Judged(number(sign * d.value), f"{number(low)} to {number(high)}", d.different)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -23,6 +25,7 @@ from ptheta.report.plots import picture
 
 SHOWN = 64  # samples in a grid
 PAIRS = 10  # samples shown with their nearest real image
+REBUILT = 30  # images shown with their reconstruction
 ROWS, STEPS = 4, 10  # interpolations
 
 
@@ -34,14 +37,19 @@ class Picture(NamedTuple):
     caption: str
 
 
-def _grid(model: nn.Module | None, samples: Tensor, seed: int) -> Picture:
-    """Samples; of a conditional model others than those measured: of all its labels in turn."""
-    if model is None or not conditional(model):
-        return Picture(
-            "Samples", picture(samples[:SHOWN], 8), f"The first {SHOWN} of seed {seed}, uncurated."
-        )
-    shown = tasks.sample(model, SHOWN, seed=seed)
-    return Picture("Samples", picture(shown, 8), f"All labels in turn, of seed {seed}, uncurated.")
+@dataclass(frozen=True)
+class Subject:
+    """What is shown.
+
+    model: None where there are samples alone; samples: image batch, None where it cannot sample
+    train: what the model was trained on; None where that is not known
+    """
+
+    model: nn.Module | None
+    samples: Tensor | None
+    test: Dataset
+    train: Dataset | None
+    seed: int
 
 
 @torch.no_grad()
@@ -52,46 +60,78 @@ def pictures(
     train: Dataset | None,
     seed: int,
 ) -> list[Picture]:
-    """What can be shown of a model, by what it can do; of samples alone where it is None.
+    """What can be shown of a model, by what it can do; of samples alone where it is None. The
+    arguments are those of `Subject`."""
+    subject = Subject(model, samples, test, train, seed)
+    return [shown for show in KINDS if (shown := show(subject)) is not None]
 
-    train: what it was trained on; None where that is not known
-    """
-    found = []
-    if samples is not None:
-        found.append(_grid(model, samples, seed))
-    if isinstance(model, Decodes) and isinstance(model, HasPrior) and isinstance(model, HasBound):
-        y = some_conditions(model, SHOWN)
-        with seeded(seed):
-            means = model.decode(model.sample_latent(SHOWN, y), y)
-        found.append(
-            Picture(
-                "Mean images",
-                picture(means, 8),
-                "E[x | z] for codes z of the prior: the decoder before its pixels are drawn.",
-            )
+
+def _samples(subject: Subject) -> Picture | None:
+    """Samples; of a conditional model others than those measured: of all its labels in turn."""
+    model, samples, seed = subject.model, subject.samples, subject.seed
+    if samples is None:
+        return None
+    if model is None or not conditional(model):
+        return Picture(
+            "Samples", picture(samples[:SHOWN], 8), f"The first {SHOWN} of seed {seed}, uncurated."
         )
-    if isinstance(model, Encodes) and isinstance(model, Decodes):
-        batch = test.batch(range(min(30, len(test) // 10 * 10 or len(test))))
-        x = batch.x
-        back = tasks.reconstruct(model, x, batch.y if conditional(model) else None)
-        rows = [part for i in range(0, len(x), 10) for part in (x[i : i + 10], back[i : i + 10])]
-        found.append(
-            Picture(
-                "Reconstructions",
-                picture(torch.cat(rows), min(10, len(x))),
-                "Test images, and below each what its code gives back.",
-            )
-        )
-    if isinstance(model, Decodes) and isinstance(model, HasPrior | Encodes):
-        ends, caption = None, "Between codes drawn from the prior, along great circles."
-        if isinstance(model, Encodes) and not conditional(model):
-            x = test.batch([(30 + i) % len(test) for i in range(2 * ROWS)]).x
-            ends, caption = (x[:ROWS], x[ROWS:]), "Between the codes of pairs of test images."
-        walk = tasks.interpolate(model, ROWS, STEPS, ends=ends, seed=seed)
-        found.append(Picture("Latent interpolation", picture(walk, STEPS), caption))
-    if samples is not None and train is not None:
-        found += [_closest(samples, train, "training"), _closest(samples, test, "test")]
-    return found
+    shown = tasks.sample(model, SHOWN, seed=seed)
+    return Picture("Samples", picture(shown, 8), f"All labels in turn, of seed {seed}, uncurated.")
+
+
+def _means(subject: Subject) -> Picture | None:
+    model = subject.model
+    if not (
+        isinstance(model, Decodes) and isinstance(model, HasPrior) and isinstance(model, HasBound)
+    ):
+        return None
+    y = some_conditions(model, SHOWN)
+    with seeded(subject.seed):
+        means = model.decode(model.sample_latent(SHOWN, y), y)
+    return Picture(
+        "Mean images",
+        picture(means, 8),
+        "E[x | z] for codes z of the prior: the decoder before its pixels are drawn.",
+    )
+
+
+def _reconstructions(subject: Subject) -> Picture | None:
+    model, test = subject.model, subject.test
+    if not (isinstance(model, Encodes) and isinstance(model, Decodes)):
+        return None
+    batch = test.batch(range(min(REBUILT, len(test) // 10 * 10 or len(test))))
+    x = batch.x
+    back = tasks.reconstruct(model, x, batch.condition if conditional(model) else None)
+    rows = [part for i in range(0, len(x), 10) for part in (x[i : i + 10], back[i : i + 10])]
+    return Picture(
+        "Reconstructions",
+        picture(torch.cat(rows), min(10, len(x))),
+        "Test images, and below each what its code gives back.",
+    )
+
+
+def _interpolation(subject: Subject) -> Picture | None:
+    model, test = subject.model, subject.test
+    if not (isinstance(model, Decodes) and isinstance(model, HasPrior | Encodes)):
+        return None
+    ends, caption = None, "Between codes drawn from the prior, along great circles."
+    if isinstance(model, Encodes) and not conditional(model):
+        x = test.batch([(REBUILT + i) % len(test) for i in range(2 * ROWS)]).x
+        ends, caption = (x[:ROWS], x[ROWS:]), "Between the codes of pairs of test images."
+    walk = tasks.interpolate(model, ROWS, STEPS, ends=ends, seed=subject.seed)
+    return Picture("Latent interpolation", picture(walk, STEPS), caption)
+
+
+def _closest_in_training(subject: Subject) -> Picture | None:
+    if subject.samples is None or subject.train is None:
+        return None
+    return _closest(subject.samples, subject.train, "training")
+
+
+def _closest_in_test(subject: Subject) -> Picture | None:
+    if subject.samples is None or subject.train is None:
+        return None
+    return _closest(subject.samples, subject.test, "test")
 
 
 def _closest(samples: Tensor, real: Dataset, called: str) -> Picture:
@@ -102,3 +142,14 @@ def _closest(samples: Tensor, real: Dataset, called: str) -> Picture:
         picture(pairs, PAIRS),
         f"Of {len(some)} samples those nearest to a {called} image, and below each that image.",
     )
+
+
+# each gives its picture, or None where the subject cannot be shown in this way
+KINDS: tuple[Callable[[Subject], Picture | None], ...] = (
+    _samples,
+    _means,
+    _reconstructions,
+    _interpolation,
+    _closest_in_training,
+    _closest_in_test,
+)

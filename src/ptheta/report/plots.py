@@ -6,6 +6,7 @@ import base64
 import io
 import math
 from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -13,61 +14,84 @@ from torch import Tensor
 from ptheta.files.images import grid, to_png
 from ptheta.report.text import label, plain_text
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 COLOURS = (
     *("#3b6fb6", "#d1603d", "#3d9a6b", "#8a5fb0", "#b8963e", "#5b7083"),
     *("#c0567f", "#4aa3a3", "#2f4b7c", "#8f9a2e", "#e08e3c", "#7a5a46"),
 )
+GREY = "#9aa5b1"
 FEW = 5  # points whose names stand beside them; more are named in a legend
 # not curves of learning
 NOT_LOSSES = {"step", "seconds", "images_per_s", "epoch"}
+STYLES = ("-", "--", ":", "-.")
 
 
 def picture(x: Tensor, columns: int, width: int = 448) -> str:
-    """Images as a data URI, each pixel drawn as whole screen pixels, about `width` wide."""
+    """Image batch (N, C, H, W) as a data URI, each pixel drawn as whole screen pixels, about
+    `width` wide."""
     canvas = grid(x, columns, gap=1, background=128)
     return png_uri(canvas, max(1, round(width / canvas.shape[1])))
 
 
 def png_uri(canvas: np.ndarray, scale: int = 1) -> str:
+    """A picture as a data URI. scale: screen pixels of a pixel"""
     return "data:image/png;base64," + base64.b64encode(to_png(canvas, scale)).decode()
+
+
+def panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure of so many plots side by side. width, height: of the whole, inches"""
+    from matplotlib.figure import Figure  # slow to import: whoever draws nothing does not wait
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, list(figure.subplots(1, count, squeeze=False)[0])
 
 
 @plain_text()
 def curves(lines: Sequence[Mapping[str, float]], colour: str) -> str:
     """The training curves of one run: a panel for each player, and one for the held-out metric."""
-    import matplotlib.pyplot as plt
-
-    panels: dict[str, list[str]] = {}
-    for line in lines:
-        for name in line:
-            if name not in NOT_LOSSES:
-                names = panels.setdefault(name.split("/")[0], [])
-                if name not in names:
-                    names.append(name)
-    if not panels:
+    names = dict.fromkeys(name for line in lines for name in line if name not in NOT_LOSSES)
+    players: dict[str, list[str]] = {}
+    for name in names:
+        players.setdefault(name.split("/")[0], []).append(name)
+    if not players:
         return ""
-    figure, axes = plt.subplots(
-        1, len(panels), figsize=(3.6 * len(panels), 2.5), squeeze=False, layout="constrained"
-    )
-    styles = ("-", "--", ":", "-.")
-    for axis, (panel, names) in zip(axes[0], panels.items(), strict=True):
-        for i, name in enumerate(names):
-            points = [(line["step"], line[name]) for line in lines if name in line]
-            axis.plot(
-                *zip(*points, strict=True),
-                styles[i % len(styles)],
-                color=colour,
-                alpha=1 - 0.5 * i / len(names),
-                marker="o" if len(points) < 15 else None,
-                markersize=3,
-                label=label(name.partition("/")[2] or name),
-            )
-        axis.set_title(panel.replace("_", " "), fontsize=9)
+    figure, axes = panels(len(players), 3.6 * len(players), 2.5)
+    for axis, (player, losses) in zip(axes, players.items(), strict=True):
+        _losses(axis, lines, losses, colour)
+        axis.set_title(player.replace("_", " "), fontsize=9)
         axis.set_xlabel("step", fontsize=8)
         axis.tick_params(labelsize=7)
         axis.legend(fontsize=7, frameon=False)
         axis.spines[["top", "right"]].set_visible(False)
     return _svg(figure)
+
+
+def _losses(
+    axis: Axes, lines: Sequence[Mapping[str, float]], names: Sequence[str], colour: str
+) -> None:
+    for i, name in enumerate(names):
+        points = [(line["step"], line[name]) for line in lines if name in line]
+        axis.plot(
+            *zip(*points, strict=True),
+            STYLES[i % len(STYLES)],
+            color=colour,
+            alpha=1 - 0.5 * i / len(names),
+            marker="o" if len(points) < 15 else None,
+            markersize=3,
+            label=label(name.partition("/")[2] or name),
+        )
+
+
+class Point(NamedTuple):
+    """error: of y"""
+
+    name: str
+    x: float
+    y: float
+    error: float = 0.0
 
 
 @plain_text()
@@ -83,31 +107,18 @@ def scatter(
 
     grey: the names of those that are no models
     """
-    import matplotlib.pyplot as plt
-    from matplotlib.ticker import FuncFormatter, NullFormatter
-
     few = len(points) <= FEW
-    figure, axis = plt.subplots(figsize=(4.6 if few else 5.8, 3.2), layout="constrained")
-    shapes = iter("sD^vP*")
-    for i, (name, x, y, error) in enumerate(points):
-        colour, shape = COLOURS[i % len(COLOURS)], "o"
-        if name in grey:
-            colour, shape = "#9aa5b1", next(shapes, "s")
-        axis.errorbar(
-            x, y, yerr=error, fmt=shape, color=colour, markersize=7, capsize=3, label=label(name)
-        )
-        if few:
-            axis.annotate(name, (x, y), textcoords="offset points", xytext=(8, 5), fontsize=9)
+    figure, (axis,) = panels(1, 4.6 if few else 5.8, 3.2)
+    _points(axis, [Point(*point) for point in points], grey, named=few)
     if not few:
         figure.legend(loc="outside right center", fontsize=8, frameon=False)
     if log:
         axis.set_xscale("log")
     if log and all(y > 0 for _, _, y, _ in points):
         axis.set_yscale("log")
-    plain = FuncFormatter(lambda value, _: number(value, 2))
     for side in (axis.xaxis, axis.yaxis):
-        side.set_major_formatter(plain)
-        side.set_minor_formatter(NullFormatter())
+        side.set_major_formatter(plain_number)
+        side.set_minor_formatter("")
     axis.margins(0.25)
     if not log:
         axis.set(xlim=(0, 1.02), ylim=(0, 1.02))
@@ -118,15 +129,37 @@ def scatter(
     return _svg(figure)
 
 
-def _svg(figure: object) -> str:
-    """The figure as an <svg> element with a fixed id salt, so the same data give the same bytes."""
-    import matplotlib.pyplot as plt
+def _points(axis: Axes, points: Sequence[Point], grey: Collection[str], named: bool) -> None:
+    """named: whether the names stand at the points"""
+    shapes = iter("sD^vP*")
+    for i, p in enumerate(points):
+        colour, shape = COLOURS[i % len(COLOURS)], "o"
+        if p.name in grey:
+            colour, shape = GREY, next(shapes, "s")
+        axis.errorbar(
+            *(p.x, p.y),
+            yerr=p.error,
+            fmt=shape,
+            color=colour,
+            markersize=7,
+            capsize=3,
+            label=label(p.name),
+        )
+        if named:
+            axis.annotate(p.name, (p.x, p.y), textcoords="offset points", xytext=(8, 5), fontsize=9)
 
+
+def _svg(figure: Figure) -> str:
+    """The figure as an <svg> element with a fixed id salt, so the same data give the same bytes."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)  # type: ignore[attr-defined]
-    plt.close(figure)  # type: ignore[arg-type]
+    figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
     text = buffer.getvalue()
     return text[text.index("<svg") :]
+
+
+def plain_number(value: float, position: object = None) -> str:
+    """The number at a tick of an axis."""
+    return number(value, 2)
 
 
 def number(value: float, digits: int = 3) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+
+from scipy.stats import t, ttest_ind
 
 from ptheta import config
 from ptheta.measures.results import LEVEL, Evaluation
@@ -27,7 +28,7 @@ class Rank:
     half: float | None
     apart: bool
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return asdict(self)
 
 
@@ -39,24 +40,24 @@ def settings(runs: Sequence[Run]) -> list[str]:
     return [", ".join(_said(k, t[k]) for k in differ if k in t) or "all alike" for t in tables]
 
 
-def _options(run: Run) -> dict[str, Any]:
-    values = run.plan.to_json()
-    flat = {"model": values["model"], **values["config"], **values["data"], **values["train"]}
+def _options(run: Run) -> dict[str, object]:
+    plan = run.plan
+    flat: dict[str, object] = {"model": plan.model}
+    for part in (plan.config, plan.data, plan.train):
+        flat |= config.as_dict(part)
     flat.pop("seed")
     return flat
 
 
-def _said(key: str, value: Any) -> str:
+def _said(key: str, value: object) -> str:
     if isinstance(value, list):
-        value = "+".join(map(str, config.plain(value))) or "none"
+        value = "+".join(map(str, value)) or "none"
     return f"{key.replace('_', ' ')} {value}"
 
 
 def rank(groups: Mapping[str, Sequence[Evaluation]], metric: str, *, lower: bool) -> list[Rank]:
     """The settings, best mean first; those without a value of this metric are left out. None at all
     where the values are of several protocols, which have no common mean."""
-    from scipy.stats import t, ttest_ind
-
     every = [r for g in groups.values() for e in g if (r := e.get(metric)) is not None]
     if len({scale(r.protocol) for r in every if r.value is not None}) > 1:
         return []
@@ -68,24 +69,32 @@ def rank(groups: Mapping[str, Sequence[Evaluation]], metric: str, *, lower: bool
             values[setting] = found
     means = {s: sum(v) / len(v) for s, v in values.items()}
     order = sorted(values, key=lambda s: means[s] if lower else -means[s])
-    if not order:
-        return []
-    best = values[order[0]]
+    apart = _apart({s: values[s] for s in order})
+    return [Rank(s, tuple(values[s]), means[s], _half(values[s]), s in apart) for s in order]
+
+
+def _apart(values: Mapping[str, Sequence[float]]) -> set[str]:
+    """The settings whose runs differ from those of the first one, by Welch's t-test with the
+    correction of Holm 1979."""
+    best = next(iter(values.values()), ())
     p = {
-        s: float(ttest_ind(best, values[s], equal_var=False).pvalue)
-        for s in order[1:]
-        if len(best) > 1 and len(values[s]) > 1
+        setting: float(ttest_ind(best, own, equal_var=False).pvalue)
+        for setting, own in list(values.items())[1:]
+        if len(best) > 1 and len(own) > 1
     }
     apart: set[str] = set()
-    for i, setting in enumerate(sorted(p, key=lambda s: p[s])):  # Holm 1979
+    for i, setting in enumerate(sorted(p, key=lambda s: p[s])):
         if not p[setting] <= (1 - LEVEL) / (len(p) - i):
             break
         apart.add(setting)
-    found_ranks = []
-    for setting in order:
-        v, half = values[setting], None
-        if len(v) > 1:
-            deviation = math.sqrt(sum((x - means[setting]) ** 2 for x in v) / (len(v) - 1))
-            half = float(t.ppf((1 + LEVEL) / 2, len(v) - 1)) * deviation / math.sqrt(len(v))
-        found_ranks.append(Rank(setting, tuple(v), means[setting], half, setting in apart))
-    return found_ranks
+    return apart
+
+
+def _half(values: Sequence[float]) -> float | None:
+    """Half the width of Student's interval of the mean; None for one value."""
+    n = len(values)
+    if n < 2:
+        return None
+    mean = sum(values) / n
+    deviation = math.sqrt(sum((x - mean) ** 2 for x in values) / (n - 1))
+    return float(t.ppf((1 + LEVEL) / 2, n - 1)) * deviation / math.sqrt(n)

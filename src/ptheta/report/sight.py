@@ -10,7 +10,8 @@ import numpy as np
 
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
-from ptheta.runs.folder import Run, open_plan_data
+from ptheta.runs.folder import Run
+from ptheta.runs.from_plan import open_plan_data
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from ptheta.measures.results import Evaluation, Result
 from ptheta.report.pairs import ranked
 from ptheta.report.plots import number
 from ptheta.report.ranking import Rank
+from ptheta.report.sections import Role, presentation
 
-# what is said first, and how its metrics begin: likelihood, and one distance
-ASPECTS = (("likelihood", ("bits_per_dim",)), ("distance to real images", ("kd_", "kid")))
+ASPECTS = (Role.LIKELIHOOD, Role.DISTANCE)  # what is said first
 NEAR = -3.0  # of copying_z: so much nearer to training images than held-out ones are is no chance
 
 
@@ -26,14 +26,14 @@ def summary(
         lines = ["One row alone: there is nothing to hold it against but the baselines below."]
     else:
         lines = []
-    for aspect, begins in ASPECTS:
-        metric = next((m for m in metrics if m.startswith(begins)), None)
+    for role in ASPECTS:
+        metric = next((m for m in metrics if presentation(m).role is role), None)
         if metric is None:
             continue
         if metric in settings:
-            lines.append(_of_settings(aspect, metric, settings[metric]))
+            lines.append(_of_settings(role.value, metric, settings[metric]))
         results = {n: r for n, e in runs.items() if (r := e.get(metric)) is not None}
-        lines += [_of_runs(aspect, metric, group) for group in ranked(results)]
+        lines += [_of_runs(role.value, metric, group) for group in ranked(results)]
     lines += [
         f"{name} may copy: its samples are nearer to the training images than held-out images are "
         f"(copying z {number(z.value)})."

@@ -3,62 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 from ptheta.measures.results import Evaluation, Result
 from ptheta.metrics.evaluate import GIVEN
 from ptheta.report.plots import number
 from ptheta.report.ranking import Rank
-from ptheta.report.text import markdown
-
-# title, how its metrics begin (a metric goes to the first that fits), what a reader must know
-SECTIONS: tuple[tuple[str, tuple[str, ...], str], ...] = (
-    (
-        "Likelihood",
-        ("bits_per_dim", "nll", "neg_elbo", "elbo_"),
-        "On the held-out images. = exact, ≤ an upper bound on the bits (from a lower bound on the "
-        "likelihood): the two are not ranked against each other. A model without either has none, "
-        "whatever its samples look like.",
-    ),
-    (
-        "Memorisation",
-        ("train_distance_ratio", "copied_share", "copying_z", "fd_memorisation"),
-        "Distances to the nearest training image, of samples beside those of held-out images; and "
-        "to the nearest test image (names with test), beside those of training images. The copying "
-        "test is about N(0, 1) where both are alike; far below 0 are copies, far above 0 images "
-        "away from the data. A copied training or test set has the best distances there are, and "
-        "must be given away here.",
-    ),
-    (
-        "Cost",
-        ("sampling_speed", "parameters"),
-        "On the machine that wrote this; training as it was when it ran.",
-    ),
-    (
-        "Distance to real images",
-        ("fd_", "fid", "kd_", "kid", "score_", "inception_score", "label_accuracy"),
-        "Named after the network whose features they use; only those of inception-2015 are the "
-        "published FID, KID and IS. The grey rows need no learning.",
-    ),
-    (
-        "Fidelity and diversity",
-        ("",),
-        "Precision and density ask whether a sample could be real; recall, coverage and the "
-        "classes, whether everything real is there. No row is good by one column.",
-    ),
-)
-ORDER = (0, 3, 4, 1, 2)  # of the sections, as a reader wants them
-EXACT = ("bits_per_dim", "nll")  # whose "=" is worth saying: others have it as a bound
-EMPTY = {"text": "", "why": ""}
+from ptheta.report.sections import SECTIONS, Section, presentation
 
 
-Cell = dict[str, str]  # text, and in small print why
+class Cell(NamedTuple):
+    """why: in small print"""
+
+    text: str = ""
+    why: str = ""
 
 
-@dataclass(frozen=True)
-class Row:
-    """grey: a baseline or the floor; mark: refers to what makes the row another thing"""
+class Heading(NamedTuple):
+    """better: which way, in words"""
+
+    name: str
+    unit: str = ""
+    better: str = ""
+
+
+class Row(NamedTuple):
+    """grey: a baseline or the floor; mark: letters of the remarks on it"""
 
     name: str
     cells: list[Cell]
@@ -66,12 +36,28 @@ class Row:
     mark: str = ""
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     title: str
     note: str
-    head: list[dict[str, str]]
+    head: list[Heading]
     rows: list[Row]
+
+
+class Column(NamedTuple):
+    """A further column of the table of a section. texts: one for each run"""
+
+    section: Section
+    name: str
+    texts: Sequence[str]
+
+
+class RankedRow(NamedTuple):
+    """A setting over its seeds, in words."""
+
+    setting: str
+    mean: str
+    runs: str
+    apart: bool
 
 
 def metrics_of(evaluations: Sequence[Evaluation]) -> list[str]:
@@ -84,116 +70,84 @@ def tables(
     others: Mapping[str, Evaluation],
     *,
     marks: Mapping[str, str],
-    more: Mapping[str, Mapping[str, Sequence[str]]],
+    more: Sequence[Column] = (),
 ) -> list[Table]:
-    """A row for each run and for each of what they are held against, where that has any value.
+    """One table for each section that has a metric. A table has one row per run, and one per
+    baseline that has at least one value in it.
 
-    marks: of runs that are another thing than the others
-    more: title of a table -> further columns, first of all, a text for each run
+    marks: of runs that are not comparable with the others in every way
+    more: further columns, which come first
     """
-    every = [*runs.values(), *others.values()]
-    metrics: dict[str, list[str]] = {title: [] for title, *_ in SECTIONS}
-    for metric in metrics_of(every):
-        title = next(t for t, begins, _ in SECTIONS if metric.startswith(begins))
-        metrics[title].append(metric)
+    every = metrics_of([*runs.values(), *others.values()])
     found = []
-    for i in ORDER:
-        title, _, note = SECTIONS[i]
-        own, extra = metrics[title], more.get(title, {})
-        if not own:
-            continue
-        head = [{"name": name, "unit": "", "better": ""} for name in extra]
-        head += [heading(metric, every) for metric in own]
-        rows = [
-            Row(
-                name,
-                [
-                    *({"text": column[at], "why": ""} for column in extra.values()),
-                    *(_of_run(metric, evaluation) for metric in own),
-                ],
-                mark=marks.get(name, ""),
-            )
-            for at, (name, evaluation) in enumerate(runs.items())
-        ]
-        rows += [
-            Row(
-                name,
-                [*[EMPTY] * len(extra), *(_known(evaluation.get(metric)) for metric in own)],
-                grey=True,
-            )
-            for name, evaluation in others.items()
-            if any(evaluation.get(metric) for metric in own)
-        ]
-        found.append(Table(title, note, head, rows))
+    for section in SECTIONS:
+        metrics = [metric for metric in every if presentation(metric).section is section]
+        if metrics:
+            extra = [column for column in more if column.section is section]
+            found.append(_table(section, metrics, runs, others, marks, extra))
     return found
+
+
+def _table(
+    section: Section,
+    metrics: Sequence[str],
+    runs: Mapping[str, Evaluation],
+    others: Mapping[str, Evaluation],
+    marks: Mapping[str, str],
+    more: Sequence[Column],
+) -> Table:
+    every = [*runs.values(), *others.values()]
+    rows = []
+    for i, (name, evaluation) in enumerate(runs.items()):
+        cells = [Cell(column.texts[i]) for column in more]
+        cells += [_of_run(metric, evaluation) for metric in metrics]
+        rows.append(Row(name, cells, mark=marks.get(name, "")))
+    for name, evaluation in others.items():
+        if any(evaluation.get(metric) for metric in metrics):
+            cells = [Cell() for _ in more]
+            cells += [_of_other(evaluation.get(metric)) for metric in metrics]
+            rows.append(Row(name, cells, grey=True))
+    head = [*(Heading(column.name) for column in more), *(heading(m, every) for m in metrics)]
+    return Table(section.title, section.note, head, rows)
 
 
 def _of_run(metric: str, evaluation: Evaluation) -> Cell:
     """A cell of a run; where another quantity stands in its place, the cell says so."""
     given, plain = f"{metric}{GIVEN}", metric.removesuffix(GIVEN)
     if evaluation.get(metric) is None and evaluation.get(given) is not None:
-        why = f"it is given a condition: see {given.replace('_', ' ')}"
-        return {"text": "not defined", "why": why}
+        return Cell("not defined", f"it is given a condition: see {given.replace('_', ' ')}")
     if evaluation.get(metric) is None and plain != metric and evaluation.get(plain) is not None:
-        return {"text": "not defined", "why": "it is given no condition"}
+        return Cell("not defined", "it is given no condition")
     return cell(evaluation.get(metric))
 
 
-def _known(result: Result | None) -> Cell:
+def _of_other(result: Result | None) -> Cell:
     """A cell of a row that is no model: empty for what was not asked of it."""
-    return EMPTY if result is None else cell(result)
+    return Cell() if result is None else cell(result)
 
 
-def heading(metric: str, evaluations: Sequence[Evaluation]) -> dict[str, str]:
+def heading(metric: str, evaluations: Sequence[Evaluation]) -> Heading:
     """Its name, unit and direction."""
     results = [r for e in evaluations for r in e.results if r.metric == metric]
     # a result without a value may not know the unit
     best = next((r for r in results if r.value is not None), results[0])
-    arrow = {"lower": "lower is better", "higher": "higher is better"}.get(best.better, "")
-    return {"name": metric.replace("_", " "), "unit": best.unit, "better": arrow}
+    better = f"{best.better} is better" if best.better else ""
+    return Heading(metric.replace("_", " "), best.unit, better)
 
 
 def cell(result: Result | None) -> Cell:
     """A number with its relation and error, or why there is none."""
     if result is None or result.value is None:
-        return {"text": "not defined", "why": result.reason if result else ""}
-    exact = "= " if result.metric.startswith(EXACT) else ""
+        return Cell("not defined", result.reason if result else "")
+    exact = "= " if presentation(result.metric).signed else ""
     relation = {"<=": "≤ ", "=": exact}[result.relation]
     error = f" ± {number(result.error, 2)}" if result.error else ""
     value = f"{result.value:,}" if isinstance(result.value, int) else number(result.value)
-    return {"text": f"{relation}{value}{error}", "why": result.note}
+    return Cell(f"{relation}{value}{error}", result.note)
 
 
-def ranked_row(row: Rank) -> dict[str, Any]:
+def ranked_row(row: Rank) -> RankedRow:
+    """A setting's mean with its interval, and its runs."""
     half = "" if row.half is None else f" ± {number(row.half, 2)}"
-    return {
-        "setting": row.setting,
-        "mean": f"{number(row.mean)}{half}",
-        "runs": ", ".join(number(v) for v in row.values),
-        "apart": row.apart,
-    }
-
-
-def grid(lines: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of cells, the first of them the heading, as Markdown."""
-    texts = ["| " + " | ".join(map(markdown, cells)) + " |" for cells in lines]
-    return [texts[0], "|" + " --- |" * len(lines[0]), *texts[1:]]
-
-
-def as_markdown(found: Sequence[Table]) -> list[str]:
-    """The tables as lines of Markdown."""
-    lines: list[str] = []
-    for table in found:
-        about = [", ".join(filter(None, (h["unit"], h["better"]))) for h in table.head]
-        head = [
-            f"{h['name']} ({a})" if a else h["name"] for h, a in zip(table.head, about, strict=True)
-        ]
-        rows = [
-            [
-                row.name + (f" [{row.mark}]" if row.mark else ""),
-                *(c["text"] + (f" ({c['why']})" if c["why"] else "") for c in row.cells),
-            ]
-            for row in table.rows
-        ]
-        lines += ["", f"## {table.title}", "", table.note, "", *grid([["", *head], *rows])]
-    return lines
+    runs = ", ".join(map(number, row.values))
+    return RankedRow(row.setting, f"{number(row.mean)}{half}", runs, row.apart)

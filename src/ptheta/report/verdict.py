@@ -9,9 +9,7 @@ from ptheta.measures.intervals import difference
 from ptheta.measures.results import Evaluation, Result
 from ptheta.report.pairs import ranked
 from ptheta.report.plots import number
-
-# said already: by bits/dim, and by the distance that these are forms of
-REPEATED = ("nll", "fd_infinity", "fid_infinity", "fd_memorisation")
+from ptheta.report.sections import presentation
 
 
 @dataclass
@@ -35,7 +33,7 @@ def verdicts(evaluations: Mapping[str, Evaluation], metrics: Sequence[str]) -> d
             text = "exact likelihood" if exact else "only a bound of the likelihood"
             (found[name].good if exact else found[name].bad).append(f"{text}: {_value(bits)}")
     for metric in metrics:
-        if metric.startswith(REPEATED):
+        if presentation(metric).repeats:
             continue
         results = {n: r for n, e in evaluations.items() if (r := e.get(metric)) is not None}
         if any(r.value is not None for r in results.values()):

@@ -6,36 +6,31 @@ import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
-from ptheta import conditions
-from ptheta.models import registry
+from ptheta import conditions, schemas
 from ptheta.capabilities import Samples
+from ptheta.compute.layout import channels_last
 from ptheta.conditions import ConditionSpec
-from ptheta.config import brief
-from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
-from ptheta.data.memory import Source, one_part
-from ptheta.data.offered import offered
+from ptheta.data.memory import Source
 from ptheta.data.names import MEMORY, called, recorded, shortened
-from ptheta.data.request import Request
-from ptheta.data.sources import columns_there
 from ptheta.data.trained import Found, Record, find
-from ptheta.data.values import Levels, White, merged
+from ptheta.data.values import White, merged
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import digest, there
-from ptheta.models.autoencoders.fitted import Fitted
-from ptheta.runs.older import WHOLE, read_config
 from ptheta.files.paths import exists, expand
-from ptheta.specs import ImageSpec
-from ptheta.runs.plan import Plan
-from ptheta.training.checkpoint import latest
 from ptheta.files.tensors import load_metadata, load_tensors, load_weights
+from ptheta.models import registry
+from ptheta.models.autoencoders.fitted import Fitted
+from ptheta.runs.config_file import damaged, has_config, read_config, whites
+from ptheta.runs.from_plan import build_model, open_plan_data
+from ptheta.runs.plan import Plan
+from ptheta.specs import ImageSpec
+from ptheta.training.checkpoint import latest
 from ptheta.training.journal import read_metrics
 from ptheta.training.loop import Progress
-from ptheta.compute.layout import channels_last
 
 FITTED = "fitted.safetensors"  # a prior fitted after training
 RECORD = "data.safetensors"  # which images it was trained on
@@ -49,24 +44,25 @@ class Run:
     plan: Plan
     spec: ImageSpec
     condition: ConditionSpec | None
-    about: dict[str, Any]  # the whole of config.json
+    about: schemas.Config  # the whole of config.json
 
     @classmethod
-    def open(cls, path: str | Path) -> Run:
-        """Raises PthetaError where `path` is not a run folder or was written by a newer ptheta."""
+    def open(cls, path: str | Path | Run) -> Run:
+        """The run in a folder; a run itself is given back.
+
+        Raises PthetaError where `path` is not a run folder or was written by a newer ptheta.
+        """
+        if isinstance(path, Run):
+            return path
         folder = expand(path)
-        file = folder / "config.json"
-        if not there(file):
-            why = "it holds no config.json" if exists(folder) else "no such folder"
-            raise PthetaError(
-                f"{brief(folder)} is not a run: {why}; give what `ptheta train --out` wrote"
-            )
-        about = read_config(file)
+        about = read_config(folder)
         try:
-            condition = conditions.from_json(about.get("condition"))
-            return cls(folder, Plan.from_json(about), ImageSpec(**about["spec"]), condition, about)
+            kept = None if about.condition is None else about.condition.model_dump()
+            condition = conditions.from_json(kept)
+            spec = ImageSpec(**about.spec.model_dump())
+            return cls(folder, Plan.from_config(about), spec, condition, about)
         except PthetaError as error:
-            raise PthetaError(f"{file}: {error}; {WHOLE}") from None
+            raise damaged(folder, error) from None
 
     def __repr__(self) -> str:
         path, source = shortened(self.path), shortened(self.plan.source)
@@ -167,7 +163,7 @@ class Run:
             )
             return Found("unknown", train, None, test)
         found = find(self.record, train, test, apart=apart)
-        return found if found.kind == "other" else found.named(self.about["dataset"]["name"])
+        return found if found.kind == "other" else found.named(self.about.dataset.name)
 
     def own(self, source: Source | None = None) -> Found:
         """As `look`, for what needs the run's training images.
@@ -258,15 +254,14 @@ class Run:
 
         Raises PthetaError where a model that was trained on labels meets other classes.
         """
-        known = self.about["dataset"].get("white")
+        known = whites(self.about)
         train, test = (open_plan_data(plan, part, where, known) for part in ("train", split))
         tops = merged([data.values.tops for data in (train, test) if data.values is not None])
         for line in White(plan.data.white, known).surprises(tops).values():
             warnings.warn(f"{called(where)}: {line}", stacklevel=4)
-        if isinstance(self.condition, conditions.Labels):
-            names = self.condition.names
-            return train.with_classes(names), test.with_classes(names)
-        return train, test
+        if self.condition is None:
+            return train, test
+        return self.condition.adapted(train), self.condition.adapted(test)
 
     def unfinished(self) -> str | None:
         """How far a training that has not come to its end is, or None."""
@@ -297,43 +292,4 @@ class Run:
 
 def is_run(path: Source) -> bool:
     """Whether `path` is a run folder."""
-    return isinstance(path, str | Path) and there(expand(path) / "config.json")
-
-
-def condition_of(plan: Plan, data: Dataset) -> ConditionSpec | None:
-    """What the plan's model is asked for, named as in the training data."""
-    return offered(conditions.wanted(plan.config), data, plan.source)
-
-
-def build_model(
-    plan: Plan, spec: ImageSpec, condition: ConditionSpec | None, to_train: bool = False
-) -> nn.Module:
-    """The plan's model with fresh weights.
-
-    to_train: whether memory must hold what its training needs as well. Raises PthetaError where the
-    memory there is does not
-    """
-    return registry.entry(plan.model).build(plan.model, spec, plan.config, condition, to_train)
-
-
-def open_plan_data(
-    plan: Plan, split: str, source: Source | None = None, known: Levels | None = None
-) -> Dataset:
-    """The data of a plan, or another source read the same way. A data set in memory answers to
-    every split with all of its images.
-
-    known: what was white in training, by kind of value; None before that
-    """
-    d = plan.data
-    if isinstance(source, Dataset):
-        data = one_part(source, Request(split, d.size, d.channels))
-        data = data.with_levels(d.levels, d.dynamic, plan.train.seed)
-    else:
-        place = recorded(plan.source) if source is None else source
-        columns = d.columns if source is None else columns_there(source, d.columns)
-        how: dict[str, Any] = {"levels": d.levels, "dynamic": d.dynamic, "seed": plan.train.seed}
-        how |= {"size": d.size, "channels": d.channels, "max_broken": d.max_broken}
-        data = open_data(place, split, white=d.white, known=known, **how, **columns)
-    if conditions.wanted(plan.config) == conditions.Attributes.kind:
-        return replace(data, by_attributes=True)
-    return data
+    return isinstance(path, str | Path) and has_config(path)

@@ -1,63 +1,64 @@
-"""config.json as this and earlier versions wrote it, brought to what this version reads."""
+"""config.json as earlier versions wrote it, brought to what this version reads."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
 from ptheta import schemas
 from ptheta.conditions import Attributes, ConditionSpec, Labels, to_json
-from ptheta.config import brief
 from ptheta.data.values import USUAL
 from ptheta.errors import PthetaError
-from ptheta.files.atomic import read_json
 
 MOST = 2**16  # of classes and attributes
-WHOLE = "put the file back as training wrote it, or use the ptheta that wrote it"
 
 
-def read_config(file: Path) -> dict[str, Any]:
-    """The whole of config.json. Raises PthetaError where it is not the config of a run, or that of
-    a newer ptheta."""
-    values = read_json(file)
-    if isinstance(values, dict) and "format" in values and values["format"] != schemas.FORMAT:
-        raise PthetaError(
-            f"{file} has format {brief(values['format'])}, this ptheta reads {schemas.FORMAT}: "
-            "use the ptheta that wrote it"
-        )
-    schemas.check_size(schemas.parse(schemas.Config, values, file, WHOLE).spec, file)
-    try:
-        return upgrade(values)
-    except PthetaError as error:
-        raise PthetaError(f"{file}: {error}; {WHOLE}") from None
+def upgrade(about: schemas.Config) -> schemas.Config:
+    """The same run as this version would have written it; the argument itself is left alone.
 
-
-def upgrade(about: Mapping[str, Any]) -> dict[str, Any]:
-    """The whole of config.json, of the form of `ptheta.schemas.Config`; the argument itself is left
-    alone. Raises PthetaError for numbers of labels and attributes that are none.
-
-    The number of labels and of attributes used to be options of the model; now the names are in
-    `condition`, and the option says which kind the model is given. What was white did not depend on
-    the collection.
+    Raises PthetaError for numbers of labels and attributes that are none.
     """
-    found = dict(about)
-    found["dataset"] = {"white": dict(USUAL)} | dict(found.get("dataset", {}))
-    config = dict(found["config"])
-    if "classes" not in config:
-        return found
-    classes, attributes = config.pop("classes"), config.pop("attributes", 0)
-    for name, value in (("classes", classes), ("attributes", attributes)):
-        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST:
-            raise PthetaError(f"config.{name}: input should be a number from 0 to {MOST:,}")
+    return _with_names(_with_optimizer(_with_white(about)))
+
+
+def _with_optimizer(about: schemas.Config) -> schemas.Config:
+    """Every optimizer was Adam, and no option said so."""
+    if "lr" not in about.config or "optimizer" in about.config:
+        return about
+    return about.model_copy(update={"config": about.config | {"optimizer": "adam"}})
+
+
+def _with_white(about: schemas.Config) -> schemas.Config:
+    """What was white did not depend on the collection."""
+    data = about.dataset
+    if "white" in data.model_fields_set:
+        return about
+    white = {kind: float(value) for kind, value in USUAL.items()}
+    return about.model_copy(update={"dataset": data.model_copy(update={"white": white})})
+
+
+def _with_names(about: schemas.Config) -> schemas.Config:
+    """The number of labels and of attributes used to be options of the model; now the names are in
+    `condition`, and the option says which kind the model is given."""
+    options = dict(about.config)
+    if "classes" not in options:
+        return about
+    classes = _number("classes", options.pop("classes"))
+    attributes = _number("attributes", options.pop("attributes", 0))
     condition: ConditionSpec | None = None
     if attributes:
         condition = Attributes(tuple(map(str, range(attributes))))
     elif classes:
-        known = found["dataset"].get("classes", [])[:classes]
+        known = about.dataset.classes[:classes]
         condition = Labels((*known, *(f"unused {i}" for i in range(len(known), classes))))
-    if "condition" in config:  # of a GAN: how the label enters
-        config["conditioning"] = config.pop("condition")
+    if "condition" in options:  # of a GAN: how the label enters
+        options["conditioning"] = options.pop("condition")
     else:
-        config["condition"] = "none" if condition is None else condition.kind
-    return found | {"config": config, "condition": to_json(condition)}
+        options["condition"] = "none" if condition is None else condition.kind
+    values = to_json(condition)
+    kept = None if values is None else schemas.Condition.model_validate(values)
+    return about.model_copy(update={"config": options, "condition": kept})
+
+
+def _number(name: str, value: object) -> int:
+    """Raises PthetaError for what is no number of labels or attributes."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST:
+        raise PthetaError(f"config.{name}: input should be a number from 0 to {MOST:,}")
+    return value

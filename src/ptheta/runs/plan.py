@@ -6,17 +6,18 @@ import dataclasses
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypedDict
 
 from annotated_types import Ge, Le
 
 from ptheta import config
-from ptheta.models import registry
 from ptheta.config import Count, Fraction, Positive, Side, option
 from ptheta.data.memory import Source
 from ptheta.data.names import record, shortened
 from ptheta.data.request import Columns
 from ptheta.errors import PthetaError, unknown
+from ptheta.models import registry
+from ptheta.schemas import Config
 from ptheta.training.settings import RESUMABLE, TrainSettings
 
 LENGTHS = ("steps", "minutes", "epochs")
@@ -52,12 +53,23 @@ class DataSettings:
         }
 
 
+class Written(TypedDict):
+    """A plan as JSON holds it: the options by name."""
+
+    model: str
+    recipe: str
+    config: dict[str, Any]
+    source: str
+    data: dict[str, Any]
+    train: dict[str, Any]
+
+
 @dataclass(frozen=True)
 class Plan:
     """Everything that decides a run, JSON-ready through `to_json`."""
 
     model: str
-    config: Any  # the model's own config
+    config: config.Config  # the model's own
     source: str  # name or absolute path of the data, as `ptheta.data.names.record` gives it
     data: DataSettings
     train: TrainSettings
@@ -73,7 +85,7 @@ class Plan:
             f"levels, {length}, seed {self.train.seed})"
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Written:
         return {
             "model": self.model,
             "recipe": self.recipe,
@@ -84,21 +96,31 @@ class Plan:
         }
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Plan:
-        """values: of the form of `ptheta.schemas.Config`. Raises PthetaError for an option that
-        does not exist or is out of range."""
-        classes = sections(values["model"])
-
-        def built(part: str, cls: type) -> Any:
-            return config.build(cls, values[part], "key in config.json", strict=True)
-
+    def from_json(cls, values: Written) -> Plan:
+        """Raises PthetaError for an option that does not exist or is out of range."""
+        kind = "key in config.json"
+        own = registry.entry(values["model"]).load_config()
         return cls(
             model=values["model"],
-            config=built("config", classes["model"]),
+            config=config.build(own, values["config"], kind, strict=True),
             source=values["source"],
-            data=built("data", classes["data"]),
-            train=built("train", classes["train"]),
+            data=config.build(DataSettings, values["data"], kind, strict=True),
+            train=config.build(TrainSettings, values["train"], kind, strict=True),
             recipe=values["recipe"],
+        )
+
+    @classmethod
+    def from_config(cls, about: Config) -> Plan:
+        """The plan of a run. Raises PthetaError as `from_json` does."""
+        return cls.from_json(
+            {
+                "model": about.model,
+                "recipe": about.recipe,
+                "config": about.config,
+                "source": about.source,
+                "data": about.data,
+                "train": about.train,
+            }
         )
 
 
@@ -111,7 +133,9 @@ def sections(model: str) -> dict[str, type]:
     }
 
 
-def make(model: str, source: Source, options: Mapping[str, Any], recipe: str = "default") -> Plan:
+def make(
+    model: str, source: Source, options: Mapping[str, object], recipe: str = "default"
+) -> Plan:
     """The plan for a model's recipe with these options on top.
 
     Raises PthetaError for an unknown model, recipe or option (naming the nearest one) and for a
@@ -121,7 +145,7 @@ def make(model: str, source: Source, options: Mapping[str, Any], recipe: str = "
     if recipe not in recipes:
         raise unknown(f"recipe of {model}", recipe, recipes)
     classes = sections(model)
-    values: dict[str, dict[str, Any]] = {
+    values: dict[str, dict[str, object]] = {
         part: dict(recipes[recipe].get(part, {})) for part in classes
     }
     homes = _homes(classes)
@@ -132,12 +156,13 @@ def make(model: str, source: Source, options: Mapping[str, Any], recipe: str = "
         if name not in homes:
             raise unknown(f"option of {model}", name, homes)
         values[homes[name]][name] = value
-    made: dict[str, Any] = {part: config.build(cls, values[part]) for part, cls in classes.items()}
-    made["train"].budget()
-    return Plan(model, made["model"], record(source), made["data"], made["train"], recipe)
+    own: config.Config = config.build(classes["model"], values["model"])
+    data = config.build(DataSettings, values["data"])
+    train = config.build(TrainSettings, values["train"]).budget()
+    return Plan(model, own, record(source), data, train, recipe)
 
 
-def extend(old: Plan, options: Mapping[str, Any]) -> Plan:
+def extend(old: Plan, options: Mapping[str, object]) -> Plan:
     """The plan of a run that goes on: only its length and its reports may change.
 
     Raises PthetaError for an option that would change the maths of what is already trained.

@@ -12,8 +12,6 @@ from typing import Any
 import torch
 
 from ptheta import config, schemas
-from ptheta.runs import plan
-from ptheta.terminal import screen
 from ptheta.config import Option, brief
 from ptheta.data.dataset import Dataset
 from ptheta.data.names import shortened
@@ -21,8 +19,10 @@ from ptheta.errors import CannotWrite, Interrupted, InUse, PthetaError, unknown
 from ptheta.files.atomic import locked, read_json, there, write_json
 from ptheta.files.out import check_folder
 from ptheta.files.paths import expand
-from ptheta.compute.streams import undisturbed
-from ptheta.runs.folder import Run, build_model, condition_of, is_run, open_plan_data
+from ptheta.runs import plan
+from ptheta.runs.folder import Run, is_run
+from ptheta.runs.from_plan import build_model, condition_of, open_plan_data
+from ptheta.terminal import screen
 
 RECORD = "sweep.json"
 LONGEST = 200  # bytes of the name of a setting, which its folders have

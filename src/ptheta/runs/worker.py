@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
 from ptheta import conditions
-from ptheta.runs import plan
+from ptheta.compute.layout import keep_large_blocks
 from ptheta.conditions import ConditionSpec
 from ptheta.data.dataset import Dataset
 from ptheta.data.identity import fingerprint, keys
@@ -18,14 +18,16 @@ from ptheta.data.memory import Handed, Source
 from ptheta.data.names import recorded
 from ptheta.data.trained import Record, joined
 from ptheta.errors import PthetaError
-from ptheta.files.atomic import refuse_links, write_json
-from ptheta.runs.plan import Plan
-from ptheta.runs.folder import RECORD, Run, build_model, condition_of, open_plan_data
-from ptheta.schemas import FORMAT
+from ptheta.files.atomic import refuse_links
+from ptheta.runs import plan
+from ptheta.runs.config_file import write_config
+from ptheta.runs.folder import RECORD, Run
+from ptheta.runs.from_plan import build_model, condition_of, open_plan_data
+from ptheta.runs.plan import Plan, Written
+from ptheta.schemas import FORMAT, Config
 from ptheta.training.checkpoint import latest
 from ptheta.training.group import Group
 from ptheta.training.loop import Score, Trainer
-from ptheta.compute.layout import keep_large_blocks
 
 LEAST_HELD_OUT = 20  # fewer images say nothing about which checkpoint is best
 
@@ -50,7 +52,7 @@ class Ready(NamedTuple):
 
 def work(
     group: Group,
-    values: dict[str, Any],
+    values: Written,
     out: str,
     started: bool,
     more: bool,
@@ -87,7 +89,7 @@ def work(
         _check_goes_on(trainer, folder, more)
     group.barrier()  # until every process has decided by the files of before, and nobody refuses
     if group.rank == 0:
-        write_json(folder / "config.json", _about(p, ready, model))
+        write_config(folder, _about(p, ready, model))
         if ready.record is not None:
             ready.record.write(folder / RECORD)
     group.barrier()
@@ -124,8 +126,8 @@ def begin(p: Plan, source: Source | None = None) -> Ready:
     if len(data) < 2:
         raise PthetaError(f"{p.source} holds 1 image, too few to train on: give at least two")
     condition = condition_of(p, data)
-    if isinstance(condition, conditions.Labels):
-        data = data.with_classes(condition.names)
+    if condition is not None:
+        data = condition.adapted(data)
     data, reserve = _set_aside(p, data)
     return Ready(data, reserve, Record.of(data, reserve), data.name, condition)
 
@@ -152,8 +154,8 @@ def go_on(run: Run, p: Plan, more: bool, source: Source | None = None) -> Ready:
     found = run.own(recorded(p.source) if source is None else source)
     assert found.images is not None
     if found.kind == "unknown":
-        known = run.about["dataset"]["images"]
-        if (was := run.about["dataset"].get("fingerprint")) not in (
+        known = run.about.dataset.images
+        if (was := run.about.dataset.fingerprint) not in (
             None,
             fingerprint(keys(found.images)),
         ):
@@ -168,7 +170,7 @@ def go_on(run: Run, p: Plan, more: bool, source: Source | None = None) -> Ready:
             )
         data, reserve = _set_aside(p, found.images)
         return Ready(data, reserve, None, data.name, run.condition)
-    data, name = found.images, run.about["dataset"]["name"]
+    data, name = found.images, run.about.dataset.name
     if found.new is not None and not more:
         raise PthetaError(
             f"{p.source} has {len(found.new):,} training images that {run.path} was not trained "
@@ -179,27 +181,30 @@ def go_on(run: Run, p: Plan, more: bool, source: Source | None = None) -> Ready:
     return Ready(data, found.reserve, Record.of(data, found.reserve), name, run.condition)
 
 
-def _about(p: Plan, ready: Ready, model: nn.Module) -> dict[str, Any]:
+def _about(p: Plan, ready: Ready, model: nn.Module) -> Config:
     """What config.json says of a run."""
-    split = ready.split
-    dataset: dict[str, Any] = {
-        "name": ready.name,
-        "images": len(split),
-        "classes": list(split.classes),
-        "skipped": list(split.skipped),
-        "notes": list(split.notes),
-        "white": split.whites,
-    }
-    if ready.record is not None:
-        dataset["fingerprint"] = ready.record.fingerprint
-    return {
-        "format": FORMAT,
-        **p.to_json(),
-        "spec": {"channels": split.spec.channels, "height": split.spec.height}
-        | {"width": split.spec.width, "levels": split.spec.levels},
-        "condition": conditions.to_json(ready.condition),
-        "dataset": dataset,
-        "parameters": sum(q.numel() for q in model.parameters()),
-        "versions": plan.versions(),
-    }
-
+    split, spec = ready.split, ready.data.spec
+    return Config.model_validate(
+        {
+            "format": FORMAT,
+            **p.to_json(),
+            "spec": {
+                "channels": spec.channels,
+                "height": spec.height,
+                "width": spec.width,
+                "levels": spec.levels,
+            },
+            "condition": conditions.to_json(ready.condition),
+            "dataset": {
+                "name": ready.name,
+                "images": len(split),
+                "classes": list(split.classes),
+                "skipped": list(split.skipped),
+                "notes": list(split.notes),
+                "white": split.whites,
+                "fingerprint": None if ready.record is None else ready.record.fingerprint,
+            },
+            "parameters": sum(q.numel() for q in model.parameters()),
+            "versions": plan.versions(),
+        }
+    )

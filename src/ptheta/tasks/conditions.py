@@ -1,31 +1,23 @@
-"""What every task asks of a condition before it uses it: that the model takes it and knows it."""
+"""What a model is asked for, in whatever form a user says it: names, numbers, texts or tensors."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
-from ptheta.capabilities import (
-    attributes_of,
-    classes_of,
-    conditional,
-    device_of,
-    some_conditions,
-)
+from ptheta.batch import Condition, Together, joined
+from ptheta.capabilities import condition_of, device_of
+from ptheta.conditions import Attributes, ConditionSpec, Labels, parts_of
+from ptheta.conditions.base import tensor_of
+from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 
-
-def check_labels(classes: int, labels: Sequence[int]) -> None:
-    """Raises PthetaError for a label that a model of so many classes does not know, and for what
-    is no whole number."""
-    whole_numbers(labels, "label")
-    for label in labels:
-        if not classes:
-            raise PthetaError(f"label {label}: this model takes no labels; leave the label out")
-        if not 0 <= label < classes:
-            raise PthetaError(f"unknown label {label}: this model knows 0 to {classes - 1}")
+Asked: TypeAlias = Condition | str | Sequence[str] | Mapping[str, Sequence[str]]
+"""Conditions as tensors, or as a user types them: one text, several, or several by their kind."""
 
 
 def whole_numbers(asked: Iterable[object], what: str) -> None:
@@ -39,29 +31,141 @@ def whole_numbers(asked: Iterable[object], what: str) -> None:
             raise PthetaError(f"{what} {one!r}: want a whole number")
 
 
-def check_condition(model: nn.Module, condition: Tensor | None) -> Tensor | None:
-    """The condition on the model's device, int64 (B,) labels or float (B, A) attributes.
+def spec_of(model: nn.Module, what: str = "condition") -> ConditionSpec:
+    """What a model is asked for. Raises PthetaError for an unconditional one.
 
-    Raises PthetaError where the model takes none, and for a label that it does not know.
+    what: it is asked for, for the message
+    """
+    spec = condition_of(model)
+    if spec is None:
+        raise PthetaError(f"this model takes no {what}: leave it out")
+    return spec
+
+
+def check_condition(model: nn.Module, condition: Condition | None) -> Condition | None:
+    """The condition on the model's device.
+
+    Raises PthetaError where the model takes none, and for what it does not know.
     """
     if condition is None:
         return None
-    if not conditional(model):
-        raise PthetaError("this model takes no condition: leave the labels (or attributes) out")
-    if condition.ndim == 1:
-        check_labels(classes_of(model), condition.unique().tolist())
-    return condition.to(device_of(model))
+    return spec_of(model).check(condition).to(device_of(model))
 
 
-def one_condition(model: nn.Module, label: int | None, n: int) -> Tensor | None:
-    """The condition number `label` of a model, for n images: a label, or one attribute alone.
+def rows_asked(model: nn.Module, asked: Asked) -> Condition:
+    """What is asked for, one row each, on the model's device.
 
-    label: None is the first one of a conditional model
+    Raises PthetaError where the model takes no such condition, or does not know it.
+    """
+    spec = spec_of(model)
+    if isinstance(asked, Tensor | Together):
+        found = spec.check(asked)
+    elif isinstance(asked, Mapping):
+        found = _of_kinds(spec, {kind: _parsed(spec, kind, texts) for kind, texts in asked.items()})
+    else:
+        texts = [asked] if isinstance(asked, str) else list(asked)
+        if not texts:
+            raise PthetaError("condition is empty: give at least one, or leave it out")
+        found = joined([spec.parse(text) for text in texts])
+    return found.to(device_of(model))
+
+
+def labels_asked(model: nn.Module, labels: Sequence[int | str]) -> Condition:
+    """Labels by name or number, one row each. Raises PthetaError as `rows_asked` does."""
+    spec = spec_of(model, "labels")
+    part = _part(spec, Labels.kind)
+    assert isinstance(part, Labels)
+    if not len(labels):
+        raise PthetaError("labels is empty: give at least one, or leave it out for all in turn")
+    whole_numbers((one for one in labels if not isinstance(one, str)), "label")
+    numbers = [part.number(one) if isinstance(one, str) else int(one) for one in labels]
+    for number in numbers:
+        part.check_number(number)
+    return _of_kinds(spec, {Labels.kind: torch.tensor(numbers)}).to(device_of(model))
+
+
+def attributes_asked(model: nn.Module, attributes: Sequence[float]) -> Condition:
+    """One vector of attributes, as one row. Raises PthetaError as `rows_asked` does."""
+    spec = spec_of(model, "attributes")
+    row = torch.tensor([[float(value) for value in attributes]])
+    _part(spec, Attributes.kind).check(row)
+    return _of_kinds(spec, {Attributes.kind: row}).to(device_of(model))
+
+
+def conditions_asked(
+    model: nn.Module,
+    labels: Sequence[int | str] | None,
+    attributes: Sequence[float] | None,
+    condition: Asked | None,
+) -> Condition | None:
+    """The rows that one of these three asks for; None where none does.
+
+    Raises PthetaError as `rows_asked` does, and for two of them at once.
+    """
+    if sum(one is not None for one in (labels, attributes, condition)) > 1:
+        raise PthetaError("labels, attributes and condition: give one of them")
+    if labels is not None:
+        return labels_asked(model, labels)
+    if attributes is not None:
+        return attributes_asked(model, attributes)
+    return None if condition is None else rows_asked(model, condition)
+
+
+def one_condition(model: nn.Module, asked: int | str | None, n: int) -> Condition | None:
+    """One condition for n images.
+
+    asked: number of the label (or of one attribute alone, ...), or what a user types; None is the
+        first one of a conditional model
     Raises PthetaError where the model takes none, or knows no such one.
     """
-    if label is not None:
-        known = classes_of(model) or attributes_of(model)
-        check_labels(known, [label])
-    number = label or 0
-    every = some_conditions(model, number + 1)
-    return None if every is None else every[number].expand(n, *every.shape[1:])
+    spec = condition_of(model)
+    if asked is None and spec is None:
+        return None
+    spec = spec_of(model)
+    if isinstance(asked, str):
+        row = spec.parse(asked)
+    else:
+        whole_numbers([asked or 0], "label")
+        if isinstance(spec, Labels):
+            spec.check_number(asked or 0)
+        elif not 0 <= (asked or 0) < spec.size:
+            raise PthetaError(f"unknown condition {asked}: this model knows 0 to {spec.size - 1}")
+        row = spec.examples(1, asked or 0)
+    return row[torch.zeros(n, dtype=torch.long)].to(device_of(model))
+
+
+def with_conditions(model: nn.Module, data: Dataset) -> Dataset:
+    """The data set with batches that hold what the model is asked for.
+
+    Raises PthetaError where it has others, such as other attributes.
+    """
+    spec = condition_of(model)
+    ready = spec is None or data.condition is not None or isinstance(spec, Labels)
+    return data if ready or spec is None else spec.adapted(data)
+
+
+def _part(spec: ConditionSpec, kind: str) -> ConditionSpec:
+    """The part of a condition that is of this kind. Raises PthetaError where there is none."""
+    for part in parts_of(spec):
+        if part.kind == kind:
+            return part
+    takes = ", ".join(part.kind for part in parts_of(spec))
+    raise PthetaError(f"this model takes no {kind}, it takes {takes}: leave the {kind} out")
+
+
+def _parsed(spec: ConditionSpec, kind: str, texts: Sequence[str]) -> Tensor:
+    part = _part(spec, kind)
+    return tensor_of(joined([part.parse(text) for text in texts]), kind)
+
+
+def _of_kinds(spec: ConditionSpec, rows: Mapping[str, Tensor]) -> Condition:
+    """Rows of some kinds -> rows of the whole condition: as many as the longest has, the others in
+    turn, and the examples of a kind that is not among them."""
+    parts = parts_of(spec)
+    n = max(map(len, rows.values()))
+    turn = torch.arange(n)
+    found = {p.kind: rows[p.kind] if p.kind in rows else p.examples(n) for p in parts}
+    filled = {kind: tensor_of(row, kind) for kind, row in found.items()}
+    if len(parts) == 1:
+        return filled[parts[0].kind]
+    return Together({kind: row[turn % len(row)] for kind, row in filled.items()})

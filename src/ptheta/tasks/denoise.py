@@ -7,6 +7,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
+from ptheta.batch import Condition
 from ptheta.compute.streams import seeded, undisturbed
 from ptheta.corruption import Noise, corrupt
 from ptheta.specs import to_unit
@@ -20,7 +21,7 @@ def denoise(
     noise: str,
     level: float,
     *,
-    condition: Tensor | None = None,
+    condition: Condition | None = None,
     seed: int = 0,
 ) -> tuple[Tensor, Tensor]:
     """(damaged, repaired) images of an image batch. noise, level: see `ptheta.corruption.corrupt`.

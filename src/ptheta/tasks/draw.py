@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 
+from ptheta.batch import Condition, Together
+from ptheta.config import brief
 from ptheta.files.atomic import digest
 from ptheta.models.autoencoders.fitted import Fitted
 from ptheta.runs.folder import FITTED, Run
+from ptheta.tasks.conditions import conditions_asked
 from ptheta.tasks.export import Images
 from ptheta.tasks.record import Asked
 from ptheta.tasks.sample import BATCH, Part, Place, sample_batches, sampling_threads
 
+FEW = 3  # conditions that are named
 SHOWN = 16  # hexadecimal digits of a hash
-DECIDES = ("model", "config", "spec", "condition")  # of config.json, how weights are used
+DECIDES = {"model", "config", "spec", "condition"}  # of config.json, how weights are used
 
 
 def samples(
@@ -24,26 +28,28 @@ def samples(
     n: int,
     *,
     seed: int = 0,
-    labels: Sequence[int] | None = None,
+    labels: Sequence[int | str] | None = None,
     attributes: Sequence[float] | None = None,
+    condition: Mapping[str, Sequence[str]] | None = None,
     weights: str = "best",
     prior: str = "auto",
     batch_size: int = BATCH,
 ) -> Images:
     """n samples of a run: those of `ptheta.tasks.sample`, to the bit.
 
-    seed, labels, attributes, batch_size: as for `sample`; weights, prior: as for `Run.model`
+    seed, labels, attributes, condition, batch_size: as for `sample`
+    weights, prior: as for `Run.model`
     Raises PthetaError as these two do, before anything is drawn.
     """
     model = run.model(weights, prior)
+    rows = conditions_asked(model, labels, attributes, condition)
     asked: Asked = {
-        "model": _hash(json.dumps({key: run.about.get(key) for key in DECIDES}, sort_keys=True)),
+        "model": _hash(json.dumps(run.about.model_dump(include=DECIDES), sort_keys=True)),
         "weights": digest(run.weights_file(weights))[:SHOWN],
         "prior": digest(run.path / FITTED)[:SHOWN] if isinstance(model, Fitted) else "own",
         "images": n,
         "seed": seed,
-        "labels": None if labels is None else list(labels),
-        "attributes": None if attributes is None else list(attributes),
+        "condition": None if rows is None else _named(run, rows),
         "batch": batch_size,
         # sums of another number of threads, or of another torch, may differ in the last bit
         "threads": sampling_threads(model, n, batch_size),
@@ -56,6 +62,7 @@ def samples(
             seed=seed,
             labels=labels,
             attributes=attributes,
+            condition=condition,
             batch_size=batch_size,
             place=place,
         )
@@ -66,3 +73,20 @@ def samples(
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:SHOWN]
+
+
+def _named(run: Run, condition: Condition) -> str:
+    """The first of what is asked for, in words, and a hash of all of it."""
+    assert run.condition is not None
+    words = "; ".join(run.condition.describe(condition[:FEW]))
+    return f"{brief(words)} ({len(condition)} in all, {_hash_of(condition)})"
+
+
+def _hash_of(condition: Condition) -> str:
+    """Of all that is asked for."""
+    parts = condition.parts if isinstance(condition, Together) else {"": condition}
+    found = hashlib.sha256()
+    for kind, rows in parts.items():
+        found.update(f"{kind} {rows.dtype} {tuple(rows.shape)} ".encode())
+        found.update(rows.cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()[:SHOWN]

@@ -9,6 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from ptheta.batch import Condition
 from ptheta.capabilities import Decodes, device_of
 from ptheta.compute import threads
 
@@ -27,7 +28,7 @@ def effort(model: nn.Module, one: Callable[[], object], times: int) -> Iterator[
         yield
 
 
-def decoded(model: nn.Module, z: Tensor, condition: Tensor | None) -> Tensor:
+def decoded(model: nn.Module, z: Tensor, condition: Condition | None) -> Tensor:
     """The images of codes (B, L), by a model that decodes."""
     made = cast("Decodes", model)
     one = None if condition is None else condition[:1]

@@ -7,6 +7,7 @@ import warnings
 import torch
 from torch import Tensor, nn
 
+from ptheta.batch import Condition
 from ptheta.capabilities import Completes, InOrder, device_of
 from ptheta.compute.streams import seeded, undisturbed
 from ptheta.errors import PthetaError, unknown
@@ -52,7 +53,7 @@ def inpaint(
     known: Tensor,
     *,
     seed: int = 0,
-    labels: Tensor | None = None,
+    labels: Condition | None = None,
     candidates: int = 1,
 ) -> Tensor:
     """The images x, uint8 (B, C, H, W), with all drawn anew that is not known.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ptheta.batch import Condition
 from ptheta.capabilities import Decodes, Encodes, HasPrior, some_conditions
 from ptheta.compute.memory import require_images
 from ptheta.compute.streams import seeded, undisturbed
@@ -38,7 +39,7 @@ def interpolate(
     steps: int,
     *,
     ends: tuple[Tensor, Tensor] | None = None,
-    condition: Tensor | None = None,
+    condition: Condition | None = None,
     straight: bool = False,
     seed: int = 0,
 ) -> Tensor:
@@ -75,5 +76,6 @@ def interpolate(
             b = model.sample_latent(rows, condition)
     t = torch.linspace(0, 1, steps, device=a.device)
     z = torch.lerp(a[:, None], b[:, None], t[:, None]) if straight else slerp(a, b, t)
-    y = None if condition is None else condition.repeat_interleave(steps, 0)
+    each = torch.arange(rows, device=z.device).repeat_interleave(steps)
+    y = None if condition is None else condition[each]
     return decoded(model, z.flatten(0, 1), y)

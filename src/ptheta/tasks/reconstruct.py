@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ptheta.batch import Condition
 from ptheta.capabilities import Decodes, Encodes
 from ptheta.compute.streams import undisturbed
 from ptheta.errors import PthetaError
@@ -14,7 +15,7 @@ from ptheta.tasks.effort import effort
 
 @undisturbed()
 @torch.no_grad()
-def reconstruct(model: nn.Module, x: Tensor, condition: Tensor | None = None) -> Tensor:
+def reconstruct(model: nn.Module, x: Tensor, condition: Condition | None = None) -> Tensor:
     """What is left of each image after the code: uint8 (B, C, H, W) -> the same shape.
 
     condition: for a conditional model

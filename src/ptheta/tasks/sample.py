@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from ptheta.capabilities import (
-    Decodes,
-    Samples,
-    attributes_of,
-    classes_of,
-    device_of,
-    some_conditions,
-)
+from ptheta.batch import Condition, Together
+from ptheta.capabilities import Decodes, Samples, device_of, some_conditions
 from ptheta.compute import threads
 from ptheta.compute.memory import require
 from ptheta.compute.streams import seeded, undisturbed
 from ptheta.errors import PthetaError
-from ptheta.tasks.conditions import check_labels
+from ptheta.tasks.conditions import Asked, conditions_asked
 from ptheta.tasks.effort import threads_for
 from ptheta.terminal.progress import watched
 
 BATCH = 256  # images that are drawn at a time
 
-Conditions = Callable[[int, int], Tensor | None]  # those of the images from start to stop
+Conditions = Callable[[int, int], Condition | None]  # those of the images from start to stop
 
 
 @dataclass(frozen=True)
@@ -61,16 +54,17 @@ def sample(
     n: int,
     *,
     seed: int = 0,
-    labels: Sequence[int] | None = None,
+    labels: Sequence[int | str] | None = None,
     attributes: Sequence[float] | None = None,
-    condition: Tensor | None = None,
+    condition: Asked | None = None,
     batch_size: int = BATCH,
 ) -> Tensor:
     """n images, uint8 (n, C, H, W); the same for the same seed, n and batch_size.
 
-    labels: what a conditional model is asked for, repeated to n; default: all labels in turn
+    labels: what a conditional model is asked for, names or numbers, in turn; default: all of them
     attributes: the one vector that a model of attributes is asked for; default: each alone
-    condition: what each image is asked for, int64 (n,) or float (n, A), in place of either
+    condition: what each image is asked for, as tensors of n rows; or texts as a user types them,
+        in turn (see `ptheta.tasks.conditions.Asked`)
     Raises PthetaError where the model cannot sample, takes no such condition, or does not know it.
     """
     parts = sample_batches(
@@ -98,9 +92,9 @@ def sample_batches(
     n: int,
     *,
     seed: int = 0,
-    labels: Sequence[int] | None = None,
+    labels: Sequence[int | str] | None = None,
     attributes: Sequence[float] | None = None,
-    condition: Tensor | None = None,
+    condition: Asked | None = None,
     batch_size: int = BATCH,
     place: Place | None = None,
 ) -> Iterator[Part]:
@@ -135,7 +129,7 @@ def check_sampling(model: nn.Module, n: int, batch_size: int = BATCH) -> None:
         raise PthetaError(f"batch_size = {batch_size}: draw at least one image at a time")
 
 
-def _samples(model: nn.Module, n: int, condition: Tensor | None) -> Tensor:
+def _samples(model: nn.Module, n: int, condition: Condition | None) -> Tensor:
     assert isinstance(model, Samples)
     return model.sample(n, condition)
 
@@ -174,46 +168,15 @@ def _go_on(model: nn.Module, noise: tuple[Tensor, ...]) -> None:
 def _conditions(
     model: nn.Module,
     n: int,
-    labels: Sequence[int] | None,
+    labels: Sequence[int | str] | None,
     attributes: Sequence[float] | None,
-    condition: Tensor | None,
+    condition: Asked | None,
 ) -> Conditions:
     """What the images are asked for. Raises PthetaError where the model does not take it."""
-    classes, size = classes_of(model), attributes_of(model)
-    if labels is not None and not len(labels):
-        raise PthetaError("labels is empty: give at least one, or leave it out for all in turn")
-    if attributes is not None and len(attributes) != size:
-        raise PthetaError(f"{len(attributes)} attributes: this model takes {size}")
-    vector = () if attributes is None else tuple(map(float, attributes))
-    if not all(map(math.isfinite, vector)):
-        raise PthetaError(f"attributes {list(vector)}: give finite numbers")
-    check_labels(classes, () if labels is None else labels)
-    device = device_of(model)
-    if condition is not None:
-        _check(condition, n, classes, size, labels is not None or attributes is not None)
-        each = condition.to(device)
-        return lambda start, stop: each[start:stop]
-    if labels is not None:
-        turn = torch.tensor([int(label) for label in labels], device=device)
-        return lambda start, stop: turn[torch.arange(start, stop, device=device) % len(turn)]
-    if attributes is not None and size:
-        one = torch.tensor(vector, device=device)
-        return lambda start, stop: one.expand(stop - start, -1)
-    return lambda start, stop: some_conditions(model, stop - start, start)
-
-
-def _check(condition: Tensor, n: int, classes: int, size: int, twice: bool) -> None:
-    """Raises PthetaError where a condition is not one of n images for such a model."""
-    if twice:
-        raise PthetaError("a condition beside labels or attributes: give one of them")
-    wanted = (n,) if classes else (n, size)
-    if not (classes or size) or tuple(condition.shape) != wanted:
-        takes = f"wants {wanted}" if classes or size else "takes none"
-        raise PthetaError(f"a condition of shape {tuple(condition.shape)}: this model {takes}")
-    if classes and (condition.dtype == torch.bool or condition.is_floating_point()):
-        raise PthetaError(f"labels of type {condition.dtype}: want whole numbers, such as int64")
-    if classes and not 0 <= int(condition.min()) <= int(condition.max()) < classes:
-        raise PthetaError(
-            f"labels {int(condition.min())} to {int(condition.max())}: this model knows 0 to "
-            f"{classes - 1}"
-        )
+    rows = conditions_asked(model, labels, attributes, condition)
+    if rows is None:
+        return lambda start, stop: some_conditions(model, stop - start, start)
+    if isinstance(condition, Tensor | Together) and len(rows) != n:
+        raise PthetaError(f"a condition of {len(rows)} rows: this model wants one for each of {n}")
+    count, device = len(rows), device_of(model)
+    return lambda start, stop: rows[torch.arange(start, stop, device=device) % count]

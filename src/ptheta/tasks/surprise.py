@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ptheta.batch import Condition
 from ptheta.capabilities import HasConditionals, device_of
 from ptheta.compute.streams import undisturbed
 from ptheta.errors import PthetaError
@@ -16,7 +17,7 @@ from ptheta.tasks.effort import effort
 
 @undisturbed()
 @torch.no_grad()
-def surprise(model: nn.Module, x: Tensor, labels: Tensor | None = None) -> Tensor:
+def surprise(model: nn.Module, x: Tensor, labels: Condition | None = None) -> Tensor:
     """-log2 p(x_i | earlier pixels) of each sub-pixel: float (B, C, H, W), bits.
 
     Its mean over an image is the image's bits/dim. Raises PthetaError where the model has no

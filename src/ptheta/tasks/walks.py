@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ptheta.batch import Condition
 from ptheta.capabilities import (
     Decodes,
     Encodes,
@@ -36,7 +37,7 @@ def code_size(model: nn.Module) -> int:
 
 @undisturbed()
 @torch.no_grad()
-def most_used(model: nn.Module, x: Tensor, condition: Tensor | None = None) -> list[int]:
+def most_used(model: nn.Module, x: Tensor, condition: Condition | None = None) -> list[int]:
     """The dimensions of the code, the one that says most about these images first.
 
     By the mean of KL(q(z_j | x) || N(0, 1)) where the model has a posterior, else by the variance
@@ -63,14 +64,15 @@ def most_used(model: nn.Module, x: Tensor, condition: Tensor | None = None) -> l
 @undisturbed()
 @torch.no_grad()
 def manifold(
-    model: nn.Module, side: int, *, dims: tuple[int, int] = (0, 1), label: int | None = None
+    model: nn.Module, side: int, *, dims: tuple[int, int] = (0, 1), label: int | str | None = None
 ) -> Tensor:
     """side x side images over two dimensions of the code: uint8 (side^2, C, H, W), row by row.
 
     The codes are the quantiles of N(0, 1), so that each has the same prior mass around it (Kingma
     & Welling 2014, figure 4); all other dimensions are 0.
     dims: across and down (`most_used` finds those that say most)
-    label: what a conditional model is asked for, one for all images; default: its first
+    label: what a conditional model is asked for, by name or number, one for all images; default:
+        its first
     Raises PthetaError for dimensions that the code does not have, a side below 1, and a label that
     the model does not take or know.
     """
@@ -97,7 +99,7 @@ def traverse(
     *,
     steps: int = 9,
     reach: float = 3.0,
-    condition: Tensor | None = None,
+    condition: Condition | None = None,
 ) -> Tensor:
     """For each dimension in `dims`, `steps` images with that number of the code z (L,) replaced by
     -reach to reach: uint8 (len(dims) * steps, C, H, W), row by row.
@@ -118,4 +120,4 @@ def traverse(
         codes[i, :, d] = torch.linspace(-reach, reach, steps)
     flat = codes.flatten(0, 1)
     y = check_condition(model, condition)
-    return decoded(model, flat, None if y is None else y.expand(len(flat), *y.shape[1:]))
+    return decoded(model, flat, None if y is None else y[torch.zeros(len(flat), dtype=torch.long)])

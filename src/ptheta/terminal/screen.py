@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from threading import RLock
-from typing import Any, NamedTuple, TextIO
+from typing import NamedTuple, TextIO
 
 from tqdm import tqdm
 from tqdm.utils import disp_len
@@ -46,7 +46,7 @@ class _Bar(tqdm):
         return bool(super().display(msg, pos))
 
     @property
-    def format_dict(self) -> dict[str, Any]:
+    def format_dict(self) -> dict[str, object]:
         values = super().format_dict
         width = (values["ncols"] or USUAL) - 1  # the last column would wrap on some terminals
         look = self.look(width)

@@ -10,14 +10,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam
 
 from ptheta.batch import Batch
 from ptheta.errors import PthetaError
 from ptheta.games import Clock, Game, Move, S, Terms, only, unchanged
+from ptheta.training import moments
 from ptheta.training.group import Group
-
-SLOTS = {"step", "exp_avg", "exp_avg_sq"}  # what Adam keeps of a weight
 
 
 class NonFinite(PthetaError):
@@ -53,15 +51,11 @@ class Engine:
         self.measure_norms = False  # whether to record each player's gradient norm
         self.parameters = {name: p.parameters() for name, p in game.players.items()}
         self.optimizers = {
-            name: Adam(
-                self.parameters[name],
-                lr=player.lr,
-                betas=player.betas,
-                weight_decay=player.weight_decay,
-                decoupled_weight_decay=True,
-                fused=group.device.type in ("cpu", "cuda"),
-            )
-            for name, player in game.players.items()
+            name: player.optimizer(self.parameters[name]) for name, player in game.players.items()
+        }
+        self.rates = {  # of each group of weights, before the schedule
+            name: [group["lr"] for group in optimizer.param_groups]
+            for name, optimizer in self.optimizers.items()
         }
         self.losses: dict[Move[Any], Callable[[Batch, Any], Terms]] = {
             move: torch.compile(move.loss) if compile else move.loss for move in game.moves
@@ -86,8 +80,8 @@ class Engine:
     def set_lr(self, factor: float) -> None:
         """Learning rates of this step: each player's own times `factor`."""
         for name, optimizer in self.optimizers.items():
-            for group in optimizer.param_groups:
-                group["lr"] = self.game.players[name].lr * factor
+            for group, lr in zip(optimizer.param_groups, self.rates[name], strict=True):
+                group["lr"] = lr * factor
 
     def prepare(self, game: Game[S], step: int, batch: Batch) -> S:
         if self.make_shared is None:
@@ -227,38 +221,12 @@ class Engine:
 
     def state(self) -> dict[str, Tensor]:
         """Every optimizer's state as named tensors."""
-        return {
-            f"{name}/{i}/{key}": value
-            for name, optimizer in self.optimizers.items()
-            for i, slots in optimizer.state_dict()["state"].items()
-            for key, value in slots.items()
-        }
+        return moments.state_of(self.optimizers)
 
-    def _slot(self, path: str) -> tuple[str, int, Tensor]:
-        """(player, number of the weight, the weight) that a name in `state` speaks of."""
-        name, _, rest = path.rpartition("/")[0].rpartition("/")
-        weights = self.parameters.get(name, [])
-        if not (rest.isdecimal() and int(rest) < len(weights)):
-            raise PthetaError(f"the optimizers of this model have no {path!r}")
-        return name, int(rest), weights[int(rest)]
-
-    def load(self, state: dict[str, Tensor]) -> None:
-        """Raises PthetaError where `state` is not of these optimizers."""
-        slots: dict[str, dict[int, dict[str, Tensor]]] = {name: {} for name in self.optimizers}
-        for path, value in state.items():
-            name, i, like = self._slot(path)
-            key = path.rpartition("/")[2]
-            shape = torch.Size() if key == "step" else like.shape
-            if value.shape != shape or not value.is_floating_point() or not value.isfinite().all():
-                raise PthetaError(
-                    f"the optimizer's {path} is {value.dtype} {tuple(value.shape)}: want finite "
-                    f"floats of {tuple(shape)}"
-                )
-            if key != "step":  # the fused update walks memory: lay it out alike
-                value = torch.empty_like(like).copy_(value)
-            slots[name].setdefault(i, {})[key] = value
-        if any(keys.keys() != SLOTS for by in slots.values() for keys in by.values()):
-            raise PthetaError(f"the optimizers' state lacks {', '.join(sorted(SLOTS))} of a weight")
-        for name, optimizer in self.optimizers.items():
-            groups = optimizer.state_dict()["param_groups"]
-            optimizer.load_state_dict({"state": slots[name], "param_groups": groups})
+    def load(self, state: dict[str, Tensor], *, begun: bool = False) -> None:
+        """Raises PthetaError where `state` is not of these optimizers. begun: whether they have
+        made a step, so that they must have a state where they keep one at all"""
+        factories = {name: player.optimizer for name, player in self.game.players.items()}
+        if begun and not state and moments.keeps_something(self.optimizers, factories):
+            raise PthetaError("the state of the optimizers is empty")
+        moments.load_state(self.optimizers, factories, state)

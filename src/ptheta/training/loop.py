@@ -485,10 +485,11 @@ class Trainer:
         checkpoint.verify(folder)
         self.progress = Progress.read(folder / "progress.json")
         load_weights(self.model, folder / "model.safetensors")
-        optimizers = load_tensors(folder / "optimizers.safetensors")
-        if self.progress.step and not optimizers:
-            raise PthetaError(f"{folder / 'optimizers.safetensors'} is empty")
-        self.engine.load(optimizers)
+        file = folder / "optimizers.safetensors"
+        try:
+            self.engine.load(load_tensors(file), begun=self.progress.step > 0)
+        except PthetaError as error:
+            raise PthetaError(f"{file}: {error}") from None
         if self.ema is not None:
             average = load_like(self.ema.state(), folder / "ema.safetensors")
             self.ema.load(average, self.progress.ema_updates)

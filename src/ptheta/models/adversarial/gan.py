@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ptheta.batch import Batch
+from ptheta.batch import Batch, Condition, repeated
 from ptheta.conditions import ConditionSpec
 from ptheta.errors import PthetaError
 from ptheta.games import Clock, Game, Move, Player, Terms
@@ -63,7 +63,7 @@ class GAN(Pair):
 
     def prepare(self, batch: Batch, clock: Clock) -> Fakes:
         """The images and the fakes of a step: the generator's graph is kept where it will move."""
-        y = self.labels_of(batch)
+        y = self.asked(batch)
         z = self.sample_latent(len(batch), y)
         moves = "generator" in clock.movers
         z.requires_grad_(moves and any(p.at == "code" for p in self.penalties.values()))
@@ -72,7 +72,7 @@ class GAN(Pair):
         return Fakes(to_symmetric(batch.x), z, fake)
 
     def generator_loss(self, batch: Batch, shared: Fakes) -> Terms:
-        y, (real, z, fake) = self.labels_of(batch), shared
+        y, (real, z, fake) = self.asked(batch), shared
         on_fake = self.discriminate_augmented(fake, y)
         needs_real = self.loss.compares or self.config.feature_matching > 0
         on_real = self.discriminate_augmented(real, y) if needs_real else on_fake
@@ -94,7 +94,7 @@ class GAN(Pair):
         return terms
 
     def discriminator_loss(self, batch: Batch, shared: Fakes) -> Terms:
-        c, y = self.config, self.labels_of(batch)
+        c, y = self.config, self.asked(batch)
         images = {"real": shared.real.detach(), "fake": shared.fake.detach()}
         for penalty in self.penalties.values():
             if penalty.at in images:  # taken at the very images, in no second pass
@@ -120,13 +120,13 @@ class GAN(Pair):
         return terms | self.history_term("discriminator", len(batch))
 
     def discriminate_both(
-        self, real: Tensor, fake: Tensor, y: Tensor | None
+        self, real: Tensor, fake: Tensor, y: Condition | None
     ) -> tuple[DiscriminatorOutput, DiscriminatorOutput]:
         """In one pass where no image's output depends on the others."""
         if self.batchwise:
             return self.discriminate_augmented(real, y), self.discriminate_augmented(fake, y)
-        labels = None if y is None else torch.cat([y, y])
-        return self.discriminate_augmented(torch.cat([real, fake]), labels).split(len(real))
+        conditions = None if y is None else repeated(y, 2)
+        return self.discriminate_augmented(torch.cat([real, fake]), conditions).split(len(real))
 
     def penalty_terms(self, found: Mapping[At, Evaluation]) -> Terms:
         """Of the penalties that are taken at these points."""
@@ -148,7 +148,7 @@ class GAN(Pair):
         on_real = self.loss.labelled(d_real, targets(d_real, 1 - self.labels.smoothing))
         return on_real + self.loss.labelled(d_fake, targets(d_fake, 0.0))
 
-    def auxiliary_terms(self, aux: Tensor | None, z: Tensor, y: Tensor | None) -> Terms:
+    def auxiliary_terms(self, aux: Tensor | None, z: Tensor, y: Condition | None) -> Terms:
         """What both players pay for the auxiliary output on generated images."""
         return self.conditioning.fake_terms(aux, y, self.config.class_weight)
 
@@ -179,8 +179,9 @@ class GAN(Pair):
         at = torch.arange(len(d.reference_images), device=batch.x.device) % len(batch)
         d.reference_images.copy_(to_symmetric(batch.x[at]))
         if d.reference_numbers is not None:
-            labels = self.given(batch.y)[at]
-            numbers = self.conditioning.discriminator_input(labels, self.classes)
+            assert self.condition is not None
+            asked = self.given(batch.condition)[at]
+            numbers = self.conditioning.discriminator_input(self.condition, asked)
             if numbers is not None:
                 d.reference_numbers.copy_(numbers)
 
@@ -198,11 +199,10 @@ class GAN(Pair):
 
     def game(self) -> Game[Fakes]:
         c = self.config
-        betas = (c.beta1, c.beta2)
         return Game(
             players={
-                "generator": Player((self.generator,), c.lr, betas),
-                "discriminator": Player((self.discriminator,), c.d_lr or c.lr, betas),
+                "generator": Player((self.generator,), c.optimizer_factory()),
+                "discriminator": Player((self.discriminator,), c.optimizer_factory(c.d_lr)),
             },
             moves=(
                 Move("discriminator", self.discriminator_loss),
@@ -214,7 +214,7 @@ class GAN(Pair):
             before=self.before,
         )
 
-    def log_ratio(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+    def log_ratio(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         """log p_data(x) / p_model(x) as the discriminator has it: (B,) nats.
 
         Exact at the best discriminator (Goodfellow et al. 2014, proposition 1).

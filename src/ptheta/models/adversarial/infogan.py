@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
+from ptheta.batch import Condition
+from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, NonNegative, Positive, option
 from ptheta.games import Terms
 from ptheta.models.adversarial.gan import GAN
@@ -38,16 +40,19 @@ class InfoGAN(GAN):
 
     config: InfoGANConfig
 
-    def __init__(self, spec: ImageSpec, config: InfoGANConfig) -> None:
+    def __init__(
+        self, spec: ImageSpec, config: InfoGANConfig, condition: ConditionSpec | None = None
+    ) -> None:
         c = config
         super().__init__(
             spec,
             c,
+            condition,
             code_dim=c.categories + c.continuous,
             aux_dim=c.categories + 2 * c.continuous,
         )
 
-    def sample_latent(self, n: int, condition: Tensor | None = None) -> Tensor:
+    def sample_latent(self, n: int, condition: Condition | None = None) -> Tensor:
         z, c = super().sample_latent(n), self.config
         category = torch.randint(c.categories, (n,), device=z.device)
         u = torch.rand(n, c.continuous, device=z.device) * 2 - 1
@@ -59,7 +64,7 @@ class InfoGAN(GAN):
         logits, mean, log_var = aux.split([c.categories, c.continuous, c.continuous], 1)
         return logits, mean, log_var.clamp(-6, 6)
 
-    def auxiliary_terms(self, aux: Tensor | None, z: Tensor, y: Tensor | None) -> Terms:
+    def auxiliary_terms(self, aux: Tensor | None, z: Tensor, y: Condition | None) -> Terms:
         """-log Q(c | x) and -log Q(u | x), nats."""
         assert aux is not None
         c = self.config

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Annotated, NamedTuple, TypeAlias
 
-from ptheta.conditions import ConditionSpec
+from ptheta.conditions import GIVEN, Conditional, ConditionSpec, Kinds, parts_of
 from ptheta.config import (
     AtLeastZero,
     Choice,
@@ -20,13 +20,13 @@ from ptheta.config import (
     options,
     words,
 )
-from ptheta.errors import PthetaError
 from ptheta.losses.adversarial import LOSSES
 from ptheta.losses.penalties import PENALTIES
 from ptheta.models.adversarial.conditioning import CONDITIONING
 from ptheta.models.adversarial.latents import PRIORS
 from ptheta.nets.adversarial.config import NetConfig, network_of
 from ptheta.nets.augment import AUGMENTATIONS
+from ptheta.optimizers import BESIDE_LR, Decay, OptimizerConfig
 
 LossName: TypeAlias = Annotated[str, OneOf(LOSSES)]
 PenaltyName: TypeAlias = Annotated[str, OneOf(PENALTIES)]
@@ -36,7 +36,7 @@ PriorName: TypeAlias = Annotated[str, OneOf(PRIORS)]
 
 
 @dataclass(frozen=True)
-class GANConfig(NetConfig):
+class GANConfig(Conditional, NetConfig, OptimizerConfig):
     loss: LossName = option("non_saturating", "what the two players minimise")
     penalty: tuple[PenaltyName, ...] = option((), "penalties, summed")
     penalty_weight: Positive | None = option(
@@ -45,16 +45,15 @@ class GANConfig(NetConfig):
     weight_clip: AtLeastZero = option(
         0.0, "the discriminator's weights are clipped to +-this after each step (1701.07875); 0: no"
     )
-    conditioning: ConditioningName = option("none", "how the label enters")
+    conditioning: ConditioningName = option("none", "how the condition enters")
     class_weight: Positive = option(1.0, "of the auxiliary classifier's cross-entropy")
     latent: Count = option(100, "dimensions of the code z")
     prior: PriorName = option("normal", "distribution of z")
-    lr: Positive = option(2e-4, "learning rate of Adam")
+    lr: Positive = option(2e-4, "learning rate")
     d_lr: Positive | None = option(
         None, "the discriminator's learning rate, if another (two time scales)"
     )
-    beta1: Fraction = option(0.5, "Adam's decay of the first moment")
-    beta2: Fraction = option(0.999, "Adam's decay of the second moment")
+    beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
     critic_steps: Count = option(
         1, "the discriminator moves in every step, the generator in every so many-th"
     )
@@ -82,10 +81,10 @@ class GANConfig(NetConfig):
     equilibrium_rate: Positive = option(1e-3, "learning rate of began's k")
     code: Count = option(64, "numbers that began's discriminator rebuilds an image from")
 
-    @property
-    def condition(self) -> str:
-        """What the model is given of each image: "labels" or "none"."""
-        return CONDITIONING[self.conditioning].condition
+    condition: Kinds = option("labels", f"where conditioning is not none, {GIVEN}")
+
+    def kinds(self) -> tuple[str, ...]:
+        return super().kinds() if CONDITIONING[self.conditioning].takes else ()
 
 
 # Options that are parts of the game, though they name no entry of a table: in use where not 0.
@@ -136,21 +135,21 @@ def parts(config: GANConfig) -> list[Part]:
     named = [
         Part(name, word, opt.table[word])
         for name, opt in options(type(config)).items()
-        for word in words(values[name])
+        for word in map(str, words(values[name]))
         if word in opt.table
     ]
     return named + [Part(name, values[name], t) for name, t in TRICKS.items() if values[name]]
 
 
-def check_parts(config: GANConfig) -> None:
-    """Raises PthetaError for parts that do not go together, with the reason that an entry gives."""
+def conflict(config: GANConfig) -> str | None:
+    """Why parts of this config do not go together, as one of their entries says; None where they
+    do."""
     used = parts(config)
     for part, other in product(used, used):
         for trait in sorted(other.traits() & part.entry.excludes.keys()):
-            raise PthetaError(
-                f"{part} does not go with {other}: {part.entry.excludes[trait]}; "
-                f"{_cure(trait, other, config)}"
-            )
+            reason = part.entry.excludes[trait]
+            return f"{part} does not go with {other}: {reason}; {_cure(trait, other, config)}"
+    return None
 
 
 def _cure(trait: str, other: Part, config: GANConfig) -> str:
@@ -164,21 +163,26 @@ def _cure(trait: str, other: Part, config: GANConfig) -> str:
     return f"take {other.option} = {', '.join(free)}" if free else f"leave {other.option} out"
 
 
-def validate(config: GANConfig, condition: ConditionSpec | None) -> None:
-    """Raises PthetaError for parts that do not go together, and for another condition."""
-    wanted = config.condition
-    if condition is not None and condition.kind != wanted:
-        ways = ", ".join(n for n, way in CONDITIONING.items() if way.condition == condition.kind)
-        raise PthetaError(
-            f"a condition of {len(condition)} {condition.kind} but conditioning = "
-            f"{config.conditioning}: choose {ways or 'another model'}, or leave the condition out"
+def odd_condition(config: GANConfig, condition: ConditionSpec | None) -> str | None:
+    """Why a condition, or none, does not go with the config's conditioning; None where it does."""
+    takes = CONDITIONING[config.conditioning].takes
+    given = [part.kind for part in parts_of(condition)]
+    if not given and takes:
+        return (
+            f"conditioning = {config.conditioning} needs a condition, such as ptheta.Labels(names)"
         )
-    if condition is None and wanted != "none":
-        raise PthetaError(
-            f"conditioning = {config.conditioning} needs {wanted}: give "
+    if all(kind in takes for kind in given):
+        return None
+    if takes:
+        return (
+            f"conditioning = {config.conditioning} needs {' or '.join(takes)}: give "
             "condition=ptheta.Labels(names)"
         )
-    check_parts(config)
+    ways = [name for name, way in CONDITIONING.items() if all(kind in way.takes for kind in given)]
+    return (
+        f"a condition of {' and '.join(given)} but conditioning = {config.conditioning}: choose "
+        f"{', '.join(ways)}, or leave the condition out"
+    )
 
 
 def discriminator_norm(config: GANConfig) -> str:

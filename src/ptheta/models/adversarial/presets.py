@@ -59,14 +59,12 @@ PRESETS: dict[str, Preset] = {
             "loss": "wasserstein",
             "weight_clip": 0.01,
             "critic_steps": 5,
+            "optimizer": "rmsprop",
             "lr": 5e-5,
-            "beta1": 0.0,
-            "beta2": 0.99,
         },
         {
             "default": _recipe(
-                "Arjovsky et al. 2017: weights clipped to 0.01, 5 critic steps, 5e-5; Adam without "
-                "its first moment in the place of RMSProp"
+                "Arjovsky et al. 2017: weights clipped to 0.01, 5 critic steps, RMSprop 5e-5"
             )
         },
     ),

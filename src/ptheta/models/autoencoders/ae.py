@@ -6,35 +6,37 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from ptheta.batch import Batch
-from ptheta.config import AtLeastZero, Positive, check_choices, option
+from ptheta.batch import Batch, Condition
+from ptheta.conditions import ConditionSpec
+from ptheta.config import AtLeastZero, check_choices, option
 from ptheta.games import Game, Move, Player, Terms
+from ptheta.models.base import ImageModel
 from ptheta.nets.coders import CoderConfig, decoder, encoder
+from ptheta.optimizers import OptimizerConfig
 from ptheta.specs import ImageSpec, from_unit, full, to_symmetric, to_unit
 
 
 @dataclass(frozen=True)
-class AEConfig(CoderConfig):
+class AEConfig(CoderConfig, OptimizerConfig):
     loss: Literal["squared", "cross-entropy"] = option(
         "squared", "error of a pixel, white - black = 1; cross-entropy: of its grey value"
     )
     contractive: AtLeastZero = option(0.0, "weight of |d code / d image|^2, pixels in [-1, 1]")
-    lr: Positive = option(1e-3, "learning rate of Adam")
 
 
-class AE(nn.Module):
+class AE(ImageModel):
     """A code for each image and an image for each code. It has no density and no prior: fit one on
     the codes (`ptheta fit`) to sample."""
 
-    classes = 0
-
-    def __init__(self, spec: ImageSpec, config: AEConfig) -> None:
-        super().__init__()
+    def __init__(
+        self, spec: ImageSpec, config: AEConfig, condition: ConditionSpec | None = None
+    ) -> None:
+        super().__init__(spec, config, condition)
         check_choices(config)
-        self.spec, self.config = spec, config
+        self.config = config
         self.encoder = encoder(spec, config, config.latent)
         self.decoder = decoder(spec, config, 1)
 
@@ -67,16 +69,16 @@ class AE(nn.Module):
             "contraction": self.config.contractive * self.contraction(s, z),
         }
 
-    def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+    def encode(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         return full(self.encoder(to_symmetric(self.spec.check(x))))
 
-    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+    def decode(self, z: Tensor, condition: Condition | None = None) -> Tensor:
         out = full(self.decoder(z))
         return from_unit(out if self.config.loss == "squared" else out.sigmoid())
 
     def game(self) -> Game[None]:
         return Game(
-            players={"autoencoder": Player((self,), lr=self.config.lr)},
+            players={"autoencoder": Player((self,), self.config.optimizer_factory())},
             moves=(Move("autoencoder", self.terms),),
         )
 

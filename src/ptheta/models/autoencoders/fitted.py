@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor, nn
 
-from ptheta.capabilities import attributes_of, classes_of, some_conditions
+from ptheta.batch import Condition
+from ptheta.capabilities import condition_of, some_conditions
 from ptheta.distributions.gaussian import LOG_2PI
 from ptheta.errors import PthetaError
-from ptheta.models.precision import in_own_type
+from ptheta.models.base import EVERY_KIND, ImageModel
 from ptheta.specs import full, quantise
 
 if TYPE_CHECKING:
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     from ptheta.specs import ImageSpec
 
 
-@in_own_type
-class Fitted(nn.Module):
+class Fitted(ImageModel):
     """A model that encodes and decodes, with a mixture of Gaussians as its prior.
 
     Density estimation of codes after training (Ghosh et al. 2020, arXiv:1903.12436). What the model
@@ -30,11 +30,11 @@ class Fitted(nn.Module):
     weights: (K,); means: (K, L); factors: lower Cholesky factors of the covariances, (K, L, L)
     """
 
+    takes = EVERY_KIND
+
     def __init__(self, model: nn.Module, weights: Tensor, means: Tensor, factors: Tensor) -> None:
-        super().__init__()
-        self.model, self.spec = model, cast("ImageSpec", model.spec)
-        self.classes = classes_of(model)
-        self.attributes = attributes_of(model)
+        super().__init__(cast("ImageSpec", model.spec), None, condition_of(model))
+        self.model = model
         self.weights: Tensor
         self.means: Tensor
         self.factors: Tensor
@@ -53,10 +53,10 @@ class Fitted(nn.Module):
             raise PthetaError(f"{file}: {fault}; fit a prior again with `ptheta fit`")
         return cls(model, **tensors)
 
-    def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+    def encode(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         return cast("Encodes", self.model).encode(x, condition)
 
-    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+    def decode(self, z: Tensor, condition: Condition | None = None) -> Tensor:
         return cast("Decodes", self.model).decode(z, condition)
 
     def log_prior(self, z: Tensor) -> Tensor:
@@ -67,12 +67,12 @@ class Fitted(nn.Module):
         each = -0.5 * (unit.square() + LOG_2PI).sum(2) - log_det
         return torch.logsumexp(each + self.weights.log(), 1)
 
-    def sample_latent(self, n: int, condition: Tensor | None = None) -> Tensor:
+    def sample_latent(self, n: int, condition: Condition | None = None) -> Tensor:
         k = torch.multinomial(self.weights, n, replacement=True)
         noise = torch.randn(n, self.means.shape[1], 1, device=self.means.device)
         return self.means[k] + (self.factors[k] @ noise)[..., 0]
 
-    def sample(self, n: int, condition: Tensor | None = None) -> Tensor:
+    def sample(self, n: int, condition: Condition | None = None) -> Tensor:
         # an autoencoder says no distribution of pixels to draw from: its images, rounded to levels
         return quantise(self.decode(self.sample_latent(n, condition), condition), self.spec.levels)
 

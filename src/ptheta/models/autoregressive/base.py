@@ -10,15 +10,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ptheta.batch import Batch
-from ptheta.conditions import ConditionSpec, classes_of
+from ptheta.batch import Batch, Condition
+from ptheta.batch import repeated as copies
+from ptheta.conditions import Conditional, ConditionSpec
 from ptheta.distributions.pixels import PixelDistribution
-from ptheta.errors import PthetaError
 from ptheta.games import Game, Move, Player, Terms
+from ptheta.models.base import EVERY_KIND, ImageModel
+from ptheta.optimizers import OptimizerConfig
 from ptheta.specs import ImageSpec
 from ptheta.terminal.progress import watched
 
@@ -42,20 +45,28 @@ class Stepper(ABC):
         """The t-th pixel is complete."""
 
 
-class Autoregressive(nn.Module, ABC):
-    """spec: the images; condition: labels, or None for an unconditional model; lr: of Adam."""
+@dataclass(frozen=True)
+class AutoregressiveConfig(Conditional, OptimizerConfig):
+    """What every autoregressive model is told."""
 
-    def __init__(self, spec: ImageSpec, condition: ConditionSpec | None, lr: float) -> None:
-        super().__init__()
-        self.spec, self.condition, self.lr = spec, condition, lr
-        self.classes = classes_of(condition)
+
+class Autoregressive(ImageModel, ABC):
+    """spec: the images; condition: None for an unconditional model."""
+
+    takes = EVERY_KIND
+
+    def __init__(
+        self, spec: ImageSpec, config: AutoregressiveConfig, condition: ConditionSpec | None = None
+    ) -> None:
+        super().__init__(spec, config, condition)
+        self.optimizer = config.optimizer_factory()
 
     @abstractmethod
-    def conditionals(self, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
+    def conditionals(self, x: Tensor, condition: Condition | None = None) -> PixelDistribution:
         """p(x_i | x_<i) for every sub-pixel at once: batch shape (B, C, H, W)."""
 
     @abstractmethod
-    def stepper(self, n: int, condition: Tensor | None = None) -> Stepper:
+    def stepper(self, n: int, condition: Condition | None = None) -> Stepper:
         """The same, pixel by pixel, for n images."""
 
     @property
@@ -63,16 +74,16 @@ class Autoregressive(nn.Module, ABC):
         """The pixels in the order of the factorisation, as row * W + column; R, G, B inside."""
         return list(range(self.spec.height * self.spec.width))
 
-    def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+    def log_prob(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         return self.conditionals(x, condition).log_prob(x).sum((1, 2, 3))
 
     @torch.no_grad()
-    def sample(self, n: int, condition: Tensor | None = None) -> Tensor:
+    def sample(self, n: int, condition: Condition | None = None) -> Tensor:
         return self.sample_from_noise(self.noise(n), condition)
 
     @torch.no_grad()
     def complete(
-        self, x: Tensor, known: Tensor, condition: Tensor | None = None, candidates: int = 1
+        self, x: Tensor, known: Tensor, condition: Condition | None = None, candidates: int = 1
     ) -> Tensor:
         """Draws the unknown sub-pixels of x (B, C, H, W); known (B, C, H, W) bool.
 
@@ -105,7 +116,7 @@ class Autoregressive(nn.Module, ABC):
     def sample_from_noise(
         self,
         u: Tensor,
-        condition: Tensor | None = None,
+        condition: Condition | None = None,
         given: Tensor | None = None,
         known: Tensor | None = None,
     ) -> Tensor:
@@ -117,7 +128,9 @@ class Autoregressive(nn.Module, ABC):
         return draw(stepper, self.order, u, given, known)
 
     @torch.no_grad()
-    def fixed_point_sample(self, u: Tensor, condition: Tensor | None = None) -> tuple[Tensor, int]:
+    def fixed_point_sample(
+        self, u: Tensor, condition: Condition | None = None
+    ) -> tuple[Tensor, int]:
         """The same image by Jacobi iteration, and the number of passes that it took.
 
         All sub-pixels are redrawn at once from the conditionals of the last guess until nothing
@@ -133,26 +146,19 @@ class Autoregressive(nn.Module, ABC):
             x = guess
         return x, self.spec.dims
 
-    def labels(self, condition: Tensor | None) -> Tensor | None:
+    def asked(self, condition: Condition | None) -> Condition | None:
         """The condition, or None for an unconditional model.
 
-        Raises PthetaError where the model needs labels and got none.
+        Raises PthetaError where the model needs one and got none.
         """
-        if not self.classes:
-            return None
-        if condition is None:
-            raise PthetaError(
-                f"this model is conditional on {self.classes} labels and got none: "
-                "give a label for each image"
-            )
-        return condition
+        return None if self.condition is None else self.given(condition)
 
     def loss(self, batch: Batch, shared: None = None) -> Terms:
-        return {"nll": -self.log_prob(batch.x, batch.y if self.classes else None)}
+        return {"nll": -self.log_prob(batch.x, self.asked(batch.condition))}
 
     def game(self) -> Game[None]:
         name = type(self).__name__.lower()
-        return Game(players={name: Player((self,), lr=self.lr)}, moves=(Move(name, self.loss),))
+        return Game({name: Player((self,), self.optimizer)}, (Move(name, self.loss),))
 
 
 def draw(
@@ -187,10 +193,10 @@ def draw(
 
 
 def repeated(
-    k: int, x: Tensor, known: Tensor, condition: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor | None]:
+    k: int, x: Tensor, known: Tensor, condition: Condition | None
+) -> tuple[Tensor, Tensor, Condition | None]:
     """k copies of each, one after the other: of images, of what is known of them, of labels."""
-    y = None if condition is None else condition.repeat(k)
+    y = None if condition is None else copies(condition, k)
     return x.repeat(k, 1, 1, 1), known.repeat(k, 1, 1, 1), y
 
 

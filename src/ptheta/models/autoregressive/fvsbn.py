@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ptheta.batch import Condition
 from ptheta.conditions import ConditionSpec
-from ptheta.config import Count, Positive, option
+from ptheta.config import Count, option
 from ptheta.distributions.pixels import PixelDistribution
-from ptheta.models.autoregressive.base import Autoregressive, Stepper
+from ptheta.models.autoregressive.base import Autoregressive, AutoregressiveConfig, Stepper
+from ptheta.nets.condition import embedding
 from ptheta.nets.flat import flatten, scaled, unflatten
 from ptheta.nets.heads import Head, Kind
 from ptheta.specs import ImageSpec, full
 
 
 @dataclass(frozen=True)
-class FVSBNConfig:
+class FVSBNConfig(AutoregressiveConfig):
     likelihood: Kind = option("auto", "auto: bernoulli for 2 levels, categorical to 16, logistic")
     components: Count = option(1, "logistics mixed in each pixel (logistic)")
-    condition: Literal["none", "labels"] = option(
-        "none", "labels: the model is given the label of each image, by the names in the data"
-    )
-    lr: Positive = option(1e-3, "learning rate of Adam")
 
 
 class FVSBN(Autoregressive):
@@ -36,36 +34,36 @@ class FVSBN(Autoregressive):
     def __init__(
         self, spec: ImageSpec, config: FVSBNConfig, condition: ConditionSpec | None = None
     ) -> None:
-        super().__init__(spec, condition, config.lr)
+        super().__init__(spec, config, condition)
         self.config = config
         self.distribution = Head(spec, config.likelihood, config.components)
         d, p = spec.dims, self.distribution.per_pixel
         self.weight = nn.Parameter(torch.randn(d, p, d) * d**-0.5)  # (D, P, D): to, what, from
         self.bias = nn.Parameter(torch.zeros(d, p))
         self.register_buffer("mask", torch.ones(d, d).tril(-1)[:, None], persistent=False)
-        self.label = nn.Embedding(self.classes, d * p) if self.classes else None
+        self.label = embedding(condition, d * p)
 
-    def biases(self, condition: Tensor | None) -> Tensor:
+    def biases(self, condition: Condition | None) -> Tensor:
         """(1 or B, D, P)"""
-        labels = self.labels(condition)
-        if self.label is None or labels is None:
+        asked = self.asked(condition)
+        if self.label is None or asked is None:
             return self.bias[None]
-        return self.bias + self.label(labels).view(-1, *self.bias.shape)
+        return self.bias + self.label(asked).view(-1, *self.bias.shape)
 
-    def conditionals(self, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
+    def conditionals(self, x: Tensor, condition: Condition | None = None) -> PixelDistribution:
         flat = scaled(flatten(self.spec.check(x)), self.spec.levels)
         weight = (self.weight * self.mask).flatten(0, 1)
         out = F.linear(flat, weight) + self.biases(condition).flatten(1)
         return self.distribution(unflatten(out, self.spec.shape))
 
-    def stepper(self, n: int, condition: Tensor | None = None) -> Stepper:
+    def stepper(self, n: int, condition: Condition | None = None) -> Stepper:
         return FVSBNStepper(self, n, condition)
 
 
 class FVSBNStepper(Stepper):
     """The rows of the triangle, one after the other: each weight is used once."""
 
-    def __init__(self, model: FVSBN, n: int, condition: Tensor | None) -> None:
+    def __init__(self, model: FVSBN, n: int, condition: Condition | None) -> None:
         self.distribution, self.colours = model.distribution, model.spec.channels
         self.levels = model.spec.levels
         self.weight = full(model.weight.detach())

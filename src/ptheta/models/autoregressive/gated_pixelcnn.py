@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ptheta.batch import Condition
 from ptheta.conditions import ConditionSpec
-from ptheta.config import Count, Parts, Positive, option
+from ptheta.config import Count, Parts, option
 from ptheta.distributions.pixels import PixelDistribution
-from ptheta.models.autoregressive.base import Autoregressive, Stepper
+from ptheta.models.autoregressive.base import Autoregressive, AutoregressiveConfig, Stepper
+from ptheta.nets.condition import embedding
 from ptheta.nets.gate import gate, gate_into
 from ptheta.nets.heads import Head
 from ptheta.nets.incremental import Readout, RowBank, RowsAbove, pointwise, row_taps
@@ -20,17 +22,13 @@ from ptheta.specs import ImageSpec, full, to_symmetric
 
 
 @dataclass(frozen=True)
-class GatedPixelCNNConfig:
+class GatedPixelCNNConfig(AutoregressiveConfig):
     features: Count = option(48, "channels of each stack")
     layers: Parts = option(6, "gated layers, the first included")
     first_kernel: Count = option(7, "width of the first kernels, pixels (odd)")
     kernel: Count = option(3, "width of the other kernels, pixels (odd)")
     head: Count = option(64, "channels of the two last 1x1 convolutions")
     position: bool = option(False, "learn a bias for each place in the first layer")
-    condition: Literal["none", "labels"] = option(
-        "none", "labels: the model is given the label of each image, by the names in the data"
-    )
-    lr: Positive = option(1e-3, "learning rate of Adam")
 
 
 class Layer(nn.Module):
@@ -70,7 +68,7 @@ class GatedPixelCNN(Autoregressive):
     def __init__(
         self, spec: ImageSpec, config: GatedPixelCNNConfig, condition: ConditionSpec | None = None
     ) -> None:
-        super().__init__(spec, condition, config.lr)
+        super().__init__(spec, config, condition)
         self.config = config
         check_odd(first_kernel=config.first_kernel, kernel=config.kernel)
         c, f = spec.channels, config.features
@@ -83,16 +81,16 @@ class GatedPixelCNN(Autoregressive):
         self.place = nn.Parameter(places) if config.position else None
         self.head = MaskedConv2d(f, config.head, 1, "B", c)
         self.last = MaskedConv2d(config.head, c * self.distribution.per_pixel, 1, "B", c)
-        self.label = nn.Embedding(self.classes, config.layers * 2 * f) if self.classes else None
+        self.label = embedding(condition, config.layers * 2 * f)
 
-    def shifts(self, condition: Tensor | None) -> list[Tensor | None]:
-        """What the labels add before the gates of each layer, (B, 2 F, 1, 1); Nones without."""
-        labels = self.labels(condition)
-        if self.label is None or labels is None:
+    def shifts(self, condition: Condition | None) -> list[Tensor | None]:
+        """What the condition adds before the gates of each layer, (B, 2 F, 1, 1); Nones without."""
+        asked = self.asked(condition)
+        if self.label is None or asked is None:
             return [None] * len(self.layers)
-        return list(self.label(labels)[:, :, None, None].chunk(len(self.layers), 1))
+        return list(self.label(asked)[:, :, None, None].chunk(len(self.layers), 1))
 
-    def conditionals(self, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
+    def conditionals(self, x: Tensor, condition: Condition | None = None) -> PixelDistribution:
         v = h = by_pixel(to_symmetric(self.spec.check(x)))
         skips, place = None, self.place
         for layer, shift in zip(self.layers, self.shifts(condition), strict=True):
@@ -101,14 +99,14 @@ class GatedPixelCNN(Autoregressive):
         assert skips is not None
         return self.distribution(self.last(self.head(skips.relu()).relu()))
 
-    def stepper(self, n: int, condition: Tensor | None = None) -> Stepper:
+    def stepper(self, n: int, condition: Condition | None = None) -> Stepper:
         return GatedStepper(self, n, condition)
 
 
 class GatedStepper(Stepper):
     """The vertical stack a row at a time, the horizontal one pixel by pixel."""
 
-    def __init__(self, model: GatedPixelCNN, n: int, condition: Tensor | None) -> None:
+    def __init__(self, model: GatedPixelCNN, n: int, condition: Condition | None) -> None:
         self.distribution, self.spec = model.distribution, model.spec
         layers = [layer for layer in model.layers if isinstance(layer, Layer)]
         c, f, width = model.spec.channels, model.config.features, model.spec.width

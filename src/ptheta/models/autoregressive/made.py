@@ -6,41 +6,39 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ptheta.batch import Batch
+from ptheta.batch import Batch, Condition
 from ptheta.conditions import ConditionSpec
-from ptheta.config import Count, Parts, Positive, option
+from ptheta.config import Count, Parts, option
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.errors import PthetaError
 from ptheta.models.autoregressive.base import (
     Autoregressive,
+    AutoregressiveConfig,
     Stepper,
     agreement,
     draw,
     repeated,
     resampled,
 )
+from ptheta.nets.condition import embedding
 from ptheta.nets.flat import flatten, scaled, unflatten
 from ptheta.nets.heads import Head, Kind
 from ptheta.specs import ImageSpec, full
 
 
 @dataclass(frozen=True)
-class MADEConfig:
+class MADEConfig(AutoregressiveConfig):
     hidden: tuple[Count, ...] = option((1000,), "units of the hidden layers")
     direct: bool = option(False, "a linear path from the inputs to the outputs as well")
     orders: Parts = option(1, "pixel orders trained together; more than 1 is an ensemble of them")
     likelihood: Kind = option("auto", "auto: bernoulli for 2 levels, categorical to 16, logistic")
     components: Count = option(1, "logistics mixed in each pixel (logistic)")
-    condition: Literal["none", "labels"] = option(
-        "none", "labels: the model is given the label of each image, by the names in the data"
-    )
-    lr: Positive = option(1e-3, "learning rate of Adam")
 
 
 class Masks:
@@ -103,7 +101,7 @@ class MADE(Autoregressive):
     def __init__(
         self, spec: ImageSpec, config: MADEConfig, condition: ConditionSpec | None = None
     ) -> None:
-        super().__init__(spec, condition, config.lr)
+        super().__init__(spec, config, condition)
         self.config = config
         self.distribution = Head(spec, config.likelihood, config.components)
         d, p = spec.dims, self.distribution.per_pixel
@@ -113,8 +111,8 @@ class MADE(Autoregressive):
         self.masks = [Masks(spec, config.hidden, m) for m in range(config.orders)]
         self.kept: list[Tensor] = []  # the masks of the first order
         # the first sub-pixel sees no hidden unit, so labels go to the output as well
-        self.label = nn.Embedding(self.classes, sizes[1]) if self.classes else None
-        self.label_out = nn.Embedding(self.classes, d * p) if self.classes else None
+        self.label = embedding(condition, sizes[1])
+        self.label_out = embedding(condition, d * p)
 
     @property
     def linear(self) -> list[nn.Linear]:
@@ -153,14 +151,14 @@ class MADE(Autoregressive):
         ranks = self.masks[m].ranks.to(self.direct.device)
         return self.direct * (ranks < ranks[:, None])[:, None]
 
-    def shifts(self, condition: Tensor | None) -> tuple[Tensor | float, Tensor | float]:
-        """What the labels add to the first hidden layer and to the output; 0 without labels."""
-        labels = self.labels(condition)
-        if self.label is None or self.label_out is None or labels is None:
+    def shifts(self, condition: Condition | None) -> tuple[Tensor | float, Tensor | float]:
+        """What the condition adds to the first hidden layer and to the output; 0 without labels."""
+        asked = self.asked(condition)
+        if self.label is None or self.label_out is None or asked is None:
             return 0.0, 0.0
-        return self.label(labels), self.label_out(labels)
+        return self.label(asked), self.label_out(asked)
 
-    def of_order(self, m: int, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
+    def of_order(self, m: int, x: Tensor, condition: Condition | None = None) -> PixelDistribution:
         """The conditionals in order m: batch shape (B, C, H, W)."""
         h = scaled(flatten(self.spec.check(x)), self.spec.levels)
         hidden, out = self.shifts(condition)
@@ -173,11 +171,11 @@ class MADE(Autoregressive):
                 h = h + hidden
         return self.distribution(unflatten(h + out, self.spec.shape))
 
-    def conditionals(self, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
+    def conditionals(self, x: Tensor, condition: Condition | None = None) -> PixelDistribution:
         self.only()
         return self.of_order(0, x, condition)
 
-    def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+    def log_prob(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         each = [
             self.of_order(m, x, condition).log_prob(x).sum((1, 2, 3))
             for m in range(len(self.masks))
@@ -187,7 +185,7 @@ class MADE(Autoregressive):
     def loss(self, batch: Batch, shared: None = None) -> dict[str, Tensor]:
         """-log p in an order drawn anew for each step (section 4.2 of the paper)."""
         m = int(torch.randint(self.config.orders, ())) if self.config.orders > 1 else 0
-        y = batch.y if self.classes else None
+        y = self.asked(batch.condition)
         return {"nll": -self.of_order(m, batch.x, y).log_prob(batch.x).sum((1, 2, 3))}
 
     def late(self, known: Tensor) -> Tensor:
@@ -195,7 +193,7 @@ class MADE(Autoregressive):
         return super().late(known) if len(self.masks) == 1 else torch.zeros_like(known)
 
     @torch.no_grad()
-    def sample(self, n: int, condition: Tensor | None = None) -> Tensor:
+    def sample(self, n: int, condition: Condition | None = None) -> Tensor:
         """Each image by a member of the ensemble drawn for it."""
         u = self.noise(n)
         member = torch.randint(self.config.orders, (n,), device=u.device)
@@ -209,7 +207,7 @@ class MADE(Autoregressive):
 
     @torch.no_grad()
     def complete(
-        self, x: Tensor, known: Tensor, condition: Tensor | None = None, candidates: int = 1
+        self, x: Tensor, known: Tensor, condition: Condition | None = None, candidates: int = 1
     ) -> Tensor:
         """Draws the unknown sub-pixels as any autoregressive model does, from the mixture:
 
@@ -232,7 +230,7 @@ class MADE(Autoregressive):
         shape = (len(self.masks) * candidates, -1)
         return resampled(torch.cat(drawn).unflatten(0, shape), torch.cat(agree).unflatten(0, shape))
 
-    def stepper(self, n: int, condition: Tensor | None = None) -> Stepper:
+    def stepper(self, n: int, condition: Condition | None = None) -> Stepper:
         self.only()
         return MADEStepper(self, 0, n, condition)
 
@@ -240,7 +238,7 @@ class MADE(Autoregressive):
 class MADEStepper(Stepper):
     """Units sorted by degree: each is computed once, as soon as all that it sees is known."""
 
-    def __init__(self, model: MADE, m: int, n: int, condition: Tensor | None) -> None:
+    def __init__(self, model: MADE, m: int, n: int, condition: Condition | None) -> None:
         self.distribution, self.colours = model.distribution, model.spec.channels
         self.levels = model.spec.levels
         masks, weights = model.masks[m], [full(w.detach()) for w in model.weights(m)]

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ptheta.batch import Condition
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Parts, option
 from ptheta.distributions.pixels import PixelDistribution
@@ -54,7 +55,7 @@ class MultiScalePixelCNN(Autoregressive):
     def __init__(
         self, spec: ImageSpec, config: MultiScaleConfig, condition: ConditionSpec | None = None
     ) -> None:
-        super().__init__(spec, condition, config.lr)
+        super().__init__(spec, config, condition)
         self.config = config
         c, h, w = spec.shape
         self.strides = [2**k for k in reversed(range(config.scales))]
@@ -90,7 +91,7 @@ class MultiScalePixelCNN(Autoregressive):
             seen.update(grid)
         return found
 
-    def conditionals(self, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
+    def conditionals(self, x: Tensor, condition: Condition | None = None) -> PixelDistribution:
         self.spec.check(x)
         out: Tensor | None = None
         for scale, s in enumerate(self.strides):
@@ -106,14 +107,14 @@ class MultiScalePixelCNN(Autoregressive):
         assert out is not None
         return self.distribution(out)
 
-    def stepper(self, n: int, condition: Tensor | None = None) -> Stepper:
+    def stepper(self, n: int, condition: Condition | None = None) -> Stepper:
         return MultiScaleStepper(self, n, condition)
 
 
 class MultiScaleStepper(Stepper):
     """The stepper of one scale after the other; known pixels of coarser grids are walked over."""
 
-    def __init__(self, model: MultiScalePixelCNN, n: int, condition: Tensor | None) -> None:
+    def __init__(self, model: MultiScalePixelCNN, n: int, condition: Condition | None) -> None:
         self.model, self.n, self.condition = model, n, condition
         spec = model.spec
         self.places = [(scale, p) for scale, pixels in enumerate(model.parts()) for p in pixels]

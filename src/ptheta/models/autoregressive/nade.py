@@ -8,11 +8,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from ptheta.batch import Condition
 from ptheta.conditions import ConditionSpec
-from ptheta.config import Count, Positive, check_choices, option
+from ptheta.config import Count, check_choices, option
 from ptheta.distributions.pixels import PixelDistribution
-from ptheta.models.autoregressive.base import Autoregressive, Stepper
+from ptheta.models.autoregressive.base import Autoregressive, AutoregressiveConfig, Stepper
 from ptheta.nets import sparse_prefix
+from ptheta.nets.condition import embedding
 from ptheta.nets.flat import flatten, scaled, unflatten
 from ptheta.nets.heads import Head, Kind
 from ptheta.specs import ImageSpec, full
@@ -21,16 +23,12 @@ ACTIVATIONS = {"sigmoid": torch.sigmoid, "relu": torch.relu}
 
 
 @dataclass(frozen=True)
-class NADEConfig:
+class NADEConfig(AutoregressiveConfig):
     hidden: Count = option(500, "hidden units")
     activation: Literal["sigmoid", "relu"] = option("sigmoid", "of the hidden units")
     likelihood: Kind = option("auto", "auto: bernoulli for 2 levels, categorical to 16, logistic")
     components: Count = option(1, "logistics mixed in each pixel (logistic)")
     block: Count = option(28, "sub-pixels whose hidden units are computed together")
-    condition: Literal["none", "labels"] = option(
-        "none", "labels: the model is given the label of each image, by the names in the data"
-    )
-    lr: Positive = option(1e-3, "learning rate of Adam")
 
 
 class NADE(Autoregressive):
@@ -41,7 +39,7 @@ class NADE(Autoregressive):
     def __init__(
         self, spec: ImageSpec, config: NADEConfig, condition: ConditionSpec | None = None
     ) -> None:
-        super().__init__(spec, condition, config.lr)
+        super().__init__(spec, config, condition)
         check_choices(config)
         self.config = config
         self.distribution = Head(spec, config.likelihood, config.components)
@@ -53,17 +51,17 @@ class NADE(Autoregressive):
         self.b = nn.Parameter(torch.zeros(d, p))
         s = min(config.block, d)
         self.register_buffer("lower", torch.ones(s, s).tril(-1)[:, None], persistent=False)
-        self.label = nn.Embedding(self.classes, h) if self.classes else None
+        self.label = embedding(condition, h)
         self.logits_only = spec.levels == 2 and p == 1
 
-    def start(self, n: int, condition: Tensor | None) -> Tensor:
+    def start(self, n: int, condition: Condition | None) -> Tensor:
         """The hidden units' input before any pixel: (n, H)."""
-        labels = self.labels(condition)
-        if self.label is None or labels is None:
+        asked = self.asked(condition)
+        if self.label is None or asked is None:
             return self.c.expand(n, -1)
-        return self.c + self.label(labels)
+        return self.c + self.label(asked)
 
-    def conditionals(self, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
+    def conditionals(self, x: Tensor, condition: Condition | None = None) -> PixelDistribution:
         """Binary pixels: the hidden units once after each pixel that is on (`sparse_prefix`).
         More levels: a block of s sub-pixels at a time; with M[d, b, k] = x[b, k] for k < d, else 0,
         their hidden inputs are one product M W, added to what the earlier blocks gave."""
@@ -86,14 +84,14 @@ class NADE(Autoregressive):
         out = torch.cat(outs).transpose(0, 1)  # (B, D, P)
         return self.distribution(unflatten(out.flatten(1), self.spec.shape))
 
-    def stepper(self, n: int, condition: Tensor | None = None) -> Stepper:
+    def stepper(self, n: int, condition: Condition | None = None) -> Stepper:
         return NADEStepper(self, n, condition)
 
 
 class NADEStepper(Stepper):
     """The hidden input is carried from sub-pixel to sub-pixel: O(H) each, O(D H) an image."""
 
-    def __init__(self, model: NADE, n: int, condition: Tensor | None) -> None:
+    def __init__(self, model: NADE, n: int, condition: Condition | None) -> None:
         self.model, self.colours = model, model.spec.channels
         self.w, self.v, self.b = (full(q.detach()) for q in (model.w, model.v, model.b))
         self.a = full(model.start(n, condition).detach()).clone()

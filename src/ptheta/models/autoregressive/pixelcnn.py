@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ptheta.batch import Condition
 from ptheta.conditions import ConditionSpec
-from ptheta.config import Count, Parts, Positive, option
+from ptheta.config import Count, Parts, option
 from ptheta.distributions.pixels import PixelDistribution
-from ptheta.models.autoregressive.base import Autoregressive, Stepper
+from ptheta.models.autoregressive.base import Autoregressive, AutoregressiveConfig, Stepper
+from ptheta.nets.condition import embedding
 from ptheta.nets.heads import Head
 from ptheta.nets.incremental import Bank, Readout, pointwise
 from ptheta.nets.masked import MaskedConv2d, by_pixel, check_odd
@@ -19,7 +21,7 @@ from ptheta.specs import ImageSpec, full, to_symmetric
 
 
 @dataclass(frozen=True)
-class PixelCNNConfig:
+class PixelCNNConfig(AutoregressiveConfig):
     features: Count = option(64, "channels between the residual blocks (half as many inside)")
     blocks: Parts = option(8, "residual blocks, each with one masked convolution")
     first_kernel: Count = option(7, "width of the first kernel, pixels (odd)")
@@ -27,10 +29,6 @@ class PixelCNNConfig:
     head: Count = option(64, "channels of the two last 1x1 convolutions")
     dilation: Count = option(1, "largest dilation; the blocks take 1, 2, 4, ... in turn, pixels")
     position: bool = option(False, "learn a bias for each place after the first convolution")
-    condition: Literal["none", "labels"] = option(
-        "none", "labels: the model is given the label of each image, by the names in the data"
-    )
-    lr: Positive = option(1e-3, "learning rate of Adam")
 
 
 class Block(nn.Module):
@@ -57,7 +55,7 @@ class PixelCNN(Autoregressive):
     def __init__(
         self, spec: ImageSpec, config: PixelCNNConfig, condition: ConditionSpec | None = None
     ) -> None:
-        super().__init__(spec, condition, config.lr)
+        super().__init__(spec, config, condition)
         self.config = config
         check_odd(first_kernel=config.first_kernel, kernel=config.kernel)
         c, f = spec.channels, config.features
@@ -72,17 +70,17 @@ class PixelCNN(Autoregressive):
         self.head = MaskedConv2d(f, config.head, 1, "B", c)
         self.last = MaskedConv2d(config.head, c * self.distribution.per_pixel, 1, "B", c)
         half = max(f // 2, c)
-        self.label = nn.Embedding(self.classes, config.blocks * half) if self.classes else None
+        self.label = embedding(condition, config.blocks * half)
 
-    def shifts(self, condition: Tensor | None) -> list[Tensor | None]:
-        """What the labels add in each block, (B, half, 1, 1) each; Nones without labels."""
-        labels = self.labels(condition)
-        if self.label is None or labels is None:
+    def shifts(self, condition: Condition | None) -> list[Tensor | None]:
+        """What the condition adds in each block, (B, half, 1, 1) each; Nones without labels."""
+        asked = self.asked(condition)
+        if self.label is None or asked is None:
             return [None] * len(self.blocks)
-        return list(self.label(labels)[:, :, None, None].chunk(len(self.blocks), 1))
+        return list(self.label(asked)[:, :, None, None].chunk(len(self.blocks), 1))
 
     def output(
-        self, x: Tensor, condition: Tensor | None = None, context: Tensor | None = None
+        self, x: Tensor, condition: Condition | None = None, context: Tensor | None = None
     ) -> Tensor:
         """The parameters of all conditionals, (B, P * C, H, W).
 
@@ -98,11 +96,11 @@ class PixelCNN(Autoregressive):
             h = block(h, shift)
         return self.last(self.head(h.relu()).relu())
 
-    def conditionals(self, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
+    def conditionals(self, x: Tensor, condition: Condition | None = None) -> PixelDistribution:
         return self.distribution(self.output(x, condition))
 
     def stepper(
-        self, n: int, condition: Tensor | None = None, context: Tensor | None = None
+        self, n: int, condition: Condition | None = None, context: Tensor | None = None
     ) -> Stepper:
         return PixelCNNStepper(self, n, condition, context)
 
@@ -120,7 +118,7 @@ class PixelCNNStepper(Stepper):
     """
 
     def __init__(
-        self, model: PixelCNN, n: int, condition: Tensor | None, context: Tensor | None = None
+        self, model: PixelCNN, n: int, condition: Condition | None, context: Tensor | None = None
     ) -> None:
         self.distribution, self.width = model.distribution, model.spec.width
         self.grey = model.spec.channels == 1

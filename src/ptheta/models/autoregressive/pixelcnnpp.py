@@ -10,32 +10,30 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
 from annotated_types import Ge, Lt
 from torch import Tensor, nn
 
+from ptheta.batch import Condition
 from ptheta.conditions import ConditionSpec
-from ptheta.config import Count, Parts, Positive, option
+from ptheta.config import Count, Parts, option
 from ptheta.distributions.pixels import LogisticMixture, PixelDistribution
-from ptheta.models.autoregressive.base import Autoregressive, Stepper
+from ptheta.models.autoregressive.base import Autoregressive, AutoregressiveConfig, Stepper
+from ptheta.nets.condition import embedding
 from ptheta.nets.incremental import RowBank, RowsAbove, add_row, pointwise
 from ptheta.nets.masked import by_pixel
 from ptheta.specs import ImageSpec, full, to_symmetric
 
 
 @dataclass(frozen=True)
-class PixelCNNPPConfig:
+class PixelCNNPPConfig(AutoregressiveConfig):
     features: Count = option(48, "channels of each stream")
     blocks: Parts = option(6, "gated residual blocks of each stream")
     components: Count = option(5, "logistics mixed in each pixel")
     dropout: Annotated[float, Ge(0), Lt(1)] = option(0.0, "share of features dropped in a block")
-    condition: Literal["none", "labels"] = option(
-        "none", "labels: the model is given the label of each image, by the names in the data"
-    )
-    lr: Positive = option(1e-3, "learning rate of Adam")
 
 
 def concat_elu(x: Tensor, dim: int = 1) -> Tensor:
@@ -88,7 +86,7 @@ class PixelCNNPP(Autoregressive):
     def __init__(
         self, spec: ImageSpec, config: PixelCNNPPConfig, condition: ConditionSpec | None = None
     ) -> None:
-        super().__init__(spec, condition, config.lr)
+        super().__init__(spec, config, condition)
         self.config = config
         c, f = spec.channels, config.features
         # beside the colours a plane of ones, which tells the border from black
@@ -99,7 +97,7 @@ class PixelCNNPP(Autoregressive):
         self.down = nn.ModuleList(Block(f, config.dropout, right=False) for _ in blocks)
         self.right = nn.ModuleList(Block(f, config.dropout, right=True) for _ in blocks)
         self.last = nn.Conv2d(f, self.numbers, 1)
-        self.label = nn.Embedding(self.classes, config.blocks * 2 * f) if self.classes else None
+        self.label = embedding(condition, config.blocks * 2 * f)
 
     @property
     def numbers(self) -> int:
@@ -107,14 +105,14 @@ class PixelCNNPP(Autoregressive):
         c = self.spec.channels
         return self.config.components * (1 + 2 * c + c * (c - 1) // 2)
 
-    def shifts(self, condition: Tensor | None) -> list[Tensor | None]:
-        """What the labels add before the gate of each block, (B, 2 F, 1, 1)."""
-        labels = self.labels(condition)
-        if self.label is None or labels is None:
+    def shifts(self, condition: Condition | None) -> list[Tensor | None]:
+        """What the condition adds before the gate of each block, (B, 2 F, 1, 1)."""
+        asked = self.asked(condition)
+        if self.label is None or asked is None:
             return [None] * self.config.blocks
-        return list(self.label(labels)[:, :, None, None].chunk(self.config.blocks, 1))
+        return list(self.label(asked)[:, :, None, None].chunk(self.config.blocks, 1))
 
-    def features(self, x: Tensor, condition: Tensor | None) -> Tensor:
+    def features(self, x: Tensor, condition: Condition | None) -> Tensor:
         """(B, numbers, H, W), from an image batch."""
         s = to_symmetric(self.spec.check(x))
         s = torch.cat([s, torch.ones_like(s[:, :1])], 1)
@@ -162,10 +160,10 @@ class PixelCNNPP(Autoregressive):
             torch.stack(logits, 2), torch.stack(means, 2), log_scale, self.spec.levels
         )
 
-    def conditionals(self, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
+    def conditionals(self, x: Tensor, condition: Condition | None = None) -> PixelDistribution:
         return self.distribution(self.features(x, condition), x)
 
-    def stepper(self, n: int, condition: Tensor | None = None) -> Stepper:
+    def stepper(self, n: int, condition: Condition | None = None) -> Stepper:
         return PixelCNNPPStepper(self, n, condition)
 
 
@@ -198,7 +196,7 @@ class RightBank(RowBank):
 class PixelCNNPPStepper(Stepper):
     """The down stream a row at a time, the right stream pixel by pixel."""
 
-    def __init__(self, model: PixelCNNPP, n: int, condition: Tensor | None) -> None:
+    def __init__(self, model: PixelCNNPP, n: int, condition: Condition | None) -> None:
         self.model, self.width = model, model.spec.width
         down = [block for block in model.down if isinstance(block, Block)]
         right = [block for block in model.right if isinstance(block, Block)]

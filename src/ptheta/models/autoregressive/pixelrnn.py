@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ptheta.batch import Condition
 from ptheta.conditions import ConditionSpec
-from ptheta.config import Count, Parts, Positive, option
+from ptheta.config import Count, Parts, option
 from ptheta.distributions.pixels import PixelDistribution
-from ptheta.models.autoregressive.base import Autoregressive, Stepper
+from ptheta.models.autoregressive.base import Autoregressive, AutoregressiveConfig, Stepper
+from ptheta.nets.condition import embedding
 from ptheta.nets.diagonal import diagonal_bilstm
 from ptheta.nets.heads import Head
 from ptheta.nets.incremental import Bank, Readout, RowBank, RowsAbove, pointwise, row_taps
@@ -21,15 +23,11 @@ from ptheta.specs import ImageSpec, full, to_symmetric
 
 
 @dataclass(frozen=True)
-class PixelRNNConfig:
+class PixelRNNConfig(AutoregressiveConfig):
     features: Count = option(16, "units h of an LSTM")
     layers: Parts = option(2, "LSTM layers, each with a residual connection of 2 h channels")
     first_kernel: Count = option(7, "width of the first kernel, pixels (odd)")
     head: Count = option(32, "channels of the two last 1x1 convolutions")
-    condition: Literal["none", "labels"] = option(
-        "none", "labels: the model is given the label of each image, by the names in the data"
-    )
-    lr: Positive = option(1e-3, "learning rate of Adam")
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class PixelRNN(Autoregressive):
         layers: list[nn.Module],
         condition: ConditionSpec | None = None,
     ) -> None:
-        super().__init__(spec, condition, config.lr)
+        super().__init__(spec, config, condition)
         self.config = config
         c, wide = spec.channels, 2 * config.features
         self.distribution = Head(spec, "bernoulli" if spec.levels == 2 else "categorical")
@@ -56,16 +54,16 @@ class PixelRNN(Autoregressive):
         self.out = nn.ModuleList(MaskedConv2d(config.features, wide, 1, "B", c) for _ in layers)
         self.head = MaskedConv2d(wide, config.head, 1, "B", c)
         self.last = MaskedConv2d(config.head, c * self.distribution.per_pixel, 1, "B", c)
-        self.label = nn.Embedding(self.classes, wide) if self.classes else None
+        self.label = embedding(condition, wide)
 
-    def shift(self, condition: Tensor | None) -> Tensor | None:
-        """What the labels add to the first features: (B, 2 h, 1, 1)."""
-        labels = self.labels(condition)
-        if self.label is None or labels is None:
+    def shift(self, condition: Condition | None) -> Tensor | None:
+        """What the condition adds to the first features: (B, 2 h, 1, 1)."""
+        asked = self.asked(condition)
+        if self.label is None or asked is None:
             return None
-        return self.label(labels)[:, :, None, None]
+        return self.label(asked)[:, :, None, None]
 
-    def conditionals(self, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
+    def conditionals(self, x: Tensor, condition: Condition | None = None) -> PixelDistribution:
         h = by_pixel(to_symmetric(self.spec.check(x)))
         h, shift = self.first(h), self.shift(condition)
         if shift is not None:
@@ -136,7 +134,7 @@ class RowLSTM(PixelRNN):
             condition,
         )
 
-    def stepper(self, n: int, condition: Tensor | None = None) -> Stepper:
+    def stepper(self, n: int, condition: Condition | None = None) -> Stepper:
         return RowStepper(self, n, condition)
 
 
@@ -154,14 +152,14 @@ class DiagonalBiLSTM(PixelRNN):
             condition,
         )
 
-    def stepper(self, n: int, condition: Tensor | None = None) -> Stepper:
+    def stepper(self, n: int, condition: Condition | None = None) -> Stepper:
         return DiagonalStepper(self, n, condition)
 
 
 class RNNStepper(Stepper):
     """The residual stream of one pixel through the layers, whose states are carried along."""
 
-    def __init__(self, model: PixelRNN, n: int, condition: Tensor | None) -> None:
+    def __init__(self, model: PixelRNN, n: int, condition: Condition | None) -> None:
         self.distribution, self.colours = model.distribution, model.spec.channels
         self.width, self.f = model.spec.width, model.config.features
         shift = model.shift(condition)
@@ -204,7 +202,7 @@ class RNNStepper(Stepper):
 
 
 class RowStepper(RNNStepper):
-    def __init__(self, model: RowLSTM, n: int, condition: Tensor | None) -> None:
+    def __init__(self, model: RowLSTM, n: int, condition: Condition | None) -> None:
         super().__init__(model, n, condition)
         layers = [layer for layer in model.layers if isinstance(layer, RowLayer)]
         self.input = RowBank(row_taps([layer.input for layer in layers]), n, self.width)
@@ -243,7 +241,7 @@ class DiagonalStepper(RNNStepper):
     """From the left the state is carried pixel by pixel; the mirrored direction over a row runs
     once the row is finished, all layers at once. Each cell is computed once."""
 
-    def __init__(self, model: DiagonalBiLSTM, n: int, condition: Tensor | None) -> None:
+    def __init__(self, model: DiagonalBiLSTM, n: int, condition: Condition | None) -> None:
         super().__init__(model, n, condition)
         layers = [layer for layer in model.layers if isinstance(layer, DiagonalLayer)]
         inputs = [pointwise(layer.input) for layer in layers]

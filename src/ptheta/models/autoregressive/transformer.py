@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ptheta.batch import Condition
 from ptheta.conditions import ConditionSpec
-from ptheta.config import Count, Parts, Positive, option
+from ptheta.config import Count, Parts, option
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.errors import PthetaError
-from ptheta.models.autoregressive.base import Autoregressive, Stepper
+from ptheta.models.autoregressive.base import Autoregressive, AutoregressiveConfig, Stepper
+from ptheta.nets.condition import embedding
 from ptheta.nets.flat import flatten, unflatten
 from ptheta.nets.heads import Head
 from ptheta.specs import ImageSpec, to_levels
 
 
 @dataclass(frozen=True)
-class ImageTransformerConfig:
+class ImageTransformerConfig(AutoregressiveConfig):
     width: Count = option(64, "numbers that stand for a sub-pixel; a multiple of the heads")
     layers: Parts = option(4, "layers of attention and MLP")
     heads: Count = option(4, "attention heads")
-    condition: Literal["none", "labels"] = option(
-        "none", "labels: the model is given the label of each image, by the names in the data"
-    )
-    lr: Positive = option(1e-3, "learning rate of Adam")
 
 
 class Layer(nn.Module):
@@ -65,7 +63,7 @@ class ImageTransformer(Autoregressive):
         config: ImageTransformerConfig,
         condition: ConditionSpec | None = None,
     ) -> None:
-        super().__init__(spec, condition, config.lr)
+        super().__init__(spec, config, condition)
         self.config = config
         e = config.width
         if e % config.heads:
@@ -79,17 +77,17 @@ class ImageTransformer(Autoregressive):
         self.layers = nn.ModuleList(Layer(e, config.heads) for _ in range(config.layers))
         self.norm = nn.LayerNorm(e)
         self.last = nn.Linear(e, self.distribution.per_pixel)
-        self.label = nn.Embedding(self.classes, e) if self.classes else None
+        self.label = embedding(condition, e)
 
-    def places(self, condition: Tensor | None) -> Tensor:
+    def places(self, condition: Condition | None) -> Tensor:
         """What tells each token where and for which label it speaks: (1 or B, D, E)."""
         places = (self.row + self.column + self.colour).flatten(0, 2)[None]
-        labels = self.labels(condition)
-        if self.label is None or labels is None:
+        asked = self.asked(condition)
+        if self.label is None or asked is None:
             return places
-        return places + self.label(labels)[:, None]
+        return places + self.label(asked)[:, None]
 
-    def conditionals(self, x: Tensor, condition: Tensor | None = None) -> PixelDistribution:
+    def conditionals(self, x: Tensor, condition: Condition | None = None) -> PixelDistribution:
         values = flatten(to_levels(self.spec.check(x), self.spec.levels))  # (B, D)
         values = F.pad(values[:, :-1], (1, 0), value=self.spec.levels)
         h = self.value(values) + self.places(condition)
@@ -98,7 +96,7 @@ class ImageTransformer(Autoregressive):
         out = self.last(self.norm(h))  # (B, D, P)
         return self.distribution(unflatten(out.flatten(1), self.spec.shape))
 
-    def stepper(self, n: int, condition: Tensor | None = None) -> Stepper:
+    def stepper(self, n: int, condition: Condition | None = None) -> Stepper:
         return TransformerStepper(self, n, condition)
 
 
@@ -106,7 +104,7 @@ class TransformerStepper(Stepper):
     """One token at a time; keys and values of the earlier ones are kept, (n, heads, D, E / heads)
     for each layer, allocated once."""
 
-    def __init__(self, model: ImageTransformer, n: int, condition: Tensor | None) -> None:
+    def __init__(self, model: ImageTransformer, n: int, condition: Condition | None) -> None:
         self.model, self.colours = model, model.spec.channels
         self.places = model.places(condition).detach()
         config = model.config

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ptheta.batch import Batch
+from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Positive, option
 from ptheta.games import Game, Move, Terms
 from ptheta.losses.adversarial import non_saturating
@@ -27,8 +28,10 @@ class AAE(JudgesCodes):
 
     config: AAEConfig
 
-    def __init__(self, spec: ImageSpec, config: AAEConfig) -> None:
-        super().__init__(spec, config)
+    def __init__(
+        self, spec: ImageSpec, config: AAEConfig, condition: ConditionSpec | None = None
+    ) -> None:
+        super().__init__(spec, config, condition)
         self.critic = mlp([config.latent, *config.critic, 1])
 
     def autoencoder_loss(self, batch: Batch, shared: Coded) -> Terms:

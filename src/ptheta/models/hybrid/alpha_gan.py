@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from ptheta.batch import Batch
+from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Positive, option
 from ptheta.games import Clock, Game, Move, Terms
 from ptheta.losses.adversarial import log_odds
@@ -34,8 +35,10 @@ class AlphaGAN(JudgesImages, JudgesCodes):
 
     config: AlphaGANConfig
 
-    def __init__(self, spec: ImageSpec, config: AlphaGANConfig) -> None:
-        super().__init__(spec, config)
+    def __init__(
+        self, spec: ImageSpec, config: AlphaGANConfig, condition: ConditionSpec | None = None
+    ) -> None:
+        super().__init__(spec, config, condition)
         self.discriminator = ImageDiscriminator(spec, config.features)
         self.critic = mlp([config.latent, *config.critic, 1])
 

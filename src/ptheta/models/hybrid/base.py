@@ -9,33 +9,41 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from ptheta.batch import Batch
-from ptheta.config import Fraction, Positive, option
+from ptheta.batch import Batch, Condition
+from ptheta.conditions import ConditionSpec
+from ptheta.config import Positive, option
 from ptheta.games import Player, Terms
 from ptheta.losses.adversarial import accuracy, cross_entropy
+from ptheta.models.base import ImageModel
 from ptheta.nets.coders import CoderConfig, decoder, encoder
 from ptheta.nets.convolutional import ConvEncoder
+from ptheta.optimizers import BESIDE_LR, Decay, OptimizerConfig
 from ptheta.specs import ImageSpec, from_symmetric, full, to_symmetric
 
 
 @dataclass(frozen=True)
-class HybridConfig(CoderConfig):
+class HybridConfig(CoderConfig, OptimizerConfig):
     net: Literal["linear", "mlp", "conv", "resize"] = option(
         "conv", "encoder and decoder; conv: transposed convolutions on the way up, resize: resized"
     )
-    lr: Positive = option(3e-4, "learning rate of Adam, all players")
-    beta1: Fraction = option(0.5, "Adam's decay of the first moment")
+    lr: Positive = option(3e-4, "learning rate, all players")
+    beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
 
 
-class Hybrid(nn.Module):
+class Hybrid(ImageModel):
     """Codes with a prior N(0, I), images without a density: what the three have in common."""
 
-    classes = 0
-
-    def __init__(self, spec: ImageSpec, config: HybridConfig, outputs: int = 1) -> None:
+    def __init__(
+        self,
+        spec: ImageSpec,
+        config: HybridConfig,
+        condition: ConditionSpec | None = None,
+        *,
+        outputs: int = 1,
+    ) -> None:
         """outputs: numbers that the encoder gives for each latent dimension."""
-        super().__init__()
-        self.spec, self.config = spec, config
+        super().__init__(spec, config, condition)
+        self.config = config
         self.encoder = encoder(spec, config, outputs * config.latent, dcgan=True)
         self.decoder = decoder(spec, config, 1, dcgan=True)
 
@@ -47,16 +55,16 @@ class Hybrid(nn.Module):
         """Float images in [-1, 1] -> codes (B, L)."""
         return full(self.encoder(s))
 
-    def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+    def encode(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         return self.code(to_symmetric(self.spec.check(x)))
 
-    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+    def decode(self, z: Tensor, condition: Condition | None = None) -> Tensor:
         return from_symmetric(self.generate(z), self.spec.levels)
 
-    def sample_latent(self, n: int, condition: Tensor | None = None) -> Tensor:
+    def sample_latent(self, n: int, condition: Condition | None = None) -> Tensor:
         return torch.randn(n, self.config.latent, device=next(self.parameters()).device)
 
-    def sample(self, n: int, condition: Tensor | None = None) -> Tensor:
+    def sample(self, n: int, condition: Condition | None = None) -> Tensor:
         return self.decode(self.sample_latent(n))
 
     def coded(self, batch: Batch) -> Coded:
@@ -71,7 +79,7 @@ class Hybrid(nn.Module):
         return Decoded(coded.s, coded.z, rebuilt, drawn)
 
     def player(self, *modules: nn.Module) -> Player:
-        return Player(modules, self.config.lr, (self.config.beta1, 0.999))
+        return Player(modules, self.config.optimizer_factory())
 
 
 @dataclass(frozen=True)
@@ -123,7 +131,7 @@ class JudgesImages(Hybrid):
         batch.logs["accuracy"] = accuracy(real.detach(), drawn.detach(), 0.0)
         return {"adversarial": cross_entropy(real, rebuilt) + softplus(drawn)}
 
-    def discriminate(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+    def discriminate(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         return self.discriminator.logits(to_symmetric(self.spec.check(x)))
 
 

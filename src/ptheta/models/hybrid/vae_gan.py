@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ptheta.batch import Batch
+from ptheta.batch import Batch, Condition
+from ptheta.conditions import ConditionSpec
 from ptheta.config import AtLeastZero, option
 from ptheta.distributions.gaussian import kl_standard_normal
 from ptheta.distributions.latents import Posterior
@@ -43,11 +44,13 @@ class VAEGAN(JudgesImages):
 
     config: VAEGANConfig
 
-    def __init__(self, spec: ImageSpec, config: VAEGANConfig) -> None:
-        super().__init__(spec, config, outputs=2)
+    def __init__(
+        self, spec: ImageSpec, config: VAEGANConfig, condition: ConditionSpec | None = None
+    ) -> None:
+        super().__init__(spec, config, condition, outputs=2)
         self.discriminator = ImageDiscriminator(spec, config.features)
 
-    def posterior(self, x: Tensor, condition: Tensor | None = None) -> Posterior:
+    def posterior(self, x: Tensor, condition: Condition | None = None) -> Posterior:
         return self._q(to_symmetric(self.spec.check(x)))
 
     def _q(self, s: Tensor) -> Posterior:

@@ -9,7 +9,8 @@ import torch
 from annotated_types import Gt, Le
 from torch import Tensor, nn
 
-from ptheta.batch import Batch
+from ptheta.batch import Batch, Condition
+from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Layers, Parts, Positive, option
 from ptheta.distributions.gaussian import kl_standard_normal
 from ptheta.distributions.latents import Posterior
@@ -34,7 +35,7 @@ class AVBConfig(VAEConfig):
     critic_steps: Count = option(
         1, "the discriminator moves in every step, encoder and decoder in every so many-th"
     )
-    critic_lr: Positive = option(1e-3, "its learning rate of Adam")
+    critic_lr: Positive = option(1e-3, "its learning rate")
 
 
 class Noisy(NamedTuple):
@@ -71,10 +72,12 @@ class AVB(VAE):
     config: AVBConfig
     eps: Tensor
 
-    def __init__(self, spec: ImageSpec, config: AVBConfig) -> None:
+    def __init__(
+        self, spec: ImageSpec, config: AVBConfig, condition: ConditionSpec | None = None
+    ) -> None:
         if config.prior != "normal":
             raise PthetaError(f"prior = {config.prior}: avb takes its codes from N(0, I) only")
-        super().__init__(spec, config, outputs=3 + config.bases)
+        super().__init__(spec, config, condition, outputs=3 + config.bases)
         latent = config.latent
         self.basis = nn.ModuleList(mlp([config.noise, 64, latent]) for _ in range(config.bases))
         # the first layer in two parts: that of the image serves codes and noise alike
@@ -114,7 +117,7 @@ class AVB(VAE):
         shaped = (a * self.features(len(a))).sum(1)
         return (1 - share).sqrt() * torch.randn_like(share) + share.sqrt() * shaped
 
-    def q(self, s: Tensor, condition: Tensor | None = None) -> Posterior:
+    def q(self, s: Tensor, condition: Condition | None = None) -> Posterior:
         """The Gaussian r(z | x) with the moments of q(z | x)."""
         return self.parts(s)[2]
 
@@ -153,8 +156,8 @@ class AVB(VAE):
         inference = (self.encoder, self.basis, self.decoder, self.likelihood_head)
         return Game(
             players={
-                "avb": Player(inference, c.lr),
-                "critic": Player((self.critic,), c.critic_lr),
+                "avb": Player(inference, c.optimizer_factory()),
+                "critic": Player((self.critic,), c.optimizer_factory(c.critic_lr)),
             },
             moves=(
                 Move("critic", self.critic_loss),

@@ -1,40 +1,38 @@
 """Conditional variational autoencoder (Sohn et al. 2015, NeurIPS; Kingma et al. 2014,
-arXiv:1406.5298): q(z | x, y), p(x | z, y), on labels or on vectors of attributes."""
+arXiv:1406.5298): q(z | x, y), p(x | z, y), on any condition y."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
-from ptheta.conditions import ConditionSpec, classes_of
+from ptheta.batch import Condition
+from ptheta.conditions import GIVEN, Conditional, ConditionSpec, Kinds
 from ptheta.config import option
 from ptheta.distributions.latents import Normal, Posterior, Prior
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.errors import PthetaError
+from ptheta.models.base import EVERY_KIND
 from ptheta.models.variational.vae import VAE, VAEConfig
 from ptheta.specs import ImageSpec
 
 
 @dataclass(frozen=True)
-class CVAEConfig(VAEConfig):
-    condition: Literal["labels", "attributes"] = option(
-        "labels", "what the model is given of each image, by the names in the data"
-    )
+class CVAEConfig(Conditional, VAEConfig):
+    condition: Kinds = option("labels", GIVEN)
     learned_prior: bool = option(False, "p(z | y) learned, in the place of N(0, I)")
 
 
 class CVAE(VAE):
-    """A VAE whose two networks are told the condition: the encoder as one more channel, linear in
-    it, the decoder as more numbers beside the code.
+    """A VAE whose two networks are given the condition: the encoder as one more channel, linear in
+    it, the decoder as more numbers beside the code."""
 
-    condition: int64 (B,) labels, or float (B, A) attributes
-    """
-
+    takes = EVERY_KIND
     player = "cvae"
+    condition: ConditionSpec
 
     def __init__(
         self, spec: ImageSpec, config: CVAEConfig, condition: ConditionSpec | None = None
@@ -49,37 +47,26 @@ class CVAE(VAE):
                 f"prior = {config.prior} knows no condition: leave it at normal for cvae; "
                 "--learned-prior gives one for each condition"
             )
-        size = len(condition)
-        super().__init__(spec, config, planes=1, numbers=size)
-        self.condition, self.classes = condition, classes_of(condition)
-        self.attributes = 0 if self.classes else size
+        size = condition.size
+        super().__init__(spec, config, condition, planes=1, numbers=size)
         self.plane = nn.Linear(size, spec.height * spec.width)
         self.prior_net = nn.Linear(size, 2 * config.latent) if config.learned_prior else None
 
-    def vector(self, condition: Tensor | None) -> Tensor:
+    def vector(self, condition: Condition | None) -> Tensor:
         """The condition as numbers: (B, size). Raises PthetaError where there is none."""
-        if condition is None:
-            what = f"{self.attributes} attributes" if self.attributes else f"{self.classes} labels"
-            raise PthetaError(f"this model is conditional on {what} and got none: give a condition")
-        if self.attributes:
-            if condition.ndim != 2 or condition.shape[1] != self.attributes:
-                raise PthetaError(
-                    f"attributes of shape {tuple(condition.shape)}: this model takes (B, "
-                    f"{self.attributes})"
-                )
-            return condition.to(self.plane.weight.dtype)
-        return one_hot(condition, self.classes).to(self.plane.weight.dtype)
+        vector = self.condition.vector(self.given(condition))
+        return vector.to(self.plane.weight.dtype)
 
-    def q(self, s: Tensor, condition: Tensor | None = None) -> Posterior:
+    def q(self, s: Tensor, condition: Condition | None = None) -> Posterior:
         plane = self.plane(self.vector(condition)).view(-1, 1, *self.spec.shape[1:])
         return super().q(torch.cat([s, plane], 1))
 
-    def prior(self, condition: Tensor | None = None) -> Prior:
+    def prior(self, condition: Condition | None = None) -> Prior:
         if self.prior_net is None:
             return super().prior()
         return Normal(*self.prior_net(self.vector(condition)).chunk(2, 1))
 
-    def likelihood(self, z: Tensor, condition: Tensor | None = None) -> PixelDistribution:
+    def likelihood(self, z: Tensor, condition: Condition | None = None) -> PixelDistribution:
         return super().likelihood(torch.cat([z, self.vector(condition)], 1))
 
 

@@ -30,9 +30,9 @@ class IWAE(VAE):
     config: IWAEConfig
 
     def loss(self, batch: Batch, shared: None = None) -> Terms:
-        q = self.posterior(batch.x, batch.y)
+        q = self.posterior(batch.x)
         batch.logs |= q.active()
-        return {"bound": -self.bound(batch.x, q, batch.y)}
+        return {"bound": -self.bound(batch.x, q, None)}
 
     def bound(self, x: Tensor, q: Posterior, condition: Tensor | None = None) -> Tensor:
         """log 1/k sum_i w_i, (B,) nats, differentiable.

@@ -10,7 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ptheta.batch import Batch
+from ptheta.batch import Batch, Condition, repeated
+from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Parts, Positive, check_choices, option
 from ptheta.distributions.latents import (
     Flow,
@@ -22,8 +23,10 @@ from ptheta.distributions.latents import (
 )
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.games import Game, Move, Player, Terms
+from ptheta.models.base import ImageModel
 from ptheta.nets.coders import CoderConfig, decoder, encoder
 from ptheta.nets.heads import Head, Kind, Sigma
+from ptheta.optimizers import OptimizerConfig
 from ptheta.specs import ImageSpec, from_unit, full, to_symmetric
 
 CHUNK = 2**22  # pixels that a decoder gives at once: memory does not grow with the samples
@@ -31,7 +34,7 @@ COLLAPSED = 0.5  # nats of KL below which the code says nothing about the image
 
 
 @dataclass(frozen=True)
-class VAEConfig(CoderConfig):
+class VAEConfig(CoderConfig, OptimizerConfig):
     likelihood: Kind = option(
         "auto",
         "p(x | z) of a pixel; auto: bernoulli for 2 levels, categorical up to 16, else logistic",
@@ -46,22 +49,21 @@ class VAEConfig(CoderConfig):
     )
     pseudo_inputs: Count = option(200, "pseudo-images (vamp)")
     transforms: Parts = option(2, "transformations of the flow (flow)")
-    lr: Positive = option(1e-3, "learning rate of Adam")
 
 
-class VAE(nn.Module):
+class VAE(ImageModel):
     """q(z | x) Gaussian, p(z) by config, p(x | z) independent over pixels.
 
     Beta, its annealing and free bits belong to the training (`TrainSettings`), not to the model.
     """
 
-    classes = 0
     player = "vae"
 
     def __init__(
         self,
         spec: ImageSpec,
         config: VAEConfig,
+        condition: ConditionSpec | None = None,
         *,
         planes: int = 0,
         numbers: int = 0,
@@ -69,9 +71,9 @@ class VAE(nn.Module):
     ) -> None:
         """planes, numbers: what a condition adds to the encoder's and the decoder's input;
         outputs: numbers that the encoder gives for each latent dimension."""
-        super().__init__()
+        super().__init__(spec, config, condition)
         check_choices(config)
-        self.spec, self.config = spec, config
+        self.config = config
         c = config
         self.likelihood_head = Head(spec, c.likelihood, c.components, c.sigma, c.scale)
         self.encoder = encoder(spec, config, outputs * config.latent, planes)
@@ -86,15 +88,15 @@ class VAE(nn.Module):
 
     # -- the distributions
 
-    def q(self, s: Tensor, condition: Tensor | None = None) -> Posterior:
+    def q(self, s: Tensor, condition: Condition | None = None) -> Posterior:
         """q(z | x) of images as the encoder sees them, in [-1, 1]."""
         return Posterior(*full(self.encoder(s)).chunk(2, 1))
 
-    def posterior(self, x: Tensor, condition: Tensor | None = None) -> Posterior:
+    def posterior(self, x: Tensor, condition: Condition | None = None) -> Posterior:
         """q(z | x) of an image batch."""
         return self.q(to_symmetric(self.spec.check(x)), condition)
 
-    def prior(self, condition: Tensor | None = None) -> Prior:
+    def prior(self, condition: Condition | None = None) -> Prior:
         """p(z)"""
         if self.pseudo is not None:  # Tomczak & Welling 2018, eq. 9
             return Mixture(*self.q(2 * self.pseudo.sigmoid() - 1))
@@ -102,43 +104,43 @@ class VAE(nn.Module):
             return Flow(self.flow())
         return StandardNormal(self.config.latent, next(self.parameters()).device)
 
-    def likelihood(self, z: Tensor, condition: Tensor | None = None) -> PixelDistribution:
+    def likelihood(self, z: Tensor, condition: Condition | None = None) -> PixelDistribution:
         """p(x | z): z (B, L) -> distribution of shape (B, C, H, W)."""
         return self.likelihood_head(full(self.decoder(z)))
 
     # -- bounds
 
-    def terms(self, x: Tensor, condition: Tensor | None = None) -> Terms:
+    def terms(self, x: Tensor, condition: Condition | None = None) -> Terms:
         """The two halves of -ELBO in nats (eq. 3 of the paper, one z for each x): reconstruction
         (B,), and kl (B, L), or (B, 1) where it has no closed form."""
         return self._terms(x, condition, self.posterior(x, condition))
 
-    def _terms(self, x: Tensor, condition: Tensor | None, q: Posterior) -> Terms:
+    def _terms(self, x: Tensor, condition: Condition | None, q: Posterior) -> Terms:
         z = q.sample()
         log_p = self.likelihood(z, condition).log_prob(x).sum((1, 2, 3))
         return {"reconstruction": -log_p, "kl": self.prior(condition).kl(q, z)}
 
-    def bound_terms(self, x: Tensor, condition: Tensor | None = None) -> Terms:
+    def bound_terms(self, x: Tensor, condition: Condition | None = None) -> Terms:
         """The terms of -ELBO, (B,) nats each."""
         return {k: v if v.ndim == 1 else v.sum(1) for k, v in self.terms(x, condition).items()}
 
-    def elbo(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+    def elbo(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         terms = self.bound_terms(x, condition)
         return -(terms["reconstruction"] + terms["kl"])
 
     def log_weights(
-        self, x: Tensor, z: Tensor, q: Posterior, prior: Prior, condition: Tensor | None
+        self, x: Tensor, z: Tensor, q: Posterior, prior: Prior, condition: Condition | None
     ) -> Tensor:
         """log p(x | z) p(z) / q(z | x) with k codes for each image: z (k B, L) -> (k, B) nats.
 
         q, prior: for the k B codes
         """
         k = len(z) // len(x)
-        y = None if condition is None else condition.repeat(k, *[1] * (condition.ndim - 1))
-        log_p = self.likelihood(z, y).log_prob_of_image(x)
+        every = None if condition is None else repeated(condition, k)
+        log_p = self.likelihood(z, every).log_prob_of_image(x)
         return (log_p + prior.log_prob(z) - q.log_prob(z)).view(k, len(x))
 
-    def importance_bound(self, x: Tensor, k: int, condition: Tensor | None = None) -> Tensor:
+    def importance_bound(self, x: Tensor, k: int, condition: Condition | None = None) -> Tensor:
         """log 1/k sum_i p(x | z_i) p(z_i) / q(z_i | x), z_i ~ q: (B,) nats.
 
         Burda et al. 2016, eq. 8 (arXiv:1509.00519). Its expectation grows with k to log p(x). The k
@@ -154,39 +156,40 @@ class VAE(nn.Module):
             total = torch.logaddexp(total, log_w.logsumexp(0))
         return total - math.log(k)
 
-    def log_prior(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+    def log_prior(self, z: Tensor, condition: Condition | None = None) -> Tensor:
         return self.prior(condition).log_prob(z)
 
-    def log_likelihood(self, x: Tensor, z: Tensor, condition: Tensor | None = None) -> Tensor:
+    def log_likelihood(self, x: Tensor, z: Tensor, condition: Condition | None = None) -> Tensor:
         return self.likelihood(z, condition).log_prob(x).sum((1, 2, 3))
 
     # -- uses
 
-    def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+    def encode(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         """The mean of q(z | x): (B, L)."""
         return self.posterior(x, condition).mean
 
-    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+    def decode(self, z: Tensor, condition: Condition | None = None) -> Tensor:
         """The mean image of p(x | z), in 256 levels: uint8 (B, C, H, W)."""
         return from_unit(self.likelihood(z, condition).mean())
 
-    def sample_latent(self, n: int, condition: Tensor | None = None) -> Tensor:
+    def sample_latent(self, n: int, condition: Condition | None = None) -> Tensor:
         return self.prior(condition).sample(n)
 
-    def sample(self, n: int, condition: Tensor | None = None) -> Tensor:
+    def sample(self, n: int, condition: Condition | None = None) -> Tensor:
         """x ~ p(x | z) with z ~ p(z): pixels are drawn, not averaged (for means: decode)."""
         return self.likelihood(self.sample_latent(n, condition), condition).sample()
 
     # -- training
 
     def loss(self, batch: Batch, shared: None = None) -> Terms:
-        q = self.posterior(batch.x, batch.y)
+        condition = batch.condition if self.condition is not None else None
+        q = self.posterior(batch.x, condition)
         batch.logs |= q.active()
-        return self._terms(batch.x, batch.y, q)
+        return self._terms(batch.x, condition, q)
 
     def game(self) -> Game[Any]:
         return Game(
-            players={self.player: Player((self,), lr=self.config.lr)},
+            players={self.player: Player((self,), self.config.optimizer_factory())},
             moves=(Move(self.player, self.loss),),
             alarm=collapse,
         )

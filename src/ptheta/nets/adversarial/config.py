@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Annotated, TypeAlias
 
 from ptheta.config import Count, NonNegative, OneOf, option
-from ptheta.errors import PthetaError, unknown
+from ptheta.errors import unknown
 from ptheta.nets.adversarial.networks import NETWORKS, Network
 from ptheta.nets.minibatch import MINIBATCH
 from ptheta.nets.norms import NORMS
-from ptheta.specs import ImageSpec
+from ptheta.specs import DataSpec
 
 NetName: TypeAlias = Annotated[str, OneOf(NETWORKS)]
 NormName: TypeAlias = Annotated[str, OneOf(NORMS)]
@@ -51,12 +51,14 @@ def network_of(config: NetConfig) -> Network:
     return NETWORKS[config.net]
 
 
-def check_size(spec: ImageSpec, config: NetConfig) -> None:
-    """Raises PthetaError for images too small for the network."""
+def too_small(spec: DataSpec, config: NetConfig) -> str | None:
+    """Why the network cannot take images of this size; None where it can."""
     least = network_of(config).least_side
-    if min(spec.height, spec.width) < least:
-        smaller = next(n for n, net in NETWORKS.items() if net.least_side == 1)
-        raise PthetaError(
-            f"net = {config.net} halves images of {least} pixels a side or more, and these "
-            f"have {spec.height}x{spec.width}: use --net {smaller}"
-        )
+    height, width = spec.shape[1:]
+    if min(height, width) >= least:
+        return None
+    smaller = next(n for n, net in NETWORKS.items() if net.least_side == 1)
+    return (
+        f"net = {config.net} halves images of {least} pixels a side or more, and these "
+        f"have {height}x{width}: use --net {smaller}"
+    )

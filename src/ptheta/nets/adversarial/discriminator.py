@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from ptheta.batch import Condition
 from ptheta.nets.adversarial.config import NetConfig, network_of
 from ptheta.nets.adversarial.generator import norm_of
 from ptheta.nets.minibatch import minibatch
@@ -49,7 +50,7 @@ class Discriminator(nn.Module):
 
     cond_dim: K, numbers that it is given of each image beside its pixels
     aux_dim: size of its auxiliary output (class logits, InfoGAN's codes)
-    label_term(F): a layer of features (B, F) and labels (B,) that is added to the logits
+    logit_term(F): a layer of features (B, F) and conditions -> (B,), that is added to the logits
     autoencoding: d is minus the mean absolute error of rebuilding the image from `autoencoding`
         numbers (Berthelot et al. 2017, arXiv:1703.10717), 0 for a linear output
     reference_images, reference_numbers: what virtual normalisation refers to
@@ -68,7 +69,7 @@ class Discriminator(nn.Module):
         *,
         cond_dim: int = 0,
         aux_dim: int = 0,
-        label_term: Callable[[int], nn.Module | None] = lambda width: None,
+        logit_term: Callable[[int], nn.Module | None] = lambda width: None,
         autoencoding: int = 0,
     ) -> None:
         super().__init__()
@@ -83,7 +84,7 @@ class Discriminator(nn.Module):
         with_batch = width if self.minibatch is None else self.minibatch.width
         self.output = None if autoencoding else nn.Linear(with_batch, 1)
         self.tell = nn.Linear(width, aux_dim) if aux_dim else None
-        self.project = label_term(width)
+        self.project = logit_term(width)
         self._refer(spec, config.reference if norm_entry(norm).refers else 0, cond_dim)
         if config.spectral_norm:
             normalise_spectrally(self)
@@ -106,14 +107,14 @@ class Discriminator(nn.Module):
         return full(both[len(self.reference_images) :])
 
     def forward(
-        self, images: Tensor, cond: Tensor | None = None, labels: Tensor | None = None
+        self, images: Tensor, cond: Tensor | None = None, condition: Condition | None = None
     ) -> DiscriminatorOutput:
-        """labels: (B,) int64, for a discriminator with a `label_term`."""
+        """condition: of each image, for a discriminator with a `logit_term`."""
         features = self.features(images, cond)
         aux = None if self.tell is None else full(self.tell(features))
         logits = self._logits(images, features)
-        if self.project is not None and labels is not None:
-            logits = logits + self.project(features, labels)
+        if self.project is not None and condition is not None:
+            logits = logits + self.project(features, condition)
         return DiscriminatorOutput(logits, features, aux)
 
     def _logits(self, images: Tensor, features: Tensor) -> Tensor:

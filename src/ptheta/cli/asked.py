@@ -1,0 +1,52 @@
+"""The options by which a user says what a conditional model is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from ptheta.errors import PthetaError
+
+if TYPE_CHECKING:
+    from ptheta.runs.folder import Run
+
+F = TypeVar("F", bound=Callable[..., object])
+
+# by kind of condition (`ptheta.conditions.KINDS`): the option, the name of its values, its help
+OPTIONS = {
+    "labels": ("--label", "labels", "Name of a class; may be repeated."),
+    "attributes": (
+        "--attributes",
+        "attributes",
+        "Attributes that are not 0: red,size=0.3; or a number for each: 1,0,0.5. May be repeated.",
+    ),
+    "text": ("--caption", "captions", "A caption; may be repeated."),
+    "image": ("--image", "images", "A picture as the condition; may be repeated."),
+}
+
+
+def asked_options(command: F) -> F:
+    """All of them, each of which may be repeated."""
+    for flag, name, text in reversed(OPTIONS.values()):
+        command = click.option(flag, name, multiple=True, help=text)(command)
+    return command
+
+
+def asked(given: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """What was asked for, by kind of condition. given: the values of the options, by their names"""
+    return {kind: given[name] for kind, (_, name, _) in OPTIONS.items() if given[name]}
+
+
+def check_asked(run: Run, wanted: Mapping[str, Sequence[str]]) -> None:
+    """Raises PthetaError where the run's model is not asked for what the user gives."""
+    from ptheta.conditions import parts_of
+
+    takes = [part.kind for part in parts_of(run.condition)]
+    for kind, texts in wanted.items():
+        if kind not in takes:
+            flag, known = OPTIONS[kind][0], " and ".join(takes) or "no condition"
+            raise PthetaError(
+                f"{flag} {texts[0]}: this model takes no {kind}, it takes {known}; leave it out"
+            )

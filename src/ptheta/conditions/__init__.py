@@ -1,0 +1,160 @@
+"""Conditions: what a model is asked for beside noise. Names come from the data, never from options.
+
+A kind of condition is one class and its line in `KINDS`: the command line, the run folder, the
+tasks and the pictures follow. A conditional model is built as `Model(spec, config, condition)`, and
+its run keeps the condition.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import AfterValidator, TypeAdapter, ValidationError
+
+from ptheta.batch import Condition, Together
+from ptheta.conditions.attributes import Attributes
+from ptheta.conditions.base import ConditionSpec
+from ptheta.conditions.image import Image
+from ptheta.conditions.labels import Labels
+from ptheta.conditions.several import Several
+from ptheta.conditions.text import Text
+from ptheta.config import option, reason
+from ptheta.data.dataset import Dataset
+from ptheta.errors import PthetaError, unknown
+
+__all__ = [
+    "KINDS",
+    "Attributes",
+    "Condition",
+    "ConditionSpec",
+    "Conditional",
+    "Image",
+    "Kinds",
+    "Labels",
+    "Several",
+    "Text",
+    "Together",
+    "classes_of",
+    "from_json",
+    "is_condition",
+    "of_data",
+    "to_json",
+    "wanted",
+    "word",
+]
+
+Kind = type[Labels] | type[Attributes] | type[Text] | type[Image]
+KINDS: dict[str, Kind] = {cls.kind: cls for cls in (Labels, Attributes, Text, Image)}
+NONE = "none"
+JOINED = "+"
+
+
+def kinds(text: str) -> tuple[str, ...]:
+    """The kinds that a value of `--condition` names. Raises PthetaError for another word."""
+    if text == NONE:
+        return ()
+    found = tuple(part.strip() for part in text.split(JOINED))
+    for kind in found:
+        if kind not in KINDS:
+            raise unknown("condition", kind, (NONE, *KINDS))
+    if len(set(found)) < len(found):
+        raise PthetaError(f"condition {text!r} names a kind twice: name each once")
+    return found
+
+
+def _checked(text: str) -> str:
+    try:
+        return JOINED.join(kinds(text)) or NONE
+    except PthetaError as error:
+        raise ValueError(str(error)) from None
+
+
+Kinds = Annotated[str, AfterValidator(_checked)]
+GIVEN = "what the model is given of each example: labels, attributes, text or image; several by +"
+
+
+@dataclass(frozen=True)
+class Conditional:
+    """A config of a model that may be conditional."""
+
+    condition: Kinds = option(NONE, GIVEN)
+
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of condition that the model is given; none for an unconditional one."""
+        return kinds(self.condition)
+
+
+def wanted(config: object) -> tuple[str, ...]:
+    """The kinds of condition that a model of this config is given."""
+    return config.kinds() if isinstance(config, Conditional) else ()
+
+
+def of_data(config: object, data: Dataset, source: str) -> ConditionSpec | None:
+    """The condition that a model of this config is given of training data.
+
+    source: for messages
+    Raises PthetaError where the data has no such condition.
+    """
+    return together([KINDS[kind].of_data(data, source) for kind in wanted(config)])
+
+
+def together(parts: list[ConditionSpec]) -> ConditionSpec | None:
+    """None, the one, or several as one."""
+    return Several(tuple(parts)) if len(parts) > 1 else (parts[0] if parts else None)
+
+
+def parts_of(condition: ConditionSpec | None) -> tuple[ConditionSpec, ...]:
+    """The kinds that a condition is of, each by itself."""
+    if condition is None:
+        return ()
+    return condition.parts if isinstance(condition, Several) else (condition,)
+
+
+def is_condition(value: object) -> bool:
+    """Whether this is the spec of a condition (and not its class)."""
+    return isinstance(value, ConditionSpec) and not isinstance(value, type)
+
+
+def word(condition: ConditionSpec | None) -> str:
+    """What `--condition` says for it."""
+    return JOINED.join(part.kind for part in parts_of(condition)) or NONE
+
+
+def to_json(condition: ConditionSpec | None) -> dict[str, object] | None:
+    """For config.json; `from_json` takes it back."""
+    return None if condition is None else condition.to_json()
+
+
+def from_json(values: Mapping[str, object] | None) -> ConditionSpec | None:
+    """values: as `to_json` gives them. Raises PthetaError for a kind that does not exist, and where
+    they are no condition of that kind."""
+    if values is None:
+        return None
+    kind, rest = values.get("kind"), {k: v for k, v in values.items() if k != "kind"}
+    if kind == Several.kind:
+        parts = rest.pop("parts", None)
+        if rest or not isinstance(parts, list) or not all(isinstance(p, dict) for p in parts):
+            raise PthetaError("condition of several kinds: want a list of conditions as its parts")
+        return Several(tuple(filter(None, map(from_json, parts))))
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise PthetaError(
+            f"condition of kind {kind!r}: known are {', '.join(KINDS)}; "
+            "use the ptheta that wrote the run"
+        )
+    cls = KINDS[kind]
+    strange = rest.keys() - set(cls.__dataclass_fields__)
+    if strange:
+        raise PthetaError(f"condition of kind {kind}: what is {sorted(strange)[0]!r}?")
+    try:
+        # as JSON, in which a list is a tuple's form and a text is no number
+        return TypeAdapter(cls).validate_json(json.dumps(rest), strict=True)
+    except ValidationError as error:
+        raise PthetaError(f"condition of kind {kind}: {reason(error)}") from None
+
+
+def classes_of(condition: ConditionSpec | None) -> int:
+    """How many labels a model with this condition knows; 0 where it takes none."""
+    return next((len(p) for p in parts_of(condition) if isinstance(p, Labels)), 0)

@@ -1,0 +1,104 @@
+"""Labels: one of several classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from ptheta.batch import Condition
+from ptheta.conditions.base import check_names, tensor_of
+from ptheta.errors import PthetaError, unknown
+
+if TYPE_CHECKING:
+    from ptheta.data.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class Labels:
+    """One of several classes: int64 (B,), positions in `names`."""
+
+    names: tuple[str, ...]
+    kind: ClassVar[str] = "labels"
+    flag: ClassVar[str] = "--label"
+
+    def __post_init__(self) -> None:
+        check_names(self.names, self.kind)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def size(self) -> int:
+        return len(self.names)
+
+    def check(self, condition: Condition) -> Condition:
+        labels = tensor_of(condition, self.kind)
+        if labels.is_floating_point() or labels.dtype == torch.bool:
+            raise PthetaError(f"labels of type {labels.dtype}: want whole numbers, such as int64")
+        if labels.ndim != 1:
+            raise PthetaError(f"labels of shape {tuple(labels.shape)}: want (B,)")
+        for label in labels.unique().tolist():
+            self.check_number(label)
+        return labels
+
+    def check_number(self, label: int) -> None:
+        """Raises PthetaError for a position that no name has."""
+        if not 0 <= label < len(self):
+            raise PthetaError(f"unknown label {label}: this model knows 0 to {len(self) - 1}")
+
+    def number(self, text: str) -> int:
+        """The position of a name; where no name is a number, the position itself is taken, too.
+
+        Raises PthetaError for what is neither.
+        """
+        if text in self.names:
+            return self.names.index(text)
+        numbered = not any(name.isdecimal() for name in self.names)
+        if numbered and text.isdecimal() and int(text) < len(self.names):
+            return int(text)
+        raise unknown("label", text, self.names)
+
+    def parse(self, text: str) -> Condition:
+        return torch.tensor([self.number(text)])
+
+    def examples(self, n: int, start: int = 0) -> Condition:
+        """The labels in turn."""
+        return torch.arange(start, start + n) % len(self)
+
+    def describe(self, condition: Condition) -> list[str]:
+        return [self.names[k] for k in tensor_of(condition, self.kind).tolist()]
+
+    def vector(self, condition: Condition) -> Tensor:
+        """One-hot."""
+        hot = one_hot(tensor_of(condition, self.kind), len(self))
+        return hot.to(torch.get_default_dtype())
+
+    @classmethod
+    def of_data(cls, data: Dataset, source: str) -> Labels:
+        """The labels that occur in training data, by name. Raises PthetaError where none do."""
+        if data.labels is None:
+            raise PthetaError(
+                f"{source} has no labels, and the model is conditional on them: put the images "
+                "into one subfolder for each class, or train an unconditional model"
+            )
+        return cls(data.present_classes())
+
+    def take(self, data: Dataset, rows: np.ndarray) -> Condition | None:
+        if data.labels is None:
+            return None
+        return torch.from_numpy(data.labels[rows].astype(np.int64))
+
+    def adapted(self, data: Dataset) -> Dataset:
+        return replace(data.with_classes(self.names), condition=self)
+
+    def to_json(self) -> dict[str, object]:
+        return {"kind": self.kind, "names": list(self.names)}
+
+    @classmethod
+    def of_json(cls, names: tuple[str, ...]) -> Labels:
+        return cls(names)

@@ -1,0 +1,52 @@
+"""What a data set can tell of its images: its labels, attributes, captions and masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ptheta.data.dataset import Dataset
+from ptheta.data.names import shortened
+
+
+@dataclass(frozen=True)
+class Offers:
+    """What a model could be conditional on.
+
+    labels: the names of the labels that occur, in the order of their numbers; none without labels
+    attributes: the names of the attributes, of the columns of `Dataset.attributes`
+    captions, masks: whether there are any
+    """
+
+    labels: tuple[str, ...] = ()
+    attributes: tuple[str, ...] = ()
+    captions: bool = False
+    masks: bool = False
+
+    @classmethod
+    def of(cls, data: Dataset) -> Offers:
+        columns = 0 if data.attributes is None else data.attributes.shape[1]
+        return cls(
+            labels=data.present_classes(),
+            attributes=(data.attribute_names or tuple(map(str, range(columns))))[:columns],
+            captions=data.captions is not None,
+            masks=data.masks is not None,
+        )
+
+    def lines(self) -> dict[str, str]:
+        """A few words on each kind that there is, by its name."""
+        words = {
+            "labels": _named(self.labels),
+            "attributes": _named(self.attributes),
+            "captions": "a text for each image" if self.captions else "",
+            "masks": "a segmentation of each image" if self.masks else "",
+        }
+        return {kind: text for kind, text in words.items() if text}
+
+    def __str__(self) -> str:
+        """The end of a sentence: `labels and captions`, or `images alone`."""
+        *some, last = self.lines() or ["images alone"]
+        return f"{', '.join(some)} and {last}" if some else last
+
+
+def _named(names: tuple[str, ...]) -> str:
+    return f"{len(names)}: {shortened(', '.join(names))}" if names else ""

@@ -1,0 +1,102 @@
+"""What every model is: a module with a spec, a condition, and a game or a fit."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import torch
+from torch import nn
+
+from ptheta.batch import Condition
+from ptheta.conditions import KINDS, ConditionSpec, parts_of, word
+from ptheta.errors import PthetaError
+from ptheta.games import Game
+from ptheta.models.precision import in_own_type
+from ptheta.specs import DataSpec, ImageSpec
+
+
+class Model(nn.Module):
+    """A model of p(x), or of p(x | condition): `Model(spec, config, condition)`.
+
+    It learns by `game()`, or by `fit(batches)` where training is a closed form; what it can do
+    beside that is the methods it has (`ptheta.capabilities`).
+
+    spec: what one example is
+    condition: what an example is asked for; None for an unconditional model
+    takes: the kinds of condition that such a model may be given, by name; empty for none
+    specs: the types of spec that it can learn
+    """
+
+    takes: ClassVar[tuple[str, ...]] = ()
+    specs: ClassVar[tuple[type[DataSpec], ...]] = (ImageSpec,)
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        in_own_type(cls)
+
+    spec: DataSpec
+
+    def __init__(
+        self, spec: DataSpec, config: object, condition: ConditionSpec | None = None
+    ) -> None:
+        """Raises PthetaError for a spec or condition that such a model cannot take."""
+        super().__init__()
+        reason = type(self).unsupported(spec, condition, config)
+        if reason is not None:
+            raise PthetaError(reason)
+        self.spec, self.condition = spec, condition
+
+    @classmethod
+    def unsupported(
+        cls, spec: DataSpec, condition: ConditionSpec | None, config: object
+    ) -> str | None:
+        """Why such a model cannot be of this spec, condition and config: one sentence, or None."""
+        if not isinstance(spec, cls.specs):
+            return f"{cls.__name__} cannot learn {spec}: choose a model that can"
+        odd = next((part.kind for part in parts_of(condition) if part.kind not in cls.takes), None)
+        if odd is None:
+            return None
+        known = f"it takes {' or '.join(cls.takes)}" if cls.takes else "it takes no condition"
+        return f"{cls.__name__} cannot be conditional on {odd}: {known}; leave the {odd} out"
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model computes; the CPU for one without parameters."""
+        return next((p.device for p in self.parameters()), torch.device("cpu"))
+
+    def given(self, condition: Condition | None) -> Condition:
+        """The condition of a conditional model. Raises PthetaError where there is none."""
+        if condition is None:
+            kind = word(self.condition)
+            raise PthetaError(f"this model is conditional on {kind} and got none: give a condition")
+        return condition
+
+
+class ImageModel(Model):
+    """A model of images."""
+
+    spec: ImageSpec
+
+
+EVERY_KIND = tuple(KINDS)  # of condition: of a model that takes them as vectors
+
+
+@runtime_checkable
+class Plays(Protocol):
+    """Learns by gradients: a game of one or more players."""
+
+    def game(self) -> Game[Any]: ...
+
+
+@runtime_checkable
+class Fits(Protocol):
+    """Learns without gradients, from all batches of the training data, once."""
+
+    def fit(self, batches: Batches) -> None: ...
+
+
+class Batches(Protocol):
+    """The training data, batch by batch, as often as it is iterated over."""
+
+    def __iter__(self) -> Any: ...
+    def __len__(self) -> int: ...

@@ -1,0 +1,129 @@
+"""What a comparison holds: everything that the page, the Markdown and the JSON are written from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import nn
+
+from ptheta.capabilities import HasBound, HasLogProb, Samples
+from ptheta.data.dataset import Dataset
+from ptheta.extractors.features import Extractor
+from ptheta.measures.results import Evaluation
+from ptheta.report.pairs import Pair
+from ptheta.report.pictures import Picture
+from ptheta.report.ranking import Rank
+from ptheta.report.tables import metrics_of
+
+FLOOR = "real images"  # the row of what real images score
+EXACT, BOUND, IMPLICIT, NONE = "explicit, exact", "explicit, bound", "implicit", "none"
+DENSITIES = (EXACT, BOUND, IMPLICIT, NONE)
+UNKNOWN = "not known"  # of images that another program made
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """How every row is measured: on n images of each, drawn by one seed.
+
+    extractor: as `ptheta.metrics.evaluate.evaluate` takes it
+    """
+
+    n: int = 1000
+    seed: int = 0
+    extractor: str | Extractor | None = None
+
+
+class Cost(NamedTuple):
+    """Of training."""
+
+    seconds: float
+    steps: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A run, or images that another program made, with numbers and pictures.
+
+    path: of either; family, about: what made it; density: one of `DENSITIES`, or that nothing is
+    known of it; cost: of a run; curves: of its training, SVG
+    """
+
+    name: str
+    path: str
+    family: str
+    about: str
+    evaluation: Evaluation
+    density: str
+    pictures: list[Picture]
+    cost: Cost | None = None
+    curves: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything that a report says.
+
+    groups: the runs of each setting, which differ in their seed alone
+    ranked: metric -> the settings over their seeds, best first, where there are several seeds
+    pairs: metric -> every two rows that have it
+    remarks: of each row, in what it is not comparable to the others
+    baselines, floor: what all rows are compared with
+    """
+
+    measured: list[Measured]
+    groups: dict[str, list[Measured]]
+    ranked: dict[str, list[Rank]]
+    pairs: dict[str, list[Pair]]
+    remarks: dict[str, list[str]]
+    baselines: dict[str, Evaluation]
+    floor: Evaluation
+    test: Dataset
+    how: Measuring
+
+    @property
+    def runs(self) -> dict[str, Evaluation]:
+        return {m.name: m.evaluation for m in self.measured}
+
+    @property
+    def others(self) -> dict[str, Evaluation]:
+        return {**self.baselines, FLOOR: self.floor}
+
+    @property
+    def metrics(self) -> list[str]:
+        """Those of the rows, in the order in which they first appear."""
+        return metrics_of(list(self.runs.values()))
+
+    def to_json(self) -> dict[str, object]:
+        """What report.json holds."""
+        return {
+            "real": self.floor.to_json(),
+            "baselines": {name: e.to_json() for name, e in self.baselines.items()},
+            "runs": {m.name: self._row(m) for m in self.measured},
+            "differences": {
+                metric: [pair.to_json() for pair in every] for metric, every in self.pairs.items()
+            },
+            "settings": {
+                metric: [row.to_json() for row in rows] for metric, rows in self.ranked.items()
+            },
+        }
+
+    def _row(self, m: Measured) -> dict[str, object]:
+        return {
+            "path": m.path,
+            "family": m.family,
+            "density": m.density,
+            "training_seconds": m.cost and round(m.cost.seconds, 1),
+            "steps": m.cost and m.cost.steps,
+            "remarks": self.remarks[m.name],
+            "evaluation": m.evaluation.to_json(),
+        }
+
+
+def density(model: nn.Module) -> str:
+    """Where the model stands in the taxonomy of likelihoods (Goodfellow 2016, arXiv:1701.00160)."""
+    if isinstance(model, HasLogProb):
+        return EXACT
+    if isinstance(model, HasBound):
+        return BOUND
+    return IMPLICIT if isinstance(model, Samples) else NONE

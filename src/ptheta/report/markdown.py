@@ -1,0 +1,101 @@
+"""The comparison as Markdown: the numbers of the page without its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ptheta.report.comparison import Comparison
+from ptheta.report.footnotes import footnotes, tables_of
+from ptheta.report.pairs import Pair
+from ptheta.report.ranking import Rank
+from ptheta.report.summary import summary
+from ptheta.report.tables import Cell, Heading, Row, Table, ranked_row
+from ptheta.report.text import markdown
+
+
+def document(found: Comparison) -> str:
+    """The Markdown of the report."""
+    lines = [
+        f"# Families of generative models, measured on {markdown(found.test.name)}",
+        "",
+        f"{markdown(', '.join(found.runs))}: {found.how.n} samples of each at seed "
+        f"{found.how.seed}; {len(found.test):,} held-out test images.",
+        "",
+        *(f"- {markdown(line)}" for line in summary(found.runs, found.metrics, found.ranked)),
+    ]
+    for table in tables_of(found):
+        lines += as_markdown(table)
+    lines += ["", *(f"[{note.mark}] {markdown(note.text)}  " for note in footnotes(found))]
+    lines += [*_alike(found.pairs), *_not_judged(found.pairs)]
+    for metric, rows in found.ranked.items():
+        lines += ["", f"## {_plain(metric)} over seeds", "", *_settings(rows)]
+    protocol = found.floor.protocol
+    said = (f"{_plain(k)}: {markdown(str(v))}" for k, v in protocol.items())
+    return "\n".join([*lines, "", "; ".join(said)]) + "\n"
+
+
+def as_markdown(table: Table) -> list[str]:
+    """A table as lines of Markdown."""
+    head = ["", *map(_head, table.head)]
+    rows = [[_name(row), *map(_text, row.cells)] for row in table.rows]
+    return ["", f"## {table.title}", "", table.note, "", *grid([head, *rows])]
+
+
+def grid(lines: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells, the first of them the heading, as Markdown."""
+    texts = ["| " + " | ".join(map(markdown, cells)) + " |" for cells in lines]
+    return [texts[0], "|" + " --- |" * len(lines[0]), *texts[1:]]
+
+
+def _head(heading: Heading) -> str:
+    about = ", ".join(filter(None, (heading.unit, heading.better)))
+    return f"{heading.name} ({about})" if about else heading.name
+
+
+def _name(row: Row) -> str:
+    return f"{row.name} [{row.mark}]" if row.mark else row.name
+
+
+def _text(cell: Cell) -> str:
+    return f"{cell.text} ({cell.why})" if cell.why else cell.text
+
+
+def _settings(rows: Sequence[Rank]) -> list[str]:
+    shown = map(ranked_row, rows)
+    return grid(
+        [
+            ["setting", "mean, 95 % interval", "runs", ""],
+            *([r.setting, r.mean, r.runs, "not the best" if r.apart else ""] for r in shown),
+        ]
+    )
+
+
+def _alike(found: Mapping[str, Sequence[Pair]]) -> list[str]:
+    """Which runs cannot be told apart."""
+    alike = {m: [f"{p.a} and {p.b}" for p in every if p.alike] for m, every in found.items()}
+    if not any(alike.values()):
+        return []
+    return [
+        *("", "## Cannot be told apart", ""),
+        *("By the paired 95 % interval of two runs:", ""),
+        *(f"- {_plain(m)}: {markdown(', '.join(p))}" for m, p in alike.items() if p),
+    ]
+
+
+def _not_judged(found: Mapping[str, Sequence[Pair]]) -> list[str]:
+    """Which runs are not judged, and why."""
+    reasons: dict[str, list[str]] = {}
+    for metric, every in found.items():
+        for p in every:
+            if p.difference is None:
+                reasons.setdefault(f"{p.a} and {p.b}: {p.reason}", []).append(_plain(metric))
+    if not reasons:
+        return []
+    return [
+        *("", "## Not judged", ""),
+        *(f"- {markdown(reason)} ({', '.join(metrics)})" for reason, metrics in reasons.items()),
+    ]
+
+
+def _plain(metric: str) -> str:
+    return metric.replace("_", " ")

@@ -1,0 +1,116 @@
+"""The comparison as one HTML page, with its plots and pictures in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from ptheta.measures.results import Evaluation, Result
+from ptheta.report.comparison import DENSITIES, Comparison
+from ptheta.report.footnotes import footnotes, tables_of
+from ptheta.report.pairs import Matrix, matrix
+from ptheta.report.pictures import SHOWN
+from ptheta.report.plots import picture, scatter
+from ptheta.report.sections import Role, presentation
+from ptheta.report.summary import summary
+from ptheta.report.tables import Heading, RankedRow, cell, heading, metrics_of, ranked_row
+from ptheta.report.verdict import verdicts
+
+
+class Ranking(NamedTuple):
+    """The settings by one metric. real: what real images score, or empty"""
+
+    heading: Heading
+    rows: list[RankedRow]
+    real: str
+
+
+class Differences(NamedTuple):
+    """Which runs differ by one metric."""
+
+    heading: Heading
+    matrix: Matrix
+
+
+def page(found: Comparison) -> str:
+    """The HTML of the report."""
+    from jinja2 import Environment, PackageLoader, select_autoescape  # only a report needs it
+
+    environment = Environment(
+        loader=PackageLoader("ptheta.report"),
+        autoescape=select_autoescape(),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    measured = found.measured
+    metrics = metrics_of([*found.runs.values(), found.floor])
+    return environment.get_template("compare.html").render(
+        measured=measured,
+        tables=tables_of(found),
+        footnotes=footnotes(found),
+        taxonomy={kind: [m.name for m in measured if m.density == kind] for kind in DENSITIES},
+        shown=[
+            *(group[0] for group in found.groups.values()),
+            *(m for m in measured if m.cost is None),
+        ],
+        rankings=_rankings(found),
+        differences=_differences(found),
+        summary=summary(found.runs, found.metrics, found.ranked),
+        verdicts=verdicts(found.runs, metrics),
+        plot=_speed_plot(found.runs, metrics),
+        balance=_balance_plot(found),
+        real=picture(found.test.batch(range(min(SHOWN, len(found.test)))).x, 8),
+        test=found.test,
+        spec=found.test.spec,
+        how=found.how,
+        protocol=measured[0].evaluation.protocol,
+    )
+
+
+def _rankings(found: Comparison) -> list[Ranking]:
+    every = list(found.runs.values())
+    return [
+        Ranking(
+            heading(metric, every),
+            [ranked_row(row) for row in rows],
+            cell(real).text if (real := found.floor.get(metric)) else "",
+        )
+        for metric, rows in found.ranked.items()
+    ]
+
+
+def _differences(found: Comparison) -> list[Differences]:
+    every = list(found.runs.values())
+    return [
+        Differences(heading(metric, every), matrix(pairs))
+        for metric, pairs in found.pairs.items()
+        if presentation(metric).paired
+    ]
+
+
+def _speed_plot(runs: Mapping[str, Evaluation], metrics: list[str]) -> str:
+    """Kernel distance against sampling speed."""
+    distance = next((m for m in metrics if presentation(m).role is Role.DISTANCE), "")
+    points = []
+    for name, evaluation in runs.items():
+        x, y = evaluation.get("sampling_speed"), evaluation.get(distance)
+        if x is not None and y is not None and x.value is not None and y.value is not None:
+            points.append((name, x.value, y.value, 2 * (y.error or 0.0)))
+    return scatter(points, "sampling speed, images/s", distance) if points else ""
+
+
+def _balance_plot(found: Comparison) -> str:
+    """Precision against recall, of the runs and of what they are compared with."""
+    points = [
+        (name, r.value, p.value, 2 * (p.error or 0.0))
+        for name, e in {**found.runs, **found.others}.items()
+        if (p := _of_role(e, Role.PRECISION)) and (r := _of_role(e, Role.RECALL))
+        if p.value is not None and r.value is not None
+    ]
+    if not points:
+        return ""
+    return scatter(points, "recall", "precision", log=False, grey=found.others.keys())
+
+
+def _of_role(evaluation: Evaluation, role: Role) -> Result | None:
+    return next((r for r in evaluation.results if presentation(r.metric).role is role), None)

@@ -1,0 +1,63 @@
+"""config.json, the one file that makes a folder a run: read and written here alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ptheta import schemas
+from ptheta.config import brief
+from ptheta.data.values import KINDS, Levels
+from ptheta.errors import PthetaError
+from ptheta.files.atomic import read_json, there, write_json
+from ptheta.files.paths import exists, expand
+from ptheta.runs.older import upgrade
+
+NAME = "config.json"
+CURE = "put the file back as training wrote it, or use the ptheta that wrote it"
+
+
+def has_config(folder: str | Path) -> bool:
+    """Whether a folder is a run, finished or not."""
+    return there(expand(folder) / NAME)
+
+
+def read_config(folder: Path) -> schemas.Config:
+    """What config.json of a run folder holds, as this version writes it.
+
+    Raises PthetaError where there is none, where it is not the config of a run, and where a newer
+    ptheta wrote it.
+    """
+    file = folder / NAME
+    if not there(file):
+        why = "it holds no config.json" if exists(folder) else "no such folder"
+        raise PthetaError(
+            f"{brief(folder)} is not a run: {why}; give what `ptheta train --out` wrote"
+        )
+    values = read_json(file)
+    if isinstance(values, dict) and "format" in values and values["format"] != schemas.FORMAT:
+        raise PthetaError(
+            f"{file} has format {brief(values['format'])}, this ptheta reads {schemas.FORMAT}: "
+            "use the ptheta that wrote it"
+        )
+    found = schemas.parse(schemas.Config, values, file, CURE)
+    schemas.check_size(found.spec, file)
+    try:
+        return upgrade(found)
+    except PthetaError as error:
+        raise damaged(folder, error) from None
+
+
+def damaged(folder: Path, error: PthetaError) -> PthetaError:
+    """A fault in what config.json says, with the file and the way out."""
+    return PthetaError(f"{folder / NAME}: {error}; {CURE}")
+
+
+def write_config(folder: Path, about: schemas.Config) -> None:
+    """Writes config.json, atomically."""
+    write_json(folder / NAME, about.model_dump())
+
+
+def whites(about: schemas.Config) -> Levels:
+    """What was white in training, by kind of value."""
+    found = about.dataset.white
+    return {kind: found[kind] for kind in KINDS if kind in found}

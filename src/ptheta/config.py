@@ -141,11 +141,13 @@ class Option:
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The allowed words of a field that is a `Literal`, or one or several names of `OneOf` a
-        table; empty for any other."""
+        """The allowed words of a field that is a `Literal` (or none), or one or several names of
+        `OneOf` a table; empty for any other."""
         if (named := _one_of(self.hint)) is not None:
             return named.names
-        return typing.get_args(self.hint) if typing.get_origin(self.hint) is typing.Literal else ()
+        hints = typing.get_args(self.hint) if _is_union(self.hint) else (self.hint,)
+        literals = (typing.get_args(h) for h in hints if typing.get_origin(h) is typing.Literal)
+        return tuple(word for literal in literals for word in literal)
 
     @property
     def table(self) -> Mapping[str, Choice]:
@@ -191,7 +193,7 @@ def check_choices(config: Config) -> None:
     values = vars(config)
     for name, opt in options(type(config)).items():
         for word in words(values[name]) if opt.choices else ():
-            if word not in opt.choices:
+            if word is not None and word not in opt.choices:
                 raise unknown(name, str(word), opt.choices)
 
 

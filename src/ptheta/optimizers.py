@@ -115,23 +115,30 @@ class _Chosen:
     optimizer: OptimizerName = option("adam", "how weights follow their gradients")
     lr: Positive = option(1e-3, "learning rate")
 
-    def optimizer_factory(self, lr: float | None = None) -> Factory:
-        """What makes a player's optimizer. lr: in place of the config's
+    def chosen(self) -> tuple[str, ...]:
+        """The optimizers of all players, by name: an option must be of one of them."""
+        return (self.optimizer,)
 
-        Raises PthetaError for an option that this optimizer does not have.
+    def optimizer_factory(self, lr: float | None = None, optimizer: str | None = None) -> Factory:
+        """What makes a player's optimizer. lr, optimizer: in place of the config's
+
+        Raises PthetaError for an option that no player's optimizer has.
         """
-        if self.optimizer not in OPTIMIZERS:
-            raise unknown("optimizer", self.optimizer, OPTIMIZERS)
-        entry = OPTIMIZERS[self.optimizer]
+        for name in self.chosen():
+            if name not in OPTIMIZERS:
+                raise unknown("optimizer", name, OPTIMIZERS)
+        entry = OPTIMIZERS[optimizer or self.optimizer]
         own, given = options(entry), {}
+        others = {name for chosen in self.chosen() for name in options(OPTIMIZERS[chosen])}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.name in own:
                 given[field.name] = value
-            elif field.name in BESIDE_LR and value != field.default:
+            elif field.name in BESIDE_LR.keys() - others and value != field.default:
                 owners = [name for name in OPTIMIZERS if field.name in options(OPTIMIZERS[name])]
+                mine = " and ".join(dict.fromkeys(self.chosen()))
                 raise PthetaError(
-                    f"{field.name} = {value}, which {self.optimizer} does not have: leave it out, "
+                    f"{field.name} = {value}, which {mine} does not have: leave it out, "
                     f"or choose --optimizer {' or '.join(owners)}"
                 )
         given["lr"] = self.lr if lr is None else lr

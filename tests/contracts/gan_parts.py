@@ -38,6 +38,12 @@ NUMBERS: dict[str, Any] = {
     "historical_averaging": 0.1,
     "d_lr": 4e-4,
     "critic_steps": 2,
+    "g_dropout": 0.3,
+    "g_noise": 0.1,
+    "noise_in_sampling": True,
+    "joint_batches": True,
+    "replay": 5,
+    "d_optimizer": "sgd",
 }
 
 

@@ -11,7 +11,9 @@ import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from torch import nn
 
+import ptheta
 from ptheta.batch import Batch
 from ptheta.errors import PthetaError
 from ptheta.games import Clock
@@ -27,9 +29,12 @@ from ptheta.losses.penalties import (
 from ptheta.metrics.clustering import matched_accuracy
 from ptheta.models.adversarial.conditioning import CONDITIONING
 from ptheta.models.adversarial.latents import PRIORS, on_sphere
+from ptheta.models.adversarial.replay import Generated, Replay
 from ptheta.models.adversarial.tricks import History, pairwise_mse
 from ptheta.models.adversarial.watch import END, FALL, FEW, LOW, STILL, Watch
+from ptheta.nets.adversarial.layers import ACTIVATIONS, DOWNSAMPLING, Dropout, GaussianNoise
 from ptheta.nets.augment import AUGMENTATIONS, cutout, translation
+from ptheta.nets.convolutional import pyramid
 from ptheta.nets.minibatch import MINIBATCH, MinibatchDiscrimination, MinibatchStddev
 from ptheta.nets.norms import NORMS, VirtualBatchNorm, normalisation
 from ptheta.specs import ImageSpec
@@ -281,6 +286,141 @@ def test_points_around_the_data_have_half_its_deviation():
 
 
 # -- tricks
+
+
+@pytest.mark.parametrize("net", ["mlp", "conv", "resnet"])
+@pytest.mark.parametrize("options", [{"g_dropout": 0.4}, {"g_noise": 0.3}])
+def test_noise_between_the_generators_layers_is_in_sampling_where_asked_for(net, options):
+    """Nothing else of a generator without batch statistics is random."""
+    shared: dict[str, Any] = {"net": net, "g_norm": "layer", "g_hidden": (8, 8), **options}
+    for in_sampling in (False, True):
+        model = tiny("gan", SPEC, noise_in_sampling=in_sampling, **shared)
+        plain = tiny("gan", SPEC, **{**shared, "g_dropout": 0.0, "g_noise": 0.0})
+        plain.load_state_dict(model.state_dict())  # the names of weights are the same
+        z = plain.sample_latent(4)
+        with torch.no_grad():
+            wanted = plain.eval().generate(z)
+            for training in (False, True):
+                made = [model.train(training).generate(z) for _ in range(2)]
+                noisy = training or in_sampling
+                assert torch.equal(made[0], made[1]) != noisy
+                assert torch.equal(made[0], wanted) != noisy
+
+
+def test_dropout_keeps_the_mean_and_drops_as_often_as_asked():
+    torch.manual_seed(0)
+    out = Dropout(0.3, in_sampling=True).eval()(torch.ones(100_000))
+    assert out.mean().item() == pytest.approx(1, abs=0.01)
+    assert (out == 0).float().mean().item() == pytest.approx(0.3, abs=0.01)
+    assert torch.equal(Dropout(0.3, in_sampling=False).eval()(out), out)
+    noise = GaussianNoise(0.5, in_sampling=False).train()(torch.zeros(100_000))
+    assert noise.std().item() == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("net", ["mlp", "conv", "resize", "resnet"])
+def test_the_generators_activation_is_the_one_that_was_asked_for(net):
+    options: dict[str, Any] = {"net": net, "g_hidden": (8, 8), "d_hidden": (8,)}
+    own = tiny("gan", SPEC, **options).generator
+    for name in ACTIVATIONS:
+        generator = tiny("gan", SPEC, g_activation=name, **options).generator
+        kind = type(ACTIVATIONS[name].make())
+        kinds = {type(m) for m in generator.modules() if isinstance(m, nn.ReLU | nn.LeakyReLU)}
+        assert kinds == {kind}
+        assert {k: v.shape for k, v in generator.state_dict().items()} == {
+            k: v.shape for k, v in own.state_dict().items()
+        }
+
+
+@pytest.mark.parametrize("name", DOWNSAMPLING)
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 11, 14)])
+def test_every_way_to_halve_a_map_gives_maps_of_the_same_size(name, shape):
+    spec = ImageSpec(*shape)
+    trunk = tiny("gan", spec, downsampling=name).discriminator.trunk.body
+    x = torch.rand(2, *shape)
+    sizes = []
+    for layer in trunk:
+        x = layer(x)
+        if isinstance(layer, nn.LeakyReLU):
+            sizes.append(tuple(x.shape[2:]))
+    assert sizes == pyramid(*shape[1:])[1:]
+
+
+def test_batch_statistics_are_of_real_or_fake_images_or_of_both_by_option():
+    """Batch normalisation with a learned bias of 0 and gain of 1 gives each batch mean 0."""
+    x = torch.randint(0, 256, (8, *SPEC.shape), dtype=torch.uint8)
+    for joint in (False, True):
+        model = tiny("gan", SPEC, d_norm="batch", net="mlp", d_hidden=(8, 8), joint_batches=joint)
+        found: list[torch.Tensor] = []
+        norm = next(m for m in model.discriminator.modules() if isinstance(m, nn.BatchNorm1d))
+        norm.register_forward_hook(
+            lambda m, inputs, output, found=found: found.append(output.clone())
+        )
+        shared = model.prepare(Batch(x), Clock(1, frozenset({"generator"})))
+        for move in model.game().moves:
+            found.clear()
+            move.loss(Batch(x), shared)
+            sizes = [len(output) for output in found]
+            alone = [8, 8] if move.player == "discriminator" else [8]
+            assert sizes == ([16] if joint else alone)
+            for output in found:
+                torch.testing.assert_close(output.mean(0), torch.zeros(8), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("condition", [None, ptheta.Labels(("a", "b", "c"))])
+def test_past_fakes_are_half_of_what_the_discriminator_learns_from(condition):
+    torch.manual_seed(0)
+    replay = Replay(5, (1, 2, 2), 3, condition)
+
+    def fakes(number: float, n: int = 6) -> Generated:
+        """Images, codes and labels that tell which step they are of."""
+        labels = torch.full((n,), int(number) % 3) if condition else None
+        return Generated(torch.full((n, 1, 2, 2), number), torch.full((n, 3), number), labels)
+
+    assert replay.mixed(fakes(0.0)) is not None
+    assert torch.equal(replay.mixed(fakes(7.0)).images, fakes(7.0).images)  # none are kept yet
+    for step in range(1, 9):
+        replay.update(fakes(float(step)))
+        assert replay.filled == min(5, 3 * step)
+        kept = replay.images.flatten(1)
+        assert (kept[:, :1] == kept).all()
+        mixed = replay.mixed(fakes(100.0))
+        numbers = mixed.images[:, 0, 0, 0]
+        assert (numbers[:3] == 100).all()
+        assert ((numbers[3:] >= 1) & (numbers[3:] <= step)).all()
+        torch.testing.assert_close(mixed.z[:, 0], numbers)  # codes and labels go with their images
+        if isinstance(mixed.condition, torch.Tensor):
+            assert torch.equal(mixed.condition, (numbers % 3).long())
+        assert (mixed.condition is None) == (condition is None)
+    again = Replay(5, (1, 2, 2), 3, condition)
+    again.load_state_dict(replay.state_dict())
+    rows = torch.arange(5)
+    assert torch.equal(again.stored(rows).images, replay.stored(rows).images)
+
+
+def test_a_generator_moves_against_its_new_fakes_alone_whatever_is_replayed():
+    model = tiny("acgan", SPEC, replay=4, classes=3)
+    x = torch.randint(0, 256, (6, *SPEC.shape), dtype=torch.uint8)
+    batch = Batch(x, torch.arange(6) % 3)
+    for step in (1, 2):
+        shared = model.prepare(batch, Clock(step, frozenset({"generator"})))
+        with torch.no_grad():
+            model.after(step)
+    assert torch.equal(shared.rated.images[:3], shared.fake.detach()[:3])
+    assert not torch.equal(shared.rated.images[3:], shared.fake.detach()[3:])
+    assert not shared.rated.images.requires_grad
+    terms = model.discriminator_loss(batch, shared)
+    assert {"class_of_real", "class_of_fake"} <= terms.keys()
+
+
+def test_the_discriminators_optimizer_may_be_another():
+    players = tiny("gan", SPEC, d_optimizer="sgd", momentum=0.5, beta1=0.3).game().players
+    made = {name: p.optimizer(p.parameters()) for name, p in players.items()}
+    assert isinstance(made["generator"], torch.optim.Adam)
+    assert isinstance(made["discriminator"], torch.optim.SGD)
+    assert made["generator"].param_groups[0]["betas"][0] == 0.3
+    assert made["discriminator"].param_groups[0]["momentum"] == 0.5
+    with pytest.raises(PthetaError, match="which adam does not have"):
+        tiny("gan", SPEC, momentum=0.5).game()
 
 
 def test_virtual_batch_norm_is_its_definition_and_ignores_the_batch():

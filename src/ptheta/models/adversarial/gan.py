@@ -6,12 +6,13 @@ Every published combination of these parts is a preset (`presets.py`): other def
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ptheta.batch import Batch, Condition, repeated
+from ptheta.batch import Batch, Condition, joined
 from ptheta.conditions import ConditionSpec
 from ptheta.errors import PthetaError
 from ptheta.games import Clock, Game, Move, Player, Terms
@@ -19,6 +20,7 @@ from ptheta.losses.adversarial import LOSSES, accuracy, convergence, equilibrium
 from ptheta.losses.penalties import PENALTIES, POINTS, At, Evaluation
 from ptheta.models.adversarial.options import BREAKS_DENSITY_RATIO, GANConfig
 from ptheta.models.adversarial.pair import Pair
+from ptheta.models.adversarial.replay import Generated, Replay
 from ptheta.models.adversarial.tricks import Histories, SoftLabels, pairwise_mse
 from ptheta.models.adversarial.watch import Watch
 from ptheta.nets.adversarial.discriminator import DiscriminatorOutput
@@ -30,11 +32,13 @@ class Fakes(NamedTuple):
 
     real: the step's images, (B, C, H, W) in [-1, 1]; z: codes (B, L)
     fake: G(z), with its graph in the steps in which the generator moves
+    rated: the fakes that the discriminator learns from, past ones among them where they are kept
     """
 
     real: Tensor
     z: Tensor
     fake: Tensor
+    rated: Generated
 
 
 class GAN(Pair):
@@ -58,6 +62,9 @@ class GAN(Pair):
         self.past = Histories(self.networks()) if config.historical_averaging else None
         self.register_buffer("k", torch.zeros(()) if self.loss.autoencoding else None)
         self.errors: tuple[Tensor, Tensor] | None = None  # of the last step, for k
+        code = config.latent + code_dim
+        self.replay = Replay(config.replay, spec.shape, code, condition) if config.replay else None
+        self.made: Generated | None = None  # in the last step, for the replay
 
     # -- the game
 
@@ -69,13 +76,19 @@ class GAN(Pair):
         z.requires_grad_(moves and any(p.at == "code" for p in self.penalties.values()))
         with torch.set_grad_enabled(moves):
             fake = self.generate(z, y)
-        return Fakes(to_symmetric(batch.x), z, fake)
+        self.made = rated = Generated(fake.detach(), z.detach(), y)
+        if self.replay is not None:
+            rated = self.replay.mixed(rated)
+        return Fakes(to_symmetric(batch.x), z, fake, rated)
 
     def generator_loss(self, batch: Batch, shared: Fakes) -> Terms:
-        y, (real, z, fake) = self.asked(batch), shared
-        on_fake = self.discriminate_augmented(fake, y)
-        needs_real = self.loss.compares or self.config.feature_matching > 0
-        on_real = self.discriminate_augmented(real, y) if needs_real else on_fake
+        y, real, z, fake = self.asked(batch), shared.real, shared.z, shared.fake
+        if self.mixes:
+            on_real, on_fake = self.discriminate_both(real, fake, y, y)
+        else:
+            on_fake = self.discriminate_augmented(fake, y)
+            needs_real = self.loss.compares or self.config.feature_matching > 0
+            on_real = self.discriminate_augmented(real, y) if needs_real else on_fake
         terms = self.matching_terms(on_fake, on_real)
         terms |= self.auxiliary_terms(on_fake.aux, z, y)
         at_code = Evaluation(z, fake, lambda codes: self.generate(codes, y))
@@ -94,39 +107,46 @@ class GAN(Pair):
         return terms
 
     def discriminator_loss(self, batch: Batch, shared: Fakes) -> Terms:
-        c, y = self.config, self.asked(batch)
-        images = {"real": shared.real.detach(), "fake": shared.fake.detach()}
+        y, past = self.asked(batch), shared.rated
+        images = {"real": shared.real.detach(), "fake": past.images.detach()}
         for penalty in self.penalties.values():
             if penalty.at in images:  # taken at the very images, in no second pass
                 images[penalty.at].requires_grad_()
         real, fake = images.values()
-        on_real, on_fake = self.discriminate_both(real, fake, y)
+        on_real, on_fake = self.discriminate_both(real, fake, y, past.condition)
         terms = {"adversarial": self.adversarial_term(on_real.logits, on_fake.logits)}
 
-        def logits(points: Tensor) -> Tensor:
-            return self.discriminate_augmented(points, y).logits
+        def logits_for(asked: Condition | None, points: Tensor) -> Tensor:
+            return self.discriminate_augmented(points, asked).logits
 
         found: dict[At, Evaluation] = {
-            "real": Evaluation(real, on_real.logits, logits),
-            "fake": Evaluation(fake, on_fake.logits, logits),
+            "real": Evaluation(real, on_real.logits, partial(logits_for, y)),
+            "fake": Evaluation(fake, on_fake.logits, partial(logits_for, past.condition)),
         }
         for at in dict.fromkeys(p.at for p in self.penalties.values() if p.at in POINTS):
             points = POINTS[at](real, fake).requires_grad_()
-            found[at] = Evaluation(points, logits(points), logits)
+            found[at] = Evaluation(points, logits_for(y, points), partial(logits_for, y))
         terms |= self.penalty_terms(found)
-        terms |= self.conditioning.real_terms(on_real.aux, y, c.class_weight)
-        terms |= self.auxiliary_terms(on_fake.aux, shared.z, y)
+        terms |= self.conditioning.real_terms(on_real.aux, y, self.config.class_weight)
+        terms |= self.auxiliary_terms(on_fake.aux, past.z, past.condition)
         self.log(batch, on_real.logits.detach(), on_fake.logits.detach())
         return terms | self.history_term("discriminator", len(batch))
 
+    @property
+    def mixes(self) -> bool:
+        """Whether an image's output depends on others, real and fake alike."""
+        return self.batchwise and self.config.joint_batches
+
     def discriminate_both(
-        self, real: Tensor, fake: Tensor, y: Condition | None
+        self, real: Tensor, fake: Tensor, of_real: Condition | None, of_fake: Condition | None
     ) -> tuple[DiscriminatorOutput, DiscriminatorOutput]:
-        """In one pass where no image's output depends on the others."""
-        if self.batchwise:
-            return self.discriminate_augmented(real, y), self.discriminate_augmented(fake, y)
-        conditions = None if y is None else repeated(y, 2)
-        return self.discriminate_augmented(torch.cat([real, fake]), conditions).split(len(real))
+        """In one pass where no image's output depends on the others, or where it shall depend on
+        all of both; `of_real`, `of_fake`: their conditions."""
+        if self.batchwise and not self.config.joint_batches:
+            first = self.discriminate_augmented(real, of_real)
+            return first, self.discriminate_augmented(fake, of_fake)
+        asked = None if of_real is None or of_fake is None else joined([of_real, of_fake])
+        return self.discriminate_augmented(torch.cat([real, fake]), asked).split(len(real))
 
     def penalty_terms(self, found: Mapping[At, Evaluation]) -> Terms:
         """Of the penalties that are taken at these points."""
@@ -196,13 +216,17 @@ class GAN(Pair):
             self.k.copy_(equilibrium(self.k, *self.errors, c.gamma, c.equilibrium_rate))
         if self.past is not None:
             self.past.update(step)
+        if self.replay is not None and self.made is not None:
+            self.replay.update(self.made)
 
     def game(self) -> Game[Fakes]:
         c = self.config
         return Game(
             players={
                 "generator": Player((self.generator,), c.optimizer_factory()),
-                "discriminator": Player((self.discriminator,), c.optimizer_factory(c.d_lr)),
+                "discriminator": Player(
+                    (self.discriminator,), c.optimizer_factory(c.d_lr, c.d_optimizer)
+                ),
             },
             moves=(
                 Move("discriminator", self.discriminator_loss),

@@ -26,7 +26,7 @@ from ptheta.models.adversarial.conditioning import CONDITIONING
 from ptheta.models.adversarial.latents import PRIORS
 from ptheta.nets.adversarial.config import NetConfig, network_of
 from ptheta.nets.augment import AUGMENTATIONS
-from ptheta.optimizers import BESIDE_LR, Decay, OptimizerConfig
+from ptheta.optimizers import BESIDE_LR, Decay, OptimizerConfig, OptimizerName
 
 LossName: TypeAlias = Annotated[str, OneOf(LOSSES)]
 PenaltyName: TypeAlias = Annotated[str, OneOf(PENALTIES)]
@@ -53,6 +53,9 @@ class GANConfig(Conditional, NetConfig, OptimizerConfig):
     d_lr: Positive | None = option(
         None, "the discriminator's learning rate, if another (two time scales)"
     )
+    d_optimizer: OptimizerName | None = option(
+        None, "the discriminator's optimizer, if another, such as sgd beside the generator's adam"
+    )
     beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
     critic_steps: Count = option(
         1, "the discriminator moves in every step, the generator in every so many-th"
@@ -65,6 +68,16 @@ class GANConfig(Conditional, NetConfig, OptimizerConfig):
     )
     label_noise: Fraction = option(0.0, "each label is moved towards 1/2 by U(0, this)")
     label_flips: Fraction = option(0.0, "share of labels that are the wrong way round")
+    joint_batches: bool = option(
+        False,
+        "give the discriminator real and fake images in one batch, so that batch statistics are "
+        "of both; else each in a batch of its own",
+    )
+    replay: NonNegative = option(
+        0,
+        "past fakes that are kept, of which half of those of a step are taken for the "
+        "discriminator (1612.07828, with 50); 0: none",
+    )
     instance_noise: AtLeastZero = option(
         0.0, "deviation of the noise on all that the discriminator sees, pixels in -1 to 1"
     )
@@ -82,6 +95,9 @@ class GANConfig(Conditional, NetConfig, OptimizerConfig):
     code: Count = option(64, "numbers that began's discriminator rebuilds an image from")
 
     condition: Kinds = option("labels", f"where conditioning is not none, {GIVEN}")
+
+    def chosen(self) -> tuple[str, ...]:
+        return (self.optimizer, self.d_optimizer or self.optimizer)
 
     def kinds(self) -> tuple[str, ...]:
         return super().kinds() if CONDITIONING[self.conditioning].takes else ()
@@ -105,7 +121,7 @@ TRICKS: dict[str, Entry] = {
 # options under which the best discriminator is not that of densities and hard labels
 BREAKS_DENSITY_RATIO = (
     *("label_noise", "label_flips", "instance_noise", "augment", "minibatch"),
-    *("penalty", "weight_clip", "spectral_norm", "historical_averaging"),
+    *("penalty", "weight_clip", "spectral_norm", "historical_averaging", "replay"),
 )
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, TypeAlias
 
-from ptheta.config import Count, NonNegative, OneOf, option
+from annotated_types import Ge, Lt
+
+from ptheta.config import AtLeastZero, Count, NonNegative, OneOf, option
 from ptheta.errors import unknown
+from ptheta.nets.adversarial.layers import ACTIVATIONS, DOWNSAMPLING
 from ptheta.nets.adversarial.networks import NETWORKS, Network
 from ptheta.nets.minibatch import MINIBATCH
 from ptheta.nets.norms import NORMS
@@ -15,6 +18,9 @@ from ptheta.specs import DataSpec
 NetName: TypeAlias = Annotated[str, OneOf(NETWORKS)]
 NormName: TypeAlias = Annotated[str, OneOf(NORMS)]
 NormOrAuto: TypeAlias = Annotated[str, OneOf(NORMS, "auto")]
+ActivationName: TypeAlias = Annotated[str, OneOf(ACTIVATIONS, "auto")]
+DownsamplingName: TypeAlias = Annotated[str, OneOf(DOWNSAMPLING)]
+Share = Annotated[float, Ge(0), Lt(1)]
 MinibatchName: TypeAlias = Annotated[str, OneOf(MINIBATCH, "none")]
 
 
@@ -34,6 +40,21 @@ class NetConfig:
         "auto",
         "the same of the discriminator; auto: batch in conv and resize where no part of "
         "the game forbids it, else none",
+    )
+    g_activation: ActivationName = option(
+        "auto", "between the generator's layers; auto: leaky_relu in mlp, else relu"
+    )
+    g_dropout: Share = option(
+        0.0, "share of the numbers between the generator's layers that become 0 (1611.07004)"
+    )
+    g_noise: AtLeastZero = option(
+        0.0, "deviation of the Gaussian noise between the generator's layers (1609.03126)"
+    )
+    noise_in_sampling: bool = option(
+        False, "keep the generator's dropout and noise in sampling (1611.07004)"
+    )
+    downsampling: DownsamplingName = option(
+        "stride", "how the discriminator halves a map (conv, resize)"
     )
     reference: Count = option(64, "images in the reference batch of virtual normalisation")
     minibatch: MinibatchName = option(

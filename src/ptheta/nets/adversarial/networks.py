@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.config import Entry
+from ptheta.nets.adversarial.layers import DOWNSAMPLING, downsampled
 from ptheta.nets.convolutional import ConvDecoder, ConvEncoder, Norm, init_dcgan
 from ptheta.nets.resnet import ResNetDecoder, ResNetTrunk
 from ptheta.specs import ImageSpec
@@ -114,7 +115,7 @@ def conv_generator(
 def conv_trunk(spec: ImageSpec, config: NetConfig, cond_dim: int, norm: Norm) -> Trunk:
     c, h, w = spec.shape
     net = ConvEncoder(c + cond_dim, h, w, 1, features=config.features, dcgan=True, norm=norm)
-    body, width = net.body, net.width
+    body, width = downsampled(net.body, DOWNSAMPLING[config.downsampling]), net.width
     if config.dense:
         last = _linear(width, config.dense, norm)
         body = nn.Sequential(*body, nn.Flatten(), *last, nn.LeakyReLU(0.2, inplace=True))

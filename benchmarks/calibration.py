@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from ptheta.data import open_data
-from ptheta.extractors.features import extractor
+from ptheta.extractors.table import load_extractor
 from ptheta.metrics.calibration import EQUAL, EXPERIMENTS, WORSE, World, called, family
 from ptheta.metrics.protocol import VERSION
 
@@ -45,7 +45,7 @@ def cell(world: World, experiment: str, n: int, repetitions: int) -> dict[str, A
         null.update(called(first, second))
         power.update(called(first, worse))
     share = {
-        family(metric, world.by): {
+        family(metric): {
             "size": round(100 * null[metric] / repetitions, 1),
             "power": round(100 * power[metric] / repetitions, 1),
         }
@@ -74,7 +74,7 @@ def main() -> None:
         missing = [(e, n) for n in SIZES for e in wanted if _label(e, name, n) not in results]
         if not missing:
             continue
-        world = World.of(train, test, extractor(name))
+        world = World.of(train, test, load_extractor(name))
         for experiment, n in missing:
             results[_label(experiment, name, n)] = cell(world, experiment, n, options.repetitions)
             options.out.write_text(json.dumps(results, indent=1) + "\n")

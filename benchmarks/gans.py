@@ -21,7 +21,7 @@ from ptheta.data import open_data
 from ptheta.measures.intervals import standard_error
 from ptheta.measures.results import Evaluation
 from ptheta.metrics.clustering import clustering_accuracy
-from ptheta.metrics.evaluate import evaluate, floor
+from ptheta.metrics.evaluate import evaluate, real_baseline
 from ptheta.runs.folder import Run
 
 SAMPLES = 5000
@@ -50,6 +50,7 @@ def shown(found: Evaluation) -> dict[str, Any]:
     classes = found.get("classes_digits")
     if classes is not None:
         counts = classes.protocol["counts"]
+        assert isinstance(counts, list)
         rows["share of each class, %"] = [round(100 * c / sum(counts), 1) for c in counts]
     return rows
 
@@ -62,7 +63,7 @@ def main() -> None:
     torch.set_num_threads(1)
     test, train = open_data("digits", "test", levels=4), open_data("digits", levels=4)
     results: dict[str, Any] = {"samples": SAMPLES}
-    five: dict[str, Any] = {"real images": shown(floor(test, train, n=SAMPLES))}
+    five: dict[str, Any] = {"real images": shown(real_baseline(test, train, n=SAMPLES))}
     for name in ("gan", "wgan-gp"):
         run, _ = trained(name, options.runs / name, recipe="five-minutes")
         found = evaluate(run.model(), test, train, n=SAMPLES)

@@ -20,7 +20,7 @@ import torch
 
 from ptheta.api import sweep
 from ptheta.measures.results import Evaluation
-from ptheta.metrics.evaluate import evaluate, floor
+from ptheta.metrics.evaluate import evaluate, real_baseline
 from ptheta.report.ranking import rank
 from ptheta.runs.folder import Run
 from ptheta.runs.sweeps import runs_of
@@ -65,7 +65,7 @@ def measure(folder: Path, threads: int) -> dict[str, Any]:
         name = next(n for n, s in SETTINGS.items() if _fits(values, s))
         groups.setdefault(name, []).append((run, found))
     extractor = groups[next(iter(groups))][0][1].protocol["extractor"]
-    real = floor(test, train, n=SAMPLES, seed=0)
+    real = real_baseline(test, train, n=SAMPLES, seed=0)
     metrics = {f"{m}_{extractor}": lower for m, lower in METRICS.items()}
     evaluations = {name: [e for _, e in found] for name, found in groups.items()}
     floors = {m: r.value for m in metrics if (r := real.get(m)) is not None}

@@ -133,9 +133,10 @@ def manifold_table(rounds: int) -> dict[str, Any]:
 def extraction_once(images: int) -> None:
     """The features of so many 28x28 images in a mapped file: prints seconds and peak MiB."""
     from ptheta.data.dataset import Dataset
-    from ptheta.extractors.features import extract, extractor
+    from ptheta.extractors.features import extract
+    from ptheta.extractors.table import load_extractor
 
-    by = extractor("digits")
+    by = load_extractor("digits")
     extract(torch.zeros(1000, 1, 28, 28, dtype=torch.uint8), by)  # what every extraction needs
     with tempfile.NamedTemporaryFile() as file:
         np.memmap(file.name, np.uint8, "w+", 0, (images, 1, 28, 28)).flush()
@@ -153,7 +154,8 @@ def extraction_once(images: int) -> None:
 
 def extraction_table(rounds: int) -> dict[str, Any]:
     from ptheta.data import open_data
-    from ptheta.extractors.features import extract, extractor
+    from ptheta.extractors.features import extract
+    from ptheta.extractors.table import load_extractor
 
     memory = {}
     for images in (FEW, MANY):
@@ -169,7 +171,7 @@ def extraction_table(rounds: int) -> dict[str, Any]:
             "peak MiB more than one batch takes": round(peak, 1),
             "of these the features": round(own, 1),
         }
-    by, data = extractor("efficientnet-lite0"), open_data("shapes-64", "test")
+    by, data = load_extractor("efficientnet-lite0"), open_data("shapes-64", "test")
     some = data.subset(slice(0, 400))
     times: dict[int, list[float]] = {1: [], 2: []}
     values = {}

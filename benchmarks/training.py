@@ -36,8 +36,8 @@ from ptheta.losses.adversarial import cross_entropy, non_saturating
 from ptheta.optimizers import Adam
 from ptheta.specs import ImageSpec, to_symmetric
 from ptheta.training.group import Group
-from ptheta.training.journal import read_metrics
 from ptheta.training.loop import Trainer
+from ptheta.training.metric_logger import read_metrics
 from ptheta.training.settings import TrainSettings
 
 Contender = Callable[[], float]  # one round: images/s

@@ -2,8 +2,8 @@
 
     python scripts/draw_evaluation.py [--out docs/images] [--data digits] [--extractor NAME]
 
-Held-out images are damaged more and more (`ptheta.metrics.damage`) and measured as samples of a
-model are. Takes about two minutes.
+Held-out images are damaged more and more (`ptheta.metrics.sensitivity`) and measured as samples of
+a model are. Takes about two minutes.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from matplotlib import pyplot as plt
 from ptheta.data import open_data
 from ptheta.files.images import grid
 from ptheta.measures.results import Evaluation
-from ptheta.metrics.damage import DAMAGES, Damage, Images
-from ptheta.metrics.evaluate import score
+from ptheta.metrics.sensitivity import DAMAGES, Damage, Images, sensitivity
 from ptheta.report.plots import COLOURS
 
 SHOWN = 8  # images of each strength
@@ -92,7 +91,7 @@ def main() -> None:
         x = [damage.make(images, s) for s in damage.strengths]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = [score(part, real, train, extractor=options.extractor) for part in x]
+            found = sensitivity(name, images, real, train, extractor=options.extractor)
         figure = draw(name, damage, x, found, options.extractor)
         file = options.out / f"sees-{name.replace(',', '').replace(' ', '-')}.png"
         figure.savefig(file, dpi=100)

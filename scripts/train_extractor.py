@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
-from ptheta.extractors.features import WEIGHTS, Classifier
+from ptheta.extractors.classifiers import WEIGHTS, Classifier
 from ptheta.specs import to_unit
 
 BATCH, LR, SHIFT = 100, 2e-3, 2

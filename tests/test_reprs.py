@@ -12,7 +12,7 @@ from ptheta import schemas
 from ptheta.batch import Batch
 from ptheta.conditions import Labels
 from ptheta.data import open_data
-from ptheta.data.sources import Whole
+from ptheta.data.sources import ImageSet
 from ptheta.data.trained import Record, find
 from ptheta.measures.results import Draws, Evaluation, Result
 from ptheta.runs import plan
@@ -39,7 +39,7 @@ def test_reprs_are_short_and_say_what_matters():
         for i in range(40)
     ]
     batch = Batch(torch.zeros(2, 1, 3, 3), logs={"loss": torch.zeros(9999)})
-    whole = Whole(torch.zeros(900, 1, 28, 28, dtype=torch.uint8), names)
+    whole = ImageSet(torch.zeros(900, 1, 28, 28, dtype=torch.uint8), names)
     wanted = [
         (named, ("test", "2,000 images of 1x28x28", "500 classes")),
         (data.batch(range(5)), ("uint8 (5, 1, 28, 28)", "int64 (5,)")),

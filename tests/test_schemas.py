@@ -27,8 +27,8 @@ from ptheta.files.tensors import load_metadata
 from ptheta.measures.results import Evaluation
 from ptheta.runs.folder import Run
 from ptheta.runs.sweeps import runs_of
-from ptheta.training.journal import keep_until, read_metrics
-from ptheta.training.loop import Progress
+from ptheta.training.metric_logger import keep_until, read_metrics
+from ptheta.training.progress import Progress
 
 T = TypeVar("T")
 JSON = st.recursive(

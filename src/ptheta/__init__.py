@@ -6,46 +6,92 @@ Importing this package does not import torch; the first use of a name below does
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ptheta.api import create, evaluate, load, train
+    from ptheta import api, data, models, tasks
+    from ptheta.api import (
+        closest,
+        compare,
+        create,
+        demo,
+        denoise,
+        evaluate,
+        fit,
+        inpaint,
+        interpolate,
+        latents,
+        load,
+        manifold,
+        probe,
+        reconstruct,
+        sample,
+        score,
+        surprise,
+        sweep,
+        train,
+        traverse,
+    )
     from ptheta.conditions import Attributes, Labels
-    from ptheta.data import open_data
+    from ptheta.data import Dataset, open_data
     from ptheta.errors import PthetaError
+    from ptheta.runs.folder import Run
     from ptheta.specs import ImageSpec
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "Attributes": "ptheta.conditions",
-    "ImageSpec": "ptheta.specs",
-    "Labels": "ptheta.conditions",
-    "PthetaError": "ptheta.errors",
-    "create": "ptheta.api",
-    "evaluate": "ptheta.api",
-    "load": "ptheta.api",
-    "open_data": "ptheta.data",
-    "train": "ptheta.api",
-}
-
 __all__ = [
     "Attributes",
+    "Dataset",
     "ImageSpec",
     "Labels",
     "PthetaError",
+    "Run",
+    "api",
+    "closest",
+    "compare",
     "create",
+    "data",
+    "demo",
+    "denoise",
     "evaluate",
+    "fit",
+    "inpaint",
+    "interpolate",
+    "latents",
     "load",
+    "manifold",
+    "models",
     "open_data",
+    "probe",
+    "reconstruct",
+    "sample",
+    "score",
+    "surprise",
+    "sweep",
+    "tasks",
     "train",
+    "traverse",
 ]
 
+_MODULES = ("api", "data", "models", "tasks")
+_HOMES = {  # of names that are no verbs: those are in `ptheta.api`
+    "Attributes": "ptheta.conditions",
+    "Dataset": "ptheta.data",
+    "ImageSpec": "ptheta.specs",
+    "Labels": "ptheta.conditions",
+    "PthetaError": "ptheta.errors",
+    "Run": "ptheta.runs.folder",
+    "open_data": "ptheta.data",
+}
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
         raise AttributeError(f"module 'ptheta' has no attribute {name!r}; it has {__all__}")
-    return getattr(import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return import_module(f"ptheta.{name}")
+    return getattr(import_module(_HOMES.get(name, "ptheta.api")), name)
 
 
 def __dir__() -> list[str]:

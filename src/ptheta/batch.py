@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -40,7 +40,7 @@ Condition: TypeAlias = Tensor | Together
 """What examples are asked for: a tensor (B, ...) of one kind, or several together."""
 
 
-def joined(conditions: list[Condition]) -> Condition:
+def joined(conditions: Sequence[Condition]) -> Condition:
     """The conditions of several batches, one batch after the other; all of one kind."""
     first = conditions[0]
     if not isinstance(first, Together):

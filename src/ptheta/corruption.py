@@ -7,6 +7,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from ptheta.compute import streams
 from ptheta.errors import PthetaError, unknown
 from ptheta.specs import from_unit, to_unit
 
@@ -28,8 +29,8 @@ def corrupt(x: Tensor, noise: Noise, level: float) -> Tensor:
         wanted = "0 or more" if noise == "gaussian" else "a probability, 0 to 1"
         raise PthetaError(f"level = {level} of {noise} noise: want {wanted}")
     if noise == "gaussian":
-        return from_unit(to_unit(x) + level * torch.randn(x.shape, device=x.device))
-    hit = torch.rand(x.shape, device=x.device) < level
+        return from_unit(to_unit(x) + level * streams.normal(*x.shape, device=x.device))
+    hit = streams.uniform(*x.shape, device=x.device) < level
     if noise == "masking":
         return x.masked_fill(hit, 0)
-    return torch.where(hit, torch.randint(0, 2, x.shape, device=x.device).byte() * 255, x)
+    return torch.where(hit, streams.integers(0, 2, *x.shape, device=x.device).byte() * 255, x)

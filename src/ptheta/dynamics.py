@@ -1,21 +1,24 @@
 """Dynamics: the update rule over a game, one step of it.
 
-A rule asks the engine for gradients and updates; it knows no family and no optimizer.
+A rule asks an engine for gradients and updates; it knows no family and no optimizer. Nothing here
+imports torch, so that the settings of a training can read their choices off `DYNAMICS`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
-from ptheta.batch import Batch
-from ptheta.games import Game, Move, S
+    from ptheta.batch import Batch
+    from ptheta.games import Game, Move, S
 
 
-class Mechanics(Protocol):
-    """What a rule may ask for; `training.engine.Engine` gives it."""
+class Updater(Protocol):
+    """What a rule may ask for. `training.engine.Engine` gives it, which stands further down than
+    the models that games belong to."""
 
     def prepare(self, game: Game[S], step: int, batch: Batch) -> S:
         """What the moves of this step share, at the weights as they are now."""
@@ -46,10 +49,10 @@ class Mechanics(Protocol):
         ...
 
 
-Dynamics = Callable[[Mechanics, Game[S], int, Batch], None]
+Dynamics: TypeAlias = "Callable[[Updater, Game[S], int, Batch], None]"
 
 
-def alternating(engine: Mechanics, game: Game[S], step: int, batch: Batch) -> None:
+def alternating(engine: Updater, game: Game[S], step: int, batch: Batch) -> None:
     """Each player moves against what the others have just become (Goodfellow et al. 2014,
     algorithm 1)."""
     shared = engine.prepare(game, step, batch)
@@ -58,7 +61,7 @@ def alternating(engine: Mechanics, game: Game[S], step: int, batch: Batch) -> No
         engine.update(move.player)
 
 
-def simultaneous(engine: Mechanics, game: Game[S], step: int, batch: Batch) -> None:
+def simultaneous(engine: Updater, game: Game[S], step: int, batch: Batch) -> None:
     """All gradients at the same weights, then all updates (Mescheder et al., arXiv:1705.10461)."""
     shared = engine.prepare(game, step, batch)
     moves = game.due(step)
@@ -68,7 +71,7 @@ def simultaneous(engine: Mechanics, game: Game[S], step: int, batch: Batch) -> N
         engine.update(move.player)
 
 
-def extragradient(engine: Mechanics, game: Game[S], step: int, batch: Batch) -> None:
+def extragradient(engine: Updater, game: Game[S], step: int, batch: Batch) -> None:
     """A simultaneous look-ahead step; the gradients found there, with the same noise, are applied
     from the old weights.
 

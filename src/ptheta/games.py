@@ -21,13 +21,14 @@ from ptheta.batch import Batch
 from ptheta.optimizers import Adam, Factory
 
 Terms = dict[str, Tensor]  # named per-example terms, (B,) or (B, parts); their sum is the loss
-END = "end"  # a name among the averages that an alarm gets, of any value: the run is over
+Monitor = Callable[[Mapping[str, float]], Mapping[str, str]]
+END = "end"  # a name among the averages that a monitor gets, of any value: the run is over
 S = TypeVar("S")  # what the moves of one step share: a type of the model's own, or None
 
 
 @runtime_checkable
-class Remembers(Protocol):
-    """An alarm that warns by more than the last interval: what it keeps is in the checkpoints."""
+class Remembering(Protocol):
+    """A monitor that warns by more than the last interval: what it keeps is in the checkpoints."""
 
     def memory(self) -> dict[str, Any]:
         """As JSON can hold it."""
@@ -49,6 +50,13 @@ class Player:
     def buffers(self) -> list[Tensor]:
         return list(dict.fromkeys(b for module in self.modules for b in module.buffers()))
 
+    def owns(self, model: nn.Module) -> bool:
+        """Whether all of the model that can change is this player's: there is nobody to freeze."""
+        parameters, buffers = set(self.parameters()), set(self.buffers())
+        return all(p in parameters for p in model.parameters() if p.requires_grad) and all(
+            b in buffers for b in model.buffers()
+        )
+
 
 @dataclass(frozen=True)
 class Clock:
@@ -56,10 +64,12 @@ class Clock:
 
     step: 1, 2, ...
     movers: the players that move in this step
+    share: of the run that lies behind it, 0 to 1, for schedules such as fade-in
     """
 
     step: int
     movers: frozenset[str]
+    share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -78,31 +88,54 @@ class Move(Generic[S]):
 
 
 @dataclass(frozen=True)
+class Phase:
+    """Some steps in a row in which these players move, each in every step, and the others rest."""
+
+    players: frozenset[str]
+    steps: int
+
+
+@dataclass(frozen=True)
 class Game(Generic[S]):
     """The players by name, their moves in order, and what surrounds them.
 
+    start(batch): called once, before the first step, with images to learn from (reference batches)
     prepare(batch, clock): makes once what several moves of a step use, such as codes and fakes with
         their graph. A move that is not by the player whose graph it is detaches what it reads
     after(step): state outside gradients (weight clipping, moving targets, persistent chains)
-    alarm(averages): warnings by kind, read off the logged numbers of the last interval; at the end
-        of a run it is called once more, with `END` alone. One that `Remembers` resumes exactly
-    before(batch): called once, before the first step, with images to learn from (reference batches)
+    monitor(averages): warnings by kind, read off the logged numbers of the last interval; at the
+        end of a run it is called once more, with `END` alone. A `Remembering` one resumes exactly
+    phases: players that take turns for many steps each, over and over; none: all move in each step,
+        or in every `every`-th
     """
 
     players: dict[str, Player]
     moves: tuple[Move[S], ...]
     prepare: Callable[[Batch, Clock], S] | None = None
     after: Callable[[int], None] | None = None
-    alarm: Callable[[Mapping[str, float]], Mapping[str, str]] | None = None
-    before: Callable[[Batch], None] | None = None
+    monitor: Monitor | None = None
+    start: Callable[[Batch], None] | None = None
+    phases: tuple[Phase, ...] = ()
 
     def due(self, step: int) -> list[Move[S]]:
         """The moves of step `step` (1, 2, ...)."""
-        return [move for move in self.moves if step % move.every == 0]
+        if not self.phases:
+            return [move for move in self.moves if step % move.every == 0]
+        players = self.phase(step).players
+        return [move for move in self.moves if move.player in players]
+
+    def phase(self, step: int) -> Phase:
+        """The phase that step `step` (1, 2, ...) lies in, of a game that has some."""
+        place = (step - 1) % sum(phase.steps for phase in self.phases)
+        for phase in self.phases[:-1]:
+            if place < phase.steps:
+                return phase
+            place -= phase.steps
+        return self.phases[-1]
 
 
 @contextmanager
-def only(model: nn.Module, player: Player) -> Iterator[None]:
+def freeze_others(model: nn.Module, player: Player) -> Iterator[None]:
     """Inside, only `player` can change: the others' parameters are frozen and their buffers
     (such as BatchNorm statistics) are as before on leaving. What the user froze stays frozen.
     """

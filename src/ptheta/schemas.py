@@ -96,7 +96,7 @@ class Config(_File):
 
 
 class Progress(_File):
-    """progress.json of a checkpoint: see `ptheta.training.loop.Progress`."""
+    """progress.json of a checkpoint: see `ptheta.training.progress.Progress`."""
 
     step: Whole
     seconds: Annotated[float, Ge(0)]

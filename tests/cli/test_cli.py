@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ptheta.training.journal import read_metrics
+from ptheta.training.metric_logger import read_metrics
 
 COMMAND = Path(sys.executable).with_name("ptheta")
 TINY = ["--hidden", "16", "--latent", "3", "--batch-size", "16", "--evaluate-every", "0"]

@@ -145,7 +145,7 @@ def play(model: Any, steps: int = 2) -> None:
     game = model.game()
     engine = Engine(model, game, Group())
     with torch.no_grad():
-        game.before(images())
+        game.start(images())
     before = {k: v.clone() for k, v in model.state_dict().items()}
     for step in range(1, steps + 1):
         engine.step = step

@@ -15,7 +15,7 @@ from ptheta.games import Clock, Game, Move, Player, unchanged
 from ptheta.models import registry
 from ptheta.optimizers import Adam
 from ptheta.specs import ImageSpec
-from ptheta.training.engine import Engine
+from ptheta.training.engine import Engine, Weighing
 from ptheta.training.group import Group
 from tests.conftest import MODELS, tiny
 
@@ -34,7 +34,7 @@ def config_of(name: str) -> set[str]:
 
 
 def engine(model: torch.nn.Module, game: Game[Any], **options) -> Engine:
-    return Engine(model, game, Group(), **options)
+    return Engine(model, game, Group(), Weighing(**options))
 
 
 def snapshot(model: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -280,4 +280,4 @@ def test_gradient_clipping_bounds_the_norm():
     e.gradients(game.moves[0], batch(), None)
     norm = torch.stack([p.grad.norm() for p in model.parameters() if p.grad is not None]).norm()
     assert norm.item() == pytest.approx(0.5, rel=1e-3)
-    assert e.averages()["vae/gradient_norm"] > 0.5
+    assert e.averages.take()["vae/gradient_norm"] > 0.5

@@ -18,6 +18,8 @@ from ptheta.errors import PthetaError
 from ptheta.files.atomic import TEMPORARY, temporary
 from tests.data.makers import GREY, noise, write_folder
 
+ABOUT = dict[str, str]
+
 
 def entries(place: Path) -> list[str]:
     return sorted(entry.name for entry in place.iterdir())
@@ -33,18 +35,18 @@ def never(writer: Writer) -> dict[str, str]:
     raise AssertionError("built again")
 
 
-def check(stored: Stored) -> None:
+def check(stored: Stored[dict[str, str]]) -> None:
     assert np.array_equal(stored.arrays["numbers"][:, 0], np.arange(40))
     assert stored.about == {"kind": "numbers"}
 
 
 def test_an_entry_is_built_once_for_a_stamp_and_the_old_one_goes(tmp_path):
-    check(cached(tmp_path, "a", 1, numbers))
-    check(cached(tmp_path, "a", 1, never))
-    check(cached(tmp_path, "b", 1, numbers))
+    check(cached(tmp_path, "a", 1, numbers, ABOUT))
+    check(cached(tmp_path, "a", 1, never, ABOUT))
+    check(cached(tmp_path, "b", 1, numbers, ABOUT))
     before = entries(tmp_path)
-    old = cached(tmp_path, "a", 1, never)
-    check(cached(tmp_path, "a", 2, numbers))
+    old = cached(tmp_path, "a", 1, never, ABOUT)
+    check(cached(tmp_path, "a", 2, numbers, ABOUT))
     check(old)  # who has it open goes on
     assert len(entries(tmp_path)) == 2
     assert len(set(entries(tmp_path)) & set(before)) == 1
@@ -56,18 +58,18 @@ def test_a_build_that_fails_leaves_nothing(tmp_path):
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        cached(tmp_path, "a", 1, fail)
+        cached(tmp_path, "a", 1, fail, ABOUT)
     assert entries(tmp_path) == []
-    check(cached(tmp_path, "a", 1, numbers))
+    check(cached(tmp_path, "a", 1, numbers, ABOUT))
 
 
 @pytest.mark.parametrize("file", ["numbers.bin", "about.json"])
 def test_a_damaged_entry_is_built_anew(tmp_path, file):
-    cached(tmp_path, "a", 1, numbers)
+    cached(tmp_path, "a", 1, numbers, ABOUT)
     damaged = next(tmp_path.glob(f"*/{file}"))
     damaged.write_bytes(damaged.read_bytes()[:7])
-    check(cached(tmp_path, "a", 1, numbers))
-    check(cached(tmp_path, "a", 1, never))
+    check(cached(tmp_path, "a", 1, numbers, ABOUT))
+    check(cached(tmp_path, "a", 1, never, ABOUT))
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path):
@@ -81,7 +83,7 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     for name in gone + stay:
         (tmp_path / name).mkdir()
     os.utime(tmp_path / gone[1], (time.time() - 200_000,) * 2)
-    cached(tmp_path, "a", 1, numbers)
+    cached(tmp_path, "a", 1, numbers, ABOUT)
     assert sorted(n for n in entries(tmp_path) if n.startswith(TEMPORARY)) == sorted(stay)
 
 

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from ptheta.data import describe, hub, open_data
-from ptheta.data.parquet import Parquet
-from ptheta.data.sources import columns_there, open_whole
+from ptheta.data.arrow import Parquet
+from ptheta.data.request import DataSettings
+from ptheta.data.sources import open_image_set, settings_for
 from ptheta.errors import PthetaError
 from ptheta.runs import plan
 from ptheta.runs.from_plan import open_plan_data
@@ -233,7 +234,7 @@ def test_a_file_of_a_split_without_a_column_is_named(tmp_path):
     assert open_data(tmp_path, "test").labels is None
     write("train-1", 255 - GREY)
     assert "train-1.parquet has no column 'label'" in line(tmp_path)
-    assert len(open_whole(tmp_path).images) == 3 * len(GREY)  # to be measured: without labels
+    assert len(open_image_set(tmp_path).images) == 3 * len(GREY)  # to be measured: without labels
     write("train-1", 255 - GREY, "label")
     assert "train-1.parquet has no column 'caption'" in line(tmp_path)
 
@@ -275,7 +276,7 @@ def test_what_has_no_columns_says_so(tmp_path, source):
     place: str | Path = source if source == "digits" else tmp_path / source
     assert "has no columns; leave it out" in line(place, label_column="kind")
     # what a run was trained on may have columns that other data has not
-    assert columns_there(place, {"label_column": "kind"}) == {}
+    assert settings_for(place, DataSettings(label_column="kind")) == DataSettings()
 
 
 def test_saved_splits_and_what_leads_out_of_the_folder(tmp_path):

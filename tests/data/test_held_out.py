@@ -154,7 +154,7 @@ def test_what_is_encoded_anew_is_a_near_duplicate(name, kind):
     if name == "shapes":
         images = shapes.scenes(np.arange(60)).images
     else:
-        images = embedded.read(name, "test").images[:60]
+        images = embedded.load_embedded(name, "test").images[:60]
     for quality in (75, 85, 95):
         again = np.stack([encoded(image, kind, quality) for image in images])
         off = np.abs(images.astype(int) - again).reshape(len(images), -1).mean(1)
@@ -164,7 +164,7 @@ def test_what_is_encoded_anew_is_a_near_duplicate(name, kind):
 
 
 def test_no_digit_is_a_near_duplicate_of_another():
-    parts = [embedded.read("digits", split) for split in ("train", "test")]
+    parts = [embedded.load_embedded("digits", split) for split in ("train", "test")]
     found = near.look(*((d.images, np.arange(len(d))) for d in parts)).groups
     assert np.array_equal(found, np.arange(12_000))
 

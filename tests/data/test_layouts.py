@@ -13,7 +13,7 @@ from PIL import Image
 from ptheta.data import EMBEDDED, describe, hub, open_data
 from ptheta.data.names import Name, record, recorded
 from ptheta.data.own import JUNK_FOLDERS
-from ptheta.data.sources import find, open_whole
+from ptheta.data.sources import open_image_set, reader_of
 from ptheta.errors import PthetaError
 from ptheta.files.images import grid, write_png
 from ptheta.tasks.export import write_images
@@ -46,7 +46,7 @@ def test_known_layouts_are_splits(tmp_path, name):
     n = sum("mask" not in part for part in LAYOUTS[name])
     about = describe(folder)
     assert len(open_data(folder)) == len(open_data(folder, "test")) == 12
-    assert len(open_whole(folder).images) == 12 * n
+    assert len(open_image_set(folder).images) == 12 * n
     if name == "masks":
         assert "masks/: beside the splits" in about["left out"]
 
@@ -96,7 +96,7 @@ def test_what_ptheta_wrote_is_no_data_unless_it_is_named(tmp_path):
         "2 pictures drawn by ptheta",
         "1 file of suffix .json",
     } <= set(about["left out"])
-    assert torch.equal(open_whole(folder / "made").images, x)
+    assert torch.equal(open_image_set(folder / "made").images, x)
     write_images(x, tmp_path / "only" / "grid.png")
     with pytest.raises(PthetaError, match="left out are 1 picture drawn by ptheta"):
         open_data(tmp_path / "only")
@@ -107,15 +107,15 @@ def test_what_ptheta_wrote_is_no_data_unless_it_is_named(tmp_path):
 @pytest.mark.parametrize("name", [*EMBEDDED, *hub.ALIASES])
 def test_a_name_never_turns_into_a_folder(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    kept, kind = record(name), find(name).kind
+    kept, kind = record(name), reader_of(name).kind
     fill(tmp_path / name, "a")
     assert kept == name
     assert isinstance(recorded(kept), Name)
-    again = find(recorded(kept))
+    again = reader_of(recorded(kept))
     assert again.kind == kind
     assert f"{name} is the data set of that name" in again.notes[0]
     for path in (f"./{name}", Path(name), tmp_path / name):
-        assert find(path).kind == "folder of images"
+        assert reader_of(path).kind == "folder of images"
         assert recorded(record(path)) == tmp_path / name
-    assert (find(name).kind == kind) == (name in EMBEDDED)  # a folder wins over the hub
-    assert find(name).notes  # and that is said
+    assert (reader_of(name).kind == kind) == (name in EMBEDDED)  # a folder wins over the hub
+    assert reader_of(name).notes  # and that is said

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from ptheta.data import describe, open_data
-from ptheta.data.sources import open_whole
+from ptheta.data.sources import open_image_set
 from ptheta.data.splits import named
 from ptheta.errors import PthetaError
 from tests.data.makers import GREY, LABELS, noise, write_folder, write_parquet
@@ -170,10 +170,10 @@ def test_of_few_images_none_is_held_out(tmp_path, n):
     assert about["images"] == {"train": n}
     assert f"{n} training images are few" in " ".join(about["suggestions"])
     if n > 1:
-        assert len(open_whole(source).images) == n
+        assert len(open_image_set(source).images) == n
     else:
         with pytest.raises(PthetaError, match="holds 1 image"):
-            open_whole(source)
+            open_image_set(source)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_images_to_be_measured_are_all_that_a_folder_holds(tmp_path, parts):
     for i, image in enumerate(images):
         (tmp_path / "made" / parts[i % len(parts)]).mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(tmp_path / "made" / parts[i % len(parts)] / f"{i}.png")
-    found = open_whole(tmp_path / "made").images.numpy()[:, 0]
+    found = open_image_set(tmp_path / "made").images.numpy()[:, 0]
     assert sorted(map(np.ndarray.tobytes, found)) == sorted(map(np.ndarray.tobytes, images))
 
 
@@ -203,4 +203,4 @@ def test_images_to_be_measured_are_all_parts_of_an_archive_of_arrays(tmp_path):
     for keys in (("x_test", "x_val"), ("x_train", "x_test"), ("images",)):
         arrays: dict[str, Any] = {key: x + i for i, key in enumerate(keys)}
         np.savez(tmp_path / "a.npz", **arrays)
-        assert len(open_whole(tmp_path / "a.npz").images) == 9 * len(keys)
+        assert len(open_image_set(tmp_path / "a.npz").images) == 9 * len(keys)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import ptheta
-from ptheta import api
+from ptheta.api.measuring import made_and_real
 from ptheta.data import describe, open_data
-from ptheta.data.sources import open_whole
+from ptheta.data.sources import open_image_set
 from ptheta.data.values import KINDS, USUAL, White, by_itself, merged, to_bytes
 from ptheta.errors import PthetaError
 from ptheta.runs.folder import Run
@@ -72,7 +72,7 @@ USUALLY = ["array of 0 and 255", "16-bit pictures", "floats up to 1"]  # nothing
 def test_white_is_white_in_whatever_it_is_stored(stored, tmp_path):
     write, dtype, white = STORED[stored]
     source = write(tmp_path / "a", MASKS.astype(dtype) * dtype(white))
-    found = open_whole(source)
+    found = open_image_set(source)
     assert set(found.images.unique().tolist()) == {0, 255}
     assert found.images.float().mean() / 255 == pytest.approx(MASKS.mean(), abs=1e-6)
     about = describe(source)
@@ -83,12 +83,12 @@ def test_white_is_white_in_whatever_it_is_stored(stored, tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_largest_value_of_a_collection_decides(kind):
-    for white in KINDS[kind]:
+    for white in KINDS[kind].whites:
         assert by_itself(kind, white) == white
     assert by_itself(kind, 0) == USUAL[kind]  # all black
-    tops = {kind: KINDS[kind][0]}
-    whites = [White().of(merged([tops, {kind: top}]))[kind] for top in KINDS[kind]]
-    assert whites == sorted(KINDS[kind])
+    tops = {kind: KINDS[kind].whites[0]}
+    whites = [White().of(merged([tops, {kind: top}]))[kind] for top in KINDS[kind].whites]
+    assert whites == sorted(KINDS[kind].whites)
 
 
 @given(st.floats(1e-3, 70000), st.integers(1, 50))
@@ -117,14 +117,14 @@ def test_all_parts_of_a_collection_share_their_white(tmp_path):
 def test_a_dark_picture_stays_darker_than_the_others(tmp_path):
     values = MASKS.astype(np.float32) * np.linspace(0.1, 1, 30, dtype=np.float32)[:, None, None]
     for source in (tiffs(tmp_path / "a", values * 255), saved(tmp_path / "b", values * 255)):
-        found = open_whole(source).images.amax((1, 2, 3)).tolist()
+        found = open_image_set(source).images.amax((1, 2, 3)).tolist()
         assert found == pytest.approx(values.max((1, 2)) * 255, abs=0.51)
 
 
 def test_dark_bytes_are_left_alone_and_named(tmp_path):
     """Four bits in eight may be that, or photographs of the night."""
     source = pngs(tmp_path / "a", MASKS * np.uint8(15))
-    assert open_whole(source).images.max() == 15
+    assert open_image_set(source).images.max() == 15
     advice = " ".join(describe(source)["suggestions"])
     assert "--white 15" in advice
     assert "--levels" not in advice
@@ -166,7 +166,7 @@ def test_a_run_keeps_its_white_for_other_data(tmp_path):
 def test_images_that_are_measured_have_the_white_of_the_real_ones(tmp_path):
     bits = MASKS.astype(np.uint16)
     real, made = pngs(tmp_path / "real", bits * 4095), pngs(tmp_path / "made", bits[::-1] * 200)
-    dim = api._made_and_real(made, real, None, None, None)[0]
+    dim = made_and_real(made, real)[0]
     assert dim.max() == round(200 * 255 / 4095)
     masks = pngs(tmp_path / "masks", MASKS)
-    assert api._made_and_real(masks, real, None, None, None)[0].max() == 255
+    assert made_and_real(masks, real)[0].max() == 255

@@ -453,7 +453,7 @@ def test_with_virtual_normalisation_an_image_does_not_depend_on_its_batch(net):
     x = torch.randint(0, 256, (6, *SPEC.shape), dtype=torch.uint8)
     y = torch.zeros(6, dtype=torch.int64)
     before = model.discriminator.reference_images.clone()
-    model.game().before(Batch(x[:3], y))
+    model.game().start(Batch(x[:3], y))
     assert not torch.equal(model.discriminator.reference_images, before)
     z = model.sample_latent(6)
     with torch.no_grad():

@@ -11,7 +11,7 @@ from torch import distributions as D
 from ptheta.distributions.gaussian import kl_standard_normal, log_normal, log_standard_normal
 from ptheta.distributions.latents import Posterior
 from ptheta.distributions.pixels import PixelDistribution
-from ptheta.games import only
+from ptheta.games import freeze_others
 from ptheta.losses.adversarial import LOSSES, non_saturating
 from ptheta.models.variational.vae import VAE, VAEConfig
 from ptheta.specs import ImageSpec
@@ -165,7 +165,7 @@ def test_only_restores_what_the_user_froze():
     game = model.game()
     chosen = next(iter(model.generator.parameters()))
     chosen.requires_grad_(False)
-    with only(model, game.players["discriminator"]):
+    with freeze_others(model, game.players["discriminator"]):
         assert not any(p.requires_grad for p in model.generator.parameters())
         assert all(p.requires_grad for p in model.discriminator.parameters())
     assert not chosen.requires_grad

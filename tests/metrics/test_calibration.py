@@ -4,7 +4,6 @@ that `benchmarks/calibration.py` makes."""
 from __future__ import annotations
 
 from collections import Counter
-from functools import partial
 from typing import Any
 
 import pytest
@@ -12,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.data import open_data
-from ptheta.extractors.features import extractor
+from ptheta.extractors.table import load_extractor
 from ptheta.measures.results import Evaluation
-from ptheta.metrics import evaluate as module
+from ptheta.metrics import path_length, speed
 from ptheta.metrics.calibration import (
     CALIBRATED,
     EQUAL,
@@ -24,7 +23,6 @@ from ptheta.metrics.calibration import (
     family,
 )
 from ptheta.metrics.evaluate import evaluate
-from ptheta.metrics.speed import sampling_speed
 
 REPETITIONS = 20
 MOST = 4  # alarms: of 20 at 5 % no more than 4 come in 99.7 % of such cells
@@ -34,13 +32,13 @@ SIZES = {"speeds": 20}  # draws of a speed; of all others 60 images
 @pytest.fixture(scope="module")
 def alarms() -> dict[str, Counter[str]]:
     """experiment -> how often equal models were called different, of `REPETITIONS`."""
-    by, test = extractor("digits"), open_data("digits", "test").subset(slice(0, 300))
+    by, test = load_extractor("digits"), open_data("digits", "test").subset(slice(0, 300))
     world = World.of(open_data("digits").subset(slice(0, 2200)), test, by, training=200)
     found: dict[str, Counter[str]] = {name: Counter() for name in EXPERIMENTS}
     for name, experiment in EXPERIMENTS.items():
         for seed in range(REPETITIONS):
             a, b = (experiment(world, SIZES.get(name, 60), seed, model) for model in EQUAL)
-            found[name].update({family(m, by): alarm for m, alarm in called(a, b).items()})
+            found[name].update({family(m): alarm for m, alarm in called(a, b).items()})
     return found
 
 
@@ -88,11 +86,11 @@ class Everything(nn.Module):
 @pytest.mark.parametrize(("name", "classes"), [("digits", 10), ("pixels", 0)])
 def test_every_ranked_metric_is_calibrated(name, classes, monkeypatch):
     """A new ranked metric needs an experiment; what cannot be tested is not ranked."""
-    monkeypatch.setattr(module, "sampling_speed", partial(sampling_speed, seconds=0.05))
-    monkeypatch.setattr(module, "PATHS", 40)
+    monkeypatch.setattr(speed, "SECONDS", 0.05)
+    monkeypatch.setattr(path_length, "PATHS", 40)
     data = open_data("digits", "test", levels=2).subset(slice(0, 80))
-    model, by = Everything(classes), extractor(name)
+    model, by = Everything(classes), load_extractor(name)
     found: Evaluation = evaluate(model, data, data, n=60, ais_images=4, extractor=by)
     ranked = [r for r in found.results if r.better]
-    assert {family(r.metric, by) for r in ranked} <= CALIBRATED.keys()
+    assert {family(r.metric) for r in ranked} <= CALIBRATED.keys()
     assert [r.metric for r in ranked if r.value is not None and r.error is None] == []

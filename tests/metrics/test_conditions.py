@@ -16,7 +16,7 @@ from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.metrics.conditions import apportioned, conditions_like, draw
-from ptheta.metrics.evaluate import evaluate, floor
+from ptheta.metrics.evaluate import evaluate, real_baseline
 from ptheta.metrics.selection import Selection
 from ptheta.specs import ImageSpec
 from ptheta.tasks.sample import sample
@@ -98,7 +98,7 @@ def test_a_perfect_conditional_sampler_of_unbalanced_data_is_near_it():
     """Asked for every label alike it would be ten times as far as real images are."""
     train, test = unbalanced("train", 2000), unbalanced("test", 400)
     model = Perfect(train)
-    found, real = evaluate(model, test, train, n=400), floor(test, train, n=400)
+    found, real = evaluate(model, test, train, n=400), real_baseline(test, train, n=400)
     for metric in ("fd_digits", "kd_within_label_digits"):
         result = found.get(metric)
         assert result is not None
@@ -107,8 +107,8 @@ def test_a_perfect_conditional_sampler_of_unbalanced_data_is_near_it():
     assert fd is not None
     assert least is not None
     assert (fd.value or 0) < 1.5 * (least.value or 0)
-    condition = found.protocol["sampler"]["condition"]
-    assert condition == "labels in the proportions of the test labels"
+    sampler = {"batch": 256, "condition": "labels in the proportions of the test labels"}
+    assert found.protocol["sampler"] == sampler
     asked = torch.cat(model.asked)
     assert 8 not in asked  # nor for paths and speeds
     model.asked.clear()

@@ -16,12 +16,16 @@ from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.extractors import features, vision
-from ptheta.extractors.features import Features, extract, extractor
+from ptheta.extractors.features import Features, extract
 from ptheta.extractors.pretrained import Own
+from ptheta.extractors.table import load_extractor
 from ptheta.measures.kernel import kernel_distance
+from ptheta.measures.results import Result
+from ptheta.metrics.context import Context, Given
 from ptheta.metrics.evaluate import evaluate
-from ptheta.metrics.fidelity import by_label
+from ptheta.metrics.metric import measure
 from ptheta.metrics.path_length import STEP, path_length
+from ptheta.metrics.table import METRICS
 from ptheta.specs import ImageSpec
 
 
@@ -34,7 +38,7 @@ def mapped(path: Path, n: int) -> Dataset:
 
 
 def test_two_processes_give_the_features_of_one(tmp_path, monkeypatch):
-    by = extractor("digits")
+    by = load_extractor("digits")
     data = mapped(tmp_path / "images", 330)
     one = extract(data, by, batch_size=50)
     two = extract(data, by, batch_size=50, processes=2)
@@ -60,7 +64,7 @@ def test_a_mapped_data_set_goes_to_another_process_by_the_name_of_its_file(tmp_p
 
 
 def test_many_features_lie_in_a_file_and_few_images_in_memory(monkeypatch):
-    data, by = open_data("digits", "test"), extractor("digits")
+    data, by = open_data("digits", "test"), load_extractor("digits")
     seen: list[int] = []
 
     class Counting:
@@ -204,15 +208,21 @@ def test_jumps_make_a_path_long_and_collapse_makes_it_none():
 # -- labels
 
 
+def by_label(fake: Features, asked: Tensor, real: Features, test: Dataset) -> list[Result]:
+    """How well samples follow the labels that they were asked for."""
+    ctx = Context(test, load_extractor("digits"), given=Given(None, fake, real, asked))
+    names = ("kd_within_label_{extractor}", "label_accuracy_{extractor}")
+    return measure(ctx, (METRICS[name] for name in names))
+
+
 def test_samples_that_follow_their_labels_are_told_from_those_that_do_not():
-    by, test = extractor("digits"), open_data("digits", "test")
+    by, test = load_extractor("digits"), open_data("digits", "test")
     batch = open_data("digits").batch(slice(0, 600))
     theirs = batch.extra["labels"]
     fake, real = extract(batch.x, by), extract(test, by)
-    labels = test.batch(slice(0, len(test))).extra["labels"]
-    right = by_label(fake, theirs, real, labels, by, {}, test.classes)
+    right = by_label(fake, theirs, real, test)
     shuffled = theirs[torch.randperm(600, generator=torch.Generator().manual_seed(0))]
-    wrong = by_label(fake, shuffled, real, labels, by, {}, test.classes)
+    wrong = by_label(fake, shuffled, real, test)
     names = [r.metric for r in right]
     assert names == ["kd_within_label_digits", "label_accuracy_digits"]
     values = [[r.value or 0.0 for r in results] for results in (right, wrong)]
@@ -223,10 +233,11 @@ def test_samples_that_follow_their_labels_are_told_from_those_that_do_not():
 
 
 def test_an_absent_class_leaves_the_mean_over_the_others_and_is_named():
-    by, test = extractor("digits"), open_data("digits", "test")
+    by, test = load_extractor("digits"), open_data("digits", "test")
     batch = open_data("digits").batch(slice(0, 600))
     theirs = batch.extra["labels"]
-    labels = test.batch(slice(0, len(test))).extra["labels"]
+    assert test.labels is not None
+    labels = torch.from_numpy(test.labels[test.rows(slice(None))].astype("int64"))
     fake, real = extract(batch.x, by), extract(test, by)
     each = [
         kernel_distance(fake.features[theirs == y], real.features[labels == y])[0]
@@ -234,12 +245,11 @@ def test_an_absent_class_leaves_the_mean_over_the_others_and_is_named():
     ]
     for side in ("samples", "real images"):
         i, j = (theirs != 7, labels >= 0) if side == "samples" else (theirs >= 0, labels != 7)
-        some = [Features(f.features[rows], None) for f, rows in ((fake, i), (real, j))]
-        (found,) = by_label(some[0], theirs[i], some[1], labels[j], by, {}, test.classes)
+        some = test.subset(j.nonzero()[:, 0].numpy())
+        found, _ = by_label(fake.rows(i), theirs[i], real.rows(j), some)
         assert found.value == pytest.approx(sum(each[:7] + each[8:]) / 9)
         assert "without 7" in found.note
-    alone = Features(fake.features[:1], None)
-    (none,) = by_label(alone, theirs[:1], real, labels, by, {}, test.classes)
+    none, _ = by_label(fake.rows(torch.tensor([0])), theirs[:1], real, test)
     assert none.text() == "not defined (no label has two samples and two real images)"
 
 

@@ -17,9 +17,9 @@ from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.measures.intervals import difference
 from ptheta.measures.kernel import kernel_distance
-from ptheta.measures.neighbours import copied_share, nearest, ratio_of_medians
+from ptheta.measures.memorisation import copied_share, nearest, ratio_of_medians
 from ptheta.measures.results import Evaluation, Result
-from ptheta.metrics.evaluate import evaluate, floor
+from ptheta.metrics.evaluate import evaluate, real_baseline
 from ptheta.metrics.likelihood import likelihood
 from ptheta.metrics.speed import of_times, sampling_speed
 from ptheta.specs import ImageSpec
@@ -141,7 +141,7 @@ def test_speed_leaves_the_random_stream_alone_and_keeps_its_budget():
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
-    assert sampling_speed(model, None, {}, seconds=0.0).protocol["repeats"] == 1
+    assert sampling_speed(model, None, seconds=0.0).about["repeats"] == 1
     assert model.calls == 1
     assert torch.rand(1) == expected
 
@@ -149,7 +149,7 @@ def test_speed_leaves_the_random_stream_alone_and_keeps_its_budget():
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=40))
 def test_no_speed_is_printed_with_an_error_beyond_a_quarter_of_it(times):
-    found = of_times(times, 64, {})
+    found = of_times(times, 64).named("sampling_speed")
     if found.value is None:
         assert "the machine was busy" in found.reason
         assert "+-" not in found.text()
@@ -158,16 +158,19 @@ def test_no_speed_is_printed_with_an_error_beyond_a_quarter_of_it(times):
 
 
 def test_draws_that_the_machine_held_up_do_not_make_the_speed():
-    steady = of_times([0.1] * 20, 64, {})
-    held_up = of_times([0.1] * 16 + [3.0, 5.0, 0.001, 9.0], 64, {})
+    def speed(times: list[float]) -> Result:
+        return of_times(times, 64).named("sampling_speed")
+
+    steady = speed([0.1] * 20)
+    held_up = speed([0.1] * 16 + [3.0, 5.0, 0.001, 9.0])
     assert steady.value == held_up.value == pytest.approx(640)
     assert steady.error == held_up.error
     # what one machine varies is no difference
-    for speed, different in ((1.2, False), (2.0, True)):
-        gap = difference(steady, of_times([0.1 / speed] * 20, 64, {}))
+    for times, different in ((1.2, False), (2.0, True)):
+        gap = difference(steady, speed([0.1 / times] * 20))
         assert gap is not None
         assert gap.different == different
-    assert of_times([0.01, 1.0, 0.02, 2.0], 64, {}).value is None
+    assert speed([0.01, 1.0, 0.02, 2.0]).value is None
 
 
 def test_kernel_error_between_equal_sets_is_not_too_small():
@@ -202,6 +205,6 @@ def test_results_refuse_what_is_no_number():
 @pytest.mark.filterwarnings("ignore:100 samples")
 def test_the_floor_is_that_of_the_same_pixels_for_every_seed_of_a_run():
     test, train = digits(200, levels=2), digits(200, "train", levels=2)
-    a = floor(test, train, n=100)
-    b = floor(test.with_levels(2, seed=9), train.with_levels(2, dynamic=True), n=100)
+    a = real_baseline(test, train, n=100)
+    b = real_baseline(test.with_levels(2, seed=9), train.with_levels(2, dynamic=True), n=100)
     assert [r.value for r in a.results] == [r.value for r in b.results]

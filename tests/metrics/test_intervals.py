@@ -24,9 +24,9 @@ from ptheta.measures.intervals import (
     GROUPS,
     Groups,
     difference,
-    drawn,
     draws,
-    mean_result,
+    estimate,
+    mean_estimate,
     standard_error,
 )
 from ptheta.measures.kernel import kernel_distance, kernel_draws
@@ -106,7 +106,7 @@ def test_what_cannot_be_left_out_has_no_error_and_is_not_judged():
     assert frechet_draws(x, y, fakes, reals) is None
     value, found = kernel_draws(x, y, fakes, reals)
     assert found is None
-    few = drawn("kd", value, found, {}, better="lower")
+    few = estimate(value, found).named("kd", better="lower")
     assert few.error is None
     assert difference(few, Result("kd", 0.0, error=0.1, better="lower")) is None
     assert manifold(normal(8, 2, 0), normal(5, 2, 1), 4)[1] is None
@@ -166,7 +166,7 @@ def test_exactness_is_said_by_an_error_of_nothing():
 def mean_of(each: torch.Tensor, metric: str = "m", **about: object) -> Result:
     """The mean of what each of some real images gives."""
     groups = Groups(len(each), "real")
-    return mean_result(metric, each, groups, about, better="lower")
+    return mean_estimate(each, groups, about).named(metric, better="lower")
 
 
 def test_pairing_takes_the_luck_of_the_images_out():
@@ -222,7 +222,9 @@ def test_a_result_keeps_its_interval_but_not_its_draws_in_a_file():
     assert result.draws is not None
     written = result.to_json()
     assert "draws" not in written
-    low, high = written["interval_95"]
+    assert result.interval is not None
+    low, high = result.interval
+    assert written["interval_95"] == [low, high]
     assert (high - low) / 2 == pytest.approx(1.96 * (result.error or 0), rel=1e-3)
     assert Result.from_json(written) == result
 

@@ -16,16 +16,23 @@ from hypothesis import strategies as st
 from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
-from ptheta.extractors.features import extract, extractor
+from ptheta.extractors.features import extract
+from ptheta.extractors.table import load_extractor
 from ptheta.measures import prdc as module
 from ptheta.measures.diversity import WEIGHTS, ms_ssim, scales, similarity
-from ptheta.measures.memorisation import copying_test, cosine_distance, memorisation_factor
-from ptheta.measures.neighbours import nearest
+from ptheta.measures.memorisation import (
+    copying_test,
+    cosine_distance,
+    memorisation_factor,
+    nearest,
+)
 from ptheta.measures.prdc import manifold, radii
 from ptheta.measures.results import Result
 from ptheta.metrics.baselines import BASELINES
-from ptheta.metrics.closeness import closeness
-from ptheta.metrics.evaluate import score
+from ptheta.metrics.context import Context, Given
+from ptheta.metrics.evaluate import evaluate_images
+from ptheta.metrics.metric import Section, measure
+from ptheta.metrics.table import METRICS
 
 
 def normal(n: int, d: int, seed: int, shift: float = 0.0) -> torch.Tensor:
@@ -143,7 +150,7 @@ def test_copies_are_seen_and_the_more_the_clearer():
 
 
 def test_the_memorisation_factor_raises_the_distance_of_copies_alone():
-    by = extractor("digits")
+    by = load_extractor("digits")
     train = extract(open_data("digits").batch(slice(0, 2000)).x, by).features
     test = extract(open_data("digits", "test").batch(slice(0, 400)).x, by).features
     held = cosine_distance(test[:200], train)
@@ -212,8 +219,8 @@ def test_baselines_look_as_they_should_and_copies_are_flagged():
     x = {name: make(train, test, 500, 0) for name, make in BASELINES.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        scored = {name: score(images, test, train) for name, images in x.items()}
-        again = score(x["training set, copied"], test, train, n=200, seed=3)
+        scored = {name: evaluate_images(images, test, train) for name, images in x.items()}
+        again = evaluate_images(x["training set, copied"], test, train, n=200, seed=3)
 
     def value(name: str, metric: str) -> float:
         found = scored[name].get(metric)
@@ -245,9 +252,9 @@ def test_baselines_look_as_they_should_and_copies_are_flagged():
         binary = make(train.with_levels(2), test.with_levels(2), 20, 0)
         assert set(binary.unique().tolist()) <= {0, 255}, name
     with pytest.raises(PthetaError, match="same size and channels"):
-        score(torch.zeros(5, 3, 28, 28, dtype=torch.uint8), test, train)
+        evaluate_images(torch.zeros(5, 3, 28, 28, dtype=torch.uint8), test, train)
     with pytest.raises(PthetaError, match="too few"):
-        score(x["pixel Gaussian"][:1], test, train)
+        evaluate_images(x["pixel Gaussian"][:1], test, train)
 
 
 def test_the_pixel_gaussian_has_the_moments_of_the_pixels():
@@ -266,24 +273,21 @@ def test_test_images_that_repeat_training_images_are_no_copies_of_either():
     """A model that draws such an image has learned it, and held-out images say nothing there."""
     train, test = open_data("digits"), open_data("digits", "test")
     x = torch.cat([test.batch(slice(0, 300)).x, train.batch(slice(0, 200)).x]).numpy()
-    mixed, repeats = dataclasses.replace(test, images=x, labels=None), np.arange(500) >= 300
+    mixed = dataclasses.replace(test, images=x, labels=None)
+    repeats = np.arange(500) >= 300
     fresh = test.batch(slice(300, 800)).x
-    by = extractor("pixels")
-    fake, real = extract(fresh, by), extract(mixed, by)
-    distance = Result("fd_pixels", 1.0, better="lower")
 
-    def z(mask: np.ndarray | None) -> dict[str, float | None]:
-        found = closeness(fresh, fake, real, mixed, train, by, distance, {}, repeats=mask)
-        return {r.metric: r.value for r in found}
+    def found(mask: np.ndarray | None, known: Dataset | None = train) -> dict[str, Result]:
+        data = dataclasses.replace(mixed, repeats=mask)
+        ctx = Context(data, load_extractor("pixels"), train=known, given=Given(fresh))
+        of_copies = [m for m in METRICS.values() if m.section is Section.MEMORISATION]
+        return {r.metric: r for r in measure(ctx, of_copies)}
 
-    assert abs(z(repeats)["copying_z"] or 0) < 3.5
-    assert (z(None)["copying_z"] or 0) > 5  # held-out images would seem to be nearer than they are
-    nothing = closeness(fresh, fake, real, mixed, train, by, distance, {}, repeats=repeats | True)
-    assert [r.metric for r in nothing] == [r.metric for r in unknown(fresh, fake, real, mixed, by)]
-    assert all("0 test images that repeat none of them" in r.reason for r in nothing)
-
-
-def unknown(fresh, fake, real, mixed, by) -> list[Result]:
-    found = closeness(fresh, fake, real, mixed, None, by, Result("fd_pixels", 1.0), {})
-    assert all("not known what it was trained on" in r.reason for r in found)
-    return found
+    assert abs(found(repeats)["copying_z"].value or 0) < 3.5
+    # held-out images would seem to be nearer than they are
+    assert (found(None)["copying_z"].value or 0) > 5
+    nothing, unknown = found(repeats | True), found(None, None)
+    assert list(nothing) == list(unknown) == list(found(repeats))
+    repeated = "0 test images that repeat none of them"
+    assert all(repeated in r.reason for r in nothing.values())
+    assert all("not known what it was trained on" in r.reason for r in unknown.values())

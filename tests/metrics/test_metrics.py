@@ -18,13 +18,15 @@ from torch import nn
 from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
-from ptheta.extractors.features import WEIGHTS, chosen, default_extractor, extract, extractor
+from ptheta.extractors.classifiers import WEIGHTS, Trained
+from ptheta.extractors.features import extract
+from ptheta.extractors.table import choose_extractor, default_extractor, load_extractor
 from ptheta.measures.frechet import Gaussian, fit, frechet
 from ptheta.measures.inception_score import class_score, effective_classes
 from ptheta.measures.kernel import kernel_distance
-from ptheta.measures.neighbours import nearest, ratio_of_medians
+from ptheta.measures.memorisation import nearest, ratio_of_medians
 from ptheta.measures.results import Evaluation, Result
-from ptheta.metrics.evaluate import evaluate, floor
+from ptheta.metrics.evaluate import evaluate, real_baseline
 from ptheta.metrics.likelihood import likelihood
 from ptheta.metrics.selection import Selection
 from ptheta.specs import ImageSpec
@@ -229,12 +231,12 @@ def test_the_same_seed_gives_the_same_numbers():
             again = dataclasses.replace(y, protocol={**y.protocol, **times})
             assert dataclasses.replace(x, protocol={**x.protocol, **times}) == again
             assert x.draws == y.draws
-    assert a.protocol["extractor_digest"] == extractor("digits").digest
+    assert a.protocol["extractor_digest"] == load_extractor("digits").digest
     assert a.protocol["real_images"] == 300
 
 
 def fd(images: torch.Tensor, reference: Dataset) -> float:
-    by = extractor("digits")
+    by = load_extractor("digits")
     return frechet(fit(extract(images, by).features), fit(extract(reference, by).features))
 
 
@@ -260,14 +262,15 @@ def test_nearest_is_the_brute_force_minimum():
 @pytest.mark.parametrize("name", ["digits", "fashion"])
 def test_shipped_weights_are_small_and_as_good_as_they_say(name):
     assert (WEIGHTS / f"{name}.safetensors").stat().st_size < 1_000_000
-    by = extractor(name)
+    by = load_extractor(name)
+    assert isinstance(by, Trained)
     for levels, key in ((256, "test_accuracy"), (2, "test_accuracy_binarised")):
         batch = open_data(name, "test", levels=levels).batch(slice(None))
         with torch.no_grad():
             _, logits = by(batch.x)
         assert logits is not None
         accuracy = logits.argmax(1).eq(batch.extra["labels"]).float().mean().item()
-        assert accuracy == pytest.approx(float(by.about[key]), abs=0.005)  # type: ignore[attr-defined]
+        assert accuracy == pytest.approx(float(by.about[key]), abs=0.005)
     assert accuracy > {"digits": 0.98, "fashion": 0.83}[name]
 
 
@@ -275,7 +278,7 @@ def test_extractors_take_other_sizes_and_colours():
     for name in ("digits", "fashion", "pixels"):
         for shape in ((3, 40, 30), (1, 28, 28), (3, 16, 16)):
             features = extract(
-                torch.randint(0, 256, (4, *shape), dtype=torch.uint8), extractor(name)
+                torch.randint(0, 256, (4, *shape), dtype=torch.uint8), load_extractor(name)
             )
             assert len(features) == 4
             assert features.features.dtype == torch.float32
@@ -297,7 +300,7 @@ def test_the_extractor_follows_what_the_images_are_and_not_their_name(name, kind
     assert default_extractor(data) == wanted
     assert default_extractor(data.with_levels(2)) == wanted
     assert default_extractor(Dataset(kind, "test", images[:, :, :16, :16].copy())) == "pixels"
-    by, why = chosen(data, None)
+    by, why = choose_extractor(data, None)
     assert by.name == wanted
     assert ("give --extractor digits or fashion" in why["extractor_chosen"]) == (kind == "noise")
 
@@ -305,7 +308,7 @@ def test_the_extractor_follows_what_the_images_are_and_not_their_name(name, kind
 @pytest.mark.parametrize("kind", MNIST_LIKE)
 def test_a_source_that_says_what_it_shows_is_believed(kind):
     data = open_data(kind)
-    assert data.kin == kind
+    assert data.resembles == kind
     black = dataclasses.replace(data, images=np.zeros((9, 1, 28, 28), np.uint8), index=None)
     assert default_extractor(black) == kind
     assert default_extractor(open_data("shapes-64", "test")) == "pixels"
@@ -317,7 +320,7 @@ def test_a_source_that_says_what_it_shows_is_believed(kind):
 
 def test_floor_is_low():
     train, test = open_data("digits"), open_data("digits", "test")
-    real = floor(test, train, n=1000)
+    real = real_baseline(test, train, n=1000)
     distance, score = real.get("fd_digits"), real.get("score_digits")
     assert distance is not None
     assert score is not None
@@ -348,8 +351,8 @@ def test_bad_input_is_one_line():
     data = open_data("digits", "test")
     model = Copier(data.spec, data.batch(slice(0, 9)).x)
     for call, words in (
-        (lambda: extractor("digit"), "did you mean 'digits'"),
-        (lambda: extract(data.batch([0]).x, extractor("pixels")), "at least two"),
+        (lambda: load_extractor("digit"), "did you mean 'digits'"),
+        (lambda: extract(data.batch([0]).x, load_extractor("pixels")), "at least two"),
         (lambda: evaluate(model, data, data, n=1), "at least two"),
         (lambda: evaluate(model, data.subset([1]), data), "give at least two"),
         (lambda: evaluate(model, open_data("shapes"), data), "the model is for 1x28x28"),

@@ -10,11 +10,12 @@ from ptheta.data import open_data
 from ptheta.data.cache import cache_folder
 from ptheta.errors import PthetaError
 from ptheta.extractors import pretrained
-from ptheta.extractors.features import extract, extractor
+from ptheta.extractors.features import extract
 from ptheta.extractors.inception import Inception2015
 from ptheta.extractors.pretrained import EfficientNetLite0, Inception, Own, three_channels
 from ptheta.extractors.reference import reference
-from ptheta.metrics.evaluate import floor, score
+from ptheta.extractors.table import load_extractor
+from ptheta.metrics.evaluate import evaluate_images, real_baseline
 
 
 def test_images_become_three_channels_of_the_asked_size():
@@ -31,7 +32,7 @@ def test_images_become_three_channels_of_the_asked_size():
 def test_efficientnet_is_the_published_network():
     pytest.importorskip("efficientnet_lite_pytorch")
     by = EfficientNetLite0()
-    assert extractor("efficientnet-lite0").digest == by.digest
+    assert load_extractor("efficientnet-lite0").digest == by.digest
     x = open_data("shapes", "test").batch(slice(0, 3)).x
     with torch.no_grad():
         features, logits = by(x)
@@ -77,12 +78,12 @@ def test_only_that_network_gives_the_published_names():
         name, digest, classes, reads = "inception-2015", "0", 10, "28x28"
 
         def __call__(self, x):
-            return extractor("digits")(x)
+            return load_extractor("digits")(x)
 
     some = train.batch(slice(0, 700)).x
-    names = {r.metric for r in score(some, test, train, extractor=Disguised()).results}
+    names = {r.metric for r in evaluate_images(some, test, train, extractor=Disguised()).results}
     assert {"fid", "fid_infinity", "kid", "inception_score"} <= names
-    plain = {r.metric for r in floor(test, train, n=700).results}
+    plain = {r.metric for r in real_baseline(test, train, n=700).results}
     assert not {"fid", "kid", "inception_score"} & plain
     assert {"fd_digits", "fd_infinity_digits", "kd_digits", "score_digits"} <= plain
 
@@ -93,7 +94,7 @@ def test_any_module_serves_as_an_extractor():
     by = Own(module, "mine")
     test, train = open_data("digits", "test"), open_data("digits")
     x = train.batch(slice(0, 1200)).x
-    found = score(x, test, train, extractor=by)
+    found = evaluate_images(x, test, train, extractor=by)
     result = found.get("fd_mine")
     assert result is not None
     assert result.protocol["extractor_digest"] == by.digest
@@ -105,7 +106,7 @@ def test_any_module_serves_as_an_extractor():
 
 
 def test_reference_features_are_kept_and_what_is_something_else_is_made_anew(monkeypatch):
-    data, by = open_data("digits", "test"), extractor("digits")
+    data, by = open_data("digits", "test"), load_extractor("digits")
     first = reference(data, by)
     assert torch.equal(first.features, extract(data, by).features)
     calls: list[int] = []
@@ -121,7 +122,7 @@ def test_reference_features_are_kept_and_what_is_something_else_is_made_anew(mon
     assert not calls
     for other in (
         lambda: reference(data.subset(slice(0, 100)), by),
-        lambda: reference(data, extractor("pixels")),
+        lambda: reference(data, load_extractor("pixels")),
         lambda: reference(open_data("digits"), by),
     ):
         before = len(calls)

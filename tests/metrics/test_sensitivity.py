@@ -13,9 +13,9 @@ import torch
 from ptheta.data import open_data
 from ptheta.errors import PthetaError
 from ptheta.measures.results import Evaluation
-from ptheta.metrics import closeness
-from ptheta.metrics.damage import DAMAGES, Images
-from ptheta.metrics.evaluate import score
+from ptheta.metrics import memorisation
+from ptheta.metrics.evaluate import evaluate_images
+from ptheta.metrics.sensitivity import DAMAGES, Images, sensitivity
 
 UP, DOWN = 1, -1
 # damage -> metric -> the way it goes
@@ -52,10 +52,9 @@ def measured() -> Callable[[str], list[Evaluation]]:
 
     def measure(name: str) -> list[Evaluation]:
         if name not in found:
-            damage = DAMAGES[name]
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                found[name] = [score(damage.make(images, s), real, train) for s in damage.strengths]
+                found[name] = sensitivity(name, images, real, train)
         return found[name]
 
     return measure
@@ -101,15 +100,19 @@ def test_what_cannot_see_a_damage_does_not(measured):
 def test_copies_beyond_the_training_images_in_features_are_seen(monkeypatch, measured):
     """Where features of a share of the training set alone are taken, pixels find the rest."""
     train, test = open_data("digits"), open_data("digits", "test")
-    monkeypatch.setattr(closeness, "TRAINING", 300)
+    monkeypatch.setattr(memorisation, "TRAINING", 300)
     images = Images.of(test.subset(slice(0, 600)), train)
-    found = score(images.copies, test.subset(slice(0, 1000)), train)
+    found = evaluate_images(images.copies, test.subset(slice(0, 1000)), train)
     z, raised = found.get("copying_z_digits"), found.get("fd_memorisation_digits")
     assert z is not None
     assert raised is not None
     assert (z.value or 0) < -20
-    assert raised.protocol["factor"] > 10
-    fresh = score(images.held_out, test.subset(slice(1000, 2000)), train).get("copying_z_digits")
+    factor = raised.protocol["factor"]
+    assert isinstance(factor, float)
+    assert factor > 10
+    fresh = evaluate_images(images.held_out, test.subset(slice(1000, 2000)), train).get(
+        "copying_z_digits"
+    )
     assert fresh is not None
     assert abs(fresh.value or 0) < 3.5
 
@@ -120,7 +123,7 @@ def test_the_order_of_images_changes_nothing_but_noise():
     real, images = test.subset(slice(0, 1000)), Images.of(test.subset(slice(1000, 2000)), train)
     x = torch.cat([images.held_out[:500], images.copies[500:]])
     by_class = images.held_out[images.labels.argsort()]
-    copies, ordered = score(x, real, train), score(by_class, real, train)
+    copies, ordered = evaluate_images(x, real, train), evaluate_images(by_class, real, train)
     z, classes = copies.get("copying_z"), ordered.get("score_digits")
     assert z is not None
     assert classes is not None
@@ -134,5 +137,7 @@ def test_damages_need_labels_and_training_images():
         Images.of(test, open_data("digits").subset(slice(0, 10)))
     x = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
     images = Images(x, torch.zeros(2, dtype=torch.int64), x)
+    with pytest.raises(PthetaError, match="did you mean 'blur'"):
+        sensitivity("blurr", images, test, test)
     for damage in DAMAGES.values():
         assert torch.equal(damage.make(images, damage.strengths[0]), x)

@@ -11,7 +11,7 @@ import pytest
 
 from ptheta import api
 from ptheta.data import open_data
-from ptheta.data.sources import Whole
+from ptheta.data.sources import ImageSet
 from ptheta.errors import PthetaError
 from ptheta.measures.results import Evaluation, Result
 from ptheta.report.compare import compare
@@ -44,7 +44,7 @@ def report(strokes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         x = open_data(strokes).batch(slice(0, 50)).x
-        made, few = Whole(x, ()), Whole(x[:30], (), resized=True)
+        made, few = ImageSet(x, ()), ImageSet(x[:30], (), resized=True)
         compare(runs, place / "out", n=40, images={"elsewhere": made, "few": few})
     return place / "out"
 
@@ -128,7 +128,7 @@ def test_every_number_carries_its_protocol(report):
 
 def test_two_rows_of_one_name_are_refused(strokes, tmp_path):
     run = api.train("vae", strokes, tmp_path / "vae", **{**TINY["vae"], **COMMON})
-    made = Whole(open_data(strokes).batch(slice(0, 50)).x, ())
+    made = ImageSet(open_data(strokes).batch(slice(0, 50)).x, ())
     with pytest.raises(PthetaError, match="vae is the name of two rows"):
         compare([run], tmp_path / "out", n=40, images={"vae": made})
 

@@ -21,13 +21,15 @@ from hypothesis import strategies as st
 
 import ptheta
 from ptheta.batch import Batch
+from ptheta.errors import Interrupted
 from ptheta.runs.folder import Run
 from ptheta.terminal.screen import PLAIN, clock, cut, disp_len, figure, fitting, said, shortened
-from ptheta.training import checkpoint, loop
+from ptheta.training import checkpoint, grids
 from ptheta.training import display as displays
 from ptheta.training.display import Display, Pace
-from ptheta.training.journal import Journal
-from ptheta.training.loop import Grids, Trainer
+from ptheta.training.grids import Pauses
+from ptheta.training.loop import Trainer
+from ptheta.training.metric_logger import MetricLogger
 from tests.conftest import TINY
 from tests.training.test_runs import QUIET, same
 
@@ -88,7 +90,7 @@ def test_a_real_terminal_shows_the_losses_on_one_line(columns: int, tmp_path: Pa
     reader = threading.Thread(target=read)
     reader.start()
     with os.fdopen(slave, "w") as stream:
-        journal = Journal(
+        journal = MetricLogger(
             tmp_path / "m.jsonl", title="gan on digits", total=200, seconds=None, stream=stream
         )
         losses = {"generator": 0.6931, "discriminator": 1.386}
@@ -110,7 +112,7 @@ def test_a_real_terminal_shows_the_losses_on_one_line(columns: int, tmp_path: Pa
 
 def test_plain_lines_where_there_is_no_terminal(tmp_path: Path) -> None:
     out = io.StringIO()
-    journal = Journal(tmp_path / "m.jsonl", title="toy", total=10, seconds=None, stream=out)
+    journal = MetricLogger(tmp_path / "m.jsonl", title="toy", total=10, seconds=None, stream=out)
     values = {"toy/loss": 0.25, "toy/gradient_norm": 3.0, "images_per_s": 100.0}
     for step in range(1, 6):
         journal.advance(step, 15.0 * step)
@@ -209,7 +211,7 @@ def test_slow_steps_are_seen_and_drawn_and_change_nothing(
     capfd.readouterr()
     monkeypatch.setattr(displays, "EVERY", 0.0)
     monkeypatch.setattr(displays, "FIRST", 0.0)
-    monkeypatch.setattr(Grids, "due", lambda self, minutes: minutes > 0)
+    monkeypatch.setattr(Pauses, "due", lambda self, minutes: minutes > 0)
     how |= {"sample_every": 1000, "sample_minutes": 0.1}
     seen = ptheta.train(name, strokes, tmp_path / "seen", **how)
     assert drawn(seen) == [f"step-{step:08d}.png" for step in range(1, 6)]
@@ -256,7 +258,7 @@ def test_every_run_ends_with_a_grid_of_its_last_weights(
     if stop is None:
         ptheta.train("vae", strokes, tmp_path / "r", **how)
     else:
-        with pytest.raises(ptheta.api.Interrupted):
+        with pytest.raises(Interrupted):
             ptheta.train("vae", strokes, tmp_path / "r", **how)
     run = Run.open(tmp_path / "r")
     last = checkpoint.latest(run.path / "state")
@@ -271,15 +273,15 @@ def test_every_run_ends_with_a_grid_of_its_last_weights(
 
 def test_drawing_takes_a_tenth_of_the_time_at_most(monkeypatch: Any) -> None:
     now = 0.0
-    monkeypatch.setattr(loop.time, "monotonic", lambda: now)
-    grids = Grids(0.0)
+    monkeypatch.setattr(grids.time, "monotonic", lambda: now)
+    pauses = Pauses()
     now = 61.0
-    assert grids.due(1.0)
-    assert not grids.due(0.0)
-    with grids.drawing(7):
+    assert pauses.due(1.0)
+    assert not pauses.due(0.0)
+    with pauses.drawing(7):
         now += 30.0
-    assert grids.step == 7
+    assert pauses.step == 7
     now += 100.0
-    assert not grids.due(1.0)
+    assert not pauses.due(1.0)
     now += 171.0
-    assert grids.due(1.0)
+    assert pauses.due(1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 import warnings
 from collections.abc import Callable, Iterator
@@ -12,16 +13,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import ptheta
 import ptheta.data
 from ptheta import api, tasks
-from ptheta.api import sweep
+from ptheta.api import Grid
+from ptheta.api.measuring import Evaluated
+from ptheta.cli.commands import cli
 from ptheta.data import open_data
-from ptheta.data.sources import open_whole
+from ptheta.data.sources import open_image_set
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import digest
-from ptheta.report.compare import compare
 from ptheta.runs.folder import Run
 from ptheta.specs import ImageSpec
 from tests.conftest import tiny
@@ -34,12 +37,13 @@ MEASURED: dict[str, Any] = {"n": 8, "extractor": "pixels"}
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Labelled images in a file, and beside it a run that was trained on the same in memory."""
+    """Labelled images in a file, and beside it runs that were trained on the same in memory."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PTHETA_CACHE", str(tmp_path_factory.mktemp("cache")))
         place = tmp_path_factory.mktemp("interface")
         np.savez(place / "a.npz", images=IMAGES, labels=LABELS)
         ptheta.train("vae", (IMAGES, LABELS), place / "run", **SMALL)
+        ptheta.train("made", (IMAGES, LABELS), place / "made", steps=1, hidden=(4,))
     return place
 
 
@@ -88,6 +92,7 @@ NEED_DATA: dict[str, Callable[..., Any]] = {
     "fit": lambda run, **given: api.fit(run, **given, components=2),
     "probe": lambda run, **given: api.probe(run, (4,), **given, draws=1, steps=1),
     "closest": lambda run, **given: api.closest(run, **given, n=4, pairs=2),
+    "latents": lambda run, **given: ptheta.latents(run, 20, **given),
     "look": lambda run, **given: Run.open(run).look(*given.values()),
 }
 
@@ -123,7 +128,7 @@ def test_images_in_memory_are_measured_like_those_of_a_folder(place):
         for real in (place / "a.npz", (IMAGES, LABELS))
     )
     assert kept == again
-    assert len(open_whole(IMAGES).images) == 60
+    assert len(open_image_set(IMAGES).images) == 60
     with pytest.raises(PthetaError, match="real ones beside them"):
         api.closest(IMAGES)
 
@@ -153,6 +158,34 @@ def test_several_processes_get_images_in_memory(tmp_path):
     assert run.about.dataset.images == len(open_data(IMAGES))
 
 
+def _sample(run: Any, data: Any = None, **given: Any) -> Grid:
+    return ptheta.sample(run, 5, **given)
+
+
+def _inpaint(run: Any, **given: Any) -> Grid:
+    return ptheta.inpaint(_autoregressive(run), n=3, each=2, **given)
+
+
+def _surprise(run: Any, **given: Any) -> Grid:
+    return ptheta.surprise(_autoregressive(run), n=3, **given)
+
+
+def _autoregressive(run: Any) -> Path:
+    """The run beside this one that completes images."""
+    return (run.path if isinstance(run, Run) else run).parent / "made"
+
+
+WRITING: dict[str, Callable[..., Grid]] = {
+    "sample": _sample,
+    "inpaint": _inpaint,
+    "surprise": _surprise,
+    "reconstruct": partial(ptheta.reconstruct, n=3),
+    "denoise": partial(ptheta.denoise, n=3),
+    "interpolate": partial(ptheta.interpolate, n=2, steps=3),
+    "manifold": lambda run, data=None, **given: ptheta.manifold(run, 3, **given),
+    "traverse": partial(ptheta.traverse, n=2, steps=3),
+}
+
 MODELS = {name: tiny(name, ImageSpec(1, 8, 8, 2)) for name in ("ae", "dae", "made", "vae")}
 
 X = torch.randint(0, 2, (12, 1, 8, 8), dtype=torch.uint8) * 255
@@ -170,10 +203,14 @@ VERBS: dict[str, Callable[[Path, Path], Any]] = {
     "open_data": lambda place, out: open_data(place / "a.npz", levels=2).batch([0]),
     "describe": lambda place, out: ptheta.data.describe(place / "a.npz"),
     "score": lambda place, out: api.score(IMAGES[:20], IMAGES, **MEASURED),
-    "sweep": lambda place, out: sweep("vae", str(place / "a.npz"), out, [{}], seeds=1, **SMALL),
-    "compare": lambda place, out: compare(
-        [Run.open(place / "run")], out, **MEASURED, data=str(place / "a.npz")
+    "sweep": lambda place, out: ptheta.sweep(
+        "vae", str(place / "a.npz"), out, [{}], seeds=1, **SMALL
     ),
+    "compare": lambda place, out: ptheta.compare(
+        [place / "run"], out, **MEASURED, data=str(place / "a.npz")
+    ),
+    "demo": lambda place, out: ptheta.demo(out, str(place / "a.npz"), speed=1e6),
+    **{name: partial(_on_arrays, verb) for name, verb in WRITING.items()},
     **{name: partial(_on_arrays, verb) for name, verb in NEED_DATA.items()},
     "tasks.sample_batches": lambda place, out: list(tasks.sample_batches(MODELS["vae"], 2)),
     "tasks.sample": lambda place, out: tasks.sample(MODELS["vae"], 2),
@@ -203,15 +240,79 @@ def _streams() -> tuple[list[int], Any, Any]:
     return torch.get_rng_state().tolist(), str(np.random.get_state()), random.getstate()  # noqa: NPY002
 
 
+MODULES = {"api", "data", "models", "tasks"}
+NO_RUN = {"create", "load", "open_data", "train", "sweep", "score", "compare", "demo"}
+
+
 def test_every_verb_has_its_row():
     assert {f"tasks.{name}" for name in tasks.__all__} <= VERBS.keys()
-    verbs = {"create", "evaluate", "load", "open_data", "train"}
-    assert verbs == {name for name in ptheta.__all__ if name.islower()}
-    assert verbs | {"fit", "probe", "score", "closest"} <= VERBS.keys()
+    assert {name for name in ptheta.__all__ if name.islower()} - MODULES <= VERBS.keys()
+
+
+def test_the_command_line_and_python_have_the_same_verbs():
+    assert cli.commands.keys() <= set(ptheta.__all__)
+    python = {name for name in ptheta.__all__ if name.islower()} - MODULES
+    # what makes and opens things has no command of its own
+    assert python - cli.commands.keys() == {"create", "load", "open_data", "score", "closest"}
+
+
+@pytest.mark.parametrize("verb", sorted(set(cli.commands) - MODULES - NO_RUN))
+def test_a_verb_takes_a_run_and_the_options_of_its_command(verb):
+    """A folder or a `Run` comes first; what else there is has the name of the option, or says more
+    than a text of the command line could."""
+    first, *rest = inspect.signature(getattr(ptheta, verb), eval_str=True).parameters.values()
+    assert first.annotation == str | Path | Run
+    names = {p.name for p in rest if p.kind is not p.VAR_KEYWORD}
+    if any(p.kind is p.VAR_KEYWORD for p in rest):
+        names |= Evaluated.__annotations__.keys()
+    options = {p.name for p in cli.commands[verb].params} - {"run", "threads", "as_json"}
+    assert options - names <= {"closest", "size", "channels", "image_column"}  # of foreign images
+    assert names - options <= {"weights"}
+
+
+@pytest.mark.parametrize("verb", WRITING)
+def test_a_verb_of_images_gives_what_it_writes(verb, place, tmp_path):
+    how: dict[str, Any] = {"data": (IMAGES, LABELS)}
+    grid = WRITING[verb](place / "run", out=tmp_path / "x.npy", **how)
+    assert grid.path == tmp_path / "x.npy"
+    assert np.array_equal(np.load(tmp_path / "x.npy"), grid.x.numpy())
+    again = WRITING[verb](Run.open(place / "run"), **how)
+    assert again.path is None
+    assert torch.equal(again.x, grid.x)
+    assert again.about == grid.about
+
+
+@pytest.mark.parametrize("verb", WRITING)
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp"])
+def test_a_picture_has_the_scale_that_is_asked_for(verb, suffix, place, tmp_path):
+    sizes = []
+    for scale in (1, 3):
+        file = tmp_path / f"{scale}.{suffix}"
+        WRITING[verb](place / "run", data=(IMAGES, LABELS), out=file, scale=scale)
+        with Image.open(file) as picture:
+            sizes.append(picture.size)
+    assert sizes[1] == tuple(3 * side for side in sizes[0])
 
 
 @pytest.mark.parametrize(
-    "verb", [pytest.param(v, marks=[pytest.mark.slow] * (v == "compare")) for v in VERBS]
+    ("out", "scale", "words"),
+    [
+        ("x.npy", 2, "a picture alone has a scale, and .*x.npy is none"),
+        ("folder", 2, "folder is none"),
+        (None, 2, "no file is named"),
+        ("x.png", 0, "want 1 or more"),
+        ("x.png", 10**9, r"more than programs open: give \d+ or less"),
+    ],
+)
+def test_a_scale_that_cannot_be_had_is_refused(out, scale, words, place, tmp_path):
+    where = None if out is None else tmp_path / out
+    with pytest.raises(PthetaError, match=words):
+        ptheta.sample(place / "run", 4, out=where, scale=scale)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "verb", [pytest.param(v, marks=[pytest.mark.slow] * (v in ("compare", "demo"))) for v in VERBS]
 )
 def test_the_streams_of_the_caller_go_on(verb, place, tmp_path):
     torch.manual_seed(3)

@@ -14,15 +14,15 @@ from ptheta.batch import Batch
 from ptheta.errors import PthetaError
 from ptheta.games import Game, Move, Player, Terms
 from ptheta.training.ema import EMA
-from ptheta.training.engine import Engine
+from ptheta.training.engine import Engine, Weighing
 from ptheta.training.group import Group
-from ptheta.training.journal import Journal, keep_until
-from ptheta.training.order import Order
+from ptheta.training.metric_logger import MetricLogger, keep_until
+from ptheta.training.sampler import BatchSampler
 from ptheta.training.settings import TrainSettings
 
 
 def test_an_epoch_visits_every_image_once_and_epochs_differ():
-    order = Order(n=60, batch_size=20, seed=3)
+    order = BatchSampler(n=60, batch_size=20, seed=3)
     epochs = [np.concatenate([order.indices(3 * e + s) for s in (1, 2, 3)]) for e in range(3)]
     for epoch in epochs:
         assert sorted(epoch) == list(range(60))
@@ -30,25 +30,25 @@ def test_an_epoch_visits_every_image_once_and_epochs_differ():
 
 
 def test_the_order_is_a_function_of_seed_and_step():
-    a, b = Order(50, 8, seed=1), Order(50, 8, seed=1)
+    a, b = BatchSampler(50, 8, seed=1), BatchSampler(50, 8, seed=1)
     forward = [a.indices(step) for step in range(1, 30)]
     backward = [b.indices(step) for step in range(29, 0, -1)][::-1]
     assert all(np.array_equal(x, y) for x, y in zip(forward, backward, strict=True))
-    assert not np.array_equal(Order(50, 8, seed=2).indices(1), forward[0])
+    assert not np.array_equal(BatchSampler(50, 8, seed=2).indices(1), forward[0])
 
 
 def test_processes_share_a_batch():
-    whole = Order(50, 8, seed=1).indices(5)
-    parts = [Order(50, 8, seed=1, rank=r, size=2).indices(5) for r in (0, 1)]
+    whole = BatchSampler(50, 8, seed=1).indices(5)
+    parts = [BatchSampler(50, 8, seed=1, rank=r, size=2).indices(5) for r in (0, 1)]
     assert sorted(np.concatenate(parts)) == sorted(whole)
     with pytest.raises(PthetaError, match="multiple of 2"):
-        Order(50, 7, seed=0, rank=0, size=2)
+        BatchSampler(50, 7, seed=0, rank=0, size=2)
 
 
 def test_small_data_makes_a_small_batch():
-    assert len(Order(5, 64, seed=0).indices(9)) == 5
+    assert len(BatchSampler(5, 64, seed=0).indices(9)) == 5
     with pytest.raises(PthetaError, match="at least two"):
-        Order(1, 4, seed=0)
+        BatchSampler(1, 4, seed=0)
 
 
 def test_ema_follows_its_recurrence_and_swaps_back():
@@ -87,7 +87,7 @@ def test_exactly_one_length():
 
 def test_tensorboard_events(tmp_path):
     pytest.importorskip("tensorboard")
-    journal = Journal(
+    journal = MetricLogger(
         tmp_path / "m.jsonl",
         title="toy",
         total=1,
@@ -148,18 +148,18 @@ def test_the_schedule_owns_beta_and_free_bits(options, gradient):
     settings = TrainSettings(steps=1, **options)
     model = Coded()
     group = Group()
-    engine = Engine(model, model.game(), group, free_bits=settings.free_bits)
+    engine = Engine(model, model.game(), group, Weighing(free_bits=settings.free_bits))
     engine.kl_weight = settings.kl_weight(1)
     engine.gradients(engine.game.moves[0], Batch(torch.zeros(3, 1, 2, 2, dtype=torch.uint8)), None)
     assert model.w.grad is not None
     assert model.w.grad.tolist() == pytest.approx(gradient)
     # what is reported is the term itself
-    assert engine.averages() == pytest.approx({"p/other": 0.5, "p/kl": 8.25})
+    assert engine.averages.take() == pytest.approx({"p/other": 0.5, "p/kl": 8.25})
 
 
 def test_free_bits_of_a_term_without_parts_are_for_the_whole():
     model = Coded(parts=False)
-    engine = Engine(model, model.game(), Group(), free_bits=9.0)
+    engine = Engine(model, model.game(), Group(), Weighing(free_bits=9.0))
     engine.gradients(engine.game.moves[0], Batch(torch.zeros(3, 1, 2, 2, dtype=torch.uint8)), None)
     assert model.w.grad is not None
     assert model.w.grad.tolist() == pytest.approx([1.0, 0.0])

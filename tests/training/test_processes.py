@@ -35,7 +35,8 @@ from ptheta.terminal.signals import (
     handled,
 )
 from ptheta.training import checkpoint, ranks
-from ptheta.training.engine import Engine, NonFinite
+from ptheta.training.averages import NonFinite
+from ptheta.training.engine import Engine, Weighing
 from ptheta.training.group import Group
 from ptheta.training.processes import launch, started_by
 from ptheta.training.ranks import Done, Ended, Failed, Member, Outcome, RankFailed, Refused
@@ -149,7 +150,7 @@ def play(group: Group, images: Tensor) -> dict[str, Any]:
     for name, (game_of, options) in GAMES.items():
         model = Toy()
         game = game_of(model)
-        engine = Engine(model, game, group, **options)
+        engine = Engine(model, game, group, Weighing(**options))
         engine.measure_norms = True
         for step in (1, 2, 3):
             engine.step = step
@@ -158,7 +159,7 @@ def play(group: Group, images: Tensor) -> dict[str, Any]:
             for move in game.moves:
                 engine.gradients(move, batch, shared)
                 engine.update(move.player)
-        found[name] = (engine.averages(), model.state_dict())
+        found[name] = (engine.averages.take(), model.state_dict())
     bad = Batch(torch.full((2, 6), float("nan") if group.rank == group.size - 1 else 0.0))
     try:
         engine.gradients(game.moves[0], bad, engine.prepare(game, 4, bad))

@@ -20,10 +20,11 @@ import ptheta
 from ptheta import api, tasks
 from ptheta.errors import Interrupted, PthetaError
 from ptheta.runs.folder import Run
-from ptheta.training import checkpoint, loop
-from ptheta.training.journal import read_metrics
-from ptheta.training.loop import Scored, Trainer
+from ptheta.training import checkpoint, reporter
+from ptheta.training.loop import Trainer
+from ptheta.training.metric_logger import read_metrics
 from ptheta.training.processes import COMPILERS
+from ptheta.training.scoring import Scored
 from ptheta.training.settings import TrainSettings
 from tests.conftest import MODELS, TINY
 
@@ -171,7 +172,7 @@ def test_kill_9_at_any_moment_leaves_a_run_that_resumes(strokes, tmp_path):
 def test_the_best_weights_are_kept_beside_the_last(strokes, tmp_path, monkeypatch):
     values = iter([3.0, 1.0, 2.0, float("nan")])
     monkeypatch.setattr(
-        "ptheta.api._scorer", lambda held: lambda model: Scored("m", next(values), True)
+        "ptheta.api.training._scorer", lambda held: lambda model: Scored("m", next(values), True)
     )
     run = train("vae", strokes, tmp_path / "r", steps=40, evaluate_every=10, held_out=500)
     best, last = run.model("best").state_dict(), run.model("last").state_dict()
@@ -207,25 +208,24 @@ def test_a_bad_loss_stops_the_run_and_says_where(strokes, tmp_path, monkeypatch,
     assert all(w.isfinite().all() for w in weights.values() if w.is_floating_point())
 
 
-def test_two_processes_equal_one(strokes, tmp_path):
-    """The same batch shared by two: the same weights and losses up to the order of sums."""
-    options = {"levels": 2, "steps": 12, "batch_size": 16, "lr": 1e-3}
-    one = train("pixelcnn", strokes, tmp_path / "one", **options)
-    two = train("pixelcnn", strokes, tmp_path / "two", processes=2, **options)
-    a, b = load_file(one.path / "model.safetensors"), load_file(two.path / "model.safetensors")
+def test_two_processes_learn_what_one_learns_and_one_goes_on(strokes, tmp_path):
+    """The same batch and noise shared by two: the same weights and numbers up to the order of sums.
+    The binarisation, the codes and the binary pixels are drawn anew in each step."""
+    options = {"levels": 2, "dynamic": True, "batch_size": 16, "log_every": 4, "held_out": 24}
+    one = train("vae", strokes, tmp_path / "one", steps=20, **options)
+    train("vae", strokes, tmp_path / "two", steps=12, processes=2, evaluate_every=5, **options)
+    two = train("vae", strokes, tmp_path / "two", steps=20, processes=1, resume=True, **options)
+    file = "state/step-00000020/model.safetensors"
+    a, b = (load_file(run.path / file) for run in (one, two))
     for key in a:
-        torch.testing.assert_close(a[key], b[key], atol=2e-4, rtol=1e-3)
-    assert (two.path / "state" / "step-00000012" / "rng-1.safetensors").exists()
-    told, expected = (read_metrics(run.path)[-1] for run in (two, one))
-    assert told["pixelcnn/nll"] == pytest.approx(expected["pixelcnn/nll"], rel=1e-4)
-
-
-def test_two_processes_play_an_alternating_game_and_resume(strokes, tmp_path):
-    train("dcgan", strokes, tmp_path / "r", processes=2, steps=6)
-    run = train("dcgan", strokes, tmp_path / "r", processes=2, steps=10, resume=True)
-    weights = load_file(run.path / "model.safetensors")
-    assert all(w.isfinite().all() for w in weights.values() if w.is_floating_point())
-    assert run.model().sample(2).shape == (2, 1, 16, 16)
+        torch.testing.assert_close(a[key], b[key], atol=1e-6, rtol=0)
+    state = two.path / "state" / "step-00000012"
+    assert [file.name for file in state.glob("rng-*")] == ["rng-0.safetensors"]
+    assert two.plan.train.processes == 1
+    lines = [{x["step"]: x for x in read_metrics(run.path) if "vae/kl" in x} for run in (one, two)]
+    for step in (8, 16, 20):
+        for name in ("vae/kl", "vae/reconstruction"):
+            assert lines[1][step][name] == pytest.approx(lines[0][step][name], rel=1e-5)
 
 
 @pytest.mark.skipif(not any(map(shutil.which, COMPILERS)), reason="no C++ compiler")
@@ -292,14 +292,12 @@ def test_posterior_collapse_is_warned_of_once_with_its_step(strokes, tmp_path, c
 @pytest.mark.parametrize("every", [0, 5])
 def test_a_run_that_ends_collapsed_says_so(strokes, tmp_path, monkeypatch, every):
     """Also where no evaluation was asked for, such as in the recipe `digits` of infogan."""
-    from ptheta import api
-    from ptheta.training.loop import Scored
 
     def scored(model):
         return Scored("kd", 1.0, True, {"classes_x": 1.0, "real_classes_x": 9.5})
 
-    monkeypatch.setattr(api, "_scorer", lambda reserve: scored)
-    monkeypatch.setattr(loop, "SETTLED", 5)
+    monkeypatch.setattr("ptheta.api.training._scorer", lambda reserve: scored)
+    monkeypatch.setattr(reporter, "SETTLED", 5)
     options = {**TINY["infogan"], **QUIET, "steps": 5, "held_out": 24, "evaluate_every": every}
     run = ptheta.train("infogan", strokes, tmp_path / "r", **options)
     said = (run.path / "warnings.jsonl").read_text()
@@ -339,7 +337,9 @@ def test_a_fitted_prior_belongs_to_its_weights(strokes, tmp_path):
     with pytest.raises(PthetaError, match="cannot sample"):
         tasks.sample(run.model(prior="own"), 2)
     result = ptheta.evaluate(run.path, n=20)
-    assert result.get("sampling_speed").value > 0
+    speed = result.get("sampling_speed")
+    assert speed is not None
+    assert (speed.value or 0) > 0
     train("ae", strokes, tmp_path / "r", steps=30, resume=True)
     with pytest.raises(PthetaError, match="was fitted to other weights"):
         run.model(prior="fitted")

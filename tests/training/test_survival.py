@@ -24,11 +24,11 @@ from ptheta.errors import CannotWrite, InUse, PthetaError
 from ptheta.files import atomic as files
 from ptheta.files.atomic import LOCK, TEMPORARY, locked, temporary, write_text
 from ptheta.files.tensors import save_tensors
-from ptheta.games import END, Remembers
+from ptheta.games import END, Remembering
 from ptheta.models.adversarial import watch
 from ptheta.models.adversarial.watch import Watch
 from ptheta.schemas import Row, Warned, lines
-from ptheta.training import checkpoint, loop
+from ptheta.training import checkpoint, reporter
 from ptheta.training.loop import Trainer
 from tests.training.test_runs import same, train
 
@@ -107,7 +107,7 @@ def test_a_killed_run_tells_what_an_uninterrupted_one_tells(at, strokes, tmp_pat
     """Every line of metrics and warnings, the intervals of the log that a kill falls into, and each
     warning once, whatever it depends on."""
     monkeypatch.setattr(watch, "STILL", 3)
-    monkeypatch.setattr(loop, "SETTLED", 1)
+    monkeypatch.setattr(reporter, "SETTLED", 1)
     monkeypatch.setattr(watch, "FEW", 1e9)  # every run is a collapse
     options = {"steps": 20, "log_every": 3, "checkpoint_every": 8, "evaluate_every": 5}
     whole = train("gan", strokes, tmp_path / "whole", **options, held_out=24)
@@ -143,7 +143,7 @@ def test_an_alarm_remembers_all_that_it_warns_by(lines, split, probability):
     for line in lines:
         line.setdefault("discriminator/adversarial", 1.386)
     whole, before = Watch(probability), Watch(probability)
-    assert isinstance(whole, Remembers)
+    assert isinstance(whole, Remembering)
     wanted = [whole(line) for line in [*lines, {END: 1.0}]]
     got: list[Mapping[str, str]] = [before(line) for line in lines[:split]]
     after = Watch(probability)
@@ -298,7 +298,7 @@ def test_numbers_that_cannot_be_written_are_printed(strokes, tmp_path, monkeypat
     assert len(json.loads(out)["results"]) > 5
     assert "cannot write" in err.splitlines()[-1]
     with monkeypatch.context() as patch:
-        patch.setattr(api.os, "access", lambda *_: False)  # a file system that is read-only
+        patch.setattr(os, "access", lambda *_: False)  # a file system that is read-only
         with pytest.warns(UserWarning, match="no evaluation.json is kept"):
             found = ptheta.evaluate(run.path, n=20, is_k=2)
         assert found.results

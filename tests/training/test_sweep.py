@@ -47,10 +47,10 @@ def test_a_sweep_trains_every_setting_and_seed_and_goes_on(strokes, tmp_path, mo
             raise Interrupted("stopped", 2)
         return kept(*args, **options)
 
-    monkeypatch.setattr(api, "train", stop_at_third)
+    monkeypatch.setattr("ptheta.api.training.train", stop_at_third)
     with pytest.raises(Interrupted):
         sweep("gan", strokes, tmp_path / "s", table, seeds=2, **OPTIONS)
-    monkeypatch.setattr(api, "train", kept)
+    monkeypatch.undo()
     done = sweep("gan", strokes, tmp_path / "s", table, seeds=2, **OPTIONS)
     names = [f"loss={loss},seed={seed}" for seed in (0, 1) for loss in ("hinge", "relativistic")]
     assert [run.path.name for run in done.runs] == names

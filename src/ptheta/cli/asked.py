@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import click
 
+import ptheta
 from ptheta.errors import PthetaError
-
-if TYPE_CHECKING:
-    from ptheta.runs.folder import Run
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -34,19 +32,17 @@ def asked_options(command: F) -> F:
     return command
 
 
-def asked(given: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
-    """What was asked for, by kind of condition. given: the values of the options, by their names"""
-    return {kind: given[name] for kind, (_, name, _) in OPTIONS.items() if given[name]}
+def asked(run: str, given: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """What was asked for, by kind of condition. given: the values of the options, by their names
 
-
-def check_asked(run: Run, wanted: Mapping[str, Sequence[str]]) -> None:
-    """Raises PthetaError where the run's model is not asked for what the user gives."""
-    from ptheta.conditions import parts_of
-
-    takes = [part.kind for part in parts_of(run.condition)]
+    Raises PthetaError where the run's model is not asked for what the user gives.
+    """
+    wanted = {kind: given[name] for kind, (_, name, _) in OPTIONS.items() if given[name]}
+    takes = ptheta.Run.open(run).kinds if wanted else ()
     for kind, texts in wanted.items():
         if kind not in takes:
             flag, known = OPTIONS[kind][0], " and ".join(takes) or "no condition"
             raise PthetaError(
                 f"{flag} {texts[0]}: this model takes no {kind}, it takes {known}; leave it out"
             )
+    return wanted

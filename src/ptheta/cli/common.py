@@ -1,10 +1,10 @@
-"""What the commands share: the group, options that recur, small helpers."""
+"""What the commands share: the group, and options that recur."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 from click.core import ParameterSource
@@ -14,13 +14,23 @@ from ptheta.cli import types
 from ptheta.config import brief
 from ptheta.errors import PthetaError, unknown
 
+if TYPE_CHECKING:
+    from ptheta.api import Grid
+
+# What click has read for an option: of the type that the option declares. A command hands its
+# options on by name, to the verb of the Python interface that has the same ones.
+Parsed: TypeAlias = Any
+Decorator: TypeAlias = Callable[[Callable[..., None]], Callable[..., None]]
+
 
 class Commands(click.Group):
     """A group that names the nearest command for a typo."""
 
     kind = "command"
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if not name.startswith("-") and name not in self.list_commands(ctx):
             raise unknown(self.kind, name, self.list_commands(ctx))
@@ -34,12 +44,17 @@ def cli() -> None:
 
 
 def number(
-    default: int = 8, text: str = "How many test images.", kind: click.ParamType = types.COUNT
-) -> Any:
+    default: int = 8, text: str = "Number of test images.", kind: click.ParamType = types.COUNT
+) -> Decorator:
     """-n of a verb."""
     return click.option(
-        *("-n", "--number"), type=kind, default=default, show_default=True, help=text
+        *("-n", "--number", "n"), type=kind, default=default, show_default=True, help=text
     )
+
+
+def whole(flag: str, default: int, text: str, kind: click.ParamType = types.COUNT) -> Decorator:
+    """An option that is a whole number with a default."""
+    return click.option(flag, type=kind, default=default, show_default=True, help=text)
 
 
 def _use_threads(ctx: click.Context, param: click.Parameter, count: int | None) -> None:
@@ -55,30 +70,37 @@ NUMBER = number()
 DATA = click.option(
     "--data",
     type=types.SOURCE,
-    help="Where the run's data lies now, or other images in place of it.",
+    help="Where the run's data lies now, or other images to use in its place.",
 )
-OUT = click.option(
+_OUT = click.option(
     "--out",
-    type=types.IMAGES,
+    type=types.SOURCE,
     required=True,
-    help="A picture (grid.png, .jpg, .webp), an array (x.npy, x.npz: uint8 N,C,H,W) or a folder.",
+    help="File or folder to write: a picture (grid.png, .jpg, .webp), an array (x.npy, x.npz: "
+    "uint8 N,C,H,W) or a folder of pictures.",
 )
-FIGURE = click.option("--out", type=types.PICTURE, help="A picture to write as well: x.png.")
+_SCALE = click.option(
+    "--scale",
+    type=types.COUNT,
+    help="Pixels of the picture, across and down, for one pixel of an image. By default an image "
+    "is drawn at least 64 pixels wide.",
+)
+FIGURE = click.option("--out", type=types.PICTURE, help="A .png to draw the result into as well.")
 IMAGE_COLUMN = click.option(
     "--image-column",
     metavar="NAME",
     help="Column of the pictures, where the source has columns (parquet, metadata.csv, ...).",
 )
-SEED = click.option(
-    "--seed",
-    type=types.SEED,
-    default=0,
-    show_default=True,
-    help="Seed of all noise: the same one gives the same numbers and images.",
+SEED = whole("--seed", 0, "Seed of all noise. The same seed gives the same numbers.", types.SEED)
+WEIGHTS = click.option(
+    "--weights", default="best", show_default=True, help="Weights of the run: best or last."
 )
-WEIGHTS = click.option("--weights", default="best", show_default=True, help="best or last.")
 PRIOR = click.option(
-    "--prior", default="auto", show_default=True, help="own, fitted (by `ptheta fit`), or auto."
+    "--prior",
+    default="auto",
+    show_default=True,
+    help="Prior of the codes: own, fitted (by `ptheta fit`), or auto (fitted where the model "
+    "cannot sample by itself).",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 THREADS = click.option(
@@ -86,37 +108,19 @@ THREADS = click.option(
     type=types.THREADS,
     expose_value=False,
     callback=_use_threads,
-    help="CPU threads; by default, and for 0, one where the steps of the work are small, else one "
-    "for each core (or OMP_NUM_THREADS).",
+    help="Number of CPU threads. By default, and for 0, one thread where the steps of the work are "
+    "small, else one for each core (or OMP_NUM_THREADS).",
 )
 
 
-def label(text: str, many: bool = False) -> Any:
-    """--label of a verb; `many`: it may be repeated, and is called `labels`."""
-    return click.option("--label", "labels" if many else "label", multiple=many, help=text)
+def out(command: Callable[..., None]) -> Callable[..., None]:
+    """--out and --scale of a verb that writes images."""
+    return _OUT(_SCALE(command))
 
 
-def some_images(
-    run: Any, number: int, data: str | None, *, out: Path | None = None, times: int = 1
-) -> tuple[Any, Any, Any]:
-    """The model of a run, the first test images, and their conditions where it wants them.
-
-    out, times: where so many images for each of these are to be written. Raises PthetaError where
-    they are too many for that, before the work that gives them.
-    """
-    from ptheta.capabilities import conditional
-    from ptheta.conditions import word
-    from ptheta.tasks.export import check_size
-
-    batch = run.data("test", data).batch(slice(0, number))
-    if out is not None:
-        check_size(out, times * len(batch.x), run.spec.shape)
-    model = run.model()
-    if conditional(model) and batch.condition is None:
-        raise PthetaError(
-            f"this model is conditional and the images have no {word(run.condition)}: give --data"
-        )
-    return model, batch.x, batch.condition if conditional(model) else None
+def show(grid: Grid) -> None:
+    """Says where images were written, and what they show."""
+    click.echo(f"{grid.path}: {grid.about}")
 
 
 def given(option: str) -> bool:
@@ -147,23 +151,3 @@ def _floats(text: str) -> list[float]:
         return [float(part) for part in text.split(",")]
     except ValueError:
         return [math.nan]
-
-
-def side_by_side(columns: list[Any]) -> Any:
-    """Image batches (N, C, H, W) side by side: (N * columns, C, H, W), an image's own in a row."""
-    import torch
-
-    return torch.stack(columns, 1).flatten(0, 1)
-
-
-def open_run(run: str | Path) -> Any:
-    from ptheta.runs.folder import Run
-
-    return Run.open(run)
-
-
-def print_table(rows: list[list[str]]) -> None:
-    """Columns as wide as their widest cell."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip())

@@ -5,14 +5,13 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from ptheta.capabilities import Decodes, Encodes, Samples
 from ptheta.models import registry
 
 
 def after_training(model: str, run: str | Path) -> str:
     """By what the model can do: to draw samples, or first to fit a prior to its codes, or else to
     measure what there is."""
-    from ptheta.capabilities import Decodes, Encodes, Samples
-
     cls = registry.entry(model).load_model()
     if issubclass(cls, Samples):
         return _sample(run)

@@ -3,83 +3,89 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import TypedDict
 
 import click
 
+import ptheta
+from ptheta.capabilities import CAPABILITIES, capabilities
 from ptheta.cli import types
-from ptheta.cli.common import IMAGE_COLUMN, JSON, cli, print_table
-from ptheta.cli.tables import print_wrapped
+from ptheta.cli.common import IMAGE_COLUMN, JSON, Parsed, cli
+from ptheta.cli.tables import aligned, print_wrapped
+from ptheta.data import EMBEDDED
 from ptheta.models import registry
+
+
+class Row(TypedDict):
+    """What is said of a model. capabilities: whether it has each; recipes: what each is"""
+
+    family: str
+    paper: str
+    capabilities: dict[str, bool]
+    recipes: dict[str, str]
 
 
 @cli.command()
 @JSON
 def models(as_json: bool) -> None:
     """List the models and what each can do."""
-    from ptheta.capabilities import CAPABILITIES, capabilities
-
-    table: dict[str, Any] = {}
-    for name, entry in registry.MODELS.items():
-        can = capabilities(entry.load_model())
-        table[name] = {
-            "family": entry.family,
-            "paper": entry.paper,
-            "capabilities": {capability: capability in can for capability in CAPABILITIES},
-            "recipes": {k: recipe["about"] for k, recipe in entry.recipes().items()},
-        }
+    table = {name: _row(entry) for name, entry in registry.MODELS.items()}
     if as_json:
         click.echo(json.dumps(table, indent=2))
         return
     for family in dict.fromkeys(row["family"] for row in table.values()):
-        rows = [
-            [
-                f"  {name}",
-                row["paper"],
-                ", ".join(k for k, can in row["capabilities"].items() if can),
-            ]
-            for name, row in table.items()
-            if row["family"] == family
-        ]
         click.echo(family)
-        print_wrapped(rows)
+        rows = {name: row for name, row in table.items() if row["family"] == family}
+        print_wrapped([[f"  {name}", row["paper"], _can(row)] for name, row in rows.items()])
+
+
+def _can(row: Row) -> str:
+    return ", ".join(name for name, can in row["capabilities"].items() if can)
+
+
+def _row(entry: registry.Entry) -> Row:
+    can = capabilities(entry.load_model())
+    return {
+        "family": entry.family,
+        "paper": entry.paper,
+        "capabilities": {capability: capability in can for capability in CAPABILITIES},
+        "recipes": {name: recipe["about"] for name, recipe in entry.recipes().items()},
+    }
 
 
 @cli.command()
 @click.argument("source", required=False, type=types.SOURCE)
 @click.option(
-    "--size", type=types.SIDE, help="Side in pixels that pictures are brought to, as in train."
+    "--size",
+    type=types.SIDE,
+    help="Resize and crop the pictures to this many pixels across and down, as in training.",
 )
-@click.option("--channels", type=types.COUNT, help="1 (grey) or 3 (colour), as in train.")
-@click.option("--white", type=types.POSITIVE, help="The value that is white, as in train.")
+@click.option(
+    "--channels",
+    type=types.COUNT,
+    help="Convert the pictures to this many channels (1 or 3), as in training.",
+)
+@click.option("--white", type=types.POSITIVE, help="Value that is white, as in training.")
 @IMAGE_COLUMN
 @click.option("--label-column", metavar="NAME", help="Column of the labels.")
 @click.option("--caption-column", metavar="NAME", help="Column of the captions.")
 @JSON
-def data(
-    source: str | None,
-    size: int | None,
-    channels: int | None,
-    white: float | None,
-    as_json: bool,
-    **named: str | None,
-) -> None:
+def data(source: str | None, as_json: bool, **options: Parsed) -> None:
     """List the embedded data sets, or look into SOURCE (a name or a path)."""
-    from ptheta.data import EMBEDDED, describe
-
     if source is None:
-        if as_json:
-            click.echo(json.dumps(EMBEDDED, indent=2))
-        else:
-            print_table([[name, about] for name, about in EMBEDDED.items()])
-        return
-    about = describe(source, size=size, channels=channels, white=white, **named)
-    if as_json:
-        click.echo(json.dumps(about, indent=2))
-        return
-    for key, value in about.items():
-        if isinstance(value, dict):
-            value = ", ".join(f"{k}: {v}" for k, v in value.items())
-        elif isinstance(value, list | tuple):
-            value = "\n  ".join(["", *map(str, value)]) if value else "none"
-        click.echo(f"{key}: {value}")
+        about: Mapping[str, object] = EMBEDDED
+        lines = aligned([[name, what] for name, what in EMBEDDED.items()])
+    else:
+        about = ptheta.data.describe(source, **options)
+        lines = [f"{key}: {_said(value)}" for key, value in about.items()]
+    click.echo(json.dumps(about, indent=2) if as_json else "\n".join(lines))
+
+
+def _said(value: object) -> str:
+    """A value of `describe` for a reader."""
+    if isinstance(value, dict):
+        return ", ".join(f"{k}: {v}" for k, v in value.items())
+    if isinstance(value, list | tuple):
+        return "\n  ".join(["", *map(str, value)]) if value else "none"
+    return str(value)

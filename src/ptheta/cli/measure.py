@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 import click
 
+import ptheta
 from ptheta.cli import types
 from ptheta.cli.common import (
     DATA,
@@ -15,19 +16,21 @@ from ptheta.cli.common import (
     JSON,
     SEED,
     THREADS,
+    Parsed,
     cli,
     given,
     number,
-    open_run,
+    whole,
 )
 from ptheta.cli.tables import print_wrapped
 from ptheta.errors import PthetaError
 from ptheta.files.paths import exists, expand
+from ptheta.terminal.progress import shown
 
 if TYPE_CHECKING:
     from ptheta.measures.results import Evaluation
 
-REAL: tuple[Literal["train", "test"], ...] = ("train", "test")  # what samples may be copies of
+BROUGHT = ("size", "channels", "image_column")  # how a folder of images is read
 
 
 @cli.command()
@@ -35,98 +38,86 @@ REAL: tuple[Literal["train", "test"], ...] = ("train", "test")  # what samples m
 @click.option(
     "--data",
     type=types.SOURCE,
-    help="Where the run's data lies now, or other images in place of it; the real ones for IMAGES.",
+    help="Where the run's data lies now, or other images to use in its place. For IMAGES: the real "
+    "images.",
 )
 @JSON
-@number(1000, "Images to draw.", types.Whole(2))
+@number(1000, "Number of images to draw.", types.Whole(2))
 @click.option(
     "--extractor",
-    help="Feature extractor of the distances: digits, fashion, pixels, efficientnet-lite0, "
+    help="Feature extractor for distance metrics: digits, fashion, pixels, efficientnet-lite0, "
     "inception-2015, dinov2 or clip (default: digits or fashion where the images are known to be "
     "of that kind, else pixels).",
 )
 @click.option(
-    "--size", type=types.SIDE, help="Side in pixels that IMAGES and --data are brought to."
+    "--size",
+    type=types.SIDE,
+    help="Resize and crop IMAGES and --data to this many pixels across and down.",
 )
-@click.option("--channels", type=types.COUNT, help="1 or 3, that both are brought to.")
+@click.option(
+    "--channels",
+    type=types.COUNT,
+    help="Convert IMAGES and --data to this many channels (1 or 3).",
+)
 @IMAGE_COLUMN
 @click.option(
     "--closest",
     type=types.PICTURE,
-    help="Write the samples nearest to a training image above those, and so for the test images, "
-    "as a .png.",
+    help="A .png to write the samples nearest to a training image into, above those images, and "
+    "the same for the test images.",
 )
-@click.option(
-    "--processes",
-    type=types.PROCESSES,
-    default=1,
-    show_default=True,
-    help="That share the features.",
-)
-@click.option(
-    "--is-k", type=types.COUNT, default=50, show_default=True, help="Importance samples of a bound."
-)
+@whole("--processes", 1, "Worker processes for feature extraction.", types.PROCESSES)
+@whole("--is-k", 50, "Number of importance samples of a likelihood bound.")
 @click.option(
     "--ais",
+    "ais_images",
     type=types.Whole(0),
     default=0,
     show_default=True,
-    help="Test images for annealed importance sampling.",
+    help="Number of test images for annealed importance sampling.",
 )
 @SEED
 @THREADS
 def evaluate(
-    run: str,
-    data: str | None,
-    as_json: bool,
-    number: int,
-    extractor: str | None,
-    size: int | None,
-    channels: int | None,
-    image_column: str | None,
-    closest: Path | None,
-    processes: int,
-    is_k: int,
-    ais: int,
-    seed: int,
+    run: str, data: str | None, as_json: bool, closest: Path | None, **options: Parsed
 ) -> None:
-    """Measure a trained RUN and write its evaluation.json; or a folder of images of any origin
-    against the test images of --data."""
-    from ptheta import api
-    from ptheta.runs.folder import is_run
-    from ptheta.terminal.progress import shown
-
-    foreign = not is_run(run) and exists(expand(run))
-    if foreign and (given("is_k") or given("ais")):
-        raise PthetaError(
-            f"--is-k and --ais measure the likelihood of a run, and {run} is a folder of images: "
-            "leave them out"
-        )
-    if foreign and data is None:
-        raise PthetaError(
-            f"{run} is no run (it holds no config.json): to measure the images in it, give "
-            "--data with the real ones"
-        )
-    if not foreign and any(value is not None for value in (size, channels, image_column)):
+    """Measure a trained RUN and write its evaluation.json, or measure a folder of IMAGES of any
+    origin against the test images of --data."""
+    brought = {name: options.pop(name) for name in BROUGHT}
+    foreign = not ptheta.api.is_run(run) and exists(expand(run))
+    if foreign:
+        _check_foreign(run, data)
+        del options["is_k"], options["ais_images"]
+    elif any(value is not None for value in brought.values()):
         raise PthetaError(
             "--size, --channels and --image-column are for a folder of IMAGES: leave them out"
         )
-    read: dict[str, Any] = {"size": size, "channels": channels, "image_column": image_column}
-    shared: dict[str, Any] = {"n": number, "extractor": extractor}
-    shared |= {"seed": seed, "processes": processes}
     try:
         with shown(str(run)):
             if closest is not None:
-                rows = [api.closest(run, data, of=of, **read) for of in REAL]
-                _write_closest(closest, [images for pair in rows for images in pair])
+                ptheta.api.closest_rows(run, data, out=closest, **brought)
             if foreign:
-                result = api.score(run, str(data), **read, **shared)
+                result = ptheta.score(run, str(data), **brought, **options)
             else:
-                result = api.evaluate(run, data, is_k=is_k, ais_images=ais, **shared)
-    except api.Unwritten as error:  # the numbers are there all the same
+                result = ptheta.evaluate(run, data, **options)
+    except ptheta.api.Unwritten as error:  # the numbers are there all the same
         _print(error.evaluation, as_json)
         raise
     _print(result, as_json)
+
+
+def _check_foreign(images: str, data: str | None) -> None:
+    """Raises PthetaError for options that a folder of images cannot have, or has to have."""
+    if given("is_k") or given("ais_images"):
+        raise PthetaError(
+            f"--is-k and --ais measure the likelihood of a run, and {images} is a folder of "
+            "images: leave them out"
+        )
+    if data is None:
+        raise PthetaError(
+            f"{images} is no run (it holds no config.json): to measure the images in it, give "
+            "--data with the real ones"
+        )
 
 
 def _print(result: Evaluation, as_json: bool) -> None:
@@ -140,59 +131,33 @@ def _print(result: Evaluation, as_json: bool) -> None:
     click.echo("better: whether lower or higher numbers are; +- one standard error")
 
 
-def _write_closest(path: Path, rows: list[Any]) -> None:
-    """A row of samples, and below each the training image that it is nearest to; then of test
-    images."""
-    import torch
-
-    from ptheta.tasks.export import write_images
-
-    write_images(torch.cat(rows), path, len(rows[0]))
-
-
 @cli.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=types.SOURCE)
 @click.option(
-    "--out", type=types.FOLDER, required=True, help="Folder for report.html, .md and .json."
+    "--out",
+    type=types.FOLDER,
+    required=True,
+    help="Folder to write report.html, .md and .json into.",
 )
-@number(1000, "Images to draw of each.", types.Whole(2))
-@click.option("--extractor", help="Of the distances (see `ptheta evaluate --help`).")
+@number(1000, "Number of images to draw of each.", types.Whole(2))
+@click.option(
+    "--extractor",
+    help="Feature extractor for distance metrics (see `ptheta evaluate --help`).",
+)
 @click.option(
     "--images",
     multiple=True,
     type=types.SOURCE,
     metavar="FOLDER",
-    help="Images of another program, measured as well.",
+    help="Folder of images of another program, to measure as well. May be repeated.",
 )
 @DATA
 @SEED
 @THREADS
-def compare(
-    runs: tuple[str, ...],
-    out: Path,
-    number: int,
-    extractor: str | None,
-    images: tuple[str, ...],
-    data: str | None,
-    seed: int,
-) -> None:
+def compare(**options: Parsed) -> None:
     """Measure several RUNs (or the folder of a sweep) alike and write one report."""
-    from ptheta.data.sources import open_whole
-    from ptheta.report.compare import compare as write_report
-    from ptheta.runs.sweeps import runs_of
-    from ptheta.terminal.progress import shown
-
-    paths = [path for run in runs for path in runs_of(run)]
-    opened = [open_run(path) for path in paths]
-    d = opened[0].plan.data  # read as the runs' own images are
-    others = {}
-    for folder in images:
-        made = open_whole(folder, size=d.size, channels=d.channels)
-        others[expand(folder).resolve().name] = made
     with shown():
-        page = write_report(
-            opened, out, n=number, seed=seed, extractor=extractor, images=others, data=data
-        )
+        page = ptheta.compare(**options)
     click.echo(f"{page}: open it in a browser")
 
 
@@ -202,22 +167,23 @@ def compare(
     type=types.FOLDER,
     default="runs/demo",
     show_default=True,
-    help="Folder for runs and report.",
+    help="Folder to write the runs and the report into.",
 )
 @click.option(
-    "--data", type=types.SOURCE, default="digits", show_default=True, help="What to learn."
+    "--data",
+    type=types.SOURCE,
+    default="digits",
+    show_default=True,
+    help="Data to train on.",
 )
 @click.option(
     "--speed",
     type=types.Real(0, above=True),
     default=1.0,
     show_default=True,
-    help="Divides the training time of every model.",
+    help="Divisor of every model's training time.",
 )
 @THREADS
-def demo(out: Path, data: str, speed: float) -> None:
+def demo(**options: Parsed) -> None:
     """Train one model of each family, compare them, and write report.html."""
-    from ptheta.demo import run_demo
-
-    page = run_demo(out, data, speed)
-    click.echo(f"{page}")
+    click.echo(f"{ptheta.demo(**options)}")

@@ -36,6 +36,21 @@ def wrapped(rows: Sequence[Sequence[str]], width: int | None) -> list[str]:
     return lines
 
 
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns as wide as their widest cell."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """On stdout, as wide as it is."""
+    for line in aligned(rows):
+        click.echo(line)
+
+
 def print_wrapped(rows: Sequence[Sequence[str]], head: Sequence[str] | None = None) -> None:
     """On stdout, as wide as that is."""
     for line in wrapped([*([head] if head else []), *rows], columns()):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import click
 
+import ptheta
 from ptheta import config
 from ptheta.cli import types
-from ptheta.cli.common import Commands, cli
+from ptheta.cli.common import Commands, Parsed, cli
 from ptheta.cli.following import after_sweep, after_training
 from ptheta.errors import PthetaError, unknown
 from ptheta.files.paths import expand
@@ -36,6 +36,14 @@ class ModelCommands(Commands):
             formatter.write_dl([(n, f"{e.family}, {e.paper}") for n, e in registry.MODELS.items()])
 
 
+class Setting(click.Option):
+    """A field of a config as an option. section: the heading of the help that it stands below"""
+
+    def __init__(self, names: list[str], section: str, metavar: str | None, text: str) -> None:
+        super().__init__(names, default=None, metavar=metavar, help=text)
+        self.section = section
+
+
 class Sectioned(click.Command):
     """A command whose help lists the options of each config in a section of its own, and what the
     recipes are."""
@@ -51,7 +59,8 @@ class Sectioned(click.Command):
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
             if record is not None:
-                sections.setdefault(getattr(param, "section", "Options"), []).append(record)
+                title = param.section if isinstance(param, Setting) else "Options"
+                sections.setdefault(title, []).append(record)
         for title, records in sections.items():
             with formatter.section(title):
                 formatter.write_dl(records)
@@ -64,7 +73,7 @@ def train() -> None:
 
 @cli.group(cls=ModelCommands)
 def sweep() -> None:
-    """Train MODEL with a grid of settings and several seeds; call again to go on."""
+    """Train MODEL with a grid of settings and several seeds. The same command continues."""
 
 
 def _model_options(name: str) -> list[click.Parameter]:
@@ -76,7 +85,7 @@ def _model_options(name: str) -> list[click.Parameter]:
             ["--data"],
             type=types.SOURCE,
             required=True,
-            help="Name of a data set, or a path; of a run that goes on, where it lies now.",
+            help="Name of a data set, or a path. To continue a run: where its data lies now.",
         ),
         click.Option(
             ["--recipe"],
@@ -89,27 +98,24 @@ def _model_options(name: str) -> list[click.Parameter]:
             type=types.SOURCE,
             is_eager=True,  # what it gives stands in for flags that are required
             callback=_read_config,
-            help="TOML or JSON file of options, in UTF-8; flags win over it. It may give data, "
-            "out and recipe as well.",
+            help="TOML or JSON file of options, in UTF-8. Flags override it. It may give data, out "
+            "and recipe as well.",
         ),
     ]
     for part, cls in plan.sections(name).items():
-        for opt in config.options(cls).values():
-            option = _click_option(opt)
-            option.section = LABELS[part]  # type: ignore[attr-defined]
-            params.append(option)
+        params += [_setting(opt, LABELS[part]) for opt in config.options(cls).values()]
     return params
 
 
-def _given(options: dict[str, Any]) -> dict[str, Any]:
+def _given(options: dict[str, Parsed]) -> dict[str, Parsed]:
     """The options that the user set, by flag or in the file of --config."""
-    table = options.pop("config") or {}
+    table: dict[str, Parsed] = options.pop("config") or {}
     return table | {k: v for k, v in options.items() if v is not None}
 
 
 def _read_config(
     ctx: click.Context, param: click.Parameter, file: str | None
-) -> dict[str, Any] | None:
+) -> dict[str, object] | None:
     """The options in the file of --config; those of `PLACES` become defaults of the flags.
 
     Raises PthetaError for a name that is no option of the command's model.
@@ -133,21 +139,24 @@ def _train_command(name: str) -> click.Command:
     """`ptheta train` of one model."""
     params: list[click.Parameter] = [
         click.Option(["--out"], required=True, help="Run folder to write."),
-        click.Option(["--resume"], is_flag=True, help="Go on with the run in --out."),
+        click.Option(["--resume"], is_flag=True, help="Continue the run in --out."),
         click.Option(
             ["--more-data"],
             is_flag=True,
-            help="With --resume: train on the images that came to the data since as well.",
+            help="With --resume: also train on images that were added to the data since.",
         ),
     ]
 
     def run(
-        data: str, out: str, resume: bool, more_data: bool, recipe: str, **options: Any
+        data: str, out: str, resume: bool, more_data: bool, recipe: str, **options: Parsed
     ) -> None:
-        from ptheta import api
-
-        how: dict[str, Any] = {"recipe": recipe, "resume": resume, "more_data": more_data}
-        done = api.train(name, data, out, **how, **_given(options))
+        done = ptheta.train(
+            *(name, data, out),
+            recipe=recipe,
+            resume=resume,
+            more_data=more_data,
+            **_given(options),
+        )
         click.echo(f"{done.path}: trained; next: {after_training(name, done.path)}")
 
     return _sectioned(name, params, run)
@@ -156,26 +165,25 @@ def _train_command(name: str) -> click.Command:
 def _sweep_command(name: str) -> click.Command:
     """`ptheta sweep` of one model."""
     params: list[click.Parameter] = [
-        click.Option(["--out"], required=True, help="Folder of runs to write."),
+        click.Option(["--out"], required=True, help="Folder to write the runs into."),
         click.Option(
             ["--vary"],
             multiple=True,
             metavar="NAME=A,B",
-            help="An option and its values, + between the parts of one; may be repeated.",
+            help="Option to vary, and its values; + joins the parts of one value. May be repeated.",
         ),
         click.Option(
             ["--seeds"],
             type=types.LAYERED,
             default=3,
             show_default=True,
-            help="Runs of each setting.",
+            help="Number of runs of each setting, with seeds 0, 1, ...",
         ),
     ]
 
     def run(
-        data: str, out: str, vary: tuple[str, ...], seeds: int, recipe: str, **options: Any
+        data: str, out: str, vary: tuple[str, ...], seeds: int, recipe: str, **options: Parsed
     ) -> None:
-        from ptheta import api
         from ptheta.runs import sweeps
 
         settings = sweeps.grid(sweeps.vary(name, vary))
@@ -185,7 +193,7 @@ def _sweep_command(name: str) -> click.Command:
                 "no --vary: the runs differ in their seed alone; --vary NAME=A,B adds settings",
                 err=True,
             )
-        done = api.sweep(name, data, out, settings, seeds=seeds, recipe=recipe, **given)
+        done = ptheta.sweep(name, data, out, settings, seeds=seeds, recipe=recipe, **given)
         told = f"{done.path}: {len(done.runs)} runs trained, {len(done.failed)} failed"
         again = " (the same command tries these again)" if done.failed else ""
         if not done.runs:
@@ -197,7 +205,7 @@ def _sweep_command(name: str) -> click.Command:
 
 
 def _sectioned(
-    name: str, params: list[click.Parameter], run: Any, leave: tuple[str, ...] = ()
+    name: str, params: list[click.Parameter], run: Callable[..., None], leave: tuple[str, ...] = ()
 ) -> click.Command:
     """The command of a model: its own parameters, then those of its configs."""
     entry = registry.entry(name)
@@ -210,12 +218,12 @@ def _sectioned(
 MAKERS = {"train": _train_command, "sweep": _sweep_command}
 
 
-def _flat(table: dict[str, Any], file: str) -> dict[str, Any]:
+def _flat(table: dict[str, object], file: str) -> dict[str, object]:
     """Options of a config file; tables such as [model] and [train] only order them.
 
     Raises PthetaError for an option that is given twice, and for a table that is none.
     """
-    flat: dict[str, Any] = {}
+    flat: dict[str, object] = {}
     for key, value in table.items():
         part = value if isinstance(value, dict) and key in LABELS else {key: value}
         if key in LABELS and not isinstance(value, dict) and key not in PLACES:
@@ -230,11 +238,7 @@ def _flat(table: dict[str, Any], file: str) -> dict[str, Any]:
     return flat
 
 
-class Setting(click.Option):
-    """A field of a config as an option."""
-
-
-def _click_option(opt: config.Option) -> click.Option:
+def _setting(opt: config.Option, section: str) -> Setting:
     """A config field as a command-line option; its value is checked by the config, not by click."""
     flag = opt.name.replace("_", "-")
     shown = "none" if opt.default is None else config.plain(opt.default)
@@ -244,4 +248,4 @@ def _click_option(opt: config.Option) -> click.Option:
     several = ",..." if opt.choices and opt.is_tuple else ""
     metavar = None if opt.is_flag else ("|".join(opt.choices) or "VALUE") + several
     text = f"{opt.help}  [{str(shown).lower()}]"
-    return Setting(names, default=None, metavar=metavar, help=text)
+    return Setting(names, section, metavar, text)

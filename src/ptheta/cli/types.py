@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import click
 
@@ -16,6 +16,9 @@ NAME = 255  # the longest name of a file, bytes
 PATH = 4095  # the longest path, bytes
 
 
+N = TypeVar("N", int, float)
+
+
 class Whole(click.IntRange):
     """A whole number from `least` to `most`. Raises PthetaError for any other value."""
 
@@ -23,7 +26,9 @@ class Whole(click.IntRange):
         super().__init__(least, most)
         self.least, self.most = least, most
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+    def convert(
+        self, value: str | int, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
         try:
             number = int(value)
         except (ValueError, OverflowError):
@@ -40,7 +45,7 @@ class Real(click.FloatRange):
         self.least, self.above = least, above
 
     def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         try:
             number = float(value)
@@ -58,7 +63,7 @@ class Source(click.ParamType):
 
     name = "text"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         text = str(value)
         if not text.strip() or "\0" in text:
             raise _refused(param, repr(text), "a name or a path")
@@ -66,17 +71,6 @@ class Source(click.ParamType):
         if len(encoded) > PATH or max(map(len, encoded.split(b"/"))) > NAME:
             raise _refused(param, text, f"names of at most {NAME} bytes, {PATH} together")
         return text
-
-
-class Images(click.ParamType):
-    """A place to write images to, judged before the work (see `ptheta.tasks.export.check_out`)."""
-
-    name = "place"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        from ptheta.tasks.export import check_out  # and torch
-
-        return check_out(value)
 
 
 class File(click.ParamType):
@@ -87,7 +81,9 @@ class File(click.ParamType):
     def __init__(self, *suffixes: str) -> None:
         self.suffixes = suffixes
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+    def convert(
+        self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path:
         return check_file(value, self.suffixes, flag=_flag(param))
 
 
@@ -96,7 +92,9 @@ class Folder(click.ParamType):
 
     name = "folder"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+    def convert(
+        self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path:
         return check_folder(value, flag=_flag(param))
 
 
@@ -108,14 +106,13 @@ SIDE = Whole(1, MOST_SIDE)
 THREADS = Whole(0, MOST_THREADS)
 PROCESSES = Whole(1, MOST_THREADS)
 SOURCE = Source()
-IMAGES = Images()
 PICTURE = File(".png")
 FOLDER = Folder()
 
 
 def _within(
-    number: Any, least: float, most: float, param: click.Parameter | None, value: Any
-) -> Any:
+    number: N, least: float, most: float, param: click.Parameter | None, value: object
+) -> N:
     if number < least:
         raise _refused(param, value, f"{least} or more")
     if number > most:
@@ -123,7 +120,7 @@ def _within(
     return number
 
 
-def _refused(param: click.Parameter | None, value: Any, wanted: str) -> PthetaError:
+def _refused(param: click.Parameter | None, value: object, wanted: str) -> PthetaError:
     return PthetaError(f"{_flag(param)} {brief(value)}: want {wanted}".strip())
 
 

@@ -1,4 +1,12 @@
-"""Random streams: torch's, NumPy's and Python's, seeded for a while or left alone."""
+"""Random streams: torch's, NumPy's and Python's, seeded for a while or left alone; and noise that
+belongs to the example, whichever process draws it.
+
+The processes of a training have one stream and share each batch: process r of R holds examples
+r, r + R, r + 2 R, ... Noise of an example is drawn by `normal`, `uniform`, `integers` and the like,
+which draw for the whole batch and keep this process's rows. So the numbers of an example, and where
+the stream is afterwards, do not depend on how many processes there are. Noise that is of the step
+and not of an example is drawn by torch itself, alike in all of them.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +16,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 
 @contextmanager
@@ -35,3 +44,105 @@ def undisturbed() -> Iterator[None]:
 def _devices() -> range:
     """The GPUs that have a random stream by now."""
     return range(torch.cuda.device_count() if torch.cuda.is_initialized() else 0)
+
+
+# -- noise of examples
+
+
+class _Share:
+    """Which rows of a batch are here: those of process `rank` of `size`."""
+
+    rank, size = 0, 1
+
+
+_share = _Share()
+
+
+@contextmanager
+def shared(rank: int, size: int) -> Iterator[None]:
+    """Inside, what is here of a batch is the share of process `rank` of `size`."""
+    before = _share.rank, _share.size
+    _share.rank, _share.size = rank, size
+    try:
+        yield
+    finally:
+        _share.rank, _share.size = before
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Inside, all of a batch is here: no other process shares what is drawn."""
+    with shared(0, 1):
+        yield
+
+
+def normal(n: int, *shape: int, device: torch.device | None = None) -> Tensor:
+    """N(0, 1): (n, *shape). n: examples that are here, or several for each, all first ones first"""
+    return _mine(torch.randn(n * _share.size, *shape, device=device))
+
+
+def uniform(
+    n: int, *shape: int, device: torch.device | None = None, dtype: torch.dtype | None = None
+) -> Tensor:
+    """U(0, 1): (n, *shape). n: as in `normal`"""
+    return _mine(torch.rand(n * _share.size, *shape, device=device, dtype=dtype))
+
+
+def integers(
+    low: int,
+    high: int,
+    n: int,
+    *shape: int,
+    device: torch.device | None = None,
+    dtype: torch.dtype = torch.int64,
+) -> Tensor:
+    """Whole numbers from `low` to `high` - 1: (n, *shape). n: as in `normal`"""
+    return _mine(torch.randint(low, high, (n * _share.size, *shape), device=device, dtype=dtype))
+
+
+def normal_like(x: Tensor) -> Tensor:
+    """N(0, 1) for each number of x (B, ...)."""
+    return torch.randn_like(x) if _share.size == 1 else _mine(torch.randn_like(_whole(x)))
+
+
+def uniform_like(x: Tensor) -> Tensor:
+    """U(0, 1) for each number of x (B, ...)."""
+    return torch.rand_like(x) if _share.size == 1 else _mine(torch.rand_like(_whole(x)))
+
+
+def _mine(whole: Tensor) -> Tensor:
+    return whole if _share.size == 1 else whole[_share.rank :: _share.size]
+
+
+def _whole(x: Tensor) -> Tensor:
+    """An empty batch of all examples, laid out in memory as x (B, ...) is: noise is drawn in the
+    order of memory."""
+    shape = (len(x) * _share.size, *x.shape[1:])
+    inner = x[0].numel()
+    dense = x.numel() == len(x) * inner and (len(x) == 1 or x.stride(0) == inner)
+    if not dense:
+        return x.new_empty(shape)
+    return x.new_empty_strided(shape, (inner, *x.stride()[1:]))
+
+
+class Dropout(nn.Dropout):
+    """Dropout whose mask belongs to the example."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if _share.size == 1 or not self.training or not self.p:
+            return super().forward(x)
+        return x * _kept(torch.empty_like(_whole(x)), self.p)
+
+
+class Dropout2d(nn.Dropout2d):
+    """Dropout of whole maps whose mask belongs to the example: x (B, C, H, W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if _share.size == 1 or not self.training or not self.p:
+            return super().forward(x)
+        return x * _kept(x.new_empty(len(x) * _share.size, x.shape[1], 1, 1), self.p)
+
+
+def _kept(whole: Tensor, p: float) -> Tensor:
+    """1 / (1 - p) where a number is kept, else 0, of the examples here."""
+    return _mine(whole.bernoulli_(1 - p).div_(1 - p))

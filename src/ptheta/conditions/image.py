@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ptheta.batch import Condition
 from ptheta.conditions.base import tensor_of
-from ptheta.data.picture import Shape, fit, load
+from ptheta.data.picture import Shape, load, resize_and_crop
 from ptheta.errors import PthetaError
 from ptheta.files.paths import expand
 from ptheta.specs import ImageSpec, from_levels, quantise, to_symmetric
@@ -46,7 +46,7 @@ class Image:
         except (OSError, ValueError, SyntaxError) as error:
             raise PthetaError(f"--image {text}: {error}; give a picture that can be read") from None
         c, h, w = self.spec.shape
-        x = torch.from_numpy(np.array(fit(image, Shape(c, h, w))))
+        x = torch.from_numpy(np.array(resize_and_crop(image, Shape(c, h, w))))
         return quantise(x[None], self.spec.levels)
 
     def examples(self, n: int, start: int = 0) -> Condition:

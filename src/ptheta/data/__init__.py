@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ptheta.data.about import describe
@@ -22,7 +22,7 @@ _HOMES = {"Dataset": "dataset", "describe": "about", "open_data": "sources"}
 __all__ = ["EMBEDDED", "Dataset", "describe", "open_data"]
 
 
-def __getattr__(name: str) -> Any:  # torch is imported with the first use
+def __getattr__(name: str) -> object:  # torch is imported with the first use
     if name not in _HOMES:
         raise AttributeError(f"module 'ptheta.data' has no attribute {name!r}")
     return getattr(import_module(f"ptheta.data.{_HOMES[name]}"), name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TypedDict, Unpack
+from typing import TypedDict
 
 import numpy as np
 
@@ -12,10 +12,10 @@ from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
 from ptheta.data.names import called, shown
 from ptheta.data.offers import Offers
-from ptheta.data.request import Columns, Request
-from ptheta.data.sources import Found, find, finished
+from ptheta.data.reader import SourceReader
+from ptheta.data.request import DataSettings, Request
+from ptheta.data.sources import finished, reader_of
 from ptheta.data.splits import sides
-from ptheta.data.values import White
 
 LOOKED_AT = 1000  # images whose values are looked at
 FEW = 500  # training images, of which a model may know each by heart
@@ -58,7 +58,9 @@ def describe(
     size: int | None = None,
     channels: int | None = None,
     white: float | None = None,
-    **columns: Unpack[Columns],
+    image_column: str | None = None,
+    label_column: str | None = None,
+    caption_column: str | None = None,
 ) -> About:
     """What is known of a source: kind, size, splits, classes with counts, skipped files (all of
     them listed), notes on how it is read, and suggestions.
@@ -66,18 +68,26 @@ def describe(
     size, channels: what images are brought to, as in training: a source without splits is divided
         by the pixels of then
     white: the value that is white, as for `open_data`
-    columns: image_column, label_column, caption_column, likewise
+    image_column, label_column, caption_column: likewise
     """
-    found = find(source)
-    request = Request(size=size, channels=channels, max_broken=1.0, white=White(white), **columns)
-    found.check_columns(request, source)
-    splits = _splits(found, request)
+    settings = DataSettings(
+        size=size,
+        channels=channels,
+        max_broken=1.0,
+        white=white,
+        image_column=image_column,
+        label_column=label_column,
+        caption_column=caption_column,
+    )
+    reader = reader_of(source)
+    reader.check_columns(settings.columns, called(source))
+    splits = _splits(reader, Request(settings=settings))
     train = splits["train"]
     spec = train.spec
     sample = train.images[train.rows(slice(None, None, -(-len(train) // LOOKED_AT)))]
     about: About = {
         "source": shown(called(source)),
-        "kind": found.kind,
+        "kind": reader.kind,
         "images": {split: len(data) for split, data in splits.items()},
         "size": f"{spec.channels}x{spec.height}x{spec.width} (channels, height, width)",
         "pixel values": f"{sample.min()} to {sample.max()}, mean {sample.mean():.1f}",
@@ -85,7 +95,7 @@ def describe(
     about |= _conditions(train)
     about |= _left_out(splits)
     about |= _duplicates(splits)
-    lines = (*found.notes, *(note for data in splits.values() for note in data.notes))
+    lines = (*reader.notes, *(note for data in splits.values() for note in data.notes))
     if notes := list(dict.fromkeys(lines)):
         about["notes"] = notes
     if advice := [*_advice(sample, train), *_of_classes(about), *_of_files(about), *train.advice]:
@@ -93,21 +103,20 @@ def describe(
     return about
 
 
-def _splits(found: Found, asked: Request) -> dict[str, Dataset]:
+def _splits(reader: SourceReader, asked: Request) -> dict[str, Dataset]:
     """The parts of a source, or the two sides of one that has none."""
     splits = {}
-    for split in found.splits:
+    for split in reader.splits:
         request = replace(asked, split=split)
-        data, part = found.read(request)
+        data, part = reader.read(request)
         if part.divide:
-            data, held, notes = sides(data)
-            data = replace(data, notes=(*data.notes, *notes))
+            data, held, _ = sides(data)
             splits = {"train": data.subset(np.flatnonzero(~held))}
             if held.any():
                 splits["test"] = data.subset(np.flatnonzero(held))
             return splits
         if part.name == split or split == "test":  # val may answer for test, not test for val
-            splits[split] = finished(found, data, part, request)
+            splits[split] = finished(reader, data, part, request)
     return splits
 
 

@@ -70,9 +70,6 @@ class Zipped:
     def place(self) -> str:
         return str(self.archive.path.resolve() / self.inside)
 
-    def below(self, above: Tree) -> str:
-        return str(self.inside.relative_to(above.inside if isinstance(above, Zipped) else "."))
-
     def folders(self) -> list[Tree]:
         depth = len(self.inside.parts)
         names = {path.parts[depth] for path, _ in self._files() if len(path.parts) > depth + 1}
@@ -92,20 +89,20 @@ class Zipped:
         return None if info is None else self._head(info, most)
 
     def listing(self) -> Listing:
-        found = Listing()
+        listing = Listing()
         for path, info in self._files():
             name = path.relative_to(self.inside)
             if any(part.startswith(".") for part in name.parts[:-1]):
                 continue
             if junk := next((n for n in name.parts[:-1] if n in JUNK_FOLDERS), None):
-                found.folders[junk] = "of the operating system"
+                listing.folders[junk] = "of the operating system"
             elif stat.S_ISLNK(info.external_attr >> 16):
-                found.odd["link"] += 1
+                listing.odd["link"] += 1
             else:
                 state = (info.file_size, info.CRC)
-                found.add(str(name), state, partial(self._first, info))
-        found.pictures.sort()
-        return found
+                listing.add(str(name), state, partial(self._first, info))
+        listing.pictures.sort()
+        return listing
 
     def _files(self) -> Iterator[tuple[PurePosixPath, zipfile.ZipInfo]]:
         depth = len(self.inside.parts)

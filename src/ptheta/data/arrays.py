@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ptheta.data.cache import Writer, cached
 from ptheta.data.dataset import Dataset
 from ptheta.data.decode import resize
-from ptheta.data.labels import number
+from ptheta.data.labels import Labels, number
 from ptheta.data.members import DAMAGE, Members, memory_error
+from ptheta.data.reader import SourceReader
 from ptheta.data.request import Request
 from ptheta.data.splits import Part, choose, named
-from ptheta.data.values import DARK, USUAL, Levels, Values, kind_of, to_bytes
+from ptheta.data.values import DARK, USUAL, Kind, Levels, Values, kind_of, to_bytes
 from ptheta.errors import PthetaError
 
 IMAGES = ("images", "image", "x", "data", "arr")
-LABELS = ("labels", "label", "y", "targets", "target")
+LABELS = ("labels", "label", "y", "targets", "target", "arr_1")
+LABEL_TYPES = frozenset("biufUS")  # of NumPy: truth values, numbers and texts
 CHUNK = 1024  # images converted at a time
 PACKED = b"PK"  # how a .npz begins
 
 
-def read(path: Path, request: Request) -> tuple[Dataset, Part]:
+def open_array_file(path: Path) -> SourceReader:
+    return SourceReader(
+        f"{path.suffix.lower()} file", partial(read_array_file, path), readable_whole=True
+    )
+
+
+def read_array_file(path: Path, request: Request) -> tuple[Dataset, Part]:
     """The part of an array file that answers to a split.
 
     Images are (N, H, W), (N, H, W, C) or (N, C, H, W): numbers of 8 or more bits, or floats, whose
@@ -40,28 +50,27 @@ def read(path: Path, request: Request) -> tuple[Dataset, Part]:
         images, values = bytes_of(loaded.images, str(path), identity, stamp, request)
     except MemoryError:
         raise memory_error(path) from None
-    labels: np.ndarray | None = None
-    classes: tuple[str, ...] = ()
+    labels: Labels = None, ()
     if loaded.labels is not None:
         if len(loaded.labels) != len(images):
             raise PthetaError(
                 f"{path}: {len(loaded.labels)} labels for {len(images)} images: "
                 "store one for each image"
             )
-        labels, classes = number(loaded.labels, loaded.every)
+        labels = number(loaded.labels, loaded.labels_of_all)
     images = resize(images, identity, (stamp, values), request)
-    data = Dataset(path.stem, request.split, images, labels, classes, values=values)
+    data = Dataset(path.stem, request.split, images, *labels, values=values)
     return data, loaded.part
 
 
 class _Loaded(NamedTuple):
-    """The arrays of a part. key: of its images, None in a .npy; every: the labels of all parts"""
+    """The arrays of a part. key: of its images, None in a .npy; labels_of_all: of all parts"""
 
     part: Part
     images: np.ndarray
     key: str | None = None
     labels: np.ndarray | None = None
-    every: tuple[np.ndarray, ...] = ()
+    labels_of_all: tuple[np.ndarray, ...] = ()
 
 
 def _load(path: Path, request: Request) -> _Loaded:
@@ -76,14 +85,15 @@ def _load(path: Path, request: Request) -> _Loaded:
         with Members(path) as members:
             keys = _keys(list(members.infos), path)
             if request.whole:
-                every_image = [members.read(key) for key, _ in keys.values()]
-                return _Loaded(Part(request.split), np.concatenate(every_image), "every")
+                images = np.concatenate([members.read(key.images) for key in keys.values()])
+                return _Loaded(Part(request.split), images, "every")
             part = choose(request.split, keys, path)
-            key, own = keys[part.name]
-            used = {k for _, k in keys.values() if k is not None}
-            every = {k: _labels(members.read(k), f"{path}: {k}") for k in sorted(used)}
-            labels = None if own is None else every[own]
-            return _Loaded(part, members.read(key), key, labels, tuple(every.values()))
+            key = keys[part.name]
+            used = sorted({k.labels for k in keys.values() if k.labels is not None})
+            labels = {k: _labels(members.read(k), f"{path}: {k}") for k in used}
+            mine = None if key.labels is None else labels[key.labels]
+            images = members.read(key.images)
+            return _Loaded(part, images, key.images, mine, tuple(labels.values()))
     except DAMAGE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise PthetaError(f"cannot read {path}: {reason}; write the file again") from None
@@ -91,43 +101,43 @@ def _load(path: Path, request: Request) -> _Loaded:
 
 def _labels(values: np.ndarray, what: str) -> np.ndarray:
     """Labels (N,). Raises PthetaError for values that are none."""
-    if values.dtype.kind not in "biufUS":
+    if values.dtype.kind not in LABEL_TYPES:
         raise PthetaError(f"{what} holds {values.dtype}: give whole numbers or names as labels")
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
+    if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
         raise PthetaError(f"{what} holds inf or NaN: give whole numbers or names as labels")
     return values.reshape(-1)
 
 
-def _keys(keys: list[str], path: Path) -> dict[str, tuple[str, str | None]]:
-    """The keys of images and labels of each split; train where no key names a split."""
-    found: dict[str, dict[str, str]] = {}
+class _Keys(NamedTuple):
+    """The keys of the arrays of a split."""
+
+    images: str
+    labels: str | None = None
+
+
+def _keys(keys: list[str], path: Path) -> dict[str, _Keys]:
+    """The keys of each split; train where no key names a split."""
+    if len(keys) == 1:
+        return {"train": _Keys(keys[0])}
+    images: dict[str, str] = {}
+    labels: dict[str, str] = {}
     for key in keys:
         words = key.lower().replace("-", "_").split("_")
         split = named(key)
-        if any(word in LABELS for word in words) or words == ["arr", "1"]:
-            kind = "labels"
+        if any(word in LABELS for word in (*words, "_".join(words))):
+            labels.setdefault(split or "train", key)
         elif any(word in IMAGES for word in words) or (split is not None and len(words) == 1):
-            kind = "images"
-        else:
-            continue
-        found.setdefault(split or "train", {}).setdefault(kind, key)
-    if len(keys) == 1:
-        found = {"train": {"images": keys[0]}}
-    pairs = {
-        split: (some["images"], some.get("labels"))
-        for split, some in found.items()
-        if "images" in some
-    }
-    if not pairs:
+            images.setdefault(split or "train", key)
+    if not images:
         raise PthetaError(
             f"{path} has the keys {', '.join(keys) or 'none'}: name the images 'images' "
             "(or 'x_train' and 'x_test')"
         )
-    return pairs
+    return {split: _Keys(key, labels.get(split)) for split, key in images.items()}
 
 
 def bytes_of(
-    array: np.ndarray, name: str, identity: Any, stamp: Any, request: Request
+    array: np.ndarray, name: str, identity: object, stamp: object, request: Request
 ) -> tuple[np.ndarray, Values | None]:
     """The images of an array as uint8 (N, C, H, W), and what its values were.
 
@@ -135,26 +145,34 @@ def bytes_of(
     """
     array = laid_out(array, name)
     kind = kind_of(array.dtype)
-    if kind == "8-bit":
+    if array.dtype == np.uint8:
         tops: Levels = {"8-bit": reaches(array)}
         whites = request.whites_for(tops)
         if whites == {"8-bit": USUAL["8-bit"]}:
             return array, Values(tops, whites)
 
-    def build(writer: Writer) -> dict[str, Any]:
-        tops = {} if kind is None else {kind: extreme(array, name)}
+    def build(writer: Writer) -> Scaled:
+        tops: Levels = {} if kind is None else {kind: extreme(array, name)}
         whites = request.whites_for(tops)
         for at in range(0, len(array), CHUNK):
             writer.add("images", to_images(array[at : at + CHUNK], name, whites))
-        return {"tops": tops, "whites": whites}
+        return Scaled(dict(tops), dict(whites))
 
     key = ("array", identity)
-    stored = cached(request.cache_dir, key, stamp, build)
-    whites = request.whites_for(stored.about["tops"])
-    if whites != stored.about["whites"]:
-        stored = cached(request.cache_dir, (*key, sorted(whites.items())), stamp, build)
-    values = None if kind is None else Values(stored.about["tops"], stored.about["whites"])
+    stored = cached(request.cache_dir, key, stamp, build, Scaled)
+    whites = request.whites_for(stored.about.tops)
+    if whites != stored.about.whites:
+        stored = cached(request.cache_dir, (*key, sorted(whites.items())), stamp, build, Scaled)
+    values = None if kind is None else Values(stored.about.tops, stored.about.whites)
     return stored.arrays["images"], values
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """What a cache keeps of the values of images: see `Values`."""
+
+    tops: dict[Kind, float]
+    whites: dict[Kind, float]
 
 
 def reaches(array: np.ndarray) -> float:
@@ -173,12 +191,12 @@ def extreme(array: np.ndarray, name: str) -> float:
     """The largest value. Raises PthetaError where a value is below 0, or no number."""
     lows, tops = [], []
     for at in range(0, len(array), CHUNK):
-        some = array[at : at + CHUNK]
-        lows.append(float(some.min()))
-        tops.append(float(some.max()))
+        chunk = array[at : at + CHUNK]
+        lows.append(float(chunk.min()))
+        tops.append(float(chunk.max()))
     low, top = float(np.min(lows)), float(np.max(tops))  # NaN where one of them is
     if not (low >= 0 and math.isfinite(top)):
-        what = "floats" if kind_of(array.dtype) == "float" else str(array.dtype)
+        what = "floats" if np.issubdtype(array.dtype, np.floating) else str(array.dtype)
         cure = "store (x + 1) / 2" if low >= -1 and top <= 1 else "scale them to [0, 1]"
         raise PthetaError(
             f"{name} holds {what} from {low:g} to {top:g}, not in [0, 1]: {cure}, or store uint8"
@@ -192,7 +210,7 @@ def to_images(array: np.ndarray, name: str, whites: Levels) -> np.ndarray:
     if array.dtype == bool:
         return laid_out(array.astype(np.uint8) * np.uint8(255), name)
     assert kind is not None
-    if kind == "8-bit" and whites[kind] == USUAL[kind]:
+    if array.dtype == np.uint8 and whites[kind] == USUAL[kind]:
         return laid_out(array, name)
     return laid_out(to_bytes(np.asarray(array), whites[kind]), name)
 

@@ -5,30 +5,53 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import mmap
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO, Generic, TypeVar
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from ptheta.data.maps import MappedFile, read_at_random
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import remove, temporary, tidy, writing
 from ptheta.files.paths import expand, user_cache
 
 VERSION = 4  # of the decoding and of this format; part of every key
+SUFFIX = ".bin"  # of a file that is one array
 CURE = "free space there, or set PTHETA_CACHE to a folder that you can write"
+
+A = TypeVar("A")
 
 
 @dataclass(frozen=True)
-class Stored:
-    """What one cache entry holds: arrays by name, memory-mapped, and JSON about them."""
+class Stored(Generic[A]):
+    """What one cache entry holds: arrays by name, memory-mapped, and what is known of them."""
 
     arrays: dict[str, np.ndarray]
-    about: dict[str, Any]
+    about: A
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """What is known of arrays that say everything themselves."""
+
+
+class _Entry(BaseModel):
+    """about.json. digest: of the rest of it"""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    shapes: dict[str, list[int]]
+    about: object
+    digest: str
+
+    @property
+    def whole(self) -> bool:
+        return self.digest == _sum(self.shapes, self.about)
 
 
 class Writer:
@@ -43,7 +66,7 @@ class Writer:
         """rows: uint8 (n, ...); every call for a name has the same trailing shape."""
         with _writing(self.folder.parent):
             if name not in self.files:
-                self.files[name] = (self.folder / f"{name}.bin").open("wb")
+                self.files[name] = (self.folder / f"{name}{SUFFIX}").open("wb")
                 self.shapes[name] = [0, *rows.shape[1:]]
             self.shapes[name][0] += len(rows)
             self.files[name].write(np.ascontiguousarray(rows).data)
@@ -53,16 +76,16 @@ class Writer:
         with _writing(self.folder.parent):
             for name, file in self.files.items():
                 file.close()
-                (self.folder / f"{name}.bin").unlink()
+                (self.folder / f"{name}{SUFFIX}").unlink()
         self.files.clear()
         self.shapes.clear()
 
-    def finish(self, about: dict[str, Any]) -> None:
-        """Writes what is known of the arrays; all of it is on disk afterwards."""
+    def finish(self, about: object) -> None:
+        """Writes what is known of the arrays, as JSON; all of it is on disk afterwards."""
         with _writing(self.folder.parent):
             self.files["about"] = (self.folder / "about.json").open("wb")
             held = {"shapes": self.shapes, "about": about}
-            text = json.dumps({**held, "digest": _digest(json.dumps(held, sort_keys=True))})
+            text = json.dumps({**held, "digest": _sum(self.shapes, about)})
             self.files["about"].write(text.encode())
             for file in self.files.values():
                 file.flush()
@@ -81,21 +104,22 @@ def cache_folder() -> Path:
 
 
 def cached(
-    place: Path | None, identity: Any, stamp: Any, build: Callable[[Writer], dict[str, Any]]
-) -> Stored:
+    place: Path | None, identity: object, stamp: object, build: Callable[[Writer], A], kind: type[A]
+) -> Stored[A]:
     """The entry of a source in its present state; `build` writes it where it is missing.
 
     place: the cache folder, None for the user's own
+    kind: of what is known of the arrays, such as a dataclass: anything that pydantic knows as JSON
     identity: which source, read how; stamp: its state. Both are anything with a stable repr. An
         entry of the same identity and another stamp is out of date and removed
 
     An entry appears whole or not at all, also when two processes build it at once; a damaged one is
     built anew. Raises PthetaError where the cache folder cannot be written.
     """
-    root = place or cache_folder()
+    root, form = place or cache_folder(), TypeAdapter(kind)
     source = _digest((VERSION, identity))
     folder = root / f"{source}-{_digest(stamp)}"
-    if (stored := _open(folder)) is not None:
+    if (stored := _open(folder, form)) is not None:
         return stored
     with _writing(root):
         root.mkdir(parents=True, exist_ok=True)
@@ -104,7 +128,7 @@ def cached(
         beside.mkdir()
     writer = Writer(beside)
     try:
-        writer.finish(build(writer))
+        writer.finish(form.dump_python(build(writer), mode="json"))
         writer.close()
         with _writing(root):
             _publish(beside, folder)
@@ -113,24 +137,24 @@ def cached(
             writer.close()
         remove(beside)
     _tidy(root, source, folder)
-    stored = _open(folder)
+    stored = _open(folder, form)
     if stored is None:
         raise PthetaError(f"{folder} was damaged while it was written: try again")
     return stored
 
 
-def origin(array: np.ndarray) -> tuple[Any, Any]:
+def origin(array: np.ndarray) -> tuple[object, object]:
     """(identity, stamp) of what is worked out from an array: of the file that it is a map of, or
     of its bytes.
     """
-    if not isinstance(array, np.memmap) or not isinstance(array.base, mmap.mmap):
+    mapped = MappedFile.of(array)
+    if mapped is None:
         digest = hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=16).hexdigest()
         return (array.shape, digest), None
-    file = Path(str(array.filename))
-    stat = file.stat()
+    file, stat = mapped.path, mapped.path.stat()
     source, dash, _ = file.parent.name.rpartition("-")  # an entry of this cache: any stamp of it
-    place = file.parent.with_name(source) if dash and file.suffix == ".bin" else file
-    state = (str(file), array.offset, array.shape, stat.st_size, stat.st_mtime_ns)
+    place = file.parent.with_name(source) if dash and file.suffix == SUFFIX else file
+    state = (str(file), mapped.offset, mapped.shape, stat.st_size, stat.st_mtime_ns)
     return str(place), state
 
 
@@ -149,7 +173,7 @@ def _publish(beside: Path, folder: Path) -> None:
     try:
         os.rename(beside, folder)
     except OSError:
-        if _open(folder) is not None:  # another process was quicker
+        if _open(folder, TypeAdapter(object)) is not None:  # another process was quicker
             return
         remove(folder)
         os.rename(beside, folder)
@@ -162,21 +186,25 @@ def _tidy(root: Path, source: str, current: Path) -> None:
             remove(entry)
 
 
-def _open(folder: Path) -> Stored | None:
+def _open(folder: Path, form: TypeAdapter[A]) -> Stored[A] | None:
     """The entry, or None where it is missing or damaged."""
     arrays: dict[str, np.ndarray] = {}
     try:
-        meta = json.loads((folder / "about.json").read_bytes())
-        if meta.pop("digest") != _digest(json.dumps(meta, sort_keys=True)):
+        entry = _Entry.model_validate_json((folder / "about.json").read_bytes())
+        about = form.validate_python(entry.about)
+        if not entry.whole:
             return None
-        for name, shape in meta["shapes"].items():
-            file = folder / f"{name}.bin"
+        for name, shape in entry.shapes.items():
+            file = folder / f"{name}{SUFFIX}"
             if file.stat().st_size != math.prod(shape):
                 return None
-            array = np.memmap(file, dtype=np.uint8, mode="r", shape=tuple(shape))
-            if hasattr(mmap, "MADV_RANDOM"):  # batches are drawn at random: do not read ahead
-                array._mmap.madvise(mmap.MADV_RANDOM)  # type: ignore[attr-defined]
+            array = MappedFile(file, 0, tuple(shape)).open()
+            read_at_random(array)
             arrays[name] = array
-        return Stored(arrays, meta["about"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError):  # pydantic's own is one
         return None
+    return Stored(arrays, about)
+
+
+def _sum(shapes: dict[str, list[int]], about: object) -> str:
+    return _digest(json.dumps({"shapes": shapes, "about": about}, sort_keys=True))

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, overload
+from typing import Protocol, overload
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ptheta.batch import Batch, Condition
-from ptheta.data.counter import below
+from ptheta.compute import streams
+from ptheta.data.binarise import binarised
+from ptheta.data.maps import MappedFile, PageCounter
 from ptheta.data.names import shortened
 from ptheta.data.near import look
 from ptheta.data.positions import Positions, is_one, positions
@@ -23,8 +24,8 @@ from ptheta.errors import PthetaError
 from ptheta.specs import ImageSpec, quantise
 
 SMALL = 2**28  # bytes of images up to which their fixed binarisation is kept in memory
+PAGE = 4096  # bytes that are read at least
 ITERATED = 256  # examples that are made at once
-PAGES_HELD = 2**27  # bytes of a memory map that may stay resident
 
 
 Example = Tensor | tuple[Tensor, Condition]
@@ -67,11 +68,11 @@ class Dataset:
     advice: lines on what to do before training on it
     numbers: int64, for each row of `images` the number that its fixed binarisation is drawn by, or
         None for the row's own: an image whose file was renamed keeps its pixels
-    kin: the embedded set that shows the same kind of images; "" where the source does not say
+    resembles: the embedded set that shows the same kind of images; "" where the source does not say
     resized: whether pictures were brought to a size that they did not have
     values: what its values were in the source; None where that is as good as 8 bits
     binary: the images with their fixed binarisation, once drawn, where they are few
-    touched: bytes read from a memory map since its pages were last handed back
+    pages: hands back the pages of a memory map
     """
 
     name: str
@@ -95,13 +96,13 @@ class Dataset:
     notes: tuple[str, ...] = ()
     advice: tuple[str, ...] = ()
     numbers: np.ndarray | None = None
-    kin: str = ""
+    resembles: str = ""
     resized: bool = False
     values: Values | None = None
     binary: dict[str, np.ndarray] = dataclasses.field(
         default_factory=dict, repr=False, compare=False
     )
-    touched: list[int] = dataclasses.field(default_factory=lambda: [0], repr=False, compare=False)
+    pages: PageCounter = dataclasses.field(default_factory=PageCounter, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.images.dtype != np.uint8 or self.images.ndim != 4:
@@ -147,20 +148,18 @@ class Dataset:
         name = shortened(self.name)
         return f"Dataset({name!r}, {self.split}: {len(self):,} images of {spec}{more})"
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """For another process: a memory map goes as the name of its file, not as its bytes."""
-        state = dict(self.__dict__) | {"binary": {}, "touched": [0]}
-        images = self.images
-        # a part of a map does not know where in the file it begins
-        if isinstance(images, np.memmap) and isinstance(images.base, mmap.mmap):
-            state["images"] = (str(images.filename), images.offset, images.shape)
+        state = dict(self.__dict__) | {"binary": {}, "pages": PageCounter()}
+        if (mapped := MappedFile.of(self.images)) is not None:
+            state |= {"images": None, "mapped": mapped}
         return state
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        if isinstance(state["images"], tuple):
-            file, offset, shape = state["images"]
-            state["images"] = np.memmap(file, np.uint8, "r", offset, shape)
+    def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
+        mapped: MappedFile | None = self.__dict__.pop("mapped", None)
+        if mapped is not None:
+            self.__dict__["images"] = mapped.open()
 
     @property
     def spec(self) -> ImageSpec:
@@ -192,11 +191,11 @@ class Dataset:
             x = torch.from_numpy(np.ascontiguousarray(self.images[rows]))
             if self.levels == 2:
                 # uniform on 0..254, so P(noise < x) = x / 255 exactly
-                noise = torch.randint(0, 255, x.shape, dtype=torch.uint8)
+                noise = streams.integers(0, 255, *x.shape, dtype=torch.uint8)
                 x = (noise < x).to(torch.uint8).mul_(255)
             else:
                 x = quantise(x, self.levels)
-        self._drop_pages(x.numel())
+        self.pages.add(self.images, max(x.numel(), PAGE))
         return Batch(x, self._condition(rows), self._extra(rows))
 
     def number(self, rows: np.ndarray) -> np.ndarray:
@@ -204,7 +203,7 @@ class Dataset:
         return rows if self.numbers is None else self.numbers[rows]
 
     def _binarised(self, rows: np.ndarray) -> np.ndarray:
-        return _binarised(self.images, rows, self.number(rows), self.seed)
+        return binarised(self.images, rows, self.number(rows), self.seed)
 
     @property
     def has_conditions(self) -> bool:
@@ -235,19 +234,9 @@ class Dataset:
             return None
         return [str(self.captions[int(row)]) for row in self.rows(slice(None))]
 
-    def _drop_pages(self, read: int) -> None:
-        """Hands back the pages of a memory map now and then: what has been read would otherwise
-        count as this process's memory until the whole file does.
-        """
-        if isinstance(self.images, np.memmap) and hasattr(mmap, "MADV_DONTNEED"):
-            self.touched[0] += max(read, 4096)
-            if self.touched[0] > PAGES_HELD:
-                self.touched[0] = 0
-                self.images._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
-
     def with_levels(self, levels: int, dynamic: bool = False, seed: int = 0) -> Dataset:
-        kept = self.binary if seed == self.seed else {}
-        return dataclasses.replace(self, levels=levels, dynamic=dynamic, seed=seed, binary=kept)
+        binary = self.binary if seed == self.seed else {}
+        return dataclasses.replace(self, levels=levels, dynamic=dynamic, seed=seed, binary=binary)
 
     def with_fixed_binarisation(self) -> Dataset:
         """The same with the one binarisation of seed 0 where it has 2 levels.
@@ -312,9 +301,9 @@ class Dataset:
                 "give more images or hold out fewer"
             )
         rows = self.rows(slice(None))
-        found = look((self.images, rows)).groups if self.groups is None else self.groups[rows]
+        groups = look((self.images, rows)).groups if self.groups is None else self.groups[rows]
         order = np.random.default_rng(seed).permutation(total)
-        held = _first_groups(found[order], n)
+        held = _first_groups(groups[order], n)
         if not held.any():
             raise PthetaError(
                 f"cannot hold out {n} of the {total} images of {self.name}: too many are "
@@ -336,14 +325,14 @@ class Dataset:
         return digest.hexdigest()[:12]
 
 
-def _first_groups(found: np.ndarray, n: int) -> np.ndarray:
+def _first_groups(groups: np.ndarray, n: int) -> np.ndarray:
     """The first groups of an order that have at most n members together, passing over what is too
     large: bool (N,), whole groups only.
 
-    found: the group of each, int64 (N,)
+    groups: that of each, int64 (N,)
     """
     _, first, number, sizes = np.unique(
-        found, return_index=True, return_inverse=True, return_counts=True
+        groups, return_index=True, return_inverse=True, return_counts=True
     )
     taken, left = np.zeros(len(sizes), dtype=bool), n
     for group in np.argsort(first):
@@ -353,20 +342,3 @@ def _first_groups(found: np.ndarray, n: int) -> np.ndarray:
             taken[group] = True
             left -= int(sizes[group])
     return taken[number]
-
-
-def _binarised(images: np.ndarray, rows: np.ndarray, numbers: np.ndarray, seed: int) -> np.ndarray:
-    """These rows with values 0 and 255, P(255) = value / 255: a function of their numbers and the
-    seed alone.
-
-    The noise needs no memory and gives a row the same pixels in any batch.
-    """
-    out = np.empty((len(rows), *images.shape[1:]), dtype=np.uint8)
-    dims = int(np.prod(images.shape[1:]))
-    for start in range(0, len(rows), 512):
-        some = rows[start : start + 512]
-        counter = numbers[start : start + 512].astype(np.uint64)[:, None] * np.uint64(dims)
-        noise = below(seed, counter + np.arange(dims, dtype=np.uint64), 255)
-        white = noise.reshape(-1, *images.shape[1:]) < images[some]  # noise is 0..254
-        out[start : start + 512] = white.astype(np.uint8) * np.uint8(255)
-    return out

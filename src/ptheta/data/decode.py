@@ -9,15 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
-from ptheta.data.cache import Stored, Writer, cached
-from ptheta.data.picture import Raw, Shape, fit, is_grey, load
+from ptheta.data.cache import Nothing, Stored, Writer, cached
+from ptheta.data.names import shown
+from ptheta.data.picture import Raw, Shape, is_grey, load, resize_and_crop
 from ptheta.data.request import Request
-from ptheta.data.values import USUAL, Levels, Values, merged
+from ptheta.data.values import USUAL, Kind, Levels, Values, merged
 from ptheta.errors import PthetaError
 
 PEEK = 64  # images looked at to choose a size
@@ -28,7 +29,7 @@ MOST_THREADS = 8  # each may hold a large picture
 
 
 @dataclass(frozen=True)
-class Source:
+class RawPictures:
     """Pictures still to be decoded.
 
     name: for messages
@@ -39,8 +40,8 @@ class Source:
     """
 
     name: str
-    identity: Any
-    stamp: Any
+    identity: object
+    stamp: object
     items: Callable[[], Iterator[tuple[str, Raw]]]
     sample: Callable[[], Iterable[Raw]]
 
@@ -50,7 +51,7 @@ class Pictures:
     """Decoded pictures: a memory map.
 
     images: uint8 (N, C, H, W)
-    kept: int64 (N,), the position in the source of each
+    positions: int64 (N,), that of each in the source
     skipped: a line for each that cannot be read
     notes: lines about what was done to them
     advice: lines on what to do before training on them
@@ -58,12 +59,50 @@ class Pictures:
     """
 
     images: np.ndarray
-    kept: np.ndarray
+    positions: np.ndarray
     skipped: tuple[str, ...]
     notes: tuple[str, ...]
     advice: tuple[str, ...]
     resized: bool
     values: Values
+
+
+def decode(source: RawPictures, request: Request) -> Pictures:
+    """All pictures of a source, from the cache or decoded into it.
+
+    Raises PthetaError where more than the share `max_broken` cannot be read, or none can.
+    """
+    settings = request.settings
+    identity: tuple[object, ...] = (
+        "pictures",
+        source.identity,
+        settings.size,
+        settings.channels,
+    )
+
+    def build(writer: Writer) -> Decoded:
+        return _decoded(source, request, writer)
+
+    stored = cached(request.cache_dir, identity, source.stamp, build, Decoded)
+    whites = request.whites_for(stored.about.tops)
+    if whites != stored.about.whites:
+        identity = (*identity, sorted(whites.items()))
+        stored = cached(request.cache_dir, identity, source.stamp, build, Decoded)
+    return _pictures(source.name, stored, request)
+
+
+def _decoded(source: RawPictures, request: Request, writer: Writer) -> Decoded:
+    """Decodes all pictures of a source into a cache."""
+    with _workers() as pool:
+        shape, tops = _peek(islice(source.sample(), PEEK), request)
+        decoder = _Decoder(shape, request.whites_for(tops), request)
+        decoder.run(source, pool, writer)
+        whites = request.whites_for(decoder.tops)
+        if any(white != decoder.whites.get(kind) for kind, white in whites.items()):
+            writer.clear()  # those looked at first did not tell
+            decoder = _Decoder(shape, whites, request)
+            decoder.run(source, pool, writer)
+    return decoder.about()
 
 
 def _peek(raws: Iterable[Raw], request: Request) -> tuple[Shape, Levels]:
@@ -72,7 +111,8 @@ def _peek(raws: Iterable[Raw], request: Request) -> tuple[Shape, Levels]:
 
     One common size of at most 128 pixels is kept; anything else becomes 64x64. Grey if all are.
     """
-    size, sizes, grey = request.size, set(), True
+    size, channels = request.settings.size, request.settings.channels
+    sizes, grey = set(), True
     tops: list[Levels] = []
     for raw in raws:
         try:
@@ -83,64 +123,60 @@ def _peek(raws: Iterable[Raw], request: Request) -> tuple[Shape, Levels]:
         grey = grey and is_grey(picture.image)
         tops.append({picture.kind: picture.top})
     width = height = size or DEFAULT_SIDE
-    if size is None and len(sizes) == 1 and max(found := next(iter(sizes))) <= LARGEST_NATURAL:
-        width, height = found
-    return Shape(request.channels or (1 if grey else 3), height, width), merged(tops)
+    if size is None and len(sizes) == 1 and max(common := sizes.pop()) <= LARGEST_NATURAL:
+        width, height = common
+    return Shape(channels or (1 if grey else 3), height, width), merged(tops)
 
 
-def decode(source: Source, request: Request) -> Pictures:
-    """All pictures of a source, from the cache or decoded into it.
+@dataclass(frozen=True)
+class Decoded:
+    """What a cache keeps of decoded pictures.
 
-    Raises PthetaError where more than the share `max_broken` cannot be read, or none can.
+    total: how many there were; broken: (position, why it cannot be read) of some of them
+    doubles: how many are twice as wide as high; tops, whites: see `Values`
     """
 
-    def build(writer: Writer) -> dict[str, Any]:
-        with _workers() as pool:
-            shape, tops = _peek(islice(source.sample(), PEEK), request)
-            found = _Pass(shape, request.whites_for(tops), request)
-            found.run(source, pool, writer)
-            whites = request.whites_for(found.tops)
-            if any(white != found.whites.get(kind) for kind, white in whites.items()):
-                writer.clear()  # those looked at first did not tell
-                found = _Pass(shape, whites, request)
-                found.run(source, pool, writer)
-        return found.about()
-
-    identity = ("pictures", source.identity, request.size, request.channels)
-    stored = cached(request.cache_dir, identity, source.stamp, build)
-    whites = request.whites_for(stored.about["tops"])
-    if whites != stored.about["whites"]:
-        stored = cached(request.cache_dir, (*identity, sorted(whites.items())), source.stamp, build)
-    return _pictures(source.name, stored, request)
+    total: int
+    broken: list[tuple[int, str]]
+    notes: list[str]
+    doubles: int
+    resized: bool
+    tops: dict[Kind, float]
+    whites: dict[Kind, float]
 
 
-class _Pass:
-    """All pictures of a source, decoded with these values as white."""
+class _Picture(NamedTuple):
+    """pixels: uint8 (C, H, W), None where it cannot be read, and why; size: what it had (width,
+    height); coloured: whether colours are dropped; tops: its largest value by kind
+    """
+
+    pixels: np.ndarray | None
+    why: str = ""
+    size: tuple[int, int] = (0, 0)
+    coloured: bool = False
+    tops: Levels = {}  # noqa: RUF012
+
+
+class _Decoder:
+    """Decodes all pictures of a source with these values as white, and counts what they are."""
 
     def __init__(self, shape: Shape, whites: Levels, request: Request) -> None:
         self.shape, self.whites, self.request = shape, whites, request
         self.broken: list[tuple[int, str]] = []
         self.total = self.coloured = self.doubles = 0
         self.sizes: set[tuple[int, int]] = set()
-        self.tops: Levels = {}
+        self.tops: dict[Kind, float] = {}
 
-    def run(self, source: Source, pool: ThreadPoolExecutor, writer: Writer) -> None:
+    def run(self, source: RawPictures, pool: ThreadPoolExecutor, writer: Writer) -> None:
         """Counts and writes the pictures. Raises PthetaError where none can be read."""
         items = source.items()
         while chunk := list(islice(items, CHUNK)):
-            good = []
-            for i, done in enumerate(pool.map(self._one, chunk), start=self.total):
-                if isinstance(done, str):
-                    self.broken.append((i, done))
-                    continue
-                pixels, (width, height), grey, tops = done
-                good.append(pixels)
-                self.sizes.add((width, height))
-                self.doubles += width == 2 * height
-                self.coloured += not grey
-                self.tops = merged([self.tops, tops])
-            if good:
-                writer.add("images", np.stack(good))
+            pictures = list(pool.map(self._one, chunk))
+            pixels = [p.pixels for p in pictures if p.pixels is not None]
+            if pixels:
+                writer.add("images", np.stack(pixels))
+            for i, picture in enumerate(pictures, start=self.total):
+                self._count(i, picture)
             self.total += len(chunk)
         if not self.total:
             raise PthetaError(f"{source.name} holds no images: give data with at least two")
@@ -148,19 +184,34 @@ class _Pass:
             lines = [line for _, line in self.broken]
             raise _too_broken(source.name, self.total, lines, self.request)
 
-    def _one(self, item: tuple[str, Raw]) -> tuple[np.ndarray, tuple[int, int], bool, Levels] | str:
-        """(uint8 (C, H, W), the size it had, whether no colour is dropped, its largest value), or
-        why it cannot be read."""
+    def _one(self, item: tuple[str, Raw]) -> _Picture:
+        name, raw = item
         near = max(self.shape.height, self.shape.width)
+        keeps_colour = self.shape.channels == 3 or self.request.settings.channels == 1
         try:
-            image, kind, top = load(item[1], near, self.whites)
-            grey = self.shape.channels == 3 or self.request.channels == 1 or is_grey(image)
-            return fit(image, self.shape), image.size, grey, {kind: top}
+            image, kind, top = load(raw, near, self.whites)
+            coloured = not (keeps_colour or is_grey(image))
+            pixels = resize_and_crop(image, self.shape)
+        except FileNotFoundError:
+            return _Picture(None, f"{name}: no such file (a link that leads nowhere?)")
+        except UnidentifiedImageError:
+            return _Picture(None, f"{name}: not an image")
         except Exception as error:  # whatever a broken file makes a decoder raise
-            return f"{item[0]}: {_reason(error)}"
+            text = str(error).splitlines()[0] if str(error) else type(error).__name__
+            return _Picture(None, f"{name}: {shown(text)}")
+        return _Picture(pixels, size=image.size, coloured=coloured, tops={kind: top})
 
-    def about(self) -> dict[str, Any]:
-        """What a cache keeps of it."""
+    def _count(self, position: int, picture: _Picture) -> None:
+        if picture.pixels is None:
+            self.broken.append((position, picture.why))
+            return
+        width, height = picture.size
+        self.sizes.add(picture.size)
+        self.doubles += width == 2 * height
+        self.coloured += picture.coloured
+        self.tops = merged([self.tops, picture.tops])
+
+    def about(self) -> Decoded:
         notes, side = [], (self.shape.width, self.shape.height)
         resized = self.sizes != {side}
         if resized:
@@ -170,29 +221,34 @@ class _Pass:
                 f"{self.coloured} of {self.total} pictures have colours that are dropped, since "
                 "those looked at first are grey (--channels 3 keeps them)"
             )
-        return {
-            "total": self.total,
-            "broken": self.broken,
-            "notes": notes,
-            "doubles": self.doubles,
-            "resized": resized,
-            "tops": self.tops,
-            "whites": {kind: self.whites.get(kind, USUAL[kind]) for kind in self.tops},
-        }
+        return Decoded(
+            total=self.total,
+            broken=self.broken,
+            notes=notes,
+            doubles=self.doubles,
+            resized=resized,
+            tops=self.tops,
+            whites={kind: self.whites.get(kind, USUAL[kind]) for kind in self.tops},
+        )
 
 
-def _pictures(name: str, stored: Stored, request: Request) -> Pictures:
+def _pictures(name: str, stored: Stored[Decoded], request: Request) -> Pictures:
     """What the cache has of a source. Raises PthetaError where too much of it is broken."""
     about = stored.about
-    total, broken, doubles = about["total"], about["broken"], about["doubles"]
-    skipped = tuple(line for _, line in broken)
-    if len(skipped) > request.max_broken * total:
-        raise _too_broken(name, total, skipped, request)
-    kept = np.delete(np.arange(total), [i for i, _ in broken])
-    advice = (_pairs(doubles, len(kept)),) if 2 * doubles > len(kept) else ()
-    values = Values(about["tops"], about["whites"])
-    images, notes = stored.arrays["images"], tuple(about["notes"])
-    return Pictures(images, kept, skipped, notes, advice, about["resized"], values)
+    skipped = tuple(line for _, line in about.broken)
+    if len(skipped) > request.settings.max_broken * about.total:
+        raise _too_broken(name, about.total, skipped, request)
+    positions = np.delete(np.arange(about.total), [i for i, _ in about.broken])
+    pairs = 2 * about.doubles > len(positions)
+    return Pictures(
+        images=stored.arrays["images"],
+        positions=positions,
+        skipped=skipped,
+        notes=tuple(about.notes),
+        advice=(_pairs(about.doubles, len(positions)),) if pairs else (),
+        resized=about.resized,
+        values=Values(about.tops, about.whites),
+    )
 
 
 def _pairs(doubles: int, n: int) -> str:
@@ -202,10 +258,11 @@ def _pairs(doubles: int, n: int) -> str:
     )
 
 
-def resize(images: np.ndarray, identity: Any, stamp: Any, request: Request) -> np.ndarray:
+def resize(images: np.ndarray, identity: object, stamp: object, request: Request) -> np.ndarray:
     """uint8 (N, C, H, W) brought to the size and colour asked for; the array itself if it fits."""
     _, c, h, w = images.shape
-    shape = Shape(request.channels or c, request.size or h, request.size or w)
+    size, channels = request.settings.size, request.settings.channels
+    shape = Shape(channels or c, size or h, size or w)
     if (c, h, w) == (shape.channels, shape.height, shape.width):
         return images
     if c not in (1, 3):
@@ -215,16 +272,16 @@ def resize(images: np.ndarray, identity: Any, stamp: Any, request: Request) -> n
 
     def one(image: np.ndarray) -> np.ndarray:
         picture = image[0] if c == 1 else image.transpose(1, 2, 0)
-        return fit(Image.fromarray(np.ascontiguousarray(picture)), shape)
+        return resize_and_crop(Image.fromarray(np.ascontiguousarray(picture)), shape)
 
-    def build(writer: Writer) -> dict[str, Any]:
+    def build(writer: Writer) -> Nothing:
         with _workers() as pool:
             for at in range(0, len(images), CHUNK):
                 writer.add("images", np.stack(list(pool.map(one, images[at : at + CHUNK]))))
-        return {}
+        return Nothing()
 
-    identity = ("resized", identity, request.size, request.channels)
-    return cached(request.cache_dir, identity, (stamp, images.shape), build).arrays["images"]
+    identity, stamp = ("resized", identity, size, channels), (stamp, images.shape)
+    return cached(request.cache_dir, identity, stamp, build, Nothing).arrays["images"]
 
 
 @contextmanager
@@ -237,21 +294,12 @@ def _workers() -> Iterator[ThreadPoolExecutor]:
             yield pool
 
 
-def _reason(error: Exception) -> str:
-    text = str(error)
-    if isinstance(error, FileNotFoundError):
-        return "no such file (a link that leads nowhere?)"
-    if "cannot identify image file" in text:
-        return "not an image"
-    return text.splitlines()[0] if text else type(error).__name__
-
-
 def _too_broken(
     name: str, total: int, skipped: tuple[str, ...] | list[str], request: Request
 ) -> PthetaError:
     cure = "mend or remove them, or raise --max-broken"
     return PthetaError(
         f"{name}: {len(skipped)} of {total} images cannot be read, more than the share "
-        f"{request.max_broken:g} that is allowed; the first is {skipped[0]}; "
+        f"{request.settings.max_broken:g} that is allowed; the first is {skipped[0]}; "
         f"{cure if len(skipped) < total else 'give files that can be'}"
     )

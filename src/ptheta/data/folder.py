@@ -4,60 +4,71 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
-from pathlib import PurePath
-from typing import Any
+from pathlib import Path, PurePath
 
 import numpy as np
 
+from ptheta.data.archive import open_archive
 from ptheta.data.cache import Writer, cached
 from ptheta.data.dataset import Dataset
-from ptheta.data.decode import PEEK, Source, decode
+from ptheta.data.decode import PEEK, RawPictures, decode
 from ptheta.data.formats import suffixes
 from ptheta.data.labels import Labels, natural, number
-from ptheta.data.layout import Layout, Root, layout, whole_layout
-from ptheta.data.metadata import Texts, Told, ancestors_tables, captions_of, text_of
+from ptheta.data.layout import Root, layout, whole_layout
+from ptheta.data.metadata import (
+    Metadata,
+    Texts,
+    ancestors_tables,
+    captions_of,
+    has_tables,
+    text_of,
+)
 from ptheta.data.names import shown
 from ptheta.data.own import DRAWN, drawn
 from ptheta.data.picture import Raw
+from ptheta.data.reader import SourceReader
 from ptheta.data.request import Request
 from ptheta.data.splits import Part, choose
 from ptheta.data.table import no_labels
-from ptheta.data.tree import TEXT, File, Tree, count
+from ptheta.data.tree import TEXT, File, Folder, Tree, below, count
 from ptheta.errors import PthetaError
 
 FEW = 2000  # files up to which it is quicker to look again than to keep the answer
 MOST_KINDS = 12  # of what is left out, named in a note
+NO_LABEL = (None, "")  # in a cell; a CSV table has no other way to say so
 STRAYS = 10  # of so many pictures one may lie beside the folders of classes
 
 
-def read(folder: Tree, request: Request) -> tuple[Dataset, Part]:
+def open_folder(path: Path) -> SourceReader:
+    return _reader("folder of images", Folder(path))
+
+
+def open_archive_of_images(path: Path) -> SourceReader:
+    return _reader("zip of images", open_archive(path))
+
+
+def _reader(kind: str, root: Tree) -> SourceReader:
+    read, columns = partial(read_folder, root), partial(has_tables, root)
+    return SourceReader(kind, read, has_columns=columns, readable_whole=True)
+
+
+def read_folder(folder: Tree, request: Request) -> tuple[Dataset, Part]:
     """The images of the part of a folder that answers to a split."""
-    plan = whole_layout(folder) if request.whole else layout(folder)
-    whole = _Whole(folder, plan, request)
-    part = choose(request.split, whole.plan.parts, folder.place)
-    mine, training = whole.part(part.name), whole.part("train")
-    if not mine.files:
-        raise PthetaError(_nothing(mine))
-    beside = tuple(f"{path.below(folder)}/: beside the splits" for path in whole.plan.beside)
-
-    def items() -> Iterator[tuple[str, Raw]]:
-        return ((shown(name), mine.base.raw(name)) for name, *_ in mine.files)
-
-    def sample() -> list[Raw]:
-        some = training if training.files else mine
-        return [some.base.raw(name) for name, *_ in some.files[:: -(-len(some.files) // PEEK)]]
-
-    places: Any = mine.base.place if len(mine.roots) == 1 else mine.identity
-    places = (places, "whole") if request.whole else places
-    source = Source(mine.base.place, places, (mine.files, training.files), items, sample)
-    decoded = decode(source, request)
-    kept = [mine.files[i][0] for i in decoded.kept]
-    labels, classes = whole.labels(kept, mine)
-    captions, told = mine.captions(kept)
-    left_out = (*mine.left_out, *beside)
-    notes = [*decoded.notes, whole.plan.note, mine.note, *told, *mine.told_notes()]
-    notes += no_labels(mine.told.label, labels)
+    parts = _Parts(folder, request)
+    part = choose(request.split, parts.layout.parts, folder.place)
+    files = parts[part.name]
+    if not files.files:
+        raise PthetaError(_nothing(files))
+    decoded = decode(_pictures(files, parts["train"], request), request)
+    names = [files.files[i][0] for i in decoded.positions]
+    labels, classes = parts.labels(names, files)
+    captions, captions_note = files.captions(names)
+    beside = (f"{below(path, folder)}/: beside the splits" for path in parts.layout.beside)
+    left_out = (*files.left_out, *beside)
+    notes = [*decoded.notes, parts.layout.note, files.note, captions_note, *files.table_notes()]
+    notes += no_labels(files.metadata.label, labels)
     if left_out:
         notes.append(f"left out: {_in_short(left_out)}")
     data = Dataset(
@@ -77,28 +88,45 @@ def read(folder: Tree, request: Request) -> tuple[Dataset, Part]:
     return data, part
 
 
-class _Whole:
-    """A folder with its splits."""
+def _pictures(files: _Files, training: _Files, request: Request) -> RawPictures:
+    """The pictures of a part, to be decoded in the shape that those of training ask for."""
 
-    def __init__(self, folder: Tree, plan: Layout, request: Request) -> None:
-        self.folder, self.plan, self.request = folder, plan, request
+    def items() -> Iterator[tuple[str, Raw]]:
+        return ((shown(name), files.base.raw(name)) for name, *_ in files.files)
+
+    def sample() -> list[Raw]:
+        shapes = training if training.files else files
+        every = -(-len(shapes.files) // PEEK)
+        return [shapes.base.raw(name) for name, *_ in shapes.files[::every]]
+
+    place = files.base.place
+    identity: object = place if len(files.roots) == 1 else files.identity
+    identity = (identity, "whole") if request.whole else identity
+    return RawPictures(place, identity, (files.files, training.files), items, sample)
+
+
+class _Parts:
+    """The parts of a folder, by split; each is looked through once."""
+
+    def __init__(self, folder: Tree, request: Request) -> None:
+        self.folder, self.request = folder, request
+        self.layout = whole_layout(folder) if request.whole else layout(folder)
         self._parts: dict[str, _Files] = {}
 
-    def part(self, name: str) -> _Files:
-        """The pictures of a split, looked for once."""
-        if name not in self._parts:
-            self._parts[name] = _Files(self.folder, self.plan.parts[name], self.request)
-        return self._parts[name]
+    def __getitem__(self, split: str) -> _Files:
+        if split not in self._parts:
+            self._parts[split] = _Files(self.folder, self.layout.parts[split], self.request)
+        return self._parts[split]
 
-    def labels(self, kept: list[str], mine: _Files) -> Labels:
+    def labels(self, names: list[str], files: _Files) -> Labels:
         """Those of the table where it has some, else the topmost subfolders."""
         if self.request.whole:
             return None, ()
-        if mine.told.label is None:
-            return _labels(kept, mine, self.part("train"))
-        every = [self.part(name) for name in self.plan.parts]
-        values = [some.values([name for name, *_ in some.files]) for some in every]
-        return number(mine.values(kept), values)
+        if files.metadata.label is None:
+            return _labels(names, files, self["train"])
+        parts = [self[split] for split in self.layout.parts]
+        labels = [part.labels([name for name, *_ in part.files]) for part in parts]
+        return number(files.labels(names), labels)
 
 
 class _Files:
@@ -113,35 +141,34 @@ class _Files:
         self.files: list[File] = []
         self.tops: dict[str, str | None] = {}  # the label of each file
         self.texts: set[str] = set()
-        self.told = Told()
-        self._above = self.base.below(folder)
+        self.metadata = Metadata()
+        self._above = below(self.base, folder)
         lines: list[str] = []
         for table in ancestors_tables(self.base, folder):
-            self.told.add(folder, table, ".", request)
+            self.metadata.add(folder, table, ".", request)
         for root in roots:
             lines += self._look(root, request)
-        self.told.choose(request)
+        self.metadata.choose(request)
         self.note = "" if request.whole else self._leave_strays(lines)
         self.left_out = tuple(dict.fromkeys(lines))
 
     def _look(self, root: Root, request: Request) -> list[str]:
         """Adds what lies below a root; a line for each kind of what is left out."""
-        found = root.path.listing()
-        kept, n = _without_drawn(root.path, found.pictures, request)
-        before = root.path.below(self.base)
-        for name, *state in kept:
+        listing = root.path.listing()
+        pictures, n = _without_drawn(root.path, listing.pictures, request)
+        before = below(root.path, self.base)
+        for name, *state in pictures:
             first, *inside = PurePath(name).parts
             longer = os.path.normpath(os.path.join(before, name))
             self.files.append((longer, state[0], state[1]))
             self.tops[longer] = root.label or (shown(first) if inside else None)
-        for table in found.tables:
-            self.told.add(root.path, table, os.path.join(self._above, before), request)
-        captions = {text_of(name) for name, *_ in kept} & found.texts if found.texts else set()
+        for table in listing.tables:
+            self.metadata.add(root.path, table, os.path.join(self._above, before), request)
+        captions = listing.texts and listing.texts & {text_of(name) for name, *_ in pictures}
         self.texts |= {os.path.normpath(os.path.join(before, name)) for name in captions}
-        found.others[TEXT] -= len(captions)
-        found.others += type(found.others)()  # drops what is zero
-        drew = [f"{count(n, 'picture')} drawn by ptheta"] if n else []
-        return [*found.left_out(), *drew]
+        listing.others[TEXT] -= len(captions)
+        own = [f"{count(n, 'picture')} drawn by ptheta"] if n else []
+        return [*listing.left_out(), *own]
 
     def _leave_strays(self, lines: list[str]) -> str:
         """Leaves out the few pictures that lie beside folders of classes; a line where they are
@@ -149,7 +176,7 @@ class _Files:
         """
         strays = {name for name, top in self.tops.items() if top is None}
         classes = len(set(self.tops.values()) - {None})
-        if not strays or not classes or self.told.label is not None:
+        if not strays or not classes or self.metadata.label is not None:
             return ""
         few = len(strays) * STRAYS <= len(self.tops) or (len(strays) == 1 and classes > 1)
         if not few:
@@ -160,35 +187,34 @@ class _Files:
         self.files = [file for file in self.files if file[0] not in strays]
         for name in strays:
             del self.tops[name]
-        some = f"{shown(min(strays))}{', ...' if len(strays) > 1 else ''}"
-        lines.append(f"{count(len(strays), 'picture')} beside the folders of classes ({some})")
+        which = f"{shown(min(strays))}{', ...' if len(strays) > 1 else ''}"
+        lines.append(f"{count(len(strays), 'picture')} beside the folders of classes ({which})")
         return ""
 
-    def _row(self, name: str) -> dict[str, Any]:
-        return self.told.rows.get(os.path.normpath(os.path.join(self._above, name)), {})
+    def _row(self, name: str) -> dict[str, object]:
+        return self.metadata.rows.get(os.path.normpath(os.path.join(self._above, name)), {})
 
-    def values(self, names: list[str]) -> list[Any]:
-        """The labels of pictures in the table."""
-        assert self.told.label is not None
-        found = [self._row(name).get(self.told.label) for name in names]
-        return [None if value == "" else value for value in found]  # an empty cell of a CSV table
+    def labels(self, names: list[str]) -> list[object]:
+        """Those of pictures in the table; None where there is none."""
+        assert self.metadata.label is not None
+        cells = [self._row(name).get(self.metadata.label) for name in names]
+        return [None if cell in NO_LABEL else cell for cell in cells]
 
-    def captions(self, names: list[str]) -> tuple[Sequence[str] | None, tuple[str, ...]]:
-        """Those of pictures, and a line on where they are from."""
-        if self.told.caption is not None:
-            return captions_of([self._row(name) for name in names], self.told.caption), ()
+    def captions(self, names: list[str]) -> tuple[Sequence[str] | None, str]:
+        """Those of pictures, and a line on where they are from, or none."""
+        if self.metadata.caption is not None:
+            return captions_of([self._row(name) for name in names], self.metadata.caption), ""
         if not self.texts:
-            return None, ()
+            return None, ""
         files = tuple(t if (t := text_of(name)) in self.texts else "" for name in names)
         n = sum(map(bool, files))
-        return Texts(self.base, files), (
-            f"captions are the {TEXT} files beside the pictures ({n} of {len(names)} have one)",
-        )
+        note = f"captions are the {TEXT} files beside the pictures ({n} of {len(names)} have one)"
+        return Texts(self.base, files), note
 
-    def told_notes(self) -> tuple[str, ...]:
+    def table_notes(self) -> tuple[str, ...]:
         there = {os.path.normpath(os.path.join(self._above, name)) for name, *_ in self.files}
-        mine = [root.path.below(self.folder) for root in self.roots]
-        return self.told.notes(there, mine)
+        folders = [below(root.path, self.folder) for root in self.roots]
+        return self.metadata.notes(there, folders)
 
 
 def _in_short(lines: Sequence[str]) -> str:
@@ -205,46 +231,55 @@ def _without_drawn(root: Tree, files: list[File], request: Request) -> tuple[lis
     """The files that ptheta did not draw, and how many it did. Each is looked at once."""
     like = [file for file in files if file[0].lower().endswith(DRAWN)]
 
-    def found() -> list[str]:
-        return [name for name, *_ in like if drawn(partial(_bytes, root, name))]
-
-    def build(writer: Writer) -> dict[str, Any]:
-        return {"drawn": found()}
+    def look(writer: Writer | None = None) -> _Drawn:
+        return _Drawn(
+            [i for i, (name, *_) in enumerate(like) if drawn(partial(_bytes, root, name))]
+        )
 
     if len(like) <= FEW:
-        own = set(found())
+        found = look()
     else:
-        own = set(cached(request.cache_dir, ("drawn", root.place), like, build).about["drawn"])
+        identity = ("drawn", root.place)
+        found = cached(request.cache_dir, identity, like, look, _Drawn).about
+    own = {like[i][0] for i in found.positions}
     return [file for file in files if file[0] not in own], len(own)
 
 
-def _nothing(mine: _Files) -> str:
+@dataclass(frozen=True)
+class _Drawn:
+    """The positions of pictures that ptheta drew."""
+
+    positions: list[int]
+
+
+def _nothing(files: _Files) -> str:
     """The message where a part has no picture."""
-    if mine.left_out:
+    if files.left_out:
         return (
-            f"{mine.base.place} holds no images that are data: left out are "
-            f"{'; '.join(mine.left_out)}; "
+            f"{files.base.place} holds no images that are data: left out are "
+            f"{'; '.join(files.left_out)}; "
             "give a folder of pictures, or one of these folders itself"
         )
     return (
-        f"{mine.base.place} holds no images: give a folder with "
+        f"{files.base.place} holds no images: give a folder with "
         f"{', '.join(suffixes()[:4])} files (subfolders are labels)"
     )
 
 
-def _labels(kept: list[str], mine: _Files, training: _Files) -> Labels:
+def _labels(names: list[str], files: _Files, training: _Files) -> Labels:
     """The topmost subfolder of each picture; none where some pictures lie in no subfolder.
 
     The classes are those of the training part. Raises PthetaError for any other.
     """
-    if None in mine.tops.values() or None in training.tops.values():
+    if None in files.tops.values() or None in training.tops.values():
         return None, ()
     classes = sorted({str(top) for top in training.tops.values()}, key=natural)
-    number = {name: i for i, name in enumerate(classes)}
-    strange = [name for name in kept if mine.tops[name] not in number]
+    numbers = {name: i for i, name in enumerate(classes)}
+    strange = [name for name in names if files.tops[name] not in numbers]
     if strange:
         raise PthetaError(
-            f"{mine.base.place}{os.sep}{shown(strange[0])}: no such class among the training "
+            f"{files.base.place}{os.sep}{shown(strange[0])}: no such class among the training "
             f"images ({', '.join(classes)}); rename or remove the folder"
         )
-    return np.array([number[str(mine.tops[name])] for name in kept], dtype=np.int64), tuple(classes)
+    labels = np.array([numbers[str(files.tops[name])] for name in names], dtype=np.int64)
+    return labels, tuple(classes)

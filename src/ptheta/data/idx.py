@@ -6,6 +6,8 @@ import gzip
 import math
 import re
 import zlib
+from collections.abc import Sequence
+from functools import partial
 from io import BufferedReader
 from pathlib import Path
 
@@ -15,8 +17,9 @@ from ptheta.compute.room import check
 from ptheta.data.arrays import bytes_of
 from ptheta.data.dataset import Dataset
 from ptheta.data.decode import resize
-from ptheta.data.labels import number
+from ptheta.data.labels import Labels, number
 from ptheta.data.members import memory_error
+from ptheta.data.reader import SourceReader
 from ptheta.data.request import Request
 from ptheta.data.splits import Part, choose, named
 from ptheta.errors import PthetaError
@@ -77,14 +80,14 @@ def _parsed(file: Stream, path: Path, there: int | None) -> np.ndarray:
 def _filled(file: Stream, size: int) -> bytearray:
     """So many bytes of a file, or as many as there are."""
     data = bytearray()
-    while len(data) < size and (some := file.read(min(CHUNK, size - len(data)))):
-        data += some
+    while len(data) < size and (chunk := file.read(min(CHUNK, size - len(data)))):
+        data += chunk
     return data
 
 
 def image_files(folder: Path) -> dict[str, Path]:
     """The IDX image file of each split in a folder."""
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     try:
         paths = sorted(folder.iterdir())
     except OSError as error:
@@ -95,11 +98,21 @@ def image_files(folder: Path) -> dict[str, Path]:
         if match := IMAGES.fullmatch(path.name):
             split = "test" if match[1].startswith("t10k") else named(match[1])
             if split is not None:
-                found.setdefault(split, path)
-    return found
+                files.setdefault(split, path)
+    return files
 
 
-def read(path: Path, request: Request) -> tuple[Dataset, Part]:
+def is_idx(path: Path) -> bool:
+    """Whether a path is an IDX file, by its name, or a folder of some."""
+    return bool(image_files(path)) if path.is_dir() else path.is_file() and "idx" in path.name
+
+
+def open_idx(path: Path) -> SourceReader:
+    kind = "folder of IDX files" if path.is_dir() else "IDX file"
+    return SourceReader(kind, partial(read_idx, path))
+
+
+def read_idx(path: Path, request: Request) -> tuple[Dataset, Part]:
     """The part of a folder of IDX files, or of one image file, that answers to a split."""
     files = image_files(path) if path.is_dir() else {"train": path}
     part = choose(request.split, files, path)
@@ -110,21 +123,24 @@ def read(path: Path, request: Request) -> tuple[Dataset, Part]:
             f"{file} holds an array of shape {images.shape}, not images (N, H, W): "
             "give the file with images in its name"
         )
-    every = {f: _labels_beside(f) for f in files.values()}
-    labels: np.ndarray | None = None
-    classes: tuple[str, ...] = ()
-    if (own := every[file]) is not None:
-        if own.shape != (len(images),):
-            raise PthetaError(
-                f"{file}: {own.size} labels for {len(images)} images: fetch both files again"
-            )
-        labels, classes = number(own, [v for v in every.values() if v is not None])
     stat = file.stat()
     identity, stamp = str(file.resolve()), (stat.st_size, stat.st_mtime_ns)
+    labels = _labels(file, len(images), list(files.values()))
     name = path.resolve().name if path.is_dir() else file.name.partition("-")[0]
     pixels, values = bytes_of(images, str(file), identity, stamp, request)
     pixels = resize(pixels, identity, (stamp, values), request)
-    return Dataset(name, request.split, pixels, labels, classes, values=values), part
+    return Dataset(name, request.split, pixels, *labels, values=values), part
+
+
+def _labels(file: Path, n: int, files: Sequence[Path]) -> Labels:
+    """Those of the n images in a file, numbered as in all files of images."""
+    beside = {path: _labels_beside(path) for path in files}
+    labels = beside[file]
+    if labels is None:
+        return None, ()
+    if labels.shape != (n,):
+        raise PthetaError(f"{file}: {labels.size} labels for {n} images: fetch both files again")
+    return number(labels, [v for v in beside.values() if v is not None])
 
 
 def _labels_beside(file: Path) -> np.ndarray | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -18,8 +18,8 @@ Labels = tuple[np.ndarray | None, tuple[str, ...]]
 
 
 def number(
-    values: Sequence[Any] | np.ndarray,
-    every: Iterable[Sequence[Any] | np.ndarray],
+    values: Sequence[object] | np.ndarray,
+    every: Iterable[Sequence[object] | np.ndarray],
     names: Sequence[str] = (),
 ) -> Labels:
     """(int64 (N,) or None, the name of each class).
@@ -31,13 +31,13 @@ def number(
     """
     if not _complete(values):
         return None, ()
-    known = [v for v in every if _complete(v)]
-    if all(_whole(v) for v in known):
-        most = max((int(np.max(v)) + 1 for v in known if len(v)), default=0)
+    complete = [v for v in every if _complete(v)]
+    if all(_whole(v) for v in complete):
+        most = max((int(_number(label) or 0) + 1 for v in complete for label in v), default=0)
         if most <= max(MOST_CLASSES, len(names)):
             classes = tuple(names) if len(names) >= most else tuple(map(str, range(most)))
             return np.asarray(values).astype(np.int64), classes
-    words = sorted({_word(v) for some in known for v in some}, key=natural)
+    words = sorted({_word(word) for v in complete for word in v}, key=natural)
     if (longest := max(words, key=len, default="")) and len(longest) > LONGEST:
         raise PthetaError(
             f"a label has {len(longest)} letters ({longest[:20]}...): give names of classes of at "
@@ -53,18 +53,25 @@ def natural(word: str) -> tuple[int, str]:
     return (int(word), "") if short else (2**63, word)
 
 
-def _complete(values: Sequence[Any] | np.ndarray) -> bool:
-    return not any(
-        v is None or (isinstance(v, int | float | np.number) and not v >= 0) for v in values
-    )
+def _complete(values: Sequence[object] | np.ndarray) -> bool:
+    """Whether no label is missing."""
+    return not any(v is None or ((n := _number(v)) is not None and not n >= 0) for v in values)
 
 
-def _whole(values: Sequence[Any] | np.ndarray) -> bool:
-    return all(
-        isinstance(v, int | float | np.number | np.bool_) and np.isfinite(v) and v == int(v)
-        for v in values
-    )
+def _whole(values: Sequence[object] | np.ndarray) -> bool:
+    """Whether all labels are whole numbers."""
+    return all((n := _number(v)) is not None and n.is_integer() for v in values)
 
 
-def _word(value: Any) -> str:
+def _number(value: object) -> float | None:
+    """The number that a label is, infinite where it is too large for one; None for a word."""
+    if not isinstance(value, int | float | np.number | np.bool_):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def _word(value: object) -> str:
     return shown(value.decode(errors="replace") if isinstance(value, bytes) else str(value))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ptheta.data.splits import WORDS
@@ -65,45 +65,54 @@ def layout(folder: Tree) -> Layout:
 
 def whole_layout(folder: Tree) -> Layout:
     """All that a folder holds as one part, without masks that lie beside its pictures."""
-    found = layout(folder)
-    masks = tuple(path for path in found.beside if MASKS.search(path.name.lower()))
+    splits = layout(folder)
+    masks = tuple(path for path in splits.beside if MASKS.search(path.name.lower()))
     if not masks:
         return Layout({"train": (Root(folder),)})
-    others = (Root(path) for path in found.beside if path not in masks)
-    named = (Root(root.path) for roots in found.parts.values() for root in roots)
+    others = (Root(path) for path in splits.beside if path not in masks)
+    named = (Root(root.path) for roots in splits.parts.values() for root in roots)
     return Layout({"train": (*named, *others)}, masks)
+
+
+Splits = dict[str, list[Tree]]  # the folders of each split
 
 
 def _splits(below: Iterable[Tree]) -> dict[str, tuple[Root, ...]]:
     """The splits that some folders are, or none: what else their names say is the same for all."""
     below = list(below)
-    found: dict[str, dict[str, list[Tree]]] = {}  # what else -> split -> folders
+    by_rest = _by_rest(below)
+    whole = {rest: s for rest, s in by_rest.items() if "train" in s and len(s) > 1}
+    domains = {rest: splits for rest, splits in whole.items() if re.fullmatch(r"[A-Z]", rest)}
+    if len(domains) > 1 and "" not in whole:
+        return _of_domains(domains)
+    if whole:
+        rest = min(whole, key=lambda rest: (bool(rest), not PICTURES.search(rest.lower()), rest))
+        return {split: tuple(map(Root, paths)) for split, paths in whole[rest].items()}
+    if len(below) == 1 and "train" in by_rest.get("", {}):
+        return {"train": (Root(below[0]),)}
+    return {}
+
+
+def _by_rest(below: Iterable[Tree]) -> dict[str, Splits]:
+    """The folders that name a split, by what else their names say."""
+    by_rest: dict[str, Splits] = {}
     for path in below:
         if match := NAME.fullmatch(path.name):
             # years and other numbers differ between the parts of one set
             rest = re.sub(r"\d+$", "", match["before"] + match["after"]).strip("_- .")
             split = SPLIT_OF[match["word"].lower()]
-            found.setdefault(rest, {}).setdefault(split, []).append(path)
-    whole = {
-        rest: splits for rest, splits in found.items() if "train" in splits and len(splits) > 1
-    }
-    domains = {r: s for r, s in whole.items() if re.fullmatch(r"[A-Z]", r)}
-    if len(domains) > 1 and "" not in whole:
-        names = {split for splits in domains.values() for split in splits}
-        return {
-            split: tuple(
-                Root(path, label)
-                for label, splits in sorted(domains.items())
-                for path in splits.get(split, ())
-            )
-            for split in names
-        }
-    if whole:
-        rest = min(whole, key=lambda r: (r != "", not PICTURES.search(r.lower()), r))
-        return {split: tuple(map(Root, paths)) for split, paths in whole[rest].items()}
-    if len(below) == 1 and "train" in found.get("", {}):
-        return {"train": (Root(below[0]),)}
-    return {}
+            by_rest.setdefault(rest, {}).setdefault(split, []).append(path)
+    return by_rest
+
+
+def _of_domains(domains: Mapping[str, Splits]) -> dict[str, tuple[Root, ...]]:
+    """The splits of trainA, trainB, testA, testB, ...: the letters are labels."""
+    parts: dict[str, tuple[Root, ...]] = {}
+    for label, splits in sorted(domains.items()):
+        for split, paths in splits.items():
+            roots = tuple(Root(path, label) for path in paths)
+            parts[split] = (*parts.get(split, ()), *roots)
+    return parts
 
 
 def _made(parts: dict[str, tuple[Root, ...]], below: Iterable[Tree]) -> Layout:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,8 +16,9 @@ from ptheta.data.arrays import extreme, laid_out, reaches, to_images
 from ptheta.data.cache import origin
 from ptheta.data.dataset import Dataset
 from ptheta.data.decode import resize
-from ptheta.data.labels import number
+from ptheta.data.labels import Labels, number
 from ptheta.data.names import MEMORY
+from ptheta.data.reader import SourceReader
 from ptheta.data.request import Request
 from ptheta.data.splits import SPLITS, Part, choose
 from ptheta.data.values import Levels, Values, kind_of
@@ -32,12 +35,52 @@ TAKEN = (
 )
 
 
-def checked(source: InMemory) -> InMemory:
-    """The source itself. Raises PthetaError for what is none."""
-    pair = isinstance(source, tuple) and len(source) == 2
-    if not pair and not isinstance(source, Dataset | np.ndarray | Tensor | Mapping):
-        raise PthetaError(f"data of type {type(source).__name__}: {TAKEN}")
-    return source
+class Given(Protocol):
+    """A part of a source in memory."""
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        """Those that are to be numbered, (N,)."""
+
+    def to_send(self) -> Images:
+        """The same for another process, which would share tensors and not own them."""
+
+    def dataset(self, split: str, request: Request, labels_of_all: Sequence[np.ndarray]) -> Dataset:
+        """labels_of_all: the labels of all parts of the source"""
+
+
+@dataclass(frozen=True)
+class GivenArrays:
+    """images: (N, ...) of any type, as in a file; labels: (N,), or None"""
+
+    images: np.ndarray
+    labels: np.ndarray | None = None
+
+    def to_send(self) -> Images:
+        return self.images if self.labels is None else (self.images, self.labels)
+
+    def dataset(self, split: str, request: Request, labels_of_all: Sequence[np.ndarray]) -> Dataset:
+        labels: Labels = None, ()
+        if self.labels is not None:
+            labels = number(self.labels, labels_of_all)
+        array = laid_out(self.images, MEMORY)
+        values = _values(array, request)
+        pixels = to_images(array, MEMORY, values.whites)
+        return Dataset(MEMORY, split, pixels, *labels, values=values)
+
+
+@dataclass(frozen=True)
+class GivenDataset:
+    """A data set that was made elsewhere. Its labels have numbers."""
+
+    data: Dataset
+    labels: None = None
+
+    def to_send(self) -> Images:
+        return self.data
+
+    def dataset(self, split: str, request: Request, labels_of_all: Sequence[np.ndarray]) -> Dataset:
+        return replace(self.data, split=split)
 
 
 class Handed:
@@ -46,32 +89,65 @@ class Handed:
     """
 
     def __init__(self, source: InMemory) -> None:
-        self.source: InMemory = _on_the_cpu(checked(source))
+        parts = {split: part.to_send() for split, part in parts_of(source).items()}
+        self.source: InMemory = parts if isinstance(source, Mapping) else parts["train"]
 
 
-def read(source: InMemory, request: Request) -> tuple[Dataset, Part]:
+def open_memory(source: InMemory) -> SourceReader:
+    """Raises PthetaError for what is no source."""
+    return SourceReader(MEMORY, partial(read_memory, parts_of(source)))
+
+
+def parts_of(source: InMemory) -> dict[str, Given]:
+    """The parts of a source, train where it is one. Raises PthetaError for what is none."""
+    if isinstance(source, Mapping):
+        return {split: _given(part) for split, part in source.items()}
+    return {"train": _given(source)}
+
+
+def _given(part: Images) -> Given:
+    if isinstance(part, Dataset):
+        return GivenDataset(part)
+    if isinstance(part, np.ndarray | Tensor):
+        return GivenArrays(_array(part))
+    if not isinstance(part, tuple) or len(part) != 2:
+        raise PthetaError(f"data of type {type(part).__name__}: {TAKEN}")
+    images, labels = map(_array, part)
+    if labels.ndim != 1 or len(labels) != len(images):
+        raise PthetaError(
+            f"labels of shape {labels.shape} for {len(images)} images in memory: "
+            "give one label for each image"
+        )
+    return GivenArrays(images, labels)
+
+
+def _array(given: object) -> np.ndarray:
+    if isinstance(given, Tensor):
+        plain = given.detach().cpu()
+        return (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()
+    return np.asarray(given)
+
+
+def read_memory(parts: Mapping[str, Given], request: Request) -> tuple[Dataset, Part]:
     """The part of images in memory that answers to a split."""
-    parts = source if isinstance(source, Mapping) else {"train": source}
     for name in parts:
         if name not in SPLITS:
             raise unknown("split", name, SPLITS)
     part = choose(request.split, parts, "the data in memory")
-    every = [_array(given[1]) for given in parts.values() if isinstance(given, tuple)]
-    return one_part(parts[part.name], request, every), part
+    labels = [given.labels for given in parts.values() if given.labels is not None]
+    return _resized(parts[part.name].dataset(request.split, request, labels), request), part
 
 
-def one_part(given: Images, request: Request, every: Sequence[np.ndarray] = ()) -> Dataset:
-    """Images as a data set, all of them. every: the labels of all parts; default: of this one"""
-    if isinstance(given, Dataset):
-        data = replace(given, split=request.split)
-    else:
-        images, labels = _pair(given)
-        numbers, classes = (None, ()) if labels is None else number(labels, every or [labels])
-        array = laid_out(images, MEMORY)
-        values = _values(array, request)
-        pixels = to_images(array, MEMORY, values.whites)
-        data = Dataset(MEMORY, request.split, pixels, numbers, classes, values=values)
-    if request.size is None and request.channels is None:
+def one_part(source: Images, request: Request) -> Dataset:
+    """Images as a data set, all of them, whatever the split."""
+    given = _given(source)
+    labels = [] if given.labels is None else [given.labels]
+    return _resized(given.dataset(request.split, request, labels), request)
+
+
+def _resized(data: Dataset, request: Request) -> Dataset:
+    """Of the size and channels asked for. Masks stay where they fit the images."""
+    if request.settings.size is None and request.settings.channels is None:
         return data
     pixels = resize(data.images, *origin(data.images), request)
     masks = data.masks if pixels.shape[2:] == data.images.shape[2:] else None
@@ -82,39 +158,5 @@ def _values(array: np.ndarray, request: Request) -> Values:
     kind = kind_of(array.dtype)
     if kind is None:
         return Values({}, {})
-    top = reaches(array) if kind == "8-bit" else extreme(array, MEMORY)
-    tops: Levels = {kind: top}
+    tops: Levels = {kind: reaches(array) if array.dtype == np.uint8 else extreme(array, MEMORY)}
     return Values(tops, request.whites_for(tops))
-
-
-def _pair(given: Array | Labelled) -> tuple[np.ndarray, np.ndarray | None]:
-    """Images and labels as arrays. Raises PthetaError where they do not go together."""
-    if not isinstance(given, tuple):
-        return _array(given), None
-    images, labels = _array(given[0]), _array(given[1])
-    if labels.ndim != 1 or len(labels) != len(images):
-        raise PthetaError(
-            f"labels of shape {labels.shape} for {len(images)} images in memory: "
-            "give one label for each image"
-        )
-    return images, labels
-
-
-def _array(given: object) -> np.ndarray:
-    if isinstance(given, Tensor):
-        plain = given.detach().cpu()
-        return (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()
-    return np.asarray(given)
-
-
-def _on_the_cpu(source: InMemory) -> InMemory:
-    """The same without tensors, which other processes would share and not own."""
-    if isinstance(source, Mapping):
-        return {name: _part_on_the_cpu(given) for name, given in source.items()}
-    return _part_on_the_cpu(source)
-
-
-def _part_on_the_cpu(given: Images) -> Images:
-    if isinstance(given, tuple):
-        return _array(given[0]), _array(given[1])
-    return given if isinstance(given, Dataset) else _array(given)

@@ -7,11 +7,11 @@ import csv
 import io
 import json
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import Any, overload
+from typing import overload
 
 from ptheta.data.names import shown
 from ptheta.data.request import Request
@@ -24,14 +24,14 @@ MOST_TEXT = 2**16  # bytes of a caption
 
 
 @dataclass
-class Told:
+class Metadata:
     """What tables say: the names of their columns, and a row for each picture, by its path.
 
     label, caption: the columns to take; None where there is none
     """
 
     columns: list[str] = field(default_factory=list)
-    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    rows: dict[str, dict[str, object]] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
     label: str | None = None
@@ -44,11 +44,12 @@ class Told:
         data = tree.read(table)
         if data is None:
             raise PthetaError(f"cannot read {place}: mend it, or take it out")
-        found = list(_rows(_decoded(data, place), table, place))
-        columns = list(dict.fromkeys(name for row in found for name in row))
-        column = _file_column(columns, place, request.image_column) if found else FILE_NAME
+        rows = list(READERS[PurePath(table).suffix](_decoded(data, place), place))
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        asked = request.settings.image_column
+        column = _file_column(columns, place, asked) if rows else FILE_NAME
         folder = os.path.join(before, os.path.dirname(table))
-        for row in found:
+        for row in rows:
             if isinstance(name := row.get(column), str):
                 path = os.path.normpath(os.path.join(folder, name))
                 self.again += self.rows.get(path, row) != row
@@ -60,7 +61,7 @@ class Told:
     def choose(self, request: Request) -> None:
         """Raises PthetaError for a column that is not there, or where there is no table."""
         if not self.files:
-            if asked := request.columns:
+            if asked := request.settings.columns:
                 kind, name = next(iter(asked.items()))
                 raise PthetaError(
                     f"--{kind}-column {name}: there is no table of columns beside the pictures "
@@ -68,8 +69,10 @@ class Told:
                 )
             return
         where = ", ".join(self.files)
-        self.label = choose_column("label", request.label_column, LABELS, self.columns, where)
-        asked_caption = request.caption_column
+        self.label = choose_column(
+            "label", request.settings.label_column, LABELS, self.columns, where
+        )
+        asked_caption = request.settings.caption_column
         self.caption = choose_column("caption", asked_caption, CAPTIONS, self.columns, where)
 
     def notes(self, pictures: Collection[str], folders: Sequence[str]) -> tuple[str, ...]:
@@ -144,7 +147,7 @@ def text_of(picture: str) -> str:
     return str(PurePath(picture).with_suffix(TEXT))
 
 
-def captions_of(rows: Sequence[dict[str, Any]], column: str) -> tuple[str, ...]:
+def captions_of(rows: Sequence[dict[str, object]], column: str) -> tuple[str, ...]:
     return tuple(text(row.get(column)) for row in rows)
 
 
@@ -173,20 +176,28 @@ def _decoded(data: bytes, place: str) -> str:
         raise PthetaError(f"{place} is not UTF-8 ({error.reason}): save it as UTF-8") from None
 
 
-def _rows(table: str, name: str, place: str) -> Iterator[dict[str, Any]]:
-    if name.endswith(".csv"):
-        try:
-            for cells in csv.DictReader(io.StringIO(table, newline="")):
-                yield {key: value for key, value in cells.items() if isinstance(key, str)}
-        except csv.Error as error:
-            raise PthetaError(f"{place} is not a CSV table ({error}): mend it") from None
-        return
+def _csv_rows(table: str, place: str) -> Iterator[dict[str, object]]:
+    try:
+        for cells in csv.DictReader(io.StringIO(table, newline="")):
+            yield {name: cells[name] for name in cells if name is not None}
+    except csv.Error as error:
+        raise PthetaError(f"{place} is not a CSV table ({error}): mend it") from None
+
+
+def _json_rows(table: str, place: str) -> Iterator[dict[str, object]]:
     for number, line in enumerate(table.split("\n"), start=1):
         if not line.strip():
             continue
-        row: Any = None
+        row: object = None
         with suppress(ValueError, RecursionError):
             row = json.loads(line)
         if not isinstance(row, dict):
             raise PthetaError(f"{place} line {number} is not a JSON object: mend it")
         yield row
+
+
+# how a table is read, by its suffix
+READERS: dict[str, Callable[[str, str], Iterator[dict[str, object]]]] = {
+    ".csv": _csv_rows,
+    ".jsonl": _json_rows,
+}

@@ -18,7 +18,7 @@ class Name(str):
 
 def is_name(source: str | Path) -> bool:
     """Whether a source is a name even where a file or folder is called so. A `Path` never is."""
-    return isinstance(source, Name) or (isinstance(source, str) and source in EMBEDDED)
+    return isinstance(source, str) and (source in EMBEDDED or isinstance(source, Name))
 
 
 def shown(name: str) -> str:
@@ -28,9 +28,7 @@ def shown(name: str) -> str:
     text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     if text.isprintable():
         return text
-    return "".join(
-        c if c.isprintable() or c == " " else c.encode("unicode_escape").decode() for c in text
-    )
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def shortened(text: object, most: int = 80) -> str:
@@ -47,12 +45,12 @@ def called(source: object) -> str:
 
 def record(source: object) -> str:
     """What a run keeps of its source: a name as it is, a path as an absolute one."""
-    if not isinstance(source, str | Path):
+    if isinstance(source, Path):
+        return str(expand(source).resolve())
+    if not isinstance(source, str):
         return MEMORY
     path = expand(source)
-    if not is_name(source) and (isinstance(source, Path) or exists(path)):
-        return str(path.resolve())
-    return str(source)
+    return str(path.resolve()) if not is_name(source) and exists(path) else source
 
 
 def recorded(text: str) -> Name | Path:

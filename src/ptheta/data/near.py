@@ -12,15 +12,15 @@ mean square at most 4.3 times the mean, while strokes that differ lie in few pix
 from __future__ import annotations
 
 import hashlib
-import mmap
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from ptheta.data.cache import Writer, cached, origin
+from ptheta.data.cache import Nothing, Writer, cached, origin
+from ptheta.data.maps import PageCounter
 
 VERSION = 1  # of the rule below; part of every cache key
 MEAN, ROOT = 3.0, 9.0  # of 255: largest mean and root mean square difference
@@ -30,7 +30,6 @@ SIDE = 8  # of the cells that are compared first
 CHUNK = 512  # images in memory at a time
 TILE = 4096  # columns of distances in memory at a time, for CHUNK rows
 FEW = 2000  # images up to which it is quicker to compare again than to keep the answer
-HELD = 2**27  # bytes read from a memory map before its pages are handed back
 BRIGHTNESS = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 
 Part = tuple[np.ndarray, np.ndarray]  # uint8 (N, C, H, W) and the rows of it, int64 (M,)
@@ -64,17 +63,17 @@ def look(*parts: Part, place: Path | None = None) -> Looked:
     if total <= FEW:
         return _look(parts)
 
-    def build(writer: Writer) -> dict[str, Any]:
+    def build(writer: Writer) -> Nothing:
         for name, values in _look(parts)._asdict().items():
             bits = values.astype("<u8").view(np.uint8)  # positions are not negative
             writer.add(name, bits.reshape(total, 8))
-        return {}
+        return Nothing()
 
     origins = [origin(images) for images, _ in parts]
     chosen = [hashlib.blake2b(rows.tobytes(), digest_size=16).hexdigest() for _, rows in parts]
     identity = ("near", VERSION, [identity for identity, _ in origins])
     stamp = (chosen, [stamp for _, stamp in origins])
-    stored = cached(place, identity, stamp, build).arrays
+    stored = cached(place, identity, stamp, build, Nothing).arrays
     kept = {k: np.asarray(stored[k]).view("<u8").reshape(total) for k in Looked._fields}
     return Looked(kept["hashes"].astype(np.uint64), kept["groups"].astype(np.int64))
 
@@ -228,14 +227,11 @@ def _take(parts: Sequence[Part], positions: np.ndarray) -> np.ndarray:
 def _chunks(part: Part) -> Iterator[tuple[int, np.ndarray]]:
     """(position of the first, images) in order, never all of them in memory."""
     images, rows = part
-    read = 0
+    pages = PageCounter()
     for start in range(0, len(rows), CHUNK):
         chunk = np.ascontiguousarray(images[rows[start : start + CHUNK]])
         yield start, chunk
-        read += chunk.nbytes
-        if read > HELD and isinstance(images, np.memmap) and hasattr(mmap, "MADV_DONTNEED"):
-            images._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
-            read = 0
+        pages.add(images, chunk.nbytes)
 
 
 def _roots(forest: np.ndarray, which: np.ndarray) -> np.ndarray:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from ptheta.files.atomic import SAMPLES, SOFTWARE
 
@@ -56,7 +55,7 @@ def written(folder: Path) -> str | None:
 
 def _keys(file: Path) -> set[str]:
     try:
-        values: Any = json.loads(file.read_bytes())
+        values: object = json.loads(file.read_bytes())
     except (OSError, ValueError):
         return set()
     return set(values) if isinstance(values, dict) else set()

@@ -1,72 +1,171 @@
-"""Parquet files with an image column, as the hub stores them."""
+"""Files of rows, as the hub stores them: parquet files, and folders that `datasets` saved
+(`save_to_disk`), which are Arrow files beside JSON.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping, Sequence
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
-from ptheta.data import tabular
+from pydantic import BaseModel, Field, ValidationError
+
 from ptheta.data.dataset import Dataset
+from ptheta.data.reader import SourceReader
 from ptheta.data.request import Request
-from ptheta.data.splits import Part, named
-from ptheta.data.tabular import ROWS, lacks
+from ptheta.data.splits import Part, by_split, named
+from ptheta.data.tabular import Table, read_table
+from ptheta.data.tree import Folder, holds
 from ptheta.errors import PthetaError
+from ptheta.files.atomic import read_json
+
+if TYPE_CHECKING:
+    from ptheta.data.arrow import RowFile
+
+M = TypeVar("M", bound=BaseModel)
+
+STATE, INFO, PARTS = "state.json", "dataset_info.json", "dataset_dict.json"
 
 
-@dataclass(frozen=True)
-class Parquet:
-    """A parquet file."""
-
-    path: Path
-
-    def schema(self) -> Any:
-        import pyarrow.parquet as pq
-
-        return pq.read_schema(self.path)
-
-    def groups(self) -> int:
-        import pyarrow.parquet as pq
-
-        return int(pq.read_metadata(self.path).num_row_groups)
-
-    def batches(self, column: str, groups: Sequence[int] | None = None) -> Iterator[Any]:
-        import pyarrow.parquet as pq
-
-        with pq.ParquetFile(self.path) as opened:
-            if column not in opened.schema_arrow.names:
-                raise lacks(self.path, column)
-            for batch in opened.iter_batches(ROWS, groups, columns=[column]):
-                yield batch.column(0)
+class _DataFile(BaseModel):
+    filename: str
 
 
-def files_of(path: Path) -> dict[str, list[Path]]:
-    """The files of each split, by their names; the files for train where none names a split."""
-    if path.is_file():
-        return {"train": [path]}
-    found: dict[str, list[Path]] = {}
-    for file in sorted(path.rglob("*.parquet")):
-        inside = file.relative_to(path)
-        if not any(part.startswith(".") for part in inside.parts) and file.is_file():
-            found.setdefault(named(inside.as_posix()) or "", []).append(file)
-    rest = found.pop("", [])
-    return found if "train" in found or not rest else {"train": rest} | found
+class _State(BaseModel):
+    """state.json. indices_files: a selection of rows apart from these, as old versions saved it"""
+
+    data_files: list[_DataFile] = Field([], alias="_data_files")
+    indices_files: list[object] | None = Field(None, alias="_indices_files")
 
 
-def read(path: Path, request: Request) -> tuple[Dataset, Part]:
+class _Parts(BaseModel):
+    """dataset_dict.json."""
+
+    splits: list[str] = []
+
+
+def open_parquet(path: Path) -> SourceReader:
+    kind = "folder of parquet files" if path.is_dir() else "parquet file"
+    read = partial(read_parquet, path)
+    return SourceReader(kind, read, has_columns=_always, readable_whole=True)
+
+
+def open_saved(path: Path) -> SourceReader:
+    read = partial(read_saved, path)
+    return SourceReader("folder saved by datasets", read, has_columns=_always, readable_whole=True)
+
+
+def has_parquet(path: Path) -> bool:
+    """Whether a folder is one of parquet files. Deep down they are looked for only where there are
+    no pictures, of which there may be very many.
+    """
+    if not path.is_dir():
+        return False
+    near = any(next(path.glob(pattern), None) for pattern in ("*.parquet", "*/*.parquet"))
+    return near or (not Folder(path).holds_pictures() and holds(path, _is_parquet))
+
+
+def _is_parquet(entry: os.DirEntry[str]) -> bool:
+    return entry.name.lower().endswith(".parquet") and not entry.name.startswith(".")
+
+
+def is_saved(folder: Path) -> bool:
+    """Whether a path is a folder that `datasets` saved."""
+    return (folder / PARTS).is_file() or all((folder / n).is_file() for n in (STATE, INFO))
+
+
+def read_parquet(path: Path, request: Request) -> tuple[Dataset, Part]:
     """The part of a parquet file or folder that answers to a split.
 
     Raises PthetaError without pyarrow, without an image column, or where a file is damaged.
     """
-    need_pyarrow(path)
-    splits = {split: [Parquet(file) for file in some] for split, some in files_of(path).items()}
-    return tabular.read(path, splits, request)
+    _need_pyarrow(path)
+    from ptheta.data.arrow import Parquet
+
+    files = {split: [Parquet(file) for file in paths] for split, paths in files_of(path).items()}
+    return _read(path, files, request)
 
 
-def need_pyarrow(path: Path) -> None:
-    """Raises PthetaError where it is not installed."""
+def read_saved(path: Path, request: Request) -> tuple[Dataset, Part]:
+    """The part of a saved Dataset or DatasetDict that answers to a split.
+
+    Raises PthetaError without pyarrow, without an image column, or where a file is damaged.
+    """
+    _need_pyarrow(path)
+    from ptheta.data.arrow import Stream
+
+    folders = {"train": path}
+    if (path / PARTS).is_file():
+        names = _parsed(_Parts, path / PARTS).splits
+        folders = by_split([(named(name), _beside(path / PARTS, name)) for name in names])
+    files = {split: list(map(Stream, _data_files(folder))) for split, folder in folders.items()}
+    return _read(path, files, request)
+
+
+def _read(
+    path: Path, files: Mapping[str, Sequence[RowFile]], request: Request
+) -> tuple[Dataset, Part]:
+    from ptheta.data.arrow import FileRows
+
+    if request.whole:
+        files = {request.split: [file for some in files.values() for file in some]}
+    place = path.resolve()
+    splits = {split: FileRows(some) for split, some in files.items()}
+    return read_table(Table(place.stem, str(path), str(place), splits), request)
+
+
+def files_of(path: Path) -> dict[str, list[Path]]:
+    """The parquet files of each split, by their names; the files for train where none names a
+    split."""
+    if path.is_file():
+        return {"train": [path]}
+    files: dict[str | None, list[Path]] = {}
+    for file in sorted(path.rglob("*.parquet")):
+        inside = file.relative_to(path)
+        if not any(part.startswith(".") for part in inside.parts) and file.is_file():
+            files.setdefault(named(inside.as_posix()), []).append(file)
+    return by_split(files.items())
+
+
+def _data_files(folder: Path) -> list[Path]:
+    """The Arrow files of one split, in order."""
+    state = _parsed(_State, folder / STATE)
+    if state.indices_files:
+        raise PthetaError(
+            f"{folder} was saved with a selection of rows apart: save it again with "
+            "datasets.load_from_disk(...).flatten_indices().save_to_disk(...)"
+        )
+    if not state.data_files:
+        raise PthetaError(f"{folder / STATE} names no file of data: save the data set again")
+    return [_beside(folder / STATE, file.filename) for file in state.data_files]
+
+
+def _parsed(kind: type[M], file: Path) -> M:
     try:
-        import pyarrow.parquet  # noqa: F401
-    except ImportError:
-        raise PthetaError(f"{path} needs the extra: pip install 'ptheta[parquet]'") from None
+        return kind.model_validate(read_json(file))
+    except ValidationError as error:
+        place = next(iter(error.errors()[0]["loc"]), "it")
+        raise PthetaError(
+            f"{file}: {place} is not a list of names; save the data set again"
+        ) from None
+
+
+def _beside(file: Path, name: str) -> Path:
+    """What a JSON file names beside itself, and nowhere else."""
+    target = file.parent / name
+    if Path(name).name != name or not target.exists():
+        raise PthetaError(f"{file} names {name!r}, which is not beside it; save the data set again")
+    return target
+
+
+def _need_pyarrow(path: Path) -> None:
+    """Raises PthetaError where it is not installed."""
+    if find_spec("pyarrow") is None:
+        raise PthetaError(f"{path} needs the extra: pip install 'ptheta[parquet]'")
+
+
+def _always() -> bool:
+    return True

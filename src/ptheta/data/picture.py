@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -58,16 +59,36 @@ def load(raw: Raw, near: int | None = None, whites: Levels = USUAL) -> Loaded:
 def _plain(image: Image.Image, whites: Levels) -> Loaded:
     image.load()
     image = ImageOps.exif_transpose(image)
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _from_numbers(np.asarray(image), whites)
-    if image.mode == "1":
-        return Loaded(image.convert("L"), "8-bit", USUAL["8-bit"])
-    if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        white.alpha_composite(image)
-        return _scaled(white.convert("RGB"), whites)
-    return _scaled(image.convert("L" if image.mode == "L" else "RGB"), whites)
+    usual = _composited if "transparency" in image.info else _coloured
+    return MODES.get(image.mode, usual)(image, whites)
+
+
+def _truth_values(image: Image.Image, whites: Levels) -> Loaded:
+    return Loaded(image.convert("L"), "8-bit", USUAL["8-bit"])
+
+
+def _numbers(image: Image.Image, whites: Levels) -> Loaded:
+    return _from_numbers(np.asarray(image), whites)
+
+
+def _composited(image: Image.Image, whites: Levels) -> Loaded:
+    image = image.convert("RGBA")
+    white = Image.new("RGBA", image.size, "white")
+    white.alpha_composite(image)
+    return _scaled(white.convert("RGB"), whites)
+
+
+def _coloured(image: Image.Image, whites: Levels) -> Loaded:
+    return _scaled(image.convert(PLAIN_MODES.get(image.mode, "RGB")), whites)
+
+
+# how pictures of a mode of Pillow are read, where not as colours of 8 bits
+MODES: dict[str, Callable[[Image.Image, Levels], Loaded]] = {
+    "1": _truth_values,
+    **dict.fromkeys(("I", "F", "I;16", "I;16L", "I;16B", "I;16N"), _numbers),
+    **dict.fromkeys(("RGBA", "LA", "PA", "La", "RGBa"), _composited),
+}
+PLAIN_MODES = {"L": "L"}  # the modes without colour; what is transparent in them is composited
 
 
 def _scaled(image: Image.Image, whites: Levels) -> Loaded:
@@ -90,7 +111,7 @@ def _from_numbers(values: np.ndarray, whites: Levels) -> Loaded:
     return Loaded(Image.fromarray(to_bytes(values, white)), kind, top)
 
 
-def fit(image: Image.Image, shape: Shape) -> np.ndarray:
+def resize_and_crop(image: Image.Image, shape: Shape) -> np.ndarray:
     """Resized (antialiased) to cover the shape, centre-cropped: uint8 (C, H, W)."""
     size = (shape.width, shape.height)
     if image.size != size:
@@ -101,7 +122,8 @@ def fit(image: Image.Image, shape: Shape) -> np.ndarray:
 
 
 def is_grey(image: Image.Image) -> bool:
-    if image.mode == "L":
+    """Whether a picture, L or RGB, has no colour."""
+    if len(image.getbands()) == 1:
         return True
     values = np.asarray(image).astype(np.int16)
     near = 2 if values.max() > 2 else 0  # JPEG rounds each channel

@@ -21,18 +21,18 @@ def positions(asked: Positions, n: int) -> np.ndarray:
     """
     if isinstance(asked, slice):
         return np.arange(n, dtype=np.int64)[asked]
-    found = _as_array(asked)
-    if found.dtype == bool:
-        if found.shape != (n,):
-            raise IndexError(f"a mask of shape {found.shape} for {n} images: want ({n},)")
-        return np.flatnonzero(found).astype(np.int64)
-    if found.size and not np.issubdtype(found.dtype, np.integer):
-        raise IndexError(f"positions of type {found.dtype}: want whole numbers, a slice or a mask")
-    if found.ndim > 1:
-        raise IndexError(f"positions of shape {found.shape}: want one axis")
-    if found.size and not -n <= int(found.min()) <= int(found.max()) < n:
-        raise IndexError(f"position {found.min()}..{found.max()} of {n} images")
-    where = np.atleast_1d(found).astype(np.int64)
+    array = _as_array(asked)
+    if array.dtype == bool:
+        if array.shape != (n,):
+            raise IndexError(f"a mask of shape {array.shape} for {n} images: want ({n},)")
+        return np.flatnonzero(array).astype(np.int64)
+    if array.size and not np.issubdtype(array.dtype, np.integer):
+        raise IndexError(f"positions of type {array.dtype}: want whole numbers, a slice or a mask")
+    if array.ndim > 1:
+        raise IndexError(f"positions of shape {array.shape}: want one axis")
+    if array.size and not -n <= int(array.min()) <= int(array.max()) < n:
+        raise IndexError(f"position {array.min()}..{array.max()} of {n} images")
+    where = np.atleast_1d(array).astype(np.int64)
     return np.where(where < 0, where + n, where)
 
 

@@ -2,54 +2,57 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import Annotated, TypedDict
 
-from ptheta.config import MOST_SIDE
+from annotated_types import Ge, Le
+
+from ptheta.config import MOST_SIDE, Count, Fraction, Positive, Side, option
 from ptheta.data.splits import SPLITS
 from ptheta.data.values import Levels, White
 from ptheta.errors import PthetaError, unknown
 
 
-class Columns(TypedDict, total=False):
-    """The columns to take of a source that has columns; None, or no entry, for the usual ones."""
+class DataOptions(TypedDict, total=False):
+    """The fields of `DataSettings` as keyword arguments."""
 
+    levels: int
+    dynamic: bool
+    size: int | None
+    channels: int | None
+    max_broken: float
+    white: float | None
     image_column: str | None
     label_column: str | None
     caption_column: str | None
 
 
 @dataclass(frozen=True)
-class Request:
-    """split: "train", "val" or "test"
-    size, channels: what images are brought to: size x size pixels, 1 or 3 channels; None keeps them
-    max_broken: share of unreadable pictures above which to give up, 0..1
-    image_column, label_column, caption_column: of a source with columns (parquet, the hub, a table
-        beside pictures); None takes the first of a usual name or type
-    cache_dir: where decoded pictures are kept; None is the user's cache folder
-    white: which value is to be white, where that is known before the images are read
-    whites: the same by kind of value, once it was decided for the whole collection
-    whole: all that the source holds is one part, whatever its folders, files and keys are called,
-        and without labels: of images to be measured
-    """
+class DataSettings:
+    """How images are read."""
 
-    split: str = "train"
-    size: int | None = None
-    channels: int | None = None
-    max_broken: float = 0.1
-    image_column: str | None = None
-    label_column: str | None = None
-    caption_column: str | None = None
-    cache_dir: Path | None = None
-    white: White = field(default_factory=White)
-    whites: Levels | None = None
-    whole: bool = False
+    levels: Annotated[int, Ge(2), Le(256)] = option(
+        256, "values a pixel takes; 2 draws binary pixels, P(white) = value / 255"
+    )
+    dynamic: bool = option(False, "with 2 levels: draw the pixels afresh for every batch")
+    size: Side | None = option(None, "side that images of a folder are cropped to, pixels")
+    channels: Count | None = option(None, "1 (grey) or 3 (colour); default: as the images are")
+    max_broken: Fraction = option(0.1, "maximum fraction of unreadable files")
+    white: Positive | None = option(
+        None, "value that is white; default: what the largest of the collection says, such as 255"
+    )
+    image_column: str | None = option(
+        None, "column of the pictures, in parquet, on the hub, or in metadata beside pictures"
+    )
+    label_column: str | None = option(None, "column of the labels, likewise")
+    caption_column: str | None = option(None, "column of the captions, likewise")
 
-    def __post_init__(self) -> None:
-        if self.split not in SPLITS:
-            raise unknown("split", self.split, SPLITS)
+    def check(self) -> None:
+        """Raises PthetaError for a value out of range. (Those of a command line or a file have been
+        checked, but for the channels.)"""
         if self.size is not None and self.size < 1:
             raise PthetaError(f"size = {self.size}: choose a side of at least 1 pixel")
         if self.size is not None and self.size > MOST_SIDE:
@@ -58,9 +61,51 @@ class Request:
             raise PthetaError(f"channels = {self.channels}: choose 1 (grey) or 3 (colour)")
         if not 0 <= self.max_broken <= 1:
             raise PthetaError(f"max_broken = {self.max_broken}: choose a share in 0..1")
-        said = self.white.said
-        if said is not None and not (said > 0 and math.isfinite(said)):
-            raise PthetaError(f"white = {said:g}: choose a number above 0")
+        if self.white is not None and not (self.white > 0 and math.isfinite(self.white)):
+            raise PthetaError(f"white = {self.white:g}: choose a number above 0")
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The columns that are named, by their kind: image, label or caption."""
+        columns = {
+            "image": self.image_column,
+            "label": self.label_column,
+            "caption": self.caption_column,
+        }
+        return {kind: name for kind, name in columns.items() if name is not None}
+
+    def without_columns(self) -> DataSettings:
+        """The same for a source that has no columns."""
+        return dataclasses.replace(self, image_column=None, label_column=None, caption_column=None)
+
+
+@dataclass(frozen=True)
+class Request:
+    """split: "train", "val" or "test"
+    settings: how images are read; levels and dynamic change nothing of what is read
+    cache_dir: where decoded pictures are kept; None is the user's cache folder
+    known: the white of each kind of values in other data that this is used with
+    whites: the same, once it was decided for the whole collection
+    whole: all that the source holds is one part, whatever its folders, files and keys are called,
+        and without labels: of images to be measured
+    """
+
+    split: str = "train"
+    settings: DataSettings = dataclasses.field(default_factory=DataSettings)
+    cache_dir: Path | None = None
+    known: Levels | None = None
+    whites: Levels | None = None
+    whole: bool = False
+
+    def __post_init__(self) -> None:
+        if self.split not in SPLITS:
+            raise unknown("split", self.split, SPLITS)
+        self.settings.check()
+
+    @property
+    def white(self) -> White:
+        """Which value is to be white, where that is known before the images are read."""
+        return White(self.settings.white, self.known)
 
     def whites_for(self, tops: Levels) -> Levels:
         """What is white, for each kind of which these are the largest values of a part."""
@@ -68,12 +113,7 @@ class Request:
             return self.white.of(tops)
         return self.white.of(tops) | {k: self.whites[k] for k in tops if k in self.whites}
 
-    @property
-    def columns(self) -> dict[str, str]:
-        """The columns that are named, by their kind: image, label or caption."""
-        named = {
-            "image": self.image_column,
-            "label": self.label_column,
-            "caption": self.caption_column,
-        }
-        return {kind: name for kind, name in named.items() if name is not None}
+    def tolerant(self) -> Request:
+        """The same, however many files cannot be read."""
+        settings = dataclasses.replace(self.settings, max_broken=1.0)
+        return dataclasses.replace(self, settings=settings)

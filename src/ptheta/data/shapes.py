@@ -6,6 +6,7 @@ pixels from float64 arithmetic that rounds alike everywhere (sqrt is exact by IE
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +18,9 @@ from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 
 VERSION = 2  # of the drawing
-TRAIN, TEST = 20_000, 2_000  # test scenes follow the training scenes
+TRAIN, TEST = 20_000, 2_000
+RANGES = {"train": (0, TRAIN), "test": (TRAIN, TEST)}  # the first scene and how many there are
 
-SHAPES = ("circle", "square", "triangle", "diamond")
 COLOURS = {
     "red": (222, 52, 47),
     "orange": (245, 145, 30),
@@ -52,30 +53,14 @@ stands in the columns of a second object that is not there."""
 
 
 @dataclass(frozen=True)
-class Scene:
-    """image uint8 (3, S, S); mask uint8 (S, S): 0 background, 1 first object, 2 second object;
-    attributes int8 (14,), see ATTRIBUTES; its caption."""
-
-    image: np.ndarray
-    mask: np.ndarray
-    attributes: np.ndarray
-    caption: str
-
-
-@dataclass(frozen=True)
 class Scenes:
-    """Many scenes: images (N, 3, S, S), masks (N, S, S), attributes (N, 14), N captions."""
+    """images uint8 (N, 3, S, S); masks uint8 (N, S, S): 0 background, 1 first object, 2 second
+    object; attributes int8 (N, 14), see ATTRIBUTES; N captions."""
 
     images: np.ndarray
     masks: np.ndarray
     attributes: np.ndarray
     captions: tuple[str, ...]
-
-
-def scene(index: int, seed: int = 0, size: int = 32) -> Scene:
-    """The scene with this number, `size` pixels a side (at least 16)."""
-    one = scenes(np.array([index]), seed, size)
-    return Scene(one.images[0], one.masks[0], one.attributes[0], one.captions[0])
 
 
 @dataclass(frozen=True)
@@ -157,7 +142,7 @@ def scenes(index: np.ndarray, seed: int = 0, size: int = 32) -> Scenes:
     masks = np.zeros((n, size, size), dtype=np.uint8)
     for which, offset in ((0, 2), (1, 8)):
         kinds = rows[:, offset : offset + 4].astype(np.int64)
-        for shape in range(len(SHAPES)):
+        for shape, outline in enumerate(OUTLINES.values()):
             there = np.flatnonzero((rows[:, 0] > which) & (kinds[:, 0] == shape))
             centre, half = layout.centres[there, which] * size, layout.halves[there, which] * size
             # only a window around the object is drawn: (n, W, W)
@@ -171,7 +156,7 @@ def scenes(index: np.ndarray, seed: int = 0, size: int = 32) -> Scenes:
             )
             y = at[1] + 0.5 - centre[:, 0, None, None]
             x = at[2] + 0.5 - centre[:, 1, None, None]
-            cover = np.clip(0.5 - _distance(shape, x, y, half[:, None, None]), 0, 1)
+            cover = np.clip(0.5 - outline(x, y, half[:, None, None]), 0, 1)
             ink = _ink(kinds[there], x, y, size)
             under = images[at]
             images[at] = np.floor(under + cover[..., None] * (ink - under) + 0.5).astype(np.uint8)
@@ -180,17 +165,36 @@ def scenes(index: np.ndarray, seed: int = 0, size: int = 32) -> Scenes:
     return Scenes(np.ascontiguousarray(images.transpose(0, 3, 1, 2)), masks, rows, words)
 
 
-def _distance(shape: int, x: np.ndarray, y: np.ndarray, half: np.ndarray) -> np.ndarray:
-    """Signed distance to the outline, pixels, negative inside; (x, y) is relative to the centre."""
-    if SHAPES[shape] == "circle":
-        return np.sqrt(x * x + y * y) - half
-    if SHAPES[shape] == "square":
-        return np.maximum(np.abs(x), np.abs(y)) - 0.88 * half
-    if SHAPES[shape] == "triangle":
-        # base at the bottom; (2, 1) / sqrt(5) is the normal of sides of slope 2
-        sides = 0.8944271909999159 * np.abs(x) - 0.4472135954999579 * (y + half)
-        return np.maximum(y - half, sides)
-    return (np.abs(x) + np.abs(y) - half) * 0.7071067811865476  # diamond: the normal is (1, 1)
+Outline = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""Signed distance to the outline of a shape, pixels, negative inside, at (x, y) relative to the
+centre. The third argument is half the side of the bounding square."""
+
+
+def _circle(x: np.ndarray, y: np.ndarray, half: np.ndarray) -> np.ndarray:
+    return np.sqrt(x * x + y * y) - half
+
+
+def _square(x: np.ndarray, y: np.ndarray, half: np.ndarray) -> np.ndarray:
+    return np.maximum(np.abs(x), np.abs(y)) - 0.88 * half
+
+
+def _triangle(x: np.ndarray, y: np.ndarray, half: np.ndarray) -> np.ndarray:
+    # base at the bottom; (2, 1) / sqrt(5) is the normal of sides of slope 2
+    sides = 0.8944271909999159 * np.abs(x) - 0.4472135954999579 * (y + half)
+    return np.maximum(y - half, sides)
+
+
+def _diamond(x: np.ndarray, y: np.ndarray, half: np.ndarray) -> np.ndarray:
+    return (np.abs(x) + np.abs(y) - half) * 0.7071067811865476  # the normal is (1, 1)
+
+
+OUTLINES: dict[str, Outline] = {
+    "circle": _circle,
+    "square": _square,
+    "triangle": _triangle,
+    "diamond": _diamond,
+}
+SHAPES = tuple(OUTLINES)
 
 
 def _ink(kinds: np.ndarray, x: np.ndarray, y: np.ndarray, size: int) -> np.ndarray:
@@ -208,11 +212,18 @@ def _ink(kinds: np.ndarray, x: np.ndarray, y: np.ndarray, size: int) -> np.ndarr
     return colours[kinds[:, 1]][:, None, None] * (1 - 0.45 * shade[..., None])
 
 
-def read(size: int, split: str, seed: int = 0, place: Path | None = None) -> Dataset:
-    """The embedded set: 20,000 training and 2,000 test scenes, cached once drawn."""
-    start, n = (0, TRAIN) if split == "train" else (TRAIN, TEST)
+@dataclass(frozen=True)
+class _Captions:
+    """What a cache keeps of scenes beside their arrays."""
 
-    def build(writer: Writer) -> dict[str, list[str]]:
+    captions: list[str]
+
+
+def load_shapes(size: int, split: str, seed: int = 0, place: Path | None = None) -> Dataset:
+    """The embedded set: 20,000 training and 2,000 test scenes, cached once drawn."""
+    start, n = RANGES[split]
+
+    def build(writer: Writer) -> _Captions:
         captions: list[str] = []
         for at in range(start, start + n, 500):
             part = scenes(np.arange(at, at + 500), seed, size)
@@ -220,9 +231,9 @@ def read(size: int, split: str, seed: int = 0, place: Path | None = None) -> Dat
             writer.add("masks", part.masks)
             writer.add("attributes", part.attributes.view(np.uint8))
             captions += part.captions
-        return {"captions": captions}
+        return _Captions(captions)
 
-    stored = cached(place, ("shapes", size, split, seed), VERSION, build)
+    stored = cached(place, ("shapes", size, split, seed), VERSION, build, _Captions)
     rows = np.asarray(stored.arrays["attributes"]).view(np.int8)
     return Dataset(
         name="shapes" if size == 32 else f"shapes-{size}",
@@ -230,7 +241,7 @@ def read(size: int, split: str, seed: int = 0, place: Path | None = None) -> Dat
         images=stored.arrays["images"],
         labels=rows[:, ATTRIBUTES.index("first_shape")].astype(np.int64),
         classes=SHAPES,
-        captions=tuple(stored.about["captions"]),
+        captions=tuple(stored.about.captions),
         attributes=rows,
         attribute_names=ATTRIBUTES,
         masks=stored.arrays["masks"],

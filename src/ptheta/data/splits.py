@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -22,12 +22,14 @@ from ptheta.data import near
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 
+T = TypeVar("T")
 SPLITS = ("train", "val", "test")
 WORDS = {
     "train": ("train", "training"),
     "val": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
 }
+OTHER = {"train": "train", "val": "test", "test": "val"}  # what may answer for a held-out split
 HELD_OUT = 10  # one image in ten
 FEW = 10  # different images up to which all are for training
 LEAST = 2  # different images held out of more than these, where their groups allow
@@ -59,6 +61,16 @@ def named(name: str) -> str | None:
     return None
 
 
+def by_split(parts: Iterable[tuple[str | None, T]]) -> dict[str, T]:
+    """The first part of each split; one that names no split is for training, where no other is."""
+    first: dict[str | None, T] = {}
+    for split, part in parts:
+        first.setdefault(split, part)
+    rest = first.pop(None, None)
+    splits = {split: part for split, part in first.items() if split is not None}
+    return splits if "train" in splits or rest is None else {"train": rest} | splits
+
+
 def choose(split: str, present: Collection[str], source: object) -> Part:
     """The part for a split, of a source with the parts `present` (names in SPLITS).
 
@@ -72,7 +84,7 @@ def choose(split: str, present: Collection[str], source: object) -> Part:
     if split in present:
         # of a source that is nothing but train, some of train must be kept from training
         return Part(split, divide=len(present) == 1)
-    other = {"val": "test", "test": "val"}.get(split, "train")
+    other = OTHER[split]
     if other in present:
         return Part(other, note=f"no {split} split: these are the images of {other}")
     return Part("train", divide=True)
@@ -99,30 +111,32 @@ def held_out(keys: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
 
 class Sides(NamedTuple):
-    """data: all that a source holds, with its groups; held: which images are held out, bool (N,);
-    notes: on that, of which the first is the reason where none is
+    """data: all that a source holds, with its groups and notes on how it is divided
+    held: which images are held out, bool (N,)
+    why_none: why none is; empty where some are
     """
 
     data: Dataset
     held: np.ndarray
-    notes: tuple[str, ...]
+    why_none: str = ""
 
 
 def sides(data: Dataset, place: Path | None = None) -> Sides:
     """Divides a data set that is all there is. place: the cache folder."""
     n = len(data)
     looked = near.look((data.images, data.rows(slice(None))), place=place)
-    held = held_out(looked.hashes, looked.groups)
-    if held.any():
-        note = f"no splits: {held.sum()} of {n} images are held out, for val and test alike"
-    elif len(np.unique(looked.hashes)) <= FEW:
-        note = f"nothing is held out: of few images ({n}) all are for training"
-    else:
-        note = f"nothing is held out: too many of {n} images are near-duplicates of one another"
-    notes = [note]
+    held, why_none = held_out(looked.hashes, looked.groups), ""
+    if not held.any() and len(np.unique(looked.hashes)) <= FEW:
+        why_none = f"nothing is held out: of few images ({n}) all are for training"
+    elif not held.any():
+        why_none = f"nothing is held out: too many of {n} images are near-duplicates of one another"
+    notes = [
+        why_none or f"no splits: {held.sum()} of {n} images are held out, for val and test alike"
+    ]
     if more := n - len(np.unique(looked.groups)):
         notes.append(f"near-duplicates of other images: {more} of {n}, on the same side")
-    return Sides(dataclasses.replace(data, groups=looked.groups), held, tuple(notes))
+    data = dataclasses.replace(data, groups=looked.groups, notes=(*data.notes, *notes))
+    return Sides(data, held, why_none)
 
 
 def divide(data: Dataset, split: str, place: Path | None = None) -> Dataset:
@@ -130,15 +144,14 @@ def divide(data: Dataset, split: str, place: Path | None = None) -> Dataset:
 
     Raises PthetaError where nothing is held out and the split is another than train.
     """
-    found = sides(data, place)
-    if split != "train" and not found.held.any():
+    whole, held, why_none = sides(data, place)
+    mine = ~held if split == "train" else held
+    if not mine.any():
         raise PthetaError(
-            f"{data.name} has no {split} images ({found.notes[0]}): give some beside them "
+            f"{data.name} has no {split} images ({why_none}): give some beside them "
             "(subfolders train and test), or name other data to measure on"
         )
-    mine = ~found.held if split == "train" else found.held
-    whole = dataclasses.replace(found.data, split=split, notes=(*data.notes, *found.notes))
-    return whole.subset(np.flatnonzero(mine))
+    return dataclasses.replace(whole, split=split).subset(np.flatnonzero(mine))
 
 
 def mark_repeats(data: Dataset, training: Dataset, place: Path | None = None) -> Dataset:
@@ -147,8 +160,8 @@ def mark_repeats(data: Dataset, training: Dataset, place: Path | None = None) ->
         return data
     n = len(training)
     parts = ((d.images, d.rows(slice(None))) for d in (training, data))
-    found = near.look(*parts, place=place).groups
-    return with_repeats(data, np.isin(found[n:], found[:n]), found[n:])
+    groups = near.look(*parts, place=place).groups
+    return with_repeats(data, np.isin(groups[n:], groups[:n]), groups[n:])
 
 
 def with_repeats(data: Dataset, repeats: np.ndarray, groups: np.ndarray) -> Dataset:

@@ -5,8 +5,8 @@ column is what.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import singledispatch
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -70,30 +70,38 @@ def no_labels(column: str | None, labels: np.ndarray | None) -> tuple[str, ...]:
     return (f"no labels are read: some images have none in the column {column!r}",)
 
 
-def picture(cell: Any, *folders: Path) -> Raw:
+@singledispatch
+def picture(cell: object, *folders: Path) -> Raw:
     """The picture in a cell: bytes, {bytes, path}, the path of a file below one of the folders
     (relative to the first), or numbers (H, W) or (H, W, C).
 
     Raises PthetaError for a path that leads out of the folders, and for what is none of these.
     """
-    if isinstance(cell, dict):
-        held = cell.get("bytes")
-        cell = held if held is not None else cell.get("path")
-    if cell is None:
-        return b""
-    if isinstance(cell, bytes):
-        return cell
-    if isinstance(cell, str):
-        return _inside(cell, folders)
-    if isinstance(cell, list):
-        return _numbers(cell)
+    kind = type(cell).__name__
     raise PthetaError(
-        f"a cell of the image column is of type {type(cell).__name__}, not a picture: name "
-        "another column by --image-column"
+        f"a cell of the image column is of type {kind}, not a picture: name another column by "
+        "--image-column"
     )
 
 
-def _inside(name: str, folders: Sequence[Path]) -> Path:
+@picture.register
+def _(cell: None, *folders: Path) -> Raw:
+    return b""
+
+
+@picture.register
+def _(cell: bytes, *folders: Path) -> Raw:
+    return cell
+
+
+@picture.register
+def _(cell: dict, *folders: Path) -> Raw:
+    held = cell.get("bytes")
+    return picture(held if held is not None else cell.get("path"), *folders)
+
+
+@picture.register
+def _(name: str, *folders: Path) -> Raw:
     """The file of a name below one of the folders, whichever way links lead."""
     try:
         homes = [folder.resolve() for folder in folders]
@@ -108,7 +116,8 @@ def _inside(name: str, folders: Sequence[Path]) -> Path:
     return file
 
 
-def _numbers(cell: list[Any]) -> Raw:
+@picture.register
+def _(cell: list, *folders: Path) -> Raw:
     """The numbers (C, H, W) of nested lists. What is no picture is a broken one."""
     try:
         array = np.asarray(cell)
@@ -120,13 +129,13 @@ def _numbers(cell: list[Any]) -> Raw:
     return laid_out(array[None], "a cell of numbers")[0]
 
 
-def text(cell: Any) -> str:
+def text(cell: object) -> str:
     """The caption in a cell: the first where there are several."""
     if isinstance(cell, list | tuple):
         cell = cell[0] if len(cell) else None
     return "" if cell is None else str(cell)
 
 
-def texts(cells: Sequence[Any], kept: Iterable[int]) -> tuple[str, ...]:
-    """The captions in these cells of a column."""
-    return tuple(text(cells[i]) for i in kept)
+def texts(cells: Sequence[object], positions: Iterable[int]) -> tuple[str, ...]:
+    """The captions in the cells at some positions of a column."""
+    return tuple(text(cells[i]) for i in positions)

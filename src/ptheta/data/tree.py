@@ -49,6 +49,7 @@ class Listing:
         files = [
             f"{count(n, 'file')} {f'of suffix {shown(suffix)}' if suffix else 'without a suffix'}"
             for suffix, n in sorted(self.others.items())
+            if n
         ]
         odd = [count(n, what) for what, n in sorted(self.odd.items())]
         return (*files, *odd, *named)
@@ -79,8 +80,9 @@ class Tree(Protocol):
     def place(self) -> str:
         """Where it is, for messages and as its identity."""
 
-    def below(self, above: Tree) -> str:
-        """Its path relative to a folder above it."""
+    @property
+    def inside(self) -> PurePath:
+        """Its path as it was given, or in the archive."""
 
     def folders(self) -> list[Tree]:
         """The subfolders that may hold data, by name."""
@@ -116,15 +118,16 @@ class Folder:
     def place(self) -> str:
         return str(self.path.resolve())
 
-    def below(self, above: Tree) -> str:
-        return os.path.relpath(self.path, above.path if isinstance(above, Folder) else above.place)
+    @property
+    def inside(self) -> PurePath:
+        return self.path
 
     def folders(self) -> list[Tree]:
         try:
-            found = sorted(path for path in self.path.iterdir() if path.is_dir())
+            folders = sorted(path for path in self.path.iterdir() if path.is_dir())
         except OSError as error:
             raise _unreadable(self.path, error) from None
-        return [Folder(p) for p in found if not is_junk(p.name) and written(p) is None]
+        return [Folder(p) for p in folders if not is_junk(p.name) and written(p) is None]
 
     def has_pictures(self) -> bool:
         try:
@@ -142,7 +145,7 @@ class Folder:
         return _read(self.path / name, most)
 
     def listing(self) -> Listing:
-        found = Listing()
+        listing = Listing()
         seen: set[tuple[int, int]] = set()
         # links last: what they lead to is read where it is, if it is below this folder
         stack, links = [str(self.path)], list[str]()
@@ -152,24 +155,24 @@ class Folder:
             try:
                 here = os.stat(place)
                 if (here.st_dev, here.st_ino) in seen and here.st_ino:
-                    found.odd["link to a folder that is read already"] += 1
+                    listing.odd["link to a folder that is read already"] += 1
                     continue
                 seen.add((here.st_dev, here.st_ino))
                 entries = sorted(os.scandir(place), key=lambda entry: entry.name, reverse=True)
             except OSError as error:
                 if place == str(self.path):
                     raise _unreadable(self.path, error) from None
-                found.folders[name] = f"cannot be read ({error.strerror})"
+                listing.folders[name] = f"cannot be read ({error.strerror})"
                 continue
-            before = "" if name == "." else name + os.sep
             for entry in entries:
-                if self._is_below(entry, before + entry.name, found):
+                path = os.path.normpath(os.path.join(name, entry.name))
+                if self._is_below(entry, path, listing):
                     (links if entry.is_symlink() else stack).append(entry.path)
-        found.pictures.sort()
-        return found
+        listing.pictures.sort()
+        return listing
 
-    def _is_below(self, entry: os.DirEntry[str], name: str, found: Listing) -> bool:
-        """Whether an entry is a folder to go into; anything else is added to what is found."""
+    def _is_below(self, entry: os.DirEntry[str], name: str, listing: Listing) -> bool:
+        """Whether an entry is a folder to go into; anything else is added to what is listing."""
         try:
             state = entry.stat()
             kind, stamp = state.st_mode, (state.st_size, state.st_mtime_ns)
@@ -177,13 +180,13 @@ class Folder:
             kind, stamp = 0, (-1, 0)
         if stat.S_ISDIR(kind):
             if what := _is_no_data(entry):
-                found.folders[name] = what
+                listing.folders[name] = what
                 return False
             return not entry.name.startswith(".")
         if kind and not stat.S_ISREG(kind):
-            found.odd["non-file (pipe, socket or device)"] += 1
+            listing.odd["non-file (pipe, socket or device)"] += 1
             return False
-        found.add(name, stamp, lambda: _read(Path(entry.path), HEAD) or b"")
+        listing.add(name, stamp, lambda: _read(Path(entry.path), HEAD) or b"")
         return False
 
 
@@ -203,6 +206,11 @@ def holds(root: Path, test: Callable[[os.DirEntry[str]], bool]) -> bool:
             elif not is_junk(entry.name) and written(Path(entry.path)) is None:
                 stack.append(entry.path)
     return False
+
+
+def below(folder: Tree, above: Tree) -> str:
+    """The path of a folder relative to one above it."""
+    return os.path.relpath(folder.inside, above.inside)
 
 
 def is_file(entry: os.DirEntry[str]) -> bool:

@@ -8,6 +8,7 @@ all its splits, decides. What a run was trained with holds for all data that it 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -19,14 +20,37 @@ from ptheta.errors import PthetaError
 Kind = Literal["8-bit", "integer", "float"]
 Levels = Mapping[Kind, float]  # the white of each kind, or the largest value of each
 
-KINDS: dict[Kind, tuple[float, ...]] = {  # what may be white, the usual one named in USUAL
-    "8-bit": (1, 255),
-    "integer": (1, 255, 1023, 4095, 65535),
-    "float": (1, 255),
-}
-USUAL: dict[Kind, float] = {"8-bit": 255, "integer": 65535, "float": 1}
 DARK = 1 / 4  # of white: a collection that stays below it is remarked on
-LEAST_BYTES = 16  # floats that reach this much, and more than 1, are bytes
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What is known of a kind of values.
+
+    whites: what may be white, in ascending order; usual: which is, where nothing else is said
+    unclear: a largest value between these two does not say which is white
+    most: the largest number there is; bounded: whether what is stored ends at the last of `whites`
+    masks: whether the same pictures may have been saved as 0 and 1 once and as 0 and 255 the other
+        time, since no other values are meant
+    """
+
+    whites: tuple[float, ...]
+    usual: float
+    unclear: tuple[float, float] = (0, 0)
+    most: float = math.inf
+    bounded: bool = True
+    masks: bool = False
+
+
+KINDS: dict[Kind, Scale] = {
+    "8-bit": Scale((1, 255), usual=255, most=255, masks=True),
+    "integer": Scale((1, 255, 1023, 4095, 65535), usual=65535),
+    # floats that reach 16 are bytes
+    "float": Scale((1, 255), usual=1, unclear=(1, 16), bounded=False),
+}
+USUAL: dict[Kind, float] = {kind: scale.usual for kind, scale in KINDS.items()}
+# by the letter that NumPy has for a kind of type; bytes are told apart by their size
+NUMPY_KINDS: dict[str, Kind] = {"u": "integer", "i": "integer", "f": "float"}
 
 
 @dataclass(frozen=True)
@@ -43,7 +67,7 @@ class Values:
         """Whether no picture that is not among these could change what is white, where that of some
         kinds is fixed: the largest values there are were found, or nothing is asked."""
         return all(
-            kind in fixed or (kind != "float" and self.whites[kind] == KINDS[kind][-1])
+            kind in fixed or (KINDS[kind].bounded and self.whites[kind] == KINDS[kind].whites[-1])
             for kind in self.tops
         )
 
@@ -61,11 +85,10 @@ class White:
 
     def fixed(self, kind: Kind, top: float) -> float | None:
         """The white of a kind, where it does not depend on the collection at hand."""
-        if self.said is not None and (kind != "8-bit" or self.said <= USUAL["8-bit"]):
+        if self.said is not None and self.said <= KINDS[kind].most:
             return self.said
         known = (self.known or {}).get(kind)
-        # masks saved as 0 and 255 once, as 0 and 1 the other time: no other value is meant
-        return None if known is not None and kind == "8-bit" and top > known else known
+        return None if known is not None and KINDS[kind].masks and top > known else known
 
     def of(self, tops: Levels) -> dict[Kind, float]:
         """The white of each kind for these largest values, the usual one where they do not say."""
@@ -137,27 +160,24 @@ def by_itself(kind: Kind, top: float) -> float | None:
     """What is white in a collection whose largest value is `top`; None where it does not say."""
     if top == 0:
         return USUAL[kind]
-    if kind == "float" and 1 < top < LEAST_BYTES:
+    low, high = KINDS[kind].unclear
+    if low < top < high:
         return None
-    return next((white for white in KINDS[kind] if top <= white), None)
+    return next((white for white in KINDS[kind].whites if top <= white), None)
 
 
-def merged(several: Iterable[Levels]) -> dict[Kind, float]:
+def merged(parts: Iterable[Levels]) -> dict[Kind, float]:
     """The largest values of several parts."""
-    tops: dict[Kind, float] = {}
-    for some in several:
-        for kind, top in some.items():
-            tops[kind] = max(top, tops.get(kind, 0.0))
-    return tops
+    merged_tops: dict[Kind, float] = {}
+    for tops in parts:
+        for kind, top in tops.items():
+            merged_tops[kind] = max(top, merged_tops.get(kind, 0.0))
+    return merged_tops
 
 
 def kind_of(dtype: np.dtype) -> Kind | None:
     """What values of an array's type are; None for truth values, and for what is no number."""
-    if dtype == np.uint8:
-        return "8-bit"
-    if np.issubdtype(dtype, np.integer):
-        return "integer"
-    return "float" if np.issubdtype(dtype, np.floating) else None
+    return "8-bit" if dtype == np.uint8 else NUMPY_KINDS.get(dtype.kind)
 
 
 def to_bytes(values: np.ndarray, white: float) -> np.ndarray:
@@ -170,9 +190,8 @@ def to_bytes(values: np.ndarray, white: float) -> np.ndarray:
 
 def table(white: float) -> list[int]:
     """What `to_bytes` makes of each of 0..255."""
-    found: list[int] = to_bytes(np.arange(256, dtype=np.uint16), white).tolist()
-    return found
+    return [int(byte) for byte in to_bytes(np.arange(256, dtype=np.uint16), white)]
 
 
 def _listed(kind: Kind) -> str:
-    return " or ".join(f"{white:g}" for white in KINDS[kind])
+    return " or ".join(f"{white:g}" for white in KINDS[kind].whites)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ptheta.compute import streams
 from ptheta.distributions.gaussian import (
     kl_normal,
     kl_standard_normal,
@@ -55,7 +56,7 @@ class Posterior(NamedTuple):
 
     def sample(self) -> Tensor:
         """One z for each x, differentiable in the parameters: (B, L)."""
-        return self.mean + torch.exp(0.5 * self.log_var) * torch.randn_like(self.mean)
+        return self.mean + torch.exp(0.5 * self.log_var) * streams.normal_like(self.mean)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """(B, L) -> (B,) nats."""
@@ -100,7 +101,7 @@ class StandardNormal(Prior):
         return log_standard_normal(z)
 
     def sample(self, n: int) -> Tensor:
-        return torch.randn(n, self.latent, device=self.device)
+        return streams.normal(n, self.latent, device=self.device)
 
     def kl(self, q: Posterior, z: Tensor) -> Tensor:
         return kl_standard_normal(q.mean, q.log_var)
@@ -136,7 +137,7 @@ class Mixture(Prior):
         return each.logsumexp(1) - math.log(each.shape[1])
 
     def sample(self, n: int) -> Tensor:
-        k = torch.randint(len(self.parts.mean), (n,), device=self.parts.mean.device)
+        k = streams.integers(0, len(self.parts.mean), n, device=self.parts.mean.device)
         return Posterior(self.parts.mean[k], self.parts.log_var[k]).sample()
 
 

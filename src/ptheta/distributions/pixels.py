@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.special import log_ndtr, ndtri
 
+from ptheta.compute import streams
 from ptheta.specs import from_levels, to_levels
 
 
@@ -45,7 +46,7 @@ class PixelDistribution(ABC):
 
     def sample(self) -> Tensor:
         """uint8 (B, C, H, W)"""
-        return self.icdf(torch.rand(self.shape, device=self.device))
+        return self.icdf(streams.uniform(*self.shape, device=self.device))
 
     @property
     @abstractmethod

@@ -1,186 +1,22 @@
-"""Feature extractors: what distances and scores see. A result is named after its extractor."""
+"""Features of images: taken a batch at a time, by one process or several."""
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import Protocol
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from safetensors import safe_open
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from ptheta.compute.layout import keep_large_blocks
-from ptheta.data import embedded
 from ptheta.data.dataset import Dataset
-from ptheta.data.identity import keys
-from ptheta.errors import PthetaError, unknown
-from ptheta.extractors.pretrained import EfficientNetLite0, Inception
-from ptheta.extractors.vision import Clip, Dinov2
+from ptheta.errors import PthetaError
+from ptheta.extractors.base import Extractor
 from ptheta.terminal.progress import watched
 from ptheta.training.ranks import spread
 
-WEIGHTS = Path(__file__).parent / "weights"
-SIDE = 28  # what the two classifiers read, pixels
 IN_MEMORY = 2**28  # bytes of features
-EMBEDDED_KINDS = ("digits", "fashion")  # each has a classifier, trained on the embedded set
-LOOKED_AT = 10_000  # images that are looked up among the embedded ones
-ALIKE = 0.05  # of them; of MNIST a sixth of the training and a fifth of the test images are
-
-
-class Extractor(Protocol):
-    """name: part of every metric's name. digest: of the weights, for the protocol. reads: how an
-    image is brought to what the network takes."""
-
-    name: str
-    digest: str
-    reads: str
-    classes: int  # of the classifier; 0 where there is none
-
-    def __call__(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """uint8 (B, C, H, W) -> features float32 (B, d), and logits (B, K) or None."""
-        ...
-
-
-class Classifier(nn.Module):
-    """A small convolutional classifier of 28x28 grey images; 64 features before the last layer.
-
-    Trained by `scripts/train_extractor.py` on the embedded images, shifted by up to two pixels and
-    half of them binarised, so that it reads images of 2 levels as well.
-    """
-
-    def __init__(self, classes: int = 10, width: int = 64) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(1, 16, 3, padding=1),
-            nn.ReLU(inplace=True),
-            nn.MaxPool2d(2),
-            nn.Conv2d(16, 32, 3, padding=1),
-            nn.ReLU(inplace=True),
-            nn.MaxPool2d(2),
-            nn.Conv2d(32, 64, 3, padding=1),
-            nn.ReLU(inplace=True),
-            nn.Flatten(),
-            nn.Dropout(0.3),
-            nn.Linear(64 * 7 * 7, width),
-            nn.ReLU(inplace=True),
-        )
-        self.head = nn.Linear(width, classes)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Float (B, 1, 28, 28) in [0, 1] -> features (B, 64), logits (B, classes)."""
-        h = self.body(x)
-        return h, self.head(h)
-
-
-def to_grey(x: Tensor) -> Tensor:
-    """uint8 (B, C, H, W) -> float (B, 1, 28, 28) in [0, 1]: ITU-R 601 luma, antialiased resize."""
-    u = x.float() / 255
-    if u.shape[1] == 3:
-        u = (u * u.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    elif u.shape[1] != 1:
-        raise PthetaError(f"images of {u.shape[1]} channels have no features here: give 1 or 3")
-    if u.shape[2:] != (SIDE, SIDE):
-        u = F.interpolate(u, (SIDE, SIDE), mode="bilinear", antialias=True)
-    return u
-
-
-class Trained:
-    """`digits` or `fashion`: the shipped classifier of that data set."""
-
-    reads = "28x28 grey, bilinear, antialiased"
-
-    def __init__(self, name: str) -> None:
-        path = WEIGHTS / f"{name}.safetensors"
-        self.name = name
-        self.digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-        with safe_open(path, "pt") as file:
-            self.about: dict[str, str] = file.metadata()  # with its test accuracies
-        self.network = Classifier()
-        self.network.load_state_dict({k: v.float() for k, v in load_file(path).items()})
-        self.network.eval()
-        self.classes = self.network.head.out_features
-
-    def __call__(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        return self.network(to_grey(x))
-
-
-class Pixels:
-    """`pixels`: the image averaged to 8x8, values 0..1: C * 64 features, for images of any kind.
-
-    It sees layout and colour; it sees neither sharpness nor what the image shows.
-    """
-
-    name, classes = "pixels", 0
-    digest, reads = "area-8x8", "8x8, averaged"
-
-    def __call__(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        return F.adaptive_avg_pool2d(x.float() / 255, 8).flatten(1), None
-
-
-MAKERS: dict[str, Callable[[], Extractor]] = {
-    "digits": lambda: Trained("digits"),
-    "fashion": lambda: Trained("fashion"),
-    "pixels": Pixels,
-    "efficientnet-lite0": EfficientNetLite0,
-    "inception-2015": Inception,
-    "dinov2": Dinov2,
-    "clip": Clip,
-}
-
-
-@cache
-def extractor(name: str) -> Extractor:
-    """The extractor of this name; raises PthetaError naming the nearest one, and where its weights
-    are not here."""
-    if name not in MAKERS:
-        raise unknown("extractor", name, MAKERS)
-    return MAKERS[name]()
-
-
-def default_extractor(data: Dataset) -> str:
-    """The extractor that was trained on this kind of images, else `pixels`.
-
-    Known from what the data is: its `kin`, or where that is empty the images themselves, of which
-    `ALIKE` must be among those that a classifier was trained or tested on.
-    """
-    if data.spec.shape != (1, SIDE, SIDE):
-        return "pixels"
-    if data.kin:
-        return data.kin if data.kin in EMBEDDED_KINDS else "pixels"
-    some = np.linspace(0, len(data) - 1, min(len(data), LOOKED_AT)).astype(np.int64)
-    own = keys(data.subset(some))
-    shares = {kind: float(np.isin(own, known_keys(kind)).mean()) for kind in EMBEDDED_KINDS}
-    best = max(shares, key=lambda kind: shares[kind])
-    return best if shares[best] >= ALIKE else "pixels"
-
-
-@cache
-def known_keys(kind: str) -> np.ndarray:
-    """The keys of the embedded images of a kind, train and test: uint64 (N,)."""
-    return np.concatenate([keys(embedded.read(kind, split)) for split in ("train", "test")])
-
-
-def chosen(data: Dataset, asked: str | Extractor | None) -> tuple[Extractor, dict[str, str]]:
-    """The extractor that is asked for, else the default one; and why, for the protocol."""
-    if asked is not None and not isinstance(asked, str):
-        return asked, {"extractor_chosen": "as asked for"}
-    if asked is not None:
-        return extractor(asked), {"extractor_chosen": "as asked for"}
-    name = default_extractor(data)
-    why = f"trained on images like these ({name})"
-    if name == "pixels":
-        why = "no extractor is known to be trained on images like these"
-        if data.spec.channels == 1:
-            why += "; if they are digits or clothes, give --extractor digits or fashion"
-    return extractor(name), {"extractor_chosen": why}
 
 
 @dataclass(frozen=True)
@@ -193,9 +29,13 @@ class Features:
     def __len__(self) -> int:
         return len(self.features)
 
+    def rows(self, rows: Tensor) -> Features:
+        """Of some of the images: those at int64 positions, or where a bool (N,) is true."""
+        return Features(self.features[rows], None if self.logits is None else self.logits[rows])
+
 
 def extract(
-    source: Tensor | Dataset, by: Extractor, batch_size: int = 500, processes: int = 1
+    source: Tensor | Dataset, extractor: Extractor, batch_size: int = 500, processes: int = 1
 ) -> Features:
     """The features of an image batch or a data set, a part at a time: no more than `batch_size`
     images are in memory, and features beyond `IN_MEMORY` bytes lie in a file that is mapped (those
@@ -211,60 +51,59 @@ def extract(
     if processes < 1:
         raise PthetaError(f"processes = {processes}: give at least one")
     keep_large_blocks()
-    starts = range(0, n, batch_size)
-    h, scores = _batch(source, by, 0, batch_size)
-    rest = list(starts)[1:]
+    rest = range(batch_size, n, batch_size)
     several = processes > 1 and bool(rest)
-    found = Features(
-        _room(n, h.shape[1], several),
-        None if scores is None else _room(n, scores.shape[1], several),
-    )
-    _put(found, 0, h, scores)
-    if not several:
-        _fill(found, source, by, batch_size, rest)
+    first = Features(*_batch(source, extractor, 0, batch_size))
+    work = _Work(_room_for(first, n, several), source, extractor, batch_size)
+    work.put(0, first.features, first.logits)
+    if several:
+        spread(_share, (work, rest, processes, torch.get_num_threads()), processes)
     else:
-        threads = torch.get_num_threads()
-        spread(_share, (found, source, by, batch_size, rest, processes, threads), processes)
+        work.fill(rest)
+    found = work.into
     if not all(part.isfinite().all() for part in found.features.split(batch_size)):
-        raise PthetaError(f"the {by.name} features hold NaN or infinity: check the images")
+        raise PthetaError(f"the {extractor.name} features hold NaN or infinity: check the images")
     return found
 
 
 def _batch(
-    source: Tensor | Dataset, by: Extractor, start: int, size: int
+    source: Tensor | Dataset, extractor: Extractor, start: int, size: int
 ) -> tuple[Tensor, Tensor | None]:
     part = slice(start, min(start + size, len(source)))
     with torch.no_grad():
-        return by(source[part] if isinstance(source, Tensor) else source.batch(part).x)
+        return extractor(source[part] if isinstance(source, Tensor) else source.batch(part).x)
 
 
-def _fill(
-    into: Features, source: Tensor | Dataset, by: Extractor, size: int, starts: list[int]
-) -> None:
-    for start in watched(starts, f"{by.name} features"):
-        _put(into, start, *_batch(source, by, start, size))
+@dataclass(frozen=True)
+class _Work:
+    """Features to be taken of images, `size` at a time, and the room that they are put into."""
+
+    into: Features
+    source: Tensor | Dataset
+    extractor: Extractor
+    size: int
+
+    def fill(self, starts: Sequence[int]) -> None:
+        for start in watched(starts, f"{self.extractor.name} features"):
+            self.put(start, *_batch(self.source, self.extractor, start, self.size))
+
+    def put(self, start: int, h: Tensor, logits: Tensor | None) -> None:
+        self.into.features[start : start + len(h)] = h.float()
+        if self.into.logits is not None and logits is not None:
+            self.into.logits[start : start + len(h)] = logits.float()
 
 
-def _put(into: Features, start: int, h: Tensor, scores: Tensor | None) -> None:
-    into.features[start : start + len(h)] = h.float()
-    if into.logits is not None and scores is not None:
-        into.logits[start : start + len(h)] = scores.float()
-
-
-def _share(
-    rank: int,
-    into: Features,
-    source: Tensor | Dataset,
-    by: Extractor,
-    size: int,
-    starts: list[int],
-    processes: int,
-    threads: int,
-) -> None:
+def _share(rank: int, work: _Work, starts: Sequence[int], processes: int, threads: int) -> None:
     """The batches of one process: every `processes`-th."""
     keep_large_blocks()
     torch.set_num_threads(threads)  # as many as one process has: sums are then the same to the bit
-    _fill(into, source, by, size, starts[rank::processes])
+    work.fill(starts[rank::processes])
+
+
+def _room_for(first: Features, n: int, shared: bool) -> Features:
+    """Room for n images, of whose first ones the features are given."""
+    logits = None if first.logits is None else _room(n, first.logits.shape[1], shared)
+    return Features(_room(n, first.features.shape[1], shared), logits)
 
 
 def _room(n: int, d: int, shared: bool) -> Tensor:

@@ -11,13 +11,14 @@ import torch
 from ptheta.data.cache import cache_folder
 from ptheta.data.dataset import Dataset
 from ptheta.errors import CannotWrite, PthetaError
-from ptheta.extractors.features import Extractor, Features, extract
+from ptheta.extractors.base import Extractor
+from ptheta.extractors.features import Features, extract
 from ptheta.files.tensors import load_metadata, load_tensors, save_tensors
 
 VERSION = 2  # of the extraction
 
 
-def reference(data: Dataset, by: Extractor, processes: int = 1) -> Features:
+def reference(data: Dataset, extractor: Extractor, processes: int = 1) -> Features:
     """The features of all images of `data`, from the cache where they have been taken before.
 
     The key is everything that decides them, and nothing else (what the data is called, where it
@@ -27,9 +28,9 @@ def reference(data: Dataset, by: Extractor, processes: int = 1) -> Features:
     about = {
         "images": str(len(data)),
         "fingerprint": data.fingerprint(),
-        "extractor": by.name,
-        "digest": by.digest,
-        "reads": by.reads,
+        "extractor": extractor.name,
+        "digest": extractor.digest,
+        "reads": extractor.reads,
         "version": str(VERSION),
         "torch": torch.__version__,
     }
@@ -37,7 +38,7 @@ def reference(data: Dataset, by: Extractor, processes: int = 1) -> Features:
     path = cache_folder() / "reference" / f"{key}.safetensors"
     if (kept := _read(path, about)) is not None:
         return kept
-    found = extract(data, by, processes=processes)
+    found = extract(data, extractor, processes=processes)
     tensors = {"features": found.features}
     if found.logits is not None:
         tensors["logits"] = found.logits

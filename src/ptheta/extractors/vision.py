@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ptheta.errors import PthetaError
 from ptheta.extractors.pretrained import in_parts, sha256, three_channels
 from ptheta.files.paths import expand
 
+LOCAL = {"local_files_only": True, "use_safetensors": True}  # how a network is read
 
-def _load(kind: str, variable: str, name: str) -> tuple[Any, str]:
-    """A network of `transformers` in eval mode, and the hash of its weights.
 
-    Of the folder that the environment variable names, else of the hub's cache; nothing is
-    downloaded, and only safetensors are read.
-    """
+def _library(extractor: str) -> ModuleType:
+    """`transformers`. Raises PthetaError, for this extractor, where it is not installed."""
     try:
         import transformers
     except ImportError:
         raise PthetaError(
-            f"{variable.partition('_')[2].lower()} needs the extra: "
-            "pip install 'ptheta[transformers]'"
+            f"{extractor} needs the extra: pip install 'ptheta[transformers]'"
         ) from None
+    return transformers
+
+
+def _folder(name: str, variable: str) -> tuple[str, str]:
+    """The folder of a network, and the hash of its weights.
+
+    It is the one that the environment variable names, else of the hub's cache; nothing is
+    downloaded, and only safetensors are read. Raises PthetaError where they are not there.
+    """
     where = os.environ.get(variable) or _cached(name)
     where = where and str(expand(where))
     if not where or not (Path(where) / "config.json").is_file():
@@ -37,10 +43,7 @@ def _load(kind: str, variable: str, name: str) -> tuple[Any, str]:
     weights = Path(where) / "model.safetensors"
     if not weights.is_file():
         raise PthetaError(f"{where} holds no model.safetensors: other weight files are not read")
-    network = getattr(transformers, kind).from_pretrained(
-        where, local_files_only=True, use_safetensors=True
-    )
-    return network.eval(), sha256(weights)[:12]
+    return where, sha256(weights)[:12]
 
 
 def _cached(name: str) -> str | None:
@@ -57,8 +60,8 @@ class _Vision:
     mean: tuple[float, float, float]
     deviation: tuple[float, float, float]
 
-    def __init__(self, network: Any, digest: str, side: int) -> None:
-        self.network, self.digest, self.side = network, digest, side
+    def __init__(self, network: nn.Module, digest: str, side: int) -> None:
+        self.network, self.digest, self.side = network.eval(), digest, side
         self.reads = f"{side}x{side} colour, bicubic, antialiased"
 
     def _read(self, x: Tensor) -> Tensor:
@@ -76,7 +79,9 @@ class Dinov2(_Vision):
     mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
     def __init__(self) -> None:
-        super().__init__(*_load("Dinov2Model", "PTHETA_DINOV2", "facebook/dinov2-large"), side=224)
+        transformers = _library(self.name)
+        where, digest = _folder("facebook/dinov2-large", "PTHETA_DINOV2")
+        super().__init__(transformers.Dinov2Model.from_pretrained(where, **LOCAL), digest, 224)
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         return in_parts(lambda part: (self.network(self._read(part)).pooler_output, None), x)
@@ -90,9 +95,9 @@ class Clip(_Vision):
     mean, deviation = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
     def __init__(self) -> None:
-        network, digest = _load(
-            "CLIPVisionModelWithProjection", "PTHETA_CLIP", "openai/clip-vit-large-patch14-336"
-        )
+        transformers = _library(self.name)
+        where, digest = _folder("openai/clip-vit-large-patch14-336", "PTHETA_CLIP")
+        network = transformers.CLIPVisionModelWithProjection.from_pretrained(where, **LOCAL)
         super().__init__(network, digest, network.config.image_size)
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -38,25 +38,37 @@ def grid(x: Tensor, columns: int | None = None, gap: int = 1, background: int = 
 
 
 def drawn_at(
-    n: int, shape: tuple[int, ...], suffix: str, wide: int, columns: int | None = None
+    n: int,
+    shape: tuple[int, ...],
+    suffix: str,
+    wide: int,
+    columns: int | None = None,
+    scale: int | None = None,
 ) -> int:
     """The side in pixels that `grid` and `to_picture` should give a pixel of n images (C, H, W):
     as many as make an image `wide` pixels wide, fewer where the picture would be too large.
 
-    suffix: of the picture, one of `PICTURES`
-    Raises PthetaError where one is too many.
+    suffix: of the picture, one of `PICTURES`; scale: the side that the user wants, None for any
+    Raises PthetaError where even one is too many, and where `scale` is.
     """
     _, h, w = shape
     columns = columns or math.ceil(math.sqrt(n))
     height, width = math.ceil(n / columns) * (h + 1) - 1, columns * (w + 1) - 1
     most = PICTURES[suffix]
-    for scale in range(max(1, wide // w), 0, -1):
-        if scale * max(height, width) <= most and scale**2 * height * width <= LARGEST:
-            return scale
-    raise PthetaError(
-        f"{n:,} images make a picture of {width:,}x{height:,} pixels, more than programs open: "
-        "ask for fewer, or write them as .npy or into a folder (a name without a suffix)"
-    )
+    largest = min(most // max(height, width), math.isqrt(LARGEST // (height * width)))
+    if largest < 1:
+        raise PthetaError(
+            f"{n:,} images make a picture of {width:,}x{height:,} pixels, more than programs open: "
+            "ask for fewer, or write them as .npy or into a folder (a name without a suffix)"
+        )
+    if scale is None:
+        return min(largest, max(1, wide // w))
+    if scale > largest:
+        raise PthetaError(
+            f"--scale {scale}: {n:,} images make a picture of {scale * width:,}x"
+            f"{scale * height:,} pixels, more than programs open: give {largest} or less"
+        )
+    return scale
 
 
 def to_picture(picture: np.ndarray, suffix: str, scale: int = 1, *, mark: bool = True) -> bytes:

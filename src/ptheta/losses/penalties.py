@@ -13,6 +13,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from ptheta.compute import streams
+
 At = Literal["real", "fake", "interpolated", "perturbed", "code"]
 OWN_OUTPUT = "the penalty takes the gradient of each image's own output"
 
@@ -80,13 +82,13 @@ def gradient_penalty(of: Callable[[Tensor], Tensor]) -> Callable[[Evaluation], T
 
 def interpolate(real: Tensor, fake: Tensor) -> Tensor:
     """e x + (1 - e) G(z), one e ~ U(0, 1) for each pair: Gulrajani et al. 2017, algorithm 1."""
-    e = torch.rand(len(real), *(1,) * (real.ndim - 1), device=real.device, dtype=real.dtype)
+    e = streams.uniform(len(real), *(1,) * (real.ndim - 1), device=real.device, dtype=real.dtype)
     return torch.lerp(fake, real, e).detach()
 
 
 def perturb_real(real: Tensor, fake: Tensor) -> Tensor:
     """x + N(0, s^2) with s half the deviation of the batch's pixels: Kodali et al. 2017."""
-    return (real + 0.5 * real.std() * torch.randn_like(real)).detach()
+    return (real + 0.5 * real.std() * streams.normal_like(real)).detach()
 
 
 # the points that are not the images of the step themselves

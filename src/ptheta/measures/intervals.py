@@ -13,15 +13,14 @@ out the same real images, so that this luck cancels in the difference of the two
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from ptheta.measures.results import LEVEL, NORMAL, Draws, Result
+from ptheta.measures.results import LEVEL, NORMAL, About, Draws, Estimate, Result
 
 GROUPS = 20
 LEAST = 4  # images of a side, below which nothing can be left out
@@ -88,37 +87,25 @@ def draws(
     return Draws(*(() if v is None else tuple(v.tolist()) for v in sides))
 
 
-def drawn(
-    name: str,
+def estimate(
     value: float,
     found: Draws | None,
-    about: Mapping[str, Any],
+    about: About | None = None,
     *,
-    unit: str = "",
-    better: str = "",
     relation: str = "=",
     note: str = "",
-) -> Result:
-    """A result with the error that its draws give; without one where it has no draws."""
-    return Result(
-        name,
-        value,
-        unit,
-        relation=relation,
-        error=None if found is None else standard_error(found),
-        better=better,
-        protocol=about,
-        note=note,
-        draws=found,
-    )
+) -> Estimate:
+    """A number with the error that its draws give; without one where it has no draws."""
+    error = None if found is None else standard_error(found)
+    return Estimate(value, error, found, relation, about or {}, note)
 
 
-def mean_result(
-    name: str, each: Tensor, groups: Groups, about: Mapping[str, Any], **fields: Any
-) -> Result:
-    """The mean of what each image of a side gives (n,), with its error. fields: as of `drawn`"""
+def mean_estimate(
+    each: Tensor, groups: Groups, about: About | None = None, *, relation: str = "="
+) -> Estimate:
+    """The mean of what each image of a side gives (n,), with its error."""
     found = draws(**{groups.side: groups.means(each)}) if groups.count else None
-    return drawn(name, each.double().mean().item(), found, about, **fields)
+    return estimate(each.double().mean().item(), found, about, relation=relation)
 
 
 @dataclass(frozen=True)

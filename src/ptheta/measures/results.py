@@ -47,6 +47,42 @@ class Draws:
         return Draws(*(tuple(map(what, a, b)) for a, b in sides))
 
 
+About = Mapping[str, object]  # what a number was measured on, and how: part of its protocol
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number before it has a name, or the reason why there is none: what a metric computes.
+
+    about: what its protocol says beside that of the evaluation. The other fields: see `Result`
+    """
+
+    value: float | None
+    error: float | None = None
+    draws: Draws | None = field(default=None, repr=False)
+    relation: str = "="
+    about: About = field(default_factory=dict)
+    note: str = ""
+    reason: str = ""
+
+    def named(
+        self, metric: str, protocol: About | None = None, *, unit: str = "", better: str = ""
+    ) -> Result:
+        """The result of this name. Raises PthetaError as `Result` does."""
+        return Result(
+            metric,
+            self.value,
+            unit,
+            relation=self.relation,
+            error=self.error,
+            better=better,
+            reason=self.reason,
+            protocol={**(protocol or {}), **self.about},
+            note=self.note,
+            draws=self.draws,
+        )
+
+
 @dataclass(frozen=True)
 class Result:
     """One measured quantity.
@@ -71,7 +107,7 @@ class Result:
     error: float | None = None
     better: str = ""
     reason: str = ""
-    protocol: Mapping[str, Any] = field(default_factory=dict)
+    protocol: About = field(default_factory=dict)
     note: str = ""
     draws: Draws | None = field(default=None, repr=False, compare=False)
 
@@ -107,10 +143,20 @@ class Result:
         half = NORMAL * self.error
         return self.value - half, self.value + half
 
-    def to_json(self) -> dict[str, Any]:
-        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "draws"}
-        interval = None if self.interval is None else list(self.interval)
-        return values | {"protocol": dict(self.protocol), "interval_95": interval}
+    def to_json(self) -> dict[str, object]:
+        """In the form of `ptheta.schemas.Measured`."""
+        return {
+            "metric": self.metric,
+            "value": self.value,
+            "unit": self.unit,
+            "relation": self.relation,
+            "error": self.error,
+            "better": self.better,
+            "reason": self.reason,
+            "protocol": dict(self.protocol),
+            "note": self.note,
+            "interval_95": None if self.interval is None else list(self.interval),
+        }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Result:
@@ -131,7 +177,7 @@ class Evaluation:
     """All results of one model, and what they have in common."""
 
     results: tuple[Result, ...]
-    protocol: Mapping[str, Any] = field(default_factory=dict)
+    protocol: About = field(default_factory=dict)
 
     def __repr__(self) -> str:
         defined = [r for r in self.results if r.value is not None]
@@ -142,14 +188,14 @@ class Evaluation:
         """The result of this name, if it is among them."""
         return next((r for r in self.results if r.metric == metric), None)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {
             "protocol": dict(self.protocol),
             "results": [r.to_json() for r in self.results],
         }
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Evaluation:
+    def from_json(cls, values: object) -> Evaluation:
         """Raises PthetaError where `values` is not what `to_json` gives."""
         return cls._of(values, "not an evaluation")
 

@@ -4,24 +4,84 @@ arXiv:1611.04273): a stochastic lower bound that does not depend on how good q(z
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ptheta.batch import Condition, repeated
 from ptheta.capabilities import HasJoint, HasPosterior, device_of
+from ptheta.compute.streams import seeded
 from ptheta.errors import PthetaError, unknown
+from ptheta.measures.intervals import Groups, mean_estimate
+from ptheta.measures.results import Estimate
+from ptheta.metrics.context import Context
+from ptheta.metrics.likelihood import batches
 from ptheta.terminal.progress import watched
 
+CHAINS, STEPS, LEAPFROG = 16, 500, 5  # of the metric
 STARTS = ("auto", "prior", "posterior")
-LogDensity = Callable[[Tensor], Tensor]
+WIDTH = 0.1  # of a leapfrog step at the start
+ACCEPTED = 0.65  # share of moves that the width is adapted to
+LogDensity = Callable[[Tensor], Tensor]  # (n, L) -> (n,)
 
 
 def temperatures(n: int) -> Tensor:
     """0 = b_0 < ... < b_n = 1, dense at both ends (a logistic curve, as Wu et al.)."""
     b = torch.sigmoid(torch.linspace(-4, 4, n + 1, dtype=torch.double))
     return (b - b[0]) / (b[-1] - b[0])
+
+
+class _Point(NamedTuple):
+    """Codes z (n, L), and there (n,) each: both ends of the bridge, the density between them that
+    a move is made under, and that one's gradient (n, L)."""
+
+    z: Tensor
+    start: Tensor
+    target: Tensor
+    between: Tensor
+    gradient: Tensor
+
+
+@dataclass(frozen=True)
+class _Bridge:
+    """Densities start^(1-b) target^b."""
+
+    start: LogDensity
+    target: LogDensity
+
+    def at(self, z: Tensor, b: float) -> _Point:
+        with torch.enable_grad():
+            z = z.detach().requires_grad_()
+            start, target = self.start(z), self.target(z)
+            between = (1 - b) * start + b * target
+            (gradient,) = torch.autograd.grad(between.sum(), z)
+        return _Point(z.detach(), start.detach(), target.detach(), between.detach(), gradient)
+
+    def move(
+        self, z: Tensor, b: float, size: Tensor, leapfrog: int
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """One Hamiltonian move that leaves density b as it is, in steps of `size` (n, 1): the
+        codes, both ends there, and whether each has moved."""
+        momentum = torch.randn_like(z)
+        old = self.at(z, b)
+        energy = 0.5 * momentum.square().sum(1) - old.between
+        new, p = old, momentum + 0.5 * size * old.gradient
+        for i in range(leapfrog):
+            new = self.at(new.z + size * p, b)
+            p = p + (size if i < leapfrog - 1 else 0.5 * size) * new.gradient
+        change = energy - (0.5 * p.square().sum(1) - new.between)
+        take = torch.rand_like(change).log() < change  # false for NaN
+        z = torch.where(take[:, None], new.z, z)
+        start, target = (
+            torch.where(take, after, before)
+            for after, before in ((new.start, old.start), (new.target, old.target))
+        )
+        return z, start, target, take
 
 
 def annealed_log_mean(
@@ -32,56 +92,33 @@ def annealed_log_mean(
     *,
     steps: int = 500,
     leapfrog: int = 5,
-    width: float = 0.1,
 ) -> tuple[Tensor, Tensor]:
     """log of the integral of exp(target) for each of `groups` rows of a batch: (groups,) nats.
 
     start: log of a normalised density; target: log of an unnormalised one; (k groups, L) -> (k
     groups,), row i belonging to group i modulo `groups`
     z: (k groups, L) drawn from `start`: k chains for each group
-    steps: intermediate densities start^(1-b) target^b; leapfrog: of one Hamiltonian move at each;
-    width: of a leapfrog step at the start, then adapted to an acceptance of 0.65 for each group
+    steps: intermediate densities start^(1-b) target^b; leapfrog: of one Hamiltonian move at each,
+    whose width is adapted to an acceptance of 0.65 for each group
 
     The mean over chains of exp(result) is unbiased for a fixed width; its log is a lower bound in
     expectation. Returns it and the acceptance rate of each group over the last half.
     """
     b = temperatures(steps).tolist()
-    chains = len(z) // groups
-    z = z.detach()
+    bridge, chains, z = _Bridge(start, target), len(z) // groups, z.detach()
     log_w = torch.zeros(len(z), dtype=torch.double, device=z.device)
-    size = torch.full((groups,), width, device=z.device)
+    width = torch.full((groups,), WIDTH, device=z.device)
     accepted = torch.zeros(groups, device=z.device)
-
-    def gradient(z: Tensor, beta: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """log start, log target, their mixture and its gradient in z."""
-        with torch.enable_grad():
-            z = z.detach().requires_grad_()
-            f0, f1 = start(z), target(z)
-            mixed = (1 - beta) * f0 + beta * f1
-            (g,) = torch.autograd.grad(mixed.sum(), z)
-        return f0.detach(), f1.detach(), mixed.detach(), g
-
     with torch.no_grad():
-        f0, f1 = start(z), target(z)
+        at_start, at_target = start(z), target(z)
     for t in watched(range(1, steps + 1), "temperatures"):
-        log_w += (b[t] - b[t - 1]) * (f1 - f0).double()
+        log_w += (b[t] - b[t - 1]) * (at_target - at_start).double()
         if t == steps:
             break
-        e = size.repeat(chains)[:, None]
-        momentum = torch.randn_like(z)
-        f0, f1, mixed, g = gradient(z, b[t])
-        energy = 0.5 * momentum.square().sum(1) - mixed
-        new, p = z, momentum + 0.5 * e * g
-        for i in range(leapfrog):
-            new = new + e * p
-            new_f0, new_f1, new_mixed, g = gradient(new, b[t])
-            p = p + (e if i < leapfrog - 1 else 0.5 * e) * g
-        change = energy - (0.5 * p.square().sum(1) - new_mixed)
-        take = torch.rand_like(change).log() < change  # false for NaN
-        z = torch.where(take[:, None], new, z)
-        f0, f1 = torch.where(take, new_f0, f0), torch.where(take, new_f1, f1)
+        size = width.repeat(chains)[:, None]
+        z, at_start, at_target, take = bridge.move(z, b[t], size, leapfrog)
         rate = take.float().view(chains, groups).mean(0)
-        size = (size * torch.where(rate > 0.65, 1.02, 0.98)).clamp(1e-4, 1.0)
+        width = (width * torch.where(rate > ACCEPTED, 1.02, 0.98)).clamp(1e-4, 1.0)
         if t > steps // 2:
             accepted += rate
     rate = accepted / max(1, steps - 1 - steps // 2)
@@ -94,9 +131,9 @@ def ais(
     x: Tensor,
     condition: Condition | None = None,
     *,
-    chains: int = 16,
-    steps: int = 500,
-    leapfrog: int = 5,
+    chains: int = CHAINS,
+    steps: int = STEPS,
+    leapfrog: int = LEAPFROG,
     start: str = "auto",
 ) -> tuple[Tensor, Tensor]:
     """Estimates of log p(x), (B,) nats, and the acceptance rate of each image.
@@ -117,28 +154,52 @@ def ais(
         if value < 1:
             raise PthetaError(f"{name} = {value}: want at least 1")
     x = x.to(device_of(model))
-    many = x.repeat(chains, 1, 1, 1)
     y = None if condition is None else condition.to(x.device)
+    many = x.repeat(chains, *[1] * (x.ndim - 1))
     ys = None if y is None else repeated(y, chains)
+    if isinstance(model, HasPosterior) and start != "prior":
+        q = model.posterior(x, y).detach().repeat(chains)
+        first, z = q.log_prob, q.sample()
+    else:
+        first, z = partial(_log_prior, model, ys), model.sample_latent(len(many), ys)
 
     def joint(z: Tensor) -> Tensor:
         return model.log_prior(z, ys) + model.log_likelihood(many, z, ys)
 
-    if isinstance(model, HasPosterior) and start != "prior":
-        q = model.posterior(x, y).detach().repeat(chains)
-        first: LogDensity = q.log_prob
-        z = q.sample()
-    else:
-        z = model.sample_latent(len(many), ys)
+    with _in_codes_alone(model):
+        return annealed_log_mean(first, joint, z, len(x), steps=steps, leapfrog=leapfrog)
 
-        def first(z: Tensor) -> Tensor:
-            return model.log_prior(z, ys)
 
+def _log_prior(model: HasJoint, condition: Condition | None, z: Tensor) -> Tensor:
+    return model.log_prior(z, condition)
+
+
+@contextmanager
+def _in_codes_alone(model: nn.Module) -> Iterator[None]:
+    """Inside, no gradient is taken in the weights."""
     frozen = [p for p in model.parameters() if p.requires_grad]
-    for p in frozen:  # gradients in z alone
+    for p in frozen:
         p.requires_grad_(False)
     try:
-        return annealed_log_mean(first, joint, z, len(x), steps=steps, leapfrog=leapfrog)
+        yield
     finally:
         for p in frozen:
             p.requires_grad_(True)
+
+
+def nll_ais(ctx: Context) -> Estimate:
+    """-log p of the first test images, nats/image."""
+    values, rates = [], []
+    with seeded(ctx.seed):
+        some = ctx.test.subset(slice(0, ctx.ais_images))
+        for x, y in batches(ctx.the_model, some, 50, "annealing"):
+            log_p, rate = ais(ctx.the_model, x, y)
+            values.append(-log_p.cpu())
+            rates.append(rate.cpu())
+    nats = torch.cat(values)
+    about = {
+        "how": f"AIS, {CHAINS} chains, {STEPS} temperatures, {LEAPFROG} leapfrog steps",
+        "images": len(nats),
+        "acceptance": round(torch.cat(rates).mean().item(), 3),
+    }
+    return mean_estimate(nats, Groups(len(nats), "real"), about, relation="<=")

@@ -39,7 +39,8 @@ def shuffled_pixels(train: Dataset, n: int, seed: int) -> Tensor:
 
 def copies(real: Dataset, n: int, seed: int) -> Tensor:
     """Real images: at least the distance of a perfect model, and nothing new."""
-    some = real.with_fixed_binarisation().shuffled(seed + 1)  # others than those of the floor
+    # others than those of the real baseline
+    some = real.with_fixed_binarisation().shuffled(seed + 1)
     return some.batch([i % len(some) for i in range(n)]).x
 
 

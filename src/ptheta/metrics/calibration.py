@@ -17,20 +17,20 @@ from torch import Tensor, nn
 
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
-from ptheta.extractors.features import Extractor, Features, extract
-from ptheta.measures.intervals import Groups, difference, drawn, mean_result
+from ptheta.extractors.base import Extractor
+from ptheta.extractors.features import Features, extract
+from ptheta.measures.intervals import Groups, difference, estimate, mean_estimate
 from ptheta.measures.results import Result
-from ptheta.metrics.closeness import closeness
 from ptheta.metrics.clustering import matched
-from ptheta.metrics.fidelity import PUBLISHED, by_label, of_features
+from ptheta.metrics.context import Context, Given
+from ptheta.metrics.metric import measure
 from ptheta.metrics.path_length import path_length
 from ptheta.metrics.speed import NOISE, of_times
+from ptheta.metrics.table import METRICS, metric_of
 from ptheta.specs import ImageSpec
 
-NOISE_OF_SAMPLES, MORE = (
-    40.0,
-    1.05,
-)  # deviation of the noise, pixel values; times that for the worse
+# deviation of the noise, pixel values; times that for the worse
+NOISE_OF_SAMPLES, MORE = 40.0, 1.05
 REAL = 2000  # real images that samples are held against
 TRAINING = 2000  # training images that samples are looked up in
 WRONG, MORE_WRONG = 0.1, 0.15  # share of images in a category at random
@@ -52,10 +52,10 @@ class World:
     """What experiments draw from: noisy training images, which stand for samples of a model, the
     same with more noise, and real images.
 
-    train: held out from both, to look samples up in; own, by: the features of all
+    train: held out from both, to look samples up in; own, extractor: the features of all
     """
 
-    by: Extractor
+    extractor: Extractor
     own: Features
     noisier: Features
     noisy_images: Tensor
@@ -67,7 +67,9 @@ class World:
     train: Dataset
 
     @classmethod
-    def of(cls, train: Dataset, test: Dataset, by: Extractor, training: int = TRAINING) -> World:
+    def of(
+        cls, train: Dataset, test: Dataset, extractor: Extractor, training: int = TRAINING
+    ) -> World:
         """Of labelled data: all but so many training images are samples."""
         order = train.shuffled(0)
         kept = order.subset(slice(0, training))
@@ -78,13 +80,13 @@ class World:
             raise PthetaError(f"{train.name} has no labels: calibrate on labelled images")
         noisy, noisier = (noise(batch.x, NOISE_OF_SAMPLES * k, seed=7) for k in (1.0, MORE))
         return cls(
-            by,
-            extract(noisy, by),
-            extract(noisier, by),
+            extractor,
+            extract(noisy, extractor),
+            extract(noisier, extractor),
             noisy,
             noisier,
             labels,
-            extract(real.x, by),
+            extract(real.x, extractor),
             test,
             real_labels,
             kept,
@@ -109,17 +111,13 @@ def of_samples(world: World, n: int, seed: int, model: int) -> list[Result]:
     part = torch.randperm(len(world.own), generator=generator)[model * n : (model + 1) * n]
     features = world.noisier if model == WORSE else world.own
     images = world.noisier_images if model == WORSE else world.noisy_images
-    by, real, fake = world.by, _some(world.real, rows), _some(features, part)
+    given = Given(
+        images[part], features.rows(part), world.real.rows(rows), labels=world.labels[part]
+    )
     test = world.test.subset(rows.numpy())
-    found = of_features(fake, real, by, {})
-    found += closeness(images[part], fake, real, test, world.train, by, found[0], {})
-    of_real = world.real_labels[rows]
-    return found + by_label(fake, world.labels[part], real, of_real, by, {}, test.classes)
-
-
-def _some(features: Features, rows: Tensor) -> Features:
-    logits = None if features.logits is None else features.logits[rows]
-    return Features(features.features[rows], logits)
+    ctx = Context(test, world.extractor, train=world.train, given=given)
+    ranked = [m for m in METRICS.values() if CALIBRATED.get(m.family) == "samples"]
+    return measure(ctx, ranked)
 
 
 def of_likelihoods(world: World, n: int, seed: int, model: int) -> list[Result]:
@@ -134,7 +132,7 @@ def of_likelihoods(world: World, n: int, seed: int, model: int) -> list[Result]:
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:n]
     groups, bits = Groups(len(order), "real"), 1 / (x.shape[1] * math.log(2))
     return [
-        mean_result(name, nats[order] * unit, groups, {}, better="lower")
+        mean_estimate(nats[order] * unit, groups).named(name, better="lower")
         for name, unit in (("bits_per_dim", bits), ("nll", 1.0), ("nll_ais", 1.0))
     ]
 
@@ -162,9 +160,9 @@ def of_paths(world: World, n: int, seed: int, model: int) -> list[Result]:
     """n paths of one model, n others of it, or n of a model that bends them more."""
     made = Paths(MORE if model == WORSE else 1.0)
     real = world.real.features
-    each, _ = path_length(made, world.by, real, paths=n, seed=3 * seed + model)
-    name = f"path_length_{world.by.name}"
-    return [mean_result(name, each, Groups(n, "fake"), {}, better="lower")]
+    each, _ = path_length(made, world.extractor, real, paths=n, seed=3 * seed + model)
+    name = f"path_length_{world.extractor.name}"
+    return [mean_estimate(each, Groups(n, "fake")).named(name, better="lower")]
 
 
 def of_clusters(world: World, n: int, seed: int, model: int) -> list[Result]:
@@ -175,7 +173,7 @@ def of_clusters(world: World, n: int, seed: int, model: int) -> list[Result]:
     at_random = torch.randint(10, (n,), generator=generator)
     moved = torch.rand(n, generator=generator) < (MORE_WRONG if model == WORSE else WRONG)
     found = torch.where(moved, at_random, (y + 3) % 10)
-    return [drawn("clustering_accuracy", *matched(found, y), {}, better="higher")]
+    return [estimate(*matched(found, y)).named("clustering_accuracy", better="higher")]
 
 
 def of_speeds(world: World, n: int, seed: int, model: int) -> list[Result]:
@@ -185,7 +183,8 @@ def of_speeds(world: World, n: int, seed: int, model: int) -> list[Result]:
     minute = NOISE * torch.randn(1, generator=generator)
     times = (minute + 0.1 * torch.randn(n, generator=generator)).exp()
     times = times * (1 + 5 * (torch.rand(n, generator=generator) < 0.1))
-    return [of_times((times / (SLOWER if model == WORSE else 1.0)).tolist(), 64, {})]
+    speed = of_times((times / (SLOWER if model == WORSE else 1.0)).tolist(), 64)
+    return [speed.named("sampling_speed", better="higher")]
 
 
 Experiment = Callable[[World, int, int, int], list[Result]]
@@ -214,8 +213,7 @@ CALIBRATED: Mapping[str, str] = {
 }
 
 
-def family(metric: str, by: Extractor) -> str:
+def family(metric: str) -> str:
     """A metric without the name of its extractor, and of what its likelihood is given."""
-    fd, kd, score = PUBLISHED.get(by.name, ("fd", "kd", "score"))
-    known = {fd: "fd", f"{fd}_infinity": "fd_infinity", kd: "kd", score: "score"}
-    return known.get(metric, metric.removesuffix(f"_{by.name}").removesuffix("_given_label"))
+    found = metric_of(metric)
+    return metric if found is None else found.family

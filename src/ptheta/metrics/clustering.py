@@ -5,11 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ptheta.capabilities import Clusters
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
-from ptheta.measures.intervals import Groups, draws
-from ptheta.measures.results import Draws
+from ptheta.measures.intervals import Groups, draws, estimate
+from ptheta.measures.results import Draws, Estimate
+from ptheta.metrics.context import Context
 from ptheta.metrics.likelihood import batches
+from ptheta.tasks.needs import require
 
 
 def matched_accuracy(found: Tensor, labels: Tensor) -> float:
@@ -38,8 +41,14 @@ def matched(found: Tensor, labels: Tensor) -> tuple[float, Draws | None]:
 @torch.no_grad()
 def clustering_accuracy(model: nn.Module, data: Dataset) -> tuple[float, Draws | None]:
     """Of a model that clusters, on labelled data: see `matched`."""
-    found = torch.cat([model.cluster(x).cpu() for x, _ in batches(model, data, 500)])  # type: ignore[operator]
+    clusters = require(model, Clusters, "cluster")
+    found = torch.cat([clusters.cluster(x).cpu() for x, _ in batches(model, data, 500)])
     labels = data.batch(slice(0, len(data))).extra.get("labels")
     if labels is None:
         raise PthetaError(f"{data.name} has no labels to match categories with: give labels")
     return matched(found, labels)
+
+
+def clustering(ctx: Context) -> Estimate:
+    """How well the model's own categories fit the labels."""
+    return estimate(*clustering_accuracy(ctx.the_model, ctx.test))

@@ -4,7 +4,6 @@ far the aggregate posterior q(z) = E_x q(z | x) is from the prior."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -47,11 +46,19 @@ class LatentReport:
         """Those that are used by the variance of the posterior mean alone."""
         return int((self.mean_variance > ACTIVE_VARIANCE).sum())
 
+    def activity(self) -> str:
+        """How many dimensions are used, in a sentence."""
+        return (
+            f"{self.active} of {len(self.kl)} units active: KL above {ACTIVE_KL} nats and "
+            f"variance of the mean above {ACTIVE_VARIANCE} ({self.active_by_variance} by the "
+            f"variance alone); KL {float(self.kl.sum()):.2f} nats in all"
+        )
+
     def order(self) -> list[int]:
         """The dimensions, the one with the largest KL first."""
         return torch.argsort(self.kl, descending=True).tolist()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {
             "dimensions": len(self.kl),
             "active_units": self.active,

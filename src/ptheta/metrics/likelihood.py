@@ -1,19 +1,24 @@
-"""Likelihood in nats and bits/dim: exact, or a bound; the two are never mixed."""
+"""Likelihood in nats and bits/dim: exact, or a bound; the two are never mixed. And the terms that a
+bound is the sum of."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ptheta.batch import Condition
 from ptheta.capabilities import HasBound, HasLogProb, conditional, device_of
 from ptheta.compute.streams import seeded
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
+from ptheta.measures.intervals import Groups, mean_estimate
+from ptheta.measures.results import Estimate
+from ptheta.metrics.context import Context, shared
 from ptheta.tasks.conditions import with_conditions
 from ptheta.terminal.progress import watched
 
@@ -26,7 +31,7 @@ class Likelihood:
     error: float  # standard error of the mean over images
     relation: str
     how: str
-    each: torch.Tensor = field(repr=False, compare=False)  # of every image, float64 (N,)
+    each: Tensor = field(repr=False, compare=False)  # of every image, float64 (N,)
 
     @property
     def images(self) -> int:
@@ -44,7 +49,7 @@ class Likelihood:
 
 def batches(
     model: nn.Module, data: Dataset, batch_size: int, what: str = "likelihood"
-) -> Iterator[tuple[torch.Tensor, Condition | None]]:
+) -> Iterator[tuple[Tensor, Condition | None]]:
     """The images, in order, with the conditions that the model wants, on its device.
 
     what: what they are taken for, for whoever watches
@@ -54,6 +59,66 @@ def batches(
         batch = data.batch(slice(start, min(start + batch_size, len(data))))
         condition = batch.condition if conditional(model) else None
         yield batch.x.to(device), None if condition is None else condition.to(device)
+
+
+class LogP(NamedTuple):
+    """of(x, condition) -> log p, (B,) nats. relation, how: see `Likelihood`"""
+
+    of: Callable[[Tensor, Condition | None], Tensor]
+    relation: str
+    how: str
+
+
+def log_p_of(model: nn.Module, is_k: int) -> LogP | None:
+    """The best that a model has: exact, a bound with is_k importance samples, or None."""
+    if isinstance(model, HasLogProb):
+        return LogP(model.log_prob, "=", "exact")
+    if not isinstance(model, HasBound):
+        return None
+    if is_k == 1:
+        return LogP(model.elbo, "<=", "ELBO")
+    bound = model.importance_bound
+    return LogP(lambda x, y: bound(x, is_k, y), "<=", f"importance bound, k = {is_k}")
+
+
+@torch.no_grad()
+def likelihood(
+    model: nn.Module, data: Dataset, *, is_k: int = 50, batch_size: int = 100, seed: int = 0
+) -> Likelihood | None:
+    """The mean of -log p over the data, by what the model has; None where it has neither.
+
+    is_k: importance samples of the bound (1: the ELBO). With 2 levels the data's binarisation is
+    the fixed one, so every model scores the same pixels. A conditional model is given the labels:
+    the result is then -log p(x | y).
+
+    Raises PthetaError where such a model meets data without labels, and where the numbers cannot be
+    log-probabilities: NaN, or above 0, as of a density, which would make -log p look small.
+    """
+    log_p = log_p_of(model, is_k)
+    if log_p is None:
+        return None
+    data = with_conditions(model, data.with_fixed_binarisation())
+    if conditional(model) and not data.has_conditions:
+        raise PthetaError(
+            f"{data.name} has no labels (or attributes), and the model's likelihood is given them: "
+            "evaluate on labelled images"
+        )
+    with seeded(seed):
+        values = [-log_p.of(x, y) for x, y in batches(model, data, batch_size)]
+    nats = torch.cat(values).double().cpu()
+    if nats.isnan().any() or nats.mean() < -1e-3:
+        raise PthetaError(
+            f"-log p is {nats.mean().item():.4g} nats/image on average: images of "
+            f"{data.levels} levels have probabilities, so it is at least 0; "
+            "score dequantised pixels with their volume, not a density"
+        )
+    return Likelihood(
+        nats=nats.mean().item(),
+        error=(nats.std() / len(nats) ** 0.5).item() if len(nats) > 1 else 0.0,
+        relation=log_p.relation,
+        how=log_p.how,
+        each=nats,
+    )
 
 
 @torch.no_grad()
@@ -73,49 +138,65 @@ def bound_terms(
     return {k: (v.mean().item(), v.std().item() / error) for k, v in terms.items()}
 
 
-@torch.no_grad()
-def likelihood(
-    model: nn.Module, data: Dataset, *, is_k: int = 50, batch_size: int = 100, seed: int = 0
-) -> Likelihood | None:
-    """The mean of -log p over the data, by what the model has; None where it has neither.
+@shared
+def _likelihood(ctx: Context) -> Likelihood | None:
+    return likelihood(ctx.the_model, ctx.test, is_k=ctx.is_k, seed=ctx.seed)
 
-    is_k: importance samples of the bound (1: the ELBO). With 2 levels the data's binarisation is
-    the fixed one, so every model scores the same pixels. A conditional model is given the labels:
-    the result is then -log p(x | y).
 
-    Raises PthetaError where such a model meets data without labels, and where the numbers cannot be
-    log-probabilities: NaN, or above 0, as of a density, which would make -log p look small.
-    """
-    data = with_conditions(model, data.with_fixed_binarisation())
-    if conditional(model) and not data.has_conditions:
-        raise PthetaError(
-            f"{data.name} has no labels (or attributes), and the model's likelihood is given them: "
-            "evaluate on labelled images"
-        )
-    values = []
-    with seeded(seed):
-        for x, condition in batches(model, data, batch_size):
-            if isinstance(model, HasLogProb):
-                values.append(-model.log_prob(x, condition))
-            elif isinstance(model, HasBound):
-                if is_k == 1:
-                    values.append(-model.elbo(x, condition))
-                else:
-                    values.append(-model.importance_bound(x, is_k, condition))
-            else:
-                return None
-    nats = torch.cat(values).double().cpu()
-    if nats.isnan().any() or nats.mean() < -1e-3:
-        raise PthetaError(
-            f"-log p is {nats.mean().item():.4g} nats/image on average: images of "
-            f"{data.levels} levels have probabilities, so it is at least 0; "
-            "score dequantised pixels with their volume, not a density"
-        )
-    exact = isinstance(model, HasLogProb)
-    return Likelihood(
-        nats=nats.mean().item(),
-        error=(nats.std() / len(nats) ** 0.5).item() if len(nats) > 1 else 0.0,
-        relation="=" if exact else "<=",
-        how="exact" if exact else "ELBO" if is_k == 1 else f"importance bound, k = {is_k}",
-        each=nats,
-    )
+def nll(ctx: Context) -> Estimate:
+    """Of the test images, nats/image."""
+    return _mean(ctx, 1.0)
+
+
+def bits_per_dim(ctx: Context) -> Estimate:
+    """Of the test images, bits for each sub-pixel."""
+    return _mean(ctx, ctx.test.spec.dims * math.log(2))
+
+
+def _mean(ctx: Context, unit: float) -> Estimate:
+    """unit: nats of one unit"""
+    found = _likelihood(ctx)
+    if found is None:
+        return Estimate(None, reason="no likelihood")
+    about = {"how": found.how}
+    if found.infinite:
+        why = f"-log p is infinite for {found.infinite:,} of {found.images:,} images"
+        return Estimate(None, about=about, reason=why)
+    groups = Groups(found.images, "real")
+    return mean_estimate(found.each / unit, groups, about, relation=found.relation)
+
+
+ELBO = {"how": "ELBO"}
+
+
+def has_finite_bound(ctx: Context) -> bool:
+    """Its terms say where the nats of a likelihood go."""
+    if not isinstance(ctx.model, HasBound):
+        return False
+    found = _likelihood(ctx)
+    return found is not None and not found.infinite
+
+
+@shared
+def _bound(ctx: Context) -> dict[str, tuple[float, float]]:
+    return bound_terms(ctx.the_model, ctx.test, seed=ctx.seed)
+
+
+def neg_elbo(ctx: Context) -> Estimate:
+    """-ELBO, nats. Not ranked: how loose a bound is says nothing of the likelihood."""
+    value, error = _bound(ctx)["elbo"]
+    return Estimate(value, error, relation="<=", about=ELBO)
+
+
+def elbo_terms(ctx: Context) -> dict[str, Estimate]:
+    """Each term of -ELBO, nats."""
+    terms = {name: found for name, found in _bound(ctx).items() if name != "elbo"}
+    return {name: Estimate(value, error, about=ELBO) for name, (value, error) in terms.items()}
+
+
+def elbo_gap(ctx: Context) -> Estimate:
+    """How much tighter the importance bound is, nats: what q(z | x) costs."""
+    tighter = nll(ctx)
+    assert tighter.value is not None  # see `has_finite_bound`
+    value, _ = _bound(ctx)["elbo"]
+    return Estimate(value - tighter.value, about={**ELBO, "to": tighter.about["how"]})

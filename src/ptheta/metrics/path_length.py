@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Protocol, runtime_checkable
+
 import torch
 from torch import Tensor, nn
 
 from ptheta.batch import Condition
+from ptheta.capabilities import Decodes, HasPrior
 from ptheta.compute.streams import seeded
 from ptheta.errors import PthetaError
-from ptheta.extractors.features import Extractor, extract
+from ptheta.extractors.base import Extractor
+from ptheta.extractors.features import extract
+from ptheta.measures.intervals import Groups, mean_estimate
+from ptheta.measures.results import Estimate
+from ptheta.metrics.conditions import conditions_like
+from ptheta.metrics.context import Context
 from ptheta.tasks.interpolate import slerp
+from ptheta.tasks.needs import require
+from ptheta.terminal.progress import stage
 
 PATHS = 500
 STEP = 1 / 16  # of the way; a shorter one would mostly see the rounding of pixels to whole values
 
 
+@runtime_checkable
+class Latent(Decodes, HasPrior, Protocol):
+    """Decodes codes of its prior."""
+
+
 @torch.no_grad()
 def path_length(
     model: nn.Module,
-    by: Extractor,
+    extractor: Extractor,
     real: Tensor,
     condition: Condition | None = None,
     *,
@@ -28,28 +43,45 @@ def path_length(
     """|f(x(t + e)) - f(x(t))|^2 / e^2 of each path (paths,), and the unit it is measured in.
 
     A path goes along the great circle between two codes of the prior, t is uniform, e = `STEP`, and
-    f are the features of `by` (Karras et al. 2019, section 4.1, arXiv:1812.04948, there with
+    f are the features of `extractor` (Karras et al. 2019, section 4.1, arXiv:1812.04948, there with
     another f and a shorter step). The unit is the mean squared distance of two real images, of
     whose features `real` (N, d) holds some: at a mean of 1 a path moves as evenly as the straight
     line between two unrelated images would; a collapsed model stays below it.
 
     condition: what each path is asked for, (paths,) or (paths, A); None for an unconditional model
-    Needs a model that decodes codes of its prior.
+    Raises PthetaError for a model that does not decode codes of its prior, and for fewer than two
+    paths.
     """
     if paths < 2:
         raise PthetaError(f"paths = {paths}: give at least two")
+    latent = require(model, Latent, "walk between codes of its prior")
     with seeded(seed):
-        a = model.sample_latent(paths, condition)  # type: ignore[operator]
-        b = model.sample_latent(paths, condition)  # type: ignore[operator]
+        a = latent.sample_latent(paths, condition)
+        b = latent.sample_latent(paths, condition)
         t = torch.rand(paths, device=a.device) * (1 - STEP)
     ends = []
     for at in (t, t + STEP):
         z = slerp(a, b, at[:, None])[:, 0]
         parts = [slice(i, i + 250) for i in range(0, paths, 250)]
         images = [
-            model.decode(z[part], None if condition is None else condition[part])  # type: ignore[operator]
-            for part in parts
+            latent.decode(z[part], None if condition is None else condition[part]) for part in parts
         ]
-        ends.append(extract(torch.cat(images).cpu(), by).features.double())
+        ends.append(extract(torch.cat(images).cpu(), extractor).features.double())
     unit = 2 * real.double().var(0).sum().item()
     return (ends[1] - ends[0]).square().sum(1) / STEP**2 / max(unit, 1e-12), unit
+
+
+def codes_with_a_prior(ctx: Context) -> str:
+    return "" if isinstance(ctx.model, Latent) else "it has no codes with a prior"
+
+
+def mean_path_length(ctx: Context) -> Estimate:
+    """How evenly images change along a path through the latent space."""
+    with stage("path length"):
+        condition = conditions_like(ctx.the_model, ctx.test, PATHS, ctx.seed)
+        each, unit = path_length(
+            *(ctx.the_model, ctx.extractor, ctx.real.features, condition),
+            paths=PATHS,
+            seed=ctx.seed,
+        )
+    return mean_estimate(each, Groups(len(each), "fake"), {"paths": len(each), "unit": unit})

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
-from typing import Any
 
 import torch
 
 import ptheta
 from ptheta.data.dataset import Dataset
-from ptheta.extractors.features import Extractor
+from ptheta.extractors.base import Extractor
+from ptheta.measures.results import About
 
 VERSION = 5  # of the metrics' definitions
 
@@ -26,9 +25,9 @@ COMPARABLE = (
 
 
 def protocol(
-    test: Dataset, by: Extractor, n: int, seed: int, about: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """Of n samples held against the images of `test` by the features of `by`.
+    test: Dataset, extractor: Extractor, n: int, seed: int, about: About | None = None
+) -> dict[str, object]:
+    """Of n samples held against the images of `test` by the features of `extractor`.
 
     about: what made the samples, such as the hash of a checkpoint
     """
@@ -37,9 +36,9 @@ def protocol(
         "split": test.split,
         "levels": test.levels,
         "fingerprint": test.fingerprint(),
-        "extractor": by.name,
-        "extractor_digest": by.digest,
-        "extractor_reads": by.reads,
+        "extractor": extractor.name,
+        "extractor_digest": extractor.digest,
+        "extractor_reads": extractor.reads,
         "real_images": len(test),
         "samples": n,
         "seed": seed,
@@ -53,7 +52,7 @@ def protocol(
     }
 
 
-def differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+def differing(a: About, b: About) -> list[str]:
     """In what two protocols differ that makes their numbers incomparable."""
     return [key for key in COMPARABLE if a.get(key) != b.get(key)]
 
@@ -71,7 +70,7 @@ FLAGS = {
 }
 
 
-def cure(a: Mapping[str, Any], b: Mapping[str, Any]) -> str:
+def cure(a: About, b: About) -> str:
     """The options that make numbers of two protocols comparable: "give -n 300"; empty where none
     does."""
     flags = list(dict.fromkeys(FLAGS[key] for key in differing(a, b) if key in FLAGS))
@@ -81,11 +80,11 @@ def cure(a: Mapping[str, Any], b: Mapping[str, Any]) -> str:
     return f"give the same {' and '.join(flags)} to both" if flags else ""
 
 
-def scale(of: Mapping[str, Any]) -> str:
+def scale(of: About) -> str:
     """The same text for protocols whose numbers are comparable, and for no others."""
     return repr([of.get(key) for key in COMPARABLE])
 
 
-def said(a: Mapping[str, Any], b: Mapping[str, Any]) -> str:
+def said(a: About, b: About) -> str:
     """In what two protocols differ: "samples 300 and 1000"."""
     return ", ".join(f"{k.replace('_', ' ')} {a.get(k)} and {b.get(k)}" for k in differing(a, b))

@@ -7,12 +7,13 @@ from torch import nn
 
 from ptheta.capabilities import Samples
 from ptheta.data.dataset import Dataset
-from ptheta.extractors.features import Features, extract, extractor
+from ptheta.extractors.features import Features, extract
+from ptheta.extractors.table import load_extractor
 from ptheta.measures.inception_score import effective_classes
 from ptheta.measures.kernel import kernel_distance
 from ptheta.metrics.conditions import draw
 from ptheta.metrics.likelihood import likelihood
-from ptheta.training.loop import Scored
+from ptheta.training.scoring import Scored
 
 
 class Selection:
@@ -23,8 +24,8 @@ class Selection:
     proportions of the held-out ones.
     """
 
-    def __init__(self, held_out: Dataset, extractor_name: str, seed: int = 0) -> None:
-        self.held_out, self.extractor_name, self.seed = held_out, extractor_name, seed
+    def __init__(self, held_out: Dataset, extractor: str, seed: int = 0) -> None:
+        self.held_out, self.extractor, self.seed = held_out, extractor, seed
         self.reference: Features | None = None
 
     @torch.no_grad()
@@ -35,14 +36,16 @@ class Selection:
             return Scored("bits_per_dim", found.bits(self.held_out.spec.dims)[0], True)
         if not isinstance(model, Samples):
             return Scored("none", 0.0, True)
-        by = extractor(self.extractor_name)
+        extractor = load_extractor(self.extractor)
         if self.reference is None:
-            self.reference = extract(self.held_out.with_fixed_binarisation(), by)
-        fakes = extract(draw(model, self.held_out, max(2, len(self.held_out)), self.seed), by)
+            self.reference = extract(self.held_out.with_fixed_binarisation(), extractor)
+        fakes = extract(
+            draw(model, self.held_out, max(2, len(self.held_out)), self.seed), extractor
+        )
         value, _ = kernel_distance(fakes.features, self.reference.features)
         others = {}
         if fakes.logits is not None:
-            others[f"classes_{by.name}"] = effective_classes(fakes.logits)[0]
+            others[f"classes_{extractor.name}"] = effective_classes(fakes.logits)[0]
         if self.reference.logits is not None:
-            others[f"real_classes_{by.name}"] = effective_classes(self.reference.logits)[0]
-        return Scored(f"kd_{by.name}", value, True, others)
+            others[f"real_classes_{extractor.name}"] = effective_classes(self.reference.logits)[0]
+        return Scored(f"kd_{extractor.name}", value, True, others)

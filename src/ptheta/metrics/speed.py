@@ -5,20 +5,24 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
 
 from ptheta.batch import Condition
-from ptheta.capabilities import device_of
+from ptheta.capabilities import Samples, device_of
 from ptheta.compute import threads
 from ptheta.compute.streams import seeded
-from ptheta.measures.results import Result
+from ptheta.measures.results import About, Estimate
+from ptheta.metrics.conditions import conditions_like
+from ptheta.metrics.context import Context
+from ptheta.tasks.needs import require
 from ptheta.tasks.sample import sampling_threads
+from ptheta.terminal.progress import stage, unwatched
 
 SPEED_OF = 64  # images drawn at a time
+SECONDS = 2.0  # that draws are repeated for, about
 # one minute of a machine differs from the next, which repeats within a minute do not show; a single
 # draw, which holds the start, is worth half of that
 NOISE, NOISE_OF_ONE = 0.1, 0.2
@@ -29,21 +33,21 @@ UNSTEADY = 0.25  # relative error from which no speed is given
 def sampling_speed(
     model: nn.Module,
     condition: Condition | None,
-    protocol: Mapping[str, Any],
     *,
     n: int = SPEED_OF,
-    seconds: float = 2.0,
+    seconds: float = SECONDS,
     clock: Callable[[], float] = time.perf_counter,
-) -> Result:
+) -> Estimate:
     """images/s: the median over draws of n images, after one that does not count.
 
     condition: of n images, for a conditional model
     seconds: draws are repeated for about so long; where the first takes longer, it is the only one
     """
+    sampler = require(model, Samples, "sample")
 
     def take() -> float:
         start = clock()
-        model.sample(n, condition).cpu()  # type: ignore[operator]  # waits for the device
+        sampler.sample(n, condition).cpu()  # waits for the device
         return clock() - start
 
     count = sampling_threads(model, n)
@@ -54,11 +58,11 @@ def sampling_speed(
             while sum(times) < seconds:
                 times.append(take())
     machine = f"{device_of(model).type}, {count} threads"
-    about = {**protocol, "batch": n, "repeats": len(times), "machine": machine}
+    about = {"batch": n, "repeats": len(times), "machine": machine}
     return of_times(times, n, about)
 
 
-def of_times(times: Sequence[float], n: int, protocol: Mapping[str, Any]) -> Result:
+def of_times(times: Sequence[float], n: int, about: About | None = None) -> Estimate:
     """The speed from the seconds that each draw of n images took.
 
     The error is that of a median, from the median deviation of the times' logarithms, so that a
@@ -73,10 +77,16 @@ def of_times(times: Sequence[float], n: int, protocol: Mapping[str, Any]) -> Res
         middle = statistics.median(logs)
         deviation = 1.4826 * statistics.median(abs(v - middle) for v in logs)  # of a normal one
         relative = max(NOISE, math.sqrt(math.pi / 2) * deviation / math.sqrt(len(times)))
-    name, unit = "sampling_speed", "images/s"
+    about = about or {}
     if relative > UNSTEADY:
         reason = (
             f"the machine was busy: {len(times)} draws took {min(times):.2g} to {max(times):.2g} s"
         )
-        return Result(name, None, unit, better="higher", reason=reason, protocol=protocol)
-    return Result(name, rate, unit, "=", relative * rate, "higher", protocol=protocol)
+        return Estimate(None, about=about, reason=reason)
+    return Estimate(rate, relative * rate, about=about)
+
+
+def speed(ctx: Context) -> Estimate:
+    with stage("sampling speed"), unwatched():
+        condition = conditions_like(ctx.the_model, ctx.test, SPEED_OF, ctx.seed)
+        return sampling_speed(ctx.the_model, condition, seconds=SECONDS)

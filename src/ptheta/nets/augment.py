@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from ptheta.compute import streams
 from ptheta.config import Entry
 
 
 def color(x: Tensor) -> Tensor:
     """Brightness +-0.5, saturation 0 to 2, contrast 0.5 to 1.5."""
-    brightness, saturation, contrast = torch.rand(3, len(x), 1, 1, 1, device=x.device)
+    drawn = streams.uniform(3 * len(x), device=x.device)
+    brightness, saturation, contrast = drawn.view(3, -1, 1, 1, 1)
     x = x + (brightness - 0.5)
     grey = x.mean(1, keepdim=True)
     x = torch.lerp(grey, x, 2 * saturation)
@@ -27,8 +29,8 @@ def translation(x: Tensor) -> Tensor:
     """Shifted by up to an eighth of the side each way; what comes in is 0."""
     b, c, h, w = x.shape
     up, left = (h + 4) // 8, (w + 4) // 8
-    rows = torch.randint(0, 2 * up + 1, (b, 1), device=x.device) + torch.arange(h, device=x.device)
-    cols = torch.randint(0, 2 * left + 1, (b, 1), device=x.device) + torch.arange(
+    rows = streams.integers(0, 2 * up + 1, b, 1, device=x.device) + torch.arange(h, device=x.device)
+    cols = streams.integers(0, 2 * left + 1, b, 1, device=x.device) + torch.arange(
         w, device=x.device
     )
     x = pad(x, (left, left, up, up))
@@ -40,8 +42,8 @@ def cutout(x: Tensor) -> Tensor:
     """A rectangle of half the side, partly outside perhaps, is 0."""
     b, _, h, w = x.shape
     high, wide = (h + 1) // 2, (w + 1) // 2
-    top = torch.randint(0, h + 1, (b, 1), device=x.device) - high // 2
-    left = torch.randint(0, w + 1, (b, 1), device=x.device) - wide // 2
+    top = streams.integers(0, h + 1, b, 1, device=x.device) - high // 2
+    left = streams.integers(0, w + 1, b, 1, device=x.device) - wide // 2
     row, col = torch.arange(h, device=x.device) - top, torch.arange(w, device=x.device) - left
     hole = ((row >= 0) & (row < high))[:, :, None] & ((col >= 0) & (col < wide))[:, None]
     return x.masked_fill(hole[:, None], 0.0)

@@ -8,14 +8,14 @@ from pathlib import Path
 from torch import nn
 
 from ptheta.compute.streams import undisturbed
-from ptheta.data.sources import Whole
+from ptheta.data.sources import ImageSet
 from ptheta.errors import PthetaError
-from ptheta.extractors.features import Extractor
+from ptheta.extractors.base import Extractor
 from ptheta.files.atomic import make_folder, write_json, write_text
 from ptheta.files.out import check_folder
 from ptheta.measures.results import Evaluation
 from ptheta.metrics.baselines import BASELINES
-from ptheta.metrics.evaluate import floor, score
+from ptheta.metrics.evaluate import evaluate_images, real_baseline
 from ptheta.report.comparison import FLOOR, Comparison, Measured, Measuring
 from ptheta.report.markdown import document
 from ptheta.report.measuring import measured_images, measured_run
@@ -39,7 +39,7 @@ def compare(
     n: int = 1000,
     seed: int = 0,
     extractor: str | Extractor | None = None,
-    images: Mapping[str, Whole] | None = None,
+    images: Mapping[str, ImageSet] | None = None,
     data: str | None = None,
 ) -> Path:
     """Measures every run in the same way and writes report.html, .md and .json into `out`.
@@ -64,7 +64,7 @@ def compare(
 
 
 def _compare(
-    runs: Sequence[Run], sight: Sight, images: Mapping[str, Whole], how: Measuring
+    runs: Sequence[Run], sight: Sight, images: Mapping[str, ImageSet], how: Measuring
 ) -> Comparison:
     test, train = sight.test, sight.train
     measured, said = _rows(runs, sight, images, how)
@@ -82,7 +82,7 @@ def _compare(
         pairs=pairs(evaluations, metrics_of(list(evaluations.values()))),
         remarks=said,
         baselines={
-            name: score(
+            name: evaluate_images(
                 make(train, test, how.n, how.seed),
                 test,
                 train,
@@ -91,14 +91,14 @@ def _compare(
             )
             for name, make in BASELINES.items()
         },
-        floor=floor(test, train, n=how.n, seed=how.seed, extractor=how.extractor),
+        floor=real_baseline(test, train, n=how.n, seed=how.seed, extractor=how.extractor),
         test=test,
         how=how,
     )
 
 
 def _rows(
-    runs: Sequence[Run], sight: Sight, images: Mapping[str, Whole], how: Measuring
+    runs: Sequence[Run], sight: Sight, images: Mapping[str, ImageSet], how: Measuring
 ) -> tuple[list[Measured], dict[str, list[str]]]:
     """The rows, runs first, and the remarks on each."""
     models: list[nn.Module] = [run.model() for run in runs]
@@ -118,7 +118,7 @@ def _rows(
     return measured, said
 
 
-def _names(runs: Sequence[Run], images: Mapping[str, Whole]) -> list[str]:
+def _names(runs: Sequence[Run], images: Mapping[str, ImageSet]) -> list[str]:
     """A different name for each row: that of its folder, with the parent's where two are alike.
 
     Raises PthetaError where images would have the name of another row.

@@ -7,9 +7,9 @@ from torch import nn
 
 from ptheta.capabilities import Samples
 from ptheta.data.dataset import Dataset
-from ptheta.data.sources import Whole
+from ptheta.data.sources import ImageSet
 from ptheta.metrics.conditions import draw
-from ptheta.metrics.evaluate import evaluate, score
+from ptheta.metrics.evaluate import evaluate, evaluate_images
 from ptheta.report.comparison import UNKNOWN, Cost, Measured, Measuring, density
 from ptheta.report.pictures import pictures
 from ptheta.report.plots import curves
@@ -62,17 +62,19 @@ def measured_run(
 
 
 def measured_images(
-    name: str, whole: Whole, sight: Sight, how: Measuring
+    name: str, foreign: ImageSet, sight: Sight, how: Measuring
 ) -> tuple[Measured, list[str]]:
     """The row of images that another program made, at the levels of the runs, and its remarks."""
     test, train = sight.test, sight.train
-    rounded = quantise(whole.images, test.levels)
+    rounded = quantise(foreign.images, test.levels)
     remark = "was made by another program: no likelihood, training or speed is known of it"
-    if not torch.equal(rounded, whole.images):
+    if not torch.equal(rounded, foreign.images):
         remark += f"; its images were rounded to {test.levels} levels"
-    if whole.resized:
+    if foreign.resized:
         remark += f"; its pictures were resized and cropped to {test.spec.width}x{test.spec.height}"
-    evaluation = score(rounded, test, train, n=how.n, seed=how.seed, extractor=how.extractor)
+    evaluation = evaluate_images(
+        rounded, test, train, n=how.n, seed=how.seed, extractor=how.extractor
+    )
     made = Measured(
         name=name,
         path=name,

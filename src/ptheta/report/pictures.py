@@ -20,7 +20,7 @@ from ptheta.capabilities import (
 )
 from ptheta.compute.streams import seeded
 from ptheta.data.dataset import Dataset
-from ptheta.metrics.closeness import NEIGHBOURS, closest
+from ptheta.metrics.memorisation import NEIGHBOURS, closest
 from ptheta.report.plots import picture
 
 SHOWN = 64  # samples in a grid

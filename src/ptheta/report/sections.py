@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from ptheta.metrics.metric import Section as Kind
+from ptheta.metrics.table import metric_of
+
 
 @dataclass(frozen=True)
 class Section:
@@ -15,30 +18,30 @@ class Section:
 
 
 LIKELIHOOD = Section(
-    "Likelihood",
+    Kind.LIKELIHOOD,
     "On the held-out images. = exact, ≤ an upper bound on the bits (from a lower bound on the "
     "likelihood): the two are not ranked against each other. A model without either has none, "
     "whatever its samples look like.",
 )
 DISTANCE = Section(
-    "Distance to real images",
+    Kind.DISTANCE,
     "Named after the network whose features they use; only those of inception-2015 are the "
     "published FID, KID and IS. The grey rows need no learning.",
 )
 FIDELITY = Section(
-    "Fidelity and diversity",
+    Kind.FIDELITY,
     "Precision and density ask whether a sample could be real; recall, coverage and the "
     "classes, whether everything real is there. No row is good by one column.",
 )
 MEMORISATION = Section(
-    "Memorisation",
+    Kind.MEMORISATION,
     "Distances to the nearest training image, of samples beside those of held-out images; and "
     "to the nearest test image (names with test), beside those of training images. The copying "
     "test is about N(0, 1) where both are alike; far below 0 are copies, far above 0 images "
     "away from the data. A copied training or test set has the best distances there are, and "
     "must be given away here.",
 )
-COST = Section("Cost", "On the machine that wrote this; training as it was when it ran.")
+COST = Section(Kind.COST, "On the machine that wrote this; training as it was when it ran.")
 SECTIONS = (LIKELIHOOD, DISTANCE, FIDELITY, MEMORISATION, COST)  # as a reader wants them
 
 
@@ -69,41 +72,33 @@ class Presentation:
     signed: bool = False
 
 
-_LIKELIHOOD = Presentation(LIKELIHOOD)
-_DISTANCE = Presentation(DISTANCE)
-_REPEATED_DISTANCE = Presentation(DISTANCE, repeats=True)
-_FRECHET = Presentation(DISTANCE, paired=True)
-_KERNEL = Presentation(DISTANCE, Role.DISTANCE, paired=True)
-_MEMORISATION = Presentation(MEMORISATION)
-_COST = Presentation(COST)
-_OTHER = Presentation(FIDELITY)
+SECTION_OF = {
+    Kind.LIKELIHOOD: LIKELIHOOD,
+    Kind.DISTANCE: DISTANCE,
+    Kind.FIDELITY: FIDELITY,
+    Kind.MEMORISATION: MEMORISATION,
+    Kind.COST: COST,
+}
 
-# how the names of metrics begin, which end in the name of an extractor; the first that fits counts
-_BY_NAME: tuple[tuple[str, Presentation], ...] = (
-    ("bits_per_dim", Presentation(LIKELIHOOD, Role.LIKELIHOOD, paired=True, signed=True)),
-    ("nll", Presentation(LIKELIHOOD, repeats=True, signed=True)),
-    ("neg_elbo", _LIKELIHOOD),
-    ("elbo_", _LIKELIHOOD),
-    ("train_distance_ratio", _MEMORISATION),
-    ("copied_share", _MEMORISATION),
-    ("copying_z", _MEMORISATION),
-    ("fd_memorisation", Presentation(MEMORISATION, repeats=True)),
-    ("sampling_speed", _COST),
-    ("parameters", _COST),
-    ("fd_infinity", _REPEATED_DISTANCE),
-    ("fid_infinity", _REPEATED_DISTANCE),
-    ("fd_", _FRECHET),
-    ("fid", _FRECHET),
-    ("kd_", _KERNEL),
-    ("kid", _KERNEL),
-    ("score_", _DISTANCE),
-    ("inception_score", _DISTANCE),
-    ("label_accuracy", _DISTANCE),
-    ("precision_", Presentation(FIDELITY, Role.PRECISION)),
-    ("recall_", Presentation(FIDELITY, Role.RECALL)),
-)
+# by the family of a metric; of any other only its section is known
+SHOWN: dict[str, Presentation] = {
+    "bits_per_dim": Presentation(LIKELIHOOD, Role.LIKELIHOOD, paired=True, signed=True),
+    "nll": Presentation(LIKELIHOOD, repeats=True, signed=True),
+    "nll_ais": Presentation(LIKELIHOOD, repeats=True, signed=True),
+    "fd_memorisation": Presentation(MEMORISATION, repeats=True),
+    "fd_infinity": Presentation(DISTANCE, repeats=True),
+    "fd": Presentation(DISTANCE, paired=True),
+    "kd": Presentation(DISTANCE, Role.DISTANCE, paired=True),
+    "kd_within_label": Presentation(DISTANCE, Role.DISTANCE, paired=True),
+    "precision": Presentation(FIDELITY, Role.PRECISION),
+    "recall": Presentation(FIDELITY, Role.RECALL),
+}
 
 
-def presentation(metric: str) -> Presentation:
-    """How the report shows the metric of this name."""
-    return next((shown for begins, shown in _BY_NAME if metric.startswith(begins)), _OTHER)
+def presentation(name: str) -> Presentation:
+    """How the report shows the results of this name; those of a metric that this version does not
+    know stand beside fidelity."""
+    metric = metric_of(name)
+    if metric is None:
+        return Presentation(FIDELITY)
+    return SHOWN.get(metric.family, Presentation(SECTION_OF[metric.section]))

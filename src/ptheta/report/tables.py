@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ptheta.measures.results import Evaluation, Result
-from ptheta.metrics.evaluate import GIVEN
+from ptheta.metrics.metric import GIVEN
 from ptheta.report.plots import number
 from ptheta.report.ranking import Rank
 from ptheta.report.sections import SECTIONS, Section, presentation

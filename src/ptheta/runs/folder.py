@@ -29,8 +29,8 @@ from ptheta.runs.from_plan import build_model, open_plan_data
 from ptheta.runs.plan import Plan
 from ptheta.specs import ImageSpec
 from ptheta.training.checkpoint import latest
-from ptheta.training.journal import read_metrics
-from ptheta.training.loop import Progress
+from ptheta.training.metric_logger import read_metrics
+from ptheta.training.progress import Progress
 
 FITTED = "fitted.safetensors"  # a prior fitted after training
 RECORD = "data.safetensors"  # which images it was trained on
@@ -71,6 +71,11 @@ class Run:
     @property
     def name(self) -> str:
         return self.path.resolve().name
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of condition that its model is asked for."""
+        return tuple(part.kind for part in conditions.parts_of(self.condition))
 
     @property
     def family(self) -> str:

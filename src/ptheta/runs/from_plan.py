@@ -6,12 +6,11 @@ from torch import nn
 
 from ptheta import conditions
 from ptheta.conditions import ConditionSpec
-from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source, one_part
 from ptheta.data.names import recorded
 from ptheta.data.request import Request
-from ptheta.data.sources import columns_there
+from ptheta.data.sources import open_split, settings_for
 from ptheta.data.values import Levels
 from ptheta.models import registry
 from ptheta.runs.plan import Plan
@@ -42,22 +41,11 @@ def open_plan_data(
 
     known: what was white in training, by kind of value; None before that
     """
-    d = plan.data
+    settings, seed = plan.data, plan.train.seed
     if isinstance(source, Dataset):
-        data = one_part(source, Request(split, d.size, d.channels))
-        data = data.with_levels(d.levels, d.dynamic, plan.train.seed)
-    else:
-        data = open_data(
-            recorded(plan.source) if source is None else source,
-            split,
-            levels=d.levels,
-            dynamic=d.dynamic,
-            seed=plan.train.seed,
-            size=d.size,
-            channels=d.channels,
-            max_broken=d.max_broken,
-            white=d.white,
-            known=known,
-            **(d.columns if source is None else columns_there(source, d.columns)),
-        )
-    return data
+        data = one_part(source, Request(split, settings))
+        return data.with_levels(settings.levels, settings.dynamic, seed)
+    if source is None:
+        return open_split(recorded(plan.source), Request(split, settings, known=known), seed=seed)
+    request = Request(split, settings_for(source, settings), known=known)
+    return open_split(source, request, seed=seed)

@@ -6,51 +6,18 @@ import dataclasses
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, TypedDict
-
-from annotated_types import Ge, Le
+from typing import Any, TypedDict
 
 from ptheta import config
-from ptheta.config import Count, Fraction, Positive, Side, option
 from ptheta.data.memory import Source
 from ptheta.data.names import record, shortened
-from ptheta.data.request import Columns
+from ptheta.data.request import DataSettings
 from ptheta.errors import PthetaError, unknown
 from ptheta.models import registry
 from ptheta.schemas import Config
 from ptheta.training.settings import RESUMABLE, TrainSettings
 
 LENGTHS = ("steps", "minutes", "epochs")
-
-
-@dataclass(frozen=True)
-class DataSettings:
-    """How images are read."""
-
-    levels: Annotated[int, Ge(2), Le(256)] = option(
-        256, "values a pixel takes; 2 draws binary pixels, P(white) = value / 255"
-    )
-    dynamic: bool = option(False, "with 2 levels: draw the pixels afresh for every batch")
-    size: Side | None = option(None, "side that images of a folder are cropped to, pixels")
-    channels: Count | None = option(None, "1 (grey) or 3 (colour); default: as the images are")
-    max_broken: Fraction = option(0.1, "share of unreadable files that is put up with")
-    white: Positive | None = option(
-        None, "value that is white; default: what the largest of the collection says, such as 255"
-    )
-    image_column: str | None = option(
-        None, "column of the pictures, in parquet, on the hub, or in metadata beside pictures"
-    )
-    label_column: str | None = option(None, "column of the labels, likewise")
-    caption_column: str | None = option(None, "column of the captions, likewise")
-
-    @property
-    def columns(self) -> Columns:
-        """The columns to take, as `open_data` has them; None where the usual one is taken."""
-        return {
-            "image_column": self.image_column,
-            "label_column": self.label_column,
-            "caption_column": self.caption_column,
-        }
 
 
 class Written(TypedDict):

@@ -27,7 +27,9 @@ from ptheta.runs.plan import Plan, Written
 from ptheta.schemas import FORMAT, Config
 from ptheta.training.checkpoint import latest
 from ptheta.training.group import Group
-from ptheta.training.loop import Score, Trainer
+from ptheta.training.loop import Trainer
+from ptheta.training.reporter import Heading
+from ptheta.training.scoring import Score
 
 LEAST_HELD_OUT = 20  # fewer images say nothing about which checkpoint is best
 
@@ -77,12 +79,10 @@ def work(
     torch.manual_seed(p.train.seed)
     model = build_model(p, spec, ready.condition, to_train=group.device.type == "cpu")
     score = None if ready.reserve is None or scorer is None else scorer(ready.reserve)
-    # after the weights, which all processes draw alike, each has noise of its own
-    torch.manual_seed(p.train.seed + 1_000_003 * (group.rank + 1))
-    title = f"{p.model} on {data.name}"
-    trainer = Trainer(
-        *(model, data, p.train, folder, group), title=title, score=score, notes=_notes(p, ready)
-    )
+    # one stream of noise for all processes: see `ptheta.compute.streams`
+    torch.manual_seed(p.train.seed + 1_000_003)
+    heading = Heading(f"{p.model} on {data.name}", _notes(p, ready))
+    trainer = Trainer(model, data, p.train, folder, group, score=score, heading=heading)
     if started:
         refuse_links(folder)
         trainer.resume()

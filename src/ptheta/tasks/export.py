@@ -82,12 +82,18 @@ def check_out(out: str | Path) -> Path:
     return folder
 
 
-def check_size(path: Path, n: int, shape: tuple[int, ...], columns: int | None = None) -> None:
+def check_size(
+    path: Path,
+    n: int,
+    shape: tuple[int, ...],
+    columns: int | None = None,
+    scale: int | None = None,
+) -> None:
     """Raises PthetaError where n images of this shape are too many for what `path` is: a picture
-    that programs can open, or an array that the disk has room for."""
+    that programs can open, or an array that the disk has room for. columns, scale: of a picture"""
     suffix = path.suffix.lower()
     if suffix in PICTURES:
-        drawn_at(n, shape, suffix, WIDTH, columns)
+        drawn_at(n, shape, suffix, WIDTH, columns, scale)
     if suffix in ARRAYS:
         wanted, free = n * math.prod(shape), _free(path)
         if wanted > free:
@@ -105,15 +111,18 @@ def write_images(x: Tensor, out: str | Path, columns: int | None = None) -> Path
     return export(Images.of(x), check_out(out), columns)
 
 
-def export(images: Images, path: Path, columns: int | None = None) -> Path:
+def export(
+    images: Images, path: Path, columns: int | None = None, scale: int | None = None
+) -> Path:
     """Writes images as what the name of `path` (of `check_out`) says, and returns it.
 
-    x.png, .jpg, .jpeg, .webp: one picture, of `columns` where given; x.npy, x.npz: the array, in
-    an archive as `images`; a folder: 00000.png, 00001.png, ...
+    x.png, .jpg, .jpeg, .webp: one picture, of `columns` where given, `scale` pixels across and down
+    for one of an image; x.npy, x.npz: the array, in an archive as `images`; a folder: 00000.png,
+    00001.png, ...
     Raises PthetaError for too many images (`check_size`), a folder with other files or with images
     that were asked for otherwise; InUse where another process writes into the folder; CannotWrite.
     """
-    check_size(path, images.n, images.shape, columns)
+    check_size(path, images.n, images.shape, columns, scale)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         _write_folder(images, path)
@@ -121,8 +130,8 @@ def export(images: Images, path: Path, columns: int | None = None) -> Path:
     make_folder(path.parent)
     if suffix in PICTURES:
         x = torch.cat([part.x for part in images.parts(Place())])
-        scale = drawn_at(images.n, images.shape, suffix, WIDTH, columns)
-        data = to_picture(grid(x, columns), suffix, scale)
+        drawn = drawn_at(images.n, images.shape, suffix, WIDTH, columns, scale)
+        data = to_picture(grid(x, columns), suffix, drawn)
         write_atomic(path, lambda beside: beside.write_bytes(data))
     else:
         write_atomic(path, lambda beside: _write_array(images, beside, suffix == ".npz"))

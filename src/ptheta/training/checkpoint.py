@@ -31,6 +31,7 @@ from ptheta.files.atomic import (
 from ptheta.files.tensors import load_metadata, load_tensors, save_tensors
 
 KEEP = 1  # older checkpoints that stay beside the newest, in case its disk blocks are lost
+STREAMS = "rng-0.safetensors"  # those of all processes
 WHOLE = "files.json"  # the digest of every other file, written last
 NAME = re.compile(r"\.?step-(\d{1,15})(?:\.(\d{1,6}))?")
 
@@ -57,18 +58,18 @@ def set_rng_state(tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
     np.random.set_state((kind, np.asarray(keys, dtype=np.uint32), *rest))  # noqa: NPY002
 
 
-def write_rank(beside: Path, rank: int, own: dict[str, Any]) -> None:
-    """What this process has of its own, into a checkpoint folder under construction: its random
-    streams, and what else it is to find again (`own`, as JSON can hold it)."""
+def write_streams(beside: Path, own: dict[str, Any]) -> None:
+    """The random streams, into a checkpoint folder under construction, and what else a process is
+    to find again (`own`, as JSON can hold it)."""
     tensors, plain = rng_state()
     text = json.dumps(plain | {"own": own})
-    save_tensors(beside / f"rng-{rank}.safetensors", tensors, {"plain": text})
+    save_tensors(beside / STREAMS, tensors, {"plain": text})
 
 
-def read_rank(folder: Path, rank: int) -> dict[str, Any]:
-    """Puts this process's random streams back, and gives what else it had. Raises PthetaError where
-    they are not there or damaged."""
-    path = folder / f"rng-{rank}.safetensors"
+def read_streams(folder: Path) -> dict[str, Any]:
+    """Puts the random streams back, and gives what else there was. Raises PthetaError where they
+    are not there or damaged."""
+    path = folder / STREAMS
     tensors, about = load_tensors(path), load_metadata(path)
     try:
         plain = json.loads(about["plain"])

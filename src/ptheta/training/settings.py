@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from annotated_types import Ge, Gt, Le, Lt
 
@@ -18,7 +19,22 @@ from ptheta.config import (
     Threads,
     option,
 )
+from ptheta.dynamics import DYNAMICS
 from ptheta.errors import PthetaError
+from ptheta.training.turns import Turn
+
+# What the learning rate is multiplied with, by the share of the run that is done, 0 to 1.
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "constant": lambda share: 1.0,
+    "cosine": lambda share: 0.5 * (1 + math.cos(math.pi * share)),
+    "linear": lambda share: 1 - share,
+}
+
+if TYPE_CHECKING:
+    DynamicsName: TypeAlias = str
+    ScheduleName: TypeAlias = str
+else:  # the names are those of the tables
+    DynamicsName, ScheduleName = Literal[*DYNAMICS], Literal[*SCHEDULES]
 
 
 @dataclass(frozen=True)
@@ -28,10 +44,14 @@ class TrainSettings:
     epochs: Positive | None = option(None, "stop after this many passes over the data")
     batch_size: Count = option(64, "images in a step, over all processes")
     seed: Seed = option(0, "seed of the weights, the data order and all noise")
-    dynamics: Literal["alternating", "simultaneous", "extragradient"] = option(
-        "alternating", "update rule over the players"
+    dynamics: DynamicsName = option("alternating", "update rule over the players")
+    alternate: tuple[str, ...] = option(
+        (),
+        "players that train in turns, over and over, each for a number of steps, or of epochs (e), "
+        "as in discriminator=2e,generator=1e; several in one turn: encoder+decoder=100. In its "
+        "turn a player moves in every step, whatever --critic-steps says. None: all move in each",
     )
-    schedule: Literal["constant", "cosine", "linear"] = option(
+    schedule: ScheduleName = option(
         "constant", "learning rate over the run: constant, or down to 0"
     )
     warmup: NonNegative = option(0, "steps over which the learning rate rises from 0")
@@ -65,6 +85,9 @@ class TrainSettings:
     processes: Annotated[int, Gt(0), Le(MOST_THREADS)] = option(
         1, "processes (devices) that share each batch"
     )
+    sync_batch_norm: bool = option(
+        False, "of several processes: batch normalisation over the whole batch, not each share"
+    )
     precision: Literal["auto", "32-true", "bf16-mixed"] = option(
         "auto", "auto: bf16-mixed on a GPU that has it, else 32-true"
     )
@@ -73,7 +96,9 @@ class TrainSettings:
     tensorboard: bool = option(False, "write TensorBoard events too (extra: tensorboard)")
 
     def budget(self) -> TrainSettings:
-        """These settings, checked: exactly one of steps, minutes and epochs is given."""
+        """These settings, checked: exactly one of steps, minutes and epochs is given, and turns
+        can be read."""
+        self.turns()
         given = [k for k in ("steps", "minutes", "epochs") if getattr(self, k) is not None]
         if len(given) != 1:
             raise PthetaError(
@@ -88,17 +113,17 @@ class TrainSettings:
             return max(1, math.ceil(self.epochs * per_epoch))
         return self.steps
 
+    def turns(self) -> tuple[Turn, ...]:
+        """Who trains when. Raises PthetaError for a text that does not say it."""
+        return tuple(Turn.parse(text) for text in self.alternate)
+
     def lr_factor(self, step: int, progress: float) -> float:
         """What the learning rate is multiplied with in step `step` (1, 2, ...).
 
         progress: share of the run that is done, 0..1
         """
         warm = min(1.0, step / self.warmup) if self.warmup else 1.0
-        if self.schedule == "cosine":
-            return warm * 0.5 * (1 + math.cos(math.pi * progress))
-        if self.schedule == "linear":
-            return warm * (1 - progress)
-        return warm
+        return warm * SCHEDULES[self.schedule](progress)
 
     def kl_weight(self, step: int) -> float:
         """What a term named kl is multiplied with in step `step` (1, 2, ...)."""
@@ -110,7 +135,8 @@ class TrainSettings:
         return self.beta != 1.0 or bool(self.beta_warmup) or bool(self.free_bits)
 
 
-# What may change when a run goes on: its length, its reports, where it computes. Not the maths.
+# What may change when a run goes on: its length, its reports, where it computes and by how many
+# processes. Not the maths.
 RESUMABLE = (
     "steps",
     "minutes",
@@ -121,6 +147,7 @@ RESUMABLE = (
     "checkpoint_every",
     "log_every",
     "device",
+    "processes",
     "threads",
     "tensorboard",
 )

@@ -1,14 +1,25 @@
-"""The data sets in the package: one picture of 100 columns a split, and a byte a label."""
+"""The data sets in the package: drawn ones, and pictures of handwriting and clothing, each split
+of which is one picture of 100 columns, and a byte a label.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from ptheta.data import shapes
 from ptheta.data.dataset import Dataset
+from ptheta.data.decode import resize
+from ptheta.data.reader import SourceReader
+from ptheta.data.request import Request
+from ptheta.data.splits import Part, with_repeats
+from ptheta.errors import PthetaError
 
 FOLDER = Path(__file__).parent
 COLUMNS, SIDE = 100, 28
@@ -33,14 +44,46 @@ CLASSES = {
 }
 
 
-def read(name: str, split: str) -> Dataset:
+def load_embedded(name: str, split: str) -> Dataset:
     """`digits` or `fashion`, split train (10,000) or test (2,000)."""
     with Image.open(FOLDER / f"{name}-{split}.png", formats=["PNG"]) as picture:
         canvas = np.asarray(picture)
     rows = canvas.shape[0] // SIDE
     images = canvas.reshape(rows, SIDE, COLUMNS, SIDE).swapaxes(1, 2).reshape(-1, 1, SIDE, SIDE)
     labels = np.frombuffer((FOLDER / f"{name}-{split}.labels").read_bytes(), dtype=np.uint8)
-    return Dataset(name, split, images, labels.astype(np.int64), CLASSES[name], kin=name)
+    return Dataset(name, split, images, labels.astype(np.int64), CLASSES[name], resembles=name)
+
+
+# a split of a set; the path is that of the cache
+LOADERS: dict[str, Callable[[str, Path | None], Dataset]] = {
+    "digits": lambda split, _: load_embedded("digits", split),
+    "fashion": lambda split, _: load_embedded("fashion", split),
+    "shapes": lambda split, place: shapes.load_shapes(32, split, place=place),
+    "shapes-64": lambda split, place: shapes.load_shapes(64, split, place=place),
+}
+
+
+def open_embedded(name: str) -> SourceReader:
+    return SourceReader("embedded", partial(read_embedded, name), splits=tuple(shapes.RANGES))
+
+
+def read_embedded(name: str, request: Request) -> tuple[Dataset, Part]:
+    """A split of an embedded set, with the near-duplicates that are known in it."""
+    if request.split not in shapes.RANGES:
+        raise PthetaError(
+            f"{name} has the splits train and test, not {request.split}: "
+            "hold images of train out with Dataset.hold_out"
+        )
+    data = LOADERS[name](request.split, request.cache_dir)
+    of_train, of_test = groups(name, SIZES[name])
+    if request.split == "train":
+        data = replace(data, groups=of_train)
+    else:
+        data = with_repeats(data, np.isin(of_test, of_train), of_test)
+    images = resize(data.images, (name, request.split), shapes.VERSION, request)
+    if images.shape[2:] != data.images.shape[2:]:
+        data = replace(data, masks=None)  # of the size that was drawn
+    return replace(data, images=images), Part(request.split)
 
 
 def groups(name: str, sizes: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -49,7 +92,7 @@ def groups(name: str, sizes: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
 
     sizes: images of both parts
     """
-    found = np.arange(sum(sizes))
+    first = np.arange(sum(sizes))
     for group in json.loads((FOLDER / "near.json").read_text(encoding="utf-8"))[name]:
-        found[group] = group[0]
-    return found[: sizes[0]], found[sizes[0] :]
+        first[group] = group[0]
+    return first[: sizes[0]], first[sizes[0] :]

@@ -5,6 +5,7 @@ Every published combination of these parts is a preset (`presets.py`): other def
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import partial
 from typing import NamedTuple
@@ -61,7 +62,10 @@ class GAN(Pair):
         self.labels = SoftLabels(config.label_smoothing, config.label_noise, config.label_flips)
         self.past = Histories(self.networks()) if config.historical_averaging else None
         self.register_buffer("k", torch.zeros(()) if self.loss.autoencoding else None)
-        self.errors: tuple[Tensor, Tensor] | None = None  # of the last step, for k
+        if self.loss.autoencoding:  # of this step, for k; the discriminator's, so that the
+            # processes of a training average them as they do its other statistics
+            errors = torch.full((2,), math.nan)
+            self.discriminator.register_buffer("errors", errors, persistent=False)
         code = config.latent + code_dim
         self.replay = Replay(config.replay, spec.shape, code, condition) if config.replay else None
         self.made: Generated | None = None  # in the last step, for the replay
@@ -160,7 +164,8 @@ class GAN(Pair):
     def adversarial_term(self, d_real: Tensor, d_fake: Tensor) -> Tensor:
         """The discriminator's loss with this config's labels and weights: (B,)."""
         if self.k is not None:
-            self.errors = (-d_real.detach().mean(), -d_fake.detach().mean())
+            errors = torch.stack([-d_real.detach().mean(), -d_fake.detach().mean()])
+            self.discriminator.get_buffer("errors").copy_(errors)
             return self.loss.discriminator(d_real, self.k * d_fake)
         if self.loss.labelled is None or not any(self.labels):
             return self.loss.discriminator(d_real, d_fake)
@@ -191,7 +196,7 @@ class GAN(Pair):
                 -d_real.mean(), -d_fake.mean(), self.config.gamma
             )
 
-    def before(self, batch: Batch) -> None:
+    def start(self, batch: Batch) -> None:
         """Virtual normalisation of the discriminator refers to the first images of the data."""
         d = self.discriminator
         if d.reference_images is None:
@@ -212,8 +217,11 @@ class GAN(Pair):
         if c.weight_clip:
             for p in self.discriminator.parameters():
                 p.clamp_(-c.weight_clip, c.weight_clip)
-        if self.k is not None and self.errors is not None:
-            self.k.copy_(equilibrium(self.k, *self.errors, c.gamma, c.equilibrium_rate))
+        if self.k is not None:
+            errors = self.discriminator.get_buffer("errors")
+            k = equilibrium(self.k, errors[0], errors[1], c.gamma, c.equilibrium_rate)
+            self.k.copy_(torch.where(errors.isnan().any(), self.k, k))  # NaN: it has rested
+            errors.fill_(math.nan)
         if self.past is not None:
             self.past.update(step)
         if self.replay is not None and self.made is not None:
@@ -234,8 +242,8 @@ class GAN(Pair):
             ),
             prepare=self.prepare,
             after=self.after,
-            alarm=Watch(self.loss.probability, c.label_smoothing),
-            before=self.before,
+            monitor=Watch(self.loss.probability, c.label_smoothing),
+            start=self.start,
         )
 
     def log_ratio(self, x: Tensor, condition: Condition | None = None) -> Tensor:

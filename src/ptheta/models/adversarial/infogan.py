@@ -11,11 +11,13 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
 from ptheta.batch import Condition
+from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, NonNegative, Positive, option
 from ptheta.games import Terms
 from ptheta.models.adversarial.gan import GAN
 from ptheta.models.adversarial.options import GANConfig
+from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.specs import ImageSpec, to_symmetric
 
 
@@ -54,8 +56,8 @@ class InfoGAN(GAN):
 
     def sample_latent(self, n: int, condition: Condition | None = None) -> Tensor:
         z, c = super().sample_latent(n), self.config
-        category = torch.randint(c.categories, (n,), device=z.device)
-        u = torch.rand(n, c.continuous, device=z.device) * 2 - 1
+        category = streams.integers(0, c.categories, n, device=z.device)
+        u = streams.uniform(n, c.continuous, device=z.device) * 2 - 1
         return torch.cat([z, one_hot(category, c.categories).to(z.dtype), u], 1)
 
     def inferred(self, aux: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -92,6 +94,21 @@ class InfoGAN(GAN):
         aux = self.discriminate_batch(to_symmetric(self.spec.check(x)), None).aux
         assert aux is not None
         return self.inferred(aux)
+
+    def graph(self) -> Graph:
+        c = self.config
+        noise, x = super().graph().variables
+        codes = [Variable("k", "latent", f"one of {c.categories} categories")]
+        if c.continuous:
+            codes.append(Variable("u", "latent", f"{c.continuous} numbers, U(-1, 1)"))
+        return Graph(
+            (noise, *codes, x),
+            (
+                Arrow("z", "x", law="G, implicit"),
+                *(Arrow(code.name, "x") for code in codes),
+                *(Arrow("x", code.name, "inference", "Q") for code in codes),
+            ),
+        )
 
 
 RECIPES: dict[str, dict[str, Any]] = {

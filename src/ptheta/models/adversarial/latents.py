@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from ptheta.compute import streams
 from ptheta.config import Entry
 
 
@@ -20,7 +21,7 @@ class LatentPrior(Entry):
 
 
 def normal(n: int, latent: int, device: torch.device) -> Tensor:
-    return torch.randn(n, latent, device=device)
+    return streams.normal(n, latent, device=device)
 
 
 def sphere(n: int, latent: int, device: torch.device) -> Tensor:

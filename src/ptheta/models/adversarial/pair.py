@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.batch import Batch, Condition
-from ptheta.conditions import ConditionSpec, classes_of
+from ptheta.compute import streams
+from ptheta.conditions import ConditionSpec, classes_of, word
 from ptheta.config import check_choices
 from ptheta.losses.adversarial import LOSSES
 from ptheta.models.adversarial.conditioning import CONDITIONING
@@ -20,6 +21,7 @@ from ptheta.models.adversarial.options import (
 )
 from ptheta.models.adversarial.tricks import remaining
 from ptheta.models.base import EVERY_KIND, ImageModel
+from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.nets.adversarial.config import too_small
 from ptheta.nets.adversarial.discriminator import Discriminator, DiscriminatorOutput
 from ptheta.nets.adversarial.generator import Generator
@@ -131,7 +133,7 @@ class Pair(ImageModel):
             images = AUGMENTATIONS[name].apply(images)
         if c.instance_noise:
             left = remaining(self.steps, c.instance_noise_steps)
-            images = images + c.instance_noise * left * torch.randn_like(images)
+            images = images + c.instance_noise * left * streams.normal_like(images)
         return images
 
     def discriminate_augmented(
@@ -154,3 +156,14 @@ class Pair(ImageModel):
     def networks(self) -> dict[str, nn.Module]:
         """By player."""
         return {"generator": self.generator, "discriminator": self.discriminator}
+
+    def graph(self) -> Graph:
+        c = self.config
+        graph = Graph(
+            (
+                Variable("z", "latent", f"{c.latent} numbers, {c.prior}"),
+                Variable("x", "observed", f"image {self.spec}"),
+            ),
+            (Arrow("z", "x", law="G(z), implicit"),),
+        )
+        return graph if self.condition is None else graph.given(word(self.condition), "x")

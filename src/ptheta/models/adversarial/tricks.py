@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ptheta.compute import streams
+
 
 class SoftLabels(NamedTuple):
     """Labels of a discriminator that are not 1 and 0.
@@ -25,9 +27,9 @@ class SoftLabels(NamedTuple):
         """Labels of outputs (B,): `label`, moved towards 1/2 and turned round at random."""
         target = torch.full_like(logits, label)
         if self.noise:
-            target = target + (0.5 - target).sign() * self.noise * torch.rand_like(logits)
+            target = target + (0.5 - target).sign() * self.noise * streams.uniform_like(logits)
         if self.flips:
-            target = torch.where(torch.rand_like(logits) < self.flips, 1 - target, target)
+            target = torch.where(streams.uniform_like(logits) < self.flips, 1 - target, target)
         return target
 
 

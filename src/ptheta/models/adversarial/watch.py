@@ -18,7 +18,7 @@ CLASSES, REAL_CLASSES = "held_out/classes_", "held_out/real_classes_"
 
 
 class Watch:
-    """Reads the averages of each logged interval; an instance is the alarm of one game.
+    """Reads the averages of each logged interval; an instance is the monitor of one game.
 
     A fall of diversity or of the number of classes is told when it comes. A run that never had
     either is told of once it has lasted (`STILL` intervals, `LOW` evaluations), and at the end of

@@ -10,10 +10,12 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ptheta.batch import Batch, Condition
+from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec
 from ptheta.config import AtLeastZero, check_choices, option
 from ptheta.games import Game, Move, Player, Terms
 from ptheta.models.base import ImageModel
+from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.nets.coders import CoderConfig, decoder, encoder
 from ptheta.optimizers import OptimizerConfig
 from ptheta.specs import ImageSpec, from_unit, full, to_symmetric, to_unit
@@ -55,7 +57,7 @@ class AE(ImageModel):
 
         The squared Frobenius norm of Rifai et al. 2011 without a pass for each code dimension.
         """
-        (row,) = torch.autograd.grad((z * torch.randn_like(z)).sum(), s, create_graph=True)
+        (row,) = torch.autograd.grad((z * streams.normal_like(z)).sum(), s, create_graph=True)
         return row.square().sum((1, 2, 3))
 
     def terms(self, batch: Batch, shared: None = None) -> Terms:
@@ -80,6 +82,16 @@ class AE(ImageModel):
         return Game(
             players={"autoencoder": Player((self,), self.config.optimizer_factory())},
             moves=(Move("autoencoder", self.terms),),
+        )
+
+    def graph(self) -> Graph:
+        return Graph(
+            (
+                Variable("x", "observed", f"image {self.spec}"),
+                Variable("z", "deterministic", f"code of {self.config.latent} numbers"),
+                Variable(r"\hat{x}", "deterministic", "reconstruction"),
+            ),
+            (Arrow("x", "z", law="encoder"), Arrow("z", r"\hat{x}", law="decoder")),
         )
 
 

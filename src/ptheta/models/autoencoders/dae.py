@@ -10,6 +10,7 @@ from torch import Tensor
 from ptheta.config import AtLeastZero, option
 from ptheta.corruption import Noise, corrupt
 from ptheta.models.autoencoders.ae import AE, AEConfig
+from ptheta.models.graph import Arrow, Graph, Variable
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,18 @@ class DAE(AE):
 
     def seen(self, x: Tensor) -> Tensor:
         return corrupt(x, self.config.noise, self.config.level)
+
+    def graph(self) -> Graph:
+        x, *rest = super().graph().variables
+        damaged = Variable(r"\tilde{x}", "latent", f"{self.config.noise} noise added")
+        return Graph(
+            (x, damaged, *rest),
+            (
+                Arrow("x", r"\tilde{x}", law="noise"),
+                Arrow(r"\tilde{x}", "z", law="encoder"),
+                Arrow("z", r"\hat{x}", law="decoder"),
+            ),
+        )
 
 
 RECIPES: dict[str, dict[str, Any]] = {

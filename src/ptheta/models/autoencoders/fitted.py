@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from ptheta.batch import Condition
 from ptheta.capabilities import condition_of, some_conditions
+from ptheta.conditions import word
 from ptheta.distributions.gaussian import LOG_2PI
 from ptheta.errors import PthetaError
 from ptheta.models.base import EVERY_KIND, ImageModel
+from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.specs import full, quantise
 
 if TYPE_CHECKING:
@@ -75,6 +77,23 @@ class Fitted(ImageModel):
     def sample(self, n: int, condition: Condition | None = None) -> Tensor:
         # an autoencoder says no distribution of pixels to draw from: its images, rounded to levels
         return quantise(self.decode(self.sample_latent(n, condition), condition), self.spec.levels)
+
+    def graph(self) -> Graph:
+        graph = Graph(
+            (
+                Variable("k", "latent", f"one of {len(self.weights)} Gaussians"),
+                Variable("z", "latent", f"code of {self.means.shape[1]} numbers"),
+                Variable("x", "observed", f"image {self.spec}"),
+            ),
+            (
+                Arrow("k", "z", law="fitted"),
+                Arrow("z", "x", law="decoder"),
+                Arrow("x", "z", "inference", "encoder"),
+            ),
+        )
+        if self.condition is None:
+            return graph
+        return graph.given(word(self.condition), "x", inferred=["z"])
 
 
 def _fault(tensors: Mapping[str, Tensor]) -> str:

@@ -17,10 +17,12 @@ from torch import Tensor
 
 from ptheta.batch import Batch, Condition
 from ptheta.batch import repeated as copies
-from ptheta.conditions import Conditional, ConditionSpec
+from ptheta.compute import streams
+from ptheta.conditions import Conditional, ConditionSpec, word
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.games import Game, Move, Player, Terms
 from ptheta.models.base import EVERY_KIND, ImageModel
+from ptheta.models.graph import EXAMPLES, Arrow, Graph, Variable
 from ptheta.optimizers import OptimizerConfig
 from ptheta.specs import ImageSpec
 from ptheta.terminal.progress import watched
@@ -110,7 +112,7 @@ class Autoregressive(ImageModel, ABC):
 
     def noise(self, n: int) -> Tensor:
         """Uniform noise that stands for n images: (n, C, H, W)."""
-        return torch.rand(n, *self.spec.shape, device=next(self.parameters()).device)
+        return streams.uniform(n, *self.spec.shape, device=next(self.parameters()).device)
 
     @torch.no_grad()
     def sample_from_noise(
@@ -159,6 +161,18 @@ class Autoregressive(ImageModel, ABC):
     def game(self) -> Game[None]:
         name = type(self).__name__.lower()
         return Game({name: Player((self,), self.optimizer)}, (Move(name, self.loss),))
+
+    def graph(self) -> Graph:
+        """One pixel after the other: each given all before it."""
+        plates = (EXAMPLES, f"{self.spec.dims} sub-pixels")
+        graph = Graph(
+            (
+                Variable("x_{<i}", "observed", "all earlier ones", plates),
+                Variable("x_i", "observed", f"one of {self.spec.levels} levels", plates),
+            ),
+            (Arrow("x_{<i}", "x_i", law="p(x_i | x_<i)"),),
+        )
+        return graph if self.condition is None else graph.given(word(self.condition), "x_i")
 
 
 def draw(

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.batch import Condition
-from ptheta.conditions import ConditionSpec
+from ptheta.conditions import ConditionSpec, word
 from ptheta.config import Parts, option
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.models.autoregressive.base import Autoregressive, Stepper
 from ptheta.models.autoregressive.pixelcnn import PixelCNN, PixelCNNConfig
+from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.nets.masked import by_pixel
 from ptheta.specs import ImageSpec, to_symmetric
 
@@ -109,6 +110,14 @@ class MultiScalePixelCNN(Autoregressive):
 
     def stepper(self, n: int, condition: Condition | None = None) -> Stepper:
         return MultiScaleStepper(self, n, condition)
+
+    def graph(self) -> Graph:
+        """One grid after the other, each pixel by pixel given the coarser one."""
+        names = [f"x^{{({k + 1})}}" for k in range(self.config.scales)]
+        variables = [Variable(name, "observed", f"grid {k + 1}") for k, name in enumerate(names)]
+        arrows = [Arrow(coarse, fine, law="pixel by pixel") for coarse, fine in pairwise(names)]
+        graph = Graph(tuple(variables), tuple(arrows))
+        return graph if self.condition is None else graph.given(word(self.condition), *names)
 
 
 class MultiScaleStepper(Stepper):

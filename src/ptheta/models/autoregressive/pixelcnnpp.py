@@ -18,6 +18,7 @@ from annotated_types import Ge, Lt
 from torch import Tensor, nn
 
 from ptheta.batch import Condition
+from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Parts, option
 from ptheta.distributions.pixels import LogisticMixture, PixelDistribution
@@ -69,7 +70,7 @@ class Block(nn.Module):
         shape = (2, 2) if right else (2, 3)
         self.first = ShiftedConv2d(2 * features, features, *shape, right=right)
         self.link = nn.Conv2d(2 * features, features, 1) if right else None
-        self.dropout = nn.Dropout2d(dropout)
+        self.dropout = streams.Dropout2d(dropout)
         self.second = ShiftedConv2d(2 * features, 2 * features, *shape, right=right)
 
     def forward(self, x: Tensor, down: Tensor | None, shift: Tensor | None) -> Tensor:

@@ -10,11 +10,13 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from ptheta.batch import Batch, Condition
+from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Positive, option
 from ptheta.games import Player, Terms
 from ptheta.losses.adversarial import accuracy, cross_entropy
 from ptheta.models.base import ImageModel
+from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.nets.coders import CoderConfig, decoder, encoder
 from ptheta.nets.convolutional import ConvEncoder
 from ptheta.optimizers import BESIDE_LR, Decay, OptimizerConfig
@@ -62,7 +64,7 @@ class Hybrid(ImageModel):
         return from_symmetric(self.generate(z), self.spec.levels)
 
     def sample_latent(self, n: int, condition: Condition | None = None) -> Tensor:
-        return torch.randn(n, self.config.latent, device=next(self.parameters()).device)
+        return streams.normal(n, self.config.latent, device=next(self.parameters()).device)
 
     def sample(self, n: int, condition: Condition | None = None) -> Tensor:
         return self.decode(self.sample_latent(n))
@@ -80,6 +82,15 @@ class Hybrid(ImageModel):
 
     def player(self, *modules: nn.Module) -> Player:
         return Player(modules, self.config.optimizer_factory())
+
+    def graph(self) -> Graph:
+        return Graph(
+            (
+                Variable("z", "latent", f"{self.config.latent} numbers, N(0, I)"),
+                Variable("x", "observed", f"image {self.spec}"),
+            ),
+            (Arrow("z", "x", law="G(z), implicit"), Arrow("x", "z", "inference", "encoder")),
+        )
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ class VAEGAN(JudgesImages):
                 Move("decoder", self.decoder_loss),
             ),
             prepare=self.prepare,
-            alarm=collapse,
+            monitor=collapse,
         )
 
 

@@ -10,6 +10,7 @@ from annotated_types import Gt, Le
 from torch import Tensor, nn
 
 from ptheta.batch import Batch, Condition
+from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Layers, Parts, Positive, option
 from ptheta.distributions.gaussian import kl_standard_normal
@@ -17,6 +18,7 @@ from ptheta.distributions.latents import Posterior
 from ptheta.errors import PthetaError
 from ptheta.games import Clock, Game, Move, Player, Terms
 from ptheta.losses.adversarial import accuracy, cross_entropy
+from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.models.variational.vae import VAE, VAEConfig, collapse
 from ptheta.nets.mlp import mlp
 from ptheta.specs import ImageSpec, full, to_symmetric
@@ -105,9 +107,9 @@ class AVB(VAE):
         learn features that have these moments on them alone.
         """
         eps = torch.randn_like(self.eps) if self.training else self.eps
-        noise = torch.randn(len(self.basis), n, self.config.noise, device=eps.device)
+        noise = streams.normal(len(self.basis) * n, self.config.noise, device=eps.device)
         found = []
-        for net, e in zip(self.basis, noise, strict=True):
+        for net, e in zip(self.basis, noise.unflatten(0, (-1, n)), strict=True):
             known = full(net(eps))
             found.append((full(net(e)) - known.mean(0)) / (known.var(0) + 1e-6).sqrt())
         return torch.stack(found, 1)
@@ -115,7 +117,7 @@ class AVB(VAE):
     def mixed(self, share: Tensor, a: Tensor) -> Tensor:
         """u, drawn: (B, L)."""
         shaped = (a * self.features(len(a))).sum(1)
-        return (1 - share).sqrt() * torch.randn_like(share) + share.sqrt() * shaped
+        return (1 - share).sqrt() * streams.normal_like(share) + share.sqrt() * shaped
 
     def q(self, s: Tensor, condition: Condition | None = None) -> Posterior:
         """The Gaussian r(z | x) with the moments of q(z | x)."""
@@ -146,7 +148,7 @@ class AVB(VAE):
 
     def critic_loss(self, batch: Batch, shared: Noisy) -> Terms:
         s, u = shared.s, shared.u.detach()
-        on_code, on_noise = self.contrast(s, u, torch.randn_like(u))
+        on_code, on_noise = self.contrast(s, u, streams.normal_like(u))
         batch.logs["T(x, z)"] = on_code
         batch.logs["accuracy"] = accuracy(on_code.detach(), on_noise.detach(), 0.0)
         return {"adversarial": cross_entropy(on_code, on_noise)}
@@ -164,7 +166,16 @@ class AVB(VAE):
                 Move("avb", self.inference_loss, every=c.critic_steps),
             ),
             prepare=self.prepare,
-            alarm=collapse,
+            monitor=collapse,
+        )
+
+    def graph(self) -> Graph:
+        """q(z | x) is what a network makes of x and noise."""
+        z, x = super().graph().variables
+        noise = Variable("e", "latent", f"noise, {self.config.bases} x {self.config.noise} numbers")
+        inferred = Arrow("x", "z", "inference", "q(z | x), implicit")
+        return Graph(
+            (noise, z, x), (Arrow("z", "x", law="p(x | z)"), inferred, Arrow("e", "z", "inference"))
         )
 
 

@@ -66,6 +66,9 @@ class CVAE(VAE):
             return super().prior()
         return Normal(*self.prior_net(self.vector(condition)).chunk(2, 1))
 
+    def prior_depends(self) -> bool:
+        return self.prior_net is not None
+
     def likelihood(self, z: Tensor, condition: Condition | None = None) -> PixelDistribution:
         return super().likelihood(torch.cat([z, self.vector(condition)], 1))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from torch import Tensor
@@ -12,6 +12,7 @@ from ptheta.batch import Batch
 from ptheta.config import Count, option
 from ptheta.distributions.latents import Posterior
 from ptheta.games import Terms
+from ptheta.models.graph import Arrow, Graph
 from ptheta.models.variational.vae import VAE, VAEConfig
 
 
@@ -56,6 +57,15 @@ class IWAE(VAE):
         surrogate = (weights[0] * log_w).sum(0)
         value = log_w.logsumexp(0) - math.log(k)
         return surrogate + (value - surrogate).detach()
+
+    def graph(self) -> Graph:
+        """As a VAE's, with the codes of one image in a plate of their own."""
+        samples = f"{self.config.samples} samples"
+        z, x = super().graph().variables
+        return Graph(
+            (replace(z, plates=(*z.plates, samples)), x),
+            (Arrow("z", "x", law="p(x | z)"), Arrow("x", "z", "inference", "q(z | x), reweighted")),
+        )
 
 
 RECIPES: dict[str, dict[str, Any]] = {

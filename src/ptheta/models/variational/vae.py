@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.batch import Batch, Condition, repeated
-from ptheta.conditions import ConditionSpec
+from ptheta.conditions import ConditionSpec, word
 from ptheta.config import Count, Parts, Positive, check_choices, option
 from ptheta.distributions.latents import (
     Flow,
@@ -24,6 +24,7 @@ from ptheta.distributions.latents import (
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.games import Game, Move, Player, Terms
 from ptheta.models.base import ImageModel
+from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.nets.coders import CoderConfig, decoder, encoder
 from ptheta.nets.heads import Head, Kind, Sigma
 from ptheta.optimizers import OptimizerConfig
@@ -191,8 +192,26 @@ class VAE(ImageModel):
         return Game(
             players={self.player: Player((self,), self.config.optimizer_factory())},
             moves=(Move(self.player, self.loss),),
-            alarm=collapse,
+            monitor=collapse,
         )
+
+    def graph(self) -> Graph:
+        c = self.config
+        graph = Graph(
+            (
+                Variable("z", "latent", f"{c.latent} numbers, p(z) {c.prior}"),
+                Variable("x", "observed", f"image {self.spec}"),
+            ),
+            (Arrow("z", "x", law="p(x | z)"), Arrow("x", "z", "inference", "q(z | x)")),
+        )
+        if self.condition is None:
+            return graph
+        prior = ("z",) if c.prior == "normal" and self.prior_depends() else ()
+        return graph.given(word(self.condition), "x", *prior, inferred=["z"])
+
+    def prior_depends(self) -> bool:
+        """Whether p(z) depends on the condition."""
+        return False
 
 
 def collapse(averages: Mapping[str, float]) -> dict[str, str]:

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout
 
+from ptheta.compute import streams
 from ptheta.config import Entry
 
 
@@ -32,16 +32,18 @@ ACTIVATIONS: dict[str, Activation] = {
 }
 
 
-class Dropout(nn.Module):
+class Dropout(streams.Dropout):
     """Each number becomes 0 with this probability, the others are divided by what is left; in
     sampling, too, where asked for (Isola et al. 2017, section 3.1, arXiv:1611.07004)."""
 
     def __init__(self, probability: float, in_sampling: bool) -> None:
-        super().__init__()
-        self.probability, self.in_sampling = probability, in_sampling
+        super().__init__(probability)
+        self.in_sampling = in_sampling
 
     def forward(self, x: Tensor) -> Tensor:
-        return dropout(x, self.probability, self.training or self.in_sampling)
+        if self.in_sampling and not self.training:
+            return dropout(x, self.p)
+        return super().forward(x)
 
 
 class GaussianNoise(nn.Module):
@@ -54,7 +56,7 @@ class GaussianNoise(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not (self.training or self.in_sampling):
             return x
-        return x + self.deviation * torch.randn_like(x)
+        return x + self.deviation * streams.normal_like(x)
 
 
 def with_activations(net: nn.Module, make: Callable[[nn.Module], nn.Module]) -> nn.Module:

@@ -33,7 +33,7 @@ def keep_until(
     return len(kept)
 
 
-class Journal:
+class MetricLogger:
     """Writes one line for each report; the first process alone has one.
 
     total: steps of the run, or None where minutes decide; seconds: those

@@ -1,4 +1,5 @@
-"""Real images damaged in known ways, to learn what a number can see and what it cannot."""
+"""What a number can see and what it cannot: real images are damaged in known ways, more and more,
+and measured as samples of a model are."""
 
 from __future__ import annotations
 
@@ -11,7 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ptheta.data.dataset import Dataset
-from ptheta.errors import PthetaError
+from ptheta.errors import PthetaError, unknown
+from ptheta.extractors.base import Extractor
+from ptheta.measures.results import Evaluation
+from ptheta.metrics.evaluate import evaluate_images
 
 
 @dataclass(frozen=True)
@@ -99,3 +103,25 @@ DAMAGES: dict[str, Damage] = {
     "copied training images": Damage(copied, (0, 0.1, 0.25, 0.5, 1), "share"),
     "copies, moved": Damage(moved, (0, 1, 2, 3, 4), "pixels"),
 }
+
+
+def sensitivity(
+    damage: str,
+    images: Images,
+    real: Dataset,
+    train: Dataset,
+    *,
+    extractor: str | Extractor | None = None,
+) -> list[Evaluation]:
+    """Measures images at every strength of a damage of `DAMAGES`, against those of `real`, by an
+    extractor's features.
+
+    Raises PthetaError for an unknown damage, naming the nearest one, and as `evaluate_images` does.
+    """
+    if damage not in DAMAGES:
+        raise unknown("damage", damage, DAMAGES)
+    of = DAMAGES[damage]
+    return [
+        evaluate_images(of.make(images, strength), real, train, extractor=extractor)
+        for strength in of.strengths
+    ]

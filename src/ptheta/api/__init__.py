@@ -1,0 +1,40 @@
+"""The Python interface: every verb of the command line, by the same name.
+
+A verb that uses a trained model takes its run: a folder, or a `Run`. For a model and tensors at
+hand, `ptheta.tasks` and `ptheta.metrics` have the same uses as functions of these.
+"""
+
+from ptheta.api.comparing import compare, demo
+from ptheta.api.grid import Grid
+from ptheta.api.images import denoise, inpaint, interpolate, reconstruct, sample, surprise
+from ptheta.api.latent import fit, latents, manifold, probe, traverse
+from ptheta.api.measuring import Unwritten, closest, closest_rows, evaluate, score
+from ptheta.api.training import create, load, sweep, train
+from ptheta.runs.folder import is_run
+
+__all__ = [
+    "Grid",
+    "Unwritten",
+    "closest",
+    "closest_rows",
+    "compare",
+    "create",
+    "demo",
+    "denoise",
+    "evaluate",
+    "fit",
+    "inpaint",
+    "interpolate",
+    "is_run",
+    "latents",
+    "load",
+    "manifold",
+    "probe",
+    "reconstruct",
+    "sample",
+    "score",
+    "surprise",
+    "sweep",
+    "train",
+    "traverse",
+]

@@ -1,0 +1,209 @@
+"""Verbs that give images: sampling, completion, reconstruction, walks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ptheta import tasks
+from ptheta.api.grid import Grid, Output, examples, side_by_side, squarish
+from ptheta.capabilities import Encodes
+from ptheta.compute.streams import undisturbed
+from ptheta.data.memory import Source
+from ptheta.errors import PthetaError
+from ptheta.runs.folder import Run
+from ptheta.specs import from_unit
+from ptheta.tasks.draw import samples
+from ptheta.tasks.export import Images
+
+
+@undisturbed()
+def sample(
+    run: str | Path | Run,
+    n: int = 64,
+    *,
+    labels: Sequence[str | int] = (),
+    attributes: Sequence[float] | None = None,
+    condition: Mapping[str, Sequence[str]] | None = None,
+    weights: str = "best",
+    prior: str = "auto",
+    seed: int = 0,
+    out: str | Path | None = None,
+    scale: int | None = None,
+) -> Grid:
+    """n images drawn from a trained model; into a folder, a stopped call is gone on with.
+
+    labels: classes by name or number, in turn; attributes: the one vector that a model of
+        attributes is given; default: all labels, or each attribute alone, in turn
+    condition: texts by kind of condition, such as {"text": ["a red circle"]}, in turn
+    weights, prior: as for `Run.model`
+    out: a place to write them as well: a picture, an array (.npy, .npz) or a folder; scale: pixels
+        of a picture for one of an image
+    Raises PthetaError where the model cannot sample, takes no such condition, or does not know it,
+    and where `out` cannot be written.
+    """
+    output, opened = Output.at(out, scale), Run.open(run)
+    output.check(n, opened.spec.shape)
+    images = samples(
+        *(opened, n),
+        seed=seed,
+        labels=labels or None,
+        attributes=attributes,
+        condition=condition or None,
+        weights=weights,
+        prior=prior,
+    )
+    return output.put(images, f"{n} images")
+
+
+@undisturbed()
+def inpaint(
+    run: str | Path | Run,
+    known: str = "upper",
+    *,
+    n: int = 8,
+    each: int = 7,
+    candidates: int = 1,
+    data: Source | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    scale: int | None = None,
+) -> Grid:
+    """Test images of which a part is known, completed: original, part, completions in a row.
+
+    known: one of `ptheta.tasks.inpaint.REGIONS`; each: completions of an image
+    candidates: to choose a completion from, where known pixels follow unknown ones
+    data: where the run's data lies now, or other images; out, scale: as for `sample`
+    """
+    output, opened = Output.at(out, scale), Run.open(run)
+    mask = tasks.region(known, opened.spec)
+    model, x, y = examples(opened, n, data, output, each + 2)
+    completed = [
+        tasks.inpaint(model, x, mask, seed=seed + i, labels=y, candidates=candidates)
+        for i in range(each)
+    ]
+    about = f"{len(x)} images, {each} completions each"
+    return output.put(side_by_side(x, x * mask, *completed), about, each + 2)
+
+
+@undisturbed()
+def surprise(
+    run: str | Path | Run,
+    *,
+    n: int = 8,
+    data: Source | None = None,
+    out: str | Path | None = None,
+    scale: int | None = None,
+) -> Grid:
+    """How unexpected each pixel of test images is, given the earlier ones: image, and its map, in
+    which white is the most unexpected.
+
+    The arguments are those of `inpaint`.
+    """
+    output = Output.at(out, scale)
+    model, x, y = examples(Run.open(run), n, data, output, 2)
+    bits = tasks.surprise(model, x, y)
+    most = bits.max().clamp_min(1e-9)  # all is 0 where everything was certain
+    about = f"{bits.mean():.4g} bits/dim, white is {bits.max():.3g} bits"
+    return output.put(side_by_side(x, from_unit(bits / most)), about, squarish(len(x), 2))
+
+
+@undisturbed()
+def reconstruct(
+    run: str | Path | Run,
+    *,
+    n: int = 8,
+    data: Source | None = None,
+    out: str | Path | None = None,
+    scale: int | None = None,
+) -> Grid:
+    """Test images, encoded and decoded: image, and what its code gives back.
+
+    The arguments are those of `inpaint`.
+    """
+    output = Output.at(out, scale)
+    model, x, y = examples(Run.open(run), n, data, output, 2)
+    images = side_by_side(x, tasks.reconstruct(model, x, y))
+    return output.put(images, f"{len(x)} images", squarish(len(x), 2))
+
+
+@undisturbed()
+def denoise(
+    run: str | Path | Run,
+    noise: str = "gaussian",
+    level: float = 0.5,
+    *,
+    n: int = 8,
+    data: Source | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    scale: int | None = None,
+) -> Grid:
+    """Test images, damaged and repaired by the model: image, damaged, repaired.
+
+    noise, level: as for `ptheta.tasks.denoise`; the rest: as for `inpaint`
+    """
+    output = Output.at(out, scale)
+    model, x, y = examples(Run.open(run), n, data, output, 3)
+    damaged, repaired = tasks.denoise(model, x, noise, level, condition=y, seed=seed)
+    before, after = tasks.psnr(x, damaged), tasks.psnr(x, repaired)
+    about = f"{len(x)} images, {before:.1f} dB before, {after:.1f} dB after"
+    return output.put(side_by_side(x, damaged, repaired), about, squarish(len(x), 3))
+
+
+@undisturbed()
+def interpolate(
+    run: str | Path | Run,
+    n: int = 8,
+    *,
+    steps: int = 10,
+    images: bool | None = None,
+    straight: bool = False,
+    data: Source | None = None,
+    seed: int | None = None,
+    out: str | Path | None = None,
+    scale: int | None = None,
+) -> Grid:
+    """n walks of `steps` images through the latent space, one in a row.
+
+    images: whether the walks are between test images, or between codes of the prior; default:
+        between images where the model encodes
+    straight: along lines in the place of great circles
+    seed: of codes of the prior (default 0); the rest: as for `inpaint`
+    Raises PthetaError for an option without effect: a seed with images, data without.
+    """
+    output, opened = Output.at(out, scale), Run.open(run)
+    model, ends, y = opened.model(), None, None
+    encodes = isinstance(model, Encodes)
+    if images and not encodes:
+        raise PthetaError(
+            "--images: this model has no codes of images (it has no `encode`): give --codes to "
+            "walk between codes of its prior"
+        )
+    between = encodes if images is None else images
+    _check_walk(between, encodes, seed, data)
+    if between:
+        _, x, y = examples(opened, 2 * n, data, output)
+        n = len(x) // 2
+        ends, y = (x[:n], x[n : 2 * n]), None if y is None else y[:n]
+    output.check(n * steps, opened.spec.shape, steps)
+    walk = tasks.interpolate(
+        model, n, steps, ends=ends, condition=y, straight=straight, seed=seed or 0
+    )
+    what = "test images" if between else "codes of the prior"
+    return output.put(Images.of(walk), f"{n} walks of {steps} images between {what}", steps)
+
+
+def _check_walk(between: bool, encodes: bool, seed: int | None, data: Source | None) -> None:
+    """Raises PthetaError for an option that would have no effect on walks between test images, or
+    between codes."""
+    if between and seed is not None:
+        raise PthetaError(
+            "--seed draws codes of the prior, and the walks are between test images: leave it out, "
+            "or give --codes"
+        )
+    if not between and data is not None:
+        raise PthetaError(
+            "--data gives images to walk between, and the walks are between codes of the prior: "
+            f"{'leave out --codes' if encodes else 'leave it out'}"
+        )

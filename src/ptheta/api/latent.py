@@ -1,0 +1,203 @@
+"""Verbs of the latent space: pictures of it, what it holds, a prior for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from ptheta import tasks
+from ptheta.api.grid import Grid, Output, examples
+from ptheta.capabilities import Encodes
+from ptheta.compute.streams import undisturbed
+from ptheta.data.dataset import Dataset
+from ptheta.data.memory import Source
+from ptheta.errors import PthetaError
+from ptheta.files.atomic import digest, make_folder
+from ptheta.files.out import check_file
+from ptheta.files.tensors import save_tensors
+from ptheta.metrics.latent import LatentReport, codes, latent_report
+from ptheta.report import figures
+from ptheta.runs.folder import FITTED, Run
+from ptheta.runs.from_plan import build_model
+from ptheta.tasks.export import Images
+from ptheta.tasks.probe import Probe
+from ptheta.tasks.walks import code_size
+
+USED_BY = 1000  # test images by which the most used dimensions are found
+
+
+@undisturbed()
+def manifold(
+    run: str | Path | Run,
+    side: int = 20,
+    *,
+    dims: tuple[int, int] | None = None,
+    label: str | int | None = None,
+    data: Source | None = None,
+    out: str | Path | None = None,
+    scale: int | None = None,
+) -> Grid:
+    """side x side images over two dimensions of the code.
+
+    dims: across and down; default: of more than two, the two most used on test images where the
+        model encodes, else the first two
+    label: of a conditional model, by name or number; default: its first
+    data: where the run's data lies now, or other images to find those dimensions by
+    out, scale: as for `ptheta.sample`
+    """
+    output, opened = Output.at(out, scale), Run.open(run)
+    output.check(side * side, opened.spec.shape, side)
+    model = opened.model()
+    pair, how = _two_dimensions(opened, model, dims, data)
+    x = tasks.manifold(model, side, dims=pair, label=label)
+    about = f"{side}x{side} images over dimensions {pair[0]},{pair[1]}{how}"
+    return output.put(Images.of(x), about, side)
+
+
+def _two_dimensions(
+    run: Run, model: nn.Module, dims: tuple[int, int] | None, data: Source | None
+) -> tuple[tuple[int, int], str]:
+    """The dimensions to draw, and how they were chosen, for the message."""
+    size = code_size(model)
+    chosen = dims is None and size > 2 and isinstance(model, Encodes)
+    if data is not None and not chosen:
+        raise PthetaError(
+            "--data gives images to choose the dimensions by, and there is nothing to choose: "
+            "leave it out"
+        )
+    if dims is not None:
+        return dims, ""
+    if not chosen:
+        return (0, 1), f", the first two of {size}: --dims gives others" if size > 2 else ""
+    _, x, y = examples(run, USED_BY, data, Output(None, None))
+    first, second = tasks.most_used(model, x, y)[:2]
+    return (first, second), f", the two most used of {size}: --dims gives others"
+
+
+@undisturbed()
+def traverse(
+    run: str | Path | Run,
+    n: int = 8,
+    *,
+    steps: int = 9,
+    reach: float = 3.0,
+    image: int = 0,
+    data: Source | None = None,
+    out: str | Path | None = None,
+    scale: int | None = None,
+) -> Grid:
+    """The code of a test image with one dimension changed at a time, a dimension in each row.
+
+    n: dimensions, most used first; steps: images in a row, from -reach to reach
+    image: number of the test image; data, out, scale: as for `manifold`
+    """
+    output, opened = Output.at(out, scale), Run.open(run)
+    model, x, y = examples(opened, max(USED_BY, image + 1), data, output)
+    if not 0 <= image < len(x):
+        raise PthetaError(f"--image {image}: there are {len(x)} test images, 0 to {len(x) - 1}")
+    dims = tasks.most_used(model, x, y)[:n]
+    output.check(len(dims) * steps, opened.spec.shape, steps)
+    one = None if y is None else y[image : image + 1]
+    assert isinstance(model, Encodes)  # or its most used dimensions would not be known
+    z = model.encode(x[image : image + 1], one)[0].detach()
+    rows = tasks.traverse(model, z, dims, steps=steps, reach=reach, condition=one)
+    shown = ", ".join(map(str, dims))
+    return output.put(Images.of(rows), f"dimensions {shown}, one in each row", steps)
+
+
+@undisturbed()
+def latents(
+    run: str | Path | Run,
+    n: int = 2000,
+    *,
+    data: Source | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+) -> LatentReport:
+    """What the codes of n test images hold: active units, KL of each dimension, and how far the
+    aggregate posterior is from the prior.
+
+    data: where the run's data lies now, or other images; out: a .png to draw them into
+    """
+    place = None if out is None else check_file(out, (".png",))
+    opened = Run.open(run)
+    report = latent_report(opened.model(), opened.data("test", data), n=n, seed=seed)
+    if place is not None:
+        figures.latents(report, place)
+    return report
+
+
+@undisturbed()
+def fit(
+    run: str | Path | Run,
+    data: Source | None = None,
+    *,
+    components: int = 10,
+    images: int = 20_000,
+    weights: str = "best",
+    seed: int = 0,
+) -> nn.Module:
+    """Fits a Gaussian mixture to the codes of training images and keeps it in the run folder, so
+    that an autoencoder can sample, too. Returns the model with it.
+
+    data: where the run's data lies now; default: where it lay in training
+    components: of the mixture; images: at most so many codes; weights: "best" or "last"
+    Raises PthetaError where the model cannot encode and decode, and where the images that it was
+    trained on are not there.
+    """
+    opened = Run.open(run)
+    make_folder(opened.path)  # what cannot be kept is refused before the work
+    model = opened.model(weights, prior="own")
+    fitted = tasks.fit(
+        model, codes(model, opened.data("train", data), images), components=components, seed=seed
+    )
+    mixture = {"weights": fitted.weights, "means": fitted.means, "factors": fitted.factors}
+    about = {"weights": digest(opened.weights_file(weights)), "components": str(components)}
+    save_tensors(opened.path / FITTED, mixture, about)
+    return fitted
+
+
+@undisturbed()
+def probe(
+    run: str | Path | Run,
+    labels: Sequence[int | None] = (10, 100, 1000, None),
+    data: Source | None = None,
+    *,
+    draws: int = 3,
+    steps: int = 300,
+    seed: int = 0,
+    out: str | Path | None = None,
+) -> list[Probe]:
+    """How much of the labels the run's representation holds: `ptheta.tasks.probe.probe` on the
+    training and test images of its data.
+
+    labels: how many labelled images to learn from, one after the other; None is all of them
+    data: where the run's data lies now; draws, steps, seed: as there; out: a .png to draw them into
+    Raises PthetaError where the data has no labels or is not the run's, or the model has no
+    representation.
+    """
+    place = None if out is None else check_file(out, (".png",))
+    opened = Run.open(run)
+    found = opened.own(data)
+    assert found.train is not None
+    train, test = (_labelled(some) for some in (found.train, found.test))
+    counts = [len(train[0]) if n is None else n for n in labels]
+
+    def fresh() -> nn.Module:
+        return build_model(opened.plan, opened.spec, opened.condition)
+
+    model = opened.model(prior="own")
+    probes = tasks.probe(model, fresh, train, test, counts, draws=draws, steps=steps, seed=seed)
+    if place is not None:
+        figures.probes(probes, place)
+    return probes
+
+
+def _labelled(some: Dataset) -> tuple[Tensor, Tensor]:
+    """All images and their labels. Raises PthetaError where there are none."""
+    batch = some.batch(slice(0, len(some)))
+    if (labels := batch.extra.get("labels")) is None:
+        raise PthetaError(f"{some.name} ({some.split}) has no labels: probe on labelled images")
+    return batch.x, labels

@@ -1,0 +1,171 @@
+"""Verbs that give models: fresh ones, trained ones, and a whole grid of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from torch import nn
+
+from ptheta import config
+from ptheta.compute.streams import undisturbed
+from ptheta.conditions import ConditionSpec, is_condition, word
+from ptheta.data.dataset import Dataset
+from ptheta.data.memory import Handed, Source
+from ptheta.errors import Interrupted, PthetaError
+from ptheta.extractors.table import default_extractor
+from ptheta.files.atomic import leftover, locked
+from ptheta.files.out import check_folder
+from ptheta.metrics.selection import Selection
+from ptheta.models import registry
+from ptheta.runs import plan, sweeps
+from ptheta.runs.config_file import has_config
+from ptheta.runs.folder import Run
+from ptheta.runs.worker import work
+from ptheta.specs import DataSpec
+from ptheta.terminal.signals import Stopped
+from ptheta.training.checkpoint import latest, step_of
+from ptheta.training.processes import launch
+from ptheta.training.ranks import refuse_unguarded
+from ptheta.training.scoring import Score
+
+
+@undisturbed()
+def create(
+    name: str, spec: DataSpec, *, condition: ConditionSpec | None = None, **options: object
+) -> nn.Module:
+    """A model of the registry with fresh weights, for images of this spec.
+
+    The weights are drawn from torch's random stream as it stands, and it is left there: seed it
+    anew for other weights.
+    condition: what the model is asked for, `ptheta.Labels(names)` or `ptheta.Attributes(names)`
+    options: fields of the model's config. Raises PthetaError for an unknown model or option
+    (naming the nearest one), a value out of range, or a spec or condition that the model cannot do.
+    """
+    if not isinstance(spec, DataSpec):
+        raise PthetaError(f"spec = {spec!r}: give a ptheta.ImageSpec")
+    if condition is not None and not is_condition(condition):
+        raise PthetaError(
+            f"condition = {condition!r}: give ptheta.Labels(names) or ptheta.Attributes(names)"
+        )
+    found = registry.entry(name)
+    cls = found.load_config()
+    if condition is not None and "condition" in config.options(cls):
+        options["condition"] = word(condition)
+    return found.build(spec, config.build(cls, options, f"option of {name}"), condition)
+
+
+@undisturbed()
+def train(
+    model: str,
+    data: Source,
+    out: str | Path,
+    *,
+    recipe: str = "default",
+    resume: bool = False,
+    more_data: bool = False,
+    **options: object,
+) -> Run:
+    """Trains a model of the registry and returns its run.
+
+    model, recipe: a name of the registry, and one of that model's recipes
+    data: a name of a data set, a path, or images in memory (see `ptheta.open_data`); all of a
+        `Dataset` is trained on. With resume: where the images of the run lie now
+    out: the run folder; may exist only with resume=True
+    more_data: with resume, train on the images that have come to the data since as well
+    options: fields of the model's config, of `DataSettings` (plan) and of `TrainSettings`
+
+    Raises PthetaError for bad input, an existing run without `resume`, data that lacks images of
+    the run or has others without `more_data` (before anything is written), a loss that is not
+    finite; Interrupted after SIGINT, SIGTERM or SIGHUP, once the checkpoint is written, and where a
+    signal ended one of several processes.
+    """
+    refuse_unguarded()
+    if more_data and not resume:
+        raise PthetaError("--more-data is for a run that goes on: add --resume, or leave it out")
+    folder = check_folder(out)
+    with locked(folder, "training"):
+        return _train(model, data, folder, recipe, resume, more_data, options)
+
+
+def _train(
+    model: str,
+    data: Source,
+    folder: Path,
+    recipe: str,
+    resume: bool,
+    more_data: bool,
+    options: dict[str, object],
+) -> Run:
+    """`train`, once the folder is held."""
+    started = has_config(folder)
+    if started and not resume:
+        raise PthetaError(f"{folder} holds a run: add --resume to go on, or choose another --out")
+    if not started and not all(map(leftover, folder.iterdir())):
+        raise PthetaError(f"{folder} is not empty and not a run: choose another --out")
+    if started:
+        old = Run.open(folder).plan
+        if old.model != model:
+            raise PthetaError(
+                f"{folder} was trained with model {old.model}, not {model}: choose another --out"
+            )
+        place = plan.record(data) if isinstance(data, str | Path) else old.source
+        new = replace(plan.extend(old, options), source=place)
+    else:
+        if isinstance(data, Dataset) and data.levels != 256:
+            options = {"levels": data.levels, "dynamic": data.dynamic} | options
+        new = plan.make(model, data, options, recipe)
+    handed = None if isinstance(data, str | Path) else Handed(data)
+    try:
+        given = (new.to_json(), str(folder), started, more_data, handed, _scorer)
+        stopped = launch(new.train, work, *given)
+        if stopped is not None:
+            raise Stopped(stopped)
+    except (Interrupted, Stopped) as by:
+        raise Interrupted(f"{by}; {_what_is_left(folder)}", by.number) from None
+    return Run.open(folder)
+
+
+def _scorer(reserve: Dataset) -> Score:
+    """What chooses the best checkpoint by these images, in each process of a training."""
+    return Selection(reserve, default_extractor(reserve))
+
+
+@undisturbed()
+def sweep(
+    model: str,
+    data: str | Path,
+    out: str | Path,
+    settings: Sequence[Mapping[str, object]],
+    *,
+    seeds: int = 1,
+    recipe: str = "default",
+    **options: object,
+) -> sweeps.Sweep:
+    """Trains `model` with each of the settings and each of the seeds 0, 1, ..., into
+    out/NAME=VALUE,...,seed=N. What an earlier call has done is kept, so a sweep may be stopped and
+    called again. All settings are trained with seed 0 first, then all with seed 1, and so on.
+
+    settings: tables of options, such as `ptheta.runs.sweeps.grid` gives; options: those that all
+        runs share
+    A training that ends in an error (a loss that is not finite) is a result: it is recorded, and
+    the others go on. Raises PthetaError, before any training, for settings that cannot be trained.
+    """
+    return sweeps.sweep(train, model, data, out, settings, seeds=seeds, recipe=recipe, **options)
+
+
+def _what_is_left(folder: Path) -> str:
+    """Where a run that was ended by a signal can go on."""
+    last = latest(folder / "state")
+    if last is not None:
+        return f"the checkpoint of step {step_of(last):,} is in {folder}: go on with --resume"
+    if has_config(folder):
+        return f"{folder} has no checkpoint yet: begin again with --resume"
+    return f"nothing is in {folder} yet: train again"
+
+
+@undisturbed()
+def load(run: str | Path, weights: str = "best") -> nn.Module:
+    """The trained model of a run folder, in eval mode. weights: "best" or "last"."""
+    return Run.open(run).model(weights)

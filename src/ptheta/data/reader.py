@@ -1,0 +1,78 @@
+"""What reads a source: found once by its name or path, then asked for one part after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from ptheta.data.dataset import Dataset
+from ptheta.data.request import Request
+from ptheta.data.splits import SPLITS, Part
+from ptheta.data.values import Levels, merged
+from ptheta.errors import PthetaError
+
+Read = Callable[[Request], tuple[Dataset, Part]]
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class SourceReader:
+    """kind: of the source, for messages, such as "folder of images"
+    read: gives the part that answers to a request
+    splits: what it can be asked for
+    notes: what is to be said of how the source was found
+    has_columns: whether it has columns to choose from
+    readable_whole: whether it can be read as one part (`Request.whole`)
+    """
+
+    kind: str
+    read: Read
+    splits: tuple[str, ...] = SPLITS
+    notes: tuple[str, ...] = ()
+    has_columns: Callable[[], bool] = _never
+    readable_whole: bool = False
+
+    def check_columns(self, columns: dict[str, str], source: str) -> None:
+        """Raises PthetaError where columns are asked for and there are none. source: its name"""
+        if columns and not self.has_columns():
+            kind, name = next(iter(columns.items()))
+            raise PthetaError(
+                f"--{kind}-column {name}: {source} ({self.kind}) has no columns; leave it out"
+            )
+
+
+def with_one_white(reader: SourceReader) -> SourceReader:
+    """The source, read so that one value is white in all of its parts."""
+    return replace(reader, read=_OneWhite(reader))
+
+
+@dataclass(frozen=True)
+class _OneWhite:
+    reader: SourceReader
+
+    def __call__(self, request: Request) -> tuple[Dataset, Part]:
+        data, part = self.reader.read(request)
+        if data.values is None:
+            return data, part
+        tops, asked = data.values.tops, request.white
+        if not data.values.certain(k for k, top in tops.items() if asked.fixed(k, top)):
+            tops = merged([tops, *self._tops(request)])
+        asked.check(tops, data.name)
+        whites = asked.of(tops)
+        if any(whites[kind] != white for kind, white in data.values.whites.items()):
+            data, part = self.reader.read(replace(request, whites=whites))
+        notes, advice = (*data.notes, *asked.notes(tops)), (*data.advice, *asked.advice(tops))
+        return replace(data, notes=notes, advice=advice), part
+
+    def _tops(self, request: Request) -> Iterator[Levels]:
+        """The largest values of each part."""
+        for split in self.reader.splits:
+            try:
+                data, part = self.reader.read(replace(request.tolerant(), split=split))
+            except PthetaError:  # said when that part is asked for
+                continue
+            if part.name == split and data.values is not None:
+                yield data.values.tops

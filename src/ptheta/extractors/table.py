@@ -1,0 +1,79 @@
+"""The extractors by name, and which one fits the images at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, partial
+
+import numpy as np
+
+from ptheta.data import embedded
+from ptheta.data.dataset import Dataset
+from ptheta.data.identity import keys
+from ptheta.errors import unknown
+from ptheta.extractors.base import Extractor
+from ptheta.extractors.classifiers import SIDE, TRAINED, Pixels, Trained
+from ptheta.extractors.pretrained import EfficientNetLite0, Inception
+from ptheta.extractors.vision import Clip, Dinov2
+
+LOOKED_AT = 10_000  # images that are looked up among the embedded ones
+ALIKE = 0.05  # of them; of MNIST a sixth of the training and a fifth of the test images are
+
+EXTRACTORS: dict[str, Callable[[], Extractor]] = {
+    **{kind: partial(Trained, kind) for kind in TRAINED},
+    "pixels": Pixels,
+    "efficientnet-lite0": EfficientNetLite0,
+    "inception-2015": Inception,
+    "dinov2": Dinov2,
+    "clip": Clip,
+}
+
+
+@cache
+def load_extractor(name: str) -> Extractor:
+    """The extractor of this name; raises PthetaError naming the nearest one, and where its weights
+    are not here."""
+    if name not in EXTRACTORS:
+        raise unknown("extractor", name, EXTRACTORS)
+    return EXTRACTORS[name]()
+
+
+def default_extractor(data: Dataset) -> str:
+    """The extractor that was trained on this kind of images, else `pixels`.
+
+    Known from what the data is: its `kin`, or where that is empty the images themselves, of which
+    `ALIKE` must be among those that a classifier was trained or tested on.
+    """
+    if data.spec.shape != (1, SIDE, SIDE):
+        return "pixels"
+    if data.resembles:
+        return data.resembles if data.resembles in TRAINED else "pixels"
+    some = np.linspace(0, len(data) - 1, min(len(data), LOOKED_AT)).astype(np.int64)
+    own = keys(data.subset(some))
+    shares = {kind: float(np.isin(own, known_keys(kind)).mean()) for kind in TRAINED}
+    best = max(shares, key=lambda kind: shares[kind])
+    return best if shares[best] >= ALIKE else "pixels"
+
+
+@cache
+def known_keys(kind: str) -> np.ndarray:
+    """The keys of the embedded images of a kind, train and test: uint64 (N,)."""
+    return np.concatenate(
+        [keys(embedded.load_embedded(kind, split)) for split in ("train", "test")]
+    )
+
+
+def choose_extractor(
+    data: Dataset, asked: str | Extractor | None
+) -> tuple[Extractor, dict[str, str]]:
+    """The extractor that is asked for, else the default one; and why, for the protocol."""
+    if asked is not None:
+        extractor = load_extractor(asked) if isinstance(asked, str) else asked
+        return extractor, {"extractor_chosen": "as asked for"}
+    name = default_extractor(data)
+    why = f"trained on images like these ({name})"
+    if name == "pixels":
+        why = "no extractor is known to be trained on images like these"
+        if data.spec.channels == 1:
+            why += "; if they are digits or clothes, give --extractor digits or fashion"
+    return load_extractor(name), {"extractor_chosen": why}

@@ -1,0 +1,60 @@
+"""What a classifier sees in samples: how sure it is, which classes there are, and whether they are
+those that were asked for."""
+
+from __future__ import annotations
+
+from ptheta.measures.inception_score import (
+    balance_draws,
+    class_balance,
+    class_score,
+    classes_draws,
+    effective_classes,
+    missing_classes,
+    score_draws,
+)
+from ptheta.measures.intervals import Groups, estimate, mean_estimate
+from ptheta.measures.results import Estimate
+from ptheta.metrics.context import Context
+
+SPLITS, LEAST = 10, 100  # parts that the score is the mean of, at most; samples of each at least
+KNOWN = 0.5  # share of real images in the class of their label, below which classes are others
+
+
+def inception_score(ctx: Context) -> Estimate:
+    fake, _ = ctx.logits
+    splits = max(1, min(SPLITS, len(fake) // LEAST))  # the score of fewer is too low
+    found = score_draws(fake, ctx.fakes, splits)
+    return estimate(class_score(fake, splits)[0], found, {"splits": splits})
+
+
+def classes_in_use(ctx: Context) -> Estimate:
+    fake, _ = ctx.logits
+    value, counts = effective_classes(fake)
+    return estimate(value, classes_draws(fake, ctx.fakes), {"counts": counts.tolist()})
+
+
+def balance(ctx: Context) -> Estimate:
+    fake, real = ctx.logits
+    return estimate(class_balance(fake, real), balance_draws(fake, real, ctx.fakes, ctx.reals))
+
+
+def missing(ctx: Context) -> Estimate:
+    """A count of small tests has no error of its own, so it is not ranked: the balance is."""
+    fake, real = ctx.logits
+    found, (_, counts) = missing_classes(fake, real), effective_classes(fake)
+    names = ctx.class_names if found else ()
+    texts = [names[y] if len(names) == fake.shape[1] else str(y) for y in found]
+    return Estimate(len(found), about={"counts": counts.tolist()}, note=", ".join(texts))
+
+
+def label_accuracy(ctx: Context) -> Estimate:
+    """The share of samples that the classifier finds to be what was asked for."""
+    fake, real = ctx.logits
+    asked, labels = ctx.both_labels
+    known = (real.argmax(1) == labels).double().mean().item()
+    if known < KNOWN:
+        reason = f"the classifier of {ctx.extractor.name} has other classes than these labels"
+        return Estimate(None, reason=reason)
+    right = (fake.argmax(1) == asked).double()
+    about = {"of_real_images": round(known, 4)}
+    return mean_estimate(right, Groups(len(fake), "fake"), about)

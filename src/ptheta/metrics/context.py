@@ -1,0 +1,164 @@
+"""What the metrics of one evaluation are computed from: each part is made once, when it is asked
+for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property, wraps
+from typing import TypeVar
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from ptheta.capabilities import HasBound, HasLogProb, condition_of, conditional
+from ptheta.conditions import Labels
+from ptheta.data.dataset import Dataset
+from ptheta.errors import PthetaError
+from ptheta.extractors.base import Extractor
+from ptheta.extractors.features import Features, extract
+from ptheta.extractors.reference import reference
+from ptheta.extractors.table import default_extractor
+from ptheta.measures.intervals import Groups
+from ptheta.measures.results import About
+from ptheta.metrics.conditions import conditions_like, draw
+from ptheta.metrics.images import check_samples
+from ptheta.terminal.progress import stage
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is at hand already and is not made again.
+
+    samples: uint8 (n, C, H, W), in no particular order; fake, real: the features of samples and of
+        the test images; labels: int64 (n,), which the samples were asked for
+    """
+
+    samples: Tensor | None = None
+    fake: Features | None = None
+    real: Features | None = None
+    labels: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """One evaluation. eq: no two are the same, so that what is `shared` belongs to one.
+
+    test: held-out images, with their fixed binarisation
+    protocol: what the numbers are measured on, and how
+    model: in eval mode; None for images that were made anywhere
+    train: what the model was trained on; None where that is not known, and no_copies then says why
+    n: images drawn; is_k: importance samples of a likelihood bound
+    ais_images: test images whose log p(x) is also estimated by annealed importance sampling
+    processes: that share the extraction of features
+    """
+
+    test: Dataset
+    extractor: Extractor
+    protocol: About = field(default_factory=dict)
+    model: nn.Module | None = None
+    train: Dataset | None = None
+    no_copies: str = ""
+    n: int = 1000
+    is_k: int = 50
+    ais_images: int = 0
+    seed: int = 0
+    processes: int = 1
+    given: Given = field(default_factory=Given)
+
+    @property
+    def the_model(self) -> nn.Module:
+        """The model, for what is asked only where there is one."""
+        assert self.model is not None
+        return self.model
+
+    @property
+    def conditional_likelihood(self) -> bool:
+        """Whether the likelihood is that of p(x | y)."""
+        return isinstance(self.model, HasLogProb | HasBound) and conditional(self.model)
+
+    @cached_property
+    def samples(self) -> Tensor:
+        """uint8 (n, C, H, W). Raises PthetaError for values that are none of the data's levels."""
+        if self.given.samples is not None:
+            return self.given.samples
+        with stage("drawing samples"):
+            samples = draw(self.the_model, self.test, self.n, self.seed)
+        return check_samples(samples, self.test.spec)
+
+    @cached_property
+    def fake(self) -> Features:
+        """Of the samples."""
+        return self.given.fake or extract(self.samples, self.extractor, processes=self.processes)
+
+    @cached_property
+    def real(self) -> Features:
+        """Of the test images."""
+        return self.given.real or reference(self.test, self.extractor, self.processes)
+
+    @cached_property
+    def logits(self) -> tuple[Tensor, Tensor]:
+        """Of samples (n, K) and of test images (N, K), by an extractor that classifies."""
+        if self.fake.logits is None or self.real.logits is None:
+            raise PthetaError(
+                f"the extractor {self.extractor.name} says that it knows {self.extractor.classes} "
+                "classes, and gives no logits: let it give them, or say classes = 0"
+            )
+        return self.fake.logits, self.real.logits
+
+    @cached_property
+    def fakes(self) -> Groups:
+        return Groups(len(self.fake), "fake")
+
+    @cached_property
+    def reals(self) -> Groups:
+        return Groups(len(self.real), "real")
+
+    @cached_property
+    def labels(self) -> Tensor | None:
+        """What the samples were asked for, int64 (n,); None where the model takes no labels."""
+        if self.given.labels is not None:
+            return self.given.labels
+        if self.model is None or not isinstance(condition_of(self.model), Labels):
+            return None
+        asked = conditions_like(self.model, self.test, self.n, self.seed)
+        return asked.cpu() if isinstance(asked, Tensor) else None
+
+    @cached_property
+    def real_labels(self) -> Tensor | None:
+        """Of the test images, int64 (N,); None where they have none."""
+        if self.test.labels is None:
+            return None
+        return torch.from_numpy(self.test.labels[self.test.rows(slice(None))].astype("int64"))
+
+    @property
+    def both_labels(self) -> tuple[Tensor, Tensor]:
+        """Of the samples and of the test images, for what is asked only where there are both."""
+        assert self.labels is not None
+        assert self.real_labels is not None
+        return self.labels, self.real_labels
+
+    @cached_property
+    def class_names(self) -> tuple[str, ...]:
+        """Of the extractor's classes, where it was trained on this kind of data."""
+        own = self.extractor.name == default_extractor(self.test)
+        return self.test.classes if own else ()
+
+
+def shared(make: Callable[[Context], T]) -> Callable[[Context], T]:
+    """What several metrics read is made once for each context.
+
+    It must not hold the context, which would then never be freed.
+    """
+    made: WeakKeyDictionary[Context, T] = WeakKeyDictionary()
+
+    @wraps(make)
+    def once(ctx: Context) -> T:
+        if ctx not in made:
+            made[ctx] = make(ctx)
+        return made[ctx]
+
+    return once

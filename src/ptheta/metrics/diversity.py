@@ -1,0 +1,60 @@
+"""Whether samples could be real, whether everything real is there, and how alike samples look."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from ptheta.measures.diversity import scales, similarity
+from ptheta.measures.intervals import estimate
+from ptheta.measures.prdc import Manifold, manifold
+from ptheta.measures.results import Estimate
+from ptheta.metrics.context import Context, shared
+from ptheta.terminal.progress import stage
+
+K = 5  # neighbours that make an image's ball
+MOST = 10_000  # images of either side, for the balls
+
+
+@shared
+def _balls(ctx: Context) -> dict[str, Estimate]:
+    """Precision, recall, density and coverage by K neighbours."""
+    fake, real = ctx.fake.features[:MOST], _some(ctx.real.features, MOST)
+    about = {"neighbours": K, "compared": [len(fake), len(real)]}
+    least = min(len(fake), len(real))
+    if least <= K:
+        none = Estimate(None, about=about, reason=f"{least} images have no {K} neighbours each")
+        return dict.fromkeys(Manifold._fields, none)
+    with stage("distances"):
+        values, found = manifold(real, fake, K)
+    each = found or (None,) * len(values)
+    return {
+        name: estimate(value, some, about)
+        for name, value, some in zip(Manifold._fields, values, each, strict=True)
+    }
+
+
+def _some(features: Tensor, n: int) -> Tensor:
+    """At most n of them, always the same: real images may lie in the order of their classes."""
+    if len(features) <= n:
+        return features
+    order = torch.randperm(len(features), generator=torch.Generator().manual_seed(0))
+    return features[order[:n]]
+
+
+def _of_balls(name: str, ctx: Context) -> Estimate:
+    return _balls(ctx)[name]
+
+
+precision, recall, density, coverage = (partial(_of_balls, name) for name in Manifold._fields)
+
+
+def alikeness(ctx: Context) -> Estimate:
+    """How alike two samples look; neither direction is better, real images have a value as well."""
+    height, width = ctx.samples.shape[2:]
+    if not scales(height, width):
+        reason = f"images of {height}x{width} are smaller than its window"
+        return Estimate(None, reason=reason)
+    return Estimate(*similarity(ctx.samples))

@@ -1,0 +1,208 @@
+"""Memorisation: how near samples are to real images, in pixels and in features.
+
+Copies of the training images are found by holding samples against held-out images: neither should
+be nearer to the training set. Copies of the test images, which win every distance as well, are
+found the other way round: training images are then what is new to the test set. What the distances
+say is in `ptheta.measures.memorisation`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ptheta.data.dataset import Dataset
+from ptheta.extractors.features import extract
+from ptheta.extractors.reference import reference
+from ptheta.measures.intervals import estimate
+from ptheta.measures.memorisation import (
+    copied_share,
+    copying_test,
+    cosine_distance,
+    factor_draws,
+    memorisation_factor,
+    nearest,
+    ratio_of_medians,
+)
+from ptheta.measures.results import About, Estimate
+from ptheta.metrics.context import Context, shared
+from ptheta.metrics.distances import frechet_of
+
+NEIGHBOURS = 500  # samples compared with a set of real images, and as many new real images
+# training images whose features they are compared with; of more, a share, and all that are nearest
+# in pixels
+TRAINING = 10_000
+COPIES = -3.0  # a copying z below this is no chance
+SEVERAL = 0.05  # share of samples nearer than 99 % of new images are; 0.01 without copies
+LEAST = 10  # real images of either set: the distances to fewer are those to the same few images
+UNKNOWN = "it is not known what it was trained on"
+
+
+class Distances(NamedTuple):
+    """To the nearest image of a real set. own: of samples, (N,); new: of new real images, (M,)"""
+
+    own: Tensor
+    new: Tensor
+
+    @property
+    def compared(self) -> About:
+        return {"compared": [len(self.own), len(self.new)]}
+
+
+TRAIN, TEST = "training", "test"  # what may have been copied
+Sides = dict[str, Distances]  # to the images of each
+
+
+def _own(test: Dataset) -> Tensor:
+    """The test images that are no training images as well: int64 positions."""
+    return torch.from_numpy(np.flatnonzero(~test.repeated()))
+
+
+def training_images(ctx: Context) -> str:
+    """Why it cannot be told what is copied; "" where it can."""
+    if ctx.train is None:
+        return ctx.no_copies or UNKNOWN
+    train, test = len(ctx.train), len(_own(ctx.test))
+    if min(train, test) >= LEAST:
+        return ""
+    return (
+        f"{train} training images and {test} test images that repeat none of them: "
+        f"copies are told from {LEAST} of each on"
+    )
+
+
+@dataclass(frozen=True)
+class _Sets:
+    """Real images that samples are held against, and those of them that are new to the others.
+
+    test: those that are no training images; own: where they stand among all; new_test: positions
+    of some of them; train: all; share: some of them, spread evenly; new_train: positions in `share`
+    """
+
+    test: Dataset
+    own: Tensor
+    new_test: Tensor
+    train: Dataset
+    share: Dataset
+    new_train: Tensor
+
+
+@shared
+def _sets(ctx: Context) -> _Sets:
+    assert ctx.train is not None  # see `training_images`
+    train, own = ctx.train.with_fixed_binarisation(), _own(ctx.test)
+    share = train
+    if len(train) > TRAINING:
+        share = train.subset(slice(None, None, -(-len(train) // TRAINING)))
+    # both may lie in the order of their classes
+    return _Sets(
+        ctx.test.subset(own.numpy()), own, _some(len(own)), train, share, _some(len(share))
+    )
+
+
+def _some(n: int) -> Tensor:
+    """Positions of at most NEIGHBOURS of n images, always the same."""
+    return torch.randperm(n, generator=torch.Generator().manual_seed(0))[:NEIGHBOURS]
+
+
+class _Nearest(NamedTuple):
+    """pixels: distances; places: the training images that are nearest to any of the others"""
+
+    pixels: Sides
+    places: np.ndarray
+
+
+@shared
+def _nearest(ctx: Context) -> _Nearest:
+    sets, samples = _sets(ctx), ctx.samples[:NEIGHBOURS]
+    new_test = sets.test.batch(sets.new_test.numpy()).x
+    new_train = sets.share.batch(sets.new_train.numpy()).x
+    places, to_train = nearest(samples, sets.train)
+    new_places, new_to_train = nearest(new_test, sets.train)
+    to_test = Distances(nearest(samples, sets.test)[1], nearest(new_train, sets.test)[1])
+    both = np.unique(np.concatenate([places, new_places]))
+    return _Nearest({TRAIN: Distances(to_train, new_to_train), TEST: to_test}, both)
+
+
+@shared
+def _angles(ctx: Context) -> Sides:
+    """Distances in features."""
+    sets = _sets(ctx)
+    fake, test = ctx.fake.features[:NEIGHBOURS], ctx.real.features[sets.own]
+    known = reference(sets.share, ctx.extractor).features
+    to_test = Distances(cosine_distance(fake, test), cosine_distance(known[sets.new_train], test))
+    if len(sets.share) < len(sets.train):
+        # a copy of an image that is not among them must not be missed
+        beyond = sets.train.subset(_nearest(ctx).places)
+        known = torch.cat([known, extract(beyond, ctx.extractor).features])
+    new = test[sets.new_test]
+    to_train = Distances(cosine_distance(fake, known), cosine_distance(new, known))
+    return {TRAIN: to_train, TEST: to_test}
+
+
+def _about(ctx: Context, training: Dataset, found: Distances) -> dict[str, object]:
+    counts = {"test_images": len(_sets(ctx).test), "training_images": len(training)}
+    return {**counts, **found.compared}
+
+
+def train_distance_ratio(ctx: Context) -> Estimate:
+    found = _nearest(ctx).pixels[TRAIN]
+    return Estimate(*ratio_of_medians(*found), about=_about(ctx, _sets(ctx).train, found))
+
+
+def share_of_copies(side: str, ctx: Context) -> Estimate:
+    found = _nearest(ctx).pixels[side]
+    return Estimate(*copied_share(*found), about=_about(ctx, _sets(ctx).train, found))
+
+
+def copying_z(side: str, ctx: Context) -> Estimate:
+    """The copying test in pixels."""
+    found = _nearest(ctx).pixels[side]
+    return _z(side, found, _about(ctx, _sets(ctx).train, found))
+
+
+def copying_z_in_features(side: str, ctx: Context) -> Estimate:
+    """The copying test by angle of features."""
+    return _z(side, _angles(ctx)[side], _about_angles(ctx))
+
+
+def _about_angles(ctx: Context) -> dict[str, object]:
+    return _about(ctx, _sets(ctx).share, _angles(ctx)[TRAIN])
+
+
+def _z(side: str, found: Distances, about: About) -> Estimate:
+    z = copying_test(*found)
+    # blurred samples are a little nearer to all images, copies very near to one
+    copies = z < COPIES and copied_share(*found)[0] > SEVERAL
+    return Estimate(z, 1.0, about=about, note=f"copies of {side} images" if copies else "")
+
+
+def fd_memorisation(ctx: Context) -> Estimate:
+    """The Frechet distance times what copies cost, of the training or of the test images, whichever
+    is more."""
+    (distance, without), angles, sets = frechet_of(ctx), _angles(ctx), _sets(ctx)
+    factor = max(memorisation_factor(*found) for found in angles.values())
+    # to the test set, new real images are training images: these are the same for every model
+    held_out = ctx.reals.part(sets.own[sets.new_test])
+    compared = ctx.fakes.part(torch.arange(len(angles[TRAIN].own)))
+    found = factor_draws([(*angles[TRAIN], held_out), (*angles[TEST], None)], compared)
+    return estimate(
+        factor * distance,
+        None if found is None or without is None else found.times(without),
+        {**_about_angles(ctx), "factor": round(factor, 4)},
+        note=f"{factor:,.{0 if factor >= 100 else 2}f} times the distance" if factor > 1 else "",
+    )
+
+
+def closest(images: Tensor, real: Dataset, pairs: int) -> tuple[Tensor, Tensor]:
+    """The samples that are nearest to a real image, nearest first, and those images.
+
+    images: uint8 (N, C, H, W). Returns two image batches (pairs, C, H, W).
+    """
+    where, distances = nearest(images, real)
+    order = torch.argsort(distances)[:pairs]
+    return images[order], real.with_fixed_binarisation().batch(where[order.numpy()]).x

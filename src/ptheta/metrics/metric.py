@@ -1,0 +1,97 @@
+"""A metric as an entry of a table: names, directions, units, report sections and the rows that say
+"not defined" all follow from it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from string import Formatter
+from typing import Literal
+
+from ptheta.measures.results import Estimate, Result
+from ptheta.metrics.context import Context
+
+GIVEN = "_given_label"  # of p(x | y): another quantity, so it has another name
+# the extractor whose distances have the published names; of any other they would be wrong
+PUBLISHED = "inception-2015"
+# what may stand in a name, and how it looks there
+PLACES = {"extractor": ".+", "given": f"(?:{GIVEN})?", "term": "[a-z_]+"}
+
+Need = Callable[[Context], str]  # why a metric is not defined; "" where it is
+
+
+class Section(StrEnum):
+    """The tables of a report, in the order in which a reader wants them."""
+
+    LIKELIHOOD = "Likelihood"
+    DISTANCE = "Distance to real images"
+    FIDELITY = "Fidelity and diversity"
+    MEMORISATION = "Memorisation"
+    COST = "Cost"
+
+
+def always(ctx: Context) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One entry of `ptheta.metrics.table.METRICS`.
+
+    name: of its results, with {extractor}, {given} (a condition) and {term} where these belong
+    compute: the number; or several, one for each {term}
+    section: of the report
+    needs: the first that is not met says why the metric is not defined
+    asked: whether an evaluation has a row for it at all, defined or not
+    unit: {classes} stands for the number of the extractor's; better: the direction, "" for neither
+    published: its name by the extractor of the published metrics
+    """
+
+    name: str
+    compute: Callable[[Context], Estimate | Mapping[str, Estimate]]
+    section: Section
+    needs: tuple[Need, ...] = ()
+    asked: Callable[[Context], bool] = always
+    unit: str = ""
+    better: Literal["", "lower", "higher"] = ""
+    published: str = ""
+
+    @property
+    def family(self) -> str:
+        """The name without what it is of: "fd", "nll"."""
+        return "".join(text for text, *_ in Formatter().parse(self.name)).strip("_")
+
+    def results(self, ctx: Context) -> list[Result]:
+        """Its rows of an evaluation: none where it is not asked for."""
+        if not self.asked(ctx):
+            return []
+        reason = next(filter(None, (need(ctx) for need in self.needs)), "")
+        found = Estimate(None, reason=reason) if reason else self.compute(ctx)
+        terms = found if isinstance(found, Mapping) else {"": found}
+        unit = self.unit.format(classes=ctx.extractor.classes)
+        return [
+            each.named(self.called(ctx, term), ctx.protocol, unit=unit, better=self.better)
+            for term, each in terms.items()
+        ]
+
+    def called(self, ctx: Context, term: str = "") -> str:
+        """The name of its result."""
+        if self.published and ctx.extractor.name == PUBLISHED:
+            return self.published
+        given = GIVEN if ctx.conditional_likelihood else ""
+        return self.name.format(extractor=ctx.extractor.name, given=given, term=term)
+
+    def names(self, result: str) -> bool:
+        """Whether a result of this name is one of its own."""
+        parts = (
+            re.escape(text) + (PLACES[place] if place else "")
+            for text, place, *_ in Formatter().parse(self.name)
+        )
+        return result == self.published or re.fullmatch("".join(parts), result) is not None
+
+
+def measure(ctx: Context, metrics: Iterable[Metric]) -> list[Result]:
+    """The results of these metrics, in their order."""
+    return [result for metric in metrics for result in metric.results(ctx)]

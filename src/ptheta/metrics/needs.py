@@ -1,0 +1,49 @@
+"""What metrics need of an evaluation, and whether they are asked for: see `Metric`."""
+
+from __future__ import annotations
+
+from ptheta.capabilities import Clusters, HasBound, HasJoint, HasLogProb, Samples
+from ptheta.metrics.context import Context
+
+
+def of_model(ctx: Context) -> bool:
+    """It is about a model, and not about images alone."""
+    return ctx.model is not None
+
+
+def of_clusters(ctx: Context) -> bool:
+    return isinstance(ctx.model, Clusters)
+
+
+def of_annealing(ctx: Context) -> bool:
+    return ctx.model is not None and ctx.ais_images > 0
+
+
+def of_classes(ctx: Context) -> bool:
+    return ctx.extractor.classes > 0
+
+
+def of_labels(ctx: Context) -> bool:
+    """The samples were asked for by label."""
+    return samples(ctx) == "" and ctx.labels is not None
+
+
+def of_labelled_classes(ctx: Context) -> bool:
+    """Labels that a classifier may be held against."""
+    return of_classes(ctx) and of_labels(ctx) and ctx.real_labels is not None
+
+
+def samples(ctx: Context) -> str:
+    return "" if ctx.model is None or isinstance(ctx.model, Samples) else "it cannot sample"
+
+
+def likelihood(ctx: Context) -> str:
+    return "" if isinstance(ctx.model, HasLogProb | HasBound) else "no likelihood"
+
+
+def joint(ctx: Context) -> str:
+    return "" if isinstance(ctx.model, HasJoint) else "it has no p(z) and p(x | z)"
+
+
+def real_labels(ctx: Context) -> str:
+    return "" if ctx.real_labels is not None else f"{ctx.test.name} has no labels"

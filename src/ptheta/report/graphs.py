@@ -1,0 +1,139 @@
+"""Graphs of models, drawn: circles and arrows, as in a textbook on graphical models."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ptheta.models.graph import Arrow, Graph, Variable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+RADIUS = 0.32
+ACROSS, DOWN = 2.3, 1.35  # between the centres of two variables
+OUTSIDE = 0.45  # a variable stands higher for each plate that it is outside of
+MARGIN = 0.28  # of a plate around what is in it, more for each plate inside
+FILLS = {"observed": "#d5dbe3", "latent": "white", "deterministic": "white", "given": "#f2ead3"}
+INK, INFERENCE, GREY = "#222222", "#b0413e", "#555555"
+
+Place = tuple[float, float]
+
+
+def places(graph: Graph) -> dict[str, Place]:
+    """Where each variable stands: parents to the left, those of one depth below one another."""
+    depth: dict[str, int] = {}
+    for name in graph.order():
+        depth[name] = max((depth[p] + 1 for p in graph.parents(name)), default=0)
+    for name in graph.order("inference"):  # what only inference reaches stands before its target
+        alone = not graph.parents(name) and not any(a.source == name for a in graph.arrows)
+        depth[name] = 0 if alone else depth[name]
+    found = {}
+    for level in sorted(set(depth.values())):
+        column = [v for v in graph.variables if depth[v.name] == level]
+        column.sort(key=lambda v: len(v.plates))  # what is outside of a plate stands above it
+        deepest = max(len(v.plates) for v in graph.variables)
+        for row, variable in enumerate(column):
+            outside = OUTSIDE * (deepest - len(variable.plates))
+            height = ((len(column) - 1) / 2 - row) * DOWN + outside
+            found[variable.name] = (level * ACROSS, height)
+    return found
+
+
+def draw(graph: Graph, suffix: str = ".svg") -> bytes:
+    """The picture in this format (.svg, .png or .pdf).
+
+    Shaded circles are observed, open ones latent, double ones deterministic, tinted ones given;
+    dashed red arrows are those of inference.
+    """
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    at = places(graph)
+    xs, ys = zip(*at.values(), strict=True)
+    width, height = max(xs) - min(xs) + 2.6, max(ys) - min(ys) + 2.2
+    figure = Figure(figsize=(1.1 * width, 1.1 * height))
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_xlim(min(xs) - 1.3, max(xs) + 1.3)
+    axes.set_ylim(min(ys) - 1.15, max(ys) + 1.05)
+    axes.set_aspect("equal")
+    axes.axis("off")
+    _plates(axes, graph, at)
+    for arrow in graph.arrows:
+        _arrow(axes, arrow, at)
+    for variable in graph.variables:
+        _variable(axes, variable, at[variable.name])
+    out = io.BytesIO()
+    # without a date, so that the same graph is the same file
+    about = {"Date": None} if suffix == ".svg" else None
+    with rc_context({"svg.hashsalt": "ptheta"}):
+        figure.savefig(out, format=suffix.removeprefix("."), metadata=about, dpi=160)
+    return out.getvalue()
+
+
+def _variable(axes: Axes, variable: Variable, place: Place) -> None:
+    from matplotlib.patches import Circle
+
+    axes.add_patch(Circle(place, RADIUS, fc=FILLS[variable.role], ec=INK, lw=1.2, zorder=3))
+    if variable.role == "deterministic":
+        axes.add_patch(Circle(place, RADIUS - 0.05, fc="none", ec=INK, lw=0.8, zorder=3))
+    x, y = place
+    axes.text(x, y, f"${variable.name}$", ha="center", va="center", fontsize=13, zorder=4)
+    axes.text(x, y - RADIUS - 0.04, variable.what, ha="center", va="top", fontsize=6.5, color=INK)
+
+
+def _arrow(axes: Axes, arrow: Arrow, at: Mapping[str, Place]) -> None:
+    from matplotlib.patches import FancyArrowPatch
+
+    infers = arrow.part == "inference"
+    colour, bend = (INFERENCE, -0.35) if infers else (INK, 0.0)
+    line = FancyArrowPatch(
+        at[arrow.source],
+        at[arrow.target],
+        arrowstyle="-|>",
+        mutation_scale=11,
+        shrinkA=26,
+        shrinkB=26,
+        color=colour,
+        linestyle="--" if infers else "-",
+        connectionstyle=f"arc3,rad={bend}",
+        zorder=2,
+    )
+    axes.add_patch(line)
+    if arrow.law:
+        (x0, y0), (x1, y1) = at[arrow.source], at[arrow.target]
+        # a bent line passes half-way to its control point
+        x = (x0 + x1) / 2 + bend / 2 * (y1 - y0)
+        y = (y0 + y1) / 2 - bend / 2 * (x1 - x0)
+        back = {"fc": "white", "ec": "none", "pad": 0.6}
+        text = axes.text(x, y, arrow.law, ha="center", va="center", bbox=back, zorder=2.5)
+        text.set(fontsize=6.5, color=colour)
+
+
+def _plates(axes: Axes, graph: Graph, at: Mapping[str, Place]) -> None:
+    """The innermost first, so that each knows how many lie in it."""
+    from matplotlib.patches import FancyBboxPatch
+
+    names = list(dict.fromkeys(p for v in graph.variables for p in v.plates))
+    inside = {name: [v for v in graph.variables if name in v.plates] for name in names}
+    for name in names:
+        deeper = max(len(v.plates) - 1 - v.plates.index(name) for v in inside[name])
+        pad = RADIUS + MARGIN + 0.16 * deeper
+        xs, ys = zip(*(at[v.name] for v in inside[name]), strict=True)
+        corner = (min(xs) - pad, min(ys) - pad - 0.14)
+        box = FancyBboxPatch(
+            corner,
+            max(xs) - min(xs) + 2 * pad,
+            max(ys) - min(ys) + 2 * pad + 0.14,
+            boxstyle="round,pad=0,rounding_size=0.12",
+            fc="none",
+            ec="#777777",
+            lw=0.9,
+            zorder=1,
+        )
+        axes.add_patch(box)
+        right = max(xs) + pad - 0.06
+        axes.text(right, corner[1] + 0.03, name, ha="right", va="bottom", fontsize=6.5, color=GREY)

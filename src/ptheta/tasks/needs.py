@@ -1,0 +1,26 @@
+"""What a task needs of a model: a capability, or one sentence that says what is missing."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from torch import nn
+
+from ptheta.errors import PthetaError
+
+C = TypeVar("C")
+
+
+def require(model: nn.Module, capability: type[C], verb: str, cure: str = "") -> C:
+    """The model, as what can do this.
+
+    capability: a protocol of `ptheta.capabilities`, or several in one; verb: what it is wanted for
+    Raises PthetaError where the model lacks a method of it. cure: what to do then
+    """
+    if isinstance(model, capability):
+        return model
+    methods = sorted(name for name in dir(capability) if not name.startswith("_"))
+    lacks = [f"`{name}`" for name in methods if name not in dir(model)]
+    raise PthetaError(
+        f"this model cannot {verb}: it has no {' and no '.join(lacks)}{cure and f'; {cure}'}"
+    )

@@ -1,0 +1,73 @@
+"""Grids of samples that a training draws by its steps and, where they are slow, by the clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ptheta.capabilities import Samples, some_conditions
+from ptheta.files.atomic import writing
+from ptheta.files.images import grid, write_png
+from ptheta.training.weights import Weights
+
+IMAGES = 64  # in a grid
+
+
+class Pauses:
+    """When grids are drawn by the clock: at most a tenth of the time goes into them."""
+
+    def __init__(self) -> None:
+        self.step, self.ended, self.took = -1, time.monotonic(), 0.0
+
+    def due(self, minutes: float) -> bool:
+        """Whether the last one is long ago; 0 minutes: never."""
+        wait = max(60 * minutes, 9 * self.took)
+        return minutes > 0 and time.monotonic() - self.ended >= wait
+
+    @contextmanager
+    def drawing(self, step: int) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        self.step, self.ended = step, time.monotonic()
+        self.took = self.ended - started
+
+
+class Grids:
+    """The first process draws them and the others need not wait for it, so that it may do so by its
+    own clock.
+
+    every, minutes: between two of them; 0 steps: none at all
+    """
+
+    def __init__(self, weights: Weights, folder: Path, every: int, minutes: float) -> None:
+        self.weights, self.folder, self.every, self.minutes = weights, folder, every, minutes
+        self.pauses = Pauses()
+
+    def begin(self) -> None:
+        """The clock starts."""
+        self.pauses = Pauses()
+
+    def at_interval(self, step: int) -> None:
+        if self.every and (step % self.every == 0 or self.pauses.due(self.minutes)):
+            self.draw(step)
+
+    def draw(self, step: int) -> None:
+        if not isinstance(self.weights.model, Samples):
+            return
+        with self.pauses.drawing(step):
+            with self.weights.resting() as model:
+                x = model.sample(IMAGES, some_conditions(model, IMAGES))  # type: ignore[operator]
+            with writing(self.folder):
+                self.folder.mkdir(exist_ok=True)
+            write_png(self._path(step), grid(x), scale=2)
+
+    def last(self, step: int, *, new: bool) -> None:
+        """What the last weights draw. new: whether they are of a step of this process"""
+        there = self.pauses.step == step or (not new and self._path(step).exists())
+        if self.every and not there:
+            self.draw(step)
+
+    def _path(self, step: int) -> Path:
+        return self.folder / f"step-{step:08d}.png"

@@ -1,0 +1,132 @@
+"""A training on several processes is that on one: real ones, through the whole of a step."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import re
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ptheta.batch import Batch
+from ptheta.compute import streams
+from ptheta.dynamics import DYNAMICS
+from ptheta.games import Game, Move, Player, Terms
+from ptheta.optimizers import SGD
+from ptheta.specs import ImageSpec
+from ptheta.training.batch_norm import synchronise
+from ptheta.training.engine import Engine
+from ptheta.training.group import Group
+from ptheta.training.processes import launch
+from ptheta.training.settings import TrainSettings
+from tests.conftest import tiny
+
+SPEC = ImageSpec(1, 16, 16, 2)
+N = 8
+FREE = {"g_norm": "layer", "d_norm": "layer"}
+NOISY = {"instance_noise": 0.1, "label_noise": 0.1, "augment": ("color", "cutout")}
+# Of each family, and of each kind of noise; (model, options, dynamics)
+GAMES: dict[str, tuple[str, dict[str, Any], str]] = {
+    "gan": ("gan", {**FREE, **NOISY}, "alternating"),
+    "wgan": ("wgan", FREE, "alternating"),
+    "wgan-gp": ("wgan-gp", FREE, "alternating"),
+    "began": ("began", FREE, "alternating"),
+    "infogan": ("infogan", FREE, "extragradient"),
+    "vae": ("vae", {}, "alternating"),
+    "iwae": ("iwae", {}, "alternating"),
+    "avb": ("avb", {}, "simultaneous"),
+    "dae": ("dae", {}, "alternating"),
+    "aae": ("aae", {"net": "mlp"}, "alternating"),
+    "made": ("made", {"orders": 2}, "alternating"),
+    "pixelcnn++": ("pixelcnn++", {"dropout": 0.3}, "alternating"),
+}
+
+
+class Normalised(nn.Module):
+    """Batch normalisation of maps and of units, and a loss of each example."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        maps = (nn.Conv2d(1, 3, 3, bias=False), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten())
+        self.net = nn.Sequential(*maps, nn.Linear(588, 4, bias=False), nn.BatchNorm1d(4), nn.Tanh())
+
+    def loss(self, batch: Batch, shared: None) -> Terms:
+        return {"loss": (self.net(batch.x / 255) - 0.3).pow(3).sum(1)}
+
+    def game(self) -> Game[None]:
+        return Game({"p": Player((self,), SGD(0.01))}, (Move("p", self.loss),))
+
+
+def learn(group: Group, model: nn.Module, rule: str, steps: int) -> dict[str, Tensor]:
+    """The weights and statistics after these steps, of which this process sees its share."""
+    game: Any = model.game()  # type: ignore[operator]
+    engine = Engine(model.train(), game, group)
+    torch.manual_seed(7)
+    for step in range(1, steps + 1):
+        x = torch.randint(0, 2, (N, *SPEC.shape), generator=torch.Generator().manual_seed(step))
+        rows = slice(group.rank, None, group.size)
+        batch = Batch((255 * x[rows]).byte(), torch.arange(N)[rows] % 3)
+        with streams.shared(group.rank, group.size):
+            DYNAMICS[rule](engine, game, step, batch)
+            with torch.no_grad():
+                if game.after is not None:
+                    game.after(step)
+    return {k: v.clone() for k, v in model.state_dict().items()}
+
+
+def all_of_them(group: Group, names: tuple[str, ...], steps: int) -> dict[str, dict[str, Tensor]]:
+    torch.set_num_threads(1)
+    found = {
+        name: learn(group, tiny(GAMES[name][0], SPEC, **GAMES[name][1]), GAMES[name][2], steps)
+        for name in names
+    }
+    model = Normalised()
+    if group.size > 1:
+        synchronise(model, group.size)
+    return found | {"synchronised": learn(group, model, "alternating", steps)}
+
+
+# Weights that no loss depends on: their gradients are nothing but rounding, which Adam divides by
+# its own size.
+IDLE = re.compile(r"basis\.\d+\.2\.bias")  # features of the noise are centred
+
+
+def check(names: tuple[str, ...], processes: int, steps: int) -> None:
+    settings = TrainSettings(steps=steps, device="cpu", processes=processes)
+    found = launch(settings, all_of_them, names, steps)
+    for name, wanted in all_of_them(Group(), names, steps).items():
+        assert found[name].keys() == wanted.keys(), name
+        for key, value in wanted.items():
+            if not IDLE.fullmatch(key):
+                apart = (found[name][key] - value).abs().max().item()
+                assert apart <= 1e-6, f"{name} {key}: {apart}"
+
+
+def test_two_processes_learn_what_one_learns():
+    check(("began", "vae"), 2, 8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [2, 4])
+def test_fifty_steps_of_every_kind_of_game_are_the_same_on_several_processes(processes):
+    check(tuple(GAMES), processes, 50)
+
+
+def test_what_rests_is_as_torch_has_it():
+    """A synchronised layer in evaluation, and its state: the same names, the same numbers."""
+    plain, made = Normalised(), Normalised()
+    synchronise(made, 2)
+    assert made.state_dict().keys() == plain.state_dict().keys()
+    made.load_state_dict(plain.state_dict())
+    x = torch.rand(3, *SPEC.shape)
+    torch.testing.assert_close(made.eval().net(x), plain.eval().net(x))
+    assert copy.deepcopy(made).state_dict().keys() == plain.state_dict().keys()
+
+
+def test_processes_of_a_run_are_a_setting_that_may_change():
+    a = TrainSettings(steps=1, sync_batch_norm=True)
+    assert dataclasses.replace(a, processes=3).budget().processes == 3

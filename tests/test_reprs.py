@@ -13,7 +13,7 @@ from ptheta.batch import Batch
 from ptheta.conditions import Labels
 from ptheta.data import open_data
 from ptheta.data.sources import ImageSet
-from ptheta.data.trained import Record, find
+from ptheta.data.trained import Record, match_data
 from ptheta.measures.results import Draws, Evaluation, Result
 from ptheta.runs import plan
 from ptheta.runs.folder import Run
@@ -45,7 +45,7 @@ def test_reprs_are_short_and_say_what_matters():
         (data.batch(range(5)), ("uint8 (5, 1, 28, 28)", "int64 (5,)")),
         (batch, ("float32 (2, 1, 3, 3)", "1 logged")),
         (record, ("2,000 images", record.fingerprint)),
-        (find(record, named, named), ("same", "2,000 images", "0 missing")),
+        (match_data(record, named, named), ("same", "2,000 images", "0 missing")),
         (made, ("'vae'", "'default'", "7 steps", "seed 0")),
         (run, ("vae", str(ImageSpec(1, 28, 28)))),
         (Sweep(Path(LONG), [run] * 30, dict.fromkeys(names, "why")), ("30 runs", "500 failed")),

@@ -204,15 +204,15 @@ def words(value: object) -> tuple[object, ...]:
 
 def variant(cls: type[C], defaults: Mapping[str, object]) -> type[C]:
     """Config class `cls` with other defaults. Raises PthetaError for a name it does not have."""
-    known, texts = options(cls), _texts(cls)
+    base, texts = options(cls), _texts(cls)
     fields = []
     for name, value in defaults.items():
-        if name not in known:
-            raise unknown("option", name, known)
-        fields.append((name, known[name].hint, option(value, texts[name])))
-    made = dataclasses.make_dataclass(cls.__name__, fields, bases=(cls,), frozen=True)
-    made.__module__ = cls.__module__
-    return made
+        if name not in base:
+            raise unknown("option", name, base)
+        fields.append((name, base[name].hint, option(value, texts[name])))
+    subclass = dataclasses.make_dataclass(cls.__name__, fields, bases=(cls,), frozen=True)
+    subclass.__module__ = cls.__module__
+    return subclass
 
 
 def build(
@@ -224,12 +224,12 @@ def build(
     Raises PthetaError for an unknown name (naming the nearest known one), for a value of the wrong
     type or outside its range, and for a number that is not finite.
     """
-    known = options(cls)
+    fields = options(cls)
     checked = {}
     for name, value in values.items():
-        if name not in known:
-            raise unknown(kind, name, known)
-        checked[name] = _check(known[name], value, strict)
+        if name not in fields:
+            raise unknown(kind, name, fields)
+        checked[name] = _check(fields[name], value, strict)
     return cls(**checked)
 
 

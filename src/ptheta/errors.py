@@ -48,9 +48,9 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
         return by_parts[min(close, key=lambda parts: (distances[parts], parts[0][:1] != text[:1]))]
     begin = [p for p in by_parts if len(text) >= LEAST_SHARED and "-".join(p).startswith(text)]
     shared = [p for p in by_parts if _shared(p, given)]
-    for some in (begin, shared):
-        if len(some) == 1:
-            return by_parts[some[0]]
+    for candidates in (begin, shared):
+        if len(candidates) == 1:
+            return by_parts[candidates[0]]
     return None
 
 

@@ -69,15 +69,15 @@ REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
     "no row": (("traverse", "vae", "--steps", 0), "--steps 0: want 1 or more"),
     "completions from the end": (("inpaint", "nade", "--each", -1), "--each -1: want 1 or more"),
     "labels of none": (("sample", "vae", "--label", 1), "takes no labels"),
-    "attributes of none": (("sample", "vae", "--attributes", "1,0"), "this model takes 0"),
-    "no number": (("sample", "cvae", "--attributes", "nan,0"), "want numbers with commas"),
+    "attributes of none": (("sample", "vae", "--attributes", "1,0"), "takes no attributes"),
+    "a caption of none": (("sample", "nade", "--caption", "a cat"), "takes no text"),
     "empty label": (("sample", "cvae", "--label", ""), "unknown label ''"),
     "none": (("sample", "vae", "-n", 0), "-n 0: want 1 or more"),
     "beyond counting": (("sample", "vae", "-n", 10**18), "or less"),
     "more than the disk holds": (("sample", "vae", "-n", 2**31 - 1), "GiB are free there"),
     "reach of no number": (("traverse", "vae", "--reach", "nan"), "want a finite number"),
     "level of no number": (("denoise", "ae", "--level", "nan"), "want a finite number"),
-    "attributes of labels": (("sample", "cvae", "--attributes", "1,0"), "this model takes 0"),
+    "attributes of labels": (("sample", "cvae", "--attributes", "1,0"), "takes no attributes"),
 }
 
 

@@ -165,7 +165,7 @@ def test_what_is_encoded_anew_is_a_near_duplicate(name, kind):
 
 def test_no_digit_is_a_near_duplicate_of_another():
     parts = [embedded.load_embedded("digits", split) for split in ("train", "test")]
-    found = near.look(*((d.images, np.arange(len(d))) for d in parts)).groups
+    found = near.find_groups(*((d.images, np.arange(len(d))) for d in parts)).groups
     assert np.array_equal(found, np.arange(12_000))
 
 
@@ -180,7 +180,7 @@ def test_no_digit_is_a_near_duplicate_of_another():
 )
 def test_what_is_known_of_embedded_sets_is_what_is_found(name):
     parts = [open_data(name, split) for split in ("train", "test")]
-    found = near.look(*((d.images, np.arange(len(d))) for d in parts)).groups
+    found = near.find_groups(*((d.images, np.arange(len(d))) for d in parts)).groups
     n = len(parts[0])
     for part, own in zip(parts, (found[:n], found[n:]), strict=True):
         assert part.groups is not None
@@ -194,17 +194,17 @@ def test_near_duplicates_are_found_across_tiles_as_by_comparing_all(monkeypatch)
     rng = np.random.default_rng(0)
     images = np.stack(textures(rng, 30))[:, None]
     both = np.concatenate([images, [encoded(x, "JPEG", 95) for x in images], images[:5]])
-    found = near.look((both, np.arange(len(both)))).groups
+    found = near.find_groups((both, np.arange(len(both)))).groups
     alike = np.array([near.near(np.repeat(x[None], len(both), 0), both) for x in both])
     assert np.array_equal(found[:, None] == found, alike)  # no chains among these
 
 
 def test_flat_and_nearly_black_images():
     flat = np.repeat(np.array([0, 2, 30, 31], dtype=np.uint8), 64).reshape(4, 1, 8, 8)
-    found = near.look((flat, np.arange(4))).groups
+    found = near.find_groups((flat, np.arange(4))).groups
     assert found.tolist() == [0, 0, 2, 2]
     masks = (noise(40, 1, 16, 16) > 127).astype(np.uint8)  # of values 0 and 1
-    assert near.look((masks, np.arange(40))).groups.tolist() == list(range(40))
+    assert near.find_groups((masks, np.arange(40))).groups.tolist() == list(range(40))
 
 
 def test_a_reserve_shares_no_picture_with_what_is_trained_on():

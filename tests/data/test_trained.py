@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ptheta.data.dataset import Dataset
 from ptheta.data.identity import keys
-from ptheta.data.trained import Record, find, locate
+from ptheta.data.trained import Record, locate, match_data
 from ptheta.errors import PthetaError
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (60, 1, 4, 4), dtype=np.uint8)
@@ -68,7 +68,7 @@ def pixels(data: Dataset | None) -> torch.Tensor:
 @given(worlds("moved"))
 def test_renamed_images_come_back_in_the_order_of_training(world):
     images, reserve, record = world.run()
-    found = find(record, dataset(world.after), dataset(world.held, "test"))
+    found = match_data(record, dataset(world.after), dataset(world.held, "test"))
     assert found.kind == "same"
     assert found.new is None
     # the drawn pixels as well, which once were a function of the place
@@ -91,7 +91,7 @@ def test_renamed_images_come_back_in_the_order_of_training(world):
 def test_added_images_are_told_from_those_of_the_run(world):
     images, reserve, record = world.run()
     test = dataset(world.held, "test")
-    found = find(record, dataset(world.after), test)
+    found = match_data(record, dataset(world.after), test)
     assert found.kind == "more"
     assert torch.equal(pixels(found.images), pixels(images))
     chosen = set() if reserve is None else set(keys(reserve))
@@ -114,7 +114,7 @@ def test_added_images_are_told_from_those_of_the_run(world):
 @given(worlds("removed"))
 def test_removed_or_replaced_images_are_missed(world):
     _, _, record = world.run()
-    found = find(record, dataset(world.after), dataset(world.held, "test"))
+    found = match_data(record, dataset(world.after), dataset(world.held, "test"))
     assert found.kind == "other"
     assert found.images is found.reserve is found.train is None
     kept = [p for p in world.after if p < 20]
@@ -142,7 +142,7 @@ def test_a_divided_collection_that_grew_is_searched_whole():
     record = Record.of(before, None)
     grown = dataset(list(range(24)))
     test, train = grown.subset(range(10, 15)), grown.subset([*range(10), *range(15, 24)])
-    found = find(record, train, replace(test, split="test"))
+    found = match_data(record, train, replace(test, split="test"))
     assert found.kind == "more"
     assert torch.equal(pixels(found.images), pixels(before))
     assert found.known_test == 5
@@ -163,7 +163,7 @@ def test_images_encoded_anew_are_no_test_and_choose_nothing():
     record = Record.of(images, reserve)
     later = Dataset("a", "train", np.concatenate([base[:12], again[8:10], base[12:14]]))
     test = Dataset("a", "test", np.concatenate([again[:3], base[16:]]))
-    found = find(record, later, test)
+    found = match_data(record, later, test)
     assert found.kind == "more"
     assert found.known_test == 3
     assert np.array_equal(keys(found.test), keys(Dataset("a", "test", base[16:])))

@@ -20,6 +20,7 @@ import ptheta.data
 from ptheta import api, tasks
 from ptheta.api import Grid
 from ptheta.api.measuring import Evaluated
+from ptheta.cli.asked import ASKED
 from ptheta.cli.commands import cli
 from ptheta.data import open_data
 from ptheta.data.sources import open_image_set
@@ -266,6 +267,9 @@ def test_a_verb_takes_a_run_and_the_options_of_its_command(verb):
     if any(p.kind is p.VAR_KEYWORD for p in rest):
         names |= Evaluated.__annotations__.keys()
     options = {p.name for p in cli.commands[verb].params} - {"run", "threads", "as_json"}
+    if "condition" in names:
+        options = options - {*ASKED} | {"condition"}  # texts by kind
+        names -= {"labels", "attributes"}
     assert options - names <= {"closest", "size", "channels", "image_column"}  # of foreign images
     assert names - options <= {"weights"}
 

@@ -96,6 +96,8 @@ def test_settings_that_cannot_be_trained_are_refused_before_any_training(strokes
     assert not (tmp_path / "s").exists()
     with pytest.raises(PthetaError, match="seeds = 0"):
         sweep("gan", strokes, tmp_path / "s", table, seeds=0, **OPTIONS)
+    with pytest.raises(PthetaError, match="the number of seeds"):
+        sweep("gan", strokes, tmp_path / "s", table, seed=1, **OPTIONS)
     with pytest.raises(PthetaError, match="comes twice"):
         sweep("gan", strokes, tmp_path / "s", [{"lr": 1e-3}, {"lr": 1e-3}], **OPTIONS)
 

@@ -152,7 +152,8 @@ def sweep(
     A training that ends in an error (a loss that is not finite) is a result: it is recorded, and
     the others go on. Raises PthetaError, before any training, for settings that cannot be trained.
     """
-    return sweeps.sweep(train, model, data, out, settings, seeds=seeds, recipe=recipe, **options)
+    trainings = sweeps.Trainings(model, data, settings, seeds, recipe, options)
+    return sweeps.sweep(train, trainings, out)
 
 
 def _what_is_left(folder: Path) -> str:

@@ -14,15 +14,18 @@ F = TypeVar("F", bound=Callable[..., object])
 
 # by kind of condition (`ptheta.conditions.KINDS`): the option, the name of its values, its help
 OPTIONS = {
-    "labels": ("--label", "labels", "Name of a class; may be repeated."),
+    "labels": ("--label", "labels", "Name of a class. May be repeated."),
     "attributes": (
         "--attributes",
         "attributes",
         "Attributes that are not 0: red,size=0.3; or a number for each: 1,0,0.5. May be repeated.",
     ),
-    "text": ("--caption", "captions", "A caption; may be repeated."),
-    "image": ("--image", "images", "A picture as the condition; may be repeated."),
+    "text": ("--caption", "captions", "Caption. May be repeated."),
+    "image": ("--image", "images", "Picture that is the condition. May be repeated."),
 }
+
+
+ASKED = tuple(name for _, name, _ in OPTIONS.values())
 
 
 def asked_options(command: F) -> F:

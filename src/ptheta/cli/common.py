@@ -129,14 +129,6 @@ def given(option: str) -> bool:
     return source not in (None, ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
 
 
-def numbers(text: str, flag: str) -> list[float]:
-    """The finite numbers of a list with commas."""
-    found = _floats(text)
-    if not all(map(math.isfinite, found)):
-        raise PthetaError(f"{flag} {brief(text)}: want numbers with commas between them")
-    return found
-
-
 def integers(text: str, flag: str) -> list[int]:
     """The whole numbers of a list with commas."""
     found = _floats(text)

@@ -6,7 +6,7 @@ import click
 
 import ptheta
 from ptheta.cli import types
-from ptheta.cli.asked import asked, asked_options
+from ptheta.cli.asked import ASKED, asked, asked_options
 from ptheta.cli.common import (
     DATA,
     NUMBER,
@@ -34,20 +34,13 @@ from ptheta.cli.common import (
 @WEIGHTS
 @PRIOR
 @THREADS
-def sample(
-    run: str,
-    labels: tuple[str, ...],
-    attributes: tuple[str, ...],
-    captions: tuple[str, ...],
-    images: tuple[str, ...],
-    **options: Parsed,
-) -> None:
+def sample(run: str, **options: Parsed) -> None:
     """Draw images from a trained RUN.
 
     Into a folder, the same command continues where it was stopped.
     """
-    given = {"labels": labels, "attributes": attributes, "captions": captions, "images": images}
-    show(ptheta.sample(run, condition=asked(run, given), **options))
+    condition = asked(run, {name: options.pop(name) for name in ASKED})
+    show(ptheta.sample(run, condition=condition, **options))
 
 
 @cli.command()

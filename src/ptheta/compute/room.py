@@ -26,8 +26,8 @@ def room() -> int | None:
     """Bytes that this process can still fill: the least of what the machine, its container and its
     own limit leave; None where the system tells nothing.
     """
-    found = [_machine(), _own_limit(), *(_container(*files) for files in GROUPS)]
-    return min((n for n in found if n is not None), default=None)
+    limits = [_machine(), _own_limit(), *(_container(*files) for files in GROUPS)]
+    return min((n for n in limits if n is not None), default=None)
 
 
 def check(needed: int, what: str) -> None:

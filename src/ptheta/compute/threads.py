@@ -92,8 +92,8 @@ def work(one: Callable[[], object]) -> float:
     calls = _Calls()
     with using(1), suppress(_EnoughError), seeded(0), torch.no_grad(), calls:
         one()
-    found = calls.seconds[ENOUGH // 2 :] if len(calls.seconds) >= ENOUGH else calls.seconds
-    return statistics.fmean(found) if found else 0.0
+    judged = calls.seconds[ENOUGH // 2 :] if len(calls.seconds) >= ENOUGH else calls.seconds
+    return statistics.fmean(judged) if judged else 0.0
 
 
 class _EnoughError(Exception):
@@ -134,6 +134,6 @@ def _seconds(
 ) -> float:
     count = flop_registry.get(func._overloadpacket)
     flops = 0 if count is None else count(*args, **kwargs, out_val=out)
-    made = out if isinstance(out, tuple | list) else (out,)
-    numbers = sum(t.numel() for t in made if isinstance(t, torch.Tensor))
+    outputs = out if isinstance(out, tuple | list) else (out,)
+    numbers = sum(t.numel() for t in outputs if isinstance(t, torch.Tensor))
     return max(flops / FLOPS, numbers / NUMBERS)

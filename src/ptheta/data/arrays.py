@@ -91,9 +91,9 @@ def _load(path: Path, request: Request) -> _Loaded:
             key = keys[part.name]
             used = sorted({k.labels for k in keys.values() if k.labels is not None})
             labels = {k: _labels(members.read(k), f"{path}: {k}") for k in used}
-            mine = None if key.labels is None else labels[key.labels]
+            own_labels = None if key.labels is None else labels[key.labels]
             images = members.read(key.images)
-            return _Loaded(part, images, key.images, mine, tuple(labels.values()))
+            return _Loaded(part, images, key.images, own_labels, tuple(labels.values()))
     except DAMAGE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise PthetaError(f"cannot read {path}: {reason}; write the file again") from None

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from ptheta.compute import streams
 from ptheta.data.counter import below
 
 CHUNK = 512  # images at a time
+
+
+def drawn_afresh(x: Tensor) -> Tensor:
+    """Values 0 and 255, P(255) = x / 255, by torch's global generator: uint8 of the same shape."""
+    # uniform on 0..254, so P(noise < x) = x / 255 exactly
+    noise = streams.integers(0, 255, *x.shape, dtype=torch.uint8)
+    return (noise < x).to(torch.uint8).mul_(255)
 
 
 def binarised(images: np.ndarray, rows: np.ndarray, numbers: np.ndarray, seed: int) -> np.ndarray:

@@ -84,8 +84,8 @@ class Writer:
         """Writes what is known of the arrays, as JSON; all of it is on disk afterwards."""
         with _writing(self.folder.parent):
             self.files["about"] = (self.folder / "about.json").open("wb")
-            held = {"shapes": self.shapes, "about": about}
-            text = json.dumps({**held, "digest": _sum(self.shapes, about)})
+            content = {"shapes": self.shapes, "about": about}
+            text = json.dumps({**content, "digest": _sum(self.shapes, about)})
             self.files["about"].write(text.encode())
             for file in self.files.values():
                 file.flush()
@@ -124,18 +124,18 @@ def cached(
     with _writing(root):
         root.mkdir(parents=True, exist_ok=True)
         tidy(root)
-        beside = temporary(root)
-        beside.mkdir()
-    writer = Writer(beside)
+        building = temporary(root)
+        building.mkdir()
+    writer = Writer(building)
     try:
         writer.finish(form.dump_python(build(writer), mode="json"))
         writer.close()
         with _writing(root):
-            _publish(beside, folder)
+            _publish(building, folder)
     finally:
         with suppress(OSError):
             writer.close()
-        remove(beside)
+        remove(building)
     _tidy(root, source, folder)
     stored = _open(folder, form)
     if stored is None:
@@ -169,14 +169,14 @@ def _writing(root: Path) -> Iterator[None]:
         yield
 
 
-def _publish(beside: Path, folder: Path) -> None:
+def _publish(built: Path, folder: Path) -> None:
     try:
-        os.rename(beside, folder)
+        os.rename(built, folder)
     except OSError:
         if _open(folder, TypeAdapter(object)) is not None:  # another process was quicker
             return
         remove(folder)
-        os.rename(beside, folder)
+        os.rename(built, folder)
 
 
 def _tidy(root: Path, source: str, current: Path) -> None:

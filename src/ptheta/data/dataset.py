@@ -13,11 +13,10 @@ import torch
 from torch import Tensor
 
 from ptheta.batch import Batch, Condition
-from ptheta.compute import streams
-from ptheta.data.binarise import binarised
+from ptheta.data.binarise import binarised, drawn_afresh
 from ptheta.data.maps import MappedFile, PageCounter
 from ptheta.data.names import shortened
-from ptheta.data.near import look
+from ptheta.data.near import find_groups, first_groups
 from ptheta.data.positions import Positions, is_one, positions
 from ptheta.data.values import USUAL, Kind, Values
 from ptheta.errors import PthetaError
@@ -189,12 +188,7 @@ class Dataset:
             x = torch.from_numpy(self._binarised(rows))
         else:
             x = torch.from_numpy(np.ascontiguousarray(self.images[rows]))
-            if self.levels == 2:
-                # uniform on 0..254, so P(noise < x) = x / 255 exactly
-                noise = streams.integers(0, 255, *x.shape, dtype=torch.uint8)
-                x = (noise < x).to(torch.uint8).mul_(255)
-            else:
-                x = quantise(x, self.levels)
+            x = drawn_afresh(x) if self.levels == 2 else quantise(x, self.levels)
         self.pages.add(self.images, max(x.numel(), PAGE))
         return Batch(x, self._condition(rows), self._extra(rows))
 
@@ -221,12 +215,12 @@ class Dataset:
 
     def _extra(self, rows: np.ndarray) -> dict[str, Tensor]:
         """What there is beside images and conditions: the labels and masks of these rows."""
-        found = {}
+        extra = {}
         if self.labels is not None:
-            found["labels"] = torch.from_numpy(self.labels[rows].astype(np.int64))
+            extra["labels"] = torch.from_numpy(self.labels[rows].astype(np.int64))
         if self.masks is not None:
-            found["masks"] = torch.from_numpy(np.ascontiguousarray(self.masks[rows]))
-        return found
+            extra["masks"] = torch.from_numpy(np.ascontiguousarray(self.masks[rows]))
+        return extra
 
     def caption_texts(self) -> list[str] | None:
         """The caption of each position, or None."""
@@ -276,14 +270,13 @@ class Dataset:
         """
         if self.labels is None or self.classes == tuple(names):
             return self
-        position = {name: i for i, name in enumerate(names)}
-        present = self.present_classes()
-        odd = next((name for name in present if name not in position), None)
+        odd = next((name for name in self.present_classes() if name not in names), None)
         if odd is not None:
             raise PthetaError(
                 f"class {odd!r} is a class of {self.name} ({self.split}), and the run learned "
                 f"{', '.join(names)}: give data with the same classes, such as without this one"
             )
+        position = {name: i for i, name in enumerate(names)}
         numbers = [position.get(self._class_name(k), -1) for k in range(int(self.labels.max()) + 1)]
         labels = np.asarray(numbers, dtype=np.int64)[self.labels]
         return dataclasses.replace(self, labels=labels, classes=tuple(names))
@@ -301,9 +294,11 @@ class Dataset:
                 "give more images or hold out fewer"
             )
         rows = self.rows(slice(None))
-        groups = look((self.images, rows)).groups if self.groups is None else self.groups[rows]
+        groups = (
+            find_groups((self.images, rows)).groups if self.groups is None else self.groups[rows]
+        )
         order = np.random.default_rng(seed).permutation(total)
-        held = _first_groups(groups[order], n)
+        held = first_groups(groups[order], n)
         if not held.any():
             raise PthetaError(
                 f"cannot hold out {n} of the {total} images of {self.name}: too many are "
@@ -323,22 +318,3 @@ class Dataset:
         for start in range(0, len(rows), 512):
             digest.update(np.ascontiguousarray(self.images[rows[start : start + 512]]).tobytes())
         return digest.hexdigest()[:12]
-
-
-def _first_groups(groups: np.ndarray, n: int) -> np.ndarray:
-    """The first groups of an order that have at most n members together, passing over what is too
-    large: bool (N,), whole groups only.
-
-    groups: that of each, int64 (N,)
-    """
-    _, first, number, sizes = np.unique(
-        groups, return_index=True, return_inverse=True, return_counts=True
-    )
-    taken, left = np.zeros(len(sizes), dtype=bool), n
-    for group in np.argsort(first):
-        if not left:
-            break
-        if sizes[group] <= left:
-            taken[group] = True
-            left -= int(sizes[group])
-    return taken[number]

@@ -96,8 +96,8 @@ def _pictures(files: _Files, training: _Files, request: Request) -> RawPictures:
 
     def sample() -> list[Raw]:
         shapes = training if training.files else files
-        every = -(-len(shapes.files) // PEEK)
-        return [shapes.base.raw(name) for name, *_ in shapes.files[::every]]
+        step = -(-len(shapes.files) // PEEK)
+        return [shapes.base.raw(name) for name, *_ in shapes.files[::step]]
 
     place = files.base.place
     identity: object = place if len(files.roots) == 1 else files.identity
@@ -167,8 +167,8 @@ class _Files:
         captions = listing.texts and listing.texts & {text_of(name) for name, *_ in pictures}
         self.texts |= {os.path.normpath(os.path.join(before, name)) for name in captions}
         listing.others[TEXT] -= len(captions)
-        own = [f"{count(n, 'picture')} drawn by ptheta"] if n else []
-        return [*listing.left_out(), *own]
+        by_ptheta = [f"{count(n, 'picture')} drawn by ptheta"] if n else []
+        return [*listing.left_out(), *by_ptheta]
 
     def _leave_strays(self, lines: list[str]) -> str:
         """Leaves out the few pictures that lie beside folders of classes; a line where they are
@@ -237,12 +237,12 @@ def _without_drawn(root: Tree, files: list[File], request: Request) -> tuple[lis
         )
 
     if len(like) <= FEW:
-        found = look()
+        seen = look()
     else:
         identity = ("drawn", root.place)
-        found = cached(request.cache_dir, identity, like, look, _Drawn).about
-    own = {like[i][0] for i in found.positions}
-    return [file for file in files if file[0] not in own], len(own)
+        seen = cached(request.cache_dir, identity, like, look, _Drawn).about
+    by_ptheta = {like[i][0] for i in seen.positions}
+    return [file for file in files if file[0] not in by_ptheta], len(by_ptheta)
 
 
 @dataclass(frozen=True)

@@ -88,5 +88,5 @@ def looks_so(head: bytes) -> bool:
         return False
     if head[:1] == b"P" and not head[2:3].isspace():
         return False
-    known = (Image.OPEN[name][1] for name in readable() if name not in VAGUE)
-    return any(accept is not None and accept(head) is True for accept in known)
+    tests = (Image.OPEN[name][1] for name in readable() if name not in VAGUE)
+    return any(accept is not None and accept(head) is True for accept in tests)

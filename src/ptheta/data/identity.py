@@ -26,7 +26,7 @@ def groups(data: Dataset, place: Path | None = None) -> np.ndarray:
     """
     rows = data.rows(slice(None))
     if data.groups is None:
-        return near.look((data.images, rows), place=place).groups
+        return near.find_groups((data.images, rows), place=place).groups
     _, first, number = np.unique(data.groups[rows], return_index=True, return_inverse=True)
     return first[number].astype(np.int64)
 

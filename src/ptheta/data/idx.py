@@ -59,20 +59,20 @@ def _parsed(file: Stream, path: Path, there: int | None) -> np.ndarray:
     sizes = file.read(4 * magic[3])
     shape = [int.from_bytes(sizes[at : at + 4]) for at in range(0, 4 * magic[3], 4)]
     size, header = math.prod(shape), 4 + 4 * magic[3]
-    held = there - header if there is not None else size
-    if len(sizes) == 4 * magic[3] and size <= held:
+    bytes_there = there - header if there is not None else size
+    if len(sizes) == 4 * magic[3] and size <= bytes_there:
         check(size, str(path))
         data = _filled(file, size)
-        held = len(data) + len(file.read(1))
-        if held == size:
+        bytes_there = len(data) + len(file.read(1))
+        if bytes_there == size:
             return np.frombuffer(data, np.uint8).reshape(shape)
-    if held > size:
+    if bytes_there > size:
         raise PthetaError(
             f"{path} is too long: more than the {size} bytes that its header says; "
             "fetch the file again"
         )
     raise PthetaError(
-        f"{path} is cut short: {max(0, held)} bytes where its header says {size}; "
+        f"{path} is cut short: {max(0, bytes_there)} bytes where its header says {size}; "
         "fetch the file again"
     )
 

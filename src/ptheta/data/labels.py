@@ -19,19 +19,19 @@ Labels = tuple[np.ndarray | None, tuple[str, ...]]
 
 def number(
     values: Sequence[object] | np.ndarray,
-    every: Iterable[Sequence[object] | np.ndarray],
+    labels_of_all: Iterable[Sequence[object] | np.ndarray],
     names: Sequence[str] = (),
 ) -> Labels:
     """(int64 (N,) or None, the name of each class).
 
     values: of one split; None or a negative number is a missing label, and a split where one is
         missing has no labels
-    every: the values of all splits, this one among them: splits agree on the numbers
+    labels_of_all: the values of all splits, this one among them: splits agree on the numbers
     names: of the classes, where the source tells
     """
     if not _complete(values):
         return None, ()
-    complete = [v for v in every if _complete(v)]
+    complete = [v for v in labels_of_all if _complete(v)]
     if all(_whole(v) for v in complete):
         most = max((int(_number(label) or 0) + 1 for v in complete for label in v), default=0)
         if most <= max(MOST_CLASSES, len(names)):

@@ -54,11 +54,11 @@ class Members:
             size = math.prod(shape) * dtype.itemsize
             if dtype.hasobject:
                 raise ValueError(f"{name} holds Python objects, which could run programs")
-            held = info.file_size - file.tell()
-            if size > held:
-                raise ValueError(f"{name} is cut short: {held:,} bytes where it says {size:,}")
-            if size < held:
-                raise ValueError(f"{name} is too long: {held:,} bytes where it says {size:,}")
+            stored = info.file_size - file.tell()
+            if size > stored:
+                raise ValueError(f"{name} is cut short: {stored:,} bytes where it says {size:,}")
+            if size < stored:
+                raise ValueError(f"{name} is too long: {stored:,} bytes where it says {size:,}")
             check(size, f"{self.path}: {name}")
             data = _filled(file, size)
         return data.view(dtype).reshape(shape, order="F" if columns else "C")
@@ -83,11 +83,11 @@ def _filled(file: IO[bytes], size: int) -> np.ndarray:
     data = np.empty(size, np.uint8)
     at = 0
     while at < size:
-        some = file.read(min(CHUNK, size - at))
-        if not some:
+        chunk = file.read(min(CHUNK, size - at))
+        if not chunk:
             raise EOFError(f"only {at:,} of {size:,} bytes are there")
-        data[at : at + len(some)] = np.frombuffer(some, np.uint8)
-        at += len(some)
+        data[at : at + len(chunk)] = np.frombuffer(chunk, np.uint8)
+        at += len(chunk)
     return data
 
 

@@ -37,16 +37,16 @@ Part = tuple[np.ndarray, np.ndarray]  # uint8 (N, C, H, W) and the rows of it, i
 
 def hashes(part: Part) -> np.ndarray:
     """A 64-bit hash of the pixels of each image, uint64 (M,)."""
-    found = np.empty(len(part[1]), dtype=np.uint64)
+    digests = np.empty(len(part[1]), dtype=np.uint64)
     for start, chunk in _chunks(part):
         for i, image in enumerate(chunk, start):
             digest = hashlib.blake2b(image.data, digest_size=8).digest()
-            found[i] = int.from_bytes(digest, "little")
-    return found
+            digests[i] = int.from_bytes(digest, "little")
+    return digests
 
 
-class Looked(NamedTuple):
-    """At N images: the hash of each, uint64 (N,), and the position of the first image of its group,
+class Groups(NamedTuple):
+    """Of N images: the hash of each, uint64 (N,), and the position of the first image of its group,
     int64 (N,). A group is a connected component of near-duplicates.
     """
 
@@ -54,17 +54,18 @@ class Looked(NamedTuple):
     groups: np.ndarray
 
 
-def look(*parts: Part, place: Path | None = None) -> Looked:
-    """At the images of all parts, in order. Parts agree in size and channels.
+def find_groups(*parts: Part, place: Path | None = None) -> Groups:
+    """Finds the near-duplicates among the images of all parts, in order. Parts agree in size and
+    channels.
 
     place: the cache folder, where the answer for many images is kept; None is the user's own
     """
     total = sum(len(rows) for _, rows in parts)
     if total <= FEW:
-        return _look(parts)
+        return _find_groups(parts)
 
     def build(writer: Writer) -> Nothing:
-        for name, values in _look(parts)._asdict().items():
+        for name, values in _find_groups(parts)._asdict().items():
             bits = values.astype("<u8").view(np.uint8)  # positions are not negative
             writer.add(name, bits.reshape(total, 8))
         return Nothing()
@@ -74,13 +75,13 @@ def look(*parts: Part, place: Path | None = None) -> Looked:
     identity = ("near", VERSION, [identity for identity, _ in origins])
     stamp = (chosen, [stamp for _, stamp in origins])
     stored = cached(place, identity, stamp, build, Nothing).arrays
-    kept = {k: np.asarray(stored[k]).view("<u8").reshape(total) for k in Looked._fields}
-    return Looked(kept["hashes"].astype(np.uint64), kept["groups"].astype(np.int64))
+    columns = {k: np.asarray(stored[k]).view("<u8").reshape(total) for k in Groups._fields}
+    return Groups(columns["hashes"].astype(np.uint64), columns["groups"].astype(np.int64))
 
 
-def _look(parts: Sequence[Part]) -> Looked:
-    every = np.concatenate([hashes(part) for part in parts])
-    _, first, number = np.unique(every, return_index=True, return_inverse=True)
+def _find_groups(parts: Sequence[Part]) -> Groups:
+    digests = np.concatenate([hashes(part) for part in parts])
+    _, first, number = np.unique(digests, return_index=True, return_inverse=True)
     forest = np.arange(len(first))  # of the different images: the parent of each
     for i, j in _candidates(parts, first):
         apart = _roots(forest, i) != _roots(forest, j)
@@ -91,19 +92,19 @@ def _look(parts: Sequence[Part]) -> Looked:
                 low, high = sorted(int(_roots(forest, np.array([k]))[0]) for k in (a, b))
                 forest[high] = low
     root = _roots(forest, np.arange(len(first)))[number]
-    least = np.full(len(first), len(every), dtype=np.int64)
-    np.minimum.at(least, root, np.arange(len(every)))
-    return Looked(every, least[root])
+    least = np.full(len(first), len(digests), dtype=np.int64)
+    np.minimum.at(least, root, np.arange(len(digests)))
+    return Groups(digests, least[root])
 
 
 def near(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Which of the pairs, uint8 (n, C, H, W) each, are near-duplicates: bool (n,)."""
-    found = np.zeros(len(a), dtype=bool)
+    alike = np.zeros(len(a), dtype=bool)
     difference = np.abs(a.astype(np.int16) - b).reshape(len(a), -1)
     mean = difference.mean(1, dtype=np.float32)
     left = np.flatnonzero(mean <= MEAN)  # few: the rest need not be looked at further
     if not len(left):
-        return found
+        return alike
     a, b, mean, difference = a[left], b[left], mean[left], difference[left].astype(np.float32)
     root = np.sqrt(np.einsum("np,np->n", difference, difference) / difference.shape[1])
     light, other = _brightness(a), _brightness(b)
@@ -112,8 +113,8 @@ def near(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     flat, whole = (np.stack([_spread(x, axes) for x in (a, b)]) for axes in ((2, 3), (1, 2, 3)))
     faint = (off <= FAINT) & (root <= SPREAD * mean) & (whole.min(0) >= LEAST_CONTRAST)
     constant = (flat == 0).all((0, 2))
-    found[left] = (root <= ROOT) & ((off <= CONTRAST * contrast) | faint | constant)
-    return found
+    alike[left] = (root <= ROOT) & ((off <= CONTRAST * contrast) | faint | constant)
+    return alike
 
 
 def _spread(images: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
@@ -157,31 +158,39 @@ def _candidates(
     these distances are at most those of the images.
     """
     channels = parts[0][0].shape[1]
-    found = _cells(parts, which)
-    order = np.argsort(found.mean, kind="stable")
-    cells, mean = found.light[order] - found.light.mean(0), found.mean[order]
-    pixels = float(found.sizes.sum())
-    squares = (cells**2).sum(1)
-    widest = np.maximum(CONTRAST * found.contrast[order], FAINT)
-    limits = (1.001 * pixels * widest**2 + 1e-6 * squares.max(initial=0)).astype(np.float32)
+    cells = _cells(parts, which)
+    order = np.argsort(cells.mean, kind="stable")
+    pixels = float(cells.sizes.sum())
     most = 1.001 * MEAN * channels * pixels
     chunk = max(64, 2**22 // int(pixels * channels))
+    for i, j in _alike_in_cells(cells, order):
+        for at in range(0, len(i), chunk):
+            a, b = order[i[at : at + chunk]], order[j[at : at + chunk]]
+            close = np.abs(cells.values[a] - cells.values[b]).sum(1) <= most
+            yield a[close], b[close]
+
+
+def _alike_in_cells(cells: _Cells, order: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pairs (i, j > i) of positions in `order`, by the mean, whose brightness in the cells differs
+    by no more than that of near-duplicates may; a tile of all pairs at a time.
+    """
+    light, mean = cells.light[order] - cells.light.mean(0), cells.mean[order]
+    squares = (light**2).sum(1)
+    widest = np.maximum(CONTRAST * cells.contrast[order], FAINT)
+    limits = 1.001 * float(cells.sizes.sum()) * widest**2 + 1e-6 * squares.max(initial=0)
+    limits = limits.astype(np.float32)
     for top in range(0, len(order), CHUNK):
         rows = slice(top, min(top + CHUNK, len(order)))
         end = int(np.searchsorted(mean, mean[rows.stop - 1] + MEAN + 0.01))
         for left in range(top, end, TILE):
             columns = slice(left, min(left + TILE, end))
-            distance = cells[rows] @ (-2 * cells[columns].T)
+            distance = light[rows] @ (-2 * light[columns].T)
             distance += squares[rows, None]
             distance += squares[None, columns]
             i, j = np.nonzero(distance <= limits[rows, None])
             i, j = i + top, j + left
             fits = (j > i) & (distance[i - top, j - left] <= limits[j])
-            i, j = i[fits], j[fits]
-            for at in range(0, len(i), chunk):
-                a, b = order[i[at : at + chunk]], order[j[at : at + chunk]]
-                close = np.abs(found.values[a] - found.values[b]).sum(1) <= most
-                yield a[close], b[close]
+            yield i[fits], j[fits]
 
 
 def _cells(parts: Sequence[Part], which: np.ndarray) -> _Cells:
@@ -189,10 +198,10 @@ def _cells(parts: Sequence[Part], which: np.ndarray) -> _Cells:
     ys, xs = (np.unique(np.linspace(0, n, min(n, SIDE) + 1).astype(int)) for n in (height, width))
     sizes = np.outer(np.diff(ys), np.diff(xs)).reshape(-1).astype(np.float32)
     n = len(which)
-    every = n, parts[0][0].shape[1] * len(sizes)
-    found = _Cells(
+    values_shape = n, parts[0][0].shape[1] * len(sizes)
+    cells = _Cells(
         np.empty((n, len(sizes)), np.float32),
-        np.empty(every, np.float32),
+        np.empty(values_shape, np.float32),
         sizes,
         np.empty(n, np.float32),
         np.empty(n),
@@ -206,11 +215,11 @@ def _cells(parts: Sequence[Part], which: np.ndarray) -> _Cells:
         images = _take(parts, which[start : start + CHUNK])
         light = _brightness(images)
         here = slice(start, start + CHUNK)
-        found.light[here] = sums(light.reshape(-1, height, width)) / np.sqrt(sizes)
-        found.values[here] = sums(images)
-        found.contrast[here] = light.std(1)
-        found.mean[here] = images.reshape(len(images), -1).mean(1)
-    return found
+        cells.light[here] = sums(light.reshape(-1, height, width)) / np.sqrt(sizes)
+        cells.values[here] = sums(images)
+        cells.contrast[here] = light.std(1)
+        cells.mean[here] = images.reshape(len(images), -1).mean(1)
+    return cells
 
 
 def _take(parts: Sequence[Part], positions: np.ndarray) -> np.ndarray:
@@ -232,6 +241,25 @@ def _chunks(part: Part) -> Iterator[tuple[int, np.ndarray]]:
         chunk = np.ascontiguousarray(images[rows[start : start + CHUNK]])
         yield start, chunk
         pages.add(images, chunk.nbytes)
+
+
+def first_groups(groups: np.ndarray, n: int) -> np.ndarray:
+    """The first groups of an order that have at most n members together, passing over what is too
+    large: bool (N,), whole groups only.
+
+    groups: that of each, int64 (N,)
+    """
+    _, first, number, sizes = np.unique(
+        groups, return_index=True, return_inverse=True, return_counts=True
+    )
+    taken, left = np.zeros(len(sizes), dtype=bool), n
+    for group in np.argsort(first):
+        if not left:
+            break
+        if sizes[group] <= left:
+            taken[group] = True
+            left -= int(sizes[group])
+    return taken[number]
 
 
 def _roots(forest: np.ndarray, which: np.ndarray) -> np.ndarray:

@@ -75,5 +75,5 @@ def drawn(read: Callable[[int | None], bytes]) -> bool:
 
 
 def _by_exif(data: bytes, name: bytes) -> bool:
-    _, found, texts = data.rpartition(name)
-    return bool(found) and SOFTWARE.encode() + b"\0" in texts
+    _, separator, texts = data.rpartition(name)
+    return bool(separator) and SOFTWARE.encode() + b"\0" in texts

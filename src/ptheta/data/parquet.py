@@ -111,9 +111,9 @@ def _read(
     from ptheta.data.arrow import FileRows
 
     if request.whole:
-        files = {request.split: [file for some in files.values() for file in some]}
+        files = {request.split: [file for part in files.values() for file in part]}
     place = path.resolve()
-    splits = {split: FileRows(some) for split, some in files.items()}
+    splits = {split: FileRows(part) for split, part in files.items()}
     return read_table(Table(place.stem, str(path), str(place), splits), request)
 
 

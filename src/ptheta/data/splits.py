@@ -124,7 +124,7 @@ class Sides(NamedTuple):
 def sides(data: Dataset, place: Path | None = None) -> Sides:
     """Divides a data set that is all there is. place: the cache folder."""
     n = len(data)
-    looked = near.look((data.images, data.rows(slice(None))), place=place)
+    looked = near.find_groups((data.images, data.rows(slice(None))), place=place)
     held, why_none = held_out(looked.hashes, looked.groups), ""
     if not held.any() and len(np.unique(looked.hashes)) <= FEW:
         why_none = f"nothing is held out: of few images ({n}) all are for training"
@@ -160,7 +160,7 @@ def mark_repeats(data: Dataset, training: Dataset, place: Path | None = None) ->
         return data
     n = len(training)
     parts = ((d.images, d.rows(slice(None))) for d in (training, data))
-    groups = near.look(*parts, place=place).groups
+    groups = near.find_groups(*parts, place=place).groups
     return with_repeats(data, np.isin(groups[n:], groups[:n]), groups[n:])
 
 

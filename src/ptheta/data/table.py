@@ -19,39 +19,41 @@ CAPTIONS = ("caption", "captions", "text")
 
 
 def choose_column(
-    kind: str, asked: str | None, usual: Sequence[str], every: Iterable[str], name: str
+    kind: str, asked: str | None, usual: Sequence[str], columns: Iterable[str], name: str
 ) -> str | None:
     """The column of a kind (label, caption): the one asked for, else the first of the usual ones.
 
     Raises PthetaError where there is none of the name asked for.
     """
-    every = list(every)
+    columns = list(columns)
     if asked is None:
-        return next((column for column in usual if column in every), None)
-    if asked not in every:
-        raise no_column(kind, asked, every, name)
+        return next((column for column in usual if column in columns), None)
+    if asked not in columns:
+        raise no_column(kind, asked, columns, name)
     return asked
 
 
-def no_column(kind: str, asked: str, every: Iterable[str], name: str) -> PthetaError:
+def no_column(kind: str, asked: str, columns: Iterable[str], name: str) -> PthetaError:
     """The error for a column that is not there."""
-    every = list(every)
-    near = nearest(asked, every)
+    columns = list(columns)
+    near = nearest(asked, columns)
     hint = f" (did you mean {near!r}?)" if near else ""
     return PthetaError(
-        f"{name} has no column {asked!r} for --{kind}-column{hint}: it has {', '.join(every)}"
+        f"{name} has no column {asked!r} for --{kind}-column{hint}: it has {', '.join(columns)}"
     )
 
 
-def image_column(asked: str | None, images: Sequence[str], every: Iterable[str], name: str) -> str:
+def image_column(
+    asked: str | None, images: Sequence[str], columns: Iterable[str], name: str
+) -> str:
     """The column to read: the one asked for, else the first of those that hold images.
 
     Raises PthetaError where none does and for one that is not there.
     """
-    column = choose_column("image", asked, images, every, name)
+    column = choose_column("image", asked, images, columns, name)
     if column is None:
         raise PthetaError(
-            f"{name} has the columns {', '.join(every)}: none holds images; "
+            f"{name} has the columns {', '.join(columns)}: none holds images; "
             "give data with pictures as files or bytes, or name the column by --image-column"
         )
     return column

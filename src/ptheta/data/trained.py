@@ -67,7 +67,7 @@ class Record:
     def write(self, path: Path) -> None:
         """As safetensors, atomically."""
         arrays = {name: np.ascontiguousarray(array) for name, array in vars(self).items()}
-        write_atomic(path, lambda beside: save_file(arrays, beside))
+        write_atomic(path, lambda temp: save_file(arrays, temp))
 
     @classmethod
     def read(cls, path: Path) -> Record:
@@ -107,8 +107,8 @@ def _fault(arrays: Mapping[str, np.ndarray]) -> str:
 
 
 @dataclass(frozen=True)
-class Found:
-    """A data set, seen by a run.
+class DataMatch:
+    """Which of the images of a data set are those of a run.
 
     kind: "same": the training images are those of the run; "more": all of these are there, and
         others; "other": some of them are missing; "unknown": the run does not remember them
@@ -132,7 +132,7 @@ class Found:
         parts = {"images": self.images, "reserve": self.reserve, "held out": self.held_out}
         parts["new"] = self.new
         counts = [f"{len(data):,} {name}" for name, data in parts.items() if data is not None]
-        return f"Found({', '.join([self.kind, *counts, f'{self.missing:,} missing'])})"
+        return f"DataMatch({', '.join([self.kind, *counts, f'{self.missing:,} missing'])})"
 
     @property
     def train(self) -> Dataset | None:
@@ -152,7 +152,7 @@ class Found:
             )
         return self.held_out
 
-    def named(self, name: str) -> Found:
+    def named(self, name: str) -> DataMatch:
         """The same under the name that the data had in training."""
 
         def called(data: Dataset | None) -> Dataset | None:
@@ -167,7 +167,7 @@ class Found:
         )
 
 
-def find(record: Record, train: Dataset, test: Dataset, *, apart: bool = True) -> Found:
+def match_data(record: Record, train: Dataset, test: Dataset, *, apart: bool = True) -> DataMatch:
     """The images of a run in the training and held-out images of a source.
 
     apart: whether the source tells them apart. Where it does not they are the same images, and held
@@ -178,21 +178,21 @@ def find(record: Record, train: Dataset, test: Dataset, *, apart: bool = True) -
     # a tenth of a collection without splits may be another tenth since it grew
     whole, held = (train, split) if same else _whole(train, split)
     places = locate(record.every, held, record.every_number)
-    there = whole.subset(places[places >= 0]) if (places >= 0).any() else None
-    held_out, known_test = (test, 0) if same and apart else _unseen(test, record, there)
+    present = whole.subset(places[places >= 0]) if (places >= 0).any() else None
+    held_out, known_test = (test, 0) if same and apart else _unseen(test, record, present)
     missing = int((places < 0).sum())
     if missing:
-        return Found("other", None, None, held_out, missing=missing, known_test=known_test)
+        return DataMatch("other", None, None, held_out, missing=missing, known_test=known_test)
     whole, n = _numbered(whole, places, record.every_number), len(record.images)
     images = whole.subset(places[:n])
     reserve = whole.subset(places[n:]) if len(record.reserve) else None
     if same:
-        return Found("same", images, reserve, held_out)
+        return DataMatch("same", images, reserve, held_out)
     fresh = np.setdiff1d(train.rows(slice(None)), whole.rows(places))
     if reserve is not None:  # a copy of an image that chooses the checkpoint is not trained on
         fresh = fresh[~alike(replace(whole, index=fresh), reserve)] if len(fresh) else fresh
     new = replace(whole, index=fresh) if len(fresh) else None
-    return Found("more", images, reserve, held_out, new=new, known_test=known_test)
+    return DataMatch("more", images, reserve, held_out, new=new, known_test=known_test)
 
 
 def locate(wanted: np.ndarray, held: np.ndarray, order: np.ndarray) -> np.ndarray:
@@ -207,9 +207,9 @@ def locate(wanted: np.ndarray, held: np.ndarray, order: np.ndarray) -> np.ndarra
     at = np.searchsorted(theirs_ranked, ranked) + nth
     there = at < len(held)
     there[there] = theirs_ranked[at[there]] == ranked[there]
-    found = np.full(len(wanted), -1, dtype=np.int64)
-    found[mine[there]] = theirs[at[there]]
-    return found
+    places = np.full(len(wanted), -1, dtype=np.int64)
+    places[mine[there]] = theirs[at[there]]
+    return places
 
 
 def joined(a: Dataset, b: Dataset) -> Dataset:
@@ -217,24 +217,24 @@ def joined(a: Dataset, b: Dataset) -> Dataset:
     return replace(a, index=np.concatenate([a.rows(slice(None)), b.rows(slice(None))]))
 
 
-def alike(some: Dataset, others: Dataset) -> np.ndarray:
+def alike(data: Dataset, others: Dataset) -> np.ndarray:
     """Which images have a near-duplicate (or a copy) among the others: bool (len(some),)."""
-    parts = ((data.images, data.rows(slice(None))) for data in (some, others))
-    groups = near.look(*parts).groups
-    return np.isin(groups[: len(some)], groups[len(some) :])
+    parts = ((d.images, d.rows(slice(None))) for d in (data, others))
+    groups = near.find_groups(*parts).groups
+    return np.isin(groups[: len(data)], groups[len(data) :])
 
 
 def _unseen(test: Dataset, record: Record, trained: Dataset | None) -> tuple[Dataset | None, int]:
     """The held-out images that a run was not trained on, as they are or encoded anew, and how many
     it was. trained: those of its images that are there
     """
-    known = np.isin(keys(test), record.every)
+    trained_on = np.isin(keys(test), record.every)
     if trained is not None:
-        known |= alike(test, trained)
-    if not known.any():
+        trained_on |= alike(test, trained)
+    if not trained_on.any():
         return test, 0
-    left = None if known.all() else test.subset(np.flatnonzero(~known))
-    return left, int(known.sum())
+    left = None if trained_on.all() else test.subset(np.flatnonzero(~trained_on))
+    return left, int(trained_on.sum())
 
 
 def _known(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
@@ -250,12 +250,12 @@ def _whole(train: Dataset, split: np.ndarray) -> tuple[Dataset, np.ndarray]:
 def _numbered(whole: Dataset, places: np.ndarray, numbers: np.ndarray) -> Dataset:
     """`whole`, where the images at `places` have these numbers and no other image has."""
     rows = whole.rows(places)
-    own = whole.number(np.arange(len(whole.images)))
-    if np.array_equal(own[rows], numbers):
+    before = whole.number(np.arange(len(whole.images)))
+    if np.array_equal(before[rows], numbers):
         return whole
-    others = np.ones(len(own), dtype=bool)
+    others = np.ones(len(before), dtype=bool)
     others[rows] = False
-    given = np.empty(len(own), dtype=np.int64)
+    given = np.empty(len(before), dtype=np.int64)
     given[rows] = numbers
     given[others] = numbers.max() + 1 + np.arange(others.sum())
     return replace(whole, numbers=given, binary={})

@@ -85,23 +85,23 @@ def write_files(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
 
 def _put(path: Path, write: Callable[[Path], object]) -> None:
     """As `write_atomic`, but for the flush of the folder."""
-    beside = temporary(path.parent)
+    temp = temporary(path.parent)
     if path.exists() and not path.is_file():
         raise CannotWrite(f"cannot write {path}: it is there and not a file; choose another")
     try:
-        mode = _create(beside)
-        write(beside)
-        os.chmod(beside, mode)  # a library may have put another file in its place
-        _flush(beside)
-        os.replace(beside, path)
+        mode = _create(temp)
+        write(temp)
+        os.chmod(temp, mode)  # a library may have put another file in its place
+        _flush(temp)
+        os.replace(temp, path)
     finally:
         with suppress(OSError):
-            beside.unlink(missing_ok=True)
+            temp.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
     """`text` in UTF-8, atomically."""
-    write_atomic(path, lambda beside: beside.write_text(text, encoding="utf-8"))
+    write_atomic(path, lambda temp: temp.write_text(text, encoding="utf-8"))
 
 
 def write_json(path: Path, value: object) -> None:
@@ -147,14 +147,14 @@ def digest(path: Path) -> str:
         raise PthetaError(f"cannot read {path}: {error.strerror}") from None
 
 
-def commit_folder(beside: Path, folder: Path) -> None:
-    """Makes the finished folder `beside` appear as `folder`, which is not there yet, once its files
+def commit_folder(temp: Path, folder: Path) -> None:
+    """Makes the finished folder `temp` appear as `folder`, which is not there yet, once its files
     are on disk. Raises CannotWrite."""
     with writing(folder):
-        for file in beside.iterdir():
+        for file in temp.iterdir():
             _flush(file)
-        _flush(beside)
-        os.replace(beside, folder)
+        _flush(temp)
+        os.replace(temp, folder)
         _flush(folder.parent)
 
 
@@ -215,7 +215,7 @@ def locked(folder: Path, what: str) -> Iterator[None]:
     with the process, however it dies. A folder that was made and is left empty is removed.
     Raises InUse where another process holds it, CannotWrite where the folder cannot be written.
     """
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    new_folders = [path for path in (folder, *folder.parents) if not path.exists()]
     make_folder(folder)
     file = folder / LOCK
     lock = FileLock(file)
@@ -238,7 +238,7 @@ def locked(folder: Path, what: str) -> Iterator[None]:
             file.unlink()
         lock.release()
         with suppress(OSError):  # not empty: there is something to keep
-            for path in made:
+            for path in new_folders:
                 path.rmdir()
 
 

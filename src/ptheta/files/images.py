@@ -108,4 +108,4 @@ def _scaled(picture: np.ndarray, scale: int) -> Image.Image:
 def write_png(path: Path, picture: np.ndarray, scale: int = 1, *, mark: bool = True) -> None:
     """Writes the picture as PNG, atomically. mark: see `to_picture`"""
     data = to_png(picture, scale, mark=mark)
-    write_atomic(path, lambda beside: beside.write_bytes(data))
+    write_atomic(path, lambda temp: temp.write_bytes(data))

@@ -23,17 +23,17 @@ def check_file(path: str | Path, suffixes: Collection[str] = (), *, flag: str = 
     PthetaError for another suffix, a folder or device of that name, a name that is too long, or a
     folder above that is none or cannot be written into.
     """
-    found = _expanded(path, flag)
-    if suffixes and found.suffix.lower() not in suffixes:
-        given = repr(found.suffix) if found.suffix else "a name without a suffix"
-        raise PthetaError(f"{flag} {found}: want {listed(suffixes)}, not {given}")
-    kind = _kind(found, flag)
+    place = _expanded(path, flag)
+    if suffixes and place.suffix.lower() not in suffixes:
+        given = repr(place.suffix) if place.suffix else "a name without a suffix"
+        raise PthetaError(f"{flag} {place}: want {listed(suffixes)}, not {given}")
+    kind = _kind(place, flag)
     if kind is not None and stat.S_ISDIR(kind):
-        raise PthetaError(f"{flag} {found}: this is a folder, and a file is written: name a file")
+        raise PthetaError(f"{flag} {place}: this is a folder, and a file is written: name a file")
     if kind is not None and not stat.S_ISREG(kind):
-        raise PthetaError(f"{flag} {found}: this is no ordinary file: choose another name")
-    _check_above(found, flag)
-    return found
+        raise PthetaError(f"{flag} {place}: this is no ordinary file: choose another name")
+    _check_above(place, flag)
+    return place
 
 
 def check_folder(path: str | Path, *, flag: str = "--out") -> Path:
@@ -43,41 +43,41 @@ def check_folder(path: str | Path, *, flag: str = "--out") -> Path:
     for a file of that name, a name that is too long or not UTF-8, or a folder, itself or above,
     that cannot be written into.
     """
-    found = _expanded(path, flag)
-    if not _is_utf8(found):  # safetensors, which reads weights, takes no other path
+    place = _expanded(path, flag)
+    if not _is_utf8(place):  # safetensors, which reads weights, takes no other path
         raise PthetaError(
-            f"{flag} {found}: the path is not UTF-8, and weights in it cannot be read again: "
+            f"{flag} {place}: the path is not UTF-8, and weights in it cannot be read again: "
             "choose another"
         )
-    kind = _kind(found, flag)
+    kind = _kind(place, flag)
     if kind is None:
-        _check_above(found, flag)
+        _check_above(place, flag)
     elif not stat.S_ISDIR(kind):
-        raise PthetaError(f"{flag} {found}: this is a file, and a folder is needed: choose another")
-    elif not os.access(found, os.W_OK | os.X_OK):
-        raise PthetaError(f"{flag} {found}: the folder cannot be written into: choose another")
-    return found
+        raise PthetaError(f"{flag} {place}: this is a file, and a folder is needed: choose another")
+    elif not os.access(place, os.W_OK | os.X_OK):
+        raise PthetaError(f"{flag} {place}: the folder cannot be written into: choose another")
+    return place
 
 
 def listed(suffixes: Collection[str]) -> str:
     """ ".a, .b or .c"."""
-    *some, last = suffixes
-    return f"{', '.join(some)} or {last}" if some else last
+    *first, last = suffixes
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def _expanded(path: str | Path, flag: str) -> Path:
     try:
-        found = expand(path)
+        expanded = expand(path)
     except PthetaError as error:
         raise PthetaError(f"{flag}: {error}") from None
-    for part in found.parts:  # a missing folder would hide the length of what is to lie in it
+    for part in expanded.parts:  # a missing folder would hide the length of what is to lie in it
         size = len(os.fsencode(part))
         if size > NAME_BYTES:
             raise PthetaError(
                 f"{flag} ...{part[-40:]}: the name has {size} bytes, and {NAME_BYTES} are the "
                 "most: choose a shorter one"
             )
-    return found
+    return expanded
 
 
 def _is_utf8(path: Path) -> bool:

@@ -18,7 +18,7 @@ from ptheta.files.atomic import check_file, write_atomic
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """A safetensors file, atomically. Tensors that share memory are written apart."""
     plain = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
-    write_atomic(path, lambda beside: save_file(plain, beside, metadata))
+    write_atomic(path, lambda temp: save_file(plain, temp, metadata))
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -65,15 +65,15 @@ def load_like(wanted: Mapping[str, Tensor], file: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _fault(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
+def _fault(wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> str:
     """The first tensor by which two sets differ; empty where all fit."""
     for name, like in wanted.items():
-        if name not in found:
+        if name not in tensors:
             return f"it has no {name}"
-        if found[name].shape != like.shape:
-            shapes = [tuple(t.shape) for t in (found[name], like)]
+        if tensors[name].shape != like.shape:
+            shapes = [tuple(t.shape) for t in (tensors[name], like)]
             return f"{name} has the shape {shapes[0]} and not {shapes[1]}"
-        if found[name].is_floating_point() != like.is_floating_point():
-            return f"{name} holds {found[name].dtype} and not {like.dtype}"
-    extra = next((name for name in found if name not in wanted), None)
+        if tensors[name].is_floating_point() != like.is_floating_point():
+            return f"{name} holds {tensors[name].dtype} and not {like.dtype}"
+    extra = next((name for name in tensors if name not in wanted), None)
     return f"it has {extra}, which the model has not" if extra is not None else ""

@@ -16,7 +16,7 @@ from ptheta.conditions import ConditionSpec
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
 from ptheta.data.names import MEMORY, called, recorded, shortened
-from ptheta.data.trained import Found, Record, find
+from ptheta.data.trained import DataMatch, Record, match_data
 from ptheta.data.values import White, merged
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import digest, there
@@ -135,7 +135,7 @@ class Run:
         """Of the images it was trained on, where it remembers them."""
         return None if self.record is None else self.record.fingerprint
 
-    def look(self, source: Source | None = None, split: str = "test") -> Found:
+    def look(self, source: Source | None = None, split: str = "test") -> DataMatch:
         """The run's data, or another source read the same way, seen by what the run remembers.
 
         source: where the data lies now; default: where it lay in training
@@ -152,7 +152,7 @@ class Run:
         if self.record is not None and train.spec != self.spec and alike is not None:
             # pictures of another size came in: those that were there keep theirs
             resized = self._open(alike, split, place)
-            if find(self.record, *resized, apart=apart).kind != "other":
+            if match_data(self.record, *resized, apart=apart).kind != "other":
                 train, test = resized
         for data in (train, test):
             if data.spec != self.spec:
@@ -166,11 +166,11 @@ class Run:
                 "and whether its held-out images were trained on, cannot be checked",
                 stacklevel=2,
             )
-            return Found("unknown", train, None, test)
-        found = find(self.record, train, test, apart=apart)
+            return DataMatch("unknown", train, None, test)
+        found = match_data(self.record, train, test, apart=apart)
         return found if found.kind == "other" else found.named(self.about.dataset.name)
 
-    def own(self, source: Source | None = None) -> Found:
+    def own(self, source: Source | None = None) -> DataMatch:
         """As `look`, for what needs the run's training images.
 
         Raises PthetaError where some of them are missing.
@@ -198,7 +198,7 @@ class Run:
         return found.test
 
     def remark(
-        self, found: Found, source: Source | None = None, *, copies: bool = True
+        self, found: DataMatch, source: Source | None = None, *, copies: bool = True
     ) -> str | None:
         """A line on data that is not just what the run was trained on; None where it is.
 
@@ -220,7 +220,7 @@ class Run:
             )
         return f"{where}: {out.removeprefix('; ')}" if out else None
 
-    def no_copies(self, found: Found, source: Source | None = None) -> str:
+    def no_copies(self, found: DataMatch, source: Source | None = None) -> str:
         """Why it is not defined whether the model copies; empty where it is."""
         if found.kind == "other":
             return f"it was trained on other images than those of {self._where(source)}"

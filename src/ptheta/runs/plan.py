@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from ptheta import config
 from ptheta.data.memory import Source
@@ -25,10 +24,10 @@ class Written(TypedDict):
 
     model: str
     recipe: str
-    config: dict[str, Any]
+    config: dict[str, object]
     source: str
-    data: dict[str, Any]
-    train: dict[str, Any]
+    data: dict[str, object]
+    train: dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -160,16 +159,3 @@ def extend(old: Plan, options: Mapping[str, object]) -> Plan:
 def _homes(classes: Mapping[str, type]) -> dict[str, str]:
     """Option name -> the section it belongs to."""
     return {name: part for part, cls in classes.items() for name in config.options(cls)}
-
-
-def versions() -> dict[str, str]:
-    """What a run was made with."""
-    import torch
-
-    import ptheta
-
-    return {
-        "ptheta": ptheta.__version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -40,8 +39,17 @@ class Sweep:
         path = shortened(self.path)
         return f"Sweep({path!r}: {len(self.runs)} runs trained, {len(self.failed)} failed)"
 
+    def record(self, trainings: Trainings) -> dict[str, object]:
+        """What sweep.json holds."""
+        return {
+            "model": trainings.model,
+            "data": str(trainings.data),
+            "runs": [run.path.name for run in self.runs],
+            "failed": self.failed,
+        }
 
-def vary(model: str, texts: Sequence[str]) -> dict[str, list[Any]]:
+
+def vary(model: str, texts: Sequence[str]) -> dict[str, list[str]]:
     """`name=a,b` for each option to vary -> its values; parts of one value are joined by `+`.
 
     Raises PthetaError for a text of another form, an unknown option, or one that is given twice.
@@ -49,7 +57,7 @@ def vary(model: str, texts: Sequence[str]) -> dict[str, list[Any]]:
     known: dict[str, Option] = {}
     for cls in plan.sections(model).values():
         known |= config.options(cls)
-    found: dict[str, list[Any]] = {}
+    found: dict[str, list[str]] = {}
     for text in texts:
         name, equals, values = text.partition("=")
         name = name.strip().removeprefix("--").replace("-", "_")
@@ -66,94 +74,97 @@ def vary(model: str, texts: Sequence[str]) -> dict[str, list[Any]]:
     return found
 
 
-def grid(values: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+def grid(values: Mapping[str, Sequence[object]]) -> list[dict[str, object]]:
     """Every combination of the values, one table of options each."""
     return [dict(zip(values, row, strict=True)) for row in product(*values.values())]
 
 
-def sweep(
-    train: Callable[..., Run],
-    model: str,
-    data: str | Path,
-    out: str | Path,
-    settings: Sequence[Mapping[str, Any]],
-    *,
-    seeds: int = 1,
-    recipe: str = "default",
-    **options: Any,
-) -> Sweep:
+@dataclass(frozen=True)
+class Trainings:
+    """What a sweep trains: a model on data, with each of the settings and each of the seeds.
+
+    settings: tables of options; options: those that all runs share
+    """
+
+    model: str
+    data: str | Path
+    settings: Sequence[Mapping[str, object]]
+    seeds: int
+    recipe: str
+    options: Mapping[str, object]
+
+    def check(self) -> None:
+        """Raises PthetaError for no seeds, for a setting that comes twice, and for one that cannot
+        be trained. Builds every model without memory for its weights, so that none fails hours
+        later."""
+        if self.seeds < 1:
+            raise PthetaError(f"seeds = {self.seeds}: give at least one")
+        if any("seed" in table for table in (self.options, *self.settings)):
+            raise PthetaError("seed is no option of a sweep: give the number of seeds as seeds")
+        self._check_names()
+        training: Dataset | None = None
+        for setting in self.settings:
+            made = plan.make(self.model, self.data, {**self.options, **setting}, self.recipe)
+            if training is None:
+                training = open_plan_data(made, "train")
+            with torch.device("meta"):
+                build_model(made, training.spec, condition_of(made, training))
+
+    def _check_names(self) -> None:
+        names = [_name(setting) for setting in self.settings]
+        if len(set(names)) < len(names):
+            twice = next(n for n in names if names.count(n) > 1)
+            raise PthetaError(f"the setting {twice} comes twice: name each once")
+        for name in names:
+            if len(name.encode()) > LONGEST:
+                raise PthetaError(
+                    f"the setting {brief(name)} has a name too long for a folder: vary fewer "
+                    "options"
+                )
+
+    def runs(self) -> dict[str, dict[str, object]]:
+        """The name of each run's folder -> its options; all settings with seed 0 come first."""
+        return {
+            ",".join(filter(None, (_name(setting), f"seed={seed}"))): {
+                **self.options,
+                **setting,
+                "seed": seed,
+            }
+            for seed in range(self.seeds)
+            for setting in self.settings
+        }
+
+
+def sweep(train: Callable[..., Run], trainings: Trainings, out: str | Path) -> Sweep:
     """`ptheta.sweep` with `train` as the function that trains (`ptheta.train`)."""
     folder = check_folder(out)
-    if seeds < 1:
-        raise PthetaError(f"seeds = {seeds}: give at least one")
-    names = [_name(setting) for setting in settings]
-    if len(set(names)) < len(names):
-        twice = next(n for n in names if names.count(n) > 1)
-        raise PthetaError(f"the setting {twice} comes twice: name each once")
-    for name in names:
-        if len(name.encode()) > LONGEST:
-            raise PthetaError(
-                f"the setting {brief(name)} has a name too long for a folder: vary fewer options"
-            )
-    _check(model, data, settings, recipe, options)
-    places = [
-        folder / f"{name}{',' if name else ''}seed={s}" for s in range(seeds) for name in names
-    ]
-    for place in filter(is_run, places):  # before any training
-        Run.open(place).own(data)
+    trainings.check()
+    for place in filter(is_run, (folder / name for name in trainings.runs())):
+        Run.open(place).own(trainings.data)  # before any training
     with locked(folder, "sweeping"):
-        return _sweep(train, model, data, folder, names, settings, seeds, recipe, options)
+        return _sweep(train, trainings, folder)
 
 
-def _sweep(
-    train: Callable[..., Run],
-    model: str,
-    data: str | Path,
-    folder: Path,
-    names: Sequence[str],
-    settings: Sequence[Mapping[str, Any]],
-    seeds: int,
-    recipe: str,
-    options: Mapping[str, Any],
-) -> Sweep:
+def _sweep(train: Callable[..., Run], trainings: Trainings, folder: Path) -> Sweep:
     """`sweep`, once the folder is held. Trainings that failed before are tried again."""
-    runs: list[Run] = []
-    failed: dict[str, str] = {}
-    total = seeds * len(names)
-    for seed in range(seeds):
-        for name, setting in zip(names, settings, strict=True):
-            where = folder / f"{name}{',' if name else ''}seed={seed}"
-            screen.above(f"{len(runs) + len(failed) + 1} of {total}: {where.name}", sys.stderr)
-            try:
-                runs.append(
-                    train(
-                        model,
-                        data,
-                        where,
-                        recipe=recipe,
-                        resume=True,
-                        seed=seed,
-                        **{**options, **setting},
-                    )
-                )
-            except (Interrupted, CannotWrite, InUse):  # says nothing of the setting
-                raise
-            except PthetaError as error:
-                failed[where.name] = str(error)
-                screen.above(f"{where.name}: failed: {error}", sys.stderr)
-            write_json(
-                folder / RECORD,
-                {
-                    "model": model,
-                    "data": str(data),
-                    "runs": [run.path.name for run in runs],
-                    "failed": failed,
-                },
-            )
-    return Sweep(folder, runs, failed)
+    done = Sweep(folder, [], {})
+    model, data, recipe = trainings.model, trainings.data, trainings.recipe
+    runs = trainings.runs()
+    for i, (name, options) in enumerate(runs.items(), 1):
+        screen.above(f"{i} of {len(runs)}: {name}", sys.stderr)
+        try:
+            run = train(model, data, folder / name, recipe=recipe, resume=True, **options)
+            done.runs.append(run)
+        except (Interrupted, CannotWrite, InUse):  # says nothing of the setting
+            raise
+        except PthetaError as error:
+            done.failed[name] = str(error)
+            screen.above(f"{name}: failed: {error}", sys.stderr)
+        write_json(folder / RECORD, done.record(trainings))
+    return done
 
 
-def _name(setting: Mapping[str, Any]) -> str:
+def _name(setting: Mapping[str, object]) -> str:
     """loss=hinge,penalty=r1+r2"""
     parts = []
     for key, value in setting.items():
@@ -161,23 +172,6 @@ def _name(setting: Mapping[str, Any]) -> str:
             value = "+".join(map(str, value))
         parts.append(f"{key}={value}".replace(",", "+").replace("/", "_"))
     return ",".join(parts)
-
-
-def _check(
-    model: str,
-    data: str | Path,
-    settings: Sequence[Mapping[str, Any]],
-    recipe: str,
-    options: Mapping[str, Any],
-) -> None:
-    """Builds every model without memory for its weights, so that none fails hours later."""
-    training: Dataset | None = None
-    for setting in settings:
-        made = plan.make(model, data, {**options, **setting}, recipe)
-        if training is None:
-            training = open_plan_data(made, "train")
-        with torch.device("meta"):
-            build_model(made, training.spec, condition_of(made, training))
 
 
 def runs_of(path: str | Path) -> list[str | Path]:

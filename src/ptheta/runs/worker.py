@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+import ptheta
 from ptheta import conditions
 from ptheta.compute.layout import keep_large_blocks
 from ptheta.conditions import ConditionSpec
@@ -19,7 +21,6 @@ from ptheta.data.names import recorded
 from ptheta.data.trained import Record, joined
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import refuse_links
-from ptheta.runs import plan
 from ptheta.runs.config_file import write_config
 from ptheta.runs.folder import RECORD, Run
 from ptheta.runs.from_plan import build_model, condition_of, open_plan_data
@@ -205,6 +206,15 @@ def _about(p: Plan, ready: Ready, model: nn.Module) -> Config:
                 "fingerprint": None if ready.record is None else ready.record.fingerprint,
             },
             "parameters": sum(q.numel() for q in model.parameters()),
-            "versions": plan.versions(),
+            "versions": _versions(),
         }
     )
+
+
+def _versions() -> dict[str, str]:
+    """What a run was made with."""
+    return {
+        "ptheta": ptheta.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }

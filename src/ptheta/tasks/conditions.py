@@ -57,7 +57,8 @@ def rows_asked(model: nn.Module, asked: Asked) -> Condition:
 
     Raises PthetaError where the model takes no such condition, or does not know it.
     """
-    spec = spec_of(model)
+    by_kind = isinstance(asked, Mapping)
+    spec = spec_of(model, next(iter(asked), "condition") if by_kind else "condition")
     if isinstance(asked, Tensor | Together):
         found = spec.check(asked)
     elif isinstance(asked, Mapping):
@@ -121,7 +122,7 @@ def one_condition(model: nn.Module, asked: int | str | None, n: int) -> Conditio
     spec = condition_of(model)
     if asked is None and spec is None:
         return None
-    spec = spec_of(model)
+    spec = spec_of(model, "labels")
     if isinstance(asked, str):
         row = spec.parse(asked)
     else:

@@ -129,13 +129,13 @@ def watched(items: Collection[T], what: str) -> Iterator[T]:
     if work is None:
         yield from items
         return
-    own = _Stage(what, len(items))
-    work.stages.append(own)
+    stage_here = _Stage(what, len(items))
+    work.stages.append(stage_here)
     work.tell()
     try:
         for item in items:
             yield item
-            own.done += 1
+            stage_here.done += 1
             work.tell()
     finally:
-        work.stages.remove(own)
+        work.stages.remove(stage_here)

@@ -132,7 +132,7 @@ def figure(value: float, digits: int = 4) -> str:
 
 def shortened(names: Sequence[str]) -> list[str]:
     """A beginning of each name that is of no other and ends as a syllable does."""
-    found = []
+    short = []
     for name in names:
         others = [other for other in names if other != name]
         size = min(3, len(name))
@@ -140,8 +140,8 @@ def shortened(names: Sequence[str]) -> list[str]:
             name[size - 1] in "aeiou" or any(other.startswith(name[:size]) for other in others)
         ):
             size += 1
-        found.append(name[:size])
-    return found
+        short.append(name[:size])
+    return short
 
 
 def said(values: Mapping[str, float], *, short: bool = False) -> list[str]:

@@ -70,8 +70,8 @@ def handled(handle: Callable[[int], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    found = {number: signal.getsignal(number) for number in ENDING}
-    before = {n: h for n, h in found.items() if h not in (None, signal.SIG_IGN)}
+    handlers = {number: signal.getsignal(number) for number in ENDING}
+    before = {n: h for n, h in handlers.items() if h not in (None, signal.SIG_IGN)}
     try:
         for number in before:
             signal.signal(number, lambda number, _: handle(number))

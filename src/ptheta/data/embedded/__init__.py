@@ -87,8 +87,8 @@ def read_embedded(name: str, request: Request) -> tuple[Dataset, Part]:
 
 
 def groups(name: str, sizes: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """What `ptheta.data.near.look` finds among all images of an embedded set, for the training and
-    the test part: int64 (N,) each. A test compares it with what is found anew.
+    """What `ptheta.data.near.find_groups` finds among all images of an embedded set, for the
+    training and the test part: int64 (N,) each. A test compares it with what is found anew.
 
     sizes: images of both parts
     """

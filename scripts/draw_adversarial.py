@@ -115,6 +115,8 @@ def landscapes(
                 at = to_symmetric(x).view(-1, 2)
                 ax.scatter(at[:, 0], at[:, 1], s=2, color=colour)
         ax.set(title=title, xticks=[], yticks=[], xlim=(-1, 1), ylim=(-1, 1))
+    for ax in axes.flat[len(games) :]:
+        ax.axis("off")
     figure.tight_layout()
     figure.savefig(file, dpi=80)
     plt.close(figure)

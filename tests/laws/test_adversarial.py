@@ -29,9 +29,9 @@ from ptheta.losses.penalties import (
 from ptheta.metrics.clustering import matched_accuracy
 from ptheta.models.adversarial.conditioning import CONDITIONING
 from ptheta.models.adversarial.latents import PRIORS, on_sphere
+from ptheta.models.adversarial.monitor import END, FALL, FEW, LOW, STILL, GANMonitor
 from ptheta.models.adversarial.replay import Generated, Replay
 from ptheta.models.adversarial.tricks import History, pairwise_mse
-from ptheta.models.adversarial.watch import END, FALL, FEW, LOW, STILL, Watch
 from ptheta.nets.adversarial.layers import ACTIVATIONS, DOWNSAMPLING, Dropout, GaussianNoise
 from ptheta.nets.augment import AUGMENTATIONS, cutout, translation
 from ptheta.nets.convolutional import pyramid
@@ -723,22 +723,22 @@ def test_matched_accuracy_finds_the_best_names():
 
 
 def test_the_watch_warns_of_falling_diversity_and_of_none():
-    watch = Watch(True)
-    assert watch({"generator/diversity": 0.9}) == {}
-    assert watch({"generator/diversity": 0.5}) == {}
-    (said,) = watch({"generator/diversity": 0.4}).values()
+    monitor = GANMonitor(True)
+    assert monitor({"generator/diversity": 0.9}) == {}
+    assert monitor({"generator/diversity": 0.5}) == {}
+    (said,) = monitor({"generator/diversity": 0.4}).values()
     assert "mode collapse: samples differ by 0.4" in said
-    never = Watch(True)
+    never = GANMonitor(True)
     for _ in range(STILL - 1):
         assert never({"generator/diversity": FEW / 2}) == {}
     assert "mode collapse" in never({"generator/diversity": FEW / 2})
 
 
 def test_the_watch_warns_of_vanishing_classes():
-    watch = Watch(False)
-    assert watch({"held_out/classes_digits": 8.0}) == {}
-    assert watch({"held_out/classes_digits": 5.0}) == {}
-    assert "3.9 classes" in watch({"held_out/classes_digits": 3.9})["mode collapse"]
+    monitor = GANMonitor(False)
+    assert monitor({"held_out/classes_digits": 8.0}) == {}
+    assert monitor({"held_out/classes_digits": 5.0}) == {}
+    assert "3.9 classes" in monitor({"held_out/classes_digits": 3.9})["mode collapse"]
 
 
 def scored(classes: float, real: float) -> dict[str, float]:
@@ -752,13 +752,13 @@ def test_a_run_that_ends_with_too_few_classes_is_told_by_its_end(real, share, be
     """Share of the classes beyond the first; below a half at the last evaluation is a collapse,
     whether or not there ever was more."""
     assume(abs(share - FALL) > 1e-6)
-    watch = Watch(True)
+    monitor = GANMonitor(True)
     said: dict[str, str] = {}
     for low in before:
-        said |= watch(scored(1 + low * (real - 1), real))
+        said |= monitor(scored(1 + low * (real - 1), real))
     assert ("mode collapse" in said) or len(before) < LOW
-    watch(scored(1 + share * (real - 1), real))
-    ended = watch({END: 1.0})
+    monitor(scored(1 + share * (real - 1), real))
+    ended = monitor({END: 1.0})
     assert ("mode collapse" in ended) == (share < FALL)
     if ended:
         assert f"real images of {real:.2g}" in ended["mode collapse"]
@@ -766,18 +766,18 @@ def test_a_run_that_ends_with_too_few_classes_is_told_by_its_end(real, share, be
 
 @given(diversity=st.lists(st.floats(0, 2), min_size=1, max_size=STILL - 1))
 def test_a_run_that_ends_with_alike_samples_is_told_at_its_end(diversity):
-    watch = Watch(False)
+    monitor = GANMonitor(False)
     for value in diversity:
-        watch({"generator/diversity": value})
-    assert ("mode collapse" in watch({END: 1.0})) == (diversity[-1] < FEW)
+        monitor({"generator/diversity": value})
+    assert ("mode collapse" in monitor({END: 1.0})) == (diversity[-1] < FEW)
 
 
 def test_a_sound_run_and_one_that_measured_nothing_end_in_silence():
-    watch = Watch(True)
+    monitor = GANMonitor(True)
     for classes in (1.2, 6.0, 9.5):
-        assert watch(scored(classes, 9.9) | {"generator/diversity": 0.9}) == {}
-    assert watch({END: 1.0}) == {}
-    assert Watch(True)({END: 1.0}) == {}
+        assert monitor(scored(classes, 9.9) | {"generator/diversity": 0.9}) == {}
+    assert monitor({END: 1.0}) == {}
+    assert GANMonitor(True)({END: 1.0}) == {}
 
 
 def test_the_classes_of_a_score_stand_beside_those_of_the_real_images():
@@ -789,10 +789,10 @@ def test_the_classes_of_a_score_stand_beside_those_of_the_real_images():
     others = Selection(held, "digits")(model).others
     assert 1 <= others["classes_digits"] <= 10
     assert others["real_classes_digits"] > 8
-    watch = Watch(True)
+    monitor = GANMonitor(True)
     collapsed = {f"held_out/{k}": v for k, v in others.items()} | {"held_out/classes_digits": 1.0}
-    assert watch(collapsed) == {}
-    assert "samples are of 1 classes in effect" in watch({END: 1.0})["mode collapse"]
+    assert monitor(collapsed) == {}
+    assert "samples are of 1 classes in effect" in monitor({END: 1.0})["mode collapse"]
 
 
 @given(smoothing=st.floats(0, 0.4))
@@ -804,18 +804,18 @@ def test_the_stopping_signal_is_the_loss_of_a_discriminator_that_cannot_tell(smo
     p = t / 2
     d = torch.log(p / (1 - p))
     blind = (labelled(d, t) + labelled(d, torch.zeros_like(d))).item()
-    watch = Watch(True, smoothing)
+    monitor = GANMonitor(True, smoothing)
     said: dict[str, str] = {}
     for _ in range(STILL):
         assert said == {}
         told = {"discriminator/critic_gap": 0.1, "discriminator/adversarial": blind}
-        said = watch(told)
+        said = monitor(told)
     assert "cannot tell real from fake" in said["stopping signal"]
-    assert Watch(True)(told) == {}
+    assert GANMonitor(True)(told) == {}
 
 
 def test_a_critics_stopping_signal_is_a_gap_that_stays():
-    still, moving = Watch(False), Watch(False)
+    still, moving = GANMonitor(False), GANMonitor(False)
     for i in range(STILL):
         told = {"discriminator/adversarial": -3.0}
         a = still(told | {"discriminator/critic_gap": 3.0 + 0.01 * (i % 2)})

@@ -26,7 +26,7 @@ from ptheta.files.atomic import LOCK, TEMPORARY, locked, temporary, write_text
 from ptheta.files.tensors import save_tensors
 from ptheta.games import END, Remembering
 from ptheta.models.adversarial import watch
-from ptheta.models.adversarial.watch import Watch
+from ptheta.models.adversarial.monitor import GANMonitor
 from ptheta.schemas import Row, Warned, lines
 from ptheta.training import checkpoint, reporter
 from ptheta.training.loop import Trainer
@@ -142,11 +142,11 @@ def test_a_killed_run_tells_what_an_uninterrupted_one_tells(at, strokes, tmp_pat
 def test_an_alarm_remembers_all_that_it_warns_by(lines, split, probability):
     for line in lines:
         line.setdefault("discriminator/adversarial", 1.386)
-    whole, before = Watch(probability), Watch(probability)
+    whole, before = GANMonitor(probability), GANMonitor(probability)
     assert isinstance(whole, Remembering)
     wanted = [whole(line) for line in [*lines, {END: 1.0}]]
     got: list[Mapping[str, str]] = [before(line) for line in lines[:split]]
-    after = Watch(probability)
+    after = GANMonitor(probability)
     after.recall(json.loads(json.dumps(before.memory())))
     got += [after(line) for line in [*lines[split:], {END: 1.0}]]
     assert got == wanted

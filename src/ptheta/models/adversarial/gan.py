@@ -19,11 +19,11 @@ from ptheta.errors import PthetaError
 from ptheta.games import Clock, Game, Move, Player, Terms
 from ptheta.losses.adversarial import LOSSES, accuracy, convergence, equilibrium
 from ptheta.losses.penalties import PENALTIES, POINTS, At, Evaluation
+from ptheta.models.adversarial.monitor import DIVERSITY, GAP, GANMonitor
 from ptheta.models.adversarial.options import BREAKS_DENSITY_RATIO, GANConfig
 from ptheta.models.adversarial.pair import Pair
 from ptheta.models.adversarial.replay import Generated, Replay
 from ptheta.models.adversarial.tricks import Histories, SoftLabels, pairwise_mse
-from ptheta.models.adversarial.watch import Watch
 from ptheta.nets.adversarial.discriminator import DiscriminatorOutput
 from ptheta.specs import ImageSpec, to_symmetric
 
@@ -97,7 +97,7 @@ class GAN(Pair):
         terms |= self.auxiliary_terms(on_fake.aux, z, y)
         at_code = Evaluation(z, fake, lambda codes: self.generate(codes, y))
         terms |= self.penalty_terms({"code": at_code})
-        batch.logs["diversity"] = pairwise_mse(fake.detach()) / pairwise_mse(real).clamp(min=1e-12)
+        batch.logs[DIVERSITY] = pairwise_mse(fake.detach()) / pairwise_mse(real).clamp(min=1e-12)
         return terms | self.history_term("generator", len(batch))
 
     def matching_terms(self, on_fake: DiscriminatorOutput, on_real: DiscriminatorOutput) -> Terms:
@@ -189,7 +189,7 @@ class GAN(Pair):
         read = torch.sigmoid if self.loss.probability else torch.Tensor.clone
         batch.logs["D(x)"], batch.logs["D(G(z))"] = read(d_real), read(d_fake)
         batch.logs["accuracy"] = accuracy(d_real, d_fake, self.loss.boundary)
-        batch.logs["critic_gap"] = d_real.mean() - d_fake.mean()
+        batch.logs[GAP] = d_real.mean() - d_fake.mean()
         if self.k is not None:
             batch.logs["k"] = self.k
             batch.logs["convergence"] = convergence(
@@ -242,7 +242,7 @@ class GAN(Pair):
             ),
             prepare=self.prepare,
             after=self.after,
-            monitor=Watch(self.loss.probability, c.label_smoothing),
+            monitor=GANMonitor(self.loss.probability, c.label_smoothing),
             start=self.start,
         )
 

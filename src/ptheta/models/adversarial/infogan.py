@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -111,7 +111,7 @@ class InfoGAN(GAN):
         )
 
 
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES: dict[str, dict[str, object]] = {
     "default": {
         "about": "Chen et al. 2016 on digits: ten categories, two continuous codes",
         "model": {"lr": 1e-3, "d_lr": 2e-4},

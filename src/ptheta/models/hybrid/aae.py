@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from ptheta.batch import Batch
 from ptheta.conditions import ConditionSpec
@@ -53,7 +53,7 @@ class AAE(WithCodeDiscriminator):
         )
 
 
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES: dict[str, dict[str, object]] = {
     "default": {
         "about": "two hidden layers of 500 units, 8 code dimensions",
         "model": {},

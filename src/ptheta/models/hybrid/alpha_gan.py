@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor
 
@@ -74,7 +73,7 @@ class AlphaGAN(WithImageDiscriminator, WithCodeDiscriminator):
         )
 
 
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES: dict[str, dict[str, object]] = {
     "default": {
         "about": "convolutional, discriminators of images and of codes",
         "model": {},

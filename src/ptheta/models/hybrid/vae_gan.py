@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -105,7 +104,7 @@ class VAEGAN(WithImageDiscriminator):
         )
 
 
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES: dict[str, dict[str, object]] = {
     "default": {
         "about": "convolutional, features of the discriminator's last map",
         "model": {},

@@ -11,6 +11,7 @@ from ptheta.capabilities import Encodes
 from ptheta.compute.streams import undisturbed
 from ptheta.data.memory import Source
 from ptheta.errors import PthetaError
+from ptheta.files.captions import hatched
 from ptheta.runs.folder import Run
 from ptheta.specs import from_unit
 from ptheta.tasks.draw import samples
@@ -27,6 +28,7 @@ def sample(
     condition: Mapping[str, Sequence[str]] | None = None,
     weights: str = "best",
     prior: str = "auto",
+    same_noise: bool = False,
     seed: int = 0,
     out: str | Path | None = None,
     scale: int | None = None,
@@ -37,6 +39,7 @@ def sample(
         attributes is given; default: all labels, or each attribute alone, in turn
     condition: texts by kind of condition, such as {"text": ["a red circle"]}, in turn
     weights, prior: as for `Run.model`
+    same_noise: of a conditional model, draw the images of every condition from the same noise
     out: a place to write them as well: a picture, an array (.npy, .npz) or a folder; scale: pixels
         of a picture for one of an image
     Raises PthetaError where the model cannot sample, takes no such condition, or does not know it,
@@ -52,8 +55,9 @@ def sample(
         condition=condition or None,
         weights=weights,
         prior=prior,
+        same_noise=same_noise,
     )
-    return output.put(images, f"{n} images")
+    return output.put(images, f"{images.n} images")
 
 
 @undisturbed()
@@ -83,7 +87,7 @@ def inpaint(
         for i in range(each)
     ]
     about = f"{len(x)} images, {each} completions each"
-    return output.put(side_by_side(x, x * mask, *completed), about, each + 2)
+    return output.put(side_by_side(x, hatched(x, mask), *completed), about, each + 2)
 
 
 @undisturbed()

@@ -31,6 +31,11 @@ from ptheta.cli.common import (
 @SEED
 @out
 @asked_options
+@click.option(
+    "--same-noise",
+    is_flag=True,
+    help="Draw the images of every condition from the same noise, so that only it differs.",
+)
 @WEIGHTS
 @PRIOR
 @THREADS

@@ -33,6 +33,10 @@ class Attributes:
         return len(self.names)
 
     @property
+    def count(self) -> int:
+        return len(self.names)
+
+    @property
     def size(self) -> int:
         return len(self.names)
 

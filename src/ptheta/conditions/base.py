@@ -31,6 +31,11 @@ class ConditionSpec(Protocol):
     @property
     def size(self) -> int: ...
 
+    @property
+    def count(self) -> int:
+        """How many examples there are before they come again."""
+        ...
+
     def check(self, condition: Condition) -> Condition:
         """The condition itself; raises PthetaError where it is none of this spec."""
         ...

@@ -32,6 +32,10 @@ class Image:
         return self.size
 
     @property
+    def count(self) -> int:
+        return self.spec.levels
+
+    @property
     def size(self) -> int:
         return self.spec.dims
 

@@ -33,6 +33,10 @@ class Labels:
         return len(self.names)
 
     @property
+    def count(self) -> int:
+        return len(self.names)
+
+    @property
     def size(self) -> int:
         return len(self.names)
 

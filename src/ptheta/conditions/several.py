@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
@@ -36,6 +37,10 @@ class Several:
 
     def __len__(self) -> int:
         return self.size
+
+    @property
+    def count(self) -> int:
+        return math.lcm(*(part.count for part in self.parts))
 
     @property
     def size(self) -> int:

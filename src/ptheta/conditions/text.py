@@ -57,6 +57,10 @@ class Text:
         return len(self.vocabulary)
 
     @property
+    def count(self) -> int:
+        return len(self.captions or self.vocabulary)
+
+    @property
     def size(self) -> int:
         return len(self.vocabulary)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import SOFTWARE, write_atomic
+from ptheta.files.captions import captioned
 
 # what a picture may be written as -> the largest side that the format has, pixels
 PICTURES = {".png": 2**31 - 1, ".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}
@@ -71,15 +73,23 @@ def drawn_at(
     return scale
 
 
-def to_picture(picture: np.ndarray, suffix: str, scale: int = 1, *, mark: bool = True) -> bytes:
+def to_picture(
+    picture: np.ndarray,
+    suffix: str,
+    scale: int = 1,
+    *,
+    mark: bool = True,
+    captions: Sequence[str] = (),
+) -> bytes:
     """Bytes of a picture in the format of `suffix` (of `PICTURES`), each pixel drawn as scale x
     scale; of a JPEG, nearly the picture.
 
     mark: whether it says that ptheta drew it, by which a folder of pictures leaves it out
+    captions: a text for each row of images, to the left of it
     """
     if suffix == ".png":
-        return to_png(picture, scale, mark=mark)
-    image, buffer, exif = _scaled(picture, scale), io.BytesIO(), Image.Exif()
+        return to_png(picture, scale, mark=mark, captions=captions)
+    image, buffer, exif = _drawn(picture, scale, captions), io.BytesIO(), Image.Exif()
     if mark:
         exif[ExifTags.Base.Software] = SOFTWARE
     if suffix == ".webp":
@@ -89,23 +99,32 @@ def to_picture(picture: np.ndarray, suffix: str, scale: int = 1, *, mark: bool =
     return buffer.getvalue()
 
 
-def to_png(picture: np.ndarray, scale: int = 1, *, mark: bool = True) -> bytes:
+def to_png(
+    picture: np.ndarray, scale: int = 1, *, mark: bool = True, captions: Sequence[str] = ()
+) -> bytes:
     """PNG bytes of a picture; see `to_picture`."""
     buffer, texts = io.BytesIO(), PngInfo()
     if mark:
         texts.add_text("Software", SOFTWARE)
-    _scaled(picture, scale).save(buffer, format="PNG", optimize=True, pnginfo=texts)
+    _drawn(picture, scale, captions).save(buffer, format="PNG", optimize=True, pnginfo=texts)
     return buffer.getvalue()
 
 
-def _scaled(picture: np.ndarray, scale: int) -> Image.Image:
+def _drawn(picture: np.ndarray, scale: int, captions: Sequence[str]) -> Image.Image:
     image = Image.fromarray(picture)
     if scale > 1:
         image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
-    return image
+    return captioned(image, captions) if captions else image
 
 
-def write_png(path: Path, picture: np.ndarray, scale: int = 1, *, mark: bool = True) -> None:
-    """Writes the picture as PNG, atomically. mark: see `to_picture`"""
-    data = to_png(picture, scale, mark=mark)
+def write_png(
+    path: Path,
+    picture: np.ndarray,
+    scale: int = 1,
+    *,
+    mark: bool = True,
+    captions: Sequence[str] = (),
+) -> None:
+    """Writes the picture as PNG, atomically. mark, captions: see `to_picture`"""
+    data = to_png(picture, scale, mark=mark, captions=captions)
     write_atomic(path, lambda temp: temp.write_bytes(data))

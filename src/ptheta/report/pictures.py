@@ -22,6 +22,7 @@ from ptheta.compute.streams import seeded
 from ptheta.data.dataset import Dataset
 from ptheta.metrics.memorisation import NEIGHBOURS, closest
 from ptheta.report.plots import picture
+from ptheta.training.grids import in_picture
 
 SHOWN = 64  # samples in a grid
 PAIRS = 10  # samples shown with their nearest real image
@@ -75,8 +76,11 @@ def _samples(subject: Subject) -> Picture | None:
         return Picture(
             "Samples", picture(samples[:SHOWN], 8), f"The first {SHOWN} of seed {seed}, uncurated."
         )
-    shown = tasks.sample(model, SHOWN, seed=seed)
-    return Picture("Samples", picture(shown, 8), f"All labels in turn, of seed {seed}, uncurated.")
+    shown, columns, captions = in_picture(model, tasks.sample(model, SHOWN, seed=seed))
+    caption = f"A row for each condition, of seed {seed}, uncurated."
+    if not captions:
+        caption = f"All conditions in turn, of seed {seed}, uncurated."
+    return Picture("Samples", picture(shown, columns or 8, captions=captions), caption)
 
 
 def _means(subject: Subject) -> Picture | None:

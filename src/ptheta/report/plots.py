@@ -29,16 +29,19 @@ NOT_LOSSES = {"step", "seconds", "images_per_s", "epoch"}
 STYLES = ("-", "--", ":", "-.")
 
 
-def picture(x: Tensor, columns: int, width: int = 448) -> str:
+def picture(x: Tensor, columns: int, width: int = 448, captions: Sequence[str] = ()) -> str:
     """Image batch (N, C, H, W) as a data URI, each pixel drawn as whole screen pixels, about
-    `width` wide."""
+    `width` wide. captions: a text for each row"""
     canvas = grid(x, columns, gap=1, background=128)
-    return png_uri(canvas, max(1, round(width / canvas.shape[1])))
+    return png_uri(canvas, max(1, round(width / canvas.shape[1])), captions)
 
 
-def png_uri(canvas: np.ndarray, scale: int = 1) -> str:
-    """A picture as a data URI. scale: screen pixels of a pixel"""
-    return "data:image/png;base64," + base64.b64encode(to_png(canvas, scale)).decode()
+def png_uri(canvas: np.ndarray, scale: int = 1, captions: Sequence[str] = ()) -> str:
+    """A picture as a data URI. scale: screen pixels of a pixel; captions: a text for each row"""
+    return (
+        "data:image/png;base64,"
+        + base64.b64encode(to_png(canvas, scale, captions=captions)).decode()
+    )
 
 
 def panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:

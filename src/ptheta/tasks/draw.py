@@ -7,16 +7,20 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
+from torch import nn
 
 from ptheta.batch import Condition, Together
+from ptheta.capabilities import condition_of
 from ptheta.config import brief
+from ptheta.errors import PthetaError
 from ptheta.files.atomic import digest
+from ptheta.files.captions import in_rows
 from ptheta.models.autoencoders.fitted import Fitted
 from ptheta.runs.folder import FITTED, Run
-from ptheta.tasks.conditions import conditions_asked
+from ptheta.tasks.conditions import conditions_asked, spec_of
 from ptheta.tasks.export import Images
 from ptheta.tasks.record import Asked
-from ptheta.tasks.sample import BATCH, Part, Place, sample_batches, sampling_threads
+from ptheta.tasks.sample import BATCH, Part, Place, sample, sample_batches, sampling_threads
 
 FEW = 3  # conditions that are named
 SHOWN = 16  # hexadecimal digits of a hash
@@ -34,11 +38,13 @@ def samples(
     weights: str = "best",
     prior: str = "auto",
     batch_size: int = BATCH,
+    same_noise: bool = False,
 ) -> Images:
     """n samples of a run: those of `ptheta.tasks.sample`, to the bit.
 
     seed, labels, attributes, condition, batch_size: as for `sample`
     weights, prior: as for `Run.model`
+    same_noise: each condition is drawn from the same noise, so that only it makes the difference
     Raises PthetaError as these two do, before anything is drawn.
     """
     model = run.model(weights, prior)
@@ -68,7 +74,51 @@ def samples(
         )
 
     parts(Place())  # what is asked for in vain is refused now
-    return Images(n, run.spec.shape, asked, parts, batch_size)
+    captions = _captions(model, rows, n)
+    if same_noise:
+        return _of_the_same_noise(model, rows, n, seed, asked, run.spec.shape)
+    return Images(n, run.spec.shape, asked, parts, batch_size, captions, in_turn=bool(captions))
+
+
+def _captions(model: nn.Module, rows: Condition | None, n: int) -> tuple[str, ...]:
+    """A text for each of the conditions that n images are of in turn; none for a plain grid."""
+    spec = condition_of(model)
+    if spec is None:
+        return ()
+    count = spec.count if rows is None else len(rows)
+    if not in_rows(count, n):
+        return ()
+    return tuple(spec.describe(spec.examples(count) if rows is None else rows))
+
+
+def _of_the_same_noise(
+    model: nn.Module,
+    rows: Condition | None,
+    n: int,
+    seed: int,
+    asked: Asked,
+    shape: tuple[int, ...],
+) -> Images:
+    """A row of images for each condition, all rows from the noise of one seed.
+
+    Raises PthetaError for an unconditional model, and for fewer images than conditions.
+    """
+    spec = spec_of(model)
+    wanted = spec.examples(spec.count) if rows is None else rows
+    captions = _captions(model, rows, n)
+    columns = n // len(wanted)
+    if columns < 1:
+        raise PthetaError(f"{n} images of {len(wanted)} conditions: ask for one of each at least")
+
+    def parts(place: Place) -> Iterator[Part]:
+        for start in range(place.done, columns * len(wanted), columns):
+            same = wanted[torch.full((columns,), start // columns)]
+            row = sample(model, columns, seed=seed, condition=same)
+            yield Part(start, row, Place(start + columns))
+
+    total = columns * len(wanted)
+    about = {**asked, "images": total, "noise": "the same for each condition"}
+    return Images(total, shape, about, parts, columns, captions)
 
 
 def _hash(text: str) -> str:

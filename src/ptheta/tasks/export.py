@@ -25,6 +25,7 @@ from torch import Tensor
 from ptheta.config import brief
 from ptheta.errors import CannotWrite, PthetaError
 from ptheta.files.atomic import SAMPLES, leftover, locked, make_folder, write_atomic, write_files
+from ptheta.files.captions import rows_in_turn
 from ptheta.files.images import PICTURES, drawn_at, grid, to_picture, to_png
 from ptheta.files.out import check_file, check_folder
 from ptheta.files.paths import expand
@@ -42,6 +43,8 @@ class Images:
 
     asked: what they depend on, by name: two that agree in it are the same images
     parts: gives those that come after a place, `batch` at a time
+    captions: of a picture, a text for each row; with `in_turn` the images are of so many rows in
+        turn (0, 1, ..., 0, 1, ...), else row by row
     """
 
     n: int
@@ -49,6 +52,13 @@ class Images:
     asked: Asked
     parts: Callable[[Place], Iterator[Part]]
     batch: int = BATCH
+    captions: tuple[str, ...] = ()
+    in_turn: bool = False
+
+    @property
+    def columns(self) -> int | None:
+        """Images in a row of a picture; None for as many as there are rows."""
+        return -(-self.n // len(self.captions)) if self.captions else None
 
     @classmethod
     def of(cls, x: Tensor) -> Images:
@@ -122,6 +132,7 @@ def export(
     Raises PthetaError for too many images (`check_size`), a folder with other files or with images
     that were asked for otherwise; InUse where another process writes into the folder; CannotWrite.
     """
+    columns = images.columns if columns is None else columns
     check_size(path, images.n, images.shape, columns, scale)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
@@ -131,7 +142,9 @@ def export(
     if suffix in PICTURES:
         x = torch.cat([part.x for part in images.parts(Place())])
         drawn = drawn_at(images.n, images.shape, suffix, WIDTH, columns, scale)
-        data = to_picture(grid(x, columns), suffix, drawn)
+        if images.in_turn:
+            x, columns = rows_in_turn(x, len(images.captions))
+        data = to_picture(grid(x, columns), suffix, drawn, captions=images.captions)
         write_atomic(path, lambda beside: beside.write_bytes(data))
     else:
         write_atomic(path, lambda beside: _write_array(images, beside, suffix == ".npz"))

@@ -7,12 +7,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ptheta.capabilities import Samples, some_conditions
+from torch import Tensor, nn
+
+from ptheta.capabilities import Samples, condition_of, some_conditions
 from ptheta.files.atomic import writing
+from ptheta.files.captions import in_rows, rows_in_turn
 from ptheta.files.images import grid, write_png
 from ptheta.training.weights import Weights
 
 IMAGES = 64  # in a grid
+
+
+def in_picture(model: nn.Module, x: Tensor) -> tuple[Tensor, int | None, list[str]]:
+    """Samples of a model's conditions in turn as a picture has them: with a row for each condition
+    where these are few, how many are in a row, and a text for each row."""
+    spec = condition_of(model)
+    if spec is None or not in_rows(spec.count, len(x)):
+        return x, None, []
+    return *rows_in_turn(x, spec.count), spec.describe(spec.examples(spec.count))
 
 
 class Pauses:
@@ -59,9 +71,10 @@ class Grids:
         with self.pauses.drawing(step):
             with self.weights.resting() as model:
                 x = model.sample(IMAGES, some_conditions(model, IMAGES))  # type: ignore[operator]
+            x, columns, captions = in_picture(model, x)
             with writing(self.folder):
                 self.folder.mkdir(exist_ok=True)
-            write_png(self._path(step), grid(x), scale=2)
+            write_png(self._path(step), grid(x, columns), scale=2, captions=captions)
 
     def last(self, step: int, *, new: bool) -> None:
         """What the last weights draw. new: whether they are of a step of this process"""

@@ -1,0 +1,77 @@
+"""Pictures of images in rows, each row with a text beside it, and what is unknown hatched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+MOST_ROWS = 24  # with a text each; more conditions stand in a plain grid
+LARGEST, SMALLEST = 15, 9  # pixels of the letters
+WIDEST = 240  # pixels of the margin that holds the texts
+PAD = 6
+INK = 40  # of the letters, of 255
+STRIPE = 2  # pixels of an image that a stripe of the hatching is wide
+DARK, LIGHT = 96, 176
+
+
+def rows_in_turn(x: Tensor, rows: int) -> tuple[Tensor, int]:
+    """Images of `rows` conditions in turn (0, 1, ..., 0, 1, ...) -> those of a condition in a row,
+    filled up with white ones, and how many are in a row."""
+    columns = -(-len(x) // rows)
+    missing = rows * columns - len(x)
+    full = torch.cat([x, x.new_full((missing, *x.shape[1:]), 255)])
+    return full.unflatten(0, (columns, rows)).transpose(0, 1).flatten(0, 1), columns
+
+
+def in_rows(count: int, n: int) -> bool:
+    """Whether n images of so many conditions in turn are shown with a row for each."""
+    return 1 < count <= MOST_ROWS and n >= count
+
+
+def captioned(image: Image.Image, texts: Sequence[str]) -> Image.Image:
+    """A picture with a text to the left of each of its rows, which are equally high."""
+    height = image.height / len(texts)
+    font = _font(int(min(LARGEST, max(SMALLEST, 0.6 * height))))
+    shown = [_fitting(text, font) for text in texts]
+    margin = int(max(font.getlength(text) for text in shown)) + 2 * PAD
+    grey = image.mode == "L"
+    canvas = Image.new(
+        image.mode, (image.width + margin, image.height), 255 if grey else (255, 255, 255)
+    )
+    canvas.paste(image, (margin, 0))
+    draw = ImageDraw.Draw(canvas)
+    for row, text in enumerate(shown):
+        at = (margin - PAD, int((row + 0.5) * height))
+        draw.text(at, text, fill=INK if grey else (INK, INK, INK), font=font, anchor="rm")
+    return canvas
+
+
+def hatched(x: Tensor, known: Tensor) -> Tensor:
+    """Images uint8 (B, C, H, W) with stripes where they are not known: known is bool and of a shape
+    that fits."""
+    h, w = x.shape[2:]
+    across = torch.arange(h)[:, None] + torch.arange(w)
+    stripes = torch.where(across // STRIPE % 2 == 0, DARK, LIGHT).to(torch.uint8)
+    return torch.where(known, x, stripes.expand_as(x))
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which comes with matplotlib: Latin, Greek, Cyrillic and more."""
+    import matplotlib  # slow to import: whoever writes no text does not wait
+
+    file = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+    return ImageFont.truetype(str(file), size)
+
+
+def _fitting(text: str, font: ImageFont.FreeTypeFont) -> str:
+    """The text on one line, cut where it is too long."""
+    text = " ".join(text.split())
+    if font.getlength(text) <= WIDEST:
+        return text
+    while text and font.getlength(f"{text}…") > WIDEST:
+        text = text[:-1]
+    return f"{text}…"

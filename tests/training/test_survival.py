@@ -25,7 +25,7 @@ from ptheta.files import atomic as files
 from ptheta.files.atomic import LOCK, TEMPORARY, locked, temporary, write_text
 from ptheta.files.tensors import save_tensors
 from ptheta.games import END, Remembering
-from ptheta.models.adversarial import watch
+from ptheta.models.adversarial import monitor
 from ptheta.models.adversarial.monitor import GANMonitor
 from ptheta.schemas import Row, Warned, lines
 from ptheta.training import checkpoint, reporter
@@ -106,9 +106,9 @@ def test_a_training_that_died_before_it_wrote_its_config_blocks_nothing(strokes,
 def test_a_killed_run_tells_what_an_uninterrupted_one_tells(at, strokes, tmp_path, monkeypatch):
     """Every line of metrics and warnings, the intervals of the log that a kill falls into, and each
     warning once, whatever it depends on."""
-    monkeypatch.setattr(watch, "STILL", 3)
+    monkeypatch.setattr(monitor, "STILL", 3)
     monkeypatch.setattr(reporter, "SETTLED", 1)
-    monkeypatch.setattr(watch, "FEW", 1e9)  # every run is a collapse
+    monkeypatch.setattr(monitor, "FEW", 1e9)  # every run is a collapse
     options = {"steps": 20, "log_every": 3, "checkpoint_every": 8, "evaluate_every": 5}
     whole = train("gan", strokes, tmp_path / "whole", **options, held_out=24)
     with monkeypatch.context() as patch:

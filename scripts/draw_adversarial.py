@@ -25,7 +25,7 @@ from ptheta.compute.streams import seeded
 from ptheta.dynamics import alternating
 from ptheta.files.images import grid, write_png
 from ptheta.losses.adversarial import LOSSES
-from ptheta.losses.penalties import squared_slopes
+from ptheta.losses.penalties import PENALTIES, squared_grad_norm
 from ptheta.nets.augment import AUGMENTATIONS
 from ptheta.runs.folder import Run
 from ptheta.specs import ImageSpec, from_symmetric, to_symmetric
@@ -33,26 +33,37 @@ from ptheta.training.engine import Engine
 from ptheta.training.group import Group
 
 POINTS = ImageSpec(1, 1, 2)  # two pixels: an image is a point in the plane
-GAMES: dict[str, dict[str, Any]] = {
-    "minimax": {"loss": "minimax"},
-    "non-saturating": {},
-    "least squares": {"loss": "least_squares"},
-    "hinge": {"loss": "hinge"},
-    "Wasserstein, clipped": {"loss": "wasserstein", "weight_clip": 0.1, "critic_steps": 5},
-    "Wasserstein, gp": {"loss": "wasserstein", "penalty": ("gp",), "critic_steps": 5},
-    "relativistic, R1 + R2": {"loss": "relativistic", "penalty": ("r1", "r2")}
-    | {"penalty_weight": 0.1},
+# What a loss or penalty is drawn with, where that is more than its name.
+WITH: dict[str, dict[str, dict[str, Any]]] = {
+    "wasserstein": {
+        "wasserstein, clipped": {"weight_clip": 0.1, "critic_steps": 5},
+        "wasserstein, gp": {"penalty": ("gp",), "critic_steps": 5},
+    },
+    "relativistic": {
+        "relativistic, R1 + R2": {"penalty": ("r1", "r2"), "penalty_weight": 0.1},
+    },
     # a code of one number: two would rebuild the whole plane
-    "BEGAN": {"loss": "began", "code": 1, "gamma": 0.7, "equilibrium_rate": 0.01},
+    "began": {"began": {"code": 1, "gamma": 0.7, "equilibrium_rate": 0.01}},
 }
-SLOPES: dict[str, dict[str, Any]] = {
-    "none": {},
-    "gp": {"penalty": ("gp",), "penalty_weight": 1.0},
-    "dragan": {"penalty": ("dragan",), "penalty_weight": 1.0},
-    "r1": {"penalty": ("r1",), "penalty_weight": 0.3},
-    "r2": {"penalty": ("r2",), "penalty_weight": 0.3},
-    "spectral norm": {"spectral_norm": True},
-}
+WEIGHTS = {"r1": 0.3, "r2": 0.3}  # of penalties in the plane, where not 1
+
+
+def losses() -> dict[str, dict[str, Any]]:
+    """Title -> options of a game in the plane, of every loss."""
+    return {
+        title: {"loss": name, **options}
+        for name in LOSSES
+        for title, options in WITH.get(name, {name.replace("_", " "): {}}).items()
+    }
+
+
+def penalties() -> dict[str, dict[str, Any]]:
+    """The same of every penalty on the discriminator, and of what else bounds its slope."""
+    on_images = [name for name, penalty in PENALTIES.items() if penalty.at != "code"]
+    games: dict[str, dict[str, Any]] = {"none": {}}
+    for name in on_images:
+        games[name] = {"penalty": (name,), "penalty_weight": WEIGHTS.get(name, 1.0)}
+    return games | {"spectral norm": {"spectral_norm": True}}
 
 
 def ring(n: int) -> Tensor:
@@ -93,8 +104,8 @@ def landscapes(
     for ax, (title, options) in zip(axes.flat, games.items(), strict=False):
         model = play(options, steps)
         points = plane.clone().requires_grad_()
-        d = model.judge(points, None).d
-        shown = squared_slopes(d, points).sqrt() if slopes else d
+        d = model.discriminate_batch(points, None).logits
+        shown = squared_grad_norm(d, points).sqrt() if slopes else d
         picture = ax.imshow(
             shown.detach().view(side, side), extent=(-1, 1, -1, 1), origin="lower", cmap="viridis"
         )
@@ -104,6 +115,8 @@ def landscapes(
                 at = to_symmetric(x).view(-1, 2)
                 ax.scatter(at[:, 0], at[:, 1], s=2, color=colour)
         ax.set(title=title, xticks=[], yticks=[], xlim=(-1, 1), ylim=(-1, 1))
+    for ax in axes.flat[len(games) :]:
+        ax.axis("off")
     figure.tight_layout()
     figure.savefig(file, dpi=80)
     plt.close(figure)
@@ -184,8 +197,8 @@ def main() -> None:
 
     curves(out / "gan-loss-curves.png")
     with torch.enable_grad():
-        landscapes(GAMES, False, options.steps, out / "gan-losses-plane.png")
-        landscapes(SLOPES, True, options.steps, out / "gan-penalties-plane.png")
+        landscapes(losses(), False, options.steps, out / "gan-losses-plane.png")
+        landscapes(penalties(), True, options.steps, out / "gan-penalties-plane.png")
 
     for path in sorted(options.losses.glob("*,seed=0")):
         samples = tasks.sample(Run.open(path).model(), 30, seed=0)
@@ -202,7 +215,7 @@ def main() -> None:
     rows = [x]
     with seeded(0):
         for augment in AUGMENTATIONS.values():
-            rows.append(from_symmetric(augment(to_symmetric(x))))
+            rows.append(from_symmetric(augment.apply(to_symmetric(x))))
     write_png(out / "gan-augment.png", grid(torch.cat(rows), 10), 2)
 
     if (options.runs / "gan").exists():

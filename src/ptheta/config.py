@@ -10,7 +10,7 @@ import dataclasses
 import json
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, TypeVar
@@ -20,7 +20,8 @@ from annotated_types import Ge, Gt, Le, Len
 from ptheta.errors import PthetaError, unknown
 
 if TYPE_CHECKING:
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import GetCoreSchemaHandler, TypeAdapter, ValidationError
+    from pydantic_core import CoreSchema
 
 
 class Config(Protocol):
@@ -51,6 +52,72 @@ AtLeastZero = Annotated[float, Ge(0)]
 Fraction = Annotated[float, Ge(0), Le(1)]
 
 
+class Choice(Protocol):
+    """An entry of a table that an option chooses from: see `OneOf`."""
+
+    @property
+    def about(self) -> str:
+        """Half a line for the help: what it is, and its paper."""
+
+    @property
+    def traits(self) -> Collection[str]:
+        """What it is, in words that other entries may exclude."""
+
+    @property
+    def excludes(self) -> Mapping[str, str]:
+        """Trait -> why this does not go with an entry that has it, as the end of a sentence."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A `Choice`, to be extended by what an entry of that kind does."""
+
+    about: str = ""
+    traits: frozenset[str] = frozenset()
+    excludes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+class OneOf:
+    """`Annotated[str, OneOf(TABLE)]` is the type of a field that names an entry of that table.
+
+    The table is read whenever the field is checked or shown: a new entry is a choice at once.
+    more: words that are allowed beside the names of entries
+    """
+
+    def __init__(self, table: Mapping[str, Choice], *more: str) -> None:
+        self.table, self.more = table, more
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (*self.more, *self.table)
+
+    @property
+    def about(self) -> str:
+        """What the entries are that say so."""
+        return "; ".join(f"{n}: {entry.about}" for n, entry in self.table.items() if entry.about)
+
+    def check(self, name: str) -> str:
+        """Raises ValueError for the name of no entry."""
+        if name not in self.names:
+            *first, last = (repr(known) for known in self.names)
+            raise ValueError(f"input should be {', '.join(first)}{' or ' * bool(first)}{last}")
+        return name
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        from pydantic_core import core_schema  # slow to import, as pydantic is
+
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+
+def _one_of(hint: object) -> OneOf | None:
+    """The table that a value of this type, or each part of it, names an entry of."""
+    if isinstance(hint, OneOf):
+        return hint
+    return next((found for part in typing.get_args(hint) if (found := _one_of(part))), None)
+
+
 def option(default: T, help: str) -> T:
     """A config field with its default and one line of help (with the unit, where it has one).
 
@@ -74,8 +141,19 @@ class Option:
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The allowed words of a `Literal` field; empty for any other."""
-        return typing.get_args(self.hint) if typing.get_origin(self.hint) is typing.Literal else ()
+        """The allowed words of a field that is a `Literal` (or none), or one or several names of
+        `OneOf` a table; empty for any other."""
+        if (named := _one_of(self.hint)) is not None:
+            return named.names
+        hints = typing.get_args(self.hint) if _is_union(self.hint) else (self.hint,)
+        literals = (typing.get_args(h) for h in hints if typing.get_origin(h) is typing.Literal)
+        return tuple(word for literal in literals for word in literal)
+
+    @property
+    def table(self) -> Mapping[str, Choice]:
+        """The entries that the field names; empty where it names none."""
+        named = _one_of(self.hint)
+        return {} if named is None else named.table
 
     @property
     def is_tuple(self) -> bool:
@@ -90,13 +168,23 @@ def _is_union(hint: object) -> bool:
 
 def options(cls: type[Config]) -> dict[str, Option]:
     """The fields of config class `cls`, by name."""
-    hints = typing.get_type_hints(cls, include_extras=True)
+    hints, texts = typing.get_type_hints(cls, include_extras=True), _texts(cls)
     return {
-        field.name: Option(
-            field.name, field.default, field.metadata.get("help", ""), hints[field.name]
-        )
+        field.name: Option(field.name, field.default, _help(texts[field.name], hint), hint)
         for field in dataclasses.fields(cls)
+        for hint in [hints[field.name]]
     }
+
+
+def _texts(cls: type[Config]) -> dict[str, str]:
+    """The help of each field, as it was written."""
+    return {field.name: field.metadata.get("help", "") for field in dataclasses.fields(cls)}
+
+
+def _help(text: str, hint: object) -> str:
+    """The help of a field, and what the entries are that it may name."""
+    named = _one_of(hint)
+    return f"{text}; {named.about}" if named is not None and named.about else text
 
 
 def check_choices(config: Config) -> None:
@@ -104,18 +192,24 @@ def check_choices(config: Config) -> None:
     for configs that were made by hand, not by `build`."""
     values = vars(config)
     for name, opt in options(type(config)).items():
-        if opt.choices and values[name] not in opt.choices:
-            raise unknown(name, values[name], opt.choices)
+        for word in words(values[name]) if opt.choices else ():
+            if word is not None and word not in opt.choices:
+                raise unknown(name, str(word), opt.choices)
+
+
+def words(value: object) -> tuple[object, ...]:
+    """The value of a field, or each of them where it holds several."""
+    return value if isinstance(value, tuple) else (value,)
 
 
 def variant(cls: type[C], defaults: Mapping[str, object]) -> type[C]:
     """Config class `cls` with other defaults. Raises PthetaError for a name it does not have."""
-    base = options(cls)
+    base, texts = options(cls), _texts(cls)
     fields = []
     for name, value in defaults.items():
         if name not in base:
             raise unknown("option", name, base)
-        fields.append((name, base[name].hint, option(value, base[name].help)))
+        fields.append((name, base[name].hint, option(value, texts[name])))
     subclass = dataclasses.make_dataclass(cls.__name__, fields, bases=(cls,), frozen=True)
     subclass.__module__ = cls.__module__
     return subclass
@@ -158,7 +252,7 @@ def _check(opt: Option, value: object, strict: bool) -> object:
 
 
 def _true(value: object) -> bool:
-    return any(isinstance(v, bool) for v in (value if isinstance(value, tuple) else (value,)))
+    return any(isinstance(v, bool) for v in words(value))
 
 
 @lru_cache(maxsize=1024)

@@ -115,21 +115,28 @@ class _Chosen:
     optimizer: OptimizerName = option("adam", "how weights follow their gradients")
     lr: Positive = option(1e-3, "learning rate")
 
-    def optimizer_factory(self, lr: float | None = None) -> Factory:
-        """What makes a player's optimizer. lr: in place of the config's
+    def chosen(self) -> tuple[str, ...]:
+        """The optimizers of all players, by name: an option must be of one of them."""
+        return (self.optimizer,)
 
-        Raises PthetaError for an option that this optimizer does not have.
+    def optimizer_factory(self, lr: float | None = None, optimizer: str | None = None) -> Factory:
+        """What makes a player's optimizer. lr, optimizer: in place of the config's
+
+        Raises PthetaError for an option that no player's optimizer has.
         """
-        if self.optimizer not in OPTIMIZERS:
-            raise unknown("optimizer", self.optimizer, OPTIMIZERS)
-        entry = OPTIMIZERS[self.optimizer]
+        for name in self.chosen():
+            if name not in OPTIMIZERS:
+                raise unknown("optimizer", name, OPTIMIZERS)
+        entry = OPTIMIZERS[optimizer or self.optimizer]
         values, own = dataclasses.asdict(self), options(entry)
         usual = {field.name: field.default for field in dataclasses.fields(self)}
-        for name in sorted(BESIDE_LR.keys() - own.keys()):
+        theirs = {name for chosen in self.chosen() for name in options(OPTIMIZERS[chosen])}
+        for name in sorted(BESIDE_LR.keys() - theirs):
             if values[name] != usual[name]:
                 owners = [other for other in OPTIMIZERS if name in options(OPTIMIZERS[other])]
+                mine = " and ".join(dict.fromkeys(self.chosen()))
                 raise PthetaError(
-                    f"{name} = {values[name]}, which {self.optimizer} does not have: leave it out, "
+                    f"{name} = {values[name]}, which {mine} does not have: leave it out, "
                     f"or choose --optimizer {' or '.join(owners)}"
                 )
         given = {name: values[name] for name in own if values[name] is not None}

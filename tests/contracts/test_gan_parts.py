@@ -2,120 +2,68 @@
 
 from __future__ import annotations
 
-from itertools import combinations, product
 from typing import Any
 
 import pytest
 import torch
 
 import ptheta
-from ptheta.batch import Batch
-from ptheta.dynamics import DYNAMICS
 from ptheta.errors import PthetaError
-from ptheta.losses.adversarial import LOSSES
-from ptheta.models.adversarial.gan import CONDITIONING
+from ptheta.models.adversarial.options import TRICKS
 from ptheta.models.adversarial.presets import PRESETS
+from ptheta.nets.adversarial.networks import NETWORKS
 from ptheta.specs import ImageSpec
 from ptheta.training import checkpoint
-from ptheta.training.engine import Engine
-from ptheta.training.group import Group
 from tests.conftest import TINY, tiny
+from tests.contracts.gan_parts import (
+    BASE,
+    LABELS,
+    NUMBERS,
+    SPEC,
+    Pairing,
+    build,
+    check_refused,
+    choosable,
+    images,
+    play,
+)
 from tests.training.test_runs import same, train
 
-SPEC = ImageSpec(1, 8, 8)
-BASE = {"net": "mlp", "g_hidden": (8, 8), "d_hidden": (8, 8), "latent": 4, "code": 3}
-BASE |= {"reference": 4}
+PAIRING = Pairing(choosable())
 
-LABELS = ptheta.Labels(("a", "b", "c"))
 
-PARTS: dict[str, dict[str, dict[str, Any]]] = {
-    "loss": {name: {"loss": name} for name in LOSSES},
-    "penalty": {
-        **{name: {"penalty": (name,)} for name in ("gp", "dragan", "r1", "r2")},
-        "r1+r2+gp": {"penalty": ("r1", "r2", "gp"), "penalty_weight": 0.5},
-        "clip": {"weight_clip": 0.05},
-        "spectral": {"spectral_norm": True},
-    },
-    "conditioning": {
-        name: {"conditioning": name, "condition": LABELS} if name != "none" else {}
-        for name in CONDITIONING
-    },
-    "trick": {
-        "feature_matching": {"feature_matching": 0.5},
-        "discrimination": {"minibatch": "discrimination"},
-        "stddev": {"minibatch": "stddev"},
-        "virtual": {"g_norm": "virtual", "d_norm": "virtual"},
-        "layer": {"d_norm": "layer"},
-        "batch": {"d_norm": "batch"},
-        "smoothing": {"label_smoothing": 0.1},
-        "label_noise": {"label_noise": 0.2},
-        "flips": {"label_flips": 0.1},
-        "instance_noise": {"instance_noise": 0.3, "instance_noise_steps": 2},
-        "sphere": {"prior": "sphere"},
-        "history": {"historical_averaging": 0.1},
-        "augment": {"augment": ("color", "translation", "cutout")},
-        "two_scales": {"d_lr": 4e-4},
-        "critic_steps": {"critic_steps": 2},
-    },
-}
+@pytest.mark.parametrize("names", PAIRING.games(), ids="-".join)
+def test_every_pair_of_parts_that_go_together_trains(names):
+    play(PAIRING.build(*names))
 
-WITHOUT_LABELS = ("wasserstein", "relativistic", "began")
-UNJUDGED = list(product(WITHOUT_LABELS, ("smoothing", "label_noise", "flips")))
-SLOPES = ("gp", "dragan", "r1", "r2", "r1+r2+gp")
-REFUSED = {
-    **dict.fromkeys(UNJUDGED, "is not defined for loss"),
-    ("began", "discrimination"): "to which the batch has nothing to add",
-    ("began", "stddev"): "to which the batch has nothing to add",
-    ("began", "projection"): "is a reconstruction error",
-    **dict.fromkeys(
-        product(SLOPES, ["batch", "discrimination", "stddev"]), "an output depends on all images"
-    ),
-}
 
-PAIRS = [
-    (a, b)
-    for (_, first), (_, second) in combinations(PARTS.items(), 2)
-    for a, b in product(first, second)
+@pytest.mark.parametrize(("a", "b"), PAIRING.refused)
+def test_every_other_pair_is_refused_with_the_reason_that_an_entry_gives(a, b):
+    check_refused(PAIRING, a, b)
+
+
+KNOWN = [
+    ({"loss": "wasserstein", "label_smoothing": 0.1}, "labels would only shrink it; leave label_s"),
+    ({"loss": "relativistic", "label_flips": 0.1}, "no image alone"),
+    ({"loss": "began", "minibatch": "stddev"}, "the batch has nothing to add; take minibatch = no"),
+    ({"loss": "began", "conditioning": "projection"}, "is not linear in features; take loss = min"),
+    ({"penalty": ("gp",), "d_norm": "batch"}, "own output; take d_norm = auto, layer, virtual"),
+    ({"penalty": ("r1",), "minibatch": "discrimination"}, "each image's own output"),
+    ({"weight_clip": 0.1, "spectral_norm": True}, "both bound the same weights"),
 ]
-OPTIONS = {name: options for part in PARTS.values() for name, options in part.items()}
 
 
-def images(n: int = 6) -> Batch:
-    torch.manual_seed(1)
-    x = torch.randint(0, 256, (n, *SPEC.shape), dtype=torch.uint8)
-    return Batch(x, torch.arange(n) % 3)
+@pytest.mark.parametrize(("options", "said"), KNOWN)
+def test_what_is_known_not_to_go_together_is_refused(options, said):
+    with pytest.raises(PthetaError, match=said):
+        build(options)
 
 
-@pytest.mark.parametrize(("a", "b"), PAIRS, ids=[f"{a}-{b}" for a, b in PAIRS])
-def test_every_pair_of_parts_trains_or_is_refused(a, b):
-    torch.manual_seed(0)
-    options = {**BASE, **OPTIONS[a], **OPTIONS[b]}
-    if (a, b) in REFUSED:
-        with pytest.raises(PthetaError, match=REFUSED[a, b]) as error:
-            ptheta.create("gan", SPEC, **options)
-        assert "\n" not in str(error.value)
-        return
-    model: Any = ptheta.create("gan", SPEC, **options).train()
-    game = model.game()
-    engine = Engine(model, game, Group())
-    with torch.no_grad():
-        game.start(images())
-    before = {k: v.clone() for k, v in model.state_dict().items()}
-    for step in (1, 2, 3):
-        engine.step = step
-        DYNAMICS["alternating"](engine, game, step, images())
-        with torch.no_grad():
-            game.after(step)
-    assert all(torch.isfinite(p).all() for p in model.parameters())
-    changed = {k.split(".")[0] for k, v in model.state_dict().items() if not v.equal(before[k])}
-    assert {"generator", "discriminator"} <= changed
-    y = torch.arange(4) % 3 if model.classes else None
-    with torch.no_grad():
-        assert model.eval().sample(4, y).shape == (4, *SPEC.shape)
-        assert model.discriminate(images().x[:4], y).isfinite().all()
+def test_every_trick_that_others_exclude_has_a_value_here():
+    assert TRICKS.keys() <= NUMBERS.keys()
 
 
-@pytest.mark.parametrize("net", ["mlp", "conv", "resize", "resnet"])
+@pytest.mark.parametrize("net", NETWORKS)
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 9, 14), (2, 28, 28), (3, 33, 64)])
 def test_networks_take_any_size_and_channels(net, shape):
     spec = ImageSpec(*shape)
@@ -142,20 +90,24 @@ def test_conditions_need_their_labels():
         ({"condition": LABELS}, "but conditioning = none"),
         ({"conditioning": "label"}, "needs a condition"),
         ({"conditioning": "projection"}, "needs a condition"),
-        ({"weight_clip": 0.1, "spectral_norm": True}, "take one of them"),
+        ({"conditioning": "auxiliary", "condition": ptheta.Attributes(("a",))}, "needs labels"),
     )
-    for options, said in cases:
+    for given, said in cases:
         with pytest.raises(PthetaError, match=said):
-            ptheta.create("gan", SPEC, **{**BASE, **options})
+            ptheta.create("gan", SPEC, **{**BASE, **given})
     model = tiny("cgan", ImageSpec(1, 16, 16))
     for call in (lambda: model.sample(2), lambda: model.discriminate(images(2).x)):
         with pytest.raises(PthetaError, match="this model"):
             call()
 
 
-@pytest.mark.parametrize("trick", [*PARTS["trick"], "began", "spectral"])
-def test_every_tricks_state_survives_a_pause(trick, strokes, tmp_path):
-    options = {**BASE, **OPTIONS[trick], "reference": 8, "ema": 0.9}
+STATES = ["loss=began", "d_norm=virtual", "minibatch=discrimination", "augment=color"]
+STATES += ["prior=sphere", *NUMBERS]
+
+
+@pytest.mark.parametrize("part", STATES)
+def test_the_state_of_every_trick_survives_a_pause(part, strokes, tmp_path):
+    options = {**BASE, **PAIRING.options[part], "reference": 8, "ema": 0.9}
     options |= {"evaluate_every": 4, "held_out": 24}
     whole = train("gan", strokes, tmp_path / "whole", steps=12, **options)
     train("gan", strokes, tmp_path / "parts", steps=5, **options)

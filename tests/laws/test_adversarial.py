@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from torch import nn
 
+import ptheta
 from ptheta.batch import Batch
 from ptheta.errors import PthetaError
 from ptheta.games import Clock
 from ptheta.losses.adversarial import LOSSES, accuracy, convergence, equilibrium
-from ptheta.losses.penalties import PENALTIES, between, squared_slopes, unit_slope
+from ptheta.losses.penalties import (
+    PENALTIES,
+    POINTS,
+    Evaluation,
+    interpolate,
+    one_centred,
+    squared_grad_norm,
+)
 from ptheta.metrics.clustering import matched_accuracy
-from ptheta.models.adversarial.gan import History, on_sphere, spread
-from ptheta.models.adversarial.watch import END, FALL, FEW, LOW, STILL, Watch
+from ptheta.models.adversarial.conditioning import CONDITIONING
+from ptheta.models.adversarial.latents import PRIORS, on_sphere
+from ptheta.models.adversarial.monitor import END, FALL, FEW, LOW, STILL, GANMonitor
+from ptheta.models.adversarial.replay import Generated, Replay
+from ptheta.models.adversarial.tricks import History, pairwise_mse
+from ptheta.nets.adversarial.layers import ACTIVATIONS, DOWNSAMPLING, Dropout, GaussianNoise
 from ptheta.nets.augment import AUGMENTATIONS, cutout, translation
-from ptheta.nets.minibatch import MinibatchDiscrimination, MinibatchStddev
-from ptheta.nets.norms import VirtualBatchNorm
+from ptheta.nets.convolutional import pyramid
+from ptheta.nets.minibatch import MINIBATCH, MinibatchDiscrimination, MinibatchStddev
+from ptheta.nets.norms import NORMS, VirtualBatchNorm, normalisation
 from ptheta.specs import ImageSpec
 from ptheta.tasks.interpolate import slerp
 from tests.conftest import tiny
@@ -50,25 +66,48 @@ def best(cost) -> torch.Tensor:
     return d.detach()
 
 
-def test_every_loss_is_its_formula():
-    a, b = outputs()
-    s = torch.sigmoid
-    wanted = {
-        "minimax": (-s(a).log() - (1 - s(b)).log(), (1 - s(b)).log()),
-        "non_saturating": (-s(a).log() - (1 - s(b)).log(), -s(b).log()),
-        "wasserstein": (b - a, -b),
-        "least_squares": ((a - 1) ** 2 / 2 + b**2 / 2, (b - 1) ** 2 / 2),
-        "hinge": ((1 - a).clamp(min=0) + (1 + b).clamp(min=0), -b),
-        "relativistic": (-s(a - b).log(), -s(b - a).log()),
-        "began": (b - a, -b),
+def evaluated(formula: str, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """What the formula of a loss gives for outputs a = d(x) and b = d(G(z)), read as it stands."""
+    text = formula.replace("^", "**").replace("k L", "L").replace("log sigmoid", "log_sigmoid")
+    text = re.sub(r"\b([dDL])\(G\(z\)\)", r"\1_fake", text)
+    text = re.sub(r"\b([dDL])\(x\)", r"\1_real", text)
+    text = re.sub(r"log (\w+)", r"log(\1)", text)
+    text = re.sub(r"E\[(\w+)\]", r"mean(\1)", text)
+    names = {
+        "d_real": a,
+        "d_fake": b,
+        "D_real": a.sigmoid(),
+        "D_fake": b.sigmoid(),
+        "L_real": -a,
+        "L_fake": -b,
+        "sigmoid": torch.sigmoid,
+        "log_sigmoid": torch.nn.functional.logsigmoid,
+        "log": torch.log,
+        "max": lambda low, u: u.clamp(min=low),
+        "mean": torch.mean,
     }
-    assert wanted.keys() == LOSSES.keys()
-    for name, (d_loss, g_loss) in wanted.items():
-        loss = LOSSES[name]
-        torch.testing.assert_close(loss.discriminator(a, b), d_loss)
-        torch.testing.assert_close(loss.generator(b, a), g_loss)
-        assert loss.discriminator(a, b).shape == a.shape
-        assert all(loss.formula)
+    return eval(text, {"__builtins__": {}}, names)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_is_its_formula(name):
+    a, b = outputs()
+    loss = LOSSES[name]
+    for cost, formula in zip(
+        (loss.discriminator(a, b), loss.generator(b, a)), loss.formula, strict=True
+    ):
+        torch.testing.assert_close(cost, evaluated(formula, a, b), msg=f"{name}: {formula}")
+        assert cost.shape == a.shape
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_says_whether_an_example_depends_on_the_batch(name):
+    a, b = outputs()
+    loss = LOSSES[name]
+    part = [loss.discriminator(a[:20], b[:20]), loss.generator(b[:20], a[:20])]
+    whole = [loss.discriminator(a, b)[:20], loss.generator(b, a)[:20]]
+    same = all(torch.allclose(p, w) for p, w in zip(part, whole, strict=True))
+    assert same != loss.batchwise
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -85,7 +124,7 @@ def test_extreme_outputs_give_finite_losses_and_gradients(name):
 def test_losses_of_labels_add_up_to_the_discriminators(name):
     a, b = outputs()
     loss = LOSSES[name]
-    assert (loss.labelled is None) == bool(loss.unlabelled)
+    assert (loss.labelled is None) == ("soft_labels" in loss.excludes)
     if loss.labelled is not None:
         one, zero = torch.ones_like(a), torch.zeros_like(a)
         both = loss.labelled(a, one) + loss.labelled(b, zero)
@@ -176,44 +215,61 @@ def test_began_holds_its_equilibrium():
     assert convergence(torch.tensor(2.0), torch.tensor(1.5), 0.5) == 2.5
 
 
-def linear(w: torch.Tensor):
-    return lambda x: x.flatten(1) @ w
+A = torch.randn(48, 48, generator=torch.Generator().manual_seed(0), dtype=torch.float64) / 6
 
 
-def test_penalties_of_a_linear_critic():
-    """Its slope is |w| everywhere."""
-    w = torch.randn(48, dtype=torch.float64)
+def quadratic(x: torch.Tensor) -> torch.Tensor:
+    """d = |A x|^2 / 2, of which the gradient is A^T A x."""
+    return 0.5 * (x.flatten(1) @ A.T).square().sum(1)
+
+
+def at_points(name: str) -> Evaluation:
+    """The quadratic critic where a penalty is taken."""
+    torch.manual_seed(0)
     real, fake = torch.randn(2, 7, 3, 4, 4, dtype=torch.float64)
-    norm = w.norm()
-    wanted = {"gp": (norm - 1) ** 2, "dragan": (norm - 1) ** 2, "r1": norm**2 / 2}
-    wanted["r2"] = wanted["r1"]
-    assert wanted.keys() == PENALTIES.keys()
-    for name, value in wanted.items():
-        penalty = PENALTIES[name]
-        points = penalty.points(real, fake).requires_grad_()
-        cost = penalty.cost(squared_slopes(linear(w)(points), points))
-        torch.testing.assert_close(cost, value.float().expand(7))
-        assert penalty.moves == (points is not real and points is not fake)
+    at = PENALTIES[name].at
+    points = POINTS[at](real, fake) if at in POINTS else {"real": real, "fake": fake}[at]
+    points.requires_grad_()
+    return Evaluation(points, quadratic(points), quadratic)
+
+
+def own_test(kind: str, name: str) -> bool:
+    """Whether an entry that no formula describes has a file of tests of its own."""
+    return (Path(__file__).parent / f"test_{kind}_{name}.py").exists()
+
+
+@pytest.mark.parametrize("name", PENALTIES)
+def test_every_penalty_is_its_formula(name):
+    """In a formula |grad d(...)| is the norm of the gradient where the penalty is taken."""
+    penalty = PENALTIES[name]
+    text = re.sub(r"\|grad d\(.*?\)\|(?=[\s)^/*+-]|$)", "norm", penalty.formula)
+    if "norm" not in text:
+        assert own_test("penalty", name), f"penalty {name}: its law is missing"
+        return
+    found = at_points(name)
+    norm = (found.points.detach().flatten(1) @ A.T @ A).norm(dim=1).float()
+    wanted = eval(text.replace("^", "**"), {"__builtins__": {}}, {"norm": norm})
+    torch.testing.assert_close(penalty.cost(found), wanted, msg=penalty.formula)
 
 
 def test_penalties_take_each_examples_own_slope_and_reach_the_weights():
     """d = |a x|^2 / 2 has the slope a^2 x."""
     a = torch.tensor(1.3, dtype=torch.float64, requires_grad=True)
     x = torch.randn(5, 1, 4, 4, dtype=torch.float64, requires_grad=True)
-    squared = squared_slopes(0.5 * (a * x).square().flatten(1).sum(1), x)
+    squared = squared_grad_norm(0.5 * (a * x).square().flatten(1).sum(1), x)
     sizes = x.flatten(1).square().sum(1)
     torch.testing.assert_close(squared, (a**4 * sizes).float())
     (grad,) = torch.autograd.grad(squared.sum(), a)
     torch.testing.assert_close(grad, (4 * a**3 * sizes.sum()).detach(), rtol=1e-5, atol=0)
     flat = torch.zeros(3, requires_grad=True)
-    (grad,) = torch.autograd.grad(unit_slope(flat).sum(), flat)
+    (grad,) = torch.autograd.grad(one_centred(flat).sum(), flat)
     assert grad.isfinite().all()
 
 
 def test_points_between_lie_on_the_segment_with_one_place_for_each_pair():
     torch.manual_seed(0)
     real, fake = torch.randn(2, 6, 3, 5, 5)
-    e = (between(real, fake) - fake) / (real - fake)
+    e = (interpolate(real, fake) - fake) / (real - fake)
     torch.testing.assert_close(
         e, e.flatten(1).median(1).values[:, None, None, None].expand_as(e), atol=1e-2, rtol=1e-2
     )
@@ -225,11 +281,146 @@ def test_points_between_lie_on_the_segment_with_one_place_for_each_pair():
 def test_points_around_the_data_have_half_its_deviation():
     torch.manual_seed(0)
     real = torch.randn(64, 1, 16, 16) * 0.7
-    noise = PENALTIES["dragan"].points(real, real) - real
+    noise = POINTS["perturbed"](real, real) - real
     assert noise.std().item() == pytest.approx(0.35, rel=0.02)
 
 
 # -- tricks
+
+
+@pytest.mark.parametrize("net", ["mlp", "conv", "resnet"])
+@pytest.mark.parametrize("options", [{"g_dropout": 0.4}, {"g_noise": 0.3}])
+def test_noise_between_the_generators_layers_is_in_sampling_where_asked_for(net, options):
+    """Nothing else of a generator without batch statistics is random."""
+    shared: dict[str, Any] = {"net": net, "g_norm": "layer", "g_hidden": (8, 8), **options}
+    for in_sampling in (False, True):
+        model = tiny("gan", SPEC, noise_in_sampling=in_sampling, **shared)
+        plain = tiny("gan", SPEC, **{**shared, "g_dropout": 0.0, "g_noise": 0.0})
+        plain.load_state_dict(model.state_dict())  # the names of weights are the same
+        z = plain.sample_latent(4)
+        with torch.no_grad():
+            wanted = plain.eval().generate(z)
+            for training in (False, True):
+                made = [model.train(training).generate(z) for _ in range(2)]
+                noisy = training or in_sampling
+                assert torch.equal(made[0], made[1]) != noisy
+                assert torch.equal(made[0], wanted) != noisy
+
+
+def test_dropout_keeps_the_mean_and_drops_as_often_as_asked():
+    torch.manual_seed(0)
+    out = Dropout(0.3, in_sampling=True).eval()(torch.ones(100_000))
+    assert out.mean().item() == pytest.approx(1, abs=0.01)
+    assert (out == 0).float().mean().item() == pytest.approx(0.3, abs=0.01)
+    assert torch.equal(Dropout(0.3, in_sampling=False).eval()(out), out)
+    noise = GaussianNoise(0.5, in_sampling=False).train()(torch.zeros(100_000))
+    assert noise.std().item() == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("net", ["mlp", "conv", "resize", "resnet"])
+def test_the_generators_activation_is_the_one_that_was_asked_for(net):
+    options: dict[str, Any] = {"net": net, "g_hidden": (8, 8), "d_hidden": (8,)}
+    own = tiny("gan", SPEC, **options).generator
+    for name in ACTIVATIONS:
+        generator = tiny("gan", SPEC, g_activation=name, **options).generator
+        kind = type(ACTIVATIONS[name].make())
+        kinds = {type(m) for m in generator.modules() if isinstance(m, nn.ReLU | nn.LeakyReLU)}
+        assert kinds == {kind}
+        assert {k: v.shape for k, v in generator.state_dict().items()} == {
+            k: v.shape for k, v in own.state_dict().items()
+        }
+
+
+@pytest.mark.parametrize("name", DOWNSAMPLING)
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 11, 14)])
+def test_every_way_to_halve_a_map_gives_maps_of_the_same_size(name, shape):
+    spec = ImageSpec(*shape)
+    trunk = tiny("gan", spec, downsampling=name).discriminator.trunk.body
+    x = torch.rand(2, *shape)
+    sizes = []
+    for layer in trunk:
+        x = layer(x)
+        if isinstance(layer, nn.LeakyReLU):
+            sizes.append(tuple(x.shape[2:]))
+    assert sizes == pyramid(*shape[1:])[1:]
+
+
+def test_batch_statistics_are_of_real_or_fake_images_or_of_both_by_option():
+    """Batch normalisation with a learned bias of 0 and gain of 1 gives each batch mean 0."""
+    x = torch.randint(0, 256, (8, *SPEC.shape), dtype=torch.uint8)
+    for joint in (False, True):
+        model = tiny("gan", SPEC, d_norm="batch", net="mlp", d_hidden=(8, 8), joint_batches=joint)
+        found: list[torch.Tensor] = []
+        norm = next(m for m in model.discriminator.modules() if isinstance(m, nn.BatchNorm1d))
+        norm.register_forward_hook(
+            lambda m, inputs, output, found=found: found.append(output.clone())
+        )
+        shared = model.prepare(Batch(x), Clock(1, frozenset({"generator"})))
+        for move in model.game().moves:
+            found.clear()
+            move.loss(Batch(x), shared)
+            sizes = [len(output) for output in found]
+            alone = [8, 8] if move.player == "discriminator" else [8]
+            assert sizes == ([16] if joint else alone)
+            for output in found:
+                torch.testing.assert_close(output.mean(0), torch.zeros(8), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("condition", [None, ptheta.Labels(("a", "b", "c"))])
+def test_past_fakes_are_half_of_what_the_discriminator_learns_from(condition):
+    torch.manual_seed(0)
+    replay = Replay(5, (1, 2, 2), 3, condition)
+
+    def fakes(number: float, n: int = 6) -> Generated:
+        """Images, codes and labels that tell which step they are of."""
+        labels = torch.full((n,), int(number) % 3) if condition else None
+        return Generated(torch.full((n, 1, 2, 2), number), torch.full((n, 3), number), labels)
+
+    assert replay.mixed(fakes(0.0)) is not None
+    assert torch.equal(replay.mixed(fakes(7.0)).images, fakes(7.0).images)  # none are kept yet
+    for step in range(1, 9):
+        replay.update(fakes(float(step)))
+        assert replay.filled == min(5, 3 * step)
+        kept = replay.images.flatten(1)
+        assert (kept[:, :1] == kept).all()
+        mixed = replay.mixed(fakes(100.0))
+        numbers = mixed.images[:, 0, 0, 0]
+        assert (numbers[:3] == 100).all()
+        assert ((numbers[3:] >= 1) & (numbers[3:] <= step)).all()
+        torch.testing.assert_close(mixed.z[:, 0], numbers)  # codes and labels go with their images
+        if isinstance(mixed.condition, torch.Tensor):
+            assert torch.equal(mixed.condition, (numbers % 3).long())
+        assert (mixed.condition is None) == (condition is None)
+    again = Replay(5, (1, 2, 2), 3, condition)
+    again.load_state_dict(replay.state_dict())
+    rows = torch.arange(5)
+    assert torch.equal(again.stored(rows).images, replay.stored(rows).images)
+
+
+def test_a_generator_moves_against_its_new_fakes_alone_whatever_is_replayed():
+    model = tiny("acgan", SPEC, replay=4, classes=3)
+    x = torch.randint(0, 256, (6, *SPEC.shape), dtype=torch.uint8)
+    batch = Batch(x, torch.arange(6) % 3)
+    for step in (1, 2):
+        shared = model.prepare(batch, Clock(step, frozenset({"generator"})))
+        with torch.no_grad():
+            model.after(step)
+    assert torch.equal(shared.rated.images[:3], shared.fake.detach()[:3])
+    assert not torch.equal(shared.rated.images[3:], shared.fake.detach()[3:])
+    assert not shared.rated.images.requires_grad
+    terms = model.discriminator_loss(batch, shared)
+    assert {"class_of_real", "class_of_fake"} <= terms.keys()
+
+
+def test_the_discriminators_optimizer_may_be_another():
+    players = tiny("gan", SPEC, d_optimizer="sgd", momentum=0.5, beta1=0.3).game().players
+    made = {name: p.optimizer(p.parameters()) for name, p in players.items()}
+    assert isinstance(made["generator"], torch.optim.Adam)
+    assert isinstance(made["discriminator"], torch.optim.SGD)
+    assert made["generator"].param_groups[0]["betas"][0] == 0.3
+    assert made["discriminator"].param_groups[0]["momentum"] == 0.5
+    with pytest.raises(PthetaError, match="which adam does not have"):
+        tiny("gan", SPEC, momentum=0.5).game()
 
 
 def test_virtual_batch_norm_is_its_definition_and_ignores_the_batch():
@@ -273,6 +464,63 @@ def test_with_virtual_normalisation_an_image_does_not_depend_on_its_batch(net):
     batch_norm = tiny("gan", SPEC).train()
     with torch.no_grad():
         assert not torch.allclose(batch_norm.generate(z)[2:4], batch_norm.generate(z[2:4]))
+
+
+@pytest.mark.parametrize("name", NORMS)
+@pytest.mark.parametrize("dims", [2, 4])
+def test_a_norm_says_whether_an_image_depends_on_its_batch(name, dims):
+    torch.manual_seed(0)
+    entry = NORMS[name]
+    layer = normalisation(name, 3, dims, 4)
+    if layer is None:
+        assert not entry.traits
+        return
+    x = torch.randn(12, 3, *(5, 5)[: dims - 2])
+    other = torch.cat([x[:6], 3 * x[6:] + 1])
+    first = slice(4 if entry.refers else 0, 6)
+    same = torch.allclose(layer(x)[first], layer(other)[first])
+    assert same != ("batchwise" in entry.traits)
+    assert layer(x).shape == x.shape
+
+
+@pytest.mark.parametrize("name", MINIBATCH)
+def test_minibatch_statistics_tell_a_batch_of_equal_images_from_others(name):
+    torch.manual_seed(0)
+    layer = MINIBATCH[name].layer(6)
+    f = torch.randn(5, 6)
+    out = layer(f)
+    assert out.shape == (5, layer.width)
+    assert torch.equal(out[:, :6], f)
+    torch.testing.assert_close(layer(f.flip(0)), out.flip(0))
+    alike = layer(f[:1].expand(5, 6))
+    assert not torch.allclose(alike[0, 6:], out[0, 6:])
+    assert "batchwise" in MINIBATCH[name].traits
+
+
+@pytest.mark.parametrize("name", PRIORS)
+def test_codes_have_mean_square_one_and_are_independent(name):
+    torch.manual_seed(0)
+    z = PRIORS[name].sample(4000, 6, torch.device("cpu"))
+    torch.testing.assert_close(z.T @ z / 4000, torch.eye(6), atol=0.08, rtol=0)
+
+
+@pytest.mark.parametrize("name", [n for n, way in CONDITIONING.items() if way.takes])
+def test_a_label_changes_what_is_generated_and_what_the_discriminator_learns(name):
+    model = tiny("gan", SPEC, conditioning=name, classes=3).eval()
+    z = model.sample_latent(4)
+    x = torch.randint(0, 256, (4, *SPEC.shape), dtype=torch.uint8)
+    images, losses = [], []
+    for label in (0, 2):
+        y = torch.full((4,), label)
+        with torch.no_grad():
+            images.append(model.generate(z, y))
+            on_real = model.discriminate_batch(images[0], y)
+            terms = [on_real.logits, *model.conditioning.real_terms(on_real.aux, y, 1.0).values()]
+            losses.append(torch.stack(terms))
+    assert not torch.allclose(images[0], images[1])
+    assert not torch.allclose(losses[0], losses[1])
+    with pytest.raises(PthetaError, match="conditional on labels and got none"):
+        model.discriminate(x)
 
 
 def test_minibatch_discrimination_is_its_definition():
@@ -351,7 +599,7 @@ def test_codes_on_the_sphere_stay_there_along_great_circles():
 def test_augmentations_pass_gradients_and_are_drawn_for_each_image(name):
     torch.manual_seed(0)
     x = torch.rand(1, 3, 12, 16).expand(6, -1, -1, -1).clone().requires_grad_()
-    out = AUGMENTATIONS[name](x)
+    out = AUGMENTATIONS[name].apply(x)
     assert out.shape == x.shape
     assert len(out.detach().flatten(1).unique(dim=0)) > 1
     weights = torch.randn_like(out)
@@ -359,12 +607,12 @@ def test_augmentations_pass_gradients_and_are_drawn_for_each_image(name):
     # linear in the image: the gradient is exact along any direction
     direction = torch.randn_like(x)
     torch.manual_seed(1)
-    a = AUGMENTATIONS[name](x.detach())
+    a = AUGMENTATIONS[name].apply(x.detach())
     torch.manual_seed(1)
-    b = AUGMENTATIONS[name](x.detach() + direction)
+    b = AUGMENTATIONS[name].apply(x.detach() + direction)
     torch.manual_seed(1)
     y = x.detach().requires_grad_()
-    (grad,) = torch.autograd.grad((AUGMENTATIONS[name](y) * weights).sum(), y)
+    (grad,) = torch.autograd.grad((AUGMENTATIONS[name].apply(y) * weights).sum(), y)
     torch.testing.assert_close(
         ((b - a) * weights).sum(), (grad * direction).sum(), rtol=1e-3, atol=1e-3
     )
@@ -390,17 +638,17 @@ def test_instance_noise_falls_to_nothing():
     for step, deviation in ((0, 0.5), (50, 0.25), (100, 0.0), (200, 0.0)):
         with torch.no_grad():
             model.after(step)
-        assert model.shown(x).std().item() == pytest.approx(deviation, rel=0.05, abs=1e-9)
+        assert model.augmented(x).std().item() == pytest.approx(deviation, rel=0.05, abs=1e-9)
 
 
 def test_labels_are_smoothed_on_one_side_and_turned_round_as_often_as_asked():
     d = torch.zeros(20_000)
     model = tiny("gan", SPEC, label_smoothing=0.1)
-    assert (model.targets(d, 0.9) == 0.9).all()
-    flipped = tiny("gan", SPEC, label_flips=0.25).targets(d, 0.0)
+    assert (model.labels.targets(d, 0.9) == 0.9).all()
+    flipped = tiny("gan", SPEC, label_flips=0.25).labels.targets(d, 0.0)
     assert flipped.mean().item() == pytest.approx(0.25, abs=0.02)
     noisy = tiny("gan", SPEC, label_noise=0.3)
-    up, down = noisy.targets(d, 0.0), noisy.targets(d, 1.0)
+    up, down = noisy.labels.targets(d, 0.0), noisy.labels.targets(d, 1.0)
     assert 0 <= up.min() < up.max() <= 0.3
     assert 0.7 <= down.min() < down.max() <= 1.0
 
@@ -422,9 +670,9 @@ def test_projection_adds_the_inner_product_of_label_and_features():
     x = torch.rand(4, *SPEC.shape)
     y = torch.tensor([0, 1, 2, 1])
     d = model.discriminator
-    judged = d(x, None, y)
-    wanted = d.output(judged.features).squeeze(1) + (d.project.weight[y] * judged.features).sum(1)
-    torch.testing.assert_close(judged.d, wanted)
+    found = d(x, None, y)
+    wanted = d.output(found.features).squeeze(1) + (d.project.weight[y] * found.features).sum(1)
+    torch.testing.assert_close(found.logits, wanted)
 
 
 def test_the_ratio_of_densities_is_read_off_or_refused_with_the_reason():
@@ -451,9 +699,9 @@ def test_infogan_terms_bound_the_information():
     assert z.shape == (40, 6 + 3 + 1)
     assert (z[:, 6:9].sum(1) == 1).all()
     assert z[:, 9].abs().max() <= 1
-    told = torch.randn(40, 5)
-    terms = model.told_terms(told, z, None)
-    logits, mean, log_var = model.inferred(told)
+    aux = torch.randn(40, 5)
+    terms = model.auxiliary_terms(aux, z, None)
+    logits, mean, log_var = model.inferred(aux)
     log_q = torch.distributions.Categorical(logits=logits).log_prob(z[:, 6:9].argmax(1))
     torch.testing.assert_close(terms["category"], -log_q)
     normal = torch.distributions.Normal(mean, (0.5 * log_var).exp())
@@ -475,22 +723,22 @@ def test_matched_accuracy_finds_the_best_names():
 
 
 def test_the_watch_warns_of_falling_diversity_and_of_none():
-    watch = Watch(True)
-    assert watch({"generator/diversity": 0.9}) == {}
-    assert watch({"generator/diversity": 0.5}) == {}
-    (said,) = watch({"generator/diversity": 0.4}).values()
+    monitor = GANMonitor(True)
+    assert monitor({"generator/diversity": 0.9}) == {}
+    assert monitor({"generator/diversity": 0.5}) == {}
+    (said,) = monitor({"generator/diversity": 0.4}).values()
     assert "mode collapse: samples differ by 0.4" in said
-    never = Watch(True)
+    never = GANMonitor(True)
     for _ in range(STILL - 1):
         assert never({"generator/diversity": FEW / 2}) == {}
     assert "mode collapse" in never({"generator/diversity": FEW / 2})
 
 
 def test_the_watch_warns_of_vanishing_classes():
-    watch = Watch(False)
-    assert watch({"held_out/classes_digits": 8.0}) == {}
-    assert watch({"held_out/classes_digits": 5.0}) == {}
-    assert "3.9 classes" in watch({"held_out/classes_digits": 3.9})["mode collapse"]
+    monitor = GANMonitor(False)
+    assert monitor({"held_out/classes_digits": 8.0}) == {}
+    assert monitor({"held_out/classes_digits": 5.0}) == {}
+    assert "3.9 classes" in monitor({"held_out/classes_digits": 3.9})["mode collapse"]
 
 
 def scored(classes: float, real: float) -> dict[str, float]:
@@ -504,13 +752,13 @@ def test_a_run_that_ends_with_too_few_classes_is_told_by_its_end(real, share, be
     """Share of the classes beyond the first; below a half at the last evaluation is a collapse,
     whether or not there ever was more."""
     assume(abs(share - FALL) > 1e-6)
-    watch = Watch(True)
+    monitor = GANMonitor(True)
     said: dict[str, str] = {}
     for low in before:
-        said |= watch(scored(1 + low * (real - 1), real))
+        said |= monitor(scored(1 + low * (real - 1), real))
     assert ("mode collapse" in said) or len(before) < LOW
-    watch(scored(1 + share * (real - 1), real))
-    ended = watch({END: 1.0})
+    monitor(scored(1 + share * (real - 1), real))
+    ended = monitor({END: 1.0})
     assert ("mode collapse" in ended) == (share < FALL)
     if ended:
         assert f"real images of {real:.2g}" in ended["mode collapse"]
@@ -518,18 +766,18 @@ def test_a_run_that_ends_with_too_few_classes_is_told_by_its_end(real, share, be
 
 @given(diversity=st.lists(st.floats(0, 2), min_size=1, max_size=STILL - 1))
 def test_a_run_that_ends_with_alike_samples_is_told_at_its_end(diversity):
-    watch = Watch(False)
+    monitor = GANMonitor(False)
     for value in diversity:
-        watch({"generator/diversity": value})
-    assert ("mode collapse" in watch({END: 1.0})) == (diversity[-1] < FEW)
+        monitor({"generator/diversity": value})
+    assert ("mode collapse" in monitor({END: 1.0})) == (diversity[-1] < FEW)
 
 
 def test_a_sound_run_and_one_that_measured_nothing_end_in_silence():
-    watch = Watch(True)
+    monitor = GANMonitor(True)
     for classes in (1.2, 6.0, 9.5):
-        assert watch(scored(classes, 9.9) | {"generator/diversity": 0.9}) == {}
-    assert watch({END: 1.0}) == {}
-    assert Watch(True)({END: 1.0}) == {}
+        assert monitor(scored(classes, 9.9) | {"generator/diversity": 0.9}) == {}
+    assert monitor({END: 1.0}) == {}
+    assert GANMonitor(True)({END: 1.0}) == {}
 
 
 def test_the_classes_of_a_score_stand_beside_those_of_the_real_images():
@@ -541,10 +789,10 @@ def test_the_classes_of_a_score_stand_beside_those_of_the_real_images():
     others = Selection(held, "digits")(model).others
     assert 1 <= others["classes_digits"] <= 10
     assert others["real_classes_digits"] > 8
-    watch = Watch(True)
+    monitor = GANMonitor(True)
     collapsed = {f"held_out/{k}": v for k, v in others.items()} | {"held_out/classes_digits": 1.0}
-    assert watch(collapsed) == {}
-    assert "samples are of 1 classes in effect" in watch({END: 1.0})["mode collapse"]
+    assert monitor(collapsed) == {}
+    assert "samples are of 1 classes in effect" in monitor({END: 1.0})["mode collapse"]
 
 
 @given(smoothing=st.floats(0, 0.4))
@@ -556,18 +804,18 @@ def test_the_stopping_signal_is_the_loss_of_a_discriminator_that_cannot_tell(smo
     p = t / 2
     d = torch.log(p / (1 - p))
     blind = (labelled(d, t) + labelled(d, torch.zeros_like(d))).item()
-    watch = Watch(True, smoothing)
+    monitor = GANMonitor(True, smoothing)
     said: dict[str, str] = {}
     for _ in range(STILL):
         assert said == {}
         told = {"discriminator/critic_gap": 0.1, "discriminator/adversarial": blind}
-        said = watch(told)
+        said = monitor(told)
     assert "cannot tell real from fake" in said["stopping signal"]
-    assert Watch(True)(told) == {}
+    assert GANMonitor(True)(told) == {}
 
 
 def test_a_critics_stopping_signal_is_a_gap_that_stays():
-    still, moving = Watch(False), Watch(False)
+    still, moving = GANMonitor(False), GANMonitor(False)
     for i in range(STILL):
         told = {"discriminator/adversarial": -3.0}
         a = still(told | {"discriminator/critic_gap": 3.0 + 0.01 * (i % 2)})
@@ -579,4 +827,4 @@ def test_a_critics_stopping_signal_is_a_gap_that_stays():
 def test_spread_is_twice_the_variance_in_expectation():
     torch.manual_seed(0)
     x = torch.randn(20_000, 1, 2, 2) * 0.6
-    assert spread(x).item() == pytest.approx(2 * 0.36, rel=0.03)
+    assert pairwise_mse(x).item() == pytest.approx(2 * 0.36, rel=0.03)

@@ -16,7 +16,9 @@ from ptheta.corruption import corrupt
 from ptheta.errors import PthetaError
 from ptheta.metrics.ais import ais
 from ptheta.models import registry
-from ptheta.nets.adversarial import Discriminator, Generator, NetConfig
+from ptheta.nets.adversarial.config import NetConfig
+from ptheta.nets.adversarial.discriminator import Discriminator
+from ptheta.nets.adversarial.generator import Generator
 from ptheta.nets.coders import CoderConfig, decoder, encoder
 from ptheta.nets.heads import HeadOptions, head
 from ptheta.nets.masked import AboveConv2d, MaskedConv2d, RowConv2d, sees

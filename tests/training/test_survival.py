@@ -25,8 +25,8 @@ from ptheta.files import atomic as files
 from ptheta.files.atomic import LOCK, TEMPORARY, locked, temporary, write_text
 from ptheta.files.tensors import save_tensors
 from ptheta.games import END, Remembering
-from ptheta.models.adversarial import watch
-from ptheta.models.adversarial.watch import Watch
+from ptheta.models.adversarial import monitor
+from ptheta.models.adversarial.monitor import GANMonitor
 from ptheta.schemas import Row, Warned, lines
 from ptheta.training import checkpoint, reporter
 from ptheta.training.loop import Trainer
@@ -106,9 +106,9 @@ def test_a_training_that_died_before_it_wrote_its_config_blocks_nothing(strokes,
 def test_a_killed_run_tells_what_an_uninterrupted_one_tells(at, strokes, tmp_path, monkeypatch):
     """Every line of metrics and warnings, the intervals of the log that a kill falls into, and each
     warning once, whatever it depends on."""
-    monkeypatch.setattr(watch, "STILL", 3)
+    monkeypatch.setattr(monitor, "STILL", 3)
     monkeypatch.setattr(reporter, "SETTLED", 1)
-    monkeypatch.setattr(watch, "FEW", 1e9)  # every run is a collapse
+    monkeypatch.setattr(monitor, "FEW", 1e9)  # every run is a collapse
     options = {"steps": 20, "log_every": 3, "checkpoint_every": 8, "evaluate_every": 5}
     whole = train("gan", strokes, tmp_path / "whole", **options, held_out=24)
     with monkeypatch.context() as patch:
@@ -142,11 +142,11 @@ def test_a_killed_run_tells_what_an_uninterrupted_one_tells(at, strokes, tmp_pat
 def test_an_alarm_remembers_all_that_it_warns_by(lines, split, probability):
     for line in lines:
         line.setdefault("discriminator/adversarial", 1.386)
-    whole, before = Watch(probability), Watch(probability)
+    whole, before = GANMonitor(probability), GANMonitor(probability)
     assert isinstance(whole, Remembering)
     wanted = [whole(line) for line in [*lines, {END: 1.0}]]
     got: list[Mapping[str, str]] = [before(line) for line in lines[:split]]
-    after = Watch(probability)
+    after = GANMonitor(probability)
     after.recall(json.loads(json.dumps(before.memory())))
     got += [after(line) for line in [*lines[split:], {END: 1.0}]]
     assert got == wanted

@@ -245,6 +245,7 @@ def _setting(opt: config.Option, section: str) -> Setting:
     if isinstance(shown, list):
         shown = ",".join(map(str, shown))
     names = [f"--{flag}/--no-{flag}" if opt.is_flag else f"--{flag}", opt.name]
-    metavar = None if opt.is_flag else "|".join(opt.choices) or "VALUE"
+    several = ",..." if opt.choices and opt.is_tuple else ""
+    metavar = None if opt.is_flag else ("|".join(opt.choices) or "VALUE") + several
     text = f"{opt.help}  [{str(shown).lower()}]"
     return Setting(names, section, metavar, text)

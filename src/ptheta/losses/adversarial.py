@@ -7,8 +7,8 @@ on densities p_data and p_model.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
@@ -17,22 +17,27 @@ from torch.nn.functional import logsigmoid, softplus
 
 
 @dataclass(frozen=True)
-class Adversarial:
+class AdversarialLoss:
     """A pair of losses.
 
     discriminator(d_real, d_fake), generator(d_fake, d_real) -> (B,) each
-    formula: both, for pages and pictures
+    formula: both, for pages and pictures; in these words a test evaluates them: d(x) and d(G(z)),
+        D = sigmoid(d), E[...] for a mean over the batch, -L = d of an autoencoder, k = 1
     labelled(d, t): what the discriminator pays for the output d of an image that is real with
         probability t, so that discriminator(a, b) = labelled(a, 1) + labelled(b, 0);
-        None where outputs are not judged one by one, or not against a label: `unlabelled` says why
+        None where outputs are not rated one by one, or not against a label: then `excludes` says
+        why under "soft_labels"
     log_ratio(d, t): log p_data / p_model at the best discriminator, with real images labelled t;
         None where d does not tell it
     compares: the generator's loss looks at d_real, too
+    batchwise: the loss of an example depends on the whole batch, such as on its mean output. Then
+        several processes, each with its part of a batch, do not train as one with all of it
     probability: sigmoid(d) is the probability of "real"
     autoencoding: d is minus the reconstruction error of an autoencoder, and the weight of d_fake
         is held at an equilibrium
     boundary: the output of an image that is as probably real as not; None where an output says
         nothing by itself
+    excludes: trait of another part -> why the loss does not go with it
     """
 
     discriminator: Callable[[Tensor, Tensor], Tensor]
@@ -40,12 +45,21 @@ class Adversarial:
     formula: tuple[str, str]
     paper: str
     labelled: Callable[[Tensor, Tensor], Tensor] | None = None
-    unlabelled: str = ""
     log_ratio: Callable[[Tensor, float], Tensor] | None = None
     compares: bool = False
+    batchwise: bool = False
     probability: bool = False
     autoencoding: bool = False
     boundary: float | None = None
+    excludes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def about(self) -> str:
+        return self.paper
+
+    @property
+    def traits(self) -> frozenset[str]:
+        return frozenset({"autoencoding"} if self.autoencoding else ())
 
 
 def expected(
@@ -99,7 +113,7 @@ def wasserstein_critic(d_real: Tensor, d_fake: Tensor) -> Tensor:
     return d_fake - d_real
 
 
-def raise_score(d_fake: Tensor, d_real: Tensor | None = None) -> Tensor:
+def negative_critic(d_fake: Tensor, d_real: Tensor | None = None) -> Tensor:
     """-d(G(z)): eq. 3; the hinge loss's generator has the same."""
     return -d_fake
 
@@ -158,6 +172,20 @@ def relativistic(d_fake: Tensor, d_real: Tensor) -> Tensor:
     return softplus(d_real - d_fake)
 
 
+# -- relativistic average: Jolicoeur-Martineau 2018 (arXiv:1807.00734), section 4.2
+
+
+def relativistic_average_discriminator(d_real: Tensor, d_fake: Tensor) -> Tensor:
+    """-log sigmoid(d(x) - E[d(G(z))]) - log(1 - sigmoid(d(G(z)) - E[d(x)])): eq. 7 and 8, means
+    over the batch."""
+    return softplus(d_fake.mean() - d_real) + softplus(d_fake - d_real.mean())
+
+
+def relativistic_average(d_fake: Tensor, d_real: Tensor) -> Tensor:
+    """The same with real and fake exchanged."""
+    return relativistic_average_discriminator(d_fake, d_real)
+
+
 # -- boundary equilibrium: Berthelot et al. 2017 (arXiv:1703.10717), section 3.4. L = -d
 
 
@@ -186,8 +214,8 @@ def accuracy(d_real: Tensor, d_fake: Tensor, boundary: float | None) -> Tensor:
 
 _CROSS_ENTROPY = partial(expected, non_saturating, softplus)
 
-LOSSES: dict[str, Adversarial] = {
-    "minimax": Adversarial(
+LOSSES: dict[str, AdversarialLoss] = {
+    "minimax": AdversarialLoss(
         cross_entropy,
         minimax,
         ("-log D(x) - log(1 - D(G(z)))", "log(1 - D(G(z)))"),
@@ -197,7 +225,7 @@ LOSSES: dict[str, Adversarial] = {
         probability=True,
         boundary=0.0,
     ),
-    "non_saturating": Adversarial(
+    "non_saturating": AdversarialLoss(
         cross_entropy,
         non_saturating,
         ("-log D(x) - log(1 - D(G(z)))", "-log D(G(z))"),
@@ -207,14 +235,17 @@ LOSSES: dict[str, Adversarial] = {
         probability=True,
         boundary=0.0,
     ),
-    "wasserstein": Adversarial(
+    "wasserstein": AdversarialLoss(
         wasserstein_critic,
-        raise_score,
+        negative_critic,
         ("d(G(z)) - d(x)", "-d(G(z))"),
         "arXiv:1701.07875",
-        unlabelled="a critic estimates a difference of means, and labels would only shrink it",
+        excludes={
+            "soft_labels": "a critic estimates a difference of means, and labels would only "
+            "shrink it"
+        },
     ),
-    "least_squares": Adversarial(
+    "least_squares": AdversarialLoss(
         least_squares_discriminator,
         least_squares,
         ("(d(x) - 1)^2 / 2 + d(G(z))^2 / 2", "(d(G(z)) - 1)^2 / 2"),
@@ -223,28 +254,47 @@ LOSSES: dict[str, Adversarial] = {
         log_ratio=least_squares_ratio,
         boundary=0.5,
     ),
-    "hinge": Adversarial(
+    "hinge": AdversarialLoss(
         hinge_discriminator,
-        raise_score,
+        negative_critic,
         ("max(0, 1 - d(x)) + max(0, 1 + d(G(z)))", "-d(G(z))"),
         "arXiv:1705.02894",
         partial(expected, hinge_real, hinge_fake),
         boundary=0.0,
     ),
-    "relativistic": Adversarial(
+    "relativistic": AdversarialLoss(
         relativistic_discriminator,
         relativistic,
         ("-log sigmoid(d(x) - d(G(z)))", "-log sigmoid(d(G(z)) - d(x))"),
         "arXiv:2501.05441",
-        unlabelled="pairs of a real and a fake image are judged, no image alone",
         compares=True,
+        excludes={"soft_labels": "pairs of a real and a fake image are rated, no image alone"},
     ),
-    "began": Adversarial(
+    "relativistic_average": AdversarialLoss(
+        relativistic_average_discriminator,
+        relativistic_average,
+        (
+            "-log sigmoid(d(x) - E[d(G(z))]) - log(1 - sigmoid(d(G(z)) - E[d(x)]))",
+            "-log sigmoid(d(G(z)) - E[d(x)]) - log(1 - sigmoid(d(x) - E[d(G(z))]))",
+        ),
+        "arXiv:1807.00734",
+        compares=True,
+        batchwise=True,
+        excludes={
+            "soft_labels": "an image is rated beside the mean of the others, and has no label of "
+            "its own"
+        },
+    ),
+    "began": AdversarialLoss(
         wasserstein_critic,
-        raise_score,
+        negative_critic,
         ("L(x) - k L(G(z))", "L(G(z))"),
         "arXiv:1703.10717",
-        unlabelled="reconstruction errors are compared, there are no labels",
         autoencoding=True,
+        excludes={
+            "soft_labels": "reconstruction errors are compared, there are no labels",
+            "minibatch_statistics": "each image's output is its reconstruction error, to which the "
+            "batch has nothing to add",
+        },
     ),
 }

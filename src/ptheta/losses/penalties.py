@@ -1,75 +1,121 @@
-"""Gradient penalties on a discriminator: where its slope is taken, and what it costs.
+"""Penalties on a discriminator, and on a generator: where they are taken, and what they cost.
 
-All are functions of the squared norm of the gradient of d in one image, one value per example.
-Each entry of `PENALTIES` is one penalty; those of a run are summed into the discriminator's step.
+Most are functions of the gradient of d at one image (gradient penalties); none needs to be: a cost
+is given the network itself. Each entry of `PENALTIES` is one penalty; those of a run are summed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ptheta.compute import streams
 
+At = Literal["real", "fake", "interpolated", "perturbed", "code"]
+OWN_OUTPUT = "the penalty takes the gradient of each image's own output"
 
-class Penalty(NamedTuple):
-    """points(real, fake) -> images (B, C, H, W); cost(squared slopes) -> (B,); weight: default;
-    moves: the points are others than the images themselves"""
 
-    points: Callable[[Tensor, Tensor], Tensor]
-    cost: Callable[[Tensor], Tensor]
+class Evaluation(NamedTuple):
+    """A network at the points where a penalty is taken.
+
+    points: images (B, C, H, W) in [-1, 1], or codes (B, L) for a penalty on the generator; the
+        outputs can be differentiated in them
+    outputs: what the network gives for them: d (B,), or images (B, C, H, W)
+    network: the network, for a cost that needs its outputs elsewhere
+    """
+
+    points: Tensor
+    outputs: Tensor
+    network: Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """at: where it is taken. Images belong to the discriminator's loss: "real", "fake", or those of
+        `POINTS`; "code" to the generator's: the codes z of the fakes
+    cost: of each example, (B,)
+    weight: the default
+    formula: for pages and pictures
+    excludes: trait of another part -> why the penalty does not go with it
+    """
+
+    at: At
+    cost: Callable[[Evaluation], Tensor]
     weight: float
     formula: str
     paper: str
-    moves: bool = True
+    excludes: Mapping[str, str] = field(default_factory=lambda: {"batchwise": OWN_OUTPUT})
+    traits: frozenset[str] = frozenset()
+
+    @property
+    def about(self) -> str:
+        return f"{self.formula} ({self.paper})"
 
 
-def squared_slopes(d: Tensor, points: Tensor) -> Tensor:
+def squared_grad_norm(outputs: Tensor, points: Tensor) -> Tensor:
     """|grad_x d(x)|^2 at each image, (B,), differentiable in the weights of d.
 
-    d: (B,) outputs, each of its own image alone; points: the images (B, C, H, W) they came from
+    outputs: (B,) of d, each of its own image alone; points: the images (B, C, H, W) they came from
     """
-    (grad,) = torch.autograd.grad(d.sum(), points, create_graph=True)
+    (grad,) = torch.autograd.grad(outputs.sum(), points, create_graph=True)
     return grad.float().square().flatten(1).sum(1)
 
 
-def unit_slope(squared: Tensor) -> Tensor:
-    """(|grad d| - 1)^2; smooth where the slope is 0."""
+def one_centred(squared: Tensor) -> Tensor:
+    """(|grad d| - 1)^2 of the squared norm; smooth where the gradient is 0."""
     return ((squared + 1e-12).sqrt() - 1).square()
 
 
-def half(squared: Tensor) -> Tensor:
-    """|grad d|^2 / 2"""
+def zero_centred(squared: Tensor) -> Tensor:
+    """|grad d|^2 / 2 of the squared norm."""
     return 0.5 * squared
 
 
-def between(real: Tensor, fake: Tensor) -> Tensor:
+def gradient_penalty(of: Callable[[Tensor], Tensor]) -> Callable[[Evaluation], Tensor]:
+    """The cost that is this function of |grad d|^2."""
+    return lambda found: of(squared_grad_norm(found.outputs, found.points))
+
+
+def interpolate(real: Tensor, fake: Tensor) -> Tensor:
     """e x + (1 - e) G(z), one e ~ U(0, 1) for each pair: Gulrajani et al. 2017, algorithm 1."""
-    e = streams.uniform(len(real), 1, 1, 1, device=real.device, dtype=real.dtype)
+    e = streams.uniform(len(real), *(1,) * (real.ndim - 1), device=real.device, dtype=real.dtype)
     return torch.lerp(fake, real, e).detach()
 
 
-def around(real: Tensor, fake: Tensor) -> Tensor:
+def perturb_real(real: Tensor, fake: Tensor) -> Tensor:
     """x + N(0, s^2) with s half the deviation of the batch's pixels: Kodali et al. 2017."""
     return (real + 0.5 * real.std() * streams.normal_like(real)).detach()
 
 
-def at_real(real: Tensor, fake: Tensor) -> Tensor:
-    return real
-
-
-def at_fake(real: Tensor, fake: Tensor) -> Tensor:
-    return fake
-
+# the points that are not the images of the step themselves
+POINTS: dict[At, Callable[[Tensor, Tensor], Tensor]] = {
+    "interpolated": interpolate,
+    "perturbed": perturb_real,
+}
 
 PENALTIES: dict[str, Penalty] = {
     "gp": Penalty(
-        between, unit_slope, 10.0, "(|grad d(e x + (1 - e) G(z))| - 1)^2", "arXiv:1704.00028"
+        "interpolated",
+        gradient_penalty(one_centred),
+        10.0,
+        "(|grad d(e x + (1 - e) G(z))| - 1)^2",
+        "arXiv:1704.00028",
     ),
-    "dragan": Penalty(around, unit_slope, 10.0, "(|grad d(x + noise)| - 1)^2", "arXiv:1705.07215"),
-    "r1": Penalty(at_real, half, 10.0, "|grad d(x)|^2 / 2", "arXiv:1801.04406", False),
-    "r2": Penalty(at_fake, half, 10.0, "|grad d(G(z))|^2 / 2", "arXiv:1801.04406", False),
+    "dragan": Penalty(
+        "perturbed",
+        gradient_penalty(one_centred),
+        10.0,
+        "(|grad d(x + noise)| - 1)^2",
+        "arXiv:1705.07215",
+    ),
+    "r1": Penalty(
+        "real", gradient_penalty(zero_centred), 10.0, "|grad d(x)|^2 / 2", "arXiv:1801.04406"
+    ),
+    "r2": Penalty(
+        "fake", gradient_penalty(zero_centred), 10.0, "|grad d(G(z))|^2 / 2", "arXiv:1801.04406"
+    ),
 }

@@ -4,12 +4,14 @@ et al. 2020, arXiv:2006.10738). Images are floats (B, C, H, W) in [-1, 1]; each 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
 from ptheta.compute import streams
+from ptheta.config import Entry
 
 
 def color(x: Tensor) -> Tensor:
@@ -47,8 +49,15 @@ def cutout(x: Tensor) -> Tensor:
     return x.masked_fill(hole[:, None], 0.0)
 
 
-AUGMENTATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "color": color,
-    "translation": translation,
-    "cutout": cutout,
+@dataclass(frozen=True)
+class Augmentation(Entry):
+    """apply: images (B, C, H, W) -> images of the same shape, linear in each"""
+
+    apply: Callable[[Tensor], Tensor]
+
+
+AUGMENTATIONS: dict[str, Augmentation] = {
+    "color": Augmentation(color, about="brightness, saturation and contrast"),
+    "translation": Augmentation(translation, about="shifts by up to an eighth of the side"),
+    "cutout": Augmentation(cutout, about="a rectangle of half the side becomes 0"),
 }

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
+from ptheta.config import Entry
 from ptheta.errors import unknown
 
 
-class MinibatchDiscrimination(nn.Module):
+class MinibatchLayer(nn.Module):
+    """width: how many features it gives"""
+
+    width: int
+
+
+class MinibatchDiscrimination(MinibatchLayer):
     """(B, F) -> (B, F + kernels): adds o_k(i) = sum over j != i of exp(-|M_ik - M_jk|_1), M = f T.
 
     Salimans et al. 2016, section 3.2 (arXiv:1606.03498).
@@ -27,7 +37,7 @@ class MinibatchDiscrimination(nn.Module):
         return torch.cat([f, alike], 1)
 
 
-class MinibatchStddev(nn.Module):
+class MinibatchStddev(MinibatchLayer):
     """(B, F) -> (B, F + 1): adds the mean over features of their deviation over the batch.
 
     Karras et al. 2018, section 3 (arXiv:1710.10196), on the last features.
@@ -38,21 +48,34 @@ class MinibatchStddev(nn.Module):
         self.width = width + 1
 
     def forward(self, f: Tensor) -> Tensor:
-        spread = (f.var(0, correction=0) + 1e-8).sqrt().mean()
-        return torch.cat([f, spread.expand(len(f), 1)], 1)
+        deviation = (f.var(0, correction=0) + 1e-8).sqrt().mean()
+        return torch.cat([f, deviation.expand(len(f), 1)], 1)
 
 
-MINIBATCH: dict[str, type[MinibatchDiscrimination] | type[MinibatchStddev]] = {
-    "discrimination": MinibatchDiscrimination,
-    "stddev": MinibatchStddev,
+@dataclass(frozen=True)
+class MinibatchStatistic(Entry):
+    """layer(width): (B, F) -> (B, F + ...) of features F = width, its own `width` says how many"""
+
+    layer: Callable[[int], MinibatchLayer]
+
+
+OF_BATCH = frozenset({"batchwise", "minibatch_statistics"})
+
+MINIBATCH: dict[str, MinibatchStatistic] = {
+    "discrimination": MinibatchStatistic(
+        MinibatchDiscrimination, about="how near the others are (1606.03498)", traits=OF_BATCH
+    ),
+    "stddev": MinibatchStatistic(
+        MinibatchStddev, about="how much features vary over the batch (1710.10196)", traits=OF_BATCH
+    ),
 }
 
 
-def minibatch(kind: str, width: int) -> MinibatchDiscrimination | MinibatchStddev | None:
+def minibatch(kind: str, width: int) -> MinibatchLayer | None:
     """The layer of this name on features (B, width); None for none. Raises PthetaError for
     another name."""
     if kind == "none":
         return None
     if kind not in MINIBATCH:
         raise unknown("minibatch layer", kind, ["none", *MINIBATCH])
-    return MINIBATCH[kind](width)
+    return MINIBATCH[kind].layer(width)

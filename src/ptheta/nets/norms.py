@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
+from ptheta.config import Entry
 from ptheta.errors import PthetaError, unknown
-
-NORMS = ("batch", "layer", "virtual", "none")
 
 
 class VirtualBatchNorm(nn.Module):
@@ -41,22 +43,59 @@ class VirtualBatchNorm(nn.Module):
         return (x - mean) * scale + self.bias.view(shape)
 
 
+def batch_norm(channels: int, dims: int, reference: int) -> nn.Module:
+    return nn.BatchNorm2d(channels) if dims == 4 else nn.BatchNorm1d(channels)
+
+
+def layer_norm(channels: int, dims: int, reference: int) -> nn.Module:
+    return nn.GroupNorm(1, channels)
+
+
+def virtual_batch_norm(channels: int, dims: int, reference: int) -> nn.Module:
+    if reference < 1:
+        raise PthetaError(f"reference = {reference}: virtual normalisation needs at least 1 image")
+    return VirtualBatchNorm(channels, reference)
+
+
+def no_norm(channels: int, dims: int, reference: int) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Normalisation(Entry):
+    """make(channels, dims, reference): as of `normalisation`
+    refers: the first examples of each batch are a reference, that the others are normalised with
+    """
+
+    make: Callable[[int, int, int], nn.Module | None]
+    refers: bool = False
+
+
+NORMS: dict[str, Normalisation] = {
+    "batch": Normalisation(
+        batch_norm, about="over the batch (1502.03167)", traits=frozenset({"batchwise"})
+    ),
+    "layer": Normalisation(layer_norm, about="each image by itself (1607.06450)"),
+    "virtual": Normalisation(
+        virtual_batch_norm, refers=True, about="with a reference batch (1606.03498)"
+    ),
+    "none": Normalisation(no_norm),
+}
+
+
+def norm_entry(kind: str) -> Normalisation:
+    """Raises PthetaError for the name of none."""
+    if kind not in NORMS:
+        raise unknown("normalisation", kind, NORMS)
+    return NORMS[kind]
+
+
 def normalisation(kind: str, channels: int, dims: int, reference: int = 0) -> nn.Module | None:
-    """kind: batch, layer, virtual or none; dims: 4 for maps (B, C, H, W), 2 for units (B, C);
+    """kind: a name of `NORMS`; dims: 4 for maps (B, C, H, W), 2 for units (B, C);
     reference: examples at the start of each batch that are the reference (virtual).
 
     Raises PthetaError for another kind, other dims, or a virtual one without a reference.
     """
     if dims not in (2, 4):
         raise PthetaError(f"dims = {dims}: a normalisation is of units (2) or of maps (4)")
-    if kind == "virtual" and reference < 1:
-        raise PthetaError(f"reference = {reference}: virtual normalisation needs at least 1 image")
-    if kind == "none":
-        return None
-    if kind == "virtual":
-        return VirtualBatchNorm(channels, reference)
-    if kind == "layer":
-        return nn.GroupNorm(1, channels)
-    if kind == "batch":
-        return nn.BatchNorm2d(channels) if dims == 4 else nn.BatchNorm1d(channels)
-    raise unknown("normalisation", kind, NORMS)
+    return norm_entry(kind).make(channels, dims, reference)

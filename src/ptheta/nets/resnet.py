@@ -22,6 +22,7 @@ class UpBlock(nn.Module):
         super().__init__()
         self.size = size
         self.norm1, self.norm2 = _or_identity(norm(a, 4)), _or_identity(norm(b, 4))
+        self.relu1, self.relu2 = nn.ReLU(), nn.ReLU()
         self.conv1, self.conv2 = nn.Conv2d(a, b, 3, padding=1), nn.Conv2d(b, b, 3, padding=1)
         self.skip = nn.Conv2d(a, b, 1)
 
@@ -29,9 +30,9 @@ class UpBlock(nn.Module):
         return interpolate(x, scale_factor=2)[..., : self.size[0], : self.size[1]]
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.conv1(self.resized(relu(self.norm1(x))))
+        h = self.conv1(self.resized(self.relu1(self.norm1(x))))
         # a 1x1 convolution of the small map costs a quarter of one of the large map
-        return self.conv2(relu(self.norm2(h))) + self.resized(self.skip(x))
+        return self.conv2(self.relu2(self.norm2(h))) + self.resized(self.skip(x))
 
 
 class DownBlock(nn.Module):
@@ -73,11 +74,12 @@ class ResNetDecoder(nn.Module):
         self.blocks = nn.Sequential(
             *(UpBlock(a, b, s, norm) for (a, b), s in zip(pairwise(counts), sizes[1:], strict=True))
         )
-        self.norm = _or_identity(norm(counts[-1], 4))
+        self.norm, self.relu = _or_identity(norm(counts[-1], 4)), nn.ReLU()
         self.last = nn.Conv2d(counts[-1], out, 3, padding=1)
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.last(relu(self.norm(self.blocks(self.project(z).unflatten(1, self.start)))))
+        maps = self.blocks(self.project(z).unflatten(1, self.start))
+        return self.last(self.relu(self.norm(maps)))
 
 
 class ResNetTrunk(nn.Module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -15,7 +15,8 @@ from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, NonNegative, Positive, option
 from ptheta.games import Terms
-from ptheta.models.adversarial.gan import GAN, GANConfig
+from ptheta.models.adversarial.gan import GAN
+from ptheta.models.adversarial.options import GANConfig
 from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.specs import ImageSpec, to_symmetric
 
@@ -49,8 +50,8 @@ class InfoGAN(GAN):
             spec,
             c,
             condition,
-            inputs=c.categories + c.continuous,
-            tells=c.categories + 2 * c.continuous,
+            code_dim=c.categories + c.continuous,
+            aux_dim=c.categories + 2 * c.continuous,
         )
 
     def sample_latent(self, n: int, condition: Condition | None = None) -> Tensor:
@@ -59,17 +60,17 @@ class InfoGAN(GAN):
         u = streams.uniform(n, c.continuous, device=z.device) * 2 - 1
         return torch.cat([z, one_hot(category, c.categories).to(z.dtype), u], 1)
 
-    def inferred(self, told: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def inferred(self, aux: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Q: logits of the category (B, K), means and log-variances of the rest (B, U)."""
         c = self.config
-        logits, mean, log_var = told.split([c.categories, c.continuous, c.continuous], 1)
+        logits, mean, log_var = aux.split([c.categories, c.continuous, c.continuous], 1)
         return logits, mean, log_var.clamp(-6, 6)
 
-    def told_terms(self, told: Tensor | None, z: Tensor, y: Condition | None) -> Terms:
+    def auxiliary_terms(self, aux: Tensor | None, z: Tensor, y: Condition | None) -> Terms:
         """-log Q(c | x) and -log Q(u | x), nats."""
-        assert told is not None
+        assert aux is not None
         c = self.config
-        logits, mean, log_var = self.inferred(told)
+        logits, mean, log_var = self.inferred(aux)
         _, category, u = z.split([c.latent, c.categories, c.continuous], 1)
         terms = {
             "category": c.information * cross_entropy(logits, category.argmax(1), reduction="none")
@@ -82,17 +83,17 @@ class InfoGAN(GAN):
 
     def cluster(self, x: Tensor) -> Tensor:
         """The most probable category of each image under Q: int64 (B,)."""
-        return self._told(x)[0].argmax(1)
+        return self._posterior(x)[0].argmax(1)
 
     def codes(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Q(c | x) (B, K), and the means of the continuous codes (B, U)."""
-        logits, mean, _ = self._told(x)
+        logits, mean, _ = self._posterior(x)
         return logits.softmax(1), mean
 
-    def _told(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        told = self.judge(to_symmetric(self.spec.check(x)), None).told
-        assert told is not None
-        return self.inferred(told)
+    def _posterior(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        aux = self.discriminate_batch(to_symmetric(self.spec.check(x)), None).aux
+        assert aux is not None
+        return self.inferred(aux)
 
     def graph(self) -> Graph:
         c = self.config
@@ -110,7 +111,7 @@ class InfoGAN(GAN):
         )
 
 
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES: dict[str, dict[str, object]] = {
     "default": {
         "about": "Chen et al. 2016 on digits: ten categories, two continuous codes",
         "model": {"lr": 1e-3, "d_lr": 2e-4},

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 
 class Preset(NamedTuple):
     """config: defaults that differ; recipes: settings of whole runs, as RECIPES of any model"""
 
-    config: dict[str, Any]
-    recipes: dict[str, dict[str, Any]]
+    config: dict[str, object]
+    recipes: dict[str, dict[str, object]]
 
 
-def _recipe(about: str, *, batch_size: int = 64, epochs: float = 25.0, **model: Any) -> Any:
+def _recipe(
+    about: str, *, batch_size: int = 64, epochs: float = 25.0, **model: object
+) -> dict[str, object]:
     train = {"batch_size": batch_size, "epochs": epochs, "ema": 0.999}
     return {"about": about, "model": model, "train": train}
 

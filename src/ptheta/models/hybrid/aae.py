@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from ptheta.batch import Batch
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Positive, option
-from ptheta.games import Game, Move, Terms
+from ptheta.games import Game, Terms
 from ptheta.losses.adversarial import non_saturating
-from ptheta.models.hybrid.base import Coded, HybridConfig, JudgesCodes
+from ptheta.models.hybrid.base import Coded, HybridConfig, WithCodeDiscriminator
 from ptheta.nets.coders import CoderNet
 from ptheta.nets.mlp import mlp
-from ptheta.specs import ImageSpec, full
+from ptheta.specs import ImageSpec
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class AAEConfig(HybridConfig):
     weight: Positive = option(10.0, "weight of the adversarial term beside the squared error")
 
 
-class AAE(JudgesCodes):
+class AAE(WithCodeDiscriminator):
     """An autoencoder whose codes are made to look like N(0, I) by a discriminator of codes."""
 
     config: AAEConfig
@@ -38,27 +37,23 @@ class AAE(JudgesCodes):
     def autoencoder_loss(self, batch: Batch, shared: Coded) -> Terms:
         """Squared error (summed over pixels in [-1, 1]), and codes that the critic takes for drawn
         ones: one step for what the paper calls the reconstruction and regularisation phases."""
-        s, z = shared.s, shared.z
+        images, z = shared.images, shared.z
         return {
-            "reconstruction": (self.generate(z) - s).square().sum((1, 2, 3)),
-            "adversarial": self.config.weight * non_saturating(full(self.critic(z)).squeeze(1)),
+            "reconstruction": (self.generate(z) - images).square().flatten(1).sum(1),
+            "adversarial": self.config.weight * non_saturating(self.code_logits(z)),
         }
 
     def game(self) -> Game[Coded]:
-        return Game(
-            players={
-                "autoencoder": self.player(self.encoder, self.decoder),
-                "critic": self.player(self.critic),
+        return self.game_of(
+            {
+                "critic": (self.critic_loss, self.critic),
+                "autoencoder": (self.autoencoder_loss, self.encoder, self.decoder),
             },
-            moves=(
-                Move("critic", self.critic_loss),
-                Move("autoencoder", self.autoencoder_loss),
-            ),
-            prepare=lambda batch, clock: self.coded(batch),
+            self.prepare_codes,
         )
 
 
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES: dict[str, dict[str, object]] = {
     "default": {
         "about": "two hidden layers of 500 units, 8 code dimensions",
         "model": {},

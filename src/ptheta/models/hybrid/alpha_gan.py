@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor
 
 from ptheta.batch import Batch
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Positive, option
-from ptheta.games import Clock, Game, Move, Terms
+from ptheta.games import Clock, Game, Terms
 from ptheta.losses.adversarial import log_odds
 from ptheta.models.hybrid.base import (
     Decoded,
     HybridConfig,
     ImageDiscriminator,
-    JudgesCodes,
-    JudgesImages,
+    WithCodeDiscriminator,
+    WithImageDiscriminator,
 )
 from ptheta.nets.mlp import mlp
-from ptheta.specs import ImageSpec, full
+from ptheta.specs import ImageSpec
 
 
 @dataclass(frozen=True)
@@ -29,9 +28,9 @@ class AlphaGANConfig(HybridConfig):
     weight: Positive = option(0.1, "weight of the absolute error, summed over pixels in [-1, 1]")
 
 
-class AlphaGAN(JudgesImages, JudgesCodes):
-    """Both discriminators: of images (real against rebuilt and drawn) and of codes (drawn against
-    encoded). They estimate the density ratios that a VAE would need in closed form."""
+class AlphaGAN(WithImageDiscriminator, WithCodeDiscriminator):
+    """Both discriminators: of images (real against reconstructed and sampled) and of codes (drawn
+    against encoded). They estimate the density ratios that a VAE would need in closed form."""
 
     config: AlphaGANConfig
 
@@ -42,44 +41,39 @@ class AlphaGAN(JudgesImages, JudgesCodes):
         self.discriminator = ImageDiscriminator(spec, config.features)
         self.critic = mlp([config.latent, *config.critic, 1])
 
-    def error(self, s: Tensor, rebuilt: Tensor) -> Tensor:
-        return self.config.weight * (rebuilt - s).abs().sum((1, 2, 3))
+    def error(self, images: Tensor, reconstructed: Tensor) -> Tensor:
+        return self.config.weight * (reconstructed - images).abs().flatten(1).sum(1)
 
     def prepare(self, batch: Batch, clock: Clock) -> Decoded:
-        return self.decoded(self.coded(batch))
+        return self.decoded(self.prepare_codes(batch, clock))
 
     def encoder_loss(self, batch: Batch, shared: Decoded) -> Terms:
         return {
-            "reconstruction": self.error(shared.s, self.generate(shared.z)),
-            "adversarial": log_odds(full(self.critic(shared.z)).squeeze(1)),
+            "reconstruction": self.error(shared.images, self.generate(shared.z)),
+            "adversarial": log_odds(self.code_logits(shared.z)),
         }
 
     def decoder_loss(self, batch: Batch, shared: Decoded) -> Terms:
         logits = self.discriminator.logits
         return {
-            "reconstruction": self.error(shared.s, shared.rebuilt),
-            "adversarial": log_odds(logits(shared.rebuilt)) + log_odds(logits(shared.drawn)),
+            "reconstruction": self.error(shared.images, shared.reconstructed),
+            "adversarial": log_odds(logits(shared.reconstructed))
+            + log_odds(logits(shared.sampled)),
         }
 
     def game(self) -> Game[Decoded]:
-        return Game(
-            players={
-                "encoder": self.player(self.encoder),
-                "decoder": self.player(self.decoder),
-                "discriminator": self.player(self.discriminator),
-                "critic": self.player(self.critic),
+        return self.game_of(
+            {
+                "discriminator": (self.discriminator_loss, self.discriminator),
+                "critic": (self.critic_loss, self.critic),
+                "encoder": (self.encoder_loss, self.encoder),
+                "decoder": (self.decoder_loss, self.decoder),
             },
-            moves=(
-                Move("discriminator", self.discriminator_loss),
-                Move("critic", self.critic_loss),
-                Move("encoder", self.encoder_loss),
-                Move("decoder", self.decoder_loss),
-            ),
-            prepare=self.prepare,
+            self.prepare,
         )
 
 
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES: dict[str, dict[str, object]] = {
     "default": {
         "about": "convolutional, discriminators of images and of codes",
         "model": {},

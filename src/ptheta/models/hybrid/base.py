@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +13,7 @@ from ptheta.batch import Batch, Condition
 from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Positive, option
-from ptheta.games import Player, Terms
+from ptheta.games import Clock, Game, Move, Player, S, Terms
 from ptheta.losses.adversarial import accuracy, cross_entropy
 from ptheta.models.base import ImageModel
 from ptheta.models.graph import Arrow, Graph, Variable
@@ -52,9 +53,14 @@ class Hybrid(ImageModel):
         """z (B, L) -> float images (B, C, H, W) in [-1, 1]."""
         return torch.tanh(full(self.decoder(z)))
 
-    def code(self, s: Tensor) -> Tensor:
+    def prepare_codes(self, batch: Batch, clock: Clock) -> Coded:
+        """The images of a step, and their codes."""
+        images = to_symmetric(self.spec.check(batch.x))
+        return Coded(images, self.code(images))
+
+    def code(self, images: Tensor) -> Tensor:
         """Float images in [-1, 1] -> codes (B, L)."""
-        return full(self.encoder(s))
+        return full(self.encoder(images))
 
     def encode(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         return self.code(to_symmetric(self.spec.check(x)))
@@ -68,19 +74,26 @@ class Hybrid(ImageModel):
     def sample(self, n: int, condition: Condition | None = None) -> Tensor:
         return self.decode(self.sample_latent(n))
 
-    def coded(self, batch: Batch) -> Coded:
-        """The images of a step, and their codes."""
-        s = to_symmetric(self.spec.check(batch.x))
-        return Coded(s, self.code(s))
-
     def decoded(self, coded: Coded) -> Decoded:
         """The same with images of these codes, and of as many codes of the prior."""
-        rebuilt = self.generate(coded.z.detach())
-        drawn = self.generate(self.sample_latent(len(coded.s)))
-        return Decoded(coded.s, coded.z, rebuilt, drawn)
+        reconstructed = self.generate(coded.z.detach())
+        sampled = self.generate(self.sample_latent(len(coded.images)))
+        return Decoded(coded.images, coded.z, reconstructed, sampled)
 
-    def player(self, *modules: nn.Module) -> Player:
-        return Player(modules, self.config.optimizer_factory())
+    def game_of(
+        self,
+        moves: Mapping[str, tuple[Callable[[Batch, S], Terms], *tuple[nn.Module, ...]]],
+        prepare: Callable[[Batch, Clock], S],
+        monitor: Callable[[Mapping[str, float]], Mapping[str, str]] | None = None,
+    ) -> Game[S]:
+        """moves: player -> its loss and modules, in the order of the moves."""
+        factory = self.config.optimizer_factory()
+        return Game(
+            players={n: Player(tuple(own), factory) for n, (_, *own) in moves.items()},
+            moves=tuple(Move(n, loss) for n, (loss, *_) in moves.items()),
+            prepare=prepare,
+            monitor=monitor,
+        )
 
     def graph(self) -> Graph:
         return Graph(
@@ -96,20 +109,21 @@ class Hybrid(ImageModel):
 class Coded:
     """What the moves of one step share.
 
-    s: the step's images, (B, C, H, W) in [-1, 1]
+    images: the step's images, (B, C, H, W) in [-1, 1]
     z: their codes (B, L), with the encoder's graph
     """
 
-    s: Tensor
+    images: Tensor
     z: Tensor
 
 
 @dataclass(frozen=True)
 class Decoded(Coded):
-    """rebuilt, drawn: images of these codes and of codes of the prior, with the decoder's graph."""
+    """reconstructed, sampled: images of these codes and of codes of the prior, with the decoder's
+    graph."""
 
-    rebuilt: Tensor
-    drawn: Tensor
+    reconstructed: Tensor
+    sampled: Tensor
 
 
 class ImageDiscriminator(ConvEncoder):
@@ -118,42 +132,46 @@ class ImageDiscriminator(ConvEncoder):
     def __init__(self, spec: ImageSpec, features: int) -> None:
         super().__init__(*spec.shape, 1, features=features, dcgan=True)
 
-    def features_and_logits(self, s: Tensor) -> tuple[Tensor, Tensor]:
+    def features_and_logits(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """float images in [-1, 1] -> features (B, F), logits (B,)"""
-        features = self.body(s).flatten(1)
+        features = self.body(images).flatten(1)
         return full(features), full(self.head(features)).squeeze(1)
 
-    def logits(self, s: Tensor) -> Tensor:
-        return self.features_and_logits(s)[1]
+    def logits(self, images: Tensor) -> Tensor:
+        return self.features_and_logits(images)[1]
 
 
-class JudgesImages(Hybrid):
+class WithImageDiscriminator(Hybrid):
     """With a discriminator of images: what its game shares, and its capability."""
 
     discriminator: ImageDiscriminator
 
     def discriminator_loss(self, batch: Batch, shared: Decoded) -> Terms:
-        """-log D(x) - log(1 - D(rebuilt)) - log(1 - D(drawn))"""
+        """-log D(x) - log(1 - D(reconstructed)) - log(1 - D(sampled))"""
         d = self.discriminator.logits
-        real = d(shared.s)
-        rebuilt, drawn = d(shared.rebuilt.detach()), d(shared.drawn.detach())
-        batch.logs["D(x)"], batch.logs["D(G(z))"] = real.sigmoid(), drawn.sigmoid()
-        batch.logs["accuracy"] = accuracy(real.detach(), drawn.detach(), 0.0)
-        return {"adversarial": cross_entropy(real, rebuilt) + softplus(drawn)}
+        real = d(shared.images)
+        reconstructed, sampled = d(shared.reconstructed.detach()), d(shared.sampled.detach())
+        batch.logs["D(x)"], batch.logs["D(G(z))"] = real.sigmoid(), sampled.sigmoid()
+        batch.logs["accuracy"] = accuracy(real.detach(), sampled.detach(), 0.0)
+        return {"adversarial": cross_entropy(real, reconstructed) + softplus(sampled)}
 
     def discriminate(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         return self.discriminator.logits(to_symmetric(self.spec.check(x)))
 
 
-class JudgesCodes(Hybrid):
+class WithCodeDiscriminator(Hybrid):
     """With a discriminator of codes, C: (B, L) -> (B, 1)."""
 
-    critic: nn.Module
+    critic: nn.Module  # the discriminator of codes
+
+    def code_logits(self, z: Tensor) -> Tensor:
+        """Codes (B, L) -> logits of "of the prior", (B,)."""
+        return full(self.critic(z)).squeeze(1)
 
     def critic_loss(self, batch: Batch, shared: Coded) -> Terms:
         """-log C(z) - log(1 - C(E(x))) with z drawn from the prior."""
-        on_prior = full(self.critic(self.sample_latent(len(batch)))).squeeze(1)
-        on_code = full(self.critic(shared.z.detach())).squeeze(1)
+        on_prior = self.code_logits(self.sample_latent(len(batch)))
+        on_code = self.code_logits(shared.z.detach())
         batch.logs["C(z)"], batch.logs["C(E(x))"] = on_prior.sigmoid(), on_code.sigmoid()
         batch.logs["accuracy"] = accuracy(on_prior.detach(), on_code.detach(), 0.0)
         return {"adversarial": cross_entropy(on_prior, on_code)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,9 +13,15 @@ from ptheta.config import AtLeastZero, option
 from ptheta.distributions.active_units import active_units
 from ptheta.distributions.kl import kl_standard_normal
 from ptheta.distributions.latents import Normal
-from ptheta.games import Clock, Game, Move, Terms
+from ptheta.games import Clock, Game, Terms
 from ptheta.losses.adversarial import non_saturating
-from ptheta.models.hybrid.base import Coded, Decoded, HybridConfig, ImageDiscriminator, JudgesImages
+from ptheta.models.hybrid.base import (
+    Coded,
+    Decoded,
+    HybridConfig,
+    ImageDiscriminator,
+    WithImageDiscriminator,
+)
 from ptheta.models.variational.collapse import CollapseMonitor
 from ptheta.specs import ImageSpec, full, to_symmetric
 
@@ -35,7 +40,7 @@ class Drawn(Decoded):
     q: Normal
 
 
-class VAEGAN(JudgesImages):
+class VAEGAN(WithImageDiscriminator):
     """A VAE whose reconstruction error is measured in features of a discriminator.
 
     Encoder: KL + 1/2 |f(x) - f(x~)|^2. Decoder: gamma 1/2 |f(x) - f(x~)|^2 and fools D with x~ and
@@ -54,58 +59,53 @@ class VAEGAN(JudgesImages):
     def posterior(self, x: Tensor, condition: Condition | None = None) -> Normal:
         return self._q(to_symmetric(self.spec.check(x)))
 
-    def _q(self, s: Tensor) -> Normal:
-        return Normal(*full(self.encoder(s)).chunk(2, 1))
+    def _q(self, images: Tensor) -> Normal:
+        return Normal(*full(self.encoder(images)).chunk(2, 1))
 
-    def code(self, s: Tensor) -> Tensor:
+    def code(self, images: Tensor) -> Tensor:
         """The mean of q(z | x)."""
-        return self._q(s).mean
+        return self._q(images).mean
 
     def prepare(self, batch: Batch, clock: Clock) -> Drawn:
-        s = to_symmetric(self.spec.check(batch.x))
-        q = self._q(s)
-        found = self.decoded(Coded(s, q.sample()))
-        return Drawn(found.s, found.z, found.rebuilt, found.drawn, q)
+        images = to_symmetric(self.spec.check(batch.x))
+        q = self._q(images)
+        decoded = self.decoded(Coded(images, q.sample()))
+        return Drawn(**vars(decoded), q=q)
 
     def encoder_loss(self, batch: Batch, shared: Drawn) -> Terms:
         q = shared.q
         batch.logs |= active_units(q)
         return {
-            "features": self.feature_error(shared.s, self.generate(shared.z))[0],
+            "features": self.feature_error(shared.images, self.generate(shared.z))[0],
             "kl": kl_standard_normal(q.mean, q.log_var),
         }
 
-    def feature_error(self, s: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    def feature_error(self, images: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
         """1/2 |f(x) - f(x~)|^2 and the logits of x~: (B,) each. The features of the real images
         are a target."""
         with torch.no_grad():
-            wanted = self.discriminator.features_and_logits(s)[0]
-        found, logits = self.discriminator.features_and_logits(fake)
-        return 0.5 * (found - wanted).square().sum(1), logits
+            target = self.discriminator.features_and_logits(images)[0]
+        features, logits = self.discriminator.features_and_logits(fake)
+        return 0.5 * (features - target).square().sum(1), logits
 
     def decoder_loss(self, batch: Batch, shared: Drawn) -> Terms:
-        error, logits = self.feature_error(shared.s, shared.rebuilt)
-        fooled = non_saturating(logits) + non_saturating(self.discriminator.logits(shared.drawn))
+        error, logits = self.feature_error(shared.images, shared.reconstructed)
+        fooled = non_saturating(logits) + non_saturating(self.discriminator.logits(shared.sampled))
         return {"features": self.config.gamma * error, "adversarial": fooled}
 
     def game(self) -> Game[Drawn]:
-        return Game(
-            players={
-                "encoder": self.player(self.encoder),
-                "decoder": self.player(self.decoder),
-                "discriminator": self.player(self.discriminator),
+        return self.game_of(
+            {
+                "discriminator": (self.discriminator_loss, self.discriminator),
+                "encoder": (self.encoder_loss, self.encoder),
+                "decoder": (self.decoder_loss, self.decoder),
             },
-            moves=(
-                Move("discriminator", self.discriminator_loss),
-                Move("encoder", self.encoder_loss),
-                Move("decoder", self.decoder_loss),
-            ),
-            prepare=self.prepare,
+            self.prepare,
             monitor=CollapseMonitor("encoder"),
         )
 
 
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES: dict[str, dict[str, object]] = {
     "default": {
         "about": "convolutional, features of the discriminator's last map",
         "model": {},

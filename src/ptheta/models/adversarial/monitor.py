@@ -14,10 +14,11 @@ TOLERANCE = 0.02  # relative deviation of what counts as still
 FEW = 0.15  # share of the data's diversity that samples never reach
 FALL = 0.5  # of the largest diversity or number of classes so far, or of the real images' classes
 LOW = 3  # evaluations in a row with too few classes: no longer the start of training
+DIVERSITY, GAP = "diversity", "critic_gap"  # what a game logs for this: its moves' own numbers
 CLASSES, REAL_CLASSES = "held_out/classes_", "held_out/real_classes_"
 
 
-class Watch:
+class GANMonitor:
     """Reads the averages of each logged interval; an instance is the monitor of one game.
 
     A fall of diversity or of the number of classes is told when it comes. A run that never had
@@ -62,13 +63,13 @@ class Watch:
         """averages: of what was logged since the last call, names as in metrics.jsonl"""
         found: dict[str, str] = {}
         for name, value in averages.items():
-            if name == "generator/diversity":
+            if name == f"generator/{DIVERSITY}":
                 self.intervals += 1
                 found |= self._diversity(value)
             elif name.startswith(CLASSES):
                 real = averages.get(REAL_CLASSES + name.removeprefix(CLASSES))
                 found |= self._classes(value, real)
-        if "discriminator/critic_gap" in averages:
+        if f"discriminator/{GAP}" in averages:
             found |= self._settled(averages)
         return found | self._last() if END in averages else found
 
@@ -109,7 +110,7 @@ class Watch:
 
     def _settled(self, averages: Mapping[str, float]) -> dict[str, str]:
         """Losses near log 2, or an estimate of the distance that no longer moves."""
-        self.gaps.append(averages["discriminator/critic_gap"])
+        self.gaps.append(averages[f"discriminator/{GAP}"])
         self.losses.append(averages["discriminator/adversarial"])
         if len(self.gaps) < STILL:
             return {}

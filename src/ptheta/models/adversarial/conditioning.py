@@ -1,0 +1,116 @@
+"""How a condition enters a GAN: what the generator is given, what the discriminator is given, and
+what terms are added. Each entry of `CONDITIONING` is one way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from ptheta.batch import Condition
+from ptheta.conditions import ConditionSpec, Labels, classes_of
+from ptheta.conditions.base import tensor_of
+from ptheta.config import Entry
+from ptheta.games import Terms
+from ptheta.models.base import EVERY_KIND
+from ptheta.nets.adversarial.discriminator import Projection
+
+LABELS_ALONE = (Labels.kind,)
+
+
+@dataclass(frozen=True)
+class Conditioning(Entry):
+    """The condition is given to the generator alone, as an extension of z.
+
+    To be extended: each method says what the networks of a model with this condition get.
+
+    takes: kinds of the conditions that can enter so
+    """
+
+    takes: tuple[str, ...] = EVERY_KIND
+
+    def generator_dim(self, spec: ConditionSpec) -> int:
+        """Numbers that the generator is given beside z."""
+        return spec.size
+
+    def generator_input(self, spec: ConditionSpec, condition: Condition) -> Tensor:
+        """These numbers: (B, generator_dim)."""
+        return spec.vector(condition)
+
+    def discriminator_dim(self, spec: ConditionSpec) -> int:
+        """Numbers that the discriminator is given beside the image."""
+        return 0
+
+    def discriminator_input(self, spec: ConditionSpec, condition: Condition) -> Tensor | None:
+        """These numbers: (B, discriminator_dim), or None."""
+        return None
+
+    def logit_term(self, spec: ConditionSpec, width: int) -> nn.Module | None:
+        """A layer of features (B, width) and labels (B,) -> (B,), that is added to the outputs."""
+        return None
+
+    def aux_dim(self, spec: ConditionSpec) -> int:
+        """Size of the discriminator's auxiliary output."""
+        return 0
+
+    def real_terms(self, aux: Tensor | None, condition: Condition | None, weight: float) -> Terms:
+        """What the discriminator pays for its auxiliary output on real images."""
+        return {}
+
+    def fake_terms(self, aux: Tensor | None, condition: Condition | None, weight: float) -> Terms:
+        """What both players pay for the auxiliary output on generated images."""
+        return {}
+
+
+class BothNetworks(Conditioning):
+    """Mirza & Osindero 2014 (arXiv:1411.1784): the discriminator is given the condition, too."""
+
+    def discriminator_dim(self, spec: ConditionSpec) -> int:
+        return spec.size
+
+    def discriminator_input(self, spec: ConditionSpec, condition: Condition) -> Tensor:
+        return spec.vector(condition)
+
+
+class Auxiliary(Conditioning):
+    """Odena et al. 2017 (arXiv:1610.09585): the discriminator classifies real and fake images, and
+    both players minimise its cross-entropy."""
+
+    def aux_dim(self, spec: ConditionSpec) -> int:
+        return classes_of(spec)
+
+    def real_terms(self, aux: Tensor | None, condition: Condition | None, weight: float) -> Terms:
+        return _class_term("class_of_real", aux, condition, weight)
+
+    def fake_terms(self, aux: Tensor | None, condition: Condition | None, weight: float) -> Terms:
+        return _class_term("class_of_fake", aux, condition, weight)
+
+
+def _class_term(name: str, aux: Tensor | None, condition: Condition | None, weight: float) -> Terms:
+    if aux is None or condition is None:
+        return {}
+    labels = tensor_of(condition, Labels.kind)
+    return {name: weight * cross_entropy(aux, labels, reduction="none")}
+
+
+class ProjectedLabel(Conditioning):
+    """Miyato & Koyama 2018 (arXiv:1802.05637): the label's embedding is projected on the
+    features."""
+
+    def logit_term(self, spec: ConditionSpec, width: int) -> nn.Module:
+        return Projection(classes_of(spec), width)
+
+
+CONDITIONING: dict[str, Conditioning] = {
+    "none": Conditioning(takes=()),
+    "label": BothNetworks(about="both networks are given it (1411.1784)"),
+    "auxiliary": Auxiliary(
+        about="the discriminator tells the label (1610.09585)", takes=LABELS_ALONE
+    ),
+    "projection": ProjectedLabel(
+        about="the label's embedding is projected on the features (1802.05637)",
+        takes=LABELS_ALONE,
+        excludes={"autoencoding": "a reconstruction error is not linear in features"},
+    ),
+}

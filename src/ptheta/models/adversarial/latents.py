@@ -1,0 +1,39 @@
+"""Priors of the code z that a GAN's generator draws from, by name: `PRIORS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from ptheta.compute import streams
+from ptheta.config import Entry
+
+
+@dataclass(frozen=True)
+class LatentPrior(Entry):
+    """sample(n, latent, device) -> codes (n, latent), of mean square 1"""
+
+    sample: Callable[[int, int, torch.device], Tensor]
+
+
+def normal(n: int, latent: int, device: torch.device) -> Tensor:
+    return streams.normal(n, latent, device=device)
+
+
+def sphere(n: int, latent: int, device: torch.device) -> Tensor:
+    return on_sphere(normal(n, latent, device))
+
+
+def on_sphere(z: Tensor) -> Tensor:
+    """z (B, L) brought to the norm sqrt(L), the typical one of N(0, I)."""
+    return normalize(z, dim=1) * z.shape[1] ** 0.5
+
+
+PRIORS: dict[str, LatentPrior] = {
+    "normal": LatentPrior(normal, about="N(0, I)"),
+    "sphere": LatentPrior(sphere, about="on the sphere of radius sqrt(latent) (1609.04468)"),
+}

@@ -1,0 +1,211 @@
+"""The options of a GAN, and what in them goes together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Annotated, NamedTuple, TypeAlias
+
+from ptheta.conditions import GIVEN, Conditional, ConditionSpec, Kinds, parts_of
+from ptheta.config import (
+    AtLeastZero,
+    Choice,
+    Count,
+    Entry,
+    Fraction,
+    NonNegative,
+    OneOf,
+    Positive,
+    option,
+    options,
+    words,
+)
+from ptheta.losses.adversarial import LOSSES
+from ptheta.losses.penalties import PENALTIES
+from ptheta.models.adversarial.conditioning import CONDITIONING
+from ptheta.models.adversarial.latents import PRIORS
+from ptheta.nets.adversarial.config import NetConfig, network_of
+from ptheta.nets.augment import AUGMENTATIONS
+from ptheta.optimizers import BESIDE_LR, Decay, OptimizerConfig, OptimizerName
+
+LossName: TypeAlias = Annotated[str, OneOf(LOSSES)]
+PenaltyName: TypeAlias = Annotated[str, OneOf(PENALTIES)]
+AugmentationName: TypeAlias = Annotated[str, OneOf(AUGMENTATIONS)]
+ConditioningName: TypeAlias = Annotated[str, OneOf(CONDITIONING)]
+PriorName: TypeAlias = Annotated[str, OneOf(PRIORS)]
+
+
+@dataclass(frozen=True)
+class GANConfig(Conditional, NetConfig, OptimizerConfig):
+    loss: LossName = option("non_saturating", "what the two players minimise")
+    penalty: tuple[PenaltyName, ...] = option((), "penalties, summed")
+    penalty_weight: Positive | None = option(
+        None, "weight of each penalty (default: the penalty's own, 10 for those on gradients)"
+    )
+    weight_clip: AtLeastZero = option(
+        0.0, "the discriminator's weights are clipped to +-this after each step (1701.07875); 0: no"
+    )
+    conditioning: ConditioningName = option("none", "how the condition enters")
+    class_weight: Positive = option(1.0, "of the auxiliary classifier's cross-entropy")
+    latent: Count = option(100, "dimensions of the code z")
+    prior: PriorName = option("normal", "distribution of z")
+    lr: Positive = option(2e-4, "learning rate")
+    d_lr: Positive | None = option(
+        None, "the discriminator's learning rate, if another (two time scales)"
+    )
+    d_optimizer: OptimizerName | None = option(
+        None, "the discriminator's optimizer, if another, such as sgd beside the generator's adam"
+    )
+    beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
+    critic_steps: Count = option(
+        1, "the discriminator moves in every step, the generator in every so many-th"
+    )
+    feature_matching: Fraction = option(
+        0.0, "share of the generator's loss that matches mean features (1606.03498); 1: all of it"
+    )
+    label_smoothing: Fraction = option(
+        0.0, "real images are labelled 1 - this, fakes 0 (one-sided, 1606.03498)"
+    )
+    label_noise: Fraction = option(0.0, "each label is moved towards 1/2 by U(0, this)")
+    label_flips: Fraction = option(0.0, "share of labels that are the wrong way round")
+    joint_batches: bool = option(
+        False,
+        "give the discriminator real and fake images in one batch, so that batch statistics are "
+        "of both; else each in a batch of its own",
+    )
+    replay: NonNegative = option(
+        0,
+        "past fakes that are kept, of which half of those of a step are taken for the "
+        "discriminator (1612.07828, with 50); 0: none",
+    )
+    instance_noise: AtLeastZero = option(
+        0.0, "deviation of the noise on all that the discriminator sees, pixels in -1 to 1"
+    )
+    instance_noise_steps: NonNegative = option(
+        0, "steps over which that noise falls to 0 (1610.04490); 0: it stays"
+    )
+    augment: tuple[AugmentationName, ...] = option(
+        (), "differentiable augmentation of all that the discriminator sees (2006.10738)"
+    )
+    historical_averaging: AtLeastZero = option(
+        0.0, "weight of the squared distance of weights to their past mean (1606.03498)"
+    )
+    gamma: Fraction = option(0.5, "diversity E L(G(z)) / E L(x) that began holds (1703.10717)")
+    equilibrium_rate: Positive = option(1e-3, "learning rate of began's k")
+    code: Count = option(64, "numbers that began's discriminator rebuilds an image from")
+
+    condition: Kinds = option("labels", f"where conditioning is not none, {GIVEN}")
+
+    def chosen(self) -> tuple[str, ...]:
+        return (self.optimizer, self.d_optimizer or self.optimizer)
+
+    def kinds(self) -> tuple[str, ...]:
+        return super().kinds() if CONDITIONING[self.conditioning].takes else ()
+
+
+# Options that are parts of the game, though they name no entry of a table: in use where not 0.
+SOFT = frozenset({"soft_labels"})
+TRICKS: dict[str, Entry] = {
+    "label_smoothing": Entry(traits=SOFT),
+    "label_noise": Entry(traits=SOFT),
+    "label_flips": Entry(traits=SOFT),
+    "weight_clip": Entry(traits=frozenset({"clipped"})),
+    "spectral_norm": Entry(
+        excludes={
+            "clipped": "both bound the same weights, and spectral_norm divides out what clipping "
+            "does"
+        }
+    ),
+}
+
+# options under which the best discriminator is not that of densities and hard labels
+BREAKS_DENSITY_RATIO = (
+    *("label_noise", "label_flips", "instance_noise", "augment", "minibatch"),
+    *("penalty", "weight_clip", "spectral_norm", "historical_averaging", "replay"),
+)
+
+
+# options of the generator alone: an entry's trait is then that of another network
+OF_GENERATOR = ("g_norm",)
+
+
+class Part(NamedTuple):
+    """A part of a game: `option` = `value` stands for `entry`."""
+
+    option: str
+    value: object
+    entry: Choice
+
+    def __str__(self) -> str:
+        return f"{self.option} = {self.value}"
+
+    def traits(self) -> set[str]:
+        """Those of the entry; "generator_batchwise" and the like where it is of the generator."""
+        of = "generator_" if self.option in OF_GENERATOR else ""
+        return {f"{of}{trait}" for trait in self.entry.traits}
+
+
+def parts(config: GANConfig) -> list[Part]:
+    """All entries that the config names, and the tricks in use."""
+    values = vars(config)
+    named = [
+        Part(name, word, opt.table[word])
+        for name, opt in options(type(config)).items()
+        for word in map(str, words(values[name]))
+        if word in opt.table
+    ]
+    return named + [Part(name, values[name], t) for name, t in TRICKS.items() if values[name]]
+
+
+def conflict(config: GANConfig) -> str | None:
+    """Why parts of this config do not go together, as one of their entries says; None where they
+    do."""
+    used = parts(config)
+    for part, other in product(used, used):
+        for trait in sorted(other.traits() & part.entry.excludes.keys()):
+            reason = part.entry.excludes[trait]
+            return f"{part} does not go with {other}: {reason}; {_cure(trait, other, config)}"
+    return None
+
+
+def _cure(trait: str, other: Part, config: GANConfig) -> str:
+    """What to take in the place of `other`."""
+    opt = options(type(config))[other.option]
+    free = [
+        name
+        for name in opt.choices
+        if name not in opt.table or trait not in Part(other.option, name, opt.table[name]).traits()
+    ]
+    return f"take {other.option} = {', '.join(free)}" if free else f"leave {other.option} out"
+
+
+def odd_condition(config: GANConfig, condition: ConditionSpec | None) -> str | None:
+    """Why a condition, or none, does not go with the config's conditioning; None where it does."""
+    takes = CONDITIONING[config.conditioning].takes
+    given = [part.kind for part in parts_of(condition)]
+    if not given and takes:
+        return (
+            f"conditioning = {config.conditioning} needs a condition, such as ptheta.Labels(names)"
+        )
+    if all(kind in takes for kind in given):
+        return None
+    if takes:
+        return (
+            f"conditioning = {config.conditioning} needs {' or '.join(takes)}: give "
+            "condition=ptheta.Labels(names)"
+        )
+    ways = [name for name, way in CONDITIONING.items() if all(kind in way.takes for kind in given)]
+    return (
+        f"a condition of {' and '.join(given)} but conditioning = {config.conditioning}: choose "
+        f"{', '.join(ways)}, or leave the condition out"
+    )
+
+
+def discriminator_norm(config: GANConfig) -> str:
+    """What `d_norm = auto` stands for."""
+    if config.d_norm != "auto":
+        return config.d_norm
+    alone = any("batchwise" in part.entry.excludes for part in parts(config))
+    autoencoding = LOSSES[config.loss].autoencoding
+    free = not (alone or autoencoding or config.spectral_norm)
+    return "batch" if network_of(config).batch_norm and free else "none"

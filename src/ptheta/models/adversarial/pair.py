@@ -1,0 +1,169 @@
+"""The two networks of a GAN: codes, images, and what the discriminator makes of them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ptheta.batch import Batch, Condition
+from ptheta.compute import streams
+from ptheta.conditions import ConditionSpec, classes_of, word
+from ptheta.config import check_choices
+from ptheta.losses.adversarial import LOSSES
+from ptheta.models.adversarial.conditioning import CONDITIONING
+from ptheta.models.adversarial.latents import PRIORS
+from ptheta.models.adversarial.options import (
+    GANConfig,
+    conflict,
+    discriminator_norm,
+    odd_condition,
+    parts,
+)
+from ptheta.models.adversarial.tricks import remaining
+from ptheta.models.base import EVERY_KIND, ImageModel
+from ptheta.models.graph import Arrow, Graph, Variable
+from ptheta.nets.adversarial.config import too_small
+from ptheta.nets.adversarial.discriminator import Discriminator, DiscriminatorOutput
+from ptheta.nets.adversarial.generator import Generator
+from ptheta.nets.augment import AUGMENTATIONS
+from ptheta.nets.norms import NORMS
+from ptheta.specs import DataSpec, ImageSpec, from_symmetric, to_symmetric
+
+
+class Pair(ImageModel):
+    """A generator G(z) and a discriminator d(x), with what each is given beside code and image.
+
+    Raises PthetaError for parts that do not go together, with the reason.
+    """
+
+    takes = EVERY_KIND
+    steps: Tensor
+
+    def __init__(
+        self,
+        spec: ImageSpec,
+        config: GANConfig,
+        condition: ConditionSpec | None = None,
+        *,
+        code_dim: int = 0,
+        aux_dim: int = 0,
+    ) -> None:
+        """code_dim: numbers of the generator's input beside z and labels; aux_dim: size of the
+        discriminator's auxiliary output, where the conditioning needs none."""
+        super().__init__(spec, config, condition)
+        self.config = config
+        self.loss, self.conditioning = LOSSES[config.loss], CONDITIONING[config.conditioning]
+        self.classes = classes_of(condition)
+        way, norm = self.conditioning, discriminator_norm(config)
+        traits = {*NORMS[norm].traits, *(t for part in parts(config) for t in part.traits())}
+        self.batchwise = "batchwise" in traits  # an image's output depends on its batch
+        beside_z = 0 if condition is None else way.generator_dim(condition)
+        self.generator = Generator(spec, config, config.latent + beside_z + code_dim)
+        self.discriminator = Discriminator(
+            spec,
+            config,
+            norm,
+            cond_dim=0 if condition is None else way.discriminator_dim(condition),
+            aux_dim=aux_dim if condition is None else way.aux_dim(condition),
+            logit_term=self._logit_term,
+            autoencoding=config.code if self.loss.autoencoding else 0,
+        )
+        self.register_buffer("steps", torch.zeros(()))
+        if self.generator.reference is not None:
+            every = None if condition is None else condition.examples(config.reference)
+            z = self.sample_latent(config.reference, every)
+            self.generator.reference = self.generator_input(z, every)
+
+    @classmethod
+    def unsupported(
+        cls, spec: DataSpec, condition: ConditionSpec | None, config: object
+    ) -> str | None:
+        if not isinstance(config, GANConfig):
+            return f"{cls.__name__} is made by a GANConfig, not by {config}"
+        check_choices(config)
+        return (
+            super().unsupported(spec, condition, config)
+            or too_small(spec, config)
+            or odd_condition(config, condition)
+            or conflict(config)
+        )
+
+    def _logit_term(self, width: int) -> nn.Module | None:
+        """Of a discriminator with features (B, width)."""
+        if self.condition is None:
+            return None
+        return self.conditioning.logit_term(self.condition, width)
+
+    # -- codes, images, outputs of the discriminator
+
+    def sample_latent(self, n: int, condition: Condition | None = None) -> Tensor:
+        return PRIORS[self.config.prior].sample(n, self.config.latent, self.steps.device)
+
+    def generator_input(self, z: Tensor, condition: Condition | None) -> Tensor:
+        """What the generator sees: the code, and what the conditioning makes of the condition."""
+        if self.condition is None:
+            return z
+        beside = self.conditioning.generator_input(self.condition, self.given(condition))
+        return torch.cat([z, beside.to(z.dtype)], 1)
+
+    def generate(self, z: Tensor, condition: Condition | None = None) -> Tensor:
+        """z (B, L) -> float images (B, C, H, W) in [-1, 1]."""
+        return self.generator(self.generator_input(z, condition))
+
+    def discriminate_batch(
+        self, images: Tensor, condition: Condition | None
+    ) -> DiscriminatorOutput:
+        """Of float images in [-1, 1] and their conditions."""
+        if self.condition is None:
+            return self.discriminator(images)
+        condition = self.given(condition)
+        beside = self.conditioning.discriminator_input(self.condition, condition)
+        return self.discriminator(
+            images, None if beside is None else beside.to(images.dtype), condition
+        )
+
+    def asked(self, batch: Batch) -> Condition | None:
+        """The batch's conditions where the model is given them."""
+        return None if self.condition is None else batch.condition
+
+    def augmented(self, images: Tensor) -> Tensor:
+        """Images as the discriminator sees them in training: augmented, with instance noise."""
+        c = self.config
+        for name in c.augment:
+            images = AUGMENTATIONS[name].apply(images)
+        if c.instance_noise:
+            left = remaining(self.steps, c.instance_noise_steps)
+            images = images + c.instance_noise * left * streams.normal_like(images)
+        return images
+
+    def discriminate_augmented(
+        self, images: Tensor, condition: Condition | None
+    ) -> DiscriminatorOutput:
+        return self.discriminate_batch(self.augmented(images), condition)
+
+    # -- capabilities
+
+    def decode(self, z: Tensor, condition: Condition | None = None) -> Tensor:
+        return from_symmetric(self.generate(z, condition), self.spec.levels)
+
+    def sample(self, n: int, condition: Condition | None = None) -> Tensor:
+        return self.decode(self.sample_latent(n, condition), condition)
+
+    def discriminate(self, x: Tensor, condition: Condition | None = None) -> Tensor:
+        """Outputs d, higher for what looks real: (B,). Logits where the loss makes them so."""
+        return self.discriminate_batch(to_symmetric(self.spec.check(x)), condition).logits
+
+    def networks(self) -> dict[str, nn.Module]:
+        """By player."""
+        return {"generator": self.generator, "discriminator": self.discriminator}
+
+    def graph(self) -> Graph:
+        c = self.config
+        graph = Graph(
+            (
+                Variable("z", "latent", f"{c.latent} numbers, {c.prior}"),
+                Variable("x", "observed", f"image {self.spec}"),
+            ),
+            (Arrow("z", "x", law="G(z), implicit"),),
+        )
+        return graph if self.condition is None else graph.given(word(self.condition), "x")

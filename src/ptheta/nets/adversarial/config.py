@@ -1,0 +1,85 @@
+"""The options of the two networks of a GAN."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, TypeAlias
+
+from annotated_types import Ge, Lt
+
+from ptheta.config import AtLeastZero, Count, NonNegative, OneOf, option
+from ptheta.errors import unknown
+from ptheta.nets.adversarial.layers import ACTIVATIONS, DOWNSAMPLING
+from ptheta.nets.adversarial.networks import NETWORKS, Network
+from ptheta.nets.minibatch import MINIBATCH
+from ptheta.nets.norms import NORMS
+from ptheta.specs import DataSpec
+
+NetName: TypeAlias = Annotated[str, OneOf(NETWORKS)]
+NormName: TypeAlias = Annotated[str, OneOf(NORMS)]
+NormOrAuto: TypeAlias = Annotated[str, OneOf(NORMS, "auto")]
+ActivationName: TypeAlias = Annotated[str, OneOf(ACTIVATIONS, "auto")]
+DownsamplingName: TypeAlias = Annotated[str, OneOf(DOWNSAMPLING)]
+Share = Annotated[float, Ge(0), Lt(1)]
+MinibatchName: TypeAlias = Annotated[str, OneOf(MINIBATCH, "none")]
+
+
+@dataclass(frozen=True)
+class NetConfig:
+    net: NetName = option("conv", "the networks")
+    features: Count = option(64, "channels of the largest feature map (all but mlp)")
+    dense: NonNegative = option(
+        0, "units of a fully connected layer between numbers and maps (conv, resize); 0: none"
+    )
+    g_hidden: tuple[Count, ...] = option(
+        (128, 256, 512, 1024), "units of the generator's layers (mlp)"
+    )
+    d_hidden: tuple[Count, ...] = option((512, 256), "units of the discriminator's layers (mlp)")
+    g_norm: NormName = option("batch", "normalisation between the generator's layers")
+    d_norm: NormOrAuto = option(
+        "auto",
+        "the same of the discriminator; auto: batch in conv and resize where no part of "
+        "the game forbids it, else none",
+    )
+    g_activation: ActivationName = option(
+        "auto", "between the generator's layers; auto: leaky_relu in mlp, else relu"
+    )
+    g_dropout: Share = option(
+        0.0, "share of the numbers between the generator's layers that become 0 (1611.07004)"
+    )
+    g_noise: AtLeastZero = option(
+        0.0, "deviation of the Gaussian noise between the generator's layers (1609.03126)"
+    )
+    noise_in_sampling: bool = option(
+        False, "keep the generator's dropout and noise in sampling (1611.07004)"
+    )
+    downsampling: DownsamplingName = option(
+        "stride", "how the discriminator halves a map (conv, resize)"
+    )
+    reference: Count = option(64, "images in the reference batch of virtual normalisation")
+    minibatch: MinibatchName = option(
+        "none", "statistics of its batch that the discriminator is given beside its features"
+    )
+    spectral_norm: bool = option(
+        False, "divide the discriminator's weights by their largest singular value (1802.05957)"
+    )
+
+
+def network_of(config: NetConfig) -> Network:
+    """The entry of `config.net`. Raises PthetaError for the name of none."""
+    if config.net not in NETWORKS:
+        raise unknown("net", config.net, NETWORKS)
+    return NETWORKS[config.net]
+
+
+def too_small(spec: DataSpec, config: NetConfig) -> str | None:
+    """Why the network cannot take images of this size; None where it can."""
+    least = network_of(config).least_side
+    height, width = spec.shape[1:]
+    if min(height, width) >= least:
+        return None
+    smaller = next(n for n, net in NETWORKS.items() if net.least_side == 1)
+    return (
+        f"net = {config.net} halves images of {least} pixels a side or more, and these "
+        f"have {height}x{width}: use --net {smaller}"
+    )

@@ -1,0 +1,170 @@
+"""Every part that a GAN may have, read off the tables, and every pair of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from itertools import combinations, permutations
+from typing import Any
+
+import pytest
+import torch
+
+import ptheta
+from ptheta.batch import Batch
+from ptheta.config import options
+from ptheta.dynamics import DYNAMICS
+from ptheta.errors import PthetaError
+from ptheta.models.adversarial.conditioning import CONDITIONING
+from ptheta.models.adversarial.options import GANConfig, Part, parts
+from ptheta.specs import ImageSpec
+from ptheta.training.engine import Engine
+from ptheta.training.group import Group
+
+SPEC = ImageSpec(1, 8, 8)
+BASE = {"net": "mlp", "g_hidden": (8, 8), "d_hidden": (8, 8), "features": 6, "latent": 4}
+BASE |= {"code": 3, "reference": 4}
+
+LABELS = ptheta.Labels(("a", "b", "c"))
+FIELDS = options(GANConfig)
+# values of options that name no entry of a table; one for each trick of `TRICKS`, and of others
+NUMBERS: dict[str, Any] = {
+    "weight_clip": 0.05,
+    "spectral_norm": True,
+    "feature_matching": 0.5,
+    "label_smoothing": 0.1,
+    "label_noise": 0.2,
+    "label_flips": 0.1,
+    "instance_noise": 0.3,
+    "historical_averaging": 0.1,
+    "d_lr": 4e-4,
+    "critic_steps": 2,
+    "g_dropout": 0.3,
+    "g_noise": 0.1,
+    "noise_in_sampling": True,
+    "joint_batches": True,
+    "replay": 5,
+    "d_optimizer": "sgd",
+}
+
+
+def choices(name: str) -> dict[str, dict[str, Any]]:
+    """Each entry that option `name` may name, as options of a model."""
+    wrap = (lambda word: (word,)) if FIELDS[name].is_tuple else (lambda word: word)
+    return {f"{name}={word}": {name: wrap(word)} for word in FIELDS[name].table}
+
+
+def choosable() -> dict[str, dict[str, dict[str, Any]]]:
+    """Option -> what it may be, as options of a model: all entries of its table, or the one value
+    of `NUMBERS`."""
+    found = {name: choices(name) for name, opt in FIELDS.items() if opt.table}
+    found |= {name: {name: {name: value}} for name, value in NUMBERS.items()}
+    found["penalty"]["penalties"] = {"penalty": ("r1", "r2", "gp"), "penalty_weight": 0.5}
+    return found
+
+
+class Pairing:
+    """All pairs of parts: games in which those that go together train, and those that do not.
+
+    parts: as `choosable` gives them
+    options: of each part; refused: pair -> why its two do not go together, as their entries say
+    """
+
+    def __init__(self, parts: dict[str, dict[str, dict[str, Any]]]) -> None:
+        self.parts = parts
+        self.option = {name: option for option, part in parts.items() for name in part}
+        self.options = {name: given for part in parts.values() for name, given in part.items()}
+        entries = {name: self._entries(name) for name in self.options}
+        self.refused = {
+            (a, b): reasons
+            for a, b in combinations(self.options, 2)
+            if (reasons := why_not(entries[a] + entries[b]))
+        }
+
+    def _entries(self, name: str) -> list[Part]:
+        used = parts(GANConfig(**self.options[name]))
+        return [part for part in used if part.option == self.option[name]]
+
+    def games(self, only: Collection[str] = ()) -> list[list[str]]:
+        """Parts of few models, so that every pair that goes together is in one of them.
+
+        only: the pairs of these parts alone
+        """
+        apart = {frozenset(pair) for pair in self.refused}
+        left = {
+            frozenset((a, b))
+            for a, b in combinations(self.options, 2)
+            if self.option[a] != self.option[b] and frozenset((a, b)) not in apart
+            if not only or {a, b} & {*only}
+        }
+        found = []
+        while left:
+            game = min(sorted(pair) for pair in left)
+            for option, part in self.parts.items():
+                if option in {self.option[name] for name in game}:
+                    continue
+                free = [n for n in part if not any(frozenset((n, m)) in apart for m in game)]
+                gain = {n: sum(frozenset((n, m)) in left for m in game) for n in free}
+                if gain and max(gain.values()) > 0:
+                    game.append(max(gain, key=lambda n: gain[n]))
+            left -= {frozenset(pair) for pair in combinations(game, 2)}
+            found.append(game)
+        return found
+
+    def build(self, *names: str) -> Any:
+        """The model of these parts."""
+        return build({k: v for name in names for k, v in self.options[name].items()})
+
+
+def why_not(used: list[Part]) -> list[str]:
+    """Every reason for which parts do not go together."""
+    return [
+        reason
+        for one, other in permutations(used, 2)
+        for trait, reason in one.entry.excludes.items()
+        if trait in other.traits()
+    ]
+
+
+def images(n: int = 6) -> Batch:
+    torch.manual_seed(1)
+    x = torch.randint(0, 256, (n, *SPEC.shape), dtype=torch.uint8)
+    return Batch(x, torch.arange(n) % 3)
+
+
+def build(options: dict[str, Any]) -> Any:
+    """A tiny model, with three labels where its conditioning wants them."""
+    torch.manual_seed(0)
+    options = {**BASE, **options}
+    way = CONDITIONING[options.get("conditioning", "none")]
+    condition = LABELS if way.takes else None
+    return ptheta.create("gan", SPEC, condition=condition, **options).train()
+
+
+def play(model: Any, steps: int = 2) -> None:
+    """Trains a few steps; both networks must have changed, and nothing be infinite."""
+    game = model.game()
+    engine = Engine(model, game, Group())
+    with torch.no_grad():
+        game.start(images())
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    for step in range(1, steps + 1):
+        engine.step = step
+        DYNAMICS["alternating"](engine, game, step, images())
+        with torch.no_grad():
+            game.after(step)
+    assert all(torch.isfinite(p).all() for p in model.parameters())
+    changed = {k.split(".")[0] for k, v in model.state_dict().items() if not v.equal(before[k])}
+    assert {"generator", "discriminator"} <= changed
+    y = torch.arange(4) % 3 if model.classes else None
+    with torch.no_grad():
+        assert model.eval().sample(4, y).shape == (4, *SPEC.shape)
+        assert model.discriminate(images().x[:4], y).isfinite().all()
+
+
+def check_refused(pairing: Pairing, a: str, b: str) -> None:
+    with pytest.raises(PthetaError) as error:
+        pairing.build(a, b)
+    text = str(error.value)
+    assert any(reason in text for reason in pairing.refused[a, b])
+    assert " does not go with " in text
+    assert "\n" not in text

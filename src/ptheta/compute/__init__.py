@@ -1,0 +1,1 @@
+"""What every layer may use to compute: threads, memory, random streams, layout."""

@@ -1,0 +1,1 @@
+"""Distributions over x and over codes, under one protocol; divergences between them."""

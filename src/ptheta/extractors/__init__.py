@@ -1,0 +1,1 @@
+"""Extractors: images to the features that metrics see."""

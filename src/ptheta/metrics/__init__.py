@@ -1,0 +1,1 @@
+"""The table of metrics, and the evaluation that follows from it."""

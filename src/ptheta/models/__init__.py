@@ -1,0 +1,1 @@
+"""Models: the base class, the registry, and a folder for each family."""

@@ -1,0 +1,1 @@
+"""The report: runs compared, as one page and as Markdown."""

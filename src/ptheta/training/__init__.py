@@ -1,0 +1,1 @@
+"""Training: any game, any family, resumable at any moment."""

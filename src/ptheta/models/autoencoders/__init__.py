@@ -1,0 +1,1 @@
+"""Autoencoders, and the prior that is fitted to their codes."""

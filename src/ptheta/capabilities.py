@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ptheta.batch import Condition
     from ptheta.conditions import ConditionSpec
-    from ptheta.distributions.latents import Posterior
+    from ptheta.distributions.latents import Normal
     from ptheta.distributions.pixels import PixelDistribution
 
 
@@ -50,7 +50,7 @@ class HasBound(Protocol):
 
 @runtime_checkable
 class HasPosterior(Protocol):
-    def posterior(self, x: Tensor, condition: Condition | None = None) -> Posterior:
+    def posterior(self, x: Tensor, condition: Condition | None = None) -> Normal:
         """q(z | x), Gaussian: mean and log-variance, (B, L) each."""
         ...
 

@@ -14,7 +14,7 @@ from ptheta.specs import from_unit, to_unit
 Noise = Literal["gaussian", "masking", "salt-and-pepper"]
 
 
-def corrupt(x: Tensor, noise: Noise, level: float) -> Tensor:
+def corrupt(x: Tensor, noise: str, level: float) -> Tensor:
     """uint8 image batch -> the same, damaged (noise from torch's generator).
 
     gaussian: N(0, level^2) is added, white - black = 1, and the sum is clipped

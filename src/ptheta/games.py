@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -30,10 +30,10 @@ S = TypeVar("S")  # what the moves of one step share: a type of the model's own,
 class Remembering(Protocol):
     """A monitor that warns by more than the last interval: what it keeps is in the checkpoints."""
 
-    def memory(self) -> dict[str, Any]:
+    def memory(self) -> Mapping[str, object]:
         """As JSON can hold it."""
 
-    def recall(self, memory: Mapping[str, Any]) -> None: ...
+    def recall(self, memory: Mapping[str, object]) -> None: ...
 
 
 @dataclass(frozen=True)

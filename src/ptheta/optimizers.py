@@ -128,21 +128,19 @@ class _Chosen:
             if name not in OPTIMIZERS:
                 raise unknown("optimizer", name, OPTIMIZERS)
         entry = OPTIMIZERS[optimizer or self.optimizer]
-        own, given = options(entry), {}
-        others = {name for chosen in self.chosen() for name in options(OPTIMIZERS[chosen])}
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.name in own:
-                given[field.name] = value
-            elif field.name in BESIDE_LR.keys() - others and value != field.default:
-                owners = [name for name in OPTIMIZERS if field.name in options(OPTIMIZERS[name])]
+        values, own = dataclasses.asdict(self), options(entry)
+        usual = {field.name: field.default for field in dataclasses.fields(self)}
+        theirs = {name for chosen in self.chosen() for name in options(OPTIMIZERS[chosen])}
+        for name in sorted(BESIDE_LR.keys() - theirs):
+            if values[name] != usual[name]:
+                owners = [other for other in OPTIMIZERS if name in options(OPTIMIZERS[other])]
                 mine = " and ".join(dict.fromkeys(self.chosen()))
                 raise PthetaError(
-                    f"{field.name} = {value}, which {mine} does not have: leave it out, "
+                    f"{name} = {values[name]}, which {mine} does not have: leave it out, "
                     f"or choose --optimizer {' or '.join(owners)}"
                 )
-        given["lr"] = self.lr if lr is None else lr
-        return entry(**{name: value for name, value in given.items() if value is not None})
+        given = {name: values[name] for name in own if values[name] is not None}
+        return entry(**{**given, "lr": self.lr if lr is None else lr})
 
 
 def _beside_lr() -> dict[str, Option]:

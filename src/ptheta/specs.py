@@ -205,13 +205,3 @@ def from_symmetric(s: Tensor, levels: int = 256) -> Tensor:
 def quantise(x: Tensor, levels: int) -> Tensor:
     """uint8 image batch -> uint8 image batch that holds only the values of `levels`."""
     return x if levels == 256 else from_levels(to_levels(x, levels), levels)
-
-
-def dequantise(x: Tensor, levels: int = 256) -> Tensor:
-    """uint8 image batch -> float32 in [0, 1): uniform noise of one level's width is added.
-
-    A density on the result lower-bounds the discrete likelihood (Theis et al. 2016,
-    arXiv:1511.01844).
-    """
-    k = to_levels(x, levels).float()
-    return (k + torch.rand_like(k)) / levels

@@ -382,7 +382,7 @@ def test_inpaint_and_surprise(strokes, trained, tmp_path):
     assert Image.open(picture).size[0] > 16
     assert "did you mean 'left'?" in fails("inpaint", out, "--known", "lef", "--out", picture)
     assert "cannot inpaint" in fails("inpaint", trained, "--out", tmp_path / "y.png")
-    assert "no surprise per pixel" in fails("surprise", trained, "--out", tmp_path / "y.png")
+    assert "no `conditionals`" in fails("surprise", trained, "--out", tmp_path / "y.png")
     assert "-n 0: want 1 or more" in fails("surprise", out, "-n", 0, "--out", tmp_path / "y.png")
     assert "--candidates 0: want 1 or more" in fails(
         "inpaint", out, "--candidates", 0, "--out", tmp_path / "y.png"

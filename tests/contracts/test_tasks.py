@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -56,7 +57,7 @@ def test_a_fitted_mixture_is_the_density_of_the_codes():
     for bad in (0, 301):
         with pytest.raises(PthetaError, match="components for 600 codes"):
             tasks.fit(model, z, components=bad)
-    with pytest.raises(PthetaError, match="no codes to fit"):
+    with pytest.raises(PthetaError, match="it has no `decode` and no `encode`"):
         tasks.fit(tiny("nade", SPEC), z)
 
 
@@ -70,7 +71,7 @@ def test_a_manifold_is_decoded_from_the_quantiles_of_the_prior():
     for dims in ((0, 2), (1, 1)):
         with pytest.raises(PthetaError, match="give two of 0 to 1"):
             tasks.manifold(model, 5, dims=dims)
-    with pytest.raises(PthetaError, match="fit one first"):
+    with pytest.raises(PthetaError, match="no `sample_latent`; fit a prior to its codes first"):
         tasks.manifold(tiny("ae", SPEC), 5)
     with pytest.raises(PthetaError, match="no `decode`"):
         tasks.manifold(tiny("nade", SPEC), 5)
@@ -96,7 +97,7 @@ def test_interpolation_ends_at_its_images_and_can_be_straight():
     assert torch.equal(walk[[4, 9]], back[2:])
     middle = (model.encode(x[:1]) + model.encode(x[2:3])) / 2
     assert torch.equal(walk[2], model.decode(middle)[0])
-    with pytest.raises(PthetaError, match="no prior to draw codes from"):
+    with pytest.raises(PthetaError, match="no `sample_latent`; give images to walk between"):
         tasks.interpolate(model, 2, 5)
     assert len(tasks.interpolate(tiny("cvae", SPEC).eval(), 3, 4)) == 12
 
@@ -138,7 +139,7 @@ def test_probe_finds_labels_in_codes_and_trains_from_scratch():
     assert len(rows.unique()) == 7
     with pytest.raises(PthetaError, match="at least one of each"):
         tasks.probe(model, lambda: model, train, test, [1])
-    with pytest.raises(PthetaError, match="no representation"):
+    with pytest.raises(PthetaError, match="cannot have its codes probed: it has no `encode`"):
         tasks.probe(tiny("nade", SPEC), lambda: model, train, test, [4])
     with pytest.raises(PthetaError, match="nothing to probe"):
         tasks.probe(tiny("cvae", SPEC), lambda: model, train, test, [4])
@@ -164,7 +165,7 @@ def test_a_latent_report_is_what_it_says():
     with torch.no_grad():
         list(away.encoder.parameters())[-1][:3] += 3.0  # the means
     assert latent_report(away, data, n=100).distance > 10 * abs(report.distance)
-    with pytest.raises(PthetaError, match="no posterior"):
+    with pytest.raises(PthetaError, match="it has no `posterior`"):
         latent_report(tiny("ae", SPEC), data)
 
 
@@ -194,3 +195,34 @@ def test_the_most_used_dimensions_are_those_that_say_most(name):
             list(model.encoder.parameters())[-1][3 + 2] = -40.0  # the log-variance of z2
             assert tasks.most_used(model, batch.x, y)[0] in (1, 2)
             assert 2 in tasks.most_used(model, batch.x, y)[:2]
+
+
+class Silent(torch.nn.Module):
+    """It can do nothing."""
+
+    spec = SPEC
+
+
+X, Z = torch.zeros(2, 1, 8, 8, dtype=torch.uint8), torch.zeros(3)
+VERBS: dict[str, tuple[Callable[[torch.nn.Module], object], str]] = {
+    "sample": (lambda m: tasks.sample(m, 2), "sample"),
+    "reconstruct": (lambda m: tasks.reconstruct(m, X), "decode` and no `encode"),
+    "denoise": (lambda m: tasks.denoise(m, X, "masking", 0.5), "decode` and no `encode"),
+    "interpolate": (lambda m: tasks.interpolate(m, 2, 3), "decode"),
+    "inpaint": (lambda m: tasks.inpaint(m, X, X > 0), "complete"),
+    "surprise": (lambda m: tasks.surprise(m, X), "conditionals"),
+    "manifold": (lambda m: tasks.manifold(m, 2), "decode` and no `sample_latent"),
+    "traverse": (lambda m: tasks.traverse(m, Z, [0]), "decode"),
+    "most_used": (lambda m: tasks.most_used(m, X), "encode"),
+    "fit": (lambda m: tasks.fit(m, torch.zeros(30, 2)), "decode` and no `encode"),
+    "probe": (lambda m: tasks.probe(m, lambda: m, (X, Z), (X, Z), [2]), "encode"),
+}
+HELPERS = {"psnr", "region", "sample_batches"}  # of a verb above
+
+
+@pytest.mark.parametrize("verb", [name for name in tasks.__all__ if name not in HELPERS])
+def test_a_model_that_cannot_is_told_what_it_lacks_in_one_sentence(verb):
+    call, lacks = VERBS[verb]
+    with pytest.raises(PthetaError, match=f"^this model cannot .*: it has no `{lacks}`") as said:
+        call(Silent())
+    assert "\n" not in str(said.value)

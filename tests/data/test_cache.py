@@ -72,6 +72,16 @@ def test_a_damaged_entry_is_built_anew(tmp_path, file):
     check(cached(tmp_path, "a", 1, never, ABOUT))
 
 
+def test_an_entry_that_says_something_else_than_is_expected_is_built_anew(tmp_path):
+    def pairs(writer: Writer) -> list[int]:
+        numbers(writer)
+        return [1, 2]
+
+    check(cached(tmp_path, "a", 1, numbers, ABOUT))
+    assert cached(tmp_path, "a", 1, pairs, list[int]).about == [1, 2]
+    check(cached(tmp_path, "a", 1, numbers, ABOUT))
+
+
 def test_what_a_killed_process_left_is_removed(tmp_path):
     """At once where it is known to be dead, a day later where it ran on another machine."""
     here = temporary(tmp_path).name

@@ -7,9 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ptheta.conditions import KINDS
 from ptheta.data import describe, open_data
 from ptheta.data.dataset import Dataset
 from ptheta.data.offers import Offers
+from ptheta.errors import PthetaError
 
 IMAGES = np.zeros((4, 1, 2, 2), np.uint8)
 PLAIN = Dataset("a", "train", IMAGES)
@@ -39,3 +41,10 @@ def test_a_description_tells_what_is_offered():
     assert list(describe("shapes")["offers"]) == list(GIVEN)
     assert str(Offers.of(open_data("shapes"))) == "labels, attributes, captions and masks"
     assert "offers" not in describe(IMAGES + np.arange(4, dtype=np.uint8)[:, None, None, None])
+
+
+@pytest.mark.parametrize("kind", ["labels", "attributes", "text", "image"])
+def test_a_condition_that_is_not_there_is_told_with_what_is(kind):
+    held = {"labels": "captions", "attributes": "labels", "text": "masks", "image": "attributes"}
+    with pytest.raises(PthetaError, match=rf"a\.npz has no .* \(it offers {held[kind]}\)"):
+        KINDS[kind].of_data(GIVEN[held[kind]], "a.npz")

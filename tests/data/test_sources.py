@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ptheta.data import decode, describe, open_data, picture
+from ptheta.data import decode, describe, open_data, picture, sources
 from ptheta.data import embedded as embedded_sets
+from ptheta.data.dataset import Dataset
+from ptheta.data.reader import SourceReader
+from ptheta.data.request import Request
+from ptheta.data.splits import Part, choose
 from ptheta.errors import PthetaError
 from tests.data.makers import COLOUR, GREY, LABELS, RNG, idx_bytes, write_folder, write_parquet
 
@@ -29,7 +33,7 @@ def expected(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return images[order], LABELS[order]
 
 
-def sources(root: Path, images: np.ndarray) -> dict[str, Path]:
+def written(root: Path, images: np.ndarray) -> dict[str, Path]:
     np.save(root / "a.npy", images)
     np.savez(root / "a.npz", images=images, labels=LABELS)
     found = {
@@ -49,7 +53,7 @@ def sources(root: Path, images: np.ndarray) -> dict[str, Path]:
 def test_every_kind_of_source_gives_the_same_pixels(tmp_path, images):
     chw = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
     x, y = expected(chw)
-    for kind, source in sources(tmp_path, images).items():
+    for kind, source in written(tmp_path, images).items():
         got, labels = together(source)
         assert np.array_equal(got, x), kind
         assert labels is not None
@@ -167,6 +171,32 @@ def test_labels_follow_the_kept_files(tmp_path):
     assert y is not None
     for image, label in zip(x, y, strict=True):
         assert LABELS[next(i for i in range(20) if np.array_equal(GREY[i], image[0]))] == label
+
+
+def read_text(path: Path, request: Request) -> tuple[Dataset, Part]:
+    images = np.array([[int(word) for word in line.split()] for line in path.open()], np.uint8)
+    return Dataset(path.stem, request.split, images[:, None, None]), choose(
+        request.split, ["train"], path
+    )
+
+
+def test_a_new_kind_of_source_is_a_function_and_an_entry(tmp_path, monkeypatch):
+    rows = RNG.integers(0, 256, (30, 12))
+    np.savetxt(tmp_path / "a.TXT", rows, fmt="%d")
+    with pytest.raises(PthetaError, match=r"is not data that is known here: .* \.zip or IDX file"):
+        open_data(tmp_path / "a.TXT")
+    entry = sources.PathKind.of_files(
+        ".txt", open=lambda path: SourceReader("text", lambda request: read_text(path, request))
+    )
+    monkeypatch.setattr(sources, "SOURCES", [*sources.SOURCES, entry])
+    train, test = open_data(tmp_path / "a.TXT"), open_data(tmp_path / "a.TXT", "test")
+    kept = np.sort(np.concatenate([d.batch(slice(None)).x[:, 0, 0] for d in (train, test)]), 0)
+    assert np.array_equal(kept, np.sort(rows, 0))
+    assert describe(tmp_path / "a.TXT")["kind"] == "text"
+    with pytest.raises(PthetaError, match=r"IDX or \.txt file"):
+        open_data(__file__)
+    with pytest.raises(PthetaError, match=r"no such file or folder: org/name\.txt"):
+        open_data("org/name.txt")
 
 
 def test_bad_sources_are_one_clear_line(tmp_path):

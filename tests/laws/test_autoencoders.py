@@ -14,6 +14,8 @@ from ptheta.corruption import corrupt
 from ptheta.errors import PthetaError
 from ptheta.games import Clock
 from ptheta.losses.adversarial import log_odds
+from ptheta.models.autoencoders.ae import PIXEL_ERRORS
+from ptheta.nets.coders import CODERS
 from ptheta.specs import ImageSpec, to_symmetric, to_unit
 from tests.conftest import tiny
 
@@ -74,7 +76,17 @@ def test_the_error_is_a_sum_over_pixels(loss):
     assert model.errors(out, x).item() == pytest.approx(wanted)
 
 
-@pytest.mark.parametrize("net", ["linear", "mlp", "conv", "resize"])
+@pytest.mark.parametrize("loss", PIXEL_ERRORS)
+def test_an_error_falls_towards_the_pixel(loss):
+    """Its slope has the sign of what the decoder says less what is there."""
+    error, u = PIXEL_ERRORS[loss], torch.linspace(0.1, 0.9, 9)[:, None]
+    out = torch.linspace(-2, 2, 40).expand(9, 40).clone().requires_grad_()
+    error.loss(out, u.expand_as(out)).sum().backward()
+    assert out.grad is not None
+    assert torch.equal(out.grad.sign(), (error.to_unit(out.detach()) - u).sign())
+
+
+@pytest.mark.parametrize("net", CODERS)
 @pytest.mark.parametrize("name", ["ae", "vae", "vae-gan"])
 def test_every_network_takes_odd_sizes_and_colours(name, net):
     spec = ImageSpec(3, 19, 26)
@@ -98,13 +110,13 @@ def test_noises_do_what_they_say():
     assert (s == 255).float().mean().item() == pytest.approx(0.2, abs=0.01)
     assert torch.equal(corrupt(x, "gaussian", 0.0), x)
     with pytest.raises(PthetaError, match="did you mean 'masking'"):
-        corrupt(x, "maskin", 0.1)  # type: ignore[arg-type]
+        corrupt(x, "maskin", 0.1)
 
 
 def test_a_denoising_autoencoder_is_shown_damage_and_asked_for_the_clean_image():
     model = tiny("dae", SPEC, noise="masking", level=1.0)
     x = images()
-    assert (model.seen(x) == 0).all()
+    assert (model.corrupted(x) == 0).all()
     out = model.decoder(model.encoder(to_symmetric(torch.zeros_like(x))))
     torch.testing.assert_close(model.terms(Batch(x))["reconstruction"], model.errors(out, x))
 

@@ -14,6 +14,7 @@ from ptheta.distributions.pixels import LogisticMixture
 from ptheta.errors import PthetaError
 from ptheta.models.autoregressive.nade import NADE, NADEConfig
 from ptheta.nets import sparse_prefix
+from ptheta.nets.activations import ACTIVATIONS
 from ptheta.nets.diagonal import diagonal_bilstm, diagonals
 from ptheta.nets.gate import gate
 from ptheta.nets.masked import RowConv2d, by_pixel
@@ -96,7 +97,7 @@ def test_row_convolution_equals_the_masked_full_kernel():
 
 
 @pytest.mark.parametrize("sparse", [True, False])
-@pytest.mark.parametrize("activation", ["sigmoid", "relu"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_nade_is_its_definition(sparse, activation, monkeypatch):
     """h_d = f(c + W[:, <d] x_<d), one sub-pixel after the other: in blocks and by changes."""
     monkeypatch.setattr(sparse_prefix, "available", lambda device: sparse)
@@ -105,7 +106,7 @@ def test_nade_is_its_definition(sparse, activation, monkeypatch):
     model = NADE(spec, NADEConfig(hidden=7, block=6, activation=activation))
     x = random_images(spec, 3)
     x[0], x[1] = 0, 255
-    f = torch.sigmoid if activation == "sigmoid" else torch.relu
+    f = ACTIVATIONS[activation].function
     flat = x.flatten(1).float() / 255
     logits = []
     for d in range(spec.dims):
@@ -120,7 +121,7 @@ def test_nade_is_its_definition(sparse, activation, monkeypatch):
 @pytest.mark.skipif(
     not sparse_prefix.available(torch.device("cpu")), reason="no sparse products in this torch"
 )
-@pytest.mark.parametrize("activation", ["sigmoid", "relu"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_gradients_of_the_sparse_nade(activation):
     torch.manual_seed(0)
     on = torch.rand(4, 6) < 0.4

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import distributions as D
 
-from ptheta.distributions.gaussian import kl_standard_normal, log_normal, log_standard_normal
-from ptheta.distributions.latents import Posterior
+from ptheta.distributions.gaussian import log_normal, log_standard_normal
+from ptheta.distributions.kl import kl_standard_normal
+from ptheta.distributions.latents import Normal
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.games import freeze_others
 from ptheta.losses.adversarial import LOSSES, non_saturating
@@ -42,6 +43,7 @@ class Gaussian(PixelDistribution):
     def icdf(self, u: torch.Tensor) -> torch.Tensor:
         return D.Normal(self.loc, SIGMA).icdf(u).round().clamp(0, 255).byte()
 
+    @property
     def mean(self) -> torch.Tensor:
         return self.loc / 255
 
@@ -64,7 +66,7 @@ class LinearGaussian(VAE):
     def posterior(self, x, condition=None):
         mean = (x.double().flatten(1) - self.b) @ self.w @ self.cov / SIGMA**2
         variance = 1 / torch.linalg.inv(self.cov).diagonal()  # the best diagonal one
-        return Posterior(mean + self.offset, variance.log().expand_as(mean))
+        return Normal(mean + self.offset, variance.log().expand_as(mean))
 
     def likelihood(self, z, condition=None):
         return Gaussian((z.double() @ self.w.T + self.b).view(-1, 1, 2, 2))

@@ -20,7 +20,7 @@ from ptheta.nets.adversarial.config import NetConfig
 from ptheta.nets.adversarial.discriminator import Discriminator
 from ptheta.nets.adversarial.generator import Generator
 from ptheta.nets.coders import CoderConfig, decoder, encoder
-from ptheta.nets.heads import Head
+from ptheta.nets.heads import HeadOptions, head
 from ptheta.nets.masked import AboveConv2d, MaskedConv2d, RowConv2d, sees
 from ptheta.nets.minibatch import minibatch
 from ptheta.nets.norms import normalisation
@@ -65,8 +65,8 @@ NAMES: dict[str, Callable[[], object]] = {
     "minibatch layer": lambda: Discriminator(SPEC, NetConfig(minibatch=BAD), "none"),
     "encoder": lambda: encoder(SPEC, CoderConfig(net=BAD), 4),
     "decoder": lambda: decoder(SPEC, CoderConfig(net=BAD), 1),
-    "likelihood": lambda: Head(SPEC, BAD),
-    "sigma": lambda: Head(SPEC, "gaussian", sigma=BAD),
+    "likelihood": lambda: head(SPEC, BAD),
+    "sigma": lambda: head(SPEC, "gaussian", HeadOptions(sigma=BAD)),
     "activation": prefix,
     "noise": lambda: corrupt(X, BAD, 0.5),
     "region": lambda: tasks.region(BAD, SPEC),
@@ -121,7 +121,10 @@ NUMBERS: dict[str, tuple[Callable[[], object], str]] = {
     "sampled label": (lambda: tasks.sample(model("cvae"), 2, labels=[3]), "unknown label 3"),
     "no labels": (lambda: tasks.sample(model("cvae"), 2, labels=[]), "labels is empty"),
     "candidates": (lambda: tasks.inpaint(model("nade"), X, KNOWN, candidates=0), "at least one"),
-    "posterior of none": (lambda: ais(model("aae"), X, start="posterior"), "p.z"),
+    "posterior of none": (
+        lambda: ais(model("aae"), X, start="posterior"),
+        "no `log_likelihood`",
+    ),
     "no chains": (lambda: ais(model("vae"), X, chains=0), "chains = 0"),
     "noise below 0": (lambda: corrupt(X, "gaussian", -0.1), "want 0 or more"),
     "noise above 1": (lambda: corrupt(X, "masking", 1.5), "want a probability"),
@@ -143,7 +146,7 @@ def test_a_number_that_means_nothing_is_refused(what):
 
 
 USES: dict[str, tuple[str, Callable[[Any, Any], object]]] = {
-    "inpaint": ("nade", lambda m, y: tasks.inpaint(m, X, KNOWN, labels=y)),
+    "inpaint": ("nade", lambda m, y: tasks.inpaint(m, X, KNOWN, condition=y)),
     "surprise": ("nade", lambda m, y: tasks.surprise(m, X, y)),
     "reconstruct": ("cvae", lambda m, y: tasks.reconstruct(m, X, y)),
     "denoise": ("cvae", lambda m, y: tasks.denoise(m, X, "masking", 0.5, condition=y)),

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ptheta.conditions import Labels
 from ptheta.data import open_data
 from ptheta.extractors.table import load_extractor
 from ptheta.measures.results import Evaluation
@@ -55,9 +56,10 @@ def test_every_experiment_measures_what_it_is_said_to(alarms):
 class Everything(nn.Module):
     """A model that can do all that a ranked metric asks for."""
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, labels: int) -> None:
         super().__init__()
-        self.classes, self.spec = classes, open_data("digits", levels=2).spec
+        self.spec = open_data("digits", levels=2).spec
+        self.condition = Labels(tuple(map(str, range(labels)))) if labels else None
         self.scale = nn.Parameter(torch.ones(1))
 
     def sample(self, n: int, condition: Any = None) -> Tensor:
@@ -83,13 +85,13 @@ class Everything(nn.Module):
 
 
 @pytest.mark.filterwarnings("ignore:60 samples")
-@pytest.mark.parametrize(("name", "classes"), [("digits", 10), ("pixels", 0)])
-def test_every_ranked_metric_is_calibrated(name, classes, monkeypatch):
+@pytest.mark.parametrize(("name", "labels"), [("digits", 10), ("pixels", 0)])
+def test_every_ranked_metric_is_calibrated(name, labels, monkeypatch):
     """A new ranked metric needs an experiment; what cannot be tested is not ranked."""
     monkeypatch.setattr(speed, "SECONDS", 0.05)
     monkeypatch.setattr(path_length, "PATHS", 40)
     data = open_data("digits", "test", levels=2).subset(slice(0, 80))
-    model, by = Everything(classes), load_extractor(name)
+    model, by = Everything(labels), load_extractor(name)
     found: Evaluation = evaluate(model, data, data, n=60, ais_images=4, extractor=by)
     ranked = [r for r in found.results if r.better]
     assert {family(r.metric) for r in ranked} <= CALIBRATED.keys()

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ptheta.conditions import Labels
 from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
@@ -167,7 +168,6 @@ def test_weights_that_are_not_here_say_how_to_get_them(dinov2, tmp_path, monkeyp
 class Latent(nn.Module):
     """Codes of a normal prior, decoded by a given function to images of 8x8."""
 
-    classes = 0
     spec = ImageSpec(1, 8, 8)
 
     def __init__(self, function: Any) -> None:
@@ -236,8 +236,7 @@ def test_an_absent_class_leaves_the_mean_over_the_others_and_is_named():
     by, test = load_extractor("digits"), open_data("digits", "test")
     batch = open_data("digits").batch(slice(0, 600))
     theirs = batch.extra["labels"]
-    assert test.labels is not None
-    labels = torch.from_numpy(test.labels[test.rows(slice(None))].astype("int64"))
+    labels = test.batch(slice(0, len(test))).extra["labels"]
     fake, real = extract(batch.x, by), extract(test, by)
     each = [
         kernel_distance(fake.features[theirs == y], real.features[labels == y])[0]
@@ -255,9 +254,9 @@ def test_an_absent_class_leaves_the_mean_over_the_others_and_is_named():
 
 def test_a_class_missing_from_the_labels_is_not_asked_for():
     class Copies(nn.Module):
-        def __init__(self, spec: ImageSpec, x: Tensor, classes: int) -> None:
+        def __init__(self, spec: ImageSpec, x: Tensor, classes: tuple[str, ...]) -> None:
             super().__init__()
-            self.spec, self.x, self.classes = spec, x, classes
+            self.spec, self.x, self.condition = spec, x, Labels(classes)
 
         def sample(self, n: int, condition: Any = None) -> Tensor:
             return self.x[torch.randint(len(self.x), (n,))]
@@ -266,7 +265,9 @@ def test_a_class_missing_from_the_labels_is_not_asked_for():
     test = open_data("digits", "test")
     assert test.labels is not None
     some = test.subset(np.flatnonzero(test.labels != 3)[:200])
-    found = evaluate(Copies(test.spec, train.batch(slice(0, 300)).x, 10), some, train, n=700)
+    found = evaluate(
+        Copies(test.spec, train.batch(slice(0, 300)).x, test.classes), some, train, n=700
+    )
     result = found.get("kd_within_label_digits")
     assert result is not None
     assert result.value is not None

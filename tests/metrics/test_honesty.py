@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from ptheta.conditions import Labels
 from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
@@ -32,16 +33,16 @@ def digits(n: int, split: str = "test", levels: int = 256) -> Dataset:
 class Toy(nn.Module):
     """A model of one method, the same for all images."""
 
-    def __init__(self, spec: ImageSpec, classes: int = 0) -> None:
+    def __init__(self, spec: ImageSpec, condition: Labels | None = None) -> None:
         super().__init__()
-        self.spec, self.classes = spec, classes
+        self.spec, self.condition = spec, condition
 
 
 class Scores(Toy):
     """log p is the given number."""
 
-    def __init__(self, spec: ImageSpec, log_p: float, classes: int = 0) -> None:
-        super().__init__(spec, classes)
+    def __init__(self, spec: ImageSpec, log_p: float, condition: Labels | None = None) -> None:
+        super().__init__(spec, condition)
         self.log_p = log_p
 
     def log_prob(self, x: Any, condition: Any = None) -> torch.Tensor:
@@ -82,14 +83,14 @@ def test_an_impossible_image_leaves_the_likelihood_undefined(tmp_path):
 
 def test_a_likelihood_given_the_label_has_another_name():
     data = digits(20)
-    result = evaluate(Scores(data.spec, -700.0, classes=10), data, data, n=20)
+    result = evaluate(Scores(data.spec, -700.0, Labels(data.classes)), data, data, n=20)
     assert result.get("bits_per_dim") is None
     given = result.get("nll_given_label")
     assert given is not None
     assert given.value == pytest.approx(700)
     bare = dataclasses.replace(data, labels=None)
     with pytest.raises(PthetaError, match="has no labels"):
-        evaluate(Scores(data.spec, -700.0, classes=10), bare, data, n=20)
+        evaluate(Scores(data.spec, -700.0, Labels(data.classes)), bare, data, n=20)
 
 
 def test_every_run_is_scored_on_the_same_pixels():

@@ -130,8 +130,6 @@ def test_score_of_known_predictions():
 class Coins(nn.Module):
     """Each pixel white with probability p, on its own."""
 
-    classes = 0
-
     def __init__(self, spec: ImageSpec, p: float) -> None:
         super().__init__()
         self.spec, self.p = spec, p
@@ -143,8 +141,6 @@ class Coins(nn.Module):
 
 class Copier(nn.Module):
     """Samples that are given."""
-
-    classes = 0
 
     def __init__(self, spec: ImageSpec, images: torch.Tensor) -> None:
         super().__init__()

@@ -39,7 +39,8 @@ from ptheta.training.averages import NonFinite
 from ptheta.training.engine import Engine, Weighing
 from ptheta.training.group import Group
 from ptheta.training.processes import launch, started_by
-from ptheta.training.ranks import Done, Ended, Failed, Member, Outcome, RankFailed, Refused
+from ptheta.training.rank import Done, Ended, Failed, Outcome, Refused
+from ptheta.training.ranks import Member, RankFailed
 from ptheta.training.settings import TrainSettings
 
 SLURM = {"SLURM_JOB_ID": "17", "SLURM_NTASKS": "2", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}
@@ -285,7 +286,7 @@ class Fallen:
 
 
 KILLED, ENDED = -signal.SIGKILL, -99  # by whom it may be, and by the launcher
-ENDS: dict[str, tuple[list[tuple[int, Outcome | None]], Any]] = {
+ENDS: dict[str, tuple[list[tuple[int, Outcome[int] | None]], Any]] = {
     "all done": ([(0, Done(7)), (0, Done(8))], 7),
     "a refusal, and the other loses its connection": (
         [(1, Failed("gloo: closed")), (1, Refused(PthetaError("no")))],

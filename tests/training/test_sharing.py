@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
+import ptheta
 from ptheta.batch import Batch
 from ptheta.compute import streams
 from ptheta.dynamics import DYNAMICS
@@ -22,7 +24,8 @@ from ptheta.training.engine import Engine
 from ptheta.training.group import Group
 from ptheta.training.processes import launch
 from ptheta.training.settings import TrainSettings
-from tests.conftest import tiny
+from tests.conftest import TINY, tiny
+from tests.training.test_runs import QUIET
 
 SPEC = ImageSpec(1, 16, 16, 2)
 N = 8
@@ -51,11 +54,11 @@ class Normalised(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
-        maps = (nn.Conv2d(1, 3, 3, bias=False), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten())
+        maps = (nn.Conv2d(1, 3, 3, bias=False), nn.BatchNorm2d(3), nn.Tanh(), nn.Flatten())
         self.net = nn.Sequential(*maps, nn.Linear(588, 4, bias=False), nn.BatchNorm1d(4), nn.Tanh())
 
     def loss(self, batch: Batch, shared: None) -> Terms:
-        return {"loss": (self.net(batch.x / 255) - 0.3).pow(3).sum(1)}
+        return {"loss": (self.net(batch.x / 255) - batch.x[:, 0, 3, :4] / 255).square().sum(1)}
 
     def game(self) -> Game[None]:
         return Game({"p": Player((self,), SGD(0.01))}, (Move("p", self.loss),))
@@ -130,3 +133,24 @@ def test_what_rests_is_as_torch_has_it():
 def test_processes_of_a_run_are_a_setting_that_may_change():
     a = TrainSettings(steps=1, sync_batch_norm=True)
     assert dataclasses.replace(a, processes=3).budget().processes == 3
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_any_number_of_processes(strokes, tmp_path):
+    """Two processes, then four, then one: as one from the beginning."""
+    options: dict[str, Any] = {
+        **TINY["vae"],
+        **QUIET,
+        "batch_size": 16,
+        "levels": 2,
+        "dynamic": True,
+    }
+    whole = ptheta.train("vae", strokes, tmp_path / "whole", **options, steps=24)
+    for steps, processes in ((8, 2), (16, 4), (24, 1)):
+        parts = ptheta.train(
+            *("vae", strokes, tmp_path / "parts"),
+            **{**options, "steps": steps, "processes": processes, "resume": steps > 8},
+        )
+    a, b = (load_file(run.path / "model.safetensors") for run in (whole, parts))
+    for key, value in a.items():
+        torch.testing.assert_close(b[key], value, atol=1e-6, rtol=0)

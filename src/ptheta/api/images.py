@@ -83,7 +83,7 @@ def inpaint(
     mask = tasks.region(known, opened.spec)
     model, x, y = examples(opened, n, data, output, each + 2)
     completed = [
-        tasks.inpaint(model, x, mask, seed=seed + i, labels=y, candidates=candidates)
+        tasks.inpaint(model, x, mask, seed=seed + i, condition=y, candidates=candidates)
         for i in range(each)
     ]
     about = f"{len(x)} images, {each} completions each"

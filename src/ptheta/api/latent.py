@@ -14,13 +14,13 @@ from ptheta.compute.streams import undisturbed
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
 from ptheta.errors import PthetaError
-from ptheta.files.atomic import digest, make_folder
+from ptheta.files.atomic import make_folder
 from ptheta.files.out import check_file
-from ptheta.files.tensors import save_tensors
 from ptheta.metrics.latent import LatentReport, codes, latent_report
 from ptheta.report import figures
-from ptheta.runs.folder import FITTED, Run
+from ptheta.runs.folder import Run
 from ptheta.runs.from_plan import build_model
+from ptheta.runs.prior import save_prior
 from ptheta.tasks.export import Images
 from ptheta.tasks.probe import Probe
 from ptheta.tasks.walks import code_size
@@ -153,9 +153,7 @@ def fit(
     fitted = tasks.fit(
         model, codes(model, opened.data("train", data), images), components=components, seed=seed
     )
-    mixture = {"weights": fitted.weights, "means": fitted.means, "factors": fitted.factors}
-    about = {"weights": digest(opened.weights_file(weights)), "components": str(components)}
-    save_tensors(opened.path / FITTED, mixture, about)
+    save_prior(opened.path, fitted, opened.weights_file(weights))
     return fitted
 
 

@@ -82,8 +82,8 @@ _OUT = click.option(
 _SCALE = click.option(
     "--scale",
     type=types.COUNT,
-    help="Pixels of the picture, across and down, for one pixel of an image. By default an image "
-    "is drawn at least 64 pixels wide.",
+    help="Pixels of the picture, across and down, for one pixel of an image. By default small "
+    "images are enlarged to about 64 pixels.",
 )
 FIGURE = click.option("--out", type=types.PICTURE, help="A .png to draw the result into as well.")
 IMAGE_COLUMN = click.option(

@@ -36,8 +36,11 @@ _fixed: ContextVar[bool] = ContextVar("fixed", default=False)
 
 def available() -> int:
     """As many as torch has here, and no more than this process may have cores."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(torch.get_num_threads(), cores or 1)
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # a system that does not tell
+        cores = os.cpu_count() or 1
+    return min(torch.get_num_threads(), cores)
 
 
 def given() -> bool:

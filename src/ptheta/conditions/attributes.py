@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ptheta.batch import Condition
 from ptheta.conditions.base import check_names, tensor_of
+from ptheta.data.offers import Offers
 from ptheta.errors import PthetaError, unknown
 
 if TYPE_CHECKING:
@@ -88,8 +89,9 @@ class Attributes:
         """The attributes of training data, by name. Raises PthetaError where it has none."""
         if data.attributes is None:
             raise PthetaError(
-                f"{source} has no attributes, and the model is conditional on them: "
-                "give data with attributes, or leave out --condition attributes"
+                f"{source} has no attributes (it offers {Offers.of(data)}), and the model is "
+                "conditional on them: give data with attributes, or leave out --condition "
+                "attributes"
             )
         return cls(_names(data))
 

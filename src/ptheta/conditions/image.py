@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ptheta.batch import Condition
 from ptheta.conditions.base import tensor_of
+from ptheta.data.offers import Offers
 from ptheta.data.picture import Shape, load, resize_and_crop
 from ptheta.errors import PthetaError
 from ptheta.files.paths import expand
@@ -73,8 +74,8 @@ class Image:
         """The segmentation masks of training data. Raises PthetaError where it has none."""
         if data.masks is None:
             raise PthetaError(
-                f"{source} has no masks, and the model is conditional on an image: give data with "
-                "masks, or leave out --condition image"
+                f"{source} has no masks (it offers {Offers.of(data)}), and the model is "
+                "conditional on an image: give data with masks, or leave out --condition image"
             )
         parts = int(data.masks[data.rows(slice(None))].max()) + 1
         _, height, width = data.masks.shape

@@ -12,6 +12,7 @@ from torch.nn.functional import one_hot
 
 from ptheta.batch import Condition
 from ptheta.conditions.base import check_names, tensor_of
+from ptheta.data.offers import Offers
 from ptheta.errors import PthetaError, unknown
 
 if TYPE_CHECKING:
@@ -87,8 +88,9 @@ class Labels:
         """The labels that occur in training data, by name. Raises PthetaError where none do."""
         if data.labels is None:
             raise PthetaError(
-                f"{source} has no labels, and the model is conditional on them: put the images "
-                "into one subfolder for each class, or train an unconditional model"
+                f"{source} has no labels (it offers {Offers.of(data)}), and the model is "
+                "conditional on them: put the images into one subfolder for each class, or train "
+                "an unconditional model"
             )
         return cls(data.present_classes())
 

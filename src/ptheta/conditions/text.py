@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ptheta.batch import Condition
 from ptheta.conditions.base import check_names, tensor_of
+from ptheta.data.offers import Offers
 from ptheta.errors import PthetaError, unknown
 
 if TYPE_CHECKING:
@@ -129,8 +130,9 @@ class Text:
         captions = data.caption_texts()
         if captions is None:
             raise PthetaError(
-                f"{source} has no captions, and the model is conditional on text: give data with "
-                "captions (such as a .txt beside each image), or leave out --condition text"
+                f"{source} has no captions (it offers {Offers.of(data)}), and the model is "
+                "conditional on text: give data with captions (such as a .txt beside each image), "
+                "or leave out --condition text"
             )
         split = [words_of(caption) for caption in captions]
         counts = Counter(word for words in split for word in words)

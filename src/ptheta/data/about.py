@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TypedDict
+from typing import TypedDict, Unpack
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from ptheta.data.memory import Source
 from ptheta.data.names import called, shown
 from ptheta.data.offers import Offers
 from ptheta.data.reader import SourceReader
-from ptheta.data.request import DataSettings, Request
+from ptheta.data.request import DataOptions, DataSettings, Request
 from ptheta.data.sources import finished, reader_of
 from ptheta.data.splits import sides
 
@@ -52,36 +52,17 @@ skipped: files that cannot be read, all of them
 """
 
 
-def describe(
-    source: Source,
-    *,
-    size: int | None = None,
-    channels: int | None = None,
-    white: float | None = None,
-    image_column: str | None = None,
-    label_column: str | None = None,
-    caption_column: str | None = None,
-) -> About:
+def describe(source: Source, **options: Unpack[DataOptions]) -> About:
     """What is known of a source: kind, size, splits, classes with counts, skipped files (all of
-    them listed), notes on how it is read, and suggestions.
+    them listed, however many), notes on how it is read, and suggestions.
 
-    size, channels: what images are brought to, as in training: a source without splits is divided
-        by the pixels of then
-    white: the value that is white, as for `open_data`
-    image_column, label_column, caption_column: likewise
+    options: as of `open_data`. With a size or channels, images are brought to these as in training:
+        a source without splits is divided by the pixels of then
     """
-    settings = DataSettings(
-        size=size,
-        channels=channels,
-        max_broken=1.0,
-        white=white,
-        image_column=image_column,
-        label_column=label_column,
-        caption_column=caption_column,
-    )
+    settings = DataSettings(**options)
     reader = reader_of(source)
     reader.check_columns(settings.columns, called(source))
-    splits = _splits(reader, Request(settings=settings))
+    splits = _splits(reader, Request(settings=settings).tolerant())
     train = splits["train"]
     spec = train.spec
     sample = train.images[train.rows(slice(None, None, -(-len(train) // LOOKED_AT)))]

@@ -13,7 +13,7 @@ CHUNK = 512  # images at a time
 
 
 def drawn_afresh(x: Tensor) -> Tensor:
-    """Values 0 and 255, P(255) = x / 255, by torch's global generator: uint8 of the same shape."""
+    """Values 0 and 255, P(255) = x / 255, by the stream of the step: uint8 of the same shape."""
     # uniform on 0..254, so P(noise < x) = x / 255 exactly
     noise = streams.integers(0, 255, *x.shape, dtype=torch.uint8)
     return (noise < x).to(torch.uint8).mul_(255)

@@ -131,7 +131,7 @@ def cached(
         writer.finish(form.dump_python(build(writer), mode="json"))
         writer.close()
         with _writing(root):
-            _publish(building, folder)
+            _publish(building, folder, form)
     finally:
         with suppress(OSError):
             writer.close()
@@ -169,11 +169,11 @@ def _writing(root: Path) -> Iterator[None]:
         yield
 
 
-def _publish(built: Path, folder: Path) -> None:
+def _publish(built: Path, folder: Path, form: TypeAdapter[A]) -> None:
     try:
         os.rename(built, folder)
     except OSError:
-        if _open(folder, TypeAdapter(object)) is not None:  # another process was quicker
+        if _open(folder, form) is not None:  # another process was quicker
             return
         remove(folder)
         os.rename(built, folder)

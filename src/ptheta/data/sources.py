@@ -43,16 +43,17 @@ class PathKind:
     open: Callable[[Path], SourceReader]
     files: tuple[str, ...] = ()
 
-
-def _with_suffix(*suffixes: str, open: Callable[[Path], SourceReader]) -> PathKind:
-    return PathKind(lambda p: p.is_file() and p.suffix.lower() in suffixes, open, suffixes)
+    @classmethod
+    def of_files(cls, *suffixes: str, open: Callable[[Path], SourceReader]) -> PathKind:
+        """The files that have one of these suffixes, in whatever case."""
+        return cls(lambda p: p.is_file() and p.suffix.lower() in suffixes, open, suffixes)
 
 
 # the first that reads a path does; a new kind of source is an entry here
 SOURCES: list[PathKind] = [
-    _with_suffix(".npy", ".npz", open=open_array_file),
-    _with_suffix(".parquet", open=open_parquet),
-    _with_suffix(".zip", open=open_archive_of_images),
+    PathKind.of_files(".npy", ".npz", open=open_array_file),
+    PathKind.of_files(".parquet", open=open_parquet),
+    PathKind.of_files(".zip", open=open_archive_of_images),
     PathKind(is_idx, open_idx, ("IDX",)),
     PathKind(is_saved, open_saved),
     PathKind(has_parquet, open_parquet),

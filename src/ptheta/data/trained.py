@@ -135,6 +135,16 @@ class DataMatch:
         return f"DataMatch({', '.join([self.kind, *counts, f'{self.missing:,} missing'])})"
 
     @property
+    def foreign(self) -> bool:
+        """Whether the data is another than that of the run."""
+        return self.kind == "other"
+
+    @property
+    def remembered(self) -> bool:
+        """Whether the run remembers its images."""
+        return self.kind != "unknown"
+
+    @property
     def train(self) -> Dataset | None:
         """The training split as the run knew it: images and reserve, in the order of then."""
         if self.images is None or self.reserve is None:

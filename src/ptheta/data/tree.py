@@ -194,18 +194,25 @@ def holds(root: Path, test: Callable[[os.DirEntry[str]], bool]) -> bool:
     """Whether there is such a file below root that may be data."""
     stack = [str(root)]
     while stack:
-        place = stack.pop()
-        try:
-            entries = list(os.scandir(place))
-        except OSError:
-            continue
-        for entry in entries:
-            if not entry.is_dir(follow_symlinks=False):
-                if test(entry):
-                    return True
-            elif not is_junk(entry.name) and written(Path(entry.path)) is None:
-                stack.append(entry.path)
+        folders, files = _entries(stack.pop())
+        if any(map(test, files)):
+            return True
+        stack += [
+            folder.path
+            for folder in folders
+            if not is_junk(folder.name) and written(Path(folder.path)) is None
+        ]
     return False
+
+
+def _entries(place: str) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]]]:
+    """The folders in a folder, and what else lies there; nothing where it cannot be read."""
+    try:
+        entries = list(os.scandir(place))
+    except OSError:
+        return [], []
+    folders = [entry for entry in entries if entry.is_dir(follow_symlinks=False)]
+    return folders, [entry for entry in entries if not entry.is_dir(follow_symlinks=False)]
 
 
 def below(folder: Tree, above: Tree) -> str:

@@ -1,165 +1,140 @@
-"""Distributions of codes z: posteriors q(z | x) and priors p(z) of latent-variable models."""
+"""Distributions of codes z: posteriors q(z | x) and priors p(z), or p(z | y)."""
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
-from typing import Any, NamedTuple
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
 
 from ptheta.compute import streams
-from ptheta.distributions.gaussian import (
-    kl_normal,
-    kl_standard_normal,
-    log_normal,
-    log_standard_normal,
-)
-from ptheta.errors import PthetaError
-
-ACTIVE_VARIANCE = 0.01  # of a posterior mean over the data
-ACTIVE_KL = 0.1  # nats, mean over the data
+from ptheta.distributions.base import Distribution
+from ptheta.distributions.gaussian import LOG_2PI, log_normal, log_standard_normal
 
 
-def active_by_variance(means: Tensor) -> Tensor:
-    """Which dimensions move with the image: Var over x of the posterior mean above 0.01 (Burda et
-    al. 2016, section 5.2, arXiv:1509.00519). means: (N, L) -> bool (L,)."""
-    return means.var(0) > ACTIVE_VARIANCE
+class LatentDistribution(Distribution):
+    """log_prob: (B, L) -> (B,); sample: (B, L), differentiable in the parameters."""
+
+    @abstractmethod
+    def expand(self, n: int) -> Self:
+        """n rows, the i-th as row i modulo the rows there are."""
 
 
-def active_by_kl(kl: Tensor) -> Tensor:
-    """Which dimensions carry information: mean KL(q(z_j | x) || N(0, 1)), which bounds it, above
-    0.1 nats; kl: (N, L) -> bool (L,).
-
-    A mean with a variance of 0.01 may carry 0.005 nats, next to nothing, and counts by variance
-    alone. A bound on the KL is how Lucas et al. 2019 define a collapsed dimension (section 5.2,
-    arXiv:1911.02469).
-    """
-    return kl.mean(0) > ACTIVE_KL
-
-
-class Posterior(NamedTuple):
-    """q(z | x) = N(mean, exp(log_var)); both (B, L)."""
+@dataclass(frozen=True, eq=False)
+class Normal(LatentDistribution):
+    """N(mean, exp(log_var)) with independent dimensions; both (B, L)."""
 
     mean: Tensor
     log_var: Tensor
 
-    def active(self) -> dict[str, Tensor]:
-        """How many dimensions are used, to be logged: by variance and KL, and by variance alone."""
-        q = self.detach()
-        moves, carries = active_by_variance(q.mean), active_by_kl(kl_standard_normal(*q))
-        return {
-            "active_units": (moves & carries).sum().float(),
-            "active_by_variance": moves.sum().float(),
-        }
-
     def sample(self) -> Tensor:
-        """One z for each x, differentiable in the parameters: (B, L)."""
+        """Reparameterised (Kingma & Welling 2014, arXiv:1312.6114): mean + sigma e."""
         return self.mean + torch.exp(0.5 * self.log_var) * streams.normal_like(self.mean)
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """(B, L) -> (B,) nats."""
         return log_normal(z, self.mean, self.log_var)
 
-    def repeat(self, k: int) -> Posterior:
-        """k copies, one after the other: (k B, L)."""
-        return Posterior(self.mean.repeat(k, 1), self.log_var.repeat(k, 1))
+    def expand(self, n: int) -> Self:
+        k = n // len(self.mean)
+        return replace(self, mean=self.mean.repeat(k, 1), log_var=self.log_var.repeat(k, 1))
 
-    def detach(self) -> Posterior:
-        return Posterior(self.mean.detach(), self.log_var.detach())
-
-
-class Prior(ABC):
-    """p(z), or p(z | y) with a row for each example."""
-
-    @abstractmethod
-    def log_prob(self, z: Tensor) -> Tensor:
-        """(B, L) -> (B,) nats."""
-
-    @abstractmethod
-    def sample(self, n: int) -> Tensor:
-        """(n, L)"""
-
-    def kl(self, q: Posterior, z: Tensor) -> Tensor:
-        """KL(q || p), (B, parts) nats: of each dimension in closed form where there is one; else
-        the estimate log q(z) - log p(z) with the z given, in one part."""
-        return (q.log_prob(z) - self.log_prob(z))[:, None]
-
-    def repeat(self, k: int) -> Prior:
-        """For k copies of the examples, one after the other."""
-        return self
+    def detach(self) -> Self:
+        return replace(self, mean=self.mean.detach(), log_var=self.log_var.detach())
 
 
-class StandardNormal(Prior):
-    """N(0, I) in `latent` dimensions."""
+@dataclass(frozen=True, eq=False)
+class StandardNormal(LatentDistribution):
+    """N(0, I) in `latent` dimensions, the same for all `rows`."""
 
-    def __init__(self, latent: int, device: torch.device) -> None:
-        self.latent, self.device = latent, device
+    latent: int
+    device: torch.device
+    rows: int = 1
 
     def log_prob(self, z: Tensor) -> Tensor:
         return log_standard_normal(z)
 
-    def sample(self, n: int) -> Tensor:
-        return streams.normal(n, self.latent, device=self.device)
+    def sample(self) -> Tensor:
+        return streams.normal(self.rows, self.latent, device=self.device)
 
-    def kl(self, q: Posterior, z: Tensor) -> Tensor:
-        return kl_standard_normal(q.mean, q.log_var)
-
-
-class Normal(Prior):
-    """N(mean, exp(log_var)) of each example; both (B, L)."""
-
-    def __init__(self, mean: Tensor, log_var: Tensor) -> None:
-        self.each = Posterior(mean, log_var)
-
-    def log_prob(self, z: Tensor) -> Tensor:
-        return self.each.log_prob(z)
-
-    def sample(self, n: int) -> Tensor:
-        return self.each.sample()
-
-    def kl(self, q: Posterior, z: Tensor) -> Tensor:
-        return kl_normal(q.mean, q.log_var, self.each.mean, self.each.log_var)
-
-    def repeat(self, k: int) -> Prior:
-        return Normal(*self.each.repeat(k))
+    def expand(self, n: int) -> Self:
+        return replace(self, rows=n)
 
 
-class Mixture(Prior):
-    """1/K sum_k N(mean_k, exp(log_var_k)); both (K, L)."""
+@dataclass(frozen=True, eq=False)
+class Mixture(LatentDistribution):
+    """1/K sum_k N(mean_k, exp(log_var_k)), the same for all `rows`; components: the K Gaussians."""
 
-    def __init__(self, mean: Tensor, log_var: Tensor) -> None:
-        self.parts = Posterior(mean, log_var)
+    components: Normal
+    rows: int = 1
 
     def log_prob(self, z: Tensor) -> Tensor:
-        each = log_normal(z[:, None], self.parts.mean, self.parts.log_var)  # (B, K)
+        each = log_normal(z[:, None], self.components.mean, self.components.log_var)  # (B, K)
         return each.logsumexp(1) - math.log(each.shape[1])
 
-    def sample(self, n: int) -> Tensor:
-        k = streams.integers(0, len(self.parts.mean), n, device=self.parts.mean.device)
-        return Posterior(self.parts.mean[k], self.parts.log_var[k]).sample()
+    def sample(self) -> Tensor:
+        mean, log_var = self.components.mean, self.components.log_var
+        k = streams.integers(0, len(mean), self.rows, device=mean.device)
+        return Normal(mean[k], log_var[k]).sample()
+
+    def expand(self, n: int) -> Self:
+        return replace(self, rows=n)
 
 
-class Flow(Prior):
-    """What a zuko flow gives (pip install 'ptheta[flows]')."""
+@dataclass(frozen=True, eq=False)
+class GaussianMixture(LatentDistribution):
+    """sum_k weight_k N(mean_k, factor_k factor_k^T), the same for all `rows`.
 
-    def __init__(self, distribution: Any) -> None:
-        self.distribution = distribution
+    weights: (K,); means: (K, L); factors: lower Cholesky factors of the covariances, (K, L, L)
+    """
+
+    weights: Tensor
+    means: Tensor
+    factors: Tensor
+    rows: int = 1
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        centred = (z[:, None] - self.means)[..., None]  # (B, K, L, 1)
+        unit = torch.linalg.solve_triangular(self.factors, centred, upper=False)[..., 0]
+        log_det = self.factors.diagonal(dim1=1, dim2=2).log().sum(1)
+        each = -0.5 * (unit.square() + LOG_2PI).sum(2) - log_det
+        return torch.logsumexp(each + self.weights.log(), 1)
+
+    def sample(self) -> Tensor:
+        k = torch.multinomial(self.weights, self.rows, replacement=True)
+        means = self.means[k]
+        return means + (self.factors[k] @ streams.normal_like(means)[..., None])[..., 0]
+
+    def expand(self, n: int) -> Self:
+        return replace(self, rows=n)
+
+
+class FlowDistribution(Protocol):
+    """What a flow of zuko gives when it is called."""
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """(B, L) -> (B,) nats."""
+        ...
+
+    def rsample(self, shape: torch.Size) -> Tensor:
+        """(*shape, L), differentiable."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Flow(LatentDistribution):
+    """What a zuko flow gives (pip install 'ptheta[flows]'), the same for all `rows`."""
+
+    distribution: FlowDistribution
+    rows: int = 1
 
     def log_prob(self, z: Tensor) -> Tensor:
         return self.distribution.log_prob(z)
 
-    def sample(self, n: int) -> Tensor:
-        return self.distribution.rsample((n,))
+    def sample(self) -> Tensor:
+        return self.distribution.rsample(torch.Size((self.rows,)))
 
-
-def masked_flow(latent: int, transforms: int, hidden: int) -> Any:
-    """A masked autoregressive flow over codes (Papamakarios et al. 2017, arXiv:1705.07057) as a
-    module that returns its distribution. Raises PthetaError where zuko is not installed.
-    """
-    try:
-        from zuko.flows import MAF
-    except ImportError:
-        raise PthetaError("a flow prior needs the extra: pip install 'ptheta[flows]'") from None
-    return MAF(features=latent, transforms=transforms, hidden_features=(hidden, hidden))
+    def expand(self, n: int) -> Self:
+        return replace(self, rows=n)

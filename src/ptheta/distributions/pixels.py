@@ -1,11 +1,11 @@
-"""Distributions over pixels, for decoders `p(x | z)` and autoregressive conditionals.
+"""Distributions of pixels, for decoders `p(x | z)` and autoregressive conditionals.
 
-All take image batches (uint8) and work in level numbers inside; `log_prob` is per sub-pixel.
+All take image batches (uint8) and work in level numbers inside; `log_prob` is of each sub-pixel.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 
 import torch
 import torch.nn.functional as F
@@ -13,10 +13,11 @@ from torch import Tensor
 from torch.special import log_ndtr, ndtri
 
 from ptheta.compute import streams
+from ptheta.distributions.base import Distribution
 from ptheta.specs import from_levels, to_levels
 
 
-class PixelDistribution(ABC):
+class PixelDistribution(Distribution):
     """An independent distribution for each sub-pixel of an image batch."""
 
     levels: int
@@ -29,12 +30,13 @@ class PixelDistribution(ABC):
         """log p of whole images, (k B,) nats, where the distribution has k rows for each image:
         row i is for image i modulo B. x: uint8 (B, C, H, W)."""
         k = self.shape[0] // len(x)
-        return self.log_prob(x.repeat(k, 1, 1, 1)).sum((1, 2, 3))
+        return self.log_prob(x.repeat(k, 1, 1, 1)).flatten(1).sum(1)
 
     @abstractmethod
     def icdf(self, u: Tensor) -> Tensor:
         """Uniform noise (B, C, H, W) in [0, 1) -> the sample it stands for, uint8."""
 
+    @property
     @abstractmethod
     def mean(self) -> Tensor:
         """Expected pixel value as a fraction of white: float (B, C, H, W) in [0, 1]."""
@@ -84,6 +86,7 @@ class Bernoulli(PixelDistribution):
     def icdf(self, u: Tensor) -> Tensor:
         return (u < self.logits.sigmoid()).to(torch.uint8).mul_(255)
 
+    @property
     def mean(self) -> Tensor:
         return self.logits.sigmoid()
 
@@ -113,6 +116,7 @@ class Categorical(PixelDistribution):
         k = (cumulative <= u.unsqueeze(1)).sum(1).clamp_(max=self.levels - 1)
         return from_levels(k, self.levels)
 
+    @property
     def mean(self) -> Tensor:
         k = torch.linspace(0, 1, self.levels, device=self.device).view(1, -1, 1, 1, 1)
         return (self.logits.softmax(1) * k).sum(1)
@@ -167,14 +171,15 @@ class LogisticMixture(PixelDistribution):
         k = ((s.clamp(-1, 1) + 1) * ((self.levels - 1) / 2)).round_()
         return from_levels(k, self.levels)
 
+    @property
     def mean(self) -> Tensor:
         """The mixture of the locations, clamped to the pixel range."""
         loc = (self.weights.softmax(1) * self.loc).sum(1)
         return loc.clamp(-1, 1).add(1).mul(0.5)
 
 
-class Gaussian(PixelDistribution):
-    """A discretised Gaussian: level k has the probability of its bin, as in `LogisticMixture`.
+class DiscretisedGaussian(PixelDistribution):
+    """Level k has the probability of its bin, as in `LogisticMixture`.
 
     loc, log_sigma: (B, C, H, W), on the axis [-1, 1]; the first and last bins reach to infinity
     """
@@ -206,6 +211,7 @@ class Gaussian(PixelDistribution):
         k = ((s.clamp(-1, 1) + 1) * ((self.levels - 1) / 2)).round_()
         return from_levels(k, self.levels)
 
+    @property
     def mean(self) -> Tensor:
         """The location, clamped to the pixel range."""
         return self.loc.clamp(-1, 1).add(1).mul(0.5)

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import secrets
 import shutil
 import socket
@@ -31,8 +32,11 @@ SAMPLES = ".ptheta-samples"  # a file in a folder of samples
 LOCK = ".ptheta-lock"  # in a folder that a process works in
 TEMPORARY = ".ptheta-tmp-"  # how the name of what is being written begins
 ABANDONED = 86_400  # seconds after which what a process of another machine left is removed
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+CURES: dict[int | None, str] = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "free space there and try again"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "choose a place that you can write"),
+}
+OS_ERROR = re.compile(r"\(os error (\d+)\)")  # how safetensors tells the number of a fault
 
 
 @contextmanager
@@ -43,22 +47,17 @@ def writing(path: Path, cure: str = "") -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, SafetensorError) as error:
-        raise CannotWrite(f"cannot write {path}: {_reason(error)}{_cure(error, cure)}") from error
+    except OSError as error:
+        raise _cannot_write(path, error.strerror or str(error), error.errno, cure) from error
+    except SafetensorError as error:
+        number = OS_ERROR.search(str(error))
+        raise _cannot_write(path, str(error), int(number[1]) if number else None, cure) from error
 
 
-def _reason(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
-
-
-def _cure(error: Exception, cure: str) -> str:
-    if not cure:
-        number = error.errno if isinstance(error, OSError) else None
-        if number in NO_SPACE or "os error 28" in str(error):
-            cure = "free space there and try again"
-        elif number in FORBIDDEN:
-            cure = "choose a place that you can write"
-    return f"; {cure}" if cure else ""
+def _cannot_write(path: Path, reason: str, number: int | None, cure: str) -> CannotWrite:
+    """number: of the fault, as the system counts them"""
+    cure = cure or CURES.get(number, "")
+    return CannotWrite(f"cannot write {path}: {reason}{'; ' * bool(cure)}{cure}")
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
@@ -106,8 +105,7 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: object) -> None:
     """`value` as indented JSON, atomically. NaN and infinity are refused (JSON has neither)."""
-    text = json.dumps(value, indent=2, allow_nan=False) + "\n"
-    write_text(path, text)
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> object:
@@ -122,15 +120,13 @@ def read_json(path: Path) -> object:
 
 
 def check_file(path: Path) -> None:
-    """Raises PthetaError where something else than a file is at `path`: reading a pipe would wait
-    for ever."""
+    """Raises PthetaError where what is at `path` is no file: reading a pipe would never end."""
     if there(path) and not path.is_file():
         raise PthetaError(f"{path} is no file: put the file back, or remove what is there")
 
 
 def there(path: Path) -> bool:
-    """Whether something is at `path`, be it a link to nothing; nothing is where no name can be as
-    long."""
+    """Whether something is at `path`, be it a link to nothing. Nothing has too long a name."""
     try:
         return path.exists() or path.is_symlink()
     except (OSError, ValueError):
@@ -190,8 +186,7 @@ def abandoned(path: Path) -> bool:
 
 @lru_cache(maxsize=256)
 def tidy(folder: Path) -> None:
-    """Removes what killed processes left in `folder`. Once for each folder: a folder of samples is
-    written into a hundred thousand times."""
+    """Removes what killed processes left in `folder`, once: some are written into very often."""
     with suppress(OSError):
         for path in folder.glob(f"{TEMPORARY}*"):
             if abandoned(path):

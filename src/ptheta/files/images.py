@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,6 @@ from ptheta.errors import PthetaError
 from ptheta.files.atomic import SOFTWARE, write_atomic
 from ptheta.files.captions import captioned
 
-# what a picture may be written as -> the largest side that the format has, pixels
-PICTURES = {".png": 2**31 - 1, ".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}
 LARGEST = 2**26  # pixels of a picture of many images
 
 
@@ -56,7 +55,7 @@ def drawn_at(
     _, h, w = shape
     columns = columns or math.ceil(math.sqrt(n))
     height, width = math.ceil(n / columns) * (h + 1) - 1, columns * (w + 1) - 1
-    most = PICTURES[suffix]
+    most = PICTURES[suffix].largest
     largest = min(most // max(height, width), math.isqrt(LARGEST // (height * width)))
     if largest < 1:
         raise PthetaError(
@@ -73,6 +72,40 @@ def drawn_at(
     return scale
 
 
+@dataclass(frozen=True)
+class PictureFormat:
+    """name: as Pillow has it; largest: side in pixels; options: of saving, nearly without loss"""
+
+    name: str
+    largest: int
+    options: Mapping[str, object]
+
+    def encode(self, image: Image.Image, *, mark: bool) -> bytes:
+        """mark: whether Exif data say that ptheta drew it"""
+        buffer, exif = io.BytesIO(), Image.Exif()
+        if mark:
+            exif[ExifTags.Base.Software] = SOFTWARE
+        image.save(buffer, format=self.name, exif=exif, **self.options)
+        return buffer.getvalue()
+
+
+class PngFormat(PictureFormat):
+    """A PNG says who drew it in a text of its own."""
+
+    def encode(self, image: Image.Image, *, mark: bool) -> bytes:
+        buffer, texts = io.BytesIO(), PngInfo()
+        if mark:
+            texts.add_text("Software", SOFTWARE)
+        image.save(buffer, format=self.name, pnginfo=texts, **self.options)
+        return buffer.getvalue()
+
+
+PNG = PngFormat("PNG", 2**31 - 1, {"optimize": True})
+JPEG = PictureFormat("JPEG", 65_500, {"quality": 95, "subsampling": 0})
+WEBP = PictureFormat("WEBP", 16_383, {"lossless": True})
+PICTURES = {".png": PNG, ".jpg": JPEG, ".jpeg": JPEG, ".webp": WEBP}  # by suffix
+
+
 def to_picture(
     picture: np.ndarray,
     suffix: str,
@@ -87,27 +120,14 @@ def to_picture(
     mark: whether it says that ptheta drew it, by which a folder of pictures leaves it out
     captions: a text for each row of images, to the left of it
     """
-    if suffix == ".png":
-        return to_png(picture, scale, mark=mark, captions=captions)
-    image, buffer, exif = _drawn(picture, scale, captions), io.BytesIO(), Image.Exif()
-    if mark:
-        exif[ExifTags.Base.Software] = SOFTWARE
-    if suffix == ".webp":
-        image.save(buffer, format="WEBP", lossless=True, exif=exif)
-    else:
-        image.save(buffer, format="JPEG", quality=95, subsampling=0, exif=exif)
-    return buffer.getvalue()
+    return PICTURES[suffix].encode(_drawn(picture, scale, captions), mark=mark)
 
 
 def to_png(
     picture: np.ndarray, scale: int = 1, *, mark: bool = True, captions: Sequence[str] = ()
 ) -> bytes:
     """PNG bytes of a picture; see `to_picture`."""
-    buffer, texts = io.BytesIO(), PngInfo()
-    if mark:
-        texts.add_text("Software", SOFTWARE)
-    _drawn(picture, scale, captions).save(buffer, format="PNG", optimize=True, pnginfo=texts)
-    return buffer.getvalue()
+    return PNG.encode(_drawn(picture, scale, captions), mark=mark)
 
 
 def _drawn(picture: np.ndarray, scale: int, captions: Sequence[str]) -> Image.Image:

@@ -56,15 +56,23 @@ def user_cache() -> Path:
 
 def _own_temporary() -> Path:
     """A folder of this user's among the temporary files, which no other user can write into."""
-    number = os.getuid() if hasattr(os, "getuid") else 0
-    folder = Path(tempfile.gettempdir()) / f"ptheta-{number}"
+    number = _user()
+    folder = Path(tempfile.gettempdir()) / f"ptheta-{number or 0}"
     why = "the user has no home folder; set PTHETA_CACHE to a folder that you can write"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         about = folder.lstat()
     except OSError as error:
         raise PthetaError(f"cannot create the cache {folder} ({error.strerror}): {why}") from None
-    if hasattr(os, "getuid") and (about.st_uid != number or about.st_mode & 0o022):
+    if number is not None and (about.st_uid != number or about.st_mode & 0o022):
         raise PthetaError(f"the cache {folder} could be written by another user: {why}")
     warnings.warn(f"decoded images are kept in {folder}, since {why}", stacklevel=2)
     return folder
+
+
+def _user() -> int | None:
+    """The number of this process's user; None on a system that has none."""
+    try:
+        return os.getuid()
+    except AttributeError:
+        return None

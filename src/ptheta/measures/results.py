@@ -124,6 +124,18 @@ class Result:
                 "give a value, or a reason why there is none"
             )
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether the truth is at most the value, and not the value itself."""
+        return self.relation == "<="
+
+    @property
+    def badness(self) -> float:
+        """The value, or its negative where higher is better: of two results the smaller is the
+        better one."""
+        value = self.value or 0.0
+        return -value if self.better == "higher" else value
+
     def text(self) -> str:
         """For a terminal: "<= 0.162 +- 0.001 bits/dim", or "not defined (no likelihood)"."""
         if self.value is None:

@@ -4,10 +4,9 @@ arXiv:1611.04273): a stochastic lower bound that does not depend on how good q(z
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -21,10 +20,10 @@ from ptheta.measures.intervals import Groups, mean_estimate
 from ptheta.measures.results import Estimate
 from ptheta.metrics.context import Context
 from ptheta.metrics.likelihood import batches
+from ptheta.tasks.needs import require
 from ptheta.terminal.progress import watched
 
 CHAINS, STEPS, LEAPFROG = 16, 500, 5  # of the metric
-STARTS = ("auto", "prior", "posterior")
 WIDTH = 0.1  # of a leapfrog step at the start
 ACCEPTED = 0.65  # share of moves that the width is adapted to
 LogDensity = Callable[[Tensor], Tensor]  # (n, L) -> (n,)
@@ -125,6 +124,42 @@ def annealed_log_mean(
     return log_w.view(chains, groups).logsumexp(0) - math.log(chains), rate
 
 
+class _Start(NamedTuple):
+    """A normalised density of codes, and codes drawn from it, for each chain of each image."""
+
+    log_prob: LogDensity
+    z: Tensor
+
+
+def _from_prior(model: nn.Module, x: Tensor, condition: Condition | None, chains: int) -> _Start:
+    codes, given = require(model, HasJoint, "start from its prior"), condition
+    if given is not None:
+        given = repeated(given, chains)
+    return _Start(lambda z: codes.log_prior(z, given), codes.sample_latent(chains * len(x), given))
+
+
+def _from_posterior(
+    model: nn.Module, x: Tensor, condition: Condition | None, chains: int
+) -> _Start:
+    cure = "choose start = prior or auto"
+    encoder = require(model, HasPosterior, "start from its posterior", cure)
+    q = encoder.posterior(x, condition).detach().expand(chains * len(x))
+    return _Start(q.log_prob, q.sample())
+
+
+def _nearest_start(model: nn.Module, x: Tensor, condition: Condition | None, chains: int) -> _Start:
+    """The posterior, where there is one: a shorter way."""
+    start = _from_posterior if isinstance(model, HasPosterior) else _from_prior
+    return start(model, x, condition, chains)
+
+
+STARTS: Mapping[str, Callable[[nn.Module, Tensor, Condition | None, int], _Start]] = {
+    "auto": _nearest_start,
+    "prior": _from_prior,
+    "posterior": _from_posterior,
+}
+
+
 @torch.no_grad()
 def ais(
     model: nn.Module,
@@ -144,12 +179,9 @@ def ais(
     Raises PthetaError where the model has no p(z) and p(x | z), for another start or one that the
     model does not have, and for counts below 1.
     """
-    if not isinstance(model, HasJoint):
-        raise PthetaError("annealed importance sampling needs p(z) and p(x | z): this has none")
+    codes = require(model, HasJoint, "be annealed")
     if start not in STARTS:
         raise unknown("start", start, STARTS)
-    if start == "posterior" and not isinstance(model, HasPosterior):
-        raise PthetaError("start = posterior: this model has none; choose prior or auto")
     for name, value in (("chains", chains), ("steps", steps), ("leapfrog", leapfrog)):
         if value < 1:
             raise PthetaError(f"{name} = {value}: want at least 1")
@@ -157,21 +189,13 @@ def ais(
     y = None if condition is None else condition.to(x.device)
     many = x.repeat(chains, *[1] * (x.ndim - 1))
     ys = None if y is None else repeated(y, chains)
-    if isinstance(model, HasPosterior) and start != "prior":
-        q = model.posterior(x, y).detach().repeat(chains)
-        first, z = q.log_prob, q.sample()
-    else:
-        first, z = partial(_log_prior, model, ys), model.sample_latent(len(many), ys)
+    first, z = STARTS[start](model, x, y, chains)
 
     def joint(z: Tensor) -> Tensor:
-        return model.log_prior(z, ys) + model.log_likelihood(many, z, ys)
+        return codes.log_prior(z, ys) + codes.log_likelihood(many, z, ys)
 
     with _in_codes_alone(model):
         return annealed_log_mean(first, joint, z, len(x), steps=steps, leapfrog=leapfrog)
-
-
-def _log_prior(model: HasJoint, condition: Condition | None, z: Tensor) -> Tensor:
-    return model.log_prior(z, condition)
 
 
 @contextmanager

@@ -140,8 +140,6 @@ def of_likelihoods(world: World, n: int, seed: int, model: int) -> list[Result]:
 class Paths(nn.Module):
     """Codes that a fixed random map makes images of."""
 
-    classes = 0
-
     def __init__(self, bend: float) -> None:
         super().__init__()
         self.bend, self.spec = bend, ImageSpec(1, 28, 28)

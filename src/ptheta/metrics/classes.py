@@ -21,6 +21,7 @@ KNOWN = 0.5  # share of real images in the class of their label, below which cla
 
 
 def inception_score(ctx: Context) -> Estimate:
+    """exp E KL(p(y | x) || p(y)): see `ptheta.measures.inception_score.class_score`."""
     fake, _ = ctx.logits
     splits = max(1, min(SPLITS, len(fake) // LEAST))  # the score of fewer is too low
     found = score_draws(fake, ctx.fakes, splits)
@@ -28,12 +29,14 @@ def inception_score(ctx: Context) -> Estimate:
 
 
 def classes_in_use(ctx: Context) -> Estimate:
+    """exp of the entropy of the predicted classes."""
     fake, _ = ctx.logits
     value, counts = effective_classes(fake)
     return estimate(value, classes_draws(fake, ctx.fakes), {"counts": counts.tolist()})
 
 
 def balance(ctx: Context) -> Estimate:
+    """Total variation between the predicted classes of samples and of real images."""
     fake, real = ctx.logits
     return estimate(class_balance(fake, real), balance_draws(fake, real, ctx.fakes, ctx.reals))
 

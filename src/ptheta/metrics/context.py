@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ptheta.capabilities import HasBound, HasLogProb, condition_of, conditional
 from ptheta.conditions import Labels
+from ptheta.conditions.base import tensor_of
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.extractors.base import Extractor
@@ -76,9 +77,14 @@ class Context:
         return self.model
 
     @property
+    def has_likelihood(self) -> bool:
+        """Exact, or a bound."""
+        return isinstance(self.model, HasLogProb | HasBound)
+
+    @property
     def conditional_likelihood(self) -> bool:
         """Whether the likelihood is that of p(x | y)."""
-        return isinstance(self.model, HasLogProb | HasBound) and conditional(self.model)
+        return self.has_likelihood and conditional(self.model)
 
     @cached_property
     def samples(self) -> Tensor:
@@ -111,10 +117,12 @@ class Context:
 
     @cached_property
     def fakes(self) -> Groups:
+        """The samples in groups, to leave out one at a time."""
         return Groups(len(self.fake), "fake")
 
     @cached_property
     def reals(self) -> Groups:
+        """The test images in groups, to leave out one at a time."""
         return Groups(len(self.real), "real")
 
     @cached_property
@@ -125,7 +133,7 @@ class Context:
         if self.model is None or not isinstance(condition_of(self.model), Labels):
             return None
         asked = conditions_like(self.model, self.test, self.n, self.seed)
-        return asked.cpu() if isinstance(asked, Tensor) else None
+        return None if asked is None else tensor_of(asked, Labels.kind).cpu()
 
     @cached_property
     def real_labels(self) -> Tensor | None:

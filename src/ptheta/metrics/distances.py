@@ -46,6 +46,7 @@ def warn_of_few(ctx: Context) -> None:
 
 
 def fd(ctx: Context) -> Estimate:
+    """The Frechet distance (arXiv:1706.08500)."""
     return estimate(*frechet_of(ctx))
 
 
@@ -59,6 +60,7 @@ def fd_infinity(ctx: Context) -> Estimate:
 
 
 def kd(ctx: Context) -> Estimate:
+    """The kernel distance, unbiased squared MMD (arXiv:1801.01401)."""
     with stage("distances"):
         return estimate(*kernel_draws(ctx.fake.features, ctx.real.features, ctx.fakes, ctx.reals))
 

@@ -23,7 +23,6 @@ from ptheta.metrics.images import check_same_spec, check_samples
 from ptheta.metrics.metric import Metric, Section, measure
 from ptheta.metrics.protocol import protocol
 from ptheta.metrics.table import METRICS
-from ptheta.specs import ImageSpec
 from ptheta.tasks.sample import BATCH
 
 
@@ -43,10 +42,12 @@ class Options(Counts, total=False):
 
     is_k: importance samples of a likelihood bound
     ais_images: test images whose log p(x) is also estimated by annealed importance sampling
+    no_copies: why it is not known what the model was trained on, where that is so
     """
 
     is_k: int
     ais_images: int
+    no_copies: str
 
 
 def evaluate(
@@ -56,15 +57,14 @@ def evaluate(
     *,
     extractor: str | Extractor | None = None,
     samples: Tensor | None = None,
-    no_copies: str = "",
     about: About | None = None,
     **options: Unpack[Options],
 ) -> Evaluation:
     """Measures a model in eval mode.
 
     test: held-out images, which likelihood and distances refer to
-    train: what the model was trained on, for the nearest neighbours; None where that is not known,
-        and no_copies then says why: whether samples are copies is not defined
+    train: what the model was trained on, for the nearest neighbours; None where that is not known:
+        whether samples are copies is not defined then
     extractor: of the features, a name or an object (default: by what the data is)
     samples: images already drawn from the model, uint8 (>= n, C, H, W); of a conditional model by
         `ptheta.metrics.conditions.draw` with this n and seed
@@ -77,7 +77,7 @@ def evaluate(
     """
     test = test.with_fixed_binarisation()
     chosen, why = choose_extractor(test, extractor)
-    ctx = Context(test, chosen, {}, model, train, no_copies, **options)
+    ctx = Context(test, chosen, {}, model, train, **options)
     _check(ctx)
     if samples is not None:
         ctx = replace(ctx, given=Given(_first(samples, ctx)))
@@ -97,7 +97,7 @@ def _check(ctx: Context) -> None:
         raise PthetaError(f"{ctx.test.name} has {len(ctx.test)} test image: give at least two")
     spec = ctx.the_model.spec
     for data in (ctx.test, ctx.train):
-        if data is not None and isinstance(spec, ImageSpec):
+        if data is not None:
             check_same_spec(spec, data)
 
 

@@ -9,7 +9,7 @@ from ptheta.errors import PthetaError
 from ptheta.specs import ImageSpec, quantise
 
 
-def check_same_spec(asked: ImageSpec, data: Dataset) -> None:
+def check_same_spec(asked: object, data: Dataset) -> None:
     """Raises PthetaError where the data's images are not what is asked for."""
     if data.spec != asked:
         raise PthetaError(

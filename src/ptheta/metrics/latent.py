@@ -12,11 +12,12 @@ from ptheta.batch import joined
 from ptheta.capabilities import Encodes, HasPosterior, HasPrior
 from ptheta.compute.streams import seeded
 from ptheta.data.dataset import Dataset
-from ptheta.distributions.gaussian import kl_standard_normal
-from ptheta.distributions.latents import ACTIVE_KL, ACTIVE_VARIANCE
+from ptheta.distributions.active_units import ACTIVE_KL, ACTIVE_VARIANCE
+from ptheta.distributions.kl import kl_standard_normal
 from ptheta.errors import PthetaError
 from ptheta.measures.kernel import kernel_distance
 from ptheta.metrics.likelihood import batches
+from ptheta.tasks.needs import require
 
 
 @dataclass(frozen=True)
@@ -76,13 +77,12 @@ class LatentReport:
 @torch.no_grad()
 def codes(model: nn.Module, data: Dataset, n: int, batch_size: int = 500) -> Tensor:
     """The codes of the first n images, (n, L). Raises PthetaError where the model cannot encode."""
-    if not isinstance(model, Encodes):
-        raise PthetaError("this model has no codes: it has no `encode`")
+    coder = require(model, Encodes, "encode images")
     if n < 1:
         raise PthetaError(f"n = {n}: ask for at least one image")
     some = data.with_fixed_binarisation().subset(slice(0, n))
     return torch.cat(
-        [model.encode(x, y).float().cpu() for x, y in batches(model, some, batch_size)]
+        [coder.encode(x, y).float().cpu() for x, y in batches(model, some, batch_size)]
     )
 
 
@@ -92,10 +92,9 @@ def latent_report(model: nn.Module, data: Dataset, *, n: int = 2000, seed: int =
     posterior."""
     if n < 2:
         raise PthetaError(f"n = {n}: ask for at least two images")
-    if not isinstance(model, HasPosterior):
-        raise PthetaError("this model has no posterior q(z | x), so no KL and no active units")
+    encoder = require(model, HasPosterior, "say how its codes are used")
     some = data.with_fixed_binarisation().subset(slice(0, n))
-    found = [(model.posterior(x, y), y) for x, y in batches(model, some, 500)]
+    found = [(encoder.posterior(x, y), y) for x, y in batches(model, some, 500)]
     mean = torch.cat([q.mean for q, _ in found]).float().cpu()
     log_var = torch.cat([q.log_var for q, _ in found]).float().cpu()
     given = [y for _, y in found if y is not None]

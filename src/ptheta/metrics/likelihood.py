@@ -169,17 +169,17 @@ def _mean(ctx: Context, unit: float) -> Estimate:
 ELBO = {"how": "ELBO"}
 
 
-def has_finite_bound(ctx: Context) -> bool:
-    """Its terms say where the nats of a likelihood go."""
-    if not isinstance(ctx.model, HasBound):
-        return False
-    found = _likelihood(ctx)
-    return found is not None and not found.infinite
-
-
 @shared
 def _bound(ctx: Context) -> dict[str, tuple[float, float]]:
     return bound_terms(ctx.the_model, ctx.test, seed=ctx.seed)
+
+
+def has_finite_bound(ctx: Context) -> bool:
+    """Its terms say where the nats of a likelihood go."""
+    if ctx.model is None:
+        return False
+    found = _likelihood(ctx)
+    return found is not None and not found.infinite and bool(_bound(ctx))
 
 
 def neg_elbo(ctx: Context) -> Estimate:

@@ -150,11 +150,13 @@ def _about(ctx: Context, training: Dataset, found: Distances) -> dict[str, objec
 
 
 def train_distance_ratio(ctx: Context) -> Estimate:
+    """Median distance of samples to the training images, over that of held-out images."""
     found = _nearest(ctx).pixels[TRAIN]
     return Estimate(*ratio_of_medians(*found), about=_about(ctx, _sets(ctx).train, found))
 
 
 def share_of_copies(side: str, ctx: Context) -> Estimate:
+    """Share of samples nearer than 99 % of new images are."""
     found = _nearest(ctx).pixels[side]
     return Estimate(*copied_share(*found), about=_about(ctx, _sets(ctx).train, found))
 

@@ -33,6 +33,7 @@ class Section(StrEnum):
 
 
 def always(ctx: Context) -> bool:
+    """Every evaluation has a row for it."""
     return True
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ptheta.capabilities import Clusters, HasBound, HasJoint, HasLogProb, Samples
+from ptheta.capabilities import Clusters, HasJoint, Samples
 from ptheta.metrics.context import Context
 
 
@@ -12,14 +12,17 @@ def of_model(ctx: Context) -> bool:
 
 
 def of_clusters(ctx: Context) -> bool:
+    """The model gives categories of its own."""
     return isinstance(ctx.model, Clusters)
 
 
 def of_annealing(ctx: Context) -> bool:
+    """Annealed importance sampling is wanted."""
     return ctx.model is not None and ctx.ais_images > 0
 
 
 def of_classes(ctx: Context) -> bool:
+    """The extractor is a classifier."""
     return ctx.extractor.classes > 0
 
 
@@ -34,16 +37,20 @@ def of_labelled_classes(ctx: Context) -> bool:
 
 
 def samples(ctx: Context) -> str:
+    """There are samples, or a model that gives them."""
     return "" if ctx.model is None or isinstance(ctx.model, Samples) else "it cannot sample"
 
 
 def likelihood(ctx: Context) -> str:
-    return "" if isinstance(ctx.model, HasLogProb | HasBound) else "no likelihood"
+    """The model has an exact likelihood, or a bound."""
+    return "" if ctx.has_likelihood else "no likelihood"
 
 
 def joint(ctx: Context) -> str:
+    """The model has p(z) and p(x | z)."""
     return "" if isinstance(ctx.model, HasJoint) else "it has no p(z) and p(x | z)"
 
 
 def real_labels(ctx: Context) -> str:
+    """The test images have labels."""
     return "" if ctx.real_labels is not None else f"{ctx.test.name} has no labels"

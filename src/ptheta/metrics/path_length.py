@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
-
 import torch
 from torch import Tensor, nn
 
 from ptheta.batch import Condition
-from ptheta.capabilities import Decodes, HasPrior
 from ptheta.compute.streams import seeded
 from ptheta.errors import PthetaError
 from ptheta.extractors.base import Extractor
@@ -18,16 +15,11 @@ from ptheta.measures.results import Estimate
 from ptheta.metrics.conditions import conditions_like
 from ptheta.metrics.context import Context
 from ptheta.tasks.interpolate import slerp
-from ptheta.tasks.needs import require
+from ptheta.tasks.needs import DecodesPrior, require
 from ptheta.terminal.progress import stage
 
 PATHS = 500
 STEP = 1 / 16  # of the way; a shorter one would mostly see the rounding of pixels to whole values
-
-
-@runtime_checkable
-class Latent(Decodes, HasPrior, Protocol):
-    """Decodes codes of its prior."""
 
 
 @torch.no_grad()
@@ -54,7 +46,7 @@ def path_length(
     """
     if paths < 2:
         raise PthetaError(f"paths = {paths}: give at least two")
-    latent = require(model, Latent, "walk between codes of its prior")
+    latent = require(model, DecodesPrior, "walk between codes of its prior")
     with seeded(seed):
         a = latent.sample_latent(paths, condition)
         b = latent.sample_latent(paths, condition)
@@ -72,7 +64,8 @@ def path_length(
 
 
 def codes_with_a_prior(ctx: Context) -> str:
-    return "" if isinstance(ctx.model, Latent) else "it has no codes with a prior"
+    """The model decodes codes of its prior."""
+    return "" if isinstance(ctx.model, DecodesPrior) else "it has no codes with a prior"
 
 
 def mean_path_length(ctx: Context) -> Estimate:

@@ -87,6 +87,7 @@ def of_times(times: Sequence[float], n: int, about: About | None = None) -> Esti
 
 
 def speed(ctx: Context) -> Estimate:
+    """images/s of the model, on this machine."""
     with stage("sampling speed"), unwatched():
         condition = conditions_like(ctx.the_model, ctx.test, SPEED_OF, ctx.seed)
         return sampling_speed(ctx.the_model, condition, seconds=SECONDS)

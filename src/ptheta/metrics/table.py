@@ -26,6 +26,7 @@ BITS, NATS, RATE = "bits/dim", "nats/image", "images/s"
 
 
 def parameters(ctx: Context) -> Estimate:
+    """Numbers that the model has learned, frozen ones included."""
     return Estimate(sum(p.numel() for p in ctx.the_model.parameters()), error=0.0)
 
 

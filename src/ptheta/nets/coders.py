@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from torch import nn
 
@@ -13,7 +15,56 @@ from ptheta.nets.convolutional import ConvDecoder, ConvEncoder
 from ptheta.nets.mlp import mlp
 from ptheta.specs import ImageSpec
 
-CoderNet = Literal["linear", "mlp", "conv", "resize"]
+Shape = tuple[int, int, int]  # channels, height, width
+
+
+@dataclass(frozen=True)
+class CoderKind:
+    """encoder: (config, shape of the input, numbers of the output, dcgan) -> network;
+    decoder: (config, numbers of the input, shape of the output, dcgan) -> network"""
+
+    encoder: Callable[[CoderConfig, Shape, int, bool], nn.Module]
+    decoder: Callable[[CoderConfig, int, Shape, bool], nn.Module]
+
+
+def _vectors(hidden: Callable[[CoderConfig], tuple[int, ...]]) -> CoderKind:
+    """Networks without maps. hidden: units between image and code"""
+
+    def encode(config: CoderConfig, shape: Shape, out: int, dcgan: bool) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), mlp([math.prod(shape), *hidden(config), out]))
+
+    def decode(config: CoderConfig, size: int, shape: Shape, dcgan: bool) -> nn.Module:
+        sizes = [size, *hidden(config)[::-1], math.prod(shape)]
+        return nn.Sequential(mlp(sizes), nn.Unflatten(1, shape))
+
+    return CoderKind(encode, decode)
+
+
+def _maps(resize: bool) -> CoderKind:
+    """Convolutional networks. resize: see `ConvDecoder`"""
+
+    def encode(config: CoderConfig, shape: Shape, out: int, dcgan: bool) -> nn.Module:
+        return ConvEncoder(*shape, out, features=config.features, dcgan=dcgan)
+
+    def decode(config: CoderConfig, size: int, shape: Shape, dcgan: bool) -> nn.Module:
+        maps, h, w = shape
+        features = config.features
+        return ConvDecoder(size, h, w, maps, features=features, dcgan=dcgan, resize=resize)
+
+    return CoderKind(encode, decode)
+
+
+CODERS: dict[str, CoderKind] = {
+    "linear": _vectors(lambda config: ()),
+    "mlp": _vectors(lambda config: config.hidden),
+    "conv": _maps(resize=False),
+    "resize": _maps(resize=True),
+}
+
+if TYPE_CHECKING:
+    CoderNet: TypeAlias = str
+else:  # the options of the command line are read off the table
+    CoderNet = Literal[*CODERS]
 
 
 @dataclass(frozen=True)
@@ -28,33 +79,25 @@ class CoderConfig:
     features: Count = option(32, "channels of the largest feature map (conv, resize)")
 
 
-def _hidden(config: CoderConfig) -> tuple[int, ...]:
-    """Units between image and code of a network without maps. Raises PthetaError for another."""
-    if config.net not in get_args(CoderNet):
-        raise unknown("net", config.net, get_args(CoderNet))
-    return config.hidden if config.net == "mlp" else ()
+def _kind(config: CoderConfig) -> CoderKind:
+    if config.net not in CODERS:
+        raise unknown("net", config.net, CODERS)
+    return CODERS[config.net]
 
 
 def encoder(
     spec: ImageSpec, config: CoderConfig, out: int, extra: int = 0, *, dcgan: bool = False
 ) -> nn.Module:
     """(B, C + extra, H, W) -> (B, out). extra: channels beside the image's own; dcgan: as in
-    `ConvEncoder` (conv, resize)."""
+    `ConvEncoder` (conv, resize). Raises PthetaError for an unknown network."""
     c, h, w = spec.shape
-    if config.net in ("conv", "resize"):
-        return ConvEncoder(c + extra, h, w, out, features=config.features, dcgan=dcgan)
-    return nn.Sequential(nn.Flatten(), mlp([(c + extra) * h * w, *_hidden(config), out]))
+    return _kind(config).encoder(config, (c + extra, h, w), out, dcgan)
 
 
 def decoder(
     spec: ImageSpec, config: CoderConfig, per_pixel: int, extra: int = 0, *, dcgan: bool = False
 ) -> nn.Module:
     """(B, L + extra) -> (B, per_pixel * C, H, W). extra: numbers beside the code; dcgan: as in
-    `ConvDecoder` (conv, resize)."""
+    `ConvDecoder` (conv, resize). Raises PthetaError for an unknown network."""
     c, h, w = spec.shape
-    size, maps = config.latent + extra, per_pixel * c
-    if config.net in ("conv", "resize"):
-        resize = config.net == "resize"
-        return ConvDecoder(size, h, w, maps, features=config.features, dcgan=dcgan, resize=resize)
-    sizes = [size, *_hidden(config)[::-1], maps * h * w]
-    return nn.Sequential(mlp(sizes), nn.Unflatten(1, (maps, h, w)))
+    return _kind(config).decoder(config, config.latent + extra, (per_pixel * c, h, w), dcgan)

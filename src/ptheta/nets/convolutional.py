@@ -22,6 +22,16 @@ def batch_norm(channels: int, dims: int) -> nn.Module:
     return nn.BatchNorm2d(channels)
 
 
+def no_norm(channels: int, dims: int) -> None:
+    """Nothing."""
+
+
+def activated(channels: int, norm: Norm) -> list[nn.Module]:
+    """What follows a map on the way up: the norm, where there is one, and a ReLU."""
+    normed = norm(channels, 4)
+    return [*([] if normed is None else [normed]), nn.ReLU(inplace=True)]
+
+
 def pyramid(height: int, width: int) -> list[Size]:
     """The feature-map sizes from the image down to the smallest map."""
     sizes = [(height, width)]
@@ -122,17 +132,9 @@ class ConvDecoder(nn.Module):
         if len(sizes) == 1:  # too small to halve: one convolution at full size
             counts = [features, out]
         self.start = (counts[0], *sizes[0])
-        layers: list[nn.Module] = []
-
-        def activate(channels: int) -> bool:
-            """Whether the layer before needs a bias of its own: it has no norm."""
-            normed = norm(channels, 4) if dcgan else None
-            if normed is not None:
-                layers.append(normed)
-            layers.append(nn.ReLU(inplace=True))
-            return normed is None
-
-        bias = activate(counts[0])
+        norm = norm if dcgan else no_norm
+        layers = activated(counts[0], norm)
+        bias = len(layers) == 1  # where no norm follows, a layer needs one of its own
         self.project = nn.Linear(latent, counts[0] * sizes[0][0] * sizes[0][1], bias=bias)
         if len(sizes) == 1:
             layers.append(nn.Conv2d(counts[0], out, 3, padding=1))
@@ -142,8 +144,7 @@ class ConvDecoder(nn.Module):
             doubled = (2 * sizes[i][0], 2 * sizes[i][1])
             if doubled != sizes[i + 1]:
                 layers.append(Cropped(sizes[i + 1]))
-            if not last:
-                activate(b)
+            layers += [] if last else activated(b, norm)
         self.body = nn.Sequential(*layers)
 
     def forward(self, z: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -32,29 +33,32 @@ class Diagonal:
     above: tuple[slice, slice]
 
 
+def _rows(height: int, width: int) -> list[range]:
+    """The rows in which each diagonal has a cell."""
+    return [range(max(0, k - width + 1), min(height - 1, k) + 1) for k in range(height + width - 1)]
+
+
+def _neighbours(
+    rows: range, start: int, before: range, start_before: int, up: int
+) -> tuple[slice, slice]:
+    """(to, from) of the cells of a diagonal whose neighbour, `up` rows further up, lies on the
+    diagonal before."""
+    first = max(rows.start, before.start + up)
+    last = max(first, min(rows.stop, before.stop + up))
+    to, origin = start + first - rows.start, start_before + first - up - before.start
+    return slice(to, to + last - first), slice(origin, origin + last - first)
+
+
 @cache
 def diagonals(height: int, width: int) -> tuple[Diagonal, ...]:
     """All diagonals; within one, rows grow."""
-    found: list[Diagonal] = []
-    start, first = 0, 0
-    for k in range(height + width - 1):
-        top, bottom = max(0, k - width + 1), min(height - 1, k)
-        stop = start + bottom - top + 1
-        left = above = (slice(0, 0), slice(0, 0))
-        if found:
-            before = found[-1]
-            old_top, old_bottom = first, first + before.stop - before.start - 1
-
-            def part(lo: int, hi: int, shift: int) -> tuple[slice, slice]:
-                """Rows lo..hi of this diagonal, and rows lo - shift.. of the one before."""
-                to = slice(start + lo - top, start + hi - top + 1)  # noqa: B023
-                origin = before.start + lo - shift - old_top  # noqa: B023
-                return to, slice(origin, origin + hi - lo + 1)
-
-            left = part(max(top, old_top), min(bottom, old_bottom), 0)
-            above = part(max(top, old_top + 1), min(bottom, old_bottom + 1), 1)
-        found.append(Diagonal(start, stop, left, above))
-        start, first = stop, top
+    rows = _rows(height, width)
+    starts = [0, *accumulate(map(len, rows))]
+    found, before = [], (range(0), 0)
+    for own in zip(rows, starts, strict=False):
+        left, above = (_neighbours(*own, *before, up) for up in (0, 1))
+        found.append(Diagonal(own[1], own[1] + len(own[0]), left, above))
+        before = own
     return tuple(found)
 
 
@@ -62,11 +66,7 @@ def diagonals(height: int, width: int) -> tuple[Diagonal, ...]:
 def packing(height: int, width: int) -> tuple[Tensor, Tensor]:
     """(order, place): order (2, H * W) gives each packed cell's place in the image, for the image
     and its mirror; place (2, H * W) is the inverse."""
-    cells = [
-        (i, k - i)
-        for k in range(height + width - 1)
-        for i in range(max(0, k - width + 1), min(height - 1, k) + 1)
-    ]
+    cells = [(i, k - i) for k, rows in enumerate(_rows(height, width)) for i in rows]
     order = torch.tensor(
         [[i * width + j for i, j in cells], [i * width + width - 1 - j for i, j in cells]]
     )
@@ -119,53 +119,72 @@ class _DiagonalBiLSTM(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         packed, w, state, gates, h, c, tanh_c = ctx.saved_tensors
         b, height, width = ctx.size
-        f, n, channels = state.shape[1] // 2, height * width, w.shape[1]
+        n, channels = height * width, w.shape[1]
         order, place = (index.to(grad.device) for index in packing(height, width))
-        cells = grad.permute(2, 3, 0, 1).reshape(n, b * f)
+        cells = grad.permute(2, 3, 0, 1).reshape(n, -1)
         dh = torch.zeros_like(h)
-        torch.index_select(cells, 0, order[0], out=dh[0].view(n, b * f))
-        dh[1].view(n, b * f)[place[1][: n - width]] = cells[width:]
-        to_left = state[:, :f].transpose(1, 2)
-        to_above = state[:, f:].transpose(1, 2)
-        dc = torch.zeros_like(c)
-        dgates = torch.empty_like(gates)
-        for d in reversed(diagonals(height, width)):
-            at = slice(d.start, d.stop)
-            g, t, dg = gates[:, at], tanh_c[:, at], dgates[:, at]
-            i, forget, o, candidate = g.split(f, -1)
-            # h = o tanh(c)
-            cell = dc[:, at]
-            cell.addcmul_(dh[:, at] * o, 1 - t.square())
-            torch.mul(dh[:, at], t, out=dg[..., 2 * f : 3 * f])
-            # c = i g + f c_left
-            torch.mul(cell, candidate, out=dg[..., :f])
-            torch.mul(cell, i, out=dg[..., 3 * f :]).mul_(1 - candidate.square())
-            dg[..., f : 2 * f].zero_()
-            to, origin = d.left
-            if to.stop > to.start:
-                torch.mul(dc[:, to], c[:, origin], out=dgates[:, to, :, f : 2 * f])
-                inside = slice(to.start - d.start, to.stop - d.start)
-                dc[:, origin].addcmul_(cell[:, inside], forget[:, inside])
-            s = g[..., : 3 * f]
-            dg[..., : 3 * f].mul_(s - s.square())  # the slope of the sigmoid
-            for (to, origin), weight in ((d.left, to_left), (d.above, to_above)):
-                if to.stop > to.start:
-                    dh[:, origin].flatten(1, 2).baddbmm_(dgates[:, to].flatten(1, 2), weight)
-        flat = dgates.view(2, n * b, 4 * f)
-        dstate = torch.empty_like(state)
-        seen = torch.zeros_like(h)
-        for which, part in (("left", dstate[:, :f]), ("above", dstate[:, f:])):
-            seen.zero_()
-            for d in diagonals(height, width):
-                to, origin = getattr(d, which)
-                seen[:, to] = h[:, origin]
-            part.copy_(seen.view(2, n * b, f).transpose(1, 2) @ flat)
-        dw = packed.transpose(1, 2) @ flat
-        dpacked = (flat @ w.transpose(1, 2)).view(2, n, b * channels)
+        torch.index_select(cells, 0, order[0], out=dh[0].view(n, -1))
+        dh[1].view(n, -1)[place[1][: n - width]] = cells[width:]
+        lines = diagonals(height, width)
+        dgates = _gate_gradients(dh, gates, c, tanh_c, state, lines).view(2, n * b, -1)
+        dw = packed.transpose(1, 2) @ dgates
+        dpacked = (dgates @ w.transpose(1, 2)).view(2, n, b * channels)
         dcells = dpacked[0].index_select(0, place[0])
         dcells += dpacked[1].index_select(0, place[1])
         dx = dcells.view(height, width, b, channels).permute(2, 3, 0, 1)
-        return dx, dw, flat.sum(1), dstate
+        return dx, dw, dgates.sum(1), _state_gradient(h, dgates, lines)
+
+
+def _gate_gradients(
+    dh: Tensor,
+    gates: Tensor,
+    c: Tensor,
+    tanh_c: Tensor,
+    state: Tensor,
+    lines: tuple[Diagonal, ...],
+) -> Tensor:
+    """The gradient at the gates' inputs, (2, H * W, B, 4 F), from that at the outputs, dh, to which
+    each cell adds its neighbours' on the way back."""
+    f = state.shape[1] // 2
+    to_left, to_above = state[:, :f].transpose(1, 2), state[:, f:].transpose(1, 2)
+    dc, dgates = torch.zeros_like(c), torch.empty_like(gates)
+    for d in reversed(lines):
+        at = slice(d.start, d.stop)
+        g, t, dg = gates[:, at], tanh_c[:, at], dgates[:, at]
+        i, forget, o, candidate = g.split(f, -1)
+        # h = o tanh(c)
+        cell = dc[:, at]
+        cell.addcmul_(dh[:, at] * o, 1 - t.square())
+        torch.mul(dh[:, at], t, out=dg[..., 2 * f : 3 * f])
+        # c = i g + f c_left
+        torch.mul(cell, candidate, out=dg[..., :f])
+        torch.mul(cell, i, out=dg[..., 3 * f :]).mul_(1 - candidate.square())
+        dg[..., f : 2 * f].zero_()
+        to, origin = d.left
+        if to.stop > to.start:
+            torch.mul(dc[:, to], c[:, origin], out=dgates[:, to, :, f : 2 * f])
+            inside = slice(to.start - d.start, to.stop - d.start)
+            dc[:, origin].addcmul_(cell[:, inside], forget[:, inside])
+        s = g[..., : 3 * f]
+        dg[..., : 3 * f].mul_(s - s.square())  # the slope of the sigmoid
+        for (to, origin), weight in ((d.left, to_left), (d.above, to_above)):
+            if to.stop > to.start:
+                dh[:, origin].flatten(1, 2).baddbmm_(dgates[:, to].flatten(1, 2), weight)
+    return dgates
+
+
+def _state_gradient(h: Tensor, dgates: Tensor, lines: tuple[Diagonal, ...]) -> Tensor:
+    """(2, 2 F, 4 F): of the weights from the left and the upper output. dgates: (2, H W B, 4 F)"""
+    f = h.shape[-1]
+    gradient = dgates.new_empty(2, 2 * f, dgates.shape[-1])
+    seen = torch.zeros_like(h)  # the neighbour's output at each cell, 0 where there is none
+    from_left, from_above = [d.left for d in lines], [d.above for d in lines]
+    for part, neighbours in ((gradient[:, :f], from_left), (gradient[:, f:], from_above)):
+        seen.zero_()
+        for to, origin in neighbours:
+            seen[:, to] = h[:, origin]
+        part.copy_(seen.view(2, -1, f).transpose(1, 2) @ dgates)
+    return gradient
 
 
 def diagonal_bilstm(x: Tensor, w: Tensor, bias: Tensor, state: Tensor) -> Tensor:

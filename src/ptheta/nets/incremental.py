@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ptheta.nets.masked import MaskedConv2d, RowConv2d
 from ptheta.specs import full
@@ -130,20 +130,23 @@ def row_taps(convs: Sequence[RowConv2d]) -> Tensor:
     return kernel[:, :, :, 0].permute(3, 0, 2, 1).contiguous()
 
 
-def pointwise(conv: MaskedConv2d | nn.Conv2d) -> tuple[Tensor, Tensor]:
-    """A 1x1 convolution as (weight (c_in, c_out), bias (c_out,))."""
-    kernel = conv.kernel() if isinstance(conv, MaskedConv2d) else conv.weight
-    return full(kernel.detach())[:, :, 0, 0].t().contiguous(), _bias([conv])[0, 0, 0]
+def pointwise(kernel: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+    """A 1x1 convolution as (weight (c_in, c_out), bias (c_out,)), from its kernel and bias."""
+    assert bias is not None
+    return full(kernel.detach())[:, :, 0, 0].t().contiguous(), full(bias.detach())
+
+
+def masked_pointwise(conv: MaskedConv2d) -> tuple[Tensor, Tensor]:
+    """The same of a masked 1x1 convolution."""
+    return pointwise(conv.kernel(), conv.bias)
 
 
 class Readout:
     """The two last 1x1 convolutions, relu(1x1(relu h)) and what of `last` belongs to a colour."""
 
-    def __init__(
-        self, head: MaskedConv2d | nn.Conv2d, last: MaskedConv2d | nn.Conv2d, colours: int
-    ) -> None:
-        self.head = pointwise(head)
-        weight, bias = pointwise(last)
+    def __init__(self, head: MaskedConv2d, last: MaskedConv2d, colours: int) -> None:
+        self.head = masked_pointwise(head)
+        weight, bias = masked_pointwise(last)
         self.last = [(weight[:, c::colours].contiguous(), bias[c::colours]) for c in range(colours)]
 
     def __call__(self, h: Tensor, c: int) -> Tensor:
@@ -154,7 +157,6 @@ class Readout:
         return torch.addmm(bias, h, weight)[:, :, None, None]
 
 
-def _bias(convs: Sequence[MaskedConv2d | nn.Conv2d]) -> Tensor:
+def _bias(convs: Sequence[MaskedConv2d]) -> Tensor:
     """(L, 1, 1, c_out)"""
-    found = [full(conv.bias.detach()) for conv in convs if conv.bias is not None]
-    return torch.stack(found)[:, None, None]
+    return torch.stack([full(conv.bias.detach()) for conv in convs])[:, None, None]

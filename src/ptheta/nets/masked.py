@@ -28,8 +28,8 @@ def check_odd(**kernels: int) -> None:
 def by_pixel(x: Tensor) -> Tensor:
     """x (B, C, H, W) with its channels last in memory, as the convolutions here run fastest.
 
-    For one channel both layouts are the same numbers, and torch would go on as if they came last
-    to first: the strides are set to say which one is meant.
+    With a single channel the strides of both layouts coincide and torch falls back to contiguous
+    kernels: the strides are set explicitly to those of channels last.
     """
     x = x.contiguous(memory_format=torch.channels_last)
     _, c, h, w = x.shape

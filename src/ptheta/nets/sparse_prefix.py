@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import warnings
 from itertools import pairwise
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ptheta.errors import unknown
-
-Activation = Literal["sigmoid", "relu"]
+from ptheta.nets.activations import ACTIVATIONS, Activation, ActivationName
 
 
 def available(device: torch.device) -> bool:
@@ -58,7 +57,7 @@ class _SparsePrefix(torch.autograd.Function):
         bounds = list(pairwise(ends.tolist()))
         for (first, _), (low, high) in pairwise(bounds):
             a[low:high] += a[first : first + high - low]
-        h = a.sigmoid_() if activation == "sigmoid" else a.relu_()
+        h = activation.in_place(a)
 
         vector = (ends[before] + images[:, None]).flatten()  # of each (image, pixel)
         entries = torch.argsort(vector, stable=True)  # sorted: compressed rows
@@ -84,10 +83,7 @@ class _SparsePrefix(torch.autograd.Function):
         each = torch.arange(dims + 1, device=g.device) * n
         by_pixel = _csr(each, vector.view(n, dims).t().flatten(), g.t().flatten(), (dims, len(h)))
         dv = by_pixel @ h
-        if ctx.activation == "sigmoid":
-            torch.ops.aten.sigmoid_backward.grad_input(da, h, grad_input=da)
-        else:
-            torch.ops.aten.threshold_backward.grad_input(da, h, 0.0, grad_input=da)
+        ctx.activation.backward_in_place(da, h)
         for (first, _), (low, high) in reversed(list(pairwise(ctx.bounds))):
             da[first : first + high - low] += da[low:high]
         start = torch.empty_like(da[:n])
@@ -97,14 +93,14 @@ class _SparsePrefix(torch.autograd.Function):
 
 
 def sparse_prefix(
-    on: Tensor, start: Tensor, w: Tensor, v: Tensor, activation: Activation = "sigmoid"
+    on: Tensor, start: Tensor, w: Tensor, v: Tensor, activation: ActivationName = "sigmoid"
 ) -> Tensor:
     """f(start + sum_{k < d} on_k w_k) . v_d for every d.
 
     on: (B, D) bool. start: (B, H). w, v: (D, H). Returns (B, D). Only where `available`.
     Raises PthetaError for another activation.
     """
-    if activation not in get_args(Activation):
-        raise unknown("activation", activation, get_args(Activation))
-    found: Tensor = _SparsePrefix.apply(on, start, w, v, activation)
-    return found
+    if activation not in ACTIVATIONS:
+        raise unknown("activation", activation, ACTIVATIONS)
+    out: Tensor = _SparsePrefix.apply(on, start, w, v, ACTIVATIONS[activation])
+    return out

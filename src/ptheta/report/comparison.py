@@ -9,7 +9,7 @@ from torch import nn
 
 from ptheta.capabilities import HasBound, HasLogProb, Samples
 from ptheta.data.dataset import Dataset
-from ptheta.extractors.features import Extractor
+from ptheta.extractors.base import Extractor
 from ptheta.measures.results import Evaluation
 from ptheta.report.pairs import Pair
 from ptheta.report.pictures import Picture

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ptheta.metrics.metric import Section
 from ptheta.report.comparison import Comparison
 from ptheta.report.plots import number
-from ptheta.report.sections import COST, LIKELIHOOD
 from ptheta.report.tables import Column, Table, tables
 
 
@@ -24,19 +24,12 @@ def footnotes(found: Comparison) -> list[Footnote]:
 def tables_of(found: Comparison) -> list[Table]:
     """The tables: rows with remarks have the letters of these, models their density and cost."""
     mark = {text: letter for letter, text in footnotes(found)}
-    return tables(
-        found.runs,
-        found.others,
-        marks={
-            name: ", ".join(mark[text] for text in lines) for name, lines in found.remarks.items()
-        },
-        more=[
-            Column(LIKELIHOOD, "density", [m.density for m in found.measured]),
-            Column(
-                COST,
-                "training, minutes",
-                [number(m.cost.seconds / 60, 2) if m.cost else "not known" for m in found.measured],
-            ),
-            Column(COST, "steps", [f"{m.cost.steps:,}" if m.cost else "" for m in found.measured]),
-        ],
-    )
+    marks = {name: ", ".join(mark[text] for text in lines) for name, lines in found.remarks.items()}
+    costs = [m.cost for m in found.measured]
+    minutes = [number(cost.seconds / 60, 2) if cost else "not known" for cost in costs]
+    more = [
+        Column(Section.LIKELIHOOD, "density", [m.density for m in found.measured]),
+        Column(Section.COST, "training, minutes", minutes),
+        Column(Section.COST, "steps", [f"{cost.steps:,}" if cost else "" for cost in costs]),
+    ]
+    return tables(found.runs, found.others, marks=marks, more=more)

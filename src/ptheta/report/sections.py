@@ -5,44 +5,39 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from ptheta.metrics.metric import Section as Kind
+from ptheta.metrics.metric import Section
 from ptheta.metrics.table import metric_of
 
+NOTES = {  # what the reader of a table must know
+    Section.LIKELIHOOD: (
+        "On the held-out images. = exact, ≤ an upper bound on the bits (from a lower bound on the "
+        "likelihood): the two are not ranked against each other. A model without either has none, "
+        "whatever its samples look like."
+    ),
+    Section.DISTANCE: (
+        "Named after the network whose features they use; only those of inception-2015 are the "
+        "published FID, KID and IS. The grey rows need no learning."
+    ),
+    Section.FIDELITY: (
+        "Precision and density ask whether a sample could be real; recall, coverage and the "
+        "classes, whether everything real is there. No row is good by one column."
+    ),
+    Section.MEMORISATION: (
+        "Distances to the nearest training image, of samples beside those of held-out images; and "
+        "to the nearest test image (names with test), beside those of training images. The copying "
+        "test is about N(0, 1) where both are alike; far below 0 are copies, far above 0 images "
+        "away from the data. A copied training or test set has the best distances there are, and "
+        "must be given away here."
+    ),
+    Section.COST: "On the machine that wrote this; training as it was when it ran.",
+}
 
-@dataclass(frozen=True)
-class Section:
-    """A table of the report. note: what its reader must know"""
 
-    title: str
-    note: str
-
-
-LIKELIHOOD = Section(
-    Kind.LIKELIHOOD,
-    "On the held-out images. = exact, ≤ an upper bound on the bits (from a lower bound on the "
-    "likelihood): the two are not ranked against each other. A model without either has none, "
-    "whatever its samples look like.",
-)
-DISTANCE = Section(
-    Kind.DISTANCE,
-    "Named after the network whose features they use; only those of inception-2015 are the "
-    "published FID, KID and IS. The grey rows need no learning.",
-)
-FIDELITY = Section(
-    Kind.FIDELITY,
-    "Precision and density ask whether a sample could be real; recall, coverage and the "
-    "classes, whether everything real is there. No row is good by one column.",
-)
-MEMORISATION = Section(
-    Kind.MEMORISATION,
-    "Distances to the nearest training image, of samples beside those of held-out images; and "
-    "to the nearest test image (names with test), beside those of training images. The copying "
-    "test is about N(0, 1) where both are alike; far below 0 are copies, far above 0 images "
-    "away from the data. A copied training or test set has the best distances there are, and "
-    "must be given away here.",
-)
-COST = Section(Kind.COST, "On the machine that wrote this; training as it was when it ran.")
-SECTIONS = (LIKELIHOOD, DISTANCE, FIDELITY, MEMORISATION, COST)  # as a reader wants them
+def section_of(name: str) -> Section:
+    """The table that a result of this name stands in; of a metric that this version does not know,
+    that of fidelity."""
+    metric = metric_of(name)
+    return Section.FIDELITY if metric is None else metric.section
 
 
 class Role(Enum):
@@ -57,7 +52,7 @@ class Role(Enum):
 
 @dataclass(frozen=True)
 class Presentation:
-    """How a metric is shown.
+    """How a metric is shown outside its table.
 
     role: what it stands for in the summary and the plots
     paired: whether the page shows the differences between runs
@@ -65,40 +60,28 @@ class Presentation:
     signed: whether other models have a bound in its place, so that "=" is worth saying
     """
 
-    section: Section
     role: Role = Role.NONE
     paired: bool = False
     repeats: bool = False
     signed: bool = False
 
 
-SECTION_OF = {
-    Kind.LIKELIHOOD: LIKELIHOOD,
-    Kind.DISTANCE: DISTANCE,
-    Kind.FIDELITY: FIDELITY,
-    Kind.MEMORISATION: MEMORISATION,
-    Kind.COST: COST,
-}
-
-# by the family of a metric; of any other only its section is known
+# by the family of a metric; any other is shown in its table alone
 SHOWN: dict[str, Presentation] = {
-    "bits_per_dim": Presentation(LIKELIHOOD, Role.LIKELIHOOD, paired=True, signed=True),
-    "nll": Presentation(LIKELIHOOD, repeats=True, signed=True),
-    "nll_ais": Presentation(LIKELIHOOD, repeats=True, signed=True),
-    "fd_memorisation": Presentation(MEMORISATION, repeats=True),
-    "fd_infinity": Presentation(DISTANCE, repeats=True),
-    "fd": Presentation(DISTANCE, paired=True),
-    "kd": Presentation(DISTANCE, Role.DISTANCE, paired=True),
-    "kd_within_label": Presentation(DISTANCE, Role.DISTANCE, paired=True),
-    "precision": Presentation(FIDELITY, Role.PRECISION),
-    "recall": Presentation(FIDELITY, Role.RECALL),
+    "bits_per_dim": Presentation(Role.LIKELIHOOD, paired=True, signed=True),
+    "nll": Presentation(repeats=True, signed=True),
+    "nll_ais": Presentation(repeats=True, signed=True),
+    "fd_memorisation": Presentation(repeats=True),
+    "fd_infinity": Presentation(repeats=True),
+    "fd": Presentation(paired=True),
+    "kd": Presentation(Role.DISTANCE, paired=True),
+    "kd_within_label": Presentation(Role.DISTANCE, paired=True),
+    "precision": Presentation(Role.PRECISION),
+    "recall": Presentation(Role.RECALL),
 }
 
 
 def presentation(name: str) -> Presentation:
-    """How the report shows the results of this name; those of a metric that this version does not
-    know stand beside fidelity."""
+    """How the report shows the results of this name outside their table."""
     metric = metric_of(name)
-    if metric is None:
-        return Presentation(FIDELITY)
-    return SHOWN.get(metric.family, Presentation(SECTION_OF[metric.section]))
+    return SHOWN.get("" if metric is None else metric.family, Presentation())

@@ -45,11 +45,10 @@ def summary(
 
 def _of_runs(aspect: str, metric: str, results: Mapping[str, Result]) -> str:
     """Of runs that may be held against each other."""
-    sign = 1 if next(iter(results.values())).better == "lower" else -1
-    order = sorted(results, key=lambda name: sign * (results[name].value or 0.0))
+    order = sorted(results, key=lambda name: results[name].badness)
     best, rest = order[0], order[1:]
     alike = [name for name in rest if not _sure(results[best], results[name])]
-    bound = results[best].relation == "<="
+    bound = results[best].is_bound
     kind = f"{aspect} (bounds alone)" if bound else aspect
     text = (
         f"Best {kind}: {best}, {metric.replace('_', ' ')} {'≤ ' if bound else ''}"

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ptheta.measures.results import Evaluation, Result
-from ptheta.metrics.metric import GIVEN
+from ptheta.metrics.metric import GIVEN, Section
 from ptheta.report.plots import number
 from ptheta.report.ranking import Rank
-from ptheta.report.sections import SECTIONS, Section, presentation
+from ptheta.report.sections import NOTES, presentation, section_of
 
 
 class Cell(NamedTuple):
@@ -80,8 +80,8 @@ def tables(
     """
     every = metrics_of([*runs.values(), *others.values()])
     found = []
-    for section in SECTIONS:
-        metrics = [metric for metric in every if presentation(metric).section is section]
+    for section in Section:
+        metrics = [metric for metric in every if section_of(metric) is section]
         if metrics:
             extra = [column for column in more if column.section is section]
             found.append(_table(section, metrics, runs, others, marks, extra))
@@ -108,7 +108,7 @@ def _table(
             cells += [_of_other(evaluation.get(metric)) for metric in metrics]
             rows.append(Row(name, cells, grey=True))
     head = [*(Heading(column.name) for column in more), *(heading(m, every) for m in metrics)]
-    return Table(section.title, section.note, head, rows)
+    return Table(section, NOTES[section], head, rows)
 
 
 def _of_run(metric: str, evaluation: Evaluation) -> Cell:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ptheta.measures.intervals import difference
 from ptheta.measures.results import Evaluation, Result
+from ptheta.metrics.metric import GIVEN
 from ptheta.report.pairs import ranked
 from ptheta.report.plots import number
 from ptheta.report.sections import presentation
@@ -27,27 +28,38 @@ def verdicts(evaluations: Mapping[str, Evaluation], metrics: Sequence[str]) -> d
     """
     found = {name: Verdict() for name in evaluations}
     for name, evaluation in evaluations.items():
-        bits = evaluation.get("bits_per_dim") or evaluation.get("bits_per_dim_given_label")
-        if bits is not None and bits.value is not None:
-            exact = bits.relation == "="
-            text = "exact likelihood" if exact else "only a bound of the likelihood"
-            (found[name].good if exact else found[name].bad).append(f"{text}: {_value(bits)}")
+        _likelihood(evaluation, found[name])
     for metric in metrics:
         if presentation(metric).repeats:
             continue
         results = {n: r for n, e in evaluations.items() if (r := e.get(metric)) is not None}
-        if any(r.value is not None for r in results.values()):
-            for name, result in results.items():
-                if result.value is None:
-                    found[name].bad.append(f"{_plain(metric)}: not defined ({result.reason})")
+        _undefined(metric, results, found)
         for group in ranked(results):
             _rank(metric, group, found)
     return found
 
 
+def _likelihood(evaluation: Evaluation, verdict: Verdict) -> None:
+    bits = evaluation.get("bits_per_dim") or evaluation.get(f"bits_per_dim{GIVEN}")
+    if bits is None or bits.value is None:
+        return
+    if bits.is_bound:
+        verdict.bad.append(f"only a bound of the likelihood: {_value(bits)}")
+    else:
+        verdict.good.append(f"exact likelihood: {_value(bits)}")
+
+
+def _undefined(metric: str, results: Mapping[str, Result], found: dict[str, Verdict]) -> None:
+    """What others have and a run has not."""
+    if all(result.value is None for result in results.values()):
+        return
+    for name, result in results.items():
+        if result.value is None:
+            found[name].bad.append(f"{_plain(metric)}: not defined ({result.reason})")
+
+
 def _rank(metric: str, results: Mapping[str, Result], found: dict[str, Verdict]) -> None:
-    sign = 1 if next(iter(results.values())).better == "lower" else -1
-    order = sorted(results, key=lambda name: sign * (results[name].value or 0.0))
+    order = sorted(results, key=lambda name: results[name].badness)
     first, second, last, before = order[0], order[1], order[-1], order[-2]
     if _differ(results[first], results[second]):
         found[first].good.append(
@@ -71,5 +83,5 @@ def _plain(metric: str) -> str:
 
 
 def _value(result: Result) -> str:
-    relation = "≤ " if result.relation == "<=" else ""
+    relation = "≤ " if result.is_bound else ""
     return f"{relation}{number(result.value or 0.0)} {result.unit}".rstrip()

@@ -10,7 +10,6 @@ from pathlib import Path
 from torch import nn
 
 from ptheta import conditions, schemas
-from ptheta.capabilities import Samples
 from ptheta.compute.layout import channels_last
 from ptheta.conditions import ConditionSpec
 from ptheta.data.dataset import Dataset
@@ -21,18 +20,17 @@ from ptheta.data.values import White, merged
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import digest, there
 from ptheta.files.paths import exists, expand
-from ptheta.files.tensors import load_metadata, load_tensors, load_weights
+from ptheta.files.tensors import load_weights
 from ptheta.models import registry
-from ptheta.models.autoencoders.fitted import Fitted
 from ptheta.runs.config_file import damaged, has_config, read_config, whites
 from ptheta.runs.from_plan import build_model, open_plan_data
 from ptheta.runs.plan import Plan
+from ptheta.runs.prior import CHOICES, digest_of_prior, with_prior
 from ptheta.specs import ImageSpec
 from ptheta.training.checkpoint import latest
 from ptheta.training.metric_logger import read_metrics
 from ptheta.training.progress import Progress
 
-FITTED = "fitted.safetensors"  # a prior fitted after training
 RECORD = "data.safetensors"  # which images it was trained on
 
 
@@ -91,7 +89,7 @@ class Run:
         """
         if weights not in ("best", "last"):
             raise PthetaError(f"weights = {weights!r}: choose 'best' or 'last'")
-        if prior not in ("auto", "own", "fitted"):
+        if prior not in CHOICES:
             raise PthetaError(f"prior = {prior!r}: choose 'auto', 'own' or 'fitted'")
         file = self.weights_file(weights)
         if not there(file):
@@ -101,16 +99,7 @@ class Run:
         model = build_model(self.plan, self.spec, self.condition)
         load_weights(model, file)
         model = channels_last(model).eval()
-        place = self.path / FITTED
-        if prior == "own" or (prior == "auto" and (isinstance(model, Samples) or not there(place))):
-            return model
-        fits = there(place) and load_metadata(place).get("weights") == digest(file)
-        if fits:
-            return Fitted.of(model, load_tensors(place), place).eval()
-        if prior == "fitted":
-            why = "was fitted to other weights" if there(place) else "is not there yet"
-            raise PthetaError(f"{place} {why}: run `ptheta fit {self.path}`")
-        return model
+        return with_prior(model, self.path, file, prior)
 
     def weights_file(self, weights: str = "best") -> Path:
         last = self.path / "last.safetensors"
@@ -120,8 +109,8 @@ class Run:
         """Which weights they are: for the protocol of a number."""
         about = {"weights": weights, "checkpoint": digest(self.weights_file(weights))[:12]}
         about["trained_on"] = self.fingerprint or "not known"
-        if (self.path / FITTED).exists():
-            about["fitted_prior"] = digest(self.path / FITTED)[:12]
+        if (prior := digest_of_prior(self.path)) is not None:
+            about["fitted_prior"] = prior[:12]
         return about
 
     @cached_property
@@ -152,7 +141,7 @@ class Run:
         if self.record is not None and train.spec != self.spec and alike is not None:
             # pictures of another size came in: those that were there keep theirs
             resized = self._open(alike, split, place)
-            if match_data(self.record, *resized, apart=apart).kind != "other":
+            if not match_data(self.record, *resized, apart=apart).foreign:
                 train, test = resized
         for data in (train, test):
             if data.spec != self.spec:
@@ -168,7 +157,7 @@ class Run:
             )
             return DataMatch("unknown", train, None, test)
         found = match_data(self.record, train, test, apart=apart)
-        return found if found.kind == "other" else found.named(self.about.dataset.name)
+        return found if found.foreign else found.named(self.about.dataset.name)
 
     def own(self, source: Source | None = None) -> DataMatch:
         """As `look`, for what needs the run's training images.
@@ -176,7 +165,7 @@ class Run:
         Raises PthetaError where some of them are missing.
         """
         found = self.look(source)
-        if found.kind == "other":
+        if found.foreign:
             total = len(self.record.every) if self.record is not None else 0
             raise PthetaError(
                 f"{self._where(source)} lacks {found.missing:,} of the {total:,} images "
@@ -207,12 +196,12 @@ class Run:
         where, out = self._where(source), ""
         if found.known_test:
             out = f"; {found.known_test:,} held-out images are left out, it was trained on them"
-        if found.kind == "other":
+        if found.foreign:
             return (
                 f"{where} is not the data that {self.path} was trained on{out}; pictures encoded "
                 "anew are not known for those that it was trained on"
             )
-        if found.kind == "more" and found.new is not None:
+        if found.new is not None:
             among = ": copies are looked for among those that it was" if copies else ""
             return (
                 f"{where} has {len(found.new):,} training images that {self.path} was not trained "
@@ -222,9 +211,9 @@ class Run:
 
     def no_copies(self, found: DataMatch, source: Source | None = None) -> str:
         """Why it is not defined whether the model copies; empty where it is."""
-        if found.kind == "other":
+        if found.foreign:
             return f"it was trained on other images than those of {self._where(source)}"
-        if found.kind == "unknown" and source is not None:
+        if not found.remembered and source is not None:
             return "the run does not remember what it was trained on"
         return ""
 

@@ -69,16 +69,17 @@ def work(
     """
     source = None if handed is None else handed.source
     p, folder = Plan.from_json(values), Path(out)
-    if group.device.type == "cpu":
+    on_cpu = group.device.type == "cpu"
+    if on_cpu:
         keep_large_blocks()
     if p.train.threads:
         torch.set_num_threads(p.train.threads)
-    elif group.size > 1 and group.device.type == "cpu":
+    elif group.size > 1 and on_cpu:
         torch.set_num_threads(max(1, torch.get_num_threads() // group.size))
     ready = go_on(Run.open(folder), p, more, source) if started else begin(p, source)
     data, spec = ready.data, ready.data.spec
     torch.manual_seed(p.train.seed)
-    model = build_model(p, spec, ready.condition, to_train=group.device.type == "cpu")
+    model = build_model(p, spec, ready.condition, to_train=on_cpu)
     score = None if ready.reserve is None or scorer is None else scorer(ready.reserve)
     # one stream of noise for all processes: see `ptheta.compute.streams`
     torch.manual_seed(p.train.seed + 1_000_003)
@@ -154,7 +155,7 @@ def go_on(run: Run, p: Plan, more: bool, source: Source | None = None) -> Ready:
         return begin(p, source)  # stopped before anything was learned
     found = run.own(recorded(p.source) if source is None else source)
     assert found.images is not None
-    if found.kind == "unknown":
+    if not found.remembered:
         known = run.about.dataset.images
         if (was := run.about.dataset.fingerprint) not in (
             None,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import cast
 
 from torch import Tensor, nn
 
 from ptheta.batch import Condition
 from ptheta.compute.streams import seeded, undisturbed
-from ptheta.corruption import Noise, corrupt
+from ptheta.corruption import corrupt
 from ptheta.specs import to_unit
 from ptheta.tasks.reconstruct import reconstruct
 
@@ -29,7 +28,7 @@ def denoise(
     Raises PthetaError for another noise, a level below 0, or a model that cannot reconstruct.
     """
     with seeded(seed):
-        damaged = corrupt(x, cast("Noise", noise), level)
+        damaged = corrupt(x, noise, level)
     return damaged, reconstruct(model, damaged, condition)
 
 

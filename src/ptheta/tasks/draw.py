@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
+from typing import Unpack
 
 import torch
 from torch import nn
@@ -16,11 +17,21 @@ from ptheta.errors import PthetaError
 from ptheta.files.atomic import digest
 from ptheta.files.captions import in_rows
 from ptheta.models.autoencoders.fitted import Fitted
-from ptheta.runs.folder import FITTED, Run
-from ptheta.tasks.conditions import conditions_asked, spec_of
+from ptheta.runs.folder import Run
+from ptheta.runs.prior import digest_of_prior
+from ptheta.tasks.conditions import spec_of
 from ptheta.tasks.export import Images
 from ptheta.tasks.record import Asked
-from ptheta.tasks.sample import BATCH, Part, Place, sample, sample_batches, sampling_threads
+from ptheta.tasks.sample import (
+    BATCH,
+    Part,
+    Place,
+    Wanted,
+    rows_wanted,
+    sample,
+    sample_batches,
+    sampling_threads,
+)
 
 FEW = 3  # conditions that are named
 SHOWN = 16  # hexadecimal digits of a hash
@@ -32,27 +43,26 @@ def samples(
     n: int,
     *,
     seed: int = 0,
-    labels: Sequence[int | str] | None = None,
-    attributes: Sequence[float] | None = None,
-    condition: Mapping[str, Sequence[str]] | None = None,
     weights: str = "best",
     prior: str = "auto",
     batch_size: int = BATCH,
     same_noise: bool = False,
+    **wanted: Unpack[Wanted],
 ) -> Images:
     """n samples of a run: those of `ptheta.tasks.sample`, to the bit.
 
-    seed, labels, attributes, condition, batch_size: as for `sample`
+    seed, batch_size, wanted: as for `sample`
     weights, prior: as for `Run.model`
     same_noise: each condition is drawn from the same noise, so that only it makes the difference
     Raises PthetaError as these two do, before anything is drawn.
     """
     model = run.model(weights, prior)
-    rows = conditions_asked(model, labels, attributes, condition)
+    rows = rows_wanted(model, wanted)
+    fitted = digest_of_prior(run.path) if isinstance(model, Fitted) else None
     asked: Asked = {
         "model": _hash(json.dumps(run.about.model_dump(include=DECIDES), sort_keys=True)),
         "weights": digest(run.weights_file(weights))[:SHOWN],
-        "prior": digest(run.path / FITTED)[:SHOWN] if isinstance(model, Fitted) else "own",
+        "prior": (fitted or "own")[:SHOWN],
         "images": n,
         "seed": seed,
         "condition": None if rows is None else _named(run, rows),
@@ -63,15 +73,7 @@ def samples(
     }
 
     def parts(place: Place) -> Iterator[Part]:
-        return sample_batches(
-            *(model, n),
-            seed=seed,
-            labels=labels,
-            attributes=attributes,
-            condition=condition,
-            batch_size=batch_size,
-            place=place,
-        )
+        return sample_batches(model, n, seed=seed, batch_size=batch_size, place=place, **wanted)
 
     parts(Place())  # what is asked for in vain is refused now
     captions = _captions(model, rows, n)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from ptheta.batch import Condition
 from ptheta.capabilities import Decodes, device_of
 from ptheta.compute import threads
+from ptheta.tasks.needs import require
 
 
 def threads_for(model: nn.Module, one: Callable[[], object], times: int) -> int:
@@ -30,7 +30,7 @@ def effort(model: nn.Module, one: Callable[[], object], times: int) -> Iterator[
 
 def decoded(model: nn.Module, z: Tensor, condition: Condition | None) -> Tensor:
     """The images of codes (B, L), by a model that decodes."""
-    made = cast("Decodes", model)
+    made = require(model, Decodes, "decode")
     one = None if condition is None else condition[:1]
     with effort(model, lambda: made.decode(z[:1], one), len(z)):
         return made.decode(z, condition)

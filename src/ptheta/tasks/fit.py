@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ptheta.capabilities import Decodes, Encodes
 from ptheta.compute.streams import undisturbed
 from ptheta.errors import PthetaError
-from ptheta.models.autoencoders.fitted import Fitted
+from ptheta.models.autoencoders.fitted import Fitted, as_coder
+from ptheta.tasks.needs import Autoencodes, require
 
 
 @undisturbed()
@@ -22,8 +22,8 @@ def fit(model: nn.Module, codes: Tensor, *, components: int = 10, seed: int = 0)
     """
     from sklearn.mixture import GaussianMixture
 
-    if not (isinstance(model, Encodes) and isinstance(model, Decodes)):
-        raise PthetaError("this model has no codes to fit: it lacks `encode` or `decode`")
+    require(model, Autoencodes, "have a prior fitted to its codes")
+    coder = as_coder(model)
     if components < 1 or len(codes) < 2 * components:
         raise PthetaError(
             f"{components} components for {len(codes)} codes: "
@@ -34,7 +34,7 @@ def fit(model: nn.Module, codes: Tensor, *, components: int = 10, seed: int = 0)
     mixture.fit(codes.double().numpy())
     covariances = torch.from_numpy(mixture.covariances_)
     return Fitted(
-        model,
+        coder,
         torch.from_numpy(mixture.weights_),
         torch.from_numpy(mixture.means_),
         torch.linalg.cholesky(covariances),

@@ -12,6 +12,7 @@ from ptheta.compute.streams import seeded, undisturbed
 from ptheta.errors import PthetaError
 from ptheta.tasks.conditions import check_condition
 from ptheta.tasks.effort import decoded
+from ptheta.tasks.needs import require
 
 
 def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
@@ -51,8 +52,7 @@ def interpolate(
     Raises PthetaError where the model cannot decode (or encode, with ends; else: has no prior), or
     takes no such condition.
     """
-    if not isinstance(model, Decodes):
-        raise PthetaError("this model cannot interpolate: it has no `decode`")
+    require(model, Decodes, "interpolate")
     if rows < 1 or steps < 2:
         raise PthetaError(f"{rows} walks of {steps} images: ask for at least 1 walk of 2 images")
     require_images(rows * steps, model)
@@ -60,20 +60,14 @@ def interpolate(
     if condition is None:
         condition = some_conditions(model, rows)
     if ends is not None:
-        if not isinstance(model, Encodes):
-            raise PthetaError(
-                "this model cannot interpolate between images: it has no `encode`; "
-                "leave the images out to walk between codes of the prior"
-            )
-        a, b = model.encode(ends[0], condition), model.encode(ends[1], condition)
+        cure = "leave the images out to walk between codes of the prior"
+        coder = require(model, Encodes, "interpolate between images", cure)
+        a, b = coder.encode(ends[0], condition), coder.encode(ends[1], condition)
     else:
-        if not isinstance(model, HasPrior):
-            raise PthetaError(
-                "this model has no prior to draw codes from: give images to walk between"
-            )
+        prior = require(model, HasPrior, "draw codes from a prior", "give images to walk between")
         with seeded(seed):
-            a = model.sample_latent(rows, condition)
-            b = model.sample_latent(rows, condition)
+            a = prior.sample_latent(rows, condition)
+            b = prior.sample_latent(rows, condition)
     t = torch.linspace(0, 1, steps, device=a.device)
     z = torch.lerp(a[:, None], b[:, None], t[:, None]) if straight else slerp(a, b, t)
     each = torch.arange(rows, device=z.device).repeat_interleave(steps)

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from torch import nn
 
+from ptheta.capabilities import Decodes, Encodes, HasPrior
 from ptheta.errors import PthetaError
 
 C = TypeVar("C")
+
+FIT = "fit a prior to its codes first (ptheta fit)"
+
+
+@runtime_checkable
+class Autoencodes(Encodes, Decodes, Protocol):
+    """Gives back what its code holds of an image."""
+
+
+@runtime_checkable
+class DecodesPrior(Decodes, HasPrior, Protocol):
+    """Decodes codes of its prior."""
 
 
 def require(model: nn.Module, capability: type[C], verb: str, cure: str = "") -> C:
@@ -24,3 +37,8 @@ def require(model: nn.Module, capability: type[C], verb: str, cure: str = "") ->
     raise PthetaError(
         f"this model cannot {verb}: it has no {' and no '.join(lacks)}{cure and f'; {cure}'}"
     )
+
+
+def prior_cure(model: nn.Module) -> str:
+    """What makes a model sample: a prior, where it decodes codes."""
+    return FIT if isinstance(model, Decodes) else ""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from torch.nn.functional import cross_entropy
 from ptheta.capabilities import Encodes, conditional
 from ptheta.compute.streams import seeded, undisturbed
 from ptheta.errors import PthetaError
+from ptheta.tasks.needs import require
 
 WAYS = ("linear", "fine-tuned", "from scratch")
 
@@ -41,6 +43,29 @@ class Probe:
         return float(np.std(self.accuracy, ddof=1)) if len(self.accuracy) > 1 else 0.0
 
 
+class Labelled(NamedTuple):
+    """Images uint8 (N, C, H, W) with int64 labels (N,)."""
+
+    x: Tensor
+    y: Tensor
+
+    def rows(self, rows: Tensor) -> Labelled:
+        return Labelled(self.x[rows], self.y[rows])
+
+
+class Options(TypedDict, total=False):
+    """How a representation is probed.
+
+    draws: of the labelled images, for each number of them; 3
+    steps: Adam steps of the second and third way, batches of at most 64; 300
+    seed: of what is drawn; 0
+    """
+
+    draws: int
+    steps: int
+    seed: int
+
+
 @undisturbed()
 def probe(
     trained: nn.Module,
@@ -49,50 +74,83 @@ def probe(
     test: tuple[Tensor, Tensor],
     labels: Sequence[int],
     *,
-    draws: int = 3,
-    steps: int = 300,
-    seed: int = 0,
     tell: Callable[[str], None] = lambda text: None,
+    **options: Unpack[Options],
 ) -> list[Probe]:
     """trained: a model that encodes; fresh: gives the same model with new weights
     train, test: image batches with int64 labels (N,)
     labels: how many labelled images to learn from, the same number of each class where possible;
         a number of at least all images takes all, once
-    steps: Adam steps of the second and third way, batches of at most 64
+    tell: is called with a line on each result
 
     Raises PthetaError where the model cannot encode or is conditional, for fewer labels than
     classes, and for draws or steps below 1.
     """
-    if not isinstance(trained, Encodes):
-        raise PthetaError("this model has no representation to probe: it has no `encode`")
+    encoder = require(trained, Encodes, "have its codes probed")
     if conditional(trained):
         raise PthetaError("this model is told the label (or attributes): there is nothing to probe")
-    if draws < 1 or steps < 1:
-        raise PthetaError(f"draws = {draws}, steps = {steps}: ask for at least one of each")
-    classes = int(train[1].max()) + 1
+    learning = _Learning(trained, fresh, Labelled(*train), Labelled(*test), **options)
     for count in labels:
-        if count < classes:
-            raise PthetaError(f"{count} labels for {classes} classes: give at least one of each")
+        if count < learning.classes:
+            raise PthetaError(
+                f"{count} labels for {learning.classes} classes: give at least one of each"
+            )
+    with torch.no_grad(), seeded(learning.seed):
+        codes, test_codes = (
+            Labelled(torch.cat([encoder.encode(part).float() for part in x.split(500)]), y)
+            for x, y in (train, test)
+        )
     found = []
-    with torch.no_grad(), seeded(seed):
-        codes = torch.cat([trained.encode(part).float() for part in train[0].split(500)])
-        test_codes = torch.cat([trained.encode(part).float() for part in test[0].split(500)])
     for count in labels:
-        every = count >= len(train[0])
-        accuracy: dict[str, list[float]] = {way: [] for way in WAYS}
-        for draw in range(1 if every else draws):
-            rows = torch.arange(len(train[0])) if every else balanced(train[1], count, seed + draw)
-            accuracy["linear"].append(_linear(codes[rows], train[1][rows], test_codes, test[1]))
-            for way, start in (("fine-tuned", lambda: copy.deepcopy(trained)), (WAYS[2], fresh)):
-                with seeded(seed + draw):
-                    accuracy[way].append(
-                        _tuned(start(), train[0][rows], train[1][rows], test, classes, steps)
-                    )
-        for way in WAYS:
-            one = Probe(way, len(train[0]) if every else count, tuple(accuracy[way]))
-            tell(f"{one.labels} labels, {way}: {one.mean:.3f}")
+        for one in learning.probes(count, codes, test_codes):
+            tell(f"{one.labels} labels, {one.way}: {one.mean:.3f}")
             found.append(one)
     return found
+
+
+@dataclass(frozen=True)
+class _Learning:
+    """What is learned, and from what: see `probe`."""
+
+    trained: nn.Module
+    fresh: Callable[[], nn.Module]
+    train: Labelled
+    test: Labelled
+    draws: int = 3
+    steps: int = 300
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.draws < 1 or self.steps < 1:
+            raise PthetaError(
+                f"draws = {self.draws}, steps = {self.steps}: ask for at least one of each"
+            )
+
+    @property
+    def classes(self) -> int:
+        return int(self.train.y.max()) + 1
+
+    def probes(self, count: int, codes: Labelled, test_codes: Labelled) -> list[Probe]:
+        """The three ways, from so many labelled images; codes: of the training and test images."""
+        n = len(self.train.x)
+        drawn = [torch.arange(n)] if count >= n else self._drawn(count)
+        accuracy = {
+            "linear": [_linear(codes.rows(rows), test_codes) for rows in drawn],
+            "fine-tuned": [self._tuned(i, rows, self._copy) for i, rows in enumerate(drawn)],
+            "from scratch": [self._tuned(i, rows, self.fresh) for i, rows in enumerate(drawn)],
+        }
+        return [Probe(way, min(count, n), tuple(accuracy[way])) for way in WAYS]
+
+    def _drawn(self, count: int) -> list[Tensor]:
+        return [balanced(self.train.y, count, self.seed + draw) for draw in range(self.draws)]
+
+    def _copy(self) -> nn.Module:
+        return copy.deepcopy(self.trained)
+
+    def _tuned(self, draw: int, rows: Tensor, start: Callable[[], nn.Module]) -> float:
+        """Accuracy of the model's encoder with a linear head, both trained on these rows."""
+        with seeded(self.seed + draw):
+            return _tuned(start(), self.train.rows(rows), self.test, self.classes, self.steps)
 
 
 def balanced(y: Tensor, count: int, seed: int) -> Tensor:
@@ -107,7 +165,7 @@ def balanced(y: Tensor, count: int, seed: int) -> Tensor:
     return order[torch.argsort(rank[order], stable=True)][:count]
 
 
-def _linear(x: Tensor, y: Tensor, test_x: Tensor, test_y: Tensor) -> float:
+def _linear(train: Labelled, test: Labelled) -> float:
     """Accuracy of a logistic regression on standardised codes, its penalty chosen by 3-fold cross
     validation where every class has three examples."""
     from sklearn.linear_model import LogisticRegression
@@ -116,39 +174,33 @@ def _linear(x: Tensor, y: Tensor, test_x: Tensor, test_y: Tensor) -> float:
     from sklearn.preprocessing import StandardScaler
 
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
-    if int(torch.bincount(y).min()) >= 3 and len(y) <= 5000:
+    if int(torch.bincount(train.y).min()) >= 3 and len(train.y) <= 5000:
         penalties = {"logisticregression__C": [0.01, 0.1, 1.0, 10.0]}
         model = GridSearchCV(model, penalties, cv=3)
-    model.fit(x.numpy(), y.numpy())
-    return float(model.score(test_x.numpy(), test_y.numpy()))
+    model.fit(train.x.numpy(), train.y.numpy())
+    return float(model.score(test.x.numpy(), test.y.numpy()))
 
 
-def _tuned(
-    model: nn.Module,
-    x: Tensor,
-    y: Tensor,
-    test: tuple[Tensor, Tensor],
-    classes: int,
-    steps: int,
-) -> float:
-    """Accuracy of the model's encoder with a linear head, both trained on (x, y)."""
-    encode = model.encode
+def _tuned(model: nn.Module, train: Labelled, test: Labelled, classes: int, steps: int) -> float:
+    """Accuracy of the model's encoder with a linear head, both trained."""
+    x, y = train
+    encode = require(model, Encodes, "have its codes probed").encode
     with torch.no_grad():
-        head = nn.Linear(encode(x[:2]).shape[1], classes)  # type: ignore[operator]
+        head = nn.Linear(encode(x[:2]).shape[1], classes)
     model.train()
     parameters = [*model.parameters(), *head.parameters()]
     optimizer = torch.optim.Adam(parameters, lr=1e-3)
     size = min(64, len(x))
     for _ in range(steps):
         rows = torch.randint(len(x), (size,))
-        loss = cross_entropy(head(encode(x[rows])), y[rows])  # type: ignore[operator]
+        loss = cross_entropy(head(encode(x[rows])), y[rows])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     model.eval()
     with torch.no_grad():
         hits = [
-            (head(encode(part)).argmax(1) == wanted).float()  # type: ignore[operator]
-            for part, wanted in zip(test[0].split(500), test[1].split(500), strict=True)
+            (head(encode(part)).argmax(1) == wanted).float()
+            for part, wanted in zip(test.x.split(500), test.y.split(500), strict=True)
         ]
     return torch.cat(hits).mean().item()

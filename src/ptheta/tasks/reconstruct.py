@@ -6,11 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.batch import Condition
-from ptheta.capabilities import Decodes, Encodes
 from ptheta.compute.streams import undisturbed
-from ptheta.errors import PthetaError
 from ptheta.tasks.conditions import check_condition
 from ptheta.tasks.effort import effort
+from ptheta.tasks.needs import Autoencodes, require
 
 
 @undisturbed()
@@ -21,9 +20,7 @@ def reconstruct(model: nn.Module, x: Tensor, condition: Condition | None = None)
     condition: for a conditional model
     Raises PthetaError where the model cannot encode or decode, or takes no such condition.
     """
-    if not (isinstance(model, Encodes) and isinstance(model, Decodes)):
-        raise PthetaError("this model cannot reconstruct: it lacks `encode` or `decode`")
-    y = check_condition(model, condition)
+    coder, y = require(model, Autoencodes, "reconstruct"), check_condition(model, condition)
     one = None if y is None else y[:1]
-    with effort(model, lambda: model.decode(model.encode(x[:1], one), one), len(x)):
-        return model.decode(model.encode(x, y), y)
+    with effort(model, lambda: coder.decode(coder.encode(x[:1], one), one), len(x)):
+        return coder.decode(coder.encode(x, y), y)

@@ -4,21 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
 
 from ptheta.batch import Condition, Together
-from ptheta.capabilities import Decodes, Samples, device_of, some_conditions
-from ptheta.compute import threads
-from ptheta.compute.memory import require
+from ptheta.capabilities import Samples, device_of, some_conditions
+from ptheta.compute import memory, threads
 from ptheta.compute.streams import seeded, undisturbed
 from ptheta.errors import PthetaError
 from ptheta.tasks.conditions import Asked, conditions_asked
 from ptheta.tasks.effort import threads_for
+from ptheta.tasks.needs import prior_cure, require
 from ptheta.terminal.progress import watched
 
 BATCH = 256  # images that are drawn at a time
+
+
+class Wanted(TypedDict, total=False):
+    """What the images of a conditional model are asked for, by one of these.
+
+    labels: names or numbers, in turn; attributes: one vector of them, for all images
+    condition: what each image is asked for, as tensors of n rows; or texts as a user types them,
+        in turn (see `ptheta.tasks.conditions.Asked`)
+    """
+
+    labels: Sequence[int | str] | None
+    attributes: Sequence[float] | None
+    condition: Asked | None
+
 
 Conditions = Callable[[int, int], Condition | None]  # those of the images from start to stop
 
@@ -54,32 +69,20 @@ def sample(
     n: int,
     *,
     seed: int = 0,
-    labels: Sequence[int | str] | None = None,
-    attributes: Sequence[float] | None = None,
-    condition: Asked | None = None,
     batch_size: int = BATCH,
+    **asked: Unpack[Wanted],
 ) -> Tensor:
     """n images, uint8 (n, C, H, W); the same for the same seed, n and batch_size.
 
-    labels: what a conditional model is asked for, names or numbers, in turn; default: all of them
-    attributes: the one vector that a model of attributes is asked for; default: each alone
-    condition: what each image is asked for, as tensors of n rows; or texts as a user types them,
-        in turn (see `ptheta.tasks.conditions.Asked`)
+    asked: of a conditional model: see `Wanted`; default: its examples in turn
     Raises PthetaError where the model cannot sample, takes no such condition, or does not know it.
     """
-    parts = sample_batches(
-        *(model, n),
-        seed=seed,
-        labels=labels,
-        attributes=attributes,
-        condition=condition,
-        batch_size=batch_size,
-    )
+    parts = sample_batches(model, n, seed=seed, batch_size=batch_size, **asked)
     first = next(parts)
     if first.after.done == n:
         return first.x
     wanted = n * first.x[0].numel()
-    require(wanted, f"{n:,} images at once take", "draw them part by part (sample_batches)")
+    memory.require(wanted, f"{n:,} images at once take", "draw them part by part (sample_batches)")
     x = first.x.new_empty(n, *first.x.shape[1:])
     x[: first.after.done] = first.x
     for part in parts:
@@ -92,11 +95,9 @@ def sample_batches(
     n: int,
     *,
     seed: int = 0,
-    labels: Sequence[int | str] | None = None,
-    attributes: Sequence[float] | None = None,
-    condition: Asked | None = None,
     batch_size: int = BATCH,
     place: Place | None = None,
+    **asked: Unpack[Wanted],
 ) -> Iterator[Part]:
     """The images of `sample`, to the bit, batch after batch: memory does not grow with n.
 
@@ -106,43 +107,37 @@ def sample_batches(
     check_sampling(model, n, batch_size)
     if place is not None and 0 < place.done < n and not place.noise:
         raise PthetaError(f"place: after {place.done:,} images it wants the states of the noise")
-    conditions = _conditions(model, n, labels, attributes, condition)
+    conditions = _conditions(model, n, asked)
     return _drawn(model, n, seed, conditions, batch_size, place or Place())
 
 
 def sampling_threads(model: nn.Module, n: int, batch_size: int = BATCH) -> int:
     """The threads that `sample` gives a model, where the user does not say how many."""
-    check_sampling(model, n, batch_size)
+    sampler = check_sampling(model, n, batch_size)
     return threads_for(
-        model, lambda: _samples(model, 1, some_conditions(model, 1)), min(n, batch_size)
+        model, lambda: sampler.sample(1, some_conditions(model, 1)), min(n, batch_size)
     )
 
 
-def check_sampling(model: nn.Module, n: int, batch_size: int = BATCH) -> None:
-    """Raises PthetaError where the model cannot sample, and for numbers below 1."""
-    if not isinstance(model, Samples):
-        cure = "; fit a prior to its codes first (ptheta fit)" if isinstance(model, Decodes) else ""
-        raise PthetaError(f"this model cannot sample: it has no `sample`{cure}")
+def check_sampling(model: nn.Module, n: int, batch_size: int = BATCH) -> Samples:
+    """The model, as what samples. Raises PthetaError where it cannot, and for numbers below 1."""
+    sampler = require(model, Samples, "sample", prior_cure(model))
     if n < 1:
         raise PthetaError(f"n = {n}: ask for at least one image")
     if batch_size < 1:
         raise PthetaError(f"batch_size = {batch_size}: draw at least one image at a time")
-
-
-def _samples(model: nn.Module, n: int, condition: Condition | None) -> Tensor:
-    assert isinstance(model, Samples)
-    return model.sample(n, condition)
+    return sampler
 
 
 def _drawn(
     model: nn.Module, n: int, seed: int, conditions: Conditions, size: int, place: Place
 ) -> Iterator[Part]:
-    count = sampling_threads(model, n, size)
+    count, sampler = sampling_threads(model, n, size), check_sampling(model, n, size)
     for _ in watched(range(place.done, n, size), "drawing samples"):
         start, stop = place.done, min(place.done + size, n)
         with threads.using(count), seeded(seed), torch.no_grad():
             _go_on(model, place.noise)
-            x = _samples(model, stop - start, conditions(start, stop)).cpu()
+            x = sampler.sample(stop - start, conditions(start, stop)).cpu()
             place = Place(stop, _noise(model))
         yield Part(start, x, place)
 
@@ -165,18 +160,19 @@ def _go_on(model: nn.Module, noise: tuple[Tensor, ...]) -> None:
         torch.get_device_module(device).set_rng_state(noise[1], device)
 
 
-def _conditions(
-    model: nn.Module,
-    n: int,
-    labels: Sequence[int | str] | None,
-    attributes: Sequence[float] | None,
-    condition: Asked | None,
-) -> Conditions:
+def _conditions(model: nn.Module, n: int, asked: Wanted) -> Conditions:
     """What the images are asked for. Raises PthetaError where the model does not take it."""
-    rows = conditions_asked(model, labels, attributes, condition)
+    rows = rows_wanted(model, asked)
     if rows is None:
         return lambda start, stop: some_conditions(model, stop - start, start)
-    if isinstance(condition, Tensor | Together) and len(rows) != n:
+    if isinstance(asked.get("condition"), Tensor | Together) and len(rows) != n:
         raise PthetaError(f"a condition of {len(rows)} rows: this model wants one for each of {n}")
     count, device = len(rows), device_of(model)
     return lambda start, stop: rows[torch.arange(start, stop, device=device) % count]
+
+
+def rows_wanted(model: nn.Module, asked: Wanted) -> Condition | None:
+    """The rows that are asked for, on the model's device; None where nothing is."""
+    return conditions_asked(
+        model, asked.get("labels"), asked.get("attributes"), asked.get("condition")
+    )

@@ -10,22 +10,21 @@ from torch import Tensor, nn
 from ptheta.batch import Condition
 from ptheta.capabilities import HasConditionals, device_of
 from ptheta.compute.streams import undisturbed
-from ptheta.errors import PthetaError
 from ptheta.tasks.conditions import check_condition
 from ptheta.tasks.effort import effort
+from ptheta.tasks.needs import require
 
 
 @undisturbed()
 @torch.no_grad()
-def surprise(model: nn.Module, x: Tensor, labels: Condition | None = None) -> Tensor:
+def surprise(model: nn.Module, x: Tensor, condition: Condition | None = None) -> Tensor:
     """-log2 p(x_i | earlier pixels) of each sub-pixel: float (B, C, H, W), bits.
 
     Its mean over an image is the image's bits/dim. Raises PthetaError where the model has no
-    conditionals, and for labels that it does not take or know.
+    conditionals, and for a condition that it does not take or know.
     """
-    if not isinstance(model, HasConditionals):
-        raise PthetaError("this model gives no surprise per pixel: it has no `conditionals`")
-    y, x = check_condition(model, labels), x.to(device_of(model))
+    ordered = require(model, HasConditionals, "say how surprising a pixel is")
+    y, x = check_condition(model, condition), x.to(device_of(model))
     one = None if y is None else y[:1]
-    with effort(model, lambda: model.conditionals(x[:1], one), len(x)):
-        return -model.conditionals(x, y).log_prob(x).float().cpu() / math.log(2)
+    with effort(model, lambda: ordered.conditionals(x[:1], one), len(x)):
+        return -ordered.conditionals(x, y).log_prob(x).float().cpu() / math.log(2)

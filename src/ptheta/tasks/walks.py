@@ -12,27 +12,24 @@ from ptheta.capabilities import (
     Decodes,
     Encodes,
     HasPosterior,
-    HasPrior,
     device_of,
     some_conditions,
 )
 from ptheta.compute.memory import require_images
 from ptheta.compute.streams import undisturbed
-from ptheta.distributions.gaussian import kl_standard_normal
+from ptheta.distributions.kl import kl_standard_normal
 from ptheta.errors import PthetaError
 from ptheta.tasks.conditions import check_condition, one_condition, whole_numbers
 from ptheta.tasks.effort import decoded
+from ptheta.tasks.needs import DecodesPrior, prior_cure, require
 
 BATCH = 500  # images that are encoded at a time
 
 
 def code_size(model: nn.Module) -> int:
     """Dimensions of a code. Raises PthetaError where the model cannot decode or has no prior."""
-    if not isinstance(model, Decodes):
-        raise PthetaError("this model has no latent space to show: it has no `decode`")
-    if not isinstance(model, HasPrior):
-        raise PthetaError("this model has no prior: fit one first (ptheta fit)")
-    return model.sample_latent(1, some_conditions(model, 1)).shape[1]
+    latent = require(model, DecodesPrior, "show its latent space", prior_cure(model))
+    return latent.sample_latent(1, some_conditions(model, 1)).shape[1]
 
 
 @undisturbed()
@@ -45,8 +42,7 @@ def most_used(model: nn.Module, x: Tensor, condition: Condition | None = None) -
     x: image batch, at least two images; condition: of each, for a conditional model
     Raises PthetaError where the model cannot encode, or takes no such condition.
     """
-    if not isinstance(model, Encodes):
-        raise PthetaError("this model has no codes of images: it has no `encode`")
+    coder = require(model, Encodes, "encode images")
     if len(x) < 2:
         raise PthetaError(f"{len(x)} images: give at least two to see which dimensions are used")
     y = check_condition(model, condition)
@@ -55,9 +51,10 @@ def most_used(model: nn.Module, x: Tensor, condition: Condition | None = None) -
         for start, part in zip(range(0, len(x), BATCH), x.split(BATCH), strict=True)
     ]
     if isinstance(model, HasPosterior):
-        use = torch.cat([kl_standard_normal(*model.posterior(a, b)) for a, b in parts]).mean(0)
+        posteriors = [model.posterior(a, b) for a, b in parts]
+        use = torch.cat([kl_standard_normal(q.mean, q.log_var) for q in posteriors]).mean(0)
     else:
-        use = torch.cat([model.encode(a, b) for a, b in parts]).var(0)
+        use = torch.cat([coder.encode(a, b) for a, b in parts]).var(0)
     return use.argsort(descending=True).tolist()
 
 
@@ -107,8 +104,7 @@ def traverse(
     Raises PthetaError for no dimensions, for those that the code does not have, and for a condition
     that the model does not take.
     """
-    if not isinstance(model, Decodes):
-        raise PthetaError("this model has no latent space to show: it has no `decode`")
+    require(model, Decodes, "show its latent space")
     if not dims or steps < 1:
         raise PthetaError(f"{len(dims)} dimensions of {steps} images: ask for at least one of each")
     whole_numbers(dims, "dimension")

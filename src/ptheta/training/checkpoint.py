@@ -11,9 +11,9 @@ import json
 import os
 import random
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -36,29 +36,46 @@ WHOLE = "files.json"  # the digest of every other file, written last
 NAME = re.compile(r"\.?step-(\d{1,15})(?:\.(\d{1,6}))?")
 
 
-def rng_state() -> tuple[dict[str, Tensor], dict[str, Any]]:
+class Plain(TypedDict):
+    """The streams that JSON can hold: Python's `random.getstate()` and NumPy's."""
+
+    python: tuple[int, tuple[int, ...], float | None]
+    numpy: tuple[str, list[int], int, int, float]
+
+
+class Interval(TypedDict, total=False):
+    """What lies between two lines of the log: (sum, how many) of each number, and what the game's
+    monitor remembers."""
+
+    sums: dict[str, tuple[float, int]]
+    alarm: Mapping[str, object]
+
+
+def rng_state() -> tuple[dict[str, Tensor], Plain]:
     """The random streams of this process: torch's as tensors, Python's and NumPy's as JSON."""
     tensors = {"torch": torch.get_rng_state()}
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         tensors["cuda"] = torch.cuda.get_rng_state()
-    kind, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002
+    numpy = np.random.get_state(legacy=False)  # noqa: NPY002
+    keys, place = numpy["state"]["key"].tolist(), numpy["state"]["pos"]
     return tensors, {
         "python": random.getstate(),
-        "numpy": [kind, np.asarray(keys).tolist(), *rest],
+        "numpy": (numpy["bit_generator"], keys, place, numpy["has_gauss"], numpy["gauss"]),
     }
 
 
-def set_rng_state(tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
+def set_rng_state(tensors: Mapping[str, Tensor], plain: Plain) -> None:
     torch.set_rng_state(tensors["torch"])
     if "cuda" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["cuda"])
     version, internal, gauss = plain["python"]
     random.setstate((version, tuple(internal), gauss))
-    kind, keys, *rest = plain["numpy"]
-    np.random.set_state((kind, np.asarray(keys, dtype=np.uint32), *rest))  # noqa: NPY002
+    kind, keys, place, has_normal, normal = plain["numpy"]
+    state = (kind, np.asarray(keys, dtype=np.uint32), place, has_normal, normal)
+    np.random.set_state(state)  # noqa: NPY002
 
 
-def write_streams(beside: Path, own: dict[str, Any]) -> None:
+def write_streams(beside: Path, own: Interval) -> None:
     """The random streams, into a checkpoint folder under construction, and what else a process is
     to find again (`own`, as JSON can hold it)."""
     tensors, plain = rng_state()
@@ -66,7 +83,7 @@ def write_streams(beside: Path, own: dict[str, Any]) -> None:
     save_tensors(beside / STREAMS, tensors, {"plain": text})
 
 
-def read_streams(folder: Path) -> dict[str, Any]:
+def read_streams(folder: Path) -> Interval:
     """Puts the random streams back, and gives what else there was. Raises PthetaError where they
     are not there or damaged."""
     path = folder / STREAMS
@@ -74,7 +91,8 @@ def read_streams(folder: Path) -> dict[str, Any]:
     try:
         plain = json.loads(about["plain"])
         set_rng_state(tensors, plain)
-        return dict(plain.get("own", {}))
+        own: Interval = {**plain.get("own", {})}
+        return own
     except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, IndexError) as error:
         raise PthetaError(f"{path} holds no state of random streams: {error}") from None
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Protocol, TextIO
 
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import write_text, writing
@@ -33,6 +33,13 @@ def keep_until(
     return len(kept)
 
 
+class Events(Protocol):
+    """What TensorBoard's `SummaryWriter` is used for."""
+
+    def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None: ...
+    def close(self) -> None: ...
+
+
 class MetricLogger:
     """Writes one line for each report; the first process alone has one.
 
@@ -55,7 +62,7 @@ class MetricLogger:
         with writing(path):
             self.file = path.open("a", encoding="utf-8")
         self.display = Display(title, total, seconds, *done, stream)
-        self.events: Any = None
+        self.events: Events | None = None
         if tensorboard:
             try:
                 from torch.utils.tensorboard import SummaryWriter

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Generic, TypeVar, TypeVarTuple
 
 import torch
 from torch import distributed
@@ -21,7 +21,37 @@ from ptheta.training.ranks import spread
 from ptheta.training.settings import TrainSettings
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 COMPILERS = ("g++", "clang++")
+
+
+@dataclass(frozen=True)
+class Device:
+    """A kind of device.
+
+    most: processes that share a training on it, or None for any number
+    own: whether each process has one of its own; backend: how they talk
+    """
+
+    available: Callable[[], bool]
+    has_bfloat16: Callable[[], bool] = lambda: False
+    most: Callable[[], int | None] = lambda: None
+    own: bool = False
+    backend: str = "gloo"
+
+
+DEVICES: dict[str, Device] = {
+    "cuda": Device(
+        lambda: torch.cuda.is_available(),
+        lambda: torch.cuda.is_bf16_supported(),
+        lambda: torch.cuda.device_count(),
+        own=True,
+        backend="nccl",
+    ),
+    "mps": Device(lambda: torch.backends.mps.is_available(), most=lambda: 1),
+    "cpu": Device(lambda: True),
+}
+AUTOMATIC = ("cuda", "cpu")  # the first that is there; mps has no float64, and is to be asked for
 HERE = "127.0.0.1"
 # The others wait as long as the first one evaluates; one that has died is noticed without a clock.
 PATIENCE = timedelta(days=7)
@@ -59,7 +89,7 @@ LAUNCHERS = (
 )
 
 
-def launch(settings: TrainSettings, work: Callable[..., T], *args: Any) -> T:
+def launch(settings: TrainSettings, work: Callable[[Group, *Ts], T], *args: *Ts) -> T:
     """Calls work(group, *args) in each of the processes; returns what the first one returns.
 
     No variable of a job or of another launcher says how many there are: the settings do. With
@@ -105,43 +135,41 @@ def _heed(environment: Mapping[str, str], processes: int) -> None:
 
 def _half(settings: TrainSettings, device: str) -> torch.dtype | None:
     """What autocast computes in, or None."""
-    wide = device == "cuda" and torch.cuda.is_bf16_supported()
-    mixed = settings.precision == "bf16-mixed" or (settings.precision == "auto" and wide)
-    return torch.bfloat16 if mixed else None
+    mixed = {
+        "bf16-mixed": True,
+        "auto": DEVICES[device].has_bfloat16(),
+        "32-true": False,
+    }
+    return torch.bfloat16 if mixed[settings.precision] else None
 
 
 def _device(settings: TrainSettings) -> str:
-    available = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    device: str = settings.device
-    if device == "auto":
-        device = "cuda" if available["cuda"] else "cpu"
-    if not available[device]:
-        have = ", ".join(name for name, there in available.items() if there)
-        raise PthetaError(f"device {device!r} is not available here: choose from {have}")
-    if device == "cuda" and settings.processes > torch.cuda.device_count():
+    """Raises PthetaError where the device is not there, or not for so many processes."""
+    there = [name for name, device in DEVICES.items() if device.available()]
+    name = next((n for n in AUTOMATIC if n in there), "cpu")
+    name = settings.device if settings.device in DEVICES else name
+    if name not in there:
         raise PthetaError(
-            f"processes = {settings.processes} but there are {torch.cuda.device_count()} GPUs: "
-            "use at most one process for each"
+            f"device {name!r} is not available here: choose from {', '.join(sorted(there))}"
         )
-    if device == "mps" and settings.processes > 1:
-        raise PthetaError(f"processes = {settings.processes}: device 'mps' takes one process")
-    return device
+    most = DEVICES[name].most()
+    if most is not None and settings.processes > most:
+        raise PthetaError(
+            f"processes = {settings.processes}, and device {name!r} is there {most} times: use at "
+            "most one process for each"
+        )
+    return name
 
 
 def _place(device: str, rank: int) -> torch.device:
-    """Each process has a GPU of its own."""
-    return torch.device("cuda", rank) if device == "cuda" else torch.device(device)
+    return torch.device(device, rank) if DEVICES[device].own else torch.device(device)
 
 
 # -- several processes
 
 
 @dataclass(frozen=True)
-class _Meeting:
+class _Meeting(Generic[T]):
     """What each process needs to join the others. port: of the store through which they meet
 
     work: (function, arguments), pickled as plain bytes: no tensor goes through shared memory, of
@@ -161,8 +189,8 @@ def _several(
     size: int,
     device: str,
     half: torch.dtype | None,
-    work: Callable[..., T],
-    args: tuple[Any, ...],
+    work: Callable[[Group, *Ts], T],
+    args: tuple[*Ts],
 ) -> T:
     """`launch` on several processes."""
     try:
@@ -182,32 +210,31 @@ def _several(
     )
     strict = torch.are_deterministic_algorithms_enabled()
     lenient = torch.is_deterministic_algorithms_warn_only_enabled()
-    meeting = _Meeting(size, store.port, device, half, strict, lenient, pickled)
+    meeting = _Meeting[T](size, store.port, device, half, strict, lenient, pickled)
     return spread(_join, (meeting,), size)
 
 
-def _join(rank: int, meeting: _Meeting) -> Any:
+def _join(rank: int, meeting: _Meeting[T]) -> T:
     """One of several processes: meets the others and does its share."""
     torch.use_deterministic_algorithms(meeting.deterministic, warn_only=meeting.warn_only)
     names = {name for _, name in socket.if_nameindex()}
     for loopback in names & {"lo", "lo0"}:  # all are on this machine, whatever its name resolves to
         os.environ["GLOO_SOCKET_IFNAME"] = loopback
-    gpu = meeting.device == "cuda"
-    device = _place(meeting.device, rank)
-    if gpu:
+    kind, device = DEVICES[meeting.device], _place(meeting.device, rank)
+    if kind.own:
         torch.cuda.set_device(device)
     distributed.init_process_group(
-        "nccl" if gpu else "gloo",
+        kind.backend,
         store=distributed.TCPStore(
             HERE, meeting.port, None, False, PATIENCE, wait_for_workers=False
         ),
         rank=rank,
         world_size=meeting.size,
         timeout=PATIENCE,
-        device_id=device if gpu else None,
+        device_id=device if kind.own else None,
     )
     # what `_several` has pickled, handed over by the process that started this one
     work, args = pickle.loads(meeting.work)
-    result = work(Group(device, rank, meeting.size, meeting.half), *args)
+    result: T = work(Group(device, rank, meeting.size, meeting.half), *args)
     distributed.destroy_process_group()
     return result

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from ptheta import schemas
 from ptheta.files.atomic import read_json
@@ -28,14 +27,14 @@ class Progress:
     warnings: int | None = 0  # lines of warnings.jsonl
     alarmed: tuple[str, ...] = ()  # kinds of warnings that have been told
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         values = asdict(self)
         if math.isnan(self.best_value):
             values["best_value"] = None
         return values
 
     @classmethod
-    def from_json(cls, values: Any, file: Path | str = "progress.json") -> Progress:
+    def from_json(cls, values: object, file: Path | str = "progress.json") -> Progress:
         """file: for messages. Raises PthetaError where `values` is not what `to_json` gives."""
         told = schemas.parse(schemas.Progress, values, file, "go back to an older checkpoint")
         found = told.model_dump()

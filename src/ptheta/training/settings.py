@@ -99,7 +99,8 @@ class TrainSettings:
         """These settings, checked: exactly one of steps, minutes and epochs is given, and turns
         can be read."""
         self.turns()
-        given = [k for k in ("steps", "minutes", "epochs") if getattr(self, k) is not None]
+        lengths = {"steps": self.steps, "minutes": self.minutes, "epochs": self.epochs}
+        given = [name for name, length in lengths.items() if length is not None]
         if len(given) != 1:
             raise PthetaError(
                 f"got {' and '.join(given) or 'no length'}: "

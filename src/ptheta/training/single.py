@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
@@ -26,7 +26,7 @@ def refuse_single(model: nn.Module, share: int, processes: int) -> None:
             layer.register_forward_pre_hook(_checks_maps(cure))
 
 
-def _checks_maps(cure: str) -> Any:
+def _checks_maps(cure: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
     def check(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         x = inputs[0]
         if layer.training and x.numel() == x.shape[1]:  # one value for each channel

@@ -10,7 +10,6 @@ import math
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -81,9 +80,9 @@ class Checkpoints:
             progress.ema_updates = self.weights.ema.updates
         write_json(beside / "progress.json", progress.to_json())
 
-    def _interval(self) -> dict[str, Any]:
+    def _interval(self) -> checkpoint.Interval:
         """What lies between two lines of the log."""
-        found: dict[str, Any] = {"sums": self.engine.averages.interval()}
+        found: checkpoint.Interval = {"sums": self.engine.averages.interval()}
         if isinstance(self.engine.game.monitor, Remembering):
             found["alarm"] = self.engine.game.monitor.memory()
         return found
@@ -135,7 +134,7 @@ class Checkpoints:
         self._set_interval(checkpoint.read_streams(folder), folder)
         return progress
 
-    def _set_interval(self, found: dict[str, Any], folder: Path) -> None:
+    def _set_interval(self, found: checkpoint.Interval, folder: Path) -> None:
         try:
             self.engine.averages.set_interval(found.get("sums", {}))
             if isinstance(self.engine.game.monitor, Remembering) and "alarm" in found:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -16,14 +18,40 @@ from ptheta.config import AtLeastZero, check_choices, option
 from ptheta.games import Game, Move, Player, Terms
 from ptheta.models.base import ImageModel
 from ptheta.models.graph import Arrow, Graph, Variable
+from ptheta.models.recipes import Recipes
 from ptheta.nets.coders import CoderConfig, decoder, encoder
 from ptheta.optimizers import OptimizerConfig
 from ptheta.specs import ImageSpec, from_unit, full, to_symmetric, to_unit
 
 
 @dataclass(frozen=True)
+class PixelError:
+    """What a reconstruction costs, and how it is read.
+
+    loss: the decoder's output and the image, (B, C, H, W) in [0, 1] -> the loss of each sub-pixel
+    to_unit: the decoder's output -> grey values in [0, 1]
+    """
+
+    loss: Callable[[Tensor, Tensor], Tensor]
+    to_unit: Callable[[Tensor], Tensor]
+
+
+PIXEL_ERRORS: dict[str, PixelError] = {
+    "squared": PixelError(lambda out, u: (out - u).square(), lambda out: out),
+    "cross-entropy": PixelError(
+        partial(binary_cross_entropy_with_logits, reduction="none"), torch.sigmoid
+    ),
+}
+
+if TYPE_CHECKING:
+    PixelErrorName: TypeAlias = str
+else:  # the options of the command line are read off the table
+    PixelErrorName = Literal[*PIXEL_ERRORS]
+
+
+@dataclass(frozen=True)
 class AEConfig(CoderConfig, OptimizerConfig):
-    loss: Literal["squared", "cross-entropy"] = option(
+    loss: PixelErrorName = option(
         "squared", "error of a pixel, white - black = 1; cross-entropy: of its grey value"
     )
     contractive: AtLeastZero = option(0.0, "weight of |d code / d image|^2, pixels in [-1, 1]")
@@ -44,12 +72,10 @@ class AE(ImageModel):
 
     def errors(self, out: Tensor, x: Tensor) -> Tensor:
         """The loss of each image, summed over its pixels: (B,). out: what the decoder gave."""
-        if self.config.loss == "squared":
-            return (out - to_unit(x)).square().sum((1, 2, 3))
-        return binary_cross_entropy_with_logits(out, to_unit(x), reduction="none").sum((1, 2, 3))
+        return PIXEL_ERRORS[self.config.loss].loss(out, to_unit(x)).flatten(1).sum(1)
 
-    def seen(self, x: Tensor) -> Tensor:
-        """What the encoder is given in training."""
+    def corrupted(self, x: Tensor) -> Tensor:
+        """The image batch that the encoder is given in training: here the images themselves."""
         return x
 
     def contraction(self, s: Tensor, z: Tensor) -> Tensor:
@@ -58,10 +84,10 @@ class AE(ImageModel):
         The squared Frobenius norm of Rifai et al. 2011 without a pass for each code dimension.
         """
         (row,) = torch.autograd.grad((z * streams.normal_like(z)).sum(), s, create_graph=True)
-        return row.square().sum((1, 2, 3))
+        return row.square().flatten(1).sum(1)
 
     def terms(self, batch: Batch, shared: None = None) -> Terms:
-        s = to_symmetric(self.seen(self.spec.check(batch.x)))
+        s = to_symmetric(self.corrupted(self.spec.check(batch.x)))
         if not self.config.contractive:
             return {"reconstruction": self.errors(full(self.decoder(self.encoder(s))), batch.x)}
         s.requires_grad_()
@@ -75,8 +101,7 @@ class AE(ImageModel):
         return full(self.encoder(to_symmetric(self.spec.check(x))))
 
     def decode(self, z: Tensor, condition: Condition | None = None) -> Tensor:
-        out = full(self.decoder(z))
-        return from_unit(out if self.config.loss == "squared" else out.sigmoid())
+        return from_unit(PIXEL_ERRORS[self.config.loss].to_unit(full(self.decoder(z))))
 
     def game(self) -> Game[None]:
         return Game(
@@ -95,7 +120,7 @@ class AE(ImageModel):
         )
 
 
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES: Recipes = {
     "default": {
         "about": "two hidden layers of 500 units, 40 code dimensions",
         "model": {},

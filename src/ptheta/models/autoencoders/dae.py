@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor
 
@@ -11,6 +10,7 @@ from ptheta.config import AtLeastZero, option
 from ptheta.corruption import Noise, corrupt
 from ptheta.models.autoencoders.ae import AE, AEConfig
 from ptheta.models.graph import Arrow, Graph, Variable
+from ptheta.models.recipes import Recipes
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class DAE(AE):
 
     config: DAEConfig
 
-    def seen(self, x: Tensor) -> Tensor:
+    def corrupted(self, x: Tensor) -> Tensor:
         return corrupt(x, self.config.noise, self.config.level)
 
     def graph(self) -> Graph:
@@ -42,7 +42,7 @@ class DAE(AE):
         )
 
 
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES: Recipes = {
     "default": {
         "about": "Gaussian noise of half the pixel range",
         "model": {},

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from ptheta.batch import Condition
-from ptheta.capabilities import condition_of, some_conditions
+from ptheta.capabilities import Decodes, Encodes, condition_of, some_conditions
 from ptheta.conditions import word
-from ptheta.distributions.gaussian import LOG_2PI
+from ptheta.distributions.latents import GaussianMixture
 from ptheta.errors import PthetaError
 from ptheta.models.base import EVERY_KIND, ImageModel
 from ptheta.models.graph import Arrow, Graph, Variable
-from ptheta.specs import full, quantise
+from ptheta.specs import ImageSpec, full, quantise
 
-if TYPE_CHECKING:
-    from ptheta.capabilities import Decodes, Encodes
-    from ptheta.specs import ImageSpec
+
+@runtime_checkable
+class Coder(Encodes, Decodes, Protocol):
+    """What a prior can be fitted to: a module that encodes images and decodes codes."""
+
+    spec: ImageSpec
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+
+def as_coder(model: nn.Module) -> Coder:
+    """The model itself. Raises PthetaError where it has no codes or makes no images of them."""
+    if not isinstance(model, Coder):
+        raise PthetaError("this model has no codes to fit: it lacks `encode` or `decode`")
+    return model
 
 
 class Fitted(ImageModel):
@@ -34,9 +46,9 @@ class Fitted(ImageModel):
 
     takes = EVERY_KIND
 
-    def __init__(self, model: nn.Module, weights: Tensor, means: Tensor, factors: Tensor) -> None:
-        super().__init__(cast("ImageSpec", model.spec), None, condition_of(model))
-        self.model = model
+    def __init__(self, model: Coder, weights: Tensor, means: Tensor, factors: Tensor) -> None:
+        super().__init__(model.spec, None, condition_of(model))
+        self.model: Coder = model
         self.weights: Tensor
         self.means: Tensor
         self.factors: Tensor
@@ -50,29 +62,28 @@ class Fitted(ImageModel):
     def of(cls, model: nn.Module, tensors: Mapping[str, Tensor], file: Path) -> Fitted:
         """The model with the mixture that a file holds. Raises PthetaError where it holds none, or
         one of codes of another size."""
-        fault = _fault(tensors) or _other_size(model, tensors["means"])
+        coder = as_coder(model)
+        fault = _fault(tensors) or _other_size(coder, some_conditions(model, 1), tensors["means"])
         if fault:
             raise PthetaError(f"{file}: {fault}; fit a prior again with `ptheta fit`")
-        return cls(model, **tensors)
+        return cls(coder, **tensors)
 
     def encode(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        return cast("Encodes", self.model).encode(x, condition)
+        return self.model.encode(x, condition)
 
     def decode(self, z: Tensor, condition: Condition | None = None) -> Tensor:
-        return cast("Decodes", self.model).decode(z, condition)
+        return self.model.decode(z, condition)
+
+    def prior(self) -> GaussianMixture:
+        """p(z), the mixture."""
+        return GaussianMixture(self.weights, self.means, self.factors)
 
     def log_prior(self, z: Tensor) -> Tensor:
-        """log p(z) of the mixture: (B, L) -> (B,) nats."""
-        centred = (z[:, None] - self.means)[..., None]  # (B, K, L, 1)
-        unit = torch.linalg.solve_triangular(self.factors, centred, upper=False)[..., 0]
-        log_det = self.factors.diagonal(dim1=1, dim2=2).log().sum(1)
-        each = -0.5 * (unit.square() + LOG_2PI).sum(2) - log_det
-        return torch.logsumexp(each + self.weights.log(), 1)
+        """log p(z): (B, L) -> (B,) nats."""
+        return self.prior().log_prob(z)
 
     def sample_latent(self, n: int, condition: Condition | None = None) -> Tensor:
-        k = torch.multinomial(self.weights, n, replacement=True)
-        noise = torch.randn(n, self.means.shape[1], 1, device=self.means.device)
-        return self.means[k] + (self.factors[k] @ noise)[..., 0]
+        return self.prior().expand(n).sample()
 
     def sample(self, n: int, condition: Condition | None = None) -> Tensor:
         # an autoencoder says no distribution of pixels to draw from: its images, rounded to levels
@@ -117,9 +128,8 @@ def _fault(tensors: Mapping[str, Tensor]) -> str:
 
 
 @torch.no_grad()
-def _other_size(model: nn.Module, means: Tensor) -> str:
-    """Why the mixture is not of this model's codes; empty where it is."""
-    spec = cast("ImageSpec", model.spec)
-    blank = torch.zeros(1, *spec.shape, dtype=torch.uint8)
-    size = cast("Encodes", model).encode(blank, some_conditions(model, 1)).shape[1]
+def _other_size(model: Coder, condition: Condition | None, means: Tensor) -> str:
+    """Why the mixture is not of this model's codes; empty where it is. condition: of one image"""
+    blank = torch.zeros(1, *model.spec.shape, dtype=torch.uint8)
+    size = model.encode(blank, condition).shape[1]
     return "" if size == means.shape[1] else f"codes of {means.shape[1]} numbers, want {size}"

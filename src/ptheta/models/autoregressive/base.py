@@ -19,13 +19,38 @@ from ptheta.batch import Batch, Condition
 from ptheta.batch import repeated as copies
 from ptheta.compute import streams
 from ptheta.conditions import Conditional, ConditionSpec, word
+from ptheta.config import Count, option
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.games import Game, Move, Player, Terms
 from ptheta.models.base import EVERY_KIND, ImageModel
 from ptheta.models.graph import EXAMPLES, Arrow, Graph, Variable
+from ptheta.nets.heads import Likelihood
 from ptheta.optimizers import OptimizerConfig
 from ptheta.specs import ImageSpec
 from ptheta.terminal.progress import watched
+
+
+@dataclass(frozen=True)
+class AutoregressiveConfig(Conditional, OptimizerConfig):
+    """What every autoregressive model is told."""
+
+
+@dataclass(frozen=True)
+class LikelihoodConfig(AutoregressiveConfig):
+    """Of a model whose network gives the parameters of any likelihood."""
+
+    likelihood: Likelihood = option(
+        "auto", "auto: bernoulli for 2 levels, categorical to 16, logistic"
+    )
+    components: Count = option(1, "logistics mixed in each pixel (logistic)")
+
+
+@dataclass(frozen=True)
+class MaskedConvConfig(AutoregressiveConfig):
+    """Of a model whose first layer and head are masked convolutions."""
+
+    first_kernel: Count = option(7, "width of the first kernel, pixels (odd)")
+    head: Count = option(64, "channels of the two last 1x1 convolutions")
 
 
 class Stepper(ABC):
@@ -35,7 +60,7 @@ class Stepper(ABC):
     """
 
     @abstractmethod
-    def at(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
+    def conditional(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
         """The distribution of colour c of the t-th pixel, shape (n, 1, 1, 1).
 
         Called for every t in order and, within it, for growing c: for each c or, where the pixel is
@@ -43,13 +68,8 @@ class Stepper(ABC):
         """
 
     @abstractmethod
-    def put(self, t: int, pixel: Tensor) -> None:
+    def observe(self, t: int, pixel: Tensor) -> None:
         """The t-th pixel is complete."""
-
-
-@dataclass(frozen=True)
-class AutoregressiveConfig(Conditional, OptimizerConfig):
-    """What every autoregressive model is told."""
 
 
 class Autoregressive(ImageModel, ABC):
@@ -77,7 +97,7 @@ class Autoregressive(ImageModel, ABC):
         return list(range(self.spec.height * self.spec.width))
 
     def log_prob(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        return self.conditionals(x, condition).log_prob(x).sum((1, 2, 3))
+        return self.conditionals(x, condition).log_prob_of_image(x)
 
     @torch.no_grad()
     def sample(self, n: int, condition: Condition | None = None) -> Tensor:
@@ -105,9 +125,9 @@ class Autoregressive(ImageModel, ABC):
     def late(self, known: Tensor) -> Tensor:
         order = torch.tensor(self.order, device=known.device)
         inside = known.flatten(2).permute(0, 2, 1)[:, order]  # (B, H * W, C), as they are drawn
-        found = inside & (~inside).flatten(1).cumsum(1).bool().view(inside.shape)
+        after_unknown = inside & (~inside).flatten(1).cumsum(1).bool().view(inside.shape)
         late = torch.zeros_like(inside)
-        late[:, order] = found
+        late[:, order] = after_unknown
         return late.permute(0, 2, 1).view(known.shape)
 
     def noise(self, n: int) -> Tensor:
@@ -195,14 +215,16 @@ def draw(
     for t, p in enumerate(watched(order, "drawing pixels")):
         pixel = x[p]  # (n, C), a view
         if full[p]:
-            stepper.at(t, colours - 1, pixel)
-        else:
-            for c in range(colours):
-                drawn = stepper.at(t, c, pixel).icdf(noise[p, :, c].view(n, 1, 1, 1)).view(n)
-                if kept is not None:
-                    drawn = torch.where(kept[p, :, c], pixel[:, c], drawn)
-                pixel[:, c] = drawn
-        stepper.put(t, pixel)
+            stepper.conditional(t, colours - 1, pixel)
+            stepper.observe(t, pixel)
+            continue
+        for c in range(colours):
+            u_c = noise[p, :, c].view(n, 1, 1, 1)
+            drawn = stepper.conditional(t, c, pixel).icdf(u_c).view(n)
+            if kept is not None:
+                drawn = torch.where(kept[p, :, c], pixel[:, c], drawn)
+            pixel[:, c] = drawn
+        stepper.observe(t, pixel)
     return x.view(height, width, n, colours).permute(2, 3, 0, 1).contiguous()
 
 
@@ -219,7 +241,7 @@ def agreement(p: PixelDistribution, x: Tensor, known: Tensor) -> Tensor:
 
     Over completions drawn from the other conditionals, the mean of its exponential is p(known).
     """
-    return (p.log_prob(x) * known).sum((1, 2, 3))
+    return (p.log_prob(x) * known).flatten(1).sum(1)
 
 
 def resampled(candidates: Tensor, log_weights: Tensor) -> Tensor:

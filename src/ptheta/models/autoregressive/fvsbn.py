@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -11,19 +10,18 @@ from torch import Tensor, nn
 
 from ptheta.batch import Condition
 from ptheta.conditions import ConditionSpec
-from ptheta.config import Count, option
 from ptheta.distributions.pixels import PixelDistribution
-from ptheta.models.autoregressive.base import Autoregressive, AutoregressiveConfig, Stepper
+from ptheta.models.autoregressive.base import Autoregressive, LikelihoodConfig, Stepper
+from ptheta.models.recipes import Recipes
 from ptheta.nets.condition import embedding
 from ptheta.nets.flat import flatten, scaled, unflatten
-from ptheta.nets.heads import Head, Kind
+from ptheta.nets.heads import HeadOptions, head
 from ptheta.specs import ImageSpec, full
 
 
 @dataclass(frozen=True)
-class FVSBNConfig(AutoregressiveConfig):
-    likelihood: Kind = option("auto", "auto: bernoulli for 2 levels, categorical to 16, logistic")
-    components: Count = option(1, "logistics mixed in each pixel (logistic)")
+class FVSBNConfig(LikelihoodConfig):
+    """Nothing of its own."""
 
 
 class FVSBN(Autoregressive):
@@ -36,7 +34,7 @@ class FVSBN(Autoregressive):
     ) -> None:
         super().__init__(spec, config, condition)
         self.config = config
-        self.distribution = Head(spec, config.likelihood, config.components)
+        self.distribution = head(spec, config.likelihood, HeadOptions(config.components))
         d, p = spec.dims, self.distribution.per_pixel
         self.weight = nn.Parameter(torch.randn(d, p, d) * d**-0.5)  # (D, P, D): to, what, from
         self.bias = nn.Parameter(torch.zeros(d, p))
@@ -68,20 +66,20 @@ class FVSBNStepper(Stepper):
         self.levels = model.spec.levels
         self.weight = full(model.weight.detach())
         self.bias = full(model.biases(condition).detach())
-        self.seen = self.weight.new_zeros(n, model.spec.dims)
+        self.inputs = self.weight.new_zeros(n, model.spec.dims)
 
-    def at(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
+    def conditional(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
         d = t * self.colours + c
-        self.seen[:, d - c : d] = scaled(pixel[:, :c], self.levels)
-        out = torch.addmm(self.bias[:, d], self.seen[:, :d], self.weight[d, :, :d].t())
+        self.inputs[:, d - c : d] = scaled(pixel[:, :c], self.levels)
+        out = torch.addmm(self.bias[:, d], self.inputs[:, :d], self.weight[d, :, :d].t())
         return self.distribution(out[:, :, None, None])
 
-    def put(self, t: int, pixel: Tensor) -> None:
+    def observe(self, t: int, pixel: Tensor) -> None:
         d = t * self.colours
-        self.seen[:, d : d + self.colours] = scaled(pixel, self.levels)
+        self.inputs[:, d : d + self.colours] = scaled(pixel, self.levels)
 
 
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES: Recipes = {
     "default": {
         "about": "20 epochs; 96.58 nats on dynamic MNIST elsewhere",
         "model": {},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,22 +11,29 @@ from ptheta.batch import Condition
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Parts, option
 from ptheta.distributions.pixels import PixelDistribution
-from ptheta.models.autoregressive.base import Autoregressive, AutoregressiveConfig, Stepper
+from ptheta.models.autoregressive.base import Autoregressive, MaskedConvConfig, Stepper
+from ptheta.models.recipes import Recipes
 from ptheta.nets.condition import embedding
 from ptheta.nets.gate import gate, gate_into
-from ptheta.nets.heads import Head
-from ptheta.nets.incremental import Readout, RowBank, RowsAbove, pointwise, row_taps
+from ptheta.nets.heads import levels_head
+from ptheta.nets.incremental import (
+    Readout,
+    RowBank,
+    RowsAbove,
+    masked_pointwise,
+    pointwise,
+    row_taps,
+)
 from ptheta.nets.masked import AboveConv2d, MaskedConv2d, RowConv2d, by_pixel, check_odd
+from ptheta.nets.modules import Modules, condition_shifts
 from ptheta.specs import ImageSpec, full, to_symmetric
 
 
 @dataclass(frozen=True)
-class GatedPixelCNNConfig(AutoregressiveConfig):
+class GatedPixelCNNConfig(MaskedConvConfig):
     features: Count = option(48, "channels of each stack")
     layers: Parts = option(6, "gated layers, the first included")
-    first_kernel: Count = option(7, "width of the first kernels, pixels (odd)")
     kernel: Count = option(3, "width of the other kernels, pixels (odd)")
-    head: Count = option(64, "channels of the two last 1x1 convolutions")
     position: bool = option(False, "learn a bias for each place in the first layer")
 
 
@@ -72,8 +78,8 @@ class GatedPixelCNN(Autoregressive):
         self.config = config
         check_odd(first_kernel=config.first_kernel, kernel=config.kernel)
         c, f = spec.channels, config.features
-        self.distribution = Head(spec, "bernoulli" if spec.levels == 2 else "categorical")
-        self.layers = nn.ModuleList(
+        self.distribution = levels_head(spec)
+        self.layers = Modules(
             Layer(f if i else c, f, config.kernel if i else config.first_kernel, c, first=not i)
             for i in range(config.layers)
         )
@@ -85,10 +91,7 @@ class GatedPixelCNN(Autoregressive):
 
     def shifts(self, condition: Condition | None) -> list[Tensor | None]:
         """What the condition adds before the gates of each layer, (B, 2 F, 1, 1); Nones without."""
-        asked = self.asked(condition)
-        if self.label is None or asked is None:
-            return [None] * len(self.layers)
-        return list(self.label(asked)[:, :, None, None].chunk(len(self.layers), 1))
+        return condition_shifts(self.label, self.asked(condition), len(self.layers))
 
     def conditionals(self, x: Tensor, condition: Condition | None = None) -> PixelDistribution:
         v = h = by_pixel(to_symmetric(self.spec.check(x)))
@@ -108,7 +111,7 @@ class GatedStepper(Stepper):
 
     def __init__(self, model: GatedPixelCNN, n: int, condition: Condition | None) -> None:
         self.distribution, self.spec = model.distribution, model.spec
-        layers = [layer for layer in model.layers if isinstance(layer, Layer)]
+        layers = list(model.layers)
         c, f, width = model.spec.channels, model.config.features, model.spec.width
         self.down = [
             RowsAbove(
@@ -119,14 +122,14 @@ class GatedStepper(Stepper):
             )
             for layer in layers
         ]
-        self.link = [pointwise(layer.link) for layer in layers]
+        self.link = [pointwise(layer.link.weight, layer.link.bias) for layer in layers]
         self.row_bias = [full(layer.row.bias.detach()) for layer in layers]
         self.shifts = [None if s is None else full(s.flatten(1)) for s in model.shifts(condition)]
         self.first = RowBank(row_taps([layers[0].row]), n, width)
         self.rest = (
             RowBank(row_taps([la.row for la in layers[1:]]), n, width) if layers[1:] else None
         )
-        mixes = [pointwise(layer.mix) for layer in layers]
+        mixes = [masked_pointwise(layer.mix) for layer in layers]
         # beside a column of ones a product adds the bias as well
         self.residual = [torch.cat([w[:, :f], b[None, :f]]) for w, b in mixes]
         # the skips of all layers are one product at the end
@@ -166,7 +169,7 @@ class GatedStepper(Stepper):
         if self.rest is not None:
             self.rest.row.zero_()
 
-    def at(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
+    def conditional(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
         i, j = divmod(t, self.spec.width)
         if t != self.t:
             self.t = t
@@ -190,13 +193,13 @@ class GatedStepper(Stepper):
         h = torch.addmm(self.skip_bias, features, self.skip)
         return self.distribution(self.readout(h, c))
 
-    def put(self, t: int, pixel: Tensor) -> None:
+    def observe(self, t: int, pixel: Tensor) -> None:
         j = t % self.spec.width
         self.finished[j] = to_symmetric(pixel)
         self.first.slot(0, j).copy_(self.finished[j])
 
 
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES: Recipes = {
     "default": {
         "about": "six layers of 48 channels",
         "model": {},

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,75 +17,27 @@ from ptheta.distributions.pixels import PixelDistribution
 from ptheta.errors import PthetaError
 from ptheta.models.autoregressive.base import (
     Autoregressive,
-    AutoregressiveConfig,
+    LikelihoodConfig,
     Stepper,
     agreement,
     draw,
     repeated,
     resampled,
 )
+from ptheta.models.recipes import Recipes
 from ptheta.nets.condition import embedding
 from ptheta.nets.flat import flatten, scaled, unflatten
-from ptheta.nets.heads import Head, Kind
+from ptheta.nets.heads import HeadOptions, head
+from ptheta.nets.made_masks import Masks
+from ptheta.nets.modules import Modules
 from ptheta.specs import ImageSpec, full
 
 
 @dataclass(frozen=True)
-class MADEConfig(AutoregressiveConfig):
+class MADEConfig(LikelihoodConfig):
     hidden: tuple[Count, ...] = option((1000,), "units of the hidden layers")
     direct: bool = option(False, "a linear path from the inputs to the outputs as well")
     orders: Parts = option(1, "pixel orders trained together; more than 1 is an ensemble of them")
-    likelihood: Kind = option("auto", "auto: bernoulli for 2 levels, categorical to 16, logistic")
-    components: Count = option(1, "logistics mixed in each pixel (logistic)")
-
-
-class Masks:
-    """Who sees whom for one order of the pixels; its number is the seed, 0 is raster order.
-
-    A hidden unit of degree k sees the first k sub-pixels; a sub-pixel of rank r (0, 1, ...) is
-    predicted from units of degree up to r (eq. 8 and 9 of the paper).
-    """
-
-    def __init__(self, spec: ImageSpec, hidden: tuple[int, ...], number: int) -> None:
-        self.spec, self.hidden, self.number = spec, hidden, number
-
-    @cached_property
-    def _drawn(self) -> tuple[Tensor, list[Tensor]]:
-        """The order of the pixels, and the degrees of each layer's units: worked out at first use,
-        since a model may be built to count its weights alone."""
-        spec, draw = self.spec, torch.Generator().manual_seed(self.number)
-        pixels = spec.height * spec.width
-        order = torch.randperm(pixels, generator=draw) if self.number else torch.arange(pixels)
-        lowest, found = min(1, spec.dims - 1), []
-        for units in self.hidden:
-            degrees = torch.randint(lowest, max(spec.dims, lowest + 1), (units,), generator=draw)
-            found.append(degrees)
-            lowest = int(degrees.min())
-        return order, found
-
-    @property
-    def order(self) -> Tensor:
-        return self._drawn[0]
-
-    @property
-    def degrees(self) -> list[Tensor]:
-        return self._drawn[1]
-
-    @cached_property
-    def ranks(self) -> Tensor:
-        """(D,) of the sub-pixels in raster order."""
-        ranks = torch.argsort(self.order)[:, None] * self.spec.channels
-        return (ranks + torch.arange(self.spec.channels)).flatten()
-
-    def layers(self, device: torch.device) -> list[Tensor]:
-        """The mask of each layer but the last, and of the last for one number of each sub-pixel."""
-        masks, seen = [], (self.ranks + 1).to(device)  # an input of rank r is seen from r + 1 on
-        for degrees in self.degrees:
-            degrees = degrees.to(device)
-            masks.append((seen <= degrees[:, None]).float())
-            seen = degrees
-        masks.append((seen <= self.ranks.to(device)[:, None]).float())
-        return masks
 
 
 class MADE(Autoregressive):
@@ -103,10 +53,10 @@ class MADE(Autoregressive):
     ) -> None:
         super().__init__(spec, config, condition)
         self.config = config
-        self.distribution = Head(spec, config.likelihood, config.components)
+        self.distribution = head(spec, config.likelihood, HeadOptions(config.components))
         d, p = spec.dims, self.distribution.per_pixel
         sizes = [d, *config.hidden, d * p]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
+        self.layers = Modules(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.direct = nn.Parameter(torch.zeros(d, p, d)) if config.direct else None
         self.masks = [Masks(spec, config.hidden, m) for m in range(config.orders)]
         self.kept: list[Tensor] = []  # the masks of the first order
@@ -115,14 +65,10 @@ class MADE(Autoregressive):
         self.label_out = embedding(condition, d * p)
 
     @property
-    def linear(self) -> list[nn.Linear]:
-        return [layer for layer in self.layers if isinstance(layer, nn.Linear)]
-
-    @property
     def order(self) -> list[int]:
-        return self.only().order.tolist()
+        return self.single_order().order.tolist()
 
-    def only(self) -> Masks:
+    def single_order(self) -> Masks:
         """The masks of a model of one order. Raises PthetaError for an ensemble."""
         if len(self.masks) > 1:
             raise PthetaError(
@@ -134,14 +80,14 @@ class MADE(Autoregressive):
 
     def weights(self, m: int) -> list[Tensor]:
         """The masked weights of order m."""
-        device = self.linear[0].weight.device
+        device = self.layers[0].weight.device
         if m == 0 and (not self.kept or self.kept[0].device != device):
             self.kept = self.masks[0].layers(device)
         masks = self.kept if m == 0 else self.masks[m].layers(device)
         last = masks[-1].repeat_interleave(self.distribution.per_pixel, 0)
         return [
             layer.weight * mask
-            for layer, mask in zip(self.linear, [*masks[:-1], last], strict=True)
+            for layer, mask in zip(self.layers, [*masks[:-1], last], strict=True)
         ]
 
     def linear_path(self, m: int) -> Tensor | None:
@@ -165,28 +111,25 @@ class MADE(Autoregressive):
         weights, linear = self.weights(m), self.linear_path(m)
         if linear is not None:
             out = out + F.linear(h, linear.flatten(0, 1))
-        for k, (layer, weight) in enumerate(zip(self.linear, weights, strict=True)):
+        for k, (layer, weight) in enumerate(zip(self.layers, weights, strict=True)):
             h = F.linear(h if k == 0 else h.relu(), weight, layer.bias)
             if k == 0:
                 h = h + hidden
         return self.distribution(unflatten(h + out, self.spec.shape))
 
     def conditionals(self, x: Tensor, condition: Condition | None = None) -> PixelDistribution:
-        self.only()
+        self.single_order()
         return self.of_order(0, x, condition)
 
     def log_prob(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        each = [
-            self.of_order(m, x, condition).log_prob(x).sum((1, 2, 3))
-            for m in range(len(self.masks))
-        ]
+        each = [self.of_order(m, x, condition).log_prob_of_image(x) for m in range(len(self.masks))]
         return torch.stack(each).logsumexp(0) - math.log(len(each))
 
     def loss(self, batch: Batch, shared: None = None) -> dict[str, Tensor]:
         """-log p in an order drawn anew for each step (section 4.2 of the paper)."""
         m = int(torch.randint(self.config.orders, ())) if self.config.orders > 1 else 0
         y = self.asked(batch.condition)
-        return {"nll": -self.of_order(m, batch.x, y).log_prob(batch.x).sum((1, 2, 3))}
+        return {"nll": -self.of_order(m, batch.x, y).log_prob_of_image(batch.x)}
 
     def late(self, known: Tensor) -> Tensor:
         """None by an ensemble: what a member does not look at weighs it against the others."""
@@ -231,7 +174,7 @@ class MADE(Autoregressive):
         return resampled(torch.cat(drawn).unflatten(0, shape), torch.cat(agree).unflatten(0, shape))
 
     def stepper(self, n: int, condition: Condition | None = None) -> Stepper:
-        self.only()
+        self.single_order()
         return MADEStepper(self, 0, n, condition)
 
 
@@ -248,14 +191,14 @@ class MADEStepper(Stepper):
         self.layers, self.values = [], [weights[0].new_zeros(n, len(source))]
         for k, degrees in enumerate(masks.degrees):
             by_degree, order = torch.sort(degrees.to(source.device), stable=True)
-            bias = full(model.linear[k].bias.detach())
+            bias = full(model.layers[k].bias.detach())
             bias = (bias + hidden if k == 0 else bias).expand(n, -1)[:, order].contiguous()
             weight = weights[k][order][:, source].contiguous()
             counts = torch.bincount(by_degree, minlength=len(masks.ranks))
             self.layers.append((weight, bias, counts.cumsum(0).tolist()))
             self.values.append(weight.new_zeros(n, len(order)))
             source = order
-        last_bias = (full(model.linear[-1].bias.detach()) + out).expand(n, -1)
+        last_bias = (full(model.layers[-1].bias.detach()) + out).expand(n, -1)
         ranks = torch.argsort(masks.ranks).to(source.device)
         self.last = weights[-1].view(-1, p, weights[-1].shape[1])[ranks][:, :, source].contiguous()
         self.last_bias = last_bias.reshape(n, -1, p)[:, ranks].contiguous()
@@ -263,7 +206,7 @@ class MADEStepper(Stepper):
         self.linear = None if linear is None else full(linear.detach())[ranks][:, :, ranks]
         self.ready = -1  # degrees done
 
-    def at(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
+    def conditional(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
         d = t * self.colours + c
         self.values[0][:, d - c : d] = scaled(pixel[:, :c], self.levels)
         for degree in range(self.ready + 1, d + 1):
@@ -286,12 +229,12 @@ class MADEStepper(Stepper):
             out.addmm_(self.values[0][:, :d], self.linear[d, :, :d].t())
         return self.distribution(out[:, :, None, None])
 
-    def put(self, t: int, pixel: Tensor) -> None:
+    def observe(self, t: int, pixel: Tensor) -> None:
         d = t * self.colours
         self.values[0][:, d : d + self.colours] = scaled(pixel, self.levels)
 
 
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES: Recipes = {
     "default": {
         "about": "one hidden layer of 1000 units, raster order",
         "model": {},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +15,9 @@ from ptheta.distributions.pixels import PixelDistribution
 from ptheta.models.autoregressive.base import Autoregressive, Stepper
 from ptheta.models.autoregressive.pixelcnn import PixelCNN, PixelCNNConfig
 from ptheta.models.graph import Arrow, Graph, Variable
+from ptheta.models.recipes import Recipes
 from ptheta.nets.masked import by_pixel
+from ptheta.nets.modules import Modules
 from ptheta.specs import ImageSpec, to_symmetric
 
 
@@ -60,19 +61,14 @@ class MultiScalePixelCNN(Autoregressive):
         self.config = config
         c, h, w = spec.shape
         self.strides = [2**k for k in reversed(range(config.scales))]
-        self.nets = nn.ModuleList(
+        self.nets = Modules(
             PixelCNN(ImageSpec(c, -(-h // s), -(-w // s), spec.levels), config, condition)
             for s in self.strides
         )
-        self.contexts = nn.ModuleList(
+        self.contexts = Modules(
             Context(c, config.features, config.context) for _ in self.strides[1:]
         )
-        self.distribution = self.net(0).distribution
-
-    def net(self, scale: int) -> PixelCNN:
-        found = self.nets[scale]
-        assert isinstance(found, PixelCNN)
-        return found
+        self.distribution = self.nets[0].distribution
 
     def context(self, scale: int, x: Tensor) -> Tensor | None:
         """From x (B, C, h, w), the grid of this scale; None for the coarsest."""
@@ -80,31 +76,31 @@ class MultiScalePixelCNN(Autoregressive):
 
     @property
     def order(self) -> list[int]:
-        return [p for pixels in self.parts() for p in pixels]
+        return [p for pixels in self.pixels_by_scale() for p in pixels]
 
-    def parts(self) -> list[list[int]]:
+    def pixels_by_scale(self) -> list[list[int]]:
         """The new pixels of each scale, as row * W + column, in raster order."""
-        found, seen = [], set[int]()
+        by_scale, coarser = [], set[int]()
         for s in self.strides:
             rows, columns = range(0, self.spec.height, s), range(0, self.spec.width, s)
             grid = [i * self.spec.width + j for i in rows for j in columns]
-            found.append([p for p in grid if p not in seen])
-            seen.update(grid)
-        return found
+            by_scale.append([p for p in grid if p not in coarser])
+            coarser.update(grid)
+        return by_scale
 
     def conditionals(self, x: Tensor, condition: Condition | None = None) -> PixelDistribution:
         self.spec.check(x)
         out: Tensor | None = None
         for scale, s in enumerate(self.strides):
             grid = x[:, :, ::s, ::s].contiguous()
-            found = self.net(scale).output(grid, condition, self.context(scale, grid))
+            fine = self.nets[scale].output(grid, condition, self.context(scale, grid))
             if out is not None:  # what the coarser grids hold was counted there
-                coarse = torch.zeros_like(found[:1, :1])
+                coarse = torch.zeros_like(fine[:1, :1])
                 coarse[:, :, ::2, ::2] = 1
-                spread = torch.zeros_like(found)
+                spread = torch.zeros_like(fine)
                 spread[:, :, ::2, ::2] = out
-                found = torch.where(coarse > 0, spread, found)
-            out = found
+                fine = torch.where(coarse > 0, spread, fine)
+            out = fine
         assert out is not None
         return self.distribution(out)
 
@@ -125,44 +121,52 @@ class MultiScaleStepper(Stepper):
 
     def __init__(self, model: MultiScalePixelCNN, n: int, condition: Condition | None) -> None:
         self.model, self.n, self.condition = model, n, condition
-        spec = model.spec
-        self.places = [(scale, p) for scale, pixels in enumerate(model.parts()) for p in pixels]
+        self.colours, self.width = model.spec.channels, model.spec.width
+        pixels = model.pixels_by_scale()
+        self.scales = [scale for scale, new in enumerate(pixels) for _ in new]  # of each pixel
+        self.places = [divmod(p, self.width) for new in pixels for p in new]  # row and column
         device = next(model.parameters()).device
-        self.x = torch.zeros(n, *spec.shape, dtype=torch.uint8, device=device)
-        self.scale, self.walked = -1, 0
+        self.x = torch.zeros(n, *model.spec.shape, dtype=torch.uint8, device=device)
+        self.scale = -1
 
-    def reach(self, t: int) -> int:
-        """The inner stepper stands before pixel t of the order; returns t's number there."""
-        scale, p = self.places[t]
-        s, colours = self.model.strides[scale], self.model.spec.channels
-        i, j = (q // s for q in divmod(p, self.model.spec.width))
-        net = self.model.net(scale)
-        grid = self.x[:, :, ::s, ::s]
-        if scale != self.scale:
-            context = self.model.context(scale, grid.contiguous())
-            self.inner = net.stepper(self.n, self.condition, context)
-            self.scale, self.walked = scale, 0
-        number = i * net.spec.width + j
-        for q in range(self.walked, number):  # on a coarser grid: known
-            pixel = grid[:, :, q // net.spec.width, q % net.spec.width]
-            self.inner.at(q, colours - 1, pixel)
-            self.inner.put(q, pixel)
+    def number(self, t: int) -> int:
+        """What the inner stepper calls pixel t of the order: its place on the grid of its scale."""
+        stride = self.model.strides[self.scales[t]]
+        i, j = self.places[t]
+        return i // stride * self.grid_width + j // stride
+
+    def begin_scale(self, scale: int) -> None:
+        """A stepper of this scale, before its first pixel; the coarser grids are complete."""
+        stride = self.model.strides[scale]
+        self.grid = self.x[:, :, ::stride, ::stride]  # a view: it fills as pixels are observed
+        net, context = self.model.nets[scale], self.model.context(scale, self.grid.contiguous())
+        self.inner = net.stepper(self.n, self.condition, context)
+        self.scale, self.grid_width, self.walked = scale, net.spec.width, 0
+
+    def walk_to(self, number: int) -> None:
+        """Shows the inner stepper the pixels before this one: they are of coarser grids."""
+        for q in range(self.walked, number):
+            pixel = self.grid[:, :, q // self.grid_width, q % self.grid_width]
+            self.inner.conditional(q, self.colours - 1, pixel)
+            self.inner.observe(q, pixel)
         self.walked = number
-        return number
 
-    def at(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
-        number = self.reach(t)
-        return self.inner.at(number, c, pixel)
+    def conditional(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
+        if self.scales[t] != self.scale:
+            self.begin_scale(self.scales[t])
+        number = self.number(t)
+        self.walk_to(number)
+        return self.inner.conditional(number, c, pixel)
 
-    def put(self, t: int, pixel: Tensor) -> None:
-        number = self.reach(t)
-        self.inner.put(number, pixel)
+    def observe(self, t: int, pixel: Tensor) -> None:
+        number = self.number(t)
+        self.inner.observe(number, pixel)
         self.walked = number + 1
-        i, j = divmod(self.places[t][1], self.model.spec.width)
+        i, j = self.places[t]
         self.x[:, :, i, j] = pixel
 
 
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES: Recipes = {
     "default": {
         "about": "two grids, eight residual blocks of 64 channels each",
         "model": {},

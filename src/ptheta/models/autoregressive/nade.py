@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,22 +11,20 @@ from ptheta.batch import Condition
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, check_choices, option
 from ptheta.distributions.pixels import PixelDistribution
-from ptheta.models.autoregressive.base import Autoregressive, AutoregressiveConfig, Stepper
+from ptheta.models.autoregressive.base import Autoregressive, LikelihoodConfig, Stepper
+from ptheta.models.recipes import Recipes
 from ptheta.nets import sparse_prefix
+from ptheta.nets.activations import ACTIVATIONS, ActivationName
 from ptheta.nets.condition import embedding
 from ptheta.nets.flat import flatten, scaled, unflatten
-from ptheta.nets.heads import Head, Kind
+from ptheta.nets.heads import HeadOptions, head
 from ptheta.specs import ImageSpec, full
-
-ACTIVATIONS = {"sigmoid": torch.sigmoid, "relu": torch.relu}
 
 
 @dataclass(frozen=True)
-class NADEConfig(AutoregressiveConfig):
+class NADEConfig(LikelihoodConfig):
     hidden: Count = option(500, "hidden units")
-    activation: Literal["sigmoid", "relu"] = option("sigmoid", "of the hidden units")
-    likelihood: Kind = option("auto", "auto: bernoulli for 2 levels, categorical to 16, logistic")
-    components: Count = option(1, "logistics mixed in each pixel (logistic)")
+    activation: ActivationName = option("sigmoid", "of the hidden units")
     block: Count = option(28, "sub-pixels whose hidden units are computed together")
 
 
@@ -42,8 +39,8 @@ class NADE(Autoregressive):
         super().__init__(spec, config, condition)
         check_choices(config)
         self.config = config
-        self.distribution = Head(spec, config.likelihood, config.components)
-        self.activation = ACTIVATIONS[config.activation]
+        self.distribution = head(spec, config.likelihood, HeadOptions(config.components))
+        self.activation = ACTIVATIONS[config.activation].function
         d, h, p = spec.dims, config.hidden, self.distribution.per_pixel
         self.w = nn.Parameter(torch.randn(d, h) * d**-0.5)
         self.c = nn.Parameter(torch.zeros(h))
@@ -103,17 +100,17 @@ class NADEStepper(Stepper):
             self.a.addr_(value, self.w[self.added])
             self.added += 1
 
-    def at(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
+    def conditional(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
         d = t * self.colours + c
         self.add(d, pixel)
         out = torch.addmm(self.b[d], self.model.activation(self.a), self.v[d])
         return self.model.distribution(out[:, :, None, None])
 
-    def put(self, t: int, pixel: Tensor) -> None:
+    def observe(self, t: int, pixel: Tensor) -> None:
         self.add((t + 1) * self.colours, pixel)
 
 
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES: Recipes = {
     "default": {
         "about": "500 sigmoid units",
         "model": {},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,21 +12,21 @@ from ptheta.batch import Condition
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Parts, option
 from ptheta.distributions.pixels import PixelDistribution
-from ptheta.models.autoregressive.base import Autoregressive, AutoregressiveConfig, Stepper
+from ptheta.models.autoregressive.base import Autoregressive, MaskedConvConfig, Stepper
+from ptheta.models.recipes import Recipes
 from ptheta.nets.condition import embedding
-from ptheta.nets.heads import Head
-from ptheta.nets.incremental import Bank, Readout, pointwise
+from ptheta.nets.heads import levels_head
+from ptheta.nets.incremental import Bank, Readout, masked_pointwise
 from ptheta.nets.masked import MaskedConv2d, by_pixel, check_odd
+from ptheta.nets.modules import Modules, condition_shifts
 from ptheta.specs import ImageSpec, full, to_symmetric
 
 
 @dataclass(frozen=True)
-class PixelCNNConfig(AutoregressiveConfig):
+class PixelCNNConfig(MaskedConvConfig):
     features: Count = option(64, "channels between the residual blocks (half as many inside)")
     blocks: Parts = option(8, "residual blocks, each with one masked convolution")
-    first_kernel: Count = option(7, "width of the first kernel, pixels (odd)")
     kernel: Count = option(3, "width of the kernels in the blocks, pixels (odd)")
-    head: Count = option(64, "channels of the two last 1x1 convolutions")
     dilation: Count = option(1, "largest dilation; the blocks take 1, 2, 4, ... in turn, pixels")
     position: bool = option(False, "learn a bias for each place after the first convolution")
 
@@ -59,12 +59,12 @@ class PixelCNN(Autoregressive):
         self.config = config
         check_odd(first_kernel=config.first_kernel, kernel=config.kernel)
         c, f = spec.channels, config.features
-        self.distribution = Head(spec, "bernoulli" if spec.levels == 2 else "categorical")
+        self.distribution = levels_head(spec)
         self.first = MaskedConv2d(c, f, config.first_kernel, "A", c)
         # the lower edge is ahead of every pixel, so without this a model cannot know it is near
         places = torch.zeros(f, spec.height, spec.width)
         self.place = nn.Parameter(places) if config.position else None
-        self.blocks = nn.ModuleList(
+        self.blocks = Modules(
             Block(f, config.kernel, c, dilation) for dilation in dilations(config)
         )
         self.head = MaskedConv2d(f, config.head, 1, "B", c)
@@ -74,10 +74,7 @@ class PixelCNN(Autoregressive):
 
     def shifts(self, condition: Condition | None) -> list[Tensor | None]:
         """What the condition adds in each block, (B, half, 1, 1) each; Nones without labels."""
-        asked = self.asked(condition)
-        if self.label is None or asked is None:
-            return [None] * len(self.blocks)
-        return list(self.label(asked)[:, :, None, None].chunk(len(self.blocks), 1))
+        return condition_shifts(self.label, self.asked(condition), len(self.blocks))
 
     def output(
         self, x: Tensor, condition: Condition | None = None, context: Tensor | None = None
@@ -111,6 +108,29 @@ def dilations(config: PixelCNNConfig) -> list[int]:
     return [cycle[i % len(cycle)] for i in range(config.blocks)]
 
 
+class BlockStep(NamedTuple):
+    """A block at one pixel.
+
+    reduce (F, half), bias (half,) or (n, half): the first 1x1 convolution, with what the label adds
+    bank, layer: the wide kernels of its dilation, and which of them is its own
+    expand: (half + 1, F), the last 1x1 convolution; beside a column of ones it adds the bias, too
+    """
+
+    reduce: Tensor
+    bias: Tensor
+    bank: Bank
+    layer: int
+    expand: Tensor
+
+    @classmethod
+    def of(cls, block: Block, shift: Tensor | None, bank: Bank, layer: int) -> BlockStep:
+        reduce, bias = masked_pointwise(block.reduce)
+        if shift is not None:
+            bias = bias + full(shift.flatten(1))
+        expand, expand_bias = masked_pointwise(block.expand)
+        return cls(reduce, bias, bank, layer, torch.cat([expand, expand_bias[None]]))
+
+
 class PixelCNNStepper(Stepper):
     """At each pixel the residual stream h (n, F) goes once through the blocks.
 
@@ -123,58 +143,54 @@ class PixelCNNStepper(Stepper):
         self.distribution, self.width = model.distribution, model.spec.width
         self.grey = model.spec.channels == 1
         self.first = Bank([model.first], n, self.width)
-        blocks = [b for b in model.blocks if isinstance(b, Block)]
-        self.banks: dict[int, Bank] = {}  # blocks of one dilation share their products
-        self.chain = []
-        places = {d: [b for b in blocks if b.look.dilation == d] for d in dilations(model.config)}
-        for dilation, same in places.items():
-            self.banks[dilation] = Bank([b.look for b in same], n, self.width)
-        for block, shift in zip(blocks, model.shifts(condition), strict=True):
-            reduce, reduce_bias = pointwise(block.reduce)
-            if shift is not None:
-                reduce_bias = reduce_bias + full(shift.flatten(1))
-            expand, expand_bias = pointwise(block.expand)
-            # with a column of ones beside its input, a product adds the bias as well
-            expand = torch.cat([expand, expand_bias[None]])
+        looks = [block.look for block in model.blocks]
+        banks = {  # blocks of one dilation share their products
+            dilation: Bank([conv for conv in looks if conv.dilation == dilation], n, self.width)
+            for dilation in set(dilations(model.config))
+        }
+        self.banks = (self.first, *banks.values())
+        self.steps: list[BlockStep] = []
+        used = dict.fromkeys(banks, 0)
+        for block, shift in zip(model.blocks, model.shifts(condition), strict=True):
             dilation = block.look.dilation
-            at = next(k for k, other in enumerate(places[dilation]) if other is block)
-            self.chain.append((reduce, reduce_bias, self.banks[dilation], at, expand))
+            self.steps.append(BlockStep.of(block, shift, banks[dilation], used[dilation]))
+            used[dilation] += 1
         self.place = None
         if model.place is not None:
             self.place = full(model.place).permute(1, 2, 0)[:, :, None]  # (H, W, 1, F)
         if context is not None:
             known = full(context).permute(2, 3, 0, 1)  # (H, W, n, F)
             self.place = known if self.place is None else self.place + known
-        self.looked = self.first.before.new_ones(n, len(self.chain[0][-1]))
+        self.looked = self.first.before.new_ones(n, len(self.steps[0].expand))
         self.readout = Readout(model.head, model.last, model.spec.channels)
         self.t = -1
 
-    def at(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
+    def conditional(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
         i, j = divmod(t, self.width)
         if t != self.t:
             self.t = t
-            for bank in (self.first, *self.banks.values()):
+            for bank in self.banks:
                 if j == 0:
                     bank.begin_row()
             if j == 0 and self.place is not None:
                 self.first.above[0] += self.place[i]
-            for bank in (self.first, *self.banks.values()):
+            for bank in self.banks:
                 bank.begin_pixel(j)
         h = self.first.before[0]
         h = h.clone() if self.grey else self.first.own_tap(0, to_symmetric(pixel))
         inner = self.looked[:, :-1]
-        for reduce, bias, bank, layer, expand in self.chain:
+        for reduce, bias, bank, layer, expand in self.steps:
             slot = bank.slot(layer, j)
             torch.addmm(bias, h.relu(), reduce, out=slot).relu_()
             torch.addmm(bank.before[layer], slot, bank.own[layer], out=inner)
             h.addmm_(self.looked.relu_(), expand)
         return self.distribution(self.readout(h, c))
 
-    def put(self, t: int, pixel: Tensor) -> None:
+    def observe(self, t: int, pixel: Tensor) -> None:
         self.first.slot(0, t % self.width).copy_(to_symmetric(pixel))
 
 
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES: Recipes = {
     "default": {
         "about": "eight residual blocks of 64 channels",
         "model": {},

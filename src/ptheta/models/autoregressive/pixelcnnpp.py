@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
@@ -23,9 +23,11 @@ from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Parts, option
 from ptheta.distributions.pixels import LogisticMixture, PixelDistribution
 from ptheta.models.autoregressive.base import Autoregressive, AutoregressiveConfig, Stepper
+from ptheta.models.recipes import Recipes
 from ptheta.nets.condition import embedding
 from ptheta.nets.incremental import RowBank, RowsAbove, add_row, pointwise
 from ptheta.nets.masked import by_pixel
+from ptheta.nets.modules import Modules, condition_shifts
 from ptheta.specs import ImageSpec, full, to_symmetric
 
 
@@ -95,8 +97,8 @@ class PixelCNNPP(Autoregressive):
         self.down_start = ShiftedConv2d(c + 1, f, 1, 3, right=False)
         self.left_start = ShiftedConv2d(c + 1, f, 2, 1, right=True)
         blocks = range(config.blocks)
-        self.down = nn.ModuleList(Block(f, config.dropout, right=False) for _ in blocks)
-        self.right = nn.ModuleList(Block(f, config.dropout, right=True) for _ in blocks)
+        self.down = Modules(Block(f, config.dropout, right=False) for _ in blocks)
+        self.right = Modules(Block(f, config.dropout, right=True) for _ in blocks)
         self.last = nn.Conv2d(f, self.numbers, 1)
         self.label = embedding(condition, config.blocks * 2 * f)
 
@@ -108,18 +110,15 @@ class PixelCNNPP(Autoregressive):
 
     def shifts(self, condition: Condition | None) -> list[Tensor | None]:
         """What the condition adds before the gate of each block, (B, 2 F, 1, 1)."""
-        asked = self.asked(condition)
-        if self.label is None or asked is None:
-            return [None] * self.config.blocks
-        return list(self.label(asked)[:, :, None, None].chunk(self.config.blocks, 1))
+        return condition_shifts(self.label, self.asked(condition), self.config.blocks)
 
     def features(self, x: Tensor, condition: Condition | None) -> Tensor:
         """(B, numbers, H, W), from an image batch."""
         s = to_symmetric(self.spec.check(x))
         s = torch.cat([s, torch.ones_like(s[:, :1])], 1)
         s = by_pixel(s)
-        down = lower(self.above(s))
-        right = lower(self.down_start(s)) + later(self.left_start(s))
+        down = shift_down(self.above(s))
+        right = shift_down(self.down_start(s)) + shift_right(self.left_start(s))
         for a, b, shift in zip(self.down, self.right, self.shifts(condition), strict=True):
             down = a(down, None, shift)
             right = b(right, down, shift)
@@ -140,26 +139,16 @@ class PixelCNNPP(Autoregressive):
         log_scale = (log_scale - 2).clamp(min=math.log(0.2 / (self.spec.levels - 1)))
         if c == 1:
             return LogisticMixture(weights[:, :, None], loc, log_scale, self.spec.levels)
-        s, coupling = to_symmetric(x)[:, None], torch.tanh(coupling).unflatten(1, (m, -1))
-        means, logits, at = [loc[:, :, 0]], [weights], 0
-        for colour in range(1, c):
+        coupling = torch.tanh(coupling).unflatten(1, (m, -1))
+        means = coupled_means(loc, coupling, to_symmetric(x)[:, None])
+        logits = [weights]  # of the components, given the colours before
+        for colour in range(c - 1):
+            one = slice(colour, colour + 1)
             before = LogisticMixture(
-                logits[-1][:, :, None],
-                means[-1][:, :, None],
-                log_scale[:, :, colour - 1 : colour],
-                self.spec.levels,
+                logits[-1][:, :, None], means[:, :, one], log_scale[:, :, one], self.spec.levels
             )
-            logits.append(
-                logits[-1] + before.component_log_prob(x[:, colour - 1 : colour])[:, :, 0]
-            )
-            mean = loc[:, :, colour]
-            for earlier in range(colour):
-                mean = mean + coupling[:, :, at] * s[:, :, earlier]
-                at += 1
-            means.append(mean)
-        return LogisticMixture(
-            torch.stack(logits, 2), torch.stack(means, 2), log_scale, self.spec.levels
-        )
+            logits.append(logits[-1] + before.component_log_prob(x[:, one])[:, :, 0])
+        return LogisticMixture(torch.stack(logits, 2), means, log_scale, self.spec.levels)
 
     def conditionals(self, x: Tensor, condition: Condition | None = None) -> PixelDistribution:
         return self.distribution(self.features(x, condition), x)
@@ -168,12 +157,27 @@ class PixelCNNPP(Autoregressive):
         return PixelCNNPPStepper(self, n, condition)
 
 
-def lower(x: Tensor) -> Tensor:
+def coupled_means(loc: Tensor, coupling: Tensor, s: Tensor) -> Tensor:
+    """The locations of each colour, moved by the values of the colours before it (section 2.2).
+
+    loc (B, M, C, H, W); coupling (B, M, C (C - 1) / 2, H, W): of G with R, B with R, B with G;
+    s (B, 1, C, H, W): the image in [-1, 1] -> (B, M, C, H, W)
+    """
+    means, weights = [loc[:, :, 0]], iter(coupling.unbind(2))
+    for colour in range(1, loc.shape[2]):
+        mean = loc[:, :, colour]
+        for earlier in range(colour):
+            mean = mean + next(weights) * s[:, :, earlier]
+        means.append(mean)
+    return torch.stack(means, 2)
+
+
+def shift_down(x: Tensor) -> Tensor:
     """Moved down by a row: row i shows what is known before it."""
     return F.pad(x[:, :, :-1], (0, 0, 1, 0))
 
 
-def later(x: Tensor) -> Tensor:
+def shift_right(x: Tensor) -> Tensor:
     """Moved right by a column."""
     return F.pad(x[..., :-1], (1, 0))
 
@@ -199,21 +203,23 @@ class PixelCNNPPStepper(Stepper):
 
     def __init__(self, model: PixelCNNPP, n: int, condition: Condition | None) -> None:
         self.model, self.width = model, model.spec.width
-        down = [block for block in model.down if isinstance(block, Block)]
-        right = [block for block in model.right if isinstance(block, Block)]
 
         def rows(conv: ShiftedConv2d) -> RowsAbove:
             return RowsAbove(*conv.taps(), n, self.width)
 
         self.above, self.down_start = rows(model.above), rows(model.down_start)
-        self.down = [(rows(block.first), rows(block.second)) for block in down]
-        self.first = RightBank([block.first for block in right], n, self.width)
-        self.second = RightBank([block.second for block in right], n, self.width)
-        self.link = [pointwise(block.link) for block in right if block.link is not None]
+        self.down = [(rows(block.first), rows(block.second)) for block in model.down]
+        self.first = RightBank([block.first for block in model.right], n, self.width)
+        self.second = RightBank([block.second for block in model.right], n, self.width)
+        self.link = [
+            pointwise(block.link.weight, block.link.bias)
+            for block in model.right
+            if block.link is not None
+        ]
         self.shifts = [None if s is None else full(s.flatten(1)) for s in model.shifts(condition)]
         taps, bias = model.left_start.taps()
         self.left_taps, self.left_bias = taps[:, 0], bias  # (2, c_in, F): the row above, this row
-        self.last = pointwise(model.last)
+        self.last = pointwise(model.last.weight, model.last.bias)
         channels = model.spec.channels + 1
         self.now = taps.new_zeros(self.width, n, channels)  # this row, as the network sees it
         self.before = torch.zeros_like(self.now)  # the row above
@@ -241,7 +247,7 @@ class PixelCNNPPStepper(Stepper):
             if shift is not None:
                 self.second.above[k] += shift
 
-    def at(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
+    def conditional(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
         i, j = divmod(t, self.width)
         if t != self.t:
             self.t = t
@@ -267,13 +273,13 @@ class PixelCNNPPStepper(Stepper):
             whole.weights[:, :, one], whole.loc[:, :, one], whole.log_scale[:, :, one], whole.levels
         )
 
-    def put(self, t: int, pixel: Tensor) -> None:
+    def observe(self, t: int, pixel: Tensor) -> None:
         j = t % self.width
         self.now[j, :, :-1] = to_symmetric(pixel)
         self.now[j, :, -1] = 1
 
 
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES: Recipes = {
     "default": {
         "about": "six blocks of 48 channels, five logistics",
         "model": {},

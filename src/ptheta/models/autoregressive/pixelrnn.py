@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,20 +13,21 @@ from ptheta.batch import Condition
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Parts, option
 from ptheta.distributions.pixels import PixelDistribution
-from ptheta.models.autoregressive.base import Autoregressive, AutoregressiveConfig, Stepper
+from ptheta.models.autoregressive.base import Autoregressive, MaskedConvConfig, Stepper
+from ptheta.models.recipes import Recipes
 from ptheta.nets.condition import embedding
-from ptheta.nets.diagonal import diagonal_bilstm
-from ptheta.nets.heads import Head
-from ptheta.nets.incremental import Bank, Readout, RowBank, RowsAbove, pointwise, row_taps
-from ptheta.nets.masked import MaskedConv2d, RowConv2d, by_pixel, check_odd
+from ptheta.nets.heads import levels_head
+from ptheta.nets.incremental import Bank, Readout, RowBank, RowsAbove, masked_pointwise, row_taps
+from ptheta.nets.masked import MaskedConv2d, by_pixel, check_odd
+from ptheta.nets.modules import Modules
+from ptheta.nets.pixel_lstm import DiagonalLayer, RowLayer, lstm
 from ptheta.specs import ImageSpec, full, to_symmetric
 
 
 @dataclass(frozen=True)
-class PixelRNNConfig(AutoregressiveConfig):
+class PixelRNNConfig(MaskedConvConfig):
     features: Count = option(16, "units h of an LSTM")
     layers: Parts = option(2, "LSTM layers, each with a residual connection of 2 h channels")
-    first_kernel: Count = option(7, "width of the first kernel, pixels (odd)")
     head: Count = option(32, "channels of the two last 1x1 convolutions")
 
 
@@ -35,23 +36,26 @@ class RowLSTMConfig(PixelRNNConfig):
     kernel: Count = option(3, "columns of the row above whose states a pixel sees (odd)")
 
 
-class PixelRNN(Autoregressive):
+L = TypeVar("L", bound=nn.Module)
+
+
+class PixelRNN(Autoregressive, Generic[L]):
     """A first masked convolution to 2 h channels, LSTM layers with residuals, two 1x1 layers."""
 
     def __init__(
         self,
         spec: ImageSpec,
         config: PixelRNNConfig,
-        layers: list[nn.Module],
+        layers: list[L],
         condition: ConditionSpec | None = None,
     ) -> None:
         super().__init__(spec, config, condition)
         self.config = config
         c, wide = spec.channels, 2 * config.features
-        self.distribution = Head(spec, "bernoulli" if spec.levels == 2 else "categorical")
+        self.distribution = levels_head(spec)
         self.first = MaskedConv2d(c, wide, config.first_kernel, "A", c)
-        self.layers = nn.ModuleList(layers)
-        self.out = nn.ModuleList(MaskedConv2d(config.features, wide, 1, "B", c) for _ in layers)
+        self.layers = Modules(layers)
+        self.out = Modules(MaskedConv2d(config.features, wide, 1, "B", c) for _ in layers)
         self.head = MaskedConv2d(wide, config.head, 1, "B", c)
         self.last = MaskedConv2d(config.head, c * self.distribution.per_pixel, 1, "B", c)
         self.label = embedding(condition, wide)
@@ -73,54 +77,7 @@ class PixelRNN(Autoregressive):
         return self.distribution(self.last(self.head(h.relu()).relu()))
 
 
-def lstm(gates: Tensor, c: Tensor | float) -> tuple[Tensor, Tensor]:
-    """gates (..., 4 h): input, forget, output, candidate; c (..., h) -> the next h and c."""
-    i, f, o = gates[..., : gates.shape[-1] // 4 * 3].sigmoid().chunk(3, -1)
-    c = i * gates[..., gates.shape[-1] // 4 * 3 :].tanh() + f * c
-    return o * c.tanh(), c
-
-
-class RowLayer(nn.Module):
-    """A row of LSTM cells at a time; each sees three states (or `kernel`) of the row above."""
-
-    def __init__(self, features: int, kernel: int, colours: int) -> None:
-        super().__init__()
-        self.features = features
-        self.input = RowConv2d(2 * features, 4 * features, kernel, "B", colours, parts=4)
-        self.state = nn.Conv1d(features, 4 * features, kernel, padding=kernel // 2, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, 2 h, H, W) -> (B, h, H, W)"""
-        rows = self.input(x).permute(2, 0, 3, 1).unbind()  # H of (B, W, 4 h)
-        h: Tensor | None = None
-        c: Tensor | float = 0.0
-        outs = []
-        for gates in rows:
-            if h is not None:
-                gates = gates + self.state(h.transpose(1, 2)).transpose(1, 2)
-            h, c = lstm(gates, c)
-            outs.append(h)
-        return torch.stack(outs, 1).permute(0, 3, 1, 2)
-
-
-class DiagonalLayer(nn.Module):
-    """Both directions; the mirrored one is moved down by a row, so that it shows no later pixel."""
-
-    def __init__(self, features: int, colours: int) -> None:
-        super().__init__()
-        self.features = features
-        self.input = MaskedConv2d(2 * features, 8 * features, 1, "B", colours, parts=8)
-        scale = (2 * features) ** -0.5
-        self.state = nn.Parameter(torch.randn(2, 2 * features, 4 * features) * scale)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, 2 h, H, W) -> (B, h, H, W)"""
-        weight = self.input.kernel()[:, :, 0, 0].t()  # (2 h, 8 h)
-        w = torch.stack(weight.chunk(2, 1))
-        return diagonal_bilstm(x, w, self.input.bias.view(2, -1), self.state)
-
-
-class RowLSTM(PixelRNN):
+class RowLSTM(PixelRNN[RowLayer]):
     """The context of a pixel is a triangle above it and its own row."""
 
     def __init__(
@@ -138,7 +95,7 @@ class RowLSTM(PixelRNN):
         return RowStepper(self, n, condition)
 
 
-class DiagonalBiLSTM(PixelRNN):
+class DiagonalBiLSTM(PixelRNN[DiagonalLayer]):
     """The context of a pixel is everything before it."""
 
     def __init__(
@@ -159,13 +116,13 @@ class DiagonalBiLSTM(PixelRNN):
 class RNNStepper(Stepper):
     """The residual stream of one pixel through the layers, whose states are carried along."""
 
-    def __init__(self, model: PixelRNN, n: int, condition: Condition | None) -> None:
+    def __init__(self, model: PixelRNN[L], n: int, condition: Condition | None) -> None:
         self.distribution, self.colours = model.distribution, model.spec.channels
         self.width, self.f = model.spec.width, model.config.features
         shift = model.shift(condition)
         self.shift = None if shift is None else full(shift.flatten(1))
         self.first = Bank([model.first], n, self.width)
-        self.out = [pointwise(out) for out in model.out if isinstance(out, MaskedConv2d)]
+        self.out = [masked_pointwise(out) for out in model.out]
         self.readout = Readout(model.head, model.last, self.colours)
         self.t = -1
 
@@ -181,7 +138,7 @@ class RNNStepper(Stepper):
     def step(self, layer: int, j: int, x: Tensor) -> Tensor:
         """A layer at column j: its input (n, 2 h) -> its output (n, h)."""
 
-    def at(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
+    def conditional(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
         i, j = divmod(t, self.width)
         if t != self.t:
             self.t = t
@@ -197,14 +154,14 @@ class RNNStepper(Stepper):
             h = h + torch.addmm(bias, self.step(layer, j, h), weight)
         return self.distribution(self.readout(h, c))
 
-    def put(self, t: int, pixel: Tensor) -> None:
+    def observe(self, t: int, pixel: Tensor) -> None:
         self.first.slot(0, t % self.width).copy_(to_symmetric(pixel))
 
 
 class RowStepper(RNNStepper):
     def __init__(self, model: RowLSTM, n: int, condition: Condition | None) -> None:
         super().__init__(model, n, condition)
-        layers = [layer for layer in model.layers if isinstance(layer, RowLayer)]
+        layers = list(model.layers)
         self.input = RowBank(row_taps([layer.input for layer in layers]), n, self.width)
         self.bias = [full(layer.input.bias.detach()) for layer in layers]
         self.state = [
@@ -243,8 +200,8 @@ class DiagonalStepper(RNNStepper):
 
     def __init__(self, model: DiagonalBiLSTM, n: int, condition: Condition | None) -> None:
         super().__init__(model, n, condition)
-        layers = [layer for layer in model.layers if isinstance(layer, DiagonalLayer)]
-        inputs = [pointwise(layer.input) for layer in layers]
+        layers = list(model.layers)
+        inputs = [masked_pointwise(layer.input) for layer in layers]
         weight, bias = (torch.stack(part) for part in zip(*inputs, strict=True))
         f4, f = 4 * self.f, self.f
         self.own, self.own_bias = weight[..., :f4].contiguous(), bias[:, None, :f4]
@@ -288,7 +245,7 @@ class DiagonalStepper(RNNStepper):
 
 
 _TRAIN = {"batch_size": 32, "epochs": 20.0, "clip": 1.0, "ema": 0.999}
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES: Recipes = {
     "default": {"about": "two layers of 16 units", "model": {}, "train": _TRAIN},
     "oord-2016": {
         "about": "sizes of arXiv:1601.06759 for MNIST: 7 layers of 16 units, static binarisation",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,9 +14,11 @@ from ptheta.config import Count, Parts, option
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.errors import PthetaError
 from ptheta.models.autoregressive.base import Autoregressive, AutoregressiveConfig, Stepper
+from ptheta.models.recipes import Recipes
 from ptheta.nets.condition import embedding
 from ptheta.nets.flat import flatten, unflatten
-from ptheta.nets.heads import Head
+from ptheta.nets.heads import levels_head
+from ptheta.nets.modules import Modules
 from ptheta.specs import ImageSpec, to_levels
 
 
@@ -68,13 +69,13 @@ class ImageTransformer(Autoregressive):
         e = config.width
         if e % config.heads:
             raise PthetaError(f"width = {e} must be a multiple of heads = {config.heads}")
-        self.distribution = Head(spec, "bernoulli" if spec.levels == 2 else "categorical")
+        self.distribution = levels_head(spec)
         c, h, w = spec.shape
         self.value = nn.Embedding(spec.levels + 1, e)  # the last one is the start
         self.row = nn.Parameter(0.02 * torch.randn(h, 1, 1, e))
         self.column = nn.Parameter(0.02 * torch.randn(1, w, 1, e))
         self.colour = nn.Parameter(0.02 * torch.randn(1, 1, c, e))
-        self.layers = nn.ModuleList(Layer(e, config.heads) for _ in range(config.layers))
+        self.layers = Modules(Layer(e, config.heads) for _ in range(config.layers))
         self.norm = nn.LayerNorm(e)
         self.last = nn.Linear(e, self.distribution.per_pixel)
         self.label = embedding(condition, e)
@@ -126,24 +127,23 @@ class TransformerStepper(Stepper):
                 )
             h = (self.next + self.places[:, d])[:, None]  # (n, 1, E)
             for k, layer in enumerate(model.layers):
-                assert isinstance(layer, Layer)
                 q, key, value = layer.heads_of(h)
                 self.keys[k, :, :, d : d + 1], self.values[k, :, :, d : d + 1] = key, value
-                seen = self.keys[k, :, :, : d + 1], self.values[k, :, :, : d + 1]
-                h = layer.after(h, F.scaled_dot_product_attention(q, *seen))
+                so_far = self.keys[k, :, :, : d + 1], self.values[k, :, :, : d + 1]
+                h = layer.after(h, F.scaled_dot_product_attention(q, *so_far))
             self.done += 1
         return h
 
-    def at(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
+    def conditional(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
         h = self.feed(t * self.colours + c, pixel)
         out = self.model.last(self.model.norm(h[:, 0]))
         return self.model.distribution(out[:, :, None, None])
 
-    def put(self, t: int, pixel: Tensor) -> None:
+    def observe(self, t: int, pixel: Tensor) -> None:
         self.next = self.model.value(to_levels(pixel[:, -1], self.model.spec.levels))
 
 
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES: Recipes = {
     "default": {
         "about": "four layers of width 64",
         "model": {},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from ptheta.batch import Batch
 from ptheta.conditions import ConditionSpec
@@ -11,13 +10,14 @@ from ptheta.config import Count, Positive, option
 from ptheta.games import Game, Terms
 from ptheta.losses.adversarial import non_saturating
 from ptheta.models.hybrid.base import Coded, HybridConfig, WithCodeDiscriminator
+from ptheta.nets.coders import CoderNet
 from ptheta.nets.mlp import mlp
 from ptheta.specs import ImageSpec
 
 
 @dataclass(frozen=True)
 class AAEConfig(HybridConfig):
-    net: Literal["linear", "mlp", "conv", "resize"] = option("mlp", "encoder and decoder")
+    net: CoderNet = option("mlp", "encoder and decoder")
     latent: Count = option(8, "dimensions of the code z")
     critic: tuple[Count, ...] = option((500, 500), "units of the discriminator of codes")
     weight: Positive = option(10.0, "weight of the adversarial term beside the squared error")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +17,7 @@ from ptheta.games import Clock, Game, Move, Player, S, Terms
 from ptheta.losses.adversarial import accuracy, cross_entropy
 from ptheta.models.base import ImageModel
 from ptheta.models.graph import Arrow, Graph, Variable
-from ptheta.nets.coders import CoderConfig, decoder, encoder
+from ptheta.nets.coders import CoderConfig, CoderNet, decoder, encoder
 from ptheta.nets.convolutional import ConvEncoder
 from ptheta.optimizers import BESIDE_LR, Decay, OptimizerConfig
 from ptheta.specs import ImageSpec, from_symmetric, full, to_symmetric
@@ -26,7 +25,7 @@ from ptheta.specs import ImageSpec, from_symmetric, full, to_symmetric
 
 @dataclass(frozen=True)
 class HybridConfig(CoderConfig, OptimizerConfig):
-    net: Literal["linear", "mlp", "conv", "resize"] = option(
+    net: CoderNet = option(
         "conv", "encoder and decoder; conv: transposed convolutions on the way up, resize: resized"
     )
     lr: Positive = option(3e-4, "learning rate, all players")

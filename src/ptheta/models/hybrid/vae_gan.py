@@ -10,8 +10,9 @@ from torch import Tensor
 from ptheta.batch import Batch, Condition
 from ptheta.conditions import ConditionSpec
 from ptheta.config import AtLeastZero, option
-from ptheta.distributions.gaussian import kl_standard_normal
-from ptheta.distributions.latents import Posterior
+from ptheta.distributions.active_units import active_units
+from ptheta.distributions.kl import kl_standard_normal
+from ptheta.distributions.latents import Normal
 from ptheta.games import Clock, Game, Terms
 from ptheta.losses.adversarial import non_saturating
 from ptheta.models.hybrid.base import (
@@ -21,7 +22,7 @@ from ptheta.models.hybrid.base import (
     ImageDiscriminator,
     WithImageDiscriminator,
 )
-from ptheta.models.variational.vae import collapse
+from ptheta.models.variational.collapse import CollapseMonitor
 from ptheta.specs import ImageSpec, full, to_symmetric
 
 
@@ -36,7 +37,7 @@ class VAEGANConfig(HybridConfig):
 class Drawn(Decoded):
     """q: q(z | x) of the step's images, from which z is drawn."""
 
-    q: Posterior
+    q: Normal
 
 
 class VAEGAN(WithImageDiscriminator):
@@ -55,11 +56,11 @@ class VAEGAN(WithImageDiscriminator):
         super().__init__(spec, config, condition, outputs=2)
         self.discriminator = ImageDiscriminator(spec, config.features)
 
-    def posterior(self, x: Tensor, condition: Condition | None = None) -> Posterior:
+    def posterior(self, x: Tensor, condition: Condition | None = None) -> Normal:
         return self._q(to_symmetric(self.spec.check(x)))
 
-    def _q(self, images: Tensor) -> Posterior:
-        return Posterior(*full(self.encoder(images)).chunk(2, 1))
+    def _q(self, images: Tensor) -> Normal:
+        return Normal(*full(self.encoder(images)).chunk(2, 1))
 
     def code(self, images: Tensor) -> Tensor:
         """The mean of q(z | x)."""
@@ -73,7 +74,7 @@ class VAEGAN(WithImageDiscriminator):
 
     def encoder_loss(self, batch: Batch, shared: Drawn) -> Terms:
         q = shared.q
-        batch.logs |= q.active()
+        batch.logs |= active_units(q)
         return {
             "features": self.feature_error(shared.images, self.generate(shared.z))[0],
             "kl": kl_standard_normal(q.mean, q.log_var),
@@ -100,7 +101,7 @@ class VAEGAN(WithImageDiscriminator):
                 "decoder": (self.decoder_loss, self.decoder),
             },
             self.prepare,
-            monitor=collapse,
+            monitor=CollapseMonitor("encoder"),
         )
 
 

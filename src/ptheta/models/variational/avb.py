@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from annotated_types import Gt, Le
@@ -13,13 +13,16 @@ from ptheta.batch import Batch, Condition
 from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Layers, Parts, Positive, option
-from ptheta.distributions.gaussian import kl_standard_normal
-from ptheta.distributions.latents import Posterior
+from ptheta.distributions.active_units import active_units
+from ptheta.distributions.kl import kl_standard_normal
+from ptheta.distributions.latents import Normal
 from ptheta.errors import PthetaError
 from ptheta.games import Clock, Game, Move, Player, Terms
 from ptheta.losses.adversarial import accuracy, cross_entropy
 from ptheta.models.graph import Arrow, Graph, Variable
-from ptheta.models.variational.vae import VAE, VAEConfig, collapse
+from ptheta.models.recipes import Recipes
+from ptheta.models.variational.collapse import CollapseMonitor
+from ptheta.models.variational.vae import VAE, VAEConfig
 from ptheta.nets.mlp import mlp
 from ptheta.specs import ImageSpec, full, to_symmetric
 
@@ -49,7 +52,7 @@ class Noisy(NamedTuple):
 
     s: Tensor
     u: Tensor
-    r: Posterior
+    r: Normal
     share: Tensor
 
 
@@ -93,12 +96,12 @@ class AVB(VAE):
         draws = torch.randn(DRAWS, config.noise, generator=torch.Generator().manual_seed(0))
         self.register_buffer("eps", draws, persistent=False)
 
-    def parts(self, s: Tensor) -> tuple[Tensor, Tensor, Posterior]:
+    def parts(self, s: Tensor) -> tuple[Tensor, Tensor, Normal]:
         """(the share s (B, L), a (B, m, L), r(z | x)) of images as the encoder sees them."""
         out = full(self.encoder(s)).unflatten(1, (-1, self.config.latent))
         share = (1 - self.config.gaussian) * torch.sigmoid(out[:, 2] - 2)
         a = torch.nn.functional.normalize(out[:, 3:], dim=1)
-        return share, a, Posterior(out[:, 0], out[:, 1])
+        return share, a, Normal(out[:, 0], out[:, 1])
 
     def features(self, n: int) -> Tensor:
         """v of n draws of the noise, of zero mean and unit variance: (n, m, L).
@@ -108,25 +111,26 @@ class AVB(VAE):
         """
         eps = torch.randn_like(self.eps) if self.training else self.eps
         noise = streams.normal(len(self.basis) * n, self.config.noise, device=eps.device)
-        found = []
+        features = []
         for net, e in zip(self.basis, noise.unflatten(0, (-1, n)), strict=True):
-            known = full(net(eps))
-            found.append((full(net(e)) - known.mean(0)) / (known.var(0) + 1e-6).sqrt())
-        return torch.stack(found, 1)
+            reference = full(net(eps))
+            centred = full(net(e)) - reference.mean(0)
+            features.append(centred / (reference.var(0) + 1e-6).sqrt())
+        return torch.stack(features, 1)
 
     def mixed(self, share: Tensor, a: Tensor) -> Tensor:
         """u, drawn: (B, L)."""
         shaped = (a * self.features(len(a))).sum(1)
         return (1 - share).sqrt() * streams.normal_like(share) + share.sqrt() * shaped
 
-    def q(self, s: Tensor, condition: Condition | None = None) -> Posterior:
+    def infer(self, s: Tensor, condition: Condition | None = None) -> Normal:
         """The Gaussian r(z | x) with the moments of q(z | x)."""
         return self.parts(s)[2]
 
     def contrast(self, s: Tensor, *codes: Tensor) -> list[Tensor]:
         """T(x, u) of each batch u of codes, (B,). u: the code less the mean, over sigma."""
-        seen = self.critic["image"](s.flatten(1))
-        hidden = [(seen + self.critic["code"](u)).relu() for u in codes]
+        from_image = self.critic["image"](s.flatten(1))
+        hidden = [(from_image + self.critic["code"](u)).relu() for u in codes]
         return [full(self.critic["rest"](h)).squeeze(1) for h in hidden]
 
     def prepare(self, batch: Batch, clock: Clock) -> Noisy:
@@ -138,12 +142,12 @@ class AVB(VAE):
     def inference_loss(self, batch: Batch, shared: Noisy) -> Terms:
         s, u, r, share = shared
         z = r.mean + (0.5 * r.log_var).exp() * u
-        batch.logs |= r.active()
+        batch.logs |= active_units(r)
         batch.logs["share"] = share.mean(1)
-        log_p = self.likelihood(z).log_prob(batch.x).sum((1, 2, 3))
+        log_p = self.log_likelihood(batch.x, z)
         # log r(z | x) - log p(z) in expectation: u has the moments of N(0, I), so it is KL(r || p)
         (t,) = self.contrast(s, u)
-        kl = t[:, None] / r.mean.shape[1] + kl_standard_normal(*r)
+        kl = t[:, None] / r.mean.shape[1] + kl_standard_normal(r.mean, r.log_var)
         return {"reconstruction": -log_p, "kl": kl}
 
     def critic_loss(self, batch: Batch, shared: Noisy) -> Terms:
@@ -166,7 +170,7 @@ class AVB(VAE):
                 Move("avb", self.inference_loss, every=c.critic_steps),
             ),
             prepare=self.prepare,
-            monitor=collapse,
+            monitor=CollapseMonitor("avb"),
         )
 
     def graph(self) -> Graph:
@@ -179,7 +183,7 @@ class AVB(VAE):
         )
 
 
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES: Recipes = {
     "default": {
         "about": "the default vae's decoder, 8 noise vectors in the encoder",
         "model": {},

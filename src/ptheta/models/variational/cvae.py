@@ -4,7 +4,6 @@ arXiv:1406.5298): q(z | x, y), p(x | z, y), on any condition y."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,10 +11,11 @@ from torch import Tensor, nn
 from ptheta.batch import Condition
 from ptheta.conditions import GIVEN, Conditional, ConditionSpec, Kinds
 from ptheta.config import option
-from ptheta.distributions.latents import Normal, Posterior, Prior
+from ptheta.distributions.latents import LatentDistribution, Normal
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.errors import PthetaError
 from ptheta.models.base import EVERY_KIND
+from ptheta.models.recipes import Recipes
 from ptheta.models.variational.vae import VAE, VAEConfig
 from ptheta.specs import ImageSpec
 
@@ -48,7 +48,7 @@ class CVAE(VAE):
                 "--learned-prior gives one for each condition"
             )
         size = condition.size
-        super().__init__(spec, config, condition, planes=1, numbers=size)
+        super().__init__(spec, config, condition, planes=1, cond_dim=size)
         self.plane = nn.Linear(size, spec.height * spec.width)
         self.prior_net = nn.Linear(size, 2 * config.latent) if config.learned_prior else None
 
@@ -57,11 +57,11 @@ class CVAE(VAE):
         vector = self.condition.vector(self.given(condition))
         return vector.to(self.plane.weight.dtype)
 
-    def q(self, s: Tensor, condition: Condition | None = None) -> Posterior:
+    def infer(self, s: Tensor, condition: Condition | None = None) -> Normal:
         plane = self.plane(self.vector(condition)).view(-1, 1, *self.spec.shape[1:])
-        return super().q(torch.cat([s, plane], 1))
+        return super().infer(torch.cat([s, plane], 1))
 
-    def prior(self, condition: Condition | None = None) -> Prior:
+    def prior(self, condition: Condition | None = None) -> LatentDistribution:
         if self.prior_net is None:
             return super().prior()
         return Normal(*self.prior_net(self.vector(condition)).chunk(2, 1))
@@ -73,7 +73,7 @@ class CVAE(VAE):
         return super().likelihood(torch.cat([z, self.vector(condition)], 1))
 
 
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES: Recipes = {
     "default": {
         "about": "the default vae, given the label of each image",
         "model": {},

@@ -3,23 +3,63 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from torch import Tensor
 
-from ptheta.batch import Batch
+from ptheta.batch import Batch, Condition
 from ptheta.config import Count, option
-from ptheta.distributions.latents import Posterior
+from ptheta.distributions.active_units import active_units
+from ptheta.distributions.latents import Normal
 from ptheta.games import Terms
 from ptheta.models.graph import Arrow, Graph
+from ptheta.models.recipes import Recipes
 from ptheta.models.variational.vae import VAE, VAEConfig
+
+LogWeights = Callable[[Normal], Tensor]  # log p(x | z) p(z) / q(z | x) by the q given: (k, B)
+
+
+def standard_bound(log_weights: LogWeights, q: Normal, z: Tensor) -> Tensor:
+    """log 1/k sum_i w_i, differentiated as it stands: (B,) nats."""
+    log_w = log_weights(q)
+    return log_w.logsumexp(0) - math.log(len(log_w))
+
+
+def doubly_reparameterised_bound(log_weights: LogWeights, q: Normal, z: Tensor) -> Tensor:
+    """The same value with another gradient (Tucker et al. 2018, eq. 6, arXiv:1810.04152).
+
+    The encoder's is sum_i w~_i^2 d log w_i / dz_i dz_i / dphi, w~ = w / sum w, the decoder's as
+    ever. With q constant in log q(z), the gradient of sum_i w~_i log w_i has one factor w~_i; the
+    hook on z gives the other on the way to the encoder.
+    """
+    weights: list[Tensor] = []
+    if z.requires_grad:
+        z.register_hook(lambda g: g * weights[0].flatten()[:, None])
+    log_w = log_weights(q.detach())
+    weights.append(log_w.detach().softmax(0))
+    surrogate = (weights[0] * log_w).sum(0)
+    value = log_w.logsumexp(0) - math.log(len(log_w))
+    return surrogate + (value - surrogate).detach()
+
+
+# (log-weights of z by a q, the q of the k B codes, the codes (k B, L)) -> the bound
+GRADIENTS: dict[str, Callable[[LogWeights, Normal, Tensor], Tensor]] = {
+    "standard": standard_bound,
+    "doubly-reparametrised": doubly_reparameterised_bound,
+}
+
+if TYPE_CHECKING:
+    GradientName: TypeAlias = str
+else:  # the options of the command line are read off the table
+    GradientName = Literal[*GRADIENTS]
 
 
 @dataclass(frozen=True)
 class IWAEConfig(VAEConfig):
     samples: Count = option(50, "codes for each image, the k of the bound")
-    gradient: Literal["standard", "doubly-reparametrised"] = option(
+    gradient: GradientName = option(
         "standard", "of the encoder; the second has less variance (arXiv:1810.04152)"
     )
 
@@ -32,31 +72,19 @@ class IWAE(VAE):
 
     def loss(self, batch: Batch, shared: None = None) -> Terms:
         q = self.posterior(batch.x)
-        batch.logs |= q.active()
-        return {"bound": -self.bound(batch.x, q, None)}
+        batch.logs |= active_units(q)
+        return {"bound": -self.bound(batch.x, q)}
 
-    def bound(self, x: Tensor, q: Posterior, condition: Tensor | None = None) -> Tensor:
-        """log 1/k sum_i w_i, (B,) nats, differentiable.
+    def bound(self, x: Tensor, q: Normal, condition: Condition | None = None) -> Tensor:
+        """log 1/k sum_i w_i, (B,) nats, differentiable, by `GRADIENTS`."""
+        rows = self.config.samples * len(x)
+        many, prior = q.expand(rows), self.prior(condition).expand(rows)
+        z = many.sample()
 
-        Doubly reparametrised (Tucker et al. 2018, eq. 6): the encoder's gradient is
-        sum_i w~_i^2 d log w_i / dz_i dz_i / dphi, w~ = w / sum w, the decoder's as ever. With q
-        constant in log q(z), the gradient of sum_i w~_i log w_i has one factor w~_i; the hook on
-        z gives the other on the way to the encoder.
-        """
-        k = self.config.samples
-        many = q.repeat(k)
-        z, prior = many.sample(), self.prior(condition).repeat(k)
-        if self.config.gradient == "standard":
-            log_w = self.log_weights(x, z, many, prior, condition)
-            return log_w.logsumexp(0) - math.log(k)
-        weights: list[Tensor] = []
-        if z.requires_grad:
-            z.register_hook(lambda g: g * weights[0].flatten()[:, None])
-        log_w = self.log_weights(x, z, many.detach(), prior, condition)
-        weights.append(log_w.detach().softmax(0))
-        surrogate = (weights[0] * log_w).sum(0)
-        value = log_w.logsumexp(0) - math.log(k)
-        return surrogate + (value - surrogate).detach()
+        def log_weights(q: Normal) -> Tensor:
+            return self.log_importance_weights(x, z, q, prior, condition)
+
+        return GRADIENTS[self.config.gradient](log_weights, many, z)
 
     def graph(self) -> Graph:
         """As a VAE's, with the codes of one image in a plate of their own."""
@@ -68,7 +96,7 @@ class IWAE(VAE):
         )
 
 
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES: Recipes = {
     "default": {
         "about": "50 codes for each image, two hidden layers of 500 units",
         "model": {},

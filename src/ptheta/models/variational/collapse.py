@@ -1,0 +1,39 @@
+"""Warns of posterior collapse."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+COLLAPSED = 0.5  # nats of KL below which the code says nothing about the image
+UNUSED = 0.5  # dimensions, on average over an interval, below which none counts as used
+
+
+@dataclass(frozen=True)
+class CollapseMonitor:
+    """Warns of a posterior that has become the prior (Bowman et al. 2016, arXiv:1511.06349).
+
+    Where the KL is a term of the loss it decides; where it is not (iwae), the active units do.
+
+    player: whose posterior it is; it logs `active_units`, and `kl` where that is a term of its loss
+    """
+
+    player: str
+
+    def __call__(self, averages: Mapping[str, float]) -> dict[str, str]:
+        """averages: of what was logged since the last call, names as in metrics.jsonl"""
+        used = averages.get(f"{self.player}/active_units")
+        if used is None:
+            return {}
+        kl = averages.get(f"{self.player}/kl")
+        if kl is None:
+            detail, cure = "", "a smaller --latent or a lower --lr"
+            collapsed = used < UNUSED
+        else:
+            detail, cure = f"the KL is {kl:.2g} nats and ", "--beta-warmup or --free-bits"
+            collapsed = kl < COLLAPSED
+        text = (
+            f"posterior collapse: {detail}{used:.0f} dimensions are used, so the code says nothing "
+            f"about the image: try {cure}"
+        )
+        return {"posterior collapse": text} if collapsed else {}

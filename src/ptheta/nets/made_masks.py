@@ -1,0 +1,59 @@
+"""The masks of a masked autoencoder (Germain et al. 2015, arXiv:1502.03509)."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from ptheta.specs import ImageSpec
+
+
+class Masks:
+    """Who sees whom for one order of the pixels; its number is the seed, 0 is raster order.
+
+    A hidden unit of degree k sees the first k sub-pixels; a sub-pixel of rank r (0, 1, ...) is
+    predicted from units of degree up to r (eq. 8 and 9 of the paper).
+    """
+
+    def __init__(self, spec: ImageSpec, hidden: tuple[int, ...], number: int) -> None:
+        self.spec, self.hidden, self.number = spec, hidden, number
+
+    @cached_property
+    def _drawn(self) -> tuple[Tensor, list[Tensor]]:
+        """The order of the pixels, and the degrees of each layer's units: worked out at first use,
+        since a model may be built to count its weights alone."""
+        spec, draw = self.spec, torch.Generator().manual_seed(self.number)
+        pixels = spec.height * spec.width
+        order = torch.randperm(pixels, generator=draw) if self.number else torch.arange(pixels)
+        lowest, found = min(1, spec.dims - 1), []
+        for units in self.hidden:
+            degrees = torch.randint(lowest, max(spec.dims, lowest + 1), (units,), generator=draw)
+            found.append(degrees)
+            lowest = int(degrees.min())
+        return order, found
+
+    @property
+    def order(self) -> Tensor:
+        return self._drawn[0]
+
+    @property
+    def degrees(self) -> list[Tensor]:
+        return self._drawn[1]
+
+    @cached_property
+    def ranks(self) -> Tensor:
+        """(D,) of the sub-pixels in raster order."""
+        ranks = torch.argsort(self.order)[:, None] * self.spec.channels
+        return (ranks + torch.arange(self.spec.channels)).flatten()
+
+    def layers(self, device: torch.device) -> list[Tensor]:
+        """The mask of each layer but the last, and of the last for one number of each sub-pixel."""
+        masks, seen = [], (self.ranks + 1).to(device)  # an input of rank r is seen from r + 1 on
+        for degrees in self.degrees:
+            degrees = degrees.to(device)
+            masks.append((seen <= degrees[:, None]).float())
+            seen = degrees
+        masks.append((seen <= self.ranks.to(device)[:, None]).float())
+        return masks

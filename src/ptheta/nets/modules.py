@@ -1,0 +1,40 @@
+"""Lists of modules that know what they hold, and what a condition adds to their maps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Generic, Self, TypeVar, overload
+
+from torch import Tensor, nn
+
+from ptheta.batch import Condition
+
+M = TypeVar("M", bound=nn.Module)
+
+
+class Modules(nn.ModuleList, Generic[M]):
+    """An `nn.ModuleList` of modules of one type."""
+
+    if TYPE_CHECKING:  # what torch says of the members, said more exactly
+
+        def __init__(self, modules: Iterable[M]) -> None: ...
+
+        def __iter__(self) -> Iterator[M]: ...
+
+        @overload
+        def __getitem__(self, index: slice) -> Self: ...
+
+        @overload
+        def __getitem__(self, index: int) -> M: ...
+
+        def __getitem__(self, index: int | slice) -> M | Self: ...
+
+
+def condition_shifts(
+    label: nn.Module | None, asked: Condition | None, layers: int
+) -> list[Tensor | None]:
+    """What a condition adds to the maps of each of `layers` layers, (B, F, 1, 1) each; Nones
+    without. label: its embedding in layers * F numbers"""
+    if label is None or asked is None:
+        return [None] * layers
+    return list(label(asked)[:, :, None, None].chunk(layers, 1))

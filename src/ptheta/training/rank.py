@@ -1,0 +1,145 @@
+"""One of several processes: it does its share of the work and tells what became of it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import threading
+import traceback
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Generic, NoReturn, TypeVar, TypeVarTuple
+
+from ptheta.errors import PthetaError
+from ptheta.terminal.signals import ENDING, Stopped, ending, lasting
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+UNGUARDED = 79  # status of a process that, to be started, starts the user's training again
+
+
+class Message(Generic[T]):
+    """What goes through the pipe, to the process that started this one."""
+
+    def taken(self, outcome: Outcome[T] | None) -> Outcome[T] | None:
+        """Hears it there; what is known then of the outcome, `outcome` having been so far."""
+        return outcome
+
+
+@dataclass(frozen=True)
+class Remark(Message[T]):
+    """A warning, to be given where the user is."""
+
+    text: str
+    category: type[Warning]
+
+    def taken(self, outcome: Outcome[T] | None) -> Outcome[T] | None:
+        warnings.warn(self.text, self.category, stacklevel=3)
+        return outcome
+
+
+class Outcome(Message[T]):
+    """What became of the work: it is done, or one of the other three is there."""
+
+    done = False
+    refusal: PthetaError | None = None  # a line for the user
+    signal: int | None = None  # that came before the work could take it
+    fault: str | None = None  # the traceback of another exception
+
+    def taken(self, outcome: Outcome[T] | None) -> Outcome[T] | None:
+        return self
+
+
+@dataclass(frozen=True)
+class Done(Outcome[T]):
+    """The work is done, and this is what it returned."""
+
+    value: T
+    done = True
+
+
+@dataclass(frozen=True)
+class Refused(Outcome[T]):
+    """The work raised an error that is a line for the user."""
+
+    refusal: PthetaError
+
+
+@dataclass(frozen=True)
+class Ended(Outcome[T]):
+    """An ending signal came before the work could take it."""
+
+    signal: int
+
+
+@dataclass(frozen=True)
+class Failed(Outcome[T]):
+    """The work raised another exception."""
+
+    fault: str
+
+
+def serve(
+    rank: int,
+    channel: Connection,
+    work: Callable[[int, *Ts], T],
+    args: tuple[*Ts],
+) -> None:
+    """Does the work in this new process, and says what became of it."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+    def warn(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+        with suppress(OSError):  # nobody listens any more
+            channel.send_bytes(pickle.dumps(Remark[T](str(message), category)))
+
+    warnings.showwarning = warn
+    with lasting():
+        outcome = _outcome(rank, work, args)
+    with suppress(OSError):
+        # plain bytes: a tensor in shared memory would go with this process
+        channel.send_bytes(pickle.dumps(outcome))
+    if not outcome.done:
+        with suppress(OSError):
+            sys.stderr.flush()
+        os._exit(1)  # without closing what may wait for the others
+
+
+def _outcome(rank: int, work: Callable[[int, *Ts], T], args: tuple[*Ts]) -> Outcome[T]:
+    """Does the work; signals are let through for that time only."""
+    try:
+        with ending(again=lambda _: None):  # impatience is for the process that started this one
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+            try:
+                return Done(work(rank, *args))
+            finally:
+                signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    except Stopped as stopped:
+        return Ended(stopped.number)
+    except PthetaError as error:
+        return Refused(_portable(error))
+    except BaseException:
+        return Failed(traceback.format_exc())
+
+
+def _portable(error: PthetaError) -> PthetaError:
+    """The error, or its text where its kind cannot be sent."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # a class with other arguments than its message
+        return PthetaError(str(error))
+    return error
+
+
+def _end_with_parent() -> NoReturn:
+    """Ends this process as soon as the one that started it has ended, however that was."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError

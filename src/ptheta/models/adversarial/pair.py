@@ -9,6 +9,7 @@ from ptheta.batch import Batch, Condition
 from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec, classes_of, word
 from ptheta.config import check_choices
+from ptheta.errors import PthetaError
 from ptheta.losses.adversarial import LOSSES
 from ptheta.models.adversarial.conditioning import CONDITIONING
 from ptheta.models.adversarial.latents import PRIORS
@@ -27,7 +28,7 @@ from ptheta.nets.adversarial.discriminator import Discriminator, DiscriminatorOu
 from ptheta.nets.adversarial.generator import Generator
 from ptheta.nets.augment import AUGMENTATIONS
 from ptheta.nets.norms import NORMS
-from ptheta.specs import DataSpec, ImageSpec, from_symmetric, to_symmetric
+from ptheta.specs import ImageSpec, from_symmetric, to_symmetric
 
 
 class Pair(ImageModel):
@@ -51,6 +52,10 @@ class Pair(ImageModel):
         """code_dim: numbers of the generator's input beside z and labels; aux_dim: size of the
         discriminator's auxiliary output, where the conditioning needs none."""
         super().__init__(spec, config, condition)
+        check_choices(config)
+        odd = too_small(spec, config) or odd_condition(config, condition) or conflict(config)
+        if odd is not None:
+            raise PthetaError(odd)
         self.config = config
         self.loss, self.conditioning = LOSSES[config.loss], CONDITIONING[config.conditioning]
         self.classes = classes_of(condition)
@@ -73,20 +78,6 @@ class Pair(ImageModel):
             every = None if condition is None else condition.examples(config.reference)
             z = self.sample_latent(config.reference, every)
             self.generator.reference = self.generator_input(z, every)
-
-    @classmethod
-    def unsupported(
-        cls, spec: DataSpec, condition: ConditionSpec | None, config: object
-    ) -> str | None:
-        if not isinstance(config, GANConfig):
-            return f"{cls.__name__} is made by a GANConfig, not by {config}"
-        check_choices(config)
-        return (
-            super().unsupported(spec, condition, config)
-            or too_small(spec, config)
-            or odd_condition(config, condition)
-            or conflict(config)
-        )
 
     def _logit_term(self, width: int) -> nn.Module | None:
         """Of a discriminator with features (B, width)."""

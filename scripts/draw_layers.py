@@ -2,8 +2,8 @@
 
     python scripts/draw_layers.py
 
-Writes docs/images/layers.svg: a line for each part, the lowest layer at the bottom, with what it says of
-itself, its files, and how many other parts it imports.
+Writes docs/images/layers.svg: a line for each part, the lowest layer at the bottom, with what it
+says of itself, its files, and how many other parts it imports.
 """
 
 from __future__ import annotations

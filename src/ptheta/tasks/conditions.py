@@ -130,7 +130,9 @@ def one_condition(model: nn.Module, asked: int | str | None, n: int) -> Conditio
         if isinstance(spec, Labels):
             spec.check_number(asked or 0)
         elif not 0 <= (asked or 0) < spec.size:
-            raise PthetaError(f"unknown condition {asked}: this model knows 0 to {spec.size - 1}")
+            raise PthetaError(
+                f"unknown label {asked}: this model knows conditions 0 to {spec.size - 1}"
+            )
         row = spec.examples(1, asked or 0)
     return row[torch.zeros(n, dtype=torch.long)].to(device_of(model))
 

@@ -314,8 +314,8 @@ def test_attributes_condition_a_model_and_are_checked(tmp_path):
         ptheta.train("cvae", "digits", tmp_path / "r", condition="attributes", **options)
     run = ptheta.train("cvae", "shapes", tmp_path / "r", condition="attributes", **options)
     model = run.model()
-    assert model.attributes == 14
-    assert not model.classes
+    assert run.condition is not None
+    assert (run.kinds, run.condition.size) == (("attributes",), 14)
     vector = [0.0] * 14
     assert tasks.sample(model, 3, attributes=vector).shape == (3, 3, 32, 32)
     assert tasks.sample(model, 3).shape == (3, 3, 32, 32)

@@ -88,8 +88,11 @@ def labels_asked(model: nn.Module, labels: Sequence[int | str]) -> Condition:
 def attributes_asked(model: nn.Module, attributes: Sequence[float]) -> Condition:
     """One vector of attributes, as one row. Raises PthetaError as `rows_asked` does."""
     spec = spec_of(model, "attributes")
+    part = _part(spec, Attributes.kind)
+    if len(attributes) != part.size:
+        raise PthetaError(f"{len(attributes)} attributes: this model takes {part.size}")
     row = torch.tensor([[float(value) for value in attributes]])
-    _part(spec, Attributes.kind).check(row)
+    part.check(row)
     return _of_kinds(spec, {Attributes.kind: row}).to(device_of(model))
 
 

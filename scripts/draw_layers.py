@@ -33,7 +33,8 @@ def said(part: str) -> str:
     package = HOME / "src" / "ptheta" / part / "__init__.py"
     file = package if package.exists() else package.parent.with_suffix(".py")
     text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
-    return text.split("\n")[0].split(": ", 1)[-1].rstrip(".,;")
+    line = " ".join(text.split("\n\n")[0].split())
+    return line.split(": ", 1)[-1].split(". ")[0].split(";")[0].rstrip(".,;")
 
 
 def main() -> None:
@@ -53,7 +54,7 @@ def main() -> None:
             count = len(files[part])
             uses = {o for file in files[part] for o in imports(file)} & set(files) - {part}
             axes.text(0.02, y + 0.5, part, va="center", fontsize=9, fontweight="bold")
-            axes.text(0.2, y + 0.5, said(part)[:78], va="center", fontsize=7.5)
+            axes.text(0.2, y + 0.5, said(part)[:76], va="center", fontsize=7.5)
             told = f"{count} files, imports {len(uses)} parts"
             axes.text(0.98, y + 0.5, told, va="center", ha="right", fontsize=6.5, color="#5b7083")
             y += 1

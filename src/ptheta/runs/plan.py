@@ -141,8 +141,8 @@ def extend(old: Plan, options: Mapping[str, object]) -> Plan:
         if name not in homes:
             raise unknown(f"option of {old.model}", name, homes)
         part = homes[name]
-        asked = getattr(config.build(classes[part], {name: value}), name)
-        before = getattr(current[part], name)
+        asked = config.as_dict(config.build(classes[part], {name: value}))[name]
+        before = config.as_dict(current[part])[name]
         if name in RESUMABLE:
             changes[name] = asked
         elif asked != before:

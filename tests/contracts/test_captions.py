@@ -67,7 +67,7 @@ def test_all_conditions_are_drawn_from_the_same_noise(strokes, tmp_path):
         "batch_size": 16,
         "evaluate_every": 0,
     }
-    run = ptheta.train("cvae", strokes, tmp_path / "r", batch_size=16, **how)
+    run = ptheta.train("cvae", strokes, tmp_path / "r", **how)
     x = ptheta.sample(run, 6, same_noise=True, out=tmp_path / "x.png").x
     assert x.shape == (6, 1, 16, 16)
     same = tasks.sample(run.model(), 3, condition=torch.tensor([1, 1, 1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import string
 
 import click
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from ptheta.cli.commands import cli
 from ptheta.cli.train import train
-from ptheta.errors import distance, nearest
+from ptheta.errors import PthetaError, distance, nearest
 from ptheta.models import registry
 
 
@@ -104,3 +105,22 @@ def test_distance_is_one_of_strings(a: str, b: str, c: str) -> None:
     assert abs(len(a) - len(b)) <= ab <= max(len(a), len(b))
     assert distance(a + c, b + c, 9) <= ab
     assert min(ab, 3) == distance(a, b, 2)
+
+
+def every_error(cls: type[PthetaError] = PthetaError) -> list[type[PthetaError]]:
+    return [cls, *(one for sub in cls.__subclasses__() for one in every_error(sub))]
+
+
+def test_every_error_reaches_another_process_as_it_was():
+    import ptheta.api
+    import ptheta.training.averages  # those that define some
+
+    assert ptheta.api.Unwritten in every_error()
+    for cls in every_error():
+        error = cls.__new__(cls, "what was given")
+        error.number = 15  # type: ignore[attr-defined]
+        sent = pickle.loads(pickle.dumps(error))
+        assert (type(sent), str(sent), vars(sent)) == (cls, str(error), vars(error))
+    found = ptheta.training.averages.NonFinite(3, "vae", "loss", 2.0)
+    again = pickle.loads(pickle.dumps(found))
+    assert (str(again), again.step, again.player) == (str(found), 3, "vae")

@@ -242,6 +242,10 @@ def test_damaged_lines_of_metrics_cost_those_lines_alone(rows, bad, tmp_path):
     mixed = [text for pair in zip(texts, others, strict=False) for text in pair]
     mixed += texts[len(others) :] + others[len(texts) :]
     file.write_bytes(b"\n".join(mixed) + b"\n")
+    if not good:
+        with pytest.raises(PthetaError, match="is one that ptheta writes"):
+            read_metrics(tmp_path)
+        return
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         assert json.dumps(read_metrics(tmp_path)) == json.dumps(

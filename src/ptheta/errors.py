@@ -11,8 +11,17 @@ LEAST_SHARED = 3  # letters of a part that two names share
 class PthetaError(Exception):
     """Bad input. The message is one line: what was given, why not, what to do.
 
-    The command line prints it without a traceback and exits with status 2.
+    The command line prints it without a traceback and exits with status 2. It can be sent to
+    another process whatever the arguments of its class are.
     """
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _remade, (type(self), self.args), self.__dict__
+
+
+def _remade(cls: type[PthetaError], args: tuple[object, ...]) -> PthetaError:
+    """An error as it was sent: its class is not called, which may want more than a message."""
+    return cls.__new__(cls, *args)
 
 
 class CannotWrite(PthetaError):

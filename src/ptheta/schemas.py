@@ -191,15 +191,8 @@ def lines(path: Path, kind: type[M]) -> Iterator[tuple[str, M]]:
     A last line that was cut short by a kill is left out, and other lines that are no rows with a
     warning. Raises PthetaError where the file cannot be read.
     """
-    bad = 0
-    texts = _texts(path)
-    for i, text in enumerate(texts):
-        try:
-            row = kind.model_validate_json(text)
-        except ValueError:  # pydantic's own is one, and so is a text of half a character
-            bad += i < len(texts) - 1
-            continue
-        yield text.decode(), row
+    rows, bad = _rows(path, kind)
+    yield from rows
     if bad:
         warnings.warn(
             f"{path}: {bad} {'line is' if bad == 1 else 'lines are'} damaged and left out",
@@ -207,13 +200,33 @@ def lines(path: Path, kind: type[M]) -> Iterator[tuple[str, M]]:
         )
 
 
+def whole(path: Path, kind: type[M], cure: str) -> list[M]:
+    """The rows of `lines`. Raises PthetaError, too, where a file holds lines and none is a row."""
+    rows, bad = _rows(path, kind)
+    if bad and not rows:
+        raise PthetaError(f"{path}: none of its {bad} lines is one that ptheta writes; {cure}")
+    return [row for _, row in lines(path, kind)]
+
+
+def _rows(path: Path, kind: type[M]) -> tuple[list[tuple[str, M]], int]:
+    """The rows with their texts, and how many lines but for a last one cut short are none."""
+    *complete, last = _texts(path)
+    rows, bad = [], 0
+    for text in filter(bytes.strip, (*complete, last)):
+        try:
+            rows.append((text.decode(), kind.model_validate_json(text)))
+        except ValueError:  # pydantic's own is one, and so is a text of half a character
+            bad += text is not last
+    return rows, bad
+
+
 def _texts(path: Path) -> list[bytes]:
-    """The lines of a file that hold something; none where there is no file."""
+    """The lines of a file, the last being what stands behind the last end of a line."""
     if not there(path):
-        return []
+        return [b""]
     check_file(path)
     try:
-        return [line for line in path.read_bytes().split(b"\n") if line.strip()]
+        return path.read_bytes().split(b"\n")
     except OSError as error:
         raise PthetaError(f"cannot read {path}: {error.strerror or error}") from None
 

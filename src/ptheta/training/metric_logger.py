@@ -10,14 +10,15 @@ from typing import Protocol, TextIO
 
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import write_text, writing
-from ptheta.schemas import Row, Warned, lines
+from ptheta.schemas import Row, Warned, lines, whole
 from ptheta.training.display import Display
 
 
 def read_metrics(folder: Path) -> list[dict[str, float]]:
     """The lines of a run's metrics.jsonl: numbers by name. A last line that a kill has cut short is
-    left out, and others that are damaged with a warning."""
-    return [row.model_dump() for _, row in lines(folder / "metrics.jsonl", Row)]
+    left out, and others that are damaged with a warning. Raises PthetaError where all are."""
+    rows = whole(folder / "metrics.jsonl", Row, "put the file back, or remove it")
+    return [row.model_dump() for row in rows]
 
 
 def keep_until(

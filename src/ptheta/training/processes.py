@@ -233,7 +233,7 @@ def _join(rank: int, meeting: _Meeting[T]) -> T:
         timeout=PATIENCE,
         device_id=device if kind.own else None,
     )
-    # what `_several` has pickled, handed over by the process that started this one
+    # bytes that the process which started this one has just made, in its memory: see `_Meeting`
     work, args = pickle.loads(meeting.work)
     result: T = work(Group(device, rank, meeting.size, meeting.half), *args)
     distributed.destroy_process_group()

@@ -122,18 +122,9 @@ def _outcome(rank: int, work: Callable[[int, *Ts], T], args: tuple[*Ts]) -> Outc
     except Stopped as stopped:
         return Ended(stopped.number)
     except PthetaError as error:
-        return Refused(_portable(error))
+        return Refused(error)
     except BaseException:
         return Failed(traceback.format_exc())
-
-
-def _portable(error: PthetaError) -> PthetaError:
-    """The error, or its text where its kind cannot be sent."""
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:  # a class with other arguments than its message
-        return PthetaError(str(error))
-    return error
 
 
 def _end_with_parent() -> NoReturn:

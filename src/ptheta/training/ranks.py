@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import pickle
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -77,11 +76,10 @@ class Member(Generic[T]):
         try:
             if not self.channel.poll():
                 return None
-            message = self.channel.recv_bytes()
+            # from a process that this one has started, on a pipe that nobody else can write to
+            said: Message[T] = self.channel.recv()
         except (EOFError, OSError):
             return None
-        # from a process that this one has started, on a pipe that nobody else can write to
-        said: Message[T] = pickle.loads(message)
         return said
 
     def kill(self) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ptheta.batch import Condition
-from ptheta.conditions.base import check_names, tensor_of
+from ptheta.conditions.base import Named, tensor_of
 from ptheta.data.offers import Offers
 from ptheta.errors import PthetaError, unknown
 
@@ -20,26 +20,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Attributes:
+class Attributes(Named):
     """A number for each of `names`: float (B, A)."""
 
-    names: tuple[str, ...]
     kind: ClassVar[str] = "attributes"
     flag: ClassVar[str] = "--attributes"
-
-    def __post_init__(self) -> None:
-        check_names(self.names, self.kind)
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    @property
-    def count(self) -> int:
-        return len(self.names)
-
-    @property
-    def size(self) -> int:
-        return len(self.names)
 
     def check(self, condition: Condition) -> Condition:
         values = tensor_of(condition, self.kind)
@@ -118,9 +103,6 @@ class Attributes:
             attribute_names=self.names,
             condition=self,
         )
-
-    def to_json(self) -> dict[str, object]:
-        return {"kind": self.kind, "names": list(self.names)}
 
 
 def _names(data: Dataset) -> tuple[str, ...]:

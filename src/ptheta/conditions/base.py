@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from ptheta.batch import Condition
@@ -70,6 +71,32 @@ class ConditionSpec(Protocol):
     def to_json(self) -> dict[str, object]:
         """For config.json; `ptheta.conditions.from_json` takes it back."""
         ...
+
+
+@dataclass(frozen=True)
+class Named:
+    """What is asked for by name: one number, or one example, for each of `names`."""
+
+    names: tuple[str, ...]
+    kind: ClassVar[str]
+    flag: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        check_names(self.names, self.kind)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def count(self) -> int:
+        return len(self.names)
+
+    @property
+    def size(self) -> int:
+        return len(self.names)
+
+    def to_json(self) -> dict[str, object]:
+        return {"kind": self.kind, "names": list(self.names)}
 
 
 def tensor_of(condition: Condition, kind: str) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from ptheta.batch import Condition
-from ptheta.conditions.base import check_names, tensor_of
+from ptheta.conditions.base import Named, tensor_of
 from ptheta.data.offers import Offers
 from ptheta.errors import PthetaError, unknown
 
@@ -20,26 +20,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Labels:
+class Labels(Named):
     """One of several classes: int64 (B,), positions in `names`."""
 
-    names: tuple[str, ...]
     kind: ClassVar[str] = "labels"
     flag: ClassVar[str] = "--label"
-
-    def __post_init__(self) -> None:
-        check_names(self.names, self.kind)
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    @property
-    def count(self) -> int:
-        return len(self.names)
-
-    @property
-    def size(self) -> int:
-        return len(self.names)
 
     def check(self, condition: Condition) -> Condition:
         labels = tensor_of(condition, self.kind)
@@ -101,10 +86,3 @@ class Labels:
 
     def adapted(self, data: Dataset) -> Dataset:
         return replace(data.with_classes(self.names), condition=self)
-
-    def to_json(self) -> dict[str, object]:
-        return {"kind": self.kind, "names": list(self.names)}
-
-    @classmethod
-    def of_json(cls, names: tuple[str, ...]) -> Labels:
-        return cls(names)

@@ -1,4 +1,4 @@
-"""What every model is: a module with a spec, a condition, and a game or a fit."""
+"""What every model is: a module with a spec, a condition, and a game."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from ptheta.specs import DataSpec, ImageSpec
 class Model(nn.Module):
     """A model of p(x), or of p(x | condition): `Model(spec, config, condition)`.
 
-    It learns by `game()`, or by `fit(batches)` where training is a closed form; what it can do
-    beside that is the methods it has (`ptheta.capabilities`).
+    It learns by `game()`; what it can do beside that is the methods it has
+    (`ptheta.capabilities`).
 
     spec: what one example is
     condition: what an example is asked for; None for an unconditional model
@@ -86,17 +86,3 @@ class Plays(Protocol):
     """Learns by gradients: a game of one or more players."""
 
     def game(self) -> Game[Any]: ...
-
-
-@runtime_checkable
-class Fits(Protocol):
-    """Learns without gradients, from all batches of the training data, once."""
-
-    def fit(self, batches: Batches) -> None: ...
-
-
-class Batches(Protocol):
-    """The training data, batch by batch, as often as it is iterated over."""
-
-    def __iter__(self) -> Any: ...
-    def __len__(self) -> int: ...

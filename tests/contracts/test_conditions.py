@@ -12,6 +12,7 @@ import torch
 import ptheta
 from ptheta import conditions, tasks
 from ptheta.batch import Batch, Together, joined, repeated
+from ptheta.cli.asked import OPTIONS
 from ptheta.conditions import KINDS, Attributes, Image, Labels, Several, Text
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
@@ -218,3 +219,7 @@ def test_vectors_are_checked_by_their_columns():
     for column in (("a", "category"), ("a", "real", ("x",)), ("a", "colour")):
         with pytest.raises(PthetaError):
             Column(*column)
+
+
+def test_every_kind_has_an_option_of_the_command_line():
+    assert OPTIONS.keys() == KINDS.keys()

@@ -24,7 +24,6 @@ class Attributes(Named):
     """A number for each of `names`: float (B, A)."""
 
     kind: ClassVar[str] = "attributes"
-    flag: ClassVar[str] = "--attributes"
 
     def check(self, condition: Condition) -> Condition:
         values = tensor_of(condition, self.kind)

@@ -22,12 +22,10 @@ class ConditionSpec(Protocol):
     """What an example is asked for: checks, parses what a user types, makes and names examples.
 
     kind: its word on the command line (`--condition labels`) and in config.json
-    flag: the option by which a user gives one
     size: numbers of a condition as a vector
     """
 
     kind: ClassVar[str]
-    flag: ClassVar[str]
 
     @property
     def size(self) -> int: ...
@@ -79,7 +77,6 @@ class Named:
 
     names: tuple[str, ...]
     kind: ClassVar[str]
-    flag: ClassVar[str]
 
     def __post_init__(self) -> None:
         check_names(self.names, self.kind)

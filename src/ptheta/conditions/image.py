@@ -27,7 +27,6 @@ class Image:
 
     spec: ImageSpec
     kind: ClassVar[str] = "image"
-    flag: ClassVar[str] = "--image"
 
     def __len__(self) -> int:
         return self.size

@@ -24,7 +24,6 @@ class Labels(Named):
     """One of several classes: int64 (B,), positions in `names`."""
 
     kind: ClassVar[str] = "labels"
-    flag: ClassVar[str] = "--label"
 
     def check(self, condition: Condition) -> Condition:
         labels = tensor_of(condition, self.kind)

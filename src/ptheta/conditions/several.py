@@ -28,7 +28,6 @@ class Several:
 
     parts: tuple[ConditionSpec, ...]
     kind: ClassVar[str] = "several"
-    flag: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         kinds = [part.kind for part in self.parts]

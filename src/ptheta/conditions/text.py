@@ -47,7 +47,6 @@ class Text:
     length: int
     captions: tuple[str, ...] = ()
     kind: ClassVar[str] = "text"
-    flag: ClassVar[str] = "--caption"
 
     def __post_init__(self) -> None:
         check_names(self.vocabulary, "vocabulary")

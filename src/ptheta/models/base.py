@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-import torch
 from torch import nn
 
 from ptheta.batch import Condition
@@ -58,11 +57,6 @@ class Model(nn.Module):
             return None
         known = f"it takes {' or '.join(cls.takes)}" if cls.takes else "it takes no condition"
         return f"{cls.__name__} cannot be conditional on {odd}: {known}; leave the {odd} out"
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model computes; the CPU for one without parameters."""
-        return next((p.device for p in self.parameters()), torch.device("cpu"))
 
     def given(self, condition: Condition | None) -> Condition:
         """The condition of a conditional model. Raises PthetaError where there is none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,12 @@ import torch
 from ptheta.conditions import wanted
 from ptheta.models import registry
 from ptheta.specs import ImageSpec
+
+# Under nohup, or behind a shell's &, some are ignored, and so would be the tests of them.
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        signal.signal(number, usual)
 
 # Tests run side by side: commands that they start would wait for one another's threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

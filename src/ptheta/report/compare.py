@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from torch import nn
-
 from ptheta.compute.streams import undisturbed
 from ptheta.data.sources import ImageSet
 from ptheta.errors import PthetaError
@@ -18,7 +16,7 @@ from ptheta.metrics.baselines import BASELINES
 from ptheta.metrics.evaluate import evaluate_images, real_baseline
 from ptheta.report.comparison import FLOOR, Comparison, Measured, Measuring
 from ptheta.report.markdown import document
-from ptheta.report.measuring import measured_images, measured_run
+from ptheta.report.measuring import Loaded, measured_images, measured_run
 from ptheta.report.page import page
 from ptheta.report.pairs import pairs
 from ptheta.report.plots import COLOURS
@@ -101,12 +99,13 @@ def _rows(
     runs: Sequence[Run], sight: Sight, images: Mapping[str, ImageSet], how: Measuring
 ) -> tuple[list[Measured], dict[str, list[str]]]:
     """The rows, runs first, and the remarks on each."""
-    models: list[nn.Module] = [run.model() for run in runs]
+    opened = [Loaded.of(run) for run in runs]
     names, measured = _names(runs, images), []
-    for i, (run, model, seen) in enumerate(zip(runs, models, sight.seen, strict=True)):
+    for i, (loaded, seen) in enumerate(zip(opened, sight.seen, strict=True)):
         about(f"{i + 1} of {len(names)}: {names[i]}")
         colour = COLOURS[i % len(COLOURS)]
-        measured.append(measured_run(run, model, names[i], sight.test, seen, colour, how))
+        measured.append(measured_run(loaded, names[i], sight.test, seen, colour, how))
+    models = [loaded.model for loaded in opened]
     said = {
         m.name: [*lines, *filter(None, [seen.remark])]
         for m, lines, seen in zip(measured, remarks(runs, models), sight.seen, strict=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import nn
 
@@ -19,13 +21,29 @@ from ptheta.specs import quantise
 from ptheta.terminal.progress import stage
 
 
+class Loaded(NamedTuple):
+    """What is read of a run before the work begins: a damaged file is told of then.
+
+    logged: the lines of its metrics.jsonl
+    """
+
+    run: Run
+    model: nn.Module
+    logged: list[dict[str, float]]
+
+    @classmethod
+    def of(cls, run: Run) -> Loaded:
+        return cls(run, run.model(), run.metrics())
+
+
 def measured_run(
-    run: Run, model: nn.Module, name: str, test: Dataset, seen: Seen, colour: str, how: Measuring
+    loaded: Loaded, name: str, test: Dataset, seen: Seen, colour: str, how: Measuring
 ) -> Measured:
     """A run's row. Its evaluation.json is written on the way.
 
     seen: what the data is to the run; colour: of its curves
     """
+    run, model, lines = loaded
     samples = None
     if isinstance(model, Samples):
         with stage("drawing samples"):
@@ -42,7 +60,6 @@ def measured_run(
         about=run.checkpoint() | {"model": run.plan.model},
     )
     evaluation.write(run.path / "evaluation.json")
-    lines = run.metrics()
     with stage("pictures"):
         drawn = pictures(model, samples, test, seen.train, how.seed)
     return Measured(

@@ -22,6 +22,7 @@ from ptheta import api
 from ptheta.cli import main
 from ptheta.errors import CannotWrite, InUse, PthetaError
 from ptheta.files import atomic as files
+from ptheta.files import tensors
 from ptheta.files.atomic import LOCK, TEMPORARY, locked, temporary, write_text
 from ptheta.files.tensors import save_tensors
 from ptheta.games import END, Remembering
@@ -356,3 +357,20 @@ def test_temporary_files_are_never_written_through_links(tmp_path, monkeypatch):
     with pytest.raises(CannotWrite, match="File exists"):
         write_text(tmp_path / "mine", "mine")
     assert (tmp_path / "theirs").read_text() == "theirs"
+
+
+def test_whatever_is_written_of_tensors_says_whose_it_is(tmp_path, monkeypatch):
+    """The library makes a temporary file of its own, which a kill would leave for ever."""
+    seen: set[str] = set()
+    real = tensors.save_file
+
+    def watched(*args):
+        real(*args)
+        seen.update(path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*"))
+        (args[1].parent / ".tmpAbCdEf").write_text("left by a kill")
+
+    monkeypatch.setattr(tensors, "save_file", watched)
+    save_tensors(tmp_path / "x.safetensors", {"w": torch.ones(3)}, {})
+    assert seen
+    assert all(name.startswith(TEMPORARY) for name in seen)
+    assert [path.name for path in tmp_path.rglob("*")] == ["x.safetensors"]

@@ -19,7 +19,7 @@ from ptheta.data import near
 from ptheta.data.dataset import Dataset
 from ptheta.data.identity import fingerprint, keys
 from ptheta.errors import PthetaError
-from ptheta.files.atomic import check_file, write_atomic
+from ptheta.files.atomic import check_file, write_apart
 
 Kind = Literal["same", "more", "other", "unknown"]
 LARGEST = 2**62  # of the numbers of images, with room to number more
@@ -67,7 +67,7 @@ class Record:
     def write(self, path: Path) -> None:
         """As safetensors, atomically."""
         arrays = {name: np.ascontiguousarray(array) for name, array in vars(self).items()}
-        write_atomic(path, lambda temp: save_file(arrays, temp))
+        write_apart(path, lambda temp: save_file(arrays, temp))
 
     @classmethod
     def read(cls, path: Path) -> Record:

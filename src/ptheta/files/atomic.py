@@ -71,6 +71,22 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
         _flush(path.parent)
 
 
+def write_apart(path: Path, write: Callable[[Path], object]) -> None:
+    """As `write_atomic`, for a library that puts temporary files of its own beside what it writes:
+    in a folder that says whose it is, so that the next process removes what a killed one leaves."""
+
+    def inside(temp: Path) -> None:
+        folder = temporary(temp.parent)
+        folder.mkdir()
+        try:
+            write(folder / path.name)
+            os.replace(folder / path.name, temp)
+        finally:
+            remove(folder)
+
+    write_atomic(path, inside)
+
+
 def write_files(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
     """Writes many small files, (name, bytes) each, into `folder`. Each is there whole or not at
     all, and all are on disk at the end; the folder's entries are flushed once. Raises CannotWrite.

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from ptheta.config import brief
 from ptheta.errors import PthetaError
-from ptheta.files.atomic import check_file, write_atomic
+from ptheta.files.atomic import check_file, write_apart
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """A safetensors file, atomically. Tensors that share memory are written apart."""
     plain = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
-    write_atomic(path, lambda temp: save_file(plain, temp, metadata))
+    write_apart(path, lambda temp: save_file(plain, temp, metadata))
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:

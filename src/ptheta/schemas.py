@@ -199,7 +199,7 @@ class Warned(_File):
 
 
 class Drawn(_File):
-    """The record in a folder of images: see `ptheta.tasks.record`."""
+    """The record in a folder of images: see `ptheta.api.record`."""
 
     format: Literal[1]
     asked: dict[str, str | int | list[int] | list[float] | None]

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ptheta import tasks
+from ptheta.api.draw import samples
+from ptheta.api.export import Images
 from ptheta.api.grid import Grid, Output, examples, side_by_side, squarish
 from ptheta.capabilities import Encodes
 from ptheta.compute.streams import undisturbed
@@ -14,8 +16,6 @@ from ptheta.errors import PthetaError
 from ptheta.files.captions import hatched
 from ptheta.runs.folder import Run
 from ptheta.specs import from_unit, images_only
-from ptheta.tasks.draw import samples
-from ptheta.tasks.export import Images
 
 
 @undisturbed()

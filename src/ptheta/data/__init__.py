@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ptheta.data.about import describe
     from ptheta.data.dataset import Dataset
-    from ptheta.data.sources import open_data
+    from ptheta.data.image_data import ImageDataset
+    from ptheta.data.sources import open_data, open_images
+    from ptheta.data.vector_data import VectorDataset
 
 # toys of known density: `ptheta.data.points.toys`
 POINTS = {
@@ -27,11 +29,28 @@ EMBEDDED = {
     "fashion": "10,000 + 2,000 pieces of clothing, 28x28 grey, 10 classes (Fashion-MNIST, MIT)",
     "shapes": "20,000 + 2,000 scenes of shapes, 32x32 colour, captions, attributes, masks (drawn)",
     "shapes-64": "the same scenes at 64x64",
+    **POINTS,
 }
 
-_HOMES = {"Dataset": "dataset", "describe": "about", "open_data": "sources"}
+_HOMES = {
+    "Dataset": "dataset",
+    "ImageDataset": "image_data",
+    "VectorDataset": "vector_data",
+    "describe": "about",
+    "open_data": "sources",
+    "open_images": "sources",
+}
 
-__all__ = ["EMBEDDED", "POINTS", "Dataset", "describe", "open_data"]
+__all__ = [
+    "EMBEDDED",
+    "POINTS",
+    "Dataset",
+    "ImageDataset",
+    "VectorDataset",
+    "describe",
+    "open_data",
+    "open_images",
+]
 
 
 def __getattr__(name: str) -> object:  # torch is imported with the first use

@@ -251,7 +251,8 @@ class Dataset:
         """For each position, whether this held-out image is a training image as well: bool (N,)."""
         if self.repeats is None:
             return np.zeros(len(self), dtype=bool)
-        return self.repeats[self.rows(slice(None))]
+        found: np.ndarray = self.repeats[self.rows(slice(None))]
+        return found
 
     def present_classes(self) -> tuple[str, ...]:
         """The names of the labels that occur, in the order of their numbers."""

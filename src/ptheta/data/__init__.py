@@ -17,9 +17,15 @@ EMBEDDED = {
     "shapes-64": "the same scenes at 64x64",
 }
 
+
+def list_datasets() -> dict[str, str]:
+    """Every embedded data set by name, with what it is; `describe` looks into any source."""
+    return dict(EMBEDDED)
+
+
 _HOMES = {"Dataset": "dataset", "describe": "about", "open_data": "sources"}
 
-__all__ = ["EMBEDDED", "Dataset", "describe", "open_data"]
+__all__ = ["EMBEDDED", "Dataset", "describe", "list_datasets", "open_data"]
 
 
 def __getattr__(name: str) -> object:  # torch is imported with the first use

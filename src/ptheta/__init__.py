@@ -33,21 +33,32 @@ if TYPE_CHECKING:
         traverse,
     )
     from ptheta.conditions import Attributes, Labels
-    from ptheta.data import Dataset, describe, list_datasets, open_data
+    from ptheta.data import (
+        Dataset,
+        ImageDataset,
+        VectorDataset,
+        describe,
+        list_datasets,
+        open_data,
+        open_images,
+    )
     from ptheta.errors import PthetaError
     from ptheta.models.about import list_models
     from ptheta.runs.folder import Run
-    from ptheta.specs import ImageSpec
+    from ptheta.specs import ImageSpec, VectorSpec
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Attributes",
     "Dataset",
+    "ImageDataset",
     "ImageSpec",
     "Labels",
     "PthetaError",
     "Run",
+    "VectorDataset",
+    "VectorSpec",
     "api",
     "closest",
     "compare",
@@ -68,6 +79,7 @@ __all__ = [
     "manifold",
     "models",
     "open_data",
+    "open_images",
     "probe",
     "reconstruct",
     "sample",
@@ -82,14 +94,18 @@ _MODULES = ("api", "data", "models", "tasks")
 _HOMES = {  # of names that need not all of `ptheta.api`, where the others are
     "Attributes": "ptheta.conditions",
     "Dataset": "ptheta.data",
+    "ImageDataset": "ptheta.data",
     "ImageSpec": "ptheta.specs",
     "Labels": "ptheta.conditions",
     "PthetaError": "ptheta.errors",
     "Run": "ptheta.runs.folder",
+    "VectorDataset": "ptheta.data",
+    "VectorSpec": "ptheta.specs",
     "describe": "ptheta.data",
     "list_datasets": "ptheta.data",
     "list_models": "ptheta.models.about",
     "open_data": "ptheta.data",
+    "open_images": "ptheta.data",
 }
 
 

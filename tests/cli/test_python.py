@@ -31,6 +31,7 @@ PYTHON = {
     "create": "its result is in memory alone",
     "load": "its result is in memory alone",
     "open_data": "its result is in memory alone",
+    "open_images": "`open_data` of images alone",
     "list_datasets": "`ptheta data` without a source",
     "evaluate_images": "`ptheta evaluate` of a folder of images",
     "closest": "`ptheta evaluate --closest`",

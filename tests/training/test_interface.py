@@ -18,7 +18,7 @@ import ptheta
 import ptheta.data
 from ptheta import api, tasks
 from ptheta.api import Grid
-from ptheta.data import open_data
+from ptheta.data import open_images
 from ptheta.data.sources import open_image_set
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import digest
@@ -58,10 +58,10 @@ GIVEN: dict[str, Callable[[Path], Any]] = {
     "tensor": lambda place: torch.from_numpy(IMAGES)[:, None],
     "floats": lambda place: torch.from_numpy(IMAGES).double() / 255,
     "labelled": lambda place: (torch.from_numpy(IMAGES), LABELS.tolist()),
-    "data set": lambda place: open_data(place / "a.npz"),
+    "data set": lambda place: open_images(place / "a.npz"),
     "parts": lambda place: {
-        "train": open_data(place / "a.npz"),
-        "test": open_data(place / "a.npz", "test"),
+        "train": open_images(place / "a.npz"),
+        "test": open_images(place / "a.npz", "test"),
     },
 }
 
@@ -74,12 +74,13 @@ def test_the_same_images_give_the_same_weights_wherever_they_are(given, place, t
     assert run.fingerprint == Run.open(place / "run").fingerprint
     assert run.plan.source == (str(place / "a.npz") if given == "path" else "images in memory")
     test = run.data("test", place / "a.npz")  # from where they lie now
-    assert test.fingerprint() == open_data(place / "a.npz", "test").fingerprint()
+    assert test.fingerprint() == open_images(place / "a.npz", "test").fingerprint()
 
 
 def test_levels_of_a_data_set_are_those_of_the_run(place, tmp_path):
-    binary = open_data(place / "a.npz", levels=2, dynamic=True)
+    binary = open_images(place / "a.npz", levels=2, dynamic=True)
     run = ptheta.train("vae", binary, tmp_path / "run", **SMALL)
+    assert isinstance(run.spec, ptheta.ImageSpec)
     assert (run.spec.levels, run.plan.data.dynamic) == (2, True)
     assert ptheta.train("vae", binary, tmp_path / "4", levels=4, dynamic=False, **SMALL)
 
@@ -111,7 +112,7 @@ def test_a_run_goes_on_with_images_in_memory(place, tmp_path):
 
 
 def test_a_data_set_that_was_trained_on_whole_has_none_to_measure_on(place, tmp_path):
-    train, test = (open_data(place / "a.npz", split) for split in ("train", "test"))
+    train, test = (open_images(place / "a.npz", split) for split in ("train", "test"))
     run = ptheta.train("vae", train, tmp_path / "run", **SMALL)
     with pytest.raises(PthetaError, match="trained on every held-out image"):
         run.data("test", train)
@@ -152,7 +153,7 @@ def test_what_is_no_source_is_one_line(wrong, words, tmp_path):
 @pytest.mark.slow
 def test_several_processes_get_images_in_memory(tmp_path):
     run = ptheta.train("vae", (IMAGES, LABELS), tmp_path / "run", processes=2, **SMALL)
-    assert run.about.dataset.images == len(open_data(IMAGES))
+    assert run.about.dataset.images == len(open_images(IMAGES))
 
 
 def _sample(run: Any, data: Any = None, **given: Any) -> Grid:
@@ -199,7 +200,8 @@ VERBS: dict[str, Callable[[Path, Path], Any]] = {
     "load": lambda place, out: ptheta.load(place / "run"),
     "list_datasets": lambda place, out: ptheta.list_datasets(),
     "list_models": lambda place, out: ptheta.list_models(),
-    "open_data": lambda place, out: open_data(place / "a.npz", levels=2).batch([0]),
+    "open_data": lambda place, out: ptheta.open_data(place / "a.npz", levels=2).batch([0]),
+    "open_images": lambda place, out: open_images(place / "a.npz", levels=2).batch([0]),
     "describe": lambda place, out: ptheta.describe(place / "a.npz"),
     "evaluate_images": lambda place, out: api.evaluate_images(IMAGES[:20], IMAGES, **MEASURED),
     "sweep": lambda place, out: ptheta.sweep(

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ptheta.data.about import describe
     from ptheta.data.dataset import Dataset
-    from ptheta.data.sources import open_data
+    from ptheta.data.image_data import ImageDataset
+    from ptheta.data.sources import open_data, open_images
+    from ptheta.data.vector_data import VectorDataset
 
 EMBEDDED = {
     "digits": "10,000 + 2,000 handwritten digits, 28x28 grey, 10 classes (MNIST, CC BY-SA 3.0)",
@@ -23,9 +25,25 @@ def list_datasets() -> dict[str, str]:
     return dict(EMBEDDED)
 
 
-_HOMES = {"Dataset": "dataset", "describe": "about", "open_data": "sources"}
+_HOMES = {
+    "Dataset": "dataset",
+    "ImageDataset": "image_data",
+    "VectorDataset": "vector_data",
+    "describe": "about",
+    "open_data": "sources",
+    "open_images": "sources",
+}
 
-__all__ = ["EMBEDDED", "Dataset", "describe", "list_datasets", "open_data"]
+__all__ = [
+    "EMBEDDED",
+    "Dataset",
+    "ImageDataset",
+    "VectorDataset",
+    "describe",
+    "list_datasets",
+    "open_data",
+    "open_images",
+]
 
 
 def __getattr__(name: str) -> object:  # torch is imported with the first use

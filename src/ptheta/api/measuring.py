@@ -112,7 +112,7 @@ def evaluate(
 
 
 @undisturbed()
-def score(
+def evaluate_images(
     images: Source,
     data: Source,
     *,

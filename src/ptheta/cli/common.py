@@ -40,7 +40,7 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="ptheta")
 def cli() -> None:
-    """Deep generative models: learn p_theta(x) from data, then sample, score and compare."""
+    """Deep generative models: learn p_theta(x) from data, then sample, evaluate and compare."""
 
 
 def number(

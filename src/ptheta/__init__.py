@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ptheta import api, data, models, tasks
+    from ptheta import api, data, extractors, losses, metrics, models, nets, tasks
     from ptheta.api import (
         closest,
         compare,
@@ -55,13 +55,17 @@ __all__ = [
     "demo",
     "denoise",
     "evaluate",
+    "extractors",
     "fit",
     "inpaint",
     "interpolate",
     "latents",
     "load",
+    "losses",
     "manifold",
+    "metrics",
     "models",
+    "nets",
     "open_data",
     "probe",
     "reconstruct",
@@ -74,7 +78,7 @@ __all__ = [
     "traverse",
 ]
 
-_MODULES = ("api", "data", "models", "tasks")
+_MODULES = ("api", "data", "extractors", "losses", "metrics", "models", "nets", "tasks")
 _HOMES = {  # of names that are no verbs: those are in `ptheta.api`
     "Attributes": "ptheta.conditions",
     "Dataset": "ptheta.data",

@@ -241,7 +241,7 @@ def _streams() -> tuple[list[int], Any, Any]:
     return torch.get_rng_state().tolist(), str(np.random.get_state()), random.getstate()  # noqa: NPY002
 
 
-MODULES = {"api", "data", "models", "tasks"}
+MODULES = {"api", "data", "extractors", "losses", "metrics", "models", "nets", "tasks"}
 NO_RUN = {"create", "load", "open_data", "train", "sweep", "score", "compare", "demo"}
 
 

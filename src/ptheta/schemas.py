@@ -166,7 +166,7 @@ class Measured(_Exact):
     unit: str = ""
     relation: Literal["=", "<=", ">="] = "="
     error: float | None = None
-    better: Literal["", "lower", "higher"] = ""
+    better: Literal["", "lower", "higher", "nearest 1"] = ""
     reason: str = ""
     protocol: dict[str, object] = {}
     note: str = ""

@@ -132,7 +132,7 @@ def manifold_table(rounds: int) -> dict[str, Any]:
 
 def extraction_once(images: int) -> None:
     """The features of so many 28x28 images in a mapped file: prints seconds and peak MiB."""
-    from ptheta.data.dataset import Dataset
+    from ptheta.data.image_data import ImageDataset
     from ptheta.extractors.features import extract
     from ptheta.extractors.table import load_extractor
 
@@ -140,7 +140,7 @@ def extraction_once(images: int) -> None:
     extract(torch.zeros(1000, 1, 28, 28, dtype=torch.uint8), by)  # what every extraction needs
     with tempfile.NamedTemporaryFile() as file:
         np.memmap(file.name, np.uint8, "w+", 0, (images, 1, 28, 28)).flush()
-        data = Dataset(
+        data = ImageDataset(
             "mapped", "test", np.memmap(file.name, np.uint8, "r", 0, (images, 1, 28, 28))
         )
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -29,7 +29,7 @@ from torch import nn
 
 import ptheta
 from ptheta.batch import Batch
-from ptheta.data import open_data
+from ptheta.data import open_images
 from ptheta.data.dataset import Dataset
 from ptheta.games import Clock, Game, Move, Player
 from ptheta.losses.adversarial import cross_entropy, non_saturating
@@ -119,7 +119,7 @@ def stepper(model: nn.Module, loss: Callable[[torch.Tensor], torch.Tensor], **ad
 
 
 def vae_table(batch: int, steps: int) -> dict[str, Contender]:
-    data = open_data("digits", levels=2)
+    data = open_images("digits", levels=2)
     x = data.batch(slice(None)).x.flatten(1).float() / 255
     plain = PlainVAE()
     model = ptheta.create("vae", data.spec, hidden=(512,), latent=10)
@@ -172,7 +172,7 @@ def pythae_trainer(x: torch.Tensor, batch: int, steps: int) -> Contender | None:
 
 def overhead_table(batch: int, steps: int) -> dict[str, Contender]:
     """The same modules, loss and optimizer: what the trainer adds to a loop."""
-    data = open_data("digits", levels=2)
+    data = open_images("digits", levels=2)
     spec = data.spec
     images = data.batch(slice(None)).x
     model = ptheta.create("vae", spec, hidden=(512,), latent=10)
@@ -270,7 +270,7 @@ def gan_loop(gan: UpsamplingGAN) -> Any:
 
 
 def gan_table(batch: int, steps: int) -> dict[str, Contender]:
-    data = open_data("digits", size=32)
+    data = open_images("digits", size=32)
     x = to_symmetric(data.batch(slice(0, 4000)).x)
     return {
         "the usual loop": by_loop(gan_loop(UpsamplingGAN(data.spec)), x, batch, steps),
@@ -391,7 +391,7 @@ def by_loader(
 
 
 def dense_gan_table(batch: int, steps: int, loop: Callable[[], Any], **options: Any) -> Any:
-    data = open_data("digits")
+    data = open_images("digits")
     x = to_symmetric(data.batch(slice(None)).x)
     ours = ptheta.create("gan", data.spec, net="mlp", **options)
     return {

@@ -33,20 +33,23 @@ if TYPE_CHECKING:
         traverse,
     )
     from ptheta.conditions import Attributes, Labels
-    from ptheta.data import Dataset, open_data
+    from ptheta.data import Dataset, ImageDataset, VectorDataset, open_data, open_images
     from ptheta.errors import PthetaError
     from ptheta.runs.folder import Run
-    from ptheta.specs import ImageSpec
+    from ptheta.specs import ImageSpec, VectorSpec
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Attributes",
     "Dataset",
+    "ImageDataset",
     "ImageSpec",
     "Labels",
     "PthetaError",
     "Run",
+    "VectorDataset",
+    "VectorSpec",
     "api",
     "closest",
     "compare",
@@ -63,6 +66,7 @@ __all__ = [
     "manifold",
     "models",
     "open_data",
+    "open_images",
     "probe",
     "reconstruct",
     "sample",
@@ -78,11 +82,15 @@ _MODULES = ("api", "data", "models", "tasks")
 _HOMES = {  # of names that are no verbs: those are in `ptheta.api`
     "Attributes": "ptheta.conditions",
     "Dataset": "ptheta.data",
+    "ImageDataset": "ptheta.data",
     "ImageSpec": "ptheta.specs",
     "Labels": "ptheta.conditions",
     "PthetaError": "ptheta.errors",
     "Run": "ptheta.runs.folder",
+    "VectorDataset": "ptheta.data",
+    "VectorSpec": "ptheta.specs",
     "open_data": "ptheta.data",
+    "open_images": "ptheta.data",
 }
 
 

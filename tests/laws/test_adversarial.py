@@ -781,10 +781,10 @@ def test_a_sound_run_and_one_that_measured_nothing_end_in_silence():
 
 
 def test_the_classes_of_a_score_stand_beside_those_of_the_real_images():
-    from ptheta.data import open_data
+    from ptheta.data import open_images
     from ptheta.metrics.selection import Selection
 
-    held = open_data("digits", "test").subset(slice(0, 60))
+    held = open_images("digits", "test").subset(slice(0, 60))
     model = tiny("infogan", held.spec).eval()
     others = Selection(held, "digits")(model).others
     assert 1 <= others["classes_digits"] <= 10

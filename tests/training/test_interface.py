@@ -22,7 +22,7 @@ from ptheta.api import Grid
 from ptheta.api.measuring import Evaluated
 from ptheta.cli.asked import ASKED
 from ptheta.cli.commands import cli
-from ptheta.data import open_data
+from ptheta.data import open_images
 from ptheta.data.sources import open_image_set
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import digest
@@ -62,10 +62,10 @@ GIVEN: dict[str, Callable[[Path], Any]] = {
     "tensor": lambda place: torch.from_numpy(IMAGES)[:, None],
     "floats": lambda place: torch.from_numpy(IMAGES).double() / 255,
     "labelled": lambda place: (torch.from_numpy(IMAGES), LABELS.tolist()),
-    "data set": lambda place: open_data(place / "a.npz"),
+    "data set": lambda place: open_images(place / "a.npz"),
     "parts": lambda place: {
-        "train": open_data(place / "a.npz"),
-        "test": open_data(place / "a.npz", "test"),
+        "train": open_images(place / "a.npz"),
+        "test": open_images(place / "a.npz", "test"),
     },
 }
 
@@ -78,12 +78,13 @@ def test_the_same_images_give_the_same_weights_wherever_they_are(given, place, t
     assert run.fingerprint == Run.open(place / "run").fingerprint
     assert run.plan.source == (str(place / "a.npz") if given == "path" else "images in memory")
     test = run.data("test", place / "a.npz")  # from where they lie now
-    assert test.fingerprint() == open_data(place / "a.npz", "test").fingerprint()
+    assert test.fingerprint() == open_images(place / "a.npz", "test").fingerprint()
 
 
 def test_levels_of_a_data_set_are_those_of_the_run(place, tmp_path):
-    binary = open_data(place / "a.npz", levels=2, dynamic=True)
+    binary = open_images(place / "a.npz", levels=2, dynamic=True)
     run = ptheta.train("vae", binary, tmp_path / "run", **SMALL)
+    assert isinstance(run.spec, ptheta.ImageSpec)
     assert (run.spec.levels, run.plan.data.dynamic) == (2, True)
     assert ptheta.train("vae", binary, tmp_path / "4", levels=4, dynamic=False, **SMALL)
 
@@ -115,7 +116,7 @@ def test_a_run_goes_on_with_images_in_memory(place, tmp_path):
 
 
 def test_a_data_set_that_was_trained_on_whole_has_none_to_measure_on(place, tmp_path):
-    train, test = (open_data(place / "a.npz", split) for split in ("train", "test"))
+    train, test = (open_images(place / "a.npz", split) for split in ("train", "test"))
     run = ptheta.train("vae", train, tmp_path / "run", **SMALL)
     with pytest.raises(PthetaError, match="trained on every held-out image"):
         run.data("test", train)
@@ -156,7 +157,7 @@ def test_what_is_no_source_is_one_line(wrong, words, tmp_path):
 @pytest.mark.slow
 def test_several_processes_get_images_in_memory(tmp_path):
     run = ptheta.train("vae", (IMAGES, LABELS), tmp_path / "run", processes=2, **SMALL)
-    assert run.about.dataset.images == len(open_data(IMAGES))
+    assert run.about.dataset.images == len(open_images(IMAGES))
 
 
 def _sample(run: Any, data: Any = None, **given: Any) -> Grid:
@@ -201,7 +202,8 @@ VERBS: dict[str, Callable[[Path, Path], Any]] = {
     "create": lambda place, out: ptheta.create("vae", ImageSpec(1, 8, 8)),
     "train": lambda place, out: ptheta.train("vae", IMAGES, out, **SMALL),
     "load": lambda place, out: ptheta.load(place / "run"),
-    "open_data": lambda place, out: open_data(place / "a.npz", levels=2).batch([0]),
+    "open_data": lambda place, out: ptheta.open_data(place / "a.npz", levels=2).batch([0]),
+    "open_images": lambda place, out: open_images(place / "a.npz", levels=2).batch([0]),
     "describe": lambda place, out: ptheta.data.describe(place / "a.npz"),
     "score": lambda place, out: api.score(IMAGES[:20], IMAGES, **MEASURED),
     "sweep": lambda place, out: ptheta.sweep(
@@ -242,7 +244,17 @@ def _streams() -> tuple[list[int], Any, Any]:
 
 
 MODULES = {"api", "data", "models", "tasks"}
-NO_RUN = {"create", "load", "open_data", "train", "sweep", "score", "compare", "demo"}
+NO_RUN = {
+    "create",
+    "load",
+    "open_data",
+    "open_images",
+    "train",
+    "sweep",
+    "score",
+    "compare",
+    "demo",
+}
 
 
 def test_every_verb_has_its_row():
@@ -254,7 +266,14 @@ def test_the_command_line_and_python_have_the_same_verbs():
     assert cli.commands.keys() <= set(ptheta.__all__)
     python = {name for name in ptheta.__all__ if name.islower()} - MODULES
     # what makes and opens things has no command of its own
-    assert python - cli.commands.keys() == {"create", "load", "open_data", "score", "closest"}
+    assert python - cli.commands.keys() == {
+        "create",
+        "load",
+        "open_data",
+        "open_images",
+        "score",
+        "closest",
+    }
 
 
 @pytest.mark.parametrize("verb", sorted(set(cli.commands) - MODULES - NO_RUN))

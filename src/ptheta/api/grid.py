@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ptheta.api.export import Images, check_out, check_size, export
 from ptheta.batch import Condition
 from ptheta.capabilities import conditional
 from ptheta.conditions import word
@@ -16,7 +17,6 @@ from ptheta.data.memory import Source
 from ptheta.errors import PthetaError
 from ptheta.files.images import PICTURES
 from ptheta.runs.folder import Run
-from ptheta.tasks.export import Images, check_out, check_size, export
 from ptheta.tasks.sample import Place
 
 

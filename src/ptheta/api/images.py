@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ptheta import tasks
+from ptheta.api.draw import samples
+from ptheta.api.export import Images
 from ptheta.api.grid import Grid, Output, examples, side_by_side, squarish
 from ptheta.capabilities import Encodes
 from ptheta.compute.streams import undisturbed
@@ -13,9 +15,7 @@ from ptheta.data.memory import Source
 from ptheta.errors import PthetaError
 from ptheta.files.captions import hatched
 from ptheta.runs.folder import Run
-from ptheta.specs import from_unit
-from ptheta.tasks.draw import samples
-from ptheta.tasks.export import Images
+from ptheta.specs import from_unit, images_only
 
 
 @undisturbed()
@@ -80,7 +80,7 @@ def inpaint(
     data: where the run's data lies now, or other images; out, scale: as for `sample`
     """
     output, opened = Output.at(out, scale), Run.open(run)
-    mask = tasks.region(known, opened.spec)
+    mask = tasks.region(known, images_only(opened.spec, "an area to complete"))
     model, x, y = examples(opened, n, data, output, each + 2)
     completed = [
         tasks.inpaint(model, x, mask, seed=seed + i, condition=y, candidates=candidates)

@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from ptheta import tasks
+from ptheta.api.export import Images
 from ptheta.api.grid import Grid, Output, examples
 from ptheta.capabilities import Encodes
 from ptheta.compute.streams import undisturbed
@@ -21,7 +22,6 @@ from ptheta.report import figures
 from ptheta.runs.folder import Run
 from ptheta.runs.from_plan import build_model
 from ptheta.runs.prior import save_prior
-from ptheta.tasks.export import Images
 from ptheta.tasks.probe import Probe
 from ptheta.tasks.walks import code_size
 

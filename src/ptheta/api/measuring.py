@@ -10,6 +10,7 @@ from typing import Literal, TypedDict, Unpack
 import torch
 
 from ptheta import tasks
+from ptheta.api.export import Images
 from ptheta.api.grid import Grid, Output
 from ptheta.compute.streams import undisturbed
 from ptheta.data.dataset import Dataset
@@ -25,7 +26,6 @@ from ptheta.measures.results import Evaluation
 from ptheta.metrics import evaluate as metrics
 from ptheta.metrics import memorisation
 from ptheta.runs.folder import Run, is_run
-from ptheta.tasks.export import Images
 
 REAL: tuple[Literal["train", "test"], ...] = ("train", "test")  # what samples may be copies of
 

@@ -12,6 +12,7 @@ from ptheta import config
 from ptheta.compute.streams import undisturbed
 from ptheta.conditions import ConditionSpec, is_condition, word
 from ptheta.data.dataset import Dataset
+from ptheta.data.image_data import ImageDataset
 from ptheta.data.memory import Handed, Source
 from ptheta.errors import Interrupted, PthetaError
 from ptheta.extractors.table import default_extractor
@@ -113,7 +114,7 @@ def _train(
         place = plan.record(data) if isinstance(data, str | Path) else old.source
         new = replace(plan.extend(old, options), source=place)
     else:
-        if isinstance(data, Dataset) and data.levels != 256:
+        if isinstance(data, ImageDataset) and data.levels != 256:
             options = {"levels": data.levels, "dynamic": data.dynamic} | options
         new = plan.make(model, data, options, recipe)
     handed = None if isinstance(data, str | Path) else Handed(data)

@@ -14,7 +14,7 @@ import numpy as np
 
 from ptheta.data.cache import Writer, cached
 from ptheta.data.counter import below
-from ptheta.data.dataset import Dataset
+from ptheta.data.image_data import ImageDataset
 from ptheta.errors import PthetaError
 
 VERSION = 2  # of the drawing
@@ -219,7 +219,7 @@ class _Captions:
     captions: list[str]
 
 
-def load_shapes(size: int, split: str, seed: int = 0, place: Path | None = None) -> Dataset:
+def load_shapes(size: int, split: str, seed: int = 0, place: Path | None = None) -> ImageDataset:
     """The embedded set: 20,000 training and 2,000 test scenes, cached once drawn."""
     start, n = RANGES[split]
 
@@ -235,7 +235,7 @@ def load_shapes(size: int, split: str, seed: int = 0, place: Path | None = None)
 
     stored = cached(place, ("shapes", size, split, seed), VERSION, build, _Captions)
     rows = np.asarray(stored.arrays["attributes"]).view(np.int8)
-    return Dataset(
+    return ImageDataset(
         name="shapes" if size == 32 else f"shapes-{size}",
         split=split,
         images=stored.arrays["images"],

@@ -74,6 +74,6 @@ def choose_extractor(
     why = f"trained on images like these ({name})"
     if name == "pixels":
         why = "no extractor is known to be trained on images like these"
-        if data.spec.channels == 1:
+        if data.spec.shape[0] == 1:
             why += "; if they are digits or clothes, give --extractor digits or fashion"
     return load_extractor(name), {"extractor_chosen": why}

@@ -55,13 +55,15 @@ class Full(Entry):
         return x.T @ x
 
     def factor(self, covariance: Tensor) -> Tensor:
-        return torch.linalg.cholesky(covariance)
+        found: Tensor = torch.linalg.cholesky(covariance)
+        return found
 
     def apply(self, factor: Tensor, x: Tensor) -> Tensor:
         return x @ factor.T
 
     def solve(self, factor: Tensor, x: Tensor) -> Tensor:
-        return torch.linalg.solve_triangular(factor, x.T, upper=False).T
+        found: Tensor = torch.linalg.solve_triangular(factor, x.T, upper=False)
+        return found.T
 
     def log_det(self, factor: Tensor, dims: int) -> Tensor:
         return factor.diagonal().log().sum()

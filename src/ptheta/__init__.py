@@ -94,12 +94,14 @@ _HOMES = {  # of names that are no verbs: those are in `ptheta.api`
 }
 
 
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module 'ptheta' has no attribute {name!r}; it has {__all__}")
-    if name in _MODULES:
-        return import_module(f"ptheta.{name}")
-    return getattr(import_module(_HOMES.get(name, "ptheta.api")), name)
+if not TYPE_CHECKING:  # a type checker knows the names above, and tells of any other
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module 'ptheta' has no attribute {name!r}; it has {__all__}")
+        if name in _MODULES:
+            return import_module(f"ptheta.{name}")
+        return getattr(import_module(_HOMES.get(name, "ptheta.api")), name)
 
 
 def __dir__() -> list[str]:

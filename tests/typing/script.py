@@ -25,6 +25,7 @@ def main(out: Path) -> None:
     trained = ptheta.load(run.path)
     x = data.batch(range(4)).x
     assert_type(x, Tensor)
+    assert_type(data.subset(data.labels == 3), ptheta.Dataset)
     if isinstance(trained, HasBound):
         assert_type(trained.elbo(x), Tensor)
     grid = ptheta.sample(run, 4, seed=1, out=out / "samples.png")

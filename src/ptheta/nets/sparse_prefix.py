@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ptheta.errors import unknown
-from ptheta.nets.activations import ACTIVATIONS, Activation, ActivationName
+from ptheta.errors import PthetaError, unknown
+from ptheta.nets.activations import ACTIVATIONS, ActivationName, ByHand
 
 
 def available(device: torch.device) -> bool:
@@ -37,7 +37,7 @@ class _SparsePrefix(torch.autograd.Function):
     @staticmethod
     @torch.amp.custom_fwd(device_type="cpu", cast_inputs=torch.float32)
     def forward(
-        ctx: Any, on: Tensor, start: Tensor, w: Tensor, v: Tensor, activation: Activation
+        ctx: Any, on: Tensor, start: Tensor, w: Tensor, v: Tensor, activation: ByHand
     ) -> Tensor:
         (n, dims), device = on.shape, on.device
         order = on.sum(1).argsort(descending=True)
@@ -83,7 +83,7 @@ class _SparsePrefix(torch.autograd.Function):
         each = torch.arange(dims + 1, device=g.device) * n
         by_pixel = _csr(each, vector.view(n, dims).t().flatten(), g.t().flatten(), (dims, len(h)))
         dv = by_pixel @ h
-        ctx.activation.backward_in_place(da, h)
+        ctx.activation.backward(da, h)
         for (first, _), (low, high) in reversed(list(pairwise(ctx.bounds))):
             da[first : first + high - low] += da[low:high]
         start = torch.empty_like(da[:n])
@@ -98,9 +98,12 @@ def sparse_prefix(
     """f(start + sum_{k < d} on_k w_k) . v_d for every d.
 
     on: (B, D) bool. start: (B, H). w, v: (D, H). Returns (B, D). Only where `available`.
-    Raises PthetaError for another activation.
+    Raises PthetaError for another activation, and for one that has no backward pass by hand.
     """
     if activation not in ACTIVATIONS:
         raise unknown("activation", activation, ACTIVATIONS)
-    out: Tensor = _SparsePrefix.apply(on, start, w, v, ACTIVATIONS[activation])
+    by_hand = ACTIVATIONS[activation].by_hand
+    if by_hand is None:
+        raise PthetaError(f"activation {activation} has no backward pass by hand: give it one")
+    out: Tensor = _SparsePrefix.apply(on, start, w, v, by_hand)
     return out

@@ -38,7 +38,8 @@ def features(n: int, d: int, seed: int) -> torch.Tensor:
     scale = torch.arange(1, d + 1, dtype=torch.float64) ** -0.7
     x = torch.randn(n, d, generator=generator, dtype=torch.float64) * scale
     mix = torch.randn(d, d, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
-    return x @ mix / d**0.5 + 0.01 * seed
+    mixed: torch.Tensor = x @ mix / d**0.5
+    return mixed + 0.01 * seed
 
 
 def frechet_table(rounds: int) -> dict[str, Any]:
@@ -132,7 +133,7 @@ def manifold_table(rounds: int) -> dict[str, Any]:
 
 def extraction_once(images: int) -> None:
     """The features of so many 28x28 images in a mapped file: prints seconds and peak MiB."""
-    from ptheta.data.dataset import Dataset
+    from ptheta.data.image_data import ImageDataset
     from ptheta.extractors.features import extract
     from ptheta.extractors.table import load_extractor
 
@@ -140,7 +141,7 @@ def extraction_once(images: int) -> None:
     extract(torch.zeros(1000, 1, 28, 28, dtype=torch.uint8), by)  # what every extraction needs
     with tempfile.NamedTemporaryFile() as file:
         np.memmap(file.name, np.uint8, "w+", 0, (images, 1, 28, 28)).flush()
-        data = Dataset(
+        data = ImageDataset(
             "mapped", "test", np.memmap(file.name, np.uint8, "r", 0, (images, 1, 28, 28))
         )
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -33,7 +33,7 @@ import ptheta
 from benchmarks.training import by_trainer
 from ptheta.data import open_data
 verb, name, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
-data = open_data("digits", levels=2 if name in ("pixelcnn", "made", "diagonal-bilstm", "vae") else 256)
+data = open_data("digits", levels=256 if "gan" in name else 2)
 torch.manual_seed(0)
 model = ptheta.create(name, data.spec)
 train = by_trainer(model, data, 64, count) if verb == "train" else None
@@ -68,7 +68,8 @@ class Checkout:
         )
 
     def seconds(self) -> float:
-        assert self.process.stdin is not None and self.process.stdout is not None
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
         print("go", file=self.process.stdin, flush=True)
         for line in self.process.stdout:
             if line.startswith("took "):

@@ -29,10 +29,11 @@ from torch import nn
 
 import ptheta
 from ptheta.batch import Batch
-from ptheta.data import open_data
+from ptheta.data import open_images
 from ptheta.data.dataset import Dataset
 from ptheta.games import Clock, Game, Move, Player
 from ptheta.losses.adversarial import cross_entropy, non_saturating
+from ptheta.models.variational.vae import VAE
 from ptheta.optimizers import Adam
 from ptheta.specs import ImageSpec, to_symmetric
 from ptheta.training.group import Group
@@ -103,7 +104,7 @@ class PlainVAE(nn.Module):
         mean, log_var = self.mean(h), self.log_var(h)
         z = mean + torch.exp(0.5 * log_var) * torch.randn_like(mean)
         nll = F.binary_cross_entropy(self.decoder(z), x, reduction="none").sum(-1)
-        kl = -0.5 * (1 + log_var - mean**2 - log_var.exp()).sum(-1)
+        kl: torch.Tensor = -0.5 * (1 + log_var - mean**2 - log_var.exp()).sum(-1)
         return (nll + kl).mean()
 
 
@@ -119,7 +120,7 @@ def stepper(model: nn.Module, loss: Callable[[torch.Tensor], torch.Tensor], **ad
 
 
 def vae_table(batch: int, steps: int) -> dict[str, Contender]:
-    data = open_data("digits", levels=2)
+    data = open_images("digits", levels=2)
     x = data.batch(slice(None)).x.flatten(1).float() / 255
     plain = PlainVAE()
     model = ptheta.create("vae", data.spec, hidden=(512,), latent=10)
@@ -172,14 +173,15 @@ def pythae_trainer(x: torch.Tensor, batch: int, steps: int) -> Contender | None:
 
 def overhead_table(batch: int, steps: int) -> dict[str, Contender]:
     """The same modules, loss and optimizer: what the trainer adds to a loop."""
-    data = open_data("digits", levels=2)
+    data = open_images("digits", levels=2)
     spec = data.spec
     images = data.batch(slice(None)).x
     model = ptheta.create("vae", spec, hidden=(512,), latent=10)
     by_hand = ptheta.create("vae", spec, hidden=(512,), latent=10)
+    assert isinstance(by_hand, VAE)
 
     def loss(x: torch.Tensor) -> torch.Tensor:
-        return -by_hand.elbo(x).mean()  # type: ignore[operator]
+        return -by_hand.elbo(x).mean()
 
     return {
         "bare loop, the same modules": by_loop(
@@ -224,7 +226,8 @@ class UpsamplingGAN(nn.Module):
         )
 
     def prepare(self, batch: Batch, clock: Clock) -> torch.Tensor:
-        return self.generator(torch.randn(len(batch), 100))
+        fakes: torch.Tensor = self.generator(torch.randn(len(batch), 100))
+        return fakes
 
     def g_loss(self, batch: Batch, fake: torch.Tensor) -> dict[str, torch.Tensor]:
         return {"adversarial": non_saturating(self.discriminator(fake)[:, 0])}
@@ -270,7 +273,7 @@ def gan_loop(gan: UpsamplingGAN) -> Any:
 
 
 def gan_table(batch: int, steps: int) -> dict[str, Contender]:
-    data = open_data("digits", size=32)
+    data = open_images("digits", size=32)
     x = to_symmetric(data.batch(slice(0, 4000)).x)
     return {
         "the usual loop": by_loop(gan_loop(UpsamplingGAN(data.spec)), x, batch, steps),
@@ -391,7 +394,7 @@ def by_loader(
 
 
 def dense_gan_table(batch: int, steps: int, loop: Callable[[], Any], **options: Any) -> Any:
-    data = open_data("digits")
+    data = open_images("digits")
     x = to_symmetric(data.batch(slice(None)).x)
     ours = ptheta.create("gan", data.spec, net="mlp", **options)
     return {

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ptheta.data import open_data
+from ptheta.data import open_images
 from ptheta.data.embedded import COLUMNS, FOLDER
 from ptheta.files.images import grid, write_png
 
@@ -24,7 +24,7 @@ SEED = 20_151_119
 
 def build(name: str, source: Path) -> None:
     for split, each in PER_CLASS.items():
-        data = open_data(source, split)
+        data = open_images(source, split)
         if data.notes or data.labels is None:  # a note tells that the split is not the source's own
             raise SystemExit(f"{source}: no {split} split with labels")
         rng = np.random.default_rng(SEED)

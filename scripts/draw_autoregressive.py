@@ -20,7 +20,7 @@ from ptheta import tasks
 from ptheta.files.images import grid, write_png
 from ptheta.runs.folder import Run
 from ptheta.runs.from_plan import build_model
-from ptheta.specs import from_unit
+from ptheta.specs import from_unit, images_only
 
 
 @torch.no_grad()
@@ -35,7 +35,7 @@ def context(model: Any, row: int, column: int, images: int = 4) -> Tensor:
         changed[at, :, at // w, at % w] = 255 - changed[at, :, at // w, at % w]
 
         def score(batch: Tensor) -> Tensor:
-            p = model.conditionals(batch).log_prob(x.expand_as(batch))  # noqa: B023
+            p: Tensor = model.conditionals(batch).log_prob(x.expand_as(batch))  # noqa: B023
             return p[:, :, row, column].sum(1)
 
         scores = torch.cat([score(part) for part in changed.split(98)])
@@ -51,7 +51,8 @@ def draw_context(run: Run) -> np.ndarray:
         model = build_model(run.plan, run.spec, run.condition).eval()
         for p in model.parameters():
             p.data.add_(0.1 * torch.randn_like(p))
-        row, column = run.spec.height // 2, run.spec.width // 2
+        spec = images_only(run.spec, "the context of a pixel")
+        row, column = spec.height // 2, spec.width // 2
         seen = context(model, row, column)
     finally:
         torch.set_default_dtype(torch.float)
@@ -76,7 +77,7 @@ def main() -> None:
         write_png(options.out / f"{name}-context.png", draw_context(run), 5)
         samples = tasks.sample(model, 48, seed=0)
         write_png(options.out / f"{name}-samples.png", grid(samples, 8), 2)
-        known = tasks.region("upper", run.spec)
+        known = tasks.region("upper", images_only(run.spec, "an area"))
         filled = [tasks.inpaint(model, x, known, seed=seed) for seed in range(5)]
         rows = torch.stack([x, x * known, *filled], 1).flatten(0, 1)
         write_png(options.out / f"{name}-completions.png", grid(rows, 7), 2)

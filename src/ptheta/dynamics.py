@@ -93,7 +93,7 @@ def extragradient(engine: Updater, game: Game[S], step: int, batch: Batch) -> No
 
 
 class UpdateRule(Protocol):
-    """One step of a game."""
+    """One step of a game, whatever its moves share."""
 
     def __call__(self, engine: Updater, game: Game[S], step: int, batch: Batch, /) -> None: ...
 

@@ -12,8 +12,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from annotated_types import Ge, Gt, Le
-from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
+from annotated_types import Ge, Gt, Le, MaxLen, MinLen
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+)
 
 from ptheta.config import MOST_SIDE, Side, reason
 from ptheta.errors import PthetaError
@@ -22,6 +30,8 @@ from ptheta.files.atomic import check_file, there
 M = TypeVar("M", bound=BaseModel)
 
 FORMAT = 1  # of config.json
+MOST_COLUMNS = 2**14  # of a table
+IMAGES, VECTORS = "(images)", "(vectors)"  # in the place of a fault, where a reader needs none
 MOST_NUMBERS = 2**26  # in an image: a square picture of 8,192 pixels
 
 
@@ -49,13 +59,42 @@ class _Exact(BaseModel):
     model_config = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid")
 
 
-class Spec(_Exact):
-    """What an image is."""
+class Images(_Exact):
+    """What an image is: see `ptheta.specs.ImageSpec`."""
 
     channels: Side
     height: Side
     width: Side
     levels: Annotated[int, Ge(2)]
+
+
+class Column(_Exact):
+    """One number of a vector: see `ptheta.specs.Column`. low, high: null where there is no bound"""
+
+    name: str
+    kind: Literal["real", "integer", "category"]
+    values: list[str] = []
+    low: float | None = None
+    high: float | None = None
+    center: float = 0.0
+    scale: Annotated[float, Gt(0)] = 1.0
+    missing: bool = False
+
+
+class Vectors(_Exact):
+    """What a vector is: see `ptheta.specs.VectorSpec`."""
+
+    columns: Annotated[list[Column], MinLen(1), MaxLen(MOST_COLUMNS)]
+
+
+def _of_spec(values: object) -> str:
+    """Which of the two a spec is, by what it says."""
+    return VECTORS if isinstance(values, Vectors | dict) and "columns" in dict(values) else IMAGES
+
+
+Spec = Annotated[
+    Annotated[Images, Tag(IMAGES)] | Annotated[Vectors, Tag(VECTORS)], Discriminator(_of_spec)
+]
 
 
 class Condition(_Exact):
@@ -160,7 +199,7 @@ class Warned(_File):
 
 
 class Drawn(_File):
-    """The record in a folder of images: see `ptheta.tasks.record`."""
+    """The record in a folder of images: see `ptheta.api.record`."""
 
     format: Literal[1]
     asked: dict[str, str | int | list[int] | list[float] | None]
@@ -179,7 +218,9 @@ def parse(kind: type[M], values: object, file: Path | str, cure: str) -> M:
         # JSON has no tuples: a list is taken for one, and nothing else for anything
         return TypeAdapter(kind).validate_json(json.dumps(values))
     except ValidationError as error:
-        place = ".".join(str(part) for part in error.errors()[0]["loc"])
+        place = ".".join(
+            str(part) for part in error.errors()[0]["loc"] if part not in (IMAGES, VECTORS)
+        )
         raise PthetaError(f"{file}: {place or 'it'}: {reason(error)}; {cure}") from None
     except RecursionError:
         raise PthetaError(f"{file}: it is too deeply nested; {cure}") from None
@@ -231,8 +272,10 @@ def _texts(path: Path) -> list[bytes]:
         raise PthetaError(f"cannot read {path}: {error.strerror or error}") from None
 
 
-def check_size(spec: Spec, file: Path | str) -> None:
+def check_size(spec: Images | Vectors, file: Path | str) -> None:
     """Raises PthetaError for images that no machine here would hold a batch of."""
+    if isinstance(spec, Vectors):
+        return
     numbers = spec.channels * spec.height * spec.width
     if numbers > MOST_NUMBERS:
         raise PthetaError(

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal, Protocol, get_args, runtime_checkable
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from ptheta.errors import PthetaError, unknown
 
@@ -33,8 +35,29 @@ class DataSpec(Protocol):
     @property
     def dims(self) -> int: ...
 
+    @property
+    def scaled_shape(self) -> tuple[int, ...]:
+        """Of one example as a network sees it."""
+        ...
+
     def check(self, x: Tensor) -> Tensor:
         """`x` itself if it is a batch of such examples; raises PthetaError otherwise."""
+        ...
+
+    def check_drawn(self, x: Tensor) -> Tensor:
+        """`x` itself if a model of such examples may have drawn it; raises PthetaError otherwise.
+
+        A batch of a source may hold what a model does not draw, such as grey values where the
+        model has two levels.
+        """
+        ...
+
+    def scaled(self, x: Tensor) -> Tensor:
+        """x as a network sees it: floats (torch's default type), (B, *scaled_shape)."""
+        ...
+
+    def unscaled(self, s: Tensor) -> Tensor:
+        """What a network makes, (B, *scaled_shape), as examples: the nearest there are."""
         ...
 
 
@@ -68,6 +91,30 @@ class ImageSpec:
         """Number of sub-pixels, C * H * W: the D of bits/dim."""
         return self.channels * self.height * self.width
 
+    def check_drawn(self, x: Tensor) -> Tensor:
+        """`x` itself if it is an image batch of this size with only the values of its levels.
+
+        Raises PthetaError otherwise: grey values in place of drawn pixels are another quantity.
+        """
+        wrong = int((quantise(self.check(x), self.levels) != x).sum())
+        if wrong:
+            raise PthetaError(
+                f"{wrong:,} of {x.numel():,} sampled values are none of the {self.levels} levels: "
+                "draw pixels, not their means, or round with ptheta.specs.quantise"
+            )
+        return x
+
+    @property
+    def scaled_shape(self) -> tuple[int, int, int]:
+        return self.shape
+
+    def scaled(self, x: Tensor) -> Tensor:
+        """In [-1, 1]."""
+        return to_symmetric(x)
+
+    def unscaled(self, s: Tensor) -> Tensor:
+        return from_symmetric(s, self.levels)
+
     def __str__(self) -> str:
         return f"{self.channels}x{self.height}x{self.width} with {self.levels} levels"
 
@@ -89,6 +136,8 @@ class Column:
     kind: "real", "integer", or "category", whose cells are positions in `values`
     values: the words of a category
     low, high: the least and the greatest value that the source allows
+    center, scale: a number x is (x - center) / scale to a network; not of a category
+    missing: whether cells may be missing
     """
 
     name: str
@@ -96,6 +145,9 @@ class Column:
     values: tuple[str, ...] = ()
     low: float = -math.inf
     high: float = math.inf
+    center: float = 0.0
+    scale: float = 1.0
+    missing: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(ColumnKind):
@@ -107,6 +159,30 @@ class Column:
             )
         if len(set(self.values)) < len(self.values) or not self.low <= self.high:
             raise PthetaError(f"{self}: name each value once, and low before high")
+        if not (self.scale > 0 and math.isfinite(self.scale) and math.isfinite(self.center)):
+            raise PthetaError(f"{self}: the scale is a number above 0, the center a number")
+
+    @property
+    def width(self) -> int:
+        """How many numbers a network sees of it: one, or one for each word."""
+        return len(self.values) or 1
+
+    def scaled(self, x: Tensor) -> Tensor:
+        """Cells (B,) as a network sees them, (B, width): standardised or one-hot, NaN kept."""
+        kind = torch.get_default_dtype()
+        if not self.values:
+            return ((x - self.center) / self.scale).to(kind)[:, None]
+        gone = x.isnan()
+        hot = one_hot(x.nan_to_num(0).long(), self.width).to(kind)
+        return hot.masked_fill_(gone[:, None], math.nan)
+
+    def unscaled(self, s: Tensor) -> Tensor:
+        """What a network makes of it, (B, width), as cells (B,) within its bounds."""
+        if self.values:
+            cells = s.argmax(1).to(torch.float32)
+            return torch.where(s.isnan().any(1), math.nan, cells)
+        x = s[:, 0].float() * self.scale + self.center
+        return (x.round() if self.kind == "integer" else x).clamp(self.low, self.high)
 
     def fault(self, x: Tensor) -> str:
         """Why these cells, (B,), are not of this column; empty where they are. NaN is missing."""
@@ -145,6 +221,50 @@ class VectorSpec:
     def dims(self) -> int:
         return len(self.columns)
 
+    def check_drawn(self, x: Tensor) -> Tensor:
+        """`x` itself; raises PthetaError where it is no batch of such vectors, or a cell is NaN."""
+        lost = int(self.check(x).isnan().sum())
+        if lost:
+            raise PthetaError(
+                f"{lost:,} of {x.numel():,} sampled cells are NaN: a model draws every cell"
+            )
+        return x
+
+    @property
+    def width(self) -> int:
+        """How many numbers a network sees of a vector."""
+        return sum(column.width for column in self.columns)
+
+    @property
+    def scaled_shape(self) -> tuple[int]:
+        """(width,)"""
+        return (self.width,)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The names of the columns in which cells may be missing."""
+        return tuple(column.name for column in self.columns if column.missing)
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The names of the columns that hold words."""
+        return tuple(column.name for column in self.columns if column.values)
+
+    def scaled(self, x: Tensor) -> Tensor:
+        """Numbers standardised, words one-hot, in the order of the columns. NaN stays NaN."""
+        parts = zip(self.columns, x.unbind(1), strict=True)
+        return torch.cat([column.scaled(cells) for column, cells in parts], 1)
+
+    def unscaled(self, s: Tensor) -> Tensor:
+        """In the units, bounds and types of the columns: the word of the largest of its numbers."""
+        parts = zip(self.columns, self.split(s), strict=True)
+        return torch.stack([column.unscaled(part) for column, part in parts], 1)
+
+    def split(self, s: Tensor) -> list[Tensor]:
+        """(B, width) -> what belongs to each column, (B, its width)."""
+        ends = list(accumulate(column.width for column in self.columns))
+        return list(s.tensor_split(ends[:-1], 1))
+
     def __str__(self) -> str:
         kinds = sorted({column.kind for column in self.columns})
         return f"vectors of {self.dims} numbers ({', '.join(kinds)})"
@@ -161,6 +281,18 @@ class VectorSpec:
             if fault:
                 raise PthetaError(f"column {column.name!r} holds other values: want {fault}")
         return x
+
+
+def images_only(spec: DataSpec, what: str) -> ImageSpec:
+    """The spec itself, for what is of images alone. Raises PthetaError for another.
+
+    what: such as "inpainting"
+    """
+    if not isinstance(spec, ImageSpec):
+        raise PthetaError(
+            f"{what} is of images, and this model learned {spec}: use a model of images"
+        )
+    return spec
 
 
 def to_unit(x: Tensor) -> Tensor:

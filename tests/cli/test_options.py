@@ -16,6 +16,7 @@ from ptheta import tasks
 from ptheta.cli.commands import cli
 from ptheta.errors import PthetaError
 from ptheta.runs.folder import Run
+from ptheta.specs import images_only
 
 COMMON: dict[str, Any] = {"steps": 2, "batch_size": 16, "evaluate_every": 0, "levels": 2}
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -111,7 +112,7 @@ def test_a_place_that_is_none_is_refused_before_the_run_is_looked_at(command, na
 )
 def test_known_pixels_that_are_ignored_are_said(known, candidates, warns, runs):
     model = ptheta.load(runs["nade"])
-    spec = Run.open(runs["nade"]).spec
+    spec = images_only(Run.open(runs["nade"]).spec, "inpainting")
     x = torch.zeros(2, *spec.shape, dtype=torch.uint8)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -143,7 +144,7 @@ def test_interpolate_says_what_it_walks_between(name, options, words, runs, tmp_
 def test_a_manifold_takes_the_two_most_used_dimensions_and_says_so(runs, strokes, tmp_path):
     out = ("--side", 2, "--out", tmp_path / "x.npy")
     model = ptheta.load(runs["vae"])
-    test = ptheta.open_data(strokes, "test", levels=2)
+    test = ptheta.open_images(strokes, "test", levels=2)
     first, second = tasks.most_used(model, test.batch(slice(0, len(test))).x)[:2]
     text = said("manifold", runs["vae"], *out)
     assert f"over dimensions {first},{second}, the two most used of 3: --dims gives" in text

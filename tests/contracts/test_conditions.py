@@ -15,6 +15,7 @@ from ptheta.batch import Batch, Together, joined, repeated
 from ptheta.cli.asked import OPTIONS
 from ptheta.conditions import KINDS, Attributes, Image, Labels, Several, Text
 from ptheta.data.dataset import Dataset
+from ptheta.data.image_data import ImageDataset
 from ptheta.errors import PthetaError
 from ptheta.files.images import write_png
 from ptheta.models import registry
@@ -40,7 +41,7 @@ def made() -> Dataset:
         f"a {'large' if b else 'small'} square, {'right' if r else 'left'}"
         for r, b in zip(right, large, strict=True)
     ]
-    return Dataset(
+    return ImageDataset(
         "squares",
         "train",
         images,

@@ -11,6 +11,7 @@ import torch
 
 from ptheta import tasks
 from ptheta.data.dataset import Dataset
+from ptheta.data.image_data import ImageDataset
 from ptheta.errors import PthetaError
 from ptheta.metrics.latent import codes, latent_report
 from ptheta.metrics.likelihood import bound_terms, likelihood
@@ -28,7 +29,9 @@ def bars(n: int = 200) -> Dataset:
     for image, label in zip(images, labels, strict=True):
         at = int(rng.integers(0, 7))
         image[0][(slice(None), slice(at, at + 2)) if label else slice(at, at + 2)] = 255
-    return Dataset("bars", "test", images, labels, ("lying", "upright"), levels=2)
+    return ImageDataset(
+        "bars", "test", images, labels=labels, classes=("lying", "upright"), levels=2
+    )
 
 
 def test_a_fitted_mixture_is_the_density_of_the_codes():

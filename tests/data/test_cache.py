@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ptheta.data import open_data
+from ptheta.data import open_images
 from ptheta.data.cache import Stored, Writer, cached
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import TEMPORARY, temporary
@@ -99,21 +99,19 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
 
 def test_two_processes_that_decode_at_once_agree(tmp_path):
     folder = write_folder(tmp_path / "f", [noise(60, 60, 3) for _ in range(20)])
-    code = (
-        "import sys; from ptheta.data import open_data; print(open_data(sys.argv[1]).images.sum())"
-    )
+    code = "import sys, ptheta; print(ptheta.open_images(sys.argv[1]).images.sum())"
     command = [sys.executable, "-c", code, str(folder)]
     env = {**os.environ, "PTHETA_CACHE": str(tmp_path / "cache")}
     both = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) for _ in "ab"]
     said = {process.communicate(timeout=60)[0] for process in both}
     assert len(said) == 1
-    assert int(said.pop()) == open_data(folder, cache_dir=tmp_path / "cache").images.sum()
+    assert int(said.pop()) == open_images(folder, cache_dir=tmp_path / "cache").images.sum()
     assert len(entries(tmp_path / "cache")) == 1
 
 
 def test_a_given_folder_is_used(tmp_path, monkeypatch):
     monkeypatch.setenv("PTHETA_CACHE", str(tmp_path / "unused"))
-    data = open_data(write_folder(tmp_path / "f", GREY), cache_dir=tmp_path / "mine")
+    data = open_images(write_folder(tmp_path / "f", GREY), cache_dir=tmp_path / "mine")
     assert isinstance(data.images, np.memmap)
     assert not (tmp_path / "unused").exists()
     assert len(entries(tmp_path / "mine")) == 1
@@ -123,22 +121,22 @@ def test_the_share_of_broken_files_is_no_reason_to_decode_again(tmp_path):
     folder = write_folder(tmp_path / "f", GREY)
     (folder / "class0" / "00.png").write_bytes(b"nonsense")
     with pytest.raises(PthetaError, match=r"1 of 20 images .* --max-broken"):
-        open_data(folder, max_broken=0.01)
+        open_images(folder, max_broken=0.01)
     before = entries(Path(os.environ["PTHETA_CACHE"]))
-    assert len(open_data(folder, max_broken=0.05)) == 17
+    assert len(open_images(folder, max_broken=0.05)) == 17
     assert entries(Path(os.environ["PTHETA_CACHE"])) == before
 
 
 def test_floats_and_other_sizes_are_converted_once(tmp_path):
     np.save(tmp_path / "f.npy", (GREY / 255).astype(np.float32))
-    data = open_data(tmp_path / "f.npy")
+    data = open_images(tmp_path / "f.npy")
     assert isinstance(data.images, np.memmap)
     assert np.array_equal(data.images[:, 0], GREY)
     np.save(tmp_path / "u.npy", GREY[:, None])
-    straight = open_data(tmp_path / "u.npy").images
+    straight = open_images(tmp_path / "u.npy").images
     assert isinstance(straight, np.memmap)
     assert str(straight.filename) == str(tmp_path / "u.npy")  # nothing was copied
-    small = open_data(tmp_path / "u.npy", size=8, channels=3)
+    small = open_images(tmp_path / "u.npy", size=8, channels=3)
     assert isinstance(small.images, np.memmap)
     wanted = Image.fromarray(GREY[0]).resize((8, 8), Image.Resampling.LANCZOS)
     assert np.array_equal(small.images[0, 2], np.asarray(wanted))

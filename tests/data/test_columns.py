@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ptheta.data import describe, hub, open_data
+from ptheta.data import describe, hub, open_images
 from ptheta.data.arrow import Parquet
 from ptheta.data.request import DataSettings
 from ptheta.data.sources import open_image_set, settings_for
@@ -78,13 +78,13 @@ SOURCES: dict[str, Callable[[Path], Path]] = {
 @pytest.mark.parametrize("name", SOURCES)
 def test_named_columns_are_taken_from_every_table(tmp_path, name):
     source = SOURCES[name](tmp_path)
-    named = open_data(source, label_column="kind", caption_column="said")
+    named = open_images(source, label_column="kind", caption_column="said")
     assert named.classes == tuple(KINDS)
     assert named.labels is not None
     assert np.array_equal(named.images[:, 0], GREY)
     assert named.labels.tolist() == LABELS.tolist()
     assert list(named.captions or ()) == [f"number {i}" for i in range(len(GREY))]
-    assert open_data(source, label_column="odd").classes == ("0", "1", "2")
+    assert open_images(source, label_column="odd").classes == ("0", "1", "2")
     for kind in ("image", "label", "caption"):
         said = line(source, **{f"{kind}_column": "kid"})
         assert f"no column 'kid' for --{kind}-column (did you mean 'kind'?)" in said
@@ -97,7 +97,7 @@ def test_usual_names_are_found(tmp_path):
         rows = [{"label": row["kind"], "text": row["said"], **row} for row in rows]
         write_csv(folder, rows)
 
-    found = open_data(beside(tmp_path, write))
+    found = open_images(beside(tmp_path, write))
     assert found.classes == tuple(KINDS)
     assert (found.captions or ())[3] == "number 3"
     assert found.left_out == ()
@@ -125,7 +125,7 @@ def test_tables_of_splits(tmp_path, above):
             old.write_text(text, "utf-16")
         else:
             write_csv(folder, rows)
-    train, test = open_data(tmp_path), open_data(tmp_path, "test")
+    train, test = open_images(tmp_path), open_images(tmp_path, "test")
     assert train.classes == test.classes == tuple(KINDS)
     assert train.labels is not None
     assert test.labels is not None
@@ -137,7 +137,7 @@ def test_tables_of_splits(tmp_path, above):
 def test_rows_and_pictures_that_do_not_meet_are_told(tmp_path):
     folder = beside(tmp_path, lambda f, rows: write_csv(f, [{**r, "label": "a"} for r in rows]))
     (folder / "03.png").rename(folder / "new.png")
-    found = open_data(folder)
+    found = open_images(folder)
     told = "1 of 20 rows name no picture that is there; the first names "
     assert any(note.startswith(told) for note in found.notes)
     assert "no labels are read: some images have none in the column 'label'" in found.notes
@@ -166,7 +166,7 @@ def test_text_files_beside_pictures_are_captions(tmp_path):
         text = b"\xef\xbb\xbf" * (i == 4) + f" number {i}\n".encode()
         (folder / f"class{LABELS[i]}" / f"{i:02d}.txt").write_bytes(text)
     (folder / "readme.txt").write_text("not a caption")
-    found = open_data(folder)
+    found = open_images(folder)
     captions = [(found.captions or ())[row] for row in range(20)]
     ordered = sorted(range(20), key=lambda i: (LABELS[i], i))
     assert captions == [f"number {i}" if i else "" for i in ordered]
@@ -194,16 +194,16 @@ def test_pictures_as_numbers_bytes_or_paths(tmp_path):
     }
     pq.write_table(pa.table(columns), tmp_path / "a.parquet")
     for column in ("lists", "flat", "floats", "raw", "struct", "file_name"):
-        found = open_data(tmp_path / "a.parquet", image_column=column)
+        found = open_images(tmp_path / "a.parquet", image_column=column)
         assert np.array_equal(found.images[:, 0], GREY), column
-    colour = open_data(tmp_path / "a.parquet", image_column="rgb")
+    colour = open_images(tmp_path / "a.parquet", image_column="rgb")
     assert np.array_equal(colour.images, COLOUR.transpose(0, 3, 1, 2))
     assert "of type int, not a picture" in line(tmp_path / "a.parquet", image_column="number")
-    large = open_data(tmp_path / "a.parquet", image_column="large").images[:, 0]
+    large = open_images(tmp_path / "a.parquet", image_column="large").images[:, 0]
     assert np.array_equal(large, np.rint(GREY * (9 * 255 / 4095)))  # as of 12 bits
     for name in ("lists", "file_name"):  # found where there is nothing better
         pq.write_table(pa.table({name: columns[name]}), tmp_path / f"{name}.parquet")
-        assert len(open_data(tmp_path / f"{name}.parquet").images) == 20
+        assert len(open_images(tmp_path / f"{name}.parquet").images) == 20
 
 
 def test_rows_that_contradict_others_and_folders_are_told(tmp_path):
@@ -212,7 +212,7 @@ def test_rows_that_contradict_others_and_folders_are_told(tmp_path):
     rows = [f"{name},{'ab'[i % 2]}" for i, name in enumerate(pictures)]
     table = folder / "metadata.csv"
     table.write_text("\n".join(["file_name,label", *rows, f"{pictures[0]},b", "../x.png,a"]))
-    notes = " | ".join(open_data(folder).notes)
+    notes = " | ".join(open_images(folder).notes)
     assert "labels from the column 'label', not from the folders" in notes
     assert "1 rows name a picture again and say something else" in notes
     assert "the first names ../x.png" in notes
@@ -230,8 +230,8 @@ def test_a_file_of_a_split_without_a_column_is_named(tmp_path):
 
     write("train-0", GREY, "label", "caption")
     write("test-0", GREY)
-    assert open_data(tmp_path).labels is not None
-    assert open_data(tmp_path, "test").labels is None
+    assert open_images(tmp_path).labels is not None
+    assert open_images(tmp_path, "test").labels is None
     write("train-1", 255 - GREY)
     assert "train-1.parquet has no column 'label'" in line(tmp_path)
     assert len(open_image_set(tmp_path).images) == 3 * len(GREY)  # to be measured: without labels
@@ -287,7 +287,7 @@ def test_saved_splits_and_what_leads_out_of_the_folder(tmp_path):
     table = datasets.Dataset.from_dict(rows, features=datasets.Features(features))
     parts = datasets.DatasetDict({"train": table, "validation": table.select(range(5))})
     parts.save_to_disk(str(tmp_path / "d"))
-    train, test = open_data(tmp_path / "d"), open_data(tmp_path / "d", "val")
+    train, test = open_images(tmp_path / "d"), open_images(tmp_path / "d", "val")
     assert (len(train), len(test), train.classes) == (20, 5, tuple(KINDS))
     state = tmp_path / "d" / "train" / "state.json"
     for change, words in (
@@ -308,4 +308,4 @@ def test_a_library_that_runs_programs_of_a_repository_is_refused(monkeypatch):
     monkeypatch.setattr(datasets, "__version__", "2.19.0")
     monkeypatch.setattr(datasets, "load_dataset", lambda name: pytest.fail("it was asked"))
     with pytest.raises(PthetaError, match=r"pip install 'datasets>=4'"):
-        open_data(next(iter(hub.ALIASES)))
+        open_images(next(iter(hub.ALIASES)))

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from ptheta.data import open_data, shapes
+from ptheta.data import open_images, shapes
 from ptheta.data.dataset import Dataset
+from ptheta.data.image_data import ImageDataset
 from ptheta.errors import PthetaError
 from ptheta.specs import from_levels, quantise, to_levels
 
 
 def constant(value: int, n: int = 40) -> Dataset:
-    return Dataset("toy", "train", np.full((n, 1, 10, 10), value, dtype=np.uint8))
+    return ImageDataset("toy", "train", np.full((n, 1, 10, 10), value, dtype=np.uint8))
 
 
 def test_levels_round_trip():
@@ -37,18 +38,18 @@ def test_binarisation_is_unbiased(value, dynamic):
 
 
 def test_fixed_binarisation_is_of_the_image_and_the_seed():
-    data = open_data("digits", "test", levels=2, seed=5)
+    data = open_images("digits", "test", levels=2, seed=5)
     whole = data.batch(slice(0, 100)).x
     some = data.batch([70, 3, 99]).x
     assert torch.equal(some, whole[[70, 3, 99]])
     assert torch.equal(data.subset([70, 3]).batch([1]).x, whole[[3]])
-    assert not torch.equal(open_data("digits", "test", levels=2, seed=6).batch([3]).x, whole[[3]])
+    assert not torch.equal(open_images("digits", "test", levels=2, seed=6).batch([3]).x, whole[[3]])
     dynamic = data.with_levels(2, dynamic=True)
     assert not torch.equal(dynamic.batch([3]).x, dynamic.batch([3]).x)
 
 
 def test_hold_out_is_disjoint_and_repeatable():
-    data = open_data("digits", "test")
+    data = open_images("digits", "test")
     rest, held = data.hold_out(300, seed=1)
     assert (len(rest), len(held)) == (1700, 300)
     assert rest.index is not None
@@ -62,20 +63,20 @@ def test_hold_out_is_disjoint_and_repeatable():
 
 
 def test_fingerprint_changes_with_what_matters():
-    data = open_data("digits", "test")
+    data = open_images("digits", "test")
     prints = {
         data.fingerprint(),
         data.with_levels(2).fingerprint(),
         data.with_levels(2, seed=1).fingerprint(),
         data.subset(range(50)).fingerprint(),
-        open_data("fashion", "test").fingerprint(),
+        open_images("fashion", "test").fingerprint(),
     }
     assert len(prints) == 5
-    assert open_data("digits", "test").fingerprint() == data.fingerprint()
+    assert open_images("digits", "test").fingerprint() == data.fingerprint()
 
 
 def test_positions_count_from_the_end_or_fail():
-    data = open_data("digits", "test", levels=2)
+    data = open_images("digits", "test", levels=2)
     for some in (data, data.subset(range(100, 300))):
         last = len(some) - 1
         assert torch.equal(some.batch([-1, 0]).x, some.batch([last, 0]).x)
@@ -166,7 +167,7 @@ def test_objects_do_not_touch():
 
 
 def test_shapes_as_a_data_set():
-    data, train = open_data("shapes", "test"), open_data("shapes")
+    data, train = open_images("shapes", "test"), open_images("shapes")
     pictures = {image.tobytes() for image in np.asarray(train.images)}
     assert len(pictures) == len(train) == 20_000
     assert not any(image.tobytes() in pictures for image in np.asarray(data.images))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ptheta.data import decode, describe, open_data
+from ptheta.data import decode, describe, open_images
 from ptheta.errors import PthetaError
 from tests.data.makers import COLOUR, GREY, LABELS, idx_bytes, noise, write_folder, write_parquet
 
@@ -19,7 +19,7 @@ from tests.data.makers import COLOUR, GREY, LABELS, idx_bytes, noise, write_fold
 def line(source: Path | str, split: str = "train", **options) -> str:
     """The message of the error that opening a source gives."""
     with pytest.raises(PthetaError) as error:
-        open_data(source, split, **options)
+        open_images(source, split, **options)
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -82,7 +82,7 @@ def test_odd_arrays(tmp_path):
     assert "holds no image" in line(saved(GREY[:0]))
     assert "shape (12, 12, 3)" in line(saved(COLOUR[0]))  # one picture, not twelve
     assert np.array_equal(
-        np.sort(open_data(saved(GREY > 99)).images, axis=None),
+        np.sort(open_images(saved(GREY > 99)).images, axis=None),
         np.sort((GREY > 99) * np.uint8(255), axis=None),
     )
 
@@ -92,7 +92,7 @@ def test_pictures_too_large_to_be_honest_are_broken_files(tmp_path, monkeypatch,
     Image.new("1", (1000, 900)).save(folder / "class0" / "bomb.png")
     for limit in (144, 500_000, 899_999):  # the last is where Pillow itself only warns
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-        data = open_data(folder, cache_dir=tmp_path / f".cache{limit}")
+        data = open_images(folder, cache_dir=tmp_path / f".cache{limit}")
         assert len(data.skipped) == 1
         assert data.skipped[0].startswith("class0/bomb.png: ")
     assert not [w for w in recwarn if issubclass(w.category, Image.DecompressionBombWarning)]
@@ -102,7 +102,7 @@ def test_links(tmp_path):
     folder = write_folder(tmp_path / "f", GREY)
     (folder / "class0" / "up").symlink_to(folder, target_is_directory=True)
     (folder / "class0" / "nowhere.png").symlink_to(folder / "missing.png")
-    data = open_data(folder)
+    data = open_images(folder)
     assert len(data) == 18
     assert data.skipped == ("class0/nowhere.png: no such file (a link that leads nowhere?)",)
 
@@ -112,7 +112,7 @@ def test_files_of_no_concern(tmp_path):
     for name in (".hidden.png", "notes.txt", "Thumbs.db", "class1/.DS_Store", ".git/x.png"):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(b"x")
-    data = open_data(folder)
+    data = open_images(folder)
     assert (len(data), data.skipped, len(data.classes)) == (18, (), 4)
 
 
@@ -126,7 +126,7 @@ def test_a_folder_that_cannot_be_read(tmp_path, monkeypatch):
         return scan(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    data = open_data(folder)
+    data = open_images(folder)
     assert data.classes == ("class0", "class1", "class3")
     assert data.left_out == ("class2/: cannot be read (Permission denied)",)
     assert any("class2/: cannot be read" in note for note in data.notes)
@@ -170,8 +170,8 @@ def test_colours_that_are_dropped_are_told(tmp_path):
     decode_peek = decode.PEEK
     assert decode_peek >= len(names)  # so that all are looked at
     Image.fromarray(COLOUR[0]).save(names[3])
-    assert open_data(tmp_path).spec.channels == 3
-    grey = open_data(tmp_path, channels=1)
+    assert open_images(tmp_path).spec.channels == 3
+    grey = open_images(tmp_path, channels=1)
     assert grey.notes[0].startswith("no splits")  # asked for, so not worth a note
 
 
@@ -180,7 +180,7 @@ def test_the_sample_is_from_all_over(tmp_path):
     for i in range(100):
         image = noise(8, 8) if i < 90 else noise(8, 8, 3)
         Image.fromarray(image).save(tmp_path / f"{i:03d}.png")
-    assert open_data(tmp_path).spec.channels == 3
+    assert open_images(tmp_path).spec.channels == 3
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_without_the_extras(tmp_path, monkeypatch):
 def test_columns(tmp_path):
     extra = [{"bytes": png_, "path": None} for png_ in _pngs(255 - GREY)]
     other = write_parquet(tmp_path / "a.parquet", GREY, other=extra, raw=_pngs(GREY))
-    first, second = open_data(other), open_data(other, image_column="other")
+    first, second = open_images(other), open_images(other, image_column="other")
     assert np.array_equal(first.images, 255 - second.images)
     assert "images of the column 'img'; also there: other" in first.notes
     assert "did you mean 'other'" in line(other, image_column="othr")

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ptheta.compute import room
-from ptheta.data import describe, formats, open_data
+from ptheta.data import describe, formats, open_images
 from ptheta.data.archive import open_archive
 from ptheta.data.names import shown
 from ptheta.data.table import picture
@@ -51,7 +51,7 @@ def test_every_suffix_of_a_safe_format_is_read(tmp_path, name):
             pytest.skip("Pillow does not write it")
         for i, case in enumerate((str.lower, str.upper)):
             (tmp_path / f"{i}{case(suffix)}").write_bytes(data)
-    found = open_data(tmp_path)
+    found = open_images(tmp_path)
     assert len(found) == 2 * len(formats.FORMATS[name])
     assert found.skipped == found.left_out == ()
 
@@ -66,7 +66,7 @@ def test_a_file_without_a_suffix_is_known_by_its_first_bytes(tmp_path):
         (b"", b"P1", b"Pick one", b"BMW and others are makers of cars", b"GI")
     ):
         (tmp_path / f"text{i}").write_bytes(text)
-    assert len(open_data(tmp_path)) == n
+    assert len(open_images(tmp_path)) == n
     assert "5 files without a suffix" in describe(tmp_path)["left out"]
 
 
@@ -77,7 +77,7 @@ def test_other_suffixes_are_named(tmp_path, suffix):
     about = describe(tmp_path)
     assert f"1 file of suffix {suffix}" in about["left out"]
     assert any(suffix in note for note in about["notes"])
-    assert any(suffix in note for note in open_data(tmp_path).notes)  # as training tells
+    assert any(suffix in note for note in open_images(tmp_path).notes)  # as training tells
 
 
 PROGRAMS = {
@@ -98,14 +98,14 @@ def test_what_another_program_would_draw_is_no_picture(tmp_path, monkeypatch, na
     monkeypatch.setattr(EpsImagePlugin, "Ghostscript", run)
     folder = write_folder(tmp_path / "f", GREY)
     (folder / "class0" / "00.png").write_bytes(PROGRAMS[name])
-    assert open_data(folder).skipped == ("class0/00.png: not an image",)
+    assert open_images(folder).skipped == ("class0/00.png: not an image",)
     (folder / "class0" / "00.png").rename(folder / "class0" / "00")
-    assert "1 file without a suffix" in open_data(folder).left_out
+    assert "1 file without a suffix" in open_images(folder).left_out
 
 
 def test_what_is_no_file_is_skipped(tmp_path):
     folder = write_folder(tmp_path / "f", GREY)
-    before = open_data(folder).images.copy()
+    before = open_images(folder).images.copy()
     os.mkfifo(folder / "class0" / "pipe.png")
     os.mkfifo(folder / "class0" / "metadata.csv")
     os.mkfifo(folder / "pipe")
@@ -114,7 +114,7 @@ def test_what_is_no_file_is_skipped(tmp_path):
     (folder / "device.png").symlink_to("/dev/zero")
     (folder / "class1" / "up").symlink_to(folder)
     (folder / "around").symlink_to("around")
-    found = open_data(folder)
+    found = open_images(folder)
     assert np.array_equal(found.images, before)
     assert found.classes == ("class0", "class1", "class2", "class3")
     assert "5 non-files (pipe, socket or device)" in found.left_out
@@ -129,7 +129,7 @@ def test_a_linked_class_is_read_where_it_is(tmp_path):
     folder = write_folder(tmp_path / "f", GREY)
     for name in ("a", "class00", "z"):
         (folder / name).symlink_to("class0", target_is_directory=True)
-    assert open_data(folder).classes == ("class0", "class1", "class2", "class3")
+    assert open_images(folder).classes == ("class0", "class1", "class2", "class3")
 
 
 @pytest.mark.parametrize(("strays", "labelled"), [(1, True), (2, True), (5, False)])
@@ -137,7 +137,7 @@ def test_pictures_beside_classes(tmp_path, strays, labelled):
     folder = write_folder(tmp_path, GREY)
     for i in range(strays):
         Image.fromarray(255 - GREY[i]).save(folder / f"cover{i}.png")
-    found = open_data(folder)
+    found = open_images(folder)
     assert (found.labels is not None) == labelled
     assert len(found.images) == 20 + (0 if labelled else strays)
     told = [*found.notes, *found.left_out]
@@ -164,7 +164,7 @@ def test_classes_of_any_name(tmp_path):
     about = describe(tmp_path / "d")
     assert set(about["classes"]) == {"caf\\xe9", "$x_1$", "<b>", "two\\nlines", "naïve"}
     assert json.loads(json.dumps(about)) == about
-    assert not open_data(tmp_path / "d").skipped
+    assert not open_images(tmp_path / "d").skipped
 
 
 def test_pairs_are_remarked_on(tmp_path):
@@ -174,7 +174,7 @@ def test_pairs_are_remarked_on(tmp_path):
         "12 of 12 pictures are twice as wide" in s for s in describe(tmp_path)["suggestions"]
     )
     Image.fromarray(GREY[0]).save(tmp_path / "one.png")
-    assert open_data(write_folder(tmp_path / "square", GREY)).advice == ()
+    assert open_images(write_folder(tmp_path / "square", GREY)).advice == ()
 
 
 def zipped(folder: Path, to: Path, **options) -> Path:
@@ -195,7 +195,7 @@ def test_an_archive_is_read_as_its_folder_is(tmp_path, parts):
     folder = tmp_path / "f" / ("set" if parts == ("set",) else "")
     archive = zipped(tmp_path / "f", tmp_path / "f.ZIP")
     for split in ("train", "test"):
-        a, b = open_data(folder, split), open_data(archive, split)
+        a, b = open_images(folder, split), open_images(archive, split)
         assert np.array_equal(a.images, b.images)
         assert np.array_equal(a.rows(slice(None)), b.rows(slice(None)))
         assert a.classes == b.classes
@@ -203,7 +203,7 @@ def test_an_archive_is_read_as_its_folder_is(tmp_path, parts):
         assert b.labels is not None
         assert np.array_equal(a.labels, b.labels)
         assert list(a.captions or ()) == list(b.captions or ())
-    captions = pickle.loads(pickle.dumps(open_data(archive))).captions
+    captions = pickle.loads(pickle.dumps(open_images(archive))).captions
     assert captions is not None
     assert captions[0] == "a caption"
 
@@ -213,7 +213,7 @@ def test_a_damaged_picture_in_an_archive_is_skipped(tmp_path):
     data = bytearray(archive.read_bytes())
     data[data.find(png(GREY[5])) + 30] ^= 255
     archive.write_bytes(data)
-    skipped = open_data(archive).skipped
+    skipped = open_images(archive).skipped
     assert [text.split(":")[0] for text in skipped] == ["class1/05.png"]
 
 
@@ -282,7 +282,7 @@ def test_what_does_not_fit_into_memory_is_refused_before_it_is_read(tmp_path, mo
         assert "claims to hold 128,000 bytes" in said
         assert "room for 100,000" in said
     monkeypatch.setattr(room, "room", lambda: None)
-    assert len(open_data(tmp_path / "a.npz").images) == 2000
+    assert len(open_images(tmp_path / "a.npz").images) == 2000
 
 
 def test_no_more_is_unpacked_than_the_header_says(tmp_path):

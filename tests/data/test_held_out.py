@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ptheta.data import describe, embedded, near, open_data, shapes
-from ptheta.data.dataset import Dataset
+from ptheta.data import describe, embedded, near, open_images, shapes
 from ptheta.data.identity import groups, keys
+from ptheta.data.image_data import ImageDataset
 from ptheta.data.splits import FEW, held_out
 from tests.data.makers import noise
 
@@ -91,7 +91,7 @@ def sides_of(folder: Path, cache: Path) -> dict[bytes, str]:
     """Image -> its split."""
     found: dict[bytes, str] = {}
     for split in describe(folder)["images"]:  # train alone where nothing can be held out
-        for x in open_data(folder, split, cache_dir=cache).batch(slice(None)).x:
+        for x in open_images(folder, split, cache_dir=cache).batch(slice(None)).x:
             assert found.setdefault(x.numpy().tobytes(), split) == split
     return found
 
@@ -123,7 +123,7 @@ def test_files_come_and_go(tmp_path_factory, seed, kind):
             opened.save(folder / f"again-{i}.{kind.lower()}", kind, quality=95)
     last = sides_of(folder, cache)
     assert not any(more[x] == "train" and last[x] == "test" for x in more)
-    train = open_data(folder, cache_dir=cache)
+    train = open_images(folder, cache_dir=cache)
     assert train.groups is not None
     trained = train.rows(slice(None))
     others = np.setdiff1d(np.arange(len(train.images)), trained)
@@ -179,7 +179,7 @@ def test_no_digit_is_a_near_duplicate_of_another():
     ],
 )
 def test_what_is_known_of_embedded_sets_is_what_is_found(name):
-    parts = [open_data(name, split) for split in ("train", "test")]
+    parts = [open_images(name, split) for split in ("train", "test")]
     found = near.find_groups(*((d.images, np.arange(len(d))) for d in parts)).groups
     n = len(parts[0])
     for part, own in zip(parts, (found[:n], found[n:]), strict=True):
@@ -211,7 +211,7 @@ def test_a_reserve_shares_no_picture_with_what_is_trained_on():
     rng = np.random.default_rng(1)
     images = np.stack(textures(rng, 60))[:, None]
     again = np.stack([encoded(x, "JPEG", 95) for x in images])
-    data = Dataset("toy", "train", np.concatenate([images, again]))
+    data = ImageDataset("toy", "train", np.concatenate([images, again]))
     number = groups(data)
     for seed in range(3):
         rest, held = (part.rows(slice(None)) for part in data.hold_out(21, seed))
@@ -226,8 +226,8 @@ def test_test_images_that_repeat_training_images_are_known(tmp_path):
     images = np.stack(textures(rng, 20))[:, None]
     again = np.stack([encoded(x, "WEBP", 95) for x in images[:3]])
     np.savez(tmp_path / "a.npz", x_train=images[:15], x_test=np.concatenate([images[15:], again]))
-    test = open_data(tmp_path / "a.npz", "test")
+    test = open_images(tmp_path / "a.npz", "test")
     assert test.repeated().tolist() == [False] * 5 + [True] * 3
     assert test.subset([6, 0]).repeated().tolist() == [True, False]
     assert any("3 of 8 test images repeat training images" in note for note in test.notes)
-    assert not open_data(tmp_path / "a.npz").repeated().any()
+    assert not open_images(tmp_path / "a.npz").repeated().any()

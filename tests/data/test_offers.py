@@ -9,12 +9,12 @@ import pytest
 
 from ptheta.conditions import KINDS
 from ptheta.data import describe, open_data
-from ptheta.data.dataset import Dataset
+from ptheta.data.image_data import ImageDataset
 from ptheta.data.offers import Offers
 from ptheta.errors import PthetaError
 
 IMAGES = np.zeros((4, 1, 2, 2), np.uint8)
-PLAIN = Dataset("a", "train", IMAGES)
+PLAIN = ImageDataset("a", "train", IMAGES)
 GIVEN = {
     "labels": replace(PLAIN, labels=np.array([0, 2, 2, 0]), classes=("cat", "dog", "owl")),
     "attributes": replace(PLAIN, attributes=np.ones((4, 2)), attribute_names=("old", "hat")),

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from ptheta import tasks
 from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
+from ptheta.data.image_data import ImageDataset
 from ptheta.data.positions import positions
 from ptheta.errors import PthetaError
 from ptheta.specs import ImageSpec
@@ -23,8 +24,12 @@ from tests.conftest import tiny
 from tests.data.makers import GREY, LABELS
 
 N = 20
-DATA: Any = Dataset("grey", "train", GREY[:, None], LABELS, tuple("abcd"))
-AS: dict[str, Callable[[list], Any]] = {"list": list, "array": np.asarray, "tensor": torch.tensor}
+DATA: Any = ImageDataset("grey", "train", GREY[:, None], labels=LABELS, classes=tuple("abcd"))
+AS: dict[str, Callable[[list[int]], Any]] = {
+    "list": list,
+    "array": np.asarray,
+    "tensor": torch.tensor,
+}
 
 
 @pytest.mark.parametrize("kind", AS)
@@ -96,7 +101,7 @@ def test_an_example_is_an_image_and_its_condition():
             assert torch.equal(x, whole.x[int(i)])
             assert y == whole.extra["labels"][int(i)]
         assert all(torch.equal(a, b) for (a, _), b in zip(some, whole.x, strict=True))
-    plain = Dataset("grey", "train", GREY[:, None])
+    plain = ImageDataset("grey", "train", GREY[:, None])
     assert torch.equal(plain[3], torch.from_numpy(GREY[3][None]))
     assert isinstance(DATA[2:4], Dataset)
     assert len(DATA[DATA.labels == 1]) == 5

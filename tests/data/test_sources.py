@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ptheta.data import decode, describe, open_data, picture, sources
+from ptheta.data import decode, describe, open_images, picture, sources
 from ptheta.data import embedded as embedded_sets
 from ptheta.data.dataset import Dataset
+from ptheta.data.image_data import ImageDataset
 from ptheta.data.reader import SourceReader
 from ptheta.data.request import Request
 from ptheta.data.splits import Part, choose
@@ -21,7 +22,9 @@ from tests.data.makers import COLOUR, GREY, LABELS, RNG, idx_bytes, write_folder
 
 def together(source: Path | str, **options) -> tuple[np.ndarray, np.ndarray | None]:
     """All images of both splits and their labels, in an order that does not depend on the split."""
-    parts = [open_data(source, split, **options).batch(slice(None)) for split in ("train", "test")]
+    parts = [
+        open_images(source, split, **options).batch(slice(None)) for split in ("train", "test")
+    ]
     x = np.concatenate([p.x.numpy() for p in parts])
     order = np.lexsort(x.reshape(len(x), -1).T)
     labels = [p.extra["labels"].numpy() for p in parts if "labels" in p.extra]
@@ -58,7 +61,7 @@ def test_every_kind_of_source_gives_the_same_pixels(tmp_path, images):
         assert np.array_equal(got, x), kind
         assert labels is not None
         assert np.array_equal(labels, y), kind
-        train, test = open_data(source), open_data(source, "test")
+        train, test = open_images(source), open_images(source, "test")
         assert (len(train), len(test)) == (18, 2), kind
     assert np.array_equal(together(tmp_path / "a.npy")[0], x)
 
@@ -69,18 +72,18 @@ def test_official_splits_are_used(tmp_path):
         (tmp_path / f"{prefix}-images-idx3-ubyte.gz").write_bytes(gzip.compress(data))
         labels = gzip.compress(idx_bytes(LABELS[part]))
         (tmp_path / f"{prefix}-labels-idx1-ubyte.gz").write_bytes(labels)
-    assert np.array_equal(open_data(tmp_path).images[:, 0], GREY[:15])
-    test = open_data(tmp_path, "test")
+    assert np.array_equal(open_images(tmp_path).images[:, 0], GREY[:15])
+    test = open_images(tmp_path, "test")
     assert test.labels is not None
     assert np.array_equal(test.images[:, 0], GREY[15:])
     assert np.array_equal(test.labels, LABELS[15:])
     np.savez(tmp_path / "s.npz", x_train=GREY[:15], y_train=LABELS[:15], x_test=GREY[15:])
-    assert len(open_data(tmp_path / "s.npz")) == 15
-    assert len(open_data(tmp_path / "s.npz", "test")) == 5
+    assert len(open_images(tmp_path / "s.npz")) == 15
+    assert len(open_images(tmp_path / "s.npz", "test")) == 5
     (tmp_path / "p").mkdir()
     write_parquet(tmp_path / "p" / "train-0.parquet", GREY)
     write_parquet(tmp_path / "p" / "test-0.parquet", GREY)
-    parquet = open_data(tmp_path / "p", "test")
+    parquet = open_images(tmp_path / "p", "test")
     assert len(parquet) == 20
     assert parquet.classes == ("a", "b", "c", "d")
     assert parquet.captions is not None
@@ -122,31 +125,31 @@ def test_sizes_and_colours(tmp_path):
         Image.fromarray(RNG.integers(0, 256, (side, side + 30, 3), dtype=np.uint8)).save(
             tmp_path / f"{i}.jpg"
         )
-    assert open_data(tmp_path).spec.shape == (3, 64, 64)
-    assert open_data(tmp_path, size=20).spec.shape == (3, 20, 20)
-    assert open_data(tmp_path, size=20, channels=1).spec.shape == (1, 20, 20)
-    assert open_data("digits", size=16, channels=3).spec.shape == (3, 16, 16)
+    assert open_images(tmp_path).spec.shape == (3, 64, 64)
+    assert open_images(tmp_path, size=20).spec.shape == (3, 20, 20)
+    assert open_images(tmp_path, size=20, channels=1).spec.shape == (1, 20, 20)
+    assert open_images("digits", size=16, channels=3).spec.shape == (3, 16, 16)
     # the centre is what is kept
     wide = np.zeros((10, 30), dtype=np.uint8)
     wide[:, 10:20] = 255
-    assert (decode.resize_and_crop(Image.fromarray(wide), decode.Shape(1, 10, 10)) == 255).all()
+    assert (picture.resize_and_crop(Image.fromarray(wide), picture.Shape(1, 10, 10)) == 255).all()
 
 
 def test_the_second_start_decodes_nothing(tmp_path, monkeypatch):
     folder = write_folder(tmp_path / "f", GREY)
-    first = open_data(folder).images.copy()
+    first = open_images(folder).images.copy()
 
     def fail(raw):
         raise AssertionError("decoded again")
 
     monkeypatch.setattr(decode, "load", fail)
-    again = open_data(folder)
+    again = open_images(folder)
     assert isinstance(again.images, np.memmap)
     assert np.array_equal(again.images, first)
     monkeypatch.undo()
     monkeypatch.setenv("PTHETA_CACHE", str(tmp_path / "other"))
     Image.fromarray(255 - GREY[0]).save(folder / "class0" / "00.png")
-    assert not np.array_equal(open_data(folder).images, first)
+    assert not np.array_equal(open_images(folder).images, first)
 
 
 def test_broken_files_are_skipped_counted_and_listed(tmp_path):
@@ -154,13 +157,13 @@ def test_broken_files_are_skipped_counted_and_listed(tmp_path):
     whole = (folder / "class1" / "01.png").read_bytes()
     (folder / "class1" / "01.png").write_bytes(whole[: len(whole) // 2])
     (folder / "class2" / "02.png").write_bytes(b"")
-    data = open_data(folder, max_broken=0.2)
-    assert len(data) + len(open_data(folder, "test", max_broken=0.2)) == 18
+    data = open_images(folder, max_broken=0.2)
+    assert len(data) + len(open_images(folder, "test", max_broken=0.2)) == 18
     assert [line.split(":")[0] for line in data.skipped] == ["class1/01.png", "class2/02.png"]
     about = describe(folder)
     assert about["skipped files"] == 2
     with pytest.raises(PthetaError, match=r"2 of 20 images .* --max-broken") as error:
-        open_data(folder, max_broken=0.05)
+        open_images(folder, max_broken=0.05)
     assert "\n" not in str(error.value)
 
 
@@ -175,7 +178,7 @@ def test_labels_follow_the_kept_files(tmp_path):
 
 def read_text(path: Path, request: Request) -> tuple[Dataset, Part]:
     images = np.array([[int(word) for word in line.split()] for line in path.open()], np.uint8)
-    return Dataset(path.stem, request.split, images[:, None, None]), choose(
+    return ImageDataset(path.stem, request.split, images[:, None, None]), choose(
         request.split, ["train"], path
     )
 
@@ -184,19 +187,19 @@ def test_a_new_kind_of_source_is_a_function_and_an_entry(tmp_path, monkeypatch):
     rows = RNG.integers(0, 256, (30, 12))
     np.savetxt(tmp_path / "a.TXT", rows, fmt="%d")
     with pytest.raises(PthetaError, match=r"is not data that is known here: .* \.zip or IDX file"):
-        open_data(tmp_path / "a.TXT")
+        open_images(tmp_path / "a.TXT")
     entry = sources.PathKind.of_files(
         ".txt", open=lambda path: SourceReader("text", lambda request: read_text(path, request))
     )
     monkeypatch.setattr(sources, "SOURCES", [*sources.SOURCES, entry])
-    train, test = open_data(tmp_path / "a.TXT"), open_data(tmp_path / "a.TXT", "test")
+    train, test = open_images(tmp_path / "a.TXT"), open_images(tmp_path / "a.TXT", "test")
     kept = np.sort(np.concatenate([d.batch(slice(None)).x[:, 0, 0] for d in (train, test)]), 0)
     assert np.array_equal(kept, np.sort(rows, 0))
     assert describe(tmp_path / "a.TXT")["kind"] == "text"
     with pytest.raises(PthetaError, match=r"IDX or \.txt file"):
-        open_data(__file__)
+        open_images(__file__)
     with pytest.raises(PthetaError, match=r"no such file or folder: org/name\.txt"):
-        open_data("org/name.txt")
+        open_images("org/name.txt")
 
 
 def test_bad_sources_are_one_clear_line(tmp_path):
@@ -225,17 +228,17 @@ def test_bad_sources_are_one_clear_line(tmp_path):
         tmp_path / "not.parquet": "cannot read",
     }.items():
         with pytest.raises(PthetaError, match=words) as error:
-            open_data(source)
+            open_images(source)
         assert "\n" not in str(error.value), source
     with pytest.raises(PthetaError, match="unknown split 'tets': did you mean 'test'"):
-        open_data("digits", "tets")
+        open_images("digits", "tets")
 
 
 def test_cache_that_cannot_be_written(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("PTHETA_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(PthetaError, match="set PTHETA_CACHE"):
-        open_data(write_folder(tmp_path / "f", GREY))
+        open_images(write_folder(tmp_path / "f", GREY))
 
 
 def test_hub_names_go_through_the_datasets_library(tmp_path, monkeypatch):
@@ -253,7 +256,7 @@ def test_hub_names_go_through_the_datasets_library(tmp_path, monkeypatch):
         return parts
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    train, test = open_data("mnist"), open_data("someone/mnist", "test")
+    train, test = open_images("mnist"), open_images("someone/mnist", "test")
     assert list(dict.fromkeys(asked)) == ["ylecun/mnist", "someone/mnist"]
     assert test.repeated().all()  # the test part of that table is a part of train
     assert np.array_equal(train.images[:, 0], GREY)
@@ -264,12 +267,12 @@ def test_hub_names_go_through_the_datasets_library(tmp_path, monkeypatch):
 
     monkeypatch.setattr(datasets, "load_dataset", offline)
     with pytest.raises(PthetaError, match=r"cannot load 'org/name' from the hub \(no route\)"):
-        open_data("org/name")
+        open_images("org/name")
 
 
 @pytest.mark.parametrize("name", ["digits", "fashion"])
 def test_embedded_sets_are_balanced_and_apart(name):
-    train, test = open_data(name), open_data(name, "test")
+    train, test = open_images(name), open_images(name, "test")
     assert (len(train), len(test)) == (10_000, 2_000)
     for data in (train, test):
         assert data.labels is not None

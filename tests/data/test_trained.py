@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ptheta.data.dataset import Dataset
 from ptheta.data.identity import keys
+from ptheta.data.image_data import ImageDataset
 from ptheta.data.trained import Record, locate, match_data
 from ptheta.errors import PthetaError
 
@@ -22,7 +23,7 @@ PICTURES = np.random.default_rng(0).integers(0, 256, (60, 1, 4, 4), dtype=np.uin
 def dataset(which: list[int], split: str = "train") -> Dataset:
     """These pictures, labelled with their numbers; two pixel values."""
     labels = np.array(which)
-    return Dataset("some", split, PICTURES[labels], labels, levels=2)
+    return ImageDataset("some", split, PICTURES[labels], labels=labels, levels=2)
 
 
 class World(NamedTuple):
@@ -158,17 +159,17 @@ def test_images_encoded_anew_are_no_test_and_choose_nothing():
     base = np.random.default_rng(0).integers(0, 40, (20, 1, 16, 16)) + smooth
     base = base.astype(np.uint8)
     again = np.clip(base.astype(int) + 1, 0, 255).astype(np.uint8)
-    images = Dataset("a", "train", base).subset(range(8))
-    reserve = Dataset("a", "train", base).subset(range(8, 12))
+    images = ImageDataset("a", "train", base).subset(range(8))
+    reserve = ImageDataset("a", "train", base).subset(range(8, 12))
     record = Record.of(images, reserve)
-    later = Dataset("a", "train", np.concatenate([base[:12], again[8:10], base[12:14]]))
-    test = Dataset("a", "test", np.concatenate([again[:3], base[16:]]))
+    later = ImageDataset("a", "train", np.concatenate([base[:12], again[8:10], base[12:14]]))
+    test = ImageDataset("a", "test", np.concatenate([again[:3], base[16:]]))
     found = match_data(record, later, test)
     assert found.kind == "more"
     assert found.known_test == 3
-    assert np.array_equal(keys(found.test), keys(Dataset("a", "test", base[16:])))
+    assert np.array_equal(keys(found.test), keys(ImageDataset("a", "test", base[16:])))
     assert found.new is not None
-    assert np.array_equal(keys(found.new), keys(Dataset("a", "train", base[12:14])))
+    assert np.array_equal(keys(found.new), keys(ImageDataset("a", "train", base[12:14])))
 
 
 def test_records_are_kept_as_they_are_and_never_half(tmp_path):

@@ -13,7 +13,7 @@ from PIL import Image
 
 import ptheta
 from ptheta.api.measuring import made_and_real
-from ptheta.data import describe, open_data
+from ptheta.data import describe, open_images
 from ptheta.data.sources import open_image_set
 from ptheta.data.values import KINDS, USUAL, White, by_itself, merged, to_bytes
 from ptheta.errors import PthetaError
@@ -109,9 +109,12 @@ def test_all_parts_of_a_collection_share_their_white(tmp_path):
     np.savez(tmp_path / "f.npz", x_train=MASKS * 0.5, x_test=MASKS[:5] * 200.0)
     for name, white in (("bits", 4095), ("bytes", 255), ("f.npz", 255)):
         for split in ("train", "test"):
-            assert set(open_data(tmp_path / name, split).whites.values()) == {white}, (name, split)
-    assert open_data(tmp_path / "bits").images.max() == round(200 * 255 / 4095)
-    assert open_data(tmp_path / "bits", "test").images.max() == round(4000 * 255 / 4095)
+            assert set(open_images(tmp_path / name, split).whites.values()) == {white}, (
+                name,
+                split,
+            )
+    assert open_images(tmp_path / "bits").images.max() == round(200 * 255 / 4095)
+    assert open_images(tmp_path / "bits", "test").images.max() == round(4000 * 255 / 4095)
 
 
 def test_a_dark_picture_stays_darker_than_the_others(tmp_path):
@@ -128,19 +131,19 @@ def test_dark_bytes_are_left_alone_and_named(tmp_path):
     advice = " ".join(describe(source)["suggestions"])
     assert "--white 15" in advice
     assert "--levels" not in advice
-    assert open_data(source, white=15).images.max() == 255
+    assert open_images(source, white=15).images.max() == 255
     assert "dark" not in " ".join(describe(source, white=15).get("suggestions", []))
 
 
 def test_what_cannot_be_told_is_asked_for(tmp_path):
     between = tiffs(tmp_path / "a", MASKS.astype(np.float32) * 7)
     with pytest.raises(PthetaError, match=r"values reach 7, and which value is white .* --white"):
-        open_data(between)
-    assert open_data(between, white=7).images.max() == 255
+        open_images(between)
+    assert open_images(between, white=7).images.max() == 255
     with pytest.raises(PthetaError, match="values reach 7, above --white 6: give at least 7"):
-        open_data(between, white=6)
+        open_images(between, white=6)
     with pytest.raises(PthetaError, match="white = -1: choose a number above 0"):
-        open_data(between, white=-1)
+        open_images(between, white=-1)
 
 
 def test_a_run_keeps_its_white_for_other_data(tmp_path):
@@ -150,15 +153,15 @@ def test_a_run_keeps_its_white_for_other_data(tmp_path):
     assert run.about.dataset.white == {"integer": 4095}
     dim = pngs(tmp_path / "dim", bits[:, ::-1] * 200)  # alone, of 8 bits
     with pytest.warns(UserWarning, match="values reach 200, and 4095 is white, as in training"):
-        assert Run.open(run.path).data("test", dim).images.max() == round(200 * 255 / 4095)
+        assert Run.open(run.path).data("test", dim).stored.max() == round(200 * 255 / 4095)
     with pytest.raises(PthetaError, match=r"values reach 60000, and 4095 is white in"):
         run.data("test", pngs(tmp_path / "bright", bits * 60000))
     told = run.data("test", pngs(tmp_path / "bytes", MASKS * np.uint8(255)))  # of another kind
-    assert told.images.max() == 255
+    assert told.stored.max() == 255
     dark = pngs(tmp_path / "masks", MASKS)
     binary = ptheta.train("vae", tmp_path / "bytes", tmp_path / "b", steps=1, hidden=(4,), latent=2)
     with pytest.warns(UserWarning, match="values reach 1, and 255 is white, as in training"):
-        assert binary.data("test", dark).images.max() == 1
+        assert binary.data("test", dark).stored.max() == 1
     with pytest.raises(PthetaError, match=r"white = 255.0 but the run was started with None"):
         ptheta.train("vae", own, run.path, resume=True, steps=2, white=255)
 

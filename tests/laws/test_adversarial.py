@@ -16,7 +16,7 @@ from torch import nn
 import ptheta
 from ptheta.batch import Batch
 from ptheta.errors import PthetaError
-from ptheta.games import Clock
+from ptheta.games import END, Clock
 from ptheta.losses.adversarial import LOSSES, accuracy, convergence, equilibrium
 from ptheta.losses.penalties import (
     PENALTIES,
@@ -29,7 +29,7 @@ from ptheta.losses.penalties import (
 from ptheta.metrics.clustering import matched_accuracy
 from ptheta.models.adversarial.conditioning import CONDITIONING
 from ptheta.models.adversarial.latents import PRIORS, on_sphere
-from ptheta.models.adversarial.monitor import END, FALL, FEW, LOW, STILL, GANMonitor
+from ptheta.models.adversarial.monitor import FALL, FEW, LOW, STILL, GANMonitor
 from ptheta.models.adversarial.replay import Generated, Replay
 from ptheta.models.adversarial.tricks import History, pairwise_mse
 from ptheta.nets.adversarial.layers import ACTIVATIONS, DOWNSAMPLING, Dropout, GaussianNoise
@@ -781,10 +781,10 @@ def test_a_sound_run_and_one_that_measured_nothing_end_in_silence():
 
 
 def test_the_classes_of_a_score_stand_beside_those_of_the_real_images():
-    from ptheta.data import open_data
+    from ptheta.data import open_images
     from ptheta.metrics.selection import Selection
 
-    held = open_data("digits", "test").subset(slice(0, 60))
+    held = open_images("digits", "test").subset(slice(0, 60))
     model = tiny("infogan", held.spec).eval()
     others = Selection(held, "digits")(model).others
     assert 1 <= others["classes_digits"] <= 10

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ptheta.conditions import Attributes, Labels
 from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
+from ptheta.data.image_data import ImageDataset
 from ptheta.errors import PthetaError
 from ptheta.metrics.conditions import apportioned, conditions_like, draw
 from ptheta.metrics.evaluate import evaluate, real_baseline
@@ -84,7 +85,7 @@ def test_the_labels_asked_for_are_in_the_proportions_of_the_test_labels():
 def test_the_attributes_asked_for_are_rows_of_the_test_images():
     table = np.random.default_rng(0).integers(0, 2, (30, 4))
     images, spec = np.zeros((30, 1, 8, 8), np.uint8), Attributes(tuple("0123"))
-    data = Dataset("made", "test", images, attributes=table, condition=spec).subset(range(20))
+    data = ImageDataset("made", "test", images, attributes=table, condition=spec).subset(range(20))
     model = Perfect(data, classes=0, attributes=4)
     model.spec = ImageSpec(1, 8, 8)
     found = conditions_like(model, data, 40)

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.conditions import Labels
-from ptheta.data import open_data
+from ptheta.data import open_images
 from ptheta.data.dataset import Dataset
+from ptheta.data.image_data import ImageDataset
 from ptheta.errors import PthetaError
 from ptheta.extractors import features, vision
 from ptheta.extractors.features import Features, extract
@@ -30,12 +31,12 @@ from ptheta.metrics.table import METRICS
 from ptheta.specs import ImageSpec
 
 
-def mapped(path: Path, n: int) -> Dataset:
+def mapped(path: Path, n: int) -> ImageDataset:
     """Images in a memory-mapped file, 64 bytes after its begin."""
     file = np.memmap(path, np.uint8, "w+", 64, (n, 1, 28, 28))
-    file[:] = open_data("digits", "test").images[:n]
+    file[:] = open_images("digits", "test").images[:n]
     file.flush()
-    return Dataset("mapped", "test", np.memmap(path, np.uint8, "r", 64, (n, 1, 28, 28)))
+    return ImageDataset("mapped", "test", np.memmap(path, np.uint8, "r", 64, (n, 1, 28, 28)))
 
 
 def test_two_processes_give_the_features_of_one(tmp_path, monkeypatch):
@@ -60,12 +61,12 @@ def test_a_mapped_data_set_goes_to_another_process_by_the_name_of_its_file(tmp_p
     text = pickle.dumps(data)
     assert len(text) < 2000
     assert np.array_equal(pickle.loads(text).images, data.images)
-    part = Dataset("part", "test", data.images[100:200])  # does not know where it begins
+    part = ImageDataset("part", "test", data.images[100:200])  # does not know where it begins
     assert np.array_equal(pickle.loads(pickle.dumps(part)).images, part.images)
 
 
 def test_many_features_lie_in_a_file_and_few_images_in_memory(monkeypatch):
-    data, by = open_data("digits", "test"), load_extractor("digits")
+    data, by = open_images("digits", "test"), load_extractor("digits")
     seen: list[int] = []
 
     class Counting:
@@ -216,8 +217,8 @@ def by_label(fake: Features, asked: Tensor, real: Features, test: Dataset) -> li
 
 
 def test_samples_that_follow_their_labels_are_told_from_those_that_do_not():
-    by, test = load_extractor("digits"), open_data("digits", "test")
-    batch = open_data("digits").batch(slice(0, 600))
+    by, test = load_extractor("digits"), open_images("digits", "test")
+    batch = open_images("digits").batch(slice(0, 600))
     theirs = batch.extra["labels"]
     fake, real = extract(batch.x, by), extract(test, by)
     right = by_label(fake, theirs, real, test)
@@ -233,8 +234,8 @@ def test_samples_that_follow_their_labels_are_told_from_those_that_do_not():
 
 
 def test_an_absent_class_leaves_the_mean_over_the_others_and_is_named():
-    by, test = load_extractor("digits"), open_data("digits", "test")
-    batch = open_data("digits").batch(slice(0, 600))
+    by, test = load_extractor("digits"), open_images("digits", "test")
+    batch = open_images("digits").batch(slice(0, 600))
     theirs = batch.extra["labels"]
     labels = test.batch(slice(0, len(test))).extra["labels"]
     fake, real = extract(batch.x, by), extract(test, by)
@@ -261,8 +262,8 @@ def test_a_class_missing_from_the_labels_is_not_asked_for():
         def sample(self, n: int, condition: Any = None) -> Tensor:
             return self.x[torch.randint(len(self.x), (n,))]
 
-    train = open_data("digits").subset(slice(0, 300))
-    test = open_data("digits", "test")
+    train = open_images("digits").subset(slice(0, 300))
+    test = open_images("digits", "test")
     assert test.labels is not None
     some = test.subset(np.flatnonzero(test.labels != 3)[:200])
     found = evaluate(

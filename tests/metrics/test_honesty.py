@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from ptheta.conditions import Labels
-from ptheta.data import open_data
-from ptheta.data.dataset import Dataset
+from ptheta.data import open_images
+from ptheta.data.image_data import ImageDataset
 from ptheta.errors import PthetaError
 from ptheta.measures.intervals import difference
 from ptheta.measures.kernel import kernel_distance
@@ -26,8 +26,8 @@ from ptheta.metrics.speed import of_times, sampling_speed
 from ptheta.specs import ImageSpec
 
 
-def digits(n: int, split: str = "test", levels: int = 256) -> Dataset:
-    return open_data("digits", split, levels=levels).subset(slice(0, n))
+def digits(n: int, split: str = "test", levels: int = 256) -> ImageDataset:
+    return open_images("digits", split, levels=levels).subset(slice(0, n))
 
 
 class Toy(nn.Module):
@@ -109,7 +109,7 @@ def test_every_run_is_scored_on_the_same_pixels():
 
 def test_images_that_do_not_fit_are_one_line():
     data, binary = digits(50), digits(50, levels=2)
-    colour = open_data("shapes", "test").subset(slice(0, 50))
+    colour = open_images("shapes", "test").subset(slice(0, 50))
     for call, words in (
         (lambda: evaluate(Noise(binary.spec), binary, binary, n=20), "none of the 2 levels"),
         (lambda: evaluate(Noise(ImageSpec(1, 16, 16)), data, data, n=20), "model is for 1x16x16"),
@@ -126,8 +126,8 @@ def test_images_that_do_not_fit_are_one_line():
 
 
 def test_a_tenth_of_copies_is_seen_where_the_median_is_not_moved():
-    train = open_data("digits")
-    new = open_data("digits", "test")
+    train = open_images("digits")
+    new = open_images("digits", "test")
     real = nearest(new.batch(slice(0, 500)).x, train)[1]
     fresh = nearest(new.batch(slice(500, 950)).x, train)[1]
     mixed = torch.cat([nearest(train.batch(slice(0, 50)).x, train)[1], fresh])

@@ -13,8 +13,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ptheta.data import open_data
+from ptheta.data import open_images
 from ptheta.data.dataset import Dataset
+from ptheta.data.image_data import ImageDataset
 from ptheta.errors import PthetaError
 from ptheta.extractors.features import extract
 from ptheta.extractors.table import load_extractor
@@ -132,7 +133,7 @@ def test_the_copying_test_is_mann_whitneys_with_ties(a, b):
 
 
 def test_copies_are_seen_and_the_more_the_clearer():
-    train, test = open_data("digits"), open_data("digits", "test")
+    train, test = open_images("digits"), open_images("digits", "test")
     held = nearest(test.batch(slice(0, 200)).x, train)[1]
     fresh = test.batch(slice(200, 400)).x
     copies = train.batch(slice(0, 200)).x
@@ -151,8 +152,8 @@ def test_copies_are_seen_and_the_more_the_clearer():
 
 def test_the_memorisation_factor_raises_the_distance_of_copies_alone():
     by = load_extractor("digits")
-    train = extract(open_data("digits").batch(slice(0, 2000)).x, by).features
-    test = extract(open_data("digits", "test").batch(slice(0, 400)).x, by).features
+    train = extract(open_images("digits").batch(slice(0, 2000)).x, by).features
+    test = extract(open_images("digits", "test").batch(slice(0, 400)).x, by).features
     held = cosine_distance(test[:200], train)
     assert memorisation_factor(cosine_distance(test[200:], train), held) == 1
     some = torch.cat([train[:150], test[:50]])
@@ -198,7 +199,7 @@ def test_ms_ssim_agrees_with_torchmetrics(shape, n):
 
 
 def test_similarity_sees_collapse():
-    x = open_data("fashion", "test").batch(slice(0, 300))
+    x = open_images("fashion", "test").batch(slice(0, 300))
     labels = x.extra["labels"]
     assert labels is not None
     varied, _ = similarity(x.x)
@@ -215,7 +216,7 @@ def test_similarity_sees_collapse():
 
 
 def test_baselines_look_as_they_should_and_copies_are_flagged():
-    train, test = open_data("digits"), open_data("digits", "test")
+    train, test = open_images("digits"), open_images("digits", "test")
     x = {name: make(train, test, 500, 0) for name, make in BASELINES.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -262,7 +263,7 @@ def test_the_pixel_gaussian_has_the_moments_of_the_pixels():
     mix = np.eye(4) + 0.5 * rng.standard_normal((4, 4))
     values = 128 + 15 * rng.standard_normal((2000, 4)) @ mix
     images = values.clip(0, 255).round().astype(np.uint8).reshape(-1, 1, 2, 2)
-    data = Dataset("made", "train", images)
+    data = ImageDataset("made", "train", images)
     drawn = BASELINES["pixel Gaussian"](data, data, 20_000, 0).flatten(1).double()
     real = torch.from_numpy(images).flatten(1).double()
     torch.testing.assert_close(drawn.mean(0), real.mean(0), atol=1, rtol=0)
@@ -271,7 +272,7 @@ def test_the_pixel_gaussian_has_the_moments_of_the_pixels():
 
 def test_test_images_that_repeat_training_images_are_no_copies_of_either():
     """A model that draws such an image has learned it, and held-out images say nothing there."""
-    train, test = open_data("digits"), open_data("digits", "test")
+    train, test = open_images("digits"), open_images("digits", "test")
     x = torch.cat([test.batch(slice(0, 300)).x, train.batch(slice(0, 200)).x]).numpy()
     mixed = dataclasses.replace(test, images=x, labels=None)
     repeats = np.arange(500) >= 300

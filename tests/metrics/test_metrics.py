@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from ptheta.data import open_data
+from ptheta.data import open_images
 from ptheta.data.dataset import Dataset
+from ptheta.data.image_data import ImageDataset
 from ptheta.errors import PthetaError
 from ptheta.extractors.classifiers import WEIGHTS, Trained
 from ptheta.extractors.features import extract
@@ -151,7 +152,7 @@ class Copier(nn.Module):
 
 
 def test_bits_per_dim_of_a_known_model():
-    data = open_data("digits", "test", levels=2).subset(slice(0, 200))
+    data = open_images("digits", "test", levels=2).subset(slice(0, 200))
     found = likelihood(Coins(data.spec, 0.5), data)
     assert found is not None
     assert found.relation == "="
@@ -165,7 +166,7 @@ def test_bits_per_dim_of_a_known_model():
 
 
 def test_what_is_not_defined_says_so():
-    data = open_data("digits", "test", levels=2).subset(slice(0, 60))
+    data = open_images("digits", "test", levels=2).subset(slice(0, 60))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         silent = evaluate(Coins(data.spec, 0.2), data, data, n=20)
@@ -184,7 +185,7 @@ def test_what_is_not_defined_says_so():
 
 def test_one_binarisation_serves_every_run():
     """Runs of different seeds are scored on the same pixels."""
-    test, train = open_data("digits", "test"), open_data("digits", levels=2)
+    test, train = open_images("digits", "test"), open_images("digits", levels=2)
     bits = []
     for seed in (0, 7):
         data = test.subset(slice(0, 50)).with_levels(2, seed=seed)
@@ -197,7 +198,7 @@ def test_one_binarisation_serves_every_run():
 
 
 def test_a_density_of_zero_is_not_a_number():
-    data = open_data("digits", "test", levels=2).subset(slice(0, 20))
+    data = open_images("digits", "test", levels=2).subset(slice(0, 20))
 
     class Sure(Coins):
         def log_prob(self, x, condition=None):
@@ -216,7 +217,7 @@ def test_results_as_text():
 
 
 def test_the_same_seed_gives_the_same_numbers():
-    data = open_data("digits", "test", levels=2).subset(slice(0, 300))
+    data = open_images("digits", "test", levels=2).subset(slice(0, 300))
     model = Copier(data.spec, data.batch(slice(0, 200)).x)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -237,7 +238,7 @@ def fd(images: torch.Tensor, reference: Dataset) -> float:
 
 
 def test_a_copied_training_set_is_seen():
-    train, test = open_data("digits"), open_data("digits", "test")
+    train, test = open_images("digits"), open_images("digits", "test")
     held_out = nearest(test.batch(slice(0, 200)).x, train)[1]
     copied, _ = ratio_of_medians(nearest(train.batch(slice(0, 200)).x, train)[1], held_out)
     fresh, error = ratio_of_medians(nearest(test.batch(slice(200, 400)).x, train)[1], held_out)
@@ -246,8 +247,8 @@ def test_a_copied_training_set_is_seen():
 
 
 def test_nearest_is_the_brute_force_minimum():
-    train = open_data("digits", levels=2).subset(slice(0, 70))
-    x = open_data("digits", "test", levels=2).batch(slice(0, 9)).x
+    train = open_images("digits", levels=2).subset(slice(0, 70))
+    x = open_images("digits", "test", levels=2).batch(slice(0, 9)).x
     where, distance = nearest(x, train, chunk=13)
     pixels = train.batch(slice(None)).x.float()
     full = ((x.float()[:, None] - pixels[None]) ** 2).mean((2, 3, 4)).sqrt()
@@ -261,7 +262,7 @@ def test_shipped_weights_are_small_and_as_good_as_they_say(name):
     by = load_extractor(name)
     assert isinstance(by, Trained)
     for levels, key in ((256, "test_accuracy"), (2, "test_accuracy_binarised")):
-        batch = open_data(name, "test", levels=levels).batch(slice(None))
+        batch = open_images(name, "test", levels=levels).batch(slice(None))
         with torch.no_grad():
             _, logits = by(batch.x)
         assert logits is not None
@@ -290,12 +291,12 @@ def test_the_extractor_follows_what_the_images_are_and_not_their_name(name, kind
     if kind == "noise":
         images = np.random.default_rng(0).integers(0, 256, (200, 1, 28, 28), dtype=np.uint8)
     else:
-        images = open_data(kind, "test").shuffled(3).batch(range(200)).x.numpy()
+        images = open_images(kind, "test").shuffled(3).batch(range(200)).x.numpy()
     wanted = "pixels" if kind == "noise" else kind
-    data = Dataset(name, "test", images)
+    data = ImageDataset(name, "test", images)
     assert default_extractor(data) == wanted
     assert default_extractor(data.with_levels(2)) == wanted
-    assert default_extractor(Dataset(kind, "test", images[:, :, :16, :16].copy())) == "pixels"
+    assert default_extractor(ImageDataset(kind, "test", images[:, :, :16, :16].copy())) == "pixels"
     by, why = choose_extractor(data, None)
     assert by.name == wanted
     assert ("give --extractor digits or fashion" in why["extractor_chosen"]) == (kind == "noise")
@@ -303,19 +304,19 @@ def test_the_extractor_follows_what_the_images_are_and_not_their_name(name, kind
 
 @pytest.mark.parametrize("kind", MNIST_LIKE)
 def test_a_source_that_says_what_it_shows_is_believed(kind):
-    data = open_data(kind)
+    data = open_images(kind)
     assert data.resembles == kind
     black = dataclasses.replace(data, images=np.zeros((9, 1, 28, 28), np.uint8), index=None)
     assert default_extractor(black) == kind
-    assert default_extractor(open_data("shapes-64", "test")) == "pixels"
+    assert default_extractor(open_images("shapes-64", "test")) == "pixels"
     # a few among many others are not what the data shows
     other = np.random.default_rng(0).integers(0, 256, (990, 1, 28, 28), dtype=np.uint8)
     mixed = np.concatenate([other, data.batch(range(10)).x.numpy()])
-    assert default_extractor(Dataset("mixed", "test", mixed)) == "pixels"
+    assert default_extractor(ImageDataset("mixed", "test", mixed)) == "pixels"
 
 
 def test_floor_is_low():
-    train, test = open_data("digits"), open_data("digits", "test")
+    train, test = open_images("digits"), open_images("digits", "test")
     real = real_baseline(test, train, n=1000)
     distance, score = real.get("fd_digits"), real.get("score_digits")
     assert distance is not None
@@ -328,13 +329,13 @@ def test_floor_is_low():
 
 
 def test_selection_prefers_likelihood_then_distance():
-    held = open_data("digits", "test", levels=2).subset(slice(0, 100))
+    held = open_images("digits", "test", levels=2).subset(slice(0, 100))
     name, value, lower, _ = Selection(held, "digits")(Coins(held.spec, 0.5))
     assert (name, lower) == ("bits_per_dim", True)
     assert value == pytest.approx(1)
     choose = Selection(held, "digits")
     name, good, lower, others = choose(
-        Copier(held.spec, open_data("digits", levels=2).batch(range(200)).x)
+        Copier(held.spec, open_images("digits", levels=2).batch(range(200)).x)
     )
     assert (name, lower) == ("kd_digits", True)
     assert others["classes_digits"] > 8
@@ -344,14 +345,14 @@ def test_selection_prefers_likelihood_then_distance():
 
 
 def test_bad_input_is_one_line():
-    data = open_data("digits", "test")
+    data = open_images("digits", "test")
     model = Copier(data.spec, data.batch(slice(0, 9)).x)
     for call, words in (
         (lambda: load_extractor("digit"), "did you mean 'digits'"),
         (lambda: extract(data.batch([0]).x, load_extractor("pixels")), "at least two"),
         (lambda: evaluate(model, data, data, n=1), "at least two"),
         (lambda: evaluate(model, data.subset([1]), data), "give at least two"),
-        (lambda: evaluate(model, open_data("shapes"), data), "the model is for 1x28x28"),
+        (lambda: evaluate(model, open_images("shapes"), data), "the model is for 1x28x28"),
         (lambda: fit(torch.zeros(1, 3)), "at least two"),
         (lambda: class_score(torch.zeros(5, 10)), "20 or more"),
         (lambda: kernel_distance(torch.zeros(1, 3), torch.zeros(9, 3)), "at least two"),
@@ -369,6 +370,6 @@ def test_bad_input_is_one_line():
 
 
 def test_few_samples_are_warned_of():
-    data = open_data("digits", "test").subset(slice(0, 100))
+    data = open_images("digits", "test").subset(slice(0, 100))
     with pytest.warns(UserWarning, match="prefer the kernel distance"):
         evaluate(Copier(data.spec, data.batch(slice(0, 9)).x), data, data, n=30)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ptheta.conditions import Labels
 from ptheta.data.dataset import Dataset
+from ptheta.data.image_data import ImageDataset
 from ptheta.errors import PthetaError
 from ptheta.extractors.base import Extractor
 from ptheta.measures.results import Estimate, Result
@@ -46,7 +47,7 @@ def data(split: str, seed: int, n: int = 120) -> Dataset:
     labels = np.arange(n) % 2
     means = (70 + 110 * labels)[:, None, None, None]
     images = (means + rng.integers(-60, 60, (n, 1, 12, 12))).astype(np.uint8)
-    return Dataset("greys", split, images, labels, CLASSES)
+    return ImageDataset("greys", split, images, labels=labels, classes=CLASSES)
 
 
 TEST, TRAIN = data("test", 0), data("train", 1)

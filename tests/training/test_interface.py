@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import random
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,11 +17,8 @@ from PIL import Image
 import ptheta
 import ptheta.data
 from ptheta import api, tasks
-from ptheta.api import Grid
-from ptheta.api.measuring import Evaluated
-from ptheta.cli.asked import ASKED
-from ptheta.cli.commands import cli
-from ptheta.data import open_data
+from ptheta.api import Grid, Rows
+from ptheta.data import open_images
 from ptheta.data.sources import open_image_set
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import digest
@@ -62,10 +58,10 @@ GIVEN: dict[str, Callable[[Path], Any]] = {
     "tensor": lambda place: torch.from_numpy(IMAGES)[:, None],
     "floats": lambda place: torch.from_numpy(IMAGES).double() / 255,
     "labelled": lambda place: (torch.from_numpy(IMAGES), LABELS.tolist()),
-    "data set": lambda place: open_data(place / "a.npz"),
+    "data set": lambda place: open_images(place / "a.npz"),
     "parts": lambda place: {
-        "train": open_data(place / "a.npz"),
-        "test": open_data(place / "a.npz", "test"),
+        "train": open_images(place / "a.npz"),
+        "test": open_images(place / "a.npz", "test"),
     },
 }
 
@@ -78,12 +74,13 @@ def test_the_same_images_give_the_same_weights_wherever_they_are(given, place, t
     assert run.fingerprint == Run.open(place / "run").fingerprint
     assert run.plan.source == (str(place / "a.npz") if given == "path" else "images in memory")
     test = run.data("test", place / "a.npz")  # from where they lie now
-    assert test.fingerprint() == open_data(place / "a.npz", "test").fingerprint()
+    assert test.fingerprint() == open_images(place / "a.npz", "test").fingerprint()
 
 
 def test_levels_of_a_data_set_are_those_of_the_run(place, tmp_path):
-    binary = open_data(place / "a.npz", levels=2, dynamic=True)
+    binary = open_images(place / "a.npz", levels=2, dynamic=True)
     run = ptheta.train("vae", binary, tmp_path / "run", **SMALL)
+    assert isinstance(run.spec, ptheta.ImageSpec)
     assert (run.spec.levels, run.plan.data.dynamic) == (2, True)
     assert ptheta.train("vae", binary, tmp_path / "4", levels=4, dynamic=False, **SMALL)
 
@@ -115,7 +112,7 @@ def test_a_run_goes_on_with_images_in_memory(place, tmp_path):
 
 
 def test_a_data_set_that_was_trained_on_whole_has_none_to_measure_on(place, tmp_path):
-    train, test = (open_data(place / "a.npz", split) for split in ("train", "test"))
+    train, test = (open_images(place / "a.npz", split) for split in ("train", "test"))
     run = ptheta.train("vae", train, tmp_path / "run", **SMALL)
     with pytest.raises(PthetaError, match="trained on every held-out image"):
         run.data("test", train)
@@ -125,7 +122,7 @@ def test_a_data_set_that_was_trained_on_whole_has_none_to_measure_on(place, tmp_
 
 def test_images_in_memory_are_measured_like_those_of_a_folder(place):
     kept, again = (
-        [(r.metric, r.value) for r in api.score(IMAGES[:20], real, **MEASURED).results]
+        [(r.metric, r.value) for r in api.evaluate_images(IMAGES[:20], real, **MEASURED).results]
         for real in (place / "a.npz", (IMAGES, LABELS))
     )
     assert kept == again
@@ -156,10 +153,10 @@ def test_what_is_no_source_is_one_line(wrong, words, tmp_path):
 @pytest.mark.slow
 def test_several_processes_get_images_in_memory(tmp_path):
     run = ptheta.train("vae", (IMAGES, LABELS), tmp_path / "run", processes=2, **SMALL)
-    assert run.about.dataset.images == len(open_data(IMAGES))
+    assert run.about.dataset.images == len(open_images(IMAGES))
 
 
-def _sample(run: Any, data: Any = None, **given: Any) -> Grid:
+def _sample(run: Any, data: Any = None, **given: Any) -> Grid | Rows:
     return ptheta.sample(run, 5, **given)
 
 
@@ -201,9 +198,12 @@ VERBS: dict[str, Callable[[Path, Path], Any]] = {
     "create": lambda place, out: ptheta.create("vae", ImageSpec(1, 8, 8)),
     "train": lambda place, out: ptheta.train("vae", IMAGES, out, **SMALL),
     "load": lambda place, out: ptheta.load(place / "run"),
-    "open_data": lambda place, out: open_data(place / "a.npz", levels=2).batch([0]),
-    "describe": lambda place, out: ptheta.data.describe(place / "a.npz"),
-    "score": lambda place, out: api.score(IMAGES[:20], IMAGES, **MEASURED),
+    "list_datasets": lambda place, out: ptheta.list_datasets(),
+    "list_models": lambda place, out: ptheta.list_models(),
+    "open_data": lambda place, out: ptheta.open_data(place / "a.npz", levels=2).batch([0]),
+    "open_images": lambda place, out: open_images(place / "a.npz", levels=2).batch([0]),
+    "describe": lambda place, out: ptheta.describe(place / "a.npz"),
+    "evaluate_images": lambda place, out: api.evaluate_images(IMAGES[:20], IMAGES, **MEASURED),
     "sweep": lambda place, out: ptheta.sweep(
         "vae", str(place / "a.npz"), out, [{}], seeds=1, **SMALL
     ),
@@ -242,36 +242,11 @@ def _streams() -> tuple[list[int], Any, Any]:
 
 
 MODULES = {"api", "data", "models", "tasks"}
-NO_RUN = {"create", "load", "open_data", "train", "sweep", "score", "compare", "demo"}
 
 
 def test_every_verb_has_its_row():
     assert {f"tasks.{name}" for name in tasks.__all__} <= VERBS.keys()
     assert {name for name in ptheta.__all__ if name.islower()} - MODULES <= VERBS.keys()
-
-
-def test_the_command_line_and_python_have_the_same_verbs():
-    assert cli.commands.keys() <= set(ptheta.__all__)
-    python = {name for name in ptheta.__all__ if name.islower()} - MODULES
-    # what makes and opens things has no command of its own
-    assert python - cli.commands.keys() == {"create", "load", "open_data", "score", "closest"}
-
-
-@pytest.mark.parametrize("verb", sorted(set(cli.commands) - MODULES - NO_RUN))
-def test_a_verb_takes_a_run_and_the_options_of_its_command(verb):
-    """A folder or a `Run` comes first; what else there is has the name of the option, or says more
-    than a text of the command line could."""
-    first, *rest = inspect.signature(getattr(ptheta, verb), eval_str=True).parameters.values()
-    assert first.annotation == str | Path | Run
-    names = {p.name for p in rest if p.kind is not p.VAR_KEYWORD}
-    if any(p.kind is p.VAR_KEYWORD for p in rest):
-        names |= Evaluated.__annotations__.keys()
-    options = {p.name for p in cli.commands[verb].params} - {"run", "threads", "as_json"}
-    if "condition" in names:
-        options = options - {*ASKED} | {"condition"}  # texts by kind
-        names -= {"labels", "attributes"}
-    assert options - names <= {"closest", "size", "channels", "image_column"}  # of foreign images
-    assert names - options <= {"weights"}
 
 
 @pytest.mark.parametrize("verb", WRITING)

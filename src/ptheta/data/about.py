@@ -9,6 +9,7 @@ from typing import TypedDict, Unpack
 import numpy as np
 
 from ptheta.data.dataset import Dataset
+from ptheta.data.image_data import ImageDataset, images_of
 from ptheta.data.memory import Source
 from ptheta.data.names import called, shown
 from ptheta.data.offers import Offers
@@ -63,7 +64,7 @@ def describe(source: Source, **options: Unpack[DataOptions]) -> About:
     reader = reader_of(source)
     reader.check_columns(settings.columns, called(source))
     splits = _splits(reader, Request(settings=settings).tolerant())
-    train = splits["train"]
+    train = images_of(splits["train"])
     spec = train.spec
     sample = train.images[train.rows(slice(None, None, -(-len(train) // LOOKED_AT)))]
     about: About = {
@@ -139,7 +140,7 @@ def _duplicates(splits: Mapping[str, Dataset]) -> About:
     return about
 
 
-def _advice(sample: np.ndarray, train: Dataset) -> list[str]:
+def _advice(sample: np.ndarray, train: ImageDataset) -> list[str]:
     """What to mend or to set before training on these. sample: uint8 (N, C, H, W), some of them"""
     lines = []
     values = np.unique(sample)

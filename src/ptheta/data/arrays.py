@@ -13,6 +13,7 @@ import numpy as np
 from ptheta.data.cache import Writer, cached
 from ptheta.data.dataset import Dataset
 from ptheta.data.decode import resize
+from ptheta.data.image_data import ImageDataset
 from ptheta.data.labels import Labels, number
 from ptheta.data.members import DAMAGE, Members, memory_error
 from ptheta.data.reader import SourceReader
@@ -59,7 +60,10 @@ def read_array_file(path: Path, request: Request) -> tuple[Dataset, Part]:
             )
         labels = number(loaded.labels, loaded.labels_of_all)
     images = resize(images, identity, (stamp, values), request)
-    data = Dataset(path.stem, request.split, images, *labels, values=values)
+    numbers, classes = labels
+    data = ImageDataset(
+        path.stem, request.split, images, labels=numbers, classes=classes, values=values
+    )
     return data, loaded.part
 
 

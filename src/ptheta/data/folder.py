@@ -15,6 +15,7 @@ from ptheta.data.cache import Writer, cached
 from ptheta.data.dataset import Dataset
 from ptheta.data.decode import PEEK, RawPictures, decode
 from ptheta.data.formats import suffixes
+from ptheta.data.image_data import ImageDataset
 from ptheta.data.labels import Labels, natural, number
 from ptheta.data.layout import Root, layout, whole_layout
 from ptheta.data.metadata import (
@@ -71,7 +72,7 @@ def read_folder(folder: Tree, request: Request) -> tuple[Dataset, Part]:
     notes += no_labels(files.metadata.label, labels)
     if left_out:
         notes.append(f"left out: {_in_short(left_out)}")
-    data = Dataset(
+    data = ImageDataset(
         name=folder.name,
         split=request.split,
         images=decoded.images,

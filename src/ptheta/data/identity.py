@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ptheta.data import near
 from ptheta.data.dataset import Dataset
 
 
@@ -17,7 +16,7 @@ def keys(data: Dataset) -> np.ndarray:
     Neither names, order, labels, levels nor binarisation enter, so that a copy of an image has the
     key of the image, in any data set of the same size and channels.
     """
-    return near.hashes((data.images, data.rows(slice(None))))
+    return data.keys()
 
 
 def groups(data: Dataset, place: Path | None = None) -> np.ndarray:
@@ -26,7 +25,7 @@ def groups(data: Dataset, place: Path | None = None) -> np.ndarray:
     """
     rows = data.rows(slice(None))
     if data.groups is None:
-        return near.find_groups((data.images, rows), place=place).groups
+        return data.find_groups(place=place).groups
     _, first, number = np.unique(data.groups[rows], return_index=True, return_inverse=True)
     return first[number].astype(np.int64)
 

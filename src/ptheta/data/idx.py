@@ -17,6 +17,7 @@ from ptheta.compute.room import check
 from ptheta.data.arrays import bytes_of
 from ptheta.data.dataset import Dataset
 from ptheta.data.decode import resize
+from ptheta.data.image_data import ImageDataset
 from ptheta.data.labels import Labels, number
 from ptheta.data.members import memory_error
 from ptheta.data.reader import SourceReader
@@ -129,7 +130,9 @@ def read_idx(path: Path, request: Request) -> tuple[Dataset, Part]:
     name = path.resolve().name if path.is_dir() else file.name.partition("-")[0]
     pixels, values = bytes_of(images, str(file), identity, stamp, request)
     pixels = resize(pixels, identity, (stamp, values), request)
-    return Dataset(name, request.split, pixels, *labels, values=values), part
+    numbers, classes = labels
+    data = ImageDataset(name, request.split, pixels, labels=numbers, classes=classes, values=values)
+    return data, part
 
 
 def _labels(file: Path, n: int, files: Sequence[Path]) -> Labels:

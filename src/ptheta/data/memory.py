@@ -16,6 +16,7 @@ from ptheta.data.arrays import extreme, laid_out, reaches, to_images
 from ptheta.data.cache import origin
 from ptheta.data.dataset import Dataset
 from ptheta.data.decode import resize
+from ptheta.data.image_data import ImageDataset
 from ptheta.data.labels import Labels, number
 from ptheta.data.names import MEMORY
 from ptheta.data.reader import SourceReader
@@ -66,7 +67,8 @@ class GivenArrays:
         array = laid_out(self.images, MEMORY)
         values = _values(array, request)
         pixels = to_images(array, MEMORY, values.whites)
-        return Dataset(MEMORY, split, pixels, *labels, values=values)
+        numbers, classes = labels
+        return ImageDataset(MEMORY, split, pixels, labels=numbers, classes=classes, values=values)
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,11 @@ def _resized(data: Dataset, request: Request) -> Dataset:
     """Of the size and channels asked for. Masks stay where they fit the images."""
     if request.settings.size is None and request.settings.channels is None:
         return data
+    if not isinstance(data, ImageDataset):
+        raise PthetaError(
+            f"{data.name} holds {data.examples} of numbers, which have no size or channels: leave "
+            "out --size and --channels"
+        )
     pixels = resize(data.images, *origin(data.images), request)
     masks = data.masks if pixels.shape[2:] == data.images.shape[2:] else None
     return replace(data, images=pixels, masks=masks, binary={})

@@ -36,13 +36,21 @@ Part = tuple[np.ndarray, np.ndarray]  # uint8 (N, C, H, W) and the rows of it, i
 
 
 def hashes(part: Part) -> np.ndarray:
-    """A 64-bit hash of the pixels of each image, uint64 (M,)."""
+    """A 64-bit hash of the pixels of each image, or the bytes of each row, uint64 (M,)."""
     digests = np.empty(len(part[1]), dtype=np.uint64)
     for start, chunk in _chunks(part):
         for i, image in enumerate(chunk, start):
-            digest = hashlib.blake2b(image.data, digest_size=8).digest()
-            digests[i] = int.from_bytes(digest, "little")
+            digests[i] = _hash(image.data)
     return digests
+
+
+def _hash(content: bytes | memoryview) -> int:
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
+
+
+def number_of(word: str) -> int:
+    """A number that stands for a word: 52 bits, so that a float64 holds it."""
+    return _hash(word.encode()) >> 12
 
 
 class Groups(NamedTuple):
@@ -125,7 +133,8 @@ def _spread(images: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
 def _brightness(images: np.ndarray) -> np.ndarray:
     """float32 (n, H * W)"""
     weights = _weights(images.shape[1])
-    return np.einsum("nchw,c->nhw", images, weights).reshape(len(images), -1)
+    grey: np.ndarray = np.einsum("nchw,c->nhw", images, weights)
+    return grey.reshape(len(images), -1)
 
 
 def _weights(channels: int) -> np.ndarray:
@@ -264,7 +273,7 @@ def first_groups(groups: np.ndarray, n: int) -> np.ndarray:
 
 def _roots(forest: np.ndarray, which: np.ndarray) -> np.ndarray:
     """The root of each of these, whose parents are `forest`."""
-    root = forest[which]
+    root: np.ndarray = forest[which]
     while not np.array_equal(up := forest[root], root):
         root = up
     forest[which] = root  # shorter ways from now on

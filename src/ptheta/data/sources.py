@@ -19,6 +19,7 @@ from ptheta.data.folder import open_archive_of_images, open_folder
 from ptheta.data.formats import suffixes
 from ptheta.data.hub import ALIASES, is_on_hub, open_hub
 from ptheta.data.idx import is_idx, open_idx
+from ptheta.data.image_data import ImageDataset, images_of
 from ptheta.data.memory import Source, open_memory
 from ptheta.data.names import called, is_name
 from ptheta.data.parquet import has_parquet, is_saved, open_parquet, open_saved
@@ -104,6 +105,20 @@ def open_data(
     """
     place = None if cache_dir is None else expand(cache_dir)
     return open_split(source, Request(split, DataSettings(**options), place, known), seed=seed)
+
+
+def open_images(
+    source: Source,
+    split: str = "train",
+    *,
+    seed: int = 0,
+    cache_dir: str | Path | None = None,
+    known: Levels | None = None,
+    **options: Unpack[DataOptions],
+) -> ImageDataset:
+    """As `open_data`, for what is done with images alone: raises PthetaError for other data."""
+    data = open_data(source, split, seed=seed, cache_dir=cache_dir, known=known, **options)
+    return images_of(data)
 
 
 def open_split(source: Source, request: Request, *, seed: int = 0) -> Dataset:

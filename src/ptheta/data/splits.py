@@ -18,7 +18,6 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from ptheta.data import near
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 
@@ -124,7 +123,7 @@ class Sides(NamedTuple):
 def sides(data: Dataset, place: Path | None = None) -> Sides:
     """Divides a data set that is all there is. place: the cache folder."""
     n = len(data)
-    looked = near.find_groups((data.images, data.rows(slice(None))), place=place)
+    looked = data.find_groups(place=place)
     held, why_none = held_out(looked.hashes, looked.groups), ""
     if not held.any() and len(np.unique(looked.hashes)) <= FEW:
         why_none = f"nothing is held out: of few images ({n}) all are for training"
@@ -156,11 +155,10 @@ def divide(data: Dataset, split: str, place: Path | None = None) -> Dataset:
 
 def mark_repeats(data: Dataset, training: Dataset, place: Path | None = None) -> Dataset:
     """A held-out part that knows which of its images are in the training part as well."""
-    if data.images.shape[1:] != training.images.shape[1:]:
+    if not data.joins(training):
         return data
     n = len(training)
-    parts = ((d.images, d.rows(slice(None))) for d in (training, data))
-    groups = near.find_groups(*parts, place=place).groups
+    groups = training.find_groups(data, place=place).groups
     return with_repeats(data, np.isin(groups[n:], groups[:n]), groups[n:])
 
 

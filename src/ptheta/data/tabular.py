@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from ptheta.data.dataset import Dataset
 from ptheta.data.decode import RawPictures, decode
+from ptheta.data.image_data import ImageDataset
 from ptheta.data.labels import Labels, number
 from ptheta.data.picture import Raw
 from ptheta.data.request import Request
@@ -114,7 +115,7 @@ def read_table(table: Table, request: Request) -> tuple[Dataset, Part]:
     captions = None
     if caption_column is not None:
         captions = texts(rows.cells(caption_column), decoded.positions)
-    data = Dataset(
+    data = ImageDataset(
         name=table.name,
         split=request.split,
         images=decoded.images,

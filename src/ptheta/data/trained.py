@@ -15,7 +15,6 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from ptheta.config import brief
-from ptheta.data import near
 from ptheta.data.dataset import Dataset
 from ptheta.data.identity import fingerprint, keys
 from ptheta.errors import PthetaError
@@ -229,8 +228,7 @@ def joined(a: Dataset, b: Dataset) -> Dataset:
 
 def alike(data: Dataset, others: Dataset) -> np.ndarray:
     """Which images have a near-duplicate (or a copy) among the others: bool (len(some),)."""
-    parts = ((d.images, d.rows(slice(None))) for d in (data, others))
-    groups = near.find_groups(*parts).groups
+    groups = data.find_groups(others).groups
     return np.isin(groups[: len(data)], groups[len(data) :])
 
 
@@ -260,7 +258,7 @@ def _whole(train: Dataset, split: np.ndarray) -> tuple[Dataset, np.ndarray]:
 def _numbered(whole: Dataset, places: np.ndarray, numbers: np.ndarray) -> Dataset:
     """`whole`, where the images at `places` have these numbers and no other image has."""
     rows = whole.rows(places)
-    before = whole.number(np.arange(len(whole.images)))
+    before = whole.number(np.arange(len(whole.stored)))
     if np.array_equal(before[rows], numbers):
         return whole
     others = np.ones(len(before), dtype=bool)
@@ -268,4 +266,4 @@ def _numbered(whole: Dataset, places: np.ndarray, numbers: np.ndarray) -> Datase
     given = np.empty(len(before), dtype=np.int64)
     given[rows] = numbers
     given[others] = numbers.max() + 1 + np.arange(others.sum())
-    return replace(whole, numbers=given, binary={})
+    return whole.with_numbers(given)

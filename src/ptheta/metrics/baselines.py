@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ptheta.data.dataset import Dataset
+from ptheta.data.image_data import images_of
 from ptheta.specs import quantise
 
 LEARNED_FROM = 2000  # images that the Gaussian is fitted to
@@ -19,6 +20,7 @@ def pixel_gaussian(train: Dataset, n: int, seed: int) -> Tensor:
     x = mean + A^T w with A the centred images over sqrt(N - 1) and w ~ N(0, I) has that covariance
     without its ever being formed.
     """
+    train = images_of(train)
     some = train.with_fixed_binarisation().shuffled(seed)
     x = some.batch(slice(0, min(LEARNED_FROM, len(some)))).x.flatten(1).float()
     mean = x.mean(0)

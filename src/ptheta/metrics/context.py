@@ -24,7 +24,6 @@ from ptheta.extractors.table import default_extractor
 from ptheta.measures.intervals import Groups
 from ptheta.measures.results import About
 from ptheta.metrics.conditions import conditions_like, draw
-from ptheta.metrics.images import check_samples
 from ptheta.terminal.progress import stage
 
 T = TypeVar("T")
@@ -93,7 +92,7 @@ class Context:
             return self.given.samples
         with stage("drawing samples"):
             samples = draw(self.the_model, self.test, self.n, self.seed)
-        return check_samples(samples, self.test.spec)
+        return self.test.spec.check_drawn(samples)
 
     @cached_property
     def fake(self) -> Features:

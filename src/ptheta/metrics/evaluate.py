@@ -19,7 +19,7 @@ from ptheta.metrics import needs
 from ptheta.metrics.conditions import said
 from ptheta.metrics.context import Context, Given
 from ptheta.metrics.distances import warn_of_few
-from ptheta.metrics.images import check_same_spec, check_samples
+from ptheta.metrics.images import check_same_spec
 from ptheta.metrics.metric import Metric, Section, measure
 from ptheta.metrics.protocol import protocol
 from ptheta.metrics.table import METRICS
@@ -105,7 +105,7 @@ def _first(samples: Tensor, ctx: Context) -> Tensor:
     """The first n samples. Raises PthetaError for too few, and for those that are none."""
     if len(samples) < ctx.n:
         raise PthetaError(f"{len(samples)} samples for n = {ctx.n}: give n of them, or a smaller n")
-    return check_samples(samples, ctx.test.spec)[: ctx.n]
+    return ctx.test.spec.check_drawn(samples)[: ctx.n]
 
 
 def _sampler(model: nn.Module, test: Dataset) -> dict[str, object]:

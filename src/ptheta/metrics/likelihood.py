@@ -108,8 +108,8 @@ def likelihood(
     nats = torch.cat(values).double().cpu()
     if nats.isnan().any() or nats.mean() < -1e-3:
         raise PthetaError(
-            f"-log p is {nats.mean().item():.4g} nats/image on average: images of "
-            f"{data.levels} levels have probabilities, so it is at least 0; "
+            f"-log p is {nats.mean().item():.4g} nats on average: {data.examples} of {data.spec} "
+            "have probabilities, so it is at least 0; "
             "score dequantised pixels with their volume, not a density"
         )
     return Likelihood(

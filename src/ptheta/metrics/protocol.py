@@ -34,7 +34,7 @@ def protocol(
     return {
         "data": test.name,
         "split": test.split,
-        "levels": test.levels,
+        **test.read_as(),
         "fingerprint": test.fingerprint(),
         "extractor": extractor.name,
         "extractor_digest": extractor.digest,

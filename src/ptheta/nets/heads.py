@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Annotated, ClassVar, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -95,6 +95,10 @@ class Head(nn.Module, ABC):
 
     per_pixel: int
 
+    if TYPE_CHECKING:  # as `forward`: torch leaves it open
+
+        def __call__(self, out: Tensor) -> PixelDistribution: ...
+
     def __init__(self, spec: ImageSpec, options: HeadOptions) -> None:
         """Raises PthetaError for images that it cannot be of."""
         super().__init__()
@@ -122,7 +126,8 @@ class Head(nn.Module, ABC):
 
     def by_number(self, out: Tensor) -> Tensor:
         """(B, per_pixel * C, H, W) -> (B, per_pixel, C, H, W)"""
-        return out.unflatten(1, (self.per_pixel, -1))
+        numbers: Tensor = out.unflatten(1, (self.per_pixel, -1))
+        return numbers
 
 
 class BernoulliHead(Head):

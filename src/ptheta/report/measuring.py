@@ -9,6 +9,7 @@ from torch import nn
 
 from ptheta.capabilities import Samples
 from ptheta.data.dataset import Dataset
+from ptheta.data.image_data import images_of
 from ptheta.data.sources import ImageSet
 from ptheta.metrics.conditions import draw
 from ptheta.metrics.evaluate import evaluate, evaluate_images
@@ -82,7 +83,7 @@ def measured_images(
     name: str, foreign: ImageSet, sight: Sight, how: Measuring
 ) -> tuple[Measured, list[str]]:
     """The row of images that another program made, at the levels of the runs, and its remarks."""
-    test, train = sight.test, sight.train
+    test, train = images_of(sight.test), sight.train
     rounded = quantise(foreign.images, test.levels)
     remark = "was made by another program: no likelihood, training or speed is known of it"
     if not torch.equal(rounded, foreign.images):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from ptheta import schemas
 from ptheta.config import brief
@@ -11,6 +14,7 @@ from ptheta.errors import PthetaError
 from ptheta.files.atomic import read_json, there, write_json
 from ptheta.files.paths import exists, expand
 from ptheta.runs.older import upgrade
+from ptheta.specs import Column, DataSpec, ImageSpec, VectorSpec
 
 NAME = "config.json"
 CURE = "put the file back as training wrote it, or use the ptheta that wrote it"
@@ -55,6 +59,31 @@ def damaged(folder: Path, error: PthetaError) -> PthetaError:
 def write_config(folder: Path, about: schemas.Config) -> None:
     """Writes config.json, atomically."""
     write_json(folder / NAME, about.model_dump())
+
+
+def spec_of(about: schemas.Config) -> DataSpec:
+    """What an example of the run is. Raises PthetaError where that cannot be."""
+    kept = about.spec
+    if isinstance(kept, schemas.Images):
+        return ImageSpec(**kept.model_dump())
+    columns = (
+        Column(
+            **column.model_dump(exclude={"values", "low", "high"}),
+            values=tuple(column.values),
+            low=-math.inf if column.low is None else column.low,
+            high=math.inf if column.high is None else column.high,
+        )
+        for column in kept.columns
+    )
+    return VectorSpec(tuple(columns))
+
+
+def spec_json(spec: DataSpec) -> dict[str, object]:
+    """For config.json; `spec_of` takes it back. A bound that there is not is null."""
+    kept: dict[str, Any] = asdict(spec)  # type: ignore[call-overload]  # every spec is a dataclass
+    for column in kept.get("columns", ()):
+        column |= {k: None if math.isinf(column[k]) else column[k] for k in ("low", "high")}
+    return kept
 
 
 def whites(about: schemas.Config) -> Levels:

@@ -22,11 +22,11 @@ from ptheta.files.atomic import digest, there
 from ptheta.files.paths import exists, expand
 from ptheta.files.tensors import load_weights
 from ptheta.models import registry
-from ptheta.runs.config_file import damaged, has_config, read_config, whites
+from ptheta.runs.config_file import damaged, has_config, read_config, spec_of, whites
 from ptheta.runs.from_plan import build_model, open_plan_data
 from ptheta.runs.plan import Plan
 from ptheta.runs.prior import CHOICES, digest_of_prior, with_prior
-from ptheta.specs import ImageSpec
+from ptheta.specs import DataSpec, ImageSpec
 from ptheta.training.checkpoint import latest
 from ptheta.training.metric_logger import read_metrics
 from ptheta.training.progress import Progress
@@ -40,7 +40,7 @@ class Run:
 
     path: Path
     plan: Plan
-    spec: ImageSpec
+    spec: DataSpec
     condition: ConditionSpec | None
     about: schemas.Config  # the whole of config.json
 
@@ -57,7 +57,7 @@ class Run:
         try:
             kept = None if about.condition is None else about.condition.model_dump()
             condition = conditions.from_json(kept)
-            spec = ImageSpec(**about.spec.model_dump())
+            spec = spec_of(about)
             return cls(folder, Plan.from_config(about), spec, condition, about)
         except PthetaError as error:
             raise damaged(folder, error) from None
@@ -146,8 +146,8 @@ class Run:
         for data in (train, test):
             if data.spec != self.spec:
                 raise PthetaError(
-                    f"{where} holds images of {data.spec}; the run was trained on {self.spec}: "
-                    "give data of the same size and channels"
+                    f"{where} holds {data.examples} of {data.spec}; the run was trained on "
+                    f"{self.spec}: give data of the same size and channels, or columns"
                 )
         if self.record is None:
             warnings.warn(
@@ -238,7 +238,11 @@ class Run:
     def _resized(self) -> Plan | None:
         """The plan with images of the run's size asked for; None where it cannot be asked for."""
         data, spec = self.plan.data, self.spec
-        if spec.height != spec.width or (data.size and data.channels):
+        if (
+            not isinstance(spec, ImageSpec)
+            or spec.height != spec.width
+            or (data.size and data.channels)
+        ):
             return None
         asked = replace(data, size=spec.height, channels=spec.channels)
         return replace(self.plan, data=asked)

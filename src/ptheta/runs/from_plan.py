@@ -14,7 +14,7 @@ from ptheta.data.sources import open_split, settings_for
 from ptheta.data.values import Levels
 from ptheta.models import registry
 from ptheta.runs.plan import Plan
-from ptheta.specs import ImageSpec
+from ptheta.specs import DataSpec
 
 
 def condition_of(plan: Plan, data: Dataset) -> ConditionSpec | None:
@@ -23,7 +23,7 @@ def condition_of(plan: Plan, data: Dataset) -> ConditionSpec | None:
 
 
 def build_model(
-    plan: Plan, spec: ImageSpec, condition: ConditionSpec | None, to_train: bool = False
+    plan: Plan, spec: DataSpec, condition: ConditionSpec | None, to_train: bool = False
 ) -> nn.Module:
     """The plan's model with fresh weights.
 

@@ -21,7 +21,7 @@ from ptheta.data.names import recorded
 from ptheta.data.trained import Record, joined
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import refuse_links
-from ptheta.runs.config_file import write_config
+from ptheta.runs.config_file import spec_json, write_config
 from ptheta.runs.folder import RECORD, Run
 from ptheta.runs.from_plan import build_model, condition_of, open_plan_data
 from ptheta.runs.plan import Plan, Written
@@ -185,17 +185,12 @@ def go_on(run: Run, p: Plan, more: bool, source: Source | None = None) -> Ready:
 
 def _about(p: Plan, ready: Ready, model: nn.Module) -> Config:
     """What config.json says of a run."""
-    split, spec = ready.split, ready.data.spec
+    split = ready.split
     return Config.model_validate(
         {
             "format": FORMAT,
             **p.to_json(),
-            "spec": {
-                "channels": spec.channels,
-                "height": spec.height,
-                "width": spec.width,
-                "levels": spec.levels,
-            },
+            "spec": spec_json(ready.data.spec),
             "condition": conditions.to_json(ready.condition),
             "dataset": {
                 "name": ready.name,

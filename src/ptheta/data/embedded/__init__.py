@@ -16,6 +16,7 @@ from PIL import Image
 from ptheta.data import shapes
 from ptheta.data.dataset import Dataset
 from ptheta.data.decode import resize
+from ptheta.data.image_data import ImageDataset, images_of
 from ptheta.data.reader import SourceReader
 from ptheta.data.request import Request
 from ptheta.data.splits import Part, with_repeats
@@ -44,18 +45,19 @@ CLASSES = {
 }
 
 
-def load_embedded(name: str, split: str) -> Dataset:
+def load_embedded(name: str, split: str) -> ImageDataset:
     """`digits` or `fashion`, split train (10,000) or test (2,000)."""
     with Image.open(FOLDER / f"{name}-{split}.png", formats=["PNG"]) as picture:
         canvas = np.asarray(picture)
     rows = canvas.shape[0] // SIDE
     images = canvas.reshape(rows, SIDE, COLUMNS, SIDE).swapaxes(1, 2).reshape(-1, 1, SIDE, SIDE)
     labels = np.frombuffer((FOLDER / f"{name}-{split}.labels").read_bytes(), dtype=np.uint8)
-    return Dataset(name, split, images, labels.astype(np.int64), CLASSES[name], resembles=name)
+    numbers = labels.astype(np.int64)
+    return ImageDataset(name, split, images, labels=numbers, classes=CLASSES[name], resembles=name)
 
 
 # a split of a set; the path is that of the cache
-LOADERS: dict[str, Callable[[str, Path | None], Dataset]] = {
+LOADERS: dict[str, Callable[[str, Path | None], ImageDataset]] = {
     "digits": lambda split, _: load_embedded("digits", split),
     "fashion": lambda split, _: load_embedded("fashion", split),
     "shapes": lambda split, place: shapes.load_shapes(32, split, place=place),
@@ -79,7 +81,7 @@ def read_embedded(name: str, request: Request) -> tuple[Dataset, Part]:
     if request.split == "train":
         data = replace(data, groups=of_train)
     else:
-        data = with_repeats(data, np.isin(of_test, of_train), of_test)
+        data = images_of(with_repeats(data, np.isin(of_test, of_train), of_test))
     images = resize(data.images, (name, request.split), shapes.VERSION, request)
     if images.shape[2:] != data.images.shape[2:]:
         data = replace(data, masks=None)  # of the size that was drawn

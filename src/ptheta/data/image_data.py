@@ -1,0 +1,154 @@
+"""Images as a data set: uint8 in memory or in a memory-mapped file."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ptheta.data import near
+from ptheta.data.binarise import binarised, drawn_afresh
+from ptheta.data.dataset import Dataset
+from ptheta.data.maps import MappedFile, PageCounter
+from ptheta.data.values import USUAL, Kind, Values
+from ptheta.errors import PthetaError
+from ptheta.specs import ImageSpec, quantise
+
+SMALL = 2**28  # bytes of images up to which their fixed binarisation is kept in memory
+PAGE = 4096  # bytes that are read at least
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ImageDataset(Dataset):
+    """Images with what is known about them. An example is an image, uint8 (C, H, W).
+
+    images: uint8 (N, C, H, W), an array or a memory map; never copied whole
+    levels: pixel values a batch holds, 2..256; with 2 the pixels are drawn: P(255) = value / 255
+    dynamic: with 2 levels, draw afresh for every batch (from torch's global generator) instead of
+        once for each image. That one draw is by the image's number (see `Dataset.numbers`): an
+        image whose file was renamed keeps its pixels
+    seed: of that one draw
+    masks: uint8 (N, H, W) segmentation for each row
+    values: what its values were in the source; None where that is as good as 8 bits
+    binary: the images with their fixed binarisation, once drawn, where they are few
+    pages: hands back the pages of a memory map
+    """
+
+    images: np.ndarray
+    _: KW_ONLY
+    levels: int = 256
+    dynamic: bool = False
+    seed: int = 0
+    masks: np.ndarray | None = None
+    values: Values | None = None
+    binary: dict[str, np.ndarray] = dataclasses.field(
+        default_factory=dict, repr=False, compare=False
+    )
+    pages: PageCounter = dataclasses.field(default_factory=PageCounter, repr=False, compare=False)
+
+    example: ClassVar[str] = "image"
+    examples: ClassVar[str] = "images"
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != np.uint8 or self.images.ndim != 4:
+            raise PthetaError(
+                f"{self.name}: images of type {self.images.dtype} and shape {self.images.shape}; "
+                "want uint8 (N, C, H, W)"
+            )
+        super().__post_init__()
+        if self.dynamic and self.levels != 2:
+            raise PthetaError(
+                f"dynamic binarisation needs --levels 2, not {self.levels}: "
+                "add --levels 2 or drop --dynamic"
+            )
+
+    def __getstate__(self) -> dict[str, object]:
+        """For another process: a memory map goes as the name of its file, not as its bytes."""
+        state = dict(self.__dict__) | {"binary": {}, "pages": PageCounter()}
+        if (mapped := MappedFile.of(self.images)) is not None:
+            state |= {"images": None, "mapped": mapped}
+        return state
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        mapped: MappedFile | None = self.__dict__.pop("mapped", None)
+        if mapped is not None:
+            self.__dict__["images"] = mapped.open()
+
+    @property
+    def spec(self) -> ImageSpec:
+        _, c, h, w = self.images.shape
+        return ImageSpec(c, h, w, self.levels)
+
+    @property
+    def stored(self) -> np.ndarray:
+        return self.images
+
+    @property
+    def whites(self) -> dict[Kind, float]:
+        """The value that is white in the source, for each kind of value in it."""
+        return {"8-bit": USUAL["8-bit"]} if self.values is None else dict(self.values.whites)
+
+    def _take(self, rows: np.ndarray) -> Tensor:
+        """The images of these rows, quantised or binarised."""
+        fixed = self.levels == 2 and not self.dynamic
+        if fixed and self.images.nbytes <= SMALL:
+            if "images" not in self.binary:  # all at once, the first time
+                everything = np.arange(len(self.images))
+                self.binary["images"] = self._binarised(everything)
+            x = torch.from_numpy(self.binary["images"][rows])
+        elif fixed:
+            x = torch.from_numpy(self._binarised(rows))
+        else:
+            x = torch.from_numpy(np.ascontiguousarray(self.images[rows]))
+            x = drawn_afresh(x) if self.levels == 2 else quantise(x, self.levels)
+        self.pages.add(self.images, max(x.numel(), PAGE))
+        return x
+
+    def _binarised(self, rows: np.ndarray) -> np.ndarray:
+        return binarised(self.images, rows, self.number(rows), self.seed)
+
+    def _extra(self, rows: np.ndarray) -> dict[str, Tensor]:
+        extra = super()._extra(rows)
+        if self.masks is not None:
+            extra["masks"] = torch.from_numpy(np.ascontiguousarray(self.masks[rows]))
+        return extra
+
+    def keys(self) -> np.ndarray:
+        return near.hashes((self.images, self.rows(slice(None))))
+
+    def find_groups(self, *others: Dataset, place: Path | None = None) -> near.Groups:
+        """Near-duplicates: see `ptheta.data.near`."""
+        parts = ((data.stored, data.rows(slice(None))) for data in (self, *others))
+        return near.find_groups(*parts, place=place)
+
+    def read_as(self) -> dict[str, object]:
+        return {"levels": self.levels}
+
+    def with_levels(self, levels: int, dynamic: bool = False, seed: int = 0) -> Self:
+        binary = self.binary if seed == self.seed else {}
+        return dataclasses.replace(self, levels=levels, dynamic=dynamic, seed=seed, binary=binary)
+
+    def with_fixed_binarisation(self) -> Self:
+        return self.with_levels(self.levels, dynamic=False, seed=0)
+
+    def with_numbers(self, numbers: np.ndarray) -> Self:
+        return dataclasses.replace(self, numbers=numbers, binary={})
+
+    def _told_apart_by(self) -> object:
+        return self.images.shape, self.levels, self.dynamic, self.seed
+
+
+def images_of(data: Dataset) -> ImageDataset:
+    """The data set itself, for what is done with images alone. Raises PthetaError for another."""
+    if not isinstance(data, ImageDataset):
+        raise PthetaError(
+            f"{data.name} holds {data.examples} of {data.spec}, and images are needed here: "
+            "give images"
+        )
+    return data

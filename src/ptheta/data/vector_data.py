@@ -1,0 +1,171 @@
+"""Vectors as a data set: points and the rows of tables, float32 in memory."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass, replace
+from pathlib import Path
+from typing import ClassVar, Protocol, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ptheta.data import near
+from ptheta.data.dataset import Dataset
+from ptheta.data.points.parts import Sides
+from ptheta.errors import PthetaError
+from ptheta.specs import ColumnKind, VectorSpec
+
+ALIKE: dict[ColumnKind, str] = {"real": "numbers", "integer": "whole numbers", "category": "words"}
+
+
+class Truth(Protocol):
+    """The distribution that points were drawn from: a `ptheta.data.points.toys.Toy` is one."""
+
+    @property
+    def modes(self) -> np.ndarray | None:
+        """float64 (K, D), peaks of the density that lie apart; None where there are none."""
+        ...
+
+    @property
+    def deviations(self) -> np.ndarray | None:
+        """float64 (K,), the standard deviation around each of the modes."""
+        ...
+
+    @property
+    def sides(self) -> Sides:
+        """The box that holds nearly all of the mass: (least, greatest) of each number."""
+        ...
+
+    @property
+    def finest(self) -> float:
+        """The length within which the density changes much: a grid needs steps of half of it."""
+        ...
+
+    def log_density(self, x: Tensor | np.ndarray) -> Tensor:
+        """log p(x) of points (N, D): float64 (N,), nats."""
+        ...
+
+    def sample(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Points, float64 (n, D), and the number of the part of each, int64 (n,)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class VectorDataset(Dataset):
+    """Vectors with what is known about them. An example is float32 (D,), NaN where it is missing.
+
+    cells: float32 (N, D), in the units of the source; a cell of a category is the position of its
+        word in the column's values
+    vectors: what each of the D numbers is
+    truth: the distribution that they were drawn from, where it is known
+    """
+
+    cells: np.ndarray
+    vectors: VectorSpec
+    _: KW_ONLY
+    truth: Truth | None = None
+
+    example: ClassVar[str] = "row"
+    examples: ClassVar[str] = "rows"
+
+    def __post_init__(self) -> None:
+        if self.cells.dtype != np.float32 or self.cells.ndim != 2:
+            raise PthetaError(
+                f"{self.name}: cells of type {self.cells.dtype} and shape {self.cells.shape}; "
+                "want float32 (N, D)"
+            )
+        super().__post_init__()
+        if self.cells.shape[1] != self.vectors.dims:
+            raise PthetaError(
+                f"{self.name}: {self.cells.shape[1]} numbers a row for {self.vectors.dims} columns"
+            )
+
+    @property
+    def spec(self) -> VectorSpec:
+        return self.vectors
+
+    @property
+    def stored(self) -> np.ndarray:
+        return self.cells
+
+    def _take(self, rows: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(self.cells[rows]))
+
+    def keys(self) -> np.ndarray:
+        return near.hashes((self._told(), self.rows(slice(None))))
+
+    def find_groups(self, *others: Dataset, place: Path | None = None) -> near.Groups:
+        """Equal rows: there is no saying when others would be nearly the same."""
+        keys = np.concatenate([data.keys() for data in (self, *others)])
+        _, first, number = np.unique(keys, return_index=True, return_inverse=True)
+        return near.Groups(keys, first[number].astype(np.int64))
+
+    def _told(self) -> np.ndarray:
+        """The cells with words for positions, so that two sets whose columns number the words of a
+        category otherwise have the same keys. float64 (N, D)"""
+        told = self.cells.astype(np.float64) + 0.0  # -0 is 0
+        told[np.isnan(told)] = np.nan  # of the many NaN the one
+        for i, column in enumerate(self.vectors.columns):
+            if column.values:
+                there = ~np.isnan(told[:, i])
+                words = np.array([near.number_of(word) for word in column.values])
+                told[there, i] = words[told[there, i].astype(np.int64)]
+        return told
+
+    def with_levels(self, levels: int, dynamic: bool = False, seed: int = 0) -> Self:
+        if levels != 256 or dynamic:
+            raise PthetaError(
+                f"{self.name} holds {self.examples} of numbers, which have no levels: leave out "
+                f"{'--dynamic' if dynamic else f'--levels {levels}'}"
+            )
+        return self
+
+    def with_columns(self, known: VectorSpec) -> Self:
+        """The same rows with the columns of a run: their order, the numbers of their words, and how
+        they are scaled.
+
+        Raises PthetaError for a column that is missing or of another kind, and for a word that the
+        run does not know.
+        """
+        if self.vectors == known:
+            return self
+        mine = {column.name: i for i, column in enumerate(self.vectors.columns)}
+        cells = np.empty((len(self.cells), known.dims), np.float32)
+        for k, column in enumerate(known.columns):
+            i = mine.get(column.name)
+            if i is None:
+                raise PthetaError(
+                    f"{self.name} has no column {column.name!r}, which the run learned: it has "
+                    f"{', '.join(mine)}"
+                )
+            own = self.vectors.columns[i]
+            if bool(own.values) != bool(column.values):
+                raise PthetaError(
+                    f"column {column.name!r} of {self.name} holds {ALIKE[own.kind]}, and the run "
+                    f"learned {ALIKE[column.kind]}: give data of the same kind"
+                )
+            cells[:, k] = self.cells[:, i]
+            if column.values and own.values != column.values:
+                cells[:, k] = self._renumbered(i, column.values)
+        return replace(self, cells=cells, vectors=known)
+
+    def _renumbered(self, i: int, values: tuple[str, ...]) -> np.ndarray:
+        """A column of words, float32 (N,), numbered as in `values`."""
+        own, position = self.vectors.columns[i], {word: k for k, word in enumerate(values)}
+        cells = self.cells[:, i]
+        there = ~np.isnan(cells)
+        used = set(np.unique(cells[there]).astype(int))
+        odd = next((own.values[k] for k in sorted(used) if own.values[k] not in position), None)
+        if odd is not None:
+            raise PthetaError(
+                f"{odd!r} in column {own.name!r} of {self.name} is none of the words that the run "
+                f"learned: {', '.join(values[:8])}; leave such rows out"
+            )
+        numbers = np.array([position.get(word, -1) for word in own.values], np.float32)
+        found = cells.copy()
+        found[there] = numbers[cells[there].astype(int)]
+        return found
+
+    def _told_apart_by(self) -> object:
+        return self.cells.shape, self.vectors

@@ -173,7 +173,7 @@ def _autoregressive(run: Any) -> Path:
     return (run.path if isinstance(run, Run) else run).parent / "made"
 
 
-WRITING: dict[str, Callable[..., Grid]] = {
+WRITING: dict[str, Callable[..., Grid | Rows]] = {
     "sample": _sample,
     "inpaint": _inpaint,
     "surprise": _surprise,
@@ -241,7 +241,7 @@ def _streams() -> tuple[list[int], Any, Any]:
     return torch.get_rng_state().tolist(), str(np.random.get_state()), random.getstate()  # noqa: NPY002
 
 
-MODULES = {"api", "data", "models", "tasks"}
+MODULES = {"api", "data", "extractors", "losses", "metrics", "models", "nets", "tasks"}
 
 
 def test_every_verb_has_its_row():

@@ -30,6 +30,8 @@ from ptheta.games import Game
 from ptheta.models import registry
 from ptheta.models.adversarial.options import GANConfig
 from ptheta.models.autoencoders.ae import PIXEL_ERRORS, PixelError
+from ptheta.models.base import Fits
+from ptheta.models.mixtures.covariance import COVARIANCES, Isotropic
 from ptheta.models.variational.iwae import GRADIENTS, Gradient, LogWeights
 from ptheta.models.variational.priors import PRIORS, PriorKind
 from ptheta.nets.activations import ACTIVATIONS, Activation
@@ -123,6 +125,7 @@ NEW: dict[str, Added] = {
         "loss",
     ),
     "noise": Added(NOISES, Noise(lambda x, level: 255 - x, about="inverted"), ("dae",), "noise"),
+    "covariance": Added(COVARIANCES, Isotropic(about="a ball"), ("gaussian",), "covariance"),
     "optimizer": Added(OPTIMIZERS, HeavyBall, ("vae", "aae", "made", "gan"), "optimizer"),
     "dynamics": Added(
         DYNAMICS, Dynamics(simultaneous_twice, about="two at once"), ("vae",), "dynamics"
@@ -155,6 +158,10 @@ def trained(name: str, given: Mapping[str, Any], dynamics: str = "alternating") 
     model: Any = ptheta.create(name, SPEC, condition=condition, **options_of(name, given)).train()
     x = torch.randint(0, 2, (6, *SPEC.shape), dtype=torch.uint8) * 255
     batch = Batch(x, None if condition is None else torch.arange(6) % 3)
+    if issubclass(registry.entry(name).load_model(), Fits):
+        with torch.no_grad():
+            list(model.fit([batch]))
+        return model.eval()
     game = model.game()
     engine = Engine(model, game, Group())
     engine.step = 1

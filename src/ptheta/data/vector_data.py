@@ -14,10 +14,13 @@ from torch import Tensor
 from ptheta.data import near
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
-from ptheta.specs import ColumnKind, VectorSpec
+from ptheta.files import html
+from ptheta.specs import Column, ColumnKind, VectorSpec
 
 LogDensity = Callable[[np.ndarray], np.ndarray]  # (N, D) float64 -> (N,) nats
 ALIKE: dict[ColumnKind, str] = {"real": "numbers", "integer": "whole numbers", "category": "words"}
+
+PREVIEW_ROWS, PREVIEW_COLUMNS = 8, 12  # that a notebook shows
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,14 @@ class VectorDataset(Dataset):
 
     def _take(self, rows: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(self.cells[rows]))
+
+    def _preview(self) -> str:
+        columns = self.vectors.columns[:PREVIEW_COLUMNS]
+        rows = [
+            [_word(column, cell) for column, cell in zip(columns, self.cells[row], strict=False)]
+            for row in self.rows(slice(0, PREVIEW_ROWS))
+        ]
+        return html.table(rows, [column.name for column in columns])
 
     def keys(self) -> np.ndarray:
         return near.hashes((self._told(), self.rows(slice(None))))
@@ -154,3 +165,10 @@ class VectorDataset(Dataset):
 
     def _told_apart_by(self) -> object:
         return self.cells.shape, self.vectors
+
+
+def _word(column: Column, cell: float) -> str:
+    """A cell for a reader; nothing for a missing one."""
+    if np.isnan(cell):
+        return ""
+    return column.values[int(cell)] if column.values else f"{cell:.6g}"

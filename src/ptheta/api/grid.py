@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -127,4 +128,4 @@ def side_by_side(*columns: Tensor) -> Images:
 
 def squarish(n: int, width: int) -> int:
     """Columns of about a square of n groups of `width` images each, no group torn apart."""
-    return width * max(1, round(n**0.5 / 2))
+    return width * max(1, round(math.sqrt(n) / 2))

@@ -44,7 +44,7 @@ def cli() -> None:
 
 
 def number(
-    default: int = 8, text: str = "Number of test images.", kind: click.ParamType = types.COUNT
+    default: int = 8, text: str = "Number of test images.", kind: types.Whole = types.COUNT
 ) -> Decorator:
     """-n of a verb."""
     return click.option(
@@ -52,7 +52,7 @@ def number(
     )
 
 
-def whole(flag: str, default: int, text: str, kind: click.ParamType = types.COUNT) -> Decorator:
+def whole(flag: str, default: int, text: str, kind: types.Whole = types.COUNT) -> Decorator:
     """An option that is a whole number with a default."""
     return click.option(flag, type=kind, default=default, show_default=True, help=text)
 

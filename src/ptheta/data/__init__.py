@@ -12,11 +12,24 @@ if TYPE_CHECKING:
     from ptheta.data.sources import open_data, open_images
     from ptheta.data.vector_data import VectorDataset
 
+# toys of known density: `ptheta.data.points.toys`
+POINTS = {
+    "points-ring": "8 Gaussians on a ring of radius 2 (Metz et al., 1611.02163)",
+    "points-grid25": "25 Gaussians on a 5x5 grid (1705.07761, 1712.04086)",
+    "points-moons": "two half circles that reach into one another, blurred",
+    "points-swiss": "a spiral of one turn and a half, blurred",
+    "points-checkerboard": "the dark squares of a board of 4x4 (1810.01367)",
+    "points-1d-pair": "numbers: two Gaussians alike, far apart",
+    "points-1d-unequal": "numbers: a wide and a narrow Gaussian (1511.01844)",
+    "points-1d-skewed": "numbers: steep on one side, a tail on the other (Marron and Wand 1992)",
+    "points-1d-heavy": "numbers: a narrow peak with heavy tails (Marron and Wand 1992)",
+}
 EMBEDDED = {
     "digits": "10,000 + 2,000 handwritten digits, 28x28 grey, 10 classes (MNIST, CC BY-SA 3.0)",
     "fashion": "10,000 + 2,000 pieces of clothing, 28x28 grey, 10 classes (Fashion-MNIST, MIT)",
     "shapes": "20,000 + 2,000 scenes of shapes, 32x32 colour, captions, attributes, masks (drawn)",
     "shapes-64": "the same scenes at 64x64",
+    **POINTS,
 }
 
 
@@ -36,6 +49,7 @@ _HOMES = {
 
 __all__ = [
     "EMBEDDED",
+    "POINTS",
     "Dataset",
     "ImageDataset",
     "VectorDataset",

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as of
@@ -52,7 +53,15 @@ class Schema(Protocol):
 class Cells(Protocol):
     """Some cells of a column."""
 
+    def __len__(self) -> int: ...
+
     def to_pylist(self) -> list[object]: ...
+
+    def cast(self, target: object) -> Cells:
+        """As another type. Raises Arrow's own errors where a cell can be none."""
+
+    def to_numpy(self, zero_copy_only: bool) -> np.ndarray:
+        """Numbers, NaN where there is none."""
 
 
 class RowFile(Protocol):
@@ -80,7 +89,8 @@ class Parquet:
     path: Path
 
     def schema(self) -> Schema:
-        return pq.read_schema(self.path)
+        schema: Schema = pq.read_schema(self.path)
+        return schema
 
     def groups(self) -> int:
         return int(pq.read_metadata(self.path).num_row_groups)
@@ -101,7 +111,8 @@ class Stream:
 
     def schema(self) -> Schema:
         with pa.memory_map(str(self.path)) as file, pa.ipc.open_stream(file) as stream:
-            return stream.schema
+            schema: Schema = stream.schema
+        return schema
 
     def groups(self) -> int:
         with pa.memory_map(str(self.path)) as file, pa.ipc.open_stream(file) as stream:
@@ -140,6 +151,11 @@ class FileRows:
     def image_columns(self) -> list[str]:
         return image_columns(self._schema)
 
+    @property
+    def types(self) -> dict[str, ArrowType]:
+        """What the cells of each column are."""
+        return {column.name: column.type for column in self._schema}
+
     def state(self) -> list[object]:
         stats = ((file.path, file.path.stat()) for file in self.files)
         return [(str(path), stat.st_size, stat.st_mtime_ns) for path, stat in stats]
@@ -158,6 +174,14 @@ class FileRows:
     def cells(self, column: str, *, needed: bool = True) -> list[object]:
         files = [f for f in self.files if needed or column in _schema(f).names]
         return [cell for file in files for cell in _cells(file, column)]
+
+    def parts(self, column: str) -> list[Cells]:
+        """A column as Arrow has it, some cells at a time."""
+        found = []
+        for file in self.files:
+            with _reading(file):
+                found += list(file.batches(column))
+        return found
 
 
 def described(schema: Schema) -> Features:

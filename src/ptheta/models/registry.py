@@ -66,14 +66,16 @@ class Entry:
     def recipes(self) -> dict[str, dict[str, Any]]:
         """name -> {"about": str, "model": options, "train": settings, ...}"""
         if self.preset:
-            return import_module(PRESETS).PRESETS[self.preset].recipes
-        return import_module(self.module).RECIPES
+            found: dict[str, dict[str, Any]] = import_module(PRESETS).PRESETS[self.preset].recipes
+        else:
+            found = import_module(self.module).RECIPES
+        return found
 
 
 @cache
 def _config(entry: Entry) -> type:
     """One class for each preset: two of them would not be equal."""
-    cls = getattr(import_module(entry.module), entry.config)
+    cls: type = getattr(import_module(entry.module), entry.config)
     if not entry.preset:
         return cls
     return variant(cls, import_module(PRESETS).PRESETS[entry.preset].config)

@@ -28,6 +28,7 @@ from ptheta.training.ema import EMA
 from ptheta.training.engine import Engine, Weighing
 from ptheta.training.grids import Grids
 from ptheta.training.group import Group
+from ptheta.training.pictures import picture_of
 from ptheta.training.progress import Progress
 from ptheta.training.reporter import Heading, Reporter
 from ptheta.training.sampler import BatchSampler
@@ -74,7 +75,9 @@ class Trainer:
         self.score = score if chooses else None
         self.inspect = score  # at the end of a run, for the game's monitor
         self.checkpoints = Checkpoints(folder, self.engine, self.weights, s.checkpoint_every)
-        self.grids = Grids(self.weights, folder / "samples", s.sample_every, s.sample_minutes)
+        self.grids = Grids(
+            *(self.weights, picture_of(data), folder / "samples"), s.sample_every, s.sample_minutes
+        )
         self.reporter = Reporter(
             self.engine,
             s,

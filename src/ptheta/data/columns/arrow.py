@@ -1,0 +1,74 @@
+"""The columns of files of rows that Arrow reads. Needs pyarrow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.types as of
+
+from ptheta.data.arrow import ArrowType, Cells, FileRows
+from ptheta.data.columns.raw import DATES, RawColumn, of_texts
+
+Reader = Callable[[str, "list[Cells]"], RawColumn]
+
+
+def read_arrow(rows: FileRows, wanted: Collection[str] | None = None) -> list[RawColumn]:
+    """The columns of these files, in their order. wanted: see `read_separated`
+
+    Raises PthetaError where a file is damaged.
+    """
+    types = rows.types
+    return [
+        _read(name, kind, rows.parts(name))
+        for name, kind in types.items()
+        if wanted is None or name in wanted
+    ]
+
+
+def _read(name: str, kind: ArrowType, parts: Sequence[Cells]) -> RawColumn:
+    read = next((read for test, read in KINDS if test(kind)), None)
+    if read is None:
+        fault = DATES if of.is_temporal(kind) else f"cells of the type {kind}, not numbers or words"
+        return RawColumn(name, np.full(sum(map(len, parts)), np.nan), fault=fault)
+    return read(name, parts)
+
+
+def _numbers(name: str, parts: Sequence[Cells]) -> RawColumn:
+    cells = [part.cast(pa.float64()).to_numpy(zero_copy_only=False) for part in parts]
+    return RawColumn(name, np.concatenate(cells))
+
+
+def _words(name: str, parts: Sequence[Cells]) -> RawColumn:
+    codes: dict[str, int] = {}
+    numbers = [
+        [-1 if cell is None else codes.setdefault(_word(cell), len(codes)) for cell in cells]
+        for cells in (part.to_pylist() for part in parts)
+    ]
+    return of_texts(name, np.concatenate([np.array(n, np.int64) for n in numbers]), codes)
+
+
+def _word(cell: object) -> str:
+    return str(cell).lower() if isinstance(cell, bool) else str(cell)
+
+
+def _nothing(kind: ArrowType) -> bool:
+    return bool(of.is_null(kind))
+
+
+def _is_number(kind: ArrowType) -> bool:
+    return bool(of.is_integer(kind) or of.is_floating(kind) or of.is_decimal(kind)) or _nothing(
+        kind
+    )
+
+
+def _is_word(kind: ArrowType) -> bool:
+    plain = kind.value_type if of.is_dictionary(kind) else kind
+    return bool(of.is_string(plain) or of.is_large_string(plain) or of.is_boolean(plain))
+
+
+KINDS: list[tuple[Callable[[ArrowType], bool], Callable[[str, Sequence[Cells]], RawColumn]]] = [
+    (_is_number, _numbers),
+    (_is_word, _words),
+]

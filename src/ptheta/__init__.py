@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ptheta import api, data, models, tasks
+    from ptheta import api, data, extractors, losses, metrics, models, nets, tasks
     from ptheta.api import (
         closest,
         compare,
@@ -69,6 +69,7 @@ __all__ = [
     "describe",
     "evaluate",
     "evaluate_images",
+    "extractors",
     "fit",
     "inpaint",
     "interpolate",
@@ -76,8 +77,11 @@ __all__ = [
     "list_datasets",
     "list_models",
     "load",
+    "losses",
     "manifold",
+    "metrics",
     "models",
+    "nets",
     "open_data",
     "open_images",
     "probe",
@@ -90,7 +94,7 @@ __all__ = [
     "traverse",
 ]
 
-_MODULES = ("api", "data", "models", "tasks")
+_MODULES = ("api", "data", "extractors", "losses", "metrics", "models", "nets", "tasks")
 _HOMES = {  # of names that need not all of `ptheta.api`, where the others are
     "Attributes": "ptheta.conditions",
     "Dataset": "ptheta.data",

@@ -17,7 +17,7 @@ from PIL import Image
 import ptheta
 import ptheta.data
 from ptheta import api, tasks
-from ptheta.api import Grid
+from ptheta.api import Grid, Rows
 from ptheta.data import open_images
 from ptheta.data.sources import open_image_set
 from ptheta.errors import PthetaError
@@ -156,7 +156,7 @@ def test_several_processes_get_images_in_memory(tmp_path):
     assert run.about.dataset.images == len(open_images(IMAGES))
 
 
-def _sample(run: Any, data: Any = None, **given: Any) -> Grid:
+def _sample(run: Any, data: Any = None, **given: Any) -> Grid | Rows:
     return ptheta.sample(run, 5, **given)
 
 
@@ -173,7 +173,7 @@ def _autoregressive(run: Any) -> Path:
     return (run.path if isinstance(run, Run) else run).parent / "made"
 
 
-WRITING: dict[str, Callable[..., Grid]] = {
+WRITING: dict[str, Callable[..., Grid | Rows]] = {
     "sample": _sample,
     "inpaint": _inpaint,
     "surprise": _surprise,
@@ -241,7 +241,7 @@ def _streams() -> tuple[list[int], Any, Any]:
     return torch.get_rng_state().tolist(), str(np.random.get_state()), random.getstate()  # noqa: NPY002
 
 
-MODULES = {"api", "data", "models", "tasks"}
+MODULES = {"api", "data", "extractors", "losses", "metrics", "models", "nets", "tasks"}
 
 
 def test_every_verb_has_its_row():

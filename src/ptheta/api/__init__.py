@@ -9,6 +9,7 @@ from ptheta.api.grid import Grid
 from ptheta.api.images import denoise, inpaint, interpolate, reconstruct, sample, surprise
 from ptheta.api.latent import fit, latents, manifold, probe, traverse
 from ptheta.api.measuring import Unwritten, closest, closest_rows, evaluate, evaluate_images
+from ptheta.api.rows import Rows
 from ptheta.api.training import create, load, sweep, train
 from ptheta.data import describe, list_datasets, open_data
 from ptheta.models.about import ModelInfo, list_models
@@ -17,6 +18,7 @@ from ptheta.runs.folder import is_run
 __all__ = [
     "Grid",
     "ModelInfo",
+    "Rows",
     "Unwritten",
     "closest",
     "closest_rows",

@@ -44,11 +44,15 @@ class Rows:
         return f"Rows({len(self.x):,} {self.spec}: {self.about}{where})"
 
 
-def check_rows(out: str | Path | None, scale: int | None) -> Path | None:
+def check_rows(
+    out: str | Path | None, scale: int | None, *, same_noise: bool = False
+) -> Path | None:
     """Where rows are to be written, asked before the work that gives them.
 
-    Raises PthetaError for a suffix of nothing that holds rows, and for a scale.
+    Raises PthetaError for a suffix of nothing that holds rows, and for options of pictures.
     """
+    if same_noise:
+        raise PthetaError("--same-noise is of pictures in rows, and this model learned vectors")
     if scale is not None:
         raise PthetaError(f"--scale {scale}: a picture of images has a scale, and these are rows")
     if out is None:
@@ -56,8 +60,8 @@ def check_rows(out: str | Path | None, scale: int | None) -> Path | None:
     suffix = Path(out).suffix.lower()
     if suffix not in (*WRITERS, PICTURE):
         raise PthetaError(
-            f"--out {brief(out)}: rows of numbers are written as {listed(tuple(WRITERS))}, or drawn "
-            f"as {PICTURE}"
+            f"--out {brief(out)}: rows of numbers are written as {listed(tuple(WRITERS))}, "
+            f"or drawn as {PICTURE}"
         )
     return check_file(out)
 

@@ -15,7 +15,7 @@ from ptheta.config import brief
 from ptheta.errors import PthetaError, unknown
 
 if TYPE_CHECKING:
-    from ptheta.api import Grid
+    from ptheta.api import Grid, Rows
 
 # What click has read for an option: of the type that the option declares. A command hands its
 # options on by name, to the verb of the Python interface that has the same ones.
@@ -77,7 +77,7 @@ _OUT = click.option(
     type=types.SOURCE,
     required=True,
     help="File or folder to write: a picture (grid.png, .jpg, .webp), an array (x.npy, x.npz: "
-    "uint8 N,C,H,W) or a folder of pictures.",
+    "uint8 N,C,H,W) or a folder of pictures; of a model of tables, x.csv, x.parquet or x.npy.",
 )
 _SCALE = click.option(
     "--scale",
@@ -118,8 +118,8 @@ def out(command: Callable[..., None]) -> Callable[..., None]:
     return _OUT(_SCALE(command))
 
 
-def show(grid: Grid) -> None:
-    """Says where images were written, and what they show."""
+def show(grid: Grid | Rows) -> None:
+    """Says where images or rows were written, and what they show."""
     click.echo(f"{grid.path}: {grid.about}")
 
 

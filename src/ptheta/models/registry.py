@@ -109,6 +109,7 @@ MODELS: dict[str, Entry] = {
     "aae": Entry("hybrid.aae", "AAE", "AAEConfig", "arXiv:1511.05644"),
     "vae-gan": Entry("hybrid.vae_gan", "VAEGAN", "VAEGANConfig", "arXiv:1512.09300"),
     "alpha-gan": Entry("hybrid.alpha_gan", "AlphaGAN", "AlphaGANConfig", "arXiv:1706.04987"),
+    "gaussian": Entry("mixtures.gaussian", "Gaussian", "GaussianConfig", "Gauss 1809"),
     "fvsbn": Entry("autoregressive.fvsbn", "FVSBN", "FVSBNConfig", "Neal 1992"),
     "nade": Entry("autoregressive.nade", "NADE", "NADEConfig", "arXiv:1605.02226"),
     "made": Entry("autoregressive.made", "MADE", "MADEConfig", "arXiv:1502.03509"),

@@ -14,6 +14,7 @@ from ptheta.cli import types
 from ptheta.cli.common import IMAGE_COLUMN, JSON, Parsed, cli
 from ptheta.cli.tables import aligned, print_wrapped
 from ptheta.data import EMBEDDED
+from ptheta.data.columns.told import told
 from ptheta.models import registry
 
 
@@ -70,6 +71,10 @@ def _row(entry: registry.Entry) -> Row:
 @IMAGE_COLUMN
 @click.option("--label-column", metavar="NAME", help="Column of the labels.")
 @click.option("--caption-column", metavar="NAME", help="Column of the captions.")
+@click.option("--columns", type=types.NAMES, default="", help="Columns of a table: a,b,c.")
+@click.option(
+    "--categories", type=types.NAMES, default="", help="Columns of a table that are categories."
+)
 @JSON
 def data(source: str | None, as_json: bool, **options: Parsed) -> None:
     """List the embedded data sets, or look into SOURCE (a name or a path)."""
@@ -77,8 +82,10 @@ def data(source: str | None, as_json: bool, **options: Parsed) -> None:
         about: Mapping[str, object] = EMBEDDED
         lines = aligned([[name, what] for name, what in EMBEDDED.items()])
     else:
-        about = ptheta.data.describe(source, **options)
-        lines = [f"{key}: {_said(value)}" for key, value in about.items()]
+        described = ptheta.data.describe(source, **options)
+        columns = [f"{name}: {told(what)}" for name, what in described.get("columns", {}).items()]
+        readable = {**described, "columns": columns} if columns else described
+        about, lines = described, [f"{key}: {_said(value)}" for key, value in readable.items()]
     click.echo(json.dumps(about, indent=2) if as_json else "\n".join(lines))
 
 

@@ -131,10 +131,9 @@ def ring() -> Toy:
 
 def grid() -> Toy:
     """As in Srivastava et al., 1705.07761, and Lin et al., 1712.04086."""
-    centres = [(float(x), float(y)) for x in range(-4, 5, 2) for y in range(-4, 5, 2)]
-    names = [f"{x:g},{y:g}" for x, y in centres]
-    gaussians = [Gaussian(c, 0.05) for c in centres]
-    return mixture(gaussians, names)
+    places = [(row, column) for row in range(5) for column in range(5)]
+    gaussians = [Gaussian((2.0 * column - 4, 2.0 * row - 4), 0.05) for row, column in places]
+    return mixture(gaussians, [f"row {row} column {column}" for row, column in places])
 
 
 def moons() -> Toy:

@@ -1,0 +1,43 @@
+"""Arrays of numbers (N, D) as rows of vectors."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from ptheta.data.columns.learn import EXACT, LEAST, learned
+from ptheta.errors import PthetaError
+from ptheta.specs import VectorSpec
+
+KINDS = "fiub"  # of NumPy: floats, whole numbers, and truth values
+
+
+def rows_of(array: np.ndarray, place: str) -> tuple[np.ndarray, VectorSpec]:
+    """The cells of an array (N, D), float32, and what each column is: x0, x1, ..., of whole numbers
+    where the array is, without bounds.
+
+    Raises PthetaError where a cell is infinite, a column has no cell, and for other types.
+    """
+    if array.dtype.kind not in KINDS:
+        raise PthetaError(f"{place} holds {array.dtype}: store numbers, such as float32")
+    if not array.size or len(array) < LEAST:
+        raise PthetaError(f"{place} has shape {array.shape}: give at least {LEAST} rows (N, D)")
+    with np.errstate(over="ignore"):
+        cells = np.ascontiguousarray(array, np.float32)
+    infinite = np.argwhere(np.isinf(cells))
+    if len(infinite):
+        row, column = infinite[0]
+        raise PthetaError(
+            f"{place}: the number in row {row}, column {column} (from 0) is infinite or beyond "
+            "float32: give a number there, or NaN where it is missing"
+        )
+    lost = np.isnan(cells).all(0)
+    if lost.any():
+        column = int(np.flatnonzero(lost)[0])
+        raise PthetaError(f"{place}: column {column} (from 0) is NaN in every row: leave it out")
+    whole = array.dtype.kind != "f" and np.abs(cells).max() <= EXACT
+    columns = VectorSpec.of(cells.shape[1]).columns
+    if whole:
+        columns = tuple(dataclasses.replace(c, kind="integer") for c in columns)
+    return cells, VectorSpec(learned(columns, cells, bounded=False))

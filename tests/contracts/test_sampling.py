@@ -20,14 +20,14 @@ from torch import Tensor
 
 import ptheta
 from ptheta import tasks
+from ptheta.api.draw import samples
+from ptheta.api.export import Images, check_out, check_size, export, write_images
 from ptheta.data.own import drawn
 from ptheta.errors import InUse, PthetaError
 from ptheta.files.atomic import SAMPLES, locked
 from ptheta.files.images import PICTURES
 from ptheta.runs.folder import Run
 from ptheta.specs import ImageSpec
-from ptheta.tasks.draw import samples
-from ptheta.tasks.export import Images, check_out, check_size, export, write_images
 from ptheta.tasks.sample import Part, Place
 from tests.conftest import tiny
 

@@ -344,10 +344,6 @@ def test_a_table_is_described(tmp_path):
     assert sum(about["rows"].values()) == 300
     words = ["cat", "dog", "owl"]
     assert about["columns"]["pet"] == {"kind": "category", "missing": 0, "words": words}
-        "kind": "category",
-        "missing": 0,
-        "words": ["cat", "dog", "owl"],
-    }
     assert about["columns"]["age"]["missing"] > 0
     assert set(about["classes"]) == {"yes", "no"}
     odd = "\n".join(["n,same,x", *(f"{i},1,{i % 7}" for i in range(40))])

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from ptheta.data.identity import fingerprint, keys
+from ptheta.data.points.toys import TOYS
 from ptheta.data.splits import divide
 from ptheta.data.trained import Record, match_data
 from ptheta.data.vector_data import VectorDataset
@@ -154,3 +155,11 @@ def test_levels_are_of_images():
     with pytest.raises(PthetaError, match="no levels: leave out --levels 2"):
         table(10).with_levels(2)
     assert table(10).with_fixed_binarisation().read_as() == {}
+
+
+def test_a_toy_is_the_truth_of_its_points():
+    toy = TOYS["points-ring"]()
+    x, labels = toy.split("test")
+    data = VectorDataset("ring", "test", x, VectorSpec.of(2), labels=labels, truth=toy)
+    assert data.truth is toy
+    assert data.subset(range(5)).truth is toy

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ptheta.api.record import Asked, Record
 from ptheta.config import brief
 from ptheta.errors import CannotWrite, PthetaError
 from ptheta.files.atomic import SAMPLES, leftover, locked, make_folder, write_atomic, write_files
@@ -29,7 +30,6 @@ from ptheta.files.captions import rows_in_turn
 from ptheta.files.images import PICTURES, drawn_at, grid, to_picture, to_png
 from ptheta.files.out import check_file, check_folder
 from ptheta.files.paths import expand
-from ptheta.tasks.record import Asked, Record
 from ptheta.tasks.sample import BATCH, Part, Place
 
 ARRAYS = (".npy", ".npz")

@@ -1,4 +1,4 @@
-"""Samples of a run, to be written: they are drawn while they are (see `ptheta.tasks.export`)."""
+"""Samples of a run, to be written: they are drawn while they are (see `ptheta.api.export`)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Unpack
 import torch
 from torch import nn
 
+from ptheta.api.export import Images
+from ptheta.api.record import Asked
 from ptheta.batch import Condition, Together
 from ptheta.capabilities import condition_of
 from ptheta.config import brief
@@ -20,8 +22,6 @@ from ptheta.models.autoencoders.fitted import Fitted
 from ptheta.runs.folder import Run
 from ptheta.runs.prior import digest_of_prior
 from ptheta.tasks.conditions import spec_of
-from ptheta.tasks.export import Images
-from ptheta.tasks.record import Asked
 from ptheta.tasks.sample import (
     BATCH,
     Part,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -134,14 +135,14 @@ def test_columns_labels_and_categories_by_option(tmp_path):
     assert data.classes == ("no", "yes")
     assert [c.name for c in data.spec.columns] == ["age", "height", "pet"]
     assert any("labels of the column 'label'" in note for note in data.notes)
-    chosen = opened(file, columns=("label", "age"), categories=("age",))
+    chosen = opened(file, columns=("label", "age"), category_columns=("age",))
     assert chosen.labels is None
     assert [c.name for c in chosen.spec.columns] == ["label", "age"]
     assert chosen.spec.columns[1].values[:3] == ("1", "2", "3")
     by_pet = opened(file, label_column="pet", columns=("height",))
     assert by_pet.classes == ("cat", "dog", "owl")
     codes = written(tmp_path / "b.csv", "code,x\n007,1\n07,2\n007,3\n")
-    assert opened(codes, categories=("code",)).spec.columns[0].values == ("007", "07")
+    assert opened(codes, category_columns=("code",)).spec.columns[0].values == ("007", "07")
     assert opened(codes).spec.columns[0].kind == "integer"
 
 
@@ -156,7 +157,8 @@ def test_numbers_first_and_words_further_down(tmp_path):
 def test_constants_dates_and_large_numbers(tmp_path):
     data = opened(written(tmp_path / "a.csv", "a,big,c\n0.1,20000001,x\n0.1,20000002,y\n0.1,3,x\n"))
     same, big, _ = data.spec.columns
-    assert (same.low, same.high, same.scale) == (np.float32(0.1), np.float32(0.1), 1)
+    assert same.low == same.high == float(np.float32(0.1))
+    assert same.scale == 1
     assert big.kind == "real"  # float32 does not tell such whole numbers apart
     data.spec.check_drawn(data.batch(slice(None)).x)
 
@@ -231,7 +233,10 @@ def test_rows_that_repeat_training_rows_are_known(tmp_path):
         ("a,b\n1,2_0\n2,3\n1,2\n" + "1,2_1\n" * 3, ""),
         ('a,b\n1,"2\n3,4\n', "has 1 rows below"),
         ("text\n" + "\n".join(f"sentence {i} of a book" for i in range(50)), "different words"),
-        ("id,x\n" + "\n".join(f"u{i},{i}" for i in range(50)), "--categories id); or leave it out"),
+        (
+            "id,x\n" + "\n".join(f"u{i},{i}" for i in range(50)),
+            "--category-columns id); or leave it out",
+        ),
         ("label\n1\n2\n", "no column but the label"),
     ],
 )
@@ -247,7 +252,10 @@ def test_odd_tables_are_told_in_one_line(tmp_path, text, words):
     ("options", "words"),
     [
         ({"columns": ("agee",)}, "no column 'agee' for --columns: did you mean 'age'"),
-        ({"categories": ("pets",)}, "no column 'pets' for --categories: did you mean 'pet'"),
+        (
+            {"category_columns": ("pets",)},
+            "no column 'pets' for --category-columns: did you mean 'pet'",
+        ),
         ({"label_column": "pat"}, "no column 'pat' for --label-column: did you mean 'pet'"),
         ({"label_column": "pet", "columns": ("pet", "age")}, "leave it out of one"),
         ({"size": 8}, "--size 8"),
@@ -264,8 +272,8 @@ def test_options_that_do_not_fit(tmp_path, options, words):
 def test_options_of_tables_are_refused_elsewhere(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((20, 8, 8), np.uint8))
     assert "--columns a" in line(tmp_path / "a.npy", columns=("a",))
-    with pytest.raises(PthetaError, match="--categories a: digits"):
-        open_data("digits", categories=("a",))
+    with pytest.raises(PthetaError, match="--category-columns a: digits"):
+        open_data("digits", category_columns=("a",))
 
 
 def test_dates_and_nested_columns_of_parquet(tmp_path):
@@ -304,15 +312,15 @@ def test_arrays_of_rows(tmp_path, kind):
 
 def test_arrays_by_split_with_labels(tmp_path):
     rng = np.random.default_rng(0)
-    parts = {f"x_{split}": rng.normal(size=(50, 2)) for split in ("train", "test")}
+    parts: dict[str, Any] = {f"x_{s}": rng.normal(size=(50, 2)) for s in ("train", "test")}
     parts["x_test"][0, 0] = NAN
-    labels = {f"y_{split}": rng.integers(0, 3, 50) for split in ("train", "test")}
-    np.savez(tmp_path / "a.npz", **parts, **labels)
+    parts |= {f"y_{s}": rng.integers(0, 3, 50) for s in ("train", "test")}
+    np.savez(tmp_path / "a.npz", **parts)
     train, test = (opened(tmp_path / "a.npz", split) for split in ("train", "test"))
     assert test.spec == train.spec
     assert np.isnan(test.cells[0, 0])
     assert test.labels is not None
-    assert test.labels.tolist() == labels["y_test"].tolist()
+    assert test.labels.tolist() == parts["y_test"].tolist()
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,10 @@ def metrics(as_json: bool) -> None:
 @click.option("--caption-column", metavar="NAME", help="Column of the captions.")
 @click.option("--columns", type=types.NAMES, default="", help="Columns of a table: a,b,c.")
 @click.option(
-    "--categories", type=types.NAMES, default="", help="Columns of a table that are categories."
+    "--category-columns",
+    type=types.NAMES,
+    default="",
+    help="Columns of a table that are categories.",
 )
 @JSON
 def data(source: str | None, as_json: bool, **options: Parsed) -> None:

@@ -79,7 +79,7 @@ class Source(Text):
         return text
 
 
-class Names(click.ParamType):
+class Names(click.ParamType[tuple[str, ...]]):
     """Names with commas between them; none where the text is empty."""
 
     name = "names"

@@ -103,7 +103,7 @@ def _of_images(train: ImageDataset) -> About:
 
 def _sample(train: ImageDataset) -> np.ndarray:
     """Some images, uint8 (N, C, H, W)."""
-    return train.images[train.rows(slice(None, None, -(-len(train) // LOOKED_AT)))]
+    return np.asarray(train.images[train.rows(slice(None, None, -(-len(train) // LOOKED_AT)))])
 
 
 def _splits(reader: SourceReader, asked: Request) -> dict[str, Dataset]:

@@ -29,7 +29,7 @@ class DataOptions(TypedDict, total=False):
     label_column: str | None
     caption_column: str | None
     columns: tuple[str, ...]
-    categories: tuple[str, ...]
+    category_columns: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class DataSettings:
     label_column: str | None = option(None, "column of the labels, likewise")
     caption_column: str | None = option(None, "column of the captions, likewise")
     columns: tuple[str, ...] = option((), "columns of a table to learn; default: all but the label")
-    categories: tuple[str, ...] = option(
+    category_columns: tuple[str, ...] = option(
         (), "columns of a table that are categories, though they hold numbers or many words"
     )
 
@@ -84,7 +84,7 @@ class DataSettings:
     @property
     def of_vectors(self) -> dict[str, str]:
         """Those of them that only tables of numbers and words have."""
-        named = {"--columns": self.columns, "--categories": self.categories}
+        named = {"--columns": self.columns, "--category-columns": self.category_columns}
         return {option: ",".join(names) for option, names in named.items() if names}
 
     def refuse_pictures(self, place: str) -> None:
@@ -108,7 +108,7 @@ class DataSettings:
             label_column=None,
             caption_column=None,
             columns=(),
-            categories=(),
+            category_columns=(),
         )
 
 

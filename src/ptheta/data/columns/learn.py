@@ -94,7 +94,7 @@ def _fault(raw: RawColumn, asked: bool) -> str:
     if words > max(FEW_WORDS, n // 2) and not asked:
         return (
             f"holds {words:,} different words in {n:,} rows, as names, codes and sentences do "
-            f"(a category all the same: --categories {raw.name})"
+            f"(a category all the same: --category-columns {raw.name})"
         )
     if raw.words:
         return ""
@@ -105,7 +105,8 @@ def _fault_of_numbers(raw: RawColumn, asked: bool) -> str:
     if asked:
         different = len(np.unique(raw.cells[raw.there]))
         return f"holds {different:,} different numbers" if different > MOST_WORDS else ""
-    large = np.abs(raw.cells) > np.finfo(np.float32).max
+    with np.errstate(over="ignore"):
+        large = np.isinf(raw.cells.astype(np.float32))
     if not large.any():
         return ""
     at = int(np.flatnonzero(large)[0])

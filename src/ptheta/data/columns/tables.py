@@ -58,9 +58,9 @@ class _Roles:
         label = settings.label_column
         if label is None and not settings.columns:
             label = next((name for name in LABELS if name in names), None)
-        for name in settings.categories:
+        for name in settings.category_columns:
             if name not in names:
-                raise no_column(name, names, "--categories", place)
+                raise no_column(name, names, "--category-columns", place)
         if label is not None and label not in names:
             raise no_column(label, names, "--label-column", place)
         wanted = settings.columns or tuple(name for name in names if name != label)
@@ -100,7 +100,7 @@ def read_vectors(table: Table, request: Request) -> tuple[Dataset, Part]:
 
 def _training(table: Table, roles: _Roles, request: Request) -> VectorDataset:
     """The training part, with the columns that are learned from it."""
-    categories = request.settings.categories
+    categories = request.settings.category_columns
     raw = _read(table, "train", roles, categories)
     taken = chosen(raw, roles.columns, "--columns", table.place)
     columns = columns_of(taken, categories, place=table.place)

@@ -433,3 +433,9 @@ def test_columns_and_cells_are_pure_functions(tmp_path):
     assert [c.name for c in columns] == ["age", "pet"]
     assert columns[0].high == math.inf
     assert cells_of(raw, columns).shape == (4, 2)
+
+
+def test_rows_that_may_be_flat_images_are_remarked_on():
+    array = np.random.default_rng(0).integers(0, 256, (50, 144), dtype=np.uint8)
+    assert any("store it as (50, 12, 12)" in note for note in open_data(array).notes)
+    assert not open_data(array[:, :100:3]).notes[:-1]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ptheta.data.cache import Writer, cached
-from ptheta.data.columns.arrays import rows_of
+from ptheta.data.columns.arrays import notes_on, rows_of
 from ptheta.data.dataset import Dataset
 from ptheta.data.decode import resize
 from ptheta.data.image_data import ImageDataset
@@ -68,7 +68,12 @@ def _vectors(path: Path, loaded: _Loaded, request: Request) -> VectorDataset:
     request.settings.refuse_pictures(str(path))
     cells, spec = rows_of(loaded.images, str(path))
     labels, classes = _numbered(path, loaded)
-    data = VectorDataset(path.stem, request.split, cells, spec, labels=labels, classes=classes)
+    data = VectorDataset(
+        *(path.stem, request.split, cells, spec),
+        labels=labels,
+        classes=classes,
+        notes=notes_on(loaded.images),
+    )
     if loaded.part.name == "train":
         return data
     training = _load(path, replace(request, split="train"))

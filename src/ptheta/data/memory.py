@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ptheta.data.arrays import extreme, laid_out, reaches, to_images
 from ptheta.data.cache import origin
-from ptheta.data.columns.arrays import rows_of
+from ptheta.data.columns.arrays import notes_on, rows_of
 from ptheta.data.dataset import Dataset
 from ptheta.data.decode import resize
 from ptheta.data.image_data import ImageDataset
@@ -69,7 +69,12 @@ class GivenArrays:
         numbers, classes = labels
         if self.images.ndim == 2:
             cells, spec = rows_of(self.images, "the data in memory")
-            return VectorDataset(MEMORY, split, cells, spec, labels=numbers, classes=classes)
+            return VectorDataset(
+                *(MEMORY, split, cells, spec),
+                labels=numbers,
+                classes=classes,
+                notes=notes_on(self.images),
+            )
         array = laid_out(self.images, MEMORY)
         values = _values(array, request)
         pixels = to_images(array, MEMORY, values.whites)

@@ -102,8 +102,8 @@ def open_data(
         - image_column, label_column, caption_column: which columns to take of a source that has
           columns (parquet, the hub, metadata beside pictures). Default: those of a usual name or
           type
-        - columns, category_columns: which columns of a table are learned (default: all but the label),
-          and which of them are words though they hold numbers
+        - columns, category_columns: which columns of a table are learned (default: all but the
+          label), and which of them are words though they hold numbers
         - white: the value that is white; default: what the largest value of the source says (see
           `ptheta.data.values`), such as 255 of 8-bit pictures
 

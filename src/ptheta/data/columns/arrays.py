@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from ptheta.errors import PthetaError
 from ptheta.specs import VectorSpec
 
 KINDS = "fiub"  # of NumPy: floats, whole numbers, and truth values
+LEAST_SIDE = 8  # of images that rows may have been
 
 
 def rows_of(array: np.ndarray, place: str) -> tuple[np.ndarray, VectorSpec]:
@@ -41,3 +43,14 @@ def rows_of(array: np.ndarray, place: str) -> tuple[np.ndarray, VectorSpec]:
     if whole:
         columns = tuple(dataclasses.replace(c, kind="integer") for c in columns)
     return cells, VectorSpec(learned(columns, cells, bounded=False))
+
+
+def notes_on(array: np.ndarray) -> tuple[str, ...]:
+    """A line where rows may be images that were made flat."""
+    side = math.isqrt(array.shape[1])
+    if side < LEAST_SIDE or side * side != array.shape[1]:
+        return ()
+    return (
+        f"an array of shape {array.shape} is rows of numbers; to read them as images of "
+        f"{side}x{side}, store it as {(len(array), side, side)}",
+    )

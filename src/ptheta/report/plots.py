@@ -38,10 +38,12 @@ def picture(x: Tensor, columns: int, width: int = 448, captions: Sequence[str] =
 
 def png_uri(canvas: np.ndarray, scale: int = 1, captions: Sequence[str] = ()) -> str:
     """A picture as a data URI. scale: screen pixels of a pixel; captions: a text for each row"""
-    return (
-        "data:image/png;base64,"
-        + base64.b64encode(to_png(canvas, scale, captions=captions)).decode()
-    )
+    return png_data(to_png(canvas, scale, captions=captions))
+
+
+def png_data(png: bytes) -> str:
+    """The bytes of a PNG as a data URI."""
+    return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
 def panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:

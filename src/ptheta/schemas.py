@@ -149,6 +149,7 @@ class Progress(_File):
     lines: Whole | None = None
     warnings: Whole | None = None
     alarmed: tuple[str, ...] = ()
+    ended: bool = False
 
 
 class Sweep(_File):

@@ -21,7 +21,7 @@ from ptheta.data.request import DataSettings, Request
 from ptheta.data.sources import open_image_set, open_split, settings_for
 from ptheta.data.values import Kind
 from ptheta.errors import CannotWrite, PthetaError
-from ptheta.extractors.features import Extractor
+from ptheta.extractors.base import Extractor
 from ptheta.measures.results import Evaluation
 from ptheta.metrics import evaluate as metrics
 from ptheta.metrics.copies import closest as nearest_pairs
@@ -112,7 +112,7 @@ def evaluate(
 
 
 @undisturbed()
-def score(
+def evaluate_images(
     images: Source,
     data: Source,
     *,

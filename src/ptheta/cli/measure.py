@@ -97,7 +97,7 @@ def evaluate(
             if closest is not None:
                 ptheta.api.closest_rows(run, data, out=closest, **brought)
             if foreign:
-                result = ptheta.score(run, str(data), **brought, **options)
+                result = ptheta.evaluate_images(run, str(data), **brought, **options)
             else:
                 result = ptheta.evaluate(run, data, **options)
     except ptheta.api.Unwritten as error:  # the numbers are there all the same

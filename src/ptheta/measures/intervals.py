@@ -72,7 +72,7 @@ class Groups:
     def means(self, terms: Tensor) -> Tensor:
         """The mean of terms (n, ...) without each group: (count, ...); empty where `count` is 0."""
         terms = terms.double()
-        rest = terms.sum(0) - torch.tensordot(self.member.T, terms, 1)
+        rest: Tensor = terms.sum(0) - torch.tensordot(self.member.T, terms, 1)
         return (rest.movedim(0, -1) / self.left).movedim(-1, 0)[: self.count]
 
 

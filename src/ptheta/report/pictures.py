@@ -22,7 +22,7 @@ from ptheta.compute.streams import seeded
 from ptheta.data.dataset import Dataset
 from ptheta.metrics.copies import NEIGHBOURS, closest
 from ptheta.report.plots import picture
-from ptheta.training.grids import in_picture
+from ptheta.training.pictures import in_picture
 
 SHOWN = 64  # samples in a grid
 PAIRS = 10  # samples shown with their nearest real image

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ptheta import api, data, extractors, losses, metrics, models, nets, tasks
+    from ptheta import api, callbacks, data, extractors, losses, metrics, models, nets, tasks
     from ptheta.api import (
         closest,
         compare,
@@ -60,6 +60,7 @@ __all__ = [
     "VectorDataset",
     "VectorSpec",
     "api",
+    "callbacks",
     "closest",
     "compare",
     "create",
@@ -94,7 +95,17 @@ __all__ = [
     "traverse",
 ]
 
-_MODULES = ("api", "data", "extractors", "losses", "metrics", "models", "nets", "tasks")
+_MODULES = (
+    "api",
+    "callbacks",
+    "data",
+    "extractors",
+    "losses",
+    "metrics",
+    "models",
+    "nets",
+    "tasks",
+)
 _HOMES = {  # of names that need not all of `ptheta.api`, where the others are
     "Attributes": "ptheta.conditions",
     "Dataset": "ptheta.data",

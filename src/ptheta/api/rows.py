@@ -12,6 +12,7 @@ from ptheta import tasks
 from ptheta.config import brief
 from ptheta.data.columns.write import WRITERS, write_vectors
 from ptheta.errors import PthetaError
+from ptheta.files import html
 from ptheta.files.atomic import make_folder, write_atomic
 from ptheta.files.out import check_file, listed
 from ptheta.files.scatter import Scatter
@@ -38,6 +39,11 @@ class Rows:
     spec: VectorSpec
     about: str
     path: Path | None = None
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the picture of the first `SHOWN` of them."""
+        drawn = Scatter(self.spec, self.x[:SHOWN]).png()
+        return html.card(self, html.png_picture(drawn, self.about))
 
     def __repr__(self) -> str:
         where = "" if self.path is None else f", in {str(self.path)!r}"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from string import Formatter
+from typing import TypedDict
 
 from ptheta.measures.results import Better, Estimate, Result
 from ptheta.metrics.context import Context
@@ -60,6 +61,15 @@ class Presentation:
 IN_ITS_TABLE = Presentation()  # and nowhere else
 
 
+class MetricInfo(TypedDict):
+    """What is known of a metric. better: which values are; empty where neither"""
+
+    about: str
+    section: str
+    unit: str
+    better: str
+
+
 def always(ctx: Context) -> bool:
     """Every evaluation has a row for it."""
     return True
@@ -101,7 +111,7 @@ class Metric:
         """Its name for lists: "fd_X", "elbo_T"."""
         return self.name.format(extractor="X", term="T", given="")
 
-    def to_json(self) -> dict[str, str]:
+    def info(self) -> MetricInfo:
         """What a list says of it."""
         return {
             "about": self.about,

@@ -18,7 +18,7 @@ from ptheta.metrics.likelihood import (
     neg_elbo,
     nll,
 )
-from ptheta.metrics.metric import Metric, Presentation, Role, Section
+from ptheta.metrics.metric import Metric, MetricInfo, Presentation, Role, Section
 from ptheta.metrics.path_length import codes_with_a_prior, mean_path_length
 from ptheta.metrics.speed import speed
 
@@ -256,6 +256,11 @@ METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (*_LIKELIHOODS, *_DISTANCES, *_FIDELITY, *_MEMORISATION, *_OTHERS)
 }
+
+
+def list_metrics() -> dict[str, MetricInfo]:
+    """Every metric by name, X standing for the extractor and T for a term, with what it is."""
+    return {metric.title: metric.info() for metric in METRICS.values()}
 
 
 def metric_of(result: str) -> Metric | None:

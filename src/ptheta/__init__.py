@@ -116,12 +116,14 @@ _HOMES = {  # of names that need not all of `ptheta.api`, where the others are
 }
 
 
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module 'ptheta' has no attribute {name!r}; it has {__all__}")
-    if name in _MODULES:
-        return import_module(f"ptheta.{name}")
-    return getattr(import_module(_HOMES.get(name, "ptheta.api")), name)
+if not TYPE_CHECKING:  # a type checker knows the names above, and tells of any other
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module 'ptheta' has no attribute {name!r}; it has {__all__}")
+        if name in _MODULES:
+            return import_module(f"ptheta.{name}")
+        return getattr(import_module(_HOMES.get(name, "ptheta.api")), name)
 
 
 def __dir__() -> list[str]:

@@ -24,14 +24,16 @@ TRAIN, TEST = (RNG.integers(0, 256, (n, 8, 8), dtype=np.uint8) for n in (60, 30)
 LABELS = np.arange(60) % 2
 SMALL: dict[str, Any] = {"steps": 1, "hidden": (4,), "latent": 2}
 MEASURED: dict[str, Any] = {"n": 16, "extractor": "pixels"}
-SPLITS = {"train_images": TRAIN, "test_images": TEST}
 
 
 @pytest.fixture(scope="module", params=["splits", "none"])
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with splits, or without, and beside it two runs that were trained on it."""
     place = tmp_path_factory.mktemp(request.param)
-    np.savez(place / "a.npz", **(SPLITS if request.param == "splits" else {"images": TRAIN}))
+    if request.param == "splits":
+        np.savez(place / "a.npz", train_images=TRAIN, test_images=TEST)
+    else:
+        np.savez(place / "a.npz", images=TRAIN)
     np.savez(place / "made.npz", images=TEST[:20])
     for seed in (0, 1):
         ptheta.train("vae", place / "a.npz", place / f"run-{seed}", seed=seed, **SMALL)

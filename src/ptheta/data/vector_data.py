@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Protocol, Self
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ptheta.data import near
+from ptheta.data.columns.learn import learned
 from ptheta.data.dataset import Dataset
 from ptheta.data.points.parts import Sides
 from ptheta.errors import PthetaError
@@ -96,12 +98,7 @@ class VectorDataset(Dataset):
         return torch.from_numpy(np.ascontiguousarray(self.cells[rows]))
 
     def _preview(self) -> str:
-        columns = self.vectors.columns[:PREVIEW_COLUMNS]
-        rows = [
-            [_word(column, cell) for column, cell in zip(columns, self.cells[row], strict=False)]
-            for row in self.rows(slice(0, PREVIEW_ROWS))
-        ]
-        return html.table(rows, [column.name for column in columns])
+        return first_rows(self.vectors, self.cells[self.rows(slice(0, PREVIEW_ROWS))])
 
     def keys(self) -> np.ndarray:
         return near.hashes((self._told(), self.rows(slice(None))))
@@ -124,6 +121,13 @@ class VectorDataset(Dataset):
                 told[there, i] = words[told[there, i].astype(np.int64)]
         return told
 
+    def learned_from(self, training: np.ndarray) -> Self:
+        """The same, with the bounds, centers and scales of these rows."""
+        cells = self.cells[self.rows(training)]
+        bounded = any(math.isfinite(column.low) for column in self.vectors.columns)
+        columns = learned(self.vectors.columns, cells, bounded=bounded)
+        return replace(self, vectors=VectorSpec(columns))
+
     def with_levels(self, levels: int, dynamic: bool = False, seed: int = 0) -> Self:
         if levels != 256 or dynamic:
             raise PthetaError(
@@ -141,6 +145,8 @@ class VectorDataset(Dataset):
         """
         if self.vectors == known:
             return self
+        if self._is_bare and self.vectors.dims == known.dims:
+            return replace(self, vectors=known)
         mine = {column.name: i for i, column in enumerate(self.vectors.columns)}
         cells = np.empty((len(self.cells), known.dims), np.float32)
         for k, column in enumerate(known.columns):
@@ -160,6 +166,12 @@ class VectorDataset(Dataset):
             if column.values and own.values != column.values:
                 cells[:, k] = self._renumbered(i, column.values)
         return replace(self, cells=cells, vectors=known)
+
+    @property
+    def _is_bare(self) -> bool:
+        """Whether these are of an array, whose columns have no names: they go by their order."""
+        names = [column.name for column in self.vectors.columns]
+        return names == [column.name for column in VectorSpec.of(self.vectors.dims).columns]
 
     def _renumbered(self, i: int, values: tuple[str, ...]) -> np.ndarray:
         """A column of words, float32 (N,), numbered as in `values`."""
@@ -182,8 +194,28 @@ class VectorDataset(Dataset):
         return self.cells.shape, self.vectors
 
 
+def first_rows(spec: VectorSpec, cells: np.ndarray) -> str:
+    """A table in HTML of the first of these rows, (N, D), and of their first columns."""
+    columns = spec.columns[:PREVIEW_COLUMNS]
+    rows = [
+        [_word(column, cell) for column, cell in zip(columns, row, strict=False)]
+        for row in cells[:PREVIEW_ROWS]
+    ]
+    return html.table(rows, [column.name for column in columns])
+
+
 def _word(column: Column, cell: float) -> str:
     """A cell for a reader; nothing for a missing one."""
     if np.isnan(cell):
         return ""
     return column.values[int(cell)] if column.values else f"{cell:.6g}"
+
+
+def vectors_of(data: Dataset) -> VectorDataset:
+    """The data set itself, for what is done with vectors alone. Raises PthetaError for another."""
+    if not isinstance(data, VectorDataset):
+        raise PthetaError(
+            f"{data.name} holds {data.examples} of {data.spec}, and rows of numbers are needed "
+            "here: give points or a table"
+        )
+    return data

@@ -34,11 +34,11 @@ def picture(canvas: np.ndarray, about: str, captions: Sequence[str] = ()) -> str
     """
     small = shrunk(canvas, SIDE)
     png = to_png(small, max(1, round(SIDE / max(small.shape[:2]))), captions=captions)
-    return png_picture(png, about)
+    return shown(png, about)
 
 
-def png_picture(png: bytes, about: str) -> str:
-    """A picture whose PNG is there. about: what it shows"""
+def shown(png: bytes, about: str) -> str:
+    """A PNG. about: what it shows"""
     return f'<img alt="{escaped(about)}" src="{png_uri(png)}"/>'
 
 

@@ -59,17 +59,18 @@ class Scaling:
         """(B, n) in the units of the data -> s"""
         return (x.to(self.scale.dtype) - self.center) / self.scale
 
+    def units(self, s: Tensor) -> Tensor:
+        """The inverse."""
+        return s * self.scale + self.center
+
+    def within(self, x: Tensor) -> Tensor:
+        """Numbers (B, n) as cells within the bounds, float32."""
+        return x.float().clamp(self.low.float(), self.high.float())
+
     def ends(self) -> tuple[Tensor, Tensor]:
         """The bounds as s, (n, 1) each and finite."""
-        return tuple(
-            ((end - self.center) / self.scale).clamp(-FAR, FAR)[:, None]
-            for end in (self.low, self.high)
-        )  # type: ignore[return-value]  # two of them
-
-    def cells(self, s: Tensor) -> Tensor:
-        """s (B, n) as cells within the bounds, float32."""
-        x = (s * self.scale + self.center).float()
-        return x.clamp(self.low.float(), self.high.float())
+        low, high = self.standard(self.low), self.standard(self.high)
+        return low.clamp(-FAR, FAR)[:, None], high.clamp(-FAR, FAR)[:, None]
 
 
 class Parameters(NamedTuple):
@@ -81,6 +82,14 @@ class Parameters(NamedTuple):
 
     def exactly(self) -> Parameters:
         return Parameters(*(t.to(exact(t.device)) for t in self))
+
+
+class Picked(NamedTuple):
+    """A component of each mixture, (B, n) each; rest: the noise that is left, in (0, 1)."""
+
+    rest: Tensor
+    loc: Tensor
+    scale: Tensor
 
 
 class Numbers(ElementDistribution):
@@ -100,14 +109,14 @@ class Numbers(ElementDistribution):
     def device(self) -> torch.device:
         return self.parameters.loc.device
 
-    def mean_example(self) -> Tensor:
-        """The mixture of the locations, within the bounds."""
+    def mean(self) -> Tensor:
+        """The mixture of the locations, (B, n), in the units of the data."""
         weights, loc, _ = self.parameters
-        return self.scaling.cells((weights.softmax(2) * loc).sum(2))
+        return self.scaling.units((weights.softmax(2) * loc).sum(2))
 
-    def picked(self, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(what is left of the noise, location, scale) of the component that the noise u (B, n)
-        picks, (B, n) each. One uniform serves twice: what is left of it is uniform again."""
+    def picked(self, u: Tensor) -> Picked:
+        """The component that the noise u (B, n) picks. One uniform serves twice: what is left of it
+        is uniform again."""
         weights, loc, log_scale = self.parameters
         probabilities = weights.softmax(2)
         cumulative, u = probabilities.cumsum(2), u.to(loc.dtype)[..., None]
@@ -116,8 +125,9 @@ class Numbers(ElementDistribution):
         width = probabilities.gather(2, pick)
         rest = (u - (cumulative.gather(2, pick) - width)) / width
         tiny = torch.finfo(loc.dtype).eps
-        chosen = (rest.clamp(tiny, 1 - tiny), loc.gather(2, pick), log_scale.gather(2, pick).exp())
-        return tuple(t.squeeze(2) for t in chosen)  # type: ignore[return-value]  # three of them
+        scale = log_scale.gather(2, pick).exp()
+        rest = rest.clamp(tiny, 1 - tiny)
+        return Picked(rest.squeeze(2), loc.gather(2, pick).squeeze(2), scale.squeeze(2))
 
 
 class Reals(Numbers):
@@ -143,7 +153,10 @@ class Reals(Numbers):
         rest, loc, scale = self.picked(u)
         low, high = (end.squeeze(1) for end in self.scaling.ends())
         t = quantile_between(self.kernel, rest, (low - loc) / scale, (high - loc) / scale)
-        return self.scaling.cells(loc + scale * t)
+        return self.scaling.within(self.scaling.units(loc + scale * t))
+
+    def mean_example(self) -> Tensor:
+        return self.scaling.within(self.mean())
 
 
 class Integers(Numbers):
@@ -162,8 +175,12 @@ class Integers(Numbers):
 
     def icdf(self, u: Tensor) -> Tensor:
         rest, loc, scale = self.picked(u)
-        s = loc + scale * self.kernel.quantile(rest)
-        return self.scaling.cells((s * self.scaling.scale + self.scaling.center).round(), whole=True)
+        x = self.scaling.units(loc + scale * self.kernel.quantile(rest.log()))
+        return self.scaling.within(x.round())
+
+    def mean_example(self) -> Tensor:
+        """The whole number nearest to the mean."""
+        return self.scaling.within(self.mean().round())
 
 
 class Words(ElementDistribution):
@@ -225,6 +242,7 @@ class Columns(ElementDistribution):
         log_p = torch.cat([part.to(kind) for part in each], 1)[:, self.back]
         return log_p.masked_fill(missing, 0.0)
 
+    @torch.no_grad()
     def icdf(self, u: Tensor) -> Tensor:
         return torch.cat([part.icdf(u[:, places]) for places, part in self.parts], 1)[:, self.back]
 

@@ -20,7 +20,7 @@ from ptheta.capabilities import (
 )
 from ptheta.compute.streams import seeded
 from ptheta.data.dataset import Dataset
-from ptheta.metrics.memorisation import NEIGHBOURS, closest
+from ptheta.metrics.copies import NEIGHBOURS, closest
 from ptheta.report.plots import picture
 from ptheta.training.pictures import in_picture
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ptheta.nets.adversarial.config import NetConfig, network_of
 from ptheta.nets.adversarial.layers import ACTIVATIONS, Dropout, GaussianNoise, with_activations
 from ptheta.nets.convolutional import Norm
+from ptheta.nets.modules import Layer
 from ptheta.nets.norms import norm_entry, normalisation
 from ptheta.specs import ImageSpec, full
 
@@ -35,7 +36,7 @@ def _activation(config: NetConfig, own: nn.Module) -> nn.Module:
     return nn.Sequential(*layers, chosen) if layers else chosen
 
 
-class Generator(nn.Module):
+class Generator(Layer):
     """Numbers (B, N) -> float images (B, C, H, W) in [-1, 1].
 
     reference: numbers (R, N) that virtual normalisation refers to; none without it

@@ -79,12 +79,17 @@ class Model(nn.Module):
 def whole(spec: DataSpec, x: Tensor) -> Tensor:
     """x itself if it is a batch of such examples, none of which lacks anything; raises PthetaError
     otherwise."""
+    refuse_missing(spec, x)
+    return spec.check(x)
+
+
+def refuse_missing(spec: DataSpec, x: Tensor) -> None:
+    """Raises PthetaError where cells, of any shape, are missing."""
     if x.is_floating_point() and bool(x.isnan().any()):
         raise PthetaError(
             f"{int(x.isnan().sum()):,} of {x.numel():,} cells are missing, which this model cannot "
             f"do without: fill them in, or choose {' or '.join(registry.able_to_miss(type(spec)))}"
         )
-    return spec.check(x)
 
 
 class ImageModel(Model):

@@ -128,7 +128,8 @@ def encoder(
     extra), where NaN stands for what is missing.
 
     extra: channels beside the image's own, numbers beside the vector's; dcgan: as in `ConvEncoder`
-    (conv, resize). Raises PthetaError for an unknown network, and for one that the spec cannot have.
+    (conv, resize). Raises PthetaError for an unknown network, and for one that such examples cannot
+    have.
     """
     first, *rest = spec.scaled_shape
     inputs = first + extra + len(spec.missing)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 import torch
 from torch import Tensor, nn
 
+from ptheta.distributions.kernels import KERNELS
 from ptheta.distributions.pixels import (
     Bernoulli,
     Categorical,
@@ -17,7 +18,6 @@ from ptheta.distributions.pixels import (
     LogisticMixture,
     PixelDistribution,
 )
-from ptheta.distributions.kernels import KERNELS
 from ptheta.errors import PthetaError, unknown
 from ptheta.nets.column_heads import ColumnsHead
 from ptheta.nets.example_head import ExampleHead
@@ -184,10 +184,15 @@ def levels_head(spec: ImageSpec) -> Head:
 def example_head(
     spec: DataSpec, likelihood: Likelihood = "auto", options: HeadOptions = DEFAULTS
 ) -> ExampleHead:
-    """The head for any spec. Raises PthetaError as `head` does, and for a likelihood or a width that
-    columns cannot have."""
+    """The head for any spec. Raises PthetaError as `head` does, and for a likelihood or a width
+    that columns cannot have."""
     if isinstance(spec, ImageSpec):
         return head(spec, likelihood, options)
+    return columns_head(spec, likelihood, options)
+
+
+def columns_head(spec: DataSpec, likelihood: Likelihood, options: HeadOptions) -> ColumnsHead:
+    """The head of a vector's columns. Raises PthetaError as `example_head` does."""
     odd = odd_for_columns(likelihood, options.sigma)
     if odd is not None or not isinstance(spec, VectorSpec):
         raise PthetaError(odd or f"no likelihood of {spec} is known")

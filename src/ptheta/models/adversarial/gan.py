@@ -74,7 +74,7 @@ class GAN(Pair):
 
     def prepare(self, batch: Batch, clock: Clock) -> Fakes:
         """The images and the fakes of a step: the generator's graph is kept where it will move."""
-        y = self.asked(batch)
+        y = self.asked(batch.condition)
         z = self.sample_latent(len(batch), y)
         moves = "generator" in clock.movers
         z.requires_grad_(moves and any(p.at == "code" for p in self.penalties.values()))
@@ -86,7 +86,7 @@ class GAN(Pair):
         return Fakes(to_symmetric(batch.x), z, fake, rated)
 
     def generator_loss(self, batch: Batch, shared: Fakes) -> Terms:
-        y, real, z, fake = self.asked(batch), shared.real, shared.z, shared.fake
+        y, real, z, fake = self.asked(batch.condition), shared.real, shared.z, shared.fake
         if self.mixes:
             on_real, on_fake = self.discriminate_both(real, fake, y, y)
         else:
@@ -111,7 +111,7 @@ class GAN(Pair):
         return terms
 
     def discriminator_loss(self, batch: Batch, shared: Fakes) -> Terms:
-        y, past = self.asked(batch), shared.rated
+        y, past = self.asked(batch.condition), shared.rated
         images = {"real": shared.real.detach(), "fake": past.images.detach()}
         for penalty in self.penalties.values():
             if penalty.at in images:  # taken at the very images, in no second pass

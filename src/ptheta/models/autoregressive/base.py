@@ -24,7 +24,8 @@ from ptheta.models.autoregressive import walk
 from ptheta.models.autoregressive.walk import Stepper, agreement, repeated, resampled
 from ptheta.models.base import EVERY_KIND, Model, refuse_missing
 from ptheta.models.graph import EXAMPLES, Arrow, Graph, Variable
-from ptheta.nets.heads import Likelihood
+from ptheta.nets.heads import Likelihood, odd_likelihood
+from ptheta.nets.masked import even_kernel
 from ptheta.optimizers import OptimizerConfig
 from ptheta.specs import DataSpec, ImageSpec
 
@@ -46,6 +47,9 @@ class LikelihoodConfig(AutoregressiveConfig):
         None, "mixed in each pixel (logistic; default 1), or in each column of numbers (default 10)"
     )
 
+    def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
+        return super().unsupported(spec, condition) or odd_likelihood(spec, self.likelihood)
+
 
 @dataclass(frozen=True)
 class MaskedConvConfig(AutoregressiveConfig):
@@ -53,6 +57,13 @@ class MaskedConvConfig(AutoregressiveConfig):
 
     first_kernel: Count = option(7, "width of the first kernel, pixels (odd)")
     head: Count = option(64, "channels of the two last 1x1 convolutions")
+
+    def kernels(self) -> dict[str, int]:
+        """The widths of kernels that have a middle, pixels, by the names of the options."""
+        return {"first_kernel": self.first_kernel}
+
+    def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
+        return super().unsupported(spec, condition) or even_kernel(**self.kernels())
 
 
 class Autoregressive(Model, ABC):
@@ -167,13 +178,6 @@ class Autoregressive(Model, ABC):
         if isinstance(self.spec, ImageSpec):
             return torch.zeros(u.shape, dtype=torch.uint8, device=u.device)
         return self.spec.unscaled(torch.zeros(len(u), *self.spec.scaled_shape, device=u.device))
-
-    def asked(self, condition: Condition | None) -> Condition | None:
-        """The condition, or None for an unconditional model.
-
-        Raises PthetaError where the model needs one and got none.
-        """
-        return None if self.condition is None else self.given(condition)
 
     def loss(self, batch: Batch, shared: None = None) -> Terms:
         return {"nll": -self.log_prob(batch.x, self.asked(batch.condition))}

@@ -25,7 +25,7 @@ from ptheta.nets.incremental import (
     pointwise,
     row_taps,
 )
-from ptheta.nets.masked import AboveConv2d, MaskedConv2d, RowConv2d, by_pixel, check_odd
+from ptheta.nets.masked import AboveConv2d, MaskedConv2d, RowConv2d, by_pixel
 from ptheta.nets.modules import Modules, condition_shifts
 from ptheta.specs import ImageSpec, full, to_symmetric
 
@@ -36,6 +36,9 @@ class GatedPixelCNNConfig(MaskedConvConfig):
     layers: Parts = option(6, "gated layers, the first included")
     kernel: Count = option(3, "width of the other kernels, pixels (odd)")
     position: bool = option(False, "learn a bias for each place in the first layer")
+
+    def kernels(self) -> dict[str, int]:
+        return super().kernels() | {"kernel": self.kernel}
 
 
 class Layer(nn.Module):
@@ -77,7 +80,6 @@ class GatedPixelCNN(PixelModel):
     ) -> None:
         super().__init__(spec, config, condition)
         self.config = config
-        check_odd(first_kernel=config.first_kernel, kernel=config.kernel)
         c, f = spec.channels, config.features
         self.distribution = levels_head(spec)
         self.layers = Modules(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ptheta.batch import Condition
 from ptheta.conditions import ConditionSpec
-from ptheta.config import Count, check_choices, option
+from ptheta.config import Count, option
 from ptheta.distributions.base import ElementDistribution
 from ptheta.models.autoregressive.base import Autoregressive, LikelihoodConfig
 from ptheta.models.autoregressive.walk import Stepper
@@ -43,10 +43,10 @@ class NADE(Autoregressive):
         self, spec: DataSpec, config: NADEConfig, condition: ConditionSpec | None = None
     ) -> None:
         super().__init__(spec, config, condition)
-        check_choices(config)
         self.config = config
         e = self.elements = elements(spec, config.likelihood, config.components)
-        self.activation = ACTIVATIONS[config.activation].function
+        chosen = ACTIVATIONS[config.activation]
+        self.activation = chosen.function
         inputs, outputs, h = e.inputs.total, e.outputs.total, config.hidden
         self.by_block = isinstance(spec, ImageSpec)
         d, p = (spec.dims, outputs // spec.dims) if self.by_block else (outputs, 1)
@@ -57,7 +57,8 @@ class NADE(Autoregressive):
         s = min(config.block, inputs)
         self.register_buffer("lower", torch.ones(s, s).tril(-1)[:, None], persistent=False)
         self.label = embedding(condition, h)
-        self.logits_only = isinstance(spec, ImageSpec) and spec.levels == 2 and p == 1
+        binary = isinstance(spec, ImageSpec) and spec.levels == 2 and p == 1
+        self.sparse = binary and chosen.by_hand is not None
 
     def start(self, n: int, condition: Condition | None) -> Tensor:
         """The hidden units' input before any pixel: (n, H)."""
@@ -71,7 +72,7 @@ class NADE(Autoregressive):
         """Binary pixels: the hidden units once after each pixel that is on (`sparse_prefix`)."""
         x = whole(self.spec, x)
         first = self.start(len(x), condition)
-        if self.logits_only and sparse_prefix.available(x.device):
+        if self.sparse and sparse_prefix.available(x.device):
             v, name = self.v.squeeze(2), self.config.activation
             logits = sparse_prefix.sparse_prefix(flatten(x) != 0, first, self.w, v, name)
             return self.elements.distribution(logits + self.b.squeeze(1))

@@ -1,5 +1,7 @@
-"""Corruptions of images and vectors, for denoising, by name: `NOISES` (Vincent et al. 2010, JMLR
-11, section 3.3)."""
+"""Corruption: damage to images and vectors that a model learns to repair.
+
+Vincent et al. 2010, JMLR 11, section 3.3. A kind of damage is an entry of `NOISES`.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +24,13 @@ EXTREME = 3  # standard deviations to each side, or the bounds of the column whe
 @dataclass(frozen=True)
 class Noise(Entry):
     """damage(x, level): uint8 image batch -> the same, damaged (noise from torch's generator)
-    cells(x, level, column): the same of the cells (B,) of one column
     probability: whether the level is one, 0 to 1; else it is 0 or more
+    cells(x, level, column): the same of the cells (B,) of one column; None of images alone
     """
 
     damage: Callable[[Tensor, float], Tensor]
-    cells: Callable[[Tensor, float, Column], Tensor]
     probability: bool = True
+    cells: Callable[[Tensor, float, Column], Tensor] | None = None
 
 
 def gaussian(x: Tensor, level: float) -> Tensor:
@@ -73,18 +75,20 @@ def extreme_cells(x: Tensor, level: float, column: Column) -> Tensor:
 NOISES: dict[str, Noise] = {
     "gaussian": Noise(
         gaussian,
-        gaussian_cells,
         probability=False,
+        cells=gaussian_cells,
         about="N(0, level^2) is added, white - black = 1 (of a number its standard deviation), and "
         "the sum is clipped",
     ),
     "masking": Noise(
-        masking, missing_cells, about="a sub-pixel becomes black, a cell is lost, by chance level"
+        masking,
+        cells=missing_cells,
+        about="a sub-pixel becomes black, a cell is lost, with probability level",
     ),
     "salt-and-pepper": Noise(
         salt_and_pepper,
-        extreme_cells,
-        about="it becomes black or white, far to one side or another word, by chance level",
+        cells=extreme_cells,
+        about="it becomes black or white, a number far from its mean, a word any other",
     ),
 }
 
@@ -112,5 +116,20 @@ def corrupt(x: Tensor, noise: str, level: float, spec: DataSpec | None = None) -
         raise PthetaError(odd)
     if not isinstance(spec, VectorSpec):
         return NOISES[noise].damage(x, level)
+    damage = NOISES[noise].cells
+    if damage is None:
+        raise PthetaError(of_images(noise))
     columns = zip(spec.columns, x.unbind(1), strict=True)
-    return torch.stack([NOISES[noise].cells(cells, level, c) for c, cells in columns], 1)
+    return torch.stack([damage(cells, level, column) for column, cells in columns], 1)
+
+
+def odd_noise(noise: str, spec: DataSpec) -> str | None:
+    """Why examples cannot have this noise: one sentence, or None."""
+    odd = isinstance(spec, VectorSpec) and NOISES[noise].cells is None
+    return of_images(noise) if odd else None
+
+
+def of_images(noise: str) -> str:
+    """That a noise is of no vectors, and which are."""
+    others = [name for name, entry in NOISES.items() if entry.cells is not None]
+    return f"noise = {noise} is of images: take {' or '.join(others)}"

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ptheta.conditions import ConditionSpec
 from ptheta.config import AtLeastZero, option
-from ptheta.corruption import NoiseName, corrupt, odd_level
+from ptheta.corruption import NoiseName, corrupt, odd_level, odd_noise
 from ptheta.models.autoencoders.ae import AE, AEConfig
 from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.models.recipes import Recipes
@@ -23,7 +23,8 @@ class DAEConfig(AEConfig):
     )
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
-        return super().unsupported(spec, condition) or odd_level(self.noise, self.level)
+        odd = super().unsupported(spec, condition) or odd_level(self.noise, self.level)
+        return odd or odd_noise(self.noise, spec)
 
 
 class DAE(AE):

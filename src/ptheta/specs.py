@@ -298,7 +298,8 @@ class VectorSpec:
 
     def __str__(self) -> str:
         kinds = sorted({column.kind for column in self.columns})
-        return f"vectors of {self.dims} numbers ({', '.join(kinds)})"
+        numbers = "1 number" if self.dims == 1 else f"{self.dims} numbers"
+        return f"vectors of {numbers} ({', '.join(kinds)})"
 
     def check(self, x: Tensor) -> Tensor:
         """`x` itself if it is a batch of such vectors; raises PthetaError otherwise.

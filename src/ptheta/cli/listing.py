@@ -39,7 +39,7 @@ def _can(row: ModelInfo) -> str:
 @cli.command()
 @JSON
 def metrics(as_json: bool) -> None:
-    """List the numbers of an evaluation: their names, which values are better, what they are."""
+    """List the numbers of an evaluation: their names, which values are better, what they are of."""
     from ptheta.metrics.metric import Section  # both bring torch, which no help needs
     from ptheta.metrics.table import METRICS
 
@@ -49,7 +49,7 @@ def metrics(as_json: bool) -> None:
     for section in Section:
         rows = [metric for metric in METRICS.values() if metric.section is section]
         click.echo(section)
-        print_wrapped([[f"  {m.title}", m.better, m.about] for m in rows])
+        print_wrapped([[f"  {m.title}", m.better, m.of_what, m.about] for m in rows])
     click.echo("X stands for the extractor of the features, T for a term")
 
 

@@ -44,7 +44,11 @@ class VAEConfig(CoderConfig, OptimizerConfig):
     transforms: Parts = option(2, "transformations of the flow (flow)")
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
-        return super().unsupported(spec, condition) or odd_likelihood(spec, self.likelihood)
+        return (
+            super().unsupported(spec, condition)
+            or odd_likelihood(spec, self.likelihood)
+            or PRIORS[self.prior].missing()
+        )
 
 
 class VAE(ImageModel):

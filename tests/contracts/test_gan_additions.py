@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -27,7 +28,7 @@ from ptheta.nets.augment import AUGMENTATIONS, Augmentation
 from ptheta.nets.convolutional import Norm
 from ptheta.nets.minibatch import MINIBATCH, MinibatchLayer, MinibatchStatistic
 from ptheta.nets.norms import NORMS, Normalisation
-from ptheta.specs import ImageSpec
+from ptheta.specs import DataSpec
 from tests.contracts.gan_parts import SPEC, Pairing, check_refused, choosable, images, play
 
 
@@ -52,7 +53,7 @@ def sixth_power(found: Evaluation) -> Tensor:
 def path_length(found: Evaluation) -> Tensor:
     """How far |J^T y| of the generator is from its mean (arXiv:1912.04958)."""
     y = torch.randn_like(found.outputs) / found.outputs[0].numel() ** 0.5
-    lengths = squared_grad_norm(found.outputs * y, found.points).sqrt()
+    lengths = (squared_grad_norm(found.outputs * y, found.points) + 1e-12).sqrt()  # dead units: 0
     return (lengths - lengths.mean().detach()).square()
 
 
@@ -66,12 +67,13 @@ class Scaled(Conditioning):
         return spec.vector(condition).argmax(1, keepdim=True) / spec.size
 
 
-def flat_generator(spec: ImageSpec, config: NetConfig, inputs: int, norm: Norm) -> nn.Module:
-    return nn.Sequential(nn.Linear(inputs, spec.dims), nn.Unflatten(1, spec.shape))
+def flat_generator(spec: DataSpec, config: NetConfig, inputs: int, norm: Norm) -> nn.Module:
+    shape = spec.scaled_shape
+    return nn.Sequential(nn.Linear(inputs, math.prod(shape)), nn.Unflatten(1, shape))
 
 
-def flat_trunk(spec: ImageSpec, config: NetConfig, cond_dim: int, norm: Norm) -> Trunk:
-    return Trunk(ConcatenatedVector(nn.Linear(spec.dims + cond_dim, 8)), 8)
+def flat_trunk(spec: DataSpec, config: NetConfig, cond_dim: int, norm: Norm) -> Trunk:
+    return Trunk(ConcatenatedVector(nn.Linear(math.prod(spec.scaled_shape) + cond_dim, 8)), 8)
 
 
 def two_constants(n: int, latent: int, device: torch.device) -> Tensor:

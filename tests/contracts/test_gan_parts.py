@@ -44,11 +44,11 @@ def test_every_other_pair_is_refused_with_the_reason_that_an_entry_gives(a, b):
 
 KNOWN = [
     ({"loss": "wasserstein", "label_smoothing": 0.1}, "labels would only shrink it; leave label_s"),
-    ({"loss": "relativistic", "label_flips": 0.1}, "no image alone"),
+    ({"loss": "relativistic", "label_flips": 0.1}, "no example alone"),
     ({"loss": "began", "minibatch": "stddev"}, "the batch has nothing to add; take minibatch = no"),
     ({"loss": "began", "conditioning": "projection"}, "is not linear in features; take loss = min"),
     ({"penalty": ("gp",), "d_norm": "batch"}, "own output; take d_norm = auto, layer, virtual"),
-    ({"penalty": ("r1",), "minibatch": "discrimination"}, "each image's own output"),
+    ({"penalty": ("r1",), "minibatch": "discrimination"}, "each example's own output"),
     ({"weight_clip": 0.1, "spectral_norm": True}, "both bound the same weights"),
 ]
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import ptheta
 from ptheta.data.identity import fingerprint, keys
 from ptheta.data.splits import divide
 from ptheta.data.trained import Record, match_data
@@ -151,3 +152,8 @@ def test_levels_are_of_images():
     with pytest.raises(PthetaError, match="no levels: leave out --levels 2"):
         table(10).with_levels(2)
     assert table(10).with_fixed_binarisation().read_as() == {}
+
+
+def test_missing_cells_are_refused_with_their_columns_and_the_models_that_can():
+    with pytest.raises(PthetaError, match="missing cells, and there are some in height: fill"):
+        ptheta.create("gan", SPEC)

@@ -11,7 +11,7 @@ from ptheta.conditions import KINDS, ConditionSpec, parts_of, word
 from ptheta.errors import PthetaError
 from ptheta.games import Game
 from ptheta.models.precision import in_own_type
-from ptheta.specs import DataSpec, ImageSpec
+from ptheta.specs import DataSpec, ImageSpec, VectorSpec
 
 
 class Model(nn.Module):
@@ -24,10 +24,12 @@ class Model(nn.Module):
     condition: what an example is asked for; None for an unconditional model
     takes: the kinds of condition that such a model may be given, by name; empty for none
     specs: the types of spec that it can learn
+    takes_missing: whether it can learn vectors of which cells are missing
     """
 
     takes: ClassVar[tuple[str, ...]] = ()
     specs: ClassVar[tuple[type[DataSpec], ...]] = (ImageSpec,)
+    takes_missing: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -52,6 +54,8 @@ class Model(nn.Module):
         """Why such a model cannot be of this spec, condition and config: one sentence, or None."""
         if not isinstance(spec, cls.specs):
             return f"{cls.__name__} cannot learn {spec}: choose a model that can"
+        if isinstance(spec, VectorSpec) and spec.missing and not cls.takes_missing:
+            return _incomplete(cls.__name__, spec.missing)
         odd = next((part.kind for part in parts_of(condition) if part.kind not in cls.takes), None)
         if odd is None:
             return None
@@ -64,6 +68,18 @@ class Model(nn.Module):
             kind = word(self.condition)
             raise PthetaError(f"this model is conditional on {kind} and got none: give a condition")
         return condition
+
+
+def _incomplete(name: str, columns: tuple[str, ...]) -> str:
+    """Why a model cannot learn rows in which these columns have missing cells."""
+    from ptheta.models import registry  # where the models are that this module is the base of
+
+    able = [n for n, found in registry.MODELS.items() if found.load_model().takes_missing]
+    other = f", or choose {' or '.join(able)}" if able else ""
+    return (
+        f"{name} cannot learn from missing cells, and there are some in {', '.join(columns)}: fill "
+        f"them or leave such rows out{other}"
+    )
 
 
 class ImageModel(Model):

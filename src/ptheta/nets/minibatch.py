@@ -1,4 +1,4 @@
-"""Features that tell a discriminator how alike the images of its batch are."""
+"""Features that tell a discriminator how alike the examples of its batch are."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class MinibatchDiscrimination(MinibatchLayer):
     def forward(self, f: Tensor) -> Tensor:
         m = self.project(f).unflatten(1, self.shape)  # (B, K, D)
         distances = (m[:, None] - m[None]).abs().sum(-1)  # (B, B, K)
-        alike = (-distances).exp().sum(1) - 1  # an image is no neighbour of itself
+        alike = (-distances).exp().sum(1) - 1  # an example is no neighbour of itself
         return torch.cat([f, alike], 1)
 
 

@@ -99,7 +99,7 @@ class Hybrid(ImageModel):
         return Graph(
             (
                 Variable("z", "latent", f"{self.config.latent} numbers, N(0, I)"),
-                Variable("x", "observed", f"image {self.spec}"),
+                Variable("x", "observed", self.spec.in_words),
             ),
             (Arrow("z", "x", law="G(z), implicit"), Arrow("x", "z", "inference", "encoder")),
         )

@@ -194,7 +194,7 @@ class VAE(ImageModel):
         graph = Graph(
             (
                 Variable("z", "latent", f"{c.latent} numbers, p(z) {c.prior}"),
-                Variable("x", "observed", f"image {self.spec}"),
+                Variable("x", "observed", self.spec.in_words),
             ),
             (Arrow("z", "x", law="p(x | z)"), Arrow("x", "z", "inference", "q(z | x)")),
         )

@@ -14,6 +14,7 @@ import os
 import statistics
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -24,7 +25,7 @@ from ptheta.specs import ImageSpec
 K = 500
 
 
-def peer(model: VAE):
+def peer(model: VAE) -> Any:
     """pythae's VAE around the very same encoder and decoder; None where it is not installed."""
     try:
         from pythae.models import VAE as Theirs
@@ -34,21 +35,21 @@ def peer(model: VAE):
     except ImportError:
         return None
 
-    class Encoder(BaseEncoder):
-        def __init__(self):
+    class Encoder(BaseEncoder):  # type: ignore[misc]  # pythae has no types
+        def __init__(self) -> None:
             super().__init__()
             self.net = model.encoder
 
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> Any:
             mean, log_var = self.net(2 * x - 1).chunk(2, 1)
             return ModelOutput(embedding=mean, log_covariance=log_var)
 
-    class Decoder(BaseDecoder):
-        def __init__(self):
+    class Decoder(BaseDecoder):  # type: ignore[misc]
+        def __init__(self) -> None:
             super().__init__()
             self.net = model.decoder
 
-        def forward(self, z):
+        def forward(self, z: torch.Tensor) -> Any:
             return ModelOutput(reconstruction=self.net(z).sigmoid())
 
     config = VAEConfig(input_dim=(1, 28, 28), latent_dim=40, reconstruction_loss="bce")

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from ptheta.api import sweep
-from ptheta.measures.results import Evaluation
+from ptheta.measures.results import Better, Evaluation
 from ptheta.metrics.evaluate import evaluate, real_baseline
 from ptheta.report.ranking import rank
 from ptheta.runs.folder import Run
@@ -49,7 +49,8 @@ SHARED: dict[str, Any] = {
     "log_every": 100,
     "threads": 1,
 }
-METRICS = {"fd": True, "kd": True, "score": False, "classes": False}  # name -> lower is better
+# name -> which values are better
+METRICS: dict[str, Better] = {"fd": "lower", "kd": "lower", "score": "higher", "classes": "higher"}
 SAMPLES = 5000
 
 
@@ -66,7 +67,7 @@ def measure(folder: Path, threads: int) -> dict[str, Any]:
         groups.setdefault(name, []).append((run, found))
     extractor = groups[next(iter(groups))][0][1].protocol["extractor"]
     real = real_baseline(test, train, n=SAMPLES, seed=0)
-    metrics = {f"{m}_{extractor}": lower for m, lower in METRICS.items()}
+    metrics = {f"{m}_{extractor}": better for m, better in METRICS.items()}
     evaluations = {name: [e for _, e in found] for name, found in groups.items()}
     floors = {m: r.value for m in metrics if (r := real.get(m)) is not None}
     return {
@@ -79,8 +80,7 @@ def measure(folder: Path, threads: int) -> dict[str, Any]:
         },
         "real_images": floors,
         "settings": {
-            m: [r.to_json() for r in rank(evaluations, m, lower=lower)]
-            for m, lower in metrics.items()
+            m: [r.to_json() for r in rank(evaluations, m, better)] for m, better in metrics.items()
         },
     }
 

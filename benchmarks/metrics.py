@@ -38,7 +38,8 @@ def features(n: int, d: int, seed: int) -> torch.Tensor:
     scale = torch.arange(1, d + 1, dtype=torch.float64) ** -0.7
     x = torch.randn(n, d, generator=generator, dtype=torch.float64) * scale
     mix = torch.randn(d, d, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
-    return x @ mix / d**0.5 + 0.01 * seed
+    mixed: torch.Tensor = x @ mix / d**0.5
+    return mixed + 0.01 * seed
 
 
 def frechet_table(rounds: int) -> dict[str, Any]:

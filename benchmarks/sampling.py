@@ -82,7 +82,8 @@ class PlainBlock(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.body(x)
+        more: torch.Tensor = self.body(x)
+        return x + more
 
 
 class PlainPixelCNN(nn.Sequential):
@@ -98,7 +99,8 @@ def peer(name: str, options: dict[str, Any], folder: str | None) -> nn.Module | 
         sys.path.insert(0, folder)
         from pytorch_generative import models
 
-        return getattr(models, name)(**options)
+        other: nn.Module = getattr(models, name)(**options)
+        return other
     return PlainPixelCNN(**options) if name == "PixelCNN" else None
 
 
@@ -179,7 +181,8 @@ def worker(title: str, who: str, folder: str | None, batch: int, pipe: Any) -> N
 
     def loss() -> torch.Tensor:
         if who == "ptheta":
-            return model.loss(Batch(x))["nll"].mean()
+            own: torch.Tensor = model.loss(Batch(x))["nll"]
+            return own.mean()
         target = to_unit(x)
         nll = F.binary_cross_entropy_with_logits(model(target), target, reduction="none")
         return nll.sum((1, 2, 3)).mean()
@@ -259,7 +262,7 @@ class SkewedLSTM(nn.Module):
 
 def diagonal(rounds: int, batch: int = 64) -> dict[str, Any]:
     """Forward and backward of one layer."""
-    from ptheta.models.autoregressive.pixelrnn import DiagonalLayer
+    from ptheta.nets.pixel_lstm import DiagonalLayer
 
     table: dict[str, Any] = {}
     for features in (16, 32, 64):

@@ -33,6 +33,7 @@ from ptheta.data import open_images
 from ptheta.data.dataset import Dataset
 from ptheta.games import Clock, Game, Move, Player
 from ptheta.losses.adversarial import cross_entropy, non_saturating
+from ptheta.models.variational.vae import VAE
 from ptheta.optimizers import Adam
 from ptheta.specs import ImageSpec, to_symmetric
 from ptheta.training.group import Group
@@ -103,7 +104,7 @@ class PlainVAE(nn.Module):
         mean, log_var = self.mean(h), self.log_var(h)
         z = mean + torch.exp(0.5 * log_var) * torch.randn_like(mean)
         nll = F.binary_cross_entropy(self.decoder(z), x, reduction="none").sum(-1)
-        kl = -0.5 * (1 + log_var - mean**2 - log_var.exp()).sum(-1)
+        kl: torch.Tensor = -0.5 * (1 + log_var - mean**2 - log_var.exp()).sum(-1)
         return (nll + kl).mean()
 
 
@@ -177,9 +178,10 @@ def overhead_table(batch: int, steps: int) -> dict[str, Contender]:
     images = data.batch(slice(None)).x
     model = ptheta.create("vae", spec, hidden=(512,), latent=10)
     by_hand = ptheta.create("vae", spec, hidden=(512,), latent=10)
+    assert isinstance(by_hand, VAE)
 
     def loss(x: torch.Tensor) -> torch.Tensor:
-        return -by_hand.elbo(x).mean()  # type: ignore[operator]
+        return -by_hand.elbo(x).mean()
 
     return {
         "bare loop, the same modules": by_loop(
@@ -224,7 +226,8 @@ class UpsamplingGAN(nn.Module):
         )
 
     def prepare(self, batch: Batch, clock: Clock) -> torch.Tensor:
-        return self.generator(torch.randn(len(batch), 100))
+        fakes: torch.Tensor = self.generator(torch.randn(len(batch), 100))
+        return fakes
 
     def g_loss(self, batch: Batch, fake: torch.Tensor) -> dict[str, torch.Tensor]:
         return {"adversarial": non_saturating(self.discriminator(fake)[:, 0])}

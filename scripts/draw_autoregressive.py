@@ -35,7 +35,7 @@ def context(model: Any, row: int, column: int, images: int = 4) -> Tensor:
         changed[at, :, at // w, at % w] = 255 - changed[at, :, at // w, at % w]
 
         def score(batch: Tensor) -> Tensor:
-            p = model.conditionals(batch).log_prob(x.expand_as(batch))  # noqa: B023
+            p: Tensor = model.conditionals(batch).log_prob(x.expand_as(batch))  # noqa: B023
             return p[:, :, row, column].sum(1)
 
         scores = torch.cat([score(part) for part in changed.split(98)])

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 from ptheta.data import open_data
 from ptheta.files.images import grid
@@ -37,7 +38,9 @@ PANELS: tuple[tuple[str, tuple[str, ...], bool], ...] = (
 )
 
 
-def draw(name: str, damage: Damage, x: list[torch.Tensor], found: list[Evaluation], by: str):
+def draw(
+    name: str, damage: Damage, x: list[torch.Tensor], found: list[Evaluation], by: str
+) -> Figure:
     """Images of each strength above, the numbers below."""
     at = range(len(damage.strengths))
     figure = plt.figure(figsize=(11, 6.6), layout="constrained")

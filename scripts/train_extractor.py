@@ -37,7 +37,8 @@ def augment(x: torch.Tensor) -> torch.Tensor:
 def accuracy(network: Classifier, data: Dataset) -> float:
     batch = data.batch(slice(None))
     _, logits = network(to_unit(batch.x))
-    return logits.argmax(1).eq(batch.extra["labels"]).float().mean().item()
+    right = logits.argmax(1).eq(batch.extra["labels"])
+    return float(right.float().mean())
 
 
 def main(name: str, epochs: int) -> None:

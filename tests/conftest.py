@@ -13,6 +13,7 @@ import torch
 
 from ptheta.conditions import wanted
 from ptheta.models import registry
+from ptheta.models.base import Plays
 from ptheta.specs import ImageSpec
 
 # Under nohup, or behind a shell's &, some are ignored, and so would be the tests of them.
@@ -98,3 +99,5 @@ def tiny(name: str, spec: ImageSpec, *, classes: int | None = None, **options: A
 
 
 MODELS = list(registry.MODELS)
+PLAYED = [name for name in MODELS if issubclass(registry.entry(name).load_model(), Plays)]
+FITTED = [name for name in MODELS if name not in PLAYED]

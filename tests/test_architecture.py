@@ -84,13 +84,16 @@ def test_imports_point_one_way(part):
             assert part not in ALONE or other in ALONE[part], f"{file} imports {other}"
 
 
+WORDS = {"gaussian"}  # of the field, which name a noise or a likelihood, too
+
+
 def test_only_models_and_registry_name_a_model():
     for file in ROOT.rglob("*.py"):
         # a loss may bear the name of the paper that the model is named after, too
         if file.name == "models/registry.py" or {"models", "losses"} & set(file.parts):
             continue
         for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Constant) and node.value in registry.MODELS:
+            if isinstance(node, ast.Constant) and node.value in registry.MODELS.keys() - WORDS:
                 raise AssertionError(f"{file}:{node.lineno} names the model {node.value!r}")
 
 

@@ -20,7 +20,7 @@ from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 
 import ptheta
-from ptheta import schemas
+from ptheta.config import MOST_SIDE
 from ptheta.data.trained import Record
 from ptheta.errors import PthetaError
 from ptheta.files.tensors import load_metadata
@@ -290,7 +290,7 @@ def test_an_evaluation_is_what_was_written_or_refused(key, value):
 def test_absurd_images_are_refused_before_memory_is_taken(run):
     file = run / "config.json"
     about = json.loads(file.read_text(encoding="utf-8"))
-    for side in (10**9, schemas.MOST_SIDE):
+    for side in (10**9, MOST_SIDE):
         spec = about["spec"] | {"height": side, "width": side}
         file.write_text(json.dumps(about | {"spec": spec}), encoding="utf-8")
         line(lambda: Run.open(run), "config.json", "spec")

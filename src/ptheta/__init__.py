@@ -1,4 +1,4 @@
-"""ptheta: learn p_theta(x) from data, then sample, score, encode and compare.
+"""ptheta: learn p_theta(x) from data, then sample, evaluate, encode and compare.
 
 Importing this package does not import torch; the first use of a name below does.
 """
@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ptheta import api, data, models, tasks
+    from ptheta import api, data, extractors, losses, metrics, models, nets, tasks
     from ptheta.api import (
         closest,
         compare,
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         demo,
         denoise,
         evaluate,
+        evaluate_images,
         fit,
         inpaint,
         interpolate,
@@ -26,15 +27,23 @@ if TYPE_CHECKING:
         probe,
         reconstruct,
         sample,
-        score,
         surprise,
         sweep,
         train,
         traverse,
     )
     from ptheta.conditions import Attributes, Labels
-    from ptheta.data import Dataset, ImageDataset, VectorDataset, open_data, open_images
+    from ptheta.data import (
+        Dataset,
+        ImageDataset,
+        VectorDataset,
+        describe,
+        list_datasets,
+        open_data,
+        open_images,
+    )
     from ptheta.errors import PthetaError
+    from ptheta.models.about import list_models
     from ptheta.runs.folder import Run
     from ptheta.specs import ImageSpec, VectorSpec
 
@@ -57,20 +66,27 @@ __all__ = [
     "data",
     "demo",
     "denoise",
+    "describe",
     "evaluate",
+    "evaluate_images",
+    "extractors",
     "fit",
     "inpaint",
     "interpolate",
     "latents",
+    "list_datasets",
+    "list_models",
     "load",
+    "losses",
     "manifold",
+    "metrics",
     "models",
+    "nets",
     "open_data",
     "open_images",
     "probe",
     "reconstruct",
     "sample",
-    "score",
     "surprise",
     "sweep",
     "tasks",
@@ -78,8 +94,8 @@ __all__ = [
     "traverse",
 ]
 
-_MODULES = ("api", "data", "models", "tasks")
-_HOMES = {  # of names that are no verbs: those are in `ptheta.api`
+_MODULES = ("api", "data", "extractors", "losses", "metrics", "models", "nets", "tasks")
+_HOMES = {  # of names that need not all of `ptheta.api`, where the others are
     "Attributes": "ptheta.conditions",
     "Dataset": "ptheta.data",
     "ImageDataset": "ptheta.data",
@@ -89,6 +105,9 @@ _HOMES = {  # of names that are no verbs: those are in `ptheta.api`
     "Run": "ptheta.runs.folder",
     "VectorDataset": "ptheta.data",
     "VectorSpec": "ptheta.specs",
+    "describe": "ptheta.data",
+    "list_datasets": "ptheta.data",
+    "list_models": "ptheta.models.about",
     "open_data": "ptheta.data",
     "open_images": "ptheta.data",
 }

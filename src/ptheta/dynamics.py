@@ -7,7 +7,7 @@ imports torch, so that the settings of a training can read their choices off `DY
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -92,7 +92,7 @@ def extragradient(engine: Updater, game: Game[S], step: int, batch: Batch) -> No
         engine.update(move.player)
 
 
-DYNAMICS: dict[str, Dynamics] = {
+DYNAMICS: dict[str, Dynamics[Any]] = {
     "alternating": alternating,
     "simultaneous": simultaneous,
     "extragradient": extragradient,

@@ -149,6 +149,7 @@ class Progress(_File):
     lines: Whole | None = None
     warnings: Whole | None = None
     alarmed: tuple[str, ...] = ()
+    ended: bool = False
 
 
 class Sweep(_File):
@@ -166,7 +167,7 @@ class Measured(_Exact):
     unit: str = ""
     relation: Literal["=", "<=", ">="] = "="
     error: float | None = None
-    better: Literal["", "lower", "higher"] = ""
+    better: Literal["", "lower", "higher", "nearest 1"] = ""
     reason: str = ""
     protocol: dict[str, object] = {}
     note: str = ""

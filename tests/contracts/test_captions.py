@@ -13,7 +13,7 @@ from ptheta import tasks
 from ptheta.files.captions import captioned, hatched, in_rows, rows_in_turn
 from ptheta.files.images import grid, to_png
 from ptheta.specs import ImageSpec
-from ptheta.training.grids import in_picture
+from ptheta.training.pictures import in_picture
 from tests.conftest import tiny
 
 

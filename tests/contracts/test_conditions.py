@@ -19,7 +19,7 @@ from ptheta.data.image_data import ImageDataset
 from ptheta.errors import PthetaError
 from ptheta.files.images import write_png
 from ptheta.models import registry
-from ptheta.models.base import Plays
+from ptheta.models.base import Fits, Plays
 from ptheta.specs import Column, ImageSpec, VectorSpec
 from tests.conftest import MODELS, TINY
 from tests.training.test_runs import QUIET
@@ -192,7 +192,7 @@ def test_a_model_says_what_it_cannot_take(name):
         reason = cls.unsupported(SPEC, condition, config)
         assert (reason is None) == (condition.kind in cls.takes)
         assert reason is None or reason.count("\n") == 0
-    assert issubclass(cls, Plays)
+    assert issubclass(cls, Plays | Fits)
 
 
 def test_a_batch_moves_and_describes_itself(made):

@@ -17,7 +17,7 @@ from ptheta.optimizers import Adam
 from ptheta.specs import ImageSpec
 from ptheta.training.engine import Engine, Weighing
 from ptheta.training.group import Group
-from tests.conftest import MODELS, tiny
+from tests.conftest import PLAYED, tiny
 
 SPEC = ImageSpec(1, 16, 16, 2)
 
@@ -41,7 +41,7 @@ def snapshot(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {k: v.clone() for k, v in model.state_dict().items()}
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", PLAYED)
 def test_losses_are_per_example_and_named(name):
     model = tiny(name, SPEC)
     game, images = model.game(), batch()
@@ -57,7 +57,7 @@ def test_losses_are_per_example_and_named(name):
 
 @pytest.mark.parametrize(
     "name",
-    [m for m in MODELS if "posterior" in capabilities(registry.entry(m).load_model())],
+    [m for m in PLAYED if "posterior" in capabilities(registry.entry(m).load_model())],
 )
 def test_a_model_with_a_posterior_logs_both_counts_of_active_units(name):
     model = tiny(name, SPEC)
@@ -68,7 +68,7 @@ def test_a_model_with_a_posterior_logs_both_counts_of_active_units(name):
     assert 0 <= images.logs["active_units"] <= images.logs["active_by_variance"]
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", PLAYED)
 def test_a_move_changes_only_its_player(name):
     model = tiny(name, SPEC)
     game = model.game()
@@ -99,7 +99,7 @@ def test_a_move_changes_only_its_player(name):
         assert all(p.requires_grad for p in model.parameters())
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", PLAYED)
 def test_every_parameter_has_one_player_and_every_player_moves(name):
     model = tiny(name, SPEC)
     game = model.game()
@@ -108,7 +108,7 @@ def test_every_parameter_has_one_player_and_every_player_moves(name):
     assert {move.player for move in game.moves} == set(game.players)
 
 
-SEVERAL = [name for name in MODELS if len(tiny(name, SPEC).game().players) > 1]
+SEVERAL = [name for name in PLAYED if len(tiny(name, SPEC).game().players) > 1]
 
 
 @pytest.mark.parametrize("name", SEVERAL)

@@ -25,7 +25,11 @@ from tests.data.makers import GREY, LABELS
 
 N = 20
 DATA: Any = ImageDataset("grey", "train", GREY[:, None], labels=LABELS, classes=tuple("abcd"))
-AS: dict[str, Callable[[list], Any]] = {"list": list, "array": np.asarray, "tensor": torch.tensor}
+AS: dict[str, Callable[[list[int]], Any]] = {
+    "list": list,
+    "array": np.asarray,
+    "tensor": torch.tensor,
+}
 
 
 @pytest.mark.parametrize("kind", AS)

@@ -132,7 +132,7 @@ def test_sizes_and_colours(tmp_path):
     # the centre is what is kept
     wide = np.zeros((10, 30), dtype=np.uint8)
     wide[:, 10:20] = 255
-    assert (decode.resize_and_crop(Image.fromarray(wide), decode.Shape(1, 10, 10)) == 255).all()
+    assert (picture.resize_and_crop(Image.fromarray(wide), picture.Shape(1, 10, 10)) == 255).all()
 
 
 def test_the_second_start_decodes_nothing(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ import torch
 
 import ptheta
 from ptheta.data.identity import fingerprint, keys
+from ptheta.data.points.toys import TOYS
 from ptheta.data.splits import divide
 from ptheta.data.trained import Record, match_data
 from ptheta.data.vector_data import VectorDataset
@@ -157,3 +158,11 @@ def test_levels_are_of_images():
 def test_missing_cells_are_refused_with_their_columns_and_the_models_that_can():
     with pytest.raises(PthetaError, match="missing cells, and there are some in height: fill"):
         ptheta.create("gan", SPEC)
+
+
+def test_a_toy_is_the_truth_of_its_points():
+    toy = TOYS["points-ring"]()
+    x, labels = toy.split("test")
+    data = VectorDataset("ring", "test", x, VectorSpec.of(2), labels=labels, truth=toy)
+    assert data.truth is toy
+    assert data.subset(range(5)).truth is toy

@@ -16,7 +16,7 @@ from torch import nn
 import ptheta
 from ptheta.batch import Batch
 from ptheta.errors import PthetaError
-from ptheta.games import Clock
+from ptheta.games import END, Clock
 from ptheta.losses.adversarial import LOSSES, accuracy, convergence, equilibrium
 from ptheta.losses.penalties import (
     PENALTIES,
@@ -29,7 +29,7 @@ from ptheta.losses.penalties import (
 from ptheta.metrics.clustering import matched_accuracy
 from ptheta.models.adversarial.conditioning import CONDITIONING
 from ptheta.models.adversarial.latents import PRIORS, on_sphere
-from ptheta.models.adversarial.monitor import END, FALL, FEW, LOW, STILL, GANMonitor
+from ptheta.models.adversarial.monitor import FALL, FEW, LOW, STILL, GANMonitor
 from ptheta.models.adversarial.replay import Generated, Replay
 from ptheta.models.adversarial.tricks import History, pairwise_mse
 from ptheta.nets.adversarial.layers import ACTIVATIONS, DOWNSAMPLING, Dropout, GaussianNoise

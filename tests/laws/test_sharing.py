@@ -16,7 +16,7 @@ from ptheta.data import open_data
 from ptheta.specs import ImageSpec
 from ptheta.training.engine import Engine
 from ptheta.training.group import Group
-from tests.conftest import MODELS, tiny
+from tests.conftest import PLAYED, tiny
 
 SPEC = ImageSpec(1, 16, 16, 2)
 N = 8
@@ -124,7 +124,7 @@ FREE = {"g_norm": "layer", "d_norm": "layer"}
 NOISY = {"instance_noise": 0.1, "label_noise": 0.1, "label_flips": 0.2}
 AUGMENT = {"augment": ("color", "translation", "cutout")}
 GAMES: dict[str, tuple[str, dict[str, Any]]] = {
-    **{name: (name, {}) for name in MODELS},
+    **{name: (name, {}) for name in PLAYED},
     **{f"{name}, no batch norm": (name, FREE) for name in ("gan", "wgan", "infogan", "acgan")},
     "gan, noise": ("gan", {**FREE, **NOISY, **AUGMENT}),
     "wgan-gp, layer norm": ("wgan-gp", {**FREE, **AUGMENT}),

@@ -13,15 +13,21 @@ import torch
 from ptheta.data import open_data
 from ptheta.errors import PthetaError
 from ptheta.measures.results import Evaluation
-from ptheta.metrics import memorisation
+from ptheta.metrics import copies
 from ptheta.metrics.evaluate import evaluate_images
 from ptheta.metrics.sensitivity import DAMAGES, Images, sensitivity
 
 UP, DOWN = 1, -1
 # damage -> metric -> the way it goes
 SEEN: dict[str, dict[str, int]] = {
-    "noise": {"fd_digits": UP, "kd_digits": UP, "score_digits": DOWN, "coverage_digits": DOWN},
-    "blur": {"fd_digits": UP, "kd_digits": UP, "copying_z_digits": UP},
+    "noise": {
+        "fd_digits": UP,
+        "kd_digits": UP,
+        "score_digits": DOWN,
+        "coverage_digits": DOWN,
+        "sharpness": UP,
+    },
+    "blur": {"fd_digits": UP, "kd_digits": UP, "copying_z_digits": UP, "sharpness": DOWN},
     "dropped classes": {
         "fd_digits": UP,
         "kd_digits": UP,
@@ -100,7 +106,7 @@ def test_what_cannot_see_a_damage_does_not(measured):
 def test_copies_beyond_the_training_images_in_features_are_seen(monkeypatch, measured):
     """Where features of a share of the training set alone are taken, pixels find the rest."""
     train, test = open_data("digits"), open_data("digits", "test")
-    monkeypatch.setattr(memorisation, "TRAINING", 300)
+    monkeypatch.setattr(copies, "TRAINING", 300)
     images = Images.of(test.subset(slice(0, 600)), train)
     found = evaluate_images(images.copies, test.subset(slice(0, 1000)), train)
     z, raised = found.get("copying_z_digits"), found.get("fd_memorisation_digits")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from torch import Tensor, nn
 
+from ptheta.cli.commands import cli
 from ptheta.conditions import Labels
 from ptheta.data.dataset import Dataset
 from ptheta.data.image_data import ImageDataset
@@ -28,6 +32,7 @@ from ptheta.specs import ImageSpec
 
 SPEC = ImageSpec(1, 12, 12)
 CLASSES = ("dark", "bright")
+DOCS = Path(__file__).parent.parent.parent / "docs" / "evaluation.md"
 
 
 class Bright:
@@ -170,6 +175,22 @@ def samples_that_look_alike() -> None:
     assert value("similarity", images(NEW)) < 0.9
 
 
+def edges_are_as_strong_as_in_real_images() -> None:
+    """Of the test images themselves 1; of the same at half the contrast a quarter; of blurred ones
+    less, of ones with noise more."""
+    real = images(TEST)
+    blurred = nn.functional.avg_pool2d(real.float(), 3, 1, 1).to(torch.uint8)
+    noisy = torch.where(torch.arange(real.numel()).view_as(real) % 7 == 0, 255, real)
+    assert value("sharpness", real) == pytest.approx(1)
+    assert value("sharpness", real // 2) == pytest.approx(0.25, rel=0.01)
+    assert value("sharpness", blurred) < 0.1
+    assert value("sharpness", noisy.to(torch.uint8)) > 1.2
+    found = result("sharpness", real // 2)
+    assert found.better == "nearest 1"
+    beside = [found.protocol[f"laplacian_variance{of}"] for of in ("", "_of_real")]
+    assert all(isinstance(number, float) and f"{number:.4g}" in found.note for number in beside)
+
+
 def labels_are_followed_or_not() -> None:
     y = torch.from_numpy(NEW.labels)
     for name, better in (("kd_within_label", -1), ("label_accuracy", 1)):
@@ -255,6 +276,7 @@ LAWS: dict[str, Callable[[], None]] = {
     "density_{extractor}": balls_hold_what_is_there,
     "coverage_{extractor}": balls_hold_what_is_there,
     "similarity": samples_that_look_alike,
+    "sharpness": edges_are_as_strong_as_in_real_images,
     "kd_within_label_{extractor}": labels_are_followed_or_not,
     "label_accuracy_{extractor}": labels_are_followed_or_not,
     "train_distance_ratio": copies_are_at_no_distance,
@@ -271,16 +293,51 @@ LAWS: dict[str, Callable[[], None]] = {
 }
 
 
-@pytest.mark.parametrize("name", METRICS)
-def test_every_metric_holds_its_law(name, monkeypatch):
-    """A new entry needs one in `LAWS`."""
+@pytest.fixture
+def brief(monkeypatch) -> None:
+    """Speeds and paths take no time."""
     monkeypatch.setattr(speed, "SECONDS", 0.02)
     monkeypatch.setattr(path_length, "PATHS", 20)
+
+
+@pytest.mark.usefixtures("brief")
+@pytest.mark.parametrize("name", METRICS)
+def test_every_metric_holds_its_law(name):
+    """A new entry needs one in `LAWS`."""
     LAWS[name]()
+
+
+@pytest.mark.usefixtures("brief")
+@pytest.mark.parametrize("name", METRICS)
+def test_a_law_is_one_of_its_metric(name, monkeypatch):
+    """It fails where this metric alone gives a number that has nothing to do with the images."""
+    compute = METRICS[name].compute
+
+    def astray(ctx: Context) -> Estimate | dict[str, Estimate]:
+        found = compute(ctx)
+        if isinstance(found, Estimate):
+            return dataclasses.replace(found, value=-12345.678, reason="")
+        return {term: dataclasses.replace(each, value=-12345.678) for term, each in found.items()}
+
+    monkeypatch.setitem(METRICS, name, dataclasses.replace(METRICS[name], compute=astray))
+    with pytest.raises(AssertionError):
+        LAWS[name]()
 
 
 def test_there_is_a_law_of_no_other_metric():
     assert LAWS.keys() == METRICS.keys()
+
+
+def test_every_metric_is_listed_and_explained():
+    """In the list of the command line and in the documentation."""
+    listed = json.loads(CliRunner().invoke(cli, ["metrics", "--json"]).stdout)
+    assert [about["section"] for about in listed.values()] == [m.section for m in METRICS.values()]
+    text = DOCS.read_text()
+    for metric in METRICS.values():
+        assert metric.about == listed[metric.title]["about"]
+        assert len(metric.about) < 90
+        written = [metric.title] if "{term}" not in metric.name else ["elbo_kl"]
+        assert all(f"`{name}`" in text for name in written), metric.title
 
 
 class Silent(nn.Module):
@@ -329,7 +386,14 @@ def test_a_new_entry_is_a_row_of_an_evaluation_and_of_a_report(monkeypatch):
     def brightness(ctx: Context) -> Estimate:
         return Estimate(ctx.samples.double().mean().item(), error=1.0)
 
-    new = Metric("brightness_{extractor}", brightness, Section.COST, unit="of 255", better="lower")
+    new = Metric(
+        "brightness_{extractor}",
+        brightness,
+        "mean pixel value of samples",
+        Section.COST,
+        unit="of 255",
+        better="lower",
+    )
     none = dataclasses.replace(new, name="gloom", needs=(lambda ctx: "it is too bright",))
     monkeypatch.setitem(METRICS, new.name, new)
     monkeypatch.setitem(METRICS, none.name, none)

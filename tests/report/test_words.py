@@ -20,7 +20,7 @@ from ptheta.report.tables import tables
 from ptheta.report.text import markdown
 from ptheta.terminal import progress
 from ptheta.terminal.progress import about, shown, stage, unwatched, watched
-from ptheta.terminal.screen import Screen, printable
+from ptheta.terminal.screen import Look, Screen, printable
 
 NAMES = ["a$\\frac$", "<img src=x onerror=alert(1)>", "a|b", "`x`", "_x_", "a\nb", "[a](b)", "$x$"]
 
@@ -117,4 +117,4 @@ def test_plain_lines_of_long_work_come_now_and_then(monkeypatch: pytest.MonkeyPa
     assert 8 <= len(lines) <= 12
     assert lines[-1].startswith("1 of 2: a?[2Jb  drawing samples, ")
     assert all(printable(line) == line for line in lines)
-    assert Screen(lambda _: progress.Look("x"), io.StringIO()).bar is None
+    assert Screen(lambda _: Look("x"), io.StringIO()).bar is None

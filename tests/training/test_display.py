@@ -18,13 +18,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tqdm.utils import disp_len
 
 import ptheta
 from ptheta.batch import Batch
 from ptheta.errors import Interrupted
 from ptheta.runs.folder import Run
-from ptheta.terminal.screen import PLAIN, clock, cut, disp_len, figure, fitting, said, shortened
-from ptheta.training import checkpoint, grids
+from ptheta.terminal.screen import PLAIN, clock, cut, figure, fitting, said, shortened
+from ptheta.training import checkpoint
 from ptheta.training import display as displays
 from ptheta.training.display import Display, Pace
 from ptheta.training.grids import Pauses
@@ -273,7 +274,7 @@ def test_every_run_ends_with_a_grid_of_its_last_weights(
 
 def test_drawing_takes_a_tenth_of_the_time_at_most(monkeypatch: Any) -> None:
     now = 0.0
-    monkeypatch.setattr(grids.time, "monotonic", lambda: now)
+    monkeypatch.setattr("ptheta.training.grids.time.monotonic", lambda: now)
     pauses = Pauses()
     now = 61.0
     assert pauses.due(1.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import random
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,10 +17,7 @@ from PIL import Image
 import ptheta
 import ptheta.data
 from ptheta import api, tasks
-from ptheta.api import Grid
-from ptheta.api.measuring import Evaluated
-from ptheta.cli.asked import ASKED
-from ptheta.cli.commands import cli
+from ptheta.api import Grid, Rows
 from ptheta.data import open_images
 from ptheta.data.sources import open_image_set
 from ptheta.errors import PthetaError
@@ -126,7 +122,7 @@ def test_a_data_set_that_was_trained_on_whole_has_none_to_measure_on(place, tmp_
 
 def test_images_in_memory_are_measured_like_those_of_a_folder(place):
     kept, again = (
-        [(r.metric, r.value) for r in api.score(IMAGES[:20], real, **MEASURED).results]
+        [(r.metric, r.value) for r in api.evaluate_images(IMAGES[:20], real, **MEASURED).results]
         for real in (place / "a.npz", (IMAGES, LABELS))
     )
     assert kept == again
@@ -160,7 +156,7 @@ def test_several_processes_get_images_in_memory(tmp_path):
     assert run.about.dataset.images == len(open_images(IMAGES))
 
 
-def _sample(run: Any, data: Any = None, **given: Any) -> Grid:
+def _sample(run: Any, data: Any = None, **given: Any) -> Grid | Rows:
     return ptheta.sample(run, 5, **given)
 
 
@@ -177,7 +173,7 @@ def _autoregressive(run: Any) -> Path:
     return (run.path if isinstance(run, Run) else run).parent / "made"
 
 
-WRITING: dict[str, Callable[..., Grid]] = {
+WRITING: dict[str, Callable[..., Grid | Rows]] = {
     "sample": _sample,
     "inpaint": _inpaint,
     "surprise": _surprise,
@@ -202,10 +198,12 @@ VERBS: dict[str, Callable[[Path, Path], Any]] = {
     "create": lambda place, out: ptheta.create("vae", ImageSpec(1, 8, 8)),
     "train": lambda place, out: ptheta.train("vae", IMAGES, out, **SMALL),
     "load": lambda place, out: ptheta.load(place / "run"),
+    "list_datasets": lambda place, out: ptheta.list_datasets(),
+    "list_models": lambda place, out: ptheta.list_models(),
     "open_data": lambda place, out: ptheta.open_data(place / "a.npz", levels=2).batch([0]),
     "open_images": lambda place, out: open_images(place / "a.npz", levels=2).batch([0]),
-    "describe": lambda place, out: ptheta.data.describe(place / "a.npz"),
-    "score": lambda place, out: api.score(IMAGES[:20], IMAGES, **MEASURED),
+    "describe": lambda place, out: ptheta.describe(place / "a.npz"),
+    "evaluate_images": lambda place, out: api.evaluate_images(IMAGES[:20], IMAGES, **MEASURED),
     "sweep": lambda place, out: ptheta.sweep(
         "vae", str(place / "a.npz"), out, [{}], seeds=1, **SMALL
     ),
@@ -243,54 +241,12 @@ def _streams() -> tuple[list[int], Any, Any]:
     return torch.get_rng_state().tolist(), str(np.random.get_state()), random.getstate()  # noqa: NPY002
 
 
-MODULES = {"api", "data", "models", "tasks"}
-NO_RUN = {
-    "create",
-    "load",
-    "open_data",
-    "open_images",
-    "train",
-    "sweep",
-    "score",
-    "compare",
-    "demo",
-}
+MODULES = {"api", "data", "extractors", "losses", "metrics", "models", "nets", "tasks"}
 
 
 def test_every_verb_has_its_row():
     assert {f"tasks.{name}" for name in tasks.__all__} <= VERBS.keys()
     assert {name for name in ptheta.__all__ if name.islower()} - MODULES <= VERBS.keys()
-
-
-def test_the_command_line_and_python_have_the_same_verbs():
-    assert cli.commands.keys() <= set(ptheta.__all__)
-    python = {name for name in ptheta.__all__ if name.islower()} - MODULES
-    # what makes and opens things has no command of its own
-    assert python - cli.commands.keys() == {
-        "create",
-        "load",
-        "open_data",
-        "open_images",
-        "score",
-        "closest",
-    }
-
-
-@pytest.mark.parametrize("verb", sorted(set(cli.commands) - MODULES - NO_RUN))
-def test_a_verb_takes_a_run_and_the_options_of_its_command(verb):
-    """A folder or a `Run` comes first; what else there is has the name of the option, or says more
-    than a text of the command line could."""
-    first, *rest = inspect.signature(getattr(ptheta, verb), eval_str=True).parameters.values()
-    assert first.annotation == str | Path | Run
-    names = {p.name for p in rest if p.kind is not p.VAR_KEYWORD}
-    if any(p.kind is p.VAR_KEYWORD for p in rest):
-        names |= Evaluated.__annotations__.keys()
-    options = {p.name for p in cli.commands[verb].params} - {"run", "threads", "as_json"}
-    if "condition" in names:
-        options = options - {*ASKED} | {"condition"}  # texts by kind
-        names -= {"labels", "attributes"}
-    assert options - names <= {"closest", "size", "channels", "image_column"}  # of foreign images
-    assert names - options <= {"weights"}
 
 
 @pytest.mark.parametrize("verb", WRITING)

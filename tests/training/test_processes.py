@@ -18,12 +18,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from tqdm.std import TqdmDefaultWriteLock
+from tqdm.std import TqdmDefaultWriteLock, tqdm
 
 from ptheta.batch import Batch
 from ptheta.errors import Interrupted, PthetaError
 from ptheta.games import Clock, Game, Move, Player, Terms
-from ptheta.terminal import screen, signals
+from ptheta.terminal import signals
 from ptheta.terminal.signals import (
     ENDING,
     REPEATED,
@@ -273,8 +273,8 @@ def test_messages_outlive_their_reader():
 
 def test_what_is_shown_leaves_no_semaphore_behind():
     """One that a killed process had would be told of by Python, in lines of its own."""
-    assert screen.tqdm.get_lock() is screen.tqdm._lock
-    assert not isinstance(screen.tqdm.get_lock(), TqdmDefaultWriteLock)
+    assert tqdm.get_lock() is tqdm._lock
+    assert not isinstance(tqdm.get_lock(), TqdmDefaultWriteLock)
 
 
 # -- the end of the processes

@@ -26,7 +26,7 @@ from ptheta.training.metric_logger import read_metrics
 from ptheta.training.processes import COMPILERS
 from ptheta.training.scoring import Scored
 from ptheta.training.settings import TrainSettings
-from tests.conftest import MODELS, TINY
+from tests.conftest import PLAYED, TINY
 
 QUIET = {
     "evaluate_every": 0,
@@ -47,7 +47,7 @@ def same(a: Path, b: Path, file: str = "model.safetensors") -> bool:
     return x.keys() == y.keys() and all(torch.equal(x[k], y[k]) for k in x)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", PLAYED)
 def test_resume_is_bit_identical(name, strokes, tmp_path):
     """200 steps, and 100 + resume + 100: weights, averages, optimizers, noise and metrics."""
     # a recipe's cosine schedule would depend on the length asked for

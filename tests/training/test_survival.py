@@ -16,6 +16,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 import ptheta
 from ptheta import api
@@ -352,7 +353,7 @@ def test_a_run_with_a_link_in_it_is_not_gone_on_with(name, twelve, strokes, tmp_
 
 def test_temporary_files_are_never_written_through_links(tmp_path, monkeypatch):
     (tmp_path / "theirs").write_text("theirs")
-    monkeypatch.setattr(files.secrets, "token_hex", lambda n: "0" * 2 * n)
+    monkeypatch.setattr("ptheta.files.atomic.secrets.token_hex", lambda n: "0" * 2 * n)
     temporary(tmp_path).symlink_to(tmp_path / "theirs")
     with pytest.raises(CannotWrite, match="File exists"):
         write_text(tmp_path / "mine", "mine")
@@ -362,10 +363,9 @@ def test_temporary_files_are_never_written_through_links(tmp_path, monkeypatch):
 def test_whatever_is_written_of_tensors_says_whose_it_is(tmp_path, monkeypatch):
     """The library makes a temporary file of its own, which a kill would leave for ever."""
     seen: set[str] = set()
-    real = tensors.save_file
 
     def watched(*args):
-        real(*args)
+        save_file(*args)
         seen.update(path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*"))
         (args[1].parent / ".tmpAbCdEf").write_text("left by a kill")
 

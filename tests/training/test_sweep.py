@@ -109,13 +109,13 @@ def scored(*values: float) -> list[Evaluation]:
 def test_ranks_have_students_interval_and_say_what_is_apart():
     groups = {"far": scored(9.0, 9.2, 9.1), "good": scored(1.0, 1.2, 1.1), "one": scored(1.5)}
     groups["near"] = scored(1.0, 1.4, 1.3)
-    rows = rank(groups, "fd", lower=True)
+    rows = rank(groups, "fd", "lower")
     assert [row.setting for row in rows] == ["good", "near", "one", "far"]
     assert [row.apart for row in rows] == [False, False, False, True]
     assert rows[0].mean == pytest.approx(1.1)
     assert rows[0].half == pytest.approx(4.302653 * 0.1 / 3**0.5, rel=1e-5)  # t(2), 97.5 %
     assert rows[2].half is None
-    assert rank(groups, "fd", lower=False)[0].setting == "far"
-    assert rank(groups, "other", lower=True) == []
+    assert rank(groups, "fd", "higher")[0].setting == "far"
+    assert rank(groups, "other", "lower") == []
     same_numbers = {"a": scored(2.0, 2.0), "b": scored(2.0, 2.0)}
-    assert not any(row.apart for row in rank(same_numbers, "fd", lower=True))
+    assert not any(row.apart for row in rank(same_numbers, "fd", "lower"))

@@ -8,12 +8,17 @@ from ptheta.api.comparing import compare, demo
 from ptheta.api.grid import Grid
 from ptheta.api.images import denoise, inpaint, interpolate, reconstruct, sample, surprise
 from ptheta.api.latent import fit, latents, manifold, probe, traverse
-from ptheta.api.measuring import Unwritten, closest, closest_rows, evaluate, score
+from ptheta.api.measuring import Unwritten, closest, closest_rows, evaluate, evaluate_images
+from ptheta.api.rows import Rows
 from ptheta.api.training import create, load, sweep, train
+from ptheta.data import describe, list_datasets, open_data
+from ptheta.models.about import ModelInfo, list_models
 from ptheta.runs.folder import is_run
 
 __all__ = [
     "Grid",
+    "ModelInfo",
+    "Rows",
     "Unwritten",
     "closest",
     "closest_rows",
@@ -21,18 +26,22 @@ __all__ = [
     "create",
     "demo",
     "denoise",
+    "describe",
     "evaluate",
+    "evaluate_images",
     "fit",
     "inpaint",
     "interpolate",
     "is_run",
     "latents",
+    "list_datasets",
+    "list_models",
     "load",
     "manifold",
+    "open_data",
     "probe",
     "reconstruct",
     "sample",
-    "score",
     "surprise",
     "sweep",
     "train",

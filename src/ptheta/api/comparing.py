@@ -11,7 +11,7 @@ from ptheta.api.training import train
 from ptheta.data.request import DataSettings
 from ptheta.data.sources import open_image_set
 from ptheta.errors import PthetaError
-from ptheta.extractors.features import Extractor
+from ptheta.extractors.base import Extractor
 from ptheta.files.atomic import locked
 from ptheta.files.out import check_folder
 from ptheta.files.paths import expand

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from ptheta.data.memory import Source
 from ptheta.errors import PthetaError
 from ptheta.files.images import PICTURES
 from ptheta.runs.folder import Run
+from ptheta.specs import DataSpec, images_only
 from ptheta.tasks.sample import Place
 
 
@@ -70,8 +72,9 @@ class Output:
             raise PthetaError(f"--scale {scale}: want 1 or more")
         return cls(path, scale)
 
-    def check(self, n: int, shape: tuple[int, ...], columns: int | None = None) -> None:
-        """Raises PthetaError where n images of this shape (C, H, W) are too many to write."""
+    def check(self, n: int, spec: DataSpec, columns: int | None = None) -> None:
+        """Raises PthetaError where n images are too many to write, and for what are no images."""
+        shape = images_only(spec, "this use").shape
         if self.path is not None:
             check_size(self.path, n, shape, columns, self.scale)
 
@@ -98,9 +101,10 @@ def examples(run: Run, n: int, data: Source | None, output: Output, columns: int
     Raises PthetaError where they are too many to write, before the model is read, and where the
     model is conditional and the images have no conditions.
     """
+    images_only(run.spec, "this use")
     batch = run.data("test", data).batch(slice(0, n))
     if columns:
-        output.check(columns * len(batch.x), run.spec.shape)
+        output.check(columns * len(batch.x), run.spec)
     model = run.model()
     if not conditional(model):
         return Examples(model, batch.x, None)
@@ -117,4 +121,4 @@ def side_by_side(*columns: Tensor) -> Images:
 
 def squarish(n: int, width: int) -> int:
     """Columns of about a square of n groups of `width` images each, no group torn apart."""
-    return width * max(1, round(n**0.5 / 2))
+    return width * max(1, round(math.sqrt(n) / 2))

@@ -9,13 +9,15 @@ from ptheta import tasks
 from ptheta.api.draw import samples
 from ptheta.api.export import Images
 from ptheta.api.grid import Grid, Output, examples, side_by_side, squarish
+from ptheta.api.rows import Rows, check_rows, sample_rows
 from ptheta.capabilities import Encodes
 from ptheta.compute.streams import undisturbed
 from ptheta.data.memory import Source
 from ptheta.errors import PthetaError
 from ptheta.files.captions import hatched
 from ptheta.runs.folder import Run
-from ptheta.specs import from_unit, images_only
+from ptheta.specs import VectorSpec, from_unit, images_only
+from ptheta.tasks.sample import Wanted
 
 
 @undisturbed()
@@ -32,30 +34,30 @@ def sample(
     seed: int = 0,
     out: str | Path | None = None,
     scale: int | None = None,
-) -> Grid:
-    """n images drawn from a trained model; into a folder, a stopped call is gone on with.
+) -> Grid | Rows:
+    """n images, or n rows of a table, drawn from a trained model; images into a folder: a stopped
+    call is gone on with.
 
     labels: classes by name or number, in turn; attributes: the one vector that a model of
         attributes is given; default: all labels, or each attribute alone, in turn
     condition: texts by kind of condition, such as {"text": ["a red circle"]}, in turn
     weights, prior: as for `Run.model`
     same_noise: of a conditional model, draw the images of every condition from the same noise
-    out: a place to write them as well: a picture, an array (.npy, .npz) or a folder; scale: pixels
-        of a picture for one of an image
+    out: a place to write them as well: a picture, an array (.npy, .npz) or a folder; rows: a table
+        (.csv, .parquet), an array (.npy) or a picture (.png)
+    scale: pixels of a picture for one of an image
     Raises PthetaError where the model cannot sample, takes no such condition, or does not know it,
     and where `out` cannot be written.
     """
-    output, opened = Output.at(out, scale), Run.open(run)
-    output.check(n, opened.spec.shape)
+    opened = Run.open(run)
+    wanted = Wanted(labels=labels or None, attributes=attributes, condition=condition or None)
+    if isinstance(opened.spec, VectorSpec):
+        place = check_rows(out, scale, same_noise=same_noise)
+        return sample_rows(opened, n, weights=weights, prior=prior, seed=seed, path=place, **wanted)
+    output = Output.at(out, scale)
+    output.check(n, opened.spec)
     images = samples(
-        *(opened, n),
-        seed=seed,
-        labels=labels or None,
-        attributes=attributes,
-        condition=condition or None,
-        weights=weights,
-        prior=prior,
-        same_noise=same_noise,
+        *(opened, n), seed=seed, weights=weights, prior=prior, same_noise=same_noise, **wanted
     )
     return output.put(images, f"{images.n} images")
 
@@ -190,7 +192,7 @@ def interpolate(
         _, x, y = examples(opened, 2 * n, data, output)
         n = len(x) // 2
         ends, y = (x[:n], x[n : 2 * n]), None if y is None else y[:n]
-    output.check(n * steps, opened.spec.shape, steps)
+    output.check(n * steps, opened.spec, steps)
     walk = tasks.interpolate(
         model, n, steps, ends=ends, condition=y, straight=straight, seed=seed or 0
     )

@@ -48,7 +48,7 @@ def manifold(
     out, scale: as for `ptheta.sample`
     """
     output, opened = Output.at(out, scale), Run.open(run)
-    output.check(side * side, opened.spec.shape, side)
+    output.check(side * side, opened.spec, side)
     model = opened.model()
     pair, how = _two_dimensions(opened, model, dims, data)
     x = tasks.manifold(model, side, dims=pair, label=label)
@@ -98,7 +98,7 @@ def traverse(
     if not 0 <= image < len(x):
         raise PthetaError(f"--image {image}: there are {len(x)} test images, 0 to {len(x) - 1}")
     dims = tasks.most_used(model, x, y)[:n]
-    output.check(len(dims) * steps, opened.spec.shape, steps)
+    output.check(len(dims) * steps, opened.spec, steps)
     one = None if y is None else y[image : image + 1]
     assert isinstance(model, Encodes)  # or its most used dimensions would not be known
     z = model.encode(x[image : image + 1], one)[0].detach()

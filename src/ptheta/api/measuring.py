@@ -21,10 +21,10 @@ from ptheta.data.request import DataSettings, Request
 from ptheta.data.sources import open_image_set, open_split, settings_for
 from ptheta.data.values import Kind
 from ptheta.errors import CannotWrite, PthetaError
-from ptheta.extractors.features import Extractor
+from ptheta.extractors.base import Extractor
 from ptheta.measures.results import Evaluation
 from ptheta.metrics import evaluate as metrics
-from ptheta.metrics import memorisation
+from ptheta.metrics.copies import closest as nearest_pairs
 from ptheta.runs.folder import Run, is_run
 
 REAL: tuple[Literal["train", "test"], ...] = ("train", "test")  # what samples may be copies of
@@ -112,7 +112,7 @@ def evaluate(
 
 
 @undisturbed()
-def score(
+def evaluate_images(
     images: Source,
     data: Source,
     *,
@@ -164,12 +164,12 @@ def closest(
         found = run.own(data)
         real = found.train if of == "train" else found.test
         assert real is not None
-        return memorisation.closest(tasks.sample(run.model(), n, seed=seed), real, pairs)
+        return nearest_pairs(tasks.sample(run.model(), n, seed=seed), real, pairs)
     if data is None:
         raise PthetaError("images of any origin need real ones beside them: give data")
     made, test, train = made_and_real(source, data, **brought)
     order = torch.randperm(len(made), generator=torch.Generator().manual_seed(seed))
-    return memorisation.closest(made[order[:n]], train if of == "train" else test, pairs)
+    return nearest_pairs(made[order[:n]], train if of == "train" else test, pairs)
 
 
 @undisturbed()

@@ -14,6 +14,7 @@ from ptheta.conditions import ConditionSpec, is_condition, word
 from ptheta.data.dataset import Dataset
 from ptheta.data.image_data import ImageDataset
 from ptheta.data.memory import Handed, Source
+from ptheta.data.names import record
 from ptheta.errors import Interrupted, PthetaError
 from ptheta.extractors.table import default_extractor
 from ptheta.files.atomic import leftover, locked
@@ -111,7 +112,7 @@ def _train(
             raise PthetaError(
                 f"{folder} was trained with model {old.model}, not {model}: choose another --out"
             )
-        place = plan.record(data) if isinstance(data, str | Path) else old.source
+        place = record(data) if isinstance(data, str | Path) else old.source
         new = replace(plan.extend(old, options), source=place)
     else:
         if isinstance(data, ImageDataset) and data.levels != 256:

@@ -15,7 +15,7 @@ from ptheta.config import brief
 from ptheta.errors import PthetaError, unknown
 
 if TYPE_CHECKING:
-    from ptheta.api import Grid
+    from ptheta.api import Grid, Rows
 
 # What click has read for an option: of the type that the option declares. A command hands its
 # options on by name, to the verb of the Python interface that has the same ones.
@@ -40,11 +40,11 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="ptheta")
 def cli() -> None:
-    """Deep generative models: learn p_theta(x) from data, then sample, score and compare."""
+    """Deep generative models: learn p_theta(x) from data, then sample, evaluate and compare."""
 
 
 def number(
-    default: int = 8, text: str = "Number of test images.", kind: click.ParamType = types.COUNT
+    default: int = 8, text: str = "Number of test images.", kind: types.Whole = types.COUNT
 ) -> Decorator:
     """-n of a verb."""
     return click.option(
@@ -52,7 +52,7 @@ def number(
     )
 
 
-def whole(flag: str, default: int, text: str, kind: click.ParamType = types.COUNT) -> Decorator:
+def whole(flag: str, default: int, text: str, kind: types.Whole = types.COUNT) -> Decorator:
     """An option that is a whole number with a default."""
     return click.option(flag, type=kind, default=default, show_default=True, help=text)
 
@@ -77,7 +77,7 @@ _OUT = click.option(
     type=types.SOURCE,
     required=True,
     help="File or folder to write: a picture (grid.png, .jpg, .webp), an array (x.npy, x.npz: "
-    "uint8 N,C,H,W) or a folder of pictures.",
+    "uint8 N,C,H,W) or a folder of pictures; of a model of tables, x.csv, x.parquet or x.npy.",
 )
 _SCALE = click.option(
     "--scale",
@@ -118,8 +118,8 @@ def out(command: Callable[..., None]) -> Callable[..., None]:
     return _OUT(_SCALE(command))
 
 
-def show(grid: Grid) -> None:
-    """Says where images were written, and what they show."""
+def show(grid: Grid | Rows) -> None:
+    """Says where images or rows were written, and what they show."""
     click.echo(f"{grid.path}: {grid.about}")
 
 

@@ -27,7 +27,7 @@ from ptheta.cli.common import (
 
 @cli.command()
 @RUN
-@number(64, "Number of images.")
+@number(64, "Number of images, or of rows of a table.")
 @SEED
 @out
 @asked_options
@@ -40,7 +40,7 @@ from ptheta.cli.common import (
 @PRIOR
 @THREADS
 def sample(run: str, **options: Parsed) -> None:
-    """Draw images from a trained RUN.
+    """Draw images, or rows of a table, from a trained RUN.
 
     Into a folder, the same command continues where it was stopped.
     """

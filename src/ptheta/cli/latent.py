@@ -17,6 +17,7 @@ from ptheta.cli.common import (
     RUN,
     SEED,
     THREADS,
+    WEIGHTS,
     Parsed,
     cli,
     integers,
@@ -113,6 +114,7 @@ def _print_latents(report: LatentReport) -> None:
 @RUN
 @whole("--components", 10, "Number of Gaussians in the mixture.")
 @whole("--images", 20_000, "Largest number of training images to encode.")
+@WEIGHTS
 @DATA
 @SEED
 @THREADS

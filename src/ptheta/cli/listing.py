@@ -1,36 +1,27 @@
-"""What there is: models and data."""
+"""What there is: models, data and metrics."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import TYPE_CHECKING
 
 import click
 
 import ptheta
-from ptheta.capabilities import CAPABILITIES, capabilities
 from ptheta.cli import types
 from ptheta.cli.common import IMAGE_COLUMN, JSON, Parsed, cli
 from ptheta.cli.tables import aligned, print_wrapped
-from ptheta.data import EMBEDDED
-from ptheta.models import registry
 
-
-class Row(TypedDict):
-    """What is said of a model. capabilities: whether it has each; recipes: what each is"""
-
-    family: str
-    paper: str
-    capabilities: dict[str, bool]
-    recipes: dict[str, str]
+if TYPE_CHECKING:
+    from ptheta.models.about import ModelInfo
 
 
 @cli.command()
 @JSON
 def models(as_json: bool) -> None:
     """List the models and what each can do."""
-    table = {name: _row(entry) for name, entry in registry.MODELS.items()}
+    table = ptheta.list_models()
     if as_json:
         click.echo(json.dumps(table, indent=2))
         return
@@ -40,18 +31,26 @@ def models(as_json: bool) -> None:
         print_wrapped([[f"  {name}", row["paper"], _can(row)] for name, row in rows.items()])
 
 
-def _can(row: Row) -> str:
+def _can(row: ModelInfo) -> str:
     return ", ".join(name for name, can in row["capabilities"].items() if can)
 
 
-def _row(entry: registry.Entry) -> Row:
-    can = capabilities(entry.load_model())
-    return {
-        "family": entry.family,
-        "paper": entry.paper,
-        "capabilities": {capability: capability in can for capability in CAPABILITIES},
-        "recipes": {name: recipe["about"] for name, recipe in entry.recipes().items()},
-    }
+@cli.command()
+@JSON
+def metrics(as_json: bool) -> None:
+    """List the numbers of an evaluation: their names, which values are better, what they are."""
+    from ptheta.metrics.metric import Section  # both bring torch, which no help needs
+    from ptheta.metrics.table import METRICS
+
+    if as_json:
+        table = {metric.title: metric.to_json() for metric in METRICS.values()}
+        click.echo(json.dumps(table, indent=2))
+        return
+    for section in Section:
+        rows = [metric for metric in METRICS.values() if metric.section is section]
+        click.echo(section)
+        print_wrapped([[f"  {m.title}", m.better, m.about] for m in rows])
+    click.echo("X stands for the extractor of the features, T for a term")
 
 
 @cli.command()
@@ -74,10 +73,10 @@ def _row(entry: registry.Entry) -> Row:
 def data(source: str | None, as_json: bool, **options: Parsed) -> None:
     """List the embedded data sets, or look into SOURCE (a name or a path)."""
     if source is None:
-        about: Mapping[str, object] = EMBEDDED
-        lines = aligned([[name, what] for name, what in EMBEDDED.items()])
+        about: Mapping[str, object] = ptheta.list_datasets()
+        lines = aligned([[name, str(what)] for name, what in about.items()])
     else:
-        about = ptheta.data.describe(source, **options)
+        about = ptheta.describe(source, **options)
         lines = [f"{key}: {_said(value)}" for key, value in about.items()]
     click.echo(json.dumps(about, indent=2) if as_json else "\n".join(lines))
 

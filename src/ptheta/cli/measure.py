@@ -82,7 +82,7 @@ def evaluate(
     run: str, data: str | None, as_json: bool, closest: Path | None, **options: Parsed
 ) -> None:
     """Measure a trained RUN and write its evaluation.json, or measure a folder of IMAGES of any
-    origin against the test images of --data."""
+    origin against the test images of --data. `ptheta metrics` lists the numbers."""
     brought = {name: options.pop(name) for name in BROUGHT}
     foreign = not ptheta.api.is_run(run) and exists(expand(run))
     if foreign:
@@ -97,7 +97,7 @@ def evaluate(
             if closest is not None:
                 ptheta.api.closest_rows(run, data, out=closest, **brought)
             if foreign:
-                result = ptheta.score(run, str(data), **brought, **options)
+                result = ptheta.evaluate_images(run, str(data), **brought, **options)
             else:
                 result = ptheta.evaluate(run, data, **options)
     except ptheta.api.Unwritten as error:  # the numbers are there all the same
@@ -128,7 +128,7 @@ def _print(result: Evaluation, as_json: bool) -> None:
     print_wrapped([[r.metric, r.better, r.text()] for r in result.results], ["", "better", ""])
     about = result.protocol
     click.echo(f"\nextractor {about['extractor']}: {about['extractor_chosen']}")
-    click.echo("better: whether lower or higher numbers are; +- one standard error")
+    click.echo("better: which numbers are; +- one standard error")
 
 
 @cli.command()

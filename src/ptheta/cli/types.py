@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -17,6 +17,12 @@ PATH = 4095  # the longest path, bytes
 
 
 N = TypeVar("N", int, float)
+
+if TYPE_CHECKING:
+    Text = click.ParamType[str]
+    Place = click.ParamType[Path]
+else:  # generic at run time since click 8.4
+    Text = Place = click.ParamType
 
 
 class Whole(click.IntRange):
@@ -58,7 +64,7 @@ class Real(click.FloatRange):
         return _within(number, self.least, math.inf, param, value)
 
 
-class Source(click.ParamType):
+class Source(Text):
     """The name of data, or a path to read from. Raises PthetaError for what can be neither."""
 
     name = "text"
@@ -73,7 +79,7 @@ class Source(click.ParamType):
         return text
 
 
-class File(click.ParamType):
+class File(Place):
     """A file to write, of one of these suffixes; judged before the work."""
 
     name = "file"
@@ -87,7 +93,7 @@ class File(click.ParamType):
         return check_file(value, self.suffixes, flag=_flag(param))
 
 
-class Folder(click.ParamType):
+class Folder(Place):
     """A folder to write into; judged before the work."""
 
     name = "folder"

@@ -107,7 +107,7 @@ class _Calls(TorchDispatchMode):
     """Inside, the seconds of every call are estimated, up to `ENOUGH` of them."""
 
     def __init__(self) -> None:
-        super().__init__()
+        TorchDispatchMode.__init__(self)
         self.seconds: list[float] = []
 
     def __torch_dispatch__(

@@ -32,6 +32,12 @@ EMBEDDED = {
     **POINTS,
 }
 
+
+def list_datasets() -> dict[str, str]:
+    """Every embedded data set by name, with what it is; `describe` looks into any source."""
+    return dict(EMBEDDED)
+
+
 _HOMES = {
     "Dataset": "dataset",
     "ImageDataset": "image_data",
@@ -48,6 +54,7 @@ __all__ = [
     "ImageDataset",
     "VectorDataset",
     "describe",
+    "list_datasets",
     "open_data",
     "open_images",
 ]

@@ -89,7 +89,8 @@ class Parquet:
     path: Path
 
     def schema(self) -> Schema:
-        return pq.read_schema(self.path)
+        schema: Schema = pq.read_schema(self.path)
+        return schema
 
     def groups(self) -> int:
         return int(pq.read_metadata(self.path).num_row_groups)
@@ -110,7 +111,8 @@ class Stream:
 
     def schema(self) -> Schema:
         with pa.memory_map(str(self.path)) as file, pa.ipc.open_stream(file) as stream:
-            return stream.schema
+            schema: Schema = stream.schema
+        return schema
 
     def groups(self) -> int:
         with pa.memory_map(str(self.path)) as file, pa.ipc.open_stream(file) as stream:

@@ -249,7 +249,8 @@ class Dataset(ABC):
         """Whether the held-out example at each position is in the training part too: bool (N,)."""
         if self.repeats is None:
             return np.zeros(len(self), dtype=bool)
-        return self.repeats[self.rows(slice(None))]
+        found: np.ndarray = self.repeats[self.rows(slice(None))]
+        return found
 
     def present_classes(self) -> tuple[str, ...]:
         """The names of the labels that occur, in the order of their numbers."""

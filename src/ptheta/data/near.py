@@ -133,7 +133,8 @@ def _spread(images: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
 def _brightness(images: np.ndarray) -> np.ndarray:
     """float32 (n, H * W)"""
     weights = _weights(images.shape[1])
-    return np.einsum("nchw,c->nhw", images, weights).reshape(len(images), -1)
+    grey: np.ndarray = np.einsum("nchw,c->nhw", images, weights)
+    return grey.reshape(len(images), -1)
 
 
 def _weights(channels: int) -> np.ndarray:
@@ -272,7 +273,7 @@ def first_groups(groups: np.ndarray, n: int) -> np.ndarray:
 
 def _roots(forest: np.ndarray, which: np.ndarray) -> np.ndarray:
     """The root of each of these, whose parents are `forest`."""
-    root = forest[which]
+    root: np.ndarray = forest[which]
     while not np.array_equal(up := forest[root], root):
         root = up
     forest[which] = root  # shorter ways from now on

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ptheta.data.cache import Writer, cached
 from ptheta.data.counter import below
@@ -165,26 +167,27 @@ def scenes(index: np.ndarray, seed: int = 0, size: int = 32) -> Scenes:
     return Scenes(np.ascontiguousarray(images.transpose(0, 3, 1, 2)), masks, rows, words)
 
 
-Outline = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+Floats: TypeAlias = NDArray[np.float64]
+Outline: TypeAlias = Callable[[Floats, Floats, Floats], Floats]
 """Signed distance to the outline of a shape, pixels, negative inside, at (x, y) relative to the
 centre. The third argument is half the side of the bounding square."""
 
 
-def _circle(x: np.ndarray, y: np.ndarray, half: np.ndarray) -> np.ndarray:
+def _circle(x: Floats, y: Floats, half: Floats) -> Floats:
     return np.sqrt(x * x + y * y) - half
 
 
-def _square(x: np.ndarray, y: np.ndarray, half: np.ndarray) -> np.ndarray:
+def _square(x: Floats, y: Floats, half: Floats) -> Floats:
     return np.maximum(np.abs(x), np.abs(y)) - 0.88 * half
 
 
-def _triangle(x: np.ndarray, y: np.ndarray, half: np.ndarray) -> np.ndarray:
+def _triangle(x: Floats, y: Floats, half: Floats) -> Floats:
     # base at the bottom; (2, 1) / sqrt(5) is the normal of sides of slope 2
     sides = 0.8944271909999159 * np.abs(x) - 0.4472135954999579 * (y + half)
     return np.maximum(y - half, sides)
 
 
-def _diamond(x: np.ndarray, y: np.ndarray, half: np.ndarray) -> np.ndarray:
+def _diamond(x: Floats, y: Floats, half: Floats) -> Floats:
     return (np.abs(x) + np.abs(y) - half) * 0.7071067811865476  # the normal is (1, 1)
 
 
@@ -197,11 +200,11 @@ OUTLINES: dict[str, Outline] = {
 SHAPES = tuple(OUTLINES)
 
 
-def _ink(kinds: np.ndarray, x: np.ndarray, y: np.ndarray, size: int) -> np.ndarray:
+def _ink(kinds: np.ndarray, x: Floats, y: Floats, size: int) -> Floats:
     """Colour of objects (n, 4) at each pixel: float64 (n, W, W, 3)."""
     period = max(size / 8, 4)
 
-    def dark(u: np.ndarray) -> np.ndarray:  # 1 in every second band of half a period, antialiased
+    def dark(u: Floats) -> Floats:  # 1 in every second band of half a period, antialiased
         band = u + size - period * np.floor((u + size) / period)  # 0..period
         return np.clip(0.5 + period / 4 - np.abs(band - 0.75 * period), 0, 1)
 
@@ -209,7 +212,8 @@ def _ink(kinds: np.ndarray, x: np.ndarray, y: np.ndarray, size: int) -> np.ndarr
     a, b = dark(x), dark(y)
     shade = np.where(fill == 1, b, np.where(fill == 2, a + b - 2 * a * b, 0))
     colours = np.array(tuple(COLOURS.values()), dtype=np.float64)
-    return colours[kinds[:, 1]][:, None, None] * (1 - 0.45 * shade[..., None])
+    full: Floats = colours[kinds[:, 1]][:, None, None]
+    return full * (1 - 0.45 * shade[..., None])
 
 
 @dataclass(frozen=True)

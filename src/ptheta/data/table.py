@@ -96,8 +96,8 @@ def _(cell: bytes, *folders: Path) -> Raw:
     return cell
 
 
-@picture.register
-def _(cell: dict, *folders: Path) -> Raw:
+@picture.register(dict)
+def _(cell: dict[str, object], *folders: Path) -> Raw:
     held = cell.get("bytes")
     return picture(held if held is not None else cell.get("path"), *folders)
 
@@ -118,8 +118,8 @@ def _(name: str, *folders: Path) -> Raw:
     return file
 
 
-@picture.register
-def _(cell: list, *folders: Path) -> Raw:
+@picture.register(list)
+def _(cell: list[object], *folders: Path) -> Raw:
     """The numbers (C, H, W) of nested lists. What is no picture is a broken one."""
     try:
         array = np.asarray(cell)
@@ -128,7 +128,8 @@ def _(cell: list, *folders: Path) -> Raw:
     side = round(array.size**0.5)
     if array.ndim == 1 and side * side == array.size:
         array = array.reshape(side, side)
-    return laid_out(array[None], "a cell of numbers")[0]
+    image: np.ndarray = laid_out(array[None], "a cell of numbers")[0]
+    return image
 
 
 def text(cell: object) -> str:

@@ -184,8 +184,10 @@ def to_bytes(values: np.ndarray, white: float) -> np.ndarray:
     """Values 0..white -> uint8, rounded; what is above becomes 255."""
     floats = np.issubdtype(values.dtype, np.floating)
     scaled: np.ndarray = values.astype(np.float32 if floats else np.float64)
-    scaled = np.rint(np.multiply(scaled, 255 / white, out=scaled), out=scaled)
-    return np.minimum(scaled, 255, out=scaled).astype(np.uint8)
+    np.multiply(scaled, 255 / white, out=scaled)
+    np.rint(scaled, out=scaled)
+    np.minimum(scaled, 255, out=scaled)
+    return scaled.astype(np.uint8)
 
 
 def table(white: float) -> list[int]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 import torch
@@ -13,27 +12,43 @@ from torch import Tensor
 
 from ptheta.data import near
 from ptheta.data.dataset import Dataset
+from ptheta.data.points.parts import Sides
 from ptheta.errors import PthetaError
 from ptheta.specs import ColumnKind, VectorSpec
 
-LogDensity = Callable[[np.ndarray], np.ndarray]  # (N, D) float64 -> (N,) nats
 ALIKE: dict[ColumnKind, str] = {"real": "numbers", "integer": "whole numbers", "category": "words"}
 
 
-@dataclass(frozen=True)
-class Truth:
-    """What is known of the distribution that points were drawn from.
+class Truth(Protocol):
+    """The distribution that points were drawn from: a `ptheta.data.points.toys.Toy` is one."""
 
-    log_density: of points (N, D), nats
-    box: the least and the greatest of each coordinate where all but 1e-6 of the mass lies, (2, D)
-    modes: the centres of a mixture of Gaussians of equal weight, (K, D), or None
-    deviation: the standard deviation of each of these Gaussians
-    """
+    @property
+    def modes(self) -> np.ndarray | None:
+        """float64 (K, D), peaks of the density that lie apart; None where there are none."""
+        ...
 
-    log_density: LogDensity
-    box: np.ndarray
-    modes: np.ndarray | None = None
-    deviation: float = 0.0
+    @property
+    def deviations(self) -> np.ndarray | None:
+        """float64 (K,), the standard deviation around each of the modes."""
+        ...
+
+    @property
+    def sides(self) -> Sides:
+        """The box that holds nearly all of the mass: (least, greatest) of each number."""
+        ...
+
+    @property
+    def finest(self) -> float:
+        """The length within which the density changes much: a grid needs steps of half of it."""
+        ...
+
+    def log_density(self, x: Tensor | np.ndarray) -> Tensor:
+        """log p(x) of points (N, D): float64 (N,), nats."""
+        ...
+
+    def sample(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Points, float64 (n, D), and the number of the part of each, int64 (n,)."""
+        ...
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -1,4 +1,4 @@
-"""What every extractor is: a network, or any function, that distances and scores see images
+"""What every extractor is: a network, or any function, that distances and scores see examples
 through. A result is named after its extractor."""
 
 from __future__ import annotations
@@ -18,5 +18,6 @@ class Extractor(Protocol):
     classes: int  # of the classifier; 0 where there is none
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """uint8 (B, C, H, W) -> features float32 (B, d), and logits (B, K) or None."""
+        """Examples, such as uint8 (B, C, H, W) -> features float32 (B, d), and logits (B, K) or
+        None."""
         ...

@@ -77,7 +77,8 @@ class Trained:
         self.classes = self.network.head.out_features
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        return self.network(to_grey(x))
+        read: tuple[Tensor, Tensor | None] = self.network(to_grey(x))
+        return read
 
 
 class Pixels:

@@ -110,7 +110,9 @@ def _room(n: int, d: int, shared: bool) -> Tensor:
     """An empty float32 (n, d): in memory where it is small, else in a file without a name, which
     other processes could not open."""
     if shared:
-        return torch.empty(n, d).share_memory_()
+        room = torch.empty(n, d)
+        room.share_memory_()
+        return room
     if 4 * n * d <= IN_MEMORY:
         return torch.empty(n, d)
     with tempfile.NamedTemporaryFile() as file:  # the mapping outlives the name

@@ -23,7 +23,8 @@ class Conv(nn.Module):
         self.bn = nn.BatchNorm2d(b, eps=1e-3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.bn(self.conv(x)).relu()
+        h: Tensor = self.bn(self.conv(x))
+        return h.relu()
 
 
 def _average(x: Tensor) -> Tensor:

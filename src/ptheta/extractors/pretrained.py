@@ -110,7 +110,9 @@ class Inception:
 
     def _part(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         u = (three_channels(x, 299) - 127.5) / 127.5
-        return self.network(u.contiguous(memory_format=torch.channels_last))
+        u = u.contiguous(memory_format=torch.channels_last)
+        read: tuple[Tensor, Tensor | None] = self.network(u)
+        return read
 
 
 class Own:

@@ -10,11 +10,13 @@ import numpy as np
 from ptheta.data import embedded
 from ptheta.data.dataset import Dataset
 from ptheta.data.identity import keys
-from ptheta.errors import unknown
+from ptheta.errors import PthetaError, unknown
 from ptheta.extractors.base import Extractor
 from ptheta.extractors.classifiers import SIDE, TRAINED, Pixels, Trained
 from ptheta.extractors.pretrained import EfficientNetLite0, Inception
+from ptheta.extractors.vectors import Standardised
 from ptheta.extractors.vision import Clip, Dinov2
+from ptheta.specs import VectorSpec
 
 LOOKED_AT = 10_000  # images that are looked up among the embedded ones
 ALIKE = 0.05  # of them; of MNIST a sixth of the training and a fifth of the test images are
@@ -55,6 +57,19 @@ def default_extractor(data: Dataset) -> str:
     return best if shares[best] >= ALIKE else "pixels"
 
 
+def _of_vectors(
+    spec: VectorSpec, asked: str | Extractor | None
+) -> tuple[Extractor, dict[str, str]]:
+    own = Standardised(spec)
+    if isinstance(asked, str) and asked != own.name:
+        raise PthetaError(
+            f"--extractor {asked} takes features of images, and these are {spec}: leave it out"
+        )
+    if asked is None or isinstance(asked, str):
+        return own, {"extractor_chosen": "vectors are their own features"}
+    return asked, {"extractor_chosen": "as asked for"}
+
+
 @cache
 def known_keys(kind: str) -> np.ndarray:
     """The keys of the embedded images of a kind, train and test: uint64 (N,)."""
@@ -66,7 +81,12 @@ def known_keys(kind: str) -> np.ndarray:
 def choose_extractor(
     data: Dataset, asked: str | Extractor | None
 ) -> tuple[Extractor, dict[str, str]]:
-    """The extractor that is asked for, else the default one; and why, for the protocol."""
+    """The extractor that is asked for, else the default one; and why, for the protocol.
+
+    Raises PthetaError for an extractor of images by name where the data are vectors.
+    """
+    if isinstance(data.spec, VectorSpec):
+        return _of_vectors(data.spec, asked)
     if asked is not None:
         extractor = load_extractor(asked) if isinstance(asked, str) else asked
         return extractor, {"extractor_chosen": "as asked for"}

@@ -66,6 +66,8 @@ class _Vision:
 
     def _read(self, x: Tensor) -> Tensor:
         u = three_channels(x, self.side, "bicubic").clamp(0, 255) / 255
+        mean: Tensor
+        deviation: Tensor
         mean, deviation = u.new_tensor([self.mean, self.deviation])[:, :, None, None]
         return (u - mean) / deviation
 

@@ -18,7 +18,8 @@ from ptheta.files.atomic import check_file, write_apart
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """A safetensors file, atomically. Tensors that share memory are written apart."""
     plain = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
-    write_apart(path, lambda temp: save_file(plain, temp, metadata))
+    # an empty table of metadata before no tensors is a header that safetensors itself cannot read
+    write_apart(path, lambda temp: save_file(plain, temp, metadata or None))
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:

@@ -45,9 +45,11 @@ def root_of(covariance: Tensor) -> Tensor:
     """A root r (d, d), with r.T @ r the covariance."""
     lower, failed = torch.linalg.cholesky_ex(covariance)
     if not failed:
-        return lower.T
-    values, vectors = torch.linalg.eigh(covariance)
-    return values.clamp(min=0).sqrt()[:, None] * vectors.T
+        root: Tensor = lower.T
+    else:
+        values, vectors = torch.linalg.eigh(covariance)
+        root = values.clamp(min=0).sqrt()[:, None] * vectors.T
+    return root
 
 
 def frechet(a: Gaussian, b: Gaussian) -> float:
@@ -59,7 +61,7 @@ def frechet(a: Gaussian, b: Gaussian) -> float:
     between = (a.mean - b.mean).square().sum()
     within = a.root.square().sum() + b.root.square().sum()
     shared = torch.linalg.svdvals(a.root @ b.root.T).sum()
-    return max(0.0, (between + within - 2 * shared).item())
+    return max(0.0, float(between + within - 2 * shared))
 
 
 def frechet_draws(x: Tensor, y: Tensor, fakes: Groups, reals: Groups) -> Draws | None:

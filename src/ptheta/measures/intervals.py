@@ -72,7 +72,7 @@ class Groups:
     def means(self, terms: Tensor) -> Tensor:
         """The mean of terms (n, ...) without each group: (count, ...); empty where `count` is 0."""
         terms = terms.double()
-        rest = terms.sum(0) - torch.tensordot(self.member.T, terms, 1)
+        rest: Tensor = terms.sum(0) - torch.tensordot(self.member.T, terms, 1)
         return (rest.movedim(0, -1) / self.left).movedim(-1, 0)[: self.count]
 
 
@@ -169,16 +169,18 @@ class Difference:
 
 
 def difference(a: Result, b: Result) -> Difference | None:
-    """How far two results of the same metric are apart; None where one of them has no value, or no
-    error: what cannot be tested is not judged. A number that is exact has the error 0.
+    """How far two results of the same metric are apart (where those nearest to 1 are best, in their
+    distance to 1); None where one of them has no value, or no error: what cannot be tested is not
+    judged. A number that is exact has the error 0.
 
     Paired where both hold draws over the same groups; else from the errors of both.
     """
     if a.value is None or b.value is None:
         return None
-    gap = a.value - b.value
-    if a.draws is not None and b.draws is not None and a.draws.sizes == b.draws.sizes:
-        half = spread(a.draws.minus(b.draws)).half
+    (of_a, draws_a), (of_b, draws_b) = a.judged, b.judged
+    gap = of_a - of_b
+    if draws_a is not None and draws_b is not None and draws_a.sizes == draws_b.sizes:
+        half = spread(draws_a.minus(draws_b)).half
     elif a.error is None or b.error is None:
         return None
     else:

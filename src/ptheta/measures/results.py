@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from statistics import NormalDist
-from typing import Any
+from typing import Any, Literal
 
 from ptheta import schemas
 from ptheta.data.names import shortened
@@ -18,6 +18,14 @@ from ptheta.files.atomic import read_json, write_json
 LEVEL = 0.95  # of every interval
 SHOWN = 3  # results of an evaluation that its repr names
 NORMAL = NormalDist().inv_cdf((1 + LEVEL) / 2)  # half its width in standard errors
+
+Better = Literal["", "lower", "higher", "nearest 1"]  # "" where no value is better than another
+# direction -> how bad a value is: of two the smaller one is the better
+BADNESS: Mapping[str, Callable[[float], float]] = {
+    "lower": lambda value: value,
+    "higher": lambda value: -value,
+    "nearest 1": lambda value: abs(value - 1),
+}
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,10 @@ class Draws:
     def minus(self, other: Draws) -> Draws:
         """Of the difference of two numbers, from those of each over the same groups."""
         return self._with(other, operator.sub)
+
+    def each(self, what: Callable[[float], float]) -> Draws:
+        """Of a function of the number."""
+        return Draws(*(tuple(map(what, side)) for side in (self.fake, self.real, self.both)))
 
     def _with(self, other: Draws, what: Callable[[float, float], float]) -> Draws:
         sides = ((self.fake, other.fake), (self.real, other.real), (self.both, other.both))
@@ -66,7 +78,7 @@ class Estimate:
     reason: str = ""
 
     def named(
-        self, metric: str, protocol: About | None = None, *, unit: str = "", better: str = ""
+        self, metric: str, protocol: About | None = None, *, unit: str = "", better: Better = ""
     ) -> Result:
         """The result of this name. Raises PthetaError as `Result` does."""
         return Result(
@@ -90,7 +102,7 @@ class Result:
     value: None where it is not defined; then `reason` says why
     relation: "=", or "<=" where the truth is at most the value
     error: one standard error; 0 for an exact number, None where none is known
-    better: "lower", "higher", or "" where neither is
+    better: which values are, see `Better`
     protocol: what was measured on what, and how
     note: a word on the value, for a reader
     draws: the value without each of the groups of images that all evaluations of a protocol
@@ -105,7 +117,7 @@ class Result:
     unit: str = ""
     relation: str = "="
     error: float | None = None
-    better: str = ""
+    better: Better = ""
     reason: str = ""
     protocol: About = field(default_factory=dict)
     note: str = ""
@@ -131,10 +143,19 @@ class Result:
 
     @property
     def badness(self) -> float:
-        """The value, or its negative where higher is better: of two results the smaller is the
-        better one."""
+        """How bad the value is: of two results the one that has less is the better one."""
+        return BADNESS.get(self.better, BADNESS["lower"])(self.value or 0.0)
+
+    @property
+    def judged(self) -> tuple[float, Draws | None]:
+        """What is held against another result, and its draws: the value; where those nearest to 1
+        are best, how far it is from 1, on the side on which it lies."""
         value = self.value or 0.0
-        return -value if self.better == "higher" else value
+        if self.better != "nearest 1":
+            return value, self.draws
+        side = math.copysign(1.0, value - 1)
+        away = None if self.draws is None else self.draws.each(lambda draw: side * (draw - 1))
+        return side * (value - 1), away
 
     def text(self) -> str:
         """For a terminal: "<= 0.162 +- 0.001 bits/dim", or "not defined (no likelihood)"."""
@@ -182,6 +203,13 @@ class Result:
         if not {"metric", "value"} <= values.keys():
             raise PthetaError(f"a result needs metric and value, got {', '.join(values) or 'none'}")
         return cls(**values)
+
+
+def direction_of(results: Iterable[Result]) -> Better:
+    """Which values are better, where all results say the same; "" where they do not, or where none
+    are."""
+    found = {result.better for result in results}
+    return found.pop() if len(found) == 1 else ""
 
 
 @dataclass(frozen=True)

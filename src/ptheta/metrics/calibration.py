@@ -201,6 +201,7 @@ CALIBRATED: Mapping[str, str] = {
         (
             *("fd", "fd_infinity", "fd_memorisation", "kd", "kd_within_label", "label_accuracy"),
             *("score", "classes", "class_balance", "precision", "recall", "density", "coverage"),
+            "sharpness",
         ),
         "samples",
     ),

@@ -1,4 +1,4 @@
-"""Whether samples could be real, whether everything real is there, and how alike samples look."""
+"""Whether samples could be real, and whether everything real is there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ptheta.measures.diversity import scales, similarity
 from ptheta.measures.intervals import estimate
 from ptheta.measures.prdc import Manifold, manifold
 from ptheta.measures.results import Estimate
@@ -49,12 +48,3 @@ def _of_balls(name: str, ctx: Context) -> Estimate:
 
 
 precision, recall, density, coverage = (partial(_of_balls, name) for name in Manifold._fields)
-
-
-def alikeness(ctx: Context) -> Estimate:
-    """How alike two samples look; neither direction is better, real images have a value as well."""
-    height, width = ctx.samples.shape[2:]
-    if not scales(height, width):
-        reason = f"images of {height}x{width} are smaller than its window"
-        return Estimate(None, reason=reason)
-    return Estimate(*similarity(ctx.samples))

@@ -6,11 +6,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 from string import Formatter
-from typing import Literal
 
-from ptheta.measures.results import Estimate, Result
+from ptheta.measures.results import Better, Estimate, Result
 from ptheta.metrics.context import Context
 
 GIVEN = "_given_label"  # of p(x | y): another quantity, so it has another name
@@ -32,6 +31,35 @@ class Section(StrEnum):
     COST = "Cost"
 
 
+class Role(Enum):
+    """What a metric stands for outside its table: in the summary and in the plots of a report."""
+
+    NONE = ""
+    LIKELIHOOD = "likelihood"
+    DISTANCE = "distance to real images"
+    PRECISION = "precision"
+    RECALL = "recall"
+
+
+@dataclass(frozen=True)
+class Presentation:
+    """How a report shows a metric outside its table.
+
+    role: what it stands for in the summary and the plots
+    paired: whether the page shows the differences between runs
+    repeats: whether another metric says the same, so that no verdict speaks of it again
+    signed: whether other models have a bound in its place, so that "=" is worth saying
+    """
+
+    role: Role = Role.NONE
+    paired: bool = False
+    repeats: bool = False
+    signed: bool = False
+
+
+IN_ITS_TABLE = Presentation()  # and nowhere else
+
+
 def always(ctx: Context) -> bool:
     """Every evaluation has a row for it."""
     return True
@@ -43,26 +71,44 @@ class Metric:
 
     name: of its results, with {extractor}, {given} (a condition) and {term} where these belong
     compute: the number; or several, one for each {term}
+    about: what it is, in one line for lists
     section: of the report
     needs: the first that is not met says why the metric is not defined
     asked: whether an evaluation has a row for it at all, defined or not
-    unit: {classes} stands for the number of the extractor's; better: the direction, "" for neither
+    unit: {classes} stands for the number of the extractor's; better: which values are
     published: its name by the extractor of the published metrics
+    shown: where else a report shows it
     """
 
     name: str
     compute: Callable[[Context], Estimate | Mapping[str, Estimate]]
+    about: str
     section: Section
     needs: tuple[Need, ...] = ()
     asked: Callable[[Context], bool] = always
     unit: str = ""
-    better: Literal["", "lower", "higher"] = ""
+    better: Better = ""
     published: str = ""
+    shown: Presentation = IN_ITS_TABLE
 
     @property
     def family(self) -> str:
         """The name without what it is of: "fd", "nll"."""
         return "".join(text for text, *_ in Formatter().parse(self.name)).strip("_")
+
+    @property
+    def title(self) -> str:
+        """Its name for lists: "fd_X", "elbo_T"."""
+        return self.name.format(extractor="X", term="T", given="")
+
+    def to_json(self) -> dict[str, str]:
+        """What a list says of it."""
+        return {
+            "about": self.about,
+            "section": self.section,
+            "unit": self.unit.format(classes="the classifier's classes"),
+            "better": self.better,
+        }
 
     def results(self, ctx: Context) -> list[Result]:
         """Its rows of an evaluation: none where it is not asked for."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 from ptheta.measures.results import Estimate
-from ptheta.metrics import classes, distances, diversity, memorisation, needs
+from ptheta.metrics import classes, copies, distances, diversity, needs, pixels
 from ptheta.metrics.ais import nll_ais
 from ptheta.metrics.clustering import clustering
 from ptheta.metrics.context import Context
+from ptheta.metrics.copies import TEST, TRAIN, copying_z, copying_z_in_features
 from ptheta.metrics.likelihood import (
     bits_per_dim,
     elbo_gap,
@@ -17,8 +18,7 @@ from ptheta.metrics.likelihood import (
     neg_elbo,
     nll,
 )
-from ptheta.metrics.memorisation import TEST, TRAIN, copying_z, copying_z_in_features
-from ptheta.metrics.metric import Metric, Section
+from ptheta.metrics.metric import Metric, Presentation, Role, Section
 from ptheta.metrics.path_length import codes_with_a_prior, mean_path_length
 from ptheta.metrics.speed import speed
 
@@ -30,6 +30,7 @@ def parameters(ctx: Context) -> Estimate:
     return Estimate(sum(p.numel() for p in ctx.the_model.parameters()), error=0.0)
 
 
+REPEATS = Presentation(repeats=True)
 _likelihood = partial(
     Metric, section=Section.LIKELIHOOD, needs=(needs.likelihood,), asked=needs.of_model
 )
@@ -37,20 +38,35 @@ _bound = partial(Metric, section=Section.LIKELIHOOD, asked=has_finite_bound, uni
 _distance = partial(Metric, section=Section.DISTANCE, needs=(needs.samples,), better="lower")
 _fidelity = partial(Metric, section=Section.FIDELITY, needs=(needs.samples,))
 _copies = partial(
-    Metric, section=Section.MEMORISATION, needs=(needs.samples, memorisation.training_images)
+    Metric, section=Section.MEMORISATION, needs=(needs.samples, copies.training_images)
 )
 _cost = partial(Metric, section=Section.COST, asked=needs.of_model)
 _classes = partial(_fidelity, asked=needs.of_classes)
 
-_ENTRIES: tuple[Metric, ...] = (
-    _likelihood("bits_per_dim{given}", bits_per_dim, unit=BITS, better="lower"),
-    _likelihood("nll{given}", nll, unit=NATS, better="lower"),
-    _bound("neg_elbo{given}", neg_elbo),
-    _bound("elbo_{term}{given}", elbo_terms),
-    _bound("elbo_gap{given}", elbo_gap),
+_LIKELIHOODS: tuple[Metric, ...] = (
+    _likelihood(
+        "bits_per_dim{given}",
+        bits_per_dim,
+        "-log2 p of a test image over its sub-pixels; exact, or from a bound",
+        unit=BITS,
+        better="lower",
+        shown=Presentation(Role.LIKELIHOOD, paired=True, signed=True),
+    ),
+    _likelihood(
+        "nll{given}",
+        nll,
+        "-log p of a test image",
+        unit=NATS,
+        better="lower",
+        shown=Presentation(repeats=True, signed=True),
+    ),
+    _bound("neg_elbo{given}", neg_elbo, "-ELBO of a test image"),
+    _bound("elbo_{term}{given}", elbo_terms, "a term that the ELBO is the sum of"),
+    _bound("elbo_gap{given}", elbo_gap, "how much tighter the importance bound is than the ELBO"),
     Metric(
         "clustering_accuracy",
         clustering,
+        "share of test images whose own category is that of their label, best matching",
         Section.FIDELITY,
         needs=(needs.real_labels,),
         asked=needs.of_clusters,
@@ -59,65 +75,187 @@ _ENTRIES: tuple[Metric, ...] = (
     Metric(
         "nll_ais{given}",
         nll_ais,
+        "-log p of a test image by annealed importance sampling, an upper bound",
         Section.LIKELIHOOD,
         needs=(needs.joint,),
         asked=needs.of_annealing,
         unit=NATS,
         better="lower",
+        shown=Presentation(repeats=True, signed=True),
     ),
-    _distance("fd_{extractor}", distances.fd, published="fid"),
-    _distance("fd_infinity_{extractor}", distances.fd_infinity, published="fid_infinity"),
-    _distance("kd_{extractor}", distances.kd, published="kid"),
+)
+_DISTANCES: tuple[Metric, ...] = (
+    _distance(
+        "fd_{extractor}",
+        distances.fd,
+        "Frechet distance of samples and test images in features",
+        published="fid",
+        shown=Presentation(paired=True),
+    ),
+    _distance(
+        "fd_infinity_{extractor}",
+        distances.fd_infinity,
+        "Frechet distance of infinitely many samples and real images",
+        published="fid_infinity",
+        shown=REPEATS,
+    ),
+    _distance(
+        "kd_{extractor}",
+        distances.kd,
+        "kernel distance of samples and test images in features, unbiased",
+        published="kid",
+        shown=Presentation(Role.DISTANCE, paired=True),
+    ),
     _distance(
         "score_{extractor}",
         classes.inception_score,
+        "exp E KL(p(y given x), p(y)) by the classifier of the features",
         asked=needs.of_classes,
         better="higher",
         published="inception_score",
     ),
-    _classes("classes_{extractor}", classes.classes_in_use, unit="of {classes}", better="higher"),
-    _classes("class_balance_{extractor}", classes.balance, better="lower"),
-    _classes("missing_classes_{extractor}", classes.missing, unit="of {classes}"),
-    _fidelity("precision_{extractor}", diversity.precision, better="higher"),
-    _fidelity("recall_{extractor}", diversity.recall, better="higher"),
-    _fidelity("density_{extractor}", diversity.density, better="higher"),
-    _fidelity("coverage_{extractor}", diversity.coverage, better="higher"),
-    _fidelity("similarity", diversity.alikeness),
+)
+_FIDELITY: tuple[Metric, ...] = (
+    _classes(
+        "classes_{extractor}",
+        classes.classes_in_use,
+        "number of classes in use: exp of the entropy of the predicted classes",
+        unit="of {classes}",
+        better="higher",
+    ),
+    _classes(
+        "class_balance_{extractor}",
+        classes.balance,
+        "total variation between the predicted classes of samples and of test images",
+        better="lower",
+    ),
+    _classes(
+        "missing_classes_{extractor}",
+        classes.missing,
+        "classes that come less than a tenth as often as among test images",
+        unit="of {classes}",
+    ),
+    _fidelity(
+        "precision_{extractor}",
+        diversity.precision,
+        "share of samples among the neighbours of a test image",
+        better="higher",
+        shown=Presentation(Role.PRECISION),
+    ),
+    _fidelity(
+        "recall_{extractor}",
+        diversity.recall,
+        "share of test images among the neighbours of a sample",
+        better="higher",
+        shown=Presentation(Role.RECALL),
+    ),
+    _fidelity(
+        "density_{extractor}",
+        diversity.density,
+        "test images that have a sample among their neighbours, per sample",
+        better="higher",
+    ),
+    _fidelity(
+        "coverage_{extractor}",
+        diversity.coverage,
+        "share of test images that have a sample among their neighbours",
+        better="higher",
+    ),
+    _fidelity("similarity", pixels.alikeness, "mean structural similarity of two samples"),
+    _fidelity(
+        "sharpness",
+        pixels.sharpness,
+        "variance of the Laplacian of samples over that of test images",
+        unit="times real",
+        better="nearest 1",
+    ),
     Metric(
         "kd_within_label_{extractor}",
         distances.kd_within_label,
+        "mean over labels of the kernel distance between images of one label",
         Section.DISTANCE,
         needs=(needs.real_labels,),
         asked=needs.of_labels,
         better="lower",
+        shown=Presentation(Role.DISTANCE, paired=True),
     ),
     Metric(
         "label_accuracy_{extractor}",
         classes.label_accuracy,
+        "share of samples that the classifier finds to be what was asked for",
         Section.DISTANCE,
         asked=needs.of_labelled_classes,
         better="higher",
     ),
-    _copies("train_distance_ratio", memorisation.train_distance_ratio),
-    _copies("copied_share", partial(memorisation.share_of_copies, TRAIN)),
-    _copies("copying_z", partial(copying_z, TRAIN)),
-    _copies("copied_share_test", partial(memorisation.share_of_copies, TEST)),
-    _copies("copying_z_test", partial(copying_z, TEST)),
-    _copies("copying_z_{extractor}", partial(copying_z_in_features, TRAIN)),
-    _copies("copying_z_test_{extractor}", partial(copying_z_in_features, TEST)),
-    _copies("fd_memorisation_{extractor}", memorisation.fd_memorisation, better="lower"),
+)
+_MEMORISATION: tuple[Metric, ...] = (
+    _copies(
+        "train_distance_ratio",
+        copies.train_distance_ratio,
+        "median distance of samples to the training images over that of test images",
+    ),
+    _copies(
+        "copied_share",
+        partial(copies.share_of_copies, TRAIN),
+        "share of samples nearer to a training image than 99 % of test images are",
+    ),
+    _copies(
+        "copying_z",
+        partial(copying_z, TRAIN),
+        "Mann-Whitney z of distances to the training images; below -3: copies",
+    ),
+    _copies(
+        "copied_share_test",
+        partial(copies.share_of_copies, TEST),
+        "share of samples nearer to a test image than 99 % of training images are",
+    ),
+    _copies(
+        "copying_z_test",
+        partial(copying_z, TEST),
+        "Mann-Whitney z of distances to the test images; below -3: copies",
+    ),
+    _copies(
+        "copying_z_{extractor}",
+        partial(copying_z_in_features, TRAIN),
+        "Mann-Whitney z of angles in features to the training images; below -3: copies",
+    ),
+    _copies(
+        "copying_z_test_{extractor}",
+        partial(copying_z_in_features, TEST),
+        "Mann-Whitney z of angles in features to the test images; below -3: copies",
+    ),
+    _copies(
+        "fd_memorisation_{extractor}",
+        copies.fd_memorisation,
+        "Frechet distance times what copies of real images cost",
+        better="lower",
+        shown=REPEATS,
+    ),
+)
+_OTHERS: tuple[Metric, ...] = (
     Metric(
         "path_length_{extractor}",
         mean_path_length,
+        "how far features move along paths between codes",
         Section.FIDELITY,
         needs=(needs.samples, codes_with_a_prior),
         asked=needs.of_model,
         better="lower",
     ),
-    _cost("sampling_speed", speed, needs=(needs.samples,), unit=RATE, better="higher"),
-    _cost("parameters", parameters),
+    _cost(
+        "sampling_speed",
+        speed,
+        "samples drawn in a second, 64 at a time, on this machine",
+        needs=(needs.samples,),
+        unit=RATE,
+        better="higher",
+    ),
+    _cost("parameters", parameters, "numbers that the model has learned"),
 )
-METRICS: dict[str, Metric] = {metric.name: metric for metric in _ENTRIES}
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (*_LIKELIHOODS, *_DISTANCES, *_FIDELITY, *_MEMORISATION, *_OTHERS)
+}
 
 
 def metric_of(result: str) -> Metric | None:

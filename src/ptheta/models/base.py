@@ -1,12 +1,13 @@
-"""What every model is: a module with a spec, a condition, and a game."""
+"""What every model is: a module with a spec, a condition, and a way to learn."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from torch import nn
 
-from ptheta.batch import Condition
+from ptheta.batch import Batch, Condition
 from ptheta.conditions import KINDS, ConditionSpec, parts_of, word
 from ptheta.errors import PthetaError
 from ptheta.games import Game
@@ -17,8 +18,8 @@ from ptheta.specs import DataSpec, ImageSpec, VectorSpec
 class Model(nn.Module):
     """A model of p(x), or of p(x | condition): `Model(spec, config, condition)`.
 
-    It learns by `game()`; what it can do beside that is the methods it has
-    (`ptheta.capabilities`).
+    It learns by `game()` (`Plays`) or by `fit(batches)` (`Fits`); what it can do beside that is the
+    methods it has (`ptheta.capabilities`).
 
     spec: what one example is
     condition: what an example is asked for; None for an unconditional model
@@ -96,3 +97,21 @@ class Plays(Protocol):
     """Learns by gradients: a game of one or more players."""
 
     def game(self) -> Game[Any]: ...
+
+
+@runtime_checkable
+class Fits(Protocol):
+    """Learns without gradients, in closed form or by expectation maximisation: by passes over all
+    of the data."""
+
+    def fit(self, batches: Iterable[Batch]) -> Iterator[Mapping[str, float]]:
+        """Gives after each pass its numbers for the log, by name; ends where there is no further
+        pass to make.
+
+        batches: all of the training data in a fixed order, on the model's device, which can be gone
+            through again and again
+        What it has learned, and whatever decides when it ends, is in parameters and buffers after
+        each pass: a call on a model that was saved then goes on from there. It runs without
+        gradients.
+        """
+        ...

@@ -66,14 +66,16 @@ class Entry:
     def recipes(self) -> dict[str, dict[str, Any]]:
         """name -> {"about": str, "model": options, "train": settings, ...}"""
         if self.preset:
-            return import_module(PRESETS).PRESETS[self.preset].recipes
-        return import_module(self.module).RECIPES
+            found: dict[str, dict[str, Any]] = import_module(PRESETS).PRESETS[self.preset].recipes
+        else:
+            found = import_module(self.module).RECIPES
+        return found
 
 
 @cache
 def _config(entry: Entry) -> type:
     """One class for each preset: two of them would not be equal."""
-    cls = getattr(import_module(entry.module), entry.config)
+    cls: type = getattr(import_module(entry.module), entry.config)
     if not entry.preset:
         return cls
     return variant(cls, import_module(PRESETS).PRESETS[entry.preset].config)
@@ -107,6 +109,7 @@ MODELS: dict[str, Entry] = {
     "aae": Entry("hybrid.aae", "AAE", "AAEConfig", "arXiv:1511.05644"),
     "vae-gan": Entry("hybrid.vae_gan", "VAEGAN", "VAEGANConfig", "arXiv:1512.09300"),
     "alpha-gan": Entry("hybrid.alpha_gan", "AlphaGAN", "AlphaGANConfig", "arXiv:1706.04987"),
+    "gaussian": Entry("mixtures.gaussian", "Gaussian", "GaussianConfig", "Gauss 1809"),
     "fvsbn": Entry("autoregressive.fvsbn", "FVSBN", "FVSBNConfig", "Neal 1992"),
     "nade": Entry("autoregressive.nade", "NADE", "NADEConfig", "arXiv:1605.02226"),
     "made": Entry("autoregressive.made", "MADE", "MADEConfig", "arXiv:1502.03509"),

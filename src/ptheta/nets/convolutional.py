@@ -103,7 +103,8 @@ class ConvEncoder(nn.Module):
         self.head = nn.Linear(self.width, out)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.body(x).flatten(1))
+        out: Tensor = self.head(self.body(x).flatten(1))
+        return out
 
 
 class ConvDecoder(nn.Module):
@@ -148,7 +149,8 @@ class ConvDecoder(nn.Module):
         self.body = nn.Sequential(*layers)
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.body(self.project(z).unflatten(1, self.start))
+        out: Tensor = self.body(self.project(z).unflatten(1, self.start))
+        return out
 
 
 @torch.no_grad()

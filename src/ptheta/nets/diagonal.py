@@ -10,10 +10,11 @@ block, its neighbours are blocks too, and there is no padding, so nothing outsid
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -79,6 +80,8 @@ class _DiagonalBiLSTM(torch.autograd.Function):
     Gates are input, forget, output (sigmoid) and candidate (tanh), in this order. The backward pass
     walks the diagonals once for the gates; the gradients of all weights are products at the end.
     """
+
+    apply: ClassVar[Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]]
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, w: Tensor, bias: Tensor, state: Tensor) -> Tensor:

@@ -15,4 +15,5 @@ def masked_flow(latent: int, transforms: int, hidden: int) -> nn.Module:
         from zuko.flows import MAF
     except ImportError:
         raise PthetaError("a flow prior needs the extra: pip install 'ptheta[flows]'") from None
-    return MAF(features=latent, transforms=transforms, hidden_features=(hidden, hidden))
+    flow: nn.Module = MAF(latent, transforms=transforms, hidden_features=(hidden, hidden))
+    return flow

@@ -6,13 +6,16 @@ a matter of the scale of weights. Backward needs only the tanh, so nothing else 
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 
 class _Gate(torch.autograd.Function):
+    apply: ClassVar[Callable[[Tensor, int], Tensor]]
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, dim: int) -> Tensor:
         t = torch.tanh(x)

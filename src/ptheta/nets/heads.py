@@ -53,6 +53,10 @@ class Head(nn.Module, ABC):
 
     per_pixel: int
 
+    if TYPE_CHECKING:  # as `forward`: torch leaves it open
+
+        def __call__(self, out: Tensor) -> PixelDistribution: ...
+
     def __init__(self, spec: ImageSpec, options: HeadOptions) -> None:
         super().__init__()
         self.levels = spec.levels
@@ -71,7 +75,8 @@ class Head(nn.Module, ABC):
 
     def by_number(self, out: Tensor) -> Tensor:
         """(B, per_pixel * C, H, W) -> (B, per_pixel, C, H, W)"""
-        return out.unflatten(1, (self.per_pixel, -1))
+        numbers: Tensor = out.unflatten(1, (self.per_pixel, -1))
+        return numbers
 
 
 class BernoulliHead(Head):

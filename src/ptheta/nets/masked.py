@@ -9,13 +9,15 @@ Sub-pixel order: channel i of any map belongs to colour i % colours, and sees co
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ptheta.errors import PthetaError, unknown
+from ptheta.nets.modules import Layer
 
 
 def check_odd(**kernels: int) -> None:
@@ -54,7 +56,7 @@ def sees(c_in: int, c_out: int, kind: MaskKind, colours: int, parts: int = 1) ->
     return (source <= target if kind == "B" else source < target).float()
 
 
-class MaskedConv2d(nn.Module):
+class MaskedConv2d(Layer):
     """(B, c_in, H, W) -> (B, c_out, H, W).
 
     kernel: odd width of the full kernel, pixels
@@ -98,7 +100,7 @@ class MaskedConv2d(nn.Module):
         return _Crop.apply(y, x.shape[2], x.shape[3]) if self.reach else y
 
 
-class RowConv2d(nn.Module):
+class RowConv2d(Layer):
     """(B, c_in, H, W) -> (B, c_out, H, W): sees its own row up to its own pixel.
 
     kernel: odd width of the full kernel, of which the columns to the right do not exist
@@ -129,7 +131,7 @@ class RowConv2d(nn.Module):
         return _Crop.apply(y, x.shape[2], x.shape[3]) if self.reach else y
 
 
-class AboveConv2d(nn.Module):
+class AboveConv2d(Layer):
     """(B, c_in, H, W) -> (B, c_out, H, W): all columns in reach, of the rows above.
 
     kernel: odd width; strict: the pixel's own row is not seen (for the first layer)
@@ -152,6 +154,8 @@ class AboveConv2d(nn.Module):
 class _Crop(torch.autograd.Function):
     """The first rows and columns. Slicing does the same, but its gradient comes in another memory
     layout than the convolution's, which costs a copy of every map."""
+
+    apply: ClassVar[Callable[[Tensor, int, int], Tensor]]
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, height: int, width: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Lists of modules that know what they hold, and what a condition adds to their maps."""
+"""Modules whose types say what they take and hold, and what a condition adds to their maps."""
 
 from __future__ import annotations
 
@@ -10,6 +10,14 @@ from torch import Tensor, nn
 from ptheta.batch import Condition
 
 M = TypeVar("M", bound=nn.Module)
+
+
+class Layer(nn.Module):
+    """An `nn.Module` of one tensor in and one out; torch leaves the type of its call open."""
+
+    if TYPE_CHECKING:
+
+        def __call__(self, x: Tensor) -> Tensor: ...
 
 
 class Modules(nn.ModuleList, Generic[M]):

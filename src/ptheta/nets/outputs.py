@@ -6,9 +6,10 @@ The word of a category is one of several, and an argmax has no gradient: the ent
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -72,12 +73,16 @@ def gumbel_noise(like: Tensor) -> Tensor:
     return -(-streams.uniform_like(like).clamp(min=least).log()).clamp(min=least).log()
 
 
-class Output(nn.Module):
+class Output(nn.Module, ABC):
     """What a network makes, (B, *scaled_shape), as examples of a spec as a network sees them."""
 
+    if TYPE_CHECKING:  # torch leaves the type of its call open
+
+        def __call__(self, made: Tensor, drawn: bool = True) -> Tensor: ...
+
+    @abstractmethod
     def forward(self, made: Tensor, drawn: bool = True) -> Tensor:
         """drawn: whether the words of categories are drawn; otherwise they are the most probable"""
-        raise NotImplementedError
 
 
 class ImageOutput(Output):

@@ -30,9 +30,10 @@ class UpBlock(nn.Module):
         return interpolate(x, scale_factor=2)[..., : self.size[0], : self.size[1]]
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.conv1(self.resized(self.relu1(self.norm1(x))))
+        h: Tensor = self.conv1(self.resized(self.relu1(self.norm1(x))))
         # a 1x1 convolution of the small map costs a quarter of one of the large map
-        return self.conv2(self.relu2(self.norm2(h))) + self.resized(self.skip(x))
+        h = self.conv2(self.relu2(self.norm2(h)))
+        return h + self.resized(self.skip(x))
 
 
 class DownBlock(nn.Module):
@@ -53,10 +54,11 @@ class DownBlock(nn.Module):
         return avg_pool2d(x, 2, ceil_mode=True) if self.halve else x
 
     def forward(self, x: Tensor) -> Tensor:
-        h = x if self.first else relu(self.norm1(x))
+        h: Tensor = x if self.first else relu(self.norm1(x))
         h = self.conv2(relu(self.norm2(self.conv1(h))))
         # averaging and a 1x1 convolution commute: the small map first
-        return self.resized(h) + self.skip(self.resized(x))
+        skipped: Tensor = self.skip(self.resized(x))
+        return self.resized(h) + skipped
 
 
 class ResNetDecoder(nn.Module):
@@ -79,7 +81,8 @@ class ResNetDecoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         maps = self.blocks(self.project(z).unflatten(1, self.start))
-        return self.last(self.relu(self.norm(maps)))
+        out: Tensor = self.last(self.relu(self.norm(maps)))
+        return out
 
 
 class ResNetTrunk(nn.Module):

@@ -12,8 +12,9 @@ j + 1, ...; images with more pixels on come first, so those that still have a nu
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -33,9 +34,23 @@ def _csr(crow: Tensor, column: Tensor, values: Tensor, size: tuple[int, int]) ->
         return torch.sparse_csr_tensor(crow, column, values, size, check_invariants=False)
 
 
+F = TypeVar("F", bound=Callable[..., object])
+
+
+class _Decorator(Protocol):
+    def __call__(self, function: F, /) -> F: ...
+
+
+# what torch leaves without types
+_forward: _Decorator = torch.amp.custom_fwd(device_type="cpu", cast_inputs=torch.float32)
+_backward: _Decorator = torch.amp.custom_bwd(device_type="cpu")
+
+
 class _SparsePrefix(torch.autograd.Function):
+    apply: ClassVar[Callable[[Tensor, Tensor, Tensor, Tensor, Activation], Tensor]]
+
     @staticmethod
-    @torch.amp.custom_fwd(device_type="cpu", cast_inputs=torch.float32)
+    @_forward
     def forward(
         ctx: Any, on: Tensor, start: Tensor, w: Tensor, v: Tensor, activation: Activation
     ) -> Tensor:
@@ -74,7 +89,7 @@ class _SparsePrefix(torch.autograd.Function):
         return result
 
     @staticmethod
-    @torch.amp.custom_bwd(device_type="cpu")
+    @_backward
     def backward(ctx: Any, *grads: Tensor) -> Any:
         h, v, order, changed, vector, entries, crow, pixel = ctx.saved_tensors
         g = grads[0][order]
@@ -102,5 +117,4 @@ def sparse_prefix(
     """
     if activation not in ACTIVATIONS:
         raise unknown("activation", activation, ACTIVATIONS)
-    out: Tensor = _SparsePrefix.apply(on, start, w, v, ACTIVATIONS[activation])
-    return out
+    return _SparsePrefix.apply(on, start, w, v, ACTIVATIONS[activation])

@@ -11,7 +11,7 @@ from ptheta.errors import PthetaError
 from ptheta.extractors.base import Extractor
 from ptheta.files.atomic import make_folder, write_json, write_text
 from ptheta.files.out import check_folder
-from ptheta.measures.results import Evaluation
+from ptheta.measures.results import Evaluation, direction_of
 from ptheta.metrics.baselines import BASELINES
 from ptheta.metrics.evaluate import evaluate_images, real_baseline
 from ptheta.report.comparison import FLOOR, Comparison, Measured, Measuring
@@ -140,9 +140,9 @@ def rankings(settings: Mapping[str, Sequence[Evaluation]]) -> dict[str, list[Ran
     found = {}
     for metric in metrics_of(every):
         results = [r for e in every if (r := e.get(metric)) is not None]
-        better, relations = {r.better for r in results}, {r.relation for r in results}
-        if len(relations) == 1 and better in ({"lower"}, {"higher"}):
-            rows = rank(settings, metric, lower=better == {"lower"})
+        better, relations = direction_of(results), {r.relation for r in results}
+        if len(relations) == 1 and better:
+            rows = rank(settings, metric, better)
             if rows:
                 found[metric] = rows
     return found

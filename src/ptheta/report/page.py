@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from ptheta.measures.results import Evaluation, Result
+from ptheta.metrics.metric import Role
 from ptheta.report.comparison import DENSITIES, Comparison
 from ptheta.report.footnotes import footnotes, tables_of
 from ptheta.report.pairs import Matrix, matrix
 from ptheta.report.pictures import SHOWN
 from ptheta.report.plots import picture, scatter
-from ptheta.report.sections import Role, presentation
+from ptheta.report.sections import presentation
 from ptheta.report.summary import summary
 from ptheta.report.tables import Heading, RankedRow, cell, heading, metrics_of, ranked_row
 from ptheta.report.verdict import verdicts

@@ -12,7 +12,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 from ptheta.measures.intervals import Difference, difference
-from ptheta.measures.results import Evaluation, Result
+from ptheta.measures.results import Evaluation, Result, direction_of
 from ptheta.metrics.protocol import cure, said, scale
 from ptheta.report.plots import number
 
@@ -40,7 +40,7 @@ class Pair:
 
 def ranked(results: Mapping[str, Result]) -> list[dict[str, Result]]:
     """The results that may be held against each other: the exact ones, and the bounds, each of one
-    protocol; none where neither direction is better."""
+    protocol; none where no value is better than another."""
     groups: dict[str, dict[str, Result]] = {}
     for kind in _kinds(results):
         for name, result in kind.items():
@@ -52,7 +52,7 @@ def ranked(results: Mapping[str, Result]) -> list[dict[str, Result]]:
 def _kinds(results: Mapping[str, Result]) -> list[dict[str, Result]]:
     """The exact ones, and the bounds, whatever their protocols."""
     defined = {name: r for name, r in results.items() if r.value is not None}
-    if {r.better for r in defined.values()} not in ({"lower"}, {"higher"}):
+    if not direction_of(defined.values()):
         return []
     return [{n: r for n, r in defined.items() if r.relation == s} for s in ("=", "<=")]
 

@@ -20,9 +20,9 @@ from ptheta.capabilities import (
 )
 from ptheta.compute.streams import seeded
 from ptheta.data.dataset import Dataset
-from ptheta.metrics.memorisation import NEIGHBOURS, closest
+from ptheta.metrics.copies import NEIGHBOURS, closest
 from ptheta.report.plots import picture
-from ptheta.training.grids import in_picture
+from ptheta.training.pictures import in_picture
 
 SHOWN = 64  # samples in a grid
 PAIRS = 10  # samples shown with their nearest real image

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from scipy.stats import t, ttest_ind
 
 from ptheta import config
-from ptheta.measures.results import LEVEL, Evaluation
+from ptheta.measures.results import BADNESS, LEVEL, Better, Evaluation
 from ptheta.metrics.protocol import scale
 from ptheta.runs.folder import Run
 
@@ -55,9 +55,12 @@ def _said(key: str, value: object) -> str:
     return f"{key.replace('_', ' ')} {value}"
 
 
-def rank(groups: Mapping[str, Sequence[Evaluation]], metric: str, *, lower: bool) -> list[Rank]:
+def rank(groups: Mapping[str, Sequence[Evaluation]], metric: str, better: Better) -> list[Rank]:
     """The settings, best mean first; those without a value of this metric are left out. None at all
-    where the values are of several protocols, which have no common mean."""
+    where the values are of several protocols, which have no common mean.
+
+    better: which values are; one of the directions, and not ""
+    """
     every = [r for g in groups.values() for e in g if (r := e.get(metric)) is not None]
     if len({scale(r.protocol) for r in every if r.value is not None}) > 1:
         return []
@@ -68,8 +71,9 @@ def rank(groups: Mapping[str, Sequence[Evaluation]], metric: str, *, lower: bool
         if found:
             values[setting] = found
     means = {s: sum(v) / len(v) for s, v in values.items()}
-    order = sorted(values, key=lambda s: means[s] if lower else -means[s])
-    apart = _apart({s: values[s] for s in order})
+    bad = BADNESS[better]
+    order = sorted(values, key=lambda s: bad(means[s]))
+    apart = _apart({s: [bad(v) for v in values[s]] for s in order})
     return [Rank(s, tuple(values[s]), means[s], _half(values[s]), s in apart) for s in order]
 
 

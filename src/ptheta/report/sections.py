@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
-
-from ptheta.metrics.metric import Section
+from ptheta.metrics.metric import IN_ITS_TABLE, Presentation, Section
 from ptheta.metrics.table import metric_of
 
 NOTES = {  # what the reader of a table must know
@@ -20,7 +17,8 @@ NOTES = {  # what the reader of a table must know
     ),
     Section.FIDELITY: (
         "Precision and density ask whether a sample could be real; recall, coverage and the "
-        "classes, whether everything real is there. No row is good by one column."
+        "classes, whether everything real is there; sharpness, whether edges are as strong as in "
+        "real images (noise is sharp, too). No row is good by one column."
     ),
     Section.MEMORISATION: (
         "Distances to the nearest training image, of samples beside those of held-out images; and "
@@ -40,48 +38,7 @@ def section_of(name: str) -> Section:
     return Section.FIDELITY if metric is None else metric.section
 
 
-class Role(Enum):
-    """What a metric stands for outside its table: in the summary and in the plots."""
-
-    NONE = ""
-    LIKELIHOOD = "likelihood"
-    DISTANCE = "distance to real images"
-    PRECISION = "precision"
-    RECALL = "recall"
-
-
-@dataclass(frozen=True)
-class Presentation:
-    """How a metric is shown outside its table.
-
-    role: what it stands for in the summary and the plots
-    paired: whether the page shows the differences between runs
-    repeats: whether another metric says the same, so that no verdict speaks of it again
-    signed: whether other models have a bound in its place, so that "=" is worth saying
-    """
-
-    role: Role = Role.NONE
-    paired: bool = False
-    repeats: bool = False
-    signed: bool = False
-
-
-# by the family of a metric; any other is shown in its table alone
-SHOWN: dict[str, Presentation] = {
-    "bits_per_dim": Presentation(Role.LIKELIHOOD, paired=True, signed=True),
-    "nll": Presentation(repeats=True, signed=True),
-    "nll_ais": Presentation(repeats=True, signed=True),
-    "fd_memorisation": Presentation(repeats=True),
-    "fd_infinity": Presentation(repeats=True),
-    "fd": Presentation(paired=True),
-    "kd": Presentation(Role.DISTANCE, paired=True),
-    "kd_within_label": Presentation(Role.DISTANCE, paired=True),
-    "precision": Presentation(Role.PRECISION),
-    "recall": Presentation(Role.RECALL),
-}
-
-
 def presentation(name: str) -> Presentation:
     """How the report shows the results of this name outside their table."""
     metric = metric_of(name)
-    return SHOWN.get("" if metric is None else metric.family, Presentation())
+    return IN_ITS_TABLE if metric is None else metric.shown

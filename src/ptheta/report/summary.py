@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from ptheta.measures.intervals import difference
 from ptheta.measures.results import Evaluation, Result
+from ptheta.metrics.metric import Role
 from ptheta.report.pairs import ranked
 from ptheta.report.plots import number
 from ptheta.report.ranking import Rank
-from ptheta.report.sections import Role, presentation
+from ptheta.report.sections import presentation
 
 ASPECTS = (Role.LIKELIHOOD, Role.DISTANCE)  # what is said first
 NEAR = -3.0  # of copying_z: so much nearer to training images than held-out ones are is no chance

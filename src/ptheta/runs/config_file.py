@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from ptheta import schemas
 from ptheta.config import brief
@@ -79,7 +80,7 @@ def spec_of(about: schemas.Config) -> DataSpec:
 
 def spec_json(spec: DataSpec) -> dict[str, object]:
     """For config.json; `spec_of` takes it back. A bound that there is not is null."""
-    kept = asdict(spec)  # type: ignore[call-overload]  # every spec is a dataclass
+    kept: dict[str, Any] = asdict(spec)  # type: ignore[call-overload]  # every spec is a dataclass
     for column in kept.get("columns", ()):
         column |= {k: None if math.isinf(column[k]) else column[k] for k in ("low", "high")}
     return kept

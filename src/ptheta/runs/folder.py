@@ -267,6 +267,8 @@ class Run:
         if found is None:
             return "before its first checkpoint"
         done, train = Progress.read(found / "progress.json"), self.plan.train
+        if done.ended:
+            return None
         at = f"step {done.step:,}"
         if train.minutes is not None and done.seconds < 60 * train.minutes:
             return f"{at}, {done.seconds / 60:.1f} of {train.minutes:g} minutes"

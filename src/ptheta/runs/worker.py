@@ -21,12 +21,14 @@ from ptheta.data.names import recorded
 from ptheta.data.trained import Record, joined
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import refuse_links
+from ptheta.models.base import Plays
 from ptheta.runs.config_file import spec_json, write_config
 from ptheta.runs.folder import RECORD, Run
 from ptheta.runs.from_plan import build_model, condition_of, open_plan_data
 from ptheta.runs.plan import Plan, Written
 from ptheta.schemas import FORMAT, Config
 from ptheta.training.checkpoint import latest
+from ptheta.training.fitting import Fitter
 from ptheta.training.group import Group
 from ptheta.training.loop import Trainer
 from ptheta.training.reporter import Heading
@@ -84,11 +86,13 @@ def work(
     # one stream of noise for all processes: see `ptheta.compute.streams`
     torch.manual_seed(p.train.seed + 1_000_003)
     heading = Heading(f"{p.model} on {data.name}", _notes(p, ready))
-    trainer = Trainer(model, data, p.train, folder, group, score=score, heading=heading)
+    learner = Trainer if isinstance(model, Plays) else Fitter
+    trainer = learner(model, data, p.train, folder, group, score=score, heading=heading)
     if started:
         refuse_links(folder)
         trainer.resume()
         _check_goes_on(trainer, folder, more)
+        trainer.progress.ended &= not more
     group.barrier()  # until every process has decided by the files of before, and nobody refuses
     if group.rank == 0:
         write_config(folder, _about(p, ready, model))

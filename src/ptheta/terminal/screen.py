@@ -30,7 +30,7 @@ class Look(NamedTuple):
     share: float | None = None
 
 
-class _Bar(tqdm):
+class _Bar(tqdm):  # type: ignore[misc]  # tqdm has no types
     """tqdm with a line that is laid out anew for the width at hand."""
 
     nrows: int | None

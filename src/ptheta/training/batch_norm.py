@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from collections.abc import Callable
+from typing import ClassVar, TypeAlias
 
 import torch
 from torch import Tensor, distributed, nn
@@ -17,6 +18,8 @@ Normalisation: TypeAlias = nn.BatchNorm1d | nn.BatchNorm2d
 
 class _Sum(Function):
     """The sum of a tensor over the processes: what each of them loses by it, all of them lose."""
+
+    apply: ClassVar[Callable[[Tensor], Tensor]]
 
     @staticmethod
     def forward(ctx: FunctionCtx, here: Tensor) -> Tensor:
@@ -30,8 +33,7 @@ class _Sum(Function):
 
 
 def _sum(here: Tensor) -> Tensor:
-    found: Tensor = _Sum.apply(here)
-    return found
+    return _Sum.apply(here)
 
 
 class SyncBatchNorm(nn.Module):

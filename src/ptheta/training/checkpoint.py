@@ -91,7 +91,7 @@ def read_streams(folder: Path) -> Interval:
     try:
         plain = json.loads(about["plain"])
         set_rng_state(tensors, plain)
-        own: Interval = {**plain.get("own", {})}
+        own: Interval = plain.get("own", {}) | {}  # TypeError for what is no mapping
         return own
     except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, IndexError) as error:
         raise PthetaError(f"{path} holds no state of random streams: {error}") from None

@@ -86,7 +86,8 @@ class Engine:
         # whoever does not move keeps its statistics, too
         resting = [b for name in game.players.keys() - movers for b in game.players[name].buffers()]
         with unchanged(resting), self.group.autocast():
-            return self.make_shared(batch, Clock(step, movers, self.share))
+            shared: S = self.make_shared(batch, Clock(step, movers, self.share))
+        return shared
 
     def gradients(self, move: Move[S], batch: Batch, shared: S) -> None:
         self.optimizers[move.player].zero_grad(set_to_none=True)

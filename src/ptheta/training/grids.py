@@ -1,4 +1,4 @@
-"""Grids of samples that a training draws by its steps and, where they are slow, by the clock."""
+"""Pictures of samples that a training draws by its steps and, where they are slow, by the clock."""
 
 from __future__ import annotations
 
@@ -7,24 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from torch import Tensor, nn
-
-from ptheta.capabilities import Samples, condition_of, some_conditions
+from ptheta.capabilities import Samples, some_conditions
 from ptheta.files.atomic import writing
-from ptheta.files.captions import in_rows, rows_in_turn
-from ptheta.files.images import grid, write_png
+from ptheta.training.pictures import Picture
 from ptheta.training.weights import Weights
-
-IMAGES = 64  # in a grid
-
-
-def in_picture(model: nn.Module, x: Tensor) -> tuple[Tensor, int | None, list[str]]:
-    """Samples of a model's conditions in turn as a picture has them: with a row for each condition
-    where these are few, how many are in a row, and a text for each row."""
-    spec = condition_of(model)
-    if spec is None or not in_rows(spec.count, len(x)):
-        return x, None, []
-    return *rows_in_turn(x, spec.count), spec.describe(spec.examples(spec.count))
 
 
 class Pauses:
@@ -50,11 +36,15 @@ class Grids:
     """The first process draws them and the others need not wait for it, so that it may do so by its
     own clock.
 
+    picture: draws them
     every, minutes: between two of them; 0 steps: none at all
     """
 
-    def __init__(self, weights: Weights, folder: Path, every: int, minutes: float) -> None:
-        self.weights, self.folder, self.every, self.minutes = weights, folder, every, minutes
+    def __init__(
+        self, weights: Weights, picture: Picture, folder: Path, every: int, minutes: float
+    ) -> None:
+        self.weights, self.picture, self.folder = weights, picture, folder
+        self.every, self.minutes = every, minutes
         self.pauses = Pauses()
 
     def begin(self) -> None:
@@ -68,13 +58,12 @@ class Grids:
     def draw(self, step: int) -> None:
         if not isinstance(self.weights.model, Samples):
             return
-        with self.pauses.drawing(step):
-            with self.weights.resting() as model:
-                x = model.sample(IMAGES, some_conditions(model, IMAGES))  # type: ignore[operator]
-            x, columns, captions = in_picture(model, x)
+        with self.pauses.drawing(step), self.weights.resting() as model:
+            n = self.picture.n
+            x = model.sample(n, some_conditions(model, n))  # type: ignore[operator]
             with writing(self.folder):
                 self.folder.mkdir(exist_ok=True)
-            write_png(self._path(step), grid(x, columns), scale=2, captions=captions)
+            self.picture.write(self._path(step), model, x)
 
     def last(self, step: int, *, new: bool) -> None:
         """What the last weights draw. new: whether they are of a step of this process"""

@@ -28,6 +28,7 @@ from ptheta.training.ema import EMA
 from ptheta.training.engine import Engine, Weighing
 from ptheta.training.grids import Grids
 from ptheta.training.group import Group
+from ptheta.training.pictures import picture_of
 from ptheta.training.progress import Progress
 from ptheta.training.reporter import Heading, Reporter
 from ptheta.training.sampler import BatchSampler
@@ -39,7 +40,7 @@ from ptheta.training.weights import Weights
 
 
 class Trainer:
-    """Trains a model on a data set and writes a run folder.
+    """Trains a model by its game on a data set and writes a run folder.
 
     model: an nn.Module with `game()`, on the CPU; it is moved to the group's device
     folder: exists; gets state/, samples/, metrics.jsonl and model.safetensors
@@ -60,7 +61,7 @@ class Trainer:
         s = self.settings = settings.budget()
         self.data, self.folder, self.group = data, folder, group
         self.heading = heading or Heading()
-        self.sampler = BatchSampler(len(data), s.batch_size, s.seed, group.rank, group.size)
+        self.sampler = BatchSampler(len(data), self._in_a_step(), s.seed, group.rank, group.size)
         self.total = s.total_steps(self.sampler.per_epoch)
         self.model = channels_last(model.to(group.device))
         if s.sync_batch_norm and group.size > 1:
@@ -74,7 +75,9 @@ class Trainer:
         self.score = score if chooses else None
         self.inspect = score  # at the end of a run, for the game's monitor
         self.checkpoints = Checkpoints(folder, self.engine, self.weights, s.checkpoint_every)
-        self.grids = Grids(self.weights, folder / "samples", s.sample_every, s.sample_minutes)
+        self.grids = Grids(
+            *(self.weights, picture_of(data), folder / "samples"), s.sample_every, s.sample_minutes
+        )
         self.reporter = Reporter(
             self.engine,
             s,
@@ -86,6 +89,10 @@ class Trainer:
         self.rule = DYNAMICS[s.dynamics]
         self.requests = Requests()  # signals that this process got
         self.stopped_by: int | None = None  # the one by which all processes stop
+
+    def _in_a_step(self) -> int:
+        """Images in a step, over all processes."""
+        return self.settings.batch_size
 
     def _game(self) -> Game[object]:
         """The model's game, with its players in turns where the settings want that."""
@@ -124,8 +131,8 @@ class Trainer:
         with self._signals(), self.reporter.open(self.folder, self.heading, self.total):
             with self._explained():
                 while not self._finished():
-                    self._step()
-                    self._at_intervals(self.progress.step)
+                    if self._step():
+                        self._at_intervals(self.progress.step)
             if self.stopped_by is None:
                 self._end()
             self.progress.seconds = time.monotonic() - self.started
@@ -142,7 +149,8 @@ class Trainer:
             with torch.no_grad():  # all images of step 1, in every process
                 self.game.start(self.data.batch(self.sampler.batch(1)).to(self.group.device))
 
-    def _step(self) -> None:
+    def _step(self) -> bool:
+        """Makes the next step; False where there is none to make."""
         p, s = self.progress, self.settings
         share = self._share()
         p.step += 1
@@ -159,8 +167,14 @@ class Trainer:
                     self.game.after(p.step)
         if self.ema is not None:
             self.ema.update()
+        self._tell()
+        return True
+
+    def _tell(self) -> None:
+        """What is due to be told after a step."""
+        p = self.progress
         p.seconds = time.monotonic() - self.started
-        if p.step % s.log_every == 0 or p.step == self.total:
+        if p.step % self.settings.log_every == 0 or p.step == self.total:
             self.reporter.log()
         self.reporter.show()
 
@@ -178,7 +192,7 @@ class Trainer:
         # all processes have one clock, and stop after the same step
         asked, p.seconds = self.group.greatest(self.requests.number or 0, p.seconds)
         self.stopped_by = int(asked) or None
-        if self.stopped_by is not None:
+        if self.stopped_by is not None or p.ended:
             return True
         if self.total is not None:
             return p.step >= self.total

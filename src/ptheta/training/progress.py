@@ -26,6 +26,7 @@ class Progress:
     lines: int | None = 0  # of metrics.jsonl; None in a checkpoint of an older ptheta
     warnings: int | None = 0  # lines of warnings.jsonl
     alarmed: tuple[str, ...] = ()  # kinds of warnings that have been told
+    ended: bool = False  # whether the model itself has no further step to make
 
     def to_json(self) -> dict[str, object]:
         values = asdict(self)

@@ -192,7 +192,8 @@ def _verdict(members: Sequence[Member[T]], requests: Requests, hasty: bool) -> T
             raise PthetaError(_silent(member))
     first = members[0].outcome
     assert isinstance(first, Done)
-    return first.value
+    value: T = first.value
+    return value
 
 
 def _lost(member: Member[T], number: int) -> str:

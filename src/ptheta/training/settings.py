@@ -152,3 +152,19 @@ RESUMABLE = (
     "threads",
     "tensorboard",
 )
+
+# What is about gradients alone, and means nothing to a model that is fitted without them.
+OF_GRADIENTS = (
+    "dynamics",
+    "alternate",
+    "schedule",
+    "warmup",
+    "clip",
+    "ema",
+    "beta",
+    "beta_warmup",
+    "free_bits",
+    "sync_batch_norm",
+    "precision",
+    "compile",
+)

@@ -58,7 +58,9 @@ def _nothing(kind: ArrowType) -> bool:
 
 
 def _is_number(kind: ArrowType) -> bool:
-    return bool(of.is_integer(kind) or of.is_floating(kind) or of.is_decimal(kind)) or _nothing(kind)
+    return bool(of.is_integer(kind) or of.is_floating(kind) or of.is_decimal(kind)) or _nothing(
+        kind
+    )
 
 
 def _is_word(kind: ArrowType) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ptheta.data.labels import natural
 from ptheta.data.names import shown
@@ -29,7 +30,7 @@ class RawColumn:
     """
 
     name: str
-    cells: np.ndarray
+    cells: NDArray[np.float64]
     words: tuple[str, ...] = ()
     whole: bool | None = None
     fault: str = ""

@@ -30,7 +30,8 @@ def sphere(n: int, latent: int, device: torch.device) -> Tensor:
 
 def on_sphere(z: Tensor) -> Tensor:
     """z (B, L) brought to the norm sqrt(L), the typical one of N(0, I)."""
-    return normalize(z, dim=1) * z.shape[1] ** 0.5
+    norm: float = z.shape[1] ** 0.5
+    return normalize(z, dim=1) * norm
 
 
 PRIORS: dict[str, LatentPrior] = {

@@ -46,7 +46,8 @@ class FVSBN(Autoregressive):
         asked = self.asked(condition)
         if self.label is None or asked is None:
             return self.bias[None]
-        return self.bias + self.label(asked).view(-1, *self.bias.shape)
+        more: Tensor = self.label(asked)
+        return self.bias + more.view(-1, *self.bias.shape)
 
     def conditionals(self, x: Tensor, condition: Condition | None = None) -> PixelDistribution:
         flat = scaled(flatten(self.spec.check(x)), self.spec.levels)

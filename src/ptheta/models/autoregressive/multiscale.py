@@ -60,7 +60,7 @@ class MultiScalePixelCNN(Autoregressive):
         super().__init__(spec, config, condition)
         self.config = config
         c, h, w = spec.shape
-        self.strides = [2**k for k in reversed(range(config.scales))]
+        self.strides: list[int] = [2**k for k in reversed(range(config.scales))]
         self.nets = Modules(
             PixelCNN(ImageSpec(c, -(-h // s), -(-w // s), spec.levels), config, condition)
             for s in self.strides

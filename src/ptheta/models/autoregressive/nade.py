@@ -56,7 +56,8 @@ class NADE(Autoregressive):
         asked = self.asked(condition)
         if self.label is None or asked is None:
             return self.c.expand(n, -1)
-        return self.c + self.label(asked)
+        more: Tensor = self.label(asked)
+        return self.c + more
 
     def conditionals(self, x: Tensor, condition: Condition | None = None) -> PixelDistribution:
         """Binary pixels: the hidden units once after each pixel that is on (`sparse_prefix`).

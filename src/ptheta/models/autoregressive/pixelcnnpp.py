@@ -55,7 +55,8 @@ class ShiftedConv2d(nn.Module):
         self.conv = nn.Conv2d(c_in, c_out, (rows, columns))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(F.pad(x, self.padding))
+        y: Tensor = self.conv(F.pad(x, self.padding))
+        return y
 
     def taps(self) -> tuple[Tensor, Tensor]:
         """Kernel (rows, columns, c_in, c_out) and bias (c_out,)."""
@@ -122,7 +123,8 @@ class PixelCNNPP(Autoregressive):
         for a, b, shift in zip(self.down, self.right, self.shifts(condition), strict=True):
             down = a(down, None, shift)
             right = b(right, down, shift)
-        return self.last(F.elu(right))
+        out: Tensor = self.last(F.elu(right))
+        return out
 
     def distribution(self, out: Tensor, x: Tensor) -> LogisticMixture:
         """out (B, numbers, H, W) and the image itself -> p(colour c | earlier colours, pixels).

@@ -65,7 +65,8 @@ class PixelRNN(Autoregressive, Generic[L]):
         asked = self.asked(condition)
         if self.label is None or asked is None:
             return None
-        return self.label(asked)[:, :, None, None]
+        more: Tensor = self.label(asked)
+        return more[:, :, None, None]
 
     def conditionals(self, x: Tensor, condition: Condition | None = None) -> PixelDistribution:
         h = by_pixel(to_symmetric(self.spec.check(x)))

@@ -47,7 +47,8 @@ class Layer(nn.Module):
     def after(self, x: Tensor, attended: Tensor) -> Tensor:
         """The rest of the layer: attended (B, heads, T, E / heads)."""
         x = x + self.proj(attended.transpose(1, 2).flatten(2))
-        return x + self.down(F.gelu(self.up(self.norm2(x))))
+        h: Tensor = self.down(F.gelu(self.up(self.norm2(x))))
+        return x + h
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.heads_of(x)
@@ -86,7 +87,8 @@ class ImageTransformer(Autoregressive):
         asked = self.asked(condition)
         if self.label is None or asked is None:
             return places
-        return places + self.label(asked)[:, None]
+        more: Tensor = self.label(asked)
+        return places + more[:, None]
 
     def conditionals(self, x: Tensor, condition: Condition | None = None) -> PixelDistribution:
         values = flatten(to_levels(self.spec.check(x), self.spec.levels))  # (B, D)
@@ -112,7 +114,7 @@ class TransformerStepper(Stepper):
         shape = (config.layers, n, config.heads, model.spec.dims, config.width // config.heads)
         self.keys, self.values = self.places.new_zeros(shape), self.places.new_zeros(shape)
         start = torch.full((n,), model.spec.levels, device=self.places.device)
-        self.next = model.value(start)  # the value part of the next token
+        self.next: Tensor = model.value(start)  # the value part of the next token
         self.done = 0
 
     def feed(self, upto: int, pixel: Tensor) -> Tensor:

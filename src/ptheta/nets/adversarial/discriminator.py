@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -61,6 +61,12 @@ class Discriminator(nn.Module):
 
     reference_images: Tensor | None
     reference_numbers: Tensor | None
+
+    if TYPE_CHECKING:  # as `forward`: torch leaves it open
+
+        def __call__(
+            self, images: Tensor, cond: Tensor | None = None, condition: Condition | None = None
+        ) -> DiscriminatorOutput: ...
 
     def __init__(
         self,

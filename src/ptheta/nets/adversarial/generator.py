@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +44,10 @@ class Generator(nn.Module):
     """
 
     reference: Tensor | None
+
+    if TYPE_CHECKING:  # torch leaves the type of its call open
+
+        def __call__(self, numbers: Tensor, drawn: bool = True) -> Tensor: ...
 
     def __init__(self, spec: DataSpec, config: NetConfig, inputs: int) -> None:
         super().__init__()

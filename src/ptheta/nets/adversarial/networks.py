@@ -53,7 +53,8 @@ class ConcatenatedVector(nn.Module):
 
     def forward(self, x: Tensor, cond: Tensor | None = None) -> Tensor:
         x = x.flatten(1)
-        return self.body(x if cond is None else torch.cat([x, cond], 1))
+        features: Tensor = self.body(x if cond is None else torch.cat([x, cond], 1))
+        return features
 
 
 class ConcatenatedMaps(nn.Module):
@@ -67,7 +68,8 @@ class ConcatenatedMaps(nn.Module):
         if cond is not None:
             maps = cond[:, :, None, None].expand(-1, -1, *images.shape[2:])
             images = torch.cat([images, maps], 1)
-        return self.body(images).flatten(1)
+        features: Tensor = self.body(images)
+        return features.flatten(1)
 
 
 def _no_norm(channels: int, dims: int) -> None:

@@ -1,0 +1,27 @@
+"""Features of vectors: what a network sees of them."""
+
+from __future__ import annotations
+
+import hashlib
+
+from torch import Tensor
+
+from ptheta.specs import VectorSpec
+
+
+class Standardised:
+    """`standardised`: numbers by the mean and deviation of the training data, words one-hot.
+
+    A missing cell counts as the mean, or as no word.
+    """
+
+    name, classes = "standardised", 0
+    reads = "as a network reads them; a missing cell is the mean"
+
+    def __init__(self, spec: VectorSpec) -> None:
+        self.spec = spec
+        self.digest = hashlib.sha256(repr(spec).encode()).hexdigest()[:12]
+
+    def __call__(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """float32 (B, D) -> (B, width)"""
+        return self.spec.scaled(x).float().nan_to_num(0.0), None

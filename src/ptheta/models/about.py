@@ -1,0 +1,32 @@
+"""What models there are, for the user to look at."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from ptheta.capabilities import CAPABILITIES, capabilities
+from ptheta.models import registry
+
+
+class ModelInfo(TypedDict):
+    """What is known of a model. capabilities: whether it has each; recipes: what each is"""
+
+    family: str
+    paper: str
+    capabilities: dict[str, bool]
+    recipes: dict[str, str]
+
+
+def list_models() -> dict[str, ModelInfo]:
+    """Every model by name, with what it can do."""
+    return {name: _info(entry) for name, entry in registry.MODELS.items()}
+
+
+def _info(entry: registry.Entry) -> ModelInfo:
+    can = capabilities(entry.load_model())
+    return {
+        "family": entry.family,
+        "paper": entry.paper,
+        "capabilities": {capability: capability in can for capability in CAPABILITIES},
+        "recipes": {name: recipe["about"] for name, recipe in entry.recipes().items()},
+    }

@@ -1,0 +1,1 @@
+"""Mixtures of simple densities, one component or many, fitted in closed form or by EM."""

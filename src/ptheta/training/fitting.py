@@ -1,0 +1,124 @@
+"""Training without gradients: passes over all of the data, each of them a step.
+
+A fit is written, logged, scored and resumed as any training is: to the loop it is a game without
+players, whose steps are the passes of the model itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ptheta.batch import Batch
+from ptheta.data.dataset import Dataset
+from ptheta.errors import PthetaError
+from ptheta.games import Game
+from ptheta.models.base import Fits
+from ptheta.training.group import Group
+from ptheta.training.loop import Trainer
+from ptheta.training.reporter import Heading
+from ptheta.training.scoring import Score
+from ptheta.training.settings import OF_GRADIENTS, TrainSettings
+
+FIT = "fit"  # whose numbers they are, where games have their players
+
+
+@dataclass(frozen=True)
+class Passes:
+    """All of the data, `size` examples at a time and in its own order, as often as it is asked."""
+
+    data: Dataset
+    size: int
+    device: torch.device
+
+    def __iter__(self) -> Iterator[Batch]:
+        for start in range(0, len(self.data), self.size):
+            at = slice(start, min(start + self.size, len(self.data)))
+            yield self.data.batch(at).to(self.device)
+
+
+class Fitter(Trainer):
+    """Trains a model by its `fit` and writes a run folder: see `Trainer`.
+
+    A step is a pass over the data, of which `batch_size` examples are in memory at a time.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: Dataset,
+        settings: TrainSettings,
+        folder: Path,
+        group: Group,
+        *,
+        score: Score | None = None,
+        heading: Heading | None = None,
+    ) -> None:
+        """Raises PthetaError for several processes: they would all go through all of the data."""
+        if not isinstance(model, Fits):
+            raise PthetaError(f"{type(model).__name__} has neither game() nor fit() to learn by")
+        if group.size > 1:
+            raise PthetaError(
+                f"{type(model).__name__} is fitted in passes over the data, which {group.size} "
+                "processes cannot share: leave --processes out"
+            )
+        settings, ignored = without_gradients(settings)
+        heading = heading or Heading()
+        heading = dataclasses.replace(heading, notes=(*heading.notes, *ignored))
+        super().__init__(model, data, settings, folder, group, score=score, heading=heading)
+        self.engine.terms[FIT] = []
+        self.fitted, self.passes = model, iter(list[Mapping[str, float]]())
+
+    def _in_a_step(self) -> int:
+        return max(1, len(self.data))
+
+    def _game(self) -> Game[object]:
+        return Game(players={}, moves=())
+
+    def _begin(self) -> None:
+        super()._begin()
+        device = self.group.device
+        self.passes = self.fitted.fit(Passes(self.data, self.settings.batch_size, device))
+
+    @torch.no_grad()
+    def _step(self) -> bool:
+        p, found = self.progress, next(self.passes, None)
+        if found is None:
+            p.ended = True
+            if self.engine.averages.sums:
+                self.reporter.log()
+            return False
+        p.step += 1
+        for name, value in found.items():
+            self._record(name, value)
+        if not all(torch.isfinite(w).all() for w in self.model.parameters()):
+            raise PthetaError(f"pass {p.step}: a weight of the fit is not finite: {CURE}")
+        self._tell()
+        return True
+
+    def _record(self, name: str, value: float) -> None:
+        if not math.isfinite(value):
+            raise PthetaError(f"pass {self.progress.step}: {name} of the fit is {value}: {CURE}")
+        if name not in self.engine.terms[FIT]:
+            self.engine.terms[FIT].append(name)
+        self.engine.averages.record(f"{FIT}/{name}", torch.tensor(value, device=self.group.device))
+
+
+CURE = "other options of the model may give one that is"
+
+
+def without_gradients(settings: TrainSettings) -> tuple[TrainSettings, list[str]]:
+    """The settings without those that are about gradients, and a line on those that were given."""
+    usual = vars(TrainSettings())
+    given = [name for name in OF_GRADIENTS if vars(settings)[name] != usual[name]]
+    if not given:
+        return settings, []
+    flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+    without = dataclasses.replace(settings, **{name: usual[name] for name in given})
+    return without, [f"{flags}: of training by gradients, and without effect on a fit"]

@@ -156,7 +156,7 @@ def test_levels_are_of_images():
 
 
 def test_missing_cells_are_refused_with_their_columns_and_the_models_that_can():
-    with pytest.raises(PthetaError, match="missing cells, and there are some in height: fill"):
+    with pytest.raises(PthetaError, match="cells are missing, as they are of height: fill"):
         ptheta.create("gan", SPEC)
 
 

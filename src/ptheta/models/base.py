@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from torch import nn
+from torch import Tensor, nn
 
 from ptheta.batch import Batch, Condition
 from ptheta.conditions import KINDS, ConditionSpec, parts_of, word
 from ptheta.errors import PthetaError
 from ptheta.games import Game
+from ptheta.models import registry
 from ptheta.models.precision import in_own_type
-from ptheta.specs import DataSpec, ImageSpec, VectorSpec
+from ptheta.specs import DataSpec, ImageSpec
 
 
 class Model(nn.Module):
@@ -25,7 +26,7 @@ class Model(nn.Module):
     condition: what an example is asked for; None for an unconditional model
     takes: the kinds of condition that such a model may be given, by name; empty for none
     specs: the types of spec that it can learn
-    takes_missing: whether it can learn vectors of which cells are missing
+    takes_missing: whether it learns from examples that lack some of their elements
     """
 
     takes: ClassVar[tuple[str, ...]] = ()
@@ -55,8 +56,12 @@ class Model(nn.Module):
         """Why such a model cannot be of this spec, condition and config: one sentence, or None."""
         if not isinstance(spec, cls.specs):
             return f"{cls.__name__} cannot learn {spec}: choose a model that can"
-        if isinstance(spec, VectorSpec) and spec.missing and not cls.takes_missing:
-            return _incomplete(cls.__name__, spec.missing)
+        if spec.missing and not cls.takes_missing:
+            return (
+                f"{cls.__name__} cannot learn from rows in which cells are missing, as they are of "
+                f"{', '.join(spec.missing)}: fill these in, leave these rows or columns out, or "
+                f"choose {' or '.join(registry.able_to_miss(type(spec)))}"
+            )
         odd = next((part.kind for part in parts_of(condition) if part.kind not in cls.takes), None)
         if odd is None:
             return None
@@ -71,16 +76,15 @@ class Model(nn.Module):
         return condition
 
 
-def _incomplete(name: str, columns: tuple[str, ...]) -> str:
-    """Why a model cannot learn rows in which these columns have missing cells."""
-    from ptheta.models import registry  # where the models are that this module is the base of
-
-    able = [n for n, found in registry.MODELS.items() if found.load_model().takes_missing]
-    other = f", or choose {' or '.join(able)}" if able else ""
-    return (
-        f"{name} cannot learn from missing cells, and there are some in {', '.join(columns)}: fill "
-        f"them or leave such rows out{other}"
-    )
+def whole(spec: DataSpec, x: Tensor) -> Tensor:
+    """x itself if it is a batch of such examples, none of which lacks anything; raises PthetaError
+    otherwise."""
+    if x.is_floating_point() and bool(x.isnan().any()):
+        raise PthetaError(
+            f"{int(x.isnan().sum()):,} of {x.numel():,} cells are missing, which this model cannot "
+            f"do without: fill them in, or choose {' or '.join(registry.able_to_miss(type(spec)))}"
+        )
+    return spec.check(x)
 
 
 class ImageModel(Model):

@@ -22,7 +22,7 @@ from ptheta.models.adversarial.options import (
     parts,
 )
 from ptheta.models.adversarial.tricks import remaining
-from ptheta.models.base import EVERY_KIND, Model
+from ptheta.models.base import EVERY_KIND, Model, whole
 from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.nets.adversarial.discriminator import Discriminator, DiscriminatorOutput
 from ptheta.nets.adversarial.generator import Generator
@@ -134,7 +134,7 @@ class Pair(Model):
 
     def seen(self, x: Tensor) -> Tensor:
         """Examples x as a network sees them. Raises PthetaError for what is none of the spec."""
-        return self.spec.scaled(self.spec.check(x))
+        return self.spec.scaled(whole(self.spec, x))
 
     # -- capabilities
 

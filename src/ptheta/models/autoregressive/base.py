@@ -97,7 +97,7 @@ class Autoregressive(ImageModel, ABC):
         return list(range(self.spec.height * self.spec.width))
 
     def log_prob(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        return self.conditionals(x, condition).log_prob_of_image(x)
+        return self.conditionals(x, condition).log_prob_of_example(x)
 
     @torch.no_grad()
     def sample(self, n: int, condition: Condition | None = None) -> Tensor:

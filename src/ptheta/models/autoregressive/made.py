@@ -122,14 +122,15 @@ class MADE(Autoregressive):
         return self.of_order(0, x, condition)
 
     def log_prob(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        each = [self.of_order(m, x, condition).log_prob_of_image(x) for m in range(len(self.masks))]
+        members = (self.of_order(m, x, condition) for m in range(len(self.masks)))
+        each = [member.log_prob_of_example(x) for member in members]
         return torch.stack(each).logsumexp(0) - math.log(len(each))
 
     def loss(self, batch: Batch, shared: None = None) -> dict[str, Tensor]:
         """-log p in an order drawn anew for each step (section 4.2 of the paper)."""
         m = int(torch.randint(self.config.orders, ())) if self.config.orders > 1 else 0
         y = self.asked(batch.condition)
-        return {"nll": -self.of_order(m, batch.x, y).log_prob_of_image(batch.x)}
+        return {"nll": -self.of_order(m, batch.x, y).log_prob_of_example(batch.x)}
 
     def late(self, known: Tensor) -> Tensor:
         """None by an ensemble: what a member does not look at weighs it against the others."""

@@ -132,7 +132,7 @@ class VAE(ImageModel):
         """
         k = len(z) // len(x)
         every = None if condition is None else repeated(condition, k)
-        log_p = self.likelihood(z, every).log_prob_of_image(x)
+        log_p = self.likelihood(z, every).log_prob_of_example(x)
         return (log_p + prior.log_prob(z) - q.log_prob(z)).view(k, len(x))
 
     def importance_bound(self, x: Tensor, k: int, condition: Condition | None = None) -> Tensor:
@@ -155,7 +155,7 @@ class VAE(ImageModel):
         return self.prior(condition).log_prob(z)
 
     def log_likelihood(self, x: Tensor, z: Tensor, condition: Condition | None = None) -> Tensor:
-        return self.likelihood(z, condition).log_prob_of_image(x)
+        return self.likelihood(z, condition).log_prob_of_example(x)
 
     # -- uses
 

@@ -50,11 +50,6 @@ class DataSpec(Protocol):
         """Of one example as a network sees it."""
         ...
 
-    @property
-    def in_words(self) -> str:
-        """What one example is, with its size: "vector of 2 numbers (real)"."""
-        ...
-
     def check(self, x: Tensor) -> Tensor:
         """`x` itself if it is a batch of such examples; raises PthetaError otherwise."""
         ...
@@ -130,10 +125,6 @@ class ImageSpec:
     @property
     def scaled_shape(self) -> tuple[int, int, int]:
         return self.shape
-
-    @property
-    def in_words(self) -> str:
-        return f"image {self}"
 
     def scaled(self, x: Tensor) -> Tensor:
         """In [-1, 1]."""
@@ -297,14 +288,10 @@ class VectorSpec:
         ends = list(accumulate(column.width for column in self.columns))
         return list(s.tensor_split(ends[:-1], 1))
 
-    @property
-    def in_words(self) -> str:
+    def __str__(self) -> str:
         kinds = sorted({column.kind for column in self.columns})
         numbers = "1 number" if self.dims == 1 else f"{self.dims} numbers"
-        return f"vector of {numbers} ({', '.join(kinds)})"
-
-    def __str__(self) -> str:
-        return self.in_words.replace("vector", "vectors", 1)
+        return f"vectors of {numbers} ({', '.join(kinds)})"
 
     def check(self, x: Tensor) -> Tensor:
         """`x` itself if it is a batch of such vectors; raises PthetaError otherwise."""

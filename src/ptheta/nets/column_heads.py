@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ptheta.distributions.base import ElementDistribution
 from ptheta.distributions.columns import (
@@ -21,6 +21,7 @@ from ptheta.distributions.columns import (
     Words,
 )
 from ptheta.distributions.kernels import KERNELS, Kernel
+from ptheta.nets.example_head import ExampleHead
 from ptheta.specs import Column, VectorSpec
 
 NARROWEST = 1e-3  # of a real column: a component's scale, in standard deviations of the column
@@ -100,7 +101,7 @@ class WordGroup(Group):
         return self
 
 
-class ColumnsHead(nn.Module):
+class ColumnsHead(ExampleHead):
     """Makes a network's output, (B, numbers), the distribution of a vector's columns.
 
     numbers: outputs in all; per_column: how many of them are of each column, in order
@@ -128,7 +129,6 @@ class ColumnsHead(nn.Module):
 
     @property
     def out_shape(self) -> tuple[int]:
-        """Of the network's output for one example."""
         return (self.numbers,)
 
     def forward(self, out: Tensor) -> Columns:

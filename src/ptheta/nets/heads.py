@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
@@ -17,8 +17,11 @@ from ptheta.distributions.pixels import (
     LogisticMixture,
     PixelDistribution,
 )
+from ptheta.distributions.kernels import KERNELS
 from ptheta.errors import PthetaError, unknown
-from ptheta.specs import ImageSpec
+from ptheta.nets.column_heads import ColumnsHead
+from ptheta.nets.example_head import ExampleHead
+from ptheta.specs import DataSpec, ImageSpec, VectorSpec
 
 FEW_LEVELS = 16  # up to here a probability for each level is cheap
 
@@ -45,8 +48,8 @@ class HeadOptions:
 DEFAULTS = HeadOptions()
 
 
-class Head(nn.Module, ABC):
-    """Makes a network's output a distribution.
+class Head(ExampleHead):
+    """Makes a network's output a distribution of pixels.
 
     per_pixel: numbers that the network gives for each sub-pixel
     """
@@ -59,10 +62,15 @@ class Head(nn.Module, ABC):
 
     def __init__(self, spec: ImageSpec, options: HeadOptions) -> None:
         super().__init__()
-        self.levels = spec.levels
+        self.spec, self.levels = spec, spec.levels
         # widths start near `scale` (logistic: 1/7 of the range) and stay above a tenth of a level
         self.start = math.log(2 * options.scale)
         self.floor = math.log(0.2 / (spec.levels - 1))
+
+    @property
+    def out_shape(self) -> tuple[int, int, int]:
+        c, h, w = self.spec.shape
+        return self.per_pixel * c, h, w
 
     def forward(self, out: Tensor) -> PixelDistribution:
         """out (B, per_pixel * C, H, W), colours fastest, of any C, H and W."""
@@ -171,3 +179,33 @@ def head(spec: ImageSpec, likelihood: Likelihood = "auto", options: HeadOptions 
 def levels_head(spec: ImageSpec) -> Head:
     """A probability for each level: bernoulli for 2 levels, else categorical."""
     return head(spec, "bernoulli" if spec.levels == 2 else "categorical")
+
+
+def example_head(
+    spec: DataSpec, likelihood: Likelihood = "auto", options: HeadOptions = DEFAULTS
+) -> ExampleHead:
+    """The head for any spec. Raises PthetaError as `head` does, and for a likelihood or a width that
+    columns cannot have."""
+    if isinstance(spec, ImageSpec):
+        return head(spec, likelihood, options)
+    odd = odd_for_columns(likelihood, options.sigma)
+    if odd is not None or not isinstance(spec, VectorSpec):
+        raise PthetaError(odd or f"no likelihood of {spec} is known")
+    return ColumnsHead(spec, kernel_of(likelihood), options.components)
+
+
+def kernel_of(likelihood: Likelihood) -> str:
+    """What the numbers of a vector are mixtures of; auto: Gaussians."""
+    return "gaussian" if likelihood == "auto" else likelihood
+
+
+def odd_for_columns(likelihood: Likelihood, sigma: Sigma) -> str | None:
+    """Why the columns of a vector cannot have this: one sentence, or None."""
+    if kernel_of(likelihood) not in KERNELS:
+        return (
+            f"likelihood = {likelihood} is of pixels: numbers of a vector are mixtures of "
+            f"{' or '.join(KERNELS)}, and words have a probability each; leave it at auto"
+        )
+    if sigma != "pixel":
+        return f"sigma = {sigma} is of pixels: each column of a vector has its own; leave it out"
+    return None

@@ -23,7 +23,7 @@ from ptheta.models.adversarial.options import (
 )
 from ptheta.models.adversarial.tricks import remaining
 from ptheta.models.base import EVERY_KIND, Model, whole
-from ptheta.models.graph import Arrow, Graph, Variable
+from ptheta.models.graph import Arrow, Graph, Variable, said
 from ptheta.nets.adversarial.discriminator import Discriminator, DiscriminatorOutput
 from ptheta.nets.adversarial.generator import Generator
 from ptheta.nets.augment import AUGMENTATIONS
@@ -157,7 +157,7 @@ class Pair(Model):
         graph = Graph(
             (
                 Variable("z", "latent", f"{c.latent} numbers, {c.prior}"),
-                Variable("x", "observed", self.spec.in_words),
+                Variable("x", "observed", said(self.spec)),
             ),
             (Arrow("z", "x", law="G(z), implicit"),),
         )

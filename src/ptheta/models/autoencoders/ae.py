@@ -112,7 +112,7 @@ class AE(ImageModel):
     def graph(self) -> Graph:
         return Graph(
             (
-                Variable("x", "observed", self.spec.in_words),
+                Variable("x", "observed", f"image {self.spec}"),
                 Variable("z", "deterministic", f"code of {self.config.latent} numbers"),
                 Variable(r"\hat{x}", "deterministic", "reconstruction"),
             ),

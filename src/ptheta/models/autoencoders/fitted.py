@@ -94,7 +94,7 @@ class Fitted(ImageModel):
             (
                 Variable("k", "latent", f"one of {len(self.weights)} Gaussians"),
                 Variable("z", "latent", f"code of {self.means.shape[1]} numbers"),
-                Variable("x", "observed", self.spec.in_words),
+                Variable("x", "observed", f"image {self.spec}"),
             ),
             (
                 Arrow("k", "z", law="fitted"),

@@ -16,7 +16,7 @@ from ptheta.config import Positive, option
 from ptheta.games import Clock, Game, Move, Player, S, Terms
 from ptheta.losses.adversarial import accuracy, cross_entropy
 from ptheta.models.base import ImageModel
-from ptheta.models.graph import Arrow, Graph, Variable
+from ptheta.models.graph import Arrow, Graph, Variable, said
 from ptheta.nets.coders import CoderConfig, CoderNet, decoder, encoder
 from ptheta.nets.convolutional import ConvEncoder
 from ptheta.optimizers import BESIDE_LR, Decay, OptimizerConfig
@@ -99,7 +99,7 @@ class Hybrid(ImageModel):
         return Graph(
             (
                 Variable("z", "latent", f"{self.config.latent} numbers, N(0, I)"),
-                Variable("x", "observed", self.spec.in_words),
+                Variable("x", "observed", said(self.spec)),
             ),
             (Arrow("z", "x", law="G(z), implicit"), Arrow("x", "z", "inference", "encoder")),
         )

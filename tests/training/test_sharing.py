@@ -74,7 +74,7 @@ def learn(group: Group, model: nn.Module, rule: str, steps: int) -> dict[str, Te
         rows = slice(group.rank, None, group.size)
         batch = Batch((255 * x[rows]).byte(), torch.arange(N)[rows] % 3)
         with streams.shared(group.rank, group.size):
-            DYNAMICS[rule](engine, game, step, batch)
+            DYNAMICS[rule].rule(engine, game, step, batch)
             with torch.no_grad():
                 if game.after is not None:
                     game.after(step)

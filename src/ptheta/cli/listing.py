@@ -43,8 +43,7 @@ def metrics(as_json: bool) -> None:
     from ptheta.metrics.table import METRICS
 
     if as_json:
-        table = {metric.title: metric.to_json() for metric in METRICS.values()}
-        click.echo(json.dumps(table, indent=2))
+        click.echo(json.dumps(ptheta.list_metrics(), indent=2))
         return
     for section in Section:
         rows = [metric for metric in METRICS.values() if metric.section is section]

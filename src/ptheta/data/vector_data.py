@@ -14,9 +14,12 @@ from ptheta.data import near
 from ptheta.data.dataset import Dataset
 from ptheta.data.points.parts import Sides
 from ptheta.errors import PthetaError
-from ptheta.specs import ColumnKind, VectorSpec
+from ptheta.files import html
+from ptheta.specs import Column, ColumnKind, VectorSpec
 
 ALIKE: dict[ColumnKind, str] = {"real": "numbers", "integer": "whole numbers", "category": "words"}
+
+PREVIEW_ROWS, PREVIEW_COLUMNS = 8, 12  # that a notebook shows
 
 
 class Truth(Protocol):
@@ -91,6 +94,9 @@ class VectorDataset(Dataset):
 
     def _take(self, rows: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(self.cells[rows]))
+
+    def _preview(self) -> str:
+        return first_rows(self.vectors, self.cells[self.rows(slice(0, PREVIEW_ROWS))])
 
     def keys(self) -> np.ndarray:
         return near.hashes((self._told(), self.rows(slice(None))))
@@ -169,3 +175,20 @@ class VectorDataset(Dataset):
 
     def _told_apart_by(self) -> object:
         return self.cells.shape, self.vectors
+
+
+def first_rows(spec: VectorSpec, cells: np.ndarray) -> str:
+    """A table in HTML of the first of these rows, (N, D), and of their first columns."""
+    columns = spec.columns[:PREVIEW_COLUMNS]
+    rows = [
+        [_word(column, cell) for column, cell in zip(columns, row, strict=False)]
+        for row in cells[:PREVIEW_ROWS]
+    ]
+    return html.table(rows, [column.name for column in columns])
+
+
+def _word(column: Column, cell: float) -> str:
+    """A cell for a reader; nothing for a missing one."""
+    if np.isnan(cell):
+        return ""
+    return column.values[int(cell)] if column.values else f"{cell:.6g}"

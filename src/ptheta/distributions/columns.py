@@ -218,9 +218,7 @@ class Columns(ElementDistribution):
     filler: (D,), what stands for a missing cell while the others are computed
     """
 
-    def __init__(
-        self, parts: Sequence[tuple[Tensor, ElementDistribution]], filler: Tensor
-    ) -> None:
+    def __init__(self, parts: Sequence[tuple[Tensor, ElementDistribution]], filler: Tensor) -> None:
         self.parts, self.filler = parts, filler
         self.back = torch.cat([places for places, _ in parts]).argsort()
 

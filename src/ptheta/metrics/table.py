@@ -258,6 +258,12 @@ METRICS: dict[str, Metric] = {
 }
 
 
+def list_metrics() -> dict[str, dict[str, str]]:
+    """Each number of an evaluation, by its name: section, unit, which values are better, what it
+    is."""
+    return {metric.title: metric.to_json() for metric in METRICS.values()}
+
+
 def metric_of(result: str) -> Metric | None:
     """The metric that a result of this name is of; None for one that is of none.
 

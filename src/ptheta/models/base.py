@@ -9,11 +9,21 @@ from torch import Tensor, nn
 
 from ptheta.batch import Batch, Condition
 from ptheta.conditions import KINDS, ConditionSpec, parts_of, word
+from ptheta.config import unknown_choice
 from ptheta.errors import PthetaError
 from ptheta.games import Game
 from ptheta.models import registry
+from ptheta.models.parts import Part, conflict, named
 from ptheta.models.precision import in_own_type
 from ptheta.specs import DataSpec, ImageSpec
+
+
+@runtime_checkable
+class Selective(Protocol):
+    """A config whose options are not for every spec and condition, or do not all go together."""
+
+    def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
+        """Why there is no such model: one sentence, or None."""
 
 
 class Model(nn.Module):
@@ -42,7 +52,7 @@ class Model(nn.Module):
     def __init__(
         self, spec: DataSpec, config: object, condition: ConditionSpec | None = None
     ) -> None:
-        """Raises PthetaError for a spec or condition that such a model cannot take."""
+        """Raises PthetaError where `unsupported` says why there is no such model."""
         super().__init__()
         reason = type(self).unsupported(spec, condition, config)
         if reason is not None:
@@ -53,7 +63,11 @@ class Model(nn.Module):
     def unsupported(
         cls, spec: DataSpec, condition: ConditionSpec | None, config: object
     ) -> str | None:
-        """Why such a model cannot be of this spec, condition and config: one sentence, or None."""
+        """Why such a model cannot be of this spec, condition and config: one sentence, or None.
+
+        Nothing is built for it. What depends on the options is said by their config
+        (`Selective`).
+        """
         if not isinstance(spec, cls.specs):
             return f"{cls.__name__} cannot learn {spec}: choose a model that can"
         if spec.missing and not cls.takes_missing:
@@ -63,10 +77,23 @@ class Model(nn.Module):
                 f"choose {' or '.join(registry.able_to_miss(type(spec)))}"
             )
         odd = next((part.kind for part in parts_of(condition) if part.kind not in cls.takes), None)
-        if odd is None:
-            return None
-        known = f"it takes {' or '.join(cls.takes)}" if cls.takes else "it takes no condition"
-        return f"{cls.__name__} cannot be conditional on {odd}: {known}; leave the {odd} out"
+        if odd is not None:
+            known = f"it takes {' or '.join(cls.takes)}" if cls.takes else "it takes no condition"
+            return f"{cls.__name__} cannot be conditional on {odd}: {known}; leave the {odd} out"
+        unknown = unknown_choice(config)
+        if unknown is None and isinstance(config, Selective):
+            unknown = config.unsupported(spec, condition)
+        return unknown or conflict(cls.config_parts(config))
+
+    @classmethod
+    def config_parts(cls, config: object) -> list[Part]:
+        """What the options choose, each with the reasons for which it does not go with another."""
+        return named(config)
+
+    def asked(self, condition: Condition | None) -> Condition | None:
+        """The condition of a conditional model, None for an unconditional one: a batch has
+        conditions where its data has. Raises PthetaError where the model needs one and got none."""
+        return None if self.condition is None else self.given(condition)
 
     def given(self, condition: Condition | None) -> Condition:
         """The condition of a conditional model. Raises PthetaError where there is none."""
@@ -79,12 +106,17 @@ class Model(nn.Module):
 def whole(spec: DataSpec, x: Tensor) -> Tensor:
     """x itself if it is a batch of such examples, none of which lacks anything; raises PthetaError
     otherwise."""
+    refuse_missing(spec, x)
+    return spec.check(x)
+
+
+def refuse_missing(spec: DataSpec, x: Tensor) -> None:
+    """Raises PthetaError where cells, of any shape, are missing."""
     if x.is_floating_point() and bool(x.isnan().any()):
         raise PthetaError(
             f"{int(x.isnan().sum()):,} of {x.numel():,} cells are missing, which this model cannot "
             f"do without: fill them in, or choose {' or '.join(registry.able_to_miss(type(spec)))}"
         )
-    return spec.check(x)
 
 
 class ImageModel(Model):

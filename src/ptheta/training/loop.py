@@ -86,7 +86,7 @@ class Trainer:
         )
         self.progress = self.reporter.progress
         self.started = 0.0  # when the run would have begun, had it never been interrupted
-        self.rule = DYNAMICS[s.dynamics]
+        self.rule = DYNAMICS[s.dynamics].rule
         self.requests = Requests()  # signals that this process got
         self.stopped_by: int | None = None  # the one by which all processes stop
 

@@ -74,7 +74,7 @@ class GAN(Pair):
 
     def prepare(self, batch: Batch, clock: Clock) -> Fakes:
         """The examples and the fakes of a step, with the generator's graph where it will move."""
-        y = self.asked(batch)
+        y = self.asked(batch.condition)
         z = self.sample_latent(len(batch), y)
         moves = "generator" in clock.movers
         z.requires_grad_(moves and any(p.at == "code" for p in self.penalties.values()))
@@ -86,7 +86,7 @@ class GAN(Pair):
         return Fakes(self.spec.scaled(batch.x), z, fake, rated)
 
     def generator_loss(self, batch: Batch, shared: Fakes) -> Terms:
-        y, real, z, fake = self.asked(batch), shared.real, shared.z, shared.fake
+        y, real, z, fake = self.asked(batch.condition), shared.real, shared.z, shared.fake
         if self.mixes:
             on_real, on_fake = self.discriminate_both(real, fake, y, y)
         else:
@@ -111,7 +111,7 @@ class GAN(Pair):
         return terms
 
     def discriminator_loss(self, batch: Batch, shared: Fakes) -> Terms:
-        y, past = self.asked(batch), shared.rated
+        y, past = self.asked(batch.condition), shared.rated
         x = {"real": shared.real.detach(), "fake": past.x.detach()}
         for penalty in self.penalties.values():
             if penalty.at in x:  # taken at the very examples, in no second pass

@@ -11,7 +11,8 @@ from ptheta.batch import Condition
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Parts, option
 from ptheta.distributions.pixels import PixelDistribution
-from ptheta.models.autoregressive.base import Autoregressive, MaskedConvConfig, Stepper
+from ptheta.models.autoregressive.base import MaskedConvConfig, PixelModel
+from ptheta.models.autoregressive.walk import Stepper
 from ptheta.models.recipes import Recipes
 from ptheta.nets.condition import embedding
 from ptheta.nets.gate import gate, gate_into
@@ -24,7 +25,7 @@ from ptheta.nets.incremental import (
     pointwise,
     row_taps,
 )
-from ptheta.nets.masked import AboveConv2d, MaskedConv2d, RowConv2d, by_pixel, check_odd
+from ptheta.nets.masked import AboveConv2d, MaskedConv2d, RowConv2d, by_pixel
 from ptheta.nets.modules import Modules, condition_shifts
 from ptheta.specs import ImageSpec, full, to_symmetric
 
@@ -35,6 +36,9 @@ class GatedPixelCNNConfig(MaskedConvConfig):
     layers: Parts = option(6, "gated layers, the first included")
     kernel: Count = option(3, "width of the other kernels, pixels (odd)")
     position: bool = option(False, "learn a bias for each place in the first layer")
+
+    def kernels(self) -> dict[str, int]:
+        return super().kernels() | {"kernel": self.kernel}
 
 
 class Layer(nn.Module):
@@ -68,7 +72,7 @@ class Layer(nn.Module):
         return gate(down), residual if self.first else h + residual, skip
 
 
-class GatedPixelCNN(Autoregressive):
+class GatedPixelCNN(PixelModel):
     """p(x) = prod_i p(x_i | x_<i) over sub-pixels in raster order, R before G before B."""
 
     def __init__(
@@ -76,7 +80,6 @@ class GatedPixelCNN(Autoregressive):
     ) -> None:
         super().__init__(spec, config, condition)
         self.config = config
-        check_odd(first_kernel=config.first_kernel, kernel=config.kernel)
         c, f = spec.channels, config.features
         self.distribution = levels_head(spec)
         self.layers = Modules(

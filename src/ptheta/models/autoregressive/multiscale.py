@@ -12,8 +12,9 @@ from ptheta.batch import Condition
 from ptheta.conditions import ConditionSpec, word
 from ptheta.config import Parts, option
 from ptheta.distributions.pixels import PixelDistribution
-from ptheta.models.autoregressive.base import Autoregressive, Stepper
+from ptheta.models.autoregressive.base import PixelModel
 from ptheta.models.autoregressive.pixelcnn import PixelCNN, PixelCNNConfig
+from ptheta.models.autoregressive.walk import Stepper
 from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.models.recipes import Recipes
 from ptheta.nets.masked import by_pixel
@@ -48,7 +49,7 @@ class Context(nn.Module):
         return h
 
 
-class MultiScalePixelCNN(Autoregressive):
+class MultiScalePixelCNN(PixelModel):
     """The coarsest grid first, then each finer grid's new pixels given all coarser ones.
 
     Exact: log p(x) is the sum over all pixels, each counted in the first grid that holds it.

@@ -12,12 +12,13 @@ from ptheta.batch import Condition
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Parts, option
 from ptheta.distributions.pixels import PixelDistribution
-from ptheta.models.autoregressive.base import Autoregressive, MaskedConvConfig, Stepper
+from ptheta.models.autoregressive.base import MaskedConvConfig, PixelModel
+from ptheta.models.autoregressive.walk import Stepper
 from ptheta.models.recipes import Recipes
 from ptheta.nets.condition import embedding
 from ptheta.nets.heads import levels_head
 from ptheta.nets.incremental import Bank, Readout, masked_pointwise
-from ptheta.nets.masked import MaskedConv2d, by_pixel, check_odd
+from ptheta.nets.masked import MaskedConv2d, by_pixel
 from ptheta.nets.modules import Modules, condition_shifts
 from ptheta.specs import ImageSpec, full, to_symmetric
 
@@ -29,6 +30,9 @@ class PixelCNNConfig(MaskedConvConfig):
     kernel: Count = option(3, "width of the kernels in the blocks, pixels (odd)")
     dilation: Count = option(1, "largest dilation; the blocks take 1, 2, 4, ... in turn, pixels")
     position: bool = option(False, "learn a bias for each place after the first convolution")
+
+    def kernels(self) -> dict[str, int]:
+        return super().kernels() | {"kernel": self.kernel}
 
 
 class Block(nn.Module):
@@ -49,7 +53,7 @@ class Block(nn.Module):
         return x + self.expand(self.look(h.relu()).relu())
 
 
-class PixelCNN(Autoregressive):
+class PixelCNN(PixelModel):
     """p(x) = prod_i p(x_i | x_<i) over sub-pixels in raster order, R before G before B."""
 
     def __init__(
@@ -57,7 +61,6 @@ class PixelCNN(Autoregressive):
     ) -> None:
         super().__init__(spec, config, condition)
         self.config = config
-        check_odd(first_kernel=config.first_kernel, kernel=config.kernel)
         c, f = spec.channels, config.features
         self.distribution = levels_head(spec)
         self.first = MaskedConv2d(c, f, config.first_kernel, "A", c)

@@ -16,7 +16,7 @@ from ptheta.games import Clock, Game, Move, Player, S, Terms
 from ptheta.losses.adversarial import accuracy, cross_entropy
 from ptheta.models.base import Model, whole
 from ptheta.models.graph import Arrow, Graph, Variable, said
-from ptheta.nets.coders import CoderConfig, CoderNet, decoder, encoder
+from ptheta.nets.coders import CoderConfig, CoderNet, decoder, encoder, odd_net
 from ptheta.nets.convolutional import ConvEncoder
 from ptheta.nets.mlp import mlp
 from ptheta.nets.outputs import OutputConfig, output
@@ -26,11 +26,12 @@ from ptheta.specs import DataSpec, ImageSpec, VectorSpec, full
 
 @dataclass(frozen=True)
 class HybridConfig(CoderConfig, OutputConfig, OptimizerConfig):
-    net: CoderNet = option(
-        "conv", "encoder and decoder; conv: transposed convolutions on the way up, resize: resized"
-    )
+    net: CoderNet = option("conv", "encoder and decoder")
     lr: Positive = option(3e-4, "learning rate, all players")
     beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
+
+    def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
+        return super().unsupported(spec, condition) or odd_net(spec, self.net)
 
 
 class Hybrid(Model):

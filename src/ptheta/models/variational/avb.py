@@ -17,7 +17,6 @@ from ptheta.config import Count, Layers, Parts, Positive, option
 from ptheta.distributions.active_units import active_units
 from ptheta.distributions.kl import kl_standard_normal
 from ptheta.distributions.latents import Normal
-from ptheta.errors import PthetaError
 from ptheta.games import Clock, Game, Move, Player, Terms
 from ptheta.losses.adversarial import accuracy, cross_entropy
 from ptheta.models.base import whole
@@ -43,6 +42,11 @@ class AVBConfig(VAEConfig):
         1, "the discriminator moves in every step, encoder and decoder in every so many-th"
     )
     critic_lr: Positive = option(1e-3, "its learning rate")
+
+    def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
+        if self.prior != "normal":
+            return f"prior = {self.prior}: avb takes its codes from N(0, I) only"
+        return super().unsupported(spec, condition)
 
 
 class Noisy(NamedTuple):
@@ -83,8 +87,6 @@ class AVB(VAE):
     def __init__(
         self, spec: DataSpec, config: AVBConfig, condition: ConditionSpec | None = None
     ) -> None:
-        if config.prior != "normal":
-            raise PthetaError(f"prior = {config.prior}: avb takes its codes from N(0, I) only")
         super().__init__(spec, config, condition, outputs=3 + config.bases)
         latent = config.latent
         self.basis = nn.ModuleList(mlp([config.noise, 64, latent]) for _ in range(config.bases))

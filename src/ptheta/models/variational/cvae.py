@@ -14,7 +14,6 @@ from ptheta.conditions import GIVEN, Conditional, ConditionSpec, Kinds
 from ptheta.config import option
 from ptheta.distributions.base import ElementDistribution
 from ptheta.distributions.latents import LatentDistribution, Normal
-from ptheta.errors import PthetaError
 from ptheta.models.base import EVERY_KIND
 from ptheta.models.recipes import Recipes
 from ptheta.models.variational.vae import VAE, VAEConfig
@@ -25,6 +24,19 @@ from ptheta.specs import DataSpec, ImageSpec
 class CVAEConfig(Conditional, VAEConfig):
     condition: Kinds = option("labels", GIVEN)
     learned_prior: bool = option(False, "p(z | y) learned, in the place of N(0, I)")
+
+    def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
+        if condition is None:
+            return (
+                "cvae is conditional and got no condition: "
+                "give condition=ptheta.Labels(names) or ptheta.Attributes(names)"
+            )
+        if self.prior != "normal":
+            return (
+                f"prior = {self.prior} knows no condition: leave it at normal for cvae; "
+                "--learned-prior gives one for each condition"
+            )
+        return super().unsupported(spec, condition)
 
 
 class CVAE(VAE):
@@ -38,17 +50,7 @@ class CVAE(VAE):
     def __init__(
         self, spec: DataSpec, config: CVAEConfig, condition: ConditionSpec | None = None
     ) -> None:
-        if condition is None:
-            raise PthetaError(
-                "cvae is conditional and got no condition: "
-                "give condition=ptheta.Labels(names) or ptheta.Attributes(names)"
-            )
-        if config.prior != "normal":
-            raise PthetaError(
-                f"prior = {config.prior} knows no condition: leave it at normal for cvae; "
-                "--learned-prior gives one for each condition"
-            )
-        size = condition.size
+        size = 0 if condition is None else condition.size
         places = math.prod(spec.shape[1:]) if isinstance(spec, ImageSpec) else 0
         beside = 1 if places else size
         super().__init__(spec, config, condition, planes=beside, cond_dim=size)

@@ -29,7 +29,7 @@ from ptheta.nets.convolutional import Norm
 from ptheta.nets.minibatch import MINIBATCH, MinibatchLayer, MinibatchStatistic
 from ptheta.nets.norms import NORMS, Normalisation
 from ptheta.specs import DataSpec
-from tests.contracts.gan_parts import SPEC, Pairing, check_refused, choosable, images, play
+from tests.contracts.gan_parts import SPEC, Pairing, check_refused, choosable, examples, play
 
 
 def squared(d_fake: Tensor, d_real: Tensor | None = None) -> Tensor:
@@ -167,7 +167,7 @@ def test_an_added_entry_trains_with_all_that_it_goes_with(added):
 
 def test_a_penalty_on_the_generator_is_in_its_loss_alone(added):
     model = added.build("penalty=paths")
-    batch = images()
+    batch = examples()
     shared = model.prepare(batch, Clock(1, frozenset({"generator"})))
     assert "paths" in model.generator_loss(batch, shared)
     assert "paths" not in model.discriminator_loss(batch, shared)

@@ -242,7 +242,17 @@ def _streams() -> tuple[list[int], Any, Any]:
     return torch.get_rng_state().tolist(), str(np.random.get_state()), random.getstate()  # noqa: NPY002
 
 
-MODULES = {"api", "data", "extractors", "losses", "metrics", "models", "nets", "tasks"}
+MODULES = {
+    "api",
+    "data",
+    "distributions",
+    "extractors",
+    "losses",
+    "metrics",
+    "models",
+    "nets",
+    "tasks",
+}
 
 
 def test_every_verb_has_its_row():

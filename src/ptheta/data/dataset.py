@@ -132,6 +132,13 @@ class Dataset(ABC):
         """
         ...
 
+    def learned_from(self, training: np.ndarray) -> Self:
+        """The same, where what is learned of the data as a whole is learned from these examples.
+
+        training: which are trained on, bool (N,)
+        """
+        return self
+
     def joins(self, other: Dataset) -> bool:
         """Whether examples of both can be compared: of one kind and shape."""
         return type(self) is type(other) and self.stored.shape[1:] == other.stored.shape[1:]

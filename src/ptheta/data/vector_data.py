@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Protocol, Self
@@ -11,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ptheta.data import near
+from ptheta.data.columns.learn import learned
 from ptheta.data.dataset import Dataset
 from ptheta.data.points.parts import Sides
 from ptheta.errors import PthetaError
@@ -33,6 +36,11 @@ class Truth(Protocol):
     @property
     def deviations(self) -> np.ndarray | None:
         """float64 (K,), the standard deviation around each of the modes."""
+        ...
+
+    @property
+    def weights(self) -> Sequence[float]:
+        """Of the parts, which sum to one; where there are modes, of these in order."""
         ...
 
     @property
@@ -119,6 +127,13 @@ class VectorDataset(Dataset):
                 told[there, i] = words[told[there, i].astype(np.int64)]
         return told
 
+    def learned_from(self, training: np.ndarray) -> Self:
+        """The same, with the bounds, centers and scales of these rows."""
+        cells = self.cells[self.rows(training)]
+        bounded = any(math.isfinite(column.low) for column in self.vectors.columns)
+        columns = learned(self.vectors.columns, cells, bounded=bounded)
+        return replace(self, vectors=VectorSpec(columns))
+
     def with_levels(self, levels: int, dynamic: bool = False, seed: int = 0) -> Self:
         if levels != 256 or dynamic:
             raise PthetaError(
@@ -136,6 +151,8 @@ class VectorDataset(Dataset):
         """
         if self.vectors == known:
             return self
+        if self._is_bare and self.vectors.dims == known.dims:
+            return replace(self, vectors=known)
         mine = {column.name: i for i, column in enumerate(self.vectors.columns)}
         cells = np.empty((len(self.cells), known.dims), np.float32)
         for k, column in enumerate(known.columns):
@@ -155,6 +172,12 @@ class VectorDataset(Dataset):
             if column.values and own.values != column.values:
                 cells[:, k] = self._renumbered(i, column.values)
         return replace(self, cells=cells, vectors=known)
+
+    @property
+    def _is_bare(self) -> bool:
+        """Whether these are of an array, whose columns have no names: they go by their order."""
+        names = [column.name for column in self.vectors.columns]
+        return names == [column.name for column in VectorSpec.of(self.vectors.dims).columns]
 
     def _renumbered(self, i: int, values: tuple[str, ...]) -> np.ndarray:
         """A column of words, float32 (N,), numbered as in `values`."""
@@ -192,3 +215,13 @@ def _word(column: Column, cell: float) -> str:
     if np.isnan(cell):
         return ""
     return column.values[int(cell)] if column.values else f"{cell:.6g}"
+
+
+def vectors_of(data: Dataset) -> VectorDataset:
+    """The data set itself, for what is done with vectors alone. Raises PthetaError for another."""
+    if not isinstance(data, VectorDataset):
+        raise PthetaError(
+            f"{data.name} holds {data.examples} of {data.spec}, and rows of numbers are needed "
+            "here: give points or a table"
+        )
+    return data

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ptheta.compute import streams
 from ptheta.distributions.base import ElementDistribution
-from ptheta.distributions.kernels import Kernel, log_mass, quantile_between
+from ptheta.distributions.kernels import Kernel, log_mass
 from ptheta.specs import Column
 
 FAR = 1e4  # standard deviations: where a column without bounds is taken to end
@@ -47,10 +47,6 @@ class Scaling:
         return Scaling(*(t.to(device, kind) for t in vars(self).values()))
 
     @property
-    def bounded(self) -> bool:
-        return bool((self.low.isfinite() | self.high.isfinite()).any())
-
-    @property
     def constant(self) -> Tensor:
         """Which columns have but one value: bool (n,)."""
         return self.low == self.high
@@ -66,11 +62,6 @@ class Scaling:
     def within(self, x: Tensor) -> Tensor:
         """Numbers (B, n) as cells within the bounds, float32."""
         return x.float().clamp(self.low.float(), self.high.float())
-
-    def ends(self) -> tuple[Tensor, Tensor]:
-        """The bounds as s, (n, 1) each and finite."""
-        low, high = self.standard(self.low), self.standard(self.high)
-        return low.clamp(-FAR, FAR)[:, None], high.clamp(-FAR, FAR)[:, None]
 
 
 class Parameters(NamedTuple):
@@ -131,29 +122,25 @@ class Numbers(ElementDistribution):
 
 
 class Reals(Numbers):
-    """Densities, in the units of the data. Each component ends at the bounds of its column; a
-    column that has but one value has it with probability one."""
+    """Densities over all real numbers, in the units of the data.
+
+    What is drawn beyond the bounds of a column is brought back to them: they are those of the data
+    that was learned from, and others may lie beyond. Of a column that has but one value nothing is
+    learned: it has log p = 0.
+    """
 
     def log_prob(self, x: Tensor) -> Tensor:
         """(B, n) -> log-density of each cell, (B, n) nats."""
         weights, loc, log_scale = self.parameters
         s = self.scaling.standard(x)[..., None]
         each = self.kernel.log_density((s - loc) * (-log_scale).exp()) - log_scale
-        if self.scaling.bounded:
-            each = each - log_mass(self.kernel, *self.inside(loc, log_scale))
         log_p = (each + weights.log_softmax(2)).logsumexp(2) - self.scaling.scale.log()
         return log_p.masked_fill(self.scaling.constant, 0.0)
 
-    def inside(self, loc: Tensor, log_scale: Tensor) -> tuple[Tensor, Tensor]:
-        """The bounds as a component sees them, in its own scale."""
-        low, high = self.scaling.ends()
-        return (low - loc) * (-log_scale).exp(), (high - loc) * (-log_scale).exp()
-
     def icdf(self, u: Tensor) -> Tensor:
         rest, loc, scale = self.picked(u)
-        low, high = (end.squeeze(1) for end in self.scaling.ends())
-        t = quantile_between(self.kernel, rest, (low - loc) / scale, (high - loc) / scale)
-        return self.scaling.within(self.scaling.units(loc + scale * t))
+        x = self.scaling.units(loc + scale * self.kernel.quantile(rest))
+        return self.scaling.within(x)
 
     def mean_example(self) -> Tensor:
         return self.scaling.within(self.mean())
@@ -161,7 +148,8 @@ class Reals(Numbers):
 
 class Integers(Numbers):
     """Whole number k has the probability of its bin, k -+ 1/2; the bins of the bounds reach to
-    infinity, so that those from `low` to `high` sum to one."""
+    infinity, so that those from `low` to `high` sum to one. A number beyond a bound is in its bin.
+    """
 
     def log_prob(self, x: Tensor) -> Tensor:
         """(B, n) -> log-probability of each cell, (B, n) nats."""
@@ -175,7 +163,7 @@ class Integers(Numbers):
 
     def icdf(self, u: Tensor) -> Tensor:
         rest, loc, scale = self.picked(u)
-        x = self.scaling.units(loc + scale * self.kernel.quantile(rest.log()))
+        x = self.scaling.units(loc + scale * self.kernel.quantile(rest))
         return self.scaling.within(x.round())
 
     def mean_example(self) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
@@ -11,6 +12,10 @@ from ptheta.distributions.base import ElementDistribution
 
 class ExampleHead(nn.Module, ABC):
     """Makes a network's output the distribution of an example's elements."""
+
+    if TYPE_CHECKING:  # as `forward`: torch leaves it open
+
+        def __call__(self, out: Tensor) -> ElementDistribution: ...
 
     @property
     @abstractmethod

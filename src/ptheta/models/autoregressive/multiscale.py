@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ptheta.batch import Condition
 from ptheta.conditions import ConditionSpec, word
 from ptheta.config import Parts, option
+from ptheta.distributions.base import ElementDistribution
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.models.autoregressive.base import PixelModel
 from ptheta.models.autoregressive.pixelcnn import PixelCNN, PixelCNNConfig
@@ -152,7 +153,7 @@ class MultiScaleStepper(Stepper):
             self.inner.observe(q, pixel)
         self.walked = number
 
-    def conditional(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
+    def conditional(self, t: int, c: int, pixel: Tensor) -> ElementDistribution:
         if self.scales[t] != self.scale:
             self.begin_scale(self.scales[t])
         number = self.number(t)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         manifold,
         probe,
         reconstruct,
+        register,
         sample,
         surprise,
         sweep,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     )
     from ptheta.errors import PthetaError
     from ptheta.models.about import list_models
+    from ptheta.models.own import ModelEntry
     from ptheta.runs.folder import Run
     from ptheta.specs import ImageSpec, VectorSpec
 
@@ -55,6 +57,7 @@ __all__ = [
     "ImageDataset",
     "ImageSpec",
     "Labels",
+    "ModelEntry",
     "PthetaError",
     "Run",
     "VectorDataset",
@@ -87,6 +90,7 @@ __all__ = [
     "open_images",
     "probe",
     "reconstruct",
+    "register",
     "sample",
     "surprise",
     "sweep",
@@ -112,6 +116,7 @@ _HOMES = {  # of names that need not all of `ptheta.api`, where the others are
     "ImageDataset": "ptheta.data",
     "ImageSpec": "ptheta.specs",
     "Labels": "ptheta.conditions",
+    "ModelEntry": "ptheta.models.own",
     "PthetaError": "ptheta.errors",
     "Run": "ptheta.runs.folder",
     "VectorDataset": "ptheta.data",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 import ptheta
+from ptheta import plugins
 from ptheta.cli import types
 from ptheta.cli.common import IMAGE_COLUMN, JSON, Parsed, cli
 from ptheta.cli.tables import aligned, print_wrapped
@@ -42,6 +43,7 @@ def metrics(as_json: bool) -> None:
     from ptheta.metrics.metric import Section  # both bring torch, which no help needs
     from ptheta.metrics.table import METRICS
 
+    plugins.load()
     if as_json:
         table = {metric.title: metric.to_json() for metric in METRICS.values()}
         click.echo(json.dumps(table, indent=2))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from torch import nn
+from torch import Tensor, nn
 
 from ptheta.batch import Batch, Condition
 from ptheta.conditions import KINDS, ConditionSpec, parts_of, word
 from ptheta.errors import PthetaError
-from ptheta.games import Game
+from ptheta.games import Game, Terms
 from ptheta.models.precision import in_own_type
 from ptheta.specs import DataSpec, ImageSpec
 
@@ -81,6 +81,16 @@ class Plays(Protocol):
     """Learns by gradients: a game of one or more players."""
 
     def game(self) -> Game[Any]: ...
+
+
+@runtime_checkable
+class HasLoss(Protocol):
+    """Learns by gradients of a loss of its own, all weights together."""
+
+    def loss(self, batch: Batch) -> Tensor | Terms:
+        """What is minimised: of the whole batch (), of each example (B,), or several of these by
+        name, which are added."""
+        ...
 
 
 @runtime_checkable

@@ -124,7 +124,7 @@ def test_public_names_exist():
     assert callable(ptheta.train)
     assert callable(ptheta.load)
     with pytest.raises(AttributeError, match="has no attribute 'trian'"):
-        _ = ptheta.trian
+        _ = ptheta.trian  # type: ignore[attr-defined]
 
 
 def test_no_method_exists_only_to_raise():

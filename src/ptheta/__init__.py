@@ -9,7 +9,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ptheta import api, callbacks, data, extractors, losses, metrics, models, nets, tasks
+    from ptheta import (
+        api,
+        callbacks,
+        data,
+        distributions,
+        extractors,
+        losses,
+        metrics,
+        models,
+        nets,
+        tasks,
+    )
     from ptheta.api import (
         closest,
         compare,
@@ -44,6 +55,7 @@ if TYPE_CHECKING:
         open_images,
     )
     from ptheta.errors import PthetaError
+    from ptheta.metrics.table import list_metrics
     from ptheta.models.about import list_models
     from ptheta.models.own import ModelEntry
     from ptheta.runs.folder import Run
@@ -71,6 +83,7 @@ __all__ = [
     "demo",
     "denoise",
     "describe",
+    "distributions",
     "evaluate",
     "evaluate_images",
     "extractors",
@@ -79,6 +92,7 @@ __all__ = [
     "interpolate",
     "latents",
     "list_datasets",
+    "list_metrics",
     "list_models",
     "load",
     "losses",
@@ -103,6 +117,7 @@ _MODULES = (
     "api",
     "callbacks",
     "data",
+    "distributions",
     "extractors",
     "losses",
     "metrics",
@@ -123,18 +138,21 @@ _HOMES = {  # of names that need not all of `ptheta.api`, where the others are
     "VectorSpec": "ptheta.specs",
     "describe": "ptheta.data",
     "list_datasets": "ptheta.data",
+    "list_metrics": "ptheta.metrics.table",
     "list_models": "ptheta.models.about",
     "open_data": "ptheta.data",
     "open_images": "ptheta.data",
 }
 
 
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module 'ptheta' has no attribute {name!r}; it has {__all__}")
-    if name in _MODULES:
-        return import_module(f"ptheta.{name}")
-    return getattr(import_module(_HOMES.get(name, "ptheta.api")), name)
+if not TYPE_CHECKING:  # a type checker knows the names above, and tells of any other
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module 'ptheta' has no attribute {name!r}; it has {__all__}")
+        if name in _MODULES:
+            return import_module(f"ptheta.{name}")
+        return getattr(import_module(_HOMES.get(name, "ptheta.api")), name)
 
 
 def __dir__() -> list[str]:

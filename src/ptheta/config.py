@@ -1,4 +1,4 @@
-"""Configs: frozen dataclasses whose fields carry their help text and whose values are checked.
+"""Configs: frozen dataclasses of options with their help, and values that are checked.
 
 The same declaration serves Python (`ptheta.create("vae", spec, latent=20)`), the command line
 (`--latent 20`) and config files (`latent = 20`).
@@ -187,14 +187,17 @@ def _help(text: str, hint: object) -> str:
     return f"{text}; {named.about}" if named is not None and named.about else text
 
 
-def check_choices(config: Config) -> None:
-    """Raises PthetaError where a field of this config holds a word that is not among its choices:
-    for configs that were made by hand, not by `build`."""
+def unknown_choice(config: object) -> str | None:
+    """What to say of a word in this config that is not among its field's choices; None where there
+    is none, or no config. For configs that were made by hand, not by `build`."""
+    if not dataclasses.is_dataclass(config) or isinstance(config, type):
+        return None
     values = vars(config)
     for name, opt in options(type(config)).items():
         for word in words(values[name]) if opt.choices else ():
             if word is not None and word not in opt.choices:
-                raise unknown(name, str(word), opt.choices)
+                return str(unknown(name, word, opt.choices))
+    return None
 
 
 def words(value: object) -> tuple[object, ...]:

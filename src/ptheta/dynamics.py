@@ -6,8 +6,11 @@ imports torch, so that the settings of a training can read their choices off `DY
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Protocol, TypeAlias
+
+from ptheta.config import Entry, OneOf
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,9 +50,6 @@ class Updater(Protocol):
     def replay(self, noise: Sequence[Tensor]) -> None:
         """Goes back there, so that the same numbers are drawn again."""
         ...
-
-
-Dynamics: TypeAlias = "Callable[[Updater, Game[S], int, Batch], None]"
 
 
 def alternating(engine: Updater, game: Game[S], step: int, batch: Batch) -> None:
@@ -92,8 +92,23 @@ def extragradient(engine: Updater, game: Game[S], step: int, batch: Batch) -> No
         engine.update(move.player)
 
 
-DYNAMICS: dict[str, Dynamics[Any]] = {
-    "alternating": alternating,
-    "simultaneous": simultaneous,
-    "extragradient": extragradient,
+class UpdateRule(Protocol):
+    """One step of a game, whatever its moves share."""
+
+    def __call__(self, engine: Updater, game: Game[S], step: int, batch: Batch, /) -> None: ...
+
+
+@dataclass(frozen=True)
+class Dynamics(Entry):
+    rule: UpdateRule
+
+
+DYNAMICS: dict[str, Dynamics] = {
+    "alternating": Dynamics(alternating, about="one player after the other"),
+    "simultaneous": Dynamics(simultaneous, about="all at the same weights (1705.10461)"),
+    "extragradient": Dynamics(
+        extragradient, about="all with the gradients a step ahead (1802.10551)"
+    ),
 }
+
+DynamicsName: TypeAlias = Annotated[str, OneOf(DYNAMICS)]

@@ -7,17 +7,22 @@ weights, it makes the optimizer. The options of the command line are read off th
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, ClassVar, TypeAlias
 
 import torch
 from annotated_types import Ge, Lt
 from torch import nn
 from torch.optim import Optimizer
 
-from ptheta.config import AtLeastZero, Option, Positive, option, options, plain
+from ptheta.config import AtLeastZero, OneOf, Option, Positive, option, options, plain
 from ptheta.errors import PthetaError, unknown
+
+if TYPE_CHECKING:
+    from ptheta.conditions import ConditionSpec
+    from ptheta.specs import DataSpec
 
 Factory = Callable[[Iterable[nn.Parameter]], Optimizer]
 Decay = Annotated[float, Ge(0), Lt(1)]  # of a running mean
@@ -25,9 +30,29 @@ FUSED = ("cpu", "cuda")  # where torch updates all weights in one pass
 
 
 @dataclass(frozen=True)
-class Adam:
+class Rule(ABC):
+    """An optimizer with its options. about, traits, excludes: as of `config.Choice`"""
+
+    about: ClassVar[str] = ""
+    traits: ClassVar[frozenset[str]] = frozenset()
+    excludes: ClassVar[Mapping[str, str]] = {}
+
+    lr: Positive = option(1e-3, "learning rate")
+
+    @abstractmethod
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
+        """The optimizer of these weights. Raises PthetaError where `odd` says why not."""
+
+    def odd(self) -> str | None:
+        """Why these options do not go together: one sentence, or None."""
+        return None
+
+
+@dataclass(frozen=True)
+class Adam(Rule):
     """Kingma & Ba 2015 (arXiv:1412.6980); the weight decay is a part of the gradient."""
 
+    about: ClassVar[str] = "1412.6980"
     decoupled: ClassVar[bool] = False
 
     lr: Positive = option(1e-3, "learning rate")
@@ -52,14 +77,17 @@ class AdamW(Adam):
     """Adam whose weight decay stands beside the gradient (Loshchilov & Hutter 2019,
     arXiv:1711.05101)."""
 
+    about: ClassVar[str] = "adam, its weight decay beside the gradient (1711.05101)"
     decoupled: ClassVar[bool] = True
 
     weight_decay: AtLeastZero = option(0.01, "how fast weights fall to 0")
 
 
 @dataclass(frozen=True)
-class RMSprop:
+class RMSprop(Rule):
     """Tieleman & Hinton 2012 without momentum, as the Wasserstein GAN has it (arXiv:1701.07875)."""
+
+    about: ClassVar[str] = "without momentum"
 
     lr: Positive = option(5e-5, "learning rate")
     alpha: Decay = option(0.99, "decay of the mean of the squared gradient")
@@ -72,8 +100,10 @@ class RMSprop:
 
 
 @dataclass(frozen=True)
-class SGD:
+class SGD(Rule):
     """Stochastic gradient descent (Robbins & Monro 1951), with Polyak's momentum or Nesterov's."""
+
+    about: ClassVar[str] = "gradient descent"
 
     lr: Positive = option(1e-2, "learning rate")
     momentum: Decay = option(0.0, "decay of the velocity")
@@ -81,9 +111,9 @@ class SGD:
     weight_decay: AtLeastZero = option(0.0, "how fast weights fall to 0")
 
     def __call__(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
-        """Raises PthetaError for a look ahead without a velocity."""
-        if self.nesterov and not self.momentum:
-            raise PthetaError("nesterov looks ahead along the velocity: give --momentum 0.9")
+        odd = self.odd()
+        if odd is not None:
+            raise PthetaError(odd)
         weights = list(parameters)
         return torch.optim.SGD(
             weights,
@@ -94,18 +124,20 @@ class SGD:
             fused=all(p.device.type in FUSED for p in weights),
         )
 
+    def odd(self) -> str | None:
+        if self.nesterov and not self.momentum:
+            return "nesterov looks ahead along the velocity: give --momentum 0.9"
+        return None
 
-OPTIMIZERS: dict[str, type[Adam] | type[RMSprop] | type[SGD]] = {
+
+OPTIMIZERS: dict[str, type[Rule]] = {
     "adam": Adam,
     "adamw": AdamW,
     "rmsprop": RMSprop,
     "sgd": SGD,
 }
 
-if TYPE_CHECKING:
-    OptimizerName: TypeAlias = str
-else:  # the names are those of the table
-    OptimizerName = Literal[*OPTIMIZERS]
+OptimizerName: TypeAlias = Annotated[str, OneOf(OPTIMIZERS)]
 
 
 @dataclass(frozen=True)
@@ -119,28 +151,49 @@ class _Chosen:
         """The optimizers of all players, by name: an option must be of one of them."""
         return (self.optimizer,)
 
-    def optimizer_factory(self, lr: float | None = None, optimizer: str | None = None) -> Factory:
+    def optimizer_factory(self, lr: float | None = None, optimizer: str | None = None) -> Rule:
         """What makes a player's optimizer. lr, optimizer: in place of the config's
 
         Raises PthetaError for an option that no player's optimizer has.
         """
-        for name in self.chosen():
+        odd = self.odd_optimizer()
+        if odd is not None:
+            raise PthetaError(odd)
+        return self._rule(optimizer or self.optimizer, self.lr if lr is None else lr)
+
+    def _rule(self, name: str, lr: float) -> Rule:
+        rule, values = OPTIMIZERS[name], dataclasses.asdict(self)
+        given = {name: values[name] for name in options(rule) if values[name] is not None}
+        return rule(**{**given, "lr": lr})
+
+    def odd_optimizer(self) -> str | None:
+        """Why there are no such optimizers: one sentence, or None."""
+        chosen = dict.fromkeys(self.chosen())
+        for name in chosen:
             if name not in OPTIMIZERS:
-                raise unknown("optimizer", name, OPTIMIZERS)
-        entry = OPTIMIZERS[optimizer or self.optimizer]
-        values, own = dataclasses.asdict(self), options(entry)
+                return str(unknown("optimizer", name, OPTIMIZERS))
+        theirs = {option for name in chosen for option in options(OPTIMIZERS[name])}
+        values = dataclasses.asdict(self)
         usual = {field.name: field.default for field in dataclasses.fields(self)}
-        theirs = {name for chosen in self.chosen() for name in options(OPTIMIZERS[chosen])}
         for name in sorted(BESIDE_LR.keys() - theirs):
             if values[name] != usual[name]:
                 owners = [other for other in OPTIMIZERS if name in options(OPTIMIZERS[other])]
-                mine = " and ".join(dict.fromkeys(self.chosen()))
-                raise PthetaError(
-                    f"{name} = {values[name]}, which {mine} does not have: leave it out, "
-                    f"or choose --optimizer {' or '.join(owners)}"
+                return (
+                    f"{name} = {values[name]}, which {' and '.join(chosen)} does not have: leave "
+                    f"it out, or choose --optimizer {' or '.join(owners)}"
                 )
-        given = {name: values[name] for name in own if values[name] is not None}
-        return entry(**{**given, "lr": self.lr if lr is None else lr})
+        return None
+
+    def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
+        """Why no model of this config is of such a spec and condition: one sentence, or None.
+
+        To be extended by what options a config adds.
+        """
+        odd = self.odd_optimizer()
+        if odd is not None:
+            return odd
+        rules = (self._rule(name, self.lr) for name in self.chosen())
+        return next((odd for rule in rules if (odd := rule.odd())), None)
 
 
 def _beside_lr() -> dict[str, Option]:

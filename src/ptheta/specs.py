@@ -184,12 +184,18 @@ class Column:
         x = s[:, 0].float() * self.scale + self.center
         return (x.round() if self.kind == "integer" else x).clamp(self.low, self.high)
 
-    def fault(self, x: Tensor) -> str:
-        """Why these cells, (B,), are not of this column; empty where they are. NaN is missing."""
+    def fault(self, x: Tensor, *, drawn: bool = False) -> str:
+        """Why these cells, (B,), are not of this column; empty where they are. NaN is missing.
+
+        drawn: by a model, which keeps to the bounds; those were learned, and what is measured may
+            lie beyond them
+        """
         there = x[~x.isnan()]
         if self.kind != "real" and bool((there != there.round()).any()):
             return "whole numbers"
-        low, high = (0, len(self.values) - 1) if self.values else (self.low, self.high)
+        low, high = (0, len(self.values) - 1) if self.values else (-math.inf, math.inf)
+        if drawn and not self.values:
+            low, high = self.low, self.high
         return f"{low:g} to {high:g}" if bool(((there < low) | (there > high)).any()) else ""
 
 
@@ -222,8 +228,10 @@ class VectorSpec:
         return len(self.columns)
 
     def check_drawn(self, x: Tensor) -> Tensor:
-        """`x` itself; raises PthetaError where it is no batch of such vectors, or a cell is NaN."""
-        lost = int(self.check(x).isnan().sum())
+        """`x` itself; raises PthetaError where it is no batch of such vectors, or a cell is NaN or
+        beyond the bounds of its column."""
+        self._check_columns(self.check(x), drawn=True)
+        lost = int(x.isnan().sum())
         if lost:
             raise PthetaError(
                 f"{lost:,} of {x.numel():,} sampled cells are NaN: a model draws every cell"
@@ -270,17 +278,24 @@ class VectorSpec:
         return f"vectors of {self.dims} numbers ({', '.join(kinds)})"
 
     def check(self, x: Tensor) -> Tensor:
-        """`x` itself if it is a batch of such vectors; raises PthetaError otherwise."""
+        """`x` itself if it is a batch of such vectors; raises PthetaError otherwise.
+
+        Numbers may lie beyond the bounds of their columns, as those of other rows than the training
+        rows may.
+        """
         if x.dtype != torch.float32 or x.ndim != 2 or x.shape[1] != self.dims:
             raise PthetaError(
                 f"got a {x.dtype} tensor of shape {tuple(x.shape)}; this model takes float32 "
                 f"(B, {self.dims})"
             )
+        self._check_columns(x, drawn=False)
+        return x
+
+    def _check_columns(self, x: Tensor, *, drawn: bool) -> None:
         for column, cells in zip(self.columns, x.unbind(1), strict=True):
-            fault = column.fault(cells)
+            fault = column.fault(cells, drawn=drawn)
             if fault:
                 raise PthetaError(f"column {column.name!r} holds other values: want {fault}")
-        return x
 
 
 def images_only(spec: DataSpec, what: str) -> ImageSpec:

@@ -15,7 +15,9 @@ from ptheta.config import options
 from ptheta.dynamics import DYNAMICS
 from ptheta.errors import PthetaError
 from ptheta.models.adversarial.conditioning import CONDITIONING
-from ptheta.models.adversarial.options import GANConfig, Part, parts
+from ptheta.models.adversarial.gan import GAN
+from ptheta.models.adversarial.options import GANConfig, parts
+from ptheta.models.parts import Part
 from ptheta.specs import ImageSpec
 from ptheta.training.engine import Engine
 from ptheta.training.group import Group
@@ -43,7 +45,6 @@ NUMBERS: dict[str, Any] = {
     "noise_in_sampling": True,
     "joint_batches": True,
     "replay": 5,
-    "d_optimizer": "sgd",
 }
 
 
@@ -131,13 +132,21 @@ def images(n: int = 6) -> Batch:
     return Batch(x, torch.arange(n) % 3)
 
 
+def condition_of(options: dict[str, Any]) -> ptheta.Labels | None:
+    """Three labels where the conditioning of these options wants them."""
+    return LABELS if CONDITIONING[options.get("conditioning", "none")].takes else None
+
+
 def build(options: dict[str, Any]) -> Any:
-    """A tiny model, with three labels where its conditioning wants them."""
+    """A tiny model."""
     torch.manual_seed(0)
-    options = {**BASE, **options}
-    way = CONDITIONING[options.get("conditioning", "none")]
-    condition = LABELS if way.takes else None
-    return ptheta.create("gan", SPEC, condition=condition, **options).train()
+    condition = condition_of(options)
+    return ptheta.create("gan", SPEC, condition=condition, **{**BASE, **options}).train()
+
+
+def unsupported(options: dict[str, Any]) -> str | None:
+    """Why there is no such model, as its class says."""
+    return GAN.unsupported(SPEC, condition_of(options), GANConfig(**{**BASE, **options}))
 
 
 def play(model: Any, steps: int = 2) -> None:
@@ -149,7 +158,7 @@ def play(model: Any, steps: int = 2) -> None:
     before = {k: v.clone() for k, v in model.state_dict().items()}
     for step in range(1, steps + 1):
         engine.step = step
-        DYNAMICS["alternating"](engine, game, step, images())
+        DYNAMICS["alternating"].rule(engine, game, step, images())
         with torch.no_grad():
             game.after(step)
     assert all(torch.isfinite(p).all() for p in model.parameters())
@@ -165,6 +174,7 @@ def check_refused(pairing: Pairing, a: str, b: str) -> None:
     with pytest.raises(PthetaError) as error:
         pairing.build(a, b)
     text = str(error.value)
+    assert text == unsupported(pairing.options[a] | pairing.options[b])
     assert any(reason in text for reason in pairing.refused[a, b])
     assert " does not go with " in text
     assert "\n" not in text

@@ -150,7 +150,7 @@ def trained(name: str, rule: str, steps: int = 2) -> torch.Tensor:
     every = max(move.every for move in game.moves)
     torch.manual_seed(0)
     for step in range(every, (steps + 1) * every, every):
-        DYNAMICS[rule](e, game, step, batch())
+        DYNAMICS[rule].rule(e, game, step, batch())
         with torch.no_grad():
             if game.after is not None:
                 game.after(step)
@@ -210,7 +210,7 @@ def test_extragradient_draws_the_same_noise_twice():
 
     toy = Noisy()
     game = toy.game()
-    DYNAMICS["extragradient"](engine(toy, game), game, 1, batch(2))
+    DYNAMICS["extragradient"].rule(engine(toy, game), game, 1, batch(2))
     assert len(drawn) == 6
     assert drawn[:3] == drawn[3:]
 
@@ -251,7 +251,7 @@ class Toy(torch.nn.Module):
 def test_dynamics_take_gradients_where_they_should(rule, seen):
     toy = Toy()
     game = toy.game()
-    DYNAMICS[rule](engine(toy, game), game, 1, batch(2))
+    DYNAMICS[rule].rule(engine(toy, game), game, 1, batch(2))
     assert [(round(a, 5), round(b, 5)) for a, b in toy.seen] == seen
     # extragradient's second Adam step starts from the old weights
     assert toy.a["w"].item() == pytest.approx(0.9, abs=2e-3)

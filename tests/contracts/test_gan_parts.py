@@ -102,7 +102,7 @@ def test_conditions_need_their_labels():
 
 
 STATES = ["loss=began", "d_norm=virtual", "minibatch=discrimination", "augment=color"]
-STATES += ["prior=sphere", *NUMBERS]
+STATES += ["prior=sphere", "d_optimizer=sgd", *NUMBERS]
 
 
 @pytest.mark.parametrize("part", STATES)

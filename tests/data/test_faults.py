@@ -210,7 +210,7 @@ def test_columns(tmp_path):
     assert np.array_equal(first.images, 255 - second.images)
     assert "images of the column 'img'; also there: other" in first.notes
     assert "did you mean 'other'" in line(other, image_column="othr")
-    assert "none holds images" in line(_without_images(tmp_path / "b.parquet"))
+    assert "no column but the label" in line(_without_images(tmp_path / "b.parquet"))
 
 
 def _pngs(images: np.ndarray) -> list[bytes]:

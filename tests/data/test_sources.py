@@ -221,7 +221,7 @@ def test_bad_sources_are_one_clear_line(tmp_path):
         tmp_path / "cut-images-idx3-ubyte": "cut short",
         tmp_path / "bad-images-idx3-ubyte": "not an IDX file",
         tmp_path / "signed.npy": r"floats from -1 to",
-        tmp_path / "flat.npy": r"shape \(20, 144\)",
+        tmp_path / "flat.npy": "rows of vectors of 144 numbers",
         tmp_path / "odd.npz": "keys a, b",
         tmp_path / "few.npz": "3 labels for 20 images",
         tmp_path / "pickled.npy": "cannot read",

@@ -202,7 +202,7 @@ def made_and_real(
     """Images of any origin, and the real ones (test, train), all of one size and colour."""
     settings = DataSettings(size=size, channels=channels, image_column=image_column)
     theirs, ours = (settings_for(source, settings) for source in (images, data))
-    if image_column is not None and not theirs.columns and not ours.columns:
+    if image_column is not None and not theirs.of_tables and not ours.of_tables:
         raise PthetaError(
             f"--image-column {image_column}: neither {called(images)} nor {called(data)} has "
             "columns; leave it out"

@@ -13,6 +13,7 @@ from ptheta import plugins
 from ptheta.cli import types
 from ptheta.cli.common import IMAGE_COLUMN, JSON, Parsed, cli
 from ptheta.cli.tables import aligned, print_wrapped
+from ptheta.data.columns.told import told
 
 if TYPE_CHECKING:
     from ptheta.models.about import ModelInfo
@@ -39,19 +40,18 @@ def _can(row: ModelInfo) -> str:
 @cli.command()
 @JSON
 def metrics(as_json: bool) -> None:
-    """List the numbers of an evaluation: their names, which values are better, what they are."""
+    """List the numbers of an evaluation: their names, which values are better, what they are of."""
     from ptheta.metrics.metric import Section  # both bring torch, which no help needs
     from ptheta.metrics.table import METRICS
 
     plugins.load()
     if as_json:
-        table = {metric.title: metric.to_json() for metric in METRICS.values()}
-        click.echo(json.dumps(table, indent=2))
+        click.echo(json.dumps(ptheta.list_metrics(), indent=2))
         return
     for section in Section:
         rows = [metric for metric in METRICS.values() if metric.section is section]
         click.echo(section)
-        print_wrapped([[f"  {m.title}", m.better, m.about] for m in rows])
+        print_wrapped([[f"  {m.title}", m.better, m.of_what, m.about] for m in rows])
     click.echo("X stands for the extractor of the features, T for a term")
 
 
@@ -71,6 +71,13 @@ def metrics(as_json: bool) -> None:
 @IMAGE_COLUMN
 @click.option("--label-column", metavar="NAME", help="Column of the labels.")
 @click.option("--caption-column", metavar="NAME", help="Column of the captions.")
+@click.option("--columns", type=types.NAMES, default="", help="Columns of a table: a,b,c.")
+@click.option(
+    "--category-columns",
+    type=types.NAMES,
+    default="",
+    help="Columns of a table that are categories.",
+)
 @JSON
 def data(source: str | None, as_json: bool, **options: Parsed) -> None:
     """List the embedded data sets, or look into SOURCE (a name or a path)."""
@@ -78,8 +85,10 @@ def data(source: str | None, as_json: bool, **options: Parsed) -> None:
         about: Mapping[str, object] = ptheta.list_datasets()
         lines = aligned([[name, str(what)] for name, what in about.items()])
     else:
-        about = ptheta.describe(source, **options)
-        lines = [f"{key}: {_said(value)}" for key, value in about.items()]
+        described = ptheta.describe(source, **options)
+        columns = [f"{name}: {told(what)}" for name, what in described.get("columns", {}).items()]
+        readable = {**described, "columns": columns} if columns else described
+        about, lines = described, [f"{key}: {_said(value)}" for key, value in readable.items()]
     click.echo(json.dumps(about, indent=2) if as_json else "\n".join(lines))
 
 

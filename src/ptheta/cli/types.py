@@ -79,6 +79,22 @@ class Source(Text):
         return text
 
 
+class Names(click.ParamType[tuple[str, ...]]):
+    """Names with commas between them; none where the text is empty."""
+
+    name = "names"
+
+    def convert(
+        self,
+        value: str | tuple[str, ...],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> tuple[str, ...]:
+        if isinstance(value, tuple):  # a value that was converted before
+            return value
+        return tuple(name.strip() for name in value.split(",") if name.strip())
+
+
 class File(Place):
     """A file to write, of one of these suffixes; judged before the work."""
 
@@ -112,6 +128,7 @@ SIDE = Whole(1, MOST_SIDE)
 THREADS = Whole(0, MOST_THREADS)
 PROCESSES = Whole(1, MOST_THREADS)
 SOURCE = Source()
+NAMES = Names()
 PICTURE = File(".png")
 FOLDER = Folder()
 

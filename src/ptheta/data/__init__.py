@@ -60,7 +60,9 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:  # torch is imported with the first use
-    if name not in _HOMES:
-        raise AttributeError(f"module 'ptheta.data' has no attribute {name!r}")
-    return getattr(import_module(f"ptheta.data.{_HOMES[name]}"), name)
+if not TYPE_CHECKING:  # torch is imported with the first use
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'ptheta.data' has no attribute {name!r}")
+        return getattr(import_module(f"ptheta.data.{_HOMES[name]}"), name)

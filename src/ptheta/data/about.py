@@ -8,6 +8,8 @@ from typing import TypedDict, Unpack
 
 import numpy as np
 
+from ptheta.data.columns.about import columns_about, columns_advice
+from ptheta.data.columns.told import ColumnAbout
 from ptheta.data.dataset import Dataset
 from ptheta.data.image_data import ImageDataset, images_of
 from ptheta.data.memory import Source
@@ -15,8 +17,9 @@ from ptheta.data.names import called, shown
 from ptheta.data.offers import Offers
 from ptheta.data.reader import SourceReader
 from ptheta.data.request import DataOptions, DataSettings, Request
-from ptheta.data.sources import finished, reader_of
+from ptheta.data.sources import check_kind, finished, reader_of
 from ptheta.data.splits import sides
+from ptheta.data.vector_data import VectorDataset
 
 LOOKED_AT = 1000  # images whose values are looked at
 FEW = 500  # training images, of which a model may know each by heart
@@ -29,6 +32,8 @@ About = TypedDict(
         "source": str,
         "kind": str,
         "images": dict[str, int],
+        "rows": dict[str, int],
+        "columns": dict[str, ColumnAbout],
         "size": str,
         "pixel values": str,
         "offers": dict[str, str],
@@ -40,6 +45,7 @@ About = TypedDict(
         "left out": list[str],
         "near-duplicates": int,
         "test images that repeat training images": int,
+        "test rows that repeat training rows": int,
         "notes": list[str],
         "suggestions": list[str],
     },
@@ -47,8 +53,8 @@ About = TypedDict(
 )
 About.__doc__ = """What is known of a source, JSON-ready; what there is nothing of has no entry.
 
-images: their number by split
-classes: training images of each; captions: one of them; offers: see `ptheta.data.offers`
+images, rows: their number by split; a source has either
+classes: training examples of each; captions: one of them; offers: see `ptheta.data.offers`
 skipped: files that cannot be read, all of them
 """
 
@@ -62,27 +68,42 @@ def describe(source: Source, **options: Unpack[DataOptions]) -> About:
     """
     settings = DataSettings(**options)
     reader = reader_of(source)
-    reader.check_columns(settings.columns, called(source))
+    reader.check_columns(settings.of_tables, called(source))
     splits = _splits(reader, Request(settings=settings).tolerant())
-    train = images_of(splits["train"])
-    spec = train.spec
-    sample = train.images[train.rows(slice(None, None, -(-len(train) // LOOKED_AT)))]
-    about: About = {
-        "source": shown(called(source)),
-        "kind": reader.kind,
-        "images": {split: len(data) for split, data in splits.items()},
-        "size": f"{spec.channels}x{spec.height}x{spec.width} (channels, height, width)",
-        "pixel values": f"{sample.min()} to {sample.max()}, mean {sample.mean():.1f}",
-    }
+    train = splits["train"]
+    about: About = {"source": shown(called(source)), "kind": reader.kind}
+    counts = {split: len(data) for split, data in splits.items()}
+    if isinstance(train, VectorDataset):
+        about |= {"rows": counts, "columns": columns_about(train)}
+        advice = columns_advice(train)
+    else:
+        images = images_of(train)
+        about |= {"images": counts, **_of_images(images)}
+        advice = _advice(_sample(images), images)
     about |= _conditions(train)
-    about |= _left_out(splits)
+    if "images" in about:
+        about |= _left_out(splits)
     about |= _duplicates(splits)
     lines = (*reader.notes, *(note for data in splits.values() for note in data.notes))
     if notes := list(dict.fromkeys(lines)):
         about["notes"] = notes
-    if advice := [*_advice(sample, train), *_of_classes(about), *_of_files(about), *train.advice]:
+    if advice := [*advice, *_of_classes(about), *_of_files(about), *train.advice]:
         about["suggestions"] = advice
     return about
+
+
+def _of_images(train: ImageDataset) -> About:
+    """Their size and values."""
+    spec, sample = train.spec, _sample(train)
+    return {
+        "size": f"{spec.channels}x{spec.height}x{spec.width} (channels, height, width)",
+        "pixel values": f"{sample.min()} to {sample.max()}, mean {sample.mean():.1f}",
+    }
+
+
+def _sample(train: ImageDataset) -> np.ndarray:
+    """Some images, uint8 (N, C, H, W)."""
+    return np.asarray(train.images[train.rows(slice(None, None, -(-len(train) // LOOKED_AT)))])
 
 
 def _splits(reader: SourceReader, asked: Request) -> dict[str, Dataset]:
@@ -91,6 +112,7 @@ def _splits(reader: SourceReader, asked: Request) -> dict[str, Dataset]:
     for split in reader.splits:
         request = replace(asked, split=split)
         data, part = reader.read(request)
+        check_kind(data, asked.settings)
         if part.divide:
             data, held, _ = sides(data)
             splits = {"train": data.subset(np.flatnonzero(~held))}
@@ -136,7 +158,10 @@ def _duplicates(splits: Mapping[str, Dataset]) -> About:
     if groups:
         about["near-duplicates"] = int(sum(len(g) - len(np.unique(g)) for g in groups))
     if repeats := sum(int(data.repeated().sum()) for data in splits.values()):
-        about["test images that repeat training images"] = repeats
+        if isinstance(splits["train"], VectorDataset):
+            about["test rows that repeat training rows"] = repeats
+        else:
+            about["test images that repeat training images"] = repeats
     return about
 
 
@@ -160,11 +185,11 @@ def _of_classes(about: About) -> list[str]:
     if not counts or min(counts.values()) * UNBALANCED >= max(counts.values()):
         return []
     least = min(counts, key=lambda name: counts[name])
-    return [f"classes are unbalanced: {least!r} has {counts[least]} training images"]
+    return [f"classes are unbalanced: {least!r} has {counts[least]} training examples"]
 
 
 def _of_files(about: About) -> list[str]:
-    broken = about["skipped files"]
+    broken = about.get("skipped files", 0)
     if not broken:
         return []
     if broken > MANY_BROKEN * (broken + sum(about["images"].values())):

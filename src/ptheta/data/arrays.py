@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ptheta.data.cache import Writer, cached
+from ptheta.data.columns.arrays import notes_on, rows_of
 from ptheta.data.dataset import Dataset
 from ptheta.data.decode import resize
 from ptheta.data.image_data import ImageDataset
@@ -20,6 +21,7 @@ from ptheta.data.reader import SourceReader
 from ptheta.data.request import Request
 from ptheta.data.splits import Part, choose, named
 from ptheta.data.values import DARK, USUAL, Kind, Levels, Values, kind_of, to_bytes
+from ptheta.data.vector_data import VectorDataset
 from ptheta.errors import PthetaError
 
 IMAGES = ("images", "image", "x", "data", "arr")
@@ -39,7 +41,7 @@ def read_array_file(path: Path, request: Request) -> tuple[Dataset, Part]:
     """The part of an array file that answers to a split.
 
     Images are (N, H, W), (N, H, W, C) or (N, C, H, W): numbers of 8 or more bits, or floats, whose
-    white `ptheta.data.values` finds. In .npz, keys
+    white `ptheta.data.values` finds. (N, D) are rows of vectors. In .npz, keys
     such as `images` and `labels`; `x_train`, `y_train`, `x_test`, ... for splits.
     """
     stat = path.stat()
@@ -48,23 +50,46 @@ def read_array_file(path: Path, request: Request) -> tuple[Dataset, Part]:
         loaded = _load(path, request)
         if loaded.key is not None:
             identity = f"{identity}:{loaded.key}"
+        if loaded.images.ndim == 2:
+            return _vectors(path, loaded, request), loaded.part
         images, values = bytes_of(loaded.images, str(path), identity, stamp, request)
     except MemoryError:
         raise memory_error(path) from None
-    labels: Labels = None, ()
-    if loaded.labels is not None:
-        if len(loaded.labels) != len(images):
-            raise PthetaError(
-                f"{path}: {len(loaded.labels)} labels for {len(images)} images: "
-                "store one for each image"
-            )
-        labels = number(loaded.labels, loaded.labels_of_all)
+    numbers, classes = _numbered(path, loaded)
     images = resize(images, identity, (stamp, values), request)
-    numbers, classes = labels
     data = ImageDataset(
         path.stem, request.split, images, labels=numbers, classes=classes, values=values
     )
     return data, loaded.part
+
+
+def _vectors(path: Path, loaded: _Loaded, request: Request) -> VectorDataset:
+    """The rows of a part, with the columns of the training part."""
+    request.settings.refuse_pictures(str(path))
+    cells, spec = rows_of(loaded.images, str(path))
+    labels, classes = _numbered(path, loaded)
+    data = VectorDataset(
+        *(path.stem, request.split, cells, spec),
+        labels=labels,
+        classes=classes,
+        notes=notes_on(loaded.images),
+    )
+    if loaded.part.name == "train":
+        return data
+    training = _load(path, replace(request, split="train"))
+    return data.with_columns(rows_of(training.images, str(path))[1])
+
+
+def _numbered(path: Path, loaded: _Loaded) -> Labels:
+    """Raises PthetaError where there are more or fewer labels than examples."""
+    if loaded.labels is None:
+        return None, ()
+    if len(loaded.labels) != len(loaded.images):
+        raise PthetaError(
+            f"{path}: {len(loaded.labels)} labels for {len(loaded.images)} images: "
+            "store one for each image"
+        )
+    return number(loaded.labels, loaded.labels_of_all)
 
 
 class _Loaded(NamedTuple):
@@ -236,5 +261,5 @@ def laid_out(array: np.ndarray, name: str) -> np.ndarray:
         return array.transpose(0, 3, 1, 2)
     raise PthetaError(
         f"{name} has shape {array.shape}: want (N, H, W), (N, H, W, C) or (N, C, H, W) "
-        "with 1 or 3 channels"
+        "with 1 or 3 channels, or (N, D) for rows of numbers"
     )

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ptheta.data.arrays import extreme, laid_out, reaches, to_images
 from ptheta.data.cache import origin
+from ptheta.data.columns.arrays import notes_on, rows_of
 from ptheta.data.dataset import Dataset
 from ptheta.data.decode import resize
 from ptheta.data.image_data import ImageDataset
@@ -23,6 +24,7 @@ from ptheta.data.reader import SourceReader
 from ptheta.data.request import Request
 from ptheta.data.splits import SPLITS, Part, choose
 from ptheta.data.values import Levels, Values, kind_of
+from ptheta.data.vector_data import VectorDataset, vectors_of
 from ptheta.errors import PthetaError, unknown
 
 Array = np.ndarray | Tensor
@@ -31,8 +33,8 @@ Images = Dataset | Array | Labelled
 InMemory = Images | Mapping[str, Images]  # or a part for each split
 Source = str | Path | InMemory
 TAKEN = (
-    "give a name, a path, a Dataset, an array or a tensor of images, (images, labels), or a "
-    "dictionary of such parts by split"
+    "give a name, a path, a Dataset, an array or a tensor of images or of rows, (images, labels), "
+    "or a dictionary of such parts by split"
 )
 
 
@@ -52,7 +54,7 @@ class Given(Protocol):
 
 @dataclass(frozen=True)
 class GivenArrays:
-    """images: (N, ...) of any type, as in a file; labels: (N,), or None"""
+    """images: (N, ...) of any type, as in a file, or rows (N, D); labels: (N,), or None"""
 
     images: np.ndarray
     labels: np.ndarray | None = None
@@ -64,10 +66,18 @@ class GivenArrays:
         labels: Labels = None, ()
         if self.labels is not None:
             labels = number(self.labels, labels_of_all)
+        numbers, classes = labels
+        if self.images.ndim == 2:
+            cells, spec = rows_of(self.images, "the data in memory")
+            return VectorDataset(
+                *(MEMORY, split, cells, spec),
+                labels=numbers,
+                classes=classes,
+                notes=notes_on(self.images),
+            )
         array = laid_out(self.images, MEMORY)
         values = _values(array, request)
         pixels = to_images(array, MEMORY, values.whites)
-        numbers, classes = labels
         return ImageDataset(MEMORY, split, pixels, labels=numbers, classes=classes, values=values)
 
 
@@ -137,7 +147,11 @@ def read_memory(parts: Mapping[str, Given], request: Request) -> tuple[Dataset, 
             raise unknown("split", name, SPLITS)
     part = choose(request.split, parts, "the data in memory")
     labels = [given.labels for given in parts.values() if given.labels is not None]
-    return _resized(parts[part.name].dataset(request.split, request, labels), request), part
+    data = parts[part.name].dataset(request.split, request, labels)
+    if part.name != "train" and isinstance(data, VectorDataset):
+        training = parts["train"].dataset("train", request, labels)
+        data = data.with_columns(vectors_of(training).vectors)
+    return _resized(data, request), part
 
 
 def one_part(source: Images, request: Request) -> Dataset:

@@ -61,10 +61,10 @@ class Metadata:
     def choose(self, request: Request) -> None:
         """Raises PthetaError for a column that is not there, or where there is no table."""
         if not self.files:
-            if asked := request.settings.columns:
-                kind, name = next(iter(asked.items()))
+            if asked := request.settings.of_tables:
+                option, name = next(iter(asked.items()))
                 raise PthetaError(
-                    f"--{kind}-column {name}: there is no table of columns beside the pictures "
+                    f"{option} {name}: there is no table of columns beside the pictures "
                     f"({', '.join(TABLES)}); give one, or leave the option out"
                 )
             return

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
+from ptheta.data.columns.source import read_rows
 from ptheta.data.dataset import Dataset
 from ptheta.data.reader import SourceReader
 from ptheta.data.request import Request
@@ -114,6 +115,8 @@ def _read(
         files = {request.split: [file for part in files.values() for file in part]}
     place = path.resolve()
     splits = {split: FileRows(part) for split, part in files.items()}
+    if request.settings.image_column is None and not any(r.image_columns for r in splits.values()):
+        return read_rows(place.stem, str(path), splits, request)
     return read_table(Table(place.stem, str(path), str(place), splits), request)
 
 

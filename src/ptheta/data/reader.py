@@ -35,12 +35,15 @@ class SourceReader:
     has_columns: Callable[[], bool] = _never
     readable_whole: bool = False
 
-    def check_columns(self, columns: dict[str, str], source: str) -> None:
-        """Raises PthetaError where columns are asked for and there are none. source: its name"""
-        if columns and not self.has_columns():
-            kind, name = next(iter(columns.items()))
+    def check_columns(self, asked: dict[str, str], source: str) -> None:
+        """Raises PthetaError where columns are asked for and there are none.
+
+        asked: the options that name columns (`DataSettings.of_tables`); source: its name
+        """
+        if asked and not self.has_columns():
+            option, name = next(iter(asked.items()))
             raise PthetaError(
-                f"--{kind}-column {name}: {source} ({self.kind}) has no columns; leave it out"
+                f"{option} {name}: {source} ({self.kind}) has no columns; leave it out"
             )
 
 

@@ -28,11 +28,13 @@ class DataOptions(TypedDict, total=False):
     image_column: str | None
     label_column: str | None
     caption_column: str | None
+    columns: tuple[str, ...]
+    category_columns: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class DataSettings:
-    """How images are read."""
+    """How examples are read: images, and the rows of tables."""
 
     levels: Annotated[int, Ge(2), Le(256)] = option(
         256, "values a pixel takes; 2 draws binary pixels, P(white) = value / 255"
@@ -49,6 +51,10 @@ class DataSettings:
     )
     label_column: str | None = option(None, "column of the labels, likewise")
     caption_column: str | None = option(None, "column of the captions, likewise")
+    columns: tuple[str, ...] = option((), "columns of a table to learn; default: all but the label")
+    category_columns: tuple[str, ...] = option(
+        (), "columns of a table that are categories, though they hold numbers or many words"
+    )
 
     def check(self) -> None:
         """Raises PthetaError for a value out of range. (Those of a command line or a file have been
@@ -65,18 +71,45 @@ class DataSettings:
             raise PthetaError(f"white = {self.white:g}: choose a number above 0")
 
     @property
-    def columns(self) -> dict[str, str]:
-        """The columns that are named, by their kind: image, label or caption."""
-        columns = {
-            "image": self.image_column,
-            "label": self.label_column,
-            "caption": self.caption_column,
+    def of_tables(self) -> dict[str, str]:
+        """The options that choose among the columns of a table, and what they name."""
+        named = {
+            "--image-column": self.image_column,
+            "--label-column": self.label_column,
+            "--caption-column": self.caption_column,
+            **self.of_vectors,
         }
-        return {kind: name for kind, name in columns.items() if name is not None}
+        return {option: name for option, name in named.items() if name is not None}
+
+    @property
+    def of_vectors(self) -> dict[str, str]:
+        """Those of them that only tables of numbers and words have."""
+        named = {"--columns": self.columns, "--category-columns": self.category_columns}
+        return {option: ",".join(names) for option, names in named.items() if names}
+
+    def refuse_pictures(self, place: str) -> None:
+        """Raises PthetaError for a setting of pictures. place: a source that holds none"""
+        given = {
+            "--size": self.size,
+            "--channels": self.channels,
+            "--white": self.white,
+            "--image-column": self.image_column,
+            "--caption-column": self.caption_column,
+        }
+        for flag, value in given.items():
+            if value is not None:
+                raise PthetaError(f"{flag} {value}: {place} holds rows of numbers: leave it out")
 
     def without_columns(self) -> DataSettings:
         """The same for a source that has no columns."""
-        return dataclasses.replace(self, image_column=None, label_column=None, caption_column=None)
+        return dataclasses.replace(
+            self,
+            image_column=None,
+            label_column=None,
+            caption_column=None,
+            columns=(),
+            category_columns=(),
+        )
 
 
 @dataclass(frozen=True)

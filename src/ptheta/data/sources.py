@@ -12,8 +12,9 @@ import torch
 
 from ptheta import plugins
 from ptheta.config import brief
-from ptheta.data import EMBEDDED
+from ptheta.data import EMBEDDED, POINTS
 from ptheta.data.arrays import open_array_file
+from ptheta.data.columns.source import SUFFIXES, has_tables, open_separated
 from ptheta.data.dataset import Dataset
 from ptheta.data.embedded import open_embedded
 from ptheta.data.folder import open_archive_of_images, open_folder
@@ -24,10 +25,12 @@ from ptheta.data.image_data import ImageDataset, images_of
 from ptheta.data.memory import Source, open_memory
 from ptheta.data.names import called, is_name
 from ptheta.data.parquet import has_parquet, is_saved, open_parquet, open_saved
+from ptheta.data.points.source import open_toy
 from ptheta.data.reader import SourceReader, with_one_white
 from ptheta.data.request import DataOptions, DataSettings, Request
 from ptheta.data.splits import Part, divide, mark_repeats
 from ptheta.data.values import Levels
+from ptheta.data.vector_data import VectorDataset
 from ptheta.errors import PthetaError, nearest
 from ptheta.files.out import listed
 from ptheta.files.paths import exists, expand
@@ -55,10 +58,12 @@ class PathKind:
 SOURCES: list[PathKind] = [
     PathKind.of_files(".npy", ".npz", open=open_array_file),
     PathKind.of_files(".parquet", open=open_parquet),
+    PathKind.of_files(*SUFFIXES, open=open_separated),
     PathKind.of_files(".zip", open=open_archive_of_images),
     PathKind(is_idx, open_idx, ("IDX",)),
     PathKind(is_saved, open_saved),
     PathKind(has_parquet, open_parquet),
+    PathKind(has_tables, open_separated),
     PathKind(Path.is_dir, open_folder),
 ]
 PACKED = ".gz"  # what IDX files may end in
@@ -76,16 +81,16 @@ def open_data(
     """A split of a data set.
 
     source: an embedded name (`ptheta.data.EMBEDDED`), a path (a folder of images, of IDX or of
-        parquet files, one that `datasets` saved, or an IDX, .npy, .npz, .parquet or .zip file), or
-        a name on the hub (`mnist`, `org/name`). The name of an embedded set is never a path
-        (`./digits` is); a path that exists wins over a name on the hub. `Dataset.notes` says so
-        where both exist. Or images in memory: an array or a tensor (N, H, W), (N, H, W, C) or
-        (N, C, H, W) as in a file, (images, labels), a `Dataset`, or a dictionary of such parts by
-        split
+        parquet files, of tables train.csv and test.csv, one that `datasets` saved, or an IDX, .npy,
+        .npz, .parquet, .csv, .tsv or .zip file), or a name on the hub (`mnist`, `org/name`). The
+        name of an embedded set is never a path (`./digits` is); a path that exists wins over a name
+        on the hub. `Dataset.notes` says so where both exist. Or data in memory: an array or a
+        tensor (N, H, W), (N, H, W, C) or (N, C, H, W) as in a file, or of rows (N, D), (images,
+        labels), a `Dataset`, or a dictionary of such parts by split
     split: "train", "val" or "test". Images of train are in no other split. Where the source has
         none held out, a tenth of it is, chosen by the pixels of its images; where it has one of val
         and test, that one answers to both (`Dataset.notes` says so). Of at most ten images none is
-        held out. Embedded sets have train and test only
+        held out. Embedded images have train and test only
     seed: of the fixed binarisation, see `Dataset`
     cache_dir: where decoded images are kept; default $PTHETA_CACHE or the user's cache folder
     known: what was white where a run was trained, by kind of value
@@ -98,6 +103,8 @@ def open_data(
         - image_column, label_column, caption_column: which columns to take of a source that has
           columns (parquet, the hub, metadata beside pictures). Default: those of a usual name or
           type
+        - columns, category_columns: which columns of a table are learned (default: all but the
+          label), and which of them are words though they hold numbers
         - white: the value that is white; default: what the largest value of the source says (see
           `ptheta.data.values`), such as 255 of 8-bit pictures
 
@@ -125,8 +132,9 @@ def open_images(
 def open_split(source: Source, request: Request, *, seed: int = 0) -> Dataset:
     """The split of a data set that is asked for: see `open_data`."""
     reader, settings = reader_of(source), request.settings
-    reader.check_columns(settings.columns, called(source))
+    reader.check_columns(settings.of_tables, called(source))
     data, part = reader.read(request)
+    check_kind(data, settings)
     if part.divide:
         data = divide(data, request.split, request.cache_dir)
     else:
@@ -135,10 +143,20 @@ def open_split(source: Source, request: Request, *, seed: int = 0) -> Dataset:
     return data.with_levels(settings.levels, settings.dynamic, seed)
 
 
+def check_kind(data: Dataset, settings: DataSettings) -> None:
+    """Raises PthetaError where an option of tables is given for other data."""
+    if isinstance(data, VectorDataset):
+        return
+    for option, names in settings.of_vectors.items():
+        raise PthetaError(
+            f"{option} {names}: {data.name} holds {data.examples}, not a table: leave it out"
+        )
+
+
 def settings_for(source: Source, settings: DataSettings) -> DataSettings:
     """The settings that were made for one source, for another that may have no columns: then none
     are asked for."""
-    if not settings.columns or reader_of(source).has_columns():
+    if not settings.of_tables or reader_of(source).has_columns():
         return settings
     return settings.without_columns()
 
@@ -172,7 +190,7 @@ def open_image_set(
     Raises PthetaError as `open_data` does, and for fewer than two images.
     """
     reader, settings = reader_of(source), settings or DataSettings()
-    reader.check_columns(settings.columns, called(source))
+    reader.check_columns(settings.of_tables, called(source))
     whole, parts = reader.readable_whole, []
     for split in reader.splits[:1] if whole else reader.splits:
         data, part = reader.read(Request(split, settings, known=known, whole=whole))
@@ -223,6 +241,8 @@ def _open_path(path: Path) -> SourceReader:
 
 def _open_name(source: str | Path) -> SourceReader:
     name = str(source)
+    if is_name(source) and name in POINTS:
+        return open_toy(name)
     if is_name(source) and name in EMBEDDED:
         return open_embedded(name)
     suffix = Path(name).suffix

@@ -122,20 +122,20 @@ class Sides(NamedTuple):
 
 def sides(data: Dataset, place: Path | None = None) -> Sides:
     """Divides a data set that is all there is. place: the cache folder."""
-    n = len(data)
+    n, kind = len(data), data.examples
     looked = data.find_groups(place=place)
     held, why_none = held_out(looked.hashes, looked.groups), ""
     if not held.any() and len(np.unique(looked.hashes)) <= FEW:
-        why_none = f"nothing is held out: of few images ({n}) all are for training"
+        why_none = f"nothing is held out: of few {kind} ({n}) all are for training"
     elif not held.any():
-        why_none = f"nothing is held out: too many of {n} images are near-duplicates of one another"
+        why_none = f"nothing is held out: too many of {n} {kind} are near-duplicates of one another"
     notes = [
-        why_none or f"no splits: {held.sum()} of {n} images are held out, for val and test alike"
+        why_none or f"no splits: {held.sum()} of {n} {kind} are held out, for val and test alike"
     ]
     if more := n - len(np.unique(looked.groups)):
-        notes.append(f"near-duplicates of other images: {more} of {n}, on the same side")
+        notes.append(f"near-duplicates of other {kind}: {more} of {n}, on the same side")
     data = dataclasses.replace(data, groups=looked.groups, notes=(*data.notes, *notes))
-    return Sides(data, held, why_none)
+    return Sides(data.learned_from(~held), held, why_none)
 
 
 def divide(data: Dataset, split: str, place: Path | None = None) -> Dataset:
@@ -147,8 +147,8 @@ def divide(data: Dataset, split: str, place: Path | None = None) -> Dataset:
     mine = ~held if split == "train" else held
     if not mine.any():
         raise PthetaError(
-            f"{data.name} has no {split} images ({why_none}): give some beside them "
-            "(subfolders train and test), or name other data to measure on"
+            f"{data.name} has no {split} {data.examples} ({why_none}): give some beside them "
+            "(such as train and test), or name other data to measure on"
         )
     return dataclasses.replace(whole, split=split).subset(np.flatnonzero(mine))
 
@@ -168,7 +168,7 @@ def with_repeats(data: Dataset, repeats: np.ndarray, groups: np.ndarray) -> Data
     if not repeats.any():
         return data
     note = (
-        f"{repeats.sum()} of {len(data)} {data.split} images repeat training images "
-        "(copied, or encoded anew)"
+        f"{repeats.sum()} of {len(data)} {data.split} {data.examples} repeat training "
+        f"{data.examples} (copied, or encoded anew)"
     )
     return dataclasses.replace(data, repeats=repeats, notes=(*data.notes, note))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Protocol, Self
@@ -11,12 +13,16 @@ import torch
 from torch import Tensor
 
 from ptheta.data import near
+from ptheta.data.columns.learn import learned
 from ptheta.data.dataset import Dataset
 from ptheta.data.points.parts import Sides
 from ptheta.errors import PthetaError
-from ptheta.specs import ColumnKind, VectorSpec
+from ptheta.files import html
+from ptheta.specs import Column, ColumnKind, VectorSpec
 
 ALIKE: dict[ColumnKind, str] = {"real": "numbers", "integer": "whole numbers", "category": "words"}
+
+PREVIEW_ROWS, PREVIEW_COLUMNS = 8, 12  # that a notebook shows
 
 
 class Truth(Protocol):
@@ -30,6 +36,11 @@ class Truth(Protocol):
     @property
     def deviations(self) -> np.ndarray | None:
         """float64 (K,), the standard deviation around each of the modes."""
+        ...
+
+    @property
+    def weights(self) -> Sequence[float]:
+        """Of the parts, which sum to one; where there are modes, of these in order."""
         ...
 
     @property
@@ -92,6 +103,9 @@ class VectorDataset(Dataset):
     def _take(self, rows: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(self.cells[rows]))
 
+    def _preview(self) -> str:
+        return first_rows(self.vectors, self.cells[self.rows(slice(0, PREVIEW_ROWS))])
+
     def keys(self) -> np.ndarray:
         return near.hashes((self._told(), self.rows(slice(None))))
 
@@ -113,6 +127,13 @@ class VectorDataset(Dataset):
                 told[there, i] = words[told[there, i].astype(np.int64)]
         return told
 
+    def learned_from(self, training: np.ndarray) -> Self:
+        """The same, with the bounds, centers and scales of these rows."""
+        cells = self.cells[self.rows(training)]
+        bounded = any(math.isfinite(column.low) for column in self.vectors.columns)
+        columns = learned(self.vectors.columns, cells, bounded=bounded)
+        return replace(self, vectors=VectorSpec(columns))
+
     def with_levels(self, levels: int, dynamic: bool = False, seed: int = 0) -> Self:
         if levels != 256 or dynamic:
             raise PthetaError(
@@ -130,6 +151,8 @@ class VectorDataset(Dataset):
         """
         if self.vectors == known:
             return self
+        if self._is_bare and self.vectors.dims == known.dims:
+            return replace(self, vectors=known)
         mine = {column.name: i for i, column in enumerate(self.vectors.columns)}
         cells = np.empty((len(self.cells), known.dims), np.float32)
         for k, column in enumerate(known.columns):
@@ -150,6 +173,12 @@ class VectorDataset(Dataset):
                 cells[:, k] = self._renumbered(i, column.values)
         return replace(self, cells=cells, vectors=known)
 
+    @property
+    def _is_bare(self) -> bool:
+        """Whether these are of an array, whose columns have no names: they go by their order."""
+        names = [column.name for column in self.vectors.columns]
+        return names == [column.name for column in VectorSpec.of(self.vectors.dims).columns]
+
     def _renumbered(self, i: int, values: tuple[str, ...]) -> np.ndarray:
         """A column of words, float32 (N,), numbered as in `values`."""
         own, position = self.vectors.columns[i], {word: k for k, word in enumerate(values)}
@@ -169,3 +198,30 @@ class VectorDataset(Dataset):
 
     def _told_apart_by(self) -> object:
         return self.cells.shape, self.vectors
+
+
+def first_rows(spec: VectorSpec, cells: np.ndarray) -> str:
+    """A table in HTML of the first of these rows, (N, D), and of their first columns."""
+    columns = spec.columns[:PREVIEW_COLUMNS]
+    rows = [
+        [_word(column, cell) for column, cell in zip(columns, row, strict=False)]
+        for row in cells[:PREVIEW_ROWS]
+    ]
+    return html.table(rows, [column.name for column in columns])
+
+
+def _word(column: Column, cell: float) -> str:
+    """A cell for a reader; nothing for a missing one."""
+    if np.isnan(cell):
+        return ""
+    return column.values[int(cell)] if column.values else f"{cell:.6g}"
+
+
+def vectors_of(data: Dataset) -> VectorDataset:
+    """The data set itself, for what is done with vectors alone. Raises PthetaError for another."""
+    if not isinstance(data, VectorDataset):
+        raise PthetaError(
+            f"{data.name} holds {data.examples} of {data.spec}, and rows of numbers are needed "
+            "here: give points or a table"
+        )
+    return data

@@ -1,4 +1,4 @@
-"""Images that need no learning, to hold a model's numbers against."""
+"""Examples that need no learning, to hold a model's numbers against."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ptheta.data.dataset import Dataset
 from ptheta.data.image_data import images_of
-from ptheta.specs import quantise
+from ptheta.specs import DataSpec, VectorSpec, quantise
 
 LEARNED_FROM = 2000  # images that the Gaussian is fitted to
 
@@ -46,10 +46,51 @@ def copies(real: Dataset, n: int, seed: int) -> Tensor:
     return some.batch([i % len(some) for i in range(n)]).x
 
 
-# (training images, test images, n, seed) -> uint8 (n, C, H, W)
-BASELINES: dict[str, Callable[[Dataset, Dataset, int, int], Tensor]] = {
+def gaussian_rows(train: Dataset, n: int, seed: int) -> Tensor:
+    """Draws from the Gaussian of the columns as a network sees them, words one-hot: right to second
+    order. A missing cell is left at its column's mean."""
+    some = train.shuffled(seed)
+    s = train.spec.scaled(some.batch(slice(0, min(LEARNED_FROM, len(some)))).x).double()
+    mean = s.nanmean(0).nan_to_num(0)
+    centred = (s - mean).nan_to_num(0)
+    generator = torch.Generator().manual_seed(seed)
+    w = torch.randn(n, len(s), generator=generator, dtype=torch.float64)
+    return train.spec.unscaled(mean + w @ centred / max(1, len(s) - 1) ** 0.5)
+
+
+def shuffled_columns(train: Dataset, n: int, seed: int) -> Tensor:
+    """Every column drawn by itself from the training rows: right marginals, no dependence."""
+    generator = torch.Generator().manual_seed(seed)
+    x = train.batch(slice(None)).x
+    columns = []
+    for cells in x.unbind(1):
+        there = cells[~cells.isnan()]
+        columns.append(there[torch.randint(len(there), (n,), generator=generator)])
+    return torch.stack(columns, 1)
+
+
+def complete_copies(real: Dataset, n: int, seed: int) -> Tensor:
+    """Real rows without a missing cell, or all of them where none is whole."""
+    whole = ~real.batch(slice(None)).x.isnan().any(1)
+    return copies(real.subset(whole) if whole.any() else real, n, seed)
+
+
+Baseline = Callable[[Dataset, Dataset, int, int], Tensor]  # (training, test, n, seed) -> n examples
+
+BASELINES: dict[str, Baseline] = {
     "pixel Gaussian": lambda train, test, n, seed: pixel_gaussian(train, n, seed),
     "shuffled pixels": lambda train, test, n, seed: shuffled_pixels(train, n, seed),
     "training set, copied": lambda train, test, n, seed: copies(train, n, seed),
     "test set, copied": lambda train, test, n, seed: copies(test, n, seed),
 }
+OF_VECTORS: dict[str, Baseline] = {
+    "Gaussian of the columns": lambda train, test, n, seed: gaussian_rows(train, n, seed),
+    "columns shuffled": lambda train, test, n, seed: shuffled_columns(train, n, seed),
+    "training set, copied": lambda train, test, n, seed: complete_copies(train, n, seed),
+    "test set, copied": lambda train, test, n, seed: complete_copies(test, n, seed),
+}
+
+
+def baselines_of(spec: DataSpec) -> dict[str, Baseline]:
+    """Those of such examples, by name."""
+    return OF_VECTORS if isinstance(spec, VectorSpec) else BASELINES

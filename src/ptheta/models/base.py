@@ -9,10 +9,20 @@ from torch import Tensor, nn
 
 from ptheta.batch import Batch, Condition
 from ptheta.conditions import KINDS, ConditionSpec, parts_of, word
+from ptheta.config import unknown_choice
 from ptheta.errors import PthetaError
 from ptheta.games import Game, Terms
+from ptheta.models.parts import Part, conflict, named
 from ptheta.models.precision import in_own_type
 from ptheta.specs import DataSpec, ImageSpec
+
+
+@runtime_checkable
+class Selective(Protocol):
+    """A config whose options are not for every spec and condition, or do not all go together."""
+
+    def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
+        """Why there is no such model: one sentence, or None."""
 
 
 class Model(nn.Module):
@@ -39,7 +49,7 @@ class Model(nn.Module):
     def __init__(
         self, spec: DataSpec, config: object, condition: ConditionSpec | None = None
     ) -> None:
-        """Raises PthetaError for a spec or condition that such a model cannot take."""
+        """Raises PthetaError where `unsupported` says why there is no such model."""
         super().__init__()
         reason = type(self).unsupported(spec, condition, config)
         if reason is not None:
@@ -50,14 +60,31 @@ class Model(nn.Module):
     def unsupported(
         cls, spec: DataSpec, condition: ConditionSpec | None, config: object
     ) -> str | None:
-        """Why such a model cannot be of this spec, condition and config: one sentence, or None."""
+        """Why such a model cannot be of this spec, condition and config: one sentence, or None.
+
+        Nothing is built for it. What depends on the options is said by their config
+        (`Selective`).
+        """
         if not isinstance(spec, cls.specs):
             return f"{cls.__name__} cannot learn {spec}: choose a model that can"
         odd = next((part.kind for part in parts_of(condition) if part.kind not in cls.takes), None)
-        if odd is None:
-            return None
-        known = f"it takes {' or '.join(cls.takes)}" if cls.takes else "it takes no condition"
-        return f"{cls.__name__} cannot be conditional on {odd}: {known}; leave the {odd} out"
+        if odd is not None:
+            known = f"it takes {' or '.join(cls.takes)}" if cls.takes else "it takes no condition"
+            return f"{cls.__name__} cannot be conditional on {odd}: {known}; leave the {odd} out"
+        unknown = unknown_choice(config)
+        if unknown is None and isinstance(config, Selective):
+            unknown = config.unsupported(spec, condition)
+        return unknown or conflict(cls.config_parts(config))
+
+    @classmethod
+    def config_parts(cls, config: object) -> list[Part]:
+        """What the options choose, each with the reasons for which it does not go with another."""
+        return named(config)
+
+    def asked(self, condition: Condition | None) -> Condition | None:
+        """The condition of a conditional model, None for an unconditional one: a batch has
+        conditions where its data has. Raises PthetaError where the model needs one and got none."""
+        return None if self.condition is None else self.given(condition)
 
     def given(self, condition: Condition | None) -> Condition:
         """The condition of a conditional model. Raises PthetaError where there is none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -44,7 +44,8 @@ def _method(cls: type, name: str) -> Callable[..., Any] | None:
     for parent in cls.__mro__:
         if name in vars(parent):
             found = vars(parent)[name]
-            return cast("Callable[..., Any]", getattr(found, MARK, found))
+            method: Callable[..., Any] = getattr(found, MARK, found)
+            return method
     return None
 
 

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Annotated, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
+from ptheta.config import Entry, OneOf
+
+
+class ByHand(NamedTuple):
+    """in_place: f, written over its argument
+    backward: gradient *= f'(a) in place; takes the gradient and f(a)
+    """
+
+    in_place: Callable[[Tensor], Tensor]
+    backward: Callable[[Tensor, Tensor], None]
+
 
 @dataclass(frozen=True)
-class Activation:
-    """f, the same in place, and gradient *= f'(a) in place: takes the gradient and f(a)."""
+class Activation(Entry):
+    """by_hand: what `sparse_prefix` needs; without it the hidden units are computed densely"""
 
     function: Callable[[Tensor], Tensor]
-    in_place: Callable[[Tensor], Tensor]
-    backward_in_place: Callable[[Tensor, Tensor], None]
+    by_hand: ByHand | None = None
 
 
 def _sigmoid_backward(gradient: Tensor, h: Tensor) -> None:
@@ -27,12 +37,9 @@ def _relu_backward(gradient: Tensor, h: Tensor) -> None:
     torch.ops.aten.threshold_backward.grad_input(gradient, h, 0.0, grad_input=gradient)
 
 
-ACTIVATIONS = {
-    "sigmoid": Activation(torch.sigmoid, torch.sigmoid_, _sigmoid_backward),
-    "relu": Activation(torch.relu, torch.relu_, _relu_backward),
+ACTIVATIONS: dict[str, Activation] = {
+    "sigmoid": Activation(torch.sigmoid, ByHand(torch.sigmoid_, _sigmoid_backward)),
+    "relu": Activation(torch.relu, ByHand(torch.relu_, _relu_backward)),
 }
 
-if TYPE_CHECKING:
-    ActivationName: TypeAlias = str
-else:  # the options of the command line are read off the table
-    ActivationName = Literal[*ACTIVATIONS]
+ActivationName: TypeAlias = Annotated[str, OneOf(ACTIVATIONS)]

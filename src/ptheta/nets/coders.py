@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Annotated, TypeAlias
 
 from torch import nn
 
-from ptheta.config import Count, option
+from ptheta.config import Count, Entry, OneOf, option
 from ptheta.errors import unknown
 from ptheta.nets.convolutional import ConvDecoder, ConvEncoder
 from ptheta.nets.mlp import mlp
@@ -19,7 +19,7 @@ Shape = tuple[int, int, int]  # channels, height, width
 
 
 @dataclass(frozen=True)
-class CoderKind:
+class CoderKind(Entry):
     """encoder: (config, shape of the input, numbers of the output, dcgan) -> network;
     decoder: (config, numbers of the input, shape of the output, dcgan) -> network"""
 
@@ -27,7 +27,7 @@ class CoderKind:
     decoder: Callable[[CoderConfig, int, Shape, bool], nn.Module]
 
 
-def _vectors(hidden: Callable[[CoderConfig], tuple[int, ...]]) -> CoderKind:
+def _vectors(about: str, hidden: Callable[[CoderConfig], tuple[int, ...]]) -> CoderKind:
     """Networks without maps. hidden: units between image and code"""
 
     def encode(config: CoderConfig, shape: Shape, out: int, dcgan: bool) -> nn.Module:
@@ -37,10 +37,10 @@ def _vectors(hidden: Callable[[CoderConfig], tuple[int, ...]]) -> CoderKind:
         sizes = [size, *hidden(config)[::-1], math.prod(shape)]
         return nn.Sequential(mlp(sizes), nn.Unflatten(1, shape))
 
-    return CoderKind(encode, decode)
+    return CoderKind(encode, decode, about=about)
 
 
-def _maps(resize: bool) -> CoderKind:
+def _maps(about: str, resize: bool) -> CoderKind:
     """Convolutional networks. resize: see `ConvDecoder`"""
 
     def encode(config: CoderConfig, shape: Shape, out: int, dcgan: bool) -> nn.Module:
@@ -51,30 +51,23 @@ def _maps(resize: bool) -> CoderKind:
         features = config.features
         return ConvDecoder(size, h, w, maps, features=features, dcgan=dcgan, resize=resize)
 
-    return CoderKind(encode, decode)
+    return CoderKind(encode, decode, about=about)
 
 
 CODERS: dict[str, CoderKind] = {
-    "linear": _vectors(lambda config: ()),
-    "mlp": _vectors(lambda config: config.hidden),
-    "conv": _maps(resize=False),
-    "resize": _maps(resize=True),
+    "linear": _vectors("no hidden layer", lambda config: ()),
+    "mlp": _vectors("hidden layers", lambda config: config.hidden),
+    "conv": _maps("convolutions, transposed on the way up", resize=False),
+    "resize": _maps("convolutions, maps resized on the way up", resize=True),
 }
 
-if TYPE_CHECKING:
-    CoderNet: TypeAlias = str
-else:  # the options of the command line are read off the table
-    CoderNet = Literal[*CODERS]
+CoderNet: TypeAlias = Annotated[str, OneOf(CODERS)]
 
 
 @dataclass(frozen=True)
 class CoderConfig:
     latent: Count = option(40, "dimensions of the code z")
-    net: CoderNet = option(
-        "mlp",
-        "encoder and decoder; conv: transposed convolutions on the way up, resize: resized maps "
-        "and convolutions",
-    )
+    net: CoderNet = option("mlp", "encoder and decoder")
     hidden: tuple[Count, ...] = option((500, 500), "units of the encoder's layers (mlp)")
     features: Count = option(32, "channels of the largest feature map (conv, resize)")
 

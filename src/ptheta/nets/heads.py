@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Annotated, ClassVar, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from ptheta.config import Entry, OneOf
 from ptheta.distributions.pixels import (
     Bernoulli,
     Categorical,
@@ -18,18 +20,53 @@ from ptheta.distributions.pixels import (
     PixelDistribution,
 )
 from ptheta.errors import PthetaError, unknown
-from ptheta.specs import ImageSpec
+from ptheta.specs import DataSpec, ImageSpec
 
 FEW_LEVELS = 16  # up to here a probability for each level is cheap
 
-Sigma = Literal["pixel", "shared", "fixed"]
+
+@dataclass(frozen=True)
+class Width(Entry):
+    """Where the width of a gaussian comes from.
+
+    log_sigma(head, out, loc): from the head's network output (B, numbers, C, H, W) and its
+        locations (B, C, H, W) -> the logarithm of each width, as loc, in units of the pixel range
+    numbers: outputs of a sub-pixel, its location among them
+    learned: whether the head keeps a number of its own for it, `log_sigma`
+    """
+
+    log_sigma: Callable[[GaussianHead, Tensor, Tensor], Tensor]
+    numbers: int = 1
+    learned: bool = False
+
+
+def _of_pixel(head: GaussianHead, out: Tensor, loc: Tensor) -> Tensor:
+    return (out[:, 1] + head.start).clamp(min=head.floor)
+
+
+def _shared(head: GaussianHead, out: Tensor, loc: Tensor) -> Tensor:
+    assert head.log_sigma is not None
+    return head.log_sigma.clamp(min=head.floor).expand(loc.shape)
+
+
+def _fixed(head: GaussianHead, out: Tensor, loc: Tensor) -> Tensor:
+    return loc.new_full((), head.start).expand(loc.shape)
+
+
+SIGMAS: dict[str, Width] = {
+    "pixel": Width(_of_pixel, numbers=2, about="an output for each sub-pixel"),
+    "shared": Width(_shared, learned=True, about="one learned number for all of them"),
+    "fixed": Width(_fixed, about="the scale"),
+}
+
+Sigma: TypeAlias = Annotated[str, OneOf(SIGMAS)]
 
 
 @dataclass(frozen=True)
 class HeadOptions:
     """components: logistics mixed in each sub-pixel
-    sigma: of a gaussian: an output for each sub-pixel, one learned number for all of them, or
-        `scale`, in units of the pixel range (white - black = 1)
+    sigma: of a gaussian, a name of `SIGMAS`
+    scale: its width at the start, in units of the pixel range (white - black = 1)
     Raises PthetaError for another sigma.
     """
 
@@ -38,8 +75,8 @@ class HeadOptions:
     scale: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.sigma not in get_args(Sigma):
-            raise unknown("sigma", self.sigma, get_args(Sigma))
+        if self.sigma not in SIGMAS:
+            raise unknown("sigma", self.sigma, SIGMAS)
 
 
 DEFAULTS = HeadOptions()
@@ -48,8 +85,13 @@ DEFAULTS = HeadOptions()
 class Head(nn.Module, ABC):
     """Makes a network's output a distribution.
 
+    about, traits, excludes: as of `config.Choice`
     per_pixel: numbers that the network gives for each sub-pixel
     """
+
+    about: ClassVar[str] = ""
+    traits: ClassVar[frozenset[str]] = frozenset()
+    excludes: ClassVar[Mapping[str, str]] = {}
 
     per_pixel: int
 
@@ -58,11 +100,20 @@ class Head(nn.Module, ABC):
         def __call__(self, out: Tensor) -> PixelDistribution: ...
 
     def __init__(self, spec: ImageSpec, options: HeadOptions) -> None:
+        """Raises PthetaError for images that it cannot be of."""
         super().__init__()
+        odd = self.unsupported(spec)
+        if odd is not None:
+            raise PthetaError(odd)
         self.levels = spec.levels
         # widths start near `scale` (logistic: 1/7 of the range) and stay above a tenth of a level
         self.start = math.log(2 * options.scale)
         self.floor = math.log(0.2 / (spec.levels - 1))
+
+    @classmethod
+    def unsupported(cls, spec: ImageSpec) -> str | None:
+        """Why it cannot be of such images: one sentence, or None."""
+        return None
 
     def forward(self, out: Tensor) -> PixelDistribution:
         """out (B, per_pixel * C, H, W), colours fastest, of any C, H and W."""
@@ -80,17 +131,20 @@ class Head(nn.Module, ABC):
 
 
 class BernoulliHead(Head):
-    """The log-odds of white. Raises PthetaError for more than 2 levels."""
+    """The log-odds of white."""
 
+    about = "of 2 levels"
     per_pixel = 1
 
-    def __init__(self, spec: ImageSpec, options: HeadOptions) -> None:
-        super().__init__(spec, options)
-        if spec.levels != 2:
-            raise PthetaError(
-                f"a bernoulli likelihood has 2 levels, the images have {spec.levels}: "
-                "train with --levels 2, or choose logistic, gaussian or categorical"
-            )
+    @classmethod
+    def unsupported(cls, spec: ImageSpec) -> str | None:
+        if spec.levels == 2:
+            return None
+        others = [name for name, head in HEADS.items() if head is not cls]
+        return (
+            f"a bernoulli likelihood has 2 levels, the images have {spec.levels}: "
+            f"train with --levels 2, or choose {', '.join(others[:-1])} or {others[-1]}"
+        )
 
     def distribution(self, out: Tensor) -> Bernoulli:
         return Bernoulli(out)
@@ -98,6 +152,8 @@ class BernoulliHead(Head):
 
 class CategoricalHead(Head):
     """A logit for each level."""
+
+    about = "a probability for each level"
 
     def __init__(self, spec: ImageSpec, options: HeadOptions) -> None:
         super().__init__(spec, options)
@@ -110,6 +166,8 @@ class CategoricalHead(Head):
 class LogisticHead(Head):
     """Of each logistic a weight, a location and a scale."""
 
+    about = "a mixture of logistics over the bins of the levels"
+
     def __init__(self, spec: ImageSpec, options: HeadOptions) -> None:
         super().__init__(spec, options)
         self.per_pixel = 3 * options.components
@@ -120,24 +178,21 @@ class LogisticHead(Head):
 
 
 class GaussianHead(Head):
-    """A location, and a width where each sub-pixel has its own."""
+    """A location, and a width by `SIGMAS`."""
+
+    about = "a Gaussian over the bins of the levels"
 
     def __init__(self, spec: ImageSpec, options: HeadOptions) -> None:
         super().__init__(spec, options)
-        self.per_pixel = 2 if options.sigma == "pixel" else 1
-        shared = options.sigma == "shared"
-        self.log_sigma = nn.Parameter(torch.tensor(self.start)) if shared else None
+        self.width = SIGMAS[options.sigma]
+        self.per_pixel = self.width.numbers
+        start = torch.tensor(self.start)
+        self.log_sigma = nn.Parameter(start) if self.width.learned else None
 
     def distribution(self, out: Tensor) -> DiscretisedGaussian:
         out = self.by_number(out)
         loc = out[:, 0]
-        if self.per_pixel == 2:
-            log_sigma = (out[:, 1] + self.start).clamp(min=self.floor)
-        elif self.log_sigma is not None:
-            log_sigma = self.log_sigma.clamp(min=self.floor).expand(loc.shape)
-        else:
-            log_sigma = loc.new_full((), self.start).expand(loc.shape)
-        return DiscretisedGaussian(loc, log_sigma, self.levels)
+        return DiscretisedGaussian(loc, self.width.log_sigma(self, out, loc), self.levels)
 
 
 HEADS: dict[str, type[Head]] = {
@@ -147,10 +202,7 @@ HEADS: dict[str, type[Head]] = {
     "gaussian": GaussianHead,
 }
 
-if TYPE_CHECKING:
-    Likelihood: TypeAlias = str
-else:  # the options of the command line are read off the table
-    Likelihood = Literal["auto", *HEADS]
+Likelihood: TypeAlias = Annotated[str, OneOf(HEADS, "auto")]
 
 
 def default_likelihood(levels: int) -> str:
@@ -160,12 +212,26 @@ def default_likelihood(levels: int) -> str:
     return "categorical" if levels <= FEW_LEVELS else "logistic"
 
 
-def head(spec: ImageSpec, likelihood: Likelihood = "auto", options: HeadOptions = DEFAULTS) -> Head:
-    """The head of a likelihood; auto: see `default_likelihood`. Raises PthetaError for another."""
+def head_kind(spec: ImageSpec, likelihood: Likelihood) -> type[Head]:
+    """The kind of head of a likelihood; auto: see `default_likelihood`. Raises PthetaError for
+    another."""
     name = default_likelihood(spec.levels) if likelihood == "auto" else likelihood
     if name not in HEADS:
         raise unknown("likelihood", name, ("auto", *HEADS))
-    return HEADS[name](spec, options)
+    return HEADS[name]
+
+
+def odd_likelihood(spec: DataSpec, likelihood: Likelihood) -> str | None:
+    """Why examples cannot have this likelihood: one sentence, or None."""
+    if not isinstance(spec, ImageSpec):
+        return None
+    return head_kind(spec, likelihood).unsupported(spec)
+
+
+def head(spec: ImageSpec, likelihood: Likelihood = "auto", options: HeadOptions = DEFAULTS) -> Head:
+    """The head of a likelihood. Raises PthetaError for the name of none, and for images that it
+    cannot be of."""
+    return head_kind(spec, likelihood)(spec, options)
 
 
 def levels_head(spec: ImageSpec) -> Head:

@@ -20,11 +20,17 @@ from ptheta.errors import PthetaError, unknown
 from ptheta.nets.modules import Layer
 
 
+def even_kernel(**kernels: int) -> str | None:
+    """What to say of the first of these widths that has no middle, or None."""
+    even = ((name, width) for name, width in kernels.items() if width % 2 == 0)
+    return next((f"{name} = {width} must be odd: take one more" for name, width in even), None)
+
+
 def check_odd(**kernels: int) -> None:
     """Raises PthetaError for a kernel without a middle."""
-    for name, value in kernels.items():
-        if value % 2 == 0:
-            raise PthetaError(f"{name} = {value} must be odd: take one more")
+    even = even_kernel(**kernels)
+    if even is not None:
+        raise PthetaError(even)
 
 
 def by_pixel(x: Tensor) -> Tensor:

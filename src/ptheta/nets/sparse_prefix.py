@@ -19,8 +19,8 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from ptheta.errors import unknown
-from ptheta.nets.activations import ACTIVATIONS, Activation, ActivationName
+from ptheta.errors import PthetaError, unknown
+from ptheta.nets.activations import ACTIVATIONS, ActivationName, ByHand
 
 
 def available(device: torch.device) -> bool:
@@ -47,12 +47,12 @@ _backward: _Decorator = torch.amp.custom_bwd(device_type="cpu")
 
 
 class _SparsePrefix(torch.autograd.Function):
-    apply: ClassVar[Callable[[Tensor, Tensor, Tensor, Tensor, Activation], Tensor]]
+    apply: ClassVar[Callable[[Tensor, Tensor, Tensor, Tensor, ByHand], Tensor]]
 
     @staticmethod
     @_forward
     def forward(
-        ctx: Any, on: Tensor, start: Tensor, w: Tensor, v: Tensor, activation: Activation
+        ctx: Any, on: Tensor, start: Tensor, w: Tensor, v: Tensor, activation: ByHand
     ) -> Tensor:
         (n, dims), device = on.shape, on.device
         order = on.sum(1).argsort(descending=True)
@@ -98,7 +98,7 @@ class _SparsePrefix(torch.autograd.Function):
         each = torch.arange(dims + 1, device=g.device) * n
         by_pixel = _csr(each, vector.view(n, dims).t().flatten(), g.t().flatten(), (dims, len(h)))
         dv = by_pixel @ h
-        ctx.activation.backward_in_place(da, h)
+        ctx.activation.backward(da, h)
         for (first, _), (low, high) in reversed(list(pairwise(ctx.bounds))):
             da[first : first + high - low] += da[low:high]
         start = torch.empty_like(da[:n])
@@ -113,8 +113,11 @@ def sparse_prefix(
     """f(start + sum_{k < d} on_k w_k) . v_d for every d.
 
     on: (B, D) bool. start: (B, H). w, v: (D, H). Returns (B, D). Only where `available`.
-    Raises PthetaError for another activation.
+    Raises PthetaError for another activation, and for one that has no backward pass by hand.
     """
     if activation not in ACTIVATIONS:
         raise unknown("activation", activation, ACTIVATIONS)
-    return _SparsePrefix.apply(on, start, w, v, ACTIVATIONS[activation])
+    by_hand = ACTIVATIONS[activation].by_hand
+    if by_hand is None:
+        raise PthetaError(f"activation {activation} has no backward pass by hand: give it one")
+    return _SparsePrefix.apply(on, start, w, v, by_hand)

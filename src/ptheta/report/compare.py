@@ -12,7 +12,7 @@ from ptheta.extractors.base import Extractor
 from ptheta.files.atomic import make_folder, write_json, write_text
 from ptheta.files.out import check_folder
 from ptheta.measures.results import Evaluation, direction_of
-from ptheta.metrics.baselines import BASELINES
+from ptheta.metrics.baselines import BASELINES, OF_VECTORS, baselines_of
 from ptheta.metrics.evaluate import evaluate_images, real_baseline
 from ptheta.report.comparison import FLOOR, Comparison, Measured, Measuring
 from ptheta.report.markdown import document
@@ -87,7 +87,7 @@ def _compare(
                 seed=how.seed,
                 extractor=how.extractor,
             )
-            for name, make in BASELINES.items()
+            for name, make in baselines_of(test.spec).items()
         },
         floor=real_baseline(test, train, n=how.n, seed=how.seed, extractor=how.extractor),
         test=test,
@@ -126,7 +126,7 @@ def _names(runs: Sequence[Run], images: Mapping[str, ImageSet]) -> list[str]:
     if len(set(names)) < len(names):
         names = [printable(str(run.path)) for run in runs]
     for name in images:
-        if name in (*names, *BASELINES, FLOOR):
+        if name in (*names, *BASELINES, *OF_VECTORS, FLOOR):
             raise PthetaError(f"{name} is the name of two rows: rename the folder or the run")
     return [*names, *images]
 

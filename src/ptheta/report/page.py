@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from ptheta.data.dataset import Dataset
+from ptheta.data.image_data import ImageDataset
 from ptheta.measures.results import Evaluation, Result
 from ptheta.metrics.metric import Role
 from ptheta.report.comparison import DENSITIES, Comparison
 from ptheta.report.footnotes import footnotes, tables_of
 from ptheta.report.pairs import Matrix, matrix
-from ptheta.report.pictures import SHOWN
-from ptheta.report.plots import picture, scatter
+from ptheta.report.pictures import real_examples
+from ptheta.report.plots import scatter
 from ptheta.report.sections import presentation
 from ptheta.report.summary import summary
 from ptheta.report.tables import Heading, RankedRow, cell, heading, metrics_of, ranked_row
@@ -60,12 +62,22 @@ def page(found: Comparison) -> str:
         verdicts=verdicts(found.runs, metrics),
         plot=_speed_plot(found.runs, metrics),
         balance=_balance_plot(found),
-        real=picture(found.test.batch(range(min(SHOWN, len(found.test)))).x, 8),
+        real=real_examples(found.test),
         test=found.test,
-        spec=found.test.spec,
+        what=_what(found.test),
         how=found.how,
         protocol=measured[0].evaluation.protocol,
     )
+
+
+def _what(test: Dataset) -> str:
+    """What the examples are, in a few words."""
+    if not isinstance(test, ImageDataset):
+        return f"{test.spec}".capitalize()
+    spec = test.spec
+    afresh = ", binarised afresh for every training batch" if test.dynamic else ""
+    size = f"{spec.channels}\u00d7{spec.height}\u00d7{spec.width}"
+    return f"Images of {size} pixels with {spec.levels} levels{afresh}"
 
 
 def _rankings(found: Comparison) -> list[Ranking]:

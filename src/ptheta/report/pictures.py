@@ -19,10 +19,13 @@ from ptheta.capabilities import (
     some_conditions,
 )
 from ptheta.compute.streams import seeded
+from ptheta.data.columns.scatter import LogDensity, Scatter
 from ptheta.data.dataset import Dataset
+from ptheta.files.html import png_uri
 from ptheta.metrics.copies import NEIGHBOURS, closest
 from ptheta.report.plots import picture
-from ptheta.training.pictures import in_picture
+from ptheta.specs import VectorSpec
+from ptheta.training.pictures import POINTS, density_of, in_picture
 
 SHOWN = 64  # samples in a grid
 PAIRS = 10  # samples shown with their nearest real image
@@ -64,7 +67,8 @@ def pictures(
     """What can be shown of a model, by what it can do; of samples alone where it is None. The
     arguments are those of `Subject`."""
     subject = Subject(model, samples, test, train, seed)
-    return [shown for show in KINDS if (shown := show(subject)) is not None]
+    kinds = OF_VECTORS if isinstance(test.spec, VectorSpec) else KINDS
+    return [shown for show in kinds if (shown := show(subject)) is not None]
 
 
 def _samples(subject: Subject) -> Picture | None:
@@ -157,3 +161,33 @@ KINDS: tuple[Callable[[Subject], Picture | None], ...] = (
     _closest_in_training,
     _closest_in_test,
 )
+
+
+def _points(subject: Subject) -> Picture | None:
+    """Samples over the test rows, with the model's density where it has one."""
+    if subject.samples is None:
+        return None
+    density = None if subject.model is None else density_of(subject.model)
+    caption = f"The first {POINTS:,} of seed {subject.seed} over as many test rows."
+    if density is not None:
+        caption += " The lines hold 95, 75, 50 and 25 % of the model's mass."
+    drawn = scattered(subject.test, subject.samples[:POINTS], density)
+    return Picture("Samples", drawn, caption)
+
+
+def scattered(test: Dataset, x: Tensor, density: LogDensity | None = None) -> str:
+    """Rows over those of a data set, as data."""
+    assert isinstance(test.spec, VectorSpec)
+    real = test.batch(slice(0, POINTS)).x
+    return png_uri(Scatter(test.spec, x, real, density).png())
+
+
+OF_VECTORS: tuple[Callable[[Subject], Picture | None], ...] = (_points,)
+
+
+def real_examples(test: Dataset) -> str:
+    """What real examples look like, as data."""
+    if isinstance(test.spec, VectorSpec):
+        x = test.batch(slice(0, POINTS)).x
+        return png_uri(Scatter(test.spec, x, names=("", "real")).png())
+    return picture(test.batch(range(min(SHOWN, len(test)))).x, 8)

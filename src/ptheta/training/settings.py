@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from annotated_types import Ge, Gt, Le, Lt
 
@@ -13,28 +13,35 @@ from ptheta.config import (
     MOST_THREADS,
     AtLeastZero,
     Count,
+    Entry,
     NonNegative,
+    OneOf,
     Positive,
     Seed,
     Threads,
     option,
 )
-from ptheta.dynamics import DYNAMICS
+from ptheta.dynamics import DynamicsName
 from ptheta.errors import PthetaError
 from ptheta.training.turns import Turn
 
-# What the learning rate is multiplied with, by the share of the run that is done, 0 to 1.
-SCHEDULES: dict[str, Callable[[float], float]] = {
-    "constant": lambda share: 1.0,
-    "cosine": lambda share: 0.5 * (1 + math.cos(math.pi * share)),
-    "linear": lambda share: 1 - share,
+
+@dataclass(frozen=True)
+class Schedule(Entry):
+    """factor: share of the run that is done, 0 to 1 -> what the learning rate is multiplied with"""
+
+    factor: Callable[[float], float]
+
+
+SCHEDULES: dict[str, Schedule] = {
+    "constant": Schedule(lambda share: 1.0),
+    "cosine": Schedule(
+        lambda share: 0.5 * (1 + math.cos(math.pi * share)), about="down to 0 (1608.03983)"
+    ),
+    "linear": Schedule(lambda share: 1 - share, about="down to 0"),
 }
 
-if TYPE_CHECKING:
-    DynamicsName: TypeAlias = str
-    ScheduleName: TypeAlias = str
-else:  # the names are those of the tables
-    DynamicsName, ScheduleName = Literal[*DYNAMICS], Literal[*SCHEDULES]
+ScheduleName: TypeAlias = Annotated[str, OneOf(SCHEDULES)]
 
 
 @dataclass(frozen=True)
@@ -51,9 +58,7 @@ class TrainSettings:
         "as in discriminator=2e,generator=1e; several in one turn: encoder+decoder=100. In its "
         "turn a player moves in every step, whatever --critic-steps says. None: all move in each",
     )
-    schedule: ScheduleName = option(
-        "constant", "learning rate over the run: constant, or down to 0"
-    )
+    schedule: ScheduleName = option("constant", "learning rate over the run")
     warmup: NonNegative = option(0, "steps over which the learning rate rises from 0")
     clip: AtLeastZero = option(0.0, "largest gradient norm of a player; 0: no clipping")
     ema: Annotated[float, Ge(0), Lt(1)] = option(
@@ -124,7 +129,7 @@ class TrainSettings:
         progress: share of the run that is done, 0..1
         """
         warm = min(1.0, step / self.warmup) if self.warmup else 1.0
-        return warm * SCHEDULES[self.schedule](progress)
+        return warm * SCHEDULES[self.schedule].factor(progress)
 
     def kl_weight(self, step: int) -> float:
         """What a term named kl is multiplied with in step `step` (1, 2, ...)."""

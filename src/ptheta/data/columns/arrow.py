@@ -11,7 +11,7 @@ import pyarrow.types as of
 from ptheta.data.arrow import ArrowType, Cells, FileRows
 from ptheta.data.columns.raw import DATES, RawColumn, of_texts
 
-Reader = Callable[[str, "list[Cells]"], RawColumn]
+Reader = Callable[[str, Sequence[Cells]], RawColumn]
 
 
 def read_arrow(rows: FileRows, wanted: Collection[str] | None = None) -> list[RawColumn]:
@@ -37,7 +37,7 @@ def _read(name: str, kind: ArrowType, parts: Sequence[Cells]) -> RawColumn:
 
 def _numbers(name: str, parts: Sequence[Cells]) -> RawColumn:
     cells = [part.cast(pa.float64()).to_numpy(zero_copy_only=False) for part in parts]
-    return RawColumn(name, np.concatenate(cells))
+    return RawColumn(name, np.concatenate([np.empty(0), *cells]))
 
 
 def _words(name: str, parts: Sequence[Cells]) -> RawColumn:
@@ -46,21 +46,17 @@ def _words(name: str, parts: Sequence[Cells]) -> RawColumn:
         [-1 if cell is None else codes.setdefault(_word(cell), len(codes)) for cell in cells]
         for cells in (part.to_pylist() for part in parts)
     ]
-    return of_texts(name, np.concatenate([np.array(n, np.int64) for n in numbers]), codes)
+    coded = np.concatenate([np.empty(0, np.int64), *(np.array(n, np.int64) for n in numbers)])
+    return of_texts(name, coded, codes)
 
 
 def _word(cell: object) -> str:
     return str(cell).lower() if isinstance(cell, bool) else str(cell)
 
 
-def _nothing(kind: ArrowType) -> bool:
-    return bool(of.is_null(kind))
-
-
 def _is_number(kind: ArrowType) -> bool:
-    return bool(of.is_integer(kind) or of.is_floating(kind) or of.is_decimal(kind)) or _nothing(
-        kind
-    )
+    tests = (of.is_integer, of.is_floating, of.is_decimal, of.is_null)
+    return any(test(kind) for test in tests)
 
 
 def _is_word(kind: ArrowType) -> bool:
@@ -68,7 +64,7 @@ def _is_word(kind: ArrowType) -> bool:
     return bool(of.is_string(plain) or of.is_large_string(plain) or of.is_boolean(plain))
 
 
-KINDS: list[tuple[Callable[[ArrowType], bool], Callable[[str, Sequence[Cells]], RawColumn]]] = [
+KINDS: list[tuple[Callable[[ArrowType], bool], Reader]] = [
     (_is_number, _numbers),
     (_is_word, _words),
 ]

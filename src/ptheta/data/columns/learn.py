@@ -13,6 +13,7 @@ from ptheta.data.names import shortened
 from ptheta.errors import PthetaError, nearest
 from ptheta.specs import Column
 
+LEAST = 2  # rows
 EXACT = 2**24  # whole numbers up to which float32 tells all apart
 FEW_WORDS = 20  # up to which words may all be different
 MOST_WORDS = 10_000  # of a category
@@ -30,6 +31,10 @@ def columns_of(
 
     Raises PthetaError for a column that is none of these, with what to do.
     """
+    if len(raw[0]) < LEAST:
+        raise PthetaError(
+            f"{place} has {len(raw[0])} rows below the names of its columns: give at least {LEAST}"
+        )
     for column in raw:
         if fault := _fault(column, column.name in categories):
             others = [c.name for c in raw if not _fault(c, c.name in categories)]
@@ -47,9 +52,9 @@ def cells_of(raw: Sequence[RawColumn], columns: Sequence[Column]) -> np.ndarray:
     return cells
 
 
-def measured(columns: Sequence[Column], cells: np.ndarray, *, bounded: bool) -> tuple[Column, ...]:
+def learned(columns: Sequence[Column], cells: np.ndarray, *, bounded: bool) -> tuple[Column, ...]:
     """The same columns with the bounds, center and scale of these cells, float32 (N, D)."""
-    return tuple(_measured(c, cells[:, i], bounded) for i, c in enumerate(columns))
+    return tuple(_learned(c, cells[:, i], bounded) for i, c in enumerate(columns))
 
 
 def chosen(
@@ -89,7 +94,7 @@ def _fault(raw: RawColumn, asked: bool) -> str:
     if words > max(FEW_WORDS, n // 2) and not asked:
         return (
             f"holds {words:,} different words in {n:,} rows, as names, codes and sentences do "
-            f"(a category all the same: --categories {raw.name})"
+            f"(a category all the same: --category-columns {raw.name})"
         )
     if raw.words:
         return ""
@@ -100,7 +105,8 @@ def _fault_of_numbers(raw: RawColumn, asked: bool) -> str:
     if asked:
         different = len(np.unique(raw.cells[raw.there]))
         return f"holds {different:,} different numbers" if different > MOST_WORDS else ""
-    large = np.abs(raw.cells) > np.finfo(np.float32).max
+    with np.errstate(over="ignore"):
+        large = np.isinf(raw.cells.astype(np.float32))
     if not large.any():
         return ""
     at = int(np.flatnonzero(large)[0])
@@ -127,10 +133,10 @@ def _column(raw: RawColumn, bounded: bool) -> Column:
     exact = bool(np.abs(numbers).max() <= EXACT)
     whole = raw.whole if raw.whole is not None else bool((numbers == np.round(numbers)).all())
     column = Column(raw.name, "integer" if whole and exact else "real", missing=missing)
-    return _measured(column, raw.cells.astype(np.float32), bounded)
+    return _learned(column, raw.cells.astype(np.float32), bounded)
 
 
-def _measured(column: Column, cells: np.ndarray, bounded: bool) -> Column:
+def _learned(column: Column, cells: np.ndarray, bounded: bool) -> Column:
     """A column with the bounds, center and scale of these cells, (N,); as it is where it holds
     words, or where all cells are missing."""
     there = cells[~np.isnan(cells)].astype(np.float64)

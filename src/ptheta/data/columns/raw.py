@@ -58,12 +58,12 @@ class RawColumn:
         cells[self.there] = np.array([position[word] for word in words], np.float64)[number]
         return RawColumn(self.name, cells, tuple(ordered))
 
-    def values(self) -> list[str] | np.ndarray:
-        """Every cell as a label: words, or numbers."""
+    def values(self) -> list[str | None] | np.ndarray:
+        """Every cell as a label: a number, or a word and None."""
         if not self.words:
             return self.cells
-        words = np.array([*self.words, ""], dtype=object)  # a missing label is an empty word
-        return list(words[np.where(self.there, self.cells, -1).astype(np.int64)])
+        words = [*self.words, None]
+        return [words[k] for k in np.where(self.there, self.cells, -1).astype(np.int64)]
 
 
 def of_texts(name: str, codes: np.ndarray, texts: Iterable[str]) -> RawColumn:

@@ -56,7 +56,7 @@ class Numbers:
         return True
 
     def column(self, name: str) -> RawColumn:
-        return RawColumn(name, np.concatenate(self.parts))
+        return RawColumn(name, np.concatenate([np.empty(0), *self.parts]))
 
 
 class Words:
@@ -72,7 +72,7 @@ class Words:
         return True
 
     def column(self, name: str) -> RawColumn:
-        return of_texts(name, np.concatenate(self.parts), self.codes)
+        return of_texts(name, np.concatenate([np.empty(0, np.int64), *self.parts]), self.codes)
 
 
 def read_separated(
@@ -103,6 +103,12 @@ def read_separated(
     if late:  # numbers at first, and words further down: what stood there is no longer known
         return read_separated(path, wanted, {*words, *late})
     return [column.column(names[i]) for i, column in found.items()]
+
+
+def read_names(path: Path) -> list[str]:
+    """The names of the columns of a table. Raises PthetaError as `read_separated` does."""
+    with _reading(path) as file:
+        return _header(next(_rows(file, path)), path)
 
 
 def _header(cells: Sequence[str], path: Path) -> list[str]:

@@ -131,32 +131,32 @@ def ring() -> Toy:
 
 def grid() -> Toy:
     """As in Srivastava et al., 1705.07761, and Lin et al., 1712.04086."""
-    centres = [(float(x), float(y)) for x in range(-4, 5, 2) for y in range(-4, 5, 2)]
-    names = [f"{x:g},{y:g}" for x, y in centres]
-    gaussians = [Gaussian(c, 0.05) for c in centres]
-    return mixture(gaussians, names)
+    places = [(row, column) for row in range(5) for column in range(5)]
+    gaussians = [Gaussian((2.0 * column - 4, 2.0 * row - 4), 0.05) for row, column in places]
+    return mixture(gaussians, [f"row {row} column {column}" for row, column in places])
+
+
+def upper_arm(t: np.ndarray) -> np.ndarray:
+    return np.stack([np.cos(t), np.sin(t)], -1)
+
+
+def lower_arm(t: np.ndarray) -> np.ndarray:
+    return np.stack([1 - np.cos(t), 0.5 - np.sin(t)], -1)
 
 
 def moons() -> Toy:
     """Two half circles that reach into one another, as scikit-learn's `make_moons` has them."""
-
-    def upper(t: np.ndarray) -> np.ndarray:
-        return np.stack([np.cos(t), np.sin(t)], -1)
-
-    def lower(t: np.ndarray) -> np.ndarray:
-        return np.stack([1 - np.cos(t), 0.5 - np.sin(t)], -1)
-
-    arms = [Curve(point, 0, math.pi, 0.1) for point in (upper, lower)]
+    arms = [Curve(point, 0, math.pi, 0.1) for point in (upper_arm, lower_arm)]
     return equal(arms, ("upper", "lower"))
+
+
+def spiral(t: np.ndarray) -> np.ndarray:
+    return np.stack([t * np.cos(t), t * np.sin(t)], -1) / 5
 
 
 def swiss() -> Toy:
     """A spiral of one turn and a half, as scikit-learn's `make_swiss_roll` has it in two of its
     numbers, a fifth as large."""
-
-    def spiral(t: np.ndarray) -> np.ndarray:
-        return np.stack([t * np.cos(t), t * np.sin(t)], -1) / 5
-
     starts = [(1.5 + k) * math.pi for k in range(3)]
     turns = [Curve(spiral, start, start + math.pi, 0.1) for start in starts]
     return equal(turns, ("inner", "middle", "outer"))

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ptheta.batch import Batch, Condition, joined
+from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec
 from ptheta.errors import PthetaError
 from ptheta.games import Clock, Game, Move, Player, Terms
@@ -74,7 +75,7 @@ class GAN(Pair):
 
     def prepare(self, batch: Batch, clock: Clock) -> Fakes:
         """The images and the fakes of a step: the generator's graph is kept where it will move."""
-        y = self.asked(batch)
+        y = self.asked(batch.condition)
         z = self.sample_latent(len(batch), y)
         moves = "generator" in clock.movers
         z.requires_grad_(moves and any(p.at == "code" for p in self.penalties.values()))
@@ -86,7 +87,7 @@ class GAN(Pair):
         return Fakes(to_symmetric(batch.x), z, fake, rated)
 
     def generator_loss(self, batch: Batch, shared: Fakes) -> Terms:
-        y, real, z, fake = self.asked(batch), shared.real, shared.z, shared.fake
+        y, real, z, fake = self.asked(batch.condition), shared.real, shared.z, shared.fake
         if self.mixes:
             on_real, on_fake = self.discriminate_both(real, fake, y, y)
         else:
@@ -106,12 +107,13 @@ class GAN(Pair):
         if share < 1:
             terms["adversarial"] = (1 - share) * self.loss.generator(on_fake.logits, on_real.logits)
         if share:
-            gap = on_fake.features.mean(0) - on_real.features.mean(0)
+            fake, real = (streams.whole(on.features).mean(0) for on in (on_fake, on_real))
+            gap = fake - real
             terms["features"] = (share * gap.square().sum()).expand(len(on_fake.logits))
         return terms
 
     def discriminator_loss(self, batch: Batch, shared: Fakes) -> Terms:
-        y, past = self.asked(batch), shared.rated
+        y, past = self.asked(batch.condition), shared.rated
         images = {"real": shared.real.detach(), "fake": past.images.detach()}
         for penalty in self.penalties.values():
             if penalty.at in images:  # taken at the very images, in no second pass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -13,17 +13,22 @@ from torch.nn.functional import cross_entropy, one_hot
 from ptheta.batch import Condition
 from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec
-from ptheta.config import Count, NonNegative, Positive, option
+from ptheta.config import Count, NonNegative, OneOf, Positive, option
 from ptheta.games import Terms
+from ptheta.models.adversarial.conditioning import CONDITIONING
 from ptheta.models.adversarial.gan import GAN
 from ptheta.models.adversarial.options import GANConfig
 from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.specs import ImageSpec, to_symmetric
 
+UNCONDITIONAL = {"none": CONDITIONING["none"]}
+
 
 @dataclass(frozen=True)
 class InfoGANConfig(GANConfig):
-    conditioning: Literal["none"] = option("none", "the code takes the place of labels")
+    conditioning: Annotated[str, OneOf(UNCONDITIONAL)] = option(
+        "none", "the code takes the place of labels"
+    )
     categories: Count = option(10, "values of the categorical code")
     continuous: NonNegative = option(2, "continuous codes, U(-1, 1) each")
     information: Positive = option(1.0, "weight of the bound on the categorical code's information")
@@ -40,6 +45,7 @@ class InfoGAN(GAN):
     A code (B, latent + categories + continuous) holds z, c as one-hot, u.
     """
 
+    takes = ()
     config: InfoGANConfig
 
     def __init__(

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
-from typing import Annotated, NamedTuple, TypeAlias
+from typing import Annotated, TypeAlias
 
 from ptheta.conditions import GIVEN, Conditional, ConditionSpec, Kinds, parts_of
 from ptheta.config import (
     AtLeastZero,
-    Choice,
     Count,
     Entry,
     Fraction,
@@ -17,16 +15,16 @@ from ptheta.config import (
     OneOf,
     Positive,
     option,
-    options,
-    words,
 )
 from ptheta.losses.adversarial import LOSSES
 from ptheta.losses.penalties import PENALTIES
 from ptheta.models.adversarial.conditioning import CONDITIONING
 from ptheta.models.adversarial.latents import PRIORS
-from ptheta.nets.adversarial.config import NetConfig, network_of
+from ptheta.models.parts import Part, named
+from ptheta.nets.adversarial.config import NetConfig, network_of, too_small
 from ptheta.nets.augment import AUGMENTATIONS
 from ptheta.optimizers import BESIDE_LR, Decay, OptimizerConfig, OptimizerName
+from ptheta.specs import DataSpec
 
 LossName: TypeAlias = Annotated[str, OneOf(LOSSES)]
 PenaltyName: TypeAlias = Annotated[str, OneOf(PENALTIES)]
@@ -102,6 +100,13 @@ class GANConfig(Conditional, NetConfig, OptimizerConfig):
     def kinds(self) -> tuple[str, ...]:
         return super().kinds() if CONDITIONING[self.conditioning].takes else ()
 
+    def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
+        return (
+            super().unsupported(spec, condition)
+            or too_small(spec, self)
+            or odd_condition(self, condition)
+        )
+
 
 # Options that are parts of the game, though they name no entry of a table: in use where not 0.
 SOFT = frozenset({"soft_labels"})
@@ -129,54 +134,11 @@ BREAKS_DENSITY_RATIO = (
 OF_GENERATOR = ("g_norm",)
 
 
-class Part(NamedTuple):
-    """A part of a game: `option` = `value` stands for `entry`."""
-
-    option: str
-    value: object
-    entry: Choice
-
-    def __str__(self) -> str:
-        return f"{self.option} = {self.value}"
-
-    def traits(self) -> set[str]:
-        """Those of the entry; "generator_batchwise" and the like where it is of the generator."""
-        of = "generator_" if self.option in OF_GENERATOR else ""
-        return {f"{of}{trait}" for trait in self.entry.traits}
-
-
-def parts(config: GANConfig) -> list[Part]:
+def parts(config: object) -> list[Part]:
     """All entries that the config names, and the tricks in use."""
     values = vars(config)
-    named = [
-        Part(name, word, opt.table[word])
-        for name, opt in options(type(config)).items()
-        for word in map(str, words(values[name]))
-        if word in opt.table
-    ]
-    return named + [Part(name, values[name], t) for name, t in TRICKS.items() if values[name]]
-
-
-def conflict(config: GANConfig) -> str | None:
-    """Why parts of this config do not go together, as one of their entries says; None where they
-    do."""
-    used = parts(config)
-    for part, other in product(used, used):
-        for trait in sorted(other.traits() & part.entry.excludes.keys()):
-            reason = part.entry.excludes[trait]
-            return f"{part} does not go with {other}: {reason}; {_cure(trait, other, config)}"
-    return None
-
-
-def _cure(trait: str, other: Part, config: GANConfig) -> str:
-    """What to take in the place of `other`."""
-    opt = options(type(config))[other.option]
-    free = [
-        name
-        for name in opt.choices
-        if name not in opt.table or trait not in Part(other.option, name, opt.table[name]).traits()
-    ]
-    return f"take {other.option} = {', '.join(free)}" if free else f"leave {other.option} out"
+    tricks = [Part(name, values[name], entry) for name, entry in TRICKS.items() if values[name]]
+    return named(config, OF_GENERATOR) + tricks
 
 
 def odd_condition(config: GANConfig, condition: ConditionSpec | None) -> str | None:

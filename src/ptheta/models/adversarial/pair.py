@@ -5,25 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ptheta.batch import Batch, Condition
+from ptheta.batch import Condition
 from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec, classes_of, word
-from ptheta.config import check_choices
-from ptheta.errors import PthetaError
 from ptheta.losses.adversarial import LOSSES
 from ptheta.models.adversarial.conditioning import CONDITIONING
 from ptheta.models.adversarial.latents import PRIORS
-from ptheta.models.adversarial.options import (
-    GANConfig,
-    conflict,
-    discriminator_norm,
-    odd_condition,
-    parts,
-)
+from ptheta.models.adversarial.options import GANConfig, discriminator_norm, parts
 from ptheta.models.adversarial.tricks import remaining
 from ptheta.models.base import EVERY_KIND, ImageModel
 from ptheta.models.graph import Arrow, Graph, Variable
-from ptheta.nets.adversarial.config import too_small
+from ptheta.models.parts import Part
 from ptheta.nets.adversarial.discriminator import Discriminator, DiscriminatorOutput
 from ptheta.nets.adversarial.generator import Generator
 from ptheta.nets.augment import AUGMENTATIONS
@@ -52,10 +44,6 @@ class Pair(ImageModel):
         """code_dim: numbers of the generator's input beside z and labels; aux_dim: size of the
         discriminator's auxiliary output, where the conditioning needs none."""
         super().__init__(spec, config, condition)
-        check_choices(config)
-        odd = too_small(spec, config) or odd_condition(config, condition) or conflict(config)
-        if odd is not None:
-            raise PthetaError(odd)
         self.config = config
         self.loss, self.conditioning = LOSSES[config.loss], CONDITIONING[config.conditioning]
         self.classes = classes_of(condition)
@@ -78,6 +66,10 @@ class Pair(ImageModel):
             every = None if condition is None else condition.examples(config.reference)
             z = self.sample_latent(config.reference, every)
             self.generator.reference = self.generator_input(z, every)
+
+    @classmethod
+    def config_parts(cls, config: object) -> list[Part]:
+        return parts(config)
 
     def _logit_term(self, width: int) -> nn.Module | None:
         """Of a discriminator with features (B, width)."""
@@ -112,10 +104,6 @@ class Pair(ImageModel):
         return self.discriminator(
             images, None if beside is None else beside.to(images.dtype), condition
         )
-
-    def asked(self, batch: Batch) -> Condition | None:
-        """The batch's conditions where the model is given them."""
-        return None if self.condition is None else batch.condition
 
     def augmented(self, images: Tensor) -> Tensor:
         """Images as the discriminator sees them in training: augmented, with instance noise."""

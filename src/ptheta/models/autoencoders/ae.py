@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Annotated, TypeAlias
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from ptheta.batch import Batch, Condition
 from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec
-from ptheta.config import AtLeastZero, check_choices, option
+from ptheta.config import AtLeastZero, Entry, OneOf, option
 from ptheta.games import Game, Move, Player, Terms
 from ptheta.models.base import ImageModel
 from ptheta.models.graph import Arrow, Graph, Variable
@@ -25,7 +25,7 @@ from ptheta.specs import ImageSpec, from_unit, full, to_symmetric, to_unit
 
 
 @dataclass(frozen=True)
-class PixelError:
+class PixelError(Entry):
     """What a reconstruction costs, and how it is read.
 
     loss: the decoder's output and the image, (B, C, H, W) in [0, 1] -> the loss of each sub-pixel
@@ -39,21 +39,18 @@ class PixelError:
 PIXEL_ERRORS: dict[str, PixelError] = {
     "squared": PixelError(lambda out, u: (out - u).square(), lambda out: out),
     "cross-entropy": PixelError(
-        partial(binary_cross_entropy_with_logits, reduction="none"), torch.sigmoid
+        partial(binary_cross_entropy_with_logits, reduction="none"),
+        torch.sigmoid,
+        about="of its grey value",
     ),
 }
 
-if TYPE_CHECKING:
-    PixelErrorName: TypeAlias = str
-else:  # the options of the command line are read off the table
-    PixelErrorName = Literal[*PIXEL_ERRORS]
+PixelErrorName: TypeAlias = Annotated[str, OneOf(PIXEL_ERRORS)]
 
 
 @dataclass(frozen=True)
 class AEConfig(CoderConfig, OptimizerConfig):
-    loss: PixelErrorName = option(
-        "squared", "error of a pixel, white - black = 1; cross-entropy: of its grey value"
-    )
+    loss: PixelErrorName = option("squared", "error of a pixel, white - black = 1")
     contractive: AtLeastZero = option(0.0, "weight of |d code / d image|^2, pixels in [-1, 1]")
 
 
@@ -65,7 +62,6 @@ class AE(ImageModel):
         self, spec: ImageSpec, config: AEConfig, condition: ConditionSpec | None = None
     ) -> None:
         super().__init__(spec, config, condition)
-        check_choices(config)
         self.config = config
         self.encoder = encoder(spec, config, config.latent)
         self.decoder = decoder(spec, config, 1)

@@ -6,19 +6,24 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ptheta.conditions import ConditionSpec
 from ptheta.config import AtLeastZero, option
-from ptheta.corruption import Noise, corrupt
+from ptheta.corruption import NoiseName, corrupt, odd_level
 from ptheta.models.autoencoders.ae import AE, AEConfig
 from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.models.recipes import Recipes
+from ptheta.specs import DataSpec
 
 
 @dataclass(frozen=True)
 class DAEConfig(AEConfig):
-    noise: Noise = option("gaussian", "what damages the input")
+    noise: NoiseName = option("gaussian", "what damages the input")
     level: AtLeastZero = option(
         0.5, "gaussian: standard deviation, white - black = 1; else share of sub-pixels"
     )
+
+    def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
+        return super().unsupported(spec, condition) or odd_level(self.noise, self.level)
 
 
 class DAE(AE):

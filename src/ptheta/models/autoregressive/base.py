@@ -24,9 +24,10 @@ from ptheta.distributions.pixels import PixelDistribution
 from ptheta.games import Game, Move, Player, Terms
 from ptheta.models.base import EVERY_KIND, ImageModel
 from ptheta.models.graph import EXAMPLES, Arrow, Graph, Variable
-from ptheta.nets.heads import Likelihood
+from ptheta.nets.heads import Likelihood, odd_likelihood
+from ptheta.nets.masked import even_kernel
 from ptheta.optimizers import OptimizerConfig
-from ptheta.specs import ImageSpec
+from ptheta.specs import DataSpec, ImageSpec
 from ptheta.terminal.progress import watched
 
 
@@ -44,6 +45,9 @@ class LikelihoodConfig(AutoregressiveConfig):
     )
     components: Count = option(1, "logistics mixed in each pixel (logistic)")
 
+    def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
+        return super().unsupported(spec, condition) or odd_likelihood(spec, self.likelihood)
+
 
 @dataclass(frozen=True)
 class MaskedConvConfig(AutoregressiveConfig):
@@ -51,6 +55,13 @@ class MaskedConvConfig(AutoregressiveConfig):
 
     first_kernel: Count = option(7, "width of the first kernel, pixels (odd)")
     head: Count = option(64, "channels of the two last 1x1 convolutions")
+
+    def kernels(self) -> dict[str, int]:
+        """The widths of kernels that have a middle, pixels, by the names of the options."""
+        return {"first_kernel": self.first_kernel}
+
+    def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
+        return super().unsupported(spec, condition) or even_kernel(**self.kernels())
 
 
 class Stepper(ABC):
@@ -167,13 +178,6 @@ class Autoregressive(ImageModel, ABC):
                 return x, passes
             x = guess
         return x, self.spec.dims
-
-    def asked(self, condition: Condition | None) -> Condition | None:
-        """The condition, or None for an unconditional model.
-
-        Raises PthetaError where the model needs one and got none.
-        """
-        return None if self.condition is None else self.given(condition)
 
     def loss(self, batch: Batch, shared: None = None) -> Terms:
         return {"nll": -self.log_prob(batch.x, self.asked(batch.condition))}

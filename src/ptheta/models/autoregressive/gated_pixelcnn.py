@@ -24,7 +24,7 @@ from ptheta.nets.incremental import (
     pointwise,
     row_taps,
 )
-from ptheta.nets.masked import AboveConv2d, MaskedConv2d, RowConv2d, by_pixel, check_odd
+from ptheta.nets.masked import AboveConv2d, MaskedConv2d, RowConv2d, by_pixel
 from ptheta.nets.modules import Modules, condition_shifts
 from ptheta.specs import ImageSpec, full, to_symmetric
 
@@ -35,6 +35,9 @@ class GatedPixelCNNConfig(MaskedConvConfig):
     layers: Parts = option(6, "gated layers, the first included")
     kernel: Count = option(3, "width of the other kernels, pixels (odd)")
     position: bool = option(False, "learn a bias for each place in the first layer")
+
+    def kernels(self) -> dict[str, int]:
+        return super().kernels() | {"kernel": self.kernel}
 
 
 class Layer(nn.Module):
@@ -76,7 +79,6 @@ class GatedPixelCNN(Autoregressive):
     ) -> None:
         super().__init__(spec, config, condition)
         self.config = config
-        check_odd(first_kernel=config.first_kernel, kernel=config.kernel)
         c, f = spec.channels, config.features
         self.distribution = levels_head(spec)
         self.layers = Modules(

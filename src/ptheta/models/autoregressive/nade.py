@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ptheta.batch import Condition
 from ptheta.conditions import ConditionSpec
-from ptheta.config import Count, check_choices, option
+from ptheta.config import Count, option
 from ptheta.distributions.pixels import PixelDistribution
 from ptheta.models.autoregressive.base import Autoregressive, LikelihoodConfig, Stepper
 from ptheta.models.recipes import Recipes
@@ -37,10 +37,10 @@ class NADE(Autoregressive):
         self, spec: ImageSpec, config: NADEConfig, condition: ConditionSpec | None = None
     ) -> None:
         super().__init__(spec, config, condition)
-        check_choices(config)
         self.config = config
         self.distribution = head(spec, config.likelihood, HeadOptions(config.components))
-        self.activation = ACTIVATIONS[config.activation].function
+        chosen = ACTIVATIONS[config.activation]
+        self.activation = chosen.function
         d, h, p = spec.dims, config.hidden, self.distribution.per_pixel
         self.w = nn.Parameter(torch.randn(d, h) * d**-0.5)
         self.c = nn.Parameter(torch.zeros(h))
@@ -49,7 +49,7 @@ class NADE(Autoregressive):
         s = min(config.block, d)
         self.register_buffer("lower", torch.ones(s, s).tril(-1)[:, None], persistent=False)
         self.label = embedding(condition, h)
-        self.logits_only = spec.levels == 2 and p == 1
+        self.sparse = spec.levels == 2 and p == 1 and chosen.by_hand is not None
 
     def start(self, n: int, condition: Condition | None) -> Tensor:
         """The hidden units' input before any pixel: (n, H)."""
@@ -64,7 +64,7 @@ class NADE(Autoregressive):
         More levels: a block of s sub-pixels at a time; with M[d, b, k] = x[b, k] for k < d, else 0,
         their hidden inputs are one product M W, added to what the earlier blocks gave."""
         flat = flatten(self.spec.check(x))
-        if self.logits_only and sparse_prefix.available(flat.device):
+        if self.sparse and sparse_prefix.available(flat.device):
             first = self.start(len(x), condition)
             v, name = self.v.squeeze(2), self.config.activation
             logits = sparse_prefix.sparse_prefix(flat != 0, first, self.w, v, name)

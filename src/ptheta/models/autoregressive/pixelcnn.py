@@ -17,7 +17,7 @@ from ptheta.models.recipes import Recipes
 from ptheta.nets.condition import embedding
 from ptheta.nets.heads import levels_head
 from ptheta.nets.incremental import Bank, Readout, masked_pointwise
-from ptheta.nets.masked import MaskedConv2d, by_pixel, check_odd
+from ptheta.nets.masked import MaskedConv2d, by_pixel
 from ptheta.nets.modules import Modules, condition_shifts
 from ptheta.specs import ImageSpec, full, to_symmetric
 
@@ -29,6 +29,9 @@ class PixelCNNConfig(MaskedConvConfig):
     kernel: Count = option(3, "width of the kernels in the blocks, pixels (odd)")
     dilation: Count = option(1, "largest dilation; the blocks take 1, 2, 4, ... in turn, pixels")
     position: bool = option(False, "learn a bias for each place after the first convolution")
+
+    def kernels(self) -> dict[str, int]:
+        return super().kernels() | {"kernel": self.kernel}
 
 
 class Block(nn.Module):
@@ -57,7 +60,6 @@ class PixelCNN(Autoregressive):
     ) -> None:
         super().__init__(spec, config, condition)
         self.config = config
-        check_odd(first_kernel=config.first_kernel, kernel=config.kernel)
         c, f = spec.channels, config.features
         self.distribution = levels_head(spec)
         self.first = MaskedConv2d(c, f, config.first_kernel, "A", c)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -18,7 +19,7 @@ from ptheta.models.recipes import Recipes
 from ptheta.nets.condition import embedding
 from ptheta.nets.heads import levels_head
 from ptheta.nets.incremental import Bank, Readout, RowBank, RowsAbove, masked_pointwise, row_taps
-from ptheta.nets.masked import MaskedConv2d, by_pixel, check_odd
+from ptheta.nets.masked import MaskedConv2d, by_pixel
 from ptheta.nets.modules import Modules
 from ptheta.nets.pixel_lstm import DiagonalLayer, RowLayer, lstm
 from ptheta.specs import ImageSpec, full, to_symmetric
@@ -35,6 +36,9 @@ class PixelRNNConfig(MaskedConvConfig):
 class RowLSTMConfig(PixelRNNConfig):
     kernel: Count = option(3, "columns of the row above whose states a pixel sees (odd)")
 
+    def kernels(self) -> dict[str, int]:
+        return super().kernels() | {"kernel": self.kernel}
+
 
 L = TypeVar("L", bound=nn.Module)
 
@@ -46,11 +50,13 @@ class PixelRNN(Autoregressive, Generic[L]):
         self,
         spec: ImageSpec,
         config: PixelRNNConfig,
-        layers: list[L],
+        layer: Callable[[], L],
         condition: ConditionSpec | None = None,
     ) -> None:
+        """layer: makes one of the LSTM layers"""
         super().__init__(spec, config, condition)
         self.config = config
+        layers = [layer() for _ in range(config.layers)]
         c, wide = spec.channels, 2 * config.features
         self.distribution = levels_head(spec)
         self.first = MaskedConv2d(c, wide, config.first_kernel, "A", c)
@@ -84,11 +90,10 @@ class RowLSTM(PixelRNN[RowLayer]):
     def __init__(
         self, spec: ImageSpec, config: RowLSTMConfig, condition: ConditionSpec | None = None
     ) -> None:
-        check_odd(first_kernel=config.first_kernel, kernel=config.kernel)
         super().__init__(
             spec,
             config,
-            [RowLayer(config.features, config.kernel, spec.channels) for _ in range(config.layers)],
+            lambda: RowLayer(config.features, config.kernel, spec.channels),
             condition,
         )
 
@@ -102,11 +107,10 @@ class DiagonalBiLSTM(PixelRNN[DiagonalLayer]):
     def __init__(
         self, spec: ImageSpec, config: PixelRNNConfig, condition: ConditionSpec | None = None
     ) -> None:
-        check_odd(first_kernel=config.first_kernel)
         super().__init__(
             spec,
             config,
-            [DiagonalLayer(config.features, spec.channels) for _ in range(config.layers)],
+            lambda: DiagonalLayer(config.features, spec.channels),
             condition,
         )
 

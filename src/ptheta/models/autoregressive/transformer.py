@@ -12,14 +12,13 @@ from ptheta.batch import Condition
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Parts, option
 from ptheta.distributions.pixels import PixelDistribution
-from ptheta.errors import PthetaError
 from ptheta.models.autoregressive.base import Autoregressive, AutoregressiveConfig, Stepper
 from ptheta.models.recipes import Recipes
 from ptheta.nets.condition import embedding
 from ptheta.nets.flat import flatten, unflatten
 from ptheta.nets.heads import levels_head
 from ptheta.nets.modules import Modules
-from ptheta.specs import ImageSpec, to_levels
+from ptheta.specs import DataSpec, ImageSpec, to_levels
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,12 @@ class ImageTransformerConfig(AutoregressiveConfig):
     width: Count = option(64, "numbers that stand for a sub-pixel; a multiple of the heads")
     layers: Parts = option(4, "layers of attention and MLP")
     heads: Count = option(4, "attention heads")
+
+    def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
+        odd = super().unsupported(spec, condition)
+        if odd is None and self.width % self.heads:
+            return f"width = {self.width} must be a multiple of heads = {self.heads}"
+        return odd
 
 
 class Layer(nn.Module):
@@ -68,8 +73,6 @@ class ImageTransformer(Autoregressive):
         super().__init__(spec, config, condition)
         self.config = config
         e = config.width
-        if e % config.heads:
-            raise PthetaError(f"width = {e} must be a multiple of heads = {config.heads}")
         self.distribution = levels_head(spec)
         c, h, w = spec.shape
         self.value = nn.Embedding(spec.levels + 1, e)  # the last one is the start

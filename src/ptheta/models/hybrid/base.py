@@ -25,9 +25,7 @@ from ptheta.specs import ImageSpec, from_symmetric, full, to_symmetric
 
 @dataclass(frozen=True)
 class HybridConfig(CoderConfig, OptimizerConfig):
-    net: CoderNet = option(
-        "conv", "encoder and decoder; conv: transposed convolutions on the way up, resize: resized"
-    )
+    net: CoderNet = option("conv", "encoder and decoder")
     lr: Positive = option(3e-4, "learning rate, all players")
     beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
 

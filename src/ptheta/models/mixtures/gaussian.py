@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ptheta.batch import Batch, Condition
 from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec
-from ptheta.config import AtLeastZero, OneOf, check_choices, option
+from ptheta.config import AtLeastZero, OneOf, option
 from ptheta.distributions.dequantisation import dequantise
 from ptheta.distributions.gaussian import LOG_2PI
 from ptheta.models.base import ImageModel
@@ -46,7 +46,6 @@ class Gaussian(ImageModel):
         self, spec: ImageSpec, config: GaussianConfig, condition: ConditionSpec | None = None
     ) -> None:
         super().__init__(spec, config, condition)
-        check_choices(config)
         self.config = config
         self.kind = COVARIANCES[config.covariance]
         mean, factor = torch.full((spec.dims,), spec.levels / 2), self.kind.identity(spec.dims)

@@ -16,7 +16,6 @@ from ptheta.config import Count, Layers, Parts, Positive, option
 from ptheta.distributions.active_units import active_units
 from ptheta.distributions.kl import kl_standard_normal
 from ptheta.distributions.latents import Normal
-from ptheta.errors import PthetaError
 from ptheta.games import Clock, Game, Move, Player, Terms
 from ptheta.losses.adversarial import accuracy, cross_entropy
 from ptheta.models.graph import Arrow, Graph, Variable
@@ -24,7 +23,7 @@ from ptheta.models.recipes import Recipes
 from ptheta.models.variational.collapse import CollapseMonitor
 from ptheta.models.variational.vae import VAE, VAEConfig
 from ptheta.nets.mlp import mlp
-from ptheta.specs import ImageSpec, full, to_symmetric
+from ptheta.specs import DataSpec, ImageSpec, full, to_symmetric
 
 DRAWS = 512  # of the noise, for the moments of its features
 
@@ -41,6 +40,11 @@ class AVBConfig(VAEConfig):
         1, "the discriminator moves in every step, encoder and decoder in every so many-th"
     )
     critic_lr: Positive = option(1e-3, "its learning rate")
+
+    def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
+        if self.prior != "normal":
+            return f"prior = {self.prior}: avb takes its codes from N(0, I) only"
+        return super().unsupported(spec, condition)
 
 
 class Noisy(NamedTuple):
@@ -80,8 +84,6 @@ class AVB(VAE):
     def __init__(
         self, spec: ImageSpec, config: AVBConfig, condition: ConditionSpec | None = None
     ) -> None:
-        if config.prior != "normal":
-            raise PthetaError(f"prior = {config.prior}: avb takes its codes from N(0, I) only")
         super().__init__(spec, config, condition, outputs=3 + config.bases)
         latent = config.latent
         self.basis = nn.ModuleList(mlp([config.noise, 64, latent]) for _ in range(config.bases))

@@ -13,17 +13,29 @@ from ptheta.conditions import GIVEN, Conditional, ConditionSpec, Kinds
 from ptheta.config import option
 from ptheta.distributions.latents import LatentDistribution, Normal
 from ptheta.distributions.pixels import PixelDistribution
-from ptheta.errors import PthetaError
 from ptheta.models.base import EVERY_KIND
 from ptheta.models.recipes import Recipes
 from ptheta.models.variational.vae import VAE, VAEConfig
-from ptheta.specs import ImageSpec
+from ptheta.specs import DataSpec, ImageSpec
 
 
 @dataclass(frozen=True)
 class CVAEConfig(Conditional, VAEConfig):
     condition: Kinds = option("labels", GIVEN)
     learned_prior: bool = option(False, "p(z | y) learned, in the place of N(0, I)")
+
+    def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
+        if condition is None:
+            return (
+                "cvae is conditional and got no condition: "
+                "give condition=ptheta.Labels(names) or ptheta.Attributes(names)"
+            )
+        if self.prior != "normal":
+            return (
+                f"prior = {self.prior} knows no condition: leave it at normal for cvae; "
+                "--learned-prior gives one for each condition"
+            )
+        return super().unsupported(spec, condition)
 
 
 class CVAE(VAE):
@@ -37,17 +49,7 @@ class CVAE(VAE):
     def __init__(
         self, spec: ImageSpec, config: CVAEConfig, condition: ConditionSpec | None = None
     ) -> None:
-        if condition is None:
-            raise PthetaError(
-                "cvae is conditional and got no condition: "
-                "give condition=ptheta.Labels(names) or ptheta.Attributes(names)"
-            )
-        if config.prior != "normal":
-            raise PthetaError(
-                f"prior = {config.prior} knows no condition: leave it at normal for cvae; "
-                "--learned-prior gives one for each condition"
-            )
-        size = condition.size
+        size = 0 if condition is None else condition.size
         super().__init__(spec, config, condition, planes=1, cond_dim=size)
         self.plane = nn.Linear(size, spec.height * spec.width)
         self.prior_net = nn.Linear(size, 2 * config.latent) if config.learned_prior else None

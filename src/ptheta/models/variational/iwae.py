@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Annotated, TypeAlias
 
 from torch import Tensor
 
 from ptheta.batch import Batch, Condition
-from ptheta.config import Count, option
+from ptheta.config import Count, Entry, OneOf, option
 from ptheta.distributions.active_units import active_units
 from ptheta.distributions.latents import Normal
 from ptheta.games import Terms
@@ -44,24 +44,28 @@ def doubly_reparameterised_bound(log_weights: LogWeights, q: Normal, z: Tensor) 
     return surrogate + (value - surrogate).detach()
 
 
-# (log-weights of z by a q, the q of the k B codes, the codes (k B, L)) -> the bound
-GRADIENTS: dict[str, Callable[[LogWeights, Normal, Tensor], Tensor]] = {
-    "standard": standard_bound,
-    "doubly-reparametrised": doubly_reparameterised_bound,
+@dataclass(frozen=True)
+class Gradient(Entry):
+    """bound: (log-weights of z by a q, the q of the k B codes, the codes (k B, L)) -> (B,) nats,
+    with this gradient"""
+
+    bound: Callable[[LogWeights, Normal, Tensor], Tensor]
+
+
+GRADIENTS: dict[str, Gradient] = {
+    "standard": Gradient(standard_bound, about="of the bound as it stands"),
+    "doubly-reparametrised": Gradient(
+        doubly_reparameterised_bound, about="of less variance (1810.04152)"
+    ),
 }
 
-if TYPE_CHECKING:
-    GradientName: TypeAlias = str
-else:  # the options of the command line are read off the table
-    GradientName = Literal[*GRADIENTS]
+GradientName: TypeAlias = Annotated[str, OneOf(GRADIENTS)]
 
 
 @dataclass(frozen=True)
 class IWAEConfig(VAEConfig):
     samples: Count = option(50, "codes for each image, the k of the bound")
-    gradient: GradientName = option(
-        "standard", "of the encoder; the second has less variance (arXiv:1810.04152)"
-    )
+    gradient: GradientName = option("standard", "of the encoder")
 
 
 class IWAE(VAE):
@@ -84,7 +88,7 @@ class IWAE(VAE):
         def log_weights(q: Normal) -> Tensor:
             return self.log_importance_weights(x, z, q, prior, condition)
 
-        return GRADIENTS[self.config.gradient](log_weights, many, z)
+        return GRADIENTS[self.config.gradient].bound(log_weights, many, z)
 
     def graph(self) -> Graph:
         """As a VAE's, with the codes of one image in a plate of their own."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import torch
 from torch import nn
 
+from ptheta.config import Entry, OneOf
 from ptheta.distributions.latents import Flow, LatentDistribution, Mixture, StandardNormal
 from ptheta.nets.flow import masked_flow
 
@@ -22,7 +23,7 @@ FLOW_UNITS = 128  # of each hidden layer of a flow
 
 
 @dataclass(frozen=True)
-class PriorKind:
+class PriorKind(Entry):
     """learned: what the model keeps for it, as attributes; distribution: p(z), from the model"""
 
     learned: Callable[[ImageSpec, VAEConfig], Learned]
@@ -52,12 +53,15 @@ def _flow(spec: ImageSpec, config: VAEConfig) -> Learned:
 
 
 PRIORS: dict[str, PriorKind] = {
-    "normal": PriorKind(_nothing, _standard_normal),
-    "vamp": PriorKind(_pseudo_images, _mixture_of_posteriors),
-    "flow": PriorKind(_flow, lambda model: Flow(model.flow())),
+    "normal": PriorKind(_nothing, _standard_normal, about="N(0, I)"),
+    "vamp": PriorKind(
+        _pseudo_images,
+        _mixture_of_posteriors,
+        about="a mixture of posteriors of learned pseudo-images (1705.07120)",
+    ),
+    "flow": PriorKind(
+        _flow, lambda model: Flow(model.flow()), about="a masked autoregressive flow (1705.07057)"
+    ),
 }
 
-if TYPE_CHECKING:
-    PriorName: TypeAlias = str
-else:  # the options of the command line are read off the table
-    PriorName = Literal[*PRIORS]
+PriorName: TypeAlias = Annotated[str, OneOf(PRIORS)]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ptheta.batch import Batch, Condition, repeated
 from ptheta.conditions import ConditionSpec, word
-from ptheta.config import Count, Parts, Positive, check_choices, option
+from ptheta.config import Count, Parts, Positive, option
 from ptheta.distributions.active_units import active_units
 from ptheta.distributions.kl import kl_divergence
 from ptheta.distributions.latents import LatentDistribution, Normal
@@ -23,9 +23,9 @@ from ptheta.models.recipes import Recipes
 from ptheta.models.variational.collapse import CollapseMonitor
 from ptheta.models.variational.priors import PRIORS, PriorName
 from ptheta.nets.coders import CoderConfig, decoder, encoder
-from ptheta.nets.heads import HeadOptions, Likelihood, Sigma, head
+from ptheta.nets.heads import HeadOptions, Likelihood, Sigma, head, odd_likelihood
 from ptheta.optimizers import OptimizerConfig
-from ptheta.specs import ImageSpec, from_unit, full, to_symmetric
+from ptheta.specs import DataSpec, ImageSpec, from_unit, full, to_symmetric
 
 PIXELS_AT_ONCE = 2**22  # that a decoder gives: memory does not grow with the importance samples
 
@@ -37,15 +37,14 @@ class VAEConfig(CoderConfig, OptimizerConfig):
         "p(x | z) of a pixel; auto: bernoulli for 2 levels, categorical up to 16, else logistic",
     )
     components: Count = option(1, "logistics mixed in each pixel (logistic)")
-    sigma: Sigma = option("pixel", "width for each pixel, one learned, or --scale (gaussian)")
+    sigma: Sigma = option("pixel", "where the width comes from (gaussian)")
     scale: Positive = option(0.1, "width at the start, or fixed; white - black = 1 (gaussian)")
-    prior: PriorName = option(
-        "normal",
-        "p(z): N(0, I); a mixture of posteriors of learned pseudo-images (arXiv:1705.07120); a "
-        "masked autoregressive flow",
-    )
+    prior: PriorName = option("normal", "p(z)")
     pseudo_inputs: Count = option(200, "pseudo-images (vamp)")
     transforms: Parts = option(2, "transformations of the flow (flow)")
+
+    def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
+        return super().unsupported(spec, condition) or odd_likelihood(spec, self.likelihood)
 
 
 class VAE(ImageModel):
@@ -72,7 +71,6 @@ class VAE(ImageModel):
         """planes, cond_dim: what a condition adds to the encoder's and the decoder's input;
         outputs: numbers that the encoder gives for each latent dimension."""
         super().__init__(spec, config, condition)
-        check_choices(config)
         self.config = config
         options = HeadOptions(config.components, config.sigma, config.scale)
         self.likelihood_head = head(spec, config.likelihood, options)
@@ -177,7 +175,7 @@ class VAE(ImageModel):
     # -- training
 
     def loss(self, batch: Batch, shared: None = None) -> Terms:
-        condition = batch.condition if self.condition is not None else None
+        condition = self.asked(batch.condition)
         q = self.posterior(batch.x, condition)
         batch.logs |= active_units(q)
         return self.negative_elbo(batch.x, q, condition)

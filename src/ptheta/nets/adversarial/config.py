@@ -13,7 +13,7 @@ from ptheta.nets.adversarial.layers import ACTIVATIONS, DOWNSAMPLING
 from ptheta.nets.adversarial.networks import NETWORKS, Network
 from ptheta.nets.minibatch import MINIBATCH
 from ptheta.nets.norms import NORMS
-from ptheta.specs import ImageSpec
+from ptheta.specs import DataSpec, ImageSpec
 
 NetName: TypeAlias = Annotated[str, OneOf(NETWORKS)]
 NormName: TypeAlias = Annotated[str, OneOf(NORMS)]
@@ -72,10 +72,10 @@ def network_of(config: NetConfig) -> Network:
     return NETWORKS[config.net]
 
 
-def too_small(spec: ImageSpec, config: NetConfig) -> str | None:
+def too_small(spec: DataSpec, config: NetConfig) -> str | None:
     """Why the network cannot take images of this size; None where it can."""
     least = network_of(config).least_side
-    if min(spec.height, spec.width) >= least:
+    if not isinstance(spec, ImageSpec) or min(spec.height, spec.width) >= least:
         return None
     smaller = next(n for n, net in NETWORKS.items() if net.least_side == 1)
     return (

@@ -39,12 +39,14 @@ class Scatter:
 
     x: float32 (N, D); real: others to stand behind them, such as those of the data
     log_density: of the model, of one or two real numbers: drawn as a curve or as contours
+    names: of real and of x, for the legend
     """
 
     spec: VectorSpec
     x: Tensor
     real: Tensor | None = None
     log_density: LogDensity | None = None
+    names: tuple[str, str] = ("data", "model")
 
     def png(self) -> bytes:
         """The picture."""
@@ -147,7 +149,7 @@ def _marginal(axis: Axes, of: Scatter, k: int, *, upright: bool = False) -> None
     low, high = of.limits(k)
     along: Literal["horizontal", "vertical"] = "horizontal" if upright else "vertical"
     edges = np.arange(column.width + 1) - 0.5 if column.values else _edges_of(column, low, high)
-    for cells, colour, name in ((real, REAL, "data"), (x, DRAWN, "model")):
+    for cells, colour, name in ((real, REAL, of.names[0]), (x, DRAWN, of.names[1])):
         if cells is None or not len(cells):
             continue
         axis.hist(
@@ -174,7 +176,7 @@ def _edges_of(column: Column, low: float, high: float) -> np.ndarray:
 def _points(axis: Axes, of: Scatter, i: int, j: int, *, size: float) -> None:
     """Column j over column i."""
     rng = np.random.default_rng(0)
-    for x, colour, name in ((of.real, REAL, "data"), (of.x, DRAWN, "model")):
+    for x, colour, name in ((of.real, REAL, of.names[0]), (of.x, DRAWN, of.names[1])):
         if x is None:
             continue
         a, b = (_spread(of.spec.columns[k], x[:, k].double().numpy(), rng) for k in (i, j))

@@ -1,0 +1,56 @@
+"""Arrays of numbers (N, D) as rows of vectors."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+
+from ptheta.data.columns.learn import EXACT, LEAST, learned
+from ptheta.errors import PthetaError
+from ptheta.specs import VectorSpec
+
+KINDS = "fiub"  # of NumPy: floats, whole numbers, and truth values
+LEAST_SIDE = 8  # of images that rows may have been
+
+
+def rows_of(array: np.ndarray, place: str) -> tuple[np.ndarray, VectorSpec]:
+    """The cells of an array (N, D), float32, and what each column is: x0, x1, ..., of whole numbers
+    where the array is, without bounds.
+
+    Raises PthetaError where a cell is infinite, a column has no cell, and for other types.
+    """
+    if array.dtype.kind not in KINDS:
+        raise PthetaError(f"{place} holds {array.dtype}: store numbers, such as float32")
+    if not array.size or len(array) < LEAST:
+        raise PthetaError(f"{place} has shape {array.shape}: give at least {LEAST} rows (N, D)")
+    with np.errstate(over="ignore"):
+        cells = np.ascontiguousarray(array, np.float32)
+    infinite = np.argwhere(np.isinf(cells))
+    if len(infinite):
+        row, column = infinite[0]
+        raise PthetaError(
+            f"{place}: the number in row {row}, column {column} (from 0) is infinite or beyond "
+            "float32: give a number there, or NaN where it is missing"
+        )
+    lost = np.isnan(cells).all(0)
+    if lost.any():
+        column = int(np.flatnonzero(lost)[0])
+        raise PthetaError(f"{place}: column {column} (from 0) is NaN in every row: leave it out")
+    whole = array.dtype.kind != "f" and np.abs(cells).max() <= EXACT
+    columns = VectorSpec.of(cells.shape[1]).columns
+    if whole:
+        columns = tuple(dataclasses.replace(c, kind="integer") for c in columns)
+    return cells, VectorSpec(learned(columns, cells, bounded=False))
+
+
+def notes_on(array: np.ndarray) -> tuple[str, ...]:
+    """A line where rows may be images that were made flat."""
+    side = math.isqrt(array.shape[1])
+    if side < LEAST_SIDE or side * side != array.shape[1]:
+        return ()
+    return (
+        f"an array of shape {array.shape} is rows of numbers; to read them as images of "
+        f"{side}x{side}, store it as {(len(array), side, side)}",
+    )

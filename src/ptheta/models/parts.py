@@ -1,0 +1,71 @@
+"""Which parts of a config go together: as the entries say that its options name."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import is_dataclass
+from itertools import product
+from typing import NamedTuple
+
+from ptheta.config import Choice, options, words
+
+
+class Part(NamedTuple):
+    """`option` = `value` stands for `entry`.
+
+    of: what stands before its traits: that of another network is another trait
+    choices: what else the option may be: name -> entry
+    """
+
+    option: str
+    value: object
+    entry: Choice
+    of: str = ""
+    choices: Sequence[tuple[str, Choice | None]] = ()
+
+    def __str__(self) -> str:
+        return f"{self.option} = {self.value}"
+
+    def traits(self) -> set[str]:
+        return {f"{self.of}{trait}" for trait in self.entry.traits}
+
+    def cure(self, trait: str) -> str:
+        """What to take in its place, so that the trait is not there."""
+        free = [
+            name
+            for name, entry in self.choices
+            if entry is None or trait not in self._replace(entry=entry).traits()
+        ]
+        return f"take {self.option} = {', '.join(free)}" if free else f"leave {self.option} out"
+
+
+def named(config: object, of_generator: Collection[str] = ()) -> list[Part]:
+    """All entries that a config names; none where it is no config.
+
+    of_generator: options whose entries have traits of the generator, "generator_batchwise" and
+        the like
+    """
+    if not is_dataclass(config) or isinstance(config, type):
+        return []
+    values = vars(config)
+    return [
+        Part(
+            name,
+            word,
+            opt.table[word],
+            "generator_" if name in of_generator else "",
+            [(choice, opt.table.get(choice)) for choice in opt.choices],
+        )
+        for name, opt in options(type(config)).items()
+        for word in map(str, words(values[name]))
+        if word in opt.table
+    ]
+
+
+def conflict(used: Sequence[Part]) -> str | None:
+    """Why parts do not go together, as one of their entries says; None where they do."""
+    for part, other in product(used, used):
+        for trait in sorted(other.traits() & part.entry.excludes.keys()):
+            reason = part.entry.excludes[trait]
+            return f"{part} does not go with {other}: {reason}; {other.cure(trait)}"
+    return None

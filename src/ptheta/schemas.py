@@ -117,6 +117,16 @@ class Data(_File):
     fingerprint: str | None = None
 
 
+class Plugged(_File):
+    """An entry of a plug-in that a run uses: see `ptheta.plugins.Registered`."""
+
+    kind: str
+    name: str
+    module: str
+    package: str = ""
+    version: str = ""
+
+
 class Config(_File):
     """config.json."""
 
@@ -132,6 +142,7 @@ class Config(_File):
     dataset: Data
     parameters: Whole = 0
     versions: dict[str, str] = {}
+    plugins: list[Plugged] = []
 
 
 class Progress(_File):

@@ -10,6 +10,7 @@ from typing import NamedTuple, Unpack
 
 import torch
 
+from ptheta import plugins
 from ptheta.config import brief
 from ptheta.data import EMBEDDED, POINTS
 from ptheta.data.arrays import open_array_file
@@ -244,8 +245,14 @@ def _open_place(source: str | Path) -> SourceReader:
     return replace(reader, notes=(note,)) if exists(path) else reader
 
 
+def kind_of(path: Path) -> PathKind | None:
+    """The first kind of source that reads a path; None where none does."""
+    plugins.load()
+    return next((kind for kind in SOURCES if kind.reads(path)), None)
+
+
 def _open_path(path: Path) -> SourceReader:
-    kind = next((kind for kind in SOURCES if kind.reads(path)), None)
+    kind = kind_of(path)
     if kind is not None:
         return kind.open(path)
     what = "is not data that is known here"

@@ -9,6 +9,7 @@ from typing import TypedDict, Unpack
 import torch
 from torch import Tensor, nn
 
+from ptheta import plugins
 from ptheta.capabilities import device_of
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
@@ -119,6 +120,7 @@ def _sampler(model: nn.Module, test: Dataset) -> dict[str, object]:
 
 
 def _evaluation(ctx: Context, metrics: Iterable[Metric] = METRICS.values()) -> Evaluation:
+    plugins.load()  # the table is read as it stands then
     results = measure(ctx, metrics)
     if not needs.samples(ctx):
         warn_of_few(ctx)

@@ -52,13 +52,14 @@ class Presentation:
 
     role: what it stands for in the summary and the plots
     paired: whether the page shows the differences between runs
-    repeats: whether another metric says the same, so that no verdict speaks of it again
+    repeats: the family of another metric that says the same: where that is there, this one is shown
+        in its table alone
     signed: whether other models have a bound in its place, so that "=" is worth saying
     """
 
     role: Role = Role.NONE
     paired: bool = False
-    repeats: bool = False
+    repeats: str = ""
     signed: bool = False
 
 

@@ -31,7 +31,7 @@ def parameters(ctx: Context) -> Estimate:
     return Estimate(sum(p.numel() for p in ctx.the_model.parameters()), error=0.0)
 
 
-REPEATS = Presentation(repeats=True)
+OF_FD = Presentation(repeats="fd")
 _likelihood = partial(
     Metric, section=Section.LIKELIHOOD, needs=(needs.likelihood,), asked=needs.of_model
 )
@@ -78,7 +78,7 @@ _LIKELIHOODS: tuple[Metric, ...] = (
         "-log p of a test example",
         unit=NATS,
         better="lower",
-        shown=Presentation(repeats=True, signed=True),
+        shown=Presentation(Role.LIKELIHOOD, paired=True, repeats="bits_per_dim", signed=True),
     ),
     _bound("neg_elbo{given}", neg_elbo, "-ELBO of a test example"),
     _bound("elbo_{term}{given}", elbo_terms, "a term that the ELBO is the sum of"),
@@ -101,7 +101,7 @@ _LIKELIHOODS: tuple[Metric, ...] = (
         asked=needs.of_annealing,
         unit=NATS,
         better="lower",
-        shown=Presentation(repeats=True, signed=True),
+        shown=Presentation(repeats="nll", signed=True),
     ),
 )
 _DISTANCES: tuple[Metric, ...] = (
@@ -117,7 +117,7 @@ _DISTANCES: tuple[Metric, ...] = (
         distances.fd_infinity,
         "Frechet distance of infinitely many samples and real examples",
         published="fid_infinity",
-        shown=REPEATS,
+        shown=OF_FD,
     ),
     _distance(
         "kd_{extractor}",
@@ -258,7 +258,7 @@ _MEMORISATION: tuple[Metric, ...] = (
         "Frechet distance times what copies of real images cost",
         of=(ImageSpec,),
         better="lower",
-        shown=REPEATS,
+        shown=OF_FD,
     ),
 )
 _VECTORS: tuple[Metric, ...] = (
@@ -266,7 +266,7 @@ _VECTORS: tuple[Metric, ...] = (
         "kl",
         vectors.kl,
         "KL(data || model) of the two densities on a grid",
-        shown=Presentation(Role.DISTANCE, paired=True),
+        shown=Presentation(paired=True),
     ),
     _on_grid("reverse_kl", vectors.reverse_kl, "KL(model || data) of the two densities on a grid"),
     _on_grid(
@@ -284,13 +284,13 @@ _VECTORS: tuple[Metric, ...] = (
         "two_sample_accuracy",
         vectors.two_sample_accuracy,
         "accuracy of a classifier of samples and test rows; 0.5 where they are alike",
-        shown=REPEATS,
+        shown=Presentation(repeats="two_sample_auc"),
     ),
     _tests(
         "mmd",
         vectors.mmd,
         "squared maximum mean discrepancy of samples and test rows, Gaussian kernel",
-        shown=Presentation(Role.DISTANCE, paired=True),
+        shown=Presentation(paired=True),
     ),
     _modes(
         "modes_found",

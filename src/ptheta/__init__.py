@@ -9,7 +9,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ptheta import api, data, extractors, losses, metrics, models, nets, tasks
+    from ptheta import (
+        api,
+        callbacks,
+        data,
+        distributions,
+        extractors,
+        losses,
+        metrics,
+        models,
+        nets,
+        tasks,
+    )
     from ptheta.api import (
         closest,
         compare,
@@ -61,6 +72,7 @@ __all__ = [
     "VectorDataset",
     "VectorSpec",
     "api",
+    "callbacks",
     "closest",
     "compare",
     "create",
@@ -68,6 +80,7 @@ __all__ = [
     "demo",
     "denoise",
     "describe",
+    "distributions",
     "evaluate",
     "evaluate_images",
     "extractors",
@@ -96,7 +109,18 @@ __all__ = [
     "traverse",
 ]
 
-_MODULES = ("api", "data", "extractors", "losses", "metrics", "models", "nets", "tasks")
+_MODULES = (
+    "api",
+    "data",
+    "distributions",
+    "callbacks",
+    "extractors",
+    "losses",
+    "metrics",
+    "models",
+    "nets",
+    "tasks",
+)
 _HOMES = {  # of names that need not all of `ptheta.api`, where the others are
     "Attributes": "ptheta.conditions",
     "Dataset": "ptheta.data",

@@ -48,7 +48,7 @@ DIFFERENT: dict[str, tuple[set[str], set[str], str]] = {
     "data": (set(), {"levels", "dynamic", "max_broken"}, "change nothing of what is looked at"),
     "sample": ({"captions", "images"}, {"condition"}, "texts by kind of condition"),
     "evaluate": (set(BROUGHT), set(), "of `evaluate_images`"),
-    "train": (set(), {"model"}, "a command for each"),
+    "train": (set(), {"model", "callbacks"}, "a command for each; objects of Python"),
     "sweep": ({"vary"}, {"model", "settings"}, "a text of a grid; any settings"),
 }
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import distributions as D
 
+import ptheta
+from ptheta.distributions import dequantise, log_prob_bound, requantise
 from ptheta.distributions.base import Distribution
-from ptheta.distributions.dequantisation import dequantise, log_prob_bound, requantise
 from ptheta.distributions.kl import CLOSED_FORMS, kl_divergence
 from ptheta.distributions.latents import (
     Flow,
@@ -130,9 +131,14 @@ def test_a_density_of_dequantised_images_bounds_the_probability():
             width = (levels - 1) / levels
             s = (2 * u - 1) / width
             loc, log_sigma = torch.zeros(x.shape), torch.full(x.shape, -1.0)
-            exact = DiscretisedGaussian(loc[:1], log_sigma[:1], levels).log_prob_of_image(x[:1])
+            exact = DiscretisedGaussian(loc[:1], log_sigma[:1], levels).log_prob_of_example(x[:1])
             density = D.Normal(loc, log_sigma.exp()).log_prob(s) + math.log(2 / width)
             bound = log_prob_bound(density.flatten(1).sum(1), 4, levels)
         slack = 4 * bound.std() / math.sqrt(len(bound))
         assert exact - gap < bound.mean() - slack
         assert bound.mean() < exact + slack
+
+
+def test_distributions_are_offered_by_name():
+    for name in ptheta.distributions.__all__:
+        assert getattr(ptheta.distributions, name).__module__.startswith("ptheta.distributions.")

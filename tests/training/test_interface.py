@@ -138,7 +138,7 @@ def test_images_in_memory_are_measured_like_those_of_a_folder(place):
         ((IMAGES, LABELS[:5]), r"labels of shape \(5,\) for 60 images"),
         ({"trian": IMAGES}, "unknown split 'trian': did you mean 'train'"),
         ({"test": IMAGES}, "only a test part"),
-        (IMAGES[0], r"has shape \(8, 8\)"),
+        (IMAGES[0, 0], r"has shape \(8,\)"),
         (torch.randn(9, 1, 8, 8), "floats from -"),
         (IMAGES.astype(complex), "holds complex128"),
     ],
@@ -242,7 +242,18 @@ def _streams() -> tuple[list[int], Any, Any]:
     return torch.get_rng_state().tolist(), str(np.random.get_state()), random.getstate()  # noqa: NPY002
 
 
-MODULES = {"api", "data", "extractors", "losses", "metrics", "models", "nets", "tasks"}
+MODULES = {
+    "api",
+    "callbacks",
+    "data",
+    "distributions",
+    "extractors",
+    "losses",
+    "metrics",
+    "models",
+    "nets",
+    "tasks",
+}
 
 
 def test_every_verb_has_its_row():

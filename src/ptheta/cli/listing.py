@@ -39,7 +39,7 @@ def _can(row: ModelInfo) -> str:
 @cli.command()
 @JSON
 def metrics(as_json: bool) -> None:
-    """List the numbers of an evaluation: their names, which values are better, what they are."""
+    """List the numbers of an evaluation: their names, which values are better, what they are of."""
     table = ptheta.list_metrics()
     if as_json:
         click.echo(json.dumps(table, indent=2))
@@ -47,7 +47,9 @@ def metrics(as_json: bool) -> None:
     for section in dict.fromkeys(row["section"] for row in table.values()):
         rows = {name: row for name, row in table.items() if row["section"] == section}
         click.echo(section)
-        print_wrapped([[f"  {name}", row["better"], row["about"]] for name, row in rows.items()])
+        print_wrapped(
+            [[f"  {name}", row["better"], row["of"], row["about"]] for name, row in rows.items()]
+        )
     click.echo("X stands for the extractor of the features, T for a term")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Protocol, Self
@@ -35,6 +36,11 @@ class Truth(Protocol):
     @property
     def deviations(self) -> np.ndarray | None:
         """float64 (K,), the standard deviation around each of the modes."""
+        ...
+
+    @property
+    def weights(self) -> Sequence[float]:
+        """Of the parts, which sum to one; where there are modes, of these in order."""
         ...
 
     @property

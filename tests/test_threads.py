@@ -13,7 +13,7 @@ from ptheta.specs import ImageSpec
 from ptheta.tasks.sample import sampling_threads
 from tests.conftest import tiny
 
-COMPUTE_NOTHING = {"models", "data"}
+COMPUTE_NOTHING = {"metrics", "models", "data"}
 SPEC = ImageSpec(1, 8, 8, 2)
 
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ptheta import api, data, extractors, losses, metrics, models, nets, tasks
+    from ptheta import api, data, distributions, extractors, losses, metrics, models, nets, tasks
     from ptheta.api import (
         closest,
         compare,
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         open_images,
     )
     from ptheta.errors import PthetaError
+    from ptheta.metrics.table import list_metrics
     from ptheta.models.about import list_models
     from ptheta.runs.folder import Run
     from ptheta.specs import ImageSpec, VectorSpec
@@ -67,6 +68,7 @@ __all__ = [
     "demo",
     "denoise",
     "describe",
+    "distributions",
     "evaluate",
     "evaluate_images",
     "extractors",
@@ -75,6 +77,7 @@ __all__ = [
     "interpolate",
     "latents",
     "list_datasets",
+    "list_metrics",
     "list_models",
     "load",
     "losses",
@@ -94,7 +97,17 @@ __all__ = [
     "traverse",
 ]
 
-_MODULES = ("api", "data", "extractors", "losses", "metrics", "models", "nets", "tasks")
+_MODULES = (
+    "api",
+    "data",
+    "distributions",
+    "extractors",
+    "losses",
+    "metrics",
+    "models",
+    "nets",
+    "tasks",
+)
 _HOMES = {  # of names that need not all of `ptheta.api`, where the others are
     "Attributes": "ptheta.conditions",
     "Dataset": "ptheta.data",
@@ -107,6 +120,7 @@ _HOMES = {  # of names that need not all of `ptheta.api`, where the others are
     "VectorSpec": "ptheta.specs",
     "describe": "ptheta.data",
     "list_datasets": "ptheta.data",
+    "list_metrics": "ptheta.metrics.table",
     "list_models": "ptheta.models.about",
     "open_data": "ptheta.data",
     "open_images": "ptheta.data",

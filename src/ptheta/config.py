@@ -1,4 +1,4 @@
-"""Configs: frozen dataclasses whose fields carry their help text and whose values are checked.
+"""Configs: frozen dataclasses of options with their help, and values that are checked.
 
 The same declaration serves Python (`ptheta.create("vae", spec, latent=20)`), the command line
 (`--latent 20`) and config files (`latent = 20`).

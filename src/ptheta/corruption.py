@@ -1,5 +1,7 @@
-"""Corruptions of image batches, for denoising, by name: `NOISES` (Vincent et al. 2010, JMLR 11,
-section 3.3)."""
+"""Corruption: damage to image batches that a model learns to repair.
+
+Vincent et al. 2010, JMLR 11, section 3.3. A kind of damage is an entry of `NOISES`.
+"""
 
 from __future__ import annotations
 

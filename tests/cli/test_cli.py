@@ -189,7 +189,7 @@ def test_evaluate_and_compare(trained, strokes, tmp_path):
     titles = [line for line in text.splitlines() if line.startswith("## ")]
     assert titles[:3] == [
         "## Likelihood",
-        "## Distance to real images",
+        "## Distance to real data",
         "## Fidelity and diversity",
     ]
     assert titles[3:5] == ["## Memorisation", "## Cost"]

@@ -24,6 +24,7 @@ from ptheta.runs.folder import Run
 # verbs that Python calls otherwise, and why
 OTHERWISE = {
     "models": ("list_models", "ptheta.models is the package"),
+    "metrics": ("list_metrics", "ptheta.metrics is the package"),
     "data": ("describe", "ptheta.data is the package"),
 }
 # functions that are no verb of the command line, and why

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import distributions as D
 
+import ptheta
+from ptheta.distributions import dequantise, log_prob_bound, requantise
 from ptheta.distributions.base import Distribution
-from ptheta.distributions.dequantisation import dequantise, log_prob_bound, requantise
 from ptheta.distributions.kl import CLOSED_FORMS, kl_divergence
 from ptheta.distributions.latents import (
     Flow,
@@ -136,3 +137,8 @@ def test_a_density_of_dequantised_images_bounds_the_probability():
         slack = 4 * bound.std() / math.sqrt(len(bound))
         assert exact - gap < bound.mean() - slack
         assert bound.mean() < exact + slack
+
+
+def test_distributions_are_offered_by_name():
+    for name in ptheta.distributions.__all__:
+        assert getattr(ptheta.distributions, name).__module__.startswith("ptheta.distributions.")

@@ -18,12 +18,14 @@ from ptheta.metrics import path_length, speed
 from ptheta.metrics.calibration import (
     CALIBRATED,
     EQUAL,
+    EXACT,
     EXPERIMENTS,
     World,
     called,
     family,
 )
 from ptheta.metrics.evaluate import evaluate
+from ptheta.metrics.table import METRICS
 
 REPETITIONS = 20
 MOST = 4  # alarms: of 20 at 5 % no more than 4 come in 99.7 % of such cells
@@ -96,3 +98,8 @@ def test_every_ranked_metric_is_calibrated(name, labels, monkeypatch):
     ranked = [r for r in found.results if r.better]
     assert {family(r.metric) for r in ranked} <= CALIBRATED.keys()
     assert [r.metric for r in ranked if r.value is not None and r.error is None] == []
+
+
+def test_no_ranked_metric_is_left_out():
+    ranked = {metric.family for metric in METRICS.values() if metric.better}
+    assert ranked == CALIBRATED.keys() | EXACT

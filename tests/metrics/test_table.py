@@ -29,6 +29,7 @@ from ptheta.metrics.metric import Metric, Section
 from ptheta.metrics.table import METRICS, metric_of
 from ptheta.report.tables import Heading, tables
 from ptheta.specs import ImageSpec
+from tests.metrics.vector_laws import VECTOR_LAWS
 
 SPEC = ImageSpec(1, 12, 12)
 CLASSES = ("dark", "bright")
@@ -290,6 +291,7 @@ LAWS: dict[str, Callable[[], None]] = {
     "path_length_{extractor}": a_constant_decoder_goes_nowhere,
     "sampling_speed": the_clock_is_read,
     "parameters": of_the_model("parameters", 7, "="),
+    **VECTOR_LAWS,
 }
 
 

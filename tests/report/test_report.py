@@ -73,7 +73,7 @@ def test_likelihoods_have_a_table_of_their_own(report):
     assert "bits per dim (bits/dim, lower is better)" in likelihood
     assert "fd pixels" not in likelihood
     assert "pixel Gaussian" not in likelihood
-    distance = section(report, "Distance to real images")
+    distance = section(report, "Distance to real data")
     assert all(f"| {name} |" in distance for name in ("real images", "training set, copied"))
     assert "path length pixels" in section(report, "Fidelity and diversity")
     assert "copying z" in section(report, "Memorisation")
@@ -105,7 +105,7 @@ def test_images_of_another_program_stand_beside_the_runs(report):
         in section(report, "Not judged")
     )
     assert "not judged" in (report / "report.html").read_text()
-    distance = section(report, "Distance to real images")
+    distance = section(report, "Distance to real data")
     assert "| elsewhere [" in distance
     named = {p[side] for p in found["differences"]["kd_pixels"] for side in ("a", "b")}
     assert "elsewhere" in named
@@ -149,7 +149,7 @@ def test_a_table_says_why_a_cell_is_empty():
         "b": Evaluation((Result("fd_x", None, reason="it cannot"), Result("missing_x", 3))),
     }
     found = tables(runs, {"floor": Evaluation((Result("fd_x", 1.0),))}, marks={"b": "a"})
-    assert [t.title for t in found] == ["Distance to real images", "Fidelity and diversity"]
+    assert [t.title for t in found] == ["Distance to real data", "Fidelity and diversity"]
     text = "\n".join(line for table in found for line in as_markdown(table))
     assert "| a | 2.00 ± 0.50 (so) |" in text
     assert "| b [a] | not defined (it cannot) |" in text

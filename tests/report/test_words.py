@@ -56,10 +56,10 @@ def run_of(value: float, error: float, **more: Any) -> Evaluation:
 def test_the_summary_names_the_best_and_how_sure_that_is() -> None:
     runs = {"a": run_of(1.0, 1e-6), "b": run_of(2.0, 1e-6), "c": run_of(1.0 + 1e-9, 1e-6)}
     (line,) = summary({k: runs[k] for k in "ab"}, ["kd_x"], {})
-    assert line.startswith("Best distance to real images: a, kd x 1")
+    assert line.startswith("Best distance to real data: a, kd x 1")
     assert "tell it from the other" in line
     (line,) = summary({"b": runs["b"], "a": runs["a"]}, ["kd_x"], {})
-    assert "real images: a," in line
+    assert "real data: a," in line
     assert summary({"a": runs["a"]}, ["kd_x"], {})[0].startswith("One row alone")
 
 

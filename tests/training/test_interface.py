@@ -199,6 +199,7 @@ VERBS: dict[str, Callable[[Path, Path], Any]] = {
     "train": lambda place, out: ptheta.train("vae", IMAGES, out, **SMALL),
     "load": lambda place, out: ptheta.load(place / "run"),
     "list_datasets": lambda place, out: ptheta.list_datasets(),
+    "list_metrics": lambda place, out: ptheta.list_metrics(),
     "list_models": lambda place, out: ptheta.list_models(),
     "open_data": lambda place, out: ptheta.open_data(place / "a.npz", levels=2).batch([0]),
     "open_images": lambda place, out: open_images(place / "a.npz", levels=2).batch([0]),
@@ -241,7 +242,17 @@ def _streams() -> tuple[list[int], Any, Any]:
     return torch.get_rng_state().tolist(), str(np.random.get_state()), random.getstate()  # noqa: NPY002
 
 
-MODULES = {"api", "data", "extractors", "losses", "metrics", "models", "nets", "tasks"}
+MODULES = {
+    "api",
+    "data",
+    "distributions",
+    "extractors",
+    "losses",
+    "metrics",
+    "models",
+    "nets",
+    "tasks",
+}
 
 
 def test_every_verb_has_its_row():

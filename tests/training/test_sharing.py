@@ -36,6 +36,9 @@ GAMES: dict[str, tuple[str, dict[str, Any], str]] = {
     "gan": ("gan", {**FREE, **NOISY}, "alternating"),
     "wgan": ("wgan", FREE, "alternating"),
     "wgan-gp": ("wgan-gp", FREE, "alternating"),
+    "matching": ("gan", {**FREE, "feature_matching": 0.5, "penalty": ("dragan",)}, "alternating"),
+    "minibatch": ("gan", {**FREE, "minibatch": "discrimination"}, "alternating"),
+    "deviations": ("gan", {**FREE, "minibatch": "stddev", "net": "mlp"}, "extragradient"),
     "began": ("began", FREE, "alternating"),
     "infogan": ("infogan", FREE, "extragradient"),
     "vae": ("vae", {}, "alternating"),
@@ -73,7 +76,7 @@ def learn(group: Group, model: nn.Module, rule: str, steps: int) -> dict[str, Te
         x = torch.randint(0, 2, (N, *SPEC.shape), generator=torch.Generator().manual_seed(step))
         rows = slice(group.rank, None, group.size)
         batch = Batch((255 * x[rows]).byte(), torch.arange(N)[rows] % 3)
-        with streams.shared(group.rank, group.size):
+        with streams.shared(group.rank, group.size, group.gather):
             DYNAMICS[rule].rule(engine, game, step, batch)
             with torch.no_grad():
                 if game.after is not None:
@@ -110,7 +113,7 @@ def check(names: tuple[str, ...], processes: int, steps: int) -> None:
 
 
 def test_two_processes_learn_what_one_learns():
-    check(("began", "vae"), 2, 8)
+    check(("began", "vae", "matching", "minibatch"), 2, 8)
 
 
 @pytest.mark.slow

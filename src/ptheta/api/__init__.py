@@ -12,6 +12,7 @@ from ptheta.api.measuring import Unwritten, closest, closest_rows, evaluate, eva
 from ptheta.api.rows import Rows
 from ptheta.api.training import create, load, sweep, train
 from ptheta.data import describe, list_datasets, open_data
+from ptheta.metrics.table import list_metrics
 from ptheta.models.about import ModelInfo, list_models
 from ptheta.runs.folder import is_run
 
@@ -35,6 +36,7 @@ __all__ = [
     "is_run",
     "latents",
     "list_datasets",
+    "list_metrics",
     "list_models",
     "load",
     "manifold",

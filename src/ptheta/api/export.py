@@ -60,6 +60,20 @@ class Images:
         """Images in a row of a picture; None for as many as there are rows."""
         return -(-self.n // len(self.captions)) if self.captions else None
 
+    def first(self, n: int) -> Images:
+        """The first n alone, without captions; all where there are no more."""
+        if self.n <= n:
+            return self
+
+        def parts(place: Place) -> Iterator[Part]:
+            for part in self.parts(place):
+                after = min(n, part.after.done)
+                yield Part(part.start, part.x[: after - part.start], Place(after))
+                if after == n:
+                    return
+
+        return Images(n, self.shape, {**self.asked, "images": n}, parts, self.batch)
+
     @classmethod
     def of(cls, x: Tensor) -> Images:
         """Those of an image batch."""
@@ -140,15 +154,20 @@ def export(
         return path
     make_folder(path.parent)
     if suffix in PICTURES:
-        x = torch.cat([part.x for part in images.parts(Place())])
         drawn = drawn_at(images.n, images.shape, suffix, WIDTH, columns, scale)
-        if images.in_turn:
-            x, columns = rows_in_turn(x, len(images.captions))
-        data = to_picture(grid(x, columns), suffix, drawn, captions=images.captions)
+        data = to_picture(composed(images, columns), suffix, drawn, captions=images.captions)
         write_atomic(path, lambda beside: beside.write_bytes(data))
     else:
         write_atomic(path, lambda beside: _write_array(images, beside, suffix == ".npz"))
     return path
+
+
+def composed(images: Images, columns: int | None) -> np.ndarray:
+    """All of them in one picture, uint8 (H, W) or (H, W, 3), those of a caption in a row."""
+    x = torch.cat([part.x for part in images.parts(Place())])
+    if images.in_turn:
+        x, columns = rows_in_turn(x, len(images.captions))
+    return grid(x, columns)
 
 
 def _write_array(images: Images, path: Path, archive: bool) -> None:

@@ -10,16 +10,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ptheta.api.export import Images, check_out, check_size, export
+from ptheta.api.export import Images, check_out, check_size, composed, export
 from ptheta.batch import Condition
 from ptheta.capabilities import conditional
 from ptheta.conditions import word
 from ptheta.data.memory import Source
 from ptheta.errors import PthetaError
+from ptheta.files import html
 from ptheta.files.images import PICTURES
 from ptheta.runs.folder import Run
 from ptheta.specs import DataSpec, images_only
 from ptheta.tasks.sample import Place
+
+PREVIEW = 400  # images that a notebook shows
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,13 @@ class Grid:
     def __repr__(self) -> str:
         where = "" if self.path is None else f", in {str(self.path)!r}"
         return f"Grid({self.images.n:,} images of {self.images.shape}: {self.about}{where})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the picture, of the first `PREVIEW` of many images."""
+        shown = self.images.first(PREVIEW)
+        columns = shown.columns if self.columns is None else self.columns
+        seen = html.picture(composed(shown, columns), self.about, shown.captions)
+        return html.card(self, seen)
 
     @property
     def x(self) -> Tensor:

@@ -9,7 +9,7 @@ from ptheta import tasks
 from ptheta.api.draw import samples
 from ptheta.api.export import Images
 from ptheta.api.grid import Grid, Output, examples, side_by_side, squarish
-from ptheta.api.rows import Rows, check_rows, sample_rows
+from ptheta.api.rows import Rows, check_rows, is_table, sample_rows
 from ptheta.capabilities import Encodes
 from ptheta.compute.streams import undisturbed
 from ptheta.data.memory import Source
@@ -49,12 +49,17 @@ def sample(
     Raises PthetaError where the model cannot sample, takes no such condition, or does not know it,
     and where `out` cannot be written.
     """
+    output = None if is_table(out) else Output.at(out, scale)
     opened = Run.open(run)
     wanted = Wanted(labels=labels or None, attributes=attributes, condition=condition or None)
     if isinstance(opened.spec, VectorSpec):
         place = check_rows(out, scale, same_noise=same_noise)
         return sample_rows(opened, n, weights=weights, prior=prior, seed=seed, path=place, **wanted)
-    output = Output.at(out, scale)
+    if output is None:
+        raise PthetaError(
+            f"--out {out}: a table holds rows of numbers, and {opened.path} is a model of images: "
+            "give a picture, an array or a folder"
+        )
     output.check(n, opened.spec)
     images = samples(
         *(opened, n), seed=seed, weights=weights, prior=prior, same_noise=same_noise, **wanted

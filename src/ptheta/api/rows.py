@@ -10,17 +10,20 @@ from torch import Tensor
 
 from ptheta import tasks
 from ptheta.config import brief
+from ptheta.data.columns.scatter import Scatter
 from ptheta.data.columns.write import WRITERS, write_vectors
+from ptheta.data.vector_data import first_rows
 from ptheta.errors import PthetaError
+from ptheta.files import html
 from ptheta.files.atomic import make_folder, write_atomic
 from ptheta.files.out import check_file, listed
-from ptheta.files.scatter import Scatter
 from ptheta.runs.folder import Run
 from ptheta.specs import VectorSpec
 from ptheta.tasks.sample import Wanted
 from ptheta.training.pictures import density_of
 
 PICTURE = ".png"
+TABLES = (".csv", ".parquet")
 SHOWN = 2000  # in a picture
 
 
@@ -39,9 +42,19 @@ class Rows:
     about: str
     path: Path | None = None
 
+    def _repr_html_(self) -> str:
+        """For notebooks: the first rows as a table, and a picture of the first `SHOWN`."""
+        drawn = html.shown(Scatter(self.spec, self.x[:SHOWN]).png(), self.about)
+        return html.card(self, drawn, first_rows(self.spec, self.x.numpy()))
+
     def __repr__(self) -> str:
         where = "" if self.path is None else f", in {str(self.path)!r}"
         return f"Rows({len(self.x):,} {self.spec}: {self.about}{where})"
+
+
+def is_table(out: str | Path | None) -> bool:
+    """Whether a place is a file that rows alone are written to."""
+    return out is not None and Path(out).suffix.lower() in TABLES
 
 
 def check_rows(

@@ -39,18 +39,17 @@ def _can(row: ModelInfo) -> str:
 @cli.command()
 @JSON
 def metrics(as_json: bool) -> None:
-    """List the numbers of an evaluation: their names, which values are better, what they are."""
+    """List the numbers of an evaluation: their names, which values are better, what they are of."""
     from ptheta.metrics.metric import Section  # both bring torch, which no help needs
     from ptheta.metrics.table import METRICS
 
     if as_json:
-        table = {metric.title: metric.to_json() for metric in METRICS.values()}
-        click.echo(json.dumps(table, indent=2))
+        click.echo(json.dumps(ptheta.list_metrics(), indent=2))
         return
     for section in Section:
         rows = [metric for metric in METRICS.values() if metric.section is section]
         click.echo(section)
-        print_wrapped([[f"  {m.title}", m.better, m.about] for m in rows])
+        print_wrapped([[f"  {m.title}", m.better, m.of_what, m.about] for m in rows])
     click.echo("X stands for the extractor of the features, T for a term")
 
 

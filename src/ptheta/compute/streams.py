@@ -5,13 +5,14 @@ The processes of a training have one stream and share each batch: process r of R
 r, r + R, r + 2 R, ... Noise of an example is drawn by `normal`, `uniform`, `integers` and the like,
 which draw for the whole batch and keep this process's rows. So the numbers of an example, and where
 the stream is afterwards, do not depend on how many processes there are. Noise that is of the step
-and not of an example is drawn by torch itself, alike in all of them.
+and not of an example is drawn by torch itself, alike in all of them. What is a function of several
+examples is computed of the whole batch: see `whole`.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -49,24 +50,37 @@ def _devices() -> range:
 # -- noise of examples
 
 
-class _Share:
-    """Which rows of a batch are here: those of process `rank` of `size`."""
+Gather = Callable[[Tensor], Tensor]
 
-    rank, size = 0, 1
+
+def _as_it_is(x: Tensor) -> Tensor:
+    return x
+
+
+class _Share:
+    """Which rows of a batch are here: those of process `rank` of `size`; gather: as of `shared`"""
+
+    def __init__(self) -> None:
+        self.rank, self.size = 0, 1
+        self.gather: Gather = _as_it_is
 
 
 _share = _Share()
 
 
 @contextmanager
-def shared(rank: int, size: int) -> Iterator[None]:
-    """Inside, what is here of a batch is the share of process `rank` of `size`."""
-    before = _share.rank, _share.size
-    _share.rank, _share.size = rank, size
+def shared(rank: int, size: int, gather: Gather = _as_it_is) -> Iterator[None]:
+    """Inside, what is here of a batch is the share of process `rank` of `size`.
+
+    gather: rows (B, ...) of this share -> those of all shares, (B * size, ...), in the order of the
+        batch; by default a function of several examples is one of those that are here
+    """
+    before = _share.rank, _share.size, _share.gather
+    _share.rank, _share.size, _share.gather = rank, size, gather
     try:
         yield
     finally:
-        _share.rank, _share.size = before
+        _share.rank, _share.size, _share.gather = before
 
 
 @contextmanager
@@ -74,6 +88,28 @@ def alone() -> Iterator[None]:
     """Inside, all of a batch is here: no other process shares what is drawn."""
     with shared(0, 1):
         yield
+
+
+def whole(x: Tensor) -> Tensor:
+    """The rows x (B, ...) of the examples here, with those of all other processes, differentiable:
+    what a loss or a layer makes of them is then a function of the whole batch, whoever computes it.
+    Every process must come here alike."""
+    return x if _share.size == 1 else _share.gather(x)
+
+
+def deviation(x: Tensor) -> Tensor:
+    """The standard deviation of all numbers of the whole batch, of which x (B, ...) is here: ().
+
+    As `x.std()`; of each example only its mean and its sum of squares are sent.
+    """
+    if _share.size == 1:
+        return x.std()
+    each = x.flatten(1)
+    mean, dims = each.mean(1), each.shape[1]
+    squares = (each - mean[:, None]).square().sum(1)
+    mean, squares = whole(torch.stack([mean, squares], 1)).unbind(1)
+    between = dims * (mean - mean.mean()).square().sum()
+    return ((squares.sum() + between) / (len(mean) * dims - 1)).sqrt()
 
 
 def normal(n: int, *shape: int, device: torch.device | None = None) -> Tensor:

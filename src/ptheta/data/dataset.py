@@ -20,6 +20,7 @@ from ptheta.data.near import Groups, first_groups
 from ptheta.data.positions import Positions, is_one, positions
 from ptheta.data.values import Kind, Values
 from ptheta.errors import PthetaError
+from ptheta.files import html
 from ptheta.specs import DataSpec
 
 ITERATED = 256  # examples that are made at once
@@ -109,6 +110,11 @@ class Dataset(ABC):
         if self.labels is None:
             return {}
         return {"labels": torch.from_numpy(self.labels[rows].astype(np.int64))}
+
+    @abstractmethod
+    def _preview(self) -> str:
+        """The first examples, as HTML. No random stream is drawn from."""
+        ...
 
     @abstractmethod
     def keys(self) -> np.ndarray:
@@ -205,6 +211,16 @@ class Dataset(ABC):
             more += f", {len(self.attribute_names)} attributes"
         name, kind = shortened(self.name), type(self).__name__
         return f"{kind}({name!r}, {self.split}: {len(self):,} {self.examples} of {self.spec}{more})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: what it is, and its first examples."""
+        about = {
+            "classes": ", ".join(self.classes),
+            "attributes": ", ".join(self.attribute_names),
+            "notes": "; ".join(self.notes),
+            "advice": "; ".join(self.advice),
+        }
+        return html.card(self, html.facts(about), self._preview())
 
     def rows(self, indices: Positions) -> np.ndarray:
         """Positions in this data set, or a mask of it (see `positions`) -> stored rows."""

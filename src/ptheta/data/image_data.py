@@ -17,9 +17,12 @@ from ptheta.data.dataset import Dataset
 from ptheta.data.maps import MappedFile, PageCounter
 from ptheta.data.values import USUAL, Kind, Values
 from ptheta.errors import PthetaError
+from ptheta.files import html
+from ptheta.files.images import grid
 from ptheta.specs import ImageSpec, quantise
 
 SMALL = 2**28  # bytes of images up to which their fixed binarisation is kept in memory
+PREVIEW = 64  # images that a notebook shows
 PAGE = 4096  # bytes that are read at least
 
 
@@ -118,6 +121,12 @@ class ImageDataset(Dataset):
         if self.masks is not None:
             extra["masks"] = torch.from_numpy(np.ascontiguousarray(self.masks[rows]))
         return extra
+
+    def _preview(self) -> str:
+        rows = self.rows(slice(0, PREVIEW))
+        seen = self._binarised(rows) if self.levels == 2 else self.images[rows]
+        x = quantise(torch.from_numpy(np.ascontiguousarray(seen)), self.levels)
+        return html.picture(grid(x), f"the first {len(x)} images")
 
     def keys(self) -> np.ndarray:
         return near.hashes((self.images, self.rows(slice(None))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Protocol, Self
@@ -16,9 +17,12 @@ from ptheta.data.columns.learn import learned
 from ptheta.data.dataset import Dataset
 from ptheta.data.points.parts import Sides
 from ptheta.errors import PthetaError
-from ptheta.specs import ColumnKind, VectorSpec
+from ptheta.files import html
+from ptheta.specs import Column, ColumnKind, VectorSpec
 
 ALIKE: dict[ColumnKind, str] = {"real": "numbers", "integer": "whole numbers", "category": "words"}
+
+PREVIEW_ROWS, PREVIEW_COLUMNS = 8, 12  # that a notebook shows
 
 
 class Truth(Protocol):
@@ -32,6 +36,11 @@ class Truth(Protocol):
     @property
     def deviations(self) -> np.ndarray | None:
         """float64 (K,), the standard deviation around each of the modes."""
+        ...
+
+    @property
+    def weights(self) -> Sequence[float]:
+        """Of the parts, which sum to one; where there are modes, of these in order."""
         ...
 
     @property
@@ -93,6 +102,9 @@ class VectorDataset(Dataset):
 
     def _take(self, rows: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(self.cells[rows]))
+
+    def _preview(self) -> str:
+        return first_rows(self.vectors, self.cells[self.rows(slice(0, PREVIEW_ROWS))])
 
     def keys(self) -> np.ndarray:
         return near.hashes((self._told(), self.rows(slice(None))))
@@ -186,6 +198,23 @@ class VectorDataset(Dataset):
 
     def _told_apart_by(self) -> object:
         return self.cells.shape, self.vectors
+
+
+def first_rows(spec: VectorSpec, cells: np.ndarray) -> str:
+    """A table in HTML of the first of these rows, (N, D), and of their first columns."""
+    columns = spec.columns[:PREVIEW_COLUMNS]
+    rows = [
+        [_word(column, cell) for column, cell in zip(columns, row, strict=False)]
+        for row in cells[:PREVIEW_ROWS]
+    ]
+    return html.table(rows, [column.name for column in columns])
+
+
+def _word(column: Column, cell: float) -> str:
+    """A cell for a reader; nothing for a missing one."""
+    if np.isnan(cell):
+        return ""
+    return column.values[int(cell)] if column.values else f"{cell:.6g}"
 
 
 def vectors_of(data: Dataset) -> VectorDataset:

@@ -38,6 +38,16 @@ def grid(x: Tensor, columns: int | None = None, gap: int = 1, background: int = 
     return canvas[..., 0] if c == 1 else canvas[..., :3]
 
 
+def shrunk(picture: np.ndarray, side: int) -> np.ndarray:
+    """A picture, uint8 (H, W) or (H, W, 3), no larger than `side` across and down."""
+    h, w = picture.shape[:2]
+    share = side / max(h, w)
+    if share >= 1:
+        return picture
+    size = max(1, round(share * w)), max(1, round(share * h))
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX))
+
+
 def drawn_at(
     n: int,
     shape: tuple[int, ...],

@@ -88,7 +88,7 @@ def interpolate(real: Tensor, fake: Tensor) -> Tensor:
 
 def perturb_real(real: Tensor, fake: Tensor) -> Tensor:
     """x + N(0, s^2) with s half the deviation of the batch's pixels: Kodali et al. 2017."""
-    return (real + 0.5 * real.std() * streams.normal_like(real)).detach()
+    return (real + 0.5 * streams.deviation(real) * streams.normal_like(real)).detach()
 
 
 # the points that are not the images of the step themselves

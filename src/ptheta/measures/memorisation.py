@@ -14,29 +14,31 @@ from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.measures.intervals import Groups, draws
 from ptheta.measures.results import Draws
+from ptheta.specs import DataSpec, VectorSpec
 from ptheta.terminal.progress import watched
 
 
 def nearest(x: Tensor, train: Dataset, chunk: int = 2000) -> tuple[np.ndarray, Tensor]:
     """For each image of x its nearest in `train`: positions (B,), and distances (B,).
 
-    The distance is the root mean square over pixels, in pixel values 0..255. The data set is read
-    a chunk at a time, with its fixed binarisation where it has 2 levels.
+    The distance is the root mean square over pixels, in pixel values 0..255; of vectors over their
+    numbers, as a network sees them. The data set is read a chunk at a time, with its fixed
+    binarisation where it has 2 levels.
 
     Raises PthetaError where the images differ in size or channels.
     """
-    train = train.with_fixed_binarisation()
+    train, spec = train.with_fixed_binarisation(), train.spec
     if x.shape[1:] != train.spec.shape:
         raise PthetaError(
             f"images of {tuple(x.shape[1:])} have no distance to the {train.spec} of {train.name}: "
             "bring both to the same size and channels"
         )
-    flat = x.flatten(1).float()
+    flat = _flat(spec, x)
     own = flat.square().sum(1, keepdim=True)
     best = torch.full((len(x),), torch.inf)
     where = torch.zeros(len(x), dtype=torch.long)
     for start in watched(range(0, len(train), chunk), "nearest real images"):
-        part = train.batch(slice(start, min(start + chunk, len(train)))).x.flatten(1).float()
+        part = _flat(spec, train.batch(slice(start, min(start + chunk, len(train)))).x)
         squared = torch.addmm(own + part.square().sum(1), flat, part.T, alpha=-2)
         values, index = squared.min(1)
         closer = values < best
@@ -44,6 +46,12 @@ def nearest(x: Tensor, train: Dataset, chunk: int = 2000) -> tuple[np.ndarray, T
         where = torch.where(closer, index + start, where)
     distances = (best.clamp(min=0) / flat.shape[1]).sqrt()
     return where.numpy(), distances
+
+
+def _flat(spec: DataSpec, x: Tensor) -> Tensor:
+    """What distances are taken of: float (B, d); a missing cell counts as the mean."""
+    scaled = spec.scaled(x).nan_to_num(0.0) if isinstance(spec, VectorSpec) else x
+    return scaled.flatten(1).float()
 
 
 def cosine_distance(x: Tensor, train: Tensor, chunk: int = 2000) -> Tensor:

@@ -13,10 +13,12 @@ from typing import Any, Literal
 from ptheta import schemas
 from ptheta.data.names import shortened
 from ptheta.errors import PthetaError, unknown
+from ptheta.files import html
 from ptheta.files.atomic import read_json, write_json
 
 LEVEL = 0.95  # of every interval
 SHOWN = 3  # results of an evaluation that its repr names
+ABOUT = ("model", "data", "split", "real_images", "samples", "extractor")  # of a protocol, shown
 NORMAL = NormalDist().inv_cdf((1 + LEVEL) / 2)  # half its width in standard errors
 
 Better = Literal["", "lower", "higher", "nearest 1"]  # "" where no value is better than another
@@ -223,6 +225,13 @@ class Evaluation:
         defined = [r for r in self.results if r.value is not None]
         shown = [shortened(f"{r.metric} {r.text()}", 60) for r in defined[:SHOWN]]
         return f"Evaluation({'; '.join([*shown, f'{len(self.results)} results in all'])})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the table of all results."""
+        rows = [(r.metric.replace("_", " "), r.text(), r.better) for r in self.results]
+        about = {name: self.protocol.get(name, "") for name in ABOUT}
+        head = ("metric", "value ± standard error", "better")
+        return html.card("Evaluation", html.facts(about), html.table(rows, head))
 
     def get(self, metric: str) -> Result | None:
         """The result of this name, if it is among them."""

@@ -9,7 +9,7 @@ draw of the size; whether the first and the third are, one of the power.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,7 +20,10 @@ from ptheta.errors import PthetaError
 from ptheta.extractors.base import Extractor
 from ptheta.extractors.features import Features, extract
 from ptheta.measures.intervals import Groups, difference, estimate, mean_estimate
+from ptheta.measures.mmd import median_distance
+from ptheta.measures.modes import Mixture, reached
 from ptheta.measures.results import Result
+from ptheta.metrics import vectors
 from ptheta.metrics.clustering import matched
 from ptheta.metrics.context import Context, Given
 from ptheta.metrics.metric import measure
@@ -185,6 +188,40 @@ def of_speeds(world: World, n: int, seed: int, model: int) -> list[Result]:
     return [speed.named("sampling_speed", better="higher")]
 
 
+SPREAD, MORE_SPREAD = 1.3, 1.45  # times the deviation of the modes
+SHARES, WORSE_SHARES = (0.4, 0.2, 0.2, 0.2), (0.5, 0.2, 0.2, 0.1)  # of the modes, which are alike
+
+
+def of_vectors(world: World, n: int, seed: int, model: int) -> list[Result]:
+    """n points of four modes that are too wide and not alike, of another model, or of one that is
+    worse in both; against 500 points of four modes alike, the same for all."""
+    centres = torch.tensor([[0.0, 0.0], [0.0, 4.0], [4.0, 0.0], [4.0, 4.0]])
+    truth = Mixture(centres, torch.ones(4))
+    worse = model == WORSE
+
+    def points(count: int, shares: Sequence[float], spread: float, seed: int) -> Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        part = torch.multinomial(torch.tensor(shares), count, True, generator=generator)
+        return centres[part] + spread * torch.randn(count, 2, generator=generator)
+
+    real = points(500, (0.25,) * 4, 1.0, 4 * seed + 3)
+    x = points(
+        n,
+        WORSE_SHARES if worse else SHARES,
+        MORE_SPREAD if worse else SPREAD,
+        4 * seed + model,
+    )
+    told, near = vectors.told_estimates(x, real, 0), reached(x, truth)
+    found = {
+        "two_sample_auc": told.auc,
+        "two_sample_accuracy": told.accuracy,
+        "mmd": vectors.mmd_estimate(x, real, median_distance(real), 0),
+        "good_samples": vectors.good_estimate(near),
+        "mode_balance": vectors.balance_estimate(near),
+    }
+    return [METRICS[name].result(each, {}) for name, each in found.items()]
+
+
 Experiment = Callable[[World, int, int, int], list[Result]]
 
 # (what to draw from, number of samples, repetition, which model) -> its results
@@ -194,6 +231,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "paths": of_paths,
     "clusters": of_clusters,
     "speeds": of_speeds,
+    "vectors": of_vectors,
 }
 # every ranked metric -> the experiment that calibrates it
 CALIBRATED: Mapping[str, str] = {
@@ -206,10 +244,15 @@ CALIBRATED: Mapping[str, str] = {
         "samples",
     ),
     **dict.fromkeys(("bits_per_dim", "nll", "nll_ais"), "likelihoods"),
+    **dict.fromkeys(
+        ("two_sample_auc", "two_sample_accuracy", "mmd", "good_samples", "mode_balance"), "vectors"
+    ),
     "path_length": "paths",
     "clustering_accuracy": "clusters",
     "sampling_speed": "speeds",
 }
+# numbers of two densities, which no draw of samples is in
+EXACT = frozenset({"kl", "reverse_kl", "total_variation"})
 
 
 def family(metric: str) -> str:

@@ -19,6 +19,7 @@ from ptheta.errors import PthetaError
 from ptheta.measures.intervals import Groups, mean_estimate
 from ptheta.measures.results import Estimate
 from ptheta.metrics.context import Context, shared
+from ptheta.specs import ImageSpec
 from ptheta.tasks.conditions import with_conditions
 from ptheta.terminal.progress import watched
 
@@ -106,12 +107,7 @@ def likelihood(
     with seeded(seed):
         values = [-log_p.of(x, y) for x, y in batches(model, data, batch_size)]
     nats = torch.cat(values).double().cpu()
-    if nats.isnan().any() or nats.mean() < -1e-3:
-        raise PthetaError(
-            f"-log p is {nats.mean().item():.4g} nats on average: {data.examples} of {data.spec} "
-            "have probabilities, so it is at least 0; "
-            "score dequantised pixels with their volume, not a density"
-        )
+    _check_nats(nats, data)
     return Likelihood(
         nats=nats.mean().item(),
         error=(nats.std() / len(nats) ** 0.5).item() if len(nats) > 1 else 0.0,
@@ -119,6 +115,23 @@ def likelihood(
         how=log_p.how,
         each=nats,
     )
+
+
+def _check_nats(nats: Tensor, data: Dataset) -> None:
+    """Raises PthetaError for what is no -log p of this data: below 0 only a density can be."""
+    mean = nats.mean().item()
+    if isinstance(data.spec, ImageSpec) and not mean >= -1e-3:
+        raise PthetaError(
+            f"-log p is {mean:.4g} nats on average: {data.examples} of {data.spec} "
+            "have probabilities, so it is at least 0; "
+            "score dequantised pixels with their volume, not a density"
+        )
+    if nats.isnan().any():
+        lost = int(nats.isnan().sum())
+        raise PthetaError(
+            f"-log p is NaN for {lost} of {len(nats)} {data.examples}: the model may not take "
+            f"missing cells; leave such {data.examples} out"
+        )
 
 
 @torch.no_grad()
@@ -160,7 +173,7 @@ def _mean(ctx: Context, unit: float) -> Estimate:
         return Estimate(None, reason="no likelihood")
     about = {"how": found.how}
     if found.infinite:
-        why = f"-log p is infinite for {found.infinite:,} of {found.images:,} images"
+        why = f"-log p is infinite for {found.infinite:,} of {found.images:,} {ctx.test.examples}"
         return Estimate(None, about=about, reason=why)
     groups = Groups(found.images, "real")
     return mean_estimate(found.each / unit, groups, about, relation=found.relation)

@@ -9,14 +9,18 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from string import Formatter
 
-from ptheta.measures.results import Better, Estimate, Result
+from ptheta.measures.results import About, Better, Estimate, Result
 from ptheta.metrics.context import Context
+from ptheta.specs import ImageSpec, VectorSpec
 
 GIVEN = "_given_label"  # of p(x | y): another quantity, so it has another name
 # the extractor whose distances have the published names; of any other they would be wrong
 PUBLISHED = "inception-2015"
 # what may stand in a name, and how it looks there
 PLACES = {"extractor": ".+", "given": f"(?:{GIVEN})?", "term": "[a-z_]+"}
+
+# what an example may be -> what several of them are called
+EXAMPLES: Mapping[type, str] = {ImageSpec: "images", VectorSpec: "vectors"}
 
 Need = Callable[[Context], str]  # why a metric is not defined; "" where it is
 
@@ -25,7 +29,7 @@ class Section(StrEnum):
     """The tables of a report, in the order in which a reader wants them."""
 
     LIKELIHOOD = "Likelihood"
-    DISTANCE = "Distance to real images"
+    DISTANCE = "Distance to real data"
     FIDELITY = "Fidelity and diversity"
     MEMORISATION = "Memorisation"
     COST = "Cost"
@@ -36,7 +40,7 @@ class Role(Enum):
 
     NONE = ""
     LIKELIHOOD = "likelihood"
-    DISTANCE = "distance to real images"
+    DISTANCE = "distance to real data"
     PRECISION = "precision"
     RECALL = "recall"
 
@@ -73,9 +77,11 @@ class Metric:
     compute: the number; or several, one for each {term}
     about: what it is, in one line for lists
     section: of the report
+    of: the kinds of examples that it is of; an evaluation of others has no row for it
     needs: the first that is not met says why the metric is not defined
     asked: whether an evaluation has a row for it at all, defined or not
-    unit: {classes} stands for the number of the extractor's; better: which values are
+    unit: {classes} stands for the number of the extractor's, {example} for what an example is
+    better: which values are
     published: its name by the extractor of the published metrics
     shown: where else a report shows it
     """
@@ -84,6 +90,7 @@ class Metric:
     compute: Callable[[Context], Estimate | Mapping[str, Estimate]]
     about: str
     section: Section
+    of: tuple[type, ...] = tuple(EXAMPLES)
     needs: tuple[Need, ...] = ()
     asked: Callable[[Context], bool] = always
     unit: str = ""
@@ -101,34 +108,50 @@ class Metric:
         """Its name for lists: "fd_X", "elbo_T"."""
         return self.name.format(extractor="X", term="T", given="")
 
+    @property
+    def of_what(self) -> str:
+        """The only examples that it is of: "images"; "" where it is of any."""
+        return "" if len(self.of) == len(EXAMPLES) else " and ".join(EXAMPLES[o] for o in self.of)
+
     def to_json(self) -> dict[str, str]:
         """What a list says of it."""
         return {
             "about": self.about,
             "section": self.section,
-            "unit": self.unit.format(classes="the classifier's classes"),
+            "of": self.of_what or "any examples",
+            "unit": self.unit.format(classes="the classifier's classes", example="example"),
             "better": self.better,
         }
 
     def results(self, ctx: Context) -> list[Result]:
-        """Its rows of an evaluation: none where it is not asked for."""
-        if not self.asked(ctx):
+        """Its rows of an evaluation: none where it is not asked for, or of other examples."""
+        if not isinstance(ctx.test.spec, self.of) or not self.asked(ctx):
             return []
         reason = next(filter(None, (need(ctx) for need in self.needs)), "")
         found = Estimate(None, reason=reason) if reason else self.compute(ctx)
         terms = found if isinstance(found, Mapping) else {"": found}
-        unit = self.unit.format(classes=ctx.extractor.classes)
+        unit = self.unit.format(classes=ctx.extractor.classes, example=ctx.test.example)
         return [
             each.named(self.called(ctx, term), ctx.protocol, unit=unit, better=self.better)
             for term, each in terms.items()
         ]
 
     def called(self, ctx: Context, term: str = "") -> str:
-        """The name of its result."""
-        if self.published and ctx.extractor.name == PUBLISHED:
-            return self.published
+        """The name of its result in an evaluation."""
         given = GIVEN if ctx.conditional_likelihood else ""
-        return self.name.format(extractor=ctx.extractor.name, given=given, term=term)
+        return self.called_by(ctx.extractor.name, given, term)
+
+    def called_by(self, extractor: str, given: str = "", term: str = "") -> str:
+        """The name of its result by an extractor."""
+        if self.published and extractor == PUBLISHED:
+            return self.published
+        return self.name.format(extractor=extractor, given=given, term=term)
+
+    def result(self, found: Estimate, about: About, extractor: str = "", unit: str = "") -> Result:
+        """A number that was taken without an evaluation, as this metric's result."""
+        return found.named(
+            self.called_by(extractor), about, unit=unit or self.unit, better=self.better
+        )
 
     def names(self, result: str) -> bool:
         """Whether a result of this name is one of its own."""

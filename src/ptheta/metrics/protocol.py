@@ -20,7 +20,7 @@ COMPARABLE = (
     *("real_images", "samples", "seed"),
     # of some metrics alone
     *("how", "images", "splits", "neighbours", "compared", "paths", "training_images"),
-    *("batch", "machine"),
+    *("batch", "machine", "bandwidth", "cells"),
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from ptheta.measures.results import Estimate
-from ptheta.metrics import classes, copies, distances, diversity, needs, pixels
+from ptheta.metrics import classes, copies, distances, diversity, needs, pixels, vectors
 from ptheta.metrics.ais import nll_ais
 from ptheta.metrics.clustering import clustering
 from ptheta.metrics.context import Context
@@ -21,8 +21,9 @@ from ptheta.metrics.likelihood import (
 from ptheta.metrics.metric import Metric, Presentation, Role, Section
 from ptheta.metrics.path_length import codes_with_a_prior, mean_path_length
 from ptheta.metrics.speed import speed
+from ptheta.specs import ImageSpec, VectorSpec
 
-BITS, NATS, RATE = "bits/dim", "nats/image", "images/s"
+BITS, NATS, RATE = "bits/dim", "nats/{example}", "{example}s/s"
 
 
 def parameters(ctx: Context) -> Estimate:
@@ -41,6 +42,24 @@ _copies = partial(
     Metric, section=Section.MEMORISATION, needs=(needs.samples, copies.training_images)
 )
 _cost = partial(Metric, section=Section.COST, asked=needs.of_model)
+_of_vectors = partial(Metric, of=(VectorSpec,))
+_on_grid = partial(
+    _of_vectors,
+    section=Section.DISTANCE,
+    asked=needs.of_model,
+    needs=(vectors.truth, vectors.grid, vectors.density),
+    unit="nats",
+    better="lower",
+)
+_tests = partial(
+    _of_vectors,
+    section=Section.DISTANCE,
+    needs=(needs.samples, vectors.whole, vectors.enough),
+    better="lower",
+)
+_modes = partial(
+    _of_vectors, section=Section.FIDELITY, needs=(needs.samples, vectors.truth, vectors.modes)
+)
 _classes = partial(_fidelity, asked=needs.of_classes)
 
 _LIKELIHOODS: tuple[Metric, ...] = (
@@ -48,6 +67,7 @@ _LIKELIHOODS: tuple[Metric, ...] = (
         "bits_per_dim{given}",
         bits_per_dim,
         "-log2 p of a test image over its sub-pixels; exact, or from a bound",
+        of=(ImageSpec,),
         unit=BITS,
         better="lower",
         shown=Presentation(Role.LIKELIHOOD, paired=True, signed=True),
@@ -55,18 +75,18 @@ _LIKELIHOODS: tuple[Metric, ...] = (
     _likelihood(
         "nll{given}",
         nll,
-        "-log p of a test image",
+        "-log p of a test example",
         unit=NATS,
         better="lower",
         shown=Presentation(repeats=True, signed=True),
     ),
-    _bound("neg_elbo{given}", neg_elbo, "-ELBO of a test image"),
+    _bound("neg_elbo{given}", neg_elbo, "-ELBO of a test example"),
     _bound("elbo_{term}{given}", elbo_terms, "a term that the ELBO is the sum of"),
     _bound("elbo_gap{given}", elbo_gap, "how much tighter the importance bound is than the ELBO"),
     Metric(
         "clustering_accuracy",
         clustering,
-        "share of test images whose own category is that of their label, best matching",
+        "share of test examples whose own category is that of their label, best matching",
         Section.FIDELITY,
         needs=(needs.real_labels,),
         asked=needs.of_clusters,
@@ -75,7 +95,7 @@ _LIKELIHOODS: tuple[Metric, ...] = (
     Metric(
         "nll_ais{given}",
         nll_ais,
-        "-log p of a test image by annealed importance sampling, an upper bound",
+        "-log p of a test example by annealed importance sampling, an upper bound",
         Section.LIKELIHOOD,
         needs=(needs.joint,),
         asked=needs.of_annealing,
@@ -88,21 +108,21 @@ _DISTANCES: tuple[Metric, ...] = (
     _distance(
         "fd_{extractor}",
         distances.fd,
-        "Frechet distance of samples and test images in features",
+        "Frechet distance of samples and test examples in features",
         published="fid",
         shown=Presentation(paired=True),
     ),
     _distance(
         "fd_infinity_{extractor}",
         distances.fd_infinity,
-        "Frechet distance of infinitely many samples and real images",
+        "Frechet distance of infinitely many samples and real examples",
         published="fid_infinity",
         shown=REPEATS,
     ),
     _distance(
         "kd_{extractor}",
         distances.kd,
-        "kernel distance of samples and test images in features, unbiased",
+        "kernel distance of samples and test examples in features, unbiased",
         published="kid",
         shown=Presentation(Role.DISTANCE, paired=True),
     ),
@@ -126,53 +146,59 @@ _FIDELITY: tuple[Metric, ...] = (
     _classes(
         "class_balance_{extractor}",
         classes.balance,
-        "total variation between the predicted classes of samples and of test images",
+        "total variation between the predicted classes of samples and of test examples",
         better="lower",
     ),
     _classes(
         "missing_classes_{extractor}",
         classes.missing,
-        "classes that come less than a tenth as often as among test images",
+        "classes that come less than a tenth as often as among test examples",
         unit="of {classes}",
     ),
     _fidelity(
         "precision_{extractor}",
         diversity.precision,
-        "share of samples among the neighbours of a test image",
+        "share of samples among the neighbours of a test example",
         better="higher",
         shown=Presentation(Role.PRECISION),
     ),
     _fidelity(
         "recall_{extractor}",
         diversity.recall,
-        "share of test images among the neighbours of a sample",
+        "share of test examples among the neighbours of a sample",
         better="higher",
         shown=Presentation(Role.RECALL),
     ),
     _fidelity(
         "density_{extractor}",
         diversity.density,
-        "test images that have a sample among their neighbours, per sample",
+        "test examples that have a sample among their neighbours, per sample",
         better="higher",
     ),
     _fidelity(
         "coverage_{extractor}",
         diversity.coverage,
-        "share of test images that have a sample among their neighbours",
+        "share of test examples that have a sample among their neighbours",
         better="higher",
     ),
-    _fidelity("similarity", pixels.alikeness, "mean structural similarity of two samples"),
+    _fidelity(
+        "similarity",
+        pixels.alikeness,
+        "mean structural similarity of two samples",
+        of=(ImageSpec,),
+    ),
     _fidelity(
         "sharpness",
         pixels.sharpness,
         "variance of the Laplacian of samples over that of test images",
+        of=(ImageSpec,),
         unit="times real",
         better="nearest 1",
     ),
     Metric(
         "kd_within_label_{extractor}",
         distances.kd_within_label,
-        "mean over labels of the kernel distance between images of one label",
+        "mean over labels of the kernel distance between examples of one label",
         Section.DISTANCE,
         needs=(needs.real_labels,),
         asked=needs.of_labels,
@@ -192,44 +218,97 @@ _MEMORISATION: tuple[Metric, ...] = (
     _copies(
         "train_distance_ratio",
         copies.train_distance_ratio,
-        "median distance of samples to the training images over that of test images",
+        "median distance of samples to the training examples over that of test examples",
     ),
     _copies(
         "copied_share",
         partial(copies.share_of_copies, TRAIN),
-        "share of samples nearer to a training image than 99 % of test images are",
+        "share of samples nearer to a training example than 99 % of test examples are",
     ),
     _copies(
         "copying_z",
         partial(copying_z, TRAIN),
-        "Mann-Whitney z of distances to the training images; below -3: copies",
+        "Mann-Whitney z of distances to the training examples; below -3: copies",
     ),
     _copies(
         "copied_share_test",
         partial(copies.share_of_copies, TEST),
-        "share of samples nearer to a test image than 99 % of training images are",
+        "share of samples nearer to a test example than 99 % of training examples are",
     ),
     _copies(
         "copying_z_test",
         partial(copying_z, TEST),
-        "Mann-Whitney z of distances to the test images; below -3: copies",
+        "Mann-Whitney z of distances to the test examples; below -3: copies",
     ),
     _copies(
         "copying_z_{extractor}",
         partial(copying_z_in_features, TRAIN),
-        "Mann-Whitney z of angles in features to the training images; below -3: copies",
+        "Mann-Whitney z of angles in features to the training examples; below -3: copies",
+        of=(ImageSpec,),
     ),
     _copies(
         "copying_z_test_{extractor}",
         partial(copying_z_in_features, TEST),
-        "Mann-Whitney z of angles in features to the test images; below -3: copies",
+        "Mann-Whitney z of angles in features to the test examples; below -3: copies",
+        of=(ImageSpec,),
     ),
     _copies(
         "fd_memorisation_{extractor}",
         copies.fd_memorisation,
         "Frechet distance times what copies of real images cost",
+        of=(ImageSpec,),
         better="lower",
         shown=REPEATS,
+    ),
+)
+_VECTORS: tuple[Metric, ...] = (
+    _on_grid(
+        "kl",
+        vectors.kl,
+        "KL(data || model) of the two densities on a grid",
+        shown=Presentation(Role.DISTANCE, paired=True),
+    ),
+    _on_grid("reverse_kl", vectors.reverse_kl, "KL(model || data) of the two densities on a grid"),
+    _on_grid(
+        "total_variation",
+        vectors.total_variation,
+        "total variation between the two densities on a grid, 0 to 1",
+        unit="",
+    ),
+    _tests(
+        "two_sample_auc",
+        vectors.two_sample_auc,
+        "area under the curve of a classifier of samples and test rows; 0.5 where they are alike",
+    ),
+    _tests(
+        "two_sample_accuracy",
+        vectors.two_sample_accuracy,
+        "accuracy of a classifier of samples and test rows; 0.5 where they are alike",
+        shown=REPEATS,
+    ),
+    _tests(
+        "mmd",
+        vectors.mmd,
+        "squared maximum mean discrepancy of samples and test rows, Gaussian kernel",
+        shown=Presentation(Role.DISTANCE, paired=True),
+    ),
+    _modes(
+        "modes_found",
+        vectors.modes_found,
+        "modes of the data with a sample within 3 standard deviations",
+    ),
+    _modes(
+        "good_samples",
+        vectors.good_samples,
+        "share of samples within 3 standard deviations of their nearest mode",
+        better="higher",
+    ),
+    _modes(
+        "mode_balance",
+        vectors.mode_balance,
+        "KL of the shares of the modes among good samples from their weights",
+        unit="nats",
+        better="lower",
     ),
 )
 _OTHERS: tuple[Metric, ...] = (
@@ -254,8 +333,14 @@ _OTHERS: tuple[Metric, ...] = (
 )
 METRICS: dict[str, Metric] = {
     metric.name: metric
-    for metric in (*_LIKELIHOODS, *_DISTANCES, *_FIDELITY, *_MEMORISATION, *_OTHERS)
+    for metric in (*_LIKELIHOODS, *_DISTANCES, *_FIDELITY, *_VECTORS, *_MEMORISATION, *_OTHERS)
 }
+
+
+def list_metrics() -> dict[str, dict[str, str]]:
+    """Each number of an evaluation, by its name: section, unit, which values are better, what it
+    is."""
+    return {metric.title: metric.to_json() for metric in METRICS.values()}
 
 
 def metric_of(result: str) -> Metric | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ptheta.compute import streams
 from ptheta.config import Entry
 from ptheta.errors import unknown
 
@@ -32,7 +33,8 @@ class MinibatchDiscrimination(MinibatchLayer):
 
     def forward(self, f: Tensor) -> Tensor:
         m = self.project(f).unflatten(1, self.shape)  # (B, K, D)
-        distances = (m[:, None] - m[None]).abs().sum(-1)  # (B, B, K)
+        everyone = streams.whole(m)  # (N, K, D): of all processes
+        distances = (m[:, None] - everyone[None]).abs().sum(-1)  # (B, N, K)
         alike = (-distances).exp().sum(1) - 1  # an image is no neighbour of itself
         return torch.cat([f, alike], 1)
 
@@ -48,7 +50,7 @@ class MinibatchStddev(MinibatchLayer):
         self.width = width + 1
 
     def forward(self, f: Tensor) -> Tensor:
-        deviation = (f.var(0, correction=0) + 1e-8).sqrt().mean()
+        deviation = (streams.whole(f).var(0, correction=0) + 1e-8).sqrt().mean()
         return torch.cat([f, deviation.expand(len(f), 1)], 1)
 
 

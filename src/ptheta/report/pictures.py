@@ -19,10 +19,11 @@ from ptheta.capabilities import (
     some_conditions,
 )
 from ptheta.compute.streams import seeded
+from ptheta.data.columns.scatter import LogDensity, Scatter
 from ptheta.data.dataset import Dataset
-from ptheta.files.scatter import LogDensity, Scatter
+from ptheta.files.html import png_uri
 from ptheta.metrics.copies import NEIGHBOURS, closest
-from ptheta.report.plots import picture, png_data
+from ptheta.report.plots import picture
 from ptheta.specs import VectorSpec
 from ptheta.training.pictures import POINTS, density_of, in_picture
 
@@ -178,7 +179,7 @@ def scattered(test: Dataset, x: Tensor, density: LogDensity | None = None) -> st
     """Rows over those of a data set, as data."""
     assert isinstance(test.spec, VectorSpec)
     real = test.batch(slice(0, POINTS)).x
-    return png_data(Scatter(test.spec, x, real, density).png())
+    return png_uri(Scatter(test.spec, x, real, density).png())
 
 
 OF_VECTORS: tuple[Callable[[Subject], Picture | None], ...] = (_points,)
@@ -188,5 +189,5 @@ def real_examples(test: Dataset) -> str:
     """What real examples look like, as data."""
     if isinstance(test.spec, VectorSpec):
         x = test.batch(slice(0, POINTS)).x
-        return png_data(Scatter(test.spec, x, names=("", "real")).png())
+        return png_uri(Scatter(test.spec, x, names=("", "real")).png())
     return picture(test.batch(range(min(SHOWN, len(test)))).x, 8)

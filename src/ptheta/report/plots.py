@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 from torch import Tensor
 
+from ptheta.files.html import png_uri
 from ptheta.files.images import grid, to_png
 from ptheta.report.text import label, plain_text
 
@@ -33,17 +32,8 @@ def picture(x: Tensor, columns: int, width: int = 448, captions: Sequence[str] =
     """Image batch (N, C, H, W) as a data URI, each pixel drawn as whole screen pixels, about
     `width` wide. captions: a text for each row"""
     canvas = grid(x, columns, gap=1, background=128)
-    return png_uri(canvas, max(1, round(width / canvas.shape[1])), captions)
-
-
-def png_uri(canvas: np.ndarray, scale: int = 1, captions: Sequence[str] = ()) -> str:
-    """A picture as a data URI. scale: screen pixels of a pixel; captions: a text for each row"""
-    return png_data(to_png(canvas, scale, captions=captions))
-
-
-def png_data(png: bytes) -> str:
-    """The bytes of a PNG as a data URI."""
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+    scale = max(1, round(width / canvas.shape[1]))
+    return png_uri(to_png(canvas, scale, captions=captions))
 
 
 def panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:

@@ -13,12 +13,14 @@ NOTES = {  # what the reader of a table must know
     ),
     Section.DISTANCE: (
         "Named after the network whose features they use; only those of inception-2015 are the "
-        "published FID, KID and IS. The grey rows need no learning."
+        "published FID, KID and IS. Of vectors: divergences of the two densities where both are "
+        "known, and tests that tell samples from held-out rows. The grey rows need no learning."
     ),
     Section.FIDELITY: (
         "Precision and density ask whether a sample could be real; recall, coverage and the "
         "classes, whether everything real is there; sharpness, whether edges are as strong as in "
-        "real images (noise is sharp, too). No row is good by one column."
+        "real images (noise is sharp, too). Modes are those of a density that is known. No row is "
+        "good by one column."
     ),
     Section.MEMORISATION: (
         "Distances to the nearest training image, of samples beside those of held-out images; and "

@@ -22,6 +22,7 @@ from ptheta.files.atomic import digest, there
 from ptheta.files.paths import exists, expand
 from ptheta.files.tensors import load_weights
 from ptheta.models import registry
+from ptheta.runs.card import card
 from ptheta.runs.config_file import damaged, has_config, read_config, spec_of, whites
 from ptheta.runs.from_plan import build_model, open_plan_data
 from ptheta.runs.plan import Plan
@@ -65,6 +66,10 @@ class Run:
     def __repr__(self) -> str:
         path, source = shortened(self.path), shortened(self.plan.source)
         return f"Run({path!r}: {self.plan.model} on {source!r}, {self.spec})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        return card(self)
 
     @property
     def name(self) -> str:

@@ -5,35 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ClassVar, TypeAlias
+from typing import TypeAlias
 
 import torch
-from torch import Tensor, distributed, nn
-from torch.autograd import Function
-from torch.autograd.function import FunctionCtx
+from torch import Tensor, nn
+
+from ptheta.training.group import summed
 
 Normalisation: TypeAlias = nn.BatchNorm1d | nn.BatchNorm2d
-
-
-class _Sum(Function):
-    """The sum of a tensor over the processes: what each of them loses by it, all of them lose."""
-
-    apply: ClassVar[Callable[[Tensor], Tensor]]
-
-    @staticmethod
-    def forward(ctx: FunctionCtx, here: Tensor) -> Tensor:
-        everywhere = here.clone()
-        distributed.all_reduce(everywhere)
-        return everywhere
-
-    @staticmethod
-    def backward(ctx: FunctionCtx, *grads: Tensor) -> Tensor:
-        return _sum(grads[0])
-
-
-def _sum(here: Tensor) -> Tensor:
-    return _Sum.apply(here)
 
 
 class SyncBatchNorm(nn.Module):
@@ -61,9 +40,9 @@ class SyncBatchNorm(nn.Module):
     def _moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance over the whole batch; the running ones follow."""
         dims = [0, *range(2, x.ndim)]
-        mean = _sum(x.mean(dims)) / self.size
+        mean = summed(x.mean(dims)) / self.size
         centred = x - mean.view(1, -1, *[1] * (x.ndim - 2))
-        var = _sum(centred.square().mean(dims)) / self.size
+        var = summed(centred.square().mean(dims)) / self.size
         n = self.size * x.numel() // x.shape[1]
         with torch.no_grad():
             self.get_buffer("num_batches_tracked").add_(1)

@@ -6,14 +6,40 @@ mover's gradients (see docs/distributed.md).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, distributed
+from torch.autograd import Function
+from torch.autograd.function import FunctionCtx
+
+from ptheta.specs import full
 
 CPU = torch.device("cpu")
+
+
+class _Sum(Function):
+    """The sum of a tensor over the processes: what each of them loses by it, all of them lose."""
+
+    apply: ClassVar[Callable[[Tensor], Tensor]]
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, here: Tensor) -> Tensor:
+        everywhere = here.clone()
+        distributed.all_reduce(everywhere)
+        return everywhere
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, *grads: Tensor) -> Tensor:
+        return summed(grads[0])
+
+
+def summed(here: Tensor) -> Tensor:
+    """The sum of a tensor over the processes, differentiable."""
+    return _Sum.apply(here)
 
 
 @dataclass(frozen=True)
@@ -35,6 +61,16 @@ class Group:
         if self.half is None:
             return nullcontext()
         return torch.autocast(self.device.type, self.half)
+
+    def gather(self, here: Tensor) -> Tensor:
+        """Rows of this process's examples (B, ...) -> those of the whole batch, differentiable.
+
+        Row i of process r is row i * size + r, as `ptheta.compute.streams` has it.
+        """
+        here = full(here).contiguous()
+        others = torch.zeros_like(here)
+        rows = [here if rank == self.rank else others for rank in range(self.size)]
+        return summed(torch.stack(rows, 1).flatten(0, 1))
 
     def average(self, tensors: Sequence[Tensor]) -> None:
         """Puts into each tensor its mean over the processes, by one message."""

@@ -160,7 +160,7 @@ class Trainer:
         engine.kl_weight = s.kl_weight(p.step)
         # one norm in each interval: it costs a pass over the gradients
         engine.measure_norms = p.step % s.log_every == 0
-        with shared(self.group.rank, self.group.size):
+        with shared(self.group.rank, self.group.size, self.group.gather):
             self.rule(engine, self.game, p.step, self._batch(p.step))
             if self.game.after is not None:
                 with torch.no_grad():

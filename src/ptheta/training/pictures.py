@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.capabilities import HasLogProb, condition_of
+from ptheta.data.columns.scatter import LogDensity, Scatter
 from ptheta.data.dataset import Dataset
 from ptheta.files.atomic import write_atomic
 from ptheta.files.captions import in_rows, rows_in_turn
 from ptheta.files.images import grid, write_png
-from ptheta.files.scatter import LogDensity, Scatter
 from ptheta.specs import VectorSpec
 
 IMAGES = 64  # in a grid

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ptheta.batch import Batch, Condition, joined
+from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec
 from ptheta.errors import PthetaError
 from ptheta.games import Clock, Game, Move, Player, Terms
@@ -106,7 +107,8 @@ class GAN(Pair):
         if share < 1:
             terms["adversarial"] = (1 - share) * self.loss.generator(on_fake.logits, on_real.logits)
         if share:
-            gap = on_fake.features.mean(0) - on_real.features.mean(0)
+            fake, real = (streams.whole(on.features).mean(0) for on in (on_fake, on_real))
+            gap = fake - real
             terms["features"] = (share * gap.square().sum()).expand(len(on_fake.logits))
         return terms
 

@@ -1,0 +1,47 @@
+"""Points: what a measure of vectors takes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ptheta.errors import PthetaError
+
+
+def check_points(x: Tensor, what: str) -> Tensor:
+    """Points (N, D) as float64. Raises PthetaError for another shape or type, fewer than two, and
+    for cells that are NaN or infinite.
+
+    what: what they are called in the message, such as "samples"
+    """
+    if x.ndim != 2 or not x.is_floating_point() or not x.shape[1]:
+        raise PthetaError(
+            f"{what} are a {x.dtype} tensor of shape {tuple(x.shape)}: want floats (N, D)"
+        )
+    if len(x) < 2:
+        raise PthetaError(f"{len(x)} of {what} is too few to compare: give at least two")
+    odd = int((~x.isfinite()).sum())
+    if odd:
+        raise PthetaError(
+            f"{odd:,} of {x.numel():,} numbers of {what} are NaN or infinite: leave such rows out, "
+            "or fill them in"
+        )
+    return x.double()
+
+
+def check_pair(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Samples (N, D) and real points (M, D), as float64. Raises PthetaError as `check_points` does,
+    and where they differ in their numbers."""
+    found = check_points(x, "samples"), check_points(y, "real points")
+    if x.shape[1] != y.shape[1]:
+        raise PthetaError(
+            f"samples of {x.shape[1]} numbers and real points of {y.shape[1]}: give both alike"
+        )
+    return found
+
+
+def some(x: Tensor, most: int, seed: int = 0) -> Tensor:
+    """At most so many of x (N, ...), drawn without replacement; the same for the same seed."""
+    if len(x) <= most:
+        return x
+    return x[torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:most]]

@@ -1,0 +1,260 @@
+"""What is measured of vectors alone: against a density that is known, its modes, and whether a test
+tells samples from real rows.
+
+Numbers are compared as a network sees them, standardised and words one-hot, so that no unit makes a
+column count more than another.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ptheta.capabilities import HasLogProb, device_of
+from ptheta.data.vector_data import Truth, VectorDataset
+from ptheta.measures.divergence import Divergences, Grid, LogDensity, divergences
+from ptheta.measures.intervals import Groups, estimate, mean_estimate
+from ptheta.measures.kernel import gaussian
+from ptheta.measures.mmd import PERMUTATIONS, median_distance, mmd_draws, permutation_p
+from ptheta.measures.modes import Mixture, Reached, mode_divergence, reached
+from ptheta.measures.points import some
+from ptheta.measures.results import Estimate
+from ptheta.measures.two_sample import LEAST, two_sample
+from ptheta.metrics.context import Context, shared
+from ptheta.terminal.progress import stage
+
+MOST = 2000  # samples, and real rows, that a test is shown
+OUTSIDE = 0.01  # share of the mass beyond the grid from which a divergence says little
+NAMED = 10  # modes that are not found
+CLOSE = 1e-6  # nats, and relative, below which numbers of a grid are not told apart
+ROWS = 10_000  # points that a model rates at a time
+
+
+def vectors_of(ctx: Context) -> VectorDataset:
+    """The test rows, for what is asked only of vectors."""
+    assert isinstance(ctx.test, VectorDataset)
+    return ctx.test
+
+
+# -- what they need
+
+
+def truth(ctx: Context) -> str:
+    """The distribution of the data is known."""
+    return "" if vectors_of(ctx).truth is not None else "the density of the data is not known"
+
+
+def grid(ctx: Context) -> str:
+    """The data has one or two numbers."""
+    dims = ctx.test.spec.dims
+    return "" if dims <= 2 else f"a grid has one or two dimensions, not {dims}"
+
+
+def density(ctx: Context) -> str:
+    """The model has a density that is exact, and of no condition."""
+    if not isinstance(ctx.model, HasLogProb):
+        return "it has no exact density"
+    return "its density is given a condition" if ctx.conditional_likelihood else ""
+
+
+def modes(ctx: Context) -> str:
+    """The data has modes that are known."""
+    known = vectors_of(ctx).truth
+    there = known is not None and known.modes is not None
+    return "" if there else "no modes of the data are known"
+
+
+def whole(ctx: Context) -> str:
+    """No cell of the test rows is missing."""
+    lost = int(ctx.test.batch(slice(0, len(ctx.test))).x.isnan().any(1).sum())
+    return f"{lost} of {len(ctx.test)} test rows lack a cell" if lost else ""
+
+
+def enough(ctx: Context) -> str:
+    """Rows for every fold of a test."""
+    least = min(len(ctx.samples), len(ctx.test))
+    return "" if least >= LEAST else f"{least} rows are too few for a test: {LEAST} or more"
+
+
+# -- against the density
+
+
+def _truth(ctx: Context) -> Truth:
+    known = vectors_of(ctx).truth
+    assert known is not None
+    return known
+
+
+class OnGrid(NamedTuple):
+    """found: on the grid; coarser: with half of its cells along each side"""
+
+    found: Divergences
+    coarser: Divergences
+    cells: int
+
+
+def on_grid(log_p: LogDensity, log_q: LogDensity, over: Grid) -> OnGrid:
+    """Divergences of two densities, and what they are on a coarser grid."""
+    return OnGrid(
+        divergences(log_p, log_q, over), divergences(log_p, log_q, over.coarser()), over.cells
+    )
+
+
+def divergence_estimate(of: OnGrid, pick: Callable[[Divergences], float]) -> Estimate:
+    """One of the divergences; its error is how far it moves on a grid half as fine."""
+    fine, coarse = pick(of.found), pick(of.coarser)
+    beyond = [max(0.0, share) for share in (of.found.outside_p, of.found.outside_q)]
+    about = {"cells": of.cells, "outside": [float(f"{share:.3g}") for share in beyond]}
+    if not math.isfinite(fine):
+        return Estimate(None, about=about, reason="one density is 0 where the other is not")
+    error = None
+    if math.isfinite(coarse):  # no grid is known to be better than that
+        error = max(abs(fine - coarse), CLOSE * max(abs(fine), CLOSE))
+    note = ""
+    if max(beyond) > OUTSIDE:
+        note = f"{beyond[0]:.2g} of the data, {beyond[1]:.2g} of the model lie beyond the grid"
+    return Estimate(fine, error, about=about, note=note)
+
+
+@shared
+def _on_grid(ctx: Context) -> OnGrid:
+    known, model = _truth(ctx), ctx.the_model
+    assert isinstance(model, HasLogProb)
+    device = device_of(ctx.the_model)
+
+    @torch.no_grad()
+    def log_q(x: Tensor) -> Tensor:
+        parts = x.float().split(ROWS)
+        return torch.cat([model.log_prob(part.to(device)).double().cpu() for part in parts])
+
+    with stage("the density on a grid"):
+        return on_grid(known.log_density, log_q, Grid.over(known.sides, known.finest))
+
+
+def _divergence(pick: Callable[[Divergences], float], ctx: Context) -> Estimate:
+    return divergence_estimate(_on_grid(ctx), pick)
+
+
+kl, reverse_kl, total_variation = (
+    partial(_divergence, pick)
+    for pick in (
+        lambda found: found.kl,
+        lambda found: found.reverse_kl,
+        lambda found: found.total_variation,
+    )
+)
+
+
+# -- its modes
+
+
+@shared
+def _reached(ctx: Context) -> Reached:
+    known = _truth(ctx)
+    assert known.modes is not None
+    assert known.deviations is not None
+    parts = (known.modes, known.deviations, np.asarray(known.weights))
+    return reached(ctx.samples, Mixture(*(torch.from_numpy(part) for part in parts)))
+
+
+def modes_found(ctx: Context) -> Estimate:
+    """Modes with a good sample. A count of what is there has no error: see `good_samples`."""
+    return found_estimate(_reached(ctx), ctx.test.classes)
+
+
+def found_estimate(of: Reached, names: Sequence[str] = ()) -> Estimate:
+    """The number of modes that are found; those that are not are named."""
+    total = len(of.of.means)
+    texts = [names[k] if len(names) == total else str(k) for k in of.missing]
+    more = f" and {len(texts) - NAMED} more" if len(texts) > NAMED else ""
+    note = f"of {total}" + (f"; not {', '.join(texts[:NAMED])}{more}" if texts else "")
+    return Estimate(of.found, about={"counts": of.counts.tolist()}, note=note)
+
+
+def good_samples(ctx: Context) -> Estimate:
+    """The share of samples within three standard deviations of their nearest mode."""
+    return good_estimate(_reached(ctx))
+
+
+def good_estimate(of: Reached) -> Estimate:
+    """The share of good samples."""
+    return mean_estimate(of.good, Groups(len(of.good), "fake"))
+
+
+def mode_balance(ctx: Context) -> Estimate:
+    """KL of the shares of the modes among good samples from their weights."""
+    return balance_estimate(_reached(ctx))
+
+
+def balance_estimate(of: Reached) -> Estimate:
+    """The divergence of the modes' shares from their weights."""
+    if not of.found:
+        return Estimate(None, reason="no sample is near a mode")
+    return estimate(*mode_divergence(of))
+
+
+# -- tests
+
+
+@shared
+def _both(ctx: Context) -> tuple[Tensor, Tensor]:
+    """Samples and real rows as a network sees them: float64 (N, width) and (M, width)."""
+    spec, test = ctx.test.spec, ctx.test
+    rows = some(torch.arange(len(test)), MOST)
+    real = test.batch(rows.numpy()).x
+    return spec.scaled(ctx.samples[:MOST]).double(), spec.scaled(real).double()
+
+
+class Told(NamedTuple):
+    """What a two-sample test finds of the area under the curve, and of the accuracy."""
+
+    auc: Estimate
+    accuracy: Estimate
+
+
+def told_estimates(x: Tensor, y: Tensor, permutations: int, seed: int = 0) -> Told:
+    """Of samples (N, D) and real points (M, D)."""
+    found = two_sample(x, y, permutations=permutations, seed=seed)
+    about = {"compared": [len(x), len(y)], "p_value": round(found.p_value, 6)}
+    without = found.draws or (None, None)
+    note = f"p = {found.p_value:.2g}"
+    auc = estimate(found.told.auc, without[0], about, note=note)
+    return Told(auc, estimate(found.told.accuracy, without[1], about))
+
+
+@shared
+def _told(ctx: Context) -> Told:
+    with stage("the two-sample test"):
+        return told_estimates(*_both(ctx), PERMUTATIONS)
+
+
+def two_sample_auc(ctx: Context) -> Estimate:
+    """How often a classifier rates a sample as more of a sample than a real row."""
+    return _told(ctx).auc
+
+
+def two_sample_accuracy(ctx: Context) -> Estimate:
+    """How often a classifier is right."""
+    return _told(ctx).accuracy
+
+
+def mmd(ctx: Context) -> Estimate:
+    """MMD^2 with the bandwidth of the real rows, which is the same for every model."""
+    x, y = _both(ctx)
+    with stage("distances"):
+        return mmd_estimate(x, y, median_distance(y), PERMUTATIONS)
+
+
+def mmd_estimate(
+    x: Tensor, y: Tensor, bandwidth: float, permutations: int, seed: int = 0
+) -> Estimate:
+    """Of samples (N, D) and real points (M, D)."""
+    p = permutation_p(x, y, gaussian(bandwidth), permutations, seed)
+    about = {"compared": [len(x), len(y)], "bandwidth": bandwidth, "p_value": round(p, 6)}
+    return estimate(*mmd_draws(x, y, bandwidth), about, note=f"p = {p:.2g}")

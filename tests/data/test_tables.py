@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from ptheta.data.columns.learn import cells_of, columns_of
 from ptheta.data.columns.separated import read_separated
 from ptheta.data.columns.write import WRITERS, write_vectors
 from ptheta.data.identity import keys
+from ptheta.data.request import Request
+from ptheta.data.sources import open_split
 from ptheta.data.vector_data import VectorDataset, vectors_of
 from ptheta.errors import PthetaError
 from ptheta.specs import Column, VectorSpec
@@ -206,6 +209,31 @@ def test_rows_that_repeat_training_rows_are_known(tmp_path):
     written(tmp_path / "d" / "test.csv", "\n".join([*rows[:4], "1,9.5,owl,no"]) + "\n")
     test = opened(tmp_path / "d", "test")
     assert test.repeated().tolist() == [True, True, True, False]
+
+
+# -- with the columns of a run
+
+
+def test_the_columns_of_a_run_hold_for_whatever_is_read(tmp_path):
+    spec = opened(people(tmp_path / "a.csv")).spec
+    asked = Request("train", vectors=spec)
+    few = written(tmp_path / "b.csv", "pet,more,height,age\nowl,1,2.5,200\ndog,2,,3\n")
+    data = vectors_of(open_split(few, asked))
+    assert data.spec == spec  # nothing is learned from these
+    np.testing.assert_array_equal(data.cells, np.array([[200, 2.5, 2], [3, NAN, 1]], np.float32))
+    other = people(tmp_path / "c.csv", 200, seed=1)  # divided, and other bounds
+    assert all(open_split(other, replace(asked, split=s)).spec == spec for s in ("train", "test"))
+    gone = written(tmp_path / "d.csv", "pet,height,age\nowl,,20\ndog,,30\n")
+    assert np.isnan(vectors_of(open_split(gone, asked)).cells[:, 1]).all()
+    assert open_split(data.cells, asked).spec == spec
+    assert open_split(data, asked).spec == spec
+    for text, words in (
+        ("pet,age\nowl,20\ndog,3\n", "no column 'height', which was learned"),
+        ("pet,age,height\neel,20,1\ndog,3,2\n", "'eel' in column 'pet'"),
+        ("pet,age,height\nowl,old,1\ndog,3,2\n", "'age'"),
+    ):
+        with pytest.raises(PthetaError, match=words):
+            open_split(written(tmp_path / "e.csv", text), asked)
 
 
 # -- what is odd

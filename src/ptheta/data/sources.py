@@ -139,6 +139,8 @@ def open_split(source: Source, request: Request, *, seed: int = 0) -> Dataset:
     else:
         data = finished(reader, data, part, request)
     data = replace(data, notes=(*reader.notes, *data.notes))
+    if request.vectors is not None:
+        data = data.with_columns(request.vectors)
     return data.with_levels(settings.levels, settings.dynamic, seed)
 
 

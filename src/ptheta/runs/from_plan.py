@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import nn
 
 from ptheta import conditions
@@ -14,7 +16,7 @@ from ptheta.data.sources import open_split, settings_for
 from ptheta.data.values import Levels
 from ptheta.models import registry
 from ptheta.runs.plan import Plan
-from ptheta.specs import DataSpec
+from ptheta.specs import DataSpec, VectorSpec
 
 
 def condition_of(plan: Plan, data: Dataset) -> ConditionSpec | None:
@@ -34,18 +36,26 @@ def build_model(
 
 
 def open_plan_data(
-    plan: Plan, split: str, source: Source | None = None, known: Levels | None = None
+    plan: Plan,
+    split: str,
+    source: Source | None = None,
+    known: Levels | None = None,
+    vectors: VectorSpec | None = None,
 ) -> Dataset:
     """The data of a plan, or another source read the same way. A data set in memory answers to
     every split with all of its images.
 
-    known: what was white in training, by kind of value; None before that
+    known: what was white in training, by kind of value; vectors: the columns that were learned;
+        None before that
     """
     settings, seed = plan.data, plan.train.seed
+    request = Request(split, settings, known=known, vectors=vectors)
     if isinstance(source, Dataset):
-        data = one_part(source, Request(split, settings))
+        data = one_part(source, request)
+        if vectors is not None:
+            data = data.with_columns(vectors)
         return data.with_levels(settings.levels, settings.dynamic, seed)
     if source is None:
-        return open_split(recorded(plan.source), Request(split, settings, known=known), seed=seed)
-    request = Request(split, settings_for(source, settings), known=known)
+        return open_split(recorded(plan.source), request, seed=seed)
+    request = replace(request, settings=settings_for(source, settings))
     return open_split(source, request, seed=seed)

@@ -468,3 +468,9 @@ def test_rows_that_may_be_flat_images_are_remarked_on():
     assert any("images are stored as (50, 12, 12)" in note for note in open_data(array).notes)
     assert any("(1, 50, 50)" in note for note in open_data(array[:, :50]).notes)
     assert not any("images" in note for note in open_data(array[:, :30]).notes)
+
+
+def test_rows_that_mostly_repeat_are_remarked_on(tmp_path):
+    rows = [f"{i % 5},{'ab'[i % 2]},{i % 3}" for i in range(200)]
+    about = describe(written(tmp_path / "a.csv", "\n".join(["x,y,z", *rows]) + "\n"))
+    assert any("most rows repeat others" in line for line in about["suggestions"])

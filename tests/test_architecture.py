@@ -18,7 +18,7 @@ LAYERS: list[set[str]] = [
     {"errors"},
     {"config"},
     {"files", "terminal"},
-    {"schemas"},
+    {"schemas", "callbacks"},
     {"specs"},
     {"compute"},
     {"corruption", "batch"},

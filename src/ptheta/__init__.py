@@ -9,7 +9,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ptheta import api, data, distributions, extractors, losses, metrics, models, nets, tasks
+    from ptheta import (
+        api,
+        callbacks,
+        data,
+        distributions,
+        extractors,
+        losses,
+        metrics,
+        models,
+        nets,
+        tasks,
+    )
     from ptheta.api import (
         closest,
         compare,
@@ -61,6 +72,7 @@ __all__ = [
     "VectorDataset",
     "VectorSpec",
     "api",
+    "callbacks",
     "closest",
     "compare",
     "create",
@@ -101,6 +113,7 @@ _MODULES = (
     "api",
     "data",
     "distributions",
+    "callbacks",
     "extractors",
     "losses",
     "metrics",

@@ -244,6 +244,7 @@ def _streams() -> tuple[list[int], Any, Any]:
 
 MODULES = {
     "api",
+    "callbacks",
     "data",
     "distributions",
     "extractors",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 
@@ -16,7 +15,7 @@ from ptheta.games import Game, Move, Player, Terms
 from ptheta.training.ema import EMA
 from ptheta.training.engine import Engine, Weighing
 from ptheta.training.group import Group
-from ptheta.training.metric_logger import MetricLogger, keep_until
+from ptheta.training.metric_logger import keep_until
 from ptheta.training.sampler import BatchSampler
 from ptheta.training.settings import TrainSettings
 
@@ -83,21 +82,6 @@ def test_exactly_one_length():
     with pytest.raises(PthetaError, match="steps and minutes"):
         TrainSettings(steps=3, minutes=1.0).budget()
     assert TrainSettings(epochs=2.5).total_steps(10) == 25
-
-
-def test_tensorboard_events(tmp_path):
-    pytest.importorskip("tensorboard")
-    journal = MetricLogger(
-        tmp_path / "m.jsonl",
-        title="toy",
-        total=1,
-        seconds=None,
-        tensorboard=True,
-        stream=io.StringIO(),
-    )
-    journal.report(1, 0.1, {"loss": 2.0}, {"loss": 2.0})
-    journal.close()
-    assert list((tmp_path / "tensorboard").glob("events*"))
 
 
 def test_lines_after_the_checkpoint_are_dropped(tmp_path):

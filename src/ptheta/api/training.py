@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from torch import nn
 
 from ptheta import config
+from ptheta.callbacks import Callback
 from ptheta.compute.streams import undisturbed
 from ptheta.conditions import ConditionSpec, is_condition, word
 from ptheta.data.dataset import Dataset
@@ -67,6 +69,7 @@ def train(
     recipe: str = "default",
     resume: bool = False,
     more_data: bool = False,
+    callbacks: Sequence[Callback] = (),
     **options: object,
 ) -> Run:
     """Trains a model of the registry and returns its run.
@@ -76,6 +79,7 @@ def train(
         `Dataset` is trained on. With resume: where the images of the run lie now
     out: the run folder; may exist only with resume=True
     more_data: with resume, train on the images that have come to the data since as well
+    callbacks: follow the training (`ptheta.callbacks`); in one process only
     options: fields of the model's config, of `DataSettings` (plan) and of `TrainSettings`
 
     Raises PthetaError for bad input, an existing run without `resume`, data that lacks images of
@@ -88,21 +92,26 @@ def train(
         raise PthetaError("--more-data is for a run that goes on: add --resume, or leave it out")
     folder = check_folder(out)
     with locked(folder, "training"):
-        return _train(model, data, folder, recipe, resume, more_data, options)
+        asked = Asked(model, data, recipe, resume, more_data, tuple(callbacks))
+        return _train(asked, folder, options)
 
 
-def _train(
-    model: str,
-    data: Source,
-    folder: Path,
-    recipe: str,
-    resume: bool,
-    more_data: bool,
-    options: dict[str, object],
-) -> Run:
+class Asked(NamedTuple):
+    """What a call of `train` asks for: see there."""
+
+    model: str
+    data: Source
+    recipe: str
+    resume: bool
+    more_data: bool
+    callbacks: tuple[Callback, ...]
+
+
+def _train(asked: Asked, folder: Path, options: dict[str, object]) -> Run:
     """`train`, once the folder is held."""
+    model, data = asked.model, asked.data
     started = has_config(folder)
-    if started and not resume:
+    if started and not asked.resume:
         raise PthetaError(f"{folder} holds a run: add --resume to go on, or choose another --out")
     if not started and not all(map(leftover, folder.iterdir())):
         raise PthetaError(f"{folder} is not empty and not a run: choose another --out")
@@ -117,11 +126,16 @@ def _train(
     else:
         if isinstance(data, ImageDataset) and data.levels != 256:
             options = {"levels": data.levels, "dynamic": data.dynamic} | options
-        new = plan.make(model, data, options, recipe)
+        new = plan.make(model, data, options, asked.recipe)
+    if asked.callbacks and new.train.processes > 1:
+        raise PthetaError(
+            f"callbacks are called in this process, and {new.train.processes} others are asked "
+            "for: leave processes out, or read metrics.jsonl"
+        )
     handed = None if isinstance(data, str | Path) else Handed(data)
     try:
-        given = (new.to_json(), str(folder), started, more_data, handed, _scorer)
-        stopped = launch(new.train, work, *given)
+        given = (new.to_json(), str(folder), started, asked.more_data, handed, _scorer)
+        stopped = launch(new.train, work, *given, asked.callbacks)
         if stopped is not None:
             raise Stopped(stopped)
     except (Interrupted, Stopped) as by:

@@ -141,3 +141,9 @@ def entry(name: str) -> Entry:
     if name not in MODELS:
         raise unknown("model", name, MODELS)
     return MODELS[name]
+
+
+def able_to_miss(kind: type[DataSpec]) -> list[str]:
+    """The names of the models that learn from such examples where some lack a part."""
+    classes = ((name, found.load_model()) for name, found in MODELS.items())
+    return [name for name, cls in classes if cls.takes_missing and kind in cls.specs]

@@ -12,6 +12,7 @@ from torch import nn
 
 import ptheta
 from ptheta import conditions
+from ptheta.callbacks import Callback
 from ptheta.compute.layout import keep_large_blocks
 from ptheta.conditions import ConditionSpec
 from ptheta.data.dataset import Dataset
@@ -63,11 +64,13 @@ def work(
     more: bool,
     handed: Handed | None = None,
     scorer: Callable[[Dataset], Score] | None = None,
+    callbacks: tuple[Callback, ...] = (),
 ) -> int | None:
     """One process of a training: the number of the signal that ended it, or None.
 
     handed: images in memory, in place of those of the plan's source
     scorer: makes of the images set aside what chooses the best checkpoint; None keeps the last
+    callbacks: that follow the training, in this process
     """
     source = None if handed is None else handed.source
     p, folder = Plan.from_json(values), Path(out)
@@ -85,7 +88,7 @@ def work(
     score = None if ready.reserve is None or scorer is None else scorer(ready.reserve)
     # one stream of noise for all processes: see `ptheta.compute.streams`
     torch.manual_seed(p.train.seed + 1_000_003)
-    heading = Heading(f"{p.model} on {data.name}", _notes(p, ready))
+    heading = Heading(f"{p.model} on {data.name}", _notes(p, ready), callbacks)
     learner = Trainer if isinstance(model, Plays) else Fitter
     trainer = learner(model, data, p.train, folder, group, score=score, heading=heading)
     if started:

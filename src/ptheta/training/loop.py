@@ -220,6 +220,7 @@ class Trainer:
     def _checkpoint(self) -> None:
         chosen = self.score is not None and self.progress.best_step > 0
         self.checkpoints.write(self.progress, chosen=chosen)
+        self.reporter.checkpoint()
 
     # -- scores
 

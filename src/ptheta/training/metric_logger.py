@@ -1,4 +1,4 @@
-"""What a run tells: metrics.jsonl always, the screen, TensorBoard if asked."""
+"""What a run tells: metrics.jsonl, the screen, and warnings."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import TextIO
 
-from ptheta.errors import PthetaError
 from ptheta.files.atomic import write_text, writing
 from ptheta.schemas import Row, Warned, lines, whole
 from ptheta.training.display import Display
@@ -34,13 +33,6 @@ def keep_until(
     return len(kept)
 
 
-class Events(Protocol):
-    """What TensorBoard's `SummaryWriter` is used for."""
-
-    def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None: ...
-    def close(self) -> None: ...
-
-
 class MetricLogger:
     """Writes one line for each report; the first process alone has one.
 
@@ -56,22 +48,12 @@ class MetricLogger:
         total: int | None,
         seconds: float | None,
         done: tuple[int, float] = (0, 0.0),
-        tensorboard: bool = False,
         stream: TextIO | None = None,
     ) -> None:
         self.folder = path.parent
         with writing(path):
             self.file = path.open("a", encoding="utf-8")
         self.display = Display(title, total, seconds, *done, stream)
-        self.events: Events | None = None
-        if tensorboard:
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-            except ImportError:
-                raise PthetaError(
-                    "--tensorboard needs the extra: pip install 'ptheta[tensorboard]'"
-                ) from None
-            self.events = SummaryWriter(str(path.parent / "tensorboard"))
 
     def advance(self, step: int, seconds: float) -> None:
         """Moves the display to where the run is."""
@@ -101,9 +83,6 @@ class MetricLogger:
         with writing(self.folder / "metrics.jsonl"):
             self.file.write(json.dumps(line) + "\n")
             self.file.flush()
-        if self.events is not None:
-            for name, value in values.items():
-                self.events.add_scalar(name, value, step)
         self.display.advance(step, seconds)
         if losses is None:
             self.display.measure({name.partition("/")[2]: v for name, v in values.items()})
@@ -125,5 +104,3 @@ class MetricLogger:
         with suppress(OSError):  # every line was flushed: what is left is one that failed
             self.file.close()
         self.display.close()
-        if self.events is not None:
-            self.events.close()

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ptheta.callbacks import Callback, Callbacks, Moment, usual
 from ptheta.errors import PthetaError
 from ptheta.games import END, Monitor
 from ptheta.training.engine import Engine
@@ -20,10 +21,13 @@ SETTLED = 100  # steps: what a shorter run ends as is how it began, and no verdi
 
 @dataclass(frozen=True)
 class Heading:
-    """title: of the run; notes: lines about the data, said at the start"""
+    """title: of the run; notes: lines about the data, said at the start
+    callbacks: that follow the training
+    """
 
     title: str = ""
     notes: tuple[str, ...] = ()
+    callbacks: tuple[Callback, ...] = ()
 
 
 class Reporter:
@@ -40,25 +44,30 @@ class Reporter:
         self.per_epoch, self.batch_size = per_epoch, batch_size
         self.progress = Progress()
         self.logger: MetricLogger | None = None
+        self.callbacks = Callbacks((), lambda line: None)
+        self.folder = Path()
 
     @contextmanager
     def open(self, folder: Path, heading: Heading, total: int | None) -> Iterator[None]:
         """Inside, there is somebody to report to, in the first process."""
         if self.engine.group.rank == 0:
             minutes = self.settings.minutes
+            callbacks = usual(self.settings.tensorboard, heading.callbacks)
             self.logger = MetricLogger(
                 folder / "metrics.jsonl",
                 title=heading.title,
                 total=total,
                 seconds=None if minutes is None else 60 * minutes,
                 done=(self.progress.step, self.progress.seconds),
-                tensorboard=self.settings.tensorboard,
             )
+            self.folder = folder
+            self.callbacks = Callbacks(callbacks, self.logger.say)
             for note in (*heading.notes, *self._alike()):
                 self.logger.say(note)
         try:
             yield
         finally:
+            self.callbacks.on_end(self._moment())
             if self.logger is not None:
                 self.logger.close()
 
@@ -67,6 +76,13 @@ class Reporter:
         if self.settings.dynamics != "simultaneous" or len(self.engine.game.moves) > 1:
             return ()
         return ("dynamics simultaneous: this model has one player, for which it is as alternating",)
+
+    def checkpoint(self) -> None:
+        """One was written."""
+        self.callbacks.on_checkpoint(self._moment())
+
+    def _moment(self) -> Moment:
+        return Moment(self.folder, self.progress.step, self.progress.seconds)
 
     # -- numbers of training
 
@@ -96,6 +112,7 @@ class Reporter:
         if self.logger is not None:
             self.logger.report(self.progress.step, self.progress.seconds, values, losses)
             self.progress.lines = (self.progress.lines or 0) + 1
+            self.callbacks.on_log(self._moment(), values)
 
     def _check_kl(self, values: Mapping[str, float]) -> None:
         """Raises PthetaError where settings of the kl have nothing to weigh."""

@@ -1,10 +1,11 @@
-"""Corruption: damage to image batches that a model learns to repair.
+"""Corruption: damage to images and vectors that a model learns to repair.
 
 Vincent et al. 2010, JMLR 11, section 3.3. A kind of damage is an entry of `NOISES`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, TypeAlias
@@ -15,17 +16,21 @@ from torch import Tensor
 from ptheta.compute import streams
 from ptheta.config import Entry, OneOf
 from ptheta.errors import PthetaError, unknown
-from ptheta.specs import from_unit, to_unit
+from ptheta.specs import Column, DataSpec, VectorSpec, from_unit, to_unit
+
+EXTREME = 3  # standard deviations to each side, or the bounds of the column where these are nearer
 
 
 @dataclass(frozen=True)
 class Noise(Entry):
     """damage(x, level): uint8 image batch -> the same, damaged (noise from torch's generator)
     probability: whether the level is one, 0 to 1; else it is 0 or more
+    cells(x, level, column): the same of the cells (B,) of one column; None of images alone
     """
 
     damage: Callable[[Tensor, float], Tensor]
     probability: bool = True
+    cells: Callable[[Tensor, float, Column], Tensor] | None = None
 
 
 def gaussian(x: Tensor, level: float) -> Tensor:
@@ -46,15 +51,44 @@ def _hit(x: Tensor, level: float) -> Tensor:
     return streams.uniform(*x.shape, device=x.device) < level
 
 
+def gaussian_cells(x: Tensor, level: float, column: Column) -> Tensor:
+    if column.values:
+        return x
+    s = column.scaled(x)
+    return column.unscaled(s + level * streams.normal_like(s))
+
+
+def missing_cells(x: Tensor, level: float, column: Column) -> Tensor:
+    return x.masked_fill(_hit(x, level), math.nan)
+
+
+def extreme_cells(x: Tensor, level: float, column: Column) -> Tensor:
+    hit = _hit(x, level)
+    if column.values:
+        drawn = streams.integers(0, column.width, len(x), device=x.device).to(x.dtype)
+    else:
+        sign = 2 * streams.integers(0, 2, len(x), 1, device=x.device) - 1
+        drawn = column.unscaled(EXTREME * sign)
+    return torch.where(hit, drawn, x)
+
+
 NOISES: dict[str, Noise] = {
     "gaussian": Noise(
         gaussian,
         probability=False,
-        about="N(0, level^2) is added, white - black = 1, and the sum is clipped",
+        cells=gaussian_cells,
+        about="N(0, level^2) is added, white - black = 1 (of a number its standard deviation), and "
+        "the sum is clipped",
     ),
-    "masking": Noise(masking, about="a sub-pixel becomes black with probability level"),
+    "masking": Noise(
+        masking,
+        cells=missing_cells,
+        about="a sub-pixel becomes black, a cell is lost, with probability level",
+    ),
     "salt-and-pepper": Noise(
-        salt_and_pepper, about="it becomes black or white with probability level"
+        salt_and_pepper,
+        cells=extreme_cells,
+        about="it becomes black or white, a number far from its mean, a word any other",
     ),
 }
 
@@ -70,8 +104,8 @@ def odd_level(noise: str, level: float) -> str | None:
     return f"level = {level} of {noise} noise: want {wanted}"
 
 
-def corrupt(x: Tensor, noise: str, level: float) -> Tensor:
-    """uint8 image batch -> the same, damaged by an entry of `NOISES`.
+def corrupt(x: Tensor, noise: str, level: float, spec: DataSpec | None = None) -> Tensor:
+    """x damaged by an entry of `NOISES`. spec: of x; None for images. A cell that is lost is NaN.
 
     Raises PthetaError for another noise, and for a level that it cannot have.
     """
@@ -80,4 +114,22 @@ def corrupt(x: Tensor, noise: str, level: float) -> Tensor:
     odd = odd_level(noise, level)
     if odd is not None:
         raise PthetaError(odd)
-    return NOISES[noise].damage(x, level)
+    if not isinstance(spec, VectorSpec):
+        return NOISES[noise].damage(x, level)
+    damage = NOISES[noise].cells
+    if damage is None:
+        raise PthetaError(of_images(noise))
+    columns = zip(spec.columns, x.unbind(1), strict=True)
+    return torch.stack([damage(cells, level, column) for column, cells in columns], 1)
+
+
+def odd_noise(noise: str, spec: DataSpec) -> str | None:
+    """Why examples cannot have this noise: one sentence, or None."""
+    odd = isinstance(spec, VectorSpec) and NOISES[noise].cells is None
+    return of_images(noise) if odd else None
+
+
+def of_images(noise: str) -> str:
+    """That a noise is of no vectors, and which are."""
+    others = [name for name, entry in NOISES.items() if entry.cells is not None]
+    return f"noise = {noise} is of images: take {' or '.join(others)}"

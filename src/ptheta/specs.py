@@ -36,6 +36,16 @@ class DataSpec(Protocol):
     def dims(self) -> int: ...
 
     @property
+    def missing(self) -> tuple[str, ...]:
+        """The names of the elements that an example may lack."""
+        ...
+
+    @property
+    def discrete(self) -> bool:
+        """Whether p(x) is a probability; else it is a density, of which log p may be above 0."""
+        ...
+
+    @property
     def scaled_shape(self) -> tuple[int, ...]:
         """Of one example as a network sees it."""
         ...
@@ -103,6 +113,14 @@ class ImageSpec:
                 "draw pixels, not their means, or round with ptheta.specs.quantise"
             )
         return x
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def discrete(self) -> bool:
+        return True
 
     @property
     def scaled_shape(self) -> tuple[int, int, int]:
@@ -254,6 +272,11 @@ class VectorSpec:
         return tuple(column.name for column in self.columns if column.missing)
 
     @property
+    def discrete(self) -> bool:
+        """Whether no column is real: p(x) is a probability then, else a density in their units."""
+        return all(column.kind != "real" for column in self.columns)
+
+    @property
     def categories(self) -> tuple[str, ...]:
         """The names of the columns that hold words."""
         return tuple(column.name for column in self.columns if column.values)
@@ -275,7 +298,8 @@ class VectorSpec:
 
     def __str__(self) -> str:
         kinds = sorted({column.kind for column in self.columns})
-        return f"vectors of {self.dims} numbers ({', '.join(kinds)})"
+        numbers = "1 number" if self.dims == 1 else f"{self.dims} numbers"
+        return f"vectors of {numbers} ({', '.join(kinds)})"
 
     def check(self, x: Tensor) -> Tensor:
         """`x` itself if it is a batch of such vectors; raises PthetaError otherwise.

@@ -94,6 +94,12 @@ def test_what_options_rule_out_is_asked_without_building(case, monkeypatch):
     assert re.search(words, again or "")
 
 
+def test_what_is_not_installed_is_told(monkeypatch):
+    monkeypatch.setattr("ptheta.nets.flow.find_spec", lambda name: None)
+    asked, built = said("vae", GREY, None, config_of("vae", prior="flow"))
+    assert asked == built == "a flow prior needs the extra: pip install 'ptheta[flows]'"
+
+
 def choosing() -> list[tuple[str, str]]:
     """(model, option) of every option that has choices."""
     return [

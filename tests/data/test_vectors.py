@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+import ptheta
 from ptheta.data.identity import fingerprint, keys
 from ptheta.data.points.toys import TOYS
-from ptheta.data.splits import divide
+from ptheta.data.splits import side, sides
 from ptheta.data.trained import Record, match_data
 from ptheta.data.vector_data import VectorDataset
 from ptheta.errors import PthetaError
@@ -129,7 +130,7 @@ def test_columns_that_a_run_does_not_know_are_named():
 def test_equal_rows_stay_on_one_side():
     data = table(300)
     doubled = replace(data, cells=np.concatenate([data.cells, data.cells[:100]]))
-    train, test = (divide(doubled, split) for split in ("train", "test"))
+    train, test = (side(sides(doubled), split) for split in ("train", "test"))
     assert len(train) + len(test) == 400
     assert 10 < len(test) < 80
     assert not set(keys(train)) & set(keys(test))
@@ -155,6 +156,11 @@ def test_levels_are_of_images():
     with pytest.raises(PthetaError, match="no levels: leave out --levels 2"):
         table(10).with_levels(2)
     assert table(10).with_fixed_binarisation().read_as() == {}
+
+
+def test_missing_cells_are_refused_with_their_columns_and_the_models_that_can():
+    with pytest.raises(PthetaError, match="cells are missing, as they are of height: fill"):
+        ptheta.create("gan", SPEC)
 
 
 def test_a_toy_is_the_truth_of_its_points():

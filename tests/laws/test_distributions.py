@@ -131,7 +131,7 @@ def test_a_density_of_dequantised_images_bounds_the_probability():
             width = (levels - 1) / levels
             s = (2 * u - 1) / width
             loc, log_sigma = torch.zeros(x.shape), torch.full(x.shape, -1.0)
-            exact = DiscretisedGaussian(loc[:1], log_sigma[:1], levels).log_prob_of_image(x[:1])
+            exact = DiscretisedGaussian(loc[:1], log_sigma[:1], levels).log_prob_of_example(x[:1])
             density = D.Normal(loc, log_sigma.exp()).log_prob(s) + math.log(2 / width)
             bound = log_prob_bound(density.flatten(1).sum(1), 4, levels)
         slack = 4 * bound.std() / math.sqrt(len(bound))

@@ -231,7 +231,7 @@ def test_rows_of_an_image_share_its_pixels():
         x, z = torch.randint(0, 2, (2, *spec.shape), dtype=torch.uint8) * 255, torch.randn(6, 3)
         p = model.likelihood(z)
         wanted = p.log_prob(x.repeat(3, 1, 1, 1)).flatten(1).sum(1)
-        torch.testing.assert_close(p.log_prob_of_image(x), wanted)
+        torch.testing.assert_close(p.log_prob_of_example(x), wanted)
 
 
 # -- annealed importance sampling

@@ -139,7 +139,7 @@ def test_images_in_memory_are_measured_like_those_of_a_folder(place):
         ((IMAGES, LABELS[:5]), r"labels of shape \(5,\) for 60 images"),
         ({"trian": IMAGES}, "unknown split 'trian': did you mean 'train'"),
         ({"test": IMAGES}, "only a test part"),
-        (IMAGES[0], r"has shape \(8, 8\)"),
+        (IMAGES[0, 0], r"has shape \(8,\)"),
         (torch.randn(9, 1, 8, 8), "floats from -"),
         (IMAGES.astype(complex), "holds complex128"),
     ],

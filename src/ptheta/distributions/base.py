@@ -1,10 +1,13 @@
-"""What every distribution can do, be it of pixels or of codes, a posterior or a prior."""
+"""What every distribution can do, be it of examples or of codes, a posterior or a prior."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor
+
+from ptheta.compute import streams
 
 
 class Distribution(ABC):
@@ -18,3 +21,37 @@ class Distribution(ABC):
     @abstractmethod
     def sample(self) -> Tensor:
         """One draw from each row: (B, ...)."""
+
+
+class ElementDistribution(Distribution):
+    """An independent distribution for each element of x: a sub-pixel, or a column of a vector."""
+
+    @abstractmethod
+    def log_prob(self, x: Tensor) -> Tensor:
+        """x (B, ...) -> of each element, as x, nats."""
+
+    def log_prob_of_example(self, x: Tensor) -> Tensor:
+        """log p of whole examples, (k B,) nats, where the distribution has k rows for each: row i
+        is for example i modulo B. x: (B, ...)"""
+        k = self.shape[0] // len(x)
+        return self.log_prob(x.repeat(k, *[1] * (x.ndim - 1))).flatten(1).sum(1)
+
+    @abstractmethod
+    def icdf(self, u: Tensor) -> Tensor:
+        """Uniform noise in [0, 1), shaped as x -> the x that it stands for."""
+
+    @abstractmethod
+    def mean_example(self) -> Tensor:
+        """The mean as an example, shaped as x; of what has no mean, the most likely value."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> torch.Size:
+        """(B, ...), of x"""
+
+    @property
+    @abstractmethod
+    def device(self) -> torch.device: ...
+
+    def sample(self) -> Tensor:
+        return self.icdf(streams.uniform(*self.shape, device=self.device))

@@ -12,12 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.special import log_ndtr, ndtri
 
-from ptheta.compute import streams
-from ptheta.distributions.base import Distribution
-from ptheta.specs import from_levels, to_levels
+from ptheta.distributions.base import ElementDistribution
+from ptheta.specs import from_levels, from_unit, to_levels
 
 
-class PixelDistribution(Distribution):
+class PixelDistribution(ElementDistribution):
     """An independent distribution for each sub-pixel of an image batch."""
 
     levels: int
@@ -25,12 +24,6 @@ class PixelDistribution(Distribution):
     @abstractmethod
     def log_prob(self, x: Tensor) -> Tensor:
         """uint8 (B, C, H, W) -> log-probability of each sub-pixel, (B, C, H, W) nats."""
-
-    def log_prob_of_image(self, x: Tensor) -> Tensor:
-        """log p of whole images, (k B,) nats, where the distribution has k rows for each image:
-        row i is for image i modulo B. x: uint8 (B, C, H, W)."""
-        k = self.shape[0] // len(x)
-        return self.log_prob(x.repeat(k, 1, 1, 1)).flatten(1).sum(1)
 
     @abstractmethod
     def icdf(self, u: Tensor) -> Tensor:
@@ -41,18 +34,9 @@ class PixelDistribution(Distribution):
     def mean(self) -> Tensor:
         """Expected pixel value as a fraction of white: float (B, C, H, W) in [0, 1]."""
 
-    @property
-    @abstractmethod
-    def shape(self) -> torch.Size:
-        """(B, C, H, W)"""
-
-    def sample(self) -> Tensor:
-        """uint8 (B, C, H, W)"""
-        return self.icdf(streams.uniform(*self.shape, device=self.device))
-
-    @property
-    @abstractmethod
-    def device(self) -> torch.device: ...
+    def mean_example(self) -> Tensor:
+        """In 256 levels: uint8 (B, C, H, W)."""
+        return from_unit(self.mean)
 
 
 class Bernoulli(PixelDistribution):
@@ -74,7 +58,7 @@ class Bernoulli(PixelDistribution):
     def log_prob(self, x: Tensor) -> Tensor:
         return -F.softplus(self.logits * self._sign(x), threshold=40)
 
-    def log_prob_of_image(self, x: Tensor) -> Tensor:
+    def log_prob_of_example(self, x: Tensor) -> Tensor:
         each = self.logits.unflatten(0, (-1, len(x))) * self._sign(x)  # (k, B, C, H, W)
         return -F.softplus(each, threshold=40).flatten(2).sum(2).flatten()
 

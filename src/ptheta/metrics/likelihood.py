@@ -19,20 +19,23 @@ from ptheta.errors import PthetaError
 from ptheta.measures.intervals import Groups, mean_estimate
 from ptheta.measures.results import Estimate
 from ptheta.metrics.context import Context, shared
-from ptheta.specs import ImageSpec
 from ptheta.tasks.conditions import with_conditions
 from ptheta.terminal.progress import watched
 
 
 @dataclass(frozen=True)
 class Likelihood:
-    """-log p per image. relation: "=" where exact, "<=" where the truth is at most this."""
+    """-log p per example. relation: "=" where exact, "<=" where the truth is at most this.
+
+    density: whether p is a density, in the units of the data: -log p may then be below 0
+    """
 
     nats: float
     error: float  # standard error of the mean over images
     relation: str
     how: str
-    each: Tensor = field(repr=False, compare=False)  # of every image, float64 (N,)
+    each: Tensor = field(repr=False, compare=False)  # of every example, float64 (N,)
+    density: bool = False
 
     @property
     def images(self) -> int:
@@ -92,8 +95,9 @@ def likelihood(
     the fixed one, so every model scores the same pixels. A conditional model is given the labels:
     the result is then -log p(x | y).
 
-    Raises PthetaError where such a model meets data without labels, and where the numbers cannot be
-    log-probabilities: NaN, or above 0, as of a density, which would make -log p look small.
+    Where the data has real numbers p is a density. Raises PthetaError where such a model meets data
+    without labels, and where the numbers cannot be what they are to be: NaN, or log-probabilities
+    above 0, as of a density, which would make -log p look small.
     """
     log_p = log_p_of(model, is_k)
     if log_p is None:
@@ -114,13 +118,14 @@ def likelihood(
         relation=log_p.relation,
         how=log_p.how,
         each=nats,
+        density=not data.spec.discrete,
     )
 
 
 def _check_nats(nats: Tensor, data: Dataset) -> None:
     """Raises PthetaError for what is no -log p of this data: below 0 only a density can be."""
     mean = nats.mean().item()
-    if isinstance(data.spec, ImageSpec) and not mean >= -1e-3:
+    if data.spec.discrete and mean < -1e-3:
         raise PthetaError(
             f"-log p is {mean:.4g} nats on average: {data.examples} of {data.spec} "
             "have probabilities, so it is at least 0; "
@@ -156,8 +161,11 @@ def _likelihood(ctx: Context) -> Likelihood | None:
     return likelihood(ctx.the_model, ctx.test, is_k=ctx.is_k, seed=ctx.seed)
 
 
+DENSITY = "density in the units of the data"
+
+
 def nll(ctx: Context) -> Estimate:
-    """Of the test images, nats/image."""
+    """Of the test examples, nats each; of a density where the data has real numbers."""
     return _mean(ctx, 1.0)
 
 
@@ -171,7 +179,9 @@ def _mean(ctx: Context, unit: float) -> Estimate:
     found = _likelihood(ctx)
     if found is None:
         return Estimate(None, reason="no likelihood")
-    about = {"how": found.how}
+    about: dict[str, object] = {"how": found.how}
+    if found.density:
+        about["of"] = DENSITY
     if found.infinite:
         why = f"-log p is infinite for {found.infinite:,} of {found.images:,} {ctx.test.examples}"
         return Estimate(None, about=about, reason=why)

@@ -33,6 +33,8 @@ class Selection:
         # k = 1: the ELBO suffices to compare a model with itself
         found = likelihood(model, self.held_out, is_k=1, seed=self.seed)
         if found is not None:
+            if found.density:  # bits have no meaning there
+                return Scored("nll", found.nats, True)
             return Scored("bits_per_dim", found.bits(self.held_out.spec.dims)[0], True)
         if not isinstance(model, Samples):
             return Scored("none", 0.0, True)

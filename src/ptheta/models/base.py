@@ -12,6 +12,7 @@ from ptheta.conditions import KINDS, ConditionSpec, parts_of, word
 from ptheta.config import unknown_choice
 from ptheta.errors import PthetaError
 from ptheta.games import Game, Terms
+from ptheta.models import registry
 from ptheta.models.parts import Part, conflict, named
 from ptheta.models.precision import in_own_type
 from ptheta.specs import DataSpec, ImageSpec
@@ -35,10 +36,12 @@ class Model(nn.Module):
     condition: what an example is asked for; None for an unconditional model
     takes: the kinds of condition that such a model may be given, by name; empty for none
     specs: the types of spec that it can learn
+    takes_missing: whether it learns from examples that lack some of their elements
     """
 
     takes: ClassVar[tuple[str, ...]] = ()
     specs: ClassVar[tuple[type[DataSpec], ...]] = (ImageSpec,)
+    takes_missing: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -67,6 +70,12 @@ class Model(nn.Module):
         """
         if not isinstance(spec, cls.specs):
             return f"{cls.__name__} cannot learn {spec}: choose a model that can"
+        if spec.missing and not cls.takes_missing:
+            return (
+                f"{cls.__name__} cannot learn from rows in which cells are missing, as they are of "
+                f"{', '.join(spec.missing)}: fill these in, leave these rows or columns out, or "
+                f"choose {' or '.join(registry.able_to_miss(type(spec)))}"
+            )
         odd = next((part.kind for part in parts_of(condition) if part.kind not in cls.takes), None)
         if odd is not None:
             known = f"it takes {' or '.join(cls.takes)}" if cls.takes else "it takes no condition"
@@ -92,6 +101,22 @@ class Model(nn.Module):
             kind = word(self.condition)
             raise PthetaError(f"this model is conditional on {kind} and got none: give a condition")
         return condition
+
+
+def whole(spec: DataSpec, x: Tensor) -> Tensor:
+    """x itself if it is a batch of such examples, none of which lacks anything; raises PthetaError
+    otherwise."""
+    refuse_missing(spec, x)
+    return spec.check(x)
+
+
+def refuse_missing(spec: DataSpec, x: Tensor) -> None:
+    """Raises PthetaError where cells, of any shape, are missing."""
+    if x.is_floating_point() and bool(x.isnan().any()):
+        raise PthetaError(
+            f"{int(x.isnan().sum()):,} of {x.numel():,} cells are missing, which this model cannot "
+            f"do without: fill them in, or choose {' or '.join(registry.able_to_miss(type(spec)))}"
+        )
 
 
 class ImageModel(Model):

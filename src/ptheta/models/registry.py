@@ -213,3 +213,15 @@ def _of_named_module(name: str) -> Listed | None:
     if not is_model(cls) or cls.__module__ != module:
         return None
     return registered(cls, name)
+
+
+def able_to_miss(kind: type[DataSpec]) -> list[str]:
+    """The names of the models that learn from such examples where some lack a part."""
+    from ptheta.models.base import Model  # torch is imported when a model is made
+
+    classes = ((name, found.load_model()) for name, found in models().items())
+    return [
+        name
+        for name, cls in classes
+        if issubclass(cls, Model) and cls.takes_missing and kind in cls.specs
+    ]

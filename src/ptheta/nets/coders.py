@@ -5,26 +5,31 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Annotated, TypeAlias
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from ptheta.config import Count, Entry, OneOf, option
-from ptheta.errors import unknown
+from ptheta.errors import PthetaError, unknown
 from ptheta.nets.convolutional import ConvDecoder, ConvEncoder
 from ptheta.nets.mlp import mlp
-from ptheta.specs import ImageSpec
+from ptheta.specs import DataSpec, ImageSpec, VectorSpec
 
-Shape = tuple[int, int, int]  # channels, height, width
+Shape = tuple[int, ...]  # channels, height, width; or the numbers of a vector
 
 
 @dataclass(frozen=True)
 class CoderKind(Entry):
     """encoder: (config, shape of the input, numbers of the output, dcgan) -> network;
-    decoder: (config, numbers of the input, shape of the output, dcgan) -> network"""
+    decoder: (config, numbers of the input, shape of the output, dcgan) -> network
+    maps: whether it is of images alone
+    """
 
     encoder: Callable[[CoderConfig, Shape, int, bool], nn.Module]
     decoder: Callable[[CoderConfig, int, Shape, bool], nn.Module]
+    maps: bool = False
 
 
 def _vectors(about: str, hidden: Callable[[CoderConfig], tuple[int, ...]]) -> CoderKind:
@@ -44,14 +49,15 @@ def _maps(about: str, resize: bool) -> CoderKind:
     """Convolutional networks. resize: see `ConvDecoder`"""
 
     def encode(config: CoderConfig, shape: Shape, out: int, dcgan: bool) -> nn.Module:
-        return ConvEncoder(*shape, out, features=config.features, dcgan=dcgan)
+        maps, h, w = shape
+        return ConvEncoder(maps, h, w, out, features=config.features, dcgan=dcgan)
 
     def decode(config: CoderConfig, size: int, shape: Shape, dcgan: bool) -> nn.Module:
         maps, h, w = shape
         features = config.features
         return ConvDecoder(size, h, w, maps, features=features, dcgan=dcgan, resize=resize)
 
-    return CoderKind(encode, decode, about=about)
+    return CoderKind(encode, decode, maps=True, about=about)
 
 
 CODERS: dict[str, CoderKind] = {
@@ -72,25 +78,72 @@ class CoderConfig:
     features: Count = option(32, "channels of the largest feature map (conv, resize)")
 
 
-def _kind(config: CoderConfig) -> CoderKind:
+def odd_net(spec: DataSpec, net: CoderNet) -> str | None:
+    """Why examples cannot have this encoder and decoder: one sentence, or None."""
+    if isinstance(spec, ImageSpec) or not CODERS[net].maps:
+        return None
+    return f"net = {net} is of images, and these are {spec}: use --net mlp"
+
+
+def _kind(spec: DataSpec, config: CoderConfig) -> CoderKind:
     if config.net not in CODERS:
         raise unknown("net", config.net, CODERS)
+    odd = odd_net(spec, config.net)
+    if odd is not None:
+        raise PthetaError(odd)
     return CODERS[config.net]
 
 
+class Observed(nn.Module):
+    """What a network sees of vectors in which cells are missing: 0 in their place, and beside the
+    numbers one for each of these columns, 1 where its cell is missing.
+
+    (B, width + extra) -> (B, width + extra + columns), after Nazabal et al. 2020, section 3.1
+    (arXiv:1807.03653)
+    """
+
+    def __init__(self, spec: VectorSpec) -> None:
+        super().__init__()
+        starts = accumulate((column.width for column in spec.columns), initial=0)
+        self.places = [
+            start for start, column in zip(starts, spec.columns, strict=False) if column.missing
+        ]
+
+    def forward(self, s: Tensor) -> Tensor:
+        missing = s[:, self.places].isnan().to(s.dtype)
+        return torch.cat([s.nan_to_num(0.0), missing], 1)
+
+
 def encoder(
-    spec: ImageSpec, config: CoderConfig, out: int, extra: int = 0, *, dcgan: bool = False
+    spec: DataSpec, config: CoderConfig, out: int, extra: int = 0, *, dcgan: bool = False
 ) -> nn.Module:
-    """(B, C + extra, H, W) -> (B, out). extra: channels beside the image's own; dcgan: as in
-    `ConvEncoder` (conv, resize). Raises PthetaError for an unknown network."""
-    c, h, w = spec.shape
-    return _kind(config).encoder(config, (c + extra, h, w), out, dcgan)
+    """What the spec makes of examples -> (B, out): images (B, C + extra, H, W), vectors (B, width +
+    extra), where NaN stands for what is missing.
+
+    extra: channels beside the image's own, numbers beside the vector's; dcgan: as in `ConvEncoder`
+    (conv, resize). Raises PthetaError for an unknown network, and for one that such examples cannot
+    have.
+    """
+    first, *rest = spec.scaled_shape
+    inputs = first + extra + len(spec.missing)
+    net = _kind(spec, config).encoder(config, (inputs, *rest), out, dcgan)
+    if spec.missing and isinstance(spec, VectorSpec):
+        return nn.Sequential(Observed(spec), net)
+    return net
 
 
 def decoder(
-    spec: ImageSpec, config: CoderConfig, per_pixel: int, extra: int = 0, *, dcgan: bool = False
+    spec: DataSpec, config: CoderConfig, numbers: int, extra: int = 0, *, dcgan: bool = False
 ) -> nn.Module:
-    """(B, L + extra) -> (B, per_pixel * C, H, W). extra: numbers beside the code; dcgan: as in
-    `ConvDecoder` (conv, resize). Raises PthetaError for an unknown network."""
-    c, h, w = spec.shape
-    return _kind(config).decoder(config, config.latent + extra, (per_pixel * c, h, w), dcgan)
+    """(B, L + extra) -> so many numbers for each of the spec's own: (B, numbers * C, H, W) or
+    (B, numbers * width). See `decoder_to`."""
+    first, *rest = spec.scaled_shape
+    return decoder_to(spec, config, (numbers * first, *rest), extra, dcgan=dcgan)
+
+
+def decoder_to(
+    spec: DataSpec, config: CoderConfig, shape: Shape, extra: int = 0, *, dcgan: bool = False
+) -> nn.Module:
+    """(B, L + extra) -> (B, *shape). extra: numbers beside the code; dcgan: as in `ConvDecoder`
+    (conv, resize). Raises PthetaError as `encoder` does."""
+    return _kind(spec, config).decoder(config, config.latent + extra, shape, dcgan)

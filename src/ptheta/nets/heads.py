@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, TypeAlias
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.config import Entry, OneOf
+from ptheta.distributions.kernels import KERNELS
 from ptheta.distributions.pixels import (
     Bernoulli,
     Categorical,
@@ -20,7 +21,9 @@ from ptheta.distributions.pixels import (
     PixelDistribution,
 )
 from ptheta.errors import PthetaError, unknown
-from ptheta.specs import DataSpec, ImageSpec
+from ptheta.nets.column_heads import ColumnsHead
+from ptheta.nets.example_head import ExampleHead
+from ptheta.specs import DataSpec, ImageSpec, VectorSpec
 
 FEW_LEVELS = 16  # up to here a probability for each level is cheap
 
@@ -82,8 +85,8 @@ class HeadOptions:
 DEFAULTS = HeadOptions()
 
 
-class Head(nn.Module, ABC):
-    """Makes a network's output a distribution.
+class Head(ExampleHead):
+    """Makes a network's output a distribution of pixels.
 
     about, traits, excludes: as of `config.Choice`
     per_pixel: numbers that the network gives for each sub-pixel
@@ -105,7 +108,7 @@ class Head(nn.Module, ABC):
         odd = self.unsupported(spec)
         if odd is not None:
             raise PthetaError(odd)
-        self.levels = spec.levels
+        self.spec, self.levels = spec, spec.levels
         # widths start near `scale` (logistic: 1/7 of the range) and stay above a tenth of a level
         self.start = math.log(2 * options.scale)
         self.floor = math.log(0.2 / (spec.levels - 1))
@@ -114,6 +117,11 @@ class Head(nn.Module, ABC):
     def unsupported(cls, spec: ImageSpec) -> str | None:
         """Why it cannot be of such images: one sentence, or None."""
         return None
+
+    @property
+    def out_shape(self) -> tuple[int, int, int]:
+        c, h, w = self.spec.shape
+        return self.per_pixel * c, h, w
 
     def forward(self, out: Tensor) -> PixelDistribution:
         """out (B, per_pixel * C, H, W), colours fastest, of any C, H and W."""
@@ -221,11 +229,11 @@ def head_kind(spec: ImageSpec, likelihood: Likelihood) -> type[Head]:
     return HEADS[name]
 
 
-def odd_likelihood(spec: DataSpec, likelihood: Likelihood) -> str | None:
-    """Why examples cannot have this likelihood: one sentence, or None."""
-    if not isinstance(spec, ImageSpec):
-        return None
-    return head_kind(spec, likelihood).unsupported(spec)
+def odd_likelihood(spec: DataSpec, likelihood: Likelihood, sigma: Sigma = "pixel") -> str | None:
+    """Why examples cannot have this likelihood, of this width: one sentence, or None."""
+    if isinstance(spec, ImageSpec):
+        return head_kind(spec, likelihood).unsupported(spec)
+    return odd_for_columns(likelihood, sigma)
 
 
 def head(spec: ImageSpec, likelihood: Likelihood = "auto", options: HeadOptions = DEFAULTS) -> Head:
@@ -237,3 +245,38 @@ def head(spec: ImageSpec, likelihood: Likelihood = "auto", options: HeadOptions 
 def levels_head(spec: ImageSpec) -> Head:
     """A probability for each level: bernoulli for 2 levels, else categorical."""
     return head(spec, "bernoulli" if spec.levels == 2 else "categorical")
+
+
+def example_head(
+    spec: DataSpec, likelihood: Likelihood = "auto", options: HeadOptions = DEFAULTS
+) -> ExampleHead:
+    """The head for any spec. Raises PthetaError as `head` does, and for a likelihood or a width
+    that columns cannot have."""
+    if isinstance(spec, ImageSpec):
+        return head(spec, likelihood, options)
+    return columns_head(spec, likelihood, options)
+
+
+def columns_head(spec: DataSpec, likelihood: Likelihood, options: HeadOptions) -> ColumnsHead:
+    """The head of a vector's columns. Raises PthetaError as `example_head` does."""
+    odd = odd_for_columns(likelihood, options.sigma)
+    if odd is not None or not isinstance(spec, VectorSpec):
+        raise PthetaError(odd or f"no likelihood of {spec} is known")
+    return ColumnsHead(spec, kernel_of(likelihood), options.components)
+
+
+def kernel_of(likelihood: Likelihood) -> str:
+    """What the numbers of a vector are mixtures of; auto: Gaussians."""
+    return "gaussian" if likelihood == "auto" else likelihood
+
+
+def odd_for_columns(likelihood: Likelihood, sigma: Sigma) -> str | None:
+    """Why the columns of a vector cannot have this: one sentence, or None."""
+    if kernel_of(likelihood) not in KERNELS:
+        return (
+            f"likelihood = {likelihood} is of pixels: numbers of a vector are mixtures of "
+            f"{' or '.join(KERNELS)}, and words have a probability each; leave it at auto"
+        )
+    if sigma != "pixel":
+        return f"sigma = {sigma} is of pixels: each column of a vector has its own; leave it out"
+    return None

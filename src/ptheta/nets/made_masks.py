@@ -7,29 +7,28 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ptheta.specs import ImageSpec
-
 
 class Masks:
-    """Who sees whom for one order of the pixels; its number is the seed, 0 is raster order.
+    """Who sees whom for one order of the pixels, or of the columns of a vector; its number is the
+    seed, 0 is raster order. colours: sub-pixels of a pixel, which stay together
 
     A hidden unit of degree k sees the first k sub-pixels; a sub-pixel of rank r (0, 1, ...) is
     predicted from units of degree up to r (eq. 8 and 9 of the paper).
     """
 
-    def __init__(self, spec: ImageSpec, hidden: tuple[int, ...], number: int) -> None:
-        self.spec, self.hidden, self.number = spec, hidden, number
+    def __init__(self, pixels: int, colours: int, hidden: tuple[int, ...], number: int) -> None:
+        self.pixels, self.colours, self.hidden, self.number = pixels, colours, hidden, number
 
     @cached_property
     def _drawn(self) -> tuple[Tensor, list[Tensor]]:
         """The order of the pixels, and the degrees of each layer's units: worked out at first use,
         since a model may be built to count its weights alone."""
-        spec, draw = self.spec, torch.Generator().manual_seed(self.number)
-        pixels = spec.height * spec.width
+        draw = torch.Generator().manual_seed(self.number)
+        pixels, dims = self.pixels, self.pixels * self.colours
         order = torch.randperm(pixels, generator=draw) if self.number else torch.arange(pixels)
-        lowest, found = min(1, spec.dims - 1), []
+        lowest, found = min(1, dims - 1), []
         for units in self.hidden:
-            degrees = torch.randint(lowest, max(spec.dims, lowest + 1), (units,), generator=draw)
+            degrees = torch.randint(lowest, max(dims, lowest + 1), (units,), generator=draw)
             found.append(degrees)
             lowest = int(degrees.min())
         return order, found
@@ -45,8 +44,8 @@ class Masks:
     @cached_property
     def ranks(self) -> Tensor:
         """(D,) of the sub-pixels in raster order."""
-        ranks = torch.argsort(self.order)[:, None] * self.spec.channels
-        return (ranks + torch.arange(self.spec.channels)).flatten()
+        ranks = torch.argsort(self.order)[:, None] * self.colours
+        return (ranks + torch.arange(self.colours)).flatten()
 
     def layers(self, device: torch.device) -> list[Tensor]:
         """The mask of each layer but the last, and of the last for one number of each sub-pixel."""

@@ -16,12 +16,13 @@ from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec
 from ptheta.config import AtLeastZero, Entry, OneOf, option
 from ptheta.games import Game, Move, Player, Terms
-from ptheta.models.base import ImageModel
-from ptheta.models.graph import Arrow, Graph, Variable
+from ptheta.losses.columns import column_errors
+from ptheta.models.base import Model, whole
+from ptheta.models.graph import Arrow, Graph, Variable, said
 from ptheta.models.recipes import Recipes
-from ptheta.nets.coders import CoderConfig, decoder, encoder
+from ptheta.nets.coders import CoderConfig, decoder, encoder, odd_net
 from ptheta.optimizers import OptimizerConfig
-from ptheta.specs import ImageSpec, from_unit, full, to_symmetric, to_unit
+from ptheta.specs import DataSpec, ImageSpec, VectorSpec, from_unit, full, to_unit
 
 
 @dataclass(frozen=True)
@@ -50,16 +51,32 @@ PixelErrorName: TypeAlias = Annotated[str, OneOf(PIXEL_ERRORS)]
 
 @dataclass(frozen=True)
 class AEConfig(CoderConfig, OptimizerConfig):
-    loss: PixelErrorName = option("squared", "error of a pixel, white - black = 1")
-    contractive: AtLeastZero = option(0.0, "weight of |d code / d image|^2, pixels in [-1, 1]")
+    loss: PixelErrorName = option(
+        "squared",
+        "error of a pixel, white - black = 1, or of a number in its standard deviations; a word "
+        "has its cross-entropy",
+    )
+    contractive: AtLeastZero = option(
+        0.0, "weight of |d code / d x|^2, x as the network sees it: pixels in [-1, 1]"
+    )
+
+    def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
+        odd = super().unsupported(spec, condition) or odd_net(spec, self.net)
+        if odd is None and self.loss != "squared" and not isinstance(spec, ImageSpec):
+            return (
+                f"loss = {self.loss} is of grey values, and these are {spec}: leave it at squared"
+            )
+        return odd
 
 
-class AE(ImageModel):
-    """A code for each image and an image for each code. It has no density and no prior: fit one on
-    the codes (`ptheta fit`) to sample."""
+class AE(Model):
+    """A code for each example and an example for each code. It has no density and no prior: fit one
+    on the codes (`ptheta fit`) to sample."""
+
+    specs = (ImageSpec, VectorSpec)
 
     def __init__(
-        self, spec: ImageSpec, config: AEConfig, condition: ConditionSpec | None = None
+        self, spec: DataSpec, config: AEConfig, condition: ConditionSpec | None = None
     ) -> None:
         super().__init__(spec, config, condition)
         self.config = config
@@ -67,12 +84,23 @@ class AE(ImageModel):
         self.decoder = decoder(spec, config, 1)
 
     def errors(self, out: Tensor, x: Tensor) -> Tensor:
-        """The loss of each image, summed over its pixels: (B,). out: what the decoder gave."""
+        """The loss of each example, summed over its pixels or columns: (B,). out: what the decoder
+        gave"""
+        if isinstance(self.spec, VectorSpec):
+            return column_errors(self.spec, out, x).sum(1)
         return PIXEL_ERRORS[self.config.loss].loss(out, to_unit(x)).flatten(1).sum(1)
 
     def corrupted(self, x: Tensor) -> Tensor:
-        """The image batch that the encoder is given in training: here the images themselves."""
+        """The examples that the encoder is given in training: here x itself."""
         return x
+
+    def seen(self, x: Tensor) -> Tensor:
+        """Examples as the encoder sees them: (B, *scaled_shape)."""
+        return self.spec.scaled(x)
+
+    def checked(self, x: Tensor) -> Tensor:
+        """x itself if it can be encoded; raises PthetaError otherwise."""
+        return whole(self.spec, x)
 
     def contraction(self, s: Tensor, z: Tensor) -> Tensor:
         """|dz/ds|^2 of each image, (B,), by one random projection: E_v |v^T J|^2 with v ~ N(0, I).
@@ -83,7 +111,7 @@ class AE(ImageModel):
         return row.square().flatten(1).sum(1)
 
     def terms(self, batch: Batch, shared: None = None) -> Terms:
-        s = to_symmetric(self.corrupted(self.spec.check(batch.x)))
+        s = self.seen(self.corrupted(whole(self.spec, batch.x)))
         if not self.config.contractive:
             return {"reconstruction": self.errors(full(self.decoder(self.encoder(s))), batch.x)}
         s.requires_grad_()
@@ -94,10 +122,13 @@ class AE(ImageModel):
         }
 
     def encode(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        return full(self.encoder(to_symmetric(self.spec.check(x))))
+        return full(self.encoder(self.seen(self.checked(x))))
 
     def decode(self, z: Tensor, condition: Condition | None = None) -> Tensor:
-        return from_unit(PIXEL_ERRORS[self.config.loss].to_unit(full(self.decoder(z))))
+        out = full(self.decoder(z))
+        if isinstance(self.spec, VectorSpec):
+            return self.spec.unscaled(out)
+        return from_unit(PIXEL_ERRORS[self.config.loss].to_unit(out))
 
     def game(self) -> Game[None]:
         return Game(
@@ -108,7 +139,7 @@ class AE(ImageModel):
     def graph(self) -> Graph:
         return Graph(
             (
-                Variable("x", "observed", f"image {self.spec}"),
+                Variable("x", "observed", said(self.spec)),
                 Variable("z", "deterministic", f"code of {self.config.latent} numbers"),
                 Variable(r"\hat{x}", "deterministic", "reconstruction"),
             ),

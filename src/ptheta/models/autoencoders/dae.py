@@ -8,31 +8,40 @@ from torch import Tensor
 
 from ptheta.conditions import ConditionSpec
 from ptheta.config import AtLeastZero, option
-from ptheta.corruption import NoiseName, corrupt, odd_level
+from ptheta.corruption import NoiseName, corrupt, odd_level, odd_noise
 from ptheta.models.autoencoders.ae import AE, AEConfig
 from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.models.recipes import Recipes
-from ptheta.specs import DataSpec
+from ptheta.specs import DataSpec, ImageSpec
 
 
 @dataclass(frozen=True)
 class DAEConfig(AEConfig):
     noise: NoiseName = option("gaussian", "what damages the input")
     level: AtLeastZero = option(
-        0.5, "gaussian: standard deviation, white - black = 1; else share of sub-pixels"
+        0.5, "gaussian: standard deviation, white - black = 1; else share of sub-pixels or cells"
     )
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
-        return super().unsupported(spec, condition) or odd_level(self.noise, self.level)
+        odd = super().unsupported(spec, condition) or odd_level(self.noise, self.level)
+        return odd or odd_noise(self.noise, spec)
 
 
 class DAE(AE):
-    """An autoencoder that is shown a damaged image and must give the clean one."""
+    """An autoencoder that is shown a damaged example and must give the clean one. A cell that is
+    lost is 0 to its encoder, the mean of a number and no word."""
 
     config: DAEConfig
 
     def corrupted(self, x: Tensor) -> Tensor:
-        return corrupt(x, self.config.noise, self.config.level)
+        return corrupt(x, self.config.noise, self.config.level, self.spec)
+
+    def seen(self, x: Tensor) -> Tensor:
+        s = self.spec.scaled(x)
+        return s if isinstance(self.spec, ImageSpec) else s.nan_to_num(0.0)
+
+    def checked(self, x: Tensor) -> Tensor:
+        return self.spec.check(x)
 
     def graph(self) -> Graph:
         x, *rest = super().graph().variables

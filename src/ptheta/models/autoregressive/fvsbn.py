@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from ptheta.batch import Condition
 from ptheta.conditions import ConditionSpec
 from ptheta.distributions.pixels import PixelDistribution
-from ptheta.models.autoregressive.base import Autoregressive, LikelihoodConfig, Stepper
+from ptheta.models.autoregressive.base import LikelihoodConfig, PixelModel
+from ptheta.models.autoregressive.walk import Stepper
 from ptheta.models.recipes import Recipes
 from ptheta.nets.condition import embedding
 from ptheta.nets.flat import flatten, scaled, unflatten
@@ -24,7 +25,7 @@ class FVSBNConfig(LikelihoodConfig):
     """Nothing of its own."""
 
 
-class FVSBN(Autoregressive):
+class FVSBN(PixelModel):
     """Each sub-pixel's parameters are linear in the earlier sub-pixels."""
 
     mask: Tensor
@@ -34,7 +35,7 @@ class FVSBN(Autoregressive):
     ) -> None:
         super().__init__(spec, config, condition)
         self.config = config
-        self.distribution = head(spec, config.likelihood, HeadOptions(config.components))
+        self.distribution = head(spec, config.likelihood, HeadOptions(config.components or 1))
         d, p = spec.dims, self.distribution.per_pixel
         self.weight = nn.Parameter(torch.randn(d, p, d) * d**-0.5)  # (D, P, D): to, what, from
         self.bias = nn.Parameter(torch.zeros(d, p))

@@ -11,7 +11,8 @@ from ptheta.batch import Condition
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Parts, option
 from ptheta.distributions.pixels import PixelDistribution
-from ptheta.models.autoregressive.base import Autoregressive, MaskedConvConfig, Stepper
+from ptheta.models.autoregressive.base import MaskedConvConfig, PixelModel
+from ptheta.models.autoregressive.walk import Stepper
 from ptheta.models.recipes import Recipes
 from ptheta.nets.condition import embedding
 from ptheta.nets.gate import gate, gate_into
@@ -71,7 +72,7 @@ class Layer(nn.Module):
         return gate(down), residual if self.first else h + residual, skip
 
 
-class GatedPixelCNN(Autoregressive):
+class GatedPixelCNN(PixelModel):
     """p(x) = prod_i p(x_i | x_<i) over sub-pixels in raster order, R before G before B."""
 
     def __init__(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import torch
 import torch.nn.functional as F
@@ -13,56 +13,58 @@ from torch import Tensor, nn
 from ptheta.batch import Batch, Condition
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Parts, option
-from ptheta.distributions.pixels import PixelDistribution
+from ptheta.distributions.base import ElementDistribution
 from ptheta.errors import PthetaError
 from ptheta.models.autoregressive.base import (
     Autoregressive,
     LikelihoodConfig,
-    Stepper,
-    agreement,
-    draw,
-    repeated,
-    resampled,
 )
+from ptheta.models.autoregressive.walk import Stepper, agreement, repeated, resampled
+from ptheta.models.base import refuse_missing, whole
 from ptheta.models.recipes import Recipes
 from ptheta.nets.condition import embedding
-from ptheta.nets.flat import flatten, scaled, unflatten
-from ptheta.nets.heads import HeadOptions, head
+from ptheta.nets.elements import elements
 from ptheta.nets.made_masks import Masks
 from ptheta.nets.modules import Modules
-from ptheta.specs import ImageSpec, full
+from ptheta.specs import DataSpec, ImageSpec, VectorSpec, full
 
 
 @dataclass(frozen=True)
 class MADEConfig(LikelihoodConfig):
     hidden: tuple[Count, ...] = option((1000,), "units of the hidden layers")
     direct: bool = option(False, "a linear path from the inputs to the outputs as well")
-    orders: Parts = option(1, "pixel orders trained together; more than 1 is an ensemble of them")
+    orders: Parts = option(
+        1, "orders of pixels or columns trained together; more than 1 is an ensemble of them"
+    )
 
 
 class MADE(Autoregressive):
-    """An autoencoder whose masks leave only earlier sub-pixels visible.
+    """An autoencoder whose masks leave only earlier sub-pixels, or columns of a vector, visible.
+    The numbers of a column of words are seen, or not, together.
 
     With several orders p(x) = 1/M sum_m p_m(x), the uniform mixture of the densities of its
     members. `log_prob`, `sample` and `complete` are those of the mixture. It has no single order,
     hence neither `conditionals` nor a stepper: those of a member are `of_order` and `MADEStepper`.
     """
 
+    specs = (ImageSpec, VectorSpec)
+
     def __init__(
-        self, spec: ImageSpec, config: MADEConfig, condition: ConditionSpec | None = None
+        self, spec: DataSpec, config: MADEConfig, condition: ConditionSpec | None = None
     ) -> None:
         super().__init__(spec, config, condition)
         self.config = config
-        self.distribution = head(spec, config.likelihood, HeadOptions(config.components))
-        d, p = spec.dims, self.distribution.per_pixel
-        sizes = [d, *config.hidden, d * p]
+        e = self.elements = elements(spec, config.likelihood, config.components)
+        inputs, outputs, d = e.inputs.total, e.outputs.total, spec.dims
+        sizes = [inputs, *config.hidden, outputs]
         self.layers = Modules(nn.Linear(a, b) for a, b in pairwise(sizes))
-        self.direct = nn.Parameter(torch.zeros(d, p, d)) if config.direct else None
-        self.masks = [Masks(spec, config.hidden, m) for m in range(config.orders)]
+        to = (d, outputs // d) if e.outputs.even else (outputs, 1)  # and from each input
+        self.direct = nn.Parameter(torch.zeros(*to, inputs)) if config.direct else None
+        self.masks = [Masks(e.places, e.colours, config.hidden, m) for m in range(config.orders)]
         self.kept: list[Tensor] = []  # the masks of the first order
-        # the first sub-pixel sees no hidden unit, so labels go to the output as well
+        # the first element sees no hidden unit, so labels go to the output as well
         self.label = embedding(condition, sizes[1])
-        self.label_out = embedding(condition, d * p)
+        self.label_out = embedding(condition, outputs)
 
     @property
     def order(self) -> list[int]:
@@ -84,18 +86,17 @@ class MADE(Autoregressive):
         if m == 0 and (not self.kept or self.kept[0].device != device):
             self.kept = self.masks[0].layers(device)
         masks = self.kept if m == 0 else self.masks[m].layers(device)
-        last = masks[-1].repeat_interleave(self.distribution.per_pixel, 0)
-        return [
-            layer.weight * mask
-            for layer, mask in zip(self.layers, [*masks[:-1], last], strict=True)
-        ]
+        masks = [self.elements.inputs.each(masks[0].t()).t(), *masks[1:]]
+        masks[-1] = self.elements.outputs.each(masks[-1])
+        return [layer.weight * mask for layer, mask in zip(self.layers, masks, strict=True)]
 
     def linear_path(self, m: int) -> Tensor | None:
-        """The weights of the direct path in order m, (to, what, from): strictly by rank."""
+        """The weights of the direct path in order m, (outputs, inputs): strictly by rank."""
         if self.direct is None:
             return None
         ranks = self.masks[m].ranks.to(self.direct.device)
-        return self.direct * (ranks < ranks[:, None])[:, None]
+        sees = self.elements.inputs.each(ranks) < self.elements.outputs.each(ranks)[:, None]
+        return self.direct.flatten(0, 1) * sees
 
     def shifts(self, condition: Condition | None) -> tuple[Tensor | float, Tensor | float]:
         """What the condition adds to the first hidden layer and to the output; 0 without labels."""
@@ -104,32 +105,35 @@ class MADE(Autoregressive):
             return 0.0, 0.0
         return self.label(asked), self.label_out(asked)
 
-    def of_order(self, m: int, x: Tensor, condition: Condition | None = None) -> PixelDistribution:
-        """The conditionals in order m: batch shape (B, C, H, W)."""
-        h = scaled(flatten(self.spec.check(x)), self.spec.levels)
+    def of_order(
+        self, m: int, x: Tensor, condition: Condition | None = None
+    ) -> ElementDistribution:
+        """The conditionals in order m: of the shape of x."""
+        h = self.elements.row(whole(self.spec, x))
         hidden, out = self.shifts(condition)
         weights, linear = self.weights(m), self.linear_path(m)
         if linear is not None:
-            out = out + F.linear(h, linear.flatten(0, 1))
+            out = out + F.linear(h, linear)
         for k, (layer, weight) in enumerate(zip(self.layers, weights, strict=True)):
             h = F.linear(h if k == 0 else h.relu(), weight, layer.bias)
             if k == 0:
                 h = h + hidden
-        return self.distribution(unflatten(h + out, self.spec.shape))
+        return self.elements.distribution(h + out)
 
-    def conditionals(self, x: Tensor, condition: Condition | None = None) -> PixelDistribution:
+    def conditionals(self, x: Tensor, condition: Condition | None = None) -> ElementDistribution:
         self.single_order()
         return self.of_order(0, x, condition)
 
     def log_prob(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        each = [self.of_order(m, x, condition).log_prob_of_image(x) for m in range(len(self.masks))]
+        members = (self.of_order(m, x, condition) for m in range(len(self.masks)))
+        each = [member.log_prob_of_example(x) for member in members]
         return torch.stack(each).logsumexp(0) - math.log(len(each))
 
     def loss(self, batch: Batch, shared: None = None) -> dict[str, Tensor]:
         """-log p in an order drawn anew for each step (section 4.2 of the paper)."""
         m = int(torch.randint(self.config.orders, ())) if self.config.orders > 1 else 0
         y = self.asked(batch.condition)
-        return {"nll": -self.of_order(m, batch.x, y).log_prob_of_image(batch.x)}
+        return {"nll": -self.of_order(m, batch.x, y).log_prob_of_example(batch.x)}
 
     def late(self, known: Tensor) -> Tensor:
         """None by an ensemble: what a member does not look at weighs it against the others."""
@@ -137,22 +141,22 @@ class MADE(Autoregressive):
 
     @torch.no_grad()
     def sample(self, n: int, condition: Condition | None = None) -> Tensor:
-        """Each image by a member of the ensemble drawn for it."""
+        """Each example by a member of the ensemble drawn for it."""
         u = self.noise(n)
         member = torch.randint(self.config.orders, (n,), device=u.device)
-        x = torch.empty(u.shape, dtype=torch.uint8, device=u.device)
+        x = torch.empty(u.shape, dtype=self.path.dtype, device=u.device)
         for m in member.unique().tolist():
             at = member == m
             y = None if condition is None else condition[at]
             stepper = MADEStepper(self, m, int(at.sum()), y)
-            x[at] = draw(stepper, self.masks[m].order.tolist(), u[at])
+            x[at] = self.drawn(stepper, u[at], order=self.masks[m].order.tolist())
         return x
 
     @torch.no_grad()
     def complete(
         self, x: Tensor, known: Tensor, condition: Condition | None = None, candidates: int = 1
     ) -> Tensor:
-        """Draws the unknown sub-pixels as any autoregressive model does, from the mixture:
+        """Draws what is unknown as any autoregressive model does, from the mixture:
 
             p(unknown | known) = sum_m p_m(known) p_m(unknown | known) / sum_m p_m(known)
 
@@ -164,11 +168,13 @@ class MADE(Autoregressive):
         if len(self.masks) == 1:
             return super().complete(x, known, condition, candidates)
         x, known = self.spec.check(x), known.expand(x.shape)
+        refuse_missing(self.spec, x[known])
         xs, kept, ys = repeated(candidates, x, known, condition)
         drawn, agree = [], []
         for m, masks in enumerate(self.masks):
             stepper = MADEStepper(self, m, len(xs), ys)
-            drawn.append(draw(stepper, masks.order.tolist(), self.noise(len(xs)), xs, kept))
+            order = masks.order.tolist()
+            drawn.append(self.drawn(stepper, self.noise(len(xs)), xs, kept, order))
             agree.append(agreement(self.of_order(m, drawn[-1], ys), drawn[-1], kept))
         shape = (len(self.masks) * candidates, -1)
         return resampled(torch.cat(drawn).unflatten(0, shape), torch.cat(agree).unflatten(0, shape))
@@ -182,56 +188,73 @@ class MADEStepper(Stepper):
     """Units sorted by degree: each is computed once, as soon as all that it sees is known."""
 
     def __init__(self, model: MADE, m: int, n: int, condition: Condition | None) -> None:
-        self.distribution, self.colours = model.distribution, model.spec.channels
-        self.levels = model.spec.levels
+        e = self.elements = model.elements
         masks, weights = model.masks[m], [full(w.detach()) for w in model.weights(m)]
         hidden, out = model.shifts(condition)
-        source = torch.argsort(masks.ranks).to(weights[0].device)  # sub-pixels by rank
-        p = self.distribution.per_pixel
+        self.by_rank = torch.argsort(masks.ranks).tolist()  # elements
+        counts = [e.inputs.counts[d] for d in self.by_rank]
+        self.known = list(accumulate(counts, initial=0))  # inputs of the elements of lower rank
+        inputs = torch.cat([torch.arange(e.inputs.total)[e.inputs.of(d)] for d in self.by_rank])
+        source = inputs = inputs.to(weights[0].device)
         self.layers, self.values = [], [weights[0].new_zeros(n, len(source))]
         for k, degrees in enumerate(masks.degrees):
             by_degree, order = torch.sort(degrees.to(source.device), stable=True)
             bias = full(model.layers[k].bias.detach())
             bias = (bias + hidden if k == 0 else bias).expand(n, -1)[:, order].contiguous()
             weight = weights[k][order][:, source].contiguous()
-            counts = torch.bincount(by_degree, minlength=len(masks.ranks))
-            self.layers.append((weight, bias, counts.cumsum(0).tolist()))
+            ends = torch.bincount(by_degree, minlength=len(masks.ranks)).cumsum(0).tolist()
+            self.layers.append((weight, bias, ends))
             self.values.append(weight.new_zeros(n, len(order)))
             source = order
-        last_bias = (full(model.layers[-1].bias.detach()) + out).expand(n, -1)
-        ranks = torch.argsort(masks.ranks).to(source.device)
-        self.last = weights[-1].view(-1, p, weights[-1].shape[1])[ranks][:, :, source].contiguous()
-        self.last_bias = last_bias.reshape(n, -1, p)[:, ranks].contiguous()
-        linear = model.linear_path(m)
-        self.linear = None if linear is None else full(linear.detach())[ranks][:, :, ranks]
+        out = out if self.layers else out + hidden
+        bias = (full(model.layers[-1].bias.detach()) + out).expand(n, -1)
+        rows = [e.outputs.of(d) for d in self.by_rank]
+        last, linear = weights[-1][:, source], model.linear_path(m)
+        self.last = [(bias[:, own].contiguous(), last[own]) for own in rows]
+        self.linear: list[Tensor] = []
+        if linear is not None:
+            linear = full(linear.detach())[:, inputs]
+            self.linear = [linear[own] for own in rows]
         self.ready = -1  # degrees done
 
-    def conditional(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
-        d = t * self.colours + c
-        self.values[0][:, d - c : d] = scaled(pixel[:, :c], self.levels)
+    def put(self, rank: int, cells: Tensor) -> None:
+        """What the network sees of the element of this rank, and of the next where there are more:
+        (n, k)"""
+        where = slice(self.known[rank], self.known[rank + cells.shape[1]])
+        self.values[0][:, where] = self.elements.part(self.by_rank[rank], cells)
+
+    def conditional(self, t: int, c: int, pixel: Tensor) -> ElementDistribution:
+        d = t * self.elements.colours + c
+        if c:
+            self.put(d - c, pixel[:, :c])
         for degree in range(self.ready + 1, d + 1):
-            seen = degree  # of the sub-pixels; then of each layer's units
-            for k, (weight, bias, ends) in enumerate(self.layers):
-                start, end = ends[degree - 1] if degree else 0, ends[degree]
-                if end > start:
-                    torch.addmm(
-                        bias[:, start:end],
-                        self.values[k][:, :seen],
-                        weight[start:end, :seen].t(),
-                        out=self.values[k + 1][:, start:end],
-                    ).relu_()
-                seen = end
+            self._compute(degree)
         self.ready = max(self.ready, d)
-        seen = self.layers[-1][2][d]
-        top = self.values[-1][:, :seen]
-        out = torch.addmm(self.last_bias[:, d], top, self.last[d, :, :seen].t())
-        if self.linear is not None:
-            out.addmm_(self.values[0][:, :d], self.linear[d, :, :d].t())
-        return self.distribution(out[:, :, None, None])
+        # without hidden layers the inputs are the top
+        seen = self.layers[-1][2][d] if self.layers else self.known[d]
+        bias, last = self.last[d]
+        out = torch.addmm(bias, self.values[-1][:, :seen], last[:, :seen].t())
+        if self.linear:
+            known = self.known[d]
+            out.addmm_(self.values[0][:, :known], self.linear[d][:, :known].t())
+        return self.elements.one(self.by_rank[d], out)
+
+    def _compute(self, degree: int) -> None:
+        """The units of this degree, layer after layer: all that they see is known."""
+        seen = self.known[degree]
+        for k, (weight, bias, ends) in enumerate(self.layers):
+            start, end = ends[degree - 1] if degree else 0, ends[degree]
+            if end > start:
+                torch.addmm(
+                    bias[:, start:end],
+                    self.values[k][:, :seen],
+                    weight[start:end, :seen].t(),
+                    out=self.values[k + 1][:, start:end],
+                ).relu_()
+            seen = end
 
     def observe(self, t: int, pixel: Tensor) -> None:
-        d = t * self.colours
-        self.values[0][:, d : d + self.colours] = scaled(pixel, self.levels)
+        self.put(t * self.elements.colours, pixel)
 
 
 RECIPES: Recipes = {

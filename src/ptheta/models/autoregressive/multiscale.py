@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from ptheta.batch import Condition
 from ptheta.conditions import ConditionSpec, word
 from ptheta.config import Parts, option
+from ptheta.distributions.base import ElementDistribution
 from ptheta.distributions.pixels import PixelDistribution
-from ptheta.models.autoregressive.base import Autoregressive, Stepper
+from ptheta.models.autoregressive.base import PixelModel
 from ptheta.models.autoregressive.pixelcnn import PixelCNN, PixelCNNConfig
+from ptheta.models.autoregressive.walk import Stepper
 from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.models.recipes import Recipes
 from ptheta.nets.masked import by_pixel
@@ -48,7 +50,7 @@ class Context(nn.Module):
         return h
 
 
-class MultiScalePixelCNN(Autoregressive):
+class MultiScalePixelCNN(PixelModel):
     """The coarsest grid first, then each finer grid's new pixels given all coarser ones.
 
     Exact: log p(x) is the sum over all pixels, each counted in the first grid that holds it.
@@ -151,7 +153,7 @@ class MultiScaleStepper(Stepper):
             self.inner.observe(q, pixel)
         self.walked = number
 
-    def conditional(self, t: int, c: int, pixel: Tensor) -> PixelDistribution:
+    def conditional(self, t: int, c: int, pixel: Tensor) -> ElementDistribution:
         if self.scales[t] != self.scale:
             self.begin_scale(self.scales[t])
         number = self.number(t)

@@ -12,7 +12,8 @@ from ptheta.batch import Condition
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Parts, option
 from ptheta.distributions.pixels import PixelDistribution
-from ptheta.models.autoregressive.base import Autoregressive, MaskedConvConfig, Stepper
+from ptheta.models.autoregressive.base import MaskedConvConfig, PixelModel
+from ptheta.models.autoregressive.walk import Stepper
 from ptheta.models.recipes import Recipes
 from ptheta.nets.condition import embedding
 from ptheta.nets.heads import levels_head
@@ -52,7 +53,7 @@ class Block(nn.Module):
         return x + self.expand(self.look(h.relu()).relu())
 
 
-class PixelCNN(Autoregressive):
+class PixelCNN(PixelModel):
     """p(x) = prod_i p(x_i | x_<i) over sub-pixels in raster order, R before G before B."""
 
     def __init__(

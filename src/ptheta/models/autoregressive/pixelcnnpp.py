@@ -22,7 +22,8 @@ from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Parts, option
 from ptheta.distributions.pixels import LogisticMixture, PixelDistribution
-from ptheta.models.autoregressive.base import Autoregressive, AutoregressiveConfig, Stepper
+from ptheta.models.autoregressive.base import AutoregressiveConfig, PixelModel
+from ptheta.models.autoregressive.walk import Stepper
 from ptheta.models.recipes import Recipes
 from ptheta.nets.condition import embedding
 from ptheta.nets.incremental import RowBank, RowsAbove, add_row, pointwise
@@ -84,7 +85,7 @@ class Block(nn.Module):
         return x + F.glu(h if shift is None else h + shift, 1)
 
 
-class PixelCNNPP(Autoregressive):
+class PixelCNNPP(PixelModel):
     """p(x) = prod over pixels of a mixture that the colours of a pixel share."""
 
     def __init__(

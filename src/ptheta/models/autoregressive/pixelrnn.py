@@ -14,7 +14,8 @@ from ptheta.batch import Condition
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Parts, option
 from ptheta.distributions.pixels import PixelDistribution
-from ptheta.models.autoregressive.base import Autoregressive, MaskedConvConfig, Stepper
+from ptheta.models.autoregressive.base import MaskedConvConfig, PixelModel
+from ptheta.models.autoregressive.walk import Stepper
 from ptheta.models.recipes import Recipes
 from ptheta.nets.condition import embedding
 from ptheta.nets.heads import levels_head
@@ -43,7 +44,7 @@ class RowLSTMConfig(PixelRNNConfig):
 L = TypeVar("L", bound=nn.Module)
 
 
-class PixelRNN(Autoregressive, Generic[L]):
+class PixelRNN(PixelModel, Generic[L]):
     """A first masked convolution to 2 h channels, LSTM layers with residuals, two 1x1 layers."""
 
     def __init__(

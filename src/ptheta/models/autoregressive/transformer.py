@@ -12,7 +12,8 @@ from ptheta.batch import Condition
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Parts, option
 from ptheta.distributions.pixels import PixelDistribution
-from ptheta.models.autoregressive.base import Autoregressive, AutoregressiveConfig, Stepper
+from ptheta.models.autoregressive.base import AutoregressiveConfig, PixelModel
+from ptheta.models.autoregressive.walk import Stepper
 from ptheta.models.recipes import Recipes
 from ptheta.nets.condition import embedding
 from ptheta.nets.flat import flatten, unflatten
@@ -60,7 +61,7 @@ class Layer(nn.Module):
         return self.after(x, F.scaled_dot_product_attention(q, k, v, is_causal=True))
 
 
-class ImageTransformer(Autoregressive):
+class ImageTransformer(PixelModel):
     """Token d carries the value of sub-pixel d - 1 and the place of sub-pixel d, and attends to
     all tokens up to itself; a learned start stands for the value before the first."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
@@ -18,12 +19,13 @@ from ptheta.distributions.kl import kl_standard_normal
 from ptheta.distributions.latents import Normal
 from ptheta.games import Clock, Game, Move, Player, Terms
 from ptheta.losses.adversarial import accuracy, cross_entropy
+from ptheta.models.base import whole
 from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.models.recipes import Recipes
 from ptheta.models.variational.collapse import CollapseMonitor
 from ptheta.models.variational.vae import VAE, VAEConfig
 from ptheta.nets.mlp import mlp
-from ptheta.specs import DataSpec, ImageSpec, full, to_symmetric
+from ptheta.specs import DataSpec, full
 
 DRAWS = 512  # of the noise, for the moments of its features
 
@@ -50,7 +52,7 @@ class AVBConfig(VAEConfig):
 class Noisy(NamedTuple):
     """What the moves of one step share, with the encoder's graph where it will move.
 
-    s: the step's images, (B, C, H, W) in [-1, 1]; u: the noise of their codes (B, L)
+    s: the step's examples as a network sees them; u: the noise of their codes (B, L)
     r: the Gaussian of their codes' moments; share: of u that is not Gaussian, (B, L)
     """
 
@@ -78,19 +80,20 @@ class AVB(VAE):
     has learned.
     """
 
+    takes_missing = False
     config: AVBConfig
     eps: Tensor
 
     def __init__(
-        self, spec: ImageSpec, config: AVBConfig, condition: ConditionSpec | None = None
+        self, spec: DataSpec, config: AVBConfig, condition: ConditionSpec | None = None
     ) -> None:
         super().__init__(spec, config, condition, outputs=3 + config.bases)
         latent = config.latent
         self.basis = nn.ModuleList(mlp([config.noise, 64, latent]) for _ in range(config.bases))
-        # the first layer in two parts: that of the image serves codes and noise alike
+        # the first layer in two parts: that of x serves codes and noise alike
         self.critic = nn.ModuleDict(
             {
-                "image": nn.Linear(spec.dims, config.critic[0]),
+                "image": nn.Linear(math.prod(spec.scaled_shape), config.critic[0]),
                 "code": nn.Linear(latent, config.critic[0], bias=False),
                 "rest": mlp([*config.critic, 1]),
             }
@@ -136,7 +139,7 @@ class AVB(VAE):
         return [full(self.critic["rest"](h)).squeeze(1) for h in hidden]
 
     def prepare(self, batch: Batch, clock: Clock) -> Noisy:
-        s = to_symmetric(self.spec.check(batch.x))
+        s = self.spec.scaled(whole(self.spec, batch.x))
         with torch.set_grad_enabled("avb" in clock.movers):
             share, a, r = self.parts(s)
             return Noisy(s, self.mixed(share, a), r, share)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-COLLAPSED = 0.5  # nats of KL below which the code says nothing about the image
+COLLAPSED = 0.5  # nats of KL below which the code says nothing about x
 UNUSED = 0.5  # dimensions, on average over an interval, below which none counts as used
 
 
@@ -34,6 +34,6 @@ class CollapseMonitor:
             collapsed = kl < COLLAPSED
         text = (
             f"posterior collapse: {detail}{used:.0f} dimensions are used, so the code says nothing "
-            f"about the image: try {cure}"
+            f"about x: try {cure}"
         )
         return {"posterior collapse": text} if collapsed else {}

@@ -3,6 +3,7 @@ arXiv:1406.5298): q(z | x, y), p(x | z, y), on any condition y."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -11,8 +12,8 @@ from torch import Tensor, nn
 from ptheta.batch import Condition
 from ptheta.conditions import GIVEN, Conditional, ConditionSpec, Kinds
 from ptheta.config import option
+from ptheta.distributions.base import ElementDistribution
 from ptheta.distributions.latents import LatentDistribution, Normal
-from ptheta.distributions.pixels import PixelDistribution
 from ptheta.models.base import EVERY_KIND
 from ptheta.models.recipes import Recipes
 from ptheta.models.variational.vae import VAE, VAEConfig
@@ -40,28 +41,32 @@ class CVAEConfig(Conditional, VAEConfig):
 
 class CVAE(VAE):
     """A VAE whose two networks are given the condition: the encoder as one more channel, linear in
-    it, the decoder as more numbers beside the code."""
+    it (of a vector as more numbers beside its own), the decoder as more numbers beside the code."""
 
     takes = EVERY_KIND
     player = "cvae"
     condition: ConditionSpec
 
     def __init__(
-        self, spec: ImageSpec, config: CVAEConfig, condition: ConditionSpec | None = None
+        self, spec: DataSpec, config: CVAEConfig, condition: ConditionSpec | None = None
     ) -> None:
         size = 0 if condition is None else condition.size
-        super().__init__(spec, config, condition, planes=1, cond_dim=size)
-        self.plane = nn.Linear(size, spec.height * spec.width)
+        places = math.prod(spec.shape[1:]) if isinstance(spec, ImageSpec) else 0
+        beside = 1 if places else size
+        super().__init__(spec, config, condition, planes=beside, cond_dim=size)
+        self.plane = nn.Linear(size, places) if places else None
         self.prior_net = nn.Linear(size, 2 * config.latent) if config.learned_prior else None
 
     def vector(self, condition: Condition | None) -> Tensor:
         """The condition as numbers: (B, size). Raises PthetaError where there is none."""
         vector = self.condition.vector(self.given(condition))
-        return vector.to(self.plane.weight.dtype)
+        return vector.to(next(self.parameters()).dtype)
 
     def infer(self, s: Tensor, condition: Condition | None = None) -> Normal:
-        plane = self.plane(self.vector(condition)).view(-1, 1, *self.spec.shape[1:])
-        return super().infer(torch.cat([s, plane], 1))
+        beside = self.vector(condition)
+        if self.plane is not None:
+            beside = self.plane(beside).view(-1, 1, *self.spec.shape[1:])
+        return super().infer(torch.cat([s, beside], 1))
 
     def prior(self, condition: Condition | None = None) -> LatentDistribution:
         if self.prior_net is None:
@@ -71,7 +76,7 @@ class CVAE(VAE):
     def prior_depends(self) -> bool:
         return self.prior_net is not None
 
-    def likelihood(self, z: Tensor, condition: Condition | None = None) -> PixelDistribution:
+    def likelihood(self, z: Tensor, condition: Condition | None = None) -> ElementDistribution:
         return super().likelihood(torch.cat([z, self.vector(condition)], 1))
 
 

@@ -13,19 +13,19 @@ from ptheta.batch import Batch, Condition, repeated
 from ptheta.conditions import ConditionSpec, word
 from ptheta.config import Count, Parts, Positive, option
 from ptheta.distributions.active_units import active_units
+from ptheta.distributions.base import ElementDistribution
 from ptheta.distributions.kl import kl_divergence
 from ptheta.distributions.latents import LatentDistribution, Normal
-from ptheta.distributions.pixels import PixelDistribution
 from ptheta.games import Game, Move, Player, Terms
-from ptheta.models.base import ImageModel
-from ptheta.models.graph import Arrow, Graph, Variable
+from ptheta.models.base import Model
+from ptheta.models.graph import Arrow, Graph, Variable, said
 from ptheta.models.recipes import Recipes
 from ptheta.models.variational.collapse import CollapseMonitor
 from ptheta.models.variational.priors import PRIORS, PriorName
-from ptheta.nets.coders import CoderConfig, decoder, encoder
-from ptheta.nets.heads import HeadOptions, Likelihood, Sigma, head, odd_likelihood
+from ptheta.nets.coders import CoderConfig, decoder_to, encoder, odd_net
+from ptheta.nets.heads import HeadOptions, Likelihood, Sigma, example_head, odd_likelihood
 from ptheta.optimizers import OptimizerConfig
-from ptheta.specs import DataSpec, ImageSpec, from_unit, full, to_symmetric
+from ptheta.specs import DataSpec, ImageSpec, VectorSpec, full
 
 PIXELS_AT_ONCE = 2**22  # that a decoder gives: memory does not grow with the importance samples
 
@@ -34,33 +34,44 @@ PIXELS_AT_ONCE = 2**22  # that a decoder gives: memory does not grow with the im
 class VAEConfig(CoderConfig, OptimizerConfig):
     likelihood: Likelihood = option(
         "auto",
-        "p(x | z) of a pixel; auto: bernoulli for 2 levels, categorical up to 16, else logistic",
+        "p(x | z) of a pixel or a column; auto: bernoulli for 2 levels, categorical up to 16, else "
+        "logistic; gaussian for numbers",
     )
-    components: Count = option(1, "logistics mixed in each pixel (logistic)")
+    components: Count = option(1, "mixed in each pixel (logistic), or column of numbers")
     sigma: Sigma = option("pixel", "where the width comes from (gaussian)")
     scale: Positive = option(0.1, "width at the start, or fixed; white - black = 1 (gaussian)")
     prior: PriorName = option("normal", "p(z)")
-    pseudo_inputs: Count = option(200, "pseudo-images (vamp)")
+    pseudo_inputs: Count = option(200, "pseudo-inputs (vamp)")
     transforms: Parts = option(2, "transformations of the flow (flow)")
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
-        return super().unsupported(spec, condition) or odd_likelihood(spec, self.likelihood)
+        return (
+            super().unsupported(spec, condition)
+            or odd_net(spec, self.net)
+            or odd_likelihood(spec, self.likelihood, self.sigma)
+            or PRIORS[self.prior].missing()
+        )
 
 
-class VAE(ImageModel):
-    """q(z | x) Gaussian, p(z) by config, p(x | z) independent over pixels.
+class VAE(Model):
+    """q(z | x) Gaussian, p(z) by config, p(x | z) independent over pixels, or over the columns of a
+    vector: then what is missing of x is left out of p(x | z), which is exact, and the encoder is
+    told what it is (Nazabal et al. 2020, arXiv:1807.03653; Mattei & Frellsen 2019,
+    arXiv:1812.02633).
 
     Beta, its annealing and free bits belong to the training (`TrainSettings`), not to the model.
     """
 
     player = "vae"
+    specs = (ImageSpec, VectorSpec)
+    takes_missing = True
 
-    pseudo: nn.Parameter  # of the prior "vamp": pseudo-images
+    pseudo: nn.Parameter  # of the prior "vamp": pseudo-inputs
     flow: nn.Module  # of the prior "flow"
 
     def __init__(
         self,
-        spec: ImageSpec,
+        spec: DataSpec,
         config: VAEConfig,
         condition: ConditionSpec | None = None,
         *,
@@ -73,28 +84,28 @@ class VAE(ImageModel):
         super().__init__(spec, config, condition)
         self.config = config
         options = HeadOptions(config.components, config.sigma, config.scale)
-        self.likelihood_head = head(spec, config.likelihood, options)
+        self.likelihood_head = example_head(spec, config.likelihood, options)
         self.encoder = encoder(spec, config, outputs * config.latent, planes)
-        self.decoder = decoder(spec, config, self.likelihood_head.per_pixel, cond_dim)
+        self.decoder = decoder_to(spec, config, self.likelihood_head.out_shape, cond_dim)
         for name, learned in PRIORS[config.prior].learned(spec, config).items():
             setattr(self, name, learned)
 
     # -- the distributions
 
     def infer(self, s: Tensor, condition: Condition | None = None) -> Normal:
-        """q(z | x) of images as the encoder sees them, in [-1, 1]."""
+        """q(z | x) of examples as the encoder sees them, (B, *scaled_shape)."""
         return Normal(*full(self.encoder(s)).chunk(2, 1))
 
     def posterior(self, x: Tensor, condition: Condition | None = None) -> Normal:
-        """q(z | x) of an image batch."""
-        return self.infer(to_symmetric(self.spec.check(x)), condition)
+        """q(z | x)"""
+        return self.infer(self.spec.scaled(self.spec.check(x)), condition)
 
     def prior(self, condition: Condition | None = None) -> LatentDistribution:
         """p(z)"""
         return PRIORS[self.config.prior].distribution(self)
 
-    def likelihood(self, z: Tensor, condition: Condition | None = None) -> PixelDistribution:
-        """p(x | z): z (B, L) -> distribution of shape (B, C, H, W)."""
+    def likelihood(self, z: Tensor, condition: Condition | None = None) -> ElementDistribution:
+        """p(x | z): z (B, L) -> distribution of the shape of x."""
         return self.likelihood_head(full(self.decoder(z)))
 
     # -- bounds
@@ -130,7 +141,7 @@ class VAE(ImageModel):
         """
         k = len(z) // len(x)
         every = None if condition is None else repeated(condition, k)
-        log_p = self.likelihood(z, every).log_prob_of_image(x)
+        log_p = self.likelihood(z, every).log_prob_of_example(x)
         return (log_p + prior.log_prob(z) - q.log_prob(z)).view(k, len(x))
 
     def importance_bound(self, x: Tensor, k: int, condition: Condition | None = None) -> Tensor:
@@ -153,7 +164,7 @@ class VAE(ImageModel):
         return self.prior(condition).log_prob(z)
 
     def log_likelihood(self, x: Tensor, z: Tensor, condition: Condition | None = None) -> Tensor:
-        return self.likelihood(z, condition).log_prob_of_image(x)
+        return self.likelihood(z, condition).log_prob_of_example(x)
 
     # -- uses
 
@@ -162,14 +173,14 @@ class VAE(ImageModel):
         return self.posterior(x, condition).mean
 
     def decode(self, z: Tensor, condition: Condition | None = None) -> Tensor:
-        """The mean image of p(x | z), in 256 levels: uint8 (B, C, H, W)."""
-        return from_unit(self.likelihood(z, condition).mean)
+        """The mean of p(x | z): of pixels in 256 levels, of words the most likely."""
+        return self.likelihood(z, condition).mean_example()
 
     def sample_latent(self, n: int, condition: Condition | None = None) -> Tensor:
         return self.prior(condition).expand(n).sample()
 
     def sample(self, n: int, condition: Condition | None = None) -> Tensor:
-        """x ~ p(x | z) with z ~ p(z): pixels are drawn, not averaged (for means: decode)."""
+        """x ~ p(x | z) with z ~ p(z): its elements are drawn, not averaged (for means: decode)."""
         return self.likelihood(self.sample_latent(n, condition), condition).sample()
 
     # -- training
@@ -192,7 +203,7 @@ class VAE(ImageModel):
         graph = Graph(
             (
                 Variable("z", "latent", f"{c.latent} numbers, p(z) {c.prior}"),
-                Variable("x", "observed", f"image {self.spec}"),
+                Variable("x", "observed", said(self.spec)),
             ),
             (Arrow("z", "x", law="p(x | z)"), Arrow("x", "z", "inference", "q(z | x)")),
         )

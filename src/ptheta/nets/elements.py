@@ -1,0 +1,138 @@
+"""Examples as a row of elements, for networks that treat them one after the other: sub-pixels in
+raster order, R, G, B inside, or the columns of a vector."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+
+import torch
+from torch import Tensor
+
+from ptheta.distributions.base import ElementDistribution
+from ptheta.nets import flat
+from ptheta.nets.column_heads import ColumnsHead
+from ptheta.nets.heads import Head, HeadOptions, Likelihood, columns_head, head
+from ptheta.specs import DataSpec, ImageSpec
+
+MIXED = 10  # components of a column of numbers
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where the numbers of each element lie in a row of all. counts: of each element, in order"""
+
+    counts: tuple[int, ...]
+
+    @cached_property
+    def total(self) -> int:
+        return sum(self.counts)
+
+    @property
+    def even(self) -> bool:
+        """Whether all have as many."""
+        return len(set(self.counts)) == 1
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        return list(accumulate(self.counts))
+
+    def of(self, d: int) -> slice:
+        """Those of element d."""
+        return slice(self._ends[d] - self.counts[d], self._ends[d])
+
+    def each(self, per_element: Tensor) -> Tensor:
+        """(D, ...) -> (total, ...): what is said of each element, for each of its numbers."""
+        if self.total == len(self.counts):
+            return per_element
+        counts = torch.tensor(self.counts, device=per_element.device)
+        return per_element.repeat_interleave(counts, 0)
+
+
+class Elements(ABC):
+    """What an autoregressive network on rows of numbers has to know of a spec.
+
+    inputs: numbers that a network sees of each element; outputs: that it gives for each
+    places, colours: D = places * colours elements; the colours of a place follow one another
+    """
+
+    inputs: Span
+    outputs: Span
+    places: int
+    colours: int
+
+    @abstractmethod
+    def row(self, x: Tensor) -> Tensor:
+        """Examples as the network sees them: (B, inputs)"""
+
+    @abstractmethod
+    def part(self, d: int, cells: Tensor) -> Tensor:
+        """The same of elements d, d + 1, ...: (n, k) cells -> (n, inputs of the k)"""
+
+    @abstractmethod
+    def distribution(self, out: Tensor) -> ElementDistribution:
+        """(B, outputs) -> of all elements, shaped as x"""
+
+    @abstractmethod
+    def one(self, d: int, out: Tensor) -> ElementDistribution:
+        """(n, outputs of element d) -> of this element, of n numbers"""
+
+
+class SubPixels(Elements):
+    """Of images. head: of their pixels"""
+
+    def __init__(self, spec: ImageSpec, head: Head) -> None:
+        self.spec, self.head = spec, head
+        self.places, self.colours = spec.height * spec.width, spec.channels
+        self.inputs = Span((1,) * spec.dims)
+        self.outputs = Span((head.per_pixel,) * spec.dims)
+
+    def row(self, x: Tensor) -> Tensor:
+        return flat.scaled(flat.flatten(x), self.spec.levels)
+
+    def part(self, d: int, cells: Tensor) -> Tensor:
+        return flat.scaled(cells, self.spec.levels)
+
+    def distribution(self, out: Tensor) -> ElementDistribution:
+        return self.head(flat.unflatten(out, self.spec.shape))
+
+    def one(self, d: int, out: Tensor) -> ElementDistribution:
+        return self.head(out[:, :, None, None])
+
+
+class Cells(Elements):
+    """Of vectors. head: of their columns"""
+
+    colours = 1
+
+    def __init__(self, head: ColumnsHead) -> None:
+        spec = head.spec
+        self.spec, self.head, self.places = spec, head, spec.dims
+        self.inputs = Span(tuple(column.width for column in spec.columns))
+        self.outputs = Span(head.per_column)
+        self.heads = [head.of_column(d) for d in range(spec.dims)]
+
+    def row(self, x: Tensor) -> Tensor:
+        return self.spec.scaled(x)
+
+    def part(self, d: int, cells: Tensor) -> Tensor:
+        return self.spec.columns[d].scaled(cells[:, 0])
+
+    def distribution(self, out: Tensor) -> ElementDistribution:
+        return self.head(out)
+
+    def one(self, d: int, out: Tensor) -> ElementDistribution:
+        return self.heads[d](out)
+
+
+def elements(spec: DataSpec, likelihood: Likelihood, components: int | None) -> Elements:
+    """Those of a spec with this likelihood.
+
+    components: mixed in each; None: one of a pixel, `MIXED` of a column of numbers
+    Raises PthetaError for a likelihood that the spec cannot have.
+    """
+    if isinstance(spec, ImageSpec):
+        return SubPixels(spec, head(spec, likelihood, HeadOptions(components or 1)))
+    return Cells(columns_head(spec, likelihood, HeadOptions(components or MIXED)))

@@ -13,7 +13,7 @@ import torch
 
 from ptheta.conditions import wanted
 from ptheta.models import registry
-from ptheta.models.base import Plays
+from ptheta.models.base import Model, Plays
 from ptheta.specs import ImageSpec
 
 # Under nohup, or behind a shell's &, some are ignored, and so would be the tests of them.
@@ -96,6 +96,13 @@ def tiny(name: str, spec: ImageSpec, *, classes: int | None = None, **options: A
         classes = 3 if wanted(config(**options)) else 0
     condition = ptheta.Labels(tuple(map(str, range(classes)))) if classes else None
     return ptheta.create(name, spec, **{"condition": condition, **options})
+
+
+def loaded(name: str) -> type[Model]:
+    """The class of a model of the registry."""
+    cls = registry.entry(name).load_model()
+    assert issubclass(cls, Model)
+    return cls
 
 
 MODELS = list(registry.MODELS)

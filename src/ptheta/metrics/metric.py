@@ -79,6 +79,11 @@ class MetricInfo(TypedDict):
     better: str
 
 
+def nothing(ctx: Context) -> About:
+    """A metric that depends on nothing beside the protocol."""
+    return {}
+
+
 def always(ctx: Context) -> bool:
     """Every evaluation has a row for it."""
     return True
@@ -99,6 +104,9 @@ class Metric:
     better: which values are
     published: its name by the extractor of the published metrics
     shown: where else a report shows it
+    settings: the options that it alone depends on, for its protocol
+    lasting: whether a stored number stands for one that would be taken now; a speed is of a machine
+        and a moment
     """
 
     name: str
@@ -112,6 +120,8 @@ class Metric:
     better: Better = ""
     published: str = ""
     shown: Presentation = IN_ITS_TABLE
+    settings: Callable[[Context], About] = nothing
+    lasting: bool = True
 
     @property
     def family(self) -> str:
@@ -146,8 +156,9 @@ class Metric:
         found = Estimate(None, reason=reason) if reason else self.compute(ctx)
         terms = found if isinstance(found, Mapping) else {"": found}
         unit = self.unit.format(classes=ctx.extractor.classes, example=ctx.test.example)
+        protocol = {**ctx.protocol, **self.settings(ctx)}
         return [
-            each.named(self.called(ctx, term), ctx.protocol, unit=unit, better=self.better)
+            each.named(self.called(ctx, term), protocol, unit=unit, better=self.better)
             for term, each in terms.items()
         ]
 

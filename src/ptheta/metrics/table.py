@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from ptheta.measures.results import Estimate
+from ptheta.measures.results import About, Estimate
 from ptheta.metrics import classes, copies, distances, diversity, needs, pixels, vectors
 from ptheta.metrics.ais import nll_ais
 from ptheta.metrics.clustering import clustering
@@ -31,9 +31,23 @@ def parameters(ctx: Context) -> Estimate:
     return Estimate(sum(p.numel() for p in ctx.the_model.parameters()), error=0.0)
 
 
+def importance_samples(ctx: Context) -> About:
+    """What a bound depends on."""
+    return {"importance_samples": ctx.is_k}
+
+
+def annealed_images(ctx: Context) -> About:
+    """What annealed importance sampling depends on."""
+    return {"ais_images": ctx.ais_images}
+
+
 OF_FD = Presentation(repeats="fd")
 _likelihood = partial(
-    Metric, section=Section.LIKELIHOOD, needs=(needs.likelihood,), asked=needs.of_model
+    Metric,
+    section=Section.LIKELIHOOD,
+    needs=(needs.likelihood,),
+    asked=needs.of_model,
+    settings=importance_samples,
 )
 _bound = partial(Metric, section=Section.LIKELIHOOD, asked=has_finite_bound, unit=NATS)
 _distance = partial(Metric, section=Section.DISTANCE, needs=(needs.samples,), better="lower")
@@ -82,7 +96,12 @@ _LIKELIHOODS: tuple[Metric, ...] = (
     ),
     _bound("neg_elbo{given}", neg_elbo, "-ELBO of a test example"),
     _bound("elbo_{term}{given}", elbo_terms, "a term that the ELBO is the sum of"),
-    _bound("elbo_gap{given}", elbo_gap, "how much tighter the importance bound is than the ELBO"),
+    _bound(
+        "elbo_gap{given}",
+        elbo_gap,
+        "how much tighter the importance bound is than the ELBO",
+        settings=importance_samples,
+    ),
     Metric(
         "clustering_accuracy",
         clustering,
@@ -102,6 +121,7 @@ _LIKELIHOODS: tuple[Metric, ...] = (
         unit=NATS,
         better="lower",
         shown=Presentation(repeats="nll", signed=True),
+        settings=annealed_images,
     ),
 )
 _DISTANCES: tuple[Metric, ...] = (
@@ -328,6 +348,7 @@ _OTHERS: tuple[Metric, ...] = (
         needs=(needs.samples,),
         unit=RATE,
         better="higher",
+        lasting=False,
     ),
     _cost("parameters", parameters, "numbers that the model has learned"),
 )

@@ -51,6 +51,7 @@ def page(found: Comparison) -> str:
         measured=measured,
         tables=tables_of(found),
         footnotes=footnotes(found),
+        earlier=found.earlier,
         taxonomy={kind: [m.name for m in measured if m.density == kind] for kind in DENSITIES},
         shown=[
             *(group[0] for group in found.groups.values()),

@@ -96,14 +96,18 @@ class Trainer:
 
     def _game(self) -> Game[object]:
         """The model's game, with its players in turns where the settings want that."""
-        if not isinstance(self.model, Plays):
-            raise PthetaError(f"{type(self.model).__name__} has no game() to be trained by")
-        game: Game[object] = self.model.game()
+        game = self._game_of_model()
         asked = self.settings.turns()
         if not asked:
             return game
         per_epoch = self.sampler.per_epoch
         return dataclasses.replace(game, phases=turns.phases(asked, game.players, per_epoch))
+
+    def _game_of_model(self) -> Game[object]:
+        if not isinstance(self.model, Plays):
+            raise PthetaError(f"{type(self.model).__name__} has no game() to be trained by")
+        game: Game[object] = self.model.game()
+        return game
 
     @property
     def stop_signal(self) -> int | None:

@@ -378,15 +378,15 @@ def test_rows_are_of_the_examples_that_there_are():
     }
     of_images = evaluate(Everything(), TEST, TRAIN, n=60, extractor=Bright())
     for evaluation, kind in ((found["all"], VectorSpec), (of_images, ImageSpec)):
-        metrics = [metric_of(r.metric) for r in evaluation.results]
-        assert all(metric is not None and kind in metric.of for metric in metrics)
+        entries = [metric_of(r.metric) for r in evaluation.results]
+        assert all(entry is not None and kind in entry.of for entry in entries)
     assert [r.metric for r in found["all"].results] == [r.metric for r in found["unknown"].results]
     assert {r.reason for r in found["all"].results} == {"", "it has no codes with a prior"}
-    for name, metrics, reason in (
+    for name, undefined, reason in (
         ("no density", ("kl", "total_variation"), "it has no exact density"),
         ("unknown", ("kl", "modes_found"), "the density of the data is not known"),
     ):
-        for metric in metrics:
+        for metric in undefined:
             result = found[name].get(metric)
             assert result is not None
             assert result.reason == reason

@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 from ptheta.compute import streams
 from ptheta.distributions.base import ElementDistribution
 from ptheta.distributions.kernels import Kernel, log_mass
-from ptheta.specs import Column
+from ptheta.specs import Column, VectorSpec
 
 FAR = 1e4  # standard deviations: where a column without bounds is taken to end
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from ptheta import plugins
 from ptheta.measures.results import About, Estimate
 from ptheta.metrics import classes, copies, distances, diversity, needs, pixels
 from ptheta.metrics.ais import nll_ais
@@ -293,6 +294,7 @@ METRICS: dict[str, Metric] = {
 
 def list_metrics() -> dict[str, MetricInfo]:
     """Every metric by name, X standing for the extractor and T for a term, with what it is."""
+    plugins.load()
     return {metric.title: metric.info() for metric in METRICS.values()}
 
 

@@ -20,6 +20,7 @@ from PIL import Image
 import ptheta
 from ptheta.api.export import Images
 from ptheta.api.grid import Grid
+from ptheta.api.rows import Rows
 from ptheta.data import VectorDataset, open_images
 from ptheta.files.html import SIDE
 from ptheta.measures.results import Evaluation, Result
@@ -62,9 +63,18 @@ def _vectors(run: Run) -> Rich:
     return VectorDataset("a", "train", cells=cells, vectors=VectorSpec(columns))
 
 
+def _rows(run: Run) -> Rich:
+    spec = VectorSpec((Column(HOSTILE), Column("b"), Column("c")))
+    return Rows(torch.randn(3000, 3), spec, HOSTILE)
+
+
 def _evaluation(run: Run) -> Rich:
     results = [Result(f"{HOSTILE} {i}", None, reason=HOSTILE * 99) for i in range(60)]
     return Evaluation(tuple(results), {"data": HOSTILE})
+
+
+def _samples(run: Run) -> Rich:
+    return ptheta.sample(run, 5)
 
 
 def _captioned(run: Run) -> Rich:
@@ -76,7 +86,8 @@ def _captioned(run: Run) -> Rich:
 OBJECTS: dict[str, tuple[Callable[[Run], Rich], str, int]] = {
     "run": (lambda run: run, "steal()", 1),
     "evaluation": (_evaluation, SHOWN, 0),
-    "samples": (lambda run: ptheta.sample(run, 5), "5 images", 1),
+    "samples": (_samples, "5 images", 1),
+    "rows": (_rows, SHOWN, 1),
     "samples of conditions": (_captioned, SHOWN, 1),
     "many": (lambda run: Grid(Images.of(noise(1000, 3, 40)), 50, HOSTILE), SHOWN, 1),
     "data": (_images, SHOWN, 1),
@@ -113,7 +124,7 @@ def test_what_is_shown_is_whole_safe_and_small(name, run):
     text, pictures = checked(shown)
     assert words in text
     assert len(pictures) == count
-    assert all(max(picture.size) <= 1.5 * SIDE for picture in pictures)
+    assert all(max(picture.size) <= 2 * SIDE for picture in pictures)
     assert len(shown) < MOST
     assert thing._repr_html_() == shown
 

@@ -13,7 +13,7 @@ import torch
 import ptheta
 from ptheta.data.identity import fingerprint, keys
 from ptheta.data.points.toys import TOYS
-from ptheta.data.splits import divide
+from ptheta.data.splits import side, sides
 from ptheta.data.trained import Record, match_data
 from ptheta.data.vector_data import VectorDataset
 from ptheta.errors import PthetaError
@@ -130,7 +130,7 @@ def test_columns_that_a_run_does_not_know_are_named():
 def test_equal_rows_stay_on_one_side():
     data = table(300)
     doubled = replace(data, cells=np.concatenate([data.cells, data.cells[:100]]))
-    train, test = (divide(doubled, split) for split in ("train", "test"))
+    train, test = (side(sides(doubled), split) for split in ("train", "test"))
     assert len(train) + len(test) == 400
     assert 10 < len(test) < 80
     assert not set(keys(train)) & set(keys(test))

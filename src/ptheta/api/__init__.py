@@ -8,21 +8,22 @@ from ptheta.api.comparing import compare, demo
 from ptheta.api.grid import Grid
 from ptheta.api.images import denoise, inpaint, interpolate, reconstruct, sample, surprise
 from ptheta.api.latent import fit, latents, manifold, probe, traverse
-from ptheta.api.measuring import Unwritten, closest, closest_rows, evaluate, evaluate_images
+from ptheta.api.measuring import Unwritten, closest, evaluate, evaluate_images
 from ptheta.api.rows import Rows
 from ptheta.api.training import create, load, sweep, train
 from ptheta.data import describe, list_datasets, open_data
+from ptheta.metrics.metric import MetricInfo
 from ptheta.metrics.table import list_metrics
 from ptheta.models.about import ModelInfo, list_models
 from ptheta.runs.folder import is_run
 
 __all__ = [
     "Grid",
+    "MetricInfo",
     "ModelInfo",
     "Rows",
     "Unwritten",
     "closest",
-    "closest_rows",
     "compare",
     "create",
     "demo",

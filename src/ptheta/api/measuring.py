@@ -5,28 +5,33 @@ from __future__ import annotations
 import os
 import warnings
 from pathlib import Path
-from typing import Literal, TypedDict, Unpack
+from typing import Literal, NamedTuple, TypedDict, Unpack
 
 import torch
+from torch import Tensor
 
 from ptheta import tasks
 from ptheta.api.export import Images
-from ptheta.api.grid import Grid, Output
+from ptheta.api.grid import Output
 from ptheta.compute.streams import undisturbed
 from ptheta.data.dataset import Dataset
 from ptheta.data.decode import LARGEST_NATURAL
 from ptheta.data.memory import Source
 from ptheta.data.names import called
 from ptheta.data.request import DataSettings, Request
-from ptheta.data.sources import open_image_set, open_split, settings_for
+from ptheta.data.sources import Opening, open_image_set, settings_for
 from ptheta.data.values import Kind
 from ptheta.errors import CannotWrite, PthetaError
 from ptheta.extractors.base import Extractor
 from ptheta.measures.results import Evaluation
 from ptheta.metrics import evaluate as metrics
+from ptheta.metrics.conditions import draw
+from ptheta.metrics.context import Context
+from ptheta.metrics.copies import NEIGHBOURS
 from ptheta.metrics.copies import closest as nearest_pairs
 from ptheta.runs.folder import Run, is_run
 
+PAIRS = 10  # samples that are shown beside a real image
 REAL: tuple[Literal["train", "test"], ...] = ("train", "test")  # what samples may be copies of
 
 
@@ -77,16 +82,22 @@ class Evaluated(Measured, total=False):
 
 @undisturbed()
 def evaluate(
-    run: str | Path | Run, data: Source | None = None, **options: Unpack[Evaluated]
+    run: str | Path | Run,
+    data: Source | None = None,
+    *,
+    closest: str | Path | None = None,
+    **options: Unpack[Evaluated],
 ) -> Evaluation:
     """Evaluates a run on its data's test split (or another source) and writes evaluation.json.
 
     data: where the run's data lies now, or other images. What the run was trained on is left out
         of the test images, and where the data is not the run's no number says whether it copies
+    closest: a picture to write the samples nearest to a training image into, above those images,
+        and the same for the test images
     options: those of `Evaluated`
     Raises Unwritten, which holds the evaluation, where its file cannot be written.
     """
-    opened = Run.open(run)
+    place, opened = _picture(closest), Run.open(run)
     opened.warn_if_unfinished()
     kept = os.access(opened.path, os.W_OK)
     if not kept:
@@ -94,11 +105,18 @@ def evaluate(
     found = opened.look(data)
     if (text := opened.remark(found, data)) is not None:
         warnings.warn(text, stacklevel=3)
-    why = opened.no_copies(found, data)
+    model, samples, why = opened.model(), None, opened.no_copies(found, data)
+    if place is not None:
+        train = opened.check_own(found, data).train
+        assert train is not None
+        n, seed = options.get("n", Context.n), options.get("seed", Context.seed)
+        samples = draw(model, found.test, n, seed)
+        _draw_closest(_Beside(samples[:NEIGHBOURS], train, found.test), place)
     result = metrics.evaluate(
-        opened.model(),
+        model,
         found.test,
         None if why else found.train,
+        samples=samples,
         no_copies=why,
         about=opened.checkpoint() | {"model": opened.plan.model},
         **options,
@@ -116,6 +134,7 @@ def evaluate_images(
     images: Source,
     data: Source,
     *,
+    closest: str | Path | None = None,
     size: int | None = None,
     channels: int | None = None,
     image_column: str | None = None,
@@ -124,13 +143,17 @@ def evaluate_images(
     """Measures the images of a folder (or of any source), made by whatever program, against the
     test images of `data`.
 
+    closest: as for `evaluate`
     size, channels, image_column: as `Brought` has them; options: those of `Measured`
     Raises PthetaError where either cannot be read, where they differ in size or channels, and for
     fewer than two images.
     """
+    place = _picture(closest)
     made, test, train = made_and_real(
         images, data, size=size, channels=channels, image_column=image_column
     )
+    if place is not None:
+        _draw_closest(_Beside(_some(made, NEIGHBOURS, 0), train, test), place)
     about = {} if size is None else {"resized_to": f"{size}x{size}, Lanczos, antialiased"}
     return metrics.evaluate_images(made, test, train, about=about, **options)
 
@@ -141,11 +164,11 @@ def closest(
     data: Source | None = None,
     *,
     of: Literal["train", "test"] = "train",
-    n: int = 500,
-    pairs: int = 10,
+    n: int = NEIGHBOURS,
+    pairs: int = PAIRS,
     seed: int = 0,
     **brought: Unpack[Brought],
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> tuple[Tensor, Tensor]:
     """Of n samples those that are nearest to a real image in pixels, and those images: two image
     batches, uint8 (pairs, C, H, W), nearest first.
 
@@ -162,33 +185,42 @@ def closest(
     ):
         run = Run.open(source)
         found = run.own(data)
-        real = found.train if of == "train" else found.test
-        assert real is not None
-        return nearest_pairs(tasks.sample(run.model(), n, seed=seed), real, pairs)
+        assert found.train is not None
+        drawn = tasks.sample(run.model(), n, seed=seed)
+        return _Beside(drawn, found.train, found.test).nearest(of, pairs)
     if data is None:
         raise PthetaError("images of any origin need real ones beside them: give data")
     made, test, train = made_and_real(source, data, **brought)
-    order = torch.randperm(len(made), generator=torch.Generator().manual_seed(seed))
-    return nearest_pairs(made[order[:n]], train if of == "train" else test, pairs)
+    return _Beside(_some(made, n, seed), train, test).nearest(of, pairs)
 
 
-@undisturbed()
-def closest_rows(
-    source: Source | Run,
-    data: Source | None = None,
-    *,
-    out: str | Path | None = None,
-    scale: int | None = None,
-    **brought: Unpack[Brought],
-) -> Grid:
-    """`closest` as pictures: a row of samples, and below each the training image that it is nearest
-    to; then the same for the test images."""
-    output = Output.at(out, scale)
-    rows: list[torch.Tensor] = []
-    for of in REAL:
-        rows += closest(source, data, of=of, **brought)
+class _Beside(NamedTuple):
+    """Samples, image batch, and the real images that they may be copies of."""
+
+    samples: Tensor
+    train: Dataset
+    test: Dataset
+
+    def nearest(self, of: Literal["train", "test"], pairs: int) -> tuple[Tensor, Tensor]:
+        """The samples that are nearest to a real image, and those images."""
+        return nearest_pairs(self.samples, self.train if of == "train" else self.test, pairs)
+
+
+def _picture(out: str | Path | None) -> Output | None:
+    return None if out is None else Output.at(out, None)
+
+
+def _draw_closest(beside: _Beside, place: Output) -> None:
+    """A row of samples, and below each the training image that it is nearest to; then the same for
+    the test images."""
+    rows = [row for of in REAL for row in beside.nearest(of, PAIRS)]
     about = "samples, and below each the nearest training image; then the nearest test image"
-    return output.put(Images.of(torch.cat(rows)), about, len(rows[0]))
+    place.put(Images.of(torch.cat(rows)), about, len(rows[0]))
+
+
+def _some(images: Tensor, n: int, seed: int) -> Tensor:
+    """n of them: they may lie in the order of their classes."""
+    return images[torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:n]]
 
 
 def made_and_real(
@@ -198,7 +230,7 @@ def made_and_real(
     size: int | None = None,
     channels: int | None = None,
     image_column: str | None = None,
-) -> tuple[torch.Tensor, Dataset, Dataset]:
+) -> tuple[Tensor, Dataset, Dataset]:
     """Images of any origin, and the real ones (test, train), all of one size and colour."""
     settings = DataSettings(size=size, channels=channels, image_column=image_column)
     theirs, ours = (settings_for(source, settings) for source in (images, data))
@@ -207,7 +239,8 @@ def made_and_real(
             f"--image-column {image_column}: neither {called(images)} nor {called(data)} has "
             "columns; leave it out"
         )
-    test, train = (open_split(data, Request(split, ours)) for split in ("test", "train"))
+    opening = Opening(data, Request(settings=ours))
+    train, test = (opening.split(split) for split in ("train", "test"))
     # 8-bit pictures have one white each, of whatever program they are
     known: dict[Kind, float] = {k: v for k, v in test.whites.items() if k != "8-bit"}
     made = open_image_set(images, theirs, known=known)

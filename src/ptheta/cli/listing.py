@@ -40,16 +40,16 @@ def _can(row: ModelInfo) -> str:
 @JSON
 def metrics(as_json: bool) -> None:
     """List the numbers of an evaluation: their names, which values are better, what they are of."""
-    from ptheta.metrics.metric import Section  # both bring torch, which no help needs
-    from ptheta.metrics.table import METRICS
-
+    table = ptheta.list_metrics()
     if as_json:
-        click.echo(json.dumps(ptheta.list_metrics(), indent=2))
+        click.echo(json.dumps(table, indent=2))
         return
-    for section in Section:
-        rows = [metric for metric in METRICS.values() if metric.section is section]
+    for section in dict.fromkeys(row["section"] for row in table.values()):
+        rows = {name: row for name, row in table.items() if row["section"] == section}
         click.echo(section)
-        print_wrapped([[f"  {m.title}", m.better, m.of_what, m.about] for m in rows])
+        print_wrapped(
+            [[f"  {name}", row["better"], row["of"], row["about"]] for name, row in rows.items()]
+        )
     click.echo("X stands for the extractor of the features, T for a term")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -78,9 +77,7 @@ BROUGHT = ("size", "channels", "image_column")  # how a folder of images is read
 )
 @SEED
 @THREADS
-def evaluate(
-    run: str, data: str | None, as_json: bool, closest: Path | None, **options: Parsed
-) -> None:
+def evaluate(run: str, data: str | None, as_json: bool, **options: Parsed) -> None:
     """Measure a trained RUN and write its evaluation.json, or measure a folder of IMAGES of any
     origin against the test images of --data. `ptheta metrics` lists the numbers."""
     brought = {name: options.pop(name) for name in BROUGHT}
@@ -94,8 +91,6 @@ def evaluate(
         )
     try:
         with shown(str(run)):
-            if closest is not None:
-                ptheta.api.closest_rows(run, data, out=closest, **brought)
             if foreign:
                 result = ptheta.evaluate_images(run, str(data), **brought, **options)
             else:

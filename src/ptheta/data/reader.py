@@ -47,6 +47,22 @@ class SourceReader:
             )
 
 
+class ReadOnce:
+    """Reads each part once. A part that was read with few unreadable files put up with answers to
+    who puts up with more."""
+
+    def __init__(self, read: Read) -> None:
+        self.read = read
+        self.made: dict[str, tuple[float, tuple[Dataset, Part]]] = {}
+
+    def __call__(self, request: Request) -> tuple[Dataset, Part]:
+        broken = request.settings.max_broken
+        kept = self.made.get(request.split)
+        if kept is None or kept[0] > broken:
+            kept = self.made[request.split] = broken, self.read(request)
+        return kept[1]
+
+
 def with_one_white(reader: SourceReader) -> SourceReader:
     """The source, read so that one value is white in all of its parts."""
     return replace(reader, read=_OneWhite(reader))

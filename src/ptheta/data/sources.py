@@ -25,9 +25,9 @@ from ptheta.data.memory import Source, open_memory
 from ptheta.data.names import called, is_name
 from ptheta.data.parquet import has_parquet, is_saved, open_parquet, open_saved
 from ptheta.data.points.source import open_toy
-from ptheta.data.reader import SourceReader, with_one_white
+from ptheta.data.reader import ReadOnce, SourceReader, with_one_white
 from ptheta.data.request import DataOptions, DataSettings, Request
-from ptheta.data.splits import Part, divide, mark_repeats
+from ptheta.data.splits import Part, Sides, mark_repeats, side, sides
 from ptheta.data.values import Levels
 from ptheta.data.vector_data import VectorDataset
 from ptheta.errors import PthetaError, nearest
@@ -130,16 +130,38 @@ def open_images(
 
 def open_split(source: Source, request: Request, *, seed: int = 0) -> Dataset:
     """The split of a data set that is asked for: see `open_data`."""
-    reader, settings = reader_of(source), request.settings
-    reader.check_columns(settings.of_tables, called(source))
-    data, part = reader.read(request)
-    check_kind(data, settings)
-    if part.divide:
-        data = divide(data, request.split, request.cache_dir)
-    else:
-        data = finished(reader, data, part, request)
-    data = replace(data, notes=(*reader.notes, *data.notes))
+    settings = request.settings
+    data = Opening(source, request).split(request.split)
     return data.with_levels(settings.levels, settings.dynamic, seed)
+
+
+class Opening:
+    """One opening of a source: each part of it is read once, and one that has no splits is divided
+    once, however many splits are asked for.
+
+    request: how it is read; its split is let be
+    Raises PthetaError where the source is not there, or has no columns and some are asked for.
+    """
+
+    def __init__(self, source: Source, request: Request) -> None:
+        reader = reader_of(source)
+        reader.check_columns(request.settings.of_tables, called(source))
+        self.reader, self.request = replace(reader, read=ReadOnce(reader.read)), request
+        self.sides: Sides | None = None
+
+    def split(self, split: str) -> Dataset:
+        """A split with all of its levels. Raises PthetaError where there is none."""
+        request = replace(self.request, split=split)
+        if self.sides is None:
+            data, part = self.reader.read(request)
+            check_kind(data, request.settings)
+            if not part.divide:
+                return self._noted(finished(self.reader, data, part, request))
+            self.sides = sides(data, request.cache_dir)
+        return self._noted(side(self.sides, split))
+
+    def _noted(self, data: Dataset) -> Dataset:
+        return replace(data, notes=(*self.reader.notes, *data.notes))
 
 
 def check_kind(data: Dataset, settings: DataSettings) -> None:

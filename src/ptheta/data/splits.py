@@ -138,19 +138,19 @@ def sides(data: Dataset, place: Path | None = None) -> Sides:
     return Sides(data.learned_from(~held), held, why_none)
 
 
-def divide(data: Dataset, split: str, place: Path | None = None) -> Dataset:
-    """`data`, which is all that a source holds, cut down to the split. place: the cache folder.
+def side(of: Sides, split: str) -> Dataset:
+    """What a source holds, cut down to the split.
 
     Raises PthetaError where nothing is held out and the split is another than train.
     """
-    whole, held, why_none = sides(data, place)
+    data, held, why_none = of
     mine = ~held if split == "train" else held
     if not mine.any():
         raise PthetaError(
             f"{data.name} has no {split} {data.examples} ({why_none}): give some beside them "
             "(such as train and test), or name other data to measure on"
         )
-    return dataclasses.replace(whole, split=split).subset(np.flatnonzero(mine))
+    return dataclasses.replace(data, split=split).subset(np.flatnonzero(mine))
 
 
 def mark_repeats(data: Dataset, training: Dataset, place: Path | None = None) -> Dataset:

@@ -204,10 +204,16 @@ class Columns(ElementDistribution):
 
     parts: (places, int64 (n,), and the distribution of these n columns)
     filler: (D,), what stands for a missing cell while the others are computed
+    dtype: of log p
     """
 
-    def __init__(self, parts: Sequence[tuple[Tensor, ElementDistribution]], filler: Tensor) -> None:
-        self.parts, self.filler = parts, filler
+    def __init__(
+        self,
+        parts: Sequence[tuple[Tensor, ElementDistribution]],
+        filler: Tensor,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.parts, self.filler, self.dtype = parts, filler, dtype
         self.back = torch.cat([places for places, _ in parts]).argsort()
 
     @property
@@ -222,10 +228,9 @@ class Columns(ElementDistribution):
         """float32 (B, D) -> of each cell, (B, D) nats; 0 of a missing one, which makes the sum that
         of the others: given the parameters columns are independent."""
         missing = x.isnan()
-        x = torch.where(missing, self.filler, x)
+        x = torch.where(missing, self.filler.to(x.dtype), x)
         each = [part.log_prob(x[:, places]) for places, part in self.parts]
-        kind = torch.get_default_dtype()
-        log_p = torch.cat([part.to(kind) for part in each], 1)[:, self.back]
+        log_p = torch.cat([part.to(self.dtype) for part in each], 1)[:, self.back]
         return log_p.masked_fill(missing, 0.0)
 
     @torch.no_grad()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from string import Formatter
+from typing import TypedDict
 
 from ptheta.measures.results import About, Better, Estimate, Result
 from ptheta.metrics.context import Context
@@ -64,6 +65,19 @@ class Presentation:
 IN_ITS_TABLE = Presentation()  # and nowhere else
 
 
+class MetricInfo(TypedDict):
+    """What is known of a metric. better: which values are, empty where neither
+
+    of: the kinds of examples that it is of
+    """
+
+    about: str
+    section: str
+    of: str
+    unit: str
+    better: str
+
+
 def always(ctx: Context) -> bool:
     """Every evaluation has a row for it."""
     return True
@@ -113,7 +127,7 @@ class Metric:
         """The only examples that it is of: "images"; "" where it is of any."""
         return "" if len(self.of) == len(EXAMPLES) else " and ".join(EXAMPLES[o] for o in self.of)
 
-    def to_json(self) -> dict[str, str]:
+    def info(self) -> MetricInfo:
         """What a list says of it."""
         return {
             "about": self.about,

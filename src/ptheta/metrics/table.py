@@ -18,7 +18,7 @@ from ptheta.metrics.likelihood import (
     neg_elbo,
     nll,
 )
-from ptheta.metrics.metric import Metric, Presentation, Role, Section
+from ptheta.metrics.metric import Metric, MetricInfo, Presentation, Role, Section
 from ptheta.metrics.path_length import codes_with_a_prior, mean_path_length
 from ptheta.metrics.speed import speed
 from ptheta.specs import ImageSpec, VectorSpec
@@ -337,10 +337,9 @@ METRICS: dict[str, Metric] = {
 }
 
 
-def list_metrics() -> dict[str, dict[str, str]]:
-    """Each number of an evaluation, by its name: section, unit, which values are better, what it
-    is."""
-    return {metric.title: metric.to_json() for metric in METRICS.values()}
+def list_metrics() -> dict[str, MetricInfo]:
+    """Every metric by name, X standing for the extractor and T for a term, with what it is."""
+    return {metric.title: metric.info() for metric in METRICS.values()}
 
 
 def metric_of(result: str) -> Metric | None:

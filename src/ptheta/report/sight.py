@@ -11,7 +11,7 @@ import numpy as np
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.runs.folder import Run
-from ptheta.runs.from_plan import open_plan_data
+from ptheta.runs.from_plan import Openings
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ def look(runs: Sequence[Run], data: str | None) -> Sight:
                 "of the same data, or say by --data what to measure them on"
             )
     where = data or first.place()
-    found = [run.look(where) for run in runs]
+    openings = Openings()
+    found = [run.look(where, openings=openings) for run in runs]
     seen: list[Seen] = []
     trained: dict[str | None, Dataset | None] = {}
     for run, f in zip(runs, found, strict=True):
@@ -70,7 +71,7 @@ def look(runs: Sequence[Run], data: str | None) -> Sight:
         seen.append(Seen(train, why, remark))
     real = next((s.train for s in seen if s.train is not None), None)
     if real is None:
-        real = open_plan_data(first.plan, "train", where)
+        real = openings.data(first.plan, "train", where)
     return Sight(_common([f.test for f in found]), real, seen)
 
 

@@ -24,7 +24,7 @@ from ptheta.files.tensors import load_weights
 from ptheta.models import registry
 from ptheta.runs.card import card
 from ptheta.runs.config_file import damaged, has_config, read_config, spec_of, whites
-from ptheta.runs.from_plan import build_model, open_plan_data
+from ptheta.runs.from_plan import Openings, build_model
 from ptheta.runs.plan import Plan
 from ptheta.runs.prior import CHOICES, digest_of_prior, with_prior
 from ptheta.specs import DataSpec, ImageSpec
@@ -129,11 +129,17 @@ class Run:
         """Of the images it was trained on, where it remembers them."""
         return None if self.record is None else self.record.fingerprint
 
-    def look(self, source: Source | None = None, split: str = "test") -> DataMatch:
+    def look(
+        self,
+        source: Source | None = None,
+        split: str = "test",
+        *,
+        openings: Openings | None = None,
+    ) -> DataMatch:
         """The run's data, or another source read the same way, seen by what the run remembers.
 
         source: where the data lies now; default: where it lay in training
-        split: of the held-out images
+        split: of the held-out images; openings: shared by all who look at the same data
 
         A run that does not remember its images takes those that it finds for its own, with a
         warning. Raises PthetaError where the data is not there, and where a model that was trained
@@ -141,11 +147,12 @@ class Run:
         """
         place = self.place() if source is None else source
         where, apart = called(place), not isinstance(place, Dataset)
-        train, test = self._open(self.plan, split, place)
+        opened = openings or Openings()
+        train, test = self._open(opened, self.plan, split, place)
         alike = self._resized()
         if self.record is not None and train.spec != self.spec and alike is not None:
             # pictures of another size came in: those that were there keep theirs
-            resized = self._open(alike, split, place)
+            resized = self._open(opened, alike, split, place)
             if not match_data(self.record, *resized, apart=apart).foreign:
                 train, test = resized
         for data in (train, test):
@@ -169,7 +176,10 @@ class Run:
 
         Raises PthetaError where some of them are missing.
         """
-        found = self.look(source)
+        return self.check_own(self.look(source), source)
+
+    def check_own(self, found: DataMatch, source: Source | None = None) -> DataMatch:
+        """`found` itself where all of the run's training images are there, else PthetaError."""
         if found.foreign:
             total = len(self.record.every) if self.record is not None else 0
             raise PthetaError(
@@ -252,13 +262,15 @@ class Run:
         asked = replace(data, size=spec.height, channels=spec.channels)
         return replace(self.plan, data=asked)
 
-    def _open(self, plan: Plan, split: str, where: Source) -> tuple[Dataset, Dataset]:
+    def _open(
+        self, openings: Openings, plan: Plan, split: str, where: Source
+    ) -> tuple[Dataset, Dataset]:
         """The training images and a held-out split of a source, their labels as the run has them.
 
         Raises PthetaError where a model that was trained on labels meets other classes.
         """
         known = whites(self.about)
-        train, test = (open_plan_data(plan, part, where, known) for part in ("train", split))
+        train, test = (openings.data(plan, part, where, known) for part in ("train", split))
         tops = merged([data.values.tops for data in (train, test) if data.values is not None])
         for line in White(plan.data.white, known).surprises(tops).values():
             warnings.warn(f"{called(where)}: {line}", stacklevel=4)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 from torch import nn
 
 from ptheta import conditions
@@ -9,8 +12,8 @@ from ptheta.conditions import ConditionSpec
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source, one_part
 from ptheta.data.names import recorded
-from ptheta.data.request import Request
-from ptheta.data.sources import open_split, settings_for
+from ptheta.data.request import DataSettings, Request
+from ptheta.data.sources import Opening, settings_for
 from ptheta.data.values import Levels
 from ptheta.models import registry
 from ptheta.runs.plan import Plan
@@ -36,16 +39,42 @@ def build_model(
 def open_plan_data(
     plan: Plan, split: str, source: Source | None = None, known: Levels | None = None
 ) -> Dataset:
-    """The data of a plan, or another source read the same way. A data set in memory answers to
-    every split with all of its images.
+    """One split of the data of a plan, or of another source: see `Openings`."""
+    return Openings().data(plan, split, source, known)
 
-    known: what was white in training, by kind of value; None before that
-    """
-    settings, seed = plan.data, plan.train.seed
-    if isinstance(source, Dataset):
-        data = one_part(source, Request(split, settings))
+
+class Openings:
+    """The data of plans, opened once for all that read the same source in the same way."""
+
+    def __init__(self) -> None:
+        self.made: dict[object, Opening] = {}
+
+    def data(
+        self, plan: Plan, split: str, source: Source | None = None, known: Levels | None = None
+    ) -> Dataset:
+        """The data of a plan, or another source read the same way. A data set in memory answers to
+        every split with all of its images.
+
+        known: what was white in training, by kind of value; None before that
+        """
+        settings, seed = plan.data, plan.train.seed
+        if isinstance(source, Dataset):
+            data = one_part(source, Request(split, settings))
+        else:
+            place = recorded(plan.source) if source is None else source
+            data = self._opening(place, settings, known, own=source is None).split(split)
         return data.with_levels(settings.levels, settings.dynamic, seed)
-    if source is None:
-        return open_split(recorded(plan.source), Request(split, settings, known=known), seed=seed)
-    request = Request(split, settings_for(source, settings), known=known)
-    return open_split(source, request, seed=seed)
+
+    def _opening(
+        self, place: Source, settings: DataSettings, known: Levels | None, own: bool
+    ) -> Opening:
+        """own: whether the settings were made for this very source, and not for one like it"""
+        # levels change nothing of what is read; what is in memory stays there while it is open
+        read = replace(settings, levels=256, dynamic=False)
+        name = (type(place), str(place)) if isinstance(place, str | Path) else id(place)
+        white = None if known is None else tuple(sorted(known.items()))
+        key = (name, read, white, own)
+        if key not in self.made:
+            asked = settings if own else settings_for(place, settings)
+            self.made[key] = Opening(place, Request(settings=asked, known=known))
+        return self.made[key]

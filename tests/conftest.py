@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from ptheta import config
+from ptheta.api.export import Images, check_out, export
 from ptheta.conditions import wanted
 from ptheta.models import registry
-from ptheta.models.base import Plays
+from ptheta.models.base import Model, Plays
 from ptheta.specs import Column, DataSpec, ImageSpec, VectorSpec, quantise
 
 # Under nohup, or behind a shell's &, some are ignored, and so would be the tests of them.
@@ -26,6 +28,12 @@ for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
 
 # Tests run side by side: commands that they start would wait for one another's threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def write_images(x: Tensor, out: Path) -> Path:
+    """An image batch as what the name of `out` says."""
+    return export(Images.of(x), check_out(out))
+
 
 SMALL = {"features": 4, "latent": 6}  # a GAN
 # The smallest useful options of each model; a model without an entry is built with its defaults.
@@ -136,6 +144,13 @@ def pairs(names: Iterable[str], *specs: DataSpec) -> Any:
         if isinstance(spec, registry.entry(name).load_model().specs)
     ]
     return pytest.mark.parametrize(("name", "spec"), found)
+
+
+def loaded(name: str) -> type[Model]:
+    """The class of a model of the registry."""
+    cls = registry.entry(name).load_model()
+    assert issubclass(cls, Model)
+    return cls
 
 
 MODELS = list(registry.MODELS)

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
+from ptheta.compute.streams import whole
+
 
 @dataclass(frozen=True)
 class AdversarialLoss:
@@ -178,7 +180,8 @@ def relativistic(d_fake: Tensor, d_real: Tensor) -> Tensor:
 def relativistic_average_discriminator(d_real: Tensor, d_fake: Tensor) -> Tensor:
     """-log sigmoid(d(x) - E[d(G(z))]) - log(1 - sigmoid(d(G(z)) - E[d(x)])): eq. 7 and 8, means
     over the batch."""
-    return softplus(d_fake.mean() - d_real) + softplus(d_fake - d_real.mean())
+    of_fake, of_real = whole(d_fake).mean(), whole(d_real).mean()
+    return softplus(of_fake - d_real) + softplus(d_fake - of_real)
 
 
 def relativistic_average(d_fake: Tensor, d_real: Tensor) -> Tensor:

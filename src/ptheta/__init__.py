@@ -115,9 +115,9 @@ __all__ = [
 
 _MODULES = (
     "api",
+    "callbacks",
     "data",
     "distributions",
-    "callbacks",
     "extractors",
     "losses",
     "metrics",

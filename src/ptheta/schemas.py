@@ -170,6 +170,14 @@ class Sweep(_File):
     failed: dict[str, str] = {}
 
 
+class Draws(_Exact):
+    """A number without each group of images: see `ptheta.measures.results.Draws`."""
+
+    fake: list[float] = []
+    real: list[float] = []
+    both: list[float] = []
+
+
 class Measured(_Exact):
     """One result of evaluation.json."""
 
@@ -183,6 +191,7 @@ class Measured(_Exact):
     protocol: dict[str, object] = {}
     note: str = ""
     interval_95: tuple[float, float] | None = None
+    draws: Draws | None = None
 
 
 class Measurements(_File):

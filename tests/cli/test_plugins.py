@@ -236,7 +236,7 @@ def test_no_name_in_a_run_folder_runs_code(name, strokes, tmp_path, monkeypatch)
     assert "evil" not in sys.modules
 
 
-@pytest.mark.parametrize("path", ["nn.Linear", "Tensor", "Own.loss", "NoSuch", "plugins", ""])
+@pytest.mark.parametrize("path", ["nn.Linear", "Tensor", "Own.loss", "NoSuch", "SRC.x", ""])
 def test_of_a_named_module_only_its_own_classes_of_models_are_found(path):
     plugins.use(__name__)
     assert not registry.known(f"{__name__}:{path}")

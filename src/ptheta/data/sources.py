@@ -23,7 +23,7 @@ from ptheta.data.hub import ALIASES, is_on_hub, open_hub
 from ptheta.data.idx import is_idx, open_idx
 from ptheta.data.image_data import ImageDataset, images_of
 from ptheta.data.memory import Source, open_memory
-from ptheta.data.names import called, is_name
+from ptheta.data.names import called, is_name, shortened
 from ptheta.data.parquet import has_parquet, is_saved, open_parquet, open_saved
 from ptheta.data.points.source import open_toy
 from ptheta.data.reader import ReadOnce, SourceReader, with_one_white
@@ -162,7 +162,9 @@ class Opening:
         return self._noted(side(self.sides, split))
 
     def _noted(self, data: Dataset) -> Dataset:
-        return replace(data, notes=(*self.reader.notes, *data.notes))
+        data = replace(data, notes=(*self.reader.notes, *data.notes))
+        known = self.request.vectors
+        return data if known is None else data.with_columns(known)
 
 
 def check_kind(data: Dataset, settings: DataSettings) -> None:
@@ -171,7 +173,8 @@ def check_kind(data: Dataset, settings: DataSettings) -> None:
         return
     for option, names in settings.of_vectors.items():
         raise PthetaError(
-            f"{option} {names}: {data.name} holds {data.examples}, not a table: leave it out"
+            f"{option} {shortened(names)}: {data.name} holds {data.examples}, not a table: "
+            "leave it out"
         )
 
 

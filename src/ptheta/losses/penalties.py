@@ -120,3 +120,16 @@ PENALTIES: dict[str, Penalty] = {
         "fake", gradient_penalty(zero_centred), 10.0, "|grad d(G(z))|^2 / 2", "arXiv:1801.04406"
     ),
 }
+
+
+def penalise(
+    penalty: Penalty, network: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor
+) -> Tensor:
+    """A penalty with its default weight, in a loop of anyone's own: (B,), to be added to a loss.
+
+    network: gives the output of each example, (B,); real, fake: examples (B, ...). Of a penalty at
+        codes: the generator, and fake are its codes
+    """
+    given = POINTS[penalty.at](real, fake) if penalty.at in POINTS else fake
+    points = (real if penalty.at == "real" else given).detach().requires_grad_()
+    return penalty.weight * penalty.cost(Evaluation(points, network(points), network))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from ptheta import plugins
-from ptheta.measures.results import Estimate
+from ptheta.measures.results import About, Estimate
 from ptheta.metrics import classes, copies, distances, diversity, needs, pixels, vectors
 from ptheta.metrics.ais import nll_ais
 from ptheta.metrics.clustering import clustering
@@ -32,9 +32,23 @@ def parameters(ctx: Context) -> Estimate:
     return Estimate(sum(p.numel() for p in ctx.the_model.parameters()), error=0.0)
 
 
-REPEATS = Presentation(repeats=True)
+def importance_samples(ctx: Context) -> About:
+    """What a bound depends on."""
+    return {"importance_samples": ctx.is_k}
+
+
+def annealed_images(ctx: Context) -> About:
+    """What annealed importance sampling depends on."""
+    return {"ais_images": ctx.ais_images}
+
+
+OF_FD = Presentation(repeats="fd")
 _likelihood = partial(
-    Metric, section=Section.LIKELIHOOD, needs=(needs.likelihood,), asked=needs.of_model
+    Metric,
+    section=Section.LIKELIHOOD,
+    needs=(needs.likelihood,),
+    asked=needs.of_model,
+    settings=importance_samples,
 )
 _bound = partial(Metric, section=Section.LIKELIHOOD, asked=has_finite_bound, unit=NATS)
 _distance = partial(Metric, section=Section.DISTANCE, needs=(needs.samples,), better="lower")
@@ -79,11 +93,16 @@ _LIKELIHOODS: tuple[Metric, ...] = (
         "-log p of a test example",
         unit=NATS,
         better="lower",
-        shown=Presentation(repeats=True, signed=True),
+        shown=Presentation(Role.LIKELIHOOD, paired=True, repeats="bits_per_dim", signed=True),
     ),
     _bound("neg_elbo{given}", neg_elbo, "-ELBO of a test example"),
     _bound("elbo_{term}{given}", elbo_terms, "a term that the ELBO is the sum of"),
-    _bound("elbo_gap{given}", elbo_gap, "how much tighter the importance bound is than the ELBO"),
+    _bound(
+        "elbo_gap{given}",
+        elbo_gap,
+        "how much tighter the importance bound is than the ELBO",
+        settings=importance_samples,
+    ),
     Metric(
         "clustering_accuracy",
         clustering,
@@ -102,7 +121,8 @@ _LIKELIHOODS: tuple[Metric, ...] = (
         asked=needs.of_annealing,
         unit=NATS,
         better="lower",
-        shown=Presentation(repeats=True, signed=True),
+        shown=Presentation(repeats="nll", signed=True),
+        settings=annealed_images,
     ),
 )
 _DISTANCES: tuple[Metric, ...] = (
@@ -118,7 +138,7 @@ _DISTANCES: tuple[Metric, ...] = (
         distances.fd_infinity,
         "Frechet distance of infinitely many samples and real examples",
         published="fid_infinity",
-        shown=REPEATS,
+        shown=OF_FD,
     ),
     _distance(
         "kd_{extractor}",
@@ -259,7 +279,7 @@ _MEMORISATION: tuple[Metric, ...] = (
         "Frechet distance times what copies of real images cost",
         of=(ImageSpec,),
         better="lower",
-        shown=REPEATS,
+        shown=OF_FD,
     ),
 )
 _VECTORS: tuple[Metric, ...] = (
@@ -267,7 +287,7 @@ _VECTORS: tuple[Metric, ...] = (
         "kl",
         vectors.kl,
         "KL(data || model) of the two densities on a grid",
-        shown=Presentation(Role.DISTANCE, paired=True),
+        shown=Presentation(paired=True),
     ),
     _on_grid("reverse_kl", vectors.reverse_kl, "KL(model || data) of the two densities on a grid"),
     _on_grid(
@@ -285,13 +305,13 @@ _VECTORS: tuple[Metric, ...] = (
         "two_sample_accuracy",
         vectors.two_sample_accuracy,
         "accuracy of a classifier of samples and test rows; 0.5 where they are alike",
-        shown=REPEATS,
+        shown=Presentation(repeats="two_sample_auc"),
     ),
     _tests(
         "mmd",
         vectors.mmd,
         "squared maximum mean discrepancy of samples and test rows, Gaussian kernel",
-        shown=Presentation(Role.DISTANCE, paired=True),
+        shown=Presentation(paired=True),
     ),
     _modes(
         "modes_found",
@@ -329,6 +349,7 @@ _OTHERS: tuple[Metric, ...] = (
         needs=(needs.samples,),
         unit=RATE,
         better="higher",
+        lasting=False,
     ),
     _cost("parameters", parameters, "numbers that the model has learned"),
 )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ptheta import plugins
@@ -207,21 +208,9 @@ def _of_named_module(name: str) -> Listed | None:
 
     cls: object = sys.modules[module]
     for part in path.split("."):
-        cls = vars(cls).get(part)
-        if cls is None:
+        if not isinstance(cls, type | ModuleType):
             return None
+        cls = vars(cls).get(part)
     if not is_model(cls) or cls.__module__ != module:
         return None
     return registered(cls, name)
-
-
-def able_to_miss(kind: type[DataSpec]) -> list[str]:
-    """The names of the models that learn from such examples where some lack a part."""
-    from ptheta.models.base import Model  # torch is imported when a model is made
-
-    classes = ((name, found.load_model()) for name, found in models().items())
-    return [
-        name
-        for name, cls in classes
-        if issubclass(cls, Model) and cls.takes_missing and kind in cls.specs
-    ]

@@ -21,16 +21,14 @@ from torch import Tensor, nn
 
 import ptheta
 from ptheta import plugins
-from ptheta.api.plugging import KINDS
+from ptheta.api.plugging import KINDS, Table
 from ptheta.batch import Batch, Condition
 from ptheta.cli import main
 from ptheta.config import as_dict, options
 from ptheta.data.sources import SOURCES, PathKind
 from ptheta.errors import PthetaError
-from ptheta.extractors.table import EXTRACTORS
 from ptheta.games import Terms
 from ptheta.losses.adversarial import LOSSES, AdversarialLoss
-from ptheta.losses.penalties import PENALTIES
 from ptheta.metrics.table import METRICS
 from ptheta.models import own, registry
 from ptheta.models.own import ModelEntry
@@ -41,7 +39,10 @@ from tests.contracts.test_gan_additions import squared, squares
 PACKAGE = Path(__file__).parent.parent / "plugin"
 SRC = Path(ptheta.__file__).parent.parent
 QUIET: dict[str, Any] = {"steps": 4, "levels": 2, "batch_size": 8, "threads": 1, "sample_every": 0}
-TABLES = (LOSSES, PENALTIES, METRICS, EXTRACTORS, registry.MODELS, own.CONFIGS)
+TABLES: tuple[dict[Any, Any], ...] = (
+    *(table.table for table in KINDS.values() if isinstance(table, Table)),
+    *(registry.MODELS, own.CONFIGS),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -52,8 +53,8 @@ def nothing_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     sources = list(SOURCES)
     yield
     for table, before in zip(TABLES, kept, strict=True):
-        table.clear()  # type: ignore[attr-defined]
-        table.update(before)  # type: ignore[attr-defined]
+        table.clear()
+        table.update(before)
     SOURCES[:] = sources
 
 
@@ -247,12 +248,15 @@ def test_of_a_named_module_only_its_own_classes_of_models_are_found(path):
 
 
 ENTRIES: dict[str, tuple[str, object]] = {
+    **{
+        kind: (f"own-{kind}", next(iter(table.table.values())))
+        for kind, table in KINDS.items()
+        if type(table) is Table
+    },
     "model": ("own", Own),
     "loss": ("own-squares", AdversarialLoss(squares, squared, ("a", "b"), "none")),
-    "penalty": ("own-gp", PENALTIES["gp"]),
     "metric": ("nll{given}", METRICS["nll{given}"]),
     "source": ("own-files", PathKind.of_files(".own", open=SOURCES[0].open)),
-    "extractor": ("own-pixels", EXTRACTORS["pixels"]),
 }
 
 

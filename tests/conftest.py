@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
+from ptheta.api.export import Images, check_out, export
 from ptheta.conditions import wanted
 from ptheta.models import registry
 from ptheta.models.base import Model, Plays
@@ -24,6 +26,12 @@ for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
 
 # Tests run side by side: commands that they start would wait for one another's threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def write_images(x: Tensor, out: Path) -> Path:
+    """An image batch as what the name of `out` says."""
+    return export(Images.of(x), check_out(out))
+
 
 SMALL = {"features": 4, "latent": 6}  # a GAN
 # The smallest useful options of each model; a model without an entry is built with its defaults.

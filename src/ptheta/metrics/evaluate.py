@@ -39,7 +39,7 @@ class Counts(TypedDict, total=False):
     processes: int
 
 
-class Options(Counts, total=False):
+class Settings(Counts, total=False):
     """How a model is evaluated. What is left out is as in `ptheta.metrics.context.Context`.
 
     is_k: importance samples of a likelihood bound
@@ -52,7 +52,28 @@ class Options(Counts, total=False):
     no_copies: str
 
 
+class Options(Settings, total=False):
+    """`Settings`, and what is at hand.
+
+    extractor: of the features, a name or an object (default: by what the data is)
+    samples: images already drawn from the model, uint8 (>= n, C, H, W); of a conditional model by
+        `ptheta.metrics.conditions.draw` with this n and seed
+    about: added to every protocol, such as the hash of the checkpoint
+    """
+
+    extractor: str | Extractor | None
+    samples: Tensor | None
+    about: About | None
+
+
 def evaluate(
+    model: nn.Module, test: Dataset, train: Dataset | None, **options: Unpack[Options]
+) -> Evaluation:
+    """Measures a model in eval mode: `measured` of the `context` of these arguments."""
+    return measured(context(model, test, train, **options))
+
+
+def context(
     model: nn.Module,
     test: Dataset,
     train: Dataset | None,
@@ -60,38 +81,21 @@ def evaluate(
     extractor: str | Extractor | None = None,
     samples: Tensor | None = None,
     about: About | None = None,
-    **options: Unpack[Options],
-) -> Evaluation:
-    """Measures a model in eval mode: `measured` of the `context` of these arguments."""
-    return measured(context(model, test, train, extractor, samples, about, **options))
-
-
-def context(
-    model: nn.Module,
-    test: Dataset,
-    train: Dataset | None,
-    extractor: str | Extractor | None = None,
-    samples: Tensor | None = None,
-    about: About | None = None,
-    **options: Unpack[Options],
+    **settings: Unpack[Settings],
 ) -> Context:
     """What a model is measured by.
 
     test: held-out images, which likelihood and distances refer to
     train: what the model was trained on, for the nearest neighbours; None where that is not known:
         whether samples are copies is not defined then
-    extractor: of the features, a name or an object (default: by what the data is)
-    samples: images already drawn from the model, uint8 (>= n, C, H, W); of a conditional model by
-        `ptheta.metrics.conditions.draw` with this n and seed
-    about: added to every protocol, such as the hash of the checkpoint
-    options: see `Options`
+    extractor, samples, about, settings: those of `Options`
 
     Raises PthetaError for fewer than two images, for data of another size or levels than the
     model's, and for samples with values that are none of its levels.
     """
     test = test.with_fixed_binarisation()
     chosen, why = choose_extractor(test, extractor)
-    ctx = Context(test, chosen, {}, model, train, **options)
+    ctx = Context(test, chosen, {}, model, train, **settings)
     _check(ctx)
     if samples is not None:
         ctx = replace(ctx, given=Given(_first(samples, ctx)))

@@ -60,7 +60,7 @@ def measured_run(
         model,
         test,
         seen.train,
-        how.extractor,
+        extractor=how.extractor,
         n=how.n,
         seed=how.seed,
         no_copies=seen.no_copies,

@@ -46,7 +46,7 @@ class Origin:
     def cure(self) -> str:
         """What to do where it is missing."""
         if self.package:
-            return f"install it (pip install {self.package})"
+            return f"if you trust it, install it (pip install {self.package})"
         if self.module in SCRIPTS:
             return "register it in the script that uses the run, or put it into a module"
         return f"name the module with --plugin {self.module} (or {VARIABLE}), or ptheta.register it"

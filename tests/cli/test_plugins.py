@@ -130,6 +130,13 @@ def test_a_module_with_a_loss_trains_by_its_own_options_and_has_a_run(cls, strok
         ptheta.train(cls, strokes, tmp_path / "x", hidden="many", **QUIET)
 
 
+def test_a_class_is_swept(strokes, tmp_path):
+    few = {**QUIET, "steps": 1}
+    done = ptheta.sweep(Own, strokes, tmp_path / "s", [{"hidden": 2}, {"hidden": 3}], **few)
+    assert [path.name for path in done.runs] == ["hidden=2,seed=0", "hidden=3,seed=0"]
+    assert not done.failed
+
+
 def test_an_object_is_trained_from_its_weights_and_left_as_it_is(tmp_path):
     x = (torch.rand(60, 1, 6, 6) > 0.5).byte() * 255
     given = Own(ImageSpec(1, 6, 6, 2), hidden=4)
@@ -228,7 +235,9 @@ def test_no_name_in_a_run_folder_runs_code(name, strokes, tmp_path, monkeypatch)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
     about = json.loads((run.path / "config.json").read_text())
-    for parts in (about["plugins"], [about["plugins"][0] | {"name": name, "module": "evil"}], []):
+    (part,) = about["plugins"]
+    forged = [part | {"name": name, "module": "evil"}, part | {"package": "a; rm -r b"}]
+    for parts in (about["plugins"], *([one] for one in forged), []):
         changed = about | {"model": name, "plugins": parts}
         (run.path / "config.json").write_text(json.dumps(changed))
         with pytest.raises(PthetaError) as error:
@@ -403,7 +412,9 @@ def test_an_installed_package_brings_one_of_each_kind(installed, tmp_path):
         "compare blobs gan -n 10 --out missing",
         "models",
     )
-    assert errors.count("of toy-ptheta 0.3: install it (pip install toy-ptheta)") == 3
+    assert (
+        errors.count("of toy-ptheta 0.3: if you trust it, install it (pip install toy-ptheta)") == 3
+    )
     assert "it needs the loss 'toy-squares'" in errors
     assert "toy" not in said[3]
 

@@ -7,8 +7,9 @@ from torch import nn
 
 from ptheta.capabilities import Decodes, Encodes, Samples
 from ptheta.data.dataset import Dataset
+from ptheta.extractors.base import Extractor
 from ptheta.extractors.features import Features, extract
-from ptheta.extractors.table import load_extractor
+from ptheta.extractors.table import choose_extractor
 from ptheta.measures.inception_score import effective_classes
 from ptheta.measures.kernel import kernel_distance
 from ptheta.metrics.conditions import draw
@@ -27,7 +28,9 @@ class Selection:
     proportions of the held-out ones.
     """
 
-    def __init__(self, held_out: Dataset, extractor: str, seed: int = 0) -> None:
+    def __init__(
+        self, held_out: Dataset, extractor: str | Extractor | None = None, seed: int = 0
+    ) -> None:
         self.held_out, self.extractor, self.seed = held_out, extractor, seed
         self.reference: Features | None = None
 
@@ -41,7 +44,7 @@ class Selection:
             return Scored("bits_per_dim", found.bits(self.held_out.spec.dims)[0], True)
         if not isinstance(model, Samples):
             return self._rebuilt(model)
-        extractor = load_extractor(self.extractor)
+        extractor = choose_extractor(self.held_out, self.extractor)[0]
         if self.reference is None:
             self.reference = extract(self.held_out.with_fixed_binarisation(), extractor)
         fakes = extract(

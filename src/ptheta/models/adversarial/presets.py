@@ -25,14 +25,26 @@ SMALL = {"latent": 64, "features": 16, "dense": 512}
 # of vectors: noise that falls makes both distributions overlap until the generator is everywhere
 DEEP = (128, 128, 128)
 POINTS = {
-    **{"net": "mlp", "g_hidden": DEEP, "d_hidden": DEEP, "g_norm": "none", "latent": 8},
-    **{"loss": "relativistic", "lr": 1e-3, "d_lr": 2e-3},
-    **{"instance_noise": 0.3, "instance_noise_steps": 4000},
+    "net": "mlp",
+    "g_hidden": DEEP,
+    "d_hidden": DEEP,
+    "g_norm": "none",
+    "latent": 8,
+    "loss": "relativistic",
+    "lr": 1e-3,
+    "d_lr": 2e-3,
+    "instance_noise": 0.3,
+    "instance_noise_steps": 4000,
 }
 WIDE = (128, 128)
 TABLE = {
-    **{"net": "mlp", "g_hidden": WIDE, "d_hidden": WIDE, "g_norm": "none", "latent": 16},
-    **{"minibatch": "stddev", "lr": 1e-3},
+    "net": "mlp",
+    "g_hidden": WIDE,
+    "d_hidden": WIDE,
+    "g_norm": "none",
+    "latent": 16,
+    "minibatch": "stddev",
+    "lr": 1e-3,
 }
 
 PRESETS: dict[str, Preset] = {

@@ -129,6 +129,13 @@ def tiny(name: str, spec: DataSpec, *, classes: int | None = None, **options: An
     return ptheta.create(name, spec, **{"condition": condition, **options})
 
 
+def loaded(name: str) -> type[Model]:
+    """The class of a model of the registry."""
+    cls = registry.entry(name).load_model()
+    assert issubclass(cls, Model)
+    return cls
+
+
 def config_options(name: str) -> set[str]:
     """The options of a model."""
     return set(config.options(registry.entry(name).load_config()))
@@ -141,16 +148,9 @@ def pairs(names: Iterable[str], *specs: DataSpec) -> Any:
         pytest.param(name, spec, id=f"{name}-{spec}".replace(" ", "-"))
         for name in names
         for spec in specs
-        if isinstance(spec, registry.entry(name).load_model().specs)
+        if isinstance(spec, loaded(name).specs)
     ]
     return pytest.mark.parametrize(("name", "spec"), found)
-
-
-def loaded(name: str) -> type[Model]:
-    """The class of a model of the registry."""
-    cls = registry.entry(name).load_model()
-    assert issubclass(cls, Model)
-    return cls
 
 
 MODELS = list(registry.MODELS)

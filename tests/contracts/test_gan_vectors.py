@@ -23,13 +23,9 @@ from tests.training.test_runs import same, train
 
 MLP = {"net": "mlp"}
 MODELS: dict[str, dict[str, Any]] = {
-    "gan": BASE,
-    "wgan-gp": BASE,
-    "infogan": BASE,
-    "aae": MLP,
-    "vae-gan": MLP,
+    **dict.fromkeys(("gan", "wgan-gp", "infogan"), BASE),
+    **dict.fromkeys(("aae", "vae-gan", "alpha-gan"), MLP),
 }
-MODELS |= {"alpha-gan": MLP}
 
 
 @pytest.mark.parametrize("name", MODELS)

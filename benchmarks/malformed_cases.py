@@ -113,6 +113,7 @@ def every_case(seed: int = 0) -> Iterator[Case]:
     yield from _array_cases(rng)
     yield from _idx_cases()
     yield from _parquet_cases(rng)
+    yield from _table_cases(rng)
     yield from _folder_cases()
     yield from _zip_cases()
 
@@ -861,6 +862,7 @@ def _array_cases(rng: random.Random) -> Iterator[Case]:
     }
     for name, (file, make) in arrays.items():
         ok = name in ("labels negative", "labels dates", "labels of 5000 digits", "member bomb")
+        ok |= name == "one image"  # of H rows of W numbers
         yield Case("arrays", name, make, ("data", file), may_pass=ok)
     for suffix, make in (("npy", _npy(im)), ("npz", _npz(images=im, labels=np.arange(n) % 2))):
         for name, raw in RAW.items():
@@ -989,9 +991,15 @@ def _parquet_cases(rng: random.Random) -> Iterator[Case]:
         "labels NaN": table(image=rows, label=[float("nan")] * 20),
         "labels lists": table(image=rows, label=[[1]] * 20),
         "labels null": table(image=rows, label=pa.array([None] * 20, pa.int64())),
+        "dates": table(x=list(range(20)), day=pa.array(range(20), pa.date32())),
+        "infinite": table(x=[1.0, float("inf")] * 10),
+        "structs": table(x=[{"a": 1}] * 20),
+        "texts": table(x=[f"sentence {i} of a book" for i in range(100)]),
+        "one row": table(x=[1.0]),
+        "decimals": table(x=pa.array([10**30] * 20, pa.decimal128(38))),
     }
     for name, make in tables.items():
-        ok = name.startswith("labels")
+        ok = name.startswith("labels") or name == "decimals"
         yield Case("parquet", name, make, ("data", "x.parquet"), may_pass=ok)
     for name, raw in RAW.items():
         seed = rng.randrange(2**32)
@@ -1003,6 +1011,48 @@ def _parquet_cases(rng: random.Random) -> Iterator[Case]:
         yield Case("parquet", name, damage, ("data", "x.parquet"))
     for name, make in PLACES.items():
         yield Case("parquet", name, partial(_put, "x.parquet", make), ("data", "x.parquet"))
+
+
+def _table_cases(rng: random.Random) -> Iterator[Case]:
+    good = "a,b,pet\n" + "".join(f"{i},{i / 7},{'cat' if i % 3 else 'dog'}\n" for i in range(60))
+    tables: dict[str, str | bytes] = {
+        "empty": "",
+        "lines without cells": "\n\n\n",
+        "names alone": "a,b\n",
+        "one row": "a,b\n1,2\n",
+        "no names": good.partition("\n")[2],
+        "a name twice": good.replace("b", "a", 1),
+        "a cell too few": good + "1,2\n",
+        "a cell too many": good + "1,2,cat,4\n",
+        "infinite": good + "inf,2,cat\n",
+        "too large": good + "1e300,2,cat\n",
+        "a column of nothing": "a,b\n1,\n2,NA\n",
+        "dates": "a,b\n1,2020-01-01\n2,2021-01-01\n",
+        "identifiers": "a,b\n" + "".join(f"{i},u{i}\n" for i in range(50)),
+        "sentences": "text\n" + "".join(f"sentence {i} of a book\n" for i in range(50)),
+        "a cell of a million letters": f"a,b\n1,{'x' * 10**6}\n2,y\n",
+        "10,000 columns and a short row": ",".join(f"c{i}" for i in range(10_000)) + "\n1,2\n",
+        "latin-1": good.replace("cat", "ch\xe8vre").encode("latin-1"),
+        "UTF-16 cut": good.encode("utf-16")[:-1],
+        "a quote that never ends": good + '1,2,"cat\n',
+        "zeros": "\0" * 1000,
+        "a picture": _png(),
+        "packed": gzip.compress(good.encode()),
+    }
+    for name, text in tables.items():
+        data = text if isinstance(text, bytes) else text.encode()
+        damage = partial(_put_bytes, "x.csv", data)
+        yield Case("table", name, damage, ("data", "x.csv"))
+    for name, raw in RAW.items():
+        seed = rng.randrange(2**32)
+
+        def changed(place: Path, raw: Any = raw, seed: int = seed) -> None:
+            _put_bytes("x.csv", good.encode(), place)
+            _change_bytes("x.csv", raw, seed, place)
+
+        yield Case("table", name, changed, ("data", "x.csv"), may_pass=True)
+    for name, make in PLACES.items():
+        yield Case("table", name, partial(_put, "x.csv", make), ("data", "x.csv"))
 
 
 def _folder_cases() -> Iterator[Case]:

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from ptheta import config
+from ptheta.api.export import Images, check_out, export
 from ptheta.conditions import wanted
 from ptheta.models import registry
-from ptheta.models.base import Plays
+from ptheta.models.base import Model, Plays
 from ptheta.specs import Column, DataSpec, ImageSpec, VectorSpec, quantise
 
 # Under nohup, or behind a shell's &, some are ignored, and so would be the tests of them.
@@ -26,6 +28,12 @@ for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
 
 # Tests run side by side: commands that they start would wait for one another's threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def write_images(x: Tensor, out: Path) -> Path:
+    """An image batch as what the name of `out` says."""
+    return export(Images.of(x), check_out(out))
+
 
 SMALL = {"features": 4, "latent": 6}  # a GAN
 # The smallest useful options of each model; a model without an entry is built with its defaults.
@@ -65,6 +73,21 @@ def one_thread():
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PTHETA_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="session")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """240 rows of numbers, whole numbers and words, as .csv; a label says who is grown."""
+    rng = np.random.default_rng(0)
+    path = tmp_path_factory.mktemp("data") / "rows.csv"
+    lines = ["height,age,pet,label"]
+    for i in range(240):
+        grown = i % 2
+        height, age = rng.normal(1.2 + 0.5 * grown, 0.1), rng.integers(2, 12) + 30 * grown
+        pet = ("cat", "dog", "owl")[rng.integers(3)]
+        lines.append(f"{height:.3f},{age},{pet},{'grown' if grown else 'small'}")
+    path.write_text("\n".join(lines))
+    return path
 
 
 @pytest.fixture(scope="session")
@@ -121,6 +144,13 @@ def tiny(name: str, spec: DataSpec, *, classes: int | None = None, **options: An
     return ptheta.create(name, spec, **{"condition": condition, **options})
 
 
+def loaded(name: str) -> type[Model]:
+    """The class of a model of the registry."""
+    cls = registry.entry(name).load_model()
+    assert issubclass(cls, Model)
+    return cls
+
+
 def config_options(name: str) -> set[str]:
     """The options of a model."""
     return set(config.options(registry.entry(name).load_config()))
@@ -133,7 +163,7 @@ def pairs(names: Iterable[str], *specs: DataSpec) -> Any:
         pytest.param(name, spec, id=f"{name}-{spec}".replace(" ", "-"))
         for name in names
         for spec in specs
-        if isinstance(spec, registry.entry(name).load_model().specs)
+        if isinstance(spec, loaded(name).specs)
     ]
     return pytest.mark.parametrize(("name", "spec"), found)
 

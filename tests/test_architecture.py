@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent / "src" / "ptheta"
 LAYERS: list[set[str]] = [
     {"errors"},
     {"config"},
+    {"plugins"},
     {"files", "terminal"},
     {"schemas", "callbacks"},
     {"specs"},

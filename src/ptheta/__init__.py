@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         manifold,
         probe,
         reconstruct,
+        register,
         sample,
         surprise,
         sweep,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from ptheta.errors import PthetaError
     from ptheta.metrics.table import list_metrics
     from ptheta.models.about import list_models
+    from ptheta.models.own import ModelEntry
     from ptheta.runs.folder import Run
     from ptheta.specs import ImageSpec, VectorSpec
 
@@ -67,6 +69,7 @@ __all__ = [
     "ImageDataset",
     "ImageSpec",
     "Labels",
+    "ModelEntry",
     "PthetaError",
     "Run",
     "VectorDataset",
@@ -101,6 +104,7 @@ __all__ = [
     "open_images",
     "probe",
     "reconstruct",
+    "register",
     "sample",
     "surprise",
     "sweep",
@@ -111,9 +115,9 @@ __all__ = [
 
 _MODULES = (
     "api",
+    "callbacks",
     "data",
     "distributions",
-    "callbacks",
     "extractors",
     "losses",
     "metrics",
@@ -127,6 +131,7 @@ _HOMES = {  # of names that need not all of `ptheta.api`, where the others are
     "ImageDataset": "ptheta.data",
     "ImageSpec": "ptheta.specs",
     "Labels": "ptheta.conditions",
+    "ModelEntry": "ptheta.models.own",
     "PthetaError": "ptheta.errors",
     "Run": "ptheta.runs.folder",
     "VectorDataset": "ptheta.data",

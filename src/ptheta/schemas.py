@@ -117,6 +117,16 @@ class Data(_File):
     fingerprint: str | None = None
 
 
+class Plugged(_File):
+    """An entry of a plug-in that a run uses: see `ptheta.plugins.Registered`."""
+
+    kind: str
+    name: str
+    module: str
+    package: str = ""
+    version: str = ""
+
+
 class Config(_File):
     """config.json."""
 
@@ -132,6 +142,7 @@ class Config(_File):
     dataset: Data
     parameters: Whole = 0
     versions: dict[str, str] = {}
+    plugins: list[Plugged] = []
 
 
 class Progress(_File):
@@ -159,6 +170,14 @@ class Sweep(_File):
     failed: dict[str, str] = {}
 
 
+class Draws(_Exact):
+    """A number without each group of images: see `ptheta.measures.results.Draws`."""
+
+    fake: list[float] = []
+    real: list[float] = []
+    both: list[float] = []
+
+
 class Measured(_Exact):
     """One result of evaluation.json."""
 
@@ -172,6 +191,7 @@ class Measured(_Exact):
     protocol: dict[str, object] = {}
     note: str = ""
     interval_95: tuple[float, float] | None = None
+    draws: Draws | None = None
 
 
 class Measurements(_File):

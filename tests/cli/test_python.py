@@ -30,6 +30,7 @@ OTHERWISE = {
 # functions that are no verb of the command line, and why
 PYTHON = {
     "create": "its result is in memory alone",
+    "register": "`ptheta --plugin`",
     "load": "its result is in memory alone",
     "open_data": "its result is in memory alone",
     "open_images": "`open_data` of images alone",

@@ -16,13 +16,21 @@ from ptheta.dynamics import DYNAMICS
 from ptheta.errors import PthetaError
 from ptheta.models.adversarial.conditioning import CONDITIONING
 from ptheta.models.adversarial.gan import GAN
-from ptheta.models.adversarial.options import GANConfig, parts
+from ptheta.models.adversarial.options import BREAKS_DENSITY_RATIO, GANConfig, odd_spec, parts
 from ptheta.models.parts import Part
-from ptheta.specs import ImageSpec
+from ptheta.specs import Column, DataSpec, ImageSpec, VectorSpec
 from ptheta.training.engine import Engine
 from ptheta.training.group import Group
 
 SPEC = ImageSpec(1, 8, 8)
+VECTORS = VectorSpec(
+    (
+        Column("height", center=1.7, scale=0.1),
+        Column("age", "integer", low=0, high=99, center=40, scale=20),
+        Column("pet", "category", ("cat", "dog", "owl")),
+    )
+)
+SPECS: dict[str, DataSpec] = {"images": SPEC, "vectors": VECTORS}
 BASE = {"net": "mlp", "g_hidden": (8, 8), "d_hidden": (8, 8), "features": 6, "latent": 4}
 BASE |= {"code": 3, "reference": 4}
 
@@ -66,11 +74,18 @@ def choosable() -> dict[str, dict[str, dict[str, Any]]]:
 class Pairing:
     """All pairs of parts: games in which those that go together train, and those that do not.
 
-    parts: as `choosable` gives them
+    parts: as `choosable` gives them, without those that are not for the spec
     options: of each part; refused: pair -> why its two do not go together, as their entries say
     """
 
-    def __init__(self, parts: dict[str, dict[str, dict[str, Any]]]) -> None:
+    def __init__(self, parts: dict[str, dict[str, dict[str, Any]]], spec: DataSpec = SPEC) -> None:
+        self.spec = spec
+        self.alone = {n: given for part in parts.values() for n, given in part.items()}
+        self.alone = {n: given for n, given in self.alone.items() if self._odd(given)}
+        parts = {
+            option: {n: given for n, given in part.items() if n not in self.alone}
+            for option, part in parts.items()
+        }
         self.parts = parts
         self.option = {name: option for option, part in parts.items() for name in part}
         self.options = {name: given for part in parts.values() for name, given in part.items()}
@@ -80,6 +95,9 @@ class Pairing:
             for a, b in combinations(self.options, 2)
             if (reasons := why_not(entries[a] + entries[b]))
         }
+
+    def _odd(self, given: dict[str, Any]) -> str | None:
+        return odd_spec(GANConfig(**{**BASE, **given}), self.spec)
 
     def _entries(self, name: str) -> list[Part]:
         used = parts(GANConfig(**self.options[name]))
@@ -113,7 +131,8 @@ class Pairing:
 
     def build(self, *names: str) -> Any:
         """The model of these parts."""
-        return build({k: v for name in names for k, v in self.options[name].items()})
+        chosen = {k: v for name in names for k, v in self.options[name].items()}
+        return build(chosen, self.spec)
 
 
 def why_not(used: list[Part]) -> list[str]:
@@ -126,9 +145,9 @@ def why_not(used: list[Part]) -> list[str]:
     ]
 
 
-def images(n: int = 6) -> Batch:
+def examples(spec: DataSpec = SPEC, n: int = 6) -> Batch:
     torch.manual_seed(1)
-    x = torch.randint(0, 256, (n, *SPEC.shape), dtype=torch.uint8)
+    x = spec.unscaled(torch.randn(n, *spec.scaled_shape))
     return Batch(x, torch.arange(n) % 3)
 
 
@@ -137,28 +156,34 @@ def condition_of(options: dict[str, Any]) -> ptheta.Labels | None:
     return LABELS if CONDITIONING[options.get("conditioning", "none")].takes else None
 
 
-def build(options: dict[str, Any]) -> Any:
+def build(options: dict[str, Any], spec: DataSpec = SPEC) -> Any:
     """A tiny model."""
     torch.manual_seed(0)
     condition = condition_of(options)
-    return ptheta.create("gan", SPEC, condition=condition, **{**BASE, **options}).train()
+    return ptheta.create("gan", spec, condition=condition, **{**BASE, **options}).train()
 
 
-def unsupported(options: dict[str, Any]) -> str | None:
+def unsupported(options: dict[str, Any], spec: DataSpec = SPEC) -> str | None:
     """Why there is no such model, as its class says."""
-    return GAN.unsupported(SPEC, condition_of(options), GANConfig(**{**BASE, **options}))
+    return GAN.unsupported(spec, condition_of(options), GANConfig(**{**BASE, **options}))
+
+
+def broken(config: GANConfig) -> list[bool]:
+    """Whether each of the options is in use that change what the discriminator learns."""
+    values = vars(config)
+    return [values[name] not in (0, (), "none") for name in BREAKS_DENSITY_RATIO]
 
 
 def play(model: Any, steps: int = 2) -> None:
     """Trains a few steps; both networks must have changed, and nothing be infinite."""
-    game = model.game()
+    game, batch = model.game(), examples(model.spec)
     engine = Engine(model, game, Group())
     with torch.no_grad():
-        game.start(images())
+        game.start(batch)
     before = {k: v.clone() for k, v in model.state_dict().items()}
     for step in range(1, steps + 1):
         engine.step = step
-        DYNAMICS["alternating"].rule(engine, game, step, images())
+        DYNAMICS["alternating"].rule(engine, game, step, examples(model.spec))
         with torch.no_grad():
             game.after(step)
     assert all(torch.isfinite(p).all() for p in model.parameters())
@@ -166,15 +191,17 @@ def play(model: Any, steps: int = 2) -> None:
     assert {"generator", "discriminator"} <= changed
     y = torch.arange(4) % 3 if model.classes else None
     with torch.no_grad():
-        assert model.eval().sample(4, y).shape == (4, *SPEC.shape)
-        assert model.discriminate(images().x[:4], y).isfinite().all()
+        x = model.spec.check_drawn(model.eval().sample(4, y))
+        assert model.discriminate(x, y).isfinite().all()
+        if model.loss.probability and model.loss.log_ratio and not any(broken(model.config)):
+            assert model.log_ratio(batch.x[:4], y).isfinite().all()
 
 
 def check_refused(pairing: Pairing, a: str, b: str) -> None:
     with pytest.raises(PthetaError) as error:
         pairing.build(a, b)
     text = str(error.value)
-    assert text == unsupported(pairing.options[a] | pairing.options[b])
+    assert text == unsupported(pairing.options[a] | pairing.options[b], pairing.spec)
     assert any(reason in text for reason in pairing.refused[a, b])
     assert " does not go with " in text
     assert "\n" not in text

@@ -42,7 +42,7 @@ from ptheta.specs import ImageSpec
 from ptheta.training.engine import Engine
 from ptheta.training.group import Group
 from ptheta.training.settings import SCHEDULES, Schedule, TrainSettings
-from tests.conftest import MODELS, TINY
+from tests.conftest import MODELS, TINY, loaded
 
 SPEC = ImageSpec(1, 8, 8, 2)
 LABELS = ptheta.Labels(("a", "b", "c"))
@@ -178,7 +178,7 @@ def test_an_added_choice_trains(kind, name, added):
     y: Condition | None = None if model.condition is None else model.condition.examples(2)
     if isinstance(model, Samples):
         assert model.sample(2, y).shape == (2, *SPEC.shape)
-    cls, config = registry.entry(name).load_model(), registry.entry(name).load_config()
+    cls, config = loaded(name), registry.entry(name).load_config()
     asked = config(**options_of(name, given))
     assert cls.unsupported(SPEC, condition_of(name), asked) is None
 
@@ -258,7 +258,7 @@ def choices(name: str) -> dict[str, tuple[str, ...]]:
 def refusal(name: str, given: Mapping[str, Any]) -> str | None:
     found = registry.entry(name)
     config = found.load_config()(**options_of(name, given))
-    return found.load_model().unsupported(SPEC, condition_of(name), config)
+    return loaded(name).unsupported(SPEC, condition_of(name), config)
 
 
 def pairings(name: str) -> tuple[list[dict[str, str]], list[dict[str, str]]]:

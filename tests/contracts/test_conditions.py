@@ -21,7 +21,7 @@ from ptheta.files.images import write_png
 from ptheta.models import registry
 from ptheta.models.base import Fits, Plays
 from ptheta.specs import Column, ImageSpec, VectorSpec
-from tests.conftest import MODELS, TINY
+from tests.conftest import MODELS, TINY, loaded
 from tests.training.test_runs import QUIET
 
 SPEC = ImageSpec(1, 8, 8, 2)
@@ -153,7 +153,7 @@ CASES += [
     (name, "text+attributes")
     for name in MODELS
     if name not in ("cvae", "cgan")
-    and set(KINDS) <= set(registry.entry(name).load_model().takes)
+    and set(KINDS) <= set(loaded(name).takes)
     and registry.entry(name).family == "autoregressive"
 ]
 
@@ -183,7 +183,7 @@ def test_models_train_on_every_kind(name, kinds, made, tmp_path):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_says_what_it_cannot_take(name):
-    cls = registry.entry(name).load_model()
+    cls = loaded(name)
     config = registry.entry(name).load_config()()
     vectors = cls.unsupported(VectorSpec.of(2), None, config)
     assert vectors is not None

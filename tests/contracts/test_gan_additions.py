@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -27,8 +28,8 @@ from ptheta.nets.augment import AUGMENTATIONS, Augmentation
 from ptheta.nets.convolutional import Norm
 from ptheta.nets.minibatch import MINIBATCH, MinibatchLayer, MinibatchStatistic
 from ptheta.nets.norms import NORMS, Normalisation
-from ptheta.specs import ImageSpec
-from tests.contracts.gan_parts import SPEC, Pairing, check_refused, choosable, images, play
+from ptheta.specs import DataSpec
+from tests.contracts.gan_parts import SPEC, Pairing, check_refused, choosable, examples, play
 
 
 def squared(d_fake: Tensor, d_real: Tensor | None = None) -> Tensor:
@@ -52,7 +53,7 @@ def sixth_power(found: Evaluation) -> Tensor:
 def path_length(found: Evaluation) -> Tensor:
     """How far |J^T y| of the generator is from its mean (arXiv:1912.04958)."""
     y = torch.randn_like(found.outputs) / found.outputs[0].numel() ** 0.5
-    lengths = squared_grad_norm(found.outputs * y, found.points).sqrt()
+    lengths = (squared_grad_norm(found.outputs * y, found.points) + 1e-12).sqrt()  # dead units: 0
     return (lengths - lengths.mean().detach()).square()
 
 
@@ -66,12 +67,13 @@ class Scaled(Conditioning):
         return spec.vector(condition).argmax(1, keepdim=True) / spec.size
 
 
-def flat_generator(spec: ImageSpec, config: NetConfig, inputs: int, norm: Norm) -> nn.Module:
-    return nn.Sequential(nn.Linear(inputs, spec.dims), nn.Unflatten(1, spec.shape))
+def flat_generator(spec: DataSpec, config: NetConfig, inputs: int, norm: Norm) -> nn.Module:
+    shape = spec.scaled_shape
+    return nn.Sequential(nn.Linear(inputs, math.prod(shape)), nn.Unflatten(1, shape))
 
 
-def flat_trunk(spec: ImageSpec, config: NetConfig, cond_dim: int, norm: Norm) -> Trunk:
-    return Trunk(ConcatenatedVector(nn.Linear(spec.dims + cond_dim, 8)), 8)
+def flat_trunk(spec: DataSpec, config: NetConfig, cond_dim: int, norm: Norm) -> Trunk:
+    return Trunk(ConcatenatedVector(nn.Linear(math.prod(spec.scaled_shape) + cond_dim, 8)), 8)
 
 
 def two_constants(n: int, latent: int, device: torch.device) -> Tensor:
@@ -165,7 +167,7 @@ def test_an_added_entry_trains_with_all_that_it_goes_with(added):
 
 def test_a_penalty_on_the_generator_is_in_its_loss_alone(added):
     model = added.build("penalty=paths")
-    batch = images()
+    batch = examples()
     shared = model.prepare(batch, Clock(1, frozenset({"generator"})))
     assert "paths" in model.generator_loss(batch, shared)
     assert "paths" not in model.discriminator_loss(batch, shared)

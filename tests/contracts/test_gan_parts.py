@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -20,35 +21,78 @@ from tests.contracts.gan_parts import (
     LABELS,
     NUMBERS,
     SPEC,
+    SPECS,
+    VECTORS,
     Pairing,
     build,
     check_refused,
     choosable,
-    images,
+    examples,
     play,
+    unsupported,
 )
 from tests.training.test_runs import same, train
 
-PAIRING = Pairing(choosable())
+PAIRINGS = {name: Pairing(choosable(), spec) for name, spec in SPECS.items()}
+PAIRING = PAIRINGS["images"]
 
 
-@pytest.mark.parametrize("names", PAIRING.games(), ids="-".join)
-def test_every_pair_of_parts_that_go_together_trains(names):
-    play(PAIRING.build(*names))
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        pytest.param(kind, names, id="-".join((kind, *names)))
+        for kind, pairing in PAIRINGS.items()
+        for names in pairing.games()
+    ],
+)
+def test_every_pair_of_parts_that_go_together_trains(kind, names):
+    play(PAIRINGS[kind].build(*names))
 
 
-@pytest.mark.parametrize(("a", "b"), PAIRING.refused)
-def test_every_other_pair_is_refused_with_the_reason_that_an_entry_gives(a, b):
-    check_refused(PAIRING, a, b)
+@pytest.mark.parametrize(
+    ("kind", "a", "b"),
+    [(kind, *pair) for kind, pairing in PAIRINGS.items() for pair in pairing.refused],
+)
+def test_every_other_pair_is_refused_with_the_reason_that_an_entry_gives(kind, a, b):
+    check_refused(PAIRINGS[kind], a, b)
+
+
+OF_IMAGES = {f"augment={name}" for name in ("color", "translation", "cutout")}
+OF_IMAGES |= {f"net={name}" for name in ("conv", "resize", "resnet")}
+
+
+def test_parts_that_are_of_images_alone_are_refused_for_vectors_in_one_sentence():
+    alone = PAIRINGS["vectors"].alone
+    assert alone.keys() == OF_IMAGES
+    assert not PAIRING.alone
+    for name, given in alone.items():
+        with pytest.raises(PthetaError) as error:
+            build(given, VECTORS)
+        text = str(error.value)
+        assert text == unsupported(given, VECTORS)
+        assert text.startswith(f"{name.replace('=', ' = ')} is not for vectors of 3 numbers")
+        assert re.search(r": (use --net mlp|leave augment out)$", text)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_learns_vectors_or_says_with_which_networks_it_would(name):
+    small = {option: value for option, value in BASE.items() if option != "net"}
+    config = {**PRESETS[name].config, **small}
+    if config.get("net", "auto") == "auto":
+        play(build(config, VECTORS), steps=5)
+    else:
+        with pytest.raises(PthetaError, match="use --net mlp"):
+            build(config, VECTORS)
+        play(build({**config, "net": "mlp"}, VECTORS), steps=5)
 
 
 KNOWN = [
     ({"loss": "wasserstein", "label_smoothing": 0.1}, "labels would only shrink it; leave label_s"),
-    ({"loss": "relativistic", "label_flips": 0.1}, "no image alone"),
+    ({"loss": "relativistic", "label_flips": 0.1}, "no example alone"),
     ({"loss": "began", "minibatch": "stddev"}, "the batch has nothing to add; take minibatch = no"),
     ({"loss": "began", "conditioning": "projection"}, "is not linear in features; take loss = min"),
     ({"penalty": ("gp",), "d_norm": "batch"}, "own output; take d_norm = auto, layer, virtual"),
-    ({"penalty": ("r1",), "minibatch": "discrimination"}, "each image's own output"),
+    ({"penalty": ("r1",), "minibatch": "discrimination"}, "each example's own output"),
     ({"weight_clip": 0.1, "spectral_norm": True}, "both bound the same weights"),
 ]
 
@@ -96,7 +140,7 @@ def test_conditions_need_their_labels():
         with pytest.raises(PthetaError, match=said):
             ptheta.create("gan", SPEC, **{**BASE, **given})
     model = tiny("cgan", ImageSpec(1, 16, 16))
-    for call in (lambda: model.sample(2), lambda: model.discriminate(images(2).x)):
+    for call in (lambda: model.sample(2), lambda: model.discriminate(examples(SPEC, 2).x)):
         with pytest.raises(PthetaError, match="this model"):
             call()
 

@@ -16,7 +16,7 @@ from ptheta.config import options
 from ptheta.errors import PthetaError
 from ptheta.models import registry
 from ptheta.specs import DataSpec, ImageSpec, VectorSpec
-from tests.conftest import MODELS, TINY
+from tests.conftest import MODELS, TINY, loaded
 
 GREY, BINARY = ImageSpec(1, 8, 8), ImageSpec(1, 8, 8, 2)
 LABELS = Labels(("a", "b"))
@@ -35,7 +35,7 @@ def said(
     name: str, spec: DataSpec, condition: ConditionSpec | None, config: object
 ) -> tuple[str | None, str | None]:
     """What the class says, and what the constructor does."""
-    cls = registry.entry(name).load_model()
+    cls = loaded(name)
     reason = cls.unsupported(spec, condition, config)
     try:
         cls(spec, config, condition)
@@ -89,9 +89,15 @@ def test_what_options_rule_out_is_asked_without_building(case, monkeypatch):
     assert asked == built
     with monkeypatch.context() as m:
         m.setattr(nn.Module, "__init__", None)
-        again = registry.entry(name).load_model().unsupported(spec, condition, config)
+        again = loaded(name).unsupported(spec, condition, config)
     assert again == asked
     assert re.search(words, again or "")
+
+
+def test_what_is_not_installed_is_told(monkeypatch):
+    monkeypatch.setattr("ptheta.nets.flow.find_spec", lambda name: None)
+    asked, built = said("vae", GREY, None, config_of("vae", prior="flow"))
+    assert asked == built == "a flow prior needs the extra: pip install 'ptheta[flows]'"
 
 
 def choosing() -> list[tuple[str, str]]:

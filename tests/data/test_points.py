@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 
-from ptheta.data import POINTS
+from ptheta.data import EMBEDDED, POINTS, open_data
 from ptheta.data.points.parts import Curve
 from ptheta.data.points.toys import SIZES, TOYS, Toy, toy
 from ptheta.data.splits import SPLITS
+from ptheta.data.vector_data import vectors_of
 from ptheta.errors import PthetaError
 
 CELLS = 40  # along each side, of the cells that samples are counted in
@@ -46,6 +48,7 @@ def finer(known: Toy) -> int:
 
 def test_every_toy_is_listed():
     assert TOYS.keys() == POINTS.keys()
+    assert POINTS.items() <= EMBEDDED.items()
     with pytest.raises(PthetaError, match="did you mean 'points-ring'"):
         toy("points-rin")
 
@@ -134,3 +137,20 @@ def test_the_integral_along_a_curve_is_exact(name):
     x = rng.uniform(low - 10, high + 10, (2000, known.dims))
     other = dataclasses.replace(known, parts=twice).log_density(x)
     assert (known.log_density(x) - other).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("name", TOYS)
+def test_a_toy_is_a_data_set(name):
+    data = pickle.loads(pickle.dumps(vectors_of(open_data(name, "val"))))
+    assert len(data) == SIZES["val"]
+    assert data.classes == toy(name).names
+    assert data.spec == open_data(name).spec  # learned from the training points
+    assert data.truth is not None
+    x = data.batch(range(50)).x
+    assert torch.equal(data.truth.log_density(x), toy(name).log_density(x))
+
+
+def test_a_toy_is_no_table_and_has_no_pictures():
+    for options, words in (({"size": 8}, "--size 8"), ({"columns": ("x0",)}, "--columns x0")):
+        with pytest.raises(PthetaError, match=words):
+            open_data("points-ring", **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from ptheta.data.columns.learn import cells_of, columns_of
 from ptheta.data.columns.separated import read_separated
 from ptheta.data.columns.write import WRITERS, write_vectors
 from ptheta.data.identity import keys
+from ptheta.data.request import Request
+from ptheta.data.sources import open_split
 from ptheta.data.vector_data import VectorDataset, vectors_of
 from ptheta.errors import PthetaError
 from ptheta.specs import Column, VectorSpec
@@ -189,7 +192,6 @@ def test_parts_in_files_have_the_columns_of_training(tmp_path):
     assert test.labels is not None
     assert test.labels.tolist() == [0, 1]
     test.spec.check(test.batch(slice(None)).x)  # beyond the bounds that were learned
-    assert "are the images of test" not in " ".join(opened(tmp_path / "d", "test").notes)
     written(tmp_path / "d" / "test.csv", text.replace("owl", "eel"))
     assert "'eel' in column 'pet'" in line(tmp_path / "d", "test")
     written(tmp_path / "d" / "test.csv", "pet,label,height\nowl,no,2.5\ndog,yes,1\n")
@@ -200,12 +202,42 @@ def test_parts_in_files_have_the_columns_of_training(tmp_path):
     assert "two tables for train" in line(tmp_path / "d")
 
 
+def test_a_folder_with_one_table_is_that_table(tmp_path):
+    table = people(tmp_path / "d" / "anything.csv")
+    assert opened(tmp_path / "d").spec == opened(table).spec
+
+
 def test_rows_that_repeat_training_rows_are_known(tmp_path):
     people(tmp_path / "d" / "train.csv")
     rows = (tmp_path / "d" / "train.csv").read_text().splitlines()
     written(tmp_path / "d" / "test.csv", "\n".join([*rows[:4], "1,9.5,owl,no"]) + "\n")
     test = opened(tmp_path / "d", "test")
     assert test.repeated().tolist() == [True, True, True, False]
+
+
+# -- with the columns of a run
+
+
+def test_the_columns_of_a_run_hold_for_whatever_is_read(tmp_path):
+    spec = opened(people(tmp_path / "a.csv")).spec
+    asked = Request("train", vectors=spec)
+    few = written(tmp_path / "b.csv", "pet,more,height,age\nowl,1,2.5,200\ndog,2,,3\n")
+    data = vectors_of(open_split(few, asked))
+    assert data.spec == spec  # nothing is learned from these
+    np.testing.assert_array_equal(data.cells, np.array([[200, 2.5, 2], [3, NAN, 1]], np.float32))
+    other = people(tmp_path / "c.csv", 200, seed=1)  # divided, and other bounds
+    assert all(open_split(other, replace(asked, split=s)).spec == spec for s in ("train", "test"))
+    gone = written(tmp_path / "d.csv", "pet,height,age\nowl,,20\ndog,,30\n")
+    assert np.isnan(vectors_of(open_split(gone, asked)).cells[:, 1]).all()
+    assert open_split(data.cells, asked).spec == spec
+    assert open_split(data, asked).spec == spec
+    for text, words in (
+        ("pet,age\nowl,20\ndog,3\n", "no column 'height', which was learned"),
+        ("pet,age,height\neel,20,1\ndog,3,2\n", "'eel' in column 'pet'"),
+        ("pet,age,height\nowl,old,1\ndog,3,2\n", "'age'"),
+    ):
+        with pytest.raises(PthetaError, match=words):
+            open_split(written(tmp_path / "e.csv", text), asked)
 
 
 # -- what is odd
@@ -231,7 +263,7 @@ def test_rows_that_repeat_training_rows_are_known(tmp_path):
         (b"\xff\xfe\x00", "is not UTF-8"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "is not UTF-8"),
         ("a,b\n1,2_0\n2,3\n1,2\n" + "1,2_1\n" * 3, ""),
-        ('a,b\n1,"2\n3,4\n', "has 1 rows below"),
+        ('a,b\n1,"2\n3,4\n', "unexpected end of data"),
         ("text\n" + "\n".join(f"sentence {i} of a book" for i in range(50)), "different words"),
         (
             "id,x\n" + "\n".join(f"u{i},{i}" for i in range(50)),
@@ -437,5 +469,12 @@ def test_columns_and_cells_are_pure_functions(tmp_path):
 
 def test_rows_that_may_be_flat_images_are_remarked_on():
     array = np.random.default_rng(0).integers(0, 256, (50, 144), dtype=np.uint8)
-    assert any("store it as (50, 12, 12)" in note for note in open_data(array).notes)
-    assert not open_data(array[:, :100:3]).notes[:-1]
+    assert any("images are stored as (50, 12, 12)" in note for note in open_data(array).notes)
+    assert any("(1, 50, 50)" in note for note in open_data(array[:, :50]).notes)
+    assert not any("images" in note for note in open_data(array[:, :30]).notes)
+
+
+def test_rows_that_mostly_repeat_are_remarked_on(tmp_path):
+    rows = [f"{i % 5},{'ab'[i % 2]},{i % 3}" for i in range(200)]
+    about = describe(written(tmp_path / "a.csv", "\n".join(["x,y,z", *rows]) + "\n"))
+    assert any("most rows repeat others" in line for line in about["suggestions"])

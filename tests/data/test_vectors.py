@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import ptheta
 from ptheta.data.identity import fingerprint, keys
 from ptheta.data.points.toys import TOYS
 from ptheta.data.splits import side, sides
@@ -155,6 +156,11 @@ def test_levels_are_of_images():
     with pytest.raises(PthetaError, match="no levels: leave out --levels 2"):
         table(10).with_levels(2)
     assert table(10).with_fixed_binarisation().read_as() == {}
+
+
+def test_missing_cells_are_refused_with_their_columns_and_the_models_that_can():
+    with pytest.raises(PthetaError, match="cells are missing, as they are of height: fill"):
+        ptheta.create("gan", SPEC)
 
 
 def test_a_toy_is_the_truth_of_its_points():

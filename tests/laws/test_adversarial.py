@@ -377,14 +377,14 @@ def test_past_fakes_are_half_of_what_the_discriminator_learns_from(condition):
         return Generated(torch.full((n, 1, 2, 2), number), torch.full((n, 3), number), labels)
 
     assert replay.mixed(fakes(0.0)) is not None
-    assert torch.equal(replay.mixed(fakes(7.0)).images, fakes(7.0).images)  # none are kept yet
+    assert torch.equal(replay.mixed(fakes(7.0)).x, fakes(7.0).x)  # none are kept yet
     for step in range(1, 9):
         replay.update(fakes(float(step)))
         assert replay.filled == min(5, 3 * step)
         kept = replay.images.flatten(1)
         assert (kept[:, :1] == kept).all()
         mixed = replay.mixed(fakes(100.0))
-        numbers = mixed.images[:, 0, 0, 0]
+        numbers = mixed.x[:, 0, 0, 0]
         assert (numbers[:3] == 100).all()
         assert ((numbers[3:] >= 1) & (numbers[3:] <= step)).all()
         torch.testing.assert_close(mixed.z[:, 0], numbers)  # codes and labels go with their images
@@ -394,7 +394,7 @@ def test_past_fakes_are_half_of_what_the_discriminator_learns_from(condition):
     again = Replay(5, (1, 2, 2), 3, condition)
     again.load_state_dict(replay.state_dict())
     rows = torch.arange(5)
-    assert torch.equal(again.stored(rows).images, replay.stored(rows).images)
+    assert torch.equal(again.stored(rows).x, replay.stored(rows).x)
 
 
 def test_a_generator_moves_against_its_new_fakes_alone_whatever_is_replayed():
@@ -405,9 +405,9 @@ def test_a_generator_moves_against_its_new_fakes_alone_whatever_is_replayed():
         shared = model.prepare(batch, Clock(step, frozenset({"generator"})))
         with torch.no_grad():
             model.after(step)
-    assert torch.equal(shared.rated.images[:3], shared.fake.detach()[:3])
-    assert not torch.equal(shared.rated.images[3:], shared.fake.detach()[3:])
-    assert not shared.rated.images.requires_grad
+    assert torch.equal(shared.rated.x[:3], shared.fake.detach()[:3])
+    assert not torch.equal(shared.rated.x[3:], shared.fake.detach()[3:])
+    assert not shared.rated.x.requires_grad
     terms = model.discriminator_loss(batch, shared)
     assert {"class_of_real", "class_of_fake"} <= terms.keys()
 
@@ -786,7 +786,9 @@ def test_the_classes_of_a_score_stand_beside_those_of_the_real_images():
 
     held = open_images("digits", "test").subset(slice(0, 60))
     model = tiny("infogan", held.spec).eval()
-    others = Selection(held, "digits")(model).others
+    found = Selection(held, "digits")(model)
+    assert found is not None
+    others = found.others
     assert 1 <= others["classes_digits"] <= 10
     assert others["real_classes_digits"] > 8
     monitor = GANMonitor(True)

@@ -142,7 +142,7 @@ def test_losses_of_the_vae_gan_match_their_formulas():
     decoder = losses["decoder"](batch)
     judge = losses["discriminator"](batch)
     d = model.discriminator
-    s, rebuilt, drawn = shared.images, shared.reconstructed, shared.sampled
+    s, rebuilt, drawn = shared.x, shared.reconstructed, shared.sampled
     torch.testing.assert_close(rebuilt, model.generate(shared.z))
     f_real, f_fake = (d.features_and_logits(t)[0] for t in (s, rebuilt))
     error = 0.5 * (f_real - f_fake).square().sum(1)
@@ -161,7 +161,7 @@ def test_losses_of_the_alpha_gan_match_their_formulas():
     model, batch, losses, shared = played("alpha-gan")
     encoder, decoder = losses["encoder"](batch), losses["decoder"](batch)
     critic = losses["critic"](batch)
-    s, z, rebuilt, drawn = shared.images, shared.z, shared.reconstructed, shared.sampled
+    s, z, rebuilt, drawn = shared.x, shared.z, shared.reconstructed, shared.sampled
     error = model.config.weight * (s - rebuilt).abs().sum((1, 2, 3))
     torch.testing.assert_close(encoder["reconstruction"], error)
     torch.testing.assert_close(decoder["reconstruction"], error)
@@ -176,7 +176,7 @@ def test_losses_of_the_alpha_gan_match_their_formulas():
 def test_losses_of_the_aae_match_their_formulas():
     model, batch, losses, shared = played("aae")
     terms = losses["autoencoder"](batch)
-    s, z = shared.images, shared.z
+    s, z = shared.x, shared.z
     torch.testing.assert_close(z, model.code(s))
     wanted = (model.generate(z) - s).square().sum((1, 2, 3))
     torch.testing.assert_close(terms["reconstruction"], wanted)

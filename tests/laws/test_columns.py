@@ -9,7 +9,6 @@ import pytest
 import torch
 from scipy import stats
 
-from ptheta.distributions.columns import Columns
 from ptheta.distributions.kernels import KERNELS, log_mass
 from ptheta.nets.column_heads import ColumnsHead
 from ptheta.specs import Column, VectorSpec
@@ -163,7 +162,7 @@ def test_extremes_have_finite_numbers_and_gradients(kernel, spread):
 
 def test_a_missing_cell_is_integrated_out():
     head = ColumnsHead(SPEC, "gaussian", 2)
-    p: Columns = head(outputs(head, 4).requires_grad_())
+    p = head(outputs(head, 4).requires_grad_())
     x = p.sample()
     holes = x.clone()
     holes[1, 2] = holes[2, 1] = holes[3, 0] = math.nan

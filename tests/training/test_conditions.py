@@ -18,7 +18,7 @@ from ptheta.files.tensors import save_tensors
 from ptheta.models import registry
 from ptheta.runs.folder import Run
 from ptheta.runs.older import upgrade
-from tests.conftest import MODELS, TINY, tiny
+from tests.conftest import MODELS, TINY, loaded, tiny
 from tests.training.test_runs import QUIET
 
 SPEC = ptheta.ImageSpec(1, 16, 16, 2)
@@ -28,7 +28,7 @@ def takes_labels(name: str) -> dict[str, Any] | None:
     """The options under which a model is conditional on labels; None where it cannot be."""
     known = options(registry.entry(name).load_config())
     choices = known["conditioning"].choices if "conditioning" in known else ("label",)
-    if "labels" not in registry.entry(name).load_model().takes or "label" not in choices:
+    if "labels" not in loaded(name).takes or "label" not in choices:
         return None
     return {"conditioning": "label"} if "conditioning" in known else {"condition": "labels"}
 

@@ -9,6 +9,7 @@ from ptheta.api.grid import Grid
 from ptheta.api.images import denoise, inpaint, interpolate, reconstruct, sample, surprise
 from ptheta.api.latent import fit, latents, manifold, probe, traverse
 from ptheta.api.measuring import Unwritten, closest, evaluate, evaluate_images
+from ptheta.api.plugging import register
 from ptheta.api.rows import Rows
 from ptheta.api.training import create, load, sweep, train
 from ptheta.data import describe, list_datasets, open_data
@@ -44,6 +45,7 @@ __all__ = [
     "open_data",
     "probe",
     "reconstruct",
+    "register",
     "sample",
     "surprise",
     "sweep",

@@ -31,6 +31,7 @@ def compare(
     extractor: str | Extractor | None = None,
     images: Sequence[str | Path] = (),
     data: str | None = None,
+    anew: bool = False,
 ) -> Path:
     """Measures every run in the same way and writes report.html, .md and .json into the folder
     `out`. Returns the page.
@@ -39,6 +40,9 @@ def compare(
     n: images drawn of each model; extractor: as for `ptheta.evaluate`
     images: folders of images that another program made, measured as well
     data: what to measure on: where the runs' data lies now, or other images
+    anew: measure everything; by default not what the evaluation.json of a run holds by the very
+        same protocol (weights, images, samples, seed, extractor, versions). A speed is always
+        measured
     Raises PthetaError where the runs' images differ in size or levels, or were other images and no
     `data` is given, and where two rows would have the same name.
     """
@@ -50,7 +54,7 @@ def compare(
     alike = DataSettings(size=read.size, channels=read.channels)
     others = {expand(place).resolve().name: open_image_set(place, alike) for place in images}
     return write_report(
-        opened, folder, n=n, seed=seed, extractor=extractor, images=others, data=data
+        opened, folder, n=n, seed=seed, extractor=extractor, images=others, data=data, anew=anew
     )
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from torch import nn
 
 from ptheta import config
+from ptheta.api.plugging import for_processes
 from ptheta.callbacks import Callback
 from ptheta.compute.streams import undisturbed
 from ptheta.conditions import ConditionSpec, is_condition, word
@@ -18,11 +19,11 @@ from ptheta.data.image_data import ImageDataset
 from ptheta.data.memory import Handed, Source
 from ptheta.data.names import record
 from ptheta.errors import Interrupted, PthetaError
-from ptheta.extractors.table import default_extractor
 from ptheta.files.atomic import leftover, locked
 from ptheta.files.out import check_folder
 from ptheta.metrics.selection import Selection
 from ptheta.models import registry
+from ptheta.models.own import registered
 from ptheta.runs import plan, sweeps
 from ptheta.runs.config_file import has_config
 from ptheta.runs.folder import Run
@@ -62,7 +63,7 @@ def create(
 
 @undisturbed()
 def train(
-    model: str,
+    model: str | type[nn.Module] | nn.Module,
     data: Source,
     out: str | Path,
     *,
@@ -72,9 +73,12 @@ def train(
     callbacks: Sequence[Callback] = (),
     **options: object,
 ) -> Run:
-    """Trains a model of the registry and returns its run.
+    """Trains a model and returns its run.
 
-    model, recipe: a name of the registry, and one of that model's recipes
+    model: a name of the registry; or a class of modules, whose options are the arguments of its
+        constructor behind the spec; or an object of one, a copy of which is trained. It has
+        `game()`, `fit(batches)` or `loss(batch)`. See docs/plugins.md
+    recipe: one of the model's recipes
     data: a name of a data set, a path, or images in memory (see `ptheta.open_data`); all of a
         `Dataset` is trained on. With resume: where the images of the run lie now
     out: the run folder; may exist only with resume=True
@@ -92,7 +96,8 @@ def train(
         raise PthetaError("--more-data is for a run that goes on: add --resume, or leave it out")
     folder = check_folder(out)
     with locked(folder, "training"):
-        asked = Asked(model, data, recipe, resume, more_data, tuple(callbacks))
+        name = model if isinstance(model, str) else registered(model).name
+        asked = Asked(name, data, recipe, resume, more_data, tuple(callbacks))
         return _train(asked, folder, options)
 
 
@@ -135,7 +140,7 @@ def _train(asked: Asked, folder: Path, options: dict[str, object]) -> Run:
     handed = None if isinstance(data, str | Path) else Handed(data)
     try:
         given = (new.to_json(), str(folder), started, asked.more_data, handed, _scorer)
-        stopped = launch(new.train, work, *given, asked.callbacks)
+        stopped = launch(new.train, work, *given, asked.callbacks, for_processes(new))
         if stopped is not None:
             raise Stopped(stopped)
     except (Interrupted, Stopped) as by:
@@ -145,7 +150,7 @@ def _train(asked: Asked, folder: Path, options: dict[str, object]) -> Run:
 
 def _scorer(reserve: Dataset) -> Score:
     """What chooses the best checkpoint by these images, in each process of a training."""
-    return Selection(reserve, default_extractor(reserve))
+    return Selection(reserve)
 
 
 @undisturbed()

@@ -23,6 +23,13 @@ Parsed: TypeAlias = Any
 Decorator: TypeAlias = Callable[[Callable[..., None]], Callable[..., None]]
 
 
+def _use(modules: tuple[str, ...]) -> None:
+    from ptheta import plugins  # what it imports takes a moment
+
+    for module in modules:
+        plugins.use(module)
+
+
 class Commands(click.Group):
     """A group that names the nearest command for a typo."""
 
@@ -32,13 +39,22 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
-        if not name.startswith("-") and name not in self.list_commands(ctx):
+        if not name.startswith("-") and self.get_command(ctx, name) is None:
             raise unknown(self.kind, name, self.list_commands(ctx))
         return super().resolve_command(ctx, args)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="ptheta")
+@click.option(
+    "--plugin",
+    "modules",
+    multiple=True,
+    metavar="MODULE",
+    expose_value=False,
+    callback=lambda ctx, param, modules: _use(modules),
+    help="Import a module of your own that registers models, losses, ... (see docs/plugins.md).",
+)
 def cli() -> None:
     """Deep generative models: learn p_theta(x) from data, then sample, evaluate and compare."""
 

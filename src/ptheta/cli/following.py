@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from ptheta import plugins
 from ptheta.capabilities import Decodes, Encodes, Samples
 from ptheta.models import registry
 
@@ -36,4 +37,6 @@ def _command(*words: str | Path) -> str:
     """As a shell reads it, whatever is in the names."""
     command, first, *rest = map(str, words)
     # a name that begins like an option is given as a path
-    return shlex.join(["ptheta", command, f"./{first}" if first.startswith("-") else first, *rest])
+    modules = (word for module in plugins.named() for word in ("--plugin", module))
+    first = f"./{first}" if first.startswith("-") else first
+    return shlex.join(["ptheta", *modules, command, first, *rest])

@@ -148,6 +148,12 @@ def _print(result: Evaluation, as_json: bool) -> None:
 )
 @DATA
 @SEED
+@click.option(
+    "--anew",
+    is_flag=True,
+    help="Measure everything. By default numbers that a run's evaluation.json holds by the same "
+    "protocol are not measured again.",
+)
 @THREADS
 def compare(**options: Parsed) -> None:
     """Measure several RUNs (or the folder of a sweep) alike and write one report."""

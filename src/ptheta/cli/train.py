@@ -25,15 +25,21 @@ class ModelCommands(Commands):
     kind = "model"
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(registry.MODELS)
+        return list(registry.models())
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         make = MAKERS[self.name or ""]
-        return make(name) if name in registry.MODELS else None
+        return make(name) if registry.known(name) else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section(f"Models (their options: ptheta {self.name} MODEL --help)"):
-            formatter.write_dl([(n, f"{e.family}, {e.paper}") for n, e in registry.MODELS.items()])
+            formatter.write_dl(
+                [(n, f"{e.family}, {e.paper}") for n, e in registry.models().items()]
+            )
+
+
+def _about(entry: registry.Listed) -> str:
+    return ", ".join(filter(None, (entry.family, entry.paper)))
 
 
 class Setting(click.Option):
@@ -210,7 +216,7 @@ def _sectioned(
     """The command of a model: its own parameters, then those of its configs."""
     entry = registry.entry(name)
     params += [p for p in _model_options(name) if p.name not in leave]
-    made = Sectioned(name, params=params, callback=run, help=f"{entry.family}, {entry.paper}.")
+    made = Sectioned(name, params=params, callback=run, help=f"{_about(entry)}.")
     made.recipes = {recipe: table["about"] for recipe, table in entry.recipes().items()}
     return made
 

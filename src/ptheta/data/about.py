@@ -25,6 +25,7 @@ LOOKED_AT = 1000  # images whose values are looked at
 FEW = 500  # training images, of which a model may know each by heart
 UNBALANCED = 10  # times as many images in one class as in another
 MANY_BROKEN = 0.1  # share of all files
+MANY_REPEATS = 0.5  # share of all rows
 
 About = TypedDict(
     "About",
@@ -87,6 +88,7 @@ def describe(source: Source, **options: Unpack[DataOptions]) -> About:
     lines = (*reader.notes, *(note for data in splits.values() for note in data.notes))
     if notes := list(dict.fromkeys(lines)):
         about["notes"] = notes
+    advice += _of_repeats(about)
     if advice := [*advice, *_of_classes(about), *_of_files(about), *train.advice]:
         about["suggestions"] = advice
     return about
@@ -178,6 +180,16 @@ def _advice(sample: np.ndarray, train: ImageDataset) -> list[str]:
     if train.spec.channels == 3 and (sample == sample[:, :1]).all():
         lines.append("colour images without colour: add --channels 1")
     return lines
+
+
+def _of_repeats(about: About) -> list[str]:
+    rows = sum(about.get("rows", {}).values())
+    if about.get("near-duplicates", 0) <= MANY_REPEATS * rows:
+        return []
+    return [
+        "most rows repeat others, and equal rows are held out together: the held-out rows are of "
+        "kinds that training never sees; give train and test as files of their own"
+    ]
 
 
 def _of_classes(about: About) -> list[str]:

@@ -21,7 +21,7 @@ from ptheta.data.positions import Positions, is_one, positions
 from ptheta.data.values import Kind, Values
 from ptheta.errors import PthetaError
 from ptheta.files import html
-from ptheta.specs import DataSpec
+from ptheta.specs import DataSpec, VectorSpec
 
 ITERATED = 256  # examples that are made at once
 
@@ -137,6 +137,10 @@ class Dataset(ABC):
 
         training: which are trained on, bool (N,)
         """
+        return self
+
+    def with_columns(self, known: VectorSpec) -> Self:
+        """The same with the columns of other data that it is used with, where it has columns."""
         return self
 
     def joins(self, other: Dataset) -> bool:

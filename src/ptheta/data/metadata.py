@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import overload
 
-from ptheta.data.names import shown
+from ptheta.data.names import shortened, shown
 from ptheta.data.request import Request
 from ptheta.data.table import CAPTIONS, LABELS, choose_column, text
 from ptheta.data.tree import TABLES, TEXT, Tree
@@ -64,7 +64,7 @@ class Metadata:
             if asked := request.settings.of_tables:
                 option, name = next(iter(asked.items()))
                 raise PthetaError(
-                    f"{option} {name}: there is no table of columns beside the pictures "
+                    f"{option} {shortened(name)}: there is no table of columns beside the pictures "
                     f"({', '.join(TABLES)}); give one, or leave the option out"
                 )
             return

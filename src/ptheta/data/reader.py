@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from ptheta.data.dataset import Dataset
+from ptheta.data.names import shortened
 from ptheta.data.request import Request
 from ptheta.data.splits import SPLITS, Part
 from ptheta.data.values import Levels, merged
@@ -43,7 +44,7 @@ class SourceReader:
         if asked and not self.has_columns():
             option, name = next(iter(asked.items()))
             raise PthetaError(
-                f"{option} {name}: {source} ({self.kind}) has no columns; leave it out"
+                f"{option} {shortened(name)}: {source} ({self.kind}) has no columns; leave it out"
             )
 
 

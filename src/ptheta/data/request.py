@@ -14,6 +14,7 @@ from ptheta.config import MOST_SIDE, Count, Fraction, Positive, Side, option
 from ptheta.data.splits import SPLITS
 from ptheta.data.values import Levels, White
 from ptheta.errors import PthetaError, unknown
+from ptheta.specs import VectorSpec
 
 
 class DataOptions(TypedDict, total=False):
@@ -121,6 +122,7 @@ class Request:
     whites: the same, once it was decided for the whole collection
     whole: all that the source holds is one part, whatever its folders, files and keys are called,
         and without labels: of images to be measured
+    vectors: the columns of other data that this is used with, such as what a run was trained on
     """
 
     split: str = "train"
@@ -129,6 +131,7 @@ class Request:
     known: Levels | None = None
     whites: Levels | None = None
     whole: bool = False
+    vectors: VectorSpec | None = None
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:

@@ -10,6 +10,7 @@ from typing import NamedTuple, Unpack
 
 import torch
 
+from ptheta import plugins
 from ptheta.config import brief
 from ptheta.data import EMBEDDED, POINTS
 from ptheta.data.arrays import open_array_file
@@ -22,7 +23,7 @@ from ptheta.data.hub import ALIASES, is_on_hub, open_hub
 from ptheta.data.idx import is_idx, open_idx
 from ptheta.data.image_data import ImageDataset, images_of
 from ptheta.data.memory import Source, open_memory
-from ptheta.data.names import called, is_name
+from ptheta.data.names import called, is_name, shortened
 from ptheta.data.parquet import has_parquet, is_saved, open_parquet, open_saved
 from ptheta.data.points.source import open_toy
 from ptheta.data.reader import ReadOnce, SourceReader, with_one_white
@@ -161,7 +162,9 @@ class Opening:
         return self._noted(side(self.sides, split))
 
     def _noted(self, data: Dataset) -> Dataset:
-        return replace(data, notes=(*self.reader.notes, *data.notes))
+        data = replace(data, notes=(*self.reader.notes, *data.notes))
+        known = self.request.vectors
+        return data if known is None else data.with_columns(known)
 
 
 def check_kind(data: Dataset, settings: DataSettings) -> None:
@@ -170,7 +173,8 @@ def check_kind(data: Dataset, settings: DataSettings) -> None:
         return
     for option, names in settings.of_vectors.items():
         raise PthetaError(
-            f"{option} {names}: {data.name} holds {data.examples}, not a table: leave it out"
+            f"{option} {shortened(names)}: {data.name} holds {data.examples}, not a table: "
+            "leave it out"
         )
 
 
@@ -244,8 +248,14 @@ def _open_place(source: str | Path) -> SourceReader:
     return replace(reader, notes=(note,)) if exists(path) else reader
 
 
+def kind_of(path: Path) -> PathKind | None:
+    """The first kind of source that reads a path; None where none does."""
+    plugins.load()
+    return next((kind for kind in SOURCES if kind.reads(path)), None)
+
+
 def _open_path(path: Path) -> SourceReader:
-    kind = next((kind for kind in SOURCES if kind.reads(path)), None)
+    kind = kind_of(path)
     if kind is not None:
         return kind.open(path)
     what = "is not data that is known here"

@@ -7,6 +7,7 @@ from functools import cache, partial
 
 import numpy as np
 
+from ptheta import plugins
 from ptheta.data import embedded
 from ptheta.data.dataset import Dataset
 from ptheta.data.identity import keys
@@ -35,6 +36,7 @@ EXTRACTORS: dict[str, Callable[[], Extractor]] = {
 def load_extractor(name: str) -> Extractor:
     """The extractor of this name; raises PthetaError naming the nearest one, and where its weights
     are not here."""
+    plugins.load()
     if name not in EXTRACTORS:
         raise unknown("extractor", name, EXTRACTORS)
     return EXTRACTORS[name]()

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
+from ptheta.compute.streams import whole
+
 
 @dataclass(frozen=True)
 class AdversarialLoss:
@@ -23,11 +25,11 @@ class AdversarialLoss:
     discriminator(d_real, d_fake), generator(d_fake, d_real) -> (B,) each
     formula: both, for pages and pictures; in these words a test evaluates them: d(x) and d(G(z)),
         D = sigmoid(d), E[...] for a mean over the batch, -L = d of an autoencoder, k = 1
-    labelled(d, t): what the discriminator pays for the output d of an image that is real with
+    labelled(d, t): what the discriminator pays for the output d of an example that is real with
         probability t, so that discriminator(a, b) = labelled(a, 1) + labelled(b, 0);
         None where outputs are not rated one by one, or not against a label: then `excludes` says
         why under "soft_labels"
-    log_ratio(d, t): log p_data / p_model at the best discriminator, with real images labelled t;
+    log_ratio(d, t): log p_data / p_model at the best discriminator, with real examples labelled t;
         None where d does not tell it
     compares: the generator's loss looks at d_real, too
     batchwise: the loss of an example depends on the whole batch, such as on its mean output. Then
@@ -35,7 +37,7 @@ class AdversarialLoss:
     probability: sigmoid(d) is the probability of "real"
     autoencoding: d is minus the reconstruction error of an autoencoder, and the weight of d_fake
         is held at an equilibrium
-    boundary: the output of an image that is as probably real as not; None where an output says
+    boundary: the output of an example that is as probably real as not; None where an output says
         nothing by itself
     excludes: trait of another part -> why the loss does not go with it
     """
@@ -178,7 +180,8 @@ def relativistic(d_fake: Tensor, d_real: Tensor) -> Tensor:
 def relativistic_average_discriminator(d_real: Tensor, d_fake: Tensor) -> Tensor:
     """-log sigmoid(d(x) - E[d(G(z))]) - log(1 - sigmoid(d(G(z)) - E[d(x)])): eq. 7 and 8, means
     over the batch."""
-    return softplus(d_fake.mean() - d_real) + softplus(d_fake - d_real.mean())
+    of_fake, of_real = whole(d_fake).mean(), whole(d_real).mean()
+    return softplus(of_fake - d_real) + softplus(d_fake - of_real)
 
 
 def relativistic_average(d_fake: Tensor, d_real: Tensor) -> Tensor:
@@ -204,8 +207,8 @@ def convergence(error_real: Tensor, error_fake: Tensor, gamma: float) -> Tensor:
 def accuracy(d_real: Tensor, d_fake: Tensor, boundary: float | None) -> Tensor:
     """How often the discriminator is right, from outputs (B,) each: one number in 0..1.
 
-    The share of images on their side of the boundary (one that lies on it counts half); without a
-    boundary the share of pairs in which the real image has the larger output. 1/2 is chance.
+    The share of examples on their side of the boundary (one that lies on it counts half); without a
+    boundary the share of pairs in which the real example has the larger output. 1/2 is chance.
     """
     if boundary is None:
         return (0.5 + 0.5 * (d_real - d_fake).sign()).mean()
@@ -268,7 +271,7 @@ LOSSES: dict[str, AdversarialLoss] = {
         ("-log sigmoid(d(x) - d(G(z)))", "-log sigmoid(d(G(z)) - d(x))"),
         "arXiv:2501.05441",
         compares=True,
-        excludes={"soft_labels": "pairs of a real and a fake image are rated, no image alone"},
+        excludes={"soft_labels": "pairs of a real and a fake example are rated, no example alone"},
     ),
     "relativistic_average": AdversarialLoss(
         relativistic_average_discriminator,
@@ -281,7 +284,7 @@ LOSSES: dict[str, AdversarialLoss] = {
         compares=True,
         batchwise=True,
         excludes={
-            "soft_labels": "an image is rated beside the mean of the others, and has no label of "
+            "soft_labels": "an example is rated beside the mean of the others, and has no label of "
             "its own"
         },
     ),
@@ -293,8 +296,8 @@ LOSSES: dict[str, AdversarialLoss] = {
         autoencoding=True,
         excludes={
             "soft_labels": "reconstruction errors are compared, there are no labels",
-            "minibatch_statistics": "each image's output is its reconstruction error, to which the "
-            "batch has nothing to add",
+            "minibatch_statistics": "each example's output is its reconstruction error, to which "
+            "the batch has nothing to add",
         },
     ),
 }

@@ -1,7 +1,8 @@
 """Penalties on a discriminator, and on a generator: where they are taken, and what they cost.
 
-Most are functions of the gradient of d at one image (gradient penalties); none needs to be: a cost
-is given the network itself. Each entry of `PENALTIES` is one penalty; those of a run are summed.
+Most are functions of the gradient of d at one example (gradient penalties); none needs to be: a
+cost is given the network itself. Each entry of `PENALTIES` is one penalty; those of a run are
+summed.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from torch import Tensor
 from ptheta.compute import streams
 
 At = Literal["real", "fake", "interpolated", "perturbed", "code"]
-OWN_OUTPUT = "the penalty takes the gradient of each image's own output"
+OWN_OUTPUT = "the penalty takes the gradient of each example's own output"
 
 
 class Evaluation(NamedTuple):
     """A network at the points where a penalty is taken.
 
-    points: images (B, C, H, W) in [-1, 1], or codes (B, L) for a penalty on the generator; the
+    points: scaled examples (B, ...), or codes (B, L) for a penalty on the generator; the
         outputs can be differentiated in them
-    outputs: what the network gives for them: d (B,), or images (B, C, H, W)
+    outputs: what the network gives for them: d (B,), or examples (B, ...)
     network: the network, for a cost that needs its outputs elsewhere
     """
 
@@ -35,8 +36,8 @@ class Evaluation(NamedTuple):
 
 @dataclass(frozen=True)
 class Penalty:
-    """at: where it is taken. Images belong to the discriminator's loss: "real", "fake", or those of
-        `POINTS`; "code" to the generator's: the codes z of the fakes
+    """at: where it is taken. Examples belong to the discriminator's loss: "real", "fake", or those
+        of `POINTS`; "code" to the generator's: the codes z of the fakes
     cost: of each example, (B,)
     weight: the default
     formula: for pages and pictures
@@ -57,9 +58,9 @@ class Penalty:
 
 
 def squared_grad_norm(outputs: Tensor, points: Tensor) -> Tensor:
-    """|grad_x d(x)|^2 at each image, (B,), differentiable in the weights of d.
+    """|grad_x d(x)|^2 at each example, (B,), differentiable in the weights of d.
 
-    outputs: (B,) of d, each of its own image alone; points: the images (B, C, H, W) they came from
+    outputs: (B,) of d, each of its own example alone; points: the examples (B, ...) they came from
     """
     (grad,) = torch.autograd.grad(outputs.sum(), points, create_graph=True)
     return grad.float().square().flatten(1).sum(1)
@@ -87,11 +88,11 @@ def interpolate(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def perturb_real(real: Tensor, fake: Tensor) -> Tensor:
-    """x + N(0, s^2) with s half the deviation of the batch's pixels: Kodali et al. 2017."""
+    """x + N(0, s^2) with s half the deviation of the batch's numbers: Kodali et al. 2017."""
     return (real + 0.5 * streams.deviation(real) * streams.normal_like(real)).detach()
 
 
-# the points that are not the images of the step themselves
+# the points that are not the examples of the step themselves
 POINTS: dict[At, Callable[[Tensor, Tensor], Tensor]] = {
     "interpolated": interpolate,
     "perturbed": perturb_real,
@@ -119,3 +120,16 @@ PENALTIES: dict[str, Penalty] = {
         "fake", gradient_penalty(zero_centred), 10.0, "|grad d(G(z))|^2 / 2", "arXiv:1801.04406"
     ),
 }
+
+
+def penalise(
+    penalty: Penalty, network: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor
+) -> Tensor:
+    """A penalty with its default weight, in a loop of anyone's own: (B,), to be added to a loss.
+
+    network: gives the output of each example, (B,); real, fake: examples (B, ...). Of a penalty at
+        codes: the generator, and fake are its codes
+    """
+    given = POINTS[penalty.at](real, fake) if penalty.at in POINTS else fake
+    points = (real if penalty.at == "real" else given).detach().requires_grad_()
+    return penalty.weight * penalty.cost(Evaluation(points, network(points), network))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from statistics import NormalDist
@@ -39,6 +39,9 @@ class Draws:
     fake: tuple[float, ...] = ()
     real: tuple[float, ...] = ()
     both: tuple[float, ...] = ()
+
+    def to_json(self) -> dict[str, list[float]]:
+        return {"fake": list(self.fake), "real": list(self.real), "both": list(self.both)}
 
     @property
     def sizes(self) -> tuple[int, int, int]:
@@ -108,7 +111,7 @@ class Result:
     protocol: what was measured on what, and how
     note: a word on the value, for a reader
     draws: the value without each of the groups of images that all evaluations of a protocol
-        share; not written to files
+        share; evaluation.json keeps it, and what is shown leaves it out
 
     Raises PthetaError for a number that is not finite (JSON has none), for a value together with a
     reason, and for neither.
@@ -197,14 +200,19 @@ class Result:
     def from_json(cls, values: Mapping[str, Any]) -> Result:
         """values: of the form of `ptheta.schemas.Measured`. Raises PthetaError for a key that no
         result has, naming the nearest one."""
-        known = [f.name for f in fields(cls) if f.name != "draws"]
+        known = [f.name for f in fields(cls)]
         values = {key: value for key, value in values.items() if key != "interval_95"}
         for key in values:
             if key not in known:
                 raise unknown("key of a result", key, known)
         if not {"metric", "value"} <= values.keys():
             raise PthetaError(f"a result needs metric and value, got {', '.join(values) or 'none'}")
-        return cls(**values)
+        draws = values.get("draws")
+        return cls(**values | {"draws": None if draws is None else Draws(**_tuples(draws))})
+
+
+def _tuples(lists: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, ...]]:
+    return {name: tuple(values) for name, values in lists.items()}
 
 
 def direction_of(results: Iterable[Result]) -> Better:
@@ -255,7 +263,12 @@ class Evaluation:
         return cls(results, dict(values["protocol"]))
 
     def write(self, path: Path) -> None:
-        write_json(path, self.to_json())
+        """With the draws of each result, so that intervals of differences can be made of it."""
+        values = [
+            r.to_json() | ({} if r.draws is None else {"draws": r.draws.to_json()})
+            for r in self.results
+        ]
+        write_json(path, {"protocol": dict(self.protocol), "results": values})
 
     @classmethod
     def read(cls, path: Path) -> Evaluation:

@@ -1,1 +1,102 @@
-"""The table of metrics, and the evaluation that follows from it."""
+"""The table of metrics, the evaluation that follows from it, and the same numbers of two sets of
+examples that are at hand: `frechet_distance(made, real)`.
+
+A name is imported with its first use, as most of them bring much with them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ptheta.measures.results import Estimate, Evaluation, Result
+    from ptheta.metrics.evaluate import evaluate_images, real_baseline
+    from ptheta.metrics.metric import Metric, Presentation, Role, Section
+    from ptheta.metrics.sensitivity import DAMAGES
+    from ptheta.metrics.sets import (
+        PRDC,
+        frechet_distance,
+        inception_score,
+        kernel_distance,
+        memorisation,
+        prdc,
+        sharpness,
+    )
+    from ptheta.metrics.table import METRICS, list_metrics
+    from ptheta.metrics.vector_sets import (
+        GridDivergence,
+        ModeCoverage,
+        Tested,
+        ToldApart,
+        grid_divergence,
+        mmd,
+        mode_coverage,
+        two_sample_test,
+    )
+
+__all__ = [
+    "DAMAGES",
+    "METRICS",
+    "PRDC",
+    "Estimate",
+    "Evaluation",
+    "GridDivergence",
+    "Metric",
+    "ModeCoverage",
+    "Presentation",
+    "Result",
+    "Role",
+    "Section",
+    "Tested",
+    "ToldApart",
+    "evaluate_images",
+    "frechet_distance",
+    "grid_divergence",
+    "inception_score",
+    "kernel_distance",
+    "list_metrics",
+    "memorisation",
+    "mmd",
+    "mode_coverage",
+    "prdc",
+    "real_baseline",
+    "sharpness",
+    "two_sample_test",
+]
+
+_VECTORS = "ptheta.metrics.vector_sets"
+# of all names that are not in `ptheta.metrics.sets`. None is called as a module of this package is:
+# importing that would put it in the place of the name
+_HOMES = {
+    "DAMAGES": "ptheta.metrics.sensitivity",
+    "METRICS": "ptheta.metrics.table",
+    "Estimate": "ptheta.measures.results",
+    "Evaluation": "ptheta.measures.results",
+    "GridDivergence": _VECTORS,
+    "Metric": "ptheta.metrics.metric",
+    "ModeCoverage": _VECTORS,
+    "Presentation": "ptheta.metrics.metric",
+    "Result": "ptheta.measures.results",
+    "Role": "ptheta.metrics.metric",
+    "Section": "ptheta.metrics.metric",
+    "Tested": _VECTORS,
+    "ToldApart": _VECTORS,
+    "evaluate_images": "ptheta.metrics.evaluate",
+    "grid_divergence": _VECTORS,
+    "list_metrics": "ptheta.metrics.table",
+    "mmd": _VECTORS,
+    "mode_coverage": _VECTORS,
+    "real_baseline": "ptheta.metrics.evaluate",
+    "two_sample_test": _VECTORS,
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'ptheta.metrics' has no attribute {name!r}; it has {__all__}")
+    return getattr(import_module(_HOMES.get(name, "ptheta.metrics.sets")), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

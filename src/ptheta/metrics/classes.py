@@ -20,10 +20,15 @@ SPLITS, LEAST = 10, 100  # parts that the score is the mean of, at most; samples
 KNOWN = 0.5  # share of real images in the class of their label, below which classes are others
 
 
+def splits_for(n: int) -> int:
+    """How many parts of n samples a score is the mean of: that of fewer than `LEAST` is too low."""
+    return max(1, min(SPLITS, n // LEAST))
+
+
 def inception_score(ctx: Context) -> Estimate:
     """exp E KL(p(y | x) || p(y)): see `ptheta.measures.inception_score.class_score`."""
     fake, _ = ctx.logits
-    splits = max(1, min(SPLITS, len(fake) // LEAST))  # the score of fewer is too low
+    splits = splits_for(len(fake))
     found = score_draws(fake, ctx.fakes, splits)
     return estimate(class_score(fake, splits)[0], found, {"splits": splits})
 

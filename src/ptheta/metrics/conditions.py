@@ -15,7 +15,7 @@ from ptheta.capabilities import condition_of, device_of, some_conditions
 from ptheta.conditions import Labels
 from ptheta.data.dataset import Dataset
 from ptheta.tasks.conditions import with_conditions
-from ptheta.tasks.sample import sample
+from ptheta.tasks.sample import BATCH, sample, sample_batches
 
 STREAM = 0xC0DE  # other random numbers than those of the samples themselves
 
@@ -84,6 +84,16 @@ def said(model: nn.Module, data: Dataset) -> str:
     return f"{spec.kind} of the test images" if there else f"{spec.kind} in turn"
 
 
-def draw(model: nn.Module, data: Dataset, n: int, seed: int = 0) -> Tensor:
-    """n samples to measure on `data`, uint8 (n, C, H, W). Raises as `ptheta.tasks.sample` does."""
-    return sample(model, n, seed=seed, condition=conditions_like(model, data, n, seed))
+def draw(
+    model: nn.Module, data: Dataset, n: int, seed: int = 0, *, first: int | None = None
+) -> Tensor:
+    """n samples to measure on `data`, image batch. Raises as `ptheta.tasks.sample` does.
+
+    first: of these n, at least so many and not many more; default: all
+    """
+    condition = conditions_like(model, data, n, seed)
+    if first is None or first >= n:
+        return sample(model, n, seed=seed, condition=condition)
+    parts = sample_batches(model, n, seed=seed, condition=condition)
+    some = [next(parts) for _ in range(0, first, BATCH)]
+    return torch.cat([part.x for part in some])

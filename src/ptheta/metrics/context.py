@@ -94,6 +94,15 @@ class Context:
             samples = draw(self.the_model, self.test, self.n, self.seed)
         return self.test.spec.check_drawn(samples)
 
+    def first_samples(self, k: int) -> Tensor:
+        """The first k samples, for a picture. Where no number has asked for samples, no more are
+        drawn than that takes."""
+        if self.given.samples is not None or "samples" in vars(self):
+            return self.samples[:k]
+        with stage("drawing samples"):
+            some = draw(self.the_model, self.test, self.n, self.seed, first=k)
+        return self.test.spec.check_drawn(some[:k])
+
     @cached_property
     def fake(self) -> Features:
         """Of the samples."""

@@ -183,6 +183,12 @@ def _z(side: str, found: Distances, about: About) -> Estimate:
     return Estimate(z, 1.0, about=about, note=f"copies of {side} images" if copies else "")
 
 
+def copying_of_angles(samples: Tensor, train: Tensor, held_out: Tensor) -> Estimate:
+    """The copying test by angle, of features (N, d), (M, d) and (L, d) at hand."""
+    found = Distances(cosine_distance(samples, train), cosine_distance(held_out, train))
+    return _z(TRAIN, found, {"training_images": len(train), **found.compared})
+
+
 def fd_memorisation(ctx: Context) -> Estimate:
     """The Frechet distance times what copies cost, of the training or of the test images, whichever
     is more."""

@@ -9,19 +9,21 @@ from typing import TypedDict, Unpack
 import torch
 from torch import Tensor, nn
 
+from ptheta import plugins
 from ptheta.capabilities import device_of
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.extractors.base import Extractor
 from ptheta.extractors.table import choose_extractor
-from ptheta.measures.results import About, Evaluation
+from ptheta.measures.results import About, Evaluation, Result
 from ptheta.metrics import needs
 from ptheta.metrics.conditions import said
 from ptheta.metrics.context import Context, Given
 from ptheta.metrics.distances import warn_of_few
 from ptheta.metrics.images import check_same_spec
-from ptheta.metrics.metric import Metric, Section, measure
+from ptheta.metrics.metric import Metric, Section
 from ptheta.metrics.protocol import protocol
+from ptheta.metrics.stored import Held
 from ptheta.metrics.table import METRICS
 from ptheta.tasks.sample import BATCH
 
@@ -37,7 +39,7 @@ class Counts(TypedDict, total=False):
     processes: int
 
 
-class Options(Counts, total=False):
+class Settings(Counts, total=False):
     """How a model is evaluated. What is left out is as in `ptheta.metrics.context.Context`.
 
     is_k: importance samples of a likelihood bound
@@ -50,7 +52,28 @@ class Options(Counts, total=False):
     no_copies: str
 
 
+class Options(Settings, total=False):
+    """`Settings`, and what is at hand.
+
+    extractor: of the features, a name or an object (default: by what the data is)
+    samples: images already drawn from the model, uint8 (>= n, C, H, W); of a conditional model by
+        `ptheta.metrics.conditions.draw` with this n and seed
+    about: added to every protocol, such as the hash of the checkpoint
+    """
+
+    extractor: str | Extractor | None
+    samples: Tensor | None
+    about: About | None
+
+
 def evaluate(
+    model: nn.Module, test: Dataset, train: Dataset | None, **options: Unpack[Options]
+) -> Evaluation:
+    """Measures a model in eval mode: `measured` of the `context` of these arguments."""
+    return measured(context(model, test, train, **options))
+
+
+def context(
     model: nn.Module,
     test: Dataset,
     train: Dataset | None,
@@ -58,31 +81,53 @@ def evaluate(
     extractor: str | Extractor | None = None,
     samples: Tensor | None = None,
     about: About | None = None,
-    **options: Unpack[Options],
-) -> Evaluation:
-    """Measures a model in eval mode.
+    **settings: Unpack[Settings],
+) -> Context:
+    """What a model is measured by.
 
     test: held-out images, which likelihood and distances refer to
     train: what the model was trained on, for the nearest neighbours; None where that is not known:
         whether samples are copies is not defined then
-    extractor: of the features, a name or an object (default: by what the data is)
-    samples: images already drawn from the model, uint8 (>= n, C, H, W); of a conditional model by
-        `ptheta.metrics.conditions.draw` with this n and seed
-    about: added to every protocol, such as the hash of the checkpoint
-    options: see `Options`
+    extractor, samples, about, settings: those of `Options`
 
-    What is not defined for the model is a result without a value. Raises PthetaError for fewer
-    than two images, for data of another size or levels than the model's, for samples with values
-    that are none of its levels, and for a log_prob that is a density.
+    Raises PthetaError for fewer than two images, for data of another size or levels than the
+    model's, and for samples with values that are none of its levels.
     """
     test = test.with_fixed_binarisation()
     chosen, why = choose_extractor(test, extractor)
-    ctx = Context(test, chosen, {}, model, train, **options)
+    ctx = Context(test, chosen, {}, model, train, **settings)
     _check(ctx)
     if samples is not None:
         ctx = replace(ctx, given=Given(_first(samples, ctx)))
-    made_by = {**why, **_sampler(model, test), **(about or {})}
-    return _evaluation(replace(ctx, protocol=protocol(test, chosen, ctx.n, ctx.seed, made_by)))
+    made_by = {**why, **_sampler(model, test), "no_copies": ctx.no_copies, **(about or {})}
+    return replace(ctx, protocol=protocol(test, chosen, ctx.n, ctx.seed, made_by))
+
+
+def measured(
+    ctx: Context, known: Held | None = None, metrics: Iterable[Metric] = METRICS.values()
+) -> Evaluation:
+    """Every one of the metrics that is asked for.
+
+    known: results that an earlier evaluation holds by the same protocol (`ptheta.metrics.stored`):
+        they are taken as they are
+
+    What is not defined for the model is a result without a value. Raises PthetaError for a log_prob
+    that is a density.
+    """
+    plugins.load()  # the table is read as it stands then
+    known = known or {}
+    results: list[Result] = []
+    distances = False  # whether any is measured
+    for metric in metrics:
+        if metric.name in known:
+            results += known[metric.name]
+            continue
+        rows = metric.results(ctx)
+        results += rows
+        distances = distances or (bool(rows) and metric.section is Section.DISTANCE)
+    if distances and not needs.samples(ctx):
+        warn_of_few(ctx)
+    return Evaluation(tuple(results), ctx.protocol)
 
 
 def _check(ctx: Context) -> None:
@@ -118,13 +163,6 @@ def _sampler(model: nn.Module, test: Dataset) -> dict[str, object]:
     }
 
 
-def _evaluation(ctx: Context, metrics: Iterable[Metric] = METRICS.values()) -> Evaluation:
-    results = measure(ctx, metrics)
-    if not needs.samples(ctx):
-        warn_of_few(ctx)
-    return Evaluation(tuple(results), ctx.protocol)
-
-
 def evaluate_images(
     images: Tensor,
     test: Dataset,
@@ -154,7 +192,7 @@ def evaluate_images(
     chosen, why = choose_extractor(test, extractor)
     of = protocol(test, chosen, len(images), seed, {**why, **(about or {})})
     given = Given(images)
-    return _evaluation(Context(test, chosen, of, train=train, given=given, **options))
+    return measured(Context(test, chosen, of, train=train, given=given, **options))
 
 
 def real_baseline(
@@ -172,4 +210,4 @@ def real_baseline(
     images = some.batch(slice(0, min(n, len(some)))).x
     of = protocol(test, chosen, len(images), seed, why)
     metrics = (m for m in METRICS.values() if m.section is not Section.MEMORISATION)
-    return _evaluation(Context(test, chosen, of, given=Given(images)), metrics)
+    return measured(Context(test, chosen, of, given=Given(images)), metrics=metrics)

@@ -199,7 +199,7 @@ def _bound(ctx: Context) -> dict[str, tuple[float, float]]:
 
 def has_finite_bound(ctx: Context) -> bool:
     """Its terms say where the nats of a likelihood go."""
-    if ctx.model is None:
+    if not isinstance(ctx.model, HasBound):
         return False
     found = _likelihood(ctx)
     return found is not None and not found.infinite and bool(_bound(ctx))

@@ -52,13 +52,14 @@ class Presentation:
 
     role: what it stands for in the summary and the plots
     paired: whether the page shows the differences between runs
-    repeats: whether another metric says the same, so that no verdict speaks of it again
+    repeats: the family of another metric that says the same: where that is there, this one is shown
+        in its table alone
     signed: whether other models have a bound in its place, so that "=" is worth saying
     """
 
     role: Role = Role.NONE
     paired: bool = False
-    repeats: bool = False
+    repeats: str = ""
     signed: bool = False
 
 
@@ -76,6 +77,11 @@ class MetricInfo(TypedDict):
     of: str
     unit: str
     better: str
+
+
+def nothing(ctx: Context) -> About:
+    """A metric that depends on nothing beside the protocol."""
+    return {}
 
 
 def always(ctx: Context) -> bool:
@@ -98,6 +104,9 @@ class Metric:
     better: which values are
     published: its name by the extractor of the published metrics
     shown: where else a report shows it
+    settings: the options that it alone depends on, for its protocol
+    lasting: whether a stored number stands for one that would be taken now; a speed is of a machine
+        and a moment
     """
 
     name: str
@@ -111,6 +120,8 @@ class Metric:
     better: Better = ""
     published: str = ""
     shown: Presentation = IN_ITS_TABLE
+    settings: Callable[[Context], About] = nothing
+    lasting: bool = True
 
     @property
     def family(self) -> str:
@@ -145,8 +156,9 @@ class Metric:
         found = Estimate(None, reason=reason) if reason else self.compute(ctx)
         terms = found if isinstance(found, Mapping) else {"": found}
         unit = self.unit.format(classes=ctx.extractor.classes, example=ctx.test.example)
+        protocol = {**ctx.protocol, **self.settings(ctx)}
         return [
-            each.named(self.called(ctx, term), ctx.protocol, unit=unit, better=self.better)
+            each.named(self.called(ctx, term), protocol, unit=unit, better=self.better)
             for term, each in terms.items()
         ]
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 
+import numpy as np
 import torch
 
 import ptheta
@@ -36,6 +38,7 @@ def protocol(
         "split": test.split,
         **test.read_as(),
         "fingerprint": test.fingerprint(),
+        "annotations": annotations_of(test),
         "extractor": extractor.name,
         "extractor_digest": extractor.digest,
         "extractor_reads": extractor.reads,
@@ -50,6 +53,19 @@ def protocol(
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         **(about or {}),
     }
+
+
+def annotations_of(test: Dataset) -> str:
+    """Twelve hex digits that change with what belongs to the images and is not in their
+    fingerprint: labels, attributes, captions, masks, and which of them are training images too."""
+    rows = test.rows(slice(None))
+    of_rows = (test.labels, test.attributes, test.masks)
+    digest = hashlib.sha256(repr((test.classes, test.attribute_names)).encode())
+    for values in of_rows:
+        digest.update(b"none" if values is None else np.ascontiguousarray(values[rows]).tobytes())
+    digest.update(repr(test.caption_texts()).encode(errors="surrogatepass"))
+    digest.update(test.repeated().tobytes())
+    return digest.hexdigest()[:12]
 
 
 def differing(a: About, b: About) -> list[str]:

@@ -8,7 +8,7 @@ column count more than another.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -141,14 +141,12 @@ def _divergence(pick: Callable[[Divergences], float], ctx: Context) -> Estimate:
     return divergence_estimate(_on_grid(ctx), pick)
 
 
-kl, reverse_kl, total_variation = (
-    partial(_divergence, pick)
-    for pick in (
-        lambda found: found.kl,
-        lambda found: found.reverse_kl,
-        lambda found: found.total_variation,
-    )
-)
+DIVERGENCES: Mapping[str, Callable[[Divergences], float]] = {
+    "kl": lambda found: found.kl,
+    "reverse_kl": lambda found: found.reverse_kl,
+    "total_variation": lambda found: found.total_variation,
+}
+kl, reverse_kl, total_variation = (partial(_divergence, pick) for pick in DIVERGENCES.values())
 
 
 # -- its modes

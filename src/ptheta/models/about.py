@@ -19,10 +19,10 @@ class ModelInfo(TypedDict):
 
 def list_models() -> dict[str, ModelInfo]:
     """Every model by name, with what it can do."""
-    return {name: _info(entry) for name, entry in registry.MODELS.items()}
+    return {name: _info(entry) for name, entry in registry.models().items()}
 
 
-def _info(entry: registry.Entry) -> ModelInfo:
+def _info(entry: registry.Listed) -> ModelInfo:
     can = capabilities(entry.load_model())
     return {
         "family": entry.family,

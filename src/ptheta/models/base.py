@@ -11,7 +11,7 @@ from ptheta.batch import Batch, Condition
 from ptheta.conditions import KINDS, ConditionSpec, parts_of, word
 from ptheta.config import unknown_choice
 from ptheta.errors import PthetaError
-from ptheta.games import Game
+from ptheta.games import Game, Terms
 from ptheta.models import registry
 from ptheta.models.parts import Part, conflict, named
 from ptheta.models.precision import in_own_type
@@ -74,7 +74,7 @@ class Model(nn.Module):
             return (
                 f"{cls.__name__} cannot learn from rows in which cells are missing, as they are of "
                 f"{', '.join(spec.missing)}: fill these in, leave these rows or columns out, or "
-                f"choose {' or '.join(registry.able_to_miss(type(spec)))}"
+                f"choose {' or '.join(able_to_miss(type(spec)))}"
             )
         odd = next((part.kind for part in parts_of(condition) if part.kind not in cls.takes), None)
         if odd is not None:
@@ -115,7 +115,7 @@ def refuse_missing(spec: DataSpec, x: Tensor) -> None:
     if x.is_floating_point() and bool(x.isnan().any()):
         raise PthetaError(
             f"{int(x.isnan().sum()):,} of {x.numel():,} cells are missing, which this model cannot "
-            f"do without: fill them in, or choose {' or '.join(registry.able_to_miss(type(spec)))}"
+            f"do without: fill them in, or choose {' or '.join(able_to_miss(type(spec)))}"
         )
 
 
@@ -136,6 +136,16 @@ class Plays(Protocol):
 
 
 @runtime_checkable
+class HasLoss(Protocol):
+    """Learns by gradients of a loss of its own, all weights together."""
+
+    def loss(self, batch: Batch) -> Tensor | Terms:
+        """What is minimised: of the whole batch (), of each example (B,), or several of these by
+        name, which are added."""
+        ...
+
+
+@runtime_checkable
 class Fits(Protocol):
     """Learns without gradients, in closed form or by expectation maximisation: by passes over all
     of the data."""
@@ -151,3 +161,10 @@ class Fits(Protocol):
         gradients.
         """
         ...
+
+
+def able_to_miss(kind: type[DataSpec]) -> list[str]:
+    """The names of the models that learn from such examples where some lack a part."""
+    classes = ((name, found.load_model()) for name, found in registry.models().items())
+    able = ((name, cls) for name, cls in classes if issubclass(cls, Model) and cls.takes_missing)
+    return [name for name, cls in able if kind in cls.specs]

@@ -2,25 +2,77 @@
 
 from __future__ import annotations
 
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ptheta import plugins
 from ptheta.config import variant
 from ptheta.errors import unknown
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from ptheta.conditions import ConditionSpec
-    from ptheta.models.base import Model
     from ptheta.specs import DataSpec
 
 PRESETS = "ptheta.models.adversarial.presets"  # of models of which one class is several
 
 
+class Listed(ABC):
+    """A model as the registry has it. family, paper: for lists"""
+
+    paper: str
+
+    @property
+    @abstractmethod
+    def family(self) -> str: ...
+
+    @abstractmethod
+    def load_model(self) -> type[nn.Module]:
+        """Its class."""
+
+    @abstractmethod
+    def load_config(self) -> type:
+        """The dataclass of its options."""
+
+    @abstractmethod
+    def recipes(self) -> Mapping[str, Mapping[str, Any]]:
+        """name -> {"about": str, "model": options, "train": settings, ...}"""
+
+    @abstractmethod
+    def maker(
+        self, spec: DataSpec, config: Any, condition: ConditionSpec | None
+    ) -> Callable[[], nn.Module]:
+        """What makes the model with fresh weights, and raises PthetaError for a spec or condition
+        that it cannot take."""
+
+    def build(
+        self,
+        spec: DataSpec,
+        config: Any,
+        condition: ConditionSpec | None,
+        to_train: bool = False,
+    ) -> nn.Module:
+        """The model with fresh weights.
+
+        to_train: whether its gradients and moments must fit into memory as well
+        Raises PthetaError for a spec or condition that it cannot take, and, before any memory is
+        taken, for weights that do not fit into it.
+        """
+        from ptheta.compute import memory  # torch is imported when a model is made
+
+        times = memory.TRAINED if to_train else memory.USED
+        return memory.built(self.maker(spec, config, condition), times)
+
+
 @dataclass(frozen=True)
-class Entry:
-    """Where a model lives; nothing is imported until it is asked for."""
+class Entry(Listed):
+    """Where a model of this package lives; nothing is imported until it is asked for."""
 
     file: str  # family and module, as "variational.vae"; the module also holds RECIPES
     model: str  # the nn.Module: Model(spec, config)
@@ -38,33 +90,20 @@ class Entry:
         """Dotted, from the root of the package."""
         return f"ptheta.models.{self.file}"
 
-    def load_model(self) -> type[Model]:
-        found: type[Model] = getattr(import_module(self.module), self.model)
+    def load_model(self) -> type[nn.Module]:
+        found: type[nn.Module] = getattr(import_module(self.module), self.model)
         return found
 
     def load_config(self) -> type:
         return _config(self)
 
-    def build(
-        self,
-        spec: DataSpec,
-        config: Any,
-        condition: ConditionSpec | None,
-        to_train: bool = False,
-    ) -> Model:
-        """The model with fresh weights.
+    def maker(
+        self, spec: DataSpec, config: Any, condition: ConditionSpec | None
+    ) -> Callable[[], nn.Module]:
+        cls: Callable[..., nn.Module] = self.load_model()
+        return lambda: cls(spec, config, condition)
 
-        to_train: whether its gradients and moments must fit into memory as well
-        Raises PthetaError for a spec or condition that it cannot take, and, before any memory is
-        taken, for weights that do not fit into it.
-        """
-        from ptheta.compute import memory  # torch is imported when a model is made
-
-        cls, times = self.load_model(), memory.TRAINED if to_train else memory.USED
-        return memory.built(lambda: cls(spec, config, condition), times)
-
-    def recipes(self) -> dict[str, dict[str, Any]]:
-        """name -> {"about": str, "model": options, "train": settings, ...}"""
+    def recipes(self) -> Mapping[str, Mapping[str, Any]]:
         if self.preset:
             found: dict[str, dict[str, Any]] = import_module(PRESETS).PRESETS[self.preset].recipes
         else:
@@ -86,7 +125,7 @@ def _gan(preset: str, paper: str) -> Entry:
     return Entry("adversarial.gan", "GAN", "GANConfig", paper, preset)
 
 
-MODELS: dict[str, Entry] = {
+MODELS: dict[str, Listed] = {
     "gan": _gan("gan", "arXiv:1406.2661"),
     "dcgan": _gan("dcgan", "arXiv:1511.06434"),
     "lsgan": _gan("lsgan", "arXiv:1611.04076"),
@@ -136,14 +175,41 @@ MODELS: dict[str, Entry] = {
 }
 
 
-def entry(name: str) -> Entry:
-    """The entry of model `name`; raises PthetaError naming the nearest one."""
-    if name not in MODELS:
+def models() -> Mapping[str, Listed]:
+    """Every model by name, those of plug-ins too."""
+    plugins.load()
+    return MODELS
+
+
+def entry(name: str) -> Listed:
+    """The entry of model `name`; raises PthetaError naming the nearest one.
+
+    MODULE:CLASS names a class of a module that the user has named, for which `ptheta.plugins` says
+    how.
+    """
+    found = models().get(name) or _of_named_module(name)
+    if found is None:
         raise unknown("model", name, MODELS)
-    return MODELS[name]
+    return found
 
 
-def able_to_miss(kind: type[DataSpec]) -> list[str]:
-    """The names of the models that learn from such examples where some lack a part."""
-    classes = ((name, found.load_model()) for name, found in MODELS.items())
-    return [name for name, cls in classes if cls.takes_missing and kind in cls.specs]
+def known(name: str) -> bool:
+    """Whether there is a model of this name."""
+    return name in models() or _of_named_module(name) is not None
+
+
+def _of_named_module(name: str) -> Listed | None:
+    """The class of that name in a module that the user has named; nothing is imported."""
+    module, _, path = name.partition(":")
+    if not path or module not in plugins.named() or module not in sys.modules:
+        return None
+    from ptheta.models.own import is_model, registered
+
+    cls: object = sys.modules[module]
+    for part in path.split("."):
+        cls = vars(cls).get(part)
+        if cls is None:
+            return None
+    if not is_model(cls) or cls.__module__ != module:
+        return None
+    return registered(cls, name)

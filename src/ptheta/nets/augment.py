@@ -12,6 +12,7 @@ from torch.nn.functional import pad
 
 from ptheta.compute import streams
 from ptheta.config import Entry
+from ptheta.specs import DataSpec, ImageSpec
 
 
 def color(x: Tensor) -> Tensor:
@@ -51,9 +52,12 @@ def cutout(x: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Augmentation(Entry):
-    """apply: images (B, C, H, W) -> images of the same shape, linear in each"""
+    """apply: scaled examples -> examples of the same shape, linear in each
+    specs: the types of spec that it is of
+    """
 
     apply: Callable[[Tensor], Tensor]
+    specs: tuple[type[DataSpec], ...] = (ImageSpec,)
 
 
 AUGMENTATIONS: dict[str, Augmentation] = {

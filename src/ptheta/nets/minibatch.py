@@ -1,4 +1,4 @@
-"""Features that tell a discriminator how alike the images of its batch are."""
+"""Features that tell a discriminator how alike the examples of its batch are."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class MinibatchDiscrimination(MinibatchLayer):
         m = self.project(f).unflatten(1, self.shape)  # (B, K, D)
         everyone = streams.whole(m)  # (N, K, D): of all processes
         distances = (m[:, None] - everyone[None]).abs().sum(-1)  # (B, N, K)
-        alike = (-distances).exp().sum(1) - 1  # an image is no neighbour of itself
+        alike = (-distances).exp().sum(1) - 1  # an example is no neighbour of itself
         return torch.cat([f, alike], 1)
 
 

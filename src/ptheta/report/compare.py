@@ -39,12 +39,14 @@ def compare(
     extractor: str | Extractor | None = None,
     images: Mapping[str, ImageSet] | None = None,
     data: str | None = None,
+    anew: bool = False,
 ) -> Path:
     """Measures every run in the same way and writes report.html, .md and .json into `out`.
 
     n: images drawn of each model; extractor: as `ptheta.metrics.evaluate.evaluate` takes it
     images: name -> images that another program made, measured as well
     data: what to measure on: where the runs' data lies now, or other images
+    anew: measure what the evaluation.json of a run holds by the same protocol, too
     Returns the page.
     Raises PthetaError where the runs' images differ in size or levels, or were other images and no
     `data` is given, and where two rows would have the same name.
@@ -54,7 +56,7 @@ def compare(
     for run in runs:
         run.warn_if_unfinished()
     make_folder(out)
-    found = _compare(runs, sight, images or {}, Measuring(n, seed, extractor))
+    found = _compare(runs, sight, images or {}, Measuring(n, seed, extractor, anew))
     write_json(out / "report.json", found.to_json())
     write_text(out / "report.md", document(found))
     write_text(out / "report.html", page(found))

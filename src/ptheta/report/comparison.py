@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -27,11 +28,13 @@ class Measuring:
     """How every row is measured: on n images of each, drawn by one seed.
 
     extractor: as `ptheta.metrics.evaluate.evaluate` takes it
+    anew: whatever earlier evaluations hold
     """
 
     n: int = 1000
     seed: int = 0
     extractor: str | Extractor | None = None
+    anew: bool = False
 
 
 class Cost(NamedTuple):
@@ -47,6 +50,7 @@ class Measured:
 
     path: of either; family, about: what made it; density: one of `DENSITIES`, or that nothing is
     known of it; cost: of a run; curves: of its training, SVG
+    taken: the numbers that an earlier evaluation held by the same protocol
     """
 
     name: str
@@ -58,6 +62,7 @@ class Measured:
     pictures: list[Picture]
     cost: Cost | None = None
     curves: str = ""
+    taken: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,17 @@ class Comparison:
         return {**self.baselines, FLOOR: self.floor}
 
     @property
+    def earlier(self) -> str:
+        """A sentence on the rows that use an earlier evaluation; "" where none does."""
+        names = [m.name for m in self.measured if m.taken]
+        if not names:
+            return ""
+        return (
+            "By the same protocol as an earlier evaluation, whose numbers were not measured again: "
+            f"{', '.join(names)}."
+        )
+
+    @property
     def metrics(self) -> list[str]:
         """Those of the rows, in the order in which they first appear."""
         return metrics_of(list(self.runs.values()))
@@ -116,6 +132,7 @@ class Comparison:
             "training_seconds": m.cost and round(m.cost.seconds, 1),
             "steps": m.cost and m.cost.steps,
             "remarks": self.remarks[m.name],
+            "taken": list(m.taken),
             "evaluation": m.evaluation.to_json(),
         }
 

@@ -26,6 +26,7 @@ def document(found: Comparison) -> str:
     for table in tables_of(found):
         lines += as_markdown(table)
     lines += ["", *(f"[{note.mark}] {markdown(note.text)}  " for note in footnotes(found))]
+    lines += ["", markdown(found.earlier)] if found.earlier else []
     lines += [*_alike(found.pairs), *_not_judged(found.pairs)]
     for metric, rows in found.ranked.items():
         lines += ["", f"## {_plain(metric)} over seeds", "", *_settings(rows)]

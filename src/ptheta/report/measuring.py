@@ -11,10 +11,12 @@ from ptheta.capabilities import Samples
 from ptheta.data.dataset import Dataset
 from ptheta.data.image_data import images_of
 from ptheta.data.sources import ImageSet
-from ptheta.metrics.conditions import draw
-from ptheta.metrics.evaluate import evaluate, evaluate_images
+from ptheta.errors import PthetaError
+from ptheta.measures.results import Evaluation
+from ptheta.metrics.evaluate import context, evaluate_images, measured
+from ptheta.metrics.stored import held, kept
 from ptheta.report.comparison import UNKNOWN, Cost, Measured, Measuring, density
-from ptheta.report.pictures import pictures
+from ptheta.report.pictures import drawn_of, pictures
 from ptheta.report.plots import curves
 from ptheta.report.sight import Seen, Sight
 from ptheta.runs.folder import Run
@@ -25,16 +27,25 @@ from ptheta.terminal.progress import stage
 class Loaded(NamedTuple):
     """What is read of a run before the work begins: a damaged file is told of then.
 
-    logged: the lines of its metrics.jsonl
+    logged: the lines of its metrics.jsonl; earlier: its evaluation.json, where one can be read
     """
 
     run: Run
     model: nn.Module
     logged: list[dict[str, float]]
+    earlier: Evaluation | None
 
     @classmethod
     def of(cls, run: Run) -> Loaded:
-        return cls(run, run.model(), run.metrics())
+        return cls(run, run.model(), run.metrics(), _earlier(run))
+
+
+def _earlier(run: Run) -> Evaluation | None:
+    """Nobody wrote a damaged one by hand: it is written anew."""
+    try:
+        return Evaluation.read(run.path / "evaluation.json")
+    except PthetaError:
+        return None
 
 
 def measured_run(
@@ -44,23 +55,21 @@ def measured_run(
 
     seen: what the data is to the run; colour: of its curves
     """
-    run, model, lines = loaded
-    samples = None
-    if isinstance(model, Samples):
-        with stage("drawing samples"):
-            samples = draw(model, test.with_fixed_binarisation(), how.n, how.seed)
-    evaluation = evaluate(
+    run, model, lines, earlier = loaded
+    ctx = context(
         model,
         test,
         seen.train,
+        extractor=how.extractor,
         n=how.n,
         seed=how.seed,
-        samples=samples,
-        extractor=how.extractor,
         no_copies=seen.no_copies,
         about=run.checkpoint() | {"model": run.plan.model},
     )
-    evaluation.write(run.path / "evaluation.json")
+    known = {} if how.anew else held(earlier, ctx)
+    evaluation = measured(ctx, known)
+    kept(evaluation, earlier, ctx).write(run.path / "evaluation.json")
+    samples = ctx.first_samples(drawn_of(test.spec)) if isinstance(model, Samples) else None
     with stage("pictures"):
         drawn = pictures(model, samples, test, seen.train, how.seed)
     return Measured(
@@ -76,6 +85,7 @@ def measured_run(
         ),
         pictures=drawn,
         curves=curves(lines, colour),
+        taken=[result.metric for results in known.values() for result in results],
     )
 
 

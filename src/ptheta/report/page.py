@@ -14,7 +14,7 @@ from ptheta.report.footnotes import footnotes, tables_of
 from ptheta.report.pairs import Matrix, matrix
 from ptheta.report.pictures import real_examples
 from ptheta.report.plots import scatter
-from ptheta.report.sections import presentation
+from ptheta.report.sections import presentation, repeated
 from ptheta.report.summary import summary
 from ptheta.report.tables import Heading, RankedRow, cell, heading, metrics_of, ranked_row
 from ptheta.report.verdict import verdicts
@@ -51,6 +51,7 @@ def page(found: Comparison) -> str:
         measured=measured,
         tables=tables_of(found),
         footnotes=footnotes(found),
+        earlier=found.earlier,
         taxonomy={kind: [m.name for m in measured if m.density == kind] for kind in DENSITIES},
         shown=[
             *(group[0] for group in found.groups.values()),
@@ -97,19 +98,20 @@ def _differences(found: Comparison) -> list[Differences]:
     return [
         Differences(heading(metric, every), matrix(pairs))
         for metric, pairs in found.pairs.items()
-        if presentation(metric).paired
+        if presentation(metric).paired and not repeated(metric, found.pairs)
     ]
 
 
 def _speed_plot(runs: Mapping[str, Evaluation], metrics: list[str]) -> str:
     """Kernel distance against sampling speed."""
     distance = next((m for m in metrics if presentation(m).role is Role.DISTANCE), "")
-    points = []
+    points, unit = [], ""
     for name, evaluation in runs.items():
         x, y = evaluation.get("sampling_speed"), evaluation.get(distance)
         if x is not None and y is not None and x.value is not None and y.value is not None:
             points.append((name, x.value, y.value, 2 * (y.error or 0.0)))
-    return scatter(points, "sampling speed, images/s", distance) if points else ""
+            unit = x.unit
+    return scatter(points, f"sampling speed, {unit}", distance) if points else ""
 
 
 def _balance_plot(found: Comparison) -> str:

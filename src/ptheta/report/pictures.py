@@ -24,7 +24,7 @@ from ptheta.data.dataset import Dataset
 from ptheta.files.html import png_uri
 from ptheta.metrics.copies import NEIGHBOURS, closest
 from ptheta.report.plots import picture
-from ptheta.specs import VectorSpec
+from ptheta.specs import DataSpec, VectorSpec
 from ptheta.training.pictures import POINTS, density_of, in_picture
 
 SHOWN = 64  # samples in a grid
@@ -54,6 +54,11 @@ class Subject:
     test: Dataset
     train: Dataset | None
     seed: int
+
+
+def drawn_of(spec: DataSpec) -> int:
+    """How many samples pictures are made of."""
+    return POINTS if isinstance(spec, VectorSpec) else NEIGHBOURS
 
 
 @torch.no_grad()

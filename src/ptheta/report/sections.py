@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ptheta.metrics.metric import IN_ITS_TABLE, Presentation, Section
 from ptheta.metrics.table import metric_of
 
@@ -38,6 +40,12 @@ def section_of(name: str) -> Section:
     that of fidelity."""
     metric = metric_of(name)
     return Section.FIDELITY if metric is None else metric.section
+
+
+def repeated(name: str, among: Iterable[str]) -> bool:
+    """Whether another of these metrics says what this one does."""
+    other = presentation(name).repeats
+    return bool(other) and any((m := metric_of(o)) and m.family == other for o in among)
 
 
 def presentation(name: str) -> Presentation:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from ptheta.measures.intervals import difference
 from ptheta.measures.results import Evaluation, Result
-from ptheta.metrics.metric import GIVEN
+from ptheta.metrics.metric import Role
 from ptheta.report.pairs import ranked
 from ptheta.report.plots import number
-from ptheta.report.sections import presentation
+from ptheta.report.sections import presentation, repeated
 
 
 @dataclass
@@ -30,7 +30,7 @@ def verdicts(evaluations: Mapping[str, Evaluation], metrics: Sequence[str]) -> d
     for name, evaluation in evaluations.items():
         _likelihood(evaluation, found[name])
     for metric in metrics:
-        if presentation(metric).repeats:
+        if repeated(metric, metrics):
             continue
         results = {n: r for n, e in evaluations.items() if (r := e.get(metric)) is not None}
         _undefined(metric, results, found)
@@ -40,13 +40,14 @@ def verdicts(evaluations: Mapping[str, Evaluation], metrics: Sequence[str]) -> d
 
 
 def _likelihood(evaluation: Evaluation, verdict: Verdict) -> None:
-    bits = evaluation.get("bits_per_dim") or evaluation.get(f"bits_per_dim{GIVEN}")
-    if bits is None or bits.value is None:
+    every = (r for r in evaluation.results if presentation(r.metric).role is Role.LIKELIHOOD)
+    found = next(every, None)
+    if found is None or found.value is None:
         return
-    if bits.is_bound:
-        verdict.bad.append(f"only a bound of the likelihood: {_value(bits)}")
+    if found.is_bound:
+        verdict.bad.append(f"only a bound of the likelihood: {_value(found)}")
     else:
-        verdict.good.append(f"exact likelihood: {_value(bits)}")
+        verdict.good.append(f"exact likelihood: {_value(found)}")
 
 
 def _undefined(metric: str, results: Mapping[str, Result], found: dict[str, Verdict]) -> None:

@@ -26,8 +26,9 @@ from ptheta.runs.card import card
 from ptheta.runs.config_file import damaged, has_config, read_config, spec_of, whites
 from ptheta.runs.from_plan import Openings, build_model
 from ptheta.runs.plan import Plan
+from ptheta.runs.plugged import check_here
 from ptheta.runs.prior import CHOICES, digest_of_prior, with_prior
-from ptheta.specs import DataSpec, ImageSpec
+from ptheta.specs import DataSpec, ImageSpec, VectorSpec
 from ptheta.training.checkpoint import latest
 from ptheta.training.metric_logger import read_metrics
 from ptheta.training.progress import Progress
@@ -49,12 +50,14 @@ class Run:
     def open(cls, path: str | Path | Run) -> Run:
         """The run in a folder; a run itself is given back.
 
-        Raises PthetaError where `path` is not a run folder or was written by a newer ptheta.
+        Raises PthetaError where `path` is not a run folder, was written by a newer ptheta, or needs
+        a plug-in that is not here.
         """
         if isinstance(path, Run):
             return path
         folder = expand(path)
         about = read_config(folder)
+        check_here(about.plugins, folder)
         try:
             kept = None if about.condition is None else about.condition.model_dump()
             condition = conditions.from_json(kept)
@@ -234,6 +237,7 @@ class Run:
 
     def place(self) -> str | Path:
         """Where the data lay in training. Raises PthetaError where nothing is there now."""
+        check_here(self.about.plugins, self.path, source=True)
         kept = recorded(self.plan.source)
         if kept == MEMORY:
             raise PthetaError(
@@ -270,7 +274,10 @@ class Run:
         Raises PthetaError where a model that was trained on labels meets other classes.
         """
         known = whites(self.about)
-        train, test = (openings.data(plan, part, where, known) for part in ("train", split))
+        vectors = self.spec if isinstance(self.spec, VectorSpec) else None
+        train, test = (
+            openings.data(plan, part, where, known, vectors) for part in ("train", split)
+        )
         tops = merged([data.values.tops for data in (train, test) if data.values is not None])
         for line in White(plan.data.white, known).surprises(tops).values():
             warnings.warn(f"{called(where)}: {line}", stacklevel=4)

@@ -12,12 +12,12 @@ from ptheta.conditions import ConditionSpec
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source, one_part
 from ptheta.data.names import recorded
-from ptheta.data.request import DataSettings, Request
+from ptheta.data.request import Request
 from ptheta.data.sources import Opening, settings_for
 from ptheta.data.values import Levels
 from ptheta.models import registry
 from ptheta.runs.plan import Plan
-from ptheta.specs import DataSpec
+from ptheta.specs import DataSpec, VectorSpec
 
 
 def condition_of(plan: Plan, data: Dataset) -> ConditionSpec | None:
@@ -50,31 +50,38 @@ class Openings:
         self.made: dict[object, Opening] = {}
 
     def data(
-        self, plan: Plan, split: str, source: Source | None = None, known: Levels | None = None
+        self,
+        plan: Plan,
+        split: str,
+        source: Source | None = None,
+        known: Levels | None = None,
+        vectors: VectorSpec | None = None,
     ) -> Dataset:
         """The data of a plan, or another source read the same way. A data set in memory answers to
         every split with all of its images.
 
-        known: what was white in training, by kind of value; None before that
+        known: what was white in training, by kind of value; vectors: the columns that were learned;
+            None before that
         """
         settings, seed = plan.data, plan.train.seed
+        request = Request(split, settings, known=known, vectors=vectors)
         if isinstance(source, Dataset):
-            data = one_part(source, Request(split, settings))
+            data = one_part(source, request)
+            data = data if vectors is None else data.with_columns(vectors)
         else:
             place = recorded(plan.source) if source is None else source
-            data = self._opening(place, settings, known, own=source is None).split(split)
+            data = self._opening(place, request, own=source is None).split(split)
         return data.with_levels(settings.levels, settings.dynamic, seed)
 
-    def _opening(
-        self, place: Source, settings: DataSettings, known: Levels | None, own: bool
-    ) -> Opening:
+    def _opening(self, place: Source, request: Request, own: bool) -> Opening:
         """own: whether the settings were made for this very source, and not for one like it"""
         # levels change nothing of what is read; what is in memory stays there while it is open
+        settings, known = request.settings, request.known
         read = replace(settings, levels=256, dynamic=False)
         name = (type(place), str(place)) if isinstance(place, str | Path) else id(place)
         white = None if known is None else tuple(sorted(known.items()))
-        key = (name, read, white, own)
+        key = (name, read, white, request.vectors, own)
         if key not in self.made:
             asked = settings if own else settings_for(place, settings)
-            self.made[key] = Opening(place, Request(settings=asked, known=known))
+            self.made[key] = Opening(place, replace(request, settings=asked))
         return self.made[key]

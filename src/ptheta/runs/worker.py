@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,12 +23,15 @@ from ptheta.data.names import recorded
 from ptheta.data.trained import Record, joined
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import refuse_links
-from ptheta.models.base import Plays
+from ptheta.models.base import HasLoss, Plays
+from ptheta.optimizers import OptimizerConfig
 from ptheta.runs.config_file import spec_json, write_config
 from ptheta.runs.folder import RECORD, Run
 from ptheta.runs.from_plan import build_model, condition_of, open_plan_data
 from ptheta.runs.plan import Plan, Written
+from ptheta.runs.plugged import told, used
 from ptheta.schemas import FORMAT, Config
+from ptheta.training.by_loss import LossTrainer
 from ptheta.training.checkpoint import latest
 from ptheta.training.fitting import Fitter
 from ptheta.training.group import Group
@@ -65,13 +69,17 @@ def work(
     handed: Handed | None = None,
     scorer: Callable[[Dataset], Score] | None = None,
     callbacks: tuple[Callback, ...] = (),
+    bring: Callable[[], None] | None = None,
 ) -> int | None:
     """One process of a training: the number of the signal that ended it, or None.
 
     handed: images in memory, in place of those of the plan's source
     scorer: makes of the images set aside what chooses the best checkpoint; None keeps the last
     callbacks: that follow the training, in this process
+    bring: registers what the user's program has, which another process does not know
     """
+    if bring is not None and group.size > 1:
+        bring()
     source = None if handed is None else handed.source
     p, folder = Plan.from_json(values), Path(out)
     on_cpu = group.device.type == "cpu"
@@ -89,7 +97,7 @@ def work(
     # one stream of noise for all processes: see `ptheta.compute.streams`
     torch.manual_seed(p.train.seed + 1_000_003)
     heading = Heading(f"{p.model} on {data.name}", _notes(p, ready), callbacks)
-    learner = Trainer if isinstance(model, Plays) else Fitter
+    learner = _learner(model, p)
     trainer = learner(model, data, p.train, folder, group, score=score, heading=heading)
     if started:
         refuse_links(folder)
@@ -104,6 +112,15 @@ def work(
     group.barrier()
     trainer.run()
     return trainer.stop_signal
+
+
+def _learner(model: nn.Module, p: Plan) -> Callable[..., Trainer]:
+    """How a model learns: by its game, by its loss alone, or by passes over the data."""
+    if isinstance(model, Plays):
+        return Trainer
+    if isinstance(model, HasLoss) and isinstance(p.config, OptimizerConfig):
+        return partial(LossTrainer, optimizer=p.config.optimizer_factory())
+    return Fitter
 
 
 def _check_goes_on(trainer: Trainer, folder: Path, more: bool) -> None:
@@ -210,6 +227,7 @@ def _about(p: Plan, ready: Ready, model: nn.Module) -> Config:
             },
             "parameters": sum(q.numel() for q in model.parameters()),
             "versions": _versions(),
+            "plugins": told(used(p)),
         }
     )
 

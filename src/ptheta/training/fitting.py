@@ -78,7 +78,7 @@ class Fitter(Trainer):
     def _in_a_step(self) -> int:
         return max(1, len(self.data))
 
-    def _game(self) -> Game[object]:
+    def _game_of_model(self) -> Game[object]:
         return Game(players={}, moves=())
 
     def _begin(self) -> None:

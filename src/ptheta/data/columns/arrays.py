@@ -46,11 +46,13 @@ def rows_of(array: np.ndarray, place: str) -> tuple[np.ndarray, VectorSpec]:
 
 
 def notes_on(array: np.ndarray) -> tuple[str, ...]:
-    """A line where rows may be images that were made flat."""
-    side = math.isqrt(array.shape[1])
-    if side < LEAST_SIDE or side * side != array.shape[1]:
+    """A line where rows may be images that were made flat, or an array (N, D) one picture."""
+    n, d = array.shape
+    side, small = math.isqrt(d), array.dtype == np.uint8
+    if small and n == d:
+        shape: tuple[int, ...] = (1, n, d)
+    elif side >= LEAST_SIDE and side * side == d:
+        shape = (n, side, side)
+    else:
         return ()
-    return (
-        f"an array of shape {array.shape} is rows of numbers; to read them as images of "
-        f"{side}x{side}, store it as {(len(array), side, side)}",
-    )
+    return (f"{array.shape} is read as rows of numbers; images are stored as {shape}",)

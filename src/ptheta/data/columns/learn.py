@@ -76,7 +76,7 @@ def no_column(name: str, known: Iterable[str], option: str, place: str) -> Pthet
     names = list(known)
     near = nearest(name, names)
     hint = f"did you mean {near!r}?" if near else f"it has {shortened(', '.join(names), LISTED)}"
-    return PthetaError(f"{place} has no column {name!r} for {option}: {hint}")
+    return PthetaError(f"{place} has no column {shortened(name)!r} for {option}: {hint}")
 
 
 def _fault(raw: RawColumn, asked: bool) -> str:

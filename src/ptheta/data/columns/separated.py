@@ -92,14 +92,14 @@ def read_separated(
         found: dict[int, Collector] = {
             i: Words() if names[i] in words else Numbers() for i in taken
         }
-        late = set()
+        late: set[str] = set()
         for number, chunk in enumerate(_chunks(rows)):
             columns = list(zip(*chunk, strict=True))
-            for i in taken:
-                if not found[i].add(columns[i]):
-                    late |= {names[i]} if number else set()
-                    found[i] = Words()
-                    found[i].add(columns[i])
+            odd = [i for i in taken if not found[i].add(columns[i])]
+            for i in odd:
+                found[i] = Words()
+                found[i].add(columns[i])
+            late.update(names[i] for i in odd if number)
     if late:  # numbers at first, and words further down: what stood there is no longer known
         return read_separated(path, wanted, {*words, *late})
     return [column.column(names[i]) for i, column in found.items()]
@@ -159,7 +159,8 @@ def _rows(file: TextIO, path: Path) -> Iterator[list[str]]:
         raise PthetaError(f"{path} is empty: give a table whose first line names the columns")
     separator = max(SEPARATORS, key=first.count)
     file.seek(0)
-    reader = csv.reader(file, delimiter=separator, skipinitialspace=True)
+    # strict: a quote that never ends would take in the rest of the file
+    reader = csv.reader(file, delimiter=separator, skipinitialspace=True, strict=True)
     width = 0
     for row in reader:
         if not row:

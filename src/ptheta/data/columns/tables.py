@@ -11,10 +11,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from ptheta.data.columns.learn import cells_of, chosen, columns_of, no_column
+from ptheta.data.columns.learn import LISTED, cells_of, chosen, columns_of, no_column
 from ptheta.data.columns.raw import RawColumn
 from ptheta.data.dataset import Dataset
 from ptheta.data.labels import number
+from ptheta.data.names import shortened
 from ptheta.data.request import DataSettings, Request
 from ptheta.data.splits import Part, choose, mark_repeats
 from ptheta.data.table import LABELS
@@ -75,6 +76,22 @@ class _Roles:
             raise PthetaError(f"{place} has no column but the label {label!r}: give others")
         return cls(wanted, label)
 
+    @classmethod
+    def known(
+        cls, names: Sequence[str], vectors: VectorSpec, settings: DataSettings, place: str
+    ) -> _Roles:
+        """Where the columns are known. Raises PthetaError for one that is not there."""
+        wanted = [column.name for column in vectors.columns]
+        for name in wanted:
+            if name not in names:
+                raise PthetaError(
+                    f"{place} has no column {shortened(name)!r}, which was learned: it has "
+                    f"{shortened(', '.join(names), LISTED)}"
+                )
+        usual = LABELS if settings.label_column is None else (settings.label_column,)
+        rest = [name for name in usual if name in names and name not in wanted]
+        return cls(wanted, next(iter(rest), None))
+
     @property
     def notes(self) -> tuple[str, ...]:
         if self.label is None:
@@ -89,8 +106,13 @@ def read_vectors(table: Table, request: Request) -> tuple[Dataset, Part]:
     """
     request.settings.refuse_pictures(table.place)
     part = choose(request.split, table.parts, table.place)
-    roles = _Roles.of(table.parts["train"].names(), request.settings, table.place)
-    training = _training(table, roles, request)
+    names, known = table.parts["train"].names(), request.vectors
+    if known is None:
+        roles = _Roles.of(names, request.settings, table.place)
+        training = _training(table, roles, request)
+    else:
+        roles = _Roles.known(names, known, request.settings, table.place)
+        training = replace(_other(table, roles, "train", known), split=request.split)
     if part.name == "train":
         return training, part
     data = _other(table, roles, part.name, training.vectors)

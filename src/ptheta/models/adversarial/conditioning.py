@@ -39,7 +39,7 @@ class Conditioning(Entry):
         return spec.vector(condition)
 
     def discriminator_dim(self, spec: ConditionSpec) -> int:
-        """Numbers that the discriminator is given beside the image."""
+        """Numbers that the discriminator is given beside the example."""
         return 0
 
     def discriminator_input(self, spec: ConditionSpec, condition: Condition) -> Tensor | None:
@@ -55,11 +55,11 @@ class Conditioning(Entry):
         return 0
 
     def real_terms(self, aux: Tensor | None, condition: Condition | None, weight: float) -> Terms:
-        """What the discriminator pays for its auxiliary output on real images."""
+        """What the discriminator pays for its auxiliary output on real examples."""
         return {}
 
     def fake_terms(self, aux: Tensor | None, condition: Condition | None, weight: float) -> Terms:
-        """What both players pay for the auxiliary output on generated images."""
+        """What both players pay for the auxiliary output on generated examples."""
         return {}
 
 
@@ -74,8 +74,8 @@ class BothNetworks(Conditioning):
 
 
 class Auxiliary(Conditioning):
-    """Odena et al. 2017 (arXiv:1610.09585): the discriminator classifies real and fake images, and
-    both players minimise its cross-entropy."""
+    """Odena et al. 2017 (arXiv:1610.09585): the discriminator classifies real and fake examples,
+    and both players minimise its cross-entropy."""
 
     def aux_dim(self, spec: ConditionSpec) -> int:
         return classes_of(spec)

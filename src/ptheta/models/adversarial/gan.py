@@ -26,13 +26,13 @@ from ptheta.models.adversarial.pair import Pair
 from ptheta.models.adversarial.replay import Generated, Replay
 from ptheta.models.adversarial.tricks import Histories, SoftLabels, pairwise_mse
 from ptheta.nets.adversarial.discriminator import DiscriminatorOutput
-from ptheta.specs import ImageSpec, to_symmetric
+from ptheta.specs import DataSpec
 
 
 class Fakes(NamedTuple):
     """What the moves of one step share.
 
-    real: the step's images, (B, C, H, W) in [-1, 1]; z: codes (B, L)
+    real: the step's examples as a network sees them, (B, *scaled_shape); z: codes (B, L)
     fake: G(z), with its graph in the steps in which the generator moves
     rated: the fakes that the discriminator learns from, past ones among them where they are kept
     """
@@ -50,7 +50,7 @@ class GAN(Pair):
 
     def __init__(
         self,
-        spec: ImageSpec,
+        spec: DataSpec,
         config: GANConfig,
         condition: ConditionSpec | None = None,
         *,
@@ -67,14 +67,14 @@ class GAN(Pair):
             # processes of a training average them as they do its other statistics
             errors = torch.full((2,), math.nan)
             self.discriminator.register_buffer("errors", errors, persistent=False)
-        code = config.latent + code_dim
-        self.replay = Replay(config.replay, spec.shape, code, condition) if config.replay else None
+        code, shape = config.latent + code_dim, spec.scaled_shape
+        self.replay = Replay(config.replay, shape, code, condition) if config.replay else None
         self.made: Generated | None = None  # in the last step, for the replay
 
     # -- the game
 
     def prepare(self, batch: Batch, clock: Clock) -> Fakes:
-        """The images and the fakes of a step: the generator's graph is kept where it will move."""
+        """The examples and the fakes of a step, with the generator's graph where it will move."""
         y = self.asked(batch.condition)
         z = self.sample_latent(len(batch), y)
         moves = "generator" in clock.movers
@@ -84,7 +84,7 @@ class GAN(Pair):
         self.made = rated = Generated(fake.detach(), z.detach(), y)
         if self.replay is not None:
             rated = self.replay.mixed(rated)
-        return Fakes(to_symmetric(batch.x), z, fake, rated)
+        return Fakes(self.spec.scaled(batch.x), z, fake, rated)
 
     def generator_loss(self, batch: Batch, shared: Fakes) -> Terms:
         y, real, z, fake = self.asked(batch.condition), shared.real, shared.z, shared.fake
@@ -114,11 +114,11 @@ class GAN(Pair):
 
     def discriminator_loss(self, batch: Batch, shared: Fakes) -> Terms:
         y, past = self.asked(batch.condition), shared.rated
-        images = {"real": shared.real.detach(), "fake": past.images.detach()}
+        x = {"real": shared.real.detach(), "fake": past.x.detach()}
         for penalty in self.penalties.values():
-            if penalty.at in images:  # taken at the very images, in no second pass
-                images[penalty.at].requires_grad_()
-        real, fake = images.values()
+            if penalty.at in x:  # taken at the very examples, in no second pass
+                x[penalty.at].requires_grad_()
+        real, fake = x.values()
         on_real, on_fake = self.discriminate_both(real, fake, y, past.condition)
         terms = {"adversarial": self.adversarial_term(on_real.logits, on_fake.logits)}
 
@@ -140,13 +140,13 @@ class GAN(Pair):
 
     @property
     def mixes(self) -> bool:
-        """Whether an image's output depends on others, real and fake alike."""
+        """Whether an example's output depends on others, real and fake alike."""
         return self.batchwise and self.config.joint_batches
 
     def discriminate_both(
         self, real: Tensor, fake: Tensor, of_real: Condition | None, of_fake: Condition | None
     ) -> tuple[DiscriminatorOutput, DiscriminatorOutput]:
-        """In one pass where no image's output depends on the others, or where it shall depend on
+        """In one pass where no example's output depends on the others, or where it shall depend on
         all of both; `of_real`, `of_fake`: their conditions."""
         if self.batchwise and not self.config.joint_batches:
             first = self.discriminate_augmented(real, of_real)
@@ -176,7 +176,7 @@ class GAN(Pair):
         return on_real + self.loss.labelled(d_fake, targets(d_fake, 0.0))
 
     def auxiliary_terms(self, aux: Tensor | None, z: Tensor, y: Condition | None) -> Terms:
-        """What both players pay for the auxiliary output on generated images."""
+        """What both players pay for the auxiliary output on generated examples."""
         return self.conditioning.fake_terms(aux, y, self.config.class_weight)
 
     def history_term(self, player: str, n: int) -> Terms:
@@ -199,12 +199,12 @@ class GAN(Pair):
             )
 
     def start(self, batch: Batch) -> None:
-        """Virtual normalisation of the discriminator refers to the first images of the data."""
+        """Virtual normalisation of the discriminator refers to the first examples of the data."""
         d = self.discriminator
         if d.reference_images is None:
             return
         at = torch.arange(len(d.reference_images), device=batch.x.device) % len(batch)
-        d.reference_images.copy_(to_symmetric(batch.x[at]))
+        d.reference_images.copy_(self.spec.scaled(batch.x[at]))
         if d.reference_numbers is not None:
             assert self.condition is not None
             asked = self.given(batch.condition)[at]

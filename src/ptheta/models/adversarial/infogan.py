@@ -19,7 +19,7 @@ from ptheta.models.adversarial.conditioning import CONDITIONING
 from ptheta.models.adversarial.gan import GAN
 from ptheta.models.adversarial.options import GANConfig
 from ptheta.models.graph import Arrow, Graph, Variable
-from ptheta.specs import ImageSpec, to_symmetric
+from ptheta.specs import DataSpec
 
 UNCONDITIONAL = {"none": CONDITIONING["none"]}
 
@@ -41,7 +41,7 @@ class InfoGAN(GAN):
     also says Q(c, u | x).
 
     Both players maximise L_I = E log Q(c, u | G(z, c, u)) + H(c, u), a lower bound of the mutual
-    information of codes and image (eq. 5). Q(u | x) is a Gaussian with learned mean and deviation.
+    information of codes and example (eq. 5). Q(u | x) is a Gaussian of learned mean and deviation.
     A code (B, latent + categories + continuous) holds z, c as one-hot, u.
     """
 
@@ -49,7 +49,7 @@ class InfoGAN(GAN):
     config: InfoGANConfig
 
     def __init__(
-        self, spec: ImageSpec, config: InfoGANConfig, condition: ConditionSpec | None = None
+        self, spec: DataSpec, config: InfoGANConfig, condition: ConditionSpec | None = None
     ) -> None:
         c = config
         super().__init__(
@@ -88,7 +88,7 @@ class InfoGAN(GAN):
         return terms
 
     def cluster(self, x: Tensor) -> Tensor:
-        """The most probable category of each image under Q: int64 (B,)."""
+        """The most probable category of each example under Q: int64 (B,)."""
         return self._posterior(x)[0].argmax(1)
 
     def codes(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -97,7 +97,7 @@ class InfoGAN(GAN):
         return logits.softmax(1), mean
 
     def _posterior(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        aux = self.discriminate_batch(to_symmetric(self.spec.check(x)), None).aux
+        aux = self.discriminate_batch(self.seen(x), None).aux
         assert aux is not None
         return self.inferred(aux)
 

@@ -21,7 +21,7 @@ from ptheta.losses.penalties import PENALTIES
 from ptheta.models.adversarial.conditioning import CONDITIONING
 from ptheta.models.adversarial.latents import PRIORS
 from ptheta.models.parts import Part, named
-from ptheta.nets.adversarial.config import NetConfig, network_of, too_small
+from ptheta.nets.adversarial.config import NetConfig, network_of, odd_network
 from ptheta.nets.augment import AUGMENTATIONS
 from ptheta.optimizers import BESIDE_LR, Decay, OptimizerConfig, OptimizerName
 from ptheta.specs import DataSpec
@@ -62,13 +62,13 @@ class GANConfig(Conditional, NetConfig, OptimizerConfig):
         0.0, "share of the generator's loss that matches mean features (1606.03498); 1: all of it"
     )
     label_smoothing: Fraction = option(
-        0.0, "real images are labelled 1 - this, fakes 0 (one-sided, 1606.03498)"
+        0.0, "real examples are labelled 1 - this, fakes 0 (one-sided, 1606.03498)"
     )
     label_noise: Fraction = option(0.0, "each label is moved towards 1/2 by U(0, this)")
     label_flips: Fraction = option(0.0, "share of labels that are the wrong way round")
     joint_batches: bool = option(
         False,
-        "give the discriminator real and fake images in one batch, so that batch statistics are "
+        "give the discriminator real and fake examples in one batch, so that batch statistics are "
         "of both; else each in a batch of its own",
     )
     replay: NonNegative = option(
@@ -77,7 +77,9 @@ class GANConfig(Conditional, NetConfig, OptimizerConfig):
         "discriminator (1612.07828, with 50); 0: none",
     )
     instance_noise: AtLeastZero = option(
-        0.0, "deviation of the noise on all that the discriminator sees, pixels in -1 to 1"
+        0.0,
+        "deviation of the noise on all that the discriminator sees: pixels in -1 to 1, numbers of "
+        "deviation 1",
     )
     instance_noise_steps: NonNegative = option(
         0, "steps over which that noise falls to 0 (1610.04490); 0: it stays"
@@ -90,7 +92,7 @@ class GANConfig(Conditional, NetConfig, OptimizerConfig):
     )
     gamma: Fraction = option(0.5, "diversity E L(G(z)) / E L(x) that began holds (1703.10717)")
     equilibrium_rate: Positive = option(1e-3, "learning rate of began's k")
-    code: Count = option(64, "numbers that began's discriminator rebuilds an image from")
+    code: Count = option(64, "numbers that began's discriminator rebuilds an example from")
 
     condition: Kinds = option("labels", f"where conditioning is not none, {GIVEN}")
 
@@ -103,7 +105,7 @@ class GANConfig(Conditional, NetConfig, OptimizerConfig):
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
         return (
             super().unsupported(spec, condition)
-            or too_small(spec, self)
+            or odd_spec(self, spec)
             or odd_condition(self, condition)
         )
 
@@ -141,6 +143,14 @@ def parts(config: object) -> list[Part]:
     return named(config, OF_GENERATOR) + tricks
 
 
+def odd_spec(config: GANConfig, spec: DataSpec) -> str | None:
+    """Why a part of the config is not for such examples; None where all are."""
+    for name in config.augment:
+        if not isinstance(spec, AUGMENTATIONS[name].specs):
+            return f"augment = {name} is not for {spec}: leave augment out"
+    return odd_network(config, spec)
+
+
 def odd_condition(config: GANConfig, condition: ConditionSpec | None) -> str | None:
     """Why a condition, or none, does not go with the config's conditioning; None where it does."""
     takes = CONDITIONING[config.conditioning].takes
@@ -163,11 +173,11 @@ def odd_condition(config: GANConfig, condition: ConditionSpec | None) -> str | N
     )
 
 
-def discriminator_norm(config: GANConfig) -> str:
+def discriminator_norm(config: GANConfig, spec: DataSpec) -> str:
     """What `d_norm = auto` stands for."""
     if config.d_norm != "auto":
         return config.d_norm
     alone = any("batchwise" in part.entry.excludes for part in parts(config))
     autoencoding = LOSSES[config.loss].autoencoding
     free = not (alone or autoencoding or config.spectral_norm)
-    return "batch" if network_of(config).batch_norm and free else "none"
+    return "batch" if network_of(config, spec).batch_norm and free else "none"

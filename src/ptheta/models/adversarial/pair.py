@@ -1,4 +1,4 @@
-"""The two networks of a GAN: codes, images, and what the discriminator makes of them."""
+"""The two networks of a GAN: codes, examples, and what the discriminator makes of them."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ from ptheta.models.adversarial.conditioning import CONDITIONING
 from ptheta.models.adversarial.latents import PRIORS
 from ptheta.models.adversarial.options import GANConfig, discriminator_norm, parts
 from ptheta.models.adversarial.tricks import remaining
-from ptheta.models.base import EVERY_KIND, ImageModel
-from ptheta.models.graph import Arrow, Graph, Variable
+from ptheta.models.base import EVERY_KIND, Model, whole
+from ptheta.models.graph import Arrow, Graph, Variable, said
 from ptheta.models.parts import Part
 from ptheta.nets.adversarial.discriminator import Discriminator, DiscriminatorOutput
 from ptheta.nets.adversarial.generator import Generator
 from ptheta.nets.augment import AUGMENTATIONS
 from ptheta.nets.norms import NORMS
-from ptheta.specs import ImageSpec, from_symmetric, to_symmetric
+from ptheta.specs import DataSpec, ImageSpec, VectorSpec
 
 
-class Pair(ImageModel):
-    """A generator G(z) and a discriminator d(x), with what each is given beside code and image.
+class Pair(Model):
+    """A generator G(z) and a discriminator d(x), with what each is given beside code and example.
 
     Raises PthetaError for parts that do not go together, with the reason.
     """
 
     takes = EVERY_KIND
+    specs = (ImageSpec, VectorSpec)
     steps: Tensor
 
     def __init__(
         self,
-        spec: ImageSpec,
+        spec: DataSpec,
         config: GANConfig,
         condition: ConditionSpec | None = None,
         *,
@@ -47,9 +48,9 @@ class Pair(ImageModel):
         self.config = config
         self.loss, self.conditioning = LOSSES[config.loss], CONDITIONING[config.conditioning]
         self.classes = classes_of(condition)
-        way, norm = self.conditioning, discriminator_norm(config)
+        way, norm = self.conditioning, discriminator_norm(config, spec)
         traits = {*NORMS[norm].traits, *(t for part in parts(config) for t in part.traits())}
-        self.batchwise = "batchwise" in traits  # an image's output depends on its batch
+        self.batchwise = "batchwise" in traits  # an example's output depends on its batch
         beside_z = 0 if condition is None else way.generator_dim(condition)
         self.generator = Generator(spec, config, config.latent + beside_z + code_dim)
         self.discriminator = Discriminator(
@@ -77,7 +78,7 @@ class Pair(ImageModel):
             return None
         return self.conditioning.logit_term(self.condition, width)
 
-    # -- codes, images, outputs of the discriminator
+    # -- codes, examples, outputs of the discriminator
 
     def sample_latent(self, n: int, condition: Condition | None = None) -> Tensor:
         return PRIORS[self.config.prior].sample(n, self.config.latent, self.steps.device)
@@ -89,48 +90,51 @@ class Pair(ImageModel):
         beside = self.conditioning.generator_input(self.condition, self.given(condition))
         return torch.cat([z, beside.to(z.dtype)], 1)
 
-    def generate(self, z: Tensor, condition: Condition | None = None) -> Tensor:
-        """z (B, L) -> float images (B, C, H, W) in [-1, 1]."""
-        return self.generator(self.generator_input(z, condition))
+    def generate(
+        self, z: Tensor, condition: Condition | None = None, *, drawn: bool = True
+    ) -> Tensor:
+        """z (B, L) -> examples as a network sees them, (B, *scaled_shape).
 
-    def discriminate_batch(
-        self, images: Tensor, condition: Condition | None
-    ) -> DiscriminatorOutput:
-        """Of float images in [-1, 1] and their conditions."""
+        drawn: whether words are drawn where a spec has categories, or are the most probable ones
+        """
+        return self.generator(self.generator_input(z, condition), drawn)
+
+    def discriminate_batch(self, x: Tensor, condition: Condition | None) -> DiscriminatorOutput:
+        """Of examples as a network sees them, and their conditions."""
         if self.condition is None:
-            return self.discriminator(images)
+            return self.discriminator(x)
         condition = self.given(condition)
         beside = self.conditioning.discriminator_input(self.condition, condition)
-        return self.discriminator(
-            images, None if beside is None else beside.to(images.dtype), condition
-        )
+        return self.discriminator(x, None if beside is None else beside.to(x.dtype), condition)
 
-    def augmented(self, images: Tensor) -> Tensor:
-        """Images as the discriminator sees them in training: augmented, with instance noise."""
+    def augmented(self, x: Tensor) -> Tensor:
+        """Examples as the discriminator sees them in training: augmented, with instance noise."""
         c = self.config
         for name in c.augment:
-            images = AUGMENTATIONS[name].apply(images)
+            x = AUGMENTATIONS[name].apply(x)
         if c.instance_noise:
             left = remaining(self.steps, c.instance_noise_steps)
-            images = images + c.instance_noise * left * streams.normal_like(images)
-        return images
+            x = x + c.instance_noise * left * streams.normal_like(x)
+        return x
 
-    def discriminate_augmented(
-        self, images: Tensor, condition: Condition | None
-    ) -> DiscriminatorOutput:
-        return self.discriminate_batch(self.augmented(images), condition)
+    def discriminate_augmented(self, x: Tensor, condition: Condition | None) -> DiscriminatorOutput:
+        return self.discriminate_batch(self.augmented(x), condition)
+
+    def seen(self, x: Tensor) -> Tensor:
+        """Examples x as a network sees them. Raises PthetaError for what is none of the spec."""
+        return self.spec.scaled(whole(self.spec, x))
 
     # -- capabilities
 
     def decode(self, z: Tensor, condition: Condition | None = None) -> Tensor:
-        return from_symmetric(self.generate(z, condition), self.spec.levels)
+        return self.spec.unscaled(self.generate(z, condition, drawn=False))
 
     def sample(self, n: int, condition: Condition | None = None) -> Tensor:
-        return self.decode(self.sample_latent(n, condition), condition)
+        return self.spec.unscaled(self.generate(self.sample_latent(n, condition), condition))
 
     def discriminate(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         """Outputs d, higher for what looks real: (B,). Logits where the loss makes them so."""
-        return self.discriminate_batch(to_symmetric(self.spec.check(x)), condition).logits
+        return self.discriminate_batch(self.seen(x), condition).logits
 
     def networks(self) -> dict[str, nn.Module]:
         """By player."""
@@ -141,7 +145,7 @@ class Pair(ImageModel):
         graph = Graph(
             (
                 Variable("z", "latent", f"{c.latent} numbers, {c.prior}"),
-                Variable("x", "observed", f"image {self.spec}"),
+                Variable("x", "observed", said(self.spec)),
             ),
             (Arrow("z", "x", law="G(z), implicit"),),
         )

@@ -12,9 +12,12 @@ from ptheta.conditions import ConditionSpec
 
 
 class Generated(NamedTuple):
-    """images: (B, C, H, W) in [-1, 1], detached; z: codes (B, L); condition: of each, or None"""
+    """x: fakes as a network sees them, (B, *scaled_shape), detached; z: codes (B, L)
 
-    images: Tensor
+    condition: of each, or None
+    """
+
+    x: Tensor
     z: Tensor
     condition: Condition | None
 
@@ -24,7 +27,8 @@ class Replay(nn.Module):
 
     Of several processes each keeps its own; a run that goes on starts all from those of the first.
 
-    filled: how many there are; images (size, C, H, W), codes (size, L) and conditions of them
+    filled: how many there are; images (size, *scaled_shape), or other examples, codes (size, L) and
+        conditions of them
     """
 
     filled: Tensor
@@ -57,25 +61,25 @@ class Replay(nn.Module):
 
     def mixed(self, new: Generated) -> Generated:
         """The first half of the fakes of a step, and as many past ones, drawn at random."""
-        old = min(len(new.images) // 2, int(self.filled))
+        old = min(len(new.x) // 2, int(self.filled))
         if not old:
             return new
         past = self.stored(torch.randperm(int(self.filled), device=self.filled.device)[:old])
-        kept = len(new.images) - old
+        kept = len(new.x) - old
         condition = None
         if new.condition is not None and past.condition is not None:
             condition = joined([new.condition[:kept], past.condition])
-        images = torch.cat([new.images[:kept], past.images.to(new.images.dtype)])
-        return Generated(images, torch.cat([new.z[:kept], past.z.to(new.z.dtype)]), condition)
+        x = torch.cat([new.x[:kept], past.x.to(new.x.dtype)])
+        return Generated(x, torch.cat([new.z[:kept], past.z.to(new.z.dtype)]), condition)
 
     def update(self, new: Generated) -> None:
         """Half of the fakes of a step go into empty places, or into those of random past ones."""
-        n = min(max(1, len(new.images) // 2), self.size)
+        n = min(max(1, len(new.x) // 2), self.size)
         start = int(self.filled)
         rows = torch.randperm(self.size, device=self.filled.device)[:n]
         if start < self.size:
             rows = torch.arange(start, start + n, device=rows.device) % self.size
-        self.images[rows] = new.images[:n].to(self.images.dtype)
+        self.images[rows] = new.x[:n].to(self.images.dtype)
         self.codes[rows] = new.z[:n].to(self.codes.dtype)
         given = _by_name(new.condition)
         for name, part in self._conditions().items():

@@ -14,7 +14,7 @@ from ptheta.compute import streams
 class SoftLabels(NamedTuple):
     """Labels of a discriminator that are not 1 and 0.
 
-    smoothing: real images are labelled 1 - this (one-sided, Salimans et al. 2016)
+    smoothing: real examples are labelled 1 - this (one-sided, Salimans et al. 2016)
     noise: each label is moved towards 1/2 by U(0, this)
     flips: share of labels that are the wrong way round
     """
@@ -77,5 +77,5 @@ def remaining(step: Tensor, steps: int) -> Tensor:
 
 
 def pairwise_mse(x: Tensor) -> Tensor:
-    """Mean squared difference of images that stand side by side in a batch: twice the variance."""
+    """Mean squared difference of examples side by side in a batch: twice the variance."""
     return (x - x.roll(1, 0)).square().mean()

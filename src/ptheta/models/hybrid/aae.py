@@ -12,7 +12,7 @@ from ptheta.losses.adversarial import non_saturating
 from ptheta.models.hybrid.base import Coded, HybridConfig, WithCodeDiscriminator
 from ptheta.nets.coders import CoderNet
 from ptheta.nets.mlp import mlp
-from ptheta.specs import ImageSpec
+from ptheta.specs import DataSpec
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,9 @@ class AAEConfig(HybridConfig):
     net: CoderNet = option("mlp", "encoder and decoder")
     latent: Count = option(8, "dimensions of the code z")
     critic: tuple[Count, ...] = option((500, 500), "units of the discriminator of codes")
+    category_temperature: Positive = option(
+        1.0, "of the softmax of a category's words: at 1 they are drawn as they are learned"
+    )
     weight: Positive = option(10.0, "weight of the adversarial term beside the squared error")
 
 
@@ -29,17 +32,18 @@ class AAE(WithCodeDiscriminator):
     config: AAEConfig
 
     def __init__(
-        self, spec: ImageSpec, config: AAEConfig, condition: ConditionSpec | None = None
+        self, spec: DataSpec, config: AAEConfig, condition: ConditionSpec | None = None
     ) -> None:
         super().__init__(spec, config, condition)
         self.critic = mlp([config.latent, *config.critic, 1])
 
     def autoencoder_loss(self, batch: Batch, shared: Coded) -> Terms:
-        """Squared error (summed over pixels in [-1, 1]), and codes that the critic takes for drawn
-        ones: one step for what the paper calls the reconstruction and regularisation phases."""
-        images, z = shared.images, shared.z
+        """Squared error, summed over an example as a network sees it, and codes that the critic
+        takes for drawn ones: one step for what the paper calls the reconstruction and
+        regularisation phases."""
+        x, z = shared.x, shared.z
         return {
-            "reconstruction": (self.generate(z) - images).square().flatten(1).sum(1),
+            "reconstruction": (self.generate(z, drawn=False) - x).square().flatten(1).sum(1),
             "adversarial": self.config.weight * non_saturating(self.code_logits(z)),
         }
 

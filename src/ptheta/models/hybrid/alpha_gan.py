@@ -13,50 +13,50 @@ from ptheta.games import Clock, Game, Terms
 from ptheta.losses.adversarial import log_odds
 from ptheta.models.hybrid.base import (
     Decoded,
+    Discriminator,
     HybridConfig,
-    ImageDiscriminator,
     WithCodeDiscriminator,
-    WithImageDiscriminator,
+    WithDiscriminator,
 )
 from ptheta.nets.mlp import mlp
-from ptheta.specs import ImageSpec
+from ptheta.specs import DataSpec
 
 
 @dataclass(frozen=True)
 class AlphaGANConfig(HybridConfig):
     critic: tuple[Count, ...] = option((500, 500), "units of the discriminator of codes")
-    weight: Positive = option(0.1, "weight of the absolute error, summed over pixels in [-1, 1]")
+    weight: Positive = option(0.1, "weight of the absolute error, summed over a scaled example")
 
 
-class AlphaGAN(WithImageDiscriminator, WithCodeDiscriminator):
-    """Both discriminators: of images (real against reconstructed and sampled) and of codes (drawn
+class AlphaGAN(WithDiscriminator, WithCodeDiscriminator):
+    """Both discriminators: of examples (real against reconstructed and sampled) and of codes (drawn
     against encoded). They estimate the density ratios that a VAE would need in closed form."""
 
     config: AlphaGANConfig
 
     def __init__(
-        self, spec: ImageSpec, config: AlphaGANConfig, condition: ConditionSpec | None = None
+        self, spec: DataSpec, config: AlphaGANConfig, condition: ConditionSpec | None = None
     ) -> None:
         super().__init__(spec, config, condition)
-        self.discriminator = ImageDiscriminator(spec, config.features)
+        self.discriminator = Discriminator(spec, config)
         self.critic = mlp([config.latent, *config.critic, 1])
 
-    def error(self, images: Tensor, reconstructed: Tensor) -> Tensor:
-        return self.config.weight * (reconstructed - images).abs().flatten(1).sum(1)
+    def error(self, x: Tensor, reconstructed: Tensor) -> Tensor:
+        return self.config.weight * (reconstructed - x).abs().flatten(1).sum(1)
 
     def prepare(self, batch: Batch, clock: Clock) -> Decoded:
         return self.decoded(self.prepare_codes(batch, clock))
 
     def encoder_loss(self, batch: Batch, shared: Decoded) -> Terms:
         return {
-            "reconstruction": self.error(shared.images, self.generate(shared.z)),
+            "reconstruction": self.error(shared.x, self.generate(shared.z)),
             "adversarial": log_odds(self.code_logits(shared.z)),
         }
 
     def decoder_loss(self, batch: Batch, shared: Decoded) -> Terms:
         logits = self.discriminator.logits
         return {
-            "reconstruction": self.error(shared.images, shared.reconstructed),
+            "reconstruction": self.error(shared.x, shared.reconstructed),
             "adversarial": log_odds(logits(shared.reconstructed))
             + log_odds(logits(shared.sampled)),
         }
@@ -75,7 +75,7 @@ class AlphaGAN(WithImageDiscriminator, WithCodeDiscriminator):
 
 RECIPES: dict[str, dict[str, object]] = {
     "default": {
-        "about": "convolutional, discriminators of images and of codes",
+        "about": "convolutional, discriminators of examples and of codes",
         "model": {},
         "train": {"batch_size": 64, "epochs": 30.0, "ema": 0.999},
     },

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
@@ -15,27 +14,34 @@ from ptheta.conditions import ConditionSpec
 from ptheta.config import Positive, option
 from ptheta.games import Clock, Game, Move, Player, S, Terms
 from ptheta.losses.adversarial import accuracy, cross_entropy
-from ptheta.models.base import ImageModel
-from ptheta.models.graph import Arrow, Graph, Variable
-from ptheta.nets.coders import CoderConfig, CoderNet, decoder, encoder
+from ptheta.models.base import Model, whole
+from ptheta.models.graph import Arrow, Graph, Variable, said
+from ptheta.nets.coders import CoderConfig, CoderNet, decoder, encoder, odd_net
 from ptheta.nets.convolutional import ConvEncoder
+from ptheta.nets.mlp import mlp
+from ptheta.nets.outputs import OutputConfig, output
 from ptheta.optimizers import BESIDE_LR, Decay, OptimizerConfig
-from ptheta.specs import ImageSpec, from_symmetric, full, to_symmetric
+from ptheta.specs import DataSpec, ImageSpec, VectorSpec, full
 
 
 @dataclass(frozen=True)
-class HybridConfig(CoderConfig, OptimizerConfig):
+class HybridConfig(CoderConfig, OutputConfig, OptimizerConfig):
     net: CoderNet = option("conv", "encoder and decoder")
     lr: Positive = option(3e-4, "learning rate, all players")
     beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
 
+    def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
+        return super().unsupported(spec, condition) or odd_net(spec, self.net)
 
-class Hybrid(ImageModel):
-    """Codes with a prior N(0, I), images without a density: what the three have in common."""
+
+class Hybrid(Model):
+    """Codes with a prior N(0, I), examples without a density: what the three have in common."""
+
+    specs = (ImageSpec, VectorSpec)
 
     def __init__(
         self,
-        spec: ImageSpec,
+        spec: DataSpec,
         config: HybridConfig,
         condition: ConditionSpec | None = None,
         *,
@@ -46,37 +52,45 @@ class Hybrid(ImageModel):
         self.config = config
         self.encoder = encoder(spec, config, outputs * config.latent, dcgan=True)
         self.decoder = decoder(spec, config, 1, dcgan=True)
+        self.output = output(spec, config)
 
-    def generate(self, z: Tensor) -> Tensor:
-        """z (B, L) -> float images (B, C, H, W) in [-1, 1]."""
-        return torch.tanh(full(self.decoder(z)))
+    def generate(self, z: Tensor, *, drawn: bool = True) -> Tensor:
+        """z (B, L) -> examples as a network sees them, (B, *scaled_shape).
+
+        drawn: whether words are drawn where a spec has categories, or are their probabilities
+        """
+        return self.output(full(self.decoder(z)), drawn)
 
     def prepare_codes(self, batch: Batch, clock: Clock) -> Coded:
-        """The images of a step, and their codes."""
-        images = to_symmetric(self.spec.check(batch.x))
-        return Coded(images, self.code(images))
+        """The examples of a step, and their codes."""
+        x = self.seen(batch.x)
+        return Coded(x, self.code(x))
 
-    def code(self, images: Tensor) -> Tensor:
-        """Float images in [-1, 1] -> codes (B, L)."""
-        return full(self.encoder(images))
+    def seen(self, x: Tensor) -> Tensor:
+        """Examples x as a network sees them. Raises PthetaError for what is none of the spec."""
+        return self.spec.scaled(whole(self.spec, x))
+
+    def code(self, x: Tensor) -> Tensor:
+        """Examples as a network sees them -> codes (B, L)."""
+        return full(self.encoder(x))
 
     def encode(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        return self.code(to_symmetric(self.spec.check(x)))
+        return self.code(self.seen(x))
 
     def decode(self, z: Tensor, condition: Condition | None = None) -> Tensor:
-        return from_symmetric(self.generate(z), self.spec.levels)
+        return self.spec.unscaled(self.generate(z, drawn=False))
 
     def sample_latent(self, n: int, condition: Condition | None = None) -> Tensor:
         return streams.normal(n, self.config.latent, device=next(self.parameters()).device)
 
     def sample(self, n: int, condition: Condition | None = None) -> Tensor:
-        return self.decode(self.sample_latent(n))
+        return self.spec.unscaled(self.generate(self.sample_latent(n)))
 
     def decoded(self, coded: Coded) -> Decoded:
-        """The same with images of these codes, and of as many codes of the prior."""
+        """The same with examples of these codes, and of as many codes of the prior."""
         reconstructed = self.generate(coded.z.detach())
-        sampled = self.generate(self.sample_latent(len(coded.images)))
-        return Decoded(coded.images, coded.z, reconstructed, sampled)
+        sampled = self.generate(self.sample_latent(len(coded.x)))
+        return Decoded(coded.x, coded.z, reconstructed, sampled)
 
     def game_of(
         self,
@@ -97,7 +111,7 @@ class Hybrid(ImageModel):
         return Graph(
             (
                 Variable("z", "latent", f"{self.config.latent} numbers, N(0, I)"),
-                Variable("x", "observed", f"image {self.spec}"),
+                Variable("x", "observed", said(self.spec)),
             ),
             (Arrow("z", "x", law="G(z), implicit"), Arrow("x", "z", "inference", "encoder")),
         )
@@ -107,54 +121,62 @@ class Hybrid(ImageModel):
 class Coded:
     """What the moves of one step share.
 
-    images: the step's images, (B, C, H, W) in [-1, 1]
+    x: the step's examples as a network sees them, (B, *scaled_shape)
     z: their codes (B, L), with the encoder's graph
     """
 
-    images: Tensor
+    x: Tensor
     z: Tensor
 
 
 @dataclass(frozen=True)
 class Decoded(Coded):
-    """reconstructed, sampled: images of these codes and of codes of the prior, with the decoder's
+    """reconstructed, sampled: examples of these codes and of codes of the prior, with the decoder's
     graph."""
 
     reconstructed: Tensor
     sampled: Tensor
 
 
-class ImageDiscriminator(ConvEncoder):
-    """Image -> logit of "real", (B,), with the features before the last layer."""
+class Discriminator(nn.Module):
+    """Example -> logit of "real", (B,), with the features before the last layer: convolutional for
+    images, with the encoder's hidden layers for vectors."""
 
-    def __init__(self, spec: ImageSpec, features: int) -> None:
-        super().__init__(*spec.shape, 1, features=features, dcgan=True)
+    def __init__(self, spec: DataSpec, config: CoderConfig) -> None:
+        super().__init__()
+        if isinstance(spec, ImageSpec):
+            net = ConvEncoder(*spec.shape, 1, features=config.features, dcgan=True)
+            self.body, self.head = net.body, net.head
+        else:
+            sizes = [*spec.scaled_shape, *config.hidden]
+            self.body = nn.Sequential(mlp(sizes), nn.ReLU())
+            self.head = nn.Linear(sizes[-1], 1)
 
-    def features_and_logits(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """float images in [-1, 1] -> features (B, F), logits (B,)"""
-        features = self.body(images).flatten(1)
+    def features_and_logits(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Examples as a network sees them -> features (B, F), logits (B,)"""
+        features = self.body(x).flatten(1)
         return full(features), full(self.head(features)).squeeze(1)
 
-    def logits(self, images: Tensor) -> Tensor:
-        return self.features_and_logits(images)[1]
+    def logits(self, x: Tensor) -> Tensor:
+        return self.features_and_logits(x)[1]
 
 
-class WithImageDiscriminator(Hybrid):
-    """With a discriminator of images: what its game shares, and its capability."""
+class WithDiscriminator(Hybrid):
+    """With a discriminator of examples: what its game shares, and its capability."""
 
-    discriminator: ImageDiscriminator
+    discriminator: Discriminator
 
     def discriminator_loss(self, batch: Batch, shared: Decoded) -> Terms:
         """-log D(x) - log(1 - D(reconstructed)) - log(1 - D(sampled))"""
         d = self.discriminator.logits
-        real = d(shared.images)
+        real = d(shared.x)
         reconstructed, sampled = d(shared.reconstructed.detach()), d(shared.sampled.detach())
         batch.logs["D(x)"], batch.logs["D(G(z))"] = real.sigmoid(), sampled.sigmoid()
         batch.logs["accuracy"] = accuracy(real.detach(), sampled.detach(), 0.0)
         return {"adversarial": cross_entropy(real, reconstructed) + softplus(sampled)}
 
     def discriminate(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        return self.discriminator.logits(to_symmetric(self.spec.check(x)))
+        return self.discriminator.logits(self.seen(x))
 
 
 class WithCodeDiscriminator(Hybrid):

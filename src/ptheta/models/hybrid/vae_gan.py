@@ -18,12 +18,12 @@ from ptheta.losses.adversarial import non_saturating
 from ptheta.models.hybrid.base import (
     Coded,
     Decoded,
+    Discriminator,
     HybridConfig,
-    ImageDiscriminator,
-    WithImageDiscriminator,
+    WithDiscriminator,
 )
 from ptheta.models.variational.collapse import CollapseMonitor
-from ptheta.specs import ImageSpec, full, to_symmetric
+from ptheta.specs import DataSpec, full
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,12 @@ class VAEGANConfig(HybridConfig):
 
 @dataclass(frozen=True)
 class Drawn(Decoded):
-    """q: q(z | x) of the step's images, from which z is drawn."""
+    """q: q(z | x) of the step's examples, from which z is drawn."""
 
     q: Normal
 
 
-class VAEGAN(WithImageDiscriminator):
+class VAEGAN(WithDiscriminator):
     """A VAE whose reconstruction error is measured in features of a discriminator.
 
     Encoder: KL + 1/2 |f(x) - f(x~)|^2. Decoder: gamma 1/2 |f(x) - f(x~)|^2 and fools D with x~ and
@@ -51,45 +51,45 @@ class VAEGAN(WithImageDiscriminator):
     config: VAEGANConfig
 
     def __init__(
-        self, spec: ImageSpec, config: VAEGANConfig, condition: ConditionSpec | None = None
+        self, spec: DataSpec, config: VAEGANConfig, condition: ConditionSpec | None = None
     ) -> None:
         super().__init__(spec, config, condition, outputs=2)
-        self.discriminator = ImageDiscriminator(spec, config.features)
+        self.discriminator = Discriminator(spec, config)
 
     def posterior(self, x: Tensor, condition: Condition | None = None) -> Normal:
-        return self._q(to_symmetric(self.spec.check(x)))
+        return self._q(self.seen(x))
 
-    def _q(self, images: Tensor) -> Normal:
-        return Normal(*full(self.encoder(images)).chunk(2, 1))
+    def _q(self, x: Tensor) -> Normal:
+        return Normal(*full(self.encoder(x)).chunk(2, 1))
 
-    def code(self, images: Tensor) -> Tensor:
+    def code(self, x: Tensor) -> Tensor:
         """The mean of q(z | x)."""
-        return self._q(images).mean
+        return self._q(x).mean
 
     def prepare(self, batch: Batch, clock: Clock) -> Drawn:
-        images = to_symmetric(self.spec.check(batch.x))
-        q = self._q(images)
-        decoded = self.decoded(Coded(images, q.sample()))
+        x = self.seen(batch.x)
+        q = self._q(x)
+        decoded = self.decoded(Coded(x, q.sample()))
         return Drawn(**vars(decoded), q=q)
 
     def encoder_loss(self, batch: Batch, shared: Drawn) -> Terms:
         q = shared.q
         batch.logs |= active_units(q)
         return {
-            "features": self.feature_error(shared.images, self.generate(shared.z))[0],
+            "features": self.feature_error(shared.x, self.generate(shared.z))[0],
             "kl": kl_standard_normal(q.mean, q.log_var),
         }
 
-    def feature_error(self, images: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-        """1/2 |f(x) - f(x~)|^2 and the logits of x~: (B,) each. The features of the real images
+    def feature_error(self, x: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """1/2 |f(x) - f(x~)|^2 and the logits of x~: (B,) each. The features of the real examples
         are a target."""
         with torch.no_grad():
-            target = self.discriminator.features_and_logits(images)[0]
+            target = self.discriminator.features_and_logits(x)[0]
         features, logits = self.discriminator.features_and_logits(fake)
         return 0.5 * (features - target).square().sum(1), logits
 
     def decoder_loss(self, batch: Batch, shared: Drawn) -> Terms:
-        error, logits = self.feature_error(shared.images, shared.reconstructed)
+        error, logits = self.feature_error(shared.x, shared.reconstructed)
         fooled = non_saturating(logits) + non_saturating(self.discriminator.logits(shared.sampled))
         return {"features": self.config.gamma * error, "adversarial": fooled}
 

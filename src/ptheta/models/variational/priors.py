@@ -11,7 +11,7 @@ from torch import nn
 
 from ptheta.config import Entry, OneOf
 from ptheta.distributions.latents import Flow, LatentDistribution, Mixture, StandardNormal
-from ptheta.nets.flow import masked_flow
+from ptheta.nets.flow import masked_flow, missing
 from ptheta.specs import DataSpec, ImageSpec
 
 if TYPE_CHECKING:
@@ -24,10 +24,13 @@ FLOW_UNITS = 128  # of each hidden layer of a flow
 
 @dataclass(frozen=True)
 class PriorKind(Entry):
-    """learned: what the model keeps for it, as attributes; distribution: p(z), from the model"""
+    """learned: what the model keeps for it, as attributes; distribution: p(z), from the model
+    missing: what must be installed for it, one sentence, or None
+    """
 
     learned: Callable[[DataSpec, VAEConfig], Learned]
     distribution: Callable[[VAE], LatentDistribution]
+    missing: Callable[[], str | None] = lambda: None
 
 
 def _nothing(spec: DataSpec, config: VAEConfig) -> Learned:
@@ -63,7 +66,10 @@ PRIORS: dict[str, PriorKind] = {
         about="a mixture of posteriors of learned pseudo-inputs (1705.07120)",
     ),
     "flow": PriorKind(
-        _flow, lambda model: Flow(model.flow()), about="a masked autoregressive flow (1705.07057)"
+        _flow,
+        lambda model: Flow(model.flow()),
+        missing,
+        about="a masked autoregressive flow (1705.07057)",
     ),
 }
 

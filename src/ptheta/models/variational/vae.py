@@ -45,8 +45,12 @@ class VAEConfig(CoderConfig, OptimizerConfig):
     transforms: Parts = option(2, "transformations of the flow (flow)")
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
-        odd = super().unsupported(spec, condition) or odd_net(spec, self.net)
-        return odd or odd_likelihood(spec, self.likelihood, self.sigma)
+        return (
+            super().unsupported(spec, condition)
+            or odd_net(spec, self.net)
+            or odd_likelihood(spec, self.likelihood, self.sigma)
+            or PRIORS[self.prior].missing()
+        )
 
 
 class VAE(Model):

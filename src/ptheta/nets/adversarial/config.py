@@ -13,9 +13,10 @@ from ptheta.nets.adversarial.layers import ACTIVATIONS, DOWNSAMPLING
 from ptheta.nets.adversarial.networks import NETWORKS, Network
 from ptheta.nets.minibatch import MINIBATCH
 from ptheta.nets.norms import NORMS
+from ptheta.nets.outputs import OutputConfig
 from ptheta.specs import DataSpec, ImageSpec
 
-NetName: TypeAlias = Annotated[str, OneOf(NETWORKS)]
+NetName: TypeAlias = Annotated[str, OneOf(NETWORKS, "auto")]
 NormName: TypeAlias = Annotated[str, OneOf(NORMS)]
 NormOrAuto: TypeAlias = Annotated[str, OneOf(NORMS, "auto")]
 ActivationName: TypeAlias = Annotated[str, OneOf(ACTIVATIONS, "auto")]
@@ -25,8 +26,8 @@ MinibatchName: TypeAlias = Annotated[str, OneOf(MINIBATCH, "none")]
 
 
 @dataclass(frozen=True)
-class NetConfig:
-    net: NetName = option("conv", "the networks")
+class NetConfig(OutputConfig):
+    net: NetName = option("auto", "the networks; auto: conv for images, mlp for vectors")
     features: Count = option(64, "channels of the largest feature map (all but mlp)")
     dense: NonNegative = option(
         0, "units of a fully connected layer between numbers and maps (conv, resize); 0: none"
@@ -56,7 +57,7 @@ class NetConfig:
     downsampling: DownsamplingName = option(
         "stride", "how the discriminator halves a map (conv, resize)"
     )
-    reference: Count = option(64, "images in the reference batch of virtual normalisation")
+    reference: Count = option(64, "examples in the reference batch of virtual normalisation")
     minibatch: MinibatchName = option(
         "none", "statistics of its batch that the discriminator is given beside its features"
     )
@@ -65,20 +66,32 @@ class NetConfig:
     )
 
 
-def network_of(config: NetConfig) -> Network:
+def network_name(config: NetConfig, spec: DataSpec) -> str:
+    """What `config.net` stands for."""
+    if config.net != "auto":
+        return config.net
+    return "conv" if isinstance(spec, ImageSpec) else "mlp"
+
+
+def network_of(config: NetConfig, spec: DataSpec) -> Network:
     """The entry of `config.net`. Raises PthetaError for the name of none."""
-    if config.net not in NETWORKS:
-        raise unknown("net", config.net, NETWORKS)
-    return NETWORKS[config.net]
+    name = network_name(config, spec)
+    if name not in NETWORKS:
+        raise unknown("net", name, NETWORKS)
+    return NETWORKS[name]
 
 
-def too_small(spec: DataSpec, config: NetConfig) -> str | None:
-    """Why the network cannot take images of this size; None where it can."""
-    least = network_of(config).least_side
+def odd_network(config: NetConfig, spec: DataSpec) -> str | None:
+    """Why the network cannot take examples of this kind or size; None where it can."""
+    name, found = network_name(config, spec), network_of(config, spec)
+    if not isinstance(spec, found.specs):
+        able = [n for n, net in NETWORKS.items() if isinstance(spec, net.specs)]
+        return f"net = {name} is not for {spec}: use --net {' or '.join(able)}"
+    least = found.least_side
     if not isinstance(spec, ImageSpec) or min(spec.height, spec.width) >= least:
         return None
     smaller = next(n for n, net in NETWORKS.items() if net.least_side == 1)
     return (
-        f"net = {config.net} halves images of {least} pixels a side or more, and these "
+        f"net = {name} halves images of {least} pixels a side or more, and these "
         f"have {spec.height}x{spec.width}: use --net {smaller}"
     )

@@ -1,4 +1,4 @@
-"""The discriminator of a GAN: what it gives for an image."""
+"""The discriminator of a GAN: what it gives for an example."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ptheta.nets.adversarial.config import NetConfig, network_of
 from ptheta.nets.adversarial.generator import norm_of
 from ptheta.nets.minibatch import minibatch
 from ptheta.nets.norms import norm_entry
-from ptheta.specs import ImageSpec, full
+from ptheta.specs import DataSpec, full
 
 
 class DiscriminatorOutput(NamedTuple):
@@ -27,7 +27,7 @@ class DiscriminatorOutput(NamedTuple):
     aux: Tensor | None
 
     def split(self, n: int) -> tuple[DiscriminatorOutput, DiscriminatorOutput]:
-        """Of the first n images, and of the others."""
+        """Of the first n examples, and of the others."""
         first, rest = (None, None) if self.aux is None else (self.aux[:n], self.aux[n:])
         return (
             DiscriminatorOutput(self.logits[:n], self.features[:n], first),
@@ -46,12 +46,13 @@ class Projection(nn.Embedding):
 
 
 class Discriminator(nn.Module):
-    """Float images (B, C, H, W) in [-1, 1], and numbers (B, K), -> a `DiscriminatorOutput`.
+    """Examples as a network sees them, (B, *scaled_shape), and numbers (B, K), -> a
+    `DiscriminatorOutput`.
 
-    cond_dim: K, numbers that it is given of each image beside its pixels
+    cond_dim: K, numbers that it is given beside each example
     aux_dim: size of its auxiliary output (class logits, InfoGAN's codes)
     logit_term(F): a layer of features (B, F) and conditions -> (B,), that is added to the logits
-    autoencoding: d is minus the mean absolute error of rebuilding the image from `autoencoding`
+    autoencoding: d is minus the mean absolute error of rebuilding the example from `autoencoding`
         numbers (Berthelot et al. 2017, arXiv:1703.10717), 0 for a linear output
     reference_images, reference_numbers: what virtual normalisation refers to
 
@@ -69,7 +70,7 @@ class Discriminator(nn.Module):
 
     def __init__(
         self,
-        spec: ImageSpec,
+        spec: DataSpec,
         config: NetConfig,
         norm: str,
         *,
@@ -79,7 +80,7 @@ class Discriminator(nn.Module):
         autoencoding: int = 0,
     ) -> None:
         super().__init__()
-        network = network_of(config)
+        network = network_of(config, spec)
         self.trunk, width = network.trunk(spec, config, cond_dim, norm_of(norm, config))
         self.code = nn.Linear(width, autoencoding) if autoencoding else None
         no_norm = norm_of("none", config)
@@ -95,39 +96,39 @@ class Discriminator(nn.Module):
         if config.spectral_norm:
             normalise_spectrally(self)
 
-    def _refer(self, spec: ImageSpec, n: int, cond_dim: int) -> None:
-        """Makes room for a reference batch of n images."""
-        images = torch.rand(n, *spec.shape) * 2 - 1 if n else None
-        self.register_buffer("reference_images", images)
+    def _refer(self, spec: DataSpec, n: int, cond_dim: int) -> None:
+        """Makes room for a reference batch of n examples."""
+        x = torch.rand(n, *spec.scaled_shape) * 2 - 1 if n else None
+        self.register_buffer("reference_images", x)
         self.register_buffer(
             "reference_numbers", torch.zeros(n, cond_dim) if n * cond_dim else None
         )
 
-    def features(self, images: Tensor, cond: Tensor | None = None) -> Tensor:
+    def features(self, x: Tensor, cond: Tensor | None = None) -> Tensor:
         """(B, F)"""
         if self.reference_images is None:
-            return full(self.trunk(images, cond))
+            return full(self.trunk(x, cond))
         if cond is not None and self.reference_numbers is not None:
             cond = torch.cat([self.reference_numbers.to(cond.dtype), cond])
-        both = self.trunk(torch.cat([self.reference_images.to(images.dtype), images]), cond)
+        both = self.trunk(torch.cat([self.reference_images.to(x.dtype), x]), cond)
         return full(both[len(self.reference_images) :])
 
     def forward(
-        self, images: Tensor, cond: Tensor | None = None, condition: Condition | None = None
+        self, x: Tensor, cond: Tensor | None = None, condition: Condition | None = None
     ) -> DiscriminatorOutput:
-        """condition: of each image, for a discriminator with a `logit_term`."""
-        features = self.features(images, cond)
+        """condition: of each example, for a discriminator with a `logit_term`."""
+        features = self.features(x, cond)
         aux = None if self.tell is None else full(self.tell(features))
-        logits = self._logits(images, features)
+        logits = self._logits(x, features)
         if self.project is not None and condition is not None:
             logits = logits + self.project(features, condition)
         return DiscriminatorOutput(logits, features, aux)
 
-    def _logits(self, images: Tensor, features: Tensor) -> Tensor:
+    def _logits(self, x: Tensor, features: Tensor) -> Tensor:
         """The outputs of these features, (B,), before any label."""
         if self.code is not None and self.rebuild is not None:
             rebuilt = full(self.rebuild(self.code(features)))
-            return -(images - rebuilt).abs().flatten(1).mean(1)
+            return -(x - rebuilt).abs().flatten(1).mean(1)
         assert self.output is not None
         given = features if self.minibatch is None else self.minibatch(features)
         return full(self.output(given)).squeeze(1)

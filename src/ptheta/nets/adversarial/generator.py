@@ -1,8 +1,9 @@
-"""The generator of a GAN: numbers to images."""
+"""The generator of a GAN: numbers to examples."""
 
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +11,9 @@ from torch import Tensor, nn
 from ptheta.nets.adversarial.config import NetConfig, network_of
 from ptheta.nets.adversarial.layers import ACTIVATIONS, Dropout, GaussianNoise, with_activations
 from ptheta.nets.convolutional import Norm
-from ptheta.nets.modules import Layer
 from ptheta.nets.norms import norm_entry, normalisation
-from ptheta.specs import ImageSpec, full
+from ptheta.nets.outputs import output
+from ptheta.specs import DataSpec, full
 
 
 def norm_of(kind: str, config: NetConfig) -> Norm:
@@ -36,25 +37,32 @@ def _activation(config: NetConfig, own: nn.Module) -> nn.Module:
     return nn.Sequential(*layers, chosen) if layers else chosen
 
 
-class Generator(Layer):
-    """Numbers (B, N) -> float images (B, C, H, W) in [-1, 1].
+class Generator(nn.Module):
+    """Numbers (B, N) -> examples as a network sees them, (B, *scaled_shape).
 
     reference: numbers (R, N) that virtual normalisation refers to; none without it
     """
 
     reference: Tensor | None
 
-    def __init__(self, spec: ImageSpec, config: NetConfig, inputs: int) -> None:
+    if TYPE_CHECKING:  # torch leaves the type of its call open
+
+        def __call__(self, numbers: Tensor, drawn: bool = True) -> Tensor: ...
+
+    def __init__(self, spec: DataSpec, config: NetConfig, inputs: int) -> None:
         super().__init__()
         norm = norm_of(config.g_norm, config)
         self.body = with_activations(
-            network_of(config).generator(spec, config, inputs, norm), partial(_activation, config)
+            network_of(config, spec).generator(spec, config, inputs, norm),
+            partial(_activation, config),
         )
         refers = norm_entry(config.g_norm).refers
+        self.output = output(spec, config)
         self.register_buffer("reference", torch.randn(config.reference, inputs) if refers else None)
 
-    def forward(self, numbers: Tensor) -> Tensor:
+    def forward(self, numbers: Tensor, drawn: bool = True) -> Tensor:
+        """drawn: as of `Output`"""
         if self.reference is None:
-            return torch.tanh(full(self.body(numbers)))
+            return self.output(full(self.body(numbers)), drawn)
         both = self.body(torch.cat([self.reference.to(numbers.dtype), numbers]))
-        return torch.tanh(full(both[len(self.reference) :]))
+        return self.output(full(both[len(self.reference) :]), drawn)

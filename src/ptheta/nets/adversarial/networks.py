@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -14,14 +15,14 @@ from ptheta.config import Entry
 from ptheta.nets.adversarial.layers import DOWNSAMPLING, downsampled
 from ptheta.nets.convolutional import ConvDecoder, ConvEncoder, Norm, init_dcgan
 from ptheta.nets.resnet import ResNetDecoder, ResNetTrunk
-from ptheta.specs import ImageSpec
+from ptheta.specs import DataSpec, ImageSpec, VectorSpec
 
 if TYPE_CHECKING:
     from ptheta.nets.adversarial.config import NetConfig
 
 
 class Trunk(NamedTuple):
-    """body(images, cond or None) -> features (B, width), cond being numbers (B, K)"""
+    """body(scaled examples, cond or None) -> features (B, width), cond being numbers (B, K)"""
 
     body: nn.Module
     width: int
@@ -29,27 +30,29 @@ class Trunk(NamedTuple):
 
 @dataclass(frozen=True)
 class Network(Entry):
-    """generator(spec, config, inputs, norm): numbers (B, inputs) -> maps (B, C, H, W)
-    trunk(spec, config, cond_dim, norm): images and numbers (B, cond_dim) -> features
+    """generator(spec, config, inputs, norm): numbers (B, inputs) -> (B, *scaled_shape)
+    trunk(spec, config, cond_dim, norm): scaled examples and numbers (B, cond_dim) -> features
+    specs: the types of spec that it takes
     batch_norm: whether its discriminator is published with it
     least_side: pixels of the smallest images that it takes
     """
 
-    generator: Callable[[ImageSpec, NetConfig, int, Norm], nn.Module]
-    trunk: Callable[[ImageSpec, NetConfig, int, Norm], Trunk]
+    generator: Callable[[DataSpec, NetConfig, int, Norm], nn.Module]
+    trunk: Callable[[DataSpec, NetConfig, int, Norm], Trunk]
+    specs: tuple[type[DataSpec], ...] = (ImageSpec, VectorSpec)
     batch_norm: bool = False
     least_side: int = 1
 
 
 class ConcatenatedVector(nn.Module):
-    """Images and numbers, (B, C, H, W) and (B, K), as one vector each."""
+    """Examples of any shape and numbers (B, K), as one vector each."""
 
     def __init__(self, body: nn.Module) -> None:
         super().__init__()
         self.body = body
 
-    def forward(self, images: Tensor, cond: Tensor | None = None) -> Tensor:
-        x = images.flatten(1)
+    def forward(self, x: Tensor, cond: Tensor | None = None) -> Tensor:
+        x = x.flatten(1)
         features: Tensor = self.body(x if cond is None else torch.cat([x, cond], 1))
         return features
 
@@ -89,21 +92,21 @@ def _perceptron(sizes: list[int], norm: Norm) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def mlp_generator(spec: ImageSpec, config: NetConfig, inputs: int, norm: Norm) -> nn.Module:
+def mlp_generator(spec: DataSpec, config: NetConfig, inputs: int, norm: Norm) -> nn.Module:
     body = _perceptron([inputs, *config.g_hidden], norm)
-    last = nn.Linear((inputs, *config.g_hidden)[-1], spec.dims)
-    return nn.Sequential(*body, last, nn.Unflatten(1, spec.shape))
+    last = nn.Linear((inputs, *config.g_hidden)[-1], math.prod(spec.scaled_shape))
+    return nn.Sequential(*body, last, nn.Unflatten(1, spec.scaled_shape))
 
 
-def mlp_trunk(spec: ImageSpec, config: NetConfig, cond_dim: int, norm: Norm) -> Trunk:
-    sizes = [spec.dims + cond_dim, *config.d_hidden]
+def mlp_trunk(spec: DataSpec, config: NetConfig, cond_dim: int, norm: Norm) -> Trunk:
+    sizes = [math.prod(spec.scaled_shape) + cond_dim, *config.d_hidden]
     return Trunk(ConcatenatedVector(_perceptron(sizes, norm)), sizes[-1])
 
 
 def conv_generator(
-    spec: ImageSpec, config: NetConfig, inputs: int, norm: Norm, *, resize: bool
+    spec: DataSpec, config: NetConfig, inputs: int, norm: Norm, *, resize: bool
 ) -> nn.Module:
-    c, h, w = spec.shape
+    c, h, w = spec.scaled_shape
     features, size = config.features, config.dense or inputs
     net: nn.Module = ConvDecoder(
         size, h, w, c, features=features, dcgan=True, resize=resize, norm=norm
@@ -114,8 +117,8 @@ def conv_generator(
     return net
 
 
-def conv_trunk(spec: ImageSpec, config: NetConfig, cond_dim: int, norm: Norm) -> Trunk:
-    c, h, w = spec.shape
+def conv_trunk(spec: DataSpec, config: NetConfig, cond_dim: int, norm: Norm) -> Trunk:
+    c, h, w = spec.scaled_shape
     net = ConvEncoder(c + cond_dim, h, w, 1, features=config.features, dcgan=True, norm=norm)
     body, width = downsampled(net.body, DOWNSAMPLING[config.downsampling]), net.width
     if config.dense:
@@ -126,17 +129,18 @@ def conv_trunk(spec: ImageSpec, config: NetConfig, cond_dim: int, norm: Norm) ->
     return Trunk(ConcatenatedMaps(body), width)
 
 
-def resnet_generator(spec: ImageSpec, config: NetConfig, inputs: int, norm: Norm) -> nn.Module:
-    c, h, w = spec.shape
+def resnet_generator(spec: DataSpec, config: NetConfig, inputs: int, norm: Norm) -> nn.Module:
+    c, h, w = spec.scaled_shape
     return ResNetDecoder(inputs, h, w, c, features=config.features, norm=norm)
 
 
-def resnet_trunk(spec: ImageSpec, config: NetConfig, cond_dim: int, norm: Norm) -> Trunk:
-    c, h, w = spec.shape
+def resnet_trunk(spec: DataSpec, config: NetConfig, cond_dim: int, norm: Norm) -> Trunk:
+    c, h, w = spec.scaled_shape
     net = ResNetTrunk(c + cond_dim, h, w, features=config.features, norm=norm)
     return Trunk(ConcatenatedMaps(net), net.width)
 
 
+IMAGES = (ImageSpec,)
 HALVES = 8  # pixels a side of the smallest images that are halved
 
 NETWORKS: dict[str, Network] = {
@@ -144,6 +148,7 @@ NETWORKS: dict[str, Network] = {
     "conv": Network(
         partial(conv_generator, resize=False),
         conv_trunk,
+        specs=IMAGES,
         about="DCGAN's (1511.06434)",
         batch_norm=True,
         least_side=HALVES,
@@ -151,11 +156,16 @@ NETWORKS: dict[str, Network] = {
     "resize": Network(
         partial(conv_generator, resize=True),
         conv_trunk,
+        specs=IMAGES,
         about="the same with resized maps in the generator, against checkerboards",
         batch_norm=True,
         least_side=HALVES,
     ),
     "resnet": Network(
-        resnet_generator, resnet_trunk, about="SN-GAN's (1802.05957)", least_side=HALVES
+        resnet_generator,
+        resnet_trunk,
+        specs=IMAGES,
+        about="SN-GAN's (1802.05957)",
+        least_side=HALVES,
     ),
 }

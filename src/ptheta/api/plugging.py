@@ -1,0 +1,171 @@
+"""`register`: entries of ptheta's tables from outside of it."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Generic, Protocol, TypeVar, runtime_checkable
+
+from torch import nn
+
+from ptheta import plugins
+from ptheta.config import brief
+from ptheta.data.sources import SOURCES, PathKind
+from ptheta.errors import PthetaError, unknown
+from ptheta.extractors.base import Extractor
+from ptheta.extractors.table import EXTRACTORS
+from ptheta.losses.adversarial import LOSSES, AdversarialLoss
+from ptheta.losses.penalties import PENALTIES, Penalty
+from ptheta.metrics.metric import Metric
+from ptheta.metrics.table import METRICS
+from ptheta.models.own import ModelEntry, entry_of, is_model
+from ptheta.models.registry import MODELS
+from ptheta.plugins import Registered
+from ptheta.runs.plan import Plan
+from ptheta.runs.plugged import used
+
+T = TypeVar("T")
+
+
+@runtime_checkable
+class MakesExtractor(Protocol):
+    def __call__(self) -> Extractor: ...
+
+
+class Kind(Protocol):
+    """A kind of entries, and the table that they go into."""
+
+    def checked(self, name: str, entry: object) -> object:
+        """The entry, as the table has it. Raises PthetaError where it is of another type."""
+        ...
+
+    def own(self, name: str) -> bool:
+        """Whether the table has that name already, of whomever."""
+        ...
+
+    def put(self, name: str, entry: object) -> None: ...
+
+
+@dataclass(frozen=True)
+class Table(Generic[T]):
+    """A table by name. of: the type of its entries; want: what they are, for messages"""
+
+    table: dict[str, T]
+    of: type[T]
+    want: str
+
+    def checked(self, name: str, entry: object) -> T:
+        if not isinstance(entry, self.of):
+            raise PthetaError(f"{name} = {brief(entry)}: want {self.want}")
+        return entry
+
+    def own(self, name: str) -> bool:
+        return name in self.table
+
+    def put(self, name: str, entry: object) -> None:
+        self.table[name] = self.checked(name, entry)
+
+
+class _Models(Table[ModelEntry]):
+    """A class, or an object of one, is an entry as well."""
+
+    def checked(self, name: str, entry: object) -> ModelEntry:
+        if is_model(entry) or isinstance(entry, nn.Module):
+            return entry_of(entry)
+        return super().checked(name, entry)
+
+    def own(self, name: str) -> bool:
+        return name in MODELS
+
+    def put(self, name: str, entry: object) -> None:
+        MODELS[name] = self.checked(name, entry)
+
+
+class _Metrics(Table[Metric]):
+    """A metric has its name in itself: it is a part of what it makes results of."""
+
+    def checked(self, name: str, entry: object) -> Metric:
+        metric = super().checked(name, entry)
+        if metric.name != name:
+            raise PthetaError(f"metric {name!r} calls itself {metric.name!r}: give one name")
+        return metric
+
+
+class _Sources(Table[PathKind]):
+    """They are asked in turn, those from outside first."""
+
+    def own(self, name: str) -> bool:
+        return name in self.table
+
+    def put(self, name: str, entry: object) -> None:
+        if (before := self.table.get(name)) is not None:
+            SOURCES.remove(before)
+        super().put(name, entry)
+        SOURCES.insert(0, self.table[name])
+
+
+_LOSS, _PENALTY, _EXTRACTOR = (
+    "a ptheta.losses.adversarial.AdversarialLoss",
+    "a ptheta.losses.penalties.Penalty",
+    "a function that makes an extractor",
+)
+KINDS: dict[str, Kind] = {
+    "model": _Models({}, ModelEntry, "a class of torch.nn.Module, or a ptheta.ModelEntry"),
+    "loss": Table[AdversarialLoss](LOSSES, AdversarialLoss, _LOSS),
+    "penalty": Table[Penalty](PENALTIES, Penalty, _PENALTY),
+    "metric": _Metrics(METRICS, Metric, "a ptheta.metrics.metric.Metric"),
+    "source": _Sources({}, PathKind, "a ptheta.data.sources.PathKind"),
+    "extractor": Table[MakesExtractor](EXTRACTORS, MakesExtractor, _EXTRACTOR),
+}
+
+
+def register(kind: str, name: str, entry: object) -> None:
+    """Adds an entry to one of ptheta's tables, for this program and for what it writes.
+
+    kind: "model", "loss", "penalty", "metric", "source" or "extractor"
+    name: as options and lists have it
+    entry: what the table of that kind holds; of a model also its class (see docs/plugins.md)
+
+    Raises PthetaError for an unknown kind, an entry of another type, and a name that is taken. The
+    module that registered an entry may do so again.
+    """
+    if kind not in KINDS:
+        raise unknown("kind of entry", kind, KINDS)
+    module: str = sys._getframe(1).f_globals.get("__name__", plugins.SCRIPTS[0])
+    _put(Registered(kind, name, entry, plugins.origin(module)))
+
+
+def _put(given: Registered) -> None:
+    kind, name = KINDS[given.kind], given.name
+    entry = kind.checked(name, given.entry)
+    if kind.own(name) and plugins.find(given.kind, name) is None:
+        raise PthetaError(f"{given.kind} {name!r} is one of ptheta's own: choose another name")
+    plugins.remember(replace(given, entry=entry))
+    kind.put(name, entry)
+
+
+def for_processes(plan: Plan) -> Callable[[], None] | None:
+    """What registers, in each of several processes, what a plan needs of the user's own program.
+
+    Raises PthetaError for what cannot be sent there.
+    """
+    own = tuple(entry for entry in used(plan) if not entry.origin.package)
+    if plan.train.processes == 1 or not own:
+        return None
+    for entry in own:
+        try:
+            pickle.dumps(entry)
+        except Exception as error:  # whatever is in it
+            raise PthetaError(
+                f"the {entry} cannot be sent to other processes ({brief(error)}): put it at the "
+                "top of a module, or leave processes out"
+            ) from None
+    return partial(_again, own)
+
+
+def _again(entries: Collection[Registered]) -> None:
+    for entry in entries:
+        _put(entry)

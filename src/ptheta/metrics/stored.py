@@ -1,0 +1,62 @@
+"""Numbers that an earlier evaluation holds by the very protocol of now: none is taken twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from ptheta.measures.results import About, Evaluation, Result
+from ptheta.metrics.context import Context
+from ptheta.metrics.table import METRICS, metric_of
+
+# of a protocol, what says nothing of the numbers
+TOLD = {"time", "extractor_chosen"}
+# what must be known, or nobody can say that two evaluations are of the same weights and images
+KNOWN = ("checkpoint", "trained_on")
+UNKNOWN = "not known"
+
+Held = Mapping[str, tuple[Result, ...]]  # by the name of a metric of `METRICS`
+
+
+def held(known: Evaluation | None, ctx: Context) -> Held:
+    """What an earlier evaluation holds of each metric, where all of it is by the protocol of `ctx`
+    and lasts. What is stale, or of other weights, images, samples, options or versions, is not
+    there."""
+    now = _plain(ctx.protocol)
+    if known is None or not _certain(now) or known.protocol.keys() != now.keys():
+        return {}
+    found: dict[str, tuple[Result, ...]] = {}
+    for result in known.results:
+        metric = metric_of(result.metric)
+        if metric is not None and metric.lasting:
+            found[metric.name] = (*found.get(metric.name, ()), result)
+    return {
+        name: results
+        for name, results in found.items()
+        if all(_by(result, now | _plain(METRICS[name].settings(ctx))) for result in results)
+    }
+
+
+def kept(evaluation: Evaluation, known: Evaluation | None, ctx: Context) -> Evaluation:
+    """The evaluation, and what an earlier one holds by the same protocol that was not asked for
+    this time: what a file keeps."""
+    if known is None or known.protocol.keys() != ctx.protocol.keys():
+        return evaluation
+    names, now = {result.metric for result in evaluation.results}, _plain(ctx.protocol)
+    more = (r for r in known.results if r.metric not in names and _by(r, now))
+    return Evaluation((*evaluation.results, *more), evaluation.protocol)
+
+
+def _certain(now: About) -> bool:
+    return all(now.get(key, UNKNOWN) != UNKNOWN for key in KNOWN)
+
+
+def _by(result: Result, now: About) -> bool:
+    """Whether a result is of this protocol."""
+    return all(result.protocol.get(key) == now[key] for key in now.keys() - TOLD)
+
+
+def _plain(protocol: About) -> dict[str, object]:
+    """As a file gives it back."""
+    plain: dict[str, object] = json.loads(json.dumps(dict(protocol)))
+    return plain

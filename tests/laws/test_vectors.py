@@ -17,7 +17,7 @@ from ptheta.errors import PthetaError
 from ptheta.metrics.likelihood import likelihood
 from ptheta.models import registry
 from ptheta.specs import Column, VectorSpec
-from tests.conftest import VECTORS, config_options, examples, pairs, tiny
+from tests.conftest import VECTORS, config_options, examples, loaded, pairs, tiny
 
 WORDS = VectorSpec(
     (
@@ -159,14 +159,12 @@ def test_missing_cells_are_left_out_of_the_likelihood_and_told_to_the_encoder(na
 
 
 def able_to_learn_vectors() -> list[str]:
-    return [
-        name for name, entry in registry.MODELS.items() if VectorSpec in entry.load_model().specs
-    ]
+    return [name for name in registry.MODELS if VectorSpec in loaded(name).specs]
 
 
 @pytest.mark.parametrize("name", able_to_learn_vectors())
 def test_who_cannot_do_without_a_cell_names_the_columns_and_who_can(name):
-    if registry.entry(name).load_model().takes_missing:
+    if loaded(name).takes_missing:
         tiny(name, MISSING)
         return
     with pytest.raises(PthetaError, match=r"height, pet: .* choose vae or iwae or cvae") as error:
@@ -195,9 +193,8 @@ def test_learned_priors_are_of_vectors_as_well(prior):
     ],
 )
 def test_options_of_images_are_refused_before_anything_is_built(name, options, reason):
-    entry = registry.entry(name)
-    config = ptheta.config.build(entry.load_config(), options)
-    said = entry.load_model().unsupported(VECTORS, None, config)
+    config: object = ptheta.config.build(registry.entry(name).load_config(), options)
+    said = loaded(name).unsupported(VECTORS, None, config)
     assert said is not None
     assert reason in said
     with pytest.raises(PthetaError, match=reason):

@@ -30,6 +30,7 @@ from ptheta.metrics.context import Context
 from ptheta.metrics.copies import NEIGHBOURS
 from ptheta.metrics.copies import closest as nearest_pairs
 from ptheta.runs.folder import Run, is_run
+from ptheta.specs import VectorSpec
 
 PAIRS = 10  # samples that are shown beside a real image
 REAL: tuple[Literal["train", "test"], ...] = ("train", "test")  # what samples may be copies of
@@ -231,7 +232,8 @@ def made_and_real(
     channels: int | None = None,
     image_column: str | None = None,
 ) -> tuple[Tensor, Dataset, Dataset]:
-    """Images of any origin, and the real ones (test, train), all of one size and colour."""
+    """Images of any origin, and the real ones (test, train), all of one size and colour; or rows
+    of tables, all of the same columns."""
     settings = DataSettings(size=size, channels=channels, image_column=image_column)
     theirs, ours = (settings_for(source, settings) for source in (images, data))
     if image_column is not None and not theirs.of_tables and not ours.of_tables:
@@ -243,7 +245,8 @@ def made_and_real(
     train, test = (opening.split(split) for split in ("train", "test"))
     # 8-bit pictures have one white each, of whatever program they are
     known: dict[Kind, float] = {k: v for k, v in test.whites.items() if k != "8-bit"}
-    made = open_image_set(images, theirs, known=known)
+    columns = test.spec if isinstance(test.spec, VectorSpec) else None
+    made = open_image_set(images, theirs, known=known, columns=columns)
     for source, resized in ((data, test.resized), (images, made.resized)):
         if size is None and resized:
             raise PthetaError(

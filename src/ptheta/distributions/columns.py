@@ -14,11 +14,12 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from ptheta.compute import streams
 from ptheta.distributions.base import ElementDistribution
 from ptheta.distributions.kernels import Kernel, log_mass
-from ptheta.specs import Column
+from ptheta.specs import Column, VectorSpec
 
 FAR = 1e4  # standard deviations: where a column without bounds is taken to end
 
@@ -248,3 +249,18 @@ class Columns(ElementDistribution):
 def noise(n: int, dims: int, device: torch.device) -> Tensor:
     """Uniform noise that stands for n vectors, (n, D): fine enough for the tails of a density."""
     return streams.uniform(n, dims, device=device, dtype=exact(device))
+
+
+def column_errors(spec: VectorSpec, out: Tensor, x: Tensor) -> Tensor:
+    """(B, D): of a number the squared error, in its standard deviations; of a word the
+    cross-entropy, nats.
+
+    out: (B, width), numbers as a network sees them and logits of words; x: vectors (B, D)
+    """
+    errors = [
+        cross_entropy(part, cells.long(), reduction="none")
+        if column.values
+        else (part - column.scaled(cells)).square().squeeze(1)
+        for column, part, cells in zip(spec.columns, spec.split(out), x.unbind(1), strict=True)
+    ]
+    return torch.stack(errors, 1)

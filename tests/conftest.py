@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
+from ptheta import config
+from ptheta.api.export import Images, check_out, export
 from ptheta.conditions import wanted
 from ptheta.models import registry
 from ptheta.models.base import Model, Plays
-from ptheta.specs import ImageSpec
+from ptheta.specs import Column, DataSpec, ImageSpec, VectorSpec, quantise
 
 # Under nohup, or behind a shell's &, some are ignored, and so would be the tests of them.
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -24,6 +28,12 @@ for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
 
 # Tests run side by side: commands that they start would wait for one another's threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def write_images(x: Tensor, out: Path) -> Path:
+    """An image batch as what the name of `out` says."""
+    return export(Images.of(x), check_out(out))
+
 
 SMALL = {"features": 4, "latent": 6}  # a GAN
 # The smallest useful options of each model; a model without an entry is built with its defaults.
@@ -82,7 +92,26 @@ def strokes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def tiny(name: str, spec: ImageSpec, *, classes: int | None = None, **options: Any) -> Any:
+VECTORS = VectorSpec(
+    (
+        Column("age", "integer", low=0, high=99, center=40, scale=20),
+        Column("pet", "category", ("cat", "dog", "owl")),
+        Column("height", center=1.7, scale=0.1),
+        Column("sex", "category", ("f", "m")),
+    )
+)
+
+
+def examples(spec: DataSpec, n: int, seed: int = 3) -> torch.Tensor:
+    """Random examples of any spec."""
+    draw = torch.Generator().manual_seed(seed)
+    if isinstance(spec, ImageSpec):
+        x = torch.randint(0, 256, (n, *spec.shape), dtype=torch.uint8, generator=draw)
+        return quantise(x, spec.levels)
+    return spec.unscaled(torch.randn(n, *spec.scaled_shape, generator=draw))
+
+
+def tiny(name: str, spec: DataSpec, *, classes: int | None = None, **options: Any) -> Any:
     """A small model of the registry, its weights drawn from seed 0.
 
     classes: labels to condition on; by default three where the model is always conditional
@@ -91,9 +120,11 @@ def tiny(name: str, spec: ImageSpec, *, classes: int | None = None, **options: A
 
     torch.manual_seed(0)
     options = {**TINY.get(name, {}), **options}
+    if isinstance(spec, VectorSpec) and "net" in config_options(name):
+        options.setdefault("net", "mlp")
     if classes is None and "condition" not in options:
-        config = registry.entry(name).load_config()
-        classes = 3 if wanted(config(**options)) else 0
+        cls = registry.entry(name).load_config()
+        classes = 3 if wanted(cls(**options)) else 0
     condition = ptheta.Labels(tuple(map(str, range(classes)))) if classes else None
     return ptheta.create(name, spec, **{"condition": condition, **options})
 
@@ -103,6 +134,23 @@ def loaded(name: str) -> type[Model]:
     cls = registry.entry(name).load_model()
     assert issubclass(cls, Model)
     return cls
+
+
+def config_options(name: str) -> set[str]:
+    """The options of a model."""
+    return set(config.options(registry.entry(name).load_config()))
+
+
+def pairs(names: Iterable[str], *specs: DataSpec) -> Any:
+    """Parametrises by name and spec: each of these models with each of these specs that it can
+    learn."""
+    found = [
+        pytest.param(name, spec, id=f"{name}-{spec}".replace(" ", "-"))
+        for name in names
+        for spec in specs
+        if isinstance(spec, loaded(name).specs)
+    ]
+    return pytest.mark.parametrize(("name", "spec"), found)
 
 
 MODELS = list(registry.MODELS)

@@ -12,7 +12,7 @@ from benchmarks.malformed_cases import Case, every_case, make_world
 
 QUICK = ("sample", "data", "manifold")  # verbs that take less than a third of a second
 EACH = 3  # cases of each surface
-DATA = ("arrays", "idx", "parquet", "folder", "zip")  # see tests/data/test_faults.py
+DATA = ("arrays", "idx", "parquet", "folder", "zip", "table")  # see tests/data/
 
 
 def some() -> list[Case]:

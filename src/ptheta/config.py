@@ -240,7 +240,7 @@ def _check(opt: Option, value: object, strict: bool) -> object:
     from pydantic import ValidationError  # slow to import, needed only here
 
     if opt.is_tuple and isinstance(value, str) and not strict:
-        value = [part for part in value.split(",") if part.strip()]
+        value = [part.strip() for part in value.split(",") if part.strip()]
     if isinstance(value, list):
         value = tuple(value)
     if isinstance(value, tuple) and len(value) > MOST_PARTS:

@@ -307,7 +307,9 @@ class VectorSpec:
         Numbers may lie beyond the bounds of their columns, as those of other rows than the training
         rows may.
         """
-        if x.dtype != torch.float32 or x.ndim != 2 or x.shape[1] != self.dims:
+        # what enters a model of another type is cast to what it computes in
+        known = x.dtype in (torch.float32, torch.get_default_dtype())
+        if not known or x.ndim != 2 or x.shape[1] != self.dims:
             raise PthetaError(
                 f"got a {x.dtype} tensor of shape {tuple(x.shape)}; this model takes float32 "
                 f"(B, {self.dims})"

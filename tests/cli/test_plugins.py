@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -416,3 +417,30 @@ def test_a_named_recipe_and_family_come_from_the_entry():
     ptheta.register("model", "mine", entry)
     assert ptheta.list_models()["mine"]["family"] == "mine"
     assert registry.entry("mine") is entry
+
+
+def blocks() -> list[tuple[str, str]]:
+    """(language, text) of the blocks of the page."""
+    text = (PACKAGE.parent.parent / "docs" / "plugins.md").read_text()
+    return re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.slow
+def test_the_page_runs_as_it_stands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    done = 0
+    for language, text in blocks():
+        if file := re.match(r"# (\w+\.py)\n", text):
+            (tmp_path / file[1]).write_text(text)
+        elif language == "python":
+            exec(compile(text, "plugins.md", "exec"), {"__name__": "__main__"})
+            done += 1
+        for line in text.splitlines():
+            if line.startswith("ptheta -"):
+                assert run_of(tmp_path, *line.split()[1:]) == 0, line
+                done += 1
+    assert done == 6
+    package = next(text for _, text in blocks() if text.startswith("[project"))
+    assert package in (PACKAGE / "pyproject.toml").read_text()
+    sys.modules.pop("my_models")

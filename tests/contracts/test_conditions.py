@@ -211,8 +211,9 @@ def test_a_model_says_what_it_cannot_take(name):
     cls = loaded(name)
     config = registry.entry(name).load_config()()
     vectors = cls.unsupported(VectorSpec.of(2), None, config)
-    assert vectors is not None
-    assert "vectors of 2 numbers" in vectors
+    if VectorSpec not in cls.specs:
+        assert vectors is not None
+        assert "vectors of 2 numbers" in vectors
     for condition in (Labels(("a",)), Attributes(("a",)), Text(("a",), 3), Image(SPEC)):
         reason = cls.unsupported(SPEC, condition, config)
         if condition.kind not in cls.takes:
@@ -240,7 +241,7 @@ def test_vectors_are_checked_by_their_columns():
     x = torch.tensor([[3.0, 1.0], [torch.nan, 0.0]])
     assert spec.check(x) is x
     assert spec.shape == (2,)
-    for wrong in ([[0.5, 0.0]], [[-1.0, 0.0]], [[1.0, 2.0]], [[1.0]]):
+    for wrong in ([[0.5, 0.0]], [[1.0, 2.0]], [[1.0]]):
         with pytest.raises(PthetaError):
             spec.check(torch.tensor(wrong))
     with pytest.raises(PthetaError):

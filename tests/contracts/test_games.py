@@ -9,28 +9,20 @@ import torch
 
 from ptheta.batch import Batch
 from ptheta.capabilities import capabilities
-from ptheta.config import options
 from ptheta.dynamics import DYNAMICS
 from ptheta.games import Clock, Game, Move, Player, unchanged
 from ptheta.models import registry
 from ptheta.optimizers import Adam
-from ptheta.specs import ImageSpec
+from ptheta.specs import DataSpec, ImageSpec
 from ptheta.training.engine import Engine, Weighing
 from ptheta.training.group import Group
-from tests.conftest import PLAYED, tiny
+from tests.conftest import PLAYED, VECTORS, config_options, examples, pairs, tiny
 
 SPEC = ImageSpec(1, 16, 16, 2)
 
 
-def batch(n: int = 8) -> Batch:
-    torch.manual_seed(5)
-    x = torch.randint(0, 2, (n, *SPEC.shape), dtype=torch.uint8) * 255
-    return Batch(x, torch.arange(n) % 3)
-
-
-def config_of(name: str) -> set[str]:
-    """The options of a model."""
-    return set(options(registry.entry(name).load_config()))
+def batch(spec: DataSpec = SPEC, n: int = 8) -> Batch:
+    return Batch(examples(spec, n, seed=5), torch.arange(n) % 3)
 
 
 def engine(model: torch.nn.Module, game: Game[Any], **options) -> Engine:
@@ -41,10 +33,10 @@ def snapshot(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {k: v.clone() for k, v in model.state_dict().items()}
 
 
-@pytest.mark.parametrize("name", PLAYED)
-def test_losses_are_per_example_and_named(name):
-    model = tiny(name, SPEC)
-    game, images = model.game(), batch()
+@pairs(PLAYED, SPEC, VECTORS)
+def test_losses_are_per_example_and_named(name, spec):
+    model = tiny(name, spec)
+    game, images = model.game(), batch(spec)
     step = max(move.every for move in game.moves)
     shared = engine(model, game).prepare(game, step, images)
     for move in game.moves:
@@ -55,25 +47,25 @@ def test_losses_are_per_example_and_named(name):
             assert term.ndim in (1, 2)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [m for m in PLAYED if "posterior" in capabilities(registry.entry(m).load_model())],
-)
-def test_a_model_with_a_posterior_logs_both_counts_of_active_units(name):
-    model = tiny(name, SPEC)
-    game, images = model.game(), batch()
+WITH_POSTERIOR = [m for m in PLAYED if "posterior" in capabilities(registry.entry(m).load_model())]
+
+
+@pairs(WITH_POSTERIOR, SPEC, VECTORS)
+def test_a_model_with_a_posterior_logs_both_counts_of_active_units(name, spec):
+    model = tiny(name, spec)
+    game, images = model.game(), batch(spec)
     shared = engine(model, game).prepare(game, max(move.every for move in game.moves), images)
     for move in game.moves:
         move.loss(images, shared)
     assert 0 <= images.logs["active_units"] <= images.logs["active_by_variance"]
 
 
-@pytest.mark.parametrize("name", PLAYED)
-def test_a_move_changes_only_its_player(name):
-    model = tiny(name, SPEC)
+@pairs(PLAYED, SPEC, VECTORS)
+def test_a_move_changes_only_its_player(name, spec):
+    model = tiny(name, spec)
     game = model.game()
     e = engine(model, game)
-    images = batch()
+    images = batch(spec)
     last = max(move.every for move in game.moves)
     for turn, move in enumerate([*game.moves, *game.moves], start=1):
         e.step = turn
@@ -99,9 +91,9 @@ def test_a_move_changes_only_its_player(name):
         assert all(p.requires_grad for p in model.parameters())
 
 
-@pytest.mark.parametrize("name", PLAYED)
-def test_every_parameter_has_one_player_and_every_player_moves(name):
-    model = tiny(name, SPEC)
+@pairs(PLAYED, SPEC, VECTORS)
+def test_every_parameter_has_one_player_and_every_player_moves(name, spec):
+    model = tiny(name, spec)
     game = model.game()
     owners = [id(p) for player in game.players.values() for p in player.parameters()]
     assert sorted(owners) == sorted(id(p) for p in model.parameters())
@@ -136,7 +128,7 @@ def test_a_step_is_one_batch_and_the_judge_moves_in_each_of_them(name):
     assert {move.every for move in judges} == {1}
 
 
-@pytest.mark.parametrize("name", [n for n in SEVERAL if "critic_steps" in config_of(n)])
+@pytest.mark.parametrize("name", [n for n in SEVERAL if "critic_steps" in config_options(n)])
 def test_critic_steps_are_the_steps_of_a_judge_for_one_of_the_others(name):
     moves = tiny(name, SPEC, critic_steps=3).game().moves
     assert [move.every for move in moves] == [1, 3]
@@ -210,7 +202,7 @@ def test_extragradient_draws_the_same_noise_twice():
 
     toy = Noisy()
     game = toy.game()
-    DYNAMICS["extragradient"].rule(engine(toy, game), game, 1, batch(2))
+    DYNAMICS["extragradient"].rule(engine(toy, game), game, 1, batch(n=2))
     assert len(drawn) == 6
     assert drawn[:3] == drawn[3:]
 
@@ -251,7 +243,7 @@ class Toy(torch.nn.Module):
 def test_dynamics_take_gradients_where_they_should(rule, seen):
     toy = Toy()
     game = toy.game()
-    DYNAMICS[rule].rule(engine(toy, game), game, 1, batch(2))
+    DYNAMICS[rule].rule(engine(toy, game), game, 1, batch(n=2))
     assert [(round(a, 5), round(b, 5)) for a, b in toy.seen] == seen
     # extragradient's second Adam step starts from the old weights
     assert toy.a["w"].item() == pytest.approx(0.9, abs=2e-3)

@@ -10,16 +10,18 @@ from ptheta.models.autoencoders.fitted import Fitted
 from ptheta.models.graph import EXAMPLES, Arrow, Graph, Variable
 from ptheta.report import graphs
 from ptheta.specs import ImageSpec
-from tests.conftest import MODELS, tiny
+from tests.conftest import MODELS, VECTORS, pairs, tiny
 
 SPEC = ImageSpec(1, 16, 16, 2)
 LATENT = {"latent", "deterministic"}
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_a_graph_has_what_the_model_can_do(name):
-    model = tiny(name, SPEC)
+@pairs(MODELS, SPEC, VECTORS)
+def test_a_graph_has_what_the_model_can_do(name, spec):
+    model = tiny(name, spec)
     graph = model.graph()
+    said = " ".join([*(v.what for v in graph.variables), *(a.law for a in graph.arrows)])
+    assert spec == SPEC or ("image" not in said and "pixel" not in said)
     roles = {v.name: v.role for v in graph.variables}
     inferred = {a.target for a in graph.arrows if a.part == "inference"}
     assert "observed" in roles.values()

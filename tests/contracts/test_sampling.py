@@ -21,7 +21,7 @@ from torch import Tensor
 import ptheta
 from ptheta import tasks
 from ptheta.api.draw import samples
-from ptheta.api.export import Images, check_out, check_size, export, write_images
+from ptheta.api.export import Images, check_out, check_size, export
 from ptheta.data.own import drawn
 from ptheta.errors import InUse, PthetaError
 from ptheta.files.atomic import SAMPLES, locked
@@ -29,7 +29,7 @@ from ptheta.files.images import PICTURES
 from ptheta.runs.folder import Run
 from ptheta.specs import ImageSpec
 from ptheta.tasks.sample import Part, Place
-from tests.conftest import tiny
+from tests.conftest import tiny, write_images
 
 SPEC = ImageSpec(1, 8, 8, 2)
 N, BATCH = 10, 4

@@ -10,13 +10,13 @@ import pytest
 import torch
 from PIL import Image
 
-from ptheta.api.export import write_images
 from ptheta.data import EMBEDDED, describe, hub, open_data
 from ptheta.data.names import Name, record, recorded
 from ptheta.data.own import JUNK_FOLDERS
 from ptheta.data.sources import open_image_set, reader_of
 from ptheta.errors import PthetaError
 from ptheta.files.images import grid, write_png
+from tests.conftest import write_images
 from tests.data.makers import noise
 
 

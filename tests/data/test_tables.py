@@ -192,7 +192,6 @@ def test_parts_in_files_have_the_columns_of_training(tmp_path):
     assert test.labels is not None
     assert test.labels.tolist() == [0, 1]
     test.spec.check(test.batch(slice(None)).x)  # beyond the bounds that were learned
-    assert "are the images of test" not in " ".join(opened(tmp_path / "d", "test").notes)
     written(tmp_path / "d" / "test.csv", text.replace("owl", "eel"))
     assert "'eel' in column 'pet'" in line(tmp_path / "d", "test")
     written(tmp_path / "d" / "test.csv", "pet,label,height\nowl,no,2.5\ndog,yes,1\n")
@@ -201,6 +200,11 @@ def test_parts_in_files_have_the_columns_of_training(tmp_path):
     assert "'age'" in line(tmp_path / "d", "test")
     people(tmp_path / "d" / "train-2.csv")
     assert "two tables for train" in line(tmp_path / "d")
+
+
+def test_a_folder_with_one_table_is_that_table(tmp_path):
+    table = people(tmp_path / "d" / "anything.csv")
+    assert opened(tmp_path / "d").spec == opened(table).spec
 
 
 def test_rows_that_repeat_training_rows_are_known(tmp_path):

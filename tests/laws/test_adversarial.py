@@ -786,7 +786,9 @@ def test_the_classes_of_a_score_stand_beside_those_of_the_real_images():
 
     held = open_images("digits", "test").subset(slice(0, 60))
     model = tiny("infogan", held.spec).eval()
-    others = Selection(held, "digits")(model).others
+    found = Selection(held, "digits")(model)
+    assert found is not None
+    others = found.others
     assert 1 <= others["classes_digits"] <= 10
     assert others["real_classes_digits"] > 8
     monitor = GANMonitor(True)

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ import scipy.linalg
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
 
+import ptheta
 from ptheta.data import open_images
 from ptheta.data.dataset import Dataset
 from ptheta.data.image_data import ImageDataset
@@ -22,6 +24,7 @@ from ptheta.errors import PthetaError
 from ptheta.extractors.classifiers import WEIGHTS, Trained
 from ptheta.extractors.features import extract
 from ptheta.extractors.table import choose_extractor, default_extractor, load_extractor
+from ptheta.files.tensors import load_metadata
 from ptheta.measures.frechet import Gaussian, fit, frechet
 from ptheta.measures.inception_score import class_score, effective_classes
 from ptheta.measures.kernel import kernel_distance
@@ -31,6 +34,7 @@ from ptheta.metrics.evaluate import evaluate, real_baseline
 from ptheta.metrics.likelihood import likelihood
 from ptheta.metrics.selection import Selection
 from ptheta.specs import ImageSpec
+from ptheta.training.scoring import Scored
 
 
 def normal(n: int, d: int, seed: int = 0, scale: float = 1.0, shift: float = 0.0) -> torch.Tensor:
@@ -328,18 +332,61 @@ def test_floor_is_low():
     assert score.value > 8
 
 
+def scored(held: Dataset, model: nn.Module) -> Scored:
+    found = Selection(held, "digits")(model)
+    assert found is not None
+    return found
+
+
+MSE = "held_out/reconstruction_mse"
+
+
+class Blur(nn.Module):
+    """Codes that are the images, and a decoder that loses a share of each pixel."""
+
+    def __init__(self, lost: float) -> None:
+        super().__init__()
+        self.lost = lost
+
+    def encode(self, x: Tensor, condition: Any = None) -> Tensor:
+        return x.flatten(1).float()
+
+    def decode(self, z: Tensor, condition: Any = None) -> Tensor:
+        return ((1 - self.lost) * z).round().to(torch.uint8).view(-1, 1, 28, 28)
+
+
+def test_what_cannot_sample_is_chosen_by_what_its_codes_lose():
+    held = open_images("digits", "test").subset(slice(0, 50))
+    name, exact, lower, _ = scored(held, Blur(0))
+    assert (name, exact, lower) == ("reconstruction_mse", 0, True)
+    x = held.batch(slice(None)).x.double() / 127.5
+    assert scored(held, Blur(1)).value == pytest.approx(x.square().mean().item())
+    assert 0 < scored(held, Blur(0.1)).value < scored(held, Blur(0.2)).value
+    assert Selection(held, "digits")(nn.Linear(1, 1)) is None
+
+
+def test_an_autoencoder_keeps_the_weights_of_its_best_score_not_of_its_first(tmp_path):
+    small: Any = {"hidden": (8,), "latent": 2, "log_every": 10, "sample_every": 0}
+    run = ptheta.train("ae", "digits", tmp_path / "ae", steps=30, evaluate_every=10, **small)
+    scores = [row[MSE] for row in run.metrics() if MSE in row]
+    steps = [row["step"] for row in run.metrics() if MSE in row]
+    best = steps[scores.index(min(scores))]
+    assert len(scores) == 3
+    assert load_metadata(run.weights_file())["step"] == str(best)
+    assert best > 10
+
+
 def test_selection_prefers_likelihood_then_distance():
     held = open_images("digits", "test", levels=2).subset(slice(0, 100))
-    name, value, lower, _ = Selection(held, "digits")(Coins(held.spec, 0.5))
+    name, value, lower, _ = scored(held, Coins(held.spec, 0.5))
     assert (name, lower) == ("bits_per_dim", True)
     assert value == pytest.approx(1)
-    choose = Selection(held, "digits")
-    name, good, lower, others = choose(
-        Copier(held.spec, open_images("digits", levels=2).batch(range(200)).x)
-    )
+    copier = Copier(held.spec, open_images("digits", levels=2).batch(range(200)).x)
+    name, good, lower, others = scored(held, copier)
     assert (name, lower) == ("kd_digits", True)
     assert others["classes_digits"] > 8
-    _, bad, _, others = choose(Copier(held.spec, torch.zeros(2, 1, 28, 28, dtype=torch.uint8)))
+    white = Copier(held.spec, torch.zeros(2, 1, 28, 28, dtype=torch.uint8))
+    _, bad, _, others = scored(held, white)
     assert good < bad
     assert others["classes_digits"] == 1
 

@@ -82,6 +82,11 @@ def test_the_mass_beyond_the_grid_is_said_and_counted():
     whole = divergences(p, density([0.5], [1.0]), Grid.over([(-12, 12)]))
     part = divergences(p, density([0.5], [1.0]), Grid((-12.0,), (0.3,), 20_000))
     assert 0 < part.kl < whole.kl == pytest.approx(0.125)
+    # what only the other has outside takes nothing away
+    wide = divergences(p, density([0.0], [10.0]), Grid.over([(-9, 9)]))
+    assert wide.outside_q > 0.3
+    assert wide.kl == pytest.approx(math.log(10) + 1 / 200 - 0.5)
+    assert 0 < wide.reverse_kl < 50 - math.log(10) - 0.5
     itself = divergences(p, p, Grid((-1.0,), (2.0,), 100))
     assert (itself.kl, itself.total_variation) == (0, 0)
 

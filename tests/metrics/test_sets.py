@@ -204,3 +204,23 @@ def test_the_documented_calls_run(tmp_path, monkeypatch, folders):
     exec(compile(code, str(DOCS), "exec"), names)
     assert isinstance(names["fid"], Result)
     assert ptheta.metrics.frechet_distance.__doc__ is not None
+
+
+@pytest.mark.filterwarnings("ignore:60 samples")
+def test_rows_that_another_program_made_are_measured(tmp_path):
+    """A table whose columns lie in another order; one that lacks a column, and one with holes."""
+    x, _ = toy("points-ring").sample(60, np.random.default_rng(0))
+    table, lacking, holes = (tmp_path / f"{name}.csv" for name in ("rows", "lacking", "holes"))
+    table.write_text("x1,x0\n" + "\n".join(f"{b},{a}" for a, b in x))
+    lacking.write_text("x0\n" + "\n".join(str(a) for a, _ in x))
+    holes.write_text("x0,x1\n,0.5\n" + "\n".join(f"{a},{b}" for a, b in x))
+    found = ptheta.evaluate_images(table, "points-ring")
+    good, test = found.get("good_samples"), found.get("two_sample_auc")
+    assert good is not None
+    assert (good.value or 0) > 0.9
+    assert test is not None
+    assert test.interval is not None
+    assert test.interval[0] < 0.5 < test.interval[1]
+    for place, words in ((lacking, "has no column 'x1'"), (holes, "cells are NaN")):
+        with pytest.raises(PthetaError, match=words):
+            ptheta.evaluate_images(place, "points-ring")

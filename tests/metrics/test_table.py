@@ -28,8 +28,8 @@ from ptheta.metrics.evaluate import evaluate, evaluate_images
 from ptheta.metrics.metric import Metric, Section
 from ptheta.metrics.table import METRICS, metric_of
 from ptheta.report.tables import Heading, tables
-from ptheta.specs import ImageSpec
-from tests.metrics.vector_laws import VECTOR_LAWS
+from ptheta.specs import ImageSpec, VectorSpec
+from tests.metrics.vector_laws import FOUR, VECTOR_LAWS, Points, Sampler, rows
 
 SPEC = ImageSpec(1, 12, 12)
 CLASSES = ("dark", "bright")
@@ -361,6 +361,40 @@ def test_a_row_that_is_not_defined_is_that_of_the_entry(monkeypatch):
     assert [row for row in rows[0] if row[0] not in of_bounds] == rows[1]
     assert {r.reason for r in none.results} == {"no likelihood", "it cannot sample", ""}
     assert [r.metric for r in none.results if r.value is not None] == ["parameters"]
+
+
+@pytest.mark.usefixtures("brief")
+@pytest.mark.filterwarnings("ignore:60 ")
+def test_rows_are_of_the_examples_that_there_are():
+    """Of vectors those of any examples and of vectors; what is not known of them is said."""
+    known, unknown = rows(FOUR), rows(None)
+    found = {
+        name: evaluate(model, data, rows(FOUR, "train"), n=60)
+        for name, model, data in (
+            ("all", Points(FOUR), known),
+            ("no density", Sampler(known.batch(slice(0, 60)).x), known),
+            ("unknown", Points(FOUR), unknown),
+        )
+    }
+    of_images = evaluate(Everything(), TEST, TRAIN, n=60, extractor=Bright())
+    for evaluation, kind in ((found["all"], VectorSpec), (of_images, ImageSpec)):
+        entries = [metric_of(r.metric) for r in evaluation.results]
+        assert all(entry is not None and kind in entry.of for entry in entries)
+    assert [r.metric for r in found["all"].results] == [r.metric for r in found["unknown"].results]
+    assert {r.reason for r in found["all"].results} == {"", "it has no codes with a prior"}
+    for name, undefined, reason in (
+        ("no density", ("kl", "total_variation"), "it has no exact density"),
+        ("unknown", ("kl", "modes_found"), "the density of the data is not known"),
+    ):
+        for metric in undefined:
+            result = found[name].get(metric)
+            assert result is not None
+            assert result.reason == reason
+    holes = dataclasses.replace(known, cells=np.where(known.cells > 5.2, np.nan, known.cells))
+    sampler = Sampler(known.batch(slice(0, 60)).x)
+    result = evaluate(sampler, holes, None, n=60).get("mmd")
+    assert result is not None
+    assert "test rows lack a cell" in result.reason
 
 
 def test_every_result_finds_its_metric_again():

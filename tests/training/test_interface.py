@@ -21,6 +21,7 @@ from ptheta.api import Grid, Rows
 from ptheta.data import open_images
 from ptheta.data.sources import open_image_set
 from ptheta.errors import PthetaError
+from ptheta.extractors.classifiers import Pixels
 from ptheta.files.atomic import digest
 from ptheta.runs.folder import Run
 from ptheta.specs import ImageSpec
@@ -203,6 +204,7 @@ VERBS: dict[str, Callable[[Path, Path], Any]] = {
     "list_models": lambda place, out: ptheta.list_models(),
     "open_data": lambda place, out: ptheta.open_data(place / "a.npz", levels=2).batch([0]),
     "open_images": lambda place, out: open_images(place / "a.npz", levels=2).batch([0]),
+    "register": lambda place, out: ptheta.register("extractor", "own-pixels", Pixels),
     "describe": lambda place, out: ptheta.describe(place / "a.npz"),
     "evaluate_images": lambda place, out: api.evaluate_images(IMAGES[:20], IMAGES, **MEASURED),
     "sweep": lambda place, out: ptheta.sweep(

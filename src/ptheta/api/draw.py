@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ptheta.api.export import Images
-from ptheta.api.record import Asked
+from ptheta.api.record import Identity
 from ptheta.batch import Condition, Together
 from ptheta.capabilities import condition_of
 from ptheta.config import brief
@@ -59,7 +59,7 @@ def samples(
     model = run.model(weights, prior)
     rows = rows_wanted(model, wanted)
     fitted = digest_of_prior(run.path) if isinstance(model, Fitted) else None
-    asked: Asked = {
+    asked: Identity = {
         "model": _hash(json.dumps(run.about.model_dump(include=DECIDES), sort_keys=True)),
         "weights": digest(run.weights_file(weights))[:SHOWN],
         "prior": (fitted or "own")[:SHOWN],
@@ -98,7 +98,7 @@ def _of_the_same_noise(
     rows: Condition | None,
     n: int,
     seed: int,
-    asked: Asked,
+    asked: Identity,
     shape: tuple[int, ...],
 ) -> Images:
     """A row of images for each condition, all rows from the noise of one seed.

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ptheta.api.record import Asked, Record
+from ptheta.api.record import Identity, Record
 from ptheta.config import brief
 from ptheta.errors import CannotWrite, PthetaError
 from ptheta.files.atomic import SAMPLES, leftover, locked, make_folder, write_atomic, write_files
@@ -49,7 +49,7 @@ class Images:
 
     n: int
     shape: tuple[int, ...]
-    asked: Asked
+    asked: Identity
     parts: Callable[[Place], Iterator[Part]]
     batch: int = BATCH
     captions: tuple[str, ...] = ()
@@ -125,14 +125,6 @@ def check_size(
                 f"--out {path}: {n:,} images take {wanted / 2**30:,.1f} GiB, and "
                 f"{free / 2**30:,.1f} GiB are free there: ask for fewer, or choose another disk"
             )
-
-
-def write_images(x: Tensor, out: str | Path, columns: int | None = None) -> Path:
-    """Writes uint8 (N, C, H, W) as what the name of `out` says, and returns its path; see `export`.
-
-    columns: of a picture
-    """
-    return export(Images.of(x), check_out(out), columns)
 
 
 def export(

@@ -88,7 +88,7 @@ class Output:
         if self.path is not None:
             check_size(self.path, n, shape, columns, self.scale)
 
-    def put(self, images: Images, about: str, columns: int | None = None) -> Grid:
+    def write(self, images: Images, about: str, columns: int | None = None) -> Grid:
         """Writes the images, where a place was named."""
         if self.path is not None:
             export(images, self.path, columns, self.scale)

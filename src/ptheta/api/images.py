@@ -64,7 +64,7 @@ def sample(
     images = samples(
         *(opened, n), seed=seed, weights=weights, prior=prior, same_noise=same_noise, **wanted
     )
-    return output.put(images, f"{images.n} images")
+    return output.write(images, f"{images.n} images")
 
 
 @undisturbed()
@@ -94,7 +94,7 @@ def inpaint(
         for i in range(each)
     ]
     about = f"{len(x)} images, {each} completions each"
-    return output.put(side_by_side(x, hatched(x, mask), *completed), about, each + 2)
+    return output.write(side_by_side(x, hatched(x, mask), *completed), about, each + 2)
 
 
 @undisturbed()
@@ -116,7 +116,7 @@ def surprise(
     bits = tasks.surprise(model, x, y)
     most = bits.max().clamp_min(1e-9)  # all is 0 where everything was certain
     about = f"{bits.mean():.4g} bits/dim, white is {bits.max():.3g} bits"
-    return output.put(side_by_side(x, from_unit(bits / most)), about, squarish(len(x), 2))
+    return output.write(side_by_side(x, from_unit(bits / most)), about, squarish(len(x), 2))
 
 
 @undisturbed()
@@ -135,7 +135,7 @@ def reconstruct(
     output = Output.at(out, scale)
     model, x, y = examples(Run.open(run), n, data, output, 2)
     images = side_by_side(x, tasks.reconstruct(model, x, y))
-    return output.put(images, f"{len(x)} images", squarish(len(x), 2))
+    return output.write(images, f"{len(x)} images", squarish(len(x), 2))
 
 
 @undisturbed()
@@ -159,7 +159,7 @@ def denoise(
     damaged, repaired = tasks.denoise(model, x, noise, level, condition=y, seed=seed)
     before, after = tasks.psnr(x, damaged), tasks.psnr(x, repaired)
     about = f"{len(x)} images, {before:.1f} dB before, {after:.1f} dB after"
-    return output.put(side_by_side(x, damaged, repaired), about, squarish(len(x), 3))
+    return output.write(side_by_side(x, damaged, repaired), about, squarish(len(x), 3))
 
 
 @undisturbed()
@@ -202,7 +202,7 @@ def interpolate(
         model, n, steps, ends=ends, condition=y, straight=straight, seed=seed or 0
     )
     what = "test images" if between else "codes of the prior"
-    return output.put(Images.of(walk), f"{n} walks of {steps} images between {what}", steps)
+    return output.write(Images.of(walk), f"{n} walks of {steps} images between {what}", steps)
 
 
 def _check_walk(between: bool, encodes: bool, seed: int | None, data: Source | None) -> None:

@@ -53,7 +53,7 @@ def manifold(
     pair, how = _two_dimensions(opened, model, dims, data)
     x = tasks.manifold(model, side, dims=pair, label=label)
     about = f"{side}x{side} images over dimensions {pair[0]},{pair[1]}{how}"
-    return output.put(Images.of(x), about, side)
+    return output.write(Images.of(x), about, side)
 
 
 def _two_dimensions(
@@ -104,7 +104,7 @@ def traverse(
     z = model.encode(x[image : image + 1], one)[0].detach()
     rows = tasks.traverse(model, z, dims, steps=steps, reach=reach, condition=one)
     shown = ", ".join(map(str, dims))
-    return output.put(Images.of(rows), f"dimensions {shown}, one in each row", steps)
+    return output.write(Images.of(rows), f"dimensions {shown}, one in each row", steps)
 
 
 @undisturbed()

@@ -30,6 +30,7 @@ from ptheta.metrics.context import Context
 from ptheta.metrics.copies import NEIGHBOURS
 from ptheta.metrics.copies import closest as nearest_pairs
 from ptheta.runs.folder import Run, is_run
+from ptheta.specs import VectorSpec
 
 PAIRS = 10  # samples that are shown beside a real image
 REAL: tuple[Literal["train", "test"], ...] = ("train", "test")  # what samples may be copies of
@@ -43,7 +44,7 @@ class Unwritten(CannotWrite):
         self.evaluation = evaluation
 
 
-class Brought(TypedDict, total=False):
+class ReadOptions(TypedDict, total=False):
     """What images of any origin and real ones are both brought to (antialiased, cropped).
 
     size: side in pixels; channels: 1 or 3; default: as they are, and then they must agree
@@ -55,7 +56,7 @@ class Brought(TypedDict, total=False):
     image_column: str | None
 
 
-class Measured(TypedDict, total=False):
+class MeasureOptions(TypedDict, total=False):
     """How samples are measured.
 
     n: images drawn of a run; of others, at most so many (default all)
@@ -69,7 +70,7 @@ class Measured(TypedDict, total=False):
     processes: int
 
 
-class Evaluated(Measured, total=False):
+class EvaluateOptions(MeasureOptions, total=False):
     """How a run is measured.
 
     is_k: importance samples of a likelihood bound
@@ -86,7 +87,7 @@ def evaluate(
     data: Source | None = None,
     *,
     closest: str | Path | None = None,
-    **options: Unpack[Evaluated],
+    **options: Unpack[EvaluateOptions],
 ) -> Evaluation:
     """Evaluates a run on its data's test split (or another source) and writes evaluation.json.
 
@@ -94,7 +95,7 @@ def evaluate(
         of the test images, and where the data is not the run's no number says whether it copies
     closest: a picture to write the samples nearest to a training image into, above those images,
         and the same for the test images
-    options: those of `Evaluated`
+    options: those of `EvaluateOptions`
     Raises Unwritten, which holds the evaluation, where its file cannot be written.
     """
     place, opened = _picture(closest), Run.open(run)
@@ -111,7 +112,7 @@ def evaluate(
         assert train is not None
         n, seed = options.get("n", Context.n), options.get("seed", Context.seed)
         samples = draw(model, found.test, n, seed)
-        _draw_closest(_Beside(samples[:NEIGHBOURS], train, found.test), place)
+        _draw_closest(_CopyCheck(samples[:NEIGHBOURS], train, found.test), place)
     result = metrics.evaluate(
         model,
         found.test,
@@ -138,13 +139,13 @@ def evaluate_images(
     size: int | None = None,
     channels: int | None = None,
     image_column: str | None = None,
-    **options: Unpack[Measured],
+    **options: Unpack[MeasureOptions],
 ) -> Evaluation:
     """Measures the images of a folder (or of any source), made by whatever program, against the
     test images of `data`.
 
     closest: as for `evaluate`
-    size, channels, image_column: as `Brought` has them; options: those of `Measured`
+    size, channels, image_column: as `ReadOptions` has them; options: those of `MeasureOptions`
     Raises PthetaError where either cannot be read, where they differ in size or channels, and for
     fewer than two images.
     """
@@ -153,7 +154,7 @@ def evaluate_images(
         images, data, size=size, channels=channels, image_column=image_column
     )
     if place is not None:
-        _draw_closest(_Beside(_some(made, NEIGHBOURS, 0), train, test), place)
+        _draw_closest(_CopyCheck(_some(made, NEIGHBOURS, 0), train, test), place)
     about = {} if size is None else {"resized_to": f"{size}x{size}, Lanczos, antialiased"}
     return metrics.evaluate_images(made, test, train, about=about, **options)
 
@@ -167,7 +168,7 @@ def closest(
     n: int = NEIGHBOURS,
     pairs: int = PAIRS,
     seed: int = 0,
-    **brought: Unpack[Brought],
+    **reading: Unpack[ReadOptions],
 ) -> tuple[Tensor, Tensor]:
     """Of n samples those that are nearest to a real image in pixels, and those images: two image
     batches, uint8 (pairs, C, H, W), nearest first.
@@ -175,7 +176,7 @@ def closest(
     source: a run, or images of any origin, which `data` then has the real images for
     data: of a run: where its data lies now
     of: which real images, "train" or "test"
-    brought: those of `Brought`, for images of any origin
+    reading: those of `ReadOptions`, for images of any origin
     Raises PthetaError where the images that a run was trained on are not there.
     """
     if of not in REAL:
@@ -187,14 +188,14 @@ def closest(
         found = run.own(data)
         assert found.train is not None
         drawn = tasks.sample(run.model(), n, seed=seed)
-        return _Beside(drawn, found.train, found.test).nearest(of, pairs)
+        return _CopyCheck(drawn, found.train, found.test).nearest(of, pairs)
     if data is None:
         raise PthetaError("images of any origin need real ones beside them: give data")
-    made, test, train = made_and_real(source, data, **brought)
-    return _Beside(_some(made, n, seed), train, test).nearest(of, pairs)
+    made, test, train = made_and_real(source, data, **reading)
+    return _CopyCheck(_some(made, n, seed), train, test).nearest(of, pairs)
 
 
-class _Beside(NamedTuple):
+class _CopyCheck(NamedTuple):
     """Samples, image batch, and the real images that they may be copies of."""
 
     samples: Tensor
@@ -210,12 +211,12 @@ def _picture(out: str | Path | None) -> Output | None:
     return None if out is None else Output.at(out, None)
 
 
-def _draw_closest(beside: _Beside, place: Output) -> None:
+def _draw_closest(check: _CopyCheck, place: Output) -> None:
     """A row of samples, and below each the training image that it is nearest to; then the same for
     the test images."""
-    rows = [row for of in REAL for row in beside.nearest(of, PAIRS)]
+    rows = [row for of in REAL for row in check.nearest(of, PAIRS)]
     about = "samples, and below each the nearest training image; then the nearest test image"
-    place.put(Images.of(torch.cat(rows)), about, len(rows[0]))
+    place.write(Images.of(torch.cat(rows)), about, len(rows[0]))
 
 
 def _some(images: Tensor, n: int, seed: int) -> Tensor:
@@ -231,7 +232,8 @@ def made_and_real(
     channels: int | None = None,
     image_column: str | None = None,
 ) -> tuple[Tensor, Dataset, Dataset]:
-    """Images of any origin, and the real ones (test, train), all of one size and colour."""
+    """Images of any origin, and the real ones (test, train), all of one size and colour; or rows
+    of tables, all of the same columns."""
     settings = DataSettings(size=size, channels=channels, image_column=image_column)
     theirs, ours = (settings_for(source, settings) for source in (images, data))
     if image_column is not None and not theirs.of_tables and not ours.of_tables:
@@ -243,7 +245,8 @@ def made_and_real(
     train, test = (opening.split(split) for split in ("train", "test"))
     # 8-bit pictures have one white each, of whatever program they are
     known: dict[Kind, float] = {k: v for k, v in test.whites.items() if k != "8-bit"}
-    made = open_image_set(images, theirs, known=known)
+    columns = test.spec if isinstance(test.spec, VectorSpec) else None
+    made = open_image_set(images, theirs, known=known, columns=columns)
     for source, resized in ((data, test.resized), (images, made.resized)):
         if size is None and resized:
             raise PthetaError(

@@ -21,14 +21,14 @@ ABOUT = "Images that ptheta draws: not data to train on."  # for who looks into 
 CURE = "choose another --out"
 
 # What images depend on, by name.
-Asked = Mapping[str, str | int | list[int] | list[float] | None]
+Identity = Mapping[str, str | int | list[int] | list[float] | None]
 
 
 @dataclass(frozen=True)
 class Record:
     """asked: what the images depend on; place: where the drawing of them goes on"""
 
-    asked: Asked
+    asked: Identity
     place: Place
 
     @classmethod
@@ -53,7 +53,7 @@ class Record:
         about = {"about": ABOUT, "format": FORMAT, "asked": dict(self.asked)}
         write_json(file, about | {"done": self.place.done, "noise": noise})
 
-    def check_same(self, asked: Asked, folder: Path) -> None:
+    def check_same(self, asked: Identity, folder: Path) -> None:
         """Raises PthetaError where the images in `folder` were asked for otherwise."""
         for name in (*asked, *self.asked):
             here, now = (brief(of.get(name) or "none") for of in (self.asked, asked))

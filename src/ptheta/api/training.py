@@ -19,7 +19,6 @@ from ptheta.data.image_data import ImageDataset
 from ptheta.data.memory import Handed, Source
 from ptheta.data.names import record
 from ptheta.errors import Interrupted, PthetaError
-from ptheta.extractors.table import default_extractor
 from ptheta.files.atomic import leftover, locked
 from ptheta.files.out import check_folder
 from ptheta.metrics.selection import Selection
@@ -151,7 +150,7 @@ def _train(asked: Asked, folder: Path, options: dict[str, object]) -> Run:
 
 def _scorer(reserve: Dataset) -> Score:
     """What chooses the best checkpoint by these images, in each process of a training."""
-    return Selection(reserve, default_extractor(reserve))
+    return Selection(reserve)
 
 
 @undisturbed()

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 import ptheta
-from ptheta import plugins
 from ptheta.cli import types
 from ptheta.cli.common import IMAGE_COLUMN, JSON, Parsed, cli
 from ptheta.cli.tables import aligned, print_wrapped
@@ -41,7 +40,6 @@ def _can(row: ModelInfo) -> str:
 @JSON
 def metrics(as_json: bool) -> None:
     """List the numbers of an evaluation: their names, which values are better, what they are of."""
-    plugins.load()
     table = ptheta.list_metrics()
     if as_json:
         click.echo(json.dumps(table, indent=2))

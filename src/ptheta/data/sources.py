@@ -34,6 +34,7 @@ from ptheta.data.vector_data import VectorDataset
 from ptheta.errors import PthetaError, nearest
 from ptheta.files.out import listed
 from ptheta.files.paths import exists, expand
+from ptheta.specs import VectorSpec
 
 
 @dataclass(frozen=True)
@@ -207,11 +208,17 @@ class ImageSet(NamedTuple):
 
 
 def open_image_set(
-    source: Source, settings: DataSettings | None = None, *, known: Levels | None = None
+    source: Source,
+    settings: DataSettings | None = None,
+    *,
+    known: Levels | None = None,
+    columns: VectorSpec | None = None,
 ) -> ImageSet:
-    """All images of a source, whatever its folders are called and whichever lie beside them.
+    """All images of a source, whatever its folders are called and whichever lie beside them; or the
+    rows of a table.
 
     settings: how they are read; their levels are let be. known: see `open_data`
+    columns: of a table, those that its rows are to have, by name
     Raises PthetaError as `open_data` does, and for fewer than two images.
     """
     reader, settings = reader_of(source), settings or DataSettings()
@@ -220,6 +227,8 @@ def open_image_set(
     for split in reader.splits[:1] if whole else reader.splits:
         data, part = reader.read(Request(split, settings, known=known, whole=whole))
         if part.name == split:  # another part may answer for it
+            if columns is not None and isinstance(data, VectorDataset):
+                data = data.with_columns(columns)
             parts.append(data)
     if sum(len(data) for data in parts) < 2:
         raise PthetaError(f"{called(source)} holds 1 image, too few to measure: give at least two")

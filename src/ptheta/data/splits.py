@@ -85,7 +85,7 @@ def choose(split: str, present: Collection[str], source: object) -> Part:
         return Part(split, divide=len(present) == 1)
     other = OTHER[split]
     if other in present:
-        return Part(other, note=f"no {split} split: these are the images of {other}")
+        return Part(other, note=f"no {split} split: these are the {other} data")
     return Part("train", divide=True)
 
 

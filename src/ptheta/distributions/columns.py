@@ -14,11 +14,12 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from ptheta.compute import streams
 from ptheta.distributions.base import ElementDistribution
 from ptheta.distributions.kernels import Kernel, log_mass
-from ptheta.specs import Column
+from ptheta.specs import Column, VectorSpec
 
 FAR = 1e4  # standard deviations: where a column without bounds is taken to end
 
@@ -204,10 +205,16 @@ class Columns(ElementDistribution):
 
     parts: (places, int64 (n,), and the distribution of these n columns)
     filler: (D,), what stands for a missing cell while the others are computed
+    dtype: of log p
     """
 
-    def __init__(self, parts: Sequence[tuple[Tensor, ElementDistribution]], filler: Tensor) -> None:
-        self.parts, self.filler = parts, filler
+    def __init__(
+        self,
+        parts: Sequence[tuple[Tensor, ElementDistribution]],
+        filler: Tensor,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.parts, self.filler, self.dtype = parts, filler, dtype
         self.back = torch.cat([places for places, _ in parts]).argsort()
 
     @property
@@ -222,10 +229,9 @@ class Columns(ElementDistribution):
         """float32 (B, D) -> of each cell, (B, D) nats; 0 of a missing one, which makes the sum that
         of the others: given the parameters columns are independent."""
         missing = x.isnan()
-        x = torch.where(missing, self.filler, x)
+        x = torch.where(missing, self.filler.to(x.dtype), x)
         each = [part.log_prob(x[:, places]) for places, part in self.parts]
-        kind = torch.get_default_dtype()
-        log_p = torch.cat([part.to(kind) for part in each], 1)[:, self.back]
+        log_p = torch.cat([part.to(self.dtype) for part in each], 1)[:, self.back]
         return log_p.masked_fill(missing, 0.0)
 
     @torch.no_grad()
@@ -243,3 +249,18 @@ class Columns(ElementDistribution):
 def noise(n: int, dims: int, device: torch.device) -> Tensor:
     """Uniform noise that stands for n vectors, (n, D): fine enough for the tails of a density."""
     return streams.uniform(n, dims, device=device, dtype=exact(device))
+
+
+def column_errors(spec: VectorSpec, out: Tensor, x: Tensor) -> Tensor:
+    """(B, D): of a number the squared error, in its standard deviations; of a word the
+    cross-entropy, nats.
+
+    out: (B, width), numbers as a network sees them and logits of words; x: vectors (B, D)
+    """
+    errors = [
+        cross_entropy(part, cells.long(), reduction="none")
+        if column.values
+        else (part - column.scaled(cells)).square().squeeze(1)
+        for column, part, cells in zip(spec.columns, spec.split(out), x.unbind(1), strict=True)
+    ]
+    return torch.stack(errors, 1)

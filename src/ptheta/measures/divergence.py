@@ -14,6 +14,7 @@ from ptheta.errors import PthetaError
 LogDensity = Callable[[Tensor], Tensor]  # points (N, D) -> log of the density at each, nats (N,)
 CELLS = {1: 20_000, 2: 600}  # along each side, at least
 MOST = 4_000_000  # cells in all
+NEGLIGIBLE = 1e-6  # mass beyond the grid
 CHUNK = 100_000  # cells whose densities are asked for at a time
 
 
@@ -62,10 +63,10 @@ class Grid:
 
 @dataclass(frozen=True)
 class Divergences:
-    """Of p and q, nats. Sums over the cells of a grid, each of which adds what is not negative:
+    """Of p and q, nats. Sums of what is never negative:
 
-    kl: p log(p / q) - p + q: KL(p || q) where nothing lies outside the grid, else less than that;
-        reverse_kl: the same of q and p
+    kl: p log(p / q) - p + q of the cells and of the rest, taken as one cell: KL(p || q) where
+        nothing of p lies outside the grid, else at most that; reverse_kl: the same of q and p
     total_variation: |p - q| / 2 of the cells and of the rest, taken as one cell: 0 to 1
     outside_p, outside_q: the mass beyond the grid, or below 0 by what the grid is too coarse
     """
@@ -89,8 +90,22 @@ def divergences(log_p: LogDensity, log_q: LogDensity, grid: Grid) -> Divergences
         terms = (_cells(p, q, a - b), _cells(q, p, b - a), (p - q).abs(), p, q)
         sums += torch.stack([term.sum() for term in terms])
     kl, reverse, apart, p, q = sums.tolist()
-    beyond = abs(max(0.0, 1 - p) - max(0.0, 1 - q))
-    return Divergences(kl, reverse, (apart + beyond) / 2, 1 - p, 1 - q)
+    rest = max(0.0, 1 - p), max(0.0, 1 - q)
+    return Divergences(
+        kl + _rest(*rest),
+        reverse + _rest(*rest[::-1]),
+        (apart + abs(rest[0] - rest[1])) / 2,
+        1 - p,
+        1 - q,
+    )
+
+
+def _rest(p: float, q: float) -> float:
+    """p log(p / q) - p + q of the masses beyond the grid, or 0 where p may be what the grid is too
+    coarse for."""
+    if p < NEGLIGIBLE:
+        return max(0.0, q - p)
+    return 0.0 if q < NEGLIGIBLE else p * math.log(p / q) - p + q
 
 
 def _cells(p: Tensor, q: Tensor, log_ratio: Tensor) -> Tensor:

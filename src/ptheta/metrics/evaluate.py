@@ -25,6 +25,7 @@ from ptheta.metrics.metric import Metric, Section
 from ptheta.metrics.protocol import protocol
 from ptheta.metrics.stored import Held
 from ptheta.metrics.table import METRICS
+from ptheta.specs import ImageSpec
 from ptheta.tasks.sample import BATCH
 
 
@@ -39,7 +40,7 @@ class Counts(TypedDict, total=False):
     processes: int
 
 
-class Options(Counts, total=False):
+class Settings(Counts, total=False):
     """How a model is evaluated. What is left out is as in `ptheta.metrics.context.Context`.
 
     is_k: importance samples of a likelihood bound
@@ -52,7 +53,28 @@ class Options(Counts, total=False):
     no_copies: str
 
 
+class Options(Settings, total=False):
+    """`Settings`, and what is at hand.
+
+    extractor: of the features, a name or an object (default: by what the data is)
+    samples: images already drawn from the model, uint8 (>= n, C, H, W); of a conditional model by
+        `ptheta.metrics.conditions.draw` with this n and seed
+    about: added to every protocol, such as the hash of the checkpoint
+    """
+
+    extractor: str | Extractor | None
+    samples: Tensor | None
+    about: About | None
+
+
 def evaluate(
+    model: nn.Module, test: Dataset, train: Dataset | None, **options: Unpack[Options]
+) -> Evaluation:
+    """Measures a model in eval mode: `measured` of the `context` of these arguments."""
+    return measured(context(model, test, train, **options))
+
+
+def context(
     model: nn.Module,
     test: Dataset,
     train: Dataset | None,
@@ -60,38 +82,21 @@ def evaluate(
     extractor: str | Extractor | None = None,
     samples: Tensor | None = None,
     about: About | None = None,
-    **options: Unpack[Options],
-) -> Evaluation:
-    """Measures a model in eval mode: `measured` of the `context` of these arguments."""
-    return measured(context(model, test, train, extractor, samples, about, **options))
-
-
-def context(
-    model: nn.Module,
-    test: Dataset,
-    train: Dataset | None,
-    extractor: str | Extractor | None = None,
-    samples: Tensor | None = None,
-    about: About | None = None,
-    **options: Unpack[Options],
+    **settings: Unpack[Settings],
 ) -> Context:
     """What a model is measured by.
 
     test: held-out images, which likelihood and distances refer to
     train: what the model was trained on, for the nearest neighbours; None where that is not known:
         whether samples are copies is not defined then
-    extractor: of the features, a name or an object (default: by what the data is)
-    samples: images already drawn from the model, uint8 (>= n, C, H, W); of a conditional model by
-        `ptheta.metrics.conditions.draw` with this n and seed
-    about: added to every protocol, such as the hash of the checkpoint
-    options: see `Options`
+    extractor, samples, about, settings: those of `Options`
 
     Raises PthetaError for fewer than two images, for data of another size or levels than the
     model's, and for samples with values that are none of its levels.
     """
     test = test.with_fixed_binarisation()
     chosen, why = choose_extractor(test, extractor)
-    ctx = Context(test, chosen, {}, model, train, **options)
+    ctx = Context(test, chosen, {}, model, train, **settings)
     _check(ctx)
     if samples is not None:
         ctx = replace(ctx, given=Given(_first(samples, ctx)))
@@ -159,6 +164,17 @@ def _sampler(model: nn.Module, test: Dataset) -> dict[str, object]:
     }
 
 
+def _check_made(x: Tensor, test: Dataset) -> None:
+    """Raises PthetaError for what was made and is not as the test examples are."""
+    if not isinstance(test.spec, ImageSpec):
+        test.spec.check_drawn(x)
+    elif x.dtype != torch.uint8 or x.shape[1:] != test.spec.shape:
+        raise PthetaError(
+            f"images of {tuple(x.shape[1:])} and {test.name} of {test.spec}: "
+            "bring both to the same size and channels"
+        )
+
+
 def evaluate_images(
     images: Tensor,
     test: Dataset,
@@ -168,22 +184,22 @@ def evaluate_images(
     about: About | None = None,
     **options: Unpack[Counts],
 ) -> Evaluation:
-    """Measures images that were made anywhere, uint8 (N, C, H, W), as those of a model are.
+    """Measures images that were made anywhere, uint8 (N, C, H, W), as those of a model are; or
+    vectors, float32 (N, D), where `test` holds such.
 
     options: of `n` at most so many images, drawn by `seed`, else all. The rest: see `evaluate`
-    Raises PthetaError for fewer than two images and for images of another size or channels.
+    Raises PthetaError for fewer than two images, for images of another size or channels, and for
+    vectors of other columns or with missing cells.
     """
-    if images.dtype != torch.uint8 or images.shape[1:] != test.spec.shape:
-        raise PthetaError(
-            f"images of {tuple(images.shape[1:])} and {test.name} of {test.spec}: "
-            "bring both to the same size and channels"
-        )
+    _check_made(images, test)
     # they may lie in the order of their classes, and parts of them are measured as parts
     seed = options.get("seed", 0)
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
     images = images[order[: options.get("n")]]
     if len(images) < 2:
-        raise PthetaError(f"{len(images)} image is too few for distances: give at least two")
+        raise PthetaError(
+            f"{len(images)} {test.example} is too few for distances: give at least two"
+        )
     test = test.with_fixed_binarisation()
     chosen, why = choose_extractor(test, extractor)
     of = protocol(test, chosen, len(images), seed, {**why, **(about or {})})

@@ -5,31 +5,37 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ptheta.capabilities import Samples
+from ptheta.capabilities import Decodes, Encodes, Samples
 from ptheta.data.dataset import Dataset
+from ptheta.extractors.base import Extractor
 from ptheta.extractors.features import Features, extract
-from ptheta.extractors.table import load_extractor
+from ptheta.extractors.table import choose_extractor
 from ptheta.measures.inception_score import effective_classes
 from ptheta.measures.kernel import kernel_distance
 from ptheta.metrics.conditions import draw
-from ptheta.metrics.likelihood import likelihood
+from ptheta.metrics.likelihood import batches, likelihood
 from ptheta.training.scoring import Scored
+
+AT_ONCE = 256  # images whose codes are taken
 
 
 class Selection:
-    """Scores a model on held-out images: likelihood or bound where it has one, else distance.
+    """Scores a model on held-out images: likelihood or bound where it has one, else distance, or
+    what an autoencoder loses; None for a model that can do none of these.
 
     The distance is the kernel distance: its expectation does not depend on how few the images are,
     while the Frechet distance is biased by it. A conditional model is asked for labels in the
     proportions of the held-out ones.
     """
 
-    def __init__(self, held_out: Dataset, extractor: str, seed: int = 0) -> None:
+    def __init__(
+        self, held_out: Dataset, extractor: str | Extractor | None = None, seed: int = 0
+    ) -> None:
         self.held_out, self.extractor, self.seed = held_out, extractor, seed
         self.reference: Features | None = None
 
     @torch.no_grad()
-    def __call__(self, model: nn.Module) -> Scored:
+    def __call__(self, model: nn.Module) -> Scored | None:
         # k = 1: the ELBO suffices to compare a model with itself
         found = likelihood(model, self.held_out, is_k=1, seed=self.seed)
         if found is not None:
@@ -37,8 +43,8 @@ class Selection:
                 return Scored("nll", found.nats, True)
             return Scored("bits_per_dim", found.bits(self.held_out.spec.dims)[0], True)
         if not isinstance(model, Samples):
-            return Scored("none", 0.0, True)
-        extractor = load_extractor(self.extractor)
+            return self._rebuilt(model)
+        extractor = choose_extractor(self.held_out, self.extractor)[0]
         if self.reference is None:
             self.reference = extract(self.held_out.with_fixed_binarisation(), extractor)
         fakes = extract(
@@ -51,3 +57,15 @@ class Selection:
         if self.reference.logits is not None:
             others[f"real_classes_{extractor.name}"] = effective_classes(self.reference.logits)[0]
         return Scored(f"kd_{extractor.name}", value, True, others)
+
+    def _rebuilt(self, model: nn.Module) -> Scored | None:
+        """The mean squared error of what the codes of the held-out images give back, as a network
+        sees both; None where there are no codes."""
+        if not (isinstance(model, Encodes) and isinstance(model, Decodes)):
+            return None
+        data, total = self.held_out.with_fixed_binarisation(), 0.0
+        spec = data.spec
+        for x, y in batches(model, data, AT_ONCE, "reconstructions"):
+            lost = spec.scaled(x) - spec.scaled(model.decode(model.encode(x, y), y))
+            total += lost.nan_to_num(0.0).square().flatten(1).mean(1).double().sum().item()
+        return Scored("reconstruction_mse", total / len(data), True)

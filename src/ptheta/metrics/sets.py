@@ -10,19 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple, TypedDict, Unpack
+from typing import NamedTuple, Unpack
 
-import numpy as np
-import torch
 from torch import Tensor
 
-from ptheta.data.dataset import Dataset
-from ptheta.data.image_data import ImageDataset
-from ptheta.data.names import called
-from ptheta.data.request import DataSettings
-from ptheta.data.sources import open_image_set
-from ptheta.data.vector_data import VectorDataset
 from ptheta.errors import PthetaError
 from ptheta.extractors.base import Extractor
 from ptheta.extractors.features import Features, extract
@@ -42,24 +33,10 @@ from ptheta.metrics.diversity import K
 from ptheta.metrics.metric import Section, measure
 from ptheta.metrics.pixels import sharpness_of
 from ptheta.metrics.protocol import VERSION, protocol
+from ptheta.metrics.reading import Examples, Read, dataset, images_in, mixed, points_of, same_images
 from ptheta.metrics.table import METRICS
 
-Examples = str | Path | np.ndarray | Tensor | Dataset
 FEATURES = "features"  # the name of those that were taken elsewhere
-
-
-class Read(TypedDict, total=False):
-    """How images are read and features taken.
-
-    size: side in pixels that images are brought to, antialiased and cropped; channels: 1 or 3
-    image_column: of a source that has columns
-    processes: that share the extraction of features
-    """
-
-    size: int | None
-    channels: int | None
-    image_column: str | None
-    processes: int
 
 
 class PRDC(NamedTuple):
@@ -69,56 +46,6 @@ class PRDC(NamedTuple):
     recall: Result
     density: Result
     coverage: Result
-
-
-# -- reading
-
-
-def points_of(given: Examples) -> Tensor | None:
-    """Features or vectors, float (N, D); None for what holds images.
-
-    The rows of a data set of vectors are taken as a network sees them: standardised, words one-hot.
-    """
-    if isinstance(given, VectorDataset):
-        return given.spec.scaled(given.batch(slice(None)).x)
-    if isinstance(given, np.ndarray) and given.ndim == 2 and given.dtype.kind == "f":
-        return torch.from_numpy(np.ascontiguousarray(given))
-    if isinstance(given, Tensor) and given.ndim == 2 and given.is_floating_point():
-        return given.detach().cpu()
-    return None
-
-
-def images_in(given: Examples, how: Read) -> Tensor:
-    """uint8 (N, C, H, W). Raises PthetaError for features, and as `ptheta.open_data` does."""
-    if points_of(given) is not None:
-        raise PthetaError(
-            "floats (N, D) are features or vectors, and images are needed: give those"
-        )
-    settings = DataSettings(
-        size=how.get("size"), channels=how.get("channels"), image_column=how.get("image_column")
-    )
-    return open_image_set(given, settings).images
-
-
-def mixed(x: Tensor) -> Tensor:
-    """The same examples in a random order, always the same: they may lie in that of their classes,
-    and parts of them are measured as parts."""
-    return x[torch.randperm(len(x), generator=torch.Generator().manual_seed(0))]
-
-
-def same_images(sets: Sequence[Examples], how: Read) -> list[Tensor]:
-    """Image batches of one size and colour, uint8 (N, C, H, W) each. Raises PthetaError where they
-    differ."""
-    found = [images_in(given, how) for given in sets]
-    first = found[0]
-    for given, x in zip(sets, found, strict=True):
-        if x.shape[1:] != first.shape[1:]:
-            a, b = ("x".join(map(str, s.shape[1:])) for s in (first, x))
-            raise PthetaError(
-                f"images of {a} (channels, height, width) and of {b} in {called(given)}: give size "
-                "and channels to bring all to"
-            )
-    return found
 
 
 @dataclass(frozen=True)
@@ -164,11 +91,6 @@ def _extracted(x: Tensor, y: Tensor, extractor: str | Extractor | None, how: Rea
     by, why = choose_extractor(test, extractor)
     fake, real = (extract(part, by, processes=how.get("processes", 1)) for part in (x, y))
     return Seen(fake, real, by.name, protocol(test, by, len(x), 0, why))
-
-
-def dataset(x: Tensor, split: str) -> ImageDataset:
-    """Images uint8 (N, C, H, W) as a data set."""
-    return ImageDataset("images at hand", split, x.numpy())
 
 
 def _about(samples: int, real: int) -> dict[str, object]:

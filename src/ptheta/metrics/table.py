@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
+from ptheta import plugins
 from ptheta.measures.results import About, Estimate
-from ptheta.metrics import classes, copies, distances, diversity, needs, pixels, vectors
+from ptheta.metrics import classes, copies, distances, diversity, needs, pixels
 from ptheta.metrics.ais import nll_ais
 from ptheta.metrics.clustering import clustering
 from ptheta.metrics.context import Context
@@ -21,7 +22,8 @@ from ptheta.metrics.likelihood import (
 from ptheta.metrics.metric import Metric, MetricInfo, Presentation, Role, Section
 from ptheta.metrics.path_length import codes_with_a_prior, mean_path_length
 from ptheta.metrics.speed import speed
-from ptheta.specs import ImageSpec, VectorSpec
+from ptheta.metrics.vector_entries import OF_VECTORS
+from ptheta.specs import ImageSpec
 
 BITS, NATS, RATE = "bits/dim", "nats/{example}", "{example}s/s"
 
@@ -56,24 +58,6 @@ _copies = partial(
     Metric, section=Section.MEMORISATION, needs=(needs.samples, copies.training_images)
 )
 _cost = partial(Metric, section=Section.COST, asked=needs.of_model)
-_of_vectors = partial(Metric, of=(VectorSpec,))
-_on_grid = partial(
-    _of_vectors,
-    section=Section.DISTANCE,
-    asked=needs.of_model,
-    needs=(vectors.truth, vectors.grid, vectors.density),
-    unit="nats",
-    better="lower",
-)
-_tests = partial(
-    _of_vectors,
-    section=Section.DISTANCE,
-    needs=(needs.samples, vectors.whole, vectors.enough),
-    better="lower",
-)
-_modes = partial(
-    _of_vectors, section=Section.FIDELITY, needs=(needs.samples, vectors.truth, vectors.modes)
-)
 _classes = partial(_fidelity, asked=needs.of_classes)
 
 _LIKELIHOODS: tuple[Metric, ...] = (
@@ -281,56 +265,6 @@ _MEMORISATION: tuple[Metric, ...] = (
         shown=OF_FD,
     ),
 )
-_VECTORS: tuple[Metric, ...] = (
-    _on_grid(
-        "kl",
-        vectors.kl,
-        "KL(data || model) of the two densities on a grid",
-        shown=Presentation(paired=True),
-    ),
-    _on_grid("reverse_kl", vectors.reverse_kl, "KL(model || data) of the two densities on a grid"),
-    _on_grid(
-        "total_variation",
-        vectors.total_variation,
-        "total variation between the two densities on a grid, 0 to 1",
-        unit="",
-    ),
-    _tests(
-        "two_sample_auc",
-        vectors.two_sample_auc,
-        "area under the curve of a classifier of samples and test rows; 0.5 where they are alike",
-    ),
-    _tests(
-        "two_sample_accuracy",
-        vectors.two_sample_accuracy,
-        "accuracy of a classifier of samples and test rows; 0.5 where they are alike",
-        shown=Presentation(repeats="two_sample_auc"),
-    ),
-    _tests(
-        "mmd",
-        vectors.mmd,
-        "squared maximum mean discrepancy of samples and test rows, Gaussian kernel",
-        shown=Presentation(paired=True),
-    ),
-    _modes(
-        "modes_found",
-        vectors.modes_found,
-        "modes of the data with a sample within 3 standard deviations",
-    ),
-    _modes(
-        "good_samples",
-        vectors.good_samples,
-        "share of samples within 3 standard deviations of their nearest mode",
-        better="higher",
-    ),
-    _modes(
-        "mode_balance",
-        vectors.mode_balance,
-        "KL of the shares of the modes among good samples from their weights",
-        unit="nats",
-        better="lower",
-    ),
-)
 _OTHERS: tuple[Metric, ...] = (
     Metric(
         "path_length_{extractor}",
@@ -354,12 +288,13 @@ _OTHERS: tuple[Metric, ...] = (
 )
 METRICS: dict[str, Metric] = {
     metric.name: metric
-    for metric in (*_LIKELIHOODS, *_DISTANCES, *_FIDELITY, *_VECTORS, *_MEMORISATION, *_OTHERS)
+    for metric in (*_LIKELIHOODS, *_DISTANCES, *_FIDELITY, *OF_VECTORS, *_MEMORISATION, *_OTHERS)
 }
 
 
 def list_metrics() -> dict[str, MetricInfo]:
     """Every metric by name, X standing for the extractor and T for a term, with what it is."""
+    plugins.load()
     return {metric.title: metric.info() for metric in METRICS.values()}
 
 

@@ -21,7 +21,7 @@ from ptheta.measures.points import check_points
 from ptheta.measures.results import Result
 from ptheta.metrics import vectors
 from ptheta.metrics.protocol import VERSION
-from ptheta.metrics.sets import Examples, points_of
+from ptheta.metrics.reading import Examples, points_of
 from ptheta.metrics.table import METRICS
 
 

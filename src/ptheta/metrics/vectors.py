@@ -31,7 +31,7 @@ from ptheta.terminal.progress import stage
 
 MOST = 2000  # samples, and real rows, that a test is shown
 OUTSIDE = 0.01  # share of the mass beyond the grid from which a divergence says little
-NAMED = 10  # modes that are not found
+NAMED = 4  # modes that are not found
 CLOSE = 1e-6  # nats, and relative, below which numbers of a grid are not told apart
 ROWS = 10_000  # points that a model rates at a time
 
@@ -71,9 +71,11 @@ def modes(ctx: Context) -> str:
 
 
 def whole(ctx: Context) -> str:
-    """No cell of the test rows is missing."""
-    lost = int(ctx.test.batch(slice(0, len(ctx.test))).x.isnan().any(1).sum())
-    return f"{lost} of {len(ctx.test)} test rows lack a cell" if lost else ""
+    """No cell of the samples and of the test rows is missing."""
+    every = {"samples": ctx.samples, "test rows": ctx.test.batch(slice(0, len(ctx.test))).x}
+    lost = {what: int(x.isnan().any(1).sum()) for what, x in every.items()}
+    odd = (f"{lost[what]} of {len(x)} {what} lack a cell" for what, x in every.items())
+    return next((text for text, n in zip(odd, lost.values(), strict=True) if n), "")
 
 
 def enough(ctx: Context) -> str:

@@ -138,7 +138,7 @@ class ColumnsHead(ExampleHead):
         parts = [
             (places, group.distribution(out[:, where])) for places, where, group in layout.parts
         ]
-        return Columns(parts, layout.filler)
+        return Columns(parts, layout.filler, out.dtype)
 
     def of_column(self, i: int) -> ColumnsHead:
         """The head of one column alone: (B, per_column[i]) -> the distribution of (B, 1)."""

@@ -58,7 +58,7 @@ def measured_run(loaded: Loaded, name: str, seen: Seen, colour: str, how: Measur
         model,
         test,
         seen.train,
-        how.extractor,
+        extractor=how.extractor,
         n=how.n,
         seed=how.seed,
         no_copies=seen.no_copies,

@@ -32,7 +32,7 @@ from ptheta.training.pictures import picture_of
 from ptheta.training.progress import Progress
 from ptheta.training.reporter import Heading, Reporter
 from ptheta.training.sampler import BatchSampler
-from ptheta.training.scoring import Score
+from ptheta.training.scoring import Score, Scored
 from ptheta.training.settings import TrainSettings
 from ptheta.training.single import refuse_single
 from ptheta.training.state import BEST, Checkpoints
@@ -237,14 +237,18 @@ class Trainer:
     def _take(self, score: Score, *, choose: bool) -> None:
         """In the first process, while the others wait. choose: whether weights are chosen by it"""
         if self.group.rank == 0:
-            p = self.progress
             with self.weights.resting() as model:
                 found = score(model)
-            if choose and found.beats(p):
-                p.best_step, p.best_metric, p.best_value = p.step, found.metric, found.value
-                self.weights.write(self.folder / BEST, p.step)
-            self.reporter.score(found)
+            if found is not None:
+                self._keep(found, choose=choose)
         self.group.barrier()
+
+    def _keep(self, found: Scored, *, choose: bool) -> None:
+        p = self.progress
+        if choose and found.beats(p):
+            p.best_step, p.best_metric, p.best_value = p.step, found.metric, found.value
+            self.weights.write(self.folder / BEST, p.step)
+        self.reporter.score(found)
 
     # -- the outside world
 

@@ -30,4 +30,4 @@ class Scored(NamedTuple):
         return sign * self.value < sign * best.best_value
 
 
-Score = Callable[[nn.Module], Scored]
+Score = Callable[[nn.Module], Scored | None]  # None where nothing scores such a model

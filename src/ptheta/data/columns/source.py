@@ -80,10 +80,10 @@ def read_rows(
 
 
 def has_tables(path: Path) -> bool:
-    """Whether a folder is one of tables: some name a split, and there are no pictures."""
-    if not path.is_dir():
-        return False
-    parts = any(named(file.stem) == "train" for file in _tables_in(path))
+    """Whether a folder is one of tables: a single one, or one for training among others, and there
+    are no pictures."""
+    tables = _tables_in(path) if path.is_dir() else []
+    parts = len(tables) == 1 or any(named(file.stem) == "train" for file in tables)
     return parts and not Folder(path).holds_pictures()
 
 
@@ -108,7 +108,10 @@ def _files_of(path: Path) -> dict[str, Path]:
     if path.is_file():
         return {"train": path}
     found: dict[str, Path] = {}
-    for file in _tables_in(path):
+    tables = _tables_in(path)
+    if len(tables) == 1:
+        return {"train": tables[0]}
+    for file in tables:
         split = named(file.stem)
         if split in found:
             raise PthetaError(

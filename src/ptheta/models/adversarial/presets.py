@@ -22,6 +22,31 @@ def _recipe(
 # networks for a few minutes on one core: most of the weights are in a dense layer, which is quick
 SMALL = {"latent": 64, "features": 16, "dense": 512}
 
+# of vectors: noise that falls makes both distributions overlap until the generator is everywhere
+DEEP = (128, 128, 128)
+POINTS = {
+    "net": "mlp",
+    "g_hidden": DEEP,
+    "d_hidden": DEEP,
+    "g_norm": "none",
+    "latent": 8,
+    "loss": "relativistic",
+    "lr": 1e-3,
+    "d_lr": 2e-3,
+    "instance_noise": 0.3,
+    "instance_noise_steps": 4000,
+}
+WIDE = (128, 128)
+TABLE = {
+    "net": "mlp",
+    "g_hidden": WIDE,
+    "d_hidden": WIDE,
+    "g_norm": "none",
+    "latent": 16,
+    "minibatch": "stddev",
+    "lr": 1e-3,
+}
+
 PRESETS: dict[str, Preset] = {
     "gan": Preset(
         {},
@@ -35,6 +60,22 @@ PRESETS: dict[str, Preset] = {
                 "model": {**SMALL, "lr": 1e-3, "d_lr": 2e-4},
                 "train": {"batch_size": 64, "minutes": 5.0, "ema": 0.998},
                 "data": {"levels": 4},
+            },
+            "points": {
+                "about": "points of many modes, such as points-grid25, in a minute on one core",
+                "model": POINTS,
+                "train": {
+                    "batch_size": 256,
+                    "steps": 7000,
+                    "schedule": "cosine",
+                    "ema": 0.998,
+                    "evaluate_every": 0,
+                },
+            },
+            "table": {
+                "about": "rows of numbers and words",
+                "model": TABLE,
+                "train": {"batch_size": 256, "steps": 2000, "schedule": "cosine", "ema": 0.99},
             },
         },
     ),

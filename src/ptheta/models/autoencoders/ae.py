@@ -15,8 +15,8 @@ from ptheta.batch import Batch, Condition
 from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec
 from ptheta.config import AtLeastZero, Entry, OneOf, option
+from ptheta.distributions.columns import column_errors
 from ptheta.games import Game, Move, Player, Terms
-from ptheta.losses.columns import column_errors
 from ptheta.models.base import Model, whole
 from ptheta.models.graph import Arrow, Graph, Variable, said
 from ptheta.models.recipes import Recipes

@@ -275,4 +275,9 @@ RECIPES: Recipes = {
         "train": {"batch_size": 100, "epochs": 300.0},
         "data": {"levels": 2},
     },
+    "points": {
+        "about": "two layers of 128 units, mixtures of 10: points in a minute on one core",
+        "model": {"hidden": (128, 128), "lr": 5e-3},
+        "train": {"batch_size": 256, "steps": 3000, "schedule": "cosine"},
+    },
 }

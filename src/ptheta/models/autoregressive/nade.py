@@ -164,4 +164,9 @@ RECIPES: Recipes = {
         "train": {"batch_size": 100, "epochs": 7.5, "schedule": "cosine", "ema": 0.999},
         "data": {"levels": 2},
     },
+    "points": {
+        "about": "256 rectified units, mixtures of 10: points in a minute on one core",
+        "model": {"hidden": 256, "activation": "relu", "lr": 5e-3},
+        "train": {"batch_size": 256, "steps": 3000, "schedule": "cosine"},
+    },
 }

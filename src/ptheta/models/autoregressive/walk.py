@@ -81,7 +81,7 @@ def draw(
     kept, full = None, [False] * places
     if given is not None and known is not None:
         kept = _by_place(known.expand(u.shape))
-        x = torch.where(kept, _by_place(given), x)
+        x = torch.where(kept, _by_place(given).to(dtype), x)
         full = kept.flatten(1).all(1).tolist()
     for t, p in enumerate(watched(order, "drawing pixels" if u.ndim > 2 else "drawing columns")):
         pixel = x[p]  # (n, C), a view

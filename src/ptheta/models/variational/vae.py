@@ -235,4 +235,9 @@ RECIPES: Recipes = {
         "train": {"batch_size": 128, "minutes": 0.8, "schedule": "cosine"},
         "data": {"levels": 4},
     },
+    "points": {
+        "about": "a code of 2 numbers, mixtures of 5 Gaussians: points in a minute on one core",
+        "model": {"hidden": (128, 128), "latent": 2, "components": 5, "lr": 5e-3},
+        "train": {"batch_size": 256, "steps": 3000, "schedule": "cosine", "beta_warmup": 1000},
+    },
 }

@@ -8,6 +8,7 @@ from ptheta.measures.results import Estimate
 from ptheta.metrics import needs
 from ptheta.metrics.context import Context
 from ptheta.metrics.metric import Metric, Section
+from ptheta.specs import ImageSpec
 
 
 def mean_brightness(ctx: Context) -> Estimate:
@@ -19,6 +20,7 @@ brightness = Metric(
     mean_brightness,
     "mean of all pixels",
     Section.FIDELITY,
+    of=(ImageSpec,),
     needs=(needs.samples,),
     unit="of white",
 )

@@ -41,6 +41,7 @@ GAMES: dict[str, tuple[str, dict[str, Any], str]] = {
     "relativistic": ("gan", {**FREE, "loss": "relativistic_average"}, "alternating"),
     "deviations": ("gan", {**FREE, "minibatch": "stddev", "net": "mlp"}, "extragradient"),
     "began": ("began", FREE, "alternating"),
+    "replay": ("cgan", {**FREE, "replay": 5, "classes": 3}, "simultaneous"),
     "infogan": ("infogan", FREE, "extragradient"),
     "vae": ("vae", {}, "alternating"),
     "iwae": ("iwae", {}, "alternating"),
@@ -117,7 +118,7 @@ def check(names: tuple[str, ...], processes: int, steps: int) -> None:
 
 
 def test_two_processes_learn_what_one_learns():
-    check(("began", "vae", "matching", "minibatch", "relativistic"), 2, 8)
+    check(("began", "vae", "matching", "minibatch", "relativistic", "replay"), 2, 8)
 
 
 @pytest.mark.slow

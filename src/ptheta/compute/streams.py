@@ -97,6 +97,16 @@ def whole(x: Tensor) -> Tensor:
     return x if _share.size == 1 else _share.gather(x)
 
 
+def total(n: int) -> int:
+    """How many examples the whole batch has, of which n are here."""
+    return n * _share.size
+
+
+def here(x: Tensor) -> Tensor:
+    """Of rows x (B, ...) of the whole batch, those of the examples here: undoes `whole`."""
+    return _mine(x)
+
+
 def deviation(x: Tensor) -> Tensor:
     """The standard deviation of all numbers of the whole batch, of which x (B, ...) is here: ().
 

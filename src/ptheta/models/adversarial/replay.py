@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.batch import Condition, Together, joined
+from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec
 
 
@@ -25,7 +26,7 @@ class Generated(NamedTuple):
 class Replay(nn.Module):
     """Up to `size` past fakes, as buffers: they are in the checkpoints of a run.
 
-    Of several processes each keeps its own; a run that goes on starts all from those of the first.
+    Several processes keep the same ones, of the whole batch.
 
     filled: how many there are; images (size, *scaled_shape), or other examples, codes (size, L) and
         conditions of them
@@ -61,11 +62,14 @@ class Replay(nn.Module):
 
     def mixed(self, new: Generated) -> Generated:
         """The first half of the fakes of a step, and as many past ones, drawn at random."""
-        old = min(len(new.x) // 2, int(self.filled))
+        device, total = self.filled.device, streams.total(len(new.x))
+        old = min(total // 2, int(self.filled))
         if not old:
             return new
-        past = self.stored(torch.randperm(int(self.filled), device=self.filled.device)[:old])
-        kept = len(new.x) - old
+        drawn = torch.randperm(int(self.filled), device=device)[:old]
+        places = streams.here(torch.arange(total, device=device))  # in the whole batch
+        kept = int((places < total - old).sum())  # of the new ones that are here, the first
+        past = self.stored(drawn[places[kept:] - (total - old)])
         condition = None
         if new.condition is not None and past.condition is not None:
             condition = joined([new.condition[:kept], past.condition])
@@ -74,16 +78,16 @@ class Replay(nn.Module):
 
     def update(self, new: Generated) -> None:
         """Half of the fakes of a step go into empty places, or into those of random past ones."""
-        n = min(max(1, len(new.x) // 2), self.size)
+        n = min(max(1, streams.total(len(new.x)) // 2), self.size)
         start = int(self.filled)
         rows = torch.randperm(self.size, device=self.filled.device)[:n]
         if start < self.size:
             rows = torch.arange(start, start + n, device=rows.device) % self.size
-        self.images[rows] = new.x[:n].to(self.images.dtype)
-        self.codes[rows] = new.z[:n].to(self.codes.dtype)
+        self.images[rows] = streams.whole(new.x)[:n].to(self.images.dtype)
+        self.codes[rows] = streams.whole(new.z)[:n].to(self.codes.dtype)
         given = _by_name(new.condition)
         for name, part in self._conditions().items():
-            part[rows] = given[name][:n]
+            part[rows] = streams.whole(given[name])[:n].to(part.dtype)
         self.filled.fill_(min(self.size, start + n))
 
 

@@ -30,9 +30,8 @@ POINTS = {
     "d_hidden": DEEP,
     "g_norm": "none",
     "latent": 8,
-    "loss": "relativistic",
+    "minibatch": "stddev",
     "lr": 1e-3,
-    "d_lr": 2e-3,
     "instance_noise": 0.3,
     "instance_noise_steps": 6000,
 }

@@ -10,7 +10,8 @@ from ptheta.metrics.table import metric_of
 NOTES = {  # what the reader of a table must know, by what the examples are called
     Section.LIKELIHOOD: (
         "On the held-out {examples}. = exact, ≤ an upper bound on the bits (from a lower bound on "
-        "the likelihood): the two are not ranked against each other. A model without either has none, "
+        "the likelihood): the two are not ranked against each other. A model without either has "
+        "none, "
         "whatever its samples look like."
     ),
     Section.DISTANCE: (

@@ -76,6 +76,21 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 
 
 @pytest.fixture(scope="session")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """240 rows of numbers, whole numbers and words, as .csv; a label says who is grown."""
+    rng = np.random.default_rng(0)
+    path = tmp_path_factory.mktemp("data") / "rows.csv"
+    lines = ["height,age,pet,label"]
+    for i in range(240):
+        grown = i % 2
+        height, age = rng.normal(1.2 + 0.5 * grown, 0.1), rng.integers(2, 12) + 30 * grown
+        pet = ("cat", "dog", "owl")[rng.integers(3)]
+        lines.append(f"{height:.3f},{age},{pet},{'grown' if grown else 'small'}")
+    path.write_text("\n".join(lines))
+    return path
+
+
+@pytest.fixture(scope="session")
 def strokes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """240 labelled 16x16 grey images of bars on a faint noise, as .npz: quick to learn from. The
     noise makes every image one of its own: bars of about one brightness are near-duplicates.

@@ -46,7 +46,7 @@ class Origin:
     def cure(self) -> str:
         """What to do where it is missing."""
         if self.package:
-            return f"install it (pip install {self.package})"
+            return f"if you trust it, install it (pip install {self.package})"
         if self.module in SCRIPTS:
             return "register it in the script that uses the run, or put it into a module"
         return f"name the module with --plugin {self.module} (or {VARIABLE}), or ptheta.register it"
@@ -163,9 +163,15 @@ def find(kind: str, name: str) -> Registered | None:
     return _known.entries.get((kind, name))
 
 
-def of_entry(entry: object) -> Registered | None:
-    """Of an entry of a table, what it was registered as; None for one of ptheta's own."""
-    return next((found for found in _known.entries.values() if found.entry is entry), None)
+def of_entry(entry: object, name: str | None = None) -> Registered | None:
+    """Of an entry of a table, what it was registered as; None for one of ptheta's own.
+
+    name: that it has in the table, where it has one
+    """
+    for found in _known.entries.values():
+        if found.entry is entry and name in (None, found.name):
+            return found
+    return None
 
 
 def registered() -> tuple[Registered, ...]:

@@ -18,6 +18,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Discriminator,
+    StringConstraints,
     Tag,
     TypeAdapter,
     ValidationError,
@@ -122,9 +123,9 @@ class Plugged(_File):
 
     kind: str
     name: str
-    module: str
-    package: str = ""
-    version: str = ""
+    module: Annotated[str, StringConstraints(pattern=r"^[\w.]+$")]
+    package: Annotated[str, StringConstraints(pattern=r"^[\w.-]*$")] = ""
+    version: Annotated[str, StringConstraints(pattern=r"^[\w.+!-]*$")] = ""
 
 
 class Config(_File):

@@ -21,16 +21,14 @@ from torch import Tensor, nn
 
 import ptheta
 from ptheta import plugins
-from ptheta.api.plugging import KINDS
+from ptheta.api.plugging import KINDS, Table
 from ptheta.batch import Batch, Condition
 from ptheta.cli import main
 from ptheta.config import as_dict, options
 from ptheta.data.sources import SOURCES, PathKind
 from ptheta.errors import PthetaError
-from ptheta.extractors.table import EXTRACTORS
 from ptheta.games import Terms
 from ptheta.losses.adversarial import LOSSES, AdversarialLoss
-from ptheta.losses.penalties import PENALTIES
 from ptheta.metrics.table import METRICS
 from ptheta.models import own, registry
 from ptheta.models.own import ModelEntry
@@ -41,7 +39,10 @@ from tests.contracts.test_gan_additions import squared, squares
 PACKAGE = Path(__file__).parent.parent / "plugin"
 SRC = Path(ptheta.__file__).parent.parent
 QUIET: dict[str, Any] = {"steps": 4, "levels": 2, "batch_size": 8, "threads": 1, "sample_every": 0}
-TABLES = (LOSSES, PENALTIES, METRICS, EXTRACTORS, registry.MODELS, own.CONFIGS)
+TABLES: tuple[dict[Any, Any], ...] = (
+    *(table.table for table in KINDS.values() if isinstance(table, Table)),
+    *(registry.MODELS, own.CONFIGS),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -52,8 +53,8 @@ def nothing_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     sources = list(SOURCES)
     yield
     for table, before in zip(TABLES, kept, strict=True):
-        table.clear()  # type: ignore[attr-defined]
-        table.update(before)  # type: ignore[attr-defined]
+        table.clear()
+        table.update(before)
     SOURCES[:] = sources
 
 
@@ -127,6 +128,13 @@ def test_a_module_with_a_loss_trains_by_its_own_options_and_has_a_run(cls, strok
         ptheta.train(cls, strokes, tmp_path / "x", hiden=3, **QUIET)
     with pytest.raises(PthetaError, match="hidden = many: "):
         ptheta.train(cls, strokes, tmp_path / "x", hidden="many", **QUIET)
+
+
+def test_a_class_is_swept(strokes, tmp_path):
+    few = {**QUIET, "steps": 1}
+    done = ptheta.sweep(Own, strokes, tmp_path / "s", [{"hidden": 2}, {"hidden": 3}], **few)
+    assert [path.name for path in done.runs] == ["hidden=2,seed=0", "hidden=3,seed=0"]
+    assert not done.failed
 
 
 def test_an_object_is_trained_from_its_weights_and_left_as_it_is(tmp_path):
@@ -227,7 +235,9 @@ def test_no_name_in_a_run_folder_runs_code(name, strokes, tmp_path, monkeypatch)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
     about = json.loads((run.path / "config.json").read_text())
-    for parts in (about["plugins"], [about["plugins"][0] | {"name": name, "module": "evil"}], []):
+    (part,) = about["plugins"]
+    forged = [part | {"name": name, "module": "evil"}, part | {"package": "a; rm -r b"}]
+    for parts in (about["plugins"], *([one] for one in forged), []):
         changed = about | {"model": name, "plugins": parts}
         (run.path / "config.json").write_text(json.dumps(changed))
         with pytest.raises(PthetaError) as error:
@@ -236,7 +246,7 @@ def test_no_name_in_a_run_folder_runs_code(name, strokes, tmp_path, monkeypatch)
     assert "evil" not in sys.modules
 
 
-@pytest.mark.parametrize("path", ["nn.Linear", "Tensor", "Own.loss", "NoSuch", "plugins", ""])
+@pytest.mark.parametrize("path", ["nn.Linear", "Tensor", "Own.loss", "NoSuch", "SRC.x", ""])
 def test_of_a_named_module_only_its_own_classes_of_models_are_found(path):
     plugins.use(__name__)
     assert not registry.known(f"{__name__}:{path}")
@@ -247,12 +257,15 @@ def test_of_a_named_module_only_its_own_classes_of_models_are_found(path):
 
 
 ENTRIES: dict[str, tuple[str, object]] = {
+    **{
+        kind: (f"own-{kind}", next(iter(table.table.values())))
+        for kind, table in KINDS.items()
+        if type(table) is Table
+    },
     "model": ("own", Own),
     "loss": ("own-squares", AdversarialLoss(squares, squared, ("a", "b"), "none")),
-    "penalty": ("own-gp", PENALTIES["gp"]),
     "metric": ("nll{given}", METRICS["nll{given}"]),
     "source": ("own-files", PathKind.of_files(".own", open=SOURCES[0].open)),
-    "extractor": ("own-pixels", EXTRACTORS["pixels"]),
 }
 
 
@@ -399,7 +412,9 @@ def test_an_installed_package_brings_one_of_each_kind(installed, tmp_path):
         "compare blobs gan -n 10 --out missing",
         "models",
     )
-    assert errors.count("of toy-ptheta 0.3: install it (pip install toy-ptheta)") == 3
+    assert (
+        errors.count("of toy-ptheta 0.3: if you trust it, install it (pip install toy-ptheta)") == 3
+    )
     assert "it needs the loss 'toy-squares'" in errors
     assert "toy" not in said[3]
 

@@ -106,6 +106,10 @@ def test_what_a_user_types_is_understood_or_refused(made, tmp_path):
         (attributes, "green", "unknown attribute"),
         (attributes, "large=x", "want a number"),
         (attributes, "1,2,3", "2 numbers"),
+        (attributes, "large=1e300", "want a number"),
+        (attributes, "1e39,0", "unknown attribute"),
+        (attributes, "large, large=0", "given twice"),
+        (labels, "9" * 5000, "unknown label"),
         (text, "a huge square", "unknown word"),
         (text, " ", "1 to 5 words"),
         (image, str(tmp_path / "none.png"), "give a picture"),
@@ -115,6 +119,27 @@ def test_what_a_user_types_is_understood_or_refused(made, tmp_path):
         with pytest.raises(PthetaError, match=words) as error:
             spec.parse(wrong)
         assert "\n" not in str(error.value)
+
+
+def test_attributes_without_names_are_asked_for_by_place_or_all_at_once():
+    spec = conditions.Attributes(("0", "1", "2"))
+    for text, row in (("0,1", [1, 1, 0]), ("2=0.5", [0, 0, 0.5]), ("0,1,0.5", [0, 1, 0.5])):
+        assert spec.parse(text).tolist() == [row]  # type: ignore[union-attr]
+    years = conditions.Attributes(("2020", "2021"))
+    assert years.parse("2020,2021").tolist() == [[1, 1]]  # type: ignore[union-attr]
+
+
+def test_a_place_is_not_taken_for_a_name_that_says_another_number():
+    for names in (("-1", "+1"), ("1.0", "2.0"), ("1e0", "0")):
+        with pytest.raises(PthetaError, match="unknown label"):
+            conditions.Labels(names).parse("1")
+    assert conditions.Labels(("-1", "1")).describe(torch.tensor([1])) == ["1"]
+
+
+def test_kinds_are_named_once_and_none_alone():
+    for text, words in (("none+labels", "leave it out"), ("labels+labels", "once"), ("+", "known")):
+        with pytest.raises(PthetaError, match=words):
+            conditions.kinds(text)
 
 
 def test_what_is_no_condition_of_a_kind_is_refused(made):

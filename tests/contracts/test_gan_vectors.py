@@ -22,8 +22,10 @@ from tests.contracts.test_games import engine, snapshot
 from tests.training.test_runs import same, train
 
 MLP = {"net": "mlp"}
-MODELS: dict[str, Any] = {"gan": BASE, "wgan-gp": BASE, "infogan": BASE, "aae": MLP, "vae-gan": MLP}
-MODELS |= {"alpha-gan": MLP}
+MODELS: dict[str, dict[str, Any]] = {
+    **dict.fromkeys(("gan", "wgan-gp", "infogan"), BASE),
+    **dict.fromkeys(("aae", "vae-gan", "alpha-gan"), MLP),
+}
 
 
 @pytest.mark.parametrize("name", MODELS)

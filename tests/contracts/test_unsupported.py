@@ -73,6 +73,7 @@ CASES: dict[str, tuple[str, DataSpec, ConditionSpec | None, dict[str, Any], str]
     "kernel of a BiLSTM": ("diagonal-bilstm", BINARY, None, {"first_kernel": 2}, "must be odd"),
     "size": ("dcgan", ImageSpec(1, 6, 20), None, {}, "use --net mlp"),
     "conditioning": ("gan", GREY, LABELS, {}, "but conditioning = none"),
+    "a condition that does not enter": ("gan", GREY, None, {"condition": "text"}, "how it enters"),
     "label of a gan": ("cgan", GREY, None, {}, "needs a condition"),
     "parts": ("began", GREY, None, {"minibatch": "stddev"}, "does not go with"),
     "labels of infogan": ("infogan", GREY, LABELS, {}, "it takes no condition"),

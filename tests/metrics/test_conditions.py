@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from ptheta.conditions import Attributes, Labels
+from ptheta.conditions import Attributes, ConditionSpec, Labels, Text
 from ptheta.data import open_data
 from ptheta.data.dataset import Dataset
 from ptheta.data.image_data import ImageDataset
@@ -20,6 +20,7 @@ from ptheta.metrics.conditions import apportioned, conditions_like, draw
 from ptheta.metrics.evaluate import evaluate, real_baseline
 from ptheta.metrics.selection import Selection
 from ptheta.specs import ImageSpec
+from ptheta.tasks.conditions import with_conditions
 from ptheta.tasks.sample import sample
 
 
@@ -92,6 +93,23 @@ def test_the_attributes_asked_for_are_rows_of_the_test_images():
     assert isinstance(found, Tensor)
     twice = np.concatenate([table[:20]] * 2)
     assert sorted(map(tuple, found.int().tolist())) == sorted(map(tuple, twice.tolist()))
+
+
+def test_a_model_is_asked_for_its_own_conditions_whatever_the_data_was_read_for():
+    """As a comparison does it, in which one part of the data serves models of several kinds."""
+    test = unbalanced("test", 40)
+    model = Perfect(test)
+    others: list[ConditionSpec] = [
+        Labels(tuple("9876543210")),
+        Text(("a",), 2),
+        Attributes(("a", "b")),
+    ]
+    found = [conditions_like(model, other.adapted(test), 40) for other in others]
+    expected = conditions_like(model, test, 40)
+    for one in found:
+        assert torch.equal(torch.as_tensor(one), torch.as_tensor(expected))
+        again = with_conditions(model, others[0].adapted(test)).batch(range(40)).condition
+        assert torch.equal(torch.as_tensor(again), torch.as_tensor(test.batch(range(40)).condition))
 
 
 @pytest.mark.filterwarnings("ignore:400 samples")

@@ -104,6 +104,16 @@ def test_what_is_no_condition_or_spec_is_refused_in_one_line(name):
         ptheta.create(name, spec)
 
 
+def test_an_old_run_of_attributes_without_names_takes_those_of_its_data_in_their_order():
+    data = open_data("shapes", "test").subset(slice(0, 4))
+    assert data.attributes is not None
+    spec = ptheta.Attributes(tuple(map(str, range(data.attributes.shape[1]))))
+    rows = spec.adapted(data).batch(range(4)).condition
+    assert torch.equal(torch.as_tensor(rows), torch.from_numpy(data.attributes[data.index]).float())
+    with pytest.raises(PthetaError, match="no attribute '0'"):
+        ptheta.Attributes(("0", "1")).adapted(data)
+
+
 def test_conditions_survive_json():
     for condition in (None, ptheta.Labels(("a", "b")), ptheta.Attributes(("round",))):
         kept = json.loads(json.dumps(conditions.to_json(condition)))

@@ -13,7 +13,9 @@ from torch import nn
 
 from ptheta import plugins
 from ptheta.config import brief
+from ptheta.corruption import NOISES, Noise
 from ptheta.data.sources import SOURCES, PathKind
+from ptheta.dynamics import DYNAMICS, Dynamics
 from ptheta.errors import PthetaError, unknown
 from ptheta.extractors.base import Extractor
 from ptheta.extractors.table import EXTRACTORS
@@ -21,11 +23,18 @@ from ptheta.losses.adversarial import LOSSES, AdversarialLoss
 from ptheta.losses.penalties import PENALTIES, Penalty
 from ptheta.metrics.metric import Metric
 from ptheta.metrics.table import METRICS
+from ptheta.models.adversarial.conditioning import CONDITIONING, Conditioning
 from ptheta.models.own import ModelEntry, entry_of, is_model
 from ptheta.models.registry import MODELS
+from ptheta.nets.adversarial.networks import NETWORKS, Network
+from ptheta.nets.augment import AUGMENTATIONS, Augmentation
+from ptheta.nets.coders import CODERS, CoderKind
+from ptheta.nets.minibatch import MINIBATCH, MinibatchStatistic
+from ptheta.nets.norms import NORMS, Normalisation
 from ptheta.plugins import Registered
 from ptheta.runs.plan import Plan
 from ptheta.runs.plugged import used
+from ptheta.training.settings import SCHEDULES, Schedule
 
 T = TypeVar("T")
 
@@ -51,15 +60,16 @@ class Kind(Protocol):
 
 @dataclass(frozen=True)
 class Table(Generic[T]):
-    """A table by name. of: the type of its entries; want: what they are, for messages"""
+    """A table by name. of: the type of its entries; about: what they are, in other words"""
 
     table: dict[str, T]
     of: type[T]
-    want: str
+    about: str = ""
 
     def checked(self, name: str, entry: object) -> T:
         if not isinstance(entry, self.of):
-            raise PthetaError(f"{name} = {brief(entry)}: want {self.want}")
+            want = self.about or f"an object of {self.of.__module__}.{self.of.__qualname__}"
+            raise PthetaError(f"{name} = {brief(entry)}: want {want}")
         return entry
 
     def own(self, name: str) -> bool:
@@ -107,17 +117,22 @@ class _Sources(Table[PathKind]):
         SOURCES.insert(0, self.table[name])
 
 
-_LOSS, _PENALTY, _EXTRACTOR = (
-    "a ptheta.losses.adversarial.AdversarialLoss",
-    "a ptheta.losses.penalties.Penalty",
-    "a function that makes an extractor",
-)
+_EXTRACTOR = "a function that makes an extractor"
 KINDS: dict[str, Kind] = {
     "model": _Models({}, ModelEntry, "a class of torch.nn.Module, or a ptheta.ModelEntry"),
-    "loss": Table[AdversarialLoss](LOSSES, AdversarialLoss, _LOSS),
-    "penalty": Table[Penalty](PENALTIES, Penalty, _PENALTY),
-    "metric": _Metrics(METRICS, Metric, "a ptheta.metrics.metric.Metric"),
-    "source": _Sources({}, PathKind, "a ptheta.data.sources.PathKind"),
+    "loss": Table[AdversarialLoss](LOSSES, AdversarialLoss),
+    "penalty": Table[Penalty](PENALTIES, Penalty),
+    "network": Table[Network](NETWORKS, Network),
+    "norm": Table[Normalisation](NORMS, Normalisation),
+    "minibatch": Table[MinibatchStatistic](MINIBATCH, MinibatchStatistic),
+    "augmentation": Table[Augmentation](AUGMENTATIONS, Augmentation),
+    "conditioning": Table[Conditioning](CONDITIONING, Conditioning),
+    "coder": Table[CoderKind](CODERS, CoderKind),
+    "noise": Table[Noise](NOISES, Noise),
+    "dynamics": Table[Dynamics](DYNAMICS, Dynamics),
+    "schedule": Table[Schedule](SCHEDULES, Schedule),
+    "metric": _Metrics(METRICS, Metric),
+    "source": _Sources({}, PathKind),
     "extractor": Table[MakesExtractor](EXTRACTORS, MakesExtractor, _EXTRACTOR),
 }
 
@@ -125,7 +140,7 @@ KINDS: dict[str, Kind] = {
 def register(kind: str, name: str, entry: object) -> None:
     """Adds an entry to one of ptheta's tables, for this program and for what it writes.
 
-    kind: "model", "loss", "penalty", "metric", "source" or "extractor"
+    kind: "model", "loss", "penalty", "metric", "source", "extractor", or another of `KINDS`
     name: as options and lists have it
     entry: what the table of that kind holds; of a model also its class (see docs/plugins.md)
 

@@ -96,9 +96,13 @@ def train(
         raise PthetaError("--more-data is for a run that goes on: add --resume, or leave it out")
     folder = check_folder(out)
     with locked(folder, "training"):
-        name = model if isinstance(model, str) else registered(model).name
-        asked = Asked(name, data, recipe, resume, more_data, tuple(callbacks))
+        asked = Asked(_named(model), data, recipe, resume, more_data, tuple(callbacks))
         return _train(asked, folder, options)
+
+
+def _named(model: str | type[nn.Module] | nn.Module) -> str:
+    """The name of a model in the registry, where a class or an object gets one."""
+    return model if isinstance(model, str) else registered(model).name
 
 
 class Asked(NamedTuple):
@@ -155,7 +159,7 @@ def _scorer(reserve: Dataset) -> Score:
 
 @undisturbed()
 def sweep(
-    model: str,
+    model: str | type[nn.Module] | nn.Module,
     data: str | Path,
     out: str | Path,
     settings: Sequence[Mapping[str, object]],
@@ -168,12 +172,13 @@ def sweep(
     out/NAME=VALUE,...,seed=N. What an earlier call has done is kept, so a sweep may be stopped and
     called again. All settings are trained with seed 0 first, then all with seed 1, and so on.
 
+    model: as of `train`
     settings: tables of options, such as `ptheta.runs.sweeps.grid` gives; options: those that all
         runs share
     A training that ends in an error (a loss that is not finite) is a result: it is recorded, and
     the others go on. Raises PthetaError, before any training, for settings that cannot be trained.
     """
-    trainings = sweeps.Trainings(model, data, settings, seeds, recipe, options)
+    trainings = sweeps.Trainings(_named(model), data, settings, seeds, recipe, options)
     return sweeps.sweep(train, trainings, out)
 
 

@@ -57,6 +57,8 @@ def kinds(text: str) -> tuple[str, ...]:
     if text == NONE:
         return ()
     found = tuple(part.strip() for part in text.split(JOINED))
+    if NONE in found:
+        raise PthetaError(f"condition {text!r} names {NONE} among others: leave it out")
     for kind in found:
         if kind not in KINDS:
             raise unknown("condition", kind, (NONE, *KINDS))

@@ -25,6 +25,11 @@ class Attributes(Named):
 
     kind: ClassVar[str] = "attributes"
 
+    @property
+    def numbered(self) -> bool:
+        """Whether the names are but the places 0, 1, ...: the data had none."""
+        return self.names == places(len(self))
+
     def check(self, condition: Condition) -> Condition:
         values = tensor_of(condition, self.kind)
         if values.ndim != 2 or values.shape[1] != len(self):
@@ -39,17 +44,22 @@ class Attributes(Named):
         """`red,size=0.3`: what is named alone is 1, what is not named 0; or a number for each."""
         words = [word.strip() for word in text.split(",") if word.strip()]
         plain = _numbers(words)
-        if plain is not None and not set(words) & set(self.names):
+        named = bool(set(words) & set(self.names)) and not (
+            self.numbered and len(words) == len(self)
+        )
+        if plain is not None and not named:
             if len(plain) != len(self):
                 raise PthetaError(f"attributes {text!r}: this model takes {len(self)} numbers")
             return torch.tensor([plain])
-        row = torch.zeros(1, len(self))
+        given: dict[str, float] = {}
         for part in words:
             name, equals, value = (word.strip() for word in part.partition("="))
             if name not in self.names:
                 raise unknown("attribute", name, self.names)
-            row[0, self.names.index(name)] = _number(name, value) if equals else 1.0
-        return row
+            if name in given:
+                raise PthetaError(f"attributes {text!r}: {name} is given twice, give it once")
+            given[name] = _number(name, value) if equals else 1.0
+        return torch.tensor([[given.get(name, 0.0) for name in self.names]])
 
     def examples(self, n: int, start: int = 0) -> Condition:
         """One attribute alone, after the other."""
@@ -85,10 +95,13 @@ class Attributes(Named):
         return torch.from_numpy(data.attributes[rows].astype(np.float32))
 
     def adapted(self, data: Dataset) -> Dataset:
-        """Raises PthetaError where an attribute of this spec is not among the data's."""
+        """Raises PthetaError where an attribute of this spec is not among the data's. Where this
+        spec has no names, as many attributes are taken in their order."""
         if data.attributes is None or _names(data) == self.names:
             return replace(data, condition=self)
         there = _names(data)
+        if self.numbered and len(there) == len(self):
+            return replace(data, condition=self)
         lacking = next((name for name in self.names if name not in there), None)
         if lacking is not None:
             raise PthetaError(
@@ -106,26 +119,34 @@ class Attributes(Named):
 
 def _names(data: Dataset) -> tuple[str, ...]:
     assert data.attributes is not None
-    return data.attribute_names or tuple(map(str, range(data.attributes.shape[1])))
+    return data.attribute_names or places(data.attributes.shape[1])
+
+
+def places(n: int) -> tuple[str, ...]:
+    """The names of n attributes that have none: 0, 1, ..."""
+    return tuple(map(str, range(n)))
 
 
 def _numbers(words: list[str]) -> list[float] | None:
     """The words as numbers; None where one is none."""
-    try:
-        found = [float(word) for word in words]
-    except ValueError:
-        return None
+    found = [_float(word) for word in words]
     return found if found and all(map(math.isfinite, found)) else None
 
 
 def _number(name: str, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = _float(text)
     if not math.isfinite(value):
         raise PthetaError(f"attribute {name} = {text!r}: want a number, such as {name}=1")
     return value
+
+
+def _float(text: str) -> float:
+    """The number that a word is, as a float32 has it: NaN for no number, infinite for one that is
+    too large."""
+    try:
+        return torch.tensor(float(text), dtype=torch.float64).float().item()
+    except ValueError:
+        return math.nan
 
 
 def _word(name: str, value: float) -> str:

@@ -47,8 +47,8 @@ class Labels(Named):
         """
         if text in self.names:
             return self.names.index(text)
-        numbered = not any(name.isdecimal() for name in self.names)
-        if numbered and text.isdecimal() and int(text) < len(self.names):
+        by_place = text.isdecimal() and len(text) <= len(str(len(self)))
+        if by_place and int(text) < len(self) and not any(map(_is_number, self.names)):
             return int(text)
         raise unknown("label", text, self.names)
 
@@ -85,3 +85,12 @@ class Labels(Named):
 
     def adapted(self, data: Dataset) -> Dataset:
         return replace(data.with_classes(self.names), condition=self)
+
+
+def _is_number(name: str) -> bool:
+    """Whether a name says a number, such as -1 or 2.0: a place would be taken for it."""
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True

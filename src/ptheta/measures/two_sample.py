@@ -8,7 +8,7 @@ neither of which has rated the other, so that it is 1/2 in expectation where bot
 distribution; its p-value is that of permutations within the folds.
 
 The error is that of the jackknife, without a group among the raters as well: on Gaussians it was
-1.4 to 1.6 times the true one, so that intervals are wide and "different" is seldom wrong.
+1.5 to 1.9 times the true one, so that intervals are wide and "different" is seldom wrong.
 """
 
 from __future__ import annotations

@@ -32,10 +32,11 @@ def conditions_like(model: nn.Module, data: Dataset, n: int, seed: int = 0) -> C
     if spec is None:
         return None
     generator = torch.Generator().manual_seed(seed ^ STREAM)
+    there = with_conditions(model, data)
     found = (
-        _labels_like(spec, data, n, generator)
+        _labels_like(spec, there, n, generator)
         if isinstance(spec, Labels)
-        else _rows_like(model, data, n, generator)
+        else _rows_like(there, n, generator)
     )
     return some_conditions(model, n) if found is None else found.to(device_of(model))
 
@@ -54,13 +55,11 @@ def _labels_like(
     return every[torch.randperm(n, generator=generator)]
 
 
-def _rows_like(
-    model: nn.Module, data: Dataset, n: int, generator: torch.Generator
-) -> Condition | None:
+def _rows_like(data: Dataset, n: int, generator: torch.Generator) -> Condition | None:
     order = torch.randperm(len(data), generator=generator)
     some = order[torch.arange(n) % len(order)]
     # the conditions alone: no image is read for them
-    return with_conditions(model, data).conditions(some.numpy())
+    return data.conditions(some.numpy())
 
 
 def apportioned(counts: Tensor, n: int) -> Tensor:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ptheta import plugins
@@ -207,9 +208,9 @@ def _of_named_module(name: str) -> Listed | None:
 
     cls: object = sys.modules[module]
     for part in path.split("."):
-        cls = vars(cls).get(part)
-        if cls is None:
+        if not isinstance(cls, type | ModuleType):
             return None
+        cls = vars(cls).get(part)
     if not is_model(cls) or cls.__module__ != module:
         return None
     return registered(cls, name)

@@ -106,7 +106,7 @@ def _rows(
     for i, (loaded, seen) in enumerate(zip(opened, sight.seen, strict=True)):
         about(f"{i + 1} of {len(names)}: {names[i]}")
         colour = COLOURS[i % len(COLOURS)]
-        measured.append(measured_run(loaded, names[i], sight.test, seen, colour, how))
+        measured.append(measured_run(loaded, names[i], seen, colour, how))
     models = [loaded.model for loaded in opened]
     said = {
         m.name: [*lines, *filter(None, [seen.remark])]

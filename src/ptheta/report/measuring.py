@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from ptheta.capabilities import Samples
-from ptheta.data.dataset import Dataset
 from ptheta.data.image_data import images_of
 from ptheta.data.sources import ImageSet
 from ptheta.errors import PthetaError
@@ -48,14 +47,13 @@ def _earlier(run: Run) -> Evaluation | None:
         return None
 
 
-def measured_run(
-    loaded: Loaded, name: str, test: Dataset, seen: Seen, colour: str, how: Measuring
-) -> Measured:
+def measured_run(loaded: Loaded, name: str, seen: Seen, colour: str, how: Measuring) -> Measured:
     """A run's row. Its evaluation.json is written on the way.
 
     seen: what the data is to the run; colour: of its curves
     """
     run, model, lines, earlier = loaded
+    test = seen.test
     ctx = context(
         model,
         test,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -18,10 +19,12 @@ from ptheta.runs.from_plan import Openings
 class Seen:
     """The data, seen by one run.
 
+    test: the held-out images that all are measured on, with what this run's model is asked for
     train: what the run was trained on; None where that is not there, and no_copies says why
     remark: what makes the run another thing than runs that were trained on this data, or None
     """
 
+    test: Dataset
     train: Dataset | None
     no_copies: str
     remark: str | None
@@ -62,30 +65,31 @@ def look(runs: Sequence[Run], data: str | None) -> Sight:
     found = [run.look(where, openings=openings) for run in runs]
     seen: list[Seen] = []
     trained: dict[str | None, Dataset | None] = {}
-    for run, f in zip(runs, found, strict=True):
+    tests = _common([f.test for f in found])
+    for run, f, test in zip(runs, found, tests, strict=True):
         if (remark := run.remark(f, where)) is not None:
             warnings.warn(remark, stacklevel=3)
         why = run.no_copies(f, data)
         # one copy of what is the same, so that all are measured on the same pixels
         train = None if why else trained.setdefault(run.fingerprint, f.train)
-        seen.append(Seen(train, why, remark))
+        seen.append(Seen(test, train, why, remark))
     real = next((s.train for s in seen if s.train is not None), None)
     if real is None:
         real = openings.data(first.plan, "train", where)
-    return Sight(_common([f.test for f in found]), real, seen)
+    return Sight(tests[0], real, seen)
 
 
-def _common(tests: Sequence[Dataset]) -> Dataset:
-    """What is in each of several parts of the same held-out images."""
-    first, every = tests[0], slice(None)
-    rows = first.rows(every)
-    kept = np.logical_and.reduce([np.isin(rows, test.rows(every)) for test in tests])
-    if not kept.any():
+def _common(tests: Sequence[Dataset]) -> list[Dataset]:
+    """Each of several parts of the same held-out images, without what another one lacks."""
+    every = [test.rows(slice(None)) for test in tests]
+    common = reduce(np.intersect1d, every)
+    if not len(common):
         raise PthetaError(
             "every held-out image was trained on by one of the runs: give images that none has "
             "seen with --data"
         )
-    return first if kept.all() else first.subset(np.flatnonzero(kept))
+    kept = [np.isin(rows, common) for rows in every]
+    return [t if k.all() else t.subset(np.flatnonzero(k)) for t, k in zip(tests, kept, strict=True)]
 
 
 def _alike(a: Run, b: Run) -> bool:

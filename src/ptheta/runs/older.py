@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ptheta import schemas
 from ptheta.conditions import Attributes, ConditionSpec, Labels, to_json
+from ptheta.conditions.attributes import places
 from ptheta.data.values import USUAL
 from ptheta.errors import PthetaError
 
@@ -44,7 +45,7 @@ def _with_names(about: schemas.Config) -> schemas.Config:
     attributes = _number("attributes", options.pop("attributes", 0))
     condition: ConditionSpec | None = None
     if attributes:
-        condition = Attributes(tuple(map(str, range(attributes))))
+        condition = Attributes(places(attributes))
     elif classes:
         known = about.dataset.classes[:classes]
         condition = Labels((*known, *(f"unused {i}" for i in range(len(known), classes))))

@@ -20,19 +20,21 @@ SOURCE = "source"  # the kind that a run can be opened without
 def used(plan: Plan) -> list[Registered]:
     """The entries of plug-ins that a plan names: its model, words of its options, the kind of its
     data."""
-    found = map(plugins.of_entry, _entries(plan))
+    found = (plugins.of_entry(entry, name) for entry, name in _entries(plan))
     return [entry for entry in found if entry is not None]
 
 
-def _entries(plan: Plan) -> Iterator[object]:
-    yield registry.entry(plan.model)
+def _entries(plan: Plan) -> Iterator[tuple[object, str | None]]:
+    """Every entry of a table that a plan names, with its name there."""
+    yield registry.entry(plan.model), plan.model
     for config in (plan.config, plan.data, plan.train):
         values = vars(config)
         for name, opt in options(type(config)).items():
-            yield from (opt.table[str(w)] for w in words(values[name]) if w in opt.table)
+            chosen = [str(word) for word in words(values[name]) if word in opt.table]
+            yield from ((opt.table[word], word) for word in chosen)
     place = recorded(plan.source)
     if isinstance(place, Path) and (kind := kind_of(place)) is not None:
-        yield kind
+        yield kind, None
 
 
 def told(entries: Iterable[Registered]) -> list[dict[str, str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,7 +30,7 @@ from ptheta.runs.from_plan import build_model, condition_of, open_plan_data
 from ptheta.runs.plan import Plan, Written
 from ptheta.runs.plugged import told, used
 from ptheta.schemas import FORMAT, Config
-from ptheta.training.by_loss import LossTrainer
+from ptheta.training.by_loss import by_loss
 from ptheta.training.checkpoint import latest
 from ptheta.training.fitting import Fitter
 from ptheta.training.group import Group
@@ -114,12 +113,12 @@ def work(
     return trainer.stop_signal
 
 
-def _learner(model: nn.Module, p: Plan) -> Callable[..., Trainer]:
+def _learner(model: nn.Module, p: Plan) -> type[Trainer]:
     """How a model learns: by its game, by its loss alone, or by passes over the data."""
     if isinstance(model, Plays):
         return Trainer
     if isinstance(model, HasLoss) and isinstance(p.config, OptimizerConfig):
-        return partial(LossTrainer, optimizer=p.config.optimizer_factory())
+        return by_loss(p.config.optimizer_factory())
     return Fitter
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -141,13 +142,17 @@ def one_condition(model: nn.Module, asked: int | str | None, n: int) -> Conditio
 
 
 def with_conditions(model: nn.Module, data: Dataset) -> Dataset:
-    """The data set with batches that hold what the model is asked for.
+    """The data set with batches that hold what the model is asked for, whatever model it was read
+    for before. Labels of names that the model does not know are taken by their numbers.
 
     Raises PthetaError where it has others, such as other attributes.
     """
     spec = condition_of(model)
-    ready = spec is None or data.condition is not None or isinstance(spec, Labels)
-    return data if ready or spec is None else spec.adapted(data)
+    if spec is None or data.condition == spec:
+        return data
+    if isinstance(spec, Labels) and not set(data.present_classes()) <= set(spec.names):
+        return replace(data, condition=spec)
+    return spec.adapted(data)
 
 
 def _part(spec: ConditionSpec, kind: str) -> ConditionSpec:

@@ -78,12 +78,7 @@ class Trainer:
         self.grids = Grids(
             *(self.weights, picture_of(data), folder / "samples"), s.sample_every, s.sample_minutes
         )
-        self.reporter = Reporter(
-            self.engine,
-            s,
-            per_epoch=self.sampler.per_epoch,
-            batch_size=self.sampler.batch_size,
-        )
+        self.reporter = Reporter(self.engine, s, self.sampler)
         self.progress = self.reporter.progress
         self.started = 0.0  # when the run would have begun, had it never been interrupted
         self.rule = DYNAMICS[s.dynamics].rule

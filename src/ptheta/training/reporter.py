@@ -13,6 +13,7 @@ from ptheta.games import END, Monitor
 from ptheta.training.engine import Engine
 from ptheta.training.metric_logger import MetricLogger
 from ptheta.training.progress import Progress
+from ptheta.training.sampler import BatchSampler
 from ptheta.training.scoring import Scored
 from ptheta.training.settings import TrainSettings
 
@@ -31,17 +32,12 @@ class Heading:
 
 
 class Reporter:
-    """The first process reports; those of the others say nothing.
+    """The first process reports; those of the others say nothing. sampler: of the training data"""
 
-    per_epoch: steps of an epoch; total: of the run, or None where minutes decide
-    """
-
-    def __init__(
-        self, engine: Engine, settings: TrainSettings, *, per_epoch: int, batch_size: int
-    ) -> None:
+    def __init__(self, engine: Engine, settings: TrainSettings, sampler: BatchSampler) -> None:
         self.engine, self.settings = engine, settings
         self.monitor: Monitor | None = engine.game.monitor
-        self.per_epoch, self.batch_size = per_epoch, batch_size
+        self.per_epoch, self.batch_size = sampler.per_epoch, sampler.batch_size
         self.progress = Progress()
         self.logger: MetricLogger | None = None
         self.callbacks = Callbacks((), lambda line: None)

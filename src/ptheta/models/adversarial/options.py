@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, TypeAlias
 
-from ptheta.conditions import GIVEN, Conditional, ConditionSpec, Kinds, parts_of
+from ptheta.conditions import GIVEN, NONE, Conditional, ConditionSpec, Kinds, parts_of
 from ptheta.config import (
     AtLeastZero,
     Count,
@@ -154,6 +154,12 @@ def odd_spec(config: GANConfig, spec: DataSpec) -> str | None:
 def odd_condition(config: GANConfig, condition: ConditionSpec | None) -> str | None:
     """Why a condition, or none, does not go with the config's conditioning; None where it does."""
     takes = CONDITIONING[config.conditioning].takes
+    usual = GANConfig.__dataclass_fields__["condition"].default
+    if not takes and config.condition not in (usual, NONE):
+        return (
+            f"condition = {config.condition} but conditioning = {config.conditioning}: choose how "
+            "it enters, such as conditioning = label"
+        )
     given = [part.kind for part in parts_of(condition)]
     if not given and takes:
         return (

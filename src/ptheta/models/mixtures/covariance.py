@@ -117,7 +117,7 @@ COVARIANCES: dict[str, Covariance] = {
 
 
 class Moments(NamedTuple):
-    """mean: (D,); covariance: as far as its kind keeps it; both float64. n: examples"""
+    """mean: (D,); covariance: as far as its kind keeps it; both `wide`. n: examples"""
 
     n: int
     mean: Tensor
@@ -142,6 +142,11 @@ def moments(batches: Iterable[Tensor], kind: Covariance) -> Moments:
 
 
 def _part(x: Tensor, kind: Covariance) -> tuple[int, Tensor, Tensor]:
-    x = x.double()
+    x = wide(x)
     mean = x.mean(0)
     return len(x), mean, kind.scatter(x - mean)
+
+
+def wide(x: Tensor) -> Tensor:
+    """float64, where the device has it."""
+    return x.float() if x.device.type == "mps" else x.double()

@@ -23,7 +23,7 @@ from ptheta.distributions.dequantisation import dequantise
 from ptheta.distributions.gaussian import LOG_2PI
 from ptheta.models.base import ImageModel
 from ptheta.models.graph import Graph, Variable
-from ptheta.models.mixtures.covariance import COVARIANCES, moments
+from ptheta.models.mixtures.covariance import COVARIANCES, moments, wide
 from ptheta.models.recipes import Recipes
 from ptheta.specs import ImageSpec, from_levels, full, to_levels
 
@@ -68,13 +68,13 @@ class Gaussian(ImageModel):
     def levels_of(self, x: Tensor) -> Tensor:
         """The level of every sub-pixel, float64 (B, D)."""
         k = to_levels(self.spec.check(x), self.spec.levels).flatten(1)
-        return _wide(k)
+        return wide(k)
 
     def log_density(self, v: Tensor) -> Tensor:
         """log N(v; mean, F F^T) of dequantised images in units of a level: (B, D) -> (B,) nats,
         float64."""
-        factor, mean = _wide(self.factor), _wide(self.mean)
-        unit = self.kind.solve(factor, _wide(v) - mean)
+        factor, mean = wide(self.factor), wide(self.mean)
+        unit = self.kind.solve(factor, wide(v) - mean)
         distance = 0.5 * (unit.square() + LOG_2PI).sum(1)
         return -distance - self.kind.log_det(factor, self.spec.dims)
 
@@ -92,19 +92,14 @@ class Gaussian(ImageModel):
         return (each.logsumexp(0) - math.log(k)).to(full(self.mean).dtype)
 
     def sample(self, n: int, condition: Condition | None = None) -> Tensor:
-        noise = _wide(streams.normal(n, self.spec.dims, device=self.mean.device))
-        v = _wide(self.mean) + self.kind.apply(_wide(self.factor), noise)
+        noise = wide(streams.normal(n, self.spec.dims, device=self.mean.device))
+        v = wide(self.mean) + self.kind.apply(wide(self.factor), noise)
         k = v.floor().clamp(0, self.spec.levels - 1)
         return from_levels(k, self.spec.levels).view(n, *self.spec.shape)
 
     def graph(self) -> Graph:
         law = f"image {self.spec}: one Gaussian, {self.config.covariance} covariance"
         return Graph((Variable("x", "observed", law),), ())
-
-
-def _wide(x: Tensor) -> Tensor:
-    """float64, where the device has it."""
-    return x.float() if x.device.type == "mps" else x.double()
 
 
 RECIPES: Recipes = {

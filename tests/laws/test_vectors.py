@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import ptheta
+from ptheta import tasks
 from ptheta.batch import Batch
 from ptheta.compute.streams import seeded
 from ptheta.data.points.toys import toy
@@ -215,6 +216,14 @@ def test_a_density_may_lie_below_zero_nats_and_a_probability_may_not():
     rows = ptheta.VectorDataset("w", "test", EVERY_ROW.numpy(), WORDS)
     with pytest.raises(PthetaError, match="have probabilities"):
         likelihood(Wrong(), rows)
+
+
+def test_a_prior_fitted_to_the_codes_of_an_autoencoder_gives_vectors():
+    model = tiny("ae", VECTORS)
+    with torch.no_grad():
+        fitted = tasks.fit(model, model.encode(examples(VECTORS, 60)), components=2)
+    VECTORS.check_drawn(fitted.sample(4))
+    assert "image" not in fitted.graph().of("x").what
 
 
 NARROW = VectorSpec((Column("x", scale=1e-3),))

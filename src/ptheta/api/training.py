@@ -27,7 +27,7 @@ from ptheta.models.own import registered
 from ptheta.runs import plan, sweeps
 from ptheta.runs.config_file import has_config
 from ptheta.runs.folder import Run
-from ptheta.runs.worker import work
+from ptheta.runs.worker import FromProgram, work
 from ptheta.specs import DataSpec
 from ptheta.terminal.signals import Stopped
 from ptheta.training.checkpoint import latest, step_of
@@ -143,8 +143,9 @@ def _train(asked: Asked, folder: Path, options: dict[str, object]) -> Run:
         )
     handed = None if isinstance(data, str | Path) else Handed(data)
     try:
-        given = (new.to_json(), str(folder), started, asked.more_data, handed, _scorer)
-        stopped = launch(new.train, work, *given, asked.callbacks, for_processes(new))
+        given = FromProgram(handed, _scorer, asked.callbacks, for_processes(new))
+        how = (new.to_json(), str(folder), started, asked.more_data, given)
+        stopped = launch(new.train, work, *how)
         if stopped is not None:
             raise Stopped(stopped)
     except (Interrupted, Stopped) as by:

@@ -14,7 +14,7 @@ from ptheta.files.out import check_folder
 from ptheta.measures.results import Evaluation, direction_of
 from ptheta.metrics.baselines import BASELINES, OF_VECTORS, baselines_of
 from ptheta.metrics.evaluate import evaluate_images, real_baseline
-from ptheta.report.comparison import FLOOR, Comparison, Measured, Measuring
+from ptheta.report.comparison import FLOORS, Comparison, Measured, Measuring
 from ptheta.report.markdown import document
 from ptheta.report.measuring import Loaded, measured_images, measured_run
 from ptheta.report.page import page
@@ -128,7 +128,7 @@ def _names(runs: Sequence[Run], images: Mapping[str, ImageSet]) -> list[str]:
     if len(set(names)) < len(names):
         names = [printable(str(run.path)) for run in runs]
     for name in images:
-        if name in (*names, *BASELINES, *OF_VECTORS, FLOOR):
+        if name in (*names, *BASELINES, *OF_VECTORS, *FLOORS):
             raise PthetaError(f"{name} is the name of two rows: rename the folder or the run")
     return [*names, *images]
 

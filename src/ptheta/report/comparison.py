@@ -17,7 +17,7 @@ from ptheta.report.pictures import Picture
 from ptheta.report.ranking import Rank
 from ptheta.report.tables import metrics_of
 
-FLOOR = "real images"  # the row of what real images score
+FLOORS = ("real images", "real rows")  # the rows of what real examples score
 EXACT, BOUND, IMPLICIT, NONE = "explicit, exact", "explicit, bound", "implicit", "none"
 DENSITIES = (EXACT, BOUND, IMPLICIT, NONE)
 UNKNOWN = "not known"  # of images that another program made
@@ -92,7 +92,7 @@ class Comparison:
 
     @property
     def others(self) -> dict[str, Evaluation]:
-        return {**self.baselines, FLOOR: self.floor}
+        return {**self.baselines, f"real {self.test.examples}": self.floor}
 
     @property
     def earlier(self) -> str:

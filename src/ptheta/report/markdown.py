@@ -19,7 +19,7 @@ def document(found: Comparison) -> str:
         f"# Families of generative models, measured on {markdown(found.test.name)}",
         "",
         f"{markdown(', '.join(found.runs))}: {found.how.n} samples of each at seed "
-        f"{found.how.seed}; {len(found.test):,} held-out test images.",
+        f"{found.how.seed}; {len(found.test):,} held-out test {found.test.examples}.",
         "",
         *(f"- {markdown(line)}" for line in summary(found.runs, found.metrics, found.ranked)),
     ]

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from ptheta.metrics.metric import IN_ITS_TABLE, Presentation, Section
 from ptheta.metrics.table import metric_of
 
-NOTES = {  # what the reader of a table must know
+NOTES = {  # what the reader of a table must know, by what the examples are called
     Section.LIKELIHOOD: (
-        "On the held-out images. = exact, ≤ an upper bound on the bits (from a lower bound on the "
-        "likelihood): the two are not ranked against each other. A model without either has none, "
+        "On the held-out {examples}. = exact, ≤ an upper bound on the bits (from a lower bound on "
+        "the likelihood): the two are not ranked against each other. A model without either has "
+        "none, "
         "whatever its samples look like."
     ),
     Section.DISTANCE: (
@@ -25,11 +26,11 @@ NOTES = {  # what the reader of a table must know
         "good by one column."
     ),
     Section.MEMORISATION: (
-        "Distances to the nearest training image, of samples beside those of held-out images; and "
-        "to the nearest test image (names with test), beside those of training images. The copying "
-        "test is about N(0, 1) where both are alike; far below 0 are copies, far above 0 images "
-        "away from the data. A copied training or test set has the best distances there are, and "
-        "must be given away here."
+        "Distances to the nearest training {example}, of samples beside those of held-out "
+        "{examples}; and to the nearest test {example} (names with test), beside those of training "
+        "{examples}. The copying test is about N(0, 1) where both are alike; far below 0 are "
+        "copies, far above 0 {examples} away from the data. A copied training or test set has the "
+        "best distances there are, and must be given away here."
     ),
     Section.COST: "On the machine that wrote this; training as it was when it ran.",
 }

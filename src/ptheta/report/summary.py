@@ -36,7 +36,7 @@ def summary(
         results = {n: r for n, e in runs.items() if (r := e.get(metric)) is not None}
         lines += [_of_runs(role.value, metric, group) for group in ranked(results)]
     lines += [
-        f"{name} may copy: its samples are nearer to the training images than held-out images are "
+        f"{name} may copy: its samples are nearer to what was trained on than held-out data are "
         f"(copying z {number(z.value)})."
         for name, e in runs.items()
         if (z := e.get("copying_z")) is not None and z.value is not None and z.value < NEAR

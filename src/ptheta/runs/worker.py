@@ -59,43 +59,40 @@ class Ready(NamedTuple):
         return self.data if self.reserve is None else joined(self.data, self.reserve)
 
 
-def work(
-    group: Group,
-    values: Written,
-    out: str,
-    started: bool,
-    more: bool,
-    handed: Handed | None = None,
-    scorer: Callable[[Dataset], Score] | None = None,
-    callbacks: tuple[Callback, ...] = (),
-    bring: Callable[[], None] | None = None,
-) -> int | None:
-    """One process of a training: the number of the signal that ended it, or None.
+class FromProgram(NamedTuple):
+    """What the program that starts a training hands to its processes.
 
     handed: images in memory, in place of those of the plan's source
     scorer: makes of the images set aside what chooses the best checkpoint; None keeps the last
-    callbacks: that follow the training, in this process
-    bring: registers what the user's program has, which another process does not know
+    callbacks: that follow the training, where it has one process
+    bring: registers what the program has, in another process, which does not know it
     """
-    if bring is not None and group.size > 1:
-        bring()
-    source = None if handed is None else handed.source
+
+    handed: Handed | None = None
+    scorer: Callable[[Dataset], Score] | None = None
+    callbacks: tuple[Callback, ...] = ()
+    bring: Callable[[], None] | None = None
+
+
+def work(
+    group: Group, values: Written, out: str, started: bool, more: bool, given: FromProgram
+) -> int | None:
+    """One process of a training: the number of the signal that ended it, or None."""
+    if given.bring is not None and group.size > 1:
+        given.bring()
+    source = None if given.handed is None else given.handed.source
     p, folder = Plan.from_json(values), Path(out)
     on_cpu = group.device.type == "cpu"
-    if on_cpu:
-        keep_large_blocks()
-    if p.train.threads:
-        torch.set_num_threads(p.train.threads)
-    elif group.size > 1 and on_cpu:
-        torch.set_num_threads(max(1, torch.get_num_threads() // group.size))
+    _use_processor(p, group)
     ready = go_on(Run.open(folder), p, more, source) if started else begin(p, source)
     data, spec = ready.data, ready.data.spec
     torch.manual_seed(p.train.seed)
     model = build_model(p, spec, ready.condition, to_train=on_cpu)
-    score = None if ready.reserve is None or scorer is None else scorer(ready.reserve)
+    scorer, reserve = given.scorer, ready.reserve
+    score = None if reserve is None or scorer is None else scorer(reserve)
     # one stream of noise for all processes: see `ptheta.compute.streams`
     torch.manual_seed(p.train.seed + 1_000_003)
-    heading = Heading(f"{p.model} on {data.name}", _notes(p, ready), callbacks)
+    heading = Heading(f"{p.model} on {data.name}", _notes(p, ready), given.callbacks)
     learner = _learner(model, p)
     trainer = learner(model, data, p.train, folder, group, score=score, heading=heading)
     if started:
@@ -111,6 +108,17 @@ def work(
     group.barrier()
     trainer.run()
     return trainer.stop_signal
+
+
+def _use_processor(p: Plan, group: Group) -> None:
+    """Threads and memory of a process that computes on the CPU, and of its tensors there."""
+    on_cpu = group.device.type == "cpu"
+    if on_cpu:
+        keep_large_blocks()
+    if p.train.threads:
+        torch.set_num_threads(p.train.threads)
+    elif group.size > 1 and on_cpu:
+        torch.set_num_threads(max(1, torch.get_num_threads() // group.size))
 
 
 def _learner(model: nn.Module, p: Plan) -> type[Trainer]:

@@ -30,11 +30,10 @@ POINTS = {
     "d_hidden": DEEP,
     "g_norm": "none",
     "latent": 8,
-    "loss": "relativistic",
+    "minibatch": "stddev",
     "lr": 1e-3,
-    "d_lr": 2e-3,
     "instance_noise": 0.3,
-    "instance_noise_steps": 4000,
+    "instance_noise_steps": 6000,
 }
 WIDE = (128, 128)
 TABLE = {
@@ -65,8 +64,8 @@ PRESETS: dict[str, Preset] = {
                 "about": "points of many modes, such as points-grid25, in a minute on one core",
                 "model": POINTS,
                 "train": {
-                    "batch_size": 256,
-                    "steps": 7000,
+                    "batch_size": 128,
+                    "steps": 8000,
                     "schedule": "cosine",
                     "ema": 0.998,
                     "evaluate_every": 0,

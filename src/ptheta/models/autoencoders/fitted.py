@@ -14,16 +14,16 @@ from ptheta.capabilities import Decodes, Encodes, condition_of, some_conditions
 from ptheta.conditions import word
 from ptheta.distributions.latents import GaussianMixture
 from ptheta.errors import PthetaError
-from ptheta.models.base import EVERY_KIND, ImageModel
-from ptheta.models.graph import Arrow, Graph, Variable
-from ptheta.specs import ImageSpec, full, quantise
+from ptheta.models.base import EVERY_KIND, Model
+from ptheta.models.graph import Arrow, Graph, Variable, said
+from ptheta.specs import DataSpec, ImageSpec, VectorSpec, full, quantise
 
 
 @runtime_checkable
 class Coder(Encodes, Decodes, Protocol):
     """What a prior can be fitted to: a module that encodes images and decodes codes."""
 
-    spec: ImageSpec
+    spec: DataSpec
 
     def parameters(self) -> Iterator[nn.Parameter]: ...
 
@@ -35,7 +35,7 @@ def as_coder(model: nn.Module) -> Coder:
     return model
 
 
-class Fitted(ImageModel):
+class Fitted(Model):
     """A model that encodes and decodes, with a mixture of Gaussians as its prior.
 
     Density estimation of codes after training (Ghosh et al. 2020, arXiv:1903.12436). What the model
@@ -45,6 +45,8 @@ class Fitted(ImageModel):
     """
 
     takes = EVERY_KIND
+    specs = (ImageSpec, VectorSpec)
+    takes_missing = True  # where the model does
 
     def __init__(self, model: Coder, weights: Tensor, means: Tensor, factors: Tensor) -> None:
         super().__init__(model.spec, None, condition_of(model))
@@ -86,15 +88,16 @@ class Fitted(ImageModel):
         return self.prior().expand(n).sample()
 
     def sample(self, n: int, condition: Condition | None = None) -> Tensor:
-        # an autoencoder says no distribution of pixels to draw from: its images, rounded to levels
-        return quantise(self.decode(self.sample_latent(n, condition), condition), self.spec.levels)
+        # an autoencoder says no distribution to draw from: its examples, rounded to their values
+        x = self.decode(self.sample_latent(n, condition), condition)
+        return quantise(x, self.spec.levels) if isinstance(self.spec, ImageSpec) else x
 
     def graph(self) -> Graph:
         graph = Graph(
             (
                 Variable("k", "latent", f"one of {len(self.weights)} Gaussians"),
                 Variable("z", "latent", f"code of {self.means.shape[1]} numbers"),
-                Variable("x", "observed", f"image {self.spec}"),
+                Variable("x", "observed", said(self.spec)),
             ),
             (
                 Arrow("k", "z", law="fitted"),
@@ -129,7 +132,7 @@ def _fault(tensors: Mapping[str, Tensor]) -> str:
 
 @torch.no_grad()
 def _other_size(model: Coder, condition: Condition | None, means: Tensor) -> str:
-    """Why the mixture is not of this model's codes; empty where it is. condition: of one image"""
-    blank = torch.zeros(1, *model.spec.shape, dtype=torch.uint8)
+    """Why the mixture is not of this model's codes; empty where it is. condition: of one example"""
+    blank = model.spec.unscaled(torch.zeros(1, *model.spec.scaled_shape))
     size = model.encode(blank, condition).shape[1]
     return "" if size == means.shape[1] else f"codes of {means.shape[1]} numbers, want {size}"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ptheta.cli.commands import cli
 from ptheta.cli.train import train
-from ptheta.errors import PthetaError, distance, nearest
+from ptheta.errors import PthetaError, distance, nearest, unknown
 from ptheta.models import registry
 
 
@@ -124,3 +124,10 @@ def test_every_error_reaches_another_process_as_it_was():
     found = ptheta.training.averages.NonFinite(3, "vae", "loss", 2.0)
     again = pickle.loads(pickle.dumps(found))
     assert (str(again), again.step, again.player) == (str(found), 3, "vae")
+
+
+def test_a_message_lists_no_more_names_than_can_be_read():
+    few, many = ([f"class {i}" for i in range(n)] for n in (50, 20_000))
+    assert "..." not in str(unknown("label", "?", few))
+    said = str(unknown("label", "?", many))
+    assert said.endswith("class 49, ... (20,000 in all)")

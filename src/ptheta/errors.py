@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 MOST_WRONG = 3  # letters of a long word
+MOST_KNOWN = 50  # names that a message lists
 LEAST_SHARED = 3  # letters of a part that two names share
 
 
@@ -101,5 +102,7 @@ def unknown(kind: str, given: object, known: Iterable[str]) -> PthetaError:
     """The error for a name that does not exist, naming the nearest one that does."""
     names = list(known)
     near = nearest(str(given), names)
-    cure = f"did you mean {near!r}?" if near else f"known: {', '.join(names)}"
+    more = f", ... ({len(names):,} in all)" if len(names) > MOST_KNOWN else ""
+    known_ones = ", ".join(names[:MOST_KNOWN]) + more
+    cure = f"did you mean {near!r}?" if near else f"known: {known_ones}"
     return PthetaError(f"unknown {kind} {str(given)!r}: {cure}")

@@ -176,7 +176,7 @@ class _Chosen:
         values = dataclasses.asdict(self)
         usual = {field.name: field.default for field in dataclasses.fields(self)}
         for name in sorted(BESIDE_LR.keys() - theirs):
-            if values[name] != usual[name]:
+            if values[name] not in (usual[name], None):
                 owners = [other for other in OPTIMIZERS if name in options(OPTIMIZERS[other])]
                 return (
                     f"{name} = {values[name]}, which {' and '.join(chosen)} does not have: leave "

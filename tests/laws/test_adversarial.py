@@ -412,6 +412,14 @@ def test_a_generator_moves_against_its_new_fakes_alone_whatever_is_replayed():
     assert {"class_of_real", "class_of_fake"} <= terms.keys()
 
 
+def test_an_option_left_to_the_optimizer_is_none_of_it():
+    """As of a GAN, whose beta1 is another than Adam's, where SGD is chosen."""
+    players = tiny("gan", SPEC, optimizer="sgd", beta1=None).game().players
+    assert isinstance(
+        players["generator"].optimizer([nn.Parameter(torch.ones(1))]), torch.optim.SGD
+    )
+
+
 def test_the_discriminators_optimizer_may_be_another():
     players = tiny("gan", SPEC, d_optimizer="sgd", momentum=0.5, beta1=0.3).game().players
     made = {name: p.optimizer(p.parameters()) for name, p in players.items()}

@@ -136,6 +136,13 @@ def test_a_place_is_not_taken_for_a_name_that_says_another_number():
     assert conditions.Labels(("-1", "1")).describe(torch.tensor([1])) == ["1"]
 
 
+def test_an_accent_may_be_a_character_of_its_own():
+    composed, apart = "caf\u00e9", "cafe\u0301"
+    assert [conditions.Labels((composed, "tea")).number(t) for t in (apart, composed)] == [0, 0]
+    both = conditions.Labels((composed, apart))
+    assert [both.number(t) for t in (composed, apart)] == [0, 1]
+
+
 def test_kinds_are_named_once_and_none_alone():
     for text, words in (("none+labels", "leave it out"), ("labels+labels", "once"), ("+", "known")):
         with pytest.raises(PthetaError, match=words):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -43,10 +44,14 @@ class Labels(Named):
     def number(self, text: str) -> int:
         """The position of a name; where no name is a number, the position itself is taken, too.
 
+        A letter and its accent may be one character or two, as some systems name files.
         Raises PthetaError for what is neither.
         """
         if text in self.names:
             return self.names.index(text)
+        alike = [i for i, name in enumerate(self.names) if _composed(name) == _composed(text)]
+        if len(alike) == 1:
+            return alike[0]
         by_place = text.isdecimal() and len(text) <= len(str(len(self)))
         if by_place and int(text) < len(self) and not any(map(_is_number, self.names)):
             return int(text)
@@ -85,6 +90,10 @@ class Labels(Named):
 
     def adapted(self, data: Dataset) -> Dataset:
         return replace(data.with_classes(self.names), condition=self)
+
+
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
 
 
 def _is_number(name: str) -> bool:

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.batch import Condition
-from ptheta.capabilities import HasBound, HasLogProb, conditional, device_of
+from ptheta.capabilities import HasBound, HasLogProb, condition_of, conditional, device_of
 from ptheta.compute.streams import seeded
+from ptheta.conditions import word
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.measures.intervals import Groups, mean_estimate
@@ -104,9 +105,10 @@ def likelihood(
         return None
     data = with_conditions(model, data.with_fixed_binarisation())
     if conditional(model) and not data.has_conditions:
+        kinds = word(condition_of(model)).replace("+", " and ")
         raise PthetaError(
-            f"{data.name} has no labels (or attributes), and the model's likelihood is given them: "
-            "evaluate on labelled images"
+            f"{data.name} has no {kinds}, and the model's likelihood is given them: evaluate on "
+            "data that has them"
         )
     with seeded(seed):
         values = [-log_p.of(x, y) for x, y in batches(model, data, batch_size)]

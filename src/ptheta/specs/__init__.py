@@ -1,0 +1,35 @@
+"""Specs: what one example is, and what a network sees of it."""
+
+from __future__ import annotations
+
+from ptheta.specs.base import DataSpec
+from ptheta.specs.images import (
+    ImageSpec,
+    from_levels,
+    from_symmetric,
+    from_unit,
+    full,
+    images_only,
+    quantise,
+    to_levels,
+    to_symmetric,
+    to_unit,
+)
+from ptheta.specs.vectors import Column, ColumnKind, VectorSpec
+
+__all__ = [
+    "Column",
+    "ColumnKind",
+    "DataSpec",
+    "ImageSpec",
+    "VectorSpec",
+    "from_levels",
+    "from_symmetric",
+    "from_unit",
+    "full",
+    "images_only",
+    "quantise",
+    "to_levels",
+    "to_symmetric",
+    "to_unit",
+]

@@ -1,0 +1,147 @@
+"""Images; and the one place where an image batch becomes what a network sees, and back.
+
+An *image batch* is a `uint8` tensor `(B, C, H, W)` with values 0..255. Data with fewer `levels`
+uses equally spaced values: level k of L is the pixel value `round(255 k / (L - 1))`, so binary
+images hold 0 and 255.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ptheta.errors import PthetaError
+from ptheta.specs.base import DataSpec
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """What the images of a model are.
+
+    channels: 1 (grey) or 3 (R, G, B); any positive number works where the model allows it
+    height, width: pixels
+    levels: number of values a pixel takes, 2..256
+    """
+
+    channels: int
+    height: int
+    width: int
+    levels: int = 256
+
+    def __post_init__(self) -> None:
+        if min(self.channels, self.height, self.width) < 1:
+            raise PthetaError(f"{self}: channels, height and width must be at least 1")
+        if not 2 <= self.levels <= 256:
+            raise PthetaError(f"{self}: levels must lie in 2..256")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W)"""
+        return (self.channels, self.height, self.width)
+
+    @property
+    def dims(self) -> int:
+        """Number of sub-pixels, C * H * W: the D of bits/dim."""
+        return self.channels * self.height * self.width
+
+    def check_drawn(self, x: Tensor) -> Tensor:
+        """`x` itself if it is an image batch of this size with only the values of its levels.
+
+        Raises PthetaError otherwise: grey values in place of drawn pixels are another quantity.
+        """
+        wrong = int((quantise(self.check(x), self.levels) != x).sum())
+        if wrong:
+            raise PthetaError(
+                f"{wrong:,} of {x.numel():,} sampled values are none of the {self.levels} levels: "
+                "draw pixels, not their means, or round with ptheta.specs.quantise"
+            )
+        return x
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def discrete(self) -> bool:
+        return True
+
+    @property
+    def scaled_shape(self) -> tuple[int, int, int]:
+        return self.shape
+
+    def scaled(self, x: Tensor) -> Tensor:
+        """In [-1, 1]."""
+        return to_symmetric(x)
+
+    def unscaled(self, s: Tensor) -> Tensor:
+        return from_symmetric(s, self.levels)
+
+    def __str__(self) -> str:
+        return f"{self.channels}x{self.height}x{self.width} with {self.levels} levels"
+
+    def check(self, x: Tensor) -> Tensor:
+        """`x` itself if it is an image batch of this size; raises PthetaError otherwise."""
+        if x.dtype != torch.uint8 or x.ndim != 4 or tuple(x.shape[1:]) != self.shape:
+            raise PthetaError(
+                f"got a {x.dtype} tensor of shape {tuple(x.shape)}; this model takes uint8 "
+                f"(B, {self.channels}, {self.height}, {self.width}): resize or convert the images"
+            )
+        return x
+
+
+def images_only(spec: DataSpec, what: str) -> ImageSpec:
+    """The spec itself, for what is of images alone. Raises PthetaError for another.
+
+    what: such as "inpainting"
+    """
+    if not isinstance(spec, ImageSpec):
+        raise PthetaError(
+            f"{what} is of images, and this model learned {spec}: use a model of images"
+        )
+    return spec
+
+
+def to_unit(x: Tensor) -> Tensor:
+    """uint8 image batch -> floats (torch's default type) in [0, 1]."""
+    return x.to(torch.get_default_dtype()).mul_(1 / 255)
+
+
+def to_symmetric(x: Tensor) -> Tensor:
+    """uint8 image batch -> floats (torch's default type) in [-1, 1]."""
+    return x.to(torch.get_default_dtype()).mul_(2 / 255).sub_(1)
+
+
+def full(x: Tensor) -> Tensor:
+    """What was computed in half, or a mask, as float32; float64 stays what it is."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
+def to_levels(x: Tensor, levels: int) -> Tensor:
+    """uint8 image batch -> int64 level numbers 0..levels-1, rounding to the nearest level."""
+    if levels == 256:
+        return x.long()
+    return x.float().mul_((levels - 1) / 255).round_().long()
+
+
+def from_levels(k: Tensor, levels: int) -> Tensor:
+    """Level numbers 0..levels-1 -> uint8 image batch."""
+    if levels == 256:
+        return k.to(torch.uint8)
+    return k.float().mul_(255 / (levels - 1)).round_().to(torch.uint8)
+
+
+def from_unit(u: Tensor, levels: int = 256) -> Tensor:
+    """Floats in [0, 1] (clamped) -> uint8 image batch, rounded to the nearest level."""
+    return from_levels(u.float().clamp(0, 1).mul(levels - 1).round_(), levels)
+
+
+def from_symmetric(s: Tensor, levels: int = 256) -> Tensor:
+    """Floats in [-1, 1] (clamped) -> uint8 image batch, rounded to the nearest level."""
+    return from_unit(s.float().add(1).mul_(0.5), levels)
+
+
+def quantise(x: Tensor, levels: int) -> Tensor:
+    """uint8 image batch -> uint8 image batch that holds only the values of `levels`."""
+    return x if levels == 256 else from_levels(to_levels(x, levels), levels)

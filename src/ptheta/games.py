@@ -18,6 +18,7 @@ from typing import Generic, Protocol, TypeVar, runtime_checkable
 from torch import Tensor, nn
 
 from ptheta.batch import Batch
+from ptheta.errors import PthetaError, unknown
 from ptheta.optimizers import Adam, Factory
 
 Terms = dict[str, Tensor]  # named per-example terms, (B,) or (B, parts); their sum is the loss
@@ -117,6 +118,18 @@ class Game(Generic[S]):
     start: Callable[[Batch], None] | None = None
     phases: tuple[Phase, ...] = ()
 
+    def __post_init__(self) -> None:
+        for move in self.moves:
+            if move.player not in self.players:
+                raise unknown("player of a move", move.player, self.players)
+            if move.every < 1:
+                raise PthetaError(
+                    f"a move of {move.player} every {move.every} steps: want 1 or more"
+                )
+        idle = self.players.keys() - {move.player for move in self.moves}
+        if idle:
+            raise PthetaError(f"the player {min(idle)} has no move: give it one, or leave it out")
+
     def due(self, step: int) -> list[Move[S]]:
         """The moves of step `step` (1, 2, ...)."""
         if not self.phases:
@@ -132,6 +145,28 @@ class Game(Generic[S]):
                 return phase
             place -= phase.steps
         return self.phases[-1]
+
+
+def check_terms(terms: object, player: str, n: int) -> None:
+    """Raises PthetaError for what is no loss of n examples: see `Move.loss`."""
+    whole = isinstance(terms, Mapping) and bool(terms)
+    if not isinstance(terms, Mapping) or not whole:
+        raise PthetaError(
+            f"the loss of {player} gave {type(terms).__name__} and no terms: give named tensors, "
+            "such as {'error': e} with e of shape (B,)"
+        )
+    for name, term in terms.items():
+        if not isinstance(term, Tensor) or term.ndim not in (1, 2) or len(term) != n:
+            shape = tuple(term.shape) if isinstance(term, Tensor) else type(term).__name__
+            raise PthetaError(
+                f"loss term {name!r} of {player} is {shape}: give a number for each of the {n} "
+                f"examples, ({n},) or ({n}, parts)"
+            )
+    if not any(term.requires_grad for term in terms.values()):
+        raise PthetaError(
+            f"no loss term of {player} depends on its weights: there is nothing to learn by; "
+            "compute it with gradients, or leave the move out"
+        )
 
 
 @contextmanager

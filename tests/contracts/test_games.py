@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from ptheta.batch import Batch
 from ptheta.capabilities import capabilities
 from ptheta.dynamics import DYNAMICS
+from ptheta.errors import PthetaError
 from ptheta.games import Clock, Game, Move, Player, unchanged
 from ptheta.models import registry
 from ptheta.optimizers import Adam
@@ -273,3 +277,37 @@ def test_gradient_clipping_bounds_the_norm():
     norm = torch.stack([p.grad.norm() for p in model.parameters() if p.grad is not None]).norm()
     assert norm.item() == pytest.approx(0.5, rel=1e-3)
     assert e.averages.take()["vae/gradient_norm"] > 0.5
+
+
+ONE = nn.Linear(1, 1)
+FAULTY: dict[str, tuple[Callable[[Batch, None], Any], str]] = {
+    "nothing": (lambda batch, _: {}, "gave dict and no terms"),
+    "a tensor": (lambda batch, _: ONE.weight.sum(), "gave Parameter|gave Tensor and no terms"),
+    "one number": (
+        lambda batch, _: {"e": ONE.weight.sum()},
+        r"'e' of a is \(\): give a number for",
+    ),
+    "another length": (lambda batch, _: {"e": ONE.weight.expand(9, 1)}, r"for each of the 4"),
+    "no tensor": (lambda batch, _: {"e": 1.0}, "'e' of a is float"),
+    "no gradient": (lambda batch, _: {"e": torch.zeros(4)}, "nothing to learn by"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTY)
+def test_a_faulty_loss_is_one_line(fault):
+    loss, words = FAULTY[fault]
+    game = Game({"a": Player((ONE,))}, (Move("a", loss),))
+    e = engine(ONE, game)
+    with pytest.raises(PthetaError, match=words) as error:
+        e.gradients(game.moves[0], Batch(torch.zeros(4, 1)), None)
+    assert "\n" not in str(error.value)
+
+
+def test_a_game_names_players_that_move_and_no_others():
+    move: Move[None] = Move("a", lambda batch, _: {"e": ONE(batch.x).squeeze(1)})
+    with pytest.raises(PthetaError, match="unknown player of a move"):
+        Game({"b": Player((ONE,))}, (move,))
+    with pytest.raises(PthetaError, match="player b has no move"):
+        Game({"a": Player((ONE,)), "b": Player((ONE,))}, (move,))
+    with pytest.raises(PthetaError, match="every 0 steps"):
+        Game({"a": Player((ONE,))}, (dataclasses.replace(move, every=0),))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ptheta.batch import Batch
 from ptheta.errors import PthetaError
-from ptheta.games import Clock, Game, Move, S, Terms, freeze_others, unchanged
+from ptheta.games import Clock, Game, Move, S, Terms, check_terms, freeze_others, unchanged
 from ptheta.training import moments
 from ptheta.training.averages import Averages, FiniteCheck
 from ptheta.training.group import Group
@@ -69,6 +69,7 @@ class Engine:
         }
         self.averages, self.finite = Averages(group.device), FiniteCheck(group.device)
         self.kept: dict[str, list[Tensor]] = {}
+        self.checked: set[Move[Any]] = set()  # whose terms have been looked at
         self.terms: dict[str, list[str]] = {name: [] for name in game.players}
 
     def set_lr(self, factor: float) -> None:
@@ -126,6 +127,9 @@ class Engine:
         player = move.player
         with self.group.autocast():
             terms = self.losses[move](batch, shared)
+        if move not in self.checked:
+            check_terms(terms, player, len(batch))
+            self.checked.add(move)
         means = {name: _mean(term) for name, term in terms.items()}
         total = reduce(add, (self._cost(n, terms[n], mean) for n, mean in means.items()))
         total.backward()

@@ -49,7 +49,7 @@ def create(
     (naming the nearest one), a value out of range, or a spec or condition that the model cannot do.
     """
     if not isinstance(spec, DataSpec):
-        raise PthetaError(f"spec = {spec!r}: give a ptheta.ImageSpec")
+        raise PthetaError(f"spec = {spec!r}: give a ptheta.ImageSpec or a ptheta.VectorSpec")
     if condition is not None and not is_condition(condition):
         raise PthetaError(
             f"condition = {condition!r}: give ptheta.Labels(names) or ptheta.Attributes(names)"

@@ -28,7 +28,9 @@ DRAWN, REAL, LINES = "#3b6fb6", "#9aa5b1", "#b04a2f"
 CELLS = 160  # of the grid of a density, to a side
 BINS = 60
 MASSES = (0.95, 0.75, 0.5, 0.25)  # shares of the mass that the contours hold
-MOST_WORDS = 8  # of a category, under an axis
+MOST_WORDS = 12  # of a category, along an axis; of more, every second, third, ... is named
+SLANTED = 8  # of these, no more than which are slanted under an axis, not upright
+TICKS = 4  # intervals of numbers along the side of a panel
 WORD = 9  # letters of a word, likewise
 JITTER = 0.28  # of cells that are words, which would else lie on one another
 
@@ -205,16 +207,21 @@ def _contours(axis: Axes, of: Scatter) -> None:
     levels = sorted(set(falling[at].tolist()))
     if len(levels) > 1 and levels[0] > 0:
         axis.contour(a.numpy(), b.numpy(), p, levels, colors=LINES, linewidths=0.8)
-        axis.plot([], [], color=LINES, lw=0.8, label="density")
+        axis.plot([], [], color=LINES, lw=0.8, label="model's density")
 
 
 def _edges(axis: Axes, of: Scatter, i: int, j: int, k: int) -> None:
     """Names and numbers of a matrix of panels stand at its edges alone."""
+    from matplotlib.ticker import MaxNLocator
+
     column = of.spec.columns[j]
     if i == k - 1:
         axis.set_xlabel(_short(column.name, 16), fontsize=8)
     if j == 0 and i > 0:
         axis.set_ylabel(_short(of.spec.columns[i].name, 16), fontsize=8)
+    for numbers, shown in ((axis.xaxis, j), (axis.yaxis, i))[: 1 if i == j else 2]:
+        if not of.spec.columns[shown].values:
+            numbers.set_major_locator(MaxNLocator(TICKS))
     _words(axis, of, j, i if i != j else None)
     axis.tick_params(labelsize=6, labelbottom=i == k - 1, labelleft=j == 0 and i > 0)
 
@@ -226,14 +233,19 @@ def _named(axis: Axes, of: Scatter, i: int, j: int) -> None:
 
 
 def _words(axis: Axes, of: Scatter, across: int, up: int | None) -> None:
-    """Words in the place of their numbers, where there are few."""
+    """Words in the place of their numbers."""
     columns = of.spec.columns
-    words = columns[across].values
-    if 0 < len(words) <= MOST_WORDS:
-        axis.set_xticks(range(len(words)), [_short(w, WORD) for w in words], rotation=30)
-    words = () if up is None else columns[up].values
-    if 0 < len(words) <= MOST_WORDS:
-        axis.set_yticks(range(len(words)), [_short(w, WORD) for w in words])
+    if words := columns[across].values:
+        rotation = 30 if len(words) <= SLANTED else 90
+        axis.set_xticks(*_ticks(words), rotation=rotation)
+    if up is not None and (words := columns[up].values):
+        axis.set_yticks(*_ticks(words))
+
+
+def _ticks(words: tuple[str, ...]) -> tuple[range, list[str]]:
+    """Where words are named, and how."""
+    at = range(0, len(words), -(-len(words) // MOST_WORDS))
+    return at, [_short(words[k], WORD) for k in at]
 
 
 def _there(cells: Tensor) -> np.ndarray:

@@ -20,9 +20,12 @@ from ptheta.cli.following import after_fit, after_sweep, after_training
 from ptheta.cli.tables import wrapped
 from ptheta.errors import PthetaError
 from ptheta.models import registry
+from ptheta.specs import ImageSpec, VectorSpec
 
 NEEDS = {"fit": {"encodes", "decodes"}, "sample": {"samples"}, "evaluate": set(), "compare": set()}
 AWKWARD = ["runs/vae", "a b", "it's", "$HOME", "`ls`", "-n", "a\nb"]
+
+GREY, ROWS = ImageSpec(1, 8, 8), VectorSpec.of(2)
 
 
 def commands(text: str) -> list[tuple[str, dict[str, Any]]]:
@@ -39,7 +42,7 @@ def commands(text: str) -> list[tuple[str, dict[str, Any]]]:
 @pytest.mark.parametrize("name", registry.MODELS)
 def test_the_next_command_works_for_what_was_trained(name: str) -> None:
     can = set(capabilities(registry.entry(name).load_model()))
-    said = commands(after_training(name, "runs/x"))
+    said = commands(after_training(name, "runs/x", GREY))
     for verb, params in said:
         assert NEEDS[verb] <= can, verb
         assert params["run"] == "runs/x"
@@ -50,11 +53,16 @@ def test_the_next_command_works_for_what_was_trained(name: str) -> None:
 
 @pytest.mark.parametrize("run", AWKWARD)
 def test_the_next_command_is_quoted_for_a_shell(run: str) -> None:
-    for text in (after_training("vae", run), after_fit(run)):
+    for text in (after_training("vae", run, GREY), after_fit(run, GREY)):
         assert Path(commands(text)[0][1]["run"]) == Path(run)
     (verb, params), *_ = commands(after_sweep(Path(run)))
     assert verb == "compare"
     assert [Path(path) for path in params["runs"]] == [Path(run)]
+
+
+def test_rows_are_sampled_into_a_table() -> None:
+    for text in (after_training("made", "x", ROWS), after_fit("x", ROWS)):
+        assert text == "ptheta sample x --out rows.csv"
 
 
 @pytest.mark.slow
@@ -62,7 +70,7 @@ def test_an_autoencoder_samples_after_the_named_commands(strokes: Path, tmp_path
     run = api.train(
         *("ae", strokes, tmp_path / "ae"), hidden=(8,), latent=2, steps=2, sample_every=0
     )
-    for part in after_training("ae", run.path).split(", then "):
+    for part in after_training("ae", run.path, run.spec).split(", then "):
         words = shlex.split(part)[1:]
         words = [str(tmp_path / w) if w.endswith(".png") else w for w in words]
         with pytest.raises(SystemExit) as ended:

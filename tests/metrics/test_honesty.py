@@ -64,10 +64,12 @@ class Slow(Noise):
         return super().sample(n)
 
 
-@pytest.mark.parametrize("log_p", [500.0, math.nan])
-def test_a_density_is_no_probability(log_p):
+@pytest.mark.parametrize(
+    ("log_p", "words"), [(500.0, "have probabilities"), (math.nan, "NaN for 20 of 20 images")]
+)
+def test_what_is_no_log_probability_is_refused(log_p, words):
     data = digits(20)
-    with pytest.raises(PthetaError, match="have probabilities"):
+    with pytest.raises(PthetaError, match=words):
         likelihood(Scores(data.spec, log_p), data)
 
 

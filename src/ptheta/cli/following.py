@@ -4,33 +4,40 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ptheta import plugins
 from ptheta.capabilities import Decodes, Encodes, Samples
 from ptheta.models import registry
 
+if TYPE_CHECKING:
+    from ptheta.specs import DataSpec
 
-def after_training(model: str, run: str | Path) -> str:
+
+def after_training(model: str, run: str | Path, spec: DataSpec) -> str:
     """By what the model can do: to draw samples, or first to fit a prior to its codes, or else to
     measure what there is."""
     cls = registry.entry(model).load_model()
     if issubclass(cls, Samples):
-        return _sample(run)
+        return _sample(run, spec)
     if issubclass(cls, Encodes) and issubclass(cls, Decodes):
-        return f"{_command('fit', run)}, then {_sample(run)}"
+        return f"{_command('fit', run)}, then {_sample(run, spec)}"
     return _command("evaluate", run)
 
 
-def after_fit(run: str | Path) -> str:
-    return _sample(run)
+def after_fit(run: str | Path, spec: DataSpec) -> str:
+    return _sample(run, spec)
 
 
 def after_sweep(folder: Path) -> str:
     return _command("compare", folder, "--out", folder / "report")
 
 
-def _sample(run: str | Path) -> str:
-    return _command("sample", run, "--out", "grid.png")
+def _sample(run: str | Path, spec: DataSpec) -> str:
+    from ptheta.specs import VectorSpec  # torch has been imported by then
+
+    out = "rows.csv" if isinstance(spec, VectorSpec) else "grid.png"
+    return _command("sample", run, "--out", out)
 
 
 def _command(*words: str | Path) -> str:

@@ -163,7 +163,7 @@ def _train_command(name: str) -> click.Command:
             more_data=more_data,
             **_given(options),
         )
-        click.echo(f"{done.path}: trained; next: {after_training(name, done.path)}")
+        click.echo(f"{done.path}: trained; next: {after_training(name, done.path, done.spec)}")
 
     return _sectioned(name, params, run)
 

@@ -135,9 +135,11 @@ def _check_nats(nats: Tensor, data: Dataset) -> None:
         )
     if nats.isnan().any():
         lost = int(nats.isnan().sum())
+        cure = "its weights may be no numbers, or its log_prob is at fault"
+        if data.spec.missing:
+            cure = f"it may not take missing cells; leave such {data.examples} out"
         raise PthetaError(
-            f"-log p is NaN for {lost} of {len(nats)} {data.examples}: the model may not take "
-            f"missing cells; leave such {data.examples} out"
+            f"-log p of the model is NaN for {lost} of {len(nats)} {data.examples}: {cure}"
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypedDict
 
-from ptheta import config
+from ptheta import conditions, config
 from ptheta.data.memory import Source
 from ptheta.data.names import record, shortened
 from ptheta.data.request import DataSettings
@@ -123,6 +123,12 @@ def make(
             raise unknown(f"option of {model}", name, homes)
         values[homes[name]][name] = value
     own: config.Config = config.build(classes["model"], values["model"])
+    asked = options.get("condition")
+    if asked not in (None, conditions.NONE) and not conditions.wanted(own):
+        raise PthetaError(
+            f"condition = {asked}, and {model} as it is takes none: choose how it enters, such as "
+            "--conditioning label, or leave it out"
+        )
     data = config.build(DataSettings, values["data"])
     train = config.build(TrainSettings, values["train"]).budget()
     return Plan(model, own, record(source), data, train, recipe)

@@ -66,7 +66,9 @@ class Display:
         step: int = 0,
         seconds: float = 0.0,
         stream: TextIO | None = None,
+        examples: str = "images",
     ) -> None:
+        self.examples = examples
         self.title, self.total, self.budget = cut(printable(title), TITLE), total, budget
         self.step, self.seconds = step, seconds
         self.pace = Pace(step, seconds)
@@ -88,10 +90,10 @@ class Display:
         self.screen.draw()
 
     def show(self, losses: Mapping[str, float], rate: float | None = None) -> None:
-        """losses: what matters, by name; rate: images in a second, where it was taken"""
+        """losses: what matters, by name; rate: examples in a second, where it was taken"""
         self.losses, self.refreshed = dict(losses), time.monotonic()
         if rate is not None:
-            self.rate = f"{figure(rate)} images/s"
+            self.rate = f"{figure(rate)} {self.examples}/s"
         if self.screen.bar is None:
             self.screen.say(self.line())
         else:

@@ -37,7 +37,7 @@ class MetricLogger:
     """Writes one line for each report; the first process alone has one.
 
     total: steps of the run, or None where minutes decide; seconds: those
-    done: steps and seconds that the run has behind it
+    done: steps and seconds that the run has behind it; examples: what the data are called
     """
 
     def __init__(
@@ -49,11 +49,12 @@ class MetricLogger:
         seconds: float | None,
         done: tuple[int, float] = (0, 0.0),
         stream: TextIO | None = None,
+        examples: str = "images",
     ) -> None:
         self.folder = path.parent
         with writing(path):
             self.file = path.open("a", encoding="utf-8")
-        self.display = Display(title, total, seconds, *done, stream)
+        self.display = Display(title, total, seconds, *done, stream, examples)
 
     def advance(self, step: int, seconds: float) -> None:
         """Moves the display to where the run is."""

@@ -24,11 +24,13 @@ SETTLED = 100  # steps: what a shorter run ends as is how it began, and no verdi
 class Heading:
     """title: of the run; notes: lines about the data, said at the start
     callbacks: that follow the training
+    examples: what the data are called, such as "images" or "rows"
     """
 
     title: str = ""
     notes: tuple[str, ...] = ()
     callbacks: tuple[Callback, ...] = ()
+    examples: str = "images"
 
 
 class Reporter:
@@ -52,6 +54,7 @@ class Reporter:
             self.logger = MetricLogger(
                 folder / "metrics.jsonl",
                 title=heading.title,
+                examples=heading.examples,
                 total=total,
                 seconds=None if minutes is None else 60 * minutes,
                 done=(self.progress.step, self.progress.seconds),

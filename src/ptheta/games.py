@@ -127,7 +127,7 @@ class Game(Generic[S]):
                     f"a move of {move.player} every {move.every} steps: want 1 or more"
                 )
         idle = self.players.keys() - {move.player for move in self.moves}
-        if idle:
+        if self.moves and idle:
             raise PthetaError(f"the player {min(idle)} has no move: give it one, or leave it out")
 
     def due(self, step: int) -> list[Move[S]]:
@@ -156,11 +156,11 @@ def check_terms(terms: object, player: str, n: int) -> None:
             "such as {'error': e} with e of shape (B,)"
         )
     for name, term in terms.items():
-        if not isinstance(term, Tensor) or term.ndim not in (1, 2) or len(term) != n:
+        if not isinstance(term, Tensor) or term.ndim not in (1, 2) or len(term) not in (1, n):
             shape = tuple(term.shape) if isinstance(term, Tensor) else type(term).__name__
             raise PthetaError(
                 f"loss term {name!r} of {player} is {shape}: give a number for each of the {n} "
-                f"examples, ({n},) or ({n}, parts)"
+                f"examples, ({n},) or ({n}, parts), or one for all of them, (1,)"
             )
     if not any(term.requires_grad for term in terms.values()):
         raise PthetaError(

@@ -102,6 +102,8 @@ class Trainer:
         if not isinstance(self.model, Plays):
             raise PthetaError(f"{type(self.model).__name__} has no game() to be trained by")
         game: Game[object] = self.model.game()
+        if not game.moves:
+            raise PthetaError(f"the game of {type(self.model).__name__} has no move to learn by")
         return game
 
     @property

@@ -166,6 +166,7 @@ def numbers(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
+@pytest.mark.slow
 def test_a_comparison_measures_what_no_evaluation_holds(pair, counted):
     first = compared(pair)
     assert counted.count("nll{given}") == counted.count("drawn None") == 2
@@ -200,6 +201,7 @@ def test_what_was_evaluated_is_used_and_what_is_missing_is_measured(pair, counte
     assert found.protocol["importance_samples"] == 50
 
 
+@pytest.mark.slow
 def test_numbers_of_other_weights_are_not_used(pair, counted):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of few images

@@ -58,7 +58,16 @@ def test_resume_is_bit_identical(name, strokes, tmp_path):
 OF_VECTORS = {loaded(name): name for name in reversed(PLAYED) if VectorSpec in loaded(name).specs}
 
 
-@pytest.mark.parametrize("name", OF_VECTORS.values())
+SOONER = {"made", "gan"}  # the others take longer than the suite may
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in SOONER else pytest.mark.slow)
+        for name in OF_VECTORS.values()
+    ],
+)
 def test_resume_on_vectors_is_bit_identical(name, rows, tmp_path):
     net = {"net": "mlp"} if "net" in config_options(name) else {}
     check_resume(name, rows, tmp_path, steps=40, **net, label_column="label")

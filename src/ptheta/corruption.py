@@ -26,11 +26,13 @@ class Noise(Entry):
     """damage(x, level): uint8 image batch -> the same, damaged (noise from torch's generator)
     probability: whether the level is one, 0 to 1; else it is 0 or more
     cells(x, level, column): the same of the cells (B,) of one column; None of images alone
+    loses: whether cells that are hit are missing then
     """
 
     damage: Callable[[Tensor, float], Tensor]
     probability: bool = True
     cells: Callable[[Tensor, float, Column], Tensor] | None = None
+    loses: bool = False
 
 
 def gaussian(x: Tensor, level: float) -> Tensor:
@@ -83,6 +85,7 @@ NOISES: dict[str, Noise] = {
     "masking": Noise(
         masking,
         cells=missing_cells,
+        loses=True,
         about="a sub-pixel becomes black, a cell is lost, with probability level",
     ),
     "salt-and-pepper": Noise(

@@ -5,19 +5,22 @@ from __future__ import annotations
 import math
 import pickle
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.axes import Axes
 
 import ptheta
+from ptheta.data.columns.scatter import Scatter
 from ptheta.data.identity import fingerprint, keys
 from ptheta.data.points.toys import TOYS
 from ptheta.data.splits import side, sides
 from ptheta.data.trained import Record, match_data
 from ptheta.data.vector_data import VectorDataset
 from ptheta.errors import PthetaError
-from ptheta.specs import Column, ImageSpec, VectorSpec
+from ptheta.specs import Column, ImageSpec, VectorSpec, filled
 
 SPEC = VectorSpec(
     (
@@ -169,3 +172,35 @@ def test_a_toy_is_the_truth_of_its_points():
     data = VectorDataset("ring", "test", x, VectorSpec.of(2), labels=labels, truth=toy)
     assert data.truth is toy
     assert data.subset(range(5)).truth is toy
+
+
+def test_what_is_missing_is_filled_and_nothing_else():
+    s = torch.tensor([NAN, -math.inf, math.inf, -0.5])
+    assert filled(s).tolist() == [0.0, -math.inf, math.inf, -0.5]
+
+
+@pytest.mark.parametrize("fault", [NAN, math.inf])
+def test_a_density_that_is_no_number_is_said_and_not_drawn_as_a_hole(fault, monkeypatch):
+    said: list[str] = []
+    drawn: list[object] = []
+    monkeypatch.setattr(Axes, "contour", lambda self, *given, **how: drawn.append(given))
+    plot = Axes.plot
+
+    def note(self: Axes, *given: Any, **how: Any) -> object:
+        said.append(str(how.get("label")))
+        return plot(self, *given, **how)
+
+    monkeypatch.setattr(Axes, "plot", note)
+    x = torch.randn(50, 2)
+    sharp = 900.0  # exp of it is infinite, and its shares of the mass are not
+
+    def density(at: torch.Tensor) -> torch.Tensor:
+        found = sharp - at.square().sum(1)
+        return torch.where(at[:, 0] > 0, fault, found) if said else found
+
+    Scatter(VectorSpec.of(2), x, log_density=density).png()
+    assert len(drawn) == 1
+    assert said == ["model's density"]
+    Scatter(VectorSpec.of(2), x, log_density=density).png()
+    assert len(drawn) == 1
+    assert said[-1] == "density: not a number"

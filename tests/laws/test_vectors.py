@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import torch
 import ptheta
 from ptheta import tasks
 from ptheta.batch import Batch
+from ptheta.capabilities import Discriminates, Encodes, HasBound, HasLogProb, some_conditions
 from ptheta.compute.streams import seeded
 from ptheta.data.points.toys import toy
 from ptheta.errors import PthetaError
@@ -253,3 +255,37 @@ def test_a_mixture_of_gaussians_is_learned_to_its_entropy(name):
 def test_components_are_the_same_option_everywhere():
     for name in ("vae", "iwae", "cvae", "avb", "made", "nade"):
         assert "components" in config_options(name)
+
+
+ASKED: dict[type, Callable[[Any, torch.Tensor, Any], torch.Tensor]] = {
+    HasLogProb: lambda model, x, condition: model.log_prob(x, condition),
+    HasBound: lambda model, x, condition: model.elbo(x, condition),
+    Encodes: lambda model, x, condition: model.encode(x, condition),
+    Discriminates: lambda model, x, condition: model.discriminate(x, condition),
+}
+
+
+@pytest.mark.parametrize("name", able_to_learn_vectors())
+def test_no_cell_is_taken_for_0_that_was_never_missing_in_training(name):
+    """Whatever a model says of rows: a cell of a column that was whole is told of, not filled."""
+    x = examples(VECTORS, 4)
+    x[1, 0] = math.nan
+    model = tiny(name, VECTORS).eval()
+    condition = some_conditions(model, 4)
+    for capability, ask in ASKED.items():
+        if isinstance(model, capability):
+            with pytest.raises(PthetaError, match="missing"):
+                ask(model, x, condition)
+
+
+@pytest.mark.parametrize("name", ["vae", "iwae", "cvae"])
+def test_a_column_that_lacked_cells_excuses_no_other(name):
+    spec = VectorSpec((Column("age", missing=True), Column("height")))
+    model = tiny(name, spec).eval()
+    condition = some_conditions(model, 4)
+    x = torch.zeros(4, 2)
+    x[1, 0] = math.nan
+    assert model.elbo(x, condition).isfinite().all()
+    x[2, 1] = math.nan
+    with pytest.raises(PthetaError, match="cells of height are missing, which was whole"):
+        model.elbo(x, condition)

@@ -20,6 +20,7 @@ import ptheta
 from ptheta.data import open_images
 from ptheta.data.dataset import Dataset
 from ptheta.data.image_data import ImageDataset
+from ptheta.data.vector_data import VectorDataset
 from ptheta.errors import PthetaError
 from ptheta.extractors.classifiers import WEIGHTS, Trained
 from ptheta.extractors.features import extract
@@ -33,7 +34,8 @@ from ptheta.measures.results import Evaluation, Result
 from ptheta.metrics.evaluate import evaluate, real_baseline
 from ptheta.metrics.likelihood import likelihood
 from ptheta.metrics.selection import Selection
-from ptheta.specs import ImageSpec
+from ptheta.specs import Column, ImageSpec, VectorSpec
+from ptheta.training.progress import Progress
 from ptheta.training.scoring import Scored
 
 
@@ -363,6 +365,31 @@ def test_what_cannot_sample_is_chosen_by_what_its_codes_lose():
     assert scored(held, Blur(1)).value == pytest.approx(x.square().mean().item())
     assert 0 < scored(held, Blur(0.1)).value < scored(held, Blur(0.2)).value
     assert Selection(held, "digits")(nn.Linear(1, 1)) is None
+
+
+def test_codes_that_give_no_number_are_never_the_best():
+    """Of vectors; what is missing in the rows themselves is left out."""
+    spec = VectorSpec((Column("a", missing=True), Column("b")))
+    cells = torch.randn(40, 2)
+    cells[::3, 0] = math.nan
+    held = VectorDataset("rows", "train", cells.numpy(), spec)
+
+    class Copies(nn.Module):
+        def __init__(self, lost: float) -> None:
+            super().__init__()
+            self.lost = lost
+
+        def encode(self, x: Tensor, condition: Any = None) -> Tensor:
+            return x
+
+        def decode(self, z: Tensor, condition: Any = None) -> Tensor:
+            return torch.zeros_like(z) + self.lost
+
+    nothing = scored(held, Copies(math.nan))
+    assert math.isnan(nothing.value)
+    assert not nothing.beats(Progress())
+    exact = cells.nan_to_num(0).square().mean().item()
+    assert scored(held, Copies(0)).value == pytest.approx(exact, rel=1e-5)
 
 
 def test_an_autoencoder_keeps_the_weights_of_its_best_score_not_of_its_first(tmp_path):

@@ -6,7 +6,7 @@ import hashlib
 
 from torch import Tensor
 
-from ptheta.specs import VectorSpec
+from ptheta.specs import VectorSpec, filled
 
 
 class Standardised:
@@ -24,4 +24,4 @@ class Standardised:
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """float32 (B, D) -> (B, width)"""
-        return self.spec.scaled(x).float().nan_to_num(0.0), None
+        return filled(self.spec.scaled(x).float()), None

@@ -14,7 +14,7 @@ from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.measures.intervals import Groups, draws
 from ptheta.measures.results import Draws
-from ptheta.specs import DataSpec, VectorSpec
+from ptheta.specs import DataSpec, VectorSpec, filled
 from ptheta.terminal.progress import watched
 
 
@@ -50,7 +50,7 @@ def nearest(x: Tensor, train: Dataset, chunk: int = 2000) -> tuple[np.ndarray, T
 
 def _flat(spec: DataSpec, x: Tensor) -> Tensor:
     """What distances are taken of: float (B, d); a missing cell counts as the mean."""
-    scaled = spec.scaled(x).nan_to_num(0.0) if isinstance(spec, VectorSpec) else x
+    scaled = filled(spec.scaled(x)) if isinstance(spec, VectorSpec) else x
     return scaled.flatten(1).float()
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ptheta.data.dataset import Dataset
 from ptheta.data.image_data import images_of
-from ptheta.specs import DataSpec, VectorSpec, quantise
+from ptheta.specs import DataSpec, VectorSpec, filled, quantise
 
 LEARNED_FROM = 2000  # images that the Gaussian is fitted to
 
@@ -51,8 +51,8 @@ def gaussian_rows(train: Dataset, n: int, seed: int) -> Tensor:
     order. A missing cell is left at its column's mean."""
     some = train.shuffled(seed)
     s = train.spec.scaled(some.batch(slice(0, min(LEARNED_FROM, len(some)))).x).double()
-    mean = s.nanmean(0).nan_to_num(0)
-    centred = (s - mean).nan_to_num(0)
+    mean = filled(s.nanmean(0))  # NaN where none of these rows has the cell
+    centred = filled(s - mean)
     generator = torch.Generator().manual_seed(seed)
     w = torch.randn(n, len(s), generator=generator, dtype=torch.float64)
     return train.spec.unscaled(mean + w @ centred / max(1, len(s) - 1) ** 0.5)

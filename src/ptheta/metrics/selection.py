@@ -66,6 +66,9 @@ class Selection:
         data, total = self.held_out.with_fixed_binarisation(), 0.0
         spec = data.spec
         for x, y in batches(model, data, AT_ONCE, "reconstructions"):
-            lost = spec.scaled(x) - spec.scaled(model.decode(model.encode(x, y), y))
-            total += lost.nan_to_num(0.0).square().flatten(1).mean(1).double().sum().item()
+            wanted = spec.scaled(x)
+            lost = wanted - spec.scaled(model.decode(model.encode(x, y), y))
+            # of a missing cell nothing can be lost; NaN of the model stays, and never is the best
+            lost = lost.masked_fill(wanted.isnan(), 0.0)
+            total += lost.square().flatten(1).mean(1).double().sum().item()
         return Scored("reconstruction_mse", total / len(data), True)

@@ -15,7 +15,7 @@ from ptheta.config import Count, Entry, OneOf, option
 from ptheta.errors import PthetaError, unknown
 from ptheta.nets.convolutional import ConvDecoder, ConvEncoder
 from ptheta.nets.mlp import mlp
-from ptheta.specs import DataSpec, ImageSpec, VectorSpec
+from ptheta.specs import DataSpec, ImageSpec, VectorSpec, filled
 
 Shape = tuple[int, ...]  # channels, height, width; or the numbers of a vector
 
@@ -111,7 +111,7 @@ class Observed(nn.Module):
 
     def forward(self, s: Tensor) -> Tensor:
         missing = s[:, self.places].isnan().to(s.dtype)
-        return torch.cat([s.nan_to_num(0.0), missing], 1)
+        return torch.cat([filled(s), missing], 1)
 
 
 def encoder(

@@ -15,7 +15,7 @@ from ptheta.specs.images import (
     to_symmetric,
     to_unit,
 )
-from ptheta.specs.vectors import Column, ColumnKind, VectorSpec
+from ptheta.specs.vectors import Column, ColumnKind, VectorSpec, filled
 
 __all__ = [
     "Column",
@@ -23,6 +23,7 @@ __all__ = [
     "DataSpec",
     "ImageSpec",
     "VectorSpec",
+    "filled",
     "from_levels",
     "from_symmetric",
     "from_unit",

@@ -61,7 +61,7 @@ class Column:
         if not self.values:
             return ((x - self.center) / self.scale).to(kind)[:, None]
         gone = x.isnan()
-        hot = one_hot(x.nan_to_num(0).long(), self.width).to(kind)
+        hot = one_hot(filled(x).long(), self.width).to(kind)
         return hot.masked_fill_(gone[:, None], math.nan)
 
     def unscaled(self, s: Tensor) -> Tensor:
@@ -192,3 +192,9 @@ class VectorSpec:
             fault = column.fault(cells, drawn=drawn)
             if fault:
                 raise PthetaError(f"column {column.name!r} holds other values: want {fault}")
+
+
+def filled(s: Tensor) -> Tensor:
+    """Cells, or what a network sees of them, with 0 where they are missing: the mean of a number,
+    and no word. What is infinite stays so."""
+    return s.masked_fill(s.isnan(), 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -200,7 +201,14 @@ def _contours(axis: Axes, of: Scatter) -> None:
     points = torch.cartesian_prod(a, b)
     with torch.no_grad():
         log_p = torch.cat([of.log_density(part).double() for part in points.tensor_split(16)])
-    p = log_p.exp().nan_to_num(0).view(CELLS, CELLS).T.numpy()
+    most = log_p.max()
+    if log_p.isnan().any() or most == math.inf:  # drawn as a hole it would be overlooked
+        axis.plot([], [], color=LINES, lw=0.8, label="density: not a number")
+        return
+    if most == -math.inf:  # all of the mass lies elsewhere
+        return
+    # of a sharp density exp would be infinite: only its shares are drawn
+    p = (log_p - most).exp().view(CELLS, CELLS).T.numpy()
     falling = np.sort(p.flatten())[::-1]
     share = np.cumsum(falling) / max(falling.sum(), 1e-300)
     at = np.minimum(np.searchsorted(share, MASSES), p.size - 1)

@@ -8,11 +8,11 @@ from torch import Tensor
 
 from ptheta.conditions import ConditionSpec
 from ptheta.config import AtLeastZero, option
-from ptheta.corruption import NoiseName, corrupt, odd_level, odd_noise
+from ptheta.corruption import NOISES, NoiseName, corrupt, odd_level, odd_noise
 from ptheta.models.autoencoders.ae import AE, AEConfig
 from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.models.recipes import Recipes
-from ptheta.specs import DataSpec, ImageSpec
+from ptheta.specs import DataSpec, ImageSpec, filled
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class DAE(AE):
 
     def seen(self, x: Tensor) -> Tensor:
         s = self.spec.scaled(x)
-        return s if isinstance(self.spec, ImageSpec) else s.nan_to_num(0.0)
+        return s if isinstance(self.spec, ImageSpec) else filled(s)
 
     def checked(self, x: Tensor) -> Tensor:
-        return self.spec.check(x)
+        return self.spec.check(x) if NOISES[self.config.noise].loses else super().checked(x)
 
     def graph(self) -> Graph:
         x, *rest = super().graph().variables

@@ -17,7 +17,7 @@ from ptheta.distributions.base import ElementDistribution
 from ptheta.distributions.kl import kl_divergence
 from ptheta.distributions.latents import LatentDistribution, Normal
 from ptheta.games import Game, Move, Player, Terms
-from ptheta.models.base import Model
+from ptheta.models.base import Model, as_learned
 from ptheta.models.graph import Arrow, Graph, Variable, said
 from ptheta.models.recipes import Recipes
 from ptheta.models.variational.collapse import CollapseMonitor
@@ -98,7 +98,7 @@ class VAE(Model):
 
     def posterior(self, x: Tensor, condition: Condition | None = None) -> Normal:
         """q(z | x)"""
-        return self.infer(self.spec.scaled(self.spec.check(x)), condition)
+        return self.infer(self.spec.scaled(as_learned(self.spec, x)), condition)
 
     def prior(self, condition: Condition | None = None) -> LatentDistribution:
         """p(z)"""

@@ -34,10 +34,7 @@ def after_sweep(folder: Path) -> str:
 
 
 def _sample(run: str | Path, spec: DataSpec) -> str:
-    from ptheta.specs import VectorSpec  # torch has been imported by then
-
-    out = "rows.csv" if isinstance(spec, VectorSpec) else "grid.png"
-    return _command("sample", run, "--out", out)
+    return _command("sample", run, "--out", spec.usual_file)
 
 
 def _command(*words: str | Path) -> str:

@@ -14,7 +14,6 @@ from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.measures.intervals import Groups, draws
 from ptheta.measures.results import Draws
-from ptheta.specs import DataSpec, VectorSpec, filled
 from ptheta.terminal.progress import watched
 
 
@@ -33,12 +32,12 @@ def nearest(x: Tensor, train: Dataset, chunk: int = 2000) -> tuple[np.ndarray, T
             f"images of {tuple(x.shape[1:])} have no distance to the {train.spec} of {train.name}: "
             "bring both to the same size and channels"
         )
-    flat = _flat(spec, x)
+    flat = spec.compared(x)
     own = flat.square().sum(1, keepdim=True)
     best = torch.full((len(x),), torch.inf)
     where = torch.zeros(len(x), dtype=torch.long)
     for start in watched(range(0, len(train), chunk), "nearest real images"):
-        part = _flat(spec, train.batch(slice(start, min(start + chunk, len(train)))).x)
+        part = spec.compared(train.batch(slice(start, min(start + chunk, len(train)))).x)
         squared = torch.addmm(own + part.square().sum(1), flat, part.T, alpha=-2)
         values, index = squared.min(1)
         closer = values < best
@@ -46,12 +45,6 @@ def nearest(x: Tensor, train: Dataset, chunk: int = 2000) -> tuple[np.ndarray, T
         where = torch.where(closer, index + start, where)
     distances = (best.clamp(min=0) / flat.shape[1]).sqrt()
     return where.numpy(), distances
-
-
-def _flat(spec: DataSpec, x: Tensor) -> Tensor:
-    """What distances are taken of: float (B, d); a missing cell counts as the mean."""
-    scaled = filled(spec.scaled(x)) if isinstance(spec, VectorSpec) else x
-    return scaled.flatten(1).float()
 
 
 def cosine_distance(x: Tensor, train: Tensor, chunk: int = 2000) -> Tensor:

@@ -15,7 +15,7 @@ from ptheta.games import Game, Terms
 from ptheta.models import registry
 from ptheta.models.parts import Part, conflict, named
 from ptheta.models.precision import in_own_type
-from ptheta.specs import DataSpec, ImageSpec, VectorSpec
+from ptheta.specs import DataSpec, ImageSpec
 
 
 @runtime_checkable
@@ -113,15 +113,11 @@ def whole(spec: DataSpec, x: Tensor) -> Tensor:
 def as_learned(spec: DataSpec, x: Tensor) -> Tensor:
     """x itself if it is a batch of such examples, which lack nothing but what examples of training
     lacked as well; raises PthetaError otherwise."""
-    spec.check(x)
-    if isinstance(spec, VectorSpec):
-        lost = x.isnan().any(0).tolist()
-        new = [c.name for c, gone in zip(spec.columns, lost, strict=True) if gone and not c.missing]
-        if new:
-            raise PthetaError(
-                f"cells of {', '.join(new)} are missing, which was whole in training: fill them "
-                "in, leave these rows out, or train on rows that lack it as well"
-            )
+    if new := spec.new_gaps(spec.check(x)):
+        raise PthetaError(
+            f"cells of {', '.join(new)} are missing, which was whole in training: fill them in, "
+            "leave these rows out, or train on rows that lack it as well"
+        )
     return x
 
 

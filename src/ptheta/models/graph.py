@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol, get_args, runtime_checkable
 
 from ptheta.errors import PthetaError, unknown
-from ptheta.specs import DataSpec, ImageSpec
 
 Role = Literal["observed", "latent", "deterministic", "given"]
 Part = Literal["generative", "inference"]
@@ -37,12 +36,6 @@ class Variable:
     def __post_init__(self) -> None:
         if self.role not in get_args(Role):
             raise unknown("role", self.role, get_args(Role))
-
-
-def said(spec: DataSpec) -> str:
-    """What an example is, for `Variable.what`."""
-    text = str(spec)
-    return f"image {text}" if isinstance(spec, ImageSpec) else text.replace("vectors", "vector", 1)
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
 
 from ptheta.models.graph import Arrow, Graph, Variable
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 RADIUS = 0.32
 ACROSS, DOWN = 2.3, 1.35  # between the centres of two variables
@@ -47,10 +49,6 @@ def draw(graph: Graph, suffix: str = ".svg") -> bytes:
     Shaded circles are observed, open ones latent, double ones deterministic, tinted ones given;
     dashed red arrows are those of inference.
     """
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     at = places(graph)
     xs, ys = zip(*at.values(), strict=True)
     width, height = max(xs) - min(xs) + 2.6, max(ys) - min(ys) + 2.2
@@ -75,8 +73,6 @@ def draw(graph: Graph, suffix: str = ".svg") -> bytes:
 
 
 def _variable(axes: Axes, variable: Variable, place: Place) -> None:
-    from matplotlib.patches import Circle
-
     axes.add_patch(Circle(place, RADIUS, fc=FILLS[variable.role], ec=INK, lw=1.2, zorder=3))
     if variable.role == "deterministic":
         axes.add_patch(Circle(place, RADIUS - 0.05, fc="none", ec=INK, lw=0.8, zorder=3))
@@ -86,8 +82,6 @@ def _variable(axes: Axes, variable: Variable, place: Place) -> None:
 
 
 def _arrow(axes: Axes, arrow: Arrow, at: Mapping[str, Place]) -> None:
-    from matplotlib.patches import FancyArrowPatch
-
     infers = arrow.part == "inference"
     colour, bend = (INFERENCE, -0.35) if infers else (INK, 0.0)
     line = FancyArrowPatch(
@@ -115,8 +109,6 @@ def _arrow(axes: Axes, arrow: Arrow, at: Mapping[str, Place]) -> None:
 
 def _plates(axes: Axes, graph: Graph, at: Mapping[str, Place]) -> None:
     """The innermost first, so that each knows how many lie in it."""
-    from matplotlib.patches import FancyBboxPatch
-
     names = list(dict.fromkeys(p for v in graph.variables for p in v.plates))
     inside = {name: [v for v in graph.variables if name in v.plates] for name in names}
     for name in names:

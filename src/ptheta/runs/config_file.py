@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from ptheta import schemas
 from ptheta.config import brief
@@ -76,19 +74,6 @@ def spec_of(about: schemas.Config) -> DataSpec:
         for column in kept.columns
     )
     return VectorSpec(tuple(columns))
-
-
-def spec_json(spec: DataSpec) -> dict[str, object]:
-    """For config.json; `spec_of` takes it back. A bound that there is not is null."""
-    kept: dict[str, Any] = asdict(spec)  # type: ignore[call-overload]  # every spec is a dataclass
-    if "columns" in kept:  # lists, as JSON has them
-        kept["columns"] = [_column_json(column) for column in kept["columns"]]
-    return kept
-
-
-def _column_json(column: dict[str, Any]) -> dict[str, Any]:
-    bounds = {k: None if math.isinf(column[k]) else column[k] for k in ("low", "high")}
-    return {**column, **bounds, "values": list(column["values"])}
 
 
 def whites(about: schemas.Config) -> Levels:

@@ -24,7 +24,7 @@ from ptheta.errors import PthetaError
 from ptheta.files.atomic import refuse_links
 from ptheta.models.base import HasLoss, Plays
 from ptheta.optimizers import OptimizerConfig
-from ptheta.runs.config_file import spec_json, write_config
+from ptheta.runs.config_file import write_config
 from ptheta.runs.folder import RECORD, Run
 from ptheta.runs.from_plan import build_model, condition_of, open_plan_data
 from ptheta.runs.plan import Plan, Written
@@ -221,7 +221,7 @@ def _about(p: Plan, ready: Ready, model: nn.Module) -> Config:
         {
             "format": FORMAT,
             **p.to_json(),
-            "spec": spec_json(ready.data.spec),
+            "spec": ready.data.spec.to_json(),
             "condition": conditions.to_json(ready.condition),
             "dataset": {
                 "name": ready.name,

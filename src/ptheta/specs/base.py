@@ -35,6 +35,20 @@ class DataSpec(Protocol):
         """Of one example as a network sees it."""
         ...
 
+    @property
+    def one(self) -> str:
+        """What one example is, in words."""
+        ...
+
+    @property
+    def usual_file(self) -> str:
+        """What a file of some of them is usually called."""
+        ...
+
+    def to_json(self) -> dict[str, object]:
+        """For config.json: see `ptheta.schemas`."""
+        ...
+
     def check(self, x: Tensor) -> Tensor:
         """`x` itself if it is a batch of such examples; raises PthetaError otherwise."""
         ...
@@ -49,6 +63,18 @@ class DataSpec(Protocol):
 
     def scaled(self, x: Tensor) -> Tensor:
         """x as a network sees it: floats (torch's default type), (B, *scaled_shape)."""
+        ...
+
+    def new_gaps(self, x: Tensor) -> tuple[str, ...]:
+        """The names of the elements that some of x lack, and no example of training did."""
+        ...
+
+    def compared(self, x: Tensor) -> Tensor:
+        """What the distance of two examples is taken of: float32 (B, d)."""
+        ...
+
+    def rounded(self, x: Tensor) -> Tensor:
+        """Examples of this shape with values that a model of them draws."""
         ...
 
     def unscaled(self, s: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ images hold 0 and 255.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
@@ -45,6 +45,28 @@ class ImageSpec:
     def dims(self) -> int:
         """Number of sub-pixels, C * H * W: the D of bits/dim."""
         return self.channels * self.height * self.width
+
+    @property
+    def one(self) -> str:
+        return f"image {self}"
+
+    @property
+    def usual_file(self) -> str:
+        return "grid.png"
+
+    def to_json(self) -> dict[str, object]:
+        return asdict(self)
+
+    def new_gaps(self, x: Tensor) -> tuple[str, ...]:
+        """None: an image is whole."""
+        return ()
+
+    def compared(self, x: Tensor) -> Tensor:
+        """Its values, 0 to 255."""
+        return x.flatten(1).float()
+
+    def rounded(self, x: Tensor) -> Tensor:
+        return quantise(x, self.levels)
 
     def check_drawn(self, x: Tensor) -> Tensor:
         """`x` itself if it is an image batch of this size with only the values of its levels.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import accumulate
 from typing import Literal, get_args
 
@@ -72,6 +72,12 @@ class Column:
         x = s[:, 0].float() * self.scale + self.center
         return (x.round() if self.kind == "integer" else x).clamp(self.low, self.high)
 
+    def to_json(self) -> dict[str, object]:
+        """For config.json. A bound that there is not is null."""
+        bounds = {"low": self.low, "high": self.high}
+        open_ = {name: None for name, bound in bounds.items() if math.isinf(bound)}
+        return asdict(self) | open_ | {"values": list(self.values)}
+
     def fault(self, x: Tensor, *, drawn: bool = False) -> str:
         """Why these cells, (B,), are not of this column; empty where they are. NaN is missing.
 
@@ -114,6 +120,30 @@ class VectorSpec:
     @property
     def dims(self) -> int:
         return len(self.columns)
+
+    @property
+    def one(self) -> str:
+        return str(self).replace("vectors", "vector", 1)
+
+    @property
+    def usual_file(self) -> str:
+        return "rows.csv"
+
+    def to_json(self) -> dict[str, object]:
+        return {"columns": [column.to_json() for column in self.columns]}
+
+    def new_gaps(self, x: Tensor) -> tuple[str, ...]:
+        lost = x.isnan().any(0).tolist()
+        columns = zip(self.columns, lost, strict=True)
+        return tuple(column.name for column, gone in columns if gone and not column.missing)
+
+    def compared(self, x: Tensor) -> Tensor:
+        """As a network sees it; a missing cell counts as the mean."""
+        return filled(self.scaled(x)).float()
+
+    def rounded(self, x: Tensor) -> Tensor:
+        """x itself: what is unscaled has values of the columns."""
+        return x
 
     def check_drawn(self, x: Tensor) -> Tensor:
         """`x` itself; raises PthetaError where it is no batch of such vectors, or a cell is NaN or

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from ptheta.training import moments
 from ptheta.training.averages import Averages, FiniteCheck
 from ptheta.training.group import Group
 
+P = ParamSpec("P")
 T = TypeVar("T")
 KL = "kl"  # the term that the schedule weighs
 
@@ -57,11 +58,10 @@ class Engine:
             name: [group["lr"] for group in optimizer.param_groups]
             for name, optimizer in self.optimizers.items()
         }
-        made: Callable[[Any], Any] = torch.compile if weighing.compile else _as_it_is
         self.losses: dict[Move[Any], Callable[[Batch, Any], Terms]] = {
-            move: made(move.loss) for move in game.moves
+            move: self._made(move.loss) for move in game.moves
         }
-        self.make_shared = None if game.prepare is None else made(game.prepare)
+        self.make_shared = None if game.prepare is None else self._made(game.prepare)
         self.alone = {name: player.owns(model) for name, player in game.players.items()}
         self.statistics = {
             name: [b for b in player.buffers() if b.is_floating_point()] if group.size > 1 else []
@@ -69,8 +69,12 @@ class Engine:
         }
         self.averages, self.finite = Averages(group.device), FiniteCheck(group.device)
         self.kept: dict[str, list[Tensor]] = {}
-        self.checked: set[Move[Any]] = set()  # whose terms have been looked at
+        self.checked: set[int] = set()  # the moves, by id, whose terms have been looked at
         self.terms: dict[str, list[str]] = {name: [] for name in game.players}
+
+    def _made(self, function: Callable[P, T]) -> Callable[P, T]:
+        """As it is called in a step."""
+        return torch.compile(function) if self.weighing.compile else function
 
     def set_lr(self, factor: float) -> None:
         """Learning rates of this step: each group's own times `factor`."""
@@ -127,9 +131,9 @@ class Engine:
         player = move.player
         with self.group.autocast():
             terms = self.losses[move](batch, shared)
-        if move not in self.checked:
+        if id(move) not in self.checked:
             check_terms(terms, player, len(batch))
-            self.checked.add(move)
+            self.checked.add(id(move))
         means = {name: _mean(term) for name, term in terms.items()}
         total = reduce(add, (self._cost(n, terms[n], mean) for n, mean in means.items()))
         total.backward()
@@ -201,10 +205,6 @@ class Engine:
         if begun and not state and moments.keeps_something(self.optimizers, factories):
             raise PthetaError("the state of the optimizers is empty")
         moments.load_state(self.optimizers, factories, state)
-
-
-def _as_it_is(function: Callable[..., T]) -> Callable[..., T]:
-    return function
 
 
 def _mean(term: Tensor) -> Tensor:

@@ -130,10 +130,7 @@ class Trainer:
         first = self.progress.step
         self._begin()
         with self._signals(), self.reporter.open(self.folder, self.heading, self.total):
-            with self._explained():
-                while not self._finished():
-                    if self._step():
-                        self._at_intervals(self.progress.step)
+            self._learn()
             if self.stopped_by is None:
                 self._end()
             self.progress.seconds = time.monotonic() - self.started
@@ -141,6 +138,13 @@ class Trainer:
             if self.group.rank == 0:
                 self.grids.last(self.progress.step, new=self.progress.step > first)
         return self.progress
+
+    def _learn(self) -> None:
+        """Step after step, until the run is at its end or was asked to stop."""
+        with self._explained():
+            while not self._finished():
+                if self._step():
+                    self._at_intervals(self.progress.step)
 
     def _begin(self) -> None:
         self.started = time.monotonic() - self.progress.seconds

@@ -81,7 +81,8 @@ class Scatter:
 
 def _line(of: Scatter) -> Figure:
     """One number: a histogram, with the density over it."""
-    figure, axis = _figure(5.0, 3.2)
+    figure = _figure(5.0, 3.2)
+    axis = figure.subplots()
     _marginal(axis, of, 0)
     if of.log_density is not None and of.spec.columns[0].kind == "real":
         at = torch.linspace(*of.limits(0), 8 * CELLS)
@@ -95,9 +96,7 @@ def _line(of: Scatter) -> Figure:
 
 def _plane(of: Scatter) -> Figure:
     """Two numbers: a scatter with contours, and the marginals beside it."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.0, 5.0), layout="constrained", dpi=DPI)
+    figure = _figure(5.0, 5.0)
     axes = figure.subplots(
         2, 2, sharex="col", gridspec_kw={"width_ratios": (4, 1), "height_ratios": (1, 4)}
     )
@@ -118,10 +117,8 @@ def _plane(of: Scatter) -> Figure:
 
 def _matrix(of: Scatter) -> Figure:
     """Columns against one another, with the marginals on the diagonal."""
-    from matplotlib.figure import Figure
-
     k = min(of.spec.dims, SHOWN)
-    figure = Figure(figsize=(SIDE * k, SIDE * k), layout="constrained", dpi=DPI)
+    figure = _figure(SIDE * k, SIDE * k)
     axes = figure.subplots(k, k, squeeze=False)
     for i in range(k):
         for j in range(k):
@@ -220,16 +217,15 @@ def _contours(axis: Axes, of: Scatter) -> None:
 
 def _edges(axis: Axes, of: Scatter, i: int, j: int, k: int) -> None:
     """Names and numbers of a matrix of panels stand at its edges alone."""
-    from matplotlib.ticker import MaxNLocator
-
     column = of.spec.columns[j]
     if i == k - 1:
         axis.set_xlabel(_short(column.name, 16), fontsize=8)
     if j == 0 and i > 0:
         axis.set_ylabel(_short(of.spec.columns[i].name, 16), fontsize=8)
-    for numbers, shown in ((axis.xaxis, j), (axis.yaxis, i))[: 1 if i == j else 2]:
-        if not of.spec.columns[shown].values:
-            numbers.set_major_locator(MaxNLocator(TICKS))
+    if not column.values:
+        axis.locator_params("x", nbins=TICKS)
+    if i != j and not of.spec.columns[i].values:
+        axis.locator_params("y", nbins=TICKS)
     _words(axis, of, j, i if i != j else None)
     axis.tick_params(labelsize=6, labelbottom=i == k - 1, labelleft=j == 0 and i > 0)
 
@@ -264,11 +260,10 @@ def _short(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+def _figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained", dpi=DPI)
-    return figure, figure.subplots()
+    return Figure(figsize=(width, height), layout="constrained", dpi=DPI)
 
 
 def _saved(figure: Figure) -> bytes:

@@ -14,7 +14,7 @@ from ptheta.models.adversarial.latents import PRIORS
 from ptheta.models.adversarial.options import GANConfig, discriminator_norm, parts
 from ptheta.models.adversarial.tricks import remaining
 from ptheta.models.base import EVERY_KIND, Model, whole
-from ptheta.models.graph import Arrow, Graph, Variable, said
+from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.models.parts import Part
 from ptheta.nets.adversarial.discriminator import Discriminator, DiscriminatorOutput
 from ptheta.nets.adversarial.generator import Generator
@@ -145,7 +145,7 @@ class Pair(Model):
         graph = Graph(
             (
                 Variable("z", "latent", f"{c.latent} numbers, {c.prior}"),
-                Variable("x", "observed", said(self.spec)),
+                Variable("x", "observed", self.spec.one),
             ),
             (Arrow("z", "x", law="G(z), implicit"),),
         )

@@ -18,7 +18,7 @@ from ptheta.config import AtLeastZero, Entry, OneOf, option
 from ptheta.distributions.columns import column_errors
 from ptheta.games import Game, Move, Player, Terms
 from ptheta.models.base import Model, whole
-from ptheta.models.graph import Arrow, Graph, Variable, said
+from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.models.recipes import Recipes
 from ptheta.nets.coders import CoderConfig, decoder, encoder, odd_net
 from ptheta.optimizers import OptimizerConfig
@@ -139,7 +139,7 @@ class AE(Model):
     def graph(self) -> Graph:
         return Graph(
             (
-                Variable("x", "observed", said(self.spec)),
+                Variable("x", "observed", self.spec.one),
                 Variable("z", "deterministic", f"code of {self.config.latent} numbers"),
                 Variable(r"\hat{x}", "deterministic", "reconstruction"),
             ),

@@ -12,7 +12,7 @@ from ptheta.corruption import NOISES, NoiseName, corrupt, odd_level, odd_noise
 from ptheta.models.autoencoders.ae import AE, AEConfig
 from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.models.recipes import Recipes
-from ptheta.specs import DataSpec, ImageSpec, filled
+from ptheta.specs import DataSpec, filled
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,7 @@ class DAE(AE):
         return corrupt(x, self.config.noise, self.config.level, self.spec)
 
     def seen(self, x: Tensor) -> Tensor:
-        s = self.spec.scaled(x)
-        return s if isinstance(self.spec, ImageSpec) else filled(s)
+        return filled(self.spec.scaled(x))
 
     def checked(self, x: Tensor) -> Tensor:
         return self.spec.check(x) if NOISES[self.config.noise].loses else super().checked(x)

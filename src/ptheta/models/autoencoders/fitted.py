@@ -15,8 +15,8 @@ from ptheta.conditions import word
 from ptheta.distributions.latents import GaussianMixture
 from ptheta.errors import PthetaError
 from ptheta.models.base import EVERY_KIND, Model
-from ptheta.models.graph import Arrow, Graph, Variable, said
-from ptheta.specs import DataSpec, ImageSpec, VectorSpec, full, quantise
+from ptheta.models.graph import Arrow, Graph, Variable
+from ptheta.specs import DataSpec, ImageSpec, VectorSpec, full
 
 
 @runtime_checkable
@@ -90,14 +90,14 @@ class Fitted(Model):
     def sample(self, n: int, condition: Condition | None = None) -> Tensor:
         # an autoencoder says no distribution to draw from: its examples, rounded to their values
         x = self.decode(self.sample_latent(n, condition), condition)
-        return quantise(x, self.spec.levels) if isinstance(self.spec, ImageSpec) else x
+        return self.spec.rounded(x)
 
     def graph(self) -> Graph:
         graph = Graph(
             (
                 Variable("k", "latent", f"one of {len(self.weights)} Gaussians"),
                 Variable("z", "latent", f"code of {self.means.shape[1]} numbers"),
-                Variable("x", "observed", said(self.spec)),
+                Variable("x", "observed", self.spec.one),
             ),
             (
                 Arrow("k", "z", law="fitted"),

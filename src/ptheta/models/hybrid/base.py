@@ -15,7 +15,7 @@ from ptheta.config import Positive, option
 from ptheta.games import Clock, Game, Move, Player, S, Terms
 from ptheta.losses.adversarial import accuracy, cross_entropy
 from ptheta.models.base import Model, whole
-from ptheta.models.graph import Arrow, Graph, Variable, said
+from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.nets.coders import CoderConfig, CoderNet, decoder, encoder, odd_net
 from ptheta.nets.convolutional import ConvEncoder
 from ptheta.nets.mlp import mlp
@@ -111,7 +111,7 @@ class Hybrid(Model):
         return Graph(
             (
                 Variable("z", "latent", f"{self.config.latent} numbers, N(0, I)"),
-                Variable("x", "observed", said(self.spec)),
+                Variable("x", "observed", self.spec.one),
             ),
             (Arrow("z", "x", law="G(z), implicit"), Arrow("x", "z", "inference", "encoder")),
         )

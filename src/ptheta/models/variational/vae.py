@@ -18,7 +18,7 @@ from ptheta.distributions.kl import kl_divergence
 from ptheta.distributions.latents import LatentDistribution, Normal
 from ptheta.games import Game, Move, Player, Terms
 from ptheta.models.base import Model, as_learned
-from ptheta.models.graph import Arrow, Graph, Variable, said
+from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.models.recipes import Recipes
 from ptheta.models.variational.collapse import CollapseMonitor
 from ptheta.models.variational.priors import PRIORS, PriorName
@@ -203,7 +203,7 @@ class VAE(Model):
         graph = Graph(
             (
                 Variable("z", "latent", f"{c.latent} numbers, p(z) {c.prior}"),
-                Variable("x", "observed", said(self.spec)),
+                Variable("x", "observed", self.spec.one),
             ),
             (Arrow("z", "x", law="p(x | z)"), Arrow("x", "z", "inference", "q(z | x)")),
         )

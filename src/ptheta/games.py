@@ -149,8 +149,7 @@ class Game(Generic[S]):
 
 def check_terms(terms: object, player: str, n: int) -> None:
     """Raises PthetaError for what is no loss of n examples: see `Move.loss`."""
-    whole = isinstance(terms, Mapping) and bool(terms)
-    if not isinstance(terms, Mapping) or not whole:
+    if not isinstance(terms, Mapping) or not terms:
         raise PthetaError(
             f"the loss of {player} gave {type(terms).__name__} and no terms: give named tensors, "
             "such as {'error': e} with e of shape (B,)"

@@ -54,7 +54,8 @@ def sample(
     wanted = Wanted(labels=labels or None, attributes=attributes, condition=condition or None)
     if isinstance(opened.spec, VectorSpec):
         place = check_rows(out, scale, same_noise=same_noise)
-        return sample_rows(opened, n, weights=weights, prior=prior, seed=seed, path=place, **wanted)
+        how = {"weights": weights, "prior": prior}
+        return sample_rows(opened, opened.spec, n, seed=seed, path=place, **how, **wanted)
     if output is None:
         raise PthetaError(
             f"--out {out}: a table holds rows of numbers, and {opened.path} is a model of images: "

@@ -30,7 +30,7 @@ from ptheta.metrics.context import Context
 from ptheta.metrics.copies import NEIGHBOURS
 from ptheta.metrics.copies import closest as nearest_pairs
 from ptheta.runs.folder import Run, is_run
-from ptheta.specs import VectorSpec
+from ptheta.specs import columns_of
 
 PAIRS = 10  # samples that are shown beside a real image
 REAL: tuple[Literal["train", "test"], ...] = ("train", "test")  # what samples may be copies of
@@ -245,7 +245,7 @@ def made_and_real(
     train, test = (opening.split(split) for split in ("train", "test"))
     # 8-bit pictures have one white each, of whatever program they are
     known: dict[Kind, float] = {k: v for k, v in test.whites.items() if k != "8-bit"}
-    columns = test.spec if isinstance(test.spec, VectorSpec) else None
+    columns = columns_of(test.spec)
     made = open_image_set(images, theirs, known=known, columns=columns)
     for source, resized in ((data, test.resized), (images, made.resized)):
         if size is None and resized:

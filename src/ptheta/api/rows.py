@@ -81,6 +81,7 @@ def check_rows(
 
 def sample_rows(
     run: Run,
+    spec: VectorSpec,
     n: int,
     *,
     weights: str,
@@ -90,14 +91,13 @@ def sample_rows(
     **wanted: Unpack[Wanted],
 ) -> Rows:
     """n rows drawn from a run of vectors, as `ptheta.api.images.sample` says."""
-    assert isinstance(run.spec, VectorSpec)
     model = run.model(weights, prior)
     x = tasks.sample(model, n, seed=seed, **wanted)
     if path is not None:
         make_folder(path.parent)
         if path.suffix.lower() == PICTURE:
-            drawn = Scatter(run.spec, x[:SHOWN], log_density=density_of(model)).png()
+            drawn = Scatter(spec, x[:SHOWN], log_density=density_of(model)).png()
             write_atomic(path, lambda beside: beside.write_bytes(drawn))
         else:
-            write_vectors(path, x, run.spec)
-    return Rows(x, run.spec, f"{n} rows", path)
+            write_vectors(path, x, spec)
+    return Rows(x, spec, f"{n} rows", path)

@@ -63,12 +63,13 @@ def _of_vectors(
     spec: VectorSpec, asked: str | Extractor | None
 ) -> tuple[Extractor, dict[str, str]]:
     own = Standardised(spec)
-    if isinstance(asked, str) and asked != own.name:
+    if asked in (None, own.name):
+        return own, {"extractor_chosen": "vectors are their own features"}
+    if isinstance(asked, str):
         raise PthetaError(
             f"--extractor {asked} takes features of images, and these are {spec}: leave it out"
         )
-    if asked is None or isinstance(asked, str):
-        return own, {"extractor_chosen": "vectors are their own features"}
+    assert asked is not None
     return asked, {"extractor_chosen": "as asked for"}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ptheta.capabilities import Decodes, Encodes, Samples
+from ptheta.capabilities import Samples
 from ptheta.data.dataset import Dataset
 from ptheta.extractors.base import Extractor
 from ptheta.extractors.features import Features, extract
@@ -14,6 +14,7 @@ from ptheta.measures.inception_score import effective_classes
 from ptheta.measures.kernel import kernel_distance
 from ptheta.metrics.conditions import draw
 from ptheta.metrics.likelihood import batches, likelihood
+from ptheta.tasks.needs import Autoencodes
 from ptheta.training.scoring import Scored
 
 AT_ONCE = 256  # images whose codes are taken
@@ -61,7 +62,7 @@ class Selection:
     def _rebuilt(self, model: nn.Module) -> Scored | None:
         """The mean squared error of what the codes of the held-out images give back, as a network
         sees both; None where there are no codes."""
-        if not (isinstance(model, Encodes) and isinstance(model, Decodes)):
+        if not isinstance(model, Autoencodes):
             return None
         data, total = self.held_out.with_fixed_binarisation(), 0.0
         spec = data.spec

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ptheta.capabilities import HasLogProb, device_of
-from ptheta.data.vector_data import Truth, VectorDataset
+from ptheta.data.vector_data import Truth, vectors_of
 from ptheta.measures.divergence import Divergences, Grid, LogDensity, divergences
 from ptheta.measures.intervals import Groups, estimate, mean_estimate
 from ptheta.measures.kernel import gaussian
@@ -36,18 +36,12 @@ CLOSE = 1e-6  # nats, and relative, below which numbers of a grid are not told a
 ROWS = 10_000  # points that a model rates at a time
 
 
-def vectors_of(ctx: Context) -> VectorDataset:
-    """The test rows, for what is asked only of vectors."""
-    assert isinstance(ctx.test, VectorDataset)
-    return ctx.test
-
-
 # -- what they need
 
 
 def truth(ctx: Context) -> str:
     """The distribution of the data is known."""
-    return "" if vectors_of(ctx).truth is not None else "the density of the data is not known"
+    return "" if vectors_of(ctx.test).truth is not None else "the density of the data is not known"
 
 
 def grid(ctx: Context) -> str:
@@ -65,7 +59,7 @@ def density(ctx: Context) -> str:
 
 def modes(ctx: Context) -> str:
     """The data has modes that are known."""
-    known = vectors_of(ctx).truth
+    known = vectors_of(ctx.test).truth
     there = known is not None and known.modes is not None
     return "" if there else "no modes of the data are known"
 
@@ -88,7 +82,7 @@ def enough(ctx: Context) -> str:
 
 
 def _truth(ctx: Context) -> Truth:
-    known = vectors_of(ctx).truth
+    known = vectors_of(ctx.test).truth
     assert known is not None
     return known
 

@@ -124,7 +124,7 @@ class ColumnsHead(ExampleHead):
         first = columns[0]
         if first.values:
             return WordGroup(first.width)
-        kind = IntegerGroup if first.kind == "integer" else RealGroup
+        kind = IntegerGroup if first.whole else RealGroup
         return kind(Scaling.of(columns), KERNELS[self.kernel], self.components)
 
     @property

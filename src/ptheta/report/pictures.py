@@ -21,10 +21,12 @@ from ptheta.capabilities import (
 from ptheta.compute.streams import seeded
 from ptheta.data.columns.scatter import LogDensity, Scatter
 from ptheta.data.dataset import Dataset
+from ptheta.data.vector_data import vectors_of
 from ptheta.files.html import png_uri
 from ptheta.metrics.copies import NEIGHBOURS, closest
 from ptheta.report.plots import picture
 from ptheta.specs import DataSpec, VectorSpec
+from ptheta.tasks.needs import Autoencodes, DecodesPrior
 from ptheta.training.pictures import POINTS, density_of, in_picture
 
 SHOWN = 64  # samples in a grid
@@ -94,9 +96,7 @@ def _samples(subject: Subject) -> Picture | None:
 
 def _means(subject: Subject) -> Picture | None:
     model = subject.model
-    if not (
-        isinstance(model, Decodes) and isinstance(model, HasPrior) and isinstance(model, HasBound)
-    ):
+    if not (isinstance(model, DecodesPrior) and isinstance(model, HasBound)):
         return None
     y = some_conditions(model, SHOWN)
     with seeded(subject.seed):
@@ -110,7 +110,7 @@ def _means(subject: Subject) -> Picture | None:
 
 def _reconstructions(subject: Subject) -> Picture | None:
     model, test = subject.model, subject.test
-    if not (isinstance(model, Encodes) and isinstance(model, Decodes)):
+    if not isinstance(model, Autoencodes):
         return None
     batch = test.batch(range(min(REBUILT, len(test) // 10 * 10 or len(test))))
     x = batch.x
@@ -182,9 +182,8 @@ def _points(subject: Subject) -> Picture | None:
 
 def scattered(test: Dataset, x: Tensor, density: LogDensity | None = None) -> str:
     """Rows over those of a data set, as data."""
-    assert isinstance(test.spec, VectorSpec)
     real = test.batch(slice(0, POINTS)).x
-    return png_uri(Scatter(test.spec, x, real, density).png())
+    return png_uri(Scatter(vectors_of(test).spec, x, real, density).png())
 
 
 OF_VECTORS: tuple[Callable[[Subject], Picture | None], ...] = (_points,)

@@ -28,7 +28,7 @@ from ptheta.runs.from_plan import Openings, build_model
 from ptheta.runs.plan import Plan
 from ptheta.runs.plugged import check_here
 from ptheta.runs.prior import CHOICES, digest_of_prior, with_prior
-from ptheta.specs import DataSpec, ImageSpec, VectorSpec
+from ptheta.specs import DataSpec, ImageSpec, columns_of
 from ptheta.training.checkpoint import latest
 from ptheta.training.metric_logger import read_metrics
 from ptheta.training.progress import Progress
@@ -274,7 +274,7 @@ class Run:
         Raises PthetaError where a model that was trained on labels meets other classes.
         """
         known = whites(self.about)
-        vectors = self.spec if isinstance(self.spec, VectorSpec) else None
+        vectors = columns_of(self.spec)
         train, test = (
             openings.data(plan, part, where, known, vectors) for part in ("train", split)
         )

@@ -34,12 +34,13 @@ def with_prior(model: nn.Module, folder: Path, weights: Path, prior: str) -> nn.
 
     Raises PthetaError for a fitted prior that is missing or was fitted to other weights.
     """
-    if prior == "own" or (prior == "auto" and isinstance(model, Samples)):
+    auto = prior == "auto"
+    if prior == "own" or (auto and isinstance(model, Samples)):
         return model
     mixture = _fitted_to(weights, folder / NAME)
     if mixture is not None:
         return Fitted.of(model, mixture, folder / NAME).eval()
-    if prior == "auto":
+    if auto:
         return model
     why = "was fitted to other weights" if there(folder / NAME) else "is not there yet"
     raise PthetaError(f"{folder / NAME} {why}: run `ptheta fit {folder}`")

@@ -82,7 +82,7 @@ def work(
         given.bring()
     source = None if given.handed is None else given.handed.source
     p, folder = Plan.from_json(values), Path(out)
-    on_cpu = group.device.type == "cpu"
+    on_cpu = group.on_cpu
     _use_processor(p, group)
     ready = go_on(Run.open(folder), p, more, source) if started else begin(p, source)
     data, spec = ready.data, ready.data.spec
@@ -112,7 +112,7 @@ def work(
 
 def _use_processor(p: Plan, group: Group) -> None:
     """Threads and memory of a process that computes on the CPU, and of its tensors there."""
-    on_cpu = group.device.type == "cpu"
+    on_cpu = group.on_cpu
     if on_cpu:
         keep_large_blocks()
     if p.train.threads:

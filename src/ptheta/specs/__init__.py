@@ -15,7 +15,7 @@ from ptheta.specs.images import (
     to_symmetric,
     to_unit,
 )
-from ptheta.specs.vectors import Column, ColumnKind, VectorSpec, filled
+from ptheta.specs.vectors import Column, ColumnKind, VectorSpec, columns_of, filled
 
 __all__ = [
     "Column",
@@ -23,6 +23,7 @@ __all__ = [
     "DataSpec",
     "ImageSpec",
     "VectorSpec",
+    "columns_of",
     "filled",
     "from_levels",
     "from_symmetric",

@@ -51,6 +51,15 @@ class Column:
             raise PthetaError(f"{self}: the scale is a number above 0, the center a number")
 
     @property
+    def whole(self) -> bool:
+        """Whether its cells are whole numbers that count something."""
+        return self.kind == "integer"
+
+    @property
+    def continuous(self) -> bool:
+        return self.kind == "real"
+
+    @property
     def width(self) -> int:
         """How many numbers a network sees of it: one, or one for each word."""
         return len(self.values) or 1
@@ -70,7 +79,7 @@ class Column:
             cells = s.argmax(1).to(torch.float32)
             return torch.where(s.isnan().any(1), math.nan, cells)
         x = s[:, 0].float() * self.scale + self.center
-        return (x.round() if self.kind == "integer" else x).clamp(self.low, self.high)
+        return (x.round() if self.whole else x).clamp(self.low, self.high)
 
     def to_json(self) -> dict[str, object]:
         """For config.json. A bound that there is not is null."""
@@ -85,7 +94,7 @@ class Column:
             lie beyond them
         """
         there = x[~x.isnan()]
-        if self.kind != "real" and bool((there != there.round()).any()):
+        if not self.continuous and bool((there != there.round()).any()):
             return "whole numbers"
         low, high = (0, len(self.values) - 1) if self.values else (-math.inf, math.inf)
         if drawn and not self.values:
@@ -174,7 +183,7 @@ class VectorSpec:
     @property
     def discrete(self) -> bool:
         """Whether no column is real: p(x) is a probability then, else a density in their units."""
-        return all(column.kind != "real" for column in self.columns)
+        return not any(column.continuous for column in self.columns)
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -222,6 +231,11 @@ class VectorSpec:
             fault = column.fault(cells, drawn=drawn)
             if fault:
                 raise PthetaError(f"column {column.name!r} holds other values: want {fault}")
+
+
+def columns_of(spec: object) -> VectorSpec | None:
+    """The spec itself where it is of vectors, for what reads other data by its columns."""
+    return spec if isinstance(spec, VectorSpec) else None
 
 
 def filled(s: Tensor) -> Tensor:

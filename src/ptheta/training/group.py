@@ -56,6 +56,10 @@ class Group:
     size: int = 1
     half: torch.dtype | None = None
 
+    @property
+    def on_cpu(self) -> bool:
+        return self.device.type == "cpu"
+
     def autocast(self) -> AbstractContextManager[object]:
         """The precision of the forward pass."""
         if self.half is None:

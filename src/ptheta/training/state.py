@@ -83,9 +83,14 @@ class Checkpoints:
     def _interval(self) -> checkpoint.Interval:
         """What lies between two lines of the log."""
         found: checkpoint.Interval = {"sums": self.engine.averages.interval()}
-        if isinstance(self.engine.game.monitor, Remembering):
-            found["alarm"] = self.engine.game.monitor.memory()
+        if (monitor := self._remembering()) is not None:
+            found["alarm"] = monitor.memory()
         return found
+
+    def _remembering(self) -> Remembering | None:
+        """The game's monitor, where it keeps something from one interval to the next."""
+        monitor = self.engine.game.monitor
+        return monitor if isinstance(monitor, Remembering) else None
 
     # -- going on
 
@@ -137,8 +142,9 @@ class Checkpoints:
     def _set_interval(self, found: checkpoint.Interval, folder: Path) -> None:
         try:
             self.engine.averages.set_interval(found.get("sums", {}))
-            if isinstance(self.engine.game.monitor, Remembering) and "alarm" in found:
-                self.engine.game.monitor.recall(found["alarm"])
+            monitor = self._remembering()
+            if monitor is not None and "alarm" in found:
+                monitor.recall(found["alarm"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise PthetaError(f"{folder} holds other sums than a run writes: {error}") from None
 

@@ -37,7 +37,7 @@ def columns_advice(data: VectorDataset) -> list[str]:
         different = len(np.unique(there))
         if different == 1:
             lines.append(f"column {column.name!r} is the same in every row")
-        elif column.kind == "integer" and different == len(cells):
+        elif column.whole and different == len(cells):
             lines.append(
                 f"column {column.name!r} has another whole number in every row, as numbers of rows "
                 "do: leave it out with --columns"

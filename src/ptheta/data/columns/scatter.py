@@ -84,7 +84,7 @@ def _line(of: Scatter) -> Figure:
     figure = _figure(5.0, 3.2)
     axis = figure.subplots()
     _marginal(axis, of, 0)
-    if of.log_density is not None and of.spec.columns[0].kind == "real":
+    if of.log_density is not None and of.spec.columns[0].continuous:
         at = torch.linspace(*of.limits(0), 8 * CELLS)
         with torch.no_grad():
             p = of.log_density(at[:, None]).double().exp()
@@ -168,7 +168,7 @@ def _marginal(axis: Axes, of: Scatter, k: int, *, upright: bool = False) -> None
 
 def _edges_of(column: Column, low: float, high: float) -> np.ndarray:
     """Of the bars: around whole numbers where there are few of them."""
-    if column.kind == "integer" and high - low <= BINS:
+    if column.whole and high - low <= BINS:
         return np.arange(np.floor(low), np.ceil(high) + 1) - 0.5
     return np.linspace(low, high, BINS + 1)
 
@@ -192,7 +192,7 @@ def _spread(column: Column, cells: np.ndarray, rng: np.random.Generator) -> np.n
 
 def _contours(axis: Axes, of: Scatter) -> None:
     """Lines that hold shares of the model's mass."""
-    if of.log_density is None or any(column.kind != "real" for column in of.spec.columns):
+    if of.log_density is None or not all(column.continuous for column in of.spec.columns):
         return
     a, b = (torch.linspace(*of.limits(k), CELLS) for k in (0, 1))
     points = torch.cartesian_prod(a, b)

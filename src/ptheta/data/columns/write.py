@@ -61,7 +61,7 @@ def _texts(cells: np.ndarray, column: Column) -> Iterator[str]:
 def _saying(column: Column) -> Callable[[np.float32], str]:
     if column.values:
         return lambda cell: column.values[int(cell)]
-    if column.kind == "integer":
+    if column.whole:
         return lambda cell: str(int(cell))
     return str
 
@@ -84,7 +84,7 @@ def _cells(cells: np.ndarray, column: Column) -> list[object]:
     """Cells (N,) as Arrow takes them, None for NaN."""
     if column.values:
         return [None if cell != cell else column.values[int(cell)] for cell in cells]
-    kind = int if column.kind == "integer" else float
+    kind = int if column.whole else float
     return [None if cell != cell else kind(cell) for cell in cells]
 
 

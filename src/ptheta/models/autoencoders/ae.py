@@ -22,7 +22,7 @@ from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.models.recipes import Recipes
 from ptheta.nets.coders import CoderConfig, decoder, encoder, odd_net
 from ptheta.optimizers import OptimizerConfig
-from ptheta.specs import DataSpec, ImageSpec, VectorSpec, from_unit, full, to_unit
+from ptheta.specs import DataSpec, ImageSpec, VectorSpec, columns_of, from_unit, full, to_unit
 
 
 @dataclass(frozen=True)
@@ -79,15 +79,15 @@ class AE(Model):
         self, spec: DataSpec, config: AEConfig, condition: ConditionSpec | None = None
     ) -> None:
         super().__init__(spec, config, condition)
-        self.config = config
+        self.config, self.rows = config, columns_of(spec)
         self.encoder = encoder(spec, config, config.latent)
         self.decoder = decoder(spec, config, 1)
 
     def errors(self, out: Tensor, x: Tensor) -> Tensor:
         """The loss of each example, summed over its pixels or columns: (B,). out: what the decoder
         gave"""
-        if isinstance(self.spec, VectorSpec):
-            return column_errors(self.spec, out, x).sum(1)
+        if self.rows is not None:
+            return column_errors(self.rows, out, x).sum(1)
         return PIXEL_ERRORS[self.config.loss].loss(out, to_unit(x)).flatten(1).sum(1)
 
     def corrupted(self, x: Tensor) -> Tensor:
@@ -126,8 +126,8 @@ class AE(Model):
 
     def decode(self, z: Tensor, condition: Condition | None = None) -> Tensor:
         out = full(self.decoder(z))
-        if isinstance(self.spec, VectorSpec):
-            return self.spec.unscaled(out)
+        if self.rows is not None:
+            return self.rows.unscaled(out)
         return from_unit(PIXEL_ERRORS[self.config.loss].to_unit(out))
 
     def game(self) -> Game[None]:

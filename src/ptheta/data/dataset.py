@@ -83,10 +83,10 @@ class Dataset(ABC):
     resembles: str = ""
     resized: bool = False
 
-    example: ClassVar[str]  # what one of them is called in a message, such as "image"
-    examples: ClassVar[str]  # and several
-
-    # -- what each kind of data set says itself
+    # in messages: what one is called, and several, and what one is that repeats another
+    example: ClassVar[str]
+    examples: ClassVar[str]
+    alike: ClassVar[str]
 
     @property
     @abstractmethod

@@ -56,6 +56,7 @@ class ImageDataset(Dataset):
 
     example: ClassVar[str] = "image"
     examples: ClassVar[str] = "images"
+    alike: ClassVar[str] = "copied, or encoded anew"
 
     def __post_init__(self) -> None:
         if self.images.dtype != np.uint8 or self.images.ndim != 4:

@@ -169,6 +169,6 @@ def with_repeats(data: Dataset, repeats: np.ndarray, groups: np.ndarray) -> Data
         return data
     note = (
         f"{repeats.sum()} of {len(data)} {data.split} {data.examples} repeat training "
-        f"{data.examples} (copied, or encoded anew)"
+        f"{data.examples} ({data.alike})"
     )
     return dataclasses.replace(data, repeats=repeats, notes=(*data.notes, note))

@@ -79,6 +79,7 @@ class VectorDataset(Dataset):
 
     example: ClassVar[str] = "row"
     examples: ClassVar[str] = "rows"
+    alike: ClassVar[str] = "equal"
 
     def __post_init__(self) -> None:
         if self.cells.dtype != np.float32 or self.cells.ndim != 2:

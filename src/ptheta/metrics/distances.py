@@ -37,7 +37,7 @@ def warn_of_few(ctx: Context) -> None:
         return
     few, cure = (f"{fake} samples", "draw more")
     if real < fake:
-        few, cure = (f"{real} real images", "give more of them")
+        few, cure = (f"{real} real {ctx.test.examples}", "give more of them")
     warnings.warn(
         f"{few} are few for a Frechet distance in {d} dimensions, which is then "
         f"too large: prefer the kernel distance, or {cure}",
@@ -55,7 +55,7 @@ def fd_infinity(ctx: Context) -> Estimate:
     distance, found = frechet_of(ctx)
     least = min(ctx.fakes.n, ctx.reals.n)
     if found is None or least < LEAST_TO_EXTRAPOLATE:
-        return Estimate(None, reason=f"{least} images are too few to extrapolate from")
+        return Estimate(None, reason=f"{least} {ctx.test.examples} are too few to extrapolate from")
     return estimate(*frechet_infinity(distance, found, ctx.fakes, ctx.reals))
 
 

@@ -134,13 +134,17 @@ def measured(
 def _check(ctx: Context) -> None:
     """Raises PthetaError for what `evaluate` cannot measure."""
     if ctx.n < 2:
-        raise PthetaError(f"n = {ctx.n} images are too few for distances: draw at least two")
+        raise PthetaError(
+            f"n = {ctx.n} {ctx.test.examples} are too few for distances: draw at least two"
+        )
     if ctx.is_k < 1 or ctx.ais_images < 0:
         raise PthetaError(
             f"is_k = {ctx.is_k}, ais_images = {ctx.ais_images}: want 1 and 0, or more"
         )
     if len(ctx.test) < 2:
-        raise PthetaError(f"{ctx.test.name} has {len(ctx.test)} test image: give at least two")
+        raise PthetaError(
+            f"{ctx.test.name} has {len(ctx.test)} test {ctx.test.example}: give at least two"
+        )
     spec = ctx.the_model.spec
     for data in (ctx.test, ctx.train):
         if data is not None:

@@ -211,26 +211,28 @@ class Run:
 
         copies: whether the reader looks for copies of training images
         """
-        where, out = self._where(source), ""
+        where, out, several = self._where(source), "", self.spec.several
         if found.known_test:
-            out = f"; {found.known_test:,} held-out images are left out, it was trained on them"
+            out = f"; {found.known_test:,} held-out {several} are left out, it was trained on them"
         if found.foreign:
             return (
-                f"{where} is not the data that {self.path} was trained on{out}; pictures encoded "
-                "anew are not known for those that it was trained on"
+                f"{where} is not the data that {self.path} was trained on{out}; {several} that "
+                "were encoded or rounded anew are not known for those that it was trained on"
             )
         if found.new is not None:
             among = ": copies are looked for among those that it was" if copies else ""
             return (
-                f"{where} has {len(found.new):,} training images that {self.path} was not trained "
-                f"on{among}{out}"
+                f"{where} has {len(found.new):,} training {several} that {self.path} was not "
+                f"trained on{among}{out}"
             )
         return f"{where}: {out.removeprefix('; ')}" if out else None
 
     def no_copies(self, found: DataMatch, source: Source | None = None) -> str:
         """Why it is not defined whether the model copies; empty where it is."""
         if found.foreign:
-            return f"it was trained on other images than those of {self._where(source)}"
+            return (
+                f"it was trained on other {self.spec.several} than those of {self._where(source)}"
+            )
         if not found.remembered and source is not None:
             return "the run does not remember what it was trained on"
         return ""

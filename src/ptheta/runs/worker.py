@@ -198,16 +198,16 @@ def go_on(run: Run, p: Plan, more: bool, source: Source | None = None) -> Ready:
             )
         if len(found.images) != known:
             raise PthetaError(
-                f"{p.source} has {len(found.images):,} training images, {run.path} was trained on "
-                f"{known:,}: give the data that it was trained on with --data"
+                f"{p.source} has {len(found.images):,} training {found.images.examples}, "
+                f"{run.path} was trained on {known:,}: give the data of its training with --data"
             )
         data, reserve = _set_aside(p, found.images)
         return Ready(data, reserve, None, data.name, run.condition)
     data, name = found.images, run.about.dataset.name
     if found.new is not None and not more:
         raise PthetaError(
-            f"{p.source} has {len(found.new):,} training images that {run.path} was not trained "
-            "on: add --more-data to train on them as well, or take them out"
+            f"{p.source} has {len(found.new):,} training {data.examples} that {run.path} was not "
+            "trained on: add --more-data to train on them as well, or take them out"
         )
     if found.new is not None:
         data = joined(data, found.new)

@@ -41,6 +41,11 @@ class DataSpec(Protocol):
         ...
 
     @property
+    def several(self) -> str:
+        """What several of them are called: "images"."""
+        ...
+
+    @property
     def usual_file(self) -> str:
         """What a file of some of them is usually called."""
         ...

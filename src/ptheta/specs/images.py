@@ -51,6 +51,10 @@ class ImageSpec:
         return f"image {self}"
 
     @property
+    def several(self) -> str:
+        return "images"
+
+    @property
     def usual_file(self) -> str:
         return "grid.png"
 

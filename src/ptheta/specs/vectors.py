@@ -135,6 +135,10 @@ class VectorSpec:
         return str(self).replace("vectors", "vector", 1)
 
     @property
+    def several(self) -> str:
+        return "rows"
+
+    @property
     def usual_file(self) -> str:
         return "rows.csv"
 

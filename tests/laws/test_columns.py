@@ -222,3 +222,12 @@ def test_columns_of_one_kind_are_computed_together_and_come_out_in_their_order()
         assert alone.shape == (6, 1)
         torch.testing.assert_close(alone.log_prob(x[:, i : i + 1])[:, 0], together[:, i])
         start += numbers
+
+
+def test_what_is_nan_draws_no_word_and_decodes_to_none():
+    head = ColumnsHead(VectorSpec((Column("pet", "category", ("cat", "dog", "owl")),)))
+    out = torch.zeros(3, head.numbers)
+    out[1, 2] = math.nan
+    found = head(out)
+    for x in (found.sample(), found.mean_example()):
+        assert x.isnan().flatten().tolist() == [False, True, False]

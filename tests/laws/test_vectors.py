@@ -13,7 +13,15 @@ import torch
 import ptheta
 from ptheta import tasks
 from ptheta.batch import Batch
-from ptheta.capabilities import Discriminates, Encodes, HasBound, HasLogProb, some_conditions
+from ptheta.capabilities import (
+    Decodes,
+    Discriminates,
+    Encodes,
+    HasBound,
+    HasLogProb,
+    Samples,
+    some_conditions,
+)
 from ptheta.compute.streams import seeded
 from ptheta.data.points.toys import toy
 from ptheta.errors import PthetaError
@@ -289,3 +297,27 @@ def test_a_column_that_lacked_cells_excuses_no_other(name):
     x[2, 1] = math.nan
     with pytest.raises(PthetaError, match="cells of height are missing, which was whole"):
         model.elbo(x, condition)
+
+
+@pytest.mark.parametrize("name", able_to_learn_vectors())
+def test_weights_that_are_no_numbers_draw_nothing_that_looks_fine(name):
+    """Of words alone: an argmax of NaN is some word."""
+    words = VectorSpec(
+        (Column("pet", "category", ("cat", "dog")), Column("b", "category", ("x", "y", "z")))
+    )
+    model = tiny(name, words).eval()
+    for p in model.parameters():
+        p.data.fill_(math.nan)
+    drawn = []
+    try:
+        asked = some_conditions(model, 4)
+        if isinstance(model, Samples):
+            drawn.append(model.sample(4, asked))
+        if isinstance(model, Encodes) and isinstance(model, Decodes):
+            drawn.append(model.decode(model.encode(examples(words, 4), asked), asked))
+    except (PthetaError, ValueError, RuntimeError):  # torch refuses to draw from NaN
+        return
+    assert drawn
+    for x in drawn:
+        with pytest.raises(PthetaError, match="NaN"):
+            words.check_drawn(x)

@@ -8,6 +8,7 @@ mass of a bin is a difference of two that are nearly equal.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -193,11 +194,15 @@ class Words(ElementDistribution):
     def icdf(self, u: Tensor) -> Tensor:
         cumulative = self.logits.to(exact(self.device)).softmax(2).cumsum(2)
         word = (cumulative <= u.to(cumulative.dtype)[..., None]).sum(2)
-        return word.clamp_(max=self.logits.shape[2] - 1).float()
+        return self._told(word.clamp_(max=self.logits.shape[2] - 1))
 
     def mean_example(self) -> Tensor:
         """The most likely word."""
-        return self.logits.argmax(2).float()
+        return self._told(self.logits.argmax(2))
+
+    def _told(self, word: Tensor) -> Tensor:
+        """Positions (B, n) as cells; NaN where a logit is, which speaks of no word."""
+        return word.float().masked_fill(self.logits.isnan().any(2), math.nan)
 
 
 class Columns(ElementDistribution):

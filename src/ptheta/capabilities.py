@@ -149,17 +149,14 @@ class Clusters(Protocol):
 class Translates(Protocol):
     """Carries pictures over: to what they were paired with in training, or to another domain."""
 
-    @property
     def input_spec(self) -> ImageSpec:
         """What is carried over; its height and width are those of training."""
         ...
 
-    @property
     def domains(self) -> tuple[str, ...]:
         """The names of the domains that it carries over to; none where it learned from pairs."""
         ...
 
-    @property
     def varied(self) -> bool:
         """Whether two answers to one picture differ."""
         ...

@@ -59,7 +59,6 @@ class Pix2Pix(PairsModel):
         self.generator = make(self.planes_given, channels, (height, width), options)
         self.discriminator = self.new_discriminator() if config.plays else None
 
-    @property
     def varied(self) -> bool:
         return self.config.noise_in_sampling
 

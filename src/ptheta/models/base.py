@@ -37,11 +37,13 @@ class Model(nn.Module):
     takes: the kinds of condition that such a model may be given, by name; empty for none
     specs: the types of spec that it can learn
     takes_missing: whether it learns from examples that lack some of their elements
+    balanced: whether it is trained on batches with equally many examples of each label
     """
 
     takes: ClassVar[tuple[str, ...]] = ()
     specs: ClassVar[tuple[type[DataSpec], ...]] = (ImageSpec,)
     takes_missing: ClassVar[bool] = False
+    balanced: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -128,6 +130,11 @@ def refuse_missing(spec: DataSpec, x: Tensor) -> None:
             f"{int(x.isnan().sum()):,} of {x.numel():,} cells are missing, which this model cannot "
             f"do without: fill them in, or choose {' or '.join(able_to_miss(type(spec)))}"
         )
+
+
+def balanced(kind: type[nn.Module]) -> bool:
+    """Whether such a model is trained on batches with equally many examples of each label."""
+    return issubclass(kind, Model) and kind.balanced
 
 
 class ImageModel(Model):

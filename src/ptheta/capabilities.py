@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ptheta.conditions import ConditionSpec
     from ptheta.distributions.latents import Normal
     from ptheta.distributions.pixels import PixelDistribution
+    from ptheta.specs import ImageSpec
 
 
 @runtime_checkable
@@ -146,8 +147,26 @@ class Clusters(Protocol):
 
 @runtime_checkable
 class Translates(Protocol):
-    def translate(self, x: Tensor, to: int) -> Tensor:
-        """The image batch carried over to domain `to`."""
+    """Carries pictures over: to what they were paired with in training, or to another domain."""
+
+    def input_spec(self) -> ImageSpec:
+        """What is carried over; its height and width are those of training."""
+        ...
+
+    def domains(self) -> tuple[str, ...]:
+        """The names of the domains that it carries over to; none where it learned from pairs."""
+        ...
+
+    def varied(self) -> bool:
+        """Whether two answers to one picture differ."""
+        ...
+
+    def translate(self, x: Tensor, to: Tensor | None = None) -> Tensor:
+        """Pictures x, uint8 (B, C, H, W) of `input_spec` but of any height and width, carried over:
+        uint8 (B, C', H, W).
+
+        to: the number of the domain of each, int64 (B,); None where there are none
+        """
         ...
 
 

@@ -32,7 +32,8 @@ M = TypeVar("M", bound=BaseModel)
 
 FORMAT = 1  # of config.json
 MOST_COLUMNS = 2**14  # of a table
-IMAGES, VECTORS = "(images)", "(vectors)"  # in the place of a fault, where a reader needs none
+# in the place of a fault, where a reader needs none
+IMAGES, LABEL_MAPS, VECTORS = "(images)", "(label maps)", "(vectors)"
 MOST_NUMBERS = 2**26  # in an image: a square picture of 8,192 pixels
 
 
@@ -69,6 +70,12 @@ class Images(_Exact):
     levels: Annotated[int, Ge(2)]
 
 
+class LabelMaps(Images):
+    """What a label map is: see `ptheta.specs.LabelMapSpec`."""
+
+    palette: Annotated[list[list[int]], MinLen(2), MaxLen(256)]
+
+
 class Column(_Exact):
     """One number of a vector: see `ptheta.specs.Column`. low, high: null where there is no bound"""
 
@@ -89,12 +96,17 @@ class Vectors(_Exact):
 
 
 def _of_spec(values: object) -> str:
-    """Which of the two a spec is, by what it says."""
-    return VECTORS if isinstance(values, Vectors | dict) and "columns" in dict(values) else IMAGES
+    """Which of them a spec is, by what it says."""
+    said = dict(values) if isinstance(values, BaseModel | dict) else {}
+    return next((kind for key, kind in TOLD_BY.items() if key in said), IMAGES)
 
 
+TOLD_BY = {"columns": VECTORS, "palette": LABEL_MAPS}
 Spec = Annotated[
-    Annotated[Images, Tag(IMAGES)] | Annotated[Vectors, Tag(VECTORS)], Discriminator(_of_spec)
+    Annotated[Images, Tag(IMAGES)]
+    | Annotated[LabelMaps, Tag(LABEL_MAPS)]
+    | Annotated[Vectors, Tag(VECTORS)],
+    Discriminator(_of_spec),
 ]
 
 
@@ -241,7 +253,9 @@ def parse(kind: type[M], values: object, file: Path | str, cure: str) -> M:
         return TypeAdapter(kind).validate_json(json.dumps(values))
     except ValidationError as error:
         place = ".".join(
-            str(part) for part in error.errors()[0]["loc"] if part not in (IMAGES, VECTORS)
+            str(part)
+            for part in error.errors()[0]["loc"]
+            if part not in (IMAGES, LABEL_MAPS, VECTORS)
         )
         raise PthetaError(f"{file}: {place or 'it'}: {reason(error)}; {cure}") from None
     except RecursionError:

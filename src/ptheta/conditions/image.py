@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -11,11 +12,12 @@ from torch import Tensor
 
 from ptheta.batch import Condition
 from ptheta.conditions.base import tensor_of
+from ptheta.data.inputs import MaskInputs
 from ptheta.data.offers import Offers
 from ptheta.data.picture import Shape, load, resize_and_crop
 from ptheta.errors import PthetaError
 from ptheta.files.paths import expand
-from ptheta.specs import ImageSpec, from_levels, quantise, to_symmetric
+from ptheta.specs import ImageSpec, LabelMapSpec, from_levels
 
 if TYPE_CHECKING:
     from ptheta.data.dataset import Dataset
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 class Image:
     """An image for each example: uint8 (B, C, H, W) of `spec`."""
 
-    spec: ImageSpec
+    spec: LabelMapSpec | ImageSpec
     kind: ClassVar[str] = "image"
 
     def __len__(self) -> int:
@@ -37,7 +39,7 @@ class Image:
 
     @property
     def size(self) -> int:
-        return self.spec.dims
+        return math.prod(self.spec.scaled_shape)
 
     def check(self, condition: Condition) -> Condition:
         return self.spec.check(tensor_of(condition, self.kind))
@@ -51,13 +53,13 @@ class Image:
             raise PthetaError(f"--image {text}: {error}; give a picture that can be read") from None
         c, h, w = self.spec.shape
         x = torch.from_numpy(np.array(resize_and_crop(image, Shape(c, h, w))))
-        return quantise(x[None], self.spec.levels)
+        return self.spec.rounded(x[None])
 
     def examples(self, n: int, start: int = 0) -> Condition:
         """Flat images, from black to white and again."""
         levels = torch.arange(start, start + n) % self.spec.levels
         flat = from_levels(levels, self.spec.levels).view(n, 1, 1, 1)
-        return flat.expand(n, *self.spec.shape).contiguous()
+        return self.spec.rounded(flat.expand(n, *self.spec.shape).contiguous())
 
     def describe(self, condition: Condition) -> list[str]:
         """Their mean grey value, from 0 to 1."""
@@ -65,30 +67,41 @@ class Image:
         return [f"image of mean {mean:.2f}" for mean in means.tolist()]
 
     def vector(self, condition: Condition) -> Tensor:
-        """Its pixels in [-1, 1]."""
-        return to_symmetric(tensor_of(condition, self.kind)).flatten(1)
+        """Its pixels in [-1, 1]; one plane for each colour of a label map."""
+        return self.planes(condition).flatten(1)
+
+    def planes(self, condition: Condition) -> Tensor:
+        """As a network sees it: (B, *spec.scaled_shape), in [-1, 1]."""
+        return self.spec.scaled(tensor_of(condition, self.kind))
 
     @classmethod
     def of_data(cls, data: Dataset, source: str) -> Image:
-        """The segmentation masks of training data. Raises PthetaError where it has none."""
-        if data.masks is None:
+        """The inputs of pairs, or else segmentation masks. Raises PthetaError where the training
+        data has neither."""
+        inputs = data.inputs or MaskInputs.of(data)
+        if inputs is None:
             raise PthetaError(
-                f"{source} has no masks (it offers {Offers.of(data)}), and the model is "
-                "conditional on an image: give data with masks, or leave out --condition image"
+                f"{source} has no inputs and no masks (it offers {Offers.of(data)}), and the model "
+                "is conditional on an image: give pairs (--pairs), or data with masks, or leave "
+                "out --condition image"
             )
-        parts = int(data.masks[data.rows(slice(None))].max()) + 1
-        _, height, width = data.masks.shape
-        return cls(ImageSpec(1, height, width, max(2, parts)))
+        return cls(inputs.spec)
 
     def take(self, data: Dataset, rows: np.ndarray) -> Condition | None:
-        """Masks with their numbers as equally spaced grey values."""
-        if data.masks is None:
-            return None
-        numbers = torch.from_numpy(np.ascontiguousarray(data.masks[rows]))
-        return from_levels(numbers.clamp(max=self.spec.levels - 1), self.spec.levels)[:, None]
+        """The inputs; of data that has none its masks, with their numbers as equally spaced grey
+        values; None where it has neither."""
+        if data.inputs is not None:
+            return data.inputs.take(data, rows)
+        return None if data.masks is None else MaskInputs(self.spec).take(data, rows)
 
     def adapted(self, data: Dataset) -> Dataset:
+        """Raises PthetaError where the inputs of the data are others."""
+        if data.inputs is not None and data.inputs.spec != self.spec:
+            raise PthetaError(
+                f"the inputs of {data.name} are {data.inputs.spec}, and the run learned "
+                f"{self.spec}: bring them to the same size, channels and colours"
+            )
         return replace(data, condition=self)
 
     def to_json(self) -> dict[str, object]:
-        return {"kind": self.kind, "spec": asdict(self.spec)}
+        return {"kind": self.kind, "spec": self.spec.to_json()}

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ptheta.batch import Batch, Condition
+from ptheta.data.inputs import Inputs
 from ptheta.data.names import shortened
 from ptheta.data.near import Groups, first_groups
 from ptheta.data.positions import Positions, is_one, positions
@@ -167,6 +168,17 @@ class Dataset(ABC):
     @property
     def masks(self) -> np.ndarray | None:
         """uint8 (N, H, W) segmentation for each stored row."""
+        return None
+
+    @property
+    def inputs(self) -> Inputs | None:
+        """What each image is to be made from, where the data are pairs."""
+        return None
+
+    @property
+    def partners(self) -> np.ndarray | None:
+        """For each stored row the row that shows the same thing in another domain, -1 for none:
+        int64 (N,)."""
         return None
 
     def read_as(self) -> dict[str, object]:

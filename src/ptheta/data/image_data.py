@@ -14,12 +14,14 @@ from torch import Tensor
 from ptheta.data import near
 from ptheta.data.binarise import binarised, drawn_afresh
 from ptheta.data.dataset import Dataset
+from ptheta.data.inputs import Inputs
 from ptheta.data.maps import MappedFile, PageCounter
 from ptheta.data.values import USUAL, Kind, Values
 from ptheta.errors import PthetaError
 from ptheta.files import html
 from ptheta.files.images import grid
-from ptheta.specs import ImageSpec, quantise
+from ptheta.specs import ImageSpec, LabelMapSpec
+from ptheta.specs.label_maps import Colour
 
 SMALL = 2**28  # bytes of images up to which their fixed binarisation is kept in memory
 PREVIEW = 64  # images that a notebook shows
@@ -37,6 +39,10 @@ class ImageDataset(Dataset):
         image whose file was renamed keeps its pixels
     seed: of that one draw
     masks: uint8 (N, H, W) segmentation for each row
+    inputs: what each image is to be made from, where the data are pairs
+    partners: int64 (N,), for each stored row the row that shows the same thing in another domain,
+        -1 for none: to score what learned from domains alone
+    palette: the colours of label maps, in which the images are; none for other pictures
     values: what its values were in the source; None where that is as good as 8 bits
     binary: the images with their fixed binarisation, once drawn, where they are few
     pages: hands back the pages of a memory map
@@ -48,6 +54,9 @@ class ImageDataset(Dataset):
     dynamic: bool = False
     seed: int = 0
     masks: np.ndarray | None = None
+    inputs: Inputs | None = None
+    partners: np.ndarray | None = None
+    palette: tuple[Colour, ...] = ()
     values: Values | None = None
     binary: dict[str, np.ndarray] = dataclasses.field(
         default_factory=dict, repr=False, compare=False
@@ -70,6 +79,10 @@ class ImageDataset(Dataset):
                 f"dynamic binarisation needs --levels 2, not {self.levels}: "
                 "add --levels 2 or drop --dynamic"
             )
+        if self.palette and self.levels != 256:
+            raise PthetaError(
+                f"label maps have the colours of their palette: leave out --levels {self.levels}"
+            )
 
     def __getstate__(self) -> dict[str, object]:
         """For another process: a memory map goes as the name of its file, not as its bytes."""
@@ -87,6 +100,8 @@ class ImageDataset(Dataset):
     @property
     def spec(self) -> ImageSpec:
         _, c, h, w = self.images.shape
+        if self.palette:
+            return LabelMapSpec(c, h, w, self.levels, palette=self.palette)
         return ImageSpec(c, h, w, self.levels)
 
     @property
@@ -110,7 +125,7 @@ class ImageDataset(Dataset):
             x = torch.from_numpy(self._binarised(rows))
         else:
             x = torch.from_numpy(np.ascontiguousarray(self.images[rows]))
-            x = drawn_afresh(x) if self.levels == 2 else quantise(x, self.levels)
+            x = drawn_afresh(x) if self.levels == 2 else self.spec.rounded(x)
         self.pages.add(self.images, max(x.numel(), PAGE))
         return x
 
@@ -126,7 +141,7 @@ class ImageDataset(Dataset):
     def _preview(self) -> str:
         rows = self.rows(slice(0, PREVIEW))
         seen = self._binarised(rows) if self.levels == 2 else self.images[rows]
-        x = quantise(torch.from_numpy(np.ascontiguousarray(seen)), self.levels)
+        x = self.spec.rounded(torch.from_numpy(np.ascontiguousarray(seen)))
         return html.picture(grid(x), f"the first {len(x)} images")
 
     def keys(self) -> np.ndarray:
@@ -151,7 +166,8 @@ class ImageDataset(Dataset):
         return dataclasses.replace(self, numbers=numbers, binary={})
 
     def _told_apart_by(self) -> object:
-        return self.images.shape, self.levels, self.dynamic, self.seed
+        same = self.images.shape, self.levels, self.dynamic, self.seed
+        return (*same, self.palette) if self.palette else same
 
 
 def images_of(data: Dataset) -> ImageDataset:

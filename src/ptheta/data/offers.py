@@ -14,13 +14,14 @@ class Offers:
 
     labels: the names of the labels that occur, in the order of their numbers; none without labels
     attributes: the names of the attributes, of the columns of `Dataset.attributes`
-    captions, masks: whether there are any
+    captions, masks, inputs: whether there are any
     """
 
     labels: tuple[str, ...] = ()
     attributes: tuple[str, ...] = ()
     captions: bool = False
     masks: bool = False
+    inputs: bool = False
 
     @classmethod
     def of(cls, data: Dataset) -> Offers:
@@ -30,6 +31,7 @@ class Offers:
             attributes=(data.attribute_names or tuple(map(str, range(columns))))[:columns],
             captions=data.captions is not None,
             masks=data.masks is not None,
+            inputs=data.inputs is not None,
         )
 
     def lines(self) -> dict[str, str]:
@@ -39,6 +41,7 @@ class Offers:
             "attributes": _named(self.attributes),
             "captions": "a text for each image" if self.captions else "",
             "masks": "a segmentation of each image" if self.masks else "",
+            "inputs": "a picture that each image is to be made from" if self.inputs else "",
         }
         return {kind: text for kind, text in words.items() if text}
 

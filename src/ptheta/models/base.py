@@ -15,7 +15,7 @@ from ptheta.games import Game, Terms
 from ptheta.models import registry
 from ptheta.models.parts import Part, conflict, named
 from ptheta.models.precision import in_own_type
-from ptheta.specs import DataSpec, ImageSpec
+from ptheta.specs import DataSpec, ImageSpec, LabelMapSpec
 
 
 @runtime_checkable
@@ -37,11 +37,15 @@ class Model(nn.Module):
     takes: the kinds of condition that such a model may be given, by name; empty for none
     specs: the types of spec that it can learn
     takes_missing: whether it learns from examples that lack some of their elements
+    takes_label_maps: whether it learns pictures as one plane for each colour of a palette
+    balanced: whether its batches hold equally many examples of each label
     """
 
     takes: ClassVar[tuple[str, ...]] = ()
     specs: ClassVar[tuple[type[DataSpec], ...]] = (ImageSpec,)
     takes_missing: ClassVar[bool] = False
+    takes_label_maps: ClassVar[bool] = False
+    balanced: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -70,6 +74,11 @@ class Model(nn.Module):
         """
         if not isinstance(spec, cls.specs):
             return f"{cls.__name__} cannot learn {spec}: choose a model that can"
+        if isinstance(spec, LabelMapSpec) and not cls.takes_label_maps:
+            return (
+                f"{cls.__name__} cannot learn label maps as planes: leave --label-maps out, so "
+                "that they are pictures"
+            )
         if spec.missing and not cls.takes_missing:
             return (
                 f"{cls.__name__} cannot learn from rows in which cells are missing, as they are of "

@@ -12,7 +12,7 @@ from ptheta.errors import PthetaError
 from ptheta.files.atomic import read_json, there, write_json
 from ptheta.files.paths import exists, expand
 from ptheta.runs.older import upgrade
-from ptheta.specs import Column, DataSpec, ImageSpec, VectorSpec
+from ptheta.specs import Column, DataSpec, ImageSpec, LabelMapSpec, VectorSpec
 
 NAME = "config.json"
 CURE = "put the file back as training wrote it, or use the ptheta that wrote it"
@@ -62,6 +62,9 @@ def write_config(folder: Path, about: schemas.Config) -> None:
 def spec_of(about: schemas.Config) -> DataSpec:
     """What an example of the run is. Raises PthetaError where that cannot be."""
     kept = about.spec
+    if isinstance(kept, schemas.LabelMaps):
+        colours = tuple(tuple(colour) for colour in kept.palette)
+        return LabelMapSpec(**kept.model_dump(exclude={"palette"}), palette=colours)
     if isinstance(kept, schemas.Images):
         return ImageSpec(**kept.model_dump())
     columns = (

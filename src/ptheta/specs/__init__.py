@@ -15,6 +15,7 @@ from ptheta.specs.images import (
     to_symmetric,
     to_unit,
 )
+from ptheta.specs.label_maps import LabelMapSpec
 from ptheta.specs.vectors import Column, ColumnKind, VectorSpec, columns_of, filled
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "ColumnKind",
     "DataSpec",
     "ImageSpec",
+    "LabelMapSpec",
     "VectorSpec",
     "columns_of",
     "filled",

@@ -1,0 +1,69 @@
+"""What each image of a data set is to be made from: the other half of a pair."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ptheta.errors import PthetaError
+from ptheta.specs import ImageSpec, from_levels
+
+if TYPE_CHECKING:
+    from ptheta.data.dataset import Dataset
+
+
+@runtime_checkable
+class Inputs(Protocol):
+    """The input of each stored row of a data set, the target being its image."""
+
+    @property
+    def spec(self) -> ImageSpec:
+        """What an input is."""
+        ...
+
+    def take(self, data: Dataset, rows: np.ndarray) -> Tensor:
+        """The inputs of these stored rows: uint8 (B, C, H, W)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class StoredInputs:
+    """Inputs that are stored as pictures: uint8 (N, C, H, W), one for each stored row."""
+
+    images: np.ndarray
+    spec: ImageSpec
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != np.uint8 or self.images.shape[1:] != self.spec.shape:
+            raise PthetaError(
+                f"inputs of type {self.images.dtype} and shape {self.images.shape}: want uint8 "
+                f"(N, {', '.join(map(str, self.spec.shape))})"
+            )
+
+    def take(self, data: Dataset, rows: np.ndarray) -> Tensor:
+        return self.spec.rounded(torch.from_numpy(np.ascontiguousarray(self.images[rows])))
+
+
+@dataclass(frozen=True)
+class MaskInputs:
+    """The segmentation masks of the data: their numbers as equally spaced grey values."""
+
+    spec: ImageSpec
+
+    @classmethod
+    def of(cls, data: Dataset) -> MaskInputs | None:
+        """None where the data has no masks."""
+        if data.masks is None:
+            return None
+        parts = int(data.masks[data.rows(slice(None))].max()) + 1
+        _, height, width = data.masks.shape
+        return cls(ImageSpec(1, height, width, max(2, parts)))
+
+    def take(self, data: Dataset, rows: np.ndarray) -> Tensor:
+        assert data.masks is not None
+        numbers = torch.from_numpy(np.ascontiguousarray(data.masks[rows]))
+        return from_levels(numbers.clamp(max=self.spec.levels - 1), self.spec.levels)[:, None]

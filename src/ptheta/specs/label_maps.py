@@ -1,0 +1,107 @@
+"""Label maps: pictures in which each pixel is one of a few colours, each of which means something.
+
+At every boundary they are image batches in their colours, so that they are seen, stored and
+measured as pictures. A network sees one plane for each colour.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ptheta.errors import PthetaError
+from ptheta.specs.images import ImageSpec
+
+MOST_COLOURS = 256
+ROWS = 2**22  # distances of pixels to colours that are held at once
+
+Colour = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class LabelMapSpec(ImageSpec):
+    """Pictures in the colours of a palette: uint8 (B, C, H, W); label k has the k-th colour.
+
+    palette: the colours, (v,) for grey and (r, g, b) for colour pictures, each 0..255 and each once
+    """
+
+    palette: tuple[Colour, ...] = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 2 <= len(self.palette) <= MOST_COLOURS:
+            raise PthetaError(f"{len(self.palette)} colours: want 2 to {MOST_COLOURS}")
+        if len(set(self.palette)) < len(self.palette):
+            raise PthetaError(f"the palette {self.palette} names a colour twice: name each once")
+        for colour in self.palette:
+            if len(colour) != self.channels or not all(0 <= v <= 255 for v in colour):
+                raise PthetaError(
+                    f"colour {colour} of a palette: want {self.channels} numbers of 0..255"
+                )
+        if self.levels != 256:
+            raise PthetaError(f"levels = {self.levels}: colours of a palette have 256")
+
+    @property
+    def labels(self) -> int:
+        """How many labels there are."""
+        return len(self.palette)
+
+    @property
+    def scaled_shape(self) -> tuple[int, int, int]:
+        """(K, H, W)"""
+        return (self.labels, self.height, self.width)
+
+    @cached_property
+    def _colours(self) -> Tensor:
+        """uint8 (K, C)"""
+        return torch.tensor(self.palette, dtype=torch.uint8)
+
+    def numbers(self, x: Tensor) -> Tensor:
+        """The label of each pixel, that of the nearest colour: uint8 (B, C, H, W) -> int64
+        (B, H, W). Any height and width."""
+        colours = self._colours.to(x.device).float()
+        pixels = x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+        each = max(1, ROWS // len(colours))
+        near = [torch.cdist(part.float(), colours).argmin(1) for part in pixels.split(each)]
+        b, _, h, w = x.shape
+        return torch.cat(near).view(b, h, w)
+
+    def coloured(self, numbers: Tensor) -> Tensor:
+        """Labels, int64 (B, H, W) -> the picture of their colours, uint8 (B, C, H, W)."""
+        return self._colours.to(numbers.device)[numbers].permute(0, 3, 1, 2).contiguous()
+
+    def scaled(self, x: Tensor) -> Tensor:
+        """One plane for each label, 1 where it is and -1 elsewhere: (B, K, H, W)."""
+        planes = F.one_hot(self.numbers(x), self.labels).permute(0, 3, 1, 2)
+        return planes.to(torch.get_default_dtype()).mul_(2).sub_(1)
+
+    def unscaled(self, s: Tensor) -> Tensor:
+        """The colour of the largest plane at each pixel; NaN stands for no label and is refused."""
+        if bool(s.isnan().any()):
+            raise PthetaError("the planes of a label map hold NaN: the weights are no numbers")
+        return self.coloured(s.argmax(1))
+
+    def rounded(self, x: Tensor) -> Tensor:
+        return self.coloured(self.numbers(x))
+
+    def check_drawn(self, x: Tensor) -> Tensor:
+        wrong = int((self.rounded(self.check(x)) != x).any(1).sum())
+        if wrong:
+            raise PthetaError(
+                f"{wrong:,} of {x.numel() // self.channels:,} pixels have a colour that is no "
+                f"label's: draw labels, or take the nearest colours by rounded()"
+            )
+        return x
+
+    def distance(self, x: Tensor) -> Tensor:
+        """How far each pixel is from the nearest colour, 0 to 1 of black to white: (B, H, W)."""
+        gap = x.float() - self.rounded(x).float()
+        return gap.square().sum(1).sqrt() / (255 * math.sqrt(self.channels))
+
+    def __str__(self) -> str:
+        return f"{self.channels}x{self.height}x{self.width} in {self.labels} colours"

@@ -1,8 +1,8 @@
 """Scenes of `ptheta.data.shapes` in two domains: by day and by night.
 
 By day every object has a plain fill and the background is white; by night every object is striped
-and the background is black. Nothing else tells the domains apart, and a scene by day says all of the
-same scene by night, pixel for pixel: a translation has one right answer, and it is known.
+and the background is black. Nothing else tells the domains apart, and a scene by day says all of
+the same scene by night, pixel for pixel: a translation has one right answer, and it is known.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ def load_day_night(
 
     stored = cached(place, ("day-night", size, split, seed), VERSION, build, _Captions)
     n = len(found[0])
+    partners = np.roll(np.arange(len(DOMAINS) * n), n) if split == "test" else None
     return ImageDataset(
         name="day-night",
         split=split,
@@ -69,4 +70,5 @@ def load_day_night(
         attributes=np.asarray(stored.arrays["attributes"]).view(np.int8),
         attribute_names=ATTRIBUTES,
         masks=stored.arrays["masks"],
+        partners=partners,
     )

@@ -1,9 +1,10 @@
 """What a picture of a scene shows, read off its pixels: the inverse of `ptheta.data.shapes`.
 
-Analysis by synthesis. The background is the paper most pixels are nearest to. Cells of the layout
-are disjoint, so each occupied one is explained by itself: every shape, size, fill and colour is drawn
-at every place and scale a scene allows, in small steps, and the drawing with the least squared
-error is what is read. As a colour enters a drawing linearly, all of them cost one matrix product.
+Analysis by synthesis. The background is the paper most pixels are nearest to. Objects do not
+overlap, so each occupied cell of the layout is explained by itself: every shape, size, fill and
+colour is drawn at every place and scale a scene allows, in small steps, and the drawing with the
+least squared error is what is read. As a colour enters a drawing linearly, all of them cost one
+matrix product.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ from ptheta.data.shapes import (
     OBJECT,
     OUTLINES,
     SCALE,
-    SHAPES,
     SHIFT,
     SIZES,
     shade,
@@ -47,8 +47,10 @@ FIRST = ATTRIBUTES.index("first_shape")
 
 @dataclass(frozen=True)
 class Reading:
-    """attributes: int8 (N, 14), see `ptheta.data.shapes.ATTRIBUTES`; `objects` is 0, 1 or 2, and the
-    objects stand in the order of their cells: nothing in a picture says which one is named first.
+    """What was read.
+
+    attributes: int8 (N, 14), see `ptheta.data.shapes.ATTRIBUTES`; `objects` is 0, 1 or 2, and the
+        objects stand in the order of their cells: nothing shows which one is named first
     error: float64 (N,), root mean square of what the drawing leaves unexplained, of 255
     """
 
@@ -121,7 +123,9 @@ def _pooled(planes: Floats, k: int) -> Floats:
 def _paper(x: Floats) -> np.ndarray:
     """The background most pixels are near to: int64 (N,)."""
     off = [np.abs(x - paper[:, None, None]).sum(1) for paper in _papers()]
-    return np.median(np.stack(off).reshape(len(off), len(x), -1), -1).argmin(0)
+    distance = np.stack(off).reshape(len(off), len(x), -1)
+    nearest: np.ndarray = np.argmin(np.median(distance, -1), axis=0)
+    return nearest
 
 
 def _occupied(y: Floats) -> np.ndarray:

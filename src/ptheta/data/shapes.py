@@ -157,9 +157,7 @@ def numbers_of_pairs(n: int, seed: int = 0) -> np.ndarray:
     return numbers[:n]
 
 
-def scenes(
-    index: np.ndarray, seed: int = 0, size: int = 32, look: Look | None = None
-) -> Scenes:
+def scenes(index: np.ndarray, seed: int = 0, size: int = 32, look: Look | None = None) -> Scenes:
     """The scenes with these numbers (N,), `size` pixels a side (at least 16).
 
     look: the fill and background of all of them; None for each scene's own

@@ -36,10 +36,10 @@ from ptheta.models.variational.priors import PRIORS, PriorKind
 from ptheta.nets.activations import ACTIVATIONS, Activation
 from ptheta.nets.coders import CODERS, CoderConfig, CoderKind, Shape
 from ptheta.nets.heads import HEADS, SIGMAS, CategoricalHead, Width
-from ptheta.nets.translation.generator import GeneratorOptions, ImageGenerator, with_code
-from ptheta.nets.translation.generators import GENERATORS, GeneratorKind
 from ptheta.nets.translation.moves import PAIR_MOVES, PairMove, Places
+from ptheta.nets.translation.pair_generators import PAIR_GENERATORS, PairGenerator
 from ptheta.nets.translation.patch import PATCHES, Patch, Step
+from ptheta.nets.translation.unet import UNetOptions, with_code
 from ptheta.optimizers import OPTIMIZERS, SGD, Decay
 from ptheta.specs import ImageSpec
 from ptheta.training.engine import Engine
@@ -85,9 +85,9 @@ def simultaneous_twice(engine: Updater, game: Game[Any], step: int, batch: Batch
     simultaneous(engine, game, step, batch)
 
 
-class PixelByPixel(ImageGenerator):
+class PixelByPixel(nn.Module):
     def __init__(
-        self, channels: int, out: int, size: tuple[int, int], options: GeneratorOptions
+        self, channels: int, out: int, size: tuple[int, int], options: UNetOptions
     ) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(channels + options.latent, out, 1)
@@ -141,7 +141,9 @@ NEW: dict[str, Added] = {
     ),
     "noise": Added(NOISES, Noise(lambda x, level: 255 - x, about="inverted"), ("dae",), "noise"),
     "covariance": Added(COVARIANCES, Isotropic(about="a ball"), ("gaussian",), "covariance"),
-    "generator": Added(GENERATORS, GeneratorKind(PixelByPixel, about="1x1"), PAIRS, "generator"),
+    "generator": Added(
+        PAIR_GENERATORS, PairGenerator(PixelByPixel, about="1x1"), PAIRS, "generator"
+    ),
     "receptive_field": Added(
         PATCHES,
         Patch(lambda side: (Step(3, 1), Step(3, 1)), about="patches of 5"),

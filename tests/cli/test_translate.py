@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 import ptheta
+from ptheta import plugins
 from ptheta.api.export import Images
 from ptheta.api.translating import Translations
 from ptheta.batch import Batch, Condition
@@ -25,6 +27,7 @@ from ptheta.config import option
 from ptheta.data.image_data import ImageDataset
 from ptheta.data.inputs import StoredInputs
 from ptheta.errors import PthetaError
+from ptheta.models import own, registry
 from ptheta.optimizers import OptimizerConfig
 from ptheta.runs.folder import Run
 from ptheta.specs import DataSpec, ImageSpec, LabelMapSpec
@@ -39,6 +42,18 @@ HOW: dict[str, Any] = {
     "sample_every": 0,
     "threads": 1,
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nothing_stays() -> Iterator[None]:
+    """The models of this file are forgotten after it."""
+    known, plugins._known = plugins._known, plugins._Known(loaded=True)
+    kept = [(table, dict(table)) for table in (registry.MODELS, own.CONFIGS)]
+    yield
+    plugins._known = known
+    for table, before in kept:
+        table.clear()
+        table.update(before)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

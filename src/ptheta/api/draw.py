@@ -64,7 +64,7 @@ def samples(
         "prior": (fitted or "own")[:SHOWN],
         "images": n,
         "seed": seed,
-        "condition": None if rows is None else _named(run, rows),
+        "condition": None if rows is None else named(run, rows),
         "batch": batch_size,
         # sums of another number of threads, or of another torch, may differ in the last bit
         "threads": sampling_threads(model, n, batch_size),
@@ -132,7 +132,7 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:SHOWN]
 
 
-def _named(run: Run, condition: Condition) -> str:
+def named(run: Run, condition: Condition) -> str:
     """The first of what is asked for, in words, and a hash of all of it."""
     assert run.condition is not None
     words = "; ".join(run.condition.describe(condition[:FEW]))

@@ -36,7 +36,11 @@ from ptheta.models.variational.iwae import GRADIENTS, Gradient, LogWeights
 from ptheta.models.variational.priors import PRIORS, PriorKind
 from ptheta.nets.activations import ACTIVATIONS, Activation
 from ptheta.nets.coders import CODERS, CoderConfig, CoderKind, Shape
+from ptheta.nets.convolutional import Size
 from ptheta.nets.heads import HEADS, SIGMAS, CategoricalHead, Width
+from ptheta.nets.translation.generators import GENERATORS, GeneratorOptions, ImageGenerator
+from ptheta.nets.translation.jitter import JITTERS, Jitter
+from ptheta.nets.translation.patch import PATCHES, Patch, pixelwise
 from ptheta.optimizers import OPTIMIZERS, SGD, Decay
 from ptheta.specs import ImageSpec
 from ptheta.training.engine import Engine
@@ -69,6 +73,17 @@ def moved_normal(model: Any) -> Normal:
 
 def mean_bound(log_weights: LogWeights, q: Normal, z: Tensor) -> Tensor:
     return log_weights(q).mean(0)
+
+
+class OneConvolution(nn.Conv2d):
+    """Each pixel by itself; whatever code is given is unread."""
+
+    def forward(self, x: Tensor, z: Tensor | None = None) -> Tensor:
+        return super().forward(x)
+
+
+def one_convolution(c_in: int, c_out: int, size: Size, options: GeneratorOptions) -> nn.Module:
+    return OneConvolution(c_in, c_out, 1)
 
 
 @dataclass(frozen=True)
@@ -126,6 +141,11 @@ NEW: dict[str, Added] = {
     ),
     "noise": Added(NOISES, Noise(lambda x, level: 255 - x, about="inverted"), ("dae",), "noise"),
     "covariance": Added(COVARIANCES, Isotropic(about="a ball"), ("gaussian",), "covariance"),
+    "generator": Added(
+        GENERATORS, ImageGenerator(one_convolution, about="one layer"), ("cyclegan",), "generator"
+    ),
+    "patch": Added(PATCHES, Patch(pixelwise, about="pixels"), ("cyclegan",), "patch"),
+    "jitter": Added(JITTERS, Jitter(lambda x: -x, about="inverted"), ("cyclegan",), "jitter"),
     "optimizer": Added(OPTIMIZERS, HeavyBall, ("vae", "aae", "made", "gan"), "optimizer"),
     "dynamics": Added(
         DYNAMICS, Dynamics(simultaneous_twice, about="two at once"), ("vae",), "dynamics"

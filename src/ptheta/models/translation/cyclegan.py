@@ -49,6 +49,9 @@ class CycleGANConfig(Conditional, OptimizerConfig):
     resize: bool = option(
         False, "enlarge maps by copying pixels, then convolve; else by transposed convolutions"
     )
+    kernel: Parts = option(
+        7, "side of the residual generator's first and last convolutions, pixels; odd"
+    )
     norm: NormName = option("instance", "between the layers of all networks")
     patch: PatchName = option("34", "what the discriminator rates")
     d_features: Count = option(32, "channels of the discriminator's first layer")
@@ -88,6 +91,8 @@ class CycleGANConfig(Conditional, OptimizerConfig):
                 f"loss = {self.loss} does not rate the images of a domain one by one: choose "
                 f"{', '.join(able)}"
             )
+        if self.kernel % 2 == 0:
+            return f"kernel = {self.kernel} must be odd: give {self.kernel + 1}"
         if NORMS[self.norm].refers or "batchwise" in NORMS[self.norm].traits:
             able = [n for n, o in NORMS.items() if not (o.refers or "batchwise" in o.traits)]
             return (
@@ -145,8 +150,10 @@ class CycleGAN(ImageModel):
         domains = len(self.condition)
         one = config.shared or domains > 2
 
+        sizes = config.features, config.blocks, config.norm
+
         def make(latent: int) -> nn.Module:
-            o = GeneratorOptions(config.features, config.blocks, config.norm, config.resize, latent)
+            o = GeneratorOptions(*sizes, config.resize, config.kernel, latent)
             return GENERATORS[config.generator].make(c, c, (height, width), o)
 
         patches = PatchOptions(config.patch, config.d_features, config.norm)

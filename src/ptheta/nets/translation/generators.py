@@ -19,6 +19,7 @@ class GeneratorOptions:
 
     features: channels of the largest map; norm: a name of `NORMS`
     blocks: residual blocks; resize: maps are enlarged by copying pixels, then convolved
+    kernel: odd side of the first convolution and of the last, pixels
     latent: numbers of a code that it is given beside the image
     """
 
@@ -26,6 +27,7 @@ class GeneratorOptions:
     blocks: int = 9
     norm: str = "instance"
     resize: bool = False
+    kernel: int = 7
     latent: int = 0
 
 
@@ -38,7 +40,7 @@ class ImageGenerator(Entry):
 
 
 def residual(channels: int, out: int, size: tuple[int, int], o: GeneratorOptions) -> nn.Module:
-    options = ResidualOptions(o.features, o.blocks, o.norm, o.latent, o.resize)
+    options = ResidualOptions(o.features, o.blocks, o.norm, o.latent, o.resize, o.kernel)
     return ResidualGenerator(channels, out, options)
 
 

@@ -24,6 +24,7 @@ class ResidualOptions:
     norm: a name of `NORMS`
     latent: numbers of a code that the network is given, as planes beside the image
     resize: maps are enlarged by copying pixels, then convolved; else by transposed convolutions
+    kernel: odd side of the first convolution and of the last, pixels
     """
 
     features: int = 64
@@ -31,6 +32,7 @@ class ResidualOptions:
     norm: str = "instance"
     latent: int = 0
     resize: bool = False
+    kernel: int = 7
 
 
 class ResidualBlock(Layer):
@@ -61,13 +63,13 @@ class ResidualGenerator(nn.Module):
         super().__init__()
         norm, f = options.norm, options.features
         widths = [f * 2**i for i in range(HALVINGS + 1)]
-        layers = same(channels + options.latent, f, 7, norm)
+        layers = same(channels + options.latent, f, options.kernel, norm)
         for a in widths[:-1]:
             layers += normed(nn.Conv2d(a, 2 * a, 3, 2, 1, bias=norm == "none"), norm)
         layers += [ResidualBlock(widths[-1], norm) for _ in range(options.blocks)]
         for a in reversed(widths[:-1]):
             layers += doubled(2 * a, a, norm, options.resize)
-        self.layers = Stack(*layers, mirrored(f, out, 7, bias=True))
+        self.layers = Stack(*layers, mirrored(f, out, options.kernel, bias=True))
 
     def forward(self, x: Tensor, z: Tensor | None = None) -> Tensor:
         small = to_least(x.shape[2:], LEAST_SIDE)

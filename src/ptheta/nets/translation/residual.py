@@ -3,7 +3,9 @@ CycleGAN has it (Zhu et al. 2017, arXiv:1703.10593, appendix 7.2)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
@@ -65,7 +67,7 @@ class ResidualGenerator(nn.Module):
         widths = [f * 2**i for i in range(HALVINGS + 1)]
         layers = same(channels + options.latent, f, options.kernel, norm)
         for a in widths[:-1]:
-            layers += normed(nn.Conv2d(a, 2 * a, 3, 2, 1, bias=norm == "none"), norm)
+            layers += halved(a, 2 * a, norm)
         layers += [ResidualBlock(widths[-1], norm) for _ in range(options.blocks)]
         for a in reversed(widths[:-1]):
             layers += doubled(2 * a, a, norm, options.resize)
@@ -84,21 +86,25 @@ def mirrored(c_in: int, c_out: int, kernel: int, bias: bool) -> nn.Conv2d:
     return nn.Conv2d(c_in, c_out, kernel, padding=kernel // 2, padding_mode="reflect", bias=bias)
 
 
-def normed(convolution: nn.Conv2d | nn.ConvTranspose2d, norm: str) -> list[nn.Module]:
-    """With its norm and a ReLU. norm: a name of `NORMS`"""
-    made = normalisation(norm, convolution.out_channels, 4)
-    return [convolution, *([] if made is None else [made]), nn.ReLU(inplace=True)]
+def normed(make: Callable[[bool], nn.Module], channels: int, norm: str) -> list[nn.Module]:
+    """A convolution to so many channels, its norm and a ReLU. make: makes it, with a bias or not"""
+    made = normalisation(norm, channels, 4)
+    return [make(made is None), *([] if made is None else [made]), nn.ReLU(inplace=True)]
 
 
 def same(c_in: int, c_out: int, kernel: int, norm: str) -> list[nn.Module]:
     """A convolution that keeps the size, its norm and a ReLU."""
-    return normed(mirrored(c_in, c_out, kernel, bias=norm == "none"), norm)
+    return normed(partial(mirrored, c_in, c_out, kernel), c_out, norm)
+
+
+def halved(c_in: int, c_out: int, norm: str) -> list[nn.Module]:
+    """A convolution to a map of half the size, its norm and a ReLU."""
+    return normed(lambda bias: nn.Conv2d(c_in, c_out, 3, 2, 1, bias=bias), c_out, norm)
 
 
 def doubled(c_in: int, c_out: int, norm: str, resize: bool) -> list[nn.Module]:
     """A convolution to a map of twice the size, its norm and a ReLU."""
-    bias = norm == "none"
     if resize:
-        convolution = nn.Conv2d(c_in, c_out, 3, padding=1, bias=bias)
-        return [nn.Upsample(scale_factor=2), *normed(convolution, norm)]
-    return normed(nn.ConvTranspose2d(c_in, c_out, 3, 2, 1, 1, bias=bias), norm)
+        layers = normed(lambda bias: nn.Conv2d(c_in, c_out, 3, padding=1, bias=bias), c_out, norm)
+        return [nn.Upsample(scale_factor=2), *layers]
+    return normed(lambda bias: nn.ConvTranspose2d(c_in, c_out, 3, 2, 1, 1, bias=bias), c_out, norm)

@@ -176,6 +176,7 @@ def test_no_digit_is_a_near_duplicate_of_another():
         "fashion",
         pytest.param("shapes", marks=pytest.mark.slow),
         pytest.param("shapes-64", marks=pytest.mark.slow),
+        pytest.param("day-night", marks=pytest.mark.slow),
     ],
 )
 def test_what_is_known_of_embedded_sets_is_what_is_found(name):

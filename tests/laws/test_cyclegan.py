@@ -17,7 +17,6 @@ from ptheta.errors import PthetaError
 from ptheta.models.translation.domains import by_domain
 from ptheta.models.translation.pool import Drawn, ImagePool
 from ptheta.nets.translation.generators import GENERATORS, GeneratorOptions
-from ptheta.nets.translation.jitter import JITTERS
 from ptheta.specs import ImageSpec
 from ptheta.training.engine import Engine
 from ptheta.training.group import Group
@@ -62,7 +61,7 @@ def test_every_network_gets_its_gradient_from_its_own_move_alone(way):
             assert all(moved) if name == move.player else not any(moved)
 
 
-@pytest.mark.parametrize("part", ["identity", "cycle", "pool"])
+@pytest.mark.parametrize("part", ["identity_weight", "cycle_weight", "pool"])
 def test_every_part_can_be_left_out(way, part):
     model = made(way, **{part: 0})
     game, images = model.game(), batch(WAYS[way]["classes"])
@@ -71,7 +70,7 @@ def test_every_part_can_be_left_out(way, part):
     terms = game.moves[1].loss(images, shared)
     assert "adversarial" in terms
     if part != "pool":
-        assert part not in terms
+        assert part.removesuffix("_weight") not in terms
     else:
         assert model.past is None
 
@@ -249,24 +248,6 @@ def test_a_pool_smaller_than_a_batch_keeps_the_last():
     assert (pool.images > 45).all()
 
 
-# -- changes of training images
-
-
-@pytest.mark.parametrize("name", JITTERS)
-def test_jitter_is_of_the_example_and_keeps_the_shape(name):
-    x = torch.rand(8, 3, 16, 12) * 2 - 1
-    torch.manual_seed(0)
-    whole = JITTERS[name].apply(x)
-    assert whole.shape == x.shape
-    assert whole.abs().max() <= 1 + 1e-5
-    assert not torch.equal(whole, x)
-    flat = torch.full((4, 1, 9, 9), 0.25)
-    torch.testing.assert_close(JITTERS[name].apply(flat), flat)
-    torch.manual_seed(0)
-    with streams.shared(1, 2):
-        assert torch.equal(JITTERS[name].apply(x[1::2]), whole[1::2])
-
-
 # -- whole runs
 
 
@@ -299,7 +280,7 @@ def test_two_processes_train_as_one(strokes, tmp_path):
         "batch_size": 8,
         "pool": 3,
     }
-    how |= {"jitter": ("flip", "shift"), "sample_every": 0}
+    how |= {"augment": ("flip", "shift"), "sample_every": 0}
     one = ptheta.train("cyclegan", strokes, tmp_path / "one", **how)
     two = ptheta.train("cyclegan", strokes, tmp_path / "two", processes=2, **how)
     for a, b in zip(one.model().parameters(), two.model().parameters(), strict=True):

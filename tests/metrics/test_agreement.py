@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from ptheta.measures.diversity import ms_ssim
 from ptheta.measures.frechet import fit, frechet
 from ptheta.measures.inception_score import (
     class_balance,
@@ -19,6 +18,7 @@ from ptheta.measures.inception_score import (
 from ptheta.measures.kernel import kernel_distance
 from ptheta.measures.memorisation import cosine_distance
 from ptheta.measures.prdc import manifold
+from ptheta.measures.similarity import ms_ssim
 
 SEEDS = st.integers(0, 10_000)
 

@@ -20,7 +20,6 @@ from ptheta.errors import PthetaError
 from ptheta.extractors.features import extract
 from ptheta.extractors.table import load_extractor
 from ptheta.measures import prdc as module
-from ptheta.measures.diversity import WEIGHTS, ms_ssim, scales, similarity
 from ptheta.measures.memorisation import (
     copying_test,
     cosine_distance,
@@ -29,6 +28,7 @@ from ptheta.measures.memorisation import (
 )
 from ptheta.measures.prdc import manifold, radii
 from ptheta.measures.results import Result
+from ptheta.measures.similarity import WEIGHTS, ms_ssim, scales, similarity
 from ptheta.metrics.baselines import BASELINES
 from ptheta.metrics.context import Context, Given
 from ptheta.metrics.evaluate import evaluate_images

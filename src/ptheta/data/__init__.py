@@ -29,6 +29,7 @@ EMBEDDED = {
     "fashion": "10,000 + 2,000 pieces of clothing, 28x28 grey, 10 classes (Fashion-MNIST, MIT)",
     "shapes": "20,000 + 2,000 scenes of shapes, 32x32 colour, captions, attributes, masks (drawn)",
     "shapes-64": "the same scenes at 64x64",
+    "day-night": "10,000 + 2,000 such scenes, 32x32: two domains, by day and by night",
     **POINTS,
 }
 

@@ -132,11 +132,40 @@ def caption(row: np.ndarray) -> str:
     return f"{text} on {tuple(BACKGROUNDS)[int(row[1])]}"
 
 
-def scenes(index: np.ndarray, seed: int = 0, size: int = 32) -> Scenes:
-    """The scenes with these numbers (N,), `size` pixels a side (at least 16)."""
+@dataclass(frozen=True)
+class Look:
+    """One fill and one background for all scenes, in the place of each scene's own."""
+
+    fill: str
+    background: str
+
+    def of(self, rows: np.ndarray) -> np.ndarray:
+        """The attribute rows, int8 (N, 14), with this fill and background."""
+        rows = rows.copy()
+        rows[:, ATTRIBUTES.index("background")] = tuple(BACKGROUNDS).index(self.background)
+        for which in ("first", "second"):
+            column = ATTRIBUTES.index(f"{which}_fill")
+            rows[:, column] = np.where(rows[:, column] < 0, -1, FILLS.index(self.fill))
+        return rows
+
+
+def numbers_of_pairs(n: int, seed: int = 0) -> np.ndarray:
+    """The numbers of the first n scenes that have two objects: int64 (n,)."""
+    count = ATTRIBUTES.index("objects")
+    tried = 4 * n + 64  # nearly half of all scenes
+    numbers = np.flatnonzero(_compose(np.arange(tried), seed)[0][:, count] == 2)
+    return numbers[:n]
+
+
+def scenes(index: np.ndarray, seed: int = 0, size: int = 32, look: Look | None = None) -> Scenes:
+    """The scenes with these numbers (N,), `size` pixels a side (at least 16).
+
+    look: the fill and background of all of them; None for each scene's own
+    """
     if size < 16:
         raise PthetaError(f"size = {size}: scenes need at least 16 pixels a side to show a shape")
     rows, layout = _compose(np.asarray(index), seed)
+    rows = rows if look is None else look.of(rows)
     n = len(rows)
     paper = np.array(tuple(BACKGROUNDS.values()), dtype=np.uint8)
     images = np.empty((n, size, size, 3), dtype=np.uint8)
@@ -159,7 +188,9 @@ def scenes(index: np.ndarray, seed: int = 0, size: int = 32) -> Scenes:
             y = at[1] + 0.5 - centre[:, 0, None, None]
             x = at[2] + 0.5 - centre[:, 1, None, None]
             cover = np.clip(0.5 - outline(x, y, half[:, None, None]), 0, 1)
-            ink = _ink(kinds[there], x, y, size)
+            colours = np.array(tuple(COLOURS.values()), dtype=np.float64)
+            full = colours[kinds[there, 1]][:, None, None]
+            ink = full * shade(kinds[there, 3, None, None], x, y, size)[..., None]
             under = images[at]
             images[at] = np.floor(under + cover[..., None] * (ink - under) + 0.5).astype(np.uint8)
             masks[at] = np.where(cover >= 0.5, which + 1, masks[at])
@@ -200,20 +231,22 @@ OUTLINES: dict[str, Outline] = {
 SHAPES = tuple(OUTLINES)
 
 
-def _ink(kinds: np.ndarray, x: Floats, y: Floats, size: int) -> Floats:
-    """Colour of objects (n, 4) at each pixel: float64 (n, W, W, 3)."""
+def shade(fill: np.ndarray, x: Floats, y: Floats, size: int) -> Floats:
+    """What is left of an object's colour at each pixel (x, y), relative to its centre: 1 in full
+    colour, 0.55 in the dark bands and squares of a texture.
+
+    fill: numbers of FILLS that go with x and y; size: of the image, pixels
+    """
     period = max(size / 8, 4)
 
     def dark(u: Floats) -> Floats:  # 1 in every second band of half a period, antialiased
         band = u + size - period * np.floor((u + size) / period)  # 0..period
         return np.clip(0.5 + period / 4 - np.abs(band - 0.75 * period), 0, 1)
 
-    fill = kinds[:, 3, None, None]
     a, b = dark(x), dark(y)
-    shade = np.where(fill == 1, b, np.where(fill == 2, a + b - 2 * a * b, 0))
-    colours = np.array(tuple(COLOURS.values()), dtype=np.float64)
-    full: Floats = colours[kinds[:, 1]][:, None, None]
-    return full * (1 - 0.45 * shade[..., None])
+    texture = np.where(fill == 1, b, np.where(fill == 2, a + b - 2 * a * b, 0))
+    left: Floats = 1 - 0.45 * texture
+    return left
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from ptheta.measures.diversity import scales, similarity
 from ptheta.measures.intervals import Groups, estimate
 from ptheta.measures.results import Estimate
 from ptheta.measures.sharpness import LEAST, laplacian_variance, ratio_of_means
+from ptheta.measures.similarity import scales, similarity
 from ptheta.metrics.context import Context
 
 BATCH = 500  # real images that are read at a time

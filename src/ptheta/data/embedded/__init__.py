@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ptheta.data import shapes
+from ptheta.data import day_night, shapes
 from ptheta.data.dataset import Dataset
 from ptheta.data.decode import resize
 from ptheta.data.image_data import ImageDataset, images_of
@@ -25,9 +25,11 @@ from ptheta.errors import PthetaError
 FOLDER = Path(__file__).parent
 COLUMNS, SIDE = 100, 28
 # images of train and of test
-SIZES = dict.fromkeys(("digits", "fashion"), (10_000, 2000)) | dict.fromkeys(
-    ("shapes", "shapes-64"), (20_000, 2000)
-)
+SIZES = {
+    **dict.fromkeys(("digits", "fashion"), (10_000, 2000)),
+    **dict.fromkeys(("shapes", "shapes-64"), (20_000, 2000)),
+    "day-night": day_night.SIZES,
+}
 CLASSES = {
     "digits": tuple("0123456789"),
     "fashion": (
@@ -62,6 +64,7 @@ LOADERS: dict[str, Callable[[str, Path | None], ImageDataset]] = {
     "fashion": lambda split, _: load_embedded("fashion", split),
     "shapes": lambda split, place: shapes.load_shapes(32, split, place=place),
     "shapes-64": lambda split, place: shapes.load_shapes(64, split, place=place),
+    "day-night": lambda split, place: day_night.load_day_night(split, place=place),
 }
 
 

@@ -1,1 +1,1 @@
-"""Models that carry an image over: to its partner, or into another domain."""
+"""Models from image to image."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,25 +20,25 @@ from ptheta.batch import Batch, Condition
 from ptheta.compute import streams
 from ptheta.conditions import GIVEN, Conditional, ConditionSpec, Kinds, Labels
 from ptheta.conditions.base import tensor_of
-from ptheta.config import AtLeastZero, Count, NonNegative, OneOf, Parts, Positive, option
+from ptheta.config import AtLeastZero, Count, NonNegative, Parts, Positive, option
 from ptheta.errors import PthetaError
 from ptheta.games import Clock, Game, Move, Player, Terms
 from ptheta.losses.adversarial import LOSSES, accuracy
 from ptheta.models.adversarial.monitor import GAP, GANMonitor
+from ptheta.models.adversarial.options import LossName
 from ptheta.models.base import ImageModel, whole
 from ptheta.models.graph import Arrow, Graph, Variable
+from ptheta.models.recipes import Recipes
 from ptheta.models.translation.domains import JudgeForAll, JudgeForEach, OneForAll, OneForEach
 from ptheta.models.translation.pool import Drawn, ImagePool
+from ptheta.nets.adversarial.config import NormName
 from ptheta.nets.convolutional import init_dcgan
 from ptheta.nets.norms import NORMS
 from ptheta.nets.translation.generators import GENERATORS, GeneratorOptions, ImageGeneratorName
-from ptheta.nets.translation.jitter import JITTERS, JitterName
+from ptheta.nets.translation.moves import PairMoveName, drawn, moved
 from ptheta.nets.translation.patch import PatchName, PatchOptions
 from ptheta.optimizers import BESIDE_LR, Decay, OptimizerConfig
 from ptheta.specs import DataSpec, ImageSpec
-
-LossName: TypeAlias = Annotated[str, OneOf(LOSSES)]
-NormName: TypeAlias = Annotated[str, OneOf(NORMS)]
 
 
 @dataclass(frozen=True)
@@ -53,26 +53,26 @@ class CycleGANConfig(Conditional, OptimizerConfig):
         7, "side of the residual generator's first and last convolutions, pixels; odd"
     )
     norm: NormName = option("instance", "between the layers of all networks")
-    patch: PatchName = option("34", "what the discriminator rates")
+    receptive_field: PatchName = option("34", "side of what one logit of the discriminator sees")
     d_features: Count = option(32, "channels of the discriminator's first layer")
     shared: bool = option(
         False, "one generator, told the domain, and one discriminator; of more than two always"
     )
     loss: LossName = option("least_squares", "what the two players minimise")
-    adversarial: Positive = option(
-        2.0, "weight of the generator's adversarial term (2: least squares that are not halved)"
+    adversarial_weight: Positive = option(
+        2.0, "of the generator's adversarial term; 2: least squares that are not halved"
     )
-    cycle: AtLeastZero = option(
-        10.0, "weight of the mean difference there and back, pixels in -1..1"
+    cycle_weight: AtLeastZero = option(
+        10.0, "of the mean difference there and back again, pixels in -1..1; 0: none"
     )
-    identity: AtLeastZero = option(
-        0.5, "weight of the change of images of the domain itself, as a part of `cycle`"
+    identity_weight: AtLeastZero = option(
+        0.5, "of the change of images of the domain itself, as a part of cycle_weight; 0: none"
     )
     class_weight: Positive = option(1.0, "of the classification of domains, where one is for all")
     pool: NonNegative = option(
         50, "past images of each domain that discriminators see again (1612.07828); 0: none"
     )
-    jitter: tuple[JitterName, ...] = option((), "changes of the training images, in this order")
+    augment: tuple[PairMoveName, ...] = option((), "how the training images are moved")
     lr: Positive = option(2e-4, "learning rate")
     d_lr: Positive | None = option(None, "the discriminator's learning rate, if another")
     beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
@@ -156,7 +156,7 @@ class CycleGAN(ImageModel):
             o = GeneratorOptions(*sizes, config.resize, config.kernel, latent)
             return GENERATORS[config.generator].make(c, c, (height, width), o)
 
-        patches = PatchOptions(config.patch, config.d_features, config.norm)
+        patches = PatchOptions(config.receptive_field, config.d_features, config.norm)
         self.generator = (OneForAll if one else OneForEach)(domains, make)
         self.discriminator = (JudgeForAll if one else JudgeForEach)(domains, spec, patches)
         init_dcgan(self)
@@ -168,11 +168,11 @@ class CycleGAN(ImageModel):
     def prepare(self, batch: Batch, clock: Clock) -> Carried:
         """The images of a step and what they become, with a graph where the generator moves."""
         of = tensor_of(self.given(batch.condition), "labels")
-        x, to = self.jittered(self.spec.scaled(batch.x)), self.others(of)
+        x, to = self.seen(batch.x), self.others(of)
         moves = "generator" in clock.movers
         same = None
         with torch.set_grad_enabled(moves):
-            if moves and self.config.identity:  # in one pass: no image depends on another
+            if moves and self.config.identity_weight:  # in one pass: no image depends on another
                 both = self.generator(torch.cat([x, x]), torch.cat([to, of]))
                 made, same = both[: len(x)], both[len(x) :]
             else:
@@ -183,10 +183,11 @@ class CycleGAN(ImageModel):
             rated = self.drawn.rated
         return Carried(x, of, to, made, same, rated)
 
-    def jittered(self, x: Tensor) -> Tensor:
-        for name in self.config.jitter:
-            x = JITTERS[name].apply(x)
-        return x
+    def seen(self, x: Tensor) -> Tensor:
+        """Training images as networks see them, moved anew."""
+        scaled = self.spec.scaled(x)
+        places = drawn(self.config.augment, scaled)
+        return scaled if places is None else moved(scaled, places, smooth=True)
 
     def others(self, of: Tensor) -> Tensor:
         """Another domain for each image, any of them with the same probability: int64 (B,)."""
@@ -207,12 +208,12 @@ class CycleGAN(ImageModel):
         c, x = self.config, shared.x
         rated = self.discriminator(shared.made, shared.to)
         on_fake = self.loss.generator(rated.logits, rated.logits)
-        terms = {"adversarial": c.adversarial * on_fake.mean(1)}
-        if c.cycle:
+        terms = {"adversarial": c.adversarial_weight * on_fake.mean(1)}
+        if c.cycle_weight:
             back = self.generator(shared.made, shared.of)
-            terms["cycle"] = c.cycle * difference(back, x)
-        if shared.same is not None and c.cycle * c.identity:
-            terms["identity"] = c.cycle * c.identity * difference(shared.same, x)
+            terms["cycle"] = c.cycle_weight * difference(back, x)
+        if shared.same is not None and c.cycle_weight * c.identity_weight:
+            terms["identity"] = c.cycle_weight * c.identity_weight * difference(shared.same, x)
         return terms | self.class_term(rated.classes, shared.to)
 
     def class_term(self, classes: Tensor | None, of: Tensor) -> Terms:
@@ -298,10 +299,10 @@ def difference(a: Tensor, b: Tensor) -> Tensor:
     return (a - b).abs().flatten(1).mean(1)
 
 
-RECIPES: dict[str, dict[str, object]] = {
+RECIPES: Recipes = {
     "default": {
         "about": "for images of 32 pixels and a quarter of an hour of two cores",
-        "model": {"jitter": ("flip", "shift")},
+        "model": {"augment": ("flip", "shift")},
         "train": {"batch_size": 16, "epochs": 20.0, "schedule": "late_linear", "ema": 0.998},
     },
     "paper": {
@@ -309,9 +310,9 @@ RECIPES: dict[str, dict[str, object]] = {
         "model": {
             "features": 64,
             "blocks": 9,
-            "patch": "70",
+            "receptive_field": "70",
             "d_features": 64,
-            "jitter": ("crop", "flip"),
+            "augment": ("jitter", "flip"),
         },
         "train": {"batch_size": 2, "epochs": 200.0, "schedule": "late_linear"},
     },

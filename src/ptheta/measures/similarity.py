@@ -1,4 +1,4 @@
-"""Multi-scale structural similarity of pairs of samples: how alike they look."""
+"""Structural similarity of pairs of images, at one scale and at several: how alike they look."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ptheta.errors import PthetaError
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, fine to coarse
 WINDOW, SIGMA = 11, 1.5  # pixels
 K1, K2 = 0.01, 0.03
+AT_ONCE = 100  # pairs
 
 
 def _blurred(x: Tensor) -> Tensor:
@@ -39,18 +40,36 @@ def scales(height: int, width: int) -> int:
     return found
 
 
-def ms_ssim(a: Tensor, b: Tensor) -> Tensor:
-    """Of pairs of image batches, uint8 (B, C, H, W): (B,), 1 for equal images.
-
-    Wang et al. 2003. Images below 161 pixels have fewer scales than 5; the weights of those that
-    are left are brought to a sum of 1. Raises PthetaError for images smaller than the window.
-    """
+def _scales_of(a: Tensor) -> int:
+    """At least one. Raises PthetaError for images smaller than the window."""
     n = scales(*a.shape[2:])
     if not n:
         raise PthetaError(
             f"images of {a.shape[2]}x{a.shape[3]} pixels are smaller than the window of {WINDOW}: "
             "structural similarity needs larger ones"
         )
+    return n
+
+
+def ssim(a: Tensor, b: Tensor) -> Tensor:
+    """Of pairs of image batches, uint8 (B, C, H, W): float64 (B,), 1 for equal images.
+
+    Wang et al. 2004 (IEEE Trans. Image Process. 13:600), with a Gaussian window, at the places
+    where it fits, the mean over these and the channels. Raises PthetaError for images smaller than
+    the window.
+    """
+    _scales_of(a)
+    parts = zip(a.split(AT_ONCE), b.split(AT_ONCE), strict=True)
+    return torch.cat([_parts(x.double() / 255, y.double() / 255)[0] for x, y in parts])
+
+
+def ms_ssim(a: Tensor, b: Tensor) -> Tensor:
+    """Of pairs of image batches, uint8 (B, C, H, W): (B,), 1 for equal images.
+
+    Wang et al. 2003. Images below 161 pixels have fewer scales than 5; the weights of those that
+    are left are brought to a sum of 1. Raises PthetaError for images smaller than the window.
+    """
+    n = _scales_of(a)
     x, y = a.double() / 255, b.double() / 255
     weights = torch.tensor(WEIGHTS[:n], dtype=torch.float64)
     weights /= weights.sum()

@@ -1,0 +1,56 @@
+"""How far images are from what they should be, pixel by pixel: of each pair of images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ptheta.errors import PthetaError
+
+MOST_DECIBELS = 100.0  # of equal images, which would have infinitely many
+VALUES = 2**24  # pixel values that are looked at in one go
+
+
+def l1(a: Tensor, b: Tensor) -> Tensor:
+    """Mean absolute difference of two image batches, uint8 (B, C, H, W), of 255: float64 (B,).
+
+    Raises PthetaError where they differ in number, size or channels.
+    """
+    _same(a, b)
+    return _each(a, b, lambda d: d.abs().flatten(1).sum(1, dtype=torch.int64)) / a[0].numel()
+
+
+def mean_squared(a: Tensor, b: Tensor) -> Tensor:
+    """Mean squared difference of 255^2: float64 (B,). Arguments: see `l1`."""
+    _same(a, b)
+    return _each(a, b, lambda d: d.square().flatten(1).sum(1, dtype=torch.int64)) / a[0].numel()
+
+
+def psnr(a: Tensor, b: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio, 10 log10(255^2 / mean squared difference): float64 (B,), dB; at
+    most `MOST_DECIBELS`. Arguments: see `l1`."""
+    decibels = 10 * torch.log10(255.0**2 / mean_squared(a, b))
+    return decibels.clamp(max=MOST_DECIBELS)
+
+
+def _each(a: Tensor, b: Tensor, what: Callable[[Tensor], Tensor]) -> Tensor:
+    """What the differences of each pair give, exactly, in parts that fit into memory."""
+    size = max(1, VALUES // max(1, a[:1].numel()))
+    parts = [
+        what(p.to(torch.int32) - q.to(torch.int32))
+        for p, q in zip(a.split(size), b.split(size), strict=True)
+    ]
+    return torch.cat(parts).double()
+
+
+def _same(a: Tensor, b: Tensor) -> None:
+    for x in (a, b):
+        if x.dtype != torch.uint8 or x.ndim != 4:
+            raise PthetaError(f"got {x.dtype} {tuple(x.shape)}: want uint8 (B, C, H, W)")
+    if a.shape != b.shape or not len(a):
+        raise PthetaError(
+            f"images {tuple(a.shape)} and {tuple(b.shape)}: pairs need as many of the same size "
+            "and channels on both sides, and at least one"
+        )

@@ -1,0 +1,65 @@
+"""How far scenes agree: what was read off a picture, and what it should show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ptheta.data.shapes import ATTRIBUTES, CENTRES, OBJECT
+
+CELLS = len(CENTRES) ** 2
+ABSENT = -1
+KINDS = ("shape", "colour", "size", "fill")  # of an object, beside its place
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """float64 (N,) each. background: 1 where it is the same. The others: the part of the objects of
+    either scene that both have in the same cell (place), and that agree there in shape, colour,
+    size, fill. An object that is missing, invented or elsewhere agrees in nothing.
+    """
+
+    background: np.ndarray
+    place: np.ndarray
+    shape: np.ndarray
+    colour: np.ndarray
+    size: np.ndarray
+    fill: np.ndarray
+
+    def all_of(self, *names: str) -> np.ndarray:
+        """Whether all of these agree wholly: float64 (N,) of 0 and 1."""
+        known = vars(self)
+        whole = np.stack([known[name] == 1 for name in names]).all(axis=0)
+        return np.asarray(whole, dtype=np.float64)
+
+
+def agreement(read: np.ndarray, wanted: np.ndarray) -> Agreement:
+    """Compares scenes, int8 (N, 14) each with the columns ATTRIBUTES, whatever the order of their
+    objects."""
+    a, b = _by_cell(read), _by_cell(wanted)
+    either = ((a != ABSENT) | (b != ABSENT)).any(-1)  # (N, 9)
+    both = (a != ABSENT).any(-1) & (b != ABSENT).any(-1)
+    count = np.maximum(either.sum(1), 1)
+    nothing = either.sum(1) == 0
+
+    def part(same: np.ndarray) -> np.ndarray:
+        return np.where(nothing, 1.0, (same & both).sum(1) / count)
+
+    background = ATTRIBUTES.index("background")
+    return Agreement(
+        (read[:, background] == wanted[:, background]).astype(np.float64),
+        part(both),
+        *(part(a[..., OBJECT.index(n)] == b[..., OBJECT.index(n)]) for n in KINDS),
+    )
+
+
+def _by_cell(rows: np.ndarray) -> np.ndarray:
+    """Shape, colour, size and fill in each cell, -1 where it is empty: int8 (N, 9, 4)."""
+    cells = np.full((len(rows), CELLS, len(KINDS)), ABSENT, dtype=np.int8)
+    for which in ("first", "second"):
+        columns = {name: rows[:, ATTRIBUTES.index(f"{which}_{name}")] for name in OBJECT}
+        there = np.flatnonzero(columns["shape"] != ABSENT)
+        cell = columns["row"][there] * len(CENTRES) + columns["column"][there]
+        cells[there, cell] = np.stack([columns[name][there] for name in KINDS], 1)
+    return cells

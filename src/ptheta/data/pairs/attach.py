@@ -54,7 +54,7 @@ def _exchanged(data: ImageDataset, inputs: Inputs, request: Request) -> ImageDat
     arrays = [array for array in (data.images, data.masks) if array is not None]
     of = [origin(array) for array in arrays]
     settings, spec = request.settings, inputs.spec
-    identity = ("made", settings.pairs, [one for one, _ in of])
+    identity = ("exchanged", settings.pairs, [one for one, _ in of])
     stamp = (settings.pair_strength, str(spec), [state for _, state in of])
     made = cached(request.cache_dir, identity, stamp, build, Nothing).arrays["images"]
     return replace(

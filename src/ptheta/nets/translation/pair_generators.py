@@ -9,6 +9,7 @@ from typing import Annotated, TypeAlias
 from torch import nn
 
 from ptheta.config import Entry, OneOf
+from ptheta.nets.translation.hd import CoarseToFine
 from ptheta.nets.translation.unet import UNet, UNetOptions
 
 
@@ -22,6 +23,9 @@ class PairGenerator(Entry):
 
 PAIR_GENERATORS: dict[str, PairGenerator] = {
     "unet": PairGenerator(UNet, about="down to one pixel and up, maps of one size joined"),
+    "hd": PairGenerator(
+        CoarseToFine, about="a global network at half the size, then an enhancer (1711.11585)"
+    ),
 }
 
 PairGeneratorName: TypeAlias = Annotated[str, OneOf(PAIR_GENERATORS)]

@@ -34,7 +34,7 @@ class DilatedOptions:
     @property
     def reach(self) -> int:
         """How far an output pixel sees at most, pixels: without norms of whole maps."""
-        small = 2**self.halvings
+        small = int(2**self.halvings)
         # the ends; convolutions on the way down and up, and what interpolation looks beside;
         # blocks of one dilated and one plain convolution
         ends = 2 * (KERNEL // 2)

@@ -35,7 +35,9 @@ from ptheta.models.variational.iwae import GRADIENTS, Gradient, LogWeights
 from ptheta.models.variational.priors import PRIORS, PriorKind
 from ptheta.nets.activations import ACTIVATIONS, Activation
 from ptheta.nets.coders import CODERS, CoderConfig, CoderKind, Shape
+from ptheta.nets.convolutional import Size
 from ptheta.nets.heads import HEADS, SIGMAS, CategoricalHead, Width
+from ptheta.nets.translation.generators import GENERATORS, GeneratorOptions, ImageGenerator
 from ptheta.nets.translation.moves import PAIR_MOVES, PairMove, Places
 from ptheta.nets.translation.pair_generators import PAIR_GENERATORS, PairGenerator
 from ptheta.nets.translation.patch import PATCHES, Patch, Step
@@ -71,6 +73,10 @@ def moved_normal(model: Any) -> Normal:
 
 def mean_bound(log_weights: LogWeights, q: Normal, z: Tensor) -> Tensor:
     return log_weights(q).mean(0)
+
+
+def pixel_by_pixel(c_in: int, c_out: int, size: Size, options: GeneratorOptions) -> nn.Module:
+    return PixelByPixel(c_in, c_out, size, UNetOptions(latent=options.latent))
 
 
 @dataclass(frozen=True)
@@ -161,6 +167,9 @@ NEW: dict[str, Added] = {
         PairMove(lambda places: Places(places.rows.flip(1), places.columns), about="upside down"),
         PAIRS,
         "augment",
+    ),
+    "generator of domains": Added(
+        GENERATORS, ImageGenerator(pixel_by_pixel, about="pixels"), ("cyclegan",), "generator"
     ),
     "optimizer": Added(OPTIMIZERS, HeavyBall, ("vae", "aae", "made", "gan"), "optimizer"),
     "dynamics": Added(

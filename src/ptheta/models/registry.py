@@ -153,6 +153,10 @@ MODELS: dict[str, Listed] = {
     "bicycle-gan": Entry(
         "translation.bicycle_gan", "BicycleGAN", "BicycleGANConfig", "arXiv:1711.11586"
     ),
+    "cyclegan": Entry("translation.cyclegan", "CycleGAN", "CycleGANConfig", "arXiv:1703.10593"),
+    "context-gan": Entry(
+        "translation.context_gan", "ContextGAN", "ContextGANConfig", "arXiv:1803.07422"
+    ),
     "gaussian": Entry("mixtures.gaussian", "Gaussian", "GaussianConfig", "Gauss 1809"),
     "fvsbn": Entry("autoregressive.fvsbn", "FVSBN", "FVSBNConfig", "Neal 1992"),
     "nade": Entry("autoregressive.nade", "NADE", "NADEConfig", "arXiv:1605.02226"),

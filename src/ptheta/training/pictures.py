@@ -1,4 +1,5 @@
-"""The picture of samples that a training draws: a grid of images, or a scatter of vectors."""
+"""The picture that a training draws: samples as a grid of images or a scatter of vectors; or images
+with holes, completed, by a model that draws no samples."""
 
 from __future__ import annotations
 
@@ -9,34 +10,48 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from ptheta.capabilities import HasLogProb, condition_of
+from ptheta.capabilities import (
+    HasLogProb,
+    Samples,
+    condition_of,
+    some_conditions,
+)
 from ptheta.data.columns.scatter import LogDensity, Scatter
 from ptheta.data.dataset import Dataset
 from ptheta.files.atomic import write_atomic
 from ptheta.files.captions import in_rows, rows_in_turn
 from ptheta.files.images import grid, write_png
 from ptheta.specs import VectorSpec
+from ptheta.training.holes import holes_of
 
 IMAGES = 64  # in a grid
+COMPLETED = 4  # images of a mask
 POINTS = 2000  # in a scatter, and as many of the data behind them
 
 
 class Picture(Protocol):
-    """n: samples that it shows"""
-
-    @property
-    def n(self) -> int: ...
-
-    def write(self, path: Path, model: nn.Module, x: Tensor) -> None:
-        """Draws n samples of a model, of its conditions in turn."""
+    def write(self, path: Path, model: nn.Module) -> None:
+        """Shows what a model can do."""
         ...
 
 
-def picture_of(data: Dataset) -> Picture:
-    """What shows samples of a model of such examples."""
+def picture_of(model: nn.Module, data: Dataset) -> Picture | None:
+    """What shows such a model of such examples; None where nothing does."""
+    if isinstance(model, Samples):
+        return _of_samples(data)
+    return holes_of(model, data)
+
+
+def _of_samples(data: Dataset) -> Picture:
     if not isinstance(data.spec, VectorSpec):
         return ImageGrid()
     return PointScatter(data.spec, data.batch(slice(0, POINTS)).x)
+
+
+def drawn(model: nn.Module, n: int) -> Tensor:
+    """n samples of a model, of its conditions in turn."""
+    assert isinstance(model, Samples)
+    return model.sample(n, some_conditions(model, n))
 
 
 @dataclass(frozen=True)
@@ -45,8 +60,8 @@ class ImageGrid:
 
     n: int = IMAGES
 
-    def write(self, path: Path, model: nn.Module, x: Tensor) -> None:
-        rows, columns, captions = in_picture(model, x)
+    def write(self, path: Path, model: nn.Module) -> None:
+        rows, columns, captions = in_picture(model, drawn(model, self.n))
         write_png(path, grid(rows, columns), scale=2, captions=captions)
 
 
@@ -59,9 +74,10 @@ class PointScatter:
     real: Tensor
     n: int = POINTS
 
-    def write(self, path: Path, model: nn.Module, x: Tensor) -> None:
-        drawn = Scatter(self.spec, x.cpu(), self.real, density_of(model)).png()
-        write_atomic(path, lambda beside: beside.write_bytes(drawn))
+    def write(self, path: Path, model: nn.Module) -> None:
+        x = drawn(model, self.n).cpu()
+        shown = Scatter(self.spec, x, self.real, density_of(model)).png()
+        write_atomic(path, lambda beside: beside.write_bytes(shown))
 
 
 def density_of(model: nn.Module) -> LogDensity | None:

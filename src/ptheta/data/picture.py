@@ -116,7 +116,12 @@ def resize_and_crop(image: Image.Image, shape: Shape) -> np.ndarray:
     size = (shape.width, shape.height)
     if image.size != size:
         image = ImageOps.fit(image, size, Image.Resampling.LANCZOS)
-    if shape.channels == 1:
+    return pixels(image, shape.channels)
+
+
+def pixels(image: Image.Image, channels: int) -> np.ndarray:
+    """As large as it is, in grey (1 channel) or colour (3): uint8 (C, H, W)."""
+    if channels == 1:
         return np.asarray(image.convert("L"))[None]
     return np.ascontiguousarray(np.asarray(image.convert("RGB")).transpose(2, 0, 1))
 

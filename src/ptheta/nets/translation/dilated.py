@@ -32,11 +32,11 @@ class DilatedOptions:
     @property
     def reach(self) -> int:
         """How far an output pixel sees at most, pixels: without norms of whole maps."""
-        small = int(2**self.halvings)
+        small = 1 << self.halvings
         # the ends; convolutions on the way down and up, and what interpolation looks beside;
         # blocks of one dilated and one plain convolution
         ends = 2 * (KERNEL // 2)
-        between = sum(4 * int(2**i) for i in range(self.halvings + 1))
+        between = sum(4 << i for i in range(self.halvings + 1))
         return ends + between + small * sum(d + 1 for d in self.dilations)
 
 

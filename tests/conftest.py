@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from torch import Tensor
 
 from ptheta import config
 from ptheta.api.export import Images, check_out, export
-from ptheta.conditions import wanted
+from ptheta.batch import Condition
+from ptheta.conditions import ConditionSpec, Image, Labels, wanted
 from ptheta.models import registry
 from ptheta.models.base import Model, Plays
 from ptheta.specs import Column, DataSpec, ImageSpec, VectorSpec, quantise
@@ -52,6 +53,7 @@ TINY: dict[str, dict[str, Any]] = {
     "aae": {"hidden": (16,), "latent": 3, "features": 4, "critic": (8,)},
     "vae-gan": {"hidden": (16,), "latent": 3, "features": 4},
     "alpha-gan": {"hidden": (16,), "latent": 3, "features": 4, "critic": (8,)},
+    "pix2pix": {"features": 4},
     "nade": {"hidden": 12, "block": 5},
     "made": {"hidden": (40,)},
     "pixelcnn": {"features": 6, "blocks": 2, "head": 6},
@@ -138,10 +140,38 @@ def tiny(name: str, spec: DataSpec, *, classes: int | None = None, **options: An
     if isinstance(spec, VectorSpec) and "net" in config_options(name):
         options.setdefault("net", "mlp")
     if classes is None and "condition" not in options:
-        cls = registry.entry(name).load_config()
-        classes = 3 if wanted(cls(**options)) else 0
-    condition = ptheta.Labels(tuple(map(str, range(classes)))) if classes else None
+        condition = condition_of(name, spec, options)
+    else:
+        condition = labels(classes) if classes else None
     return ptheta.create(name, spec, **{"condition": condition, **options})
+
+
+def labels(classes: int) -> Labels:
+    return Labels(tuple(map(str, range(classes))))
+
+
+def black_or_white(spec: DataSpec) -> Image:
+    """Inputs as large as these images."""
+    assert isinstance(spec, ImageSpec)
+    return Image(ImageSpec(1, spec.height, spec.width, 2))
+
+
+# What models that are always conditional are given, by kind.
+CONDITIONS: dict[str, Callable[[DataSpec], ConditionSpec]] = {
+    "labels": lambda spec: labels(3),
+    "image": black_or_white,
+}
+
+
+def condition_of(name: str, spec: DataSpec, options: Mapping[str, Any]) -> ConditionSpec | None:
+    """Of a model with these options that is always conditional; None for another."""
+    kinds = wanted(registry.entry(name).load_config()(**options))
+    return CONDITIONS[kinds[0]](spec) if kinds else None
+
+
+def conditions(model: Any, n: int) -> Condition | None:
+    """n conditions that a model may be given; None for an unconditional one."""
+    return None if model.condition is None else model.condition.examples(n)
 
 
 def loaded(name: str) -> type[Model]:

@@ -22,7 +22,7 @@ LAYERS: list[set[str]] = [
     {"schemas", "callbacks"},
     {"specs"},
     {"compute"},
-    {"corruption", "batch"},
+    {"corruption", "masks", "batch"},
     {"data"},
     {"conditions"},
     {"distributions"},

@@ -195,6 +195,32 @@ class TakesCondition(Protocol):
     condition: ConditionSpec | None
 
 
+@runtime_checkable
+class Varies(Protocol):
+    """A model that may complete an image in one way alone. varied: whether two completions of the
+    same known pixels differ"""
+
+    @property
+    def varied(self) -> bool: ...
+
+
+def varied(model: object) -> bool:
+    """Whether what a model draws differs from one time to the next."""
+    return model.varied if isinstance(model, Varies) else True
+
+
+@runtime_checkable
+class OfAnySize(Protocol):
+    """A model that takes images of any height and width, and not only of those of its spec."""
+
+    any_size: bool
+
+
+def takes_any_size(model: object) -> bool:
+    """Whether a model takes images of other sizes than those it was trained on."""
+    return isinstance(model, OfAnySize) and model.any_size
+
+
 def condition_of(model: object) -> ConditionSpec | None:
     """What a model is asked for beside noise; None for an unconditional one."""
     return model.condition if isinstance(model, TakesCondition) else None

@@ -20,13 +20,15 @@ from ptheta.optimizers import Adam
 from ptheta.specs import DataSpec, ImageSpec
 from ptheta.training.engine import Engine, Weighing
 from ptheta.training.group import Group
-from tests.conftest import PLAYED, VECTORS, config_options, examples, pairs, tiny
+from tests.conftest import PLAYED, VECTORS, conditions, config_options, examples, pairs, tiny
 
 SPEC = ImageSpec(1, 16, 16, 2)
 
 
-def batch(spec: DataSpec = SPEC, n: int = 8) -> Batch:
-    return Batch(examples(spec, n, seed=5), torch.arange(n) % 3)
+def batch(spec: DataSpec = SPEC, n: int = 8, model: Any = None) -> Batch:
+    """Of examples with conditions of a model, or with labels."""
+    asked = None if model is None else conditions(model, n)
+    return Batch(examples(spec, n, seed=5), torch.arange(n) % 3 if asked is None else asked)
 
 
 def engine(model: torch.nn.Module, game: Game[Any], **options) -> Engine:
@@ -40,7 +42,7 @@ def snapshot(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 @pairs(PLAYED, SPEC, VECTORS)
 def test_losses_are_per_example_and_named(name, spec):
     model = tiny(name, spec)
-    game, images = model.game(), batch(spec)
+    game, images = model.game(), batch(spec, model=model)
     step = max(move.every for move in game.moves)
     shared = engine(model, game).prepare(game, step, images)
     for move in game.moves:
@@ -57,7 +59,7 @@ WITH_POSTERIOR = [m for m in PLAYED if "posterior" in capabilities(registry.entr
 @pairs(WITH_POSTERIOR, SPEC, VECTORS)
 def test_a_model_with_a_posterior_logs_both_counts_of_active_units(name, spec):
     model = tiny(name, spec)
-    game, images = model.game(), batch(spec)
+    game, images = model.game(), batch(spec, model=model)
     shared = engine(model, game).prepare(game, max(move.every for move in game.moves), images)
     for move in game.moves:
         move.loss(images, shared)
@@ -69,7 +71,7 @@ def test_a_move_changes_only_its_player(name, spec):
     model = tiny(name, spec)
     game = model.game()
     e = engine(model, game)
-    images = batch(spec)
+    images = batch(spec, model=model)
     last = max(move.every for move in game.moves)
     for turn, move in enumerate([*game.moves, *game.moves], start=1):
         e.step = turn
@@ -146,7 +148,7 @@ def trained(name: str, rule: str, steps: int = 2) -> torch.Tensor:
     every = max(move.every for move in game.moves)
     torch.manual_seed(0)
     for step in range(every, (steps + 1) * every, every):
-        DYNAMICS[rule].rule(e, game, step, batch())
+        DYNAMICS[rule].rule(e, game, step, batch(model=model))
         with torch.no_grad():
             if game.after is not None:
                 game.after(step)
@@ -166,7 +168,7 @@ def test_the_dynamics_are_different_algorithms(name):
 def test_judges_read_detached_fakes_and_the_others_move_against_what_judges_have_become(name):
     """The gradients of each player, taken again by autograd alone."""
     model = tiny(name, SPEC)
-    game, images = model.game(), batch()
+    game, images = model.game(), batch(model=model)
     e = engine(model, game)
     step = max(move.every for move in game.moves)
     torch.manual_seed(0)

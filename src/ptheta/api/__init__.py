@@ -6,7 +6,8 @@ hand, `ptheta.tasks` and `ptheta.metrics` have the same uses as functions of the
 
 from ptheta.api.comparing import compare, demo
 from ptheta.api.grid import Grid
-from ptheta.api.images import denoise, inpaint, interpolate, reconstruct, sample, surprise
+from ptheta.api.images import denoise, interpolate, reconstruct, sample, surprise
+from ptheta.api.inpainting import inpaint
 from ptheta.api.latent import fit, latents, manifold, probe, traverse
 from ptheta.api.measuring import Unwritten, closest, evaluate, evaluate_images
 from ptheta.api.plugging import register

@@ -60,12 +60,11 @@ def samples(
     rows = rows_wanted(model, wanted)
     fitted = digest_of_prior(run.path) if isinstance(model, Fitted) else None
     asked: Identity = {
-        "model": _hash(json.dumps(run.about.model_dump(include=DECIDES), sort_keys=True)),
-        "weights": digest(run.weights_file(weights))[:SHOWN],
+        **identity(run, weights),
         "prior": (fitted or "own")[:SHOWN],
         "images": n,
         "seed": seed,
-        "condition": None if rows is None else _named(run, rows),
+        "condition": None if rows is None else named(run, rows),
         "batch": batch_size,
         # sums of another number of threads, or of another torch, may differ in the last bit
         "threads": sampling_threads(model, n, batch_size),
@@ -80,6 +79,12 @@ def samples(
     if same_noise:
         return _of_the_same_noise(model, rows, n, seed, asked, run.spec.shape)
     return Images(n, run.spec.shape, asked, parts, batch_size, captions, in_turn=bool(captions))
+
+
+def identity(run: Run, weights: str) -> Identity:
+    """What all images of a run depend on. weights: as for `Run.model`"""
+    about = json.dumps(run.about.model_dump(include=DECIDES), sort_keys=True)
+    return {"model": _hash(about), "weights": digest(run.weights_file(weights))[:SHOWN]}
 
 
 def _captions(model: nn.Module, rows: Condition | None, n: int) -> tuple[str, ...]:
@@ -127,7 +132,7 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:SHOWN]
 
 
-def _named(run: Run, condition: Condition) -> str:
+def named(run: Run, condition: Condition) -> str:
     """The first of what is asked for, in words, and a hash of all of it."""
     assert run.condition is not None
     words = "; ".join(run.condition.describe(condition[:FEW]))

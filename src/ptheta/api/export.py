@@ -45,6 +45,7 @@ class Images:
     parts: gives those that come after a place, `batch` at a time
     captions: of a picture, a text for each row; with `in_turn` the images are of so many rows in
         turn (0, 1, ..., 0, 1, ...), else row by row
+    names: of their files in a folder; none for numbers
     """
 
     n: int
@@ -54,6 +55,7 @@ class Images:
     batch: int = BATCH
     captions: tuple[str, ...] = ()
     in_turn: bool = False
+    names: tuple[str, ...] = ()
 
     @property
     def columns(self) -> int | None:
@@ -134,7 +136,7 @@ def export(
 
     x.png, .jpg, .jpeg, .webp: one picture, of `columns` where given, `scale` pixels across and down
     for one of an image; x.npy, x.npz: the array, in an archive as `images`; a folder: 00000.png,
-    00001.png, ...
+    00001.png, ..., or files of the names that the images have
     Raises PthetaError for too many images (`check_size`), a folder with other files or with images
     that were asked for otherwise; InUse where another process writes into the folder; CannotWrite.
     """
@@ -189,7 +191,8 @@ def _write_folder(images: Images, folder: Path) -> None:
         record = Record.read(folder / SAMPLES)
         if record is not None:
             record.check_same(images.asked, folder)
-        names, place = _Names(images.n), Place() if record is None else record.place
+        names = images.names or _Names(images.n)
+        place = Place() if record is None else record.place
         between = place.done > images.n or (place.done < images.n and place.done % images.batch)
         if between or not all((folder / names[i]).is_file() for i in range(place.done)):
             place = Place()  # somebody took some away: all are drawn again, and are the same

@@ -1,4 +1,4 @@
-"""Verbs that give images: sampling, completion, reconstruction, walks."""
+"""Verbs that give images: sampling, reconstruction, walks."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from ptheta.capabilities import Encodes
 from ptheta.compute.streams import undisturbed
 from ptheta.data.memory import Source
 from ptheta.errors import PthetaError
-from ptheta.files.captions import hatched
 from ptheta.runs.folder import Run
-from ptheta.specs import VectorSpec, from_unit, images_only
+from ptheta.specs import VectorSpec, from_unit
 from ptheta.tasks.sample import Wanted
 
 
@@ -69,36 +68,6 @@ def sample(
 
 
 @undisturbed()
-def inpaint(
-    run: str | Path | Run,
-    known: str = "upper",
-    *,
-    n: int = 8,
-    each: int = 7,
-    candidates: int = 1,
-    data: Source | None = None,
-    seed: int = 0,
-    out: str | Path | None = None,
-    scale: int | None = None,
-) -> Grid:
-    """Test images of which a part is known, completed: original, part, completions in a row.
-
-    known: one of `ptheta.tasks.inpaint.REGIONS`; each: completions of an image
-    candidates: to choose a completion from, where known pixels follow unknown ones
-    data: where the run's data lies now, or other images; out, scale: as for `sample`
-    """
-    output, opened = Output.at(out, scale), Run.open(run)
-    mask = tasks.region(known, images_only(opened.spec, "an area to complete"))
-    model, x, y = examples(opened, n, data, output, each + 2)
-    completed = [
-        tasks.inpaint(model, x, mask, seed=seed + i, condition=y, candidates=candidates)
-        for i in range(each)
-    ]
-    about = f"{len(x)} images, {each} completions each"
-    return output.write(side_by_side(x, hatched(x, mask), *completed), about, each + 2)
-
-
-@undisturbed()
 def surprise(
     run: str | Path | Run,
     *,
@@ -110,7 +79,7 @@ def surprise(
     """How unexpected each pixel of test images is, given the earlier ones: image, and its map, in
     which white is the most unexpected.
 
-    The arguments are those of `inpaint`.
+    n: how many; data: where the run's data lies now, or other images; out, scale: as for `sample`
     """
     output = Output.at(out, scale)
     model, x, y = examples(Run.open(run), n, data, output, 2)
@@ -131,7 +100,7 @@ def reconstruct(
 ) -> Grid:
     """Test images, encoded and decoded: image, and what its code gives back.
 
-    The arguments are those of `inpaint`.
+    The arguments are those of `surprise`.
     """
     output = Output.at(out, scale)
     model, x, y = examples(Run.open(run), n, data, output, 2)
@@ -153,7 +122,7 @@ def denoise(
 ) -> Grid:
     """Test images, damaged and repaired by the model: image, damaged, repaired.
 
-    noise, level: as for `ptheta.tasks.denoise`; the rest: as for `inpaint`
+    noise, level: as for `ptheta.tasks.denoise`; the rest: as for `surprise`
     """
     output = Output.at(out, scale)
     model, x, y = examples(Run.open(run), n, data, output, 3)
@@ -181,7 +150,7 @@ def interpolate(
     images: whether the walks are between test images, or between codes of the prior; default:
         between images where the model encodes
     straight: along lines in the place of great circles
-    seed: of codes of the prior (default 0); the rest: as for `inpaint`
+    seed: of codes of the prior (default 0); the rest: as for `surprise`
     Raises PthetaError for an option without effect: a seed with images, data without.
     """
     output, opened = Output.at(out, scale), Run.open(run)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, TypeVar
 
 import click
 
@@ -25,22 +25,22 @@ OPTIONS = {
 }
 
 
-ASKED = tuple(name for _, name, _ in OPTIONS.values())
-
-
-def asked_options(command: F) -> F:
-    """All of them, each of which may be repeated."""
-    for flag, name, text in reversed(OPTIONS.values()):
-        command = click.option(flag, name, multiple=True, help=text)(command)
+def asked_options(command: F, without: Collection[str] = ()) -> F:
+    """All of them, each of which may be repeated. without: kinds whose flags say something else"""
+    for kind, (flag, name, text) in reversed(OPTIONS.items()):
+        if kind not in without:
+            command = click.option(flag, name, multiple=True, help=text)(command)
     return command
 
 
-def asked(run: str, given: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
-    """What was asked for, by kind of condition. given: the values of the options, by their names
+def asked(run: str, options: dict[str, Any]) -> dict[str, Sequence[str]]:
+    """What was asked for, by kind of condition. options: of the command, by their names; these are
+    taken out of them
 
     Raises PthetaError where the run's model is not asked for what the user gives.
     """
-    wanted = {kind: given[name] for kind, (_, name, _) in OPTIONS.items() if given[name]}
+    given = {kind: options.pop(name, ()) for kind, (_, name, _) in OPTIONS.items()}
+    wanted = {kind: texts for kind, texts in given.items() if texts}
     takes = ptheta.Run.open(run).kinds if wanted else ()
     for kind, texts in wanted.items():
         if kind not in takes:

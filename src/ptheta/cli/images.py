@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 import ptheta
 from ptheta.cli import types
-from ptheta.cli.asked import ASKED, asked, asked_options
+from ptheta.cli.asked import asked, asked_options
 from ptheta.cli.common import (
     DATA,
     NUMBER,
@@ -23,6 +25,8 @@ from ptheta.cli.common import (
     show,
     whole,
 )
+
+beside_pictures = partial(asked_options, without=("image",))
 
 
 @cli.command()
@@ -44,20 +48,32 @@ def sample(run: str, **options: Parsed) -> None:
 
     Into a folder, the same command continues where it was stopped.
     """
-    condition = asked(run, {name: options.pop(name) for name in ASKED})
+    condition = asked(run, options)
     show(ptheta.sample(run, condition=condition, **options))
 
 
 @cli.command()
 @RUN
 @click.option(
-    "--known",
-    default="upper",
-    show_default=True,
-    help="Part of the image that is given: upper, lower, left, right, border or centre.",
+    "--image",
+    type=types.SOURCE,
+    help="Picture to complete, or folder of them. By default test images.",
 )
-@NUMBER
-@whole("--each", 7, "Number of completions of each image.", types.LAYERED)
+@click.option(
+    "--mask",
+    type=types.SOURCE,
+    help="Picture that is white where pixels are unknown (grey is taken as white from half on), as "
+    "large as the image; a folder of them with the names of the images; or the name of the unknown "
+    "part: upper, lower, left, right, border, centre, half, or a random hole, strokes or pixels.",
+)
+@click.option("--known", help="The same names, for the part that is given.  [default: upper]")
+@beside_pictures
+@click.option("-n", "--number", "n", type=types.COUNT, help="Number of test images.  [default: 8]")
+@click.option(
+    "--each",
+    type=types.LAYERED,
+    help="Number of completions of each image.  [default: 1 of a picture, 7 of a test image]",
+)
 @whole(
     "--candidates",
     1,
@@ -68,12 +84,15 @@ def sample(run: str, **options: Parsed) -> None:
 @SEED
 @out
 @THREADS
-def inpaint(**options: Parsed) -> None:
-    """Complete test images of which only a part is known.
+def inpaint(run: str, **options: Parsed) -> None:
+    """Complete images of which only a part is known.
 
-    Each image is written in a row with its known part and the completions.
+    Into a folder, pictures of yours (--image) are written as large as they are, under their own
+    names. Else each image is written in a row with its known part and the completions. Known
+    pixels stay what they are.
     """
-    show(ptheta.inpaint(**options))
+    condition = asked(run, options)
+    show(ptheta.inpaint(run, condition=condition, **options))
 
 
 @cli.command()

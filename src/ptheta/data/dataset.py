@@ -319,11 +319,13 @@ class Dataset(ABC):
         labels = np.asarray(numbers, dtype=np.int64)[self.labels]
         return dataclasses.replace(self, labels=labels, classes=tuple(names))
 
-    def hold_out(self, n: int, seed: int = 0) -> tuple[Self, Self]:
+    def hold_out(self, n: int, seed: int = 0, *, by_label: bool = False) -> tuple[Self, Self]:
         """(the rest, n examples drawn at random): disjoint, the same for the same seed.
 
         Near-duplicates stay together, so that no example of one part is in the other; where they
         leave no choice, fewer than n are held out.
+
+        by_label: of every label its share of n, rounded down, so that none is used up
         """
         total = len(self)
         if not 0 < n < total:
@@ -334,7 +336,8 @@ class Dataset(ABC):
         rows = self.rows(slice(None))
         groups = self.find_groups().groups if self.groups is None else self.groups[rows]
         order = np.random.default_rng(seed).permutation(total)
-        held = first_groups(groups[order], n)
+        labels = self.labels[rows[order]] if by_label and self.labels is not None else None
+        held = first_groups(groups[order], n, labels)
         if not held.any():
             raise PthetaError(
                 f"cannot hold out {n} of the {total} {self.examples} of {self.name}: too many are "

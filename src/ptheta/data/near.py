@@ -252,22 +252,26 @@ def _chunks(part: Part) -> Iterator[tuple[int, np.ndarray]]:
         pages.add(images, chunk.nbytes)
 
 
-def first_groups(groups: np.ndarray, n: int) -> np.ndarray:
+def first_groups(groups: np.ndarray, n: int, labels: np.ndarray | None = None) -> np.ndarray:
     """The first groups of an order that have at most n members together, passing over what is too
     large: bool (N,), whole groups only.
 
     groups: that of each, int64 (N,)
+    labels: of each, int64 (N,), so that of every label its share of n is taken at most, rounded
+        down; None: all are of one
     """
-    _, first, number, sizes = np.unique(
-        groups, return_index=True, return_inverse=True, return_counts=True
-    )
-    taken, left = np.zeros(len(sizes), dtype=bool), n
+    _, first, number = np.unique(groups, return_index=True, return_inverse=True)
+    labels = np.zeros(len(groups), np.int64) if labels is None else labels
+    kinds = np.unique(labels, return_inverse=True)[1]
+    sizes = np.zeros((len(first), int(kinds.max()) + 1), dtype=np.int64)
+    np.add.at(sizes, (number, kinds), 1)
+    taken, left = np.zeros(len(first), dtype=bool), n * sizes.sum(0) // len(groups)
     for group in np.argsort(first):
-        if not left:
+        if not left.any():
             break
-        if sizes[group] <= left:
+        if (sizes[group] <= left).all():
             taken[group] = True
-            left -= int(sizes[group])
+            left -= sizes[group]
     return taken[number]
 
 

@@ -14,7 +14,7 @@ LARGEST, SMALLEST = 15, 9  # pixels of the letters
 WIDEST = 240  # pixels of the margin that holds the texts
 PAD = 6
 INK = 40  # of the letters, of 255
-STRIPE = 2  # pixels of an image that a stripe of the hatching is wide
+STRIPES, STRIPE = 16, 2  # of the hatching: across an image, and pixels that one has at least
 DARK, LIGHT = 96, 176
 
 
@@ -54,8 +54,11 @@ def hatched(x: Tensor, known: Tensor) -> Tensor:
     """Images uint8 (B, C, H, W) with stripes where they are not known: known is bool and of a shape
     that fits."""
     h, w = x.shape[2:]
-    across = torch.arange(h)[:, None] + torch.arange(w)
-    stripes = torch.where(across // STRIPE % 2 == 0, DARK, LIGHT).to(torch.uint8)
+    across, wide = (
+        torch.arange(h)[:, None] + torch.arange(w),
+        max(STRIPE, min(h, w) // 2 // STRIPES),
+    )
+    stripes = torch.where(across // wide % 2 == 0, DARK, LIGHT).to(torch.uint8)
     return torch.where(known, x, stripes.expand_as(x))
 
 

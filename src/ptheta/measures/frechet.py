@@ -37,8 +37,18 @@ def fit(features: Tensor) -> Gaussian:
     for part in features.split(CHUNK):
         mean += part.double().sum(0) / n
     if n <= d:
-        return Gaussian(mean, (features.double() - mean) / (n - 1) ** 0.5)
-    return Gaussian(mean, root_of(_squares(features, mean) / (n - 1)))
+        return Gaussian(mean, _finite((features.double() - mean) / (n - 1) ** 0.5))
+    return Gaussian(mean, root_of(_finite(_squares(features, mean) / (n - 1))))
+
+
+def _finite(spread: Tensor) -> Tensor:
+    """Raises PthetaError for what no distance can be taken of."""
+    if not bool(spread.square().sum().isfinite()):
+        raise PthetaError(
+            "the features hold NaN or infinity, or numbers whose squares do not fit into float64: "
+            "leave these out, or scale them down"
+        )
+    return spread
 
 
 def root_of(covariance: Tensor) -> Tensor:

@@ -7,10 +7,12 @@ from torch import Tensor
 
 from ptheta.errors import PthetaError
 
+LARGEST = 1e25  # its twelfth power, in the variance of a cubic kernel, is below what float64 holds
+
 
 def check_points(x: Tensor, what: str) -> Tensor:
     """Points (N, D) as float64. Raises PthetaError for another shape or type, fewer than two, and
-    for cells that are NaN or infinite.
+    for cells that are NaN, infinite or too large to be squared and more.
 
     what: what they are called in the message, such as "samples"
     """
@@ -25,6 +27,12 @@ def check_points(x: Tensor, what: str) -> Tensor:
         raise PthetaError(
             f"{odd:,} of {x.numel():,} numbers of {what} are NaN or infinite: leave such rows out, "
             "or fill them in"
+        )
+    large = float(x.abs().max())
+    if large > LARGEST:
+        raise PthetaError(
+            f"{what} hold the number {large:.3g}, whose powers do not fit into float64: scale them "
+            f"down, to {LARGEST:g} at most"
         )
     return x.double()
 

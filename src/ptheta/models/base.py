@@ -139,6 +139,11 @@ def refuse_missing(spec: DataSpec, x: Tensor) -> None:
         )
 
 
+def balanced(kind: type[nn.Module]) -> bool:
+    """Whether such a model is trained on batches with equally many examples of each label."""
+    return issubclass(kind, Model) and kind.balanced
+
+
 class ImageModel(Model):
     """A model of images."""
 

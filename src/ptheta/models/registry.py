@@ -149,6 +149,7 @@ MODELS: dict[str, Listed] = {
     "aae": Entry("hybrid.aae", "AAE", "AAEConfig", "arXiv:1511.05644"),
     "vae-gan": Entry("hybrid.vae_gan", "VAEGAN", "VAEGANConfig", "arXiv:1512.09300"),
     "alpha-gan": Entry("hybrid.alpha_gan", "AlphaGAN", "AlphaGANConfig", "arXiv:1706.04987"),
+    "pix2pix": Entry("translation.pix2pix", "Pix2Pix", "Pix2PixConfig", "arXiv:1611.07004"),
     "gaussian": Entry("mixtures.gaussian", "Gaussian", "GaussianConfig", "Gauss 1809"),
     "fvsbn": Entry("autoregressive.fvsbn", "FVSBN", "FVSBNConfig", "Neal 1992"),
     "nade": Entry("autoregressive.nade", "NADE", "NADEConfig", "arXiv:1605.02226"),

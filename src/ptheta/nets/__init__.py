@@ -12,9 +12,17 @@ from ptheta.nets.heads import HEADS, Head, head
 from ptheta.nets.masked import AboveConv2d, MaskedConv2d, RowConv2d
 from ptheta.nets.minibatch import MINIBATCH, MinibatchDiscrimination, MinibatchStddev
 from ptheta.nets.mlp import mlp
-from ptheta.nets.norms import NORMS, Normalisation, VirtualBatchNorm, normalisation
+from ptheta.nets.norms import (
+    NORMS,
+    InstanceNorm,
+    Normalisation,
+    VirtualBatchNorm,
+    normalisation,
+)
 from ptheta.nets.pixel_lstm import DiagonalLayer, RowLayer
 from ptheta.nets.resnet import DownBlock, ResNetDecoder, ResNetTrunk, UpBlock
+from ptheta.nets.translation.patch import PATCHES, MultiScaleDiscriminator, PatchDiscriminator
+from ptheta.nets.translation.unet import UNet
 
 __all__ = [
     "ACTIVATIONS",
@@ -24,6 +32,7 @@ __all__ = [
     "MINIBATCH",
     "NETWORKS",
     "NORMS",
+    "PATCHES",
     "AboveConv2d",
     "Activation",
     "Augmentation",
@@ -35,16 +44,20 @@ __all__ = [
     "DownBlock",
     "Generator",
     "Head",
+    "InstanceNorm",
     "MaskedConv2d",
     "MinibatchDiscrimination",
     "MinibatchStddev",
+    "MultiScaleDiscriminator",
     "NetConfig",
     "Network",
     "Normalisation",
+    "PatchDiscriminator",
     "ResNetDecoder",
     "ResNetTrunk",
     "RowConv2d",
     "RowLayer",
+    "UNet",
     "UpBlock",
     "VirtualBatchNorm",
     "decoder",

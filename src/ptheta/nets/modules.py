@@ -20,6 +20,10 @@ class Layer(nn.Module):
         def __call__(self, x: Tensor) -> Tensor: ...
 
 
+class Stack(nn.Sequential, Layer):
+    """Layers one after the other."""
+
+
 class Modules(nn.ModuleList, Generic[M]):
     """An `nn.ModuleList` of modules of one type."""
 

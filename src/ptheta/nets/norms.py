@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import group_norm
 
 from ptheta.config import Entry
 from ptheta.errors import PthetaError, unknown
@@ -57,6 +58,28 @@ def virtual_batch_norm(channels: int, dims: int, reference: int) -> nn.Module:
     return VirtualBatchNorm(channels, reference)
 
 
+class InstanceNorm(nn.Module):
+    """Each map of each example by itself (Ulyanov et al. 2016, arXiv:1607.08022).
+
+    A map of a single place, or a unit, is not normalised: 0 would be left of it, whatever it holds.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x[0, 0].numel() > 1:
+            return group_norm(x, x.shape[1], self.weight, self.bias)
+        shape = (1, -1, *(1 for _ in x.shape[2:]))
+        return x * self.weight.view(shape) + self.bias.view(shape)
+
+
+def instance_norm(channels: int, dims: int, reference: int) -> nn.Module:
+    return InstanceNorm(channels)
+
+
 def no_norm(channels: int, dims: int, reference: int) -> None:
     return None
 
@@ -79,6 +102,7 @@ NORMS: dict[str, Normalisation] = {
     "virtual": Normalisation(
         virtual_batch_norm, refers=True, about="with a reference batch (1606.03498)"
     ),
+    "instance": Normalisation(instance_norm, about="each map by itself (1607.08022)"),
     "none": Normalisation(no_norm),
 }
 

@@ -22,7 +22,8 @@ from ptheta.data.names import recorded
 from ptheta.data.trained import Record, joined
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import refuse_links
-from ptheta.models.base import HasLoss, Plays
+from ptheta.models import registry
+from ptheta.models.base import HasLoss, Plays, balanced
 from ptheta.optimizers import OptimizerConfig
 from ptheta.runs.config_file import write_config
 from ptheta.runs.folder import RECORD, Run
@@ -171,7 +172,9 @@ def _set_aside(p: Plan, data: Dataset) -> tuple[Dataset, Dataset | None]:
     if held < LEAST_HELD_OUT or p.train.best != "metric":
         return data, None
     try:
-        rest, reserve = data.hold_out(held, seed=p.train.seed)
+        rest, reserve = data.hold_out(
+            held, seed=p.train.seed, by_label=balanced(registry.entry(p.model).load_model())
+        )
     except PthetaError:  # near-duplicates leave no choice
         return data, None
     return (rest, reserve) if len(reserve) >= LEAST_HELD_OUT else (data, None)

@@ -3,52 +3,36 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from ptheta.batch import Condition
-from ptheta.capabilities import Completes, InOrder, device_of
+from ptheta.capabilities import Completes, InOrder, device_of, varied
 from ptheta.compute.streams import seeded, undisturbed
-from ptheta.errors import PthetaError, unknown
+from ptheta.errors import PthetaError
+from ptheta.masks import area
 from ptheta.specs import ImageSpec
 from ptheta.tasks.conditions import check_condition
 from ptheta.tasks.effort import effort
 from ptheta.tasks.needs import require
 
-Box = tuple[slice, slice]  # rows and columns
-ALL = slice(None)
 
-
-def _middle(n: int) -> slice:
-    return slice(n // 4, n - n // 4)
-
-
-# name -> the part of an image of (height, width); a half, or the middle half of rows and columns
-BOXES: Mapping[str, Callable[[int, int], Box]] = {
-    "upper": lambda h, w: (slice(h // 2), ALL),
-    "lower": lambda h, w: (slice(h // 2, None), ALL),
-    "left": lambda h, w: (ALL, slice(w // 2)),
-    "right": lambda h, w: (ALL, slice(w // 2, None)),
-    "centre": lambda h, w: (_middle(h), _middle(w)),
-}
-REST = {"border": "centre"}  # all but another part
-REGIONS = ("upper", "lower", "left", "right", "border", "centre")
-
-
-def region(name: str, spec: ImageSpec) -> Tensor:
+def region(name: str, spec: ImageSpec, seed: int = 0) -> Tensor:
     """Which pixels a named part of the image holds: bool (C, H, W).
 
-    upper, lower, left, right: a half; centre: the middle half of rows and columns; border: the rest
+    name: of `ptheta.masks.MASKS`; seed: of a part that is drawn
     Raises PthetaError for another name.
     """
-    if name not in REGIONS:
-        raise unknown("region", name, REGIONS)
-    _, h, w = spec.shape
-    part = torch.zeros(h, w, dtype=torch.bool)
-    part[BOXES[REST.get(name, name)](h, w)] = True
-    return (~part if name in REST else part).expand(spec.shape)
+    return regions(name, 1, spec.shape, seed)[0]
+
+
+@undisturbed()
+def regions(name: str, n: int, shape: tuple[int, int, int], seed: int = 0) -> Tensor:
+    """The part that a name stands for of each of n images (C, H, W): bool (n, C, H, W)."""
+    c, h, w = shape
+    with seeded(seed):
+        return area(name, n, h, w)[:, None].expand(n, c, h, w)
 
 
 @undisturbed()
@@ -62,27 +46,56 @@ def inpaint(
     condition: Condition | None = None,
     candidates: int = 1,
 ) -> Tensor:
-    """The images x, uint8 (B, C, H, W), with all drawn anew that is not known.
+    """The images x, uint8 (B, C, H, W), with all drawn anew that is not known; what is known comes
+    back to the bit.
 
     known: bool, (C, H, W) or (B, C, H, W); condition: of each, for a conditional model
     candidates: completions to choose from, for known pixels that come late in a model's order
-    Raises PthetaError where the model cannot complete images, for a condition that it does not
-    take or know, and for fewer than one candidate. Warns where one candidate looks only at a part
-    of the known pixels.
+    Raises PthetaError where the model cannot complete images, for a mask of another size, a
+    condition that it does not take or know, and for fewer than one candidate. Warns where all is
+    known, and where one candidate looks only at a part of the known pixels.
     """
     completer = require(model, Completes, "inpaint")
     if candidates < 1:
         raise PthetaError(f"candidates = {candidates}: ask for at least one")
-    device = device_of(model)
-    known, y = known.to(device).expand(x.shape), check_condition(model, condition)
+    y, known = check_condition(model, condition), _fitting(known, x)
+    _warn_of_whole(known)
+    if bool(known.all()):
+        return x.clone()
     if candidates == 1:
         _warn_of_late(model, known)
-    x, one = x.to(device), None if y is None else y[:1]
+    elif not varied(model):
+        warnings.warn(
+            f"candidates = {candidates}: this model completes an image in one way, and all "
+            "candidates are the same",
+            stacklevel=2,
+        )
+        candidates = 1
+    device, one = device_of(model), None if y is None else y[:1]
+    given, open_ = x.to(device), known.to(device)
     with (
-        effort(model, lambda: completer.complete(x[:1], known[:1], one), len(x) * candidates),
+        effort(model, lambda: completer.complete(given[:1], open_[:1], one), len(x) * candidates),
         seeded(seed),
     ):
-        return completer.complete(x, known, y, candidates).cpu()
+        return torch.where(known, x.cpu(), completer.complete(given, open_, y, candidates).cpu())
+
+
+def _fitting(known: Tensor, x: Tensor) -> Tensor:
+    """The mask of each image, bool (B, C, H, W), on the CPU. Raises PthetaError for others."""
+    if known.dtype != torch.bool or known.shape not in (x.shape, x.shape[1:]):
+        raise PthetaError(
+            f"known is {known.dtype} of shape {tuple(known.shape)}, and the images are of "
+            f"{tuple(x.shape)}: give a bool mask of that shape, or of one image"
+        )
+    return known.cpu().expand(x.shape)
+
+
+def _warn_of_whole(known: Tensor) -> None:
+    """Says so where nothing is to be completed of some of the images."""
+    whole = int(known.flatten(1).all(1).sum())
+    if whole:
+        which = "all pixels are known" if whole == len(known) else f"all is known of {whole} images"
+        warnings.warn(f"{which}: they come back as they are", stacklevel=3)
 
 
 def _warn_of_late(model: nn.Module, known: Tensor) -> None:

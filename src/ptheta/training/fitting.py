@@ -23,6 +23,7 @@ from ptheta.models.base import Fits
 from ptheta.training.group import Group
 from ptheta.training.loop import Trainer
 from ptheta.training.reporter import Heading
+from ptheta.training.sampler import BatchSampler, Sampler
 from ptheta.training.scoring import Score
 from ptheta.training.settings import OF_GRADIENTS, TrainSettings
 
@@ -75,8 +76,10 @@ class Fitter(Trainer):
         self.engine.terms[FIT] = []
         self.fitted, self.passes = model, iter(list[Mapping[str, float]]())
 
-    def _in_a_step(self) -> int:
-        return max(1, len(self.data))
+    def _sampler(self, model: nn.Module) -> Sampler:
+        """All of them."""
+        n = len(self.data)
+        return BatchSampler(n, max(1, n), self.settings.seed)
 
     def _game_of_model(self) -> Game[object]:
         return Game(players={}, moves=())

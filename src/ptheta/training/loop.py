@@ -31,7 +31,7 @@ from ptheta.training.group import Group
 from ptheta.training.pictures import picture_of
 from ptheta.training.progress import Progress
 from ptheta.training.reporter import Heading, Reporter
-from ptheta.training.sampler import BatchSampler
+from ptheta.training.sampler import Sampler, sampler_for
 from ptheta.training.scoring import Score, Scored
 from ptheta.training.settings import TrainSettings
 from ptheta.training.single import refuse_single
@@ -61,7 +61,7 @@ class Trainer:
         s = self.settings = settings.budget()
         self.data, self.folder, self.group = data, folder, group
         self.heading = heading or Heading()
-        self.sampler = BatchSampler(len(data), self._in_a_step(), s.seed, group.rank, group.size)
+        self.sampler = self._sampler(model)
         self.total = s.total_steps(self.sampler.per_epoch)
         self.model = channels_last(model.to(group.device))
         if s.sync_batch_norm and group.size > 1:
@@ -85,9 +85,10 @@ class Trainer:
         self.requests = Requests()  # signals that this process got
         self.stopped_by: int | None = None  # the one by which all processes stop
 
-    def _in_a_step(self) -> int:
-        """Images in a step, over all processes."""
-        return self.settings.batch_size
+    def _sampler(self, model: nn.Module) -> Sampler:
+        """Which images a step has."""
+        s = self.settings
+        return sampler_for(model, self.data, s.batch_size, s.seed, self.group)
 
     def _game(self) -> Game[object]:
         """The model's game, with its players in turns where the settings want that."""

@@ -13,7 +13,7 @@ from ptheta.games import END, Monitor
 from ptheta.training.engine import Engine
 from ptheta.training.metric_logger import MetricLogger
 from ptheta.training.progress import Progress
-from ptheta.training.sampler import BatchSampler
+from ptheta.training.sampler import Sampler
 from ptheta.training.scoring import Scored
 from ptheta.training.settings import TrainSettings
 
@@ -36,7 +36,7 @@ class Heading:
 class Reporter:
     """The first process reports; those of the others say nothing. sampler: of the training data"""
 
-    def __init__(self, engine: Engine, settings: TrainSettings, sampler: BatchSampler) -> None:
+    def __init__(self, engine: Engine, settings: TrainSettings, sampler: Sampler) -> None:
         self.engine, self.settings = engine, settings
         self.monitor: Monitor | None = engine.game.monitor
         self.per_epoch, self.batch_size = sampler.per_epoch, sampler.batch_size

@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
 import numpy as np
+from torch import nn
 
+from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
+from ptheta.models.base import balanced
+from ptheta.training.group import Group
 
 
-class BatchSampler:
-    """Step -> the positions of its batch; every epoch is a new permutation, its tail dropped.
+class Sampler(ABC):
+    """Step -> the positions of its batch, of which each process has its share.
 
-    n: images; batch_size: images in a step over all processes; rank of size: this process's share.
     The batches do not depend on how many processes share them.
+
+    batch_size: images in a step over all processes; per_epoch: steps in a pass over the data
+    rank of size: this process's share
+    """
+
+    def __init__(self, batch_size: int, per_epoch: int, rank: int, size: int) -> None:
+        self.batch_size, self.per_epoch = batch_size, per_epoch
+        self.rank, self.size = rank, size
+
+    def indices(self, step: int) -> np.ndarray:
+        """Positions for this process in step `step` (1, 2, ...)."""
+        return self.batch(step)[self.rank :: self.size]
+
+    @abstractmethod
+    def batch(self, step: int) -> np.ndarray:
+        """Positions of the whole batch of step `step`."""
+        ...
+
+
+class BatchSampler(Sampler):
+    """Every epoch is a new permutation of n images, its tail dropped.
+
+    batch_size: images in a step over all processes; rank of size: this process's share.
     """
 
     def __init__(self, n: int, batch_size: int, seed: int, rank: int = 0, size: int = 1) -> None:
@@ -23,24 +53,120 @@ class BatchSampler:
                 f"batch_size = {batch_size} does not divide among {size} processes: "
                 f"use a multiple of {size}"
             )
-        self.n, self.seed, self.rank, self.size = n, seed, rank, size
-        self.batch_size = min(batch_size, n)
-        if self.batch_size % size:
+        batch_size = min(batch_size, n)
+        if batch_size % size:
             raise PthetaError(
                 f"the {n} images are one batch, which does not divide among {size} processes: give "
                 f"--batch-size {max(size, n - n % size)}, or fewer processes"
             )
-        self.per_epoch = n // self.batch_size
+        super().__init__(batch_size, n // batch_size, rank, size)
+        self.n, self.seed = n, seed
         self._epoch, self._permutation = -1, np.empty(0, dtype=np.int64)
 
-    def indices(self, step: int) -> np.ndarray:
-        """Positions for this process in step `step` (1, 2, ...)."""
-        return self.batch(step)[self.rank :: self.size]
-
     def batch(self, step: int) -> np.ndarray:
-        """Positions of the whole batch of step `step`."""
         epoch, place = divmod(step - 1, self.per_epoch)
         if epoch != self._epoch:
             self._permutation = np.random.default_rng([self.seed, epoch]).permutation(self.n)
             self._epoch = epoch
         return self._permutation[place * self.batch_size : (place + 1) * self.batch_size]
+
+
+class _Domain:
+    """The images of one domain, one permutation after the other without end.
+
+    positions: of its images in the data, (n,); number: of the domain. The order is one of the
+    images within their domain, and a function of seed, number and epoch alone.
+    """
+
+    def __init__(self, positions: np.ndarray, seed: int, number: int) -> None:
+        self.positions, self.seed, self.number = positions, seed, number
+        self._epoch, self._order = -1, positions
+
+    def _permuted(self, epoch: int) -> np.ndarray:
+        if epoch != self._epoch:
+            rng = np.random.default_rng([self.seed, self.number, epoch])
+            self._order, self._epoch = rng.permutation(self.positions), epoch
+        return self._order
+
+    def take(self, start: int, stop: int) -> np.ndarray:
+        """Those that come `start`-th to `stop` - 1-th, counted from 0 through all epochs."""
+        n = len(self.positions)
+        parts = [
+            self._permuted(epoch)[max(start - epoch * n, 0) : stop - epoch * n]
+            for epoch in range(start // n, -(-stop // n))
+        ]
+        return np.concatenate(parts)
+
+
+class BalancedSampler(Sampler):
+    """Batches with equally many images of each domain, one domain after the other.
+
+    Each domain goes through its own permutations, the small ones more often; an epoch is one of the
+    largest domain. Every share of a batch is balanced as well.
+
+    labels: the domain of each image, int64 (N,); names: of the domains
+    batch_size: images in a step over all domains and processes; rank of size: as of `BatchSampler`
+    """
+
+    def __init__(
+        self,
+        labels: np.ndarray,
+        names: Sequence[str],
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        size: int = 1,
+    ) -> None:
+        """Raises PthetaError for an empty domain, and a batch that cannot be shared equally."""
+        counts = np.bincount(labels, minlength=len(names))
+        for name, count in zip(names, counts, strict=True):
+            if not count:
+                raise PthetaError(
+                    f"the domain {name!r} has no training image: give some, or leave it out"
+                )
+        largest = int(counts.max())
+        self.each = min(_each(batch_size, len(names), size), largest)
+        if self.each % size:
+            raise PthetaError(
+                f"the {largest} images of the largest domain are one batch, which does not divide "
+                f"among {size} processes: give --batch-size "
+                f"{len(names) * max(size, largest - largest % size)}, or fewer processes"
+            )
+        super().__init__(len(names) * self.each, math.ceil(largest / self.each), rank, size)
+        self.domains = [_Domain(np.flatnonzero(labels == k), seed, k) for k, _ in enumerate(names)]
+
+    def batch(self, step: int) -> np.ndarray:
+        stop = step * self.each
+        return np.concatenate([domain.take(stop - self.each, stop) for domain in self.domains])
+
+
+def _each(batch_size: int, domains: int, processes: int) -> int:
+    """Images of each domain in a batch. Raises PthetaError, with the numbers to give, where domains
+    or shares would be unequal."""
+    unit = domains * processes
+    over = batch_size % unit
+    if over:
+        below, above = batch_size - over, batch_size - over + unit
+        among = f"{domains} domains" + (f" on {processes} processes" if processes > 1 else "")
+        raise PthetaError(
+            f"batch_size = {batch_size} does not divide equally among {among}: give --batch-size "
+            f"{f'{below} or {above}' if below else above}"
+        )
+    return batch_size // domains
+
+
+def sampler_for(
+    model: nn.Module, data: Dataset, batch_size: int, seed: int, group: Group
+) -> Sampler:
+    """The order that a model is trained in: with its domains balanced where it wants them so.
+
+    Raises PthetaError where the data has no domains, or the batches cannot be made."""
+    if not balanced(type(model)):
+        return BatchSampler(len(data), batch_size, seed, group.rank, group.size)
+    if data.labels is None:
+        raise PthetaError(
+            f"{type(model).__name__} is trained on domains, and {data.name} has no labels that say "
+            "which is which: put the images of each domain into a folder of its own"
+        )
+    labels = data.labels[data.rows(slice(None))]
+    return BalancedSampler(labels, data.classes, batch_size, seed, group.rank, group.size)

@@ -1,0 +1,213 @@
+"""The verb that completes images: test images, or pictures that a user names."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ptheta import tasks
+from ptheta.api.draw import identity, named
+from ptheta.api.export import SUFFIXES, Images
+from ptheta.api.grid import Grid, Output, examples, side_by_side
+from ptheta.api.holes import Holes, Masks, Shape, masks_asked
+from ptheta.batch import Condition
+from ptheta.capabilities import Completes, condition_of, takes_any_size, varied
+from ptheta.compute.streams import undisturbed
+from ptheta.conditions import word
+from ptheta.data.memory import Source
+from ptheta.errors import PthetaError
+from ptheta.files.captions import hatched
+from ptheta.runs.folder import Run
+from ptheta.specs import images_only
+from ptheta.tasks.conditions import rows_asked
+from ptheta.tasks.needs import require
+from ptheta.tasks.sample import Part, Place
+
+TESTED, EACH = 8, 7  # test images, completions of each
+
+
+@dataclass(frozen=True)
+class How:
+    """each: completions of an image, None for the usual number; candidates: see `tasks.inpaint`"""
+
+    each: int | None
+    candidates: int
+    seed: int
+
+    def many(self, model: nn.Module, usual: int) -> int:
+        """Completions of each image: one of a model that knows no second one. Says so."""
+        if varied(model) or self.each == 1:
+            return usual if self.each is None else self.each
+        if self.each is not None:
+            warnings.warn(
+                f"--each {self.each}: this model completes an image in one way, which is given",
+                stacklevel=4,
+            )
+        return 1
+
+
+@undisturbed()
+def inpaint(
+    run: str | Path | Run,
+    known: str | None = None,
+    *,
+    mask: str | Path | None = None,
+    image: str | Path | None = None,
+    condition: Mapping[str, Sequence[str]] | None = None,
+    n: int | None = None,
+    each: int | None = None,
+    candidates: int = 1,
+    data: Source | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    scale: int | None = None,
+) -> Grid:
+    """Images of which a part is known, completed: original, part, completions in a row.
+
+    known: the part that is given, one of `ptheta.masks.MASKS` (default: upper)
+    mask: a picture, white where pixels are unknown, grey from half on counting as white; a folder
+        of them with the names of the images; or one of `ptheta.masks.MASKS`, the unknown part
+    image: a picture to complete, or a folder of them; default: test images. Into a folder the
+        completed pictures are then written as large as they are, under the names of the originals
+    condition: of these pictures, in turn, such as {"labels": ["cat"]}
+    n: test images (default 8); data: where they lie now, or others
+    each: completions of an image (default: 1 of a picture, 7 of a test image; 1 where a model knows
+        one alone); candidates: to choose a completion from, where known pixels follow unknown ones
+    out, scale: as for `sample`
+    Raises PthetaError where the model cannot complete images, for what is no picture, a picture or
+    a mask of another size, and for options that go with test images alone, or with pictures alone.
+    """
+    output, opened = Output.at(out, scale), Run.open(run)
+    spec = images_only(opened.spec, "an area to complete")
+    masks, how = masks_asked(known, mask, spec, seed), How(each, candidates, seed)
+    if image is None:
+        if condition:
+            raise PthetaError(
+                f"{', '.join(condition)}: these are said of pictures (--image), and test images "
+                "have their own: leave them out"
+            )
+        return _of_tests(opened, masks, TESTED if n is None else n, how, data, output)
+    for flag, given in (("-n", n), ("--data", data)):
+        if given is not None:
+            raise PthetaError(f"{flag} is of test images, and --image names pictures: leave it out")
+    model = opened.model()
+    require(model, Completes, "inpaint")
+    holes = Holes.at(image, masks, spec, any_size=takes_any_size(model))
+    return _of_pictures(opened, model, holes, condition, how, output)
+
+
+def _of_tests(
+    run: Run, masks: Masks, n: int, how: How, data: Source | None, output: Output
+) -> Grid:
+    """Test images, each in a row with its completions."""
+    model, x, y = examples(run, n, data, output, (how.each or EACH) + 2)
+    _, c, h, w = x.shape
+    known = torch.stack([masks(i, None, (c, h, w)) for i in range(len(x))])
+    each = how.many(model, EACH)
+    completed = [
+        tasks.inpaint(model, x, known, seed=how.seed + i, condition=y, candidates=how.candidates)
+        for i in range(each)
+    ]
+    about = f"{len(x)} images, {each} completion{'s' * (each > 1)} each"
+    return output.write(side_by_side(x, hatched(x, known), *completed), about, each + 2)
+
+
+def _of_pictures(
+    run: Run,
+    model: nn.Module,
+    holes: Holes,
+    condition: Mapping[str, Sequence[str]] | None,
+    how: How,
+    output: Output,
+) -> Grid:
+    """Pictures of a user: into a folder one by one, else in a grid."""
+    rows, each = _rows(model, condition), how.many(model, 1)
+    pixels, shapes = holes.checked()
+    n, folder = len(holes.pictures), _is_folder(output.path)
+    asked = {
+        **identity(run, "best"),
+        "pictures": pixels,
+        "images": n * each,
+        "seed": how.seed,
+        "candidates": how.candidates,
+        "condition": None if rows is None else named(run, rows),
+    }
+    parts = Completions(model, holes, rows, how, each)
+    done = Images(n * each, min(shapes), asked, parts, each, names=holes.names(each))
+    about = f"{n} picture{'s' * (n > 1)}, {each} completion{'s' * (each > 1)} each"
+    if folder:
+        return output.write(done, about, each)
+    return output.write(_in_rows(done, holes, shapes, each, output), about, each + 2)
+
+
+def _is_folder(path: Path | None) -> bool:
+    return path is not None and path.suffix.lower() not in SUFFIXES
+
+
+def _in_rows(done: Images, holes: Holes, shapes: set[Shape], each: int, output: Output) -> Images:
+    """Each picture with what is known of it and its completions.
+
+    Raises PthetaError for pictures of different sizes.
+    """
+    if len(shapes) > 1:
+        sizes = ", ".join(sorted(f"{w}x{h}" for _, h, w in shapes)[:3])
+        raise PthetaError(
+            f"pictures of {len(shapes)} sizes ({sizes}, ...) make no grid: write them into a "
+            "folder (--out with a name without a suffix)"
+        )
+    n = len(holes.pictures)
+    spec = replace(holes.spec, height=done.shape[1], width=done.shape[2])
+    output.check(n * (each + 2), spec, each + 2)
+    x, known = holes.stacked()
+    made = torch.cat([part.x for part in done.parts(Place())]).unflatten(0, (n, each))
+    return side_by_side(x, hatched(x, known), *made.unbind(1))
+
+
+@dataclass(frozen=True)
+class Completions:
+    """Gives the completions of pictures after a place, those of one picture at a time: they depend
+    on no other."""
+
+    model: nn.Module
+    holes: Holes
+    rows: Condition | None
+    how: How
+    each: int
+
+    def __call__(self, place: Place) -> Iterator[Part]:
+        for i in range(place.done // self.each, len(self.holes.pictures)):
+            yield Part(i * self.each, self.of(i), Place((i + 1) * self.each))
+
+    def of(self, i: int) -> Tensor:
+        """uint8 (each, C, H, W)"""
+        x, known = (t[None].expand(self.each, *t.shape) for t in self.holes.read(i))
+        if bool(known.all()):
+            return x.contiguous()
+        y = None
+        if self.rows is not None:
+            y = self.rows[torch.full((self.each,), i % len(self.rows))]
+        return tasks.inpaint(
+            *(self.model, x.contiguous(), known),
+            seed=self.how.seed,
+            condition=y,
+            candidates=self.how.candidates,
+        )
+
+
+def _rows(model: nn.Module, condition: Mapping[str, Sequence[str]] | None) -> Condition | None:
+    """What the pictures are asked for, in turn. Raises PthetaError where the model wants to know it
+    and is not told."""
+    if condition:
+        return rows_asked(model, condition)
+    spec = condition_of(model)
+    if spec is None:
+        return None
+    raise PthetaError(
+        f"this model is conditional on {word(spec)}: say which the pictures have (--label and the "
+        "like; in Python condition=...)"
+    )

@@ -1,0 +1,157 @@
+"""Masks: areas of an image that are given, or left open to be completed.
+
+A mask is an entry of `MASKS`: a part of the image that is always the same, or one that is drawn for
+each image.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, TypeAlias
+
+import torch
+from torch import Tensor
+
+from ptheta.compute import streams
+from ptheta.config import Entry, OneOf
+from ptheta.errors import unknown
+
+LEAST, MOST = 1 / 4, 1 / 2  # the sides of a hole, of the image's
+STROKES, TURNS = 4, 4  # strokes of an image, straight parts of a stroke
+LONG, WIDE = 1 / 4, 1 / 16  # such a part, and half the width of the brush, of the smaller side
+SCATTERED = 1 / 2  # share of pixels
+
+Area = Callable[[int, int, int, torch.device | None], Tensor]
+
+
+@dataclass(frozen=True)
+class Mask(Entry):
+    """area(n, h, w, device): the part of each of n images of (h, w) pixels, bool (n, h, w), or
+    (1, h, w) of all; noise from torch's generator (`ptheta.compute.streams`)"""
+
+    area: Area
+
+
+def box(
+    rows: Callable[[int], slice],
+    columns: Callable[[int], slice],
+    n: int,
+    h: int,
+    w: int,
+    device: torch.device | None,
+) -> Tensor:
+    """A fixed rectangle: of rows and columns of images of this height and width."""
+    part = torch.zeros(1, h, w, dtype=torch.bool, device=device)
+    part[:, rows(h), columns(w)] = True
+    return part
+
+
+def every(n: int) -> slice:
+    return slice(n)
+
+
+def first(n: int) -> slice:
+    return slice(n // 2)
+
+
+def second(n: int) -> slice:
+    return slice(n // 2, n)
+
+
+def middle(n: int) -> slice:
+    return slice(n // 4, n - n // 4)
+
+
+centre = partial(box, middle, middle)
+
+
+def border(n: int, h: int, w: int, device: torch.device | None) -> Tensor:
+    return ~centre(n, h, w, device)
+
+
+def half(n: int, h: int, w: int, device: torch.device | None) -> Tensor:
+    """One of the four halves."""
+    which = streams.integers(0, len(HALVES), n, device=device)
+    return torch.cat([part(n, h, w, device) for part in HALVES.values()])[which]
+
+
+def hole(n: int, h: int, w: int, device: torch.device | None) -> Tensor:
+    u = streams.uniform(n, 4, device=device)
+
+    def inside(size: int, at: Tensor, share: Tensor) -> Tensor:
+        side = (size * (LEAST + (MOST - LEAST) * share)).round().clamp(1, size)
+        start = (at * (size - side + 1)).floor().clamp(max=size - 1)
+        i = torch.arange(size, device=device)
+        return (i >= start[:, None]) & (i < (start + side)[:, None])
+
+    return inside(h, u[:, 0], u[:, 1])[:, :, None] & inside(w, u[:, 2], u[:, 3])[:, None]
+
+
+def strokes(n: int, h: int, w: int, device: torch.device | None) -> Tensor:
+    """Random walks with a round brush: each part goes on in about the direction of the last."""
+    u = streams.uniform(n, STROKES, 3 + 2 * TURNS, device=device)
+    side = min(h, w)
+    turns = (u[..., 2:3] * 2 * math.pi, (u[..., 3 : 2 + TURNS] - 0.5) * math.pi)
+    angle = torch.cat(turns, 2).cumsum(2)
+    length = side * LONG * (0.5 + u[..., 2 + TURNS : 2 + 2 * TURNS])
+    radius = (side * WIDE * (0.5 + u[..., -1])).clamp(min=0.5)
+    step = length[..., None] * torch.stack([angle.sin(), angle.cos()], -1)
+    start = u[..., None, :2] * torch.tensor([h, w], device=device)
+    ends = torch.cat([start, start + step.cumsum(2)], 2)
+    found = torch.zeros(n, h, w, dtype=torch.bool, device=device)
+    for stroke in range(STROKES):
+        for turn in range(TURNS):
+            part = ends[:, stroke, turn], ends[:, stroke, turn + 1]
+            found |= _squared_distance(*part, h, w) <= radius[:, stroke, None, None].square()
+    return found
+
+
+def _squared_distance(a: Tensor, b: Tensor, h: int, w: int) -> Tensor:
+    """Of every pixel's centre to the lines from a to b, (n, 2) in pixels down and across:
+    (n, h, w)."""
+    y = torch.arange(h, device=a.device)[:, None] + 0.5 - a[:, 0, None, None]
+    x = torch.arange(w, device=a.device) + 0.5 - a[:, 1, None, None]
+    dy, dx = (b - a)[:, 0, None, None], (b - a)[:, 1, None, None]
+    along = ((y * dy + x * dx) / (dy.square() + dx.square()).clamp(min=1e-9)).clamp(0, 1)
+    return (y - along * dy).square() + (x - along * dx).square()
+
+
+def pixels(n: int, h: int, w: int, device: torch.device | None) -> Tensor:
+    return streams.uniform(n, h, w, device=device) < SCATTERED
+
+
+HALVES: dict[str, Area] = {
+    "upper": partial(box, first, every),
+    "lower": partial(box, second, every),
+    "left": partial(box, every, first),
+    "right": partial(box, every, second),
+}
+MASKS: dict[str, Mask] = {
+    **{name: Mask(area, about=f"the {name} half") for name, area in HALVES.items()},
+    "border": Mask(border, about="all but the centre"),
+    "centre": Mask(centre, about="the middle half of rows and columns"),
+    "half": Mask(half, about="a half, drawn for each image"),
+    "hole": Mask(hole, about="a rectangle at a random place, of a quarter to a half of each side"),
+    "strokes": Mask(strokes, about="a few random strokes of a brush"),
+    "pixels": Mask(pixels, about="scattered pixels, every second one on the average"),
+}
+
+MaskName: TypeAlias = Annotated[str, OneOf(MASKS)]
+
+
+def mask_of(name: str) -> Mask:
+    """Raises PthetaError for the name of no entry."""
+    if name not in MASKS:
+        raise unknown("mask", name, MASKS)
+    return MASKS[name]
+
+
+def area(name: str, n: int, h: int, w: int, device: torch.device | None = None) -> Tensor:
+    """The part of each of n images that a name of `MASKS` stands for: bool (n, h, w).
+
+    Raises PthetaError for another name.
+    """
+    return mask_of(name).area(n, h, w, device).expand(n, h, w)

@@ -1,0 +1,124 @@
+"""The options of models that learn from pairs of images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ptheta.conditions import Conditional, ConditionSpec, Image, Kinds, word
+from ptheta.config import AtLeastZero, Count, Parts, Positive, option
+from ptheta.losses.adversarial import LOSSES
+from ptheta.models.adversarial.options import LossName
+from ptheta.nets.adversarial.config import NormName, Share
+from ptheta.nets.norms import NORMS
+from ptheta.nets.translation.moves import PairMoveName
+from ptheta.nets.translation.patch import PatchName, PatchOptions
+from ptheta.optimizers import BESIDE_LR, Decay, OptimizerConfig
+from ptheta.specs import DataSpec, ImageSpec, LabelMapSpec
+
+
+@dataclass(frozen=True)
+class PairsConfig(Conditional, OptimizerConfig):
+    condition: Kinds = option("image", "what the model is given of each example: the input")
+    features: Count = option(64, "channels of the generator's largest map")
+    norm: NormName = option(
+        "instance",
+        "between the layers of all networks; instance: as batch with one image in a step, which is "
+        "what the paper has, and the same at use and with any batch size",
+    )
+    dropout: Share = option(
+        0.0, "share of the numbers in the generator's inner layers that become 0: its noise"
+    )
+    noise_in_sampling: bool = option(False, "keep the dropout at use, as the paper does")
+    receptive_field: PatchName = option("70", "side of what one logit of the discriminator sees")
+    d_features: Count | None = option(
+        None, "channels of the discriminator's first map (default: as --features)"
+    )
+    discriminators: Parts = option(
+        1, "discriminators, each of images of half the size (1711.11585, with 3)"
+    )
+    unconditional_discriminator: bool = option(
+        False, "show the discriminator the outputs alone, without the inputs"
+    )
+    loss: LossName = option("non_saturating", "what generator and discriminator minimise")
+    l1_weight: AtLeastZero = option(
+        100.0, "of the L1 distance to the target, or of the cross-entropy of label maps; 0: none"
+    )
+    adversarial_weight: AtLeastZero = option(
+        1.0, "of the adversarial term of the generator; 0: no discriminator is made"
+    )
+    feature_matching: AtLeastZero = option(
+        0.0, "weight of the L1 distance of the discriminator's features (1711.11585, with 10)"
+    )
+    augment: tuple[PairMoveName, ...] = option(
+        (), "how input and target are moved, both by the same"
+    )
+    instance_edges: bool = option(
+        False,
+        "one more plane of the input: the borders between labels, for inputs that are label maps "
+        "with a colour for each instance (1711.11585)",
+    )
+    lr: Positive = option(2e-4, "learning rate")
+    d_lr: Positive | None = option(None, "the discriminator's learning rate, if another")
+    beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
+
+    @property
+    def plays(self) -> bool:
+        """Whether there is a discriminator."""
+        return self.adversarial_weight > 0
+
+    def patches(self) -> PatchOptions:
+        return PatchOptions(self.receptive_field, self.d_features or self.features, self.norm)
+
+    def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
+        return (
+            super().unsupported(spec, condition)
+            or odd_pair(self, spec, condition)
+            or self._odd_parts()
+        )
+
+    def _odd_parts(self) -> str | None:
+        """Why its parts do not go together, whatever the images are; None where they do."""
+        if not self.l1_weight and not self.adversarial_weight:
+            return "l1_weight = adversarial_weight = 0: nothing is left to learn; give one of both"
+        if self.feature_matching and not self.plays:
+            return (
+                f"feature_matching = {self.feature_matching:g} is of the discriminator's features, "
+                "and adversarial_weight = 0 makes none: leave one of both out"
+            )
+        if self.noise_in_sampling and not self.dropout:
+            return "noise_in_sampling keeps the dropout, and there is none: give --dropout 0.5"
+        if NORMS[self.norm].refers:
+            fitting = [name for name, norm in NORMS.items() if not norm.refers]
+            return (
+                f"norm = {self.norm} needs a reference batch, which translations have none of: "
+                f"take norm = {', '.join(fitting)}"
+            )
+        if LOSSES[self.loss].autoencoding:
+            fitting = [name for name, loss in LOSSES.items() if not loss.autoencoding]
+            return (
+                f"loss = {self.loss} is of a discriminator that rebuilds whole images, and this "
+                f"one rates patches: take loss = {', '.join(fitting)}"
+            )
+        return None
+
+
+def odd_pair(config: PairsConfig, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
+    """Why these are no pairs that the config can learn; None where they are."""
+    if not isinstance(spec, ImageSpec) or not isinstance(condition, Image):
+        got = "got no input" if condition is None else f"cannot learn from {word(condition)}"
+        return (
+            f"a model of pairs {got}: give data with inputs (--pairs), or "
+            "condition=ptheta.Image(spec of the inputs)"
+        )
+    given = condition.spec
+    if given.shape[1:] != spec.shape[1:]:
+        return (
+            f"inputs of {given.height}x{given.width} and targets of {spec.height}x{spec.width} "
+            "pixels: bring both to one size (--size)"
+        )
+    if config.instance_edges and not isinstance(given, LabelMapSpec):
+        return (
+            "instance_edges needs inputs that are label maps, with a colour for each instance, and "
+            f"these are {given}: leave it out"
+        )
+    return None

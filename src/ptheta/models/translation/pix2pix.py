@@ -1,0 +1,114 @@
+"""Image-to-image translation with conditional adversarial networks, pix2pix (Isola et al. 2017,
+arXiv:1611.07004), with what pix2pixHD adds by option (Wang et al. 2018, arXiv:1711.11585)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ptheta.batch import Batch
+from ptheta.conditions import ConditionSpec
+from ptheta.config import option
+from ptheta.games import Clock, Game, Move, Player, Terms
+from ptheta.models.adversarial.monitor import GANMonitor
+from ptheta.models.recipes import Recipes
+from ptheta.models.translation.options import PairsConfig
+from ptheta.models.translation.pairs import PairsModel
+from ptheta.nets.translation.generator import GeneratorOptions
+from ptheta.nets.translation.generators import GENERATORS, GeneratorName
+from ptheta.specs import ImageSpec
+
+
+@dataclass(frozen=True)
+class Pix2PixConfig(PairsConfig):
+    generator: GeneratorName = option("unet", "the network from inputs to targets")
+
+    def generator_options(self) -> GeneratorOptions:
+        return GeneratorOptions(self.features, self.norm, self.dropout, self.noise_in_sampling)
+
+
+class Made(NamedTuple):
+    """What the moves of a step share.
+
+    given, real: inputs and targets as networks see them, (B, K, H, W) and (B, C, H, W)
+    out, image: what the generator gives, no end, and the images that it stands for
+    """
+
+    given: Tensor
+    real: Tensor
+    out: Tensor
+    image: Tensor
+
+
+class Pix2Pix(PairsModel):
+    """A generator from inputs to targets, which pays for the distance to the target and against a
+    discriminator that rates pairs patch by patch. Its noise is dropout."""
+
+    config: Pix2PixConfig
+
+    def __init__(
+        self, spec: ImageSpec, config: Pix2PixConfig, condition: ConditionSpec | None = None
+    ) -> None:
+        super().__init__(spec, config, condition)
+        channels, *size = spec.scaled_shape
+        make, (height, width) = GENERATORS[config.generator].make, size
+        options = config.generator_options()
+        self.generator = make(self.planes_given, channels, (height, width), options)
+        self.discriminator = self.new_discriminator() if config.plays else None
+
+    @property
+    def varied(self) -> bool:
+        return self.config.noise_in_sampling
+
+    def answer(self, given: Tensor) -> Tensor:
+        return self.generator(given)
+
+    def prepare(self, batch: Batch, clock: Clock) -> Made:
+        """The pairs of a step and the images made of their inputs."""
+        given, real = self.pair(batch)
+        with torch.set_grad_enabled("generator" in clock.movers):
+            out = self.generator(given)
+            return Made(given, real, out, self.target.image(out))
+
+    def generator_loss(self, batch: Batch, shared: Made) -> Terms:
+        given, real, out, image = shared
+        terms = self.error_term(out, image, real)
+        if self.discriminator is not None:
+            terms |= self.adversarial_terms(self.discriminator, given, real, image)
+        return terms
+
+    def discriminator_loss(self, batch: Batch, shared: Made) -> Terms:
+        assert self.discriminator is not None
+        fake = shared.image.detach()
+        rated = self.rated_both(self.discriminator, shared.given, shared.real, fake)
+        return {"adversarial": self.discriminator_term(batch, *rated)}
+
+    def game(self) -> Game[Made]:
+        c = self.config
+        players = {"generator": Player((self.generator,), c.optimizer_factory())}
+        moves = [Move("generator", self.generator_loss)]
+        if self.discriminator is not None:
+            players["discriminator"] = Player((self.discriminator,), c.optimizer_factory(c.d_lr))
+            moves.insert(0, Move("discriminator", self.discriminator_loss))
+        monitor = GANMonitor(self.loss.probability) if c.plays else None
+        return Game(players, tuple(moves), self.prepare, monitor=monitor)
+
+
+PAPER = {"batch_size": 1, "epochs": 200.0, "schedule": "linear"}
+
+RECIPES: Recipes = {
+    "default": {
+        "about": "a U-Net of 32 channels for 32 to 64 pixels on a CPU",
+        "model": {},
+        "train": {"batch_size": 16, "minutes": 10.0},
+    },
+    "paper": {
+        "about": "the paper's 256 pixels: batch 1, dropout at use, L1 times 100",
+        "model": {"features": 64, "dropout": 0.5, "noise_in_sampling": True},
+        "train": PAPER,
+        "data": {"size": 256},
+    },
+}

@@ -1,0 +1,80 @@
+"""U-Net: a generator from image to image whose maps on the way down are given to those on the way
+up (Isola et al. 2017, section 3.2.1, arXiv:1611.07004; Ronneberger et al. 2015, arXiv:1505.04597).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ptheta.nets.adversarial.layers import Dropout
+from ptheta.nets.convolutional import widths_for
+from ptheta.nets.modules import Modules, Stack
+from ptheta.nets.norms import normalisation
+from ptheta.nets.translation.generator import GeneratorOptions, ImageGenerator, with_code
+from ptheta.nets.translation.padding import cropped, reflected, to_multiple
+
+MOST_HALVINGS = 8  # of the paper's network for 256 pixels
+WITH_DROPOUT = 3  # layers of the decoder, from the smallest map on
+
+
+def halvings(height: int, width: int) -> int:
+    """How often a map is halved until its smaller side is 1, at most 8 and at least 1 times."""
+    return max(1, min(MOST_HALVINGS, min(height, width).bit_length() - 1))
+
+
+class UNet(ImageGenerator):
+    """Its maps are halved down to one pixel, and doubled again.
+
+    channels, out: of the input and of the output
+    size: height and width of the images that it is made for: the number of halvings follows them
+    """
+
+    def __init__(self, channels: int, out: int, size: tuple[int, int], options: GeneratorOptions):
+        super().__init__()
+        self.options, self.depth = options, halvings(*size)
+        widths = widths_for(self.depth, options.features, 8 * options.features)
+        self.coded = options.coded(self.depth)
+        counts = [channels, *widths]
+        self.downs = Modules(
+            self._down(i, counts[i] + options.latent * (i in self.coded), counts[i + 1])
+            for i in range(self.depth)
+        )
+        ends = [out, *widths]
+        self.ups = Modules(
+            self._up(i, widths[i] * (1 if i == self.depth - 1 else 2), ends[i])
+            for i in reversed(range(self.depth))
+        )
+
+    def _down(self, level: int, c_in: int, c_out: int) -> Stack:
+        """The first map has no norm, as in the paper, nor the smallest: of a map of one place a
+        norm would leave nothing."""
+        plain = level in (0, self.depth - 1)
+        normed = None if plain else normalisation(self.options.norm, c_out, 4)
+        convolution = nn.Conv2d(c_in, c_out, 4, 2, 1, bias=normed is None)
+        activation = nn.LeakyReLU(0.2, inplace=True)
+        return Stack(convolution, *([] if normed is None else [normed]), activation)
+
+    def _up(self, level: int, c_in: int, c_out: int) -> Stack:
+        """From the map of this level to the one of twice its size."""
+        if level == 0:
+            return Stack(nn.ConvTranspose2d(c_in, c_out, 4, 2, 1))
+        normed = normalisation(self.options.norm, c_out, 4)
+        layers: list[nn.Module] = [nn.ConvTranspose2d(c_in, c_out, 4, 2, 1, bias=normed is None)]
+        layers += [] if normed is None else [normed]
+        if self.options.dropout and level >= self.depth - WITH_DROPOUT:
+            layers.append(Dropout(self.options.dropout, self.options.noise_in_sampling))
+        return Stack(*layers, nn.ReLU(inplace=True))
+
+    def forward(self, x: Tensor, z: Tensor | None = None) -> Tensor:
+        margins = to_multiple(x.shape[2:], 2**self.depth)
+        h, skips = reflected(x, margins), []
+        for level, down in enumerate(self.downs):
+            h = down(with_code(h, z) if level in self.coded else h)
+            skips.append(h)
+        skips.pop()
+        for up in self.ups:
+            h = up(h)
+            if skips:
+                h = torch.cat([h, skips.pop()], 1)
+        return cropped(h, margins)

@@ -2,8 +2,8 @@
 has, to read off translations what they show.
 
 A model that makes pictures of label maps is scored as in Isola et al. (arXiv:1611.07004, "FCN
-score"): what it made is labelled, and the labels are held against those it was given. The network is
-trained from nothing on the training pairs; what it reaches on real pictures is the ceiling.
+score"): what it made is labelled, and the labels are held against those it was given. The network
+is trained from nothing on the training pairs; what it reaches on real pictures is the ceiling.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -30,7 +31,7 @@ VERSION = 1  # of the network and of its training
 SIDE = 64  # larger pictures are averaged down to so many pixels for their longer side
 BLOCK = 2  # pixels
 WIDTHS = (32, 64, 128)  # channels of each scale, fine to coarse
-STEPS, BATCH, RATE, DECAY = 600, 16, 3e-3, 1e-2
+STEPS, BATCH, RATE, DECAY = 1000, 8, 3e-3, 1e-2
 AT_ONCE = 64  # pictures that are labelled
 
 
@@ -55,9 +56,7 @@ class Labeller(nn.Module):
         self.down = nn.ModuleList(
             nn.Sequential(_layer(i, o), _layer(o, o)) for i, o in zip(inputs, WIDTHS, strict=True)
         )
-        self.up = nn.ModuleList(
-            _layer(coarse + fine, fine) for fine, coarse in zip(WIDTHS, WIDTHS[1:], strict=False)
-        )
+        self.up = nn.ModuleList(_layer(coarse + fine, fine) for fine, coarse in pairwise(WIDTHS))
         self.head = nn.Conv2d(WIDTHS[0], labels * BLOCK**2, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -87,8 +86,8 @@ class Labeller(nn.Module):
 def _small(x: Tensor) -> Tensor:
     """Averaged to at most `SIDE` pixels for the longer side, and to whole blocks."""
     shrink = min(1.0, SIDE / max(x.shape[2:]))
-    size = [max(1, round(side * shrink / BLOCK)) * BLOCK for side in x.shape[2:]]
-    return x if size == list(x.shape[2:]) else F.adaptive_avg_pool2d(x, size)
+    height, width = (max(1, round(side * shrink / BLOCK)) * BLOCK for side in x.shape[2:])
+    return x if (height, width) == x.shape[2:] else F.adaptive_avg_pool2d(x, (height, width))
 
 
 def _places(x: Tensor) -> Tensor:
@@ -110,7 +109,7 @@ def labeller(pairs: Dataset, place: Path | None = None) -> Labeller:
         "images": pairs.fingerprint(),
         "labels": annotations_of(pairs),
         "palette": json.dumps(spec.palette),
-        "version": str(VERSION),
+        "version": f"{VERSION}, {STEPS} steps",
         "torch": torch.__version__,
     }
     key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:24]

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         surprise,
         sweep,
         train,
+        translate,
         traverse,
     )
     from ptheta.conditions import Attributes, Labels
@@ -110,6 +111,7 @@ __all__ = [
     "sweep",
     "tasks",
     "train",
+    "translate",
     "traverse",
 ]
 

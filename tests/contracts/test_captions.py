@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
 import ptheta
 from ptheta import tasks
-from ptheta.files.captions import captioned, hatched, in_rows, rows_in_turn
+from ptheta.files.captions import captioned, hatched, headed, in_rows, rows_in_turn
 from ptheta.files.images import grid, to_png
 from ptheta.specs import ImageSpec
 from ptheta.training.pictures import in_picture
@@ -41,6 +42,21 @@ def test_a_text_stands_left_of_each_row_and_moves_no_pixel():
         margin = made[:, : -plain.shape[1]]
         assert all((half < 200).any() for half in np.array_split(margin, 2))
     assert to_png(canvas, captions=["x", "y"]) == to_png(canvas, captions=["x", "y"])
+
+
+@pytest.mark.parametrize("columns", [1, 4, 9])
+def test_a_text_stands_above_each_column_and_moves_no_pixel(columns):
+    """In letters of which the smallest is some 8 pixels high on a screen of 390."""
+    canvas = grid(numbered(2 * columns).expand(-1, 3, -1, -1), columns).repeat(24, 0).repeat(24, 1)
+    texts = ["input", *["nearest training target"] * (columns - 1)]
+    made = np.array(headed(Image.fromarray(canvas), texts))
+    assert made.shape[1] == canvas.shape[1]
+    assert (made[-canvas.shape[0] :] == canvas).all()
+    above = made[: -canvas.shape[0]]
+    assert all((part < 200).any() for part in np.array_split(above, columns, axis=1))
+    lines = (above[..., 0] < 200).any(1)
+    high = int(lines.sum()) / (3 if columns > 1 else 1)
+    assert high >= 7 * canvas.shape[1] / 390
 
 
 def test_what_is_unknown_is_hatched_and_what_is_known_stays():

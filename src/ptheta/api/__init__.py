@@ -13,6 +13,8 @@ from ptheta.api.measuring import Unwritten, closest, evaluate, evaluate_images
 from ptheta.api.plugging import register
 from ptheta.api.rows import Rows
 from ptheta.api.training import create, load, sweep, train
+from ptheta.api.translating import Translations
+from ptheta.api.translation import translate
 from ptheta.data import describe, list_datasets, open_data
 from ptheta.metrics.metric import MetricInfo
 from ptheta.metrics.table import list_metrics
@@ -24,6 +26,7 @@ __all__ = [
     "MetricInfo",
     "ModelInfo",
     "Rows",
+    "Translations",
     "Unwritten",
     "closest",
     "compare",
@@ -51,5 +54,6 @@ __all__ = [
     "surprise",
     "sweep",
     "train",
+    "translate",
     "traverse",
 ]

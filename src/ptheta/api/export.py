@@ -13,7 +13,7 @@ import math
 import os
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -35,6 +35,7 @@ from ptheta.tasks.sample import BATCH, Part, Place
 ARRAYS = (".npy", ".npz")
 SUFFIXES = (*PICTURES, *ARRAYS)
 WIDTH = 64  # pixels from which an image is wide enough to be seen as it is
+HEADED = 128  # and where a text stands above it
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Images:
     parts: gives those that come after a place, `batch` at a time
     captions: of a picture, a text for each row; with `in_turn` the images are of so many rows in
         turn (0, 1, ..., 0, 1, ...), else row by row
+    headings: of a picture, a text for each column
     names: of their files in a folder; none for numbers
     """
 
@@ -55,12 +57,20 @@ class Images:
     batch: int = BATCH
     captions: tuple[str, ...] = ()
     in_turn: bool = False
+    headings: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
 
     @property
     def columns(self) -> int | None:
         """Images in a row of a picture; None for as many as there are rows."""
+        if self.headings:
+            return len(self.headings)
         return -(-self.n // len(self.captions)) if self.captions else None
+
+    @property
+    def width(self) -> int:
+        """Pixels that one of them has in a picture, or nearly."""
+        return HEADED if self.headings else WIDTH
 
     def first(self, n: int) -> Images:
         """The first n alone, without captions; all where there are no more."""
@@ -74,10 +84,11 @@ class Images:
                 if after == n:
                     return
 
-        return Images(n, self.shape, {**self.asked, "images": n}, parts, self.batch)
+        about = {**self.asked, "images": n}
+        return Images(n, self.shape, about, parts, self.batch, headings=self.headings)
 
     @classmethod
-    def of(cls, x: Tensor) -> Images:
+    def of(cls, x: Tensor, headings: Sequence[str] = ()) -> Images:
         """Those of an image batch."""
         pixels = hashlib.sha256(x.numpy().tobytes()).hexdigest()
         asked: dict[str, str | int] = {"images": len(x), "pixels": pixels[:16]}
@@ -87,7 +98,7 @@ class Images:
                 some = x[start : start + BATCH]
                 yield Part(start, some, Place(start + len(some)))
 
-        return cls(len(x), tuple(x.shape[1:]), asked, parts)
+        return cls(len(x), tuple(x.shape[1:]), asked, parts, headings=tuple(headings))
 
 
 def check_out(out: str | Path) -> Path:
@@ -104,7 +115,7 @@ def check_out(out: str | Path) -> Path:
             f"--out {brief(out)}: want a {', a '.join(SUFFIXES)} or a folder, not {brief(suffix)}"
         )
     folder = check_folder(out)
-    _check_mixed(folder)
+    check_mixed(folder)
     return folder
 
 
@@ -148,8 +159,9 @@ def export(
         return path
     make_folder(path.parent)
     if suffix in PICTURES:
-        drawn = drawn_at(images.n, images.shape, suffix, WIDTH, columns, scale)
-        data = to_picture(composed(images, columns), suffix, drawn, captions=images.captions)
+        drawn = drawn_at(images.n, images.shape, suffix, images.width, columns, scale)
+        canvas, texts = composed(images, columns), (images.captions, images.headings)
+        data = to_picture(canvas, suffix, drawn, captions=texts[0], headings=texts[1])
         write_atomic(path, lambda beside: beside.write_bytes(data))
     else:
         write_atomic(path, lambda beside: _write_array(images, beside, suffix == ".npz"))
@@ -187,7 +199,7 @@ def _write_npy(images: Images, file: IO[bytes]) -> None:
 def _write_folder(images: Images, folder: Path) -> None:
     """A picture for each image. What an earlier call with the same request has written stays."""
     with locked(folder, "writing images"):
-        _check_mixed(folder)
+        check_mixed(folder)
         record = Record.read(folder / SAMPLES)
         if record is not None:
             record.check_same(images.asked, folder)
@@ -218,7 +230,7 @@ class _Names:
         return f"{i:0{self.digits}d}.png"
 
 
-def _check_mixed(folder: Path) -> None:
+def check_mixed(folder: Path) -> None:
     """Raises PthetaError for a folder with files in it that are not images of ptheta."""
     if not folder.is_dir() or (folder / SAMPLES).is_file():
         return

@@ -47,7 +47,8 @@ class Grid:
         """For notebooks: the picture, of the first `PREVIEW` of many images."""
         shown = self.images.first(PREVIEW)
         columns = shown.columns if self.columns is None else self.columns
-        seen = html.picture(composed(shown, columns), self.about, shown.captions)
+        canvas = composed(shown, columns)
+        seen = html.picture(canvas, self.about, shown.captions, shown.headings)
         return html.card(self, seen)
 
     @property

@@ -56,7 +56,8 @@ class Record:
     def check_same(self, asked: Identity, folder: Path) -> None:
         """Raises PthetaError where the images in `folder` were asked for otherwise."""
         for name in (*asked, *self.asked):
-            here, now = (brief(of.get(name) or "none") for of in (self.asked, asked))
+            values = (of.get(name) for of in (self.asked, asked))
+            here, now = (brief("none" if value is None else value) for value in values)
             if here != now:
                 raise PthetaError(
                     f"--out {folder}: the images there were begun with {name} {here}, and {name} "

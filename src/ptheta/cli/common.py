@@ -15,7 +15,7 @@ from ptheta.config import brief
 from ptheta.errors import PthetaError, unknown
 
 if TYPE_CHECKING:
-    from ptheta.api import Grid, Rows
+    from ptheta.api import Grid, Rows, Translations
 
 # What click has read for an option: of the type that the option declares. A command hands its
 # options on by name, to the verb of the Python interface that has the same ones.
@@ -134,7 +134,7 @@ def out(command: Callable[..., None]) -> Callable[..., None]:
     return _OUT(_SCALE(command))
 
 
-def show(grid: Grid | Rows) -> None:
+def show(grid: Grid | Rows | Translations) -> None:
     """Says where images or rows were written, and what they show."""
     click.echo(f"{grid.path}: {grid.about}")
 

@@ -169,3 +169,40 @@ def denoise(**options: Parsed) -> None:
 def interpolate(seed: int, **options: Parsed) -> None:
     """Walk through the latent space, one walk in a row."""
     show(ptheta.interpolate(seed=seed if given("seed") else None, **options))
+
+
+@cli.command()
+@RUN
+@click.argument("input", type=types.SOURCE, required=False)
+@click.option("--to", metavar="DOMAIN", help="Domain that is wanted, where there are several.")
+@whole("--styles", 1, "Number of answers to each, of a model that knows several.", types.LAYERED)
+@click.option(
+    *("-n", "--number", "n"),
+    type=types.COUNT,
+    help="Number of test inputs (8 by default), or of pictures of a folder (all by default).",
+)
+@click.option(
+    "--size",
+    type=types.SIDE,
+    help="Pixels that the shorter side of a picture is brought to. By default it stays as it is.",
+)
+@click.option(
+    "--tile",
+    type=types.TILE,
+    help="Side in pixels of the tiles that a picture of more than tile x tile pixels is worked at "
+    "in.  [default: 1024]",
+)
+@WEIGHTS
+@DATA
+@SEED
+@out
+@THREADS
+def translate(**options: Parsed) -> None:
+    """Carry pictures over to what they were paired with, or to another domain.
+
+    INPUT is a picture or a folder of pictures; the answers have their names, in the folder --out
+    (or in a file, of one picture). The same command continues where it was stopped. Without INPUT,
+    test inputs of the run's data are shown in a grid, each with its outputs, its target, and the
+    training target that is nearest to the output.
+    """
+    show(ptheta.translate(**options))

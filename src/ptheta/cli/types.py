@@ -125,6 +125,7 @@ POSITIVE = Real(0.0, above=True)
 LAYERED = Whole(1, MOST_PARTS)  # of what is drawn one by one
 SEED = Whole(0, LAST_SEED)
 SIDE = Whole(1, MOST_SIDE)
+TILE = Whole(64, MOST_SIDE)  # the least of `ptheta.tasks.tiling`
 THREADS = Whole(0, MOST_THREADS)
 PROCESSES = Whole(1, MOST_THREADS)
 SOURCE = Source()

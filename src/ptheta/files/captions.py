@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ MOST_ROWS = 24  # with a text each; more conditions stand in a plain grid
 LARGEST, SMALLEST = 15, 9  # pixels of the letters
 WIDEST = 240  # pixels of the margin that holds the texts
 PAD = 6
+NARROW, READ = 390, 11  # pixels of a telephone's screen, and of letters there
 INK = 40  # of the letters, of 255
 STRIPES, STRIPE = 16, 2  # of the hatching: across an image, and pixels that one has at least
 DARK, LIGHT = 96, 176
@@ -47,6 +49,35 @@ def captioned(image: Image.Image, texts: Sequence[str]) -> Image.Image:
     for row, text in enumerate(shown):
         at = (margin - PAD, int((row + 0.5) * height))
         draw.text(at, text, fill=INK if grey else (INK, INK, INK), font=font, anchor="rm")
+    return canvas
+
+
+def headed(image: Image.Image, texts: Sequence[str], left: int = 0) -> Image.Image:
+    """A picture with a text above each of its columns, which are equally wide: one word to a line,
+    in letters that can be read where the picture is shown `NARROW` pixels wide.
+
+    left: pixels beside the columns, of a margin
+    """
+    width = (image.width - left) / len(texts)
+    words = [text.split() for text in texts]
+    size = max(READ, math.ceil(READ * image.width / NARROW))
+    font = _font(size)
+    longest = max(font.getlength(word) for column in words for word in column)
+    if longest > width - 2:  # a shorter letter is read more easily than half a word
+        size = max(SMALLEST, int(size * (width - 2) / longest))
+        font = _font(size)
+    line = round(1.25 * size)
+    height = line * max(map(len, words)) + line // 2
+    grey = image.mode == "L"
+    canvas = Image.new(
+        image.mode, (image.width, image.height + height), 255 if grey else (255, 255, 255)
+    )
+    canvas.paste(image, (0, height))
+    draw = ImageDraw.Draw(canvas)
+    for column, text in enumerate(words):
+        for i, word in enumerate(reversed(text)):
+            at = (left + int((column + 0.5) * width), height - line // 4 - i * line)
+            draw.text(at, word, fill=INK if grey else (INK, INK, INK), font=font, anchor="md")
     return canvas
 
 

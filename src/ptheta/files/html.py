@@ -27,13 +27,17 @@ def png_uri(png: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
-def picture(canvas: np.ndarray, about: str, captions: Sequence[str] = ()) -> str:
+def picture(
+    canvas: np.ndarray, about: str, captions: Sequence[str] = (), headings: Sequence[str] = ()
+) -> str:
     """A picture uint8 (H, W) or (H, W, 3), of about `SIDE` pixels.
 
-    about: what it shows, for who cannot see it; captions: a text for each row of its images
+    about: what it shows, for who cannot see it; captions, headings: a text for each row of its
+        images, for each column
     """
     small = shrunk(canvas, SIDE)
-    png = to_png(small, max(1, round(SIDE / max(small.shape[:2]))), captions=captions)
+    scale = max(1, round(SIDE / max(small.shape[:2])))
+    png = to_png(small, scale, captions=captions, headings=headings)
     return shown(png, about)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import SOFTWARE, write_atomic
-from ptheta.files.captions import captioned
+from ptheta.files.captions import captioned, headed
 
 LARGEST = 2**26  # pixels of a picture of many images
 
@@ -123,28 +123,40 @@ def to_picture(
     *,
     mark: bool = True,
     captions: Sequence[str] = (),
+    headings: Sequence[str] = (),
 ) -> bytes:
     """Bytes of a picture in the format of `suffix` (of `PICTURES`), each pixel drawn as scale x
     scale; of a JPEG, nearly the picture.
 
     mark: whether it says that ptheta drew it, by which a folder of pictures leaves it out
     captions: a text for each row of images, to the left of it
+    headings: a text for each column, above it
     """
-    return PICTURES[suffix].encode(_drawn(picture, scale, captions), mark=mark)
+    return PICTURES[suffix].encode(_drawn(picture, scale, captions, headings), mark=mark)
 
 
 def to_png(
-    picture: np.ndarray, scale: int = 1, *, mark: bool = True, captions: Sequence[str] = ()
+    picture: np.ndarray,
+    scale: int = 1,
+    *,
+    mark: bool = True,
+    captions: Sequence[str] = (),
+    headings: Sequence[str] = (),
 ) -> bytes:
     """PNG bytes of a picture; see `to_picture`."""
-    return PNG.encode(_drawn(picture, scale, captions), mark=mark)
+    return PNG.encode(_drawn(picture, scale, captions, headings), mark=mark)
 
 
-def _drawn(picture: np.ndarray, scale: int, captions: Sequence[str]) -> Image.Image:
+def _drawn(
+    picture: np.ndarray, scale: int, captions: Sequence[str], headings: Sequence[str]
+) -> Image.Image:
     image = Image.fromarray(picture)
     if scale > 1:
         image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
-    return captioned(image, captions) if captions else image
+    columns = image.width
+    if captions:
+        image = captioned(image, captions)
+    return headed(image, headings, image.width - columns) if headings else image
 
 
 def write_png(
@@ -154,7 +166,8 @@ def write_png(
     *,
     mark: bool = True,
     captions: Sequence[str] = (),
+    headings: Sequence[str] = (),
 ) -> None:
-    """Writes the picture as PNG, atomically. mark, captions: see `to_picture`"""
-    data = to_png(picture, scale, mark=mark, captions=captions)
+    """Writes the picture as PNG, atomically. mark, captions, headings: see `to_picture`"""
+    data = to_png(picture, scale, mark=mark, captions=captions, headings=headings)
     write_atomic(path, lambda temp: temp.write_bytes(data))

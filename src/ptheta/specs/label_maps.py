@@ -46,6 +46,9 @@ class LabelMapSpec(ImageSpec):
         if self.levels != 256:
             raise PthetaError(f"levels = {self.levels}: colours of a palette have 256")
 
+    def to_json(self) -> dict[str, object]:
+        return super().to_json() | {"palette": [list(colour) for colour in self.palette]}
+
     @property
     def labels(self) -> int:
         """How many labels there are."""

@@ -8,6 +8,7 @@ from ptheta.tasks.probe import probe
 from ptheta.tasks.reconstruct import reconstruct
 from ptheta.tasks.sample import sample, sample_batches
 from ptheta.tasks.surprise import surprise
+from ptheta.tasks.translate import translate
 from ptheta.tasks.walks import manifold, most_used, traverse
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "sample",
     "sample_batches",
     "surprise",
+    "translate",
     "traverse",
 ]

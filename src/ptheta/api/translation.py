@@ -1,0 +1,251 @@
+"""The verb that carries images over: pictures of a user, or test inputs of a run in a grid."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypedDict, Unpack, overload
+
+import torch
+from torch import Tensor, nn
+
+from ptheta import tasks
+from ptheta.api.draw import identity
+from ptheta.api.export import Images
+from ptheta.api.grid import Grid, Output
+from ptheta.api.pictures import Given, Reader, pictures_of
+from ptheta.api.record import Identity
+from ptheta.api.translating import (
+    Places,
+    Translations,
+    Way,
+    translate_all,
+    translate_into,
+)
+from ptheta.compute.streams import undisturbed
+from ptheta.data.dataset import Dataset
+from ptheta.data.memory import Source
+from ptheta.data.names import called
+from ptheta.data.trained import DataMatch
+from ptheta.errors import PthetaError
+from ptheta.measures.memorisation import nearest
+from ptheta.runs.folder import Run
+from ptheta.specs import ImageSpec, LabelMapSpec, images_only
+from ptheta.tasks.tiling import TILE
+from ptheta.tasks.translate import domain, translator_of
+from ptheta.training.translations import Asked, asked, headings, rows_of, varies
+
+TESTED = 8  # test inputs that are shown
+
+
+class TranslateOptions(TypedDict, total=False):
+    """The keyword arguments of `translate`."""
+
+    n: int | None
+    size: int | None
+    tile: int | None
+    weights: str
+    data: Source | None
+    seed: int
+    out: str | Path | None
+    scale: int | None
+
+
+@overload
+def translate(
+    run: str | Path | Run,
+    input: None = None,
+    to: str | None = None,
+    styles: int = 1,
+    **options: Unpack[TranslateOptions],
+) -> Grid: ...
+
+
+@overload
+def translate(
+    run: str | Path | Run,
+    input: Given,
+    to: str | None = None,
+    styles: int = 1,
+    **options: Unpack[TranslateOptions],
+) -> Translations: ...
+
+
+@undisturbed()
+def translate(
+    run: str | Path | Run,
+    input: Given | None = None,
+    to: str | None = None,
+    styles: int = 1,
+    *,
+    n: int | None = None,
+    size: int | None = None,
+    tile: int | None = None,
+    weights: str = "best",
+    data: Source | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    scale: int | None = None,
+) -> Grid | Translations:
+    """Pictures, carried over to what they were paired with in training or to another domain.
+
+    input: a picture, or a folder of them, by its path; or images in memory: of Pillow, arrays,
+        tensors, or a list of any of these. Default: test inputs of the run's data, each in a row
+        with its outputs, its target, and the training target that is nearest to the (first) output
+    to: the domain that is wanted, by name, where the model knows several. Default, of test inputs:
+        the other one of two
+    styles: answers to each picture, of a model that knows several
+    n: test inputs (default 8), or pictures of a folder (default all)
+    size: pixels that the shorter side of a picture is brought to; default: pictures as they are
+    tile: pictures of more than tile^2 pixels are worked at in tiles of that side (default 1024)
+    weights: as for `Run.model`; data: where the test inputs lie now, or others
+    seed: of what is drawn, and of the order of the test inputs
+    out: a folder for pictures, or a file for one; answers have the names of their inputs, numbered
+        where there are several. A stopped call is gone on with. Of test inputs as for `sample`
+    scale: of test inputs, as for `sample`
+    Raises PthetaError where the model cannot translate, for a domain that it does not know, for
+    what is no picture, and for options that go with test inputs alone, or with pictures alone.
+    """
+    opened = Run.open(run)
+    if styles < 1:
+        raise PthetaError(f"--styles {styles}: ask for at least one")
+    pictures, tests = {"--size": size, "--tile": tile}, {"--data": data, "--scale": scale}
+    if input is None:
+        _refuse(pictures, "is of pictures (INPUT), and test inputs have the size of the run's")
+        wanted = Way(None, styles, seed, TILE)
+        output = Output.at(out, scale)
+        return _of_tests(opened, weights, to, wanted, TESTED if n is None else n, data, output)
+    _refuse(tests, "is of test inputs, and pictures are given")
+    model = opened.model(weights)
+    way = Way(domain(model, to), styles, seed, TILE if tile is None else tile)
+    _say_alike(model, styles)
+    return _of_pictures(opened, model, input, way, n, size, out, weights)
+
+
+def _refuse(options: Mapping[str, object], why: str) -> None:
+    for flag, value in options.items():
+        if value is not None:
+            said = value if isinstance(value, int) else called(value)
+            raise PthetaError(f"{flag} {said}: this {why}: leave it out")
+
+
+def _say_alike(model: nn.Module, styles: int) -> None:
+    if styles > 1 and not varies(model):
+        warnings.warn(
+            f"--styles {styles}: this model gives one answer to a picture, and all {styles} are "
+            "alike",
+            stacklevel=4,
+        )
+
+
+def _of_pictures(
+    run: Run,
+    model: nn.Module,
+    given: Given,
+    way: Way,
+    n: int | None,
+    size: int | None,
+    out: str | Path | None,
+    weights: str,
+) -> Translations:
+    spec = images_only(run.spec, "a translation")
+    pictures, many = pictures_of(given)
+    pictures = pictures[:n]
+    reader = Reader.of(run, translator_of(model).input_spec(), size)
+    if out is None:
+        return translate_all(model, pictures, reader, way, None)
+    lossless = isinstance(spec, LabelMapSpec)
+    places = Places.of(out, pictures, way.styles, many=many, lossless=lossless)
+    if not many:
+        return translate_all(model, pictures, reader, way, places)
+    asked_for: Identity = {
+        **identity(run, weights),
+        "pictures": str(Path(given).resolve()) if isinstance(given, str | Path) else "in memory",
+        "to": way.to,
+        "styles": way.styles,
+        "seed": way.seed,
+        "size": size,
+        "tile": way.tile,
+        "torch": str(torch.__version__),
+    }
+    return translate_into(model, pictures, reader, way, places, asked_for)
+
+
+def _of_tests(
+    run: Run,
+    weights: str,
+    to: str | None,
+    way: Way,
+    n: int,
+    data: Source | None,
+    output: Output,
+) -> Grid:
+    """Test inputs with their outputs, target and nearest training target, a row for each."""
+    spec = images_only(run.spec, "a translation")
+    model = run.model(weights)
+    translator = translator_of(model)
+    number = None if to is None and len(translator.domains()) == 2 else domain(model, to)
+    _say_alike(model, way.styles)
+    found = run.look(data)
+    if (text := run.remark(found, data)) is not None:
+        warnings.warn(text, stacklevel=4)
+    shown = asked(model, found.test, n, to=number, seed=way.seed)
+    output.check((way.styles + 3) * len(shown), _widest(spec, translator.input_spec()))
+    outputs = [
+        tasks.translate(model, shown.x, shown.to, seed=way.seed + k) for k in range(way.styles)
+    ]
+    columns, texts = [shown.x, *outputs], []
+    if shown.known.any():
+        columns, texts = [*columns, shown.targets], ["target"]
+    near = _nearest(found, shown, outputs[0])
+    if near is not None:
+        columns, texts = [*columns, near], [*texts, "nearest training target"]
+    heads = headings(way.styles, *texts)
+    images = Images.of(rows_of(columns), heads)
+    return output.write(images, _about(shown, outputs), len(heads))
+
+
+def _widest(*specs: ImageSpec) -> ImageSpec:
+    return max(specs, key=lambda spec: spec.channels)
+
+
+def _nearest(found: DataMatch, shown: Asked, made: Tensor) -> Tensor | None:
+    """The training targets that are nearest in pixels; None where the training images of the run
+    are not there."""
+    train = found.train
+    if train is None or train.spec.shape != made.shape[1:]:
+        return None
+    if shown.to is None:
+        return _closest(train, made)
+    near = torch.empty_like(made)
+    for number in shown.to.unique().tolist():
+        of_domain = _of_label(train, number)
+        if of_domain is None:
+            return None
+        here = shown.to == number
+        near[here] = _closest(of_domain, made[here])
+    return near
+
+
+def _of_label(data: Dataset, number: int) -> Dataset | None:
+    if data.labels is None:
+        return None
+    mask = data.labels[data.rows(slice(None))] == number
+    return data.subset(mask) if mask.any() else None
+
+
+def _closest(train: Dataset, x: Tensor) -> Tensor:
+    where, _ = nearest(x, train)
+    return train.with_fixed_binarisation().batch(where).x
+
+
+def _about(shown: Asked, outputs: list[Tensor]) -> str:
+    """What there is to see, and how far the outputs are from what is known."""
+    many = f", {len(outputs)} outputs each" if len(outputs) > 1 else ""
+    about = f"{len(shown)} test inputs{many}"
+    if not shown.known.any():
+        return about
+    wanted = shown.targets[shown.known].float()
+    off = sum((x[shown.known].float() - wanted).abs().mean().item() for x in outputs)
+    return f"{about}, {off / len(outputs):.1f} of 255 from the target on average"

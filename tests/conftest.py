@@ -17,6 +17,8 @@ from ptheta import config
 from ptheta.api.export import Images, check_out, export
 from ptheta.batch import Condition
 from ptheta.conditions import ConditionSpec, Image, Labels, wanted
+from ptheta.data.image_data import ImageDataset
+from ptheta.data.memory import Source
 from ptheta.models import registry
 from ptheta.models.base import Model, Plays
 from ptheta.specs import Column, DataSpec, ImageSpec, VectorSpec, quantise
@@ -54,6 +56,8 @@ TINY: dict[str, dict[str, Any]] = {
     "vae-gan": {"hidden": (16,), "latent": 3, "features": 4},
     "alpha-gan": {"hidden": (16,), "latent": 3, "features": 4, "critic": (8,)},
     "pix2pix": {"features": 4},
+    "cyclegan": {"features": 4, "blocks": 1, "d_features": 4, "pool": 5},
+    "context-gan": {"features": 4, "dilations": (1, 2), "d_features": 4},
     "nade": {"hidden": 12, "block": 5},
     "made": {"hidden": (40,)},
     "pixelcnn": {"features": 6, "blocks": 2, "head": 6},
@@ -167,6 +171,17 @@ def condition_of(name: str, spec: DataSpec, options: Mapping[str, Any]) -> Condi
     """Of a model with these options that is always conditional; None for another."""
     kinds = wanted(registry.entry(name).load_config()(**options))
     return CONDITIONS[kinds[0]](spec) if kinds else None
+
+
+def asked_for(name: str, data: Path) -> Source:
+    """Images in a .npz, as the data that a model can learn from: with inputs where it wants some,
+    of which the image is where it is bright."""
+    if "image" not in wanted(registry.entry(name).load_config()()):
+        return data
+    with np.load(data) as file:
+        images = file["images"]
+    bright = (images > 100).astype(np.uint8)
+    return ImageDataset(data.stem, "train", images[:, None], masks=bright)
 
 
 def conditions(model: Any, n: int) -> Condition | None:

@@ -19,7 +19,6 @@ import ptheta
 from ptheta.batch import Batch, Condition
 from ptheta.capabilities import Samples
 from ptheta.cli.commands import cli
-from ptheta.conditions import wanted
 from ptheta.config import Choice, build, option, options
 from ptheta.corruption import NOISES, Noise
 from ptheta.data.request import DataSettings
@@ -36,16 +35,21 @@ from ptheta.models.variational.iwae import GRADIENTS, Gradient, LogWeights
 from ptheta.models.variational.priors import PRIORS, PriorKind
 from ptheta.nets.activations import ACTIVATIONS, Activation
 from ptheta.nets.coders import CODERS, CoderConfig, CoderKind, Shape
+from ptheta.nets.convolutional import Size
 from ptheta.nets.heads import HEADS, SIGMAS, CategoricalHead, Width
+from ptheta.nets.translation.generators import GENERATORS, GeneratorOptions, ImageGenerator
+from ptheta.nets.translation.moves import PAIR_MOVES, PairMove, Places
+from ptheta.nets.translation.pair_generators import PAIR_GENERATORS, PairGenerator
+from ptheta.nets.translation.patch import PATCHES, Patch, Step
+from ptheta.nets.translation.unet import UNetOptions, with_code
 from ptheta.optimizers import OPTIMIZERS, SGD, Decay
 from ptheta.specs import ImageSpec
 from ptheta.training.engine import Engine
 from ptheta.training.group import Group
 from ptheta.training.settings import SCHEDULES, Schedule, TrainSettings
-from tests.conftest import MODELS, TINY, loaded
+from tests.conftest import MODELS, TINY, condition_of, loaded
 
 SPEC = ImageSpec(1, 8, 8, 2)
-LABELS = ptheta.Labels(("a", "b", "c"))
 
 
 def one_layer(config: CoderConfig, shape: Shape, out: int, dcgan: bool) -> nn.Module:
@@ -71,6 +75,10 @@ def mean_bound(log_weights: LogWeights, q: Normal, z: Tensor) -> Tensor:
     return log_weights(q).mean(0)
 
 
+def pixel_by_pixel(c_in: int, c_out: int, size: Size, options: GeneratorOptions) -> nn.Module:
+    return PixelByPixel(c_in, c_out, size, UNetOptions(latent=options.latent))
+
+
 @dataclass(frozen=True)
 class HeavyBall(SGD):
     about: ClassVar[str] = "gradient descent with a velocity"
@@ -83,6 +91,18 @@ def simultaneous_twice(engine: Updater, game: Game[Any], step: int, batch: Batch
     simultaneous(engine, game, step, batch)
 
 
+class PixelByPixel(nn.Module):
+    def __init__(
+        self, channels: int, out: int, size: tuple[int, int], options: UNetOptions
+    ) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(channels + options.latent, out, 1)
+
+    def forward(self, x: Tensor, z: Tensor | None = None) -> Tensor:
+        found: Tensor = self.convolution(with_code(x, z))
+        return found
+
+
 class Added(NamedTuple):
     """An entry of a table, and where it is chosen. beside: what the choice needs"""
 
@@ -93,6 +113,7 @@ class Added(NamedTuple):
     beside: Mapping[str, Any] = {}
 
 
+PAIRS = ("pix2pix",)
 CODED = ("vae", "iwae", "cvae", "avb", "ae", "dae", "aae", "vae-gan", "alpha-gan")
 NEW: dict[str, Added] = {
     "net": Added(CODERS, CoderKind(one_layer, and_back, about="tanh"), CODED, "net"),
@@ -126,6 +147,24 @@ NEW: dict[str, Added] = {
     ),
     "noise": Added(NOISES, Noise(lambda x, level: 255 - x, about="inverted"), ("dae",), "noise"),
     "covariance": Added(COVARIANCES, Isotropic(about="a ball"), ("gaussian",), "covariance"),
+    "generator": Added(
+        PAIR_GENERATORS, PairGenerator(PixelByPixel, about="1x1"), PAIRS, "generator"
+    ),
+    "receptive_field": Added(
+        PATCHES,
+        Patch(lambda side: (Step(3, 1), Step(3, 1)), about="patches of 5"),
+        PAIRS,
+        "receptive_field",
+    ),
+    "augment": Added(
+        PAIR_MOVES,
+        PairMove(lambda places: Places(places.rows.flip(1), places.columns), about="upside down"),
+        PAIRS,
+        "augment",
+    ),
+    "generator of domains": Added(
+        GENERATORS, ImageGenerator(pixel_by_pixel, about="pixels"), ("cyclegan",), "generator"
+    ),
     "optimizer": Added(OPTIMIZERS, HeavyBall, ("vae", "aae", "made", "gan"), "optimizer"),
     "dynamics": Added(
         DYNAMICS, Dynamics(simultaneous_twice, about="two at once"), ("vae",), "dynamics"
@@ -143,10 +182,6 @@ def added(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(new.table, "mine", new.entry)
 
 
-def condition_of(name: str) -> ptheta.Labels | None:
-    return LABELS if wanted(registry.entry(name).load_config()()) else None
-
-
 def options_of(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return {**TINY.get(name, {}), **given}
 
@@ -154,10 +189,10 @@ def options_of(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
 def trained(name: str, given: Mapping[str, Any], dynamics: str = "alternating") -> Any:
     """A tiny model after a step, with finite weights."""
     torch.manual_seed(0)
-    condition = condition_of(name)
+    condition = condition_of(name, SPEC, {})
     model: Any = ptheta.create(name, SPEC, condition=condition, **options_of(name, given)).train()
     x = torch.randint(0, 2, (6, *SPEC.shape), dtype=torch.uint8) * 255
-    batch = Batch(x, None if condition is None else torch.arange(6) % 3)
+    batch = Batch(x, None if condition is None else condition.examples(6))
     if issubclass(registry.entry(name).load_model(), Fits):
         with torch.no_grad():
             list(model.fit([batch]))
@@ -170,17 +205,23 @@ def trained(name: str, given: Mapping[str, Any], dynamics: str = "alternating") 
     return model.eval()
 
 
+def mine(name: str, new: Added) -> str | tuple[str, ...]:
+    """The added choice, as the option takes it."""
+    several = options(registry.entry(name).load_config())[new.option].is_tuple
+    return ("mine",) if several else "mine"
+
+
 @pytest.mark.parametrize(("kind", "name"), WHERE)
 def test_an_added_choice_trains(kind, name, added):
     new, settings = NEW[kind], options(TrainSettings)
-    given = {} if kind in settings else {new.option: "mine", **new.beside}
+    given = {} if kind in settings else {new.option: mine(name, new), **new.beside}
     model = trained(name, given, "mine" if kind == "dynamics" else "alternating")
     y: Condition | None = None if model.condition is None else model.condition.examples(2)
     if isinstance(model, Samples):
         assert model.sample(2, y).shape == (2, *SPEC.shape)
     cls, config = loaded(name), registry.entry(name).load_config()
     asked = config(**options_of(name, given))
-    assert cls.unsupported(SPEC, condition_of(name), asked) is None
+    assert cls.unsupported(SPEC, condition_of(name, SPEC, {}), asked) is None
 
 
 @pytest.mark.parametrize("name", sorted({name for _, name in WHERE}))
@@ -198,10 +239,10 @@ def test_an_added_choice_is_in_the_help_and_in_the_refusal_of_another(name, adde
 
 
 def test_an_added_choice_is_written_into_a_run_and_read_back(added, strokes, tmp_path):
-    mine: dict[str, Any] = dict.fromkeys(("net", "likelihood", "prior", "optimizer"), "mine")
-    mine |= dict.fromkeys(("dynamics", "schedule"), "mine")
+    chosen: dict[str, Any] = dict.fromkeys(("net", "likelihood", "prior", "optimizer"), "mine")
+    chosen |= dict.fromkeys(("dynamics", "schedule"), "mine")
     how: dict[str, Any] = {"latent": 3, "levels": 4, "evaluate_every": 0, "sample_every": 0}
-    whole = ptheta.train("vae", strokes, tmp_path / "whole", steps=4, batch_size=8, **how, **mine)
+    whole = ptheta.train("vae", strokes, tmp_path / "whole", steps=4, batch_size=8, **how, **chosen)
     model: Any = ptheta.load(whole.path)
     assert model.config.net == model.config.prior == "mine"
     assert ptheta.tasks.sample(model, 2).shape == (2, 1, 16, 16)
@@ -258,7 +299,7 @@ def choices(name: str) -> dict[str, tuple[str, ...]]:
 def refusal(name: str, given: Mapping[str, Any]) -> str | None:
     found = registry.entry(name)
     config = found.load_config()(**options_of(name, given))
-    return loaded(name).unsupported(SPEC, condition_of(name), config)
+    return loaded(name).unsupported(SPEC, condition_of(name, SPEC, {}), config)
 
 
 def pairings(name: str) -> tuple[list[dict[str, str]], list[dict[str, str]]]:

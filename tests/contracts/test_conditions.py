@@ -221,7 +221,7 @@ def test_a_model_says_what_it_cannot_take(name):
     if VectorSpec not in cls.specs:
         assert vectors is not None
         assert "vectors of 2 numbers" in vectors
-    for condition in (Labels(("a",)), Attributes(("a",)), Text(("a",), 3), Image(SPEC)):
+    for condition in (Labels(("a", "b")), Attributes(("a",)), Text(("a",), 3), Image(SPEC)):
         reason = cls.unsupported(SPEC, condition, config)
         if condition.kind not in cls.takes:
             assert f"cannot be conditional on {condition.kind}" in (reason or "")

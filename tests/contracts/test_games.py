@@ -117,7 +117,7 @@ def test_what_is_shared_changes_no_weights_and_no_statistics_of_who_rests(name):
     for step in (1, max(move.every for move in game.moves)):
         movers = {move.player for move in game.due(step)}
         before = snapshot(model)
-        e.prepare(game, step, batch())
+        e.prepare(game, step, batch(model=model))
         owners = {id(b): n for n, player in game.players.items() for b in player.buffers()}
         for key, tensor in [*model.named_parameters(), *model.named_buffers()]:
             if key in before and owners.get(id(tensor)) not in movers:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import pytest
 
 import ptheta
-from ptheta.conditions import Labels, wanted
-from ptheta.models import registry
 from ptheta.specs import ImageSpec
-from tests.conftest import MODELS
+from tests.conftest import MODELS, condition_of
 
 SIDES = [16, pytest.param(28, marks=pytest.mark.slow)]
 
@@ -19,6 +17,5 @@ SIDES = [16, pytest.param(28, marks=pytest.mark.slow)]
 @pytest.mark.parametrize("name", MODELS)
 def test_defaults_take_grey_and_colour(name, channels, levels, side):
     spec = ImageSpec(channels, side, side, levels)
-    config = registry.entry(name).load_config()()
-    condition = Labels(("a", "b")) if wanted(config) else None
+    condition = condition_of(name, spec, {})
     assert ptheta.create(name, spec, condition=condition).spec == spec

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from ptheta.nets.norms import normalisation
-from ptheta.nets.translation.generator import CODE_PLACES, GeneratorOptions
 from ptheta.nets.translation.padding import cropped, mirrored, reflected, to_least, to_multiple
 from ptheta.nets.translation.patch import (
     PATCHES,
@@ -18,7 +17,7 @@ from ptheta.nets.translation.patch import (
     per_example,
     split,
 )
-from ptheta.nets.translation.unet import UNet, halvings
+from ptheta.nets.translation.unet import CODE_PLACES, UNet, UNetOptions, halvings
 
 
 def support(output: Tensor, x: Tensor) -> tuple[int, int]:
@@ -115,7 +114,7 @@ SIZES = [(1, 1), (1, 40), (2, 3), (7, 5), (16, 16), (17, 31), (33, 8), (65, 33)]
 @pytest.mark.parametrize("made_for", [(1, 1), (16, 16), (33, 70)])
 @pytest.mark.parametrize("size", SIZES)
 def test_a_unet_takes_images_of_any_size(made_for, size):
-    net = UNet(2, 3, made_for, GeneratorOptions(features=2))
+    net = UNet(2, 3, made_for, UNetOptions(features=2))
     x = torch.randn(2, 2, *size)
     out = net(x)
     assert out.shape == (2, 3, *size)
@@ -128,7 +127,7 @@ def test_a_unet_takes_images_of_any_size(made_for, size):
 @pytest.mark.parametrize("norm", ["batch", "instance", "none"])
 def test_a_unet_is_blind_nowhere_and_halves_down_to_one_pixel(norm):
     assert [halvings(s, s) for s in (1, 2, 3, 31, 32, 256, 512)] == [1, 1, 1, 4, 5, 8, 8]
-    net = UNet(1, 1, (16, 16), GeneratorOptions(features=8, norm=norm))
+    net = UNet(1, 1, (16, 16), UNetOptions(features=8, norm=norm))
     x = torch.randn(2, 1, 16, 16, requires_grad=True)
     out = net(x)
     (grad,) = torch.autograd.grad(out[0, 0, 0, 0], x)
@@ -137,7 +136,7 @@ def test_a_unet_is_blind_nowhere_and_halves_down_to_one_pixel(norm):
 
 @pytest.mark.parametrize("place", CODE_PLACES)
 def test_a_code_changes_the_image_at_once_and_on_the_way(place):
-    net = UNet(1, 1, (8, 8), GeneratorOptions(features=2, latent=3, code_place=place))
+    net = UNet(1, 1, (8, 8), UNetOptions(features=2, latent=3, code_place=place))
     x, z = torch.randn(2, 1, 8, 8), torch.randn(2, 3, requires_grad=True)
     out = net(x, z)
     (grad,) = torch.autograd.grad(out[0].sum(), z)
@@ -152,7 +151,7 @@ def test_a_code_changes_the_image_at_once_and_on_the_way(place):
 def test_dropout_is_noise_at_use_only_where_asked():
     x = torch.randn(2, 1, 16, 16)
     for at_use in (False, True):
-        net = UNet(1, 1, (16, 16), GeneratorOptions(2, dropout=0.5, noise_in_sampling=at_use))
+        net = UNet(1, 1, (16, 16), UNetOptions(2, dropout=0.5, noise_in_sampling=at_use))
         assert not torch.equal(net(x), net(x))
         net.eval()
         assert torch.equal(net(x), net(x)) != at_use

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 
 import ptheta
 from ptheta import api, tasks
+from ptheta.data.memory import Source
 from ptheta.errors import Interrupted, PthetaError
 from ptheta.runs.folder import Run
 from ptheta.specs import VectorSpec
@@ -27,7 +28,7 @@ from ptheta.training.metric_logger import read_metrics
 from ptheta.training.processes import COMPILERS
 from ptheta.training.scoring import Scored
 from ptheta.training.settings import TrainSettings
-from tests.conftest import PLAYED, TINY, config_options, loaded
+from tests.conftest import PLAYED, TINY, asked_for, config_options, loaded
 
 QUIET = {
     "evaluate_every": 0,
@@ -39,7 +40,7 @@ QUIET = {
 }
 
 
-def train(name: str, data: Path, out: Path, **options):
+def train(name: str, data: Source, out: Path, **options):
     return ptheta.train(name, data, out, **{**TINY.get(name, {}), **QUIET, **options})
 
 
@@ -51,7 +52,7 @@ def same(a: Path, b: Path, file: str = "model.safetensors") -> bool:
 @pytest.mark.parametrize("name", PLAYED)
 def test_resume_is_bit_identical(name, strokes, tmp_path):
     """200 steps, and 100 + resume + 100: weights, averages, optimizers, noise and metrics."""
-    check_resume(name, strokes, tmp_path, levels=2, dynamic=True)
+    check_resume(name, asked_for(name, strokes), tmp_path, levels=2, dynamic=True)
 
 
 # one name for each class
@@ -73,7 +74,7 @@ def test_resume_on_vectors_is_bit_identical(name, rows, tmp_path):
     check_resume(name, rows, tmp_path, steps=40, **net, label_column="label")
 
 
-def check_resume(name: str, data: Path, tmp_path: Path, steps: int = 200, **options) -> None:
+def check_resume(name: str, data: Source, tmp_path: Path, steps: int = 200, **options) -> None:
     # a recipe's cosine schedule would depend on the length asked for
     options |= {"ema": 0.9, "clip": 5.0, "schedule": "constant", "warmup": 3 * steps // 5}
     options |= {"evaluate_every": steps // 4, "held_out": 24, "sample_every": 7 * steps // 20}

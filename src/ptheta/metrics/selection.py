@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import torch
-from torch import nn
+from collections.abc import Callable
 
-from ptheta.capabilities import Samples
+import torch
+from torch import Tensor, nn
+
+from ptheta.capabilities import Samples, Translates
+from ptheta.conditions.base import tensor_of
 from ptheta.data.dataset import Dataset
 from ptheta.extractors.base import Extractor
 from ptheta.extractors.features import Features, extract
@@ -14,6 +17,7 @@ from ptheta.measures.inception_score import effective_classes
 from ptheta.measures.kernel import kernel_distance
 from ptheta.metrics.conditions import draw
 from ptheta.metrics.likelihood import batches, likelihood
+from ptheta.specs import DataSpec, LabelMapSpec
 from ptheta.tasks.needs import Autoencodes
 from ptheta.training.scoring import Scored
 
@@ -21,7 +25,8 @@ AT_ONCE = 256  # images whose codes are taken
 
 
 class Selection:
-    """Scores a model on held-out images: likelihood or bound where it has one, else distance, or
+    """Scores a model on held-out images: likelihood or bound where it has one, else the distance of
+    translations to their targets where there is one answer, else that of samples in features, or
     what an autoencoder loses; None for a model that can do none of these.
 
     The distance is the kernel distance: its expectation does not depend on how few the images are,
@@ -45,6 +50,8 @@ class Selection:
             return Scored("bits_per_dim", found.bits(self.held_out.spec.dims)[0], True)
         if not isinstance(model, Samples):
             return self._rebuilt(model)
+        if (scored := self._carried_over(model)) is not None:
+            return scored
         extractor = choose_extractor(self.held_out, self.extractor)[0]
         if self.reference is None:
             self.reference = extract(self.held_out.with_fixed_binarisation(), extractor)
@@ -58,6 +65,23 @@ class Selection:
         if self.reference.logits is not None:
             others[f"real_classes_{extractor.name}"] = effective_classes(self.reference.logits)[0]
         return Scored(f"kd_{extractor.name}", value, True, others)
+
+    def _carried_over(self, model: nn.Module) -> Scored | None:
+        """How far the translations of held-out inputs are from their targets; None for a model that
+        learned from no pairs, or has several answers to an input.
+
+        Pairs are few, and a distance of features needs hundreds of images; where there is but one
+        answer, the target is what it should be.
+        """
+        if not isinstance(model, Translates) or model.domains() or model.varied():
+            return None
+        data, total = self.held_out, 0.0
+        name, compare = _comparison(data.spec)
+        for x, given in batches(model, data, AT_ONCE, "translations"):
+            assert given is not None  # it learned from pairs
+            made = model.translate(tensor_of(given, "image"))
+            total += compare(made, x).flatten(1).mean(1).double().sum().item()
+        return Scored(name, total / len(data), True)
 
     def _rebuilt(self, model: nn.Module) -> Scored | None:
         """The mean squared error of what the codes of the held-out images give back, as a network
@@ -73,3 +97,11 @@ class Selection:
             lost = lost.masked_fill(wanted.isnan(), 0.0)
             total += lost.square().flatten(1).mean(1).double().sum().item()
         return Scored("reconstruction_mse", total / len(data), True)
+
+
+def _comparison(spec: DataSpec) -> tuple[str, Callable[[Tensor, Tensor], Tensor]]:
+    """How images are compared with what they should be, and what it is called: of label maps the
+    share of pixels with another label, else the absolute difference, 0 to 255."""
+    if isinstance(spec, LabelMapSpec):
+        return "wrong_labels", lambda made, x: (spec.numbers(made) != spec.numbers(x)).float()
+    return "translation_l1", lambda made, x: (made.float() - x.float()).abs()

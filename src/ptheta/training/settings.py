@@ -39,6 +39,10 @@ SCHEDULES: dict[str, Schedule] = {
         lambda share: 0.5 * (1 + math.cos(math.pi * share)), about="down to 0 (1608.03983)"
     ),
     "linear": Schedule(lambda share: 1 - share, about="down to 0"),
+    "late_linear": Schedule(
+        lambda share: min(1.0, 2 * (1 - share)),
+        about="constant for half of the run, then linearly down to 0 (1703.10593)",
+    ),
 }
 
 ScheduleName: TypeAlias = Annotated[str, OneOf(SCHEDULES)]

@@ -47,15 +47,13 @@ class PairsModel(ImageModel, ABC):
         self.config = config
         self.target, self.loss = target_of(spec), LOSSES[config.loss]
         self.batchwise = "batchwise" in NORMS[config.norm].traits
-        self.planes_given = self.input_spec.scaled_shape[0] + config.instance_edges
+        self.planes_given = self.input_spec().scaled_shape[0] + config.instance_edges
 
     # -- pairs
 
-    @property
     def input_spec(self) -> ImageSpec:
         return self.condition.spec
 
-    @property
     def domains(self) -> tuple[str, ...]:
         """None: it learned from pairs."""
         return ()
@@ -67,7 +65,7 @@ class PairsModel(ImageModel, ABC):
         places = drawn(self.config.augment, real)
         if places is not None:
             real = moved(real, places, smooth=self.target.smooth)
-            given = moved(given, places, smooth=target_of(self.input_spec).smooth)
+            given = moved(given, places, smooth=target_of(self.input_spec()).smooth)
         return self.with_edges(given), real
 
     def with_edges(self, given: Tensor) -> Tensor:
@@ -78,7 +76,7 @@ class PairsModel(ImageModel, ABC):
 
     def seen(self, x: Tensor) -> Tensor:
         """Inputs of any height and width as a network sees them. Raises PthetaError for others."""
-        spec = self.input_spec
+        spec = self.input_spec()
         if x.dtype != torch.uint8 or x.ndim != 4 or x.shape[1] != spec.channels:
             raise PthetaError(
                 f"got a {x.dtype} tensor of shape {tuple(x.shape)}; this model carries over uint8 "
@@ -166,7 +164,7 @@ class PairsModel(ImageModel, ABC):
     def graph(self) -> Graph:
         return Graph(
             (
-                Variable("x", "given", f"input, {self.input_spec.one}"),
+                Variable("x", "given", f"input, {self.input_spec().one}"),
                 Variable("y", "observed", f"target, {self.spec.one}"),
             ),
             (Arrow("x", "y", law="G(x)"),),

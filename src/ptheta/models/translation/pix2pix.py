@@ -3,6 +3,7 @@ arXiv:1611.07004), with what pix2pixHD adds by option (Wang et al. 2018, arXiv:1
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,23 +12,29 @@ from torch import Tensor
 
 from ptheta.batch import Batch
 from ptheta.conditions import ConditionSpec
-from ptheta.config import option
+from ptheta.config import Fraction, option
 from ptheta.games import Clock, Game, Move, Player, Terms
 from ptheta.models.adversarial.monitor import GANMonitor
 from ptheta.models.recipes import Recipes
 from ptheta.models.translation.options import PairsConfig
 from ptheta.models.translation.pairs import PairsModel
-from ptheta.nets.translation.generator import GeneratorOptions
-from ptheta.nets.translation.generators import GENERATORS, GeneratorName
+from ptheta.nets.translation.hd import CoarseToFine
+from ptheta.nets.translation.pair_generators import PAIR_GENERATORS, PairGeneratorName
+from ptheta.nets.translation.patch import halved
+from ptheta.nets.translation.unet import UNetOptions
 from ptheta.specs import ImageSpec
 
 
 @dataclass(frozen=True)
 class Pix2PixConfig(PairsConfig):
-    generator: GeneratorName = option("unet", "the network from inputs to targets")
+    generator: PairGeneratorName = option("unet", "the network from inputs to targets")
+    coarse: Fraction = option(
+        0.5,
+        "share of the run in which the global network learns alone, at half the size (hd)",
+    )
 
-    def generator_options(self) -> GeneratorOptions:
-        return GeneratorOptions(self.features, self.norm, self.dropout, self.noise_in_sampling)
+    def generator_options(self) -> UNetOptions:
+        return UNetOptions(self.features, self.norm, self.dropout, self.noise_in_sampling)
 
 
 class Made(NamedTuple):
@@ -54,24 +61,38 @@ class Pix2Pix(PairsModel):
     ) -> None:
         super().__init__(spec, config, condition)
         channels, *size = spec.scaled_shape
-        make, (height, width) = GENERATORS[config.generator].make, size
+        make, (height, width) = PAIR_GENERATORS[config.generator].make, size
         options = config.generator_options()
         self.generator = make(self.planes_given, channels, (height, width), options)
         self.discriminator = self.new_discriminator() if config.plays else None
 
-    @property
     def varied(self) -> bool:
         return self.config.noise_in_sampling
 
     def answer(self, given: Tensor) -> Tensor:
-        return self.generator(given)
+        out: Tensor = self.generator(given)
+        return out
 
     def prepare(self, batch: Batch, clock: Clock) -> Made:
         """The pairs of a step and the images made of their inputs."""
         given, real = self.pair(batch)
         with torch.set_grad_enabled("generator" in clock.movers):
-            out = self.generator(given)
+            small = self.coarse_stage(clock.share)
+            if small is not None:
+                given, real = halved(given), halved(real)
+            out: Tensor = self.generator(given) if small is None else small(given)
             return Made(given, real, out, self.target.image(out))
+
+    def coarse_stage(self, share: float) -> Callable[[Tensor], Tensor] | None:
+        """What makes images of half the size as long as these are learned; None afterwards.
+
+        share: of the run that is done
+        """
+        network = self.generator
+        if not isinstance(network, CoarseToFine):
+            return None
+        network.fine.fill_(share >= self.config.coarse)
+        return None if network.fine else network.coarse
 
     def generator_loss(self, batch: Batch, shared: Made) -> Terms:
         given, real, out, image = shared

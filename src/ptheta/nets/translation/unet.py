@@ -4,18 +4,54 @@ up (Isola et al. 2017, section 3.2.1, arXiv:1611.07004; Ronneberger et al. 2015,
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
 import torch
 from torch import Tensor, nn
 
+from ptheta.config import Entry, OneOf
 from ptheta.nets.adversarial.layers import Dropout
 from ptheta.nets.convolutional import widths_for
 from ptheta.nets.modules import Modules, Stack
 from ptheta.nets.norms import normalisation
-from ptheta.nets.translation.generator import GeneratorOptions, ImageGenerator, with_code
 from ptheta.nets.translation.padding import cropped, reflected, to_multiple
 
 MOST_HALVINGS = 8  # of the paper's network for 256 pixels
 WITH_DROPOUT = 3  # layers of the decoder, from the smallest map on
+
+
+@dataclass(frozen=True)
+class CodePlace(Entry):
+    """levels: number of layers of the encoder -> those that are given the code beside their map"""
+
+    levels: Callable[[int], range]
+
+
+CODE_PLACES: dict[str, CodePlace] = {
+    "input": CodePlace(lambda depth: range(1), about="planes beside the image"),
+    "all": CodePlace(range, about="planes beside the map of each layer of the encoder"),
+}
+
+CodePlaceName: TypeAlias = Annotated[str, OneOf(CODE_PLACES)]
+
+
+@dataclass(frozen=True)
+class UNetOptions:
+    """features: channels of the largest map, doubled at each halving up to eightfold
+    norm: a name of `NORMS`
+    dropout: share of the numbers of the decoder's first layers that become 0: the noise
+    noise_in_sampling: whether at use, too
+    latent: numbers of a code that the network is given; code_place: a name of `CODE_PLACES`
+    """
+
+    features: int = 64
+    norm: str = "instance"
+    dropout: float = 0.0
+    noise_in_sampling: bool = False
+    latent: int = 0
+    code_place: str = "input"
 
 
 def halvings(height: int, width: int) -> int:
@@ -23,18 +59,23 @@ def halvings(height: int, width: int) -> int:
     return max(1, min(MOST_HALVINGS, min(height, width).bit_length() - 1))
 
 
-class UNet(ImageGenerator):
-    """Its maps are halved down to one pixel, and doubled again.
+class UNet(nn.Module):
+    """Images (B, C, H, W) of any height and width, and codes (B, L) -> (B, out, H, W), no end.
 
     channels, out: of the input and of the output
     size: height and width of the images that it is made for: the number of halvings follows them
     """
 
-    def __init__(self, channels: int, out: int, size: tuple[int, int], options: GeneratorOptions):
+    if TYPE_CHECKING:
+
+        def __call__(self, x: Tensor, z: Tensor | None = None) -> Tensor: ...
+
+    def __init__(self, channels: int, out: int, size: tuple[int, int], options: UNetOptions):
         super().__init__()
         self.options, self.depth = options, halvings(*size)
         widths = widths_for(self.depth, options.features, 8 * options.features)
-        self.coded = options.coded(self.depth)
+        with_code = CODE_PLACES[options.code_place].levels(self.depth)
+        self.coded = with_code if options.latent else range(0)
         counts = [channels, *widths]
         self.downs = Modules(
             self._down(i, counts[i] + options.latent * (i in self.coded), counts[i + 1])
@@ -78,3 +119,11 @@ class UNet(ImageGenerator):
             if skips:
                 h = torch.cat([h, skips.pop()], 1)
         return cropped(h, margins)
+
+
+def with_code(h: Tensor, z: Tensor | None) -> Tensor:
+    """Maps (B, F, H, W) and codes (B, L) -> (B, F + L, H, W), a plane for each number."""
+    if z is None:
+        return h
+    planes = z[:, :, None, None].to(h.dtype).expand(-1, -1, *h.shape[-2:])
+    return torch.cat([h, planes], 1)

@@ -1,0 +1,319 @@
+"""CycleGAN: from one domain to another, learned without pairs (Zhu et al. 2017, arXiv:1703.10593);
+between more than two domains in the way of StarGAN (Choi et al. 2018, arXiv:1711.09020).
+
+There and back again gives the image itself: so what is made keeps what is in the image. Of two
+domains each has a generator into it and a discriminator; shared weights, and more domains, have one
+generator that is told the domain and one discriminator with a classifier of domains.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from ptheta.batch import Batch, Condition
+from ptheta.compute import streams
+from ptheta.conditions import GIVEN, Conditional, ConditionSpec, Kinds, Labels
+from ptheta.conditions.base import tensor_of
+from ptheta.config import AtLeastZero, Count, NonNegative, Parts, Positive, option
+from ptheta.errors import PthetaError
+from ptheta.games import Clock, Game, Move, Player, Terms
+from ptheta.losses.adversarial import LOSSES, accuracy
+from ptheta.models.adversarial.monitor import GAP, GANMonitor
+from ptheta.models.adversarial.options import LossName
+from ptheta.models.base import ImageModel, whole
+from ptheta.models.graph import Arrow, Graph, Variable
+from ptheta.models.recipes import Recipes
+from ptheta.models.translation.domains import JudgeForAll, JudgeForEach, OneForAll, OneForEach
+from ptheta.models.translation.pool import Drawn, ImagePool
+from ptheta.nets.adversarial.config import NormName
+from ptheta.nets.convolutional import init_dcgan
+from ptheta.nets.norms import NORMS
+from ptheta.nets.translation.generators import GENERATORS, GeneratorOptions, ImageGeneratorName
+from ptheta.nets.translation.moves import PairMoveName, drawn, moved
+from ptheta.nets.translation.patch import PatchName, PatchOptions
+from ptheta.optimizers import BESIDE_LR, Decay, OptimizerConfig
+from ptheta.specs import DataSpec, ImageSpec
+
+
+@dataclass(frozen=True)
+class CycleGANConfig(Conditional, OptimizerConfig):
+    generator: ImageGeneratorName = option("residual", "what carries images over")
+    features: Count = option(32, "channels of the generator's largest map")
+    blocks: Parts = option(6, "residual blocks")
+    resize: bool = option(
+        False, "enlarge maps by copying pixels, then convolve; else by transposed convolutions"
+    )
+    kernel: Parts = option(
+        7, "side of the residual generator's first and last convolutions, pixels; odd"
+    )
+    norm: NormName = option("instance", "between the layers of all networks")
+    receptive_field: PatchName = option("34", "side of what one logit of the discriminator sees")
+    d_features: Count = option(32, "channels of the discriminator's first layer")
+    shared: bool = option(
+        False, "one generator, told the domain, and one discriminator; of more than two always"
+    )
+    loss: LossName = option("least_squares", "what the two players minimise")
+    adversarial_weight: Positive = option(
+        2.0, "of the generator's adversarial term; 2: least squares that are not halved"
+    )
+    cycle_weight: AtLeastZero = option(
+        10.0, "of the mean difference there and back again, pixels in -1..1; 0: none"
+    )
+    identity_weight: AtLeastZero = option(
+        0.5, "of the change of images of the domain itself, as a part of cycle_weight; 0: none"
+    )
+    class_weight: Positive = option(1.0, "of the classification of domains, where one is for all")
+    pool: NonNegative = option(
+        50, "past images of each domain that discriminators see again (1612.07828); 0: none"
+    )
+    augment: tuple[PairMoveName, ...] = option((), "how the training images are moved")
+    lr: Positive = option(2e-4, "learning rate")
+    d_lr: Positive | None = option(None, "the discriminator's learning rate, if another")
+    beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
+    critic_steps: Count = option(
+        1, "the discriminator moves in every step, the generator in every so many-th"
+    )
+    condition: Kinds = option("labels", f"the domains: {GIVEN}")
+
+    def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
+        return super().unsupported(spec, condition) or self._odd_part() or odd_domains(condition)
+
+    def _odd_part(self) -> str | None:
+        if LOSSES[self.loss].compares or LOSSES[self.loss].autoencoding:
+            able = [n for n, loss in LOSSES.items() if not (loss.compares or loss.autoencoding)]
+            return (
+                f"loss = {self.loss} does not rate the images of a domain one by one: choose "
+                f"{', '.join(able)}"
+            )
+        if self.kernel % 2 == 0:
+            return f"kernel = {self.kernel} must be odd: give {self.kernel + 1}"
+        if NORMS[self.norm].refers or "batchwise" in NORMS[self.norm].traits:
+            able = [n for n, o in NORMS.items() if not (o.refers or "batchwise" in o.traits)]
+            return (
+                f"norm = {self.norm} mixes the images of a batch, which are of several domains: "
+                f"choose {', '.join(able)}"
+            )
+        return None
+
+
+def odd_domains(condition: ConditionSpec | None) -> str | None:
+    """Why these are no domains to carry images over between: one sentence, or None."""
+    if not isinstance(condition, Labels):
+        return (
+            "CycleGAN carries images from one domain to another and got no domains: give data with "
+            "a folder for each, or condition=ptheta.Labels(names)"
+        )
+    if len(condition) < 2:
+        return (
+            f"CycleGAN carries images from one domain to another and got {condition.names[0]!r} "
+            "alone: give the images of another one, too"
+        )
+    return None
+
+
+class Carried(NamedTuple):
+    """What the moves of one step share: images as a network sees them, (B, C, H, W).
+
+    x: of the step, of the domains `of` (B,); made: what they become in the domains `to` (B,), with
+        the generator's graph in the steps in which it moves
+    same: what they become in their own domain; None where that costs nothing
+    rated: what the discriminator learns from in the place of `made`, past ones among them
+    """
+
+    x: Tensor
+    of: Tensor
+    to: Tensor
+    made: Tensor
+    same: Tensor | None
+    rated: Tensor
+
+
+class CycleGAN(ImageModel):
+    """Generators into domains against discriminators of domains, as one game of two players."""
+
+    takes = ("labels",)
+    balanced = True
+    condition: Labels
+
+    def __init__(
+        self, spec: ImageSpec, config: CycleGANConfig, condition: ConditionSpec | None = None
+    ) -> None:
+        super().__init__(spec, config, condition)
+        self.config, self.loss = config, LOSSES[config.loss]
+        c, height, width = spec.scaled_shape
+        domains = len(self.condition)
+        one = config.shared or domains > 2
+
+        sizes = config.features, config.blocks, config.norm
+
+        def make(latent: int) -> nn.Module:
+            o = GeneratorOptions(*sizes, config.resize, config.kernel, latent)
+            return GENERATORS[config.generator].make(c, c, (height, width), o)
+
+        patches = PatchOptions(config.receptive_field, config.d_features, config.norm)
+        self.generator = (OneForAll if one else OneForEach)(domains, make)
+        self.discriminator = (JudgeForAll if one else JudgeForEach)(domains, spec, patches)
+        init_dcgan(self)
+        self.past = ImagePool(config.pool, domains, spec.scaled_shape) if config.pool else None
+        self.drawn: Drawn | None = None  # in the last step, for the pool
+
+    # -- the game
+
+    def prepare(self, batch: Batch, clock: Clock) -> Carried:
+        """The images of a step and what they become, with a graph where the generator moves."""
+        of = tensor_of(self.given(batch.condition), "labels")
+        x, to = self.seen(batch.x), self.others(of)
+        moves = "generator" in clock.movers
+        same = None
+        with torch.set_grad_enabled(moves):
+            if moves and self.config.identity_weight:  # in one pass: no image depends on another
+                both = self.generator(torch.cat([x, x]), torch.cat([to, of]))
+                made, same = both[: len(x)], both[len(x) :]
+            else:
+                made = self.generator(x, to)
+        rated = made.detach()
+        if self.past is not None:
+            self.drawn = self.past.draw(rated, to)
+            rated = self.drawn.rated
+        return Carried(x, of, to, made, same, rated)
+
+    def seen(self, x: Tensor) -> Tensor:
+        """Training images as networks see them, moved anew."""
+        scaled = self.spec.scaled(x)
+        places = drawn(self.config.augment, scaled)
+        return scaled if places is None else moved(scaled, places, smooth=True)
+
+    def others(self, of: Tensor) -> Tensor:
+        """Another domain for each image, any of them with the same probability: int64 (B,)."""
+        domains = len(self.condition)
+        if domains == 2:
+            return 1 - of
+        return (of + streams.integers(1, domains, len(of), device=of.device)) % domains
+
+    def discriminator_loss(self, batch: Batch, shared: Carried) -> Terms:
+        x = torch.cat([shared.x, shared.rated])
+        both = self.discriminator(x, torch.cat([shared.of, shared.to]))
+        real, fake = both.split(len(shared.x))
+        self.log(batch, real.logits.detach().mean(1), fake.logits.detach().mean(1))
+        terms = {"adversarial": self.loss.discriminator(real.logits, fake.logits).mean(1)}
+        return terms | self.class_term(real.classes, shared.of)
+
+    def generator_loss(self, batch: Batch, shared: Carried) -> Terms:
+        c, x = self.config, shared.x
+        rated = self.discriminator(shared.made, shared.to)
+        on_fake = self.loss.generator(rated.logits, rated.logits)
+        terms = {"adversarial": c.adversarial_weight * on_fake.mean(1)}
+        if c.cycle_weight:
+            back = self.generator(shared.made, shared.of)
+            terms["cycle"] = c.cycle_weight * difference(back, x)
+        if shared.same is not None and c.cycle_weight * c.identity_weight:
+            terms["identity"] = c.cycle_weight * c.identity_weight * difference(shared.same, x)
+        return terms | self.class_term(rated.classes, shared.to)
+
+    def class_term(self, classes: Tensor | None, of: Tensor) -> Terms:
+        """-log of the probability that the classifier gives the domain, where there is one."""
+        if classes is None:
+            return {}
+        return {"class": self.config.class_weight * cross_entropy(classes, of, reduction="none")}
+
+    def log(self, batch: Batch, real: Tensor, fake: Tensor) -> None:
+        """D(x) and D(G(x)) of each image, as probabilities where they are some."""
+        read = torch.sigmoid if self.loss.probability else torch.Tensor.clone
+        batch.logs["D(x)"], batch.logs["D(G(x))"] = read(real), read(fake)
+        batch.logs["accuracy"] = accuracy(real, fake, self.loss.boundary)
+        batch.logs[GAP] = real.mean() - fake.mean()
+
+    def after(self, step: int) -> None:
+        """The pool keeps images of the step."""
+        if self.past is not None and self.drawn is not None:
+            self.past.update(self.drawn)
+
+    def game(self) -> Game[Carried]:
+        c = self.config
+        return Game(
+            players={
+                "generator": Player((self.generator,), c.optimizer_factory()),
+                "discriminator": Player((self.discriminator,), c.optimizer_factory(c.d_lr)),
+            },
+            moves=(
+                Move("discriminator", self.discriminator_loss),
+                Move("generator", self.generator_loss, every=c.critic_steps),
+            ),
+            prepare=self.prepare,
+            after=self.after,
+            monitor=GANMonitor(self.loss.probability),
+        )
+
+    # -- capabilities
+
+    def input_spec(self) -> ImageSpec:
+        return self.spec
+
+    def domains(self) -> tuple[str, ...]:
+        return self.condition.names
+
+    def varied(self) -> bool:
+        return False
+
+    def translate(self, x: Tensor, to: Tensor | None = None) -> Tensor:
+        """Raises PthetaError where `to` does not name a domain of each."""
+        sized = self.spec
+        if x.ndim == 4:
+            sized = dataclasses.replace(sized, height=x.shape[2], width=x.shape[3])
+        if to is None:
+            raise PthetaError(
+                f"this model carries images over to {' or '.join(self.domains())} and was not told "
+                "which: give the number of the domain of each"
+            )
+        to = tensor_of(self.condition.check(to), "labels")
+        if len(to) != len(sized.check(x)):
+            raise PthetaError(f"{len(x)} images and {len(to)} domains: give one for each")
+        return sized.unscaled(self.generator(sized.scaled(x), to))
+
+    def discriminate(self, x: Tensor, condition: Condition | None = None) -> Tensor:
+        """The mean over patches, as the discriminator of the domain has it: (B,). Logits where the
+        loss makes them so."""
+        seen = self.spec.scaled(whole(self.spec, x))
+        of = tensor_of(self.condition.check(self.given(condition)), "labels")
+        return self.discriminator(seen, of).logits.mean(1)
+
+    def graph(self) -> Graph:
+        return Graph(
+            (
+                Variable("s", "given", f"{self.spec.one} of any domain"),
+                Variable("c", "given", "domain"),
+                Variable("x", "observed", self.spec.one),
+            ),
+            (Arrow("s", "x", law="G(s, c)"), Arrow("c", "x", law="G(s, c)")),
+        )
+
+
+def difference(a: Tensor, b: Tensor) -> Tensor:
+    """The mean of |a - b| of each image: (B, ...) -> (B,)"""
+    return (a - b).abs().flatten(1).mean(1)
+
+
+RECIPES: Recipes = {
+    "default": {
+        "about": "for images of 32 pixels and a quarter of an hour of two cores",
+        "model": {"augment": ("flip", "shift")},
+        "train": {"batch_size": 16, "epochs": 20.0, "schedule": "late_linear", "ema": 0.998},
+    },
+    "paper": {
+        "about": "Zhu et al. 2017, appendix 7: 256 pixels, one image of each domain in a step",
+        "model": {
+            "features": 64,
+            "blocks": 9,
+            "receptive_field": "70",
+            "d_features": 64,
+            "augment": ("jitter", "flip"),
+        },
+        "train": {"batch_size": 2, "epochs": 200.0, "schedule": "late_linear"},
+    },
+}

@@ -26,6 +26,7 @@ from ptheta.distributions.latents import Normal
 from ptheta.dynamics import DYNAMICS, Dynamics, Updater, simultaneous
 from ptheta.errors import PthetaError
 from ptheta.games import Game
+from ptheta.masks import MASKS, Mask
 from ptheta.models import registry
 from ptheta.models.adversarial.options import GANConfig
 from ptheta.models.autoencoders.ae import PIXEL_ERRORS, PixelError
@@ -37,6 +38,7 @@ from ptheta.nets.activations import ACTIVATIONS, Activation
 from ptheta.nets.coders import CODERS, CoderConfig, CoderKind, Shape
 from ptheta.nets.convolutional import Size
 from ptheta.nets.heads import HEADS, SIGMAS, CategoricalHead, Width
+from ptheta.nets.translation.fill import FILLS, Fill
 from ptheta.nets.translation.generators import GENERATORS, GeneratorOptions, ImageGenerator
 from ptheta.nets.translation.moves import PAIR_MOVES, PairMove, Places
 from ptheta.nets.translation.pair_generators import PAIR_GENERATORS, PairGenerator
@@ -146,6 +148,18 @@ NEW: dict[str, Added] = {
         "loss",
     ),
     "noise": Added(NOISES, Noise(lambda x, level: 255 - x, about="inverted"), ("dae",), "noise"),
+    "mask": Added(
+        MASKS,
+        Mask(lambda n, h, w, device: torch.ones(1, h, w, dtype=torch.bool), about="everything"),
+        ("context-gan",),
+        "masks",
+    ),
+    "fill": Added(
+        FILLS,
+        Fill(lambda x, known: -x * known, lambda start, out: out, about="negative"),
+        ("context-gan",),
+        "fill",
+    ),
     "covariance": Added(COVARIANCES, Isotropic(about="a ball"), ("gaussian",), "covariance"),
     "generator": Added(
         PAIR_GENERATORS, PairGenerator(PixelByPixel, about="1x1"), PAIRS, "generator"

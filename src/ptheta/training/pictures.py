@@ -1,5 +1,5 @@
-"""The picture that a training draws of its model: a grid of samples, what it makes of inputs, or a
-scatter of vectors."""
+"""The picture that a training draws of its model: a grid of samples, what it makes of inputs, a
+scatter of vectors, or images with holes, completed."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from ptheta.files.atomic import write_atomic
 from ptheta.files.captions import in_rows, rows_in_turn
 from ptheta.files.images import grid, write_png
 from ptheta.specs import VectorSpec
+from ptheta.training.holes import holes_of
 from ptheta.training.translations import (
     Asked,
     answers,
@@ -115,11 +116,16 @@ def _of_images(model: nn.Module, data: Dataset, aside: Dataset) -> Picture | Non
     return ImageGrid() if isinstance(model, Samples) else None
 
 
+def _of_holes(model: nn.Module, data: Dataset, aside: Dataset) -> Picture | None:
+    return holes_of(model, aside)
+
+
 # each gives what shows a model, or None where it shows no such one; the first is taken
 KINDS: tuple[Callable[[nn.Module, Dataset, Dataset], Picture | None], ...] = (
     _of_inputs,
     _of_vectors,
     _of_images,
+    _of_holes,
 )
 
 

@@ -42,7 +42,7 @@ def squared_error(a: Tensor, b: Tensor, where: Tensor) -> Tensor:
 
     where: bool, as a and b
     """
-    _same(a, b)
+    check_pairs(a, b)
     gap = (a.to(torch.int32) - b.to(torch.int32)).square() * where
     return gap.flatten(1).sum(1).double() / where.flatten(1).sum(1).clamp(min=1)
 

@@ -197,16 +197,16 @@ class TakesCondition(Protocol):
 
 @runtime_checkable
 class Varies(Protocol):
-    """A model that may complete an image in one way alone. varied: whether two completions of the
-    same known pixels differ"""
+    """A model that may answer in one way alone."""
 
-    @property
-    def varied(self) -> bool: ...
+    def varied(self) -> bool:
+        """Whether two answers to the same input differ."""
+        ...
 
 
 def varied(model: object) -> bool:
     """Whether what a model draws differs from one time to the next."""
-    return model.varied if isinstance(model, Varies) else True
+    return model.varied() if isinstance(model, Varies) else True
 
 
 @runtime_checkable

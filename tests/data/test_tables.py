@@ -19,7 +19,7 @@ from ptheta.data.columns.learn import cells_of, columns_of
 from ptheta.data.columns.separated import read_separated
 from ptheta.data.columns.write import WRITERS, write_vectors
 from ptheta.data.identity import keys
-from ptheta.data.request import Request
+from ptheta.data.request import Learned, Request
 from ptheta.data.sources import open_split
 from ptheta.data.vector_data import VectorDataset, vectors_of
 from ptheta.errors import PthetaError
@@ -220,7 +220,7 @@ def test_rows_that_repeat_training_rows_are_known(tmp_path):
 
 def test_the_columns_of_a_run_hold_for_whatever_is_read(tmp_path):
     spec = opened(people(tmp_path / "a.csv")).spec
-    asked = Request("train", vectors=spec)
+    asked = Request("train", learned=Learned(spec))
     few = written(tmp_path / "b.csv", "pet,more,height,age\nowl,1,2.5,200\ndog,2,,3\n")
     data = vectors_of(open_split(few, asked))
     assert data.spec == spec  # nothing is learned from these

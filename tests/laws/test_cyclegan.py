@@ -33,7 +33,7 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 def made(way: str, **options: Any) -> Any:
-    return tiny("cyclegan", SPEC, **WAYS[way], **options)
+    return tiny("cyclegan", SPEC, **{**WAYS[way], **options})
 
 
 def batch(domains: int, n: int = 6) -> Batch:

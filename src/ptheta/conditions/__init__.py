@@ -24,6 +24,7 @@ from ptheta.conditions.text import Text
 from ptheta.config import option, reason
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError, unknown
+from ptheta.specs import ImageSpec
 
 __all__ = [
     "KINDS",
@@ -39,6 +40,7 @@ __all__ = [
     "Together",
     "classes_of",
     "from_json",
+    "input_of",
     "is_condition",
     "of_data",
     "to_json",
@@ -155,6 +157,12 @@ def from_json(values: Mapping[str, object] | None) -> ConditionSpec | None:
         return TypeAdapter(cls).validate_json(json.dumps(rest), strict=True)
     except ValidationError as error:
         raise PthetaError(f"condition of kind {kind}: {reason(error)}") from None
+
+
+def input_of(condition: ConditionSpec | None) -> ImageSpec | None:
+    """What the picture is that examples are made from; None where they are made from none."""
+    images = (part for part in parts_of(condition) if isinstance(part, Image))
+    return next((image.spec for image in images), None)
 
 
 def classes_of(condition: ConditionSpec | None) -> int:

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from ptheta.batch import Condition
 from ptheta.conditions.base import tensor_of
+from ptheta.data.decoder import look_of
 from ptheta.data.inputs import MaskInputs
 from ptheta.data.offers import Offers
-from ptheta.data.picture import Shape, load, resize_and_crop
+from ptheta.data.picture import load
 from ptheta.errors import PthetaError
 from ptheta.files.paths import expand
 from ptheta.specs import ImageSpec, LabelMapSpec, from_levels
@@ -51,8 +52,7 @@ class Image:
             image = load(path).image
         except (OSError, ValueError, SyntaxError) as error:
             raise PthetaError(f"--image {text}: {error}; give a picture that can be read") from None
-        c, h, w = self.spec.shape
-        x = torch.from_numpy(np.array(resize_and_crop(image, Shape(c, h, w))))
+        x = torch.from_numpy(np.array(look_of(self.spec).pixels(image)))
         return self.spec.rounded(x[None])
 
     def examples(self, n: int, start: int = 0) -> Condition:

@@ -69,7 +69,7 @@ def describe(source: Source, **options: Unpack[DataOptions]) -> About:
     """
     settings = DataSettings(**options)
     reader = reader_of(source)
-    reader.check_columns(settings.of_tables, called(source))
+    reader.check(settings, called(source))
     splits = _splits(reader, Request(settings=settings).tolerant())
     train = splits["train"]
     about: About = {"source": shown(called(source)), "kind": reader.kind}

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-import os
-import warnings
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from ptheta.data.cache import Nothing, Stored, Writer, cached
-from ptheta.data.names import shown
-from ptheta.data.picture import Raw, Shape, is_grey, load, resize_and_crop
+from ptheta.data.decoder import (
+    ARRAYS,
+    CHUNK,
+    INPUT,
+    TARGET,
+    Decoded,
+    Decoders,
+    Look,
+    too_broken,
+    workers,
+)
+from ptheta.data.inputs import Inputs, StoredInputs
+from ptheta.data.pairs.palette import VERSION, Colour, Palette, found
+from ptheta.data.pairs.table import Part
+from ptheta.data.picture import Loaded, Raw, Shape, is_grey, load, resize_and_crop
 from ptheta.data.request import Request
-from ptheta.data.values import USUAL, Kind, Levels, Values, merged
+from ptheta.data.values import Levels, Values, merged
 from ptheta.errors import PthetaError
+from ptheta.specs import ImageSpec, LabelMapSpec
 
 PEEK = 64  # images looked at to choose a size
 LARGEST_NATURAL = 128  # pixels: images that all have one size up to this keep it
 DEFAULT_SIDE = 64
-CHUNK = 256  # pictures in flight
-MOST_THREADS = 8  # each may hold a large picture
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,20 @@ class RawPictures:
 
 
 @dataclass(frozen=True)
+class RawPairs:
+    """The two pictures of each pair, at the same place of both."""
+
+    inputs: RawPictures
+    targets: RawPictures
+
+    def decoded(self, request: Request) -> Pictures:
+        """In the order that is asked for."""
+        if request.settings.reverse:
+            return decode(self.inputs, request, self.targets)
+        return decode(self.targets, request, self.inputs)
+
+
+@dataclass(frozen=True)
 class Pictures:
     """Decoded pictures: a memory map.
 
@@ -56,6 +78,8 @@ class Pictures:
     notes: lines about what was done to them
     advice: lines on what to do before training on them
     resized: whether any of them had another size; values: what they were stored as
+    palette: the colours of label maps; none for other pictures
+    inputs: what each is to be made from, of pairs
     """
 
     images: np.ndarray
@@ -65,171 +89,125 @@ class Pictures:
     advice: tuple[str, ...]
     resized: bool
     values: Values
+    palette: tuple[Colour, ...] = ()
+    inputs: Inputs | None = None
 
 
-def decode(source: RawPictures, request: Request) -> Pictures:
+def decode_any(
+    pictures: Callable[[], RawPictures],
+    stored: Mapping[str, Callable[[], RawPairs]],
+    request: Request,
+) -> Pictures:
+    """The pictures of a source, or the pairs of the kind that is asked for where it stores some.
+
+    stored: those that it can be read as, by the names of `PAIRS`
+    """
+    asked = request.settings.pairs
+    if asked is not None and asked in stored:
+        return stored[asked]().decoded(request)
+    return decode(pictures(), request)
+
+
+def decode(source: RawPictures, request: Request, inputs: RawPictures | None = None) -> Pictures:
     """All pictures of a source, from the cache or decoded into it.
 
+    inputs: of pairs, as many and in the same order; what lacks its partner is as good as broken
     Raises PthetaError where more than the share `max_broken` cannot be read, or none can.
     """
     settings = request.settings
+    parts = {TARGET: source} | ({} if inputs is None else {INPUT: inputs})
     identity: tuple[object, ...] = (
-        "pictures",
-        source.identity,
-        settings.size,
-        settings.channels,
+        *("pictures", source.identity, settings.size, settings.channels),
+        *(() if inputs is None else (inputs.identity,)),
+        *((VERSION, part, p) for part in parts if (p := request.palette(part)) is not None),
     )
+    stamp = source.stamp if inputs is None else (source.stamp, inputs.stamp)
 
     def build(writer: Writer) -> Decoded:
-        return _decoded(source, request, writer)
+        return _decoded(parts, request, writer)
 
-    stored = cached(request.cache_dir, identity, source.stamp, build, Decoded)
+    stored = cached(request.cache_dir, identity, stamp, build, Decoded)
     whites = request.whites_for(stored.about.tops)
     if whites != stored.about.whites:
         identity = (*identity, sorted(whites.items()))
-        stored = cached(request.cache_dir, identity, source.stamp, build, Decoded)
+        stored = cached(request.cache_dir, identity, stamp, build, Decoded)
     return _pictures(source.name, stored, request)
 
 
-def _decoded(source: RawPictures, request: Request, writer: Writer) -> Decoded:
+def _decoded(parts: Mapping[Part, RawPictures], request: Request, writer: Writer) -> Decoded:
     """Decodes all pictures of a source into a cache."""
-    with _workers() as pool:
-        shape, tops = _peek(islice(source.sample(), PEEK), request)
-        decoder = _Decoder(shape, request.whites_for(tops), request)
-        decoder.run(source, pool, writer)
+    with workers() as pool:
+        looks, tops = _looks(parts, request)
+        decoder = Decoders(looks, request.whites_for(tops), request)
+        decoder.run(parts, pool, writer)
         whites = request.whites_for(decoder.tops)
         if any(white != decoder.whites.get(kind) for kind, white in whites.items()):
             writer.clear()  # those looked at first did not tell
-            decoder = _Decoder(shape, whites, request)
-            decoder.run(source, pool, writer)
+            decoder = Decoders(looks, whites, request)
+            decoder.run(parts, pool, writer)
     return decoder.about()
 
 
-def _peek(raws: Iterable[Raw], request: Request) -> tuple[Shape, Levels]:
-    """The shape for a collection, as asked for or else read off some of its pictures, and the
+def _looks(parts: Mapping[Part, RawPictures], request: Request) -> tuple[dict[Part, Look], Levels]:
+    """What the pictures of each part become, as asked for or else read off some of them, and the
     largest values of these.
 
     One common size of at most 128 pixels is kept; anything else becomes 64x64. Grey if all are.
     """
-    size, channels = request.settings.size, request.settings.channels
-    sizes, grey = set(), True
-    tops: list[Levels] = []
-    for raw in raws:
-        try:
-            picture = load(raw)
-        except Exception:  # a broken file is reported when its turn comes
-            continue
-        sizes.add(picture.image.size)
-        grey = grey and is_grey(picture.image)
-        tops.append({picture.kind: picture.top})
+    size = request.settings.size
+    seen = {part: _seen(raws) for part, raws in parts.items()}
+    sizes = {size for each in seen.values() for size in each.sizes}
     width = height = size or DEFAULT_SIDE
     if size is None and len(sizes) == 1 and max(common := sizes.pop()) <= LARGEST_NATURAL:
         width, height = common
-    return Shape(channels or (1 if grey else 3), height, width), merged(tops)
+    looks: dict[Part, Look] = {}
+    for part, each in seen.items():
+        wish = request.palette(part)
+        known = len(wish.colours[0]) if wish is not None and wish.colours else None
+        channels = request.settings.channels or known or (1 if each.grey else 3)
+        shape = Shape(channels, height, width)
+        looks[part] = Look(shape, _palette(parts[part], channels, wish))
+    pictures = (seen[part].tops for part, look in looks.items() if not look.palette)
+    return looks, merged(pictures)
 
 
-@dataclass(frozen=True)
-class Decoded:
-    """What a cache keeps of decoded pictures.
+@dataclass
+class _Seen:
+    """What some pictures are: their sizes (width, height), whether none has colours, and the
+    largest values."""
 
-    total: how many there were; broken: (position, why it cannot be read) of some of them
-    doubles: how many are twice as wide as high; tops, whites: see `Values`
-    """
-
-    total: int
-    broken: list[tuple[int, str]]
-    notes: list[str]
-    doubles: int
-    resized: bool
-    tops: dict[Kind, float]
-    whites: dict[Kind, float]
+    sizes: set[tuple[int, int]] = field(default_factory=set)
+    grey: bool = True
+    tops: Levels = field(default_factory=dict)
 
 
-class _Picture(NamedTuple):
-    """pixels: uint8 (C, H, W), None where it cannot be read, and why; size: what it had (width,
-    height); coloured: whether colours are dropped; tops: its largest value by kind
-    """
-
-    pixels: np.ndarray | None
-    why: str = ""
-    size: tuple[int, int] = (0, 0)
-    coloured: bool = False
-    tops: Levels = {}  # noqa: RUF012
+def _seen(source: RawPictures) -> _Seen:
+    """One picture is in memory at a time."""
+    seen = _Seen()
+    for picture in _loaded(source):
+        seen.sizes.add(picture.image.size)
+        seen.grey = seen.grey and is_grey(picture.image)
+        seen.tops = merged([seen.tops, {picture.kind: picture.top}])
+    return seen
 
 
-class _Decoder:
-    """Decodes all pictures of a source with these values as white, and counts what they are."""
+def _loaded(source: RawPictures) -> Iterator[Loaded]:
+    """Some pictures from all over a source, without broken ones: these are reported when their turn
+    comes."""
+    for raw in islice(source.sample(), PEEK):
+        with suppress(Exception):
+            yield load(raw)
 
-    def __init__(self, shape: Shape, whites: Levels, request: Request) -> None:
-        self.shape, self.whites, self.request = shape, whites, request
-        self.broken: list[tuple[int, str]] = []
-        self.total = self.coloured = self.doubles = 0
-        self.sizes: set[tuple[int, int]] = set()
-        self.tops: dict[Kind, float] = {}
 
-    def run(self, source: RawPictures, pool: ThreadPoolExecutor, writer: Writer) -> None:
-        """Counts and writes the pictures. Raises PthetaError where none can be read."""
-        items = source.items()
-        while chunk := list(islice(items, CHUNK)):
-            pictures = list(pool.map(self._one, chunk))
-            pixels = [p.pixels for p in pictures if p.pixels is not None]
-            if pixels:
-                writer.add("images", np.stack(pixels))
-            for i, picture in enumerate(pictures, start=self.total):
-                self._count(i, picture)
-            self.total += len(chunk)
-        if not self.total:
-            raise PthetaError(f"{source.name} holds no images: give data with at least two")
-        if len(self.broken) == self.total:
-            lines = [line for _, line in self.broken]
-            raise _too_broken(source.name, self.total, lines, self.request)
-
-    def _one(self, item: tuple[str, Raw]) -> _Picture:
-        name, raw = item
-        near = max(self.shape.height, self.shape.width)
-        keeps_colour = self.shape.channels == 3 or self.request.settings.channels == 1
-        try:
-            image, kind, top = load(raw, near, self.whites)
-            coloured = not (keeps_colour or is_grey(image))
-            pixels = resize_and_crop(image, self.shape)
-        except FileNotFoundError:
-            return _Picture(None, f"{name}: no such file (a link that leads nowhere?)")
-        except UnidentifiedImageError:
-            return _Picture(None, f"{name}: not an image")
-        except Exception as error:  # whatever a broken file makes a decoder raise
-            text = str(error).splitlines()[0] if str(error) else type(error).__name__
-            return _Picture(None, f"{name}: {shown(text)}")
-        return _Picture(pixels, size=image.size, coloured=coloured, tops={kind: top})
-
-    def _count(self, position: int, picture: _Picture) -> None:
-        if picture.pixels is None:
-            self.broken.append((position, picture.why))
-            return
-        width, height = picture.size
-        self.sizes.add(picture.size)
-        self.doubles += width == 2 * height
-        self.coloured += picture.coloured
-        self.tops = merged([self.tops, picture.tops])
-
-    def about(self) -> Decoded:
-        notes, side = [], (self.shape.width, self.shape.height)
-        resized = self.sizes != {side}
-        if resized:
-            notes.append(f"pictures are resized and cropped to {side[0]}x{side[1]} pixels (--size)")
-        if self.coloured:
-            notes.append(
-                f"{self.coloured} of {self.total} pictures have colours that are dropped, since "
-                "those looked at first are grey (--channels 3 keeps them)"
-            )
-        return Decoded(
-            total=self.total,
-            broken=self.broken,
-            notes=notes,
-            doubles=self.doubles,
-            resized=resized,
-            tops=self.tops,
-            whites={kind: self.whites.get(kind, USUAL[kind]) for kind in self.tops},
-        )
+def _palette(source: RawPictures, channels: int, wish: Palette | None) -> tuple[Colour, ...]:
+    """The colours of a part that is label maps; none where it is not."""
+    if wish is None:
+        return ()
+    if wish.colours and len(wish.colours[0]) == channels:
+        return wish.colours
+    mode = "L" if channels == 1 else "RGB"
+    pictures = (picture.image.convert(mode) for picture in _loaded(source))
+    return found(pictures, wish.count, source.name)
 
 
 def _pictures(name: str, stored: Stored[Decoded], request: Request) -> Pictures:
@@ -237,24 +215,36 @@ def _pictures(name: str, stored: Stored[Decoded], request: Request) -> Pictures:
     about = stored.about
     skipped = tuple(line for _, line in about.broken)
     if len(skipped) > request.settings.max_broken * about.total:
-        raise _too_broken(name, about.total, skipped, request)
+        raise too_broken(name, about.total, skipped, request)
     positions = np.delete(np.arange(about.total), [i for i, _ in about.broken])
-    pairs = 2 * about.doubles > len(positions)
+    palettes = {part: tuple(map(tuple, colours)) for part, colours in about.palettes.items()}
+    pairs = 2 * about.doubles > len(positions) and ARRAYS[INPUT] not in stored.arrays
     return Pictures(
-        images=stored.arrays["images"],
+        images=stored.arrays[ARRAYS[TARGET]],
         positions=positions,
         skipped=skipped,
         notes=tuple(about.notes),
         advice=(_pairs(about.doubles, len(positions)),) if pairs else (),
         resized=about.resized,
         values=Values(about.tops, about.whites),
+        palette=palettes.get(TARGET, ()),
+        inputs=_inputs(stored.arrays.get(ARRAYS[INPUT]), palettes.get(INPUT, ())),
+    )
+
+
+def _inputs(images: np.ndarray | None, palette: tuple[Colour, ...]) -> Inputs | None:
+    if images is None:
+        return None
+    shape = images.shape[1:]
+    return StoredInputs(
+        images, LabelMapSpec(*shape, palette=palette) if palette else ImageSpec(*shape)
     )
 
 
 def _pairs(doubles: int, n: int) -> str:
     return (
-        f"{doubles} of {n} pictures are twice as wide as high: where each is a pair, side by side, "
-        "cut them in two and give the halves in folders of their own"
+        f"{doubles} of {n} pictures are twice as wide as high, and are cropped at their centre: "
+        "where each is a pair, say so with --pairs side-by-side"
     )
 
 
@@ -275,31 +265,10 @@ def resize(images: np.ndarray, identity: object, stamp: object, request: Request
         return resize_and_crop(Image.fromarray(np.ascontiguousarray(picture)), shape)
 
     def build(writer: Writer) -> Nothing:
-        with _workers() as pool:
+        with workers() as pool:
             for at in range(0, len(images), CHUNK):
                 writer.add("images", np.stack(list(pool.map(one, images[at : at + CHUNK]))))
         return Nothing()
 
     identity, stamp = ("resized", identity, size, channels), (stamp, images.shape)
     return cached(request.cache_dir, identity, stamp, build, Nothing).arrays["images"]
-
-
-@contextmanager
-def _workers() -> Iterator[ThreadPoolExecutor]:
-    """Threads, since Pillow decodes and resizes without holding the interpreter."""
-    # warnings are set here, once: the filters belong to all threads
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # damaged EXIF and the like; bombs are checked for
-        with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
-            yield pool
-
-
-def _too_broken(
-    name: str, total: int, skipped: tuple[str, ...] | list[str], request: Request
-) -> PthetaError:
-    cure = "mend or remove them, or raise --max-broken"
-    return PthetaError(
-        f"{name}: {len(skipped)} of {total} images cannot be read, more than the share "
-        f"{request.settings.max_broken:g} that is allowed; the first is {skipped[0]}; "
-        f"{cure if len(skipped) < total else 'give files that can be'}"
-    )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePath
 
@@ -13,7 +13,7 @@ import numpy as np
 from ptheta.data.archive import open_archive
 from ptheta.data.cache import Writer, cached
 from ptheta.data.dataset import Dataset
-from ptheta.data.decode import PEEK, RawPictures, decode
+from ptheta.data.decode import PEEK, RawPairs, RawPictures, decode_any
 from ptheta.data.formats import suffixes
 from ptheta.data.image_data import ImageDataset
 from ptheta.data.labels import Labels, natural, number
@@ -28,6 +28,9 @@ from ptheta.data.metadata import (
 )
 from ptheta.data.names import shown
 from ptheta.data.own import DRAWN, drawn
+from ptheta.data.pairs.folders import partners
+from ptheta.data.pairs.halves import half
+from ptheta.data.pairs.table import FOLDERS, SIDE_BY_SIDE
 from ptheta.data.picture import Raw
 from ptheta.data.reader import SourceReader
 from ptheta.data.request import Request
@@ -52,7 +55,9 @@ def open_archive_of_images(path: Path) -> SourceReader:
 
 def _reader(kind: str, root: Tree) -> SourceReader:
     read, columns = partial(read_folder, root), partial(has_tables, root)
-    return SourceReader(kind, read, has_columns=columns, readable_whole=True)
+    return SourceReader(
+        kind, read, has_columns=columns, readable_whole=True, pairs=(SIDE_BY_SIDE, FOLDERS)
+    )
 
 
 def read_folder(folder: Tree, request: Request) -> tuple[Dataset, Part]:
@@ -62,7 +67,7 @@ def read_folder(folder: Tree, request: Request) -> tuple[Dataset, Part]:
     files = parts[part.name]
     if not files.files:
         raise PthetaError(_nothing(files))
-    decoded = decode(_pictures(files, parts["train"], request), request)
+    decoded = decode_any(*_readings(files, parts["train"], request), request)
     names = [files.files[i][0] for i in decoded.positions]
     labels, classes = parts.labels(names, files)
     captions, captions_note = files.captions(names)
@@ -85,25 +90,52 @@ def read_folder(folder: Tree, request: Request) -> tuple[Dataset, Part]:
         advice=decoded.advice,
         resized=decoded.resized,
         values=decoded.values,
+        palette=decoded.palette,
+        inputs=decoded.inputs,
     )
     return data, part
 
 
-def _pictures(files: _Files, training: _Files, request: Request) -> RawPictures:
-    """The pictures of a part, to be decoded in the shape that those of training ask for."""
+Readings = tuple[Callable[[], RawPictures], Mapping[str, Callable[[], RawPairs]]]
+
+
+def _readings(files: _Files, training: _Files, request: Request) -> Readings:
+    """The pictures of a part by themselves, and what pairs they may be read as."""
+
+    def whole() -> RawPictures:
+        return _pictures(files, files.files, training, training.files, request)
+
+    def halves() -> RawPairs:
+        return RawPairs(half(whole(), right=False), half(whole(), right=True))
+
+    def folders() -> RawPairs:
+        inputs = _pictures(files, files.inputs, training, training.inputs, request)
+        return RawPairs(replace(inputs, identity=(inputs.identity, "inputs")), whole())
+
+    return whole, {SIDE_BY_SIDE: halves, FOLDERS: folders}
+
+
+def _pictures(
+    files: _Files,
+    named: Sequence[File],
+    training: _Files,
+    of_training: Sequence[File],
+    request: Request,
+) -> RawPictures:
+    """Pictures of a part, to be decoded in the shape that those of training ask for."""
 
     def items() -> Iterator[tuple[str, Raw]]:
-        return ((shown(name), files.base.raw(name)) for name, *_ in files.files)
+        return ((shown(name), files.base.raw(name)) for name, *_ in named)
 
     def sample() -> list[Raw]:
-        shapes = training if training.files else files
-        step = -(-len(shapes.files) // PEEK)
-        return [shapes.base.raw(name) for name, *_ in shapes.files[::step]]
+        shapes, of = (training, of_training) if of_training else (files, named)
+        step = -(-len(of) // PEEK)
+        return [shapes.base.raw(name) for name, *_ in of[::step]]
 
     place = files.base.place
     identity: object = place if len(files.roots) == 1 else files.identity
     identity = (identity, "whole") if request.whole else identity
-    return RawPictures(place, identity, (files.files, training.files), items, sample)
+    return RawPictures(place, identity, (named, of_training), items, sample)
 
 
 class _Parts:
@@ -111,7 +143,8 @@ class _Parts:
 
     def __init__(self, folder: Tree, request: Request) -> None:
         self.folder, self.request = folder, request
-        self.layout = whole_layout(folder) if request.whole else layout(folder)
+        paired = request.settings.pairs == FOLDERS
+        self.layout = whole_layout(folder) if request.whole else layout(folder, paired)
         self._parts: dict[str, _Files] = {}
 
     def __getitem__(self, split: str) -> _Files:
@@ -121,7 +154,7 @@ class _Parts:
 
     def labels(self, names: list[str], files: _Files) -> Labels:
         """Those of the table where it has some, else the topmost subfolders."""
-        if self.request.whole:
+        if self.request.whole or (files.inputs and files.metadata.label is None):
             return None, ()
         if files.metadata.label is None:
             return _labels(names, files, self["train"])
@@ -132,7 +165,8 @@ class _Parts:
 
 class _Files:
     """The pictures of a part: `files` relative to `base`, without what ptheta drew and what lies
-    beside the folders of classes.
+    beside the folders of classes. Of two folders of pairs these are the targets, and `inputs` are
+    as many.
     """
 
     def __init__(self, folder: Tree, roots: Sequence[Root], request: Request) -> None:
@@ -140,7 +174,9 @@ class _Files:
         self.base = roots[0].path if len(roots) == 1 else folder
         self.identity = [root.path.place for root in roots]
         self.files: list[File] = []
+        self.inputs: list[File] = []
         self.tops: dict[str, str | None] = {}  # the label of each file
+        self.inner: dict[str, str] = {}  # its path below the folder of that label
         self.texts: set[str] = set()
         self.metadata = Metadata()
         self._above = below(self.base, folder)
@@ -151,6 +187,8 @@ class _Files:
             lines += self._look(root, request)
         self.metadata.choose(request)
         self.note = "" if request.whole else self._leave_strays(lines)
+        if request.settings.pairs == FOLDERS and self.files:
+            self._pair(lines)
         self.left_out = tuple(dict.fromkeys(lines))
 
     def _look(self, root: Root, request: Request) -> list[str]:
@@ -163,6 +201,7 @@ class _Files:
             longer = os.path.normpath(os.path.join(before, name))
             self.files.append((longer, state[0], state[1]))
             self.tops[longer] = root.label or (shown(first) if inside else None)
+            self.inner[longer] = name if root.label else os.path.join("", *inside)
         for table in listing.tables:
             self.metadata.add(root.path, table, os.path.join(self._above, before), request)
         captions = listing.texts and listing.texts & {text_of(name) for name, *_ in pictures}
@@ -191,6 +230,12 @@ class _Files:
         which = f"{shown(min(strays))}{', ...' if len(strays) > 1 else ''}"
         lines.append(f"{count(len(strays), 'picture')} beside the folders of classes ({which})")
         return ""
+
+    def _pair(self, lines: list[str]) -> None:
+        """Keeps the pictures that have a partner in the other of two folders."""
+        found = partners(self.files, self.tops, self.inner, self.base.place)
+        self.inputs, self.files = found.inputs, found.targets
+        lines += filter(None, [found.alone])
 
     def _row(self, name: str) -> dict[str, object]:
         return self.metadata.rows.get(os.path.normpath(os.path.join(self._above, name)), {})

@@ -20,7 +20,7 @@ from ptheta.data.reader import SourceReader
 from ptheta.data.request import Request
 from ptheta.data.splits import Part, by_split, named
 from ptheta.data.table import picture
-from ptheta.data.tabular import IMAGE, Features, Table, features_of, of_type, read_table
+from ptheta.data.tabular import IMAGE, STORED, Features, Table, features_of, of_type, read_table
 from ptheta.errors import PthetaError
 
 ALIASES = {
@@ -115,7 +115,8 @@ def is_on_hub(name: str) -> bool:
 
 
 def open_hub(name: str) -> SourceReader:
-    return SourceReader("on the hub", partial(read_hub, name), has_columns=lambda: True)
+    read = partial(read_hub, name)
+    return SourceReader("on the hub", read, has_columns=lambda: True, pairs=STORED)
 
 
 def read_hub(name: str, request: Request) -> tuple[Dataset, Part]:

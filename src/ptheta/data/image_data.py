@@ -15,7 +15,7 @@ from ptheta.data import near
 from ptheta.data.binarise import binarised, drawn_afresh
 from ptheta.data.dataset import Dataset
 from ptheta.data.inputs import Inputs
-from ptheta.data.maps import MappedFile, PageCounter
+from ptheta.data.maps import PAGE, MappedFile, PageCounter
 from ptheta.data.values import USUAL, Kind, Values
 from ptheta.errors import PthetaError
 from ptheta.files import html
@@ -25,7 +25,6 @@ from ptheta.specs.label_maps import Colour
 
 SMALL = 2**28  # bytes of images up to which their fixed binarisation is kept in memory
 PREVIEW = 64  # images that a notebook shows
-PAGE = 4096  # bytes that are read at least
 
 
 @dataclass(frozen=True, eq=False, repr=False)

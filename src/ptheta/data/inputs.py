@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ptheta.data.maps import PAGE, MappedFile, PageCounter
 from ptheta.errors import PthetaError
-from ptheta.specs import ImageSpec, from_levels
+from ptheta.specs import ImageSpec, LabelMapSpec, from_levels
 
 if TYPE_CHECKING:
     from ptheta.data.dataset import Dataset
@@ -32,10 +33,15 @@ class Inputs(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class StoredInputs:
-    """Inputs that are stored as pictures: uint8 (N, C, H, W), one for each stored row."""
+    """Inputs that are stored as pictures: uint8 (N, C, H, W), one for each stored row.
+
+    images: an array or a memory map; never copied whole
+    pages: hands back the pages of a memory map
+    """
 
     images: np.ndarray
     spec: ImageSpec
+    pages: PageCounter = field(default_factory=PageCounter, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.images.dtype != np.uint8 or self.images.shape[1:] != self.spec.shape:
@@ -44,8 +50,23 @@ class StoredInputs:
                 f"(N, {', '.join(map(str, self.spec.shape))})"
             )
 
+    def __getstate__(self) -> dict[str, object]:
+        """For another process: a memory map goes as the name of its file, not as its bytes."""
+        state = dict(self.__dict__) | {"pages": PageCounter()}
+        if (mapped := MappedFile.of(self.images)) is not None:
+            state |= {"images": None, "mapped": mapped}
+        return state
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        mapped: MappedFile | None = self.__dict__.pop("mapped", None)
+        if mapped is not None:
+            self.__dict__["images"] = mapped.open()
+
     def take(self, data: Dataset, rows: np.ndarray) -> Tensor:
-        return self.spec.rounded(torch.from_numpy(np.ascontiguousarray(self.images[rows])))
+        x = torch.from_numpy(np.ascontiguousarray(self.images[rows]))
+        self.pages.add(self.images, max(x.numel(), PAGE))
+        return self.spec.rounded(x)
 
 
 @dataclass(frozen=True)
@@ -66,4 +87,5 @@ class MaskInputs:
     def take(self, data: Dataset, rows: np.ndarray) -> Tensor:
         assert data.masks is not None
         numbers = torch.from_numpy(np.ascontiguousarray(data.masks[rows]))
-        return from_levels(numbers.clamp(max=self.spec.levels - 1), self.spec.levels)[:, None]
+        levels = self.spec.labels if isinstance(self.spec, LabelMapSpec) else self.spec.levels
+        return from_levels(numbers.clamp(max=levels - 1), levels)[:, None]

@@ -38,8 +38,10 @@ class Layout:
     note: str = ""
 
 
-def layout(folder: Tree) -> Layout:
+def layout(folder: Tree, paired: bool = False) -> Layout:
     """The splits of a folder; the folder itself as train where it is one collection.
+
+    paired: whether each of its folders counts, since two of them hold the halves of pairs
 
     Splits are subfolders whose names say so and agree in what else they say, one of them train.
     They may lie one level down: in the only subfolder with pictures (or the one that is called
@@ -53,6 +55,8 @@ def layout(folder: Tree) -> Layout:
         full = [path for path in below if path.holds_pictures()]
         called = [path for path in full if PICTURES.search(path.name.lower())]
         one = full[0] if len(full) == 1 else called[0] if len(called) == 1 else None
+        if paired and len(full) == 2:
+            one = None
         if one is not None and (parts := _splits(one.folders())):
             return _made(parts, [*(p for p in below if p != one), *one.folders()])
         each = {path: _splits(path.folders()) for path in full}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+PAGE = 4096  # bytes that are read at least
 # what may be said of the pages of a map, on systems where something may
 ADVICE = {name: value for name, value in vars(mmap).items() if name.startswith("MADV_")}
 

@@ -20,6 +20,7 @@ from ptheta.data.decode import resize
 from ptheta.data.image_data import ImageDataset
 from ptheta.data.labels import Labels, number
 from ptheta.data.names import MEMORY
+from ptheta.data.pairs.attach import with_inputs
 from ptheta.data.reader import SourceReader
 from ptheta.data.request import Request
 from ptheta.data.splits import SPLITS, Part, choose
@@ -158,7 +159,7 @@ def one_part(source: Images, request: Request) -> Dataset:
     """Images as a data set, all of them, whatever the split."""
     given = _given(source)
     labels = [] if given.labels is None else [given.labels]
-    return _resized(given.dataset(request.split, request, labels), request)
+    return with_inputs(_resized(given.dataset(request.split, request, labels), request), request)
 
 
 def _resized(data: Dataset, request: Request) -> Dataset:
@@ -171,6 +172,11 @@ def _resized(data: Dataset, request: Request) -> Dataset:
             "out --size and --channels"
         )
     pixels = resize(data.images, *origin(data.images), request)
+    if data.inputs is not None and pixels is not data.images:
+        raise PthetaError(
+            f"{data.name} holds pairs of images of {data.spec}: give them as they are to be, and "
+            "leave out --size and --channels"
+        )
     masks = data.masks if pixels.shape[2:] == data.images.shape[2:] else None
     return replace(data, images=pixels, masks=masks, binary={})
 

@@ -18,7 +18,7 @@ from ptheta.data.dataset import Dataset
 from ptheta.data.reader import SourceReader
 from ptheta.data.request import Request
 from ptheta.data.splits import Part, by_split, named
-from ptheta.data.tabular import Table, read_table
+from ptheta.data.tabular import STORED, Table, read_table
 from ptheta.data.tree import Folder, holds
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import read_json
@@ -51,12 +51,13 @@ class _Parts(BaseModel):
 def open_parquet(path: Path) -> SourceReader:
     kind = "folder of parquet files" if path.is_dir() else "parquet file"
     read = partial(read_parquet, path)
-    return SourceReader(kind, read, has_columns=_always, readable_whole=True)
+    return SourceReader(kind, read, has_columns=_always, readable_whole=True, pairs=STORED)
 
 
 def open_saved(path: Path) -> SourceReader:
     read = partial(read_saved, path)
-    return SourceReader("folder saved by datasets", read, has_columns=_always, readable_whole=True)
+    kind = "folder saved by datasets"
+    return SourceReader(kind, read, has_columns=_always, readable_whole=True, pairs=STORED)
 
 
 def has_parquet(path: Path) -> bool:

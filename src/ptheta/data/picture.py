@@ -15,7 +15,28 @@ from ptheta.data.formats import Packed, opened
 from ptheta.data.values import USUAL, Kind, Levels, kind_of, table, to_bytes
 
 # a picture not decoded yet, one from a library, or numbers (C, H, W)
-Raw = Path | bytes | Packed | Image.Image | np.ndarray
+Whole = Path | bytes | Packed | Image.Image | np.ndarray
+
+
+class Half(NamedTuple):
+    """The left or the right half of a picture that holds a pair."""
+
+    whole: Whole
+    right: bool
+
+    def cut(self, image: Image.Image) -> Image.Image:
+        """Raises ValueError where the halves would be of unequal size."""
+        width, height = image.size
+        if width % 2:
+            raise ValueError(
+                f"{width} pixels wide, so that its halves are of unequal size: cut it to an even "
+                "width"
+            )
+        left = width // 2 * self.right
+        return image.crop((left, 0, left + width // 2, height))
+
+
+Raw = Whole | Half
 
 
 @dataclass(frozen=True)
@@ -46,6 +67,9 @@ def load(raw: Raw, near: int | None = None, whites: Levels = USUAL) -> Loaded:
     whites: the value of each kind that becomes 255; what is above does so, too
     Raises OSError, ValueError or Image.DecompressionBombError where it cannot be read.
     """
+    if isinstance(raw, Half):  # never at a fraction of its size, where the seam would be blurred
+        loaded = load(raw.whole, None, whites)
+        return loaded._replace(image=raw.cut(loaded.image))
     if isinstance(raw, np.ndarray):
         return _from_numbers(raw[0] if len(raw) == 1 else np.moveaxis(raw, 0, -1), whites)
     if isinstance(raw, Image.Image):

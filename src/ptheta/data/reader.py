@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 
 from ptheta.data.dataset import Dataset
 from ptheta.data.names import shortened
-from ptheta.data.request import Request
+from ptheta.data.pairs.attach import with_inputs
+from ptheta.data.pairs.table import LABEL_MAPS, PAIRS
+from ptheta.data.request import DataSettings, Request
 from ptheta.data.splits import SPLITS, Part
 from ptheta.data.values import Levels, merged
 from ptheta.errors import PthetaError
@@ -27,6 +29,7 @@ class SourceReader:
     notes: what is to be said of how the source was found
     has_columns: whether it has columns to choose from
     readable_whole: whether it can be read as one part (`Request.whole`)
+    pairs: the kinds of pairs, names of `PAIRS`, that it may store
     """
 
     kind: str
@@ -35,16 +38,36 @@ class SourceReader:
     notes: tuple[str, ...] = ()
     has_columns: Callable[[], bool] = _never
     readable_whole: bool = False
+    pairs: tuple[str, ...] = ()
 
-    def check_columns(self, asked: dict[str, str], source: str) -> None:
-        """Raises PthetaError where columns are asked for and there are none.
+    def check(self, settings: DataSettings, source: str) -> None:
+        """Raises PthetaError where columns or pairs are asked for and there are none.
 
-        asked: the options that name columns (`DataSettings.of_tables`); source: its name
+        source: its name
         """
-        if asked and not self.has_columns():
+        self._check_pairs(settings, source)
+        if (asked := settings.of_tables) and not self.has_columns():
             option, name = next(iter(asked.items()))
             raise PthetaError(
                 f"{option} {shortened(name)}: {source} ({self.kind}) has no columns; leave it out"
+            )
+
+    def _check_pairs(self, settings: DataSettings, source: str) -> None:
+        """Raises PthetaError where pairs are asked for that such a source does not store, or label
+        maps of what is not read as pictures. source: its name
+        """
+        kind = settings.pairs
+        able = [name for name, entry in PAIRS.items() if entry.inputs or name in self.pairs]
+        if kind is not None and kind not in able:
+            raise PthetaError(
+                f"--pairs {kind}: {shortened(source)} ({self.kind}) stores no such pairs: choose "
+                f"{' or '.join(able)}"
+            )
+        stored = kind is None or PAIRS[kind].inputs is None or not settings.reverse
+        if "target" in LABEL_MAPS[settings.label_maps] and stored and not self.pairs:
+            raise PthetaError(
+                f"--label-maps {settings.label_maps}: label maps are read from pictures in files "
+                f"or tables, and {shortened(source)} is of the kind {self.kind}: leave it out"
             )
 
 
@@ -62,6 +85,20 @@ class ReadOnce:
         if kept is None or kept[0] > broken:
             kept = self.made[request.split] = broken, self.read(request)
         return kept[1]
+
+
+def with_pairs(reader: SourceReader) -> SourceReader:
+    """The source, read so that its images have the inputs that are asked for and not stored."""
+    return replace(reader, read=_WithInputs(reader))
+
+
+@dataclass(frozen=True)
+class _WithInputs:
+    reader: SourceReader
+
+    def __call__(self, request: Request) -> tuple[Dataset, Part]:
+        data, part = self.reader.read(request)
+        return with_inputs(data, request), part
 
 
 def with_one_white(reader: SourceReader) -> SourceReader:

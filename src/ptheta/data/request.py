@@ -11,10 +11,20 @@ from typing import Annotated, TypedDict
 from annotated_types import Ge, Le
 
 from ptheta.config import MOST_SIDE, Count, Fraction, Positive, Side, option
+from ptheta.data.names import shortened
+from ptheta.data.pairs.palette import Palette
+from ptheta.data.pairs.table import COLUMNS, LABEL_MAPS, PAIRS, LabelMaps, PairName, Part
 from ptheta.data.splits import SPLITS
 from ptheta.data.values import Levels, White
 from ptheta.errors import PthetaError, unknown
-from ptheta.specs import VectorSpec
+from ptheta.specs import DataSpec, LabelMapSpec, VectorSpec
+
+Colours = Annotated[int, Ge(2), Le(256)]
+STRENGTHS = "; ".join(
+    f"of {name} {kind.making.unit} ({kind.making.strength:g})"
+    for name, kind in PAIRS.items()
+    if kind.making is not None and kind.making.strength is not None
+)
 
 
 class DataOptions(TypedDict, total=False):
@@ -31,6 +41,12 @@ class DataOptions(TypedDict, total=False):
     caption_column: str | None
     columns: tuple[str, ...]
     category_columns: tuple[str, ...]
+    pairs: str | None
+    input_column: str | None
+    reverse: bool
+    pair_strength: float | None
+    label_maps: LabelMaps
+    label_colours: int | None
 
 
 @dataclass(frozen=True)
@@ -56,6 +72,18 @@ class DataSettings:
     category_columns: tuple[str, ...] = option(
         (), "columns of a table that are categories, though they hold numbers or many words"
     )
+    pairs: PairName | None = option(None, "learn from pairs of an input and a target")
+    input_column: str | None = option(None, "of pairs in columns: that of the inputs")
+    reverse: bool = option(False, "exchange the inputs and the targets of pairs")
+    pair_strength: Positive | None = option(
+        None, f"how strong the change is that makes an input: {STRENGTHS}"
+    )
+    label_maps: LabelMaps = option(
+        "none", "parts of a pair whose colours are labels, one plane for each to a network"
+    )
+    label_colours: Colours | None = option(
+        None, "how many colours label maps have; default: as many as stand out"
+    )
 
     def check(self) -> None:
         """Raises PthetaError for a value out of range. (Those of a command line or a file have been
@@ -70,6 +98,7 @@ class DataSettings:
             raise PthetaError(f"max_broken = {self.max_broken}: choose a share in 0..1")
         if self.white is not None and not (self.white > 0 and math.isfinite(self.white)):
             raise PthetaError(f"white = {self.white:g}: choose a number above 0")
+        check_pairs(self)
 
     @property
     def of_tables(self) -> dict[str, str]:
@@ -78,6 +107,7 @@ class DataSettings:
             "--image-column": self.image_column,
             "--label-column": self.label_column,
             "--caption-column": self.caption_column,
+            "--input-column": self.input_column,
             **self.of_vectors,
         }
         return {option: name for option, name in named.items() if name is not None}
@@ -96,6 +126,7 @@ class DataSettings:
             "--white": self.white,
             "--image-column": self.image_column,
             "--caption-column": self.caption_column,
+            "--pairs": self.pairs,
         }
         for flag, value in given.items():
             if value is not None:
@@ -108,9 +139,47 @@ class DataSettings:
             image_column=None,
             label_column=None,
             caption_column=None,
+            input_column=None,
             columns=(),
             category_columns=(),
         )
+
+
+def check_pairs(settings: DataSettings) -> None:
+    """Raises PthetaError for settings of pairs that do not go together."""
+    if settings.pairs is not None and settings.pairs not in PAIRS:
+        raise unknown("pairs", settings.pairs, PAIRS)
+    if settings.label_maps not in LABEL_MAPS:
+        raise unknown("label maps", settings.label_maps, LABEL_MAPS)
+    kind = None if settings.pairs is None else PAIRS[settings.pairs]
+    if kind is None and settings.reverse:
+        raise PthetaError("--reverse exchanges the parts of pairs: add --pairs, or leave it out")
+    if settings.input_column is not None and settings.pairs != COLUMNS:
+        raise PthetaError(
+            f"--input-column {shortened(settings.input_column)} is of --pairs {COLUMNS}: add that, "
+            "or leave it out"
+        )
+    if kind is None and "input" in LABEL_MAPS[settings.label_maps]:
+        raise PthetaError(
+            f"--label-maps {settings.label_maps}: there is no input without pairs: add --pairs"
+        )
+    if settings.label_colours is not None and settings.label_maps == "none":
+        raise PthetaError("--label-colours is of label maps: add --label-maps, or leave it out")
+    if settings.pair_strength is not None and (kind is None or kind.strength is None):
+        raise PthetaError(f"--pair-strength is of {STRENGTHS}: leave it out")
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a run learned: the examples and, of pairs, their inputs."""
+
+    target: DataSpec | None = None
+    input: DataSpec | None = None
+
+    @property
+    def vectors(self) -> VectorSpec | None:
+        """The columns, where they were vectors."""
+        return self.target if isinstance(self.target, VectorSpec) else None
 
 
 @dataclass(frozen=True)
@@ -122,7 +191,7 @@ class Request:
     whites: the same, once it was decided for the whole collection
     whole: all that the source holds is one part, whatever its folders, files and keys are called,
         and without labels: of images to be measured
-    vectors: the columns of other data that this is used with, such as what a run was trained on
+    learned: what other data are that this is used with, such as those of a run
     """
 
     split: str = "train"
@@ -131,7 +200,7 @@ class Request:
     known: Levels | None = None
     whites: Levels | None = None
     whole: bool = False
-    vectors: VectorSpec | None = None
+    learned: Learned = Learned()
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
@@ -148,6 +217,14 @@ class Request:
         if self.whites is None:
             return self.white.of(tops)
         return self.white.of(tops) | {k: self.whites[k] for k in tops if k in self.whites}
+
+    def palette(self, part: Part) -> Palette | None:
+        """What is known of the colours of a part of pairs; None where it is no label map."""
+        if part not in LABEL_MAPS[self.settings.label_maps]:
+            return None
+        spec = self.learned.input if part == "input" else self.learned.target
+        known = spec.palette if isinstance(spec, LabelMapSpec) else ()
+        return Palette(known, self.settings.label_colours)
 
     def tolerant(self) -> Request:
         """The same, however many files cannot be read."""

@@ -26,7 +26,7 @@ from ptheta.data.memory import Source, open_memory
 from ptheta.data.names import called, is_name, shortened
 from ptheta.data.parquet import has_parquet, is_saved, open_parquet, open_saved
 from ptheta.data.points.source import open_toy
-from ptheta.data.reader import ReadOnce, SourceReader, with_one_white
+from ptheta.data.reader import ReadOnce, SourceReader, with_one_white, with_pairs
 from ptheta.data.request import DataOptions, DataSettings, Request
 from ptheta.data.splits import Part, Sides, mark_repeats, side, sides
 from ptheta.data.values import Levels
@@ -108,6 +108,7 @@ def open_data(
           label), and which of them are words though they hold numbers
         - white: the value that is white; default: what the largest value of the source says (see
           `ptheta.data.values`), such as 255 of 8-bit pictures
+        - pairs, input_column, reverse, pair_strength, label_maps, label_colours: see docs/data.md
 
     Raises PthetaError where the source does not exist, holds no images (of that split), or cannot
     be read.
@@ -147,7 +148,7 @@ class Opening:
 
     def __init__(self, source: Source, request: Request) -> None:
         reader = reader_of(source)
-        reader.check_columns(request.settings.of_tables, called(source))
+        reader.check(request.settings, called(source))
         self.reader, self.request = replace(reader, read=ReadOnce(reader.read)), request
         self.sides: Sides | None = None
 
@@ -164,7 +165,7 @@ class Opening:
 
     def _noted(self, data: Dataset) -> Dataset:
         data = replace(data, notes=(*self.reader.notes, *data.notes))
-        known = self.request.vectors
+        known = self.request.learned.vectors
         return data if known is None else data.with_columns(known)
 
 
@@ -222,7 +223,7 @@ def open_image_set(
     Raises PthetaError as `open_data` does, and for fewer than two images.
     """
     reader, settings = reader_of(source), settings or DataSettings()
-    reader.check_columns(settings.of_tables, called(source))
+    reader.check(settings, called(source))
     whole, parts = reader.readable_whole, []
     for split in reader.splits[:1] if whole else reader.splits:
         data, part = reader.read(Request(split, settings, known=known, whole=whole))
@@ -242,8 +243,8 @@ def reader_of(source: Source) -> SourceReader:
     """What reads a name, a path or images in memory, so that one value is white in all of its
     parts. Raises PthetaError for nothing that is known."""
     if isinstance(source, str | Path):
-        return with_one_white(_open_place(source))
-    return with_one_white(open_memory(source))
+        return with_pairs(with_one_white(_open_place(source)))
+    return with_pairs(with_one_white(open_memory(source)))
 
 
 def _open_place(source: str | Path) -> SourceReader:

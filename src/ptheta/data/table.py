@@ -59,10 +59,14 @@ def image_column(
     return column
 
 
-def notes_on(column: str, images: Sequence[str]) -> tuple[str, ...]:
-    """A line where there was a choice."""
-    others = [name for name in images if name != column]
-    return (f"images of the column {column!r}; also there: {', '.join(others)}",) if others else ()
+def notes_on(columns: tuple[str, str], images: Sequence[str]) -> tuple[str, ...]:
+    """A line where there was a choice. columns: of the images, and of the inputs of pairs"""
+    column, inputs = columns
+    others = [name for name in images if name not in columns]
+    also = f"; also there: {', '.join(others)}" if others else ""
+    if inputs != column:
+        return (f"inputs of the column {inputs!r}, images of the column {column!r}{also}",)
+    return (f"images of the column {column!r}{also}",) if others else ()
 
 
 def no_labels(column: str | None, labels: np.ndarray | None) -> tuple[str, ...]:

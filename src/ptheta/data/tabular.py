@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -11,9 +11,11 @@ from typing import Protocol
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from ptheta.data.dataset import Dataset
-from ptheta.data.decode import RawPictures, decode
+from ptheta.data.decode import RawPairs, RawPictures, decode_any
 from ptheta.data.image_data import ImageDataset
 from ptheta.data.labels import Labels, number
+from ptheta.data.pairs.halves import half
+from ptheta.data.pairs.table import COLUMNS, SIDE_BY_SIDE
 from ptheta.data.picture import Raw
 from ptheta.data.request import Request
 from ptheta.data.splits import Part, choose
@@ -26,7 +28,9 @@ from ptheta.data.table import (
     notes_on,
     texts,
 )
+from ptheta.errors import PthetaError
 
+STORED = (SIDE_BY_SIDE, COLUMNS)  # the kinds of pairs that such sources may hold
 IMAGE, CLASS = "Image", "ClassLabel"  # what the hub calls columns of images and of labels
 
 
@@ -97,19 +101,26 @@ class Table:
 
 def read_table(table: Table, request: Request) -> tuple[Dataset, Part]:
     """The part that answers to a split."""
-    settings, place = request.settings, table.place
+    place = table.place
     part = choose(request.split, table.splits, place)
     rows, training = table.splits[part.name], table.splits["train"]
     images = rows.image_columns
-    column = image_column(settings.image_column, images, rows.columns, place)
-    pictures = RawPictures(
-        place,
-        (table.identity, part.name, column),
-        [*rows.state(), *training.state()],
-        partial(rows.items, column),
-        partial(training.sample, column),
-    )
-    decoded = decode(pictures, request)
+    column, inputs = _image_columns(images, rows.columns, place, request)
+
+    def pictures(of: str) -> RawPictures:
+        return RawPictures(
+            place,
+            (table.identity, part.name, of),
+            [*rows.state(), *training.state()],
+            partial(rows.items, of),
+            partial(training.sample, of),
+        )
+
+    stored = {
+        SIDE_BY_SIDE: lambda: RawPairs(*(half(pictures(column), right) for right in (False, True))),
+        COLUMNS: lambda: RawPairs(pictures(inputs), pictures(column)),
+    }
+    decoded = decode_any(lambda: pictures(column), stored, request)
     label_column, caption_column = _columns(rows, place, request)
     labels, classes = _labels(table, part.name, label_column)
     captions = None
@@ -123,13 +134,42 @@ def read_table(table: Table, request: Request) -> tuple[Dataset, Part]:
         classes=classes,
         captions=captions,
         skipped=decoded.skipped,
-        notes=(*decoded.notes, *notes_on(column, images), *no_labels(label_column, labels)),
+        notes=(
+            *decoded.notes,
+            *notes_on((column, inputs), images),
+            *no_labels(label_column, labels),
+        ),
         advice=decoded.advice,
         resized=decoded.resized,
         values=decoded.values,
+        palette=decoded.palette,
+        inputs=decoded.inputs,
         resembles=table.resembles,
     )
     return data, part
+
+
+def _image_columns(
+    images: Sequence[str], columns: Sequence[str], place: str, request: Request
+) -> tuple[str, str]:
+    """The column of the images, and that of the inputs of pairs, which is the same where no two are
+    asked for. The inputs come first where neither is named.
+    """
+    settings = request.settings
+    if settings.pairs != COLUMNS:
+        column = image_column(settings.image_column, images, columns, place)
+        return column, column
+    named = (settings.input_column, settings.image_column)
+    free = [name for name in images if name not in named]
+    inputs = choose_column("input", settings.input_column, free, columns, place)
+    left = [name for name in free if name != inputs]
+    target = choose_column("image", settings.image_column, left, columns, place)
+    if inputs is None or target is None or inputs == target:
+        raise PthetaError(
+            f"{place} has the columns of images {', '.join(images) or 'none'}: pairs need two, "
+            "--input-column and --image-column"
+        )
+    return target, inputs
 
 
 def _columns(rows: Rows, place: str, request: Request) -> tuple[str | None, str | None]:

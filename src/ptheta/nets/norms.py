@@ -88,21 +88,26 @@ def no_norm(channels: int, dims: int, reference: int) -> None:
 class Normalisation(Entry):
     """make(channels, dims, reference): as of `normalisation`
     refers: the first examples of each batch are a reference, that the others are normalised with
+    of_maps: at use, too, what becomes of a place depends on the whole map that it stands in
     """
 
     make: Callable[[int, int, int], nn.Module | None]
     refers: bool = False
+    of_maps: bool = False
 
 
 NORMS: dict[str, Normalisation] = {
     "batch": Normalisation(
         batch_norm, about="over the batch (1502.03167)", traits=frozenset({"batchwise"})
     ),
-    "layer": Normalisation(layer_norm, about="each image by itself (1607.06450)"),
+    "layer": Normalisation(layer_norm, of_maps=True, about="each image by itself (1607.06450)"),
     "virtual": Normalisation(
-        virtual_batch_norm, refers=True, about="with a reference batch (1606.03498)"
+        virtual_batch_norm,
+        refers=True,
+        of_maps=True,
+        about="with a reference batch (1606.03498)",
     ),
-    "instance": Normalisation(instance_norm, about="each map by itself (1607.08022)"),
+    "instance": Normalisation(instance_norm, of_maps=True, about="each map by itself (1607.08022)"),
     "none": Normalisation(no_norm),
 }
 

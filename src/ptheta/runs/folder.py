@@ -15,6 +15,7 @@ from ptheta.conditions import ConditionSpec
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
 from ptheta.data.names import MEMORY, called, recorded, shortened
+from ptheta.data.request import Learned
 from ptheta.data.trained import DataMatch, Record, match_data
 from ptheta.data.values import White, merged
 from ptheta.errors import PthetaError
@@ -28,7 +29,7 @@ from ptheta.runs.from_plan import Openings, build_model
 from ptheta.runs.plan import Plan
 from ptheta.runs.plugged import check_here
 from ptheta.runs.prior import CHOICES, digest_of_prior, with_prior
-from ptheta.specs import DataSpec, ImageSpec, columns_of
+from ptheta.specs import DataSpec, ImageSpec
 from ptheta.training.checkpoint import latest
 from ptheta.training.metric_logger import read_metrics
 from ptheta.training.progress import Progress
@@ -276,9 +277,9 @@ class Run:
         Raises PthetaError where a model that was trained on labels meets other classes.
         """
         known = whites(self.about)
-        vectors = columns_of(self.spec)
+        learned = Learned(self.spec, conditions.input_of(self.condition))
         train, test = (
-            openings.data(plan, part, where, known, vectors) for part in ("train", split)
+            openings.data(plan, part, where, known, learned) for part in ("train", split)
         )
         tops = merged([data.values.tops for data in (train, test) if data.values is not None])
         for line in White(plan.data.white, known).surprises(tops).values():

@@ -12,12 +12,12 @@ from ptheta.conditions import ConditionSpec
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source, one_part
 from ptheta.data.names import recorded
-from ptheta.data.request import Request
+from ptheta.data.request import Learned, Request
 from ptheta.data.sources import Opening, settings_for
 from ptheta.data.values import Levels
 from ptheta.models import registry
 from ptheta.runs.plan import Plan
-from ptheta.specs import DataSpec, VectorSpec
+from ptheta.specs import DataSpec
 
 
 def condition_of(plan: Plan, data: Dataset) -> ConditionSpec | None:
@@ -55,19 +55,20 @@ class Openings:
         split: str,
         source: Source | None = None,
         known: Levels | None = None,
-        vectors: VectorSpec | None = None,
+        learned: Learned | None = None,
     ) -> Dataset:
         """The data of a plan, or another source read the same way. A data set in memory answers to
         every split with all of its images.
 
-        known: what was white in training, by kind of value; vectors: the columns that were learned;
-            None before that
+        known: what was white in training, by kind of value; learned: what was learned; None before
+            that
         """
         settings, seed = plan.data, plan.train.seed
-        request = Request(split, settings, known=known, vectors=vectors)
+        learned = learned or Learned()
+        request = Request(split, settings, known=known, learned=learned)
         if isinstance(source, Dataset):
             data = one_part(source, request)
-            data = data if vectors is None else data.with_columns(vectors)
+            data = data if learned.vectors is None else data.with_columns(learned.vectors)
         else:
             place = recorded(plan.source) if source is None else source
             data = self._opening(place, request, own=source is None).split(split)
@@ -80,7 +81,9 @@ class Openings:
         read = replace(settings, levels=256, dynamic=False)
         name = (type(place), str(place)) if isinstance(place, str | Path) else id(place)
         white = None if known is None else tuple(sorted(known.items()))
-        key = (name, read, white, request.vectors, own)
+        # of what was learned, that which changes how it is read
+        learned = request.learned.vectors, request.palette("target"), request.learned.input
+        key = (name, read, white, learned, own)
         if key not in self.made:
             asked = settings if own else settings_for(place, settings)
             self.made[key] = Opening(place, replace(request, settings=asked))

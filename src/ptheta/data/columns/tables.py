@@ -106,7 +106,7 @@ def read_vectors(table: Table, request: Request) -> tuple[Dataset, Part]:
     """
     request.settings.refuse_pictures(table.place)
     part = choose(request.split, table.parts, table.place)
-    names, known = table.parts["train"].names(), request.vectors
+    names, known = table.parts["train"].names(), request.learned.vectors
     if known is None:
         roles = _Roles.of(names, request.settings, table.place)
         training = _training(table, roles, request)

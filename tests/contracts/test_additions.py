@@ -21,6 +21,10 @@ from ptheta.capabilities import Samples
 from ptheta.cli.commands import cli
 from ptheta.config import Choice, build, option, options
 from ptheta.corruption import NOISES, Noise
+from ptheta.data.image_data import ImageDataset
+from ptheta.data.inputs import StoredInputs
+from ptheta.data.pairs.table import PAIRS as PAIR_KINDS
+from ptheta.data.pairs.table import PairKind, Wish
 from ptheta.data.request import DataSettings
 from ptheta.distributions.latents import Normal
 from ptheta.dynamics import DYNAMICS, Dynamics, Updater, simultaneous
@@ -103,6 +107,10 @@ class PixelByPixel(nn.Module):
         return found
 
 
+def upside_down(data: ImageDataset, wish: Wish) -> StoredInputs:
+    return StoredInputs(data.images[:, :, ::-1], data.spec)
+
+
 class Added(NamedTuple):
     """An entry of a table, and where it is chosen. beside: what the choice needs"""
 
@@ -172,6 +180,7 @@ NEW: dict[str, Added] = {
     "schedule": Added(
         SCHEDULES, Schedule(lambda share: 1 - share**2, about="slowly down to 0"), (), "schedule"
     ),
+    "pairs": Added(PAIR_KINDS, PairKind(inputs=upside_down, about="turned"), (), "pairs"),
 }
 WHERE = [(kind, model) for kind, added in NEW.items() for model in added.models]
 
@@ -228,7 +237,7 @@ def test_an_added_choice_trains(kind, name, added):
 def test_an_added_choice_is_in_the_help_and_in_the_refusal_of_another(name, added):
     shown = " ".join(CliRunner().invoke(cli, ["train", name, "--help"]).output.split())
     for kind, new in NEW.items():
-        if name not in new.models and kind != "schedule":
+        if name not in new.models and kind not in ("schedule", "pairs"):
             continue
         flag = new.option.replace("_", "-")
         assert re.search(rf"--{flag} [\w|,.+-]*\bmine\b", shown), kind

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePath
@@ -13,7 +13,7 @@ import numpy as np
 from ptheta.data.archive import open_archive
 from ptheta.data.cache import Writer, cached
 from ptheta.data.dataset import Dataset
-from ptheta.data.decode import PEEK, RawPairs, RawPictures, decode_any
+from ptheta.data.decode import PEEK, RawPairs, RawPictures, Readings, decode_any
 from ptheta.data.formats import suffixes
 from ptheta.data.image_data import ImageDataset
 from ptheta.data.labels import Labels, natural, number
@@ -26,7 +26,7 @@ from ptheta.data.metadata import (
     has_tables,
     text_of,
 )
-from ptheta.data.names import shown
+from ptheta.data.names import shortened, shown
 from ptheta.data.own import DRAWN, drawn
 from ptheta.data.pairs.folders import partners
 from ptheta.data.pairs.halves import half
@@ -36,7 +36,7 @@ from ptheta.data.reader import SourceReader
 from ptheta.data.request import Request
 from ptheta.data.splits import Part, choose
 from ptheta.data.table import no_labels
-from ptheta.data.tree import TEXT, File, Folder, Tree, below, count
+from ptheta.data.tree import TEXT, File, Folder, Listing, Tree, below, count
 from ptheta.errors import PthetaError
 
 FEW = 2000  # files up to which it is quicker to look again than to keep the answer
@@ -87,16 +87,13 @@ def read_folder(folder: Tree, request: Request) -> tuple[Dataset, Part]:
         skipped=decoded.skipped,
         left_out=left_out,
         notes=tuple(filter(None, notes)),
-        advice=decoded.advice,
+        advice=(*decoded.advice, *_lonely(labels, classes)),
         resized=decoded.resized,
         values=decoded.values,
         palette=decoded.palette,
         inputs=decoded.inputs,
     )
     return data, part
-
-
-Readings = tuple[Callable[[], RawPictures], Mapping[str, Callable[[], RawPairs]]]
 
 
 def _readings(files: _Files, training: _Files, request: Request) -> Readings:
@@ -185,6 +182,7 @@ class _Files:
             self.metadata.add(folder, table, ".", request)
         for root in roots:
             lines += self._look(root, request)
+            lines += self._empty(root)
         self.metadata.choose(request)
         self.note = "" if request.whole else self._leave_strays(lines)
         if request.settings.pairs == FOLDERS and self.files:
@@ -209,6 +207,18 @@ class _Files:
         listing.others[TEXT] -= len(captions)
         by_ptheta = [f"{count(n, 'picture')} drawn by ptheta"] if n else []
         return [*listing.left_out(), *by_ptheta]
+
+    def _empty(self, root: Root) -> list[str]:
+        """A line for each class or domain in whose folder there is nothing."""
+        if root.label is not None:
+            full = root.label in self.tops.values()
+            return [] if full else [f"{below(root.path, self.folder)}/: no pictures"]
+        tops = set(self.tops.values())
+        return [
+            f"{below(path, self.folder)}/: empty"
+            for path in root.path.folders()
+            if shown(path.name) not in tops and path.listing() == Listing()
+        ]
 
     def _leave_strays(self, lines: list[str]) -> str:
         """Leaves out the few pictures that lie beside folders of classes; a line where they are
@@ -261,6 +271,18 @@ class _Files:
         there = {os.path.normpath(os.path.join(self._above, name)) for name, *_ in self.files}
         folders = [below(root.path, self.folder) for root in self.roots]
         return self.metadata.notes(there, folders)
+
+
+def _lonely(labels: np.ndarray | None, classes: tuple[str, ...]) -> tuple[str, ...]:
+    """A line where a class or a domain has a single picture."""
+    if labels is None:
+        return ()
+    counts = np.bincount(labels, minlength=len(classes))
+    one = [name for name, n in zip(classes, counts, strict=True) if n == 1]
+    if not one or counts.max() == 1:
+        return ()
+    which = shortened(", ".join(one))
+    return (f"1 picture in the folder of {which}: a model would know it by heart; give more",)
 
 
 def _in_short(lines: Sequence[str]) -> str:

@@ -217,7 +217,7 @@ class _Files:
         return [
             f"{below(path, self.folder)}/: empty"
             for path in root.path.folders()
-            if shown(path.name) not in tops and path.listing() == Listing()
+            if shown(path.name) not in tops and _is_empty(path)
         ]
 
     def _leave_strays(self, lines: list[str]) -> str:
@@ -271,6 +271,14 @@ class _Files:
         there = {os.path.normpath(os.path.join(self._above, name)) for name, *_ in self.files}
         folders = [below(root.path, self.folder) for root in self.roots]
         return self.metadata.notes(there, folders)
+
+
+def _is_empty(folder: Tree) -> bool:
+    """Whether there is nothing in a folder; one that cannot be read is told of elsewhere."""
+    try:
+        return folder.listing() == Listing()
+    except PthetaError:
+        return False
 
 
 def _lonely(labels: np.ndarray | None, classes: tuple[str, ...]) -> tuple[str, ...]:

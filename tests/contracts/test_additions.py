@@ -26,6 +26,7 @@ from ptheta.distributions.latents import Normal
 from ptheta.dynamics import DYNAMICS, Dynamics, Updater, simultaneous
 from ptheta.errors import PthetaError
 from ptheta.games import Game
+from ptheta.masks import MASKS, Mask
 from ptheta.models import registry
 from ptheta.models.adversarial.options import GANConfig
 from ptheta.models.autoencoders.ae import PIXEL_ERRORS, PixelError
@@ -37,11 +38,12 @@ from ptheta.nets.activations import ACTIVATIONS, Activation
 from ptheta.nets.coders import CODERS, CoderConfig, CoderKind, Shape
 from ptheta.nets.convolutional import Size
 from ptheta.nets.heads import HEADS, SIGMAS, CategoricalHead, Width
+from ptheta.nets.translation.fill import FILLS, Fill
 from ptheta.nets.translation.generators import GENERATORS, GeneratorOptions, ImageGenerator
 from ptheta.nets.translation.moves import PAIR_MOVES, PairMove, Places
 from ptheta.nets.translation.pair_generators import PAIR_GENERATORS, PairGenerator
 from ptheta.nets.translation.patch import PATCHES, Patch, Step
-from ptheta.nets.translation.unet import UNetOptions, with_code
+from ptheta.nets.translation.unet import CODE_PLACES, CodePlace, UNetOptions, with_code
 from ptheta.optimizers import OPTIMIZERS, SGD, Decay
 from ptheta.specs import ImageSpec
 from ptheta.training.engine import Engine
@@ -113,7 +115,7 @@ class Added(NamedTuple):
     beside: Mapping[str, Any] = {}
 
 
-PAIRS = ("pix2pix",)
+PAIRS = ("pix2pix", "bicycle-gan")
 CODED = ("vae", "iwae", "cvae", "avb", "ae", "dae", "aae", "vae-gan", "alpha-gan")
 NEW: dict[str, Added] = {
     "net": Added(CODERS, CoderKind(one_layer, and_back, about="tanh"), CODED, "net"),
@@ -146,9 +148,27 @@ NEW: dict[str, Added] = {
         "loss",
     ),
     "noise": Added(NOISES, Noise(lambda x, level: 255 - x, about="inverted"), ("dae",), "noise"),
+    "mask": Added(
+        MASKS,
+        Mask(lambda n, h, w, device: torch.ones(1, h, w, dtype=torch.bool), about="everything"),
+        ("context-gan",),
+        "masks",
+    ),
+    "fill": Added(
+        FILLS,
+        Fill(lambda x, known: -x * known, lambda start, out: out, about="negative"),
+        ("context-gan",),
+        "fill",
+    ),
     "covariance": Added(COVARIANCES, Isotropic(about="a ball"), ("gaussian",), "covariance"),
     "generator": Added(
-        PAIR_GENERATORS, PairGenerator(PixelByPixel, about="1x1"), PAIRS, "generator"
+        PAIR_GENERATORS, PairGenerator(PixelByPixel, about="1x1"), ("pix2pix",), "generator"
+    ),
+    "code_place": Added(
+        CODE_PLACES,
+        CodePlace(lambda depth: range(depth - 1, depth), about="at the smallest map"),
+        ("bicycle-gan",),
+        "code_place",
     ),
     "receptive_field": Added(
         PATCHES,

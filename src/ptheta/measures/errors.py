@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -33,6 +34,22 @@ def psnr(a: Tensor, b: Tensor) -> Tensor:
     most `MOST_DECIBELS`. Arguments: see `l1`."""
     decibels = 10 * torch.log10(255.0**2 / mean_squared(a, b))
     return decibels.clamp(max=MOST_DECIBELS)
+
+
+def squared_error(a: Tensor, b: Tensor, where: Tensor) -> Tensor:
+    """Mean squared difference of two image batches over some of their values, of 255^2: float64
+    (B,), 0 where none are meant.
+
+    where: bool, as a and b
+    """
+    check_pairs(a, b)
+    gap = (a.to(torch.int32) - b.to(torch.int32)).square() * where
+    return gap.flatten(1).sum(1).double() / where.flatten(1).sum(1).clamp(min=1)
+
+
+def decibels(error: float) -> float:
+    """The PSNR of a mean squared difference of 255^2, dB; at most `MOST_DECIBELS`."""
+    return MOST_DECIBELS if error <= 0 else min(MOST_DECIBELS, 10 * math.log10(255.0**2 / error))
 
 
 def _each(a: Tensor, b: Tensor, what: Callable[[Tensor], Tensor]) -> Tensor:

@@ -6,13 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad, relu
 
 from ptheta.nets.modules import Layer, Modules, Stack
 from ptheta.nets.norms import normalisation
-from ptheta.nets.translation.padding import cropped, to_multiple
 
 KERNEL = 5  # side of the first convolution and of the last, pixels
 
@@ -64,7 +62,9 @@ class DilatedBlock(Layer):
 class DilatedGenerator(Layer):
     """Planes (B, C, H, W) of any height and width -> (B, out, H, W), no end.
 
-    Around an image all planes are 0, which a plane of known pixels reads as unknown ones.
+    Around an image all planes are 0, which a plane of known pixels reads as unknown ones. What is
+    missing to a multiple is added below and to the right, so that parts of an image that begin at a
+    multiple give what the image gives.
     """
 
     def __init__(self, channels: int, out: int, options: DilatedOptions) -> None:
@@ -80,9 +80,8 @@ class DilatedGenerator(Layer):
         nn.init.zeros_(self.last.weight)  # it begins with what stands in the hole
 
     def forward(self, x: Tensor) -> Tensor:
-        margins = to_multiple(x.shape[2:], self.multiple)
-        top, bottom, left, right = margins
-        h: Tensor = self.first(pad(x, (left, right, top, bottom)))
+        height, width = x.shape[2:]
+        h: Tensor = self.first(pad(x, (0, -width % self.multiple, 0, -height % self.multiple)))
         maps = []
         for layer in self.down:
             maps.append(h)
@@ -91,4 +90,5 @@ class DilatedGenerator(Layer):
         for layer, beside in zip(self.up, reversed(maps), strict=True):
             h = layer(relu(interpolate(h, scale_factor=2, mode="bilinear", align_corners=False)))
             h = h + beside if self.skips else h
-        return cropped(torch.as_tensor(self.last(relu(h))), margins)
+        out: Tensor = self.last(relu(h))
+        return out[..., :height, :width]

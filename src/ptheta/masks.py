@@ -139,6 +139,9 @@ MASKS: dict[str, Mask] = {
     "pixels": Mask(pixels, about="scattered pixels, every second one on the average"),
 }
 
+# what completions are shown and measured by
+TESTED = ("centre", "half", "hole", "strokes", "pixels")
+
 MaskName: TypeAlias = Annotated[str, OneOf(MASKS)]
 
 
@@ -155,3 +158,11 @@ def area(name: str, n: int, h: int, w: int, device: torch.device | None = None) 
     Raises PthetaError for another name.
     """
     return mask_of(name).area(n, h, w, device).expand(n, h, w)
+
+
+def unknown_parts(n: int, h: int, w: int, seed: int = 0) -> Tensor:
+    """An unknown part for each of n images, by the masks of `TESTED` in turn: bool (n, h, w)."""
+    with streams.seeded(seed):
+        every = torch.stack([area(name, n, h, w) for name in TESTED])
+    i = torch.arange(n)
+    return every[i % len(TESTED), i]

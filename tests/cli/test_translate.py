@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,19 @@ from ptheta.batch import Batch, Condition
 from ptheta.cli.commands import cli
 from ptheta.compute import streams
 from ptheta.conditions import Conditional, ConditionSpec
+from ptheta.conditions.base import tensor_of
 from ptheta.config import option
 from ptheta.data.image_data import ImageDataset
 from ptheta.data.inputs import StoredInputs
 from ptheta.errors import PthetaError
 from ptheta.models import own, registry
 from ptheta.optimizers import OptimizerConfig
+from ptheta.report.pictures import pictures
 from ptheta.runs.folder import Run
 from ptheta.specs import DataSpec, ImageSpec, LabelMapSpec
+from ptheta.tasks.conditions import with_conditions
+from ptheta.training.pictures import InputGrid, picture_of
+from ptheta.training.translations import can_ask
 
 PALETTE = ((0, 0, 0), (255, 0, 0), (0, 0, 255))
 COLOUR = ImageSpec(3, 8, 8)
@@ -168,7 +173,7 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, World]:
     folder = tmp_path_factory.mktemp("runs")
     grey = ImageSpec(1, 8, 8)
     made: dict[str, tuple[type[nn.Module], ImageDataset, dict[str, Any]]] = {
-        "grey": (Negative, pairs(grey), {}),
+        "grey": (Negative, pairs(grey), {"sample_every": 1}),
         "colour": (Negative, pairs(COLOUR), {}),
         "varied": (Negative, pairs(COLOUR), {"noise": True}),
         "from maps": (Negative, pairs(MAPS), {}),
@@ -177,7 +182,7 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, World]:
         "three": (Shift, domains(("red", "green", "blue")), {}),
     }
     return {
-        name: World(ptheta.train(cls, data, folder / name, **HOW, **options), data)
+        name: World(ptheta.train(cls, data, folder / name, **{**HOW, **options}), data)
         for name, (cls, data, options) in made.items()
     }
 
@@ -465,3 +470,53 @@ def test_what_it_gives_says_what_it_is(worlds, tmp_path):
     assert repr(made) == "Translations(1 picture translated)"
     assert "<img" in made._repr_html_()
     assert isinstance(Images.of(made.x), Images)
+
+
+# -- wherever a model that makes images of images is shown
+
+
+@pytest.mark.parametrize(("name", "columns"), [("grey", 3), ("varied", 5), ("two", 3)])
+def test_a_training_is_shown_by_what_it_makes_of_the_same_inputs(worlds, name, columns, tmp_path):
+    world, model = worlds[name], worlds[name].run.model()
+    data = world.data if model.domains() else model.condition.adapted(world.data)
+    shown = picture_of(model, data, data.subset(slice(0, 20)))
+    assert isinstance(shown, InputGrid)
+    for file in ("a.png", "b.png"):
+        with streams.seeded(0):
+            shown.write(tmp_path / file, model)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    assert Image.open(tmp_path / "a.png").width == 8 * (9 * columns - 1)
+    assert len(shown.inputs) == 8
+    assert picture_of(model, data) is not None  # of training data, where none are set aside
+
+
+def test_samples_of_a_model_of_images_are_of_test_inputs(worlds, monkeypatch):
+    run, model = worlds["grey"].run, worlds["grey"].run.model()
+    assert (run.path / "samples" / "step-00000001.png").is_file()
+    with pytest.raises(PthetaError, match=r"makes images of images.*say with --image"):
+        ptheta.sample(run, 4)  # they were in memory
+    data = with_conditions(model, worlds["grey"].data)
+    monkeypatch.setattr(Run, "data", lambda self, split, source=None: data)
+    inputs = data.shuffled(0).conditions(slice(0, 8))
+    assert inputs is not None
+    wanted = 255 - tensor_of(inputs, "image").expand(-1, 3, -1, -1)
+    assert torch.equal(sampled(run, 4).x, wanted[:4])
+    same = sampled(run, 16, same_noise=True)
+    assert same.images.captions == tuple(f"input {i}" for i in range(1, 9))
+    assert torch.equal(same.x[::2], wanted)
+
+
+def sampled(run: Run, n: int, **options: Any) -> ptheta.api.Grid:
+    grid = ptheta.sample(run, n, **options)
+    assert isinstance(grid, ptheta.api.Grid)
+    return grid
+
+
+def test_a_report_shows_what_is_made_of_test_inputs(worlds):
+    for name in ("varied", "two"):
+        world, model = worlds[name], worlds[name].run.model()
+        data = with_conditions(model, world.data)
+        seen = pictures(model, None, data, data, 0)
+        assert [one.title for one in seen] == ["Made of inputs"]
+    assert can_ask(model, data)
+    assert not can_ask(worlds["grey"].run.model(), replace(data, condition=None, labels=None))

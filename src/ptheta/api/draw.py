@@ -14,6 +14,8 @@ from ptheta.api.export import Images
 from ptheta.api.record import Identity
 from ptheta.batch import Condition, Together
 from ptheta.capabilities import condition_of
+from ptheta.compute import memory
+from ptheta.conditions import parts_of
 from ptheta.config import brief
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import digest
@@ -32,8 +34,10 @@ from ptheta.tasks.sample import (
     sample_batches,
     sampling_threads,
 )
+from ptheta.training.translations import conditions_shown, image_part
 
 FEW = 3  # conditions that are named
+FEW_INPUTS = 8  # each with several images of the same noise
 SHOWN = 16  # hexadecimal digits of a hash
 DECIDES = {"model", "config", "spec", "condition"}  # of config.json, how weights are used
 
@@ -58,6 +62,11 @@ def samples(
     """
     model = run.model(weights, prior)
     rows = rows_wanted(model, wanted)
+    captions = _captions(model, rows, n)
+    if rows is None and image_part(model) is not None:
+        rows = _test_inputs(run, model, min(n, FEW_INPUTS) if same_noise else n)
+        captions = tuple(f"input {i + 1}" for i in range(len(rows))) if same_noise else ()
+        wanted = Wanted(condition=rows)
     fitted = digest_of_prior(run.path) if isinstance(model, Fitted) else None
     asked: Identity = {
         **identity(run, weights),
@@ -74,11 +83,28 @@ def samples(
     def parts(place: Place) -> Iterator[Part]:
         return sample_batches(model, n, seed=seed, batch_size=batch_size, place=place, **wanted)
 
-    parts(Place())  # what is asked for in vain is refused now
-    captions = _captions(model, rows, n)
     if same_noise:
-        return _of_the_same_noise(model, rows, n, seed, asked, run.spec.shape)
+        return _of_the_same_noise(model, rows, n, seed, asked, run.spec.shape, captions)
+    parts(Place())  # what is asked for in vain is refused now
     return Images(n, run.spec.shape, asked, parts, batch_size, captions, in_turn=bool(captions))
+
+
+def _test_inputs(run: Run, model: nn.Module, n: int) -> Condition:
+    """What n images are made from where nobody says so: test inputs of the run's data, in turn."""
+    memory.require(
+        n * sum(part.size for part in parts_of(run.condition)),
+        f"{n:,} inputs take",
+        "ask for fewer images",
+    )
+    try:
+        rows = conditions_shown(model, n, lambda: run.data("test"))
+    except PthetaError as error:
+        raise PthetaError(
+            f"this model makes images of images, and no test inputs are there ({error}): say with "
+            "--image which picture to start from"
+        ) from None
+    assert rows is not None  # the model is conditional
+    return rows
 
 
 def identity(run: Run, weights: str) -> Identity:
@@ -105,6 +131,7 @@ def _of_the_same_noise(
     seed: int,
     asked: Identity,
     shape: tuple[int, ...],
+    captions: tuple[str, ...],
 ) -> Images:
     """A row of images for each condition, all rows from the noise of one seed.
 
@@ -112,7 +139,6 @@ def _of_the_same_noise(
     """
     spec = spec_of(model)
     wanted = spec.examples(spec.count) if rows is None else rows
-    captions = _captions(model, rows, n)
     columns = n // len(wanted)
     if columns < 1:
         raise PthetaError(f"{n} images of {len(wanted)} conditions: ask for one of each at least")

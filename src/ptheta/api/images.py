@@ -17,6 +17,7 @@ from ptheta.errors import PthetaError
 from ptheta.runs.folder import Run
 from ptheta.specs import VectorSpec, from_unit
 from ptheta.tasks.sample import Wanted
+from ptheta.training.translations import conditions_shown
 
 
 @undisturbed()
@@ -38,7 +39,8 @@ def sample(
     call is gone on with.
 
     labels: classes by name or number, in turn; attributes: the one vector that a model of
-        attributes is given; default: all labels, or each attribute alone, in turn
+        attributes is given; default: all labels, or each attribute alone, in turn; and test inputs
+        of the run's data, of a model that is given images
     condition: texts by kind of condition, such as {"text": ["a red circle"]}, in turn
     weights, prior: as for `Run.model`
     same_noise: of a conditional model, draw the images of every condition from the same noise
@@ -167,6 +169,8 @@ def interpolate(
         _, x, y = examples(opened, 2 * n, data, output)
         n = len(x) // 2
         ends, y = (x[:n], x[n : 2 * n]), None if y is None else y[:n]
+    if not between:
+        y = conditions_shown(model, n, lambda: opened.data("test"))
     output.check(n * steps, opened.spec, steps)
     walk = tasks.interpolate(
         model, n, steps, ends=ends, condition=y, straight=straight, seed=seed or 0

@@ -24,6 +24,7 @@ from ptheta.runs.from_plan import build_model
 from ptheta.runs.prior import save_prior
 from ptheta.tasks.probe import Probe
 from ptheta.tasks.walks import code_size
+from ptheta.training.translations import conditions_shown, image_part
 
 USED_BY = 1000  # test images by which the most used dimensions are found
 
@@ -43,7 +44,8 @@ def manifold(
 
     dims: across and down; default: of more than two, the two most used on test images where the
         model encodes, else the first two
-    label: of a conditional model, by name or number; default: its first
+    label: of a conditional model, by name or number; default: its first, or the first test input
+        of one that is given images
     data: where the run's data lies now, or other images to find those dimensions by
     out, scale: as for `ptheta.sample`
     """
@@ -51,7 +53,10 @@ def manifold(
     output.check(side * side, opened.spec, side)
     model = opened.model()
     pair, how = _two_dimensions(opened, model, dims, data)
-    x = tasks.manifold(model, side, dims=pair, label=label)
+    y = None
+    if label is None and image_part(model) is not None:
+        y = conditions_shown(model, 1, lambda: opened.data("test", data))
+    x = tasks.manifold(model, side, dims=pair, label=label, condition=y)
     about = f"{side}x{side} images over dimensions {pair[0]},{pair[1]}{how}"
     return output.write(Images.of(x), about, side)
 

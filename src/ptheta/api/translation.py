@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TypedDict, Unpack, overload
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from ptheta import tasks
 from ptheta.api.draw import identity
 from ptheta.api.export import Images
 from ptheta.api.grid import Grid, Output
@@ -24,17 +23,15 @@ from ptheta.api.translating import (
     translate_into,
 )
 from ptheta.compute.streams import undisturbed
-from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
 from ptheta.data.names import called
-from ptheta.data.trained import DataMatch
 from ptheta.errors import PthetaError
-from ptheta.measures.memorisation import nearest
 from ptheta.runs.folder import Run
-from ptheta.specs import ImageSpec, LabelMapSpec, images_only
+from ptheta.specs import LabelMapSpec, images_only
+from ptheta.tasks.shown import shown
 from ptheta.tasks.tiling import TILE
 from ptheta.tasks.translate import domain, translator_of
-from ptheta.training.translations import Asked, asked, headings, rows_of, varies
+from ptheta.training.translations import varies
 
 TESTED = 8  # test inputs that are shown
 
@@ -190,62 +187,12 @@ def _of_tests(
     found = run.look(data)
     if (text := run.remark(found, data)) is not None:
         warnings.warn(text, stacklevel=4)
-    shown = asked(model, found.test, n, to=number, seed=way.seed)
-    output.check((way.styles + 3) * len(shown), _widest(spec, translator.input_spec()))
-    outputs = [
-        tasks.translate(model, shown.x, shown.to, seed=way.seed + k) for k in range(way.styles)
-    ]
-    columns, texts = [shown.x, *outputs], []
-    if shown.known.any():
-        columns, texts = [*columns, shown.targets], ["target"]
-    near = _nearest(found, shown, outputs[0])
-    if near is not None:
-        columns, texts = [*columns, near], [*texts, "nearest training target"]
-    heads = headings(way.styles, *texts)
-    images = Images.of(rows_of(columns), heads)
-    return output.write(images, _about(shown, outputs), len(heads))
-
-
-def _widest(*specs: ImageSpec) -> ImageSpec:
-    return max(specs, key=lambda spec: spec.channels)
-
-
-def _nearest(found: DataMatch, shown: Asked, made: Tensor) -> Tensor | None:
-    """The training targets that are nearest in pixels; None where the training images of the run
-    are not there."""
-    train = found.train
-    if train is None or train.spec.shape != made.shape[1:]:
-        return None
-    if shown.to is None:
-        return _closest(train, made)
-    near = torch.empty_like(made)
-    for number in shown.to.unique().tolist():
-        of_domain = _of_label(train, number)
-        if of_domain is None:
-            return None
-        here = shown.to == number
-        near[here] = _closest(of_domain, made[here])
-    return near
-
-
-def _of_label(data: Dataset, number: int) -> Dataset | None:
-    if data.labels is None:
-        return None
-    mask = data.labels[data.rows(slice(None))] == number
-    return data.subset(mask) if mask.any() else None
-
-
-def _closest(train: Dataset, x: Tensor) -> Tensor:
-    where, _ = nearest(x, train)
-    return train.with_fixed_binarisation().batch(where).x
-
-
-def _about(shown: Asked, outputs: list[Tensor]) -> str:
-    """What there is to see, and how far the outputs are from what is known."""
-    many = f", {len(outputs)} outputs each" if len(outputs) > 1 else ""
-    about = f"{len(shown)} test inputs{many}"
-    if not shown.known.any():
-        return about
-    wanted = shown.targets[shown.known].float()
-    off = sum((x[shown.known].float() - wanted).abs().mean().item() for x in outputs)
-    return f"{about}, {off / len(outputs):.1f} of 255 from the target on average"
+    count = min(n, len(found.test)) * (way.styles + 3)
+    output.check(count, max(spec, translator.input_spec(), key=lambda of: of.channels))
+    made = shown(model, found.test, found.train, n, to=number, styles=way.styles, seed=way.seed)
+    about = f"{len(made.inputs)} test inputs"
+    if way.styles > 1:
+        about = f"{about}, {way.styles} outputs each"
+    if made.error is not None:
+        about = f"{about}, {made.error:.1f} of 255 from the target on average"
+    return output.write(Images.of(made.rows, made.headings), about, len(made.headings))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -18,13 +19,13 @@ def l1(a: Tensor, b: Tensor) -> Tensor:
 
     Raises PthetaError where they differ in number, size or channels.
     """
-    _same(a, b)
+    check_pairs(a, b)
     return _each(a, b, lambda d: d.abs().flatten(1).sum(1, dtype=torch.int64)) / a[0].numel()
 
 
 def mean_squared(a: Tensor, b: Tensor) -> Tensor:
     """Mean squared difference of 255^2: float64 (B,). Arguments: see `l1`."""
-    _same(a, b)
+    check_pairs(a, b)
     return _each(a, b, lambda d: d.square().flatten(1).sum(1, dtype=torch.int64)) / a[0].numel()
 
 
@@ -33,6 +34,22 @@ def psnr(a: Tensor, b: Tensor) -> Tensor:
     most `MOST_DECIBELS`. Arguments: see `l1`."""
     decibels = 10 * torch.log10(255.0**2 / mean_squared(a, b))
     return decibels.clamp(max=MOST_DECIBELS)
+
+
+def squared_error(a: Tensor, b: Tensor, where: Tensor) -> Tensor:
+    """Mean squared difference of two image batches over some of their values, of 255^2: float64
+    (B,), 0 where none are meant.
+
+    where: bool, as a and b
+    """
+    check_pairs(a, b)
+    gap = (a.to(torch.int32) - b.to(torch.int32)).square() * where
+    return gap.flatten(1).sum(1).double() / where.flatten(1).sum(1).clamp(min=1)
+
+
+def decibels(error: float) -> float:
+    """The PSNR of a mean squared difference of 255^2, dB; at most `MOST_DECIBELS`."""
+    return MOST_DECIBELS if error <= 0 else min(MOST_DECIBELS, 10 * math.log10(255.0**2 / error))
 
 
 def _each(a: Tensor, b: Tensor, what: Callable[[Tensor], Tensor]) -> Tensor:
@@ -45,7 +62,8 @@ def _each(a: Tensor, b: Tensor, what: Callable[[Tensor], Tensor]) -> Tensor:
     return torch.cat(parts).double()
 
 
-def _same(a: Tensor, b: Tensor) -> None:
+def check_pairs(a: Tensor, b: Tensor) -> None:
+    """Raises PthetaError where two image batches are no pairs."""
     for x in (a, b):
         if x.dtype != torch.uint8 or x.ndim != 4:
             raise PthetaError(f"got {x.dtype} {tuple(x.shape)}: want uint8 (B, C, H, W)")

@@ -7,17 +7,19 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ptheta.capabilities import Samples, Translates
+from ptheta.capabilities import Completes, Samples, Translates
 from ptheta.conditions.base import tensor_of
 from ptheta.data.dataset import Dataset
 from ptheta.extractors.base import Extractor
 from ptheta.extractors.features import Features, extract
 from ptheta.extractors.table import choose_extractor
+from ptheta.masks import unknown_parts
+from ptheta.measures.errors import decibels, squared_error
 from ptheta.measures.inception_score import effective_classes
 from ptheta.measures.kernel import kernel_distance
 from ptheta.metrics.conditions import draw
 from ptheta.metrics.likelihood import batches, likelihood
-from ptheta.specs import DataSpec, LabelMapSpec
+from ptheta.specs import DataSpec, ImageSpec, LabelMapSpec
 from ptheta.tasks.needs import Autoencodes
 from ptheta.training.scoring import Scored
 
@@ -27,7 +29,8 @@ AT_ONCE = 256  # images whose codes are taken
 class Selection:
     """Scores a model on held-out images: likelihood or bound where it has one, else the distance of
     translations to their targets where there is one answer, else that of samples in features, or
-    what an autoencoder loses; None for a model that can do none of these.
+    what an autoencoder loses, or how far completed images are from the true ones; None for a model
+    that can do none of these.
 
     The distance is the kernel distance: its expectation does not depend on how few the images are,
     while the Frechet distance is biased by it. A conditional model is asked for labels in the
@@ -49,7 +52,7 @@ class Selection:
                 return Scored("nll", found.nats, True)
             return Scored("bits_per_dim", found.bits(self.held_out.spec.dims)[0], True)
         if not isinstance(model, Samples):
-            return self._rebuilt(model)
+            return self._rebuilt(model) or self._completed(model)
         if (scored := self._carried_over(model)) is not None:
             return scored
         extractor = choose_extractor(self.held_out, self.extractor)[0]
@@ -97,6 +100,20 @@ class Selection:
             lost = lost.masked_fill(wanted.isnan(), 0.0)
             total += lost.square().flatten(1).mean(1).double().sum().item()
         return Scored("reconstruction_mse", total / len(data), True)
+
+    def _completed(self, model: nn.Module) -> Scored | None:
+        """PSNR of held-out images where pixels were unknown, masks in turn; None where the model
+        completes no images."""
+        spec, data = self.held_out.spec, self.held_out.with_fixed_binarisation()
+        if not isinstance(model, Completes) or not isinstance(spec, ImageSpec):
+            return None
+        unknown = unknown_parts(len(data), spec.height, spec.width, self.seed)
+        errors, start = [], 0
+        for x, y in batches(model, data, AT_ONCE, "completions"):
+            open_ = unknown[start : start + len(x)].to(x.device)[:, None].expand_as(x)
+            start += len(x)
+            errors.append(squared_error(model.complete(x, ~open_, y), x, open_))
+        return Scored("completion_psnr", decibels(torch.cat(errors).mean().item()), False)
 
 
 def _comparison(spec: DataSpec) -> tuple[str, Callable[[Tensor, Tensor], Tensor]]:

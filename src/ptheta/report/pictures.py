@@ -16,7 +16,6 @@ from ptheta.capabilities import (
     HasBound,
     HasPrior,
     conditional,
-    some_conditions,
 )
 from ptheta.compute.streams import seeded
 from ptheta.data.columns.scatter import LogDensity, Scatter
@@ -27,12 +26,15 @@ from ptheta.metrics.copies import NEIGHBOURS, closest
 from ptheta.report.plots import picture
 from ptheta.specs import DataSpec, VectorSpec
 from ptheta.tasks.needs import Autoencodes, DecodesPrior
+from ptheta.tasks.shown import shown
 from ptheta.training.pictures import POINTS, density_of, in_picture
+from ptheta.training.translations import can_ask, conditions_shown, varies
 
 SHOWN = 64  # samples in a grid
 PAIRS = 10  # samples shown with their nearest real image
 REBUILT = 30  # images shown with their reconstruction
 ROWS, STEPS = 4, 10  # interpolations
+INPUTS, STYLES = 8, 3  # inputs of a model of images, and answers to each where they differ
 
 
 class Picture(NamedTuple):
@@ -81,7 +83,7 @@ def pictures(
 def _samples(subject: Subject) -> Picture | None:
     """Samples; of a conditional model others than those measured: of all its labels in turn."""
     model, samples, seed = subject.model, subject.samples, subject.seed
-    if samples is None:
+    if samples is None or (model is not None and can_ask(model, subject.test)):
         return None
     if model is None or not conditional(model):
         return Picture(
@@ -94,11 +96,23 @@ def _samples(subject: Subject) -> Picture | None:
     return Picture("Samples", picture(shown, columns or 8, captions=captions), caption)
 
 
+def _of_inputs(subject: Subject) -> Picture | None:
+    """What is made of test inputs."""
+    model, seed = subject.model, subject.seed
+    if model is None or not can_ask(model, subject.test):
+        return None
+    styles = STYLES if varies(model) else 1
+    made = shown(model, subject.test, subject.train, INPUTS, styles=styles, seed=seed)
+    caption = f"The first {len(made.inputs)} test inputs of an order of seed {seed}, uncurated."
+    columns = len(made.headings)
+    return Picture("Made of inputs", picture(made.rows, columns, headings=made.headings), caption)
+
+
 def _means(subject: Subject) -> Picture | None:
     model = subject.model
     if not (isinstance(model, DecodesPrior) and isinstance(model, HasBound)):
         return None
-    y = some_conditions(model, SHOWN)
+    y = conditions_shown(model, SHOWN, lambda: subject.test, subject.seed)
     with seeded(subject.seed):
         means = model.decode(model.sample_latent(SHOWN, y), y)
     return Picture(
@@ -131,7 +145,8 @@ def _interpolation(subject: Subject) -> Picture | None:
     if isinstance(model, Encodes) and not conditional(model):
         x = test.batch([(REBUILT + i) % len(test) for i in range(2 * ROWS)]).x
         ends, caption = (x[:ROWS], x[ROWS:]), "Between the codes of pairs of test images."
-    walk = tasks.interpolate(model, ROWS, STEPS, ends=ends, seed=subject.seed)
+    y = conditions_shown(model, ROWS, lambda: subject.test, subject.seed)
+    walk = tasks.interpolate(model, ROWS, STEPS, ends=ends, condition=y, seed=subject.seed)
     return Picture("Latent interpolation", picture(walk, STEPS), caption)
 
 
@@ -160,6 +175,7 @@ def _closest(samples: Tensor, real: Dataset, called: str) -> Picture:
 # each gives its picture, or None where the subject cannot be shown in this way
 KINDS: tuple[Callable[[Subject], Picture | None], ...] = (
     _samples,
+    _of_inputs,
     _means,
     _reconstructions,
     _interpolation,

@@ -28,12 +28,18 @@ NOT_LOSSES = {"step", "seconds", "images_per_s", "epoch"}
 STYLES = ("-", "--", ":", "-.")
 
 
-def picture(x: Tensor, columns: int, width: int = 448, captions: Sequence[str] = ()) -> str:
+def picture(
+    x: Tensor,
+    columns: int,
+    width: int = 448,
+    captions: Sequence[str] = (),
+    headings: Sequence[str] = (),
+) -> str:
     """Image batch (N, C, H, W) as a data URI, each pixel drawn as whole screen pixels, about
-    `width` wide. captions: a text for each row"""
+    `width` wide. captions, headings: a text for each row, for each column"""
     canvas = grid(x, columns, gap=1, background=128)
     scale = max(1, round(width / canvas.shape[1]))
-    return png_uri(to_png(canvas, scale, captions=captions))
+    return png_uri(to_png(canvas, scale, captions=captions, headings=headings))
 
 
 def panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:

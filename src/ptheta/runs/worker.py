@@ -93,7 +93,9 @@ def work(
     score = None if reserve is None or scorer is None else scorer(reserve)
     # one stream of noise for all processes: see `ptheta.compute.streams`
     torch.manual_seed(p.train.seed + 1_000_003)
-    heading = Heading(f"{p.model} on {data.name}", _notes(p, ready), given.callbacks, data.examples)
+    heading = Heading(
+        f"{p.model} on {data.name}", _notes(p, ready), given.callbacks, data.examples, reserve
+    )
     learner = _learner(model, p)
     trainer = learner(model, data, p.train, folder, group, score=score, heading=heading)
     if started:

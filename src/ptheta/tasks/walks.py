@@ -61,7 +61,12 @@ def most_used(model: nn.Module, x: Tensor, condition: Condition | None = None) -
 @undisturbed()
 @torch.no_grad()
 def manifold(
-    model: nn.Module, side: int, *, dims: tuple[int, int] = (0, 1), label: int | str | None = None
+    model: nn.Module,
+    side: int,
+    *,
+    dims: tuple[int, int] = (0, 1),
+    label: int | str | None = None,
+    condition: Condition | None = None,
 ) -> Tensor:
     """side x side images over two dimensions of the code: uint8 (side^2, C, H, W), row by row.
 
@@ -70,6 +75,7 @@ def manifold(
     dims: across and down (`most_used` finds those that say most)
     label: what a conditional model is asked for, by name or number, one for all images; default:
         its first
+    condition: in its place, one row that all images are asked for
     Raises PthetaError for dimensions that the code does not have, a side below 1, and a label that
     the model does not take or know.
     """
@@ -77,7 +83,11 @@ def manifold(
         raise PthetaError(f"side = {side}: ask for at least one image across and down")
     size = code_size(model)
     require_images(side * side, model)
-    y = one_condition(model, label, side * side)
+    if condition is None:
+        y = one_condition(model, label, side * side)
+    else:
+        asked = check_condition(model, condition)
+        y = None if asked is None else asked[torch.zeros(side * side, dtype=torch.long)]
     whole_numbers(dims, "dimension")
     if len({*dims}) != 2 or not all(0 <= d < size for d in dims):
         raise PthetaError(f"dimensions {dims[0]},{dims[1]}: give two of 0 to {size - 1}")

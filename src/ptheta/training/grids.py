@@ -1,4 +1,4 @@
-"""Pictures of samples that a training draws by its steps and, where they are slow, by the clock."""
+"""Pictures that a training draws of its model by steps and, where these are slow, by the clock."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ptheta.capabilities import Samples, some_conditions
 from ptheta.files.atomic import writing
 from ptheta.training.pictures import Picture
 from ptheta.training.weights import Weights
@@ -36,12 +35,12 @@ class Grids:
     """The first process draws them and the others need not wait for it, so that it may do so by its
     own clock.
 
-    picture: draws them
+    picture: draws them; None for a model that makes nothing by itself
     every, minutes: between two of them; 0 steps: none at all
     """
 
     def __init__(
-        self, weights: Weights, picture: Picture, folder: Path, every: int, minutes: float
+        self, weights: Weights, picture: Picture | None, folder: Path, every: int, minutes: float
     ) -> None:
         self.weights, self.picture, self.folder = weights, picture, folder
         self.every, self.minutes = every, minutes
@@ -56,14 +55,12 @@ class Grids:
             self.draw(step)
 
     def draw(self, step: int) -> None:
-        if not isinstance(self.weights.model, Samples):
+        if self.picture is None:
             return
         with self.pauses.drawing(step), self.weights.resting() as model:
-            n = self.picture.n
-            x = model.sample(n, some_conditions(model, n))  # type: ignore[operator]
             with writing(self.folder):
                 self.folder.mkdir(exist_ok=True)
-            self.picture.write(self._path(step), model, x)
+            self.picture.write(self._path(step), model)
 
     def last(self, step: int, *, new: bool) -> None:
         """What the last weights draw. new: whether they are of a step of this process"""

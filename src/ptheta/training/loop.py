@@ -75,8 +75,9 @@ class Trainer:
         self.score = score if chooses else None
         self.inspect = score  # at the end of a run, for the game's monitor
         self.checkpoints = Checkpoints(folder, self.engine, self.weights, s.checkpoint_every)
+        picture = picture_of(model, data, self.heading.aside)
         self.grids = Grids(
-            *(self.weights, picture_of(data), folder / "samples"), s.sample_every, s.sample_minutes
+            *(self.weights, picture, folder / "samples"), s.sample_every, s.sample_minutes
         )
         self.reporter = Reporter(self.engine, s, self.sampler)
         self.progress = self.reporter.progress

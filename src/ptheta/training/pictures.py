@@ -1,7 +1,9 @@
-"""The picture of samples that a training draws: a grid of images, or a scatter of vectors."""
+"""The picture that a training draws of its model: a grid of samples, what it makes of inputs, a
+scatter of vectors, or images with holes, completed."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -9,59 +11,122 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from ptheta.capabilities import HasLogProb, condition_of
+from ptheta.capabilities import HasLogProb, Samples, condition_of, some_conditions
+from ptheta.compute.streams import seeded
 from ptheta.data.columns.scatter import LogDensity, Scatter
 from ptheta.data.dataset import Dataset
 from ptheta.files.atomic import write_atomic
 from ptheta.files.captions import in_rows, rows_in_turn
 from ptheta.files.images import grid, write_png
 from ptheta.specs import VectorSpec
+from ptheta.training.holes import holes_of
+from ptheta.training.translations import (
+    Asked,
+    answers,
+    asked,
+    headings,
+    makes_of_images,
+    rows_of,
+    varies,
+)
 
 IMAGES = 64  # in a grid
 POINTS = 2000  # in a scatter, and as many of the data behind them
+INPUTS, OUTPUTS = 8, 3  # rows of a grid, and answers in each where they differ
+CELL = 64  # pixels that an image below a heading is wide at least, or nearly
 
 
 class Picture(Protocol):
-    """n: samples that it shows"""
+    """What shows a model in training, each time by the same examples and the same noise."""
 
-    @property
-    def n(self) -> int: ...
-
-    def write(self, path: Path, model: nn.Module, x: Tensor) -> None:
-        """Draws n samples of a model, of its conditions in turn."""
+    def write(self, path: Path, model: nn.Module) -> None:
+        """Draws what the model makes now, from torch's random stream as it stands."""
         ...
-
-
-def picture_of(data: Dataset) -> Picture:
-    """What shows samples of a model of such examples."""
-    if not isinstance(data.spec, VectorSpec):
-        return ImageGrid()
-    return PointScatter(data.spec, data.batch(slice(0, POINTS)).x)
 
 
 @dataclass(frozen=True)
 class ImageGrid:
-    """Of images: with a row for each condition where these are few."""
+    """Samples: with a row for each condition where these are few."""
 
-    n: int = IMAGES
-
-    def write(self, path: Path, model: nn.Module, x: Tensor) -> None:
-        rows, columns, captions = in_picture(model, x)
+    def write(self, path: Path, model: nn.Module) -> None:
+        rows, columns, captions = in_picture(model, _sampled(model, IMAGES))
         write_png(path, grid(rows, columns), scale=2, captions=captions)
 
 
 @dataclass(frozen=True)
+class InputGrid:
+    """What a model makes of inputs, a row for each: input, outputs, and the target where it is
+    known. outputs: of an input"""
+
+    inputs: Asked
+    outputs: int
+
+    def write(self, path: Path, model: nn.Module) -> None:
+        columns = [self.inputs.x, *(answers(model, self.inputs) for _ in range(self.outputs))]
+        known = bool(self.inputs.known.any())
+        columns += [self.inputs.targets] * known
+        texts = headings(self.outputs, *["target"] * known)
+        scale = max(2, CELL // columns[0].shape[3])
+        write_png(path, grid(rows_of(columns), len(columns)), scale, headings=texts)
+
+
+@dataclass(frozen=True)
 class PointScatter:
-    """Of vectors: those of the training data stand behind them, and the model's density over them
-    where it has one. real: float32 (M, D)"""
+    """Samples of vectors: those of the training data stand behind them, and the model's density
+    over them where it has one. real: float32 (M, D)"""
 
     spec: VectorSpec
     real: Tensor
-    n: int = POINTS
 
-    def write(self, path: Path, model: nn.Module, x: Tensor) -> None:
+    def write(self, path: Path, model: nn.Module) -> None:
+        x = _sampled(model, POINTS)
         drawn = Scatter(self.spec, x.cpu(), self.real, density_of(model)).png()
         write_atomic(path, lambda beside: beside.write_bytes(drawn))
+
+
+def _sampled(model: nn.Module, n: int) -> Tensor:
+    """n samples of a model, of its conditions in turn."""
+    assert isinstance(model, Samples)
+    return model.sample(n, some_conditions(model, n))
+
+
+def picture_of(model: nn.Module, data: Dataset, aside: Dataset | None = None) -> Picture | None:
+    """What shows a model that learns from such data; None where it makes nothing by itself.
+
+    aside: examples that were set aside, to show the model with; None where there are none
+    """
+    return next((made for make in KINDS if (made := make(model, data, aside or data))), None)
+
+
+def _of_inputs(model: nn.Module, data: Dataset, aside: Dataset) -> Picture | None:
+    if not makes_of_images(model):
+        return None
+    with seeded(0):  # some data sets draw their pixels
+        inputs = asked(model, aside, INPUTS)
+    return InputGrid(inputs, OUTPUTS if varies(model) else 1)
+
+
+def _of_vectors(model: nn.Module, data: Dataset, aside: Dataset) -> Picture | None:
+    if not isinstance(model, Samples) or not isinstance(data.spec, VectorSpec):
+        return None
+    return PointScatter(data.spec, data.batch(slice(0, POINTS)).x)
+
+
+def _of_images(model: nn.Module, data: Dataset, aside: Dataset) -> Picture | None:
+    return ImageGrid() if isinstance(model, Samples) else None
+
+
+def _of_holes(model: nn.Module, data: Dataset, aside: Dataset) -> Picture | None:
+    return holes_of(model, aside)
+
+
+# each gives what shows a model, or None where it shows no such one; the first is taken
+KINDS: tuple[Callable[[nn.Module, Dataset, Dataset], Picture | None], ...] = (
+    _of_inputs,
+    _of_vectors,
+    _of_images,
+    _of_holes,
+)
 
 
 def density_of(model: nn.Module) -> LogDensity | None:

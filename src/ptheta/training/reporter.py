@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ptheta.callbacks import Callback, Callbacks, Moment, usual
+from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.games import END, Monitor
 from ptheta.training.engine import Engine
@@ -25,12 +26,14 @@ class Heading:
     """title: of the run; notes: lines about the data, said at the start
     callbacks: that follow the training
     examples: what the data are called, such as "images" or "rows"
+    aside: those that are not trained on, to show the model with; None where there are none
     """
 
     title: str = ""
     notes: tuple[str, ...] = ()
     callbacks: tuple[Callback, ...] = ()
     examples: str = "images"
+    aside: Dataset | None = None
 
 
 class Reporter:

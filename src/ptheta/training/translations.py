@@ -3,6 +3,7 @@ them, and what is known to be right."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.batch import Condition, Together
-from ptheta.capabilities import Samples, Translates, condition_of, device_of
+from ptheta.capabilities import Samples, Translates, condition_of, device_of, some_conditions
 from ptheta.conditions import Image, parts_of
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 
 BLANK = 255  # where nothing is known
-NO_PAIRS = "give pairs with --data (such as `--data FOLDER`, read as in training)"
+NO_PAIRS = "give pairs, as the model was trained on"
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,13 @@ class Asked:
 def makes_of_images(model: nn.Module) -> bool:
     """Whether a model makes images of images: it translates, or is conditional on an image."""
     return isinstance(model, Translates) or image_part(model) is not None
+
+
+def can_ask(model: nn.Module, data: Dataset) -> bool:
+    """Whether a data set has inputs for a model that makes images of images."""
+    if isinstance(model, Translates) and model.domains():
+        return data.labels is not None and len(data.present_classes()) > 1
+    return image_part(model) is not None and data.has_conditions
 
 
 def image_part(model: nn.Module) -> Image | None:
@@ -105,6 +113,24 @@ def _partners(
         there = replace(data, index=rows[known.numpy()])
         targets[known] = there.batch(slice(None)).x
     return targets, known
+
+
+def conditions_shown(
+    model: nn.Module, n: int, data: Callable[[], Dataset], seed: int = 0
+) -> Condition | None:
+    """n conditions to show a model with, the same ones for the same seed: of one that is given
+    images those of a data set, in turn where it has fewer; else its examples. None for an
+    unconditional model.
+
+    data: opened where it is needed alone
+    """
+    if image_part(model) is None:
+        return some_conditions(model, n)
+    there = data().shuffled(seed)
+    found = there.conditions(np.arange(n) % len(there))
+    if found is None:
+        raise PthetaError(f"{there.name} ({there.split}) has no inputs: {NO_PAIRS}")
+    return found.to(device_of(model))
 
 
 def answers(model: nn.Module, inputs: Asked) -> Tensor:

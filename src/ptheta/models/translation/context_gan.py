@@ -248,10 +248,10 @@ class ContextGAN(ImageModel):
     def graph(self) -> Graph:
         return Graph(
             (
-                Variable("k", "given", f"the known part of an {self.spec.one}"),
-                Variable("x", "observed", self.spec.one),
+                Variable("k", "observed", f"known pixels of an {self.spec.one}"),
+                Variable(r"\hat{x}", "deterministic", "that image, completed"),
             ),
-            (Arrow("k", "x", law="G(k)"),),
+            (Arrow("k", r"\hat{x}", law="G(k)"),),
         )
 
 

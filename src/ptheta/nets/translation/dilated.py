@@ -12,8 +12,8 @@ from torch.nn.functional import interpolate, pad, relu
 
 from ptheta.nets.modules import Layer, Modules, Stack
 from ptheta.nets.norms import normalisation
-from ptheta.nets.translation.padding import cropped, to_multiple
 
+NEAR_ZERO = 0.01  # of the weights that the last convolution would begin with
 KERNEL = 5  # side of the first convolution and of the last, pixels
 
 
@@ -64,7 +64,9 @@ class DilatedBlock(Layer):
 class DilatedGenerator(Layer):
     """Planes (B, C, H, W) of any height and width -> (B, out, H, W), no end.
 
-    Around an image all planes are 0, which a plane of known pixels reads as unknown ones.
+    Around an image all planes are 0, which a plane of known pixels reads as unknown ones. What is
+    missing to a multiple is added below and to the right, so that parts of an image that begin at a
+    multiple give what the image gives.
     """
 
     def __init__(self, channels: int, out: int, options: DilatedOptions) -> None:
@@ -77,12 +79,12 @@ class DilatedGenerator(Layer):
         self.blocks = Stack(*(DilatedBlock(widths[-1], d, norm) for d in options.dilations))
         self.up = Modules(convolved(b, a, norm) for a, b in reversed(down))
         self.last = nn.Conv2d(widths[0], out, KERNEL, padding=KERNEL // 2)
-        nn.init.zeros_(self.last.weight)  # it begins with what stands in the hole
+        with torch.no_grad():  # it begins with about what stands in the hole
+            self.last.weight.mul_(NEAR_ZERO)
 
     def forward(self, x: Tensor) -> Tensor:
-        margins = to_multiple(x.shape[2:], self.multiple)
-        top, bottom, left, right = margins
-        h: Tensor = self.first(pad(x, (left, right, top, bottom)))
+        height, width = x.shape[2:]
+        h: Tensor = self.first(pad(x, (0, -width % self.multiple, 0, -height % self.multiple)))
         maps = []
         for layer in self.down:
             maps.append(h)
@@ -91,4 +93,5 @@ class DilatedGenerator(Layer):
         for layer, beside in zip(self.up, reversed(maps), strict=True):
             h = layer(relu(interpolate(h, scale_factor=2, mode="bilinear", align_corners=False)))
             h = h + beside if self.skips else h
-        return cropped(torch.as_tensor(self.last(relu(h))), margins)
+        out: Tensor = self.last(relu(h))
+        return out[..., :height, :width]

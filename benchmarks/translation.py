@@ -1,0 +1,147 @@
+"""How well images are translated: facades, emoji and scenes, beside what a sceptic would try.
+
+    python -m benchmarks.translation --data FOLDER --runs FOLDER [--only NAME ...] [--seeds 3]
+
+--data holds `facades/train`, `facades/test` (photo left, label map right in one picture) and
+`emoji/train.parquet`, `emoji/test.parquet` (columns google and twitter, pairs). Each work is
+trained with its seed on one thread by a number of steps, so that what else the machine does
+changes no result; runs that are there are gone on with and measured again. Numbers are of the test
+part, and of as many training pairs beside. Writes benchmarks/results/translation.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import ptheta
+from ptheta.data import open_images
+from ptheta.measures.results import Evaluation
+from ptheta.measures.segmentation import confusion, scores
+from ptheta.runs.folder import Run
+from ptheta.specs import LabelMapSpec
+
+Settings = dict[str, Any]
+COLOURS = 12  # of the label maps of facades
+HALVES: Settings = {"pairs": "side-by-side", "size": 64}
+PLANES: Settings = {**HALVES, "label_maps": "target", "label_colours": COLOURS}
+FROM_LABELS: Settings = {**HALVES, "reverse": True, "label_maps": "input", "label_colours": COLOURS}
+EMOJI: Settings = {
+    "pairs": "columns",
+    "input_column": "google",
+    "image_column": "twitter",
+    "size": 32,
+}
+L1_ALONE: Settings = {"adversarial_weight": 0.0}
+GAN_ALONE: Settings = {"l1_weight": 0.0}
+MOVED: Settings = {"augment": ("flip", "shift")}
+
+
+@dataclass(frozen=True)
+class Work:
+    """model, source: of the run; source is below --data, or the name of embedded data
+    data, options: how the source is read; options of the model and of training
+    measure: numbers beside those of its evaluation, from the run and its test data
+    """
+
+    model: str
+    source: str
+    data: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    measure: Callable[[Run, str], dict[str, Any]] | None = None
+
+
+def as_labels(run: Run, source: str) -> dict[str, Any]:
+    """Pictures of label maps, scored by the nearest of the colours."""
+    maps = open_images(source, **PLANES)
+    spec = maps.spec
+    assert isinstance(spec, LabelMapSpec)
+    found = {}
+    for part in ("train", "test"):
+        data = run.data(part)
+        some = range(min(len(data), 106))
+        batch = data.batch(some)
+        with torch.no_grad():
+            out = run.model().translate(batch.condition)  # type: ignore[operator]
+        counts = confusion(spec.numbers(out), spec.numbers(batch.x), spec.labels)
+        found[part] = [round(float(score), 4) for score in scores(counts)]
+    return {"pixel, class, IoU": found}
+
+
+WORKS: dict[str, Work] = {
+    "facades to labels, planes, cross-entropy": Work(
+        "pix2pix", "facades", PLANES, L1_ALONE | MOVED
+    ),
+    "facades to labels, colours, L1": Work(
+        "pix2pix", "facades", HALVES, L1_ALONE | MOVED, as_labels
+    ),
+    "facades to labels, colours, L1 + cGAN": Work("pix2pix", "facades", HALVES, MOVED, as_labels),
+    "facades to labels, colours, cGAN": Work(
+        "pix2pix", "facades", HALVES, GAN_ALONE | MOVED, as_labels
+    ),
+    "labels to facades, L1": Work("pix2pix", "facades", FROM_LABELS, L1_ALONE | MOVED),
+    "labels to facades, L1 + cGAN": Work("pix2pix", "facades", FROM_LABELS, MOVED),
+    "labels to facades, cGAN": Work("pix2pix", "facades", FROM_LABELS, GAN_ALONE | MOVED),
+    "emoji, pairs, L1": Work("pix2pix", "emoji", EMOJI, L1_ALONE | MOVED),
+    "emoji, pairs, L1 + cGAN": Work("pix2pix", "emoji", EMOJI, MOVED),
+}
+
+
+def trained(work: Work, source: str, folder: Path, seed: int, steps: int) -> Run:
+    return ptheta.train(
+        work.model,
+        source,
+        folder,
+        resume=True,
+        seed=seed,
+        steps=steps,
+        threads=1,
+        sample_every=0,
+        **{**work.data, **work.options},
+    )
+
+
+def short(evaluation: Evaluation) -> dict[str, Any]:
+    rows = {}
+    for r in evaluation.results:
+        if r.value is not None:
+            error = "" if r.error is None else f" +- {r.error:.2g}"
+            rows[r.metric] = f"{r.value:.5g}{error} {r.unit}".rstrip()
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--runs", type=Path, required=True)
+    parser.add_argument("--only", nargs="+", default=list(WORKS), metavar="NAME")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/translation.json"))
+    options = parser.parse_args()
+    results: dict[str, Any] = json.loads(options.out.read_text()) if options.out.exists() else {}
+    for name in options.only:
+        work = WORKS[name]
+        below = options.data / work.source
+        source = str(below) if below.exists() else work.source
+        for seed in options.seeds:
+            print(f"{name}, seed {seed}", flush=True)
+            folder = options.runs / f"{name.replace(' ', '-').replace(',', '')}-{seed}"
+            run = trained(work, source, folder, seed, options.steps)
+            found = short(ptheta.evaluate(folder))
+            if work.measure is not None:
+                found |= work.measure(run, source)
+            last = run.metrics()[-1]
+            found |= {"steps": last["step"], "minutes": round(last["seconds"] / 60, 1)}
+            results.setdefault(name, {})[f"seed {seed}"] = found
+            options.out.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

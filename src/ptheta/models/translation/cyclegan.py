@@ -62,6 +62,7 @@ class CycleGANConfig(Conditional, OptimizerConfig):
     norm: NormName = option("instance", "between the layers of all networks")
     receptive_field: PatchName = option("34", "side of what one logit of the discriminator sees")
     d_features: Count = option(32, "channels of the discriminator's first layer")
+    d_norm: NormName | None = option(None, "the discriminator's, if another")
     shared: bool = option(
         False, "one generator, told the domain, and one discriminator; of more than two always"
     )
@@ -105,12 +106,14 @@ class CycleGANConfig(Conditional, OptimizerConfig):
             )
         if self.kernel % 2 == 0:
             return f"kernel = {self.kernel} must be odd: give {self.kernel + 1}"
-        if NORMS[self.norm].refers or "batchwise" in NORMS[self.norm].traits:
-            able = [n for n, o in NORMS.items() if not (o.refers or "batchwise" in o.traits)]
-            return (
-                f"norm = {self.norm} mixes the images of a batch, which are of several domains: "
-                f"choose {', '.join(able)}"
-            )
+        for name in ("norm", "d_norm"):
+            norm = NORMS.get(vars(self)[name])
+            if norm is not None and (norm.refers or "batchwise" in norm.traits):
+                able = [n for n, o in NORMS.items() if not (o.refers or "batchwise" in o.traits)]
+                return (
+                    f"{name} = {vars(self)[name]} mixes the images of a batch, which are of "
+                    f"several domains: choose {', '.join(able)}"
+                )
         return None
 
 
@@ -159,7 +162,9 @@ class CycleGAN(ImageModel):
         super().__init__(spec, config, condition)
         self.config, self.loss = config, LOSSES[config.loss]
         domains, one = len(self.condition), config.shared or len(self.condition) > 2
-        patches = PatchOptions(config.receptive_field, config.d_features, config.norm)
+        patches = PatchOptions(
+            config.receptive_field, config.d_features, config.d_norm or config.norm
+        )
         end = ENDS[config.output]
         self.generator = (OneForAll if one else OneForEach)(domains, self.new_generator, end)
         self.discriminator = (JudgeForAll if one else JudgeForEach)(domains, spec, patches)

@@ -1,5 +1,5 @@
-"""Translations that need no learning of the kind a model does, to hold its numbers against: each is
-measured as a model is, by the same metrics on the same inputs."""
+"""Translations and completions that need no learning of the kind a model does, to hold its numbers
+against: each is measured as a model is, by the same metrics on the same inputs."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from ptheta.data.image_data import ImageDataset, images_of
 from ptheta.data.inputs import Inputs
 from ptheta.errors import PthetaError
 from ptheta.measures.memorisation import nearest
+from ptheta.metrics.completions import MeanFill, NearestImage
 from ptheta.specs import DataSpec, ImageSpec, LabelMapSpec
 
 READ = 512  # pairs that are read at a time
@@ -183,6 +184,10 @@ def _paired(data: Dataset) -> bool:
     return data.inputs is not None
 
 
+def _plain(data: Dataset) -> bool:
+    return isinstance(data.spec, ImageSpec) and not _labels(data) and not _paired(data)
+
+
 def _copyable(data: Dataset) -> bool:
     """Inputs of the size of the targets, in grey or in colour, where neither is of a palette that
     the other does not have."""
@@ -200,6 +205,8 @@ TRANSLATION_FLOORS: dict[str, FloorKind] = {
     "nearest training pair": FloorKind(NearestPair, _paired),
     "ridge regression": FloorKind(Ridge, _paired),
     "input copied": FloorKind(CopiedInput, _copyable),
+    "mean image": FloorKind(MeanFill, _plain),
+    "nearest training image": FloorKind(NearestImage, _plain),
     "image copied": FloorKind(
         CopiedImage, lambda data: not _paired(data) and len(data.present_classes()) > 1
     ),

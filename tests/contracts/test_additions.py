@@ -43,7 +43,7 @@ from ptheta.nets.translation.generators import GENERATORS, GeneratorOptions, Ima
 from ptheta.nets.translation.moves import PAIR_MOVES, PairMove, Places
 from ptheta.nets.translation.pair_generators import PAIR_GENERATORS, PairGenerator
 from ptheta.nets.translation.patch import PATCHES, Patch, Step
-from ptheta.nets.translation.unet import UNetOptions, with_code
+from ptheta.nets.translation.unet import CODE_PLACES, CodePlace, UNetOptions, with_code
 from ptheta.optimizers import OPTIMIZERS, SGD, Decay
 from ptheta.specs import ImageSpec
 from ptheta.training.engine import Engine
@@ -115,7 +115,7 @@ class Added(NamedTuple):
     beside: Mapping[str, Any] = {}
 
 
-PAIRS = ("pix2pix",)
+PAIRS = ("pix2pix", "bicycle-gan")
 CODED = ("vae", "iwae", "cvae", "avb", "ae", "dae", "aae", "vae-gan", "alpha-gan")
 NEW: dict[str, Added] = {
     "net": Added(CODERS, CoderKind(one_layer, and_back, about="tanh"), CODED, "net"),
@@ -162,7 +162,13 @@ NEW: dict[str, Added] = {
     ),
     "covariance": Added(COVARIANCES, Isotropic(about="a ball"), ("gaussian",), "covariance"),
     "generator": Added(
-        PAIR_GENERATORS, PairGenerator(PixelByPixel, about="1x1"), PAIRS, "generator"
+        PAIR_GENERATORS, PairGenerator(PixelByPixel, about="1x1"), ("pix2pix",), "generator"
+    ),
+    "code_place": Added(
+        CODE_PLACES,
+        CodePlace(lambda depth: range(depth - 1, depth), about="at the smallest map"),
+        ("bicycle-gan",),
+        "code_place",
     ),
     "receptive_field": Added(
         PATCHES,

@@ -74,6 +74,8 @@ def test_agreement_says_what_agrees():
         other = rows.copy()
         other[:, ROLES[f"first_{name}"]] += 1
         off = dataclasses.asdict(agreement(other, rows))
+        if off.pop("fills").min() < 1:
+            assert name == "fill"
         assert np.allclose(off.pop(name), 1 - 1 / rows[:, 0])
         assert all((values == 1).all() for values in off.values())
     one = rows.copy()
@@ -81,6 +83,7 @@ def test_agreement_says_what_agrees():
     for a, b in ((one, rows), (rows, one)):  # or was invented
         less = dataclasses.asdict(agreement(a, b))
         assert (less.pop("background") == 1).all()
+        less.pop("fills")
         assert all(np.allclose(values, 1 / rows[:, 0]) for values in less.values())
     assert not agreement(one, rows).all_of("place")[rows[:, 0] == 2].any()
 

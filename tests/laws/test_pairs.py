@@ -282,3 +282,77 @@ def test_what_is_no_pair_or_no_game_is_refused_in_one_line(fault):
     with pytest.raises(PthetaError, match=said) as error:
         tiny("pix2pix", PHOTO, **{"condition": Image(PHOTO), **given})
     assert "\n" not in str(error.value)
+
+
+# -- many answers to one input
+
+
+def bicycle(**options: Any) -> Any:
+    options = {"condition": Image(PHOTO), "latent": 3, **options}
+    return tiny("bicycle-gan", PHOTO, **options).train()
+
+
+def test_the_terms_of_bicycle_gan_are_those_of_its_paper():
+    model = bicycle(norm="none", discriminators=1)
+    pairs = batch(model)
+    shared = model.prepare(pairs, Clock(1, MOVERS))
+    terms = model.generator_loss(pairs, shared)
+    assert terms.keys() == {"l1", "kl", "code", "adversarial"}
+    assert terms["kl"].shape == (4, 3)
+    q = model.posterior(pairs.x)
+    kl = (q.mean.square() + q.log_var.exp() - q.log_var - 1).sum(1) / 2
+    torch.testing.assert_close(terms["kl"].sum(1), kl)
+    code = model.posterior(PHOTO.unscaled(shared.drawn)).mean  # of the images, rounded
+    torch.testing.assert_close(
+        terms["code"], (code - shared.z).abs().mean(1) / 2, atol=0.01, rtol=0
+    )
+    torch.testing.assert_close(terms["l1"], 10 * (shared.found - shared.real).abs().mean((1, 2, 3)))
+    logits = [
+        d(torch.cat([shared.given, fake], 1))[0].logits
+        for d, fake in zip(model.discriminators, (shared.found, shared.drawn), strict=True)
+    ]
+    fooled = sum((d - 1).square().mean((1, 2, 3)) / 2 for d in logits)
+    torch.testing.assert_close(terms["adversarial"], fooled)
+
+
+@pytest.mark.parametrize("norm", ["instance", "batch"])
+def test_the_code_that_is_found_again_teaches_the_generator_alone(norm):
+    model = bicycle(norm=norm)
+    pairs = batch(model)
+    shared = model.prepare(pairs, Clock(1, MOVERS))
+    before = {name: b.clone() for name, b in model.encoder.named_buffers()}
+    term = model.generator_loss(pairs, shared)["code"].sum()
+    assert all(torch.equal(before[name], b) for name, b in model.encoder.named_buffers())
+    of_encoder = torch.autograd.grad(
+        term, list(model.encoder.parameters()), allow_unused=True, retain_graph=True
+    )
+    assert all(grad is None or not grad.any() for grad in of_encoder)
+    of_generator = torch.autograd.grad(term, list(model.generator.parameters()), allow_unused=True)
+    assert all(grad is not None and grad.isfinite().all() for grad in of_generator)
+
+
+def test_one_discriminator_or_two_or_none():
+    for options, count in (({}, 2), ({"one_discriminator": True}, 1)):
+        model = bicycle(**options)
+        assert len(model.discriminators) == count
+        pairs = batch(model)
+        shared = model.prepare(pairs, Clock(1, MOVERS))
+        assert model.discriminator_loss(pairs, shared)["adversarial"].shape == (4,)
+        judges = [d for d, _ in model.rated_apart(shared)]
+        assert (judges[0] is judges[1]) == (count == 1)
+    model = bicycle(adversarial_weight=0.0)
+    assert list(model.game().players) == ["generator"]
+    shared = model.prepare(pairs, Clock(1, MOVERS))
+    assert model.generator_loss(pairs, shared).keys() == {"l1", "kl", "code"}
+
+
+def test_a_code_decides_the_answer_and_is_drawn_for_each_image():
+    model = bicycle(features=8).eval()
+    x = examples(PHOTO, 3)
+    z = model.sample_latent(3)
+    answer = model.decode(z, x)
+    assert torch.equal(model.decode(z, x), answer)
+    assert not torch.equal(model.decode(-z, x), answer)
+    assert torch.equal(model.decode(z.flip(0), x.flip(0)), answer.flip(0))
+    assert not torch.equal(model.translate(x), model.translate(x))
+    assert model.encode(x).shape == z.shape

@@ -224,3 +224,42 @@ def test_rows_that_another_program_made_are_measured(tmp_path):
     for place, words in ((lacking, "has no column 'x1'"), (holes, "cells are NaN")):
         with pytest.raises(PthetaError, match=words):
             ptheta.evaluate_images(place, "points-ring")
+
+
+def test_pairs_at_hand_are_measured_in_their_order(tmp_path):
+    x = REAL[:40]
+    for place, images in (("a", x // 2), ("b", x)):
+        (tmp_path / place).mkdir()
+        for i, image in enumerate(images):
+            Image.fromarray(image[0].numpy()).save(tmp_path / place / f"{i:04}.png")
+    a, b = (x // 2).double(), x.double()
+    l1 = metrics.l1(tmp_path / "a", tmp_path / "b")
+    assert l1.value == pytest.approx((a - b).abs().mean().item())
+    assert l1.interval is not None
+    assert (l1.metric, l1.unit, l1.better) == ("l1_to_target", "of 255", "lower")
+    mse = (a - b).square().mean((1, 2, 3))
+    wanted = (20 * math.log10(255) - 10 * mse.log10()).mean().item()
+    assert metrics.psnr(x // 2, x).value == pytest.approx(wanted)
+    assert metrics.ssim(x, x).value == pytest.approx(1)
+    with pytest.raises(PthetaError, match="as many of the same size"):
+        metrics.psnr(x[:3], x)
+
+
+def test_label_maps_at_hand_are_integers_or_colours():
+    wanted = torch.randint(3, (6, 8, 8), generator=torch.Generator().manual_seed(0))
+    found = wanted.clone()
+    found[:, :4] = 0
+    scores = metrics.segmentation_scores(found, wanted)
+    assert scores.pixel.value == pytest.approx((found == wanted).double().mean().item())
+    colours = torch.tensor([[0, 0, 0], [255, 0, 0], [0, 0, 255]], dtype=torch.uint8)
+    a, b = (colours[maps].permute(0, 3, 1, 2) // 2 for maps in (found, wanted))
+    again = metrics.segmentation_scores(a, b, palette=[(0, 0, 0), (127, 0, 0), (0, 0, 127)])
+    assert [r.value for r in again] == [r.value for r in scores]
+    assert [r.metric for r in again] == ["pixel_accuracy", "class_accuracy", "iou"]
+    for bad, words in (
+        (a, "integers"),
+        (wanted - 1, "below 0"),
+        (wanted[:2], "one size"),
+    ):
+        with pytest.raises(PthetaError, match=words):
+            metrics.segmentation_scores(bad, wanted)

@@ -29,6 +29,7 @@ from ptheta.metrics.metric import Metric, Section
 from ptheta.metrics.table import METRICS, metric_of
 from ptheta.report.tables import Heading, tables
 from ptheta.specs import ImageSpec, VectorSpec
+from tests.metrics.translation_laws import TRANSLATION_LAWS
 from tests.metrics.vector_laws import FOUR, VECTOR_LAWS, Points, Sampler, rows
 
 SPEC = ImageSpec(1, 12, 12)
@@ -292,6 +293,7 @@ LAWS: dict[str, Callable[[], None]] = {
     "sampling_speed": the_clock_is_read,
     "parameters": of_the_model("parameters", 7, "="),
     **VECTOR_LAWS,
+    **TRANSLATION_LAWS,
 }
 
 

@@ -19,13 +19,13 @@ def l1(a: Tensor, b: Tensor) -> Tensor:
 
     Raises PthetaError where they differ in number, size or channels.
     """
-    _same(a, b)
+    check_pairs(a, b)
     return _each(a, b, lambda d: d.abs().flatten(1).sum(1, dtype=torch.int64)) / a[0].numel()
 
 
 def mean_squared(a: Tensor, b: Tensor) -> Tensor:
     """Mean squared difference of 255^2: float64 (B,). Arguments: see `l1`."""
-    _same(a, b)
+    check_pairs(a, b)
     return _each(a, b, lambda d: d.square().flatten(1).sum(1, dtype=torch.int64)) / a[0].numel()
 
 
@@ -42,7 +42,7 @@ def squared_error(a: Tensor, b: Tensor, where: Tensor) -> Tensor:
 
     where: bool, as a and b
     """
-    _same(a, b)
+    check_pairs(a, b)
     gap = (a.to(torch.int32) - b.to(torch.int32)).square() * where
     return gap.flatten(1).sum(1).double() / where.flatten(1).sum(1).clamp(min=1)
 
@@ -62,7 +62,8 @@ def _each(a: Tensor, b: Tensor, what: Callable[[Tensor], Tensor]) -> Tensor:
     return torch.cat(parts).double()
 
 
-def _same(a: Tensor, b: Tensor) -> None:
+def check_pairs(a: Tensor, b: Tensor) -> None:
+    """Raises PthetaError where two image batches are no pairs."""
     for x in (a, b):
         if x.dtype != torch.uint8 or x.ndim != 4:
             raise PthetaError(f"got {x.dtype} {tuple(x.shape)}: want uint8 (B, C, H, W)")

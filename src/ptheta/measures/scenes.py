@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ptheta.data.shapes import ATTRIBUTES, CENTRES, OBJECT
+from ptheta.data.shapes import ATTRIBUTES, CENTRES, FILLS, OBJECT
 
 CELLS = len(CENTRES) ** 2
 ABSENT = -1
@@ -17,7 +17,8 @@ KINDS = ("shape", "colour", "size", "fill")  # of an object, beside its place
 class Agreement:
     """float64 (N,) each. background: 1 where it is the same. The others: the part of the objects of
     either scene that both have in the same cell (place), and that agree there in shape, colour,
-    size, fill. An object that is missing, invented or elsewhere agrees in nothing.
+    size, fill. An object that is missing, invented or elsewhere agrees in nothing. fills: 1 where
+    both have objects of the same fills, wherever they lie.
     """
 
     background: np.ndarray
@@ -26,6 +27,7 @@ class Agreement:
     colour: np.ndarray
     size: np.ndarray
     fill: np.ndarray
+    fills: np.ndarray
 
     def all_of(self, *names: str) -> np.ndarray:
         """Whether all of these agree wholly: float64 (N,) of 0 and 1."""
@@ -47,11 +49,22 @@ def agreement(read: np.ndarray, wanted: np.ndarray) -> Agreement:
         return np.where(nothing, 1.0, (same & both).sum(1) / count)
 
     background = ATTRIBUTES.index("background")
+    shape, colour, size, fill = (part(a[..., k] == b[..., k]) for k in range(len(KINDS)))
     return Agreement(
-        (read[:, background] == wanted[:, background]).astype(np.float64),
-        part(both),
-        *(part(a[..., OBJECT.index(n)] == b[..., OBJECT.index(n)]) for n in KINDS),
+        background=(read[:, background] == wanted[:, background]).astype(np.float64),
+        place=part(both),
+        shape=shape,
+        colour=colour,
+        size=size,
+        fill=fill,
+        fills=(_fills(a) == _fills(b)).all(1).astype(np.float64),
     )
+
+
+def _fills(cells: np.ndarray) -> np.ndarray:
+    """Which fills occur in scenes by cell: bool (N, fills)."""
+    fill = cells[..., KINDS.index("fill")]
+    return np.stack([(fill == k).any(1) for k in range(len(FILLS))], 1)
 
 
 def _by_cell(rows: np.ndarray) -> np.ndarray:

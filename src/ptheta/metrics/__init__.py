@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ptheta.measures.results import Estimate, Evaluation, Result
     from ptheta.metrics.evaluate import evaluate_images, real_baseline
     from ptheta.metrics.metric import Metric, Presentation, Role, Section
+    from ptheta.metrics.pair_sets import Segmentation, l1, psnr, segmentation_scores, ssim
     from ptheta.metrics.sensitivity import DAMAGES
     from ptheta.metrics.sets import (
         PRDC,
@@ -48,6 +49,7 @@ __all__ = [
     "Result",
     "Role",
     "Section",
+    "Segmentation",
     "Tested",
     "ToldApart",
     "evaluate_images",
@@ -55,17 +57,21 @@ __all__ = [
     "grid_divergence",
     "inception_score",
     "kernel_distance",
+    "l1",
     "list_metrics",
     "memorisation",
     "mmd",
     "mode_coverage",
     "prdc",
+    "psnr",
     "real_baseline",
+    "segmentation_scores",
     "sharpness",
+    "ssim",
     "two_sample_test",
 ]
 
-_VECTORS = "ptheta.metrics.vector_sets"
+_VECTORS, _PAIRS = "ptheta.metrics.vector_sets", "ptheta.metrics.pair_sets"
 # of all names that are not in `ptheta.metrics.sets`. None is called as a module of this package is:
 # importing that would put it in the place of the name
 _HOMES = {
@@ -80,14 +86,19 @@ _HOMES = {
     "Result": "ptheta.measures.results",
     "Role": "ptheta.metrics.metric",
     "Section": "ptheta.metrics.metric",
+    "Segmentation": _PAIRS,
     "Tested": _VECTORS,
     "ToldApart": _VECTORS,
     "evaluate_images": "ptheta.metrics.evaluate",
     "grid_divergence": _VECTORS,
+    "l1": _PAIRS,
     "list_metrics": "ptheta.metrics.table",
     "mmd": _VECTORS,
     "mode_coverage": _VECTORS,
+    "psnr": _PAIRS,
     "real_baseline": "ptheta.metrics.evaluate",
+    "segmentation_scores": _PAIRS,
+    "ssim": _PAIRS,
     "two_sample_test": _VECTORS,
 }
 

@@ -22,8 +22,8 @@ from ptheta.extractors.features import Features, extract
 from ptheta.measures.intervals import Groups, difference, estimate, mean_estimate
 from ptheta.measures.mmd import median_distance
 from ptheta.measures.modes import Mixture, reached
-from ptheta.measures.results import Result
-from ptheta.metrics import vectors
+from ptheta.measures.results import Estimate, Result
+from ptheta.metrics import domains, pairs, vectors
 from ptheta.metrics.clustering import matched
 from ptheta.metrics.context import Context, Given
 from ptheta.metrics.metric import measure
@@ -222,6 +222,57 @@ def of_vectors(world: World, n: int, seed: int, model: int) -> list[Result]:
     return [METRICS[name].result(each, {}) for name, each in found.items()]
 
 
+LABELS, CARRIED = 4, "carried over"  # labels of a pixel; a domain
+WRONG_SCENES, MORE_WRONG_SCENES = 0.2, 0.3
+
+
+def of_translations(world: World, n: int, seed: int, model: int) -> list[Result]:
+    """Answers to n inputs, the same for all models: their targets, noisy, with more noise in the
+    worse; labels of pixels alike; and scenes of which some are read to be wrong."""
+    order = torch.randperm(len(world.test), generator=torch.Generator().manual_seed(seed))[:n]
+    wanted = world.test.batch(order.numpy()).x
+    deviation = NOISE_OF_SAMPLES * (MORE if model == WORSE else 1.0)
+    made = noise(wanted, deviation, seed=3 * seed + model)
+    some = pairs.Answers(made, wanted, wanted)
+    numbers = [x[:, 0].long() * LABELS // 256 for x in (made, wanted)]
+    labels = pairs.Labelled(numbers[0], numbers[1], LABELS)
+    generator = torch.Generator().manual_seed(3 * seed + model)
+    wrong = MORE_WRONG_SCENES if model == WORSE else WRONG_SCENES
+    right = (torch.rand(n, generator=generator) >= wrong).double()
+    errors = {"l1": pairs.l1_of(some), "psnr": pairs.psnr_of(some), "ssim": pairs.ssim_of(some)}
+    found = {f"{name}_to_target": each for name, each in errors.items()}
+    found |= {f"partner_{name}_to_{CARRIED}": each for name, each in errors.items()}
+    found[f"cycle_l1_to_{CARRIED}"] = errors["l1"]
+    for of in ("", "labeller_"):
+        for which, name in enumerate(("pixel_accuracy", "class_accuracy", "iou")):
+            found[f"{of}{name}"] = pairs.score_of(labels, which)
+    for name in ("look", "kept"):
+        found[f"scene_{name}_to_{CARRIED}"] = mean_estimate(right, some.groups)
+    return [*_named(found), *_named(_distances(world, n, seed, model))]
+
+
+def _named(found: Mapping[str, Estimate]) -> list[Result]:
+    """Under the directions of their metrics."""
+    every = ((name, each, metric_of(name)) for name, each in found.items())
+    return [each.named(name, better=m.better) for name, each, m in every if m is not None]
+
+
+def _distances(world: World, n: int, seed: int, model: int) -> dict[str, Estimate]:
+    """Of n images that were carried over: one of three disjoint draws, as in `of_samples`."""
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randperm(len(world.real), generator=generator)[:REAL]
+    part = torch.randperm(len(world.own), generator=generator)[model * n : (model + 1) * n]
+    made = (world.noisier if model == WORSE else world.own).features[part]
+    real, groups = world.real.features[rows], (Groups(n, "fake"), Groups(len(rows), "real"))
+    by = {"fd": domains.FRECHET, "kd": domains.KERNEL}
+    return {
+        f"translation_{name}_to_{CARRIED}_{world.extractor.name}": domains.distance_of(
+            distance, made, made, real, groups
+        )
+        for name, distance in by.items()
+    }
+
+
 Experiment = Callable[[World, int, int, int], list[Result]]
 
 # (what to draw from, number of samples, repetition, which model) -> its results
@@ -232,6 +283,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "clusters": of_clusters,
     "speeds": of_speeds,
     "vectors": of_vectors,
+    "translations": of_translations,
 }
 # every ranked metric -> the experiment that calibrates it
 CALIBRATED: Mapping[str, str] = {
@@ -246,6 +298,16 @@ CALIBRATED: Mapping[str, str] = {
     **dict.fromkeys(("bits_per_dim", "nll", "nll_ais"), "likelihoods"),
     **dict.fromkeys(
         ("two_sample_auc", "two_sample_accuracy", "mmd", "good_samples", "mode_balance"), "vectors"
+    ),
+    **dict.fromkeys(
+        (
+            *("l1_to_target", "psnr_to_target", "ssim_to_target", "cycle_l1_to"),
+            *("pixel_accuracy", "class_accuracy", "iou"),
+            *("labeller_pixel_accuracy", "labeller_class_accuracy", "labeller_iou"),
+            *("partner_l1_to", "partner_psnr_to", "partner_ssim_to"),
+            *("translation_fd_to", "translation_kd_to", "scene_look_to", "scene_kept_to"),
+        ),
+        "translations",
     ),
     "path_length": "paths",
     "clustering_accuracy": "clusters",

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ptheta.batch import Condition
 from ptheta.capabilities import condition_of, device_of, some_conditions
-from ptheta.conditions import Labels
+from ptheta.conditions import Image, Labels, parts_of
 from ptheta.data.dataset import Dataset
 from ptheta.tasks.conditions import with_conditions
 from ptheta.tasks.sample import BATCH, sample, sample_batches
@@ -55,11 +55,34 @@ def _labels_like(
     return every[torch.randperm(n, generator=generator)]
 
 
-def _rows_like(data: Dataset, n: int, generator: torch.Generator) -> Condition | None:
+def asked_rows(data: Dataset, n: int, seed: int = 0) -> Tensor:
+    """The examples of `data` whose conditions `conditions_like` gives, where they are no labels:
+    int64 (n,) positions, each once before any comes again."""
+    return _rows(data, n, torch.Generator().manual_seed(seed ^ STREAM))
+
+
+def _rows(data: Dataset, n: int, generator: torch.Generator) -> Tensor:
     order = torch.randperm(len(data), generator=generator)
-    some = order[torch.arange(n) % len(order)]
+    return order[torch.arange(n) % len(order)]
+
+
+def _rows_like(data: Dataset, n: int, generator: torch.Generator) -> Condition | None:
     # the conditions alone: no image is read for them
-    return data.conditions(some.numpy())
+    return data.conditions(_rows(data, n, generator).numpy())
+
+
+def image_part(model: object) -> Image | None:
+    """The image that a model is asked for, alone or beside other things, if it is."""
+    spec = condition_of(model)
+    parts = [] if spec is None else parts_of(spec)
+    return next((part for part in parts if isinstance(part, Image)), None)
+
+
+def answers_wanted(model: nn.Module, data: Dataset, n: int) -> int:
+    """How many samples are drawn where n are asked for: of what answers an image no more than there
+    are images in `data`, so that none is asked for twice."""
+    paired = image_part(model) is not None and with_conditions(model, data).has_conditions
+    return min(n, len(data)) if paired else n
 
 
 def apportioned(counts: Tensor, n: int) -> Tensor:
@@ -80,6 +103,8 @@ def said(model: nn.Module, data: Dataset) -> str:
         proportions = "labels in the proportions of the test labels"
         return "all labels in turn" if data.labels is None else proportions
     there = with_conditions(model, data).has_conditions
+    if there and image_part(model) is not None:
+        return f"{spec.kind} of the test images, each at most once"
     return f"{spec.kind} of the test images" if there else f"{spec.kind} in turn"
 
 

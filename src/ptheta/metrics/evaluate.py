@@ -17,7 +17,7 @@ from ptheta.extractors.base import Extractor
 from ptheta.extractors.table import choose_extractor
 from ptheta.measures.results import About, Evaluation, Result
 from ptheta.metrics import needs
-from ptheta.metrics.conditions import said
+from ptheta.metrics.conditions import answers_wanted, said
 from ptheta.metrics.context import Context, Given
 from ptheta.metrics.distances import warn_of_few
 from ptheta.metrics.images import check_same_spec
@@ -98,6 +98,7 @@ def context(
     chosen, why = choose_extractor(test, extractor)
     ctx = Context(test, chosen, {}, model, train, **settings)
     _check(ctx)
+    ctx = replace(ctx, n=answers_wanted(model, test, ctx.n))
     if samples is not None:
         ctx = replace(ctx, given=Given(_first(samples, ctx)))
     made_by = {**why, **_sampler(model, test), "no_copies": ctx.no_copies, **(about or {})}

@@ -18,7 +18,13 @@ GIVEN = "_given_label"  # of p(x | y): another quantity, so it has another name
 # the extractor whose distances have the published names; of any other they would be wrong
 PUBLISHED = "inception-2015"
 # what may stand in a name, and how it looks there
-PLACES = {"extractor": ".+", "given": f"(?:{GIVEN})?", "term": "[a-z_]+"}
+PLACES = {
+    "extractor": ".+",
+    "given": f"(?:{GIVEN})?",
+    "term": "[a-z_]+",
+    "pairs": "(?:_train)?",
+    "domain": ".+",
+}
 
 # what an example may be -> what several of them are called
 EXAMPLES: Mapping[type, str] = {ImageSpec: "images", VectorSpec: "vectors"}
@@ -32,6 +38,7 @@ class Section(StrEnum):
     LIKELIHOOD = "Likelihood"
     DISTANCE = "Distance to real data"
     FIDELITY = "Fidelity and diversity"
+    TRANSLATION = "Translation"
     MEMORISATION = "Memorisation"
     COST = "Cost"
 
@@ -93,8 +100,9 @@ def always(ctx: Context) -> bool:
 class Metric:
     """One entry of `ptheta.metrics.table.METRICS`.
 
-    name: of its results, with {extractor}, {given} (a condition) and {term} where these belong
-    compute: the number; or several, one for each {term}
+    name: of its results, with {extractor}, {given} (a condition) and {term} where these belong;
+        {pairs} is empty for test pairs and says which others are meant; {domain} is a label
+    compute: the number; or several, one for each {term}, kind of {pairs} or {domain}
     about: what it is, in one line for lists
     section: of the report
     of: the kinds of examples that it is of; an evaluation of others has no row for it
@@ -131,7 +139,7 @@ class Metric:
     @property
     def title(self) -> str:
         """Its name for lists: "fd_X", "elbo_T"."""
-        return self.name.format(extractor="X", term="T", given="")
+        return self.name.format(extractor="X", term="T", domain="D", given="", pairs="")
 
     @property
     def of_what(self) -> str:
@@ -171,7 +179,10 @@ class Metric:
         """The name of its result by an extractor."""
         if self.published and extractor == PUBLISHED:
             return self.published
-        return self.name.format(extractor=extractor, given=given, term=term)
+        pairs = f"_{term}" if term else ""
+        return self.name.format(
+            extractor=extractor, given=given, term=term, domain=term, pairs=pairs
+        )
 
     def result(self, found: Estimate, about: About, extractor: str = "", unit: str = "") -> Result:
         """A number that was taken without an evaluation, as this metric's result."""

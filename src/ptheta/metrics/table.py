@@ -22,6 +22,7 @@ from ptheta.metrics.likelihood import (
 from ptheta.metrics.metric import Metric, MetricInfo, Presentation, Role, Section
 from ptheta.metrics.path_length import codes_with_a_prior, mean_path_length
 from ptheta.metrics.speed import speed
+from ptheta.metrics.translation_entries import OF_TRANSLATIONS
 from ptheta.metrics.vector_entries import OF_VECTORS
 from ptheta.specs import ImageSpec
 
@@ -288,12 +289,16 @@ _OTHERS: tuple[Metric, ...] = (
 )
 METRICS: dict[str, Metric] = {
     metric.name: metric
-    for metric in (*_LIKELIHOODS, *_DISTANCES, *_FIDELITY, *OF_VECTORS, *_MEMORISATION, *_OTHERS)
+    for metric in (
+        *(*_LIKELIHOODS, *_DISTANCES, *_FIDELITY, *OF_VECTORS, *OF_TRANSLATIONS),
+        *(*_MEMORISATION, *_OTHERS),
+    )
 }
 
 
 def list_metrics() -> dict[str, MetricInfo]:
-    """Every metric by name, X standing for the extractor and T for a term, with what it is."""
+    """Every metric by name, X standing for the extractor, T for a term and D for a domain, with
+    what it is."""
     plugins.load()
     return {metric.title: metric.info() for metric in METRICS.values()}
 

@@ -150,6 +150,9 @@ MODELS: dict[str, Listed] = {
     "vae-gan": Entry("hybrid.vae_gan", "VAEGAN", "VAEGANConfig", "arXiv:1512.09300"),
     "alpha-gan": Entry("hybrid.alpha_gan", "AlphaGAN", "AlphaGANConfig", "arXiv:1706.04987"),
     "pix2pix": Entry("translation.pix2pix", "Pix2Pix", "Pix2PixConfig", "arXiv:1611.07004"),
+    "bicycle-gan": Entry(
+        "translation.bicycle_gan", "BicycleGAN", "BicycleGANConfig", "arXiv:1711.11586"
+    ),
     "cyclegan": Entry("translation.cyclegan", "CycleGAN", "CycleGANConfig", "arXiv:1703.10593"),
     "context-gan": Entry(
         "translation.context_gan", "ContextGAN", "ContextGANConfig", "arXiv:1803.07422"

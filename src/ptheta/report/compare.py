@@ -14,9 +14,10 @@ from ptheta.files.out import check_folder
 from ptheta.measures.results import Evaluation, direction_of
 from ptheta.metrics.baselines import BASELINES, OF_VECTORS, baselines_of
 from ptheta.metrics.evaluate import evaluate_images, real_baseline
+from ptheta.metrics.floors import TRANSLATION_FLOORS
 from ptheta.report.comparison import FLOORS, Comparison, Measured, Measuring
 from ptheta.report.markdown import document
-from ptheta.report.measuring import Loaded, measured_images, measured_run
+from ptheta.report.measuring import Loaded, floors, measured_images, measured_run
 from ptheta.report.page import page
 from ptheta.report.pairs import pairs
 from ptheta.report.plots import COLOURS
@@ -90,7 +91,8 @@ def _compare(
                 extractor=how.extractor,
             )
             for name, make in baselines_of(test.spec).items()
-        },
+        }
+        | floors(evaluations, sight, how),
         floor=real_baseline(test, train, n=how.n, seed=how.seed, extractor=how.extractor),
         test=test,
         how=how,
@@ -128,7 +130,7 @@ def _names(runs: Sequence[Run], images: Mapping[str, ImageSet]) -> list[str]:
     if len(set(names)) < len(names):
         names = [printable(str(run.path)) for run in runs]
     for name in images:
-        if name in (*names, *BASELINES, *OF_VECTORS, *FLOORS):
+        if name in (*names, *BASELINES, *OF_VECTORS, *TRANSLATION_FLOORS, *FLOORS):
             raise PthetaError(f"{name} is the name of two rows: rename the folder or the run")
     return [*names, *images]
 

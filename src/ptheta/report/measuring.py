@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -13,10 +15,14 @@ from ptheta.data.sources import ImageSet
 from ptheta.errors import PthetaError
 from ptheta.measures.results import Evaluation
 from ptheta.metrics.evaluate import context, evaluate_images, measured
+from ptheta.metrics.floors import floors_of
+from ptheta.metrics.metric import Section
 from ptheta.metrics.stored import held, kept
+from ptheta.metrics.table import METRICS
 from ptheta.report.comparison import UNKNOWN, Cost, Measured, Measuring, density
 from ptheta.report.pictures import drawn_of, pictures
 from ptheta.report.plots import curves
+from ptheta.report.sections import section_of
 from ptheta.report.sight import Seen, Sight
 from ptheta.runs.folder import Run
 from ptheta.specs import quantise
@@ -111,3 +117,25 @@ def measured_images(
         pictures=pictures(None, rounded, test, train, how.seed),
     )
     return made, [remark]
+
+
+OF_FLOORS = (Section.DISTANCE, Section.TRANSLATION)
+
+
+def floors(rows: Mapping[str, Evaluation], sight: Sight, how: Measuring) -> dict[str, Evaluation]:
+    """What translations get that need no learning, by name, of the numbers that a row has; none
+    where no row is of a model that translates."""
+    names = {result.metric for row in rows.values() for result in row.results}
+    if not any(section_of(name) is Section.TRANSLATION for name in names):
+        return {}
+    found = {}
+    for name, model in floors_of(sight.train).items():
+        metrics = [m for m in METRICS.values() if m.section in OF_FLOORS]
+        ctx = context(
+            *(model, sight.test, sight.train), extractor=how.extractor, n=how.n, seed=how.seed
+        )
+        every = measured(ctx, metrics=metrics)
+        own = tuple(result for result in every.results if result.metric in names)
+        if any(section_of(result.metric) is Section.TRANSLATION for result in own):
+            found[name] = replace(every, results=own)
+    return found

@@ -1,0 +1,257 @@
+"""Translations between unpaired domains: test images of all other domains, carried over to each.
+
+Their distance to the real images of the domain says whether they look like these; carried back they
+must be what they were (the cycle); and where the data know the same thing in both domains, they are
+held against that. A copy of the input, which has changed nothing, has its numbers in the notes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ptheta.capabilities import Translates, device_of
+from ptheta.compute.streams import seeded
+from ptheta.data.dataset import Dataset
+from ptheta.data.scene_reader import SIDE, read_scenes
+from ptheta.data.shapes import ATTRIBUTES
+from ptheta.extractors.features import Features, extract
+from ptheta.measures import errors
+from ptheta.measures.frechet import fit, frechet, frechet_draws
+from ptheta.measures.intervals import Groups, estimate, mean_estimate
+from ptheta.measures.kernel import kernel_distance, kernel_draws
+from ptheta.measures.results import Draws, Estimate
+from ptheta.measures.scenes import agreement
+from ptheta.measures.similarity import scales, ssim
+from ptheta.metrics.context import Context, shared
+from ptheta.terminal.progress import stage, watched
+
+STREAM = 0xD0BE  # other random numbers than those of samples
+BATCH = 64  # images that are carried over at a time
+LOOK, KEPT = ("background", "fills"), ("place", "shape", "colour")  # of a scene
+
+
+@dataclass(frozen=True)
+class Carried:
+    """Test images of other domains, carried over to one: uint8 (n, C, H, W).
+
+    name: of that domain
+    rows: int64 (n,), their positions among the test images; x: what they were; made: what became
+    of them; back: that, carried back to the domain it came from
+    real: bool (N,), which test images are of the domain itself
+    """
+
+    name: str
+    rows: Tensor
+    x: Tensor
+    made: Tensor
+    back: Tensor
+    real: Tensor
+
+    @property
+    def groups(self) -> Groups:
+        """The images, to leave out some at a time: the same ones for every model."""
+        return Groups(len(self.rows), "real")
+
+
+def of_domains(ctx: Context) -> bool:
+    """The model carries over between domains, which the labels of the test data name."""
+    if not isinstance(ctx.model, Translates) or ctx.test.labels is None:
+        return False
+    return len(set(ctx.model.domains()) & set(ctx.test.present_classes())) > 1
+
+
+def of_partners(ctx: Context) -> bool:
+    """The data know the same thing in another domain."""
+    return of_domains(ctx) and ctx.test.partners is not None
+
+
+def of_scenes(ctx: Context) -> bool:
+    """And it is a scene, which can be read off a picture."""
+    channels, *sides = ctx.test.spec.shape
+    large = channels == 3 and min(sides) >= SIDE and len(set(sides)) == 1
+    return of_partners(ctx) and ctx.test.attribute_names == ATTRIBUTES and large
+
+
+@shared
+def carried(ctx: Context) -> Mapping[str, Carried]:
+    """By the name of the domain they are carried over to; domains without two test images of their
+    own, and two of others, are left out."""
+    model = ctx.the_model
+    assert isinstance(model, Translates)
+    names = model.domains()
+    of = _domains(ctx.test, names)
+    order = torch.randperm(len(of), generator=torch.Generator().manual_seed(ctx.seed ^ STREAM))
+    found = {}
+    for number, name in enumerate(names):
+        rows = order[(of[order] >= 0) & (of[order] != number)][: ctx.n]
+        real = of == number
+        if min(len(rows), int(real.sum())) < 2:
+            continue
+        x = ctx.test.batch(rows.numpy()).x
+        with stage(f"to {name}"):
+            made = _carry(ctx, x, torch.full((len(rows),), number))
+            back = _carry(ctx, made, of[rows])
+        found[name] = Carried(name, rows, x, made, back, real)
+    return found
+
+
+def _domains(data: Dataset, names: tuple[str, ...]) -> Tensor:
+    """The number, of these names, of the domain of each example: int64 (N,); -1 for another."""
+    assert data.labels is not None
+    number = {name: i for i, name in enumerate(names)}
+    known = np.array([number.get(name, -1) for name in data.classes] or [-1])
+    return torch.from_numpy(known[data.labels[data.rows(slice(None))]])
+
+
+def _carry(ctx: Context, x: Tensor, to: Tensor) -> Tensor:
+    """Images carried over, to the domain of each, with noise that the seed of the evaluation
+    gives."""
+    model, device = ctx.the_model, device_of(ctx.the_model)
+    assert isinstance(model, Translates)
+    parts = list(zip(x.split(BATCH), to.split(BATCH), strict=True))
+    with seeded(ctx.seed), torch.no_grad():
+        made = [
+            model.translate(part.to(device), where.to(device)).cpu()
+            for part, where in watched(parts, "carrying over")
+        ]
+    return ctx.test.spec.check(torch.cat(made))
+
+
+Of = Callable[[Context, Carried], Estimate]
+
+
+def each_domain(what: Of, ctx: Context) -> Mapping[str, Estimate]:
+    """A number for each domain that images are carried over to."""
+    return {name: what(ctx, some) for name, some in carried(ctx).items()}
+
+
+# -- whether they look like the domain
+
+
+@shared
+def _features(ctx: Context) -> Mapping[str, Features]:
+    """Of what became of the images, by the domain they were carried over to."""
+    return {
+        name: extract(some.made, ctx.extractor, processes=ctx.processes)
+        for name, some in carried(ctx).items()
+    }
+
+
+@dataclass(frozen=True)
+class Distance:
+    """Of two sets of features, (n, d) and (m, d): its value, and that without each group of both
+    sides."""
+
+    value: Callable[[Tensor, Tensor], float]
+    draws: Callable[[Tensor, Tensor, Groups, Groups], Draws | None]
+
+
+FRECHET = Distance(lambda x, y: frechet(fit(x), fit(y)), frechet_draws)
+KERNEL = Distance(
+    lambda x, y: kernel_distance(x, y)[0], lambda x, y, *groups: kernel_draws(x, y, *groups)[1]
+)
+
+
+def _distance(distance: Distance, ctx: Context, some: Carried) -> Estimate:
+    real, reals = ctx.real.features[some.real], ctx.reals.part(some.real)
+    fakes = Groups(len(some.rows), "fake")
+    made, before = _features(ctx)[some.name].features, ctx.real.features[some.rows]
+    return distance_of(distance, made, before, real, (fakes, reals))
+
+
+def distance_of(
+    distance: Distance, made: Tensor, before: Tensor, real: Tensor, groups: tuple[Groups, Groups]
+) -> Estimate:
+    """From what was carried over to the real images of the domain; beside it that of the images
+    before, all in features (n, d), (n, d) and (m, d).
+
+    groups: of what was carried over, and of real images
+    """
+    copy = distance.value(before, real)
+    about = {"copy": round(copy, 6), "images": len(made)}
+    note = f"{copy:.4g} for the input copied"
+    found = distance.draws(made, real, *groups)
+    return estimate(distance.value(made, real), found, about, note=note)
+
+
+translation_fd = partial(each_domain, partial(_distance, FRECHET))
+translation_kd = partial(each_domain, partial(_distance, KERNEL))
+
+
+# -- whether they are what they were, and what they should be
+
+
+def _cycle(ctx: Context, some: Carried) -> Estimate:
+    return mean_estimate(errors.l1(some.back, some.x), some.groups)
+
+
+cycle_l1 = partial(each_domain, _cycle)
+PixelError = Callable[[Tensor, Tensor], Tensor]
+
+
+def _partners(ctx: Context, some: Carried) -> tuple[Tensor, Dataset] | None:
+    """Which of the images have a partner in the domain, int64 (m,), and these partners; None where
+    there are fewer than two."""
+    test = ctx.test
+    assert test.partners is not None
+    partner = test.partners[test.rows(some.rows.numpy())]
+    inside = np.isin(partner, test.rows(slice(None))[some.real.numpy()])
+    there = np.flatnonzero(inside & (partner >= 0))
+    if len(there) < 2:
+        return None
+    return torch.from_numpy(there), replace(test, index=partner[there])
+
+
+def _to_partner(error: PixelError, ctx: Context, some: Carried) -> Estimate:
+    """How far they are from the same thing in the domain; beside it the images as they were."""
+    known = _partners(ctx, some)
+    if known is None:
+        return Estimate(None, reason="fewer than two images have a partner there")
+    there, partners = known
+    wanted = partners.batch(slice(None)).x
+    copy = error(some.x[there], wanted).mean().item()
+    about = {"copy": round(copy, 6), "images": len(there)}
+    groups = Groups(len(some.rows), "real").part(there)
+    found = mean_estimate(error(some.made[there], wanted), groups, about)
+    return replace(found, note=f"{copy:.4g} for the input copied")
+
+
+def _similar(ctx: Context, some: Carried) -> Estimate:
+    height, width = some.made.shape[2:]
+    if not scales(height, width):
+        return Estimate(None, reason=f"images of {height}x{width} are smaller than its window")
+    return _to_partner(ssim, ctx, some)
+
+
+partner_l1 = partial(each_domain, partial(_to_partner, errors.l1))
+partner_psnr = partial(each_domain, partial(_to_partner, errors.psnr))
+partner_ssim = partial(each_domain, _similar)
+
+
+def _scenes(what: tuple[str, ...], ctx: Context, some: Carried) -> Estimate:
+    """Share of images that are read to agree wholly, in these, with their partners."""
+    known = _partners(ctx, some)
+    if known is None:
+        return Estimate(None, reason="fewer than two images have a partner there")
+    there, partners = known
+    assert partners.attributes is not None
+    wanted = partners.attributes[partners.rows(slice(None))]
+    right = agreement(_read(ctx)[some.name][there.numpy()], wanted).all_of(*what)
+    groups = Groups(len(some.rows), "real").part(there)
+    return mean_estimate(torch.from_numpy(right), groups, {"images": len(there)})
+
+
+@shared
+def _read(ctx: Context) -> Mapping[str, np.ndarray]:
+    """The attributes read off what became of the images, by the domain they were carried to."""
+    return {name: read_scenes(some.made).attributes for name, some in carried(ctx).items()}
+
+
+scene_look = partial(each_domain, partial(_scenes, LOOK))
+scene_kept = partial(each_domain, partial(_scenes, KEPT))

@@ -1,0 +1,111 @@
+"""The metrics of pairs that are at hand: each image of one set is held against the image at its
+place in the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Unpack
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ptheta.errors import PthetaError
+from ptheta.measures import errors
+from ptheta.measures.results import About, Estimate, Result
+from ptheta.metrics import pairs
+from ptheta.metrics.protocol import VERSION
+from ptheta.metrics.reading import Examples, Read, same_images
+from ptheta.metrics.table import METRICS
+from ptheta.specs import LabelMapSpec
+
+Palette = Sequence[tuple[int, ...]]
+
+
+class Segmentation(NamedTuple):
+    """pixel accuracy, mean class accuracy and mean IoU (arXiv:1411.4038)"""
+
+    pixel: Result
+    classes: Result
+    iou: Result
+
+
+def l1(a: Examples, b: Examples, **how: Unpack[Read]) -> Result:
+    """Mean absolute difference of pairs, of 255.
+
+    a: what was made; b: what it should be, in the same order: the names of files, where these are
+        folders
+    how: see `ptheta.metrics.reading.Read`
+    """
+    return _of_pixels("l1_to_target{pairs}", pairs.l1_of, a, b, how)
+
+
+def psnr(a: Examples, b: Examples, **how: Unpack[Read]) -> Result:
+    """Peak signal-to-noise ratio of pairs, dB, the mean over pairs. Arguments: see `l1`."""
+    return _of_pixels("psnr_to_target{pairs}", pairs.psnr_of, a, b, how)
+
+
+def ssim(a: Examples, b: Examples, **how: Unpack[Read]) -> Result:
+    """Structural similarity of pairs, the mean over pairs. Arguments: see `l1`."""
+    return _of_pixels("ssim_to_target{pairs}", pairs.ssim_of, a, b, how)
+
+
+def _of_pixels(
+    metric: str,
+    what: Callable[[pairs.Answers], Estimate],
+    a: Examples,
+    b: Examples,
+    how: Read,
+) -> Result:
+    made, wanted = same_images((a, b), how)
+    errors.check_pairs(made, wanted)
+    return METRICS[metric].result(what(pairs.Answers(made, wanted, wanted)), _about(made))
+
+
+def segmentation_scores(
+    a: Examples, b: Examples, palette: Palette | None = None, **how: Unpack[Read]
+) -> Segmentation:
+    """How well label maps agree with those they should be.
+
+    a: what was found; b: what is right: integers (N, H, W), or pictures, in the same order
+    palette: of pictures, the colour of each label, (v,) or (r, g, b); a pixel has the label of the
+        nearest one
+    how: see `l1`
+    Raises PthetaError for pictures without a palette, and for maps of other sizes or numbers.
+    """
+    found, wanted, labels = _labels(a, b, palette, how)
+    some = pairs.Labelled(found, wanted, labels)
+    names = ("pixel_accuracy{pairs}", "class_accuracy{pairs}", "iou{pairs}")
+    about = _about(found)
+    return Segmentation(
+        *(METRICS[name].result(pairs.score_of(some, i), about) for i, name in enumerate(names))
+    )
+
+
+def _labels(
+    a: Examples, b: Examples, palette: Palette | None, how: Read
+) -> tuple[Tensor, Tensor, int]:
+    """Both as integers (N, H, W), and how many labels there are."""
+    if palette is not None:
+        x, y = same_images((a, b), how)
+        spec = LabelMapSpec(*x.shape[1:], palette=tuple(map(tuple, palette)))
+        return spec.numbers(x), spec.numbers(y), spec.labels
+    found, wanted = _integers(a), _integers(b)
+    if min(found.min(), wanted.min()) < 0:
+        raise PthetaError("labels below 0: number them from 0 on")
+    return found, wanted, int(max(found.max(), wanted.max())) + 1
+
+
+def _integers(given: Examples) -> Tensor:
+    """Label maps as they are. Raises PthetaError for what holds none."""
+    maps = torch.from_numpy(given) if isinstance(given, np.ndarray) else given
+    whole = isinstance(maps, Tensor) and not (maps.is_floating_point() or maps.is_complex())
+    if not isinstance(maps, Tensor) or not whole or maps.ndim != 3 or not len(maps):
+        raise PthetaError(
+            "label maps are integers (N, H, W), or pictures with a palette: give one of these"
+        )
+    return maps.long()
+
+
+def _about(made: Tensor) -> About:
+    return {"images": len(made), "metrics_version": VERSION}

@@ -31,7 +31,7 @@ VERSION = 1  # of the network and of its training
 SIDE = 64  # larger pictures are averaged down to so many pixels for their longer side
 BLOCK = 2  # pixels
 WIDTHS = (32, 64, 128)  # channels of each scale, fine to coarse
-STEPS, BATCH, RATE, DECAY = 1000, 8, 3e-3, 1e-2
+STEPS, BATCH, RATE, DECAY = 600, 16, 3e-3, 1e-2
 AT_ONCE = 64  # pictures that are labelled
 
 

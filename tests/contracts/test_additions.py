@@ -21,6 +21,10 @@ from ptheta.capabilities import Samples
 from ptheta.cli.commands import cli
 from ptheta.config import Choice, build, option, options
 from ptheta.corruption import NOISES, Noise
+from ptheta.data.image_data import ImageDataset
+from ptheta.data.inputs import StoredInputs
+from ptheta.data.pairs.table import PAIRS as PAIR_KINDS
+from ptheta.data.pairs.table import PairKind, Wish
 from ptheta.data.request import DataSettings
 from ptheta.distributions.latents import Normal
 from ptheta.dynamics import DYNAMICS, Dynamics, Updater, simultaneous
@@ -38,6 +42,7 @@ from ptheta.nets.activations import ACTIVATIONS, Activation
 from ptheta.nets.coders import CODERS, CoderConfig, CoderKind, Shape
 from ptheta.nets.convolutional import Size
 from ptheta.nets.heads import HEADS, SIGMAS, CategoricalHead, Width
+from ptheta.nets.translation.ends import ENDS, End
 from ptheta.nets.translation.fill import FILLS, Fill
 from ptheta.nets.translation.generators import GENERATORS, GeneratorOptions, ImageGenerator
 from ptheta.nets.translation.moves import PAIR_MOVES, PairMove, Places
@@ -103,6 +108,10 @@ class PixelByPixel(nn.Module):
     def forward(self, x: Tensor, z: Tensor | None = None) -> Tensor:
         found: Tensor = self.convolution(with_code(x, z))
         return found
+
+
+def upside_down(data: ImageDataset, wish: Wish) -> StoredInputs:
+    return StoredInputs(data.images[:, :, ::-1], data.spec)
 
 
 class Added(NamedTuple):
@@ -185,6 +194,12 @@ NEW: dict[str, Added] = {
     "generator of domains": Added(
         GENERATORS, ImageGenerator(pixel_by_pixel, about="pixels"), ("cyclegan",), "generator"
     ),
+    "output": Added(
+        ENDS,
+        End(lambda channels: channels, lambda x, made: made.clamp(-1, 1), about="clipped"),
+        ("cyclegan",),
+        "output",
+    ),
     "optimizer": Added(OPTIMIZERS, HeavyBall, ("vae", "aae", "made", "gan"), "optimizer"),
     "dynamics": Added(
         DYNAMICS, Dynamics(simultaneous_twice, about="two at once"), ("vae",), "dynamics"
@@ -192,6 +207,7 @@ NEW: dict[str, Added] = {
     "schedule": Added(
         SCHEDULES, Schedule(lambda share: 1 - share**2, about="slowly down to 0"), (), "schedule"
     ),
+    "pairs": Added(PAIR_KINDS, PairKind(inputs=upside_down, about="turned"), (), "pairs"),
 }
 WHERE = [(kind, model) for kind, added in NEW.items() for model in added.models]
 
@@ -248,7 +264,7 @@ def test_an_added_choice_trains(kind, name, added):
 def test_an_added_choice_is_in_the_help_and_in_the_refusal_of_another(name, added):
     shown = " ".join(CliRunner().invoke(cli, ["train", name, "--help"]).output.split())
     for kind, new in NEW.items():
-        if name not in new.models and kind != "schedule":
+        if name not in new.models and kind not in ("schedule", "pairs"):
             continue
         flag = new.option.replace("_", "-")
         assert re.search(rf"--{flag} [\w|,.+-]*\bmine\b", shown), kind

@@ -18,7 +18,7 @@ from ptheta.data.image_data import ImageDataset
 from ptheta.data.inputs import StoredInputs
 from ptheta.data.pairs.made import MAKINGS
 from ptheta.data.pairs.palette import found, in_colours
-from ptheta.data.pairs.table import PAIRS
+from ptheta.data.pairs.table import PAIRS, PairKind, Wish
 from ptheta.data.picture import Shape
 from ptheta.data.request import DataSettings, Learned, Request
 from ptheta.data.shapes import scenes
@@ -397,3 +397,12 @@ def test_what_cannot_be_is_one_line(tmp_path, name):
 def test_stored_inputs_fit_their_spec():
     with pytest.raises(PthetaError, match="want uint8"):
         StoredInputs(noise(2, 3, 4, 4), ImageSpec(1, 4, 4))
+
+
+def test_a_kind_that_somebody_adds_is_one_entry(monkeypatch):
+    def turned(data: ImageDataset, wish: Wish) -> StoredInputs:
+        return StoredInputs(np.ascontiguousarray(data.images[:, :, ::-1]), data.spec)
+
+    monkeypatch.setitem(PAIRS, "turned", PairKind(inputs=turned, about="upside down"))
+    inputs, targets = whole(opened(colour_set(), pairs="turned"))
+    assert torch.equal(inputs, targets.flip(2))

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ptheta.batch import Batch, Condition
+from ptheta.data import near
 from ptheta.data.inputs import Inputs
 from ptheta.data.names import shortened
 from ptheta.data.near import Groups, first_groups
@@ -181,6 +182,17 @@ class Dataset(ABC):
         int64 (N,)."""
         return None
 
+    def partner_places(self) -> np.ndarray:
+        """The position of each one's partner, its own where it has none here: int64 (N,)."""
+        places = np.arange(len(self))
+        if self.partners is None:
+            return places
+        rows = self.rows(slice(None))
+        place_of = np.full(len(self.stored) + 1, -1, dtype=np.int64)  # the last is that of row -1
+        place_of[rows] = places
+        found: np.ndarray = place_of[self.partners[rows]]
+        return np.where(found < 0, places, found)
+
     def read_as(self) -> dict[str, object]:
         """What of how it was read makes numbers of another scale, for the protocol of a number."""
         return {}
@@ -322,8 +334,9 @@ class Dataset(ABC):
     def hold_out(self, n: int, seed: int = 0, *, by_label: bool = False) -> tuple[Self, Self]:
         """(the rest, n examples drawn at random): disjoint, the same for the same seed.
 
-        Near-duplicates stay together, so that no example of one part is in the other; where they
-        leave no choice, fewer than n are held out.
+        Near-duplicates and partners stay together, so that no example of one part is in the other,
+        nor what a translation of it is held against; where they leave no choice, fewer than n are
+        held out.
 
         by_label: of every label its share of n, rounded down, so that none is used up
         """
@@ -335,6 +348,7 @@ class Dataset(ABC):
             )
         rows = self.rows(slice(None))
         groups = self.find_groups().groups if self.groups is None else self.groups[rows]
+        groups = near.joined(groups, self.partner_places())
         order = np.random.default_rng(seed).permutation(total)
         labels = self.labels[rows[order]] if by_label and self.labels is not None else None
         held = first_groups(groups[order], n, labels)

@@ -74,6 +74,7 @@ class Pictures:
 
     images: uint8 (N, C, H, W)
     positions: int64 (N,), that of each in the source
+    total: how many there were
     skipped: a line for each that cannot be read
     notes: lines about what was done to them
     advice: lines on what to do before training on them
@@ -84,6 +85,7 @@ class Pictures:
 
     images: np.ndarray
     positions: np.ndarray
+    total: int
     skipped: tuple[str, ...]
     notes: tuple[str, ...]
     advice: tuple[str, ...]
@@ -91,6 +93,10 @@ class Pictures:
     values: Values
     palette: tuple[Colour, ...] = ()
     inputs: Inputs | None = None
+
+
+# the pictures of a part by themselves, and the pairs that they may be read as, by `PAIRS`
+Readings = tuple[Callable[[], RawPictures], Mapping[str, Callable[[], RawPairs]]]
 
 
 def decode_any(
@@ -222,6 +228,7 @@ def _pictures(name: str, stored: Stored[Decoded], request: Request) -> Pictures:
     return Pictures(
         images=stored.arrays[ARRAYS[TARGET]],
         positions=positions,
+        total=about.total,
         skipped=skipped,
         notes=tuple(about.notes),
         advice=(_pairs(about.doubles, len(positions)),) if pairs else (),

@@ -86,7 +86,9 @@ def _splits(below: Iterable[Tree]) -> dict[str, tuple[Root, ...]]:
     below = list(below)
     by_rest = _by_rest(below)
     whole = {rest: s for rest, s in by_rest.items() if "train" in s and len(s) > 1}
-    domains = {rest: splits for rest, splits in whole.items() if re.fullmatch(r"[A-Z]", rest)}
+    # those of one letter may lack a held-out part
+    letters = {rest: s for rest, s in by_rest.items() if re.fullmatch(r"[A-Z]", rest)}
+    domains = {rest: splits for rest, splits in letters.items() if "train" in splits}
     if len(domains) > 1 and "" not in whole:
         return _of_domains(domains)
     if whole:

@@ -252,6 +252,29 @@ def _chunks(part: Part) -> Iterator[tuple[int, np.ndarray]]:
         pages.add(images, chunk.nbytes)
 
 
+def joined(groups: np.ndarray, partners: np.ndarray) -> np.ndarray:
+    """Groups in which partners are together as well: int64 (N,), the first position of each.
+
+    groups: the group of each; partners: the position of its partner, its own where it has none
+    """
+    n = len(groups)
+    if np.array_equal(partners, np.arange(n)):
+        return groups
+    from scipy.sparse import coo_matrix  # slow to import
+    from scipy.sparse.csgraph import connected_components
+
+    _, number = np.unique(groups, return_inverse=True)
+    there = np.arange(n)
+    # a graph of the positions, and of the groups behind them
+    edges = np.concatenate([np.stack([there, n + number]), np.stack([there, partners])], 1)
+    size = n + int(number.max()) + 1
+    graph = coo_matrix((np.ones(edges.shape[1], dtype=bool), tuple(edges)), (size, size))
+    _, whole = connected_components(graph, directed=False)
+    _, first, back = np.unique(whole[:n], return_index=True, return_inverse=True)
+    found: np.ndarray = first[back].astype(np.int64)
+    return found
+
+
 def first_groups(groups: np.ndarray, n: int, labels: np.ndarray | None = None) -> np.ndarray:
     """The first groups of an order that have at most n members together, passing over what is too
     large: bool (N,), whole groups only.

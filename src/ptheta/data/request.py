@@ -13,7 +13,7 @@ from annotated_types import Ge, Le
 from ptheta.config import MOST_SIDE, Count, Fraction, Positive, Side, option
 from ptheta.data.names import shortened
 from ptheta.data.pairs.palette import Palette
-from ptheta.data.pairs.table import COLUMNS, LABEL_MAPS, PAIRS, LabelMaps, PairName, Part
+from ptheta.data.pairs.table import COLUMNS, LABEL_MAPS, PAIRS, LabelMaps, PairKind, PairName, Part
 from ptheta.data.splits import SPLITS
 from ptheta.data.values import Levels, White
 from ptheta.errors import PthetaError, unknown
@@ -47,6 +47,7 @@ class DataOptions(TypedDict, total=False):
     pair_strength: float | None
     label_maps: LabelMaps
     label_colours: int | None
+    domain_columns: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,9 @@ class DataSettings:
     label_colours: Colours | None = option(
         None, "how many colours label maps have; default: as many as stand out"
     )
+    domain_columns: tuple[str, ...] = option(
+        (), "columns of pictures of a table that are domains: each picture is an example by itself"
+    )
 
     def check(self) -> None:
         """Raises PthetaError for a value out of range. (Those of a command line or a file have been
@@ -108,6 +112,7 @@ class DataSettings:
             "--label-column": self.label_column,
             "--caption-column": self.caption_column,
             "--input-column": self.input_column,
+            "--domain-columns": ",".join(self.domain_columns) or None,
             **self.of_vectors,
         }
         return {option: name for option, name in named.items() if name is not None}
@@ -140,6 +145,7 @@ class DataSettings:
             label_column=None,
             caption_column=None,
             input_column=None,
+            domain_columns=(),
             columns=(),
             category_columns=(),
         )
@@ -152,6 +158,8 @@ def check_pairs(settings: DataSettings) -> None:
     if settings.label_maps not in LABEL_MAPS:
         raise unknown("label maps", settings.label_maps, LABEL_MAPS)
     kind = None if settings.pairs is None else PAIRS[settings.pairs]
+    if settings.domain_columns:
+        _check_domains(settings, kind)
     if kind is None and settings.reverse:
         raise PthetaError("--reverse exchanges the parts of pairs: add --pairs, or leave it out")
     if settings.input_column is not None and settings.pairs != COLUMNS:
@@ -167,6 +175,22 @@ def check_pairs(settings: DataSettings) -> None:
         raise PthetaError("--label-colours is of label maps: add --label-maps, or leave it out")
     if settings.pair_strength is not None and (kind is None or kind.strength is None):
         raise PthetaError(f"--pair-strength is of {STRENGTHS}: leave it out")
+
+
+def _check_domains(settings: DataSettings, kind: PairKind | None) -> None:
+    columns = settings.domain_columns
+    named = f"--domain-columns {','.join(columns)}"
+    if len(set(columns)) < max(2, len(columns)):
+        raise PthetaError(f"{named}: name two columns or more, each once")
+    others = {"--image-column": settings.image_column, "--label-column": settings.label_column}
+    for flag, name in others.items():
+        if name is not None:
+            raise PthetaError(f"{named} says what images and labels are: leave {flag} {name} out")
+    if kind is not None and kind.inputs is None:
+        raise PthetaError(
+            f"{named} reads each picture by itself, and --pairs {settings.pairs} two together: "
+            "leave one out"
+        )
 
 
 @dataclass(frozen=True)

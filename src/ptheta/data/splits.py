@@ -3,8 +3,9 @@
 The images of `train` are never in `val` or `test`. A source with one held-out part uses it for both
 of these. One with none is divided by what its images are, not by where they stand: an image is held
 out where its 64-bit key lies in the lowest tenth, and near-duplicates are held out together or not
-at all. What a file is called and which others are added or removed moves no image that is not a
-near-duplicate of these; and what was once for training is never held out because of an added file.
+at all; so are partners, by the key of the first. What a file is called and which others are added
+or removed moves no image that is not a near-duplicate of these; and what was once for training is
+never held out because of an added file.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from ptheta.data import near
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 
@@ -123,8 +125,10 @@ class Sides(NamedTuple):
 def sides(data: Dataset, place: Path | None = None) -> Sides:
     """Divides a data set that is all there is. place: the cache folder."""
     n, kind = len(data), data.examples
-    looked = data.find_groups(place=place)
-    held, why_none = held_out(looked.hashes, looked.groups), ""
+    looked, partners = data.find_groups(place=place), data.partner_places()
+    # of partners one key decides for both
+    keys = looked.hashes[np.minimum(partners, np.arange(n))]
+    held, why_none = held_out(keys, near.joined(looked.groups, partners)), ""
     if not held.any() and len(np.unique(looked.hashes)) <= FEW:
         why_none = f"nothing is held out: of few {kind} ({n}) all are for training"
     elif not held.any():
@@ -132,6 +136,8 @@ def sides(data: Dataset, place: Path | None = None) -> Sides:
     notes = [
         why_none or f"no splits: {held.sum()} of {n} {kind} are held out, for val and test alike"
     ]
+    if data.partners is not None:
+        notes.append("partners are on the same side")
     if more := n - len(np.unique(looked.groups)):
         notes.append(f"near-duplicates of other {kind}: {more} of {n}, on the same side")
     data = dataclasses.replace(data, groups=looked.groups, notes=(*data.notes, *notes))

@@ -11,7 +11,8 @@ from typing import Protocol
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from ptheta.data.dataset import Dataset
-from ptheta.data.decode import RawPairs, RawPictures, decode_any
+from ptheta.data.decode import RawPairs, RawPictures, Readings, decode_any
+from ptheta.data.domains import read_domains
 from ptheta.data.image_data import ImageDataset
 from ptheta.data.labels import Labels, number
 from ptheta.data.pairs.halves import half
@@ -103,25 +104,13 @@ def read_table(table: Table, request: Request) -> tuple[Dataset, Part]:
     """The part that answers to a split."""
     place = table.place
     part = choose(request.split, table.splits, place)
-    rows, training = table.splits[part.name], table.splits["train"]
-    images = rows.image_columns
-    column, inputs = _image_columns(images, rows.columns, place, request)
-
-    def pictures(of: str) -> RawPictures:
-        return RawPictures(
-            place,
-            (table.identity, part.name, of),
-            [*rows.state(), *training.state()],
-            partial(rows.items, of),
-            partial(training.sample, of),
-        )
-
-    stored = {
-        SIDE_BY_SIDE: lambda: RawPairs(*(half(pictures(column), right) for right in (False, True))),
-        COLUMNS: lambda: RawPairs(pictures(inputs), pictures(column)),
-    }
-    decoded = decode_any(lambda: pictures(column), stored, request)
+    rows = table.splits[part.name]
     label_column, caption_column = _columns(rows, place, request)
+    if request.settings.domain_columns:
+        return read_domains(table, part.name, caption_column, request), part
+    images = rows.image_columns
+    columns = _image_columns(images, rows.columns, place, request)
+    decoded = decode_any(*_readings(table, part.name, columns), request)
     labels, classes = _labels(table, part.name, label_column)
     captions = None
     if caption_column is not None:
@@ -134,11 +123,7 @@ def read_table(table: Table, request: Request) -> tuple[Dataset, Part]:
         classes=classes,
         captions=captions,
         skipped=decoded.skipped,
-        notes=(
-            *decoded.notes,
-            *notes_on((column, inputs), images),
-            *no_labels(label_column, labels),
-        ),
+        notes=(*decoded.notes, *notes_on(columns, images), *no_labels(label_column, labels)),
         advice=decoded.advice,
         resized=decoded.resized,
         values=decoded.values,
@@ -147,6 +132,34 @@ def read_table(table: Table, request: Request) -> tuple[Dataset, Part]:
         resembles=table.resembles,
     )
     return data, part
+
+
+def _readings(table: Table, split: str, columns: tuple[str, str]) -> Readings:
+    """The pictures of a split by themselves, and what pairs they may be read as.
+
+    columns: of the images, and of the inputs of pairs
+    """
+    rows, training = table.splits[split], table.splits["train"]
+
+    def pictures(column: str) -> RawPictures:
+        return RawPictures(
+            table.place,
+            (table.identity, split, column),
+            [*rows.state(), *training.state()],
+            partial(rows.items, column),
+            partial(training.sample, column),
+        )
+
+    column, inputs = columns
+
+    def halves() -> RawPairs:
+        whole = pictures(column)
+        return RawPairs(half(whole, right=False), half(whole, right=True))
+
+    def two() -> RawPairs:
+        return RawPairs(pictures(inputs), pictures(column))
+
+    return partial(pictures, column), {SIDE_BY_SIDE: halves, COLUMNS: two}
 
 
 def _image_columns(

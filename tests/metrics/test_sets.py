@@ -268,7 +268,8 @@ def test_label_maps_at_hand_are_integers_or_colours():
 
 
 def test_the_labeller_reads_any_pictures(monkeypatch):
-    monkeypatch.setattr(labeller, "STEPS", 40)
+    monkeypatch.setattr(labeller, "STEPS", 70)
+    monkeypatch.setattr(labeller, "BATCH", 8)
     train, test = pictures_of_labels("train", 1), pictures_of_labels("test", 0)
     numbers = labeller.wanted_labels(test, torch.arange(len(test)))
     right = metrics.labeller_scores(photos(numbers, 9), train, test)

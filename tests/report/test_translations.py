@@ -49,7 +49,7 @@ TRAINING: dict[str, Any] = {
 def brief(monkeypatch) -> None:
     """Neither speeds nor the labeller take long."""
     monkeypatch.setattr(speed, "SECONDS", 0.02)
-    monkeypatch.setattr(labeller, "STEPS", 10)
+    monkeypatch.setattr(labeller, "STEPS", 5)
 
 
 @pytest.fixture(scope="module")

@@ -109,7 +109,7 @@ def labeller(pairs: Dataset, place: Path | None = None) -> Labeller:
         "images": pairs.fingerprint(),
         "labels": annotations_of(pairs),
         "palette": json.dumps(spec.palette),
-        "version": f"{VERSION}, {STEPS} steps",
+        "version": f"{VERSION}, {STEPS} steps of {BATCH}",
         "torch": torch.__version__,
     }
     key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:24]

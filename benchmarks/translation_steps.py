@@ -249,7 +249,13 @@ def cyclegan_table(size: int, batch: int, steps: int, blocks: int) -> dict[str, 
     images = np.concatenate([first, second])
     data = ImageDataset("noise", "train", images, labels=labels, classes=condition.names)
     ours = ptheta.create(
-        "cyclegan", spec, condition=condition, features=64, blocks=blocks, d_features=64, patch="70"
+        "cyclegan",
+        spec,
+        condition=condition,
+        features=64,
+        blocks=blocks,
+        d_features=64,
+        receptive_field="70",
     )
     both = to_symmetric(torch.from_numpy(np.concatenate([first, second], 1)))
     pair = by_trainer(ours, condition.adapted(data), 2 * batch, steps)

@@ -42,6 +42,7 @@ from ptheta.nets.activations import ACTIVATIONS, Activation
 from ptheta.nets.coders import CODERS, CoderConfig, CoderKind, Shape
 from ptheta.nets.convolutional import Size
 from ptheta.nets.heads import HEADS, SIGMAS, CategoricalHead, Width
+from ptheta.nets.translation.ends import ENDS, End
 from ptheta.nets.translation.fill import FILLS, Fill
 from ptheta.nets.translation.generators import GENERATORS, GeneratorOptions, ImageGenerator
 from ptheta.nets.translation.moves import PAIR_MOVES, PairMove, Places
@@ -192,6 +193,12 @@ NEW: dict[str, Added] = {
     ),
     "generator of domains": Added(
         GENERATORS, ImageGenerator(pixel_by_pixel, about="pixels"), ("cyclegan",), "generator"
+    ),
+    "output": Added(
+        ENDS,
+        End(lambda channels: channels, lambda x, made: made.clamp(-1, 1), about="clipped"),
+        ("cyclegan",),
+        "output",
     ),
     "optimizer": Added(OPTIMIZERS, HeavyBall, ("vae", "aae", "made", "gan"), "optimizer"),
     "dynamics": Added(

@@ -26,7 +26,7 @@ SPEC = ImageSpec(3, 16, 16)
 
 
 def grown(**options: Any) -> Any:
-    """A model whose generator gives something: its last layer begins at 0."""
+    """A model whose generator gives something: its last layer begins near 0."""
     model = tiny("context-gan", SPEC, **options).eval()
     torch.manual_seed(1)
     torch.nn.init.normal_(model.generator.last.weight, std=0.1)

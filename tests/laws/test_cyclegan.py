@@ -27,12 +27,13 @@ WAYS: dict[str, dict[str, Any]] = {
     "two": {"classes": 2},
     "two, shared": {"classes": 2, "shared": True},
     "three": {"classes": 3},
+    "two, masks": {"classes": 2, "output": "mask"},
     "u-nets": {"classes": 2, "generator": "unet"},
 }
 
 
 def made(way: str, **options: Any) -> Any:
-    return tiny("cyclegan", SPEC, **WAYS[way], **options)
+    return tiny("cyclegan", SPEC, **{**WAYS[way], **options})
 
 
 def batch(domains: int, n: int = 6) -> Batch:
@@ -82,6 +83,13 @@ def test_images_go_to_another_domain(way):
     assert (to != of).all()
     pairs = {tuple(pair) for pair in torch.stack([of, to], 1).tolist()}
     assert len(pairs) == domains * (domains - 1)
+
+
+def test_a_generator_of_changes_that_makes_none_copies(way):
+    model, images = made(way, output="change"), batch(WAYS[way]["classes"])
+    for p in model.generator.parameters():
+        nn.init.zeros_(p)
+    assert torch.equal(model.translate(images.x, model.others(images.condition)), images.x)
 
 
 class Copies(nn.Module):

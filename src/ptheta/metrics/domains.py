@@ -15,8 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ptheta.capabilities import Translates, device_of
-from ptheta.compute.streams import seeded
+from ptheta.capabilities import Translates
 from ptheta.data.dataset import Dataset
 from ptheta.data.scene_reader import SIDE, read_scenes
 from ptheta.data.shapes import ATTRIBUTES
@@ -29,10 +28,10 @@ from ptheta.measures.results import Draws, Estimate
 from ptheta.measures.scenes import agreement
 from ptheta.measures.similarity import scales, ssim
 from ptheta.metrics.context import Context, shared
-from ptheta.terminal.progress import stage, watched
+from ptheta.tasks.translate import translate
+from ptheta.terminal.progress import stage
 
 STREAM = 0xD0BE  # other random numbers than those of samples
-BATCH = 64  # images that are carried over at a time
 LOOK, KEPT = ("background", "fills"), ("place", "shape", "colour")  # of a scene
 
 
@@ -112,15 +111,7 @@ def _domains(data: Dataset, names: tuple[str, ...]) -> Tensor:
 def _carry(ctx: Context, x: Tensor, to: Tensor) -> Tensor:
     """Images carried over, to the domain of each, with noise that the seed of the evaluation
     gives."""
-    model, device = ctx.the_model, device_of(ctx.the_model)
-    assert isinstance(model, Translates)
-    parts = list(zip(x.split(BATCH), to.split(BATCH), strict=True))
-    with seeded(ctx.seed), torch.no_grad():
-        made = [
-            model.translate(part.to(device), where.to(device)).cpu()
-            for part, where in watched(parts, "carrying over")
-        ]
-    return ctx.test.spec.check(torch.cat(made))
+    return ctx.test.spec.check(translate(ctx.the_model, x, to, seed=ctx.seed))
 
 
 Of = Callable[[Context, Carried], Estimate]

@@ -29,11 +29,17 @@ from ptheta.models.adversarial.options import LossName
 from ptheta.models.base import ImageModel, whole
 from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.models.recipes import Recipes
-from ptheta.models.translation.domains import JudgeForAll, JudgeForEach, OneForAll, OneForEach
+from ptheta.models.translation.domains import (
+    JudgeForAll,
+    JudgeForEach,
+    OneForAll,
+    OneForEach,
+)
 from ptheta.models.translation.pool import Drawn, ImagePool
 from ptheta.nets.adversarial.config import NormName
 from ptheta.nets.convolutional import init_dcgan
 from ptheta.nets.norms import NORMS
+from ptheta.nets.translation.ends import ENDS, EndName
 from ptheta.nets.translation.generators import GENERATORS, GeneratorOptions, ImageGeneratorName
 from ptheta.nets.translation.moves import PairMoveName, drawn, moved
 from ptheta.nets.translation.patch import PatchName, PatchOptions
@@ -52,6 +58,7 @@ class CycleGANConfig(Conditional, OptimizerConfig):
     kernel: Parts = option(
         7, "side of the residual generator's first and last convolutions, pixels; odd"
     )
+    output: EndName = option("image", "what the generator makes")
     norm: NormName = option("instance", "between the layers of all networks")
     receptive_field: PatchName = option("34", "side of what one logit of the discriminator sees")
     d_features: Count = option(32, "channels of the discriminator's first layer")
@@ -80,6 +87,11 @@ class CycleGANConfig(Conditional, OptimizerConfig):
         1, "the discriminator moves in every step, the generator in every so many-th"
     )
     condition: Kinds = option("labels", f"the domains: {GIVEN}")
+
+    @property
+    def of_identity(self) -> float:
+        """The weight of the identity term."""
+        return self.cycle_weight * self.identity_weight
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
         return super().unsupported(spec, condition) or self._odd_part() or odd_domains(condition)
@@ -146,22 +158,21 @@ class CycleGAN(ImageModel):
     ) -> None:
         super().__init__(spec, config, condition)
         self.config, self.loss = config, LOSSES[config.loss]
-        c, height, width = spec.scaled_shape
-        domains = len(self.condition)
-        one = config.shared or domains > 2
-
-        sizes = config.features, config.blocks, config.norm
-
-        def make(latent: int) -> nn.Module:
-            o = GeneratorOptions(*sizes, config.resize, config.kernel, latent)
-            return GENERATORS[config.generator].make(c, c, (height, width), o)
-
+        domains, one = len(self.condition), config.shared or len(self.condition) > 2
         patches = PatchOptions(config.receptive_field, config.d_features, config.norm)
-        self.generator = (OneForAll if one else OneForEach)(domains, make)
+        end = ENDS[config.output]
+        self.generator = (OneForAll if one else OneForEach)(domains, self.new_generator, end)
         self.discriminator = (JudgeForAll if one else JudgeForEach)(domains, spec, patches)
         init_dcgan(self)
         self.past = ImagePool(config.pool, domains, spec.scaled_shape) if config.pool else None
         self.drawn: Drawn | None = None  # in the last step, for the pool
+
+    def new_generator(self, latent: int) -> nn.Module:
+        """A generator that is given a code of so many numbers."""
+        o, (channels, height, width) = self.config, self.spec.scaled_shape
+        options = GeneratorOptions(o.features, o.blocks, o.norm, o.resize, o.kernel, latent)
+        made = ENDS[o.output].planes(channels)
+        return GENERATORS[o.generator].make(channels, made, (height, width), options)
 
     # -- the game
 
@@ -172,7 +183,7 @@ class CycleGAN(ImageModel):
         moves = "generator" in clock.movers
         same = None
         with torch.set_grad_enabled(moves):
-            if moves and self.config.identity_weight:  # in one pass: no image depends on another
+            if moves and self.config.of_identity:  # in one pass: no image depends on another
                 both = self.generator(torch.cat([x, x]), torch.cat([to, of]))
                 made, same = both[: len(x)], both[len(x) :]
             else:
@@ -212,8 +223,8 @@ class CycleGAN(ImageModel):
         if c.cycle_weight:
             back = self.generator(shared.made, shared.of)
             terms["cycle"] = c.cycle_weight * difference(back, x)
-        if shared.same is not None and c.cycle_weight * c.identity_weight:
-            terms["identity"] = c.cycle_weight * c.identity_weight * difference(shared.same, x)
+        if shared.same is not None:
+            terms["identity"] = c.of_identity * difference(shared.same, x)
         return terms | self.class_term(rated.classes, shared.to)
 
     def class_term(self, classes: Tensor | None, of: Tensor) -> Terms:

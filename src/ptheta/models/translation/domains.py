@@ -10,13 +10,17 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from ptheta.nets.modules import Modules
+from ptheta.nets.translation.ends import End
 from ptheta.nets.translation.patch import PatchDiscriminator, PatchOptions
 from ptheta.specs import ImageSpec, full
 
 
 class Carriers(nn.Module):
     """Images as a network sees them, (B, C, H, W), and the domain of each, int64 (B,) -> what each
-    becomes there, (B, C, H, W), in [-1, 1]."""
+    becomes there, (B, C, H, W).
+
+    make(numbers of a code): a generator that is given so many; end: what becomes of what it makes
+    """
 
     if TYPE_CHECKING:
 
@@ -24,27 +28,28 @@ class Carriers(nn.Module):
 
 
 class OneForEach(Carriers):
-    """A generator into each domain. make(numbers of a code): a network with so many"""
+    """A generator into each domain."""
 
-    def __init__(self, domains: int, make: Callable[[int], nn.Module]) -> None:
+    def __init__(self, domains: int, make: Callable[[int], nn.Module], end: End) -> None:
         super().__init__()
-        self.into = Modules(make(0) for _ in range(domains))
+        self.end, self.into = end, Modules(make(0) for _ in range(domains))
 
     def forward(self, x: Tensor, to: Tensor) -> Tensor:
-        return torch.tanh(by_domain(lambda k, rows: self.into[k](rows), x, to, len(self.into)))
+        made = by_domain(lambda k, rows: self.into[k](rows), x, to, len(self.into))
+        return self.end.image(x, made)
 
 
 class OneForAll(Carriers):
     """One generator, which is told the domain by planes beside the image (Choi et al. 2018,
-    section 3.2, arXiv:1711.09020). make: as of `OneForEach`"""
+    section 3.2, arXiv:1711.09020)."""
 
-    def __init__(self, domains: int, make: Callable[[int], nn.Module]) -> None:
+    def __init__(self, domains: int, make: Callable[[int], nn.Module], end: End) -> None:
         super().__init__()
-        self.domains, self.into = domains, make(domains)
+        self.domains, self.end, self.into = domains, end, make(domains)
 
     def forward(self, x: Tensor, to: Tensor) -> Tensor:
         made: Tensor = self.into(x, one_hot(to, self.domains).to(x.dtype))
-        return torch.tanh(full(made))
+        return self.end.image(x, full(made))
 
 
 class Rated(NamedTuple):

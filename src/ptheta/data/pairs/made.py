@@ -40,12 +40,14 @@ class Making:
         made of them
     strength, unit: how strong it is by default, and what that is a number of; None where it has no
         strength
+    least: the least strength there is
     """
 
     make: Callable[[np.ndarray, np.ndarray, int, float], np.ndarray]
     spec_of: Callable[[ImageSpec], ImageSpec]
     strength: float | None = None
     unit: str = ""
+    least: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -189,13 +191,17 @@ def _of_two_levels(spec: ImageSpec) -> ImageSpec:
 MAKINGS = {
     "grey": Making(grey, _of_colour),
     "edges": Making(edges, _of_two_levels),
-    "small": Making(small, _alike, 4, "the factor"),
+    "small": Making(small, _alike, 4, "the factor", least=1),
     "hole": Making(hole, _alike),
     "noise": Making(noise, _alike, 50, "the standard deviation, white being 255"),
 }
 
 
 def inputs_of(making: Making, spec: ImageSpec, strength: float | None) -> MadeInputs:
-    """Raises PthetaError for images of which none can be made."""
+    """Raises PthetaError for images of which none can be made, and for too small a strength."""
     own = making.strength or 0.0 if strength is None else strength
+    if own < making.least:
+        raise PthetaError(
+            f"--pair-strength {own:g}: {making.unit} is {making.least:g} or more: give a larger one"
+        )
     return replace(MadeInputs(making, making.spec_of(spec)), strength=own)

@@ -17,6 +17,7 @@ from torch import Tensor
 from ptheta.batch import Batch, Condition
 from ptheta.data import near
 from ptheta.data.inputs import Inputs
+from ptheta.data.labels import renumbered
 from ptheta.data.names import shortened
 from ptheta.data.near import Groups, first_groups
 from ptheta.data.positions import Positions, is_one, positions
@@ -237,6 +238,8 @@ class Dataset(ABC):
             more = f", {len(self.classes)} classes"
         if self.attributes is not None:
             more += f", {len(self.attribute_names)} attributes"
+        if self.inputs is not None:
+            more += f", each from one of {self.inputs.spec}"
         name, kind = shortened(self.name), type(self).__name__
         return f"{kind}({name!r}, {self.split}: {len(self):,} {self.examples} of {self.spec}{more})"
 
@@ -326,9 +329,8 @@ class Dataset(ABC):
                 f"class {odd!r} is a class of {self.name} ({self.split}), and the run learned "
                 f"{', '.join(names)}: give data with the same classes, such as without this one"
             )
-        position = {name: i for i, name in enumerate(names)}
-        numbers = [position.get(self._class_name(k), -1) for k in range(int(self.labels.max()) + 1)]
-        labels = np.asarray(numbers, dtype=np.int64)[self.labels]
+        known = [self._class_name(k) for k in range(int(self.labels.max()) + 1)]
+        labels = renumbered(self.labels, known, names)
         return dataclasses.replace(self, labels=labels, classes=tuple(names))
 
     def hold_out(self, n: int, seed: int = 0, *, by_label: bool = False) -> tuple[Self, Self]:

@@ -15,13 +15,12 @@ import torch
 from torch import Tensor
 
 from ptheta.batch import Batch, Condition
-from ptheta.data import near
-from ptheta.data.inputs import Inputs
+from ptheta.data.held import first_groups, joined, partner_places
+from ptheta.data.known import Known
 from ptheta.data.labels import renumbered
 from ptheta.data.names import shortened
-from ptheta.data.near import Groups, first_groups
+from ptheta.data.near import Groups
 from ptheta.data.positions import Positions, is_one, positions
-from ptheta.data.values import Kind, Values
 from ptheta.errors import PthetaError
 from ptheta.files import html
 from ptheta.specs import DataSpec, VectorSpec
@@ -38,7 +37,7 @@ class Gives(Protocol):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Dataset(ABC):
+class Dataset(Known, ABC):
     """Examples with what is known about them: a map-style data set of torch, too.
 
     `data[i]` is one example, x as its spec has it, or (x, condition) where there are conditions: an
@@ -159,49 +158,6 @@ class Dataset(ABC):
         """The same as it is measured, whatever the seed of a run: with the one binarisation of seed
         0 where it has 2 levels."""
         return self
-
-    # -- what images have, and others have not
-
-    @property
-    def values(self) -> Values | None:
-        """What its values were in the source, where that is not as good as 8 bits."""
-        return None
-
-    @property
-    def masks(self) -> np.ndarray | None:
-        """uint8 (N, H, W) segmentation for each stored row."""
-        return None
-
-    @property
-    def inputs(self) -> Inputs | None:
-        """What each image is to be made from, where the data are pairs."""
-        return None
-
-    @property
-    def partners(self) -> np.ndarray | None:
-        """For each stored row the row that shows the same thing in another domain, -1 for none:
-        int64 (N,)."""
-        return None
-
-    def partner_places(self) -> np.ndarray:
-        """The position of each one's partner, its own where it has none here: int64 (N,)."""
-        places = np.arange(len(self))
-        if self.partners is None:
-            return places
-        rows = self.rows(slice(None))
-        place_of = np.full(len(self.stored) + 1, -1, dtype=np.int64)  # the last is that of row -1
-        place_of[rows] = places
-        found: np.ndarray = place_of[self.partners[rows]]
-        return np.where(found < 0, places, found)
-
-    def read_as(self) -> dict[str, object]:
-        """What of how it was read makes numbers of another scale, for the protocol of a number."""
-        return {}
-
-    @property
-    def whites(self) -> dict[Kind, float]:
-        """The value that is white in the source, for each kind of value in it."""
-        return {}
 
     def __post_init__(self) -> None:
         if len(self) == 0:
@@ -350,7 +306,7 @@ class Dataset(ABC):
             )
         rows = self.rows(slice(None))
         groups = self.find_groups().groups if self.groups is None else self.groups[rows]
-        groups = near.joined(groups, self.partner_places())
+        groups = joined(groups, partner_places(self))
         order = np.random.default_rng(seed).permutation(total)
         labels = self.labels[rows[order]] if by_label and self.labels is not None else None
         held = first_groups(groups[order], n, labels)

@@ -19,8 +19,8 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from ptheta.data import near
 from ptheta.data.dataset import Dataset
+from ptheta.data.held import joined, partner_places
 from ptheta.errors import PthetaError
 
 T = TypeVar("T")
@@ -125,10 +125,10 @@ class Sides(NamedTuple):
 def sides(data: Dataset, place: Path | None = None) -> Sides:
     """Divides a data set that is all there is. place: the cache folder."""
     n, kind = len(data), data.examples
-    looked, partners = data.find_groups(place=place), data.partner_places()
+    looked, partners = data.find_groups(place=place), partner_places(data)
     # of partners one key decides for both
     keys = looked.hashes[np.minimum(partners, np.arange(n))]
-    held, why_none = held_out(keys, near.joined(looked.groups, partners)), ""
+    held, why_none = held_out(keys, joined(looked.groups, partners)), ""
     if not held.any() and len(np.unique(looked.hashes)) <= FEW:
         why_none = f"nothing is held out: of few {kind} ({n}) all are for training"
     elif not held.any():

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from ptheta.batch import Batch, Condition
-from ptheta.data import near
+from ptheta.data.held_out import held_out
 from ptheta.data.inputs import Inputs
 from ptheta.data.labels import renumbered
 from ptheta.data.names import shortened
-from ptheta.data.near import Groups, first_groups
+from ptheta.data.near import Groups
 from ptheta.data.positions import Positions, is_one, positions
 from ptheta.data.values import Kind, Values
 from ptheta.errors import PthetaError
@@ -174,25 +174,13 @@ class Dataset(ABC):
 
     @property
     def inputs(self) -> Inputs | None:
-        """What each image is to be made from, where the data are pairs."""
+        """What each image is made from, where the data are pairs."""
         return None
 
     @property
     def partners(self) -> np.ndarray | None:
-        """For each stored row the row that shows the same thing in another domain, -1 for none:
-        int64 (N,)."""
+        """The stored row that shows the same in another domain, -1 for none: int64 (N,)."""
         return None
-
-    def partner_places(self) -> np.ndarray:
-        """The position of each one's partner, its own where it has none here: int64 (N,)."""
-        places = np.arange(len(self))
-        if self.partners is None:
-            return places
-        rows = self.rows(slice(None))
-        place_of = np.full(len(self.stored) + 1, -1, dtype=np.int64)  # the last is that of row -1
-        place_of[rows] = places
-        found: np.ndarray = place_of[self.partners[rows]]
-        return np.where(found < 0, places, found)
 
     def read_as(self) -> dict[str, object]:
         """What of how it was read makes numbers of another scale, for the protocol of a number."""
@@ -337,29 +325,12 @@ class Dataset(ABC):
         """(the rest, n examples drawn at random): disjoint, the same for the same seed.
 
         Near-duplicates and partners stay together, so that no example of one part is in the other,
-        nor what a translation of it is held against; where they leave no choice, fewer than n are
-        held out.
+        nor what its translation is held against; where that leaves no choice, fewer are held out.
 
         by_label: of every label its share of n, rounded down, so that none is used up
         """
-        total = len(self)
-        if not 0 < n < total:
-            raise PthetaError(
-                f"cannot hold out {n} of the {total} {self.examples} of {self.name}: "
-                f"give more {self.examples} or hold out fewer"
-            )
-        rows = self.rows(slice(None))
-        groups = self.find_groups().groups if self.groups is None else self.groups[rows]
-        groups = near.joined(groups, self.partner_places())
-        order = np.random.default_rng(seed).permutation(total)
-        labels = self.labels[rows[order]] if by_label and self.labels is not None else None
-        held = first_groups(groups[order], n, labels)
-        if not held.any():
-            raise PthetaError(
-                f"cannot hold out {n} of the {total} {self.examples} of {self.name}: too many are "
-                f"near-duplicates of one another; give more {self.examples} or hold out more"
-            )
-        return self.subset(np.sort(order[~held])), self.subset(np.sort(order[held]))
+        rest, held = held_out(self, n, seed, by_label=by_label)
+        return self.subset(rest), self.subset(held)
 
     def fingerprint(self) -> str:
         """Twelve hex digits that change with any example, the rows, levels and seed (not the

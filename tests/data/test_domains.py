@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from ptheta.data import open_data
-from ptheta.data.held import joined, partner_places
 from ptheta.data.image_data import ImageDataset
+from ptheta.data.near import joined
 from ptheta.data.splits import sides
 from ptheta.errors import PthetaError
 from tests.data.makers import noise, png
@@ -125,7 +125,7 @@ def test_partners_are_held_out_together(tmp_path):
     for part in (rest, held):
         rows = part.rows(slice(None))
         assert set(part.partners[rows]) == set(rows)
-    assert set(partner_places(part)) == set(range(len(part)))
+    assert set(part.partner_places()) == set(range(len(part)))
 
 
 def test_a_tenth_of_the_pairs_is_held_out_and_not_of_what_two_keys_agree_on():

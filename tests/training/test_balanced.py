@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from torch import nn
 
-from ptheta.data.held import first_groups
 from ptheta.data.image_data import ImageDataset
+from ptheta.data.near import first_groups
 from ptheta.errors import PthetaError
 from ptheta.models.base import Model
 from ptheta.training.group import Group

@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 
 from ptheta.batch import Batch, Condition
-from ptheta.data.held import first_groups, joined, partner_places
-from ptheta.data.known import Known
+from ptheta.data.held_out import held_out
+from ptheta.data.inputs import Inputs
 from ptheta.data.labels import renumbered
 from ptheta.data.names import shortened
 from ptheta.data.near import Groups
 from ptheta.data.positions import Positions, is_one, positions
+from ptheta.data.values import Kind, Values
 from ptheta.errors import PthetaError
 from ptheta.files import html
 from ptheta.specs import DataSpec, VectorSpec
@@ -37,7 +38,7 @@ class Gives(Protocol):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Dataset(Known, ABC):
+class Dataset(ABC):
     """Examples with what is known about them: a map-style data set of torch, too.
 
     `data[i]` is one example, x as its spec has it, or (x, condition) where there are conditions: an
@@ -158,6 +159,37 @@ class Dataset(Known, ABC):
         """The same as it is measured, whatever the seed of a run: with the one binarisation of seed
         0 where it has 2 levels."""
         return self
+
+    # -- what images have, and others have not
+
+    @property
+    def values(self) -> Values | None:
+        """What its values were in the source, where that is not as good as 8 bits."""
+        return None
+
+    @property
+    def masks(self) -> np.ndarray | None:
+        """uint8 (N, H, W) segmentation for each stored row."""
+        return None
+
+    @property
+    def inputs(self) -> Inputs | None:
+        """What each image is made from, where the data are pairs."""
+        return None
+
+    @property
+    def partners(self) -> np.ndarray | None:
+        """The stored row that shows the same in another domain, -1 for none: int64 (N,)."""
+        return None
+
+    def read_as(self) -> dict[str, object]:
+        """What of how it was read makes numbers of another scale, for the protocol of a number."""
+        return {}
+
+    @property
+    def whites(self) -> dict[Kind, float]:
+        """The value that is white in the source, for each kind of value in it."""
+        return {}
 
     def __post_init__(self) -> None:
         if len(self) == 0:
@@ -293,29 +325,12 @@ class Dataset(Known, ABC):
         """(the rest, n examples drawn at random): disjoint, the same for the same seed.
 
         Near-duplicates and partners stay together, so that no example of one part is in the other,
-        nor what a translation of it is held against; where they leave no choice, fewer than n are
-        held out.
+        nor what its translation is held against; where that leaves no choice, fewer are held out.
 
         by_label: of every label its share of n, rounded down, so that none is used up
         """
-        total = len(self)
-        if not 0 < n < total:
-            raise PthetaError(
-                f"cannot hold out {n} of the {total} {self.examples} of {self.name}: "
-                f"give more {self.examples} or hold out fewer"
-            )
-        rows = self.rows(slice(None))
-        groups = self.find_groups().groups if self.groups is None else self.groups[rows]
-        groups = joined(groups, partner_places(self))
-        order = np.random.default_rng(seed).permutation(total)
-        labels = self.labels[rows[order]] if by_label and self.labels is not None else None
-        held = first_groups(groups[order], n, labels)
-        if not held.any():
-            raise PthetaError(
-                f"cannot hold out {n} of the {total} {self.examples} of {self.name}: too many are "
-                f"near-duplicates of one another; give more {self.examples} or hold out more"
-            )
-        return self.subset(np.sort(order[~held])), self.subset(np.sort(order[held]))
+        rest, held = held_out(self, n, seed, by_label=by_label)
+        return self.subset(rest), self.subset(held)
 
     def fingerprint(self) -> str:
         """Twelve hex digits that change with any example, the rows, levels and seed (not the

@@ -19,8 +19,9 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from ptheta.data import near
 from ptheta.data.dataset import Dataset
-from ptheta.data.held import joined, partner_places
+from ptheta.data.held_out import partner_places
 from ptheta.errors import PthetaError
 
 T = TypeVar("T")
@@ -128,7 +129,7 @@ def sides(data: Dataset, place: Path | None = None) -> Sides:
     looked, partners = data.find_groups(place=place), partner_places(data)
     # of partners one key decides for both
     keys = looked.hashes[np.minimum(partners, np.arange(n))]
-    held, why_none = held_out(keys, joined(looked.groups, partners)), ""
+    held, why_none = held_out(keys, near.joined(looked.groups, partners)), ""
     if not held.any() and len(np.unique(looked.hashes)) <= FEW:
         why_none = f"nothing is held out: of few {kind} ({n}) all are for training"
     elif not held.any():

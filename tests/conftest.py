@@ -56,7 +56,7 @@ TINY: dict[str, dict[str, Any]] = {
     "vae-gan": {"hidden": (16,), "latent": 3, "features": 4},
     "alpha-gan": {"hidden": (16,), "latent": 3, "features": 4, "critic": (8,)},
     "pix2pix": {"features": 4},
-    "bicycle-gan": {"features": 4, "latent": 2},
+    "bicycle-gan": {"features": 4, "latent": 2, "discriminators": 1},
     "cyclegan": {"features": 4, "blocks": 1, "d_features": 4, "pool": 5},
     "context-gan": {"features": 4, "dilations": (1, 2), "d_features": 4},
     "nade": {"hidden": 12, "block": 5},

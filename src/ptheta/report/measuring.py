@@ -128,14 +128,14 @@ def floors(rows: Mapping[str, Evaluation], sight: Sight, how: Measuring) -> dict
     names = {result.metric for row in rows.values() for result in row.results}
     if not any(section_of(name) is Section.TRANSLATION for name in names):
         return {}
+    metrics = [m for m in METRICS.values() if m.section in OF_FLOORS]
     found = {}
     for name, model in floors_of(sight.train).items():
-        metrics = [m for m in METRICS.values() if m.section in OF_FLOORS]
         ctx = context(
             *(model, sight.test, sight.train), extractor=how.extractor, n=how.n, seed=how.seed
         )
         every = measured(ctx, metrics=metrics)
-        own = tuple(result for result in every.results if result.metric in names)
+        own = [r for r in every.results if r.metric in names and r.value is not None]
         if any(section_of(result.metric) is Section.TRANSLATION for result in own):
-            found[name] = replace(every, results=own)
+            found[name] = replace(every, results=tuple(own))
     return found

@@ -18,11 +18,19 @@ from ptheta.cli import main
 from ptheta.cli.commands import cli
 from ptheta.cli.following import after_fit, after_sweep, after_training
 from ptheta.cli.tables import wrapped
+from ptheta.conditions import Labels
 from ptheta.errors import PthetaError
 from ptheta.models import registry
 from ptheta.specs import ImageSpec, VectorSpec
 
-NEEDS = {"fit": {"encodes", "decodes"}, "sample": {"samples"}, "evaluate": set(), "compare": set()}
+NEEDS = {
+    "fit": {"encodes", "decodes"},
+    "sample": {"samples"},
+    "translate": {"translates"},
+    "inpaint": {"completes"},
+    "evaluate": set(),
+    "compare": set(),
+}
 AWKWARD = ["runs/vae", "a b", "it's", "$HOME", "`ls`", "-n", "a\nb"]
 
 GREY, ROWS = ImageSpec(1, 8, 8), VectorSpec.of(2)
@@ -42,13 +50,16 @@ def commands(text: str) -> list[tuple[str, dict[str, Any]]]:
 @pytest.mark.parametrize("name", registry.MODELS)
 def test_the_next_command_works_for_what_was_trained(name: str) -> None:
     can = set(capabilities(registry.entry(name).load_model()))
-    said = commands(after_training(name, "runs/x", GREY))
+    said = commands(after_training(name, "runs/x", GREY, Labels(("a", "b", "c"))))
     for verb, params in said:
         assert NEEDS[verb] <= can, verb
         assert params["run"] == "runs/x"
         if verb == "fit":
             can.add("samples")  # by the prior that it fits
-    assert said[-1][0] == "sample" or not can & {"samples", "encodes"}
+        if verb == "translate":
+            assert params["to"] == "c"  # of several domains one must be named
+    makes = {"translate": "translates", "sample": "samples", "inpaint": "completes"}
+    assert said[-1][0] in makes or not can & set(makes.values())
 
 
 @pytest.mark.parametrize("run", AWKWARD)

@@ -48,6 +48,7 @@ SHELL = {
 DIFFERENT: dict[str, tuple[set[str], set[str], str]] = {
     "data": (set(), {"levels", "dynamic", "max_broken"}, "change nothing of what is looked at"),
     "sample": ({"captions", "images"}, {"condition"}, "texts by kind of condition"),
+    "inpaint": ({"captions", "labels", "attributes"}, {"condition"}, "texts by kind of condition"),
     "evaluate": (set(BROUGHT), set(), "of `evaluate_images`"),
     "train": (set(), {"model", "callbacks"}, "a command for each; objects of Python"),
     "sweep": ({"vary"}, {"model", "settings"}, "a text of a grid; any settings"),

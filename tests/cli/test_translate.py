@@ -367,6 +367,29 @@ def test_label_maps_are_read_and_written_in_their_colours(worlds, tmp_path):
         ptheta.translate(worlds["from maps"].run, Image.fromarray(green))
 
 
+@pytest.mark.parametrize("kind", ["grey", "noise"])
+def test_inputs_are_made_of_whole_pictures_as_in_training(kind, tmp_path):
+    run = ptheta.train(Negative, noise(20, 3, 0), tmp_path / "r", pairs=kind, **HOW)
+    file = picture(tmp_path / "cat.png", 9, 12)
+    x = torch.from_numpy(pixels(file).copy()).permute(2, 0, 1)
+    made = ptheta.translate(run, file, from_target=True, out=tmp_path / "out")
+    inputs = 255 - made.x[0]
+    if kind == "grey":
+        assert torch.equal(inputs[0], torch.from_numpy(np.array(Image.open(file).convert("L"))))
+    assert 3 < (inputs.float() - x.float()).abs().mean() < 80
+    row = pixels(tmp_path / "out" / "cat.png")
+    assert row.shape[1] == 3 * 12 + 2
+    assert (row[-9:, -12:] == pixels(file)).all()
+    assert "of 255 from the target" in made.about
+    with pytest.raises(PthetaError, match="--from-target is of pictures"):
+        ptheta.translate(run, from_target=True)
+
+
+def test_inputs_that_are_pictures_are_not_made(worlds):
+    with pytest.raises(PthetaError, match="inputs of this run are not made of its images"):
+        ptheta.translate(worlds["grey"].run, noise(1, 3, 0), from_target=True)
+
+
 # -- folders
 
 

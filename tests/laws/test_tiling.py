@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from ptheta import conditions, tasks
 from ptheta.specs import ImageSpec
 from ptheta.tasks.tiling import Cuts, tiled
+from tests.conftest import tiny
 
 SPEC = ImageSpec(3, 64, 64)
 SIZES = [(64, 64), (65, 200), (311, 97), (40, 500), (257, 256)]
@@ -69,6 +73,45 @@ def test_what_differs_from_tile_to_tile_leaves_no_seam() -> None:
     assert row.unique().numel() > 30
     assert jumps.max() <= 16 * 2 * 1.5 / 8 + 1  # the steepest of a ramp of half an overlap
     assert torch.equal(row[8:30], row[8:9].expand(22))
+
+
+def smooth(side: int) -> Tensor:
+    """uint8 (1, 3, side, side), in which a step between two pixels is small."""
+    draw = torch.Generator().manual_seed(0)
+    coarse = torch.rand(1, 3, 20, 20, generator=draw) * 255
+    return F.interpolate(coarse, (side, side), mode="bicubic").clamp(0, 255).byte()
+
+
+def stretched(x: Tensor) -> Tensor:
+    """Each tile to the mean and deviation of its own, as a net with instance norm does."""
+    return SPEC.unscaled(0.4 * F.instance_norm(SPEC.scaled(x)))
+
+
+def meaner(x: Tensor) -> Tensor:
+    """Half of the way to the tile's mean."""
+    u = SPEC.scaled(x)
+    return SPEC.unscaled((u + u.mean((2, 3), keepdim=True)) / 2)
+
+
+@pytest.mark.parametrize("work", [stretched, meaner])
+def test_what_sees_the_whole_tile_jumps_at_no_border_more_than_elsewhere(
+    work: Callable[[Tensor], Tensor],
+) -> None:
+    x = smooth(600)
+    made, alone = tiled(work, x[0], SPEC, 128).float(), work(x)[0].float()
+    for dim in (1, 2):
+        jumps, usual = (of.diff(dim=dim).abs().mean((0, 3 - dim)) for of in (made, alone))
+        assert jumps.max() <= 1.2 * usual.max()  # five times as much where tiles are cut hard
+
+
+def test_pictures_are_translated_in_tiles_by_a_real_net() -> None:
+    spec = ImageSpec(3, 32, 32)
+    options: dict[str, Any] = {"condition": conditions.Image(spec), "features": 4, "d_features": 4}
+    model = tiny("pix2pix", spec, **options).eval()
+    made = tasks.translate(model, smooth(200), tile=64)
+    assert made.shape == (1, 3, 200, 200)
+    whole = tasks.translate(model, smooth(200)).float()
+    assert (made.float() - whole).abs().mean() < whole.std()
 
 
 def test_images_are_worked_at_in_tiles_alone() -> None:

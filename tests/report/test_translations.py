@@ -17,7 +17,7 @@ import ptheta
 from ptheta.data.image_data import ImageDataset
 from ptheta.data.inputs import StoredInputs
 from ptheta.metrics import labeller, speed
-from ptheta.metrics.floors import TRANSLATION_FLOORS, NearestImage, blurred
+from ptheta.metrics.floors import TRANSLATION_FLOORS, NearestOfDomain, blurred
 from ptheta.metrics.metric import Section
 from ptheta.metrics.table import METRICS, metric_of
 from ptheta.report.compare import compare
@@ -112,7 +112,7 @@ def test_runs_of_domains_stand_beside_the_copy(strokes, tmp_path):
         for metric in METRICS.values()
         if metric.name.startswith(("translation_", "cycle_l1"))
     }
-    for floor in ("image copied", "image blurred", "nearest training image"):
+    for floor in ("image copied", "image blurred", "nearest image of the domain"):
         assert of_translation(found[floor]) == names
     for name, result in found["image copied"].items():
         if "cycle" in name:
@@ -169,7 +169,7 @@ def test_a_blurred_copy_is_nearer_where_only_the_mean_is_known():
 
 def test_the_nearest_image_of_a_domain_is_one_of_it():
     train = data("train", 1)
-    floor = NearestImage(train)
+    floor = NearestOfDomain(train)
     x, labels = images(train), torch.arange(len(train)) % 2
     assert torch.equal(floor.translate(x, labels), x)
     other = floor.translate(x, 1 - labels).double().mean((1, 2, 3))

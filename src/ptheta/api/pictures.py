@@ -17,14 +17,17 @@ from ptheta.compute import memory
 from ptheta.config import brief
 from ptheta.data.formats import opened
 from ptheta.data.names import shown
-from ptheta.data.picture import Loaded, Raw, load, pixels
+from ptheta.data.pairs.made import MadeInputs, inputs_of
+from ptheta.data.pairs.palette import in_colours
+from ptheta.data.pairs.table import PAIRS
+from ptheta.data.picture import Loaded, Raw, Shape, load, pixels
 from ptheta.data.tree import Folder
 from ptheta.data.values import USUAL, White
 from ptheta.errors import PthetaError
 from ptheta.files.paths import exists, expand
 from ptheta.runs.config_file import whites
 from ptheta.runs.folder import Run
-from ptheta.specs import ImageSpec, LabelMapSpec
+from ptheta.specs import ImageSpec, LabelMapSpec, images_only
 
 Picture = str | Path | Image.Image | np.ndarray | Tensor
 Given = Picture | Sequence[Picture]
@@ -50,10 +53,14 @@ class Named(NamedTuple):
 
 
 class Read(NamedTuple):
-    """x: uint8 (1, C, H, W); far: share of its pixels that are far from all colours of a palette"""
+    """x: uint8 (1, C, H, W); far: share of its pixels that are far from all colours of a palette
+
+    target: uint8 (1, C', H, W), of which x was made; None where it is not known
+    """
 
     x: Tensor
     far: float = 0.0
+    target: Tensor | None = None
 
 
 def pictures_of(given: Given) -> tuple[list[Named], bool]:
@@ -119,35 +126,49 @@ def _laid_out(array: np.ndarray) -> Raw:
 class Reader:
     """Reads pictures as what a model takes.
 
-    spec: of the model, but for height and width; said, known: see `ptheta.data.values.White`
+    spec: of what is read, but for height and width
+    white: which value is white
     side: pixels that the shorter side is brought to; None for pictures as large as they are
+    made: how an input is made of a picture, which then is the target; None where it is the input
     """
 
     spec: ImageSpec
     white: White
     side: int | None = None
+    made: MadeInputs | None = None
 
     @classmethod
-    def of(cls, run: Run, spec: ImageSpec, side: int | None) -> Reader:
-        """Raises PthetaError where a model takes what is no picture."""
-        if spec.channels not in (1, 3):
+    def of(cls, run: Run, spec: ImageSpec, side: int | None, *, from_target: bool) -> Reader:
+        """spec: of the inputs of a run; from_target: whether targets are read, of which the inputs
+        are made as in training.
+
+        Raises PthetaError where a model takes what is no picture, and where no input can be made.
+        """
+        made = _made_inputs(run) if from_target else None
+        read = spec if made is None else images_only(run.spec, "a translation")
+        if read.channels not in (1, 3):
             raise PthetaError(
-                f"this model takes {spec.channels} channels, and a picture has 1 or 3: give "
+                f"this model takes {read.channels} channels, and a picture has 1 or 3: give "
                 "tensors to ptheta.tasks.translate"
             )
-        return cls(spec, White(run.plan.data.white, whites(run.about)), side)
+        return cls(read, White(run.plan.data.white, whites(run.about)), side, made)
 
     @property
     def palette(self) -> LabelMapSpec | None:
         """The spec, where it is of label maps."""
         return self.spec if isinstance(self.spec, LabelMapSpec) else None
 
-    def __call__(self, named: Named) -> Read:
-        """Raises PthetaError, which names it, where it cannot be read or memory is too small."""
+    def __call__(self, named: Named, number: int = 0) -> Read:
+        """number: of the picture, by which what is random in a made input is drawn
+
+        Raises PthetaError, which names the picture, where it cannot be read or memory is too small.
+        """
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # damaged EXIF and the like
-                x = self._pixels(named)
+                self._check_room(named)
+                image = self._loaded(named.raw).image
+                read = self._plain(image) if self.palette is None else _map(image, self)
         except PthetaError:
             raise
         except FileNotFoundError:
@@ -157,14 +178,7 @@ class Reader:
         except Exception as error:  # whatever a broken file makes a decoder raise
             text = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise PthetaError(f"{shown(named.name)}: {shown(text)}") from None
-        return self._in_values(x)
-
-    def _pixels(self, named: Named) -> Tensor:
-        """uint8 (1, C, H, W)"""
-        self._check_room(named)
-        loaded = self._loaded(named.raw)
-        image = loaded.image if self.side is None else self._resized(loaded.image, self.side)
-        return torch.from_numpy(pixels(image, self.spec.channels).copy())[None]
+        return read if self.made is None else _of_target(read, self.made, number)
 
     def _check_room(self, named: Named) -> None:
         if not isinstance(named.raw, Path):
@@ -184,19 +198,57 @@ class Reader:
         loaded = load(raw, near, fixed)
         return load(raw, near) if loaded.top > fixed[loaded.kind] else loaded
 
-    def _resized(self, image: Image.Image, side: int) -> Image.Image:
-        share = side / min(image.size)
-        width, height = (max(1, round(n * share)) for n in image.size)
-        memory.require(TAKES * width * height, f"--size {side} takes", "give a smaller one")
-        # between two colours of a palette is none
-        how = Image.Resampling.LANCZOS if self.palette is None else Image.Resampling.NEAREST
-        return image.resize((width, height), how)
-
-    def _in_values(self, x: Tensor) -> Read:
-        """In the values that the model knows, strip by strip."""
-        far = 0
-        for strip in x.split(max(1, STRIP // x.shape[3]), 2):
-            if self.palette is not None:
-                far += int((self.palette.distance(strip) > FAR).sum())
+    def _plain(self, image: Image.Image) -> Read:
+        if self.side is not None:
+            image = image.resize(self.sized(image), Image.Resampling.LANCZOS)
+        x = torch.from_numpy(pixels(image, self.spec.channels).copy())[None]
+        for strip in _strips(x):
             strip.copy_(self.spec.rounded(strip))
-        return Read(x, far / x[0, 0].numel())
+        return Read(x)
+
+    def sized(self, image: Image.Image) -> tuple[int, int]:
+        """The width and height that a picture is brought to."""
+        if self.side is None:
+            return image.size
+        share = self.side / min(image.size)
+        width, height = (max(1, round(n * share)) for n in image.size)
+        memory.require(TAKES * width * height, f"--size {self.side} takes", "give a smaller one")
+        return width, height
+
+
+def _map(image: Image.Image, reader: Reader) -> Read:
+    """A label map in the colours of the palette, made smaller by majority as in training."""
+    spec = reader.palette
+    assert spec is not None
+    x = torch.from_numpy(pixels(image, spec.channels).copy())[None]
+    far = sum(int((spec.distance(strip) > FAR).sum()) for strip in _strips(x))
+    share = far / x[0, 0].numel()
+    width, height = reader.sized(image)
+    if (width, height) != image.size:
+        made = in_colours(image, Shape(spec.channels, height, width), spec.palette)
+        return Read(torch.from_numpy(made)[None], far=share)
+    for strip in _strips(x):
+        strip.copy_(spec.rounded(strip))
+    return Read(x, far=share)
+
+
+def _strips(x: Tensor) -> tuple[Tensor, ...]:
+    """Rows of a picture (1, C, H, W), a few at a time."""
+    return torch.split(x, max(1, STRIP // x.shape[3]), 2)
+
+
+def _made_inputs(run: Run) -> MadeInputs:
+    """How the inputs of a run are made of images. Raises PthetaError where they are not."""
+    settings = run.plan.data
+    making = None if settings.pairs is None else PAIRS[settings.pairs].making
+    if making is None or settings.reverse:
+        raise PthetaError(
+            "--from-target: the inputs of this run are not made of its images, but pictures "
+            "themselves: leave it out"
+        )
+    return inputs_of(making, images_only(run.spec, "a translation"), settings.pair_strength)
+
+
+def _of_target(read: Read, made: MadeInputs, number: int) -> Read:
+    x = made.making.make(read.x.numpy(), np.array([number]), made.seed, made.strength)
+    return Read(torch.from_numpy(x), target=read.x)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,19 +14,17 @@ from torch import Tensor, nn
 from ptheta import tasks
 from ptheta.api.export import check_mixed
 from ptheta.api.pictures import Named, Read, Reader
+from ptheta.api.places import Places
 from ptheta.api.record import Identity, Record
-from ptheta.config import brief
 from ptheta.data.names import shown
 from ptheta.errors import PthetaError
 from ptheta.files import html
 from ptheta.files.atomic import SAMPLES, locked, make_folder, write_atomic
-from ptheta.files.images import PICTURES, PNG, grid, to_picture
-from ptheta.files.out import check_file, check_folder
-from ptheta.files.paths import expand
+from ptheta.files.images import grid, to_picture
 from ptheta.specs import LabelMapSpec
 from ptheta.tasks.sample import Place
 from ptheta.terminal.progress import watched
-from ptheta.training.translations import varies
+from ptheta.training.translations import headings, rows_of, varies
 
 MOST_NAMED = 5  # pictures, in a message
 
@@ -82,90 +79,6 @@ class Translations:
         return html.card(self, *seen)
 
 
-@dataclass(frozen=True)
-class Places:
-    """Where the answers to pictures go.
-
-    folder: of all of them; names: for each picture, one for each answer; many: whether the pictures
-    may be several, of which a record is kept
-    """
-
-    path: Path
-    folder: Path
-    names: tuple[tuple[str, ...], ...]
-    many: bool
-
-    @classmethod
-    def of(
-        cls, out: str | Path, pictures: Sequence[Named], styles: int, *, many: bool, lossless: bool
-    ) -> Places:
-        """lossless: whether a colour must stay what it is. Creates nothing.
-
-        Raises PthetaError for a place that cannot be written, that holds other files, and that the
-        pictures themselves are in.
-        """
-        suffix, place = Path(out).suffix.lower(), expand(out)
-        if (suffix in PICTURES or suffix in (".npy", ".npz")) and not place.is_dir():
-            found = cls._file(place, suffix, styles, many, lossless)
-        else:
-            folder = check_folder(out)
-            if many:
-                check_mixed(folder)
-            found = cls(folder, folder, names_of(pictures, styles), many)
-        found._check_apart(pictures)
-        return found
-
-    @classmethod
-    def _file(cls, out: Path, suffix: str, styles: int, many: bool, lossless: bool) -> Places:
-        if many or suffix not in PICTURES:
-            raise PthetaError(
-                f"--out {brief(out)}: {'several pictures go' if many else 'a picture goes'} into a "
-                f"folder: give a name without a suffix{'' if many else ', or a .png'}"
-            )
-        if lossless and PICTURES[suffix] is not PNG and suffix != ".webp":
-            raise PthetaError(
-                f"--out {brief(out)}: {suffix} changes colours, and each is a label: give a .png"
-            )
-        place = check_file(out)
-        return cls(place, place.parent, (numbered(place.stem, suffix, styles),), many)
-
-    def _check_apart(self, pictures: Sequence[Named]) -> None:
-        """Raises PthetaError where a picture would be written over."""
-        read = {file.resolve() for named in pictures if (file := named.file) is not None}
-        for file in (self.folder / name for names in self.names for name in names):
-            if file.resolve() in read:
-                raise PthetaError(
-                    f"--out {brief(self.path)}: {file.name} there is one of the pictures to "
-                    "translate, and would be written over: choose another place"
-                )
-
-    def files(self, i: int) -> list[Path]:
-        """Of the answers to picture i."""
-        return [self.folder / name for name in self.names[i]]
-
-
-def names_of(pictures: Sequence[Named], styles: int) -> tuple[tuple[str, ...], ...]:
-    """The names of the answers: those of the pictures, as .png, numbered where there are several.
-    Of pictures that differ in their suffix alone it stays: a.jpg.png.
-
-    Raises PthetaError for two pictures of one name.
-    """
-    places = [Path(named.name) for named in pictures]
-    if len(set(places)) < len(places):
-        twice = Counter(places).most_common(1)[0][0]
-        raise PthetaError(f"two pictures are called {shown(str(twice))}: translate them apart")
-    alike = Counter(place.with_suffix("") for place in places)
-    stems = [p if alike[p.with_suffix("")] > 1 else p.with_suffix("") for p in places]
-    return tuple(numbered(str(stem), ".png", styles) for stem in stems)
-
-
-def numbered(stem: str, suffix: str, styles: int) -> tuple[str, ...]:
-    """cat.png, or cat-1.png, cat-2.png, ..."""
-    if styles == 1:
-        return (f"{stem}{suffix}",)
-    return tuple(f"{stem}-{k}{suffix}" for k in range(1, styles + 1))
-
-
 def answers_to(model: nn.Module, x: Tensor, way: Way) -> Iterator[Tensor]:
     """The answers to one picture (1, C, H, W), one after the other: uint8 (C', H, W) each. Those of
     a model that knows one answer alone are made once."""
@@ -190,17 +103,16 @@ def translate_all(
             told.there += 1
             continue
         try:
-            read = told.noting(pictures[i], reader(pictures[i]))
+            read = told.noting(pictures[i], reader(pictures[i], i))
         except PthetaError as error:
             told.skipped.append(str(error))
             continue
-        made = answers_to(model, read.x, way)
-        if places is not None and places.many:
-            _write(places.files(i), made)
-            continue
-        images.append(torch.stack(list(made)))
+        made = told.measuring(answers_to(model, read.x, way), read.target)
+        if places is None or not places.many:
+            images.append(torch.stack(list(made)))
+            made = iter(images[-1])
         if places is not None:
-            _write(places.files(i), iter(images[-1]))
+            _write(places.files(i), read, made)
     told.warn(reader)
     about = told.about(way.styles)
     if places is None:
@@ -245,11 +157,21 @@ def _is_done(named: Named, files: Sequence[Path]) -> bool:
         return False
 
 
-def _write(files: Sequence[Path], made: Iterator[Tensor]) -> None:
-    for file, x in zip(files, made, strict=True):
-        data = to_picture(grid(x[None]), file.suffix.lower(), mark=False)
-        make_folder(file.parent)
-        write_atomic(file, partial(Path.write_bytes, data=data))
+def _write(files: Sequence[Path], read: Read, made: Iterator[Tensor]) -> None:
+    """A file for each answer; or one, of the input, the answers and the target, where it is
+    known."""
+    if read.target is None:
+        for file, x in zip(files, made, strict=True):
+            _put(file, to_picture(grid(x[None]), file.suffix.lower(), mark=False))
+        return
+    columns = [read.x, *(x[None] for x in made), read.target]
+    canvas, texts = grid(rows_of(columns), len(columns)), headings(len(columns) - 2, "target")
+    _put(files[0], to_picture(canvas, files[0].suffix.lower(), headings=texts))
+
+
+def _put(file: Path, data: bytes) -> None:
+    make_folder(file.parent)
+    write_atomic(file, partial(Path.write_bytes, data=data))
 
 
 class Told:
@@ -257,17 +179,25 @@ class Told:
 
     there: those that an earlier call had done; skipped: a line for each that cannot be read
     far: for each with colours that are none of the palette, its share of them
+    errors: of each answer whose target is known, the mean |difference|, of 255
     """
 
     def __init__(self, total: int) -> None:
         self.total, self.there = total, 0
         self.skipped: list[str] = []
         self.far: dict[str, float] = {}
+        self.errors: list[float] = []
 
     def noting(self, named: Named, read: Read) -> Read:
         if read.far:
             self.far[named.name] = read.far
         return read
+
+    def measuring(self, made: Iterator[Tensor], target: Tensor | None) -> Iterator[Tensor]:
+        for x in made:
+            if target is not None:
+                self.errors.append((x.float() - target[0].float()).abs().mean().item())
+            yield x
 
     def warn(self, reader: Reader) -> None:
         if len(self.skipped) == self.total:
@@ -302,4 +232,7 @@ class Told:
             parts.append(f"{self.there:,} of them before")
         if self.skipped:
             parts.append(f"{len(self.skipped):,} that cannot be read left out")
+        if self.errors:
+            off = sum(self.errors) / len(self.errors)
+            parts.append(f"{off:.1f} of 255 from the target on average")
         return ", ".join(parts)

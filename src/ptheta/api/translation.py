@@ -14,9 +14,9 @@ from ptheta.api.draw import identity
 from ptheta.api.export import Images
 from ptheta.api.grid import Grid, Output
 from ptheta.api.pictures import Given, Reader, pictures_of
+from ptheta.api.places import Places
 from ptheta.api.record import Identity
 from ptheta.api.translating import (
-    Places,
     Translations,
     Way,
     translate_all,
@@ -42,6 +42,7 @@ class TranslateOptions(TypedDict, total=False):
     n: int | None
     size: int | None
     tile: int | None
+    from_target: bool
     weights: str
     data: Source | None
     seed: int
@@ -79,6 +80,7 @@ def translate(
     n: int | None = None,
     size: int | None = None,
     tile: int | None = None,
+    from_target: bool = False,
     weights: str = "best",
     data: Source | None = None,
     seed: int = 0,
@@ -96,6 +98,8 @@ def translate(
     n: test inputs (default 8), or pictures of a folder (default all)
     size: pixels that the shorter side of a picture is brought to; default: pictures as they are
     tile: pictures of more than tile^2 pixels are worked at in tiles of that side (default 1024)
+    from_target: of a run whose inputs are made of images: the pictures are such images, and each
+        answer is written between the input that was made as in training and its target
     weights: as for `Run.model`; data: where the test inputs lie now, or others
     seed: of what is drawn, and of the order of the test inputs
     out: a folder for pictures, or a file for one; answers have the names of their inputs, numbered
@@ -109,6 +113,8 @@ def translate(
         raise PthetaError(f"--styles {styles}: ask for at least one")
     pictures, tests = {"--size": size, "--tile": tile}, {"--data": data, "--scale": scale}
     if input is None:
+        if from_target:
+            raise PthetaError("--from-target is of pictures, and none is given: leave it out")
         _refuse(pictures, "is of pictures (INPUT), and test inputs have the size of the run's")
         wanted = Way(None, styles, seed, TILE)
         output = Output.at(out, scale)
@@ -117,7 +123,8 @@ def translate(
     model = opened.model(weights)
     way = Way(domain(model, to), styles, seed, TILE if tile is None else tile)
     _say_alike(model, styles)
-    return _of_pictures(opened, model, input, way, n, size, out, weights)
+    reader = Reader.of(opened, translator_of(model).input_spec(), size, from_target=from_target)
+    return _of_pictures(opened, model, input, way, reader, n, out, weights)
 
 
 def _refuse(options: Mapping[str, object], why: str) -> None:
@@ -141,19 +148,19 @@ def _of_pictures(
     model: nn.Module,
     given: Given,
     way: Way,
+    reader: Reader,
     n: int | None,
-    size: int | None,
     out: str | Path | None,
     weights: str,
 ) -> Translations:
     spec = images_only(run.spec, "a translation")
     pictures, many = pictures_of(given)
     pictures = pictures[:n]
-    reader = Reader.of(run, translator_of(model).input_spec(), size)
     if out is None:
         return translate_all(model, pictures, reader, way, None)
     lossless = isinstance(spec, LabelMapSpec)
-    places = Places.of(out, pictures, way.styles, many=many, lossless=lossless)
+    each = way.styles if reader.made is None else 1
+    places = Places.of(out, pictures, each, many=many, lossless=lossless)
     if not many:
         return translate_all(model, pictures, reader, way, places)
     asked_for: Identity = {
@@ -162,7 +169,8 @@ def _of_pictures(
         "to": way.to,
         "styles": way.styles,
         "seed": way.seed,
-        "size": size,
+        "size": reader.side,
+        "from target": int(reader.made is not None),
         "tile": way.tile,
         "torch": str(torch.__version__),
     }

@@ -7,22 +7,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ptheta import plugins
-from ptheta.capabilities import Decodes, Encodes, Samples
+from ptheta.capabilities import Completes, Decodes, Encodes, Samples, Translates
 from ptheta.models import registry
 
 if TYPE_CHECKING:
+    from ptheta.conditions import ConditionSpec
     from ptheta.specs import DataSpec
 
 
-def after_training(model: str, run: str | Path, spec: DataSpec) -> str:
-    """By what the model can do: to draw samples, or first to fit a prior to its codes, or else to
-    measure what there is."""
+def after_training(
+    model: str, run: str | Path, spec: DataSpec, condition: ConditionSpec | None = None
+) -> str:
+    """By what the model can do: to translate, to draw samples, first to fit a prior to its codes,
+    to complete, or else to measure what there is. condition: what it is asked for"""
     cls = registry.entry(model).load_model()
+    if issubclass(cls, Translates):
+        return _command("translate", run, *_domain(condition), "--out", spec.usual_file)
     if issubclass(cls, Samples):
         return _sample(run, spec)
     if issubclass(cls, Encodes) and issubclass(cls, Decodes):
         return f"{_command('fit', run)}, then {_sample(run, spec)}"
+    if issubclass(cls, Completes):
+        return _command("inpaint", run, "--out", spec.usual_file)
     return _command("evaluate", run)
+
+
+def _domain(condition: ConditionSpec | None) -> tuple[str, ...]:
+    """Where it must be said which is wanted: among more than two."""
+    from ptheta.conditions import Labels, parts_of  # and torch
+
+    names = next((p.names for p in parts_of(condition) if isinstance(p, Labels)), ())
+    return ("--to", names[-1]) if len(names) > 2 else ()
 
 
 def after_fit(run: str | Path, spec: DataSpec) -> str:

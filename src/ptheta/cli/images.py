@@ -192,6 +192,12 @@ def interpolate(seed: int, **options: Parsed) -> None:
     help="Side in pixels of the tiles that a picture of more than tile x tile pixels is worked at "
     "in.  [default: 1024]",
 )
+@click.option(
+    "--from-target",
+    is_flag=True,
+    help="Of a run whose inputs are made of images (--pairs edges and the like): INPUT is such "
+    "images. Each is written as a row of the input that is made of it, the outputs, and itself.",
+)
 @WEIGHTS
 @DATA
 @SEED

@@ -163,7 +163,8 @@ def _train_command(name: str) -> click.Command:
             more_data=more_data,
             **_given(options),
         )
-        click.echo(f"{done.path}: trained; next: {after_training(name, done.path, done.spec)}")
+        after = after_training(name, done.path, done.spec, done.condition)
+        click.echo(f"{done.path}: trained; next: {after}")
 
     return _sectioned(name, params, run)
 

@@ -1,5 +1,5 @@
-"""Translations that need no learning of the kind a model does, to hold its numbers against: each is
-measured as a model is, by the same metrics on the same inputs."""
+"""Translations and completions that need no learning of the kind a model does, to hold its numbers
+against: each is measured as a model is, by the same metrics on the same inputs."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from ptheta.data.inputs import Inputs
 from ptheta.errors import PthetaError
 from ptheta.measures.errors import l1
 from ptheta.measures.memorisation import nearest
+from ptheta.metrics.completions import MeanFill, NearestImage
 from ptheta.specs import DataSpec, ImageSpec, LabelMapSpec
 
 READ = 512  # pairs that are read at a time
@@ -211,7 +212,7 @@ class BlurredImage(DomainFloor):
         return blurred(x, min(x.shape[2:]) / 16)
 
 
-class NearestImage(DomainFloor):
+class NearestOfDomain(DomainFloor):
     """The training image of the domain that is nearest in pixels."""
 
     def translate(self, x: Tensor, to: Tensor | None = None) -> Tensor:
@@ -245,6 +246,10 @@ def _paired(data: Dataset) -> bool:
     return data.inputs is not None
 
 
+def _plain(data: Dataset) -> bool:
+    return isinstance(data.spec, ImageSpec) and not _labels(data) and not _paired(data)
+
+
 def _domains(data: Dataset) -> bool:
     return not _paired(data) and len(data.present_classes()) > 1
 
@@ -270,10 +275,12 @@ TRANSLATION_FLOORS: dict[str, FloorKind] = {
     "nearest training pair": FloorKind(NearestPair, _paired),
     "ridge regression": FloorKind(Ridge, _paired),
     "input copied": FloorKind(CopiedInput, _copyable),
+    "mean image": FloorKind(MeanFill, _plain),
+    "nearest training image": FloorKind(NearestImage, _plain),
     "input copied, blurred": FloorKind(BlurredInput, _blurrable),
     "image copied": FloorKind(DomainFloor, _domains),
     "image blurred": FloorKind(BlurredImage, _domains),
-    "nearest training image": FloorKind(NearestImage, _domains),
+    "nearest image of the domain": FloorKind(NearestOfDomain, _domains),
 }
 
 

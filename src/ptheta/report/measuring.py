@@ -119,16 +119,17 @@ def measured_images(
     return made, [remark]
 
 
-OF_FLOORS = (Section.DISTANCE, Section.TRANSLATION)
+HELD = {Section.TRANSLATION, Section.COMPLETION}  # sections in which a model is held to floors
 
 
 def floors(rows: Mapping[str, Evaluation], sight: Sight, how: Measuring) -> dict[str, Evaluation]:
-    """What translations get that need no learning, by name, of the numbers that a row has; none
-    where no row is of a model that translates."""
+    """What translations and completions get that need no learning, by name, of the numbers that a
+    row has; none where no row is of a model that translates or completes."""
     names = {result.metric for row in rows.values() for result in row.results}
-    if not any(section_of(name) is Section.TRANSLATION for name in names):
+    held = {section_of(name) for name in names} & HELD
+    if not held:
         return {}
-    metrics = [m for m in METRICS.values() if m.section in OF_FLOORS]
+    metrics = [m for m in METRICS.values() if m.section in {Section.DISTANCE, *held}]
     found = {}
     for name, model in floors_of(sight.train).items():
         ctx = context(
@@ -136,6 +137,6 @@ def floors(rows: Mapping[str, Evaluation], sight: Sight, how: Measuring) -> dict
         )
         every = measured(ctx, metrics=metrics)
         own = [r for r in every.results if r.metric in names and r.value is not None]
-        if any(section_of(result.metric) is Section.TRANSLATION for result in own):
+        if any(section_of(result.metric) in held for result in own):
             found[name] = replace(every, results=tuple(own))
     return found

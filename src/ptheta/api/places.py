@@ -1,0 +1,101 @@
+"""Where what is made of pictures is written: under their names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ptheta.api.export import ARRAYS, check_mixed
+from ptheta.api.pictures import Named
+from ptheta.config import brief
+from ptheta.data.names import shown
+from ptheta.errors import PthetaError
+from ptheta.files.images import PICTURES, PNG
+from ptheta.files.out import check_file, check_folder
+from ptheta.files.paths import expand
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the answers to pictures go.
+
+    folder: of all of them; names: for each picture, one for each answer; many: whether the pictures
+    may be several, of which a record is kept
+    """
+
+    path: Path
+    folder: Path
+    names: tuple[tuple[str, ...], ...]
+    many: bool
+
+    @classmethod
+    def of(
+        cls, out: str | Path, pictures: Sequence[Named], styles: int, *, many: bool, lossless: bool
+    ) -> Places:
+        """lossless: whether a colour must stay what it is. Creates nothing.
+
+        Raises PthetaError for a place that cannot be written, that holds other files, and that the
+        pictures themselves are in.
+        """
+        suffix, place = Path(out).suffix.lower(), expand(out)
+        if (suffix in PICTURES or suffix in ARRAYS) and not place.is_dir():
+            found = cls._file(place, suffix, styles, many, lossless)
+        else:
+            folder = check_folder(out)
+            if many:
+                check_mixed(folder)
+            found = cls(folder, folder, names_of(pictures, styles), many)
+        found._check_apart(pictures)
+        return found
+
+    @classmethod
+    def _file(cls, out: Path, suffix: str, styles: int, many: bool, lossless: bool) -> Places:
+        if many or suffix not in PICTURES:
+            raise PthetaError(
+                f"--out {brief(out)}: {'several pictures go' if many else 'a picture goes'} into a "
+                f"folder: give a name without a suffix{'' if many else ', or a .png'}"
+            )
+        if lossless and PICTURES[suffix] is not PNG and suffix != ".webp":
+            raise PthetaError(
+                f"--out {brief(out)}: {suffix} changes colours, and each is a label: give a .png"
+            )
+        place = check_file(out)
+        return cls(place, place.parent, (numbered(place.stem, suffix, styles),), many)
+
+    def _check_apart(self, pictures: Sequence[Named]) -> None:
+        """Raises PthetaError where a picture would be written over."""
+        read = {file.resolve() for named in pictures if (file := named.file) is not None}
+        for file in (self.folder / name for names in self.names for name in names):
+            if file.resolve() in read:
+                raise PthetaError(
+                    f"--out {brief(self.path)}: {file.name} there is one of the pictures to "
+                    "translate, and would be written over: choose another place"
+                )
+
+    def files(self, i: int) -> list[Path]:
+        """Of the answers to picture i."""
+        return [self.folder / name for name in self.names[i]]
+
+
+def names_of(pictures: Sequence[Named], styles: int) -> tuple[tuple[str, ...], ...]:
+    """The names of the answers: those of the pictures, as .png, numbered where there are several.
+    Of pictures that differ in their suffix alone it stays: a.jpg.png.
+
+    Raises PthetaError for two pictures of one name.
+    """
+    places = [Path(named.name) for named in pictures]
+    if len(set(places)) < len(places):
+        twice = Counter(places).most_common(1)[0][0]
+        raise PthetaError(f"two pictures are called {shown(str(twice))}: translate them apart")
+    alike = Counter(place.with_suffix("") for place in places)
+    stems = [p if alike[p.with_suffix("")] > 1 else p.with_suffix("") for p in places]
+    return tuple(numbered(str(stem), ".png", styles) for stem in stems)
+
+
+def numbered(stem: str, suffix: str, styles: int) -> tuple[str, ...]:
+    """cat.png, or cat-1.png, cat-2.png, ..."""
+    if styles == 1:
+        return (f"{stem}{suffix}",)
+    return tuple(f"{stem}-{k}{suffix}" for k in range(1, styles + 1))

@@ -129,14 +129,14 @@ def floors(rows: Mapping[str, Evaluation], sight: Sight, how: Measuring) -> dict
     held = {section_of(name) for name in names} & HELD
     if not held:
         return {}
+    metrics = [m for m in METRICS.values() if m.section in {Section.DISTANCE, *held}]
     found = {}
     for name, model in floors_of(sight.train).items():
-        metrics = [m for m in METRICS.values() if m.section in {Section.DISTANCE, *held}]
         ctx = context(
             *(model, sight.test, sight.train), extractor=how.extractor, n=how.n, seed=how.seed
         )
         every = measured(ctx, metrics=metrics)
-        own = tuple(result for result in every.results if result.metric in names)
+        own = [r for r in every.results if r.metric in names and r.value is not None]
         if any(section_of(result.metric) in held for result in own):
-            found[name] = replace(every, results=own)
+            found[name] = replace(every, results=tuple(own))
     return found

@@ -1055,6 +1055,45 @@ def _table_cases(rng: random.Random) -> Iterator[Case]:
         yield Case("table", name, partial(_put, "x.csv", make), ("data", "x.csv"))
 
 
+def _pair_cases() -> Iterator[Case]:
+    """Pairs and domains that are none."""
+    png, big = _png(), _big_png()
+    two = {f"f/{side}/{i}.png": png for side in "ab" for i in range(3)}
+    folders: dict[str, tuple[dict[str, bytes], str, bool]] = {
+        "no two folders": ({f"f/{i}.png": png for i in range(3)}, "folders", False),
+        "two folders": (two, "folders", True),
+        "three folders": (two | {"f/c/0.png": png}, "folders", False),
+        "one is missing": (two | {"f/a/3.png": png}, "folders", True),
+        "none has a partner": ({"f/a/0.png": png, "f/b/1.png": png}, "folders", False),
+        "an empty folder": ({"f/a/0.png": png, "f/b/x.txt": b"x"}, "folders", False),
+        "a broken half": (two | {f"f/b/{i}.png": b"x" for i in range(3)}, "folders", False),
+        "bombs in two": (
+            {f"f/{side}/{i}.png": big for side in "ab" for i in "01"},
+            "folders",
+            False,
+        ),
+        "bombs": ({f"f/{i}.png": big for i in range(3)}, "side-by-side", False),
+        "squares": ({f"f/{i}.png": png for i in range(3)}, "side-by-side", True),
+        "no columns": (two, "columns", False),
+        "no masks": (two, "masks", False),
+        "no kind": (two, "twins", False),
+    }
+    for name, (files, kind, ok) in folders.items():
+        asked = ("data", "f", "--pairs", kind)
+        yield Case("folder", f"pairs: {name}", partial(_folder, files), asked, may_pass=ok)
+    for name, options in {
+        "planes of noise": ("--pairs", "side-by-side", "--label-maps", "both"),
+        "strength of a hole": ("--pairs", "hole", "--pair-strength", "2"),
+        "enlarged": ("--pairs", "small", "--pair-strength", "1e-9"),
+        "reverse alone": ("--reverse",),
+        "input of none": ("--label-maps", "input"),
+        "colours of none": ("--label-colours", "3"),
+        "domains of folders": ("--domain-columns", "a,b"),
+    }.items():
+        argv = ("data", "f", *options)
+        yield Case("folder", f"pairs: {name}", partial(_folder, two), argv)
+
+
 def _folder_cases() -> Iterator[Case]:
     png = _png()
     folders: dict[str, tuple[dict[str, bytes], bool]] = {
@@ -1074,6 +1113,7 @@ def _folder_cases() -> Iterator[Case]:
     for name, (files, ok) in folders.items():
         damage = partial(_folder, files)
         yield Case("folder", name, damage, ("data", "f"), may_pass=ok)
+    yield from _pair_cases()
     special: dict[str, Make] = {
         "self link": lambda p: (p / "f" / "a.png").symlink_to("a.png"),
         "links in a circle": lambda p: (p / "f" / "up").symlink_to(p / "f", True),

@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
 
+import ptheta
+from ptheta.cli.commands import cli
 from ptheta.conditions import Image as ImageCondition
 from ptheta.data import describe, open_data
 from ptheta.data.image_data import ImageDataset
@@ -376,7 +379,11 @@ ODD: dict[str, Any] = {
     "not a kind": (bare, {"pairs": "twins"}, "pairs"),
     "reverse alone": (bare, {"reverse": True}, "add --pairs"),
     "column alone": (two_columns, {"input_column": "true"}, "is of --pairs columns"),
-    "strength of none": (bare, {"pairs": "edges", "pair_strength": 2.0}, "--pair-strength is of"),
+    "strength of none": (
+        bare,
+        {"pairs": "edges", "pair_strength": 2.0},
+        "-strength is of small",
+    ),
     "colours of none": (bare, {"label_colours": 4}, "add --label-maps"),
     "input of none": (bare, {"label_maps": "input"}, "add --pairs"),
     "planes of made": (bare, {"pairs": "edges", "label_maps": "input"}, "are made"),
@@ -406,3 +413,52 @@ def test_a_kind_that_somebody_adds_is_one_entry(monkeypatch):
     monkeypatch.setitem(PAIRS, "turned", PairKind(inputs=turned, about="upside down"))
     inputs, targets = whole(opened(colour_set(), pairs="turned"))
     assert torch.equal(inputs, targets.flip(2))
+
+
+# -- what is shown, and what a run keeps
+
+
+def test_what_is_made_from_what_is_told_and_shown(tmp_path):
+    source = side_by_side(tmp_path / "a", noise(24, 64, 64, 3), maps(24, 4), "jpg")
+    options: dict[str, Any] = {"pairs": "side-by-side", "label_maps": "target", "size": 16}
+    about = describe(source, **options)
+    assert about["pairs"] == "inputs 3x16x16 with 256 levels, targets 3x16x16 in 4 colours"
+    assert about["label maps"][0].count("#") == 4
+    assert "inputs" in about["offers"]
+    data = opened(source, **options)
+    assert "each from one of 3x16x16" in repr(data)
+    assert "inputs left of targets" in data._repr_html_()
+    seen = data.preview().picture
+    assert seen.shape[1] == 8 * 17 - 1  # four pairs in a row
+    rows = data.rows(slice(0, 1))
+    given = data.inputs.take(data, rows)[0].permute(1, 2, 0)
+    np.testing.assert_array_equal(seen[:16, :16], given)
+    np.testing.assert_array_equal(seen[:16, 17:33], data.batch([0]).x[0].permute(1, 2, 0))
+    out = str(tmp_path / "seen.png")
+    asked = ["data", str(source), "--pairs", "side-by-side", "--out", out, "--size", "16"]
+    told = CliRunner().invoke(cli, asked)
+    assert told.exit_code == 0, told.output
+    assert "pairs: inputs 3x16x16" in told.output
+    assert Image.open(out).size[0] > 500
+
+
+def test_a_run_reads_its_test_pairs_by_itself_and_in_its_colours(tmp_path):
+    source = side_by_side(tmp_path / "a" / "train", noise(24, 64, 64, 3), maps(24, 4)).parent
+    side_by_side(source / "test", noise(12, 64, 64, 3), maps(12, 2, seed=1))
+    options: dict[str, Any] = {"pairs": "side-by-side", "reverse": True, "label_maps": "input"}
+    how: dict[str, Any] = {"size": 16, "steps": 1, "evaluate_every": 0, "sample_every": 0}
+    run = ptheta.train(
+        "pix2pix", source, tmp_path / "run", features=2, receptive_field="1", **options, **how
+    )
+    again = ptheta.Run.open(run.path)
+    assert again.plan.data.reverse
+    assert again.plan.data.pairs == "side-by-side"
+    test: Any = again.data("test")
+    spec: Any = again.condition
+    assert spec.spec.labels == 4
+    batch = test.batch(slice(None))
+    assert torch.equal(spec.spec.rounded(batch.condition), batch.condition)
+    assert len(spec.spec.numbers(batch.condition).unique()) == 2
+    # and of other data, in which two colours do not occur at all
+    other = side_by_side(tmp_path / "b", noise(24, 64, 64, 3), maps(24, 2, seed=2))
+    assert again.look(str(other)).test.batch([0]).condition is not None

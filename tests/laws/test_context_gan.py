@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from ptheta.batch import Batch
 from ptheta.compute import streams
 from ptheta.games import Clock
 from ptheta.models.translation import context_gan
-from ptheta.models.translation.context_gan import Filled, hole_error
 from ptheta.nets.translation.fill import FILLS
 from ptheta.specs import ImageSpec
 from tests.conftest import examples, tiny
@@ -125,11 +125,14 @@ def test_only_the_hole_is_paid_for_and_what_is_known_is_real():
     shared = model.prepare(batch, Clock(1, frozenset({"generator"})))
     kept = (shared.unknown == 0).expand(shared.real.shape)
     assert torch.equal(shared.fake[kept], shared.real[kept])
-    wrong = Filled(shared.real, shared.unknown, shared.real + 2 * (1 - shared.unknown), shared.fake)
-    assert torch.equal(hole_error(wrong), torch.zeros(6))
-    torch.testing.assert_close(
-        hole_error(wrong._replace(out=shared.real + 0.5)), 0.5 * torch.ones(6)
-    )
+    model.config = dataclasses.replace(model.config, l2_weight=1.0)
+    without = shared._replace(out=shared.real + 2 * (1 - shared.unknown))
+    terms = model.generator_loss(batch, without)
+    assert not terms["l1"].any()
+    assert not terms["l2"].any()
+    terms = model.generator_loss(batch, shared._replace(out=shared.real + 0.5))
+    torch.testing.assert_close(terms["l1"], torch.full((6,), 0.5))
+    torch.testing.assert_close(terms["l2"], torch.full((6,), 0.25))
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,10 @@ from ptheta.data.points.toys import toy
 from ptheta.errors import PthetaError
 from ptheta.extractors import extract, load_extractor
 from ptheta.measures.results import Result
+from ptheta.metrics import labeller
 from ptheta.metrics.evaluate import evaluate_images
 from ptheta.metrics.table import METRICS
+from tests.metrics.translation_laws import grey_pairs, photos, pictures_of_labels
 
 DOCS = Path(__file__).parents[2] / "docs" / "evaluation.md"
 TEST = open_images("digits", "test").subset(slice(0, 120))
@@ -263,3 +265,35 @@ def test_label_maps_at_hand_are_integers_or_colours():
     ):
         with pytest.raises(PthetaError, match=words):
             metrics.segmentation_scores(bad, wanted)
+
+
+def test_the_labeller_reads_any_pictures(monkeypatch):
+    monkeypatch.setattr(labeller, "STEPS", 70)
+    monkeypatch.setattr(labeller, "BATCH", 8)
+    train, test = pictures_of_labels("train", 1), pictures_of_labels("test", 0)
+    numbers = labeller.wanted_labels(test, torch.arange(len(test)))
+    right = metrics.labeller_scores(photos(numbers, 9), train, test)
+    wrong = metrics.labeller_scores(photos(numbers.clamp(max=1), 9), train, test)
+    assert [r.value for r in right] == pytest.approx([1, 1, 1], abs=0.06)
+    assert [r.value for r in wrong] == pytest.approx([3 / 4, 2 / 3, 1 / 2], abs=0.06)
+    assert right.iou.metric == "labeller_iou"
+    assert right.iou.protocol["ceiling"] == wrong.iou.protocol["ceiling"]
+    with pytest.raises(PthetaError, match="as many"):
+        metrics.labeller_scores(photos(numbers[:3]), train, test)
+    with pytest.raises(PthetaError, match="no label maps"):
+        metrics.labeller_scores(photos(numbers), grey_pairs("train", 0), test)
+
+
+def test_the_labeller_is_kept_and_a_damaged_one_is_trained_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(labeller, "STEPS", 3)
+    train = pictures_of_labels("train", 1)
+    x = train.batch(slice(0, 4)).x
+    wanted = labeller.labeller(train, tmp_path)(x)
+    (kept,) = (tmp_path / "labeller").iterdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(labeller, "_train", lambda *given: pytest.fail("it was kept"))
+        assert torch.equal(labeller.labeller(train, tmp_path)(x), wanted)
+    kept.write_bytes(b"damaged")
+    assert torch.equal(labeller.labeller(train, tmp_path)(x), wanted)
+    labels = labeller.labeller(train, tmp_path).label(torch.zeros(2, 1, 150, 91).byte())
+    assert labels.shape == (2, 150, 91)  # pictures of any size

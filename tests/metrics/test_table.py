@@ -21,6 +21,7 @@ from ptheta.data.dataset import Dataset
 from ptheta.data.image_data import ImageDataset
 from ptheta.errors import PthetaError
 from ptheta.extractors.base import Extractor
+from ptheta.masks import TESTED
 from ptheta.measures.results import Estimate, Result
 from ptheta.metrics import path_length, speed
 from ptheta.metrics.context import Context, Given
@@ -29,6 +30,7 @@ from ptheta.metrics.metric import Metric, Section
 from ptheta.metrics.table import METRICS, metric_of
 from ptheta.report.tables import Heading, tables
 from ptheta.specs import ImageSpec, VectorSpec
+from ptheta.tasks.inpaint import regions
 from tests.metrics.translation_laws import TRANSLATION_LAWS
 from tests.metrics.vector_laws import FOUR, VECTOR_LAWS, Points, Sampler, rows
 
@@ -254,6 +256,35 @@ def the_clock_is_read() -> None:
 
 LIKELIHOOD, BOUND = 700.0, 710.0
 # every metric of the table -> what it must hold
+
+
+class Flat(nn.Module):
+    """Completes every image with grey of 100."""
+
+    spec, condition = SPEC, None
+
+    def varied(self) -> bool:
+        return False
+
+    def complete(
+        self, x: Tensor, known: Tensor, condition: Any = None, candidates: int = 1
+    ) -> Tensor:
+        assert (x[~known] == 0).all()  # of the truth nothing is seen
+        return torch.where(known, x, 100).to(torch.uint8)
+
+
+def a_flat_completion_is_as_far_as_its_grey() -> None:
+    found = METRICS["completion_psnr_{term}"].results(Context(TEST, Bright(), model=Flat()))
+    assert [r.metric for r in found] == [f"completion_psnr_{mask}" for mask in TESTED]
+    gap = (images(TEST).double() - 100).square()
+    for mask, each in zip(TESTED, found, strict=True):
+        unknown = regions(mask, len(gap), SPEC.shape, 0)
+        error = (gap * unknown).flatten(1).sum(1) / unknown.flatten(1).sum(1)
+        assert each.value == pytest.approx(10 * math.log10(255**2 / error.mean().item()))
+        assert each.error is not None
+        assert 0 < each.error < 1
+
+
 LAWS: dict[str, Callable[[], None]] = {
     "bits_per_dim{given}": of_the_model(
         "bits_per_dim{given}", LIKELIHOOD / 144 / math.log(2), "<="
@@ -294,6 +325,7 @@ LAWS: dict[str, Callable[[], None]] = {
     "parameters": of_the_model("parameters", 7, "="),
     **VECTOR_LAWS,
     **TRANSLATION_LAWS,
+    "completion_psnr_{term}": a_flat_completion_is_as_far_as_its_grey,
 }
 
 

@@ -157,7 +157,8 @@ def labels_read_off_pictures(name: str, wanted: float) -> Callable[[], None]:
 
     def check() -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(labeller, "STEPS", 40)
+            patch.setattr(labeller, "STEPS", 70)
+            patch.setattr(labeller, "BATCH", 8)
             right = rows(name, lambda x: photos(LABELS.numbers(x), 7), pictures_of_labels)
             wrong = rows(
                 name, lambda x: photos(LABELS.numbers(x).clamp(max=1), 7), pictures_of_labels

@@ -17,7 +17,7 @@ import ptheta
 from ptheta.data.image_data import ImageDataset
 from ptheta.data.inputs import StoredInputs
 from ptheta.metrics import labeller, speed
-from ptheta.metrics.floors import TRANSLATION_FLOORS
+from ptheta.metrics.floors import TRANSLATION_FLOORS, NearestOfDomain, blurred
 from ptheta.metrics.metric import Section
 from ptheta.metrics.table import METRICS, metric_of
 from ptheta.report.compare import compare
@@ -25,6 +25,7 @@ from ptheta.runs.folder import Run
 from ptheta.specs import ImageSpec
 from ptheta.tasks.sample import sample
 from tests.conftest import TINY
+from tests.metrics.test_table import data, images
 from tests.metrics.translation_laws import (
     GREY,
     LABELS,
@@ -48,7 +49,7 @@ TRAINING: dict[str, Any] = {
 def brief(monkeypatch) -> None:
     """Neither speeds nor the labeller take long."""
     monkeypatch.setattr(speed, "SECONDS", 0.02)
-    monkeypatch.setattr(labeller, "STEPS", 10)
+    monkeypatch.setattr(labeller, "STEPS", 5)
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +112,8 @@ def test_runs_of_domains_stand_beside_the_copy(strokes, tmp_path):
         for metric in METRICS.values()
         if metric.name.startswith(("translation_", "cycle_l1"))
     }
-    assert of_translation(found["image copied"]) == names
+    for floor in ("image copied", "image blurred", "nearest image of the domain"):
+        assert of_translation(found[floor]) == names
     for name, result in found["image copied"].items():
         if "cycle" in name:
             assert result["value"] == 0
@@ -138,6 +140,7 @@ def test_every_floor_is_known_by_its_answers():
     train, x = grey_pairs("train", 1, n=40), inputs(grey_pairs("test", 0), 9)
     assert fitting(train) == {
         *("mean target", "nearest training pair", "ridge regression", "input copied"),
+        "input copied, blurred",
     }
     own = torch.from_numpy(train.images).double().mean(0)
     assert (answer("mean target", train, x)[3].double() - own).abs().max() <= 0.51
@@ -149,6 +152,28 @@ def test_every_floor_is_known_by_its_answers():
     found = LABELS.numbers(answer("commonest label", maps, inputs(maps, 1)))
     numbers = LABELS.numbers(torch.from_numpy(maps.images))
     assert torch.equal(found[0], torch.nn.functional.one_hot(numbers).sum(0).argmax(-1))
+
+
+def test_a_blurred_copy_is_nearer_where_only_the_mean_is_known():
+    noise = torch.randint(256, (20, 1, 16, 16), generator=torch.Generator().manual_seed(0))
+    x, flat = noise.to(torch.uint8), np.full((20, 1, 16, 16), 127, np.uint8)
+    data = ImageDataset("pairs", "train", flat, inputs=StoredInputs(x.numpy(), GREY))
+    lost = [
+        (answer(floor, data, x).int() - 127).abs().float().mean()
+        for floor in ("input copied, blurred", "input copied")
+    ]
+    assert lost[0] < 0.2 * lost[1]
+    same = torch.full((2, 3, 8, 9), 77, dtype=torch.uint8)
+    assert torch.equal(blurred(same, 2.0), same)
+
+
+def test_the_nearest_image_of_a_domain_is_one_of_it():
+    train = data("train", 1)
+    floor = NearestOfDomain(train)
+    x, labels = images(train), torch.arange(len(train)) % 2
+    assert torch.equal(floor.translate(x, labels), x)
+    other = floor.translate(x, 1 - labels).double().mean((1, 2, 3))
+    assert ((other > 128) == (labels == 0)).all()
 
 
 def test_a_linear_map_is_found_by_regression():

@@ -13,9 +13,14 @@ from ptheta.cli import types
 from ptheta.cli.common import IMAGE_COLUMN, JSON, Parsed, cli
 from ptheta.cli.tables import aligned, print_wrapped
 from ptheta.data.columns.told import told
+from ptheta.files.atomic import write_atomic
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ptheta.models.about import ModelInfo
+
+WIDE = 800  # pixels of a picture of the first images, about
 
 
 @cli.command()
@@ -76,8 +81,27 @@ def metrics(as_json: bool) -> None:
     default="",
     help="Columns of a table that are categories.",
 )
+@click.option(
+    "--pairs", metavar="KIND", help="Kind of pairs: `ptheta train MODEL --help` lists them."
+)
+@click.option("--input-column", metavar="NAME", help="Column of the inputs of pairs.")
+@click.option("--reverse", is_flag=True, help="Exchange the inputs and the targets of pairs.")
+@click.option("--pair-strength", type=types.POSITIVE, help="How strong the made change is.")
+@click.option(
+    "--label-maps",
+    default="none",
+    metavar="PART",
+    help="Parts of a pair whose colours are labels: none, input, target or both.",
+)
+@click.option("--label-colours", type=types.Whole(2, 256), help="How many colours these have.")
+@click.option("--domain-columns", type=types.NAMES, default="", help="Columns of domains: a,b.")
+@click.option(
+    "--out",
+    type=types.File(".png", ".jpg", ".webp"),
+    help="Picture to write of the first images, inputs left of targets.",
+)
 @JSON
-def data(source: str | None, as_json: bool, **options: Parsed) -> None:
+def data(source: str | None, out: Path | None, as_json: bool, **options: Parsed) -> None:
     """List the embedded data sets, or look into SOURCE (a name or a path)."""
     if source is None:
         about: Mapping[str, object] = ptheta.list_datasets()
@@ -87,7 +111,21 @@ def data(source: str | None, as_json: bool, **options: Parsed) -> None:
         columns = [f"{name}: {told(what)}" for name, what in described.get("columns", {}).items()]
         readable = {**described, "columns": columns} if columns else described
         about, lines = described, [f"{key}: {_said(value)}" for key, value in readable.items()]
+        if out is not None:
+            _draw(out, source, options)
     click.echo(json.dumps(about, indent=2) if as_json else "\n".join(lines))
+
+
+def _draw(out: Path, source: str, options: dict[str, Parsed]) -> None:
+    """Writes the first images. Raises PthetaError for what holds none."""
+    from ptheta.data.image_data import images_of  # torch is slow to import
+    from ptheta.files.images import to_picture
+
+    shown = images_of(ptheta.open_data(source, **options)).preview()
+    height, width = shown.picture.shape[:2]
+    scale = max(1, WIDE // max(height, width))
+    drawn = to_picture(shown.picture, out.suffix.lower(), scale)
+    write_atomic(out, lambda place: place.write_bytes(drawn))
 
 
 def _said(value: object) -> str:

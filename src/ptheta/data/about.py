@@ -20,6 +20,7 @@ from ptheta.data.request import DataOptions, DataSettings, Request
 from ptheta.data.sources import check_kind, finished, reader_of
 from ptheta.data.splits import sides
 from ptheta.data.vector_data import VectorDataset
+from ptheta.specs import ImageSpec, LabelMapSpec
 
 LOOKED_AT = 1000  # images whose values are looked at
 FEW = 500  # training images, of which a model may know each by heart
@@ -36,6 +37,9 @@ About = TypedDict(
         "rows": dict[str, int],
         "columns": dict[str, ColumnAbout],
         "size": str,
+        "pairs": str,
+        "label maps": list[str],
+        "partners": str,
         "pixel values": str,
         "offers": dict[str, str],
         "classes": dict[str, int],
@@ -55,6 +59,8 @@ About = TypedDict(
 About.__doc__ = """What is known of a source, JSON-ready; what there is nothing of has no entry.
 
 images, rows: their number by split; a source has either
+pairs: what is made from what; label maps: the colours of each part; partners: how many of the
+    training images have one in the other domain
 classes: training examples of each; captions: one of them; offers: see `ptheta.data.offers`
 skipped: files that cannot be read, all of them
 """
@@ -79,7 +85,7 @@ def describe(source: Source, **options: Unpack[DataOptions]) -> About:
         advice = columns_advice(train)
     else:
         images = images_of(train)
-        about |= {"images": counts, **_of_images(images)}
+        about |= {"images": counts, **_of_images(images), **_of_pairs(images)}
         advice = _advice(_sample(images), images)
     about |= _conditions(train)
     if "images" in about:
@@ -101,6 +107,26 @@ def _of_images(train: ImageDataset) -> About:
         "size": f"{spec.channels}x{spec.height}x{spec.width} (channels, height, width)",
         "pixel values": f"{sample.min()} to {sample.max()}, mean {sample.mean():.1f}",
     }
+
+
+def _of_pairs(train: ImageDataset) -> About:
+    """What is made from what, and who belongs to whom in another domain."""
+    about: About = {}
+    specs: dict[str, ImageSpec] = {"targets": train.spec}
+    if train.inputs is not None:
+        specs = {"inputs": train.inputs.spec} | specs
+        about["pairs"] = f"inputs {specs['inputs']}, targets {specs['targets']}"
+    maps = {part: spec for part, spec in specs.items() if isinstance(spec, LabelMapSpec)}
+    if maps:
+        about["label maps"] = [f"{part}: {_colours(spec)}" for part, spec in maps.items()]
+    if train.partners is not None:
+        n = int((train.partners[train.rows(slice(None))] >= 0).sum())
+        about["partners"] = f"{n:,} of {len(train):,} images show the same as one of another domain"
+    return about
+
+
+def _colours(spec: LabelMapSpec) -> str:
+    return " ".join("#" + "".join(f"{value:02x}" for value in colour) for colour in spec.palette)
 
 
 def _sample(train: ImageDataset) -> np.ndarray:
@@ -184,7 +210,7 @@ def _advice(sample: np.ndarray, train: ImageDataset) -> list[str]:
 
 def _of_repeats(about: About) -> list[str]:
     rows = sum(about.get("rows", {}).values())
-    if about.get("near-duplicates", 0) <= MANY_REPEATS * rows:
+    if not rows or about.get("near-duplicates", 0) <= MANY_REPEATS * rows:
         return []
     return [
         "most rows repeat others, and equal rows are held out together: the held-out rows are of "

@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 
 from ptheta.batch import Batch, Condition
-from ptheta.data import near
+from ptheta.data.held_out import held_out
 from ptheta.data.inputs import Inputs
+from ptheta.data.labels import renumbered
 from ptheta.data.names import shortened
-from ptheta.data.near import Groups, first_groups
+from ptheta.data.near import Groups
 from ptheta.data.positions import Positions, is_one, positions
 from ptheta.data.values import Kind, Values
 from ptheta.errors import PthetaError
@@ -173,25 +174,13 @@ class Dataset(ABC):
 
     @property
     def inputs(self) -> Inputs | None:
-        """What each image is to be made from, where the data are pairs."""
+        """What each image is made from, where the data are pairs."""
         return None
 
     @property
     def partners(self) -> np.ndarray | None:
-        """For each stored row the row that shows the same thing in another domain, -1 for none:
-        int64 (N,)."""
+        """The stored row that shows the same in another domain, -1 for none: int64 (N,)."""
         return None
-
-    def partner_places(self) -> np.ndarray:
-        """The position of each one's partner, its own where it has none here: int64 (N,)."""
-        places = np.arange(len(self))
-        if self.partners is None:
-            return places
-        rows = self.rows(slice(None))
-        place_of = np.full(len(self.stored) + 1, -1, dtype=np.int64)  # the last is that of row -1
-        place_of[rows] = places
-        found: np.ndarray = place_of[self.partners[rows]]
-        return np.where(found < 0, places, found)
 
     def read_as(self) -> dict[str, object]:
         """What of how it was read makes numbers of another scale, for the protocol of a number."""
@@ -237,6 +226,8 @@ class Dataset(ABC):
             more = f", {len(self.classes)} classes"
         if self.attributes is not None:
             more += f", {len(self.attribute_names)} attributes"
+        if self.inputs is not None:
+            more += f", each from one of {self.inputs.spec}"
         name, kind = shortened(self.name), type(self).__name__
         return f"{kind}({name!r}, {self.split}: {len(self):,} {self.examples} of {self.spec}{more})"
 
@@ -326,38 +317,20 @@ class Dataset(ABC):
                 f"class {odd!r} is a class of {self.name} ({self.split}), and the run learned "
                 f"{', '.join(names)}: give data with the same classes, such as without this one"
             )
-        position = {name: i for i, name in enumerate(names)}
-        numbers = [position.get(self._class_name(k), -1) for k in range(int(self.labels.max()) + 1)]
-        labels = np.asarray(numbers, dtype=np.int64)[self.labels]
+        known = [self._class_name(k) for k in range(int(self.labels.max()) + 1)]
+        labels = renumbered(self.labels, known, names)
         return dataclasses.replace(self, labels=labels, classes=tuple(names))
 
     def hold_out(self, n: int, seed: int = 0, *, by_label: bool = False) -> tuple[Self, Self]:
         """(the rest, n examples drawn at random): disjoint, the same for the same seed.
 
         Near-duplicates and partners stay together, so that no example of one part is in the other,
-        nor what a translation of it is held against; where they leave no choice, fewer than n are
-        held out.
+        nor what its translation is held against; where that leaves no choice, fewer are held out.
 
         by_label: of every label its share of n, rounded down, so that none is used up
         """
-        total = len(self)
-        if not 0 < n < total:
-            raise PthetaError(
-                f"cannot hold out {n} of the {total} {self.examples} of {self.name}: "
-                f"give more {self.examples} or hold out fewer"
-            )
-        rows = self.rows(slice(None))
-        groups = self.find_groups().groups if self.groups is None else self.groups[rows]
-        groups = near.joined(groups, self.partner_places())
-        order = np.random.default_rng(seed).permutation(total)
-        labels = self.labels[rows[order]] if by_label and self.labels is not None else None
-        held = first_groups(groups[order], n, labels)
-        if not held.any():
-            raise PthetaError(
-                f"cannot hold out {n} of the {total} {self.examples} of {self.name}: too many are "
-                f"near-duplicates of one another; give more {self.examples} or hold out more"
-            )
-        return self.subset(np.sort(order[~held])), self.subset(np.sort(order[held]))
+        rest, held = held_out(self, n, seed, by_label=by_label)
+        return self.subset(rest), self.subset(held)
 
     def fingerprint(self) -> str:
         """Twelve hex digits that change with any example, the rows, levels and seed (not the

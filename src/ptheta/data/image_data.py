@@ -16,15 +16,14 @@ from ptheta.data.binarise import binarised, drawn_afresh
 from ptheta.data.dataset import Dataset
 from ptheta.data.inputs import Inputs
 from ptheta.data.maps import PAGE, MappedFile, PageCounter
+from ptheta.data.preview import MOST, Preview, preview
 from ptheta.data.values import USUAL, Kind, Values
 from ptheta.errors import PthetaError
 from ptheta.files import html
-from ptheta.files.images import grid
 from ptheta.specs import ImageSpec, LabelMapSpec
 from ptheta.specs.label_maps import Colour
 
 SMALL = 2**28  # bytes of images up to which their fixed binarisation is kept in memory
-PREVIEW = 64  # images that a notebook shows
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -138,10 +137,13 @@ class ImageDataset(Dataset):
         return extra
 
     def _preview(self) -> str:
-        rows = self.rows(slice(0, PREVIEW))
+        return html.picture(*self.preview())
+
+    def preview(self) -> Preview:
+        """The first images, with the inputs of pairs. No random stream is drawn from."""
+        rows = self.rows(slice(0, MOST))
         seen = self._binarised(rows) if self.levels == 2 else self.images[rows]
-        x = self.spec.rounded(torch.from_numpy(np.ascontiguousarray(seen)))
-        return html.picture(grid(x), f"the first {len(x)} images")
+        return preview(self, self.spec.rounded(torch.from_numpy(np.ascontiguousarray(seen))))
 
     def keys(self) -> np.ndarray:
         return near.hashes((self.images, self.rows(slice(None))))

@@ -47,6 +47,14 @@ def number(
     return np.array([position[_word(v)] for v in values], dtype=np.int64), tuple(words)
 
 
+def renumbered(labels: np.ndarray, known: Sequence[str], names: Sequence[str]) -> np.ndarray:
+    """Labels, int64 (N,), that are numbered as `known`, numbered as `names`; -1 where not in it."""
+    position = {name: i for i, name in enumerate(names)}
+    numbers: np.ndarray = np.array([position.get(name, -1) for name in known], dtype=np.int64)
+    found: np.ndarray = numbers[labels]
+    return found
+
+
 def natural(word: str) -> tuple[int, str]:
     """A key that sorts whole numbers by value and before all other words."""
     short = word.isdecimal() and len(word) <= MOST_DIGITS

@@ -260,16 +260,15 @@ def joined(groups: np.ndarray, partners: np.ndarray) -> np.ndarray:
     n = len(groups)
     if np.array_equal(partners, np.arange(n)):
         return groups
-    from scipy.sparse import coo_matrix  # slow to import
-    from scipy.sparse.csgraph import connected_components
+    from scipy import sparse  # slow to import
 
     _, number = np.unique(groups, return_inverse=True)
     there = np.arange(n)
     # a graph of the positions, and of the groups behind them
     edges = np.concatenate([np.stack([there, n + number]), np.stack([there, partners])], 1)
     size = n + int(number.max()) + 1
-    graph = coo_matrix((np.ones(edges.shape[1], dtype=bool), tuple(edges)), (size, size))
-    _, whole = connected_components(graph, directed=False)
+    graph = sparse.coo_matrix((np.ones(edges.shape[1], dtype=bool), tuple(edges)), (size, size))
+    _, whole = sparse.csgraph.connected_components(graph, directed=False)
     _, first, back = np.unique(whole[:n], return_index=True, return_inverse=True)
     found: np.ndarray = first[back].astype(np.int64)
     return found

@@ -41,10 +41,12 @@ class SourceReader:
     pairs: tuple[str, ...] = ()
 
     def check(self, settings: DataSettings, source: str) -> None:
-        """Raises PthetaError where columns or pairs are asked for and there are none.
+        """Raises PthetaError where columns or pairs are asked for and there are none, and for a
+        setting that is out of range.
 
         source: its name
         """
+        settings.check()
         self._check_pairs(settings, source)
         if (asked := settings.of_tables) and not self.has_columns():
             option, name = next(iter(asked.items()))

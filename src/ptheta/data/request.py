@@ -174,7 +174,7 @@ def check_pairs(settings: DataSettings) -> None:
     if settings.label_colours is not None and settings.label_maps == "none":
         raise PthetaError("--label-colours is of label maps: add --label-maps, or leave it out")
     if settings.pair_strength is not None and (kind is None or kind.strength is None):
-        raise PthetaError(f"--pair-strength is of {STRENGTHS}: leave it out")
+        raise PthetaError(f"--pair-strength is {STRENGTHS}: leave it out")
 
 
 def _check_domains(settings: DataSettings, kind: PairKind | None) -> None:

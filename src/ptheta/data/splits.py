@@ -21,6 +21,7 @@ import numpy as np
 
 from ptheta.data import near
 from ptheta.data.dataset import Dataset
+from ptheta.data.held_out import partner_places
 from ptheta.errors import PthetaError
 
 T = TypeVar("T")
@@ -125,7 +126,7 @@ class Sides(NamedTuple):
 def sides(data: Dataset, place: Path | None = None) -> Sides:
     """Divides a data set that is all there is. place: the cache folder."""
     n, kind = len(data), data.examples
-    looked, partners = data.find_groups(place=place), data.partner_places()
+    looked, partners = data.find_groups(place=place), partner_places(data)
     # of partners one key decides for both
     keys = looked.hashes[np.minimum(partners, np.arange(n))]
     held, why_none = held_out(keys, near.joined(looked.groups, partners)), ""

@@ -32,8 +32,8 @@ def mean_squared(a: Tensor, b: Tensor) -> Tensor:
 def psnr(a: Tensor, b: Tensor) -> Tensor:
     """Peak signal-to-noise ratio, 10 log10(255^2 / mean squared difference): float64 (B,), dB; at
     most `MOST_DECIBELS`. Arguments: see `l1`."""
-    decibels = 10 * torch.log10(255.0**2 / mean_squared(a, b))
-    return decibels.clamp(max=MOST_DECIBELS)
+    ratio = 255.0**2 / mean_squared(a, b)
+    return (10 * torch.log10(ratio)).clamp(max=MOST_DECIBELS)
 
 
 def squared_error(a: Tensor, b: Tensor, where: Tensor) -> Tensor:

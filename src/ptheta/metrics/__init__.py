@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from ptheta.measures.results import Estimate, Evaluation, Result
     from ptheta.metrics.evaluate import evaluate_images, real_baseline
     from ptheta.metrics.metric import Metric, Presentation, Role, Section
-    from ptheta.metrics.pair_sets import Segmentation, l1, psnr, segmentation_scores, ssim
+    from ptheta.metrics.pair_sets import (
+        Segmentation,
+        l1,
+        labeller_scores,
+        psnr,
+        segmentation_scores,
+        ssim,
+    )
     from ptheta.metrics.sensitivity import DAMAGES
     from ptheta.metrics.sets import (
         PRDC,
@@ -58,6 +65,7 @@ __all__ = [
     "inception_score",
     "kernel_distance",
     "l1",
+    "labeller_scores",
     "list_metrics",
     "memorisation",
     "mmd",
@@ -92,6 +100,7 @@ _HOMES = {
     "evaluate_images": "ptheta.metrics.evaluate",
     "grid_divergence": _VECTORS,
     "l1": _PAIRS,
+    "labeller_scores": _PAIRS,
     "list_metrics": "ptheta.metrics.table",
     "mmd": _VECTORS,
     "mode_coverage": _VECTORS,

@@ -19,12 +19,15 @@ from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.extractors.base import Extractor
 from ptheta.extractors.features import Features, extract
+from ptheta.masks import TESTED
+from ptheta.measures.errors import squared_error
 from ptheta.measures.intervals import Groups, difference, estimate, mean_estimate
 from ptheta.measures.mmd import median_distance
 from ptheta.measures.modes import Mixture, reached
 from ptheta.measures.results import Estimate, Result
 from ptheta.metrics import domains, pairs, vectors
 from ptheta.metrics.clustering import matched
+from ptheta.metrics.completions import psnr_of
 from ptheta.metrics.context import Context, Given
 from ptheta.metrics.metric import measure
 from ptheta.metrics.path_length import path_length
@@ -251,6 +254,16 @@ def of_translations(world: World, n: int, seed: int, model: int) -> list[Result]
     return [*_named(found), *_named(_distances(world, n, seed, model))]
 
 
+def of_completions(world: World, n: int, seed: int, model: int) -> list[Result]:
+    """Completions of n images, the same for all models: noisy ones, with more in the worse."""
+    order = torch.randperm(len(world.test), generator=torch.Generator().manual_seed(seed))[:n]
+    wanted = world.test.batch(order.numpy()).x
+    deviation = NOISE_OF_SAMPLES * (MORE if model == WORSE else 1.0)
+    made = noise(wanted, deviation, seed=3 * seed + model)
+    found = psnr_of(squared_error(made, wanted, torch.ones_like(wanted, dtype=torch.bool)))
+    return _named({f"completion_psnr_{TESTED[0]}": found})
+
+
 def _named(found: Mapping[str, Estimate]) -> list[Result]:
     """Under the directions of their metrics."""
     every = ((name, each, metric_of(name)) for name, each in found.items())
@@ -284,6 +297,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "speeds": of_speeds,
     "vectors": of_vectors,
     "translations": of_translations,
+    "completions": of_completions,
 }
 # every ranked metric -> the experiment that calibrates it
 CALIBRATED: Mapping[str, str] = {
@@ -310,6 +324,7 @@ CALIBRATED: Mapping[str, str] = {
         "translations",
     ),
     "path_length": "paths",
+    "completion_psnr": "completions",
     "clustering_accuracy": "clusters",
     "sampling_speed": "speeds",
 }

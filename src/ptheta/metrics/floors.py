@@ -1,14 +1,17 @@
-"""Translations that need no learning of the kind a model does, to hold its numbers against: each is
-measured as a model is, by the same metrics on the same inputs."""
+"""Translations and completions that need no learning of the kind a model does, to hold its numbers
+against: each is measured as a model is, by the same metrics on the same inputs."""
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ptheta.batch import Condition
@@ -18,12 +21,15 @@ from ptheta.data.dataset import Dataset
 from ptheta.data.image_data import ImageDataset, images_of
 from ptheta.data.inputs import Inputs
 from ptheta.errors import PthetaError
+from ptheta.measures.errors import l1
 from ptheta.measures.memorisation import nearest
+from ptheta.metrics.completions import MeanFill, NearestImage
 from ptheta.specs import DataSpec, ImageSpec, LabelMapSpec
 
 READ = 512  # pairs that are read at a time
-RIDGE_PAIRS = 1500  # that the regression is fitted to
-PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # of the regression, times the mean squared norm
+RIDGE_PAIRS, CHOSEN_ON = 4000, 1000  # that the regression, and its penalty, are of at most
+PENALTIES = tuple(10 ** (k / 2) for k in range(-6, 3))  # times the mean squared norm of an input
+WIDTHS = (0.5, 1.0, 2.0, 4.0)  # of a blur, pixels
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601
 
 
@@ -100,9 +106,35 @@ class CopiedInput(Floor):
         return grey.round().to(torch.uint8)
 
 
+class BlurredInput(CopiedInput):
+    """The input, blurred as much as is nearest to the targets: what an error of pixels rewards."""
+
+    def __init__(self, pairs: Dataset) -> None:
+        super().__init__(pairs)
+        rows = torch.arange(min(len(pairs), READ))
+        x, y = super().answer(given(pairs, rows)), pairs.batch(rows.numpy()).x
+        lost = {width: l1(blurred(x, width), y).mean().item() for width in WIDTHS}
+        self.width = min(lost, key=lambda width: lost[width])
+
+    def answer(self, x: Tensor) -> Tensor:
+        return blurred(super().answer(x), self.width)
+
+
+def blurred(x: Tensor, width: float) -> Tensor:
+    """Images uint8 (B, C, H, W) blurred by a Gaussian of this deviation, pixels; beyond the border
+    the image goes on as its last pixels."""
+    reach = math.ceil(3 * width)
+    at = torch.arange(-reach, reach + 1, dtype=torch.float32)
+    g = torch.exp(-(at**2) / (2 * width**2))
+    g = (g / g.sum()).expand(x.shape[1], 1, 1, -1)
+    soft = F.pad(x.float(), (reach,) * 4, mode="replicate")
+    soft = F.conv2d(F.conv2d(soft, g, groups=len(g)), g.mT, groups=len(g))
+    return soft.round().clamp(0, 255).to(torch.uint8)
+
+
 class Ridge(Floor):
     """Linear regression of the target on the input, as a network sees both, with the penalty that
-    does best on a tenth of the training pairs.
+    does best on held-out training pairs.
 
     With centred inputs X (N, D) and targets Y, the answer to x is mean(Y) + x X^T (X X^T + p I)^-1
     Y, for which only the products of inputs are needed.
@@ -114,16 +146,21 @@ class Ridge(Floor):
         rows = order[:RIDGE_PAIRS]
         x = self.condition.planes(given(pairs, rows)).flatten(1)
         y = pairs.spec.scaled(pairs.batch(rows.numpy()).x).flatten(1)
-        held = max(1, len(rows) // 10)
-        errors = [
-            (_Fit(x[held:], y[held:], p)(x[:held]) - y[:held]).square().mean().item()
-            for p in PENALTIES
-        ]
-        self.fit = _Fit(x, y, PENALTIES[errors.index(min(errors))])
+        few = slice(0, CHOSEN_ON)
+        self.fit = _Fit(x, y, _best_penalty(x[few], y[few]))
 
     def answer(self, x: Tensor) -> Tensor:
         found = self.fit(self.condition.planes(x).flatten(1))
         return self.spec.unscaled(found.view(-1, *self.spec.scaled_shape).clamp(-1, 1))
+
+
+def _best_penalty(x: Tensor, y: Tensor) -> float:
+    """That with the least squared error on a tenth of the pairs."""
+    held = max(1, len(x) // 10)
+    lost = [
+        (_Fit(x[held:], y[held:], p)(x[:held]) - y[:held]).square().mean().item() for p in PENALTIES
+    ]
+    return PENALTIES[lost.index(min(lost))]
 
 
 class _Fit:
@@ -144,15 +181,16 @@ class _Fit:
         return answer
 
 
-class CopiedImage(nn.Module):
-    """What carries nothing over between domains: the image stays what it was."""
+class DomainFloor(nn.Module):
+    """What carries over between domains without a network; as it is, nothing at all: the image
+    stays what it was. train: labelled training images"""
 
     condition: ClassVar[None] = None
 
     def __init__(self, train: Dataset) -> None:
         super().__init__()
-        images = images_of(train)
-        self.spec, self.names = images.spec, images.classes
+        self.train_part = images_of(train)
+        self.spec, self.names = self.train_part.spec, train.classes
 
     def input_spec(self) -> ImageSpec:
         return self.spec
@@ -165,6 +203,31 @@ class CopiedImage(nn.Module):
 
     def translate(self, x: Tensor, to: Tensor | None = None) -> Tensor:
         return x
+
+
+class BlurredImage(DomainFloor):
+    """The image, blurred by a sixteenth of its side."""
+
+    def translate(self, x: Tensor, to: Tensor | None = None) -> Tensor:
+        return blurred(x, min(x.shape[2:]) / 16)
+
+
+class NearestOfDomain(DomainFloor):
+    """The training image of the domain that is nearest in pixels."""
+
+    def translate(self, x: Tensor, to: Tensor | None = None) -> Tensor:
+        assert to is not None
+        data, made = self.train_part, torch.empty_like(x)
+        assert data.labels is not None
+        labels = data.labels[data.rows(slice(None))]
+        for number in to.unique().tolist():
+            there = np.flatnonzero(labels == number)
+            if not len(there):
+                raise PthetaError(f"{data.name} has no training image of {self.names[number]}")
+            known, rows = data.subset(there), to == number
+            where, _ = nearest(x[rows], known)
+            made[rows] = known.batch(where).x
+        return made
 
 
 @dataclass(frozen=True)
@@ -181,6 +244,18 @@ def _labels(data: Dataset) -> bool:
 
 def _paired(data: Dataset) -> bool:
     return data.inputs is not None
+
+
+def _plain(data: Dataset) -> bool:
+    return isinstance(data.spec, ImageSpec) and not _labels(data) and not _paired(data)
+
+
+def _domains(data: Dataset) -> bool:
+    return not _paired(data) and len(data.present_classes()) > 1
+
+
+def _blurrable(data: Dataset) -> bool:
+    return _copyable(data) and not _labels(data)
 
 
 def _copyable(data: Dataset) -> bool:
@@ -200,9 +275,12 @@ TRANSLATION_FLOORS: dict[str, FloorKind] = {
     "nearest training pair": FloorKind(NearestPair, _paired),
     "ridge regression": FloorKind(Ridge, _paired),
     "input copied": FloorKind(CopiedInput, _copyable),
-    "image copied": FloorKind(
-        CopiedImage, lambda data: not _paired(data) and len(data.present_classes()) > 1
-    ),
+    "mean image": FloorKind(MeanFill, _plain),
+    "nearest training image": FloorKind(NearestImage, _plain),
+    "input copied, blurred": FloorKind(BlurredInput, _blurrable),
+    "image copied": FloorKind(DomainFloor, _domains),
+    "image blurred": FloorKind(BlurredImage, _domains),
+    "nearest image of the domain": FloorKind(NearestOfDomain, _domains),
 }
 
 

@@ -31,7 +31,7 @@ VERSION = 1  # of the network and of its training
 SIDE = 64  # larger pictures are averaged down to so many pixels for their longer side
 BLOCK = 2  # pixels
 WIDTHS = (32, 64, 128)  # channels of each scale, fine to coarse
-STEPS, BATCH, RATE, DECAY = 1000, 8, 3e-3, 1e-2
+STEPS, BATCH, RATE, DECAY = 600, 16, 3e-3, 1e-2
 AT_ONCE = 64  # pictures that are labelled
 
 
@@ -109,7 +109,7 @@ def labeller(pairs: Dataset, place: Path | None = None) -> Labeller:
         "images": pairs.fingerprint(),
         "labels": annotations_of(pairs),
         "palette": json.dumps(spec.palette),
-        "version": f"{VERSION}, {STEPS} steps",
+        "version": f"{VERSION}, {STEPS} steps of {BATCH}",
         "torch": torch.__version__,
     }
     key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:24]

@@ -39,6 +39,7 @@ class Section(StrEnum):
     DISTANCE = "Distance to real data"
     FIDELITY = "Fidelity and diversity"
     TRANSLATION = "Translation"
+    COMPLETION = "Completion"
     MEMORISATION = "Memorisation"
     COST = "Cost"
 

@@ -3,19 +3,21 @@ place in the other."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Unpack
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.measures import errors
 from ptheta.measures.results import About, Estimate, Result
 from ptheta.metrics import pairs
+from ptheta.metrics.labeller import label_spec, labeller, wanted_labels
 from ptheta.metrics.protocol import VERSION
-from ptheta.metrics.reading import Examples, Read, same_images
+from ptheta.metrics.reading import Examples, Read, images_in, same_images
 from ptheta.metrics.table import METRICS
 from ptheta.specs import LabelMapSpec
 
@@ -76,7 +78,31 @@ def segmentation_scores(
     found, wanted, labels = _labels(a, b, palette, how)
     some = pairs.Labelled(found, wanted, labels)
     names = ("pixel_accuracy{pairs}", "class_accuracy{pairs}", "iou{pairs}")
-    about = _about(found)
+    return _segmentation(some, names, _about(found))
+
+
+def labeller_scores(
+    a: Examples, train: Dataset, test: Dataset, **how: Unpack[Read]
+) -> Segmentation:
+    """What pictures that were made of label maps show: their labels as the labeller reads them
+    (`ptheta.metrics.labeller`), held against those they were made of.
+
+    a: what was made, a picture for each example of `test`, in their order
+    train, test: pairs whose inputs are label maps; the labeller learns from `train`
+    how: see `l1`
+    Raises PthetaError for inputs that are no label maps, and for more or fewer pictures.
+    """
+    network = labeller(train)
+    made, rows = images_in(a, how), torch.arange(len(test))
+    real, wanted = test.batch(slice(None)).x, wanted_labels(test, rows)
+    errors.check_pairs(made, real)
+    some = pairs.read_by(network, made, real, wanted, label_spec(train).labels)
+    names = (f"labeller_{name}{{pairs}}" for name in ("pixel_accuracy", "class_accuracy", "iou"))
+    return _segmentation(some, names, _about(made))
+
+
+def _segmentation(some: pairs.Labelled, names: Iterable[str], about: About) -> Segmentation:
+    """The three scores, under the names of entries of the table."""
     return Segmentation(
         *(METRICS[name].result(pairs.score_of(some, i), about) for i, name in enumerate(names))
     )

@@ -26,7 +26,7 @@ from ptheta.measures.similarity import scales, ssim
 from ptheta.metrics.conditions import asked_rows, image_part
 from ptheta.metrics.context import Context, shared
 from ptheta.metrics.copies import UNKNOWN
-from ptheta.metrics.labeller import labeller
+from ptheta.metrics.labeller import Labeller, labeller
 from ptheta.specs import ImageSpec, LabelMapSpec
 from ptheta.tasks.conditions import with_conditions
 from ptheta.tasks.sample import sample
@@ -190,13 +190,18 @@ def read_labels(ctx: Context) -> Mapping[str, Labelled]:
     assert ctx.train is not None
     spec: ImageSpec = part.spec
     assert isinstance(spec, LabelMapSpec)
-    network = labeller(ctx.train)
-    found = {}
+    network, found = labeller(ctx.train), {}
     for name, some in answers(ctx).items():
         wanted = spec.numbers(some.given)
-        labels = [_sized(network.label(x), wanted) for x in (some.made, some.wanted)]
-        found[name] = Labelled(labels[0], wanted, spec.labels, labels[1])
+        found[name] = read_by(network, some.made, some.wanted, wanted, spec.labels)
     return found
+
+
+def read_by(network: Labeller, made: Tensor, real: Tensor, wanted: Tensor, labels: int) -> Labelled:
+    """What the labeller reads off made and real pictures, uint8 (n, C, H, W), of label maps wanted,
+    int64 (n, H', W')."""
+    found, ceiling = (_sized(network.label(x), wanted) for x in (made, real))
+    return Labelled(found, wanted, labels, ceiling)
 
 
 def _sized(labels: Tensor, like: Tensor) -> Tensor:

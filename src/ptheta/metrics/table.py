@@ -9,6 +9,7 @@ from ptheta.measures.results import About, Estimate
 from ptheta.metrics import classes, copies, distances, diversity, needs, pixels
 from ptheta.metrics.ais import nll_ais
 from ptheta.metrics.clustering import clustering
+from ptheta.metrics.completions import OF_COMPLETIONS
 from ptheta.metrics.context import Context
 from ptheta.metrics.copies import TEST, TRAIN, copying_z, copying_z_in_features
 from ptheta.metrics.likelihood import (
@@ -290,7 +291,7 @@ _OTHERS: tuple[Metric, ...] = (
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        *(*_LIKELIHOODS, *_DISTANCES, *_FIDELITY, *OF_VECTORS, *OF_TRANSLATIONS),
+        *(*_LIKELIHOODS, *_DISTANCES, *_FIDELITY, *OF_VECTORS, *OF_TRANSLATIONS, *OF_COMPLETIONS),
         *(*_MEMORISATION, *_OTHERS),
     )
 }

@@ -119,23 +119,24 @@ def measured_images(
     return made, [remark]
 
 
-OF_FLOORS = (Section.DISTANCE, Section.TRANSLATION)
+HELD = {Section.TRANSLATION, Section.COMPLETION}  # sections in which a model is held to floors
 
 
 def floors(rows: Mapping[str, Evaluation], sight: Sight, how: Measuring) -> dict[str, Evaluation]:
-    """What translations get that need no learning, by name, of the numbers that a row has; none
-    where no row is of a model that translates."""
+    """What translations and completions get that need no learning, by name, of the numbers that a
+    row has; none where no row is of a model that translates or completes."""
     names = {result.metric for row in rows.values() for result in row.results}
-    if not any(section_of(name) is Section.TRANSLATION for name in names):
+    held = {section_of(name) for name in names} & HELD
+    if not held:
         return {}
     found = {}
     for name, model in floors_of(sight.train).items():
-        metrics = [m for m in METRICS.values() if m.section in OF_FLOORS]
+        metrics = [m for m in METRICS.values() if m.section in {Section.DISTANCE, *held}]
         ctx = context(
             *(model, sight.test, sight.train), extractor=how.extractor, n=how.n, seed=how.seed
         )
         every = measured(ctx, metrics=metrics)
         own = tuple(result for result in every.results if result.metric in names)
-        if any(section_of(result.metric) is Section.TRANSLATION for result in own):
+        if any(section_of(result.metric) in held for result in own):
             found[name] = replace(every, results=own)
     return found

@@ -40,12 +40,14 @@ class Making:
         made of them
     strength, unit: how strong it is by default, and what that is a number of; None where it has no
         strength
+    least: the least strength there is
     """
 
     make: Callable[[np.ndarray, np.ndarray, int, float], np.ndarray]
     spec_of: Callable[[ImageSpec], ImageSpec]
     strength: float | None = None
     unit: str = ""
+    least: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -69,20 +71,22 @@ def grey(x: np.ndarray, numbers: np.ndarray, seed: int, strength: float) -> np.n
 
 
 def edges(x: np.ndarray, numbers: np.ndarray, seed: int, strength: float) -> np.ndarray:
-    """Black edges on white: Canny 1986, with gradients of Sobel after a Gaussian blur. An edge is a
-    maximum of the gradient across it; weak ones count where they hang together with a strong one.
+    """Black edges on white: Canny 1986, with gradients of Sobel after a Gaussian blur, of the
+    channel in which they are steepest. An edge is a maximum of the gradient across it; weak ones
+    count where they hang together with a strong one.
     """
     from scipy import ndimage  # slow to import
 
-    light = _luma(x) / 255
-    smooth = ndimage.gaussian_filter(light, (0, SMOOTH, SMOOTH))
-    down, across = (
-        ndimage.correlate1d(
-            ndimage.correlate1d(smooth, (-1, 0, 1), along), (0.25, 0.5, 0.25), other
-        )
-        for along, other in ((1, 2), (2, 1))
-    )
-    ridge = _ridges(np.hypot(down, across), down, across)
+    light = x.astype(np.float32) / 255
+    smooth = ndimage.gaussian_filter(light, (0, 0, SMOOTH, SMOOTH), truncate=3)
+    slopes = _slopes(smooth)
+    sizes = np.sqrt((slopes**2).sum(0))
+    size, (down, across) = sizes[:, 0].copy(), slopes[:, :, 0].copy()
+    for channel in range(1, x.shape[1]):
+        steeper = sizes[:, channel] > size
+        for of, to in ((sizes, size), (slopes[0], down), (slopes[1], across)):
+            np.copyto(to, of[:, channel], where=steeper)
+    ridge = _ridges(size, down, across)
     weak, strong = ridge > WEAK, ridge > STRONG
     around = np.zeros((3, 3, 3), dtype=bool)
     around[1] = True  # never from one image to the next
@@ -93,18 +97,25 @@ def edges(x: np.ndarray, numbers: np.ndarray, seed: int, strength: float) -> np.
     return np.where(kept[parts], 0, 255).astype(np.uint8)[:, None]
 
 
+def _slopes(x: np.ndarray) -> np.ndarray:
+    """The change from one pixel to the next down and across, by Sobel's filters: (2, *x.shape)."""
+    wide = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
+    rows = (wide[..., :-2] + 2 * wide[..., 1:-1] + wide[..., 2:]) / 4
+    columns = (wide[..., :-2, :] + 2 * wide[..., 1:-1, :] + wide[..., 2:, :]) / 4
+    down, across = rows[..., 2:, :] - rows[..., :-2, :], columns[..., 2:] - columns[..., :-2]
+    return np.stack([down, across])
+
+
 def _ridges(size: np.ndarray, down: np.ndarray, across: np.ndarray) -> np.ndarray:
     """The gradient where neither neighbour in its direction has a larger one, 0 elsewhere."""
     padded = np.pad(size, ((0, 0), (1, 1), (1, 1)))
     _, h, w = size.shape
-
-    def beside(y: int, x: int) -> np.ndarray:
-        neighbour: np.ndarray = padded[:, 1 + y : 1 + y + h, 1 + x : 1 + x + w]
-        return neighbour
-
-    eighth = np.rint(np.arctan2(down, across) / (np.pi / 4)).astype(int) % 4
-    ahead = np.choose(eighth, [beside(0, 1), beside(1, 1), beside(1, 0), beside(1, -1)])
-    behind = np.choose(eighth, [beside(0, -1), beside(-1, -1), beside(-1, 0), beside(-1, 1)])
+    eighth = np.rint(np.arctan2(down, across) / (np.pi / 4)).astype(np.int8) & 3
+    ahead, behind = np.empty_like(size), np.empty_like(size)
+    for number, (y, x) in enumerate(((0, 1), (1, 1), (1, 0), (1, -1))):
+        here = eighth == number
+        np.copyto(ahead, padded[:, 1 + y : 1 + y + h, 1 + x : 1 + x + w], where=here)
+        np.copyto(behind, padded[:, 1 - y : 1 - y + h, 1 - x : 1 - x + w], where=here)
     return np.where((size > ahead) & (size >= behind), size, 0)
 
 
@@ -135,13 +146,13 @@ def hole(x: np.ndarray, numbers: np.ndarray, seed: int, strength: float) -> np.n
 
 def noise(x: np.ndarray, numbers: np.ndarray, seed: int, strength: float) -> np.ndarray:
     """Gaussian noise is added, and the sum is rounded and clipped to 0..255."""
-    n = x[0].size
-    counters = numbers.astype(np.uint64)[:, None] * np.uint64(SLOTS) + np.arange(
-        2 * n, dtype=np.uint64
-    )
-    uniform = (hash64(seed, counters) >> np.uint64(11)) * 2.0**-53
-    first, second = 1 - uniform[:, :n], uniform[:, n:]
-    normal = np.sqrt(-2 * np.log(first)) * np.cos(2 * np.pi * second)  # Box and Muller 1958
+    n, half = x[0].size, -(-x[0].size // 2)
+    first = numbers.astype(np.uint64)[:, None] * np.uint64(SLOTS)
+    bits = hash64(seed, first + np.arange(2 * half, dtype=np.uint64))
+    uniform = (bits >> np.uint64(11)) * 2.0**-53
+    # Box and Muller 1958
+    radius, angle = np.sqrt(-2 * np.log1p(-uniform[:, :half])), 2 * np.pi * uniform[:, half:]
+    normal = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], 1)[:, :n]
     noisy: np.ndarray = np.rint(x + strength * normal.reshape(x.shape))
     return noisy.clip(0, 255).astype(np.uint8)
 
@@ -180,13 +191,17 @@ def _of_two_levels(spec: ImageSpec) -> ImageSpec:
 MAKINGS = {
     "grey": Making(grey, _of_colour),
     "edges": Making(edges, _of_two_levels),
-    "small": Making(small, _alike, 4, "the factor"),
+    "small": Making(small, _alike, 4, "the factor", least=1),
     "hole": Making(hole, _alike),
     "noise": Making(noise, _alike, 50, "the standard deviation, white being 255"),
 }
 
 
 def inputs_of(making: Making, spec: ImageSpec, strength: float | None) -> MadeInputs:
-    """Raises PthetaError for images of which none can be made."""
+    """Raises PthetaError for images of which none can be made, and for too small a strength."""
     own = making.strength or 0.0 if strength is None else strength
+    if own < making.least:
+        raise PthetaError(
+            f"--pair-strength {own:g}: {making.unit} is {making.least:g} or more: give a larger one"
+        )
     return replace(MadeInputs(making, making.spec_of(spec)), strength=own)

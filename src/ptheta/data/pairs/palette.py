@@ -63,7 +63,7 @@ def found(pictures: Iterable[Image.Image], count: int | None, name: str) -> tupl
     if len(chosen) < (count or 2):
         asked = "" if count is None else f", and {count} are asked for"
         raise PthetaError(
-            f"{name}: {len(chosen)} colours stand out among the label maps{asked}: say how many "
+            f"{name}: {len(chosen)} colour(s) stand out among the label maps{asked}: say how many "
             "there are with --label-colours, or leave --label-maps out"
         )
     return tuple(sorted(tuple(map(int, colour)) for colour in chosen))

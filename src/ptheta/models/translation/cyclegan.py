@@ -9,7 +9,6 @@ generator that is told the domain and one discriminator with a classifier of dom
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -18,17 +17,16 @@ from torch.nn.functional import cross_entropy
 
 from ptheta.batch import Batch, Condition
 from ptheta.compute import streams
-from ptheta.conditions import GIVEN, Conditional, ConditionSpec, Kinds, Labels
+from ptheta.conditions import ConditionSpec, Labels
 from ptheta.conditions.base import tensor_of
-from ptheta.config import AtLeastZero, Count, NonNegative, Parts, Positive, option
 from ptheta.errors import PthetaError
 from ptheta.games import Clock, Game, Move, Player, Terms
 from ptheta.losses.adversarial import LOSSES, accuracy
 from ptheta.models.adversarial.monitor import GAP, GANMonitor
-from ptheta.models.adversarial.options import LossName
 from ptheta.models.base import ImageModel, whole
 from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.models.recipes import Recipes
+from ptheta.models.translation.domain_options import CycleGANConfig
 from ptheta.models.translation.domains import (
     JudgeForAll,
     JudgeForEach,
@@ -36,97 +34,12 @@ from ptheta.models.translation.domains import (
     OneForEach,
 )
 from ptheta.models.translation.pool import Drawn, ImagePool
-from ptheta.nets.adversarial.config import NormName
 from ptheta.nets.convolutional import init_dcgan
-from ptheta.nets.norms import NORMS
-from ptheta.nets.translation.ends import ENDS, EndName
-from ptheta.nets.translation.generators import GENERATORS, GeneratorOptions, ImageGeneratorName
-from ptheta.nets.translation.moves import PairMoveName, drawn, moved
-from ptheta.nets.translation.patch import PatchName, PatchOptions
-from ptheta.optimizers import BESIDE_LR, Decay, OptimizerConfig
-from ptheta.specs import DataSpec, ImageSpec
-
-
-@dataclass(frozen=True)
-class CycleGANConfig(Conditional, OptimizerConfig):
-    generator: ImageGeneratorName = option("residual", "what carries images over")
-    features: Count = option(32, "channels of the generator's largest map")
-    blocks: Parts = option(6, "residual blocks")
-    resize: bool = option(
-        False, "enlarge maps by copying pixels, then convolve; else by transposed convolutions"
-    )
-    kernel: Parts = option(
-        7, "side of the residual generator's first and last convolutions, pixels; odd"
-    )
-    output: EndName = option("image", "what the generator makes")
-    norm: NormName = option("instance", "between the layers of all networks")
-    receptive_field: PatchName = option("34", "side of what one logit of the discriminator sees")
-    d_features: Count = option(32, "channels of the discriminator's first layer")
-    shared: bool = option(
-        False, "one generator, told the domain, and one discriminator; of more than two always"
-    )
-    loss: LossName = option("least_squares", "what the two players minimise")
-    adversarial_weight: Positive = option(
-        2.0, "of the generator's adversarial term; 2: least squares that are not halved"
-    )
-    cycle_weight: AtLeastZero = option(
-        10.0, "of the mean difference there and back again, pixels in -1..1; 0: none"
-    )
-    identity_weight: AtLeastZero = option(
-        0.5, "of the change of images of the domain itself, as a part of cycle_weight; 0: none"
-    )
-    class_weight: Positive = option(1.0, "of the classification of domains, where one is for all")
-    pool: NonNegative = option(
-        50, "past images of each domain that discriminators see again (1612.07828); 0: none"
-    )
-    augment: tuple[PairMoveName, ...] = option((), "how the training images are moved")
-    lr: Positive = option(2e-4, "learning rate")
-    d_lr: Positive | None = option(None, "the discriminator's learning rate, if another")
-    beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
-    critic_steps: Count = option(
-        1, "the discriminator moves in every step, the generator in every so many-th"
-    )
-    condition: Kinds = option("labels", f"the domains: {GIVEN}")
-
-    @property
-    def of_identity(self) -> float:
-        """The weight of the identity term."""
-        return self.cycle_weight * self.identity_weight
-
-    def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
-        return super().unsupported(spec, condition) or self._odd_part() or odd_domains(condition)
-
-    def _odd_part(self) -> str | None:
-        if LOSSES[self.loss].compares or LOSSES[self.loss].autoencoding:
-            able = [n for n, loss in LOSSES.items() if not (loss.compares or loss.autoencoding)]
-            return (
-                f"loss = {self.loss} does not rate the images of a domain one by one: choose "
-                f"{', '.join(able)}"
-            )
-        if self.kernel % 2 == 0:
-            return f"kernel = {self.kernel} must be odd: give {self.kernel + 1}"
-        if NORMS[self.norm].refers or "batchwise" in NORMS[self.norm].traits:
-            able = [n for n, o in NORMS.items() if not (o.refers or "batchwise" in o.traits)]
-            return (
-                f"norm = {self.norm} mixes the images of a batch, which are of several domains: "
-                f"choose {', '.join(able)}"
-            )
-        return None
-
-
-def odd_domains(condition: ConditionSpec | None) -> str | None:
-    """Why these are no domains to carry images over between: one sentence, or None."""
-    if not isinstance(condition, Labels):
-        return (
-            "CycleGAN carries images from one domain to another and got no domains: give data with "
-            "a folder for each, or condition=ptheta.Labels(names)"
-        )
-    if len(condition) < 2:
-        return (
-            f"CycleGAN carries images from one domain to another and got {condition.names[0]!r} "
-            "alone: give the images of another one, too"
-        )
-    return None
+from ptheta.nets.translation.ends import ENDS
+from ptheta.nets.translation.generators import GENERATORS, GeneratorOptions
+from ptheta.nets.translation.moves import drawn, moved
+from ptheta.nets.translation.patch import PatchOptions
+from ptheta.specs import ImageSpec
 
 
 class Carried(NamedTuple):
@@ -159,7 +72,9 @@ class CycleGAN(ImageModel):
         super().__init__(spec, config, condition)
         self.config, self.loss = config, LOSSES[config.loss]
         domains, one = len(self.condition), config.shared or len(self.condition) > 2
-        patches = PatchOptions(config.receptive_field, config.d_features, config.norm)
+        patches = PatchOptions(
+            config.receptive_field, config.d_features, config.d_norm or config.norm
+        )
         end = ENDS[config.output]
         self.generator = (OneForAll if one else OneForEach)(domains, self.new_generator, end)
         self.discriminator = (JudgeForAll if one else JudgeForEach)(domains, spec, patches)
@@ -313,8 +228,21 @@ def difference(a: Tensor, b: Tensor) -> Tensor:
 RECIPES: Recipes = {
     "default": {
         "about": "for images of 32 pixels and a quarter of an hour of two cores",
-        "model": {"augment": ("flip", "shift")},
-        "train": {"batch_size": 16, "epochs": 20.0, "schedule": "late_linear", "ema": 0.998},
+        "model": {
+            "output": "mask",
+            "features": 24,
+            "blocks": 3,
+            "kernel": 3,
+            "lr": 4e-4,
+            "d_lr": 2e-4,
+        },
+        "train": {
+            "batch_size": 16,
+            "minutes": 15.0,
+            "schedule": "late_linear",
+            "ema": 0.99,
+            "best": "none",
+        },
     },
     "paper": {
         "about": "Zhu et al. 2017, appendix 7: 256 pixels, one image of each domain in a step",
@@ -325,6 +253,12 @@ RECIPES: Recipes = {
             "d_features": 64,
             "augment": ("jitter", "flip"),
         },
-        "train": {"batch_size": 2, "epochs": 200.0, "schedule": "late_linear"},
+        "train": {
+            "batch_size": 2,
+            "epochs": 200.0,
+            "schedule": "late_linear",
+            "best": "none",
+        },
+        "data": {"size": 256},
     },
 }

@@ -8,9 +8,11 @@ from typing import Annotated, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, interpolate
+from torch.nn.functional import avg_pool2d, interpolate, pad
 
 from ptheta.config import Entry, OneOf
+
+SWEEPS = 8  # of relaxation, at each size
 
 
 @dataclass(frozen=True)
@@ -33,16 +35,25 @@ def anew(start: Tensor, out: Tensor) -> Tensor:
 
 
 def smooth(x: Tensor, known: Tensor) -> Tensor:
-    """Means of known pixels over squares of 2, 4, 8, ... pixels, each place from the smallest that
-    holds some; without any, grey."""
+    """Nearly the harmonic surface through the known pixels, on which each unknown pixel is the mean
+    of its four neighbours: from maps of half the size, each relaxed a few times. Grey where nothing
+    is known."""
     if x.shape[-2:] == (1, 1):
         return x * known
     weight = avg_pool2d(known, 2, ceil_mode=True, count_include_pad=False)
     total = avg_pool2d(x * known, 2, ceil_mode=True, count_include_pad=False)
-    there = (weight > 0).to(x.dtype)
-    coarse = smooth(total / weight.clamp(min=1e-6), there)
+    coarse = smooth(total / weight.clamp(min=1e-6), (weight > 0).to(x.dtype))
     wide = interpolate(coarse, x.shape[-2:], mode="bilinear", align_corners=False)
-    return torch.where(known > 0, x, wide)
+    for _ in range(SWEEPS):
+        wide = torch.where(known > 0, x, relaxed(wide))
+    return wide
+
+
+def relaxed(x: Tensor) -> Tensor:
+    """The mean of the four neighbours of each pixel, (B, C, H, W); beyond the border as at it."""
+    y = pad(x, (1, 1, 1, 1), mode="replicate")
+    across, down = y[..., 1:-1, :-2] + y[..., 1:-1, 2:], y[..., :-2, 1:-1] + y[..., 2:, 1:-1]
+    return (across + down) / 4
 
 
 def corrected(start: Tensor, out: Tensor) -> Tensor:
@@ -54,7 +65,7 @@ FILLS: dict[str, Fill] = {
     "smooth": Fill(
         smooth,
         corrected,
-        about="means of the nearest known pixels, of which the network gives the correction",
+        about="a smooth surface through the known pixels, which the network corrects",
     ),
 }
 

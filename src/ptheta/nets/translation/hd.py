@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from ptheta.compute.layout import PlaneByPlane
 from ptheta.nets.adversarial.layers import Dropout
 from ptheta.nets.modules import Layer, Modules, Stack
 from ptheta.nets.norms import normalisation
@@ -86,7 +87,7 @@ class GlobalNetwork(nn.Module):
         return self.rest(x)
 
 
-class CoarseToFine(nn.Module):
+class CoarseToFine(PlaneByPlane):
     """Images (B, C, H, W) of any height and width, and codes (B, L) -> (B, out, H, W), no end.
 
     fine: whether the enhancer has begun to learn; before that images are those of the global

@@ -17,7 +17,7 @@ from ptheta.compute import streams
 from ptheta.config import Entry, OneOf
 
 ENLARGED = 286 / 256  # sides of the paper, before it crops at random
-SHIFT = 8  # a side over the largest shift
+SHIFT = 16  # a side over the largest shift
 
 
 class Places(NamedTuple):
@@ -55,7 +55,7 @@ def _enlarged(axis: Tensor) -> Tensor:
 
 
 def shifted(places: Places) -> Places:
-    """Moved by up to an eighth of the side each way, whole pixels."""
+    """Moved by up to a sixteenth of the side each way, whole pixels."""
     return Places(*(_moved(axis) for axis in places))
 
 
@@ -75,7 +75,7 @@ class PairMove(Entry):
 PAIR_MOVES: dict[str, PairMove] = {
     "flip": PairMove(flipped, about="left and right exchanged"),
     "jitter": PairMove(jittered, about="enlarged by an eighth and cropped (1611.07004)"),
-    "shift": PairMove(shifted, about="moved by up to an eighth of the side"),
+    "shift": PairMove(shifted, about="moved by up to a sixteenth of the side"),
 }
 
 PairMoveName: TypeAlias = Annotated[str, OneOf(PAIR_MOVES)]

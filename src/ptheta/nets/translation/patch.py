@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeAlias
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, pad
 
+from ptheta.compute.layout import PlaneByPlane
 from ptheta.config import Entry, OneOf
 from ptheta.nets.modules import Modules, Stack
 from ptheta.nets.norms import normalisation
@@ -108,7 +109,7 @@ class PatchOptions:
     norm: str = "instance"
 
 
-class PatchDiscriminator(nn.Module):
+class PatchDiscriminator(PlaneByPlane):
     """Images (B, C, H, W) -> a logit of "real" for each patch, and features.
 
     side: of the images, pixels, for a receptive field that follows it

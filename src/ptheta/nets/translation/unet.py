@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from ptheta.compute.layout import PlaneByPlane
 from ptheta.config import Entry, OneOf
 from ptheta.nets.adversarial.layers import Dropout
 from ptheta.nets.convolutional import widths_for
@@ -59,7 +60,7 @@ def halvings(height: int, width: int) -> int:
     return max(1, min(MOST_HALVINGS, min(height, width).bit_length() - 1))
 
 
-class UNet(nn.Module):
+class UNet(PlaneByPlane):
     """Images (B, C, H, W) of any height and width, and codes (B, L) -> (B, out, H, W), no end.
 
     channels, out: of the input and of the output

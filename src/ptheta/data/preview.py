@@ -1,0 +1,55 @@
+"""The first examples of a data set, as one picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ptheta.files.images import grid
+
+if TYPE_CHECKING:
+    from ptheta.data.image_data import ImageDataset
+
+MOST = 64  # images that are shown
+BESIDE = 4  # pairs in a row
+
+
+class Preview(NamedTuple):
+    """picture: uint8 (H, W) or (H, W, 3); about: what it shows, in a line"""
+
+    picture: np.ndarray
+    about: str
+
+
+def preview(data: ImageDataset, seen: Tensor) -> Preview:
+    """Images; of pairs the input to the left of each target; of domains the partner to the right.
+
+    seen: the first images as they are to be shown, uint8 (N, C, H, W), `MOST` or fewer
+    """
+    rows = data.rows(slice(0, len(seen)))
+    if data.inputs is not None:
+        n = min(len(seen), MOST // 2)
+        given = data.inputs.take(data, rows[:n])
+        return Preview(_beside(given, seen[:n]), f"the first {n} pairs, inputs left of targets")
+    if data.partners is not None:
+        rows = rows[data.partners[rows] >= 0][: MOST // 2]
+        partners = data.partners[rows]
+        if len(rows):
+            left, right = (_stored(data, of) for of in (rows, partners))
+            about = f"the first {len(rows)} images, and right of each its partner"
+            return Preview(_beside(left, right), about)
+    return Preview(grid(seen), f"the first {len(seen)} images")
+
+
+def _stored(data: ImageDataset, rows: np.ndarray) -> Tensor:
+    return data.spec.rounded(torch.from_numpy(np.ascontiguousarray(data.images[rows])))
+
+
+def _beside(left: Tensor, right: Tensor) -> np.ndarray:
+    """Pairs of images, `BESIDE` of them in a row, grey as colour where the other has some."""
+    channels = max(left.shape[1], right.shape[1])
+    both = [x.expand(-1, channels, -1, -1) for x in (left, right)]
+    return grid(torch.stack(both, 1).flatten(0, 1), 2 * min(BESIDE, len(left)))

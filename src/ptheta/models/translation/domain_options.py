@@ -1,0 +1,103 @@
+"""The options of a model that carries images from domain to domain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ptheta.conditions import GIVEN, Conditional, ConditionSpec, Kinds, Labels
+from ptheta.config import AtLeastZero, Count, NonNegative, Parts, Positive, option
+from ptheta.losses.adversarial import LOSSES
+from ptheta.models.adversarial.options import LossName
+from ptheta.nets.adversarial.config import NormName
+from ptheta.nets.norms import NORMS
+from ptheta.nets.translation.ends import EndName
+from ptheta.nets.translation.generators import ImageGeneratorName
+from ptheta.nets.translation.moves import PairMoveName
+from ptheta.nets.translation.patch import PatchName
+from ptheta.optimizers import BESIDE_LR, Decay, OptimizerConfig
+from ptheta.specs import DataSpec
+
+
+@dataclass(frozen=True)
+class CycleGANConfig(Conditional, OptimizerConfig):
+    generator: ImageGeneratorName = option("residual", "what carries images over")
+    features: Count = option(32, "channels of the generator's largest map")
+    blocks: Parts = option(6, "residual blocks")
+    resize: bool = option(
+        False, "enlarge maps by copying pixels, then convolve; else by transposed convolutions"
+    )
+    kernel: Parts = option(
+        7, "side of the residual generator's first and last convolutions, pixels; odd"
+    )
+    output: EndName = option("image", "what the generator makes")
+    norm: NormName = option("instance", "between the layers of all networks")
+    receptive_field: PatchName = option("34", "side of what one logit of the discriminator sees")
+    d_features: Count = option(32, "channels of the discriminator's first layer")
+    d_norm: NormName | None = option(None, "the discriminator's, if another")
+    shared: bool = option(
+        False, "one generator, told the domain, and one discriminator; of more than two always"
+    )
+    loss: LossName = option("least_squares", "what the two players minimise")
+    adversarial_weight: Positive = option(
+        2.0, "of the generator's adversarial term; 2: least squares that are not halved"
+    )
+    cycle_weight: AtLeastZero = option(
+        10.0, "of the mean difference there and back again, pixels in -1..1; 0: none"
+    )
+    identity_weight: AtLeastZero = option(
+        0.5, "of the change of images of the domain itself, as a part of cycle_weight; 0: none"
+    )
+    class_weight: Positive = option(1.0, "of the classification of domains, where one is for all")
+    pool: NonNegative = option(
+        50, "past images of each domain that discriminators see again (1612.07828); 0: none"
+    )
+    augment: tuple[PairMoveName, ...] = option((), "how the training images are moved")
+    lr: Positive = option(2e-4, "learning rate")
+    d_lr: Positive | None = option(None, "the discriminator's learning rate, if another")
+    beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
+    critic_steps: Count = option(
+        1, "the discriminator moves in every step, the generator in every so many-th"
+    )
+    condition: Kinds = option("labels", f"the domains: {GIVEN}")
+
+    @property
+    def of_identity(self) -> float:
+        """The weight of the identity term."""
+        return self.cycle_weight * self.identity_weight
+
+    def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
+        return super().unsupported(spec, condition) or self._odd_part() or odd_domains(condition)
+
+    def _odd_part(self) -> str | None:
+        if LOSSES[self.loss].compares or LOSSES[self.loss].autoencoding:
+            able = [n for n, loss in LOSSES.items() if not (loss.compares or loss.autoencoding)]
+            return (
+                f"loss = {self.loss} does not rate the images of a domain one by one: choose "
+                f"{', '.join(able)}"
+            )
+        if self.kernel % 2 == 0:
+            return f"kernel = {self.kernel} must be odd: give {self.kernel + 1}"
+        for name in ("norm", "d_norm"):
+            norm = NORMS.get(vars(self)[name])
+            if norm is not None and (norm.refers or "batchwise" in norm.traits):
+                able = [n for n, o in NORMS.items() if not (o.refers or "batchwise" in o.traits)]
+                return (
+                    f"{name} = {vars(self)[name]} mixes the images of a batch, which are of "
+                    f"several domains: choose {', '.join(able)}"
+                )
+        return None
+
+
+def odd_domains(condition: ConditionSpec | None) -> str | None:
+    """Why these are no domains to carry images over between: one sentence, or None."""
+    if not isinstance(condition, Labels):
+        return (
+            "CycleGAN carries images from one domain to another and got no domains: give data with "
+            "a folder for each, or condition=ptheta.Labels(names)"
+        )
+    if len(condition) < 2:
+        return (
+            f"CycleGAN carries images from one domain to another and got {condition.names[0]!r} "
+            "alone: give the images of another one, too"
+        )
+    return None

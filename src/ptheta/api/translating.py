@@ -16,6 +16,7 @@ from ptheta.api.export import check_mixed
 from ptheta.api.pictures import Named, Read, Reader
 from ptheta.api.places import Places
 from ptheta.api.record import Identity, Record
+from ptheta.capabilities import varied
 from ptheta.data.names import shown
 from ptheta.errors import PthetaError
 from ptheta.files import html
@@ -24,7 +25,7 @@ from ptheta.files.images import grid, to_picture
 from ptheta.specs import LabelMapSpec
 from ptheta.tasks.sample import Place
 from ptheta.terminal.progress import watched
-from ptheta.training.translations import headings, rows_of, varies
+from ptheta.training.translations import headings, rows_of
 
 MOST_NAMED = 5  # pictures, in a message
 
@@ -84,7 +85,7 @@ def answers_to(model: nn.Module, x: Tensor, way: Way) -> Iterator[Tensor]:
     a model that knows one answer alone are made once."""
     made: Tensor | None = None
     for k in range(way.styles):
-        if made is None or varies(model):
+        if made is None or varied(model):
             made = tasks.translate(model, x, way.to, seed=way.seed + k, tile=way.tile)[0]
         yield made
 

@@ -22,6 +22,7 @@ from ptheta.api.translating import (
     translate_all,
     translate_into,
 )
+from ptheta.capabilities import varied
 from ptheta.compute.streams import undisturbed
 from ptheta.data.memory import Source
 from ptheta.data.names import called
@@ -31,7 +32,6 @@ from ptheta.specs import LabelMapSpec, images_only
 from ptheta.tasks.shown import shown
 from ptheta.tasks.tiling import TILE
 from ptheta.tasks.translate import domain, translator_of
-from ptheta.training.translations import varies
 
 TESTED = 8  # test inputs that are shown
 
@@ -135,7 +135,7 @@ def _refuse(options: Mapping[str, object], why: str) -> None:
 
 
 def _say_alike(model: nn.Module, styles: int) -> None:
-    if styles > 1 and not varies(model):
+    if styles > 1 and not varied(model):
         warnings.warn(
             f"--styles {styles}: this model gives one answer to a picture, and all {styles} are "
             "alike",

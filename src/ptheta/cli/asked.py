@@ -21,7 +21,12 @@ OPTIONS = {
         "Attributes that are not 0: red,size=0.3; or a number for each: 1,0,0.5. May be repeated.",
     ),
     "text": ("--caption", "captions", "Caption. May be repeated."),
-    "image": ("--image", "images", "Picture that is the condition. May be repeated."),
+    "image": (
+        "--image",
+        "images",
+        "Picture that is the condition. May be repeated. By default "
+        "test inputs of the data that the run learned.",
+    ),
 }
 
 

@@ -16,6 +16,7 @@ from ptheta.capabilities import (
     HasBound,
     HasPrior,
     conditional,
+    varied,
 )
 from ptheta.compute.streams import seeded
 from ptheta.data.columns.scatter import LogDensity, Scatter
@@ -28,7 +29,7 @@ from ptheta.specs import DataSpec, VectorSpec
 from ptheta.tasks.needs import Autoencodes, DecodesPrior
 from ptheta.tasks.shown import shown
 from ptheta.training.pictures import POINTS, density_of, in_picture
-from ptheta.training.translations import can_ask, conditions_shown, varies
+from ptheta.training.translations import can_ask, conditions_shown
 
 SHOWN = 64  # samples in a grid
 PAIRS = 10  # samples shown with their nearest real image
@@ -101,7 +102,7 @@ def _of_inputs(subject: Subject) -> Picture | None:
     model, seed = subject.model, subject.seed
     if model is None or not can_ask(model, subject.test):
         return None
-    styles = STYLES if varies(model) else 1
+    styles = STYLES if varied(model) else 1
     made = shown(model, subject.test, subject.train, INPUTS, styles=styles, seed=seed)
     caption = f"The first {len(made.inputs)} test inputs of an order of seed {seed}, uncurated."
     columns = len(made.headings)

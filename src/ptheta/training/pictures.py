@@ -11,7 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from ptheta.capabilities import HasLogProb, Samples, condition_of, some_conditions
+from ptheta.capabilities import HasLogProb, Samples, condition_of, some_conditions, varied
 from ptheta.compute.streams import seeded
 from ptheta.data.columns.scatter import LogDensity, Scatter
 from ptheta.data.dataset import Dataset
@@ -27,7 +27,6 @@ from ptheta.training.translations import (
     headings,
     makes_of_images,
     rows_of,
-    varies,
 )
 
 IMAGES = 64  # in a grid
@@ -103,7 +102,7 @@ def _of_inputs(model: nn.Module, data: Dataset, aside: Dataset) -> Picture | Non
         return None
     with seeded(0):  # some data sets draw their pixels
         inputs = asked(model, aside, INPUTS)
-    return InputGrid(inputs, OUTPUTS if varies(model) else 1)
+    return InputGrid(inputs, OUTPUTS if varied(model) else 1)
 
 
 def _of_vectors(model: nn.Module, data: Dataset, aside: Dataset) -> Picture | None:

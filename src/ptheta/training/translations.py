@@ -145,11 +145,6 @@ def answers(model: nn.Module, inputs: Asked) -> Tensor:
     return model.sample(len(inputs), inputs.condition.to(device)).cpu()
 
 
-def varies(model: nn.Module) -> bool:
-    """Whether two answers to one input differ."""
-    return model.varied() if isinstance(model, Translates) else True
-
-
 def rows_of(columns: list[Tensor]) -> Tensor:
     """Image batches (N, C, H, W) side by side, row by row: (N * columns, C, H, W). Where one is in
     colour the grey ones are, too."""

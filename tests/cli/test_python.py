@@ -46,7 +46,11 @@ SHELL = {
 }
 # verb -> (options of the command line alone, parameters of Python alone, why)
 DIFFERENT: dict[str, tuple[set[str], set[str], str]] = {
-    "data": (set(), {"levels", "dynamic", "max_broken"}, "change nothing of what is looked at"),
+    "data": (
+        {"out"},
+        {"levels", "dynamic", "max_broken"},
+        "the picture is `open_data(...).preview()`; these change nothing of what is looked at",
+    ),
     "sample": ({"captions", "images"}, {"condition"}, "texts by kind of condition"),
     "inpaint": ({"captions", "labels", "attributes"}, {"condition"}, "texts by kind of condition"),
     "evaluate": (set(BROUGHT), set(), "of `evaluate_images`"),

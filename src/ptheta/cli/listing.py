@@ -13,6 +13,7 @@ from ptheta.cli import types
 from ptheta.cli.common import IMAGE_COLUMN, JSON, Parsed, cli
 from ptheta.cli.tables import aligned, print_wrapped
 from ptheta.data.columns.told import told
+from ptheta.errors import PthetaError
 from ptheta.files.atomic import write_atomic
 
 if TYPE_CHECKING:
@@ -104,6 +105,8 @@ def metrics(as_json: bool) -> None:
 def data(source: str | None, out: Path | None, as_json: bool, **options: Parsed) -> None:
     """List the embedded data sets, or look into SOURCE (a name or a path)."""
     if source is None:
+        if out is not None:
+            raise PthetaError(f"--out {out}: a picture of which data? Give SOURCE, too")
         about: Mapping[str, object] = ptheta.list_datasets()
         lines = aligned([[name, str(what)] for name, what in about.items()])
     else:

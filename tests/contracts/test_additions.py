@@ -40,15 +40,13 @@ from ptheta.models.variational.iwae import GRADIENTS, Gradient, LogWeights
 from ptheta.models.variational.priors import PRIORS, PriorKind
 from ptheta.nets.activations import ACTIVATIONS, Activation
 from ptheta.nets.coders import CODERS, CoderConfig, CoderKind, Shape
-from ptheta.nets.convolutional import Size
 from ptheta.nets.heads import HEADS, SIGMAS, CategoricalHead, Width
 from ptheta.nets.translation.ends import ENDS, End
 from ptheta.nets.translation.fill import FILLS, Fill
 from ptheta.nets.translation.generators import GENERATORS, GeneratorOptions, ImageGenerator
 from ptheta.nets.translation.moves import PAIR_MOVES, PairMove, Places
-from ptheta.nets.translation.pair_generators import PAIR_GENERATORS, PairGenerator
 from ptheta.nets.translation.patch import PATCHES, Patch, Step
-from ptheta.nets.translation.unet import CODE_PLACES, CodePlace, UNetOptions, with_code
+from ptheta.nets.translation.unet import CODE_PLACES, CodePlace, with_code
 from ptheta.optimizers import OPTIMIZERS, SGD, Decay
 from ptheta.specs import ImageSpec
 from ptheta.training.engine import Engine
@@ -82,10 +80,6 @@ def mean_bound(log_weights: LogWeights, q: Normal, z: Tensor) -> Tensor:
     return log_weights(q).mean(0)
 
 
-def pixel_by_pixel(c_in: int, c_out: int, size: Size, options: GeneratorOptions) -> nn.Module:
-    return PixelByPixel(c_in, c_out, size, UNetOptions(latent=options.latent))
-
-
 @dataclass(frozen=True)
 class HeavyBall(SGD):
     about: ClassVar[str] = "gradient descent with a velocity"
@@ -100,7 +94,7 @@ def simultaneous_twice(engine: Updater, game: Game[Any], step: int, batch: Batch
 
 class PixelByPixel(nn.Module):
     def __init__(
-        self, channels: int, out: int, size: tuple[int, int], options: UNetOptions
+        self, channels: int, out: int, size: tuple[int, int], options: GeneratorOptions
     ) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(channels + options.latent, out, 1)
@@ -170,9 +164,6 @@ NEW: dict[str, Added] = {
         "fill",
     ),
     "covariance": Added(COVARIANCES, Isotropic(about="a ball"), ("gaussian",), "covariance"),
-    "generator": Added(
-        PAIR_GENERATORS, PairGenerator(PixelByPixel, about="1x1"), ("pix2pix",), "generator"
-    ),
     "code_place": Added(
         CODE_PLACES,
         CodePlace(lambda depth: range(depth - 1, depth), about="at the smallest map"),
@@ -191,8 +182,11 @@ NEW: dict[str, Added] = {
         PAIRS,
         "augment",
     ),
-    "generator of domains": Added(
-        GENERATORS, ImageGenerator(pixel_by_pixel, about="pixels"), ("cyclegan",), "generator"
+    "generator": Added(
+        GENERATORS,
+        ImageGenerator(PixelByPixel, about="pixel by pixel"),
+        ("pix2pix", "cyclegan"),
+        "generator",
     ),
     "output": Added(
         ENDS,

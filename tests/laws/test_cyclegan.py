@@ -170,6 +170,7 @@ def test_what_cannot_be_carried_over_is_one_line(x, to, says):
         (ptheta.Labels(("a", "b")), {"loss": "relativistic"}, "does not rate the images"),
         (ptheta.Labels(("a", "b")), {"norm": "batch"}, "norm = batch mixes the images"),
         (ptheta.Labels(("a", "b")), {"kernel": 4}, "must be odd: give 5"),
+        (ptheta.Labels(("a", "b")), {"generator": "hd"}, "choose residual or unet"),
     ],
 )
 def test_what_is_no_such_model_is_one_line(condition, options, says):

@@ -21,10 +21,11 @@ from ptheta.games import Clock
 from ptheta.metrics.selection import Selection
 from ptheta.models.translation.pairs import borders, feature_distance
 from ptheta.models.translation.targets import LABEL_MAPS
+from ptheta.nets.translation.generators import GENERATORS
+from ptheta.nets.translation.hd import CoarseToFine
 from ptheta.nets.translation.moves import PAIR_MOVES, Places, as_it_is, drawn, moved
-from ptheta.nets.translation.pair_generators import PAIR_GENERATORS
 from ptheta.nets.translation.patch import PatchOutput
-from ptheta.nets.translation.unet import UNetOptions
+from ptheta.nets.translation.unet import UNet, UNetOptions
 from ptheta.specs import ImageSpec, LabelMapSpec
 from tests.conftest import examples, tiny
 
@@ -183,10 +184,10 @@ def test_the_borders_of_instances_are_where_two_meet():
 # -- at use
 
 
-@pytest.mark.parametrize("generator", PAIR_GENERATORS)
+@pytest.mark.parametrize("generator", GENERATORS)
 @pytest.mark.parametrize("spec", [PHOTO, LABELS], ids=["photo", "labels"])
 def test_images_of_any_size_are_carried_over(generator, spec):
-    model = pix2pix(spec, LABELS, generator=generator, features=2).eval()
+    model = pix2pix(spec, LABELS, generator=generator, features=2, blocks=1).eval()
     for size in ((1, 1), (5, 3), (8, 12), (17, 30)):
         x = LABELS.rounded(examples(ImageSpec(3, *size), 2))
         with torch.no_grad():
@@ -224,12 +225,12 @@ def test_a_coarse_network_learns_at_half_the_size_before_the_enhancer():
     assert all(found != n.startswith("coarse_image") for n, found in learned.items())
 
 
-@pytest.mark.parametrize("generator", PAIR_GENERATORS)
-def test_every_generator_takes_codes(generator):
+@pytest.mark.parametrize("network", [UNet, CoarseToFine])
+def test_codes_enter_at_one_layer_or_at_all(network):
     torch.manual_seed(0)
     for place in ("input", "all"):
         options = UNetOptions(4, latent=2, code_place=place)
-        net = PAIR_GENERATORS[generator].make(3, 3, (16, 16), options)
+        net = network(3, 3, (16, 16), options)
         x, z = torch.randn(2, 3, 16, 16), torch.randn(2, 2, requires_grad=True)
         (grad,) = torch.autograd.grad(net(x, z)[0].sum(), z)
         assert (grad[0] != 0).all()

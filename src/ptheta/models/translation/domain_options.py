@@ -11,7 +11,7 @@ from ptheta.models.adversarial.options import LossName
 from ptheta.nets.adversarial.config import NormName
 from ptheta.nets.norms import NORMS
 from ptheta.nets.translation.ends import EndName
-from ptheta.nets.translation.generators import ImageGeneratorName
+from ptheta.nets.translation.generators import GENERATORS, ImageGeneratorName
 from ptheta.nets.translation.moves import PairMoveName
 from ptheta.nets.translation.patch import PatchName
 from ptheta.optimizers import BESIDE_LR, Decay, OptimizerConfig
@@ -74,6 +74,12 @@ class CycleGANConfig(Conditional, OptimizerConfig):
             return (
                 f"loss = {self.loss} does not rate the images of a domain one by one: choose "
                 f"{', '.join(able)}"
+            )
+        if GENERATORS[self.generator].staged:
+            able = [name for name, generator in GENERATORS.items() if not generator.staged]
+            return (
+                f"generator = {self.generator} learns a part first, for which there is no time "
+                f"here: choose {' or '.join(able)}"
             )
         if self.kernel % 2 == 0:
             return f"kernel = {self.kernel} must be odd: give {self.kernel + 1}"

@@ -12,29 +12,44 @@ from torch import Tensor
 
 from ptheta.batch import Batch
 from ptheta.conditions import ConditionSpec
-from ptheta.config import Fraction, option
+from ptheta.config import Fraction, Parts, option
 from ptheta.games import Clock, Game, Move, Player, Terms
 from ptheta.models.adversarial.monitor import GANMonitor
 from ptheta.models.recipes import Recipes
 from ptheta.models.translation.options import PairsConfig
 from ptheta.models.translation.pairs import PairsModel
+from ptheta.nets.translation.generators import GENERATORS, GeneratorOptions, ImageGeneratorName
 from ptheta.nets.translation.hd import CoarseToFine
-from ptheta.nets.translation.pair_generators import PAIR_GENERATORS, PairGeneratorName
 from ptheta.nets.translation.patch import halved
-from ptheta.nets.translation.unet import UNetOptions
-from ptheta.specs import ImageSpec
+from ptheta.specs import DataSpec, ImageSpec
 
 
 @dataclass(frozen=True)
 class Pix2PixConfig(PairsConfig):
-    generator: PairGeneratorName = option("unet", "the network from inputs to targets")
+    generator: ImageGeneratorName = option("unet", "the network from inputs to targets")
+    blocks: Parts = option(9, "residual blocks (residual)")
     coarse: Fraction = option(
         0.5,
         "share of the run in which the global network learns alone, at half the size (hd)",
     )
 
-    def generator_options(self) -> UNetOptions:
-        return UNetOptions(self.features, self.norm, self.dropout, self.noise_in_sampling)
+    def generator_options(self) -> GeneratorOptions:
+        return GeneratorOptions(
+            self.features,
+            self.blocks,
+            self.norm,
+            dropout=self.dropout,
+            noise_in_sampling=self.noise_in_sampling,
+        )
+
+    def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
+        if self.dropout and not GENERATORS[self.generator].drops:
+            able = [name for name, generator in GENERATORS.items() if generator.drops]
+            return (
+                f"generator = {self.generator} has no dropout: leave it out, or take generator = "
+                f"{' or '.join(able)}"
+            )
+        return super().unsupported(spec, condition)
 
 
 class Made(NamedTuple):
@@ -61,7 +76,7 @@ class Pix2Pix(PairsModel):
     ) -> None:
         super().__init__(spec, config, condition)
         channels, *size = spec.scaled_shape
-        make, (height, width) = PAIR_GENERATORS[config.generator].make, size
+        make, (height, width) = GENERATORS[config.generator].make, size
         options = config.generator_options()
         self.generator = make(self.planes_given, channels, (height, width), options)
         self.discriminator = self.new_discriminator() if config.plays else None

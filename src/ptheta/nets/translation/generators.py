@@ -9,6 +9,7 @@ from typing import Annotated, TypeAlias
 from torch import nn
 
 from ptheta.config import Entry, OneOf
+from ptheta.nets.translation.hd import CoarseToFine
 from ptheta.nets.translation.residual import ResidualGenerator, ResidualOptions
 from ptheta.nets.translation.unet import UNet, UNetOptions
 
@@ -21,6 +22,7 @@ class GeneratorOptions:
     blocks: residual blocks; resize: maps are enlarged by copying pixels, then convolved
     kernel: odd side of the first convolution and of the last, pixels
     latent: numbers of a code that it is given beside the image
+    dropout, noise_in_sampling: see `ptheta.nets.translation.unet.UNetOptions`
     """
 
     features: int = 64
@@ -29,14 +31,26 @@ class GeneratorOptions:
     resize: bool = False
     kernel: int = 7
     latent: int = 0
+    dropout: float = 0.0
+    noise_in_sampling: bool = False
+
+    def of_unet(self) -> UNetOptions:
+        return UNetOptions(
+            self.features, self.norm, self.dropout, self.noise_in_sampling, self.latent
+        )
 
 
 @dataclass(frozen=True)
 class ImageGenerator(Entry):
     """make(channels, out, (height, width), options): a network of images (B, C, H, W) and codes
-    (B, L), or None -> (B, out, H, W), no end"""
+    (B, L), or None -> (B, out, H, W), no end
+    drops: whether it has dropout
+    staged: whether a part of it learns first, by itself
+    """
 
     make: Callable[[int, int, tuple[int, int], GeneratorOptions], nn.Module]
+    drops: bool = False
+    staged: bool = False
 
 
 def residual(channels: int, out: int, size: tuple[int, int], o: GeneratorOptions) -> nn.Module:
@@ -45,12 +59,24 @@ def residual(channels: int, out: int, size: tuple[int, int], o: GeneratorOptions
 
 
 def unet(channels: int, out: int, size: tuple[int, int], o: GeneratorOptions) -> nn.Module:
-    return UNet(channels, out, size, UNetOptions(o.features, o.norm, latent=o.latent))
+    return UNet(channels, out, size, o.of_unet())
+
+
+def hd(channels: int, out: int, size: tuple[int, int], o: GeneratorOptions) -> nn.Module:
+    return CoarseToFine(channels, out, size, o.of_unet())
 
 
 GENERATORS: dict[str, ImageGenerator] = {
     "residual": ImageGenerator(residual, about="two halvings, then residual blocks (1603.08155)"),
-    "unet": ImageGenerator(unet, about="maps on the way down go to those on the way up"),
+    "unet": ImageGenerator(
+        unet, about="maps on the way down go to those on the way up (1505.04597)", drops=True
+    ),
+    "hd": ImageGenerator(
+        hd,
+        about="a global network at half the size, then an enhancer (1711.11585)",
+        drops=True,
+        staged=True,
+    ),
 }
 
 ImageGeneratorName: TypeAlias = Annotated[str, OneOf(GENERATORS)]

@@ -121,13 +121,7 @@ def data(source: str | None, out: Path | None, as_json: bool, **options: Parsed)
 
 def _draw(out: Path, source: str, options: dict[str, Parsed]) -> None:
     """Writes the first images. Raises PthetaError for what holds none."""
-    from ptheta.data.image_data import images_of  # torch is slow to import
-    from ptheta.files.images import to_picture
-
-    shown = images_of(ptheta.open_data(source, **options)).preview()
-    height, width = shown.picture.shape[:2]
-    scale = max(1, WIDE // max(height, width))
-    drawn = to_picture(shown.picture, out.suffix.lower(), scale)
+    drawn = ptheta.open_images(source, **options).preview().encoded(out.suffix.lower(), WIDE)
     write_atomic(out, lambda place: place.write_bytes(drawn))
 
 

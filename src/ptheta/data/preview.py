@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ptheta.files.images import grid
+from ptheta.files.images import grid, to_picture
 
 if TYPE_CHECKING:
     from ptheta.data.image_data import ImageDataset
@@ -22,6 +22,11 @@ class Preview(NamedTuple):
 
     picture: np.ndarray
     about: str
+
+    def encoded(self, suffix: str, side: int) -> bytes:
+        """Of the format of a suffix, enlarged to about so many pixels on the longer side."""
+        scale = max(1, side // max(self.picture.shape[:2]))
+        return to_picture(self.picture, suffix, scale)
 
 
 def preview(data: ImageDataset, seen: Tensor) -> Preview:

@@ -216,7 +216,7 @@ def test_a_config_file_may_give_data_out_and_recipe(tmp_path, monkeypatch):
 
     def record(*args: Any, **options: Any) -> Any:
         asked.append((*args, options))
-        return SimpleNamespace(path=args[2], spec=SPEC)
+        return SimpleNamespace(path=args[2], spec=SPEC, condition=None)
 
     monkeypatch.setattr("ptheta.api.train", record)
     given = {"data": "a", "out": "b", "recipe": "demo"}

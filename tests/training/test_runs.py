@@ -254,6 +254,7 @@ def test_two_processes_learn_what_one_learns_and_one_goes_on(strokes, tmp_path):
             assert lines[1][step][name] == pytest.approx(lines[0][step][name], rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not any(map(shutil.which, COMPILERS)), reason="no C++ compiler")
 def test_compiled_losses_train(strokes, tmp_path):
     plain = train("vae", strokes, tmp_path / "a", steps=5)

@@ -83,7 +83,9 @@ def metrics(as_json: bool) -> None:
     help="Columns of a table that are categories.",
 )
 @click.option(
-    "--pairs", metavar="KIND", help="Kind of pairs: `ptheta train MODEL --help` lists them."
+    "--pairs",
+    metavar="KIND",
+    help="Kind of pairs, such as side-by-side or edges: `ptheta train pix2pix --help` lists all.",
 )
 @click.option("--input-column", metavar="NAME", help="Column of the inputs of pairs.")
 @click.option("--reverse", is_flag=True, help="Exchange the inputs and the targets of pairs.")

@@ -82,8 +82,9 @@ class Image:
         if inputs is None:
             raise PthetaError(
                 f"{source} has no inputs and no masks (it offers {Offers.of(data)}), and the model "
-                "is conditional on an image: give pairs (--pairs), or data with masks, or leave "
-                "out --condition image"
+                "is conditional on an image: say what the inputs are with --pairs (side-by-side: "
+                "each picture holds both; edges: made of the pictures; the help of train lists "
+                "all), or give data with masks, or leave out --condition image if you gave it"
             )
         return cls(inputs.spec)
 

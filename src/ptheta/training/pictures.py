@@ -11,7 +11,14 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from ptheta.capabilities import HasLogProb, Samples, condition_of, some_conditions, varied
+from ptheta.capabilities import (
+    HasLogProb,
+    Samples,
+    Translates,
+    condition_of,
+    some_conditions,
+    varied,
+)
 from ptheta.compute.streams import seeded
 from ptheta.data.columns.scatter import LogDensity, Scatter
 from ptheta.data.dataset import Dataset
@@ -66,7 +73,15 @@ class InputGrid:
         columns += [self.inputs.targets] * known
         texts = headings(self.outputs, *["target"] * known)
         scale = max(2, CELL // columns[0].shape[3])
-        write_png(path, grid(rows_of(columns), len(columns)), scale, headings=texts)
+        shown = grid(rows_of(columns), len(columns))
+        write_png(path, shown, scale, captions=self._domains(model), headings=texts)
+
+    def _domains(self, model: nn.Module) -> list[str]:
+        """Where each input is carried over to; nothing for pairs."""
+        if self.inputs.to is None or not isinstance(model, Translates):
+            return []
+        names = model.domains()
+        return [f"to {names[k]}" for k in self.inputs.to.tolist()]
 
 
 @dataclass(frozen=True)

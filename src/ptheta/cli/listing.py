@@ -101,7 +101,7 @@ def metrics(as_json: bool) -> None:
 @click.option(
     "--out",
     type=types.File(".png", ".jpg", ".webp"),
-    help="Picture to write of the first images, inputs left of targets.",
+    help="Picture to write of some images, inputs left of targets.",
 )
 @JSON
 def data(source: str | None, out: Path | None, as_json: bool, **options: Parsed) -> None:

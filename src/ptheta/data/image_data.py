@@ -16,7 +16,7 @@ from ptheta.data.binarise import binarised, drawn_afresh
 from ptheta.data.dataset import Dataset
 from ptheta.data.inputs import Inputs
 from ptheta.data.maps import PAGE, MappedFile, PageCounter
-from ptheta.data.preview import MOST, Preview, preview
+from ptheta.data.preview import Preview, places, preview
 from ptheta.data.values import USUAL, Kind, Values
 from ptheta.errors import PthetaError
 from ptheta.files import html
@@ -140,10 +140,10 @@ class ImageDataset(Dataset):
         return html.picture(*self.preview())
 
     def preview(self) -> Preview:
-        """The first images, with the inputs of pairs. No random stream is drawn from."""
-        rows = self.rows(slice(0, MOST))
+        """Some images, with the inputs of pairs. No random stream is drawn from."""
+        rows = self.rows(places(len(self)))
         seen = self._binarised(rows) if self.levels == 2 else self.images[rows]
-        return preview(self, self.spec.rounded(torch.from_numpy(np.ascontiguousarray(seen))))
+        return preview(self, rows, self.spec.rounded(torch.from_numpy(np.ascontiguousarray(seen))))
 
     def keys(self) -> np.ndarray:
         return near.hashes((self.images, self.rows(slice(None))))

@@ -29,24 +29,29 @@ class Preview(NamedTuple):
         return to_picture(self.picture, suffix, scale)
 
 
-def preview(data: ImageDataset, seen: Tensor) -> Preview:
+def places(n: int) -> np.ndarray:
+    """Which of n images are shown: evenly spaced, since sorted ones would all be of one class."""
+    return np.linspace(0, n - 1, min(n, MOST)).round().astype(np.int64)
+
+
+def preview(data: ImageDataset, rows: np.ndarray, seen: Tensor) -> Preview:
     """Images; of pairs the input to the left of each target; of domains the partner to the right.
 
-    seen: the first images as they are to be shown, uint8 (N, C, H, W), `MOST` or fewer
+    rows: the stored rows that are shown, `MOST` or fewer
+    seen: the images of these as they are to be shown, uint8 (N, C, H, W)
     """
-    rows = data.rows(slice(0, len(seen)))
     if data.inputs is not None:
         n = min(len(seen), MOST // 2)
         given = data.inputs.take(data, rows[:n])
-        return Preview(_beside(given, seen[:n]), f"the first {n} pairs, inputs left of targets")
+        return Preview(_beside(given, seen[:n]), f"{n} pairs, inputs left of targets")
     if data.partners is not None:
         rows = rows[data.partners[rows] >= 0][: MOST // 2]
         partners = data.partners[rows]
         if len(rows):
             left, right = (_stored(data, of) for of in (rows, partners))
-            about = f"the first {len(rows)} images, and right of each its partner"
+            about = f"{len(rows)} images, and right of each its partner"
             return Preview(_beside(left, right), about)
-    return Preview(grid(seen), f"the first {len(seen)} images")
+    return Preview(grid(seen), f"{len(seen)} images")
 
 
 def _stored(data: ImageDataset, rows: np.ndarray) -> Tensor:

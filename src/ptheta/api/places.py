@@ -89,9 +89,17 @@ def names_of(pictures: Sequence[Named], styles: int) -> tuple[tuple[str, ...], .
     if len(set(places)) < len(places):
         twice = Counter(places).most_common(1)[0][0]
         raise PthetaError(f"two pictures are called {shown(str(twice))}: translate them apart")
-    alike = Counter(place.with_suffix("") for place in places)
-    stems = [p if alike[p.with_suffix("")] > 1 else p.with_suffix("") for p in places]
-    return tuple(numbered(str(stem), ".png", styles) for stem in stems)
+    return tuple(numbered(str(stem), ".png", styles) for stem in told_apart(places))
+
+
+def told_apart(places: Sequence[Path]) -> list[Path]:
+    """Names without their suffix; it stays where two would be one: of a.jpg, a.png and a.jpg.png
+    those are a.jpg, a.png and a.jpg.png, since the last would be taken for the first."""
+    stems = [place.with_suffix("") for place in places]
+    while len(set(stems)) < len(stems):
+        alike = Counter(stems)
+        stems = [p if alike[stem] > 1 else stem for p, stem in zip(places, stems, strict=True)]
+    return stems
 
 
 def numbered(stem: str, suffix: str, styles: int) -> tuple[str, ...]:

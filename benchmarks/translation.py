@@ -38,6 +38,7 @@ EMOJI: Settings = {
     "image_column": "twitter",
     "size": 32,
 }
+DOMAINS: Settings = {"domain_columns": ("google", "twitter"), "size": 32}
 L1_ALONE: Settings = {"adversarial_weight": 0.0}
 GAN_ALONE: Settings = {"l1_weight": 0.0}
 MOVED: Settings = {"augment": ("flip", "shift")}
@@ -88,6 +89,8 @@ WORKS: dict[str, Work] = {
     "labels to facades, L1": Work("pix2pix", "facades", FROM_LABELS, L1_ALONE | MOVED),
     "labels to facades, L1 + cGAN": Work("pix2pix", "facades", FROM_LABELS, MOVED),
     "labels to facades, cGAN": Work("pix2pix", "facades", FROM_LABELS, GAN_ALONE | MOVED),
+    "day-night, cyclegan": Work("cyclegan", "day-night"),
+    "emoji, domains, cyclegan": Work("cyclegan", "emoji", DOMAINS),
     "emoji, pairs, L1": Work("pix2pix", "emoji", EMOJI, L1_ALONE | MOVED),
     "emoji, pairs, L1 + cGAN": Work("pix2pix", "emoji", EMOJI, MOVED),
 }

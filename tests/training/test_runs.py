@@ -51,7 +51,7 @@ def same(a: Path, b: Path, file: str = "model.safetensors") -> bool:
 
 @pytest.mark.parametrize("name", PLAYED)
 def test_resume_is_bit_identical(name, strokes, tmp_path):
-    """200 steps, and 100 + resume + 100: weights, averages, optimizers, noise and metrics."""
+    """80 steps, and 40 + resume + 40: weights, averages, optimizers, noise and metrics."""
     check_resume(name, asked_for(name, strokes), tmp_path, levels=2, dynamic=True)
 
 
@@ -74,7 +74,7 @@ def test_resume_on_vectors_is_bit_identical(name, rows, tmp_path):
     check_resume(name, rows, tmp_path, steps=40, **net, label_column="label")
 
 
-def check_resume(name: str, data: Source, tmp_path: Path, steps: int = 200, **options) -> None:
+def check_resume(name: str, data: Source, tmp_path: Path, steps: int = 80, **options) -> None:
     # a recipe's cosine schedule would depend on the length asked for
     options |= {"ema": 0.9, "clip": 5.0, "schedule": "constant", "warmup": 3 * steps // 5}
     options |= {"evaluate_every": steps // 4, "held_out": 24, "sample_every": 7 * steps // 20}

@@ -234,9 +234,13 @@ def workers() -> Iterator[ThreadPoolExecutor]:
 def too_broken(
     name: str, total: int, skipped: tuple[str, ...] | list[str], request: Request
 ) -> PthetaError:
-    cure = "mend or remove them, or raise --max-broken"
+    first = f"the first is {skipped[0]}"
+    if len(skipped) == total:
+        return PthetaError(
+            f"{name}: none of the {total} images can be read; {first}; give files that can be"
+        )
     return PthetaError(
         f"{name}: {len(skipped)} of {total} images cannot be read, more than the share "
-        f"{request.settings.max_broken:g} that is allowed; the first is {skipped[0]}; "
-        f"{cure if len(skipped) < total else 'give files that can be'}"
+        f"{request.settings.max_broken:g} that is allowed; {first}; mend or remove them, or raise "
+        "--max-broken"
     )

@@ -33,10 +33,10 @@ def require(model: nn.Module, capability: type[C], verb: str, cure: str = "") ->
     if isinstance(model, capability):
         return model
     methods = sorted(name for name in dir(capability) if not name.startswith("_"))
-    lacks = [f"`{name}`" for name in methods if name not in dir(model)]
-    raise PthetaError(
-        f"this model cannot {verb}: it has no {' and no '.join(lacks)}{cure and f'; {cure}'}"
-    )
+    missing = [name for name in methods if name not in dir(model)]
+    named = [verb] if verb in missing else missing  # what is called as what is wanted says enough
+    lacks = " and no ".join(f"`{name}`" for name in named)
+    raise PthetaError(f"this model cannot {verb}: it has no {lacks}{cure and f'; {cure}'}")
 
 
 def prior_cure(model: nn.Module) -> str:

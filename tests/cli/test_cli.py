@@ -84,6 +84,7 @@ def test_train_writes_a_run(trained):
     assert [line["step"] for line in read_metrics(trained)] == [30]
 
 
+@pytest.mark.slow
 def test_evaluate_measures_a_folder_of_images(trained, strokes, tmp_path):
     run("sample", trained, "-n", 30, "--out", tmp_path / "images")
     told = run("evaluate", tmp_path / "images", "--data", strokes, "--json").stdout
@@ -117,6 +118,7 @@ def test_evaluate_measures_a_folder_of_images(trained, strokes, tmp_path):
     assert "leave them out" in fails("evaluate", trained, "--size", 16)
 
 
+@pytest.mark.slow
 def test_sweep_and_its_bad_input(strokes, tmp_path):
     tiny = ("--features", 4, "--latent", 6, "--steps", 2, "--evaluate-every", 0)
     common = ("--data", strokes, "--out", tmp_path / "s", *tiny, "--batch-size", 8)
@@ -364,6 +366,7 @@ def test_demo_on_other_data(strokes, tmp_path):
     assert "fd pixels" in text
 
 
+@pytest.mark.slow
 def test_inpaint_and_surprise(strokes, trained, tmp_path):
     out = tmp_path / "nade"
     options = ["--hidden", "8", "--batch-size", "16", "--evaluate-every", "0", "--levels", 2]
@@ -390,6 +393,7 @@ def test_inpaint_and_surprise(strokes, trained, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_the_uses_of_a_latent_space(strokes, trained, tmp_path):
     def shape(*args: object) -> tuple[int, ...]:
         array = tmp_path / f"{len(list(tmp_path.iterdir()))}.npy"
@@ -416,6 +420,7 @@ def test_the_uses_of_a_latent_space(strokes, trained, tmp_path):
         assert metric in result
 
 
+@pytest.mark.slow
 def test_fit_makes_an_autoencoder_sample(strokes, tmp_path):
     out = tmp_path / "ae"
     run("train", "ae", "--data", strokes, "--out", out, "--steps", 20, *TINY)

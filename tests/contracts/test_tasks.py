@@ -218,7 +218,7 @@ VERBS: dict[str, tuple[Callable[[torch.nn.Module], object], str]] = {
     "traverse": (lambda m: tasks.traverse(m, Z, [0]), "decode"),
     "most_used": (lambda m: tasks.most_used(m, X), "encode"),
     "fit": (lambda m: tasks.fit(m, torch.zeros(30, 2)), "decode` and no `encode"),
-    "translate": (lambda m: tasks.translate(m, X), "domains` and no `input_spec"),
+    "translate": (lambda m: tasks.translate(m, X), "translate"),
     "probe": (lambda m: tasks.probe(m, lambda: m, (X, Z), (X, Z), [2]), "encode"),
 }
 HELPERS = {"psnr", "region", "sample_batches"}  # of a verb above

@@ -137,9 +137,9 @@ def test_a_folder_that_cannot_be_read(tmp_path, monkeypatch):
 def test_nothing_to_read(tmp_path):
     (tmp_path / "x.png").write_bytes(b"")
     said = line(tmp_path)
-    assert "1 of 1 images cannot be read" in said
+    assert "none of the 1 images can be read" in said
     assert "x.png: not an image" in said
-    assert "1 of 1" in line(tmp_path, max_broken=1.0)
+    assert "none of the 1" in line(tmp_path, max_broken=1.0)
 
 
 def test_describe_tells_of_broken_files_whatever_their_share(tmp_path):

@@ -426,6 +426,19 @@ def measure(contenders: dict[str, Contender], rounds: int) -> dict[str, dict[str
     }
 
 
+def begun(kept: Path | None) -> dict[str, Any]:
+    """The results that tables are added to: of this machine. kept: a file whose tables stay"""
+    machine = {
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+    if kept is None or not kept.exists():
+        return {"machine": machine, "tables": {}}
+    return {"machine": machine, "tables": json.loads(kept.read_text())["tables"]}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--rounds", type=int, default=7)
@@ -449,17 +462,7 @@ def main() -> None:
             critic_steps=5,
         ),
     }
-    results: dict[str, Any] = {
-        "machine": {
-            "cores": os.cpu_count(),
-            "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-        },
-        "tables": {},
-    }
-    if options.only and options.out.exists():
-        results["tables"] = json.loads(options.out.read_text())["tables"]
+    results = begun(options.out if options.only else None)
     for title, contenders in tables.items():
         if options.only not in title:
             continue

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import random
 import resource
 from collections.abc import Callable
@@ -25,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 import ptheta
-from benchmarks.training import Contender, by_loop, by_trainer, measure
+from benchmarks.training import Contender, begun, by_loop, by_trainer, measure
 from ptheta.conditions import Image, Labels
 from ptheta.data.image_data import ImageDataset
 from ptheta.data.inputs import StoredInputs
@@ -280,17 +278,7 @@ def main() -> None:
         "CycleGAN, 128 px, batch 1": lambda: cyclegan_table(128, 1, 8, 9),
         "CycleGAN, 32 px, batch 8": lambda: cyclegan_table(32, 8, 8, 9),
     }
-    results: dict[str, Any] = {
-        "machine": {
-            "cores": os.cpu_count(),
-            "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-        },
-        "tables": {},
-    }
-    if options.only and options.out.exists():
-        results["tables"] = json.loads(options.out.read_text())["tables"]
+    results = begun(options.out if options.only else None)
     for title, made in tables.items():
         if options.only not in title:
             continue

@@ -15,7 +15,7 @@ from ptheta.data import near
 from ptheta.data.binarise import binarised, drawn_afresh
 from ptheta.data.dataset import Dataset
 from ptheta.data.inputs import Inputs
-from ptheta.data.maps import PAGE, MappedFile, PageCounter
+from ptheta.data.maps import PAGE, PageCounter, packed, unpacked
 from ptheta.data.preview import Preview, places, preview
 from ptheta.data.values import USUAL, Kind, Values
 from ptheta.errors import PthetaError
@@ -84,16 +84,10 @@ class ImageDataset(Dataset):
 
     def __getstate__(self) -> dict[str, object]:
         """For another process: a memory map goes as the name of its file, not as its bytes."""
-        state = dict(self.__dict__) | {"binary": {}, "pages": PageCounter()}
-        if (mapped := MappedFile.of(self.images)) is not None:
-            state |= {"images": None, "mapped": mapped}
-        return state
+        return packed(self.__dict__, self.images) | {"binary": {}, "pages": PageCounter()}
 
     def __setstate__(self, state: dict[str, object]) -> None:
-        self.__dict__.update(state)
-        mapped: MappedFile | None = self.__dict__.pop("mapped", None)
-        if mapped is not None:
-            self.__dict__["images"] = mapped.open()
+        self.__dict__.update(unpacked(state))
 
     @property
     def spec(self) -> ImageSpec:

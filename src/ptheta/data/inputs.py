@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ptheta.data.maps import PAGE, MappedFile, PageCounter
+from ptheta.data.maps import PAGE, PageCounter, packed, unpacked
 from ptheta.errors import PthetaError
 from ptheta.specs import ImageSpec, LabelMapSpec, from_levels
 
@@ -52,16 +52,10 @@ class StoredInputs:
 
     def __getstate__(self) -> dict[str, object]:
         """For another process: a memory map goes as the name of its file, not as its bytes."""
-        state = dict(self.__dict__) | {"pages": PageCounter()}
-        if (mapped := MappedFile.of(self.images)) is not None:
-            state |= {"images": None, "mapped": mapped}
-        return state
+        return packed(self.__dict__, self.images) | {"pages": PageCounter()}
 
     def __setstate__(self, state: dict[str, object]) -> None:
-        self.__dict__.update(state)
-        mapped: MappedFile | None = self.__dict__.pop("mapped", None)
-        if mapped is not None:
-            self.__dict__["images"] = mapped.open()
+        self.__dict__.update(unpacked(state))
 
     def take(self, data: Dataset, rows: np.ndarray) -> Tensor:
         x = torch.from_numpy(np.ascontiguousarray(self.images[rows]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,20 @@ class MappedFile:
 
     def open(self) -> np.memmap:
         return np.memmap(self.path, np.uint8, "r", self.offset, self.shape)
+
+
+def packed(state: Mapping[str, object], images: np.ndarray) -> dict[str, object]:
+    """What an object that holds `images` is sent to another process as: a memory map goes as the
+    name of its file, not as its bytes."""
+    mapped = MappedFile.of(images)
+    return dict(state) if mapped is None else dict(state) | {"images": mapped}
+
+
+def unpacked(state: Mapping[str, object]) -> dict[str, object]:
+    """What `packed` was given."""
+    images = state["images"]
+    opened = images.open() if isinstance(images, MappedFile) else images
+    return dict(state) | {"images": opened}
 
 
 def read_at_random(array: np.memmap) -> None:

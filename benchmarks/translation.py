@@ -124,7 +124,8 @@ def short(evaluation: Evaluation) -> dict[str, Any]:
     for r in evaluation.results:
         if r.value is not None:
             error = "" if r.error is None else f" +- {r.error:.2g}"
-            rows[r.metric] = f"{r.value:.5g}{error} {r.unit}".rstrip()
+            floors = f" ({r.note})" if r.note else ""
+            rows[r.metric] = f"{r.value:.5g}{error} {r.unit}".rstrip() + floors
     return rows
 
 

@@ -8,11 +8,13 @@ from ptheta.nets.text.encoders import (
     TextEncoderName,
     new_encoder,
 )
+from ptheta.nets.text.matcher import Matcher
 
 __all__ = [
     "ENCODERS",
     "Encoded",
     "Encoder",
+    "Matcher",
     "TextEncoder",
     "TextEncoderName",
     "new_encoder",

@@ -1,0 +1,19 @@
+"""Captions as numbers: networks that read them, and the match of a caption and an image."""
+
+from ptheta.nets.text.encoders import (
+    ENCODERS,
+    Encoded,
+    Encoder,
+    TextEncoder,
+    TextEncoderName,
+    new_encoder,
+)
+
+__all__ = [
+    "ENCODERS",
+    "Encoded",
+    "Encoder",
+    "TextEncoder",
+    "TextEncoderName",
+    "new_encoder",
+]

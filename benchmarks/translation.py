@@ -45,6 +45,7 @@ EDGES: Settings = {**ONE_STYLE, "pairs": "edges"}
 L1_ALONE: Settings = {"adversarial_weight": 0.0}
 GAN_ALONE: Settings = {"l1_weight": 0.0}
 MOVED: Settings = {"augment": ("flip", "shift")}
+BOLD: Settings = {"cycle_weight": 5.0, "identity_weight": 0.2, "d_features": 48, "d_lr": 4e-4}
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ WORKS: dict[str, Work] = {
         "pix2pix", "facades", FROM_LABELS, GAN_ALONE | MOVED, steps=1500
     ),
     "day-night, cyclegan": Work("cyclegan", "day-night", steps=6000),
-    "emoji, domains, cyclegan": Work("cyclegan", "emoji", DOMAINS),
+    "emoji, domains, cyclegan": Work("cyclegan", "emoji", DOMAINS, BOLD),
     "emoji, pairs, L1": Work("pix2pix", "emoji", EMOJI, L1_ALONE | MOVED, steps=6000),
     "emoji, pairs, L1 + cGAN": Work("pix2pix", "emoji", EMOJI, MOVED),
     "emoji, grey to colour": Work("pix2pix", "emoji", GREY, MOVED, steps=1500),

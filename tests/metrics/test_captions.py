@@ -77,9 +77,10 @@ def test_a_caption_is_unseen_that_no_training_image_has():
     assert unseen_in(test, None) is None
     assert not np.asarray(unseen_in(test, train)).any()
     said = ("Dark  A", "a dark", *SHADES[2:]) * 2
-    assert np.flatnonzero(unseen_in(replace(test, captions=said), train)).tolist() == [1, 13]
+    found = np.asarray(unseen_in(replace(test, captions=said), train))
+    assert np.flatnonzero(found).tolist() == [1, 13]
     held = np.arange(24) < 5
-    assert np.array_equal(unseen_in(replace(test, unseen=held), None), held)
+    assert np.array_equal(np.asarray(unseen_in(replace(test, unseen=held), None)), held)
 
 
 def test_what_is_not_known_of_captions_is_said():
@@ -160,10 +161,11 @@ def written(place: Path, *parts: ImageDataset) -> Path:
 def test_runs_of_captions_stand_beside_their_floors(tmp_path: Path):
     data = written(tmp_path / "data", flat(), flat("test", 1, 40))
     length: dict[str, Any] = {"steps": 2, "batch_size": 8, "sample_every": 0, "evaluate_every": 0}
-    runs = [
-        ptheta.train(name, data, tmp_path / name, condition="text", **TINY[name], **more, **length)
-        for name, more in (("cvae", {}), ("gan", {"conditioning": "label"}))
-    ]
+    families: dict[str, dict[str, Any]] = {"cvae": {}, "gan": {"conditioning": "label"}}
+    runs = []
+    for name, more in families.items():
+        how: dict[str, Any] = {"condition": "text", **TINY[name], **more, **length}
+        runs.append(ptheta.train(name, data, tmp_path / name, **how))
     ptheta.compare(runs, tmp_path / "out", n=30)
     found = columns(tmp_path / "out")
     for name in ("cvae", "gan", *FLOORS):

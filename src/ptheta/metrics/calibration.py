@@ -227,7 +227,7 @@ def of_vectors(world: World, n: int, seed: int, model: int) -> list[Result]:
 
 LABELS, CARRIED = 4, "carried over"  # labels of a pixel; a domain
 WRONG_SCENES, MORE_WRONG_SCENES = 0.2, 0.3
-PART_OF_CAPTIONS = "caption_match_of_colour"
+CAPTIONS = ("caption_match", "caption_match_of_colour", "caption_retrieval")
 
 
 def of_translations(world: World, n: int, seed: int, model: int) -> list[Result]:

@@ -261,7 +261,7 @@ def of_captions(world: World, n: int, seed: int, model: int) -> list[Result]:
     wrong = MORE_WRONG_SCENES if model == WORSE else WRONG_SCENES
     right = (torch.rand(n, generator=generator) >= wrong).double()
     found = captions.share(captions.Right(right, right, right), Groups(n, "real"))
-    return _named(dict.fromkeys(("caption_match", PART_OF_CAPTIONS, "caption_retrieval"), found))
+    return _named(dict.fromkeys(CAPTIONS, found))
 
 
 def of_completions(world: World, n: int, seed: int, model: int) -> list[Result]:

@@ -169,3 +169,15 @@ def test_the_longest_captions_are_cut(captioned):
         assert text.length == most
         assert len(text.captions[0]) < 1000
         assert text.take(long, np.arange(4)).shape == (4, most)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", sorted(ENCODERS))
+def test_captions_are_read_in_the_type_of_the_weights(name, dtype):
+    for kind in ("cvae", "nade"):
+        model = made(kind, {**TINY[kind], "text_encoder": name, "text_width": 6}).eval().to(dtype)
+        c = TEXT.examples(2)
+        with torch.no_grad():
+            x = model.sample(2, c)
+            score = model.elbo(x, c) if kind == "cvae" else model.log_prob(x, c)
+        assert score.isfinite().all()

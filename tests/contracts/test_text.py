@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -87,6 +88,24 @@ def test_a_bag_of_words_has_the_weights_that_it_always_had():
     for name, options in CASES:
         names = made(name, options).state_dict()
         assert not [key for key in names if "encoder.embed" in key or "vectors" in key], name
+
+
+@pytest.mark.parametrize("name", sorted(ENCODERS))
+def test_where_only_the_order_tells_the_bag_is_a_bit_worse(name):
+    """Two pixels, of which the one that is named first is white: a bag of words leaves one fair
+    bit open, log 2 nats, and the order of words none."""
+    torch.manual_seed(0)
+    x = torch.tensor([[255, 0], [0, 255]], dtype=torch.uint8).view(2, 1, 1, 2)
+    c = TEXT.encode(["red above blue", "blue above red"])
+    how: dict[str, Any] = {"hidden": 8, "text_encoder": name, "text_width": 8}
+    model: Any = ptheta.create("nade", ImageSpec(1, 1, 2, 2), condition=TEXT, **how)
+    optimizer = torch.optim.Adam(model.parameters(), 0.1)
+    for _ in range(40):
+        nats = -model.log_prob(x, c).mean()
+        optimizer.zero_grad()
+        nats.backward()
+        optimizer.step()
+    assert float(nats.detach()) == pytest.approx(math.log(2) if name == "bag" else 0, abs=0.05)
 
 
 @pytest.mark.parametrize("name", sorted(set(ENCODERS) - {"bag"}))

@@ -147,6 +147,9 @@ def test_a_caption_is_words_and_signs_or_letters(captioned):
     assert words.length == 5
     assert {"red", "above", "!", "हिन्दी", "में", "1"} <= set(words.vocabulary)
     assert words.describe(words.encode(CAPTIONS)) == ["red circle, above!", *CAPTIONS[1:]]
+    said = ["medium-light (skin) tone, o'clock: 3!"]
+    signs = Text.of_data(replace(captioned, captions=said * 4), "made")
+    assert signs.describe(signs.encode(said)) == said
     letters = Text.of_data(captioned, "made", "characters")
     assert letters.length == len("red circle, above!")
     assert letters.describe(letters.encode(CAPTIONS)) == ["red circle, above!", *CAPTIONS[1:]]

@@ -30,6 +30,7 @@ from ptheta.distributions.latents import Normal
 from ptheta.dynamics import DYNAMICS, Dynamics, Updater, simultaneous
 from ptheta.errors import PthetaError
 from ptheta.games import Game
+from ptheta.losses.image_text import PAIR_PENALTIES, PairPenalty
 from ptheta.masks import MASKS, Mask
 from ptheta.models import registry
 from ptheta.models.adversarial.options import GANConfig
@@ -41,6 +42,7 @@ from ptheta.models.variational.priors import PRIORS, PriorKind
 from ptheta.nets.activations import ACTIVATIONS, Activation
 from ptheta.nets.coders import CODERS, CoderConfig, CoderKind, Shape
 from ptheta.nets.heads import HEADS, SIGMAS, CategoricalHead, Width
+from ptheta.nets.text_to_image.fusion import FUSIONS, Affine, FusionKind
 from ptheta.nets.translation.ends import ENDS, End
 from ptheta.nets.translation.fill import FILLS, Fill
 from ptheta.nets.translation.generators import GENERATORS, GeneratorOptions, ImageGenerator
@@ -119,6 +121,7 @@ class Added(NamedTuple):
 
 
 PAIRS = ("pix2pix", "bicycle-gan")
+DRAWS = ("text-gan", "stackgan")
 CODED = ("vae", "iwae", "cvae", "avb", "ae", "dae", "aae", "vae-gan", "alpha-gan")
 NEW: dict[str, Added] = {
     "net": Added(CODERS, CoderKind(one_layer, and_back, about="tanh"), CODED, "net"),
@@ -194,6 +197,18 @@ NEW: dict[str, Added] = {
         ("cyclegan",),
         "output",
     ),
+    "fusion": Added(
+        FUSIONS,
+        FusionKind(lambda channels, numbers, norm: Affine(channels, numbers), about="no end"),
+        DRAWS,
+        "fusion",
+    ),
+    "penalty": Added(
+        PAIR_PENALTIES,
+        PairPenalty(lambda of_image, of_sentence: of_sentence, 1.0, "|grad_e d|^2", "of no paper"),
+        DRAWS,
+        "penalty",
+    ),
     "optimizer": Added(OPTIMIZERS, HeavyBall, ("vae", "aae", "made", "gan"), "optimizer"),
     "dynamics": Added(
         DYNAMICS, Dynamics(simultaneous_twice, about="two at once"), ("vae",), "dynamics"
@@ -229,7 +244,7 @@ def trained(name: str, given: Mapping[str, Any], dynamics: str = "alternating") 
         return model.eval()
     game = model.game()
     engine = Engine(model, game, Group())
-    engine.step = 1
+    engine.step, engine.share = 1, game.moves[0].span[0]  # where the first of all moves is made
     DYNAMICS[dynamics].rule(engine, game, 1, batch)
     assert all(torch.isfinite(p).all() for p in model.parameters())
     return model.eval()

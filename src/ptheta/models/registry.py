@@ -157,6 +157,8 @@ MODELS: dict[str, Listed] = {
     "context-gan": Entry(
         "translation.context_gan", "ContextGAN", "ContextGANConfig", "arXiv:1803.07422"
     ),
+    "text-gan": Entry("text.text_gan", "TextGAN", "TextGANConfig", "arXiv:1605.05396"),
+    "stackgan": Entry("text.stackgan", "StackGAN", "StackGANConfig", "arXiv:1612.03242"),
     "gaussian": Entry("mixtures.gaussian", "Gaussian", "GaussianConfig", "Gauss 1809"),
     "fvsbn": Entry("autoregressive.fvsbn", "FVSBN", "FVSBNConfig", "Neal 1992"),
     "nade": Entry("autoregressive.nade", "NADE", "NADEConfig", "arXiv:1605.02226"),

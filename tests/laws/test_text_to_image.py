@@ -12,10 +12,12 @@ from torch.nn.functional import logsigmoid, relu
 
 from ptheta.batch import Batch
 from ptheta.conditions import Text
-from ptheta.games import Clock
+from ptheta.games import END, Clock
 from ptheta.losses.adversarial import LOSSES
 from ptheta.losses.image_text import PAIR_PENALTIES, matching_aware, pair_penalty
+from ptheta.models.adversarial.monitor import LOW, STILL
 from ptheta.models.text.base import ENCODER
+from ptheta.models.text.monitor import StagesMonitor
 from ptheta.models.text.stage import others
 from ptheta.nets.text_to_image.fusion import FUSIONS, DeepFusion
 from ptheta.nets.text_to_image.generator import MapOptions, Refiner, TextGenerator
@@ -298,6 +300,22 @@ def test_one_code_shows_several_captions_and_one_caption_several_codes(name):
         assert torch.equal(model.decode(z, asked), x)
         assert not torch.equal(model.decode(z, asked.flip(0)), x)
         assert not torch.equal(model.decode(z.flip(0), asked), x)
+
+
+def test_each_stage_is_watched_by_itself():
+    watched = StagesMonitor([("generator", "discriminator"), ("fine_generator", "fine_d")], True)
+    for _ in range(STILL):
+        assert watched({"generator/diversity": 0.9, "encoder/match": 1.0}) == {}
+    kept = watched.memory()
+    told: dict[str, str] = {}
+    for _ in range(STILL):
+        told = watched({"fine_generator/diversity": 0.01})
+    assert told.keys() == {"mode collapse"}
+    assert watched({END: 1.0}).keys() == {"mode collapse"}
+    watched.recall(kept)
+    assert watched({END: 1.0}) == {}
+    classes = {"held_out/classes_x": 1.0, "held_out/real_classes_x": 9.0}
+    assert [bool(watched(classes)) for _ in range(LOW)] == [False, False, True]
 
 
 # -- resume, in every phase

@@ -17,10 +17,10 @@ from ptheta.conditions import ConditionSpec, Text
 from ptheta.conditions.base import tensor_of
 from ptheta.games import Clock, Game, Move, Player, Terms
 from ptheta.losses.adversarial import LOSSES
-from ptheta.models.adversarial.monitor import GANMonitor
 from ptheta.models.base import ImageModel, whole
 from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.models.parts import Part, named
+from ptheta.models.text.monitor import StagesMonitor
 from ptheta.models.text.options import OF_GENERATOR, TextConfig
 from ptheta.models.text.stage import Captions, Made, Stage, Step, others
 from ptheta.nets.text import Matcher, TextEncoder, new_encoder
@@ -148,7 +148,8 @@ class TextToImage(ImageModel, ABC):
         if self.matcher is not None:
             players[ENCODER] = Player((self.matcher,), c.optimizer_factory(c.matching_lr))
             moves.append(Move(ENCODER, self.matching_loss, span=(0.0, c.matching)))
-        monitor = GANMonitor(LOSSES[c.loss].probability)
+        pairs = [(turn.generator, turn.discriminator) for turn in turns]
+        monitor = StagesMonitor(pairs, LOSSES[c.loss].probability)
         return Game(players, tuple(moves), self.prepare, monitor=monitor)
 
     @abstractmethod

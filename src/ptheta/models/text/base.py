@@ -23,6 +23,8 @@ from ptheta.models.parts import Part, named
 from ptheta.models.text.monitor import StagesMonitor
 from ptheta.models.text.options import OF_GENERATOR, TextConfig
 from ptheta.models.text.stage import Captions, Made, Stage, Step, others
+from ptheta.models.worded import ReadsBetween
+from ptheta.nets.condition import blended
 from ptheta.nets.text import Matcher, TextEncoder, new_encoder
 from ptheta.specs import ImageSpec
 
@@ -38,7 +40,7 @@ class Turn(NamedTuple):
     span: tuple[float, float]
 
 
-class TextToImage(ImageModel, ABC):
+class TextToImage(ReadsBetween, ImageModel, ABC):
     """Captions are read by an encoder that learns first, by matching them with images, and then
     rests; or that the discriminator teaches all along.
 
@@ -76,9 +78,13 @@ class TextToImage(ImageModel, ABC):
         return tensor_of(self.given(condition), Text.kind)
 
     def sentences(self, condition: Condition | None) -> Tensor:
-        """(B, W), without a way back to the encoder."""
+        """(B, W), without a way back to the encoder; of what lies between two captions, what lies
+        between their sentences."""
         with torch.no_grad():
-            return self.reader(self.tokens(condition)).sentence
+            return blended(self._sentences, self.given(condition))
+
+    def _sentences(self, condition: Condition) -> Tensor:
+        return self.reader(self.tokens(condition)).sentence
 
     def captions(self, condition: Condition | None) -> Captions:
         """Of a step's images, with the way back to an encoder that the discriminator teaches."""

@@ -7,18 +7,19 @@ from typing import Annotated, TypeAlias
 
 from annotated_types import Ge, Lt
 
-from ptheta.conditions import Conditional, ConditionSpec, Kinds, Text, word
+from ptheta.conditions import ConditionSpec, Kinds, Text, word
 from ptheta.config import AtLeastZero, Count, Fraction, NonNegative, OneOf, Positive, option
 from ptheta.losses.adversarial import LOSSES
 from ptheta.losses.image_text import PAIR_PENALTIES
 from ptheta.models.adversarial.options import AugmentationName, LossName
+from ptheta.models.worded import TextConditional
 from ptheta.nets.adversarial.config import NormName
 from ptheta.nets.norms import NORMS
 from ptheta.nets.text import TextEncoderName
 from ptheta.nets.text_to_image.discriminator import JudgeOptions
 from ptheta.nets.text_to_image.fusion import FusionName
 from ptheta.nets.text_to_image.generator import MapOptions
-from ptheta.optimizers import BESIDE_LR, Decay, OptimizerConfig
+from ptheta.optimizers import BESIDE_LR, Decay
 from ptheta.specs import DataSpec
 
 PairPenaltyName: TypeAlias = Annotated[str, OneOf(PAIR_PENALTIES, "none")]
@@ -26,10 +27,10 @@ BeforeTheEnd = Annotated[float, Ge(0), Lt(1)]
 
 
 @dataclass(frozen=True)
-class TextConfig(Conditional, OptimizerConfig):
+class TextConfig(TextConditional):
     condition: Kinds = option("text", "what the model is given of each example: its caption")
     text_encoder: TextEncoderName = option("gru", "what reads a caption")
-    text_width: Count = option(64, "numbers that a caption is read as")
+    text_width: Count = option(64, "numbers that an encoder makes of a caption")
     matching: BeforeTheEnd = option(
         0.1,
         "share of the run in which the encoder learns first, to match images and captions, and is "

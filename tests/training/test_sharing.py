@@ -17,6 +17,7 @@ from ptheta.batch import Batch
 from ptheta.compute import streams
 from ptheta.dynamics import DYNAMICS
 from ptheta.games import Game, Move, Player, Terms
+from ptheta.models.text.base import TextToImage
 from ptheta.optimizers import SGD
 from ptheta.specs import ImageSpec
 from ptheta.training.batch_norm import synchronise
@@ -80,8 +81,9 @@ def learn(group: Group, model: nn.Module, rule: str, steps: int) -> dict[str, Te
     """The weights and statistics after these steps, of which this process sees its share."""
     game: Any = model.game()  # type: ignore[operator]
     engine = Engine(model.train(), game, group)
-    asked = conditions(model, N)
-    every = torch.arange(N) % 3 if asked is None else asked
+    captioned = isinstance(model, TextToImage)
+    every = conditions(model, N) if captioned else torch.arange(N) % 3
+    assert isinstance(every, Tensor)
     torch.manual_seed(7)
     for step in range(1, steps + 1):
         engine.step, engine.share = step, (step - 1) / steps

@@ -165,4 +165,4 @@ class Stage(nn.Module):
 def others(rows: Tensor) -> Tensor:
     """The row of another example of the batch for each, rows (B, ...): the one before it, of all
     processes' examples."""
-    return streams.here(streams.whole(rows).roll(1, 0))
+    return streams.back(streams.whole(rows).roll(1, 0))

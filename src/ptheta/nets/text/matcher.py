@@ -79,4 +79,4 @@ class Matcher(nn.Module):
         """
         a = streams.whole(self.images(s))
         b, captions = streams.whole(self.captions(tokens)), streams.whole(tokens)
-        return streams.here(contrastive(a, b, self.scale(), same_rows(captions)))
+        return streams.back(contrastive(a, b, self.scale(), same_rows(captions)))

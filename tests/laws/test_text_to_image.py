@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid, relu
 
 from ptheta.batch import Batch
+from ptheta.compute import streams
 from ptheta.conditions import Text
 from ptheta.games import END, Clock
 from ptheta.losses.adversarial import LOSSES
@@ -96,6 +97,16 @@ def test_a_discriminator_ranks_a_real_image_with_its_own_caption_first():
         fake = stage.discriminator(fake, model.sentences(tokens))
     assert (right > fake.max()).all()
     assert (right > wrong.max()).all()
+
+
+def test_wrong_captions_are_those_of_the_whole_batch_whoever_holds_it():
+    every = torch.arange(8)[:, None] * torch.ones(1, 3, dtype=torch.int64)
+    torch.testing.assert_close(others(every), every.roll(1, 0))
+    for rank in range(2):
+        with streams.shared(rank, 2, lambda here: every):
+            assert torch.equal(others(every[rank::2]), every.roll(1, 0)[rank::2])
+        with streams.shared(rank, 2):  # where nothing is sent, of those that are here
+            assert torch.equal(others(every[rank::2]), every[rank::2].roll(1, 0))
 
 
 # -- penalties in image and caption

@@ -122,12 +122,18 @@ RECIPES: Recipes = {
         "about": "64 pixels in 15 minutes on two cores",
         "model": {
             "features": 16,
-            "d_features": 32,
+            "d_features": 48,
             "lr": 1e-3,
-            "d_lr": 4e-4,
             "penalty_every": 8,
+            "matching_weight": 1.0,
         },
-        "train": {"batch_size": 32, "minutes": 15.0, "ema": 0.998},
+        "train": {
+            "batch_size": 32,
+            "minutes": 15.0,
+            "schedule": "late_linear",
+            "ema": 0.998,
+            "evaluate_every": 0,
+        },
         "data": {"size": 64},
     },
     "paper": {

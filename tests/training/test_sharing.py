@@ -32,8 +32,8 @@ SPEC = ImageSpec(1, 16, 16, 2)
 N = 8
 FREE = {"g_norm": "layer", "d_norm": "layer"}
 NOISY = {"instance_noise": 0.1, "label_noise": 0.1, "augment": ("color", "cutout")}
-# The encoder learns in the first quarter. Of the hinge loss, what right, wrong and made pairs ask for
-# adds up to nothing but rounding at the start.
+# The encoder learns in the first quarter. Of the hinge loss, what right, wrong and made pairs ask
+# for adds up to nothing but rounding at the start.
 CAPTIONS = {"matching": 0.25, "interpolated": 1.0, "loss": "non_saturating"}
 # Of each family, and of each kind of noise; (model, options, dynamics)
 GAMES: dict[str, tuple[str, dict[str, Any], str]] = {

@@ -84,6 +84,7 @@ RECIPES: Recipes = {
             "batch_size": 32,
             "minutes": 15.0,
             "schedule": "late_linear",
+            "clip": 10.0,  # a rare steep place of the penalty would fill Adam's second moments
             "ema": 0.998,
             "evaluate_every": 0,
         },

@@ -155,6 +155,20 @@ MODELS: dict[str, Listed] = {
         "arXiv:1803.07422",
         about="completes images of which any part is unknown",
     ),
+    "text-gan": Entry(
+        "text.text_gan",
+        "TextGAN",
+        "TextGANConfig",
+        "arXiv:1605.05396",
+        about="from a caption to an image, against a discriminator that is shown wrong captions",
+    ),
+    "stackgan": Entry(
+        "text.stackgan",
+        "StackGAN",
+        "StackGANConfig",
+        "arXiv:1612.03242",
+        about="from a caption to a small image, and from both to a large one",
+    ),
     "gaussian": Entry(
         "mixtures.gaussian",
         "Gaussian",

@@ -139,6 +139,7 @@ MODELS: dict[str, Listed] = {
     "cgan": _gan("cgan", "arXiv:1411.1784"),
     "acgan": _gan("acgan", "arXiv:1610.09585"),
     "projection-gan": _gan("projection-gan", "arXiv:1802.05637"),
+    "progressive-gan": _gan("progressive-gan", "arXiv:1710.10196"),
     "infogan": Entry("adversarial.infogan", "InfoGAN", "InfoGANConfig", "arXiv:1606.03657"),
     "vae": Entry("variational.vae", "VAE", "VAEConfig", "arXiv:1312.6114"),
     "iwae": Entry("variational.iwae", "IWAE", "IWAEConfig", "arXiv:1509.00519"),

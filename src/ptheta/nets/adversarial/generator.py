@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.nets.adversarial.config import NetConfig, network_of
+from ptheta.nets.adversarial.equalised import equalise
 from ptheta.nets.adversarial.layers import ACTIVATIONS, Dropout, GaussianNoise, with_activations
 from ptheta.nets.convolutional import Norm
 from ptheta.nets.norms import norm_entry, normalisation
@@ -57,6 +58,8 @@ class Generator(nn.Module):
             partial(_activation, config),
         )
         refers = norm_entry(config.g_norm).refers
+        if config.equalised:
+            equalise(self.body)
         self.output = output(spec, config)
         self.register_buffer("reference", torch.randn(config.reference, inputs) if refers else None)
 

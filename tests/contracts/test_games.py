@@ -35,6 +35,11 @@ def engine(model: torch.nn.Module, game: Game[Any], **options) -> Engine:
     return Engine(model, game, Group(), Weighing(**options))
 
 
+def at_once(name: str) -> dict[str, Any]:
+    """Options of a model of which all weights learn from the first step on."""
+    return {"stages": 1} if "stages" in config_options(name) else {}
+
+
 def snapshot(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {k: v.clone() for k, v in model.state_dict().items()}
 
@@ -68,7 +73,7 @@ def test_a_model_with_a_posterior_logs_both_counts_of_active_units(name, spec):
 
 @pairs(PLAYED, SPEC, VECTORS)
 def test_a_move_changes_only_its_player(name, spec):
-    model = tiny(name, spec)
+    model = tiny(name, spec, **at_once(name))
     game = model.game()
     e = engine(model, game)
     images = batch(spec, model=model)

@@ -13,6 +13,7 @@ from ptheta.batch import Batch
 from ptheta.compute import streams
 from ptheta.corruption import corrupt
 from ptheta.data import open_data
+from ptheta.nets.minibatch import MinibatchLayer
 from ptheta.specs import ImageSpec
 from ptheta.training.engine import Engine
 from ptheta.training.group import Group
@@ -131,6 +132,7 @@ GAMES: dict[str, tuple[str, dict[str, Any]]] = {
     "r3gan, layer norm": ("r3gan", FREE),
     "began, layer norm": ("began", FREE),
     "sngan, layer norm": ("sngan", FREE),
+    "progressive-gan, with statistics": ("progressive-gan", {"minibatch": "stddev"}),
     "vae, mixture": ("vae", {"prior": "vamp", "pseudo_inputs": 4}),
     "iwae, dreg": ("iwae", {"gradient": "doubly-reparametrised"}),
     "ae, contractive": ("ae", {"contractive": 0.1}),
@@ -162,11 +164,13 @@ def gradients(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
 
 
 def mixes_examples(model: nn.Module) -> bool:
-    """Whether batch normalisation ties the examples of a batch together; dragan's noise is as wide
-    as the batch's pixels are spread."""
+    """Whether batch normalisation or a statistic of the batch ties its examples together; dragan's
+    noise is as wide as the batch's pixels are spread."""
     config: Any = model.config
-    normalised = any(isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d) for m in model.modules())
-    return normalised or "dragan" in getattr(config, "penalty", ())
+    tying = nn.BatchNorm1d | nn.BatchNorm2d | MinibatchLayer
+    return any(isinstance(m, tying) for m in model.modules()) or "dragan" in getattr(
+        config, "penalty", ()
+    )
 
 
 @pytest.mark.parametrize("name", GAMES)

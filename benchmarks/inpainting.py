@@ -1,6 +1,6 @@
 """How well holes are completed: context-gan beside what needs no learning, five masks.
 
-    python -m benchmarks.inpainting --runs FOLDER [--emoji FOLDER] [--minutes 10] [-n 200]
+    python -m benchmarks.inpainting --runs FOLDER [--emoji FOLDER] [--steps 3000] [-n 200]
 
 Trains one context-gan on one thread for each data set, shapes-64 and the pictures of one vendor of
 a folder of emoji (parquet, 32 pixels), or goes on with the runs that are there, and measures the
@@ -40,7 +40,7 @@ EMOJI: Mapping[str, Any] = {"image_column": "twitter", "size": 32}
 Method = Callable[[Tensor, Tensor], Tensor]
 
 
-def trained(name: str, source: str, folder: Path, minutes: float) -> Run:
+def trained(name: str, source: str, folder: Path, steps: int) -> Run:
     """A run of the default recipe, which goes on where it was stopped."""
     options = EMOJI if name == "emoji" else {}
     return api.train(
@@ -48,7 +48,7 @@ def trained(name: str, source: str, folder: Path, minutes: float) -> Run:
         source,
         folder,
         resume=True,
-        minutes=minutes,
+        steps=steps,
         threads=1,
         **{"evaluate_every": 200, "sample_every": 0, **options},
     )
@@ -134,7 +134,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--emoji", help="folder of the parquet files; without it shapes-64 alone")
-    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("-n", type=int, default=200, help="test images")
     parser.add_argument("--only", help="shapes-64 or emoji")
     args = parser.parse_args()
@@ -142,7 +142,7 @@ def main() -> None:
     sources = {"shapes-64": "shapes-64"} | ({"emoji": args.emoji} if args.emoji else {})
     for name, source in sources.items():
         if args.only in (None, name):
-            run = trained(name, source, args.runs / name, args.minutes)
+            run = trained(name, source, args.runs / name, args.steps)
             print(f"{name}: {verdict(compare(name, run, args.n))}")
 
 

@@ -98,6 +98,14 @@ def metrics(as_json: bool) -> None:
 )
 @click.option("--label-colours", type=types.Whole(2, 256), help="How many colours these have.")
 @click.option("--domain-columns", type=types.NAMES, default="", help="Columns of domains: a,b.")
+@click.option("--where", type=types.NAMES, default="", help="Only examples with NAME=VALUE,...")
+@click.option(
+    "--unseen",
+    type=types.NAMES,
+    default="",
+    help="Attributes of which some combinations are held out of training: a,b.",
+)
+@click.option("--unseen-share", type=types.POSITIVE, default=0.1, help="Share that is held out.")
 @click.option(
     "--out",
     type=types.File(".png", ".jpg", ".webp"),

@@ -17,6 +17,7 @@ from ptheta.data.names import called, shown
 from ptheta.data.offers import Offers
 from ptheta.data.reader import SourceReader
 from ptheta.data.request import DataOptions, DataSettings, Request
+from ptheta.data.selection import selected
 from ptheta.data.sources import check_kind, finished, reader_of
 from ptheta.data.splits import sides
 from ptheta.data.vector_data import VectorDataset
@@ -76,7 +77,11 @@ def describe(source: Source, **options: Unpack[DataOptions]) -> About:
     settings = DataSettings(**options)
     reader = reader_of(source)
     reader.check(settings, called(source))
-    splits = _splits(reader, Request(settings=settings).tolerant())
+    asked = Request(settings=settings).tolerant()
+    splits = {
+        split: selected(data, replace(asked, split=split))
+        for split, data in _splits(reader, asked).items()
+    }
     train = splits["train"]
     about: About = {"source": shown(called(source)), "kind": reader.kind}
     counts = {split: len(data) for split, data in splits.items()}

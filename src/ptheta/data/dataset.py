@@ -17,7 +17,7 @@ from torch import Tensor
 from ptheta.batch import Batch, Condition
 from ptheta.data.held_out import held_out
 from ptheta.data.inputs import Inputs
-from ptheta.data.labels import renumbered
+from ptheta.data.labels import numbered_as
 from ptheta.data.names import shortened
 from ptheta.data.near import Groups
 from ptheta.data.positions import Positions, is_one, positions
@@ -56,6 +56,8 @@ class Dataset(ABC):
         another. None where that has not been looked for
     repeats: bool for each stored row, True where a held-out example is in the training part of its
         source as well. None where none is
+    unseen: bool for each stored row, True where its combination of attributes was held out of
+        training (`ptheta.data.selection`). None where none was
     skipped: files that could not be read, with the reason
     left_out: what lies in the source and is not read, a line for each kind
     notes: lines about how it was read, such as where a split comes from
@@ -78,6 +80,7 @@ class Dataset(ABC):
     condition: Gives | None = None
     groups: np.ndarray | None = None
     repeats: np.ndarray | None = None
+    unseen: np.ndarray | None = None
     skipped: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -299,9 +302,10 @@ class Dataset(ABC):
         if self.labels is None:
             return ()
         numbers = np.unique(self.labels[self.rows(slice(None))])
-        return tuple(self._class_name(int(k)) for k in numbers)
+        return tuple(self.class_name(int(k)) for k in numbers)
 
-    def _class_name(self, label: int) -> str:
+    def class_name(self, label: int) -> str:
+        """Of a label, its number where it has none."""
         return self.classes[label] if label < len(self.classes) else str(label)
 
     def with_classes(self, names: Sequence[str]) -> Self:
@@ -311,14 +315,7 @@ class Dataset(ABC):
         """
         if self.labels is None or self.classes == tuple(names):
             return self
-        odd = next((name for name in self.present_classes() if name not in names), None)
-        if odd is not None:
-            raise PthetaError(
-                f"class {odd!r} is a class of {self.name} ({self.split}), and the run learned "
-                f"{', '.join(names)}: give data with the same classes, such as without this one"
-            )
-        known = [self._class_name(k) for k in range(int(self.labels.max()) + 1)]
-        labels = renumbered(self.labels, known, names)
+        labels = numbered_as(self, names)
         return dataclasses.replace(self, labels=labels, classes=tuple(names))
 
     def hold_out(self, n: int, seed: int = 0, *, by_label: bool = False) -> tuple[Self, Self]:

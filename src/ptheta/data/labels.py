@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ptheta.data.names import shown
 from ptheta.errors import PthetaError
+
+if TYPE_CHECKING:
+    from ptheta.data.dataset import Dataset
 
 LONGEST = 200  # letters of a name of a class
 MOST_DIGITS = 18  # of a number that words are sorted by
@@ -53,6 +57,22 @@ def renumbered(labels: np.ndarray, known: Sequence[str], names: Sequence[str]) -
     numbers: np.ndarray = np.array([position.get(name, -1) for name in known], dtype=np.int64)
     found: np.ndarray = numbers[labels]
     return found
+
+
+def numbered_as(data: Dataset, names: Sequence[str]) -> np.ndarray:
+    """The labels of a data set, numbered as `names`.
+
+    Raises PthetaError where an example has a label of another name.
+    """
+    assert data.labels is not None
+    odd = next((name for name in data.present_classes() if name not in names), None)
+    if odd is not None:
+        raise PthetaError(
+            f"class {odd!r} is a class of {data.name} ({data.split}), and the run learned "
+            f"{', '.join(names)}: give data with the same classes, such as without this one"
+        )
+    known = [data.class_name(k) for k in range(int(data.labels.max()) + 1)]
+    return renumbered(data.labels, known, names)
 
 
 def natural(word: str) -> tuple[int, str]:

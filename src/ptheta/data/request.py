@@ -48,6 +48,9 @@ class DataOptions(TypedDict, total=False):
     label_maps: LabelMaps
     label_colours: int | None
     domain_columns: tuple[str, ...]
+    where: tuple[str, ...]
+    unseen: tuple[str, ...]
+    unseen_share: float
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,13 @@ class DataSettings:
     domain_columns: tuple[str, ...] = option(
         (), "columns of pictures of a table that are domains: each picture is an example by itself"
     )
+    where: tuple[str, ...] = option(
+        (), "use only examples with these attributes or labels, such as objects=1,label=cat"
+    )
+    unseen: tuple[str, ...] = option(
+        (), "attributes of which some combinations are held out of training, and stay in the test"
+    )
+    unseen_share: Fraction = option(0.1, "share of the combinations that are held out of training")
 
     def check(self) -> None:
         """Raises PthetaError for a value out of range. (Those of a command line or a file have been
@@ -102,6 +112,9 @@ class DataSettings:
             raise PthetaError(f"max_broken = {self.max_broken}: choose a share in 0..1")
         if self.white is not None and not (self.white > 0 and math.isfinite(self.white)):
             raise PthetaError(f"white = {self.white:g}: choose a number above 0")
+        if not 0 <= self.unseen_share <= 1:
+            raise PthetaError(f"unseen_share = {self.unseen_share:g}: choose a share in 0..1")
+        asked_values(self.where)
         check_pairs(self)
 
     @property
@@ -149,6 +162,17 @@ class DataSettings:
             columns=(),
             category_columns=(),
         )
+
+
+def asked_values(where: tuple[str, ...]) -> dict[str, list[str]]:
+    """The values that `--where` asks for, of each name. Raises PthetaError for what names none."""
+    found: dict[str, list[str]] = {}
+    for text in where:
+        name, equals, value = (word.strip() for word in text.partition("="))
+        if not name or not equals or not value:
+            raise PthetaError(f"--where {shortened(text)}: write NAME=VALUE, such as objects=1")
+        found.setdefault(name, []).append(value)
+    return found
 
 
 def check_pairs(settings: DataSettings) -> None:

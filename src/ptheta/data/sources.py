@@ -28,6 +28,7 @@ from ptheta.data.parquet import has_parquet, is_saved, open_parquet, open_saved
 from ptheta.data.points.source import open_toy
 from ptheta.data.reader import ReadOnce, SourceReader, with_one_white, with_pairs
 from ptheta.data.request import DataOptions, DataSettings, Request
+from ptheta.data.selection import selected
 from ptheta.data.splits import Part, Sides, mark_repeats, side, sides
 from ptheta.data.values import Levels
 from ptheta.data.vector_data import VectorDataset
@@ -109,6 +110,7 @@ def open_data(
         - white: the value that is white; default: what the largest value of the source says (see
           `ptheta.data.values`), such as 255 of 8-bit pictures
         - pairs, input_column, reverse, pair_strength, label_maps, label_colours: see docs/data.md
+        - where, unseen, unseen_share: which examples are used, by their attributes: likewise
 
     Raises PthetaError where the source does not exist, holds no images (of that split), or cannot
     be read.
@@ -159,11 +161,12 @@ class Opening:
             data, part = self.reader.read(request)
             check_kind(data, request.settings)
             if not part.divide:
-                return self._noted(finished(self.reader, data, part, request))
+                return self._noted(finished(self.reader, data, part, request), request)
             self.sides = sides(data, request.cache_dir)
-        return self._noted(side(self.sides, split))
+        return self._noted(side(self.sides, split), request)
 
-    def _noted(self, data: Dataset) -> Dataset:
+    def _noted(self, data: Dataset, request: Request) -> Dataset:
+        data = selected(data, request)
         data = replace(data, notes=(*self.reader.notes, *data.notes))
         known = self.request.learned.vectors
         return data if known is None else data.with_columns(known)

@@ -24,6 +24,7 @@ from ptheta.losses.adversarial import (
     relativistic_discriminator,
     wasserstein_critic,
 )
+from ptheta.losses.matching import contrastive, same_rows
 from ptheta.losses.penalties import (
     PENALTIES,
     Evaluation,
@@ -43,6 +44,7 @@ __all__ = [
     "Evaluation",
     "Penalty",
     "accuracy",
+    "contrastive",
     "convergence",
     "cross_entropy",
     "equilibrium",
@@ -61,6 +63,7 @@ __all__ = [
     "relativistic_average",
     "relativistic_average_discriminator",
     "relativistic_discriminator",
+    "same_rows",
     "squared_grad_norm",
     "wasserstein_critic",
     "zero_centred",

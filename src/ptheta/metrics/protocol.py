@@ -61,7 +61,7 @@ AT_ONCE = 512  # inputs that are read
 def annotations_of(test: Dataset) -> str:
     """Twelve hex digits that change with what belongs to the images and is not in their
     fingerprint: labels, attributes, captions, masks, inputs, partners, and which of them are
-    training images too."""
+    training images too, or of combinations that training did not see."""
     rows = test.rows(slice(None))
     of_rows = (test.labels, test.attributes, test.masks)
     digest = hashlib.sha256(repr((test.classes, test.attribute_names)).encode())
@@ -70,6 +70,8 @@ def annotations_of(test: Dataset) -> str:
     for start in range(0, len(rows) if test.inputs is not None else 0, AT_ONCE):
         assert test.inputs is not None
         digest.update(test.inputs.take(test, rows[start : start + AT_ONCE]).numpy().tobytes())
+    if test.unseen is not None:
+        digest.update(test.unseen[rows].tobytes())
     if test.partners is not None:
         digest.update(test.partners[rows].astype(np.int64).tobytes())
     digest.update(repr(test.caption_texts()).encode(errors="surrogatepass"))

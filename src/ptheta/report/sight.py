@@ -10,6 +10,7 @@ from functools import reduce
 import numpy as np
 
 from ptheta.data.dataset import Dataset
+from ptheta.data.request import Learned
 from ptheta.errors import PthetaError
 from ptheta.runs.folder import Run
 from ptheta.runs.from_plan import Openings
@@ -75,7 +76,7 @@ def look(runs: Sequence[Run], data: str | None) -> Sight:
         seen.append(Seen(test, train, why, remark))
     real = next((s.train for s in seen if s.train is not None), None)
     if real is None:
-        real = openings.data(first.plan, "train", where)
+        real = openings.data(first.plan, "train", where, learned=Learned(first.spec))
     return Sight(tests[0], real, seen)
 
 

@@ -13,6 +13,7 @@ from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source, one_part
 from ptheta.data.names import recorded
 from ptheta.data.request import Learned, Request
+from ptheta.data.selection import selected
 from ptheta.data.sources import Opening, settings_for
 from ptheta.data.values import Levels
 from ptheta.models import registry
@@ -67,7 +68,7 @@ class Openings:
         learned = learned or Learned()
         request = Request(split, settings, known=known, learned=learned)
         if isinstance(source, Dataset):
-            data = one_part(source, request)
+            data = selected(one_part(source, request), request)
             data = data if learned.vectors is None else data.with_columns(learned.vectors)
         else:
             place = recorded(plan.source) if source is None else source

@@ -15,6 +15,7 @@ from ptheta.distributions.pixels import PixelDistribution
 from ptheta.models.autoregressive.base import AutoregressiveConfig, PixelModel
 from ptheta.models.autoregressive.walk import Stepper
 from ptheta.models.recipes import Recipes
+from ptheta.nets.attention import AttentionLayer
 from ptheta.nets.condition import embedding
 from ptheta.nets.flat import flatten, unflatten
 from ptheta.nets.heads import levels_head
@@ -33,32 +34,6 @@ class ImageTransformerConfig(AutoregressiveConfig):
         if odd is None and self.width % self.heads:
             return f"width = {self.width} must be a multiple of heads = {self.heads}"
         return odd
-
-
-class Layer(nn.Module):
-    """x + attention(norm x), then x + mlp(norm x)."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
-
-    def heads_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, T, E) -> query, key, value, each (B, heads, T, E / heads)"""
-        q, k, v = self.qkv(self.norm1(x)).unflatten(-1, (3, self.heads, -1)).unbind(2)
-        return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
-
-    def after(self, x: Tensor, attended: Tensor) -> Tensor:
-        """The rest of the layer: attended (B, heads, T, E / heads)."""
-        x = x + self.proj(attended.transpose(1, 2).flatten(2))
-        h: Tensor = self.down(F.gelu(self.up(self.norm2(x))))
-        return x + h
-
-    def forward(self, x: Tensor) -> Tensor:
-        q, k, v = self.heads_of(x)
-        return self.after(x, F.scaled_dot_product_attention(q, k, v, is_causal=True))
 
 
 class ImageTransformer(PixelModel):
@@ -80,7 +55,7 @@ class ImageTransformer(PixelModel):
         self.row = nn.Parameter(0.02 * torch.randn(h, 1, 1, e))
         self.column = nn.Parameter(0.02 * torch.randn(1, w, 1, e))
         self.colour = nn.Parameter(0.02 * torch.randn(1, 1, c, e))
-        self.layers = Modules(Layer(e, config.heads) for _ in range(config.layers))
+        self.layers = Modules(AttentionLayer(e, config.heads) for _ in range(config.layers))
         self.norm = nn.LayerNorm(e)
         self.last = nn.Linear(e, self.distribution.per_pixel)
         self.label = embedding(condition, e)

@@ -1,0 +1,174 @@
+"""Which examples of a source are used: those that have certain attributes (`--where`), and without
+those whose combination of attributes training must not see (`--unseen`).
+
+Whether a combination is unseen is a function of its names and values alone: its hash, as a number
+of 0 to 1, is below the share. So it is the same in every part of a source and in any other data, a
+greater share holds out what a smaller one does and more, and no example moves because of others.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from typing import TypeVar
+
+import numpy as np
+
+from ptheta.data.dataset import Dataset
+from ptheta.data.names import shortened
+from ptheta.data.request import DataSettings, Request, asked_values
+from ptheta.errors import PthetaError, unknown
+
+D = TypeVar("D", bound=Dataset)
+LABEL = "label"  # what labels are called beside attributes
+
+
+def selected(data: D, request: Request) -> D:
+    """What the settings leave of a part, which knows what in it is unseen in training.
+
+    Of other data than a run was trained on, which lack one of the attributes, everything is used.
+    Raises PthetaError for an attribute that is not there, and where nothing is left.
+    """
+    settings, known = request.settings, _names(data)
+    where = asked_values(settings.where)
+    asked = {**dict.fromkeys(where, "--where"), **dict.fromkeys(settings.unseen, "--unseen")}
+    lacking = next((name for name in asked if name not in known), None)
+    if lacking is None:
+        training = request.split == "train"
+        return _held_out(_kept(data, where, training=training), settings, training=training)
+    flag = asked[lacking]
+    if request.learned.target is None:
+        raise _no_attribute(data, flag, lacking, known)
+    note = f"{flag} is let be: {data.name} has no attribute {lacking!r}"
+    return dataclasses.replace(data, notes=(*data.notes, note))
+
+
+def _names(data: Dataset) -> tuple[str, ...]:
+    """Of the attributes, and of the labels."""
+    labels = () if data.labels is None else (LABEL,)
+    if data.attributes is None:
+        return labels
+    return (*labels, *(data.attribute_names or map(str, range(data.attributes.shape[1]))))
+
+
+def _no_attribute(data: Dataset, flag: str, name: str, known: tuple[str, ...]) -> PthetaError:
+    if known:
+        return unknown(f"attribute for {flag}", name, known)
+    return PthetaError(
+        f"{flag} {name}: {data.name} has neither attributes nor labels: give data that has some, "
+        f"or leave out {flag}"
+    )
+
+
+def values_of(data: Dataset, name: str) -> np.ndarray:
+    """An attribute of each example, or its label by name, as words (N,)."""
+    rows, names = data.rows(slice(None)), _names(data)
+    if data.attributes is not None and name in names[data.labels is not None :]:
+        column = names[data.labels is not None :].index(name)
+        different, at = np.unique(np.asarray(data.attributes[rows, column]), return_inverse=True)
+        return np.array([_word(float(value)) for value in different])[at]
+    assert data.labels is not None
+    different, at = np.unique(data.labels[rows], return_inverse=True)
+    return np.array([data.class_name(k) for k in different.tolist()])[at]
+
+
+def _word(value: float) -> str:
+    """Numbers that agree in six digits are one."""
+    return f"{value:g}"
+
+
+# -- examples that are asked for
+
+
+def _kept(data: D, where: Mapping[str, list[str]], *, training: bool) -> D:
+    """The examples that have, of each name, one of the values. Raises PthetaError where there are
+    none, and in training for a value that no example has."""
+    if not where:
+        return data
+    each = []
+    for name, asked in where.items():
+        values = values_of(data, name)
+        there = set(values.tolist())
+        wanted = [value if value in there else _as_number(value) for value in asked]
+        if training:
+            _check_there(name, wanted, there)
+        each.append(np.isin(values, wanted))
+    keep = np.logical_and.reduce(each)
+    said = ",".join(f"{name}={value}" for name, asked in where.items() for value in asked)
+    if not keep.any():
+        raise PthetaError(
+            f"--where {said}: none of the {len(data):,} {data.split} {data.examples} of "
+            f"{data.name} is so: ask for less"
+        )
+    note = f"{keep.sum():,} of {len(data):,} {data.split} {data.examples} have {said}"
+    return dataclasses.replace(data.subset(keep), notes=(*data.notes, note))
+
+
+def _check_there(name: str, wanted: list[str], there: set[str]) -> None:
+    """Raises PthetaError for a value that no example has."""
+    strange = next((value for value in wanted if value not in there), None)
+    if strange is not None:
+        few = shortened(", ".join(sorted(there)))
+        raise PthetaError(f"--where {name}={strange}: no example has this {name}; there is {few}")
+
+
+def _as_number(word: str) -> str:
+    """1.0 for 1; a word that is no number as it is."""
+    try:
+        return _word(float(word))
+    except ValueError:
+        return word
+
+
+# -- combinations that training does not see
+
+
+def _held_out(data: D, settings: DataSettings, *, training: bool) -> D:
+    names = tuple(sorted(set(settings.unseen)))
+    if not names:
+        return data
+    values = np.stack([values_of(data, name) for name in names], 1)
+    different, at = np.unique(values, axis=0, return_inverse=True)
+    out = np.array(
+        [
+            is_unseen(dict(zip(names, row, strict=True)), settings.unseen_share)
+            for row in different.tolist()
+        ]
+    )
+    unseen = out[at.reshape(-1)]
+    total = f"{out.sum()} of {len(out)} combinations of {', '.join(names)} are unseen"
+    count = f"{unseen.sum():,} of {len(data):,} {data.examples}"
+    if training:
+        _check(data, values, unseen, names)
+        notes = (*data.notes, f"{total} in training: {count} are left out")
+        return dataclasses.replace(data.subset(~unseen), notes=notes)
+    stored = np.zeros(len(data.stored), dtype=bool)
+    stored[data.rows(slice(None))] = unseen
+    notes = (*data.notes, f"{total} in training: {count} here")
+    return dataclasses.replace(data, unseen=stored, notes=notes)
+
+
+def is_unseen(values: Mapping[str, str], share: float) -> bool:
+    """Whether a combination, the values of attributes by their names, is held out of training."""
+    text = repr(sorted(values.items()))
+    digest = hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "little") < share * 2**64
+
+
+def _check(data: Dataset, values: np.ndarray, unseen: np.ndarray, names: tuple[str, ...]) -> None:
+    """Raises PthetaError where no combination is held out, and where a value is in no other: what
+    it looks like could not be known."""
+    named = f"--unseen {','.join(names)}"
+    if not unseen.any():
+        raise PthetaError(
+            f"{named}: no combination of {data.name} is held out: give a greater --unseen-share, "
+            "or more attributes"
+        )
+    for name, own in zip(names, values.T, strict=True):
+        lost = sorted(set(own.tolist()) - set(own[~unseen].tolist()))
+        if lost:
+            raise PthetaError(
+                f"{named}: training would never see {name}={lost[0]}: give a smaller "
+                "--unseen-share, or more attributes"
+            )

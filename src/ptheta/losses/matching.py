@@ -1,0 +1,37 @@
+"""How well images and captions find each other in a batch: pure functions of what networks make of
+them, one value per example."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def contrastive(a: Tensor, b: Tensor, scale: Tensor | float, same: Tensor | None = None) -> Tensor:
+    """The symmetric contrastive loss, in nats: (B,). With s_ij = scale * a_i . b_j,
+
+        (log sum_j exp s_ij + log sum_j exp s_ji) / 2 - s_ii
+
+    over the j that are no other example with the same caption: these are right, too
+    (van den Oord et al. 2018, arXiv:1807.03748; Radford et al. 2021, arXiv:2103.00020). It is log B
+    where nothing is told apart.
+
+    Args:
+        a: what is made of the images, (B, W), each of length 1
+        b: what is made of the caption of each, (B, W), each of length 1
+        scale: the inverse of a temperature
+        same: bool (B, B), whether two examples have the same caption
+    """
+    s = scale * a @ b.T
+    right = s.diagonal()
+    if same is not None:
+        others = same & ~torch.eye(len(a), dtype=torch.bool, device=a.device)
+        s = s.masked_fill(others, -math.inf)
+    return (s.logsumexp(1) + s.logsumexp(0)) / 2 - right
+
+
+def same_rows(rows: Tensor) -> Tensor:
+    """Whether two of the rows (B, T) are equal: bool (B, B)."""
+    return (rows[:, None] == rows[None]).all(2)

@@ -195,9 +195,12 @@ PRESETS: dict[str, Preset] = {
             "default": {
                 "about": "64 pixels in a quarter of an hour on two cores",
                 "model": {
-                    "features": 16,
+                    "features": 8,
                     "most_features": 64,
                     "latent": 64,
+                    "loss": "non_saturating",
+                    "penalty": ("r1",),
+                    "penalty_weight": 0.5,
                 },
                 "train": {"batch_size": 16, "minutes": 17.0, "ema": 0.99},
             },

@@ -241,6 +241,14 @@ class Drawn(_File):
     noise: list[str]
 
 
+class Answer(_File):
+    """A line of `ptheta.api.answered`: a picture, and the SHA-256 of its file when it was
+    answered."""
+
+    picture: str
+    digest: str
+
+
 def parse(kind: type[M], values: object, file: Path | str, cure: str) -> M:
     """`values`, as JSON gave them, as what `kind` says.
 

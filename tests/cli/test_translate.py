@@ -345,9 +345,19 @@ def test_images_in_memory_are_taken_in_any_form(worlds, tmp_path):
     made = ptheta.translate(run, x, out=tmp_path / "out")
     assert [path.name for path in made.paths] == ["00000.png", "00001.png", "00002.png"]
     odd: list[Any] = [3, [], np.zeros((2, 2, 2, 2, 2)), [x], np.zeros((5, 7, 9), np.uint8)]
+    odd += [x[:0], [x[:0]], np.zeros((3, 4, 4), complex), Image.new("L", (0, 3))]
     for bad in odd:
         with pytest.raises(PthetaError, match="give a path, an image"):
             ptheta.translate(run, bad)
+
+
+@pytest.mark.parametrize(
+    "beyond", [{"n": 0}, {"n": -1}, {"styles": 0}, {"styles": 1001}, {"size": 0}, {"seed": -1}]
+)
+def test_numbers_beyond_their_limits_are_refused(worlds, beyond):
+    given = None if "n" in beyond else noise(3, 3, 5)
+    with pytest.raises(PthetaError, match=r"^-.*: want \d+ or (more|less)$"):
+        ptheta.translate(worlds["colour"].run, given, **beyond)
 
 
 def test_label_maps_are_read_and_written_in_their_colours(worlds, tmp_path):
@@ -414,7 +424,7 @@ def test_a_folder_keeps_its_names_and_what_cannot_be_read_is_named(worlds, folde
         assert len(ptheta.translate(worlds["colour"].run, folder).images) == 3
 
 
-@pytest.mark.filterwarnings("ignore:2 of 5 pictures")
+@pytest.mark.filterwarnings("ignore:2 of 5 pictures", "ignore:.*1 line is damaged")
 def test_a_stopped_folder_is_gone_on_with(worlds, folder, tmp_path, monkeypatch):
     run, out, seen = worlds["colour"].run, tmp_path / "out", list[str]()
     from ptheta.api import translating
@@ -439,9 +449,15 @@ def test_a_stopped_folder_is_gone_on_with(worlds, folder, tmp_path, monkeypatch)
     with pytest.raises(PthetaError, match="begun with seed 0, and seed 1 is asked for now"):
         ptheta.translate(run, folder, out=out, seed=1)
     picture(folder / "a.png", 5, 5)
-    os.utime(folder / "a.png", ns=(kept + 10**10,) * 2)
-    ptheta.translate(run, folder, out=out)
+    os.utime(folder / "a.png", ns=(kept - 10**12,) * 2)  # an old one, moved here
+    made = ptheta.translate(run, folder, out=out)
+    assert "2 of them before" in made.about
     assert pixels(out / "a.png").shape == (5, 5, 3)
+    (out / "b.png").unlink()
+    with (out / ".ptheta-answered").open("a") as file:
+        file.write('{"picture": "a.p')  # cut off by a kill
+    assert "2 of them before" in ptheta.translate(run, folder, out=out).about
+    assert "3 of them before" in ptheta.translate(run, folder, out=out).about
 
 
 def test_names_that_differ_in_their_suffix_alone_stay_apart(worlds, tmp_path):

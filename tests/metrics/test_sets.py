@@ -258,10 +258,17 @@ def test_label_maps_at_hand_are_integers_or_colours():
     again = metrics.segmentation_scores(a, b, palette=[(0, 0, 0), (127, 0, 0), (0, 0, 127)])
     assert [r.value for r in again] == [r.value for r in scores]
     assert [r.metric for r in again] == ["pixel_accuracy", "class_accuracy", "iou"]
+    wide = metrics.segmentation_scores(found * 2**40, (wanted * 2**40).numpy())  # any numbers
+    assert [r.value for r in wide] == [r.value for r in scores]
+    with pytest.raises(PthetaError, match="whole numbers"):
+        metrics.segmentation_scores(a, b, palette=[0, 127])  # type: ignore[list-item]
     for bad, words in (
         (a, "integers"),
+        (wanted[:, :0], "integers"),
+        (np.full((6, 8, 8), None), "integers"),
         (wanted - 1, "below 0"),
         (wanted[:2], "one size"),
+        (torch.arange(6 * 8 * 8).view(6, 8, 8) * 3, "kinds of things"),
     ):
         with pytest.raises(PthetaError, match=words):
             metrics.segmentation_scores(bad, wanted)

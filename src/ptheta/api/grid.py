@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.api.export import Images, check_out, check_size, composed, export
+from ptheta.api.limits import check_numbers
 from ptheta.batch import Condition
 from ptheta.capabilities import conditional
 from ptheta.conditions import word
@@ -109,9 +110,10 @@ def examples(run: Run, n: int, data: Source | None, output: Output, columns: int
 
     columns: how many images are written for each; 0 where that is not known yet
 
-    Raises PthetaError where they are too many to write, before the model is read, and where the
-    model is conditional and the images have no conditions.
+    Raises PthetaError for none, where they are too many to write, before the model is read, and
+    where the model is conditional and the images have no conditions.
     """
+    check_numbers(n=n)
     images_only(run.spec, "this use")
     batch = run.data("test", data).batch(slice(0, n))
     if columns:

@@ -15,6 +15,7 @@ from ptheta.api.draw import identity, named
 from ptheta.api.export import SUFFIXES, Images
 from ptheta.api.grid import Grid, Output, examples, side_by_side
 from ptheta.api.holes import Holes, Masks, Shape, masks_asked
+from ptheta.api.limits import check_numbers
 from ptheta.batch import Condition
 from ptheta.capabilities import Completes, condition_of, takes_any_size, varied
 from ptheta.compute.streams import undisturbed
@@ -82,6 +83,7 @@ def inpaint(
     Raises PthetaError where the model cannot complete images, for what is no picture, a picture or
     a mask of another size, and for options that go with test images alone, or with pictures alone.
     """
+    check_numbers(n=n, each=each, candidates=candidates, seed=seed)
     output, opened = Output.at(out, scale), Run.open(run)
     spec = images_only(opened.spec, "an area to complete")
     masks, how = masks_asked(known, mask, spec, seed), How(each, candidates, seed)

@@ -35,6 +35,7 @@ TAKEN = (
     "give a path, an image of Pillow, an array or a tensor of one, (C, H, W) or (H, W, C), or of "
     "several, (N, C, H, W), or a list of these"
 )
+NUMBERS = "biuf"  # kinds of numpy: truth values, whole numbers, floats
 FAR = 0.1  # of black to white: what is farther from all colours of a palette is none of them
 STRIP = 2**22  # pixels that are brought to the colours of a palette at once
 TAKES = 24  # bytes for each pixel, of a picture as it is read, held, made and written
@@ -71,9 +72,13 @@ def pictures_of(given: Given) -> tuple[list[Named], bool]:
     if isinstance(given, str | Path):
         return _at(expand(given))
     if isinstance(given, Image.Image):
+        if not all(given.size):
+            raise PthetaError(f"an image of {given.size[0]}x{given.size[1]} pixels: {TAKEN}")
         return [_numbered(0, given)], False
     if isinstance(given, Tensor | np.ndarray):
         array = _array(given)
+        if not array.size or array.dtype.kind not in NUMBERS:
+            raise PthetaError(f"an array of {array.dtype} and shape {array.shape}: {TAKEN}")
         if array.ndim < 4:
             return [_numbered(0, _laid_out(array))], False
         return [_numbered(i, _laid_out(one)) for i, one in enumerate(array)], True

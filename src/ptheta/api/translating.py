@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ptheta import tasks
+from ptheta.api.answered import Answered
 from ptheta.api.export import check_mixed
 from ptheta.api.pictures import Named, Read, Reader
 from ptheta.api.places import Places
@@ -99,8 +100,10 @@ def translate_all(
     """
     told = Told(len(pictures))
     images: list[Tensor] = []
+    answered = Answered(places.folder if places is not None and places.many else None)
     for i in watched(range(len(pictures)), "translating pictures"):
-        if places is not None and places.many and _is_done(pictures[i], places.files(i)):
+        found = answered.digest(pictures[i])
+        if answered.has(pictures[i], found) and _all_there(places, i):
             told.there += 1
             continue
         try:
@@ -114,6 +117,7 @@ def translate_all(
             made = iter(images[-1])
         if places is not None:
             _write(places.files(i), read, made)
+            answered.add(pictures[i], found)
     told.warn(reader)
     about = told.about(way.styles)
     if places is None:
@@ -147,15 +151,9 @@ def translate_into(
         return translate_all(model, pictures, reader, way, places)
 
 
-def _is_done(named: Named, files: Sequence[Path]) -> bool:
-    """Whether the answers are there, and are younger than the picture."""
-    if named.file is None or not all(file.is_file() for file in files):
-        return False
-    try:
-        read = named.file.stat().st_mtime_ns
-        return all(file.stat().st_mtime_ns >= read for file in files)
-    except OSError:
-        return False
+def _all_there(places: Places | None, i: int) -> bool:
+    """Whether the answers to picture i are files."""
+    return places is not None and all(file.is_file() for file in places.files(i))
 
 
 def _write(files: Sequence[Path], read: Read, made: Iterator[Tensor]) -> None:

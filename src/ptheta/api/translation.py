@@ -13,6 +13,7 @@ from torch import nn
 from ptheta.api.draw import identity
 from ptheta.api.export import Images
 from ptheta.api.grid import Grid, Output
+from ptheta.api.limits import check_numbers
 from ptheta.api.pictures import Given, Reader, pictures_of
 from ptheta.api.places import Places
 from ptheta.api.record import Identity
@@ -106,11 +107,11 @@ def translate(
         where there are several. A stopped call is gone on with. Of test inputs as for `sample`
     scale: of test inputs, as for `sample`
     Raises PthetaError where the model cannot translate, for a domain that it does not know, for
-    what is no picture, and for options that go with test inputs alone, or with pictures alone.
+    what is no picture, for a number beyond its limits (`ptheta.api.limits`), and for options that
+    go with test inputs alone, or with pictures alone.
     """
+    check_numbers(styles=styles, n=n, size=size, seed=seed)
     opened = Run.open(run)
-    if styles < 1:
-        raise PthetaError(f"--styles {styles}: ask for at least one")
     pictures, tests = {"--size": size, "--tile": tile}, {"--data": data, "--scale": scale}
     if input is None:
         if from_target:

@@ -3,6 +3,7 @@ place in the other."""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Unpack
 
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ptheta.config import brief
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.measures import errors
@@ -22,6 +24,7 @@ from ptheta.metrics.table import METRICS
 from ptheta.specs import LabelMapSpec
 
 Palette = Sequence[tuple[int, ...]]
+MOST_LABELS = 256  # n^2 counts are kept of each part of the maps
 
 
 class Segmentation(NamedTuple):
@@ -73,7 +76,8 @@ def segmentation_scores(
     palette: of pictures, the colour of each label, (v,) or (r, g, b); a pixel has the label of the
         nearest one
     how: see `l1`
-    Raises PthetaError for pictures without a palette, and for maps of other sizes or numbers.
+    Raises PthetaError for pictures without a palette, for maps of other sizes or numbers, and for
+    more than `MOST_LABELS` labels.
     """
     found, wanted, labels = _labels(a, b, palette, how)
     some = pairs.Labelled(found, wanted, labels)
@@ -114,23 +118,46 @@ def _labels(
     """Both as integers (N, H, W), and how many labels there are."""
     if palette is not None:
         x, y = same_images((a, b), how)
-        spec = LabelMapSpec(*x.shape[1:], palette=tuple(map(tuple, palette)))
+        spec = LabelMapSpec(*x.shape[1:], palette=_colours(palette))
         return spec.numbers(x), spec.numbers(y), spec.labels
-    found, wanted = _integers(a), _integers(b)
-    if min(found.min(), wanted.min()) < 0:
+    return _numbered(_integers(a), _integers(b))
+
+
+def _colours(palette: Palette) -> Palette:
+    """Raises PthetaError for what names no colours by whole numbers."""
+    try:
+        return tuple(tuple(operator.index(v) for v in colour) for colour in palette)
+    except TypeError:
+        raise PthetaError(
+            f"palette {brief(palette)}: want a tuple of whole numbers for each colour, (v,) or "
+            "(r, g, b)"
+        ) from None
+
+
+def _numbered(found: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor, int]:
+    """Both with those labels that occur numbered from 0 on, which no score depends on."""
+    occurring, numbers = torch.cat([found.flatten(), wanted.flatten()]).unique(return_inverse=True)
+    if occurring[0] < 0:
         raise PthetaError("labels below 0: number them from 0 on")
-    return found, wanted, int(max(found.max(), wanted.max())) + 1
+    if len(occurring) > MOST_LABELS:
+        raise PthetaError(
+            f"{len(occurring):,} different labels, and at most {MOST_LABELS:,} are counted: give "
+            "maps of kinds of things, not of single things"
+        )
+    f, w = numbers.split([found.numel(), wanted.numel()])
+    return f.view(found.shape), w.view(wanted.shape), len(occurring)
 
 
 def _integers(given: Examples) -> Tensor:
     """Label maps as they are. Raises PthetaError for what holds none."""
-    maps = torch.from_numpy(given) if isinstance(given, np.ndarray) else given
-    whole = isinstance(maps, Tensor) and not (maps.is_floating_point() or maps.is_complex())
-    if not isinstance(maps, Tensor) or not whole or maps.ndim != 3 or not len(maps):
+    if isinstance(given, np.ndarray) and given.dtype.kind in "biu":
+        given = torch.from_numpy(given.astype(np.int64))
+    whole = isinstance(given, Tensor) and not (given.is_floating_point() or given.is_complex())
+    if not isinstance(given, Tensor) or not whole or given.ndim != 3 or not given.numel():
         raise PthetaError(
             "label maps are integers (N, H, W), or pictures with a palette: give one of these"
         )
-    return maps.long()
+    return given.long()
 
 
 def _about(made: Tensor) -> About:

@@ -1,0 +1,26 @@
+"""The numbers that a verb takes, the same from Python as on the command line."""
+
+from __future__ import annotations
+
+from ptheta.config import LAST_SEED, MOST, MOST_PARTS, MOST_SIDE, brief
+from ptheta.errors import PthetaError
+
+# least and most, by the name of the option
+LIMITS: dict[str, tuple[int, int]] = {
+    "-n": (1, MOST),
+    "--styles": (1, MOST_PARTS),
+    "--each": (1, MOST_PARTS),
+    "--candidates": (1, MOST_PARTS),
+    "--size": (1, MOST_SIDE),
+    "--seed": (0, LAST_SEED),
+}
+
+
+def check_numbers(**given: int | None) -> None:
+    """n, styles, ...; None for what is not given. Raises PthetaError for one beyond its limits."""
+    for name, value in given.items():
+        flag = f"-{name}" if len(name) == 1 else f"--{name}"
+        least, most = LIMITS[flag]
+        if value is not None and not least <= value <= most:
+            wanted = f"{least} or more" if value < least else f"{most} or less"
+            raise PthetaError(f"{flag} {brief(value)}: want {wanted}")

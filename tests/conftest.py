@@ -16,7 +16,7 @@ from torch import Tensor
 from ptheta import config
 from ptheta.api.export import Images, check_out, export
 from ptheta.batch import Condition
-from ptheta.conditions import ConditionSpec, Image, Labels, wanted
+from ptheta.conditions import ConditionSpec, Image, Labels, Text, wanted
 from ptheta.data.image_data import ImageDataset
 from ptheta.data.memory import Source
 from ptheta.models import registry
@@ -167,6 +167,7 @@ def black_or_white(spec: DataSpec) -> Image:
 CONDITIONS: dict[str, Callable[[DataSpec], ConditionSpec]] = {
     "labels": lambda spec: labels(3),
     "image": black_or_white,
+    "text": lambda spec: Text(("a", "red", "blue", "circle", "above"), 6),
 }
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Self, TypeAlias
 
 import torch
 from torch import Tensor
@@ -22,18 +22,56 @@ class Together:
     def __len__(self) -> int:
         return len(next(iter(self.parts.values())))
 
-    def __getitem__(self, index: int | slice | Tensor) -> Together:
-        return Together({name: part[index] for name, part in self.parts.items()})
+    def __getitem__(self, index: int | slice | Tensor) -> Self:
+        return replace(self, parts={name: part[index] for name, part in self.parts.items()})
 
-    def __iter__(self) -> Iterator[Together]:
+    def __iter__(self) -> Iterator[Self]:
         return (self[i] for i in range(len(self)))
 
     def __repr__(self) -> str:
-        return f"Together({', '.join(f'{k}: {described(v)}' for k, v in self.parts.items())})"
+        parts = ", ".join(f"{k}: {described(v)}" for k, v in self.parts.items())
+        return f"{type(self).__name__}({parts})"
 
-    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Together:
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Self:
         moved = {k: v.to(device, non_blocking=non_blocking) for k, v in self.parts.items()}
-        return Together(moved)
+        return replace(self, parts=moved)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Between(Together):
+    """What lies between two conditions, for a model that can tell (`capabilities.Blends`): where a
+    network makes numbers of a condition, these are a + share (b - a) of those of both ends."""
+
+    @classmethod
+    def of(cls, first: Condition, second: Condition, share: Tensor) -> Between:
+        """first, second: of B examples each; share: float (B,), 0 for the first"""
+        ends = {"first": _parts(first), "second": _parts(second)}
+        named = {f"{end} {kind}": rows for end, parts in ends.items() for kind, rows in parts}
+        return cls({**named, SHARE: share})
+
+    @property
+    def share(self) -> Tensor:
+        return self.parts[SHARE]
+
+    def ends(self) -> tuple[Condition, Condition]:
+        """The two conditions."""
+        return self._end("first"), self._end("second")
+
+    def _end(self, end: str) -> Condition:
+        found = {
+            name.removeprefix(f"{end} "): rows
+            for name, rows in self.parts.items()
+            if name.startswith(f"{end} ")
+        }
+        return found[""] if "" in found else Together(found)
+
+
+SHARE = "share"
+
+
+def _parts(condition: Condition) -> Iterable[tuple[str, Tensor]]:
+    """By kind; "" where there is one alone."""
+    return condition.parts.items() if isinstance(condition, Together) else [("", condition)]
 
 
 Condition: TypeAlias = Tensor | Together
@@ -46,7 +84,7 @@ def joined(conditions: Sequence[Condition]) -> Condition:
     if not isinstance(first, Together):
         return torch.cat([c for c in conditions if isinstance(c, Tensor)])
     each = [c.parts for c in conditions if isinstance(c, Together)]
-    return Together({name: torch.cat([parts[name] for parts in each]) for name in first.parts})
+    return replace(first, parts={n: torch.cat([parts[n] for parts in each]) for n in first.parts})
 
 
 def repeated(condition: Condition, k: int) -> Condition:

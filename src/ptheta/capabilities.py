@@ -224,6 +224,15 @@ def varied(model: object) -> bool:
 
 
 @runtime_checkable
+class Blends(Protocol):
+    """May be asked for what lies between two conditions."""
+
+    def between(self, first: Condition, second: Condition, share: Tensor) -> Condition:
+        """What lies between the conditions of B examples. share: float (B,), 0 for the first"""
+        ...
+
+
+@runtime_checkable
 class OfAnySize(Protocol):
     """A model that takes images of any height and width, and not only of those of its spec."""
 

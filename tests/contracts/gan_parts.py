@@ -18,6 +18,7 @@ from ptheta.models.adversarial.conditioning import CONDITIONING
 from ptheta.models.adversarial.gan import GAN
 from ptheta.models.adversarial.options import BREAKS_DENSITY_RATIO, GANConfig, odd_spec, parts
 from ptheta.models.parts import Part
+from ptheta.models.worded import OF_TEXT
 from ptheta.specs import Column, DataSpec, ImageSpec, VectorSpec
 from ptheta.training.engine import Engine
 from ptheta.training.group import Group
@@ -65,8 +66,9 @@ def choices(name: str) -> dict[str, dict[str, Any]]:
 
 def choosable() -> dict[str, dict[str, dict[str, Any]]]:
     """Option -> what it may be, as options of a model: all entries of its table, or the one value
-    of `NUMBERS`."""
+    of `NUMBERS`; but for how captions are read (`tests/contracts/test_text.py`)."""
     found = {name: choices(name) for name, opt in FIELDS.items() if opt.table}
+    found = {name: part for name, part in found.items() if name not in OF_TEXT}
     found |= {name: {name: {name: value}} for name, value in NUMBERS.items()}
     found["penalty"]["penalties"] = {"penalty": ("r1", "r2", "gp"), "penalty_weight": 0.5}
     return found

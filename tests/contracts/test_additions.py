@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any, ClassVar, NamedTuple
 
@@ -19,6 +19,7 @@ import ptheta
 from ptheta.batch import Batch, Condition
 from ptheta.capabilities import Samples
 from ptheta.cli.commands import cli
+from ptheta.conditions.units import UNITS
 from ptheta.config import Choice, build, option, options
 from ptheta.corruption import NOISES, Noise
 from ptheta.data.image_data import ImageDataset
@@ -41,6 +42,7 @@ from ptheta.models.variational.priors import PRIORS, PriorKind
 from ptheta.nets.activations import ACTIVATIONS, Activation
 from ptheta.nets.coders import CODERS, CoderConfig, CoderKind, Shape
 from ptheta.nets.heads import HEADS, SIGMAS, CategoricalHead, Width
+from ptheta.nets.text import ENCODERS, Encoder, TextEncoder
 from ptheta.nets.translation.ends import ENDS, End
 from ptheta.nets.translation.fill import FILLS, Fill
 from ptheta.nets.translation.generators import GENERATORS, GeneratorOptions, ImageGenerator
@@ -104,6 +106,12 @@ class PixelByPixel(nn.Module):
         return found
 
 
+class LastWord(TextEncoder):
+    def read(self, x: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
+        last = there.sum(1).sub(1).clamp_min(0)
+        return x[torch.arange(len(x)), last], x
+
+
 def upside_down(data: ImageDataset, wish: Wish) -> StoredInputs:
     return StoredInputs(data.images[:, :, ::-1], data.spec)
 
@@ -119,6 +127,8 @@ class Added(NamedTuple):
 
 
 PAIRS = ("pix2pix", "bicycle-gan")
+WITH_TEXT = ("cvae", "pixelcnn", "nade")
+OF_TEXT = {"condition": "text"}
 CODED = ("vae", "iwae", "cvae", "avb", "ae", "dae", "aae", "vae-gan", "alpha-gan")
 NEW: dict[str, Added] = {
     "net": Added(CODERS, CoderKind(one_layer, and_back, about="tanh"), CODED, "net"),
@@ -194,6 +204,12 @@ NEW: dict[str, Added] = {
         ("cyclegan",),
         "output",
     ),
+    "text_encoder": Added(
+        ENCODERS, Encoder(LastWord, about="the last word"), WITH_TEXT, "text_encoder", OF_TEXT
+    ),
+    "text_unit": Added(
+        UNITS, replace(UNITS["words"], about="read aloud"), WITH_TEXT, "text_unit", OF_TEXT
+    ),
     "optimizer": Added(OPTIMIZERS, HeavyBall, ("vae", "aae", "made", "gan"), "optimizer"),
     "dynamics": Added(
         DYNAMICS, Dynamics(simultaneous_twice, about="two at once"), ("vae",), "dynamics"
@@ -219,8 +235,9 @@ def options_of(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
 def trained(name: str, given: Mapping[str, Any], dynamics: str = "alternating") -> Any:
     """A tiny model after a step, with finite weights."""
     torch.manual_seed(0)
-    condition = condition_of(name, SPEC, {})
-    model: Any = ptheta.create(name, SPEC, condition=condition, **options_of(name, given)).train()
+    condition = condition_of(name, SPEC, options_of(name, given))
+    how = options_of(name, given) | {"condition": condition}  # in the place of its kind
+    model: Any = ptheta.create(name, SPEC, **how).train()
     x = torch.randint(0, 2, (6, *SPEC.shape), dtype=torch.uint8) * 255
     batch = Batch(x, None if condition is None else condition.examples(6))
     if issubclass(registry.entry(name).load_model(), Fits):
@@ -251,7 +268,8 @@ def test_an_added_choice_trains(kind, name, added):
         assert model.sample(2, y).shape == (2, *SPEC.shape)
     cls, config = loaded(name), registry.entry(name).load_config()
     asked = config(**options_of(name, given))
-    assert cls.unsupported(SPEC, condition_of(name, SPEC, {}), asked) is None
+    condition = condition_of(name, SPEC, options_of(name, given))
+    assert cls.unsupported(SPEC, condition, asked) is None
 
 
 @pytest.mark.parametrize("name", sorted({name for _, name in WHERE}))
@@ -329,7 +347,7 @@ def choices(name: str) -> dict[str, tuple[str, ...]]:
 def refusal(name: str, given: Mapping[str, Any]) -> str | None:
     found = registry.entry(name)
     config = found.load_config()(**options_of(name, given))
-    return loaded(name).unsupported(SPEC, condition_of(name, SPEC, {}), config)
+    return loaded(name).unsupported(SPEC, condition_of(name, SPEC, options_of(name, given)), config)
 
 
 def pairings(name: str) -> tuple[list[dict[str, str]], list[dict[str, str]]]:

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 import ptheta
 from ptheta.batch import Condition
 from ptheta.cli.commands import cli
-from ptheta.conditions import ConditionSpec
 from ptheta.errors import PthetaError
 from ptheta.games import Clock
 from ptheta.losses.adversarial import LOSSES, AdversarialLoss
@@ -25,6 +24,7 @@ from ptheta.models.adversarial.latents import PRIORS, LatentPrior
 from ptheta.nets.adversarial.config import NetConfig
 from ptheta.nets.adversarial.networks import NETWORKS, ConcatenatedVector, Network, Trunk
 from ptheta.nets.augment import AUGMENTATIONS, Augmentation
+from ptheta.nets.condition import Vectors
 from ptheta.nets.convolutional import Norm
 from ptheta.nets.minibatch import MINIBATCH, MinibatchLayer, MinibatchStatistic
 from ptheta.nets.norms import NORMS, Normalisation
@@ -60,10 +60,10 @@ def path_length(found: Evaluation) -> Tensor:
 class Scaled(Conditioning):
     """The discriminator is given the label as one number."""
 
-    def discriminator_dim(self, spec: ConditionSpec) -> int:
+    def discriminator_dim(self, spec: Vectors) -> int:
         return 1
 
-    def discriminator_input(self, spec: ConditionSpec, condition: Condition) -> Tensor:
+    def discriminator_input(self, spec: Vectors, condition: Condition) -> Tensor:
         return spec.vector(condition).argmax(1, keepdim=True) / spec.size
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from typing import Unpack
+from dataclasses import replace
+from typing import NamedTuple, Unpack
 
 import torch
 from torch import nn
 
-from ptheta.api.export import Images
-from ptheta.api.record import Identity
+from ptheta.api.export import Images, Told
 from ptheta.batch import Condition, Together
 from ptheta.capabilities import condition_of
 from ptheta.compute import memory
-from ptheta.conditions import parts_of
+from ptheta.conditions import Text, parts_of
 from ptheta.config import brief
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import digest
@@ -23,7 +23,7 @@ from ptheta.files.captions import in_rows
 from ptheta.models.autoencoders.fitted import Fitted
 from ptheta.runs.folder import Run
 from ptheta.runs.prior import digest_of_prior
-from ptheta.tasks.conditions import spec_of
+from ptheta.tasks.conditions import rows_between, spec_of
 from ptheta.tasks.sample import (
     BATCH,
     Part,
@@ -42,51 +42,75 @@ SHOWN = 16  # hexadecimal digits of a hash
 DECIDES = {"model", "config", "spec", "condition"}  # of config.json, how weights are used
 
 
+class How(NamedTuple):
+    """Which of a run's models draws, and what in its images differs.
+
+    weights, prior: as for `Run.model`
+    same_noise: each condition is drawn from the same noise, so that only it makes the difference
+    between: steps from the first to the second of two conditions, each drawn from the same noise
+    """
+
+    weights: str = "best"
+    prior: str = "auto"
+    same_noise: bool = False
+    between: int | None = None
+
+
+USUAL = How()
+
+
 def samples(
     run: Run,
     n: int,
+    how: How = USUAL,
     *,
     seed: int = 0,
-    weights: str = "best",
-    prior: str = "auto",
     batch_size: int = BATCH,
-    same_noise: bool = False,
     **wanted: Unpack[Wanted],
 ) -> Images:
     """n samples of a run: those of `ptheta.tasks.sample`, to the bit.
 
     seed, batch_size, wanted: as for `sample`
-    weights, prior: as for `Run.model`
-    same_noise: each condition is drawn from the same noise, so that only it makes the difference
-    Raises PthetaError as these two do, before anything is drawn.
+    Raises PthetaError as `Run.model` and `sample` do, before anything is drawn.
     """
-    model = run.model(weights, prior)
+    model = run.model(how.weights, how.prior)
     rows = rows_wanted(model, wanted)
     captions = _captions(model, rows, n)
     if rows is None and image_part(model) is not None:
-        rows = _test_inputs(run, model, min(n, FEW_INPUTS) if same_noise else n)
-        captions = tuple(f"input {i + 1}" for i in range(len(rows))) if same_noise else ()
+        rows = _test_inputs(run, model, min(n, FEW_INPUTS) if how.same_noise else n)
+        captions = tuple(f"input {i + 1}" for i in range(len(rows))) if how.same_noise else ()
         wanted = Wanted(condition=rows)
-    fitted = digest_of_prior(run.path) if isinstance(model, Fitted) else None
-    asked: Identity = {
-        **identity(run, weights),
-        "prior": (fitted or "own")[:SHOWN],
+    asked = {
+        **_depends(run, model, how.weights),
         "images": n,
         "seed": seed,
         "condition": None if rows is None else named(run, rows),
         "batch": batch_size,
-        # sums of another number of threads, or of another torch, may differ in the last bit
+        # sums of another number of threads may differ in the last bit
         "threads": sampling_threads(model, n, batch_size),
-        "torch": str(torch.__version__),
     }
 
     def parts(place: Place) -> Iterator[Part]:
         return sample_batches(model, n, seed=seed, batch_size=batch_size, place=place, **wanted)
 
-    if same_noise:
-        return _of_the_same_noise(model, rows, n, seed, asked, run.spec.shape, captions)
+    first = Images(n, run.spec.shape, asked, parts, batch_size, captions)
+    images = replace(first, in_turn=bool(captions), told=_told(model, rows))
+    if how.between is not None:
+        return _walk(model, rows, how.between, seed, images)
+    if how.same_noise:
+        spec = spec_of(model)
+        every = spec.examples(spec.count) if rows is None else rows
+        return _of_the_same_noise(model, every, seed, images)
     parts(Place())  # what is asked for in vain is refused now
-    return Images(n, run.spec.shape, asked, parts, batch_size, captions, in_turn=bool(captions))
+    return images
+
+
+def _depends(run: Run, model: nn.Module, weights: str) -> dict[str, str | int]:
+    """What all samples of a run depend on."""
+    fitted = digest_of_prior(run.path) if isinstance(model, Fitted) else None
+    # of another torch, they may differ in the last bit
+    prior, torch_ = (fitted or "own")[:SHOWN], str(torch.__version__)
+    return {**identity(run, weights), "prior": prior, "torch": torch_}
 
 
 def _test_inputs(run: Run, model: nn.Module, n: int) -> Condition:
@@ -107,7 +131,7 @@ def _test_inputs(run: Run, model: nn.Module, n: int) -> Condition:
     return rows
 
 
-def identity(run: Run, weights: str) -> Identity:
+def identity(run: Run, weights: str) -> dict[str, str]:
     """What all images of a run depend on. weights: as for `Run.model`"""
     about = json.dumps(run.about.model_dump(include=DECIDES), sort_keys=True)
     return {"model": _hash(about), "weights": digest(run.weights_file(weights))[:SHOWN]}
@@ -124,24 +148,44 @@ def _captions(model: nn.Module, rows: Condition | None, n: int) -> tuple[str, ..
     return tuple(spec.describe(spec.examples(count) if rows is None else rows))
 
 
-def _of_the_same_noise(
-    model: nn.Module,
-    rows: Condition | None,
-    n: int,
-    seed: int,
-    asked: Identity,
-    shape: tuple[int, ...],
-    captions: tuple[str, ...],
+def _told(model: nn.Module, rows: Condition | None) -> Told | None:
+    """What a folder says of each image, where the model is given captions: its own."""
+    spec = condition_of(model)
+    text = next((part for part in parts_of(spec) if isinstance(part, Text)), None)
+    if spec is None or text is None:
+        return None
+    every = spec.examples(spec.count) if rows is None else rows
+    captions = text.describe(every.parts[text.kind] if isinstance(every, Together) else every)
+    return lambda i: {"caption": captions[i % len(captions)]}
+
+
+def _walk(
+    model: nn.Module, rows: Condition | None, steps: int, seed: int, images: Images
 ) -> Images:
+    """From the first to the second of two conditions in a row for each step, all rows from the
+    noise of one seed. Raises PthetaError where there are not two."""
+    spec = spec_of(model)
+    if rows is None:
+        raise PthetaError("--between wants two conditions to walk between: say which")
+    walk = rows_between(model, rows, steps)
+    first, last = spec.describe(rows)
+    shares = (f"{100 * step / (steps - 1):.0f} %" for step in range(1, steps - 1))
+    asked = {**images.asked, "between": steps}
+    images = replace(images, asked=asked, captions=(first, *shares, last), told=None)
+    return _of_the_same_noise(model, walk, seed, images)
+
+
+def _of_the_same_noise(model: nn.Module, wanted: Condition, seed: int, images: Images) -> Images:
     """A row of images for each condition, all rows from the noise of one seed.
 
-    Raises PthetaError for an unconditional model, and for fewer images than conditions.
+    images: how many, and what is said of them, as if they were in turn
+    Raises PthetaError for fewer images than conditions.
     """
-    spec = spec_of(model)
-    wanted = spec.examples(spec.count) if rows is None else rows
-    columns = n // len(wanted)
+    columns, told = images.n // len(wanted), images.told
     if columns < 1:
-        raise PthetaError(f"{n} images of {len(wanted)} conditions: ask for one of each at least")
+        raise PthetaError(
+            f"{images.n} images of {len(wanted)} conditions: ask for one of each at least"
+        )
 
     def parts(place: Place) -> Iterator[Part]:
         for start in range(place.done, columns * len(wanted), columns):
@@ -150,8 +194,15 @@ def _of_the_same_noise(
             yield Part(start, row, Place(start + columns))
 
     total = columns * len(wanted)
-    about = {**asked, "images": total, "noise": "the same for each condition"}
-    return Images(total, shape, about, parts, columns, captions)
+    return replace(
+        images,
+        n=total,
+        asked={**images.asked, "images": total, "noise": "the same for each condition"},
+        parts=parts,
+        batch=columns,
+        in_turn=False,
+        told=None if told is None else lambda i: told(i // columns),
+    )
 
 
 def _hash(text: str) -> str:

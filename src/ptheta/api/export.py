@@ -9,11 +9,12 @@ the files that it would have given in one go.
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -24,6 +25,7 @@ from torch import Tensor
 
 from ptheta.api.record import Identity, Record
 from ptheta.config import brief
+from ptheta.data.metadata import FILE_NAME
 from ptheta.errors import CannotWrite, PthetaError
 from ptheta.files.atomic import SAMPLES, leftover, locked, make_folder, write_atomic, write_files
 from ptheta.files.captions import rows_in_turn
@@ -34,8 +36,12 @@ from ptheta.tasks.sample import BATCH, Part, Place
 
 ARRAYS = (".npy", ".npz")
 SUFFIXES = (*PICTURES, *ARRAYS)
+TABLE = "metadata.jsonl"  # beside the images of a folder
 WIDTH = 64  # pixels from which an image is wide enough to be seen as it is
 HEADED = 128  # and where a text stands above it
+
+
+Told = Callable[[int], Mapping[str, str]]
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ class Images:
         turn (0, 1, ..., 0, 1, ...), else row by row
     headings: of a picture, a text for each column
     names: of their files in a folder; none for numbers
+    told: of the image of a number, what a table in the folder says of it, by column
     """
 
     n: int
@@ -59,6 +66,7 @@ class Images:
     in_turn: bool = False
     headings: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    told: Told | None = None
 
     @property
     def columns(self) -> int | None:
@@ -147,7 +155,7 @@ def export(
 
     x.png, .jpg, .jpeg, .webp: one picture, of `columns` where given, `scale` pixels across and down
     for one of an image; x.npy, x.npz: the array, in an archive as `images`; a folder: 00000.png,
-    00001.png, ..., or files of the names that the images have
+    00001.png, ..., or files of the names that the images have, and a table of what is told of them
     Raises PthetaError for too many images (`check_size`), a folder with other files or with images
     that were asked for otherwise; InUse where another process writes into the folder; CannotWrite.
     """
@@ -210,6 +218,8 @@ def _write_folder(images: Images, folder: Path) -> None:
             place = Place()  # somebody took some away: all are drawn again, and are the same
         # first, so that a folder that was never finished is known as well
         Record(images.asked, place).write(folder / SAMPLES)
+        if images.told is not None:
+            _write_table(images.n, names, images.told, folder / TABLE)
         for part in images.parts(place):
             files = (
                 (names[part.start + i], to_png(grid(part.x[i : i + 1]), mark=False))
@@ -218,6 +228,18 @@ def _write_folder(images: Images, folder: Path) -> None:
             write_files(folder, files)
             after = part.after if part.after.done < images.n else Place(images.n)
             Record(images.asked, after).write(folder / SAMPLES)
+
+
+def _write_table(n: int, names: Sequence[str] | _Names, told: Told, path: Path) -> None:
+    """A line for each image of a folder, as `ptheta.data` reads them."""
+
+    def write(beside: Path) -> None:
+        with beside.open("w", encoding="utf-8", errors="backslashreplace") as file:
+            for i in range(n):
+                line = {FILE_NAME: names[i], **told(i)}
+                file.write(f"{json.dumps(line, ensure_ascii=False)}\n")
+
+    write_atomic(path, write)
 
 
 class _Names:

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ptheta import tasks
-from ptheta.api.draw import samples
+from ptheta.api.caption_file import FLAG, captions_in
+from ptheta.api.draw import How, samples
 from ptheta.api.export import Images
 from ptheta.api.grid import Grid, Output, examples, side_by_side, squarish
 from ptheta.api.rows import Rows, check_rows, is_table, sample_rows
 from ptheta.capabilities import Encodes
 from ptheta.compute.streams import undisturbed
+from ptheta.conditions import Text
 from ptheta.data.memory import Source
 from ptheta.errors import PthetaError
 from ptheta.runs.folder import Run
@@ -19,18 +21,22 @@ from ptheta.specs import VectorSpec, from_unit
 from ptheta.tasks.sample import Wanted
 from ptheta.training.translations import conditions_shown
 
+N = 64  # images that are drawn where nobody says how many
+
 
 @undisturbed()
 def sample(
     run: str | Path | Run,
-    n: int = 64,
+    n: int | None = None,
     *,
     labels: Sequence[str | int] = (),
     attributes: Sequence[float] | None = None,
     condition: Mapping[str, Sequence[str]] | None = None,
+    caption_file: str | Path | None = None,
     weights: str = "best",
     prior: str = "auto",
     same_noise: bool = False,
+    between: int | None = None,
     seed: int = 0,
     out: str | Path | None = None,
     scale: int | None = None,
@@ -38,12 +44,15 @@ def sample(
     """n images, or n rows of a table, drawn from a trained model; images into a folder: a stopped
     call is gone on with.
 
+    n: by default 64, or one for each caption of a file
     labels: classes by name or number, in turn; attributes: the one vector that a model of
         attributes is given; default: all labels, or each attribute alone, in turn; and test inputs
         of the run's data, of a model that is given images
     condition: texts by kind of condition, such as {"text": ["a red circle"]}, in turn
+    caption_file: a text file of captions, one to a line, in their place
     weights, prior: as for `Run.model`
     same_noise: of a conditional model, draw the images of every condition from the same noise
+    between: of two conditions, draw what lies between them in so many steps, from the same noise
     out: a place to write them as well: a picture, an array (.npy, .npz) or a folder; rows: a table
         (.csv, .parquet), an array (.npy) or a picture (.png)
     scale: pixels of a picture for one of an image
@@ -52,21 +61,40 @@ def sample(
     """
     output = None if is_table(out) else Output.at(out, scale)
     opened = Run.open(run)
+    if caption_file is not None:
+        n, condition = _of_file(opened, n, caption_file, condition)
+    n = N if n is None else n
     wanted = Wanted(labels=labels or None, attributes=attributes, condition=condition or None)
     if isinstance(opened.spec, VectorSpec):
-        place = check_rows(out, scale, same_noise=same_noise)
-        how = {"weights": weights, "prior": prior}
-        return sample_rows(opened, opened.spec, n, seed=seed, path=place, **how, **wanted)
+        place = check_rows(out, scale, same_noise=same_noise, between=between)
+        which = {"weights": weights, "prior": prior}
+        return sample_rows(opened, opened.spec, n, seed=seed, path=place, **which, **wanted)
     if output is None:
         raise PthetaError(
             f"--out {out}: a table holds rows of numbers, and {opened.path} is a model of images: "
             "give a picture, an array or a folder"
         )
     output.check(n, opened.spec)
-    images = samples(
-        *(opened, n), seed=seed, weights=weights, prior=prior, same_noise=same_noise, **wanted
-    )
+    how = How(weights, prior, same_noise, between)
+    images = samples(opened, n, how, seed=seed, **wanted)
     return output.write(images, f"{images.n} images")
+
+
+def _of_file(
+    run: Run, n: int | None, place: str | Path, condition: Mapping[str, Sequence[str]] | None
+) -> tuple[int, Mapping[str, Sequence[str]]]:
+    """How many images are drawn, and what they are asked for, where captions are in a file.
+
+    Raises PthetaError for captions beside it, and for fewer images than captions.
+    """
+    if condition and Text.kind in condition:
+        raise PthetaError(f"captions and {FLAG}: give one of them")
+    captions = captions_in(place, run.condition)
+    if n is not None and n < len(captions):
+        raise PthetaError(
+            f"{n} images of the {len(captions):,} captions of {place}: ask for one of each at least"
+        )
+    return len(captions) if n is None else n, {**(condition or {}), Text.kind: captions}
 
 
 @undisturbed()

@@ -58,7 +58,11 @@ def is_table(out: str | Path | None) -> bool:
 
 
 def check_rows(
-    out: str | Path | None, scale: int | None, *, same_noise: bool = False
+    out: str | Path | None,
+    scale: int | None,
+    *,
+    same_noise: bool = False,
+    between: int | None = None,
 ) -> Path | None:
     """Where rows are to be written, asked before the work that gives them.
 
@@ -66,6 +70,8 @@ def check_rows(
     """
     if same_noise:
         raise PthetaError("--same-noise is of pictures in rows, and this model learned vectors")
+    if between is not None:
+        raise PthetaError("--between is of pictures in rows, and this model learned vectors")
     if scale is not None:
         raise PthetaError(f"--scale {scale}: a picture of images has a scale, and these are rows")
     if out is None:

@@ -31,14 +31,31 @@ beside_pictures = partial(asked_options, without=("image",))
 
 @cli.command()
 @RUN
-@number(64, "Number of images, or of rows of a table.")
+@click.option(
+    *("-n", "--number", "n"),
+    type=types.COUNT,
+    help="Number of images, or of rows of a table.  [default: 64, or one for each caption of "
+    "--caption-file]",
+)
 @SEED
 @out
 @asked_options
 @click.option(
+    "--caption-file",
+    type=types.SOURCE,
+    help="Text file in UTF-8 of captions, one to a line, in the place of --caption.",
+)
+@click.option(
     "--same-noise",
     is_flag=True,
     help="Draw the images of every condition from the same noise, so that only it differs.",
+)
+@click.option(
+    "--between",
+    type=types.Whole(2),
+    metavar="STEPS",
+    help="Of two conditions, draw what lies between them in so many steps, a row for each, all of "
+    "the same noise.",
 )
 @WEIGHTS
 @PRIOR
@@ -46,7 +63,8 @@ beside_pictures = partial(asked_options, without=("image",))
 def sample(run: str, **options: Parsed) -> None:
     """Draw images, or rows of a table, from a trained RUN.
 
-    Into a folder, the same command continues where it was stopped.
+    Into a folder, the same command continues where it was stopped; beside images of captions a
+    table, metadata.jsonl, says which is of which.
     """
     condition = asked(run, options)
     show(ptheta.sample(run, condition=condition, **options))

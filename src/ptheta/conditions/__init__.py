@@ -21,6 +21,7 @@ from ptheta.conditions.image import Image
 from ptheta.conditions.labels import Labels
 from ptheta.conditions.several import Several
 from ptheta.conditions.text import Text
+from ptheta.conditions.units import TextUnit
 from ptheta.config import option, reason
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError, unknown
@@ -38,6 +39,7 @@ __all__ = [
     "Several",
     "Text",
     "Together",
+    "Worded",
     "classes_of",
     "from_json",
     "input_of",
@@ -90,6 +92,23 @@ class Conditional:
         """The kinds of condition that the model is given; none for an unconditional one."""
         return kinds(self.condition)
 
+    def of_data(self, kind: str, data: Dataset, source: str) -> ConditionSpec:
+        """The condition of this kind of training data, as the options want it. Raises PthetaError
+        where the data has none."""
+        return KINDS[kind].of_data(data, source)
+
+
+@dataclass(frozen=True)
+class Worded(Conditional):
+    """A config of a model that may be given text."""
+
+    text_unit: TextUnit = option("words", "what a caption is read in (text)")
+
+    def of_data(self, kind: str, data: Dataset, source: str) -> ConditionSpec:
+        if kind == Text.kind:
+            return Text.of_data(data, source, self.text_unit)
+        return super().of_data(kind, data, source)
+
 
 def wanted(config: object) -> tuple[str, ...]:
     """The kinds of condition that a model of this config is given."""
@@ -102,7 +121,9 @@ def of_data(config: object, data: Dataset, source: str) -> ConditionSpec | None:
     source: for messages
     Raises PthetaError where the data has no such condition.
     """
-    return together([KINDS[kind].of_data(data, source) for kind in wanted(config)])
+    if not isinstance(config, Conditional):
+        return None
+    return together([config.of_data(kind, data, source) for kind in config.kinds()])
 
 
 def together(parts: list[ConditionSpec]) -> ConditionSpec | None:

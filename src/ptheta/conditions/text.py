@@ -1,8 +1,7 @@
-"""Text: a caption, as numbers of words."""
+"""Text: a caption, as numbers of words or of characters."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,6 +13,8 @@ from torch import Tensor
 
 from ptheta.batch import Condition
 from ptheta.conditions.base import check_names, tensor_of
+from ptheta.conditions.units import UNITS, Unit, tokens_of
+from ptheta.config import brief
 from ptheta.data.offers import Offers
 from ptheta.errors import PthetaError, unknown
 
@@ -21,16 +22,9 @@ if TYPE_CHECKING:
     from ptheta.data.dataset import Dataset
 
 MOST_WORDS = 20_000  # of a vocabulary: the most frequent
-MOST_LENGTH = 128  # words of a caption
 SHOWN = 64  # captions that are kept to show a model with
 PADDING = 0
-WORD = re.compile(r"\w+|[^\w\s]")
-CLOSING = re.compile(r" ([,.;:!?])")  # signs that follow a word without a space
-
-
-def words_of(text: str) -> list[str]:
-    """The words and signs of a text, in lower case."""
-    return WORD.findall(text.lower())
+MOST_NAMED = 5  # unknown words in a message
 
 
 @dataclass(frozen=True)
@@ -41,17 +35,21 @@ class Text:
     vocabulary: the words, the most frequent first
     length: words that are kept of a caption
     captions: some of the data's, to show a model with
+    unit: what a "word" is: a name of `ptheta.conditions.units.UNITS`
     """
 
     vocabulary: tuple[str, ...]
     length: int
     captions: tuple[str, ...] = ()
+    unit: str = "words"
     kind: ClassVar[str] = "text"
 
     def __post_init__(self) -> None:
         check_names(self.vocabulary, "vocabulary")
-        if not 0 < self.length <= MOST_LENGTH:
-            raise PthetaError(f"text of {self.length} words: want 1 to {MOST_LENGTH}")
+        if self.unit not in UNITS:
+            raise unknown("unit of text", self.unit, UNITS)
+        if not 0 < self.length <= self._unit.most:
+            raise PthetaError(f"text of {self.length} {self.unit}: want 1 to {self._unit.most}")
 
     def __len__(self) -> int:
         return len(self.vocabulary)
@@ -69,9 +67,17 @@ class Text:
         """Different numbers: padding, the words, and the unknown word."""
         return len(self.vocabulary) + 2
 
+    @property
+    def _unit(self) -> Unit:
+        return UNITS[self.unit]
+
     @cached_property
     def _position(self) -> dict[str, int]:
         return {word: i + 1 for i, word in enumerate(self.vocabulary)}
+
+    def split(self, text: str) -> list[str]:
+        """The words of a text, known or not."""
+        return tokens_of(text, self._unit)
 
     def check(self, condition: Condition) -> Condition:
         tokens = tensor_of(condition, self.kind)
@@ -89,21 +95,30 @@ class Text:
         """Captions -> int64 (B, length). A word that is not in the vocabulary is unknown."""
         rows = np.full((len(texts), self.length), PADDING, dtype=np.int64)
         for row, text in zip(rows, texts, strict=True):
-            numbers = [
-                self._position.get(w, self.tokens - 1) for w in words_of(text)[: self.length]
-            ]
-            row[: len(numbers)] = numbers
+            words = self.split(text)[: self.length]
+            row[: len(words)] = [self._position.get(w, self.tokens - 1) for w in words]
         return torch.from_numpy(rows)
 
     def parse(self, text: str) -> Condition:
-        """Raises PthetaError for a text without words, one that is too long, or an unknown word."""
-        words = words_of(text)
+        """Raises PthetaError for a text without words, one that is too long, or unknown words."""
+        words = self.split(text)
         if not 0 < len(words) <= self.length:
-            raise PthetaError(f"caption {text!r}: want 1 to {self.length} words, not {len(words)}")
-        strange = next((word for word in words if word not in self._position), None)
-        if strange is not None:
-            raise unknown("word", strange, self.vocabulary)
+            why = "it is empty" if not words else f"not {len(words):,}"
+            raise PthetaError(
+                f"caption {brief(text)!r}: want 1 to {self.length} {self.unit}, as captions of the "
+                f"training data have, {why}"
+            )
+        strange = list(dict.fromkeys(w for w in words if w not in self._position))
+        if strange:
+            raise PthetaError(self._strange(strange))
         return self.encode([text])
+
+    def _strange(self, words: list[str]) -> str:
+        """What to say of words that no caption of the training data has."""
+        first = str(unknown(self._unit.one, brief(words[0]), self.vocabulary))
+        others = ", ".join(repr(brief(word)) for word in words[1:MOST_NAMED])
+        more = f" and {len(words) - MOST_NAMED:,} more" if len(words) > MOST_NAMED else ""
+        return f"{first}; unknown, too: {others}{more}" if others else first
 
     def examples(self, n: int, start: int = 0) -> Condition:
         """Captions of the data in turn, or one word alone after the other."""
@@ -113,8 +128,7 @@ class Text:
     def describe(self, condition: Condition) -> list[str]:
         known = ("", *self.vocabulary, "?")
         rows = tensor_of(condition, self.kind).tolist()
-        texts = [" ".join(known[k] for k in row if k != PADDING) for row in rows]
-        return [CLOSING.sub(r"\1", text) for text in texts]
+        return [self._unit.join([known[k] for k in row if k != PADDING]) for row in rows]
 
     def vector(self, condition: Condition) -> Tensor:
         """How often each word of the vocabulary stands in the caption."""
@@ -124,8 +138,11 @@ class Text:
         return counts[:, 1:-1].to(torch.get_default_dtype())
 
     @classmethod
-    def of_data(cls, data: Dataset, source: str) -> Text:
-        """The vocabulary of training captions. Raises PthetaError where there are none."""
+    def of_data(cls, data: Dataset, source: str, unit: str = "words") -> Text:
+        """The vocabulary of training captions. Raises PthetaError where there are none.
+
+        unit: as of `Text`
+        """
         captions = data.caption_texts()
         if captions is None:
             raise PthetaError(
@@ -133,14 +150,17 @@ class Text:
                 "conditional on text: give data with captions (such as a .txt beside each image), "
                 "or leave out --condition text"
             )
-        split = [words_of(caption) for caption in captions]
-        counts = Counter(word for words in split for word in words)
+        reading = UNITS[unit]
+        split = {caption: tokens_of(caption, reading)[: reading.most] for caption in captions}
+        counts = Counter(word for caption in captions for word in split[caption])
         if not counts:
-            raise PthetaError(f"the captions of {source} hold no word: give others")
-        longest = max(len(words) for words in split)
+            raise PthetaError(f"the captions of {source} hold no {reading.one}: give others")
+        longest = max(map(len, split.values()))
         frequent = sorted(counts, key=lambda word: (-counts[word], word))
-        some = tuple(dict.fromkeys(captions))[:SHOWN]
-        return cls(tuple(frequent[:MOST_WORDS]), min(longest, MOST_LENGTH), some)
+        # of one that is too long, what is read of it
+        texts = (c if len(w) < reading.most else reading.join(w) for c, w in split.items() if w)
+        some = tuple(dict.fromkeys(texts))[:SHOWN]
+        return cls(tuple(frequent[:MOST_WORDS]), longest, some, unit)
 
     def take(self, data: Dataset, rows: np.ndarray) -> Condition | None:
         if data.captions is None:
@@ -148,7 +168,19 @@ class Text:
         return self.encode([str(data.captions[int(row)]) for row in rows])
 
     def adapted(self, data: Dataset) -> Dataset:
-        return replace(data, condition=self)
+        return replace(data, condition=self, notes=(*data.notes, *self._notes(data)))
+
+    def _notes(self, data: Dataset) -> list[str]:
+        """Lines on captions of which nothing is read, or not all."""
+        counts = Counter(data.caption_texts() or ())
+        lengths = {text: len(self.split(text)) for text in counts}
+        empty = sum(n for text, n in counts.items() if not lengths[text])
+        cut = sum(n for text, n in counts.items() if lengths[text] > self.length)
+        said = {
+            f"are empty: the model reads no {self._unit.one} there": empty,
+            f"are longer than {self.length} {self.unit}: the rest of them is not read": cut,
+        }
+        return [f"{n:,} of {counts.total():,} captions {what}" for what, n in said.items() if n]
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -156,4 +188,5 @@ class Text:
             "vocabulary": list(self.vocabulary),
             "length": self.length,
             "captions": list(self.captions),
+            "unit": self.unit,
         }

@@ -12,7 +12,7 @@ from ptheta.data.decode import RawPictures, decode
 from ptheta.data.image_data import ImageDataset
 from ptheta.data.picture import Raw
 from ptheta.data.request import Request
-from ptheta.data.table import choose_column, texts
+from ptheta.data.table import choose_column, no_captions, texts
 
 if TYPE_CHECKING:
     from ptheta.data.tabular import Table
@@ -30,9 +30,11 @@ def read_domains(table: Table, split: str, caption: str | None, request: Request
         choose_column("domain", column, (), rows.columns, table.place)
     decoded = decode(_pictures(table, split, columns), request)
     labels, places = np.divmod(decoded.positions, decoded.total // len(columns))
-    captions = None
+    captions: tuple[str, ...] | None = None
+    without: tuple[str, ...] = ()
     if caption is not None:
         captions = texts(rows.cells(caption), places)
+        without = no_captions(captions, [f"row {i}" for i in places])
     return ImageDataset(
         name=table.name,
         split=request.split,
@@ -42,7 +44,7 @@ def read_domains(table: Table, split: str, caption: str | None, request: Request
         captions=captions,
         partners=_partners(labels, places) if len(columns) == 2 else None,
         skipped=decoded.skipped,
-        notes=(*decoded.notes, f"labels are the columns {', '.join(columns)}"),
+        notes=(*decoded.notes, f"labels are the columns {', '.join(columns)}", *without),
         advice=decoded.advice,
         resized=decoded.resized,
         values=decoded.values,

@@ -59,10 +59,10 @@ def read_folder(folder: Tree, request: Request) -> tuple[Dataset, Part]:
     decoded = decode_any(*_readings(files, parts["train"], request), request)
     names = [files.files[i][0] for i in decoded.positions]
     labels, classes = parts.labels(names, files)
-    captions, captions_note = files.captions(names)
+    captions, of_captions = files.captions(names)
     beside = (f"{below(path, folder)}/: beside the splits" for path in parts.layout.beside)
     left_out = (*files.left_out, *beside)
-    notes = [*decoded.notes, parts.layout.note, files.note, captions_note, *files.table_notes()]
+    notes = [*decoded.notes, parts.layout.note, files.note, *of_captions, *files.table_notes()]
     notes += no_labels(files.metadata.label, labels)
     if left_out:
         notes.append(f"left out: {_in_short(left_out)}")

@@ -17,6 +17,7 @@ from ptheta.data.own import DRAWN, drawn
 from ptheta.data.pairs.folders import partners
 from ptheta.data.pairs.table import FOLDERS
 from ptheta.data.request import Request
+from ptheta.data.table import no_captions
 from ptheta.data.tree import TEXT, File, Listing, Tree, below, count
 from ptheta.errors import PthetaError
 
@@ -121,16 +122,17 @@ class Files:
         cells = [self._row(name).get(self.metadata.label) for name in names]
         return [None if cell in NO_LABEL else cell for cell in cells]
 
-    def captions(self, names: list[str]) -> tuple[Sequence[str] | None, str]:
-        """Those of pictures, and a line on where they are from, or none."""
+    def captions(self, names: list[str]) -> tuple[Sequence[str] | None, tuple[str, ...]]:
+        """Those of pictures, and lines on where they are from and which are missing."""
         if self.metadata.caption is not None:
-            return captions_of([self._row(name) for name in names], self.metadata.caption), ""
+            found = captions_of([self._row(name) for name in names], self.metadata.caption)
+            return found, no_captions(found, names)
         if not self.texts:
-            return None, ""
+            return None, ()
         files = tuple(t if (t := text_of(name)) in self.texts else "" for name in names)
         n = sum(map(bool, files))
         note = f"captions are the {TEXT} files beside the pictures ({n} of {len(names)} have one)"
-        return Texts(self.base, files), note
+        return Texts(self.base, files), (note, *no_captions(files, names))
 
     def table_notes(self) -> tuple[str, ...]:
         there = {os.path.normpath(os.path.join(self._above, name)) for name, *_ in self.files}

@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from ptheta.data.arrays import laid_out
+from ptheta.data.names import shown
 from ptheta.data.picture import Raw
 from ptheta.errors import PthetaError, nearest
 
 LABELS = ("label", "labels", "class", "fine_label")
 CAPTIONS = ("caption", "captions", "text")
+FEW = 3  # that are named of many
 
 
 def choose_column(
@@ -74,6 +76,16 @@ def no_labels(column: str | None, labels: np.ndarray | None) -> tuple[str, ...]:
     if column is None or labels is not None:
         return ()
     return (f"no labels are read: some images have none in the column {column!r}",)
+
+
+def no_captions(captions: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    """A line where some images have no caption: how many, and the names of the first."""
+    without = [name for text, name in zip(captions, names, strict=True) if not text.strip()]
+    if not without:
+        return ()
+    more = ", ..." if len(without) > FEW else ""
+    which = ", ".join(map(shown, without[:FEW])) + more
+    return (f"{len(without):,} of {len(captions):,} images have no caption ({which})",)
 
 
 @singledispatch

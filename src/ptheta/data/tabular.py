@@ -25,6 +25,7 @@ from ptheta.data.table import (
     LABELS,
     choose_column,
     image_column,
+    no_captions,
     no_labels,
     notes_on,
     texts,
@@ -112,9 +113,11 @@ def read_table(table: Table, request: Request) -> tuple[Dataset, Part]:
     columns = _image_columns(images, rows.columns, place, request)
     decoded = decode_any(*_readings(table, part.name, columns), request)
     labels, classes = _labels(table, part.name, label_column)
-    captions = None
+    captions: tuple[str, ...] | None = None
+    without: tuple[str, ...] = ()
     if caption_column is not None:
         captions = texts(rows.cells(caption_column), decoded.positions)
+        without = no_captions(captions, [f"row {i}" for i in decoded.positions])
     data = ImageDataset(
         name=table.name,
         split=request.split,
@@ -123,7 +126,12 @@ def read_table(table: Table, request: Request) -> tuple[Dataset, Part]:
         classes=classes,
         captions=captions,
         skipped=decoded.skipped,
-        notes=(*decoded.notes, *notes_on(columns, images), *no_labels(label_column, labels)),
+        notes=(
+            *decoded.notes,
+            *notes_on(columns, images),
+            *no_labels(label_column, labels),
+            *without,
+        ),
         advice=decoded.advice,
         resized=decoded.resized,
         values=decoded.values,

@@ -14,6 +14,7 @@ MOST_ROWS = 24  # with a text each; more conditions stand in a plain grid
 LARGEST, SMALLEST = 15, 9  # pixels of the letters
 WIDEST = 240  # pixels of the margin that holds the texts
 PAD = 6
+LEADING = 1.2  # from one line to the next, of the height of the letters
 NARROW, READ = 390, 11  # pixels of a telephone's screen, and of letters there
 INK = 40  # of the letters, of 255
 STRIPES, STRIPE = 16, 2  # of the hatching: across an image, and pixels that one has at least
@@ -35,20 +36,24 @@ def in_rows(count: int, n: int) -> bool:
 
 
 def captioned(image: Image.Image, texts: Sequence[str]) -> Image.Image:
-    """A picture with a text to the left of each of its rows, which are equally high."""
+    """A picture with a text to the left of each of its rows, which are equally high, in as many
+    lines as the row has room for."""
     height = image.height / len(texts)
-    font = _font(int(min(LARGEST, max(SMALLEST, 0.6 * height))))
-    shown = [_fitting(text, font) for text in texts]
-    margin = int(max(font.getlength(text) for text in shown)) + 2 * PAD
+    size = int(min(LARGEST, max(SMALLEST, 0.6 * height)))
+    font, most = _font(size), max(1, int(height / (LEADING * size)))
+    shown = [_lines(text, font, most) for text in texts]
+    margin = int(max(font.getlength(line) for lines in shown for line in lines)) + 2 * PAD
     grey = image.mode == "L"
     canvas = Image.new(
         image.mode, (image.width + margin, image.height), 255 if grey else (255, 255, 255)
     )
     canvas.paste(image, (margin, 0))
     draw = ImageDraw.Draw(canvas)
-    for row, text in enumerate(shown):
-        at = (margin - PAD, int((row + 0.5) * height))
-        draw.text(at, text, fill=INK if grey else (INK, INK, INK), font=font, anchor="rm")
+    for row, lines in enumerate(shown):
+        for i, line in enumerate(lines):
+            y = (row + 0.5) * height + (i - (len(lines) - 1) / 2) * LEADING * size
+            at = (margin - PAD, int(y))
+            draw.text(at, line, fill=INK if grey else (INK, INK, INK), font=font, anchor="rm")
     return canvas
 
 
@@ -118,9 +123,24 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(file), size)
 
 
+def _lines(text: str, font: ImageFont.FreeTypeFont, most: int) -> list[str]:
+    """The text in at most so many lines, cut where it is too long."""
+    lines = [""]
+    words = text.split()
+    for i, word in enumerate(words):
+        longer = f"{lines[-1]} {word}".strip()
+        if not lines[-1] or font.getlength(longer) <= WIDEST:
+            lines[-1] = longer
+        elif len(lines) < most:
+            lines.append(word)
+        else:
+            lines[-1] = " ".join([lines[-1], *words[i:]])
+            break
+    return [_fitting(line, font) for line in lines]
+
+
 def _fitting(text: str, font: ImageFont.FreeTypeFont) -> str:
-    """The text on one line, cut where it is too long."""
-    text = " ".join(text.split())
+    """A line, cut where it is too long."""
     if font.getlength(text) <= WIDEST:
         return text
     while text and font.getlength(f"{text}…") > WIDEST:

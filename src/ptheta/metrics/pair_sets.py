@@ -123,7 +123,7 @@ def _labels(
     return _numbered(_integers(a), _integers(b))
 
 
-def _colours(palette: Palette) -> Palette:
+def _colours(palette: Palette) -> tuple[tuple[int, ...], ...]:
     """Raises PthetaError for what names no colours by whole numbers."""
     try:
         return tuple(tuple(operator.index(v) for v in colour) for colour in palette)

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ptheta.batch import Condition, Together, joined
-from ptheta.capabilities import condition_of, device_of
+from ptheta.batch import Between, Condition, Together, joined
+from ptheta.capabilities import Blends, condition_of, device_of
 from ptheta.conditions import Attributes, ConditionSpec, Labels, parts_of
 from ptheta.conditions.base import tensor_of
 from ptheta.data.dataset import Dataset
@@ -50,7 +50,33 @@ def check_condition(model: nn.Module, condition: Condition | None) -> Condition 
     """
     if condition is None:
         return None
-    return spec_of(model).check(condition).to(device_of(model))
+    return _checked(spec_of(model), condition).to(device_of(model))
+
+
+def _checked(spec: ConditionSpec, condition: Condition) -> Condition:
+    """The condition itself, or what lies between two. Raises PthetaError for none of this spec."""
+    for end in condition.ends() if isinstance(condition, Between) else (condition,):
+        spec.check(end)
+    return condition
+
+
+def rows_between(model: nn.Module, rows: Condition, steps: int) -> Condition:
+    """From the first to the second of two rows in equal steps, one row each.
+
+    Raises PthetaError where there are not two, and where the model knows nothing between.
+    """
+    spec_of(model)
+    if not isinstance(model, Blends):
+        raise PthetaError("this model knows nothing between two conditions: ask for each of them")
+    if len(rows) != 2:
+        raise PthetaError(
+            f"conditions to walk between: {len(rows)} are given; give two, the first and the last"
+        )
+    if steps < 2:
+        raise PthetaError(f"{steps} steps between two conditions: want 2 or more")
+    share = torch.linspace(0, 1, steps, device=device_of(model))
+    first, second = (rows[torch.full_like(share, end, dtype=torch.long)] for end in (0, 1))
+    return model.between(first, second, share)
 
 
 def rows_asked(model: nn.Module, asked: Asked) -> Condition:
@@ -61,7 +87,7 @@ def rows_asked(model: nn.Module, asked: Asked) -> Condition:
     by_kind = isinstance(asked, Mapping)
     spec = spec_of(model, next(iter(asked), "condition") if by_kind else "condition")
     if isinstance(asked, Tensor | Together):
-        found = spec.check(asked)
+        found = _checked(spec, asked)
     elif isinstance(asked, Mapping):
         found = _of_kinds(spec, {kind: _parsed(spec, kind, texts) for kind, texts in asked.items()})
     else:

@@ -14,7 +14,9 @@ from ptheta.conditions.base import tensor_of
 from ptheta.config import Entry
 from ptheta.games import Terms
 from ptheta.models.base import EVERY_KIND
-from ptheta.nets.adversarial.discriminator import Projection
+from ptheta.nets.adversarial.discriminator import Projection, VectorProjection
+from ptheta.nets.condition import Vectors
+from ptheta.nets.text.options import TextOptions
 
 LABELS_ALONE = (Labels.kind,)
 
@@ -23,31 +25,36 @@ LABELS_ALONE = (Labels.kind,)
 class Conditioning(Entry):
     """The condition is given to the generator alone, as an extension of z.
 
-    To be extended: each method says what the networks of a model with this condition get.
+    To be extended: each method says what the networks of a model with this condition get. Each
+    network has numbers of its own where they are learned: of a caption, where the options name an
+    encoder.
 
     takes: kinds of the conditions that can enter so
     """
 
     takes: tuple[str, ...] = EVERY_KIND
 
-    def generator_dim(self, spec: ConditionSpec) -> int:
+    def generator_dim(self, spec: Vectors) -> int:
         """Numbers that the generator is given beside z."""
         return spec.size
 
-    def generator_input(self, spec: ConditionSpec, condition: Condition) -> Tensor:
+    def generator_input(self, spec: Vectors, condition: Condition) -> Tensor:
         """These numbers: (B, generator_dim)."""
         return spec.vector(condition)
 
-    def discriminator_dim(self, spec: ConditionSpec) -> int:
+    def discriminator_dim(self, spec: Vectors) -> int:
         """Numbers that the discriminator is given beside the example."""
         return 0
 
-    def discriminator_input(self, spec: ConditionSpec, condition: Condition) -> Tensor | None:
+    def discriminator_input(self, spec: Vectors, condition: Condition) -> Tensor | None:
         """These numbers: (B, discriminator_dim), or None."""
         return None
 
-    def logit_term(self, spec: ConditionSpec, width: int) -> nn.Module | None:
-        """A layer of features (B, width) and labels (B,) -> (B,), that is added to the outputs."""
+    def logit_term(self, spec: ConditionSpec, width: int, options: TextOptions) -> nn.Module | None:
+        """A layer of features (B, width) and conditions -> (B,), that is added to the outputs.
+
+        options: how captions are read
+        """
         return None
 
     def aux_dim(self, spec: ConditionSpec) -> int:
@@ -66,10 +73,10 @@ class Conditioning(Entry):
 class BothNetworks(Conditioning):
     """Mirza & Osindero 2014 (arXiv:1411.1784): the discriminator is given the condition, too."""
 
-    def discriminator_dim(self, spec: ConditionSpec) -> int:
+    def discriminator_dim(self, spec: Vectors) -> int:
         return spec.size
 
-    def discriminator_input(self, spec: ConditionSpec, condition: Condition) -> Tensor:
+    def discriminator_input(self, spec: Vectors, condition: Condition) -> Tensor:
         return spec.vector(condition)
 
 
@@ -94,12 +101,14 @@ def _class_term(name: str, aux: Tensor | None, condition: Condition | None, weig
     return {name: weight * cross_entropy(aux, labels, reduction="none")}
 
 
-class ProjectedLabel(Conditioning):
-    """Miyato & Koyama 2018 (arXiv:1802.05637): the label's embedding is projected on the
+class Projected(Conditioning):
+    """Miyato & Koyama 2018 (arXiv:1802.05637): the embedding of the condition is projected on the
     features."""
 
-    def logit_term(self, spec: ConditionSpec, width: int) -> nn.Module:
-        return Projection(classes_of(spec), width)
+    def logit_term(self, spec: ConditionSpec, width: int, options: TextOptions) -> nn.Module:
+        if isinstance(spec, Labels):
+            return Projection(len(spec), width)
+        return VectorProjection(spec, width, options)
 
 
 CONDITIONING: dict[str, Conditioning] = {
@@ -108,9 +117,8 @@ CONDITIONING: dict[str, Conditioning] = {
     "auxiliary": Auxiliary(
         about="the discriminator tells the label (1610.09585)", takes=LABELS_ALONE
     ),
-    "projection": ProjectedLabel(
-        about="the label's embedding is projected on the features (1802.05637)",
-        takes=LABELS_ALONE,
+    "projection": Projected(
+        about="its embedding is projected on the features (1802.05637)",
         excludes={"autoencoding": "a reconstruction error is not linear in features"},
     ),
 }

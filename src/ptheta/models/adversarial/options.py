@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, TypeAlias
 
-from ptheta.conditions import GIVEN, NONE, Conditional, ConditionSpec, Kinds, parts_of
+from ptheta.conditions import GIVEN, NONE, ConditionSpec, Kinds, parts_of
 from ptheta.config import (
     AtLeastZero,
     Count,
@@ -21,10 +21,11 @@ from ptheta.losses.penalties import PENALTIES
 from ptheta.models.adversarial.conditioning import CONDITIONING
 from ptheta.models.adversarial.latents import PRIORS
 from ptheta.models.parts import Part, named
+from ptheta.models.worded import TextConditional
 from ptheta.nets.adversarial.config import NetConfig, network_of, odd_network, stages_of
 from ptheta.nets.augment import AUGMENTATIONS
 from ptheta.nets.norms import norm_entry
-from ptheta.optimizers import BESIDE_LR, Decay, OptimizerConfig, OptimizerName
+from ptheta.optimizers import BESIDE_LR, Decay, OptimizerName
 from ptheta.specs import DataSpec
 
 LossName: TypeAlias = Annotated[str, OneOf(LOSSES)]
@@ -35,7 +36,7 @@ PriorName: TypeAlias = Annotated[str, OneOf(PRIORS)]
 
 
 @dataclass(frozen=True)
-class GANConfig(Conditional, NetConfig, OptimizerConfig):
+class GANConfig(TextConditional, NetConfig):
     loss: LossName = option("non_saturating", "what the two players minimise")
     penalty: tuple[PenaltyName, ...] = option((), "penalties, summed")
     penalty_weight: Positive | None = option(

@@ -17,16 +17,18 @@ from ptheta.models.adversarial.tricks import remaining
 from ptheta.models.base import EVERY_KIND, Model, whole
 from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.models.parts import Part
+from ptheta.models.worded import ReadsBetween
 from ptheta.nets.adversarial.discriminator import Discriminator, DiscriminatorOutput
 from ptheta.nets.adversarial.generator import Generator
 from ptheta.nets.adversarial.growing import Growing
 from ptheta.nets.augment import AUGMENTATIONS
+from ptheta.nets.condition import ConditionVector
 from ptheta.nets.minibatch import STATISTICS
 from ptheta.nets.norms import NORMS
 from ptheta.specs import DataSpec, ImageSpec, VectorSpec
 
 
-class Pair(Model):
+class Pair(ReadsBetween, Model):
     """A generator G(z) and a discriminator d(x), with what each is given beside code and example.
 
     Raises PthetaError for parts that do not go together, with the reason.
@@ -55,22 +57,28 @@ class Pair(Model):
         traits = {*NORMS[norm].traits, *(t for part in parts(config) for t in part.traits())}
         # an example's output depends on its batch
         self.batchwise = not traits.isdisjoint({"batchwise", STATISTICS})
-        beside_z = 0 if condition is None else way.generator_dim(condition)
+        of_z, of_x = (
+            None if condition is None else ConditionVector(condition, config) for _ in range(2)
+        )
+        beside_z = 0 if of_z is None else way.generator_dim(of_z)
         self.generator = Generator(spec, config, config.latent + beside_z + code_dim)
+        self.generator.vectors = of_z
         self.discriminator = Discriminator(
             spec,
             config,
             norm,
-            cond_dim=0 if condition is None else way.discriminator_dim(condition),
+            cond_dim=0 if of_x is None else way.discriminator_dim(of_x),
             aux_dim=aux_dim if condition is None else way.aux_dim(condition),
             logit_term=self._logit_term,
             autoencoding=config.code if self.loss.autoencoding else 0,
         )
+        # where the discriminator is given no numbers, an encoder of them would learn nothing
+        self.discriminator.vectors = of_x if of_x and way.discriminator_dim(of_x) else None
         self.register_buffer("steps", torch.zeros(()))
         if self.generator.reference is not None:
             every = None if condition is None else condition.examples(config.reference)
             z = self.sample_latent(config.reference, every)
-            self.generator.reference = self.generator_input(z, every)
+            self.generator.reference = self.generator_input(z, every).detach()
 
     @classmethod
     def config_parts(cls, config: object) -> list[Part]:
@@ -80,7 +88,7 @@ class Pair(Model):
         """Of a discriminator with features (B, width)."""
         if self.condition is None:
             return None
-        return self.conditioning.logit_term(self.condition, width)
+        return self.conditioning.logit_term(self.condition, width, self.config)
 
     # -- codes, examples, outputs of the discriminator
 
@@ -89,9 +97,10 @@ class Pair(Model):
 
     def generator_input(self, z: Tensor, condition: Condition | None) -> Tensor:
         """What the generator sees: the code, and what the conditioning makes of the condition."""
-        if self.condition is None:
+        vectors = self.generator.vectors
+        if vectors is None:
             return z
-        beside = self.conditioning.generator_input(self.condition, self.given(condition))
+        beside = self.conditioning.generator_input(vectors, self.given(condition))
         return torch.cat([z, beside.to(z.dtype)], 1)
 
     def generate(
@@ -107,9 +116,15 @@ class Pair(Model):
         """Of examples as a network sees them, and their conditions."""
         if self.condition is None:
             return self.discriminator(x)
-        condition = self.given(condition)
-        beside = self.conditioning.discriminator_input(self.condition, condition)
+        condition, beside = self.given(condition), self.beside(condition)
         return self.discriminator(x, None if beside is None else beside.to(x.dtype), condition)
+
+    def beside(self, condition: Condition) -> Tensor | None:
+        """What the discriminator is given beside the examples, (B, K), where it is given some."""
+        vectors = self.discriminator.vectors
+        if vectors is None:
+            return None
+        return self.conditioning.discriminator_input(vectors, condition)
 
     def augmented(self, x: Tensor) -> Tensor:
         """Examples as the discriminator sees them in training: augmented, with instance noise."""

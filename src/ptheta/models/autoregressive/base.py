@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ptheta.batch import Batch, Condition
-from ptheta.conditions import Conditional, ConditionSpec, word
+from ptheta.conditions import ConditionSpec, word
 from ptheta.config import Count, option
 from ptheta.distributions.base import ElementDistribution
 from ptheta.games import Game, Move, Player, Terms
@@ -24,14 +24,14 @@ from ptheta.models.autoregressive import walk
 from ptheta.models.autoregressive.walk import Stepper, agreement, repeated, resampled
 from ptheta.models.base import EVERY_KIND, Model, refuse_missing
 from ptheta.models.graph import EXAMPLES, Arrow, Graph, Variable
+from ptheta.models.worded import ReadsBetween, TextConditional
 from ptheta.nets.heads import Likelihood, odd_likelihood
 from ptheta.nets.masked import even_kernel
-from ptheta.optimizers import OptimizerConfig
 from ptheta.specs import DataSpec, ImageSpec
 
 
 @dataclass(frozen=True)
-class AutoregressiveConfig(Conditional, OptimizerConfig):
+class AutoregressiveConfig(TextConditional):
     """What every autoregressive model is told."""
 
 
@@ -66,7 +66,7 @@ class MaskedConvConfig(AutoregressiveConfig):
         return super().unsupported(spec, condition) or even_kernel(**self.kernels())
 
 
-class Autoregressive(Model, ABC):
+class Autoregressive(ReadsBetween, Model, ABC):
     """condition: None for an unconditional model."""
 
     takes = EVERY_KIND

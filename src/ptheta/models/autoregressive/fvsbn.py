@@ -40,7 +40,7 @@ class FVSBN(PixelModel):
         self.weight = nn.Parameter(torch.randn(d, p, d) * d**-0.5)  # (D, P, D): to, what, from
         self.bias = nn.Parameter(torch.zeros(d, p))
         self.register_buffer("mask", torch.ones(d, d).tril(-1)[:, None], persistent=False)
-        self.label = embedding(condition, d * p)
+        self.label = embedding(condition, d * p, config)
 
     def biases(self, condition: Condition | None) -> Tensor:
         """(1 or B, D, P)"""

@@ -90,7 +90,7 @@ class GatedPixelCNN(PixelModel):
         self.place = nn.Parameter(places) if config.position else None
         self.head = MaskedConv2d(f, config.head, 1, "B", c)
         self.last = MaskedConv2d(config.head, c * self.distribution.per_pixel, 1, "B", c)
-        self.label = embedding(condition, config.layers * 2 * f)
+        self.label = embedding(condition, config.layers * 2 * f, config)
 
     def shifts(self, condition: Condition | None) -> list[Tensor | None]:
         """What the condition adds before the gates of each layer, (B, 2 F, 1, 1); Nones without."""

@@ -63,8 +63,8 @@ class MADE(Autoregressive):
         self.masks = [Masks(e.places, e.colours, config.hidden, m) for m in range(config.orders)]
         self.kept: list[Tensor] = []  # the masks of the first order
         # the first element sees no hidden unit, so labels go to the output as well
-        self.label = embedding(condition, sizes[1])
-        self.label_out = embedding(condition, outputs)
+        self.label = embedding(condition, sizes[1], config)
+        self.label_out = embedding(condition, outputs, config)
 
     @property
     def order(self) -> list[int]:

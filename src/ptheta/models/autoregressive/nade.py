@@ -56,7 +56,7 @@ class NADE(Autoregressive):
         self.b = nn.Parameter(torch.zeros(d, p))
         s = min(config.block, inputs)
         self.register_buffer("lower", torch.ones(s, s).tril(-1)[:, None], persistent=False)
-        self.label = embedding(condition, h)
+        self.label = embedding(condition, h, config)
         binary = isinstance(spec, ImageSpec) and spec.levels == 2 and p == 1
         self.sparse = binary and chosen.by_hand is not None
 

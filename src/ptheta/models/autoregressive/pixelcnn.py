@@ -73,7 +73,7 @@ class PixelCNN(PixelModel):
         self.head = MaskedConv2d(f, config.head, 1, "B", c)
         self.last = MaskedConv2d(config.head, c * self.distribution.per_pixel, 1, "B", c)
         half = max(f // 2, c)
-        self.label = embedding(condition, config.blocks * half)
+        self.label = embedding(condition, config.blocks * half, config)
 
     def shifts(self, condition: Condition | None) -> list[Tensor | None]:
         """What the condition adds in each block, (B, half, 1, 1) each; Nones without labels."""

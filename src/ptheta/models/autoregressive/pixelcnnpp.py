@@ -102,7 +102,7 @@ class PixelCNNPP(PixelModel):
         self.down = Modules(Block(f, config.dropout, right=False) for _ in blocks)
         self.right = Modules(Block(f, config.dropout, right=True) for _ in blocks)
         self.last = nn.Conv2d(f, self.numbers, 1)
-        self.label = embedding(condition, config.blocks * 2 * f)
+        self.label = embedding(condition, config.blocks * 2 * f, config)
 
     @property
     def numbers(self) -> int:

@@ -65,7 +65,7 @@ class PixelRNN(PixelModel, Generic[L]):
         self.out = Modules(MaskedConv2d(config.features, wide, 1, "B", c) for _ in layers)
         self.head = MaskedConv2d(wide, config.head, 1, "B", c)
         self.last = MaskedConv2d(config.head, c * self.distribution.per_pixel, 1, "B", c)
-        self.label = embedding(condition, wide)
+        self.label = embedding(condition, wide, config)
 
     def shift(self, condition: Condition | None) -> Tensor | None:
         """What the condition adds to the first features: (B, 2 h, 1, 1)."""

@@ -58,7 +58,7 @@ class ImageTransformer(PixelModel):
         self.layers = Modules(AttentionLayer(e, config.heads) for _ in range(config.layers))
         self.norm = nn.LayerNorm(e)
         self.last = nn.Linear(e, self.distribution.per_pixel)
-        self.label = embedding(condition, e)
+        self.label = embedding(condition, e, config)
 
     def places(self, condition: Condition | None) -> Tensor:
         """What tells each token where and for which label it speaks: (1 or B, D, E)."""

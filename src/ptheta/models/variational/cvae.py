@@ -10,18 +10,20 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.batch import Condition
-from ptheta.conditions import GIVEN, Conditional, ConditionSpec, Kinds
+from ptheta.conditions import GIVEN, ConditionSpec, Kinds
 from ptheta.config import option
 from ptheta.distributions.base import ElementDistribution
 from ptheta.distributions.latents import LatentDistribution, Normal
 from ptheta.models.base import EVERY_KIND
 from ptheta.models.recipes import Recipes
 from ptheta.models.variational.vae import VAE, VAEConfig
+from ptheta.models.worded import ReadsBetween, TextConditional
+from ptheta.nets.condition import ConditionVector
 from ptheta.specs import DataSpec, ImageSpec
 
 
 @dataclass(frozen=True)
-class CVAEConfig(Conditional, VAEConfig):
+class CVAEConfig(TextConditional, VAEConfig):
     condition: Kinds = option("labels", GIVEN)
     learned_prior: bool = option(False, "p(z | y) learned, in the place of N(0, I)")
 
@@ -39,7 +41,7 @@ class CVAEConfig(Conditional, VAEConfig):
         return super().unsupported(spec, condition)
 
 
-class CVAE(VAE):
+class CVAE(ReadsBetween, VAE):
     """A VAE whose two networks are given the condition: the encoder as one more channel, linear in
     it (of a vector as more numbers beside its own), the decoder as more numbers beside the code."""
 
@@ -50,16 +52,19 @@ class CVAE(VAE):
     def __init__(
         self, spec: DataSpec, config: CVAEConfig, condition: ConditionSpec | None = None
     ) -> None:
-        size = 0 if condition is None else condition.size
+        vectors = None if condition is None else ConditionVector(condition, config)
+        size = 0 if vectors is None else vectors.size
         places = math.prod(spec.shape[1:]) if isinstance(spec, ImageSpec) else 0
         beside = 1 if places else size
         super().__init__(spec, config, condition, planes=beside, cond_dim=size)
+        self.vectors = vectors
         self.plane = nn.Linear(size, places) if places else None
         self.prior_net = nn.Linear(size, 2 * config.latent) if config.learned_prior else None
 
     def vector(self, condition: Condition | None) -> Tensor:
         """The condition as numbers: (B, size). Raises PthetaError where there is none."""
-        vector = self.condition.vector(self.given(condition))
+        assert self.vectors is not None  # a cvae has a condition
+        vector = self.vectors(self.given(condition))
         return vector.to(next(self.parameters()).dtype)
 
     def infer(self, s: Tensor, condition: Condition | None = None) -> Normal:

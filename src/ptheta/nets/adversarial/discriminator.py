@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -13,8 +13,10 @@ from ptheta.batch import Condition
 from ptheta.nets.adversarial.config import NetConfig, network_of
 from ptheta.nets.adversarial.equalised import equalise
 from ptheta.nets.adversarial.generator import norm_of
+from ptheta.nets.condition import ConditionVector, LabelEmbedding, VectorEmbedding
 from ptheta.nets.minibatch import minibatch
 from ptheta.nets.norms import norm_entry
+from ptheta.nets.text import TextEncoder
 from ptheta.specs import DataSpec, full
 
 
@@ -36,14 +38,22 @@ class DiscriminatorOutput(NamedTuple):
         )
 
 
-class Projection(nn.Embedding):
+class Projection(LabelEmbedding):
     """Features (B, F) and labels (B,) -> (B,): the inner product with the label's embedding.
 
     Miyato & Koyama 2018, eq. 3 (arXiv:1802.05637).
     """
 
-    def forward(self, features: Tensor, labels: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, features: Tensor, labels: Condition) -> Tensor:  # type: ignore[override]
         return (super().forward(labels) * features).sum(1)
+
+
+class VectorProjection(VectorEmbedding):
+    """Features (B, F) and conditions of any kind -> (B,): the inner product with the condition's
+    embedding."""
+
+    def forward(self, features: Tensor, condition: Condition) -> Tensor:  # type: ignore[override]
+        return (super().forward(condition) * features).sum(1)
 
 
 class Discriminator(nn.Module):
@@ -56,6 +66,7 @@ class Discriminator(nn.Module):
     autoencoding: d is minus the mean absolute error of rebuilding the example from `autoencoding`
         numbers (Berthelot et al. 2017, arXiv:1703.10717), 0 for a linear output
     reference_images, reference_numbers: what virtual normalisation refers to
+    vectors: what makes numbers of a condition for this network, where it is given some
 
     The names of `tell`, `project` and `reference_numbers` are those of weights in run folders.
     """
@@ -91,6 +102,7 @@ class Discriminator(nn.Module):
         )
         self.minibatch = None if trunk.told else minibatch(config.minibatch, width)
         with_batch = width if self.minibatch is None else self.minibatch.width
+        self.vectors: ConditionVector | None = None
         self.output = None if autoencoding else nn.Linear(with_batch, 1)
         self.tell = nn.Linear(width, aux_dim) if aux_dim else None
         self.project = logit_term(width)
@@ -138,8 +150,18 @@ class Discriminator(nn.Module):
         return full(self.output(given)).squeeze(1)
 
 
+def _seeing(module: nn.Module) -> Iterator[nn.Module]:
+    """A module and all in it that no caption goes through."""
+    if isinstance(module, TextEncoder):
+        return
+    yield module
+    for part in module.children():
+        yield from _seeing(part)
+
+
 def normalise_spectrally(module: nn.Module) -> None:
-    """Divides every weight by its largest singular value (Miyato et al. 2018)."""
+    """Divides every weight by its largest singular value (Miyato et al. 2018), but for those that
+    read captions: what is bounded is how fast the output changes with the image."""
     layers = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.Embedding)
-    for layer in [m for m in module.modules() if isinstance(m, layers)]:
+    for layer in [m for m in _seeing(module) if isinstance(m, layers)]:
         spectral_norm(layer, dim=1 if isinstance(layer, nn.ConvTranspose2d) else 0)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ptheta.nets.adversarial.config import NetConfig, network_of
 from ptheta.nets.adversarial.equalised import equalise
 from ptheta.nets.adversarial.layers import ACTIVATIONS, Dropout, GaussianNoise, with_activations
+from ptheta.nets.condition import ConditionVector
 from ptheta.nets.convolutional import Norm
 from ptheta.nets.norms import norm_entry, normalisation
 from ptheta.nets.outputs import output
@@ -42,6 +43,7 @@ class Generator(nn.Module):
     """Numbers (B, N) -> examples as a network sees them, (B, *scaled_shape).
 
     reference: numbers (R, N) that virtual normalisation refers to; none without it
+    vectors: what makes numbers of a condition for this network, where there is one
     """
 
     reference: Tensor | None
@@ -57,6 +59,7 @@ class Generator(nn.Module):
             network_of(config, spec).generator(spec, config, inputs, norm),
             partial(_activation, config),
         )
+        self.vectors: ConditionVector | None = None
         refers = norm_entry(config.g_norm).refers
         if config.equalised:
             equalise(self.body)

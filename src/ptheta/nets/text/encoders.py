@@ -89,9 +89,8 @@ class GRU(TextEncoder):
 
     def __init__(self, condition: Text, width: int) -> None:
         super().__init__(condition, width)
-        half = math.ceil(width / 2)
+        half = math.ceil(width / 2)  # of an odd width, the last number is left out
         self.gru = nn.GRU(width, half, batch_first=True, bidirectional=True)
-        self.of_word, self.of_sentence = (nn.Linear(2 * half, width) for _ in range(2))
 
     def read(self, x: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
         # an empty caption has one token that says nothing, since a sequence needs one
@@ -99,7 +98,7 @@ class GRU(TextEncoder):
         packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
         out, last = self.gru(packed)
         words, _ = pad_packed_sequence(out, batch_first=True, total_length=x.shape[1])
-        return self.of_sentence(last.transpose(0, 1).flatten(1)), self.of_word(words)
+        return last.transpose(0, 1).flatten(1)[:, : self.width], words[..., : self.width]
 
 
 class Convolutions(TextEncoder):

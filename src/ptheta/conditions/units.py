@@ -1,0 +1,70 @@
+"""What a caption is read in, by name: `UNITS`."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, TypeAlias
+
+from ptheta.config import Entry, OneOf
+
+WORD = re.compile(r"\w+|[^\w\s]")
+CLOSING = re.compile(r" ([,.;:!?])")  # signs that follow a word without a space
+
+
+@dataclass(frozen=True)
+class Unit(Entry):
+    """split: a text in lower case, its accents composed -> its tokens; join: and back
+    one: what a token is called
+    most: tokens of a caption that are read
+    """
+
+    split: Callable[[str], list[str]]
+    join: Callable[[Sequence[str]], str]
+    one: str
+    most: int
+
+
+def words(text: str) -> list[str]:
+    """The words and signs of a text. A mark that changes a letter, such as a vowel sign of
+    Devanagari, belongs to its word."""
+    if text.isascii():
+        return WORD.findall(text)
+    found: list[str] = []
+    inside = False
+    for letter in text:
+        mark = unicodedata.category(letter).startswith("M")
+        part = letter.isalnum() or letter == "_" or mark
+        if (part and inside) or (mark and found):
+            found[-1] += letter
+        elif not letter.isspace():
+            found.append(letter)
+        inside = part
+    return found
+
+
+def sentence(tokens: Sequence[str]) -> str:
+    """Words and signs as a text."""
+    return CLOSING.sub(r"\1", " ".join(tokens))
+
+
+def characters(text: str) -> list[str]:
+    """The letters of a text; what separates words is one space."""
+    return list(" ".join(text.split()))
+
+
+UNITS: dict[str, Unit] = {
+    "words": Unit(words, sentence, "word", 128, about="and signs"),
+    "characters": Unit(
+        characters, "".join, "character", 512, about="letters, for scripts without spaces"
+    ),
+}
+
+TextUnit: TypeAlias = Annotated[str, OneOf(UNITS)]
+
+
+def tokens_of(text: str, unit: Unit) -> list[str]:
+    """The tokens of a text, whatever its case and however its accents are written."""
+    return unit.split(unicodedata.normalize("NFC", text).lower())

@@ -1,0 +1,39 @@
+"""What the models share that may be given any condition, captions among them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ptheta.batch import Between, Condition
+from ptheta.conditions import ConditionSpec, Text, Worded, parts_of
+from ptheta.nets.text.options import TextOptions
+from ptheta.optimizers import OptimizerConfig
+from ptheta.specs import DataSpec
+
+OF_TEXT = ("text_encoder", "text_unit")
+
+
+@dataclass(frozen=True)
+class TextConditional(TextOptions, Worded, OptimizerConfig):
+    """A config of a model that may be given any condition, captions among them."""
+
+    def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
+        if not any(isinstance(part, Text) for part in parts_of(condition)):
+            usual, values = type(self).__dataclass_fields__, vars(self)
+            for name in OF_TEXT:
+                if values[name] != usual[name].default:
+                    return (
+                        f"{name} = {values[name]} is how captions are read, and this model is "
+                        "given none: leave it out, or choose --condition text"
+                    )
+        return super().unsupported(spec, condition)
+
+
+class ReadsBetween:
+    """A model whose networks are given numbers that are made of a condition (`nets.condition`): it
+    may be given what lies between those of two."""
+
+    def between(self, first: Condition, second: Condition, share: Tensor) -> Condition:
+        return Between.of(first, second, share)

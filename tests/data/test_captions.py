@@ -1,0 +1,82 @@
+"""Captions of every source, and what is said where some images have none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+import ptheta
+from ptheta.conditions import Text
+from ptheta.data.image_data import ImageDataset
+
+N = 6
+SAID = ["a red dot", "", "ein roter Punkt", "", "красная точка", "赤い点"]
+
+
+def picture(i: int) -> np.ndarray:
+    return np.full((8, 8, 3), 20 * i, np.uint8) + np.arange(8, dtype=np.uint8)[:, None, None]
+
+
+def pictures(place: Path) -> None:
+    place.mkdir()
+    for i in range(N):
+        Image.fromarray(picture(i)).save(place / f"{i}.png")
+
+
+def beside(place: Path) -> None:
+    pictures(place)
+    for i, text in enumerate(SAID):
+        if text:
+            (place / f"{i}.txt").write_text(f"{text}\n", encoding="utf-8")
+
+
+def listed(place: Path) -> None:
+    pictures(place)
+    rows = [{"file_name": f"{i}.png", "caption": text or None} for i, text in enumerate(SAID)]
+    lines = [json.dumps(row) for i, row in enumerate(rows) if i != 3]  # 3.png is in no row
+    (place / "metadata.jsonl").write_text("\n".join(lines))
+
+
+def in_columns(place: Path) -> None:
+    place.mkdir()
+    for i in range(N):
+        Image.fromarray(picture(i)).save(place / f"{i}.png")
+    images = [{"bytes": (place / f"{i}.png").read_bytes()} for i in range(N)]
+    for file in place.iterdir():
+        file.unlink()
+    captions = [text or None for text in SAID]
+    pq.write_table(pa.table({"image": images, "caption": captions}), place / "train.parquet")
+
+
+@pytest.mark.parametrize("write", [beside, listed, in_columns])
+def test_captions_are_read_and_missing_ones_counted_and_named(
+    write: Callable[[Path], None], tmp_path: Path
+):
+    write(tmp_path / "data")
+    data = ptheta.open_data(tmp_path / "data")
+    said = [SAID[int(row)] for row in data.rows(slice(None))]
+    assert data.caption_texts() == said
+    which = "row 1, row 3" if write is in_columns else "1.png, 3.png"
+    assert f"2 of 6 images have no caption ({which})" in data.notes
+    text = Text.of_data(data, "data")
+    assert {"red", "punkt", "красная", "赤い点"} <= set(text.vocabulary)
+    learned = text.adapted(data)
+    assert "2 of 6 captions are empty: the model reads no word there" in learned.notes
+    batch = learned.batch(range(N)).condition
+    assert batch is not None
+    assert text.describe(batch) == [caption.lower() for caption in said]
+
+
+def test_what_is_cut_of_a_caption_is_said():
+    captions = ["a b c", "a b", "c"]
+    data = ImageDataset("x", "train", np.zeros((3, 1, 8, 8), np.uint8), captions=captions)
+    assert Text.of_data(data, "x").adapted(data).notes == ()
+    notes = Text(("a", "b", "c"), 1).adapted(data).notes
+    assert notes == ("2 of 3 captions are longer than 1 words: the rest of them is not read",)

@@ -398,6 +398,13 @@ def test_a_longer_run_begins_with_the_size_that_was_reached():
     assert {part.position for part in model.growing()} == {2.0}
 
 
+def test_the_best_weights_are_of_full_size(strokes, tmp_path):
+    options = {"evaluate_every": 1, "held_out": 24, "growth": 0.6}
+    run = train("progressive-gan", strokes, tmp_path / "r", steps=8, **options)
+    scored = [line["step"] for line in run.metrics() if any("held_out" in key for key in line)]
+    assert scored == [6, 7, 8]
+
+
 # -- pictures
 
 

@@ -13,7 +13,7 @@ from ptheta.data import ImageDataset, open_images, shapes
 from ptheta.data.day_night import LOOKS
 from ptheta.data.scene_reader import read_scenes
 from ptheta.errors import PthetaError
-from ptheta.measures.scenes import KINDS, agreement
+from ptheta.measures.scenes import KINDS, agreement, alike
 
 ALL = ("background", "place", *KINDS)
 ROLES = {name: i for i, name in enumerate(shapes.ATTRIBUTES)}
@@ -46,6 +46,41 @@ def test_a_slight_blur_leaves_scenes_legible(sigma, least):
     drawn = shapes.scenes(np.arange(250), seed=2)
     read = read_scenes(torch.from_numpy(blurred(drawn.images, sigma)))
     assert agreement(read.attributes, drawn.attributes).all_of(*ALL).mean() >= least
+
+
+@pytest.mark.parametrize("deviation", [10, 30])
+def test_noise_is_no_object(deviation):
+    """Of a model that draws every pixel by itself."""
+    drawn = shapes.scenes(np.arange(250), seed=2)
+    noise = np.random.default_rng(0).normal(0, deviation, drawn.images.shape)
+    noisy = (drawn.images + noise).clip(0, 255).astype(np.uint8)
+    read = read_scenes(torch.from_numpy(noisy))
+    assert agreement(read.attributes, drawn.attributes).all_of(*ALL).mean() >= 0.98
+
+
+def test_what_is_alike_part_by_part():
+    """An exchange of two colours changes no part by itself; a third object is counted."""
+    drawn = shapes.scenes(np.arange(400), seed=3)
+    rows = drawn.attributes
+    two = rows[:, 0] == 2
+    assert all((same == 1).all() for same in alike(swapped(rows), rows).values())
+    exchanged = rows.copy()
+    first, second = (ROLES[f"{which}_colour"] for which in ("first", "second"))
+    exchanged[two, first], exchanged[two, second] = rows[two, second], rows[two, first]
+    assert all((same == 1).all() for same in alike(exchanged, rows).values())
+    assert not (agreement(exchanged, rows).colour == 1)[two].any()
+    for part, column in (
+        ("colour", "first_colour"),
+        ("shape", "first_shape"),
+        ("place", "first_row"),
+    ):
+        other = rows.copy()
+        other[:, ROLES[column]] = (other[:, ROLES[column]] + 1) % 3
+        found = alike(other[~two], rows[~two])
+        assert {name for name, same in found.items() if (same == 0).all()} == {part}
+    more = drawn.images[two]
+    more = np.minimum(more, more[::-1])  # on white, the objects of two scenes
+    assert read_scenes(torch.from_numpy(more)).attributes[:, 0].max() > 2
 
 
 def test_nothing_is_read_off_an_empty_paper():

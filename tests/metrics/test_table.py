@@ -31,6 +31,7 @@ from ptheta.metrics.table import METRICS, metric_of
 from ptheta.report.tables import Heading, tables
 from ptheta.specs import ImageSpec, VectorSpec
 from ptheta.tasks.inpaint import regions
+from tests.metrics.caption_laws import CAPTION_LAWS
 from tests.metrics.translation_laws import TRANSLATION_LAWS
 from tests.metrics.vector_laws import FOUR, VECTOR_LAWS, Points, Sampler, rows
 
@@ -324,6 +325,7 @@ LAWS: dict[str, Callable[[], None]] = {
     "sampling_speed": the_clock_is_read,
     "parameters": of_the_model("parameters", 7, "="),
     **VECTOR_LAWS,
+    **CAPTION_LAWS,
     **TRANSLATION_LAWS,
     "completion_psnr_{term}": a_flat_completion_is_as_far_as_its_grey,
 }

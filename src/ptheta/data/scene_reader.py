@@ -37,7 +37,7 @@ from ptheta.errors import PthetaError
 SIDE = 32  # larger pictures are averaged down to about so many pixels a side
 STEP = 0.4  # between the places and scales that are tried, pixels of the averaged picture
 CORE = 0.05  # half the middle of a cell, of the image's side: an object there covers most of it
-SEEN = 12.0  # of 255: mean difference from the paper there, from which on something is there
+SEEN = 17.0  # of 255: difference of the mean there from the paper, from which on something is there
 CHUNK = 256  # pictures, and objects of one cell, at a time
 
 Floats = NDArray[np.float32]
@@ -49,8 +49,8 @@ FIRST = ATTRIBUTES.index("first_shape")
 class Reading:
     """What was read.
 
-    attributes: int8 (N, 14), see `ptheta.data.shapes.ATTRIBUTES`; `objects` is 0, 1 or 2, and the
-        objects stand in the order of their cells: nothing shows which one is named first
+    attributes: int8 (N, 14), see `ptheta.data.shapes.ATTRIBUTES`; `objects` is 0 to 9, and up to
+        two objects stand in the order of their cells: nothing shows which one is named first
     error: float64 (N,), root mean square of what the drawing leaves unexplained, of 255
     """
 
@@ -90,8 +90,8 @@ def _read(pixels: np.ndarray) -> Reading:
     rows = np.full((len(y), len(ATTRIBUTES)), -1, dtype=np.int8)
     rows[:, ATTRIBUTES.index("background")] = paper
     rest = (y.astype(np.float64) ** 2).sum((1, 2, 3))
-    there = _occupied(y)
-    rows[:, ATTRIBUTES.index("objects")] = there.sum(1)
+    there, count = _occupied(y)
+    rows[:, ATTRIBUTES.index("objects")] = count
     place = np.cumsum(there, 1) - 1  # of the object in each cell: 0 or 1
     for cell in range(there.shape[1]):
         found = np.flatnonzero(there[:, cell])
@@ -128,15 +128,20 @@ def _paper(x: Floats) -> np.ndarray:
     return nearest
 
 
-def _occupied(y: Floats) -> np.ndarray:
-    """In which of the nine cells an object lies, in at most two: bool (N, 9)."""
+def _occupied(y: Floats) -> tuple[np.ndarray, np.ndarray]:
+    """In which of the nine cells an object lies, of more than two the clearest ones: bool (N, 9);
+    and in how many something lies, int64 (N,).
+
+    The mean is taken before the absolute value, so that noise cancels in it.
+    """
     at = (np.arange(y.shape[2]) + 0.5) / y.shape[2]
     near = np.abs(at - np.array(CENTRES)[:, None]) <= CORE  # (3, s)
     weight = (near / near.sum(1, keepdims=True)).astype(np.float32)
-    strength = np.einsum("nhw,rh,cw->nrc", np.abs(y).mean(1), weight, weight).reshape(len(y), -1)
+    means = np.einsum("nkhw,rh,cw->nkrc", y, weight, weight)
+    strength = np.abs(means).mean(1).reshape(len(y), -1)
     rank = (-strength).argsort(1, kind="stable").argsort(1, kind="stable")
-    found: np.ndarray = (strength > SEEN) & (rank < 2)
-    return found
+    there = strength > SEEN
+    return there & (rank < 2), there.sum(1)
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,26 @@ def agreement(read: np.ndarray, wanted: np.ndarray) -> Agreement:
     )
 
 
+# what two scenes may have alike, whichever of their objects has it
+PARTS = ("objects", "background", "place", *KINDS)
+
+
+def alike(read: np.ndarray, wanted: np.ndarray) -> dict[str, np.ndarray]:
+    """Whether scenes, int8 (N, 14) each, have the same objects and background part by part: as many
+    objects, in the same cells, of the same shapes, and so on, each part by itself and in any order.
+
+    Of single objects each part is that of the object. Where all parts of two objects are alike,
+    these may still be exchanged between them: `agreement` says that. By PARTS: float64 (N,).
+    """
+    plain = {name: ATTRIBUTES.index(name) for name in ("objects", "background")}
+    found = {name: read[:, k] == wanted[:, k] for name, k in plain.items()}
+    a, b = _by_cell(read), _by_cell(wanted)
+    found["place"] = ((a != ABSENT).any(-1) == (b != ABSENT).any(-1)).all(1)
+    for k, name in enumerate(KINDS):
+        found[name] = (np.sort(a[..., k], 1) == np.sort(b[..., k], 1)).all(1)
+    return {name: found[name].astype(np.float64) for name in PARTS}
+
+
 def _fills(cells: np.ndarray) -> np.ndarray:
     """Which fills occur in scenes by cell: bool (N, fills)."""
     fill = cells[..., KINDS.index("fill")]

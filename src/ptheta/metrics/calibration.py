@@ -25,7 +25,7 @@ from ptheta.measures.intervals import Groups, difference, estimate, mean_estimat
 from ptheta.measures.mmd import median_distance
 from ptheta.measures.modes import Mixture, reached
 from ptheta.measures.results import Estimate, Result
-from ptheta.metrics import domains, pairs, vectors
+from ptheta.metrics import captions, domains, pairs, vectors
 from ptheta.metrics.clustering import matched
 from ptheta.metrics.completions import psnr_of
 from ptheta.metrics.context import Context, Given
@@ -227,6 +227,7 @@ def of_vectors(world: World, n: int, seed: int, model: int) -> list[Result]:
 
 LABELS, CARRIED = 4, "carried over"  # labels of a pixel; a domain
 WRONG_SCENES, MORE_WRONG_SCENES = 0.2, 0.3
+CAPTIONS = ("caption_match", "caption_match_of_colour", "caption_retrieval")
 
 
 def of_translations(world: World, n: int, seed: int, model: int) -> list[Result]:
@@ -252,6 +253,15 @@ def of_translations(world: World, n: int, seed: int, model: int) -> list[Result]
     for name in ("look", "kept"):
         found[f"scene_{name}_to_{CARRIED}"] = mean_estimate(right, some.groups)
     return [*_named(found), *_named(_distances(world, n, seed, model))]
+
+
+def of_captions(world: World, n: int, seed: int, model: int) -> list[Result]:
+    """Samples of n captions, the same for all models, of which some are wrong."""
+    generator = torch.Generator().manual_seed(3 * seed + model)
+    wrong = MORE_WRONG_SCENES if model == WORSE else WRONG_SCENES
+    right = (torch.rand(n, generator=generator) >= wrong).double()
+    found = captions.share(captions.Right(right, right, right), Groups(n, "real"))
+    return _named(dict.fromkeys(CAPTIONS, found))
 
 
 def of_completions(world: World, n: int, seed: int, model: int) -> list[Result]:
@@ -297,6 +307,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "speeds": of_speeds,
     "vectors": of_vectors,
     "translations": of_translations,
+    "captions": of_captions,
     "completions": of_completions,
 }
 # every ranked metric -> the experiment that calibrates it
@@ -323,6 +334,7 @@ CALIBRATED: Mapping[str, str] = {
         ),
         "translations",
     ),
+    **dict.fromkeys(("caption_match", "caption_match_of", "caption_retrieval"), "captions"),
     "path_length": "paths",
     "completion_psnr": "completions",
     "clustering_accuracy": "clusters",

@@ -1,5 +1,6 @@
-"""Translations and completions that need no learning of the kind a model does, to hold its numbers
-against: each is measured as a model is, by the same metrics on the same inputs."""
+"""Translations, completions and images of captions that need no learning of the kind a model does,
+to hold its numbers against: each is measured as a model is, by the same metrics on the same inputs.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +24,7 @@ from ptheta.data.inputs import Inputs
 from ptheta.errors import PthetaError
 from ptheta.measures.errors import l1
 from ptheta.measures.memorisation import nearest
+from ptheta.metrics.caption_floors import AnyCaption, NearestCaption, captioned
 from ptheta.metrics.completions import MeanFill, NearestImage
 from ptheta.specs import DataSpec, ImageSpec, LabelMapSpec
 
@@ -278,6 +280,8 @@ TRANSLATION_FLOORS: dict[str, FloorKind] = {
     "mean image": FloorKind(MeanFill, _plain),
     "nearest training image": FloorKind(NearestImage, _plain),
     "input copied, blurred": FloorKind(BlurredInput, _blurrable),
+    "training image of any caption": FloorKind(AnyCaption, captioned),
+    "training image of the nearest caption": FloorKind(NearestCaption, captioned),
     "image copied": FloorKind(DomainFloor, _domains),
     "image blurred": FloorKind(BlurredImage, _domains),
     "nearest image of the domain": FloorKind(NearestOfDomain, _domains),

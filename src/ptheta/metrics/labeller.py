@@ -8,7 +8,6 @@ is trained from nothing on the training pairs; what it reaches on real pictures 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from itertools import pairwise
@@ -19,10 +18,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ptheta.compute.streams import seeded
-from ptheta.data.cache import cache_folder
 from ptheta.data.dataset import Dataset
-from ptheta.errors import CannotWrite, PthetaError
-from ptheta.files.tensors import load_metadata, load_tensors, save_tensors
+from ptheta.errors import PthetaError
+from ptheta.metrics.cached import trained
 from ptheta.metrics.protocol import annotations_of
 from ptheta.specs import LabelMapSpec, to_symmetric
 from ptheta.terminal.progress import watched
@@ -110,15 +108,9 @@ def labeller(pairs: Dataset, place: Path | None = None) -> Labeller:
         "labels": annotations_of(pairs),
         "palette": json.dumps(spec.palette),
         "version": f"{VERSION}, {STEPS} steps of {BATCH}",
-        "torch": torch.__version__,
     }
-    key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:24]
-    path = (place or cache_folder()) / "labeller" / f"{key}.safetensors"
     network = Labeller(pairs.spec.shape[0], spec.labels)
-    if not _restored(network, path, about):
-        _train(network, pairs, spec)
-        _keep(network, path, about)
-    return network.eval()
+    return trained("labeller", network, about, lambda new: _train(new, pairs, spec), place)
 
 
 def label_spec(pairs: Dataset) -> LabelMapSpec:
@@ -165,24 +157,3 @@ def _augmented(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     contrast, light = 0.8 + 0.4 * torch.rand(2, len(x), 1, 1, 1)
     lit = (x.float() - 128) * contrast + 128 * light
     return lit.clamp(0, 255).to(torch.uint8), y
-
-
-def _restored(network: Labeller, path: Path, about: dict[str, str]) -> bool:
-    """Whether the weights were kept, and are in the network now."""
-    if not path.is_file():
-        return False
-    try:
-        if load_metadata(path) != about:
-            return False
-        network.load_state_dict(load_tensors(path))
-    except (PthetaError, RuntimeError):  # a damaged file: it is trained anew
-        return False
-    return True
-
-
-def _keep(network: Labeller, path: Path, about: dict[str, str]) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_tensors(path, network.state_dict(), about)
-    except (OSError, CannotWrite):  # a cache that cannot be written costs time, nothing else
-        pass

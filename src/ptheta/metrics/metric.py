@@ -24,6 +24,7 @@ PLACES = {
     "term": "[a-z_]+",
     "pairs": "(?:_train)?",
     "domain": ".+",
+    "captions": "(?:_seen|_unseen)?",
 }
 
 # what an example may be -> what several of them are called
@@ -38,6 +39,7 @@ class Section(StrEnum):
     LIKELIHOOD = "Likelihood"
     DISTANCE = "Distance to real data"
     FIDELITY = "Fidelity and diversity"
+    CAPTIONS = "Text to image"
     TRANSLATION = "Translation"
     COMPLETION = "Completion"
     MEMORISATION = "Memorisation"
@@ -102,8 +104,9 @@ class Metric:
     """One entry of `ptheta.metrics.table.METRICS`.
 
     name: of its results, with {extractor}, {given} (a condition) and {term} where these belong;
-        {pairs} is empty for test pairs and says which others are meant; {domain} is a label
-    compute: the number; or several, one for each {term}, kind of {pairs} or {domain}
+        {pairs} is empty for test pairs and says which others are meant, as {captions} does of the
+        captions of the test part; {domain} is a label
+    compute: the number; or several, one for each {term}, kind of {pairs} or {captions}, or {domain}
     about: what it is, in one line for lists
     section: of the report
     of: the kinds of examples that it is of; an evaluation of others has no row for it
@@ -140,7 +143,9 @@ class Metric:
     @property
     def title(self) -> str:
         """Its name for lists: "fd_X", "elbo_T"."""
-        return self.name.format(extractor="X", term="T", domain="D", given="", pairs="")
+        return self.name.format(
+            extractor="X", term="T", domain="D", given="", pairs="", captions=""
+        )
 
     @property
     def of_what(self) -> str:
@@ -180,10 +185,9 @@ class Metric:
         """The name of its result by an extractor."""
         if self.published and extractor == PUBLISHED:
             return self.published
-        pairs = f"_{term}" if term else ""
-        return self.name.format(
-            extractor=extractor, given=given, term=term, domain=term, pairs=pairs
-        )
+        which = f"_{term}" if term else ""
+        places = {"term": term, "domain": term, "pairs": which, "captions": which}
+        return self.name.format(extractor=extractor, given=given, **places)
 
     def result(self, found: Estimate, about: About, extractor: str = "", unit: str = "") -> Result:
         """A number that was taken without an evaluation, as this metric's result."""

@@ -22,7 +22,7 @@ COMPARABLE = (
     *("real_images", "samples", "seed"),
     # of some metrics alone
     *("how", "images", "splits", "neighbours", "compared", "paths", "training_images"),
-    *("batch", "machine", "bandwidth", "cells"),
+    *("batch", "machine", "bandwidth", "cells", "among", "judge"),
 )
 
 

@@ -8,6 +8,7 @@ from ptheta import plugins
 from ptheta.measures.results import About, Estimate
 from ptheta.metrics import classes, copies, distances, diversity, needs, pixels
 from ptheta.metrics.ais import nll_ais
+from ptheta.metrics.caption_entries import OF_CAPTIONS
 from ptheta.metrics.clustering import clustering
 from ptheta.metrics.completions import OF_COMPLETIONS
 from ptheta.metrics.context import Context
@@ -291,8 +292,8 @@ _OTHERS: tuple[Metric, ...] = (
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        *(*_LIKELIHOODS, *_DISTANCES, *_FIDELITY, *OF_VECTORS, *OF_TRANSLATIONS, *OF_COMPLETIONS),
-        *(*_MEMORISATION, *_OTHERS),
+        *(*_LIKELIHOODS, *_DISTANCES, *_FIDELITY, *OF_VECTORS),
+        *(*OF_CAPTIONS, *OF_TRANSLATIONS, *OF_COMPLETIONS, *_MEMORISATION, *_OTHERS),
     )
 }
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Set
 from typing import NamedTuple
 
 import torch
@@ -13,7 +12,8 @@ from ptheta.capabilities import Samples
 from ptheta.data.image_data import images_of
 from ptheta.data.sources import ImageSet
 from ptheta.errors import PthetaError
-from ptheta.measures.results import Evaluation
+from ptheta.measures.results import Evaluation, Result
+from ptheta.metrics.context import Context
 from ptheta.metrics.evaluate import context, evaluate_images, measured
 from ptheta.metrics.floors import floors_of
 from ptheta.metrics.metric import Section
@@ -119,24 +119,31 @@ def measured_images(
     return made, [remark]
 
 
-HELD = {Section.TRANSLATION, Section.COMPLETION}  # sections in which a model is held to floors
+# sections in which a model is held to floors
+HELD = {Section.CAPTIONS, Section.TRANSLATION, Section.COMPLETION}
 
 
 def floors(rows: Mapping[str, Evaluation], sight: Sight, how: Measuring) -> dict[str, Evaluation]:
-    """What translations and completions get that need no learning, by name, of the numbers that a
-    row has; none where no row is of a model that translates or completes."""
+    """What needs no learning gets, by name, of the numbers that a row has; none where no row is of
+    a model that translates, completes, or draws what a caption says."""
     names = {result.metric for row in rows.values() for result in row.results}
     held = {section_of(name) for name in names} & HELD
     if not held:
         return {}
-    metrics = [m for m in METRICS.values() if m.section in {Section.DISTANCE, *held}]
     found = {}
     for name, model in floors_of(sight.train).items():
         ctx = context(
             *(model, sight.test, sight.train), extractor=how.extractor, n=how.n, seed=how.seed
         )
-        every = measured(ctx, metrics=metrics)
-        own = [r for r in every.results if r.metric in names and r.value is not None]
-        if any(section_of(result.metric) in held for result in own):
-            found[name] = replace(every, results=tuple(own))
+        of_held = _own(ctx, held, names)
+        if of_held:  # else it is of other tasks, and its distances say nothing here
+            found[name] = Evaluation(
+                (*_own(ctx, {Section.DISTANCE}, names), *of_held), ctx.protocol
+            )
     return found
+
+
+def _own(ctx: Context, sections: Set[Section], names: Set[str]) -> tuple[Result, ...]:
+    """The numbers of some sections that have a value, and one of these names."""
+    every = measured(ctx, metrics=[m for m in METRICS.values() if m.section in sections])
+    return tuple(r for r in every.results if r.metric in names and r.value is not None)

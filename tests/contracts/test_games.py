@@ -44,6 +44,11 @@ def is_judge(move: Move[Any]) -> bool:
     return move.player.endswith(("discriminator", "critic"))
 
 
+def at_once(name: str) -> dict[str, Any]:
+    """Options of a model of which all weights learn from the first step on."""
+    return {"stages": 1} if "stages" in config_options(name) else {}
+
+
 def snapshot(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {k: v.clone() for k, v in model.state_dict().items()}
 
@@ -78,7 +83,7 @@ def test_a_model_with_a_posterior_logs_both_counts_of_active_units(name, spec):
 
 @pairs(PLAYED, SPEC, VECTORS)
 def test_a_move_changes_only_its_player(name, spec):
-    model = tiny(name, spec)
+    model = tiny(name, spec, **at_once(name))
     game = model.game()
     e = engine(model, game)
     images = batch(spec, model=model)

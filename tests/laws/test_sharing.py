@@ -14,6 +14,7 @@ from ptheta.compute import streams
 from ptheta.corruption import corrupt
 from ptheta.data import open_data
 from ptheta.models.text.base import TextToImage
+from ptheta.nets.minibatch import MinibatchLayer
 from ptheta.specs import ImageSpec
 from ptheta.training.engine import Engine
 from ptheta.training.group import Group
@@ -132,6 +133,7 @@ GAMES: dict[str, tuple[str, dict[str, Any]]] = {
     "r3gan, layer norm": ("r3gan", FREE),
     "began, layer norm": ("began", FREE),
     "sngan, layer norm": ("sngan", FREE),
+    "progressive-gan, with statistics": ("progressive-gan", {"minibatch": "stddev"}),
     "vae, mixture": ("vae", {"prior": "vamp", "pseudo_inputs": 4}),
     "iwae, dreg": ("iwae", {"gradient": "doubly-reparametrised"}),
     "ae, contractive": ("ae", {"contractive": 0.1}),
@@ -166,12 +168,12 @@ def gradients(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
 
 
 def mixes_examples(model: nn.Module) -> bool:
-    """Whether batch normalisation ties the examples of a batch together; dragan's noise is as wide
-    as the batch's pixels are spread, and wrong captions are those of others."""
+    """Whether batch normalisation or a statistic of the batch ties its examples together; dragan's
+    noise is as wide as the batch's pixels are spread, and wrong captions are those of others."""
     config: Any = model.config
-    normalised = any(isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d) for m in model.modules())
-    captioned = isinstance(model, TextToImage)
-    return normalised or captioned or "dragan" in getattr(config, "penalty", ())
+    tying = nn.BatchNorm1d | nn.BatchNorm2d | MinibatchLayer
+    tied = any(isinstance(m, tying) for m in model.modules()) or isinstance(model, TextToImage)
+    return tied or "dragan" in getattr(config, "penalty", ())
 
 
 @pytest.mark.parametrize("name", GAMES)

@@ -79,10 +79,11 @@ BY_SHARE = {"matching"}
 
 
 def check_resume(name: str, data: Source, tmp_path: Path, steps: int = 80, **options) -> None:
-    # a recipe's cosine schedule would depend on the length asked for
+    # a recipe's cosine schedule, or growth, would depend on the length asked for
     options |= {"ema": 0.9, "clip": 5.0, "schedule": "constant", "warmup": 3 * steps // 5}
     options |= {"evaluate_every": steps // 4, "held_out": 24, "sample_every": 7 * steps // 20}
     options |= {"log_every": steps // 4}
+    options |= {"stages": 1} if "stages" in config_options(name) else {}
     whole = train(name, data, tmp_path / "whole", steps=steps, **options)
     if BY_SHARE & config_options(name):
         parts = in_two(name, data, tmp_path / "parts", steps // 2, steps=steps, **options)

@@ -44,6 +44,7 @@ GAMES: dict[str, tuple[str, dict[str, Any], str]] = {
     "minibatch": ("gan", {**FREE, "minibatch": "discrimination"}, "alternating"),
     "relativistic": ("gan", {**FREE, "loss": "relativistic_average"}, "alternating"),
     "deviations": ("gan", {**FREE, "minibatch": "stddev", "net": "mlp"}, "extragradient"),
+    "growing": ("progressive-gan", {"minibatch": "stddev", "critic_steps": 2}, "alternating"),
     "began": ("began", FREE, "alternating"),
     "replay": ("cgan", {**FREE, "replay": 5, "classes": 3}, "simultaneous"),
     "infogan": ("infogan", FREE, "extragradient"),

@@ -57,6 +57,11 @@ MODELS: dict[str, Listed] = {
         "arXiv:1802.05637",
         about="a GAN given labels, which the discriminator projects on",
     ),
+    "progressive-gan": gan(
+        "progressive-gan",
+        "arXiv:1710.10196",
+        about="a GAN whose networks learn small images first, and grow",
+    ),
     "infogan": Entry(
         "adversarial.infogan",
         "InfoGAN",

@@ -124,7 +124,7 @@ RECIPES: Recipes = {
             "features": 16,
             "d_features": 48,
             "lr": 1e-3,
-            "penalty_every": 8,
+            "penalty_every": 4,
             "matching_weight": 1.0,
         },
         "train": {

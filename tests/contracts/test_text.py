@@ -22,7 +22,7 @@ from ptheta.models.adversarial.conditioning import CONDITIONING
 from ptheta.models.worded import TextConditional
 from ptheta.nets.condition import embedding
 from ptheta.nets.text import ENCODERS
-from ptheta.nets.text.options import TextOptions
+from ptheta.nets.text.options import PLAIN, TextOptions
 from ptheta.specs import ImageSpec
 from ptheta.training.engine import Engine
 from ptheta.training.group import Group
@@ -39,6 +39,8 @@ def ways(name: str) -> list[dict[str, Any]]:
     config = registry.entry(name).load_config()
     if not issubclass(config, TextConditional):
         return []
+    if config.__dataclass_fields__["text_encoder"].default != PLAIN:
+        return []  # it has an encoder anyway, and laws of its own
     if "conditioning" not in config.__dataclass_fields__:
         return [{}]
     ways = [way for way, entry in CONDITIONING.items() if "text" in entry.takes]

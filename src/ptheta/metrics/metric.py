@@ -54,6 +54,8 @@ class Role(Enum):
     DISTANCE = "distance to real data"
     PRECISION = "precision"
     RECALL = "recall"
+    TARGET = "likeness to the target (L1, which rewards blur)"
+    DOMAIN = "likeness to a domain"
 
 
 @dataclass(frozen=True)

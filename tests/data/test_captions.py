@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ from PIL import Image
 import ptheta
 from ptheta.conditions import Text
 from ptheta.data.image_data import ImageDataset
+from ptheta.errors import PthetaError
 
 N = 6
 SAID = ["a red dot", "", "ein roter Punkt", "", "красная точка", "赤い点"]
@@ -74,9 +76,27 @@ def test_captions_are_read_and_missing_ones_counted_and_named(
     assert text.describe(batch) == [caption.lower() for caption in said]
 
 
+def test_a_caption_that_is_none_is_empty():
+    captions: list[Any] = ["a b", None, "b"]
+    data = ImageDataset("x", "train", np.zeros((3, 1, 8, 8), np.uint8), captions=captions)
+    assert data.caption_texts() == ["a b", "", "b"]
+    text = Text.of_data(data, "x")
+    assert text.vocabulary == ("b", "a")
+    assert text.describe(text.take(data, np.arange(3))) == ["a b", "", "b"]  # type: ignore[arg-type]
+
+
 def test_what_is_cut_of_a_caption_is_said():
     captions = ["a b c", "a b", "c"]
     data = ImageDataset("x", "train", np.zeros((3, 1, 8, 8), np.uint8), captions=captions)
     assert Text.of_data(data, "x").adapted(data).notes == ()
     notes = Text(("a", "b", "c"), 1).adapted(data).notes
     assert notes == ("2 of 3 captions are longer than 1 words: the rest of them is not read",)
+
+
+@pytest.mark.parametrize("n", [2, 4])
+def test_there_is_a_caption_for_each_image(n: int):
+    images = np.zeros((3, 1, 8, 8), np.uint8)
+    with pytest.raises(PthetaError, match=f"x: {n} captions of 3 examples: give one for each"):
+        ImageDataset("x", "train", images, captions=["a"] * n)
+    with pytest.raises(PthetaError, match=f"x: {n} labels of 3 examples"):
+        ImageDataset("x", "train", images, labels=np.zeros(n, np.int64), classes=("a",))

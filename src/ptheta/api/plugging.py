@@ -31,6 +31,7 @@ from ptheta.nets.augment import AUGMENTATIONS, Augmentation
 from ptheta.nets.coders import CODERS, CoderKind
 from ptheta.nets.minibatch import MINIBATCH, MinibatchStatistic
 from ptheta.nets.norms import NORMS, Normalisation
+from ptheta.nets.text import ENCODERS, Encoder
 from ptheta.plugins import Registered
 from ptheta.runs.plan import Plan
 from ptheta.runs.plugged import used
@@ -128,6 +129,7 @@ KINDS: dict[str, Kind] = {
     "augmentation": Table[Augmentation](AUGMENTATIONS, Augmentation),
     "conditioning": Table[Conditioning](CONDITIONING, Conditioning),
     "coder": Table[CoderKind](CODERS, CoderKind),
+    "text_encoder": Table[Encoder](ENCODERS, Encoder),
     "noise": Table[Noise](NOISES, Noise),
     "dynamics": Table[Dynamics](DYNAMICS, Dynamics),
     "schedule": Table[Schedule](SCHEDULES, Schedule),

@@ -167,7 +167,7 @@ class Text:
     def take(self, data: Dataset, rows: np.ndarray) -> Condition | None:
         if data.captions is None:
             return None
-        return self.encode([str(data.captions[int(row)]) for row in rows])
+        return self.encode([str(data.captions[int(row)] or "") for row in rows])
 
     def adapted(self, data: Dataset) -> Dataset:
         return replace(data, condition=self, notes=(*data.notes, *self._notes(data)))

@@ -18,6 +18,7 @@ from ptheta.batch import Batch, Condition
 from ptheta.data.held_out import held_out
 from ptheta.data.inputs import Inputs
 from ptheta.data.labels import numbered_as
+from ptheta.data.lengths import check_lengths
 from ptheta.data.names import shortened
 from ptheta.data.near import Groups
 from ptheta.data.positions import Positions, is_one, positions
@@ -199,6 +200,7 @@ class Dataset(ABC):
             raise PthetaError(
                 f"{self.name} ({self.split}) holds no {self.example}; give at least two"
             )
+        check_lengths(self.name, len(self.stored), vars(self))
 
     # -- as a sequence
 
@@ -280,7 +282,7 @@ class Dataset(ABC):
         """The caption of each position, or None."""
         if self.captions is None:
             return None
-        return [str(self.captions[int(row)]) for row in self.rows(slice(None))]
+        return [str(self.captions[int(row)] or "") for row in self.rows(slice(None))]
 
     def subset(self, indices: Positions) -> Self:
         """These positions only; nothing is copied."""

@@ -68,6 +68,10 @@ def make_world(world: Path) -> None:
         place = world / "pictures" / f"class{i % 2}"
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(images[i]).save(place / f"{i:02d}.png")
+    (world / "captioned").mkdir()
+    for i in range(24):
+        Image.fromarray(images[i]).save(world / "captioned" / f"{i:02d}.png")
+        (world / "captioned" / f"{i:02d}.txt").write_text(f"a {'red' if i % 2 else 'blue'} dot")
     quiet: dict[str, Any] = {"steps": 4, "checkpoint_every": 2, "log_every": 1, "threads": 1}
     quiet |= {"evaluate_every": 2, "sample_every": 0, "batch_size": 16}
     with _inside(world):
@@ -76,6 +80,8 @@ def make_world(world: Path) -> None:
         api.fit("ae", components=2)
         api.train("cvae", "labelled.npz", "cvae", hidden=(8,), latent=3, **quiet)
         api.train("pixelcnn", "tiny.npy", "pix", features=4, blocks=1, head=4, levels=2, **quiet)
+        words: dict[str, Any] = {"condition": "text", "text_encoder": "gru", "text_width": 4}
+        api.train("cvae", "captioned", "words", hidden=(8,), latent=3, **words, **quiet)
         shutil.copytree("vae", "sweep/seed=0")
         about = {"model": "vae", "data": "tiny.npy", "runs": ["seed=0"], "failed": {}}
         Path("sweep/sweep.json").write_text(json.dumps(about), encoding="utf-8")
@@ -110,6 +116,7 @@ def every_case(seed: int = 0) -> Iterator[Case]:
     yield from _option_cases()
     yield from _train_option_cases()
     yield from _config_file_cases()
+    yield from _caption_cases()
     yield from _array_cases(rng)
     yield from _idx_cases()
     yield from _parquet_cases(rng)
@@ -786,6 +793,41 @@ def _config_file_cases() -> Iterator[Case]:
         argv = ("train", "vae", "--out", "new", *TRAIN, "--config", "c.toml")
         ok = name == "data in it"
         yield Case("config file", name, partial(_put_bytes, "c.toml", text), argv, may_pass=ok)
+
+
+# -- captions
+
+CAPTION_FILES: dict[str, tuple[bytes, bool]] = {
+    "byte-order mark": (b"\xef\xbb\xbfa red dot\n", True),
+    "CRLF": (b"a red dot\r\na blue dot\r\n", True),
+    "no end of line": (b"a red dot", True),
+    "empty": (b"", False),
+    "blank lines": (b"\n \n\n", False),
+    "a blank line": (b"a red dot\n\na blue dot", False),
+    "a long caption": (b"a red dot " * 1000, False),
+    "a long word": (b"r" * 10_000, False),
+    "other script": ("красная точка\n".encode(), False),
+    "right to left": ("نقطة حمراء\n".encode(), False),
+    "signs": ("🔴 •\n".encode(), False),
+    "NUL": (b"a red\0dot\n", False),
+    "UTF-16": ("a red dot\n".encode("utf-16"), False),
+    "Latin-1": (b"a r\xe9d dot\n", False),
+    "bytes": (bytes(range(256)), False),
+}
+
+
+def _caption_cases() -> Iterator[Case]:
+    rest = ("sample", "words", "--out", "o.png")
+    for name, (data, ok) in CAPTION_FILES.items():
+        damage, argv = partial(_put_bytes, "c.txt", data), (*rest, "--caption-file", "c.txt")
+        yield Case("caption file", name, damage, argv, may_pass=ok)
+    for name, value in (("long", LONG), ("empty", ""), ("a folder", "vae"), ("missing", "no.txt")):
+        yield Case("caption file", name, _nothing, (*rest, "--caption-file", value))
+    for name, value in (("empty", ""), ("spaces", "  "), ("long", LONG), ("not UTF-8", "\udcff")):
+        yield Case("captions", name, _nothing, (*rest, "--caption", value))
+    few = ("--caption", "a red dot", "--between", "3")
+    yield Case("captions", "between one", _nothing, (*rest, *few))
+    yield Case("captions", "both", _nothing, (*rest, *few[:2], "--caption-file", "vae/config.json"))
 
 
 def _put_bytes(name: str, data: bytes, place: Path) -> None:

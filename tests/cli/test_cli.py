@@ -441,3 +441,11 @@ def test_probe(strokes, trained, tmp_path):
     assert [p["labels"] for p in found[:3]] == [4, 4, 4]
     assert "want whole numbers" in fails("probe", trained, "--labels", "ten")
     assert "at least one of each" in fails("probe", trained, "--labels", "1")
+
+
+def test_python_ends_without_a_search_for_garbage():
+    """Among all that torch has made it takes longer than many a command."""
+    seen = "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 1000))"
+    code = f"{seen}; from ptheta.cli import main; main(['--version'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "True"

@@ -127,6 +127,8 @@ def test_both_halves_are_brought_to_size_by_themselves(tmp_path):
 def test_wide_pictures_are_asked_about_and_not_where_they_are_pairs(tmp_path):
     source = side_by_side(tmp_path / "a")
     assert "--pairs side-by-side" in " ".join(opened(source).advice)
+    with pytest.raises(PthetaError, match=r"are twice as wide as high.*--pairs side-by-side"):
+        ImageCondition.of_data(opened(source), "a")
     assert "--pairs side-by-side" in " ".join(describe(source)["suggestions"])
     assert not any("--pairs" in line for line in opened(source, pairs="side-by-side").advice)
 

@@ -24,6 +24,7 @@ from ptheta.conditions import ConditionSpec
 from ptheta.errors import Interrupted, PthetaError
 from ptheta.models import registry
 from ptheta.models.base import Fits, ImageModel
+from ptheta.models.entries import Entry
 from ptheta.models.recipes import Recipes
 from ptheta.specs import ImageSpec
 from ptheta.training import checkpoint
@@ -94,7 +95,7 @@ QUIET["batch_size"] = 50
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ptheta.models.mixtures.toy", sys.modules[__name__])
     monkeypatch.setitem(
-        registry.MODELS, "toy", registry.Entry("mixtures.toy", "Toy", "ToyConfig", "Bishop 2006")
+        registry.MODELS, "toy", Entry("mixtures.toy", "Toy", "ToyConfig", "Bishop 2006")
     )
 
 

@@ -22,13 +22,23 @@ from ptheta.specs import ImageSpec
 HALF = 128  # from this grey value on a mask is white
 
 
+def path_named(place: object, flag: str) -> Path:
+    """Raises PthetaError for what names no place, such as an image in memory."""
+    if not isinstance(place, str | Path):
+        raise PthetaError(
+            f"{flag} of type {type(place).__name__}: give the path of a picture or of a folder, or "
+            "tensors to ptheta.tasks.inpaint"
+        )
+    return expand(place)
+
+
 def pictures_at(place: str | Path, flag: str) -> list[Path]:
     """The file that is named, or the pictures in the folder, by name.
 
     flag: what the caller calls the place, for messages
     Raises PthetaError where there is none.
     """
-    path = expand(place)
+    path = path_named(place, flag)
     if path.is_file():
         return [path]
     if not path.is_dir():

@@ -14,9 +14,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ptheta.api.given import names_of_results, partner, pictures_at, read_mask, read_picture
+from ptheta.api.given import (
+    names_of_results,
+    partner,
+    path_named,
+    pictures_at,
+    read_mask,
+    read_picture,
+)
 from ptheta.errors import PthetaError
-from ptheta.files.paths import expand
 from ptheta.masks import MASKS, mask_of
 from ptheta.specs import ImageSpec
 from ptheta.tasks.inpaint import regions
@@ -37,14 +43,15 @@ def masks_asked(known: str | None, mask: str | Path | None, spec: ImageSpec, see
         raise PthetaError(f"{KNOWN} {known}, {MASK} {mask}: give one of them")
     if mask is None:
         return _named(known or "upper", True, seed)
-    if not expand(mask).exists() and str(mask) in MASKS:
+    place = path_named(mask, MASK)
+    if not place.exists() and str(mask) in MASKS:
         return _named(str(mask), False, seed)
-    if not expand(mask).exists():
+    if not place.exists():
         raise PthetaError(
             f"{MASK} {mask}: there is no such file or folder, and it is no name of a mask "
             f"({', '.join(MASKS)})"
         )
-    return _drawn(pictures_at(mask, MASK), expand(mask).is_dir(), spec)
+    return _drawn(pictures_at(mask, MASK), place.is_dir(), spec)
 
 
 def _named(name: str, known: bool, seed: int) -> Masks:

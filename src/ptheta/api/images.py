@@ -10,6 +10,7 @@ from ptheta.api.caption_file import FLAG, captions_in
 from ptheta.api.draw import How, samples
 from ptheta.api.export import Images
 from ptheta.api.grid import Grid, Output, examples, side_by_side, squarish
+from ptheta.api.limits import check_numbers
 from ptheta.api.rows import Rows, check_rows, is_table, sample_rows
 from ptheta.capabilities import Encodes
 from ptheta.compute.streams import undisturbed
@@ -59,6 +60,7 @@ def sample(
     Raises PthetaError where the model cannot sample, takes no such condition, or does not know it,
     and where `out` cannot be written.
     """
+    check_numbers(n=n, between=between, seed=seed)
     output = None if is_table(out) else Output.at(out, scale)
     opened = Run.open(run)
     if caption_file is not None:

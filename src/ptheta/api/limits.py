@@ -11,6 +11,7 @@ LIMITS: dict[str, tuple[int, int]] = {
     "--styles": (1, MOST_PARTS),
     "--each": (1, MOST_PARTS),
     "--candidates": (1, MOST_PARTS),
+    "--between": (2, MOST_PARTS),
     "--size": (1, MOST_SIDE),
     "--seed": (0, LAST_SEED),
 }

@@ -123,8 +123,11 @@ def translate_all(
     if places is None:
         return Translations(tuple(images), about)
     files = tuple(file for i in range(len(pictures)) for file in places.files(i) if file.is_file())
-    path = places.path if places.many or len(files) > 1 else files[0]
-    return Translations(tuple(images), about, files, path)
+    if places.many or (len(files) > 1 and places.path.is_dir()):
+        return Translations(tuple(images), about, files, places.path)
+    if len(files) > 1:  # a file was named, and there is one for each answer
+        about = f"{about} ({files[0].name} to {files[-1].name})"
+    return Translations(tuple(images), about, files, files[0])
 
 
 def translate_into(

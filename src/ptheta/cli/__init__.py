@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
+import gc
 import os
 import signal
 import sys
@@ -31,6 +33,7 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(2)
     _escape_what_cannot_be_written()
     warnings.showwarning = _Warnings()
+    atexit.register(gc.freeze)  # or Python, as it ends, looks for garbage among all torch has made
     status, text = 0, ""
     with lasting(), ending() as asked:
         try:

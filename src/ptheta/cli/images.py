@@ -81,8 +81,9 @@ def sample(run: str, **options: Parsed) -> None:
     "--mask",
     type=types.SOURCE,
     help="Picture that is white where pixels are unknown (grey is taken as white from half on), as "
-    "large as the image; a folder of them with the names of the images; or the name of the unknown "
-    "part: upper, lower, left, right, border, centre, half, or a random hole, strokes or pixels.",
+    "large as the image, or as those of the run, and then stretched; a folder of them with the "
+    "names of the images; or the name of the unknown part: upper, lower, left, right, border, "
+    "centre, half, or a random hole, strokes or pixels.",
 )
 @click.option("--known", help="The same names, for the part that is given.  [default: upper]")
 @beside_pictures

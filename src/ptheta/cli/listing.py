@@ -137,6 +137,8 @@ def _draw(out: Path, source: str, options: dict[str, Parsed]) -> None:
 
 def _said(value: object) -> str:
     """A value of `describe` for a reader."""
+    if isinstance(value, dict) and any(isinstance(v, str) for v in value.values()):
+        return "".join(f"\n  {k}: {v}" for k, v in value.items())
     if isinstance(value, dict):
         return ", ".join(f"{k}: {v}" for k, v in value.items())
     if isinstance(value, list | tuple):

@@ -120,7 +120,16 @@ def _print(result: Evaluation, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(result.to_json(), indent=2))
         return
-    print_wrapped([[r.metric, r.better, r.text()] for r in result.results], ["", "better", ""])
+    there = [r for r in result.results if r.value is not None]
+    print_wrapped([[r.metric, r.better, r.text()] for r in there], ["", "better", ""])
+    missing: dict[str, list[str]] = {}
+    for r in result.results:
+        if r.value is None:
+            missing.setdefault(r.reason, []).append(r.metric)
+    if missing:
+        click.echo()
+    for reason, names in missing.items():
+        print_wrapped([[f"not defined ({reason}): {', '.join(names)}"]])
     about = result.protocol
     click.echo(f"\nextractor {about['extractor']}: {about['extractor_chosen']}")
     click.echo("better: which numbers are; +- one standard error")

@@ -14,6 +14,7 @@ from ptheta.cli.following import after_sweep, after_training
 from ptheta.errors import PthetaError, unknown
 from ptheta.files.paths import expand
 from ptheta.models import registry
+from ptheta.models.entries import Listed
 
 PLACES = ("data", "out", "recipe")  # options beside those of the configs that a file may give
 LABELS = {"model": "Model options", "data": "Data options", "train": "Training options"}
@@ -33,13 +34,13 @@ class ModelCommands(Commands):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section(f"Models (their options: ptheta {self.name} MODEL --help)"):
-            formatter.write_dl(
-                [(n, f"{e.family}, {e.paper}") for n, e in registry.models().items()]
-            )
+            formatter.write_dl([(n, _about(entry)) for n, entry in registry.models().items()])
 
 
-def _about(entry: registry.Listed) -> str:
-    return ", ".join(filter(None, (entry.family, entry.paper)))
+def _about(entry: Listed) -> str:
+    """What a model is, where that is said, its family and its paper."""
+    known = ", ".join(filter(None, (entry.family, entry.paper)))
+    return f"{entry.about} ({known})" if entry.about else known
 
 
 class Setting(click.Option):
@@ -217,9 +218,27 @@ def _sectioned(
     """The command of a model: its own parameters, then those of its configs."""
     entry = registry.entry(name)
     params += [p for p in _model_options(name) if p.name not in leave]
-    made = Sectioned(name, params=params, callback=run, help=f"{_about(entry)}.")
-    made.recipes = {recipe: table["about"] for recipe, table in entry.recipes().items()}
+    made = Sectioned(name, params=params, callback=run, help=f"{name}: {_about(entry)}.")
+    made.recipes = {recipe: _settings(table) for recipe, table in entry.recipes().items()}
     return made
+
+
+def _settings(recipe: Mapping[str, Parsed]) -> str:
+    """What a recipe is, and the options that it sets."""
+    tables = [table for table in recipe.values() if isinstance(table, Mapping)]
+    flags = [
+        f"--{'' if value is not False else 'no-'}{name.replace('_', '-')}"
+        + ("" if isinstance(value, bool) else f" {_value(value)}")
+        for table in tables
+        for name, value in table.items()
+    ]
+    return f"{recipe['about']}{': ' if flags else ''}{' '.join(flags)}"
+
+
+def _value(setting: Parsed) -> str:
+    """As it is given to a flag."""
+    plain = config.plain(setting)
+    return ",".join(map(str, plain)) if isinstance(plain, list) else str(plain)
 
 
 MAKERS = {"train": _train_command, "sweep": _sweep_command}

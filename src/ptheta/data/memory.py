@@ -127,9 +127,13 @@ def _given(part: Images) -> Given:
         raise PthetaError(f"data of type {type(part).__name__}: {TAKEN}")
     images, labels = map(_array, part)
     if labels.ndim != 1 or len(labels) != len(images):
+        pairs = (
+            "; where they are the other parts of pairs, write the pairs into two folders with the "
+            "same names, and give the path with pairs='folders'"
+        )
         raise PthetaError(
             f"labels of shape {labels.shape} for {len(images)} images in memory: "
-            "give one label for each image"
+            f"give one label for each image{pairs if labels.ndim > 2 else ''}"
         )
     return GivenArrays(images, labels)
 

@@ -52,4 +52,4 @@ class Offers:
 
 
 def _named(names: tuple[str, ...]) -> str:
-    return f"{len(names)}: {shortened(', '.join(names))}" if names else ""
+    return f"{shortened(', '.join(names))} ({len(names)})" if names else ""

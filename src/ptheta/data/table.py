@@ -19,6 +19,8 @@ LABELS = ("label", "labels", "class", "fine_label")
 CAPTIONS = ("caption", "captions", "text")
 FEW = 3  # that are named of many
 
+SEVERAL = ("domain",)  # kinds of columns of which one option names several
+
 
 def choose_column(
     kind: str, asked: str | None, usual: Sequence[str], columns: Iterable[str], name: str
@@ -40,8 +42,9 @@ def no_column(kind: str, asked: str, columns: Iterable[str], name: str) -> Pthet
     columns = list(columns)
     near = nearest(asked, columns)
     hint = f" (did you mean {near!r}?)" if near else ""
+    flag = f"--{kind}-columns" if kind in SEVERAL else f"--{kind}-column"
     return PthetaError(
-        f"{name} has no column {asked!r} for --{kind}-column{hint}: it has {', '.join(columns)}"
+        f"{name} has no column {asked!r} for {flag}{hint}: it has {', '.join(columns)}"
     )
 
 

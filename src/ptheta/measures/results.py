@@ -124,7 +124,7 @@ class Result:
     error: float | None = None
     better: Better = ""
     reason: str = ""
-    protocol: About = field(default_factory=dict)
+    protocol: About = field(default_factory=dict, repr=False)
     note: str = ""
     draws: Draws | None = field(default=None, repr=False, compare=False)
 

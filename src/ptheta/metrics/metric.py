@@ -54,6 +54,9 @@ class Role(Enum):
     DISTANCE = "distance to real data"
     PRECISION = "precision"
     RECALL = "recall"
+    TARGET = "likeness to the target (L1, which rewards blur)"
+    DOMAIN = "likeness to a domain"
+    CAPTION = "agreement with the caption"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from ptheta.metrics import domains, pairs
-from ptheta.metrics.metric import Metric, Presentation, Section
+from ptheta.metrics.metric import Metric, Presentation, Role, Section
 from ptheta.specs import ImageSpec
 
 DIFFERENCES = Presentation(paired=True)  # shown between runs
@@ -32,6 +32,7 @@ _PAIRS: tuple[Metric, ...] = (
         "mean absolute difference of an answer and its target",
         unit="of 255",
         better="lower",
+        shown=Presentation(Role.TARGET, paired=True),
     ),
     _pairs(
         "psnr_to_target{pairs}",
@@ -99,6 +100,7 @@ _DOMAINS: tuple[Metric, ...] = (
         "translation_kd_to_{domain}_{extractor}",
         domains.translation_kd,
         "kernel distance of what was carried over and test images of the domain",
+        shown=Presentation(Role.DOMAIN, paired=True),
     ),
     _domains(
         "cycle_l1_to_{domain}",

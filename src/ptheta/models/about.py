@@ -6,11 +6,16 @@ from typing import TypedDict
 
 from ptheta.capabilities import CAPABILITIES, capabilities
 from ptheta.models import registry
+from ptheta.models.entries import Listed
 
 
 class ModelInfo(TypedDict):
-    """What is known of a model. capabilities: whether it has each; recipes: what each is"""
+    """What is known of a model.
 
+    about: what it is, in a few words; capabilities: whether it has each; recipes: what each is
+    """
+
+    about: str
     family: str
     paper: str
     capabilities: dict[str, bool]
@@ -22,9 +27,10 @@ def list_models() -> dict[str, ModelInfo]:
     return {name: _info(entry) for name, entry in registry.models().items()}
 
 
-def _info(entry: registry.Listed) -> ModelInfo:
+def _info(entry: Listed) -> ModelInfo:
     can = capabilities(entry.load_model())
     return {
+        "about": entry.about,
         "family": entry.family,
         "paper": entry.paper,
         "capabilities": {capability: capability in can for capability in CAPABILITIES},

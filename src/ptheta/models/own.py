@@ -22,8 +22,9 @@ from ptheta.conditions import ConditionSpec, word
 from ptheta.config import Config, option
 from ptheta.errors import PthetaError
 from ptheta.models.base import Fits, HasLoss, Plays
+from ptheta.models.entries import Listed
 from ptheta.models.recipes import Recipes
-from ptheta.models.registry import MODELS, Listed
+from ptheta.models.registry import MODELS
 from ptheta.optimizers import OptimizerConfig
 from ptheta.specs import DataSpec
 
@@ -36,7 +37,7 @@ class ModelEntry(Listed):
 
     model: the class, with `game()`, `fit(batches)` or `loss(batch)`; made by model(spec, **options)
         or model(spec, config, condition)
-    family, paper: for lists
+    family, paper: for lists; about: what it is, in a few words
     named: recipes, as `RECIPES` of a model here
     given: in the place of new weights, an object of the class
     """
@@ -44,6 +45,7 @@ class ModelEntry(Listed):
     model: type[nn.Module]
     family: str = "own"
     paper: str = ""
+    about: str = ""
     named: Recipes = field(default_factory=lambda: {"default": {"about": "", "model": {}}})
     given: nn.Module | None = None
 

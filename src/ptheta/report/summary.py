@@ -11,8 +11,11 @@ from ptheta.report.pairs import ranked
 from ptheta.report.plots import number
 from ptheta.report.ranking import Rank
 from ptheta.report.sections import presentation
+from ptheta.report.tables import empty_sections
 
-ASPECTS = (Role.LIKELIHOOD, Role.DISTANCE)  # what is said first
+# what is said first
+ASPECTS = (Role.LIKELIHOOD, Role.DISTANCE, Role.CAPTION, Role.TARGET, Role.DOMAIN)
+EACH = (Role.DOMAIN,)  # whose metrics are of different things: of each domain
 NEAR = -3.0  # of copying_z: so much nearer to training images than held-out ones are is no chance
 
 
@@ -28,19 +31,23 @@ def summary(
     else:
         lines = []
     for role in ASPECTS:
-        metric = next((m for m in metrics if presentation(m).role is role), None)
-        if metric is None:
-            continue
-        if metric in settings:
-            lines.append(_of_settings(role.value, metric, settings[metric]))
-        results = {n: r for n, e in runs.items() if (r := e.get(metric)) is not None}
-        lines += [_of_runs(role.value, metric, group) for group in ranked(results)]
+        named = [m for m in metrics if presentation(m).role is role]
+        for metric in named if role in EACH else named[:1]:
+            if metric in settings:
+                lines.append(_of_settings(role.value, metric, settings[metric]))
+            results = {n: r for n, e in runs.items() if (r := e.get(metric)) is not None}
+            lines += [_of_runs(role.value, metric, group) for group in ranked(results)]
     lines += [
         f"{name} may copy: its samples are nearer to what was trained on than held-out data are "
         f"(copying z {number(z.value)})."
         for name, e in runs.items()
         if (z := e.get("copying_z")) is not None and z.value is not None and z.value < NEAR
     ]
+    missing = [
+        f"{section} ({', '.join(reasons)})" for section, reasons in empty_sections(runs).items()
+    ]
+    if missing:
+        lines.append(f"Not defined here, and so without a table: {'; '.join(missing)}.")
     return lines
 
 

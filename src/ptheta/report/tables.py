@@ -72,19 +72,36 @@ def tables(
     marks: Mapping[str, str],
     more: Sequence[Column] = (),
 ) -> list[Table]:
-    """One table for each section that has a metric. A table has one row per run, and one per
-    baseline that has at least one value in it.
+    """One table for each section in which any run has a value. A table has one row per run, and one
+    per baseline that has at least one value in it.
 
     marks: of runs that are not comparable with the others in every way
     more: further columns, which come first
     """
-    every = metrics_of([*runs.values(), *others.values()])
+    empty = empty_sections(runs)
     found = []
-    for section in Section:
-        metrics = [metric for metric in every if section_of(metric) is section]
-        if metrics:
+    for section, metrics in by_section([*runs.values(), *others.values()]).items():
+        if section not in empty:
             extra = [column for column in more if column.section is section]
             found.append(_table(section, metrics, runs, others, marks, extra))
+    return found
+
+
+def by_section(evaluations: Sequence[Evaluation]) -> dict[Section, list[str]]:
+    """Every metric that any of them has, by the table it stands in."""
+    every = metrics_of(evaluations)
+    found = {section: [m for m in every if section_of(m) is section] for section in Section}
+    return {section: metrics for section, metrics in found.items() if metrics}
+
+
+def empty_sections(runs: Mapping[str, Evaluation]) -> dict[Section, list[str]]:
+    """Sections in which no run has a value, and the reasons why not, each once."""
+    results = [r for evaluation in runs.values() for r in evaluation.results]
+    found = {}
+    for section, metrics in by_section(list(runs.values())).items():
+        inside = [r for r in results if r.metric in metrics]
+        if all(r.value is None for r in inside):
+            found[section] = list(dict.fromkeys(r.reason for r in inside if r.reason))
     return found
 
 

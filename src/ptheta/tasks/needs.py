@@ -6,12 +6,17 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 from torch import nn
 
-from ptheta.capabilities import Decodes, Encodes, HasPrior
+from ptheta.capabilities import Completes, Decodes, Encodes, HasPrior, Translates
 from ptheta.errors import PthetaError
 
 C = TypeVar("C")
 
 FIT = "fit a prior to its codes first (ptheta fit)"
+INSTEAD: tuple[tuple[type, str], ...] = (
+    (Decodes, FIT),
+    (Translates, "it carries images over (ptheta translate)"),
+    (Completes, "it completes images (ptheta inpaint)"),
+)
 
 
 @runtime_checkable
@@ -40,5 +45,6 @@ def require(model: nn.Module, capability: type[C], verb: str, cure: str = "") ->
 
 
 def prior_cure(model: nn.Module) -> str:
-    """What makes a model sample: a prior, where it decodes codes."""
-    return FIT if isinstance(model, Decodes) else ""
+    """What makes a model sample: a prior, where it decodes codes; else what it does in place of
+    sampling."""
+    return next((cure for capability, cure in INSTEAD if isinstance(model, capability)), "")

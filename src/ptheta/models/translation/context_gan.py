@@ -22,6 +22,7 @@ from ptheta.models.adversarial.options import LossName
 from ptheta.models.base import ImageModel
 from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.models.recipes import Recipes
+from ptheta.models.translation.refusals import odd_loss, odd_norm
 from ptheta.nets.adversarial.config import NormName
 from ptheta.nets.norms import NORMS
 from ptheta.nets.translation.dilated import DilatedGenerator, DilatedOptions
@@ -86,17 +87,7 @@ class ContextGANConfig(OptimizerConfig):
             )
         if not (self.l1_weight or self.l2_weight or self.plays):
             return "all weights of the generator's losses are 0: nothing is left to learn"
-        for name, norm in (("norm", self.norm), ("d_norm", self.d_norm)):
-            if NORMS[norm].refers:
-                fitting = ", ".join(n for n, entry in NORMS.items() if not entry.refers)
-                return f"{name} = {norm} needs a reference batch, and none is kept: take {fitting}"
-        if LOSSES[self.loss].autoencoding:
-            fitting = ", ".join(n for n, entry in LOSSES.items() if not entry.autoencoding)
-            return (
-                f"loss = {self.loss} is of a discriminator that rebuilds images, and this one "
-                f"rates them: take loss = {fitting}"
-            )
-        return None
+        return odd_norm({"norm": self.norm, "d_norm": self.d_norm}) or odd_loss(self.loss)
 
 
 class Filled(NamedTuple):

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 from ptheta.conditions import Conditional, ConditionSpec, Image, Kinds, word
 from ptheta.config import AtLeastZero, Count, Parts, Positive, option
-from ptheta.losses.adversarial import LOSSES
 from ptheta.models.adversarial.options import LossName
+from ptheta.models.translation.refusals import odd_loss, odd_norm
 from ptheta.nets.adversarial.config import NormName, Share
-from ptheta.nets.norms import NORMS
 from ptheta.nets.translation.moves import PairMoveName
 from ptheta.nets.translation.patch import PatchName, PatchOptions
 from ptheta.optimizers import BESIDE_LR, Decay, OptimizerConfig
@@ -87,19 +86,7 @@ class PairsConfig(Conditional, OptimizerConfig):
             )
         if self.noise_in_sampling and not self.dropout:
             return "noise_in_sampling keeps the dropout, and there is none: give --dropout 0.5"
-        if NORMS[self.norm].refers:
-            fitting = [name for name, norm in NORMS.items() if not norm.refers]
-            return (
-                f"norm = {self.norm} needs a reference batch, which translations have none of: "
-                f"take norm = {', '.join(fitting)}"
-            )
-        if LOSSES[self.loss].autoencoding:
-            fitting = [name for name, loss in LOSSES.items() if not loss.autoencoding]
-            return (
-                f"loss = {self.loss} is of a discriminator that rebuilds whole images, and this "
-                f"one rates patches: take loss = {', '.join(fitting)}"
-            )
-        return None
+        return odd_norm({"norm": self.norm}) or odd_loss(self.loss)
 
 
 def odd_pair(config: PairsConfig, spec: DataSpec, condition: ConditionSpec | None) -> str | None:

@@ -39,12 +39,15 @@ def write_images(x: Tensor, out: Path) -> Path:
 
 
 SMALL = {"features": 4, "latent": 6}  # a GAN
+DRAWS = {"features": 4, "latent": 3, "text_width": 6}  # what makes images of captions
 # The smallest useful options of each model; a model without an entry is built with its defaults.
 TINY: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("gan", "dcgan", "lsgan", "wgan", "wgan-gp"), SMALL),
     **dict.fromkeys(("dragan", "r3gan", "sngan"), SMALL),
     "began": {**SMALL, "code": 5},
     **dict.fromkeys(("cgan", "acgan", "projection-gan"), SMALL),
+    # a statistic of the batch ties its images together, and they are rated one by one here
+    "progressive-gan": {**SMALL, "minibatch": "none"},
     "infogan": {**SMALL, "categories": 3, "continuous": 1},
     "vae": {"hidden": (16,), "latent": 3, "features": 4},
     "iwae": {"hidden": (16,), "latent": 3, "features": 4, "samples": 3},
@@ -59,6 +62,8 @@ TINY: dict[str, dict[str, Any]] = {
     "bicycle-gan": {"features": 4, "latent": 2, "discriminators": 1},
     "cyclegan": {"features": 4, "blocks": 1, "d_features": 4, "pool": 5},
     "context-gan": {"features": 4, "dilations": (1, 2), "d_features": 4},
+    "text-gan": DRAWS,
+    "stackgan": {**DRAWS, "augmented": 3},
     "nade": {"hidden": 12, "block": 5},
     "made": {"hidden": (40,)},
     "pixelcnn": {"features": 6, "blocks": 2, "head": 6},
@@ -155,6 +160,13 @@ def labels(classes: int) -> Labels:
     return Labels(tuple(map(str, range(classes))))
 
 
+def captions(spec: DataSpec) -> Text:
+    """Of a bar that lies or stands."""
+    return Text(
+        ("a", "bar", "standing", "lying", "grey"), 4, ("a standing bar", "a lying grey bar")
+    )
+
+
 def black_or_white(spec: DataSpec) -> Image:
     """Inputs as large as these images."""
     assert isinstance(spec, ImageSpec)
@@ -165,7 +177,7 @@ def black_or_white(spec: DataSpec) -> Image:
 CONDITIONS: dict[str, Callable[[DataSpec], ConditionSpec]] = {
     "labels": lambda spec: labels(3),
     "image": black_or_white,
-    "text": lambda spec: Text(("a", "red", "blue", "circle", "above"), 6),
+    "text": captions,
 }
 
 
@@ -177,11 +189,15 @@ def condition_of(name: str, spec: DataSpec, options: Mapping[str, Any]) -> Condi
 
 def asked_for(name: str, data: Path) -> Source:
     """Images in a .npz, as the data that a model can learn from: with inputs where it wants some,
-    of which the image is where it is bright."""
-    if "image" not in wanted(registry.entry(name).load_config()()):
+    of which the image is where it is bright, or with captions, which say the label."""
+    kinds = wanted(registry.entry(name).load_config()())
+    if not {"image", "text"} & {*kinds}:
         return data
     with np.load(data) as file:
-        images = file["images"]
+        images, labels = file["images"], file["labels"]
+    if "text" in kinds:
+        said = [f"a {'standing' if label else 'lying'} bar" for label in labels]
+        return ImageDataset(data.stem, "train", images[:, None], captions=said)
     bright = (images > 100).astype(np.uint8)
     return ImageDataset(data.stem, "train", images[:, None], masks=bright)
 

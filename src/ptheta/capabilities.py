@@ -204,6 +204,20 @@ class Varies(Protocol):
         ...
 
 
+@runtime_checkable
+class Staged(Protocol):
+    """A model that may learn in stages, such as small images first."""
+
+    def stage(self) -> str:
+        """Where it stands, for a picture of training; empty where there is nothing to say."""
+        ...
+
+
+def stage_of(model: object) -> str:
+    """In which of its stages a model is; empty for one without."""
+    return model.stage() if isinstance(model, Staged) else ""
+
+
 def varied(model: object) -> bool:
     """Whether what a model draws differs from one time to the next."""
     return model.varied() if isinstance(model, Varies) else True

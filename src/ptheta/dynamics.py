@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
 class Updater(Protocol):
     """What a rule may ask for. `training.engine.Engine` gives it, which stands further down than
-    the models that games belong to."""
+    the models that games belong to.
+
+    share: of the run that lies behind this step, 0 to 1
+    """
+
+    share: float
 
     def prepare(self, game: Game[S], step: int, batch: Batch) -> S:
         """What the moves of this step share, at the weights as they are now."""
@@ -56,7 +61,7 @@ def alternating(engine: Updater, game: Game[S], step: int, batch: Batch) -> None
     """Each player moves against what the others have just become (Goodfellow et al. 2014,
     algorithm 1)."""
     shared = engine.prepare(game, step, batch)
-    for move in game.due(step):
+    for move in game.due(step, engine.share):
         engine.gradients(move, batch, shared)
         engine.update(move.player)
 
@@ -64,7 +69,7 @@ def alternating(engine: Updater, game: Game[S], step: int, batch: Batch) -> None
 def simultaneous(engine: Updater, game: Game[S], step: int, batch: Batch) -> None:
     """All gradients at the same weights, then all updates (Mescheder et al., arXiv:1705.10461)."""
     shared = engine.prepare(game, step, batch)
-    moves = game.due(step)
+    moves = game.due(step, engine.share)
     for move in moves:
         engine.gradients(move, batch, shared)
     for move in moves:
@@ -77,7 +82,7 @@ def extragradient(engine: Updater, game: Game[S], step: int, batch: Batch) -> No
 
     Gidel et al. 2019, algorithm 1 with Adam (arXiv:1802.10551).
     """
-    moves = game.due(step)
+    moves = game.due(step, engine.share)
     for move in moves:
         engine.remember(move.player)
     noise = engine.noise()

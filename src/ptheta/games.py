@@ -81,11 +81,19 @@ class Move(Generic[S]):
         backward pass: (B,), or (B, parts) where the training may treat the parts apart (such as the
         KL of each latent dimension)
     every: the move is made in steps that are a multiple of `every`
+    span: the share of the run from which on, and the one up to which, the move is made at all
     """
 
     player: str
     loss: Callable[[Batch, S], Terms]
     every: int = 1
+    span: tuple[float, float] = (0.0, 1.0)
+
+    def within(self, share: float) -> bool:
+        """Whether the move is made at all when this share of the run is done; a run's last moment
+        is of whoever moves up to the end."""
+        start, end = self.span
+        return start <= share < end or share >= end == 1.0
 
 
 @dataclass(frozen=True)
@@ -126,16 +134,22 @@ class Game(Generic[S]):
                 raise PthetaError(
                     f"a move of {move.player} every {move.every} steps: want 1 or more"
                 )
+            if not 0 <= move.span[0] < move.span[1] <= 1:
+                raise PthetaError(
+                    f"a move of {move.player} from {move.span[0]} to {move.span[1]} of the run: "
+                    "want shares that rise, from 0 to 1"
+                )
         idle = self.players.keys() - {move.player for move in self.moves}
         if self.moves and idle:
             raise PthetaError(f"the player {min(idle)} has no move: give it one, or leave it out")
 
-    def due(self, step: int) -> list[Move[S]]:
-        """The moves of step `step` (1, 2, ...)."""
+    def due(self, step: int, share: float = 0.0) -> list[Move[S]]:
+        """The moves of step `step` (1, 2, ...), which begins when this share of the run is done."""
+        moves = [move for move in self.moves if move.within(share)]
         if not self.phases:
-            return [move for move in self.moves if step % move.every == 0]
+            return [move for move in moves if step % move.every == 0]
         players = self.phase(step).players
-        return [move for move in self.moves if move.player in players]
+        return [move for move in moves if move.player in players]
 
     def phase(self, step: int) -> Phase:
         """The phase that step `step` (1, 2, ...) lies in, of a game that has some."""

@@ -41,6 +41,7 @@ FIELDS = options(GANConfig)
 NUMBERS: dict[str, Any] = {
     "weight_clip": 0.05,
     "spectral_norm": True,
+    "equalised": True,
     "feature_matching": 0.5,
     "label_smoothing": 0.1,
     "label_noise": 0.2,

@@ -31,6 +31,7 @@ from ptheta.distributions.latents import Normal
 from ptheta.dynamics import DYNAMICS, Dynamics, Updater, simultaneous
 from ptheta.errors import PthetaError
 from ptheta.games import Game
+from ptheta.losses.image_text import PAIR_PENALTIES, PairPenalty
 from ptheta.masks import MASKS, Mask
 from ptheta.models import registry
 from ptheta.models.adversarial.options import GANConfig
@@ -43,6 +44,7 @@ from ptheta.nets.activations import ACTIVATIONS, Activation
 from ptheta.nets.coders import CODERS, CoderConfig, CoderKind, Shape
 from ptheta.nets.heads import HEADS, SIGMAS, CategoricalHead, Width
 from ptheta.nets.text import ENCODERS, Encoder, TextEncoder
+from ptheta.nets.text_to_image.fusion import FUSIONS, Affine, FusionKind
 from ptheta.nets.translation.ends import ENDS, End
 from ptheta.nets.translation.fill import FILLS, Fill
 from ptheta.nets.translation.generators import GENERATORS, GeneratorOptions, ImageGenerator
@@ -127,6 +129,7 @@ class Added(NamedTuple):
 
 
 PAIRS = ("pix2pix", "bicycle-gan")
+DRAWS = ("text-gan", "stackgan")
 WITH_TEXT = ("cvae", "pixelcnn", "nade")
 OF_TEXT = {"condition": "text"}
 CODED = ("vae", "iwae", "cvae", "avb", "ae", "dae", "aae", "vae-gan", "alpha-gan")
@@ -204,6 +207,18 @@ NEW: dict[str, Added] = {
         ("cyclegan",),
         "output",
     ),
+    "fusion": Added(
+        FUSIONS,
+        FusionKind(lambda channels, numbers, norm: Affine(channels, numbers), about="no end"),
+        DRAWS,
+        "fusion",
+    ),
+    "penalty": Added(
+        PAIR_PENALTIES,
+        PairPenalty(lambda of_image, of_sentence: of_sentence, 1.0, "|grad_e d|^2", "of no paper"),
+        DRAWS,
+        "penalty",
+    ),
     "text_encoder": Added(
         ENCODERS, Encoder(LastWord, about="the last word"), WITH_TEXT, "text_encoder", OF_TEXT
     ),
@@ -246,7 +261,7 @@ def trained(name: str, given: Mapping[str, Any], dynamics: str = "alternating") 
         return model.eval()
     game = model.game()
     engine = Engine(model, game, Group())
-    engine.step = 1
+    engine.step, engine.share = 1, game.moves[0].span[0]  # where the first of all moves is made
     DYNAMICS[dynamics].rule(engine, game, 1, batch)
     assert all(torch.isfinite(p).all() for p in model.parameters())
     return model.eval()

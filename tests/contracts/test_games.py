@@ -14,7 +14,7 @@ from ptheta.batch import Batch
 from ptheta.capabilities import capabilities
 from ptheta.dynamics import DYNAMICS
 from ptheta.errors import PthetaError
-from ptheta.games import Clock, Game, Move, Player, unchanged
+from ptheta.games import Clock, Game, Move, Phase, Player, unchanged
 from ptheta.models import registry
 from ptheta.optimizers import Adam
 from ptheta.specs import DataSpec, ImageSpec
@@ -35,6 +35,20 @@ def engine(model: torch.nn.Module, game: Game[Any], **options) -> Engine:
     return Engine(model, game, Group(), Weighing(**options))
 
 
+def begin(e: Engine, move: Move[Any]) -> None:
+    """Goes to the first share of a run in which the move is made."""
+    e.share = move.span[0]
+
+
+def is_judge(move: Move[Any]) -> bool:
+    return move.player.endswith(("discriminator", "critic"))
+
+
+def at_once(name: str) -> dict[str, Any]:
+    """Options of a model of which all weights learn from the first step on."""
+    return {"stages": 1} if "stages" in config_options(name) else {}
+
+
 def snapshot(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {k: v.clone() for k, v in model.state_dict().items()}
 
@@ -44,9 +58,10 @@ def test_losses_are_per_example_and_named(name, spec):
     model = tiny(name, spec)
     game, images = model.game(), batch(spec, model=model)
     step = max(move.every for move in game.moves)
-    shared = engine(model, game).prepare(game, step, images)
+    e = engine(model, game)
     for move in game.moves:
-        terms = move.loss(images, shared)
+        begin(e, move)
+        terms = move.loss(images, e.prepare(game, step, images))
         assert terms
         for term in terms.values():
             assert len(term) == 8
@@ -68,14 +83,15 @@ def test_a_model_with_a_posterior_logs_both_counts_of_active_units(name, spec):
 
 @pairs(PLAYED, SPEC, VECTORS)
 def test_a_move_changes_only_its_player(name, spec):
-    model = tiny(name, spec)
+    model = tiny(name, spec, **at_once(name))
     game = model.game()
     e = engine(model, game)
     images = batch(spec, model=model)
     last = max(move.every for move in game.moves)
     for turn, move in enumerate([*game.moves, *game.moves], start=1):
         e.step = turn
-        shared = e.prepare(game, last, images)  # a step in which all move
+        begin(e, move)
+        shared = e.prepare(game, last, images)  # a step in which all move whose time it is
         own = {id(p) for p in game.players[move.player].parameters()}
         own_buffers = {id(b) for b in game.players[move.player].buffers()}
         before = snapshot(model)
@@ -114,8 +130,11 @@ def test_what_is_shared_changes_no_weights_and_no_statistics_of_who_rests(name):
     model = tiny(name, SPEC)
     game = model.game()
     e = engine(model, game)
-    for step in (1, max(move.every for move in game.moves)):
-        movers = {move.player for move in game.due(step)}
+    last = max(move.every for move in game.moves)
+    for step, share in ((step, move.span[0]) for move in game.moves for step in (1, last)):
+        e.share = share
+        e.prepare(game, last, batch(model=model))  # of this part of the run, before it is looked at
+        movers = {move.player for move in game.due(step, share)}
         before = snapshot(model)
         e.prepare(game, step, batch(model=model))
         owners = {id(b): n for n, player in game.players.items() for b in player.buffers()}
@@ -129,15 +148,17 @@ def test_a_step_is_one_batch_and_the_judge_moves_in_each_of_them(name):
     moves = tiny(name, SPEC).game().moves
     players = [move.player for move in moves]
     assert len(set(players)) == len(players)  # nobody moves twice on one batch
-    judges = [move for move in moves if move.player in ("discriminator", "critic")]
+    judges = [move for move in moves if is_judge(move)]
     assert judges == list(moves[: len(judges)])
     assert {move.every for move in judges} == {1}
 
 
 @pytest.mark.parametrize("name", [n for n in SEVERAL if "critic_steps" in config_options(n)])
 def test_critic_steps_are_the_steps_of_a_judge_for_one_of_the_others(name):
-    moves = tiny(name, SPEC, critic_steps=3).game().moves
-    assert [move.every for move in moves] == [1, 3]
+    game = tiny(name, SPEC, critic_steps=3).game()
+    for share in sorted({move.span[0] for move in game.moves if is_judge(move)}):
+        playing = [move for move in game.moves if move.within(share)]
+        assert [move.every for move in playing] == [1, 3]
 
 
 def trained(name: str, rule: str, steps: int = 2) -> torch.Tensor:
@@ -146,6 +167,7 @@ def trained(name: str, rule: str, steps: int = 2) -> torch.Tensor:
     game = model.game()
     e = engine(model, game)
     every = max(move.every for move in game.moves)
+    begin(e, game.moves[0])  # where a judge plays, not where one learns alone
     torch.manual_seed(0)
     for step in range(every, (steps + 1) * every, every):
         DYNAMICS[rule].rule(e, game, step, batch(model=model))
@@ -172,11 +194,13 @@ def test_judges_read_detached_fakes_and_the_others_move_against_what_judges_have
     e = engine(model, game)
     step = max(move.every for move in game.moves)
     torch.manual_seed(0)
-    shared = e.prepare(game, step, images)
     for move in game.moves:
+        if e.share != move.span[0] or move is game.moves[0]:
+            begin(e, move)
+            shared = e.prepare(game, step, images)
         noise = torch.get_rng_state()
         own = game.players[move.player].parameters()
-        judge = move.player in ("discriminator", "critic")
+        judge = is_judge(move)
         others = [p for p in model.parameters() if all(p is not q for q in own)]
         with unchanged(list(model.buffers())):
             loss = sum(term.float().mean(0).sum() for term in move.loss(images, shared).values())
@@ -269,6 +293,26 @@ def test_every_skips_moves():
         ["a", "b"],
         ["a"],
     ]
+
+
+def test_a_span_is_the_part_of_a_run_in_which_a_move_is_made():
+    def nothing(batch: Batch, shared: None) -> dict[str, torch.Tensor]:
+        return {}
+
+    moves: tuple[Move[None], ...] = (
+        Move("a", nothing, span=(0.0, 0.25)),
+        Move("b", nothing, every=2, span=(0.25, 1.0)),
+    )
+    game = Game(Toy().game().players, moves)
+    for share, players in ((0.0, "a"), (0.249, "a"), (0.25, "b"), (0.9, "b"), (1.0, "b")):
+        assert [move.player for move in game.due(2, share)] == [players]
+    assert game.due(1, 0.5) == []
+    turns = (Phase(frozenset("b"), 3), Phase(frozenset("a"), 1))
+    game = dataclasses.replace(game, phases=turns)
+    assert [[m.player for m in game.due(step, 0.5)] for step in (1, 3, 4)] == [["b"], ["b"], []]
+    for span in ((0.5, 0.5), (0.5, 0.2), (-0.1, 1.0), (0.0, 1.1)):
+        with pytest.raises(PthetaError, match="of the run: want shares that rise"):
+            Game({"a": Player((ONE,))}, (Move("a", nothing, span=span),))
 
 
 def test_gradient_clipping_bounds_the_norm():

@@ -58,7 +58,7 @@ def test_every_other_pair_is_refused_with_the_reason_that_an_entry_gives(kind, a
 
 
 OF_IMAGES = {f"augment={name}" for name in ("color", "translation", "cutout")}
-OF_IMAGES |= {f"net={name}" for name in ("conv", "resize", "resnet")}
+OF_IMAGES |= {f"net={name}" for name in ("conv", "resize", "resnet", "growing")}
 
 
 def test_parts_that_are_of_images_alone_are_refused_for_vectors_in_one_sentence():

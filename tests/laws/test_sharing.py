@@ -13,6 +13,8 @@ from ptheta.batch import Batch
 from ptheta.compute import streams
 from ptheta.corruption import corrupt
 from ptheta.data import open_data
+from ptheta.models.text.base import TextToImage
+from ptheta.nets.minibatch import MinibatchLayer
 from ptheta.specs import ImageSpec
 from ptheta.training.engine import Engine
 from ptheta.training.group import Group
@@ -131,6 +133,7 @@ GAMES: dict[str, tuple[str, dict[str, Any]]] = {
     "r3gan, layer norm": ("r3gan", FREE),
     "began, layer norm": ("began", FREE),
     "sngan, layer norm": ("sngan", FREE),
+    "progressive-gan, with statistics": ("progressive-gan", {"minibatch": "stddev"}),
     "vae, mixture": ("vae", {"prior": "vamp", "pseudo_inputs": 4}),
     "iwae, dreg": ("iwae", {"gradient": "doubly-reparametrised"}),
     "ae, contractive": ("ae", {"contractive": 0.1}),
@@ -150,11 +153,14 @@ GAMES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def gradients(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-    """Of every move of a step in which all move, at the same weights."""
+    """Of every move of a step in which all move whose time it is, at the same weights."""
     game: Any = model.game()  # type: ignore[operator]
     engine, found = Engine(model, game, Group()), {}
-    shared = engine.prepare(game, max(move.every for move in game.moves), batch)
+    last = max(move.every for move in game.moves)
     for move in game.moves:
+        if move is game.moves[0] or engine.share != move.span[0]:
+            engine.share = move.span[0]
+            shared = engine.prepare(game, last, batch)
         engine.gradients(move, batch, shared)
         for i, p in enumerate(game.players[move.player].parameters()):
             found[f"{move.player}/{i}"] = torch.zeros_like(p) if p.grad is None else p.grad.clone()
@@ -162,11 +168,12 @@ def gradients(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
 
 
 def mixes_examples(model: nn.Module) -> bool:
-    """Whether batch normalisation ties the examples of a batch together; dragan's noise is as wide
-    as the batch's pixels are spread."""
+    """Whether batch normalisation or a statistic of the batch ties its examples together; dragan's
+    noise is as wide as the batch's pixels are spread, and wrong captions are those of others."""
     config: Any = model.config
-    normalised = any(isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d) for m in model.modules())
-    return normalised or "dragan" in getattr(config, "penalty", ())
+    tying = nn.BatchNorm1d | nn.BatchNorm2d | MinibatchLayer
+    tied = any(isinstance(m, tying) for m in model.modules()) or isinstance(model, TextToImage)
+    return tied or "dragan" in getattr(config, "penalty", ())
 
 
 @pytest.mark.parametrize("name", GAMES)

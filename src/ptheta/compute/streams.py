@@ -103,8 +103,14 @@ def total(n: int) -> int:
 
 
 def here(x: Tensor) -> Tensor:
-    """Of rows x (B, ...) of the whole batch, those of the examples here: undoes `whole`."""
+    """Of rows x (B, ...) of the whole batch, those of the examples here."""
     return _mine(x)
+
+
+def back(x: Tensor) -> Tensor:
+    """Of rows x that were made of what `whole` gives, one for each of its rows, those of the
+    examples here; all of them where it gives no more than is here."""
+    return x if _share.gather is _as_it_is else _mine(x)
 
 
 def deviation(x: Tensor) -> Tensor:

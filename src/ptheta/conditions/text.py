@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ptheta.data.dataset import Dataset
 
 MOST_WORDS = 20_000  # of a vocabulary: the most frequent
-SHOWN = 64  # captions that are kept to show a model with
+SHOWN = 8  # captions that are kept to show a model with: a row of a picture each
 PADDING = 0
 MOST_NAMED = 5  # unknown words in a message
 
@@ -159,7 +159,9 @@ class Text:
         frequent = sorted(counts, key=lambda word: (-counts[word], word))
         # of one that is too long, what is read of it
         texts = (c if len(w) < reading.most else reading.join(w) for c, w in split.items() if w)
-        some = tuple(dict.fromkeys(texts))[:SHOWN]
+        every = tuple(dict.fromkeys(texts))
+        few = min(SHOWN, len(every))
+        some = tuple(every[i * len(every) // few] for i in range(few))  # from all over
         return cls(tuple(frequent[:MOST_WORDS]), longest, some, unit)
 
     def take(self, data: Dataset, rows: np.ndarray) -> Condition | None:

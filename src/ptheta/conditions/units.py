@@ -11,7 +11,9 @@ from typing import Annotated, TypeAlias
 from ptheta.config import Entry, OneOf
 
 WORD = re.compile(r"\w+|[^\w\s]")
-CLOSING = re.compile(r" ([,.;:!?])")  # signs that follow a word without a space
+CLOSING = re.compile(r" ([,.;:!?)\]}])")  # signs that follow a word without a space
+OPENING = re.compile(r"([(\[{]) ")  # and those that a word follows so
+INSIDE = re.compile(r"(?<=\w) (['’-]) (?=\w)")  # and those that stand in a word
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,11 @@ def words(text: str) -> list[str]:
 
 
 def sentence(tokens: Sequence[str]) -> str:
-    """Words and signs as a text."""
-    return CLOSING.sub(r"\1", " ".join(tokens))
+    """Words and signs as a text, with the spaces that are usual."""
+    text = " ".join(tokens)
+    for signs in (CLOSING, OPENING, INSIDE):
+        text = signs.sub(r"\1", text)
+    return text
 
 
 def characters(text: str) -> list[str]:

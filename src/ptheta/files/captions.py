@@ -86,6 +86,23 @@ def headed(image: Image.Image, texts: Sequence[str], left: int = 0) -> Image.Ima
     return canvas
 
 
+def titled(image: Image.Image, text: str) -> Image.Image:
+    """A picture with a text above it, on one line."""
+    size = max(READ, math.ceil(READ * image.width / NARROW))
+    font = _font(size)
+    if font.getlength(text) > image.width - 2 * PAD:
+        size = max(SMALLEST, int(size * (image.width - 2 * PAD) / font.getlength(text)))
+        font = _font(size)
+    height = round(1.75 * size)
+    grey = image.mode == "L"
+    width = max(image.width, int(font.getlength(text)) + 2 * PAD)
+    canvas = Image.new(image.mode, (width, image.height + height), 255 if grey else (255, 255, 255))
+    canvas.paste(image, (0, height))
+    fill = INK if grey else (INK, INK, INK)
+    ImageDraw.Draw(canvas).text((PAD, height // 2), text, fill=fill, font=font, anchor="lm")
+    return canvas
+
+
 def hatched(x: Tensor, known: Tensor) -> Tensor:
     """Images uint8 (B, C, H, W) with stripes where they are not known: known is bool and of a shape
     that fits."""

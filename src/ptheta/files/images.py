@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import SOFTWARE, write_atomic
-from ptheta.files.captions import captioned, headed
+from ptheta.files.captions import captioned, headed, titled
 
 LARGEST = 2**26  # pixels of a picture of many images
 
@@ -124,6 +124,7 @@ def to_picture(
     mark: bool = True,
     captions: Sequence[str] = (),
     headings: Sequence[str] = (),
+    title: str = "",
 ) -> bytes:
     """Bytes of a picture in the format of `suffix` (of `PICTURES`), each pixel drawn as scale x
     scale; of a JPEG, nearly the picture.
@@ -131,8 +132,9 @@ def to_picture(
     mark: whether it says that ptheta drew it, by which a folder of pictures leaves it out
     captions: a text for each row of images, to the left of it
     headings: a text for each column, above it
+    title: a text above all
     """
-    return PICTURES[suffix].encode(_drawn(picture, scale, captions, headings), mark=mark)
+    return PICTURES[suffix].encode(_drawn(picture, scale, captions, headings, title), mark=mark)
 
 
 def to_png(
@@ -142,13 +144,18 @@ def to_png(
     mark: bool = True,
     captions: Sequence[str] = (),
     headings: Sequence[str] = (),
+    title: str = "",
 ) -> bytes:
     """PNG bytes of a picture; see `to_picture`."""
-    return PNG.encode(_drawn(picture, scale, captions, headings), mark=mark)
+    return PNG.encode(_drawn(picture, scale, captions, headings, title), mark=mark)
 
 
 def _drawn(
-    picture: np.ndarray, scale: int, captions: Sequence[str], headings: Sequence[str]
+    picture: np.ndarray,
+    scale: int,
+    captions: Sequence[str],
+    headings: Sequence[str],
+    title: str,
 ) -> Image.Image:
     image = Image.fromarray(picture)
     if scale > 1:
@@ -156,7 +163,9 @@ def _drawn(
     columns = image.width
     if captions:
         image = captioned(image, captions)
-    return headed(image, headings, image.width - columns) if headings else image
+    if headings:
+        image = headed(image, headings, image.width - columns)
+    return titled(image, title) if title else image
 
 
 def write_png(
@@ -167,7 +176,8 @@ def write_png(
     mark: bool = True,
     captions: Sequence[str] = (),
     headings: Sequence[str] = (),
+    title: str = "",
 ) -> None:
-    """Writes the picture as PNG, atomically. mark, captions, headings: see `to_picture`"""
-    data = to_png(picture, scale, mark=mark, captions=captions, headings=headings)
+    """Writes the picture as PNG, atomically. mark, captions, headings, title: see `to_picture`"""
+    data = to_png(picture, scale, mark=mark, captions=captions, headings=headings, title=title)
     write_atomic(path, lambda temp: temp.write_bytes(data))

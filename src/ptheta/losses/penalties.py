@@ -76,6 +76,12 @@ def zero_centred(squared: Tensor) -> Tensor:
     return 0.5 * squared
 
 
+def drift(found: Evaluation) -> Tensor:
+    """d(x)^2: keeps outputs of a loss that compares them alone near 0 (Karras et al. 2018, appendix
+    A.1)."""
+    return found.outputs.square()
+
+
 def gradient_penalty(of: Callable[[Tensor], Tensor]) -> Callable[[Evaluation], Tensor]:
     """The cost that is this function of |grad d|^2."""
     return lambda found: of(squared_grad_norm(found.outputs, found.points))
@@ -119,6 +125,7 @@ PENALTIES: dict[str, Penalty] = {
     "r2": Penalty(
         "fake", gradient_penalty(zero_centred), 10.0, "|grad d(G(z))|^2 / 2", "arXiv:1801.04406"
     ),
+    "drift": Penalty("real", drift, 1e-3, "d(x)^2", "arXiv:1710.10196", excludes={}),
 }
 
 

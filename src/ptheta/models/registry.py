@@ -57,6 +57,11 @@ MODELS: dict[str, Listed] = {
         "arXiv:1802.05637",
         about="a GAN given labels, which the discriminator projects on",
     ),
+    "progressive-gan": gan(
+        "progressive-gan",
+        "arXiv:1710.10196",
+        about="a GAN whose networks learn small images first, and grow",
+    ),
     "infogan": Entry(
         "adversarial.infogan",
         "InfoGAN",
@@ -154,6 +159,20 @@ MODELS: dict[str, Listed] = {
         "ContextGANConfig",
         "arXiv:1803.07422",
         about="completes images of which any part is unknown",
+    ),
+    "text-gan": Entry(
+        "text.text_gan",
+        "TextGAN",
+        "TextGANConfig",
+        "arXiv:1605.05396",
+        about="from a caption to an image, against a discriminator that is shown wrong captions",
+    ),
+    "stackgan": Entry(
+        "text.stackgan",
+        "StackGAN",
+        "StackGANConfig",
+        "arXiv:1612.03242",
+        about="from a caption to a small image, and from both to a large one",
     ),
     "gaussian": Entry(
         "mixtures.gaussian",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple, TypeAlias
+from typing import Annotated, TypeAlias
 
 import torch
 from torch import Tensor
@@ -12,7 +12,8 @@ from torch import Tensor
 from ptheta.config import Entry, OneOf
 
 
-class ByHand(NamedTuple):
+@dataclass(frozen=True)
+class ByHand:
     """in_place: f, written over its argument
     backward: gradient *= f'(a) in place; takes the gradient and f(a)
     """

@@ -13,6 +13,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from ptheta.nets.norms import needs_bias
+
 Size = tuple[int, int]
 Norm = Callable[[int, int], nn.Module | None]  # channels, dimensions of the input -> layer
 
@@ -93,7 +95,7 @@ class ConvEncoder(nn.Module):
         layers: list[nn.Module] = []
         for i, ((a, b), size) in enumerate(zip(pairwise(counts), sizes, strict=False)):
             normed = norm(b, 4) if dcgan and i > 0 else None
-            layers.append(down(a, b, size, bias=normed is None))
+            layers.append(down(a, b, size, bias=needs_bias(normed)))
             if normed is not None:
                 layers.append(normed)
             layers.append(nn.LeakyReLU(0.2, inplace=True) if dcgan else nn.ReLU(inplace=True))
@@ -135,7 +137,7 @@ class ConvDecoder(nn.Module):
         self.start = (counts[0], *sizes[0])
         norm = norm if dcgan else no_norm
         layers = activated(counts[0], norm)
-        bias = len(layers) == 1  # where no norm follows, a layer needs one of its own
+        bias = len(layers) == 1 or needs_bias(layers[0])  # where the norm adds none
         self.project = nn.Linear(latent, counts[0] * sizes[0][0] * sizes[0][1], bias=bias)
         if len(sizes) == 1:
             layers.append(nn.Conv2d(counts[0], out, 3, padding=1))

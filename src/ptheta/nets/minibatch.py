@@ -40,9 +40,10 @@ class MinibatchDiscrimination(MinibatchLayer):
 
 
 class MinibatchStddev(MinibatchLayer):
-    """(B, F) -> (B, F + 1): adds the mean over features of their deviation over the batch.
+    """(B, F) -> (B, F + 1): adds the mean over features of their deviation over the batch; of maps
+    (B, F, H, W) -> (B, F + 1, H, W) the mean over features and places, alike at every place.
 
-    Karras et al. 2018, section 3 (arXiv:1710.10196), on the last features.
+    Karras et al. 2018, section 3 (arXiv:1710.10196).
     """
 
     def __init__(self, width: int) -> None:
@@ -51,24 +52,33 @@ class MinibatchStddev(MinibatchLayer):
 
     def forward(self, f: Tensor) -> Tensor:
         deviation = (streams.whole(f).var(0, correction=0) + 1e-8).sqrt().mean()
-        return torch.cat([f, deviation.expand(len(f), 1)], 1)
+        return torch.cat([f, deviation.expand(len(f), 1, *f.shape[2:])], 1)
 
 
 @dataclass(frozen=True)
 class MinibatchStatistic(Entry):
-    """layer(width): (B, F) -> (B, F + ...) of features F = width, its own `width` says how many"""
+    """layer(width): (B, F) -> (B, F + ...) of features F = width, its own `width` says how many
+    of_maps: it is of maps (B, F, H, W) as well, so that convolutions may follow
+    """
 
     layer: Callable[[int], MinibatchLayer]
+    of_maps: bool = False
 
 
-OF_BATCH = frozenset({"batchwise", "minibatch_statistics"})
+STATISTICS = "minibatch_statistics"
+OF_BATCH = frozenset({"batchwise", STATISTICS})
 
 MINIBATCH: dict[str, MinibatchStatistic] = {
     "discrimination": MinibatchStatistic(
         MinibatchDiscrimination, about="how near the others are (1606.03498)", traits=OF_BATCH
     ),
+    # not "batchwise", with which no penalty goes: as published it stands beside penalties, whose
+    # slope is then of the sum of a batch's outputs, the way through the deviation included
     "stddev": MinibatchStatistic(
-        MinibatchStddev, about="how much features vary over the batch (1710.10196)", traits=OF_BATCH
+        MinibatchStddev,
+        of_maps=True,
+        about="how much features vary over the batch (1710.10196)",
+        traits=frozenset({STATISTICS}),
     ),
 }
 

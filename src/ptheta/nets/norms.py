@@ -76,6 +76,18 @@ class InstanceNorm(nn.Module):
         return x * self.weight.view(shape) + self.bias.view(shape)
 
 
+class PixelNorm(nn.Module):
+    """The channels of each place (B, C, ...) brought to mean square 1: Karras et al. 2018, section
+    4.2 (arXiv:1710.10196)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * (x.square().mean(1, keepdim=True) + 1e-8).rsqrt()
+
+
+def pixel_norm(channels: int, dims: int, reference: int) -> nn.Module:
+    return PixelNorm()
+
+
 def instance_norm(channels: int, dims: int, reference: int) -> nn.Module:
     return InstanceNorm(channels)
 
@@ -108,6 +120,7 @@ NORMS: dict[str, Normalisation] = {
         about="with a reference batch (1606.03498)",
     ),
     "instance": Normalisation(instance_norm, of_maps=True, about="each map by itself (1607.08022)"),
+    "pixel": Normalisation(pixel_norm, about="the channels of each place (1710.10196)"),
     "none": Normalisation(no_norm),
 }
 
@@ -128,3 +141,8 @@ def normalisation(kind: str, channels: int, dims: int, reference: int = 0) -> nn
     if dims not in (2, 4):
         raise PthetaError(f"dims = {dims}: a normalisation is of units (2) or of maps (4)")
     return norm_entry(kind).make(channels, dims, reference)
+
+
+def needs_bias(normed: nn.Module | None) -> bool:
+    """Whether the layer before such a norm, or before none, needs a bias: the norm adds none."""
+    return normed is None or not any(True for _ in normed.parameters())

@@ -31,7 +31,7 @@ def document(found: Comparison) -> str:
     for metric, rows in found.ranked.items():
         lines += ["", f"## {_plain(metric)} over seeds", "", *_settings(rows)]
     protocol = found.floor.protocol
-    said = (f"{_plain(k)}: {markdown(str(v))}" for k, v in protocol.items())
+    said = (f"{_plain(k)}: {markdown(str(v))}" for k, v in protocol.items() if v != "")
     return "\n".join([*lines, "", "; ".join(said)]) + "\n"
 
 

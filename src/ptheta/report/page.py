@@ -67,7 +67,7 @@ def page(found: Comparison) -> str:
         test=found.test,
         what=_what(found.test),
         how=found.how,
-        protocol=measured[0].evaluation.protocol,
+        protocol={k: v for k, v in measured[0].evaluation.protocol.items() if v != ""},
     )
 
 

@@ -87,7 +87,7 @@ class Engine:
     def prepare(self, game: Game[S], step: int, batch: Batch) -> S:
         if self.make_shared is None:
             return None  # type: ignore[return-value]  # S is None where nothing is shared
-        movers = frozenset(move.player for move in game.due(step))
+        movers = frozenset(move.player for move in game.due(step, self.share))
         # whoever does not move keeps its statistics, too
         resting = [b for name in game.players.keys() - movers for b in game.players[name].buffers()]
         with unchanged(resting), self.group.autocast():

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ptheta.batch import Batch
-from ptheta.capabilities import HasBound, HasLogProb
+from ptheta.capabilities import HasBound, HasLogProb, stage_of
 from ptheta.compute.layout import channels_last
 from ptheta.compute.streams import shared
 from ptheta.data.dataset import Dataset
@@ -232,8 +232,9 @@ class Trainer:
     # -- scores
 
     def _score(self) -> None:
-        """Takes the metric and writes model.safetensors where it is the best so far."""
-        if self.score is not None:
+        """Takes the metric and writes model.safetensors where it is the best so far; not before the
+        last stage of a model that learns in stages, whose images are not yet what they will be."""
+        if self.score is not None and not stage_of(self.model):
             self.progress.scored_step = self.progress.step
             self._take(self.score, choose=True)
 

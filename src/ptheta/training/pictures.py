@@ -17,6 +17,7 @@ from ptheta.capabilities import (
     Translates,
     condition_of,
     some_conditions,
+    stage_of,
     varied,
 )
 from ptheta.compute.streams import seeded
@@ -52,11 +53,13 @@ class Picture(Protocol):
 
 @dataclass(frozen=True)
 class ImageGrid:
-    """Samples: with a row for each condition where these are few."""
+    """Samples: with a row for each condition where these are few, and above them in which stage the
+    model learns, where it does so in stages."""
 
     def write(self, path: Path, model: nn.Module) -> None:
         rows, columns, captions = in_picture(model, _sampled(model, IMAGES))
-        write_png(path, grid(rows, columns), scale=2, captions=captions)
+        title = stage_of(model)
+        write_png(path, grid(rows, columns), scale=2, captions=captions, title=title)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,8 @@ from ptheta.specs import DataSpec
 class Fakes(NamedTuple):
     """What the moves of one step share.
 
-    real: the step's examples as a network sees them, (B, *scaled_shape); z: codes (B, L)
+    real: the step's examples as a network sees them, (B, *scaled_shape) or of the present size of
+        networks that grow; z: codes (B, L)
     fake: G(z), with its graph in the steps in which the generator moves
     rated: the fakes that the discriminator learns from, past ones among them where they are kept
     """
@@ -75,16 +76,24 @@ class GAN(Pair):
 
     def prepare(self, batch: Batch, clock: Clock) -> Fakes:
         """The examples and the fakes of a step, with the generator's graph where it will move."""
+        self.grow(clock.share)
         y = self.asked(batch.condition)
         z = self.sample_latent(len(batch), y)
         moves = "generator" in clock.movers
         z.requires_grad_(moves and any(p.at == "code" for p in self.penalties.values()))
         with torch.set_grad_enabled(moves):
             fake = self.generate(z, y)
-        self.made = rated = Generated(fake.detach(), z.detach(), y)
-        if self.replay is not None:
-            rated = self.replay.mixed(rated)
-        return Fakes(self.spec.scaled(batch.x), z, fake, rated)
+        rated = self.with_past(Generated(fake.detach(), z.detach(), y))
+        return Fakes(self.presented(self.spec.scaled(batch.x)), z, fake, rated)
+
+    def with_past(self, new: Generated) -> Generated:
+        """What the discriminator learns from: the fakes of a step, half of them past ones where
+        some are kept, in full size."""
+        if self.replay is None:
+            return new
+        self.made = new._replace(x=self.enlarged(new.x))
+        mixed = self.replay.mixed(self.made)
+        return mixed._replace(x=self.sized(mixed.x))
 
     def generator_loss(self, batch: Batch, shared: Fakes) -> Terms:
         y, real, z, fake = self.asked(batch.condition), shared.real, shared.z, shared.fake
@@ -192,6 +201,9 @@ class GAN(Pair):
         batch.logs["D(x)"], batch.logs["D(G(z))"] = read(d_real), read(d_fake)
         batch.logs["accuracy"] = accuracy(d_real, d_fake, self.loss.boundary)
         batch.logs[GAP] = d_real.mean() - d_fake.mean()
+        for part in self.growing()[:1]:
+            batch.logs["size"] = d_real.new_tensor(min(part.size()))
+            batch.logs["fade"] = d_real.new_tensor(part.now()[1])
         if self.k is not None:
             batch.logs["k"] = self.k
             batch.logs["convergence"] = convergence(

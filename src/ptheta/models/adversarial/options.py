@@ -22,8 +22,9 @@ from ptheta.models.adversarial.conditioning import CONDITIONING
 from ptheta.models.adversarial.latents import PRIORS
 from ptheta.models.parts import Part, named
 from ptheta.models.worded import TextConditional
-from ptheta.nets.adversarial.config import NetConfig, network_of, odd_network
+from ptheta.nets.adversarial.config import NetConfig, network_of, odd_network, stages_of
 from ptheta.nets.augment import AUGMENTATIONS
+from ptheta.nets.norms import norm_entry
 from ptheta.optimizers import BESIDE_LR, Decay, OptimizerName
 from ptheta.specs import DataSpec
 
@@ -95,6 +96,12 @@ class GANConfig(TextConditional, NetConfig):
     equilibrium_rate: Positive = option(1e-3, "learning rate of began's k")
     code: Count = option(64, "numbers that began's discriminator rebuilds an example from")
 
+    growth: Fraction = option(
+        0.5, "share of the run after which the networks have their full size (growing)"
+    )
+    fade: Fraction = option(
+        0.5, "share of the time of a size in which the layers of the next one fade in (growing)"
+    )
     condition: Kinds = option("labels", f"where conditioning is not none, {GIVEN}")
 
     def chosen(self) -> tuple[str, ...]:
@@ -119,9 +126,16 @@ TRICKS: dict[str, Entry] = {
     "label_flips": Entry(traits=SOFT),
     "weight_clip": Entry(traits=frozenset({"clipped"})),
     "spectral_norm": Entry(
+        traits=frozenset({"normalised_weights"}),
         excludes={
             "clipped": "both bound the same weights, and spectral_norm divides out what clipping "
             "does"
+        },
+    ),
+    "equalised": Entry(
+        excludes={
+            "clipped": "the numbers that are clipped would be of deviation 1",
+            "normalised_weights": "spectral_norm divides out the constant of each weight",
         }
     ),
 }
@@ -149,7 +163,17 @@ def odd_spec(config: GANConfig, spec: DataSpec) -> str | None:
     for name in config.augment:
         if not isinstance(spec, AUGMENTATIONS[name].specs):
             return f"augment = {name} is not for {spec}: leave augment out"
-    return odd_network(config, spec)
+    return odd_network(config, spec) or odd_growth(config, spec)
+
+
+def odd_growth(config: GANConfig, spec: DataSpec) -> str | None:
+    """Why a part of the config is not for networks that grow; None where they do not."""
+    if stages_of(config, spec) == 1 or not norm_entry(discriminator_norm(config, spec)).refers:
+        return None
+    return (
+        f"d_norm = {config.d_norm} does not go with stages = {config.stages}: its reference is "
+        "images of one size; take --stages 1 or another --d-norm"
+    )
 
 
 def odd_condition(config: GANConfig, condition: ConditionSpec | None) -> str | None:

@@ -10,6 +10,7 @@ from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec, classes_of, word
 from ptheta.losses.adversarial import LOSSES
 from ptheta.models.adversarial.conditioning import CONDITIONING
+from ptheta.models.adversarial.growth import position
 from ptheta.models.adversarial.latents import PRIORS
 from ptheta.models.adversarial.options import GANConfig, discriminator_norm, parts
 from ptheta.models.adversarial.tricks import remaining
@@ -19,8 +20,10 @@ from ptheta.models.parts import Part
 from ptheta.models.worded import ReadsBetween
 from ptheta.nets.adversarial.discriminator import Discriminator, DiscriminatorOutput
 from ptheta.nets.adversarial.generator import Generator
+from ptheta.nets.adversarial.growing import Growing
 from ptheta.nets.augment import AUGMENTATIONS
 from ptheta.nets.condition import ConditionVector
+from ptheta.nets.minibatch import STATISTICS
 from ptheta.nets.norms import NORMS
 from ptheta.specs import DataSpec, ImageSpec, VectorSpec
 
@@ -52,7 +55,8 @@ class Pair(ReadsBetween, Model):
         self.classes = classes_of(condition)
         way, norm = self.conditioning, discriminator_norm(config, spec)
         traits = {*NORMS[norm].traits, *(t for part in parts(config) for t in part.traits())}
-        self.batchwise = "batchwise" in traits  # an example's output depends on its batch
+        # an example's output depends on its batch
+        self.batchwise = not traits.isdisjoint({"batchwise", STATISTICS})
         of_z, of_x = (
             None if condition is None else ConditionVector(condition, config) for _ in range(2)
         )
@@ -102,7 +106,7 @@ class Pair(ReadsBetween, Model):
     def generate(
         self, z: Tensor, condition: Condition | None = None, *, drawn: bool = True
     ) -> Tensor:
-        """z (B, L) -> examples as a network sees them, (B, *scaled_shape).
+        """z (B, L) -> examples as a network sees them, (B, *scaled_shape) or of the present size.
 
         drawn: whether words are drawn where a spec has categories, or are the most probable ones
         """
@@ -136,16 +140,52 @@ class Pair(ReadsBetween, Model):
         return self.discriminate_batch(self.augmented(x), condition)
 
     def seen(self, x: Tensor) -> Tensor:
-        """Examples x as a network sees them. Raises PthetaError for what is none of the spec."""
-        return self.spec.scaled(whole(self.spec, x))
+        """Examples x as the discriminator sees them at present. Raises PthetaError for what is none
+        of the spec."""
+        return self.presented(self.spec.scaled(whole(self.spec, x)))
+
+    # -- growth
+
+    def growing(self) -> list[Growing]:
+        """The parts that have a size at present, the generator's first; none where the networks do
+        not grow."""
+        return [m for m in self.modules() if isinstance(m, Growing) and m.plan.stages > 1]
+
+    def grow(self, share: float) -> None:
+        """To where the networks stand when this share of a run is done."""
+        for part in self.growing():
+            part.grow(position(share, part.plan.stages, self.config.growth, self.config.fade))
+
+    def presented(self, x: Tensor) -> Tensor:
+        """Examples of full size as networks see them, as the discriminator is shown them at
+        present."""
+        return next((part.presented(x) for part in self.growing()), x)
+
+    def sized(self, x: Tensor) -> Tensor:
+        """The same, in the present size and no more."""
+        return next((part.sized(x) for part in self.growing()), x)
+
+    def enlarged(self, x: Tensor) -> Tensor:
+        """What is generated at present, in full size."""
+        return next((part.enlarged(x) for part in self.growing()), x)
+
+    def stage(self) -> str:
+        """In which size of several the networks learn; empty where it is the last one."""
+        part = next(iter(self.growing()), None)
+        if part is None or part.grown():
+            return ""
+        (h, w), full, (_, weight) = part.size(), part.plan.sizes[-1], part.now()
+        fading = "" if weight == 1 else f", fading in: {weight:.0%}"
+        return f"{h}x{w} of {full[0]}x{full[1]} pixels{fading}"
 
     # -- capabilities
 
     def decode(self, z: Tensor, condition: Condition | None = None) -> Tensor:
-        return self.spec.unscaled(self.generate(z, condition, drawn=False))
+        return self.spec.unscaled(self.enlarged(self.generate(z, condition, drawn=False)))
 
     def sample(self, n: int, condition: Condition | None = None) -> Tensor:
-        return self.spec.unscaled(self.generate(self.sample_latent(n, condition), condition))
+        z = self.sample_latent(n, condition)
+        return self.spec.unscaled(self.enlarged(self.generate(z, condition)))
 
     def discriminate(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         """Outputs d, higher for what looks real: (B,). Logits where the loss makes them so."""

@@ -177,4 +177,39 @@ PRESETS: dict[str, Preset] = {
         },
         {"default": _recipe("Miyato & Koyama 2018: the sngan preset with projected labels")},
     ),
+    "progressive-gan": Preset(
+        {
+            "net": "growing",
+            "stages": 0,
+            "g_norm": "pixel",
+            "equalised": True,
+            "minibatch": "stddev",
+            "prior": "sphere",
+            "loss": "wasserstein",
+            "penalty": ("gp", "drift"),
+            "lr": 1e-3,
+            "beta1": 0.0,
+            "beta2": 0.99,
+        },
+        {
+            "default": {
+                "about": "64 pixels in a quarter of an hour on two cores",
+                "model": {
+                    "features": 8,
+                    "most_features": 64,
+                    "latent": 64,
+                    "loss": "non_saturating",
+                    "penalty": ("r1",),
+                    "penalty_weight": 0.5,
+                    "lr": 4e-3,
+                },
+                "train": {"batch_size": 16, "minutes": 17.0, "ema": 0.99},
+            },
+            "paper": {
+                "about": "Karras et al. 2018: penalty 10, drift 0.001, Adam 1e-3, 512 channels",
+                "model": {"features": 256, "latent": 512},
+                "train": {"batch_size": 16, "steps": 250_000, "ema": 0.999},
+            },
+        },
+    ),
 }

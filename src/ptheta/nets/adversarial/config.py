@@ -11,6 +11,7 @@ from ptheta.config import AtLeastZero, Count, NonNegative, OneOf, option
 from ptheta.errors import unknown
 from ptheta.nets.adversarial.layers import ACTIVATIONS, DOWNSAMPLING
 from ptheta.nets.adversarial.networks import NETWORKS, Network
+from ptheta.nets.convolutional import pyramid
 from ptheta.nets.minibatch import MINIBATCH
 from ptheta.nets.norms import NORMS
 from ptheta.nets.outputs import OutputConfig
@@ -64,6 +65,17 @@ class NetConfig(OutputConfig):
     spectral_norm: bool = option(
         False, "divide the discriminator's weights by their largest singular value (1802.05957)"
     )
+    equalised: bool = option(
+        False,
+        "learn weights as numbers of deviation 1, times the constant of He's initialisation, so "
+        "that all of them learn equally fast (1710.10196)",
+    )
+    stages: NonNegative = option(
+        1,
+        "sizes of images that the networks learn one after the other, each twice the one before "
+        "(growing); 1: full size from the start, 0: all of them, from 4 to 7 pixels on",
+    )
+    most_features: Count = option(512, "channels of any map at most (growing)")
 
 
 def network_name(config: NetConfig, spec: DataSpec) -> str:
@@ -87,11 +99,39 @@ def odd_network(config: NetConfig, spec: DataSpec) -> str | None:
     if not isinstance(spec, found.specs):
         able = [n for n, net in NETWORKS.items() if isinstance(spec, net.specs)]
         return f"net = {name} is not for {spec}: use --net {' or '.join(able)}"
+    if not isinstance(spec, ImageSpec):
+        return odd_stages(config, spec)
     least = found.least_side
-    if not isinstance(spec, ImageSpec) or min(spec.height, spec.width) >= least:
-        return None
+    if min(spec.height, spec.width) >= least:
+        return odd_stages(config, spec)
     smaller = next(n for n, net in NETWORKS.items() if net.least_side == 1)
     return (
         f"net = {name} halves images of {least} pixels a side or more, and these "
         f"have {spec.height}x{spec.width}: use --net {smaller}"
+    )
+
+
+def stages_of(config: NetConfig, spec: DataSpec) -> int:
+    """How many sizes of images the networks learn, one after the other."""
+    if not (network_of(config, spec).grows and isinstance(spec, ImageSpec)):
+        return 1
+    return config.stages or len(pyramid(spec.height, spec.width))
+
+
+def odd_stages(config: NetConfig, spec: DataSpec) -> str | None:
+    """Why the networks cannot grow through so many sizes; None where they can."""
+    if config.stages <= 1:
+        return None
+    if not isinstance(spec, ImageSpec) or not network_of(config, spec).grows:
+        able = [name for name, net in NETWORKS.items() if net.grows]
+        return (
+            f"stages = {config.stages}, and net = {network_name(config, spec)} does not grow: use "
+            f"--net {' or '.join(able)}, or leave stages out"
+        )
+    most = len(pyramid(spec.height, spec.width))
+    if config.stages <= most:
+        return None
+    return (
+        f"stages = {config.stages}: images of {spec.height}x{spec.width} pixels have {most} sizes "
+        f"of 4 pixels a side or more: give {most} or less"
     )

@@ -11,6 +11,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from ptheta.batch import Condition
 from ptheta.nets.adversarial.config import NetConfig, network_of
+from ptheta.nets.adversarial.equalised import equalise
 from ptheta.nets.adversarial.generator import norm_of
 from ptheta.nets.condition import ConditionVector, LabelEmbedding, VectorEmbedding
 from ptheta.nets.minibatch import minibatch
@@ -92,19 +93,22 @@ class Discriminator(nn.Module):
     ) -> None:
         super().__init__()
         network = network_of(config, spec)
-        self.trunk, width = network.trunk(spec, config, cond_dim, norm_of(norm, config))
+        trunk = network.trunk(spec, config, cond_dim, norm_of(norm, config))
+        self.trunk, width = trunk.body, trunk.width
         self.code = nn.Linear(width, autoencoding) if autoencoding else None
         no_norm = norm_of("none", config)
         self.rebuild = (
             network.generator(spec, config, autoencoding, no_norm) if autoencoding else None
         )
-        self.minibatch = minibatch(config.minibatch, width)
+        self.minibatch = None if trunk.told else minibatch(config.minibatch, width)
         with_batch = width if self.minibatch is None else self.minibatch.width
         self.vectors: ConditionVector | None = None
         self.output = None if autoencoding else nn.Linear(with_batch, 1)
         self.tell = nn.Linear(width, aux_dim) if aux_dim else None
         self.project = logit_term(width)
         self._refer(spec, config.reference if norm_entry(norm).refers else 0, cond_dim)
+        if config.equalised:
+            equalise(self)
         if config.spectral_norm:
             normalise_spectrally(self)
 

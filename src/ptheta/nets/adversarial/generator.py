@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.nets.adversarial.config import NetConfig, network_of
+from ptheta.nets.adversarial.equalised import equalise
 from ptheta.nets.adversarial.layers import ACTIVATIONS, Dropout, GaussianNoise, with_activations
 from ptheta.nets.condition import ConditionVector
 from ptheta.nets.convolutional import Norm
@@ -60,6 +61,8 @@ class Generator(nn.Module):
         )
         self.vectors: ConditionVector | None = None
         refers = norm_entry(config.g_norm).refers
+        if config.equalised:
+            equalise(self.body)
         self.output = output(spec, config)
         self.register_buffer("reference", torch.randn(config.reference, inputs) if refers else None)
 

@@ -12,8 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.config import Entry
+from ptheta.nets.adversarial.growing import GrowingGenerator, GrowingTrunk, Plan, plan
 from ptheta.nets.adversarial.layers import DOWNSAMPLING, downsampled
 from ptheta.nets.convolutional import ConvDecoder, ConvEncoder, Norm, init_dcgan
+from ptheta.nets.minibatch import MINIBATCH
+from ptheta.nets.norms import needs_bias
 from ptheta.nets.resnet import ResNetDecoder, ResNetTrunk
 from ptheta.specs import DataSpec, ImageSpec, VectorSpec
 
@@ -22,10 +25,14 @@ if TYPE_CHECKING:
 
 
 class Trunk(NamedTuple):
-    """body(scaled examples, cond or None) -> features (B, width), cond being numbers (B, K)"""
+    """body(scaled examples, cond or None) -> features (B, width), cond being numbers (B, K)
+
+    told: whether the statistics of a batch are in them already
+    """
 
     body: nn.Module
     width: int
+    told: bool = False
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,7 @@ class Network(Entry):
     specs: the types of spec that it takes
     batch_norm: whether its discriminator is published with it
     least_side: pixels of the smallest images that it takes
+    grows: whether it learns small images first, where it is asked to
     """
 
     generator: Callable[[DataSpec, NetConfig, int, Norm], nn.Module]
@@ -42,6 +50,7 @@ class Network(Entry):
     specs: tuple[type[DataSpec], ...] = (ImageSpec, VectorSpec)
     batch_norm: bool = False
     least_side: int = 1
+    grows: bool = False
 
 
 class ConcatenatedVector(nn.Module):
@@ -79,7 +88,7 @@ def _no_norm(channels: int, dims: int) -> None:
 def _linear(a: int, b: int, norm: Norm) -> list[nn.Module]:
     """A linear layer and what normalises it."""
     normed = norm(b, 2)
-    linear = nn.Linear(a, b, bias=normed is None)
+    linear = nn.Linear(a, b, bias=needs_bias(normed))
     return [linear] if normed is None else [linear, normed]
 
 
@@ -140,6 +149,24 @@ def resnet_trunk(spec: DataSpec, config: NetConfig, cond_dim: int, norm: Norm) -
     return Trunk(ConcatenatedMaps(net), net.width)
 
 
+def growing_plan(spec: DataSpec, config: NetConfig) -> Plan:
+    _, h, w = spec.scaled_shape
+    return plan(h, w, config.stages, config.features, config.most_features)
+
+
+def growing_generator(spec: DataSpec, config: NetConfig, inputs: int, norm: Norm) -> nn.Module:
+    return GrowingGenerator(growing_plan(spec, config), inputs, spec.scaled_shape[0], norm)
+
+
+def growing_trunk(spec: DataSpec, config: NetConfig, cond_dim: int, norm: Norm) -> Trunk:
+    entry = MINIBATCH.get(config.minibatch)
+    told = entry is not None and entry.of_maps
+    layer = entry.layer if entry is not None and told else None
+    channels = spec.scaled_shape[0] + cond_dim
+    net = GrowingTrunk(growing_plan(spec, config), channels, norm, layer)
+    return Trunk(ConcatenatedMaps(net), net.width, told)
+
+
 IMAGES = (ImageSpec,)
 HALVES = 8  # pixels a side of the smallest images that are halved
 
@@ -167,5 +194,13 @@ NETWORKS: dict[str, Network] = {
         specs=IMAGES,
         about="SN-GAN's (1802.05957)",
         least_side=HALVES,
+    ),
+    "growing": Network(
+        growing_generator,
+        growing_trunk,
+        specs=IMAGES,
+        about="those of progressive growing (1710.10196)",
+        least_side=HALVES,
+        grows=True,
     ),
 }

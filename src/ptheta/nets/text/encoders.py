@@ -95,6 +95,7 @@ class GRU(TextEncoder):
     def read(self, x: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
         # an empty caption has one token that says nothing, since a sequence needs one
         lengths = there.sum(1).clamp_min(1).cpu()
+        self.gru.flatten_parameters()  # a copy of a model lies in pieces, which is slow on a GPU
         packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
         out, last = self.gru(packed)
         words, _ = pad_packed_sequence(out, batch_first=True, total_length=x.shape[1])

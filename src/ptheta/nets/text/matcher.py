@@ -69,10 +69,14 @@ class Matcher(nn.Module):
         return self.images(self.spec.scaled(x)) @ self.captions(tokens).T
 
     def loss(self, x: Tensor, tokens: Tensor) -> Tensor:
-        """What the matcher minimises, in nats: (B,), of images uint8 (B, C, H, W) and captions.
+        """What the matcher minimises, in nats: (B,), of images uint8 (B, C, H, W) and captions."""
+        return self.found(self.spec.scaled(x), tokens)
+
+    def found(self, s: Tensor, tokens: Tensor) -> Tensor:
+        """The same of images as networks see them, (B, C, H, W), differentiable in these.
 
         It is of the whole batch, whichever processes hold its parts.
         """
-        a = streams.whole(self.images(self.spec.scaled(x)))
+        a = streams.whole(self.images(s))
         b, captions = streams.whole(self.captions(tokens)), streams.whole(tokens)
-        return streams.here(contrastive(a, b, self.scale(), same_rows(captions)))
+        return streams.back(contrastive(a, b, self.scale(), same_rows(captions)))

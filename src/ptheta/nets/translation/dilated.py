@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad, relu
 
 from ptheta.nets.modules import Layer, Modules, Stack
-from ptheta.nets.norms import normalisation
+from ptheta.nets.norms import needs_bias, normalisation
 
 NEAR_ZERO = 0.01  # of the weights that the last convolution would begin with
 KERNEL = 5  # side of the first convolution and of the last, pixels
@@ -45,7 +45,7 @@ class DilatedOptions:
 def convolved(c_in: int, c_out: int, norm: str, *, stride: int = 1, dilation: int = 1) -> Stack:
     """A 3x3 convolution and its norm; what is beyond the border is 0."""
     made = normalisation(norm, c_out, 4)
-    layer = nn.Conv2d(c_in, c_out, 3, stride, dilation, dilation, bias=made is None)
+    layer = nn.Conv2d(c_in, c_out, 3, stride, dilation, dilation, bias=needs_bias(made))
     return Stack(layer, *([] if made is None else [made]))
 
 

@@ -14,7 +14,7 @@ from torch.nn.functional import avg_pool2d, pad
 from ptheta.compute.layout import PlaneByPlane
 from ptheta.config import Entry, OneOf
 from ptheta.nets.modules import Modules, Stack
-from ptheta.nets.norms import normalisation
+from ptheta.nets.norms import needs_bias, normalisation
 from ptheta.nets.translation.padding import to_least
 
 MOST_HALVINGS = 8
@@ -150,7 +150,7 @@ def _convolution(c_in: int, c_out: int, step: Step, bias: bool) -> nn.Conv2d:
 def block(c_in: int, c_out: int, step: Step, norm: str) -> Stack:
     """A convolution, its norm and a leaky ReLU."""
     normed = normalisation(norm, c_out, 4)
-    convolution = _convolution(c_in, c_out, step, bias=normed is None)
+    convolution = _convolution(c_in, c_out, step, bias=needs_bias(normed))
     activation = nn.LeakyReLU(0.2, inplace=True)
     return Stack(convolution, *([] if normed is None else [normed]), activation)
 

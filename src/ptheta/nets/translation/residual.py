@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from ptheta.nets.modules import Layer, Stack
-from ptheta.nets.norms import normalisation
+from ptheta.nets.norms import needs_bias, normalisation
 from ptheta.nets.translation.padding import cropped, reflected, to_least, to_multiple
 from ptheta.nets.translation.unet import with_code
 
@@ -89,7 +89,7 @@ def mirrored(c_in: int, c_out: int, kernel: int, bias: bool) -> nn.Conv2d:
 def normed(make: Callable[[bool], nn.Module], channels: int, norm: str) -> list[nn.Module]:
     """A convolution to so many channels, its norm and a ReLU. make: makes it, with a bias or not"""
     made = normalisation(norm, channels, 4)
-    return [make(made is None), *([] if made is None else [made]), nn.ReLU(inplace=True)]
+    return [make(needs_bias(made)), *([] if made is None else [made]), nn.ReLU(inplace=True)]
 
 
 def same(c_in: int, c_out: int, kernel: int, norm: str) -> list[nn.Module]:

@@ -16,7 +16,7 @@ from ptheta.config import Entry, OneOf
 from ptheta.nets.adversarial.layers import Dropout
 from ptheta.nets.convolutional import widths_for
 from ptheta.nets.modules import Modules, Stack
-from ptheta.nets.norms import normalisation
+from ptheta.nets.norms import needs_bias, normalisation
 from ptheta.nets.translation.padding import cropped, reflected, to_multiple
 
 MOST_HALVINGS = 8  # of the paper's network for 256 pixels
@@ -93,7 +93,7 @@ class UNet(PlaneByPlane):
         norm would leave nothing."""
         plain = level in (0, self.depth - 1)
         normed = None if plain else normalisation(self.options.norm, c_out, 4)
-        convolution = nn.Conv2d(c_in, c_out, 4, 2, 1, bias=normed is None)
+        convolution = nn.Conv2d(c_in, c_out, 4, 2, 1, bias=needs_bias(normed))
         activation = nn.LeakyReLU(0.2, inplace=True)
         return Stack(convolution, *([] if normed is None else [normed]), activation)
 
@@ -102,7 +102,9 @@ class UNet(PlaneByPlane):
         if level == 0:
             return Stack(nn.ConvTranspose2d(c_in, c_out, 4, 2, 1))
         normed = normalisation(self.options.norm, c_out, 4)
-        layers: list[nn.Module] = [nn.ConvTranspose2d(c_in, c_out, 4, 2, 1, bias=normed is None)]
+        layers: list[nn.Module] = [
+            nn.ConvTranspose2d(c_in, c_out, 4, 2, 1, bias=needs_bias(normed))
+        ]
         layers += [] if normed is None else [normed]
         if self.options.dropout and level >= self.depth - WITH_DROPOUT:
             layers.append(Dropout(self.options.dropout, self.options.noise_in_sampling))

@@ -1,0 +1,133 @@
+"""The options of models that make an image of a caption, and what in them goes together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, TypeAlias
+
+from annotated_types import Ge, Lt
+
+from ptheta.conditions import ConditionSpec, Kinds, Text, word
+from ptheta.config import AtLeastZero, Count, Fraction, NonNegative, OneOf, Positive, option
+from ptheta.losses.adversarial import LOSSES
+from ptheta.losses.image_text import PAIR_PENALTIES
+from ptheta.models.adversarial.options import AugmentationName, LossName
+from ptheta.models.worded import TextConditional
+from ptheta.nets.adversarial.config import NormName
+from ptheta.nets.norms import NORMS
+from ptheta.nets.text import TextEncoderName
+from ptheta.nets.text_to_image.discriminator import JudgeOptions
+from ptheta.nets.text_to_image.fusion import FusionName
+from ptheta.nets.text_to_image.generator import MapOptions
+from ptheta.optimizers import BESIDE_LR, Decay
+from ptheta.specs import DataSpec
+
+PairPenaltyName: TypeAlias = Annotated[str, OneOf(PAIR_PENALTIES, "none")]
+BeforeTheEnd = Annotated[float, Ge(0), Lt(1)]
+
+
+@dataclass(frozen=True)
+class TextConfig(TextConditional):
+    condition: Kinds = option("text", "what the model is given of each example: its caption")
+    text_encoder: TextEncoderName = option("gru", "what reads a caption")
+    text_width: Count = option(64, "numbers that an encoder makes of a caption")
+    matching: BeforeTheEnd = option(
+        0.1,
+        "share of the run in which the encoder learns first, to match images and captions, and is "
+        "frozen afterwards; 0: the discriminator teaches it all along",
+    )
+    matching_weight: AtLeastZero = option(
+        0.0,
+        "of how badly the encoder that has learned first matches made images with their captions "
+        "(1711.10485); 0: the generator does not pay for it",
+    )
+    wrong_captions: Fraction = option(
+        0.5,
+        "share of the discriminator's loss that is for real images with the captions of others "
+        "(1605.05396); 0: none",
+    )
+    interpolated: AtLeastZero = option(
+        0.0,
+        "weight of the generator's loss on images of captions half way between two (1605.05396, "
+        "with 1); 0: none are made",
+    )
+    fusion: FusionName = option("deep", "how the caption enters the generator's layers")
+    augmented: NonNegative = option(
+        0,
+        "numbers that are drawn about a caption for the generator, whose KL is a term "
+        "(1612.03242, with 128); 0: the generator is given the sentence itself",
+    )
+    latent: Count = option(32, "dimensions of the code z")
+    features: Count = option(32, "channels of the generator's largest map")
+    d_features: Count | None = option(
+        None, "channels of the discriminator's first map (default: as --features)"
+    )
+    norm: NormName = option("none", "between the generator's layers")
+    d_norm: NormName = option("none", "between the discriminator's layers")
+    loss: LossName = option("hinge", "what generator and discriminator minimise")
+    penalty: PairPenaltyName = option(
+        "matching", "penalty on the discriminator at real images and their captions"
+    )
+    penalty_weight: Positive | None = option(
+        None, "weight of the penalty (default: the penalty's own: matching 2, r1 10)"
+    )
+    penalty_every: Count = option(
+        1, "steps of which one has the penalty, as many times as heavy (1912.04958, with 16)"
+    )
+    augment: tuple[AugmentationName, ...] = option(
+        (), "differentiable augmentation of all that the discriminator sees (2006.10738)"
+    )
+    lr: Positive = option(2e-4, "learning rate")
+    d_lr: Positive | None = option(None, "the discriminator's learning rate, if another")
+    matching_lr: Positive = option(1e-3, "learning rate of what learns first")
+    beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
+    critic_steps: Count = option(
+        1, "the discriminator moves in every step, the generator in every so many-th"
+    )
+
+    def maps(self) -> MapOptions:
+        return MapOptions(self.features, self.fusion, self.norm)
+
+    def judge(self) -> JudgeOptions:
+        return JudgeOptions(self.d_features or self.features, self.d_norm, self.text_width)
+
+    def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
+        return super().unsupported(spec, condition) or odd_condition(condition) or self._odd_parts()
+
+    def _odd_parts(self) -> str | None:
+        """Why its parts do not go together, whatever the data are; None where they do."""
+        if self.matching_weight and not self.matching:
+            return (
+                f"matching_weight = {self.matching_weight:g} is by an encoder that has learned "
+                "first, and matching = 0 has none: give --matching 0.1, or leave the weight out"
+            )
+        for name in OF_NORMS:
+            chosen = vars(self)[name]
+            if NORMS[chosen].refers:
+                fitting = [name for name, norm in NORMS.items() if not norm.refers]
+                return (
+                    f"{name} = {chosen} needs a reference batch, and models of captions have none: "
+                    f"take {name} = {', '.join(fitting)}"
+                )
+        if LOSSES[self.loss].autoencoding:
+            fitting = [name for name, loss in LOSSES.items() if not loss.autoencoding]
+            return (
+                f"loss = {self.loss} is of a discriminator that rebuilds images, and here pairs "
+                f"are rated: take loss = {', '.join(fitting)}"
+            )
+        return None
+
+
+OF_GENERATOR = ("norm",)  # an entry's trait is then that of another network
+OF_NORMS = (*OF_GENERATOR, "d_norm")
+
+
+def odd_condition(condition: ConditionSpec | None) -> str | None:
+    """Why these are no captions; None where they are."""
+    if isinstance(condition, Text):
+        return None
+    got = "got none" if condition is None else f"cannot learn from {word(condition)} alone"
+    return (
+        f"a model of captions {got}: give data with captions (such as a .txt beside each image), "
+        "or condition=ptheta.Text(vocabulary, length)"
+    )

@@ -1,0 +1,157 @@
+"""StackGAN (Zhang et al. 2017, arXiv:1612.03242): a first stage makes small images of a caption, a
+second one images of full size of these and of the caption again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from annotated_types import Gt, Lt
+from torch import Tensor
+
+from ptheta.batch import Batch, Condition
+from ptheta.conditions import ConditionSpec
+from ptheta.config import NonNegative, option
+from ptheta.games import Clock, Game
+from ptheta.models.recipes import Recipes
+from ptheta.models.text.base import TextToImage, Turn, enlarged
+from ptheta.models.text.options import TextConfig
+from ptheta.models.text.stage import Made, Stage, Step
+from ptheta.nets.translation.patch import halved
+from ptheta.specs import DataSpec, ImageSpec
+
+Within = Annotated[float, Gt(0), Lt(1)]
+
+
+@dataclass(frozen=True)
+class StackGANConfig(TextConfig):
+    augmented: NonNegative = option(
+        32,
+        "numbers that are drawn about a caption for each generator, whose KL is a term "
+        "(1612.03242, with 128); 0: the generators are given the sentence itself",
+    )
+    coarse: Within = option(
+        0.5,
+        "share of the run up to which the first stage learns, at half the size; then the second",
+    )
+
+    def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
+        if self.coarse <= self.matching:
+            return (
+                f"the encoder learns up to {self.matching:g} of the run and the first stage up to "
+                f"{self.coarse:g}, so that it has no time: give --coarse above --matching"
+            )
+        return super().unsupported(spec, condition)
+
+
+class StackGAN(TextToImage):
+    """Two generators, each against a discriminator of its own: one makes an image of half the size
+    of code and caption, the other the whole image of that one and the caption, when the first has
+    learned. Before that an image is the small one, enlarged.
+
+    What a caption leaves open is drawn about it; that KL is the term `kl`, weighed by the
+    training's beta: 1 in the paper's equation 4.
+
+    fine: whether the second stage has begun to learn
+    """
+
+    config: StackGANConfig
+    fine: Tensor
+
+    def __init__(
+        self, spec: ImageSpec, config: StackGANConfig, condition: ConditionSpec | None = None
+    ) -> None:
+        super().__init__(spec, config, condition)
+        channels, height, width = spec.scaled_shape
+        half = ((height + 1) // 2, (width + 1) // 2)
+        self.first = Stage((channels, *half), config)
+        self.second = Stage(spec.scaled_shape, config, half)
+        self.register_buffer("fine", torch.zeros((), dtype=torch.bool))
+
+    @property
+    def drawn(self) -> int:
+        return self.first.noise + self.second.noise
+
+    def coarse(self, z: Tensor, sentences: Tensor) -> Made:
+        """What the first stage makes of its part of all that is drawn."""
+        return self.first.make(z[:, : self.first.noise], sentences)
+
+    def refined(self, z: Tensor, sentences: Tensor) -> Made:
+        """What the second stage makes; the first one rests."""
+        with torch.no_grad():
+            coarse = self.coarse(z, sentences).images
+        return self.second.make(z[:, self.first.noise :], sentences, coarse)
+
+    def make(self, stage: Stage, sentences: Tensor) -> Made:
+        z = self.sample_latent(len(sentences))
+        return self.coarse(z, sentences) if stage is self.first else self.refined(z, sentences)
+
+    def made_of(self, z: Tensor, sentences: Tensor) -> Tensor:
+        if self.fine:
+            return self.refined(z, sentences).images
+        return enlarged(self.coarse(z, sentences).images, self.spec)
+
+    def discriminate(self, x: Tensor, condition: Condition | None = None) -> Tensor:
+        """Outputs d of the stage that makes images now, higher for what looks real and is as its
+        caption says: (B,)."""
+        images, sentences = self.seen(x), self.sentences(condition)
+        if self.fine:
+            return self.second.discriminator(images, sentences)
+        return self.first.discriminator(halved(images), sentences)
+
+    def prepare(self, batch: Batch, clock: Clock) -> Step:
+        self.fine.fill_(clock.share >= self.config.coarse)
+        real = self.spec.scaled(batch.x)
+        if self.fine:
+            return self.step(self.second, batch, clock, real, "fine_generator" in clock.movers)
+        return self.step(self.first, batch, clock, halved(real), "generator" in clock.movers)
+
+    def game(self) -> Game[Step]:
+        c = self.config
+        return self.played(
+            [
+                Turn(self.first, "generator", "discriminator", (c.matching, c.coarse)),
+                Turn(self.second, "fine_generator", "fine_discriminator", (c.coarse, 1.0)),
+            ]
+        )
+
+
+RECIPES: Recipes = {
+    "default": {
+        "about": "64 pixels in 15 minutes on two cores",
+        "model": {
+            "features": 16,
+            "d_features": 48,
+            "lr": 1e-3,
+            "penalty_every": 8,
+            "matching_weight": 1.0,
+        },
+        "train": {
+            "batch_size": 32,
+            "minutes": 15.0,
+            "schedule": "late_linear",
+            "clip": 10.0,  # a rare steep place of the penalty would fill Adam's second moments
+            "ema": 0.998,
+            "evaluate_every": 0,
+        },
+        "data": {"size": 64},
+    },
+    "paper": {
+        "about": "the paper's 256 pixels, its networks' norms, its loss and its wrong captions",
+        "model": {
+            "text_encoder": "conv",
+            "text_width": 128,
+            "augmented": 128,
+            "fusion": "input",
+            "latent": 100,
+            "features": 64,
+            "norm": "batch",
+            "d_norm": "batch",
+            "loss": "non_saturating",
+            "penalty": "none",
+        },
+        "train": {"batch_size": 64, "epochs": 1200.0, "schedule": "linear"},
+        "data": {"size": 256},
+    },
+}

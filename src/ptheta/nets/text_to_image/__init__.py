@@ -1,0 +1,1 @@
+"""Networks that make an image of a caption, and what rates the two together; no losses."""

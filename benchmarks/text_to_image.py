@@ -60,9 +60,14 @@ class Work:
 
 TEXT: Settings = {"condition": "text", **BATCHED}
 WORKS: dict[str, Work] = {
+    "one object, text-gan": Work("text-gan", "shapes", ONE, TEXT),
     "one object, cvae": Work("cvae", "shapes", ONE, TEXT),
     "one object, gan": Work("gan", "shapes", ONE, {**TEXT, "conditioning": "label"}),
+    "scenes, text-gan": Work("text-gan", "shapes", {}, TEXT),
     "scenes, cvae": Work("cvae", "shapes", {}, TEXT),
+    "one object, 64 pixels, text-gan": Work("text-gan", "shapes-64", ONE, TEXT),
+    "one object, 64 pixels, stackgan": Work("stackgan", "shapes-64", ONE, TEXT),
+    "emoji, text-gan": Work("text-gan", "emoji", EMOJI, TEXT),
     "emoji, cvae": Work("cvae", "emoji", EMOJI, TEXT),
 }
 

@@ -1131,6 +1131,10 @@ def _pair_cases() -> Iterator[Case]:
         "input of none": ("--label-maps", "input"),
         "colours of none": ("--label-colours", "3"),
         "domains of folders": ("--domain-columns", "a,b"),
+        "no value": ("--where", "label"),
+        "no such attribute": ("--where", "size=1"),
+        "unseen of nothing": ("--unseen", "size"),
+        "more than all": ("--unseen", "label", "--unseen-share", "1.5"),
     }.items():
         argv = ("data", "f", *options)
         yield Case("folder", f"pairs: {name}", partial(_folder, two), argv)

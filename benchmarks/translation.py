@@ -100,7 +100,7 @@ WORKS: dict[str, Work] = {
         "pix2pix", "facades", FROM_LABELS, GAN_ALONE | MOVED, steps=1500
     ),
     "day-night, cyclegan": Work("cyclegan", "day-night", steps=6000),
-    "emoji, domains, cyclegan": Work("cyclegan", "emoji", DOMAINS, BOLD),
+    "emoji, domains, cyclegan": Work("cyclegan", "emoji", DOMAINS, BOLD, steps=1500),
     "emoji, pairs, L1": Work("pix2pix", "emoji", EMOJI, L1_ALONE | MOVED, steps=6000),
     "emoji, pairs, L1 + cGAN": Work("pix2pix", "emoji", EMOJI, MOVED),
     "emoji, grey to colour": Work("pix2pix", "emoji", GREY, MOVED, steps=1500),

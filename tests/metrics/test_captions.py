@@ -71,6 +71,18 @@ def test_the_judge_learns_which_caption_an_image_has(tmp_path, monkeypatch):
         judge.judge(others, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("texts", "unit"),
+    [
+        (["a red circle", "a blue circle"] * 2, "words"),
+        (["赤い丸", "青い丸", "青い四角"], "characters"),
+        (["dog", "cat", "dog face", "cat face"], "words"),
+    ],
+)
+def test_captions_without_spaces_are_read_letter_by_letter(texts, unit):
+    assert judge.unit_for(texts) == unit
+
+
 def test_a_caption_is_unseen_that_no_training_image_has():
     """Whatever its case and spaces, unless combinations of attributes were held out."""
     train, test = flat(), flat("test", 1, 24)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 from ptheta.metrics import captions
-from ptheta.metrics.metric import Metric, Presentation, Section
+from ptheta.metrics.metric import Metric, Presentation, Role, Section
 from ptheta.specs import ImageSpec
 
 _caption = partial(Metric, section=Section.CAPTIONS, of=(ImageSpec,), better="higher")
-_shown = Presentation(paired=True)
+_shown = Presentation(Role.CAPTION, paired=True)
 
 OF_CAPTIONS: tuple[Metric, ...] = (
     _caption(

@@ -140,10 +140,11 @@ class Right:
         return Right(self.made[rows], self.real[rows], self.shuffled[rows])
 
 
-def share(right: Right, groups: Groups) -> Estimate:
-    """Of the samples; beside it those of real images and of shuffled captions."""
+def share(right: Right, groups: Groups, which: str = ALL) -> Estimate:
+    """Of the samples; beside it those of real images and of shuffled captions. which: captions"""
     if len(right.made) < LEAST or len(groups.of.unique()) < 2:
-        return Estimate(None, reason=f"fewer than {LEAST} captions are so")
+        captions = f"{which} captions".strip()
+        return Estimate(None, reason=f"fewer than {LEAST} {captions} in the test part")
     real, shuffled = right.real.mean().item(), right.shuffled.mean().item()
     about = {"images": len(right.made), "ceiling": round(real, 4), "shuffled": round(shuffled, 4)}
     note = f"{real:.3g} of real images, {shuffled:.3g} for shuffled captions"
@@ -163,7 +164,7 @@ def by_captions(right: Right, ctx: Context, about: About) -> Mapping[str, Estima
             continue
         rows = some.unseen == which
         groups = replace(some.groups, rows=some.rows[rows])
-        shares[name] = share(right.part(rows), groups)
+        shares[name] = share(right.part(rows), groups, name)
     return {name: replace(each, about={**each.about, **about}) for name, each in shares.items()}
 
 

@@ -7,6 +7,7 @@ What it reaches on the real test images is the most that samples can reach by it
 from __future__ import annotations
 
 import math
+from collections import Counter
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from ptheta.compute.streams import seeded
 from ptheta.conditions import Text
 from ptheta.conditions.base import tensor_of
+from ptheta.conditions.units import UNITS, tokens_of
 from ptheta.data.dataset import Dataset
 from ptheta.data.image_data import images_of
 from ptheta.metrics.cached import key_of, trained
@@ -76,7 +78,7 @@ def judge(train: Dataset, place: Path | None = None) -> Judge:
     place: the cache folder, None for the user's own
     Raises PthetaError where the images have no captions.
     """
-    text = Text.of_data(train, train.name)
+    text = Text.of_data(train, train.name, unit_for(train.caption_texts() or []))
     about = {
         "images": train.fingerprint(),
         "captions": annotations_of(train),
@@ -85,6 +87,14 @@ def judge(train: Dataset, place: Path | None = None) -> Judge:
     with seeded(VERSION):
         new = Judge(images_of(train).spec, text, key_of(about)[:12])
         return trained("judge", new, about, lambda network: _train(network, train), place)
+
+
+def unit_for(texts: list[str]) -> str:
+    """What captions are read in: words, or where most of these come but once, as in scripts
+    without spaces, characters."""
+    counts = Counter(word for text in texts for word in tokens_of(text, UNITS["words"]))
+    once = sum(n == 1 for n in counts.values())
+    return "characters" if 2 * once > counts.total() else "words"
 
 
 def _train(network: Judge, train: Dataset) -> None:

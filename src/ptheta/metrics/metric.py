@@ -56,6 +56,7 @@ class Role(Enum):
     RECALL = "recall"
     TARGET = "likeness to the target (L1, which rewards blur)"
     DOMAIN = "likeness to a domain"
+    CAPTION = "agreement with the caption"
 
 
 @dataclass(frozen=True)

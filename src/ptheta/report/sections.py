@@ -28,9 +28,9 @@ NOTES = {  # what the reader of a table must know, by what the examples are call
     Section.CAPTIONS: (
         "Samples of the captions of test images; seen and unseen are captions that training had "
         "and had not. Match is read off the pixels by a rule; retrieval is by a network that "
-        "learned from the real training part. Beside each number: what the real images of the same "
-        "captions get, the most that can be reached, and what the same samples get for captions of "
-        "others, which is chance. The grey rows need no learning."
+        "learned from the real training part, and knows copies of it best. Beside each number: "
+        "what the real images of the same captions get, and what the same samples get for captions "
+        "of others, which is chance. The grey rows need no learning."
     ),
     Section.TRANSLATION: (
         "Of pairs: how far answers are from the targets of the test inputs, and (names with train) "

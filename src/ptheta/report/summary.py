@@ -14,7 +14,7 @@ from ptheta.report.sections import presentation
 from ptheta.report.tables import empty_sections
 
 # what is said first
-ASPECTS = (Role.LIKELIHOOD, Role.DISTANCE, Role.TARGET, Role.DOMAIN)
+ASPECTS = (Role.LIKELIHOOD, Role.DISTANCE, Role.CAPTION, Role.TARGET, Role.DOMAIN)
 EACH = (Role.DOMAIN,)  # whose metrics are of different things: of each domain
 NEAR = -3.0  # of copying_z: so much nearer to training images than held-out ones are is no chance
 

@@ -208,14 +208,14 @@ class Varies(Protocol):
 class Staged(Protocol):
     """A model that may learn in stages, such as small images first."""
 
-    def stage(self) -> str:
+    def present_stage(self) -> str:
         """Where it stands, for a picture of training; empty where there is nothing to say."""
         ...
 
 
 def stage_of(model: object) -> str:
     """In which of its stages a model is; empty for one without."""
-    return model.stage() if isinstance(model, Staged) else ""
+    return model.present_stage() if isinstance(model, Staged) else ""
 
 
 def varied(model: object) -> bool:

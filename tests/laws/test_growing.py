@@ -381,7 +381,7 @@ def test_a_run_that_stops_in_any_phase_goes_on_bit_for_bit(pause, strokes, tmp_p
     assert PAUSES[pause] in stages[0]
     assert ("fading" in stages[0]) == (pause in (4, 9))
     paused: Any = ptheta.load(tmp_path / "parts")
-    assert paused.stage() == stages[0]  # what is used is what was learned
+    assert paused.present_stage() == stages[0]  # what is used is what was learned
     monkeypatch.setattr(Trainer, "_at_intervals", kept)
     parts = train("progressive-gan", strokes, tmp_path / "parts", resume=True, **options)
     assert same(whole.path, parts.path)
@@ -432,7 +432,7 @@ def test_samples_of_a_stage_are_of_its_pixels():
         z = model.sample_latent(2)
         assert model.decode(z).shape == (2, *SPEC.shape)
     assert torch.equal(x, doubled(x[:, :, ::2, ::2], (16, 16)))
-    assert model.stage() == "8x8 of 16x16 pixels"
+    assert model.present_stage() == "8x8 of 16x16 pixels"
 
 
 def test_both_networks_stand_at_the_same_size_whoever_moves():

@@ -268,7 +268,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "nothing": ({"l1_weight": 0.0, "adversarial_weight": 0.0}, "nothing is left to learn"),
     "features": ({"adversarial_weight": 0.0, "feature_matching": 1.0}, "leave one of both out"),
     "noise": ({"noise_in_sampling": True}, "give --dropout"),
-    "norm": ({"norm": "virtual"}, "take norm = batch, layer, instance, none"),
+    "norm": ({"norm": "virtual"}, "take norm = batch, layer, instance, pixel, none"),
     "loss": ({"loss": "began"}, "take loss = minimax"),
     "edges": ({"instance_edges": True}, "leave it out"),
     "size": ({"condition": Image(ImageSpec(3, 8, 8))}, "bring both to one size"),

@@ -169,7 +169,7 @@ class Pair(ReadsBetween, Model):
         """What is generated at present, in full size."""
         return next((part.enlarged(x) for part in self.growing()), x)
 
-    def stage(self) -> str:
+    def present_stage(self) -> str:
         """In which size of several the networks learn; empty where it is the last one."""
         part = next(iter(self.growing()), None)
         if part is None or part.grown():

@@ -93,6 +93,10 @@ class StackGAN(TextToImage):
             return self.refined(z, sentences).images
         return enlarged(self.coarse(z, sentences).images, self.spec)
 
+    def present_stage(self) -> str:
+        """Which stage makes images, where it is not the last."""
+        return "" if self.fine else "first stage, enlarged"
+
     def discriminate(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         """Outputs d of the stage that makes images now, higher for what looks real and is as its
         caption says: (B,)."""

@@ -109,6 +109,12 @@ class Pix2Pix(PairsModel):
         network.fine.fill_(share >= self.config.coarse)
         return None if network.fine else network.coarse
 
+    def present_stage(self) -> str:
+        """Which network learns, where it is not all of them."""
+        network = self.generator
+        coarse = isinstance(network, CoarseToFine) and not network.fine
+        return "global network, at half the size" if coarse else ""
+
     def generator_loss(self, batch: Batch, shared: Made) -> Terms:
         given, real, out, image = shared
         terms = self.error_term(out, image, real)

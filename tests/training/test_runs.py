@@ -49,7 +49,13 @@ def same(a: Path, b: Path, file: str = "model.safetensors") -> bool:
     return x.keys() == y.keys() and all(torch.equal(x[k], y[k]) for k in x)
 
 
-@pytest.mark.parametrize("name", PLAYED)
+LATER = {"stackgan"}  # a step of two stages takes long; the law of its phases is short
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name in LATER else ()) for name in PLAYED],
+)
 def test_resume_is_bit_identical(name, strokes, tmp_path):
     """80 steps, and 40 + resume + 40: weights, averages, optimizers, noise and metrics."""
     check_resume(name, asked_for(name, strokes), tmp_path, levels=2, dynamic=True)

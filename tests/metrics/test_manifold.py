@@ -274,7 +274,7 @@ def test_test_images_that_repeat_training_images_are_no_copies_of_either():
     """A model that draws such an image has learned it, and held-out images say nothing there."""
     train, test = open_images("digits"), open_images("digits", "test")
     x = torch.cat([test.batch(slice(0, 300)).x, train.batch(slice(0, 200)).x]).numpy()
-    mixed = dataclasses.replace(test, images=x, labels=None)
+    mixed = dataclasses.replace(test, images=x, labels=None, groups=None)
     repeats = np.arange(500) >= 300
     fresh = test.batch(slice(300, 800)).x
 

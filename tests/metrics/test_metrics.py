@@ -312,7 +312,8 @@ def test_the_extractor_follows_what_the_images_are_and_not_their_name(name, kind
 def test_a_source_that_says_what_it_shows_is_believed(kind):
     data = open_images(kind)
     assert data.resembles == kind
-    black = dataclasses.replace(data, images=np.zeros((9, 1, 28, 28), np.uint8), index=None)
+    nine = np.zeros((9, 1, 28, 28), np.uint8)
+    black = dataclasses.replace(data, images=nine, index=None, labels=None, groups=None)
     assert default_extractor(black) == kind
     assert default_extractor(open_images("shapes-64", "test")) == "pixels"
     # a few among many others are not what the data shows

@@ -61,7 +61,7 @@ GAMES: dict[str, tuple[str, dict[str, Any], str]] = {
 
 
 # What divides by the deviation of a batch makes rounding grow tenfold in some ten steps.
-UNSTEADY = ("deviations",)
+UNSTEADY = ("deviations", "growing")
 
 
 class Normalised(nn.Module):

@@ -12,9 +12,7 @@ benchmarks/results/text_to_image.json, and for each run a picture of unseen capt
 
 from __future__ import annotations
 
-import argparse
-import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ import torch
 from torch import Tensor
 
 import ptheta
+from benchmarks.works import Settings, Work, carry_out, parser
 from ptheta.api.export import Images, check_out, export
 from ptheta.data.dataset import Dataset
 from ptheta.measures.results import Evaluation
@@ -35,7 +34,6 @@ from ptheta.runs.folder import Run
 from ptheta.tasks.conditions import with_conditions
 from ptheta.tasks.sample import sample
 
-Settings = dict[str, Any]
 PLACES = ("first_colour", "first_shape", "first_row", "first_column")
 ONE: Settings = {"where": ("objects=1",), "unseen": PLACES}
 EMOJI: Settings = {"image_column": "twitter", "caption_column": "caption", "size": 32}
@@ -45,44 +43,24 @@ BATCHED: Settings = {"batch_size": 64, "evaluate_every": 0}
 
 
 @dataclass(frozen=True)
-class Work:
-    """model, source: of the run; source is below --data, or the name of embedded data
-    data, options: how the source is read; options of the model and of training
-    steps: of training, unless --steps says otherwise
-    """
+class Captioned(Work):
+    """A work of captions."""
 
-    model: str
-    source: str
-    data: Settings = field(default_factory=dict)
-    options: Settings = field(default_factory=dict)
     steps: int = 6000
 
 
 TEXT: Settings = {"condition": "text", **BATCHED}
-WORKS: dict[str, Work] = {
-    "one object, text-gan": Work("text-gan", "shapes", ONE, TEXT),
-    "one object, cvae": Work("cvae", "shapes", ONE, TEXT),
-    "one object, gan": Work("gan", "shapes", ONE, {**TEXT, "conditioning": "label"}),
-    "scenes, text-gan": Work("text-gan", "shapes", {}, TEXT),
-    "scenes, cvae": Work("cvae", "shapes", {}, TEXT),
-    "one object, 64 pixels, text-gan": Work("text-gan", "shapes-64", ONE, TEXT),
-    "one object, 64 pixels, stackgan": Work("stackgan", "shapes-64", ONE, TEXT),
-    "emoji, text-gan": Work("text-gan", "emoji", EMOJI, TEXT),
-    "emoji, cvae": Work("cvae", "emoji", EMOJI, TEXT),
+WORKS: dict[str, Captioned] = {
+    "one object, text-gan": Captioned("text-gan", "shapes", ONE, TEXT),
+    "one object, cvae": Captioned("cvae", "shapes", ONE, TEXT),
+    "one object, gan": Captioned("gan", "shapes", ONE, {**TEXT, "conditioning": "label"}),
+    "scenes, text-gan": Captioned("text-gan", "shapes", {}, TEXT),
+    "scenes, cvae": Captioned("cvae", "shapes", {}, TEXT),
+    "one object, 64 pixels, text-gan": Captioned("text-gan", "shapes-64", ONE, TEXT),
+    "one object, 64 pixels, stackgan": Captioned("stackgan", "shapes-64", ONE, TEXT),
+    "emoji, text-gan": Captioned("text-gan", "emoji", EMOJI, TEXT),
+    "emoji, cvae": Captioned("cvae", "emoji", EMOJI, TEXT),
 }
-
-
-def trained(work: Work, source: str, folder: Path, seed: int, steps: int) -> Run:
-    return ptheta.train(
-        work.model,
-        source,
-        folder,
-        resume=True,
-        seed=seed,
-        steps=steps,
-        sample_every=0,
-        **{**work.data, **work.options},
-    )
 
 
 def short(evaluation: Evaluation) -> dict[str, str]:
@@ -136,38 +114,17 @@ def tiled(each: Tensor) -> Tensor:
     return wide.permute(2, 0, 3, 1, 4).reshape(c, rows * h, columns * w)
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--runs", type=Path, required=True)
-    parser.add_argument("--only", nargs="+", choices=list(WORKS), default=list(WORKS))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--steps", type=int, help="of every training; default: each work's own")
-    parser.add_argument("-n", type=int, default=2000, help="samples that are measured")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/text_to_image.json"))
-    return parser.parse_args()
-
-
 def main() -> None:
-    options = arguments()
-    results: dict[str, Any] = json.loads(options.out.read_text()) if options.out.exists() else {}
-    for name in options.only:
-        work = WORKS[name]
-        below = options.data / work.source
-        source = str(below) if below.exists() else work.source
-        for seed in options.seeds:
-            print(f"{name}, seed {seed}", flush=True)
-            folder = options.runs / f"{name.replace(' ', '-').replace(',', '')}-{seed}"
-            run = trained(work, source, folder, seed, options.steps or work.steps)
-            found: dict[str, Any] = short(ptheta.evaluate(folder, n=options.n))
-            last = run.metrics()[-1]
-            found |= {"steps": last["step"], "minutes": round(last["seconds"] / 60, 1)}
-            found["unseen captions"] = picture(run, folder / "unseen.png")
-            of = results.setdefault(name, {})
-            of[f"seed {seed}"] = found
-            if "floors" not in of:
-                of["floors"] = floors(run, options.n)
-            options.out.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    made = parser(__doc__, WORKS, "benchmarks/results/text_to_image.json")
+    made.add_argument("-n", type=int, default=2000, help="samples that are measured")
+    options = made.parse_args()
+
+    def measured(work: Work, run: Run, source: str) -> dict[str, Any]:
+        found: dict[str, Any] = short(ptheta.evaluate(run.path, n=options.n))
+        found["unseen captions"] = picture(run, run.path / "unseen.png")
+        return found | {"floors": floors(run, options.n)}
+
+    carry_out(WORKS, options, measured)
 
 
 if __name__ == "__main__":

@@ -11,23 +11,20 @@ part, and of as many training pairs beside. Writes benchmarks/results/translatio
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 import ptheta
+from benchmarks.works import Settings, Work, carry_out, parser
 from ptheta.data import open_images
 from ptheta.measures.results import Evaluation
 from ptheta.measures.segmentation import confusion, scores
 from ptheta.runs.folder import Run
 from ptheta.specs import LabelMapSpec
 
-Settings = dict[str, Any]
 COLOURS = 12  # of the label maps of facades
 HALVES: Settings = {"pairs": "side-by-side", "size": 64}
 PLANES: Settings = {**HALVES, "label_maps": "target", "label_colours": COLOURS}
@@ -51,19 +48,10 @@ BOLD: Settings = {"cycle_weight": 5.0, "identity_weight": 0.2, "d_features": 48,
 
 
 @dataclass(frozen=True)
-class Work:
-    """model, source: of the run; source is below --data, or the name of embedded data
-    data, options: how the source is read; options of the model and of training
-    measure: numbers beside those of its evaluation, from the run and its test data
-    steps: of the training
-    """
+class Translated(Work):
+    """measure: numbers beside those of its evaluation, from the run and its source"""
 
-    model: str
-    source: str
-    data: dict[str, Any] = field(default_factory=dict)
-    options: dict[str, Any] = field(default_factory=dict)
     measure: Callable[[Run, str], dict[str, Any]] | None = None
-    steps: int = 3000
 
 
 def as_labels(run: Run, source: str) -> dict[str, Any]:
@@ -83,43 +71,35 @@ def as_labels(run: Run, source: str) -> dict[str, Any]:
     return {"pixel, class, IoU": found}
 
 
-WORKS: dict[str, Work] = {
-    "facades to labels, planes, cross-entropy": Work(
+WORKS: dict[str, Translated] = {
+    "facades to labels, planes, cross-entropy": Translated(
         "pix2pix", "facades", PLANES, L1_ALONE | MOVED
     ),
-    "facades to labels, colours, L1": Work(
-        "pix2pix", "facades", HALVES, L1_ALONE | MOVED, as_labels
+    "facades to labels, colours, L1": Translated(
+        "pix2pix", "facades", HALVES, L1_ALONE | MOVED, measure=as_labels
     ),
-    "facades to labels, colours, L1 + cGAN": Work("pix2pix", "facades", HALVES, MOVED, as_labels),
-    "facades to labels, colours, cGAN": Work(
-        "pix2pix", "facades", HALVES, GAN_ALONE | MOVED, as_labels
+    "facades to labels, colours, L1 + cGAN": Translated(
+        "pix2pix", "facades", HALVES, MOVED, measure=as_labels
     ),
-    "labels to facades, L1": Work("pix2pix", "facades", FROM_LABELS, L1_ALONE | MOVED, steps=1500),
-    "labels to facades, L1 + cGAN": Work("pix2pix", "facades", FROM_LABELS, MOVED, steps=1500),
-    "labels to facades, cGAN": Work(
+    "facades to labels, colours, cGAN": Translated(
+        "pix2pix", "facades", HALVES, GAN_ALONE | MOVED, measure=as_labels
+    ),
+    "labels to facades, L1": Translated(
+        "pix2pix", "facades", FROM_LABELS, L1_ALONE | MOVED, steps=1500
+    ),
+    "labels to facades, L1 + cGAN": Translated(
+        "pix2pix", "facades", FROM_LABELS, MOVED, steps=1500
+    ),
+    "labels to facades, cGAN": Translated(
         "pix2pix", "facades", FROM_LABELS, GAN_ALONE | MOVED, steps=1500
     ),
-    "day-night, cyclegan": Work("cyclegan", "day-night", steps=6000),
-    "emoji, domains, cyclegan": Work("cyclegan", "emoji", DOMAINS, BOLD, steps=1500),
-    "emoji, pairs, L1": Work("pix2pix", "emoji", EMOJI, L1_ALONE | MOVED, steps=6000),
-    "emoji, pairs, L1 + cGAN": Work("pix2pix", "emoji", EMOJI, MOVED),
-    "emoji, grey to colour": Work("pix2pix", "emoji", GREY, MOVED, steps=1500),
-    "emoji, edges to photo": Work("pix2pix", "emoji", EDGES, MOVED, steps=1500),
+    "day-night, cyclegan": Translated("cyclegan", "day-night", steps=6000),
+    "emoji, domains, cyclegan": Translated("cyclegan", "emoji", DOMAINS, BOLD, steps=1500),
+    "emoji, pairs, L1": Translated("pix2pix", "emoji", EMOJI, L1_ALONE | MOVED, steps=6000),
+    "emoji, pairs, L1 + cGAN": Translated("pix2pix", "emoji", EMOJI, MOVED),
+    "emoji, grey to colour": Translated("pix2pix", "emoji", GREY, MOVED, steps=1500),
+    "emoji, edges to photo": Translated("pix2pix", "emoji", EDGES, MOVED, steps=1500),
 }
-
-
-def trained(work: Work, source: str, folder: Path, seed: int, steps: int) -> Run:
-    return ptheta.train(
-        work.model,
-        source,
-        folder,
-        resume=True,
-        seed=seed,
-        steps=steps,
-        threads=1,
-        sample_every=0,
-        **{**work.data, **work.options},
-    )
 
 
 def short(evaluation: Evaluation) -> dict[str, Any]:
@@ -132,31 +112,14 @@ def short(evaluation: Evaluation) -> dict[str, Any]:
     return rows
 
 
+def measured(work: Translated, run: Run, source: str) -> dict[str, Any]:
+    found = short(ptheta.evaluate(run.path))
+    return found if work.measure is None else found | work.measure(run, source)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--runs", type=Path, required=True)
-    parser.add_argument("--only", nargs="+", default=list(WORKS), metavar="NAME")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--steps", type=int, help="of each training, in place of its own number")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/translation.json"))
-    options = parser.parse_args()
-    results: dict[str, Any] = json.loads(options.out.read_text()) if options.out.exists() else {}
-    for name in options.only:
-        work = WORKS[name]
-        below = options.data / work.source
-        source = str(below) if below.exists() else work.source
-        for seed in options.seeds:
-            print(f"{name}, seed {seed}", flush=True)
-            folder = options.runs / f"{name.replace(' ', '-').replace(',', '')}-{seed}"
-            run = trained(work, source, folder, seed, options.steps or work.steps)
-            found = short(ptheta.evaluate(folder))
-            if work.measure is not None:
-                found |= work.measure(run, source)
-            last = run.metrics()[-1]
-            found |= {"steps": last["step"], "minutes": round(last["seconds"] / 60, 1)}
-            results.setdefault(name, {})[f"seed {seed}"] = found
-            options.out.write_text(json.dumps(results, indent=1) + "\n")
+    options = parser(__doc__, WORKS, "benchmarks/results/translation.json").parse_args()
+    carry_out(WORKS, options, measured, threads=1)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ptheta.conditions import ConditionSpec, Text, parts_of
+from ptheta.conditions import ConditionSpec, parts_of, text_of
 from ptheta.config import brief
 from ptheta.errors import PthetaError
 from ptheta.files.paths import expand
@@ -20,7 +20,7 @@ def captions_in(place: str | Path, condition: ConditionSpec | None) -> list[str]
     number, and where the model takes no text.
     """
     where = f"{FLAG} {brief(str(place))}"
-    text = next((part for part in parts_of(condition) if isinstance(part, Text)), None)
+    text = text_of(condition)
     if text is None:
         takes = " and ".join(part.kind for part in parts_of(condition)) or "no condition"
         raise PthetaError(f"{where}: this model takes no text, it takes {takes}; leave it out")

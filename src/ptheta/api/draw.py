@@ -15,7 +15,7 @@ from ptheta.api.export import Images, Told
 from ptheta.batch import Condition, Together
 from ptheta.capabilities import condition_of
 from ptheta.compute import memory
-from ptheta.conditions import Text, parts_of
+from ptheta.conditions import parts_of, text_of
 from ptheta.config import brief
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import digest
@@ -151,7 +151,7 @@ def _captions(model: nn.Module, rows: Condition | None, n: int) -> tuple[str, ..
 def _told(model: nn.Module, rows: Condition | None) -> Told | None:
     """What a folder says of each image, where the model is given captions: its own."""
     spec = condition_of(model)
-    text = next((part for part in parts_of(spec) if isinstance(part, Text)), None)
+    text = text_of(spec)
     if spec is None or text is None:
         return None
     every = spec.examples(spec.count) if rows is None else rows

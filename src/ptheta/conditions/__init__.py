@@ -138,6 +138,11 @@ def parts_of(condition: ConditionSpec | None) -> tuple[ConditionSpec, ...]:
     return condition.parts if isinstance(condition, Several) else (condition,)
 
 
+def text_of(condition: ConditionSpec | None) -> Text | None:
+    """The captions in a condition; None where it has none."""
+    return next((part for part in parts_of(condition) if isinstance(part, Text)), None)
+
+
 def is_condition(value: object) -> bool:
     """Whether this is the spec of a condition (and not its class)."""
     return isinstance(value, ConditionSpec) and not isinstance(value, type)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ptheta.capabilities import Samples, condition_of
-from ptheta.conditions import Text, parts_of
+from ptheta.conditions import text_of
 from ptheta.data.dataset import Dataset
 from ptheta.data.scene_reader import SIDE, read_scenes
 from ptheta.data.shapes import ATTRIBUTES
@@ -41,8 +41,7 @@ ALL, SEEN, UNSEEN = "", "seen", "unseen"  # captions; the names of their results
 
 def of_captions(ctx: Context) -> bool:
     """The model is asked for captions, and the test data have some."""
-    parts = parts_of(condition_of(ctx.model))
-    asked = any(isinstance(part, Text) for part in parts)
+    asked = text_of(condition_of(ctx.model)) is not None
     return asked and isinstance(ctx.model, Samples) and ctx.test.captions is not None
 
 

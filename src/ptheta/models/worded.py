@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ptheta.batch import Between, Condition
-from ptheta.conditions import ConditionSpec, Text, Worded, parts_of
+from ptheta.conditions import ConditionSpec, Worded, text_of
 from ptheta.nets.text.options import TextOptions
 from ptheta.optimizers import OptimizerConfig
 from ptheta.specs import DataSpec
@@ -20,7 +20,7 @@ class TextConditional(TextOptions, Worded, OptimizerConfig):
     """A config of a model that may be given any condition, captions among them."""
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
-        if not any(isinstance(part, Text) for part in parts_of(condition)):
+        if text_of(condition) is None:
             usual, values = type(self).__dataclass_fields__, vars(self)
             for name in OF_TEXT:
                 if values[name] != usual[name].default:

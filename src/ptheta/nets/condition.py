@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.batch import Between, Condition, Together
-from ptheta.conditions import ConditionSpec, Labels, Text, parts_of
+from ptheta.conditions import ConditionSpec, Labels, Text, parts_of, text_of
 from ptheta.nets.text import new_encoder
 from ptheta.nets.text.options import PLAIN, TextOptions
 
@@ -51,7 +51,7 @@ class ConditionVector(nn.Module):
         super().__init__()
         self.condition, self.parts = condition, parts_of(condition)
         self.encoder, self.size = None, condition.size
-        text = next((part for part in self.parts if isinstance(part, Text)), None)
+        text = text_of(condition)
         if text is not None and options is not None and options.text_encoder != PLAIN:
             self.encoder = new_encoder(text, options.text_encoder, options.text_width)
             self.size += options.text_width - text.size

@@ -32,7 +32,7 @@ class StagesMonitor:
             of_all = {name: value for name, value in of_all.items() if name == END}
         return found
 
-    def memory(self) -> dict[str, Any]:
+    def memory(self) -> dict[str, object]:
         return {"stages": [monitor.memory() for monitor in self.monitors]}
 
     def recall(self, memory: Mapping[str, Any]) -> None:

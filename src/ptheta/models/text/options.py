@@ -9,12 +9,11 @@ from annotated_types import Ge, Lt
 
 from ptheta.conditions import ConditionSpec, Kinds, Text, word
 from ptheta.config import AtLeastZero, Count, Fraction, NonNegative, OneOf, Positive, option
-from ptheta.losses.adversarial import LOSSES
 from ptheta.losses.image_text import PAIR_PENALTIES
 from ptheta.models.adversarial.options import AugmentationName, LossName
+from ptheta.models.refusals import odd_loss, odd_norm
 from ptheta.models.worded import TextConditional
 from ptheta.nets.adversarial.config import NormName
-from ptheta.nets.norms import NORMS
 from ptheta.nets.text import TextEncoderName
 from ptheta.nets.text_to_image.discriminator import JudgeOptions
 from ptheta.nets.text_to_image.fusion import FusionName
@@ -101,21 +100,7 @@ class TextConfig(TextConditional):
                 f"matching_weight = {self.matching_weight:g} is by an encoder that has learned "
                 "first, and matching = 0 has none: give --matching 0.1, or leave the weight out"
             )
-        for name in OF_NORMS:
-            chosen = vars(self)[name]
-            if NORMS[chosen].refers:
-                fitting = [name for name, norm in NORMS.items() if not norm.refers]
-                return (
-                    f"{name} = {chosen} needs a reference batch, and models of captions have none: "
-                    f"take {name} = {', '.join(fitting)}"
-                )
-        if LOSSES[self.loss].autoencoding:
-            fitting = [name for name, loss in LOSSES.items() if not loss.autoencoding]
-            return (
-                f"loss = {self.loss} is of a discriminator that rebuilds images, and here pairs "
-                f"are rated: take loss = {', '.join(fitting)}"
-            )
-        return None
+        return odd_norm({name: vars(self)[name] for name in OF_NORMS}) or odd_loss(self.loss)
 
 
 OF_GENERATOR = ("norm",)  # an entry's trait is then that of another network

@@ -22,7 +22,7 @@ from ptheta.models.adversarial.options import LossName
 from ptheta.models.base import ImageModel
 from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.models.recipes import Recipes
-from ptheta.models.translation.refusals import odd_loss, odd_norm
+from ptheta.models.refusals import odd_loss, odd_norm
 from ptheta.nets.adversarial.config import NormName
 from ptheta.nets.norms import NORMS
 from ptheta.nets.translation.dilated import DilatedGenerator, DilatedOptions

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ptheta.conditions import Conditional, ConditionSpec, Image, Kinds, word
 from ptheta.config import AtLeastZero, Count, Parts, Positive, option
 from ptheta.models.adversarial.options import LossName
-from ptheta.models.translation.refusals import odd_loss, odd_norm
+from ptheta.models.refusals import odd_loss, odd_norm
 from ptheta.nets.adversarial.config import NormName, Share
 from ptheta.nets.translation.moves import PairMoveName
 from ptheta.nets.translation.patch import PatchName, PatchOptions

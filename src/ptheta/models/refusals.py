@@ -1,4 +1,4 @@
-"""Parts that no discriminator or generator of a translation can have, each in a sentence."""
+"""Parts that the discriminator or generator of a model cannot have, each in a sentence."""
 
 from __future__ import annotations
 

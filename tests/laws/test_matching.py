@@ -6,11 +6,11 @@ import math
 
 import pytest
 import torch
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import cross_entropy, logsigmoid, normalize
 
 from ptheta.compute import streams
 from ptheta.conditions import Text
-from ptheta.losses.matching import contrastive, same_rows
+from ptheta.losses.matching import contrastive, same_rows, words_told
 from ptheta.nets.text import Matcher
 from ptheta.specs import ImageSpec
 
@@ -54,6 +54,12 @@ def test_every_example_counts_alike(pair):
     torch.testing.assert_close(contrastive(a[order], b[order], 7), contrastive(a, b, 7)[order])
 
 
+def test_the_words_that_are_told_are_a_coin_each():
+    logits, present = torch.randn(B, 5).double(), torch.randint(0, 2, (B, 5)).double()
+    of_each = present * logsigmoid(logits) + (1 - present) * logsigmoid(-logits)
+    torch.testing.assert_close(words_told(logits, present), -of_each.sum(1))
+
+
 COLOURS = {"black": 0, "grey": 120, "white": 255}
 TEXT = Text((*COLOURS, "all", "above"), 3)
 
@@ -82,6 +88,34 @@ def test_a_matcher_learns_which_caption_is_right(encoder):
         optimizer.step()
     assert loss.shape == (9,)
     assert (matcher.match(x, tokens).argmax(1) == torch.arange(9)).all()
+
+
+def test_a_word_that_comes_twice_is_told_once_and_padding_never():
+    matcher = Matcher(ImageSpec(1, 8, 8), TEXT, "bag", width=16, features=8)
+    points = normalize(torch.randn(3, 16))
+    once, twice, none = TEXT.encode(["grey", "grey grey", ""])[:, None]
+    told = matcher.told(points, torch.cat([once, twice, none]))
+    torch.testing.assert_close(told[1:2], matcher.told(points[1:2], once))
+    logits = matcher.words(10 * points[2:])
+    torch.testing.assert_close(told[2], -logsigmoid(-logits).sum())
+
+
+def test_what_does_not_tell_a_batch_apart_is_learned_all_the_same():
+    """Each image of the batch has a half of its own, so that captions are found by this alone; what
+    the other half shows must be told as well."""
+    torch.manual_seed(0)
+    matcher = Matcher(ImageSpec(1, 8, 8), TEXT, "gru", width=16, features=8)
+    x, tokens = planes(9)
+    optimizer = torch.optim.Adam(matcher.parameters(), 1e-2)
+    for step in range(60):
+        rows = torch.arange(3) * 4 if step % 2 else torch.tensor([1, 5, 6])
+        optimizer.zero_grad()
+        matcher.loss(x[rows], tokens[rows]).mean().backward()
+        optimizer.step()
+    with torch.no_grad():
+        logits = matcher.words(10 * matcher.images(matcher.spec.scaled(x[[0, 1, 4, 5, 6, 8]])))
+    present = matcher.condition.vector(tokens[[0, 1, 4, 5, 6, 8]]) > 0
+    assert ((logits > 0) == present).all()
 
 
 def test_two_processes_have_the_loss_of_one():

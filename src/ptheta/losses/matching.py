@@ -7,6 +7,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 
 def contrastive(a: Tensor, b: Tensor, scale: Tensor | float, same: Tensor | None = None) -> Tensor:
@@ -35,3 +36,14 @@ def contrastive(a: Tensor, b: Tensor, scale: Tensor | float, same: Tensor | None
 def same_rows(rows: Tensor) -> Tensor:
     """Whether two of the rows (B, T) are equal: bool (B, B)."""
     return (rows[:, None] == rows[None]).all(2)
+
+
+def words_told(logits: Tensor, present: Tensor) -> Tensor:
+    """-log p(the words of a caption), each word of a vocabulary there or not, independently, in
+    nats: (B,) (Joulin et al. 2016, arXiv:1511.02251, with a logistic loss of each word).
+
+    Args:
+        logits: for each word being there, (B, V)
+        present: 1 where it is, else 0, (B, V)
+    """
+    return binary_cross_entropy_with_logits(logits, present, reduction="none").sum(1)

@@ -26,7 +26,7 @@ from ptheta.nets.text.matcher import Matcher
 from ptheta.specs import ImageSpec
 from ptheta.terminal.progress import watched
 
-VERSION = 1  # of the networks and of their training
+VERSION = 2  # of the networks and of their training
 SIDE = 32  # larger images are averaged down to so many pixels for their longer side
 ENCODER, WIDTH, FEATURES = "transformer", 64, 16
 STEPS, BATCH, RATE, DECAY = 400, 64, 2e-3, 1e-2

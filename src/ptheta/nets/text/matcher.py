@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ptheta.compute import streams
 from ptheta.conditions.text import Text
-from ptheta.losses.matching import contrastive, same_rows
+from ptheta.losses.matching import contrastive, same_rows, words_told
 from ptheta.nets.convolutional import ConvEncoder
 from ptheta.nets.norms import layer_norm
 from ptheta.nets.text.encoders import new_encoder
@@ -18,6 +18,8 @@ from ptheta.specs import ImageSpec
 
 FIRST_SCALE = 1 / 0.07  # CLIP's, as is the largest
 MOST_SCALE = 100.0
+WORDS = 0.3  # weight of the words that are told, of the image and of its caption
+SPREAD = 10.0  # the length of what words are told of: the first logits are of the order of 1
 
 
 def _layer_norm(channels: int, dims: int) -> nn.Module:
@@ -26,7 +28,10 @@ def _layer_norm(channels: int, dims: int) -> nn.Module:
 
 class Matcher(nn.Module):
     """An encoder of images and one of captions, learned by finding the caption of each image among
-    those of its batch, and the image of each caption (Radford et al. 2021, arXiv:2103.00020).
+    those of its batch, and the image of each caption (Radford et al. 2021, arXiv:2103.00020); and
+    by telling, of either alone, which words the caption has. Among a few captions the first alone
+    has nothing more to learn once some of what they say tells them apart: colours and places, say,
+    but not what is striped.
 
     It teaches an encoder what words mean before a model learns to draw them, and, trained by
     itself, judges which caption a drawn image shows.
@@ -49,6 +54,9 @@ class Matcher(nn.Module):
         self.encoder = new_encoder(condition, encoder, width)
         c, h, w = spec.scaled_shape
         self.eye = ConvEncoder(c, h, w, width, features=features, dcgan=True, norm=_layer_norm)
+        self.words = nn.Linear(width, condition.size)
+        with torch.no_grad():  # one word of the vocabulary, to begin with
+            self.words.bias.fill_(-math.log(condition.size))
         self.log_scale = nn.Parameter(torch.tensor(math.log(FIRST_SCALE)))
 
     def scale(self) -> Tensor:
@@ -77,6 +85,13 @@ class Matcher(nn.Module):
 
         It is of the whole batch, whichever processes hold its parts.
         """
-        a = streams.whole(self.images(s))
-        b, captions = streams.whole(self.captions(tokens)), streams.whole(tokens)
-        return streams.back(contrastive(a, b, self.scale(), same_rows(captions)))
+        of_images, of_captions = self.images(s), self.captions(tokens)
+        a, b, captions = (streams.whole(part) for part in (of_images, of_captions, tokens))
+        found = streams.back(contrastive(a, b, self.scale(), same_rows(captions)))
+        return found + WORDS * (self.told(of_images, tokens) + self.told(of_captions, tokens))
+
+    def told(self, embedded: Tensor, tokens: Tensor) -> Tensor:
+        """How badly it is told which words captions have, of these or of their images, each as a
+        point (B, W) of the space: nats, (B,)."""
+        present = self.condition.vector(tokens).clamp(max=1).to(embedded.dtype)
+        return words_told(self.words(SPREAD * embedded), present)

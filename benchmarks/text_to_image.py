@@ -61,6 +61,18 @@ WORKS: dict[str, Captioned] = {
     "emoji, text-gan": Captioned("text-gan", "emoji", EMOJI, AS_RECIPE),
     "emoji, cvae": Captioned("cvae", "emoji", EMOJI, BATCHED),
 }
+ABLATIONS: dict[str, Settings] = {
+    "as the recipe": {},
+    "interpolated captions": {"interpolated": 1.0},
+    "no wrong captions": {"wrong_captions": 0.0},
+    "no match term": {"matching_weight": 0.0},
+    "no match term, no wrong captions": {"matching_weight": 0.0, "wrong_captions": 0.0},
+    "no match term, interpolated captions": {"matching_weight": 0.0, "interpolated": 1.0},
+}
+WORKS |= {
+    f"ablation, {name}": Captioned("text-gan", "shapes", ONE, {**AS_RECIPE, **options}, steps=1500)
+    for name, options in ABLATIONS.items()
+}
 
 
 def short(evaluation: Evaluation) -> dict[str, str]:

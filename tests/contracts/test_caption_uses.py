@@ -95,7 +95,7 @@ def test_images_in_turn_and_of_the_same_noise_are_told_apart(run, tmp_path):
     ("written", "more", "said"),
     [
         (b"", {}, "there is no caption in it"),
-        (b"a dark square\n\na dark square", {}, "line 2: caption '': want 1 to 3 words"),
+        (b"a dark square\n\na dark square", {}, "line 2: caption '' is empty: give 1 to 3 words"),
         (b"a dark square\na drak square", {}, r"line 2: unknown word 'drak': did you mean 'dark'"),
         (b"a dark " + b"square" * 2000, {}, r"line 1: unknown word 'squaresq.*12,000 characters"),
         (b"\xff\xfe", {}, "not in UTF-8"),
@@ -159,8 +159,8 @@ def test_models_of_labels_know_what_lies_between_them(name):
 def test_there_is_nothing_between_one_caption_or_none(run):
     for given, said in (
         ({}, "--between wants two conditions"),
-        (asked(SAID[0]), "1 are given; give two"),
-        (asked(*SAID), "3 are given"),
+        (asked(SAID[0]), "want two, the first and the last, not 1"),
+        (asked(*SAID), "the last, not 3"),
         (asked(*SAID[:2]) | {"n": 3}, "3 images of 5 conditions"),
     ):
         with pytest.raises(PthetaError, match=said):

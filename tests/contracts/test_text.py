@@ -172,11 +172,11 @@ def test_accents_and_capitals_make_no_difference(captioned):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("a huge red thing", r"unknown word 'a'.*unknown, too: 'huge', 'thing'$"),
-        ("", r"caption '': want 1 to 5 words.*it is empty"),
-        ("red " * 2500, r"9,999 characters.*not 2,500"),
+        ("a huge red thing", r"unknown word 'a'.*also unknown: 'huge', 'thing'$"),
+        ("", r"caption '' is empty: give 1 to 5 words"),
+        ("red " * 2500, r"9,999 characters.*has 2,500 words"),
         ("z" * 10_000, r"unknown word 'z+\.\.\. \(10,000 characters\)'"),
-        ("red Ж λ", r"unknown word 'ж'.*unknown, too: 'λ'"),
+        ("red Ж λ", r"unknown word 'ж'.*also unknown: 'λ'"),
     ],
 )
 def test_what_no_model_was_taught_is_said_in_a_line(captioned, given, said):

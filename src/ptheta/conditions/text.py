@@ -103,10 +103,10 @@ class Text:
         """Raises PthetaError for a text without words, one that is too long, or unknown words."""
         words = self.split(text)
         if not 0 < len(words) <= self.length:
-            why = "it is empty" if not words else f"not {len(words):,}"
+            why = f"has {len(words):,} {self.unit}" if words else "is empty"
             raise PthetaError(
-                f"caption {brief(text)!r}: want 1 to {self.length} {self.unit}, as captions of the "
-                f"training data have, {why}"
+                f"caption {brief(text)!r} {why}: give 1 to {self.length} {self.unit}, as captions "
+                "of the training data have"
             )
         strange = list(dict.fromkeys(w for w in words if w not in self._position))
         if strange:
@@ -118,7 +118,7 @@ class Text:
         first = str(unknown(self._unit.one, brief(words[0]), self.vocabulary))
         others = ", ".join(repr(brief(word)) for word in words[1:MOST_NAMED])
         more = f" and {len(words) - MOST_NAMED:,} more" if len(words) > MOST_NAMED else ""
-        return f"{first}; unknown, too: {others}{more}" if others else first
+        return f"{first}; also unknown: {others}{more}" if others else first
 
     def examples(self, n: int, start: int = 0) -> Condition:
         """Captions of the data in turn, or one word alone after the other."""

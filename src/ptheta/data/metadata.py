@@ -93,6 +93,8 @@ class Metadata:
             lines[0] += ", not from the folders"
         if rest:
             lines[0] += f"; other columns: {', '.join(rest)}"
+        if rest and self.caption is None:
+            lines[0] += "; --caption-column NAME says which holds captions"
         rows = [n for n in self.rows if any(PurePath(n).is_relative_to(f) for f in folders)]
         if strange := [name for name in rows if name not in pictures]:
             lines.append(

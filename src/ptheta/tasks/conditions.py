@@ -70,7 +70,7 @@ def rows_between(model: nn.Module, rows: Condition, steps: int) -> Condition:
         raise PthetaError("this model knows nothing between two conditions: ask for each of them")
     if len(rows) != 2:
         raise PthetaError(
-            f"conditions to walk between: {len(rows)} are given; give two, the first and the last"
+            f"conditions to walk between: want two, the first and the last, not {len(rows)}"
         )
     if steps < 2:
         raise PthetaError(f"{steps} steps between two conditions: want 2 or more")

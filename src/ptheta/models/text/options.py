@@ -37,8 +37,8 @@ class TextConfig(TextConditional):
     )
     matching_weight: AtLeastZero = option(
         0.0,
-        "of how badly the encoder that has learned first matches made images with their captions "
-        "(1711.10485); 0: the generator does not pay for it",
+        "weight of a term of the generator's loss: how badly the encoder that has learned first "
+        "matches made images with their captions (1711.10485); 0: no such term",
     )
     wrong_captions: Fraction = option(
         0.5,

@@ -175,4 +175,6 @@ def test_a_long_caption_takes_as_many_lines_as_its_row_has_room_for():
         assert all(font.getlength(line) <= WIDEST for line in found)
         assert ("…" in found[-1]) == (most < 9)
     assert " ".join(_lines(text, font, 9)) == text.strip()
+    (cut,) = _lines("i" * 65_536, font, 1)  # in a moment
+    assert font.getlength(cut) <= WIDEST < font.getlength(f"i{cut}")
     assert _lines("", font, 2) == [""]

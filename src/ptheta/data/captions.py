@@ -16,7 +16,8 @@ def caption(cell: object) -> str:
 
     Raises PthetaError for what is no text.
     """
-    raise _no_text(f"of type {type(cell).__name__}")
+    kind = type(cell).__name__
+    raise _no_text(f"of type {kind}")
 
 
 @caption.register

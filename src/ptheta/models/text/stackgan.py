@@ -17,6 +17,7 @@ from ptheta.games import Clock, Game
 from ptheta.models.recipes import Recipes
 from ptheta.models.text.base import TextToImage, Turn, enlarged
 from ptheta.models.text.options import TextConfig
+from ptheta.models.text.recipes import PAPERS, QUICK
 from ptheta.models.text.stage import Made, Stage, Step
 from ptheta.nets.translation.patch import halved
 from ptheta.specs import DataSpec, ImageSpec
@@ -124,40 +125,15 @@ class StackGAN(TextToImage):
 
 RECIPES: Recipes = {
     "default": {
-        "about": "64 pixels in 15 minutes on two cores",
-        "model": {
-            "features": 16,
-            "d_features": 48,
-            "lr": 1e-3,
-            "penalty_every": 4,
-            "matching_weight": 1.0,
-        },
-        "train": {
-            "batch_size": 32,
-            "minutes": 15.0,
-            "schedule": "late_linear",
-            "beta": 0.01,
-            "clip": 10.0,  # a rare steep place of the penalty would fill Adam's second moments
-            "ema": 0.998,
-            "evaluate_every": 0,
-        },
+        "about": f"64 pixels {QUICK['about']}",
+        "model": QUICK["model"],
+        "train": {**QUICK["train"], "beta": 0.01},
         "data": {"size": 64},
     },
     "paper": {
         "about": "the paper's 256 pixels, its networks' norms, its loss and its wrong captions",
-        "model": {
-            "text_encoder": "conv",
-            "text_width": 128,
-            "augmented": 128,
-            "fusion": "input",
-            "latent": 100,
-            "features": 64,
-            "norm": "batch",
-            "d_norm": "batch",
-            "loss": "non_saturating",
-            "penalty": "none",
-        },
-        "train": {"batch_size": 64, "epochs": 1200.0, "schedule": "linear", "beta": 1 / 64},
+        "model": {**PAPERS["model"], "augmented": 128},
+        "train": {**PAPERS["train"], "epochs": 1200.0, "schedule": "linear", "beta": 1 / 64},
         "data": {"size": 256},
     },
 }

@@ -14,6 +14,7 @@ from ptheta.games import Clock, Game
 from ptheta.models.recipes import Recipes
 from ptheta.models.text.base import TextToImage, Turn
 from ptheta.models.text.options import TextConfig
+from ptheta.models.text.recipes import PAPERS, QUICK
 from ptheta.models.text.stage import Made, Stage, Step
 from ptheta.specs import ImageSpec
 
@@ -58,41 +59,12 @@ class TextGAN(TextToImage):
         return self.played([Turn(self.stage, "generator", "discriminator", span)])
 
 
-PAPER = {
-    "text_encoder": "conv",
-    "text_width": 128,
-    "interpolated": 1.0,
-    "fusion": "input",
-    "latent": 100,
-    "features": 64,
-    "norm": "batch",
-    "d_norm": "batch",
-    "loss": "non_saturating",
-    "penalty": "none",
-}
 RECIPES: Recipes = {
-    "default": {
-        "about": "32 pixels in 15 minutes on two cores",
-        "model": {
-            "features": 16,
-            "d_features": 48,
-            "lr": 1e-3,
-            "penalty_every": 4,
-            "matching_weight": 1.0,
-        },
-        "train": {
-            "batch_size": 32,
-            "minutes": 15.0,
-            "schedule": "late_linear",
-            "clip": 10.0,  # a rare steep place of the penalty would fill Adam's second moments
-            "ema": 0.998,
-            "evaluate_every": 0,
-        },
-    },
+    "default": {**QUICK, "about": f"32 pixels {QUICK['about']}"},
     "paper": {
         "about": "the paper's 64 pixels, its networks, its loss and its three kinds of pairs",
-        "model": PAPER,
-        "train": {"batch_size": 64, "epochs": 600.0},
+        "model": {**PAPERS["model"], "interpolated": 1.0},
+        "train": {**PAPERS["train"], "epochs": 600.0},
         "data": {"size": 64},
     },
 }

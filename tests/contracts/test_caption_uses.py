@@ -167,6 +167,30 @@ def test_there_is_nothing_between_one_caption_or_none(run):
             ptheta.sample(run, between=5, **given)
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"condition": {"text": []}}, "^text is empty: give at least one"),
+        ({"condition": {"text": [1]}}, "^text 1: want a text, or several"),
+        ({"condition": {"text": [None]}}, "^text None: want a text"),
+        ({"condition": {"text": [[SAID[0]]]}}, r"^text \['a dark square'\]: want a text"),
+        ({"condition": 5}, "^condition 5: want a text, or several"),
+        (asked(*SAID[:2]) | {"between": 2.5}, "^--between 2.5: want a whole number"),
+        (asked(*SAID[:2]) | {"between": "3"}, "^--between 3: want a whole number"),
+        ({"n": True}, "^-n True: want a whole number"),
+        ({"caption_file": 5}, "^--caption-file of type int: give the path"),
+    ],
+)
+def test_what_is_of_another_type_is_refused_in_a_line(given, said, run):
+    with pytest.raises(PthetaError, match=said):
+        ptheta.sample(run, **given)
+
+
+def test_one_caption_needs_no_list(run):
+    one = drawn(run, 2, condition={"text": SAID[0]})
+    assert torch.equal(one.x, drawn(run, 2, **asked(SAID[0])).x)
+
+
 def test_a_long_caption_takes_as_many_lines_as_its_row_has_room_for():
     font, text = _font(SMALLEST), "a large red circle at the top left of a small blue square " * 2
     for most in (1, 2, 9):
@@ -175,4 +199,6 @@ def test_a_long_caption_takes_as_many_lines_as_its_row_has_room_for():
         assert all(font.getlength(line) <= WIDEST for line in found)
         assert ("…" in found[-1]) == (most < 9)
     assert " ".join(_lines(text, font, 9)) == text.strip()
+    (cut,) = _lines("i" * 65_536, font, 1)  # in a moment
+    assert font.getlength(cut) <= WIDEST < font.getlength(f"i{cut}")
     assert _lines("", font, 2) == [""]

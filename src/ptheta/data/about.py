@@ -8,6 +8,7 @@ from typing import TypedDict, Unpack
 
 import numpy as np
 
+from ptheta.config import brief
 from ptheta.data.columns.about import columns_about, columns_advice
 from ptheta.data.columns.told import ColumnAbout
 from ptheta.data.dataset import Dataset
@@ -21,6 +22,7 @@ from ptheta.data.selection import selected
 from ptheta.data.sources import check_kind, finished, reader_of
 from ptheta.data.splits import sides
 from ptheta.data.vector_data import VectorDataset
+from ptheta.errors import PthetaError
 from ptheta.specs import ImageSpec, LabelMapSpec
 
 LOOKED_AT = 1000  # images whose values are looked at
@@ -169,7 +171,7 @@ def _conditions(train: Dataset) -> About:
         counts = np.bincount(labels, minlength=len(train.classes)).tolist()
         about["classes"] = dict(zip(train.classes, counts, strict=True))
     if train.captions is not None:
-        about["captions"] = f"such as {train.captions[int(train.rows([0])[0])]!r}"
+        about["captions"] = _a_caption(train)
     if train.attributes is not None:
         values = train.attributes[train.rows(slice(None))]
         names = train.attribute_names or [str(place) for place in range(values.shape[1])]
@@ -185,6 +187,14 @@ def _values(column: np.ndarray) -> str:
     if len(values) > MOST_VALUES:
         return f"{values[0]:g} to {values[-1]:g}"
     return ", ".join(f"{value:g}" for value in values)
+
+
+def _a_caption(train: Dataset) -> str:
+    """The first, or why it cannot be read."""
+    try:
+        return f"such as {brief(train.caption(int(train.rows([0])[0])))!r}"
+    except PthetaError as error:
+        return str(error)
 
 
 def _left_out(splits: Mapping[str, Dataset]) -> About:

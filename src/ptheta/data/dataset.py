@@ -50,6 +50,7 @@ class Dataset(ABC):
     labels: int64 (N,) for each stored row, or None
     classes: the name of each label
     index: the rows in use, or None for all
+    files: the path of each stored row's file, below the source; None where rows have no files
     captions: text for each stored row
     attributes: (N, A) for each row, with attribute_names
     condition: what the conditions in a batch are made by; None for the labels, where there are some
@@ -75,6 +76,7 @@ class Dataset(ABC):
     labels: np.ndarray | None = None
     classes: tuple[str, ...] = ()
     index: np.ndarray | None = None
+    files: Sequence[str] | None = None
     captions: Sequence[str] | None = None
     attributes: np.ndarray | None = None
     attribute_names: tuple[str, ...] = ()

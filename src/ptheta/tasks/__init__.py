@@ -4,6 +4,7 @@ from ptheta.tasks.denoise import denoise, psnr
 from ptheta.tasks.fit import fit
 from ptheta.tasks.inpaint import inpaint, region
 from ptheta.tasks.interpolate import interpolate
+from ptheta.tasks.outliers import outliers
 from ptheta.tasks.probe import probe
 from ptheta.tasks.reconstruct import reconstruct
 from ptheta.tasks.sample import sample, sample_batches
@@ -18,6 +19,7 @@ __all__ = [
     "interpolate",
     "manifold",
     "most_used",
+    "outliers",
     "probe",
     "psnr",
     "reconstruct",

@@ -55,7 +55,7 @@ class Timed:
     def phase(self, share: float) -> str:
         """Where the networks stand at this share of a run: steps of one phase cost the same."""
         self.model.grow(share)
-        return self.model.stage().partition(":")[0] or "full size"
+        return self.model.present_stage().partition(":")[0] or "full size"
 
     def step(self, share: float) -> float:
         """CPU seconds of a step."""

@@ -337,6 +337,14 @@ def test_rows_of_tables_are_scored(rows, tmp_path):
     lines = rows.read_text().splitlines()
     (tmp_path / "new.csv").write_text("\n".join([*lines[:21], "9.5,90,owl,grown", ""]))
     found = ptheta.outliers(made, tmp_path / "new.csv", score=["all"], false_alarms=0.2)
+    told = ptheta.outliers(
+        made,
+        tmp_path / "new.csv",
+        score=["nearest"],
+        false_alarms=0.2,
+        outlier_where=["label=grown"],
+    )
+    assert told.detection.keys() == {"nearest"}
     assert {"combined", "elbo", "gaussian"} <= set(found.found.scores)
     for name in ("combined", "nearest", "mahalanobis", "gaussian"):
         assert found.found.scores[name].argmax() == 20, name

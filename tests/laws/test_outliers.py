@@ -137,6 +137,15 @@ def test_a_gaussian_of_points_is_that_of_scipy():
     assert (found.left_over(some, 1) > 0).all()
 
 
+def test_a_gaussian_of_few_points_is_that_of_its_whole_covariance():
+    torch.manual_seed(0)
+    x, some = torch.randn(6, 9).double(), torch.randn(4, 9).double()
+    found = Gaussian.of(x, shrink=0.1)
+    covariance = x.T.cov() + found.rest * torch.eye(9)
+    law = torch.distributions.MultivariateNormal(x.mean(0), covariance)
+    torch.testing.assert_close(found.surprise(some), -law.log_prob(some))
+
+
 @pytest.mark.parametrize("spec", [SPEC, ImageSpec(3, 40, 28)], ids=str)
 def test_features_without_weights_are_of_each_image_alone(spec):
     x = examples(spec, 30)

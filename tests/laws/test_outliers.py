@@ -137,6 +137,15 @@ def test_a_gaussian_of_points_is_that_of_scipy():
     assert (found.left_over(some, 1) > 0).all()
 
 
+def test_a_gaussian_of_few_points_is_that_of_its_whole_covariance():
+    torch.manual_seed(0)
+    x, some = torch.randn(6, 9).double(), torch.randn(4, 9).double()
+    found = Gaussian.of(x, shrink=0.1)
+    covariance = x.T.cov() + found.rest * torch.eye(9)
+    law = torch.distributions.MultivariateNormal(x.mean(0), covariance)
+    torch.testing.assert_close(found.surprise(some), -law.log_prob(some))
+
+
 @pytest.mark.parametrize("spec", [SPEC, ImageSpec(3, 40, 28)], ids=str)
 def test_features_without_weights_are_of_each_image_alone(spec):
     x = examples(spec, 30)
@@ -337,6 +346,14 @@ def test_rows_of_tables_are_scored(rows, tmp_path):
     lines = rows.read_text().splitlines()
     (tmp_path / "new.csv").write_text("\n".join([*lines[:21], "9.5,90,owl,grown", ""]))
     found = ptheta.outliers(made, tmp_path / "new.csv", score=["all"], false_alarms=0.2)
+    told = ptheta.outliers(
+        made,
+        tmp_path / "new.csv",
+        score=["nearest"],
+        false_alarms=0.2,
+        outlier_where=["label=grown"],
+    )
+    assert told.detection.keys() == {"nearest"}
     assert {"combined", "elbo", "gaussian"} <= set(found.found.scores)
     for name in ("combined", "nearest", "mahalanobis", "gaussian"):
         assert found.found.scores[name].argmax() == 20, name

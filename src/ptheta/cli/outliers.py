@@ -14,7 +14,7 @@ from ptheta.cli.tables import print_table
 from ptheta.terminal.progress import shown
 
 if TYPE_CHECKING:
-    from ptheta.api.finding import Found
+    from ptheta.api.found import Found
 
 SHOWN = 10  # examples that are printed
 
@@ -57,6 +57,11 @@ SHOWN = 10  # examples that are printed
     type=types.NAMES,
     default="",
     help="Known outliers, by attributes or labels: NAME=VALUE,... such as label=shoe.",
+)
+@click.option(
+    "--label-column",
+    metavar="NAME",
+    help="Column of the labels, where SOURCE has columns. By default as for the run's data.",
 )
 @click.option(
     "--normal",

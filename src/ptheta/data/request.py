@@ -167,13 +167,13 @@ class DataSettings:
         )
 
 
-def asked_values(where: tuple[str, ...]) -> dict[str, list[str]]:
-    """The values that `--where` asks for, of each name. Raises PthetaError for what names none."""
+def asked_values(where: tuple[str, ...], flag: str = "--where") -> dict[str, list[str]]:
+    """The values that a flag asks for, of each name. Raises PthetaError for what names none."""
     found: dict[str, list[str]] = {}
     for text in where:
         name, equals, value = (word.strip() for word in text.partition("="))
         if not name or not equals or not value:
-            raise PthetaError(f"--where {shortened(text)}: write NAME=VALUE, such as objects=1")
+            raise PthetaError(f"{flag} {shortened(text)}: write NAME=VALUE, such as objects=1")
         found.setdefault(name, []).append(value)
     return found
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -106,12 +106,31 @@ def _kept(data: D, where: Mapping[str, list[str]], *, training: bool) -> D:
     return dataclasses.replace(data.subset(keep), notes=(*data.notes, note))
 
 
-def _check_there(name: str, wanted: list[str], there: set[str]) -> None:
+def matching(data: Dataset, texts: Sequence[str], flag: str) -> np.ndarray:
+    """Which examples have, of each name, one of the values: bool (N,).
+
+    texts: NAME=VALUE; flag: what gave them, for messages
+    Raises PthetaError for a name that is not there, and for a value that no example has.
+    """
+    each = []
+    for name, asked in asked_values(tuple(texts), flag).items():
+        if name not in _names(data):
+            raise _no_attribute(data, flag, name, _names(data))
+        values = values_of(data, name)
+        there = set(values.tolist())
+        wanted = [value if value in there else _as_number(value) for value in asked]
+        _check_there(name, wanted, there, flag)
+        each.append(np.isin(values, wanted))
+    found: np.ndarray = np.logical_and.reduce(each)
+    return found
+
+
+def _check_there(name: str, wanted: list[str], there: set[str], flag: str = "--where") -> None:
     """Raises PthetaError for a value that no example has."""
     strange = next((value for value in wanted if value not in there), None)
     if strange is not None:
         few = shortened(", ".join(sorted(there)))
-        raise PthetaError(f"--where {name}={strange}: no example has this {name}; there is {few}")
+        raise PthetaError(f"{flag} {name}={strange}: no example has this {name}; there is {few}")
 
 
 def _as_number(word: str) -> str:

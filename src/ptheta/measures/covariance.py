@@ -36,19 +36,24 @@ class Gaussian:
             raise PthetaError(f"{len(x)} example is too few for a covariance: give at least two")
         x = x.double()
         mean = x.mean(0)
-        values, vectors = torch.linalg.eigh(torch.cov((x - mean).T).reshape(x.shape[1], -1))
-        values, vectors = values.flip(0).clamp(min=0), vectors.flip(1)
-        base = max(float(values.mean()) * shrink, LEAST * float(values[0]), 1e-12)
+        values, vectors = _principal(x - mean)
+        share = float(values.sum()) / x.shape[1]
+        base = max(share * shrink, LEAST * float(values[0]), 1e-12)
         return cls(mean, vectors, values + base, base)
 
     def distance(self, x: Tensor) -> Tensor:
         """The Mahalanobis distance of points x (N, d): float64 (N,)."""
-        along = (x.double() - self.mean) @ self.axes
-        return (along.square() / self.variance).sum(1).sqrt()
+        centred = x.double() - self.mean
+        along = (centred @ self.axes).square()
+        beyond = (centred.square().sum(1) - along.sum(1)).clamp(min=0) / self.rest
+        missing = self.axes.shape[1] < len(self.mean)
+        return ((along / self.variance).sum(1) + (beyond if missing else 0.0)).sqrt()
 
     def surprise(self, x: Tensor) -> Tensor:
         """-log density of points x (N, d), nats: float64 (N,)."""
-        constant = self.variance.log().sum() + len(self.mean) * math.log(2 * math.pi)
+        beyond = len(self.mean) - self.axes.shape[1]
+        constant = self.variance.log().sum() + beyond * math.log(self.rest)
+        constant = constant + len(self.mean) * math.log(2 * math.pi)
         return (self.distance(x).square() + constant) / 2
 
     def left_over(self, x: Tensor, count: int) -> Tensor:
@@ -56,3 +61,16 @@ class Gaussian:
         centred = x.double() - self.mean
         axes = self.axes[:, :count]
         return (centred - centred @ axes @ axes.T).square().mean(1).sqrt()
+
+
+def _principal(centred: Tensor) -> tuple[Tensor, Tensor]:
+    """The variances (r,) of points (N, d) along their principal directions (d, r), most first.
+
+    Of fewer points than numbers, by the points: the others vary in no further direction.
+    """
+    n, d = centred.shape
+    if n < d:
+        _, scale, axes = torch.linalg.svd(centred, full_matrices=False)
+        return scale.square() / (n - 1), axes.T
+    values, vectors = torch.linalg.eigh(centred.T @ centred / (n - 1))
+    return values.flip(0).clamp(min=0), vectors.flip(1)

@@ -205,14 +205,18 @@ class Run:
             warnings.warn(text, stacklevel=2)
         return found.test
 
-    def other(self, source: Source, split: str | None = None) -> Dataset:
+    def other(
+        self, source: Source, split: str | None = None, label_column: str | None = None
+    ) -> Dataset:
         """Examples from anywhere, read as the run's data was, to be looked at by its model.
 
         split: of the source; None for its test part, or all of it where it has no parts
+        label_column: of a source that has columns; None for that of the run
         Raises PthetaError for examples of another size, colour or kind.
         """
         learned = Learned(self.spec, conditions.input_of(self.condition))
-        data = Openings().other(self.plan, source, split, whites(self.about), learned)
+        known = whites(self.about)
+        data = Openings().other(self.plan, source, split, known, learned, label_column)
         if data.spec != self.spec:
             raise PthetaError(
                 f"{called(source)} holds {data.examples} of {data.spec}; the run was trained on "

@@ -76,14 +76,23 @@ class Openings:
         return data.with_levels(settings.levels, settings.dynamic, seed)
 
     def other(
-        self, plan: Plan, source: Source, split: str | None, known: Levels | None, learned: Learned
+        self,
+        plan: Plan,
+        source: Source,
+        split: str | None,
+        known: Levels | None,
+        learned: Learned,
+        label_column: str | None = None,
     ) -> Dataset:
         """Examples from anywhere, read as a plan's data is: all of them, whatever the plan learned
         from.
 
         split: of the source; None for its test part, or all of it where it has no parts
+        label_column: of a source that has columns; None for that of the plan
         """
         settings = replace(settings_for(source, plan.data), where=(), unseen=())
+        if label_column is not None:
+            settings = replace(settings, label_column=label_column)
         request = Request(split or "test", settings, known=known, learned=learned)
         if isinstance(source, Dataset):
             data = one_part(source, request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -9,7 +10,9 @@ import torch
 from torch import Tensor
 
 from ptheta.batch import Condition
+from ptheta.data.dataset import Dataset
 from ptheta.extractors.base import Extractor
+from ptheta.extractors.features import extract
 from ptheta.extractors.gradients import Gradients
 from ptheta.extractors.patches import Patches
 from ptheta.extractors.reference import reference
@@ -20,6 +23,7 @@ from ptheta.tasks.outliers.known import Known, Scorer
 from ptheta.tasks.outliers.models import LEARNED_FROM, once
 
 NEAREST = 10  # neighbours whose mean distance counts
+COMPONENTS = 128  # of features
 CHUNK = 4000  # of the bank, compared at a time
 
 
@@ -80,11 +84,36 @@ def numbers(known: Known) -> Extractor:
 
 
 def gradients(known: Known) -> Extractor:
-    return Gradients()
+    return once(known, "gradients", lambda: Principal.of(Gradients(), known.bank))
 
 
 def patches(known: Known) -> Extractor:
-    return once(known, "patches", lambda: Patches.of(known.bank))
+    return once(known, "patches", lambda: Principal.of(Patches.of(known.bank), known.bank))
+
+
+class Principal:
+    """Features along their first principal components: what the others hold is mostly noise, in
+    which everything is alike far from everything.
+
+    extractor: of the features; mean: (d,), and axes: (d, r), of training examples
+    """
+
+    classes = 0
+
+    def __init__(self, extractor: Extractor, mean: Tensor, axes: Tensor) -> None:
+        self.extractor, self.mean, self.axes = extractor, mean, axes
+        known = hashlib.sha256(axes.contiguous().numpy().tobytes()).hexdigest()[:12]
+        self.name = f"{extractor.name}-{axes.shape[1]}"
+        self.digest, self.reads = f"{extractor.digest}-{known}", extractor.reads
+
+    @classmethod
+    def of(cls, extractor: Extractor, bank: Dataset) -> Principal:
+        some = bank.shuffled(0).subset(slice(0, LEARNED_FROM))
+        fitted = Gaussian.of(extract(some, extractor).features)
+        return cls(extractor, fitted.mean.float(), fitted.axes[:, :COMPONENTS].float())
+
+    def __call__(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        return (self.extractor(x)[0].float() - self.mean) @ self.axes, None
 
 
 class AllPixels:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -23,8 +24,10 @@ from ptheta.measures.detection import (
     threshold,
 )
 from ptheta.measures.results import Estimate
-from ptheta.tasks.outliers.known import Known, scored
+from ptheta.tasks.outliers.known import Known, Scorer, scored
 from ptheta.tasks.outliers.table import DEFAULT, entry, lacks
+
+FALSE_ALARMS = 0.05
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,23 @@ class Outliers:
         return found
 
 
+class How(TypedDict, total=False):
+    """How outliers are found.
+
+    background: a model of what all such examples have in common, for the score of that name
+    extractor: of the features of `neighbours`, `relative-neighbours` and `mahalanobis`; default:
+        pixels, or standardised columns
+    false_alarms: the share of examples like the training data that may be flagged; 0.05
+    samples: importance samples of a bound; 16
+    """
+
+    background: nn.Module | None
+    extractor: Extractor | None
+    false_alarms: float
+    samples: int
+    seed: int
+
+
 @undisturbed()
 def outliers(
     model: nn.Module,
@@ -96,11 +116,7 @@ def outliers(
     *,
     normal: Dataset | None = None,
     scores: Sequence[str] = (DEFAULT,),
-    background: nn.Module | None = None,
-    extractor: Extractor | None = None,
-    false_alarms: float = 0.05,
-    samples: int = 16,
-    seed: int = 0,
+    **how: Unpack[How],
 ) -> Outliers:
     """Scores the examples of `data`, more for what is less like the training data.
 
@@ -108,32 +124,18 @@ def outliers(
         nor the bank knows, which set the threshold
     normal: examples that are known to be no outliers, to tell those of `data` from
     scores: names of `ptheta.tasks.outliers.SCORES`; the first one decides
-    background: a model of what all such examples have in common, for the score of that name
-    extractor: of the features of `neighbours`, `relative-neighbours` and `mahalanobis`; default:
-        pixels, or standardised columns
-    false_alarms: the share of examples like the training data that may be flagged
-    samples: importance samples of a bound
+    how: the fields of `How`
     Raises PthetaError for an unknown score, one that cannot be taken of this model or these
     examples, and where the held-out examples are too few for the threshold.
     """
     if not scores:
         raise PthetaError("no score is asked for: give at least one, or leave it out")
-    known = Known(
-        model, bank.with_fixed_binarisation(), background, extractor, samples=samples, seed=seed
-    )
-    makers = {name: entry(name) for name in scores}
-    for name, score in makers.items():
-        if not isinstance(known.spec, score.of):
-            raise PthetaError(f"score {name}: {lacks(score, known)}; choose another")
+    seed, rate = how.get("seed", 0), how.get("false_alarms", FALSE_ALARMS)
     if held_out is not None:
-        exceeding(len(held_out), false_alarms)  # refused before the work
-    with torch.no_grad():
-        made = {name: score.make(known) for name, score in makers.items()}
-    found, start = {}, seed
-    for name, of in made.items():
-        found[name] = scored(of, model, data, start, name)
-    first, start = next(iter(made)), start + len(data)
-    beside = {}
+        exceeding(len(held_out), rate)  # refused before the work
+    made = _scorers(scores, _known(model, bank, how))
+    found = {name: scored(of, model, data, seed, name) for name, of in made.items()}
+    first, start, beside = next(iter(made)), seed + len(data), {}
     if normal is not None:
         for name, of in made.items():
             beside[name] = scored(of, model, normal, start, f"{name}, normal")
@@ -141,7 +143,28 @@ def outliers(
     if held_out is None:
         return Outliers(found, normal=beside)
     likes = scored(made[first], model, held_out, start, f"{first}, held out")
-    return Outliers(found, p_values(found[first], likes), threshold(likes, false_alarms), beside)
+    return Outliers(found, p_values(found[first], likes), threshold(likes, rate), beside)
+
+
+def _known(model: nn.Module, bank: Dataset, how: How) -> Known:
+    return Known(
+        model,
+        bank.with_fixed_binarisation(),
+        how.get("background"),
+        how.get("extractor"),
+        samples=how.get("samples", Known.samples),
+        seed=how.get("seed", 0),
+    )
+
+
+@torch.no_grad()
+def _scorers(names: Sequence[str], known: Known) -> dict[str, Scorer]:
+    """What computes each score. Raises PthetaError for one that cannot be taken."""
+    chosen = {name: entry(name) for name in names}
+    for name, score in chosen.items():
+        if not isinstance(known.spec, score.of):
+            raise PthetaError(f"score {name}: {lacks(score, known)}; choose another")
+    return {name: score.make(known) for name, score in chosen.items()}
 
 
 def said(found: Estimate) -> str:

@@ -1,0 +1,167 @@
+"""What is found of outliers: numbers, a table with a row for each example, and a picture."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ptheta.api.export import Images
+from ptheta.api.grid import Output
+from ptheta.capabilities import condition_of
+from ptheta.data.dataset import Dataset
+from ptheta.errors import PthetaError
+from ptheta.files.atomic import make_folder, write_atomic
+from ptheta.files.images import PICTURES
+from ptheta.files.out import check_file
+from ptheta.measures.detection import interval
+from ptheta.measures.results import Estimate
+from ptheta.specs import DataSpec, ImageSpec, from_unit, images_only
+from ptheta.tasks.conditions import with_conditions
+from ptheta.tasks.outliers.find import Outliers
+from ptheta.tasks.outliers.heat import brightness, closest, heat_of
+from ptheta.tasks.outliers.known import Known
+
+
+@dataclass(frozen=True)
+class Found:
+    """What `ptheta.outliers` gives.
+
+    names: of the examples: the paths of their files, or their rows
+    found: scores, ranks, and what is flagged
+    detection: how well each score tells what is known to be an outlier: score -> measure -> value;
+        empty where nothing is known
+    remarks: lines on how it was done
+    path, picture: where scores and the worst examples were written; None where nowhere
+    """
+
+    names: Sequence[str] = field(repr=False)
+    found: Outliers
+    detection: dict[str, dict[str, Estimate]]
+    remarks: tuple[str, ...] = ()
+    path: Path | None = None
+    picture: Path | None = None
+
+    def __repr__(self) -> str:
+        flagged, n = int(self.found.flagged.sum()), len(self.names)
+        return f"Found({flagged:,} of {n:,} examples flagged by {self.found.chosen})"
+
+    def to_json(self) -> dict[str, object]:
+        """The numbers that are of all examples together."""
+        at = self.found.threshold
+        measures = {
+            score: {name: _told(value) for name, value in by_name.items()}
+            for score, by_name in self.detection.items()
+        }
+        return {
+            "score": self.found.chosen,
+            "examples": len(self.names),
+            "flagged": int(self.found.flagged.sum()),
+            "threshold": None if at is None else vars(at),
+            "detection": measures,
+            "remarks": list(self.remarks),
+        }
+
+
+def _told(value: Estimate) -> dict[str, object]:
+    return {"value": value.value, "error": value.error, "interval": list(interval(value))}
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where scores and a picture of the worst are written; None for nowhere."""
+
+    table: Path | None
+    picture: Output | None
+
+    @classmethod
+    def at(cls, out: str | Path | None, show: str | Path | None, *, force: bool) -> Places:
+        """Raises PthetaError for a place that cannot be written, or is there already."""
+        table = _new(out, (".csv",), "--out", force)
+        picture = _new(show, tuple(PICTURES), "--show", force)
+        return cls(table, None if picture is None else Output.at(picture, None))
+
+    @property
+    def drawn(self) -> Path | None:
+        """The file of the picture."""
+        return None if self.picture is None else self.picture.path
+
+    def check(self, spec: DataSpec) -> None:
+        """Raises PthetaError for a picture of what are no images."""
+        if self.picture is not None:
+            images_only(spec, "--show, a picture of the worst,")
+
+    def write(
+        self, known: Known, data: Dataset, found: Outliers, outlier: Tensor | None, n: int
+    ) -> None:
+        """n: examples in the picture"""
+        if self.table is not None:
+            make_folder(self.table.parent)
+            _write(self.table, data, found, outlier)
+        if self.picture is not None:
+            _draw(self.picture, known, data, found, n)
+
+
+def _new(path: str | Path | None, suffixes: tuple[str, ...], flag: str, force: bool) -> Path | None:
+    """A file to write. Raises PthetaError where it is there and must not be overwritten."""
+    if path is None:
+        return None
+    place = check_file(path, suffixes, flag=flag)
+    if place.exists() and not force:
+        raise PthetaError(f"{flag} {place} is there already: name another, or give --force")
+    return place
+
+
+def names_of(data: Dataset) -> list[str]:
+    """What the examples are called: the paths of their files, else their rows in the source."""
+    rows = data.rows(slice(None)).tolist()
+    return [str(row) if data.files is None else data.files[row] for row in rows]
+
+
+def _write(path: Path, data: Dataset, found: Outliers, outlier: Tensor | None) -> None:
+    """A row for each example, in the order of the source."""
+    head = ["file" if data.files is not None else "row", found.chosen, "rank", "flagged"]
+    columns: list[Sequence[object]] = [
+        names_of(data),
+        _texts(found.scores[found.chosen]),
+        found.rank.tolist(),
+        found.flagged.int().tolist(),
+    ]
+    if found.p_values is not None:
+        head, columns = [*head, "p_value"], [*columns, _texts(found.p_values)]
+    for name, values in list(found.scores.items())[1:]:
+        head, columns = [*head, name], [*columns, _texts(values)]
+    if outlier is not None:
+        head, columns = [*head, "outlier"], [*columns, outlier.int().tolist()]
+
+    def fill(place: Path) -> None:
+        with place.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(head)
+            writer.writerows(zip(*columns, strict=True))
+
+    write_atomic(path, fill)
+
+
+def _texts(values: Tensor) -> list[str]:
+    return [f"{value:.6g}" for value in values.tolist()]
+
+
+def _draw(output: Output, known: Known, data: Dataset, found: Outliers, n: int) -> None:
+    """The worst examples: each beside where it is unlike, and the nearest training example."""
+    spec = known.spec
+    assert isinstance(spec, ImageSpec)  # asked before
+    worst = with_conditions(known.model, data.with_fixed_binarisation()).subset(found.worst(n))
+    batch = worst.batch(slice(0, len(worst)))
+    name, heat = heat_of(known)
+    y = None if condition_of(known.model) is None else batch.condition
+    with torch.no_grad():
+        maps = from_unit(brightness(heat(batch.x, y))).expand(-1, spec.channels, -1, -1)
+    rows = torch.stack([batch.x, maps, closest(known, batch.x)], 1).flatten(0, 1)
+    captions = tuple(names_of(worst))
+    shown = replace(Images.of(rows), headings=("image", name, "nearest"), captions=captions)
+    output.write(shown, f"the {len(worst)} worst by {found.chosen}", 3)

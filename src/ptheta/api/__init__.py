@@ -7,6 +7,7 @@ hand, `ptheta.tasks` and `ptheta.metrics` have the same uses as functions of the
 from ptheta.api.comparing import compare, demo
 from ptheta.api.grid import Grid
 from ptheta.api.images import denoise, interpolate, reconstruct, sample, surprise
+from ptheta.api.imputing import Imputed, impute, score_imputation
 from ptheta.api.inpainting import inpaint
 from ptheta.api.latent import fit, latents, manifold, probe, traverse
 from ptheta.api.measuring import Unwritten, closest, evaluate, evaluate_images
@@ -23,6 +24,7 @@ from ptheta.runs.folder import is_run
 
 __all__ = [
     "Grid",
+    "Imputed",
     "MetricInfo",
     "ModelInfo",
     "Rows",
@@ -37,6 +39,7 @@ __all__ = [
     "evaluate",
     "evaluate_images",
     "fit",
+    "impute",
     "inpaint",
     "interpolate",
     "is_run",
@@ -51,6 +54,7 @@ __all__ = [
     "reconstruct",
     "register",
     "sample",
+    "score_imputation",
     "surprise",
     "sweep",
     "train",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ptheta.cli import images, latent, listing, measure, train
+from ptheta.cli import images, imputing, latent, listing, measure, train
 from ptheta.cli.common import cli
 
-PARTS = (listing, train, images, latent, measure)
+PARTS = (listing, train, images, imputing, latent, measure)
 
 __all__ = ["PARTS", "cli"]

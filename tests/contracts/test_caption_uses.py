@@ -95,7 +95,7 @@ def test_images_in_turn_and_of_the_same_noise_are_told_apart(run, tmp_path):
     ("written", "more", "said"),
     [
         (b"", {}, "there is no caption in it"),
-        (b"a dark square\n\na dark square", {}, "line 2: caption '': want 1 to 3 words"),
+        (b"a dark square\n\na dark square", {}, "line 2: caption '' is empty: give 1 to 3 words"),
         (b"a dark square\na drak square", {}, r"line 2: unknown word 'drak': did you mean 'dark'"),
         (b"a dark " + b"square" * 2000, {}, r"line 1: unknown word 'squaresq.*12,000 characters"),
         (b"\xff\xfe", {}, "not in UTF-8"),
@@ -159,12 +159,36 @@ def test_models_of_labels_know_what_lies_between_them(name):
 def test_there_is_nothing_between_one_caption_or_none(run):
     for given, said in (
         ({}, "--between wants two conditions"),
-        (asked(SAID[0]), "1 are given; give two"),
-        (asked(*SAID), "3 are given"),
+        (asked(SAID[0]), "want two, the first and the last, not 1"),
+        (asked(*SAID), "the last, not 3"),
         (asked(*SAID[:2]) | {"n": 3}, "3 images of 5 conditions"),
     ):
         with pytest.raises(PthetaError, match=said):
             ptheta.sample(run, between=5, **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"condition": {"text": []}}, "^text is empty: give at least one"),
+        ({"condition": {"text": [1]}}, "^text 1: want a text, or several"),
+        ({"condition": {"text": [None]}}, "^text None: want a text"),
+        ({"condition": {"text": [[SAID[0]]]}}, r"^text \['a dark square'\]: want a text"),
+        ({"condition": 5}, "^condition 5: want a text, or several"),
+        (asked(*SAID[:2]) | {"between": 2.5}, "^--between 2.5: want a whole number"),
+        (asked(*SAID[:2]) | {"between": "3"}, "^--between 3: want a whole number"),
+        ({"n": True}, "^-n True: want a whole number"),
+        ({"caption_file": 5}, "^--caption-file of type int: give the path"),
+    ],
+)
+def test_what_is_of_another_type_is_refused_in_a_line(given, said, run):
+    with pytest.raises(PthetaError, match=said):
+        ptheta.sample(run, **given)
+
+
+def test_one_caption_needs_no_list(run):
+    one = drawn(run, 2, condition={"text": SAID[0]})
+    assert torch.equal(one.x, drawn(run, 2, **asked(SAID[0])).x)
 
 
 def test_a_long_caption_takes_as_many_lines_as_its_row_has_room_for():
@@ -175,4 +199,6 @@ def test_a_long_caption_takes_as_many_lines_as_its_row_has_room_for():
         assert all(font.getlength(line) <= WIDEST for line in found)
         assert ("…" in found[-1]) == (most < 9)
     assert " ".join(_lines(text, font, 9)) == text.strip()
+    (cut,) = _lines("i" * 65_536, font, 1)  # in a moment
+    assert font.getlength(cut) <= WIDEST < font.getlength(f"i{cut}")
     assert _lines("", font, 2) == [""]

@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 import ptheta
 from ptheta import conditions
 from ptheta.batch import Batch
 from ptheta.conditions import Text
+from ptheta.conditions.units import UNITS, tokens_of
 from ptheta.data.image_data import ImageDataset
 from ptheta.dynamics import DYNAMICS
 from ptheta.errors import PthetaError
@@ -169,14 +172,40 @@ def test_accents_and_capitals_make_no_difference(captioned):
         assert int(same.max()) < text.tokens - 1  # known
 
 
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize(
+    ("written", "same"),
+    [
+        ("\u200fنقطة\u200f حمراء\u202c", "نقطة حمراء"),
+        ("a\u200b red\0dot\x1b", "a red dot"),
+        ("so\u00adft \ufeff❤\ufe0f", "soft ❤"),
+        ("e\u200d\u0301te", "éte"),
+    ],
+)
+def test_what_is_not_seen_makes_no_difference(unit, written, same):
+    assert tokens_of(written, UNITS[unit]) == tokens_of(same, UNITS[unit])
+
+
+def test_flags_that_differ_in_what_is_not_seen_stay_different():
+    flags = [f"\U0001f3f4{''.join(chr(0xE0000 + ord(c)) for c in name)}" for name in ("eng", "sct")]
+    assert [tokens_of(f"{flag} x", UNITS["words"]) for flag in flags] == [[f, "x"] for f in flags]
+
+
+@given(st.text(max_size=8))
+def test_what_is_read_of_a_caption_is_read_again_as_the_same(text):
+    for unit in UNITS.values():
+        tokens = tokens_of(text, unit)
+        assert tokens_of(unit.join(tokens), unit) == tokens
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("a huge red thing", r"unknown word 'a'.*unknown, too: 'huge', 'thing'$"),
-        ("", r"caption '': want 1 to 5 words.*it is empty"),
-        ("red " * 2500, r"9,999 characters.*not 2,500"),
+        ("a huge red thing", r"unknown word 'a'.*also unknown: 'huge', 'thing'$"),
+        ("", r"caption '' is empty: give 1 to 5 words"),
+        ("red " * 2500, r"9,999 characters.*has 2,500 words"),
         ("z" * 10_000, r"unknown word 'z+\.\.\. \(10,000 characters\)'"),
-        ("red Ж λ", r"unknown word 'ж'.*unknown, too: 'λ'"),
+        ("red Ж λ", r"unknown word 'ж'.*also unknown: 'λ'"),
     ],
 )
 def test_what_no_model_was_taught_is_said_in_a_line(captioned, given, said):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from PIL import Image
 import ptheta
 from ptheta.conditions import Text
 from ptheta.data.image_data import ImageDataset
+from ptheta.data.metadata import MOST_TEXT
 from ptheta.errors import PthetaError
 
 N = 6
@@ -83,6 +85,70 @@ def test_a_caption_that_is_none_is_empty():
     text = Text.of_data(data, "x")
     assert text.vocabulary == ("b", "a")
     assert text.describe(text.take(data, np.arange(3))) == ["a b", "", "b"]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        (0, "0"),
+        (False, "False"),
+        (1.5, "1.5"),
+        (float("nan"), ""),
+        (b"caf\xc3\xa9", "café"),
+        ([None, "", "a dot", "b"], "a dot"),
+        ([], ""),
+    ],
+)
+def test_what_stands_for_a_caption_is_read_as_one(cell: Any, text: str):
+    images = np.zeros((2, 1, 8, 8), np.uint8)
+    data = ImageDataset("x", "train", images, captions=[cell, "b"])
+    assert data.caption_texts() == [text, "b"]
+
+
+@pytest.mark.parametrize(
+    "cell", [{"raw": "a dot"}, [{"raw": "a"}], b"\xff", "\ud800 dot", object()]
+)
+def test_what_is_no_text_is_refused_where_captions_are_read(cell: Any):
+    images = np.zeros((2, 1, 8, 8), np.uint8)
+    data = ImageDataset("x", "train", images, captions=["a", cell])
+    assert data.batch(range(2)).condition is None
+    with pytest.raises(PthetaError, match=r"^x, row 1: a caption is .*, not a text: mend it"):
+        Text.of_data(data, "x")
+
+
+def test_a_table_whose_captions_are_no_text_still_has_images(tmp_path: Path):
+    pictures(tmp_path / "data")
+    rows = [{"file_name": f"{i}.png", "caption": {"raw": "a"}} for i in range(N)]
+    (tmp_path / "data" / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert len(ptheta.open_data(tmp_path / "data")) == N
+    assert "of type dict" in ptheta.data.describe(tmp_path / "data")["captions"]
+
+
+def test_a_caption_file_is_in_a_known_encoding_or_named(tmp_path: Path):
+    beside(tmp_path / "data")
+    (tmp_path / "data" / "0.txt").write_text("ein Punkt é", encoding="utf-16")
+    data = ptheta.open_data(tmp_path / "data")
+    assert (data.caption_texts() or [])[0] == "ein Punkt é"
+    long = ("é" * MOST_TEXT).encode()[: MOST_TEXT + 1]  # its last letter is cut in two
+    (tmp_path / "data" / "0.txt").write_bytes(b"x" + long)
+    assert len((data.caption_texts() or [])[0]) == MOST_TEXT // 2
+    (tmp_path / "data" / "0.txt").write_bytes("é".encode("latin-1"))
+    with pytest.raises(PthetaError, match=r"0\.txt is not UTF-8"):
+        data.caption_texts()
+
+
+def test_captions_that_all_say_the_same_are_remarked_on():
+    said = ["A dot", "a dot", " a DOT "]
+    data = ImageDataset("x", "train", np.zeros((3, 1, 8, 8), np.uint8), captions=said)
+    text = Text.of_data(data, "x")
+    assert text.adapted(data).notes == ("all 3 captions say the same: none of it can be learned",)
+    assert text.adapted(replace(data, split="test")).notes == ()
+
+
+def test_a_caption_of_any_length_is_shown_in_a_line():
+    said = ["r" * 10_000, "a dot"] * 2
+    data = ImageDataset("x", "train", np.zeros((4, 1, 8, 8), np.uint8), captions=said)
+    assert len(ptheta.data.describe(data)["captions"]) < 120
 
 
 def test_what_is_cut_of_a_caption_is_said():

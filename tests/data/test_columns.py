@@ -92,6 +92,11 @@ def test_named_columns_are_taken_from_every_table(tmp_path, name):
     assert describe(source, label_column="kind")["classes"].keys() == set(KINDS)
 
 
+def test_a_table_without_captions_says_how_to_name_them(tmp_path):
+    found = open_images(beside(tmp_path, write_csv))
+    assert any("--caption-column NAME says which holds captions" in note for note in found.notes)
+
+
 def test_usual_names_are_found(tmp_path):
     def write(folder: Path, rows: list[dict[str, str]]) -> None:
         rows = [{"label": row["kind"], "text": row["said"], **row} for row in rows]

@@ -39,6 +39,7 @@ def test_names_are_those_that_occur_and_columns_without_names_are_numbered():
 
 def test_a_description_tells_what_is_offered():
     assert list(describe("shapes")["offers"]) == list(GIVEN)
+    assert "objects: 1, 2" in describe("shapes")["attributes"]  # what `--where` takes
     assert str(Offers.of(open_data("shapes"))) == "labels, attributes, captions and masks"
     assert "offers" not in describe(IMAGES + np.arange(4, dtype=np.uint8)[:, None, None, None])
 

@@ -13,6 +13,7 @@ from torch.nn.functional import logsigmoid, relu
 from ptheta.batch import Batch
 from ptheta.compute import streams
 from ptheta.conditions import Text
+from ptheta.errors import PthetaError
 from ptheta.games import END, Clock
 from ptheta.losses.adversarial import LOSSES
 from ptheta.losses.image_text import PAIR_PENALTIES, matching_aware, pair_penalty
@@ -23,6 +24,7 @@ from ptheta.models.text.stage import others
 from ptheta.nets.text_to_image.fusion import FUSIONS, DeepFusion
 from ptheta.nets.text_to_image.generator import MapOptions, Refiner, TextGenerator
 from ptheta.optimizers import Adam
+from ptheta.runs import plan
 from ptheta.specs import ImageSpec
 from ptheta.training.engine import Engine
 from ptheta.training.group import Group
@@ -171,6 +173,20 @@ def test_images_of_any_size_are_made_and_refined(size):
     coarse = TextGenerator((3, *half), 6, options)(numbers)
     assert coarse.shape == (2, 3, *half)
     assert Refiner((3, *size), half, 6, options)(numbers, coarse).shape == (2, 3, *size)
+
+
+# -- what a training weighs
+
+
+def test_a_recipe_weighs_the_kl_where_there_is_one_and_the_user_is_told_at_once():
+    assert plan.make("stackgan", "digits", {}).train.beta == 0.01
+    assert plan.make("stackgan", "digits", {"augmented": 0}).train.beta == 1
+    weighed: tuple[dict[str, float], ...] = ({"beta": 0.5}, {"beta_warmup": 10}, {"free_bits": 0.1})
+    for name, options in (("stackgan", {"augmented": 0}), ("text-gan", {})):
+        for given in weighed:
+            with pytest.raises(PthetaError, match=f"term named kl, and {name} as it is has none"):
+                plan.make(name, "digits", {**options, **given})
+    assert plan.make("text-gan", "digits", {"augmented": 3, "beta": 0.5}).train.beta == 0.5
 
 
 # -- the game

@@ -167,8 +167,49 @@ def is_found_among_ten() -> None:
     assert [r.reason for r in without.values()] == ["scenes has no captions"]
 
 
+class Noisy(nn.Module):
+    """Plain images of a shade for each caption, with uniform noise of so many values."""
+
+    def __init__(self, data: ImageDataset, noise: int) -> None:
+        super().__init__()
+        self.spec, self.condition = data.spec, Text.of_data(data, "shades")
+        self.noise = noise
+
+    def sample(self, n: int, condition: Any = None) -> Tensor:
+        drawn = torch.randint(self.noise, (n, 1, 8, 8))
+        return (100 + 20 * condition[:, :1, None, None] + drawn).to(torch.uint8)
+
+
+def shades(split: str, texts: list[str]) -> ImageDataset:
+    noise = np.random.default_rng(len(split)).integers(10, size=(len(texts), 1, 8, 8))
+    images = np.array([20 * ord(text) % 200 for text in texts])[:, None, None, None] + noise
+    return ImageDataset("shades", split, images.astype(np.uint8), captions=tuple(texts))
+
+
+def differs_as_the_data_do() -> None:
+    """The mean squared difference of two uniform numbers of k values is (k^2 - 1) / 6."""
+    train, test = shades("train", list("abc") * 40), shades("test", list("abc") * 10)
+
+    def found(noise: int, train: ImageDataset, n: int = 60) -> Result:
+        ctx = Context(test, Pixels(), model=Noisy(train, noise), train=train, n=n)
+        (result,) = METRICS["caption_variety"].results(ctx)
+        return result
+
+    assert found(1, train).value == 0
+    for noise in (10, 20):
+        wanted = (noise**2 - 1) / (10**2 - 1)
+        result = found(noise, train)
+        assert result.value == pytest.approx(wanted, rel=0.1)
+        assert (result.protocol["pairs"], result.protocol["pairs_of_training"]) == (30, 60)
+        assert result.error == pytest.approx(0.05 * wanted, rel=0.9)
+    once = shades("train", list("abcdefgh"))
+    assert found(10, once).reason.startswith("0 pairs of training images with one caption")
+    assert "asked for twice" in found(10, train, n=4).reason
+
+
 CAPTION_LAWS: dict[str, Callable[[], None]] = {
     "caption_match{captions}": shows_what_the_caption_says,
     "caption_match_of_{term}": each_part_by_itself,
     "caption_retrieval{captions}": is_found_among_ten,
+    "caption_variety": differs_as_the_data_do,
 }

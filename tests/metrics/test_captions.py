@@ -162,7 +162,8 @@ def written(place: Path, *parts: ImageDataset) -> Path:
     for data in parts:
         folder = place / data.split
         folder.mkdir(parents=True)
-        for i, (image, text) in enumerate(zip(data.images, data.captions or (), strict=True)):
+        texts = data.caption_texts() or ()
+        for i, (image, text) in enumerate(zip(data.images, texts, strict=True)):
             Pictures.fromarray(image[0]).save(folder / f"{i:03}.png")
             (folder / f"{i:03}.txt").write_text(text)
     return place

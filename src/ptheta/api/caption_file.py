@@ -19,6 +19,8 @@ def captions_in(place: str | Path, condition: ConditionSpec | None) -> list[str]
     Raises PthetaError for a file that is none, for a line that the model cannot be asked, with its
     number, and where the model takes no text.
     """
+    if not isinstance(place, str | Path):
+        raise PthetaError(f"{FLAG} of type {type(place).__name__}: give the path of a text file")
     where = f"{FLAG} {brief(str(place))}"
     text = text_of(condition)
     if text is None:

@@ -166,7 +166,7 @@ def _walk(
     noise of one seed. Raises PthetaError where there are not two."""
     spec = spec_of(model)
     if rows is None:
-        raise PthetaError("--between wants two conditions to walk between: say which")
+        raise PthetaError("--between wants two conditions, the first and the last: none is given")
     walk = rows_between(model, rows, steps)
     first, last = spec.describe(rows)
     shares = (f"{100 * step / (steps - 1):.0f} %" for step in range(1, steps - 1))

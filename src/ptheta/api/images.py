@@ -90,7 +90,7 @@ def _of_file(
     Raises PthetaError for captions beside it, and for fewer images than captions.
     """
     if condition and Text.kind in condition:
-        raise PthetaError(f"captions and {FLAG}: give one of them")
+        raise PthetaError(f"--caption and {FLAG}: give one of them")
     captions = captions_in(place, run.condition)
     if n is not None and n < len(captions):
         raise PthetaError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 from ptheta.config import LAST_SEED, MOST, MOST_PARTS, MOST_SIDE, brief
 from ptheta.errors import PthetaError
 
@@ -23,6 +25,10 @@ def check_numbers(**given: int | None) -> None:
     for name, value in given.items():
         flag = f"-{name}" if len(name) == 1 else f"--{name}"
         least, most = LIMITS[flag]
-        if value is not None and not least <= value <= most:
+        if value is None:
+            continue
+        if not isinstance(value, Integral) or isinstance(value, bool):
+            raise PthetaError(f"{flag} {brief(value)}: want a whole number")
+        if not least <= value <= most:
             wanted = f"{least} or more" if value < least else f"{most} or less"
             raise PthetaError(f"{flag} {brief(value)}: want {wanted}")

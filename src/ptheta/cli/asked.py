@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 import ptheta
+from ptheta.config import brief
 from ptheta.errors import PthetaError
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -51,6 +52,7 @@ def asked(run: str, options: dict[str, Any]) -> dict[str, Sequence[str]]:
         if kind not in takes:
             flag, known = OPTIONS[kind][0], " and ".join(takes) or "no condition"
             raise PthetaError(
-                f"{flag} {texts[0]}: this model takes no {kind}, it takes {known}; leave it out"
+                f"{flag} {brief(texts[0])}: this model takes no {kind}, it takes {known}; leave it "
+                "out"
             )
     return wanted

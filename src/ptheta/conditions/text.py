@@ -103,10 +103,10 @@ class Text:
         """Raises PthetaError for a text without words, one that is too long, or unknown words."""
         words = self.split(text)
         if not 0 < len(words) <= self.length:
-            why = "it is empty" if not words else f"not {len(words):,}"
+            why = f"has {len(words):,} {self.unit}" if words else "is empty"
             raise PthetaError(
-                f"caption {brief(text)!r}: want 1 to {self.length} {self.unit}, as captions of the "
-                f"training data have, {why}"
+                f"caption {brief(text)!r} {why}: give 1 to {self.length} {self.unit}, as captions "
+                "of the training data have"
             )
         strange = list(dict.fromkeys(w for w in words if w not in self._position))
         if strange:
@@ -115,10 +115,10 @@ class Text:
 
     def _strange(self, words: list[str]) -> str:
         """What to say of words that no caption of the training data has."""
-        first = str(unknown(self._unit.one, brief(words[0]), self.vocabulary))
+        first = str(unknown(self._unit.one, brief(words[0]), map(brief, self.vocabulary)))
         others = ", ".join(repr(brief(word)) for word in words[1:MOST_NAMED])
         more = f" and {len(words) - MOST_NAMED:,} more" if len(words) > MOST_NAMED else ""
-        return f"{first}; unknown, too: {others}{more}" if others else first
+        return f"{first}; also unknown: {others}{more}" if others else first
 
     def examples(self, n: int, start: int = 0) -> Condition:
         """Captions of the data in turn, or one word alone after the other."""
@@ -148,7 +148,7 @@ class Text:
             raise PthetaError(
                 f"{source} has no captions (it offers {Offers.of(data)}), and the model is "
                 "conditional on text: give data with captions (such as a .txt beside each image), "
-                "or leave out --condition text"
+                "or train a model that is given none"
             )
         reading = UNITS[unit]
         split = {caption: tokens_of(caption, reading)[: reading.most] for caption in captions}
@@ -167,7 +167,7 @@ class Text:
     def take(self, data: Dataset, rows: np.ndarray) -> Condition | None:
         if data.captions is None:
             return None
-        return self.encode([str(data.captions[int(row)] or "") for row in rows])
+        return self.encode([data.caption(row) for row in rows.tolist()])
 
     def adapted(self, data: Dataset) -> Dataset:
         return replace(data, condition=self, notes=(*data.notes, *self._notes(data)))
@@ -178,11 +178,15 @@ class Text:
         lengths = {text: len(self.split(text)) for text in counts}
         empty = sum(n for text, n in counts.items() if not lengths[text])
         cut = sum(n for text, n in counts.items() if lengths[text] > self.length)
+        alike = len({tuple(self.split(text)) for text in counts}) == 1 < counts.total()
         said = {
             f"are empty: the model reads no {self._unit.one} there": empty,
             f"are longer than {self.length} {self.unit}: the rest of them is not read": cut,
         }
-        return [f"{n:,} of {counts.total():,} captions {what}" for what, n in said.items() if n]
+        notes = [f"{n:,} of {counts.total():,} captions {what}" for what, n in said.items() if n]
+        if alike and data.split == "train":
+            notes.append(f"all {counts.total():,} captions say the same: none of it can be learned")
+        return notes
 
     def to_json(self) -> dict[str, object]:
         return {

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, TypeAlias
 
 from ptheta.config import Entry, OneOf
@@ -14,6 +15,10 @@ WORD = re.compile(r"\w+|[^\w\s]")
 CLOSING = re.compile(r" ([,.;:!?)\]}])")  # signs that follow a word without a space
 OPENING = re.compile(r"([(\[{]) ")  # and those that a word follows so
 INSIDE = re.compile(r"(?<=\w) (['’-]) (?=\w)")  # and those that stand in a word
+
+
+SPELT = frozenset(map(chr, range(0xE0020, 0xE0080)))  # letters of the name of a flag, behind one
+LOOKS = frozenset(map(chr, range(0xFE00, 0xFE10)))  # such as of a heart, in colour or in ink
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,24 @@ class Unit(Entry):
     most: int
 
 
+@cache
+def _seen(letter: str) -> str:
+    """What there is to see of a letter. A control, and a space of no width, separate words; marks
+    of layout, such as of the direction of writing, and what chooses between two looks of a sign
+    are nothing, but for those that spell the name of a flag."""
+    kind = unicodedata.category(letter)
+    if kind == "Cc" or letter == "\u200b":
+        return " "
+    if (kind == "Cf" and letter not in SPELT) or letter in LOOKS:
+        return ""
+    return letter
+
+
+def seen(text: str) -> str:
+    """A text without what is not seen in it."""
+    return text if text.isascii() and text.isprintable() else "".join(map(_seen, text))
+
+
 def words(text: str) -> list[str]:
     """The words and signs of a text. A mark that changes a letter, such as a vowel sign of
     Devanagari, belongs to its word."""
@@ -37,7 +60,7 @@ def words(text: str) -> list[str]:
     found: list[str] = []
     inside = False
     for letter in text:
-        mark = unicodedata.category(letter).startswith("M")
+        mark = unicodedata.category(letter).startswith("M") or letter in SPELT
         part = letter.isalnum() or letter == "_" or mark
         if (part and inside) or (mark and found):
             found[-1] += letter
@@ -71,5 +94,6 @@ TextUnit: TypeAlias = Annotated[str, OneOf(UNITS)]
 
 
 def tokens_of(text: str, unit: Unit) -> list[str]:
-    """The tokens of a text, whatever its case and however its accents are written."""
-    return unit.split(unicodedata.normalize("NFC", text).lower())
+    """The tokens of a text, whatever its case, however its accents are written, and whatever in it
+    is not seen."""
+    return unit.split(unicodedata.normalize("NFC", seen(text)).lower())

@@ -8,6 +8,7 @@ from typing import TypedDict, Unpack
 
 import numpy as np
 
+from ptheta.config import brief
 from ptheta.data.columns.about import columns_about, columns_advice
 from ptheta.data.columns.told import ColumnAbout
 from ptheta.data.dataset import Dataset
@@ -21,6 +22,7 @@ from ptheta.data.selection import selected
 from ptheta.data.sources import check_kind, finished, reader_of
 from ptheta.data.splits import sides
 from ptheta.data.vector_data import VectorDataset
+from ptheta.errors import PthetaError
 from ptheta.specs import ImageSpec, LabelMapSpec
 
 LOOKED_AT = 1000  # images whose values are looked at
@@ -28,6 +30,7 @@ FEW = 500  # training images, of which a model may know each by heart
 UNBALANCED = 10  # times as many images in one class as in another
 MANY_BROKEN = 0.1  # share of all files
 MANY_REPEATS = 0.5  # share of all rows
+MOST_VALUES = 12  # of an attribute, named one by one
 
 About = TypedDict(
     "About",
@@ -62,7 +65,8 @@ About.__doc__ = """What is known of a source, JSON-ready; what there is nothing 
 images, rows: their number by split; a source has either
 pairs: what is made from what; label maps: the colours of each part; partners: how many of the
     training images have one in the other domain
-classes: training examples of each; captions: one of them; offers: see `ptheta.data.offers`
+classes: training examples of each; attributes: each with its values, as `--where` takes them;
+    captions: one of them; offers: see `ptheta.data.offers`
 skipped: files that cannot be read, all of them
 """
 
@@ -167,10 +171,30 @@ def _conditions(train: Dataset) -> About:
         counts = np.bincount(labels, minlength=len(train.classes)).tolist()
         about["classes"] = dict(zip(train.classes, counts, strict=True))
     if train.captions is not None:
-        about["captions"] = f"such as {train.captions[int(train.rows([0])[0])]!r}"
+        about["captions"] = _a_caption(train)
     if train.attributes is not None:
-        about["attributes"] = list(train.attribute_names)
+        values = train.attributes[train.rows(slice(None))]
+        names = train.attribute_names or [str(place) for place in range(values.shape[1])]
+        about["attributes"] = [
+            f"{name}: {_values(column)}" for name, column in zip(names, values.T, strict=True)
+        ]
     return about
+
+
+def _values(column: np.ndarray) -> str:
+    """The values of an attribute, as `--where` takes them, or their range where they are many."""
+    values = np.unique(column[~np.isnan(column)])
+    if len(values) > MOST_VALUES:
+        return f"{values[0]:g} to {values[-1]:g}"
+    return ", ".join(f"{value:g}" for value in values)
+
+
+def _a_caption(train: Dataset) -> str:
+    """The first, or why it cannot be read."""
+    try:
+        return f"such as {brief(train.caption(int(train.rows([0])[0])))!r}"
+    except PthetaError as error:
+        return str(error)
 
 
 def _left_out(splits: Mapping[str, Dataset]) -> About:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ptheta.batch import Batch, Condition
+from ptheta.data.captions import caption
 from ptheta.data.held_out import held_out
 from ptheta.data.inputs import Inputs
 from ptheta.data.labels import numbered_as
@@ -50,7 +51,7 @@ class Dataset(ABC):
     labels: int64 (N,) for each stored row, or None
     classes: the name of each label
     index: the rows in use, or None for all
-    captions: text for each stored row
+    captions: for each stored row a text, or what `ptheta.data.captions` reads as one
     attributes: (N, A) for each row, with attribute_names
     condition: what the conditions in a batch are made by; None for the labels, where there are some
     groups: int64 for each stored row; rows with the same number are (near-)duplicates of one
@@ -75,7 +76,7 @@ class Dataset(ABC):
     labels: np.ndarray | None = None
     classes: tuple[str, ...] = ()
     index: np.ndarray | None = None
-    captions: Sequence[str] | None = None
+    captions: Sequence[object] | None = None
     attributes: np.ndarray | None = None
     attribute_names: tuple[str, ...] = ()
     condition: Gives | None = None
@@ -282,7 +283,16 @@ class Dataset(ABC):
         """The caption of each position, or None."""
         if self.captions is None:
             return None
-        return [str(self.captions[int(row)] or "") for row in self.rows(slice(None))]
+        return [self.caption(row) for row in self.rows(slice(None)).tolist()]
+
+    def caption(self, row: int) -> str:
+        """Of a stored row, of data that have captions; "" for none. Raises PthetaError for what is
+        no text."""
+        assert self.captions is not None
+        try:
+            return caption(self.captions[row])
+        except PthetaError as error:
+            raise PthetaError(f"{self.name}, row {row}: {error}") from None
 
     def subset(self, indices: Positions) -> Self:
         """These positions only; nothing is copied."""

@@ -12,7 +12,7 @@ from ptheta.data.decode import RawPictures, decode
 from ptheta.data.image_data import ImageDataset
 from ptheta.data.picture import Raw
 from ptheta.data.request import Request
-from ptheta.data.table import choose_column, no_captions, texts
+from ptheta.data.table import choose_column, no_captions, some_cells
 
 if TYPE_CHECKING:
     from ptheta.data.tabular import Table
@@ -30,10 +30,10 @@ def read_domains(table: Table, split: str, caption: str | None, request: Request
         choose_column("domain", column, (), rows.columns, table.place)
     decoded = decode(_pictures(table, split, columns), request)
     labels, places = np.divmod(decoded.positions, decoded.total // len(columns))
-    captions: tuple[str, ...] | None = None
+    captions: tuple[object, ...] | None = None
     without: tuple[str, ...] = ()
     if caption is not None:
-        captions = texts(rows.cells(caption), places)
+        captions = some_cells(rows.cells(caption), places)
         without = no_captions(captions, [f"row {i}" for i in places])
     return ImageDataset(
         name=table.name,

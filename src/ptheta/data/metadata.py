@@ -15,7 +15,7 @@ from typing import overload
 
 from ptheta.data.names import shortened, shown
 from ptheta.data.request import Request
-from ptheta.data.table import CAPTIONS, LABELS, choose_column, text
+from ptheta.data.table import CAPTIONS, LABELS, choose_column
 from ptheta.data.tree import TABLES, TEXT, Tree
 from ptheta.errors import PthetaError
 
@@ -93,6 +93,8 @@ class Metadata:
             lines[0] += ", not from the folders"
         if rest:
             lines[0] += f"; other columns: {', '.join(rest)}"
+        if rest and self.caption is None:
+            lines[0] += "; --caption-column NAME says which holds captions"
         rows = [n for n in self.rows if any(PurePath(n).is_relative_to(f) for f in folders)]
         if strange := [name for name in rows if name not in pictures]:
             lines.append(
@@ -139,7 +141,7 @@ class Texts(Sequence[str]):
             return Texts(self.tree, self.files[at])
         name = self.files[at]
         data = self.tree.read(name, MOST_TEXT) if name else b""
-        return (data or b"").removeprefix(codecs.BOM_UTF8).decode(errors="replace").strip()
+        return _decoded(data or b"", f"{self.tree.place}{os.sep}{name}", whole=False).strip()
 
 
 def text_of(picture: str) -> str:
@@ -147,8 +149,8 @@ def text_of(picture: str) -> str:
     return str(PurePath(picture).with_suffix(TEXT))
 
 
-def captions_of(rows: Sequence[dict[str, object]], column: str) -> tuple[str, ...]:
-    return tuple(text(row.get(column)) for row in rows)
+def captions_of(rows: Sequence[dict[str, object]], column: str) -> tuple[object, ...]:
+    return tuple(row.get(column) for row in rows)
 
 
 def _file_column(columns: Sequence[str], place: str, asked: str | None) -> str:
@@ -168,10 +170,12 @@ def _file_column(columns: Sequence[str], place: str, asked: str | None) -> str:
     return column
 
 
-def _decoded(data: bytes, place: str) -> str:
+def _decoded(data: bytes, place: str, *, whole: bool = True) -> str:
+    """whole: whether these are all the bytes of the file; else the last letter may be cut off"""
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    decoder = codecs.getincrementaldecoder("utf-16" if wide else "utf-8-sig")()
     try:
-        return data.decode("utf-16" if wide else "utf-8-sig")
+        return decoder.decode(data, final=whole or len(data) < MOST_TEXT)
     except UnicodeDecodeError as error:
         raise PthetaError(f"{place} is not UTF-8 ({error.reason}): save it as UTF-8") from None
 

@@ -122,7 +122,7 @@ class Files:
         cells = [self._row(name).get(self.metadata.label) for name in names]
         return [None if cell in NO_LABEL else cell for cell in cells]
 
-    def captions(self, names: list[str]) -> tuple[Sequence[str] | None, tuple[str, ...]]:
+    def captions(self, names: list[str]) -> tuple[Sequence[object] | None, tuple[str, ...]]:
         """Those of pictures, and lines on where they are from and which are missing."""
         if self.metadata.caption is not None:
             found = captions_of([self._row(name) for name in names], self.metadata.caption)

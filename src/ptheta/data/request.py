@@ -61,7 +61,7 @@ class DataSettings:
         256, "values a pixel takes; 2 draws binary pixels, P(white) = value / 255"
     )
     dynamic: bool = option(False, "with 2 levels: draw the pixels afresh for every batch")
-    size: Side | None = option(None, "side that images of a folder are cropped to, pixels")
+    size: Side | None = option(None, "side that images are resized and cropped to, pixels")
     channels: Count | None = option(None, "1 (grey) or 3 (colour); default: as the images are")
     max_broken: Fraction = option(0.1, "maximum fraction of unreadable files")
     white: Positive | None = option(
@@ -71,7 +71,9 @@ class DataSettings:
         None, "column of the pictures, in parquet, on the hub, or in metadata beside pictures"
     )
     label_column: str | None = option(None, "column of the labels, likewise")
-    caption_column: str | None = option(None, "column of the captions, likewise")
+    caption_column: str | None = option(
+        None, "column of the captions, likewise; default: one called caption, captions or text"
+    )
     columns: tuple[str, ...] = option((), "columns of a table to learn; default: all but the label")
     category_columns: tuple[str, ...] = option(
         (), "columns of a table that are categories, though they hold numbers or many words"
@@ -95,7 +97,8 @@ class DataSettings:
         (), "use only examples with these attributes or labels, such as objects=1,label=cat"
     )
     unseen: tuple[str, ...] = option(
-        (), "attributes of which some combinations are held out of training, and stay in the test"
+        (),
+        "attributes (a,b,c) of which some combinations are held out of training, not of the test",
     )
     unseen_share: Fraction = option(0.1, "share of the combinations that are held out of training")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ptheta.data.arrays import laid_out
+from ptheta.data.captions import is_missing
 from ptheta.data.names import shown
 from ptheta.data.picture import Raw
 from ptheta.errors import PthetaError, nearest
@@ -81,9 +82,12 @@ def no_labels(column: str | None, labels: np.ndarray | None) -> tuple[str, ...]:
     return (f"no labels are read: some images have none in the column {column!r}",)
 
 
-def no_captions(captions: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
-    """A line where some images have no caption: how many, and the names of the first."""
-    without = [name for text, name in zip(captions, names, strict=True) if not text.strip()]
+def no_captions(captions: Sequence[object], names: Sequence[str]) -> tuple[str, ...]:
+    """A line where some images have no caption: how many, and the names of the first.
+
+    captions: cells of a column
+    """
+    without = [name for cell, name in zip(captions, names, strict=True) if is_missing(cell)]
     if not without:
         return ()
     more = ", ..." if len(without) > FEW else ""
@@ -151,13 +155,6 @@ def _(cell: list[object], *folders: Path) -> Raw:
     return image
 
 
-def text(cell: object) -> str:
-    """The caption in a cell: the first where there are several."""
-    if isinstance(cell, list | tuple):
-        cell = cell[0] if len(cell) else None
-    return "" if cell is None else str(cell)
-
-
-def texts(cells: Sequence[object], positions: Iterable[int]) -> tuple[str, ...]:
-    """The captions in the cells at some positions of a column."""
-    return tuple(text(cells[i]) for i in positions)
+def some_cells(cells: Sequence[object], positions: Iterable[int]) -> tuple[object, ...]:
+    """The cells at some positions of a column."""
+    return tuple(cells[i] for i in positions)

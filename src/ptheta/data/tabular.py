@@ -28,7 +28,7 @@ from ptheta.data.table import (
     no_captions,
     no_labels,
     notes_on,
-    texts,
+    some_cells,
 )
 from ptheta.errors import PthetaError
 
@@ -113,10 +113,10 @@ def read_table(table: Table, request: Request) -> tuple[Dataset, Part]:
     columns = _image_columns(images, rows.columns, place, request)
     decoded = decode_any(*_readings(table, part.name, columns), request)
     labels, classes = _labels(table, part.name, label_column)
-    captions: tuple[str, ...] | None = None
+    captions: tuple[object, ...] | None = None
     without: tuple[str, ...] = ()
     if caption_column is not None:
-        captions = texts(rows.cells(caption_column), decoded.positions)
+        captions = some_cells(rows.cells(caption_column), decoded.positions)
         without = no_captions(captions, [f"row {i}" for i in decoded.positions])
     data = ImageDataset(
         name=table.name,

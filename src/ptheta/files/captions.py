@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -143,6 +144,8 @@ def _fitting(text: str, font: ImageFont.FreeTypeFont) -> str:
     """A line, cut where it is too long."""
     if font.getlength(text) <= WIDEST:
         return text
-    while text and font.getlength(f"{text}…") > WIDEST:
-        text = text[:-1]
-    return f"{text}…"
+
+    def too_long(letters: int) -> bool:
+        return font.getlength(f"{text[:letters]}…") > WIDEST
+
+    return f"{text[: bisect_left(range(1, len(text)), True, key=too_long)]}…"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from ptheta.metrics import captions
+from ptheta.metrics import captions, variety
 from ptheta.metrics.metric import Metric, Presentation, Role, Section
 from ptheta.specs import ImageSpec
 
@@ -30,7 +30,17 @@ OF_CAPTIONS: tuple[Metric, ...] = (
         captions.caption_retrieval,
         "share of samples whose caption a judge, trained apart, finds among ten",
         asked=captions.of_captions,
-        needs=(captions.training_captions,),
+        needs=(captions.training_captions, captions.enough_captions),
         shown=_shown,
+    ),
+    Metric(
+        "caption_variety",
+        variety.caption_variety,
+        "squared difference of two samples of one caption over that of two training images; 1 is "
+        "that of the data, 0 one picture for each caption",
+        Section.CAPTIONS,
+        of=(ImageSpec,),
+        asked=captions.of_captions,
+        needs=(captions.training_captions, variety.has_pairs),
     ),
 )

@@ -58,11 +58,14 @@ def shows_scenes(data: Dataset) -> bool:
 
 
 def training_captions(ctx: Context) -> str:
-    """Why there is no judge; "" where there is one."""
+    """Why nothing is known of the captions of training; "" where it is."""
     if ctx.train is None:
         return ctx.no_copies or UNKNOWN
-    if ctx.train.captions is None:
-        return f"{ctx.train.name} has no captions"
+    return f"{ctx.train.name} has no captions" if ctx.train.captions is None else ""
+
+
+def enough_captions(ctx: Context) -> str:
+    """Why there are no ten captions to find one among; "" where there are."""
     different = set(ctx.test.caption_texts() or ())
     few = len(different) < AMONG
     return f"{len(different)} different captions: want {AMONG} or more" if few else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Protocol, TypedDict, runtime_checkable
 
 from ptheta import conditions, config
 from ptheta.data.memory import Source
@@ -14,9 +14,17 @@ from ptheta.data.request import DataSettings
 from ptheta.errors import PthetaError, unknown
 from ptheta.models import registry
 from ptheta.schemas import Config
-from ptheta.training.settings import RESUMABLE, TrainSettings
+from ptheta.training.settings import NO_KL, OF_KL, RESUMABLE, TrainSettings
 
 LENGTHS = ("steps", "minutes", "epochs")
+
+
+@runtime_checkable
+class KnowsItsTerms(Protocol):
+    """A config that knows before training what its model minimises."""
+
+    def has_kl(self) -> bool:
+        """Whether the losses of the model have a term named kl, which the training weighs."""
 
 
 class Written(TypedDict):
@@ -130,8 +138,22 @@ def make(
             "--conditioning label, or leave it out"
         )
     data = config.build(DataSettings, values["data"])
-    train = config.build(TrainSettings, values["train"]).budget()
+    train = _trained(model, own, values["train"], options)
     return Plan(model, own, record(source), data, train, recipe)
+
+
+def _trained(
+    model: str, own: config.Config, values: dict[str, object], options: Mapping[str, object]
+) -> TrainSettings:
+    """The settings of a training. Those of the recipe that a model of this config has no use for
+    are left out. Raises PthetaError where the user gives them."""
+    lacks_kl = isinstance(own, KnowsItsTerms) and not own.has_kl()
+    if lacks_kl:
+        values = {k: v for k, v in values.items() if k not in OF_KL or k in options}
+    train = config.build(TrainSettings, values).budget()
+    if lacks_kl and train.treats_kl:
+        raise PthetaError(f"{NO_KL}, and {model} as it is has none: leave them out")
+    return train
 
 
 def extend(old: Plan, options: Mapping[str, object]) -> Plan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import PurePath
 from typing import TypeAlias
 
 import numpy as np
@@ -14,6 +15,7 @@ from ptheta.batch import Between, Condition, Together, joined
 from ptheta.capabilities import Blends, condition_of, device_of
 from ptheta.conditions import Attributes, ConditionSpec, Labels, parts_of
 from ptheta.conditions.base import tensor_of
+from ptheta.config import brief
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 
@@ -70,7 +72,7 @@ def rows_between(model: nn.Module, rows: Condition, steps: int) -> Condition:
         raise PthetaError("this model knows nothing between two conditions: ask for each of them")
     if len(rows) != 2:
         raise PthetaError(
-            f"conditions to walk between: {len(rows)} are given; give two, the first and the last"
+            f"conditions to walk between: want two, the first and the last, not {len(rows)}"
         )
     if steps < 2:
         raise PthetaError(f"{steps} steps between two conditions: want 2 or more")
@@ -91,10 +93,7 @@ def rows_asked(model: nn.Module, asked: Asked) -> Condition:
     elif isinstance(asked, Mapping):
         found = _of_kinds(spec, {kind: _parsed(spec, kind, texts) for kind, texts in asked.items()})
     else:
-        texts = [asked] if isinstance(asked, str) else list(asked)
-        if not texts:
-            raise PthetaError("condition is empty: give at least one, or leave it out")
-        found = joined([spec.parse(text) for text in texts])
+        found = joined([spec.parse(text) for text in _texts(asked, "condition")])
     return found.to(device_of(model))
 
 
@@ -192,7 +191,22 @@ def _part(spec: ConditionSpec, kind: str) -> ConditionSpec:
 
 def _parsed(spec: ConditionSpec, kind: str, texts: Sequence[str]) -> Tensor:
     part = _part(spec, kind)
-    return tensor_of(joined([part.parse(text) for text in texts]), kind)
+    return tensor_of(joined([part.parse(text) for text in _texts(texts, kind)]), kind)
+
+
+def _texts(asked: object, what: str) -> list[str]:
+    """One text or several, or paths, as a list. Raises PthetaError for none, and for what is no
+    text.
+
+    what: they are, for the message
+    """
+    found = list(asked) if isinstance(asked, Iterable) and not isinstance(asked, str) else [asked]
+    if not found:
+        raise PthetaError(f"{what} is empty: give at least one, or leave it out")
+    for one in found:
+        if not isinstance(one, str | PurePath):
+            raise PthetaError(f"{what} {brief(repr(one))}: want a text, or several")
+    return [str(one) for one in found]
 
 
 def _of_kinds(spec: ConditionSpec, rows: Mapping[str, Tensor]) -> Condition:

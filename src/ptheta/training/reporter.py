@@ -16,7 +16,7 @@ from ptheta.training.metric_logger import MetricLogger
 from ptheta.training.progress import Progress
 from ptheta.training.sampler import Sampler
 from ptheta.training.scoring import Scored
-from ptheta.training.settings import TrainSettings
+from ptheta.training.settings import NO_KL, TrainSettings
 
 SETTLED = 100  # steps: what a shorter run ends as is how it began, and no verdict on it
 
@@ -120,8 +120,8 @@ class Reporter:
         """Raises PthetaError where settings of the kl have nothing to weigh."""
         if self.settings.treats_kl and self.engine.lacks_kl():
             raise PthetaError(
-                "beta, beta_warmup and free_bits weigh a loss term named kl, and this model has "
-                f"none ({', '.join(n for n in values if '/' in n)}): leave them out"
+                f"{NO_KL}, and this model has none ({', '.join(n for n in values if '/' in n)}): "
+                "leave them out"
             )
 
     # -- numbers of held-out images

@@ -145,6 +145,10 @@ class TrainSettings:
         return self.beta != 1.0 or bool(self.beta_warmup) or bool(self.free_bits)
 
 
+# What touches a term named kl alone.
+OF_KL = ("beta", "beta_warmup", "free_bits")
+NO_KL = f"{', '.join(OF_KL[:-1])} and {OF_KL[-1]} weigh a loss term named kl"
+
 # What may change when a run goes on: its length, its reports, where it computes and by how many
 # processes. Not the maths.
 RESUMABLE = (

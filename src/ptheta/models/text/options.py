@@ -37,8 +37,8 @@ class TextConfig(TextConditional):
     )
     matching_weight: AtLeastZero = option(
         0.0,
-        "of how badly the encoder that has learned first matches made images with their captions "
-        "(1711.10485); 0: the generator does not pay for it",
+        "weight of a term of the generator's loss: how badly the encoder that has learned first "
+        "matches made images with their captions (1711.10485); 0: no such term",
     )
     wrong_captions: Fraction = option(
         0.5,
@@ -90,6 +90,10 @@ class TextConfig(TextConditional):
     def judge(self) -> JudgeOptions:
         return JudgeOptions(self.d_features or self.features, self.d_norm, self.text_width)
 
+    def has_kl(self) -> bool:
+        """Whether the generator pays for what is drawn about a caption, which training weighs."""
+        return bool(self.augmented)
+
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
         return super().unsupported(spec, condition) or odd_condition(condition) or self._odd_parts()
 
@@ -98,7 +102,7 @@ class TextConfig(TextConditional):
         if self.matching_weight and not self.matching:
             return (
                 f"matching_weight = {self.matching_weight:g} is by an encoder that has learned "
-                "first, and matching = 0 has none: give --matching 0.1, or leave the weight out"
+                "first, and matching = 0 has none: give --matching 0.1, or --matching-weight 0"
             )
         return odd_norm({name: vars(self)[name] for name in OF_NORMS}) or odd_loss(self.loss)
 

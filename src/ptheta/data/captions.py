@@ -1,0 +1,67 @@
+"""What stands for a caption in a source, as text."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from numbers import Real
+
+from ptheta.config import brief
+from ptheta.errors import PthetaError
+
+
+@singledispatch
+def caption(cell: object) -> str:
+    """The caption in a cell: a text, or a number in its digits; of several the first that is not
+    empty; "" where there is none.
+
+    Raises PthetaError for what is no text.
+    """
+    kind = type(cell).__name__
+    raise _no_text(f"of type {kind}")
+
+
+@caption.register
+def _(cell: None) -> str:
+    return ""
+
+
+@caption.register
+def _(cell: str) -> str:
+    try:
+        cell.encode()
+    except UnicodeEncodeError:
+        raise _no_text(f"{brief(ascii(cell))}, which holds half a character") from None
+    return cell
+
+
+@caption.register
+def _(cell: bytes) -> str:
+    try:
+        return cell.decode()
+    except UnicodeDecodeError:
+        raise _no_text(f"{brief(cell)}, bytes that are not in UTF-8") from None
+
+
+@caption.register
+def _(cell: Real) -> str:
+    return "" if cell != cell else str(cell)  # NaN is a missing cell
+
+
+@caption.register(list)
+@caption.register(tuple)
+def _(cell: list[object] | tuple[object, ...]) -> str:
+    return next((text for text in map(caption, cell) if text.strip()), "")
+
+
+def is_missing(cell: object) -> bool:
+    """Whether there is no caption in a cell; what is no text is not missing."""
+    try:
+        return not caption(cell).strip()
+    except PthetaError:
+        return False
+
+
+def _no_text(what: str) -> PthetaError:
+    return PthetaError(
+        f"a caption is {what}, not a text: mend it, or name another column by --caption-column"
+    )

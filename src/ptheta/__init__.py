@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         latents,
         load,
         manifold,
+        outliers,
         probe,
         reconstruct,
         register,
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from ptheta.models.own import ModelEntry
     from ptheta.runs.folder import Run
     from ptheta.specs import ImageSpec, VectorSpec
+    from ptheta.tasks.matrix import list_tasks
 
 __version__ = "0.1.0"
 
@@ -97,6 +99,7 @@ __all__ = [
     "list_datasets",
     "list_metrics",
     "list_models",
+    "list_tasks",
     "load",
     "losses",
     "manifold",
@@ -105,6 +108,7 @@ __all__ = [
     "nets",
     "open_data",
     "open_images",
+    "outliers",
     "probe",
     "reconstruct",
     "register",
@@ -144,6 +148,7 @@ _HOMES = {  # of names that need not all of `ptheta.api`, where the others are
     "list_datasets": "ptheta.data",
     "list_metrics": "ptheta.metrics.table",
     "list_models": "ptheta.models.about",
+    "list_tasks": "ptheta.tasks.matrix",
     "open_data": "ptheta.data",
     "open_images": "ptheta.data",
 }

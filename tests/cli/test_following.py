@@ -18,7 +18,7 @@ from ptheta.cli import main
 from ptheta.cli.commands import cli
 from ptheta.cli.following import after_fit, after_sweep, after_training
 from ptheta.cli.tables import wrapped
-from ptheta.conditions import Labels
+from ptheta.conditions import Labels, Several, Text
 from ptheta.errors import PthetaError
 from ptheta.models import registry
 from ptheta.specs import ImageSpec, VectorSpec
@@ -60,6 +60,15 @@ def test_the_next_command_works_for_what_was_trained(name: str) -> None:
             assert params["to"] == "c"  # of several domains one must be named
     makes = {"translate": "translates", "sample": "samples", "inpaint": "completes"}
     assert said[-1][0] in makes or not can & set(makes.values())
+
+
+def test_a_model_of_captions_is_asked_for_one() -> None:
+    text = Text(("a", "red", "circle"), 3, ("a red circle", "a circle"))
+    ((verb, params),) = commands(after_training("text-gan", "runs/x", GREY, text))
+    assert (verb, params["captions"]) == ("sample", ("a circle",))
+    several = Several((Labels(("a", "b")), text))
+    ((_, params),) = commands(after_training("gan", "runs/x", GREY, several))
+    assert params["captions"] == ()
 
 
 @pytest.mark.parametrize("run", AWKWARD)

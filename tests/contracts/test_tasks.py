@@ -8,16 +8,22 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from scripts.write_uses import PAGES, ROOT, written
 
 from ptheta import tasks
+from ptheta.capabilities import Encodes, Samples, Translates, capabilities
+from ptheta.conditions import wanted
 from ptheta.data.dataset import Dataset
 from ptheta.data.image_data import ImageDataset
 from ptheta.errors import PthetaError
 from ptheta.metrics.latent import codes, latent_report
 from ptheta.metrics.likelihood import bound_terms, likelihood
+from ptheta.models import registry
 from ptheta.specs import ImageSpec
+from ptheta.tasks.matrix import TASKS
+from ptheta.tasks.needs import able, able_models, has
 from ptheta.tasks.probe import balanced
-from tests.conftest import tiny
+from tests.conftest import MODELS, VECTORS, loaded, tiny
 
 SPEC = ImageSpec(1, 8, 8, 2)
 
@@ -207,6 +213,9 @@ class Silent(torch.nn.Module):
 
 
 X, Z = torch.zeros(2, 1, 8, 8, dtype=torch.uint8), torch.zeros(3)
+ENDS = X, X
+SOME = X, torch.tensor([0, 1])
+CODES = torch.randn(30, 2, generator=torch.Generator().manual_seed(0))
 VERBS: dict[str, tuple[Callable[[torch.nn.Module], object], str]] = {
     "sample": (lambda m: tasks.sample(m, 2), "sample"),
     "reconstruct": (lambda m: tasks.reconstruct(m, X), "decode` and no `encode"),
@@ -219,9 +228,13 @@ VERBS: dict[str, tuple[Callable[[torch.nn.Module], object], str]] = {
     "manifold": (lambda m: tasks.manifold(m, 2), "decode` and no `sample_latent"),
     "traverse": (lambda m: tasks.traverse(m, Z, [0]), "decode"),
     "most_used": (lambda m: tasks.most_used(m, X), "encode"),
-    "fit": (lambda m: tasks.fit(m, torch.zeros(30, 2)), "decode` and no `encode"),
+    "fit": (lambda m: tasks.fit(m, CODES, components=2), "decode` and no `encode"),
     "translate": (lambda m: tasks.translate(m, X), "translate"),
-    "probe": (lambda m: tasks.probe(m, lambda: m, (X, Z), (X, Z), [2]), "encode"),
+    "outliers": (
+        lambda m: tasks.outliers(m, bars(4), bars(40), scores=["log-likelihood"]),
+        "log_prob",
+    ),
+    "probe": (lambda m: tasks.probe(m, lambda: m, SOME, SOME, [2], draws=1, steps=1), "encode"),
 }
 HELPERS = {"psnr", "region", "sample_batches"}  # of a verb above
 
@@ -232,3 +245,60 @@ def test_a_model_that_cannot_is_told_what_it_lacks_in_one_sentence(verb):
     with pytest.raises(PthetaError, match=f"^this model cannot .*: it has no `{lacks}`") as said:
         call(Silent())
     assert "\n" not in str(said.value)
+
+
+OTHERS: dict[str, Callable[[torch.nn.Module], object]] = {  # verbs that are no functions of tasks
+    "latents": lambda m: latent_report(m, bars(20)),
+    # as the verb does it
+    "outliers": lambda m: tasks.outliers(m, bars(4), bars(40), scores=["zero-pixels"]),
+    "traverse": lambda m: tasks.traverse(m, codes(m, bars(2), 1)[0], [0]),
+    "interpolate": lambda m: tasks.interpolate(
+        m, 2, 3, ends=(X, X) if has(type(m), Encodes) else None
+    ),
+}
+
+
+def kinds_of_models() -> list[str]:
+    """A model of each set of capabilities, and of whether it is always asked for a condition."""
+    first: dict[object, str] = {}
+    for name in MODELS:
+        entry = registry.entry(name)
+        asked = bool(wanted(entry.load_config()()))
+        first.setdefault((capabilities(entry.load_model()), loaded(name).specs, asked), name)
+    return list(first.values())
+
+
+@pytest.mark.parametrize("name", kinds_of_models())
+def test_the_matrix_says_what_models_are_refused(name):
+    """A use that the table denies is refused, and no other is for want of a capability."""
+    spec = SPEC if isinstance(SPEC, loaded(name).specs) else VECTORS
+    for verb, task in TASKS.items():
+        call = OTHERS[verb] if verb in OTHERS else VERBS[verb][0]
+        can = task.can(registry.entry(name))
+        if not isinstance(spec, task.of):
+            assert can == "no"
+            continue
+        said = ""
+        try:
+            call(tiny(name, spec).eval())
+        except PthetaError as error:
+            said = str(error)
+        refused = said.startswith(("this model cannot", "this model is told"))
+        assert refused == (can != "yes"), (verb, said)
+        assert ("fit a prior to its codes" in said) == (can == "after fit"), (verb, said)
+
+
+def test_a_refusal_names_the_models_that_can():
+    with pytest.raises(PthetaError, match=r"; models that can: .*nade.* and 4 more") as said:
+        tasks.surprise(tiny("vae", SPEC), X)
+    assert str(said.value).count(", ") == 5
+    assert able_models(Translates) == "models that can: pix2pix, bicycle-gan, cyclegan"
+    assert able_models(Translates, VECTORS) == ""
+    assert "vae" in able(Samples, VECTORS)
+    assert "pixelcnn" not in able(Samples, VECTORS)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_tables_of_uses_in_the_docs_are_what_the_program_knows(page):
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    assert written(text, PAGES[page]) == text, "run python -m scripts.write_uses"

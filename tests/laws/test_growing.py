@@ -27,13 +27,12 @@ from ptheta.nets.adversarial.equalised import Scaled, equalise, fan_in
 from ptheta.nets.adversarial.growing import (
     GrowingGenerator,
     GrowingTrunk,
-    doubled,
-    halved,
     no_norm,
     plan,
 )
 from ptheta.nets.minibatch import MinibatchStddev
 from ptheta.nets.norms import PixelNorm
+from ptheta.nets.resize import doubled, halved
 from ptheta.specs import ImageSpec
 from ptheta.training import checkpoint
 from ptheta.training.ema import EMA

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid, relu
+from torch.nn.functional import interpolate, logsigmoid, relu
 
 from ptheta.batch import Batch
 from ptheta.compute import streams
@@ -21,8 +21,9 @@ from ptheta.models.adversarial.monitor import LOW, STILL
 from ptheta.models.text.base import ENCODER
 from ptheta.models.text.monitor import StagesMonitor
 from ptheta.models.text.stage import others
+from ptheta.nets.resize import enlarged, halved
 from ptheta.nets.text_to_image.fusion import FUSIONS, DeepFusion
-from ptheta.nets.text_to_image.generator import MapOptions, Refiner, TextGenerator
+from ptheta.nets.text_to_image.generator import Coarse, MapOptions, Refiner, TextGenerator
 from ptheta.optimizers import Adam
 from ptheta.runs import plan
 from ptheta.specs import ImageSpec
@@ -172,7 +173,29 @@ def test_images_of_any_size_are_made_and_refined(size):
     numbers = torch.randn(2, 6)
     coarse = TextGenerator((3, *half), 6, options)(numbers)
     assert coarse.shape == (2, 3, *half)
-    assert Refiner((3, *size), half, 6, options)(numbers, coarse).shape == (2, 3, *size)
+    assert Refiner((3, *size), Coarse(half), 6, options)(numbers, coarse).shape == (2, 3, *size)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (9, 14)])
+def test_a_residual_refiner_begins_as_the_coarse_image_enlarged(size):
+    half = tuple((side + 1) // 2 for side in size)
+    refiner = Refiner((3, *size), Coarse(half, residual=True), 6, MapOptions(4, "deep", "none"))
+    coarse, numbers = torch.randn(2, 3, *half), torch.randn(2, 6)
+    made = refiner(numbers, coarse)
+    torch.testing.assert_close(made, interpolate(coarse, size, mode="bilinear"))
+    (gradient,) = torch.autograd.grad(made.square().sum(), refiner.body.last.weight)
+    assert gradient.abs().sum() > 0
+
+
+def test_an_image_that_was_halved_lies_where_it_was():
+    """Enlarged again, its centre of mass is where it was."""
+    x = torch.zeros(1, 1, 12, 12)
+    x[:, :, 4:8, 6:10] = 1
+    again = enlarged(halved(x), (12, 12))
+    place = torch.arange(12.0)
+    for axis in (2, 3):
+        at = [(image.sum((0, 1, 5 - axis)) * place).sum() / image.sum() for image in (x, again)]
+        torch.testing.assert_close(at[0], at[1])
 
 
 # -- what a training weighs

@@ -20,6 +20,7 @@ import ptheta.data
 from ptheta import api, tasks
 from ptheta.api import Grid, Rows
 from ptheta.data import open_images
+from ptheta.data.image_data import ImageDataset
 from ptheta.data.sources import open_image_set
 from ptheta.errors import PthetaError
 from ptheta.extractors.classifiers import Pixels
@@ -208,6 +209,7 @@ MODELS = {
 
 X = torch.randint(0, 2, (12, 1, 8, 8), dtype=torch.uint8) * 255
 CODES = torch.randn(30, 3)
+ON = ImageDataset("some", "train", X.numpy(), levels=2)
 
 
 def _on_arrays(verb: Callable[..., Any], place: Path, out: Path) -> Any:
@@ -221,6 +223,7 @@ VERBS: dict[str, Callable[[Path, Path], Any]] = {
     "list_datasets": lambda place, out: ptheta.list_datasets(),
     "list_metrics": lambda place, out: ptheta.list_metrics(),
     "list_models": lambda place, out: ptheta.list_models(),
+    "list_tasks": lambda place, out: ptheta.list_tasks(),
     "open_data": lambda place, out: ptheta.open_data(place / "a.npz", levels=2).batch([0]),
     "open_images": lambda place, out: open_images(place / "a.npz", levels=2).batch([0]),
     "register": lambda place, out: ptheta.register("extractor", "own-pixels", Pixels),
@@ -259,6 +262,12 @@ VERBS: dict[str, Callable[[Path, Path], Any]] = {
         *((X, torch.arange(12) % 2), [4]),
         draws=1,
         steps=1,
+    ),
+    "outliers": lambda place, out: ptheta.outliers(
+        place / "run", IMAGES[:6], data=(IMAGES, LABELS), false_alarms=0.4, score=["nearest"]
+    ),
+    "tasks.outliers": lambda place, out: tasks.outliers(
+        MODELS["vae"], ON.subset(slice(0, 4)), ON, scores=["elbo", "importance-bound"]
     ),
     "tasks.psnr": lambda place, out: tasks.psnr(X, 255 - X),
     "tasks.region": lambda place, out: tasks.region("left", ImageSpec(1, 8, 8)),

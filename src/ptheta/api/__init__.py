@@ -5,6 +5,7 @@ hand, `ptheta.tasks` and `ptheta.metrics` have the same uses as functions of the
 """
 
 from ptheta.api.comparing import compare, demo
+from ptheta.api.finding import outliers
 from ptheta.api.grid import Grid
 from ptheta.api.images import denoise, interpolate, reconstruct, sample, surprise
 from ptheta.api.imputing import Imputed, impute, score_imputation
@@ -21,6 +22,7 @@ from ptheta.metrics.metric import MetricInfo
 from ptheta.metrics.table import list_metrics
 from ptheta.models.about import ModelInfo, list_models
 from ptheta.runs.folder import is_run
+from ptheta.tasks.matrix import list_tasks
 
 __all__ = [
     "Grid",
@@ -47,9 +49,11 @@ __all__ = [
     "list_datasets",
     "list_metrics",
     "list_models",
+    "list_tasks",
     "load",
     "manifold",
     "open_data",
+    "outliers",
     "probe",
     "reconstruct",
     "register",

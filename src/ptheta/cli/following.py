@@ -24,12 +24,21 @@ def after_training(
     if issubclass(cls, Translates):
         return _command("translate", run, *_domain(condition), "--out", spec.usual_file)
     if issubclass(cls, Samples):
-        return _sample(run, spec)
+        return _command("sample", run, *_caption(condition), "--out", spec.usual_file)
     if issubclass(cls, Encodes) and issubclass(cls, Decodes):
         return f"{_command('fit', run)}, then {_sample(run, spec)}"
     if issubclass(cls, Completes):
         return _command("inpaint", run, "--out", spec.usual_file)
     return _command("evaluate", run)
+
+
+def _caption(condition: ConditionSpec | None) -> tuple[str, ...]:
+    """What a model of captions is asked for: the shortest that it is shown with."""
+    from ptheta.conditions import parts_of, text_of  # and torch
+
+    text = text_of(condition)
+    known = () if text is None or len(parts_of(condition)) > 1 else text.captions
+    return ("--caption", min(known, key=len)) if known else ()
 
 
 def _domain(condition: ConditionSpec | None) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import click
 import ptheta
 from ptheta.cli import types
 from ptheta.cli.common import IMAGE_COLUMN, JSON, Parsed, cli
-from ptheta.cli.tables import aligned, print_wrapped
+from ptheta.cli.tables import aligned, print_table, print_wrapped
 from ptheta.data.columns.told import told
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import write_atomic
@@ -25,9 +25,13 @@ WIDE = 800  # pixels of a picture of the first images, about
 
 
 @cli.command()
+@click.option("--tasks", is_flag=True, help="Print which model can do which task, as a table.")
 @JSON
-def models(as_json: bool) -> None:
+def models(tasks: bool, as_json: bool) -> None:
     """List the models and what each can do."""
+    if tasks:
+        _print_tasks(as_json)
+        return
     table = ptheta.list_models()
     if as_json:
         click.echo(json.dumps(table, indent=2))
@@ -36,6 +40,16 @@ def models(as_json: bool) -> None:
         click.echo(family)
         rows = {name: row for name, row in table.items() if row["family"] == family}
         print_wrapped([[f"  {name}", row["paper"], _can(row)] for name, row in rows.items()])
+
+
+def _print_tasks(as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(ptheta.list_tasks(), indent=2))
+        return
+    from ptheta.tasks.matrix import matrix  # and torch
+
+    print_table(matrix())
+    click.echo("fit: after `ptheta fit` has fitted a prior to its codes")
 
 
 def _can(row: ModelInfo) -> str:

@@ -51,6 +51,7 @@ class Dataset(ABC):
     labels: int64 (N,) for each stored row, or None
     classes: the name of each label
     index: the rows in use, or None for all
+    files: the path of each stored row's file, below the source; None where rows have no files
     captions: for each stored row a text, or what `ptheta.data.captions` reads as one
     attributes: (N, A) for each row, with attribute_names
     condition: what the conditions in a batch are made by; None for the labels, where there are some
@@ -76,6 +77,7 @@ class Dataset(ABC):
     labels: np.ndarray | None = None
     classes: tuple[str, ...] = ()
     index: np.ndarray | None = None
+    files: Sequence[str] | None = None
     captions: Sequence[object] | None = None
     attributes: np.ndarray | None = None
     attribute_names: tuple[str, ...] = ()

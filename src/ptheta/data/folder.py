@@ -72,6 +72,7 @@ def read_folder(folder: Tree, request: Request) -> tuple[Dataset, Part]:
         images=decoded.images,
         labels=labels,
         classes=classes,
+        files=names,
         captions=captions,
         skipped=decoded.skipped,
         left_out=left_out,

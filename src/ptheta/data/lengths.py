@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sized
 
 from ptheta.errors import PthetaError
 
-OF_EACH = ("labels", "captions", "attributes", "groups", "repeats", "numbers")
+OF_EACH = ("files", "labels", "captions", "attributes", "groups", "repeats", "numbers")
 
 
 def check_lengths(name: str, rows: int, known: Mapping[str, object]) -> None:

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from ptheta.config import brief
 from ptheta.data.dataset import Dataset
 from ptheta.data.names import shortened
 from ptheta.data.request import DataSettings, Request, asked_values
@@ -145,8 +146,16 @@ def _held_out(data: D, settings: DataSettings, *, training: bool) -> D:
         return dataclasses.replace(data.subset(~unseen), notes=notes)
     stored = np.zeros(len(data.stored), dtype=bool)
     stored[data.rows(slice(None))] = unseen
-    notes = (*data.notes, f"{total} in training: {count} here")
+    notes = (*data.notes, f"{total} in training: {count} here{_one(data, unseen)}")
     return dataclasses.replace(data, unseen=stored, notes=notes)
+
+
+def _one(data: Dataset, unseen: np.ndarray) -> str:
+    """The caption of an example that training does not see, where there are captions."""
+    if data.captions is None or not unseen.any():
+        return ""
+    row = int(data.rows(slice(None))[unseen.argmax()])
+    return f", such as {brief(data.caption(row))!r}"
 
 
 def is_unseen(values: Mapping[str, str], share: float) -> bool:

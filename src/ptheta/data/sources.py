@@ -165,6 +165,15 @@ class Opening:
             self.sides = sides(data, request.cache_dir)
         return self._noted(side(self.sides, split), request)
 
+    def other(self) -> Dataset:
+        """The test part of a source that tells its parts apart, else all of it."""
+        request = replace(self.request, split="test")
+        data, part = self.reader.read(request)
+        if not part.divide:
+            return self.split("test")
+        check_kind(data, request.settings)
+        return self._noted(data, request)
+
     def _noted(self, data: Dataset, request: Request) -> Dataset:
         data = selected(data, request)
         data = replace(data, notes=(*self.reader.notes, *data.notes))

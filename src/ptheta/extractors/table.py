@@ -14,6 +14,7 @@ from ptheta.data.identity import keys
 from ptheta.errors import PthetaError, unknown
 from ptheta.extractors.base import Extractor
 from ptheta.extractors.classifiers import SIDE, TRAINED, Pixels, Trained
+from ptheta.extractors.gradients import Gradients
 from ptheta.extractors.pretrained import EfficientNetLite0, Inception
 from ptheta.extractors.vectors import Standardised
 from ptheta.extractors.vision import Clip, Dinov2
@@ -25,6 +26,7 @@ ALIKE = 0.05  # of them; of MNIST a sixth of the training and a fifth of the tes
 EXTRACTORS: dict[str, Callable[[], Extractor]] = {
     **{kind: partial(Trained, kind) for kind in TRAINED},
     "pixels": Pixels,
+    "gradients": Gradients,
     "efficientnet-lite0": EfficientNetLite0,
     "inception-2015": Inception,
     "dinov2": Dinov2,

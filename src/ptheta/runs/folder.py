@@ -205,6 +205,21 @@ class Run:
             warnings.warn(text, stacklevel=2)
         return found.test
 
+    def other(self, source: Source, split: str | None = None) -> Dataset:
+        """Examples from anywhere, read as the run's data was, to be looked at by its model.
+
+        split: of the source; None for its test part, or all of it where it has no parts
+        Raises PthetaError for examples of another size, colour or kind.
+        """
+        learned = Learned(self.spec, conditions.input_of(self.condition))
+        data = Openings().other(self.plan, source, split, whites(self.about), learned)
+        if data.spec != self.spec:
+            raise PthetaError(
+                f"{called(source)} holds {data.examples} of {data.spec}; the run was trained on "
+                f"{self.spec}: give data of the same size and channels, or columns"
+            )
+        return data
+
     def remark(
         self, found: DataMatch, source: Source | None = None, *, copies: bool = True
     ) -> str | None:

@@ -75,6 +75,24 @@ class Openings:
             data = self._opening(place, request, own=source is None).split(split)
         return data.with_levels(settings.levels, settings.dynamic, seed)
 
+    def other(
+        self, plan: Plan, source: Source, split: str | None, known: Levels | None, learned: Learned
+    ) -> Dataset:
+        """Examples from anywhere, read as a plan's data is: all of them, whatever the plan learned
+        from.
+
+        split: of the source; None for its test part, or all of it where it has no parts
+        """
+        settings = replace(settings_for(source, plan.data), where=(), unseen=())
+        request = Request(split or "test", settings, known=known, learned=learned)
+        if isinstance(source, Dataset):
+            data = one_part(source, request)
+            data = data if learned.vectors is None else data.with_columns(learned.vectors)
+        else:
+            opening = Opening(source, request)
+            data = opening.other() if split is None else opening.split(split)
+        return data.with_levels(settings.levels, settings.dynamic, plan.train.seed)
+
     def _opening(self, place: Source, request: Request, own: bool) -> Opening:
         """own: whether the settings were made for this very source, and not for one like it"""
         # levels change nothing of what is read; what is in memory stays there while it is open

@@ -5,6 +5,7 @@ from ptheta.tasks.fit import fit
 from ptheta.tasks.impute.draws import impute, imputed
 from ptheta.tasks.inpaint import inpaint, region
 from ptheta.tasks.interpolate import interpolate
+from ptheta.tasks.outliers import outliers
 from ptheta.tasks.probe import probe
 from ptheta.tasks.reconstruct import reconstruct
 from ptheta.tasks.sample import sample, sample_batches
@@ -21,6 +22,7 @@ __all__ = [
     "interpolate",
     "manifold",
     "most_used",
+    "outliers",
     "probe",
     "psnr",
     "reconstruct",

@@ -8,8 +8,13 @@ from torch import nn
 
 from ptheta.capabilities import Completes, Decodes, Encodes, HasPrior, Translates
 from ptheta.errors import PthetaError
+from ptheta.models import registry
+from ptheta.models.base import Model
+from ptheta.specs import DataSpec
 
 C = TypeVar("C")
+
+NAMED = 6  # models that a refusal names
 
 FIT = "fit a prior to its codes first (ptheta fit)"
 INSTEAD: tuple[tuple[type, str], ...] = (
@@ -33,15 +38,65 @@ def require(model: nn.Module, capability: type[C], verb: str, cure: str = "") ->
     """The model, as what can do this.
 
     capability: a protocol of `ptheta.capabilities`, or several in one; verb: what it is wanted for
-    Raises PthetaError where the model lacks a method of it. cure: what to do then
+    Raises PthetaError where the model lacks a method of it, with the models that have it. cure:
+    what to do then
     """
     if isinstance(model, capability):
         return model
+    raise refusal(model, capability, verb, cure)
+
+
+def refusal(model: nn.Module, capability: type, verb: str, cure: str = "") -> PthetaError:
+    """What is said to a model that lacks a capability: what is missing, and who has it."""
     methods = sorted(name for name in dir(capability) if not name.startswith("_"))
     missing = [name for name in methods if name not in dir(model)]
     named = [verb] if verb in missing else missing  # what is called as what is wanted says enough
     lacks = " and no ".join(f"`{name}`" for name in named)
-    raise PthetaError(f"this model cannot {verb}: it has no {lacks}{cure and f'; {cure}'}")
+    spec = model.spec if isinstance(model, Model) else None
+    who = able_models(capability, spec)
+    return PthetaError(
+        f"this model cannot {verb}: it has no {lacks}{cure and f'; {cure}'}{who and f'; {who}'}"
+    )
+
+
+def able(capability: type, spec: DataSpec | None = None) -> list[str]:
+    """The names of the registered models that have a capability.
+
+    spec: what they are to learn; None for whatever
+    """
+    classes = ((name, entry.load_model()) for name, entry in registry.models().items())
+    return [
+        name
+        for name, cls in classes
+        if has(cls, capability) and (spec is None or learns(cls, type(spec)))
+    ]
+
+
+def has(cls: type, capability: type) -> bool:
+    """Whether objects of a class have every method of a protocol."""
+    methods = (name for name in dir(capability) if not name.startswith("_"))
+    return all(callable(getattr(cls, name, None)) for name in methods)
+
+
+def learns(cls: type, kind: type[DataSpec]) -> bool:
+    """Whether models of a class learn such examples; one from outside says nothing of it."""
+    return not issubclass(cls, Model) or issubclass(kind, cls.specs)
+
+
+def able_models(capability: type, spec: DataSpec | None = None) -> str:
+    """The models that have a capability, for a message: some of each family where there are many;
+    empty where there are none."""
+    names = able(capability, spec)
+    if len(names) <= NAMED:
+        return f"models that can: {', '.join(names)}" if names else ""
+    families: dict[str, list[str]] = {}
+    for name in names:
+        families.setdefault(registry.entry(name).family, []).append(name)
+    several = list(families.values())
+    turns = (of[i] for i in range(len(names)) for of in several if i < len(of))
+    some = [name for name, _ in zip(turns, range(NAMED), strict=False)]
+    rest = len(names) - NAMED
+    return f"models that can: {', '.join(some)} and {rest} more (ptheta models --tasks)"
 
 
 def prior_cure(model: nn.Module) -> str:

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from ptheta.batch import Batch, Condition
 from ptheta.compute import streams
@@ -25,6 +24,7 @@ from ptheta.models.text.options import OF_GENERATOR, TextConfig
 from ptheta.models.text.stage import Captions, Made, Stage, Step, others
 from ptheta.models.worded import ReadsBetween
 from ptheta.nets.condition import blended
+from ptheta.nets.resize import enlarged
 from ptheta.nets.text import Matcher, TextEncoder, new_encoder
 from ptheta.specs import ImageSpec
 
@@ -105,7 +105,7 @@ class TextToImage(ReadsBetween, ImageModel, ABC):
         weight = self.config.matching_weight
         if self.matcher is None or not weight:
             return {}
-        full = enlarged(images, self.spec)
+        full = enlarged(images, (self.spec.height, self.spec.width))
         return {"match": weight * self.matcher.found(full, self.tokens(batch.condition))}
 
     # -- the game
@@ -195,9 +195,3 @@ class TextToImage(ReadsBetween, ImageModel, ABC):
             ),
             (Arrow("z", "x", law="G(z, c), implicit"),),
         ).given("a caption", "x")
-
-
-def enlarged(images: Tensor, spec: ImageSpec) -> Tensor:
-    """Images (B, C, h, w) at the size of the spec."""
-    size = (spec.height, spec.width)
-    return images if images.shape[2:] == size else interpolate(images, size, mode="bilinear")

@@ -15,11 +15,12 @@ from ptheta.conditions import ConditionSpec
 from ptheta.config import NonNegative, option
 from ptheta.games import Clock, Game
 from ptheta.models.recipes import Recipes
-from ptheta.models.text.base import TextToImage, Turn, enlarged
+from ptheta.models.text.base import TextToImage, Turn
 from ptheta.models.text.options import TextConfig
 from ptheta.models.text.recipes import PAPERS, QUICK
 from ptheta.models.text.stage import Made, Stage, Step
-from ptheta.nets.translation.patch import halved
+from ptheta.nets.resize import enlarged, halved
+from ptheta.nets.text_to_image.generator import Coarse
 from ptheta.specs import DataSpec, ImageSpec
 
 Within = Annotated[float, Gt(0), Lt(1)]
@@ -35,6 +36,11 @@ class StackGANConfig(TextConfig):
     coarse: Within = option(
         0.5,
         "share of the run up to which the first stage learns, at half the size; then the second",
+    )
+    residual: bool = option(
+        False,
+        "the second stage adds to the enlarged image of the first one, and begins with nothing "
+        "(1506.05751)",
     )
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
@@ -68,7 +74,7 @@ class StackGAN(TextToImage):
         channels, height, width = spec.scaled_shape
         half = ((height + 1) // 2, (width + 1) // 2)
         self.first = Stage((channels, *half), config)
-        self.second = Stage(spec.scaled_shape, config, half)
+        self.second = Stage(spec.scaled_shape, config, Coarse(half, config.residual))
         self.register_buffer("fine", torch.zeros((), dtype=torch.bool))
 
     @property
@@ -92,7 +98,7 @@ class StackGAN(TextToImage):
     def made_of(self, z: Tensor, sentences: Tensor) -> Tensor:
         if self.fine:
             return self.refined(z, sentences).images
-        return enlarged(self.coarse(z, sentences).images, self.spec)
+        return enlarged(self.coarse(z, sentences).images, (self.spec.height, self.spec.width))
 
     def present_stage(self) -> str:
         """Which stage makes images, where it is not the last."""
@@ -126,7 +132,7 @@ class StackGAN(TextToImage):
 RECIPES: Recipes = {
     "default": {
         "about": f"64 pixels {QUICK['about']}",
-        "model": QUICK["model"],
+        "model": {**QUICK["model"], "residual": True},
         "train": {**QUICK["train"], "beta": 0.01},
         "data": {"size": 64},
     },

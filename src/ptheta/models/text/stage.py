@@ -18,10 +18,9 @@ from ptheta.models.adversarial.monitor import DIVERSITY, GAP
 from ptheta.models.adversarial.tricks import pairwise_mse
 from ptheta.models.text.options import TextConfig
 from ptheta.nets.augment import AUGMENTATIONS
-from ptheta.nets.convolutional import Size
 from ptheta.nets.text_to_image.augmentation import ConditioningAugmentation
 from ptheta.nets.text_to_image.discriminator import MatchingDiscriminator
-from ptheta.nets.text_to_image.generator import Refiner, TextGenerator
+from ptheta.nets.text_to_image.generator import Coarse, Refiner, TextGenerator
 
 
 class Made(NamedTuple):
@@ -64,10 +63,10 @@ class Stage(nn.Module):
     """noise: numbers that are drawn for each image"""
 
     def __init__(
-        self, shape: tuple[int, int, int], config: TextConfig, coarse: Size | None = None
+        self, shape: tuple[int, int, int], config: TextConfig, coarse: Coarse | None = None
     ) -> None:
-        """shape: of the images, (C, H, W); coarse: the size of the images that it refines, which
-        bring what the code decides; None where it makes images of nothing but code and sentence"""
+        """shape: of the images, (C, H, W); coarse: the images that it refines, which bring
+        what the code decides; None where it makes images of nothing but code and sentence"""
         super().__init__()
         self.config, self.loss = config, LOSSES[config.loss]
         given = config.augmented or config.text_width

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate
 
 from ptheta.nets.adversarial.layers import leaky_relu
 from ptheta.nets.convolutional import Norm, Size, pyramid, widths_for
 from ptheta.nets.minibatch import MinibatchLayer
 from ptheta.nets.modules import Layer, Modules, Stack
+from ptheta.nets.resize import doubled, halved
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,6 @@ def plan(height: int, width: int, stages: int, features: int, most: int) -> Plan
     sizes = pyramid(height, width)[::-1]
     first = len(sizes) - stages if stages else 0
     return Plan(tuple(sizes), tuple(widths_for(len(sizes), features, most)[::-1]), first)
-
-
-def halved(x: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, C, h, w), halved rounding up: means of 2x2 pixels, at the border of those
-    that are there."""
-    return avg_pool2d(x, 2, ceil_mode=True)
-
-
-def doubled(x: Tensor, size: Size) -> Tensor:
-    """(B, C, h, w) -> (B, C, H, W): each pixel four times, and cropped to `size`."""
-    return interpolate(x, scale_factor=2)[..., : size[0], : size[1]]
 
 
 class Doubled(Layer):

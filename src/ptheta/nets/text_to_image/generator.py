@@ -13,6 +13,7 @@ from torch.nn.functional import interpolate, leaky_relu
 from ptheta.compute.layout import PlaneByPlane
 from ptheta.nets.convolutional import Size, pyramid, widths_for
 from ptheta.nets.modules import Modules
+from ptheta.nets.resize import enlarged
 from ptheta.nets.text_to_image.fusion import FUSIONS, SLOPE
 from ptheta.specs import full
 
@@ -62,7 +63,7 @@ class FusedBlock(nn.Module):
 
 
 class Blocks(PlaneByPlane):
-    """Blocks one after the other, then a fusion and a convolution to an image in [-1, 1]."""
+    """Blocks one after the other, then a fusion and a convolution to an image, unbounded."""
 
     if TYPE_CHECKING:
 
@@ -86,7 +87,7 @@ class Blocks(PlaneByPlane):
     def forward(self, maps: Tensor, numbers: Tensor) -> Tensor:
         for block in self.blocks:
             maps = block(maps, numbers)
-        return full(self.last(self.fused(maps, numbers))).tanh()
+        return full(self.last(self.fused(maps, numbers)))
 
 
 class TextGenerator(nn.Module):
@@ -106,35 +107,52 @@ class TextGenerator(nn.Module):
         self.body = Blocks(counts, list(sizes[1:]), numbers, channels, options)
 
     def forward(self, numbers: Tensor) -> Tensor:
-        return self.body(self.project(numbers).unflatten(1, self.start), numbers)
+        return self.body(self.project(numbers).unflatten(1, self.start), numbers).tanh()
+
+
+@dataclass(frozen=True)
+class Coarse:
+    """Images that are refined. size: theirs; residual: whether what is made is added to them"""
+
+    size: Size
+    residual: bool = False
 
 
 class Refiner(nn.Module):
     """Numbers (B, K), coarse images (B, C, h, w) -> images (B, C, H, W) of about twice the size:
-    the second stage of StackGAN (Zhang et al. 2017, section 3.3, arXiv:1612.03242)."""
+    the second stage of StackGAN (Zhang et al. 2017, section 3.3, arXiv:1612.03242).
+
+    A residual one adds to the enlarged coarse image, as in a Laplacian pyramid (Denton et al. 2015,
+    arXiv:1506.05751), and is nothing but that before it learns. What is added has no bounds.
+    """
 
     if TYPE_CHECKING:
 
         def __call__(self, numbers: Tensor, coarse: Tensor) -> Tensor: ...
 
     def __init__(
-        self, shape: tuple[int, int, int], coarse: Size, numbers: int, options: MapOptions
+        self, shape: tuple[int, int, int], coarse: Coarse, numbers: int, options: MapOptions
     ) -> None:
-        """shape: of the images that it makes; coarse: size of those that it is given"""
+        """shape: of the images that it makes; coarse: those that it is given"""
         super().__init__()
+        self.residual, self.size = coarse.residual, shape[1:]
         channels, height, width = shape
         f = options.features
         self.first = nn.Conv2d(channels, f, 3, padding=1)
         self.down = nn.Conv2d(f, 2 * f, 3, stride=2, padding=1)
         self.join = nn.Conv2d(2 * f + numbers, 2 * f, 3, padding=1)
         counts = [2 * f, *[2 * f] * BLOCKS, 2 * f, f]
-        sizes = [*[None] * BLOCKS, coarse, (height, width)]
+        sizes = [*[None] * BLOCKS, coarse.size, (height, width)]
         self.body = Blocks(counts, sizes, numbers, channels, options)
+        if self.residual:
+            for learned in self.body.last.parameters():
+                nn.init.zeros_(learned)
 
     def forward(self, numbers: Tensor, coarse: Tensor) -> Tensor:
         maps = self.down(leaky_relu(self.first(coarse), SLOPE))
         maps = leaky_relu(self.join(beside(leaky_relu(maps, SLOPE), numbers)), SLOPE)
-        return self.body(maps, numbers)
+        made = self.body(maps, numbers)
+        return enlarged(coarse, self.size) + made if self.residual else made.tanh()
 
 
 def beside(maps: Tensor, numbers: Tensor) -> Tensor:

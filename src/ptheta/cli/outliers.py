@@ -1,0 +1,122 @@
+"""Outliers: which examples are unlike those of training."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+import ptheta
+from ptheta.cli import types
+from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, WEIGHTS, Parsed, cli, number, whole
+from ptheta.cli.tables import print_table
+from ptheta.terminal.progress import shown
+
+if TYPE_CHECKING:
+    from ptheta.api.finding import Found
+
+SHOWN = 10  # examples that are printed
+
+
+@cli.command()
+@RUN
+@click.argument("source", type=types.SOURCE)
+@click.option(
+    "--split",
+    help="Part of SOURCE: train, val or test. By default its test part, or all of it where it has "
+    "no parts.",
+)
+@click.option(
+    "--score",
+    multiple=True,
+    help="Score by which examples are ranked and flagged: a name of docs/outliers.md. May be "
+    "repeated, for further columns; `all` takes every one that the run can give.  [default: "
+    "combined]",
+)
+@click.option(
+    "--background",
+    type=types.SOURCE,
+    help="Run of a model of what all such examples have in common, for the background score.",
+)
+@click.option(
+    "--extractor",
+    help="Features that neighbours and mahalanobis are taken in: an extractor (see `ptheta "
+    "evaluate --help`; also gradients), or codes, of the model. By default pixels, or the "
+    "standardised columns of a table.",
+)
+@click.option(
+    "--false-alarms",
+    type=types.POSITIVE,
+    default=0.05,
+    show_default=True,
+    help="Share of examples like the training data that may be flagged.",
+)
+@click.option(
+    "--outlier-where",
+    type=types.NAMES,
+    default="",
+    help="Known outliers, by attributes or labels: NAME=VALUE,... such as label=shoe.",
+)
+@click.option(
+    "--normal",
+    type=types.SOURCE,
+    help="A second source, of examples that are no outliers: then all of SOURCE are.",
+)
+@whole("--samples", 16, "Number of importance samples of a bound.")
+@click.option("--out", type=types.File(".csv"), help="A .csv to write a row for each example to.")
+@click.option("--show", type=types.SOURCE, help="Picture to write of the worst examples.")
+@number(text="Number of examples in the picture.")
+@click.option("--force", is_flag=True, help="Overwrite files that are there.")
+@JSON
+@WEIGHTS
+@DATA
+@SEED
+@THREADS
+def outliers(run: str, as_json: bool, score: tuple[str, ...], **options: Parsed) -> None:
+    """Find the examples of SOURCE that are unlike those that RUN was trained on.
+
+    A score is higher for what is less like the training data. Held-out examples of the run's data
+    set the threshold, so that of examples like these no more than --false-alarms are flagged.
+    """
+    if score:
+        options["score"] = score
+    with shown(run):
+        found = ptheta.outliers(run, **options)
+    if as_json:
+        click.echo(json.dumps(found.to_json(), indent=2))
+    else:
+        _print(found)
+    for place in (found.path, found.picture):
+        if place is not None:
+            click.echo(f"{place}", err=as_json)
+
+
+def _print(result: Found) -> None:
+    found = result.found
+    own, at = found.scores[found.chosen], found.threshold
+    rows = [["", "example", found.chosen, "flagged"]]
+    for place in found.worst(SHOWN):
+        flag = "yes" if found.flagged[place] else ""
+        rows.append([f"{found.rank[place]}", result.names[place], f"{own[place]:.4g}", flag])
+    print_table(rows)
+    if at is not None:
+        click.echo(
+            f"{int(found.flagged.sum()):,} of {len(own):,} flagged, above {at.value:.4g}: "
+            f"{at.rate:.3g} false alarms asked, this threshold has {at.low:.3g} to {at.high:.3g}"
+        )
+    for line in result.remarks:
+        click.echo(line)
+    if result.detection:
+        _print_detection(result)
+
+
+def _print_detection(result: Found) -> None:
+    """How well each score tells the known outliers."""
+    from ptheta.tasks.outliers.find import said  # torch has been imported by then
+
+    measures = list(next(iter(result.detection.values())))
+    rows = [["score", *(name.replace("_", " ") for name in measures)]]
+    for name, by_measure in result.detection.items():
+        rows.append([name, *(said(by_measure[measure]) for measure in measures)])
+    print_table(rows)

@@ -1,0 +1,136 @@
+"""The uses of models as a table: which model can do which, computed from what it can."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypedDict
+
+from ptheta.capabilities import (
+    CAPABILITIES,
+    Completes,
+    Encodes,
+    HasConditionals,
+    HasPosterior,
+    Samples,
+    Translates,
+)
+from ptheta.conditions import wanted
+from ptheta.models import registry
+from ptheta.models.entries import Listed
+from ptheta.specs import DataSpec, ImageSpec, VectorSpec
+from ptheta.tasks.needs import Autoencodes, DecodesPrior, has, learns
+
+Can = Literal["yes", "after fit", "no"]
+
+
+class Anything(Protocol):
+    """No capability."""
+
+
+ANY = (ImageSpec, VectorSpec)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A use of a trained model, by the name of its verb.
+
+    about: what it gives, in a few words
+    needs: ways to do it, each a protocol (of capabilities): a model with one of them can
+    fitted: which of them a prior gives that `ptheta fit` fits to the codes of a model
+    of: what examples it is of
+    conditional: whether models that are always asked for a condition can, too
+    """
+
+    about: str
+    needs: tuple[type, ...]
+    fitted: tuple[type, ...] = ()
+    of: tuple[type[DataSpec], ...] = (ImageSpec,)
+    conditional: bool = True
+
+    def can(self, entry: Listed) -> Can:
+        """Whether a registered model can do it."""
+        cls = entry.load_model()
+        if not any(learns(cls, kind) for kind in self.of):
+            return "no"
+        if not self.conditional and wanted(entry.load_config()()):
+            return "no"
+        if any(has(cls, need) for need in self.needs):
+            return "yes"
+        return "after fit" if self.fitted and has(cls, Autoencodes) else "no"
+
+    @property
+    def methods(self) -> str:
+        """The capabilities that it asks for, by their names."""
+        return named(self.needs)
+
+
+def named(needs: tuple[type, ...]) -> str:
+    """The capabilities that several ways ask for: "encodes + decodes or decodes + prior"."""
+    return " or ".join(dict.fromkeys(map(_named, needs)))
+
+
+def _named(need: type) -> str:
+    methods = {name for name in dir(need) if not name.startswith("_")}
+    parts = [
+        name
+        for name, protocol in CAPABILITIES.items()
+        if {m for m in dir(protocol) if not m.startswith("_")} <= methods
+    ]
+    return " + ".join(parts) or "nothing"
+
+
+# a new verb of a trained model is an entry here
+TASKS: dict[str, Task] = {
+    "sample": Task("draw examples", (Samples,), fitted=(Samples,), of=ANY),
+    "inpaint": Task("complete images", (Completes,)),
+    "impute": Task("draw what is missing of examples", (Completes,), of=ANY),
+    "surprise": Task("map how unexpected each pixel is", (HasConditionals,)),
+    "reconstruct": Task("encode and decode images", (Autoencodes,)),
+    "denoise": Task("repair damaged images", (Autoencodes,)),
+    "translate": Task("carry images over to another domain", (Translates,)),
+    "interpolate": Task(
+        "walk through the latent space", (Autoencodes, DecodesPrior), fitted=(DecodesPrior,)
+    ),
+    "manifold": Task(
+        "images over two dimensions of the code", (DecodesPrior,), fitted=(DecodesPrior,)
+    ),
+    "traverse": Task("change one dimension of a code", (Autoencodes,)),
+    "latents": Task("what the codes hold", (HasPosterior,), of=ANY),
+    "fit": Task("fit a prior to the codes", (Autoencodes,), of=ANY),
+    "probe": Task("how much of the labels the codes hold", (Encodes,), conditional=False),
+    "outliers": Task("find examples unlike those of training", (Anything,), of=ANY),
+}
+
+
+class TaskInfo(TypedDict):
+    """What is known of a use. needs: names of capabilities; models: which can do it"""
+
+    about: str
+    needs: str
+    models: dict[str, Can]
+
+
+def list_tasks() -> dict[str, TaskInfo]:
+    """Every use of a trained model by its verb, with the models that can do it."""
+    entries = registry.models()
+    return {
+        verb: {
+            "about": task.about,
+            "needs": task.methods,
+            "models": {name: task.can(entry) for name, entry in entries.items()},
+        }
+        for verb, task in TASKS.items()
+    }
+
+
+SIGNS: Mapping[Can, str] = {"yes": "+", "after fit": "fit", "no": ""}
+
+
+def matrix() -> list[list[str]]:
+    """The table: a model in each row, a task in each column, the heads first."""
+    table = list_tasks()
+    rows = [["", *table]]
+    for name in registry.models():
+        rows.append([name, *(SIGNS[info["models"][name]] for info in table.values())])
+    return rows

@@ -1,0 +1,175 @@
+"""Scores of outliers by their distance to the training examples, in features of any extractor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ptheta.batch import Condition
+from ptheta.extractors.base import Extractor
+from ptheta.extractors.gradients import Gradients
+from ptheta.extractors.patches import Patches
+from ptheta.extractors.reference import reference
+from ptheta.extractors.vectors import Standardised
+from ptheta.measures.covariance import Gaussian
+from ptheta.specs import VectorSpec
+from ptheta.tasks.outliers.known import Known, Scorer
+from ptheta.tasks.outliers.models import LEARNED_FROM, once
+
+NEAREST = 10  # neighbours whose mean distance counts
+CHUNK = 4000  # of the bank, compared at a time
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Features of the training examples, to find the nearest among.
+
+    features: float32 (M, d); spread: the mean distance of each to its own `NEAREST`, NaN where that
+        has not been asked for yet (M,)
+    """
+
+    features: Tensor
+    spread: Tensor = field(repr=False)
+
+    @classmethod
+    def of(cls, features: Tensor) -> Bank:
+        return cls(features, torch.full((len(features),), torch.nan))
+
+    def nearest(self, h: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """The k nearest of each of h (B, d), nearest first: distances (B, k), places (B, k)."""
+        own = h.square().sum(1, keepdim=True)
+        best = h.new_full((len(h), 0), 0.0)
+        places = torch.empty(len(h), 0, dtype=torch.long)
+        for start in range(0, len(self.features), CHUNK):
+            part = self.features[start : start + CHUNK]
+            squared = torch.addmm(own + part.square().sum(1), h, part.T, alpha=-2)
+            values, at = squared.topk(min(k, len(part)), largest=False)
+            best, places = torch.cat([best, values], 1), torch.cat([places, at + start], 1)
+            best, order = best.topk(min(k, best.shape[1]), largest=False)
+            places = places.gather(1, order)
+        return best.clamp(min=0).sqrt(), places
+
+    def spread_at(self, places: Tensor) -> Tensor:
+        """How far training examples are from their own neighbours: as places."""
+        unknown = places.unique()
+        unknown = unknown[self.spread[unknown].isnan()]
+        for some in unknown.split(500) if len(unknown) else ():
+            distances, found = self.nearest(self.features[some], NEAREST + 1)
+            itself = found == some[:, None]
+            itself[~itself.any(1), -1] = True  # of many equal ones it may not be among the first
+            others = distances[~itself].view(len(some), -1)
+            self.spread[some] = others.mean(1)
+        return self.spread[places]
+
+
+Features = Callable[[Known], Extractor]
+
+
+def asked(known: Known) -> Extractor:
+    """Those that are asked for, else the numbers of the examples themselves."""
+    return known.extractor or numbers(known)
+
+
+def numbers(known: Known) -> Extractor:
+    """What the distance of two examples is taken of: pixels, or standardised columns."""
+    spec = known.spec
+    return Standardised(spec) if isinstance(spec, VectorSpec) else AllPixels()
+
+
+def gradients(known: Known) -> Extractor:
+    return Gradients()
+
+
+def patches(known: Known) -> Extractor:
+    return once(known, "patches", lambda: Patches.of(known.bank))
+
+
+class AllPixels:
+    """Every pixel, 0 to 255."""
+
+    name, classes = "all-pixels", 0
+    digest, reads = "1", "every pixel"
+
+    def __call__(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        return x.flatten(1).float(), None
+
+
+def bank_of(known: Known, extractor: Extractor) -> Bank:
+    """The features of the training examples; those of one extractor are made once."""
+    key = ("bank", extractor.name, extractor.digest)
+    return once(known, key, lambda: Bank.of(reference(known.bank, extractor).features))
+
+
+def features_of(extractor: Extractor, x: Tensor) -> Tensor:
+    """float32 (B, d), on the CPU."""
+    return extractor(x.cpu())[0].float()
+
+
+def nearest(features: Features) -> Callable[[Known], Scorer]:
+    """The mean distance to the `NEAREST` training examples (Ramaswamy et al. 2000)."""
+
+    def make(known: Known) -> Scorer:
+        extractor = features(known)
+        bank = bank_of(known, extractor)
+        return lambda x, y: bank.nearest(features_of(extractor, x), NEAREST)[0].mean(1)
+
+    return make
+
+
+def closest(features: Features) -> Callable[[Known], Scorer]:
+    """The distance to the nearest training example."""
+
+    def make(known: Known) -> Scorer:
+        extractor = features(known)
+        bank = bank_of(known, extractor)
+        return lambda x, y: bank.nearest(features_of(extractor, x), 1)[0][:, 0]
+
+    return make
+
+
+def relative(features: Features) -> Callable[[Known], Scorer]:
+    """The mean distance to the `NEAREST`, over the mean of what these are from their own: where the
+    data is dense, a small distance is far."""
+
+    def make(known: Known) -> Scorer:
+        of_both = both(features)(known)
+        return lambda x, y: of_both(x, y)[:, 1]
+
+    return make
+
+
+def both(features: Features) -> Callable[[Known], Scorer]:
+    """The distance to the nearest, and the relative one, by one look at the bank: (B, 2)."""
+
+    def make(known: Known) -> Scorer:
+        extractor = features(known)
+        bank = bank_of(known, extractor)
+
+        def of(x: Tensor, y: Condition | None) -> Tensor:
+            distances, places = bank.nearest(features_of(extractor, x), NEAREST)
+            around = bank.spread_at(places).mean(1)
+            far = distances.mean(1) / around.clamp(min=1e-9)
+            return torch.stack([distances[:, 0], far], 1)
+
+        return of
+
+    return make
+
+
+def mahalanobis(features: Features) -> Callable[[Known], Scorer]:
+    """The distance to the mean, by the covariance of the training examples' features."""
+
+    def make(known: Known) -> Scorer:
+        extractor = features(known)
+
+        def fitted() -> Gaussian:
+            some = known.bank.shuffled(0).subset(slice(0, LEARNED_FROM))
+            return Gaussian.of(reference(some, extractor).features)
+
+        gaussian = once(known, ("gaussian", extractor.name, extractor.digest), fitted)
+        return lambda x, y: gaussian.distance(features_of(extractor, x))
+
+    return make

@@ -1,0 +1,150 @@
+"""The scores of examples, which of them are flagged, and how well that tells known outliers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ptheta.compute.streams import undisturbed
+from ptheta.data.dataset import Dataset
+from ptheta.errors import PthetaError
+from ptheta.extractors.base import Extractor
+from ptheta.measures.detection import (
+    MEASURES,
+    Threshold,
+    exceeding,
+    interval,
+    measured,
+    p_values,
+    threshold,
+)
+from ptheta.measures.results import Estimate
+from ptheta.tasks.outliers.known import Known, scored
+from ptheta.tasks.outliers.table import DEFAULT, entry, lacks
+
+
+@dataclass(frozen=True)
+class Outliers:
+    """scores: of every score that was asked for, float64 (N,), by name: the first one decides
+    p_values: of that one, in 0 to 1 (N,); threshold: above which it is flagged; None for both where
+        there are no held-out examples
+    normal: the same scores of examples that are known to be none, (M,) by name; empty where there
+        are no such
+    """
+
+    scores: dict[str, Tensor] = field(repr=False)
+    p_values: Tensor | None = field(default=None, repr=False)
+    threshold: Threshold | None = None
+    normal: dict[str, Tensor] = field(default_factory=dict, repr=False)
+
+    @property
+    def chosen(self) -> str:
+        """The score that decides."""
+        return next(iter(self.scores))
+
+    @property
+    def rank(self) -> Tensor:
+        """Of each example, 1 for the highest score: int64 (N,)."""
+        order = self.scores[self.chosen].argsort(descending=True, stable=True)
+        ranks = torch.empty_like(order)
+        ranks[order] = torch.arange(1, len(order) + 1)
+        return ranks
+
+    @property
+    def flagged(self) -> Tensor:
+        """bool (N,); nothing is where there is no threshold."""
+        own = self.scores[self.chosen]
+        if self.threshold is None:
+            return torch.zeros(len(own), dtype=torch.bool)
+        return self.threshold.flags(own)
+
+    def worst(self, n: int) -> np.ndarray:
+        """The places of the n highest scores, highest first."""
+        return self.rank.argsort()[:n].numpy()
+
+    def detection(self, outlier: Tensor | None = None) -> dict[str, dict[str, Estimate]]:
+        """How well each score tells known outliers: score -> measure -> its value and error.
+
+        outlier: bool (N,), which they are; None where all are, beside the normal ones
+        Raises PthetaError where there are only outliers, or none.
+        """
+        found = {}
+        for name, score in self.scores.items():
+            if outlier is None:
+                mine, others = score, self.normal.get(name, score[:0])
+            else:
+                mine, others = score[outlier], score[~outlier]
+            if not len(mine) or not len(others):
+                raise PthetaError(
+                    f"{len(mine):,} outliers and {len(others):,} others: there is nothing to tell "
+                    "apart; give both kinds"
+                )
+            found[name] = {key: measured(of, mine, others) for key, of in MEASURES.items()}
+        return found
+
+
+@undisturbed()
+def outliers(
+    model: nn.Module,
+    data: Dataset,
+    bank: Dataset,
+    held_out: Dataset | None = None,
+    *,
+    normal: Dataset | None = None,
+    scores: Sequence[str] = (DEFAULT,),
+    background: nn.Module | None = None,
+    extractor: Extractor | None = None,
+    false_alarms: float = 0.05,
+    samples: int = 16,
+    seed: int = 0,
+) -> Outliers:
+    """Scores the examples of `data`, more for what is less like the training data.
+
+    bank: training examples of the model; held_out: examples of their kind that neither the model
+        nor the bank knows, which set the threshold
+    normal: examples that are known to be no outliers, to tell those of `data` from
+    scores: names of `ptheta.tasks.outliers.SCORES`; the first one decides
+    background: a model of what all such examples have in common, for the score of that name
+    extractor: of the features of `neighbours`, `relative-neighbours` and `mahalanobis`; default:
+        pixels, or standardised columns
+    false_alarms: the share of examples like the training data that may be flagged
+    samples: importance samples of a bound
+    Raises PthetaError for an unknown score, one that cannot be taken of this model or these
+    examples, and where the held-out examples are too few for the threshold.
+    """
+    if not scores:
+        raise PthetaError("no score is asked for: give at least one, or leave it out")
+    known = Known(
+        model, bank.with_fixed_binarisation(), background, extractor, samples=samples, seed=seed
+    )
+    makers = {name: entry(name) for name in scores}
+    for name, score in makers.items():
+        if not isinstance(known.spec, score.of):
+            raise PthetaError(f"score {name}: {lacks(score, known)}; choose another")
+    if held_out is not None:
+        exceeding(len(held_out), false_alarms)  # refused before the work
+    with torch.no_grad():
+        made = {name: score.make(known) for name, score in makers.items()}
+    found, start = {}, seed
+    for name, of in made.items():
+        found[name] = scored(of, model, data, start, name)
+    first, start = next(iter(made)), start + len(data)
+    beside = {}
+    if normal is not None:
+        for name, of in made.items():
+            beside[name] = scored(of, model, normal, start, f"{name}, normal")
+        start += len(normal)
+    if held_out is None:
+        return Outliers(found, normal=beside)
+    likes = scored(made[first], model, held_out, start, f"{first}, held out")
+    return Outliers(found, p_values(found[first], likes), threshold(likes, false_alarms), beside)
+
+
+def said(found: Estimate) -> str:
+    """A measure with its interval, for a reader."""
+    low, high = interval(found)
+    return f"{found.value:.3f} ({low:.3f} to {high:.3f})"

@@ -1,0 +1,111 @@
+"""What a score of outliers may be made of: a model, the examples it learned from, and more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ptheta.batch import Condition
+from ptheta.capabilities import condition_of, conditional, device_of
+from ptheta.compute.streams import seeded
+from ptheta.conditions import word
+from ptheta.data.dataset import Dataset
+from ptheta.errors import PthetaError
+from ptheta.extractors.base import Extractor
+from ptheta.specs import DataSpec, ImageSpec, VectorSpec
+from ptheta.tasks.conditions import with_conditions
+from ptheta.terminal.progress import watched
+
+BLOCK = 200  # examples that are scored at a time, and that share a random stream
+
+
+class Scorer(Protocol):
+    """Says how unlike the training data examples are."""
+
+    def __call__(self, x: Tensor, condition: Condition | None, /) -> Tensor:
+        """(B,), more where an example is less like those of training."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """model: in eval mode; bank: training examples, with their fixed binarisation
+    background: a model of what all such examples have in common; None where none was given
+    extractor: of the features that distances are taken in; None for those that a score prefers
+    samples: importance samples of a bound
+    """
+
+    model: nn.Module
+    bank: Dataset
+    background: nn.Module | None = None
+    extractor: Extractor | None = None
+    samples: int = 16
+    seed: int = 0
+    made: dict[object, object] = field(default_factory=dict, repr=False)
+
+    @property
+    def spec(self) -> DataSpec:
+        return self.bank.spec
+
+
+@dataclass(frozen=True)
+class Score:
+    """An entry of `SCORES`.
+
+    about: what it is, in a line; formula: of what is returned; paper: where it is from
+    make: what computes it, of what is known
+    needs: protocols, of which a model must have one; none where the model is not asked
+    of: what examples it is of
+    floor: whether it is what a sceptic would try, without a model
+    background: whether a background model is needed
+    """
+
+    about: str
+    formula: str
+    make: Callable[[Known], Scorer]
+    needs: tuple[type, ...] = ()
+    paper: str = ""
+    of: tuple[type[DataSpec], ...] = (ImageSpec, VectorSpec)
+    floor: bool = False
+    background: bool = False
+
+
+@torch.no_grad()
+def scored(scorer: Scorer, model: nn.Module, data: Dataset, seed: int, what: str) -> Tensor:
+    """The scores of all examples of a data set, float64 (N,), in constant memory.
+
+    Noise is that of the seed and of the example's place among `BLOCK` others, so that a score does
+    not depend on how many examples are read at a time. what: for whoever watches
+    Raises PthetaError where a conditional model meets data without conditions, and for a score that
+    is NaN.
+    """
+    found = []
+    for number, (x, y) in enumerate(blocks(model, data, what)):
+        with seeded(seed + number):
+            found.append(scorer(x, y).double().cpu())
+    scores = torch.cat(found)
+    if lost := int(scores.isnan().sum()):
+        cure = f"; leave such {data.examples} out" if data.spec.missing else ""
+        raise PthetaError(f"the {what} of {lost:,} of {len(scores):,} {data.examples} is NaN{cure}")
+    return scores
+
+
+def blocks(model: nn.Module, data: Dataset, what: str) -> Iterator[tuple[Tensor, Condition | None]]:
+    """The examples in order, `BLOCK` at a time, with the conditions that the model wants."""
+    asked = conditional(model)
+    data = with_conditions(model, data.with_fixed_binarisation())
+    if asked and not data.has_conditions:
+        kinds = word(condition_of(model)).replace("+", " and ")
+        raise PthetaError(
+            f"{data.name} has no {kinds}, and this model's scores are given them: give data that "
+            "has them, or a run of a model that is asked for nothing"
+        )
+    device = device_of(model)
+    for start in watched(range(0, len(data), BLOCK), what):
+        batch = data.batch(slice(start, min(start + BLOCK, len(data))))
+        y = batch.condition if asked else None
+        yield batch.x.to(device), None if y is None else y.to(device)

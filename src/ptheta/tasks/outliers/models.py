@@ -1,0 +1,152 @@
+"""Scores of outliers by what a model itself says of an example."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ptheta.batch import Condition
+from ptheta.capabilities import (
+    Discriminates,
+    Encodes,
+    HasBound,
+    HasEnergy,
+    HasLogProb,
+)
+from ptheta.compute.streams import seeded
+from ptheta.errors import PthetaError
+from ptheta.measures.covariance import Gaussian
+from ptheta.tasks.needs import Autoencodes, refusal, require
+from ptheta.tasks.outliers.known import Known, Scorer, blocks
+
+T = TypeVar("T")
+LEARNED_FROM = 5000  # training examples by which a mean or a covariance is known
+
+
+def once(known: Known, key: object, make: Callable[[], T]) -> T:
+    """What several scores of the same `known` share is made when it is first asked for."""
+    if key not in known.made:
+        known.made[key] = make()
+    found: T = known.made[key]  # type: ignore[assignment]
+    return found
+
+
+def log_likelihood(known: Known) -> Scorer:
+    model = require(known.model, HasLogProb, "score by log-likelihood")
+    return lambda x, y: -model.log_prob(x, y)
+
+
+def elbo(known: Known) -> Scorer:
+    model = require(known.model, HasBound, "score by a bound")
+    return lambda x, y: -model.elbo(x, y)
+
+
+def importance(known: Known) -> Scorer:
+    model = require(known.model, HasBound, "score by an importance bound")
+    return lambda x, y: -model.importance_bound(x, known.samples, y)
+
+
+def energy(known: Known) -> Scorer:
+    model = require(known.model, HasEnergy, "score by energy")
+    return lambda x, y: model.energy(x)
+
+
+def discriminator(known: Known) -> Scorer:
+    model = require(known.model, Discriminates, "score by a discriminator")
+    return lambda x, y: -model.discriminate(x, y)
+
+
+def reconstruction(known: Known) -> Scorer:
+    """The root of the mean squared error, of images in pixel values."""
+    model = require(known.model, Autoencodes, "score by reconstruction")
+    spec = known.spec
+
+    def of(x: Tensor, y: Condition | None) -> Tensor:
+        back = model.decode(model.encode(x, y), y)
+        return (spec.compared(x) - spec.compared(back)).square().mean(1).sqrt()
+
+    return of
+
+
+def latent(known: Known) -> Scorer:
+    """Mahalanobis distance of the code to those of training examples."""
+    model = require(known.model, Encodes, "score by its codes")
+
+    def fitted() -> Gaussian:
+        some = known.bank.shuffled(0).subset(slice(0, LEARNED_FROM))
+        codes = [model.encode(x, y).float().cpu() for x, y in blocks(known.model, some, "codes")]
+        return Gaussian.of(torch.cat(codes))
+
+    gaussian = once(known, "codes", fitted)
+    return lambda x, y: gaussian.distance(model.encode(x, y).float().cpu())
+
+
+def best_likelihood(known: Known) -> Scorer:
+    """-log p(x) where the model has it, else -ELBO(x)."""
+    if isinstance(known.model, HasLogProb):
+        return log_likelihood(known)
+    if isinstance(known.model, HasBound):
+        return elbo(known)
+    raise refusal(known.model, HasLogProb, "score by a likelihood", "nor a bound of it")
+
+
+def typicality(known: Known) -> Scorer:
+    """|-log p(x) - H|, H the mean of -log p over training examples: for each by itself."""
+    own = best_likelihood(known)
+
+    def entropy() -> float:
+        some = known.bank.shuffled(0).subset(slice(0, LEARNED_FROM))
+        with seeded(known.seed):
+            found = [own(x, y) for x, y in blocks(known.model, some, "entropy")]
+        return torch.cat(found).double().mean().item()
+
+    level = once(known, "entropy", entropy)
+    return lambda x, y: (own(x, y) - level).abs()
+
+
+def background_ratio(known: Known) -> Scorer:
+    """-(log p(x) - log p_0(x)), p_0 the background model."""
+    if known.background is None:
+        raise PthetaError(
+            "the background score needs a second run, of a model that learned what all such "
+            "examples have in common: give --background RUN (docs/outliers.md says how)"
+        )
+    own = best_likelihood(known)
+    other = best_likelihood(
+        Known(known.background, known.bank, samples=known.samples, seed=known.seed)
+    )
+    return lambda x, y: own(x, y) - other(x, y)
+
+
+def compressed_nats(x: Tensor) -> Tensor:
+    """The size of each image compressed without loss, nats: float64 (B,).
+
+    PNG where Pillow writes images of so many channels, else zlib of the bytes.
+    """
+    sizes = [_bytes(image) for image in x.cpu().numpy()]
+    return torch.tensor(sizes, dtype=torch.float64) * 8 * float(np.log(2))
+
+
+def _bytes(image: np.ndarray) -> int:
+    """uint8 (C, H, W) -> the size of its PNG without what is the same in all; else of zlib."""
+    from io import BytesIO
+
+    from PIL import Image
+
+    if image.shape[0] not in (1, 3):
+        return len(zlib.compress(image.tobytes(), 9))
+    file = BytesIO()
+    pixels = image[0] if image.shape[0] == 1 else image.transpose(1, 2, 0)
+    Image.fromarray(np.ascontiguousarray(pixels)).save(file, "png", optimize=True)
+    return file.tell()
+
+
+def compression_ratio(known: Known) -> Scorer:
+    """-(log p(x) + L(x)), L the compressed size in nats."""
+    own = best_likelihood(known)
+    return lambda x, y: own(x, y).double().cpu() - compressed_nats(x)

@@ -1,0 +1,169 @@
+"""The scores of outliers, by name."""
+
+from __future__ import annotations
+
+from ptheta.capabilities import Discriminates, Encodes, HasBound, HasEnergy, HasLogProb
+from ptheta.errors import unknown
+from ptheta.specs import ImageSpec
+from ptheta.tasks.needs import Autoencodes
+from ptheta.tasks.outliers import floors, models
+from ptheta.tasks.outliers.combined import combined
+from ptheta.tasks.outliers.distances import (
+    asked,
+    both,
+    closest,
+    gradients,
+    mahalanobis,
+    nearest,
+    numbers,
+    patches,
+    relative,
+)
+from ptheta.tasks.outliers.known import Known, Score
+
+IMAGES = (ImageSpec,)
+LIKELIHOOD = (HasLogProb, HasBound)
+
+# a new score is an entry here
+SCORES: dict[str, Score] = {
+    "log-likelihood": Score(
+        "how unlikely the model calls it",
+        "-log p(x)",
+        models.log_likelihood,
+        needs=(HasLogProb,),
+    ),
+    "elbo": Score(
+        "how low the bound of its likelihood is",
+        "-ELBO(x)",
+        models.elbo,
+        needs=(HasBound,),
+        paper="arXiv:1312.6114",
+    ),
+    "importance-bound": Score(
+        "the same by the tighter bound with importance samples",
+        "-log (1/k) sum_k p(x, z_k) / q(z_k | x)",
+        models.importance,
+        needs=(HasBound,),
+        paper="arXiv:1509.00519",
+    ),
+    "energy": Score("its energy", "E(x)", models.energy, needs=(HasEnergy,)),
+    "discriminator": Score(
+        "how unreal the discriminator calls it",
+        "-D(x)",
+        models.discriminator,
+        needs=(Discriminates,),
+        paper="arXiv:1406.2661",
+    ),
+    "reconstruction": Score(
+        "what its code loses of it",
+        "|x - decode(encode(x))| / sqrt(D)",
+        models.reconstruction,
+        needs=(Autoencodes,),
+    ),
+    "latent": Score(
+        "how far its code is from those of training examples",
+        "sqrt((z - m)' C^-1 (z - m)), z = encode(x)",
+        models.latent,
+        needs=(Encodes,),
+    ),
+    "typicality": Score(
+        "how unusual its likelihood is, be it too low or too high",
+        "|-log p(x) - mean of -log p of training examples|",
+        models.typicality,
+        needs=LIKELIHOOD,
+        paper="arXiv:1906.02994",
+    ),
+    "background": Score(
+        "its likelihood less that of a background model",
+        "-(log p(x) - log p_0(x))",
+        models.background_ratio,
+        needs=LIKELIHOOD,
+        paper="arXiv:1906.02845",
+        background=True,
+    ),
+    "compression": Score(
+        "its likelihood less what its compressed size explains",
+        "-(log p(x) + L(x)), L the size of its PNG in nats",
+        models.compression_ratio,
+        needs=LIKELIHOOD,
+        of=IMAGES,
+        paper="arXiv:1909.11480",
+    ),
+    "neighbours": Score(
+        "mean distance to the 10 nearest training examples in features",
+        "mean_j |h - h_j|",
+        nearest(asked),
+    ),
+    "relative-neighbours": Score(
+        "the same over what these neighbours are from their own",
+        "mean_j |h - h_j| / mean_j r(h_j), r the mean distance to the 10 nearest",
+        relative(asked),
+        paper="Breunig et al. 2000",
+    ),
+    "mahalanobis": Score(
+        "distance to the mean of features, by their covariance",
+        "sqrt((h - m)' C^-1 (h - m))",
+        mahalanobis(asked),
+        paper="arXiv:1807.03888",
+    ),
+    "combined": Score(
+        "distances in edges and in patches, to the nearest and relative, together",
+        "sum_i (log s_i(x) - mean) / deviation, over the four distances",
+        combined({"edges": both(gradients), "patches": both(patches)}, {"numbers": both(numbers)}),
+    ),
+    "zero-pixels": Score(
+        "share of sub-pixels that are 0", "mean of x = 0", floors.zero_pixels, of=IMAGES, floor=True
+    ),
+    "png-bytes": Score(
+        "how few bytes its PNG takes", "-bytes", floors.png_bytes, of=IMAGES, floor=True
+    ),
+    "nearest": Score(
+        "distance to the nearest training example, in pixels or standardised columns",
+        "min_j |x - x_j|",
+        closest(numbers),
+        floor=True,
+    ),
+    "pca-error": Score(
+        "what the first 64 principal components leave over (of half the numbers at most)",
+        "|x - m - V V' (x - m)| / sqrt(D)",
+        floors.principal_error,
+        floor=True,
+    ),
+    "gaussian": Score(
+        "a Gaussian of the pixels or columns",
+        "-log N(x; m, C)",
+        floors.gaussian_surprise,
+        floor=True,
+    ),
+    "independent-pixels": Score(
+        "each pixel by itself, by how often it has such a value",
+        "-sum_i log p_i(x_i)",
+        floors.independent_pixels,
+        of=IMAGES,
+        floor=True,
+    ),
+}
+DEFAULT = "combined"
+
+
+def entry(name: str) -> Score:
+    """The score of this name. Raises PthetaError naming the nearest one."""
+    if name not in SCORES:
+        raise unknown("score", name, SCORES)
+    return SCORES[name]
+
+
+def defined(known: Known) -> list[str]:
+    """The scores that can be taken of what is known."""
+    return [name for name, score in SCORES.items() if not lacks(score, known)]
+
+
+def lacks(score: Score, known: Known) -> str:
+    """Why a score cannot be taken; empty where it can."""
+    if not isinstance(known.spec, score.of):
+        return f"it is of images, and these are {known.spec}"
+    if score.background and known.background is None:
+        return "there is no background model: give --background"
+    if score.needs and not isinstance(known.model, score.needs):
+        return "the model lacks what it needs"
+    return ""

@@ -92,11 +92,22 @@ class Completes(Protocol):
     def complete(
         self, x: Tensor, known: Tensor, condition: Condition | None = None, candidates: int = 1
     ) -> Tensor:
-        """Image batches with the sub-pixels drawn that known (B, C, H, W) bool leaves open.
+        """Examples with the elements drawn that known, bool as x, leaves open: sub-pixels, or
+        cells, which may be NaN.
 
-        candidates: completions to choose from, where exact conditioning on all of the known
-        pixels is approximated
+        candidates: completions to choose from, where exact conditioning on all that is known is
+        approximated
         """
+        ...
+
+
+@runtime_checkable
+class HasConditionalMean(Protocol):
+    def conditional_mean(
+        self, x: Tensor, known: Tensor, condition: Condition | None = None, candidates: int = 1
+    ) -> Tensor:
+        """Examples whose unknown elements are their mean given the known ones; of words, the most
+        probable. As `complete` takes them; candidates: what a mean that is estimated is taken of"""
         ...
 
 
@@ -179,6 +190,7 @@ CAPABILITIES: dict[str, type] = {
     "energy": HasEnergy,
     "conditionals": HasConditionals,
     "completes": Completes,
+    "conditional_mean": HasConditionalMean,
     "encodes": Encodes,
     "decodes": Decodes,
     "prior": HasPrior,

@@ -385,7 +385,11 @@ def test_inpaint_and_surprise(strokes, trained, tmp_path):
     assert "bits/dim" in run("surprise", out, "-n", 4, "--out", picture).stdout
     assert Image.open(picture).size[0] > 16
     assert "did you mean 'left'?" in fails("inpaint", out, "--known", "lef", "--out", picture)
-    assert "cannot inpaint" in fails("inpaint", trained, "--out", tmp_path / "y.png")
+    made = run("inpaint", trained, "-n", 2, "--each", 2, "--out", tmp_path / "y.png").stdout
+    assert "2 images, 2 completions each" in made
+    assert "this run learned images" in fails(
+        "impute", trained, tmp_path / "t.csv", "--out", tmp_path / "y.csv"
+    )
     assert "no `conditionals`" in fails("surprise", trained, "--out", tmp_path / "y.png")
     assert "-n 0: want 1 or more" in fails("surprise", out, "-n", 0, "--out", tmp_path / "y.png")
     assert "--candidates 0: want 1 or more" in fails(

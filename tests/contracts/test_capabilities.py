@@ -102,8 +102,9 @@ def test_completes(name, spec):
     known = torch.zeros(x.shape, dtype=torch.bool)
     known.view(2, spec.shape[0], -1)[:, : spec.shape[0] // 2 + 1, : spec.dims // 4] = True
     known[:, ..., -1] = True  # some that come late
+    y = some_conditions(model, 2)
     for candidates in (1, 2):
-        filled = model.complete(x, known, None, candidates)
+        filled = model.complete(x, known, y, candidates)
         assert filled.shape == x.shape
         assert torch.equal(filled[known], x[known])
         assert torch.equal(spec.check_drawn(filled), filled)

@@ -58,6 +58,8 @@ def uses(model: Any) -> dict[str, torch.Tensor]:
         known = torch.zeros(2, *model.spec.shape, dtype=torch.bool)
         known[..., : model.spec.shape[-1] // 2] = True
         found["complete"] = model.complete(x, known, *y)
+    if "conditional_mean" in able:
+        found["conditional_mean"] = model.conditional_mean(x, known, *y)
     if "samples" in able:
         found["sample"] = model.sample(2, *y)
     return found
@@ -65,7 +67,13 @@ def uses(model: Any) -> dict[str, torch.Tensor]:
 
 # rounded after 8 or 11 bits; noise differs, as it is drawn in another type
 EXACT = ("log_prob", "conditionals", "posterior", "encode", "reconstruct", "discriminate")
-EXAMPLES = ("decode", "reconstruct", "complete", "sample")  # in the type of the data
+EXAMPLES = (
+    "decode",
+    "reconstruct",
+    "complete",
+    "conditional_mean",
+    "sample",
+)  # in the type of the data
 CLOSE = {"double": 1e-3, "half": 0.1, "bfloat16": 0.5}
 
 

@@ -221,6 +221,8 @@ VERBS: dict[str, tuple[Callable[[torch.nn.Module], object], str]] = {
     "reconstruct": (lambda m: tasks.reconstruct(m, X), "decode` and no `encode"),
     "denoise": (lambda m: tasks.denoise(m, X, "masking", 0.5), "decode` and no `encode"),
     "interpolate": (lambda m: tasks.interpolate(m, 2, 3), "decode"),
+    "impute": (lambda m: tasks.impute(m, X, X > 0), "complete"),
+    "imputed": (lambda m: tasks.imputed(m, X, X > 0), "complete"),
     "inpaint": (lambda m: tasks.inpaint(m, X, X > 0), "complete"),
     "surprise": (lambda m: tasks.surprise(m, X), "conditionals"),
     "manifold": (lambda m: tasks.manifold(m, 2), "decode` and no `sample_latent"),

@@ -31,6 +31,7 @@ from tests.conftest import tiny
 
 IMAGES = np.random.default_rng(5).integers(0, 256, (60, 8, 8), dtype=np.uint8)
 LABELS = np.arange(60) % 2
+TABLE = np.where(IMAGES[:, 0, :2] < 50, np.nan, IMAGES[:, 0, :2])
 SMALL: dict[str, Any] = {"steps": 1, "hidden": (4,), "latent": 2}
 MEASURED: dict[str, Any] = {"n": 8, "extractor": "pixels"}
 
@@ -44,6 +45,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         np.savez(place / "a.npz", images=IMAGES, labels=LABELS)
         ptheta.train("vae", (IMAGES, LABELS), place / "run", **SMALL)
         ptheta.train("made", (IMAGES, LABELS), place / "made", steps=1, hidden=(4,))
+        np.savetxt(place / "rows.csv", TABLE, delimiter=",", header="a,b", comments="")
+        ptheta.train("gaussian", place / "rows.csv", place / "table", epochs=1.0)
         ptheta.train(
             "pix2pix", (IMAGES, LABELS), place / "pairs", pairs="noise", steps=1, features=2
         )
@@ -239,6 +242,11 @@ VERBS: dict[str, Callable[[Path, Path], Any]] = {
     "tasks.sample": lambda place, out: tasks.sample(MODELS["vae"], 2),
     "tasks.denoise": lambda place, out: tasks.denoise(MODELS["dae"], X, "gaussian", 0.5),
     "tasks.fit": lambda place, out: tasks.fit(MODELS["ae"], CODES, components=2),
+    "impute": lambda place, out: ptheta.impute(
+        place / "table", place / "rows.csv", out=out / "full.csv"
+    ),
+    "tasks.impute": lambda place, out: tasks.impute(MODELS["vae"], X, X > 0),
+    "tasks.imputed": lambda place, out: tasks.imputed(MODELS["vae"], X, X > 0, candidates=1),
     "tasks.inpaint": lambda place, out: tasks.inpaint(
         MODELS["made"], X, tasks.region("upper", ImageSpec(1, 8, 8, 2))
     ),

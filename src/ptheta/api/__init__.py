@@ -8,6 +8,7 @@ from ptheta.api.comparing import compare, demo
 from ptheta.api.finding import outliers
 from ptheta.api.grid import Grid
 from ptheta.api.images import denoise, interpolate, reconstruct, sample, surprise
+from ptheta.api.imputing import Imputed, impute, score_imputation
 from ptheta.api.inpainting import inpaint
 from ptheta.api.latent import fit, latents, manifold, probe, traverse
 from ptheta.api.measuring import Unwritten, closest, evaluate, evaluate_images
@@ -25,6 +26,7 @@ from ptheta.tasks.matrix import list_tasks
 
 __all__ = [
     "Grid",
+    "Imputed",
     "MetricInfo",
     "ModelInfo",
     "Rows",
@@ -39,6 +41,7 @@ __all__ = [
     "evaluate",
     "evaluate_images",
     "fit",
+    "impute",
     "inpaint",
     "interpolate",
     "is_run",
@@ -55,6 +58,7 @@ __all__ = [
     "reconstruct",
     "register",
     "sample",
+    "score_imputation",
     "surprise",
     "sweep",
     "train",

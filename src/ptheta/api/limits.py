@@ -11,6 +11,7 @@ from ptheta.errors import PthetaError
 LIMITS: dict[str, tuple[int, int]] = {
     "-n": (1, MOST),
     "--styles": (1, MOST_PARTS),
+    "-m": (1, MOST_PARTS),
     "--each": (1, MOST_PARTS),
     "--candidates": (1, MOST_PARTS),
     "--between": (2, MOST_PARTS),

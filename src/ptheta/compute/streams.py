@@ -12,7 +12,7 @@ examples is computed of the whole batch: see `whole`.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -58,11 +58,15 @@ def _as_it_is(x: Tensor) -> Tensor:
 
 
 class _Share:
-    """Which rows of a batch are here: those of process `rank` of `size`; gather: as of `shared`"""
+    """Which rows of a batch are here: those of process `rank` of `size`; gather: as of `shared`
+
+    each: the streams of the examples, as of `own`; none where they share torch's
+    """
 
     def __init__(self) -> None:
         self.rank, self.size = 0, 1
         self.gather: Gather = _as_it_is
+        self.each: tuple[torch.Generator, ...] = ()
 
 
 _share = _Share()
@@ -88,6 +92,33 @@ def alone() -> Iterator[None]:
     """Inside, all of a batch is here: no other process shares what is drawn."""
     with shared(0, 1):
         yield
+
+
+@contextmanager
+def own(seed: int, numbers: Sequence[int]) -> Iterator[None]:
+    """Inside, every example draws from a stream of its own, on the CPU, so that its noise does not
+    depend on the examples beside it.
+
+    numbers: of the examples of the batch at hand, in order; example i has a stream that `seed` and
+        its number decide
+    """
+    before, seeds = _share.each, (np.random.SeedSequence((seed, n)) for n in numbers)
+    found = (int(s.generate_state(1, np.uint64)[0] >> np.uint64(1)) for s in seeds)
+    _share.each = tuple(torch.Generator().manual_seed(number) for number in found)
+    try:
+        yield
+    finally:
+        _share.each = before
+
+
+Draw = Callable[[int, torch.Generator], Tensor]  # (rows, stream) -> noise (rows, ...)
+
+
+def _of_each(n: int, draw: Draw, device: torch.device | None) -> Tensor:
+    """Noise of n rows, several for each example, all first ones first."""
+    k = n // len(_share.each)
+    drawn = torch.stack([draw(k, stream) for stream in _share.each], 1)
+    return drawn.flatten(0, 1).to(device)
 
 
 def whole(x: Tensor) -> Tensor:
@@ -130,6 +161,8 @@ def deviation(x: Tensor) -> Tensor:
 
 def normal(n: int, *shape: int, device: torch.device | None = None) -> Tensor:
     """N(0, 1): (n, *shape). n: examples that are here, or several for each, all first ones first"""
+    if _share.each:
+        return _of_each(n, lambda k, own: torch.randn(k, *shape, generator=own), device)
     return _mine(torch.randn(n * _share.size, *shape, device=device))
 
 
@@ -137,6 +170,8 @@ def uniform(
     n: int, *shape: int, device: torch.device | None = None, dtype: torch.dtype | None = None
 ) -> Tensor:
     """U(0, 1): (n, *shape). n: as in `normal`"""
+    if _share.each:
+        return _of_each(n, lambda k, s: torch.rand(k, *shape, generator=s, dtype=dtype), device)
     return _mine(torch.rand(n * _share.size, *shape, device=device, dtype=dtype))
 
 
@@ -149,17 +184,35 @@ def integers(
     dtype: torch.dtype = torch.int64,
 ) -> Tensor:
     """Whole numbers from `low` to `high` - 1: (n, *shape). n: as in `normal`"""
+    if _share.each:
+        return _of_each(
+            n,
+            lambda k, s: torch.randint(low, high, (k, *shape), generator=s, dtype=dtype),
+            device,
+        )
     return _mine(torch.randint(low, high, (n * _share.size, *shape), device=device, dtype=dtype))
 
 
 def normal_like(x: Tensor) -> Tensor:
     """N(0, 1) for each number of x (B, ...)."""
+    if _share.each:
+        return normal(*x.shape, device=x.device).to(x)
     return torch.randn_like(x) if _share.size == 1 else _mine(torch.randn_like(_whole(x)))
 
 
 def uniform_like(x: Tensor) -> Tensor:
     """U(0, 1) for each number of x (B, ...)."""
+    if _share.each:
+        return uniform(*x.shape, device=x.device, dtype=x.dtype)
     return torch.rand_like(x) if _share.size == 1 else _mine(torch.rand_like(_whole(x)))
+
+
+def categorical(log_weights: Tensor) -> Tensor:
+    """One of K for each example, drawn in proportion to its weight: (B, K) -> int64 (B,)"""
+    wide = torch.float32 if log_weights.device.type == "mps" else torch.float64
+    cumulative = log_weights.to(wide).softmax(1).cumsum(1)
+    u = uniform(len(log_weights), 1, device=log_weights.device, dtype=cumulative.dtype)
+    return (cumulative < u * cumulative[:, -1:]).sum(1).clamp(max=log_weights.shape[1] - 1)
 
 
 def _mine(whole: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ptheta.compute import streams
+from ptheta.specs import DataSpec
 
 
 class Distribution(ABC):
@@ -43,6 +44,11 @@ class ElementDistribution(Distribution):
     @abstractmethod
     def mean_example(self) -> Tensor:
         """The mean as an example, shaped as x; of what has no mean, the most likely value."""
+
+    def scaled_mean(self, spec: DataSpec) -> Tensor:
+        """The mean of what a network sees of an example: (B, *scaled_shape). Of that of words, the
+        probabilities."""
+        return spec.scaled(self.mean_example())
 
     @property
     @abstractmethod

@@ -9,6 +9,7 @@ mass of a bin is a difference of two that are nearly equal.
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -20,7 +21,7 @@ from torch.nn.functional import cross_entropy
 from ptheta.compute import streams
 from ptheta.distributions.base import ElementDistribution
 from ptheta.distributions.kernels import Kernel, log_mass
-from ptheta.specs import Column, VectorSpec
+from ptheta.specs import Column, DataSpec, VectorSpec
 
 FAR = 1e4  # standard deviations: where a column without bounds is taken to end
 
@@ -85,7 +86,15 @@ class Picked(NamedTuple):
     scale: Tensor
 
 
-class Numbers(ElementDistribution):
+class Cells(ElementDistribution):
+    """Of n columns: (B, n)."""
+
+    @abstractmethod
+    def scaled_means(self) -> list[Tensor]:
+        """Of each column, what a network sees of it on average: (B, its width)."""
+
+
+class Numbers(Cells):
     """Mixtures of M of one kernel, for columns of numbers.
 
     scaling: of the n columns, on the device of the parameters
@@ -106,6 +115,9 @@ class Numbers(ElementDistribution):
         """The mixture of the locations, (B, n), in the units of the data."""
         weights, loc, _ = self.parameters
         return self.scaling.units((weights.softmax(2) * loc).sum(2))
+
+    def scaled_means(self) -> list[Tensor]:
+        return list(self.scaling.standard(self.scaling.within(self.mean())).split(1, 1))
 
     def picked(self, u: Tensor) -> Picked:
         """The component that the noise u (B, n) picks. One uniform serves twice: what is left of it
@@ -173,7 +185,7 @@ class Integers(Numbers):
         return self.scaling.within(self.mean().round())
 
 
-class Words(ElementDistribution):
+class Words(Cells):
     """Categories. logits (B, n, K): of n columns of K words each; cells are positions 0..K-1."""
 
     def __init__(self, logits: Tensor) -> None:
@@ -196,6 +208,9 @@ class Words(ElementDistribution):
         word = (cumulative <= u.to(cumulative.dtype)[..., None]).sum(2)
         return self._told(word.clamp_(max=self.logits.shape[2] - 1))
 
+    def scaled_means(self) -> list[Tensor]:
+        return list(self.logits.softmax(2).unbind(1))
+
     def mean_example(self) -> Tensor:
         """The most likely word."""
         return self._told(self.logits.argmax(2))
@@ -215,7 +230,7 @@ class Columns(ElementDistribution):
 
     def __init__(
         self,
-        parts: Sequence[tuple[Tensor, ElementDistribution]],
+        parts: Sequence[tuple[Tensor, Cells]],
         filler: Tensor,
         dtype: torch.dtype = torch.float32,
     ) -> None:
@@ -245,6 +260,10 @@ class Columns(ElementDistribution):
 
     def mean_example(self) -> Tensor:
         return torch.cat([part.mean_example() for _, part in self.parts], 1)[:, self.back]
+
+    def scaled_mean(self, spec: DataSpec) -> Tensor:
+        each = [cells for _, part in self.parts for cells in part.scaled_means()]
+        return torch.cat([each[i] for i in self.back.tolist()], 1).to(self.dtype)
 
     def sample(self) -> Tensor:
         """float32 (B, D), in the units, bounds and types of the columns."""

@@ -10,8 +10,8 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from ptheta.distributions.base import ElementDistribution
 from ptheta.distributions.columns import (
+    Cells,
     Columns,
     Integers,
     Numbers,
@@ -38,7 +38,7 @@ class Group(ABC):
     numbers: int
 
     @abstractmethod
-    def distribution(self, out: Tensor) -> ElementDistribution:
+    def distribution(self, out: Tensor) -> Cells:
         """out: (B, n, numbers), in 32 bits or more."""
 
     @abstractmethod

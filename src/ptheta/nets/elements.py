@@ -15,7 +15,7 @@ from ptheta.distributions.base import ElementDistribution
 from ptheta.nets import flat
 from ptheta.nets.column_heads import ColumnsHead
 from ptheta.nets.heads import Head, HeadOptions, Likelihood, columns_head, head
-from ptheta.specs import DataSpec, ImageSpec
+from ptheta.specs import DataSpec, ImageSpec, filled
 
 MIXED = 10  # components of a column of numbers
 
@@ -103,22 +103,32 @@ class SubPixels(Elements):
 
 
 class Cells(Elements):
-    """Of vectors. head: of their columns"""
+    """Of vectors. head: of their columns
+
+    told: whether the network sees beside the numbers of each column whether its cell is there; of
+        one that is not it sees zeros alone
+    """
 
     colours = 1
 
-    def __init__(self, head: ColumnsHead) -> None:
+    def __init__(self, head: ColumnsHead, told: bool = False) -> None:
         spec = head.spec
-        self.spec, self.head, self.places = spec, head, spec.dims
-        self.inputs = Span(tuple(column.width for column in spec.columns))
+        self.spec, self.head, self.places, self.told = spec, head, spec.dims, told
+        self.inputs = Span(tuple(column.width + told for column in spec.columns))
         self.outputs = Span(head.per_column)
         self.heads = [head.of_column(d) for d in range(spec.dims)]
 
     def row(self, x: Tensor) -> Tensor:
-        return self.spec.scaled(x)
+        if not self.told:
+            return self.spec.scaled(x)
+        return torch.cat([self.part(d, x[:, d : d + 1]) for d in range(self.places)], 1)
 
     def part(self, d: int, cells: Tensor) -> Tensor:
-        return self.spec.columns[d].scaled(cells[:, 0])
+        seen = self.spec.columns[d].scaled(cells[:, 0])
+        if not self.told:
+            return seen
+        there = (~cells.isnan()).to(seen)
+        return torch.cat([filled(seen), there], 1)
 
     def distribution(self, out: Tensor) -> ElementDistribution:
         return self.head(out)
@@ -127,12 +137,15 @@ class Cells(Elements):
         return self.heads[d](out)
 
 
-def elements(spec: DataSpec, likelihood: Likelihood, components: int | None) -> Elements:
+def elements(
+    spec: DataSpec, likelihood: Likelihood, components: int | None, *, told: bool = False
+) -> Elements:
     """Those of a spec with this likelihood.
 
     components: mixed in each; None: one of a pixel, `MIXED` of a column of numbers
+    told: see `Cells`
     Raises PthetaError for a likelihood that the spec cannot have.
     """
     if isinstance(spec, ImageSpec):
         return SubPixels(spec, head(spec, likelihood, HeadOptions(components or 1)))
-    return Cells(columns_head(spec, likelihood, HeadOptions(components or MIXED)))
+    return Cells(columns_head(spec, likelihood, HeadOptions(components or MIXED)), told)

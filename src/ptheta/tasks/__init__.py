@@ -2,6 +2,7 @@
 
 from ptheta.tasks.denoise import denoise, psnr
 from ptheta.tasks.fit import fit
+from ptheta.tasks.impute.draws import impute, imputed
 from ptheta.tasks.inpaint import inpaint, region
 from ptheta.tasks.interpolate import interpolate
 from ptheta.tasks.outliers import outliers
@@ -15,6 +16,8 @@ from ptheta.tasks.walks import manifold, most_used, traverse
 __all__ = [
     "denoise",
     "fit",
+    "impute",
+    "imputed",
     "inpaint",
     "interpolate",
     "manifold",

@@ -84,6 +84,7 @@ def _named(need: type) -> str:
 TASKS: dict[str, Task] = {
     "sample": Task("draw examples", (Samples,), fitted=(Samples,), of=ANY),
     "inpaint": Task("complete images", (Completes,)),
+    "impute": Task("draw what is missing of examples", (Completes,), of=ANY),
     "surprise": Task("map how unexpected each pixel is", (HasConditionals,)),
     "reconstruct": Task("encode and decode images", (Autoencodes,)),
     "denoise": Task("repair damaged images", (Autoencodes,)),

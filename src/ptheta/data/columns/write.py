@@ -58,6 +58,11 @@ def _texts(cells: np.ndarray, column: Column) -> Iterator[str]:
     return ("" if cell != cell else say(cell) for cell in cells)
 
 
+def text_of(cell: np.float32, column: Column) -> str:
+    """A cell that is not missing as a text of a table."""
+    return _saying(column)(cell)
+
+
 def _saying(column: Column) -> Callable[[np.float32], str]:
     if column.values:
         return lambda cell: column.values[int(cell)]

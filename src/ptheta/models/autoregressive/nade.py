@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from ptheta.batch import Condition
+from ptheta.batch import Batch, Condition
+from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, option
 from ptheta.distributions.base import ElementDistribution
+from ptheta.games import Terms
 from ptheta.models.autoregressive.base import Autoregressive, LikelihoodConfig
 from ptheta.models.autoregressive.walk import Stepper
-from ptheta.models.base import whole
+from ptheta.models.base import as_learned, refuse_missing
 from ptheta.models.recipes import Recipes
 from ptheta.nets import sparse_prefix
 from ptheta.nets.activations import ACTIVATIONS, ActivationName
@@ -28,15 +31,30 @@ class NADEConfig(LikelihoodConfig):
     hidden: Count = option(500, "hidden units")
     activation: ActivationName = option("sigmoid", "of the hidden units")
     block: Count = option(28, "sub-pixels whose hidden units are computed together")
+    any_order: bool = option(
+        False,
+        "learn each column of a table given any others (1310.1757); of incomplete rows in any case",
+    )
+
+    def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
+        if self.any_order and not isinstance(spec, VectorSpec):
+            return "any_order is of the columns of a table, and these are images: leave it out"
+        return super().unsupported(spec, condition)
 
 
 class NADE(Autoregressive):
     """h_d = f(c + W[:, <d] x_<d), and x_d's parameters are b_d + V_d h_d.
 
     On the columns of a vector it is RNADE (Uria et al. 2013, arXiv:1306.0186).
+
+    In any order (Uria et al. 2014, arXiv:1310.1757) it learns each column given any set of the
+    others: the network is told which are there, a set is drawn for each row and step, and what is
+    left of the row is predicted. Rows may then lack cells, and `complete` conditions on whatever is
+    known, without candidates. `log_prob` is by the order of the columns.
     """
 
     specs = (ImageSpec, VectorSpec)
+    takes_missing = True
     lower: Tensor
 
     def __init__(
@@ -44,7 +62,10 @@ class NADE(Autoregressive):
     ) -> None:
         super().__init__(spec, config, condition)
         self.config = config
-        e = self.elements = elements(spec, config.likelihood, config.components)
+        self.any_order = config.any_order or bool(spec.missing)
+        e = self.elements = elements(
+            spec, config.likelihood, config.components, told=self.any_order
+        )
         chosen = ACTIVATIONS[config.activation]
         self.activation = chosen.function
         inputs, outputs, h = e.inputs.total, e.outputs.total, config.hidden
@@ -70,7 +91,7 @@ class NADE(Autoregressive):
 
     def conditionals(self, x: Tensor, condition: Condition | None = None) -> ElementDistribution:
         """Binary pixels: the hidden units once after each pixel that is on (`sparse_prefix`)."""
-        x = whole(self.spec, x)
+        x = as_learned(self.spec, x)
         first = self.start(len(x), condition)
         if self.sparse and sparse_prefix.available(x.device):
             v, name = self.v.squeeze(2), self.config.activation
@@ -112,8 +133,60 @@ class NADE(Autoregressive):
         own = self.elements.outputs.of(d)
         return b[own, 0], v[own, :, 0].t()
 
+    def loss(self, batch: Batch, shared: None = None) -> Terms:
+        if not self.any_order:
+            return super().loss(batch)
+        x = as_learned(self.spec, batch.x)
+        there = ~x.isnan()
+        given = some_given(there)
+        first = self.start(len(x), self.asked(batch.condition))
+        hidden = torch.addmm(first, self.elements.row(x.masked_fill(~given, math.nan)), self.w)
+        out = self.b.flatten() + self.activation(hidden) @ self.v.squeeze(2).t()
+        each = self.elements.distribution(out).log_prob(x).masked_fill(given, 0.0)
+        # of the terms of a random order it has those after its first, which stand for them all
+        share = there.sum(1) / (there & ~given).sum(1).clamp_min(1)
+        return {"nll": -each.sum(1) * share}
+
+    @torch.no_grad()
+    def complete(
+        self, x: Tensor, known: Tensor, condition: Condition | None = None, candidates: int = 1
+    ) -> Tensor:
+        """As any autoregressive model; in any order, each unknown cell given all that are known
+        and those drawn before it."""
+        if not self.any_order:
+            return super().complete(x, known, condition, candidates)
+        x, known = self.spec.check(x), known.expand(x.shape)
+        refuse_missing(self.spec, x[known])
+        drawn, u = x.masked_fill(~known, math.nan), self.noise(len(x))
+        w, v, b = (full(q) for q in (self.w, self.v, self.b))
+        a = torch.addmm(full(self.start(len(x), condition)), self.elements.row(drawn).to(w), w)
+        for d in range(self.spec.dims):
+            gaps = (~known[:, d]).nonzero()[:, 0]
+            if not len(gaps):
+                continue
+            bias, out = self.readout(d, b, v)
+            p = self.elements.one(d, torch.addmm(bias, self.activation(a[gaps]), out))
+            drawn[gaps, d] = p.icdf(u[gaps, d : d + 1])[:, 0].to(drawn)
+            seen = self.elements.part(d, drawn[gaps, d : d + 1]).to(w)
+            a[gaps] = torch.addmm(a[gaps], seen, w[self.elements.inputs.of(d)])
+        return drawn
+
+    def late(self, known: Tensor) -> Tensor:
+        """None in any order: all that is known is looked at."""
+        return torch.zeros_like(known) if self.any_order else super().late(known)
+
     def stepper(self, n: int, condition: Condition | None = None) -> Stepper:
         return NADEStepper(self, n, condition)
+
+
+def some_given(there: Tensor) -> Tensor:
+    """Of the cells that are there, the first few in a random order: bool (B, D), from none to all
+    but one of each row, every number as likely."""
+    n, dims = there.shape
+    noise = streams.uniform(n, dims, device=there.device).masked_fill(~there, 2.0)
+    place = noise.argsort(1).argsort(1)
+    count = streams.uniform(n, 1, device=there.device) * there.sum(1, keepdim=True)
+    return (place < count.floor()) & there
 
 
 class NADEStepper(Stepper):
@@ -163,6 +236,18 @@ RECIPES: Recipes = {
         "model": {"hidden": 500, "activation": "relu", "lr": 0.004},
         "train": {"batch_size": 100, "epochs": 7.5, "schedule": "cosine", "ema": 0.999},
         "data": {"levels": 2},
+    },
+    "table": {
+        "about": "128 rectified units, mixtures of 3: tables of some hundred rows, with gaps",
+        "model": {
+            "hidden": 128,
+            "activation": "relu",
+            "components": 3,
+            "any_order": True,
+            "weight_decay": 1e-3,
+            "lr": 5e-3,
+        },
+        "train": {"batch_size": 128, "steps": 1500, "schedule": "cosine"},
     },
     "points": {
         "about": "256 rectified units, mixtures of 10: points in a minute on one core",

@@ -131,7 +131,7 @@ def resampled(candidates: Tensor, log_weights: Tensor) -> Tensor:
 
     candidates: (K, B, ...); log_weights: (K, B) -> (B, ...)
     """
-    chosen = torch.multinomial(log_weights.t().softmax(1), 1)[:, 0]  # (B,)
+    chosen = streams.categorical(log_weights.t())
     return candidates[chosen, torch.arange(len(chosen), device=chosen.device)]
 
 

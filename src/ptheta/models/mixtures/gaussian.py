@@ -1,14 +1,15 @@
-"""A Gaussian of the sub-pixels, by maximum likelihood in closed form: right to second order.
+"""A Gaussian of all numbers of an example, by maximum likelihood: right to second order.
 
-It sees dequantised images in units of a level: level k becomes k + u, u uniform in [0, 1). The
-noise is not drawn in fitting: it adds 1/2 to the mean and 1/12 to every variance (Sheppard 1898).
-The density is then a bound on the probability of an image (Theis et al. 2016, arXiv:1511.01844).
+It sees dequantised examples (`ptheta.models.mixtures.numbers`). The noise is not drawn in fitting:
+its share of every variance is known (Sheppard 1898). Of examples that lack nothing the fit is one
+pass, in closed form; of incomplete rows it is expectation maximisation (Dempster, Laird & Rubin
+1977), of which each pass does not lower the likelihood of what is observed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -19,64 +20,135 @@ from ptheta.batch import Batch, Condition
 from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec
 from ptheta.config import AtLeastZero, OneOf, option
-from ptheta.distributions.dequantisation import dequantise
+from ptheta.distributions import incomplete
 from ptheta.distributions.gaussian import LOG_2PI
-from ptheta.models.base import ImageModel
+from ptheta.distributions.incomplete import Law
+from ptheta.models.base import Model, as_learned, refuse_missing
 from ptheta.models.graph import Graph, Variable
 from ptheta.models.mixtures.covariance import COVARIANCES, moments, wide
+from ptheta.models.mixtures.numbers import numbers_of
 from ptheta.models.recipes import Recipes
-from ptheta.specs import ImageSpec, from_levels, full, to_levels
+from ptheta.specs import DataSpec, ImageSpec, VectorSpec, full
 
-BIN = 1 / 12  # the variance of dequantisation, in units of a level
+LOWEST = -1e9  # nats: below any likelihood that a first pass is held against
 
 
 @dataclass(frozen=True)
 class GaussianConfig:
     covariance: Annotated[str, OneOf(COVARIANCES)] = option("full", "what is kept of it")
     ridge: AtLeastZero = option(
-        0.0, "added to every variance, levels squared; dequantisation adds 1/12 in any case"
+        0.0,
+        "added to every variance: levels squared, of tables standard deviations squared; "
+        "dequantisation adds 1/12 of the width of a bin, squared, in any case",
+    )
+    tolerance: AtLeastZero = option(
+        1e-4, "EM on incomplete rows ends where a pass gains less, nats/row"
     )
 
 
-class Gaussian(ImageModel):
-    """p(k + u) = N(mean, F F^T). Samples are rounded to levels; a density of real numbers gives an
-    image a bound on its probability."""
+class Gaussian(Model):
+    """p(v) = N(mean, F F^T) of dequantised examples v. What is drawn is rounded to the bin that it
+    lies in; a density of real numbers gives levels, whole numbers and words a bound on their
+    probability."""
+
+    specs = (ImageSpec, VectorSpec)
+    takes_missing = True
+    before: Tensor
 
     def __init__(
-        self, spec: ImageSpec, config: GaussianConfig, condition: ConditionSpec | None = None
+        self, spec: DataSpec, config: GaussianConfig, condition: ConditionSpec | None = None
     ) -> None:
         super().__init__(spec, config, condition)
         self.config = config
         self.kind = COVARIANCES[config.covariance]
-        mean, factor = torch.full((spec.dims,), spec.levels / 2), self.kind.identity(spec.dims)
+        self.numbers = numbers = numbers_of(spec)
+        mean = torch.full((numbers.dims,), float(numbers.middle))
+        factor = self.kind.identity(numbers.dims) * numbers.spread
         self.mean = nn.Parameter(mean, requires_grad=False)
-        self.factor = nn.Parameter(factor * spec.levels / 4, requires_grad=False)
+        self.factor = nn.Parameter(factor, requires_grad=False)
+        if spec.missing:  # EM goes on from what its last pass reached
+            self.register_buffer("before", torch.tensor(LOWEST, dtype=torch.float64))
+
+    # -- learning
 
     def fit(self, batches: Iterable[Batch]) -> Iterator[dict[str, float]]:
-        """One pass. Gives -ELBO of the training images, nats/image."""
-        found = moments((self.levels_of(batch.x) for batch in batches), self.kind)
-        dims, ridge = self.spec.dims, self.config.ridge
-        wider = (BIN + ridge) * self.kind.identity(dims).to(found.covariance)
-        factor = self.kind.factor(found.covariance + wider)
-        self.mean.copy_(found.mean + 0.5)
+        """One pass, or EM. Gives -ELBO of the training examples, nats each: after the pass; of EM
+        before it, with that of the ridge."""
+        return self._maximised(batches) if self.spec.missing else self._closed(batches)
+
+    def _closed(self, batches: Iterable[Batch]) -> Iterator[dict[str, float]]:
+        unit = torch.zeros((), dtype=torch.float64)
+        numbers = self.numbers
+
+        def seen() -> Iterator[Tensor]:
+            nonlocal unit
+            for batch in batches:
+                v = numbers.of(self.spec.check(batch.x))
+                unit = unit + numbers.log_unit(v).sum().cpu()
+                yield v.nan_to_num(0.0)  # constants alone are left out
+
+        found, more = moments(seen(), self.kind), numbers.variance(self.config.ridge)
+        factor = self.kind.factor(found.covariance + self._kept(more.to(found.covariance)))
+        self.mean.copy_(found.mean)
         self.factor.copy_(factor)
-        # E |F^-1 (x - mean)|^2 = tr(C^-1 (C - ridge I)) = D - ridge tr C^-1
+        yield {"negative_elbo": -(self._of_training(factor) - unit.item() / found.n)}
+
+    def _of_training(self, factor: Tensor) -> float:
+        """The mean of log p(v) over the training examples, of whose covariance C was made:
+        E |F^-1 (v - mean)|^2 = tr(C^-1 (C - R)) = D - tr(C^-1 R), R the ridge."""
+        dims, ridge = self.numbers.dims, self.config.ridge
         distance = dims - ridge * self.kind.inverse_trace(factor, dims)
         density = -0.5 * (dims * LOG_2PI + distance) - self.kind.log_det(factor, dims)
-        yield {"negative_elbo": -density.item()}
+        return density.item()
 
-    def levels_of(self, x: Tensor) -> Tensor:
-        """The level of every sub-pixel, float64 (B, D)."""
-        k = to_levels(self.spec.check(x), self.spec.levels).flatten(1)
-        return wide(k)
+    def _maximised(self, batches: Iterable[Batch]) -> Iterator[dict[str, float]]:
+        more = wide(self.numbers.variance(self.config.ridge)).to(self.mean.device)
+        while True:
+            law, total, unit = self.law(), None, 0.0
+            for batch in batches:
+                v = self.numbers.of(self.spec.check(batch.x))
+                unit += self.numbers.log_unit(v).sum().item()
+                found = incomplete.statistics(law, v, more)
+                total = found if total is None else total.plus(found)
+            if total is None:
+                return
+            mean, covariance = total.law(law)
+            self.mean.copy_(mean)
+            self.factor.copy_(self.kind.factor(self._kept_of(covariance)))
+            now = (total.objective - unit) / total.n
+            gain = now - self.before.item()
+            self.before.fill_(now)
+            yield {"negative_elbo": -now}
+            if gain < self.config.tolerance:
+                return
+
+    def _kept(self, variances: Tensor) -> Tensor:
+        """What is kept of a diagonal covariance (D,)."""
+        return self.kind.scatter(variances.sqrt().diag())
+
+    def _kept_of(self, covariance: Tensor) -> Tensor:
+        """What is kept of a covariance (D, D), by the scatter of the rows of a root of it."""
+        values, vectors = torch.linalg.eigh(covariance)
+        return self.kind.scatter((vectors * values.clamp_min(0.0).sqrt()).T)
+
+    # -- the density
+
+    def law(self) -> Law:
+        """Mean and the whole covariance."""
+        eye = torch.eye(self.numbers.dims, dtype=wide(self.mean).dtype, device=self.mean.device)
+        rows = self.kind.apply(wide(self.factor), eye)  # of F^T
+        return Law(wide(self.mean), rows.T @ rows)
 
     def log_density(self, v: Tensor) -> Tensor:
-        """log N(v; mean, F F^T) of dequantised images in units of a level: (B, D) -> (B,) nats,
-        float64."""
+        """log N(v; mean, F F^T) of numbers, of which those that are NaN are left out: (B, D) ->
+        (B,) nats, float64."""
+        v = wide(v)
+        if bool(v.isnan().any()):
+            return incomplete.log_prob(self.law(), v)
         factor, mean = wide(self.factor), wide(self.mean)
-        unit = self.kind.solve(factor, wide(v) - mean)
+        unit = self.kind.solve(factor, v - mean)
         distance = 0.5 * (unit.square() + LOG_2PI).sum(1)
-        return -distance - self.kind.log_det(factor, self.spec.dims)
+        return -distance - self.kind.log_det(factor, self.numbers.dims)
 
     def elbo(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         return self.importance_bound(x, 1)
@@ -85,37 +157,66 @@ class Gaussian(ImageModel):
         return {"negative_log_density": -self.elbo(x)}
 
     def importance_bound(self, x: Tensor, k: int, condition: Condition | None = None) -> Tensor:
-        self.spec.check(x)
-        levels = self.spec.levels
-        drawn = (dequantise(x, levels).mul(levels).flatten(1) for _ in range(k))
-        each = torch.stack([self.log_density(v) for v in drawn])
+        x = as_learned(self.spec, x)
+        drawn = (self.numbers.drawn(x) for _ in range(k))
+        each = torch.stack([self.log_density(v) - self.numbers.log_unit(v) for v in drawn])
         return (each.logsumexp(0) - math.log(k)).to(full(self.mean).dtype)
 
+    # -- uses
+
     def sample(self, n: int, condition: Condition | None = None) -> Tensor:
-        noise = wide(streams.normal(n, self.spec.dims, device=self.mean.device))
-        v = wide(self.mean) + self.kind.apply(wide(self.factor), noise)
-        k = v.floor().clamp(0, self.spec.levels - 1)
-        return from_levels(k, self.spec.levels).view(n, *self.spec.shape)
+        return self.numbers.examples(self._drawn(n))
+
+    def _drawn(self, n: int) -> Tensor:
+        noise = wide(streams.normal(n, self.numbers.dims, device=self.mean.device))
+        return wide(self.mean) + self.kind.apply(wide(self.factor), noise)
+
+    def complete(
+        self, x: Tensor, known: Tensor, condition: Condition | None = None, candidates: int = 1
+    ) -> Tensor:
+        """Draws the unknown elements given the known ones: of real numbers exactly, whatever the
+        pattern; of what has a bin, given its middle. One candidate is as good as many."""
+        return self._completed(
+            x, known, lambda v: incomplete.drawn(self.law(), v, self._drawn(len(v)))
+        )
+
+    def conditional_mean(
+        self, x: Tensor, known: Tensor, condition: Condition | None = None, candidates: int = 1
+    ) -> Tensor:
+        return self._completed(x, known, lambda v: incomplete.expected(self.law(), v))
+
+    def _completed(self, x: Tensor, known: Tensor, fill: Callable[[Tensor], Tensor]) -> Tensor:
+        known = known.expand(x.shape)
+        refuse_missing(self.spec, x[known])
+        v = self.numbers.of(self.spec.check(x))
+        v = v.masked_fill(~self.numbers.elements(known), torch.nan)
+        return torch.where(known, x, self.numbers.examples(fill(v)).to(x))
 
     def graph(self) -> Graph:
-        law = f"image {self.spec}: one Gaussian, {self.config.covariance} covariance"
+        law = f"{self.spec.one}: one Gaussian, {self.config.covariance} covariance"
         return Graph((Variable("x", "observed", law),), ())
 
 
 RECIPES: Recipes = {
     "default": {
-        "about": "mean and full covariance, by one pass over the data",
+        "about": "mean and full covariance, by one pass over the data; of incomplete rows by EM",
         "model": {},
-        "train": {"batch_size": 512, "epochs": 1.0, "log_every": 1},
+        "train": {"batch_size": 512, "epochs": 500.0, "log_every": 1},
     },
     "ridge": {
         "about": "the same with a ridge, for pixels that are constant in most images",
         "model": {"ridge": 1.0},
-        "train": {"batch_size": 512, "epochs": 1.0, "log_every": 1},
+        "train": {"batch_size": 512, "epochs": 500.0, "log_every": 1},
+    },
+    "table": {
+        "about": "the same with a ridge for tables of few rows, or of columns that say nearly the "
+        "same",
+        "model": {"ridge": 1e-2},
+        "train": {"batch_size": 512, "epochs": 500.0, "log_every": 1},
     },
     "independent": {
-        "about": "mean and variance of every sub-pixel",
+        "about": "mean and variance of every number",
         "model": {"covariance": "diagonal"},
-        "train": {"batch_size": 512, "epochs": 1.0, "log_every": 1},
+        "train": {"batch_size": 512, "epochs": 500.0, "log_every": 1},
     },
 }

@@ -112,4 +112,9 @@ RECIPES: Recipes = {
         "train": {"batch_size": 20, "epochs": 3280.0},
         "data": {"levels": 2, "dynamic": True},
     },
+    "table": {
+        "about": "MIWAE (arXiv:1812.02633): tables of some hundred rows, with gaps",
+        "model": {"hidden": (128,), "latent": 8, "samples": 20, "weight_decay": 1e-3, "lr": 2e-3},
+        "train": {"batch_size": 128, "steps": 1500, "schedule": "cosine"},
+    },
 }

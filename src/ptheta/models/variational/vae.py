@@ -17,9 +17,10 @@ from ptheta.distributions.base import ElementDistribution
 from ptheta.distributions.kl import kl_divergence
 from ptheta.distributions.latents import LatentDistribution, Normal
 from ptheta.games import Game, Move, Player, Terms
-from ptheta.models.base import Model, as_learned
+from ptheta.models.base import Model, as_learned, refuse_missing
 from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.models.recipes import Recipes
+from ptheta.models.variational import completion
 from ptheta.models.variational.collapse import CollapseMonitor
 from ptheta.models.variational.priors import PRIORS, PriorName
 from ptheta.nets.coders import CoderConfig, decoder_to, encoder, odd_net
@@ -182,6 +183,30 @@ class VAE(Model):
     def sample(self, n: int, condition: Condition | None = None) -> Tensor:
         """x ~ p(x | z) with z ~ p(z): its elements are drawn, not averaged (for means: decode)."""
         return self.likelihood(self.sample_latent(n, condition), condition).sample()
+
+    @torch.no_grad()
+    def complete(
+        self, x: Tensor, known: Tensor, condition: Condition | None = None, candidates: int = 1
+    ) -> Tensor:
+        """Draws the unknown elements of x given the known ones, by importance resampling of
+        `candidates` codes: the more, the nearer to exact (`completion`)."""
+        x, known, found = self._candidates(x, known, condition, candidates)
+        return torch.where(known, x, completion.drawn(found, x).to(x))
+
+    @torch.no_grad()
+    def conditional_mean(
+        self, x: Tensor, known: Tensor, condition: Condition | None = None, candidates: int = 1
+    ) -> Tensor:
+        """The mean of the unknown elements given the known ones, by the same codes."""
+        x, known, found = self._candidates(x, known, condition, candidates)
+        return torch.where(known, x, completion.mean(found, self.spec).to(x))
+
+    def _candidates(
+        self, x: Tensor, known: Tensor, condition: Condition | None, candidates: int
+    ) -> tuple[Tensor, Tensor, completion.Codes]:
+        x, known = self.spec.check(x), known.expand(x.shape)
+        refuse_missing(self.spec, x[known])
+        return x, known, completion.codes(self, x, known, condition, candidates)
 
     # -- training
 

@@ -1,0 +1,250 @@
+"""The verb that fills the gaps of a table, and what says how well."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ptheta.api.limits import check_numbers
+from ptheta.capabilities import Completes, condition_of
+from ptheta.compute.streams import undisturbed
+from ptheta.conditions import word
+from ptheta.config import brief
+from ptheta.data.columns.gap_file import GapFile
+from ptheta.data.columns.gaps import GAPS, gaps_of, together
+from ptheta.data.memory import Source
+from ptheta.errors import PthetaError
+from ptheta.files import html
+from ptheta.files.atomic import make_folder, temporary, writing
+from ptheta.files.out import check_file
+from ptheta.files.paths import expand
+from ptheta.runs.folder import Run
+from ptheta.specs import DataSpec, VectorSpec
+from ptheta.tasks.impute import Scored
+from ptheta.tasks.impute.draws import CANDIDATES, imputed
+from ptheta.tasks.impute.draws import impute as drawn
+from ptheta.tasks.impute.score import score
+from ptheta.tasks.needs import require
+
+
+@dataclass(frozen=True)
+class Imputed:
+    """What `ptheta.impute` gives.
+
+    paths: the completed tables, in order; rows: of each
+    missing: how many cells were filled, by column; those that had no gap are left out
+    """
+
+    paths: tuple[Path, ...]
+    rows: int
+    missing: dict[str, int]
+
+    @property
+    def about(self) -> str:
+        cells = sum(self.missing.values())
+        each = f", {len(self.paths)} times" if len(self.paths) > 1 else ""
+        return f"{cells:,} cells of {self.rows:,} rows filled{each}"
+
+    def __repr__(self) -> str:
+        return f"Imputed({brief(str(self.paths[0]))}: {self.about})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: how many cells of each column were filled."""
+        rows = [[name, f"{count:,}"] for name, count in self.missing.items()]
+        return html.card(self, html.table(rows, ["column", "filled"]))
+
+    def to_json(self) -> dict[str, object]:
+        paths = [str(path) for path in self.paths]
+        return {"paths": paths, "rows": self.rows, "missing": self.missing}
+
+
+@undisturbed()
+def impute(
+    run: str | Path | Run,
+    table: str | Path,
+    *,
+    out: str | Path,
+    m: int = 1,
+    mean: bool = False,
+    candidates: int = CANDIDATES,
+    seed: int = 0,
+    force: bool = False,
+) -> Imputed:
+    """The table with its gaps filled by what a run has learned; what is there stays as it is, in a
+    table of text to the byte.
+
+    table: of `GAPS`, which has the columns that the run learned, among others
+    out: the file to write, of the same kind; of several, full.csv becomes full-1.csv, full-2.csv...
+    m: completed tables, each with other draws of what is missing: what differs among them says how
+        uncertain it is
+    mean: the single best completion in their place: means, and the most probable words
+    candidates: completions to choose each from, where a model conditions approximately
+    force: files that are there are written anew
+    Raises PthetaError where the model cannot complete rows, for a table without the columns of the
+    run, and for files that are there.
+    """
+    check_numbers(m=m, candidates=candidates, seed=seed)
+    if mean and m > 1:
+        raise PthetaError(f"--mean and -m {m}: there is one best completion; leave one out")
+    opened = Run.open(run)
+    source, spec = expand(table), _rows_alone(opened.spec)
+    places, given = places_of(out, source, m, force), gaps_of(source, spec)
+    model = opened.model()
+    _require(model)
+    work = _Work(model, mean, m, candidates, seed)
+    make_folder(places[0].parent)
+    with _written(places) as files:
+        return replace(work.fill(given, files), paths=places)
+
+
+def places_of(out: str | Path, table: Path, m: int, force: bool) -> tuple[Path, ...]:
+    """Where m completed tables go. Raises PthetaError for a file of another kind than the table,
+    the table itself, and one that is there."""
+    place = check_file(out, tuple(GAPS))
+    if place.suffix.lower() != table.suffix.lower():
+        raise PthetaError(
+            f"--out {brief(str(out))}: a {table.suffix} table is written as {table.suffix}, so "
+            "that what is there stays as it is"
+        )
+    numbers = [f"-{i}" for i in range(1, m + 1)] if m > 1 else [""]
+    places = tuple(place.with_name(f"{place.stem}{n}{place.suffix}") for n in numbers)
+    for one in places:
+        if one.exists() and one.resolve() == table.resolve():
+            raise PthetaError(f"--out {brief(str(one))}: this is the table itself; name another")
+        if one.exists() and not force:
+            raise PthetaError(f"--out {brief(str(one))} is there: name another, or add --force")
+    return places
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Fills the gaps of a table a part at a time: memory does not grow with its rows."""
+
+    model: nn.Module
+    mean: bool
+    m: int
+    candidates: int
+    seed: int
+
+    def fill(self, table: GapFile, files: Sequence[Path]) -> Imputed:
+        rows, missing = 0, torch.zeros(table.spec.dims, dtype=torch.int64)
+        with together(table, files) as puts:
+            for part in table.parts():
+                table.spec.check(part.cells)
+                every = self.completed(part.cells, rows)
+                for put, filled in zip(puts, every, strict=True):
+                    put(part, filled)
+                rows += len(part.cells)
+                missing += part.cells.isnan().sum(0)
+        names = [column.name for column in table.spec.columns]
+        counts = {n: k for n, k in zip(names, missing.tolist(), strict=True) if k}
+        return Imputed(tuple(files), rows, counts)
+
+    def completed(self, cells: Tensor, first: int) -> Tensor:
+        """(M, B, D). Rows that are whole are left to themselves."""
+        gaps = cells.isnan().any(1)
+        every = cells.expand(self.m, *cells.shape).clone()
+        for at in gaps.nonzero()[:, 0].split(RUN_OF_ROWS):
+            every[:, at] = self._drawn(cells[at], [first + i for i in at.tolist()])
+        return every
+
+    def _drawn(self, x: Tensor, numbers: Sequence[int]) -> Tensor:
+        if self.mean:
+            return imputed(
+                self.model, x, seed=self.seed, candidates=self.candidates, numbers=numbers
+            )[None]
+        return drawn(
+            self.model,
+            x,
+            draws=self.m,
+            seed=self.seed,
+            candidates=self.candidates,
+            numbers=numbers,
+        )
+
+
+RUN_OF_ROWS = 2000  # that are completed in one go
+
+
+@contextmanager
+def _written(places: Sequence[Path]) -> Iterator[list[Path]]:
+    """Files to write beside these places; in the end all are there, or none of them is new."""
+    folder = temporary(places[0].parent)
+    with ExitStack() as stack:
+        for place in places:
+            stack.enter_context(writing(place))
+        folder.mkdir()
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        yield [folder / place.name for place in places]
+        for place in places:
+            (folder / place.name).replace(place)
+
+
+def _rows_alone(spec: DataSpec) -> VectorSpec:
+    if not isinstance(spec, VectorSpec):
+        raise PthetaError(
+            "this run learned images: those with unknown pixels are completed by ptheta inpaint "
+            "RUN --image PICTURE --mask MASK"
+        )
+    return spec
+
+
+def _require(model: nn.Module) -> None:
+    """Raises PthetaError for a model that cannot complete, or is to be told what of."""
+    require(model, Completes, "complete")
+    spec = condition_of(model)
+    if spec is not None:
+        raise PthetaError(
+            f"this model is conditional on {word(spec)}, which no gap of a table tells: train one "
+            "that learns it as a column"
+        )
+
+
+@undisturbed()
+def score_imputation(
+    run: str | Path | Run,
+    data: Source | None = None,
+    *,
+    hide: float = 0.3,
+    repeats: int = 5,
+    draws: int = 100,
+    candidates: int = CANDIDATES,
+    seed: int = 0,
+    floors: Sequence[str] | None = None,
+) -> list[Scored]:
+    """How well a run imputes cells of held-out rows that are hidden from it, beside what needs no
+    model: the model first, then the entries of `ptheta.tasks.impute.FLOORS`.
+
+    data: where the run's data lies now, or other rows; what the run was trained on is left out
+    hide: the share of known cells that are hidden, each at random; repeats: of the hiding
+    draws: of each gap, for the energy score and the intervals
+    Floors learn from the training rows of the run; where they are not there, from the rows at hand
+    with what is hidden of them hidden.
+    """
+    check_numbers(candidates=candidates, seed=seed)
+    opened = Run.open(run)
+    _rows_alone(opened.spec)
+    found = opened.look(data)
+    if (text := opened.remark(found, data, copies=False)) is not None:
+        warnings.warn(text, stacklevel=3)
+    model = opened.model()
+    _require(model)
+    train = None if found.train is None else found.train.batch(slice(None)).x
+    return score(
+        model,
+        found.test.batch(slice(None)).x,
+        train,
+        hide=hide,
+        repeats=repeats,
+        draws=draws,
+        seed=seed,
+        candidates=candidates,
+        floors=floors,
+    )

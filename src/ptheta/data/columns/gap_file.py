@@ -1,0 +1,85 @@
+"""A table read part by part, and written again with its gaps filled and nothing else changed."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from torch import Tensor
+
+from ptheta.config import brief
+from ptheta.data.columns.learn import LISTED
+from ptheta.data.columns.raw import is_missing, plain
+from ptheta.data.names import shortened, shown
+from ptheta.errors import PthetaError
+from ptheta.specs import Column, VectorSpec
+
+ROWS = 2000  # in memory together
+Put = Callable[["Part", Tensor], None]
+
+
+class Part(Protocol):
+    """Some rows of a table. cells: float32 (B, D), NaN where a cell is missing"""
+
+    @property
+    def cells(self) -> Tensor: ...
+
+
+class GapFile(ABC):
+    """A table of the columns of a spec, among others."""
+
+    def __init__(self, path: Path, spec: VectorSpec) -> None:
+        self.path, self.spec = path, spec
+
+    @abstractmethod
+    def parts(self) -> Iterator[Part]:
+        """Its rows in their order. Raises PthetaError for what is no such table."""
+
+    @abstractmethod
+    def writing(self, out: Path) -> AbstractContextManager[Put]:
+        """Inside, parts are written there with rows (B, D) that fill their gaps."""
+
+    def _refuse_others(self, names: Sequence[str]) -> None:
+        for column in self.spec.columns:
+            if column.name not in names:
+                raise PthetaError(
+                    f"{self.path} has no column {shortened(column.name)!r}, which was learned: it "
+                    f"has {shortened(', '.join(names), LISTED)}"
+                )
+
+
+def cell_of(text: str, column: Column) -> float:
+    """What the text of a cell is in a column. Raises PthetaError for no number, and for a word that
+    is not known."""
+    if is_missing(text):
+        return math.nan
+    if column.values:
+        return float(_position(shown(text.strip()), column))
+    try:
+        number = float("" if "_" in text else text)
+    except ValueError:
+        number = math.inf
+    if math.isinf(float(np.float32(number))) or (column.whole and number != round(number)):
+        kind = "whole number" if column.whole else "number"
+        raise PthetaError(f"column {column.name!r} holds {brief(text)}: give a {kind}, or nothing")
+    return number
+
+
+def _position(word: str, column: Column) -> int:
+    try:
+        words = (word, plain(float(word)))
+    except (ValueError, OverflowError):
+        words = (word, word)
+    found = next((w for w in words if w in column.values), None)
+    if found is None:
+        known = shortened(", ".join(column.values), LISTED)
+        raise PthetaError(
+            f"column {column.name!r} holds {brief(word)}, and the run learned {known}: leave such "
+            "rows out"
+        )
+    return column.values.index(found)

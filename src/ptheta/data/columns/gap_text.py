@@ -1,0 +1,204 @@
+"""A .csv or .tsv file whose gaps are filled: every byte stays but those of the cells that are
+filled, be it quotes, spaces, line ends, digits, or columns that no model knows."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+import torch
+from torch import Tensor
+
+from ptheta.data.columns.gap_file import ROWS, GapFile, Part, Put, cell_of
+from ptheta.data.columns.separated import SEPARATORS, WIDE, read_names
+from ptheta.data.columns.write import text_of
+from ptheta.data.names import shown
+from ptheta.errors import PthetaError
+from ptheta.specs import VectorSpec
+
+
+@dataclass(frozen=True)
+class TextPart:
+    """texts: the rows as they stand; spans: where the cells of each column of the spec lie in each,
+    none of a line that is no row"""
+
+    texts: list[str]
+    spans: list[list[tuple[int, int]]]
+    cells: Tensor
+
+
+class TextGaps(GapFile):
+    """A .csv or .tsv file."""
+
+    def parts(self) -> Iterator[TextPart]:
+        with self._open() as file:
+            _, places, separator = self._head(file)
+            number = 1
+            for texts in _some(_rows(file, separator, self.path)):
+                spans, cells = [], []
+                for text in texts:
+                    number += 1
+                    found = _spans(text, separator) if text.strip("\r\n") else []
+                    if found:
+                        own = self._own(found, places, number)
+                        cells.append(self._cells(text, own, number))
+                        spans.append(own)
+                    else:
+                        spans.append([])
+                yield TextPart(texts, spans, _tensor(cells, self.spec))
+
+    @contextmanager
+    def writing(self, out: Path) -> Iterator[Put]:
+        with self._open() as file:
+            head, _, separator = self._head(file)
+        with out.open("w", encoding=self._encoding(), newline="") as written:
+            written.write(head)
+
+            def put(part: Part, filled: Tensor) -> None:
+                assert isinstance(part, TextPart)
+                written.writelines(self._filled(part, filled, separator))
+
+            yield put
+
+    def _filled(self, part: TextPart, filled: Tensor, separator: str) -> Iterator[str]:
+        rows = zip(part.cells.isnan().tolist(), filled.numpy(), strict=True)
+        for text, spans in zip(part.texts, part.spans, strict=True):
+            if not spans:
+                yield text
+                continue
+            gaps, cells = next(rows)
+            for i in sorted((i for i, gap in enumerate(gaps) if gap), key=lambda i: -spans[i][0]):
+                start, stop = spans[i]
+                new = quoted(text_of(cells[i], self.spec.columns[i]), separator)
+                text = text[:start] + new + text[stop:]
+            yield text
+
+    def _encoding(self) -> str:
+        """Without a mark at the start of the file, which is then a part of the first line."""
+        with self.path.open("rb") as file:
+            mark = file.read(2)
+        return ("utf-16-le", "utf-16-be")[WIDE.index(mark)] if mark in WIDE else "utf-8"
+
+    @contextmanager
+    def _open(self) -> Iterator[TextIO]:
+        self._refuse_others(read_names(self.path))
+        try:
+            with self.path.open(encoding=self._encoding(), newline="") as file:
+                yield file
+        except UnicodeDecodeError as error:
+            raise PthetaError(f"{self.path} is not UTF-8 ({error.reason}): save it so") from None
+
+    def _head(self, file: TextIO) -> tuple[str, list[int], str]:
+        """What stands up to the first row, the places of the spec's columns, and what separates
+        cells."""
+        before = ""
+        for line in file:
+            before += line
+            if line.strip():
+                break
+        separator = max(SEPARATORS, key=line.count)
+        while (found := _spans(line, separator)) is None:
+            line += (more := file.readline())
+            before += more
+        mark = "\ufeff" if line.startswith("\ufeff") else ""
+        cells = [_text(line, span).removeprefix(mark) for span in found]
+        names = [shown(cell.strip()) or f"column {i}" for i, cell in enumerate(cells, start=1)]
+        return before, [names.index(column.name) for column in self.spec.columns], separator
+
+    def _own(
+        self, spans: list[tuple[int, int]], places: list[int], number: int
+    ) -> list[tuple[int, int]]:
+        if len(spans) <= max(places):
+            raise PthetaError(
+                f"{self.path} row {number} has {len(spans)} cells, and the first line names more "
+                "columns: mend it"
+            )
+        return [spans[i] for i in places]
+
+    def _cells(self, text: str, spans: list[tuple[int, int]], number: int) -> list[float]:
+        try:
+            pairs = zip(spans, self.spec.columns, strict=True)
+            return [cell_of(_text(text, span), column) for span, column in pairs]
+        except PthetaError as error:
+            raise PthetaError(f"{self.path} row {number}, {error}") from None
+
+
+def quoted(text: str, separator: str) -> str:
+    """A cell as a table has it."""
+    if not any(odd in text for odd in (separator, '"', "\n", "\r")):
+        return text
+    line = io.StringIO()
+    csv.writer(line, delimiter=separator, lineterminator="").writerow([text])
+    return line.getvalue()
+
+
+def _rows(file: TextIO, separator: str, path: Path) -> Iterator[str]:
+    """The lines of a file, those of one row together: a cell in quotes may hold the end of one."""
+    row = ""
+    for line in file:
+        row += line
+        if '"' in row and _spans(row, separator) is None:
+            continue
+        yield row
+        row = ""
+    if row:
+        raise PthetaError(f"{path} ends within a cell in quotes: mend it")
+
+
+def _some(rows: Iterator[str]) -> Iterator[list[str]]:
+    some: list[str] = []
+    for row in rows:
+        some.append(row)
+        if len(some) == ROWS:
+            yield some
+            some = []
+    if some:
+        yield some
+
+
+def _spans(row: str, separator: str) -> list[tuple[int, int]] | None:
+    """Where the cells of a row begin and end; None where a quote is still open."""
+    end, at, found = len(row.rstrip("\r\n")), 0, []
+    while True:
+        stop = _end_of_quotes(row, at)
+        if stop is None:
+            return None
+        cut = row.find(separator, stop, end)
+        found.append((at, end if cut < 0 else cut))
+        if cut < 0:
+            return found
+        at = cut + 1
+
+
+def _end_of_quotes(row: str, at: int) -> int | None:
+    """Where to look for the end of the cell that begins at `at`: behind its quotes, where it has
+    some; None where they do not end."""
+    start = at
+    while row[start : start + 1] in (" ", "\ufeff"):
+        start += 1
+    if row[start : start + 1] != '"':
+        return at
+    start += 1
+    while (close := row.find('"', start)) >= 0:
+        if row[close + 1 : close + 2] != '"':
+            return close + 1
+        start = close + 2
+    return None
+
+
+def _text(row: str, span: tuple[int, int]) -> str:
+    """What a cell holds."""
+    text = row[slice(*span)].lstrip(" ")
+    bare = text.removeprefix("\ufeff")
+    if not bare.startswith('"'):
+        return text
+    return bare[1 : bare.rindex('"')].replace('""', '"')
+
+
+def _tensor(cells: list[list[float]], spec: VectorSpec) -> Tensor:
+    return torch.tensor(cells, dtype=torch.float32).view(-1, spec.dims)

@@ -1,0 +1,127 @@
+"""Examples as real numbers that a density is of: dequantised, and back.
+
+A level, a whole number or a word has a bin of its own, in which its number is uniform: level k is
+[k, k + 1), whole number k is [k - 1/2, k + 1/2), word w of K is the cube of side 1 around its
+one-hot vector, in which no other coordinate is larger. Bins are disjoint and have volume 1, so that
+the mean log-density over a bin bounds the log-probability from below (arXiv:1511.01844); what is
+drawn is rounded to the bin that it lies in. Within its bin a number has the variance 1/12
+(Sheppard 1898).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from ptheta.compute import streams
+from ptheta.models.mixtures.covariance import wide
+from ptheta.specs import DataSpec, ImageSpec, VectorSpec, from_levels, to_levels
+
+BIN = 1 / 12  # the variance of dequantisation, in the width of a bin
+LEAST = 1e-6  # of the variance of a real number, in its standard deviations: none is known exactly
+
+
+class Numbers(ABC):
+    """Of examples of a spec.
+
+    dims: numbers of an example, D; middle, spread: where a density starts, about where they lie
+    width: of the bin of each, (D,), 0 of a real number; least: variance added to it, (D,)
+    """
+
+    dims: int
+    middle: float
+    spread: float
+    width: Tensor
+    least: Tensor
+
+    @abstractmethod
+    def of(self, x: Tensor) -> Tensor:
+        """The middle of the bin of each number, `wide` (B, D); NaN of what is missing, or tells
+        nothing."""
+
+    @abstractmethod
+    def examples(self, v: Tensor) -> Tensor:
+        """The examples in whose bins numbers (B, D) lie."""
+
+    @abstractmethod
+    def elements(self, mask: Tensor) -> Tensor:
+        """bool, as examples -> of each number, (B, D)"""
+
+    @abstractmethod
+    def log_unit(self, v: Tensor) -> Tensor:
+        """What the log-density of numbers (B, D) is short of that of the example: (B,) nats."""
+
+    def variance(self, ridge: float) -> Tensor:
+        """Of what is added to each number: dequantisation, and a ridge. (D,)"""
+        return self.width.square() * BIN + self.least + ridge
+
+    def drawn(self, x: Tensor) -> Tensor:
+        """Numbers of x, each drawn within its bin: (B, D)"""
+        v = self.of(x)
+        noise = streams.uniform(*v.shape, device=v.device, dtype=v.dtype) - 0.5
+        return v + noise * self.width.to(v)
+
+
+class Levels(Numbers):
+    """Of images, in units of a level."""
+
+    def __init__(self, spec: ImageSpec) -> None:
+        self.spec, self.dims = spec, spec.dims
+        self.middle, self.spread = spec.levels / 2, spec.levels / 4
+        self.width, self.least = torch.ones(spec.dims), torch.zeros(spec.dims)
+
+    def of(self, x: Tensor) -> Tensor:
+        return wide(to_levels(x, self.spec.levels).flatten(1)) + 0.5
+
+    def examples(self, v: Tensor) -> Tensor:
+        k = v.floor().clamp(0, self.spec.levels - 1)
+        return from_levels(k, self.spec.levels).view(len(v), *self.spec.shape)
+
+    def elements(self, mask: Tensor) -> Tensor:
+        return mask.flatten(1)
+
+    def log_unit(self, v: Tensor) -> Tensor:
+        return v.new_zeros(len(v))
+
+
+class Cells(Numbers):
+    """Of vectors, as a network sees them: numbers standardised, words one-hot. A column of real
+    numbers with but one value tells nothing."""
+
+    middle, spread = 0.0, 1.0
+
+    def __init__(self, spec: VectorSpec) -> None:
+        self.spec, self.dims = spec, spec.width
+        columns = [column for column in spec.columns for _ in range(column.width)]
+        self.of_column = torch.tensor(
+            [i for i, column in enumerate(spec.columns) for _ in range(column.width)]
+        )
+        self.constant = torch.tensor([c.continuous and c.low == c.high for c in columns])
+        widths = [0.0 if c.continuous else 1 / c.scale for c in columns]
+        self.width = torch.tensor(widths)
+        self.least = torch.where(self.constant, 1.0, LEAST * (self.width == 0))
+        self.log_scale = torch.tensor([0.0 if c.values else c.scale for c in columns])
+        self.log_scale = torch.where(self.log_scale > 0, self.log_scale.log(), 0.0)
+
+    def of(self, x: Tensor) -> Tensor:
+        s = wide(self.spec.scaled(x))
+        return s.masked_fill(self.constant.to(s.device), torch.nan)
+
+    def examples(self, v: Tensor) -> Tensor:
+        return self.spec.unscaled(v)
+
+    def elements(self, mask: Tensor) -> Tensor:
+        return mask[:, self.of_column.to(mask.device)]
+
+    def log_unit(self, v: Tensor) -> Tensor:
+        return torch.where(v.isnan(), 0.0, self.log_scale.to(v)).sum(1)
+
+
+def numbers_of(spec: DataSpec) -> Numbers:
+    """Those of images or of vectors."""
+    if isinstance(spec, VectorSpec):
+        return Cells(spec)
+    assert isinstance(spec, ImageSpec)
+    return Levels(spec)

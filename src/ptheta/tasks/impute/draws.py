@@ -1,0 +1,163 @@
+"""Imputation: needs `Completes`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ptheta.batch import Condition, repeated
+from ptheta.capabilities import Completes, HasConditionalMean, device_of
+from ptheta.compute import streams
+from ptheta.compute.streams import undisturbed
+from ptheta.errors import PthetaError
+from ptheta.specs import DataSpec
+from ptheta.tasks.conditions import check_condition
+from ptheta.tasks.effort import effort
+from ptheta.tasks.needs import require
+from ptheta.terminal.progress import watched
+
+CANDIDATES = 50  # that a completion is chosen from, where conditioning is approximated
+AVERAGED = 200  # completions that a mean is taken of, where a model has none of its own
+MORE = 20  # times as many candidates for the mean of a model that has one
+AT_ONCE = 2**20  # elements of the candidates that are in memory together
+
+Completer = Callable[[Tensor, Tensor, Condition | None], Tensor]
+
+
+@undisturbed()
+@torch.no_grad()
+def impute(
+    model: nn.Module,
+    x: Tensor,
+    known: Tensor | None = None,
+    *,
+    draws: int = 1,
+    seed: int = 0,
+    condition: Condition | None = None,
+    candidates: int = CANDIDATES,
+    numbers: Sequence[int] | None = None,
+) -> Tensor:
+    """Examples x (B, ...) completed `draws` times, (draws, B, ...): what is unknown is drawn given
+    what is known, which comes back to the bit.
+
+    known: bool, as x; default: what is not NaN
+    candidates: completions to choose each from, where a model conditions approximately
+    numbers: of the examples among all, by default from 0 on: what is drawn of an example is a
+        function of the seed and its number, whatever stands beside it
+    Raises PthetaError where the model cannot complete, and for numbers below 1.
+    """
+    completer = require(model, Completes, "complete")
+
+    def complete(x: Tensor, known: Tensor, y: Condition | None) -> Tensor:
+        once = [1] * (x.ndim - 1)
+        every = None if y is None else repeated(y, draws)
+        made = completer.complete(
+            x.repeat(draws, *once), known.repeat(draws, *once), every, candidates
+        )
+        several: Tensor = made.unflatten(0, (draws, len(x)))
+        return several
+
+    _check(draws=draws, candidates=candidates)
+    work = _Work(model, seed, draws * candidates, numbers)
+    return torch.cat(list(work.parts(complete, x, known, condition)), 1)
+
+
+@undisturbed()
+@torch.no_grad()
+def imputed(
+    model: nn.Module,
+    x: Tensor,
+    known: Tensor | None = None,
+    *,
+    seed: int = 0,
+    condition: Condition | None = None,
+    candidates: int = CANDIDATES,
+    numbers: Sequence[int] | None = None,
+) -> Tensor:
+    """The single best completion of each, (B, ...): the mean of what is unknown given what is
+    known, and of words the most probable. Arguments as of `impute`.
+
+    A model without a conditional mean of its own is asked for `AVERAGED` completions; one that has
+    it takes `MORE` times as many candidates for it.
+    """
+    _check(candidates=candidates)
+    require(model, Completes, "complete")
+    if isinstance(model, HasConditionalMean):
+        own, many = model, MORE * candidates
+
+        def mean(x: Tensor, known: Tensor, y: Condition | None) -> Tensor:
+            return own.conditional_mean(x, known, y, many)[None]
+
+        work = _Work(model, seed, many, numbers)
+        return torch.cat(list(work.parts(mean, x, known, condition)), 1)[0]
+    every = impute(
+        model,
+        x,
+        known,
+        draws=AVERAGED,
+        seed=seed,
+        condition=condition,
+        candidates=candidates,
+        numbers=numbers,
+    )
+    known = _known(x, known)
+    return torch.where(known, x.cpu(), averaged(_spec(model), every))
+
+
+def averaged(spec: DataSpec, draws: Tensor) -> Tensor:
+    """The mean of completions (M, B, ...) as examples (B, ...); of words the most frequent."""
+    total = sum(spec.scaled(draw).double() for draw in draws)
+    assert isinstance(total, Tensor)
+    return spec.unscaled((total / len(draws)).to(torch.get_default_dtype()))
+
+
+class _Work:
+    """Examples a few at a time. each: candidates in memory for one of them"""
+
+    def __init__(
+        self, model: nn.Module, seed: int, each: int, numbers: Sequence[int] | None
+    ) -> None:
+        self.model, self.seed, self.each, self.numbers = model, seed, each, numbers
+
+    def parts(
+        self, complete: Completer, x: Tensor, known: Tensor | None, condition: Condition | None
+    ) -> Iterator[Tensor]:
+        """What `complete` makes of each part, (M, b, ...), with what is known as it was."""
+        device, y = device_of(self.model), check_condition(self.model, condition)
+        known = _known(x, known)
+        numbers = range(len(x)) if self.numbers is None else self.numbers
+        size = max(1, AT_ONCE // max(1, self.each * x[:1].numel()))
+        one = x[:1].to(device), known[:1].to(device), None if y is None else y[:1]
+        with effort(self.model, lambda: complete(*one), min(size, len(x))):
+            for at in watched(range(0, len(x), size), "imputing"):
+                part = slice(at, min(at + size, len(x)))
+                given, open_ = x[part].to(device), known[part].to(device)
+                with streams.own(self.seed, numbers[part]):
+                    made = complete(given, open_, None if y is None else y[part]).cpu()
+                yield torch.where(known[part], x[part].cpu(), made)
+
+
+def _known(x: Tensor, known: Tensor | None) -> Tensor:
+    """bool, as x, on the CPU. Raises PthetaError for a mask of another shape."""
+    if known is None:
+        return ~x.isnan().cpu() if x.is_floating_point() else torch.ones_like(x, dtype=torch.bool)
+    if known.dtype != torch.bool or known.shape not in (x.shape, x.shape[1:]):
+        raise PthetaError(
+            f"known is {known.dtype} of shape {tuple(known.shape)}, and the examples are of "
+            f"{tuple(x.shape)}: give a bool mask of that shape, or of one example"
+        )
+    return known.cpu().expand(x.shape)
+
+
+def _spec(model: nn.Module) -> DataSpec:
+    spec = model.spec
+    assert isinstance(spec, DataSpec)
+    return spec
+
+
+def _check(**counts: int) -> None:
+    for name, value in counts.items():
+        if value < 1:
+            raise PthetaError(f"{name} = {value}: ask for at least one")

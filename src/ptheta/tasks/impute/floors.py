@@ -1,0 +1,168 @@
+"""What a sceptic would fill gaps with, to hold a model against: entries of a live table.
+
+All see rows as a network does, float64 (N, W), numbers standardised and words one-hot, NaN where a
+cell is missing.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ptheta.config import Entry
+from ptheta.distributions import incomplete
+
+NEIGHBOURS = 5  # rows whose cells a nearest-row imputation takes
+ROWS = 512  # whose distances are in memory together
+SWEEPS = 10  # over the columns, of an iterative regression
+PASSES = 500  # of EM at most
+TOLERANCE = 1e-4  # nats a row: a pass that gains less is the last
+RIDGE = 1e-2  # added to every variance, standard deviations squared
+
+
+class Filled(NamedTuple):
+    """mean: the single best completion, (B, W); draws: several, (M, B, W)"""
+
+    mean: Tensor
+    draws: Tensor
+
+
+Filler = Callable[[Tensor, int, torch.Generator], Filled]  # (rows (B, W), M, stream)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Floor(Entry):
+    """fitted: what learns from the training rows (N, W), and then fills others"""
+
+    fitted: Callable[[Tensor], Filler]
+
+
+def with_means(train: Tensor) -> Filler:
+    """The mean of the column, the most frequent word; drawn from its cells in training."""
+    mean = train.nanmean(0).nan_to_num(0.0)
+
+    def fill(x: Tensor, draws: int, stream: torch.Generator) -> Filled:
+        pools = [
+            (cells[~cells.isnan()] if (~cells.isnan()).any() else cells.new_zeros(1))
+            for cells in train.unbind(1)
+        ]
+        picks = [
+            pool[torch.randint(len(pool), (draws, len(x)), generator=stream)] for pool in pools
+        ]
+        return Filled(_filled(x, mean.expand_as(x)), _filled(x, torch.stack(picks, 2)))
+
+    return fill
+
+
+def with_nearest(train: Tensor) -> Filler:
+    """The mean of the cells of the `NEIGHBOURS` training rows that are nearest, of those that have
+    the cell; drawn from one of them. Distances are over what both rows have, brought to all."""
+    usual = train.nanmean(0).nan_to_num(0.0)
+    there = ~train.isnan()
+    held = train.nan_to_num(0.0)
+
+    def fill(x: Tensor, draws: int, stream: torch.Generator) -> Filled:
+        means, several = x.clone(), x.expand(draws, *x.shape).clone()
+        for at in range(0, len(x), ROWS):
+            part = slice(at, at + ROWS)
+            away = _distances(x[part], held, there)
+            for column in range(x.shape[1]):
+                gaps = x[part, column].isnan().nonzero()[:, 0]
+                if not len(gaps):
+                    continue
+                near = away[gaps].masked_fill(~there[:, column], torch.inf)
+                k = min(NEIGHBOURS, int(there[:, column].sum()))
+                if not k:
+                    means[at + gaps, column] = several[:, at + gaps, column] = usual[column]
+                    continue
+                cells = held[near.topk(k, largest=False).indices, column]
+                pick = torch.randint(k, (draws, len(gaps)), generator=stream)
+                means[at + gaps, column] = cells.mean(1)
+                several[:, at + gaps, column] = cells[torch.arange(len(gaps)), pick]
+        return Filled(means, several)
+
+    return fill
+
+
+def with_ridge(train: Tensor) -> Filler:
+    """Each column by Bayesian ridge regression on the others, over and over (van Buuren 2011), by
+    scikit-learn; drawn by regressions on drawn predictors with their residual noise."""
+    chain, drawing = (_chained(train.numpy(), posterior) for posterior in (False, True))
+    usual = train.nanmean(0).nan_to_num(0.0)
+    last = drawing.imputation_sequence_[-train.shape[1] :]
+
+    def fill(x: Tensor, draws: int, stream: torch.Generator) -> Filled:
+        mean = torch.from_numpy(chain.transform(x.numpy()))
+        several = _filled(x, usual.expand_as(x)).expand(draws, *x.shape).clone()
+        for _ in range(SWEEPS):
+            for step in last:
+                gaps = x[:, step.feat_idx].isnan()
+                others = several[:, gaps][:, :, step.neighbor_feat_idx]
+                guess = others @ torch.from_numpy(step.estimator.coef_) + step.estimator.intercept_
+                noise = torch.randn(guess.shape, generator=stream, dtype=guess.dtype)
+                several[:, gaps, step.feat_idx] = guess + noise * step.estimator.alpha_**-0.5
+        return Filled(mean, several)
+
+    return fill
+
+
+def _chained(train: np.ndarray, posterior: bool) -> Any:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.experimental import enable_iterative_imputer  # noqa: F401
+    from sklearn.impute import IterativeImputer
+
+    chain = IterativeImputer(
+        max_iter=SWEEPS, sample_posterior=posterior, random_state=0, keep_empty_features=True
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return chain.fit(train)
+
+
+def with_gaussian(train: Tensor) -> Filler:
+    """By one Gaussian of all columns, fitted by EM; drawn exactly."""
+    noise = torch.full_like(train[0], RIDGE)
+    law = incomplete.maximised(train, noise, PASSES, TOLERANCE)
+    root = torch.linalg.cholesky(law.covariance)
+
+    def fill(x: Tensor, draws: int, stream: torch.Generator) -> Filled:
+        each = []
+        for _ in range(draws):
+            v = torch.randn(x.shape, generator=stream, dtype=x.dtype) @ root.T + law.mean
+            each.append(incomplete.drawn(law, x, v))
+        return Filled(incomplete.expected(law, x), torch.stack(each))
+
+    return fill
+
+
+def _filled(x: Tensor, other: Tensor) -> Tensor:
+    return torch.where(x.isnan(), other, x)
+
+
+def _distances(x: Tensor, held: Tensor, there: Tensor) -> Tensor:
+    """Squared distances of rows x (B, W), with gaps, to training rows: (B, N); infinite where they
+    have nothing in common, and of a row to itself no less than to others."""
+    seen, filled = (~x.isnan()).to(x), x.nan_to_num(0.0)
+    both = there.to(x)
+    total = (
+        (filled.square() * seen) @ both.T
+        + seen @ (held.square() * both).T
+        - 2 * (filled * seen) @ (held * both).T
+    )
+    common = seen @ both.T
+    away = total.clamp_min(0.0) * x.shape[1] / common
+    return away.masked_fill(common == 0, torch.inf)
+
+
+FLOORS: dict[str, Floor] = {
+    "mean": Floor(fitted=with_means, about="mean, or most frequent word, of the column"),
+    "nearest": Floor(fitted=with_nearest, about=f"mean of the {NEIGHBOURS} nearest rows"),
+    "ridge": Floor(fitted=with_ridge, about="each column by ridge regression on the others"),
+    "gaussian": Floor(fitted=with_gaussian, about="one Gaussian of all columns, by EM"),
+}

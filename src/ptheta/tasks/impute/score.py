@@ -1,0 +1,221 @@
+"""How well hidden cells of rows are imputed, by a model and by what needs none."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ptheta.batch import Condition
+from ptheta.config import Entry
+from ptheta.errors import PthetaError, unknown
+from ptheta.measures import imputation
+from ptheta.specs import VectorSpec
+from ptheta.tasks.impute.draws import CANDIDATES, impute, imputed
+from ptheta.tasks.impute.floors import FLOORS
+from ptheta.terminal.progress import stage
+
+LEVEL = 0.9  # mass of the intervals
+MODEL = "model"
+
+
+class Trial(NamedTuple):
+    """Rows of which cells are hidden, and what was made of them.
+
+    truth: (B, D) as rows, NaN where nobody knows; hidden: bool (B, D), the cells that count
+    mean: the single best completion, (B, D); draws: (M, B, D)
+    """
+
+    spec: VectorSpec
+    truth: Tensor
+    hidden: Tensor
+    mean: Tensor
+    draws: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure(Entry):
+    """of: its value, None where no cell that it is of was hidden; better: "less", "more", or a
+    number that is right"""
+
+    of: Callable[[Trial], float | None]
+    better: str = "less"
+
+
+def _numbers(trial: Trial) -> Tensor:
+    """The hidden cells of numbers, bool (B, width)."""
+    parts = [
+        hidden[:, None].expand(-1, column.width) & (not column.values)
+        for column, hidden in zip(trial.spec.columns, trial.hidden.unbind(1), strict=True)
+    ]
+    return torch.cat(parts, 1)
+
+
+def _all(trial: Trial) -> Tensor:
+    """The hidden cells, words by each of their numbers, bool (B, width)."""
+    parts = [
+        hidden[:, None].expand(-1, column.width)
+        for column, hidden in zip(trial.spec.columns, trial.hidden.unbind(1), strict=True)
+    ]
+    return torch.cat(parts, 1)
+
+
+def _scaled(trial: Trial) -> tuple[Tensor, Tensor, Tensor]:
+    """mean, draws and truth as a network sees them."""
+    seen = trial.spec.scaled
+    return seen(trial.mean), torch.stack([seen(d) for d in trial.draws]), seen(trial.truth)
+
+
+def _rmse(trial: Trial) -> float | None:
+    mean, _, truth = _scaled(trial)
+    cells = _numbers(trial)
+    return imputation.root_mean_square(mean, truth, cells) if cells.any() else None
+
+
+def _energy(trial: Trial) -> float | None:
+    _, draws, truth = _scaled(trial)
+    cells = _all(trial)
+    return imputation.energy_score(draws, truth, cells) if cells.any() else None
+
+
+def _interval(trial: Trial) -> tuple[float, float] | None:
+    _, draws, truth = _scaled(trial)
+    cells = _numbers(trial)
+    return imputation.coverage(draws, truth, cells, LEVEL) if cells.any() else None
+
+
+def _covered(trial: Trial) -> float | None:
+    found = _interval(trial)
+    return None if found is None else found[0]
+
+
+def _width(trial: Trial) -> float | None:
+    found = _interval(trial)
+    return None if found is None else found[1]
+
+
+def _right(trial: Trial) -> float | None:
+    words = torch.tensor([bool(column.values) for column in trial.spec.columns])
+    cells = trial.hidden & words
+    return imputation.accuracy(trial.mean, trial.truth, cells) if cells.any() else None
+
+
+MEASURES: dict[str, Measure] = {
+    "rmse": Measure(of=_rmse, about="of standardised numbers, by the single best completion"),
+    "energy": Measure(of=_energy, about="energy score of a row's hidden cells, by the draws"),
+    "coverage": Measure(of=_covered, about=f"of {LEVEL:.0%} intervals", better=f"{LEVEL:g}"),
+    "width": Measure(of=_width, about=f"of {LEVEL:.0%} intervals, standard deviations"),
+    "accuracy": Measure(of=_right, about="of words", better="more"),
+}
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What one way to impute reached. values: of each repetition, by measure"""
+
+    name: str
+    values: dict[str, tuple[float, ...]]
+
+    def mean(self, measure: str) -> float:
+        return statistics.fmean(self.values[measure])
+
+    def spread(self, measure: str) -> float:
+        """The standard deviation over the repetitions; 0 of one."""
+        found = self.values[measure]
+        return statistics.stdev(found) if len(found) > 1 else 0.0
+
+
+Way = Callable[[Tensor, int], tuple[Tensor, Tensor]]  # (rows, seed) -> (mean, draws)
+
+
+def score(
+    model: nn.Module,
+    x: Tensor,
+    train: Tensor | None,
+    *,
+    hide: float = 0.3,
+    repeats: int = 5,
+    draws: int = 100,
+    seed: int = 0,
+    condition: Condition | None = None,
+    candidates: int = CANDIDATES,
+    floors: Collection[str] | None = None,
+    scaled_by: VectorSpec | None = None,
+) -> list[Scored]:
+    """Hides a share of the known cells of rows x (B, D) at random and imputes them: by the model
+    first, then by the floors, which learn from `train` (N, D),
+    or from the rows at hand, without what is hidden, where there is none.
+
+    repeats: other cells are hidden each time; draws: for the energy score and the intervals
+    floors: names of `FLOORS`; default: all. scaled_by: the columns whose scale errors are told in;
+        default: the model's
+    Raises PthetaError for rows of images, for a share that hides nothing or everything, and as
+    `impute` does.
+    """
+    spec = model.spec
+    if not isinstance(spec, VectorSpec):
+        raise PthetaError("cells are hidden of rows of tables: complete images by ptheta inpaint")
+    if not 0 < hide < 1:
+        raise PthetaError(f"hide = {hide:g}: hide a share between 0 and 1 of the known cells")
+
+    def by_model(rows: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+        mean = imputed(model, rows, seed=seed, condition=condition, candidates=candidates)
+        return mean, impute(
+            model, rows, draws=draws, seed=seed, condition=condition, candidates=candidates
+        )
+
+    ways: dict[str, Way] = {MODEL: by_model}
+    for name in FLOORS if floors is None else floors:
+        ways[name] = Floored(name, spec, train, draws)
+    found: dict[str, dict[str, list[float]]] = {name: {} for name in ways}
+    for i in range(repeats):
+        hidden = hidden_cells(x, hide, seed + i)
+        rows = x.masked_fill(hidden, torch.nan)
+        for name, way in ways.items():
+            with stage(f"imputing by {name}"):
+                trial = Trial(scaled_by or spec, x, hidden, *way(rows, seed + i))
+            for measure, value in measured(trial).items():
+                found[name].setdefault(measure, []).append(value)
+    return [Scored(n, {m: tuple(v) for m, v in of.items()}) for n, of in found.items()]
+
+
+def hidden_cells(x: Tensor, share: float, seed: int) -> Tensor:
+    """Which of the known cells of rows (B, D) are hidden, each with this probability, but for one
+    of each row that has no other left: bool (B, D). Raises PthetaError where none is hidden."""
+    draw = torch.Generator().manual_seed(seed)
+    noise = torch.rand(x.shape, generator=draw)
+    hidden = (noise < share) & ~x.isnan()
+    bare = ((~x.isnan()) & ~hidden).sum(1) == 0
+    last = noise.masked_fill(x.isnan(), -1.0).argmax(1)
+    hidden[bare, last[bare]] = False
+    if not hidden.any():
+        raise PthetaError(f"of {len(x)} rows no cell is hidden at a share of {share:g}: give more")
+    return hidden
+
+
+def measured(trial: Trial) -> dict[str, float]:
+    """What the measures say, those that are defined."""
+    values = {name: entry.of(trial) for name, entry in MEASURES.items()}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+class Floored:
+    """A floor, fitted once where there are rows to learn from. train: of these, (N, D)"""
+
+    def __init__(self, name: str, spec: VectorSpec, train: Tensor | None, draws: int) -> None:
+        if name not in FLOORS:
+            raise unknown("floor", name, FLOORS)
+        self.fitted, self.spec, self.draws = FLOORS[name].fitted, spec, draws
+        self.filler = None if train is None else self.fitted(spec.scaled(train).double())
+
+    def __call__(self, rows: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+        spec, there = self.spec, ~rows.isnan()
+        s = spec.scaled(rows).double()
+        filler = self.fitted(s) if self.filler is None else self.filler
+        mean, several = filler(s, self.draws, torch.Generator().manual_seed(seed))
+        made = torch.stack([torch.where(there, rows, spec.unscaled(d)) for d in several])
+        return torch.where(there, rows, spec.unscaled(mean)), made

@@ -10,7 +10,7 @@ import click
 
 import ptheta
 from ptheta.cli import types
-from ptheta.cli.common import JSON, RUN, SEED, THREADS, Parsed, cli, given, whole
+from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, Parsed, cli, given, whole
 from ptheta.cli.tables import print_table
 from ptheta.errors import PthetaError
 from ptheta.terminal.progress import shown
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ptheta.tasks.impute import Scored
 
 FILLING = ("out", "m", "mean", "force")
-SCORING = ("repeats", "draws")
+SCORING = ("data", "repeats", "draws")
 
 
 @cli.command()
@@ -64,6 +64,7 @@ SCORING = ("repeats", "draws")
 )
 @click.option("--force", is_flag=True, help="Write files anew that are there.")
 @JSON
+@DATA
 @SEED
 @THREADS
 def impute(
@@ -76,9 +77,12 @@ def impute(
     """
     if hide is not None:
         _refuse(FILLING, "writes tables, and --hide none")
+        if table is not None and options["data"] is not None:
+            raise PthetaError("a TABLE and --data both say which rows are used: leave one out")
         scoring = {k: v for k, v in options.items() if k not in FILLING}
+        scoring["data"] = table or options["data"]
         with shown(run):
-            found = ptheta.api.score_imputation(run, table, hide=hide, **scoring)
+            found = ptheta.api.score_imputation(run, hide=hide, **scoring)
         _print_scores(found, as_json)
         return
     _refuse(SCORING, "measures, which --hide asks for")

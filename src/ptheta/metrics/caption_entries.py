@@ -36,8 +36,7 @@ OF_CAPTIONS: tuple[Metric, ...] = (
     Metric(
         "caption_variety",
         variety.caption_variety,
-        "squared difference of two samples of one caption over that of two training images; 1 is "
-        "that of the data, 0 one picture for each caption",
+        "how much samples of one caption differ: 1 as training images do, 0 not at all",
         Section.CAPTIONS,
         of=(ImageSpec,),
         asked=captions.of_captions,

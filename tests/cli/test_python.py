@@ -56,7 +56,7 @@ DIFFERENT: dict[str, tuple[set[str], set[str], str]] = {
     "sample": ({"captions", "images"}, {"condition"}, "texts by kind of condition"),
     "inpaint": ({"captions", "labels", "attributes"}, {"condition"}, "texts by kind of condition"),
     "evaluate": (set(BROUGHT), set(), "of `evaluate_images`"),
-    "impute": ({"hide", "repeats", "draws"}, set(), "of `ptheta.api.score_imputation`"),
+    "impute": ({"data", "hide", "repeats", "draws"}, set(), "of `ptheta.api.score_imputation`"),
     "train": (set(), {"model", "callbacks"}, "a command for each; objects of Python"),
     "sweep": ({"vary"}, {"model", "settings"}, "a text of a grid; any settings"),
 }

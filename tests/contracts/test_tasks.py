@@ -21,7 +21,7 @@ from ptheta.metrics.likelihood import bound_terms, likelihood
 from ptheta.models import registry
 from ptheta.specs import ImageSpec
 from ptheta.tasks.matrix import TASKS
-from ptheta.tasks.needs import able, able_models, has
+from ptheta.tasks.needs import able, able_models
 from ptheta.tasks.probe import balanced
 from tests.conftest import MODELS, VECTORS, loaded, tiny
 
@@ -253,7 +253,7 @@ OTHERS: dict[str, Callable[[torch.nn.Module], object]] = {  # verbs that are no 
     "outliers": lambda m: tasks.outliers(m, bars(4), bars(40), scores=["zero-pixels"]),
     "traverse": lambda m: tasks.traverse(m, codes(m, bars(2), 1)[0], [0]),
     "interpolate": lambda m: tasks.interpolate(
-        m, 2, 3, ends=(X, X) if has(type(m), Encodes) else None
+        m, 2, 3, ends=(X, X) if issubclass(type(m), Encodes) else None
     ),
 }
 

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from ptheta.compute.streams import undisturbed
 from ptheta.errors import PthetaError
-from ptheta.models.autoencoders.fitted import Coder, Fitted
-from ptheta.tasks.needs import require
+from ptheta.models.autoencoders.fitted import Fitted, as_coder
+from ptheta.tasks.needs import Autoencodes, require
 
 
 @undisturbed()
@@ -22,7 +22,8 @@ def fit(model: nn.Module, codes: Tensor, *, components: int = 10, seed: int = 0)
     """
     from sklearn.mixture import GaussianMixture
 
-    coder = require(model, Coder, "have a prior fitted to its codes")
+    require(model, Autoencodes, "have a prior fitted to its codes")
+    coder = as_coder(model)
     if components < 1 or len(codes) < 2 * components:
         raise PthetaError(
             f"{components} components for {len(codes)} codes: "

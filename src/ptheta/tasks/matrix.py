@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypedDict
+from typing import Literal, Protocol, TypedDict, runtime_checkable
 
 from ptheta.capabilities import (
     CAPABILITIES,
@@ -19,11 +19,12 @@ from ptheta.conditions import wanted
 from ptheta.models import registry
 from ptheta.models.entries import Listed
 from ptheta.specs import DataSpec, ImageSpec, VectorSpec
-from ptheta.tasks.needs import Autoencodes, DecodesPrior, has, learns
+from ptheta.tasks.needs import Autoencodes, DecodesPrior, learns
 
 Can = Literal["yes", "after fit", "no"]
 
 
+@runtime_checkable
 class Anything(Protocol):
     """No capability."""
 
@@ -55,9 +56,9 @@ class Task:
             return "no"
         if not self.conditional and wanted(entry.load_config()()):
             return "no"
-        if any(has(cls, need) for need in self.needs):
+        if any(issubclass(cls, need) for need in self.needs):
             return "yes"
-        return "after fit" if self.fitted and has(cls, Autoencodes) else "no"
+        return "after fit" if self.fitted and issubclass(cls, Autoencodes) else "no"
 
     @property
     def methods(self) -> str:

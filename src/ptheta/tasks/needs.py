@@ -68,14 +68,8 @@ def able(capability: type, spec: DataSpec | None = None) -> list[str]:
     return [
         name
         for name, cls in classes
-        if has(cls, capability) and (spec is None or learns(cls, type(spec)))
+        if issubclass(cls, capability) and (spec is None or learns(cls, type(spec)))
     ]
-
-
-def has(cls: type, capability: type) -> bool:
-    """Whether objects of a class have every method of a protocol."""
-    methods = (name for name in dir(capability) if not name.startswith("_"))
-    return all(callable(getattr(cls, name, None)) for name in methods)
 
 
 def learns(cls: type, kind: type[DataSpec]) -> bool:

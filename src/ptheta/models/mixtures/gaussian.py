@@ -85,7 +85,7 @@ class Gaussian(Model):
             for batch in batches:
                 v = numbers.of(self.spec.check(batch.x))
                 unit = unit + numbers.log_unit(v).sum().cpu()
-                yield v.nan_to_num(0.0)  # constants alone are left out
+                yield numbers.centred(v)
 
         found, more = moments(seen(), self.kind), numbers.variance(self.config.ridge)
         factor = self.kind.factor(found.covariance + self._kept(more.to(found.covariance)))

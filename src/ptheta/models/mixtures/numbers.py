@@ -53,6 +53,10 @@ class Numbers(ABC):
     def log_unit(self, v: Tensor) -> Tensor:
         """What the log-density of numbers (B, D) is short of that of the example: (B,) nats."""
 
+    def centred(self, v: Tensor) -> Tensor:
+        """Numbers (B, D) of complete examples, with `middle` for those that tell nothing."""
+        return v
+
     def variance(self, ridge: float) -> Tensor:
         """Of what is added to each number: dequantisation, and a ridge. (D,)"""
         return self.width.square() * BIN + self.least + ridge
@@ -111,6 +115,9 @@ class Cells(Numbers):
 
     def examples(self, v: Tensor) -> Tensor:
         return self.spec.unscaled(v)
+
+    def centred(self, v: Tensor) -> Tensor:
+        return v.masked_fill(self.constant.to(v.device), self.middle)
 
     def elements(self, mask: Tensor) -> Tensor:
         return mask[:, self.of_column.to(mask.device)]

@@ -43,9 +43,14 @@ class Floor(Entry):
     fitted: Callable[[Tensor], Filler]
 
 
+def usual(train: Tensor) -> Tensor:
+    """The mean of each column (W,); 0, the mean of a standardised one, where no row has a cell."""
+    return torch.where((~train.isnan()).any(0), train.nanmean(0), 0.0)
+
+
 def with_means(train: Tensor) -> Filler:
     """The mean of the column, the most frequent word; drawn from its cells in training."""
-    mean = train.nanmean(0).nan_to_num(0.0)
+    mean = usual(train)
 
     def fill(x: Tensor, draws: int, stream: torch.Generator) -> Filled:
         pools = [
@@ -63,28 +68,27 @@ def with_means(train: Tensor) -> Filler:
 def with_nearest(train: Tensor) -> Filler:
     """The mean of the cells of the `NEIGHBOURS` training rows that are nearest, of those that have
     the cell; drawn from one of them. Distances are over what both rows have, brought to all."""
-    usual = train.nanmean(0).nan_to_num(0.0)
-    there = ~train.isnan()
-    held = train.nan_to_num(0.0)
+    mean, there = usual(train), ~train.isnan()
+    held = torch.where(there, train, 0.0)  # read where it is there
+
+    def cells_of(gaps: Tensor, away: Tensor, column: int) -> Tensor:
+        """The cells of the nearest rows for each gap: (gaps, K)."""
+        k = min(NEIGHBOURS, int(there[:, column].sum()))
+        if not k:
+            return mean[column].expand(len(gaps), 1)
+        near = away[gaps].masked_fill(~there[:, column], torch.inf)
+        return held[near.topk(k, largest=False).indices, column]
 
     def fill(x: Tensor, draws: int, stream: torch.Generator) -> Filled:
         means, several = x.clone(), x.expand(draws, *x.shape).clone()
-        for at in range(0, len(x), ROWS):
-            part = slice(at, at + ROWS)
-            away = _distances(x[part], held, there)
-            for column in range(x.shape[1]):
-                gaps = x[part, column].isnan().nonzero()[:, 0]
-                if not len(gaps):
-                    continue
-                near = away[gaps].masked_fill(~there[:, column], torch.inf)
-                k = min(NEIGHBOURS, int(there[:, column].sum()))
-                if not k:
-                    means[at + gaps, column] = several[:, at + gaps, column] = usual[column]
-                    continue
-                cells = held[near.topk(k, largest=False).indices, column]
-                pick = torch.randint(k, (draws, len(gaps)), generator=stream)
-                means[at + gaps, column] = cells.mean(1)
-                several[:, at + gaps, column] = cells[torch.arange(len(gaps)), pick]
+        for at, part in enumerate(x.split(ROWS)):
+            away = _distances(part, held, there)
+            for column in part.isnan().any(0).nonzero()[:, 0].tolist():
+                gaps = part[:, column].isnan().nonzero()[:, 0]
+                cells = cells_of(gaps, away, column)
+                pick = torch.randint(cells.shape[1], (draws, len(gaps)), generator=stream)
+                means[at * ROWS + gaps, column] = cells.mean(1)
+                several[:, at * ROWS + gaps, column] = cells[torch.arange(len(gaps)), pick]
         return Filled(means, several)
 
     return fill
@@ -94,12 +98,12 @@ def with_ridge(train: Tensor) -> Filler:
     """Each column by Bayesian ridge regression on the others, over and over (van Buuren 2011), by
     scikit-learn; drawn by regressions on drawn predictors with their residual noise."""
     chain, drawing = (_chained(train.numpy(), posterior) for posterior in (False, True))
-    usual = train.nanmean(0).nan_to_num(0.0)
+    mean = usual(train)
     last = drawing.imputation_sequence_[-train.shape[1] :]
 
     def fill(x: Tensor, draws: int, stream: torch.Generator) -> Filled:
-        mean = torch.from_numpy(chain.transform(x.numpy()))
-        several = _filled(x, usual.expand_as(x)).expand(draws, *x.shape).clone()
+        best = torch.from_numpy(chain.transform(x.numpy()))
+        several = _filled(x, mean.expand_as(x)).expand(draws, *x.shape).clone()
         for _ in range(SWEEPS):
             for step in last:
                 gaps = x[:, step.feat_idx].isnan()
@@ -107,7 +111,7 @@ def with_ridge(train: Tensor) -> Filler:
                 guess = others @ torch.from_numpy(step.estimator.coef_) + step.estimator.intercept_
                 noise = torch.randn(guess.shape, generator=stream, dtype=guess.dtype)
                 several[:, gaps, step.feat_idx] = guess + noise * step.estimator.alpha_**-0.5
-        return Filled(mean, several)
+        return Filled(best, several)
 
     return fill
 
@@ -148,7 +152,7 @@ def _filled(x: Tensor, other: Tensor) -> Tensor:
 def _distances(x: Tensor, held: Tensor, there: Tensor) -> Tensor:
     """Squared distances of rows x (B, W), with gaps, to training rows: (B, N); infinite where they
     have nothing in common, and of a row to itself no less than to others."""
-    seen, filled = (~x.isnan()).to(x), x.nan_to_num(0.0)
+    seen, filled = (~x.isnan()).to(x), torch.where(x.isnan(), 0.0, x)
     both = there.to(x)
     total = (
         (filled.square() * seen) @ both.T

@@ -21,10 +21,11 @@ def after_training(
     """By what the model can do: to translate, to draw samples, first to fit a prior to its codes,
     to complete, or else to measure what there is. condition: what it is asked for"""
     cls = registry.entry(model).load_model()
+    to, caption = _asked(condition)
     if issubclass(cls, Translates):
-        return _command("translate", run, *_domain(condition), "--out", spec.usual_file)
+        return _command("translate", run, *to, "--out", spec.usual_file)
     if issubclass(cls, Samples):
-        return _command("sample", run, *_caption(condition), "--out", spec.usual_file)
+        return _command("sample", run, *caption, "--out", spec.usual_file)
     if issubclass(cls, Encodes) and issubclass(cls, Decodes):
         return f"{_command('fit', run)}, then {_sample(run, spec)}"
     if issubclass(cls, Completes):
@@ -32,21 +33,16 @@ def after_training(
     return _command("evaluate", run)
 
 
-def _caption(condition: ConditionSpec | None) -> tuple[str, ...]:
-    """What a model of captions is asked for: the shortest that it is shown with."""
-    from ptheta.conditions import parts_of, text_of  # and torch
+def _asked(condition: ConditionSpec | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What says where a picture is carried over to, needed among more than two domains; and what a
+    model of captions is asked for: the shortest that it is shown with."""
+    from ptheta.conditions import Labels, parts_of, text_of  # and torch
 
-    text = text_of(condition)
-    known = () if text is None or len(parts_of(condition)) > 1 else text.captions
-    return ("--caption", min(known, key=len)) if known else ()
-
-
-def _domain(condition: ConditionSpec | None) -> tuple[str, ...]:
-    """Where it must be said which is wanted: among more than two."""
-    from ptheta.conditions import Labels, parts_of  # and torch
-
-    names = next((p.names for p in parts_of(condition) if isinstance(p, Labels)), ())
-    return ("--to", names[-1]) if len(names) > 2 else ()
+    parts, text = parts_of(condition), text_of(condition)
+    names = next((part.names for part in parts if isinstance(part, Labels)), ())
+    known = () if text is None or len(parts) > 1 else text.captions
+    to = ("--to", names[-1]) if len(names) > 2 else ()
+    return to, ("--caption", min(known, key=len)) if known else ()
 
 
 def after_fit(run: str | Path, spec: DataSpec) -> str:

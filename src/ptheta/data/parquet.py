@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,6 +14,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from ptheta.data.columns.source import read_rows
 from ptheta.data.dataset import Dataset
+from ptheta.data.extras import need_pyarrow
 from ptheta.data.reader import SourceReader
 from ptheta.data.request import Request
 from ptheta.data.splits import Part, by_split, named
@@ -84,7 +84,7 @@ def read_parquet(path: Path, request: Request) -> tuple[Dataset, Part]:
 
     Raises PthetaError without pyarrow, without an image column, or where a file is damaged.
     """
-    _need_pyarrow(path)
+    need_pyarrow(path)
     from ptheta.data.arrow import Parquet
 
     files = {split: [Parquet(file) for file in paths] for split, paths in files_of(path).items()}
@@ -96,7 +96,7 @@ def read_saved(path: Path, request: Request) -> tuple[Dataset, Part]:
 
     Raises PthetaError without pyarrow, without an image column, or where a file is damaged.
     """
-    _need_pyarrow(path)
+    need_pyarrow(path)
     from ptheta.data.arrow import Stream
 
     folders = {"train": path}
@@ -163,12 +163,6 @@ def _beside(file: Path, name: str) -> Path:
     if Path(name).name != name or not target.exists():
         raise PthetaError(f"{file} names {name!r}, which is not beside it; save the data set again")
     return target
-
-
-def _need_pyarrow(path: Path) -> None:
-    """Raises PthetaError where it is not installed."""
-    if find_spec("pyarrow") is None:
-        raise PthetaError(f"{path} needs the extra: pip install 'ptheta[parquet]'")
 
 
 def _always() -> bool:

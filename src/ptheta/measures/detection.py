@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from scipy.special import betaincinv
 from torch import Tensor
 
 from ptheta.errors import PthetaError
@@ -144,10 +145,8 @@ def threshold(held_out: Tensor, rate: float) -> Threshold:
     n + 1 - k), k = floor(rate (n + 1)).
     Raises PthetaError for a rate that is none, and where n is too small for it.
     """
-    from scipy.stats import beta
-
     n = len(held_out)
     k = exceeding(n, rate)
     value = held_out.double().sort(descending=True).values[k - 1].item()
-    low, high = beta.interval(LEVEL, k, n + 1 - k)
+    low, high = (betaincinv(k, n + 1 - k, p) for p in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     return Threshold(value, rate, n, float(low), float(high))

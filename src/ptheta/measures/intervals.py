@@ -18,6 +18,7 @@ from functools import cached_property
 from typing import Literal
 
 import torch
+from scipy.special import stdtrit
 from torch import Tensor
 
 from ptheta.measures.results import LEVEL, NORMAL, About, Draws, Estimate, Result
@@ -118,11 +119,9 @@ class Spread:
     @property
     def half(self) -> float:
         """Half the width of the 95 % interval (Student's t)."""
-        from scipy.stats import t
-
         if not self.variance:
             return 0.0
-        return float(t.ppf((1 + LEVEL) / 2, self.freedom)) * math.sqrt(self.variance)
+        return float(stdtrit(self.freedom, (1 + LEVEL) / 2)) * math.sqrt(self.variance)
 
 
 def spread(found: Draws) -> Spread:

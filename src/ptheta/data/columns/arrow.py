@@ -1,15 +1,18 @@
-"""The columns of files of rows that Arrow reads. Needs pyarrow."""
+"""The columns of files of rows that Arrow reads and writes. Needs pyarrow."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pyarrow.types as of
 
 from ptheta.data.arrow import ArrowType, Cells, FileRows
 from ptheta.data.columns.raw import DATES, RawColumn, of_texts
+from ptheta.specs import Column, VectorSpec
 
 Reader = Callable[[str, Sequence[Cells]], RawColumn]
 
@@ -68,3 +71,21 @@ KINDS: list[tuple[Callable[[ArrowType], bool], Reader]] = [
     (_is_number, _numbers),
     (_is_word, _words),
 ]
+
+
+def write_arrow(path: Path, cells: np.ndarray, spec: VectorSpec) -> None:
+    """A .parquet file of cells (N, D)."""
+    types = {"real": pa.float32(), "integer": pa.int64(), "category": pa.string()}
+    arrays = [
+        pa.array(_cells(cells[:, i], column), types[column.kind])
+        for i, column in enumerate(spec.columns)
+    ]
+    pq.write_table(pa.table(arrays, names=[column.name for column in spec.columns]), path)
+
+
+def _cells(cells: np.ndarray, column: Column) -> list[object]:
+    """Cells (N,) as Arrow takes them, None for NaN."""
+    if column.values:
+        return [None if cell != cell else column.values[int(cell)] for cell in cells]
+    kind = int if column.whole else float
+    return [None if cell != cell else kind(cell) for cell in cells]

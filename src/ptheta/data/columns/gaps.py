@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from ptheta.data.columns.gap_array import ArrayGaps, ArrowGaps
+from ptheta.data.columns.gap_array import ArrayGaps
 from ptheta.data.columns.gap_file import GapFile, Put
 from ptheta.data.columns.gap_text import TextGaps
+from ptheta.data.extras import need_pyarrow
 from ptheta.errors import PthetaError
 from ptheta.specs import VectorSpec
 
+
+def _arrow(path: Path, spec: VectorSpec) -> GapFile:
+    need_pyarrow(path)
+    from ptheta.data.columns.gap_arrow import ArrowGaps
+
+    return ArrowGaps(path, spec)
+
+
 # by the suffix of the file
-GAPS: dict[str, type[GapFile]] = {
+GAPS: dict[str, Callable[[Path, VectorSpec], GapFile]] = {
     ".csv": TextGaps,
     ".tsv": TextGaps,
     ".npy": ArrayGaps,
-    ".parquet": ArrowGaps,
+    ".parquet": _arrow,
 }
 
 

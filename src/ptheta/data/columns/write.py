@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TextIO
 
 import numpy as np
 from torch import Tensor
 
+from ptheta.data.extras import need_pyarrow
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import write_atomic
 from ptheta.files.out import listed
@@ -72,25 +72,10 @@ def _saying(column: Column) -> Callable[[np.float32], str]:
 
 
 def _write_parquet(path: Path, cells: np.ndarray, spec: VectorSpec) -> None:
-    if find_spec("pyarrow") is None:
-        raise PthetaError(f"{path} needs the extra: pip install 'ptheta[parquet]'; or write .csv")
-    import pyarrow as pa  # an extra
-    import pyarrow.parquet as pq
+    need_pyarrow(path, "; or write .csv")
+    from ptheta.data.columns.arrow import write_arrow
 
-    types = {"real": pa.float32(), "integer": pa.int64(), "category": pa.string()}
-    arrays = [
-        pa.array(_cells(cells[:, i], column), types[column.kind])
-        for i, column in enumerate(spec.columns)
-    ]
-    pq.write_table(pa.table(arrays, names=[column.name for column in spec.columns]), path)
-
-
-def _cells(cells: np.ndarray, column: Column) -> list[object]:
-    """Cells (N,) as Arrow takes them, None for NaN."""
-    if column.values:
-        return [None if cell != cell else column.values[int(cell)] for cell in cells]
-    kind = int if column.whole else float
-    return [None if cell != cell else kind(cell) for cell in cells]
+    write_arrow(path, cells, spec)
 
 
 def _write_npy(path: Path, cells: np.ndarray, spec: VectorSpec) -> None:

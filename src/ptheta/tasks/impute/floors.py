@@ -6,12 +6,10 @@ cell is missing.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -97,7 +95,9 @@ def with_nearest(train: Tensor) -> Filler:
 def with_ridge(train: Tensor) -> Filler:
     """Each column by Bayesian ridge regression on the others, over and over (van Buuren 2011), by
     scikit-learn; drawn by regressions on drawn predictors with their residual noise."""
-    chain, drawing = (_chained(train.numpy(), posterior) for posterior in (False, True))
+    from ptheta.tasks.impute.chained import chained  # scikit-learn takes a second to import
+
+    chain, drawing = (chained(train.numpy(), SWEEPS, posterior) for posterior in (False, True))
     mean = usual(train)
     last = drawing.imputation_sequence_[-train.shape[1] :]
 
@@ -114,19 +114,6 @@ def with_ridge(train: Tensor) -> Filler:
         return Filled(best, several)
 
     return fill
-
-
-def _chained(train: np.ndarray, posterior: bool) -> Any:
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.experimental import enable_iterative_imputer  # noqa: F401
-    from sklearn.impute import IterativeImputer
-
-    chain = IterativeImputer(
-        max_iter=SWEEPS, sample_posterior=posterior, random_state=0, keep_empty_features=True
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return chain.fit(train)
 
 
 def with_gaussian(train: Tensor) -> Filler:

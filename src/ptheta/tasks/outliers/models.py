@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from io import BytesIO
 from typing import TypeVar
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from ptheta.batch import Condition
@@ -134,10 +136,6 @@ def compressed_nats(x: Tensor) -> Tensor:
 
 def _bytes(image: np.ndarray) -> int:
     """uint8 (C, H, W) -> the size of its PNG without what is the same in all; else of zlib."""
-    from io import BytesIO
-
-    from PIL import Image
-
     if image.shape[0] not in (1, 3):
         return len(zlib.compress(image.tobytes(), 9))
     file = BytesIO()

@@ -1,0 +1,15 @@
+"""Packages that are not installed with this one."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from ptheta.errors import PthetaError
+
+
+def need_pyarrow(path: Path, instead: str = "") -> None:
+    """Raises PthetaError where it is not installed. path: the file that needs it; instead: what
+    else may be done"""
+    if find_spec("pyarrow") is None:
+        raise PthetaError(f"{path} needs the extra: pip install 'ptheta[parquet]'{instead}")

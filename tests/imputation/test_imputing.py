@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -327,6 +328,39 @@ def test_what_cannot_be_filled_is_one_line(given_, words, trained, tmp_path):
         ptheta.impute(run, table, out=tmp_path / options.pop("out"), **options)
     assert "\n" not in str(error.value)
     assert not Path(tmp_path / "x.csv").exists()
+
+
+@pytest.mark.parametrize("text", ['a,b,"c\n1,2,3\n', 'a,b,c\n1,2,"3\n' + "4,5,6\n" * 9])
+def test_quotes_that_do_not_end_are_said(tmp_path, text):
+    spec = VectorSpec((Column("a"), Column("b")))
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(PthetaError, match="ends within a cell in quotes"):
+        list(gaps_of(tmp_path / "t.csv", spec).parts())
+
+
+def test_a_row_without_an_end_is_not_read_to_the_end_of_the_file(tmp_path):
+    """Nor over and over: each line would be a longer row."""
+    (tmp_path / "t.csv").write_text('a,b\n1,"2\n' + '4,"",6\n' * 300_000)
+    with pytest.raises(PthetaError, match="mend"):
+        list(gaps_of(tmp_path / "t.csv", VectorSpec((Column("a"), Column("b")))).parts())
+
+
+def test_cells_in_quotes_may_hold_ends_of_lines(tmp_path):
+    text = '\n"a","b\nc",d\n1,"x\ny\nz",\n2,"plain",3\n'
+    (tmp_path / "t.csv").write_text(text)
+    table = gaps_of(tmp_path / "t.csv", VectorSpec((Column("a"), Column("d"))))
+    (part,) = table.parts()
+    assert part.cells.isnan().tolist() == [[False, True], [False, False]]
+    with table.writing(tmp_path / "out.csv") as put:
+        put(part, torch.tensor([[1.0, 7.5], [2.0, 3.0]]))
+    assert (tmp_path / "out.csv").read_text() == text.replace('z",\n', 'z",7.5\n')
+
+
+def test_a_parquet_file_needs_the_extra(tmp_path, monkeypatch):
+    (tmp_path / "t.parquet").write_bytes(b"")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(PthetaError, match="pip install 'ptheta\\[parquet\\]'"):
+        gaps_of(tmp_path / "t.parquet", VectorSpec((Column("a"),)))
 
 
 def test_the_kinds_of_tables_are_those_that_a_run_of_rows_writes():

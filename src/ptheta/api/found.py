@@ -50,6 +50,17 @@ class Found:
         flagged, n = int(self.found.flagged.sum()), len(self.names)
         return f"Found({flagged:,} of {n:,} examples flagged by {self.found.chosen})"
 
+    def detected(self) -> list[list[str]]:
+        """How well each score tells the known outliers, as a table with its heads; empty where none
+        are known."""
+        measures = list(next(iter(self.detection.values()), {}))
+        heads = ["score", *(name.replace("_", " ") for name in measures)]
+        rows = [
+            [score, *(_said(by_name[name]) for name in measures)]
+            for score, by_name in self.detection.items()
+        ]
+        return [heads, *rows] if rows else []
+
     def to_json(self) -> dict[str, object]:
         """The numbers that are of all examples together."""
         at = self.found.threshold
@@ -65,6 +76,12 @@ class Found:
             "detection": measures,
             "remarks": list(self.remarks),
         }
+
+
+def _said(found: Estimate) -> str:
+    """A measure with its interval, for a reader."""
+    low, high = interval(found)
+    return f"{found.value:.3f} ({low:.3f} to {high:.3f})"
 
 
 def _told(value: Estimate) -> dict[str, object]:

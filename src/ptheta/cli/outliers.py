@@ -112,16 +112,5 @@ def _print(result: Found) -> None:
         )
     for line in result.remarks:
         click.echo(line)
-    if result.detection:
-        _print_detection(result)
-
-
-def _print_detection(result: Found) -> None:
-    """How well each score tells the known outliers."""
-    from ptheta.tasks.outliers.find import said  # torch has been imported by then
-
-    measures = list(next(iter(result.detection.values())))
-    rows = [["score", *(name.replace("_", " ") for name in measures)]]
-    for name, by_measure in result.detection.items():
-        rows.append([name, *(said(by_measure[measure]) for measure in measures)])
-    print_table(rows)
+    if table := result.detected():
+        print_table(table)

@@ -132,10 +132,12 @@ class _Learning:
 
     def probes(self, count: int, codes: Labelled, test_codes: Labelled) -> list[Probe]:
         """The three ways, from so many labelled images; codes: of the training and test images."""
+        from ptheta.tasks.logistic import logistic_accuracy  # scikit-learn takes a second to import
+
         n = len(self.train.x)
         drawn = [torch.arange(n)] if count >= n else self._drawn(count)
         accuracy = {
-            "linear": [_linear(codes.rows(rows), test_codes) for rows in drawn],
+            "linear": [logistic_accuracy(*codes.rows(rows), *test_codes) for rows in drawn],
             "fine-tuned": [self._tuned(i, rows, self._copy) for i, rows in enumerate(drawn)],
             "from scratch": [self._tuned(i, rows, self.fresh) for i, rows in enumerate(drawn)],
         }
@@ -163,22 +165,6 @@ def balanced(y: Tensor, count: int, seed: int) -> Tensor:
         rank[mine] = torch.arange(len(mine))
     # first of each class, second of each class, ...
     return order[torch.argsort(rank[order], stable=True)][:count]
-
-
-def _linear(train: Labelled, test: Labelled) -> float:
-    """Accuracy of a logistic regression on standardised codes, its penalty chosen by 3-fold cross
-    validation where every class has three examples."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GridSearchCV
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
-    if int(torch.bincount(train.y).min()) >= 3 and len(train.y) <= 5000:
-        penalties = {"logisticregression__C": [0.01, 0.1, 1.0, 10.0]}
-        model = GridSearchCV(model, penalties, cv=3)
-    model.fit(train.x.numpy(), train.y.numpy())
-    return float(model.score(test.x.numpy(), test.y.numpy()))
 
 
 def _tuned(model: nn.Module, train: Labelled, test: Labelled, classes: int, steps: int) -> float:

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
@@ -20,6 +21,8 @@ from ptheta.data.columns.write import text_of
 from ptheta.data.names import shown
 from ptheta.errors import PthetaError
 from ptheta.specs import VectorSpec
+
+LONGEST = 2**20  # characters of a row
 
 
 @dataclass(frozen=True)
@@ -38,19 +41,21 @@ class TextGaps(GapFile):
     def parts(self) -> Iterator[TextPart]:
         with self._open() as file:
             _, places, separator = self._head(file)
-            number = 1
+            number = 2
             for texts in _some(_rows(file, separator, self.path)):
-                spans, cells = [], []
-                for text in texts:
-                    number += 1
-                    found = _spans(text, separator) if text.strip("\r\n") else []
-                    if found:
-                        own = self._own(found, places, number)
-                        cells.append(self._cells(text, own, number))
-                        spans.append(own)
-                    else:
-                        spans.append([])
-                yield TextPart(texts, spans, _tensor(cells, self.spec))
+                yield self._part(texts, places, separator, number)
+                number += len(texts)
+
+    def _part(self, texts: list[str], places: list[int], separator: str, number: int) -> TextPart:
+        """number: of the first of these rows"""
+        spans, cells = [], []
+        for at, text in enumerate(texts, start=number):
+            found = _spans(text, separator) if text.strip("\r\n") else None
+            own = self._own(found, places, at) if found else []
+            if own:
+                cells.append(self._cells(text, own, at))
+            spans.append(own)
+        return TextPart(texts, spans, _tensor(cells, self.spec))
 
     @contextmanager
     def writing(self, out: Path) -> Iterator[Put]:
@@ -96,19 +101,16 @@ class TextGaps(GapFile):
     def _head(self, file: TextIO) -> tuple[str, list[int], str]:
         """What stands up to the first row, the places of the spec's columns, and what separates
         cells."""
-        before = ""
-        for line in file:
-            before += line
-            if line.strip():
-                break
+        blank, line = "", file.readline()
+        while line and not line.strip():
+            blank, line = blank + line, file.readline()
         separator = max(SEPARATORS, key=line.count)
-        while (found := _spans(line, separator)) is None:
-            line += (more := file.readline())
-            before += more
-        mark = "\ufeff" if line.startswith("\ufeff") else ""
-        cells = [_text(line, span).removeprefix(mark) for span in found]
+        head = next(_rows(chain([line], file), separator, self.path))
+        found = _spans(head, separator) or []
+        mark = "\ufeff" if head.startswith("\ufeff") else ""
+        cells = [_text(head, span).removeprefix(mark) for span in found]
         names = [shown(cell.strip()) or f"column {i}" for i, cell in enumerate(cells, start=1)]
-        return before, [names.index(column.name) for column in self.spec.columns], separator
+        return blank + head, [names.index(column.name) for column in self.spec.columns], separator
 
     def _own(
         self, spans: list[tuple[int, int]], places: list[int], number: int
@@ -137,17 +139,38 @@ def quoted(text: str, separator: str) -> str:
     return line.getvalue()
 
 
-def _rows(file: TextIO, separator: str, path: Path) -> Iterator[str]:
-    """The lines of a file, those of one row together: a cell in quotes may hold the end of one."""
-    row = ""
-    for line in file:
-        row += line
-        if '"' in row and _spans(row, separator) is None:
-            continue
-        yield row
-        row = ""
+def _rows(lines: Iterable[str], separator: str, path: Path) -> Iterator[str]:
+    """Lines, those of one row together: a cell in quotes may hold the end of one.
+
+    Raises PthetaError where quotes do not end, in the file or in `LONGEST` characters.
+    """
+    row: list[str] = []
+    size, opened = 0, False
+    for line in lines:
+        row.append(line)
+        size += len(line)
+        if '"' in line:  # quotes end, and begin, at one alone
+            opened = _left_open(line, separator, opened)
+        if not opened:
+            yield "".join(row)
+            row, size = [], 0
+        elif size > LONGEST:
+            raise PthetaError(f"{path} has a row of over {LONGEST:,} characters: mend its quotes")
     if row:
         raise PthetaError(f"{path} ends within a cell in quotes: mend it")
+
+
+def _left_open(line: str, separator: str, opened: bool) -> bool:
+    """Whether a cell in quotes goes on behind a line. opened: whether one goes on before it"""
+    end, at = len(line.rstrip("\r\n")), 0
+    while True:
+        stop = _closed(line, at) if opened else _end_of_quotes(line, at)
+        if stop is None:
+            return True
+        opened, cut = False, line.find(separator, stop, end)
+        if cut < 0:
+            return False
+        at = cut + 1
 
 
 def _some(rows: Iterator[str]) -> Iterator[list[str]]:
@@ -183,11 +206,15 @@ def _end_of_quotes(row: str, at: int) -> int | None:
         start += 1
     if row[start : start + 1] != '"':
         return at
-    start += 1
-    while (close := row.find('"', start)) >= 0:
+    return _closed(row, start + 1)
+
+
+def _closed(row: str, at: int) -> int | None:
+    """The place behind the quote that ends what is in quotes at `at`; None where none does."""
+    while (close := row.find('"', at)) >= 0:
         if row[close + 1 : close + 2] != '"':
             return close + 1
-        start = close + 2
+        at = close + 2
     return None
 
 

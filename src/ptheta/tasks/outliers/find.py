@@ -18,7 +18,6 @@ from ptheta.measures.detection import (
     MEASURES,
     Threshold,
     exceeding,
-    interval,
     measured,
     p_values,
     threshold,
@@ -165,9 +164,3 @@ def _scorers(names: Sequence[str], known: Known) -> dict[str, Scorer]:
         if not isinstance(known.spec, score.of):
             raise PthetaError(f"score {name}: {lacks(score, known)}; choose another")
     return {name: score.make(known) for name, score in chosen.items()}
-
-
-def said(found: Estimate) -> str:
-    """A measure with its interval, for a reader."""
-    low, high = interval(found)
-    return f"{found.value:.3f} ({low:.3f} to {high:.3f})"

@@ -334,7 +334,7 @@ def test_what_cannot_be_filled_is_one_line(given_, words, trained, tmp_path):
 def test_quotes_that_do_not_end_are_said(tmp_path, text):
     spec = VectorSpec((Column("a"), Column("b")))
     (tmp_path / "t.csv").write_text(text)
-    with pytest.raises(PthetaError, match="mend it$"):
+    with pytest.raises(PthetaError, match="mend it"):
         list(gaps_of(tmp_path / "t.csv", spec).parts())
 
 

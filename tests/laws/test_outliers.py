@@ -28,6 +28,7 @@ from ptheta.tasks.outliers import HEATS, SCORES, Known, Score, defined
 from ptheta.tasks.outliers.distances import NEAREST, Bank
 from ptheta.tasks.outliers.heat import heat_of
 from ptheta.tasks.outliers.known import BLOCK, scored
+from ptheta.tasks.outliers.perturbed import perturbed
 from tests.conftest import MODELS, VECTORS, examples, pairs, tiny
 
 SPEC = ImageSpec(1, 8, 8, 256)
@@ -357,3 +358,19 @@ def test_rows_of_tables_are_scored(rows, tmp_path):
     assert {"combined", "elbo", "gaussian"} <= set(found.found.scores)
     for name in ("combined", "nearest", "mahalanobis", "gaussian"):
         assert found.found.scores[name].argmax() == 20, name
+
+
+def test_a_share_of_the_pixels_is_drawn_anew_and_nothing_else_is_kept():
+    data = ptheta.open_data("digits", "test").subset(slice(3, 103))
+    made = perturbed(data, 0.2, seed=1)
+    before, after = data.batch(slice(None)), made.batch(slice(None))
+    new = after.x[after.x != before.x]
+    pixels = before.x.numel()
+    assert len(new) / pixels == pytest.approx(0.2 * 255 / 256, abs=4 * (0.16 / pixels) ** 0.5)
+    assert new.float().mean().item() == pytest.approx(127.5 + 0.5, abs=6)
+    assert torch.equal(after.x, perturbed(data, 0.2, seed=1).batch(slice(None)).x)
+    assert not torch.equal(after.x, perturbed(data, 0.2, seed=2).batch(slice(None)).x)
+    assert (made.labels, made.spec, len(made)) == (None, data.spec, 100)
+    for share in (0.0, 1.0):
+        with pytest.raises(PthetaError, match="give a share of the pixels"):
+            perturbed(data, share)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from ptheta.data.dataset import Dataset
-from ptheta.data.image_data import images_of
+from ptheta.data.image_data import ImageDataset, images_of
 from ptheta.errors import PthetaError
 
 ROWS = 1000  # images that are perturbed at a time
 
 
 def perturbed(data: Dataset, share: float = 0.2, seed: int = 0) -> Dataset:
-    """The images with a share of their sub-pixels replaced by a value drawn uniformly.
+    """The images with a share of their sub-pixels replaced by a value drawn uniformly,
+    and nothing else that is known of them.
 
     A model of these learns what all such images have in common, such as how much is background, and
     not what they show: Ren et al. 2019 (arXiv:1906.02845, section 4), with shares of 0.1 to 0.3.
@@ -28,23 +27,14 @@ def perturbed(data: Dataset, share: float = 0.2, seed: int = 0) -> Dataset:
         some = images.images[rows[at : at + ROWS]]
         hit = rng.random(some.shape) < share
         changed[at : at + ROWS] = np.where(hit, rng.integers(0, 256, some.shape, np.uint8), some)
-    return replace(
-        images,
-        name=f"{data.name}-perturbed",
-        images=changed,
-        index=None,
-        numbers=None,
-        groups=None,
-        repeats=None,
-        masks=None,
-        inputs=None,
-        partners=None,
-        captions=None,
-        files=None,
-        attributes=None,
-        attribute_names=(),
-        labels=None,
-        classes=(),
-        unseen=None,
-        binary={},
+    return ImageDataset(
+        f"{data.name}-perturbed",
+        data.split,
+        changed,
+        levels=images.levels,
+        dynamic=images.dynamic,
+        seed=images.seed,
+        notes=data.notes,
+        resembles=data.resembles,
+        resized=data.resized,
     )

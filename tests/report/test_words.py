@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from ptheta.measures.results import Draws, Evaluation, Result
 from ptheta.metrics.protocol import COMPARABLE, FLAGS, cure, differing
 from ptheta.report.plots import curves, scatter
+from ptheta.report.ranking import Rank
 from ptheta.report.summary import summary
 from ptheta.report.tables import tables
 from ptheta.report.text import markdown
+from ptheta.report.verdict import verdicts
 from ptheta.terminal import progress
 from ptheta.terminal.progress import about, shown, stage, unwatched, watched
 from ptheta.terminal.screen import Look, Screen, printable
@@ -55,12 +57,38 @@ def run_of(value: float, error: float, **more: Any) -> Evaluation:
 
 def test_the_summary_names_the_best_and_how_sure_that_is() -> None:
     runs = {"a": run_of(1.0, 1e-6), "b": run_of(2.0, 1e-6), "c": run_of(1.0 + 1e-9, 1e-6)}
-    (line,) = summary({k: runs[k] for k in "ab"}, ["kd_x"], {})
+    (line,) = summary({k: runs[k] for k in "ab"}, ["kd_x"], {}, {})
     assert line.startswith("Best distance to real data: a, kd x 1")
     assert "tell it from the other" in line
-    (line,) = summary({"b": runs["b"], "a": runs["a"]}, ["kd_x"], {})
+    (line,) = summary({"b": runs["b"], "a": runs["a"]}, ["kd_x"], {}, {})
     assert "real data: a," in line
-    assert summary({"a": runs["a"]}, ["kd_x"], {})[0].startswith("One row alone")
+    assert summary({"a": runs["a"]}, ["kd_x"], {}, {})[0].startswith("One row alone")
+
+
+@pytest.mark.parametrize(("floor", "named"), [(5.0, True), (1.5, True), (1.0, False), (0.5, False)])
+def test_a_best_is_named_only_where_it_is_beyond_what_knows_nothing(floor, named) -> None:
+    """In the summary, over runs and over settings, and in what each row is good at."""
+    runs = {"a": run_of(1.0, 1e-3), "b": run_of(2.0, 1e-3)}
+    chance = {"shuffled pixels": run_of(floor, 1e-3)}
+    ranks = [Rank("lr 1", (1.0, 1.01), 1.0, 0.01, False), Rank("lr 2", (2.0,), 2.0, None, True)]
+    lines = summary(runs, ["kd_x"], {"kd_x": ranks}, chance)
+    assert [line.startswith("Best distance to real data") for line in lines] == [named] * 2
+    assert [line.startswith("No best distance to real data") for line in lines] == [not named] * 2
+    assert all("shuffled pixels" in line for line in lines) != named
+    said = verdicts(runs, ["kd_x"], chance)
+    assert bool(said["a"].good) == named
+    assert any("best" in line for v in said.values() for line in (*v.good, *v.bad)) == named
+
+
+def test_an_interval_that_holds_chance_names_no_best() -> None:
+    """However far the two numbers are; and what is measured otherwise says nothing."""
+    runs = {"a": run_of(1.0, 1.0), "b": run_of(2.0, 1.0)}
+    kd = Result("kd_x", 1.2, better="lower", error=1.0)
+    for other in (kd, Result("kd_x", 9.0, better="lower")):  # of one no error is known
+        wide = summary(runs, ["kd_x"], {}, {"any": Evaluation((other,))})
+        assert wide[0].startswith("No best")
+    far = summary(runs, ["kd_x"], {}, {"any": run_of(0.1, 1e-3, samples=3)})
+    assert far[0].startswith("Best")
 
 
 def test_a_conditional_row_says_where_its_likelihood_stands() -> None:

@@ -29,6 +29,8 @@ from ptheta.runs.folder import Run
 from ptheta.terminal.progress import about
 from ptheta.terminal.screen import printable
 
+TABLES = (BASELINES, OF_VECTORS, TRANSLATION_FLOORS)  # of what rows are compared with
+
 
 @undisturbed()
 def compare(
@@ -93,6 +95,7 @@ def _compare(
             for name, make in baselines_of(test.spec).items()
         }
         | floors(evaluations, sight, how),
+        blind={name for table in TABLES for name, kind in table.items() if kind.blind},
         floor=real_baseline(test, train, n=how.n, seed=how.seed, extractor=how.extractor),
         test=test,
         how=how,

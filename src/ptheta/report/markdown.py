@@ -21,7 +21,10 @@ def document(found: Comparison) -> str:
         f"{markdown(', '.join(found.runs))}: {found.how.n} samples of each at seed "
         f"{found.how.seed}; {len(found.test):,} held-out test {found.test.examples}.",
         "",
-        *(f"- {markdown(line)}" for line in summary(found.runs, found.metrics, found.ranked)),
+        *(
+            f"- {markdown(line)}"
+            for line in summary(found.runs, found.metrics, found.ranked, found.chance)
+        ),
     ]
     for table in tables_of(found):
         lines += as_markdown(table)

@@ -17,7 +17,7 @@ from ptheta.metrics.protocol import COMPARABLE, FLAGS, cure, differing
 from ptheta.report.plots import curves, scatter
 from ptheta.report.ranking import Rank
 from ptheta.report.summary import summary
-from ptheta.report.tables import tables
+from ptheta.report.tables import Cell, Heading, Row, Table, tables
 from ptheta.report.text import markdown
 from ptheta.report.verdict import verdicts
 from ptheta.terminal import progress
@@ -63,6 +63,47 @@ def test_the_summary_names_the_best_and_how_sure_that_is() -> None:
     (line,) = summary({"b": runs["b"], "a": runs["a"]}, ["kd_x"], {}, {})
     assert "real data: a," in line
     assert summary({"a": runs["a"]}, ["kd_x"], {}, {})[0].startswith("One row alone")
+
+
+def table_of(*columns: tuple[Cell, ...]) -> Table:
+    names = ("a", "b", "grey")
+    rows = [
+        Row(names[i], list(cells), names[i] == "grey")
+        for i, cells in enumerate(zip(*columns, strict=True))
+    ]
+    return Table("", "A note.", [Heading(f"m{k}") for k in range(len(columns))], rows)
+
+
+def test_what_all_cells_of_a_column_say_is_said_once() -> None:
+    made = table_of(
+        (Cell("1", "1 of real, 0 of others"), Cell("2", "1 of real, .1 of others"), Cell()),
+        (Cell("not defined", "no {x}, none"), Cell("not defined", "no {x}, none"), Cell()),
+        (Cell("1"), Cell("2", "few"), Cell("3", "few")),
+        (Cell("not defined", "no"), Cell("not defined", "few"), Cell("3")),
+    ).told_once()
+    assert [h.name for h in made.head] == ["m0", "m2", "m3"]
+    assert [h.also for h in made.head] == ["1 of real", "", ""]
+    assert [[cell.why for cell in row.cells] for row in made.rows] == [
+        ["0 of others", "", "no"],
+        [".1 of others", "few", "few"],
+        ["", "few", ""],
+    ]
+    assert made.note == "A note. Not defined for any row: m1 (no {x}, none)."
+
+
+@pytest.mark.parametrize("n", [1, 7, 8, 14, 15])
+def test_a_wide_table_is_several_and_loses_nothing(n) -> None:
+    cells = [(Cell(f"a{k}"), Cell(f"b{k}"), Cell("c" if k == 0 else "")) for k in range(n)]
+    parts = table_of(*cells).parts()
+    assert len(parts) == -(-n // 7)
+    assert [h.name for part in parts for h in part.head] == [f"m{k}" for k in range(n)]
+    for i, name in enumerate(("a", "b")):
+        row = [cell.text for part in parts for cell in part.rows[i].cells]
+        assert row == [f"{name}{k}" for k in range(n)]
+    assert [len(part.rows) for part in parts] == [3, *[2] * (len(parts) - 1)]
+    sizes = [len(part.head) for part in parts]
+    assert max(sizes) <= 7
+    assert sum(sizes) == n
 
 
 @pytest.mark.parametrize(("floor", "named"), [(5.0, True), (1.5, True), (1.0, False), (0.5, False)])

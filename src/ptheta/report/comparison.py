@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -74,7 +74,7 @@ class Comparison:
     pairs: metric -> every two rows that have it
     remarks: of each row, in what it is not comparable to the others
     baselines, floor: what all rows are compared with
-    blind: the baselines that know nothing of what is asked, which is chance
+    chance: of these the numbers that a row must be better than to be called the best
     """
 
     measured: list[Measured]
@@ -83,7 +83,7 @@ class Comparison:
     pairs: dict[str, list[Pair]]
     remarks: dict[str, list[str]]
     baselines: dict[str, Evaluation]
-    blind: Set[str]
+    chance: dict[str, Evaluation]
     floor: Evaluation
     test: Dataset
     how: Measuring
@@ -95,11 +95,6 @@ class Comparison:
     @property
     def others(self) -> dict[str, Evaluation]:
         return {**self.baselines, f"real {self.test.examples}": self.floor}
-
-    @property
-    def chance(self) -> dict[str, Evaluation]:
-        """What a row must be beyond to be called the best."""
-        return {name: e for name, e in self.baselines.items() if name in self.blind}
 
     @property
     def earlier(self) -> str:

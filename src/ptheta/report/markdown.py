@@ -52,8 +52,7 @@ def grid(lines: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _head(heading: Heading) -> str:
-    about = ", ".join(filter(None, (heading.unit, heading.better)))
-    return f"{heading.name} ({about})" if about else heading.name
+    return f"{heading.name} ({heading.about})" if heading.about else heading.name
 
 
 def _name(row: Row) -> str:

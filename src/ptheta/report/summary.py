@@ -59,10 +59,11 @@ def summary(
 
 
 def _at_chance(aspect: str, metric: str, name: str, value: float, floor: Chance) -> str:
-    """Of what comes first, and is no better than what knows nothing."""
+    """Of what comes first, and is not surely better than what needs no learning."""
     return (
-        f"No best {aspect}: none is told apart from what knows nothing; the first, {name}, has "
-        f"{metric.replace('_', ' ')} {number(value)}, {floor.name} {number(floor.value)}."
+        f"No best {aspect}: none is surely better than {floor.name}, which needs no learning "
+        f"({metric.replace('_', ' ')} {number(floor.value)}); the first, {name}, has "
+        f"{number(value)}."
     )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypedDict, Unpack
 
 import numpy as np
 
-from ptheta.config import brief
 from ptheta.data.columns.about import columns_about, columns_advice
 from ptheta.data.columns.told import ColumnAbout
 from ptheta.data.dataset import Dataset
@@ -31,6 +31,7 @@ FEW = 500  # training images, of which a model may know each by heart
 UNBALANCED = 10  # times as many images in one class as in another
 MANY_BROKEN = 0.1  # share of all files
 MANY_REPEATS = 0.5  # share of all rows
+LONGEST = 300  # letters of a caption that is shown, which ends with a whole word
 MOST_VALUES = 12  # of an attribute, named one by one
 
 About = TypedDict(
@@ -196,7 +197,8 @@ def _values(column: np.ndarray, words: Words) -> str:
 def _a_caption(train: Dataset) -> str:
     """The first, or why it cannot be read."""
     try:
-        return f"such as {brief(train.caption(int(train.rows([0])[0])))!r}"
+        text = textwrap.shorten(train.caption(int(train.rows([0])[0])), LONGEST, placeholder=" ...")
+        return f"such as {text!r}"
     except PthetaError as error:
         return str(error)
 

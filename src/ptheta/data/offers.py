@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ptheta.data.dataset import Dataset
-from ptheta.data.names import shortened
+from ptheta.data.names import some_of
 
 
 @dataclass(frozen=True)
@@ -51,4 +51,7 @@ class Offers:
 
 
 def _named(names: tuple[str, ...]) -> str:
-    return f"{shortened(', '.join(names))} ({len(names)})" if names else ""
+    if not names:
+        return ""
+    some, count = some_of(names), f" ({len(names)})"
+    return some if some.endswith(" in all)") else f"{some}{count}"

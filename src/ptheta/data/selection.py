@@ -17,7 +17,7 @@ import numpy as np
 
 from ptheta.config import brief
 from ptheta.data.dataset import Dataset
-from ptheta.data.names import shortened
+from ptheta.data.names import some_of
 from ptheta.data.request import DataSettings, Request, asked_values
 from ptheta.data.words import Words, meant, word_of
 from ptheta.errors import PthetaError, unknown
@@ -128,7 +128,7 @@ def _has(data: Dataset, name: str, asked: list[str], flag: str, *, strict: bool)
     wanted = [value if value in there else meant(value, words) for value in asked]
     strange = next((value for value in wanted if value not in there), None)
     if strict and strange is not None:
-        few = shortened(", ".join(sorted(there)))
+        few = some_of(sorted(there))
         raise PthetaError(f"{flag} {name}={strange}: no example has this {name}; there is {few}")
     found: np.ndarray = np.isin(values, wanted)
     return found

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
-from ptheta.data.names import shortened
+from ptheta.data.names import some_of
 from ptheta.errors import PthetaError
 
 NONE = "none"  # the word for what an example has none of, such as the colour of an object not there
@@ -49,7 +49,7 @@ def check_words(name: str, attributes: Collection[str], values: Mapping[str, Wor
         if attribute not in attributes:
             raise PthetaError(
                 f"{name}: attribute_values names {attribute!r}, which is no attribute; there is "
-                f"{shortened(', '.join(attributes)) or 'none'}"
+                f"{some_of(attributes) or 'none'}"
             )
         if not words or not all(map(math.isfinite, words.values())):
             raise PthetaError(

@@ -22,6 +22,7 @@ from ptheta.data.selection import selected
 from ptheta.data.sources import check_kind, finished, reader_of
 from ptheta.data.splits import sides
 from ptheta.data.vector_data import VectorDataset
+from ptheta.data.words import Words, occurring
 from ptheta.errors import PthetaError
 from ptheta.specs import ImageSpec, LabelMapSpec
 
@@ -174,19 +175,22 @@ def _conditions(train: Dataset) -> About:
         about["captions"] = _a_caption(train)
     if train.attributes is not None:
         values = train.attributes[train.rows(slice(None))]
-        names = train.attribute_names or [str(place) for place in range(values.shape[1])]
         about["attributes"] = [
-            f"{name}: {_values(column)}" for name, column in zip(names, values.T, strict=True)
+            f"{name}: {_values(column, train.attribute_values.get(name, {}))}"
+            for name, column in zip(train.attributes_named(), values.T, strict=True)
         ]
     return about
 
 
-def _values(column: np.ndarray) -> str:
-    """The values of an attribute, as `--where` takes them, or their range where they are many."""
-    values = np.unique(column[~np.isnan(column)])
-    if len(values) > MOST_VALUES:
-        return f"{values[0]:g} to {values[-1]:g}"
-    return ", ".join(f"{value:g}" for value in values)
+def _values(column: np.ndarray, words: Words) -> str:
+    """The values of an attribute, as `--where` takes them; of many numbers their range, of many
+    words the first."""
+    there = occurring(column, words)
+    if len(there) <= MOST_VALUES:
+        return ", ".join(there)
+    if words:
+        return f"{', '.join(there[:MOST_VALUES])}, ... ({len(there)} in all)"
+    return f"{there[0]} to {there[-1]}"
 
 
 def _a_caption(train: Dataset) -> str:

@@ -25,10 +25,9 @@ class Offers:
 
     @classmethod
     def of(cls, data: Dataset) -> Offers:
-        columns = 0 if data.attributes is None else data.attributes.shape[1]
         return cls(
             labels=data.present_classes(),
-            attributes=(data.attribute_names or tuple(map(str, range(columns))))[:columns],
+            attributes=data.attributes_named(),
             captions=data.captions is not None,
             masks=data.masks is not None,
             inputs=data.inputs is not None,

@@ -49,6 +49,9 @@ class GANConfig(TextConditional, NetConfig):
     class_weight: Positive = option(1.0, "of the auxiliary classifier's cross-entropy")
     latent: Count = option(100, "dimensions of the code z")
     prior: PriorName = option("normal", "distribution of z")
+    search_steps: NonNegative = option(
+        200, "steps of the search for a code when an example is completed (1607.07539)"
+    )
     lr: Positive = option(2e-4, "learning rate")
     d_lr: Positive | None = option(
         None, "the discriminator's learning rate, if another (two time scales)"

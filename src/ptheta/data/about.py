@@ -80,7 +80,7 @@ def describe(source: Source, **options: Unpack[DataOptions]) -> About:
     options: as of `open_data`. With a size or channels, images are brought to these as in training:
         a source without splits is divided by the pixels of then
     """
-    settings = DataSettings(**options)
+    settings = DataSettings.asked(**options)
     reader = reader_of(source)
     reader.check(settings, called(source))
     asked = Request(settings=settings).tolerant()

@@ -24,6 +24,7 @@ from ptheta.data.inputs import Inputs
 from ptheta.errors import PthetaError
 from ptheta.measures.errors import l1
 from ptheta.measures.memorisation import nearest
+from ptheta.metrics.biharmonic import SmoothestSurface
 from ptheta.metrics.caption_floors import AnyCaption, NearestCaption, captioned
 from ptheta.metrics.completions import MeanFill, NearestImage
 from ptheta.specs import DataSpec, ImageSpec, LabelMapSpec
@@ -281,6 +282,7 @@ TRANSLATION_FLOORS: dict[str, FloorKind] = {
     "input copied": FloorKind(CopiedInput, _copyable),
     "mean image": FloorKind(MeanFill, _plain, True),
     "nearest training image": FloorKind(NearestImage, _plain),
+    "smoothest surface": FloorKind(SmoothestSurface, _plain),
     "input copied, blurred": FloorKind(BlurredInput, _blurrable),
     "training image of any caption": FloorKind(AnyCaption, captioned, True),
     "training image of the nearest caption": FloorKind(NearestCaption, captioned),

@@ -22,7 +22,7 @@ from ptheta.compute.streams import undisturbed
 from ptheta.conditions import word
 from ptheta.data.memory import Source
 from ptheta.errors import PthetaError
-from ptheta.files.captions import hatched
+from ptheta.files.captions import MOST_ROWS, hatched
 from ptheta.measures.errors import decibels, squared_error
 from ptheta.runs.folder import Run
 from ptheta.specs import images_only
@@ -193,8 +193,17 @@ def _of_pictures(
     about = f"{n} picture{'s' * (n > 1)}, {each} completion{'s' * (each > 1)} each"
     if folder:
         return Completed.of(output.write(done, about, each), n, each)
-    grid = output.write(_in_rows(done, holes, shapes, each, output), about, each + 2)
+    shown = _in_rows(done, holes, shapes, each, output)
+    grid = output.write(replace(shown, captions=_captions(model, rows, n)), about, each + 2)
     return Completed.of(grid, n, each)
+
+
+def _captions(model: nn.Module, rows: Condition | None, n: int) -> tuple[str, ...]:
+    """What each of n pictures was asked for; nothing for more than a picture has room for."""
+    spec = condition_of(model)
+    if spec is None or rows is None or n > MOST_ROWS:
+        return ()
+    return tuple(spec.describe(rows[torch.arange(n) % len(rows)]))
 
 
 def _is_folder(path: Path | None) -> bool:

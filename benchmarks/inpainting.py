@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from ptheta.files.atomic import digest, write_json
 from ptheta.masks import TESTED
 from ptheta.measures.errors import MOST_DECIBELS, decibels, squared_error
 from ptheta.metrics.biharmonic import SmoothestSurface
-from ptheta.metrics.completion_scores import Scored
+from ptheta.metrics.completion_scores import Scores
 from ptheta.metrics.completions import MeanFill, NearestImage
 from ptheta.runs.folder import Run
 from ptheta.tasks.inpaint import inpaint, regions
@@ -46,12 +46,21 @@ TRAINED: Mapping[str, Mapping[str, Any]] = {
     "vae": {"hidden": (256,), "latent": 16, "batch_size": 128, "steps": 3000},
     "pixelcnn": {"features": 16, "blocks": 3, "head": 16, "batch_size": 32, "steps": 1200},
     "dcgan": {
-        "features": 16, "dense": 256, "latent": 32, "lr": 1e-3, "d_lr": 2e-4,
-        "batch_size": 64, "steps": 2500, "ema": 0.995,
+        "features": 16,
+        "dense": 256,
+        "latent": 32,
+        "lr": 1e-3,
+        "d_lr": 2e-4,
+        "batch_size": 64,
+        "steps": 2500,
+        "ema": 0.995,
     },
     "context-gan": {
-        "features": 12, "dilations": (1, 2, 4), "l2_weight": 1.0,
-        "batch_size": 16, "steps": 1000,
+        "features": 12,
+        "dilations": (1, 2, 4),
+        "l2_weight": 1.0,
+        "batch_size": 16,
+        "steps": 1000,
     },
 }
 ASKED: Mapping[str, Mapping[str, Any]] = {
@@ -147,24 +156,29 @@ def families(folder: Path, only: str | None, n: int, each: int) -> None:
         if only not in (None, FAMILIES, name):
             continue
         asked = {"n": n, "each": each, **ASKED.get(name, {})}
-        plain = {"sample_every": 0, "evaluate_every": 0, "threads": 1, "resume": True}
+        plain: dict[str, Any] = {
+            "sample_every": 0,
+            "evaluate_every": 0,
+            "threads": 1,
+            "resume": True,
+        }
         run = api.train(name, "digits", folder / name, **plain, **DATA, **options)
         about = {**asked, "weights": digest(run.weights_file("best"))[:16]}
         rows: dict[str, Any] = stored().get(FAMILIES, {})
         if rows.get(name, {}).get("about") != about:
             scores = api.score_inpainting(run, **asked)
-            rows[name] = {"about": about, "by mask": by_mask(scores)}
+            rows[name] = {"about": about, "by mask": rounded(scores)}
             write_json(RESULTS, {**stored(), FAMILIES: rows})
         for mask, ways in rows[name]["by mask"].items():
             told = (f"{way} {values['psnr']:.2f}" for way, values in ways.items())
             print(f"{name}  {mask:9}{', '.join(told)} dB", flush=True)
 
 
-def by_mask(scores: Sequence[Scored]) -> dict[str, dict[str, dict[str, float]]]:
-    found: dict[str, dict[str, dict[str, float]]] = {}
-    for one in scores:
-        found.setdefault(one.mask, {})[one.name] = {k: round(v, 3) for k, v in one.values.items()}
-    return found
+def rounded(scores: Scores) -> dict[str, dict[str, dict[str, float]]]:
+    return {
+        mask: {way: {k: round(v, 3) for k, v in values.items()} for way, values in ways.items()}
+        for mask, ways in scores.to_json().items()
+    }
 
 
 def main() -> None:

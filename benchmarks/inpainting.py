@@ -65,7 +65,7 @@ TRAINED: Mapping[str, Mapping[str, Any]] = {
 }
 ASKED: Mapping[str, Mapping[str, Any]] = {
     "pixelcnn": {"candidates": 20},
-    "dcgan": {"candidates": 4, "search_steps": 100},
+    "dcgan": {"candidates": 4, "search_steps": 50},
 }
 # what is seen of a test image, and which of its pixels are known -> all of it
 Method = Callable[[Tensor, Tensor], Tensor]

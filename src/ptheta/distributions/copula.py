@@ -89,7 +89,7 @@ def quantile(cells: Tensor, u: Tensor, steps: bool) -> Tensor:
 
 def _scored(cells: Tensor) -> tuple[Tensor, Tensor]:
     """Of a column (N,): the mean of the normal within the step of each cell, (N,), NaN where it is
-    missing; and the squares' series, a_k a_k of the column with itself as a_k, (ORDER,)."""
+    missing; and its Hermite coefficients, (ORDER,)."""
     there = ~cells.isnan()
     scores = torch.full_like(cells, math.nan)
     if not there.any():
@@ -140,5 +140,6 @@ def _correlations(scores: Tensor, series: Tensor) -> Tensor:
 def _root(correlation: Tensor) -> Tensor:
     """The root of the nearest matrix that is one of correlations, its diagonal brought to 1."""
     values, vectors = torch.linalg.eigh(correlation)
-    root = vectors * values.clamp(min=LEAST).sqrt()
-    return root / root.norm(dim=1, keepdim=True)
+    root: Tensor = vectors * values.clamp(min=LEAST).sqrt()
+    lengths = root.square().sum(1, keepdim=True).sqrt()
+    return root / lengths

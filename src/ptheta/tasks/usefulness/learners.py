@@ -19,7 +19,7 @@ from ptheta.config import Entry
 from ptheta.specs import DataSpec, ImageSpec, VectorSpec
 from ptheta.tasks.logistic import logistic
 
-TREES = 200
+TREES = 100
 STEPS, BATCH = 400, 64  # of the convolutional classifier
 AT_ONCE = 500  # images that it rates
 
@@ -45,8 +45,9 @@ def _by_logistic(x: Tensor, y: Tensor, classes: int, seed: int) -> Rate:
         return _rating(logistic().fit(x.flatten(1).numpy(), y.numpy()), classes)
 
 
-def _by_forest(x: Tensor, y: Tensor, classes: int, seed: int) -> Rate:
-    forest = RandomForestClassifier(TREES, random_state=seed, n_jobs=1)
+def by_forest(x: Tensor, y: Tensor, classes: int, seed: int, trees: int = TREES) -> Rate:
+    """A random forest: see `Learner`."""
+    forest = RandomForestClassifier(trees, random_state=seed, n_jobs=1)
     return _rating(forest.fit(x.flatten(1).numpy(), y.numpy()), classes)
 
 
@@ -62,7 +63,8 @@ def _rating(fitted: ClassifierMixin, classes: int) -> Rate:
     return rate
 
 
-def _by_convolutions(x: Tensor, y: Tensor, classes: int, seed: int) -> Rate:
+def by_convolutions(x: Tensor, y: Tensor, classes: int, seed: int, steps: int = STEPS) -> Rate:
+    """A small convolutional network: see `Learner`."""
     with seeded(seed):
         net = nn.Sequential(
             nn.Conv2d(x.shape[1], 16, 3, padding=1),
@@ -75,7 +77,7 @@ def _by_convolutions(x: Tensor, y: Tensor, classes: int, seed: int) -> Rate:
             nn.Linear(32 * 16, classes),
         )
         optimizer = torch.optim.Adam(net.parameters(), lr=2e-3)
-        for _ in range(STEPS):
+        for _ in range(steps):
             rows = torch.randint(len(x), (min(BATCH, len(x)),))
             loss = cross_entropy(net(x[rows]), y[rows])
             optimizer.zero_grad()
@@ -96,9 +98,9 @@ LEARNERS: dict[str, Learner] = {
         drawn=False,
         about="logistic regression on standardised columns, or pixels",
     ),
-    "forest": Learner(fit=_by_forest, of=(VectorSpec,), about=f"random forest of {TREES} trees"),
+    "forest": Learner(fit=by_forest, of=(VectorSpec,), about=f"random forest of {TREES} trees"),
     "convnet": Learner(
-        fit=_by_convolutions,
+        fit=by_convolutions,
         of=(ImageSpec,),
         about=f"two convolutional layers, {STEPS} steps of {BATCH}",
     ),

@@ -12,7 +12,7 @@ from ptheta.compute.streams import undisturbed
 from ptheta.config import Entry
 from ptheta.measures.detection import interval
 from ptheta.measures.intervals import Groups, difference, draws, estimate
-from ptheta.measures.results import Estimate, Result
+from ptheta.measures.results import LEVEL, Estimate, Result
 from ptheta.tasks.usefulness.apart import TESTS, Told, span
 from ptheta.tasks.usefulness.known import Known
 from ptheta.tasks.usefulness.learners import learned, learners_of
@@ -49,15 +49,22 @@ MAIN = "balanced"  # by which floors are held against samples
 @dataclass(frozen=True)
 class Learned:
     """What a classifier reached on test examples. source, learner: names of `SOURCES` and
-    `LEARNERS`; values: by measure"""
+    `LEARNERS`; values: by measure; examples: of the test"""
 
     source: str
     learner: str
     values: dict[str, Estimate] = field(repr=False)
+    examples: int
 
     def interval(self, measure: str) -> tuple[float, float]:
-        """95 %, over repetitions and over test examples."""
-        return interval(self.values[measure])
+        """95 %, over repetitions and over test examples. Where all or none are right nothing
+        varies, and it is that of a binomial (Clopper and Pearson 1934)."""
+        low, high = interval(self.values[measure])
+        if low < high:
+            return low, high
+        beyond = 1 - ((1 - LEVEL) / 2) ** (1 / self.examples)
+        ends = {1.0: (1 - beyond, 1.0), 0.0: (0.0, beyond)}
+        return ends.get(low, (low, high))
 
     def result(self, measure: str) -> Result:
         return self.values[measure].named(measure, better="higher")
@@ -98,7 +105,7 @@ class Usefulness:
             own = self.of(MODEL, found.learner)
             gap = difference(found.result(MAIN), own.result(MAIN))
             if SOURCES[found.source].floor and gap is not None and gap.value >= 0:
-                what = f"to learn from ({found.learner}, {MAIN})"
+                what = f"{found.learner} {MAIN}"
                 yield _won(found.source, what, gap.value, gap.different)
 
     def _of_passed(self) -> Iterator[str]:
@@ -108,13 +115,14 @@ class Usefulness:
                 apart = own.values[test].draws - told.draws
                 gap = own.values[test].value - told.value
                 if RIVALS[found.source].floor and TESTS[test].judged and gap >= 0:
-                    yield _won(found.source, f"by {test}", gap, span(apart)[0] > 0)
+                    yield _won(found.source, test, gap, span(apart)[0] > 0)
 
 
 def _won(floor: str, what: str, gap: float, surely: bool) -> str:
+    if not gap:
+        return f"a floor is level: {floor}, {what}"
     sure = "beyond chance" if surely else "not beyond chance"
-    by = f"better than {MODEL} by {gap:.3f}" if gap else f"as good as {MODEL}"
-    return f"floor {floor}: {by}, {sure}, {what}"
+    return f"a floor wins: {floor}, {what}, by {gap:.3f} ({sure})"
 
 
 @undisturbed()
@@ -149,7 +157,7 @@ def _learned(known: Known, n: int, repeats: int, seed: int) -> Iterator[Learned]
                     rate = learned(entry, x, y, len(known.names), seed + i)
                     right[learner].append((rate(test_x).argmax(1) == test_y).double())
         for learner, rows in right.items():
-            yield Learned(name, learner, _measured(torch.stack(rows), test_y))
+            yield Learned(name, learner, _measured(torch.stack(rows), test_y), len(test_y))
 
 
 def _measured(right: Tensor, y: Tensor) -> dict[str, Estimate]:

@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import math
+import os
+import subprocess
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -22,6 +24,7 @@ from ptheta.capabilities import capabilities
 from ptheta.cli import main
 from ptheta.data.columns.gaps import GAPS, gaps_of
 from ptheta.errors import PthetaError
+from ptheta.files.atomic import temporary
 from ptheta.measures import imputation
 from ptheta.models import registry
 from ptheta.specs import Column, ImageSpec, VectorSpec
@@ -238,8 +241,18 @@ def trained(tmp_path_factory):
     return folder, run
 
 
+def gone() -> int:
+    """The number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
 def test_a_table_is_filled_several_times_and_every_file_reads_as_whole(trained, tmp_path):
     folder, run = trained
+    left = temporary(tmp_path)  # by a process that was killed
+    left = left.with_name(left.name.replace(f"-{os.getpid()}-", f"-{gone()}-"))
+    left.mkdir()
     done = ptheta.impute(run, folder / "t.csv", out=tmp_path / "full.csv", m=3)
     assert [p.name for p in done.paths] == ["full-1.csv", "full-2.csv", "full-3.csv"]
     assert done.missing == {"height": 24, "pet": 18}

@@ -46,18 +46,20 @@ def _numbers(name: str, parts: Sequence[Cells]) -> RawColumn:
 def _words(name: str, parts: Sequence[Cells]) -> RawColumn:
     codes: dict[str, int] = {}
     numbers = [
-        [-1 if cell is None else codes.setdefault(_word(cell), len(codes)) for cell in cells]
+        [-1 if cell is None else codes.setdefault(word_of(cell), len(codes)) for cell in cells]
         for cells in (part.to_pylist() for part in parts)
     ]
     coded = np.concatenate([np.empty(0, np.int64), *(np.array(n, np.int64) for n in numbers)])
     return of_texts(name, coded, codes)
 
 
-def _word(cell: object) -> str:
+def word_of(cell: object) -> str:
+    """A cell as the word that it is to a model."""
     return str(cell).lower() if isinstance(cell, bool) else str(cell)
 
 
-def _is_number(kind: ArrowType) -> bool:
+def is_number(kind: ArrowType) -> bool:
+    """Whether cells of this type are numbers to a model."""
     tests = (of.is_integer, of.is_floating, of.is_decimal, of.is_null)
     return any(test(kind) for test in tests)
 
@@ -68,7 +70,7 @@ def _is_word(kind: ArrowType) -> bool:
 
 
 KINDS: list[tuple[Callable[[ArrowType], bool], Reader]] = [
-    (_is_number, _numbers),
+    (is_number, _numbers),
     (_is_word, _words),
 ]
 

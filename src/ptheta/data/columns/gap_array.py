@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ptheta.data.columns.arrays import cells_of
 from ptheta.data.columns.gap_file import ROWS, GapFile, Part, Put
 from ptheta.errors import PthetaError
 
@@ -39,7 +40,7 @@ class ArrayGaps(GapFile):
         array = self._array()
         for at in range(0, len(array), ROWS):
             rows = np.array(array[at : at + ROWS])
-            yield ArrayPart(rows, torch.from_numpy(rows.astype(np.float32)))
+            yield ArrayPart(rows, torch.from_numpy(cells_of(rows, str(self.path), at)))
 
     @contextmanager
     def writing(self, out: Path) -> Iterator[Put]:

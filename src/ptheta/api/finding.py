@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypedDict, Unpack
 
@@ -16,6 +16,7 @@ from ptheta.capabilities import Encodes, condition_of
 from ptheta.compute.streams import undisturbed
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
+from ptheta.data.names import left_out
 from ptheta.data.selection import matching
 from ptheta.data.trained import DataMatch, joined
 from ptheta.errors import PthetaError
@@ -109,6 +110,7 @@ def outliers(
         seed=known.seed,
     )
     detection = found.detection(outlier) if outlier is not None or others is not None else {}
+    remarks = (*_unread(scored, others), *remarks)
     places.write(known, scored, found, outlier, n)
     return Found(names_of(scored), found, detection, remarks, places.table, places.drawn)
 
@@ -139,6 +141,13 @@ def _apart(
         bank = joined(bank, match.reserve)
     remark = f"threshold set by {len(held_out):,} {what} {held_out.examples}"
     return bank, held_out, (remark,)
+
+
+def _unread(*sources: Dataset | None) -> Iterator[str]:
+    """A line on each source of which files cannot be read."""
+    for data in sources:
+        if data is not None and data.skipped:
+            yield left_out(data.skipped, len(data) + len(data.skipped), data.examples)
 
 
 def _known(run: Run, bank: Dataset, how: Finding) -> Known:

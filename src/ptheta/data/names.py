@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ptheta.data import EMBEDDED
 from ptheta.files.paths import exists, expand
 
+MOST_NAMED = 5  # files, in a message
 MEMORY = "images in memory"  # what a run keeps of a source that was no place
 
 
@@ -56,3 +58,11 @@ def record(source: object) -> str:
 def recorded(text: str) -> Name | Path:
     """The source that `record` made this text of."""
     return Path(text) if Path(text).is_absolute() else Name(text)
+
+
+def left_out(broken: Sequence[str], total: int, what: str = "pictures") -> str:
+    """A line on files that cannot be read. broken: one of each, with the reason; total: of all"""
+    rest = len(broken) - MOST_NAMED
+    more = f"; and {rest:,} more" if rest > 0 else ""
+    named = "; ".join(broken[:MOST_NAMED])
+    return f"{len(broken):,} of {total:,} {what} cannot be read and are left out: {named}{more}"

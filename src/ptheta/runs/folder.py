@@ -216,7 +216,8 @@ class Run:
         """
         learned = Learned(self.spec, conditions.input_of(self.condition))
         known = whites(self.about)
-        data = Openings().other(self.plan, source, split, known, learned, label_column)
+        plan = replace(self.plan, data=self.plan.data.brought_to(self.spec))
+        data = Openings().other(plan, source, split, known, learned, label_column)
         if data.spec != self.spec:
             raise PthetaError(
                 f"{called(source)} holds {data.examples} of {data.spec}; the run was trained on "

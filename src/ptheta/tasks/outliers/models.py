@@ -135,7 +135,7 @@ def compressed_bytes(x: Tensor) -> Tensor:
 
 
 def _bytes(image: np.ndarray) -> int:
-    """uint8 (C, H, W) -> the size of its PNG without what is the same in all; else of zlib."""
+    """uint8 (C, H, W) -> the size of its PNG; of other channels that of zlib."""
     if image.shape[0] not in (1, 3):
         return len(zlib.compress(image.tobytes(), 9))
     file = BytesIO()

@@ -14,6 +14,7 @@ from ptheta.api.latent import fit, latents, manifold, probe, traverse
 from ptheta.api.measuring import Unwritten, closest, evaluate, evaluate_images
 from ptheta.api.plugging import register
 from ptheta.api.rows import Rows
+from ptheta.api.scoring_completions import score_inpainting
 from ptheta.api.training import create, load, sweep, train
 from ptheta.api.translating import Translations
 from ptheta.api.translation import translate
@@ -61,6 +62,7 @@ __all__ = [
     "register",
     "sample",
     "score_imputation",
+    "score_inpainting",
     "surprise",
     "sweep",
     "train",

@@ -9,6 +9,7 @@ from typing import Literal, Protocol, TypedDict, runtime_checkable
 from ptheta.capabilities import (
     CAPABILITIES,
     Completes,
+    Denoises,
     Encodes,
     HasConditionals,
     HasPosterior,
@@ -88,7 +89,7 @@ TASKS: dict[str, Task] = {
     "impute": Task("draw what is missing of examples", (Completes,), of=ANY),
     "surprise": Task("map how unexpected each pixel is", (HasConditionals,)),
     "reconstruct": Task("encode and decode images", (Autoencodes,)),
-    "denoise": Task("repair damaged images", (Autoencodes,)),
+    "denoise": Task("repair damaged images", (Denoises, Autoencodes)),
     "translate": Task("carry images over to another domain", (Translates,)),
     "interpolate": Task(
         "walk through the latent space", (Autoencodes, DecodesPrior), fitted=(DecodesPrior,)

@@ -40,6 +40,8 @@ def main(out: Path) -> None:
     assert_type(ptheta.tasks.reconstruct(trained, x), Tensor)
     page = ptheta.compare([run], out / "report", n=16)
     assert_type(page, Path)
+    useful = ptheta.usefulness(run, n=16, repeats=1, out=out / "useful.csv")
+    assert_type(useful.rows(), list[dict[str, object]])
     try:
         ptheta.load(out / "nothing")
     except ptheta.PthetaError as error:

@@ -72,8 +72,9 @@ SHOWING = ("image", "mask", "known", "out", "scale", *(o[1] for o in OPTIONS.val
 def sample(run: str, **options: Parsed) -> None:
     """Draw images, or rows of a table, from a trained RUN.
 
-    Into a folder, the same command continues where it was stopped; beside images of captions a
-    table, metadata.jsonl, says which is of which.
+    Into a folder, the same command continues where it was stopped; a table in it, metadata.jsonl,
+    has the label, the attributes or the caption that each image was asked for. Rows of a run that
+    is conditional on labels have theirs in a column.
     """
     condition = asked(run, options)
     show(ptheta.sample(run, condition=condition, **options))

@@ -22,7 +22,7 @@ from ptheta.data.columns.gaps import GAPS, gaps_of, together
 from ptheta.data.memory import Source
 from ptheta.errors import PthetaError
 from ptheta.files import html
-from ptheta.files.atomic import make_folder, temporary, writing
+from ptheta.files.atomic import make_folder, temporary, tidy, writing
 from ptheta.files.out import check_file
 from ptheta.files.paths import expand
 from ptheta.runs.folder import Run
@@ -176,6 +176,7 @@ RUN_OF_ROWS = 2000  # that are completed in one go
 @contextmanager
 def _written(places: Sequence[Path]) -> Iterator[list[Path]]:
     """Files to write beside these places; in the end all are there, or none of them is new."""
+    tidy(places[0].parent)
     folder = temporary(places[0].parent)
     with ExitStack() as stack:
         for place in places:

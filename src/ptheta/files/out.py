@@ -36,6 +36,18 @@ def check_file(path: str | Path, suffixes: Collection[str] = (), *, flag: str = 
     return place
 
 
+def check_new(
+    path: str | Path | None, suffixes: Collection[str], flag: str, force: bool
+) -> Path | None:
+    """As `check_file`, None for no path. Raises PthetaError where it is there, but for `force`."""
+    if path is None:
+        return None
+    place = check_file(path, suffixes, flag=flag)
+    if place.exists() and not force:
+        raise PthetaError(f"{flag} {place} is there already: name another, or give --force")
+    return place
+
+
 def check_folder(path: str | Path, *, flag: str = "--out") -> Path:
     """`path`, with ~ expanded, as a folder that can be made there or written into.
 

@@ -105,8 +105,8 @@ class GANConfig(TextConditional, NetConfig):
 
     growth: Fraction = option(
         0.5,
-        "share of the run after which the networks have their full size, of which each smaller size "
-        "has an equal part (growing)",
+        "share of the run after which the networks have their full size, of which each smaller "
+        "size has an equal part (growing)",
     )
     fade: Fraction = option(
         0.5, "share of the part of a size, at its end, in which the next one fades in (growing)"

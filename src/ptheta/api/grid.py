@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from ptheta.api.export import Images, check_out, check_size, composed, export
 from ptheta.api.limits import check_numbers
-from ptheta.batch import Condition
-from ptheta.capabilities import conditional
+from ptheta.batch import Batch, Condition
 from ptheta.conditions import word
 from ptheta.data.memory import Source
 from ptheta.errors import PthetaError
@@ -119,12 +118,20 @@ def examples(run: Run, n: int, data: Source | None, output: Output, columns: int
     if columns:
         output.check(columns * len(batch.x), run.spec)
     model = run.model()
-    if not conditional(model):
-        return Examples(model, batch.x, None)
+    return Examples(model, batch.x, conditions_with(run, batch))
+
+
+def conditions_with(run: Run, batch: Batch) -> Condition | None:
+    """What a run's model is asked for with some of its images; None for an unconditional one.
+
+    Raises PthetaError where the images have no conditions.
+    """
+    if run.condition is None:
+        return None
     if batch.condition is None:
         kind = word(run.condition)
         raise PthetaError(f"this model is conditional and the images have no {kind}: give --data")
-    return Examples(model, batch.x, batch.condition)
+    return batch.condition
 
 
 def side_by_side(*columns: Tensor) -> Images:

@@ -20,15 +20,14 @@ from ptheta.api.given import (
     path_named,
     pictures_at,
     read_mask,
-    read_picture,
 )
+from ptheta.api.own import IMAGE, Shape, size_said, sized_picture
 from ptheta.errors import PthetaError
 from ptheta.masks import MASKS, mask_of
 from ptheta.specs import ImageSpec
 from ptheta.tasks.inpaint import regions
 
-IMAGE, MASK, KNOWN = "--image", "--mask", "--known"
-Shape = tuple[int, int, int]  # (C, H, W)
+MASK, KNOWN = "--mask", "--known"
 # what is known of image number i, which a file holds or a data set: bool (C, H, W)
 Masks = Callable[[int, Path | None, Shape], Tensor]
 
@@ -90,14 +89,9 @@ def _sized(mask: Tensor, file: Path, shape: Shape, spec: ImageSpec) -> Tensor:
     if mask.shape == (spec.height, spec.width):
         return interpolate(mask[None, None].float(), size)[0, 0] > 0
     raise PthetaError(
-        f"{MASK} {file} is {_said(mask.shape)} pixels, and the image {_said(size)}: give a mask as "
-        "large as the image"
+        f"{MASK} {file} is {size_said(mask.shape)} pixels, and the image {size_said(size)}: give a "
+        "mask as large as the image"
     )
-
-
-def _said(size: tuple[int, ...]) -> str:
-    """(H, W) as pictures are spoken of."""
-    return f"{size[1]}x{size[0]}"
 
 
 class Hole(NamedTuple):
@@ -134,14 +128,8 @@ class Holes:
 
     def _read(self, i: int) -> tuple[Hole, tuple[str, ...]]:
         path = self.pictures[i]
-        x, lost = read_picture(path, self.spec, IMAGE)
+        x, lost = sized_picture(path, self.spec, self.size, "completes")
         c, h, w = x.shape
-        if self.size not in (None, (h, w)):
-            raise PthetaError(
-                f"{IMAGE} {path} is {_said((h, w))} pixels, and this model completes images of "
-                f"{_said((self.spec.height, self.spec.width))}: crop or resize it, or use a model "
-                "that takes any size"
-            )
         return Hole(x, self.masks(i, path, (c, h, w))), lost
 
     def checked(self) -> tuple[str, set[Shape]]:

@@ -88,13 +88,12 @@ DATA = click.option(
     type=types.SOURCE,
     help="Where the run's data lies now, or other images to use in its place.",
 )
-_OUT = click.option(
-    "--out",
-    type=types.SOURCE,
-    required=True,
-    help="File or folder to write: a picture (grid.png, .jpg, .webp), an array (x.npy, x.npz: "
-    "uint8 N,C,H,W) or a folder of pictures; of a model of tables, x.csv, x.parquet or x.npy.",
+_OUT_HELP = (
+    "File or folder to write: a picture (grid.png, .jpg, .webp), an array (x.npy, x.npz: "
+    "uint8 N,C,H,W) or a folder of pictures; of a model of tables, x.csv, x.parquet or x.npy."
 )
+_OUT = click.option("--out", type=types.SOURCE, required=True, help=_OUT_HELP)
+_MAY_OUT = click.option("--out", type=types.SOURCE, help=_OUT_HELP)
 _SCALE = click.option(
     "--scale",
     type=types.COUNT,
@@ -132,6 +131,11 @@ THREADS = click.option(
 def out(command: Callable[..., None]) -> Callable[..., None]:
     """--out and --scale of a verb that writes images."""
     return _OUT(_SCALE(command))
+
+
+def may_out(command: Callable[..., None]) -> Callable[..., None]:
+    """The same of a verb that prints, too, and needs no place."""
+    return _MAY_OUT(_SCALE(command))
 
 
 def show(grid: Grid | Rows | Translations) -> None:

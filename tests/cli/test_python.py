@@ -55,6 +55,10 @@ DIFFERENT: dict[str, tuple[set[str], set[str], str]] = {
     "models": ({"tasks"}, set(), "`list_tasks`: another table"),
     "sample": ({"captions", "images"}, {"condition"}, "texts by kind of condition"),
     "inpaint": ({"captions", "labels", "attributes"}, {"condition"}, "texts by kind of condition"),
+    **dict.fromkeys(
+        ("denoise", "reconstruct"),
+        ({"captions", "labels", "attributes"}, {"condition"}, "texts by kind of condition"),
+    ),
     "evaluate": (set(BROUGHT), set(), "of `evaluate_images`"),
     "impute": ({"data", "hide", "repeats", "draws"}, set(), "of `ptheta.api.score_imputation`"),
     "train": (set(), {"model", "callbacks"}, "a command for each; objects of Python"),

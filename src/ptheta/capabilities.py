@@ -256,6 +256,13 @@ class Blends(Protocol):
 
 
 @runtime_checkable
+class Searches(Protocol):
+    """Completes by a search, which takes its time: of so many steps, each restart."""
+
+    search_steps: int
+
+
+@runtime_checkable
 class OfAnySize(Protocol):
     """A model that takes images of any height and width, and not only of those of its spec."""
 

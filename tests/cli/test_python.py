@@ -54,7 +54,11 @@ DIFFERENT: dict[str, tuple[set[str], set[str], str]] = {
     ),
     "models": ({"tasks"}, set(), "`list_tasks`: another table"),
     "sample": ({"captions", "images"}, {"condition"}, "texts by kind of condition"),
-    "inpaint": ({"captions", "labels", "attributes"}, {"condition"}, "texts by kind of condition"),
+    "inpaint": (
+        {"captions", "labels", "attributes", "measure"},
+        {"condition"},
+        "texts by kind of condition; `ptheta.api.score_inpainting`",
+    ),
     **dict.fromkeys(
         ("denoise", "reconstruct"),
         ({"captions", "labels", "attributes"}, {"condition"}, "texts by kind of condition"),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import median_filter
 from torch import Tensor
 
 from ptheta import tasks
@@ -145,14 +146,10 @@ def test_what_comes_out_does_not_depend_on_the_batch(name):
 
 
 def test_the_median_is_that_of_the_window():
-    x = corrupt(waves(3), "salt-and-pepper", 0.5)
-    padded = np.pad(x.numpy(), ((0, 0), (0, 0), (1, 1), (1, 1)), mode="symmetric")
+    x = corrupt(waves(60).view(30, 2, *SPEC.shape[1:]), "salt-and-pepper", 0.5)
     plain = FLOORS["median"].plain
     assert plain is not None
-    found = plain(x)
-    for i, r, c in ((0, 0, 0), (1, 5, 7), (2, 11, 11), (0, 0, 6)):
-        window = padded[i, 0, r : r + 3, c : c + 3]
-        assert found[i, 0, r, c].item() == np.median(window)
+    assert (plain(x).numpy() == median_filter(x.numpy(), (1, 1, 3, 3))).all()
 
 
 def test_components_are_the_singular_vectors_and_their_number_the_best():

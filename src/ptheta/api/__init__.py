@@ -16,6 +16,7 @@ from ptheta.api.measuring import Unwritten, closest, evaluate, evaluate_images
 from ptheta.api.plugging import register
 from ptheta.api.repairing import denoise, reconstruct
 from ptheta.api.rows import Rows
+from ptheta.api.scoring_completions import score_inpainting
 from ptheta.api.training import create, load, sweep, train
 from ptheta.api.translating import Translations
 from ptheta.api.translation import translate
@@ -62,6 +63,7 @@ __all__ = [
     "register",
     "sample",
     "score_imputation",
+    "score_inpainting",
     "surprise",
     "sweep",
     "train",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from ptheta.api.grid import Grid
+from ptheta.api.grid import Block, Grid
 from ptheta.measures.intervals import Difference
 from ptheta.measures.results import Estimate
 from ptheta.tasks.denoise.score import MEASURES, MODEL, Scored, better, ends
@@ -103,6 +103,14 @@ class Compared(Grid):
     measured: int = 0
     comparisons: tuple[Comparison, ...] = field(default=(), repr=False)
     remarks: tuple[str, ...] = ()
+
+    def blocks(self) -> list[Block]:
+        """The table of each comparison, and the remarks."""
+        tables = [
+            Block(one.title, one.rows(self.called), one.verdict(self.called))
+            for one in self.comparisons
+        ]
+        return [*tables, Block(lines=self.remarks)]
 
     def to_json(self) -> dict[str, object]:
         return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +24,14 @@ from ptheta.specs import DataSpec, images_only
 from ptheta.tasks.sample import Place
 
 PREVIEW = 400  # images that a notebook shows
+
+
+class Block(NamedTuple):
+    """What is printed together: a title, a table with its heads, and lines below it."""
+
+    title: str = ""
+    rows: Sequence[Sequence[str]] = ()
+    lines: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -48,8 +57,16 @@ class Grid:
         shown = self.images.first(PREVIEW)
         columns = shown.columns if self.columns is None else self.columns
         canvas = composed(shown, columns)
-        seen = html.picture(canvas, self.about, shown.captions, shown.headings)
+        seen = html.picture(canvas, self.about, shown.captions, shown.headings, shown.title)
         return html.card(self, seen)
+
+    def blocks(self) -> list[Block]:
+        """What is printed of it; nothing of images alone."""
+        return []
+
+    def to_json(self) -> dict[str, object]:
+        path = None if self.path is None else str(self.path)
+        return {"images": self.images.n, "path": path}
 
     @property
     def x(self) -> Tensor:

@@ -69,40 +69,15 @@ def denoise(
     check_numbers(n=n, measured=measured, seed=seed)
     damages = _damages(noise, level, seed)
     output, opened = Output.at(out, scale), Run.open(run)
-    spec = images_only(opened.spec, "denoising")
+    images_only(opened.spec, "denoising")
     if image is None:
         _no_condition(condition)
         asked = Asked.of(n, measured)
         return _repaired_tests(opened, damages, asked, data, output)
     _pictures_alone({"-n": n, "--measured": measured, "--data": data})
-    if len(damages) > 1:
-        raise PthetaError(
-            f"{len(damages)} kinds and levels of noise: pictures (--image) are repaired of one: "
-            "give one --noise and one --level"
-        )
-    model = opened.model()
-    require_one(model, (Denoises, Autoencodes), "denoise")
-    rows, (damage,) = rows_of_pictures(model, condition), damages
-    own = Own.at(image, model, spec, "repairs")
-    added = noise is not None
-    if not added:
-        _check_level(model, level)
-    known: Identity = {
-        "verb": "denoise",
-        "seed": seed,
-        "noise": damage.noise if added else None,
-        "level": f"{damage.level:g}",
-    }
-
-    def make(x: Tensor, numbers: range, y: Condition | None) -> list[Tensor]:
-        seen = damage.of(x, numbers) if added else x
-        return [x, *([seen] if added else []), repaired(model, seen, damage, y)]
-
-    headings = ("picture", *(("noisy",) if added else ()), "repaired")
-    return make_of_pictures(
-        *(opened, own, make, headings, output, known, rows),
-        together=isinstance(model, Denoises),
-    )
+    if noise is None:
+        _check_level(opened.model(), level)
+    return _repaired_pictures(opened, image, damages, noise is not None, condition, output)
 
 
 @undisturbed()
@@ -140,6 +115,44 @@ def reconstruct(
     headings = ("picture", "reconstruction")
     return make_of_pictures(
         *(opened, own, make, headings, output, {"verb": "reconstruct"}, rows), together=False
+    )
+
+
+# -- pictures of a user
+
+
+def _repaired_pictures(
+    run: Run,
+    image: str | Path,
+    damages: Sequence[Damage],
+    added: bool,
+    condition: Mapping[str, Sequence[str]] | None,
+    output: Output,
+) -> Grid:
+    """added: whether the damage is done to them, or is in them"""
+    if len(damages) > 1:
+        raise PthetaError(
+            f"{len(damages)} kinds and levels of noise: pictures (--image) are repaired of one: "
+            "give one --noise and one --level"
+        )
+    model, (damage,) = run.model(), damages
+    require_one(model, (Denoises, Autoencodes), "denoise")
+    rows = rows_of_pictures(model, condition)
+    own = Own.at(image, model, images_only(run.spec, "denoising"), "repairs")
+    known: Identity = {
+        "verb": "denoise",
+        "seed": damage.seed,
+        "noise": damage.noise if added else None,
+        "level": f"{damage.level:g}",
+    }
+
+    def make(x: Tensor, numbers: range, y: Condition | None) -> list[Tensor]:
+        seen = damage.of(x, numbers) if added else x
+        return [x, *([seen] if added else []), repaired(model, seen, damage, y)]
+
+    headings = ("picture", *(("noisy",) if added else ()), "repaired")
+    return make_of_pictures(
+        *(run, own, make, headings, output, known, rows), together=isinstance(model, Denoises)
     )
 
 

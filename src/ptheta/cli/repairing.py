@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,13 @@ import click
 import ptheta
 from ptheta.cli import types
 from ptheta.cli.asked import asked, asked_options
-from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, Parsed, cli, may_out
+from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, Parsed, cli, out_unless
 from ptheta.cli.tables import print_table
 from ptheta.errors import PthetaError
 from ptheta.terminal.progress import shown
 
 if TYPE_CHECKING:
-    from ptheta.api import Compared, Grid
+    from ptheta.api.grid import Block, Grid
 
 beside_pictures = partial(asked_options, without=("image",))
 SHOWN = click.option(
@@ -44,7 +45,7 @@ MEASURED = click.option(
 @MEASURED
 @JSON
 @DATA
-@may_out
+@out_unless
 @THREADS
 def reconstruct(run: str, as_json: bool, **options: Parsed) -> None:
     """Encode and decode images.
@@ -88,7 +89,7 @@ def reconstruct(run: str, as_json: bool, **options: Parsed) -> None:
 @JSON
 @DATA
 @SEED
-@may_out
+@out_unless
 @THREADS
 def denoise(
     run: str, as_json: bool, noise: tuple[str, ...], level: tuple[float, ...], **options: Parsed
@@ -114,26 +115,21 @@ def _needs_place(options: dict[str, Parsed]) -> None:
 
 
 def _say(found: Grid, as_json: bool) -> None:
-    from ptheta.api import Compared  # and torch
-
-    if isinstance(found, Compared):
-        _print(found, as_json)
-    elif as_json:
-        click.echo(json.dumps({"path": str(found.path), "images": found.images.n}, indent=2))
-        return
+    if as_json:
+        click.echo(json.dumps(found.to_json(), indent=2))
+    else:
+        _print(found.blocks())
     if found.path is not None:
         click.echo(f"{found.path}: {found.about}", err=as_json)
 
 
-def _print(found: Compared, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(found.to_json(), indent=2))
-        return
-    for one in found.comparisons:
-        click.echo(one.title)
-        print_table(one.rows(found.called))
-        for line in one.verdict(found.called):
+def _print(blocks: Sequence[Block]) -> None:
+    for i, block in enumerate(blocks):
+        if i:
+            click.echo()
+        if block.title:
+            click.echo(block.title)
+        if block.rows:
+            print_table(block.rows)
+        for line in block.lines:
             click.echo(line)
-        click.echo()
-    for line in found.remarks:
-        click.echo(line)

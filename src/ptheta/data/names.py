@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from ptheta.data import EMBEDDED
@@ -36,6 +37,19 @@ def shortened(text: object, most: int = 80) -> str:
     whole = shown(str(text))
     half = most // 2
     return whole if len(whole) <= most else f"{whole[: half - 2]}...{whole[1 - half :]}"
+
+
+def some_of(names: Iterable[str], most: int = 80) -> str:
+    """The first of some names, whole, as many as stand in so many letters, and how many there are;
+    a name that is longer by itself is shortened."""
+    every = [shortened(name, most) for name in names]
+    whole = ", ".join(every)
+    if len(whole) <= most:
+        return whole
+    many = f", ... ({len(every)} in all)"
+    starts = (", ".join(every[:k]) + many for k in range(1, min(len(every), most)))
+    n = max(1, sum(len(start) <= most for start in starts))
+    return f"{', '.join(every[:n])}{many if n < len(every) else ''}"
 
 
 def called(source: object) -> str:

@@ -6,11 +6,11 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypedDict
+from typing import Annotated, TypedDict, Unpack
 
 from annotated_types import Ge, Le
 
-from ptheta.config import MOST_SIDE, Count, Fraction, Positive, Side, option
+from ptheta.config import MOST_SIDE, Count, Fraction, Positive, Side, idle_option, option
 from ptheta.data.names import shortened
 from ptheta.data.pairs.palette import Palette
 from ptheta.data.pairs.table import COLUMNS, LABEL_MAPS, PAIRS, LabelMaps, PairKind, PairName, Part
@@ -100,7 +100,18 @@ class DataSettings:
         (),
         "attributes (a,b,c) of which some combinations are held out of training, not of the test",
     )
-    unseen_share: Fraction = option(0.1, "share of the combinations that are held out of training")
+    unseen_share: Fraction = option(
+        0.1, "share of the combinations that are held out of training", of="unseen"
+    )
+
+    @classmethod
+    def asked(cls, **options: Unpack[DataOptions]) -> DataSettings:
+        """What a user asks for. Raises PthetaError for an option that nothing reads."""
+        found = cls(**options)
+        usual = vars(cls())
+        if idle := idle_option(found, [k for k, v in vars(found).items() if v != usual[k]]):
+            raise PthetaError(idle)
+        return found
 
     def check(self) -> None:
         """Raises PthetaError for a value out of range. (Those of a command line or a file have been

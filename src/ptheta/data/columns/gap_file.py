@@ -15,7 +15,7 @@ from torch import Tensor
 from ptheta.config import brief
 from ptheta.data.columns.learn import LISTED
 from ptheta.data.columns.raw import is_missing, plain
-from ptheta.data.names import shortened, shown
+from ptheta.data.names import shortened, shown, some_of
 from ptheta.errors import PthetaError
 from ptheta.specs import Column, VectorSpec
 
@@ -49,7 +49,7 @@ class GapFile(ABC):
             if column.name not in names:
                 raise PthetaError(
                     f"{self.path} has no column {shortened(column.name)!r}, which was learned: it "
-                    f"has {shortened(', '.join(names), LISTED)}"
+                    f"has {some_of(names, LISTED)}"
                 )
 
 
@@ -77,7 +77,7 @@ def _position(word: str, column: Column) -> int:
         words = (word, word)
     found = next((w for w in words if w in column.values), None)
     if found is None:
-        known = shortened(", ".join(column.values), LISTED)
+        known = some_of(column.values, LISTED)
         raise PthetaError(
             f"column {column.name!r} holds {brief(word)}, and the run learned {known}: leave such "
             "rows out"

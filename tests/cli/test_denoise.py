@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
 
 import ptheta
 from ptheta import tasks
 from ptheta.api import Compared
+from ptheta.cli.commands import cli
 from ptheta.errors import PthetaError
 from ptheta.measures.errors import psnr
 from ptheta.measures.similarity import ssim
@@ -43,6 +45,11 @@ def runs(strokes: Path, rows: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return {name: run.path for name, run in made.items()}
 
 
+def told(*args: object) -> Any:
+    """The JSON that a command prints, whatever it says beside it."""
+    return json.loads(CliRunner().invoke(cli, [str(a) for a in (*args, "--json")]).stdout)
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     noise = np.random.default_rng(0)
@@ -63,11 +70,11 @@ def test_the_table_is_of_each_noise_and_level(runs):
         assert title in text
     assert text.count("median") >= 4
     assert "20 test images" in text
-    told = json.loads(said("denoise", runs["gaussian"], *asked, "--measured", 20, "--json"))
-    pairs = [(one["noise"], one["level"]) for one in told["results"]]
+    found = told("denoise", runs["gaussian"], *asked, "--measured", 20)
+    pairs = [(one["noise"], one["level"]) for one in found["results"]]
     assert pairs == [(n, level) for n in ("gaussian", "masking") for level in (0.1, 0.3)]
-    assert told["images"] == 20
-    for one in told["results"]:
+    assert found["images"] == 20
+    for one in found["results"]:
         assert list(one["scores"]) == ["model", *FLOORS]
         low, high = one["scores"]["PCA"]["psnr"]["interval_95"]
         assert low < one["scores"]["PCA"]["psnr"]["value"] < high
@@ -98,9 +105,9 @@ def test_where_a_floor_wins_a_line_says_so(runs):
     line = next(line for line in text.splitlines() if line.startswith("noisy is better than ae"))
     assert "PSNR by" in line
     assert "SSIM by" in line
-    told = json.loads(said("denoise", runs["ae"], "--level", 0.01, "--measured", 40, "--json"))
-    gap = told["results"][0]["better_than_model"]["noisy"]["psnr"]
-    scores = told["results"][0]["scores"]
+    found = told("denoise", runs["ae"], "--level", 0.01, "--measured", 40)
+    gap = found["results"][0]["better_than_model"]["noisy"]["psnr"]
+    scores = found["results"][0]["scores"]
     away = scores["noisy"]["psnr"]["value"] - scores["model"]["psnr"]["value"]
     assert gap["value"] == pytest.approx(away)
     assert gap["interval_95"][0] > 0
@@ -126,8 +133,8 @@ def test_reconstruction_stands_beside_components_and_the_mean(runs):
     assert train.scores[2].values["psnr"].value == pytest.approx(
         psnr(axes.image(seen, 0), seen).mean().item(), rel=1e-6
     )
-    told = json.loads(said("reconstruct", runs["ae"], "--measured", 15, "--json"))
-    assert told["results"][1]["scores"]["model"]["psnr"]["value"] == pytest.approx(
+    found = told("reconstruct", runs["ae"], "--measured", 15)
+    assert found["results"][1]["scores"]["model"]["psnr"]["value"] == pytest.approx(
         psnr(made, x).mean().item()
     )
 

@@ -235,6 +235,13 @@ def test_bad_input_is_one_line_and_nothing_is_written(case, runs, place, monkeyp
     assert not Path("x.npy").exists()
 
 
+def test_a_level_is_a_number(runs):
+    wrong: list[Any] = ["0.5", True, [0.1, "much"]]
+    for odd in wrong:
+        with pytest.raises(PthetaError, match="want a number, or several"):
+            ptheta.denoise(runs["ae"], level=odd)
+
+
 def test_pictures_want_a_place(runs, place):
     with pytest.raises(PthetaError, match="name a folder by --out"):
         said("denoise", runs["ae"], "--image", place / "in")

@@ -122,6 +122,13 @@ def test_clipped_noise_is_no_brighter_where_all_is_black():
     assert found[..., :4].float().mean() < 2
 
 
+def test_of_nothing_but_noise_the_mean_is_left():
+    mean = (GAUSSIAN.law().mean - 0.5).view(SPEC.shape)
+    for noise, level in (("gaussian", 1e6), ("masking", 1.0), ("salt-and-pepper", 1.0)):
+        found = tasks.denoise(GAUSSIAN, waves(5), noise, level)[1]
+        assert (found.double() - mean).abs().max() < 1
+
+
 def test_level_0_changes_nothing():
     x = waves(5)
     for noise in NOISES:
@@ -203,6 +210,8 @@ def test_small_images_have_no_structural_similarity():
     [
         ("rain", 0.5, "unknown noise"),
         ("gaussian", -0.1, "want 0 or more"),
+        ("gaussian", math.inf, "want 0 or more, and finite"),
+        ("gaussian", math.nan, "want 0 or more"),
         ("masking", 1.5, "want a probability"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from ptheta.api.record import Identity
 from ptheta.batch import Condition
 from ptheta.capabilities import Denoises
 from ptheta.compute.streams import undisturbed
+from ptheta.config import brief
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
 from ptheta.errors import PthetaError
@@ -176,9 +178,16 @@ def _damages(
 ) -> list[Damage]:
     """Each noise with each level, once. Raises PthetaError for what is none."""
     kinds = [noise] if isinstance(noise, str) else list(noise or [NOISE])
-    levels = [level] if isinstance(level, int | float) else list(level or [LEVEL])
-    pairs = dict.fromkeys((kind, float(one)) for kind in kinds for one in levels)
+    several = level if isinstance(level, list | tuple) else [LEVEL if level is None else level]
+    levels = [_number(one) for one in several or [LEVEL]]
+    pairs = dict.fromkeys((kind, one) for kind in kinds for one in levels)
     return [Damage(kind, one, seed) for kind, one in pairs]
+
+
+def _number(level: object) -> float:
+    if isinstance(level, bool) or not isinstance(level, Real):
+        raise PthetaError(f"level {brief(str(level))}: want a number, or several in a list")
+    return float(level)
 
 
 def _no_condition(condition: Mapping[str, Sequence[str]] | None) -> None:

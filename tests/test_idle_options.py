@@ -17,6 +17,7 @@ from ptheta.errors import PthetaError
 from ptheta.models import registry
 from ptheta.runs import plan
 from ptheta.runs.folder import Run
+from ptheta.runs.sweeps import Trainings, grid, vary
 from ptheta.training.settings import TrainSettings
 from tests.conftest import MODELS, TINY
 
@@ -73,6 +74,19 @@ def test_what_another_option_reads_is_taken():
         ("vae", {"unseen": ("a", "b"), "unseen_share": 0.2}),
     ):
         plan.make(model, "shapes", {"steps": 1, **options})
+
+
+def test_a_sweep_over_the_other_option_leaves_it_out_where_that_is_off():
+    settings = grid(vary("text-gan", ["penalty=none,r1", "matching=0,0.1"]))
+    options = {"penalty_weight": 3.0, "matching_lr": 0.1, "matching_weight": 0, "steps": 1}
+    runs = Trainings("text-gan", "shapes", settings, 1, "default", options).runs()
+    read = {name: ("penalty_weight" in o, "matching_lr" in o) for name, o in runs.items()}
+    assert len(read) == 4
+    for name, (weight, rate) in read.items():
+        assert weight == ("r1" in name)
+        assert rate == ("0.1" in name)
+    for run_options in runs.values():
+        plan.make("text-gan", "shapes", run_options)
 
 
 def test_data_is_refused_likewise(tmp_path):

@@ -196,14 +196,18 @@ def _help(text: str, hint: object) -> str:
     return f"{text}; {named.about}" if named is not None and named.about else text
 
 
+def is_off(opt: Option, value: object) -> bool:
+    """Whether this value of an option is 0, none, or no entry of its table."""
+    return not value or bool(opt.table and not set(map(str, words(value))) & opt.table.keys())
+
+
 def idle_option(config: Config, given: Collection[str]) -> str | None:
     """What to say of the first of these options that nothing reads, as it belongs to another one
     which is off; None where all are read."""
     known, values = options(type(config)), vars(config)
     for name in (name for name, opt in known.items() if name in given and opt.of):
         of = known[name].of
-        on = [word for word in words(values[of]) if word in known[of].table]
-        if values[of] and (on or not known[of].table):
+        if not is_off(known[of], values[of]):
             continue
         flags = {key: f"--{key.replace('_', '-')}" for key in (name, of)}
         off = "none" if values[of] in ((), None) else values[of]

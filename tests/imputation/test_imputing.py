@@ -6,7 +6,10 @@ import csv
 import io
 import json
 import math
+import os
+import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ from ptheta.capabilities import capabilities
 from ptheta.cli import main
 from ptheta.data.columns.gaps import GAPS, gaps_of
 from ptheta.errors import PthetaError
+from ptheta.files.atomic import temporary
 from ptheta.measures import imputation
 from ptheta.models import registry
 from ptheta.specs import Column, ImageSpec, VectorSpec
@@ -237,8 +241,18 @@ def trained(tmp_path_factory):
     return folder, run
 
 
+def gone() -> int:
+    """The number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
 def test_a_table_is_filled_several_times_and_every_file_reads_as_whole(trained, tmp_path):
     folder, run = trained
+    left = temporary(tmp_path)  # by a process that was killed
+    left = left.with_name(left.name.replace(f"-{os.getpid()}-", f"-{gone()}-"))
+    left.mkdir()
     done = ptheta.impute(run, folder / "t.csv", out=tmp_path / "full.csv", m=3)
     assert [p.name for p in done.paths] == ["full-1.csv", "full-2.csv", "full-3.csv"]
     assert done.missing == {"height": 24, "pet": 18}
@@ -281,6 +295,50 @@ def test_parquet_and_arrays_are_filled_in_kind(trained, tmp_path):
     assert np.load(tmp_path / "y.npy").tolist() == [[7.0, 1.0], [2.5, 3.0]]
 
 
+def test_every_kind_of_parquet_column_keeps_its_type_and_cells(tmp_path):
+    """Decimals, truth values, codes and whole numbers that no float64 holds, too."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = {
+        "decimal": [pa.decimal128(10, 2), *map(Decimal, ("1.25", "7.50", "3.00"))],
+        "truth": [pa.bool_(), True, False, True],
+        "code": [pa.int64(), 7, 3, 7],
+        "large": [pa.int64(), 2**60 + 1, 2**60 + 2**50, 2**59],
+        "half": [pa.float16(), 0.5, 0.25, 2.0],
+        "coded": [pa.dictionary(pa.int32(), pa.string()), "a", "b", "a"],
+    }
+    arrays = {name: pa.array([*cells, None], kind) for name, (kind, *cells) in kinds.items()}
+    table = pa.table(arrays)
+    pq.write_table(table, tmp_path / "t.parquet")
+    spec = ptheta.open_data(tmp_path / "t.parquet", category_columns=("code",)).spec
+    assert isinstance(spec, VectorSpec)
+    assert spec.categories == ("truth", "code", "coded")
+    file = gaps_of(tmp_path / "t.parquet", spec)
+    with file.writing(tmp_path / "full.parquet") as put:
+        for part in file.parts():
+            put(part, spec.unscaled(torch.full((4, spec.width), 0.0)))
+    full = pq.read_table(tmp_path / "full.parquet")
+    assert full.schema == table.schema
+    for name in kinds:
+        *old, _ = table[name].to_pylist()
+        *kept, new = full[name].to_pylist()
+        assert kept == old
+        assert new is not None
+
+
+def test_what_cannot_stand_in_a_parquet_column_is_one_line(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"a": pa.array([1, None], pa.int8())}), tmp_path / "t.parquet")
+    file = gaps_of(tmp_path / "t.parquet", VectorSpec((Column("a", "integer", missing=True),)))
+    with file.writing(tmp_path / "full.parquet") as put, pytest.raises(PthetaError) as error:
+        put(next(file.parts()), torch.full((2, 1), 1000.0))
+    assert "'a' of the type int8" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
 def test_the_command_fills_and_measures(trained, tmp_path, capsys):
     folder, run = trained
     words = ["impute", str(run.path), str(folder / "t.csv"), "--out", str(tmp_path / "f.csv")]
@@ -313,6 +371,11 @@ def _ends(words: list[str]) -> int:
         ({"out": "x.csv", "table": "less.csv"}, "has no column 'pet', which was learned"),
         ({"out": "x.csv", "table": "text.csv"}, "column 'age' holds old: give a whole number"),
         ({"out": "x.csv", "table": "none.csv"}, "is no file: give a table"),
+        ({"out": "x.csv", "table": "comma.csv"}, "row 2 has 4 cells, and the first line names 3"),
+        ({"out": "x.csv", "table": "end.csv"}, "row 3 has 4 cells, and the first line names 3"),
+        ({"out": "x.csv", "table": "behind.csv"}, "goes on behind its quotes"),
+        ({"out": "x.parquet", "table": "damaged.parquet"}, "cannot read .* 3 bytes"),
+        ({"out": "x.npy", "table": "damaged.npy"}, "cannot read .* write the file again"),
     ],
 )
 def test_what_cannot_be_filled_is_one_line(given_, words, trained, tmp_path):
@@ -322,6 +385,11 @@ def test_what_cannot_be_filled_is_one_line(given_, words, trained, tmp_path):
     (tmp_path / "odd.csv").write_text("height,age,pet\n1.7,3,emu\n")
     (tmp_path / "less.csv").write_text("height,age\n1.7,3\n")
     (tmp_path / "text.csv").write_text("height,age,pet\n1.7,old,cat\n")
+    (tmp_path / "comma.csv").write_text("height,age,pet\n1,7,3,cat\n")
+    (tmp_path / "end.csv").write_text("height,age,pet\n1.7,3,cat\n1.7,,cat,\n")
+    (tmp_path / "behind.csv").write_text('height,age,pet\n1.7,,"c"at\n')
+    for name in ("damaged.parquet", "damaged.npy"):
+        (tmp_path / name).write_bytes(b"abc")
     options = dict(given_)
     table = tmp_path / options.pop("table", "t.csv")
     with pytest.raises(PthetaError, match=words) as error:

@@ -20,6 +20,7 @@ from ptheta.api.scoring_completions import score_inpainting
 from ptheta.api.training import create, load, sweep, train
 from ptheta.api.translating import Translations
 from ptheta.api.translation import translate
+from ptheta.api.useful import Useful, usefulness
 from ptheta.data import describe, list_datasets, open_data
 from ptheta.metrics.metric import MetricInfo
 from ptheta.metrics.table import list_metrics
@@ -36,6 +37,7 @@ __all__ = [
     "Rows",
     "Translations",
     "Unwritten",
+    "Useful",
     "closest",
     "compare",
     "create",
@@ -69,4 +71,5 @@ __all__ = [
     "train",
     "translate",
     "traverse",
+    "usefulness",
 ]

@@ -11,7 +11,7 @@ from ptheta.capabilities import Completes, conditional
 from ptheta.compute.streams import undisturbed
 from ptheta.data.memory import Source
 from ptheta.masks import TESTED
-from ptheta.metrics.completion_scores import How, Scored, score
+from ptheta.metrics.completion_scores import How, Scores, score
 from ptheta.runs.folder import Run
 from ptheta.specs import images_only
 from ptheta.tasks.conditions import with_conditions
@@ -31,7 +31,7 @@ def score_inpainting(
     search_steps: int | None = None,
     seed: int = 0,
     masks: Sequence[str] = TESTED,
-) -> list[Scored]:
+) -> Scores:
     """How well a run completes test images of which a part is hidden from it, beside what needs no
     learning: the model first, then the floors (`ptheta.metrics.floors`), mask by mask.
 

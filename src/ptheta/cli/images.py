@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import click
 
@@ -34,9 +32,6 @@ from ptheta.cli.common import (
 from ptheta.cli.tables import print_table
 from ptheta.errors import PthetaError
 from ptheta.terminal.progress import shown
-
-if TYPE_CHECKING:
-    from ptheta.metrics.completion_scores import Scored
 
 beside_pictures = partial(asked_options, without=("image",))
 MEASURING = ("n", "each", "candidates", "search_steps", "data", "seed")  # what --measure reads
@@ -148,7 +143,11 @@ def inpaint(run: str, measure: bool, as_json: bool, **options: Parsed) -> None:
         scoring = {k: options[k] for k in MEASURING if options[k] is not None}
         with shown(run):
             scores = ptheta.api.score_inpainting(run, **scoring)
-        _print_completed(scores, as_json)
+        if as_json:
+            click.echo(json.dumps(scores.to_json(), indent=2))
+            return
+        print_table(scores.table())
+        click.echo("\n" + "\n".join(scores.legend()))
         return
     if options["out"] is None:
         raise PthetaError("name --out, the file or folder to write; or --measure")
@@ -158,30 +157,6 @@ def inpaint(run: str, measure: bool, as_json: bool, **options: Parsed) -> None:
         click.echo(json.dumps(done.to_json(), indent=2))
     else:
         show(done)
-
-
-def _print_completed(found: Sequence[Scored], as_json: bool) -> None:
-    """A block of rows for each mask."""
-    if as_json:
-        by_mask: dict[str, dict[str, dict[str, float]]] = {}
-        for one in found:
-            by_mask.setdefault(one.mask, {})[one.name] = one.values
-        click.echo(json.dumps(by_mask, indent=2))
-        return
-    from ptheta.metrics.completion_scores import MEASURES  # and torch
-
-    there = [name for name in MEASURES if name in found[0].values]
-    rows, last = [["unknown", "", *there]], ""
-    for one in found:
-        cells = [f"{one.values[name]:.{3 if name == 'ssim' else 2}f}" for name in there]
-        rows.append(["" if one.mask == last else one.mask, one.name, *cells])
-        last = one.mask
-    print_table(rows)
-    click.echo()
-    for name in there:
-        of = MEASURES[name]
-        told = ", ".join(part for part in (of.unit, of.better and f"{of.better} is better") if part)
-        click.echo(f"{name} ({told}): {of.about}")
 
 
 @cli.command()

@@ -102,16 +102,14 @@ def _print_scores(found: Sequence[Scored], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({one.name: one.values for one in found}, indent=2))
         return
-    from ptheta.tasks.impute import MEASURES  # and torch
-
-    there = [name for name in MEASURES if name in found[0].values]
-    heads = [f"{name} ({MEASURES[name].better})" for name in there]
+    there = list(found[0].measures)
+    heads = [f"{name} ({entry.better})" for name, entry in found[0].measures.items()]
     rows = [
         [one.name, *(f"{one.mean(name):.3f} +- {one.spread(name):.3f}" for name in there)]
         for one in found
     ]
     print_table([["", *heads], *rows])
     click.echo()
-    for name in there:
-        click.echo(f"{name}: {MEASURES[name].about}")
+    for name, entry in found[0].measures.items():
+        click.echo(f"{name}: {entry.about}")
     click.echo("+- standard deviation over the repetitions")

@@ -124,8 +124,14 @@ def _load(path: Path, request: Request) -> _Loaded:
             images = members.read(key.images)
             return _Loaded(part, images, key.images, own_labels, tuple(labels.values()))
     except DAMAGE as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise PthetaError(f"cannot read {path}: {reason}; write the file again") from None
+        raise unreadable(path, error) from None
+
+
+def unreadable(path: Path, error: Exception) -> PthetaError:
+    """The error for a file of arrays that is damaged, or holds what only a pickle can. error: one
+    of `DAMAGE`"""
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return PthetaError(f"cannot read {path}: {reason}; write the file again")
 
 
 def _labels(values: np.ndarray, what: str) -> np.ndarray:

@@ -57,8 +57,9 @@ class Cells(Protocol):
 
     def to_pylist(self) -> list[object]: ...
 
-    def cast(self, target: object) -> Cells:
-        """As another type. Raises Arrow's own errors where a cell can be none."""
+    def cast(self, target: object, safe: bool = True) -> Cells:
+        """As another type. safe: and none that changes a cell. Raises Arrow's own errors where a
+        cell can be none."""
 
     def to_numpy(self, zero_copy_only: bool) -> np.ndarray:
         """Numbers, NaN where there is none."""
@@ -179,7 +180,7 @@ class FileRows:
         """A column as Arrow has it, some cells at a time."""
         found = []
         for file in self.files:
-            with _reading(file):
+            with reading(file.path):
                 found += list(file.batches(column))
         return found
 
@@ -215,35 +216,35 @@ def _is_list(kind: ArrowType) -> bool:
 
 
 @contextmanager
-def _reading(file: RowFile) -> Iterator[None]:
+def reading(path: Path) -> Iterator[None]:
     """Raises PthetaError where the file is damaged, or of a kind that Arrow does not read."""
     try:
         yield
     except (OSError, ValueError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise PthetaError(f"cannot read {file.path}: {reason}; fetch the file again") from None
+        raise PthetaError(f"cannot read {path}: {reason}; fetch the file again") from None
 
 
 def _schema(file: RowFile) -> Schema:
-    with _reading(file):
+    with reading(file.path):
         return file.schema()
 
 
 def _groups(file: RowFile) -> int:
-    with _reading(file):
+    with reading(file.path):
         return file.groups()
 
 
 def _pictures(file: RowFile, column: str, groups: list[int] | None = None) -> Iterator[Raw]:
     """The pictures of a file, or of some of its groups; a batch of rows is in memory."""
-    with _reading(file):
+    with reading(file.path):
         for cells in file.batches(column, groups):
             for cell in cells.to_pylist():
                 yield picture(cell, file.path.parent)
 
 
 def _cells(file: RowFile, column: str) -> Iterator[object]:
-    with _reading(file):
+    with reading(file.path):
         for cells in file.batches(column):
             yield from cells.to_pylist()
 

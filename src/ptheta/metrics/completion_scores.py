@@ -102,6 +102,41 @@ class Scored:
 
 
 @dataclass(frozen=True)
+class Scores:
+    """What all of them reached, mask by mask, the model first."""
+
+    found: tuple[Scored, ...]
+
+    def table(self) -> list[list[str]]:
+        """For a reader: a block of rows for each mask, the heads first."""
+        rows, last = [["unknown", "", *self._measures()]], ""
+        for one in self.found:
+            cells = [f"{value:#.3g}" if value else "0" for value in one.values.values()]
+            rows.append(["" if one.mask == last else one.mask, one.name, *cells])
+            last = one.mask
+        return rows
+
+    def legend(self) -> list[str]:
+        """A line for each measure."""
+        lines = []
+        for name in self._measures():
+            of = MEASURES[name]
+            parts = (of.unit, of.better and f"{of.better} is better")
+            lines.append(f"{name} ({', '.join(filter(None, parts))}): {of.about}")
+        return lines
+
+    def _measures(self) -> list[str]:
+        return list(self.found[0].values)
+
+    def to_json(self) -> dict[str, dict[str, dict[str, float]]]:
+        """By mask, by name, by measure."""
+        by_mask: dict[str, dict[str, dict[str, float]]] = {}
+        for one in self.found:
+            by_mask.setdefault(one.mask, {})[one.name] = one.values
+        return by_mask
+
+
+@dataclass(frozen=True)
 class How:
     """each: completions of an image, where two differ; candidates, search_steps: as of `inpaint`"""
 
@@ -118,7 +153,7 @@ def score(
     train: Dataset | None,
     how: How,
     masks: Collection[str] = TESTED,
-) -> list[Scored]:
+) -> Scores:
     """Completes images x, uint8 (B, C, H, W), mask by mask: by the model first, then by the floors
     that fit the training data, none where there is none.
 
@@ -140,7 +175,7 @@ def score(
         trial = Trial(x, unknown, made)
         values = {key: measure.of(trial) for key, measure in MEASURES.items()}
         found.append(Scored(name, mask, {k: v for k, v in values.items() if v is not None}))
-    return found
+    return Scores(tuple(found))
 
 
 def _floors(train: Dataset | None) -> dict[str, nn.Module]:

@@ -101,6 +101,9 @@ TASKS: dict[str, Task] = {
     "latents": Task("what the codes hold", (HasPosterior,), of=ANY),
     "fit": Task("fit a prior to the codes", (Autoencodes,), of=ANY),
     "probe": Task("how much of the labels the codes hold", (Encodes,), conditional=False),
+    "usefulness": Task(
+        "what samples are good for, as training data", (Samples,), fitted=(Samples,), of=ANY
+    ),
     "outliers": Task("find examples unlike those of training", (Anything,), of=ANY),
 }
 

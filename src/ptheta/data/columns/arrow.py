@@ -39,21 +39,23 @@ def _read(name: str, kind: ArrowType, parts: Sequence[Cells]) -> RawColumn:
 
 
 def _numbers(name: str, parts: Sequence[Cells]) -> RawColumn:
-    cells = [part.cast(pa.float64()).to_numpy(zero_copy_only=False) for part in parts]
+    # whole numbers beyond 2^53 and decimals are rounded, as where they stand in a text
+    cells = [part.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) for part in parts]
     return RawColumn(name, np.concatenate([np.empty(0), *cells]))
 
 
 def _words(name: str, parts: Sequence[Cells]) -> RawColumn:
     codes: dict[str, int] = {}
     numbers = [
-        [-1 if cell is None else codes.setdefault(_word(cell), len(codes)) for cell in cells]
+        [-1 if cell is None else codes.setdefault(text_of(cell), len(codes)) for cell in cells]
         for cells in (part.to_pylist() for part in parts)
     ]
     coded = np.concatenate([np.empty(0, np.int64), *(np.array(n, np.int64) for n in numbers)])
     return of_texts(name, coded, codes)
 
 
-def _word(cell: object) -> str:
+def text_of(cell: object) -> str:
+    """A cell as a table of text has it."""
     return str(cell).lower() if isinstance(cell, bool) else str(cell)
 
 

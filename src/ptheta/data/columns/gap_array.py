@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ptheta.data.arrays import unreadable
 from ptheta.data.columns.gap_file import ROWS, GapFile, Part, Put
+from ptheta.data.members import DAMAGE
 from ptheta.errors import PthetaError
 
 
@@ -27,7 +29,10 @@ class ArrayGaps(GapFile):
     """A .npy file of rows."""
 
     def _array(self) -> np.ndarray:
-        found: np.ndarray = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        try:
+            found: np.ndarray = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        except DAMAGE as error:
+            raise unreadable(self.path, error) from None
         if found.ndim != 2 or found.shape[1] != self.spec.dims or found.dtype.kind != "f":
             raise PthetaError(
                 f"{self.path} holds {found.dtype} of shape {found.shape}: give rows of floats "

@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 import torch
 from torch import Tensor
 
+from ptheta.config import brief
 from ptheta.data.columns.gap_file import ROWS, GapFile, Part, Put, cell_of
 from ptheta.data.columns.separated import SEPARATORS, WIDE, read_names
 from ptheta.data.columns.write import text_of
@@ -23,6 +24,18 @@ from ptheta.errors import PthetaError
 from ptheta.specs import VectorSpec
 
 LONGEST = 2**20  # characters of a row
+
+
+class Head(NamedTuple):
+    """What stands up to the first row.
+
+    width: how many columns it names; places: those of the spec's columns among them
+    """
+
+    text: str
+    separator: str
+    width: int
+    places: list[int]
 
 
 @dataclass(frozen=True)
@@ -40,18 +53,17 @@ class TextGaps(GapFile):
 
     def parts(self) -> Iterator[TextPart]:
         with self._open() as file:
-            _, places, separator = self._head(file)
-            number = 2
-            for texts in _some(_rows(file, separator, self.path)):
-                yield self._part(texts, places, separator, number)
+            head, number = self._head(file), 2
+            for texts in _some(_rows(file, head.separator, self.path)):
+                yield self._part(texts, head, number)
                 number += len(texts)
 
-    def _part(self, texts: list[str], places: list[int], separator: str, number: int) -> TextPart:
+    def _part(self, texts: list[str], head: Head, number: int) -> TextPart:
         """number: of the first of these rows"""
         spans, cells = [], []
         for at, text in enumerate(texts, start=number):
-            found = _spans(text, separator) if text.strip("\r\n") else None
-            own = self._own(found, places, at) if found else []
+            found = _spans(text, head.separator) if text.strip("\r\n") else None
+            own = self._own(found, head, at) if found else []
             if own:
                 cells.append(self._cells(text, own, at))
             spans.append(own)
@@ -60,13 +72,13 @@ class TextGaps(GapFile):
     @contextmanager
     def writing(self, out: Path) -> Iterator[Put]:
         with self._open() as file:
-            head, _, separator = self._head(file)
+            head = self._head(file)
         with out.open("w", encoding=self._encoding(), newline="") as written:
-            written.write(head)
+            written.write(head.text)
 
             def put(part: Part, filled: Tensor) -> None:
                 assert isinstance(part, TextPart)
-                written.writelines(self._filled(part, filled, separator))
+                written.writelines(self._filled(part, filled, head.separator))
 
             yield put
 
@@ -98,9 +110,7 @@ class TextGaps(GapFile):
         except UnicodeDecodeError as error:
             raise PthetaError(f"{self.path} is not UTF-8 ({error.reason}): save it so") from None
 
-    def _head(self, file: TextIO) -> tuple[str, list[int], str]:
-        """What stands up to the first row, the places of the spec's columns, and what separates
-        cells."""
+    def _head(self, file: TextIO) -> Head:
         blank, line = "", file.readline()
         while line and not line.strip():
             blank, line = blank + line, file.readline()
@@ -110,17 +120,17 @@ class TextGaps(GapFile):
         mark = "\ufeff" if head.startswith("\ufeff") else ""
         cells = [_text(head, span).removeprefix(mark) for span in found]
         names = [shown(cell.strip()) or f"column {i}" for i, cell in enumerate(cells, start=1)]
-        return blank + head, [names.index(column.name) for column in self.spec.columns], separator
+        places = [names.index(column.name) for column in self.spec.columns]
+        return Head(blank + head, separator, len(names), places)
 
-    def _own(
-        self, spans: list[tuple[int, int]], places: list[int], number: int
-    ) -> list[tuple[int, int]]:
-        if len(spans) <= max(places):
+    def _own(self, spans: list[tuple[int, int]], head: Head, number: int) -> list[tuple[int, int]]:
+        if len(spans) != head.width:
             raise PthetaError(
-                f"{self.path} row {number} has {len(spans)} cells, and the first line names more "
-                "columns: mend it"
+                f"{self.path} row {number} has {len(spans)} cells, and the first line names "
+                f"{head.width} columns: mend it (a cell with {head.separator!r} in it stands in "
+                "quotes)"
             )
-        return [spans[i] for i in places]
+        return [spans[i] for i in head.places]
 
     def _cells(self, text: str, spans: list[tuple[int, int]], number: int) -> list[float]:
         try:
@@ -219,12 +229,15 @@ def _closed(row: str, at: int) -> int | None:
 
 
 def _text(row: str, span: tuple[int, int]) -> str:
-    """What a cell holds."""
+    """What a cell holds. Raises PthetaError where something stands behind its quotes."""
     text = row[slice(*span)].lstrip(" ")
     bare = text.removeprefix("\ufeff")
     if not bare.startswith('"'):
         return text
-    return bare[1 : bare.rindex('"')].replace('""', '"')
+    inner, _, behind = bare[1:].rpartition('"')
+    if behind.strip() or '"' in inner.replace('""', ""):
+        raise PthetaError(f"a cell goes on behind its quotes: {brief(text)}: mend it")
+    return inner.replace('""', '"')
 
 
 def _tensor(cells: list[list[float]], spec: VectorSpec) -> Tensor:

@@ -58,8 +58,7 @@ class Pair(ReadsBetween, Model):
         traits = {*NORMS[norm].traits, *(t for part in parts(config) for t in part.traits())}
         # an example's output depends on its batch
         self.batchwise = not traits.isdisjoint({"batchwise", STATISTICS})
-        # the same once it has learned
-        self.rates_together = STATISTICS in traits
+        self.rates_together = STATISTICS in traits  # once it has learned, too
         self.search_steps = config.search_steps
         of_z, of_x = (
             None if condition is None else ConditionVector(condition, config) for _ in range(2)
@@ -80,9 +79,13 @@ class Pair(ReadsBetween, Model):
         self.discriminator.vectors = of_x if of_x and way.discriminator_dim(of_x) else None
         self.register_buffer("steps", torch.zeros(()))
         if self.generator.reference is not None:
-            every = None if condition is None else condition.examples(config.reference)
-            z = self.sample_latent(config.reference, every)
-            self.generator.reference = self.generator_input(z, every).detach()
+            self.generator.reference = self._reference()
+
+    def _reference(self) -> Tensor:
+        """What the generator's virtual normalisation refers to: (R, N)."""
+        n = self.config.reference
+        every = None if self.condition is None else self.condition.examples(n)
+        return self.generator_input(self.sample_latent(n, every), every).detach()
 
     @classmethod
     def config_parts(cls, config: object) -> list[Part]:

@@ -44,11 +44,11 @@ class Comparison:
         return [["", *heads], *rows]
 
     def verdict(self, called: str) -> list[str]:
-        """A line on each floor that wins."""
+        """A line on each floor that wins, and in what."""
         return [
-            f"{floor} is better than {called}: "
-            + ", ".join(f"{name.upper()} by {_apart(name, gap)}" for name, gap in gaps.items())
+            f"{floor} is better than {called}: {name.upper()} by {_apart(name, gap)}"
             for floor, gaps in self.better().items()
+            for name, gap in gaps.items()
         ]
 
     def first(self, n: int) -> Comparison:

@@ -1,14 +1,15 @@
-"""How well holes are completed: context-gan beside what needs no learning, five masks.
+"""How well holes are completed, beside what needs no learning, five masks.
 
     python -m benchmarks.inpainting --runs FOLDER [--emoji FOLDER] [--steps 4000] [-n 200]
 
-Trains one context-gan on one thread for each data set, shapes-64 and the pictures of one vendor of
-a folder of emoji (parquet, 32 pixels), or goes on with the runs that are there, and measures the
-PSNR where pixels of n test images were unknown: of the model, of the mean training image, of the
-training image that is nearest in the known pixels, and of biharmonic interpolation (scikit-image,
-which is wanted for this alone: pip install scikit-image). Each number is written to
+Trains a small model of each family on digits, and one context-gan for each of two further data
+sets, shapes-64 and the pictures of one vendor of a folder of emoji (parquet, 32 pixels), on one
+thread, or goes on with the runs that are there. What is measured where pixels of n test images were
+unknown (of the families at most 20): the PSNR of the model, of the mean training image, of the
+training image that is nearest in the known pixels, and of the smoothest surface; of the families
+the other measures of `ptheta inpaint --measure`, too. Each number is written to
 benchmarks/results/inpainting.json when it is there, so that the command may be stopped and called
-again. `--only NAME` measures one data set.
+again. `--only NAME` measures one data set, the families, or one of these.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -29,15 +29,44 @@ from ptheta.data.dataset import Dataset
 from ptheta.files.atomic import digest, write_json
 from ptheta.masks import TESTED
 from ptheta.measures.errors import MOST_DECIBELS, decibels, squared_error
+from ptheta.metrics.biharmonic import SmoothestSurface
+from ptheta.metrics.completion_scores import Scores
 from ptheta.metrics.completions import MeanFill, NearestImage
 from ptheta.runs.folder import Run
-from ptheta.specs import from_unit, to_unit
 from ptheta.tasks.inpaint import inpaint, regions
 
 RESULTS = Path(__file__).parent / "results" / "inpainting.json"
 EMOJI: Mapping[str, Any] = {"image_column": "twitter", "size": 32}
 # the mean of several answers has the least squared error: more dB, and more blur
 DECIBELS: Mapping[str, Any] = {"features": 24, "l2_weight": 4.0}
+FAMILIES = "families"
+# a model of each family, small, on digits of 16 pixels and 4 levels
+DATA: Mapping[str, Any] = {"size": 16, "levels": 4}
+TRAINED: Mapping[str, Mapping[str, Any]] = {
+    "vae": {"hidden": (256,), "latent": 16, "batch_size": 128, "steps": 3000},
+    "pixelcnn": {"features": 16, "blocks": 3, "head": 16, "batch_size": 32, "steps": 1200},
+    "dcgan": {
+        "features": 16,
+        "dense": 256,
+        "latent": 32,
+        "lr": 1e-3,
+        "d_lr": 2e-4,
+        "batch_size": 64,
+        "steps": 2500,
+        "ema": 0.995,
+    },
+    "context-gan": {
+        "features": 12,
+        "dilations": (1, 2, 4),
+        "l2_weight": 1.0,
+        "batch_size": 16,
+        "steps": 1000,
+    },
+}
+ASKED: Mapping[str, Mapping[str, Any]] = {
+    "pixelcnn": {"candidates": 20},
+    "dcgan": {"candidates": 4, "search_steps": 50},
+}
 # what is seen of a test image, and which of its pixels are known -> all of it
 Method = Callable[[Tensor, Tensor], Tensor]
 
@@ -56,17 +85,6 @@ def trained(name: str, source: str, folder: Path, steps: int) -> Run:
     )
 
 
-def biharmonic(x: Tensor, known: Tensor) -> Tensor:
-    """Damelin & Hoang 2018: the smoothest surface through the known pixels, of each channel."""
-    from skimage.restoration import inpaint_biharmonic
-
-    done = torch.empty_like(x)
-    for i, (image, there) in enumerate(zip(to_unit(x).numpy(), known.numpy(), strict=True)):
-        filled = inpaint_biharmonic(np.moveaxis(image, 0, -1), ~there[0], channel_axis=-1)
-        done[i] = from_unit(torch.from_numpy(np.moveaxis(filled, -1, 0)))
-    return torch.where(known, x, done)
-
-
 def methods(run: Run, train: Dataset) -> dict[str, Method]:
     def of(model: nn.Module) -> Method:
         return lambda x, known: inpaint(model, x, known)
@@ -75,7 +93,7 @@ def methods(run: Run, train: Dataset) -> dict[str, Method]:
         "context-gan": of(run.model()),
         "mean fill": of(MeanFill(train)),
         "nearest image": of(NearestImage(train)),
-        "biharmonic": biharmonic,
+        "biharmonic": of(SmoothestSurface(train)),
     }
 
 
@@ -132,15 +150,48 @@ def verdict(rows: Mapping[str, Any]) -> str:
     return f"{'better on every mask' if least > 0 else 'not better on every mask'}: {each} dB"
 
 
+def families(folder: Path, only: str | None, n: int, each: int) -> None:
+    """A small model of each family beside the floors: what is missing is trained and measured."""
+    for name, options in TRAINED.items():
+        if only not in (None, FAMILIES, name):
+            continue
+        asked = {"n": n, "each": each, **ASKED.get(name, {})}
+        plain: dict[str, Any] = {
+            "sample_every": 0,
+            "evaluate_every": 0,
+            "threads": 1,
+            "resume": True,
+        }
+        run = api.train(name, "digits", folder / name, **plain, **DATA, **options)
+        about = {**asked, "weights": digest(run.weights_file("best"))[:16]}
+        rows: dict[str, Any] = stored().get(FAMILIES, {})
+        if rows.get(name, {}).get("about") != about:
+            scores = api.score_inpainting(run, **asked)
+            rows[name] = {"about": about, "by mask": rounded(scores)}
+            write_json(RESULTS, {**stored(), FAMILIES: rows})
+        for mask, ways in rows[name]["by mask"].items():
+            told = (f"{way} {values['psnr']:.2f}" for way, values in ways.items())
+            print(f"{name}  {mask:9}{', '.join(told)} dB", flush=True)
+
+
+def rounded(scores: Scores) -> dict[str, dict[str, dict[str, float]]]:
+    return {
+        mask: {way: {k: round(v, 3) for k, v in values.items()} for way, values in ways.items()}
+        for mask, ways in scores.to_json().items()
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--emoji", help="folder of the parquet files; without it shapes-64 alone")
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("-n", type=int, default=200, help="test images")
-    parser.add_argument("--only", help="shapes-64 or emoji")
+    parser.add_argument("--each", type=int, default=3, help="completions, of the families")
+    parser.add_argument("--only", help=f"shapes-64, emoji, {FAMILIES}, or one of {[*TRAINED]}")
     args = parser.parse_args()
     torch.set_num_threads(1)
+    families(args.runs / FAMILIES, args.only, min(args.n, 20), args.each)
     sources = {"shapes-64": "shapes-64"} | ({"emoji": args.emoji} if args.emoji else {})
     for name, source in sources.items():
         if args.only in (None, name):

@@ -15,7 +15,7 @@ FOLDER of --data holds `fashion-mnist` and `mnist` (IDX). The cases:
 
 Each number is written to benchmarks/results/outliers.json when it is there, with its 95 % interval,
 so that the command may be stopped and called again. One thread. --images takes fewer test images,
---bank fewer training images, --steps shorter trainings, to try it out.
+--bank fewer training images, --steps shorter trainings, --models fewer models, to try it out.
 """
 
 from __future__ import annotations
@@ -61,13 +61,14 @@ FALSE_ALARMS = 0.05
 @dataclass(frozen=True)
 class World:
     """data, runs: folders; images, bank: how many test and training images are used, None for all;
-    steps: of each training, None for its own number"""
+    steps: of each training, None for its own number; models: those that are trained"""
 
     data: Path
     runs: Path
     images: int | None
     bank: int | None
     steps: int | None
+    models: tuple[str, ...]
 
     def open(self, name: str, split: str) -> Dataset:
         found = ptheta.open_data(self.data / name, split)
@@ -132,7 +133,7 @@ def of_models(world: World, keep: Keep) -> None:
     train, test = world.open("fashion-mnist", "train"), world.open("fashion-mnist", "test")
     bank, outlier = without(train, SHIRT), torch.from_numpy(labels_of(test)) == SHIRT
     done = stored().get("models", {})
-    for name in MODELS:
+    for name in world.models:
         if name not in done:
             model, scores = of_run(world.trained(f"shirt-{name}", name, bank), bank)
             done[name] = table(outliers(model, test, bank, scores=scores), outlier)
@@ -143,7 +144,7 @@ def digits(world: World, keep: Keep) -> None:
     train, normal = world.open("fashion-mnist", "train"), world.open("fashion-mnist", "test")
     odd = world.open("mnist", "test")
     done = stored().get("digits", {})
-    for name in MODELS:
+    for name in world.models:
         if name in done:
             continue
         run = world.trained(f"fashion-{name}", name, train)
@@ -207,9 +208,13 @@ def main() -> None:
     parser.add_argument("--images", type=int, help="test images")
     parser.add_argument("--bank", type=int, help="training images")
     parser.add_argument("--steps", type=int, help="of each training")
+    parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    world = World(options.data, options.runs, options.images, options.bank, options.steps)
+    world = World(
+        *(options.data, options.runs, options.images, options.bank, options.steps),
+        models=tuple(options.models),
+    )
     for case in options.only:
         CASES[case](world, kept)
 

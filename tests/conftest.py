@@ -38,7 +38,7 @@ def write_images(x: Tensor, out: Path) -> Path:
     return export(Images.of(x), check_out(out))
 
 
-SMALL = {"features": 4, "latent": 6}  # a GAN
+SMALL = {"features": 4, "latent": 6, "search_steps": 1}  # a GAN
 DRAWS = {"features": 4, "latent": 3, "text_width": 6}  # what makes images of captions
 # The smallest useful options of each model; a model without an entry is built with its defaults.
 TINY: dict[str, dict[str, Any]] = {

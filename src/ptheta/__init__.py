@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         train,
         translate,
         traverse,
+        usefulness,
     )
     from ptheta.conditions import Attributes, Labels
     from ptheta.data import (
@@ -119,6 +120,7 @@ __all__ = [
     "train",
     "translate",
     "traverse",
+    "usefulness",
 ]
 
 _MODULES = (

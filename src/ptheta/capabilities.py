@@ -136,6 +136,16 @@ class Decodes(Protocol):
 
 
 @runtime_checkable
+class Denoises(Protocol):
+    def denoise(
+        self, x: Tensor, noise: str, level: float, condition: Condition | None = None
+    ) -> Tensor:
+        """What damaged images are thought to have been: uint8 (B, C, H, W) of any grey values.
+        noise, level: of the damage, as for `ptheta.corruption.corrupt`"""
+        ...
+
+
+@runtime_checkable
 class HasPrior(Protocol):
     def sample_latent(self, n: int, condition: Condition | None = None) -> Tensor:
         """n codes drawn from the prior: float (n, L)."""
@@ -193,6 +203,7 @@ CAPABILITIES: dict[str, type] = {
     "conditional_mean": HasConditionalMean,
     "encodes": Encodes,
     "decodes": Decodes,
+    "denoises": Denoises,
     "prior": HasPrior,
     "discriminates": Discriminates,
     "clusters": Clusters,
@@ -242,6 +253,13 @@ class Blends(Protocol):
     def between(self, first: Condition, second: Condition, share: Tensor) -> Condition:
         """What lies between the conditions of B examples. share: float (B,), 0 for the first"""
         ...
+
+
+@runtime_checkable
+class Searches(Protocol):
+    """Completes by a search, which takes its time: of so many steps, each restart."""
+
+    search_steps: int
 
 
 @runtime_checkable

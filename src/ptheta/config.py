@@ -118,12 +118,14 @@ def _one_of(hint: object) -> OneOf | None:
     return next((found for part in typing.get_args(hint) if (found := _one_of(part))), None)
 
 
-def option(default: T, help: str) -> T:
+def option(default: T, help: str, of: str = "") -> T:
     """A config field with its default and one line of help (with the unit, where it has one).
 
     It is a `dataclasses.Field`, typed as its default is, as `dataclasses.field` does.
+    of: the option of the same config without which nothing reads this one: where that is 0, none,
+        or no entry of its table
     """
-    return dataclasses.field(default=default, metadata={"help": help})
+    return dataclasses.field(default=default, metadata={"help": help, "of": of})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,6 +136,7 @@ class Option:
     default: object
     help: str
     hint: Any  # the type, with its constraints: what annotations are made of has no type itself
+    of: str = ""
 
     @property
     def is_flag(self) -> bool:
@@ -170,7 +173,13 @@ def options(cls: type[Config]) -> dict[str, Option]:
     """The fields of config class `cls`, by name."""
     hints, texts = typing.get_type_hints(cls, include_extras=True), _texts(cls)
     return {
-        field.name: Option(field.name, field.default, _help(texts[field.name], hint), hint)
+        field.name: Option(
+            field.name,
+            field.default,
+            _help(texts[field.name], hint),
+            hint,
+            field.metadata.get("of", ""),
+        )
         for field in dataclasses.fields(cls)
         for hint in [hints[field.name]]
     }
@@ -185,6 +194,28 @@ def _help(text: str, hint: object) -> str:
     """The help of a field, and what the entries are that it may name."""
     named = _one_of(hint)
     return f"{text}; {named.about}" if named is not None and named.about else text
+
+
+def is_off(opt: Option, value: object) -> bool:
+    """Whether this value of an option is 0, none, or no entry of its table."""
+    return not value or bool(opt.table and not set(map(str, words(value))) & opt.table.keys())
+
+
+def idle_option(config: Config, given: Collection[str]) -> str | None:
+    """What to say of the first of these options that nothing reads, as it belongs to another one
+    which is off; None where all are read."""
+    known, values = options(type(config)), vars(config)
+    for name in (name for name, opt in known.items() if name in given and opt.of):
+        of = known[name].of
+        if not is_off(known[of], values[of]):
+            continue
+        flags = {key: f"--{key.replace('_', '-')}" for key in (name, of)}
+        off = "none" if values[of] in ((), None) else values[of]
+        return (
+            f"{flags[name]} {brief(values[name])} is of {flags[of]}, which is {off} here: give "
+            f"that, too, or leave {flags[name]} out"
+        )
+    return None
 
 
 def unknown_choice(config: object) -> str | None:

@@ -12,6 +12,7 @@ from typing import Annotated, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.special import ndtr
 
 from ptheta.compute import streams
 from ptheta.config import Entry, OneOf
@@ -27,12 +28,15 @@ class Noise(Entry):
     probability: whether the level is one, 0 to 1; else it is 0 or more
     cells(x, level, column): the same of the cells (B,) of one column; None of images alone
     loses: whether cells that are hit are missing then
+    moments(u, level): E y and E y^2 of what becomes of a sub-pixel of value u, black 0 and white 1:
+        of the same shape each; None where nobody knows them
     """
 
     damage: Callable[[Tensor, float], Tensor]
     probability: bool = True
     cells: Callable[[Tensor, float, Column], Tensor] | None = None
     loses: bool = False
+    moments: Callable[[Tensor, float], tuple[Tensor, Tensor]] | None = None
 
 
 def gaussian(x: Tensor, level: float) -> Tensor:
@@ -51,6 +55,32 @@ def salt_and_pepper(x: Tensor, level: float) -> Tensor:
 def _hit(x: Tensor, level: float) -> Tensor:
     """Which sub-pixels are damaged, each with probability `level`: bool, as x."""
     return streams.uniform(*x.shape, device=x.device) < level
+
+
+def gaussian_moments(u: Tensor, level: float) -> tuple[Tensor, Tensor]:
+    """Those of N(u, level^2), clipped at 0 and 1."""
+    if not level:
+        return u, u.square()
+    low, high = -u / level, (1 - u) / level
+    inside, white = ndtr(high) - ndtr(low), ndtr(-high)
+    at_low, at_high = _density(low), _density(high)
+    mean = u * inside + level * (at_low - at_high)
+    spread = inside + low * at_low - high * at_high
+    square = u.square() * inside + 2 * u * level * (at_low - at_high) + level**2 * spread
+    return mean + white, square + white
+
+
+def _density(z: Tensor) -> Tensor:
+    """Of N(0, 1)."""
+    return (-z.square() / 2).exp() / math.sqrt(2 * math.pi)
+
+
+def masking_moments(u: Tensor, level: float) -> tuple[Tensor, Tensor]:
+    return (1 - level) * u, (1 - level) * u.square()
+
+
+def salt_and_pepper_moments(u: Tensor, level: float) -> tuple[Tensor, Tensor]:
+    return (1 - level) * u + level / 2, (1 - level) * u.square() + level / 2
 
 
 def gaussian_cells(x: Tensor, level: float, column: Column) -> Tensor:
@@ -79,6 +109,7 @@ NOISES: dict[str, Noise] = {
         gaussian,
         probability=False,
         cells=gaussian_cells,
+        moments=gaussian_moments,
         about="N(0, level^2) is added, white - black = 1 (of a number its standard deviation), and "
         "the sum is clipped",
     ),
@@ -86,11 +117,13 @@ NOISES: dict[str, Noise] = {
         masking,
         cells=missing_cells,
         loses=True,
+        moments=masking_moments,
         about="a sub-pixel becomes black, a cell is lost, with probability level",
     ),
     "salt-and-pepper": Noise(
         salt_and_pepper,
         cells=extreme_cells,
+        moments=salt_and_pepper_moments,
         about="it becomes black or white, a number far from its mean, a word any other",
     ),
 }
@@ -107,19 +140,26 @@ def odd_level(noise: str, level: float) -> str | None:
     return f"level = {level} of {noise} noise: want {wanted}"
 
 
-def corrupt(x: Tensor, noise: str, level: float, spec: DataSpec | None = None) -> Tensor:
-    """x damaged by an entry of `NOISES`. spec: of x; None for images. A cell that is lost is NaN.
-
-    Raises PthetaError for another noise, and for a level that it cannot have.
-    """
+def noise_of(noise: str, level: float) -> Noise:
+    """The entry of `NOISES`. Raises PthetaError where there is none, and for a level that it cannot
+    have."""
     if noise not in NOISES:
         raise unknown("noise", noise, NOISES)
     odd = odd_level(noise, level)
     if odd is not None:
         raise PthetaError(odd)
+    return NOISES[noise]
+
+
+def corrupt(x: Tensor, noise: str, level: float, spec: DataSpec | None = None) -> Tensor:
+    """x damaged by an entry of `NOISES`. spec: of x; None for images. A cell that is lost is NaN.
+
+    Raises PthetaError for another noise, and for a level that it cannot have.
+    """
+    kind = noise_of(noise, level)
     if not isinstance(spec, VectorSpec):
-        return NOISES[noise].damage(x, level)
-    damage = NOISES[noise].cells
+        return kind.damage(x, level)
+    damage = kind.cells
     if damage is None:
         raise PthetaError(of_images(noise))
     columns = zip(spec.columns, x.unbind(1), strict=True)

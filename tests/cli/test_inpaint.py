@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from PIL import Image
 import ptheta
 from ptheta.errors import PthetaError
 from ptheta.files.captions import DARK, LIGHT
+from ptheta.masks import TESTED
+from ptheta.metrics.completion_scores import MEASURES
 from tests.cli.test_options import said
 
 SIDE = 16
@@ -119,6 +122,11 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "mask of another size": (("--image", "in", "--mask", "large.png"), "30x20 pixels, and the"),
     "a mask is missing": (("--image", "all.png", "--mask", "holes"), "no picture of the name all"),
     "masks of no names": (("--mask", "holes"), "name one mask for test images"),
+    "an empty box": (("--image", "in", "--mask", "4,4,4,12"), "this box holds no pixel"),
+    "a box outside": (("--image", "in", "--mask", "4,4,12,17"), "give 0,0,16,16 at most"),
+    "a box before 0": (("--image", "in", "--mask=-1,4,12,8"), "not within an image of 16x16"),
+    "three numbers": (("--image", "in", "--mask", "4,4,12"), "nor a box (left,top,right,bottom"),
+    "no search": (("--image", "in", "--search-steps", "3"), "completes without a search"),
     "both": (("--image", "in", "--mask", "hole", "--known", "upper"), "give one of them"),
     "unknown name": (("--image", "in", "--known", "uper"), "did you mean 'upper'?"),
     "test images": (("--image", "in", "-n", "3"), "-n is of test images"),
@@ -142,6 +150,52 @@ def test_bad_input_is_one_line_and_nothing_is_written(case, runs, place, monkeyp
 def test_labels_are_said_of_pictures_alone(runs, tmp_path):
     with pytest.raises(PthetaError, match="test images have their own"):
         said("inpaint", runs["labels"], "--label", "1", "--out", tmp_path / "x.npy")
+
+
+def test_a_box_is_unknown(runs, place):
+    given = ("--image", place / "in" / "a.png", "--mask", "2,3,5,9", "--out", place / "done")
+    said("inpaint", runs["made"], *given)
+    box = np.zeros((SIDE, SIDE), bool)
+    box[3:9, 2:5] = True
+    done, before = pixels(place / "done" / "a.png"), pixels(place / "in" / "a.png")
+    assert (done[~box] == before[~box]).all()
+    written(place / "drawn.png", box.astype(np.uint8) * 255)
+    said("inpaint", runs["made"], *given[:2], "--mask", place / "drawn.png", "--out", place / "b")
+    assert (pixels(place / "b" / "a.png") == done).all()
+
+
+def test_what_was_completed_is_said_for_programs(runs, place):
+    told = json.loads(said("inpaint", runs["made"], "-n", 3, "--json", "--out", place / "x.npy"))
+    assert (told["pictures"], told["each"]) == (3, 7)
+    x = np.load(place / "x.npy").reshape(3, 9, SIDE, SIDE).astype(float)
+    error = ((x[:, 2:] - x[:, :1]) ** 2)[:, :, SIDE // 2 :].mean((2, 3))
+    assert np.allclose(told["psnr"], 10 * np.log10(255**2 / error), atol=1e-3)
+    told = json.loads(
+        said("inpaint", runs["made"], "--image", place / "in", "--json", "--out", place / "y.npy")
+    )
+    assert told == {"path": str(place / "y.npy"), "pictures": 2, "each": 1}
+
+
+def test_completions_are_measured_beside_what_needs_no_learning(runs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ("inpaint", runs["made"], "--measure", "-n", 6, "--each", 2)
+    told = json.loads(said(*words, "--json"))
+    assert tuple(told) == TESTED
+    floors = {"mean image", "nearest training image", "smoothest surface"}
+    for by_name in told.values():
+        assert set(by_name) == {"model", *floors}
+        for name, values in by_name.items():
+            assert set(values) == set(MEASURES)
+            assert values["best"] >= values["psnr"]
+            assert (values["apart"] > 0) == (name == "model")
+    table = said(*words)
+    assert max(map(len, table.splitlines())) <= 80
+    assert said(*words) == table
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(PthetaError, match="--mask is of pictures to complete"):
+        said(*words, "--mask", "hole")
+    with pytest.raises(PthetaError, match="name --out"):
+        said("inpaint", runs["made"])
 
 
 def test_a_picture_beyond_the_limit_is_one_line(runs, place, monkeypatch):

@@ -54,7 +54,11 @@ DIFFERENT: dict[str, tuple[set[str], set[str], str]] = {
     ),
     "models": ({"tasks"}, set(), "`list_tasks`: another table"),
     "sample": ({"captions", "images"}, {"condition"}, "texts by kind of condition"),
-    "inpaint": ({"captions", "labels", "attributes"}, {"condition"}, "texts by kind of condition"),
+    "inpaint": (
+        {"captions", "labels", "attributes", "measure"},
+        {"condition"},
+        "texts by kind of condition; `ptheta.api.score_inpainting`",
+    ),
     "evaluate": (set(BROUGHT), set(), "of `evaluate_images`"),
     "impute": ({"data", "hide", "repeats", "draws"}, set(), "of `ptheta.api.score_imputation`"),
     "train": (set(), {"model", "callbacks"}, "a command for each; objects of Python"),

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ptheta.capabilities import CAPABILITIES, capabilities, some_conditions
+from ptheta.corruption import NOISES
 from ptheta.errors import PthetaError
 from ptheta.models import registry
 from ptheta.specs import DataSpec, ImageSpec
@@ -37,6 +38,20 @@ def test_every_model_can_something_and_says_so(name, spec):
     assert capabilities(model)
     assert model.spec == spec
     assert model.condition is None or model.condition.kind in model.takes
+
+
+@over("denoises")
+def test_denoises(name, spec):
+    if not isinstance(spec, ImageSpec):
+        return
+    model = seeded_eval(name, spec)
+    x = examples(spec, 3)
+    with torch.no_grad():
+        for noise in NOISES:
+            made = model.denoise(x, noise, 0.5, some_conditions(model, 3))
+            assert made.shape == x.shape
+            assert made.dtype == torch.uint8
+            assert torch.equal(model.denoise(x, noise, 0.0, some_conditions(model, 3)), x)
 
 
 @over("samples")

@@ -11,9 +11,12 @@ from PIL import Image
 
 import ptheta
 from ptheta import tasks
-from ptheta.files.captions import captioned, hatched, headed, in_rows, rows_in_turn
+from ptheta.api import draw
+from ptheta.files import captions
+from ptheta.files.captions import captioned, hatched, headed, in_rows, rows_in_turn, titled
 from ptheta.files.images import grid, to_png
 from ptheta.specs import ImageSpec
+from ptheta.tasks.sample import Wanted, rows_wanted
 from ptheta.training.pictures import in_picture
 from tests.conftest import tiny
 
@@ -75,6 +78,15 @@ def test_a_model_is_shown_by_its_conditions():
     assert in_picture(tiny("vae", spec), x) == (x, None, [])
 
 
+def test_what_does_not_fill_its_rows_is_said(strokes, tmp_path):
+    how: dict[str, Any] = {"hidden": (8,), "latent": 2, "steps": 1, "evaluate_every": 0}
+    run = ptheta.train("cvae", strokes, tmp_path / "r", batch_size=16, **how)
+    drawn = {n: ptheta.sample(run, n, same_noise=True).about for n in (1 + 2 * 2, 6)}
+    assert drawn[6] == "6 images"
+    assert "4 images of the 5 that were asked for, 2 in each of 2 rows" in drawn[5]
+    assert ptheta.sample(run, 1, labels=[1]).about == "1 image"
+
+
 def test_all_conditions_are_drawn_from_the_same_noise(strokes, tmp_path):
     how: dict[str, Any] = {
         "hidden": (8,),
@@ -90,3 +102,51 @@ def test_all_conditions_are_drawn_from_the_same_noise(strokes, tmp_path):
     assert torch.equal(x[3:], same)
     with Image.open(tmp_path / "x.png") as picture:
         assert picture.width > 3 * 64
+
+
+def pixels(picture: Image.Image) -> np.ndarray[Any, Any]:
+    return np.array(picture)
+
+
+@pytest.mark.parametrize("wide", [1, 4, 40])
+@pytest.mark.parametrize("text", ["cat", "a large red circle at the top left " * 6, "x" * 300])
+def test_a_title_is_shown_whole_and_moves_no_pixel(text, wide):
+    canvas = grid(numbered(2 * wide), wide).repeat(8, 0).repeat(8, 1)
+    made = pixels(titled(Image.fromarray(canvas), text))
+    below = made[-canvas.shape[0] :, : canvas.shape[1]]
+    assert (below == canvas).all()
+    above = made[: -canvas.shape[0]]
+    assert made.shape[1] <= max(canvas.shape[1], 260)
+    assert (above[:, -3:] > 250).all()  # no letter is cut
+    size = max(11, -(-11 * canvas.shape[1] // 390))
+    font = captions._font(size)
+    lines = captions._wrapped(text, font, made.shape[1] - 12)
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+    assert all(font.getlength(line) <= made.shape[1] - 12 for line in lines)
+
+
+def test_a_row_is_told_in_smaller_letters_before_it_is_cut():
+    """Two texts that differ in their last word alone."""
+    start = "objects=1, background=white, first_shape=circle, first_size=small, first_row="
+    canvas = Image.fromarray(grid(numbered(2).repeat_interleave(2, 0), 2).repeat(16, 0))
+    made = pixels(captioned(canvas, [start + "top", start + "bottom"]))
+    margin = made[:, : -canvas.width]
+    upper, lower = margin[: len(margin) // 2], margin[-(len(margin) // 2) :]
+    assert (upper != lower).any()
+
+
+@pytest.mark.parametrize(
+    ("labels", "n", "rows", "above"),
+    [
+        (["dog"], 4, 0, "dog"),
+        (["dog"], 1, 0, "dog"),
+        (["dog", "cat", "dog"], 2, 2, ""),
+        ([], 1, 0, ""),
+    ],
+)
+def test_a_picture_says_what_it_was_asked_for(labels, n, rows, above):
+    model = tiny("cvae", ImageSpec(1, 8, 8, 2), condition=ptheta.Labels(("cat", "dog")))
+    asked = rows_wanted(model, Wanted(labels=labels or None))
+    texts, title = draw._texts(model, asked, n)
+    assert (len(texts), title) == (rows, above)
+    assert texts == tuple(labels[:rows])

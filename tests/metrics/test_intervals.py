@@ -212,7 +212,7 @@ def test_bounds_and_exact_likelihoods_are_never_paired():
     assert cells["exact a"] is not None
     assert cells["exact a"].value in ("0.100", "0.1000")
     assert cells["bound a"] is None
-    said = verdicts(evaluations, ["bits_per_dim"])
+    said = verdicts(evaluations, ["bits_per_dim"], {})
     assert any(line.startswith("best bits per dim") for line in said["exact a"].good)
     assert not any(line.startswith("best") for line in said["bound a"].good)
 
@@ -256,7 +256,7 @@ def test_no_pair_is_judged_across_protocols_and_it_is_said_why(one, other, said)
     assert judged.different
     cells = dict(matrix(list(found.values())).rows)["b"]
     assert {c.value for c in cells if c is not None} == {"not judged"}
-    verdict = verdicts(evaluations, ["m"])
+    verdict = verdicts(evaluations, ["m"], {})
     assert not verdict["b"].good
     assert not verdict["b"].bad
     assert verdict["a"].good[0].startswith("best m")

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from ptheta.measures.results import Draws, Evaluation, Result
 from ptheta.metrics.protocol import COMPARABLE, FLAGS, cure, differing
 from ptheta.report.plots import curves, scatter
+from ptheta.report.ranking import Rank
 from ptheta.report.summary import summary
-from ptheta.report.tables import tables
+from ptheta.report.tables import Cell, Heading, Row, Table, tables
 from ptheta.report.text import markdown
+from ptheta.report.verdict import verdicts
 from ptheta.terminal import progress
 from ptheta.terminal.progress import about, shown, stage, unwatched, watched
 from ptheta.terminal.screen import Look, Screen, printable
@@ -55,12 +57,79 @@ def run_of(value: float, error: float, **more: Any) -> Evaluation:
 
 def test_the_summary_names_the_best_and_how_sure_that_is() -> None:
     runs = {"a": run_of(1.0, 1e-6), "b": run_of(2.0, 1e-6), "c": run_of(1.0 + 1e-9, 1e-6)}
-    (line,) = summary({k: runs[k] for k in "ab"}, ["kd_x"], {})
+    (line,) = summary({k: runs[k] for k in "ab"}, ["kd_x"], {}, {})
     assert line.startswith("Best distance to real data: a, kd x 1")
     assert "tell it from the other" in line
-    (line,) = summary({"b": runs["b"], "a": runs["a"]}, ["kd_x"], {})
+    (line,) = summary({"b": runs["b"], "a": runs["a"]}, ["kd_x"], {}, {})
     assert "real data: a," in line
-    assert summary({"a": runs["a"]}, ["kd_x"], {})[0].startswith("One row alone")
+    assert summary({"a": runs["a"]}, ["kd_x"], {}, {})[0].startswith("One row alone")
+
+
+def table_of(*columns: tuple[Cell, ...]) -> Table:
+    names = ("a", "b", "grey")
+    rows = [
+        Row(names[i], list(cells), names[i] == "grey")
+        for i, cells in enumerate(zip(*columns, strict=True))
+    ]
+    return Table("", "A note.", [Heading(f"m{k}") for k in range(len(columns))], rows)
+
+
+def test_what_all_cells_of_a_column_say_is_said_once() -> None:
+    made = table_of(
+        (Cell("1", "1 of real, 0 of others"), Cell("2", "1 of real, .1 of others"), Cell()),
+        (Cell("not defined", "no {x}, none"), Cell("not defined", "no {x}, none"), Cell()),
+        (Cell("1"), Cell("2", "few"), Cell("3", "few")),
+        (Cell("not defined", "no"), Cell("not defined", "few"), Cell("3")),
+    ).told_once()
+    assert [h.name for h in made.head] == ["m0", "m2", "m3"]
+    assert [h.also for h in made.head] == ["1 of real", "", ""]
+    assert [[cell.why for cell in row.cells] for row in made.rows] == [
+        ["0 of others", "", "no"],
+        [".1 of others", "few", "few"],
+        ["", "few", ""],
+    ]
+    assert made.note == "A note. Not defined for any row: m1 (no {x}, none)."
+
+
+@pytest.mark.parametrize("n", [1, 7, 8, 14, 15])
+def test_a_wide_table_is_several_and_loses_nothing(n) -> None:
+    cells = [(Cell(f"a{k}"), Cell(f"b{k}"), Cell("c" if k == 0 else "")) for k in range(n)]
+    parts = table_of(*cells).parts()
+    assert len(parts) == -(-n // 7)
+    assert [h.name for part in parts for h in part.head] == [f"m{k}" for k in range(n)]
+    for i, name in enumerate(("a", "b")):
+        row = [cell.text for part in parts for cell in part.rows[i].cells]
+        assert row == [f"{name}{k}" for k in range(n)]
+    assert [len(part.rows) for part in parts] == [3, *[2] * (len(parts) - 1)]
+    sizes = [len(part.head) for part in parts]
+    assert max(sizes) <= 7
+    assert sum(sizes) == n
+
+
+@pytest.mark.parametrize(("floor", "named"), [(5.0, True), (1.5, True), (1.0, False), (0.5, False)])
+def test_a_best_is_named_only_where_it_is_beyond_what_knows_nothing(floor, named) -> None:
+    """In the summary, over runs and over settings, and in what each row is good at."""
+    runs = {"a": run_of(1.0, 1e-3), "b": run_of(2.0, 1e-3)}
+    chance = {"shuffled pixels": run_of(floor, 1e-3)}
+    ranks = [Rank("lr 1", (1.0, 1.01), 1.0, 0.01, False), Rank("lr 2", (2.0,), 2.0, None, True)]
+    lines = summary(runs, ["kd_x"], {"kd_x": ranks}, chance)
+    assert [line.startswith("Best distance to real data") for line in lines] == [named] * 2
+    assert [line.startswith("No best distance to real data") for line in lines] == [not named] * 2
+    assert all("shuffled pixels" in line for line in lines) != named
+    said = verdicts(runs, ["kd_x"], chance)
+    assert bool(said["a"].good) == named
+    assert any("best" in line for v in said.values() for line in (*v.good, *v.bad)) == named
+
+
+def test_an_interval_that_holds_chance_names_no_best() -> None:
+    """However far the two numbers are; and what is measured otherwise says nothing."""
+    runs = {"a": run_of(1.0, 1.0), "b": run_of(2.0, 1.0)}
+    kd = Result("kd_x", 1.2, better="lower", error=1.0)
+    for other in (kd, Result("kd_x", 9.0, better="lower")):  # of one no error is known
+        wide = summary(runs, ["kd_x"], {}, {"any": Evaluation((other,))})
+        assert wide[0].startswith("No best")
+    far = summary(runs, ["kd_x"], {}, {"any": run_of(0.1, 1e-3, samples=3)})
+    assert far[0].startswith("Best")
 
 
 def test_a_conditional_row_says_where_its_likelihood_stands() -> None:

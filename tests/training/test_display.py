@@ -12,23 +12,29 @@ import signal
 import struct
 import termios
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from tqdm.utils import disp_len
 
 import ptheta
 from ptheta.batch import Batch
+from ptheta.dynamics import alternating
 from ptheta.errors import Interrupted
+from ptheta.games import Game, Move, Player
 from ptheta.runs.folder import Run
 from ptheta.terminal.screen import PLAIN, clock, cut, figure, fitting, said, shortened
 from ptheta.training import checkpoint
 from ptheta.training import display as displays
 from ptheta.training.display import Display, Pace
+from ptheta.training.engine import Engine
 from ptheta.training.grids import Pauses
+from ptheta.training.group import Group
 from ptheta.training.loop import Trainer
 from ptheta.training.metric_logger import MetricLogger
 from tests.conftest import TINY
@@ -286,3 +292,22 @@ def test_drawing_takes_a_tenth_of_the_time_at_most(monkeypatch: Any) -> None:
     assert not pauses.due(1.0)
     now += 171.0
     assert pauses.due(1.0)
+
+
+def test_a_player_who_moves_no_more_is_not_in_the_line() -> None:
+    """Though the interval holds numbers of it; and who has not yet moved is not, either."""
+    model = torch.nn.ModuleDict({name: torch.nn.Linear(1, 1) for name in ("early", "late", "all")})
+    players = {name: Player((model[name],), partial(torch.optim.SGD, lr=0.1)) for name in model}
+    spans = {"early": (0.0, 0.5), "late": (0.5, 1.0), "all": (0.0, 1.0)}
+
+    def loss(name: str) -> Any:
+        return lambda batch, _: {"t": model[name](batch.x)[:, 0]}
+
+    moves = tuple(Move(name, loss(name), span=span) for name, span in spans.items())
+    engine = Engine(model, Game(players, moves), Group())
+    early, late = {"early", "all"}, {"late", "all"}
+    for step, moving in enumerate((early, early, late, late), start=1):
+        engine.step, engine.share = step, (step - 1) / 4
+        alternating(engine, engine.game, step, Batch(torch.ones(3, 1)))
+        assert set(engine.by_player(engine.averages.so_far())) == moving
+    assert "early/t" in engine.averages.take()

@@ -14,9 +14,11 @@ from ptheta.api.latent import fit, latents, manifold, probe, traverse
 from ptheta.api.measuring import Unwritten, closest, evaluate, evaluate_images
 from ptheta.api.plugging import register
 from ptheta.api.rows import Rows
+from ptheta.api.scoring_completions import score_inpainting
 from ptheta.api.training import create, load, sweep, train
 from ptheta.api.translating import Translations
 from ptheta.api.translation import translate
+from ptheta.api.useful import Useful, usefulness
 from ptheta.data import describe, list_datasets, open_data
 from ptheta.metrics.metric import MetricInfo
 from ptheta.metrics.table import list_metrics
@@ -32,6 +34,7 @@ __all__ = [
     "Rows",
     "Translations",
     "Unwritten",
+    "Useful",
     "closest",
     "compare",
     "create",
@@ -59,9 +62,11 @@ __all__ = [
     "register",
     "sample",
     "score_imputation",
+    "score_inpainting",
     "surprise",
     "sweep",
     "train",
     "translate",
     "traverse",
+    "usefulness",
 ]

@@ -75,7 +75,7 @@ def samples(
     """
     model = run.model(how.weights, how.prior)
     rows = rows_wanted(model, wanted)
-    captions = _captions(model, rows, n)
+    captions, title = _texts(model, rows, n)
     if rows is None and image_part(model) is not None:
         rows = _test_inputs(run, model, min(n, FEW_INPUTS) if how.same_noise else n)
         captions = tuple(f"input {i + 1}" for i in range(len(rows))) if how.same_noise else ()
@@ -94,7 +94,7 @@ def samples(
         return sample_batches(model, n, seed=seed, batch_size=batch_size, place=place, **wanted)
 
     first = Images(n, run.spec.shape, asked, parts, batch_size, captions)
-    images = replace(first, in_turn=bool(captions), told=_told(model, rows))
+    images = replace(first, in_turn=bool(captions), title=title, told=_told(model, rows))
     if how.between is not None:
         return _walk(model, rows, how.between, seed, images)
     if how.same_noise:
@@ -137,15 +137,17 @@ def identity(run: Run, weights: str) -> dict[str, str]:
     return {"model": _hash(about), "weights": digest(run.weights_file(weights))[:SHOWN]}
 
 
-def _captions(model: nn.Module, rows: Condition | None, n: int) -> tuple[str, ...]:
-    """A text for each of the conditions that n images are of in turn; none for a plain grid."""
+def _texts(model: nn.Module, rows: Condition | None, n: int) -> tuple[tuple[str, ...], str]:
+    """A text for each of the conditions that n images are of in turn, none for a plain grid; and
+    one for all, where they are of one condition."""
     spec = condition_of(model)
     if spec is None:
-        return ()
-    count = spec.count if rows is None else len(rows)
-    if not in_rows(count, n):
-        return ()
-    return tuple(spec.describe(spec.examples(count) if rows is None else rows))
+        return (), ""
+    count = spec.count if rows is None else min(len(rows), n)
+    if count > 1 and not in_rows(count, n):
+        return (), ""
+    texts = spec.describe(spec.examples(count) if rows is None else rows[torch.arange(count)])
+    return (tuple(texts), "") if count > 1 else ((), texts[0])
 
 
 def _told(model: nn.Module, rows: Condition | None) -> Told | None:

@@ -15,7 +15,7 @@ import os
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -52,7 +52,7 @@ class Images:
     parts: gives those that come after a place, `batch` at a time
     captions: of a picture, a text for each row; with `in_turn` the images are of so many rows in
         turn (0, 1, ..., 0, 1, ...), else row by row
-    headings: of a picture, a text for each column
+    headings: of a picture, a text for each column; title: a text above all
     names: of their files in a folder; none for numbers
     told: of the image of a number, what a table in the folder says of it, by column
     """
@@ -65,6 +65,7 @@ class Images:
     captions: tuple[str, ...] = ()
     in_turn: bool = False
     headings: tuple[str, ...] = ()
+    title: str = ""
     names: tuple[str, ...] = ()
     told: Told | None = None
 
@@ -93,7 +94,8 @@ class Images:
                     return
 
         about = {**self.asked, "images": n}
-        return Images(n, self.shape, about, parts, self.batch, headings=self.headings)
+        first = Images(n, self.shape, about, parts, self.batch)
+        return replace(first, headings=self.headings, title=self.title)
 
     @classmethod
     def of(cls, x: Tensor, headings: Sequence[str] = ()) -> Images:
@@ -168,8 +170,13 @@ def export(
     make_folder(path.parent)
     if suffix in PICTURES:
         drawn = drawn_at(images.n, images.shape, suffix, images.width, columns, scale)
-        canvas, texts = composed(images, columns), (images.captions, images.headings)
-        data = to_picture(canvas, suffix, drawn, captions=texts[0], headings=texts[1])
+        data = to_picture(
+            composed(images, columns),
+            *(suffix, drawn),
+            captions=images.captions,
+            headings=images.headings,
+            title=images.title,
+        )
         write_atomic(path, lambda beside: beside.write_bytes(data))
     else:
         write_atomic(path, lambda beside: _write_array(images, beside, suffix == ".npz"))

@@ -14,10 +14,10 @@ from ptheta.api.export import Images
 from ptheta.api.grid import Output
 from ptheta.capabilities import condition_of
 from ptheta.data.dataset import Dataset
-from ptheta.errors import PthetaError
+from ptheta.data.memory import Source
 from ptheta.files.atomic import make_folder, write_atomic
 from ptheta.files.images import PICTURES
-from ptheta.files.out import check_file
+from ptheta.files.out import check_new, refuse_source
 from ptheta.measures.detection import interval
 from ptheta.measures.results import Estimate
 from ptheta.specs import DataSpec, ImageSpec, from_unit, images_only
@@ -98,8 +98,8 @@ class Places:
     @classmethod
     def at(cls, out: str | Path | None, show: str | Path | None, *, force: bool) -> Places:
         """Raises PthetaError for a place that cannot be written, or is there already."""
-        table = _new(out, (".csv",), "--out", force)
-        picture = _new(show, tuple(PICTURES), "--show", force)
+        table = check_new(out, (".csv",), "--out", force)
+        picture = check_new(show, tuple(PICTURES), "--show", force)
         return cls(table, None if picture is None else Output.at(picture, None))
 
     @property
@@ -107,8 +107,12 @@ class Places:
         """The file of the picture."""
         return None if self.picture is None else self.picture.path
 
-    def check(self, spec: DataSpec) -> None:
-        """Raises PthetaError for a picture of what are no images."""
+    def check(self, spec: DataSpec, *sources: Source | None) -> None:
+        """Raises PthetaError for a picture of what are no images, and for a file that is read."""
+        for place, flag in ((self.table, "--out"), (self.drawn, "--show")):
+            for source in sources:
+                if place is not None:
+                    refuse_source(place, source, "data", flag=flag)
         if self.picture is not None:
             images_only(spec, "--show, a picture of the worst,")
 
@@ -121,16 +125,6 @@ class Places:
             _write(self.table, data, found, outlier)
         if self.picture is not None:
             _draw(self.picture, known, data, found, n)
-
-
-def _new(path: str | Path | None, suffixes: tuple[str, ...], flag: str, force: bool) -> Path | None:
-    """A file to write. Raises PthetaError where it is there and must not be overwritten."""
-    if path is None:
-        return None
-    place = check_file(path, suffixes, flag=flag)
-    if place.exists() and not force:
-        raise PthetaError(f"{flag} {place} is there already: name another, or give --force")
-    return place
 
 
 def names_of(data: Dataset) -> list[str]:

@@ -49,7 +49,7 @@ class Grid:
         shown = self.images.first(PREVIEW)
         columns = shown.columns if self.columns is None else self.columns
         canvas = composed(shown, columns)
-        seen = html.picture(canvas, self.about, shown.captions, shown.headings)
+        seen = html.picture(canvas, self.about, shown.captions, shown.headings, shown.title)
         return html.card(self, seen)
 
     @property

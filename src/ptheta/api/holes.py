@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from ptheta.specs import ImageSpec
 from ptheta.tasks.inpaint import regions
 
 IMAGE, MASK, KNOWN = "--image", "--mask", "--known"
+BOX = re.compile(r"-?\d{1,9}(\s*,\s*-?\d{1,9}){3}")
 Shape = tuple[int, int, int]  # (C, H, W)
 # what is known of image number i, which a file holds or a data set: bool (C, H, W)
 Masks = Callable[[int, Path | None, Shape], Tensor]
@@ -35,9 +37,10 @@ Masks = Callable[[int, Path | None, Shape], Tensor]
 
 def masks_asked(known: str | None, mask: str | Path | None, spec: ImageSpec, seed: int) -> Masks:
     """known: a name of `ptheta.masks.MASKS`, the part that is given; mask: a picture, or a folder
-    of them, white where pixels are unknown, or such a name. Default: the upper half is known.
+    of them, white where pixels are unknown, or such a name, or the left, top, right and bottom of a
+    box. Default: the upper half is known.
 
-    Raises PthetaError for both at once, and for a name of no mask and no file.
+    Raises PthetaError for both at once, for a name of no mask and no file, and for an empty box.
     """
     if known is not None and mask is not None:
         raise PthetaError(f"{KNOWN} {known}, {MASK} {mask}: give one of them")
@@ -46,10 +49,12 @@ def masks_asked(known: str | None, mask: str | Path | None, spec: ImageSpec, see
     place = path_named(mask, MASK)
     if not place.exists() and str(mask) in MASKS:
         return _named(str(mask), False, seed)
+    if not place.exists() and BOX.fullmatch(str(mask).strip()):
+        return _boxed(str(mask))
     if not place.exists():
         raise PthetaError(
             f"{MASK} {mask}: there is no such file or folder, and it is no name of a mask "
-            f"({', '.join(MASKS)})"
+            f"({', '.join(MASKS)}) nor a box (left,top,right,bottom in pixels, such as 4,4,12,12)"
         )
     return _drawn(pictures_at(mask, MASK), place.is_dir(), spec)
 
@@ -60,6 +65,29 @@ def _named(name: str, known: bool, seed: int) -> Masks:
 
     def of(i: int, path: Path | None, shape: Shape) -> Tensor:
         return regions(name, 1, shape, seed + i)[0] == known
+
+    return of
+
+
+def _boxed(text: str) -> Masks:
+    """All but a box of each image, whose right column and bottom row are those after its last."""
+    left, top, right, bottom = (int(part) for part in text.split(","))
+    if left >= right or top >= bottom:
+        raise PthetaError(
+            f"{MASK} {text}: this box holds no pixel: give left,top,right,bottom with left before "
+            "right and top before bottom"
+        )
+
+    def of(i: int, path: Path | None, shape: Shape) -> Tensor:
+        _, h, w = shape
+        if left < 0 or top < 0 or right > w or bottom > h:
+            raise PthetaError(
+                f"{MASK} {text}: this box is not within an image of {_said((h, w))} pixels: give "
+                f"0,0,{w},{h} at most"
+            )
+        known = torch.ones(shape, dtype=torch.bool)
+        known[:, top:bottom, left:right] = False
+        return known
 
     return of
 

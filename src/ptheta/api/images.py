@@ -79,7 +79,18 @@ def sample(
     output.check(n, opened.spec)
     how = How(weights, prior, same_noise, between)
     images = samples(opened, n, how, seed=seed, **wanted)
-    return output.write(images, f"{images.n} images")
+    return output.write(images, _drawn(images, n))
+
+
+def _drawn(images: Images, asked: int) -> str:
+    """What was drawn, and why it is not all that was asked for."""
+    about = f"{images.n:,} image{'s' * (images.n > 1)}"
+    if images.n == asked:
+        return about
+    return (
+        f"{about} of the {asked:,} that were asked for, {images.batch} in each of "
+        f"{images.n // images.batch} rows: more would not fill a row of each condition"
+    )
 
 
 def _of_file(

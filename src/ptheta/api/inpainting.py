@@ -22,23 +22,26 @@ from ptheta.compute.streams import undisturbed
 from ptheta.conditions import word
 from ptheta.data.memory import Source
 from ptheta.errors import PthetaError
-from ptheta.files.captions import hatched
+from ptheta.files.captions import MOST_ROWS, hatched
+from ptheta.measures.errors import decibels, squared_error
 from ptheta.runs.folder import Run
 from ptheta.specs import images_only
 from ptheta.tasks.conditions import rows_asked
 from ptheta.tasks.needs import require
 from ptheta.tasks.sample import Part, Place
 
-TESTED, EACH = 8, 7  # test images, completions of each
+SHOWN, EACH = 8, 7  # test images, completions of each
 
 
 @dataclass(frozen=True)
 class How:
-    """each: completions of an image, None for the usual number; candidates: see `tasks.inpaint`"""
+    """each: completions of an image, None for the usual number; candidates, search_steps: see
+    `tasks.inpaint`"""
 
     each: int | None
     candidates: int
     seed: int
+    search_steps: int | None = None
 
     def many(self, model: nn.Module, usual: int) -> int:
         """Completions of each image: one of a model that knows no second one. Says so."""
@@ -52,6 +55,39 @@ class How:
         return 1
 
 
+@dataclass(frozen=True, repr=False)
+class Completed(Grid):
+    """What `ptheta.inpaint` gives.
+
+    pictures: how many were completed; each: how often
+    psnr: of each completion of each picture where pixels were unknown, dB; none of pictures that a
+        user names, of which nobody knows what was there
+    """
+
+    pictures: int = 0
+    each: int = 1
+    psnr: tuple[tuple[float, ...], ...] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        grid: Grid,
+        pictures: int,
+        each: int,
+        psnr: tuple[tuple[float, ...], ...] | None = None,
+    ) -> Completed:
+        return cls(grid.images, grid.columns, grid.about, grid.path, pictures, each, psnr)
+
+    def to_json(self) -> dict[str, object]:
+        """What was completed, for a program."""
+        found: dict[str, object] = {
+            "path": None if self.path is None else str(self.path),
+            "pictures": self.pictures,
+            "each": self.each,
+        }
+        return found if self.psnr is None else found | {"psnr": self.psnr}
+
+
 @undisturbed()
 def inpaint(
     run: str | Path | Run,
@@ -63,22 +99,25 @@ def inpaint(
     n: int | None = None,
     each: int | None = None,
     candidates: int = 1,
+    search_steps: int | None = None,
     data: Source | None = None,
     seed: int = 0,
     out: str | Path | None = None,
     scale: int | None = None,
-) -> Grid:
+) -> Completed:
     """Images of which a part is known, completed: original, part, completions in a row.
 
     known: the part that is given, one of `ptheta.masks.MASKS` (default: upper)
     mask: a picture, white where pixels are unknown, grey from half on counting as white; a folder
-        of them with the names of the images; or one of `ptheta.masks.MASKS`, the unknown part
+        of them with the names of the images; one of `ptheta.masks.MASKS`, the unknown part; or the
+        box that is unknown, "left,top,right,bottom" in pixels, the last two beyond it
     image: a picture to complete, or a folder of them; default: test images. Into a folder the
         completed pictures are then written as large as they are, under the names of the originals
     condition: of these pictures, in turn, such as {"labels": ["cat"]}
     n: test images (default 8); data: where they lie now, or others
     each: completions of an image (default: 1 of a picture, 7 of a test image; 1 where a model knows
-        one alone); candidates: to choose a completion from, where known pixels follow unknown ones
+        one alone); candidates: to choose a completion from, where known pixels follow unknown ones;
+        codes that are tried, where a model searches for one, in `search_steps` steps
     out, scale: as for `sample`
     Raises PthetaError where the model cannot complete images, for what is no picture, a picture or
     a mask of another size, and for options that go with test images alone, or with pictures alone.
@@ -86,14 +125,14 @@ def inpaint(
     check_numbers(n=n, each=each, candidates=candidates, seed=seed)
     output, opened = Output.at(out, scale), Run.open(run)
     spec = images_only(opened.spec, "an area to complete")
-    masks, how = masks_asked(known, mask, spec, seed), How(each, candidates, seed)
+    masks, how = masks_asked(known, mask, spec, seed), How(each, candidates, seed, search_steps)
     if image is None:
         if condition:
             raise PthetaError(
                 f"{', '.join(condition)}: these are said of pictures (--image), and test images "
                 "have their own: leave them out"
             )
-        return _of_tests(opened, masks, TESTED if n is None else n, how, data, output)
+        return _of_tests(opened, masks, SHOWN if n is None else n, how, data, output)
     for flag, given in (("-n", n), ("--data", data)):
         if given is not None:
             raise PthetaError(f"{flag} is of test images, and --image names pictures: leave it out")
@@ -105,18 +144,27 @@ def inpaint(
 
 def _of_tests(
     run: Run, masks: Masks, n: int, how: How, data: Source | None, output: Output
-) -> Grid:
+) -> Completed:
     """Test images, each in a row with its completions."""
     model, x, y = examples(run, n, data, output, (how.each or EACH) + 2)
     _, c, h, w = x.shape
     known = torch.stack([masks(i, None, (c, h, w)) for i in range(len(x))])
     each = how.many(model, EACH)
     completed = [
-        tasks.inpaint(model, x, known, seed=how.seed + i, condition=y, candidates=how.candidates)
+        tasks.inpaint(
+            *(model, x, known),
+            seed=how.seed + i,
+            condition=y,
+            candidates=how.candidates,
+            search_steps=how.search_steps,
+        )
         for i in range(each)
     ]
     about = f"{len(x)} images, {each} completion{'s' * (each > 1)} each"
-    return output.write(side_by_side(x, hatched(x, known), *completed), about, each + 2)
+    grid = output.write(side_by_side(x, hatched(x, known), *completed), about, each + 2)
+    errors = torch.stack([squared_error(made, x, ~known) for made in completed], 1)
+    psnr = tuple(tuple(round(decibels(e), 3) for e in row) for row in errors.tolist())
+    return Completed.of(grid, len(x), each, psnr)
 
 
 def _of_pictures(
@@ -126,7 +174,7 @@ def _of_pictures(
     condition: Mapping[str, Sequence[str]] | None,
     how: How,
     output: Output,
-) -> Grid:
+) -> Completed:
     """Pictures of a user: into a folder one by one, else in a grid."""
     rows, each = _rows(model, condition), how.many(model, 1)
     pixels, shapes = holes.checked()
@@ -137,14 +185,25 @@ def _of_pictures(
         "images": n * each,
         "seed": how.seed,
         "candidates": how.candidates,
+        **({} if how.search_steps is None else {"search_steps": how.search_steps}),
         "condition": None if rows is None else named(run, rows),
     }
     parts = Completions(model, holes, rows, how, each)
     done = Images(n * each, min(shapes), asked, parts, each, names=holes.names(each))
     about = f"{n} picture{'s' * (n > 1)}, {each} completion{'s' * (each > 1)} each"
     if folder:
-        return output.write(done, about, each)
-    return output.write(_in_rows(done, holes, shapes, each, output), about, each + 2)
+        return Completed.of(output.write(done, about, each), n, each)
+    shown = _in_rows(done, holes, shapes, each, output)
+    grid = output.write(replace(shown, captions=_captions(model, rows, n)), about, each + 2)
+    return Completed.of(grid, n, each)
+
+
+def _captions(model: nn.Module, rows: Condition | None, n: int) -> tuple[str, ...]:
+    """What each of n pictures was asked for; nothing for more than a picture has room for."""
+    spec = condition_of(model)
+    if spec is None or rows is None or n > MOST_ROWS:
+        return ()
+    return tuple(spec.describe(rows[torch.arange(n) % len(rows)]))
 
 
 def _is_folder(path: Path | None) -> bool:
@@ -198,6 +257,7 @@ class Completions:
             seed=self.how.seed,
             condition=y,
             candidates=self.how.candidates,
+            search_steps=self.how.search_steps,
         )
 
 

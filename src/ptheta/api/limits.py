@@ -12,6 +12,7 @@ LIMITS: dict[str, tuple[int, int]] = {
     "-n": (1, MOST),
     "--styles": (1, MOST_PARTS),
     "-m": (1, MOST_PARTS),
+    "--repeats": (1, MOST_PARTS),
     "--each": (1, MOST_PARTS),
     "--candidates": (1, MOST_PARTS),
     "--between": (2, MOST_PARTS),

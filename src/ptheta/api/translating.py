@@ -18,7 +18,7 @@ from ptheta.api.pictures import Named, Read, Reader
 from ptheta.api.places import Places
 from ptheta.api.record import Identity, Record
 from ptheta.capabilities import varied
-from ptheta.data.names import left_out, shown
+from ptheta.data.names import shown, unread
 from ptheta.errors import PthetaError
 from ptheta.files import html
 from ptheta.files.atomic import SAMPLES, locked, make_folder, write_atomic
@@ -206,7 +206,7 @@ class Told:
                 f"cannot read {self.skipped[0]}{more}: give pictures that can be read"
             )
         if self.skipped:
-            warnings.warn(left_out(self.skipped, self.total), stacklevel=5)
+            warnings.warn(unread(self.skipped, self.total, "pictures"), stacklevel=5)
         if self.far and isinstance(reader.spec, LabelMapSpec):
             worst = max(self.far, key=lambda name: self.far[name])
             which = shown(worst) if self.total == 1 else f"{len(self.far):,} pictures"

@@ -19,7 +19,8 @@ OPTIONS = {
     "attributes": (
         "--attributes",
         "attributes",
-        "Attributes that are not 0: red,size=0.3; or a number for each: 1,0,0.5. May be repeated.",
+        "Attributes that are not 0, by number or word: hat,size=0.3,colour=red; or a number for "
+        "each: 1,0,0.5. May be repeated.",
     ),
     "text": ("--caption", "captions", "Caption. May be repeated."),
     "image": (

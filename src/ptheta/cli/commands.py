@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ptheta.cli import images, imputing, latent, listing, measure, outliers, train
+from ptheta.cli import images, imputing, latent, listing, measure, outliers, train, usefulness
 from ptheta.cli.common import cli
 
-PARTS = (listing, train, images, imputing, latent, outliers, measure)
+PARTS = (listing, train, images, imputing, latent, outliers, usefulness, measure)
 
 __all__ = ["PARTS", "cli"]

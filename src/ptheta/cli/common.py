@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
@@ -88,13 +88,17 @@ DATA = click.option(
     type=types.SOURCE,
     help="Where the run's data lies now, or other images to use in its place.",
 )
+_PLACES = (
+    "File or folder to write: a picture (grid.png, .jpg, .webp), an array (x.npy, x.npz: "
+    "uint8 N,C,H,W) or a folder of pictures"
+)
 _OUT = click.option(
     "--out",
     type=types.SOURCE,
     required=True,
-    help="File or folder to write: a picture (grid.png, .jpg, .webp), an array (x.npy, x.npz: "
-    "uint8 N,C,H,W) or a folder of pictures; of a model of tables, x.csv, x.parquet or x.npy.",
+    help=f"{_PLACES}; of a model of tables, x.csv, x.parquet or x.npy.",
 )
+_OUT_UNLESS = click.option("--out", type=types.SOURCE, help=f"{_PLACES}.")
 _SCALE = click.option(
     "--scale",
     type=types.COUNT,
@@ -132,6 +136,19 @@ THREADS = click.option(
 def out(command: Callable[..., None]) -> Callable[..., None]:
     """--out and --scale of a verb that writes images."""
     return _OUT(_SCALE(command))
+
+
+def out_unless(command: Callable[..., None]) -> Callable[..., None]:
+    """The same of a verb that may as well write nothing."""
+    return _OUT_UNLESS(_SCALE(command))
+
+
+def refuse(names: Sequence[str], why: str) -> None:
+    """Raises PthetaError for an option that the user gave and that has no effect."""
+    options = click.get_current_context().command.params
+    odd = next((p for p in options if p.name in names and given(p.name)), None)
+    if odd is not None:
+        raise PthetaError(f"{odd.opts[0]} {why}: leave one out")
 
 
 def show(grid: Grid | Rows | Translations) -> None:

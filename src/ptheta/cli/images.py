@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 
 import click
 
 import ptheta
 from ptheta.cli import types
-from ptheta.cli.asked import asked, asked_options
+from ptheta.cli.asked import OPTIONS, asked, asked_options
 from ptheta.cli.common import (
     DATA,
+    JSON,
     NUMBER,
     PRIOR,
     RUN,
@@ -22,11 +24,18 @@ from ptheta.cli.common import (
     given,
     number,
     out,
+    out_unless,
+    refuse,
     show,
     whole,
 )
+from ptheta.cli.tables import print_table
+from ptheta.errors import PthetaError
+from ptheta.terminal.progress import shown
 
 beside_pictures = partial(asked_options, without=("image",))
+MEASURING = ("n", "each", "candidates", "search_steps", "data", "seed")  # what --measure reads
+SHOWING = ("image", "mask", "known", "out", "scale", *(o[1] for o in OPTIONS.values()))
 
 
 @cli.command()
@@ -82,36 +91,72 @@ def sample(run: str, **options: Parsed) -> None:
     type=types.SOURCE,
     help="Picture that is white where pixels are unknown (grey is taken as white from half on), as "
     "large as the image, or as those of the run, and then stretched; a folder of them with the "
-    "names of the images; or the name of the unknown part: upper, lower, left, right, border, "
-    "centre, half, or a random hole, strokes or pixels.",
+    "names of the images; the name of the unknown part: upper, lower, left, right, border, "
+    "centre, half, or a random hole, strokes or pixels; or the box that is unknown, "
+    "left,top,right,bottom in pixels, right and bottom being the first ones beyond it: 4,4,12,12.",
 )
 @click.option("--known", help="The same names, for the part that is given.  [default: upper]")
 @beside_pictures
-@click.option("-n", "--number", "n", type=types.COUNT, help="Number of test images.  [default: 8]")
+@click.option(
+    *("-n", "--number", "n"),
+    type=types.COUNT,
+    help="Number of test images.  [default: 8, with --measure 50]",
+)
 @click.option(
     "--each",
     type=types.LAYERED,
-    help="Number of completions of each image.  [default: 1 of a picture, 7 of a test image]",
+    help="Number of completions of each image.  [default: 1 of a picture, 7 of a test image, with "
+    "--measure 4]",
 )
 @whole(
     "--candidates",
     1,
-    "Number of completions to choose from, where known pixels follow unknown ones.",
+    "Number of completions to choose from, where known pixels follow unknown ones; of a GAN, of "
+    "codes that are tried.",
     types.LAYERED,
 )
+@click.option(
+    "--search-steps",
+    type=types.Whole(0),
+    help="Steps of a GAN's search for a code.  [default: those of its training options, 200]",
+)
+@click.option(
+    "--measure",
+    is_flag=True,
+    help="Write nothing: hide parts of test images by five masks, complete them, and print how "
+    "near that is and how much completions differ, beside what needs no learning.",
+)
+@JSON
 @DATA
 @SEED
-@out
+@out_unless
 @THREADS
-def inpaint(run: str, **options: Parsed) -> None:
+def inpaint(run: str, measure: bool, as_json: bool, **options: Parsed) -> None:
     """Complete images of which only a part is known.
 
     Into a folder, pictures of yours (--image) are written as large as they are, under their own
     names. Else each image is written in a row with its known part and the completions. Known
     pixels stay what they are.
     """
+    if measure:
+        refuse(SHOWING, "is of pictures to complete, and --measure measures")
+        scoring = {k: options[k] for k in MEASURING if options[k] is not None}
+        with shown(run):
+            scores = ptheta.api.score_inpainting(run, **scoring)
+        if as_json:
+            click.echo(json.dumps(scores.to_json(), indent=2))
+            return
+        print_table(scores.table())
+        click.echo("\n" + "\n".join(scores.legend()))
+        return
+    if options["out"] is None:
+        raise PthetaError("name --out, the file or folder to write; or --measure")
     condition = asked(run, options)
-    show(ptheta.inpaint(run, condition=condition, **options))
+    done = ptheta.inpaint(run, condition=condition, **options)
+    if as_json:
+        click.echo(json.dumps(done.to_json(), indent=2))
+    else:
+        show(done)
 
 
 @cli.command()

@@ -10,7 +10,7 @@ import click
 
 import ptheta
 from ptheta.cli import types
-from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, Parsed, cli, given, whole
+from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, Parsed, cli, refuse, whole
 from ptheta.cli.tables import print_table
 from ptheta.errors import PthetaError
 from ptheta.terminal.progress import shown
@@ -76,7 +76,7 @@ def impute(
     types, bounds and words of their columns.
     """
     if hide is not None:
-        _refuse(FILLING, "writes tables, and --hide none")
+        refuse(FILLING, "writes tables, and --hide none")
         if table is not None and options["data"] is not None:
             raise PthetaError("a TABLE and --data both say which rows are used: leave one out")
         scoring = {k: v for k, v in options.items() if k not in FILLING}
@@ -85,7 +85,7 @@ def impute(
             found = ptheta.api.score_imputation(run, hide=hide, **scoring)
         _print_scores(found, as_json)
         return
-    _refuse(SCORING, "measures, which --hide asks for")
+    refuse(SCORING, "measures, which --hide asks for")
     if table is None or options["out"] is None:
         raise PthetaError("name a TABLE with gaps and --out, the file to write; or --hide SHARE")
     filling = {k: v for k, v in options.items() if k not in SCORING}
@@ -98,27 +98,18 @@ def impute(
         click.echo(f"{path}: {done.about}")
 
 
-def _refuse(names: Sequence[str], why: str) -> None:
-    """Raises PthetaError for an option that the user gave and that has no effect."""
-    odd = next((name for name in names if given(name)), None)
-    if odd is not None:
-        raise PthetaError(f"{'-' if len(odd) == 1 else '--'}{odd} {why}: leave one out")
-
-
 def _print_scores(found: Sequence[Scored], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({one.name: one.values for one in found}, indent=2))
         return
-    from ptheta.tasks.impute import MEASURES  # and torch
-
-    there = [name for name in MEASURES if name in found[0].values]
-    heads = [f"{name} ({MEASURES[name].better})" for name in there]
+    there = list(found[0].measures)
+    heads = [f"{name} ({entry.better})" for name, entry in found[0].measures.items()]
     rows = [
         [one.name, *(f"{one.mean(name):.3f} +- {one.spread(name):.3f}" for name in there)]
         for one in found
     ]
     print_table([["", *heads], *rows])
     click.echo()
-    for name in there:
-        click.echo(f"{name}: {MEASURES[name].about}")
+    for name, entry in found[0].measures.items():
+        click.echo(f"{name}: {entry.about}")
     click.echo("+- standard deviation over the repetitions")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import click
 
 import ptheta
 from ptheta.cli import types
-from ptheta.cli.common import IMAGE_COLUMN, JSON, Parsed, cli
-from ptheta.cli.tables import aligned, print_table, print_wrapped
+from ptheta.cli.common import IMAGE_COLUMN, JSON, Parsed, cli, given
+from ptheta.cli.tables import columns, flowing, print_flowing, print_table, print_wrapped, wrapped
 from ptheta.data.columns.told import told
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import write_atomic
@@ -49,7 +49,7 @@ def _print_tasks(as_json: bool) -> None:
     from ptheta.tasks.matrix import matrix  # and torch
 
     print_table(matrix())
-    click.echo("fit: after `ptheta fit` has fitted a prior to its codes")
+    print_flowing("fit: after `ptheta fit` has fitted a prior to its codes")
 
 
 def _can(row: ModelInfo) -> str:
@@ -70,7 +70,7 @@ def metrics(as_json: bool) -> None:
         print_wrapped(
             [[f"  {name}", row["better"], row["of"], row["about"]] for name, row in rows.items()]
         )
-    click.echo("X stands for the extractor of the features, T for a term")
+    print_flowing("X stands for the extractor of the features, T for a term")
 
 
 @cli.command()
@@ -129,18 +129,25 @@ def metrics(as_json: bool) -> None:
 def data(source: str | None, out: Path | None, as_json: bool, **options: Parsed) -> None:
     """List the embedded data sets, or look into SOURCE (a name or a path)."""
     if source is None:
-        if out is not None:
-            raise PthetaError(f"--out {out}: a picture of which data? Give SOURCE, too")
+        _refuse_alone(("out", *options))
         about: Mapping[str, object] = ptheta.list_datasets()
-        lines = aligned([[name, str(what)] for name, what in about.items()])
+        lines = wrapped([[name, str(what)] for name, what in about.items()], columns())
     else:
         described = ptheta.describe(source, **options)
-        columns = [f"{name}: {told(what)}" for name, what in described.get("columns", {}).items()]
-        readable = {**described, "columns": columns} if columns else described
-        about, lines = described, [f"{key}: {_said(value)}" for key, value in readable.items()]
+        cells = [f"{name}: {told(what)}" for name, what in described.get("columns", {}).items()]
+        readable = {**described, "columns": cells} if cells else described
+        said = "\n".join(f"{key}: {_said(value)}" for key, value in readable.items())
+        about, lines = described, flowing(said, columns())
         if out is not None:
             _draw(out, source, options)
     click.echo(json.dumps(about, indent=2) if as_json else "\n".join(lines))
+
+
+def _refuse_alone(names: Iterable[str]) -> None:
+    """Raises PthetaError for an option that says how SOURCE is read, which is not given."""
+    odd = next((name for name in names if given(name)), None)
+    if odd is not None:
+        raise PthetaError(f"--{odd.replace('_', '-')} is of SOURCE: name the data, too")
 
 
 def _draw(out: Path, source: str, options: dict[str, Parsed]) -> None:

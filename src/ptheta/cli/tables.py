@@ -1,38 +1,96 @@
-"""Tables for a reader: the last column goes on in the next line where a terminal is narrow."""
+"""Tables and lines for a reader: what a terminal has no room for goes on in the next line."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import click
 
-LEAST = 20  # columns of the last column
+LEAST = 24  # columns of the last column, which else stands below the others
+STEP = 4  # columns that the second line of a text is further in
 
 
 def columns() -> int | None:
-    """Of the terminal; None where the output goes elsewhere, so that programs find whole lines."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    """Of the terminal, or of COLUMNS where that is set; None where the output goes elsewhere, so
+    that programs find whole lines."""
+    told = sys.stdout.isatty() or os.environ.get("COLUMNS")
+    return shutil.get_terminal_size().columns if told else None
 
 
 def wrapped(rows: Sequence[Sequence[str]], width: int | None) -> list[str]:
     """Columns as wide as their widest cell; of the last, what is too long for `width` goes on in
-    lines of its own."""
+    lines of its own, and stands below the others where these leave it no room."""
     sizes = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
+    if width is not None and sum(size + 2 for size in sizes) + LEAST > width:
+        return [line for row in rows for line in _below(row, sizes, width)]
     lines = []
     for row in rows:
         start = "".join(f"{cell.ljust(size)}  " for cell, size in zip(row, sizes, strict=False))
         if width is None:
             lines.append(f"{start}{row[-1]}".rstrip())
             continue
-        room = max(LEAST, width - len(start))
+        room = width - len(start)
         parts = textwrap.wrap(row[-1], room, break_on_hyphens=False) or [""]
         lines += [
             f"{start if i == 0 else ' ' * len(start)}{part}".rstrip()
             for i, part in enumerate(parts)
         ]
+    return lines
+
+
+def _below(row: Sequence[str], sizes: Sequence[int], width: int) -> Iterator[str]:
+    """The first columns of a row, and in lines below them the last one."""
+    cells = [cell.ljust(size) for cell, size in zip(row, sizes, strict=False)]
+    yield from flowing("  ".join(cells).rstrip(), width)
+    indent = " " * (len(row[0]) - len(row[0].lstrip()) + STEP)
+    if row[-1]:
+        yield from _filled(row[-1], width, indent, indent)
+
+
+def flowing(text: str, width: int | None) -> list[str]:
+    """A text in lines of at most `width`, those after the first further in; line breaks stay."""
+    lines = text.split("\n")
+    if width is None:
+        return lines
+    starts = [line[: len(line) - len(line.lstrip())] for line in lines]
+    return [
+        part
+        for line, start in zip(lines, starts, strict=True)
+        for part in _filled(line.strip(), width, start, start + " " * STEP) or [""]
+    ]
+
+
+def _filled(text: str, width: int, first: str, rest: str) -> list[str]:
+    """Words are kept whole, but for one that has no line long enough."""
+    if len(first) + len(text) <= width:
+        return [f"{first}{text}"]
+    return textwrap.wrap(
+        text,
+        max(width, len(rest) + 1),
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_on_hyphens=False,
+    )
+
+
+def folded(rows: Sequence[Sequence[str]], width: int | None) -> list[str]:
+    """Columns as wide as their widest cell; those that a line has no room for stand below, behind
+    the first column again."""
+    sizes = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    groups: list[list[int]] = [[]]
+    for k, size in list(enumerate(sizes))[1:]:
+        taken = sizes[0] + sum(2 + sizes[j] for j in groups[-1])
+        if groups[-1] and width is not None and taken + 2 + size > width:
+            groups.append([])
+        groups[-1].append(k)
+    lines: list[str] = []
+    for group in groups:
+        lines += [""] * bool(lines)
+        lines += aligned([[row[k] for k in (0, *group)] for row in rows])
     return lines
 
 
@@ -46,12 +104,18 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:
-    """On stdout, as wide as it is."""
-    for line in aligned(rows):
+    """On stdout, as wide as that is."""
+    for line in folded(rows, columns()):
         click.echo(line)
 
 
 def print_wrapped(rows: Sequence[Sequence[str]], head: Sequence[str] | None = None) -> None:
     """On stdout, as wide as that is."""
     for line in wrapped([*([head] if head else []), *rows], columns()):
+        click.echo(line)
+
+
+def print_flowing(text: str) -> None:
+    """Lines on stdout, as wide as that is."""
+    for line in flowing(text, columns()):
         click.echo(line)

@@ -1,8 +1,9 @@
-"""Attributes: a number for each of several names."""
+"""Attributes: a number for each of several names, which may stand for a word."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,8 +12,9 @@ import torch
 from torch import Tensor
 
 from ptheta.batch import Condition
-from ptheta.conditions.base import Named, tensor_of
+from ptheta.conditions.base import Named, listed, tensor_of
 from ptheta.data.offers import Offers
+from ptheta.data.words import NONE, Words, check_words, word_of
 from ptheta.errors import PthetaError, unknown
 
 if TYPE_CHECKING:
@@ -21,9 +23,40 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Attributes(Named):
-    """A number for each of `names`: float (B, A)."""
+    """A number for each of `names`: float (B, A).
+
+    words: for each attribute the pairs of a word and the number it stands for, none for one that is
+        a number; () where all are. See `Attributes.of`
+    """
 
     kind: ClassVar[str] = "attributes"
+    words: tuple[tuple[tuple[str, float], ...], ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.words and len(self.words) != len(self.names):
+            raise PthetaError(
+                f"words of {len(self.words)} attributes, and {len(self.names)} have names: give "
+                "them for each, or for none"
+            )
+        check_words(self.kind, self.names, self.by_name)
+
+    @classmethod
+    def of(cls, names: Sequence[str], values: Mapping[str, Words]) -> Attributes:
+        """Attributes of which some stand for words: `values` has the number of each word, by the
+        name of the attribute, such as {"colour": {"red": 0, "blue": 1}}."""
+        check_words(cls.kind, names, values)
+        words = tuple(tuple(values.get(name, {}).items()) for name in names)
+        return cls(tuple(names), words if any(words) else ())
+
+    @property
+    def by_name(self) -> dict[str, Words]:
+        """The words of the attributes that have some."""
+        pairs = zip(self.names, self.words, strict=False)
+        return {name: dict(words) for name, words in pairs if words}
+
+    def to_json(self) -> dict[str, object]:
+        return super().to_json() | ({"words": self.words} if self.words else {})
 
     @property
     def numbered(self) -> bool:
@@ -41,7 +74,10 @@ class Attributes(Named):
         return values
 
     def parse(self, text: str) -> Condition:
-        """`red,size=0.3`: what is named alone is 1, what is not named 0; or a number for each."""
+        """`hat,size=0.3,colour=red`: what is named alone is 1; or a number for each.
+
+        What is not named is 0; where numbers stand for words, none if that is one, else the first.
+        """
         words = [word.strip() for word in text.split(",") if word.strip()]
         plain = _numbers(words)
         named = bool(set(words) & set(self.names)) and not (
@@ -55,22 +91,62 @@ class Attributes(Named):
         for part in words:
             name, equals, value = (word.strip() for word in part.partition("="))
             if name not in self.names:
-                raise unknown("attribute", name, self.names)
+                raise self._unknown(name)
             if name in given:
                 raise PthetaError(f"attributes {text!r}: {name} is given twice, give it once")
-            given[name] = _number(name, value) if equals else 1.0
-        return torch.tensor([[given.get(name, 0.0) for name in self.names]])
+            given[name] = self._value(name, value if equals else None)
+        usual = dict(zip(self.names, self._usual(), strict=True))
+        return torch.tensor([list((usual | given).values())])
+
+    def _unknown(self, name: str) -> PthetaError:
+        """Of a word that is no attribute, but may be a value of some."""
+        having = [known for known, words in self.by_name.items() if name in words]
+        if not having:
+            return unknown("attribute", name, self.names)
+        return PthetaError(
+            f"attribute {name!r} is a value of {' and of '.join(having)}: write {having[0]}={name}"
+        )
+
+    def _value(self, name: str, text: str | None) -> float:
+        """The number of an attribute, from its word or its digits. text: None where it is named
+        alone"""
+        words = self.by_name.get(name, {})
+        if text is None and words:
+            raise PthetaError(
+                f"attribute {name}: which? Write {name}={next(iter(words))} (known: "
+                f"{listed(tuple(words))})"
+            )
+        if text is None:
+            return 1.0
+        if text in words or not words:
+            return words[text] if words else _number(name, text)
+        if (number := _float(text)) in words.values():
+            return number
+        raise unknown(f"value of {name}", text, words)
+
+    def _usual(self) -> list[float]:
+        """The number of each attribute where nobody says one."""
+        each = (self.by_name.get(name, {}) for name in self.names)
+        return [words.get(NONE, next(iter(words.values()), 0.0)) for words in each]
 
     def examples(self, n: int, start: int = 0) -> Condition:
-        """One attribute alone, after the other."""
-        return torch.eye(len(self))[torch.arange(start, start + n) % len(self)]
+        """One attribute alone, after the other: 1, or the next word behind the usual one."""
+        usual = self._usual()
+        rows = torch.tensor([usual] * len(self))
+        for i, name in enumerate(self.names):
+            other = (v for v in self.by_name.get(name, {}).values() if v != usual[i])
+            rows[i, i] = next(other, usual[i]) if name in self.by_name else 1.0
+        return rows[torch.arange(start, start + n) % len(self)]
 
     def describe(self, condition: Condition) -> list[str]:
-        """Those that are not 0; a number is left out where it is 1."""
-        rows = tensor_of(condition, self.kind).tolist()
-        return [
-            ", ".join(_word(n, v) for n, v in zip(self.names, r, strict=True) if v) for r in rows
+        """Those that are words, but for none, and those that are not 0; a number is left out where
+        it is 1."""
+        rows, known = tensor_of(condition, self.kind).tolist(), self.by_name
+        each = [
+            [_word(n, v, known.get(n, {})) for n, v in zip(self.names, row, strict=True)]
+            for row in rows
         ]
+        return [", ".join(filter(None, words)) for words in each]
 
     def vector(self, condition: Condition) -> Tensor:
         values = tensor_of(condition, self.kind)
@@ -87,7 +163,7 @@ class Attributes(Named):
                 "conditional on them: give data with attributes, or leave out --condition "
                 "attributes"
             )
-        return cls(_names(data))
+        return cls.of(data.attributes_named(), data.attribute_values)
 
     def take(self, data: Dataset, rows: np.ndarray) -> Condition | None:
         if data.attributes is None:
@@ -97,9 +173,9 @@ class Attributes(Named):
     def adapted(self, data: Dataset) -> Dataset:
         """Raises PthetaError where an attribute of this spec is not among the data's. Where this
         spec has no names, as many attributes are taken in their order."""
-        if data.attributes is None or _names(data) == self.names:
-            return replace(data, condition=self)
-        there = _names(data)
+        there = data.attributes_named()
+        if data.attributes is None or there == self.names:
+            return replace(self._renumbered(data), condition=self)
         if self.numbered and len(there) == len(self):
             return replace(data, condition=self)
         lacking = next((name for name in self.names if name not in there), None)
@@ -109,17 +185,36 @@ class Attributes(Named):
                 "give data with the same attributes"
             )
         columns = [there.index(name) for name in self.names]
-        return replace(
+        some = replace(
             data,
             attributes=data.attributes[:, columns],
             attribute_names=self.names,
-            condition=self,
+            attribute_values={n: w for n, w in data.attribute_values.items() if n in self.names},
         )
+        return replace(self._renumbered(some), condition=self)
 
+    def _renumbered(self, data: Dataset) -> Dataset:
+        """The data, whose attributes are those of this spec, with its numbers for their words.
 
-def _names(data: Dataset) -> tuple[str, ...]:
-    assert data.attributes is not None
-    return data.attribute_names or places(data.attributes.shape[1])
+        Raises PthetaError for a word that this spec does not know.
+        """
+        known = self.by_name
+        other = {
+            n: w for n, w in data.attribute_values.items() if n in known and dict(w) != known[n]
+        }
+        if not other or data.attributes is None:
+            return data
+        numbers = np.array(data.attributes, dtype=np.float64)
+        for name, words in other.items():
+            column = self.names.index(name)
+            for number in np.unique(data.attributes[:, column]).tolist():
+                word = word_of(number, words)
+                if word not in known[name]:
+                    raise unknown(f"value of {name} in {data.name}", word, known[name])
+                numbers[data.attributes[:, column] == number, column] = known[name][word]
+        return replace(
+            data, attributes=numbers, attribute_values={**data.attribute_values, **known}
+        )
 
 
 def places(n: int) -> tuple[str, ...]:
@@ -149,5 +244,11 @@ def _float(text: str) -> float:
         return math.nan
 
 
-def _word(name: str, value: float) -> str:
+def _word(name: str, value: float, words: Words) -> str:
+    """A few words on the value of an attribute; "" for nothing."""
+    if words:
+        word = word_of(value, words)
+        return "" if word == NONE else f"{name}={word}"
+    if not value:
+        return ""
     return name if value == 1 else f"{name}={value:g}"

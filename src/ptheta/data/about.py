@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypedDict, Unpack
 
 import numpy as np
 
-from ptheta.config import brief
 from ptheta.data.columns.about import columns_about, columns_advice
 from ptheta.data.columns.told import ColumnAbout
 from ptheta.data.dataset import Dataset
@@ -22,6 +22,7 @@ from ptheta.data.selection import selected
 from ptheta.data.sources import check_kind, finished, reader_of
 from ptheta.data.splits import sides
 from ptheta.data.vector_data import VectorDataset
+from ptheta.data.words import Words, occurring
 from ptheta.errors import PthetaError
 from ptheta.specs import ImageSpec, LabelMapSpec
 
@@ -30,6 +31,7 @@ FEW = 500  # training images, of which a model may know each by heart
 UNBALANCED = 10  # times as many images in one class as in another
 MANY_BROKEN = 0.1  # share of all files
 MANY_REPEATS = 0.5  # share of all rows
+LONGEST = 300  # letters of a caption that is shown, which ends with a whole word
 MOST_VALUES = 12  # of an attribute, named one by one
 
 About = TypedDict(
@@ -78,7 +80,7 @@ def describe(source: Source, **options: Unpack[DataOptions]) -> About:
     options: as of `open_data`. With a size or channels, images are brought to these as in training:
         a source without splits is divided by the pixels of then
     """
-    settings = DataSettings(**options)
+    settings = DataSettings.asked(**options)
     reader = reader_of(source)
     reader.check(settings, called(source))
     asked = Request(settings=settings).tolerant()
@@ -174,25 +176,29 @@ def _conditions(train: Dataset) -> About:
         about["captions"] = _a_caption(train)
     if train.attributes is not None:
         values = train.attributes[train.rows(slice(None))]
-        names = train.attribute_names or [str(place) for place in range(values.shape[1])]
         about["attributes"] = [
-            f"{name}: {_values(column)}" for name, column in zip(names, values.T, strict=True)
+            f"{name}: {_values(column, train.attribute_values.get(name, {}))}"
+            for name, column in zip(train.attributes_named(), values.T, strict=True)
         ]
     return about
 
 
-def _values(column: np.ndarray) -> str:
-    """The values of an attribute, as `--where` takes them, or their range where they are many."""
-    values = np.unique(column[~np.isnan(column)])
-    if len(values) > MOST_VALUES:
-        return f"{values[0]:g} to {values[-1]:g}"
-    return ", ".join(f"{value:g}" for value in values)
+def _values(column: np.ndarray, words: Words) -> str:
+    """The values of an attribute, as `--where` takes them; of many numbers their range, of many
+    words the first."""
+    there = occurring(column, words)
+    if len(there) <= MOST_VALUES:
+        return ", ".join(there)
+    if words:
+        return f"{', '.join(there[:MOST_VALUES])}, ... ({len(there)} in all)"
+    return f"{there[0]} to {there[-1]}"
 
 
 def _a_caption(train: Dataset) -> str:
     """The first, or why it cannot be read."""
     try:
-        return f"such as {brief(train.caption(int(train.rows([0])[0])))!r}"
+        text = textwrap.shorten(train.caption(int(train.rows([0])[0])), LONGEST, placeholder=" ...")
+        return f"such as {text!r}"
     except PthetaError as error:
         return str(error)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import ClassVar, Protocol, Self, overload
 
@@ -24,6 +24,7 @@ from ptheta.data.names import shortened
 from ptheta.data.near import Groups
 from ptheta.data.positions import Positions, is_one, positions
 from ptheta.data.values import Kind, Values
+from ptheta.data.words import Words, check_words
 from ptheta.errors import PthetaError
 from ptheta.files import html
 from ptheta.specs import DataSpec, VectorSpec
@@ -54,6 +55,8 @@ class Dataset(ABC):
     files: the path of each stored row's file, below the source; None where rows have no files
     captions: for each stored row a text, or what `ptheta.data.captions` reads as one
     attributes: (N, A) for each row, with attribute_names
+    attribute_values: for attributes whose numbers stand for words, the number of each word, by the
+        name of the attribute: {"colour": {"red": 0, "blue": 1}}
     condition: what the conditions in a batch are made by; None for the labels, where there are some
     groups: int64 for each stored row; rows with the same number are (near-)duplicates of one
         another. None where that has not been looked for
@@ -81,6 +84,7 @@ class Dataset(ABC):
     captions: Sequence[object] | None = None
     attributes: np.ndarray | None = None
     attribute_names: tuple[str, ...] = ()
+    attribute_values: Mapping[str, Words] = field(default_factory=dict)
     condition: Gives | None = None
     groups: np.ndarray | None = None
     repeats: np.ndarray | None = None
@@ -204,6 +208,7 @@ class Dataset(ABC):
                 f"{self.name} ({self.split}) holds no {self.example}; give at least two"
             )
         check_lengths(self.name, len(self.stored), vars(self))
+        check_words(self.name, self.attributes_named(), self.attribute_values)
 
     # -- as a sequence
 
@@ -310,6 +315,12 @@ class Dataset(ABC):
             return np.zeros(len(self), dtype=bool)
         found: np.ndarray = self.repeats[self.rows(slice(None))]
         return found
+
+    def attributes_named(self) -> tuple[str, ...]:
+        """The names of the attributes; their places 0, 1, ... where they have none."""
+        if self.attributes is None:
+            return ()
+        return self.attribute_names or tuple(map(str, range(self.attributes.shape[1])))
 
     def present_classes(self) -> tuple[str, ...]:
         """The names of the labels that occur, in the order of their numbers."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from ptheta.data.cache import Writer, cached
 from ptheta.data.image_data import ImageDataset
-from ptheta.data.shapes import ATTRIBUTES, VERSION, Look, numbers_of_pairs, scenes
+from ptheta.data.shapes import ATTRIBUTE_VALUES, ATTRIBUTES, VERSION, Look, numbers_of_pairs, scenes
 
 LOOKS = {"day": Look("plain", "white"), "night": Look("striped", "black")}
 DOMAINS = tuple(LOOKS)
@@ -69,6 +69,7 @@ def load_day_night(
         captions=tuple(stored.about.captions),
         attributes=np.asarray(stored.arrays["attributes"]).view(np.int8),
         attribute_names=ATTRIBUTES,
+        attribute_values=ATTRIBUTE_VALUES,
         masks=stored.arrays["masks"],
         partners=partners,
     )

@@ -19,7 +19,7 @@ from ptheta.data.layout import layout, whole_layout
 from ptheta.data.metadata import (
     has_tables,
 )
-from ptheta.data.names import shortened, shown
+from ptheta.data.names import shown, some_of
 from ptheta.data.pairs.halves import half
 from ptheta.data.pairs.table import FOLDERS, SIDE_BY_SIDE
 from ptheta.data.part_files import Files, nothing
@@ -158,7 +158,7 @@ def _lonely(labels: np.ndarray | None, classes: tuple[str, ...]) -> tuple[str, .
     one = [name for name, n in zip(classes, counts, strict=True) if n == 1]
     if not one or counts.max() == 1:
         return ()
-    which = shortened(", ".join(one))
+    which = some_of(one)
     return (f"1 picture in the folder of {which}: a model would know it by heart; give more",)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ptheta.data import EMBEDDED
 from ptheta.files.paths import exists, expand
 
-MOST_NAMED = 5  # files, in a message
+MOST_NAMED = 5  # files that cannot be read, in a message
 MEMORY = "images in memory"  # what a run keeps of a source that was no place
 
 
@@ -40,6 +40,19 @@ def shortened(text: object, most: int = 80) -> str:
     return whole if len(whole) <= most else f"{whole[: half - 2]}...{whole[1 - half :]}"
 
 
+def some_of(names: Iterable[str], most: int = 80) -> str:
+    """The first of some names, whole, as many as stand in so many letters, and how many there are;
+    a name that is longer by itself is shortened."""
+    every = [shortened(name, most) for name in names]
+    whole = ", ".join(every)
+    if len(whole) <= most:
+        return whole
+    many = f", ... ({len(every)} in all)"
+    starts = (", ".join(every[:k]) + many for k in range(1, min(len(every), most)))
+    n = max(1, sum(len(start) <= most for start in starts))
+    return f"{', '.join(every[:n])}{many if n < len(every) else ''}"
+
+
 def called(source: object) -> str:
     """A source in a message: its name or path, or that it was in memory."""
     return str(source) if isinstance(source, str | Path) else MEMORY
@@ -60,9 +73,8 @@ def recorded(text: str) -> Name | Path:
     return Path(text) if Path(text).is_absolute() else Name(text)
 
 
-def left_out(broken: Sequence[str], total: int, what: str = "pictures") -> str:
-    """A line on files that cannot be read. broken: one of each, with the reason; total: of all"""
-    rest = len(broken) - MOST_NAMED
-    more = f"; and {rest:,} more" if rest > 0 else ""
-    named = "; ".join(broken[:MOST_NAMED])
-    return f"{len(broken):,} of {total:,} {what} cannot be read and are left out: {named}{more}"
+def unread(skipped: Sequence[str], total: int, what: str) -> str:
+    """A line on files that cannot be read, the first ones by name. total: of all files"""
+    named = "; ".join(skipped[:MOST_NAMED])
+    more = f"; and {rest:,} more" if (rest := len(skipped) - MOST_NAMED) > 0 else ""
+    return f"{len(skipped):,} of {total:,} {what} cannot be read and are left out: {named}{more}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ptheta.data.dataset import Dataset
-from ptheta.data.names import shortened
+from ptheta.data.names import some_of
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,9 @@ class Offers:
 
     @classmethod
     def of(cls, data: Dataset) -> Offers:
-        columns = 0 if data.attributes is None else data.attributes.shape[1]
         return cls(
             labels=data.present_classes(),
-            attributes=(data.attribute_names or tuple(map(str, range(columns))))[:columns],
+            attributes=data.attributes_named(),
             captions=data.captions is not None,
             masks=data.masks is not None,
             inputs=data.inputs is not None,
@@ -52,4 +51,7 @@ class Offers:
 
 
 def _named(names: tuple[str, ...]) -> str:
-    return f"{shortened(', '.join(names))} ({len(names)})" if names else ""
+    if not names:
+        return ""
+    some, count = some_of(names), f" ({len(names)})"
+    return some if some.endswith(" in all)") else f"{some}{count}"

@@ -17,8 +17,9 @@ import numpy as np
 
 from ptheta.config import brief
 from ptheta.data.dataset import Dataset
-from ptheta.data.names import shortened
+from ptheta.data.names import some_of
 from ptheta.data.request import DataSettings, Request, asked_values
+from ptheta.data.words import Words, meant, word_of
 from ptheta.errors import PthetaError, unknown
 
 D = TypeVar("D", bound=Dataset)
@@ -47,10 +48,7 @@ def selected(data: D, request: Request) -> D:
 
 def _names(data: Dataset) -> tuple[str, ...]:
     """Of the attributes, and of the labels."""
-    labels = () if data.labels is None else (LABEL,)
-    if data.attributes is None:
-        return labels
-    return (*labels, *(data.attribute_names or map(str, range(data.attributes.shape[1]))))
+    return (*(() if data.labels is None else (LABEL,)), *data.attributes_named())
 
 
 def _no_attribute(data: Dataset, flag: str, name: str, known: tuple[str, ...]) -> PthetaError:
@@ -64,19 +62,24 @@ def _no_attribute(data: Dataset, flag: str, name: str, known: tuple[str, ...]) -
 
 def values_of(data: Dataset, name: str) -> np.ndarray:
     """An attribute of each example, or its label by name, as words (N,)."""
-    rows, names = data.rows(slice(None)), _names(data)
-    if data.attributes is not None and name in names[data.labels is not None :]:
-        column = names[data.labels is not None :].index(name)
+    return _told(data, name, _words(data, name))
+
+
+def _words(data: Dataset, name: str) -> Words:
+    return data.attribute_values.get(name, {})
+
+
+def _told(data: Dataset, name: str, words: Words) -> np.ndarray:
+    """The same where these words stand for numbers, and other numbers for themselves."""
+    rows = data.rows(slice(None))
+    if name in data.attributes_named():
+        assert data.attributes is not None
+        column = data.attributes_named().index(name)
         different, at = np.unique(np.asarray(data.attributes[rows, column]), return_inverse=True)
-        return np.array([_word(float(value)) for value in different])[at]
+        return np.array([word_of(float(value), words) for value in different])[at]
     assert data.labels is not None
     different, at = np.unique(data.labels[rows], return_inverse=True)
     return np.array([data.class_name(k) for k in different.tolist()])[at]
-
-
-def _word(value: float) -> str:
-    """Numbers that agree in six digits are one."""
-    return f"{value:g}"
 
 
 # -- examples that are asked for
@@ -87,15 +90,9 @@ def _kept(data: D, where: Mapping[str, list[str]], *, training: bool) -> D:
     none, and in training for a value that no example has."""
     if not where:
         return data
-    each = []
-    for name, asked in where.items():
-        values = values_of(data, name)
-        there = set(values.tolist())
-        wanted = [value if value in there else _as_number(value) for value in asked]
-        if training:
-            _check_there(name, wanted, there)
-        each.append(np.isin(values, wanted))
-    keep = np.logical_and.reduce(each)
+    keep = np.logical_and.reduce(
+        [_has(data, name, asked, "--where", strict=training) for name, asked in where.items()]
+    )
     said = ",".join(f"{name}={value}" for name, asked in where.items() for value in asked)
     if not keep.any():
         raise PthetaError(
@@ -116,29 +113,25 @@ def matching(data: Dataset, texts: Sequence[str], flag: str) -> np.ndarray:
     for name, asked in asked_values(tuple(texts), flag).items():
         if name not in _names(data):
             raise _no_attribute(data, flag, name, _names(data))
-        values = values_of(data, name)
-        there = set(values.tolist())
-        wanted = [value if value in there else _as_number(value) for value in asked]
-        _check_there(name, wanted, there, flag)
-        each.append(np.isin(values, wanted))
+        each.append(_has(data, name, asked, flag, strict=True))
     found: np.ndarray = np.logical_and.reduce(each)
     return found
 
 
-def _check_there(name: str, wanted: list[str], there: set[str], flag: str = "--where") -> None:
-    """Raises PthetaError for a value that no example has."""
+def _has(data: Dataset, name: str, asked: list[str], flag: str, *, strict: bool) -> np.ndarray:
+    """Which examples have one of the values, each a word or its number: bool (N,).
+
+    Raises PthetaError where this is strict for a value that no example has.
+    """
+    values = values_of(data, name)
+    there, words = set(values.tolist()), _words(data, name)
+    wanted = [value if value in there else meant(value, words) for value in asked]
     strange = next((value for value in wanted if value not in there), None)
-    if strange is not None:
-        few = shortened(", ".join(sorted(there)))
+    if strict and strange is not None:
+        few = some_of(sorted(there))
         raise PthetaError(f"{flag} {name}={strange}: no example has this {name}; there is {few}")
-
-
-def _as_number(word: str) -> str:
-    """1.0 for 1; a word that is no number as it is."""
-    try:
-        return _word(float(word))
-    except ValueError:
-        return word
+    found: np.ndarray = np.isin(values, wanted)
+    return found
 
 
 # -- combinations that training does not see
@@ -148,7 +141,8 @@ def _held_out(data: D, settings: DataSettings, *, training: bool) -> D:
     names = tuple(sorted(set(settings.unseen)))
     if not names:
         return data
-    values = np.stack([values_of(data, name) for name in names], 1)
+    # of numbers, whatever they are called, so that the same is held out where words are another's
+    values = np.stack([_told(data, name, {}) for name in names], 1)
     different, at = np.unique(values, axis=0, return_inverse=True)
     out = np.array(
         [
@@ -160,7 +154,7 @@ def _held_out(data: D, settings: DataSettings, *, training: bool) -> D:
     total = f"{out.sum()} of {len(out)} combinations of {', '.join(names)} are unseen"
     count = f"{unseen.sum():,} of {len(data):,} {data.examples}"
     if training:
-        _check(data, values, unseen, names)
+        _check(data, unseen, names)
         notes = (*data.notes, f"{total} in training: {count} are left out")
         return dataclasses.replace(data.subset(~unseen), notes=notes)
     stored = np.zeros(len(data.stored), dtype=bool)
@@ -184,7 +178,7 @@ def is_unseen(values: Mapping[str, str], share: float) -> bool:
     return int.from_bytes(digest, "little") < share * 2**64
 
 
-def _check(data: Dataset, values: np.ndarray, unseen: np.ndarray, names: tuple[str, ...]) -> None:
+def _check(data: Dataset, unseen: np.ndarray, names: tuple[str, ...]) -> None:
     """Raises PthetaError where no combination is held out, and where a value is in no other: what
     it looks like could not be known."""
     named = f"--unseen {','.join(names)}"
@@ -193,7 +187,8 @@ def _check(data: Dataset, values: np.ndarray, unseen: np.ndarray, names: tuple[s
             f"{named}: no combination of {data.name} is held out: give a greater --unseen-share, "
             "or more attributes"
         )
-    for name, own in zip(names, values.T, strict=True):
+    for name in names:
+        own = values_of(data, name)
         lost = sorted(set(own.tolist()) - set(own[~unseen].tolist()))
         if lost:
             raise PthetaError(

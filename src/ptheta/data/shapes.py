@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ptheta.data.cache import Writer, cached
 from ptheta.data.counter import below
 from ptheta.data.image_data import ImageDataset
+from ptheta.data.words import NONE, numbered
 from ptheta.errors import PthetaError
 
 VERSION = 2  # of the drawing
@@ -229,6 +230,16 @@ OUTLINES: dict[str, Outline] = {
     "diamond": _diamond,
 }
 SHAPES = tuple(OUTLINES)
+_TABLES = dict(
+    zip(OBJECT, (SHAPES, tuple(COLOURS), tuple(SIZES), FILLS, ROWS, COLUMNS), strict=True)
+)
+ATTRIBUTE_VALUES = {
+    "objects": numbered(("1", "2"), 1),
+    "background": numbered(BACKGROUNDS),
+    **{f"first_{name}": numbered(words) for name, words in _TABLES.items()},
+    **{f"second_{name}": numbered((NONE, *words), -1) for name, words in _TABLES.items()},
+}
+"""What the numbers of each attribute stand for."""
 
 
 def shade(fill: np.ndarray, x: Floats, y: Floats, size: int) -> Floats:
@@ -281,5 +292,6 @@ def load_shapes(size: int, split: str, seed: int = 0, place: Path | None = None)
         captions=tuple(stored.about.captions),
         attributes=rows,
         attribute_names=ATTRIBUTES,
+        attribute_values=ATTRIBUTE_VALUES,
         masks=stored.arrays["masks"],
     )

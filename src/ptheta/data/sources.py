@@ -116,7 +116,9 @@ def open_data(
     be read.
     """
     place = None if cache_dir is None else expand(cache_dir)
-    return open_split(source, Request(split, DataSettings(**options), place, known), seed=seed)
+    return open_split(
+        source, Request(split, DataSettings.asked(**options), place, known), seed=seed
+    )
 
 
 def open_images(

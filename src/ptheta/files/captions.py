@@ -38,10 +38,12 @@ def in_rows(count: int, n: int) -> bool:
 
 def captioned(image: Image.Image, texts: Sequence[str]) -> Image.Image:
     """A picture with a text to the left of each of its rows, which are equally high, in as many
-    lines as the row has room for."""
+    lines as the row has room for, and in letters as small as the longest text needs."""
     height = image.height / len(texts)
     size = int(min(LARGEST, max(SMALLEST, 0.6 * height)))
-    font, most = _font(size), max(1, int(height / (LEADING * size)))
+    while size > SMALLEST and not all(_fits(text, size, height) for text in texts):
+        size -= 1
+    font, most = _font(size), _most_lines(size, height)
     shown = [_lines(text, font, most) for text in texts]
     margin = int(max(font.getlength(line) for lines in shown for line in lines)) + 2 * PAD
     grey = image.mode == "L"
@@ -88,19 +90,21 @@ def headed(image: Image.Image, texts: Sequence[str], left: int = 0) -> Image.Ima
 
 
 def titled(image: Image.Image, text: str) -> Image.Image:
-    """A picture with a text above it, on one line."""
+    """A picture with a text above it, in as many lines as it needs, none of them cut."""
     size = max(READ, math.ceil(READ * image.width / NARROW))
     font = _font(size)
-    if font.getlength(text) > image.width - 2 * PAD:
-        size = max(SMALLEST, int(size * (image.width - 2 * PAD) / font.getlength(text)))
-        font = _font(size)
-    height = round(1.75 * size)
+    wide = min(max(image.width - 2 * PAD, WIDEST), math.ceil(font.getlength(text)))
+    lines = _wrapped(text, font, wide)
+    line = round(1.25 * size)
+    height = line * len(lines) + line // 2
     grey = image.mode == "L"
-    width = max(image.width, int(font.getlength(text)) + 2 * PAD)
+    width = max(image.width, wide + 2 * PAD)
     canvas = Image.new(image.mode, (width, image.height + height), 255 if grey else (255, 255, 255))
     canvas.paste(image, (0, height))
-    fill = INK if grey else (INK, INK, INK)
-    ImageDraw.Draw(canvas).text((PAD, height // 2), text, fill=fill, font=font, anchor="lm")
+    draw, fill = ImageDraw.Draw(canvas), INK if grey else (INK, INK, INK)
+    for i, words in enumerate(lines):
+        at = (PAD, line // 4 + i * line + line // 2)
+        draw.text(at, words, fill=fill, font=font, anchor="lm")
     return canvas
 
 
@@ -122,6 +126,16 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
 
     file = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
     return ImageFont.truetype(str(file), size)
+
+
+def _most_lines(size: int, height: float) -> int:
+    """Lines of letters of a size that a row has room for."""
+    return max(1, int(height / (LEADING * size)))
+
+
+def _fits(text: str, size: int, height: float) -> bool:
+    """Whether a text of letters of a size is shown whole beside a row."""
+    return len(_wrapped(text, _font(size), WIDEST)) <= _most_lines(size, height)
 
 
 def _lines(text: str, font: ImageFont.FreeTypeFont, most: int) -> list[str]:
@@ -149,3 +163,20 @@ def _fitting(text: str, font: ImageFont.FreeTypeFont) -> str:
         return font.getlength(f"{text[:letters]}…") > WIDEST
 
     return f"{text[: bisect_left(range(1, len(text)), True, key=too_long)]}…"
+
+
+def _wrapped(text: str, font: ImageFont.FreeTypeFont, wide: float) -> list[str]:
+    """The text in lines of at most so many pixels; a word that is longer goes on in the next."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if font.getlength(longer) <= wide:
+            lines[-1] = longer
+            continue
+        if lines[-1]:
+            lines.append("")
+        for letter in word:
+            if lines[-1] and font.getlength(lines[-1] + letter) > wide:
+                lines.append("")
+            lines[-1] += letter
+    return lines

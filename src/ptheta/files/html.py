@@ -28,16 +28,20 @@ def png_uri(png: bytes) -> str:
 
 
 def picture(
-    canvas: np.ndarray, about: str, captions: Sequence[str] = (), headings: Sequence[str] = ()
+    canvas: np.ndarray,
+    about: str,
+    captions: Sequence[str] = (),
+    headings: Sequence[str] = (),
+    title: str = "",
 ) -> str:
     """A picture uint8 (H, W) or (H, W, 3), of about `SIDE` pixels.
 
     about: what it shows, for who cannot see it; captions, headings: a text for each row of its
-        images, for each column
+        images, for each column; title: one above all
     """
     small = shrunk(canvas, SIDE)
     scale = max(1, round(SIDE / max(small.shape[:2])))
-    png = to_png(small, scale, captions=captions, headings=headings)
+    png = to_png(small, scale, captions=captions, headings=headings, title=title)
     return shown(png, about)
 
 

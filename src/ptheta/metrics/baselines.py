@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -75,19 +76,36 @@ def complete_copies(real: Dataset, n: int, seed: int) -> Tensor:
     return copies(real.subset(whole) if whole.any() else real, n, seed)
 
 
-Baseline = Callable[[Dataset, Dataset, int, int], Tensor]  # (training, test, n, seed) -> n examples
+Make = Callable[[Dataset, Dataset, int, int], Tensor]  # (training, test, n, seed) -> n examples
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """make: n examples; blind: whether they hold nothing of how real ones hang together, so that
+    no model is good that is not beyond them"""
+
+    make: Make
+    blind: bool = False
+
+    def __call__(self, train: Dataset, test: Dataset, n: int, seed: int) -> Tensor:
+        return self.make(train, test, n, seed)
+
 
 BASELINES: dict[str, Baseline] = {
-    "pixel Gaussian": lambda train, test, n, seed: pixel_gaussian(train, n, seed),
-    "shuffled pixels": lambda train, test, n, seed: shuffled_pixels(train, n, seed),
-    "training set, copied": lambda train, test, n, seed: copies(train, n, seed),
-    "test set, copied": lambda train, test, n, seed: copies(test, n, seed),
+    "pixel Gaussian": Baseline(lambda train, test, n, seed: pixel_gaussian(train, n, seed), True),
+    "shuffled pixels": Baseline(lambda train, test, n, seed: shuffled_pixels(train, n, seed), True),
+    "training set, copied": Baseline(lambda train, test, n, seed: copies(train, n, seed)),
+    "test set, copied": Baseline(lambda train, test, n, seed: copies(test, n, seed)),
 }
 OF_VECTORS: dict[str, Baseline] = {
-    "Gaussian of the columns": lambda train, test, n, seed: gaussian_rows(train, n, seed),
-    "columns shuffled": lambda train, test, n, seed: shuffled_columns(train, n, seed),
-    "training set, copied": lambda train, test, n, seed: complete_copies(train, n, seed),
-    "test set, copied": lambda train, test, n, seed: complete_copies(test, n, seed),
+    "Gaussian of the columns": Baseline(
+        lambda train, test, n, seed: gaussian_rows(train, n, seed), True
+    ),
+    "columns shuffled": Baseline(
+        lambda train, test, n, seed: shuffled_columns(train, n, seed), True
+    ),
+    "training set, copied": Baseline(lambda train, test, n, seed: complete_copies(train, n, seed)),
+    "test set, copied": Baseline(lambda train, test, n, seed: complete_copies(test, n, seed)),
 }
 
 

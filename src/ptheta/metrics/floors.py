@@ -24,6 +24,7 @@ from ptheta.data.inputs import Inputs
 from ptheta.errors import PthetaError
 from ptheta.measures.errors import l1
 from ptheta.measures.memorisation import nearest
+from ptheta.metrics.biharmonic import SmoothestSurface
 from ptheta.metrics.caption_floors import AnyCaption, NearestCaption, captioned
 from ptheta.metrics.completions import MeanFill, NearestImage
 from ptheta.specs import DataSpec, ImageSpec, LabelMapSpec
@@ -234,10 +235,12 @@ class NearestOfDomain(DomainFloor):
 
 @dataclass(frozen=True)
 class FloorKind:
-    """make: from training data; fits: whether there is one of such data"""
+    """make: from training data; fits: whether there is one of such data; blind: whether it pays no
+    heed to what it is asked for, so that no model is good that is not beyond it"""
 
     make: Callable[[Dataset], nn.Module]
     fits: Callable[[Dataset], bool]
+    blind: bool = False
 
 
 def _labels(data: Dataset) -> bool:
@@ -272,17 +275,18 @@ def _copyable(data: Dataset) -> bool:
 
 
 TRANSLATION_FLOORS: dict[str, FloorKind] = {
-    "commonest label": FloorKind(MeanTarget, lambda data: _paired(data) and _labels(data)),
-    "mean target": FloorKind(MeanTarget, lambda data: _paired(data) and not _labels(data)),
+    "commonest label": FloorKind(MeanTarget, lambda data: _paired(data) and _labels(data), True),
+    "mean target": FloorKind(MeanTarget, lambda data: _paired(data) and not _labels(data), True),
     "nearest training pair": FloorKind(NearestPair, _paired),
     "ridge regression": FloorKind(Ridge, _paired),
     "input copied": FloorKind(CopiedInput, _copyable),
-    "mean image": FloorKind(MeanFill, _plain),
+    "mean image": FloorKind(MeanFill, _plain, True),
     "nearest training image": FloorKind(NearestImage, _plain),
+    "smoothest surface": FloorKind(SmoothestSurface, _plain),
     "input copied, blurred": FloorKind(BlurredInput, _blurrable),
-    "training image of any caption": FloorKind(AnyCaption, captioned),
+    "training image of any caption": FloorKind(AnyCaption, captioned, True),
     "training image of the nearest caption": FloorKind(NearestCaption, captioned),
-    "image copied": FloorKind(DomainFloor, _domains),
+    "image copied": FloorKind(DomainFloor, _domains, True),
     "image blurred": FloorKind(BlurredImage, _domains),
     "nearest image of the domain": FloorKind(NearestOfDomain, _domains),
 }

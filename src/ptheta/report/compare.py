@@ -17,17 +17,25 @@ from ptheta.metrics.evaluate import evaluate_images, real_baseline
 from ptheta.metrics.floors import TRANSLATION_FLOORS
 from ptheta.report.comparison import FLOORS, Comparison, Measured, Measuring
 from ptheta.report.markdown import document
-from ptheta.report.measuring import Loaded, floors, measured_images, measured_run
+from ptheta.report.measuring import HELD, Loaded, floors, measured_images, measured_run
 from ptheta.report.page import page
 from ptheta.report.pairs import pairs
 from ptheta.report.plots import COLOURS
 from ptheta.report.ranking import Rank, rank, settings
 from ptheta.report.remarks import protocol_remarks, remarks
+from ptheta.report.sections import section_of
 from ptheta.report.sight import Sight, look
 from ptheta.report.tables import metrics_of
 from ptheta.runs.folder import Run
 from ptheta.terminal.progress import about
 from ptheta.terminal.screen import printable
+
+BLIND = {
+    name
+    for table in (BASELINES, OF_VECTORS, TRANSLATION_FLOORS)
+    for name, kind in table.items()
+    if kind.blind
+}
 
 
 @undisturbed()
@@ -76,27 +84,38 @@ def _compare(
         groups.setdefault(setting, []).append(m)
     evaluations = {m.name: m.evaluation for m in measured}
     about("the baselines and the real images")
+    baselines = {
+        name: evaluate_images(
+            make(train, test, how.n, how.seed),
+            test,
+            train,
+            seed=how.seed,
+            extractor=how.extractor,
+        )
+        for name, make in baselines_of(test.spec).items()
+    } | floors(evaluations, sight, how)
     return Comparison(
         measured=measured,
         groups=groups,
         ranked=rankings({s: [m.evaluation for m in group] for s, group in groups.items()}),
         pairs=pairs(evaluations, metrics_of(list(evaluations.values()))),
         remarks=said,
-        baselines={
-            name: evaluate_images(
-                make(train, test, how.n, how.seed),
-                test,
-                train,
-                seed=how.seed,
-                extractor=how.extractor,
-            )
-            for name, make in baselines_of(test.spec).items()
-        }
-        | floors(evaluations, sight, how),
+        baselines=baselines,
+        chance=_chance(baselines),
         floor=real_baseline(test, train, n=how.n, seed=how.seed, extractor=how.extractor),
         test=test,
         how=how,
     )
+
+
+def _chance(baselines: Mapping[str, Evaluation]) -> dict[str, Evaluation]:
+    """The numbers of those that are blind. A floor is blind to what it is asked for, and its images
+    may be as near to the data as any."""
+    found = {name: e for name, e in baselines.items() if name in BLIND}
+    for name in found.keys() & TRANSLATION_FLOORS.keys():
+        own = (r for r in found[name].results if section_of(r.metric) in HELD)
+        found[name] = Evaluation(tuple(own), found[name].protocol)
+    return found
 
 
 def _rows(

@@ -74,6 +74,7 @@ class Comparison:
     pairs: metric -> every two rows that have it
     remarks: of each row, in what it is not comparable to the others
     baselines, floor: what all rows are compared with
+    chance: of these the numbers that a row must be better than to be called the best
     """
 
     measured: list[Measured]
@@ -82,6 +83,7 @@ class Comparison:
     pairs: dict[str, list[Pair]]
     remarks: dict[str, list[str]]
     baselines: dict[str, Evaluation]
+    chance: dict[str, Evaluation]
     floor: Evaluation
     test: Dataset
     how: Measuring

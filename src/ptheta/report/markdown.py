@@ -21,7 +21,10 @@ def document(found: Comparison) -> str:
         f"{markdown(', '.join(found.runs))}: {found.how.n} samples of each at seed "
         f"{found.how.seed}; {len(found.test):,} held-out test {found.test.examples}.",
         "",
-        *(f"- {markdown(line)}" for line in summary(found.runs, found.metrics, found.ranked)),
+        *(
+            f"- {markdown(line)}"
+            for line in summary(found.runs, found.metrics, found.ranked, found.chance)
+        ),
     ]
     for table in tables_of(found):
         lines += as_markdown(table)
@@ -49,8 +52,7 @@ def grid(lines: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _head(heading: Heading) -> str:
-    about = ", ".join(filter(None, (heading.unit, heading.better)))
-    return f"{heading.name} ({about})" if about else heading.name
+    return f"{heading.name} ({heading.about})" if heading.about else heading.name
 
 
 def _name(row: Row) -> str:

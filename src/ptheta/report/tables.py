@@ -11,6 +11,9 @@ from ptheta.report.plots import number
 from ptheta.report.ranking import Rank
 from ptheta.report.sections import NOTES, presentation, section_of
 
+MOST_COLUMNS = 7  # side by side, of numbers with errors, on a page of 1,200 pixels
+UNDEFINED = "not defined"
+
 
 class Cell(NamedTuple):
     """why: in small print"""
@@ -18,13 +21,23 @@ class Cell(NamedTuple):
     text: str = ""
     why: str = ""
 
+    @property
+    def pieces(self) -> list[str]:
+        """What the small print says, one thing each; a reason why there is no number is one."""
+        return [self.why] if self.text == UNDEFINED else list(filter(None, self.why.split(", ")))
+
 
 class Heading(NamedTuple):
-    """better: which way, in words"""
+    """better: which way, in words; also: what the small print of every cell below would say"""
 
     name: str
     unit: str = ""
     better: str = ""
+    also: str = ""
+
+    @property
+    def about(self) -> str:
+        return ", ".join(filter(None, (self.unit, self.better, self.also)))
 
 
 class Row(NamedTuple):
@@ -41,6 +54,55 @@ class Table(NamedTuple):
     note: str
     head: list[Heading]
     rows: list[Row]
+
+    def part(self, columns: Sequence[int]) -> Table:
+        """Some columns alone, without the grey rows that have nothing in them."""
+        rows = [row._replace(cells=[row.cells[k] for k in columns]) for row in self.rows]
+        some = [row for row in rows if not row.grey or any(cell.text for cell in row.cells)]
+        return self._replace(head=[self.head[k] for k in columns], rows=some)
+
+    def parts(self, most: int = MOST_COLUMNS) -> list[Table]:
+        """The columns in as many tables as a page needs, about as many in each."""
+        n = len(self.head)
+        each = -(-n // max(1, -(-n // most)))
+        return [self.part(range(at, min(at + each, n))) for at in range(0, n, each or 1)]
+
+    def told_once(self) -> Table:
+        """The same, where what all cells of a column say in small print stands in its heading, and
+        columns without any number are named in the note."""
+        columns = [[row.cells[k] for row in self.rows] for k in range(len(self.head))]
+        empty = {k: why for k, cells in enumerate(columns) if (why := _undefined(cells))}
+        if len(empty) == len(columns):  # what would be left is no table
+            return self
+        told = [_told_once(head, cells) for head, cells in zip(self.head, columns, strict=True)]
+        rows = [
+            row._replace(cells=[cells[i] for _, cells in told]) for i, row in enumerate(self.rows)
+        ]
+        whole = self._replace(head=[head for head, _ in told], rows=rows)
+        names = [f"{self.head[k].name} ({why})" for k, why in empty.items()]
+        said = f" Not defined for any row: {'; '.join(names)}." if names else ""
+        rest = [k for k in range(len(columns)) if k not in empty]
+        return whole.part(rest)._replace(note=f"{self.note}{said}")
+
+
+def _undefined(cells: Sequence[Cell]) -> str:
+    """Why there is no number in any of these cells; "" where there is one, or several reasons."""
+    there = {cell for cell in cells if cell.text}
+    only = there.pop() if len(there) == 1 else Cell()
+    return only.why if only.text == UNDEFINED else ""
+
+
+def _told_once(head: Heading, cells: Sequence[Cell]) -> tuple[Heading, list[Cell]]:
+    """A column, where what several cells say in small print, and all do, stands in the heading."""
+    there = [cell.pieces for cell in cells if cell.text]
+    if len(there) < 2:
+        return head, list(cells)
+    common = [piece for piece in there[0] if all(piece in pieces for pieces in there)]
+    rest = [
+        cell._replace(why=", ".join(piece for piece in cell.pieces if piece not in common))
+        for cell in cells
+    ]
+    return head._replace(also=", ".join(common)), rest
 
 
 class Column(NamedTuple):
@@ -132,9 +194,9 @@ def _of_run(metric: str, evaluation: Evaluation) -> Cell:
     """A cell of a run; where another quantity stands in its place, the cell says so."""
     given, plain = f"{metric}{GIVEN}", metric.removesuffix(GIVEN)
     if evaluation.get(metric) is None and evaluation.get(given) is not None:
-        return Cell("not defined", f"it is given a condition: see {given.replace('_', ' ')}")
+        return Cell(UNDEFINED, f"it is given a condition: see {given.replace('_', ' ')}")
     if evaluation.get(metric) is None and plain != metric and evaluation.get(plain) is not None:
-        return Cell("not defined", "it is given no condition")
+        return Cell(UNDEFINED, "it is given no condition")
     return cell(evaluation.get(metric))
 
 
@@ -155,7 +217,7 @@ def heading(metric: str, evaluations: Sequence[Evaluation]) -> Heading:
 def cell(result: Result | None) -> Cell:
     """A number with its relation and error, or why there is none."""
     if result is None or result.value is None:
-        return Cell("not defined", result.reason if result else "")
+        return Cell(UNDEFINED, result.reason if result else "")
     exact = "= " if presentation(result.metric).signed else ""
     relation = {"<=": "≤ ", "=": exact}[result.relation]
     error = f" ± {number(result.error, 2)}" if result.error else ""

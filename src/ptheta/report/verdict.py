@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ptheta.measures.intervals import difference
 from ptheta.measures.results import Evaluation, Result
 from ptheta.metrics.metric import Role
+from ptheta.report.chance import chance_of
 from ptheta.report.pairs import ranked
 from ptheta.report.plots import number
 from ptheta.report.sections import presentation, repeated
@@ -19,12 +20,19 @@ class Verdict:
     bad: list[str] = field(default_factory=list)
 
 
-def verdicts(evaluations: Mapping[str, Evaluation], metrics: Sequence[str]) -> dict[str, Verdict]:
+def verdicts(
+    evaluations: Mapping[str, Evaluation],
+    metrics: Sequence[str],
+    chance: Mapping[str, Evaluation],
+) -> dict[str, Verdict]:
     """For each run, where it is first, last, or has nothing to say.
 
     An exact likelihood is good in itself, a bound less so; the two are never ranked against each
     other, nor are numbers of different protocols. First and last are said only where the paired
-    interval of the two runs concerned says that they differ.
+    interval of the two runs concerned says that they differ, and first only where the run is beyond
+    what knows nothing.
+
+    chance: rows that know nothing of what is asked
     """
     found = {name: Verdict() for name in evaluations}
     for name, evaluation in evaluations.items():
@@ -35,7 +43,7 @@ def verdicts(evaluations: Mapping[str, Evaluation], metrics: Sequence[str]) -> d
         results = {n: r for n, e in evaluations.items() if (r := e.get(metric)) is not None}
         _undefined(metric, results, found)
         for group in ranked(results):
-            _rank(metric, group, found)
+            _rank(metric, group, found, chance)
     return found
 
 
@@ -59,17 +67,24 @@ def _undefined(metric: str, results: Mapping[str, Result], found: dict[str, Verd
             found[name].bad.append(f"{_plain(metric)}: not defined ({result.reason})")
 
 
-def _rank(metric: str, results: Mapping[str, Result], found: dict[str, Verdict]) -> None:
+def _rank(
+    metric: str,
+    results: Mapping[str, Result],
+    found: dict[str, Verdict],
+    chance: Mapping[str, Evaluation],
+) -> None:
     order = sorted(results, key=lambda name: results[name].badness)
     first, second, last, before = order[0], order[1], order[-1], order[-2]
-    if _differ(results[first], results[second]):
+    beyond = chance_of(results[first], chance) is None
+    if beyond and _differ(results[first], results[second]):
         found[first].good.append(
             f"best {_plain(metric)}: {_value(results[first])}; next {second}, "
             f"{_value(results[second])}"
         )
     if _differ(results[last], results[before]):
         found[last].bad.append(
-            f"worst {_plain(metric)}: {_value(results[last])}; best {first}, "
+            f"worst {_plain(metric)}: {_value(results[last])}; {'best' if beyond else 'first'} "
+            f"{first}, "
             f"{_value(results[first])}"
         )
 

@@ -216,8 +216,13 @@ class Run:
         """
         learned = Learned(self.spec, conditions.input_of(self.condition))
         known = whites(self.about)
-        plan = replace(self.plan, data=self.plan.data.brought_to(self.spec))
-        data = Openings().other(plan, source, split, known, learned, label_column)
+
+        def read(plan: Plan) -> Dataset:
+            return Openings().other(plan, source, split, known, learned, label_column)
+
+        data, alike = read(self.plan), self._resized()
+        if data.spec != self.spec and alike is not None:  # the plan left size or colour to the data
+            data = read(alike)
         if data.spec != self.spec:
             raise PthetaError(
                 f"{called(source)} holds {data.examples} of {data.spec}; the run was trained on "

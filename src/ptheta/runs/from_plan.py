@@ -84,8 +84,8 @@ class Openings:
         learned: Learned,
         label_column: str | None = None,
     ) -> Dataset:
-        """Examples from anywhere, read as a plan's data is: all of them, whatever the plan learned
-        from, and those that can be read.
+        """Examples from anywhere, read as a plan's data is: all of them that can be read, whatever
+        the plan learned from.
 
         split: of the source; None for its test part, or all of it where it has no parts
         label_column: of a source that has columns; None for that of the plan

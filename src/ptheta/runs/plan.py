@@ -131,6 +131,7 @@ def make(
             raise unknown(f"option of {model}", name, homes)
         values[homes[name]][name] = value
     own: config.Config = config.build(classes["model"], values["model"])
+    given = {name for name, value in options.items() if value is not None}
     asked = options.get("condition")
     if asked not in (None, conditions.NONE) and not conditions.wanted(own):
         raise PthetaError(
@@ -139,6 +140,9 @@ def make(
         )
     data = config.build(DataSettings, values["data"])
     train = _trained(model, own, values["train"], options)
+    for part in (own, data, train):
+        if (idle := config.idle_option(part, given)) is not None:
+            raise PthetaError(idle)
     return Plan(model, own, record(source), data, train, recipe)
 
 

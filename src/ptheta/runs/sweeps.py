@@ -104,11 +104,23 @@ class Trainings:
         self._check_names()
         training: Dataset | None = None
         for setting in self.settings:
-            made = plan.make(self.model, self.data, {**self.options, **setting}, self.recipe)
+            made = plan.make(self.model, self.data, self._with(setting), self.recipe)
             if training is None:
                 training = open_plan_data(made, "train")
             with torch.device("meta"):
                 build_model(made, training.spec, condition_of(made, training))
+
+    def _with(self, setting: Mapping[str, object]) -> dict[str, object]:
+        """The options of all runs with those of a setting, which may have no use for one."""
+        idle = set[str]()
+        for part in plan.sections(self.model).values():
+            known = config.options(part)
+            own = {name: value for name, value in setting.items() if name in known}
+            varied = {name for name, opt in known.items() if opt.of in own}
+            built = vars(config.build(part, own))
+            idle |= {n for n in varied if config.is_off(known[known[n].of], built[known[n].of])}
+        used = {name: value for name, value in self.options.items() if name not in idle}
+        return {**used, **setting}
 
     def _check_names(self) -> None:
         names = [_name(setting) for setting in self.settings]
@@ -126,8 +138,7 @@ class Trainings:
         """The name of each run's folder -> its options; all settings with seed 0 come first."""
         return {
             ",".join(filter(None, (_name(setting), f"seed={seed}"))): {
-                **self.options,
-                **setting,
+                **self._with(setting),
                 "seed": seed,
             }
             for seed in range(self.seeds)

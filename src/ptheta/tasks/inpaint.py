@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from ptheta.batch import Condition
-from ptheta.capabilities import Completes, InOrder, device_of, varied
-from ptheta.compute.streams import seeded, undisturbed
+from ptheta.capabilities import Completes, InOrder, Searches, device_of, varied
+from ptheta.compute.streams import own, seeded, undisturbed
 from ptheta.errors import PthetaError
 from ptheta.masks import area
 from ptheta.specs import ImageSpec
@@ -45,14 +47,21 @@ def inpaint(
     seed: int = 0,
     condition: Condition | None = None,
     candidates: int = 1,
+    search_steps: int | None = None,
+    numbers: Sequence[int] | None = None,
 ) -> Tensor:
     """The images x, uint8 (B, C, H, W), with all drawn anew that is not known; what is known comes
     back to the bit.
 
     known: bool, (C, H, W) or (B, C, H, W); condition: of each, for a conditional model
-    candidates: completions to choose from, for known pixels that come late in a model's order
+    candidates: completions to choose from, for known pixels that come late in a model's order;
+        codes that are tried, of a model that searches for one
+    search_steps: of such a search; default: the model's own
+    numbers: of the images among all, by default from 0 on: what is drawn of an image is a function
+        of the seed and its number, whatever stands beside it
     Raises PthetaError where the model cannot complete images, for a mask of another size, a
-    condition that it does not take or know, and for fewer than one candidate. Warns where all is
+    condition that it does not take or know, for fewer than one candidate, and for steps of a search
+    that there is not. Warns where all is
     known, and where one candidate looks only at a part of the known pixels.
     """
     completer = require(model, Completes, "inpaint")
@@ -74,10 +83,34 @@ def inpaint(
     device, one = device_of(model), None if y is None else y[:1]
     given, open_ = x.to(device), known.to(device)
     with (
+        searching(model, search_steps),
         effort(model, lambda: completer.complete(given[:1], open_[:1], one), len(x) * candidates),
-        seeded(seed),
+        own(seed, range(len(x)) if numbers is None else numbers),
     ):
         return torch.where(known, x.cpu(), completer.complete(given, open_, y, candidates).cpu())
+
+
+@contextmanager
+def searching(model: nn.Module, steps: int | None) -> Iterator[None]:
+    """Inside, the model searches for so many steps, where any are asked for.
+
+    Raises PthetaError for a model that does not search, and for fewer than none.
+    """
+    if steps is None:
+        yield
+        return
+    if not isinstance(model, Searches):
+        raise PthetaError(
+            f"--search-steps {steps}: this model completes without a search: leave it out"
+        )
+    if steps < 0:
+        raise PthetaError(f"--search-steps {steps}: want 0 or more")
+    before = model.search_steps
+    model.search_steps = steps
+    try:
+        yield
+    finally:
+        model.search_steps = before
 
 
 def _fitting(known: Tensor, x: Tensor) -> Tensor:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
+
+
+def logistic() -> Pipeline:
+    """A logistic regression on standardised numbers, to be fitted."""
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
 
 
 def logistic_accuracy(x: Tensor, y: Tensor, test_x: Tensor, test_y: Tensor) -> float:
     """Accuracy on test codes (M, L) of a logistic regression on standardised codes (N, L), its
     penalty chosen by 3-fold cross validation where every class has three examples."""
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
+    model = logistic()
     if int(torch.bincount(y).min()) >= 3 and len(y) <= 5000:
         penalties = {"logisticregression__C": [0.01, 0.1, 1.0, 10.0]}
         model = GridSearchCV(model, penalties, cv=3)

@@ -9,6 +9,7 @@ from typing import Literal, Protocol, TypedDict, runtime_checkable
 from ptheta.capabilities import (
     CAPABILITIES,
     Completes,
+    Denoises,
     Encodes,
     HasConditionals,
     HasPosterior,
@@ -88,7 +89,7 @@ TASKS: dict[str, Task] = {
     "impute": Task("draw what is missing of examples", (Completes,), of=ANY),
     "surprise": Task("map how unexpected each pixel is", (HasConditionals,)),
     "reconstruct": Task("encode and decode images", (Autoencodes,)),
-    "denoise": Task("repair damaged images", (Autoencodes,)),
+    "denoise": Task("repair damaged images", (Denoises, Autoencodes)),
     "translate": Task("carry images over to another domain", (Translates,)),
     "interpolate": Task(
         "walk through the latent space", (Autoencodes, DecodesPrior), fitted=(DecodesPrior,)
@@ -100,6 +101,9 @@ TASKS: dict[str, Task] = {
     "latents": Task("what the codes hold", (HasPosterior,), of=ANY),
     "fit": Task("fit a prior to the codes", (Autoencodes,), of=ANY),
     "probe": Task("how much of the labels the codes hold", (Encodes,), conditional=False),
+    "usefulness": Task(
+        "what samples are good for, as training data", (Samples,), fitted=(Samples,), of=ANY
+    ),
     "outliers": Task("find examples unlike those of training", (Anything,), of=ANY),
 }
 

@@ -13,6 +13,7 @@ from ptheta.models.base import Model
 from ptheta.specs import DataSpec
 
 C = TypeVar("C")
+Ways = type | tuple[type, ...]  # a capability, or several of which one is enough
 
 NAMED = 6  # models that a refusal names
 
@@ -46,20 +47,34 @@ def require(model: nn.Module, capability: type[C], verb: str, cure: str = "") ->
     raise refusal(model, capability, verb, cure)
 
 
-def refusal(model: nn.Module, capability: type, verb: str, cure: str = "") -> PthetaError:
-    """What is said to a model that lacks a capability: what is missing, and who has it."""
+def require_one(model: nn.Module, ways: tuple[type, ...], verb: str) -> nn.Module:
+    """The model itself, where it can do this in one of several ways.
+
+    ways: protocols of `ptheta.capabilities`, the last the one that most models have
+    Raises PthetaError where it can in none: what it lacks for the last, and the models that can.
+    """
+    if isinstance(model, ways):
+        return model
+    raise refusal(model, ways[-1], verb, among=ways)
+
+
+def refusal(
+    model: nn.Module, capability: type, verb: str, cure: str = "", among: tuple[type, ...] = ()
+) -> PthetaError:
+    """What is said to a model that lacks a capability: what is missing, and who has it. among: all
+    capabilities of which one is enough, where there are several"""
     methods = sorted(name for name in dir(capability) if not name.startswith("_"))
     missing = [name for name in methods if name not in dir(model)]
     named = [verb] if verb in missing else missing  # what is called as what is wanted says enough
     lacks = " and no ".join(f"`{name}`" for name in named)
     spec = model.spec if isinstance(model, Model) else None
-    who = able_models(capability, spec)
+    who = able_models(among or capability, spec)
     return PthetaError(
         f"this model cannot {verb}: it has no {lacks}{cure and f'; {cure}'}{who and f'; {who}'}"
     )
 
 
-def able(capability: type, spec: DataSpec | None = None) -> list[str]:
+def able(capability: Ways, spec: DataSpec | None = None) -> list[str]:
     """The names of the registered models that have a capability.
 
     spec: what they are to learn; None for whatever
@@ -77,7 +92,7 @@ def learns(cls: type, kind: type[DataSpec]) -> bool:
     return not issubclass(cls, Model) or issubclass(kind, cls.specs)
 
 
-def able_models(capability: type, spec: DataSpec | None = None) -> str:
+def able_models(capability: Ways, spec: DataSpec | None = None) -> str:
     """The models that have a capability, for a message: some of each family where there are many;
     empty where there are none."""
     names = able(capability, spec)

@@ -179,14 +179,19 @@ class Engine:
 
     def by_player(self, averages: Mapping[str, float]) -> dict[str, float]:
         """What a reader wants of such averages: the loss of each player, the sum of its terms; the
-        terms themselves where one plays alone."""
+        terms themselves where one plays alone. Nothing of who moves no more, or not yet."""
         found = {
             player: {t: averages[f"{player}/{t}"] for t in terms if f"{player}/{t}" in averages}
             for player, terms in self.terms.items()
         }
         if len(found) == 1:
             return next(iter(found.values()))
-        return {player: sum(terms.values()) for player, terms in found.items() if terms}
+        playing = {move.player for move in self.game.moves if move.within(self.share)}
+        return {
+            player: sum(terms.values())
+            for player, terms in found.items()
+            if terms and player in playing
+        }
 
     def lacks_kl(self) -> bool:
         """Whether all players have moved and none has a term that the schedule of kl weighs."""

@@ -86,7 +86,9 @@ class TrainSettings:
         500, "steps between two sample grids, beside one at the end; 0: none at all"
     )
     sample_minutes: AtLeastZero = option(
-        3.0, "minutes between two sample grids where steps are slow; 0: by steps alone"
+        3.0,
+        "minutes between two sample grids where steps are slow; 0: by steps alone",
+        of="sample_every",
     )
     checkpoint_every: NonNegative = option(500, "steps between two checkpoints; 0: at the end")
     log_every: Count = option(50, "steps between two lines of metrics.jsonl")

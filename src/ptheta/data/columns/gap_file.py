@@ -15,11 +15,12 @@ from torch import Tensor
 from ptheta.config import brief
 from ptheta.data.columns.learn import LISTED
 from ptheta.data.columns.raw import is_missing, plain
-from ptheta.data.names import shortened, shown
+from ptheta.data.names import shortened, shown, some_of
 from ptheta.errors import PthetaError
 from ptheta.specs import Column, VectorSpec
 
 ROWS = 2000  # in memory together
+FURTHEST = float(np.finfo(np.float32).max)
 Put = Callable[["Part", Tensor], None]
 
 
@@ -49,7 +50,12 @@ class GapFile(ABC):
             if column.name not in names:
                 raise PthetaError(
                     f"{self.path} has no column {shortened(column.name)!r}, which was learned: it "
-                    f"has {shortened(', '.join(names), LISTED)}"
+                    f"has {some_of(names, LISTED)}"
+                )
+            if names.count(column.name) > 1:
+                raise PthetaError(
+                    f"{self.path} has two columns {brief(column.name)!r}: give each a name of its "
+                    "own"
                 )
 
 
@@ -64,8 +70,10 @@ def cell_of(text: str, column: Column) -> float:
         number = float("" if "_" in text else text)
     except ValueError:
         number = math.inf
-    if math.isinf(float(np.float32(number))) or (column.whole and number != round(number)):
-        kind = "whole number" if column.whole else "number"
+    if math.isnan(number):  # written in an odd way, such as -nan
+        return number
+    if abs(number) > FURTHEST or (column.whole and number != round(number)):
+        kind = "whole number" if column.whole else f"number up to {FURTHEST:.2g}"
         raise PthetaError(f"column {column.name!r} holds {brief(text)}: give a {kind}, or nothing")
     return number
 
@@ -77,7 +85,7 @@ def _position(word: str, column: Column) -> int:
         words = (word, word)
     found = next((w for w in words if w in column.values), None)
     if found is None:
-        known = shortened(", ".join(column.values), LISTED)
+        known = some_of(column.values, LISTED)
         raise PthetaError(
             f"column {column.name!r} holds {brief(word)}, and the run learned {known}: leave such "
             "rows out"

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 import numpy as np
 
 from ptheta.data.columns.raw import RawColumn
-from ptheta.data.names import shortened
+from ptheta.data.names import shortened, some_of
 from ptheta.errors import PthetaError, nearest
 from ptheta.specs import Column
 
@@ -75,7 +75,7 @@ def no_column(name: str, known: Iterable[str], option: str, place: str) -> Pthet
     """The error for a column that is not there."""
     names = list(known)
     near = nearest(name, names)
-    hint = f"did you mean {near!r}?" if near else f"it has {shortened(', '.join(names), LISTED)}"
+    hint = f"did you mean {near!r}?" if near else f"it has {some_of(names, LISTED)}"
     return PthetaError(f"{place} has no column {shortened(name)!r} for {option}: {hint}")
 
 

@@ -15,7 +15,7 @@ from ptheta.data.columns.learn import LISTED, cells_of, chosen, columns_of, no_c
 from ptheta.data.columns.raw import RawColumn
 from ptheta.data.dataset import Dataset
 from ptheta.data.labels import number
-from ptheta.data.names import shortened
+from ptheta.data.names import shortened, some_of
 from ptheta.data.request import DataSettings, Request
 from ptheta.data.splits import Part, choose, mark_repeats
 from ptheta.data.table import LABELS
@@ -86,7 +86,7 @@ class _Roles:
             if name not in names:
                 raise PthetaError(
                     f"{place} has no column {shortened(name)!r}, which was learned: it has "
-                    f"{shortened(', '.join(names), LISTED)}"
+                    f"{some_of(names, LISTED)}"
                 )
         usual = LABELS if settings.label_column is None else (settings.label_column,)
         rest = [name for name in usual if name in names and name not in wanted]

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ptheta.data.names import shortened
+from ptheta.data.names import some_of
 from ptheta.data.points.parts import Curve, Gaussian, Part, Sides, Square
 from ptheta.data.splits import SPLITS
 from ptheta.errors import unknown
@@ -42,7 +42,7 @@ class Toy:
     deviations: np.ndarray | None = None
 
     def __repr__(self) -> str:
-        return f"Toy({self.dims} numbers, parts {shortened(', '.join(self.names))})"
+        return f"Toy({self.dims} numbers, parts {some_of(self.names)})"
 
     @property
     def dims(self) -> int:

@@ -66,6 +66,21 @@ class InfoGAN(GAN):
         u = streams.uniform(n, c.continuous, device=z.device) * 2 - 1
         return torch.cat([z, one_hot(category, c.categories).to(z.dtype), u], 1)
 
+    def settled(self, z: Tensor) -> Tensor:
+        """The noise as ever, one category, numbers within -1 to 1."""
+        noise, category, u = self._parts(z)
+        one = one_hot(category.argmax(1), category.shape[1]).to(z.dtype)
+        return torch.cat([super().settled(noise), one, u.clamp(-1, 1)], 1)
+
+    def improbable(self, z: Tensor) -> Tensor:
+        return super().improbable(self._parts(z)[0])
+
+    def _parts(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The noise of a code, its category as one-hot, its numbers."""
+        c = self.config
+        noise, category, u = z.split([c.latent, c.categories, c.continuous], 1)
+        return noise, category, u
+
     def inferred(self, aux: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Q: logits of the category (B, K), means and log-variances of the rest (B, U)."""
         c = self.config
@@ -77,7 +92,7 @@ class InfoGAN(GAN):
         assert aux is not None
         c = self.config
         logits, mean, log_var = self.inferred(aux)
-        _, category, u = z.split([c.latent, c.categories, c.continuous], 1)
+        _, category, u = self._parts(z)
         terms = {
             "category": c.information * cross_entropy(logits, category.argmax(1), reduction="none")
         }

@@ -13,11 +13,25 @@ from ptheta.compute import streams
 from ptheta.config import Entry
 
 
+def anywhere(z: Tensor) -> Tensor:
+    return z
+
+
+def alike(z: Tensor) -> Tensor:
+    """Of what has one density wherever it lies."""
+    return torch.zeros_like(z[:, 0])
+
+
 @dataclass(frozen=True)
 class LatentPrior(Entry):
-    """sample(n, latent, device) -> codes (n, latent), of mean square 1"""
+    """sample(n, latent, device) -> codes (n, latent), of mean square 1
+    nearest(z): codes (B, latent) brought to where the prior has its mass
+    improbable(z): minus the log-density over the dimensions, up to a constant, (B,)
+    """
 
     sample: Callable[[int, int, torch.device], Tensor]
+    nearest: Callable[[Tensor], Tensor] = anywhere
+    improbable: Callable[[Tensor], Tensor] = alike
 
 
 def normal(n: int, latent: int, device: torch.device) -> Tensor:
@@ -34,7 +48,14 @@ def on_sphere(z: Tensor) -> Tensor:
     return normalize(z, dim=1) * norm
 
 
+def half_square(z: Tensor) -> Tensor:
+    """Of N(0, I)."""
+    return 0.5 * z.square().mean(1)
+
+
 PRIORS: dict[str, LatentPrior] = {
-    "normal": LatentPrior(normal, about="N(0, I)"),
-    "sphere": LatentPrior(sphere, about="on the sphere of radius sqrt(latent) (1609.04468)"),
+    "normal": LatentPrior(normal, anywhere, half_square, about="N(0, I)"),
+    "sphere": LatentPrior(
+        sphere, on_sphere, alike, about="on the sphere of radius sqrt(latent) (1609.04468)"
+    ),
 }

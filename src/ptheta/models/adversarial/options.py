@@ -40,7 +40,9 @@ class GANConfig(TextConditional, NetConfig):
     loss: LossName = option("non_saturating", "what the two players minimise")
     penalty: tuple[PenaltyName, ...] = option((), "penalties, summed")
     penalty_weight: Positive | None = option(
-        None, "weight of each penalty (default: the penalty's own, 10 for those on gradients)"
+        None,
+        "weight of each penalty (default: the penalty's own, 10 for those on gradients)",
+        of="penalty",
     )
     weight_clip: AtLeastZero = option(
         0.0, "the discriminator's weights are clipped to +-this after each step (1701.07875); 0: no"
@@ -49,6 +51,9 @@ class GANConfig(TextConditional, NetConfig):
     class_weight: Positive = option(1.0, "of the auxiliary classifier's cross-entropy")
     latent: Count = option(100, "dimensions of the code z")
     prior: PriorName = option("normal", "distribution of z")
+    search_steps: NonNegative = option(
+        200, "steps of the search for a code when an example is completed (1607.07539)"
+    )
     lr: Positive = option(2e-4, "learning rate")
     d_lr: Positive | None = option(
         None, "the discriminator's learning rate, if another (two time scales)"
@@ -84,7 +89,9 @@ class GANConfig(TextConditional, NetConfig):
         "deviation 1",
     )
     instance_noise_steps: NonNegative = option(
-        0, "steps over which that noise falls to 0 (1610.04490); 0: it stays"
+        0,
+        "steps over which that noise falls to 0 (1610.04490); 0: it stays",
+        of="instance_noise",
     )
     augment: tuple[AugmentationName, ...] = option(
         (), "differentiable augmentation of all that the discriminator sees (2006.10738)"
@@ -97,10 +104,12 @@ class GANConfig(TextConditional, NetConfig):
     code: Count = option(64, "numbers that began's discriminator rebuilds an example from")
 
     growth: Fraction = option(
-        0.5, "share of the run after which the networks have their full size (growing)"
+        0.5,
+        "share of the run after which the networks have their full size, of which each smaller "
+        "size has an equal part (growing)",
     )
     fade: Fraction = option(
-        0.5, "share of the time of a size in which the layers of the next one fade in (growing)"
+        0.5, "share of the part of a size, at its end, in which the next one fades in (growing)"
     )
     condition: Kinds = option("labels", f"where conditioning is not none, {GIVEN}")
 

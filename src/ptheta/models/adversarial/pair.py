@@ -9,12 +9,13 @@ from ptheta.batch import Condition
 from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec, classes_of, word
 from ptheta.losses.adversarial import LOSSES
+from ptheta.models.adversarial import search
 from ptheta.models.adversarial.conditioning import CONDITIONING
 from ptheta.models.adversarial.growth import position
 from ptheta.models.adversarial.latents import PRIORS
 from ptheta.models.adversarial.options import GANConfig, discriminator_norm, parts
 from ptheta.models.adversarial.tricks import remaining
-from ptheta.models.base import EVERY_KIND, Model, whole
+from ptheta.models.base import EVERY_KIND, Model, refuse_missing, whole
 from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.models.parts import Part
 from ptheta.models.worded import ReadsBetween
@@ -57,6 +58,8 @@ class Pair(ReadsBetween, Model):
         traits = {*NORMS[norm].traits, *(t for part in parts(config) for t in part.traits())}
         # an example's output depends on its batch
         self.batchwise = not traits.isdisjoint({"batchwise", STATISTICS})
+        self.rates_together = STATISTICS in traits  # once it has learned, too
+        self.search_steps = config.search_steps
         of_z, of_x = (
             None if condition is None else ConditionVector(condition, config) for _ in range(2)
         )
@@ -76,9 +79,13 @@ class Pair(ReadsBetween, Model):
         self.discriminator.vectors = of_x if of_x and way.discriminator_dim(of_x) else None
         self.register_buffer("steps", torch.zeros(()))
         if self.generator.reference is not None:
-            every = None if condition is None else condition.examples(config.reference)
-            z = self.sample_latent(config.reference, every)
-            self.generator.reference = self.generator_input(z, every).detach()
+            self.generator.reference = self._reference()
+
+    def _reference(self) -> Tensor:
+        """What the generator's virtual normalisation refers to: (R, N)."""
+        n = self.config.reference
+        every = None if self.condition is None else self.condition.examples(n)
+        return self.generator_input(self.sample_latent(n, every), every).detach()
 
     @classmethod
     def config_parts(cls, config: object) -> list[Part]:
@@ -94,6 +101,15 @@ class Pair(ReadsBetween, Model):
 
     def sample_latent(self, n: int, condition: Condition | None = None) -> Tensor:
         return PRIORS[self.config.prior].sample(n, self.config.latent, self.steps.device)
+
+    def settled(self, z: Tensor) -> Tensor:
+        """Codes (B, L) brought to where the prior has its mass."""
+        return PRIORS[self.config.prior].nearest(z)
+
+    def improbable(self, z: Tensor) -> Tensor:
+        """How improbable codes (B, L) are: minus the log-density over the dimensions, up to a
+        constant, (B,)."""
+        return PRIORS[self.config.prior].improbable(z)
 
     def generator_input(self, z: Tensor, condition: Condition | None) -> Tensor:
         """What the generator sees: the code, and what the conditioning makes of the condition."""
@@ -190,6 +206,17 @@ class Pair(ReadsBetween, Model):
     def discriminate(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         """Outputs d, higher for what looks real: (B,). Logits where the loss makes them so."""
         return self.discriminate_batch(self.seen(x), condition).logits
+
+    @torch.no_grad()
+    def complete(
+        self, x: Tensor, known: Tensor, condition: Condition | None = None, candidates: int = 1
+    ) -> Tensor:
+        """What is unknown of x as in the generated example that agrees best with what is known:
+        of a search for its code (`search`). candidates: restarts of the search"""
+        x, known = self.spec.check(x), known.expand(x.shape)
+        refuse_missing(self.spec, x[known])
+        y = self.asked(condition)
+        return search.completed(self, x, known, y, candidates)
 
     def networks(self) -> dict[str, nn.Module]:
         """By player."""

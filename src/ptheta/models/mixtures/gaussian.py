@@ -20,15 +20,18 @@ from ptheta.batch import Batch, Condition
 from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec
 from ptheta.config import AtLeastZero, OneOf, option
+from ptheta.corruption import NOISES, noise_of
 from ptheta.distributions import incomplete
 from ptheta.distributions.gaussian import LOG_2PI
 from ptheta.distributions.incomplete import Law
+from ptheta.errors import PthetaError
 from ptheta.models.base import Model, as_learned, refuse_missing
 from ptheta.models.graph import Graph, Variable
 from ptheta.models.mixtures.covariance import COVARIANCES, moments, wide
+from ptheta.models.mixtures.damage import estimate, seen
 from ptheta.models.mixtures.numbers import numbers_of
 from ptheta.models.recipes import Recipes
-from ptheta.specs import DataSpec, ImageSpec, VectorSpec, full
+from ptheta.specs import DataSpec, ImageSpec, VectorSpec, from_unit, full, images_only
 
 LOWEST = -1e9  # nats: below any likelihood that a first pass is held against
 
@@ -191,6 +194,24 @@ class Gaussian(Model):
         v = self.numbers.of(self.spec.check(x))
         v = v.masked_fill(~self.numbers.elements(known), torch.nan)
         return torch.where(known, x, self.numbers.examples(fill(v)).to(x))
+
+    def denoise(
+        self, x: Tensor, noise: str, level: float, condition: Condition | None = None
+    ) -> Tensor:
+        """The best linear estimate; under Gaussian noise that clips nothing the posterior mean."""
+        spec, kind = images_only(self.spec, "denoising"), noise_of(noise, level)
+        if kind.moments is None:
+            raise PthetaError(
+                f"noise = {noise}: its moments are not known, which a Gaussian repairs by: give "
+                f"`moments` with it, or take {' or '.join(n for n in NOISES if NOISES[n].moments)}"
+            )
+        if not level:
+            return spec.check(x).clone()
+        steps, law, moments = spec.levels - 1, self.law(), kind.moments
+        unit = Law((law.mean - 0.5) / steps, law.covariance / steps**2)  # white - black = 1
+        found = seen(unit.mean, unit.covariance.diagonal(), lambda u: moments(u, level))
+        y = wide(spec.check(x)).flatten(1) / 255
+        return from_unit(estimate(unit, y, found)).view_as(x)
 
     def graph(self) -> Graph:
         law = f"{self.spec.one}: one Gaussian, {self.config.covariance} covariance"

@@ -68,17 +68,21 @@ class TextConfig(TextConditional):
         "matching", "penalty on the discriminator at real images and their captions"
     )
     penalty_weight: Positive | None = option(
-        None, "weight of the penalty (default: the penalty's own: matching 2, r1 10)"
+        None,
+        "weight of the penalty (default: the penalty's own: matching 2, r1 10)",
+        of="penalty",
     )
     penalty_every: Count = option(
-        1, "steps of which one has the penalty, as many times as heavy (1912.04958, with 16)"
+        1,
+        "steps of which one has the penalty, as many times as heavy (1912.04958, with 16)",
+        of="penalty",
     )
     augment: tuple[AugmentationName, ...] = option(
         (), "differentiable augmentation of all that the discriminator sees (2006.10738)"
     )
     lr: Positive = option(2e-4, "learning rate")
     d_lr: Positive | None = option(None, "the discriminator's learning rate, if another")
-    matching_lr: Positive = option(1e-3, "learning rate of what learns first")
+    matching_lr: Positive = option(1e-3, "learning rate of what learns first", of="matching")
     beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
     critic_steps: Count = option(
         1, "the discriminator moves in every step, the generator in every so many-th"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.batch import Condition, repeated
-from ptheta.capabilities import Completes, HasConditionalMean, device_of
+from ptheta.capabilities import Completes, HasConditionalMean, Searches, device_of
 from ptheta.compute import streams
 from ptheta.compute.streams import undisturbed
 from ptheta.errors import PthetaError
@@ -20,6 +20,7 @@ from ptheta.terminal.progress import watched
 
 CANDIDATES = 50  # that a completion is chosen from, where conditioning is approximated
 AVERAGED = 200  # completions that a mean is taken of, where a model has none of its own
+SEARCHED = 4  # the same where each completion is a search
 MORE = 20  # times as many candidates for the mean of a model that has one
 AT_ONCE = 2**20  # elements of the candidates that are in memory together
 
@@ -60,6 +61,8 @@ def impute(
         return several
 
     _check(draws=draws, candidates=candidates)
+    if not len(x):  # every row of a table is whole
+        return x.cpu().expand(draws, *x.shape).clone()
     work = _Work(model, seed, draws * candidates, numbers)
     return torch.cat(list(work.parts(complete, x, known, condition)), 1)
 
@@ -79,11 +82,13 @@ def imputed(
     """The single best completion of each, (B, ...): the mean of what is unknown given what is
     known, and of words the most probable. Arguments as of `impute`.
 
-    A model without a conditional mean of its own is asked for `AVERAGED` completions; one that has
-    it takes `MORE` times as many candidates for it.
+    A model without a conditional mean of its own is asked for `AVERAGED` completions, or `SEARCHED`
+    where each is a search; one that has it takes `MORE` times as many candidates for it.
     """
     _check(candidates=candidates)
     require(model, Completes, "complete")
+    if not len(x):
+        return x.cpu().clone()
     if isinstance(model, HasConditionalMean):
         own, many = model, MORE * candidates
 
@@ -96,7 +101,7 @@ def imputed(
         model,
         x,
         known,
-        draws=AVERAGED,
+        draws=SEARCHED if isinstance(model, Searches) else AVERAGED,
         seed=seed,
         condition=condition,
         candidates=candidates,

@@ -120,6 +120,11 @@ class Scored:
     name: str
     values: dict[str, tuple[float, ...]]
 
+    @property
+    def measures(self) -> dict[str, Measure]:
+        """What was measured, by name."""
+        return {name: entry for name, entry in MEASURES.items() if name in self.values}
+
     def mean(self, measure: str) -> float:
         return statistics.fmean(self.values[measure])
 

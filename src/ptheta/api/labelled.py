@@ -1,0 +1,173 @@
+"""The examples of a run with their labels, and samples of it with theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ptheta import tasks
+from ptheta.batch import Condition, Together
+from ptheta.capabilities import condition_of
+from ptheta.conditions import Labels, parts_of
+from ptheta.data.dataset import Dataset
+from ptheta.errors import PthetaError, unknown
+from ptheta.specs import Column, DataSpec, VectorSpec
+from ptheta.tasks.usefulness import MOST, Examples, Known, Usefulness, spread_over, usefulness
+
+Labeller = Callable[[Tensor], Tensor]  # x (N, ...) -> int64 (N,), -1 where the label is missing
+
+
+class Target(NamedTuple):
+    """A column as the label: its number, the names of the labels, and which one a row has."""
+
+    column: int
+    names: tuple[str, ...]
+    of: Labeller
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Samples of a model, each asked for what a training example was asked for.
+
+    condition: of the training examples, None where the model takes none; y: their labels
+    """
+
+    model: nn.Module
+    condition: Condition | None
+    y: Tensor | None
+    target: Target | None
+
+    def __call__(self, n: int, seed: int) -> Examples:
+        if self.condition is None:
+            x = tasks.sample(self.model, n, seed=seed)
+            return Examples(x, None if self.target is None else self.target.of(x))
+        y = torch.zeros(len(self.condition), dtype=torch.long) if self.y is None else self.y
+        rows = spread_over(y, n, seed)
+        x = tasks.sample(self.model, n, seed=seed, condition=self.condition[rows])
+        return Examples(x, None if self.y is None else y[rows])
+
+
+def measured(
+    model: nn.Module,
+    train: Dataset,
+    test: Dataset,
+    target: str | None,
+    *,
+    n: int | None,
+    repeats: int,
+    seed: int,
+) -> tuple[Usefulness, tuple[str, ...]]:
+    """What samples of a model are good for, and remarks on it. The arguments are those of
+    `ptheta.usefulness`, which raises as this does."""
+    known, remarks = known_of(model, train, test, target)
+    return usefulness(known, n=n, repeats=repeats, seed=seed), remarks
+
+
+def known_of(
+    model: nn.Module, train: Dataset, test: Dataset, target: str | None
+) -> tuple[Known, tuple[str, ...]]:
+    """What usefulness is told by, and remarks on it. target: see `ptheta.usefulness`
+
+    Raises PthetaError for a target that is no label, and where all labels are the same.
+    """
+    shown, held_out = (_some(data.with_fixed_binarisation()) for data in (train, test))
+    remarks = [
+        f"{len(some):,} of {len(data):,} {what} {data.examples} are used"
+        for some, data, what in ((shown, train, "training"), (held_out, test, "test"))
+        if len(some) < len(data)
+    ]
+    spec, labels = train.spec, _labels_of(model)
+    of = None if target is None else _target(spec, target, labels, shown)
+    real, new = (_examples(data, labels, of) for data in (shown, held_out))
+    names = labels.names if labels is not None else () if of is None else of.names
+    if real.y is None:
+        remarks.append(_no_labels(spec))
+    elif len(real.y.unique()) < 2 or not len(new.labels):
+        raise PthetaError(
+            f"the labels of {len(real.y):,} training {train.examples} are all the same, or no test "
+            f"{test.example} has one: there is nothing to learn; give other data or another label"
+        )
+    asked = None if condition_of(model) is None else shown.batch(slice(None)).condition
+    draw = Drawn(model, asked, real.y, of)
+    column = None if of is None else of.column
+    known = Known(spec, real, new, train, draw, names, column)
+    return known, tuple(remarks)
+
+
+def _some(data: Dataset) -> Dataset:
+    return data if len(data) <= MOST else data.shuffled(0).subset(slice(0, MOST))
+
+
+def _labels_of(model: nn.Module) -> Labels | None:
+    """The labels that a model is asked for."""
+    parts = parts_of(condition_of(model))
+    return next((part for part in parts if isinstance(part, Labels)), None)
+
+
+def _examples(data: Dataset, labels: Labels | None, target: Target | None) -> Examples:
+    """All of them, but for rows whose label is missing."""
+    batch = data.batch(slice(None))
+    if target is not None:
+        y = target.of(batch.x)
+        return Examples(batch.x[y >= 0], y[y >= 0])
+    if labels is None:
+        return Examples(batch.x, None)
+    condition = batch.condition
+    found = condition.parts[labels.kind] if isinstance(condition, Together) else condition
+    assert isinstance(found, Tensor)
+    return Examples(batch.x, found)
+
+
+def _no_labels(spec: DataSpec) -> str:
+    cure = "; of a table, --target COLUMN makes one its label" if columns(spec) else ""
+    return (
+        "no labels: the run is not conditional on labels, so that no classifier learns from its "
+        f"samples{cure}"
+    )
+
+
+def columns(spec: DataSpec) -> tuple[Column, ...]:
+    """Of a table; none of images."""
+    return spec.columns if isinstance(spec, VectorSpec) else ()
+
+
+def _target(spec: DataSpec, name: str, labels: Labels | None, train: Dataset) -> Target:
+    """Raises PthetaError for a column that is no label."""
+    if labels is not None:
+        raise PthetaError(f"--target {name}: the run is conditional on labels, which are learned")
+    if not columns(spec):
+        raise PthetaError(f"--target {name}: this run learned images, which have no columns")
+    names = [column.name for column in columns(spec)]
+    if name not in names:
+        raise unknown("column", name, names)
+    k = names.index(name)
+    column = columns(spec)[k]
+    if column.values:
+        return Target(k, column.values, lambda x: _words(x[:, k]))
+    cells = train.batch(slice(None)).x[:, k]
+    values = cells[~cells.isnan()].unique()
+    if len(values) == 2:
+        return Target(k, tuple(f"{v:g}" for v in values.tolist()), lambda x: _two(x[:, k], values))
+    raise PthetaError(
+        f"--target {name}: the column holds {len(values)} different numbers; a label is a column "
+        f"of words, or of two numbers{_others(spec)}"
+    )
+
+
+def _others(spec: DataSpec) -> str:
+    words = [column.name for column in columns(spec) if column.values]
+    return f": {', '.join(words)}" if words else ""
+
+
+def _words(cells: Tensor) -> Tensor:
+    return torch.where(cells.isnan(), -1.0, cells).long()
+
+
+def _two(cells: Tensor, values: Tensor) -> Tensor:
+    """Which of two numbers is the nearer."""
+    nearer = ((cells - values[1]).abs() < (cells - values[0]).abs()).long()
+    return torch.where(cells.isnan(), -1, nearer)

@@ -1,0 +1,56 @@
+"""What says how well test images of which a part is hidden are completed."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from ptheta.api.limits import check_numbers
+from ptheta.capabilities import Completes, conditional
+from ptheta.compute.streams import undisturbed
+from ptheta.data.memory import Source
+from ptheta.masks import TESTED
+from ptheta.metrics.completion_scores import How, Scores, score
+from ptheta.runs.folder import Run
+from ptheta.specs import images_only
+from ptheta.tasks.conditions import with_conditions
+from ptheta.tasks.needs import require
+
+MEASURED = 50  # test images
+
+
+@undisturbed()
+def score_inpainting(
+    run: str | Path | Run,
+    data: Source | None = None,
+    *,
+    n: int = MEASURED,
+    each: int = 4,
+    candidates: int = 1,
+    search_steps: int | None = None,
+    seed: int = 0,
+    masks: Sequence[str] = TESTED,
+) -> Scores:
+    """How well a run completes test images of which a part is hidden from it, beside what needs no
+    learning: the model first, then the floors (`ptheta.metrics.floors`), mask by mask.
+
+    data: where the run's data lies now, or others; n: test images
+    each: completions of an image; candidates, search_steps: as of `inpaint`
+    masks: names of `ptheta.masks.MASKS`, the part that is hidden
+    Floors learn from the training images of the run; where these are not there, there are none.
+    Raises PthetaError as `inpaint` does.
+    """
+    check_numbers(n=n, each=each, candidates=candidates, seed=seed)
+    opened = Run.open(run)
+    images_only(opened.spec, "an area to complete")
+    found = opened.look(data)
+    if (text := opened.remark(found, data, copies=False)) is not None:
+        warnings.warn(text, stacklevel=3)
+    model = opened.model()
+    require(model, Completes, "inpaint")
+    test = with_conditions(model, found.test)
+    batch = test.batch(slice(0, n))
+    y = batch.condition if conditional(model) else None
+    how = How(each, candidates, search_steps, seed)
+    return score(model, batch.x, y, found.train, how, masks)

@@ -1,0 +1,181 @@
+"""The verb that says what samples of a run are good for."""
+
+from __future__ import annotations
+
+import csv
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ptheta.api.limits import check_numbers
+from ptheta.compute.streams import undisturbed
+from ptheta.data.memory import Source
+from ptheta.errors import PthetaError
+from ptheta.files import html
+from ptheta.files.atomic import make_folder, write_atomic
+from ptheta.files.out import check_new
+from ptheta.runs.folder import Run
+from ptheta.tasks.sample import check_sampling
+
+if TYPE_CHECKING:
+    from ptheta.tasks.usefulness import Usefulness
+
+REPEATS = 5
+LEAST = 10  # test examples that anything is told by
+
+
+@dataclass(frozen=True)
+class Useful:
+    """What `ptheta.usefulness` gives.
+
+    found: the numbers; remarks: lines on how they came about; path: where they were written
+    """
+
+    found: Usefulness = field(repr=False)
+    remarks: tuple[str, ...] = ()
+    path: Path | None = None
+
+    def learned(self) -> list[list[str]]:
+        """What classifiers reached on test examples, by what they learned from, as a table with
+        its heads; empty where no labels are known."""
+        every = self.found.learned
+        if not every:
+            return []
+        learners = list(dict.fromkeys(one.learner for one in every))
+        measures = list(every[0].values)
+        rows = [
+            [
+                one.learner,
+                one.source,
+                *(_said(one.values[m].value, *one.interval(m)) for m in measures),
+            ]
+            for one in sorted(every, key=lambda one: learners.index(one.learner))
+        ]
+        return [["classifier", "learned from", *measures], *rows]
+
+    def passed(self) -> list[list[str]]:
+        """What tests say of samples and of what needs no model, as a table with its heads."""
+        every = self.found.passed
+        rows = [[one.source, *(_said(*told[:3]) for told in one.values.values())] for one in every]
+        return [["held against test", *every[0].values], *rows]
+
+    def verdict(self) -> tuple[str, ...]:
+        """Lines on where what needs no model is as good as samples, or that it nowhere is."""
+        return self.found.floors or ("no floor is as good as samples",)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: both tables."""
+        tables = [html.table(t[1:], t[0]) for t in (self.learned(), self.passed()) if t]
+        return html.card(self, *tables)
+
+    def __repr__(self) -> str:
+        where = "" if self.path is None else f", in {str(self.path)!r}"
+        return f"Useful({self.found.n:,} samples, {self.found.repeats} repeats{where})"
+
+    def rows(self) -> list[dict[str, object]]:
+        """A number in each: source, learner (of none, ""), measure, value, low, high."""
+        return [
+            *(
+                _row(one.source, one.learner, m, found.value, *one.interval(m))
+                for one in self.found.learned
+                for m, found in one.values.items()
+            ),
+            *(
+                _row(one.source, "", test, *told[:3])
+                for one in self.found.passed
+                for test, told in one.values.items()
+            ),
+        ]
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "samples": self.found.n,
+            "repeats": self.found.repeats,
+            "numbers": self.rows(),
+            "floors": list(self.found.floors),
+            "remarks": list(self.remarks),
+        }
+
+
+def _said(value: float | None, low: float, high: float) -> str:
+    return f"{value:.3f} ({low:.2f}-{high:.2f})"
+
+
+def _row(
+    source: str, learner: str, measure: str, value: float | None, low: float, high: float
+) -> dict[str, object]:
+    return {
+        "source": source,
+        "learner": learner,
+        "measure": measure,
+        "value": value,
+        "low": low,
+        "high": high,
+    }
+
+
+@undisturbed()
+def usefulness(
+    run: str | Path | Run,
+    data: Source | None = None,
+    *,
+    n: int | None = None,
+    target: str | None = None,
+    repeats: int = REPEATS,
+    weights: str = "best",
+    prior: str = "auto",
+    seed: int = 0,
+    out: str | Path | None = None,
+    force: bool = False,
+) -> Useful:
+    """What a run's samples are good for: a classifier is trained on samples, on real examples, on
+    both and on what needs no model, and tested on held-out real examples; tests try to tell samples
+    from held-out examples; and samples are looked at for copies of training examples.
+
+    data: where the run's data lies now
+    n: samples that classifiers learn from; default: as many as training examples
+    target: of a table, the column that is the label: words, or numbers of two values. A run that is
+        conditional on labels has its own. Without labels the classifiers are left out
+    repeats: of all that is drawn; weights, prior: as for `Run.model`
+    out: a .csv to write a row for each number to; force: whether one that is there is written
+        anew
+    Raises PthetaError where the model cannot sample, where the training data is not there, and for
+    a column that is no label.
+    """
+    from ptheta.api.labelled import measured  # scikit-learn takes a second to import
+
+    check_numbers(n=n, repeats=repeats, seed=seed)
+    place = None if out is None else check_new(out, (".csv",), "--out", force)
+    opened = Run.open(run)
+    model = opened.model(weights, prior)
+    check_sampling(model, 1)
+    match = opened.own(data)
+    assert match.train is not None  # it is there
+    if (text := opened.remark(match, data, copies=False)) is not None:
+        warnings.warn(text, stacklevel=3)
+    test = match.test.subset(np.flatnonzero(~match.test.repeated()))
+    if len(test) < LEAST:
+        raise PthetaError(
+            f"{len(test)} held-out {test.examples} that repeat no training {test.example}: give "
+            f"{LEAST} or more, with --data or a test part of the data"
+        )
+    found, remarks = measured(model, match.train, test, target, n=n, repeats=repeats, seed=seed)
+    done = Useful(found, remarks, place)
+    if place is not None:
+        _write(place, done.rows())
+    return done
+
+
+def _write(place: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    def fill(beside: Path) -> None:
+        with beside.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+
+    make_folder(place.parent)
+    write_atomic(place, fill)

@@ -1,0 +1,208 @@
+"""How well parts of test images are completed, by a model and by what needs no learning: how near
+the completions are to what was there, and how far from one another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ptheta.batch import Condition
+from ptheta.capabilities import Completes, varied
+from ptheta.config import Entry
+from ptheta.data.dataset import Dataset
+from ptheta.masks import TESTED, mask_of
+from ptheta.measures.errors import decibels, squared_error
+from ptheta.measures.similarity import WINDOW, ssim
+from ptheta.metrics.floors import floors_of
+from ptheta.tasks.inpaint import inpaint, regions
+from ptheta.terminal.progress import watched
+
+MODEL = "model"
+AT_ONCE = 50  # images that are completed at a time
+
+
+class Trial(NamedTuple):
+    """Images x, uint8 (B, C, H, W), of which a part is unknown (bool, as x), and completions of
+    them, (E, B, C, H, W)."""
+
+    x: Tensor
+    unknown: Tensor
+    made: Tensor
+
+    def errors(self) -> Tensor:
+        """Mean squared differences where pixels were unknown, of 255^2: (E, B)."""
+        return torch.stack([squared_error(one, self.x, self.unknown) for one in self.made])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure(Entry):
+    """of: its value, None where it is not defined; unit, if any; better: "less" or "more"; none
+    where neither is"""
+
+    of: Callable[[Trial], float | None]
+    unit: str = ""
+    better: str = ""
+
+
+def _one(trial: Trial) -> float:
+    return decibels(trial.errors().mean().item())
+
+
+def _mean(trial: Trial) -> float:
+    mean = trial.made.double().mean(0).round().to(torch.uint8)
+    return decibels(squared_error(mean, trial.x, trial.unknown).mean().item())
+
+
+def _best(trial: Trial) -> float:
+    return decibels(trial.errors().min(0).values.mean().item())
+
+
+def _alike(trial: Trial) -> float | None:
+    if min(trial.x.shape[2:]) < WINDOW:
+        return None
+    return torch.stack([ssim(one, trial.x) for one in trial.made]).mean().item()
+
+
+def _apart(trial: Trial) -> float:
+    e = len(trial.made)
+    pairs = [(i, j) for i in range(e) for j in range(i)]
+    if not pairs:
+        return 0.0
+    gaps = [squared_error(trial.made[i], trial.made[j], trial.unknown) for i, j in pairs]
+    return float(torch.stack(gaps).mean().sqrt().item())
+
+
+MEASURES: dict[str, Measure] = {
+    "psnr": Measure(
+        of=_one, unit="dB", better="more", about="of a completion, where pixels were unknown"
+    ),
+    "mean": Measure(of=_mean, unit="dB", better="more", about="of the mean of the completions"),
+    "best": Measure(of=_best, unit="dB", better="more", about="of each image's best completion"),
+    "ssim": Measure(of=_alike, better="more", about="of whole images, 1 for equal ones"),
+    "apart": Measure(
+        of=_apart,
+        unit="of 255",
+        about="root mean square between completions, where unknown",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What one way to complete images reached. mask: a name of `ptheta.masks.MASKS`, the unknown
+    part; values: by measure, those that are defined"""
+
+    name: str
+    mask: str
+    values: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What all of them reached, mask by mask, the model first."""
+
+    found: tuple[Scored, ...]
+
+    def table(self) -> list[list[str]]:
+        """For a reader: a block of rows for each mask, the heads first."""
+        rows, last = [["unknown", "", *self._measures()]], ""
+        for one in self.found:
+            cells = [f"{value:#.3g}" if value else "0" for value in one.values.values()]
+            rows.append(["" if one.mask == last else one.mask, one.name, *cells])
+            last = one.mask
+        return rows
+
+    def legend(self) -> list[str]:
+        """A line for each measure."""
+        lines = []
+        for name in self._measures():
+            of = MEASURES[name]
+            parts = (of.unit, of.better and f"{of.better} is better")
+            lines.append(f"{name} ({', '.join(filter(None, parts))}): {of.about}")
+        return lines
+
+    def _measures(self) -> list[str]:
+        return list(self.found[0].values)
+
+    def to_json(self) -> dict[str, dict[str, dict[str, float]]]:
+        """By mask, by name, by measure."""
+        by_mask: dict[str, dict[str, dict[str, float]]] = {}
+        for one in self.found:
+            by_mask.setdefault(one.mask, {})[one.name] = one.values
+        return by_mask
+
+
+@dataclass(frozen=True)
+class How:
+    """each: completions of an image, where two differ; candidates, search_steps: as of `inpaint`"""
+
+    each: int = 4
+    candidates: int = 1
+    search_steps: int | None = None
+    seed: int = 0
+
+
+def score(
+    model: nn.Module,
+    x: Tensor,
+    condition: Condition | None,
+    train: Dataset | None,
+    how: How,
+    masks: Collection[str] = TESTED,
+) -> Scores:
+    """Completes images x, uint8 (B, C, H, W), mask by mask: by the model first, then by the floors
+    that fit the training data, none where there is none.
+
+    Raises PthetaError as `inpaint` does, and for the name of no mask.
+    """
+    for name in masks:
+        mask_of(name)
+    ways: Mapping[str, nn.Module] = {MODEL: model} | _floors(train)
+    n, c, h, w = x.shape
+    every = [(mask, name) for mask in masks for name in ways]
+    found = []
+    for mask, name in watched(every, "completing test images"):
+        unknown = regions(mask, n, (c, h, w), how.seed)
+        own = name == MODEL
+        plain = How(how.each, seed=how.seed)
+        made = _completions(
+            ways[name], x, unknown, condition if own else None, how if own else plain
+        )
+        trial = Trial(x, unknown, made)
+        values = {key: measure.of(trial) for key, measure in MEASURES.items()}
+        found.append(Scored(name, mask, {k: v for k, v in values.items() if v is not None}))
+    return Scores(tuple(found))
+
+
+def _floors(train: Dataset | None) -> dict[str, nn.Module]:
+    if train is None:
+        return {}
+    return {name: way for name, way in floors_of(train).items() if isinstance(way, Completes)}
+
+
+def _completions(
+    model: nn.Module, x: Tensor, unknown: Tensor, condition: Condition | None, how: How
+) -> Tensor:
+    """(E, B, C, H, W)"""
+    hidden = x.masked_fill(unknown, 0)  # nothing of the truth is handed over
+    each = how.each if varied(model) else 1
+    parts = []
+    for start in range(0, len(x), AT_ONCE):
+        at = slice(start, start + AT_ONCE)
+        draws = [
+            inpaint(
+                *(model, hidden[at], ~unknown[at]),
+                seed=how.seed + i,
+                condition=None if condition is None else condition[at],
+                candidates=how.candidates,
+                search_steps=how.search_steps,
+                numbers=range(len(x))[at],
+            )
+            for i in range(each)
+        ]
+        parts.append(torch.stack(draws))
+    return torch.cat(parts, 1)

@@ -1,0 +1,85 @@
+"""What a sceptic would repair images with, to hold a model against: entries of a live table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ptheta.config import Entry
+from ptheta.tasks.denoise.principal import Principal
+from ptheta.tasks.denoise.repair import Damage
+
+WINDOW = 3  # pixels across and down, of the median
+APART = 2**32  # numbers of the noise of training images start here, away from those of test images
+
+
+@dataclass(frozen=True, eq=False)
+class Clean:
+    """Training images, uint8 (N, C, H, W). fit: what floors learn from; choice: others, by which
+    they choose how much they do"""
+
+    fit: Tensor
+    choice: Tensor
+
+    @cached_property
+    def principal(self) -> Principal:
+        return Principal.of(self.fit)
+
+
+class Repairer(NamedTuple):
+    """repair: damaged images, uint8 (B, C, H, W) -> the same shape; note: what was chosen"""
+
+    repair: Callable[[Tensor], Tensor]
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Floor(Entry):
+    """plain: what repairs without having learned anything; None where it learns
+    fitted: what learns from training images to repair a damage; None where it does not learn
+    """
+
+    plain: Callable[[Tensor], Tensor] | None = None
+    fitted: Callable[[Clean, Damage], Repairer] | None = None
+
+    def ready(self, clean: Clean | None, damage: Damage) -> Repairer | None:
+        """None where it learns and there are no training images."""
+        if self.plain is not None:
+            return Repairer(self.plain)
+        return None if self.fitted is None or clean is None else self.fitted(clean, damage)
+
+
+def as_it_is(x: Tensor) -> Tensor:
+    return x
+
+
+def median(x: Tensor) -> Tensor:
+    """Of the window around each pixel, in every channel by itself; beyond the edge lies its mirror
+    image."""
+    from scipy.ndimage import median_filter  # it takes a moment to import
+
+    return torch.from_numpy(median_filter(x.numpy(), (1, 1, WINDOW, WINDOW)))
+
+
+def principal(clean: Clean, damage: Damage) -> Repairer:
+    """As many principal components as repair training images best that these are not fitted to."""
+    noise = damage.of(clean.choice, range(APART, APART + len(clean.choice)))
+    count = clean.principal.best(noise, clean.choice)
+    return Repairer(
+        lambda x: clean.principal.image(x, count), f"{count} component{'s' * (count != 1)}"
+    )
+
+
+FLOORS: dict[str, Floor] = {
+    "noisy": Floor(plain=as_it_is, about="the damaged image as it is"),
+    "median": Floor(plain=median, about=f"a median of {WINDOW}x{WINDOW} pixels"),
+    "PCA": Floor(
+        fitted=principal,
+        about="as many principal components of training images as repair others of them best",
+    ),
+}

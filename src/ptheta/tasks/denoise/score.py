@@ -1,0 +1,151 @@
+"""How well damaged images are repaired, beside what needs no model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from ptheta.batch import Condition
+from ptheta.compute.streams import undisturbed
+from ptheta.config import Entry
+from ptheta.errors import PthetaError
+from ptheta.measures import errors, similarity
+from ptheta.measures.intervals import Difference, Groups, difference, mean_estimate, spread
+from ptheta.measures.results import Better, Estimate, Result
+from ptheta.tasks.denoise.floors import FLOORS, Clean
+from ptheta.tasks.denoise.repair import Damage, repaired
+from ptheta.terminal.progress import watched
+
+MODEL = "model"
+BATCH = 256  # images that are repaired in one go
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure(Entry):
+    """each: pairs of image batches, uint8 (B, C, H, W) -> float64 (B,), higher for more alike
+    side: pixels that an image has at least; places: that it is shown with after the point
+    """
+
+    each: Callable[[Tensor, Tensor], Tensor]
+    unit: str = ""
+    side: int = 1
+    places: int = 2
+
+
+MEASURES: dict[str, Measure] = {
+    "psnr": Measure(
+        each=errors.psnr,
+        unit="dB",
+        about="10 log10(255^2 / mean squared error), the mean over images; 100 for equal ones",
+    ),
+    "ssim": Measure(
+        each=similarity.ssim,
+        side=similarity.WINDOW,
+        places=3,
+        about="structural similarity (Wang 2004), the mean over images; 1 for equal ones",
+    ),
+}
+HIGHER: Better = "higher"
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """What one way makes of images: "model", or an entry of a table of floors.
+
+    values: by measure, the mean over the images with its error; note: what was chosen for it
+    images: what it made, uint8 (N, C, H, W)
+    """
+
+    name: str
+    values: Mapping[str, Estimate]
+    note: str = ""
+    images: Tensor = field(repr=False, kw_only=True)
+
+    def to_json(self) -> dict[str, object]:
+        told: dict[str, object] = {name: _told(value) for name, value in self.values.items()}
+        return {**told, "note": self.note}
+
+
+def ends(found: Estimate) -> tuple[float, float] | None:
+    """The 95 % interval (Student's t); None of too few images."""
+    if found.value is None or found.draws is None:
+        return None
+    half = spread(found.draws).half
+    return found.value - half, found.value + half
+
+
+def _told(found: Estimate) -> dict[str, object]:
+    sides = ends(found)
+    return {
+        "value": found.value,
+        "error": found.error,
+        "interval_95": None if sides is None else list(sides),
+    }
+
+
+def measured(name: str, made: Tensor, wanted: Tensor, note: str = "") -> Scored:
+    """How near images are to those that are wanted, uint8 (N, C, H, W), by every entry of
+    `MEASURES` that is defined for their size."""
+    groups, side = Groups(len(wanted), "real"), min(wanted.shape[2:])
+    values = {
+        key: mean_estimate(measure.each(made, wanted), groups)
+        for key, measure in MEASURES.items()
+        if side >= measure.side
+    }
+    return Scored(name, values, note, images=made)
+
+
+def better(floor: Scored, model: Scored) -> dict[str, Difference]:
+    """In which measures a floor is above the model, by more than chance: the 95 % interval of the
+    mean difference over the same images leaves out 0."""
+    found: dict[str, Difference] = {}
+    for name, value in floor.values.items():
+        sides = (_result(name, value), _result(name, model.values[name]))
+        apart = difference(*sides)
+        if apart is not None and apart.different and apart.value > 0:
+            found[name] = apart
+    return found
+
+
+def _result(name: str, found: Estimate) -> Result:
+    return found.named(name, unit=MEASURES[name].unit, better=HIGHER)
+
+
+@undisturbed()
+def score(
+    model: nn.Module,
+    x: Tensor,
+    damage: Damage,
+    clean: Clean | None = None,
+    *,
+    condition: Condition | None = None,
+    floors: Sequence[str] | None = None,
+    batch_size: int = BATCH,
+) -> list[Scored]:
+    """How well a model repairs images x, uint8 (N, C, H, W), that damage was done to, and then the
+    floors.
+
+    clean: training images, which some of the floors learn from; without them these are left out
+    condition: of each image, for a conditional model; floors: names of `FLOORS`; default: all
+    batch_size: images in one go; what comes out does not depend on it
+    Raises PthetaError for no image, and where the model cannot repair any.
+    """
+    if not len(x):
+        raise PthetaError("no images to repair: give at least one")
+    damaged = damage.of(x)
+    parts = [
+        repaired(
+            *(model, damaged[start : start + batch_size], damage),
+            None if condition is None else condition[start : start + batch_size],
+        )
+        for start in watched(range(0, len(x), batch_size), f"repairing {damage.noise}")
+    ]
+    found = [measured(MODEL, torch.cat(parts), x)]
+    for name in FLOORS if floors is None else floors:
+        ready = FLOORS[name].ready(clean, damage)
+        if ready is not None:
+            found.append(measured(name, ready.repair(damaged), x, ready.note))
+    return found

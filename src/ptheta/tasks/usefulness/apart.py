@@ -1,0 +1,150 @@
+"""How well a classifier tells samples from test rows, and how many samples are copies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ptheta.config import Entry
+from ptheta.measures.memorisation import copied_share, nearest
+from ptheta.measures.results import LEVEL
+from ptheta.measures.two_sample import FOLDS
+from ptheta.specs import DataSpec, ImageSpec, VectorSpec
+from ptheta.tasks.usefulness.known import Examples, Known
+from ptheta.tasks.usefulness.learners import LEARNERS, learned
+
+BOOTSTRAP = 400  # times that samples and test rows are drawn anew
+
+
+class Told(NamedTuple):
+    """A number with its 95 % interval. draws: what it is on each of the bootstrap's sets, (B,)"""
+
+    value: float
+    low: float
+    high: float
+    draws: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Test(Entry):
+    """of: the number, of several sets of samples of one source
+
+    kinds: of examples that it is for; judged: whether less of it is better, whatever the rest says
+    """
+
+    of: Callable[[Known, Sequence[Examples], int], Told]
+    kinds: tuple[type[DataSpec], ...]
+    judged: bool = True
+
+
+def told_apart(learner: str, known: Known, sets: Sequence[Examples], seed: int) -> Told:
+    """The area under the curve of a classifier that is asked whether a row is a sample or a test
+    row, cross-validated: of the pairs of one fold, the folds and the sets counted alike.
+
+    Equal rows are in one fold, so that none is known by its twin. Of the bootstrap, the classifiers
+    stay what they are; the test rows are drawn alike for all sources.
+    """
+    real = known.whole(known.test)
+    generator = torch.Generator().manual_seed(seed)
+    real_counts = _counts(len(real), generator)
+    values, draws = [], []
+    for i, some in enumerate(sets):
+        fake = known.whole(some)
+        value, drawn = _areas(learner, fake, real, real_counts, seed + i)
+        values.append(value)
+        draws.append(drawn)
+    found = torch.stack(draws).mean(0)
+    low, high = span(found)
+    return Told(sum(values) / len(values), low, high, found)
+
+
+def _areas(
+    learner: str, fake: Tensor, real: Tensor, real_counts: Tensor, seed: int
+) -> tuple[float, Tensor]:
+    """The area, and what it is where rows count as often as they were drawn: (B,)."""
+    x = torch.cat([fake, real])
+    y = torch.cat([torch.ones(len(fake)), torch.zeros(len(real))]).long()
+    generator = torch.Generator().manual_seed(seed)
+    fold, counts = folds(x, y, generator), _counts(len(fake), generator)
+    areas, drawn = [], []
+    for k in range(FOLDS):
+        at = fold == k
+        mine, theirs = at & (y == 1), at & (y == 0)
+        if not (mine.any() and theirs.any()):
+            continue
+        rate = learned(LEARNERS[learner], x[~at], y[~at], 2, seed)
+        a, b = rate(x[mine])[:, 1], rate(x[theirs])[:, 1]
+        above = (a[:, None] > b).double() + (a[:, None] == b).double() / 2
+        w, v = counts[:, mine[: len(fake)]], real_counts[:, theirs[len(fake) :]]
+        pairs = (w.sum(1) * v.sum(1)).clamp(min=1)
+        areas.append(above.mean())
+        drawn.append(((w @ above) * v).sum(1) / pairs)
+    return float(torch.stack(areas).mean()), torch.stack(drawn).mean(0)
+
+
+def folds(x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
+    """The fold of each row of x (N, W), int64 (N,): equal rows in one, each side (y) spread over
+    all of them."""
+    _, group = x.unique(dim=0, return_inverse=True)
+    side = torch.zeros(int(group.max()) + 1, dtype=torch.long).scatter_reduce(0, group, y, "amax")
+    order = torch.randperm(len(side), generator=generator)
+    order = order[torch.argsort(side[order], stable=True)]
+    of = torch.empty_like(order)
+    of[order] = torch.arange(len(order)) % FOLDS
+    return of[group]
+
+
+def _counts(n: int, generator: torch.Generator) -> Tensor:
+    """How often each of n rows is drawn, of n with replacement: float64 (B, n)."""
+    picks = torch.randint(n, (BOOTSTRAP, n), generator=generator)
+    return torch.zeros(BOOTSTRAP, n, dtype=torch.float64).scatter_add_(
+        1, picks, torch.ones(BOOTSTRAP, n, dtype=torch.float64)
+    )
+
+
+def span(draws: Tensor) -> tuple[float, float]:
+    """The 95 % interval of what a bootstrap gave (B,)."""
+    sides = torch.tensor([(1 - LEVEL) / 2, (1 + LEVEL) / 2], dtype=torch.float64)
+    low, high = draws.quantile(sides).tolist()
+    return low, high
+
+
+def copied(known: Known, sets: Sequence[Examples], seed: int) -> Told:
+    """The share of samples as near to a training example as only 1 % of test examples are."""
+    held_out = nearest(known.test.x, known.bank)[1]
+    near = [nearest(some.x, known.bank)[1] for some in sets]
+    value, _ = copied_share(torch.cat(near), held_out)
+    generator = torch.Generator().manual_seed(seed)
+
+    def again(d: Tensor) -> Tensor:
+        return d[torch.randint(len(d), (len(d),), generator=generator)]
+
+    every = torch.cat(near)
+    shares = [copied_share(again(every), again(held_out))[0] for _ in range(BOOTSTRAP)]
+    draws = torch.tensor(shares, dtype=torch.float64)
+    return Told(value, *span(draws), draws)
+
+
+TESTS: dict[str, Test] = {
+    "AUC logistic": Test(
+        of=partial(told_apart, "logistic"),
+        kinds=(VectorSpec,),
+        about="of a logistic regression that tells them from test rows; 0.5 is best",
+    ),
+    "AUC forest": Test(
+        of=partial(told_apart, "forest"),
+        kinds=(VectorSpec,),
+        about="of a random forest that does",
+    ),
+    "copied": Test(
+        of=copied,
+        kinds=(VectorSpec, ImageSpec),
+        judged=False,
+        about="share as near to a training example as 1 % of test examples are",
+    ),
+}

@@ -1,0 +1,189 @@
+"""How useful samples are: for a classifier that is trained on them, and as what they pass for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ptheta.compute.streams import undisturbed
+from ptheta.config import Entry
+from ptheta.measures.detection import interval
+from ptheta.measures.intervals import Groups, difference, draws, estimate
+from ptheta.measures.results import LEVEL, Estimate, Result
+from ptheta.tasks.usefulness.apart import TESTS, Told, span
+from ptheta.tasks.usefulness.known import Known
+from ptheta.tasks.usefulness.learners import learned, learners_of
+from ptheta.tasks.usefulness.sources import MODEL, RIVALS, SOURCES, of_kind
+from ptheta.terminal.progress import stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure(Entry):
+    """of: its value, of the share of repetitions in which each test example was told rightly, (M,),
+    and of the labels (M,)"""
+
+    of: Callable[[Tensor, Tensor], float]
+
+
+def accuracy(right: Tensor, y: Tensor) -> float:
+    """The share of examples."""
+    return float(right.mean())
+
+
+def balanced_accuracy(right: Tensor, y: Tensor) -> float:
+    """The mean over the classes that occur of the share of their examples."""
+    return float(torch.stack([right[y == label].mean() for label in y.unique()]).mean())
+
+
+MEASURES: dict[str, Measure] = {
+    "accuracy": Measure(of=accuracy, about="share of test examples whose label is told"),
+    "balanced": Measure(of=balanced_accuracy, about="the same, each class counted alike"),
+}
+
+MAIN = "balanced"  # by which floors are held against samples
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a classifier reached on test examples. source, learner: names of `SOURCES` and
+    `LEARNERS`; values: by measure; examples: of the test"""
+
+    source: str
+    learner: str
+    values: dict[str, Estimate] = field(repr=False)
+    examples: int
+
+    def interval(self, measure: str) -> tuple[float, float]:
+        """95 %, over repetitions and over test examples. Where all or none are right nothing
+        varies, and it is that of a binomial (Clopper and Pearson 1934)."""
+        low, high = interval(self.values[measure])
+        if low < high:
+            return low, high
+        beyond = 1 - ((1 - LEVEL) / 2) ** (1 / self.examples)
+        ends = {1.0: (1 - beyond, 1.0), 0.0: (0.0, beyond)}
+        return ends.get(low, (low, high))
+
+    def result(self, measure: str) -> Result:
+        return self.values[measure].named(measure, better="higher")
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What tests say of the examples of one source of `RIVALS`. values: by test"""
+
+    source: str
+    values: dict[str, Told] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Usefulness:
+    """learned: one for each classifier and source; none where no labels are known
+    passed: one for each rival; repeats: of the drawing; n: samples that were drawn to learn from
+    """
+
+    learned: tuple[Learned, ...]
+    passed: tuple[Passed, ...]
+    repeats: int
+    n: int
+
+    def of(self, source: str, learner: str) -> Learned:
+        return next(f for f in self.learned if (f.source, f.learner) == (source, learner))
+
+    def rival(self, source: str) -> Passed:
+        return next(found for found in self.passed if found.source == source)
+
+    @property
+    def floors(self) -> tuple[str, ...]:
+        """Lines on where what needs no model does as well as samples, or better."""
+        return (*self._of_learned(), *self._of_passed())
+
+    def _of_learned(self) -> Iterator[str]:
+        for found in self.learned:
+            own = self.of(MODEL, found.learner)
+            gap = difference(found.result(MAIN), own.result(MAIN))
+            if SOURCES[found.source].floor and gap is not None and gap.value >= 0:
+                what = f"{found.learner} {MAIN}"
+                yield _won(found.source, what, gap.value, gap.different)
+
+    def _of_passed(self) -> Iterator[str]:
+        own = self.rival(MODEL)
+        for found in self.passed:
+            for test, told in found.values.items():
+                apart = own.values[test].draws - told.draws
+                gap = own.values[test].value - told.value
+                if RIVALS[found.source].floor and TESTS[test].judged and gap >= 0:
+                    yield _won(found.source, test, gap, span(apart)[0] > 0)
+
+
+def _won(floor: str, what: str, gap: float, surely: bool) -> str:
+    if not gap:
+        return f"a floor is level: {floor}, {what}"
+    sure = "beyond chance" if surely else "not beyond chance"
+    return f"a floor wins: {floor}, {what}, by {gap:.3f} ({sure})"
+
+
+@undisturbed()
+def usefulness(
+    known: Known, *, n: int | None = None, repeats: int = 5, seed: int = 0
+) -> Usefulness:
+    """Trains the classifiers of `LEARNERS` on every entry of `SOURCES` and tests them on real
+    examples, and holds the entries of `RIVALS` against test examples.
+
+    n: samples to learn from; default: as many as there are training examples
+    repeats: of all that is drawn, by the seeds from `seed` on
+    """
+    n = len(known.train.x) if n is None else n
+    found = tuple(_learned(known, n, repeats, seed)) if known.labelled else ()
+    passed = tuple(_passed(known, repeats, seed))
+    return Usefulness(found, passed, repeats, n)
+
+
+def _learned(known: Known, n: int, repeats: int, seed: int) -> Iterator[Learned]:
+    learners = learners_of(known.spec)
+    test_x, test_y = known.seen(known.test.x), known.test.labels
+    for name, source in of_kind(SOURCES, known.spec).items():
+        right: dict[str, list[Tensor]] = {learner: [] for learner in learners}
+        with stage(f"learning from {name}"):
+            for i in range(repeats):
+                some = source.of(known, n, seed + i)
+                x, y = known.seen(some.x), some.labels
+                for learner, entry in learners.items():
+                    if i and not (entry.drawn or source.drawn):
+                        right[learner].append(right[learner][0])
+                        continue
+                    rate = learned(entry, x, y, len(known.names), seed + i)
+                    right[learner].append((rate(test_x).argmax(1) == test_y).double())
+        for learner, rows in right.items():
+            yield Learned(name, learner, _measured(torch.stack(rows), test_y), len(test_y))
+
+
+def _measured(right: Tensor, y: Tensor) -> dict[str, Estimate]:
+    """right: float64 (R, M), which test examples each repetition told rightly. The jackknife
+    leaves out repetitions, and groups of test examples."""
+    groups = Groups(len(y), "real")
+    found = {}
+    for name, measure in MEASURES.items():
+        value = measure.of(right.mean(0), y)
+        kept = [groups.of != g for g in range(groups.count)]
+        real = [measure.of(right.mean(0)[rows], y[rows]) for rows in kept]
+        once = len(right) < 2
+        fake = [] if once else [measure.of(_without(right, i), y) for i in range(len(right))]
+        sides = (torch.tensor(side, dtype=torch.float64) for side in (fake, real))
+        found[name] = estimate(value, draws(*sides) if real else None)
+    return found
+
+
+def _without(right: Tensor, i: int) -> Tensor:
+    return torch.cat([right[:i], right[i + 1 :]]).mean(0)
+
+
+def _passed(known: Known, repeats: int, seed: int) -> Iterator[Passed]:
+    tests = {name: test for name, test in TESTS.items() if isinstance(known.spec, test.kinds)}
+    size = len(known.test.x)
+    for name, source in of_kind(RIVALS, known.spec).items():
+        with stage(f"telling {name} from test {known.bank.examples}"):
+            sets = [source.of(known, size, seed + i) for i in range(repeats)]
+            yield Passed(name, {t: test.of(known, sets, seed) for t, test in tests.items()})

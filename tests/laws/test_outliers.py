@@ -322,6 +322,25 @@ def test_the_verb_writes_a_row_for_each_file_and_a_picture(run, tmp_path):
     assert [f"{v:.6g}" for v in again.found.scores["combined"]] == [r["combined"] for r in rows]
 
 
+def test_a_folder_of_any_pictures_is_read_as_the_run_reads_its_data(run, tmp_path):
+    """Of other sizes and colours; and it is said which cannot be read."""
+    from PIL import Image
+
+    noise = np.random.default_rng(1).integers(0, 256, (40, 30, 3), dtype=np.uint8)
+    (tmp_path / "some").mkdir()
+    Image.fromarray(noise).save(tmp_path / "some" / "colour.png")
+    Image.fromarray(noise[:9, :9, 0]).save(tmp_path / "some" / "small.png")
+    for name in ("bad.png", "worse.png"):
+        (tmp_path / "some" / name).write_bytes(b"no picture")
+    found = ptheta.outliers(run, tmp_path / "some", score=["nearest"], false_alarms=0.2)
+    assert found.names == ["colour.png", "small.png"]
+    assert "2 of 4 images cannot be read and are left out: bad.png" in found.remarks[-1]
+    for name in found.names:
+        (tmp_path / "some" / name).unlink()
+    with pytest.raises(PthetaError, match="none of the 2 images can be read"):
+        ptheta.outliers(run, tmp_path / "some")
+
+
 def test_held_out_examples_that_are_scored_set_no_threshold(run):
     found = ptheta.outliers(run, run.place(), split="test", score=["nearest"])
     assert found.remarks == ("threshold set by 21 reserve images",)

@@ -38,6 +38,7 @@ def sample(
     prior: str = "auto",
     same_noise: bool = False,
     between: int | None = None,
+    missing: bool = False,
     seed: int = 0,
     out: str | Path | None = None,
     scale: int | None = None,
@@ -54,6 +55,7 @@ def sample(
     weights, prior: as for `Run.model`
     same_noise: of a conditional model, draw the images of every condition from the same noise
     between: of two conditions, draw what lies between them in so many steps, from the same noise
+    missing: of a table, rows lack the cells that training rows, drawn at random, lack
     out: a place to write them as well: a picture, an array (.npy, .npz) or a folder; rows: a table
         (.csv, .parquet), an array (.npy) or a picture (.png)
     scale: pixels of a picture for one of an image
@@ -69,8 +71,17 @@ def sample(
     wanted = Wanted(labels=labels or None, attributes=attributes, condition=condition or None)
     if isinstance(opened.spec, VectorSpec):
         place = check_rows(out, scale, same_noise=same_noise, between=between)
-        which = {"weights": weights, "prior": prior}
-        return sample_rows(opened, opened.spec, n, seed=seed, path=place, **which, **wanted)
+        return sample_rows(
+            *(opened, opened.spec, n),
+            weights=weights,
+            prior=prior,
+            seed=seed,
+            path=place,
+            missing=missing,
+            **wanted,
+        )
+    if missing:
+        raise PthetaError(f"--missing is of tables, and {opened.path} learned images: leave it out")
     if output is None:
         raise PthetaError(
             f"--out {out}: a table holds rows of numbers, and {opened.path} is a model of images: "

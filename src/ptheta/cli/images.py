@@ -66,6 +66,11 @@ SHOWING = ("image", "mask", "known", "out", "scale", *(o[1] for o in OPTIONS.val
     help="Of two conditions, draw what lies between them in so many steps, a row for each, all of "
     "the same noise.",
 )
+@click.option(
+    "--missing",
+    is_flag=True,
+    help="Leave out of each row of a table the cells that a training row, drawn at random, lacks.",
+)
 @WEIGHTS
 @PRIOR
 @THREADS

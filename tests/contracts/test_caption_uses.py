@@ -92,6 +92,11 @@ def test_a_line_of_a_caption_file_ends_where_an_editor_ends_it(run, tmp_path):
         assert len(ptheta.sample(run, caption_file=file).x) == 3
 
 
+def test_every_caption_that_is_given_has_an_image(run):
+    with pytest.raises(PthetaError, match="1 images of 2 conditions: ask for one of each"):
+        ptheta.sample(run, 1, **asked(*SAID[:2]))
+
+
 def test_images_in_turn_and_of_the_same_noise_are_told_apart(run, tmp_path):
     ptheta.sample(run, 4, out=tmp_path / "turn", **asked(*SAID[:2]))
     assert [line["caption"] for line in lines(tmp_path / "turn")] == [*SAID[:2], *SAID[:2]]

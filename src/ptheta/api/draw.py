@@ -76,6 +76,8 @@ def samples(
     """
     model = run.model(how.weights, how.prior)
     rows = rows_wanted(model, wanted)
+    if rows is not None and how.between is None:
+        _check_all_drawn(n, rows)
     captions, title = _texts(model, rows, n)
     if rows is None and image_part(model) is not None:
         rows = _test_inputs(run, model, min(n, FEW_INPUTS) if how.same_noise else n)
@@ -104,6 +106,11 @@ def samples(
         return _of_the_same_noise(model, every, seed, images)
     parts(Place())  # what is asked for in vain is refused now
     return images
+
+
+def _check_all_drawn(n: int, wanted: Condition) -> None:
+    if n < len(wanted):
+        raise PthetaError(f"{n} images of {len(wanted)} conditions: ask for one of each at least")
 
 
 def _depends(run: Run, model: nn.Module, weights: str) -> dict[str, str | int]:
@@ -181,11 +188,8 @@ def _of_the_same_noise(model: nn.Module, wanted: Condition, seed: int, images: I
     images: how many, and what is said of them, as if they were in turn
     Raises PthetaError for fewer images than conditions.
     """
+    _check_all_drawn(images.n, wanted)
     columns, told = images.n // len(wanted), images.told
-    if columns < 1:
-        raise PthetaError(
-            f"{images.n} images of {len(wanted)} conditions: ask for one of each at least"
-        )
 
     def parts(place: Place) -> Iterator[Part]:
         for start in range(place.done, columns * len(wanted), columns):

@@ -8,7 +8,7 @@ from typing import TypedDict, Unpack
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ptheta import tasks
 from ptheta.api.found import Found, Places, names_of
@@ -93,10 +93,7 @@ def outliers(
     opened = Run.open(run)
     places.check(opened.spec, source, normal)
     scored = opened.other(source, split, label_column)
-    outlier = None
-    if outlier_where:
-        outlier = torch.from_numpy(matching(scored, outlier_where, "--outlier-where"))
-        both_kinds(int(outlier.sum()), int((~outlier).sum()))
+    outlier = _known_outliers(scored, outlier_where) if outlier_where else None
     others = None if normal is None else opened.other(normal)
     bank, held_out, remarks = _apart(opened.own(data), scored, others)
     known = _known(opened, bank, how)
@@ -114,6 +111,13 @@ def outliers(
     detection = found.detection(outlier) if outlier is not None or others is not None else {}
     places.write(known, scored, found, outlier, n)
     return Found(names_of(scored), found, detection, remarks, places.table, places.drawn)
+
+
+def _known_outliers(data: Dataset, where: Sequence[str]) -> Tensor:
+    """bool (N,). Raises PthetaError where all are outliers, or none."""
+    outlier = torch.from_numpy(matching(data, where, "--outlier-where"))
+    both_kinds(int(outlier.sum()), int((~outlier).sum()))
+    return outlier
 
 
 def _unread(data: Dataset) -> str:

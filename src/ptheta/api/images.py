@@ -60,7 +60,7 @@ def sample(
         (.csv, .parquet), an array (.npy) or a picture (.png)
     scale: pixels of a picture for one of an image
     Raises PthetaError where the model cannot sample, takes no such condition, or does not know it,
-    and where `out` cannot be written.
+    for fewer images than conditions, and where `out` cannot be written.
     """
     check_numbers(n=n, between=between, seed=seed)
     output = None if is_table(out) else Output.at(out, scale)
@@ -80,17 +80,23 @@ def sample(
             missing=missing,
             **wanted,
         )
-    if missing:
-        raise PthetaError(f"--missing is of tables, and {opened.path} learned images: leave it out")
-    if output is None:
-        raise PthetaError(
-            f"--out {out}: a table holds rows of numbers, and {opened.path} is a model of images: "
-            "give a picture, an array or a folder"
-        )
+    output = _of_images(opened, output, out, missing)
     output.check(n, opened.spec)
     how = How(weights, prior, same_noise, between)
     images = samples(opened, n, how, seed=seed, **wanted)
     return output.write(images, _drawn(images, n))
+
+
+def _of_images(run: Run, output: Output | None, out: str | Path | None, missing: bool) -> Output:
+    """Where images are written. Raises PthetaError for what goes with tables alone."""
+    if missing:
+        raise PthetaError(f"--missing is of tables, and {run.path} learned images: leave it out")
+    if output is None:
+        raise PthetaError(
+            f"--out {out}: a table holds rows of numbers, and {run.path} is a model of images: "
+            "give a picture, an array or a folder"
+        )
+    return output
 
 
 def _drawn(images: Images, asked: int) -> str:

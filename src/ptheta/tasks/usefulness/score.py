@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -150,19 +150,21 @@ def _learned(known: Known, n: int, repeats: int, seed: int) -> Iterator[Learned]
             yield Learned(name, learner, _measured(torch.stack(rows), test_y), len(test_y))
 
 
-def _right(known: Known, source: Source, n: int, seeds: Sequence[int]) -> dict[str, list[Tensor]]:
-    """By learner which test examples it tells rightly, for each seed float64 (M,)."""
-    test_x, learners = known.seen(known.test.x), learners_of(known.spec)
-    right: dict[str, list[Tensor]] = {learner: [] for learner in learners}
+def _right(
+    known: Known, source: Source, n: int, seeds: Iterable[int]
+) -> Mapping[str, list[Tensor]]:
+    """learner -> which test examples it tells rightly, float64 (N,), once for each seed."""
+    test_x, test_y = known.seen(known.test.x), known.test.labels
+    right: dict[str, list[Tensor]] = {name: [] for name in learners_of(known.spec)}
     for seed in seeds:
         some = source.of(known, n, seed)
-        x = known.seen(some.x)
-        for learner, entry in learners.items():
-            if right[learner] and not (entry.drawn or source.drawn):
-                right[learner].append(right[learner][0])  # another seed changes nothing
+        x, y = known.seen(some.x), some.labels
+        for name, learner in learners_of(known.spec).items():
+            if right[name] and not (learner.drawn or source.drawn):  # the same again
+                right[name].append(right[name][0])
                 continue
-            rate = learned(entry, x, some.labels, len(known.names), seed)
-            right[learner].append((rate(test_x).argmax(1) == known.test.labels).double())
+            rate = learned(learner, x, y, len(known.names), seed)
+            right[name].append((rate(test_x).argmax(1) == test_y).double())
     return right
 
 

@@ -1,4 +1,4 @@
-"""The tables of docs/uses.md and docs/outliers.md, from what the program knows.
+"""The tables of docs/uses.md, docs/outliers.md and docs/synthetic.md, from what the program knows.
 
     python -m scripts.write_uses
 
@@ -12,8 +12,10 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from ptheta.specs import DataSpec, ImageSpec, VectorSpec
 from ptheta.tasks.matrix import TASKS, Anything, matrix, named
 from ptheta.tasks.outliers import SCORES
+from ptheta.tasks.usefulness import LEARNERS, RIVALS, SOURCES, TESTS
 
 ROOT = Path(__file__).parent.parent
 
@@ -46,9 +48,36 @@ def scores() -> str:
     return _markdown(rows)
 
 
+def sources() -> str:
+    """What classifiers learn from."""
+    rows = [["source", "what it is", "floor"]]
+    rows += [[f"`{n}`", one.about, "yes" if one.floor else ""] for n, one in SOURCES.items()]
+    return _markdown(rows)
+
+
+def learners() -> str:
+    """The classifiers, and what they are for."""
+    rows = [["classifier", "what it is", "learns"]]
+    for name, one in LEARNERS.items():
+        kinds = " and ".join(KINDS[kind] for kind in one.of)
+        rows.append([f"`{name}`", one.about, kinds])
+    return _markdown(rows)
+
+
+def tests() -> str:
+    """What is held against test examples, and by which tests."""
+    rows = [["held against test examples", "what it is"]]
+    rows += [[f"`{name}`", one.about] for name, one in RIVALS.items()]
+    by = [["test", "what it says"], *([f"`{name}`", one.about] for name, one in TESTS.items())]
+    return f"{_markdown(rows)}\n\n{_markdown(by)}"
+
+
+KINDS: Mapping[type[DataSpec], str] = {VectorSpec: "rows of tables", ImageSpec: "images"}
+
 PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "uses.md": {"tasks": tasks, "models": models},
     "outliers.md": {"scores": scores},
+    "synthetic.md": {"sources": sources, "learners": learners, "tests": tests},
 }
 
 

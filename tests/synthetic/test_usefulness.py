@@ -22,7 +22,7 @@ from ptheta.tasks.usefulness import (
     spread_over,
     usefulness,
 )
-from ptheta.tasks.usefulness.apart import folds, told_apart
+from ptheta.tasks.usefulness.apart import folds, told_apart, widened
 from ptheta.tasks.usefulness.learners import by_convolutions, by_forest
 from ptheta.tasks.usefulness.sources import gaussian_images
 
@@ -130,6 +130,13 @@ def test_the_bootstrap_interval_is_as_wide_as_fresh_draws_are_spread():
         widths.append(told.high - told.low)
     spread = 2 * 1.96 * np.std(values)
     assert 0.6 < np.mean(widths) / spread < 1.6
+
+
+def test_where_nothing_varies_the_interval_is_that_of_a_binomial():
+    low, high = widened(1.0, 1.0, 15)
+    assert (low**15, high) == (pytest.approx(0.025), 1.0)
+    assert widened(0.0, 0.0, 15) == (0.0, pytest.approx(1 - low))
+    assert widened(0.2, 0.4, 15) == (0.2, 0.4)
 
 
 def test_equal_rows_are_in_one_fold_and_both_sides_in_every_fold():

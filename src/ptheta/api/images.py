@@ -144,49 +144,6 @@ def surprise(
 
 
 @undisturbed()
-def reconstruct(
-    run: str | Path | Run,
-    *,
-    n: int = 8,
-    data: Source | None = None,
-    out: str | Path | None = None,
-    scale: int | None = None,
-) -> Grid:
-    """Test images, encoded and decoded: image, and what its code gives back.
-
-    The arguments are those of `surprise`.
-    """
-    output = Output.at(out, scale)
-    model, x, y = examples(Run.open(run), n, data, output, 2)
-    images = side_by_side(x, tasks.reconstruct(model, x, y))
-    return output.write(images, f"{len(x)} images", squarish(len(x), 2))
-
-
-@undisturbed()
-def denoise(
-    run: str | Path | Run,
-    noise: str = "gaussian",
-    level: float = 0.5,
-    *,
-    n: int = 8,
-    data: Source | None = None,
-    seed: int = 0,
-    out: str | Path | None = None,
-    scale: int | None = None,
-) -> Grid:
-    """Test images, damaged and repaired by the model: image, damaged, repaired.
-
-    noise, level: as for `ptheta.tasks.denoise`; the rest: as for `surprise`
-    """
-    output = Output.at(out, scale)
-    model, x, y = examples(Run.open(run), n, data, output, 3)
-    damaged, repaired = tasks.denoise(model, x, noise, level, condition=y, seed=seed)
-    before, after = tasks.psnr(x, damaged), tasks.psnr(x, repaired)
-    about = f"{len(x)} images, {before:.1f} dB before, {after:.1f} dB after"
-    return output.write(side_by_side(x, damaged, repaired), about, squarish(len(x), 3))
-
-
-@undisturbed()
 def interpolate(
     run: str | Path | Run,
     n: int = 8,

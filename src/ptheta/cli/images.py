@@ -181,48 +181,6 @@ def surprise(**options: Parsed) -> None:
 
 @cli.command()
 @RUN
-@NUMBER
-@DATA
-@out
-@THREADS
-def reconstruct(**options: Parsed) -> None:
-    """Encode and decode test images.
-
-    Each image is written beside what its code gives back.
-    """
-    show(ptheta.reconstruct(**options))
-
-
-@cli.command()
-@RUN
-@click.option(
-    "--noise",
-    default="gaussian",
-    show_default=True,
-    help="Kind of damage (see `ptheta train dae --help`).",
-)
-@click.option(
-    "--level",
-    type=types.Real(0),
-    default=0.5,
-    show_default=True,
-    help="Strength of the damage (see `ptheta train dae --help`).",
-)
-@NUMBER
-@DATA
-@SEED
-@out
-@THREADS
-def denoise(**options: Parsed) -> None:
-    """Damage test images and let the model repair them.
-
-    Each image is written beside the damaged and the repaired one.
-    """
-    show(ptheta.denoise(**options))
-
-
-@cli.command()
-@RUN
 @number(text="Number of walks.")
 @whole("--steps", 10, "Number of images in a walk.", types.Whole(2))
 @click.option(

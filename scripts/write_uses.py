@@ -1,4 +1,4 @@
-"""The tables of docs/uses.md, docs/outliers.md and docs/denoising.md, from what the program knows.
+"""The tables of docs/uses.md, outliers.md, denoising.md and synthetic.md, from what is known here.
 
     python -m scripts.write_uses
 
@@ -10,16 +10,21 @@ from __future__ import annotations
 
 import json
 import re
+import statistics
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ptheta.specs import DataSpec, ImageSpec, VectorSpec
 from ptheta.tasks.denoise.score import MODEL
 from ptheta.tasks.matrix import TASKS, Anything, matrix, named
 from ptheta.tasks.outliers import SCORES
+from ptheta.tasks.usefulness import LEARNERS, RIVALS, SOURCES, TESTS
 
 ROOT = Path(__file__).parent.parent
 MEASURED = ROOT / "benchmarks" / "results" / "denoising.json"
+USEFUL = ROOT / "benchmarks" / "results" / "usefulness.json"
+NUMBERS = ("logistic balanced", "forest balanced", "AUC logistic", "AUC forest", "copied")
 SHOWN = {"psnr": 1, "ssim": 3}  # places after the point
 
 
@@ -49,6 +54,49 @@ def scores() -> str:
         formula = score.formula.replace("|", "\\|")
         rows.append([f"`{name}`", score.about, f"{formula}", needs, score.paper])
     return _markdown(rows)
+
+
+def sources() -> str:
+    """What classifiers learn from."""
+    rows = [["source", "what it is", "floor"]]
+    rows += [[f"`{n}`", one.about, "yes" if one.floor else ""] for n, one in SOURCES.items()]
+    return _markdown(rows)
+
+
+def learners() -> str:
+    """The classifiers, and what they are for."""
+    rows = [["classifier", "what it is", "learns"]]
+    for name, one in LEARNERS.items():
+        kinds = " and ".join(KINDS[kind] for kind in one.of)
+        rows.append([f"`{name}`", one.about, kinds])
+    return _markdown(rows)
+
+
+def tests() -> str:
+    """What is held against test examples, and by which tests."""
+    rows = [["held against test examples", "what it is"]]
+    rows += [[f"`{name}`", one.about] for name, one in RIVALS.items()]
+    by = [["test", "what it says"], *([f"`{name}`", one.about] for name, one in TESTS.items())]
+    return f"{_markdown(rows)}\n\n{_markdown(by)}"
+
+
+def reached() -> str:
+    """What the benchmark of synthetic tables found: means over seeds."""
+    found: dict[str, Any] = json.loads(USEFUL.read_text(encoding="utf-8"))
+    rows = [["table", "learned from, or held against test rows", *NUMBERS]]
+    for table, sources in found.items():
+        for source, seeds in sources.items():
+            cells = [
+                f"{statistics.fmean(one[name][0] for one in seeds.values()):.3f}"
+                if all(name in one for one in seeds.values())
+                else ""
+                for name in NUMBERS
+            ]
+            rows.append([table.replace("_", " "), source, *cells])
+    return _markdown(rows)
+
+
+KINDS: Mapping[type[DataSpec], str] = {VectorSpec: "rows of tables", ImageSpec: "images"}
 
 
 def repairs() -> str:
@@ -93,6 +141,12 @@ def _cell(cell: Mapping[str, Any], most: list[float]) -> str:
 PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "uses.md": {"tasks": tasks, "models": models},
     "outliers.md": {"scores": scores},
+    "synthetic.md": {
+        "sources": sources,
+        "learners": learners,
+        "tests": tests,
+        "reached": reached,
+    },
     "denoising.md": {"repairs": repairs, "reconstructions": reconstructions},
 }
 

@@ -1,7 +1,6 @@
 """What samples are good for: a perfect sampler is as good as real rows, and copies are found."""
 
-from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 
 import numpy as np
 import pytest
@@ -22,24 +21,10 @@ from ptheta.tasks.usefulness import (
     spread_over,
     usefulness,
 )
-from ptheta.tasks.usefulness.apart import folds, told_apart
-from ptheta.tasks.usefulness.learners import by_convolutions, by_forest
+from ptheta.tasks.usefulness.apart import folds, told_apart, widened
 from ptheta.tasks.usefulness.sources import gaussian_images
 
 N, M = 300, 400
-FEW_TREES, FEW_STEPS = 25, 80
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_learners():
-    forest = replace(LEARNERS["forest"], fit=partial(by_forest, trees=FEW_TREES))
-    convnet = replace(LEARNERS["convnet"], fit=partial(by_convolutions, steps=FEW_STEPS))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(LEARNERS, "forest", forest)
-        patch.setitem(LEARNERS, "convnet", convnet)
-        yield
-
-
 MEANS = torch.tensor([[0.0, 0.0, 0.0], [2.0, 1.0, 0.0], [-1.0, 2.0, 1.0]])
 
 
@@ -130,6 +115,14 @@ def test_the_bootstrap_interval_is_as_wide_as_fresh_draws_are_spread():
         widths.append(told.high - told.low)
     spread = 2 * 1.96 * np.std(values)
     assert 0.6 < np.mean(widths) / spread < 1.6
+
+
+def test_where_nothing_varies_the_interval_is_that_of_a_binomial():
+    low, high = widened(1.0, 1.0, 15)
+    assert low**15 == pytest.approx(0.025)
+    assert high == 1
+    assert sum(widened(0.0, 0.0, 15)) == pytest.approx(1 - low)
+    assert widened(0.2, 0.4, 15) == (0.2, 0.4)
 
 
 def test_equal_rows_are_in_one_fold_and_both_sides_in_every_fold():

@@ -11,7 +11,7 @@ from ptheta.api.draw import How, samples
 from ptheta.api.export import Images
 from ptheta.api.grid import Grid, Output, examples, side_by_side, squarish
 from ptheta.api.limits import check_numbers
-from ptheta.api.rows import Rows, check_rows, is_table, sample_rows
+from ptheta.api.rows import Rows, is_table, sample_rows
 from ptheta.capabilities import Encodes
 from ptheta.compute.streams import undisturbed
 from ptheta.conditions import Text
@@ -69,20 +69,11 @@ def sample(
         n, condition = _of_file(opened, n, caption_file, condition)
     n = N if n is None else n
     wanted = Wanted(labels=labels or None, attributes=attributes, condition=condition or None)
+    how = How(weights, prior, same_noise, between)
     if isinstance(opened.spec, VectorSpec):
-        place = check_rows(out, scale, same_noise=same_noise, between=between)
-        return sample_rows(
-            *(opened, opened.spec, n),
-            weights=weights,
-            prior=prior,
-            seed=seed,
-            path=place,
-            missing=missing,
-            **wanted,
-        )
+        return sample_rows(opened, n, how, seed, place=(out, scale), missing=missing, **wanted)
     output = _of_images(opened, output, out, missing)
     output.check(n, opened.spec)
-    how = How(weights, prior, same_noise, between)
     images = samples(opened, n, how, seed=seed, **wanted)
     return output.write(images, _drawn(images, n))
 

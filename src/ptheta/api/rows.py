@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ptheta import tasks
+from ptheta.api.draw import How
 from ptheta.api.told import LABEL, told_of
 from ptheta.capabilities import condition_of
 from ptheta.config import brief
@@ -64,20 +65,14 @@ def is_table(out: str | Path | None) -> bool:
     return out is not None and Path(out).suffix.lower() in TABLES
 
 
-def check_rows(
-    out: str | Path | None,
-    scale: int | None,
-    *,
-    same_noise: bool = False,
-    between: int | None = None,
-) -> Path | None:
+def check_rows(out: str | Path | None, scale: int | None, how: How) -> Path | None:
     """Where rows are to be written, asked before the work that gives them.
 
     Raises PthetaError for a suffix of nothing that holds rows, and for options of pictures.
     """
-    if same_noise:
+    if how.same_noise:
         raise PthetaError("--same-noise is of pictures in rows, and this model learned vectors")
-    if between is not None:
+    if how.between is not None:
         raise PthetaError("--between is of pictures in rows, and this model learned vectors")
     if scale is not None:
         raise PthetaError(f"--scale {scale}: a picture of images has a scale, and these are rows")
@@ -113,18 +108,21 @@ def _with_gaps(run: Run, x: Tensor, seed: int) -> Tensor:
 
 def sample_rows(
     run: Run,
-    spec: VectorSpec,
     n: int,
-    *,
-    weights: str,
-    prior: str,
+    how: How,
     seed: int,
-    path: Path | None,
+    *,
+    place: tuple[str | Path | None, int | None],
     missing: bool,
     **wanted: Unpack[Wanted],
 ) -> Rows:
-    """n rows drawn from a run of vectors, as `ptheta.api.images.sample` says."""
-    model = run.model(weights, prior)
+    """n rows drawn from a run of vectors, as `ptheta.api.images.sample` says.
+
+    place: `out` and `scale`
+    """
+    path, spec = check_rows(*place, how), run.spec
+    assert isinstance(spec, VectorSpec)
+    model = run.model(how.weights, how.prior)
     x = tasks.sample(model, n, seed=seed, **wanted)
     x = _with_gaps(run, x, seed) if missing else x
     labels = _labels(model, n, wanted)

@@ -114,6 +114,14 @@ def span(draws: Tensor) -> tuple[float, float]:
     return low, high
 
 
+def widened(low: float, high: float, n: int) -> tuple[float, float]:
+    """The 95 % interval of a share of n examples. Where all or none count nothing varies, and it is
+    that of a binomial (Clopper and Pearson 1934)."""
+    beyond = 1 - ((1 - LEVEL) / 2) ** (1 / n)
+    ends = {1.0: (1 - beyond, 1.0), 0.0: (0.0, beyond)}
+    return (low, high) if low < high else ends.get(low, (low, high))
+
+
 def copied(known: Known, sets: Sequence[Examples], seed: int) -> Told:
     """The share of samples as near to a training example as only 1 % of test examples are."""
     held_out = nearest(known.test.x, known.bank)[1]
@@ -127,7 +135,7 @@ def copied(known: Known, sets: Sequence[Examples], seed: int) -> Told:
     every = torch.cat(near)
     shares = [copied_share(again(every), again(held_out))[0] for _ in range(BOOTSTRAP)]
     draws = torch.tensor(shares, dtype=torch.float64)
-    return Told(value, *span(draws), draws)
+    return Told(value, *widened(*span(draws), min(len(every), len(held_out))), draws)
 
 
 TESTS: dict[str, Test] = {

@@ -12,8 +12,8 @@ from ptheta.compute.streams import undisturbed
 from ptheta.config import Entry
 from ptheta.measures.detection import interval
 from ptheta.measures.intervals import Groups, difference, draws, estimate
-from ptheta.measures.results import LEVEL, Estimate, Result
-from ptheta.tasks.usefulness.apart import TESTS, Told, span
+from ptheta.measures.results import Estimate, Result
+from ptheta.tasks.usefulness.apart import TESTS, Told, span, widened
 from ptheta.tasks.usefulness.known import Known
 from ptheta.tasks.usefulness.learners import learned, learners_of
 from ptheta.tasks.usefulness.sources import MODEL, RIVALS, SOURCES, Source, of_kind
@@ -57,14 +57,8 @@ class Learned:
     examples: int
 
     def interval(self, measure: str) -> tuple[float, float]:
-        """95 %, over repetitions and over test examples. Where all or none are right nothing
-        varies, and it is that of a binomial (Clopper and Pearson 1934)."""
-        low, high = interval(self.values[measure])
-        if low < high:
-            return low, high
-        beyond = 1 - ((1 - LEVEL) / 2) ** (1 / self.examples)
-        ends = {1.0: (1 - beyond, 1.0), 0.0: (0.0, beyond)}
-        return ends.get(low, (low, high))
+        """95 %, over repetitions and over test examples."""
+        return widened(*interval(self.values[measure]), self.examples)
 
     def result(self, measure: str) -> Result:
         return self.values[measure].named(measure, better="higher")

@@ -119,7 +119,9 @@ def places_of(out: str | Path, table: Path, m: int, force: bool) -> tuple[Path, 
         if one.exists() and one.resolve() == table.resolve():
             raise PthetaError(f"--out {brief(str(one))}: this is the table itself; name another")
         if one.exists() and not force:
-            raise PthetaError(f"--out {brief(str(one))} is there: name another, or add --force")
+            raise PthetaError(
+                f"--out {brief(str(one))} is there already: name another, or give --force"
+            )
     return places
 
 

@@ -322,6 +322,19 @@ def test_the_verb_writes_a_row_for_each_file_and_a_picture(run, tmp_path):
     assert [f"{v:.6g}" for v in again.found.scores["combined"]] == [r["combined"] for r in rows]
 
 
+def test_files_that_cannot_be_read_are_told_of(run, tmp_path):
+    from PIL import Image
+
+    with np.load(run.place()) as file:
+        images = file["images"][:12].copy()
+    for i, image in enumerate(images):
+        Image.fromarray(image.squeeze()).save(tmp_path / f"{i:02}.png")
+    (tmp_path / "bad.png").write_bytes(b"none")
+    found = ptheta.outliers(run, tmp_path)
+    assert len(found.found.scores["combined"]) == 12
+    assert found.remarks[-1].startswith("left out, 1 that cannot be read: bad.png")
+
+
 def test_held_out_examples_that_are_scored_set_no_threshold(run):
     found = ptheta.outliers(run, run.place(), split="test", score=["nearest"])
     assert found.remarks == ("threshold set by 21 reserve images",)

@@ -16,6 +16,7 @@ from ptheta.capabilities import Encodes, condition_of
 from ptheta.compute.streams import undisturbed
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
+from ptheta.data.names import some_of
 from ptheta.data.selection import matching
 from ptheta.data.trained import DataMatch, joined
 from ptheta.errors import PthetaError
@@ -110,6 +111,7 @@ def outliers(
     )
     detection = found.detection(outlier) if outlier is not None or others is not None else {}
     places.write(known, scored, found, outlier, n)
+    remarks = (*remarks, *_unread(scored))
     return Found(names_of(scored), found, detection, remarks, places.table, places.drawn)
 
 
@@ -139,6 +141,13 @@ def _apart(
         bank = joined(bank, match.reserve)
     remark = f"threshold set by {len(held_out):,} {what} {held_out.examples}"
     return bank, held_out, (remark,)
+
+
+def _unread(scored: Dataset) -> tuple[str, ...]:
+    """A line on files that are not scored, since they cannot be read."""
+    if not scored.skipped:
+        return ()
+    return (f"left out, {len(scored.skipped):,} that cannot be read: {some_of(scored.skipped)}",)
 
 
 def _known(run: Run, bank: Dataset, how: Finding) -> Known:

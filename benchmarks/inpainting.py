@@ -167,6 +167,7 @@ def families(folder: Path, only: str | None, n: int, each: int) -> None:
         rows: dict[str, Any] = stored().get(FAMILIES, {})
         if rows.get(name, {}).get("about") != about:
             scores = api.score_inpainting(run, **asked)
+            rows = {**stored().get(FAMILIES, {})}
             rows[name] = {"about": about, "by mask": rounded(scores)}
             write_json(RESULTS, {**stored(), FAMILIES: rows})
         for mask, ways in rows[name]["by mask"].items():

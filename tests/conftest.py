@@ -149,6 +149,8 @@ def tiny(name: str, spec: DataSpec, *, classes: int | None = None, **options: An
     options = {**TINY.get(name, {}), **options}
     if isinstance(spec, VectorSpec) and "net" in config_options(name):
         options.setdefault("net", "mlp")
+        if "search_steps" in options:
+            options = {"g_hidden": (16, 16), "d_hidden": (16,), **options}
     if classes is None and "condition" not in options:
         condition = condition_of(name, spec, options)
     else:

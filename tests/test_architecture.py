@@ -156,3 +156,11 @@ def test_recipes_are_valid(name):
     for recipe in registry.entry(name).recipes():
         made = plan.make(name, "digits", {}, recipe)
         assert plan.Plan.from_json(made.to_json()) == made
+
+
+def test_no_page_and_no_source_holds_both_sides_of_a_merge():
+    home = ROOT.parent.parent
+    kinds = ("docs/**/*.md", "src/**/*.py", "tests/**/*.py", "*.md")
+    mark = "\n" + "<" * 7 + " "
+    both = [p for kind in kinds for p in home.glob(kind) if mark in p.read_text(encoding="utf-8")]
+    assert not both

@@ -134,9 +134,9 @@ NoiseName: TypeAlias = Annotated[str, OneOf(NOISES)]
 def odd_level(noise: str, level: float) -> str | None:
     """Why this noise, a name of `NOISES`, cannot have such a level: one sentence, or None."""
     probability = NOISES[noise].probability
-    if level >= 0 and (level <= 1 or not probability):
+    if level >= 0 and (level <= 1 or not probability) and math.isfinite(level):
         return None
-    wanted = "a probability, 0 to 1" if probability else "0 or more"
+    wanted = "a probability, 0 to 1" if probability else "0 or more, and finite"
     return f"level = {level} of {noise} noise: want {wanted}"
 
 

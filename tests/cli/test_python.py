@@ -59,6 +59,10 @@ DIFFERENT: dict[str, tuple[set[str], set[str], str]] = {
         {"condition"},
         "texts by kind of condition; `ptheta.api.score_inpainting`",
     ),
+    **dict.fromkeys(
+        ("denoise", "reconstruct"),
+        ({"captions", "labels", "attributes"}, {"condition"}, "texts by kind of condition"),
+    ),
     "evaluate": (set(BROUGHT), set(), "of `evaluate_images`"),
     "impute": ({"data", "hide", "repeats", "draws"}, set(), "of `ptheta.api.score_imputation`"),
     "train": (set(), {"model", "callbacks"}, "a command for each; objects of Python"),

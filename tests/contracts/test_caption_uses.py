@@ -83,6 +83,15 @@ def test_a_file_of_captions_becomes_a_folder_of_images_that_says_which_is_which(
     assert len(lines(out)) == 3
 
 
+def test_a_line_of_a_caption_file_ends_where_an_editor_ends_it(run, tmp_path):
+    """Not at other separators within; and the file may be in UTF-16."""
+    file = tmp_path / "captions.txt"
+    said = "a dark\u2028square\ra bright\x0ccircle\r\na dark square\n"
+    for encoding in ("utf-8", "utf-16"):
+        file.write_bytes(said.encode(encoding))
+        assert len(ptheta.sample(run, caption_file=file).x) == 3
+
+
 def test_images_in_turn_and_of_the_same_noise_are_told_apart(run, tmp_path):
     ptheta.sample(run, 4, out=tmp_path / "turn", **asked(*SAID[:2]))
     assert [line["caption"] for line in lines(tmp_path / "turn")] == [*SAID[:2], *SAID[:2]]
@@ -98,7 +107,8 @@ def test_images_in_turn_and_of_the_same_noise_are_told_apart(run, tmp_path):
         (b"a dark square\n\na dark square", {}, "line 2: caption '' is empty: give 1 to 3 words"),
         (b"a dark square\na drak square", {}, r"line 2: unknown word 'drak': did you mean 'dark'"),
         (b"a dark " + b"square" * 2000, {}, r"line 1: unknown word 'squaresq.*12,000 characters"),
-        (b"\xff\xfe", {}, "not in UTF-8"),
+        (b"\xff\xfe", {}, "there is no caption in it"),
+        (b"a d\xe4rk square", {}, "is not UTF-8"),
         (b"a dark square\n" * 3, {"n": 2}, "2 images of the 3 captions"),
         (b"a dark square", asked("a dark square"), "give one of them"),
         (None, {}, "No such file"),

@@ -11,6 +11,7 @@ import torch
 from scripts.write_uses import PAGES, ROOT, written
 
 from ptheta import tasks
+from ptheta.api.labelled import known_of
 from ptheta.capabilities import Encodes, Samples, Translates, capabilities
 from ptheta.conditions import wanted
 from ptheta.data.dataset import Dataset
@@ -249,6 +250,7 @@ def test_a_model_that_cannot_is_told_what_it_lacks_in_one_sentence(verb):
 
 OTHERS: dict[str, Callable[[torch.nn.Module], object]] = {  # verbs that are no functions of tasks
     "latents": lambda m: latent_report(m, bars(20)),
+    "usefulness": lambda m: known_of(m, bars(20), bars(12), None)[0].draw(2, 0),
     # as the verb does it
     "outliers": lambda m: tasks.outliers(m, bars(4), bars(40), scores=["zero-pixels"]),
     "traverse": lambda m: tasks.traverse(m, codes(m, bars(2), 1)[0], [0]),

@@ -355,7 +355,12 @@ def test_the_command_fills_and_measures(trained, tmp_path, capsys):
 
 
 def test_a_table_says_where_a_floor_is_better():
-    near = {"rmse": (1.0, 2.0), "width": (3.0, 3.0), "coverage": (0.8, 0.8), "accuracy": (0.5, 0.5)}
+    near: dict[str, tuple[float, ...]] = {
+        "rmse": (1.0, 2.0),
+        "width": (3.0, 3.0),
+        "coverage": (0.8, 0.8),
+        "accuracy": (0.5, 0.5),
+    }
     model = Scored("model", near)
     floor = Scored("mean", near | {"rmse": (1.0, 1.0), "width": (1.0, 1.0), "coverage": (0.9, 0.9)})
     assert floor.cells(model)[0] == "1.000 +- 0.000 *"

@@ -322,17 +322,23 @@ def test_the_verb_writes_a_row_for_each_file_and_a_picture(run, tmp_path):
     assert [f"{v:.6g}" for v in again.found.scores["combined"]] == [r["combined"] for r in rows]
 
 
-def test_files_that_cannot_be_read_are_told_of(run, tmp_path):
+def test_a_folder_of_any_pictures_is_read_as_the_run_reads_its_data(run, tmp_path):
+    """Of other sizes and colours; and it is said which cannot be read."""
     from PIL import Image
 
-    with np.load(run.place()) as file:
-        images = file["images"][:12].copy()
-    for i, image in enumerate(images):
-        Image.fromarray(image.squeeze()).save(tmp_path / f"{i:02}.png")
-    (tmp_path / "bad.png").write_bytes(b"none")
-    found = ptheta.outliers(run, tmp_path)
-    assert len(found.found.scores["combined"]) == 12
-    assert found.remarks[-1].startswith("left out, 1 that cannot be read: bad.png")
+    noise = np.random.default_rng(1).integers(0, 256, (40, 30, 3), dtype=np.uint8)
+    (tmp_path / "some").mkdir()
+    Image.fromarray(noise).save(tmp_path / "some" / "colour.png")
+    Image.fromarray(noise[:9, :9, 0]).save(tmp_path / "some" / "small.png")
+    for name in ("bad.png", "worse.png"):
+        (tmp_path / "some" / name).write_bytes(b"no picture")
+    found = ptheta.outliers(run, tmp_path / "some", score=["nearest"], false_alarms=0.2)
+    assert found.names == ["colour.png", "small.png"]
+    assert "2 of 4 images cannot be read and are left out: bad.png" in found.remarks[-1]
+    for name in found.names:
+        (tmp_path / "some" / name).unlink()
+    with pytest.raises(PthetaError, match="none of the 2 images can be read"):
+        ptheta.outliers(run, tmp_path / "some")
 
 
 def test_held_out_examples_that_are_scored_set_no_threshold(run):
@@ -387,3 +393,66 @@ def test_a_share_of_the_pixels_is_drawn_anew_and_nothing_else_is_kept():
     for share in (0.0, 1.0):
         with pytest.raises(PthetaError, match="give a share of the pixels"):
             perturbed(data, share)
+
+
+# -- what was found in use
+
+
+def test_distances_of_copies_are_nothing_whatever_stands_beside():
+    torch.manual_seed(0)
+    bank = torch.randint(0, 256, (300, 64)).float() + 1000
+    found = Bank.of(bank)
+    distances, places = found.nearest(bank, 3)
+    assert (distances[:, 0] == 0).all()
+    assert torch.equal(places[:, 0], torch.arange(300))
+    assert torch.equal(found.nearest(bank[7:8] + 1, 3)[0], found.nearest(bank[:9] + 1, 3)[0][7:8])
+    wanted = torch.cdist(bank.double(), bank.double()).sort(1).values[:, :3]
+    torch.testing.assert_close(distances.double(), wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_copies_among_the_training_rows_do_not_decide_what_a_deviation_is():
+    known = Known(tiny("vae", VECTORS), dataset(examples(VECTORS, 300).repeat_interleave(2, 0)))
+    scorer = SCORES["combined"].make(known)
+    new = examples(VECTORS, 4).clone()
+    with torch.no_grad():
+        assert scorer(new, None).abs().max() < 100
+
+
+def test_the_size_of_a_png_is_in_bytes():
+    x = examples(SPEC, 3)
+    scorer = SCORES["png-bytes"].make(Known(tiny("vae", SPEC), dataset(x)))
+    found = -scorer(x, None)
+    assert torch.equal(found, found.round())
+
+
+def test_scored_examples_are_not_in_the_bank(run):
+    """Those that chose the weights come into it, but for what is scored."""
+    scored = run.other(run.place(), "val")
+    found = ptheta.outliers(run, run.place(), split="val", score=["nearest"], false_alarms=0.2)
+    known = np.isin(scored.keys(), run.own().images.keys())
+    assert not known.all()
+    assert (found.found.scores["nearest"][~known] > 0).all()
+
+
+def test_what_decides_nothing_and_what_is_read_are_refused_before_the_work(run, tmp_path):
+    images = np.load(run.place())["images"][:4]
+    np.savez(tmp_path / "some.npz", images=images, labels=np.zeros(4, np.int64))
+    with pytest.raises(PthetaError, match="4 outliers and 0 others: there is nothing to tell"):
+        ptheta.outliers(run, tmp_path / "some.npz", outlier_where=["label=0"], score=["none"])
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n3,4\n")
+    with pytest.raises(PthetaError, match="this is the data itself"):
+        ptheta.outliers(run, tmp_path / "t.csv", out=tmp_path / "t.csv", force=True)
+
+
+def test_pictures_of_any_size_and_colour_are_read_as_the_run_was_and_broken_ones_are_told(
+    run, tmp_path
+):
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 256, (30, 20, 3), dtype=np.uint8)).save(tmp_path / "a.png")
+    Image.fromarray(rng.integers(0, 256, (16, 16), dtype=np.uint8)).save(tmp_path / "b.png")
+    (tmp_path / "c.png").write_bytes(b"no picture")
+    found = ptheta.outliers(run, tmp_path, score=["nearest"], false_alarms=0.2)
+    assert list(found.names) == ["a.png", "b.png"]
+    assert "1 of 3 images cannot be read and are left out: c.png" in found.remarks[-1]

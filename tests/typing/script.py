@@ -37,9 +37,15 @@ def main(out: Path) -> None:
     near, real = ptheta.closest(run, n=16, pairs=2)
     assert_type((near, real), tuple[Tensor, Tensor])
     ptheta.reconstruct(run, n=2, out=out / "pairs.png")
+    found = ptheta.denoise(run, ["gaussian", "masking"], 0.3, n=2, measured=16)
+    assert_type(found, ptheta.api.Grid)
+    if isinstance(found, ptheta.api.Compared):
+        assert_type(found.to_json(), dict[str, object])
     assert_type(ptheta.tasks.reconstruct(trained, x), Tensor)
     page = ptheta.compare([run], out / "report", n=16)
     assert_type(page, Path)
+    useful = ptheta.usefulness(run, n=16, repeats=1, out=out / "useful.csv")
+    assert_type(useful.rows(), list[dict[str, object]])
     try:
         ptheta.load(out / "nothing")
     except ptheta.PthetaError as error:

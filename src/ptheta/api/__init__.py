@@ -4,15 +4,17 @@ A verb that uses a trained model takes its run: a folder, or a `Run`. For a mode
 hand, `ptheta.tasks` and `ptheta.metrics` have the same uses as functions of these.
 """
 
+from ptheta.api.compared import Compared
 from ptheta.api.comparing import compare, demo
 from ptheta.api.finding import outliers
 from ptheta.api.grid import Grid
-from ptheta.api.images import denoise, interpolate, reconstruct, sample, surprise
+from ptheta.api.images import interpolate, sample, surprise
 from ptheta.api.imputing import Imputed, impute, score_imputation
 from ptheta.api.inpainting import inpaint
 from ptheta.api.latent import fit, latents, manifold, probe, traverse
 from ptheta.api.measuring import Unwritten, closest, evaluate, evaluate_images
 from ptheta.api.plugging import register
+from ptheta.api.repairing import denoise, reconstruct
 from ptheta.api.rows import Rows
 from ptheta.api.scoring_completions import score_inpainting
 from ptheta.api.training import create, load, sweep, train
@@ -27,6 +29,7 @@ from ptheta.runs.folder import is_run
 from ptheta.tasks.matrix import list_tasks
 
 __all__ = [
+    "Compared",
     "Grid",
     "Imputed",
     "MetricInfo",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 from ptheta.conditions import ConditionSpec, parts_of, text_of
 from ptheta.config import brief
+from ptheta.data.metadata import decoded
 from ptheta.errors import PthetaError
 from ptheta.files.paths import expand
 
@@ -14,7 +16,8 @@ MOST = 2**26  # bytes
 
 
 def captions_in(place: str | Path, condition: ConditionSpec | None) -> list[str]:
-    """The captions in a text file in UTF-8, one to a line, for a model of this condition.
+    """The captions in a text file in UTF-8, or marked as UTF-16, one to a line, for a model of this
+    condition.
 
     Raises PthetaError for a file that is none, for a line that the model cannot be asked, with its
     number, and where the model takes no text.
@@ -26,7 +29,8 @@ def captions_in(place: str | Path, condition: ConditionSpec | None) -> list[str]
     if text is None:
         takes = " and ".join(part.kind for part in parts_of(condition)) or "no condition"
         raise PthetaError(f"{where}: this model takes no text, it takes {takes}; leave it out")
-    lines = _read(expand(place), where).splitlines()
+    # not `splitlines`, for which form feeds and separators within a line end one as well
+    lines = [line.rstrip("\n") for line in io.StringIO(_read(expand(place), where), newline=None)]
     while lines and not lines[-1].strip():
         lines.pop()
     if not lines:
@@ -47,7 +51,4 @@ def _read(path: Path, where: str) -> str:
         raise PthetaError(f"{where}: {error.strerror}; give a text file") from None
     if len(data) > MOST:
         raise PthetaError(f"{where}: it is larger than {MOST // 2**20} MiB: give it in parts")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise PthetaError(f"{where}: it is not in UTF-8: save it in that encoding") from None
+    return decoded(data, where)

@@ -11,11 +11,12 @@ from typing import NamedTuple, Unpack
 import torch
 from torch import nn
 
-from ptheta.api.export import Images, Told
+from ptheta.api.export import Images
+from ptheta.api.told import Told, told_of
 from ptheta.batch import Condition, Together
 from ptheta.capabilities import condition_of
 from ptheta.compute import memory
-from ptheta.conditions import parts_of, text_of
+from ptheta.conditions import parts_of
 from ptheta.config import brief
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import digest
@@ -151,14 +152,11 @@ def _texts(model: nn.Module, rows: Condition | None, n: int) -> tuple[tuple[str,
 
 
 def _told(model: nn.Module, rows: Condition | None) -> Told | None:
-    """What a folder says of each image, where the model is given captions: its own."""
+    """What a folder says of each image: what it was asked for."""
     spec = condition_of(model)
-    text = text_of(spec)
-    if spec is None or text is None:
+    if spec is None:
         return None
-    every = spec.examples(spec.count) if rows is None else rows
-    captions = text.describe(every.parts[text.kind] if isinstance(every, Together) else every)
-    return lambda i: {"caption": captions[i % len(captions)]}
+    return told_of(spec, spec.examples(spec.count) if rows is None else rows)
 
 
 def _walk(

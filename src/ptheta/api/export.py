@@ -14,7 +14,7 @@ import math
 import os
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from ptheta.api.record import Identity, Record
+from ptheta.api.told import Told
 from ptheta.config import brief
 from ptheta.data.metadata import FILE_NAME
 from ptheta.errors import CannotWrite, PthetaError
@@ -39,9 +40,6 @@ SUFFIXES = (*PICTURES, *ARRAYS)
 TABLE = "metadata.jsonl"  # beside the images of a folder
 WIDTH = 64  # pixels from which an image is wide enough to be seen as it is
 HEADED = 128  # and where a text stands above it
-
-
-Told = Callable[[int], Mapping[str, str]]
 
 
 @dataclass(frozen=True)

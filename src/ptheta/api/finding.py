@@ -16,7 +16,7 @@ from ptheta.capabilities import Encodes, condition_of
 from ptheta.compute.streams import undisturbed
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
-from ptheta.data.names import some_of
+from ptheta.data.names import unread
 from ptheta.data.selection import matching
 from ptheta.data.trained import DataMatch, joined
 from ptheta.errors import PthetaError
@@ -25,7 +25,7 @@ from ptheta.extractors.table import load_extractor
 from ptheta.runs.folder import Run
 from ptheta.tasks.conditions import with_conditions
 from ptheta.tasks.outliers.codes import CODES, Codes
-from ptheta.tasks.outliers.find import FALSE_ALARMS
+from ptheta.tasks.outliers.find import FALSE_ALARMS, both_kinds
 from ptheta.tasks.outliers.known import Known
 from ptheta.tasks.outliers.table import DEFAULT, defined, entry
 
@@ -91,11 +91,12 @@ def outliers(
     if normal is not None and outlier_where:
         raise PthetaError("--normal says that all others are outliers: leave --outlier-where out")
     opened = Run.open(run)
-    places.check(opened.spec)
+    places.check(opened.spec, source, normal)
     scored = opened.other(source, split, label_column)
     outlier = None
     if outlier_where:
         outlier = torch.from_numpy(matching(scored, outlier_where, "--outlier-where"))
+        both_kinds(int(outlier.sum()), int((~outlier).sum()))
     others = None if normal is None else opened.other(normal)
     bank, held_out, remarks = _apart(opened.own(data), scored, others)
     known = _known(opened, bank, how)
@@ -109,10 +110,14 @@ def outliers(
         samples=known.samples,
         seed=known.seed,
     )
+    remarks = (*remarks, *(_unread(data) for data in (scored, others) if data and data.skipped))
     detection = found.detection(outlier) if outlier is not None or others is not None else {}
     places.write(known, scored, found, outlier, n)
-    remarks = (*remarks, *_unread(scored))
     return Found(names_of(scored), found, detection, remarks, places.table, places.drawn)
+
+
+def _unread(data: Dataset) -> str:
+    return f"{data.name}: {unread(data.skipped, len(data) + len(data.skipped), data.examples)}"
 
 
 def _apart(
@@ -121,8 +126,9 @@ def _apart(
     """The bank that examples are compared with; examples like it that nothing has seen, to set the
     threshold by; and remarks on these.
 
-    Held-out examples that are scored themselves say nothing new of it. Where they are few the
-    examples that chose the weights, and were not trained on, take their place.
+    Held-out examples that are scored themselves say nothing new of it. Where they are few, and the
+    examples that chose the weights and were not trained on are more, these take their place. No
+    example that is scored comes into the bank with them: it would be its own neighbour.
     """
     assert match.images is not None  # the training data is there
     seen = [data.keys() for data in (scored, others) if data is not None]
@@ -136,18 +142,12 @@ def _apart(
     if not choices:
         why = "no held-out examples that are not scored: nothing is flagged"
         return bank, None, (why,)
-    held_out, what = next((c for c in choices if len(c[0]) >= CALIBRATED), choices[0])
-    if what == "held-out" and match.reserve is not None:
-        bank = joined(bank, match.reserve)
+    held_out, what = max(choices, key=lambda choice: min(len(choice[0]), CALIBRATED))
+    if what == "held-out":
+        for data, kind in choices:
+            bank = joined(bank, data) if kind == "reserve" else bank
     remark = f"threshold set by {len(held_out):,} {what} {held_out.examples}"
     return bank, held_out, (remark,)
-
-
-def _unread(scored: Dataset) -> tuple[str, ...]:
-    """A line on files that are not scored, since they cannot be read."""
-    if not scored.skipped:
-        return ()
-    return (f"left out, {len(scored.skipped):,} that cannot be read: {some_of(scored.skipped)}",)
 
 
 def _known(run: Run, bank: Dataset, how: Finding) -> Known:

@@ -14,9 +14,10 @@ from ptheta.api.export import Images
 from ptheta.api.grid import Output
 from ptheta.capabilities import condition_of
 from ptheta.data.dataset import Dataset
+from ptheta.data.memory import Source
 from ptheta.files.atomic import make_folder, write_atomic
 from ptheta.files.images import PICTURES
-from ptheta.files.out import check_new
+from ptheta.files.out import check_new, refuse_source
 from ptheta.measures.detection import interval
 from ptheta.measures.results import Estimate
 from ptheta.specs import DataSpec, ImageSpec, from_unit, images_only
@@ -106,8 +107,12 @@ class Places:
         """The file of the picture."""
         return None if self.picture is None else self.picture.path
 
-    def check(self, spec: DataSpec) -> None:
-        """Raises PthetaError for a picture of what are no images."""
+    def check(self, spec: DataSpec, *sources: Source | None) -> None:
+        """Raises PthetaError for a picture of what are no images, and for a file that is read."""
+        for place, flag in ((self.table, "--out"), (self.drawn, "--show")):
+            for source in sources:
+                if place is not None:
+                    refuse_source(place, source, "data", flag=flag)
         if self.picture is not None:
             images_only(spec, "--show, a picture of the worst,")
 

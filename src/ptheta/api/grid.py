@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -12,8 +13,7 @@ from torch import Tensor, nn
 
 from ptheta.api.export import Images, check_out, check_size, composed, export
 from ptheta.api.limits import check_numbers
-from ptheta.batch import Condition
-from ptheta.capabilities import conditional
+from ptheta.batch import Batch, Condition
 from ptheta.conditions import word
 from ptheta.data.memory import Source
 from ptheta.errors import PthetaError
@@ -24,6 +24,14 @@ from ptheta.specs import DataSpec, images_only
 from ptheta.tasks.sample import Place
 
 PREVIEW = 400  # images that a notebook shows
+
+
+class Block(NamedTuple):
+    """What is printed together: a title, a table with its heads, and lines below it."""
+
+    title: str = ""
+    rows: Sequence[Sequence[str]] = ()
+    lines: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,14 @@ class Grid:
         canvas = composed(shown, columns)
         seen = html.picture(canvas, self.about, shown.captions, shown.headings, shown.title)
         return html.card(self, seen)
+
+    def blocks(self) -> list[Block]:
+        """What is printed of it; nothing of images alone."""
+        return []
+
+    def to_json(self) -> dict[str, object]:
+        path = None if self.path is None else str(self.path)
+        return {"images": self.images.n, "path": path}
 
     @property
     def x(self) -> Tensor:
@@ -119,12 +135,20 @@ def examples(run: Run, n: int, data: Source | None, output: Output, columns: int
     if columns:
         output.check(columns * len(batch.x), run.spec)
     model = run.model()
-    if not conditional(model):
-        return Examples(model, batch.x, None)
+    return Examples(model, batch.x, conditions_with(run, batch))
+
+
+def conditions_with(run: Run, batch: Batch) -> Condition | None:
+    """What a run's model is asked for with some of its images; None for an unconditional one.
+
+    Raises PthetaError where the images have no conditions.
+    """
+    if run.condition is None:
+        return None
     if batch.condition is None:
         kind = word(run.condition)
         raise PthetaError(f"this model is conditional and the images have no {kind}: give --data")
-    return Examples(model, batch.x, batch.condition)
+    return batch.condition
 
 
 def side_by_side(*columns: Tensor) -> Images:

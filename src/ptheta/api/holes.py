@@ -21,16 +21,15 @@ from ptheta.api.given import (
     path_named,
     pictures_at,
     read_mask,
-    read_picture,
 )
+from ptheta.api.own import IMAGE, Shape, size_said, sized_picture
 from ptheta.errors import PthetaError
 from ptheta.masks import MASKS, mask_of
 from ptheta.specs import ImageSpec
 from ptheta.tasks.inpaint import regions
 
-IMAGE, MASK, KNOWN = "--image", "--mask", "--known"
+MASK, KNOWN = "--mask", "--known"
 BOX = re.compile(r"-?\d{1,9}(\s*,\s*-?\d{1,9}){3}")
-Shape = tuple[int, int, int]  # (C, H, W)
 # what is known of image number i, which a file holds or a data set: bool (C, H, W)
 Masks = Callable[[int, Path | None, Shape], Tensor]
 
@@ -82,8 +81,8 @@ def _boxed(text: str) -> Masks:
         _, h, w = shape
         if left < 0 or top < 0 or right > w or bottom > h:
             raise PthetaError(
-                f"{MASK} {text}: this box is not within an image of {_said((h, w))} pixels: give "
-                f"0,0,{w},{h} at most"
+                f"{MASK} {text}: this box is not within an image of {size_said((h, w))} pixels: "
+                f"give 0,0,{w},{h} at most"
             )
         known = torch.ones(shape, dtype=torch.bool)
         known[:, top:bottom, left:right] = False
@@ -118,14 +117,9 @@ def _sized(mask: Tensor, file: Path, shape: Shape, spec: ImageSpec) -> Tensor:
     if mask.shape == (spec.height, spec.width):
         return interpolate(mask[None, None].float(), size)[0, 0] > 0
     raise PthetaError(
-        f"{MASK} {file} is {_said(mask.shape)} pixels, and the image {_said(size)}: give a mask as "
-        "large as the image"
+        f"{MASK} {file} is {size_said(mask.shape)} pixels, and the image {size_said(size)}: give a "
+        "mask as large as the image"
     )
-
-
-def _said(size: tuple[int, ...]) -> str:
-    """(H, W) as pictures are spoken of."""
-    return f"{size[1]}x{size[0]}"
 
 
 class Hole(NamedTuple):
@@ -162,14 +156,8 @@ class Holes:
 
     def _read(self, i: int) -> tuple[Hole, tuple[str, ...]]:
         path = self.pictures[i]
-        x, lost = read_picture(path, self.spec, IMAGE)
+        x, lost = sized_picture(path, self.spec, self.size, "completes")
         c, h, w = x.shape
-        if self.size not in (None, (h, w)):
-            raise PthetaError(
-                f"{IMAGE} {path} is {_said((h, w))} pixels, and this model completes images of "
-                f"{_said((self.spec.height, self.spec.width))}: crop or resize it, or use a model "
-                "that takes any size"
-            )
         return Hole(x, self.masks(i, path, (c, h, w))), lost
 
     def checked(self) -> tuple[str, set[Shape]]:

@@ -38,6 +38,7 @@ def sample(
     prior: str = "auto",
     same_noise: bool = False,
     between: int | None = None,
+    missing: bool = False,
     seed: int = 0,
     out: str | Path | None = None,
     scale: int | None = None,
@@ -54,6 +55,7 @@ def sample(
     weights, prior: as for `Run.model`
     same_noise: of a conditional model, draw the images of every condition from the same noise
     between: of two conditions, draw what lies between them in so many steps, from the same noise
+    missing: of a table, rows lack the cells that training rows, drawn at random, lack
     out: a place to write them as well: a picture, an array (.npy, .npz) or a folder; rows: a table
         (.csv, .parquet), an array (.npy) or a picture (.png)
     scale: pixels of a picture for one of an image
@@ -69,8 +71,17 @@ def sample(
     wanted = Wanted(labels=labels or None, attributes=attributes, condition=condition or None)
     if isinstance(opened.spec, VectorSpec):
         place = check_rows(out, scale, same_noise=same_noise, between=between)
-        which = {"weights": weights, "prior": prior}
-        return sample_rows(opened, opened.spec, n, seed=seed, path=place, **which, **wanted)
+        return sample_rows(
+            *(opened, opened.spec, n),
+            weights=weights,
+            prior=prior,
+            seed=seed,
+            path=place,
+            missing=missing,
+            **wanted,
+        )
+    if missing:
+        raise PthetaError(f"--missing is of tables, and {opened.path} learned images: leave it out")
     if output is None:
         raise PthetaError(
             f"--out {out}: a table holds rows of numbers, and {opened.path} is a model of images: "
@@ -130,49 +141,6 @@ def surprise(
     most = bits.max().clamp_min(1e-9)  # all is 0 where everything was certain
     about = f"{bits.mean():.4g} bits/dim, white is {bits.max():.3g} bits"
     return output.write(side_by_side(x, from_unit(bits / most)), about, squarish(len(x), 2))
-
-
-@undisturbed()
-def reconstruct(
-    run: str | Path | Run,
-    *,
-    n: int = 8,
-    data: Source | None = None,
-    out: str | Path | None = None,
-    scale: int | None = None,
-) -> Grid:
-    """Test images, encoded and decoded: image, and what its code gives back.
-
-    The arguments are those of `surprise`.
-    """
-    output = Output.at(out, scale)
-    model, x, y = examples(Run.open(run), n, data, output, 2)
-    images = side_by_side(x, tasks.reconstruct(model, x, y))
-    return output.write(images, f"{len(x)} images", squarish(len(x), 2))
-
-
-@undisturbed()
-def denoise(
-    run: str | Path | Run,
-    noise: str = "gaussian",
-    level: float = 0.5,
-    *,
-    n: int = 8,
-    data: Source | None = None,
-    seed: int = 0,
-    out: str | Path | None = None,
-    scale: int | None = None,
-) -> Grid:
-    """Test images, damaged and repaired by the model: image, damaged, repaired.
-
-    noise, level: as for `ptheta.tasks.denoise`; the rest: as for `surprise`
-    """
-    output = Output.at(out, scale)
-    model, x, y = examples(Run.open(run), n, data, output, 3)
-    damaged, repaired = tasks.denoise(model, x, noise, level, condition=y, seed=seed)
-    before, after = tasks.psnr(x, damaged), tasks.psnr(x, repaired)
-    about = f"{len(x)} images, {before:.1f} dB before, {after:.1f} dB after"
-    return output.write(side_by_side(x, damaged, repaired), about, squarish(len(x), 3))
 
 
 @undisturbed()

@@ -23,7 +23,7 @@ from ptheta.data.memory import Source
 from ptheta.errors import PthetaError
 from ptheta.files import html
 from ptheta.files.atomic import make_folder, temporary, tidy, writing
-from ptheta.files.out import check_file
+from ptheta.files.out import check_file, refuse_source
 from ptheta.files.paths import expand
 from ptheta.runs.folder import Run
 from ptheta.specs import DataSpec, VectorSpec
@@ -116,8 +116,7 @@ def places_of(out: str | Path, table: Path, m: int, force: bool) -> tuple[Path, 
     numbers = [f"-{i}" for i in range(1, m + 1)] if m > 1 else [""]
     places = tuple(place.with_name(f"{place.stem}{n}{place.suffix}") for n in numbers)
     for one in places:
-        if one.exists() and one.resolve() == table.resolve():
-            raise PthetaError(f"--out {brief(str(one))}: this is the table itself; name another")
+        refuse_source(one, table, "table")
         if one.exists() and not force:
             raise PthetaError(
                 f"--out {brief(str(one))} is there already: name another, or give --force"

@@ -12,21 +12,20 @@ from torch import Tensor, nn
 
 from ptheta import tasks
 from ptheta.api.draw import identity, named
-from ptheta.api.export import SUFFIXES, Images
+from ptheta.api.export import Images
 from ptheta.api.grid import Grid, Output, examples, side_by_side
-from ptheta.api.holes import Holes, Masks, Shape, masks_asked
+from ptheta.api.holes import Holes, Masks, masks_asked
 from ptheta.api.limits import check_numbers
+from ptheta.api.own import Shape, check_one_size, is_folder, rows_of_pictures
 from ptheta.batch import Condition
 from ptheta.capabilities import Completes, condition_of, takes_any_size, varied
 from ptheta.compute.streams import undisturbed
-from ptheta.conditions import word
 from ptheta.data.memory import Source
 from ptheta.errors import PthetaError
 from ptheta.files.captions import MOST_ROWS, hatched
 from ptheta.measures.errors import decibels, squared_error
 from ptheta.runs.folder import Run
 from ptheta.specs import images_only
-from ptheta.tasks.conditions import rows_asked
 from ptheta.tasks.needs import require
 from ptheta.tasks.sample import Part, Place
 
@@ -176,9 +175,9 @@ def _of_pictures(
     output: Output,
 ) -> Completed:
     """Pictures of a user: into a folder one by one, else in a grid."""
-    rows, each = _rows(model, condition), how.many(model, 1)
+    rows, each = rows_of_pictures(model, condition), how.many(model, 1)
     pixels, shapes = holes.checked()
-    n, folder = len(holes.pictures), _is_folder(output.path)
+    n, folder = len(holes.pictures), is_folder(output.path)
     asked = {
         **identity(run, "best"),
         "pictures": pixels,
@@ -206,21 +205,12 @@ def _captions(model: nn.Module, rows: Condition | None, n: int) -> tuple[str, ..
     return tuple(spec.describe(rows[torch.arange(n) % len(rows)]))
 
 
-def _is_folder(path: Path | None) -> bool:
-    return path is not None and path.suffix.lower() not in SUFFIXES
-
-
 def _in_rows(done: Images, holes: Holes, shapes: set[Shape], each: int, output: Output) -> Images:
     """Each picture with what is known of it and its completions.
 
     Raises PthetaError for pictures of different sizes.
     """
-    if len(shapes) > 1:
-        sizes = ", ".join(sorted(f"{w}x{h}" for _, h, w in shapes)[:3])
-        raise PthetaError(
-            f"pictures of {len(shapes)} sizes ({sizes}, ...) make no grid: write them into a "
-            "folder (--out with a name without a suffix)"
-        )
+    check_one_size(shapes)
     n = len(holes.pictures)
     spec = replace(holes.spec, height=done.shape[1], width=done.shape[2])
     output.check(n * (each + 2), spec, each + 2)
@@ -259,17 +249,3 @@ class Completions:
             candidates=self.how.candidates,
             search_steps=self.how.search_steps,
         )
-
-
-def _rows(model: nn.Module, condition: Mapping[str, Sequence[str]] | None) -> Condition | None:
-    """What the pictures are asked for, in turn. Raises PthetaError where the model wants to know it
-    and is not told."""
-    if condition:
-        return rows_asked(model, condition)
-    spec = condition_of(model)
-    if spec is None:
-        return None
-    raise PthetaError(
-        f"this model is conditional on {word(spec)}: say which the pictures have (--label and the "
-        "like; in Python condition=...)"
-    )

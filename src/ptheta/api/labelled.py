@@ -16,6 +16,8 @@ from ptheta.conditions import Labels, parts_of
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError, unknown
 from ptheta.specs import Column, DataSpec, VectorSpec
+from ptheta.tasks.conditions import with_conditions
+from ptheta.tasks.sample import check_sampling
 from ptheta.tasks.usefulness import MOST, Examples, Known, Usefulness, spread_over, usefulness
 
 Labeller = Callable[[Tensor], Tensor]  # x (N, ...) -> int64 (N,), -1 where the label is missing
@@ -72,9 +74,13 @@ def known_of(
 ) -> tuple[Known, tuple[str, ...]]:
     """What usefulness is told by, and remarks on it. target: see `ptheta.usefulness`
 
-    Raises PthetaError for a target that is no label, and where all labels are the same.
+    Raises PthetaError where the model cannot sample, for a target that is no label, and where all
+    labels are the same.
     """
-    shown, held_out = (_some(data.with_fixed_binarisation()) for data in (train, test))
+    check_sampling(model, 1)
+    shown, held_out = (
+        _some(with_conditions(model, data).with_fixed_binarisation()) for data in (train, test)
+    )
     remarks = [
         f"{len(some):,} of {len(data):,} {what} {data.examples} are used"
         for some, data, what in ((shown, train, "training"), (held_out, test, "test"))

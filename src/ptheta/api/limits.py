@@ -10,6 +10,7 @@ from ptheta.errors import PthetaError
 # least and most, by the name of the option
 LIMITS: dict[str, tuple[int, int]] = {
     "-n": (1, MOST),
+    "--measured": (1, MOST),
     "--styles": (1, MOST_PARTS),
     "-m": (1, MOST_PARTS),
     "--repeats": (1, MOST_PARTS),

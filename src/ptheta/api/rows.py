@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Unpack
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from ptheta import tasks
+from ptheta.api.told import LABEL, told_of
+from ptheta.capabilities import condition_of
 from ptheta.config import brief
 from ptheta.data.columns.scatter import Scatter
 from ptheta.data.columns.write import WRITERS, write_vectors
+from ptheta.data.table import LABELS
 from ptheta.data.vector_data import first_rows
 from ptheta.errors import PthetaError
 from ptheta.files import html
 from ptheta.files.atomic import make_folder, write_atomic
 from ptheta.files.out import check_file, listed
 from ptheta.runs.folder import Run
-from ptheta.specs import VectorSpec
-from ptheta.tasks.sample import Wanted
+from ptheta.specs import Column, VectorSpec
+from ptheta.tasks.gaps import with_gaps
+from ptheta.tasks.sample import Wanted, rows_wanted
 from ptheta.training.pictures import density_of
 
 PICTURE = ".png"
@@ -35,12 +40,14 @@ class Rows:
     spec: what each of the D numbers is
     about: what they are, in a line
     path: where they were written; None where no place was named
+    labels: the label that each was asked for, of a run that is conditional on labels; else None
     """
 
     x: Tensor
     spec: VectorSpec
     about: str
     path: Path | None = None
+    labels: tuple[str, ...] | None = field(default=None, repr=False)
 
     def _repr_html_(self) -> str:
         """For notebooks: the first rows as a table, and a picture of the first `SHOWN`."""
@@ -85,6 +92,25 @@ def check_rows(
     return check_file(out)
 
 
+def _with_gaps(run: Run, x: Tensor, seed: int) -> Tensor:
+    """Rows x (N, D), each without the cells that a training row, drawn for it, lacks.
+
+    Raises PthetaError where the training rows are not there, or lack nothing.
+    """
+    try:
+        train = run.own().train
+    except PthetaError:
+        raise PthetaError(
+            f"--missing: {run.plan.source} does not hold the training rows of {run.path}, whose "
+            "gaps are drawn: put them there, or leave it out"
+        ) from None
+    assert train is not None  # it is there
+    rows = train.batch(slice(None)).x
+    if not rows.isnan().any():
+        raise PthetaError("--missing: no cell of the training rows is missing; leave it out")
+    return with_gaps(x, rows, seed)
+
+
 def sample_rows(
     run: Run,
     spec: VectorSpec,
@@ -94,16 +120,49 @@ def sample_rows(
     prior: str,
     seed: int,
     path: Path | None,
+    missing: bool,
     **wanted: Unpack[Wanted],
 ) -> Rows:
     """n rows drawn from a run of vectors, as `ptheta.api.images.sample` says."""
     model = run.model(weights, prior)
     x = tasks.sample(model, n, seed=seed, **wanted)
+    x = _with_gaps(run, x, seed) if missing else x
+    labels = _labels(model, n, wanted)
     if path is not None:
         make_folder(path.parent)
         if path.suffix.lower() == PICTURE:
             drawn = Scatter(spec, x[:SHOWN], log_density=density_of(model)).png()
             write_atomic(path, lambda beside: beside.write_bytes(drawn))
         else:
-            write_vectors(path, x, spec)
-    return Rows(x, spec, f"{n} rows", path)
+            write_vectors(
+                path, *(x, spec) if labels is None else _with_labels(run, x, labels, path)
+            )
+    return Rows(x, spec, f"{n} rows", path, labels)
+
+
+def _labels(model: nn.Module, n: int, wanted: Wanted) -> tuple[str, ...] | None:
+    """The label of each of n rows; None of a model that is not asked for any."""
+    spec, rows = condition_of(model), rows_wanted(model, wanted)
+    if spec is None:
+        return None
+    told = told_of(spec, spec.examples(spec.count) if rows is None else rows)
+    found = [] if told is None else [told(i).get(LABEL) for i in range(n)]
+    return tuple(map(str, found)) if found and found[0] is not None else None
+
+
+def _with_labels(
+    run: Run, x: Tensor, labels: tuple[str, ...], path: Path
+) -> tuple[Tensor, VectorSpec]:
+    """Rows with a column of their labels at the end, where the file is a table: under the name that
+    it has in the run's data, as far as that is known."""
+    spec = run.spec
+    assert isinstance(spec, VectorSpec)
+    if not is_table(path):
+        return x, spec
+    words = tuple(dict.fromkeys(labels))
+    taken = {column.name for column in spec.columns}
+    names = [run.plan.data.label_column or LABEL, *LABELS]
+    name = next((name for name in names if name not in taken), "label of the run")
+    numbers = torch.tensor([words.index(label) for label in labels], dtype=x.dtype)
+    column = Column(name, "category", words)
+    return torch.cat([x, numbers[:, None]], 1), VectorSpec((*spec.columns, column))

@@ -18,7 +18,7 @@ from ptheta.api.pictures import Named, Read, Reader
 from ptheta.api.places import Places
 from ptheta.api.record import Identity, Record
 from ptheta.capabilities import varied
-from ptheta.data.names import shown
+from ptheta.data.names import shown, unread
 from ptheta.errors import PthetaError
 from ptheta.files import html
 from ptheta.files.atomic import SAMPLES, locked, make_folder, write_atomic
@@ -27,8 +27,6 @@ from ptheta.specs import LabelMapSpec
 from ptheta.tasks.sample import Place
 from ptheta.terminal.progress import watched
 from ptheta.training.translations import headings, rows_of
-
-MOST_NAMED = 5  # pictures, in a message
 
 
 @dataclass(frozen=True)
@@ -208,13 +206,7 @@ class Told:
                 f"cannot read {self.skipped[0]}{more}: give pictures that can be read"
             )
         if self.skipped:
-            named = "; ".join(self.skipped[:MOST_NAMED])
-            more = f"; and {rest:,} more" if (rest := len(self.skipped) - MOST_NAMED) > 0 else ""
-            warnings.warn(
-                f"{len(self.skipped):,} of {self.total:,} pictures cannot be read and are left "
-                f"out: {named}{more}",
-                stacklevel=5,
-            )
+            warnings.warn(unread(self.skipped, self.total, "pictures"), stacklevel=5)
         if self.far and isinstance(reader.spec, LabelMapSpec):
             worst = max(self.far, key=lambda name: self.far[name])
             which = shown(worst) if self.total == 1 else f"{len(self.far):,} pictures"

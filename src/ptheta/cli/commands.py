@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from ptheta.cli import images, imputing, latent, listing, measure, outliers, train, usefulness
+from ptheta.cli import (
+    images,
+    imputing,
+    latent,
+    listing,
+    measure,
+    outliers,
+    repairing,
+    train,
+    usefulness,
+)
 from ptheta.cli.common import cli
 
-PARTS = (listing, train, images, imputing, latent, outliers, usefulness, measure)
+PARTS = (listing, train, images, repairing, imputing, latent, outliers, usefulness, measure)
 
 __all__ = ["PARTS", "cli"]

@@ -67,14 +67,20 @@ SHOWING = ("image", "mask", "known", "out", "scale", *(o[1] for o in OPTIONS.val
     help="Of two conditions, draw what lies between them in so many steps, a row for each, all of "
     "the same noise.",
 )
+@click.option(
+    "--missing",
+    is_flag=True,
+    help="Leave out of each row of a table the cells that a training row, drawn at random, lacks.",
+)
 @WEIGHTS
 @PRIOR
 @THREADS
 def sample(run: str, **options: Parsed) -> None:
     """Draw images, or rows of a table, from a trained RUN.
 
-    Into a folder, the same command continues where it was stopped; beside images of captions a
-    table, metadata.jsonl, says which is of which.
+    Into a folder, the same command continues where it was stopped; a table in it, metadata.jsonl,
+    has the label, the attributes or the caption that each image was asked for. Rows of a run that
+    is conditional on labels have theirs in a column.
     """
     condition = asked(run, options)
     show(ptheta.sample(run, condition=condition, **options))
@@ -173,48 +179,6 @@ def surprise(**options: Parsed) -> None:
     Each test image is written beside its map, in which white is the most unexpected.
     """
     show(ptheta.surprise(**options))
-
-
-@cli.command()
-@RUN
-@NUMBER
-@DATA
-@out
-@THREADS
-def reconstruct(**options: Parsed) -> None:
-    """Encode and decode test images.
-
-    Each image is written beside what its code gives back.
-    """
-    show(ptheta.reconstruct(**options))
-
-
-@cli.command()
-@RUN
-@click.option(
-    "--noise",
-    default="gaussian",
-    show_default=True,
-    help="Kind of damage (see `ptheta train dae --help`).",
-)
-@click.option(
-    "--level",
-    type=types.Real(0),
-    default=0.5,
-    show_default=True,
-    help="Strength of the damage (see `ptheta train dae --help`).",
-)
-@NUMBER
-@DATA
-@SEED
-@out
-@THREADS
-def denoise(**options: Parsed) -> None:
-    """Damage test images and let the model repair them.
-
-    Each image is written beside the damaged and the repaired one.
-    """
-    show(ptheta.denoise(**options))
 
 
 @cli.command()

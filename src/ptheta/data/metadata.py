@@ -44,7 +44,7 @@ class Metadata:
         data = tree.read(table)
         if data is None:
             raise PthetaError(f"cannot read {place}: mend it, or take it out")
-        rows = list(READERS[PurePath(table).suffix](_decoded(data, place), place))
+        rows = list(READERS[PurePath(table).suffix](decoded(data, place), place))
         columns = list(dict.fromkeys(name for row in rows for name in row))
         asked = request.settings.image_column
         column = _file_column(columns, place, asked) if rows else FILE_NAME
@@ -141,7 +141,7 @@ class Texts(Sequence[str]):
             return Texts(self.tree, self.files[at])
         name = self.files[at]
         data = self.tree.read(name, MOST_TEXT) if name else b""
-        return _decoded(data or b"", f"{self.tree.place}{os.sep}{name}", whole=False).strip()
+        return decoded(data or b"", f"{self.tree.place}{os.sep}{name}", whole=False).strip()
 
 
 def text_of(picture: str) -> str:
@@ -170,8 +170,11 @@ def _file_column(columns: Sequence[str], place: str, asked: str | None) -> str:
     return column
 
 
-def _decoded(data: bytes, place: str, *, whole: bool = True) -> str:
-    """whole: whether these are all the bytes of the file; else the last letter may be cut off"""
+def decoded(data: bytes, place: str, *, whole: bool = True) -> str:
+    """The text of a file in UTF-8, or marked as UTF-16.
+
+    whole: whether these are all its bytes; else the last letter may be cut off
+    place: for the message of the PthetaError where it is in neither"""
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     decoder = codecs.getincrementaldecoder("utf-16" if wide else "utf-8-sig")()
     try:

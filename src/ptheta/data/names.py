@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ptheta.data import EMBEDDED
 from ptheta.files.paths import exists, expand
 
+MOST_NAMED = 5  # files that cannot be read, in a message
 MEMORY = "images in memory"  # what a run keeps of a source that was no place
 
 
@@ -70,3 +71,10 @@ def record(source: object) -> str:
 def recorded(text: str) -> Name | Path:
     """The source that `record` made this text of."""
     return Path(text) if Path(text).is_absolute() else Name(text)
+
+
+def unread(skipped: Sequence[str], total: int, what: str) -> str:
+    """A line on files that cannot be read, the first ones by name. total: of all files"""
+    named = "; ".join(skipped[:MOST_NAMED])
+    more = f"; and {rest:,} more" if (rest := len(skipped) - MOST_NAMED) > 0 else ""
+    return f"{len(skipped):,} of {total:,} {what} cannot be read and are left out: {named}{more}"

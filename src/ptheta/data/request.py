@@ -17,8 +17,9 @@ from ptheta.data.pairs.table import COLUMNS, LABEL_MAPS, PAIRS, LabelMaps, PairK
 from ptheta.data.splits import SPLITS
 from ptheta.data.values import Levels, White
 from ptheta.errors import PthetaError, unknown
-from ptheta.specs import DataSpec, LabelMapSpec, VectorSpec
+from ptheta.specs import DataSpec, ImageSpec, LabelMapSpec, VectorSpec
 
+COLOURS = (1, 3)  # channels that pictures are brought to
 Colours = Annotated[int, Ge(2), Le(256)]
 STRENGTHS = "; ".join(
     f"of {name} {kind.making.unit} ({kind.making.strength:g})"
@@ -120,7 +121,7 @@ class DataSettings:
             raise PthetaError(f"size = {self.size}: choose a side of at least 1 pixel")
         if self.size is not None and self.size > MOST_SIDE:
             raise PthetaError(f"size = {self.size}: choose a side of at most {MOST_SIDE:,} pixels")
-        if self.channels not in (None, 1, 3):
+        if self.channels not in (None, *COLOURS):
             raise PthetaError(f"channels = {self.channels}: choose 1 (grey) or 3 (colour)")
         if not 0 <= self.max_broken <= 1:
             raise PthetaError(f"max_broken = {self.max_broken}: choose a share in 0..1")
@@ -163,6 +164,15 @@ class DataSettings:
         for flag, value in given.items():
             if value is not None:
                 raise PthetaError(f"{flag} {value}: {place} holds rows of numbers: leave it out")
+
+    def brought_to(self, spec: DataSpec) -> DataSettings:
+        """The same for images of any size and colour that are to be of a spec: what is not asked
+        for is as there. Nothing brings pictures to a size that is not square."""
+        if not isinstance(spec, ImageSpec) or isinstance(spec, LabelMapSpec):
+            return self
+        side = spec.height if spec.height == spec.width else None
+        channels = spec.channels if spec.channels in COLOURS else None
+        return dataclasses.replace(self, size=self.size or side, channels=self.channels or channels)
 
     def without_columns(self) -> DataSettings:
         """The same for a source that has no columns."""

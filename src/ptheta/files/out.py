@@ -7,6 +7,7 @@ import stat
 from collections.abc import Collection
 from pathlib import Path
 
+from ptheta.config import brief
 from ptheta.errors import PthetaError
 from ptheta.files.paths import expand
 
@@ -69,6 +70,19 @@ def check_folder(path: str | Path, *, flag: str = "--out") -> Path:
     elif not os.access(place, os.W_OK | os.X_OK):
         raise PthetaError(f"{flag} {place}: the folder cannot be written into: choose another")
     return place
+
+
+def refuse_source(place: Path, source: object, what: str, *, flag: str = "--out") -> None:
+    """Raises PthetaError where the file to write is the very one that is read.
+
+    source: what is read, of which only a path can be a file; what: it is called
+    """
+    if isinstance(source, str | Path) and place.exists() and place.resolve() == _real(source):
+        raise PthetaError(f"{flag} {brief(str(place))}: this is the {what} itself; name another")
+
+
+def _real(source: str | Path) -> Path:
+    return expand(source).resolve()
 
 
 def listed(suffixes: Collection[str]) -> str:

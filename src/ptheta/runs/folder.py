@@ -29,7 +29,7 @@ from ptheta.runs.from_plan import Openings, build_model
 from ptheta.runs.plan import Plan
 from ptheta.runs.plugged import check_here
 from ptheta.runs.prior import CHOICES, digest_of_prior, with_prior
-from ptheta.specs import DataSpec, ImageSpec
+from ptheta.specs import DataSpec
 from ptheta.training.checkpoint import latest
 from ptheta.training.metric_logger import read_metrics
 from ptheta.training.progress import Progress
@@ -153,8 +153,8 @@ class Run:
         where, apart = called(place), not isinstance(place, Dataset)
         opened = openings or Openings()
         train, test = self._open(opened, self.plan, split, place)
-        alike = self._resized()
-        if self.record is not None and train.spec != self.spec and alike is not None:
+        alike = replace(self.plan, data=self.plan.data.brought_to(self.spec))
+        if self.record is not None and train.spec != self.spec and alike != self.plan:
             # pictures of another size came in: those that were there keep theirs
             resized = self._open(opened, alike, split, place)
             if not match_data(self.record, *resized, apart=apart).foreign:
@@ -216,7 +216,8 @@ class Run:
         """
         learned = Learned(self.spec, conditions.input_of(self.condition))
         known = whites(self.about)
-        data = Openings().other(self.plan, source, split, known, learned, label_column)
+        plan = replace(self.plan, data=self.plan.data.brought_to(self.spec))
+        data = Openings().other(plan, source, split, known, learned, label_column)
         if data.spec != self.spec:
             raise PthetaError(
                 f"{called(source)} holds {data.examples} of {data.spec}; the run was trained on "
@@ -275,18 +276,6 @@ class Run:
 
     def _where(self, source: Source | None) -> str:
         return self.plan.source if source is None else called(source)
-
-    def _resized(self) -> Plan | None:
-        """The plan with images of the run's size asked for; None where it cannot be asked for."""
-        data, spec = self.plan.data, self.spec
-        if (
-            not isinstance(spec, ImageSpec)
-            or spec.height != spec.width
-            or (data.size and data.channels)
-        ):
-            return None
-        asked = replace(data, size=spec.height, channels=spec.channels)
-        return replace(self.plan, data=asked)
 
     def _open(
         self, openings: Openings, plan: Plan, split: str, where: Source

@@ -84,13 +84,13 @@ class Openings:
         learned: Learned,
         label_column: str | None = None,
     ) -> Dataset:
-        """Examples from anywhere, read as a plan's data is: all of them, whatever the plan learned
-        from.
+        """Examples from anywhere, read as a plan's data is: all of them that can be read, whatever
+        the plan learned from.
 
         split: of the source; None for its test part, or all of it where it has no parts
         label_column: of a source that has columns; None for that of the plan
         """
-        settings = replace(settings_for(source, plan.data), where=(), unseen=())
+        settings = replace(settings_for(source, plan.data), where=(), unseen=(), max_broken=1.0)
         if label_column is not None:
             settings = replace(settings, label_column=label_column)
         request = Request(split or "test", settings, known=known, learned=learned)

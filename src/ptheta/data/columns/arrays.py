@@ -25,15 +25,7 @@ def rows_of(array: np.ndarray, place: str) -> tuple[np.ndarray, VectorSpec]:
         raise PthetaError(f"{place} holds {array.dtype}: store numbers, such as float32")
     if not array.size or len(array) < LEAST:
         raise PthetaError(f"{place} has shape {array.shape}: give at least {LEAST} rows (N, D)")
-    with np.errstate(over="ignore"):
-        cells = np.ascontiguousarray(array, np.float32)
-    infinite = np.argwhere(np.isinf(cells))
-    if len(infinite):
-        row, column = infinite[0]
-        raise PthetaError(
-            f"{place}: the number in row {row}, column {column} (from 0) is infinite or beyond "
-            "float32: give a number there, or NaN where it is missing"
-        )
+    cells = cells_of(array, place)
     lost = np.isnan(cells).all(0)
     if lost.any():
         column = int(np.flatnonzero(lost)[0])
@@ -43,6 +35,23 @@ def rows_of(array: np.ndarray, place: str) -> tuple[np.ndarray, VectorSpec]:
     if whole:
         columns = tuple(dataclasses.replace(c, kind="integer") for c in columns)
     return cells, VectorSpec(learned(columns, cells, bounded=False))
+
+
+def cells_of(array: np.ndarray, place: str, first: int = 0) -> np.ndarray:
+    """Numbers (N, D) as float32, NaN where one is missing. first: the row that they begin with
+
+    Raises PthetaError where one is infinite in float32.
+    """
+    with np.errstate(over="ignore"):
+        cells = np.ascontiguousarray(array, np.float32)
+    infinite = np.argwhere(np.isinf(cells))
+    if len(infinite):
+        row, column = infinite[0]
+        raise PthetaError(
+            f"{place}: the number in row {first + row}, column {column} (from 0) is infinite or "
+            "beyond float32: give a number there, or NaN where it is missing"
+        )
+    return cells
 
 
 def notes_on(array: np.ndarray) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ptheta.data.arrays import unreadable
+from ptheta.data.columns.arrays import cells_of
 from ptheta.data.columns.gap_file import ROWS, GapFile, Part, Put
 from ptheta.data.members import DAMAGE
 from ptheta.errors import PthetaError
@@ -44,7 +45,7 @@ class ArrayGaps(GapFile):
         array = self._array()
         for at in range(0, len(array), ROWS):
             rows = np.array(array[at : at + ROWS])
-            yield ArrayPart(rows, torch.from_numpy(rows.astype(np.float32)))
+            yield ArrayPart(rows, torch.from_numpy(cells_of(rows, str(self.path), at)))
 
     @contextmanager
     def writing(self, out: Path) -> Iterator[Put]:

@@ -20,6 +20,7 @@ from ptheta.errors import PthetaError
 from ptheta.specs import Column, VectorSpec
 
 ROWS = 2000  # in memory together
+FURTHEST = float(np.finfo(np.float32).max)
 Put = Callable[["Part", Tensor], None]
 
 
@@ -51,6 +52,11 @@ class GapFile(ABC):
                     f"{self.path} has no column {shortened(column.name)!r}, which was learned: it "
                     f"has {some_of(names, LISTED)}"
                 )
+            if names.count(column.name) > 1:
+                raise PthetaError(
+                    f"{self.path} has two columns {brief(column.name)!r}: give each a name of its "
+                    "own"
+                )
 
 
 def cell_of(text: str, column: Column) -> float:
@@ -64,8 +70,10 @@ def cell_of(text: str, column: Column) -> float:
         number = float("" if "_" in text else text)
     except ValueError:
         number = math.inf
-    if math.isinf(float(np.float32(number))) or (column.whole and number != round(number)):
-        kind = "whole number" if column.whole else "number"
+    if math.isnan(number):  # written in an odd way, such as -nan
+        return number
+    if abs(number) > FURTHEST or (column.whole and number != round(number)):
+        kind = "whole number" if column.whole else f"number up to {FURTHEST:.2g}"
         raise PthetaError(f"column {column.name!r} holds {brief(text)}: give a {kind}, or nothing")
     return number
 

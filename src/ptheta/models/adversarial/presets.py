@@ -200,7 +200,7 @@ PRESETS: dict[str, Preset] = {
                     "latent": 64,
                     "loss": "non_saturating",
                     "penalty": ("r1",),
-                    "penalty_weight": 0.5,
+                    "penalty_weight": 5.0,
                     "lr": 4e-3,
                 },
                 "train": {"batch_size": 16, "minutes": 17.0, "ema": 0.99},

@@ -110,8 +110,10 @@ def _best_of(objective: Objective, draws: list[Tensor], size: int) -> Found:
     """The best code from the better half of each of these groups of draws."""
     best = []
     for z in draws:
-        start = Found(z, objective(z)).best(size)
-        best.append(_descent(objective, start.z).best())
+        with _quiet(len(z)):
+            start = Found(z, objective(z)).best(size)
+        with _quiet(size):
+            best.append(_descent(objective, start.z).best())
     return Found(torch.cat([f.z for f in best]), torch.cat([f.objective for f in best])).best()
 
 
@@ -144,13 +146,12 @@ class Objective:
     def __call__(self, z: Tensor) -> Tensor:
         model, y = self.model, self.target.condition
         y = None if y is None else y[: len(z)]
-        with _quiet(len(z)):
-            made = model.generate(z, y, drawn=False)
-            gap = (model.enlarged(made) - self.target.s).abs() * self.target.weight
-            value = gap.flatten(1).sum(1) / self.total + LIKELY * model.improbable(z)
-            if model.rates_together:  # other codes are no batch of this example
-                return value
-            logits = model.discriminate_batch(made, y).logits
+        made = model.generate(z, y, drawn=False)
+        gap = (model.enlarged(made) - self.target.s).abs() * self.target.weight
+        value = gap.flatten(1).sum(1) / self.total + LIKELY * model.improbable(z)
+        if model.rates_together:  # other codes are no batch of this example
+            return value
+        logits = model.discriminate_batch(made, y).logits
         # where the loss looks at real examples, too: minus the output
         judged = -logits if model.loss.compares else model.loss.generator(logits, logits)
         if self.scale is None:

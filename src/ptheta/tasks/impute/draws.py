@@ -61,6 +61,8 @@ def impute(
         return several
 
     _check(draws=draws, candidates=candidates)
+    if not len(x):  # every row of a table is whole
+        return x.cpu().expand(draws, *x.shape).clone()
     work = _Work(model, seed, draws * candidates, numbers)
     return torch.cat(list(work.parts(complete, x, known, condition)), 1)
 
@@ -85,6 +87,8 @@ def imputed(
     """
     _check(candidates=candidates)
     require(model, Completes, "complete")
+    if not len(x):
+        return x.cpu().clone()
     if isinstance(model, HasConditionalMean):
         own, many = model, MORE * candidates
 

@@ -46,14 +46,20 @@ def combined(of_images: Mapping[str, Make], of_vectors: Mapping[str, Make]) -> M
 
 def _standardised(scorer: Scorer, known: Known, reference: Dataset, name: str) -> Scorer:
     """The logarithms of scores (B, m) in deviations from those of the reference examples."""
-    found = _log(scored(scorer, known.model, reference, known.seed, name))
-    mean, deviation = found.mean(0), found.std(0).clamp(min=1e-9)
+    distances = scored(scorer, known.model, reference, known.seed, name)
+    least = _least(distances)
+    found = distances.maximum(least).log()
+    mean, deviation = found.mean(0), found.std(0)
+    deviation = torch.where(deviation > 1e-9, deviation, torch.ones_like(deviation))  # all copies
 
     def of(x: Tensor, y: Condition | None, /) -> Tensor:
-        return (_log(scorer(x, y).double().cpu()) - mean) / deviation
+        return (scorer(x, y).double().cpu().maximum(least).log() - mean) / deviation
 
     return of
 
 
-def _log(distance: Tensor) -> Tensor:
-    return distance.clamp(min=1e-9).log()
+def _least(distances: Tensor) -> Tensor:
+    """The least of each kind (N, m) that is not 0, (m,): nearer than that counts as much, for the
+    logarithm of a copy's distance, minus infinity, would decide alone what a deviation is."""
+    found = distances.masked_fill(distances <= 0, torch.inf).amin(0)
+    return torch.where(found.isinf(), torch.ones_like(found), found)

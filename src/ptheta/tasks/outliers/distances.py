@@ -54,7 +54,14 @@ class Bank:
             best, places = torch.cat([best, values], 1), torch.cat([places, at + start], 1)
             best, order = best.topk(min(k, best.shape[1]), largest=False)
             places = places.gather(1, order)
-        return best.clamp(min=0).sqrt(), places
+        best, order = self._apart(h, places).sort(1)
+        return best, places.gather(1, order)
+
+    def _apart(self, h: Tensor, places: Tensor) -> Tensor:
+        """The distances of h (B, d) to these (B, k), each by its own difference: of near ones the
+        sum of squares has lost all digits, and what it has depends on the rows beside it."""
+        each = [(h - self.features[at]).square().sum(1).sqrt() for at in places.unbind(1)]
+        return torch.stack(each, 1) if each else h.new_empty(places.shape)
 
     def spread_at(self, places: Tensor) -> Tensor:
         """How far training examples are from their own neighbours: as places."""

@@ -80,13 +80,18 @@ class Outliers:
                 mine, others = score, self.normal.get(name, score[:0])
             else:
                 mine, others = score[outlier], score[~outlier]
-            if not len(mine) or not len(others):
-                raise PthetaError(
-                    f"{len(mine):,} outliers and {len(others):,} others: there is nothing to tell "
-                    "apart; give both kinds"
-                )
+            both_kinds(len(mine), len(others))
             found[name] = {key: measured(of, mine, others) for key, of in MEASURES.items()}
         return found
+
+
+def both_kinds(outliers: int, others: int) -> None:
+    """Raises PthetaError where there are none of one kind."""
+    if not outliers or not others:
+        raise PthetaError(
+            f"{outliers:,} outliers and {others:,} others: there is nothing to tell apart; give "
+            "both kinds"
+        )
 
 
 class How(TypedDict, total=False):

@@ -9,7 +9,7 @@ from ptheta.measures.covariance import Gaussian
 from ptheta.specs import ImageSpec
 from ptheta.tasks.outliers.distances import features_of, numbers
 from ptheta.tasks.outliers.known import Known, Scorer
-from ptheta.tasks.outliers.models import LEARNED_FROM, compressed_nats, once
+from ptheta.tasks.outliers.models import LEARNED_FROM, compressed_bytes, once
 
 PRINCIPAL = 64  # directions of the principal components, of half as many numbers at most
 
@@ -21,7 +21,7 @@ def zero_pixels(known: Known) -> Scorer:
 
 def png_bytes(known: Known) -> Scorer:
     """How few bytes it takes: the simple is unlike."""
-    return lambda x, y: -compressed_nats(x)
+    return lambda x, y: -compressed_bytes(x)
 
 
 def _gaussian(known: Known) -> Gaussian:

@@ -89,8 +89,11 @@ def scored(scorer: Scorer, model: nn.Module, data: Dataset, seed: int, what: str
             found.append(scorer(x, y).double().cpu())
     scores = torch.cat(found)
     if lost := int(scores.isnan().sum()):
-        cure = f"; leave such {data.examples} out" if data.spec.missing else ""
-        raise PthetaError(f"the {what} of {lost:,} of {len(scores):,} {data.examples} is NaN{cure}")
+        raise PthetaError(
+            f"the {what} of {lost:,} of {len(scores):,} {data.examples} is NaN, the first of them "
+            f"number {int(scores.isnan().nonzero()[0]) + 1}: leave such {data.examples} out, or "
+            "take another score"
+        )
     return scores
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Callable
 from io import BytesIO
@@ -125,17 +126,16 @@ def background_ratio(known: Known) -> Scorer:
     return lambda x, y: own(x, y) - other(x, y)
 
 
-def compressed_nats(x: Tensor) -> Tensor:
-    """The size of each image compressed without loss, nats: float64 (B,).
+def compressed_bytes(x: Tensor) -> Tensor:
+    """The size of each image compressed without loss: float64 (B,).
 
     PNG where Pillow writes images of so many channels, else zlib of the bytes.
     """
-    sizes = [_bytes(image) for image in x.cpu().numpy()]
-    return torch.tensor(sizes, dtype=torch.float64) * 8 * float(np.log(2))
+    return torch.tensor([_bytes(image) for image in x.cpu().numpy()], dtype=torch.float64)
 
 
 def _bytes(image: np.ndarray) -> int:
-    """uint8 (C, H, W) -> the size of its PNG without what is the same in all; else of zlib."""
+    """uint8 (C, H, W) -> the size of its PNG; of other channels that of zlib."""
     if image.shape[0] not in (1, 3):
         return len(zlib.compress(image.tobytes(), 9))
     file = BytesIO()
@@ -146,5 +146,5 @@ def _bytes(image: np.ndarray) -> int:
 
 def compression_ratio(known: Known) -> Scorer:
     """-(log p(x) + L(x)), L the compressed size in nats."""
-    own = best_likelihood(known)
-    return lambda x, y: own(x, y).double().cpu() - compressed_nats(x)
+    own, nats = best_likelihood(known), 8 * math.log(2)  # of a byte
+    return lambda x, y: own(x, y).double().cpu() - nats * compressed_bytes(x)

@@ -42,13 +42,13 @@ class Learner(Entry):
 def _by_logistic(x: Tensor, y: Tensor, classes: int, seed: int) -> Rate:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return _rating(logistic().fit(x.flatten(1).numpy(), y.numpy()), classes)
+        return _rating(logistic().fit(x.flatten(1).double().numpy(), y.numpy()), classes)
 
 
 def by_forest(x: Tensor, y: Tensor, classes: int, seed: int, trees: int = TREES) -> Rate:
     """A random forest: see `Learner`."""
     forest = RandomForestClassifier(trees, random_state=seed, n_jobs=1)
-    return _rating(forest.fit(x.flatten(1).numpy(), y.numpy()), classes)
+    return _rating(forest.fit(x.flatten(1).double().numpy(), y.numpy()), classes)
 
 
 def _rating(fitted: ClassifierMixin, classes: int) -> Rate:
@@ -56,7 +56,7 @@ def _rating(fitted: ClassifierMixin, classes: int) -> Rate:
 
     def rate(x: Tensor) -> Tensor:
         found = torch.zeros(len(x), classes, dtype=torch.float64)
-        said = np.asarray(fitted.predict_proba(x.flatten(1).numpy()), dtype=np.float64)
+        said = np.asarray(fitted.predict_proba(x.flatten(1).double().numpy()), dtype=np.float64)
         found[:, torch.from_numpy(np.asarray(fitted.classes_))] = torch.from_numpy(said)
         return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -16,7 +16,7 @@ from ptheta.measures.results import LEVEL, Estimate, Result
 from ptheta.tasks.usefulness.apart import TESTS, Told, span
 from ptheta.tasks.usefulness.known import Known
 from ptheta.tasks.usefulness.learners import learned, learners_of
-from ptheta.tasks.usefulness.sources import MODEL, RIVALS, SOURCES, of_kind
+from ptheta.tasks.usefulness.sources import MODEL, RIVALS, SOURCES, Source, of_kind
 from ptheta.terminal.progress import stage
 
 
@@ -142,22 +142,28 @@ def usefulness(
 
 
 def _learned(known: Known, n: int, repeats: int, seed: int) -> Iterator[Learned]:
-    learners = learners_of(known.spec)
-    test_x, test_y = known.seen(known.test.x), known.test.labels
+    test_y = known.test.labels
     for name, source in of_kind(SOURCES, known.spec).items():
-        right: dict[str, list[Tensor]] = {learner: [] for learner in learners}
         with stage(f"learning from {name}"):
-            for i in range(repeats):
-                some = source.of(known, n, seed + i)
-                x, y = known.seen(some.x), some.labels
-                for learner, entry in learners.items():
-                    if i and not (entry.drawn or source.drawn):
-                        right[learner].append(right[learner][0])
-                        continue
-                    rate = learned(entry, x, y, len(known.names), seed + i)
-                    right[learner].append((rate(test_x).argmax(1) == test_y).double())
+            right = _right(known, source, n, range(seed, seed + repeats))
         for learner, rows in right.items():
             yield Learned(name, learner, _measured(torch.stack(rows), test_y), len(test_y))
+
+
+def _right(known: Known, source: Source, n: int, seeds: Sequence[int]) -> dict[str, list[Tensor]]:
+    """By learner which test examples it tells rightly, for each seed float64 (M,)."""
+    test_x, learners = known.seen(known.test.x), learners_of(known.spec)
+    right: dict[str, list[Tensor]] = {learner: [] for learner in learners}
+    for seed in seeds:
+        some = source.of(known, n, seed)
+        x = known.seen(some.x)
+        for learner, entry in learners.items():
+            if right[learner] and not (entry.drawn or source.drawn):
+                right[learner].append(right[learner][0])  # another seed changes nothing
+                continue
+            rate = learned(entry, x, some.labels, len(known.names), seed)
+            right[learner].append((rate(test_x).argmax(1) == known.test.labels).double())
+    return right
 
 
 def _measured(right: Tensor, y: Tensor) -> dict[str, Estimate]:

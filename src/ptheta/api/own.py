@@ -1,0 +1,200 @@
+"""Pictures that a user names and a model makes others of, one for one: read as large as they are,
+written under their names, part after part."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ptheta.api.draw import identity, named
+from ptheta.api.export import SUFFIXES, Images
+from ptheta.api.given import names_of_results, pictures_at, read_picture
+from ptheta.api.grid import Grid, Output, side_by_side
+from ptheta.api.record import Identity
+from ptheta.batch import Condition
+from ptheta.capabilities import condition_of, takes_any_size
+from ptheta.conditions import word
+from ptheta.errors import PthetaError
+from ptheta.runs.folder import Run
+from ptheta.specs import ImageSpec
+from ptheta.tasks.conditions import rows_asked
+from ptheta.tasks.sample import Part, Place
+
+IMAGE = "--image"
+TOGETHER = 16  # pictures of one size that are worked at in one go
+Shape = tuple[int, int, int]  # (C, H, W)
+# x (B, C, H, W), their numbers, conditions -> what a grid shows of each, the result last
+Make = Callable[[Tensor, range, Condition | None], Sequence[Tensor]]
+
+
+def size_said(size: Sequence[int]) -> str:
+    """(H, W) as pictures are spoken of."""
+    return f"{size[1]}x{size[0]}"
+
+
+def sized_picture(
+    path: Path, spec: ImageSpec, size: tuple[int, int] | None, does: str
+) -> tuple[Tensor, tuple[str, ...]]:
+    """A picture, uint8 (C, H, W), and what it lost to become one of the model's.
+
+    size: the only (H, W) that is taken; None for any; does: what the model does with images, for
+    the message, such as "repairs"
+    Raises PthetaError for what is no picture, and for another size.
+    """
+    x, lost = read_picture(path, spec, IMAGE)
+    if size not in (None, tuple(x.shape[1:])):
+        raise PthetaError(
+            f"{IMAGE} {path} is {size_said(x.shape[1:])} pixels, and this model {does} images of "
+            f"{size_said((spec.height, spec.width))}: crop or resize it, or use a model that takes "
+            "any size"
+        )
+    return x, lost
+
+
+def is_folder(path: Path | None) -> bool:
+    """Whether images are written one by one there."""
+    return path is not None and path.suffix.lower() not in SUFFIXES
+
+
+def check_one_size(shapes: set[Shape]) -> None:
+    """Raises PthetaError for pictures of several sizes, which make no grid."""
+    if len(shapes) > 1:
+        sizes = ", ".join(sorted(f"{w}x{h}" for _, h, w in shapes)[:3])
+        raise PthetaError(
+            f"pictures of {len(shapes)} sizes ({sizes}, ...) make no grid: write them into a "
+            "folder (--out with a name without a suffix)"
+        )
+
+
+def rows_of_pictures(
+    model: nn.Module, condition: Mapping[str, Sequence[str]] | None
+) -> Condition | None:
+    """What pictures are asked for, in turn. Raises PthetaError where the model wants to know it and
+    is not told."""
+    if condition:
+        return rows_asked(model, condition)
+    spec = condition_of(model)
+    if spec is None:
+        return None
+    raise PthetaError(
+        f"this model is conditional on {word(spec)}: say which the pictures have (--label and the "
+        "like; in Python condition=...)"
+    )
+
+
+@dataclass(frozen=True)
+class Own:
+    """Pictures, read one by one.
+
+    size, does: as for `sized_picture`
+    """
+
+    pictures: list[Path]
+    spec: ImageSpec
+    size: tuple[int, int] | None
+    does: str
+
+    @classmethod
+    def at(cls, image: str | Path, model: nn.Module, spec: ImageSpec, does: str) -> Own:
+        """Raises PthetaError where there is no picture."""
+        size = None if takes_any_size(model) else (spec.height, spec.width)
+        return cls(pictures_at(image, IMAGE), spec, size, does)
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def read(self, i: int) -> Tensor:
+        """uint8 (C, H, W). Raises PthetaError for what is no picture, and for another size than is
+        taken."""
+        return self._read(i)[0]
+
+    def _read(self, i: int) -> tuple[Tensor, tuple[str, ...]]:
+        return sized_picture(self.pictures[i], self.spec, self.size, self.does)
+
+    def checked(self) -> tuple[str, set[Shape]]:
+        """Reads all of them once: a hash of what they hold, and their shapes (C, H, W).
+
+        Raises PthetaError as `read` does. Warns of what a picture loses to become one of the
+        model's.
+        """
+        found, losses, shapes = hashlib.sha256(), Counter[str](), set[Shape]()
+        for i in range(len(self)):
+            x, lost = self._read(i)
+            losses.update(lost)
+            shapes.add((x.shape[0], x.shape[1], x.shape[2]))
+            found.update(f"{tuple(x.shape)}".encode())
+            found.update(x.contiguous().numpy().tobytes())
+        for loss, k in losses.items():
+            warnings.warn(f"{k} of {len(self)} pictures have {loss}", stacklevel=4)
+        return found.hexdigest(), shapes
+
+
+@dataclass(frozen=True)
+class Made:
+    """Gives what is made of pictures after a place, some at a time: `shown` images of each."""
+
+    own: Own
+    make: Make
+    rows: Condition | None
+    together: int
+    shown: int = 1
+
+    def __call__(self, place: Place) -> Iterator[Part]:
+        for start in range(place.done // self.shown, len(self.own), self.together):
+            numbers = range(start, min(start + self.together, len(self.own)))
+            x = torch.stack([self.own.read(i) for i in numbers])
+            y = None
+            if self.rows is not None:
+                y = self.rows[torch.tensor([i % len(self.rows) for i in numbers])]
+            columns = self.make(x, numbers, y)[-self.shown :]
+            made = torch.stack(list(columns), 1).flatten(0, 1)
+            yield Part(start * self.shown, made, Place(numbers.stop * self.shown))
+
+
+def make_of_pictures(
+    run: Run,
+    own: Own,
+    make: Make,
+    headings: Sequence[str],
+    output: Output,
+    asked: Identity,
+    rows: Condition | None,
+    *,
+    together: bool,
+) -> Grid:
+    """What a model makes of pictures: into a folder one by one, else in a grid.
+
+    headings: of what `make` gives of each; asked: what that depends on beside run and pictures
+    rows: what the pictures are asked for, in turn; together: whether several are worked at in one
+        go, where that gives what each alone would
+    """
+    pixels, shapes = own.checked()
+    n, size = len(own), TOGETHER if together and len(shapes) == 1 else 1
+    about = f"{n} picture{'s' * (n > 1)}"
+    if is_folder(output.path):
+        known = {
+            **identity(run, "best"),
+            **asked,
+            "pictures": pixels,
+            "images": n,
+            "condition": None if rows is None else named(run, rows),
+        }
+        parts = Made(own, make, rows, size)
+        names = names_of_results(own.pictures)
+        done = Images(n, min(shapes), known, parts, size, names=names)
+        return output.write(done, about, 1)
+    check_one_size(shapes)
+    width = len(headings)
+    c, h, w = min(shapes)
+    output.check(n * width, replace(own.spec, channels=c, height=h, width=w), width)
+    every = Made(own, make, rows, size, width)
+    x = torch.cat([part.x for part in every(Place())])
+    grid = side_by_side(*x.unflatten(0, (n, width)).unbind(1))
+    return output.write(replace(grid, headings=tuple(headings)), about, width)

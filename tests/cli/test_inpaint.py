@@ -14,6 +14,7 @@ import ptheta
 from ptheta.errors import PthetaError
 from ptheta.files.captions import DARK, LIGHT
 from ptheta.masks import TESTED
+from ptheta.measures.rivals import SIGN, WINS
 from ptheta.metrics.completion_scores import MEASURES
 from tests.cli.test_options import said
 
@@ -191,6 +192,16 @@ def test_completions_are_measured_beside_what_needs_no_learning(runs, tmp_path, 
     table = said(*words)
     assert max(map(len, table.splitlines())) <= 80
     assert said(*words) == table
+    won = sum(
+        floor[name] > by_name["model"][name]
+        for by_name in told.values()
+        for floor in by_name.values()
+        for name, measure in MEASURES.items()
+        if measure.better
+    )
+    assert won
+    assert table.count(SIGN) == won
+    assert table.endswith(WINS + "\n")
     assert not list(tmp_path.iterdir())
     with pytest.raises(PthetaError, match="--mask is of pictures to complete"):
         said(*words, "--mask", "hole")

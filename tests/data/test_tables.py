@@ -142,6 +142,9 @@ def test_columns_labels_and_categories_by_option(tmp_path):
     assert chosen.labels is None
     assert [c.name for c in chosen.spec.columns] == ["label", "age"]
     assert chosen.spec.columns[1].values[:3] == ("1", "2", "3")
+    learned = opened(file, category_columns=("label",))
+    assert learned.labels is None
+    assert [c.name for c in learned.spec.columns] == ["age", "height", "pet", "label"]
     by_pet = opened(file, label_column="pet", columns=("height",))
     assert by_pet.classes == ("cat", "dog", "owl")
     codes = written(tmp_path / "b.csv", "code,x\n007,1\n07,2\n007,3\n")
@@ -284,6 +287,10 @@ def test_odd_tables_are_told_in_one_line(tmp_path, text, words):
     ("options", "words"),
     [
         ({"columns": ("agee",)}, "no column 'agee' for --columns: did you mean 'age'"),
+        (
+            {"columns": ("age",), "category_columns": ("pet",)},
+            "'pet' is among --category-columns, and is not learned",
+        ),
         (
             {"category_columns": ("pets",)},
             "no column 'pets' for --category-columns: did you mean 'pet'",

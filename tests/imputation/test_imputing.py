@@ -26,10 +26,11 @@ from ptheta.data.columns.gaps import GAPS, gaps_of
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import temporary
 from ptheta.measures import imputation
+from ptheta.measures.rivals import NONE, SIGN, WINS, verdict
 from ptheta.models import registry
 from ptheta.specs import Column, ImageSpec, VectorSpec
 from ptheta.tasks.impute import FLOORS, MEASURES, Floor, impute, imputed, score
-from ptheta.tasks.impute.score import MODEL, Trial, hidden_cells, measured
+from ptheta.tasks.impute.score import MODEL, Scored, Trial, hidden_cells, measured
 from tests.conftest import MODELS, VECTORS, conditions, examples, pairs, tiny
 from tests.laws.test_vectors import WORDS, lively
 
@@ -353,6 +354,23 @@ def test_the_command_fills_and_measures(trained, tmp_path, capsys):
     assert all(len(of["rmse"]) == 2 for of in told.values())
 
 
+def test_a_table_says_where_a_floor_is_better():
+    near: dict[str, tuple[float, ...]] = {
+        "rmse": (1.0, 2.0),
+        "width": (3.0, 3.0),
+        "coverage": (0.8, 0.8),
+        "accuracy": (0.5, 0.5),
+    }
+    model = Scored("model", near)
+    floor = Scored("mean", near | {"rmse": (1.0, 1.0), "width": (1.0, 1.0), "coverage": (0.9, 0.9)})
+    assert floor.cells(model)[0] == "1.000 +- 0.000 *"
+    assert [cell.endswith(SIGN) for cell in floor.cells(model)] == [True, False, False, False]
+    assert verdict([model.cells(model), floor.cells(model)]) == WINS
+    assert verdict([model.cells(model)]) == NONE
+    worse = Scored("mean", near | {"accuracy": (0.4999, 0.5), "rmse": (1.5, 1.4999)})
+    assert verdict([worse.cells(model)]) == NONE  # level as far as digits are shown
+
+
 def _ends(words: list[str]) -> int:
     with pytest.raises(SystemExit) as ended:
         main(words)
@@ -363,7 +381,7 @@ def _ends(words: list[str]) -> int:
     ("given_", "words"),
     [
         ({"out": "t.csv", "force": True}, "this is the table itself"),
-        ({"out": "there.csv"}, "is there: name another, or add --force"),
+        ({"out": "there.csv"}, "is there already: name another, or give --force"),
         ({"out": "x.parquet"}, "is written as .csv"),
         ({"out": "x.csv", "m": 2, "mean": True}, "one best completion"),
         ({"out": "x.csv", "m": 0}, "-m 0: want 1 or more"),

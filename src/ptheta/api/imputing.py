@@ -118,7 +118,9 @@ def places_of(out: str | Path, table: Path, m: int, force: bool) -> tuple[Path, 
     for one in places:
         refuse_source(one, table, "table")
         if one.exists() and not force:
-            raise PthetaError(f"--out {brief(str(one))} is there: name another, or add --force")
+            raise PthetaError(
+                f"--out {brief(str(one))} is there already: name another, or give --force"
+            )
     return places
 
 

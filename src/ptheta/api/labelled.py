@@ -129,7 +129,7 @@ def _examples(data: Dataset, labels: Labels | None, target: Target | None) -> Ex
 
 
 def _no_labels(spec: DataSpec) -> str:
-    cure = "; of a table, --target COLUMN makes one its label" if columns(spec) else ""
+    cure = "; of a table, --target COLUMN makes a learned one its label" if columns(spec) else ""
     return (
         "no labels: the run is not conditional on labels, so that no classifier learns from its "
         f"samples{cure}"
@@ -141,6 +141,15 @@ def columns(spec: DataSpec) -> tuple[Column, ...]:
     return spec.columns if isinstance(spec, VectorSpec) else ()
 
 
+def _beside(train: Dataset) -> str:
+    if train.labels is None:
+        return ""
+    return (
+        "; the labels stand beside what this run learned: train with --condition labels, or with "
+        "--category-columns COLUMN, which learns a column of labels as any other"
+    )
+
+
 def _target(spec: DataSpec, name: str, labels: Labels | None, train: Dataset) -> Target:
     """Raises PthetaError for a column that is no label."""
     if labels is not None:
@@ -149,7 +158,7 @@ def _target(spec: DataSpec, name: str, labels: Labels | None, train: Dataset) ->
         raise PthetaError(f"--target {name}: this run learned images, which have no columns")
     names = [column.name for column in columns(spec)]
     if name not in names:
-        raise unknown("column", name, names)
+        raise PthetaError(f"--target {unknown('column', name, names)}{_beside(train)}")
     k = names.index(name)
     column = columns(spec)[k]
     if column.values:

@@ -31,6 +31,7 @@ from ptheta.cli.common import (
 )
 from ptheta.cli.tables import print_table
 from ptheta.errors import PthetaError
+from ptheta.measures.rivals import verdict
 from ptheta.terminal.progress import shown
 
 beside_pictures = partial(asked_options, without=("image",))
@@ -152,8 +153,9 @@ def inpaint(run: str, measure: bool, as_json: bool, **options: Parsed) -> None:
         if as_json:
             click.echo(json.dumps(scores.to_json(), indent=2))
             return
-        print_table(scores.table())
-        click.echo("\n" + "\n".join(scores.legend()))
+        rows = scores.table()
+        print_table(rows)
+        click.echo("\n" + "\n".join([*scores.legend(), verdict(rows)]))
         return
     if options["out"] is None:
         raise PthetaError("name --out, the file or folder to write; or --measure")

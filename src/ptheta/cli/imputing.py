@@ -13,6 +13,7 @@ from ptheta.cli import types
 from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, Parsed, cli, refuse, whole
 from ptheta.cli.tables import print_table
 from ptheta.errors import PthetaError
+from ptheta.measures.rivals import verdict
 from ptheta.terminal.progress import shown
 
 if TYPE_CHECKING:
@@ -102,14 +103,11 @@ def _print_scores(found: Sequence[Scored], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({one.name: one.values for one in found}, indent=2))
         return
-    there = list(found[0].measures)
     heads = [f"{name} ({entry.better})" for name, entry in found[0].measures.items()]
-    rows = [
-        [one.name, *(f"{one.mean(name):.3f} +- {one.spread(name):.3f}" for name in there)]
-        for one in found
-    ]
+    rows = [[one.name, *one.cells(found[0])] for one in found]
     print_table([["", *heads], *rows])
     click.echo()
     for name, entry in found[0].measures.items():
         click.echo(f"{name}: {entry.about}")
     click.echo("+- standard deviation over the repetitions")
+    click.echo(verdict(rows))

@@ -16,6 +16,7 @@ from ptheta.config import Entry
 from ptheta.data.dataset import Dataset
 from ptheta.masks import TESTED, mask_of
 from ptheta.measures.errors import decibels, squared_error
+from ptheta.measures.rivals import SIGN, beats
 from ptheta.measures.similarity import WINDOW, ssim
 from ptheta.metrics.floors import floors_of
 from ptheta.tasks.inpaint import inpaint, regions
@@ -100,6 +101,14 @@ class Scored:
     mask: str
     values: dict[str, float]
 
+    def cells(self, model: Scored) -> list[str]:
+        """The values for a reader. model: what they are held against"""
+        return [
+            (f"{value:#.3g}" if value else "0")
+            + (SIGN if beats(value, model.values[name], MEASURES[name].better) else "")
+            for name, value in self.values.items()
+        ]
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -108,12 +117,13 @@ class Scores:
     found: tuple[Scored, ...]
 
     def table(self) -> list[list[str]]:
-        """For a reader: a block of rows for each mask, the heads first."""
-        rows, last = [["unknown", "", *self._measures()]], ""
+        """For a reader: a block of rows for each mask, the heads first; `SIGN` where a floor is
+        better than the model."""
+        rows, model = [["unknown", "", *self._measures()]], self.found[0]
         for one in self.found:
-            cells = [f"{value:#.3g}" if value else "0" for value in one.values.values()]
-            rows.append(["" if one.mask == last else one.mask, one.name, *cells])
-            last = one.mask
+            if one.name == MODEL:
+                model = one
+            rows.append([one.mask if one is model else "", one.name, *one.cells(model)])
         return rows
 
     def legend(self) -> list[str]:

@@ -58,7 +58,8 @@ class _Roles:
         """Raises PthetaError for a column that is not there, and where none is left."""
         label = settings.label_column
         if label is None and not settings.columns:
-            label = next((name for name in LABELS if name in names), None)
+            free = [name for name in LABELS if name not in settings.category_columns]
+            label = next((name for name in free if name in names), None)
         for name in settings.category_columns:
             if name not in names:
                 raise no_column(name, names, "--category-columns", place)
@@ -72,6 +73,12 @@ class _Roles:
         for name in wanted:
             if name not in names:
                 raise no_column(name, names, "--columns", place)
+        for name in settings.category_columns:
+            if name not in wanted:
+                raise PthetaError(
+                    f"{place}: {name!r} is among --category-columns, and is not learned: leave it "
+                    "out, or give it to --columns"
+                )
         if not wanted:
             raise PthetaError(f"{place} has no column but the label {label!r}: give others")
         return cls(wanted, label)

@@ -14,6 +14,7 @@ from ptheta.batch import Condition
 from ptheta.config import Entry
 from ptheta.errors import PthetaError, unknown
 from ptheta.measures import imputation
+from ptheta.measures.rivals import SIGN, beats
 from ptheta.specs import VectorSpec
 from ptheta.tasks.impute.draws import CANDIDATES, impute, imputed
 from ptheta.tasks.impute.floors import FLOORS
@@ -40,10 +41,11 @@ class Trial(NamedTuple):
 @dataclass(frozen=True, kw_only=True)
 class Measure(Entry):
     """of: its value, None where no cell that it is of was hidden; better: "less", "more", or a
-    number that is right"""
+    number that is right; judged: whether a floor that is better by it alone is better"""
 
     of: Callable[[Trial], float | None]
     better: str = "less"
+    judged: bool = True
 
 
 def _numbers(trial: Trial) -> Tensor:
@@ -108,7 +110,9 @@ MEASURES: dict[str, Measure] = {
     "rmse": Measure(of=_rmse, about="of standardised numbers, by the single best completion"),
     "energy": Measure(of=_energy, about="energy score of a row's hidden cells, by the draws"),
     "coverage": Measure(of=_covered, about=f"of {LEVEL:.0%} intervals", better=f"{LEVEL:g}"),
-    "width": Measure(of=_width, about=f"of {LEVEL:.0%} intervals, standard deviations"),
+    "width": Measure(
+        of=_width, about=f"of {LEVEL:.0%} intervals, standard deviations", judged=False
+    ),
     "accuracy": Measure(of=_right, about="of words", better="more"),
 }
 
@@ -132,6 +136,18 @@ class Scored:
         """The standard deviation over the repetitions; 0 of one."""
         found = self.values[measure]
         return statistics.stdev(found) if len(found) > 1 else 0.0
+
+    def cells(self, model: Scored) -> list[str]:
+        """Means and spreads for a reader; `SIGN` where they are better than those of the model."""
+        return [
+            f"{self.mean(name):.3f} +- {self.spread(name):.3f}"
+            + (SIGN if entry.judged and self._beats(model, name) else "")
+            for name, entry in self.measures.items()
+        ]
+
+    def _beats(self, model: Scored, name: str) -> bool:
+        own, other = (round(of.mean(name), 3) for of in (self, model))  # as they are shown
+        return beats(own, other, MEASURES[name].better)
 
 
 Way = Callable[[Tensor, int], tuple[Tensor, Tensor]]  # (rows, seed) -> (mean, draws)

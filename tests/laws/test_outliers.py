@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
+import zlib
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from PIL import Image
 from torch import Tensor
 
 import ptheta
@@ -28,6 +31,7 @@ from ptheta.tasks.outliers import HEATS, SCORES, Known, Score, defined
 from ptheta.tasks.outliers.distances import NEAREST, Bank
 from ptheta.tasks.outliers.heat import heat_of
 from ptheta.tasks.outliers.known import BLOCK, scored
+from ptheta.tasks.outliers.models import compressed_bytes
 from ptheta.tasks.outliers.perturbed import perturbed
 from tests.conftest import MODELS, VECTORS, examples, pairs, tiny
 
@@ -324,8 +328,6 @@ def test_the_verb_writes_a_row_for_each_file_and_a_picture(run, tmp_path):
 
 def test_a_folder_of_any_pictures_is_read_as_the_run_reads_its_data(run, tmp_path):
     """Of other sizes and colours; and it is said which cannot be read."""
-    from PIL import Image
-
     noise = np.random.default_rng(1).integers(0, 256, (40, 30, 3), dtype=np.uint8)
     (tmp_path / "some").mkdir()
     Image.fromarray(noise).save(tmp_path / "some" / "colour.png")
@@ -456,3 +458,18 @@ def test_pictures_of_any_size_and_colour_are_read_as_the_run_was_and_broken_ones
     found = ptheta.outliers(run, tmp_path, score=["nearest"], false_alarms=0.2)
     assert list(found.names) == ["a.png", "b.png"]
     assert "1 of 3 images cannot be read and are left out: c.png" in found.remarks[-1]
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_what_is_compressed_counts_by_its_least_size(channels):
+    """A flat image and noise: each by the compressor that makes it least, to the byte."""
+    x = torch.zeros(2, channels, 12, 12, dtype=torch.uint8)
+    x[1] = torch.randint(0, 256, x[1].shape, generator=torch.Generator().manual_seed(0))
+    for image, found in zip(x.numpy(), compressed_bytes(x).tolist(), strict=True):
+        sizes = [len(zlib.compress(image.tobytes(), 9))]
+        if channels != 2:
+            file, mode = io.BytesIO(), image[0] if channels == 1 else np.moveaxis(image, 0, -1)
+            Image.fromarray(np.ascontiguousarray(mode)).save(file, "png", optimize=True)
+            sizes.append(file.tell())
+            assert compressed_bytes(torch.from_numpy(image[None]), ["png"]).item() == sizes[1]
+        assert found == min(sizes)

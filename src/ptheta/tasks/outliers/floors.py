@@ -21,7 +21,7 @@ def zero_pixels(known: Known) -> Scorer:
 
 def png_bytes(known: Known) -> Scorer:
     """How few bytes it takes: the simple is unlike."""
-    return lambda x, y: -compressed_bytes(x)
+    return lambda x, y: -compressed_bytes(x, ("png",))
 
 
 def _gaussian(known: Known) -> Gaussian:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from io import BytesIO
 from typing import TypeVar
 
@@ -126,25 +126,38 @@ def background_ratio(known: Known) -> Scorer:
     return lambda x, y: own(x, y) - other(x, y)
 
 
-def compressed_bytes(x: Tensor) -> Tensor:
-    """The size of each image compressed without loss: float64 (B,).
-
-    PNG where Pillow writes images of so many channels, else zlib of the bytes.
-    """
-    return torch.tensor([_bytes(image) for image in x.cpu().numpy()], dtype=torch.float64)
-
-
-def _bytes(image: np.ndarray) -> int:
-    """uint8 (C, H, W) -> the size of its PNG; of other channels that of zlib."""
+def png_size(image: np.ndarray) -> int | None:
+    """uint8 (C, H, W) -> bytes of its PNG; None where it has not 1 or 3 channels."""
     if image.shape[0] not in (1, 3):
-        return len(zlib.compress(image.tobytes(), 9))
+        return None
     file = BytesIO()
     pixels = image[0] if image.shape[0] == 1 else image.transpose(1, 2, 0)
     Image.fromarray(np.ascontiguousarray(pixels)).save(file, "png", optimize=True)
     return file.tell()
 
 
+def zlib_size(image: np.ndarray) -> int:
+    """uint8 (C, H, W) -> bytes of all its levels by zlib."""
+    return len(zlib.compress(image.tobytes(), 9))
+
+
+# without loss; None where a compressor takes no such image
+COMPRESSORS: dict[str, Callable[[np.ndarray], int | None]] = {"png": png_size, "zlib": zlib_size}
+
+
+def compressed_bytes(x: Tensor, compressors: Collection[str] = COMPRESSORS) -> Tensor:
+    """The size of each image compressed without loss, by the one of these that makes it least, or by
+    zlib where none takes it: float64 (B,)."""
+    return torch.tensor([_least(image, compressors) for image in x.cpu().numpy()]).double()
+
+
+def _least(image: np.ndarray, compressors: Collection[str]) -> int:
+    sizes = [size for name in compressors if (size := COMPRESSORS[name](image)) is not None]
+    return min(sizes) if sizes else zlib_size(image)
+
+
 def compression_ratio(known: Known) -> Scorer:
-    """-(log p(x) + L(x)), L the compressed size in nats."""
+    """-(log p(x) + L(x)), L the compressed size in nats, the least of several compressors' (Serra et
+    al. 2020, arXiv:1909.11480)."""
     own, nats = best_likelihood(known), 8 * math.log(2)  # of a byte
     return lambda x, y: own(x, y).double().cpu() - nats * compressed_bytes(x)

@@ -83,7 +83,7 @@ SCORES: dict[str, Score] = {
     ),
     "compression": Score(
         "its likelihood less what its compressed size explains",
-        "-(log p(x) + L(x)), L the size of its PNG in nats",
+        "-(log p(x) + L(x)), L the least of its sizes as PNG and by zlib, in nats",
         models.compression_ratio,
         needs=LIKELIHOOD,
         of=IMAGES,

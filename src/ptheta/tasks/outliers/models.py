@@ -146,7 +146,7 @@ COMPRESSORS: dict[str, Callable[[np.ndarray], int | None]] = {"png": png_size, "
 
 
 def compressed_bytes(x: Tensor, compressors: Collection[str] = COMPRESSORS) -> Tensor:
-    """The size of each image compressed without loss, by the one of these that makes it least, or by
+    """The size of each image compressed without loss, by the one of these that makes it least, by
     zlib where none takes it: float64 (B,)."""
     return torch.tensor([_least(image, compressors) for image in x.cpu().numpy()]).double()
 
@@ -157,7 +157,7 @@ def _least(image: np.ndarray, compressors: Collection[str]) -> int:
 
 
 def compression_ratio(known: Known) -> Scorer:
-    """-(log p(x) + L(x)), L the compressed size in nats, the least of several compressors' (Serra et
-    al. 2020, arXiv:1909.11480)."""
+    """-(log p(x) + L(x)), L the compressed size in nats, the least of several compressors' (Serra
+    et al. 2020, arXiv:1909.11480)."""
     own, nats = best_likelihood(known), 8 * math.log(2)  # of a byte
     return lambda x, y: own(x, y).double().cpu() - nats * compressed_bytes(x)

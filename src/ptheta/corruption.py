@@ -22,7 +22,7 @@ from ptheta.specs import Column, DataSpec, VectorSpec, from_unit, to_unit
 EXTREME = 3  # standard deviations to each side, or the bounds of the column where these are nearer
 # Of Gaussian noise below the first level a value is what it was, and from the second on it is black
 # or white, to within what moments are used for; beyond these, formulas divide or cancel badly.
-SLIGHT, UTTER = 1e-12, 1e6
+SLIGHT, UTTER = 1e-12, 1e4
 
 
 @dataclass(frozen=True)

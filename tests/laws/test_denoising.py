@@ -78,8 +78,8 @@ def test_gaussian_noise_of_any_level_has_moments(level, mean, square):
     assert moments is not None
     first, second = moments(u, level)
     want = (u, u.square()) if mean is None else (mean + 0 * u, square + 0 * u)
-    torch.testing.assert_close((first, second), want, atol=1e-5, rtol=0)
-    torch.testing.assert_close(moments(u, 1e17)[1], 0.5 + 0 * u, atol=1e-5, rtol=0)
+    torch.testing.assert_close((first, second), want, atol=1e-4, rtol=0)
+    torch.testing.assert_close(moments(u, 1e17)[1], 0.5 + 0 * u, atol=1e-4, rtol=0)
     back = GAUSSIAN.denoise(waves(2, seed=1), "gaussian", level)
     assert back.dtype == torch.uint8
 

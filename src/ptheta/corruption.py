@@ -20,6 +20,9 @@ from ptheta.errors import PthetaError, unknown
 from ptheta.specs import Column, DataSpec, VectorSpec, from_unit, to_unit
 
 EXTREME = 3  # standard deviations to each side, or the bounds of the column where these are nearer
+# Of Gaussian noise below the first level a value is what it was, and from the second on it is black
+# or white, to within what moments are used for; beyond these, formulas divide or cancel badly.
+SLIGHT, UTTER = 1e-12, 1e4
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,9 @@ def _hit(x: Tensor, level: float) -> Tensor:
 
 def gaussian_moments(u: Tensor, level: float) -> tuple[Tensor, Tensor]:
     """Those of N(u, level^2), clipped at 0 and 1."""
-    if not level:
+    if level < SLIGHT:
         return u, u.square()
+    level = min(level, UTTER)
     low, high = -u / level, (1 - u) / level
     inside, white = ndtr(high) - ndtr(low), ndtr(-high)
     at_low, at_high = _density(low), _density(high)

@@ -70,6 +70,20 @@ def test_no_damage_has_the_moments_of_the_value_itself(noise):
     torch.testing.assert_close(moments(u, 1e-9), (u, u.square()), atol=1e-8, rtol=0)
 
 
+@pytest.mark.parametrize(("level", "mean", "square"), [(1e-320, None, None), (1e300, 0.5, 0.5)])
+def test_gaussian_noise_of_any_level_has_moments(level, mean, square):
+    """Next to none leaves a value, and of utter noise half is black and half white."""
+    u = torch.linspace(0, 1, 11).double()
+    moments = NOISES["gaussian"].moments
+    assert moments is not None
+    first, second = moments(u, level)
+    want = (u, u.square()) if mean is None else (mean + 0 * u, square + 0 * u)
+    torch.testing.assert_close((first, second), want, atol=1e-4, rtol=0)
+    torch.testing.assert_close(moments(u, 1e17)[1], 0.5 + 0 * u, atol=1e-4, rtol=0)
+    back = GAUSSIAN.denoise(waves(2, seed=1), "gaussian", level)
+    assert back.dtype == torch.uint8
+
+
 def test_a_gaussian_gives_the_posterior_mean_of_gaussian_noise():
     """E[v | y] = m + C (C + s^2 I)^-1 (y - m), where nothing is clipped."""
     level, x = 0.03, waves(50, seed=1)

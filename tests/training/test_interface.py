@@ -266,6 +266,9 @@ VERBS: dict[str, Callable[[Path, Path], Any]] = {
     "outliers": lambda place, out: ptheta.outliers(
         place / "run", IMAGES[:6], data=(IMAGES, LABELS), false_alarms=0.4, score=["nearest"]
     ),
+    "usefulness": lambda place, out: ptheta.usefulness(
+        place / "table", {"train": TABLE, "test": TABLE[::-1, ::-1].copy()}, n=12, repeats=1
+    ),
     "tasks.outliers": lambda place, out: tasks.outliers(
         MODELS["vae"], ON.subset(slice(0, 4)), ON, scores=["elbo", "importance-bound"]
     ),
@@ -339,3 +342,12 @@ def test_the_streams_of_the_caller_go_on(verb, place, tmp_path):
     before = _streams()
     VERBS[verb](place, tmp_path / "out")
     assert _streams() == before
+
+
+def test_a_table_that_is_there_is_not_overwritten(place, tmp_path):
+    (tmp_path / "rows.csv").write_text("mine")
+    with pytest.raises(PthetaError, match=r"rows.csv is there already: name another, or give"):
+        ptheta.sample(place / "table", 3, out=tmp_path / "rows.csv")
+    assert (tmp_path / "rows.csv").read_text() == "mine"
+    ptheta.sample(place / "table", 3, out=tmp_path / "rows.csv", force=True)
+    assert len((tmp_path / "rows.csv").read_text().splitlines()) == 4

@@ -41,6 +41,7 @@ def sample(
     missing: bool = False,
     seed: int = 0,
     out: str | Path | None = None,
+    force: bool = False,
     scale: int | None = None,
 ) -> Grid | Rows:
     """n images, or n rows of a table, drawn from a trained model; images into a folder: a stopped
@@ -58,6 +59,7 @@ def sample(
     missing: of a table, rows lack the cells that training rows, drawn at random, lack
     out: a place to write them as well: a picture, an array (.npy, .npz) or a folder; rows: a table
         (.csv, .parquet), an array (.npy) or a picture (.png)
+    force: whether a file of rows that is there is overwritten
     scale: pixels of a picture for one of an image
     Raises PthetaError where the model cannot sample, takes no such condition, or does not know it,
     for fewer images than conditions, and where `out` cannot be written.
@@ -71,7 +73,9 @@ def sample(
     wanted = Wanted(labels=labels or None, attributes=attributes, condition=condition or None)
     how = How(weights, prior, same_noise, between)
     if isinstance(opened.spec, VectorSpec):
-        return sample_rows(opened, n, how, seed, place=(out, scale), missing=missing, **wanted)
+        return sample_rows(
+            *(opened, n, how, seed), place=(out, scale), force=force, missing=missing, **wanted
+        )
     output = _of_images(opened, output, out, missing)
     output.check(n, opened.spec)
     images = samples(opened, n, how, seed=seed, **wanted)

@@ -239,7 +239,7 @@ class Looked:
         if (text := run.remark(found, data, copies=False)) is not None:
             warnings.warn(text, stacklevel=4)
         batch = found.test.batch(slice(0, measured))
-        remarks = [f"{len(batch.x):,} test images"]
+        remarks = [f"{len(batch.x):,} test image{'s' * (len(batch.x) != 1)}"]
         if found.images is None:
             remarks.append("the run's training images are not there: PCA and the mean are left out")
         spec = images_only(run.spec, "this use")

@@ -21,7 +21,7 @@ from ptheta.data.vector_data import first_rows
 from ptheta.errors import PthetaError
 from ptheta.files import html
 from ptheta.files.atomic import make_folder, write_atomic
-from ptheta.files.out import check_file, listed
+from ptheta.files.out import check_new, listed
 from ptheta.runs.folder import Run
 from ptheta.specs import Column, VectorSpec
 from ptheta.tasks.gaps import with_gaps
@@ -65,10 +65,11 @@ def is_table(out: str | Path | None) -> bool:
     return out is not None and Path(out).suffix.lower() in TABLES
 
 
-def check_rows(out: str | Path | None, scale: int | None, how: How) -> Path | None:
+def check_rows(out: str | Path | None, scale: int | None, how: How, force: bool) -> Path | None:
     """Where rows are to be written, asked before the work that gives them.
 
-    Raises PthetaError for a suffix of nothing that holds rows, and for options of pictures.
+    Raises PthetaError for a suffix of nothing that holds rows, for a file that is there, but for
+    `force`, and for options of pictures.
     """
     if how.same_noise:
         raise PthetaError("--same-noise is of pictures in rows, and this model learned vectors")
@@ -84,7 +85,7 @@ def check_rows(out: str | Path | None, scale: int | None, how: How) -> Path | No
             f"--out {brief(out)}: rows of numbers are written as {listed(tuple(WRITERS))}, "
             f"or drawn as {PICTURE}"
         )
-    return check_file(out)
+    return check_new(out, (), "--out", force)
 
 
 def _with_gaps(run: Run, x: Tensor, seed: int) -> Tensor:
@@ -113,6 +114,7 @@ def sample_rows(
     seed: int,
     *,
     place: tuple[str | Path | None, int | None],
+    force: bool,
     missing: bool,
     **wanted: Unpack[Wanted],
 ) -> Rows:
@@ -120,7 +122,7 @@ def sample_rows(
 
     place: `out` and `scale`
     """
-    path, spec = check_rows(*place, how), run.spec
+    path, spec = check_rows(*place, how, force), run.spec
     assert isinstance(spec, VectorSpec)
     model = run.model(how.weights, how.prior)
     x = tasks.sample(model, n, seed=seed, **wanted)

@@ -72,6 +72,7 @@ SHOWING = ("image", "mask", "known", "out", "scale", *(o[1] for o in OPTIONS.val
     is_flag=True,
     help="Leave out of each row of a table the cells that a training row, drawn at random, lacks.",
 )
+@click.option("--force", is_flag=True, help="Overwrite a file of rows that is there.")
 @WEIGHTS
 @PRIOR
 @THREADS

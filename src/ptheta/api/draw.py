@@ -39,7 +39,7 @@ from ptheta.training.translations import conditions_shown, image_part
 
 FEW = 3  # conditions that are named
 FEW_INPUTS = 8  # each with several images of the same noise
-SHOWN = 16  # hexadecimal digits of a hash
+DIGITS = 16  # hexadecimal digits of a hash
 DECIDES = {"model", "config", "spec", "condition"}  # of config.json, how weights are used
 
 
@@ -117,7 +117,7 @@ def _depends(run: Run, model: nn.Module, weights: str) -> dict[str, str | int]:
     """What all samples of a run depend on."""
     fitted = digest_of_prior(run.path) if isinstance(model, Fitted) else None
     # of another torch, they may differ in the last bit
-    prior, torch_ = (fitted or "own")[:SHOWN], str(torch.__version__)
+    prior, torch_ = (fitted or "own")[:DIGITS], str(torch.__version__)
     return {**identity(run, weights), "prior": prior, "torch": torch_}
 
 
@@ -142,7 +142,7 @@ def _test_inputs(run: Run, model: nn.Module, n: int) -> Condition:
 def identity(run: Run, weights: str) -> dict[str, str]:
     """What all images of a run depend on. weights: as for `Run.model`"""
     about = json.dumps(run.about.model_dump(include=DECIDES), sort_keys=True)
-    return {"model": _hash(about), "weights": digest(run.weights_file(weights))[:SHOWN]}
+    return {"model": _hash(about), "weights": digest(run.weights_file(weights))[:DIGITS]}
 
 
 def _texts(model: nn.Module, rows: Condition | None, n: int) -> tuple[tuple[str, ...], str]:
@@ -210,7 +210,7 @@ def _of_the_same_noise(model: nn.Module, wanted: Condition, seed: int, images: I
 
 
 def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:SHOWN]
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 
 
 def named(run: Run, condition: Condition) -> str:
@@ -227,4 +227,4 @@ def _hash_of(condition: Condition) -> str:
     for kind, rows in parts.items():
         found.update(f"{kind} {rows.dtype} {tuple(rows.shape)} ".encode())
         found.update(rows.cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()[:SHOWN]
+    return found.hexdigest()[:DIGITS]

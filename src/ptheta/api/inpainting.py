@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ptheta import tasks
-from ptheta.api.draw import identity, named
+from ptheta.api.draw import DIGITS, identity, named
 from ptheta.api.export import Images
 from ptheta.api.grid import Grid, Output, examples, side_by_side
 from ptheta.api.holes import Holes, Masks, masks_asked
@@ -180,7 +180,7 @@ def _of_pictures(
     n, folder = len(holes.pictures), is_folder(output.path)
     asked = {
         **identity(run, "best"),
-        "pictures": pixels,
+        "pictures and masks of the hash": pixels[:DIGITS],
         "images": n * each,
         "seed": how.seed,
         "candidates": how.candidates,

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ptheta.api.draw import identity, named
+from ptheta.api.draw import DIGITS, identity, named
 from ptheta.api.export import SUFFIXES, Images
 from ptheta.api.given import names_of_results, pictures_at, read_picture
 from ptheta.api.grid import Grid, Output, side_by_side
@@ -182,7 +182,7 @@ def make_of_pictures(
         known = {
             **identity(run, "best"),
             **asked,
-            "pictures": pixels,
+            "pictures of the hash": pixels[:DIGITS],
             "images": n,
             "condition": None if rows is None else named(run, rows),
         }

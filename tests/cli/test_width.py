@@ -39,8 +39,10 @@ def test_a_list_fits_and_loses_no_word(args, columns):
         assert words == whole.split()
 
 
-def test_what_is_said_of_data_fits(tmp_path):
-    place = write_folder(tmp_path / "pictures", COLOUR)
+@pytest.mark.parametrize("name", ["pictures", "long-" * 30])
+def test_what_is_said_of_data_fits(name, tmp_path):
+    """A path is one word, however long."""
+    place = write_folder(tmp_path / name, COLOUR)
     for picture in place.rglob("*.png"):
         picture.with_suffix(".txt").write_text("a small striped triangle at the bottom left " * 5)
     narrow, whole = (printed("data", str(place), columns=width) for width in (80, None))

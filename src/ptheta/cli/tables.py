@@ -34,7 +34,7 @@ def wrapped(rows: Sequence[Sequence[str]], width: int | None) -> list[str]:
             lines.append(f"{start}{row[-1]}".rstrip())
             continue
         room = width - len(start)
-        parts = textwrap.wrap(row[-1], room, break_on_hyphens=False) or [""]
+        parts = _words(row[-1], room) or [""]
         lines += [
             f"{start if i == 0 else ' ' * len(start)}{part}".rstrip()
             for i, part in enumerate(parts)
@@ -65,15 +65,19 @@ def flowing(text: str, width: int | None) -> list[str]:
 
 
 def _filled(text: str, width: int, first: str, rest: str) -> list[str]:
-    """Words are kept whole, but for one that has no line long enough."""
     if len(first) + len(text) <= width:
         return [f"{first}{text}"]
+    return _words(text, max(width, len(rest) + 1), first, rest)
+
+
+def _words(text: str, width: int, first: str = "", rest: str = "") -> list[str]:
+    """Words are kept whole: a path that is longer than a line can still be copied."""
     return textwrap.wrap(
-        text,
-        max(width, len(rest) + 1),
+        *(text, width),
         initial_indent=first,
         subsequent_indent=rest,
         break_on_hyphens=False,
+        break_long_words=False,
     )
 
 

@@ -53,7 +53,7 @@ SHOWING = ("image", "mask", "known", "out", "scale", *(o[1] for o in OPTIONS.val
 @click.option(
     "--caption-file",
     type=types.SOURCE,
-    help="Text file in UTF-8 of captions, one to a line, in the place of --caption.",
+    help="Text file (UTF-8 or UTF-16) of captions, one to a line, in the place of --caption.",
 )
 @click.option(
     "--same-noise",

@@ -61,8 +61,8 @@ def inpaint(
         of the seed and its number, whatever stands beside it
     Raises PthetaError where the model cannot complete images, for a mask of another size, a
     condition that it does not take or know, for fewer than one candidate, and for steps of a search
-    that there is not. Warns where all is
-    known, and where one candidate looks only at a part of the known pixels.
+    that there is not. Warns where all is known, and where one candidate looks only at a part of the
+    known pixels.
     """
     completer = require(model, Completes, "inpaint")
     if candidates < 1:

@@ -7,15 +7,18 @@ none.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
     from torch import Tensor, nn
 
     from ptheta.batch import Condition
     from ptheta.conditions import ConditionSpec
     from ptheta.distributions.latents import Normal
+    from ptheta.distributions.partition import LogPartition
     from ptheta.distributions.pixels import PixelDistribution
     from ptheta.specs import ImageSpec
 
@@ -50,6 +53,13 @@ class HasBound(Protocol):
 
 
 @runtime_checkable
+class MayBeExact(Protocol):
+    def exact(self) -> bool:
+        """Whether the bound of `HasBound` is log p itself: of real numbers, which have no bins."""
+        ...
+
+
+@runtime_checkable
 class HasPosterior(Protocol):
     def posterior(self, x: Tensor, condition: Condition | None = None) -> Normal:
         """q(z | x), Gaussian: mean and log-variance, (B, L) each."""
@@ -77,6 +87,27 @@ class HasJoint(Protocol):
 class HasEnergy(Protocol):
     def energy(self, x: Tensor) -> Tensor:
         """Unnormalised -log p(x): (B,)."""
+        ...
+
+
+@runtime_checkable
+class EstimatesPartition(HasEnergy, Protocol):
+    def log_partition(self) -> LogPartition:
+        """log Z, the integral (or the sum) of exp(-energy) over all x: exact, or between two sides.
+        What is drawn for it is of the random stream at hand."""
+        ...
+
+
+@runtime_checkable
+class HasChain(Protocol):
+    """Draws by a Markov chain whose stationary distribution is p(x)."""
+
+    def chain_start(self, n: int, condition: Condition | None = None) -> Tensor:
+        """n examples that the chain starts from: (n, *shape)."""
+        ...
+
+    def transition(self, x: Tensor, condition: Condition | None = None) -> Tensor:
+        """The states after one step from the states x: (n, *shape), values that are drawn."""
         ...
 
 
@@ -195,9 +226,12 @@ CAPABILITIES: dict[str, type] = {
     "samples": Samples,
     "log_prob": HasLogProb,
     "bound": HasBound,
+    "exact": MayBeExact,
     "joint": HasJoint,
     "posterior": HasPosterior,
     "energy": HasEnergy,
+    "partition": EstimatesPartition,
+    "chain": HasChain,
     "conditionals": HasConditionals,
     "completes": Completes,
     "conditional_mean": HasConditionalMean,
@@ -284,6 +318,18 @@ def device_of(model: nn.Module) -> torch.device:
     import torch
 
     return next((p.device for p in model.parameters()), torch.device("cpu"))
+
+
+LogProb: TypeAlias = "Callable[[Tensor, Condition | None], Tensor]"  # (B,) nats
+
+
+def exact_log_prob(model: object) -> LogProb | None:
+    """log p(x) of a model that has it itself, and no bound or estimate of it; None of another."""
+    if isinstance(model, HasLogProb):
+        return model.log_prob
+    if isinstance(model, HasBound) and isinstance(model, MayBeExact) and model.exact():
+        return model.elbo
+    return None
 
 
 def capabilities(model: object) -> tuple[str, ...]:

@@ -197,7 +197,7 @@ class Measured(_Exact):
     metric: str
     value: float | None
     unit: str = ""
-    relation: Literal["=", "<=", ">="] = "="
+    relation: Literal["=", "<=", ">=", "~"] = "="
     error: float | None = None
     better: Literal["", "lower", "higher", "nearest 1"] = ""
     reason: str = ""

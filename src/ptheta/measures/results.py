@@ -105,7 +105,8 @@ class Result:
     """One measured quantity.
 
     value: None where it is not defined; then `reason` says why
-    relation: "=", or "<=" where the truth is at most the value
+    relation: "=", "<=" where the truth is at most the value, "~" where it may lie on either side
+        of it by more than its error, as of an estimate of log Z
     error: one standard error; 0 for an exact number, None where none is known
     better: which values are, see `Better`
     protocol: what was measured on what, and how

@@ -1,21 +1,29 @@
-"""Likelihood in nats and bits/dim: exact, or a bound; the two are never mixed. And the terms that a
-bound is the sum of."""
+"""Likelihood in nats and bits/dim: exact, a bound, or an estimate; they are never mixed. And the
+terms that a bound is the sum of."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ptheta.batch import Condition
-from ptheta.capabilities import HasBound, HasLogProb, condition_of, conditional, device_of
+from ptheta.capabilities import (
+    EstimatesPartition,
+    HasBound,
+    condition_of,
+    conditional,
+    device_of,
+    exact_log_prob,
+)
 from ptheta.compute.streams import seeded
 from ptheta.conditions import word
 from ptheta.data.dataset import Dataset
+from ptheta.distributions.partition import LogPartition
 from ptheta.errors import PthetaError
 from ptheta.measures.intervals import Groups, mean_estimate
 from ptheta.measures.results import Estimate
@@ -26,9 +34,11 @@ from ptheta.terminal.progress import watched
 
 @dataclass(frozen=True)
 class Likelihood:
-    """-log p per example. relation: "=" where exact, "<=" where the truth is at most this.
+    """-log p per example.
 
+    relation: "=" where exact, "<=" where the truth is at most this, "~" where it is an estimate
     density: whether p is a density, in the units of the data: -log p may then be below 0
+    partition: what an estimate is normalised by, whose error all examples share
     """
 
     nats: float
@@ -37,6 +47,7 @@ class Likelihood:
     how: str
     each: Tensor = field(repr=False, compare=False)  # of every example, float64 (N,)
     density: bool = False
+    partition: LogPartition | None = None
 
     @property
     def images(self) -> int:
@@ -67,23 +78,39 @@ def batches(
 
 
 class LogP(NamedTuple):
-    """of(x, condition) -> log p, (B,) nats. relation, how: see `Likelihood`"""
+    """of(x, condition) -> log p, (B,) nats. relation, how, partition: see `Likelihood`"""
 
     of: Callable[[Tensor, Condition | None], Tensor]
     relation: str
     how: str
+    partition: LogPartition | None = None
 
 
 def log_p_of(model: nn.Module, is_k: int) -> LogP | None:
-    """The best that a model has: exact, a bound with is_k importance samples, or None."""
-    if isinstance(model, HasLogProb):
-        return LogP(model.log_prob, "=", "exact")
+    """The best that a model has: exact, a bound with is_k importance samples, an energy that is
+    normalised by an estimate, or None. Draws from the random stream at hand."""
+    exact = exact_log_prob(model)
+    if exact is not None:
+        return LogP(exact, "=", "exact")
+    if isinstance(model, EstimatesPartition):
+        return _normalised(model)
     if not isinstance(model, HasBound):
         return None
     if is_k == 1:
         return LogP(model.elbo, "<=", "ELBO")
     bound = model.importance_bound
     return LogP(lambda x, y: bound(x, is_k, y), "<=", f"importance bound, k = {is_k}")
+
+
+def _normalised(model: EstimatesPartition) -> LogP:
+    """-energy - log Z, by the middle of both sides of log Z."""
+    partition = model.log_partition()
+
+    def log_p(x: Tensor, condition: Condition | None) -> Tensor:
+        return -model.energy(x).double() - partition.value
+
+    relation = "=" if partition.exact else "~"
+    return LogP(log_p, relation, f"energy, log Z by {partition.how}", partition)
 
 
 @torch.no_grad()
@@ -100,7 +127,8 @@ def likelihood(
     without labels, and where the numbers cannot be what they are to be: NaN, or log-probabilities
     above 0, as of a density, which would make -log p look small.
     """
-    log_p = log_p_of(model, is_k)
+    with seeded(seed):
+        log_p = log_p_of(model, is_k)
     if log_p is None:
         return None
     data = with_conditions(model, data.with_fixed_binarisation())
@@ -121,6 +149,7 @@ def likelihood(
         how=log_p.how,
         each=nats,
         density=not data.spec.discrete,
+        partition=None if log_p.relation == "=" else log_p.partition,
     )
 
 
@@ -190,7 +219,19 @@ def _mean(ctx: Context, unit: float) -> Estimate:
         why = f"-log p is infinite for {found.infinite:,} of {found.images:,} {ctx.test.examples}"
         return Estimate(None, about=about, reason=why)
     groups = Groups(found.images, "real")
-    return mean_estimate(found.each / unit, groups, about, relation=found.relation)
+    mean = mean_estimate(found.each / unit, groups, about, relation=found.relation)
+    return mean if found.partition is None else _two_sided(mean, found.partition, unit)
+
+
+def _two_sided(mean: Estimate, z: LogPartition, unit: float) -> Estimate:
+    """-log p with the error of log Z, which examples share, beside that of the examples. It has no
+    draws: of them a comparison would be made that knows of the examples alone."""
+    if mean.value is None or mean.error is None:
+        return mean
+    low, high = (mean.value + (side - z.value) / unit for side in sorted((z.lower, z.upper)))
+    error = math.hypot(mean.error, z.error / unit)
+    note = f"between {low:.5g} and {high:.5g}, by the two sides of log Z"
+    return replace(mean, error=error, draws=None, note=note)
 
 
 ELBO = {"how": "ELBO"}

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ptheta.capabilities import HasLogProb, device_of
+from ptheta.capabilities import device_of, exact_log_prob
 from ptheta.data.vector_data import Truth, vectors_of
 from ptheta.measures.divergence import Divergences, Grid, LogDensity, divergences
 from ptheta.measures.intervals import Groups, estimate, mean_estimate
@@ -52,7 +52,7 @@ def grid(ctx: Context) -> str:
 
 def density(ctx: Context) -> str:
     """The model has a density that is exact, and of no condition."""
-    if not isinstance(ctx.model, HasLogProb):
+    if exact_log_prob(ctx.model) is None:
         return "it has no exact density"
     return "its density is given a condition" if ctx.conditional_likelihood else ""
 
@@ -120,14 +120,14 @@ def divergence_estimate(of: OnGrid, pick: Callable[[Divergences], float]) -> Est
 
 @shared
 def _on_grid(ctx: Context) -> OnGrid:
-    known, model = _truth(ctx), ctx.the_model
-    assert isinstance(model, HasLogProb)
+    known, log_prob = _truth(ctx), exact_log_prob(ctx.the_model)
+    assert log_prob is not None
     device = device_of(ctx.the_model)
 
     @torch.no_grad()
     def log_q(x: Tensor) -> Tensor:
         parts = x.float().split(ROWS)
-        return torch.cat([model.log_prob(part.to(device)).double().cpu() for part in parts])
+        return torch.cat([log_prob(part.to(device), None).double().cpu() for part in parts])
 
     with stage("the density on a grid"):
         return on_grid(known.log_density, log_q, Grid.over(known.sides, known.finest))

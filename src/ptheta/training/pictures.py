@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.capabilities import (
-    HasLogProb,
     Samples,
     Translates,
     condition_of,
+    exact_log_prob,
     some_conditions,
     stage_of,
     varied,
@@ -148,11 +148,12 @@ KINDS: tuple[Callable[[nn.Module, Dataset, Dataset], Picture | None], ...] = (
 
 def density_of(model: nn.Module) -> LogDensity | None:
     """log p(x) of an unconditional model that knows it; float32 (N, D) -> (N,) nats, on the CPU."""
-    if not isinstance(model, HasLogProb) or condition_of(model) is not None:
+    log_prob = exact_log_prob(model)
+    if log_prob is None or condition_of(model) is not None:
         return None
     first = next(model.parameters(), None)
     device = torch.device("cpu") if first is None else first.device
-    return lambda x: model.log_prob(x.to(device)).cpu()
+    return lambda x: log_prob(x.to(device), None).cpu()
 
 
 def in_picture(model: nn.Module, x: Tensor) -> tuple[Tensor, int | None, list[str]]:

@@ -1,6 +1,6 @@
 """A Gaussian of all numbers of an example, by maximum likelihood: right to second order.
 
-It sees dequantised examples (`ptheta.models.mixtures.numbers`). The noise is not drawn in fitting:
+It sees dequantised examples (`ptheta.models.numbers`). The noise is not drawn in fitting:
 its share of every variance is known (Sheppard 1898). Of examples that lack nothing the fit is one
 pass, in closed form; of incomplete rows it is expectation maximisation (Dempster, Laird & Rubin
 1977), of which each pass does not lower the likelihood of what is observed.
@@ -29,7 +29,7 @@ from ptheta.models.base import Model, as_learned, refuse_missing
 from ptheta.models.graph import Graph, Variable
 from ptheta.models.mixtures.covariance import COVARIANCES, moments, wide
 from ptheta.models.mixtures.damage import estimate, seen
-from ptheta.models.mixtures.numbers import numbers_of
+from ptheta.models.numbers import numbers_of
 from ptheta.models.recipes import Recipes
 from ptheta.specs import DataSpec, ImageSpec, VectorSpec, from_unit, full, images_only
 
@@ -152,6 +152,9 @@ class Gaussian(Model):
         unit = self.kind.solve(factor, v - mean)
         distance = 0.5 * (unit.square() + LOG_2PI).sum(1)
         return -distance - self.kind.log_det(factor, self.numbers.dims)
+
+    def exact(self) -> bool:
+        return self.numbers.exact
 
     def elbo(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         return self.importance_bound(x, 1)

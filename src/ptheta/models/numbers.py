@@ -53,6 +53,11 @@ class Numbers(ABC):
     def log_unit(self, v: Tensor) -> Tensor:
         """What the log-density of numbers (B, D) is short of that of the example: (B,) nats."""
 
+    @property
+    def exact(self) -> bool:
+        """Whether no number has a bin: a density of the numbers is then one of the examples."""
+        return not bool(self.width.any())
+
     def centred(self, v: Tensor) -> Tensor:
         """Numbers (B, D) of complete examples, with `middle` for those that tell nothing."""
         return v

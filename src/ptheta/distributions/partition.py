@@ -1,0 +1,38 @@
+"""What normalises an energy: the log of its partition function, exact or between two sides."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class LogPartition:
+    """log Z, nats.
+
+    lower, upper: what a stochastic lower and a stochastic upper bound of it gave, such as annealed
+        importance sampling from an easy distribution and back to it (Grosse et al. 2015,
+        arXiv:1511.02543); both are log Z where it was summed over all states
+    errors: one standard error of either
+    how: in a few words, with what it depends on
+    """
+
+    lower: float
+    upper: float
+    errors: tuple[float, float] = (0.0, 0.0)
+    how: str = "enumeration"
+
+    @property
+    def exact(self) -> bool:
+        """Whether it is log Z itself."""
+        return self.lower == self.upper and not any(self.errors)
+
+    @property
+    def value(self) -> float:
+        """The middle of the two sides."""
+        return 0.5 * (self.lower + self.upper)
+
+    @property
+    def error(self) -> float:
+        """One standard error of the middle; of both sides, for either is drawn."""
+        return 0.5 * math.hypot(*self.errors)

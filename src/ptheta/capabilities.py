@@ -92,9 +92,13 @@ class HasEnergy(Protocol):
 
 @runtime_checkable
 class EstimatesPartition(HasEnergy, Protocol):
-    def log_partition(self) -> LogPartition:
+    def log_partition(self, effort: float = 1.0) -> LogPartition:
         """log Z, the integral (or the sum) of exp(-energy) over all x: exact, or between two sides.
-        What is drawn for it is of the random stream at hand."""
+        What is drawn for it is of the random stream at hand.
+
+        effort: what share of its usual steps an estimate takes, as where a model in training is
+            compared with itself
+        """
         ...
 
 

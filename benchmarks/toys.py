@@ -13,15 +13,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
-import statistics
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from scipy.stats import t as student
-
 import ptheta
+from benchmarks.seeds import over_seeds, summary
 from ptheta.capabilities import Samples
 from ptheta.measures.results import Evaluation
 from ptheta.metrics.baselines import OF_VECTORS
@@ -65,7 +62,6 @@ NUMBERS = (
     "sampling_speed",
     "parameters",
 )
-STEPS = 10**6  # more than a run makes in its time
 
 
 def trained(name: str, toy: str, folder: Path, minutes: float, seed: int) -> Run:
@@ -106,21 +102,6 @@ def one_run(name: str, toy: str, folder: Path, minutes: float, seed: int) -> dic
     }
 
 
-def over_seeds(rows: list[dict[str, float]]) -> dict[str, Any]:
-    """number -> [mean, half of the interval, each seed's]; what not every seed has is left out."""
-    found: dict[str, Any] = {}
-    for name in rows[0]:
-        values = [row[name] for row in rows if name in row]
-        if len(values) < len(rows):
-            continue
-        half = math.nan
-        if len(values) > 1:
-            error = statistics.stdev(values) / len(values) ** 0.5
-            half = float(student.ppf(0.975, len(values) - 1)) * error
-        found[name] = [statistics.fmean(values), None if math.isnan(half) else half, values]
-    return found
-
-
 def floors(run: Run) -> Iterator[tuple[str, Evaluation]]:
     """What samples that nothing was learned for get."""
     train, test = run.data("train"), run.data("test")
@@ -142,7 +123,7 @@ def of_toy(toy: str, options: argparse.Namespace) -> dict[str, Any]:
         found[name] = over_seeds(rows)
     run = Run.open(options.runs / toy / f"{options.only[0]}-0")
     for name, evaluation in floors(run):
-        found[name] = {k: [v, None, [v]] for k, v in numbers(evaluation).items()}
+        found[name] = {k: summary([v]) for k, v in numbers(evaluation).items()}
     return found
 
 

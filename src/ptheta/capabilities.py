@@ -55,7 +55,8 @@ class HasBound(Protocol):
 @runtime_checkable
 class MayBeExact(Protocol):
     def exact(self) -> bool:
-        """Whether the bound of `HasBound` is log p itself: of real numbers, which have no bins."""
+        """Whether the bound of `HasBound`, or the energy of `HasEnergy`, is of x itself, as of real
+        numbers; else it is of numbers drawn in the bins of x, and only bounds what x has."""
         ...
 
 

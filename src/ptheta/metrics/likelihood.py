@@ -15,6 +15,7 @@ from ptheta.batch import Condition
 from ptheta.capabilities import (
     EstimatesPartition,
     HasBound,
+    MayBeExact,
     condition_of,
     conditional,
     device_of,
@@ -103,14 +104,18 @@ def log_p_of(model: nn.Module, is_k: int, effort: float = 1.0) -> LogP | None:
 
 
 def _normalised(model: EstimatesPartition, effort: float) -> LogP:
-    """-energy - log Z, by the middle of both sides of log Z."""
+    """-energy - log Z, by the middle of both sides of log Z; a bound where the energy is of numbers
+    drawn in the bins of x."""
     partition = model.log_partition(effort)
 
     def log_p(x: Tensor, condition: Condition | None) -> Tensor:
         return -model.energy(x).double() - partition.value
 
     relation = "=" if partition.exact else "~"
-    return LogP(log_p, relation, f"energy, log Z by {partition.how}", partition)
+    if isinstance(model, MayBeExact) and not model.exact():
+        relation = "<="
+    how = f"energy, log Z by {partition.how}"
+    return LogP(log_p, relation, how, None if partition.exact else partition)
 
 
 @torch.no_grad()
@@ -155,7 +160,7 @@ def likelihood(
         how=log_p.how,
         each=nats,
         density=not data.spec.discrete,
-        partition=None if log_p.relation == "=" else log_p.partition,
+        partition=log_p.partition,
     )
 
 

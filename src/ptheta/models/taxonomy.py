@@ -5,12 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import nn
 
 from ptheta.capabilities import HasBound, HasChain, HasEnergy, HasLogProb, MayBeExact, Samples
 from ptheta.models import registry
+
+
+@runtime_checkable
+class HasDensity(HasBound, MayBeExact, Protocol):
+    """log p of real numbers, which of what has bins is a bound."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ TREE = Branch(
                 Branch(
                     "tractable",
                     "log p(x) itself, or a density, which is a bound where data are discrete",
-                    can=(HasLogProb, MayBeExact),
+                    can=(HasLogProb, HasDensity),
                 ),
                 Branch(
                     "approximate",

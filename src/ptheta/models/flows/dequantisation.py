@@ -18,10 +18,9 @@ from torch import Tensor, nn
 
 from ptheta.compute import streams
 from ptheta.config import Entry
-from ptheta.distributions.gaussian import LOG_2PI
 from ptheta.nets.flows.conditioners import perceptron, residual
 from ptheta.nets.flows.couplings import Coupling, Halves, Interleaved, Moved
-from ptheta.nets.flows.elementwise import Sigmoid
+from ptheta.nets.flows.elementwise import EDGE, Sigmoid
 from ptheta.nets.flows.laws import Affine
 from ptheta.nets.flows.shapes import Squeeze, halvings
 from ptheta.nets.flows.transform import Chain, Transform, summed
@@ -43,7 +42,7 @@ DEQUANTISATIONS: dict[str, Kind] = {
 
 
 class Noise(nn.Module):
-    """q(u | x): standard normal noise, a map given x, couplings given x, a sigmoid."""
+    """q(u | x): logistic noise, a map given x, couplings given x, a sigmoid; uniform at the start."""
 
     def __init__(self, flow: Transform, shape: tuple[int, ...], squeezed: bool) -> None:
         """shape: of u; squeezed: whether four pixels are channels of one place inside"""
@@ -53,8 +52,10 @@ class Noise(nn.Module):
 
     def drawn(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """u in (0, 1), (B, *shape), and log q(u | x), (B,). context: x as a network sees it"""
-        e = streams.normal(len(context), *self.shape, device=context.device)
-        log_q = -0.5 * summed(e.square() + LOG_2PI)
+        u = streams.uniform(len(context), *self.shape, device=context.device)
+        u = u.clamp(EDGE, 1 - EDGE)
+        e = u.log() - (-u).log1p()
+        log_q = summed(u.log() + (-u).log1p())
         if self.squeeze is not None:
             e, context = self.squeeze(e)[0], self.squeeze(context)[0]
         u, log_det = self.flow(e, context)

@@ -41,7 +41,7 @@ class GlowConfig(CouplingConfig):
 
 class Glow(Flow):
     """At each scale a squeeze, then steps of activation normalisation, an invertible 1x1
-    convolution and a coupling; half of the channels leaves, with a learned prior given the other half.
+    convolution and a coupling; half of the channels leaves, with a learned prior given the rest.
 
     Of vectors, the same steps, in which the 1x1 convolution is a linear map.
     """
@@ -51,37 +51,38 @@ class Glow(Flow):
     def transform(self) -> Transform:
         if isinstance(self.spec, ImageSpec):
             most = halvings(self.spec.height, self.spec.width)
-            return self._scale(self.spec.shape, min(self.config.scales, most))
+            return self._scale(self.spec.shape, min(self.config.scales, most), 0)
         parts: list[Transform] = []
         for _ in range(self.config.steps):
             coupling = self.config.of_vectors(self.dims, flipped=False)
             parts += [ActNorm(self.dims), Mixing(self.dims), coupling]
         return Chain(parts)
 
-    def _scale(self, shape: tuple[int, int, int], squeezes: int) -> Transform:
+    def _scale(self, shape: tuple[int, int, int], squeezes: int, scale: int) -> Transform:
+        """squeezes: that are left; scale: 0, 1, ..."""
         c, h, w = shape
         parts: list[Transform] = []
         if squeezes:
             parts.append(Squeeze())
             c, h, w = 4 * c, h // 2, w // 2
         for _ in range(self.config.steps):
-            coupling = self.config.coupling(Halves(c, flipped=False))
+            coupling = self.config.coupling(Halves(c, flipped=False), scale)
             parts += [ActNorm(c), Mixing(c), coupling]
         if squeezes <= 1:
             return Chain([*parts, Flatten((c, h, w))])
-        inner = self._scale((c // 2, h, w), squeezes - 1)
-        return Chain([*parts, FactoredOut((c, h, w), inner, self.config.leaving(c))])
+        inner = self._scale((c // 2, h, w), squeezes - 1, scale + 1)
+        return Chain([*parts, FactoredOut((c, h, w), inner, self.config.leaving(c, scale))])
 
 
 RECIPES: Recipes = {
     "default": {
         "about": "three scales of 8 steps, 64 channels",
-        "model": {"steps": 8, "features": 64},
+        "model": {"steps": 8, "features": (64,)},
         "train": {"batch_size": 64, "epochs": 50.0, "schedule": "cosine", "clip": 50.0},
     },
     "kingma-2018": {
         "about": "the sizes of arXiv:1807.03039 on 32x32: three scales of 32 steps, 512 channels",
-        "model": {"steps": 32, "features": 512, "input": "none"},
+        "model": {"steps": 32, "features": (512,), "input": "none"},
         "train": {"batch_size": 64, "epochs": 1800.0, "warmup": 5000, "clip": 50.0},
     },
     "points": {

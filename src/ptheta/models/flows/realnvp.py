@@ -32,38 +32,44 @@ class RealNVP(Flow):
     def transform(self) -> Transform:
         if isinstance(self.spec, ImageSpec):
             h, w = self.spec.height, self.spec.width
-            return self._scale(self.spec.shape, min(self.config.scales - 1, halvings(h, w)))
+            return self._scale(self.spec.shape, min(self.config.scales - 1, halvings(h, w)), 0)
         parts: list[Transform] = []
         for i in range(self.config.steps):
             parts += [ActNorm(self.dims), self.config.of_vectors(self.dims, bool(i % 2))]
         return Chain(parts)
 
-    def _scale(self, shape: tuple[int, int, int], left: int) -> Transform:
-        """left: scales below this one"""
+    def _scale(self, shape: tuple[int, int, int], left: int, scale: int) -> Transform:
+        """left: scales below this one; scale: 0, 1, ..."""
         c, h, w = shape
         parts: list[Transform] = []
         for i in range(self.config.steps + (left == 0)):
             board = Checkerboard(shape, bool(i % 2))
-            parts += [ActNorm(c), self.config.coupling(board)]
+            parts += [ActNorm(c), self.config.coupling(board, scale)]
         if not left:
             return Chain([*parts, Flatten(shape)])
         parts.append(Squeeze())
         for i in range(self.config.steps):
-            parts += [ActNorm(4 * c), self.config.coupling(Halves(4 * c, bool(i % 2)))]
+            parts += [ActNorm(4 * c), self.config.coupling(Halves(4 * c, bool(i % 2)), scale)]
         squeezed = (4 * c, h // 2, w // 2)
-        inner = self._scale((2 * c, h // 2, w // 2), left - 1)
+        inner = self._scale((2 * c, h // 2, w // 2), left - 1, scale + 1)
         return Chain([*parts, FactoredOut(squeezed, inner, None)])
 
 
 RECIPES: Recipes = {
     "default": {
         "about": "two scales, three couplings of each kind, 64 channels",
-        "model": {"scales": 2, "steps": 3, "features": 64, "blocks": 2},
+        "model": {"scales": 2, "steps": 3, "features": (64, 128), "blocks": 2},
         "train": {"batch_size": 64, "epochs": 50.0, "schedule": "cosine", "clip": 50.0},
     },
     "dinh-2016": {
         "about": "the sizes of arXiv:1605.08803 on 32x32: 64 channels, 8 residual blocks",
-        "model": {"scales": 2, "steps": 3, "features": 64, "blocks": 8, "weight_decay": 5e-5},
+        "model": {
+            "scales": 2,
+            "steps": 3,
+            "features": (64, 128),
+            "blocks": 8,
+            "weight_decay": 5e-5,
+        },
         "train": {"batch_size": 64, "epochs": 500.0, "clip": 50.0},
     },
     "points": {

@@ -96,7 +96,12 @@ class Checkerboard(Parting):
 def said(net: Layer, law: Law, seen: Tensor, context: Tensor | None) -> Tensor:
     """What a network says of each number: (B, numbers of the law, *shape)."""
     h = seen if context is None else torch.cat([seen, context], 1)
-    return full(net(h)).unflatten(1, (law.numbers, -1))
+    return spoken(full(net(h)), law)
+
+
+def spoken(h: Tensor, law: Law) -> Tensor:
+    """(B, numbers * C, ...) -> (B, numbers, C, ...)"""
+    return h.reshape(len(h), law.numbers, -1, *h.shape[2:])
 
 
 class Coupling(Transform):
@@ -127,7 +132,7 @@ class Moved(Transform):
 
     def _said(self, context: Tensor | None) -> Tensor:
         assert context is not None
-        return full(self.net(context)).unflatten(1, (self.law.numbers, -1))
+        return spoken(full(self.net(context)), self.law)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Image:
         y, log_d = self.law.forward(x, self._said(context))

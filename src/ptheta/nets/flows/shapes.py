@@ -14,10 +14,12 @@ class Squeeze(Transform):
     (arXiv:1605.08803, section 3.6)."""
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Image:
-        return pixel_unshuffle(x, 2), nothing(x)
+        z: Tensor = pixel_unshuffle(x, 2)
+        return z, nothing(x)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        return pixel_shuffle(z, 2)
+        x: Tensor = pixel_shuffle(z, 2)
+        return x
 
 
 class Flatten(Transform):
@@ -31,7 +33,7 @@ class Flatten(Transform):
         return x.flatten(1), nothing(x)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        return z.unflatten(1, self.shape)
+        return z.reshape(len(z), *self.shape)
 
 
 class Permutation(Transform):

@@ -31,6 +31,7 @@ from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.models.numbers import numbers_of
 from ptheta.nets.flows.actnorm import starting
 from ptheta.nets.flows.elementwise import ElementwiseMixtureCDF, Logit, Shift
+from ptheta.nets.flows.laws import SPREAD
 from ptheta.nets.flows.transform import Chain, Transform, summed
 from ptheta.optimizers import OptimizerConfig
 from ptheta.specs import DataSpec, ImageSpec, VectorSpec
@@ -46,6 +47,7 @@ INPUTS = {
 }
 NOISE_FEATURES = 24  # of the networks of q(u | x)
 NOISE_HIDDEN = (64,)
+SHARE = 0.8  # of the range of logits that the means of a mixture cover at the start
 
 
 @dataclass(frozen=True)
@@ -124,15 +126,16 @@ class Flow(Model):
 
     def _input(self) -> list[Transform]:
         parts: list[Transform] = []
-        image = isinstance(self.spec, ImageSpec)
+        spread = SPREAD
         if isinstance(self.spec, ImageSpec):
             levels = self.spec.levels
             if self.config.input == "none":
                 parts.append(Shift(levels / 2, levels))
             else:
-                parts += [Shift(0.0, levels), Logit(self.config.alpha)]
+                logit = Logit(self.config.alpha)
+                spread = SHARE * logit.greatest()
+                parts += [Shift(0.0, levels), logit]
         if self.config.input == "mixture-cdf":
-            spread = 3.0 if image else 2.0  # of logits; of what is standardised
             parts.append(ElementwiseMixtureCDF(self.inner, self.config.components, spread))
         return parts
 

@@ -42,7 +42,7 @@ DEQUANTISATIONS: dict[str, Kind] = {
 
 
 class Noise(nn.Module):
-    """q(u | x): logistic noise, a map given x, couplings given x, a sigmoid; uniform at the start."""
+    """q(u | x): logistic noise, a map given x, couplings given x, a sigmoid: uniform at first."""
 
     def __init__(self, flow: Transform, shape: tuple[int, ...], squeezed: bool) -> None:
         """shape: of u; squeezed: whether four pixels are channels of one place inside"""

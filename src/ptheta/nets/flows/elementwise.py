@@ -38,6 +38,10 @@ class Logit(Transform):
         super().__init__()
         self.alpha = max(alpha, 2 * EDGE)
 
+    def greatest(self) -> float:
+        """The logit of 1."""
+        return math.log(2 / self.alpha - 1)
+
     def forward(self, x: Tensor, context: Tensor | None = None) -> Image:
         p = (self.alpha / 2 + (1 - self.alpha) * x).clamp(EDGE, 1 - EDGE)
         y = p.log() - (-p).log1p()

@@ -56,7 +56,7 @@ class FlowConfig(OptimizerConfig):
         "uniform", "how a level, a whole number or a word becomes a number of its bin"
     )
     input: Annotated[str, OneOf(INPUTS)] = option("logit", "what numbers go through first")
-    alpha: Fraction = option(
+    edge: Fraction = option(
         0.05, "share of (0, 1) that levels do not reach, so that their logits are bounded"
     )
     components: Count = option(8, "of a mixture of logistics, at the input or in a coupling")
@@ -132,7 +132,7 @@ class Flow(Model):
             if self.config.input == "none":
                 parts.append(Shift(levels / 2, levels))
             else:
-                logit = Logit(self.config.alpha)
+                logit = Logit(self.config.edge)
                 spread = SHARE * logit.greatest()
                 parts += [Shift(0.0, levels), logit]
         if self.config.input == "mixture-cdf":

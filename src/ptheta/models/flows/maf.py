@@ -48,7 +48,7 @@ RECIPES: Recipes = {
     },
     "papamakarios-2017": {
         "about": "MAF(10) of arXiv:1705.07057 on MNIST: ten networks of one layer of 1024 units",
-        "model": {"transforms": 10, "hidden": (1024,), "alpha": 1e-6, "lr": 1e-4},
+        "model": {"transforms": 10, "hidden": (1024,), "edge": 1e-6, "lr": 1e-4},
         "train": {"batch_size": 100, "epochs": 500.0, "clip": 50.0},
     },
     "points": {

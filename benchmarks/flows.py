@@ -26,8 +26,8 @@ FLOWS = ("nice", "realnvp", "glow", "maf")
 SEEDS, RATES, STEPS = 20, (1e-4, 1e-3, 1e-2), 40
 SMALL = {
     "nice": {"hidden": (64, 64)},
-    "realnvp": {"scales": 2, "steps": 2, "features": (8,)},
-    "glow": {"scales": 2, "steps": 4, "features": (8,)},
+    "realnvp": {"scales": 2, "depth": 2, "features": (8,)},
+    "glow": {"scales": 2, "depth": 4, "features": (8,)},
     "maf": {"hidden": (64,), "transforms": 3},
 }
 IMAGES, DIMS, TRANSFORMS, HIDDEN, ROUNDS = 64, 784, 5, (512, 512), 3

@@ -53,7 +53,7 @@ class Glow(Flow):
             most = halvings(self.spec.height, self.spec.width)
             return self._scale(self.spec.shape, min(self.config.scales, most), 0)
         parts: list[Transform] = []
-        for _ in range(self.config.steps):
+        for _ in range(self.config.depth):
             coupling = self.config.of_vectors(self.dims, flipped=False)
             parts += [ActNorm(self.dims), Mixing(self.dims), coupling]
         return Chain(parts)
@@ -65,7 +65,7 @@ class Glow(Flow):
         if squeezes:
             parts.append(Squeeze())
             c, h, w = 4 * c, h // 2, w // 2
-        for _ in range(self.config.steps):
+        for _ in range(self.config.depth):
             coupling = self.config.coupling(Halves(c, flipped=False), scale)
             parts += [ActNorm(c), Mixing(c), coupling]
         if squeezes <= 1:
@@ -77,7 +77,7 @@ class Glow(Flow):
 RECIPES: Recipes = {
     "default": {
         "about": "three scales of 8 steps, 64 channels",
-        "model": {"steps": 8, "features": (64,)},
+        "model": {"depth": 8, "features": (64,)},
         "train": {"batch_size": 64, "epochs": 50.0, "schedule": "cosine", "clip": 50.0},
     },
     "ten-minutes": {
@@ -91,7 +91,7 @@ RECIPES: Recipes = {
             "scale": "tanh",
             "conditioner": "residual",
             "scales": 2,
-            "steps": 7,
+            "depth": 7,
             "features": (24, 64),
             "lr": 4e-3,
         },
@@ -108,7 +108,7 @@ RECIPES: Recipes = {
     },
     "kingma-2018": {
         "about": "the sizes of arXiv:1807.03039 on 32x32: three scales of 32 steps, 512 channels",
-        "model": {"steps": 32, "features": (512,), "input": "none"},
+        "model": {"depth": 32, "features": (512,), "input": "none"},
         "train": {"batch_size": 64, "epochs": 1800.0, "warmup": 5000, "clip": 50.0},
     },
     "points": {
@@ -116,7 +116,7 @@ RECIPES: Recipes = {
         "model": {
             "transform": "mixture",
             "scale": "tanh",
-            "steps": 6,
+            "depth": 6,
             "hidden": (64, 64),
             "lr": 5e-3,
         },

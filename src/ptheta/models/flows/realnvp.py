@@ -34,7 +34,7 @@ class RealNVP(Flow):
             h, w = self.spec.height, self.spec.width
             return self._scale(self.spec.shape, min(self.config.scales - 1, halvings(h, w)), 0)
         parts: list[Transform] = []
-        for i in range(self.config.steps):
+        for i in range(self.config.depth):
             parts += [ActNorm(self.dims), self.config.of_vectors(self.dims, bool(i % 2))]
         return Chain(parts)
 
@@ -42,13 +42,13 @@ class RealNVP(Flow):
         """left: scales below this one; scale: 0, 1, ..."""
         c, h, w = shape
         parts: list[Transform] = []
-        for i in range(self.config.steps + (left == 0)):
+        for i in range(self.config.depth + (left == 0)):
             board = Checkerboard(shape, bool(i % 2))
             parts += [ActNorm(c), self.config.coupling(board, scale)]
         if not left:
             return Chain([*parts, Flatten(shape)])
         parts.append(Squeeze())
-        for i in range(self.config.steps):
+        for i in range(self.config.depth):
             parts += [ActNorm(4 * c), self.config.coupling(Halves(4 * c, bool(i % 2)), scale)]
         squeezed = (4 * c, h // 2, w // 2)
         inner = self._scale((2 * c, h // 2, w // 2), left - 1, scale + 1)
@@ -58,14 +58,14 @@ class RealNVP(Flow):
 RECIPES: Recipes = {
     "default": {
         "about": "two scales, three couplings of each kind, 64 channels",
-        "model": {"scales": 2, "steps": 3, "features": (64, 128), "blocks": 2},
+        "model": {"scales": 2, "depth": 3, "features": (64, 128), "blocks": 2},
         "train": {"batch_size": 64, "epochs": 50.0, "schedule": "cosine", "clip": 50.0},
     },
     "dinh-2016": {
         "about": "the sizes of arXiv:1605.08803 on 32x32: 64 channels, 8 residual blocks",
         "model": {
             "scales": 2,
-            "steps": 3,
+            "depth": 3,
             "features": (64, 128),
             "blocks": 8,
             "weight_decay": 5e-5,
@@ -74,7 +74,7 @@ RECIPES: Recipes = {
     },
     "points": {
         "about": "mixtures of 8 in six couplings of 64 units: points in a minute on one core",
-        "model": {"transform": "mixture", "steps": 6, "hidden": (64, 64), "lr": 5e-3},
+        "model": {"transform": "mixture", "depth": 6, "hidden": (64, 64), "lr": 5e-3},
         "train": {"batch_size": 256, "steps": 2000, "schedule": "cosine", "clip": 10.0},
     },
 }

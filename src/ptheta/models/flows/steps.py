@@ -17,7 +17,7 @@ class CouplingConfig(AffineConfig):
     scales: Parts = option(
         3, "scales of an image, as far as its sides can be halved; half of it leaves at each"
     )
-    steps: Parts = option(4, "steps at each scale, or of a vector")
+    depth: Parts = option(4, "steps at each scale, or of a vector")
     conditioner: Annotated[str, OneOf(CONDITIONERS)] = option(
         "residual", "network of a coupling of images"
     )

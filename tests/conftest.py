@@ -72,6 +72,7 @@ TINY: dict[str, dict[str, Any]] = {
     "multiscale-pixelcnn": {"features": 6, "blocks": 2, "head": 6, "context": 1},
     "image-transformer": {"width": 8, "heads": 2, "layers": 2},
     "pixelcnn++": {"features": 6, "blocks": 2, "components": 2},
+    "rbm": {"hidden": 5, "chains": 4, "sweeps": 5},
     "gated-pixelcnn": {"features": 6, "layers": 3, "first_kernel": 3, "head": 6},
 }
 

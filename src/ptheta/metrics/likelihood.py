@@ -15,6 +15,7 @@ from ptheta.batch import Condition
 from ptheta.capabilities import (
     EstimatesPartition,
     HasBound,
+    MayBeExact,
     condition_of,
     conditional,
     device_of,
@@ -103,14 +104,17 @@ def log_p_of(model: nn.Module, is_k: int) -> LogP | None:
 
 
 def _normalised(model: EstimatesPartition) -> LogP:
-    """-energy - log Z, by the middle of both sides of log Z."""
+    """-energy - log Z, by the middle of both sides of log Z; a bound on average where the energy is
+    of numbers drawn in bins."""
     partition = model.log_partition()
+    bound = isinstance(model, MayBeExact) and not model.exact()
 
     def log_p(x: Tensor, condition: Condition | None) -> Tensor:
         return -model.energy(x).double() - partition.value
 
-    relation = "=" if partition.exact else "~"
-    return LogP(log_p, relation, f"energy, log Z by {partition.how}", partition)
+    relation = ("<=" if bound else "=") if partition.exact else "~"
+    of = "energy of dequantised numbers" if bound else "energy"
+    return LogP(log_p, relation, f"{of}, log Z by {partition.how}", partition)
 
 
 @torch.no_grad()
@@ -149,7 +153,7 @@ def likelihood(
         how=log_p.how,
         each=nats,
         density=not data.spec.discrete,
-        partition=None if log_p.relation == "=" else log_p.partition,
+        partition=log_p.partition if log_p.relation == "~" else None,
     )
 
 

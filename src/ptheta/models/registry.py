@@ -174,6 +174,13 @@ MODELS: dict[str, Listed] = {
         "arXiv:1612.03242",
         about="from a caption to a small image, and from both to a large one",
     ),
+    "rbm": Entry(
+        "energy.rbm",
+        "RBM",
+        "RBMConfig",
+        "Hinton 2002",
+        about="an energy of visible and hidden units, each side independent given the other",
+    ),
     "gaussian": Entry(
         "mixtures.gaussian",
         "Gaussian",

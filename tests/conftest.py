@@ -55,6 +55,7 @@ TINY: dict[str, dict[str, Any]] = {
     "avb": {"hidden": (16,), "latent": 3, "features": 4, "critic": (8,), "bases": 2, "noise": 3},
     "ae": {"hidden": (16,), "latent": 3, "features": 4},
     "dae": {"hidden": (16,), "latent": 3, "features": 4},
+    "gsn": {"hidden": (16,), "latent": 3, "features": 4, "sweeps": 5},
     "aae": {"hidden": (16,), "latent": 3, "features": 4, "critic": (8,)},
     "vae-gan": {"hidden": (16,), "latent": 3, "features": 4},
     "alpha-gan": {"hidden": (16,), "latent": 3, "features": 4, "critic": (8,)},

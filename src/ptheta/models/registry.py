@@ -111,6 +111,13 @@ MODELS: dict[str, Listed] = {
         "Vincent 2010",
         about="an autoencoder that is shown damaged examples and gives the clean ones",
     ),
+    "gsn": Entry(
+        "autoencoders.gsn",
+        "GSN",
+        "GSNConfig",
+        "arXiv:1306.1091",
+        about="a denoising autoencoder that gives a distribution, sampled by its Markov chain",
+    ),
     "aae": Entry(
         "hybrid.aae",
         "AAE",

@@ -138,10 +138,10 @@ class Boltzmann:
         """c + s(v) W: (n, H)"""
         return torch.addmm(self.hidden_bias, self.visible.scaled(v), self.weight)
 
-    def free_energy(self, v: Tensor) -> Tensor:
-        """F(v): (n, D) -> (n,); of float64 sums where no gradient is taken."""
-        total = None if torch.is_grad_enabled() else torch.float64
-        return self.visible.energy(v) - softplus(self.field(v)).sum(1, dtype=total)
+    def free_energy(self, v: Tensor, field: Tensor | None = None) -> Tensor:
+        """F(v): (n, D) -> (n,), float64. field: `field(v)`, if known"""
+        field = self.field(v) if field is None else field
+        return self.visible.energy(v) - softplus(field).sum(1, dtype=torch.float64)
 
     def energy(self, v: Tensor, h: Tensor) -> Tensor:
         """E(v, h): (n,)"""

@@ -104,7 +104,9 @@ class RBM(Model):
 
     def machine(self, *, learning: bool = False) -> Boltzmann:
         """learning: with gradients that are centred, where the config wants them"""
-        w, b, c = self.weight, self.bias, self.hidden_bias
+        w: Tensor = self.weight
+        b: Tensor = self.bias
+        c: Tensor = self.hidden_bias
         if learning and self.config.centred:
             w, b, c = centred(w, b, c, self.mu, self.lam)
         return Boltzmann(self._visible(b), w, c)
@@ -120,7 +122,7 @@ class RBM(Model):
         """F(v) in nats of the units of x, float64: of what has bins, of a number drawn in its bin,
         so that its mean is what bounds -log p(x) + log Z from above."""
         x = whole(self.spec, x)
-        return self.machine().free_energy(self.seen.of(x)).double() + self.seen.log_unit(x)
+        return self.machine().free_energy(self.seen.of(x)) + self.seen.log_unit(x)
 
     def exact(self) -> bool:
         return self.seen.exact
@@ -138,6 +140,7 @@ class RBM(Model):
 
     # -- learning
 
+    @torch.no_grad()
     def start(self, batch: Batch) -> None:
         """Base rates of the first batch for the visible units, and chains of these."""
         v = self.seen.of(whole(self.spec, batch.x))
@@ -164,17 +167,18 @@ class RBM(Model):
         """F(v) - mean of F over the negative examples: (B,). Its gradient is that of -log p(v), as
         far as these are of the model; its value says how far apart both are in energy."""
         n, machine = len(shared.data), self.machine(learning=True)
-        with torch.enable_grad():
-            free = machine.free_energy(torch.cat([shared.data, shared.model]))
-        self._follow(machine, shared.data)
+        both = torch.cat([shared.data, shared.model])
+        field = machine.field(both)
+        free = machine.free_energy(both, field)
+        self._follow(machine.visible.scaled(shared.data), field[:n])
         return {"energy_gap": free[:n] - free[n:].mean()}
 
     @torch.no_grad()
-    def _follow(self, machine: Boltzmann, data: Tensor) -> None:
+    def _follow(self, scaled: Tensor, field: Tensor) -> None:
         """Moves the offsets; several processes average them."""
         rate = self.config.offset_rate
-        self.mu.lerp_(machine.visible.scaled(data).mean(0), rate)
-        self.lam.lerp_(machine.field(data).sigmoid().mean(0), rate)
+        self.mu.lerp_(scaled.mean(0), rate)
+        self.lam.lerp_(field.sigmoid().mean(0), rate)
 
     def game(self) -> Game[Phases]:
         return Game(

@@ -24,7 +24,7 @@ from ptheta.models.energy.seen import Bits, seen_as
 from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.models.recipes import Recipes
 from ptheta.optimizers import OptimizerConfig, OptimizerName
-from ptheta.specs import DataSpec, ImageSpec, VectorSpec
+from ptheta.specs import DataSpec, ImageSpec, VectorSpec, full
 
 START_SD = 0.01  # of the weights (Hinton 2010, a practical guide)
 LEAST_RATE = 1e-3  # of a visible unit being 1, for the base rates
@@ -234,7 +234,7 @@ class RBM(Model):
 
     def encode(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         """p(h = 1 | x): (B, H)."""
-        return self.machine().field(self.seen.middle(whole(self.spec, x))).sigmoid()
+        return full(self.machine().field(self.seen.middle(whole(self.spec, x)))).sigmoid()
 
     def graph(self) -> Graph:
         kind = "binary" if self.binary else "Gaussian"

@@ -111,10 +111,10 @@ def _normalised(model: EstimatesPartition, effort: float) -> LogP:
     def log_p(x: Tensor, condition: Condition | None) -> Tensor:
         return -model.energy(x).double() - partition.value
 
-    relation = "=" if partition.exact else "~"
+    relation, of = "=" if partition.exact else "~", "energy"
     if isinstance(model, MayBeExact) and not model.exact():
-        relation = "<="
-    how = f"energy, log Z by {partition.how}"
+        relation, of = "<=", "energy of dequantised numbers"
+    how = f"{of}, log Z by {partition.how}"
     return LogP(log_p, relation, how, None if partition.exact else partition)
 
 

@@ -111,6 +111,13 @@ MODELS: dict[str, Listed] = {
         "Vincent 2010",
         about="an autoencoder that is shown damaged examples and gives the clean ones",
     ),
+    "gsn": Entry(
+        "autoencoders.gsn",
+        "GSN",
+        "GSNConfig",
+        "arXiv:1306.1091",
+        about="a denoising autoencoder that gives a distribution, sampled by its Markov chain",
+    ),
     "aae": Entry(
         "hybrid.aae",
         "AAE",
@@ -173,6 +180,13 @@ MODELS: dict[str, Listed] = {
         "StackGANConfig",
         "arXiv:1612.03242",
         about="from a caption to a small image, and from both to a large one",
+    ),
+    "rbm": Entry(
+        "energy.rbm",
+        "RBM",
+        "RBMConfig",
+        "Hinton 2002",
+        about="an energy of visible and hidden units, each side independent given the other",
     ),
     "gaussian": Entry(
         "mixtures.gaussian",

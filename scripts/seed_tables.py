@@ -89,7 +89,8 @@ def markdown(rows: Iterable[Sequence[str]]) -> str:
 
 
 def _read(name: str) -> Any:
-    return json.loads((RESULTS / name).read_text(encoding="utf-8"))
+    file = RESULTS / name
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
 
 def _name(name: str, model: bool) -> str:

@@ -153,10 +153,10 @@ PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
 def written(text: str, parts: Mapping[str, Callable[[], str]]) -> str:
     """A page with its tables as they are now."""
     for name, part in parts.items():
-        marked = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.DOTALL)
+        marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         found = marked.search(text)
         assert found is not None, f"there is no place for {name}"
-        text = text[: found.end(1)] + part() + text[found.start(2) :]
+        text = f"{text[: found.end(1)]}{part()}\n" + text[found.start(2) :]
     return text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from ptheta.nets.flows import conditioners, couplings, elementwise, laws, mixing
 from ptheta.nets.flows.actnorm import ActNorm
 from ptheta.nets.flows.masked import Autoregressive
 from ptheta.nets.flows.transform import Chain, Transform
-from ptheta.specs import Column, ImageSpec, VectorSpec, from_levels
+from ptheta.specs import Column, DataSpec, ImageSpec, VectorSpec, from_levels
 from tests.conftest import MODELS, VECTORS, config_options, examples, tiny
 
 FLOWS = [name for name in MODELS if "dequantisation" in config_options(name)]
@@ -24,7 +25,10 @@ IMAGES = ImageSpec(2, 4, 4, 8)
 POINTS = VectorSpec.of(2)
 
 
-def shaken(module: nn.Module, size: float = 0.2, seed: int = 1) -> nn.Module:
+M = TypeVar("M", bound=nn.Module)
+
+
+def shaken(module: M, size: float = 0.2, seed: int = 1) -> M:
     """The module with weights far from those of its start, in which couplings are the identity."""
     draw = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -121,20 +125,12 @@ def test_every_law_scale_and_part_is_tried():
     assert {*conditioners.CONDITIONERS} == {"plain", "residual"}
 
 
-def shook(name: str, spec: ImageSpec | VectorSpec, **options: object) -> nn.Module:
+def shook(name: str, spec: DataSpec, **options: Any) -> Any:
     return shaken(tiny(name, spec, **options), 0.1)
 
 
-OPTIONS: dict[str, dict[str, object]] = {
-    "as it is": {},
-    "mixtures": {"input": "mixture-cdf", "components": 3},
-    "variational": {"dequantisation": "variational"},
-    "none": {"input": "none"},
-}
-
-
-def laws_of(name: str) -> list[dict[str, object]]:
-    table = [{}]
+def laws_of(name: str) -> list[dict[str, Any]]:
+    table: list[dict[str, Any]] = [{}]
     if "transform" in config_options(name):
         table.append({"transform": "mixture"})
     return table

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -26,7 +27,7 @@ from ptheta.specs import ImageSpec
 RESULTS = Path(__file__).parent / "results" / "flows.json"
 FLOWS = ("nice", "realnvp", "glow", "maf")
 SEEDS, RATES, STEPS = 20, (1e-4, 1e-3, 1e-2), 30
-SMALL = {
+SMALL: dict[str, dict[str, Any]] = {
     "nice": {"hidden": (64, 64)},
     "realnvp": {"scales": 2, "depth": 2, "features": (8,)},
     "glow": {"scales": 2, "depth": 4, "features": (8,)},
@@ -67,7 +68,8 @@ def nan() -> None:
 def _ends(name: str, x: torch.Tensor, rate: float, seed: int) -> bool:
     """Whether the loss of every step and all weights after the last one are finite."""
     torch.manual_seed(seed)
-    model = ptheta.create(name, ImageSpec(1, *x.shape[2:]), lr=rate, **SMALL[name])
+    spec = ImageSpec(1, *x.shape[2:])
+    model: Any = ptheta.create(name, spec, lr=rate, **SMALL[name])
     weights = list(model.parameters())
     adam = torch.optim.Adam(weights, lr=rate)
     model.start(Batch(x[:IMAGES]))
@@ -88,7 +90,7 @@ def speed() -> None:
 
     torch.set_num_threads(1)
     spec = ImageSpec(1, 28, 28)
-    ours = ptheta.create("maf", spec, transforms=TRANSFORMS, hidden=HIDDEN).eval()
+    ours: Any = ptheta.create("maf", spec, transforms=TRANSFORMS, hidden=HIDDEN).eval()
     theirs = MAF(DIMS, transforms=TRANSFORMS, hidden_features=HIDDEN).eval()
     rivals: dict[str, Callable[[], object]] = {
         "ptheta": lambda: ours.sample(IMAGES),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import pytest
@@ -17,6 +18,7 @@ from ptheta.nets.flows import conditioners, couplings, elementwise, laws, mixing
 from ptheta.nets.flows.actnorm import ActNorm
 from ptheta.nets.flows.masked import Autoregressive
 from ptheta.nets.flows.transform import Chain, Transform
+from ptheta.nets.modules import Layer
 from ptheta.specs import Column, DataSpec, ImageSpec, VectorSpec, from_levels
 from tests.conftest import MODELS, VECTORS, config_options, examples, tiny
 
@@ -37,7 +39,7 @@ def shaken(module: M, size: float = 0.2, seed: int = 1) -> M:
     return module.eval()
 
 
-def net(seen: int, law: laws.Law, moved: int, image: bool) -> conditioners.Layer:
+def net(seen: int, law: laws.Law, moved: int, image: bool) -> Layer:
     out = law.numbers * moved
     if image:
         return conditioners.residual(seen, out, 6, 1)
@@ -228,7 +230,8 @@ def check_noise(noise: dequantisation.Noise, context: Tensor) -> None:
     shape = context.shape[1:] if len(noise.shape) == 3 else noise.shape
     e = torch.randn(2, *shape, dtype=torch.float64)
     for i in range(2):
-        check_log_det(lambda v, i=i: noise.flow(v, context[i : i + 1]), e[i : i + 1])
+        given = partial(noise.flow, context=context[i : i + 1])
+        check_log_det(given, e[i : i + 1])
 
 
 def test_activation_normalisation_starts_once_and_from_the_whole_batch():

@@ -97,13 +97,13 @@ RECIPES: Recipes = {
         },
         "train": {
             "batch_size": 32,
-            "steps": 3000,
+            "steps": 1500,
             "schedule": "cosine",
             "warmup": 100,
             "clip": 200.0,
             "ema": 0.998,
-            "evaluate_every": 1000,
-            "sample_every": 1000,
+            "evaluate_every": 500,
+            "sample_every": 500,
         },
     },
     "kingma-2018": {

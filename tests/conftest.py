@@ -64,6 +64,7 @@ TINY: dict[str, dict[str, Any]] = {
     "context-gan": {"features": 4, "dilations": (1, 2), "d_features": 4},
     "text-gan": DRAWS,
     "stackgan": {**DRAWS, "augmented": 3},
+    "mixture": {"components": 3},
     "nade": {"hidden": 12, "block": 5},
     "made": {"hidden": (40,)},
     "pixelcnn": {"features": 6, "blocks": 2, "head": 6},

@@ -55,7 +55,8 @@ class HasBound(Protocol):
 @runtime_checkable
 class MayBeExact(Protocol):
     def exact(self) -> bool:
-        """Whether the bound of `HasBound` is log p itself: of real numbers, which have no bins."""
+        """Whether the bound of `HasBound` is log p itself: of real numbers, which have no bins, or
+        where the model has the probabilities of levels themselves."""
         ...
 
 

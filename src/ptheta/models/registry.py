@@ -181,6 +181,13 @@ MODELS: dict[str, Listed] = {
         "Gauss 1809",
         about="one normal distribution, fitted in closed form",
     ),
+    "mixture": Entry(
+        "mixtures.mixture",
+        "Mixture",
+        "MixtureConfig",
+        "Dempster 1977",
+        about="a weighted sum of Gaussians or of Bernoulli distributions, fitted by EM",
+    ),
     "fvsbn": Entry(
         "autoregressive.fvsbn",
         "FVSBN",

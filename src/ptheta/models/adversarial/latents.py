@@ -12,6 +12,8 @@ from torch.nn.functional import normalize
 from ptheta.compute import streams
 from ptheta.config import Entry
 
+SIDE = 3**0.5  # of half the cube in which a uniform number has mean square 1
+
 
 def anywhere(z: Tensor) -> Tensor:
     return z
@@ -48,6 +50,14 @@ def on_sphere(z: Tensor) -> Tensor:
     return normalize(z, dim=1) * norm
 
 
+def uniform(n: int, latent: int, device: torch.device) -> Tensor:
+    return (2 * streams.uniform(n, latent, device=device) - 1) * SIDE
+
+
+def in_cube(z: Tensor) -> Tensor:
+    return z.clamp(-SIDE, SIDE)
+
+
 def half_square(z: Tensor) -> Tensor:
     """Of N(0, I)."""
     return 0.5 * z.square().mean(1)
@@ -57,5 +67,8 @@ PRIORS: dict[str, LatentPrior] = {
     "normal": LatentPrior(normal, anywhere, half_square, about="N(0, I)"),
     "sphere": LatentPrior(
         sphere, on_sphere, alike, about="on the sphere of radius sqrt(latent) (1609.04468)"
+    ),
+    "uniform": LatentPrior(
+        uniform, in_cube, alike, about="uniform in the cube from -sqrt(3) to sqrt(3) (1406.2661)"
     ),
 }

@@ -1,4 +1,4 @@
-"""Mixtures and kernel densities: EM against its laws and scikit-learn, probabilities by enumeration."""
+"""Mixtures and kernel densities: EM against its laws and scikit-learn, and enumeration."""
 
 from __future__ import annotations
 
@@ -140,9 +140,7 @@ def test_probabilities_of_all_binary_images_sum_to_one():
     model = fitted(examples(BINARY, 120), BINARY, component="bernoulli")
     assert model.exact()
     assert model.elbo(every_image()).exp().sum().item() == pytest.approx(1, abs=1e-5)
-    torch.testing.assert_close(
-        model.importance_bound(every_image(), 7), model.elbo(every_image())
-    )
+    torch.testing.assert_close(model.importance_bound(every_image(), 7), model.elbo(every_image()))
 
 
 def test_a_bernoulli_mixture_explains_the_data_better_than_independent_pixels():

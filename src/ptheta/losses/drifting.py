@@ -5,8 +5,8 @@ A generated point x is drawn to points p of the data and away from points q of t
     V(x) = 1 / (Z_p Z_q) sum_jk k(x, p_j) k(x, q_k) (p_j - q_k),    k(x, y) = exp(-|x - y| / tau)
 
 It is anti-symmetric in p and q, so that it is 0 everywhere where both are equal. The generator is
-regressed on x + V(x), of which no gradient is taken: what it makes drifts along the field, and rests
-where it makes what the data are.
+regressed on x + V(x), of which no gradient is taken: what it makes drifts along the field, and
+rests where it makes what the data are.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def field(
 ) -> Tensor:
     """V of each x: (n, D), by algorithm 2 of the paper.
 
-    The weights a of all points p and q together are the root of two softmaxes of -|x - y| / tau, one
-    over the points and one over the x, and V = sum_j w_j p_j - sum_k w_k q_k with
+    The weights a of all points p and q together are the root of two softmaxes of -|x - y| / tau,
+    one over the points and one over the x, and V = sum_j w_j p_j - sum_k w_k q_k with
     w_j = a_j sum_k a_k and w_k = a_k sum_j a_j: both sums of weights are the same.
 
     Args:
@@ -58,7 +58,8 @@ def drift(x: Tensor, data: Tensor, temperatures: Sequence[float], *, normal: boo
     """The sum of the fields of several temperatures, in units of `mean_distance`: (n, D), in which
     E|x - y| is sqrt(D).
 
-    normal: whether the field of each temperature is brought to a mean square of 1 in each dimension,
+    normal: whether the field of each temperature is brought to a mean square of 1 in each
+    dimension,
         as in the paper; it then never shrinks
     """
     unit = mean_distance(x, data) / x.shape[1] ** 0.5

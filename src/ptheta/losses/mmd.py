@@ -3,8 +3,8 @@
     MMD^2 = E k(x, x') + E k(y, y') - 2 E k(x, y)
 
 of independent x, x' of one distribution and y, y' of the other is the squared distance of their
-mean embeddings (Gretton et al. 2012, JMLR 13:723): 0 for equal distributions alone, where the kernel
-is characteristic. `measures/mmd.py` has it as a measure.
+mean embeddings (Gretton et al. 2012, JMLR 13:723): 0 for equal distributions alone, where the
+kernel is characteristic. `measures/mmd.py` has it as a measure.
 
 Kernels are functions of the squared distance in units of a length that the caller chooses, such as
 the median distance of the data (`median_square`). Each is a sum of one kernel at several widths.
@@ -39,8 +39,8 @@ def gaussian(square: Tensor, widths: Sequence[float]) -> Tensor:
 
 
 def rational_quadratic(square: Tensor, widths: Sequence[float]) -> Tensor:
-    """sum_w (1 + d^2 / (2 w))^-w, a mixture of Gaussians over all bandwidths: Binkowski et al. 2018,
-    section 3 (arXiv:1801.01401), whose alpha is w."""
+    """sum_w (1 + d^2 / (2 w))^-w, a mixture of Gaussians over all bandwidths: Binkowski et al.
+    2018, section 3 (arXiv:1801.01401), whose alpha is w."""
     return _sum([(1 + square / (2 * w)).pow(-w) for w in widths])
 
 
@@ -112,7 +112,8 @@ def mmd_terms(
 ) -> Tensor:
     """What each x_i contributes to MMD^2, of which the mean over i is MMD^2: (n,).
 
-        1/(n-1) sum_{j != i} k(x_i, x_j) - 2/m sum_j k(x_i, y_j) + 1/(m(m-1)) sum_{j != l} k(y_j, y_l)
+        1/(n-1) sum_{j != i} k(x_i, x_j) - 2/m sum_j k(x_i, y_j) + 1/(m(m-1)) sum_{j != l} k(y_j,
+        y_l)
 
     Args:
         x, y: points (n, D) and (m, D), two or more of each where it is unbiased

@@ -1,9 +1,10 @@
 """What a mixture is made of, by name: `COMPONENTS`.
 
-K components of D numbers are kept together: their means (K, D), and what else a kind keeps, (K, ...).
-Numbers are `wide` (B, D), NaN where one is missing. Where numbers have bins or a ridge, they are v + e
-of which v is seen and e has the variances `noise` (D,): what is maximised has the mean of log N(v + e)
-over e in the place of log N(v), so that no noise is drawn and the maximum has a closed form.
+K components of D numbers are kept together: their means (K, D), and what else a kind keeps, (K,
+...). Numbers are `wide` (B, D), NaN where one is missing. Where numbers have bins or a ridge, they
+are v + e of which v is seen and e has the variances `noise` (D,): what is maximised has the mean of
+log N(v + e) over e in the place of log N(v), so that no noise is drawn and the maximum has a closed
+form.
 """
 
 from __future__ import annotations
@@ -91,7 +92,8 @@ class Component(Choice, Protocol):
         ...
 
     def expected(self, kept: Kept, v: Tensor, share: Tensor) -> Tensor:
-        """What is missing of v by its mean under the components, in proportion to `share`: (B, D)"""
+        """What is missing of v by its mean under the components, in proportion to `share`: (B,
+        D)"""
         ...
 
 
@@ -256,8 +258,8 @@ def _log_normal(law: Law, v: Tensor, noise: Tensor | None) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Bernoulli(_Stored):
-    """Independent pixels of two levels, whose probabilities of the upper one are the mean, less 1/2:
-    level k has the number k + 1/2 (`ptheta.models.numbers`)."""
+    """Independent pixels of two levels, whose probabilities of the upper one are the mean, less
+    1/2: level k has the number k + 1/2 (`ptheta.models.numbers`)."""
 
     exact: bool = True
 

@@ -4,16 +4,16 @@
     p(v) = sum_k w_k p_k(v)
 
 A pass over the data is a step. It finds the share r_ik of example i that is of component k, in
-proportion to w_k p_k(v_i), and then the weights and components that explain the examples best in these
-proportions. No pass lowers the objective, which is the log-likelihood of the training examples with
-the priors below. Gaussian components see dequantised examples (`ptheta.models.numbers`), and what they
-maximise of v + e, whose noise e is not drawn, is
+proportion to w_k p_k(v_i), and then the weights and components that explain the examples best in
+these proportions. No pass lowers the objective, which is the log-likelihood of the training
+examples with the priors below. Gaussian components see dequantised examples
+(`ptheta.models.numbers`), and what they maximise of v + e, whose noise e is not drawn, is
 
     sum_i log sum_k w_k exp E_e log p_k(v_i + e)
 
 a bound of the bound E log p(v + e), since log sum exp is convex. A ridge is more of such noise: it
-keeps every variance above it, so that no component narrows down to one example. Bernoulli components
-of images of 2 levels have an exact log p.
+keeps every variance above it, so that no component narrows down to one example. Bernoulli
+components of images of 2 levels have an exact log p.
 """
 
 from __future__ import annotations
@@ -189,7 +189,8 @@ class Mixture(Model):
     # -- the density
 
     def joint(self, v: Tensor) -> Tensor:
-        """log w_k p_k of numbers, of which those that are NaN are left out: (B, K) nats, float64."""
+        """log w_k p_k of numbers, of which those that are NaN are left out: (B, K) nats,
+        float64."""
         return wide(self.log_weight) + self.kind.log_each(self.kept(), wide(v))
 
     def log_density(self, v: Tensor) -> Tensor:
@@ -233,8 +234,8 @@ class Mixture(Model):
     def complete(
         self, x: Tensor, known: Tensor, condition: Condition | None = None, candidates: int = 1
     ) -> Tensor:
-        """Draws the unknown elements given the known ones: a component given these, and then what it
-        says of the rest. Of levels and of real numbers exactly; of dequantised ones, given the
+        """Draws the unknown elements given the known ones: a component given these, and then what
+        it says of the rest. Of levels and of real numbers exactly; of dequantised ones, given the
         middle of their bins. One candidate is as good as many."""
 
         def fill(v: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """Where EM starts: centres drawn far from one another, and the means of what is nearest to them.
 
 k-means++ (Arthur & Vassilvitskii 2007): the next centre is an example drawn in proportion to its
-squared distance to the nearest centre there is. Some rounds of Lloyd's algorithm follow. All of it is
-done with some examples of the data, drawn once.
+squared distance to the nearest centre there is. Some rounds of Lloyd's algorithm follow. All of it
+is done with some examples of the data, drawn once.
 """
 
 from __future__ import annotations

@@ -43,7 +43,8 @@ def field(
     of_data, of_own = each.split([len(data), len(own)], 1)
     attracted = of_data * of_own.sum(1, keepdim=True)
     repelled = of_own * of_data.sum(1, keepdim=True)
-    return attracted @ data - repelled @ own
+    v: Tensor = attracted @ data - repelled @ own
+    return v
 
 
 @torch.no_grad()
@@ -59,8 +60,7 @@ def drift(x: Tensor, data: Tensor, temperatures: Sequence[float], *, normal: boo
     E|x - y| is sqrt(D).
 
     normal: whether the field of each temperature is brought to a mean square of 1 in each
-    dimension,
-        as in the paper; it then never shrinks
+        dimension, as in the paper; it then never shrinks
     """
     unit = mean_distance(x, data) / x.shape[1] ** 0.5
     x, data = x / unit, data / unit
@@ -78,4 +78,5 @@ def drifting_terms(
     is normalised; its gradient is -2 V / D."""
     s = x * (x.shape[1] ** 0.5 / mean_distance(x.detach(), data))
     v = drift(x.detach(), data, temperatures, normal=normal)
-    return (s - (s.detach() + v)).square().mean(1)
+    found: Tensor = (s - (s.detach() + v)).square().mean(1)
+    return found

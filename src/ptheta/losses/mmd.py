@@ -112,8 +112,8 @@ def mmd_terms(
 ) -> Tensor:
     """What each x_i contributes to MMD^2, of which the mean over i is MMD^2: (n,).
 
-        1/(n-1) sum_{j != i} k(x_i, x_j) - 2/m sum_j k(x_i, y_j) + 1/(m(m-1)) sum_{j != l} k(y_j,
-        y_l)
+        1/(n-1) sum_{j != i} k(x_i, x_j) + 1/(m(m-1)) sum_{j != l} k(y_j, y_l)
+            - 2/m sum_j k(x_i, y_j)
 
     Args:
         x, y: points (n, D) and (m, D), two or more of each where it is unbiased

@@ -19,19 +19,21 @@ from typing import Annotated
 
 import torch
 from annotated_types import Gt, Lt
-from torch import Tensor
+from torch import Tensor, nn
 
 from ptheta.batch import Batch, Condition
 from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec
 from ptheta.config import AtLeastZero, Count, OneOf, option
+from ptheta.distributions.base import ElementDistribution
 from ptheta.games import Clock, Game, Move, Player, Terms
 from ptheta.models.adversarial.latents import PRIORS
 from ptheta.models.base import Model, whole
 from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.models.matching.options import MatchingConfig, MatchingName, SpaceName, matched
 from ptheta.models.recipes import Recipes
-from ptheta.nets.coders import CoderConfig, decoder, encoder, odd_net
+from ptheta.nets.coders import CoderConfig, decoder, decoder_to, encoder, odd_net
+from ptheta.nets.heads import Likelihood, example_head, odd_likelihood
 from ptheta.nets.mlp import mlp
 from ptheta.nets.outputs import OutputConfig, output
 from ptheta.optimizers import OptimizerConfig
@@ -52,14 +54,25 @@ class GMMNConfig(MatchingConfig, CoderConfig, OutputConfig, OptimizerConfig):
         0.5, "share of the run in which the autoencoder learns; then the generator does (codes)"
     )
     code_noise: AtLeastZero = option(
-        0.2, "deviation of the noise on codes, from which the decoder learns (codes)"
+        0.1, "deviation of the noise on codes, from which the decoder learns (codes)"
     )
     code_weight: AtLeastZero = option(
-        0.5, "weight of |code|^2 / 2 beside the squared error, against which noise counts (codes)"
+        0.2,
+        "weight of |code|^2 / 2, without which codes grow until noise counts for nothing (codes)",
+    )
+    likelihood: Likelihood = option("auto", "p(x | code) of a pixel or a column, as of vae (codes)")
+    temperature: AtLeastZero = option(
+        1.0,
+        "of p(x | code) in samples (codes): the log-odds of the noise by which it is drawn are "
+        "multiplied by it, so that 0 gives medians; those of 2 levels are divided by it",
     )
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
-        return super().unsupported(spec, condition) or odd_net(spec, self.net)
+        return (
+            super().unsupported(spec, condition)
+            or odd_net(spec, self.net)
+            or odd_likelihood(spec, self.likelihood)
+        )
 
 
 class GMMN(Model):
@@ -68,45 +81,53 @@ class GMMN(Model):
     config: GMMNConfig
     specs = (ImageSpec, VectorSpec)
     learned: Tensor
+    generator: nn.Module
 
     def __init__(
         self, spec: DataSpec, config: GMMNConfig, condition: ConditionSpec | None = None
     ) -> None:
         super().__init__(spec, config, condition)
         self.config = c = config
-        self.output = output(spec, config)
         self.coded = c.space == "codes"
         if self.coded:
             self.generator = mlp([c.latent, *c.generator, c.code])
             of_codes = replace(c, latent=c.code)
             self.encoder = encoder(spec, of_codes, c.code)
-            self.decoder = decoder(spec, of_codes, 1)
+            self.head = example_head(spec, c.likelihood)
+            self.decoder = decoder_to(spec, of_codes, self.head.out_shape)
             self.register_buffer("learned", torch.zeros((), dtype=torch.bool))
         else:
             self.generator = decoder(spec, c, 1)
+            self.output = output(spec, c)
 
     # -- what is made
 
-    def made(self, z: Tensor) -> Tensor:
-        """Noise (B, L) -> what is matched: codes (B, code), or examples as a network sees them."""
+    def made(self, z: Tensor, *, drawn: bool = True) -> Tensor:
+        """Noise (B, L) -> what is matched: codes (B, code), or examples as a network sees them.
+        drawn: as of `Output`"""
         out = full(self.generator(z))
-        return out if self.coded else self.output(out)
+        return out if self.coded else self.output(out, drawn)
 
-    def generate(self, z: Tensor, *, drawn: bool = True) -> Tensor:
-        """Noise (B, L) -> examples as a network sees them. drawn: as of `Output`"""
-        out = full(self.generator(z))
-        return self.output(full(self.decoder(out)) if self.coded else out, drawn)
+    def likelihood(self, code: Tensor) -> ElementDistribution:
+        """p(x | code): (B, code) -> distribution of the shape of x."""
+        return self.head(full(self.decoder(code)))
 
     def sample_latent(self, n: int, condition: Condition | None = None) -> Tensor:
         device = next(self.parameters()).device
         return PRIORS[self.config.prior].sample(n, self.config.latent, device)
 
     def sample(self, n: int, condition: Condition | None = None) -> Tensor:
-        return self.spec.unscaled(self.generate(self.sample_latent(n)))
+        made = self.made(self.sample_latent(n))
+        if not self.coded:
+            return self.spec.unscaled(made)
+        law, most = self.likelihood(made), 1 - torch.finfo(made.dtype).eps
+        u = streams.uniform(*law.shape, device=law.device).clamp(1 - most, most)
+        return law.icdf(torch.sigmoid(self.config.temperature * torch.logit(u)))
 
     def decode(self, z: Tensor, condition: Condition | None = None) -> Tensor:
-        """Noise (B, L) -> examples, whose words are the most probable."""
-        return self.spec.unscaled(self.generate(z, drawn=False))
+        """Noise (B, L) -> examples, or the mean of p(x | code); words are the most probable."""
+        made = self.made(z, drawn=False)
+        return self.likelihood(made).mean_example() if self.coded else self.spec.unscaled(made)
 
     def present_stage(self) -> str:
         """That the autoencoder learns, and the generator has not yet."""
@@ -120,28 +141,26 @@ class GMMN(Model):
             self.learned.fill_(clock.share >= self.config.pretraining)
         return self.spec.scaled(whole(self.spec, batch.x))
 
-    def generator_loss(self, batch: Batch, x: Tensor) -> Terms:
-        c = self.config
-        made = self.made(self.sample_latent(len(x)))
+    def code(self, s: Tensor) -> tuple[Tensor, Tensor]:
+        """Codes (B, code) of examples as a network sees them, without and with noise."""
+        code = full(self.encoder(s))
+        return code, code + self.config.code_noise * streams.normal_like(code)
+
+    def generator_loss(self, batch: Batch, s: Tensor) -> Terms:
+        c, made = self.config, self.made(self.sample_latent(len(s)))
         if self.coded:
             with torch.no_grad():
-                code = full(self.encoder(x))
-                x = code + c.code_noise * streams.normal_like(code)
-        return {c.matching: matched(c.matching, c, made, x)}
+                _, s = self.code(s)
+        return {c.matching: matched(c.matching, c, made, s)}
 
-    def autoencoder_loss(self, batch: Batch, x: Tensor) -> Terms:
-        """Squared error, summed over an example as a network sees it, of a code with noise. Noise
-        would count for nothing beside codes that may grow, so these have a cost: the KL of
-        N(code, s^2) and N(0, I), s fixed, up to a constant."""
-        c, code = self.config, full(self.encoder(x))
-        noisy = code + c.code_noise * streams.normal_like(code)
+    def autoencoder_loss(self, batch: Batch, s: Tensor) -> Terms:
+        """-log p(x | code + noise), and the size of the code: the KL of N(code, s^2) and N(0, I) up
+        to a constant, s being fixed."""
+        code, noisy = self.code(s)
         return {
-            "reconstruction": self._error(full(self.decoder(noisy)), x),
-            "size": 0.5 * c.code_weight * code.square().sum(1),
+            "reconstruction": -self.likelihood(noisy).log_prob_of_example(batch.x),
+            "size": 0.5 * self.config.code_weight * code.square().sum(1),
         }
-
-    def _error(self, out: Tensor, x: Tensor) -> Tensor:
-        return (self.output(out, False) - x).square().flatten(1).sum(1)
 
     def game(self) -> Game[Tensor]:
         factory, share = self.config.optimizer_factory(), self.config.pretraining
@@ -166,7 +185,7 @@ class GMMN(Model):
             (noise, code, x),
             (
                 Arrow("z", "h", law="G(z)"),
-                Arrow("h", "x", law="decoder"),
+                Arrow("h", "x", law="p(x | h)"),
                 Arrow("x", "h", "inference", "encoder"),
             ),
         )

@@ -33,10 +33,10 @@ class Kept(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """Of the examples in proportion to how far they are of each component. count: (K,); first: of
+    """Of the examples in proportion to how far they are of each component. weight: (K,); first: of
     E v - mean, (K, D); second: of what a kind needs beside, (K, ...)"""
 
-    count: Tensor
+    weight: Tensor
     first: Tensor
     second: Tensor
 
@@ -111,7 +111,7 @@ def _replaced(old: Tensor, new: Tensor, count: Tensor) -> Tensor:
 
 def _mean(kept: Kept, sums: Sums) -> tuple[Tensor, Tensor]:
     """The new means, and how far they are from the old ones: (K, D) each"""
-    apart = sums.first / sums.count.clamp_min(FEW)[:, None]
+    apart = sums.first / sums.weight.clamp_min(FEW)[:, None]
     return kept.mean + apart, apart
 
 
@@ -167,9 +167,9 @@ class Diagonal(_Gaussian):
 
     def maximised(self, kept: Kept, sums: Sums, overall: Tensor, prior: float) -> Kept:
         mean, apart = _mean(kept, sums)
-        spread = sums.second / sums.count.clamp_min(FEW)[:, None] - apart.square()
+        spread = sums.second / sums.weight.clamp_min(FEW)[:, None] - apart.square()
         return Kept(
-            *(_replaced(*pair, sums.count) for pair in zip(kept, (mean, spread), strict=True))
+            *(_replaced(*pair, sums.weight) for pair in zip(kept, (mean, spread), strict=True))
         )
 
     def drawn(self, kept: Kept, k: Tensor, v: Tensor | None = None) -> Tensor:
@@ -221,10 +221,10 @@ class Full(_Gaussian):
 
     def maximised(self, kept: Kept, sums: Sums, overall: Tensor, prior: float) -> Kept:
         mean, apart = _mean(kept, sums)
-        spread = sums.second / sums.count.clamp_min(FEW)[:, None, None]
+        spread = sums.second / sums.weight.clamp_min(FEW)[:, None, None]
         spread = spread - apart[:, :, None] * apart[:, None, :]
         return Kept(
-            *(_replaced(*pair, sums.count) for pair in zip(kept, (mean, spread), strict=True))
+            *(_replaced(*pair, sums.weight) for pair in zip(kept, (mean, spread), strict=True))
         )
 
     def drawn(self, kept: Kept, k: Tensor, v: Tensor | None = None) -> Tensor:
@@ -253,7 +253,8 @@ def _log_normal(law: Law, v: Tensor, noise: Tensor | None) -> Tensor:
     each = len(law.mean) * LOG_2PI + 2 * factor.diagonal().log().sum()
     if noise is not None:
         each = each + (torch.cholesky_inverse(factor).diagonal() * noise).sum()
-    return -0.5 * (unit.square().sum(0) + each)
+    found: Tensor = -0.5 * (unit.square().sum(0) + each)
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,10 +288,10 @@ class Bernoulli(_Stored):
 
     def maximised(self, kept: Kept, sums: Sums, overall: Tensor, prior: float) -> Kept:
         """The sum of `prior` examples of the mean `overall`, and those of the data."""
-        count = sums.count[:, None]
+        count = sums.weight[:, None]
         total = sums.first + count * kept.mean + prior * overall
         mean = total / (count + prior).clamp_min(FEW)
-        return Kept(_replaced(kept.mean, mean, sums.count + prior), kept.spread)
+        return Kept(_replaced(kept.mean, mean, sums.weight + prior), kept.spread)
 
     def log_prior(self, kept: Kept, overall: Tensor) -> Tensor:
         return self.log_each(kept, overall[None]).sum()

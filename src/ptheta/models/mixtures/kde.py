@@ -195,7 +195,8 @@ class KDE(Model):
     def fit(self, batches: Iterable[Batch]) -> Iterator[dict[str, float]]:
         """One pass, which keeps some examples, or all of them, and finds the width. Gives -log p of
         a centre under the others, nats, and the width."""
-        total, square, n = 0.0, 0.0, 0
+        total = square = torch.zeros_like(wide(self.scale))
+        n = 0
 
         def seen() -> Iterator[Tensor]:
             nonlocal total, square, n
@@ -209,7 +210,7 @@ class KDE(Model):
             kept = some(seen(), self.config.centres)
             self.centres[: len(kept)] = kept
             self.count.fill_(len(kept))
-            self.scale.copy_(self._scale(wide(total) / n, wide(square) / n))
+            self.scale.copy_(self._scale(total / n, square / n))
             found = self._width()
         yield {"negative_log_p": -found, "width": self.h.item()}
 

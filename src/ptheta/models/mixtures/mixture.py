@@ -125,8 +125,8 @@ class Mixture(Model):
 
     def _seed(self, batches: Iterable[Batch]) -> bool:
         """Where EM starts; False where there are no examples."""
-        c, total, n = self.config, 0.0, 0
-        rows: list[Tensor] = []
+        c, n, rows = self.config, 0, list[Tensor]()
+        total = torch.zeros(self.numbers.dims, dtype=wide(self.mean).dtype, device=self.mean.device)
 
         def seen() -> Iterator[Tensor]:
             nonlocal total, n
@@ -178,7 +178,7 @@ class Mixture(Model):
 
     def _maximise(self, kept: Kept, total: Sums, n: int) -> None:
         c = self.config
-        share = (total.count + c.prior) / (n + c.prior * c.components)
+        share = (total.weight + c.prior) / (n + c.prior * c.components)
         self._keep(share, self.kind.maximised(kept, total, wide(self.overall), c.prior))
 
     def _keep(self, share: Tensor, kept: Kept) -> None:

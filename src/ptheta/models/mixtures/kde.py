@@ -184,9 +184,9 @@ class KDE(Model):
         super().__init__(spec, config, condition)
         self.config, self.window = config, WINDOWS[config.kernel]
         self.numbers = numbers = numbers_of(spec)
-        kind = torch.uint8 if isinstance(spec, ImageSpec) else torch.float32
-        self.register_buffer("centres", torch.zeros(config.centres, *spec.shape, dtype=kind))
-        self.register_buffer("count", torch.ones((), dtype=torch.int64))
+        anything = spec.unscaled(streams.normal(config.centres, *spec.scaled_shape))
+        self.register_buffer("centres", anything)
+        self.register_buffer("count", torch.tensor(config.centres))
         self.scale = _fixed(torch.full((numbers.dims,), float(numbers.spread)))
         self.h = _fixed(torch.tensor(min(0.25, self.window.widths[1])))
 

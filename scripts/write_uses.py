@@ -1,4 +1,4 @@
-"""The tables of docs/uses.md, outliers.md, denoising.md and synthetic.md, from what is known here.
+"""The tables of docs/*.md that come of what is known here, and of what benchmarks found.
 
     python -m scripts.write_uses
 
@@ -20,6 +20,8 @@ from ptheta.tasks.denoise.score import MODEL
 from ptheta.tasks.matrix import TASKS, Anything, matrix, named
 from ptheta.tasks.outliers import SCORES
 from ptheta.tasks.usefulness import LEARNERS, RIVALS, SOURCES, TESTS
+from scripts import seed_tables
+from scripts.seed_tables import markdown
 
 ROOT = Path(__file__).parent.parent
 MEASURED = ROOT / "benchmarks" / "results" / "denoising.json"
@@ -32,18 +34,13 @@ def tasks() -> str:
     """What each use gives, and what it asks of a model."""
     rows = [["verb", "what it gives", "what a model needs"]]
     rows += [[f"`{verb}`", task.about, task.methods] for verb, task in TASKS.items()]
-    return _markdown(rows)
+    return markdown(rows)
 
 
 def models() -> str:
     """Which model can do which."""
     head, *rows = matrix()
-    return _markdown([["model", *head[1:]], *([f"`{row[0]}`", *row[1:]] for row in rows)])
-
-
-def _markdown(rows: list[list[str]]) -> str:
-    lines = [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join([lines[0], f"|{'---|' * len(rows[0])}", *lines[1:]])
+    return markdown([["model", *head[1:]], *([f"`{row[0]}`", *row[1:]] for row in rows)])
 
 
 def scores() -> str:
@@ -53,14 +50,14 @@ def scores() -> str:
         needs = "no model" if score.floor else named(score.needs or (Anything,))
         formula = score.formula.replace("|", "\\|")
         rows.append([f"`{name}`", score.about, f"{formula}", needs, score.paper])
-    return _markdown(rows)
+    return markdown(rows)
 
 
 def sources() -> str:
     """What classifiers learn from."""
     rows = [["source", "what it is", "floor"]]
     rows += [[f"`{n}`", one.about, "yes" if one.floor else ""] for n, one in SOURCES.items()]
-    return _markdown(rows)
+    return markdown(rows)
 
 
 def learners() -> str:
@@ -69,7 +66,7 @@ def learners() -> str:
     for name, one in LEARNERS.items():
         kinds = " and ".join(KINDS[kind] for kind in one.of)
         rows.append([f"`{name}`", one.about, kinds])
-    return _markdown(rows)
+    return markdown(rows)
 
 
 def tests() -> str:
@@ -77,7 +74,7 @@ def tests() -> str:
     rows = [["held against test examples", "what it is"]]
     rows += [[f"`{name}`", one.about] for name, one in RIVALS.items()]
     by = [["test", "what it says"], *([f"`{name}`", one.about] for name, one in TESTS.items())]
-    return f"{_markdown(rows)}\n\n{_markdown(by)}"
+    return f"{markdown(rows)}\n\n{markdown(by)}"
 
 
 def reached() -> str:
@@ -93,7 +90,7 @@ def reached() -> str:
                 for name in NUMBERS
             ]
             rows.append([table.replace("_", " "), source, *cells])
-    return _markdown(rows)
+    return markdown(rows)
 
 
 KINDS: Mapping[type[DataSpec], str] = {VectorSpec: "rows of tables", ImageSpec: "images"}
@@ -110,7 +107,7 @@ def repairs() -> str:
         cells += [found[damage][MODEL] for found in by_model.values()]
         most = [max(cell[name][0] for cell in cells) for name in SHOWN]
         rows.append([damage, *(_cell(cell, most) for cell in cells)])
-    return _markdown(rows)
+    return markdown(rows)
 
 
 def reconstructions() -> str:
@@ -122,7 +119,7 @@ def reconstructions() -> str:
             most = [max(cell[name][0] for cell in cells) for name in SHOWN]
             note = methods[MODEL]["note"].removeprefix("code of ")
             rows.append([f"`{model}`, {note}", split, *(_cell(cell, most) for cell in cells)])
-    return _markdown(rows)
+    return markdown(rows)
 
 
 def _measured(verb: str) -> dict[str, Any]:
@@ -147,6 +144,8 @@ PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "tests": tests,
         "reached": reached,
     },
+    "families.md": {"tree": seed_tables.tree, "branches": seed_tables.branches},
+    "toys.md": {"toys": seed_tables.toys},
     "denoising.md": {"repairs": repairs, "reconstructions": reconstructions},
 }
 
@@ -154,10 +153,10 @@ PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
 def written(text: str, parts: Mapping[str, Callable[[], str]]) -> str:
     """A page with its tables as they are now."""
     for name, part in parts.items():
-        marked = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.DOTALL)
+        marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         found = marked.search(text)
         assert found is not None, f"there is no place for {name}"
-        text = text[: found.end(1)] + part() + text[found.start(2) :]
+        text = f"{text[: found.end(1)]}{part()}\n" + text[found.start(2) :]
     return text
 
 

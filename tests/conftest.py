@@ -55,6 +55,7 @@ TINY: dict[str, dict[str, Any]] = {
     "avb": {"hidden": (16,), "latent": 3, "features": 4, "critic": (8,), "bases": 2, "noise": 3},
     "ae": {"hidden": (16,), "latent": 3, "features": 4},
     "dae": {"hidden": (16,), "latent": 3, "features": 4},
+    "gsn": {"hidden": (16,), "latent": 3, "features": 4, "sweeps": 5},
     "aae": {"hidden": (16,), "latent": 3, "features": 4, "critic": (8,)},
     "vae-gan": {"hidden": (16,), "latent": 3, "features": 4},
     "alpha-gan": {"hidden": (16,), "latent": 3, "features": 4, "critic": (8,)},
@@ -68,6 +69,10 @@ TINY: dict[str, dict[str, Any]] = {
     "wae-mmd": {"hidden": (16,), "latent": 3, "features": 4},
     "kde": {"centres": 50},
     "mixture": {"components": 3},
+    "nice": {"hidden": (16,), "couplings": 2},
+    "realnvp": {"hidden": (16,), "scales": 2, "depth": 1, "features": (4,), "components": 2},
+    "glow": {"hidden": (16,), "scales": 2, "depth": 2, "features": (4,), "components": 2},
+    "maf": {"hidden": (16,), "transforms": 2},
     "nade": {"hidden": 12, "block": 5},
     "made": {"hidden": (40,)},
     "pixelcnn": {"features": 6, "blocks": 2, "head": 6},
@@ -76,6 +81,7 @@ TINY: dict[str, dict[str, Any]] = {
     "multiscale-pixelcnn": {"features": 6, "blocks": 2, "head": 6, "context": 1},
     "image-transformer": {"width": 8, "heads": 2, "layers": 2},
     "pixelcnn++": {"features": 6, "blocks": 2, "components": 2},
+    "rbm": {"hidden": 5, "chains": 4, "sweeps": 5},
     "gated-pixelcnn": {"features": 6, "layers": 3, "first_kernel": 3, "head": 6},
 }
 

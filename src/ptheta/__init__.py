@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         tasks,
     )
     from ptheta.api import (
+        chain,
         closest,
         compare,
         create,
@@ -81,6 +82,7 @@ __all__ = [
     "VectorSpec",
     "api",
     "callbacks",
+    "chain",
     "closest",
     "compare",
     "create",

@@ -55,8 +55,9 @@ class HasBound(Protocol):
 @runtime_checkable
 class MayBeExact(Protocol):
     def exact(self) -> bool:
-        """Whether the bound of `HasBound` is log p itself: of real numbers, which have no bins, or
-        where the model has the probabilities of levels themselves."""
+        """Whether the bound of `HasBound`, or the energy of `HasEnergy`, is of x itself, as of real
+        numbers, or of a model that has the probabilities of levels; else it is of numbers drawn in
+        the bins of x, and only bounds what x has."""
         ...
 
 
@@ -93,9 +94,13 @@ class HasEnergy(Protocol):
 
 @runtime_checkable
 class EstimatesPartition(HasEnergy, Protocol):
-    def log_partition(self) -> LogPartition:
+    def log_partition(self, effort: float = 1.0) -> LogPartition:
         """log Z, the integral (or the sum) of exp(-energy) over all x: exact, or between two sides.
-        What is drawn for it is of the random stream at hand."""
+        What is drawn for it is of the random stream at hand.
+
+        effort: what share of its usual steps an estimate takes, as where a model in training is
+            compared with itself
+        """
         ...
 
 

@@ -168,6 +168,18 @@ def test_minimax_value_at_the_best_discriminator_is_the_jensen_shannon_divergenc
     torch.testing.assert_close(found, d, atol=1e-6, rtol=1e-6)
 
 
+def test_the_likelihood_loss_at_the_best_discriminator_has_the_gradient_of_maximum_likelihood():
+    """Of E_q[loss(d*(x))] in the parameters of q, d* held: that of KL(p_data || q)."""
+    theta = Q.log().clone().requires_grad_()
+    q = theta.softmax(0)
+    d = (P / Q).log()
+    loss = LOSSES["maximum_likelihood"]
+    (found,) = torch.autograd.grad((q * loss.generator(d, d)).sum(), theta)
+    again = theta.softmax(0)
+    (wanted,) = torch.autograd.grad((P * (P / again).log()).sum(), theta)
+    torch.testing.assert_close(found, wanted)
+
+
 @pytest.mark.parametrize("name", [n for n, loss in LOSSES.items() if loss.log_ratio])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_the_best_discriminator_tells_the_ratio_of_densities(name, smoothing):

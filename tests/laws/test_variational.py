@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from torch import distributions as D
 
 import ptheta
 from ptheta.batch import Batch
+from ptheta.capabilities import HasBound
 from ptheta.distributions.active_units import ACTIVE_KL, ACTIVE_VARIANCE, active_units
 from ptheta.distributions.kl import kl_divergence, kl_normal
 from ptheta.distributions.latents import Flow, Mixture, Normal, StandardNormal
@@ -94,6 +96,42 @@ def test_every_prior_learns(prior):
     sum(t.sum() for t in terms.values()).backward()
     for name, p in model.named_parameters():
         assert p.grad is not None, name
+
+
+@pytest.mark.parametrize("prior", PRIORS)
+def test_several_draws_have_the_mean_of_one_and_less_noise(prior):
+    """The mean over draws is the same, the variance that of one over their number."""
+    one = tiny("vae", SPEC, prior=prior, pseudo_inputs=4)
+    many = tiny("vae", SPEC, prior=prior, pseudo_inputs=4, draws=8)
+    many.load_state_dict(one.state_dict())
+    x = binary(1).repeat(2000, 1, 1, 1)
+    with torch.no_grad():
+        a, b = (model.loss(Batch(x))["reconstruction"] for model in (one, many))
+        kl = many.loss(Batch(x))["kl"]
+    assert kl.shape[0] == len(x)
+    slack = 4 * math.hypot(a.std().item(), b.std().item()) / math.sqrt(len(x))
+    assert abs(a.mean() - b.mean()).item() < slack
+    assert 5 < (a.var() / b.var()).item() < 12
+
+
+TERMS: dict[str, dict[str, Any]] = {"kl": {"kl_only": True}, "error": {"beta": 0.0}, "both": {}}
+
+
+def test_kl_only_learns_the_prior_and_beta_0_codes_without_one(tmp_path, strokes):
+    """Where one term of the ELBO is left out: posteriors that are the prior, and narrow ones."""
+    found = {}
+    for name, options in TERMS.items():
+        run = ptheta.train(
+            "vae", strokes, tmp_path / name, hidden=(32,), latent=2, steps=150, lr=5e-3, **options
+        )
+        model, x = run.model(), run.data("test").batch(slice(0, 20)).x
+        assert isinstance(model, HasBound)
+        with torch.no_grad():
+            found[name] = model.bound_terms(x)
+        assert not (run.path / "warnings.jsonl").exists()
+    assert found["kl"]["kl"].mean() < 0.01
+    assert found["error"]["kl"].mean() > 1.2 * found["both"]["kl"].mean()
+    assert found["kl"]["reconstruction"].mean() > found["both"]["reconstruction"].mean()
 
 
 def test_bounds_of_a_decoder_are_ordered():
@@ -294,7 +332,8 @@ def test_avb_with_its_best_discriminator_is_the_elbo():
             p.zero_()
     wide = binary(1).repeat(20_000, 1, 1, 1)
     with torch.no_grad():
-        terms = model.loss(Batch(wide))
+        batch = Batch(wide)
+        terms = model.inference_loss(batch, model.prepare(batch, Clock(1, frozenset({"avb"}))))
         a, b = -(terms["reconstruction"] + terms["kl"].sum(1)), model.elbo(wide)
     slack = 4 * math.hypot(a.std().item(), b.std().item()) / math.sqrt(20_000)
     assert abs(a.mean() - b.mean()).item() < slack

@@ -4,6 +4,7 @@ A verb that uses a trained model takes its run: a folder, or a `Run`. For a mode
 hand, `ptheta.tasks` and `ptheta.metrics` have the same uses as functions of these.
 """
 
+from ptheta.api.chains import Chained, chain
 from ptheta.api.compared import Compared
 from ptheta.api.comparing import compare, demo
 from ptheta.api.finding import outliers
@@ -29,6 +30,7 @@ from ptheta.runs.folder import is_run
 from ptheta.tasks.matrix import list_tasks
 
 __all__ = [
+    "Chained",
     "Compared",
     "Grid",
     "Imputed",
@@ -38,6 +40,7 @@ __all__ = [
     "Translations",
     "Unwritten",
     "Useful",
+    "chain",
     "closest",
     "compare",
     "create",

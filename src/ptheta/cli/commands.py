@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ptheta.cli import (
+    chains,
     images,
     imputing,
     latent,
@@ -15,6 +16,9 @@ from ptheta.cli import (
 )
 from ptheta.cli.common import cli
 
-PARTS = (listing, train, images, repairing, imputing, latent, outliers, usefulness, measure)
+PARTS = (
+    *(listing, train, images, repairing, imputing, latent, chains),
+    *(outliers, usefulness, measure),
+)
 
 __all__ = ["PARTS", "cli"]

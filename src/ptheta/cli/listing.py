@@ -26,11 +26,17 @@ WIDE = 800  # pixels of a picture of the first images, about
 
 @cli.command()
 @click.option("--tasks", is_flag=True, help="Print which model can do which task, as a table.")
+@click.option("--tree", is_flag=True, help="Print the models by what they say of p(x), as a tree.")
 @JSON
-def models(tasks: bool, as_json: bool) -> None:
+def models(tasks: bool, tree: bool, as_json: bool) -> None:
     """List the models and what each can do."""
+    if tasks and tree:
+        raise PthetaError("--tasks and --tree are two answers: ask for one of them")
     if tasks:
         _print_tasks(as_json)
+        return
+    if tree:
+        _print_tree(as_json)
         return
     table = ptheta.list_models()
     if as_json:
@@ -50,6 +56,24 @@ def _print_tasks(as_json: bool) -> None:
 
     print_table(matrix())
     print_flowing("fit: after `ptheta fit` has fitted a prior to its codes")
+
+
+def _print_tree(as_json: bool) -> None:
+    from ptheta.models.taxonomy import leaves  # and torch
+
+    found = leaves()
+    if as_json:
+        click.echo(json.dumps([leaf._asdict() for leaf in found], indent=2))
+        return
+    above: tuple[str, ...] = ()
+    for leaf in found:
+        for depth, name in enumerate(leaf.path):
+            if leaf.path[: depth + 1] != above[: depth + 1]:
+                about = f": {leaf.about}" if depth == len(leaf.path) - 1 else ""
+                print_flowing(f"{'  ' * depth}{name}{about}")
+        for family, names in leaf.models.items():
+            print_flowing(f"{'  ' * len(leaf.path)}{family}: {', '.join(names)}")
+        above = leaf.path
 
 
 def _can(row: ModelInfo) -> str:

@@ -118,12 +118,12 @@ def _say(found: Grid, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=2))
     else:
-        _print(found.blocks())
+        print_blocks(found.blocks())
     if found.path is not None:
         click.echo(f"{found.path}: {found.about}", err=as_json)
 
 
-def _print(blocks: Sequence[Block]) -> None:
+def print_blocks(blocks: Sequence[Block]) -> None:
     for i, block in enumerate(blocks):
         if i:
             click.echo()

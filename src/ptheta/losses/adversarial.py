@@ -89,6 +89,16 @@ def non_saturating(d_fake: Tensor, d_real: Tensor | None = None) -> Tensor:
     return softplus(-d_fake)
 
 
+def maximum_likelihood(d_fake: Tensor, d_real: Tensor | None = None) -> Tensor:
+    """-exp(d) = -D / (1 - D) of G(z): Goodfellow 2014, section 4 (arXiv:1412.6515).
+
+    With the best D it is -p_data / p_model, whose gradient in the generator is that of
+    KL(p_data || p_model): maximum likelihood. Nearly all of it is of the few fakes that D rates
+    best. exp is held at that of `SUREST`, so that no output that is not finite stops a training.
+    """
+    return -d_fake.clamp(max=SUREST).exp()
+
+
 def cross_entropy_ratio(d: Tensor, t: float) -> Tensor:
     """The best D is t p_data / (p_data + p_model): log(D / (t - D)).
 
@@ -215,6 +225,8 @@ def accuracy(d_real: Tensor, d_fake: Tensor, boundary: float | None) -> Tensor:
     return (0.5 + 0.25 * ((d_real - boundary).sign() - (d_fake - boundary).sign())).mean()
 
 
+SUREST = 30.0  # the logit from which on a fake is taken to be as real as can be told
+
 _CROSS_ENTROPY = partial(expected, non_saturating, softplus)
 
 LOSSES: dict[str, AdversarialLoss] = {
@@ -233,6 +245,16 @@ LOSSES: dict[str, AdversarialLoss] = {
         non_saturating,
         ("-log D(x) - log(1 - D(G(z)))", "-log D(G(z))"),
         "arXiv:1406.2661",
+        _CROSS_ENTROPY,
+        log_ratio=cross_entropy_ratio,
+        probability=True,
+        boundary=0.0,
+    ),
+    "maximum_likelihood": AdversarialLoss(
+        cross_entropy,
+        maximum_likelihood,
+        ("-log D(x) - log(1 - D(G(z)))", "-D(G(z)) / (1 - D(G(z)))"),
+        "arXiv:1412.6515",
         _CROSS_ENTROPY,
         log_ratio=cross_entropy_ratio,
         probability=True,

@@ -15,6 +15,7 @@ from ptheta.batch import Condition
 from ptheta.capabilities import (
     EstimatesPartition,
     HasBound,
+    MayBeExact,
     condition_of,
     conditional,
     device_of,
@@ -86,14 +87,14 @@ class LogP(NamedTuple):
     partition: LogPartition | None = None
 
 
-def log_p_of(model: nn.Module, is_k: int) -> LogP | None:
+def log_p_of(model: nn.Module, is_k: int, effort: float = 1.0) -> LogP | None:
     """The best that a model has: exact, a bound with is_k importance samples, an energy that is
     normalised by an estimate, or None. Draws from the random stream at hand."""
     exact = exact_log_prob(model)
     if exact is not None:
         return LogP(exact, "=", "exact")
     if isinstance(model, EstimatesPartition):
-        return _normalised(model)
+        return _normalised(model, effort)
     if not isinstance(model, HasBound):
         return None
     if is_k == 1:
@@ -102,33 +103,43 @@ def log_p_of(model: nn.Module, is_k: int) -> LogP | None:
     return LogP(lambda x, y: bound(x, is_k, y), "<=", f"importance bound, k = {is_k}")
 
 
-def _normalised(model: EstimatesPartition) -> LogP:
-    """-energy - log Z, by the middle of both sides of log Z."""
-    partition = model.log_partition()
+def _normalised(model: EstimatesPartition, effort: float) -> LogP:
+    """-energy - log Z, by the middle of both sides of log Z; a bound where the energy is of numbers
+    drawn in the bins of x."""
+    partition = model.log_partition(effort)
 
     def log_p(x: Tensor, condition: Condition | None) -> Tensor:
         return -model.energy(x).double() - partition.value
 
-    relation = "=" if partition.exact else "~"
-    return LogP(log_p, relation, f"energy, log Z by {partition.how}", partition)
+    relation, of = "=" if partition.exact else "~", "energy"
+    if isinstance(model, MayBeExact) and not model.exact():
+        relation, of = "<=", "energy of dequantised numbers"
+    how = f"{of}, log Z by {partition.how}"
+    return LogP(log_p, relation, how, None if partition.exact else partition)
 
 
 @torch.no_grad()
 def likelihood(
-    model: nn.Module, data: Dataset, *, is_k: int = 50, batch_size: int = 100, seed: int = 0
+    model: nn.Module,
+    data: Dataset,
+    *,
+    is_k: int = 50,
+    effort: float = 1.0,
+    batch_size: int = 100,
+    seed: int = 0,
 ) -> Likelihood | None:
     """The mean of -log p over the data, by what the model has; None where it has neither.
 
-    is_k: importance samples of the bound (1: the ELBO). With 2 levels the data's binarisation is
-    the fixed one, so every model scores the same pixels. A conditional model is given the labels:
-    the result is then -log p(x | y).
+    is_k: importance samples of the bound (1: the ELBO); effort: of an estimate of log Z. With 2
+    levels the data's binarisation is the fixed one, so every model scores the same pixels. A
+    conditional model is given the labels: the result is then -log p(x | y).
 
     Where the data has real numbers p is a density. Raises PthetaError where such a model meets data
     without labels, and where the numbers cannot be what they are to be: NaN, or log-probabilities
     above 0, as of a density, which would make -log p look small.
     """
     with seeded(seed):
-        log_p = log_p_of(model, is_k)
+        log_p = log_p_of(model, is_k, effort)
     if log_p is None:
         return None
     data = with_conditions(model, data.with_fixed_binarisation())
@@ -149,7 +160,7 @@ def likelihood(
         how=log_p.how,
         each=nats,
         density=not data.spec.discrete,
-        partition=None if log_p.relation == "=" else log_p.partition,
+        partition=log_p.partition,
     )
 
 

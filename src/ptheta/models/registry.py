@@ -111,6 +111,13 @@ MODELS: dict[str, Listed] = {
         "Vincent 2010",
         about="an autoencoder that is shown damaged examples and gives the clean ones",
     ),
+    "gsn": Entry(
+        "autoencoders.gsn",
+        "GSN",
+        "GSNConfig",
+        "arXiv:1306.1091",
+        about="a denoising autoencoder that gives a distribution, sampled by its Markov chain",
+    ),
     "aae": Entry(
         "hybrid.aae",
         "AAE",
@@ -188,6 +195,13 @@ MODELS: dict[str, Listed] = {
         "arXiv:1612.03242",
         about="from a caption to a small image, and from both to a large one",
     ),
+    "rbm": Entry(
+        "energy.rbm",
+        "RBM",
+        "RBMConfig",
+        "Hinton 2002",
+        about="an energy of visible and hidden units, each side independent given the other",
+    ),
     "gaussian": Entry(
         "mixtures.gaussian",
         "Gaussian",
@@ -208,6 +222,34 @@ MODELS: dict[str, Listed] = {
         "KDEConfig",
         "Parzen 1962",
         about="a kernel around each training example: it remembers, and learns one width",
+    ),
+    "nice": Entry(
+        "flows.nice",
+        "NICE",
+        "NICEConfig",
+        "arXiv:1410.8516",
+        about="a flow of additive couplings",
+    ),
+    "realnvp": Entry(
+        "flows.realnvp",
+        "RealNVP",
+        "RealNVPConfig",
+        "arXiv:1605.08803",
+        about="a flow of affine couplings at several scales",
+    ),
+    "glow": Entry(
+        "flows.glow",
+        "Glow",
+        "GlowConfig",
+        "arXiv:1807.03039",
+        about="a flow of couplings and invertible 1x1 convolutions",
+    ),
+    "maf": Entry(
+        "flows.maf",
+        "MAF",
+        "MAFConfig",
+        "arXiv:1705.07057",
+        about="a flow of masked networks: each number is moved by the earlier ones",
     ),
     "fvsbn": Entry(
         "autoregressive.fvsbn",

@@ -11,12 +11,22 @@ from torch import Tensor
 class Masks:
     """Who sees whom for one order of the pixels, or of the columns of a vector; its number is the
     seed, 0 is raster order. colours: sub-pixels of a pixel, which stay together
+    reverse: the last comes first
 
     A hidden unit of degree k sees the first k sub-pixels; a sub-pixel of rank r (0, 1, ...) is
     predicted from units of degree up to r (eq. 8 and 9 of the paper).
     """
 
-    def __init__(self, pixels: int, colours: int, hidden: tuple[int, ...], number: int) -> None:
+    def __init__(
+        self,
+        pixels: int,
+        colours: int,
+        hidden: tuple[int, ...],
+        number: int,
+        *,
+        reverse: bool = False,
+    ) -> None:
+        self.reverse = reverse
         self.pixels, self.colours, self.hidden, self.number = pixels, colours, hidden, number
 
     @cached_property
@@ -26,6 +36,7 @@ class Masks:
         draw = torch.Generator().manual_seed(self.number)
         pixels, dims = self.pixels, self.pixels * self.colours
         order = torch.randperm(pixels, generator=draw) if self.number else torch.arange(pixels)
+        order = order.flip(0) if self.reverse else order
         lowest, found = min(1, dims - 1), []
         for units in self.hidden:
             degrees = torch.randint(lowest, max(dims, lowest + 1), (units,), generator=draw)

@@ -8,18 +8,26 @@ from typing import NamedTuple
 
 from torch import nn
 
-from ptheta.capabilities import HasBound, HasLogProb, Samples
+from ptheta.capabilities import (
+    EstimatesPartition,
+    HasBound,
+    HasChain,
+    Samples,
+    exact_log_prob,
+)
 from ptheta.data.dataset import Dataset
 from ptheta.extractors.base import Extractor
 from ptheta.measures.results import Evaluation
+from ptheta.models.taxonomy import Path
 from ptheta.report.pairs import Pair
 from ptheta.report.pictures import Picture
 from ptheta.report.ranking import Rank
 from ptheta.report.tables import metrics_of
 
 FLOORS = ("real images", "real rows")  # the rows of what real examples score
-EXACT, BOUND, IMPLICIT, NONE = "explicit, exact", "explicit, bound", "implicit", "none"
-DENSITIES = (EXACT, BOUND, IMPLICIT, NONE)
+EXACT, DENSITY = "explicit, exact", "explicit, exact density"  # of values; of real numbers
+BOUND, ESTIMATE = "explicit, bound", "explicit, estimate"
+CHAIN, IMPLICIT, NONE = "implicit, by a chain", "implicit", "none"
 UNKNOWN = "not known"  # of images that another program made
 
 
@@ -60,6 +68,7 @@ class Measured:
     evaluation: Evaluation
     density: str
     pictures: list[Picture]
+    place: Path = ()
     cost: Cost | None = None
     curves: str = ""
     taken: Sequence[str] = ()
@@ -139,10 +148,14 @@ class Comparison:
         }
 
 
-def density(model: nn.Module) -> str:
-    """Where the model stands in the taxonomy of likelihoods (Goodfellow 2016, arXiv:1701.00160)."""
-    if isinstance(model, HasLogProb):
-        return EXACT
+def density(model: nn.Module, discrete: bool) -> str:
+    """What the model says of p(x). discrete: whether what it is of has values, and no density"""
+    if exact_log_prob(model) is not None:
+        return EXACT if discrete else DENSITY
+    if isinstance(model, EstimatesPartition):
+        return ESTIMATE
     if isinstance(model, HasBound):
         return BOUND
+    if isinstance(model, HasChain):
+        return CHAIN
     return IMPLICIT if isinstance(model, Samples) else NONE

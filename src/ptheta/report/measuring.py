@@ -19,6 +19,7 @@ from ptheta.metrics.floors import floors_of
 from ptheta.metrics.metric import Section
 from ptheta.metrics.stored import held, kept
 from ptheta.metrics.table import METRICS
+from ptheta.models.taxonomy import place
 from ptheta.report.comparison import UNKNOWN, Cost, Measured, Measuring, density
 from ptheta.report.pictures import drawn_of, pictures
 from ptheta.report.plots import curves
@@ -82,7 +83,8 @@ def measured_run(loaded: Loaded, name: str, seen: Seen, colour: str, how: Measur
         family=run.family,
         about=f"{run.plan.model}, recipe {run.plan.recipe}",
         evaluation=evaluation,
-        density=density(model),
+        density=density(model, test.spec.discrete),
+        place=place(type(model)),
         cost=Cost(
             seconds=max((line["seconds"] for line in lines), default=0.0),
             steps=int(max((line["step"] for line in lines), default=0)),

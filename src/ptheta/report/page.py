@@ -9,7 +9,7 @@ from ptheta.data.dataset import Dataset
 from ptheta.data.image_data import ImageDataset
 from ptheta.measures.results import Evaluation, Result
 from ptheta.metrics.metric import Role
-from ptheta.report.comparison import DENSITIES, Comparison
+from ptheta.report.comparison import Comparison
 from ptheta.report.footnotes import footnotes, tables_of
 from ptheta.report.pairs import Matrix, matrix
 from ptheta.report.pictures import real_examples
@@ -17,6 +17,7 @@ from ptheta.report.plots import scatter
 from ptheta.report.sections import presentation, repeated
 from ptheta.report.summary import summary
 from ptheta.report.tables import Heading, RankedRow, cell, heading, metrics_of, ranked_row
+from ptheta.report.tree import tree
 from ptheta.report.verdict import verdicts
 
 
@@ -52,7 +53,7 @@ def page(found: Comparison) -> str:
         tables=tables_of(found),
         footnotes=footnotes(found),
         earlier=found.earlier,
-        taxonomy={kind: [m.name for m in measured if m.density == kind] for kind in DENSITIES},
+        tree=tree(measured),
         shown=[
             *(group[0] for group in found.groups.values()),
             *(m for m in measured if m.cost is None),

@@ -219,7 +219,7 @@ def cell(result: Result | None) -> Cell:
     if result is None or result.value is None:
         return Cell(UNDEFINED, result.reason if result else "")
     exact = "= " if presentation(result.metric).signed else ""
-    relation = {"<=": "≤ ", "=": exact}[result.relation]
+    relation = {"<=": "≤ ", "=": exact, "~": "≈ "}[result.relation]
     error = f" ± {number(result.error, 2)}" if result.error else ""
     value = f"{result.value:,}" if isinstance(result.value, int) else number(result.value)
     return Cell(f"{relation}{value}{error}", result.note)

@@ -54,6 +54,8 @@ def _likelihood(evaluation: Evaluation, verdict: Verdict) -> None:
         return
     if found.is_bound:
         verdict.bad.append(f"only a bound of the likelihood: {_value(found)}")
+    elif found.relation == "~":
+        verdict.bad.append(f"only an estimate of the likelihood: {_value(found)}, {found.note}")
     else:
         verdict.good.append(f"exact likelihood: {_value(found)}")
 
@@ -99,5 +101,5 @@ def _plain(metric: str) -> str:
 
 
 def _value(result: Result) -> str:
-    relation = "≤ " if result.is_bound else ""
+    relation = {"<=": "≤ ", "~": "≈ "}.get(result.relation, "")
     return f"{relation}{number(result.value or 0.0)} {result.unit}".rstrip()

@@ -1,5 +1,6 @@
 """Uses of a trained model, each defined by the capabilities it needs."""
 
+from ptheta.tasks.chain import chain
 from ptheta.tasks.denoise import denoise, psnr
 from ptheta.tasks.fit import fit
 from ptheta.tasks.impute.draws import impute, imputed
@@ -14,6 +15,7 @@ from ptheta.tasks.translate import translate
 from ptheta.tasks.walks import manifold, most_used, traverse
 
 __all__ = [
+    "chain",
     "denoise",
     "fit",
     "impute",

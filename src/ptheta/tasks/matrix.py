@@ -11,6 +11,7 @@ from ptheta.capabilities import (
     Completes,
     Denoises,
     Encodes,
+    HasChain,
     HasConditionals,
     HasPosterior,
     Samples,
@@ -104,6 +105,7 @@ TASKS: dict[str, Task] = {
     "usefulness": Task(
         "what samples are good for, as training data", (Samples,), fitted=(Samples,), of=ANY
     ),
+    "chain": Task("watch its Markov chain, and how quickly it forgets", (HasChain,), of=ANY),
     "outliers": Task("find examples unlike those of training", (Anything,), of=ANY),
 }
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
+from ptheta.batch import Condition
+from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec
 from ptheta.config import AtLeastZero, option
 from ptheta.corruption import NOISES, NoiseName, corrupt, odd_level, odd_noise
-from ptheta.models.autoencoders.ae import AE, AEConfig
+from ptheta.models.autoencoders.ae import AE, PIXEL_ERRORS, AEConfig
+from ptheta.models.autoencoders.chain import from_noise
 from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.models.recipes import Recipes
-from ptheta.specs import DataSpec, filled
+from ptheta.specs import DataSpec, ImageSpec, VectorSpec, filled, from_levels, from_unit, full
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,25 @@ class DAE(AE):
     def checked(self, x: Tensor) -> Tensor:
         return self.spec.check(x) if NOISES[self.config.noise].loses else super().checked(x)
 
+    # -- its chain (Bengio et al. 2013, arXiv:1305.6663)
+
+    def chain_start(self, n: int, condition: Condition | None = None) -> Tensor:
+        """Noise."""
+        return from_noise(self.spec, n, next(self.parameters()).device)
+
+    def transition(self, x: Tensor, condition: Condition | None = None) -> Tensor:
+        """Damages x, and restores it: of two levels and of words by a draw from what the decoder
+        gives them, of other numbers to their mean, for the squared error leaves their variance
+        open. For a chain that draws these as well: `gsn`."""
+        out = full(self.decoder(self.encoder(self.seen(self.corrupted(x)))))
+        if isinstance(self.spec, VectorSpec):
+            return self.spec.unscaled(out + _noise_of_words(self.spec, out))
+        assert isinstance(self.spec, ImageSpec)
+        u = PIXEL_ERRORS[self.config.loss].to_unit(out)
+        if self.spec.levels == 2:
+            return from_levels(streams.uniform_like(u) < u, 2)
+        return from_unit(u, self.spec.levels)
+
     def graph(self) -> Graph:
         x, *rest = super().graph().variables
         damaged = Variable(r"\tilde{x}", "latent", f"{self.config.noise} noise added")
@@ -53,6 +76,14 @@ class DAE(AE):
                 Arrow("z", r"\hat{x}", law="decoder"),
             ),
         )
+
+
+def _noise_of_words(spec: VectorSpec, out: Tensor) -> Tensor:
+    """Gumbel noise for each word, by which the largest sum is a draw of the softmax; 0 for numbers:
+    (B, width), as out."""
+    words = [bool(column.values) for column in spec.columns for _ in range(column.width)]
+    u = streams.uniform_like(out).clamp_min(torch.finfo(out.dtype).tiny)
+    return -(-u.log()).log() * torch.tensor(words, device=out.device)
 
 
 RECIPES: Recipes = {

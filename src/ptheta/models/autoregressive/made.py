@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +25,7 @@ from ptheta.models.recipes import Recipes
 from ptheta.nets.condition import embedding
 from ptheta.nets.elements import elements
 from ptheta.nets.made_masks import Masks
+from ptheta.nets.made_units import Units
 from ptheta.nets.modules import Modules
 from ptheta.specs import DataSpec, ImageSpec, VectorSpec, full
 
@@ -191,73 +192,29 @@ class MADE(Autoregressive):
 
 
 class MADEStepper(Stepper):
-    """Units sorted by degree: each is computed once, as soon as all that it sees is known."""
+    """A member walked through in its order by its `Units`."""
 
     def __init__(self, model: MADE, m: int, n: int, condition: Condition | None) -> None:
         e = self.elements = model.elements
-        masks, weights = model.masks[m], [full(w.detach()) for w in model.weights(m)]
         hidden, out = model.shifts(condition)
-        self.by_rank = torch.argsort(masks.ranks).tolist()  # elements
-        counts = [e.inputs.counts[d] for d in self.by_rank]
-        self.known = list(accumulate(counts, initial=0))  # inputs of the elements of lower rank
-        inputs = torch.cat([torch.arange(e.inputs.total)[e.inputs.of(d)] for d in self.by_rank])
-        source = inputs = inputs.to(weights[0].device)
-        self.layers, self.values = [], [weights[0].new_zeros(n, len(source))]
-        for k, degrees in enumerate(masks.degrees):
-            by_degree, order = torch.sort(degrees.to(source.device), stable=True)
-            bias = full(model.layers[k].bias.detach())
-            bias = (bias + hidden if k == 0 else bias).expand(n, -1)[:, order].contiguous()
-            weight = weights[k][order][:, source].contiguous()
-            ends = torch.bincount(by_degree, minlength=len(masks.ranks)).cumsum(0).tolist()
-            self.layers.append((weight, bias, ends))
-            self.values.append(weight.new_zeros(n, len(order)))
-            source = order
-        out = out if self.layers else out + hidden
-        bias = (full(model.layers[-1].bias.detach()) + out).expand(n, -1)
-        rows = [e.outputs.of(d) for d in self.by_rank]
-        last, linear = weights[-1][:, source], model.linear_path(m)
-        self.last = [(bias[:, own].contiguous(), last[own]) for own in rows]
-        self.linear: list[Tensor] = []
-        if linear is not None:
-            linear = full(linear.detach())[:, inputs]
-            self.linear = [linear[own] for own in rows]
-        self.ready = -1  # degrees done
+        biases = [full(layer.bias.detach()) for layer in model.layers]
+        biases[-1] = biases[-1] + out
+        biases[0] = biases[0] + hidden
+        weights = [full(w.detach()) for w in model.weights(m)]
+        linear = model.linear_path(m)
+        path = None if linear is None else full(linear.detach())
+        self.units = Units(model.masks[m], e.inputs, e.outputs, weights, biases, n, path)
 
     def put(self, rank: int, cells: Tensor) -> None:
-        """What the network sees of the element of this rank, and of the next where there are more:
-        (n, k)"""
-        where = slice(self.known[rank], self.known[rank + cells.shape[1]])
-        self.values[0][:, where] = self.elements.part(self.by_rank[rank], cells)
+        """The cells of the element of this rank, and of the next where there are more: (n, k)"""
+        seen = self.elements.part(self.units.by_rank[rank], cells)
+        self.units.put(rank, seen, cells.shape[1])
 
     def conditional(self, t: int, c: int, pixel: Tensor) -> ElementDistribution:
         d = t * self.elements.colours + c
         if c:
             self.put(d - c, pixel[:, :c])
-        for degree in range(self.ready + 1, d + 1):
-            self._compute(degree)
-        self.ready = max(self.ready, d)
-        # without hidden layers the inputs are the top
-        seen = self.layers[-1][2][d] if self.layers else self.known[d]
-        bias, last = self.last[d]
-        out = torch.addmm(bias, self.values[-1][:, :seen], last[:, :seen].t())
-        if self.linear:
-            known = self.known[d]
-            out.addmm_(self.values[0][:, :known], self.linear[d][:, :known].t())
-        return self.elements.one(self.by_rank[d], out)
-
-    def _compute(self, degree: int) -> None:
-        """The units of this degree, layer after layer: all that they see is known."""
-        seen = self.known[degree]
-        for k, (weight, bias, ends) in enumerate(self.layers):
-            start, end = ends[degree - 1] if degree else 0, ends[degree]
-            if end > start:
-                torch.addmm(
-                    bias[:, start:end],
-                    self.values[k][:, :seen],
-                    weight[start:end, :seen].t(),
-                    out=self.values[k + 1][:, start:end],
-                ).relu_()
-            seen = end
+        return self.elements.one(self.units.by_rank[d], self.units.output(d))
 
     def observe(self, t: int, pixel: Tensor) -> None:
         self.put(t * self.elements.colours, pixel)

@@ -22,8 +22,8 @@ from ptheta.losses.adversarial import accuracy, cross_entropy
 from ptheta.models.base import whole
 from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.models.recipes import Recipes
+from ptheta.models.variational.base import Variational, VariationalConfig
 from ptheta.models.variational.collapse import CollapseMonitor
-from ptheta.models.variational.vae import VAE, VAEConfig
 from ptheta.nets.mlp import mlp
 from ptheta.specs import DataSpec, full
 
@@ -31,7 +31,7 @@ DRAWS = 512  # of the noise, for the moments of its features
 
 
 @dataclass(frozen=True)
-class AVBConfig(VAEConfig):
+class AVBConfig(VariationalConfig):
     noise: Count = option(32, "dimensions of each noise vector of the encoder")
     bases: Parts = option(8, "noise vectors, each with its own network")
     gaussian: Annotated[float, Gt(0), Le(1)] = option(
@@ -62,7 +62,7 @@ class Noisy(NamedTuple):
     share: Tensor
 
 
-class AVB(VAE):
+class AVB(Variational):
     """q(z | x) is what the encoder makes of noise: z = mean(x) + sigma(x) u, where
     u_k = sqrt(1 - s_k(x)) e_k + sqrt(s_k(x)) sum_i a_ik(x) v_ik(e_i), sum_i a_ik^2 = 1.
 

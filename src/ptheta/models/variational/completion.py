@@ -25,7 +25,7 @@ from ptheta.distributions.latents import Normal
 from ptheta.specs import DataSpec, VectorSpec
 
 if TYPE_CHECKING:
-    from ptheta.models.variational.vae import VAE
+    from ptheta.models.variational.base import Variational
 
 # of pseudo-Gibbs, which brings a chain near; of Metropolis within Gibbs, of all candidates together
 FREE, STEPS = 5, 15
@@ -44,7 +44,7 @@ class Codes(NamedTuple):
 
 
 def codes(
-    model: VAE, x: Tensor, known: Tensor, condition: Condition | None, candidates: int
+    model: Variational, x: Tensor, known: Tensor, condition: Condition | None, candidates: int
 ) -> Codes:
     """Candidates for examples x (B, ...), of which `known` (bool, as x) says what is known."""
     once = [1] * (x.ndim - 1)
@@ -82,7 +82,7 @@ class _Given(NamedTuple):
     """Examples x (B, ...), of which `there` (bool, as x) counts; whatever stands in a gap, it does
     not."""
 
-    model: VAE
+    model: Variational
     x: Tensor
     there: Tensor
     condition: Condition | None
@@ -119,7 +119,7 @@ def mean(found: Codes, spec: DataSpec) -> Tensor:
 
 
 def _chain(
-    model: VAE, x: Tensor, known: Tensor, condition: Condition | None, steps: int
+    model: Variational, x: Tensor, known: Tensor, condition: Condition | None, steps: int
 ) -> tuple[Tensor, Tensor | None]:
     """x with what is unknown as the encoder may be given it: missing where training lacked it as
     well, else drawn; and the code by which it was drawn, none where nothing was. steps: of

@@ -13,10 +13,11 @@ from ptheta.batch import Batch, Condition
 from ptheta.config import Count, Entry, OneOf, option
 from ptheta.distributions.active_units import active_units
 from ptheta.distributions.latents import Normal
-from ptheta.games import Terms
+from ptheta.games import Game, Move, Player, Terms
 from ptheta.models.graph import Arrow, Graph
 from ptheta.models.recipes import Recipes
-from ptheta.models.variational.vae import VAE, VAEConfig
+from ptheta.models.variational.base import Variational, VariationalConfig
+from ptheta.models.variational.collapse import CollapseMonitor
 
 LogWeights = Callable[[Normal], Tensor]  # log p(x | z) p(z) / q(z | x) by the q given: (k, B)
 
@@ -63,15 +64,14 @@ GradientName: TypeAlias = Annotated[str, OneOf(GRADIENTS)]
 
 
 @dataclass(frozen=True)
-class IWAEConfig(VAEConfig):
+class IWAEConfig(VariationalConfig):
     samples: Count = option(50, "codes for each image, the k of the bound")
     gradient: GradientName = option("standard", "of the encoder")
 
 
-class IWAE(VAE):
+class IWAE(Variational):
     """A VAE trained on the bound with k codes; with k = 1 it is the ELBO."""
 
-    player = "iwae"
     config: IWAEConfig
 
     def loss(self, batch: Batch, shared: None = None) -> Terms:
@@ -89,6 +89,11 @@ class IWAE(VAE):
             return self.log_importance_weights(x, z, q, prior, condition)
 
         return GRADIENTS[self.config.gradient].bound(log_weights, many, z)
+
+    def game(self) -> Game[None]:
+        player = Player((self,), self.config.optimizer_factory())
+        monitor = CollapseMonitor("iwae")
+        return Game({"iwae": player}, (Move("iwae", self.loss),), monitor=monitor)
 
     def graph(self) -> Graph:
         """As a VAE's, with the codes of one image in a plate of their own."""

@@ -15,7 +15,7 @@ from ptheta.nets.flow import masked_flow, missing
 from ptheta.specs import DataSpec, ImageSpec
 
 if TYPE_CHECKING:
-    from ptheta.models.variational.vae import VAE, VAEConfig
+    from ptheta.models.variational.base import Variational, VariationalConfig
 
 Learned = Mapping[str, nn.Parameter | nn.Module]  # by the name that it has in the model
 
@@ -28,33 +28,33 @@ class PriorKind(Entry):
     missing: what must be installed for it, one sentence, or None
     """
 
-    learned: Callable[[DataSpec, VAEConfig], Learned]
-    distribution: Callable[[VAE], LatentDistribution]
+    learned: Callable[[DataSpec, VariationalConfig], Learned]
+    distribution: Callable[[Variational], LatentDistribution]
     missing: Callable[[], str | None] = lambda: None
 
 
-def _nothing(spec: DataSpec, config: VAEConfig) -> Learned:
+def _nothing(spec: DataSpec, config: VariationalConfig) -> Learned:
     return {}
 
 
-def _standard_normal(model: VAE) -> LatentDistribution:
+def _standard_normal(model: Variational) -> LatentDistribution:
     return StandardNormal(model.config.latent, next(model.parameters()).device)
 
 
-def _pseudo_inputs(spec: DataSpec, config: VAEConfig) -> Learned:
+def _pseudo_inputs(spec: DataSpec, config: VariationalConfig) -> Learned:
     drawn = torch.randn(config.pseudo_inputs, *spec.scaled_shape)
     # images: near 0.05 on average, as those of the paper; numbers: as they are to a network
     return {"pseudo": nn.Parameter(drawn * 0.5 - 2 if isinstance(spec, ImageSpec) else drawn)}
 
 
-def _mixture_of_posteriors(model: VAE) -> LatentDistribution:
+def _mixture_of_posteriors(model: Variational) -> LatentDistribution:
     """Tomczak & Welling 2018, eq. 9 (arXiv:1705.07120)."""
     pseudo = model.pseudo
     image = isinstance(model.spec, ImageSpec)
     return Mixture(model.infer(2 * pseudo.sigmoid() - 1 if image else pseudo))
 
 
-def _flow(spec: DataSpec, config: VAEConfig) -> Learned:
+def _flow(spec: DataSpec, config: VariationalConfig) -> Learned:
     return {"flow": masked_flow(config.latent, config.transforms, FLOW_UNITS)}
 
 

@@ -2,244 +2,49 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
-from ptheta.batch import Batch, Condition, repeated
-from ptheta.conditions import ConditionSpec, word
-from ptheta.config import Count, Parts, Positive, option
+from ptheta.batch import Batch
+from ptheta.config import Count, option
 from ptheta.distributions.active_units import active_units
-from ptheta.distributions.base import ElementDistribution
-from ptheta.distributions.kl import kl_divergence
-from ptheta.distributions.latents import LatentDistribution, Normal
 from ptheta.games import Game, Move, Player, Terms
-from ptheta.models.base import Model, as_learned, refuse_missing
-from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.models.recipes import Recipes
-from ptheta.models.variational import completion
+from ptheta.models.variational.base import Variational, VariationalConfig
 from ptheta.models.variational.collapse import CollapseMonitor
-from ptheta.models.variational.priors import PRIORS, PriorName
-from ptheta.nets.coders import CoderConfig, decoder_to, encoder, odd_net
-from ptheta.nets.heads import HeadOptions, Likelihood, Sigma, example_head, odd_likelihood
-from ptheta.optimizers import OptimizerConfig
-from ptheta.specs import DataSpec, ImageSpec, VectorSpec, full
-
-PIXELS_AT_ONCE = 2**22  # that a decoder gives: memory does not grow with the importance samples
 
 
 @dataclass(frozen=True)
-class VAEConfig(CoderConfig, OptimizerConfig):
-    likelihood: Likelihood = option(
-        "auto",
-        "p(x | z) of a pixel or a column; auto: bernoulli for 2 levels, categorical up to 16, else "
-        "logistic; gaussian for numbers",
+class VAEConfig(VariationalConfig):
+    draws: Count = option(
+        1, "codes of each example, over which its reconstruction error is averaged (eq. 7)"
     )
-    components: Count = option(1, "mixed in each pixel (logistic), or column of numbers")
-    sigma: Sigma = option("pixel", "where the width comes from (gaussian)")
-    scale: Positive = option(0.1, "width at the start, or fixed; white - black = 1 (gaussian)")
-    prior: PriorName = option("normal", "p(z)")
-    pseudo_inputs: Count = option(200, "pseudo-inputs (vamp)")
-    transforms: Parts = option(2, "transformations of the flow (flow)")
-
-    def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
-        return (
-            super().unsupported(spec, condition)
-            or odd_net(spec, self.net)
-            or odd_likelihood(spec, self.likelihood, self.sigma)
-            or PRIORS[self.prior].missing()
-        )
+    kl_only: bool = option(
+        False, "learn by the KL alone, to see what it does: codes that say nothing of the example"
+    )
 
 
-class VAE(Model):
-    """q(z | x) Gaussian, p(z) by config, p(x | z) independent over pixels, or over the columns of a
-    vector: then what is missing of x is left out of p(x | z), which is exact, and the encoder is
-    told what it is (Nazabal et al. 2020, arXiv:1807.03653; Mattei & Frellsen 2019,
-    arXiv:1812.02633).
-
-    Beta, its annealing and free bits belong to the training (`TrainSettings`), not to the model.
-    """
+class VAE(Variational):
+    """Learns by the ELBO. With `--beta 0` in training the KL is left out, and with `kl_only` the
+    reconstruction error: what either term does by itself."""
 
     player = "vae"
-    specs = (ImageSpec, VectorSpec)
-    takes_missing = True
-
-    pseudo: nn.Parameter  # of the prior "vamp": pseudo-inputs
-    flow: nn.Module  # of the prior "flow"
-
-    def __init__(
-        self,
-        spec: DataSpec,
-        config: VAEConfig,
-        condition: ConditionSpec | None = None,
-        *,
-        planes: int = 0,
-        cond_dim: int = 0,
-        outputs: int = 2,
-    ) -> None:
-        """planes, cond_dim: what a condition adds to the encoder's and the decoder's input;
-        outputs: numbers that the encoder gives for each latent dimension."""
-        super().__init__(spec, config, condition)
-        self.config = config
-        options = HeadOptions(config.components, config.sigma, config.scale)
-        self.likelihood_head = example_head(spec, config.likelihood, options)
-        self.encoder = encoder(spec, config, outputs * config.latent, planes)
-        self.decoder = decoder_to(spec, config, self.likelihood_head.out_shape, cond_dim)
-        for name, learned in PRIORS[config.prior].learned(spec, config).items():
-            setattr(self, name, learned)
-
-    # -- the distributions
-
-    def infer(self, s: Tensor, condition: Condition | None = None) -> Normal:
-        """q(z | x) of examples as the encoder sees them, (B, *scaled_shape)."""
-        return Normal(*full(self.encoder(s)).chunk(2, 1))
-
-    def posterior(self, x: Tensor, condition: Condition | None = None) -> Normal:
-        """q(z | x)"""
-        return self.infer(self.spec.scaled(as_learned(self.spec, x)), condition)
-
-    def prior(self, condition: Condition | None = None) -> LatentDistribution:
-        """p(z)"""
-        return PRIORS[self.config.prior].distribution(self)
-
-    def likelihood(self, z: Tensor, condition: Condition | None = None) -> ElementDistribution:
-        """p(x | z): z (B, L) -> distribution of the shape of x."""
-        return self.likelihood_head(full(self.decoder(z)))
-
-    # -- bounds
-
-    def negative_elbo(self, x: Tensor, q: Normal, condition: Condition | None = None) -> Terms:
-        """The two terms of -ELBO in nats (eq. 3 of the paper, one z for each x): reconstruction
-        (B,), and kl (B, L), or (B, 1) where it has no closed form. q: q(z | x)"""
-        z = q.sample()
-        return {
-            "reconstruction": -self.log_likelihood(x, z, condition),
-            "kl": kl_divergence(q, self.prior(condition), z),
-        }
-
-    def bound_terms(self, x: Tensor, condition: Condition | None = None) -> Terms:
-        terms = self.negative_elbo(x, self.posterior(x, condition), condition)
-        return {"reconstruction": terms["reconstruction"], "kl": terms["kl"].sum(1)}
-
-    def elbo(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        terms = self.bound_terms(x, condition)
-        return -(terms["reconstruction"] + terms["kl"])
-
-    def log_importance_weights(
-        self,
-        x: Tensor,
-        z: Tensor,
-        q: Normal,
-        prior: LatentDistribution,
-        condition: Condition | None,
-    ) -> Tensor:
-        """log p(x | z) p(z) / q(z | x) with k codes for each image: z (k B, L) -> (k, B) nats.
-
-        q, prior: for the k B codes
-        """
-        k = len(z) // len(x)
-        every = None if condition is None else repeated(condition, k)
-        log_p = self.likelihood(z, every).log_prob_of_example(x)
-        return (log_p + prior.log_prob(z) - q.log_prob(z)).view(k, len(x))
-
-    def importance_bound(self, x: Tensor, k: int, condition: Condition | None = None) -> Tensor:
-        """log 1/k sum_i p(x | z_i) p(z_i) / q(z_i | x), z_i ~ q: (B,) nats.
-
-        Burda et al. 2016, eq. 8 (arXiv:1509.00519). Its expectation grows with k to log p(x). The k
-        samples go through the decoder a few at a time, so memory does not grow with k.
-        """
-        q, prior = self.posterior(x, condition), self.prior(condition)
-        total = q.mean.new_full((len(x),), -math.inf)
-        chunk = max(1, min(k, PIXELS_AT_ONCE // max(1, len(x) * self.spec.dims)))
-        for done in range(0, k, chunk):
-            rows = min(chunk, k - done) * len(x)
-            many, wide_prior = q.expand(rows), prior.expand(rows)
-            log_w = self.log_importance_weights(x, many.sample(), many, wide_prior, condition)
-            total = torch.logaddexp(total, log_w.logsumexp(0))
-        return total - math.log(k)
-
-    def log_prior(self, z: Tensor, condition: Condition | None = None) -> Tensor:
-        return self.prior(condition).log_prob(z)
-
-    def log_likelihood(self, x: Tensor, z: Tensor, condition: Condition | None = None) -> Tensor:
-        return self.likelihood(z, condition).log_prob_of_example(x)
-
-    # -- uses
-
-    def encode(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        """The mean of q(z | x): (B, L)."""
-        return self.posterior(x, condition).mean
-
-    def decode(self, z: Tensor, condition: Condition | None = None) -> Tensor:
-        """The mean of p(x | z): of pixels in 256 levels, of words the most likely."""
-        return self.likelihood(z, condition).mean_example()
-
-    def sample_latent(self, n: int, condition: Condition | None = None) -> Tensor:
-        return self.prior(condition).expand(n).sample()
-
-    def sample(self, n: int, condition: Condition | None = None) -> Tensor:
-        """x ~ p(x | z) with z ~ p(z): its elements are drawn, not averaged (for means: decode)."""
-        return self.likelihood(self.sample_latent(n, condition), condition).sample()
-
-    @torch.no_grad()
-    def complete(
-        self, x: Tensor, known: Tensor, condition: Condition | None = None, candidates: int = 1
-    ) -> Tensor:
-        """Draws the unknown elements of x given the known ones, by importance resampling of
-        `candidates` codes: the more, the nearer to exact (`completion`)."""
-        x, known, found = self._candidates(x, known, condition, candidates)
-        return torch.where(known, x, completion.drawn(found, x).to(x))
-
-    @torch.no_grad()
-    def conditional_mean(
-        self, x: Tensor, known: Tensor, condition: Condition | None = None, candidates: int = 1
-    ) -> Tensor:
-        """The mean of the unknown elements given the known ones, by the same codes."""
-        x, known, found = self._candidates(x, known, condition, candidates)
-        return torch.where(known, x, completion.mean(found, self.spec).to(x))
-
-    def _candidates(
-        self, x: Tensor, known: Tensor, condition: Condition | None, candidates: int
-    ) -> tuple[Tensor, Tensor, completion.Codes]:
-        x, known = self.spec.check(x), known.expand(x.shape)
-        refuse_missing(self.spec, x[known])
-        return x, known, completion.codes(self, x, known, condition, candidates)
-
-    # -- training
+    config: VAEConfig
 
     def loss(self, batch: Batch, shared: None = None) -> Terms:
         condition = self.asked(batch.condition)
         q = self.posterior(batch.x, condition)
         batch.logs |= active_units(q)
-        return self.negative_elbo(batch.x, q, condition)
+        terms = self.negative_elbo(batch.x, q, condition, self.config.draws)
+        return {"kl": terms["kl"]} if self.config.kl_only else terms
 
     def game(self) -> Game[Any]:
+        monitor = None if self.config.kl_only else CollapseMonitor(self.player)
         return Game(
             players={self.player: Player((self,), self.config.optimizer_factory())},
             moves=(Move(self.player, self.loss),),
-            monitor=CollapseMonitor(self.player),
+            monitor=monitor,
         )
-
-    def graph(self) -> Graph:
-        c = self.config
-        graph = Graph(
-            (
-                Variable("z", "latent", f"{c.latent} numbers, p(z) {c.prior}"),
-                Variable("x", "observed", self.spec.one),
-            ),
-            (Arrow("z", "x", law="p(x | z)"), Arrow("x", "z", "inference", "q(z | x)")),
-        )
-        if self.condition is None:
-            return graph
-        prior = ("z",) if c.prior == "normal" and self.prior_depends() else ()
-        return graph.given(word(self.condition), "x", *prior, inferred=["z"])
-
-    def prior_depends(self) -> bool:
-        """Whether p(z) depends on the condition."""
-        return False
 
 
 RECIPES: Recipes = {

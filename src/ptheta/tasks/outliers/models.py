@@ -90,9 +90,11 @@ def latent(known: Known) -> Scorer:
 
 
 def best_likelihood(known: Known) -> Scorer:
-    """-log p(x) where the model has it, else -ELBO(x)."""
+    """-log p(x) where the model has it, up to a constant where it has an energy, else -ELBO(x)."""
     if isinstance(known.model, HasLogProb):
         return log_likelihood(known)
+    if isinstance(known.model, HasEnergy):
+        return energy(known)
     if isinstance(known.model, HasBound):
         return elbo(known)
     raise refusal(known.model, HasLogProb, "score by a likelihood", "nor a bound of it")

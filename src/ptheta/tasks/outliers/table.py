@@ -22,7 +22,7 @@ from ptheta.tasks.outliers.distances import (
 from ptheta.tasks.outliers.known import Known, Score
 
 IMAGES = (ImageSpec,)
-LIKELIHOOD = (HasLogProb, HasBound)
+LIKELIHOOD = (HasLogProb, HasEnergy, HasBound)
 
 # a new score is an entry here
 SCORES: dict[str, Score] = {

@@ -1,0 +1,132 @@
+"""Models of every branch of the tree, some seeds of each, the same time for each, measured alike.
+
+    python -m benchmarks.branches --runs FOLDER --data MNIST [--minutes 8] [--seeds 3] [-n 5000]
+
+Every model trains for the same minutes on one thread, on images of 2 levels (one fixed binarisation
+of training and test images), which all families can do. Runs that are there are gone on with.
+Writes benchmarks/results/branches.json: of every number the mean over seeds, the half of Student's
+95 % interval, and each run's own; beside these what needs no learning.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import ptheta
+from benchmarks.families import FAMILIES
+from benchmarks.seeds import over_seeds, summary
+from ptheta.capabilities import Samples
+from ptheta.measures.results import Evaluation
+from ptheta.metrics.baselines import BASELINES
+from ptheta.metrics.evaluate import evaluate_images, real_baseline
+from ptheta.models import registry
+from ptheta.models.taxonomy import place
+from ptheta.runs.folder import Run
+
+# model -> its recipe, and options
+MODELS: dict[str, tuple[str, dict[str, Any]]] = {
+    **{name: FAMILIES[name][1:] for name in ("made", "pixelcnn", "vae", "gan", "aae", "ae")},
+    "mixture": ("default", {}),
+    "kde": ("default", {}),
+    "realnvp": ("default", {}),
+    "glow": ("default", {}),
+    "maf": ("default", {}),
+    "rbm": ("default", {}),
+    "gsn": ("default", {}),
+    "gmmn": ("default", {}),
+    "wae-mmd": ("default", {}),
+}
+NUMBERS = (
+    "bits_per_dim",
+    "nll",
+    "kd_digits",
+    "fd_digits",
+    "score_digits",
+    "precision_digits",
+    "recall_digits",
+    "coverage_digits",
+    "copying_z",
+    "copying_z_digits",
+    "sampling_speed",
+    "parameters",
+)
+SIGNS = {"<=": " (bound)", "~": " (estimate)"}
+
+
+def trained(name: str, data: str, folder: Path, minutes: float, seed: int) -> Run:
+    recipe, options = MODELS[name]
+    usual = {"levels": 2, "dynamic": False, "sample_every": 0, "checkpoint_every": 2000}
+    run = ptheta.train(
+        name,
+        data,
+        folder,
+        recipe=recipe,
+        resume=folder.exists(),
+        seed=seed,
+        threads=1,
+        **{**usual, "steps": None, "epochs": None, "minutes": minutes, **options},
+    )
+    if not isinstance(run.model(prior="own"), Samples):
+        ptheta.fit(folder)
+    return run
+
+
+def numbers(evaluation: Evaluation) -> dict[str, float]:
+    """Those of `NUMBERS` that are defined; what a likelihood is, by its relation."""
+    return {
+        r.metric + SIGNS.get(r.relation, ""): float(r.value)
+        for r in evaluation.results
+        if r.metric in NUMBERS and r.value is not None
+    }
+
+
+def one_run(name: str, folder: Path, options: argparse.Namespace, seed: int) -> dict[str, float]:
+    run = trained(name, options.data, folder, options.minutes, seed)
+    lines = run.metrics()
+    found = numbers(ptheta.evaluate(run, n=options.number))
+    seconds = max((line["seconds"] for line in lines), default=0.0)
+    return {**found, "seconds": seconds, "steps": max(line["step"] for line in lines)}
+
+
+def floors(run: Run, n: int) -> Iterator[tuple[str, Evaluation]]:
+    """What samples that nothing was learned for get."""
+    train, test = run.data("train"), run.data("test")
+    for name, baseline in BASELINES.items():
+        if name != "test set, copied":
+            yield name, evaluate_images(baseline(train, test, n, 0), test, train, n=n)
+    yield "real images", real_baseline(test, train, n=n)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--runs", type=Path, required=True)
+    parser.add_argument("--data", default="digits")
+    parser.add_argument("--minutes", type=float, default=8.0)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("-n", "--number", type=int, default=5000)
+    there = [name for name in MODELS if registry.known(name)]
+    parser.add_argument("--only", nargs="+", default=there, choices=there)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/branches.json"))
+    options = parser.parse_args()
+    rows: dict[str, list[dict[str, float]]] = {name: [] for name in options.only}
+    for seed in range(options.seeds):  # so that what is stopped has whole seeds
+        for name in options.only:
+            print(name, seed, flush=True)
+            rows[name].append(one_run(name, options.runs / f"{name}-{seed}", options, seed))
+    found: dict[str, Any] = json.loads(options.out.read_text()) if options.out.exists() else {}
+    for name, of_seeds in rows.items():
+        entry = registry.entry(name)
+        where = {"family": entry.family, "place": list(place(entry.load_model()))}
+        found[name] = {**where, "minutes": options.minutes, **over_seeds(of_seeds)}
+    first = Run.open(options.runs / f"{options.only[0]}-0")
+    for name, evaluation in floors(first, options.number):
+        found[name] = {k: summary([v]) for k, v in numbers(evaluation).items()}
+    options.out.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

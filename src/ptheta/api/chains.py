@@ -1,0 +1,207 @@
+"""The verb that watches a model's chain: as a film, and by how quickly it forgets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ptheta import tasks
+from ptheta.api.export import WIDTH, Images, composed
+from ptheta.api.grid import Block, Output
+from ptheta.api.limits import check_numbers
+from ptheta.compute.streams import undisturbed
+from ptheta.data.memory import Source
+from ptheta.errors import PthetaError
+from ptheta.extractors.base import Extractor
+from ptheta.extractors.table import choose_extractor, load_extractor
+from ptheta.files import html
+from ptheta.files.films import FILM, write_gif
+from ptheta.files.images import drawn_at, grid
+from ptheta.files.out import check_file
+from ptheta.measures.chains import Mixing, changes, indicators, mixing, thinned
+from ptheta.runs.folder import Run
+from ptheta.specs import ImageSpec
+from ptheta.tasks.chain import Classify, Walk
+
+COLUMNS = 20  # states of a film, where nobody says how many
+HEADS = ("of", "effective sample size", "autocorrelation time, steps", "split R-hat")
+
+
+@dataclass(frozen=True)
+class Chained:
+    """What became of chains.
+
+    mixing: by what was looked at: its autocorrelation, its time, and what follows from it
+    changes: the share of steps into another class; None without a classifier
+    images: states every so many steps, a row for each chain; None of rows of a table
+    """
+
+    chains: int
+    steps: int
+    mixing: Mapping[str, Mixing]
+    changes: float | None
+    images: Images | None
+    about: str
+    path: Path | None = None
+
+    def __repr__(self) -> str:
+        where = "" if self.path is None else f", in {str(self.path)!r}"
+        return f"Chained({self.about}{where})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the film, and the table."""
+        if self.images is None:
+            return html.card(self, "")
+        film = composed(self.images, self.images.n // self.chains)
+        return html.card(self, html.picture(film, self.about))
+
+    def blocks(self) -> list[Block]:
+        """What is printed of it: a line for each thing that was looked at, and how it forgets."""
+        rows: list[tuple[str, ...]] = [HEADS]
+        rows += [(what, *map(_told, (m.effective, m.time, m.r_hat))) for what, m in self.each()]
+        lags = [(what, dict(thinned(m.autocorrelation, self.steps))) for what, m in self.each()]
+        every = sorted({lag for _, found in lags for lag in found})
+        fall: list[tuple[str, ...]] = [("lag, steps", *map(str, every))]
+        fall += [(what, *(f"{found[lag]:.2f}" for lag in every)) for what, found in lags if found]
+        lines = [f"{self.steps:,} steps of {self.chains} chains"]
+        if self.changes is not None:
+            lines.append(f"{100 * self.changes:.3g} % of the steps are into another class")
+        blocks = [Block(rows=rows, lines=lines)]
+        return [*blocks, Block("autocorrelation", fall)] if every else blocks
+
+    def each(self) -> list[tuple[str, Mixing]]:
+        return list(self.mixing.items())
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "chains": self.chains,
+            "steps": self.steps,
+            "of": {what: m.to_json() for what, m in self.each()},
+            "class_changes": self.changes,
+            "path": None if self.path is None else str(self.path),
+        }
+
+
+def _told(value: float) -> str:
+    return f"{value:.4g}" if math.isfinite(value) else "-"
+
+
+@undisturbed()
+def chain(
+    run: str | Path | Run,
+    *,
+    steps: int = 1000,
+    chains: int = 8,
+    every: int | None = None,
+    burn: int = 0,
+    extractor: str | None = None,
+    data: Source | None = None,
+    weights: str = "best",
+    seed: int = 0,
+    out: str | Path | None = None,
+    scale: int | None = None,
+) -> Chained:
+    """Watches the Markov chain of a trained model: what it looks like, and how quickly it forgets.
+
+    steps, chains: how many; burn: steps before the first that is looked at
+    every: steps between two states of the film; default: about 20 states
+    extractor: the classifier by whose classes it is watched as well; default: the one that was
+        trained on such images, where there is one
+    data: where the run's data lies now, by which that is known
+    out: a film: a picture, a row for each chain, or a .gif; scale: as for `sample`
+    Raises PthetaError where the model has no chain, for a film of what are no images, and where
+    `out` cannot be written.
+    """
+    check_numbers(steps=steps, chains=chains, every=every, burn=burn, seed=seed)
+    film = _is_film(out)
+    place = check_file(str(out), (FILM,)) if film else None
+    output = Output.at(None if film else out, None if film else scale)
+    opened = Run.open(run)
+    every = max(1, -(-steps // COLUMNS)) if every is None else every
+    frames = -(-steps // every)
+    if out is not None:
+        output.check(chains * frames, opened.spec, frames)
+    seen = _classifier(opened, extractor, data)
+    walk = tasks.chain(
+        opened.model(weights),
+        *(steps, chains),
+        every=every,
+        burn=burn,
+        classify=None if seen is None else _classes(seen),
+        seed=seed,
+    )
+    path = output.path
+    images = _images(walk) if isinstance(opened.spec, ImageSpec) else None
+    about = f"{chains} chains, a state every {every} steps"
+    if place is not None:
+        path = place
+        _write_film(place, walk, scale)
+    elif images is not None:
+        output.write(images, about, frames)
+    told, moved = _mixing(walk, 0 if seen is None else seen.classes)
+    return Chained(chains, steps, told, moved, images, about, path)
+
+
+def _is_film(out: str | Path | None) -> bool:
+    return out is not None and Path(out).suffix.lower() == FILM
+
+
+def _images(walk: Walk) -> Images:
+    """A row for each chain."""
+    return Images.of(walk.states.transpose(0, 1).flatten(0, 1))
+
+
+def _write_film(path: Path, walk: Walk, scale: int | None) -> None:
+    n, shape = walk.states.shape[1], tuple(walk.states.shape[2:])
+    side = drawn_at(n, shape, ".png", WIDTH, scale=scale)
+    write_gif(path, [grid(states) for states in walk.states], side)
+
+
+def _mixing(walk: Walk, classes: int) -> tuple[dict[str, Mixing], float | None]:
+    found = {}
+    if walk.energies is not None:
+        found["energy"] = mixing(walk.energies.numpy())
+    found["mean"] = mixing(walk.means.numpy())
+    if walk.classes is None:
+        return found, None
+    found["class"] = mixing(indicators(walk.classes.numpy(), classes))
+    return found, changes(walk.classes.numpy())
+
+
+def _classifier(run: Run, asked: str | None, data: Source | None) -> Extractor | None:
+    """The classifier that is asked for, else the one that was trained on images like the run's.
+
+    Raises PthetaError for one of that name that gives no classes, and for images of a table.
+    """
+    if not isinstance(run.spec, ImageSpec):
+        if asked is not None or data is not None:
+            raise PthetaError("--extractor and --data are of classes of images: leave them out")
+        return None
+    if asked is not None:
+        chosen = load_extractor(asked)
+        if not chosen.classes:
+            raise PthetaError(f"--extractor {asked} gives no classes: give digits or fashion")
+        return chosen
+    try:
+        known = run.data("test", data)
+    except PthetaError:
+        if data is not None:
+            raise
+        return None  # the chain can be watched where the data is gone
+    chosen = choose_extractor(known, None)[0]
+    return chosen if chosen.classes else None
+
+
+def _classes(extractor: Extractor) -> Classify:
+    def classify(x: Tensor) -> Tensor:
+        with torch.no_grad():
+            logits = extractor(x)[1]
+        assert logits is not None
+        return logits.argmax(1)
+
+    return classify

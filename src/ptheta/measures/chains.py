@@ -1,0 +1,137 @@
+"""How quickly Markov chains forget: autocorrelation, effective sample size, split R-hat.
+
+Values are (chains, steps), or (chains, steps, parts) of what has several parts, such as a class by
+its indicators: of these every covariance is the sum over the parts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """time: integrated autocorrelation time, steps: of so many one counts; infinite or NaN where
+    nothing can be said, as of values that never change
+    effective: size of the independent sample whose mean is as certain
+    r_hat: root of the variance of all values over that within half chains: near 1 where they agree
+    autocorrelation: at lag 0, 1, ...
+    """
+
+    time: float
+    effective: float
+    r_hat: float
+    autocorrelation: tuple[float, ...] = field(default=(), repr=False)
+
+    def to_json(self) -> dict[str, object]:
+        known = {"time": self.time, "effective": self.effective, "r_hat": self.r_hat}
+        finite = {name: v if math.isfinite(v) else None for name, v in known.items()}
+        return {**finite, "autocorrelation": list(self.autocorrelation)}
+
+
+def _parts(values: ArrayLike) -> Array:
+    x = np.asarray(values, dtype=np.float64)
+    return x[..., None] if x.ndim == 2 else x
+
+
+def autocovariance(values: ArrayLike) -> Array:
+    """Of each chain around its own mean, at every lag: (chains, steps), divided by the number of
+    steps, so that it is that of a stationary process."""
+    x = _parts(values)
+    n = x.shape[1]
+    x = x - x.mean(1, keepdims=True)
+    spectrum = np.abs(np.fft.rfft(x, 2 * n, axis=1)) ** 2
+    each: Array = np.fft.irfft(spectrum, 2 * n, axis=1)[:, :n].sum(-1) / n
+    return each
+
+
+def _variances(values: ArrayLike) -> tuple[float, float]:
+    """W, the mean of the variance within chains, and var+, which adds that between their means."""
+    x = _parts(values)
+    n = x.shape[1]
+    within = float(x.var(1, ddof=1).sum(-1).mean())
+    means = x.mean(1)
+    between = float(means.var(0, ddof=1).sum()) if len(x) > 1 else 0.0
+    return within, within * (n - 1) / n + between
+
+
+def autocorrelation(values: ArrayLike) -> Array:
+    """rho_t = 1 - (W - mean autocovariance_t) / var+ at every lag t: (steps,), NaN of what never
+    changes.
+
+    By several chains together (Vehtari et al. 2021, eq. 10, arXiv:1903.08008): chains that stay
+    where they are, each elsewhere, have a high one, which each alone would hide.
+    """
+    x = _parts(values)
+    n = x.shape[1]
+    within, total = _variances(x)
+    if not total > 0:
+        return np.full(n, np.nan)
+    mean = autocovariance(x).mean(0) * n / (n - 1)
+    rho: Array = 1 - (within - mean) / total
+    return rho
+
+
+def integrated_time(values: ArrayLike) -> float:
+    """tau = 1 + 2 sum of rho_t, steps, by Geyer's initial monotone sequence (1992): sums of two
+    neighbours rho_2k + rho_2k+1 are positive and fall for a reversible chain; noise is what no
+    longer does. NaN of what never changes."""
+    rho = autocorrelation(values)
+    if np.isnan(rho).any():
+        return math.nan
+    rho[0] = 1.0
+    pairs = rho[: len(rho) // 2 * 2].reshape(-1, 2).sum(1)
+    ends = np.flatnonzero(pairs <= 0)
+    kept = np.minimum.accumulate(pairs[: ends[0]] if len(ends) else pairs)
+    # of antithetic chains it is below 1, but no sample is worth more than n log n
+    least = 1 / math.log10(max(10, rho.size * len(_parts(values))))
+    return float(max(2 * kept.sum() - 1, least))
+
+
+def split_r_hat(values: ArrayLike) -> float:
+    """sqrt(var+ / W) over the halves of all chains (Gelman et al. 2013; arXiv:1903.08008): of
+    chains that drift, or are not in the same place, above 1."""
+    x = _parts(values)
+    half = x.shape[1] // 2
+    if half < 2:
+        return math.nan
+    within, total = _variances(np.concatenate([x[:, :half], x[:, -half:]]))
+    if not within > 0:
+        return math.nan if not total > 0 else math.inf
+    return math.sqrt(total / within)
+
+
+def mixing(values: ArrayLike, lags: int = 100) -> Mixing:
+    """All of it. lags: how many of the autocorrelation are kept"""
+    x = _parts(values)
+    time = integrated_time(x)
+    size = x.shape[0] * x.shape[1] / time
+    kept = autocorrelation(x)[: lags + 1]
+    told = () if np.isnan(kept).any() else tuple(float(v) for v in kept)
+    return Mixing(time, size, split_r_hat(x), told)
+
+
+def indicators(classes: ArrayLike, of: int) -> Array:
+    """Classes (chains, steps), whole numbers below `of` -> 0 and 1, (chains, steps, of). Their
+    autocorrelation is how much likelier than by chance a chain is in the class that it was in."""
+    found: Array = np.eye(of)[np.asarray(classes)]
+    return found
+
+
+def changes(classes: ArrayLike) -> float:
+    """The share of steps after which a chain is in another class."""
+    c = np.asarray(classes)
+    return float((c[:, 1:] != c[:, :-1]).mean()) if c.shape[1] > 1 else math.nan
+
+
+def thinned(values: Sequence[float], most: int) -> list[tuple[int, float]]:
+    """Some of them with their lags: 0, 1, 2, 5, 10, 20, 50, ... below `most`."""
+    lags = [0] + [m * 10**e for e in range(7) for m in (1, 2, 5)]
+    return [(lag, values[lag]) for lag in lags if lag < min(most, len(values))]

@@ -1,0 +1,1 @@
+"""Normalising flows: densities by a change of variables."""

@@ -1,0 +1,266 @@
+"""What every normalising flow shares: a density of dequantised examples by a change of variables.
+
+    z = f(v),    log p(v) = log p(z) + log |det df/dv|
+
+with p(z) standard normal (or logistic), v an example in real numbers (`ptheta.models.numbers`).
+Of what has bins, levels, whole numbers and words, log p(v) gives a bound (`dequantisation`); of
+real numbers alone it is the log-density itself.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from ptheta.batch import Batch, Condition
+from ptheta.compute import streams
+from ptheta.conditions import ConditionSpec
+from ptheta.config import Count, Entry, Fraction, OneOf, option
+from ptheta.distributions.gaussian import LOG_2PI
+from ptheta.games import Game, Move, Player, Terms
+from ptheta.models.base import Model, as_learned
+from ptheta.models.flows import dequantisation
+from ptheta.models.flows.dequantisation import DEQUANTISATIONS
+from ptheta.models.graph import Arrow, Graph, Variable
+from ptheta.models.numbers import numbers_of
+from ptheta.nets.flows.actnorm import starting
+from ptheta.nets.flows.elementwise import ElementwiseMixtureCDF, Logit, Shift
+from ptheta.nets.flows.laws import SPREAD
+from ptheta.nets.flows.transform import Chain, Transform, summed
+from ptheta.optimizers import OptimizerConfig
+from ptheta.specs import DataSpec, ImageSpec, VectorSpec
+
+PRIORS = {
+    "normal": Entry(about="N(0, I)"),
+    "logistic": Entry(about="independent logistic numbers (1410.8516)"),
+}
+INPUTS = {
+    "none": Entry(about="levels as numbers in (-1/2, 1/2)"),
+    "logit": Entry(about="of levels (1605.08803)"),
+    "mixture-cdf": Entry(about="logit, then the CDF of a mixture of logistics for each number"),
+}
+NOISE_FEATURES = 24  # of the networks of q(u | x)
+NOISE_HIDDEN = (64,)
+SHARE = 0.8  # of the range of logits that the means of a mixture cover at the start
+
+
+@dataclass(frozen=True)
+class FlowConfig(OptimizerConfig):
+    dequantisation: Annotated[str, OneOf(DEQUANTISATIONS)] = option(
+        "uniform", "how a level, a whole number or a word becomes a number of its bin"
+    )
+    input: Annotated[str, OneOf(INPUTS)] = option("logit", "what numbers go through first")
+    edge: Fraction = option(
+        0.05, "share of (0, 1) that levels do not reach, so that their logits are bounded"
+    )
+    components: Count = option(8, "of a mixture of logistics, at the input or in a coupling")
+
+    def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
+        odd = super().unsupported(spec, condition)
+        if odd is not None or not isinstance(spec, VectorSpec):
+            return odd
+        if all(column.continuous for column in spec.columns) and (
+            self.dequantisation in DEQUANTISATIONS and DEQUANTISATIONS[self.dequantisation].learned
+        ):
+            return (
+                f"dequantisation = {self.dequantisation}: {spec} are real numbers, which have no "
+                "bins; leave it out"
+            )
+        if all(column.continuous and column.low == column.high for column in spec.columns):
+            return f"every column of {spec} has but one value: give columns that vary"
+        return None
+
+
+class Flow(Model):
+    """p(x) by a flow. z is all of the latent numbers, in one row.
+
+    A column of real numbers with one value alone has no density: it is left out and drawn as it is.
+    """
+
+    player = "flow"
+    specs = (ImageSpec, VectorSpec)
+    config: FlowConfig
+
+    def __init__(
+        self, spec: DataSpec, config: FlowConfig, condition: ConditionSpec | None = None
+    ) -> None:
+        super().__init__(spec, config, condition)
+        self.config = config
+        self.numbers = numbers_of(spec)
+        width = self.numbers.width.to("cpu")
+        told = [not bool(v.isnan()) for v in self._middle_example()]
+        self.told = [d for d, there in enumerate(told) if there]
+        self.binned = [d for d in self.told if width[d] > 0]
+        self.widths = [float(width[d]) for d in self.binned]
+        self.inner = tuple(spec.shape) if isinstance(spec, ImageSpec) else (len(self.told),)
+        self.dims = math.prod(self.inner)
+        self.noise = self._noise()
+        self.flow = Chain([*self._input(), self.transform()])
+
+    def _middle_example(self) -> Tensor:
+        """Numbers of some example, NaN where they tell nothing."""
+        with torch.device("cpu"):
+            if isinstance(self.spec, ImageSpec):
+                return torch.zeros(self.spec.dims)
+            assert isinstance(self.spec, VectorSpec)
+            return torch.tensor(
+                [
+                    math.nan if column.continuous and column.low == column.high else 0.0
+                    for column in self.spec.columns
+                    for _ in range(column.width)
+                ]
+            )
+
+    def _noise(self) -> dequantisation.Noise | None:
+        if not DEQUANTISATIONS[self.config.dequantisation].learned or not self.binned:
+            return None
+        if isinstance(self.spec, ImageSpec):
+            return dequantisation.of_images(self.spec.shape, NOISE_FEATURES)
+        return dequantisation.of_vectors(len(self.binned), self.dims, NOISE_HIDDEN)
+
+    def _input(self) -> list[Transform]:
+        parts: list[Transform] = []
+        spread = SPREAD
+        if isinstance(self.spec, ImageSpec):
+            levels = self.spec.levels
+            if self.config.input == "none":
+                parts.append(Shift(levels / 2, levels))
+            else:
+                logit = Logit(self.config.edge)
+                spread = SHARE * logit.greatest()
+                parts += [Shift(0.0, levels), logit]
+        if self.config.input == "mixture-cdf":
+            parts.append(ElementwiseMixtureCDF(self.inner, self.config.components, spread))
+        return parts
+
+    @abstractmethod
+    def transform(self) -> Transform:
+        """Of numbers (B, *inner) to latent ones (B, dims), about standardised both."""
+
+    # -- the density
+
+    def _inside(self, v: Tensor) -> Tensor:
+        """Numbers as the flow takes them: (B, D) -> (B, *inner)"""
+        v = v[:, self.told] if len(self.told) < v.shape[1] else v
+        return v.to(torch.get_default_dtype()).view(len(v), *self.inner)
+
+    def drawn(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Numbers of x, each drawn within its bin, (B, *inner), and log q(u | x), (B,)."""
+        v = self._inside(self.numbers.of(x))
+        none = v.new_zeros(len(v))
+        if not self.binned:
+            return v, none
+        if isinstance(self.spec, ImageSpec):
+            seen = self.spec.scaled(x)
+            u, log_q = (
+                dequantisation.uniform(seen) if self.noise is None else self.noise.drawn(seen)
+            )
+            return v + (u - 0.5), log_q
+        at = [self.told.index(d) for d in self.binned]
+        part = v[:, at]
+        u, log_q = dequantisation.uniform(part) if self.noise is None else self.noise.drawn(v)
+        widths = torch.tensor(self.widths, dtype=v.dtype, device=v.device)
+        return v.index_copy(1, torch.tensor(at, device=v.device), part + (u - 0.5) * widths), log_q
+
+    def log_density(self, v: Tensor) -> Tensor:
+        """log p(v) of numbers (B, *inner): (B,) nats."""
+        z, log_det = self.flow(v)
+        return self.log_latent(z) + log_det
+
+    def prior_name(self) -> str:
+        """p(z), one of `PRIORS`."""
+        return "normal"
+
+    def log_latent(self, z: Tensor) -> Tensor:
+        """log p(z): (B, dims) -> (B,) nats"""
+        if self.prior_name() == "logistic":
+            return summed(logsigmoid(z) + logsigmoid(-z))
+        return -0.5 * summed(z.square() + LOG_2PI)
+
+    def exact(self) -> bool:
+        return self.numbers.exact
+
+    def bound_terms(self, x: Tensor, condition: Condition | None = None) -> Terms:
+        """-log p of numbers drawn within their bins; and log q(u | x) where that is learned."""
+        v, log_q = self.drawn(as_learned(self.spec, x))
+        unit = self.numbers.log_unit(self.numbers.of(x)).to(v)
+        terms = {"negative_log_density": unit - self.log_density(v)}
+        return terms if self.noise is None else {**terms, "log_q": log_q}
+
+    def elbo(self, x: Tensor, condition: Condition | None = None) -> Tensor:
+        return -torch.stack(list(self.bound_terms(x).values())).sum(0)
+
+    def importance_bound(self, x: Tensor, k: int, condition: Condition | None = None) -> Tensor:
+        """log 1/k sum_i p(v_i) / q(u_i | x), with k draws of the noise; of real numbers log p."""
+        if self.exact():
+            return self.elbo(x)
+        each = torch.stack([self.elbo(x) for _ in range(k)])
+        return each.logsumexp(0) - math.log(k)
+
+    # -- uses
+
+    def sample_latent(self, n: int, condition: Condition | None = None) -> Tensor:
+        device = next(self.parameters()).device
+        if self.prior_name() == "logistic":
+            u = streams.uniform(n, self.dims, device=device).clamp(1e-6, 1 - 1e-6)
+            return u.log() - (-u).log1p()
+        return streams.normal(n, self.dims, device=device)
+
+    def encode(self, x: Tensor, condition: Condition | None = None) -> Tensor:
+        """z of the middles of the bins: (B, dims)"""
+        v = self._inside(self.numbers.of(as_learned(self.spec, x)))
+        z: Tensor = self.flow(v)[0]
+        return z
+
+    def decode(self, z: Tensor, condition: Condition | None = None) -> Tensor:
+        v = self.flow.inverse(z).flatten(1)
+        if len(self.told) == self.numbers.dims:
+            return self.numbers.examples(v)
+        every = v.new_full((len(v), self.numbers.dims), self.numbers.middle)
+        every[:, self.told] = v
+        return self.numbers.examples(every)
+
+    def sample(self, n: int, condition: Condition | None = None) -> Tensor:
+        return self.decode(self.sample_latent(n))
+
+    # -- training
+
+    def start(self, batch: Batch) -> None:
+        """Starts what is started from the first batch (`ActNorm`), once."""
+        with torch.no_grad(), starting(self):
+            self.log_density(self.drawn(as_learned(self.spec, batch.x))[0])
+
+    def loss(self, batch: Batch, shared: None = None) -> Terms:
+        return self.bound_terms(batch.x)
+
+    def game(self) -> Game[Any]:
+        return Game(
+            players={self.player: Player((self,), self.config.optimizer_factory())},
+            moves=(Move(self.player, self.loss),),
+            start=self.start,
+        )
+
+    def graph(self) -> Graph:
+        latent = Variable("z", "latent", f"{self.dims} numbers, {PRIORS[self.prior_name()].about}")
+        seen = Variable("x", "observed", self.spec.one)
+        if self.exact():
+            return Graph(
+                (latent, seen),
+                (Arrow("z", "x", law="inverse of f"), Arrow("x", "z", "inference", "f")),
+            )
+        number = Variable("v", "deterministic", "real numbers, x and noise within its bin")
+        return Graph(
+            (latent, number, seen),
+            (
+                Arrow("z", "v", law="inverse of f"),
+                Arrow("v", "x", law="the bin that v lies in"),
+                Arrow("x", "v", "inference", f"{self.config.dequantisation} in the bin"),
+                Arrow("v", "z", "inference", "f"),
+            ),
+        )

@@ -1,0 +1,110 @@
+"""Where models stand by what they say of p(x): the tree of Goodfellow 2016 (arXiv:1701.00160,
+figure 9), read off their capabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from torch import nn
+
+from ptheta.capabilities import HasBound, HasChain, HasEnergy, HasLogProb, MayBeExact, Samples
+from ptheta.models import registry
+
+
+@runtime_checkable
+class HasDensity(HasBound, MayBeExact, Protocol):
+    """log p of real numbers, which of what has bins is a bound."""
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A branch with twigs, or a leaf, at which models stand.
+
+    about: what its models have in common, in a few words
+    can: capabilities, of which a model of this leaf has one; none: every other model
+    """
+
+    name: str
+    about: str = ""
+    twigs: tuple[Branch, ...] = ()
+    can: tuple[type, ...] = ()
+
+
+TREE = Branch(
+    "learn p(x)",
+    twigs=(
+        Branch(
+            "explicit density",
+            twigs=(
+                Branch(
+                    "tractable",
+                    "log p(x) itself, or a density, which is a bound where data are discrete",
+                    can=(HasLogProb, HasDensity),
+                ),
+                Branch(
+                    "approximate",
+                    twigs=(
+                        Branch("variational", "a lower bound of log p(x)", can=(HasBound,)),
+                        Branch(
+                            "Markov chain",
+                            "an energy, whose normalisation is estimated",
+                            can=(HasEnergy,),
+                        ),
+                    ),
+                ),
+            ),
+        ),
+        Branch(
+            "implicit density",
+            twigs=(
+                Branch("Markov chain", "draws by the steps of a chain", can=(HasChain,)),
+                Branch("direct", "draws in one pass", can=(Samples,)),
+            ),
+        ),
+        Branch("not probabilistic", "draws nothing by itself"),
+    ),
+)
+
+Path = tuple[str, ...]  # the names of the branches on the way to a leaf
+
+
+class Leaf(NamedTuple):
+    """models: the registered ones that stand here, by their families"""
+
+    path: Path
+    about: str
+    models: Mapping[str, list[str]]
+
+
+def place(cls: type[nn.Module]) -> Path:
+    """Where a class of models stands: the first leaf of which it can something."""
+    leaves = ((path, leaf) for path, leaf in _leaves(TREE) if _holds(leaf, cls))
+    return next(leaves)[0]
+
+
+def leaves() -> list[Leaf]:
+    """Every leaf, in order, with the registered models."""
+    places = {name: place(entry.load_model()) for name, entry in registry.models().items()}
+    found = []
+    for path, leaf in _leaves(TREE):
+        models: dict[str, list[str]] = {}
+        for name, entry in registry.models().items():
+            if places[name] == path:
+                models.setdefault(entry.family, []).append(name)
+        found.append(Leaf(path, leaf.about, models))
+    return found
+
+
+def _leaves(branch: Branch, above: Path = ()) -> Iterator[tuple[Path, Branch]]:
+    for twig in branch.twigs:
+        path = (*above, twig.name)
+        if twig.twigs:
+            yield from _leaves(twig, path)
+        else:
+            yield path, twig
+
+
+def _holds(leaf: Branch, cls: type[nn.Module]) -> bool:
+    return not leaf.can or any(issubclass(cls, can) for can in leaf.can)

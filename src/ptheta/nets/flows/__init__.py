@@ -1,0 +1,1 @@
+"""Parts of normalising flows: transforms with an inverse and a log-determinant."""

@@ -3,9 +3,9 @@
     python -m benchmarks.matching --runs FOLDER [--data mnist] [--minutes 8] [--seeds 3] [-n 5000]
 
 Every model trains for the same minutes on one thread, on images of 2 levels (one fixed binarisation
-of training and test images), as in `benchmarks.families`. Runs that are there are gone on with. Writes
-what the metrics of distance say of each, with the seconds of the processor that its training took, to
-benchmarks/results/matching.json.
+of training and test images), as in `benchmarks.families`. Runs that are there are gone on with.
+Writes what the metrics of distance say of each, with the seconds of the processor that its training
+took, to benchmarks/results/matching.json.
 """
 
 from __future__ import annotations

@@ -34,8 +34,8 @@ from ptheta.models.recipes import Recipes
 from ptheta.specs import DataSpec, ImageSpec, VectorSpec, full
 
 AT_ONCE = 2**23  # pairs of an example and a centre that are in memory
-JUDGES = 1000  # centres, at most, under whose likelihood the width is chosen
-GRID = 25  # widths that are tried, twice: the second time between the neighbours of the best
+JUDGES = 500  # centres, at most, under whose likelihood the width is chosen
+GRID = 16  # widths that are tried, twice: the second time between the neighbours of the best
 
 
 class Window(Choice, Protocol):

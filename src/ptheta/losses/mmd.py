@@ -12,25 +12,26 @@ the median distance of the data (`median_square`). Each is a sum of one kernel a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-
-from ptheta.config import Entry
 
 LEAST = 1e-12  # a squared distance below which two points are one
 
 
 @dataclass(frozen=True)
-class MMDKernel(Entry):
+class MMDKernel:
     """of(square, widths) -> k, of squared distances (n, m), summed over the widths: (n, m)
 
-    bounded: whether k(x, x) is its largest value, 0 far away
+    about, traits, excludes: as of `config.Choice`
     """
 
     of: Callable[[Tensor, Sequence[float]], Tensor]
+    about: str = ""
+    traits: frozenset[str] = frozenset()
+    excludes: Mapping[str, str] = field(default_factory=dict)
 
 
 def gaussian(square: Tensor, widths: Sequence[float]) -> Tensor:

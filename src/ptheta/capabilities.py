@@ -56,7 +56,8 @@ class HasBound(Protocol):
 class MayBeExact(Protocol):
     def exact(self) -> bool:
         """Whether the bound of `HasBound`, or the energy of `HasEnergy`, is of x itself, as of real
-        numbers; else it is of numbers drawn in the bins of x, and only bounds what x has."""
+        numbers, or of a model that has the probabilities of levels; else it is of numbers drawn in
+        the bins of x, and only bounds what x has."""
         ...
 
 

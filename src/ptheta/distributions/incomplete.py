@@ -108,9 +108,11 @@ class Patterns:
         found: Tensor = -0.5 * (unit.square().sum((1, 2)) + each[self.at])
         return found
 
-    def statistics(self, x: Tensor, noise: Tensor) -> Expected:
-        """What the E-step makes of rows x, of which x + e is seen, e of these variances (D,)."""
-        rows = torch.bincount(self.at, minlength=len(self.observed)).to(x)
+    def statistics(self, x: Tensor, noise: Tensor, weight: Tensor | None = None) -> Expected:
+        """What the E-step makes of rows x, of which x + e is seen, e of these variances (D,).
+        weight: of each row, (B,); 1 where it is None, and the objective is as if it were"""
+        rows = x.new_zeros(len(self.observed))
+        rows.index_add_(0, self.at, x.new_ones(len(x)) if weight is None else weight)
         lost = (~self.observed).to(x)
         seen = self.law.covariance * self.observed[:, None, :]
         left = (self.law.covariance - self.gain @ seen.mT) * lost[:, :, None] * lost[:, None, :]
@@ -118,7 +120,8 @@ class Patterns:
         apart = self.expected(x) - self.law.mean
         within = torch.einsum("p,pij->ij", rows, left + spread)
         found = self.log_prob(x, noise).sum().item()
-        return Expected(len(x), apart.sum(0), apart.T @ apart + within, found)
+        shared = apart if weight is None else weight[:, None] * apart
+        return Expected(len(x), shared.sum(0), apart.T @ shared + within, found)
 
     def _diagonal(self) -> Tensor:
         return self.factor.diagonal(dim1=1, dim2=2)
@@ -127,6 +130,11 @@ class Patterns:
 def parts(x: Tensor) -> Iterator[Tensor]:
     """Rows (B, D), so many at a time that the matrices of their patterns fit in memory."""
     yield from x.split(max(1, AT_ONCE // x.shape[1] ** 2))
+
+
+def _alike(weight: Tensor, x: Tensor) -> Iterator[Tensor]:
+    """Weights (B,) in the parts of x (B, D)."""
+    yield from weight.split(max(1, AT_ONCE // x.shape[1] ** 2))
 
 
 def expected(law: Law, x: Tensor) -> Tensor:
@@ -140,15 +148,19 @@ def drawn(law: Law, x: Tensor, v: Tensor) -> Tensor:
     return torch.cat([Patterns.of(law, ~part.isnan()).drawn(part, other) for part, other in pairs])
 
 
-def log_prob(law: Law, x: Tensor) -> Tensor:
-    """log-density of what is observed of each row: (B, D) -> (B,) nats"""
-    return torch.cat([Patterns.of(law, ~part.isnan()).log_prob(part) for part in parts(x)])
+def log_prob(law: Law, x: Tensor, noise: Tensor | None = None) -> Tensor:
+    """log-density of what is observed of each row: (B, D) -> (B,) nats. noise: as of `Patterns`"""
+    return torch.cat([Patterns.of(law, ~part.isnan()).log_prob(part, noise) for part in parts(x)])
 
 
-def statistics(law: Law, x: Tensor, noise: Tensor) -> Expected:
+def statistics(law: Law, x: Tensor, noise: Tensor, weight: Tensor | None = None) -> Expected:
     """The E-step over rows (B, D). noise: variances (D,) of what is added to each number: it widens
-    the covariance by as much, as dequantisation and a ridge do"""
-    first, *rest = (Patterns.of(law, ~part.isnan()).statistics(part, noise) for part in parts(x))
+    the covariance by as much, as dequantisation and a ridge do; weight: of each row, (B,)"""
+    weights = [None] * len(list(parts(x))) if weight is None else list(_alike(weight, x))
+    first, *rest = (
+        Patterns.of(law, ~part.isnan()).statistics(part, noise, each)
+        for part, each in zip(parts(x), weights, strict=True)
+    )
     for more in rest:
         first = first.plus(more)
     return first

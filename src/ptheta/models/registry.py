@@ -139,6 +139,20 @@ MODELS: dict[str, Listed] = {
         "arXiv:1706.04987",
         about="a VAE with a discriminator of examples and one of codes",
     ),
+    "gmmn": Entry(
+        "matching.gmmn",
+        "GMMN",
+        "GMMNConfig",
+        "arXiv:1502.02761",
+        about="a generator without a discriminator, whose samples a kernel matches to the data",
+    ),
+    "wae-mmd": Entry(
+        "matching.wae",
+        "WAE",
+        "WAEConfig",
+        "arXiv:1711.01558",
+        about="an autoencoder whose codes are made normally distributed by a kernel",
+    ),
     "pix2pix": Entry(
         "translation.pix2pix",
         "Pix2Pix",
@@ -194,6 +208,20 @@ MODELS: dict[str, Listed] = {
         "GaussianConfig",
         "Gauss 1809",
         about="one normal distribution, fitted in closed form",
+    ),
+    "mixture": Entry(
+        "mixtures.mixture",
+        "Mixture",
+        "MixtureConfig",
+        "Dempster 1977",
+        about="a weighted sum of Gaussians or of Bernoulli distributions, fitted by EM",
+    ),
+    "kde": Entry(
+        "mixtures.kde",
+        "KDE",
+        "KDEConfig",
+        "Parzen 1962",
+        about="a kernel around each training example: it remembers, and learns one width",
     ),
     "nice": Entry(
         "flows.nice",

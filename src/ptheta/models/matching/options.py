@@ -1,0 +1,73 @@
+"""How two samples are brought together, and where: `MATCHINGS` and `SPACES`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, TypeAlias
+
+from torch import Tensor
+
+from ptheta.compute import streams
+from ptheta.config import Entry, Layers, OneOf, Positive, option
+from ptheta.losses.drifting import drifting_terms
+from ptheta.losses.mmd import KERNELS, median_square, mmd_terms, root_of_mean
+
+KernelName: TypeAlias = Annotated[str, OneOf(KERNELS)]
+Widths: TypeAlias = Annotated[tuple[Positive, ...], *Layers.__metadata__]
+
+
+@dataclass(frozen=True)
+class MatchingConfig:
+    """The options of `MATCHINGS`."""
+
+    kernel: KernelName = option("gaussian", "of the samples of both sides (mmd)")
+    widths: Widths = option(
+        (0.25, 0.5, 1.0), "of the kernel, in median distances of the data, or their squares (mmd)"
+    )
+    root: bool = option(True, "take the root of MMD^2, so that its gradient does not vanish (mmd)")
+    temperatures: Widths = option(
+        (0.02, 0.05, 0.2), "of the kernel, in mean distances of samples and data (drifting)"
+    )
+    normalised: bool = option(
+        True, "bring the field of each temperature to a mean square of 1 (drifting)"
+    )
+
+
+@dataclass(frozen=True)
+class Matching(Entry):
+    """terms(config, x, y): what samples x (n, D) of the model cost beside those of the data, y
+    (m, D): (n,)"""
+
+    terms: Callable[[MatchingConfig, Tensor, Tensor], Tensor]
+
+
+def mmd(config: MatchingConfig, x: Tensor, y: Tensor) -> Tensor:
+    kernel, unit = KERNELS[config.kernel], median_square(y)
+    if config.root:
+        return root_of_mean(mmd_terms(x, y, kernel, config.widths, unit, unbiased=False))
+    return mmd_terms(x, y, kernel, config.widths, unit)
+
+
+def drifting(config: MatchingConfig, x: Tensor, y: Tensor) -> Tensor:
+    return drifting_terms(x, y, config.temperatures, normal=config.normalised)
+
+
+MATCHINGS: dict[str, Matching] = {
+    "mmd": Matching(mmd, about="a distance of both samples by a kernel (1502.02761)"),
+    "drifting": Matching(drifting, about="along a field from one to the other (2602.04770)"),
+}
+
+SPACES: dict[str, Entry] = {
+    "pixels": Entry(about="as a network sees an example"),
+    "codes": Entry(about="of an autoencoder, which learns first"),
+}
+
+MatchingName: TypeAlias = Annotated[str, OneOf(MATCHINGS)]
+SpaceName: TypeAlias = Annotated[str, OneOf(SPACES)]
+
+
+def matched(name: str, config: MatchingConfig, x: Tensor, y: Tensor) -> Tensor:
+    """What the samples here cost, (B,), by those of all processes. x, y: (B, ...)"""
+    both = (streams.whole(part.flatten(1)) for part in (x, y))
+    return streams.back(MATCHINGS[name].terms(config, *both))

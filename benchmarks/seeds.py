@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from scipy.stats import t as student
 
@@ -24,3 +27,22 @@ def summary(values: list[float]) -> Summary:
         error = statistics.stdev(values) / len(values) ** 0.5
         half = float(student.ppf((1 + LEVEL) / 2, len(values) - 1)) * error
     return [statistics.fmean(values), half, values]
+
+
+PROBES = (40, 160)  # steps of the two short trainings that a step is timed by
+
+
+def steps_within(seconds: float, train: Callable[[Path, int], object]) -> int:
+    """How many steps take about so many seconds of processor time, whatever else the machine does.
+
+    train: trains into a new folder for a number of steps; what it takes to begin and to end is the
+    same for few and for many
+    """
+    taken = []
+    for steps in PROBES:
+        with tempfile.TemporaryDirectory() as folder:
+            start = time.process_time()
+            train(Path(folder) / "run", steps)
+            taken.append(time.process_time() - start)
+    each = max(1e-5, (taken[1] - taken[0]) / (PROBES[1] - PROBES[0]))
+    return max(1, round(seconds / each))

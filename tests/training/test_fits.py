@@ -169,7 +169,9 @@ def test_a_fitted_model_of_the_registry_has_a_run_like_any_other(name, strokes, 
     assert isinstance(run.model(), Fits)
     assert len(list((out / "samples").iterdir())) == 1
     assert Progress.read(checkpoint.checkpoints(out / "state")[-1] / "progress.json").best_step
-    assert len(told(out)) == 2
+    *passes, scored = told(out)
+    assert passes
+    assert {*passes[-1]} != {*scored} >= {"step"}  # of the last weights alone
     with pytest.raises(SystemExit) as ended:
         main(["sample", str(out), "-n", "4", "--out", str(tmp_path / "grid.png")])
     assert ended.value.code == 0

@@ -44,6 +44,13 @@ class Sums(NamedTuple):
         return Sums(*(a + b for a, b in zip(self, other, strict=True)))
 
 
+class Overall(NamedTuple):
+    """mean and variance of each number over all examples, (D,) each"""
+
+    mean: Tensor
+    variance: Tensor
+
+
 class Component(Choice, Protocol):
     """A kind of component."""
 
@@ -78,13 +85,13 @@ class Component(Choice, Protocol):
         """The E-step. share: of each row that is of each component, (B, K)"""
         ...
 
-    def maximised(self, kept: Kept, sums: Sums, overall: Tensor, prior: float) -> Kept:
-        """The M-step. overall: mean of all examples, (D,), which `prior` examples of each component
-        are thought to have (kinds of levels)"""
+    def maximised(self, kept: Kept, sums: Sums, overall: Overall, prior: float) -> Kept:
+        """The M-step. overall: what `prior` examples of each component are thought to have: its own
+        mean and these variances, or (levels) this mean"""
         ...
 
-    def log_prior(self, kept: Kept, overall: Tensor) -> Tensor:
-        """What each of these examples adds to the objective: () nats."""
+    def log_prior(self, kept: Kept, overall: Overall) -> Tensor:
+        """What one such example of each component adds to the objective: () nats."""
         ...
 
     def drawn(self, kept: Kept, k: Tensor, v: Tensor | None = None) -> Tensor:
@@ -135,9 +142,6 @@ class _Gaussian(_Stored):
     def odd(self, spec: DataSpec) -> str | None:
         return None
 
-    def log_prior(self, kept: Kept, overall: Tensor) -> Tensor:
-        return kept.mean.new_zeros(())
-
 
 @dataclass(frozen=True, kw_only=True)
 class Diagonal(_Gaussian):
@@ -156,6 +160,10 @@ class Diagonal(_Gaussian):
         square = (there * u.square()) @ per.T - 2 * u @ (kept.mean * per).T
         return -0.5 * (square + there @ (each + LOG_2PI).T)
 
+    def log_prior(self, kept: Kept, overall: Overall) -> Tensor:
+        each = kept.spread.log() + overall.variance / kept.spread + LOG_2PI
+        return -0.5 * each.sum()
+
     def sums(self, kept: Kept, v: Tensor, share: Tensor, noise: Tensor) -> Sums:
         there, u = _there(v)
         seen = share.T @ there  # (K, D): how many of each are there
@@ -165,9 +173,11 @@ class Diagonal(_Gaussian):
         lost = (count[:, None] - seen) * kept.spread
         return Sums(count, first, square + seen * noise + lost)
 
-    def maximised(self, kept: Kept, sums: Sums, overall: Tensor, prior: float) -> Kept:
+    def maximised(self, kept: Kept, sums: Sums, overall: Overall, prior: float) -> Kept:
         mean, apart = _mean(kept, sums)
-        spread = sums.second / sums.weight.clamp_min(FEW)[:, None] - apart.square()
+        count = sums.weight[:, None]
+        total = sums.second - count * apart.square() + prior * overall.variance
+        spread = total / (count + prior).clamp_min(FEW)
         return Kept(
             *(_replaced(*pair, sums.weight) for pair in zip(kept, (mean, spread), strict=True))
         )
@@ -205,6 +215,11 @@ class Full(_Gaussian):
             return torch.stack([incomplete.log_prob(law, v, noise) for law in laws], 1)
         return torch.stack([_log_normal(law, v, noise) for law in laws], 1)
 
+    def log_prior(self, kept: Kept, overall: Overall) -> Tensor:
+        laws = (Law(*law) for law in zip(*kept, strict=True))
+        each = [_log_normal(law, law.mean[None], overall.variance) for law in laws]
+        return torch.cat(each).sum()
+
     def sums(self, kept: Kept, v: Tensor, share: Tensor, noise: Tensor) -> Sums:
         gaps, found = bool(v.isnan().any()), []
         for k in range(len(kept.mean)):
@@ -219,10 +234,11 @@ class Full(_Gaussian):
         first, second = zip(*found, strict=True)
         return Sums(share.sum(0), torch.stack(first), torch.stack(second))
 
-    def maximised(self, kept: Kept, sums: Sums, overall: Tensor, prior: float) -> Kept:
+    def maximised(self, kept: Kept, sums: Sums, overall: Overall, prior: float) -> Kept:
         mean, apart = _mean(kept, sums)
-        spread = sums.second / sums.weight.clamp_min(FEW)[:, None, None]
-        spread = spread - apart[:, :, None] * apart[:, None, :]
+        count = sums.weight[:, None, None]
+        total = sums.second - count * apart[:, :, None] * apart[:, None, :]
+        spread = (total + prior * overall.variance.diag()) / (count + prior).clamp_min(FEW)
         return Kept(
             *(_replaced(*pair, sums.weight) for pair in zip(kept, (mean, spread), strict=True))
         )
@@ -286,15 +302,14 @@ class Bernoulli(_Stored):
         first = share.T @ u - (share.T @ there) * kept.mean
         return Sums(share.sum(0), first, kept.spread)
 
-    def maximised(self, kept: Kept, sums: Sums, overall: Tensor, prior: float) -> Kept:
-        """The sum of `prior` examples of the mean `overall`, and those of the data."""
+    def maximised(self, kept: Kept, sums: Sums, overall: Overall, prior: float) -> Kept:
         count = sums.weight[:, None]
-        total = sums.first + count * kept.mean + prior * overall
+        total = sums.first + count * kept.mean + prior * overall.mean
         mean = total / (count + prior).clamp_min(FEW)
         return Kept(_replaced(kept.mean, mean, sums.weight + prior), kept.spread)
 
-    def log_prior(self, kept: Kept, overall: Tensor) -> Tensor:
-        return self.log_each(kept, overall[None]).sum()
+    def log_prior(self, kept: Kept, overall: Overall) -> Tensor:
+        return self.log_each(kept, overall.mean[None]).sum()
 
     def drawn(self, kept: Kept, k: Tensor, v: Tensor | None = None) -> Tensor:
         p = _probabilities(kept)[k]

@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Annotated
 
 import torch
@@ -32,7 +33,7 @@ from ptheta.conditions import ConditionSpec
 from ptheta.config import AtLeastZero, Count, OneOf, Parts, option
 from ptheta.models.base import Model, as_learned, refuse_missing
 from ptheta.models.graph import Arrow, Graph, Variable
-from ptheta.models.mixtures.components import COMPONENTS, Kept, Sums
+from ptheta.models.mixtures.components import COMPONENTS, Kept, Overall, Sums
 from ptheta.models.mixtures.covariance import wide
 from ptheta.models.mixtures.seeding import EACH, MOST, seeded, some
 from ptheta.models.numbers import numbers_of
@@ -53,8 +54,9 @@ class MixtureConfig:
     )
     prior: AtLeastZero = option(
         1.0,
-        "examples that each component is thought to have beside those of the data: of its weight, "
-        "and (bernoulli) of its pixels, which are then drawn towards the mean of all examples",
+        "examples that each component is thought to have beside those of the data: of its weight; "
+        "(full, diagonal) around its mean as all examples are around theirs; (bernoulli) of pixels "
+        "as they are in the mean of all examples",
     )
     restarts: Parts = option(3, "starts, of which the one with the nearest centres is taken")
     tolerance: AtLeastZero = option(1e-4, "EM ends where a pass gains less, nats/example")
@@ -70,12 +72,17 @@ class MixtureConfig:
 
 
 class Mixture(Model):
-    """w: weights (K,); means (K, D) of numbers; spread: what a kind keeps beside them."""
+    """log_weight: (K,); mean: (K, D); spread: what a kind keeps beside them, as it is stored.
+
+    middle, about: mean and variance of all examples; begun: whether it has found where to start;
+    before: the objective before the last pass
+    """
 
     specs = (ImageSpec, VectorSpec)
     takes_missing = True
     before: Tensor
-    overall: Tensor
+    middle: Tensor
+    about: Tensor
     begun: Tensor
 
     def __init__(
@@ -96,12 +103,16 @@ class Mixture(Model):
         self.log_weight = _fixed(torch.full((k,), -math.log(k)))
         self.mean = _fixed(kept.mean)
         self.spread = _fixed(self.kind.packed(kept.spread))
-        self.register_buffer("overall", torch.full((dims,), float(middle)))
+        self.register_buffer("middle", torch.full((dims,), float(middle)))
+        self.register_buffer("about", full(variances))
         self.register_buffer("before", torch.tensor(LOWEST, dtype=torch.float64))
         self.register_buffer("begun", torch.zeros((), dtype=torch.bool))
 
     def kept(self) -> Kept:
         return Kept(wide(self.mean), self.kind.unpacked(wide(self.spread)))
+
+    def overall(self) -> Overall:
+        return Overall(wide(self.middle), wide(self.about))
 
     # -- learning
 
@@ -118,37 +129,27 @@ class Mixture(Model):
             gain = found - self.before.item()
             self.before.fill_(found)
             weight = wide(self.log_weight).exp()
-            used = -(weight * weight.clamp_min(1e-30).log()).sum().exp().item()
-            yield {"negative_objective": -found, "used": 1 / used if used < 1 else used}
+            entropy = -(weight * weight.clamp_min(1e-30).log()).sum()
+            yield {"negative_objective": -found, "used": entropy.exp().item()}
             if gain < self.config.tolerance:
                 return
 
     def _seed(self, batches: Iterable[Batch]) -> bool:
-        """Where EM starts; False where there are no examples."""
-        c, n, rows = self.config, 0, list[Tensor]()
-        total = torch.zeros(self.numbers.dims, dtype=wide(self.mean).dtype, device=self.mean.device)
-
-        def seen() -> Iterator[Tensor]:
-            nonlocal total, n
-            for batch in batches:
-                v = self.numbers.of(self.spec.check(batch.x))
-                v = self._filled(v)
-                total, n = total + v.sum(0), n + len(v)
-                yield v
-
+        """Where EM starts, by some of the examples; False where there are none."""
+        c = self.config
+        parts = (self._filled(self.numbers.of(self.spec.check(batch.x))) for batch in batches)
+        first = next(parts, None)
+        if first is None:
+            return False
         with streams.alone():
-            rows = [some(seen(), max(MOST, EACH * c.components))] if self._any(batches) else []
-            if not rows:
-                return False
-            start = seeded(rows[0], c.components, c.restarts)
-        self.overall.copy_((total + self.numbers.middle) / (n + 1))
-        kept = self.kind.start(start.centres, start.variances + self._noise())
-        share = (start.share * n + c.prior + 1e-6) / (n + (c.prior + 1e-6) * c.components)
-        self._keep(share, kept)
+            rows = some(chain([first], parts), max(MOST, EACH * c.components))
+            start = seeded(rows, c.components, c.restarts)
+        n, more = len(rows), self._noise()
+        self.middle.copy_((rows.sum(0) + self.numbers.middle) / (n + 1))
+        self.about.copy_(rows.var(0, correction=0) + more)
+        kept = self.kind.start(start.centres, start.variances + more)
+        self._keep((start.share * n + 1) / (n + c.components), kept)
         return True
-
-    def _any(self, batches: Iterable[Batch]) -> bool:
-        return next(iter(batches), None) is not None
 
     def _filled(self, v: Tensor) -> Tensor:
         """Numbers with the middle in the place of what is missing."""
@@ -160,7 +161,7 @@ class Mixture(Model):
 
     def _pass(self, batches: Iterable[Batch]) -> float:
         """One step of EM; the objective before it, for each example."""
-        kept, noise, overall = self.kept(), self._noise(), wide(self.overall)
+        kept, noise, overall = self.kept(), self._noise(), self.overall()
         log_weight, total, value, n = wide(self.log_weight), None, 0.0, 0
         for batch in batches:
             v = self.numbers.of(self.spec.check(batch.x))
@@ -179,7 +180,7 @@ class Mixture(Model):
     def _maximise(self, kept: Kept, total: Sums, n: int) -> None:
         c = self.config
         share = (total.weight + c.prior) / (n + c.prior * c.components)
-        self._keep(share, self.kind.maximised(kept, total, wide(self.overall), c.prior))
+        self._keep(share, self.kind.maximised(kept, total, self.overall(), c.prior))
 
     def _keep(self, share: Tensor, kept: Kept) -> None:
         self.log_weight.copy_(share.clamp_min(1e-30).log())
@@ -296,7 +297,7 @@ RECIPES: Recipes = {
     },
     "points": {
         "about": "16 Gaussians of any covariance: points in seconds on one core",
-        "model": {"components": 16, "restarts": 10},
+        "model": {"components": 16, "restarts": 10, "prior": 0.0},
         "train": _FIT,
     },
 }

@@ -29,7 +29,7 @@ def summary(values: list[float]) -> Summary:
     return [statistics.fmean(values), half, values]
 
 
-PROBES = (40, 160)  # steps of the two short trainings that a step is timed by
+PROBES = (30, 30, 230)  # steps of short trainings; the first only warms up, the others time a step
 
 
 def steps_within(seconds: float, train: Callable[[Path, int], object]) -> int:
@@ -44,5 +44,7 @@ def steps_within(seconds: float, train: Callable[[Path, int], object]) -> int:
             start = time.process_time()
             train(Path(folder) / "run", steps)
             taken.append(time.process_time() - start)
-    each = max(1e-5, (taken[1] - taken[0]) / (PROBES[1] - PROBES[0]))
+    _, few, many = taken
+    each = (many - few) / (PROBES[2] - PROBES[1])
+    assert each > 0, f"a step took no time: {taken} seconds for {PROBES} steps"
     return max(1, round(seconds / each))

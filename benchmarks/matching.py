@@ -61,7 +61,6 @@ def measured(run: Run, options: argparse.Namespace) -> dict[str, Any]:
         if r.metric in SHOWN and r.value is not None
     }
     rows["processor_seconds"] = int((run.path / "processor-seconds").read_text())
-    rows["steps"] = run.progress().step if hasattr(run, "progress") else None
     return rows
 
 

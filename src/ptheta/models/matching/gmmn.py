@@ -228,12 +228,13 @@ RECIPES: Recipes = {
         "data": {"levels": 2},
     },
     "points": {
-        "about": "the energy distance of points, in a minute on one core",
+        "about": "drifting of points, in a minute on one core",
         "model": {
             "hidden": (128, 128, 128),
             "latent": 4,
             "prior": "normal",
-            "kernel": "energy",
+            "matching": "drifting",
+            "widths": (0.03, 0.1, 0.3, 1.0),
             "root": False,
         },
         "train": {"batch_size": 500, "steps": 3000, "schedule": "cosine"},

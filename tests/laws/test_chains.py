@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -101,6 +102,7 @@ def test_a_model_is_watched_step_by_step(name, spec):
     assert torch.equal(again.states[::3], walk.states)
     seen = spec.compared(again.states.flatten(0, 1)).flatten(1).mean(1).view(7, 3).T
     torch.testing.assert_close(again.means.float(), seen)
-    for odd in ({"steps": 1}, {"chains": 0}, {"every": 0}, {"burn": -1}):
+    faults: tuple[dict[str, Any], ...] = ({"steps": 1}, {"chains": 0}, {"every": 0}, {"burn": -1})
+    for odd in faults:
         with pytest.raises(PthetaError, match="want"):
             tasks.chain(model, **odd)

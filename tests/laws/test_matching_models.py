@@ -13,6 +13,7 @@ from ptheta.compute import streams
 from ptheta.errors import PthetaError
 from ptheta.games import Clock
 from ptheta.losses.mmd import KERNELS, mmd_terms
+from ptheta.models.matching.gmmn import GMMN
 from ptheta.specs import ImageSpec, VectorSpec
 from tests.conftest import VECTORS, examples, tiny
 from tests.training.test_runs import check_resume
@@ -104,11 +105,13 @@ def test_points_are_learned(options, tmp_path: Path):
         **options,
     )
     torch.manual_seed(0)
-    x = run.model().sample(500)
+    model = run.model()
+    assert isinstance(model, GMMN)
+    x = model.sample(500)
     data = api.open_data("points-moons").batch(slice(0, 500)).x
     kernel = KERNELS["energy"]
     assert mmd_terms(x, data, kernel, (1.0,)).mean() < 0.1
-    start = run.model().spec.unscaled(torch.zeros(500, 2))
+    start = model.spec.unscaled(torch.zeros(500, 2))
     assert mmd_terms(start, data, kernel, (1.0,)).mean() > 0.3
 
 

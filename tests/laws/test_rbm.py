@@ -32,11 +32,12 @@ from ptheta.models.energy.negative import (
     swap_log_odds,
     swapped,
 )
+from ptheta.models.energy.rbm import RBM
 from ptheta.specs import ImageSpec, VectorSpec
 from tests.conftest import examples, tiny
 
 SPEC = ImageSpec(1, 2, 3, 2)
-EXACT = {"rtol": 1e-9, "atol": 1e-9}
+EXACT: Any = {"rtol": 1e-9, "atol": 1e-9}
 V, H = 5, 4
 
 
@@ -369,8 +370,9 @@ def test_it_learns_a_tiny_world(negative, tmp_path):
     data = ImageDataset("bits", "train", images.numpy(), levels=2)
     run = ptheta.train("rbm", data, tmp_path / "run", **options, **learning)
     model, every = run.model(), (states(6) * 255).to(torch.uint8).view(-1, 1, 3, 2)
+    assert isinstance(model, RBM)
     with torch.no_grad():
-        log_p = -model.energy(every) - model.log_partition().value  # type: ignore[attr-defined]
+        log_p = -model.energy(every) - model.log_partition().value
     divergence = (p * (p.log() - log_p)).sum().item()
     assert 0 < divergence < 0.1
     found = likelihood(model, data)

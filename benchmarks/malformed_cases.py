@@ -77,6 +77,7 @@ def make_world(world: Path) -> None:
     with _inside(world):
         api.train("vae", "tiny.npy", "vae", hidden=(8,), latent=3, ema=0.9, **quiet)
         api.train("ae", "tiny.npy", "ae", hidden=(8,), latent=2, **quiet)
+        api.train("gsn", "tiny.npy", "gsn", hidden=(8,), latent=2, **quiet)
         api.fit("ae", components=2)
         api.train("cvae", "labelled.npz", "cvae", hidden=(8,), latent=3, **quiet)
         api.train("pixelcnn", "tiny.npy", "pix", features=4, blocks=1, head=4, levels=2, **quiet)
@@ -616,6 +617,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "interpolate": ("vae", "--codes", "--out", "o.png"),
     "manifold": ("vae", "--out", "o.png"),
     "traverse": ("vae", "--out", "o.png"),
+    "chain": ("gsn", "--steps", "3", "--out", "o.png"),
     "latents": ("vae",),
     "fit": ("ae",),
     "probe": ("vae", "--data", "labelled.npz", "--labels", "3", "--steps", "1"),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from scipy.stats import t as student
 
@@ -24,3 +27,24 @@ def summary(values: list[float]) -> Summary:
         error = statistics.stdev(values) / len(values) ** 0.5
         half = float(student.ppf((1 + LEVEL) / 2, len(values) - 1)) * error
     return [statistics.fmean(values), half, values]
+
+
+PROBES = (30, 30, 230)  # steps of short trainings; the first only warms up, the others time a step
+
+
+def steps_within(seconds: float, train: Callable[[Path, int], object]) -> int:
+    """How many steps take about so many seconds of processor time, whatever else the machine does.
+
+    train: trains into a new folder for a number of steps; what it takes to begin and to end is the
+    same for few and for many
+    """
+    taken = []
+    for steps in PROBES:
+        with tempfile.TemporaryDirectory() as folder:
+            start = time.process_time()
+            train(Path(folder) / "run", steps)
+            taken.append(time.process_time() - start)
+    _, few, many = taken
+    each = (many - few) / (PROBES[2] - PROBES[1])
+    assert each > 0, f"a step took no time: {taken} seconds for {PROBES} steps"
+    return max(1, round(seconds / each))

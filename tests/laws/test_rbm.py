@@ -365,7 +365,7 @@ def test_it_learns_a_tiny_world(negative, tmp_path):
     drawn = streams.categorical(p.log().expand(3000, -1))
     images = (states(6)[drawn] * 255).to(torch.uint8).view(-1, 1, 3, 2)
     options = {"negative": negative, "hidden": 6, "tempering": 3, "gibbs": 3}
-    learning: dict[str, Any] = {"steps": 400, "lr": 0.2, "batch_size": 100, "held_out": 0}
+    learning: dict[str, Any] = {"steps": 600, "lr": 0.2, "batch_size": 100, "held_out": 0}
     data = ImageDataset("bits", "train", images.numpy(), levels=2)
     run = ptheta.train("rbm", data, tmp_path / "run", **options, **learning)
     model, every = run.model(), (states(6) * 255).to(torch.uint8).view(-1, 1, 3, 2)

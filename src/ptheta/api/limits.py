@@ -18,6 +18,10 @@ LIMITS: dict[str, tuple[int, int]] = {
     "--candidates": (1, MOST_PARTS),
     "--between": (2, MOST_PARTS),
     "--size": (1, MOST_SIDE),
+    "--steps": (2, MOST),  # of a chain
+    "--chains": (1, MOST_PARTS),
+    "--every": (1, MOST),
+    "--burn": (0, MOST),
     "--seed": (0, LAST_SEED),
 }
 

@@ -32,9 +32,9 @@ class Units:
     ) -> None:
         self.by_rank = torch.argsort(masks.ranks).tolist()  # elements
         counts = [inputs.counts[d] for d in self.by_rank]
+        every = torch.arange(inputs.total, device=weights[0].device)
         self.known = list(accumulate(counts, initial=0))  # inputs of the elements of lower rank
-        rows = torch.cat([torch.arange(inputs.total)[inputs.of(d)] for d in self.by_rank])
-        source = rows = rows.to(weights[0].device)
+        source = rows = torch.cat([every[inputs.of(d)] for d in self.by_rank])
         self.layers, self.values = [], [weights[0].new_zeros(n, len(source))]
         for degrees, weight, bias in zip(masks.degrees, weights, biases, strict=False):
             by_degree, order = torch.sort(degrees.to(source.device), stable=True)
@@ -44,8 +44,8 @@ class Units:
             self.values.append(weight.new_zeros(n, len(order)))
             source = order
         own = [outputs.of(d) for d in self.by_rank]
-        bias, last = biases[-1].expand(n, -1), weights[-1][:, source]
-        self.last = [(bias[:, at].contiguous(), last[at]) for at in own]
+        bias, last = biases[-1], weights[-1][:, source]
+        self.last = [(bias[..., at].contiguous(), last[at]) for at in own]
         self.linear: list[Tensor] = []
         if linear is not None:
             self.linear = [linear[:, rows][at] for at in own]

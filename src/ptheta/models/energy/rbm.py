@@ -53,7 +53,7 @@ class RBMConfig(OptimizerConfig):
     temperatures: Count = option(10_000, "of annealed importance sampling, for log Z")
     ais_chains: Annotated[Count, Ge(2)] = option(100, "chains of it, for each of both sides")
     optimizer: OptimizerName = option("sgd", "how weights follow their gradients")
-    lr: Positive = option(0.05, "learning rate")
+    lr: Positive = option(0.15, "learning rate")
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
         if not seen_as(spec).dims:
@@ -273,7 +273,7 @@ RECIPES: Recipes = {
     },
     "salakhutdinov-2008": {
         "about": "CD-25 of the paper: 86.34 nats on MNIST by AIS",
-        "model": {"negative": "cd", "gibbs": 25, "centred": False},
+        "model": {"negative": "cd", "gibbs": 25, "centred": False, "lr": 0.05},
         "train": {**TEN_MINUTES, "epochs": 250.0},
         "data": {"levels": 2, "dynamic": True},
     },

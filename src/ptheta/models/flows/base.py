@@ -57,7 +57,9 @@ class FlowConfig(OptimizerConfig):
     )
     input: Annotated[str, OneOf(INPUTS)] = option("logit", "what numbers go through first")
     edge: Fraction = option(
-        0.05, "share of (0, 1) that levels do not reach, so that their logits are bounded"
+        0.05,
+        "share of (0, 1) that levels do not reach, so that logits are bounded; 1e-5 where many "
+        "pixels are black or white",
     )
     components: Count = option(8, "of a mixture of logistics, at the input or in a coupling")
 

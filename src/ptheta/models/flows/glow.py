@@ -81,7 +81,8 @@ RECIPES: Recipes = {
         "train": {"batch_size": 64, "epochs": 50.0, "schedule": "cosine", "clip": 50.0},
     },
     "ten-minutes": {
-        "about": "mixtures of 4 in two scales of 7 steps, MNIST in ten minutes on two cores",
+        "about": "mixtures of 4, two scales of 7 steps, learned noise: 1.15 bits/dim on MNIST "
+        "after five minutes of one core",
         "model": {
             "transform": "mixture",
             "input": "mixture-cdf",
@@ -97,13 +98,13 @@ RECIPES: Recipes = {
         },
         "train": {
             "batch_size": 32,
-            "steps": 3000,
+            "steps": 1500,
             "schedule": "cosine",
             "warmup": 100,
             "clip": 200.0,
             "ema": 0.998,
-            "evaluate_every": 1000,
-            "sample_every": 1000,
+            "evaluate_every": 500,
+            "sample_every": 500,
         },
     },
     "kingma-2018": {

@@ -85,7 +85,8 @@ class Affine(Law):
         return (x + p[:, 0]) * log_s.exp(), log_s
 
     def inverse(self, y: Tensor, p: Tensor) -> Tensor:
-        return y * (-self.log_scale(p[:, 1])).exp() - p[:, 0]
+        t, raw = p.unbind(1)
+        return y / self.log_scale(raw).exp() - t
 
 
 class MixtureCDF(Law):

@@ -58,11 +58,8 @@ class Autoregressive(Transform):
         weights = [full(w.detach()) for w in self._weights()]
         biases = [full(layer.bias.detach()) for layer in self.layers]
         each, several = Span((1,) * self.dims), Span((self.law.numbers,) * self.dims)
-        x = torch.empty_like(z)
         with torch.no_grad(), torch.autocast(z.device.type, enabled=False):
             units = Units(self.masks, each, several, weights, biases, len(z))
-            for rank, d in enumerate(units.by_rank):
-                x_d = self.law.inverse(z[:, d : d + 1], units.output(rank)[:, :, None])
-                units.put(rank, x_d)
-                x[:, d : d + 1] = x_d
-        return x
+            for rank, z_d in enumerate(z[:, units.by_rank].split(1, 1)):
+                units.put(rank, self.law.inverse(z_d, units.output(rank)[:, :, None]))
+        return units.values[0][:, self.masks.ranks.to(z.device)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -95,20 +96,22 @@ def test_points_are_learned(options, tmp_path: Path):
         "points-moons",
         tmp_path / "run",
         recipe="points",
-        steps=60,
+        steps=120,
         threads=1,
         hidden=(32, 32),
-        log_every=60,
+        lr=5e-3,
+        log_every=120,
         batch_size=250,
         sample_every=0,
         **options,
     )
     torch.manual_seed(0)
-    x = run.model().sample(500)
+    model: Any = run.model()
+    x = model.sample(500)
     data = api.open_data("points-moons").batch(slice(0, 500)).x
     kernel = KERNELS["energy"]
     assert mmd_terms(x, data, kernel, (1.0,)).mean() < 0.1
-    start = run.model().spec.unscaled(torch.zeros(500, 2))
+    start = model.spec.unscaled(torch.zeros(500, 2))
     assert mmd_terms(start, data, kernel, (1.0,)).mean() > 0.3
 
 

@@ -116,7 +116,7 @@ def test_em_is_that_of_scikit_learn(kind):
         model.begun.fill_(True)
         told = list(itertools.islice(model.fit(batches(x.float())), 5))
     assert len(told) == 5
-    close: Any = {"rtol": 1e-4, "atol": 1e-5}
+    close: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-5}
     kept = model.kept()
     torch.testing.assert_close(model.log_weight.exp(), torch.from_numpy(other.weights_), **close)
     torch.testing.assert_close(kept.mean, torch.from_numpy(other.means_), **close)
@@ -133,7 +133,7 @@ def test_one_component_is_the_gaussian_in_closed_form(ridge):
     with torch.no_grad():
         (told,) = gaussian.fit(batches(x))
     v = model.numbers.of(x)
-    close: Any = {"rtol": 1e-4, "atol": 1e-3}
+    close: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-3}
     torch.testing.assert_close(model.log_density(v), gaussian.log_density(v), **close)
     if not ridge:  # of which the objective of a mixture has its share
         assert model.told[-1] == pytest.approx(-told["negative_elbo"], abs=1e-3)

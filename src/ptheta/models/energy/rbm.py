@@ -278,7 +278,7 @@ RECIPES: Recipes = {
     },
     "points": {
         "about": "Gaussian visible units: a mixture of Gaussians that share their factors",
-        "model": {"hidden": 20, "lr": 0.02},
+        "model": {"hidden": 20, "lr": 0.3},
         "train": {**TEN_MINUTES, "steps": 10_000, "clip": 5.0},
     },
 }

@@ -15,6 +15,7 @@ from PIL import Image
 import ptheta
 from ptheta.cli.commands import cli
 from ptheta.errors import PthetaError
+from ptheta.tasks.sample import Place
 
 QUIET: dict[str, Any] = {"steps": 2, "batch_size": 16, "evaluate_every": 0, "sample_every": 0}
 
@@ -49,17 +50,10 @@ def test_a_film_has_a_row_for_each_chain_and_the_table_says_how_it_forgets(runs,
     assert film.shape == (12, 1, 16, 16)
     found = ptheta.chain(runs["rbm"], steps=20, chains=3, every=5, seed=3)
     assert found.images is not None
-    assert torch.equal(
-        torch.cat([p.x for p in found.images.first(12).parts(_start())]), torch.from_numpy(film)
-    )
+    again = torch.cat([part.x for part in found.images.parts(Place())])
+    assert torch.equal(again, torch.from_numpy(film))
     assert repr(found).startswith("Chained(3 chains")
     assert "<img" in found._repr_html_()
-
-
-def _start() -> Any:
-    from ptheta.tasks.sample import Place
-
-    return Place()
 
 
 def test_a_gif_moves(runs, tmp_path):

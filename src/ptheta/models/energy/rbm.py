@@ -259,10 +259,10 @@ TEN_MINUTES = {
 }
 RECIPES: Recipes = {
     "default": {
-        "about": "500 hidden units, persistent chains, averaged weights",
+        "about": "images of 2 levels (--levels 2): 500 hidden units, persistent chains, averaged "
+        "weights; for others see levels and points",
         "model": {},
         "train": {**TEN_MINUTES, "epochs": 50.0, "sample_every": 2000},
-        "data": {"levels": 2},
     },
     "ten-minutes": {
         "about": "binarised MNIST on one core",
@@ -275,6 +275,11 @@ RECIPES: Recipes = {
         "model": {"negative": "cd", "gibbs": 25, "centred": False, "lr": 0.05},
         "train": {**TEN_MINUTES, "epochs": 250.0},
         "data": {"levels": 2, "dynamic": True},
+    },
+    "levels": {
+        "about": "Gaussian visible units, of images of more levels: a lower rate",
+        "model": {"lr": 0.003},
+        "train": {**TEN_MINUTES, "epochs": 30.0, "clip": 200.0},
     },
     "points": {
         "about": "Gaussian visible units: a mixture of Gaussians that share their factors",

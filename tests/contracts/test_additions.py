@@ -37,6 +37,7 @@ from ptheta.models import registry
 from ptheta.models.adversarial.options import GANConfig
 from ptheta.models.autoencoders.ae import PIXEL_ERRORS, PixelError
 from ptheta.models.base import Fits
+from ptheta.models.energy.negative import LADDERS, NEGATIVES, Ladder, Negative
 from ptheta.models.mixtures.covariance import COVARIANCES, Isotropic
 from ptheta.models.variational.iwae import GRADIENTS, Gradient, LogWeights
 from ptheta.models.variational.priors import PRIORS, PriorKind
@@ -175,6 +176,15 @@ NEW: dict[str, Added] = {
         Fill(lambda x, known: -x * known, lambda start, out: out, about="negative"),
         ("context-gan",),
         "fill",
+    ),
+    "negative": Added(
+        NEGATIVES,
+        Negative(lambda m, v, chains, k, step: (v, chains), about="itself"),
+        ("rbm",),
+        "negative",
+    ),
+    "ladder": Added(
+        LADDERS, Ladder(lambda n, least: torch.ones(n), about="all cold"), ("rbm",), "ladder"
     ),
     "covariance": Added(COVARIANCES, Isotropic(about="a ball"), ("gaussian",), "covariance"),
     "code_place": Added(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 import torch
 from annotated_types import Ge
@@ -44,10 +44,10 @@ class RBMConfig(OptimizerConfig):
     )
     centred: bool = option(True, "centred gradients (1203.4416)")
     offset_rate: Fraction = option(0.01, "how fast the means that they centre at follow the data")
-    sigma: Literal["learned", "fixed"] = option(
-        "learned",
-        "standard deviation of each visible number given the hidden units; fixed: that of the "
-        "first batch (numbers, and images of more than 2 levels)",
+    learn_sigma: bool = option(
+        True,
+        "learn the standard deviation of each number (images of more than 2 levels, tables); else "
+        "that of the first batch stays",
     )
     sweeps: Count = option(200, "Gibbs steps before a sample, from a persistent chain")
     temperatures: Count = option(10_000, "of annealed importance sampling, for log Z")
@@ -92,8 +92,7 @@ class RBM(Model):
         self.bias = nn.Parameter(torch.zeros(d))  # of s(v)
         self.hidden_bias = nn.Parameter(torch.zeros(h))
         if not self.binary:
-            learned = config.sigma == "learned"
-            self.log_sd = nn.Parameter(torch.zeros(d), requires_grad=learned)
+            self.log_sd = nn.Parameter(torch.zeros(d), requires_grad=config.learn_sigma)
         self.register_buffer("mu", torch.full((d,), 0.5 if self.binary else 0.0))
         self.register_buffer("lam", torch.full((h,), 0.5))
         many = config.tempering if self.negative.tempered else 1
@@ -260,10 +259,10 @@ TEN_MINUTES = {
 }
 RECIPES: Recipes = {
     "default": {
-        "about": "500 hidden units, persistent chains, averaged weights",
+        "about": "images of 2 levels (--levels 2): 500 hidden units, persistent chains, averaged "
+        "weights; for others see levels and points",
         "model": {},
         "train": {**TEN_MINUTES, "epochs": 50.0, "sample_every": 2000},
-        "data": {"levels": 2},
     },
     "ten-minutes": {
         "about": "binarised MNIST on one core",
@@ -277,9 +276,14 @@ RECIPES: Recipes = {
         "train": {**TEN_MINUTES, "epochs": 250.0},
         "data": {"levels": 2, "dynamic": True},
     },
+    "levels": {
+        "about": "Gaussian visible units, of images of more levels: a lower rate",
+        "model": {"lr": 0.003},
+        "train": {**TEN_MINUTES, "epochs": 30.0, "clip": 200.0},
+    },
     "points": {
         "about": "Gaussian visible units: a mixture of Gaussians that share their factors",
-        "model": {"hidden": 20, "lr": 0.02},
+        "model": {"hidden": 20, "lr": 0.3},
         "train": {**TEN_MINUTES, "steps": 10_000, "clip": 5.0},
     },
 }

@@ -8,8 +8,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from ptheta.models.numbers import Cells, numbers_of
-from ptheta.specs import DataSpec, ImageSpec, from_levels
+from ptheta.models.numbers import numbers_of
+from ptheta.specs import DataSpec, ImageSpec, VectorSpec, from_levels
 
 
 class Seen(ABC):
@@ -69,17 +69,23 @@ class Reals(Seen):
 
     def __init__(self, spec: DataSpec) -> None:
         self.numbers = numbers_of(spec)
-        self.middle_of_all = self.numbers.middle
+        self.middle_of_all = float(self.numbers.middle)
         self.unit = self.numbers.spread if isinstance(spec, ImageSpec) else 1.0
-        constant = self.numbers.constant if isinstance(self.numbers, Cells) else None
-        told = torch.ones(self.numbers.dims, dtype=torch.bool) if constant is None else ~constant
-        self.places = told.nonzero()[:, 0]
-        self.dims = len(self.places)
-        self.exact = not bool(self.numbers.width[self.places].any())
+        self.places: list[int] | None = None  # of the numbers that are units; None: all
+        self.dims, self.exact = self.numbers.dims, False
+        if isinstance(spec, VectorSpec):
+            columns = [column for column in spec.columns for _ in range(column.width)]
+            told = [not (c.continuous and c.low == c.high) for c in columns]
+            self.places = [i for i, says in enumerate(told) if says]
+            self.dims = len(self.places)
+            self.exact = all(columns[i].continuous for i in self.places)
+
+    def _kept(self, numbers: Tensor) -> Tensor:
+        return numbers if self.places is None else numbers[:, self.places]
 
     def _units(self, numbers: Tensor) -> Tensor:
-        chosen = numbers[:, self.places.to(numbers.device)]
-        return ((chosen - self.middle_of_all) / self.unit).to(torch.get_default_dtype())
+        scaled = (self._kept(numbers) - self.middle_of_all) / self.unit
+        return scaled.to(torch.get_default_dtype())
 
     def of(self, x: Tensor) -> Tensor:
         return self._units(self.numbers.drawn(x))
@@ -88,12 +94,15 @@ class Reals(Seen):
         return self._units(self.numbers.of(x))
 
     def examples(self, v: Tensor) -> Tensor:
-        full = v.new_full((len(v), self.numbers.dims), float(self.middle_of_all))
-        full[:, self.places.to(v.device)] = v * self.unit + self.middle_of_all
-        return self.numbers.examples(full)
+        numbers = v * self.unit + self.middle_of_all
+        if self.places is not None:
+            full = v.new_full((len(v), self.numbers.dims), self.middle_of_all)
+            full[:, self.places] = numbers
+            numbers = full
+        return self.numbers.examples(numbers)
 
     def elements(self, mask: Tensor) -> Tensor:
-        return self.numbers.elements(mask)[:, self.places.to(mask.device)]
+        return self._kept(self.numbers.elements(mask))
 
     def log_unit(self, x: Tensor) -> Tensor:
         scale = self.dims * math.log(self.unit)

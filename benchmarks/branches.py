@@ -32,17 +32,19 @@ from ptheta.runs.folder import Run
 
 # model -> its recipe, and options
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
-    **{name: FAMILIES[name][1:] for name in ("made", "pixelcnn", "vae", "gan", "aae", "ae")},
-    "mixture": ("default", {}),
-    "kde": ("default", {}),
-    "realnvp": ("default", {}),
-    "glow": ("default", {}),
+    "mixture": ("bernoulli", {}),
+    "made": FAMILIES["made"][1:],
+    "glow": ("ten-minutes", {"clip": 200.0, "warmup": 100}),
     "maf": ("default", {}),
+    "vae": FAMILIES["vae"][1:],
     "rbm": ("default", {}),
-    "gsn": ("default", {}),
-    "gmmn": ("default", {}),
+    "gsn": ("walkback", {}),
+    "gan": FAMILIES["gan"][1:],
+    "gmmn": ("eight-minutes", {}),
     "wae-mmd": ("default", {}),
+    "ae": FAMILIES["ae"][1:],
 }
+SAMPLES_OF_NOISE = {"glow": 1, "maf": 1}  # importance samples of the bound, where not 50
 NUMBERS = (
     "bits_per_dim",
     "nll",
@@ -63,7 +65,7 @@ SIGNS = {"<=": " (bound)", "~": " (estimate)"}
 def trained(name: str, data: str, folder: Path, steps: int | None, seed: int) -> Run:
     """steps: None for a model that is fitted, and ends by itself"""
     recipe, options = MODELS[name]
-    usual = {"levels": 2, "dynamic": False, "sample_every": 0, "checkpoint_every": 2000}
+    usual = {"levels": 2, "dynamic": False, "sample_every": 0, "evaluate_every": 0}
     length = {} if steps is None else {"steps": steps, "epochs": None, "minutes": None}
     return ptheta.train(
         name,
@@ -100,7 +102,7 @@ def one_run(
     if not isinstance(run.model(prior="own"), Samples):
         ptheta.fit(folder)
     seconds = time.process_time() - start
-    found = numbers(ptheta.evaluate(run, n=options.number))
+    found = numbers(ptheta.evaluate(run, n=options.number, is_k=SAMPLES_OF_NOISE.get(name, 50)))
     return {**found, "seconds": seconds, "steps": max(line["step"] for line in run.metrics())}
 
 

@@ -265,7 +265,8 @@ RECIPES: Recipes = {
         "train": {**TEN_MINUTES, "epochs": 50.0, "sample_every": 2000},
     },
     "ten-minutes": {
-        "about": "binarised MNIST on one core",
+        "about": "binarised MNIST on one core: -85.1 nats by AIS from both sides, after 32,000 "
+        "steps",
         "model": {},
         "train": {**TEN_MINUTES, "minutes": 9.5},
         "data": {"levels": 2, "dynamic": True},

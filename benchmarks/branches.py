@@ -20,7 +20,7 @@ from typing import Any
 
 import ptheta
 from benchmarks.families import FAMILIES
-from benchmarks.seeds import over_seeds, steps_within, summary
+from benchmarks.seeds import PASSES, PROBES, over_seeds, steps_within, summary
 from ptheta.capabilities import Samples
 from ptheta.measures.results import Evaluation
 from ptheta.metrics.baselines import BASELINES
@@ -62,11 +62,10 @@ NUMBERS = (
 SIGNS = {"<=": " (bound)", "~": " (estimate)"}
 
 
-def trained(name: str, data: str, folder: Path, steps: int | None, seed: int) -> Run:
-    """steps: None for a model that is fitted, and ends by itself"""
+def trained(name: str, data: str, folder: Path, steps: int, seed: int) -> Run:
     recipe, options = MODELS[name]
     usual = {"levels": 2, "dynamic": False, "sample_every": 0, "evaluate_every": 0}
-    length = {} if steps is None else {"steps": steps, "epochs": None, "minutes": None}
+    length = {"steps": steps, "epochs": None, "minutes": None}
     return ptheta.train(
         name,
         data,
@@ -79,10 +78,11 @@ def trained(name: str, data: str, folder: Path, steps: int | None, seed: int) ->
     )
 
 
-def steps_of(name: str, data: str, seconds: float) -> int | None:
-    if issubclass(registry.entry(name).load_model(), Fits):
-        return None
-    return steps_within(seconds, lambda folder, steps: trained(name, data, folder, steps, 0))
+def steps_of(name: str, data: str, seconds: float) -> int:
+    probes = PASSES if issubclass(registry.entry(name).load_model(), Fits) else PROBES
+    return steps_within(
+        seconds, lambda folder, steps: trained(name, data, folder, steps, 0), probes
+    )
 
 
 def numbers(evaluation: Evaluation) -> dict[str, float]:
@@ -95,7 +95,7 @@ def numbers(evaluation: Evaluation) -> dict[str, float]:
 
 
 def one_run(
-    name: str, folder: Path, options: argparse.Namespace, steps: int | None, seed: int
+    name: str, folder: Path, options: argparse.Namespace, steps: int, seed: int
 ) -> dict[str, float]:
     start = time.process_time()
     run = trained(name, options.data, folder, steps, seed)

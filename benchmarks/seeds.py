@@ -29,22 +29,26 @@ def summary(values: list[float]) -> Summary:
     return [statistics.fmean(values), half, values]
 
 
-PROBES = (30, 30, 230)  # steps of short trainings; the first only warms up, the others time a step
+# steps of short trainings; the first only warms up, the others time a step
+PROBES = (30, 30, 230)
+PASSES = (1, 1, 3)  # the same of what is fitted in passes over the data
 
 
-def steps_within(seconds: float, train: Callable[[Path, int], object]) -> int:
+def steps_within(
+    seconds: float, train: Callable[[Path, int], object], probes: tuple[int, int, int] = PROBES
+) -> int:
     """How many steps take about so many seconds of processor time, whatever else the machine does.
 
     train: trains into a new folder for a number of steps; what it takes to begin and to end is the
     same for few and for many
     """
     taken = []
-    for steps in PROBES:
+    for steps in probes:
         with tempfile.TemporaryDirectory() as folder:
             start = time.process_time()
             train(Path(folder) / "run", steps)
             taken.append(time.process_time() - start)
     _, few, many = taken
-    each = (many - few) / (PROBES[2] - PROBES[1])
-    assert each > 0, f"a step took no time: {taken} seconds for {PROBES} steps"
+    each = (many - few) / (probes[2] - probes[1])
+    assert each > 0, f"a step took no time: {taken} seconds for {probes} steps"
     return max(1, round(seconds / each))

@@ -98,8 +98,8 @@ class EstimatesPartition(HasEnergy, Protocol):
         """log Z, the integral (or the sum) of exp(-energy) over all x: exact, or between two sides.
         What is drawn for it is of the random stream at hand.
 
-        effort: what share of its usual steps an estimate takes, as where a model in training is
-            compared with itself
+        effort: what share of its usual steps an estimate takes; 0: as few as there can be, to
+            learn whether it is exact
         """
         ...
 

@@ -103,6 +103,18 @@ def log_p_of(model: nn.Module, is_k: int, effort: float = 1.0) -> LogP | None:
     return LogP(lambda x, y: bound(x, is_k, y), "<=", f"importance bound, k = {is_k}")
 
 
+def known_log_p(model: nn.Module) -> LogP | None:
+    """log p(x) that is no bound and no estimate: the model's own, or of an energy whose states can
+    be summed up; None of another model."""
+    exact = exact_log_prob(model)
+    if exact is not None:
+        return LogP(exact, "=", "exact")
+    if not isinstance(model, EstimatesPartition):
+        return None
+    found = _normalised(model, 0.0)
+    return found if found.relation == "=" else None
+
+
 def _normalised(model: EstimatesPartition, effort: float) -> LogP:
     """-energy - log Z, by the middle of both sides of log Z; a bound where the energy is of numbers
     drawn in the bins of x."""

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ptheta.capabilities import device_of, exact_log_prob
+from ptheta.capabilities import device_of
 from ptheta.data.vector_data import Truth, vectors_of
 from ptheta.measures.divergence import Divergences, Grid, LogDensity, divergences
 from ptheta.measures.intervals import Groups, estimate, mean_estimate
@@ -27,6 +27,7 @@ from ptheta.measures.points import some
 from ptheta.measures.results import Estimate
 from ptheta.measures.two_sample import LEAST, two_sample
 from ptheta.metrics.context import Context, shared
+from ptheta.metrics.likelihood import LogP, known_log_p
 from ptheta.terminal.progress import stage
 
 MOST = 2000  # samples, and real rows, that a test is shown
@@ -50,9 +51,14 @@ def grid(ctx: Context) -> str:
     return "" if dims <= 2 else f"a grid has one or two dimensions, not {dims}"
 
 
+@shared
+def _log_p(ctx: Context) -> LogP | None:
+    return None if ctx.model is None else known_log_p(ctx.model)
+
+
 def density(ctx: Context) -> str:
     """The model has a density that is exact, and of no condition."""
-    if exact_log_prob(ctx.model) is None:
+    if _log_p(ctx) is None:
         return "it has no exact density"
     return "its density is given a condition" if ctx.conditional_likelihood else ""
 
@@ -120,8 +126,9 @@ def divergence_estimate(of: OnGrid, pick: Callable[[Divergences], float]) -> Est
 
 @shared
 def _on_grid(ctx: Context) -> OnGrid:
-    known, log_prob = _truth(ctx), exact_log_prob(ctx.the_model)
-    assert log_prob is not None
+    known, log_p = _truth(ctx), _log_p(ctx)
+    assert log_p is not None
+    log_prob = log_p.of
     device = device_of(ctx.the_model)
 
     @torch.no_grad()

@@ -28,6 +28,7 @@ from ptheta.specs import DataSpec, ImageSpec, VectorSpec, full
 
 START_SD = 0.01  # of the weights (Hinton 2010, a practical guide)
 LEAST_RATE = 1e-3  # of a visible unit being 1, for the base rates
+PIXELS = 0.02  # of the learning rate, of images by Gaussian units
 LEAST_SD = 0.05  # of a Gaussian unit: what is constant in training is not certain
 
 
@@ -53,7 +54,9 @@ class RBMConfig(OptimizerConfig):
     temperatures: Count = option(10_000, "of annealed importance sampling, for log Z")
     ais_chains: Annotated[Count, Ge(2)] = option(100, "chains of it, for each of both sides")
     optimizer: OptimizerName = option("sgd", "how weights follow their gradients")
-    lr: Positive = option(0.15, "learning rate")
+    lr: Positive = option(
+        0.15, "learning rate; of images of more than 2 levels a fiftieth of it is taken"
+    )
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
         if not seen_as(spec).dims:
@@ -180,9 +183,15 @@ class RBM(Model):
         self.mu.lerp_(scaled.mean(0), rate)
         self.lam.lerp_(field.sigmoid().mean(0), rate)
 
+    def rate(self) -> float:
+        """Of learning. Hundreds of Gaussian pixels, of variance 1 each and most of them alike, move
+        a hidden unit together: at the rate of binary ones its weights run away."""
+        many = isinstance(self.spec, ImageSpec) and not self.binary
+        return self.config.lr * (PIXELS if many else 1.0)
+
     def game(self) -> Game[Phases]:
         return Game(
-            players={self.player: Player((self,), self.config.optimizer_factory())},
+            players={self.player: Player((self,), self.config.optimizer_factory(self.rate()))},
             moves=(Move(self.player, self.loss),),
             prepare=self.prepare,
             start=self.start,
@@ -260,7 +269,7 @@ TEN_MINUTES = {
 RECIPES: Recipes = {
     "default": {
         "about": "images of 2 levels (--levels 2): 500 hidden units, persistent chains, averaged "
-        "weights; for others see levels and points",
+        "weights; for others see the recipes levels and points",
         "model": {},
         "train": {**TEN_MINUTES, "epochs": 50.0, "sample_every": 2000},
     },
@@ -278,8 +287,8 @@ RECIPES: Recipes = {
         "data": {"levels": 2, "dynamic": True},
     },
     "levels": {
-        "about": "Gaussian visible units, of images of more levels: a lower rate",
-        "model": {"lr": 0.003},
+        "about": "Gaussian visible units, of images of more levels: clipped gradients",
+        "model": {},
         "train": {**TEN_MINUTES, "epochs": 30.0, "clip": 200.0},
     },
     "points": {

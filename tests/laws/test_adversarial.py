@@ -620,6 +620,18 @@ def test_codes_on_the_sphere_stay_there_along_great_circles():
     torch.testing.assert_close(model.sample_latent(5).norm(dim=1), torch.full((5,), 6**0.5))
 
 
+def test_a_great_circle_never_leads_farther_out_than_its_ends():
+    """Codes of two numbers are often about opposite, and of unequal norm."""
+    a, b = torch.randn(2, 20_000, 2, generator=torch.Generator().manual_seed(0))
+    walk = slerp(a, b, torch.linspace(0, 1, 5))
+    far = walk.norm(dim=-1) / torch.maximum(a.norm(dim=1), b.norm(dim=1))[:, None]
+    assert far.max() < 1.001
+    torch.testing.assert_close(walk[:, 0], a)
+    torch.testing.assert_close(walk[:, -1], b)
+    opposite = slerp(a[:9], -a[:9], torch.tensor([0.25]))
+    torch.testing.assert_close(opposite[:, 0], a[:9] / 2)
+
+
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_augmentations_pass_gradients_and_are_drawn_for_each_image(name):
     torch.manual_seed(0)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import ptheta
 from ptheta.batch import Batch
 from ptheta.errors import PthetaError
 from ptheta.models.flows import dequantisation
@@ -19,6 +20,7 @@ from ptheta.nets.flows.actnorm import ActNorm
 from ptheta.nets.flows.masked import Autoregressive
 from ptheta.nets.flows.transform import Chain, Transform
 from ptheta.nets.modules import Layer
+from ptheta.runs import plan
 from ptheta.specs import Column, DataSpec, ImageSpec, VectorSpec, from_levels
 from tests.conftest import MODELS, VECTORS, config_options, examples, tiny
 
@@ -400,3 +402,54 @@ def test_sides_limit_the_scales(name, shape):
         assert model.encode(x).shape == (3, spec.dims)
         found = model.decode(model.encode(x)).int() - x.int()
         assert (found.abs() <= 1).all()
+
+
+TABLE = VectorSpec(
+    (
+        Column("age", "integer", low=0, high=4, center=2.0, scale=1.3),
+        Column("pet", "category", ("cat", "dog", "owl")),
+    )
+)
+FEW = torch.cartesian_prod(torch.arange(3), torch.arange(3), torch.arange(3), torch.arange(3))
+EVERY: dict[str, tuple[DataSpec, Tensor]] = {
+    "images": (ImageSpec(1, 2, 2, 3), from_levels(FEW.view(-1, 1, 2, 2), 3)),
+    "table": (TABLE, torch.cartesian_prod(torch.arange(5.0), torch.arange(3.0))),
+}
+
+
+@pytest.mark.parametrize("kind", ["uniform", "variational"])
+@pytest.mark.parametrize("given", EVERY)
+@pytest.mark.parametrize("name", FLOWS)
+def test_probabilities_of_all_examples_sum_to_no_more_than_one_after_training(name, given, kind):
+    """What is missing is the mass that the density puts beyond the bins."""
+    spec, x = EVERY[given]
+    options = laws_of(name)[-1]
+    model = tiny(name, spec, dequantisation=kind, input="mixture-cdf", **options)
+    torch.manual_seed(0)
+    model.start(Batch(x))
+    adam = torch.optim.Adam(model.parameters(), lr=2e-2)
+    for _ in range(12):
+        adam.zero_grad()
+        torch.stack(list(model.loss(Batch(x)).values())).sum(0).mean().backward()
+        adam.step()
+    with torch.no_grad():
+        each = model.elbo(x.repeat(100, *[1] * (x.ndim - 1))).double().exp().view(100, -1)
+    error = (each.var(0) / 100).sum().sqrt().item()
+    low = 0.7 if given == "images" else 0.01  # cubes of words leave much room between them
+    assert low < each.mean(0).sum().item() < 1 + 4 * error + 1e-3
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_one_number_alone_is_learned_without_a_word(name, recwarn):
+    """Where a coupling has nothing to see, or nothing to move."""
+    spec = VectorSpec.of(1)
+    model = shook(name, spec)
+    assert model.elbo(examples(spec, 3)).isfinite().all()
+    assert not recwarn.list
+
+
+def test_a_share_that_leaves_levels_nothing_is_refused():
+    with pytest.raises(PthetaError, match="edge = 1"):
+        ptheta.create("maf", IMAGES, edge=1)
+    with pytest.raises(PthetaError, match=r"--edge 0\.1 is of --input, which is none here"):
+        plan.make("maf", "digits", {"steps": 1, "input": "none", "edge": 0.1})

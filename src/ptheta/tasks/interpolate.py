@@ -14,22 +14,28 @@ from ptheta.tasks.conditions import check_condition
 from ptheta.tasks.effort import decoded
 from ptheta.tasks.needs import require
 
+LEAST = 1e-12  # norm of a code that is divided by
+
 
 def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     """From a to b along the great circle: (B, L), (B, L), (T,) or (B, T) -> (B, T, L).
 
-    sin((1 - t) w) / sin w a + sin(t w) / sin w b with w the angle between a and b; under a Gaussian
-    prior in many dimensions all codes on the way keep a typical norm (White 2016,
-    arXiv:1609.04468). Where a and b are parallel it is the straight line.
+    Its direction is sin((1 - t) w) / sin w a / |a| + sin(t w) / sin w b / |b| with w the angle
+    between a and b, its norm (1 - t) |a| + t |b|: under a Gaussian prior in many dimensions all
+    codes on the way keep a typical norm (White 2016, arXiv:1609.04468, who weighs a and b as they
+    are, which is the same where both have one norm; of two codes about opposite in direction but
+    not in norm that would lead as far out as 1 / sin w). Where a and b are parallel it is the
+    straight line.
     """
-    cosine = torch.cosine_similarity(a, b, dim=-1)[:, None, None]
-    w = cosine.clamp(-1, 1).arccos()
+    far_a, far_b = (code.norm(dim=-1, keepdim=True)[:, None] for code in (a, b))
+    u, v = a[:, None] / far_a.clamp_min(LEAST), b[:, None] / far_b.clamp_min(LEAST)
+    # of the arc cosine half of the digits are lost where u and v are about parallel
+    w = 2 * torch.atan2(*(code.norm(dim=-1, keepdim=True) for code in (u - v, u + v)))
     t = t.expand(len(a), -1)[:, :, None]
     straight = w.sin() < 1e-4
-    safe = torch.where(straight, torch.ones_like(w), w)
-    left = torch.where(straight, 1 - t, ((1 - t) * safe).sin() / safe.sin())
-    right = torch.where(straight, t, (t * safe).sin() / safe.sin())
-    return left * a[:, None] + right * b[:, None]
+    sine = torch.where(straight, 1.0, w.sin())
+    round_ = (((1 - t) * w).sin() * u + (t * w).sin() * v) / sine * torch.lerp(far_a, far_b, t)
+    return torch.where(straight, (1 - t) * a[:, None] + t * b[:, None], round_)
 
 
 @undisturbed()

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import torch
+from annotated_types import Ge, Le
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from ptheta.batch import Batch, Condition
 from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec
-from ptheta.config import Count, Entry, Fraction, OneOf, option
+from ptheta.config import Count, Entry, OneOf, option
 from ptheta.distributions.gaussian import LOG_2PI
 from ptheta.games import Game, Move, Player, Terms
 from ptheta.models.base import Model, as_learned
@@ -41,7 +42,6 @@ PRIORS = {
     "logistic": Entry(about="independent logistic numbers (1410.8516)"),
 }
 INPUTS = {
-    "none": Entry(about="levels as numbers in (-1/2, 1/2)"),
     "logit": Entry(about="of levels (1605.08803)"),
     "mixture-cdf": Entry(about="logit, then the CDF of a mixture of logistics for each number"),
 }
@@ -55,11 +55,14 @@ class FlowConfig(OptimizerConfig):
     dequantisation: Annotated[str, OneOf(DEQUANTISATIONS)] = option(
         "uniform", "how a level, a whole number or a word becomes a number of its bin"
     )
-    input: Annotated[str, OneOf(INPUTS)] = option("logit", "what numbers go through first")
-    edge: Fraction = option(
+    input: Annotated[str, OneOf(INPUTS, "none")] = option(
+        "logit", "what numbers go through first; none: levels as numbers in (-1/2, 1/2)"
+    )
+    edge: Annotated[float, Ge(0), Le(0.5)] = option(
         0.05,
         "share of (0, 1) that levels do not reach, so that logits are bounded; 1e-5 where many "
         "pixels are black or white",
+        of="input",
     )
     components: Count = option(8, "of a mixture of logistics, at the input or in a coupling")
 

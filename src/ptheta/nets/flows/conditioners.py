@@ -19,7 +19,7 @@ NEAR_ZERO = 1e-3  # standard deviation of the last weights at the start
 
 
 class Constant(Layer):
-    """What a network without inputs says: (B, 0) -> (B, out)"""
+    """What a network without inputs, or without outputs, says: (B, inputs) -> (B, out)"""
 
     def __init__(self, out: int) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ CONDITIONERS: dict[str, ConditionerKind] = {
 
 def perceptron(inputs: int, out: int, hidden: Sequence[int]) -> Layer:
     """Of vectors."""
-    if not inputs:
+    if not inputs or not out:
         return Constant(out)
     layers: list[nn.Module] = []
     for a, b in pairwise([inputs, *hidden]):

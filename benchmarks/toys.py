@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -120,8 +120,7 @@ def floors(run: Run) -> Iterator[tuple[str, Evaluation]]:
     yield "real rows", real_baseline(test, train, n=SAMPLES)
 
 
-def of_toy(toy: str, options: argparse.Namespace) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def of_toy(toy: str, options: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any]]]:
     for name in options.only:
         rows = []
         steps = steps_of(name, toy, options.seconds)
@@ -129,16 +128,10 @@ def of_toy(toy: str, options: argparse.Namespace) -> dict[str, Any]:
             print(toy, name, seed, flush=True)
             folder = options.runs / toy / f"{name}-{seed}"
             rows.append(one_run(name, toy, folder, steps, seed))
-        found[name] = over_seeds(rows)
+        yield name, over_seeds(rows)
     run = Run.open(options.runs / toy / f"{options.only[0]}-0")
     for name, evaluation in floors(run):
-        found[name] = {k: summary([v]) for k, v in numbers(evaluation).items()}
-    return found
-
-
-def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """The rows of a former call that this one has not made anew."""
-    return {toy: {**old.get(toy, {}), **rows} for toy, rows in new.items()}
+        yield name, {k: summary([v]) for k, v in numbers(evaluation).items()}
 
 
 def main() -> None:
@@ -151,9 +144,11 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=there, choices=there)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/toys.json"))
     options = parser.parse_args()
-    old = json.loads(options.out.read_text()) if options.out.exists() else {}
-    new = {toy: of_toy(toy, options) for toy in options.toys}
-    options.out.write_text(json.dumps({**old, **merged(old, new)}, indent=1) + "\n")
+    found = json.loads(options.out.read_text()) if options.out.exists() else {}
+    for toy in options.toys:
+        for name, row in of_toy(toy, options):
+            found.setdefault(toy, {})[name] = row
+            options.out.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

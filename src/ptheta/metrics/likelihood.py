@@ -126,7 +126,7 @@ def _normalised(model: EstimatesPartition, effort: float) -> LogP:
     relation, of = "=" if partition.exact else "~", "energy"
     if isinstance(model, MayBeExact) and not model.exact():
         relation, of = "<=", "energy of dequantised numbers"
-    how = f"{of}, log Z by {partition.how}"
+    how = "exact" if relation == "=" else f"{of}, log Z by {partition.how}"
     return LogP(log_p, relation, how, None if partition.exact else partition)
 
 
@@ -267,7 +267,7 @@ def _bound(ctx: Context) -> dict[str, tuple[float, float]]:
 
 def has_finite_bound(ctx: Context) -> bool:
     """Its terms say where the nats of a likelihood go."""
-    if not isinstance(ctx.model, HasBound):
+    if not isinstance(ctx.model, HasBound) or exact_log_prob(ctx.model) is not None:
         return False
     found = _likelihood(ctx)
     return found is not None and not found.infinite and bool(_bound(ctx))

@@ -13,11 +13,11 @@ from ptheta.capabilities import (
     HasBound,
     HasChain,
     Samples,
-    exact_log_prob,
 )
 from ptheta.data.dataset import Dataset
 from ptheta.extractors.base import Extractor
 from ptheta.measures.results import Evaluation
+from ptheta.metrics.likelihood import known_log_p
 from ptheta.models.taxonomy import Path
 from ptheta.report.pairs import Pair
 from ptheta.report.pictures import Picture
@@ -150,7 +150,7 @@ class Comparison:
 
 def density(model: nn.Module, discrete: bool) -> str:
     """What the model says of p(x). discrete: whether what it is of has values, and no density"""
-    if exact_log_prob(model) is not None:
+    if known_log_p(model) is not None:
         return EXACT if discrete else DENSITY
     if isinstance(model, EstimatesPartition):
         return ESTIMATE

@@ -10,9 +10,10 @@ from ptheta.metrics.table import metric_of
 NOTES = {  # what the reader of a table must know, by what the examples are called
     Section.LIKELIHOOD: (
         "On the held-out {examples}. = exact, ≤ an upper bound on the bits (from a lower bound on "
-        "the likelihood): the two are not ranked against each other. A model without either has "
-        "none, "
-        "whatever its samples look like."
+        "the likelihood), ≈ an estimate between two sides (of an energy whose normalisation is "
+        "estimated from both): none is ranked against another kind. Of real numbers all are of a "
+        "density, in the units of the data. A model without any has none, whatever its samples "
+        "look like."
     ),
     Section.DISTANCE: (
         "Named after the network whose features they use; only those of inception-2015 are the "

@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 from torch import nn
 
-from ptheta.capabilities import Completes, Decodes, Encodes, HasPrior, Translates
+from ptheta.capabilities import Completes, Decodes, Encodes, HasChain, HasPrior, Translates
 from ptheta.errors import PthetaError
 from ptheta.models import registry
 from ptheta.models.base import Model
@@ -19,6 +19,7 @@ NAMED = 6  # models that a refusal names
 
 FIT = "fit a prior to its codes first (ptheta fit)"
 INSTEAD: tuple[tuple[type, str], ...] = (
+    (HasChain, f"{FIT}, or draw by its chain (ptheta chain)"),
     (Decodes, FIT),
     (Translates, "it carries images over (ptheta translate)"),
     (Completes, "it completes images (ptheta inpaint)"),

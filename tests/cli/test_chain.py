@@ -70,7 +70,7 @@ def test_a_gif_moves(runs, tmp_path):
 def test_chains_of_a_table_have_no_film(runs, tmp_path):
     assert "energy" in said("chain", runs["rows"], "--steps", 9)
     for film in ("film.png", "film.gif"):
-        with pytest.raises(PthetaError, match="a film is of images.*: leave out --out"):
+        with pytest.raises(PthetaError, match=r"a film is of images.*: leave out --out"):
             said("chain", runs["rows"], "--out", tmp_path / film)
     with pytest.raises(PthetaError, match="classes of images"):
         said("chain", runs["rows"], "--extractor", "digits")

@@ -56,6 +56,8 @@ def main() -> None:
     options = parser.parse_args()
     matplotlib.use("agg")
     for toy in TOYS:
+        if not (options.runs / toy).exists():
+            continue
         draw(options.runs, toy, options.out / f"toys-{toy.removeprefix('points-')}.png")
 
 

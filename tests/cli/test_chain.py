@@ -69,8 +69,9 @@ def test_a_gif_moves(runs, tmp_path):
 
 def test_chains_of_a_table_have_no_film(runs, tmp_path):
     assert "energy" in said("chain", runs["rows"], "--steps", 9)
-    with pytest.raises(PthetaError, match="is of images"):
-        said("chain", runs["rows"], "--out", tmp_path / "film.png")
+    for film in ("film.png", "film.gif"):
+        with pytest.raises(PthetaError, match=r"a film is of images.*: leave out --out"):
+            said("chain", runs["rows"], "--out", tmp_path / film)
     with pytest.raises(PthetaError, match="classes of images"):
         said("chain", runs["rows"], "--extractor", "digits")
 
@@ -92,3 +93,9 @@ def test_what_is_refused_is_said_in_one_line(case, runs):
         said("chain", runs[str(name)], *options)
     assert words in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_model_that_only_its_chain_draws_from_says_so(tmp_path):
+    run = ptheta.train("dae", "points-moons", tmp_path / "dae", recipe="points", steps=1)
+    with pytest.raises(PthetaError, match=r"ptheta fit\), or draw by its chain \(ptheta chain\)"):
+        ptheta.sample(run.path, 2)

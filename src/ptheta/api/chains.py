@@ -25,7 +25,7 @@ from ptheta.files.images import drawn_at, grid
 from ptheta.files.out import check_file
 from ptheta.measures.chains import Mixing, changes, indicators, mixing, thinned
 from ptheta.runs.folder import Run
-from ptheta.specs import ImageSpec
+from ptheta.specs import ImageSpec, images_only
 from ptheta.tasks.chain import Classify, Walk
 
 COLUMNS = 20  # states of a film, where nobody says how many
@@ -125,6 +125,7 @@ def chain(
     every = max(1, -(-steps // COLUMNS)) if every is None else every
     frames = -(-steps // every)
     if out is not None:
+        images_only(opened.spec, "a film", "leave out --out")
         output.check(chains * frames, opened.spec, frames)
     seen = _classifier(opened, extractor, data)
     walk = tasks.chain(

@@ -117,15 +117,13 @@ class ImageSpec:
         return x
 
 
-def images_only(spec: DataSpec, what: str) -> ImageSpec:
+def images_only(spec: DataSpec, what: str, cure: str = "use a model of images") -> ImageSpec:
     """The spec itself, for what is of images alone. Raises PthetaError for another.
 
-    what: such as "inpainting"
+    what: such as "inpainting"; cure: what to do then
     """
     if not isinstance(spec, ImageSpec):
-        raise PthetaError(
-            f"{what} is of images, and this model learned {spec}: use a model of images"
-        )
+        raise PthetaError(f"{what} is of images, and this model learned {spec}: {cure}")
     return spec
 
 

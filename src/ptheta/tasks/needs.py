@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 from torch import nn
 
-from ptheta.capabilities import Completes, Decodes, Encodes, HasPrior, Translates
+from ptheta.capabilities import Completes, Decodes, Encodes, HasChain, HasPrior, Translates
 from ptheta.errors import PthetaError
 from ptheta.models import registry
 from ptheta.models.base import Model
@@ -18,11 +18,6 @@ Ways = type | tuple[type, ...]  # a capability, or several of which one is enoug
 NAMED = 6  # models that a refusal names
 
 FIT = "fit a prior to its codes first (ptheta fit)"
-INSTEAD: tuple[tuple[type, str], ...] = (
-    (Decodes, FIT),
-    (Translates, "it carries images over (ptheta translate)"),
-    (Completes, "it completes images (ptheta inpaint)"),
-)
 
 
 @runtime_checkable
@@ -33,6 +28,19 @@ class Autoencodes(Encodes, Decodes, Protocol):
 @runtime_checkable
 class DecodesPrior(Decodes, HasPrior, Protocol):
     """Decodes codes of its prior."""
+
+
+@runtime_checkable
+class DecodesByChain(Decodes, HasChain, Protocol):
+    """Decodes codes, and has a chain that draws without them."""
+
+
+INSTEAD: tuple[tuple[type, str], ...] = (
+    (DecodesByChain, f"{FIT}, or draw by its chain (ptheta chain)"),
+    (Decodes, FIT),
+    (Translates, "it carries images over (ptheta translate)"),
+    (Completes, "it completes images (ptheta inpaint)"),
+)
 
 
 def require(model: nn.Module, capability: type[C], verb: str, cure: str = "") -> C:

@@ -265,7 +265,8 @@ class Trainer:
             last = checkpoint.latest(self.checkpoints.state)
             good = f"checkpoint of step {checkpoint.step_of(last)} in {last}" if last else "none"
             raise PthetaError(
-                f"{error}; last good checkpoint: {good}; lower --lr or give --clip 1"
+                f"{error}; last good checkpoint: {good}; lower --lr, give --clip 1, or take "
+                "another --recipe"
             ) from None
 
     @contextmanager

@@ -92,4 +92,9 @@ RECIPES: Recipes = {
         "model": {},
         "train": {"batch_size": 128, "epochs": 30.0, "schedule": "cosine"},
     },
+    "points": {
+        "about": "small steps of the chain on points, which keep to the means",
+        "model": {"level": 0.3, "hidden": (128, 128), "latent": 64},
+        "train": {"batch_size": 256, "steps": 3000, "schedule": "cosine"},
+    },
 }

@@ -238,6 +238,11 @@ RECIPES: Recipes = {
         "model": {"ridge": 1e-2},
         "train": {"batch_size": 512, "epochs": 500.0, "log_every": 1},
     },
+    "points": {
+        "about": "points of known density, such as points-moons: what two moments say of them",
+        "model": {},
+        "train": {"batch_size": 512, "epochs": 500.0, "log_every": 1},
+    },
     "independent": {
         "about": "mean and variance of every number",
         "model": {"covariance": "diagonal"},

@@ -97,7 +97,8 @@ class Flow(Model):
     ) -> None:
         super().__init__(spec, config, condition)
         self.config = config
-        self.numbers = numbers_of(spec)
+        with torch.device("cpu"):  # what decides the layers is known where weights are only counted
+            self.numbers = numbers_of(spec)
         width = self.numbers.width.to("cpu")
         told = [not bool(v.isnan()) for v in self._middle_example()]
         self.told = [d for d, there in enumerate(told) if there]

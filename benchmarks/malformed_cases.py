@@ -812,7 +812,7 @@ CAPTION_FILES: dict[str, tuple[bytes, bool]] = {
     "right to left": ("نقطة حمراء\n".encode(), False),
     "signs": ("🔴 •\n".encode(), False),
     "NUL": (b"a red\0dot\n", False),
-    "UTF-16": ("a red dot\n".encode("utf-16"), False),
+    "UTF-16": ("a red dot\n".encode("utf-16"), True),
     "Latin-1": (b"a r\xe9d dot\n", False),
     "bytes": (bytes(range(256)), False),
 }

@@ -52,7 +52,11 @@ DIFFERENT: dict[str, tuple[set[str], set[str], str]] = {
         {"levels", "dynamic", "max_broken"},
         "the picture is `open_data(...).preview()`; these change nothing of what is looked at",
     ),
-    "models": ({"tasks"}, set(), "`list_tasks`: another table"),
+    "models": (
+        {"tasks", "tree"},
+        set(),
+        "`list_tasks`: another table; `place` in each row of `list_models`",
+    ),
     "sample": ({"captions", "images"}, {"condition"}, "texts by kind of condition"),
     "inpaint": (
         {"captions", "labels", "attributes", "measure"},

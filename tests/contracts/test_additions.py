@@ -32,17 +32,28 @@ from ptheta.dynamics import DYNAMICS, Dynamics, Updater, simultaneous
 from ptheta.errors import PthetaError
 from ptheta.games import Game
 from ptheta.losses.image_text import PAIR_PENALTIES, PairPenalty
+from ptheta.losses.mmd import KERNELS as MMD_KERNELS
+from ptheta.losses.mmd import MMDKernel
 from ptheta.masks import MASKS, Mask
 from ptheta.models import registry
 from ptheta.models.adversarial.options import GANConfig
 from ptheta.models.autoencoders.ae import PIXEL_ERRORS, PixelError
 from ptheta.models.base import Fits
 from ptheta.models.energy.negative import LADDERS, NEGATIVES, Ladder, Negative
+from ptheta.models.flows.base import INPUTS, FlowPrior, Input
+from ptheta.models.flows.base import PRIORS as FLOW_PRIORS
+from ptheta.models.flows.dequantisation import DEQUANTISATIONS
+from ptheta.models.flows.dequantisation import Kind as Dequantisation
+from ptheta.models.matching.options import MATCHINGS, SPACES, Matching, Space
+from ptheta.models.mixtures.components import COMPONENTS, Diagonal
 from ptheta.models.mixtures.covariance import COVARIANCES, Isotropic
+from ptheta.models.mixtures.kde import RULES, WINDOWS, GaussianWindow, Rule
 from ptheta.models.variational.iwae import GRADIENTS, Gradient, LogWeights
 from ptheta.models.variational.priors import PRIORS, PriorKind
 from ptheta.nets.activations import ACTIVATIONS, Activation
 from ptheta.nets.coders import CODERS, CoderConfig, CoderKind, Shape
+from ptheta.nets.flows.conditioners import CONDITIONERS, ConditionerKind
+from ptheta.nets.flows.laws import LAWS, SCALES, Additive, LawKind, Scale
 from ptheta.nets.heads import HEADS, SIGMAS, CategoricalHead, Width
 from ptheta.nets.text import ENCODERS, Encoder, TextEncoder
 from ptheta.nets.text_to_image.fusion import FUSIONS, Affine, FusionKind
@@ -133,6 +144,7 @@ PAIRS = ("pix2pix", "bicycle-gan")
 DRAWS = ("text-gan", "stackgan")
 WITH_TEXT = ("cvae", "pixelcnn", "nade")
 OF_TEXT = {"condition": "text"}
+FLOWS = ("nice", "realnvp", "glow", "maf")
 CODED = ("vae", "iwae", "cvae", "avb", "ae", "dae", "aae", "vae-gan", "alpha-gan")
 NEW: dict[str, Added] = {
     "net": Added(CODERS, CoderKind(one_layer, and_back, about="tanh"), CODED, "net"),
@@ -185,6 +197,46 @@ NEW: dict[str, Added] = {
     ),
     "ladder": Added(
         LADDERS, Ladder(lambda n, least: torch.ones(n), about="all cold"), ("rbm",), "ladder"
+    ),
+    "space": Added(SPACES, Space(about="somewhere"), ("gmmn",), "space"),
+    "matching": Added(
+        MATCHINGS,
+        Matching(lambda config, x, y: (x - y).square().sum(1), about="pairs"),
+        ("gmmn",),
+        "matching",
+    ),
+    "kernel": Added(
+        MMD_KERNELS,
+        MMDKernel(lambda square, widths: (-square).exp(), about="one width"),
+        ("gmmn", "wae-mmd"),
+        "kernel",
+    ),
+    "window": Added(WINDOWS, GaussianWindow(about="of no levels"), ("kde",), "kernel"),
+    "rule": Added(RULES, Rule(lambda n, dims: 0.5, about="half"), ("kde",), "rule"),
+    "component": Added(COMPONENTS, Diagonal(about="alone"), ("mixture",), "component"),
+    "dequantisation": Added(
+        DEQUANTISATIONS, Dequantisation(about="evenly"), FLOWS, "dequantisation"
+    ),
+    "input": Added(INPUTS, Input(margins=True, about="margins first"), FLOWS, "input"),
+    "flow prior": Added(
+        FLOW_PRIORS,
+        FlowPrior(
+            lambda z: -z.abs() - math.log(2),
+            lambda n, dims, device: torch.distributions.Laplace(0.0, 1.0).sample((n, dims)),
+            about="Laplace",
+        ),
+        ("nice",),
+        "prior",
+    ),
+    "transform": Added(
+        LAWS, LawKind(lambda components, scale: Additive(), about="shift"), FLOWS[1:], "transform"
+    ),
+    "scale": Added(SCALES, Scale(lambda raw: raw.clamp(-1, 1), about="cut"), FLOWS[1:], "scale"),
+    "conditioner": Added(
+        CONDITIONERS,
+        ConditionerKind(lambda c, out, features, blocks: nn.Conv2d(c, out, 1), about="one layer"),
+        ("realnvp", "glow"),
+        "conditioner",
     ),
     "covariance": Added(COVARIANCES, Isotropic(about="a ball"), ("gaussian",), "covariance"),
     "code_place": Added(

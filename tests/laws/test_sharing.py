@@ -169,10 +169,13 @@ def gradients(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
 
 def mixes_examples(model: nn.Module) -> bool:
     """Whether batch normalisation or a statistic of the batch ties its examples together; dragan's
-    noise is as wide as the batch's pixels are spread, and wrong captions are those of others."""
+    noise is as wide as the batch's pixels are spread, wrong captions are those of others, and a
+    kernel matches two whole batches."""
     config: Any = model.config
     tying = nn.BatchNorm1d | nn.BatchNorm2d | MinibatchLayer
-    tied = any(isinstance(m, tying) for m in model.modules()) or isinstance(model, TextToImage)
+    tied = any(isinstance(m, tying) for m in model.modules()) or isinstance(
+        model, TextToImage | GMMN | WAE
+    )
     return tied or "dragan" in getattr(config, "penalty", ())
 
 

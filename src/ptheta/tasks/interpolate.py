@@ -34,7 +34,7 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     t = t.expand(len(a), -1)[:, :, None]
     straight = w.sin() < 1e-4
     sine = torch.where(straight, 1.0, w.sin())
-    round_ = (((1 - t) * w).sin() * u + (t * w).sin() * v) / sine * torch.lerp(far_a, far_b, t)
+    round_ = (((1 - t) * w).sin() * u + (t * w).sin() * v) / sine * ((1 - t) * far_a + t * far_b)
     return torch.where(straight, (1 - t) * a[:, None] + t * b[:, None], round_)
 
 

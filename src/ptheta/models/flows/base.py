@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -37,13 +38,51 @@ from ptheta.nets.flows.transform import Chain, Transform, summed
 from ptheta.optimizers import OptimizerConfig
 from ptheta.specs import DataSpec, ImageSpec, VectorSpec
 
-PRIORS = {
-    "normal": Entry(about="N(0, I)"),
-    "logistic": Entry(about="independent logistic numbers (1410.8516)"),
+
+@dataclass(frozen=True)
+class FlowPrior(Entry):
+    """p(z) of independent numbers. log_density: of each, nats; draw: (n, dims, device) -> z"""
+
+    log_density: Callable[[Tensor], Tensor]
+    draw: Callable[[int, int, torch.device], Tensor]
+
+
+def log_normal(z: Tensor) -> Tensor:
+    return -0.5 * (z.square() + LOG_2PI)
+
+
+def log_logistic(z: Tensor) -> Tensor:
+    return logsigmoid(z) + logsigmoid(-z)
+
+
+def normal(n: int, dims: int, device: torch.device) -> Tensor:
+    return streams.normal(n, dims, device=device)
+
+
+def logistic(n: int, dims: int, device: torch.device) -> Tensor:
+    u = streams.uniform(n, dims, device=device).clamp(1e-6, 1 - 1e-6)
+    return u.log() - (-u).log1p()
+
+
+PRIORS: dict[str, FlowPrior] = {
+    "normal": FlowPrior(log_normal, normal, about="N(0, I)"),
+    "logistic": FlowPrior(log_logistic, logistic, about="independent logistic numbers (1410.8516)"),
 }
-INPUTS = {
-    "logit": Entry(about="of levels (1605.08803)"),
-    "mixture-cdf": Entry(about="logit, then the CDF of a mixture of logistics for each number"),
+
+
+@dataclass(frozen=True)
+class Input(Entry):
+    """What numbers go through first: levels through the logit. margins: whether each number then
+    goes through the CDF of a mixture of its own"""
+
+    margins: bool = False
+
+
+INPUTS: dict[str, Input] = {
+    "logit": Input(about="of levels (1605.08803)"),
+    "mixture-cdf": Input(
+        margins=True, about="logit, then the CDF of a mixture of logistics for each number"
+    ),
 }
 NOISE_FEATURES = 24  # of the networks of q(u | x)
 NOISE_HIDDEN = (64,)
@@ -132,16 +171,16 @@ class Flow(Model):
 
     def _input(self) -> list[Transform]:
         parts: list[Transform] = []
-        spread = SPREAD
+        kind, spread = INPUTS.get(self.config.input), SPREAD
         if isinstance(self.spec, ImageSpec):
             levels = self.spec.levels
-            if self.config.input == "none":
+            if kind is None:
                 parts.append(Shift(levels / 2, levels))
             else:
                 logit = Logit(self.config.edge)
                 spread = SHARE * logit.greatest()
                 parts += [Shift(0.0, levels), logit]
-        if self.config.input == "mixture-cdf":
+        if kind is not None and kind.margins:
             parts.append(ElementwiseMixtureCDF(self.inner, self.config.components, spread))
         return parts
 
@@ -179,15 +218,13 @@ class Flow(Model):
         z, log_det = self.flow(v)
         return self.log_latent(z) + log_det
 
-    def prior_name(self) -> str:
-        """p(z), one of `PRIORS`."""
-        return "normal"
+    def prior(self) -> FlowPrior:
+        """p(z)"""
+        return PRIORS["normal"]
 
     def log_latent(self, z: Tensor) -> Tensor:
         """log p(z): (B, dims) -> (B,) nats"""
-        if self.prior_name() == "logistic":
-            return summed(logsigmoid(z) + logsigmoid(-z))
-        return -0.5 * summed(z.square() + LOG_2PI)
+        return summed(self.prior().log_density(z))
 
     def exact(self) -> bool:
         return self.numbers.exact
@@ -212,11 +249,7 @@ class Flow(Model):
     # -- uses
 
     def sample_latent(self, n: int, condition: Condition | None = None) -> Tensor:
-        device = next(self.parameters()).device
-        if self.prior_name() == "logistic":
-            u = streams.uniform(n, self.dims, device=device).clamp(1e-6, 1 - 1e-6)
-            return u.log() - (-u).log1p()
-        return streams.normal(n, self.dims, device=device)
+        return self.prior().draw(n, self.dims, next(self.parameters()).device)
 
     def encode(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         """z of the middles of the bins: (B, dims)"""
@@ -253,7 +286,7 @@ class Flow(Model):
         )
 
     def graph(self) -> Graph:
-        latent = Variable("z", "latent", f"{self.dims} numbers, {PRIORS[self.prior_name()].about}")
+        latent = Variable("z", "latent", f"{self.dims} numbers, {self.prior().about}")
         seen = Variable("x", "observed", self.spec.one)
         if self.exact():
             return Graph(

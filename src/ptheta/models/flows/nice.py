@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from ptheta.config import Layers, OneOf, Parts, option
-from ptheta.models.flows.base import PRIORS, Flow, FlowConfig
+from ptheta.models.flows.base import PRIORS, Flow, FlowConfig, FlowPrior
 from ptheta.models.recipes import Recipes
 from ptheta.nets.flows.conditioners import perceptron
 from ptheta.nets.flows.couplings import Coupling, Interleaved
@@ -37,8 +37,8 @@ class NICE(Flow):
             parts.append(Coupling(parting, perceptron(parting.seen, parting.moved, c.hidden), law))
         return Chain([*parts, Scaling((self.dims,))])
 
-    def prior_name(self) -> str:
-        return self.config.prior
+    def prior(self) -> FlowPrior:
+        return PRIORS[self.config.prior]
 
 
 RECIPES: Recipes = {

@@ -30,7 +30,13 @@ from ptheta.games import Clock, Game, Move, Player, Terms
 from ptheta.models.adversarial.latents import PRIORS
 from ptheta.models.base import Model, whole
 from ptheta.models.graph import Arrow, Graph, Variable
-from ptheta.models.matching.options import MatchingConfig, MatchingName, SpaceName, matched
+from ptheta.models.matching.options import (
+    SPACES,
+    MatchingConfig,
+    MatchingName,
+    SpaceName,
+    matched,
+)
 from ptheta.models.recipes import Recipes
 from ptheta.nets.coders import CoderConfig, decoder, decoder_to, encoder, odd_net
 from ptheta.nets.heads import Likelihood, example_head, odd_likelihood
@@ -88,7 +94,7 @@ class GMMN(Model):
     ) -> None:
         super().__init__(spec, config, condition)
         self.config = c = config
-        self.coded = c.space == "codes"
+        self.coded = SPACES[c.space].coded
         if self.coded:
             self.generator = mlp([c.latent, *c.generator, c.code])
             of_codes = replace(c, latent=c.code)

@@ -58,9 +58,17 @@ MATCHINGS: dict[str, Matching] = {
     "drifting": Matching(drifting, about="along a field from one to the other (2602.04770)"),
 }
 
-SPACES: dict[str, Entry] = {
-    "pixels": Entry(about="as a network sees an example"),
-    "codes": Entry(about="of an autoencoder, which learns first"),
+
+@dataclass(frozen=True)
+class Space(Entry):
+    """coded: whether it is that of the codes of an autoencoder"""
+
+    coded: bool = False
+
+
+SPACES: dict[str, Space] = {
+    "pixels": Space(about="as a network sees an example"),
+    "codes": Space(coded=True, about="of an autoencoder, which learns first"),
 }
 
 MatchingName: TypeAlias = Annotated[str, OneOf(MATCHINGS)]

@@ -12,7 +12,7 @@ from torch import Tensor
 from ptheta.batch import Batch, Condition
 from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec
-from ptheta.config import AtLeastZero, Count, Parts, Positive, option
+from ptheta.config import AtLeastZero, Count, Parts, Positive, Side, option
 from ptheta.errors import PthetaError
 from ptheta.games import Clock, Game, Move, Player, Terms
 from ptheta.losses.adversarial import LOSSES, accuracy
@@ -39,7 +39,7 @@ TILE = 256  # pixels: larger images are completed tile by tile
 class ContextGANConfig(OptimizerConfig):
     features: Count = option(16, "channels of the generator's largest map, doubled when halved")
     halvings: Parts = option(2, "how often the generator halves a map")
-    dilations: tuple[Count, ...] = option(
+    dilations: tuple[Side, ...] = option(
         (1, 2, 4, 8, 1, 1), "of the generator's residual blocks, in turn"
     )
     skips: bool = option(True, "add the maps on the way down to those on the way up")

@@ -55,6 +55,7 @@ from ptheta.nets.coders import CODERS, CoderConfig, CoderKind, Shape
 from ptheta.nets.flows.conditioners import CONDITIONERS, ConditionerKind
 from ptheta.nets.flows.laws import LAWS, SCALES, Additive, LawKind, Scale
 from ptheta.nets.heads import HEADS, SIGMAS, CategoricalHead, Width
+from ptheta.nets.modules import Stack
 from ptheta.nets.text import ENCODERS, Encoder, TextEncoder
 from ptheta.nets.text_to_image.fusion import FUSIONS, Affine, FusionKind
 from ptheta.nets.translation.ends import ENDS, End
@@ -234,7 +235,9 @@ NEW: dict[str, Added] = {
     "scale": Added(SCALES, Scale(lambda raw: raw.clamp(-1, 1), about="cut"), FLOWS[1:], "scale"),
     "conditioner": Added(
         CONDITIONERS,
-        ConditionerKind(lambda c, out, features, blocks: nn.Conv2d(c, out, 1), about="one layer"),
+        ConditionerKind(
+            lambda c, out, features, blocks: Stack(nn.Conv2d(c, out, 1)), about="one layer"
+        ),
         ("realnvp", "glow"),
         "conditioner",
     ),

@@ -13,6 +13,8 @@ from ptheta.batch import Batch
 from ptheta.compute import streams
 from ptheta.corruption import corrupt
 from ptheta.data import open_data
+from ptheta.models.matching.gmmn import GMMN
+from ptheta.models.matching.wae import WAE
 from ptheta.models.text.base import TextToImage
 from ptheta.nets.minibatch import MinibatchLayer
 from ptheta.specs import ImageSpec

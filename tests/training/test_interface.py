@@ -240,6 +240,9 @@ VERBS: dict[str, Callable[[Path, Path], Any]] = {
     **{name: partial(_on_arrays, verb) for name, verb in NEED_DATA.items()},
     "tasks.sample_batches": lambda place, out: list(tasks.sample_batches(MODELS["vae"], 2)),
     "tasks.sample": lambda place, out: tasks.sample(MODELS["vae"], 2),
+    "chain": lambda place, out: ptheta.chain(
+        ptheta.train("dae", IMAGES, out / "dae", **SMALL), steps=4, chains=2, every=2
+    ),
     "tasks.chain": lambda place, out: tasks.chain(MODELS["dae"], 4, 2, every=2),
     "tasks.denoise": lambda place, out: tasks.denoise(MODELS["dae"], X, "gaussian", 0.5),
     "tasks.fit": lambda place, out: tasks.fit(MODELS["ae"], CODES, components=2),

@@ -177,10 +177,13 @@ def broken(config: GANConfig) -> list[bool]:
     return [values[name] not in (0, (), "none") for name in BREAKS_DENSITY_RATIO]
 
 
-def play(model: Any, steps: int = 2) -> None:
-    """Trains a few steps; both networks must have changed, and nothing be infinite."""
+def play(model: Any, steps: int = 2, half: torch.dtype | None = None) -> None:
+    """Trains a few steps; both networks must have changed, and nothing be infinite.
+
+    half: what autocast computes in
+    """
     game, batch = model.game(), examples(model.spec)
-    engine = Engine(model, game, Group())
+    engine = Engine(model, game, Group(half=half))
     with torch.no_grad():
         game.start(batch)
     before = {k: v.clone() for k, v in model.state_dict().items()}

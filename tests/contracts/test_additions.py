@@ -312,8 +312,13 @@ def options_of(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return {**TINY.get(name, {}), **given}
 
 
-def trained(name: str, given: Mapping[str, Any], dynamics: str = "alternating") -> Any:
-    """A tiny model after a step, with finite weights."""
+def trained(
+    name: str,
+    given: Mapping[str, Any],
+    dynamics: str = "alternating",
+    half: torch.dtype | None = None,
+) -> Any:
+    """A tiny model after a step, with finite weights. half: what autocast computes in"""
     torch.manual_seed(0)
     condition = condition_of(name, SPEC, options_of(name, given))
     how = options_of(name, given) | {"condition": condition}  # in the place of its kind
@@ -325,7 +330,7 @@ def trained(name: str, given: Mapping[str, Any], dynamics: str = "alternating") 
             list(model.fit([batch]))
         return model.eval()
     game = model.game()
-    engine = Engine(model, game, Group())
+    engine = Engine(model, game, Group(half=half))
     engine.step, engine.share = 1, game.moves[0].span[0]  # where the first of all moves is made
     DYNAMICS[dynamics].rule(engine, game, 1, batch)
     assert all(torch.isfinite(p).all() for p in model.parameters())

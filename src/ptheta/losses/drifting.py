@@ -17,7 +17,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ptheta.compute.precise import precise
 from ptheta.losses.mmd import LEAST, root, squares
+from ptheta.specs import full
 
 
 @torch.no_grad()
@@ -43,7 +45,8 @@ def field(
     of_data, of_own = each.split([len(data), len(own)], 1)
     attracted = of_data * of_own.sum(1, keepdim=True)
     repelled = of_own * of_data.sum(1, keepdim=True)
-    v: Tensor = attracted @ data - repelled @ own
+    with precise(x.device):
+        v: Tensor = attracted @ full(data) - repelled @ full(own)
     return v
 
 

@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from ptheta.compute.precise import precise
+from ptheta.specs import full
+
 
 def contrastive(a: Tensor, b: Tensor, scale: Tensor | float, same: Tensor | None = None) -> Tensor:
     """The symmetric contrastive loss, in nats: (B,). With s_ij = scale * a_i . b_j,
@@ -25,7 +28,8 @@ def contrastive(a: Tensor, b: Tensor, scale: Tensor | float, same: Tensor | None
         scale: the inverse of a temperature
         same: bool (B, B), whether two examples have the same caption
     """
-    s = scale * a @ b.T
+    with precise(a.device):
+        s = scale * full(a) @ full(b).T
     right = s.diagonal()
     if same is not None:
         others = same & ~torch.eye(len(a), dtype=torch.bool, device=a.device)

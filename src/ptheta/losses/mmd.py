@@ -18,6 +18,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from ptheta.compute.precise import precise
+from ptheta.specs import full
+
 LEAST = 1e-12  # a squared distance below which two points are one
 
 
@@ -85,9 +88,11 @@ KERNELS: dict[str, MMDKernel] = {
 def squares(x: Tensor, y: Tensor) -> Tensor:
     """|x_i - y_j|^2 of points (n, D) and (m, D): (n, m), by one matrix product. Both are moved to
     the middle of y first, since large numbers would cancel."""
+    x, y = full(x), full(y)
     middle = y.detach().mean(0)
     x, y = x - middle, y - middle
-    found = x.square().sum(1)[:, None] + y.square().sum(1) - 2 * x @ y.T
+    with precise(x.device):
+        found = x.square().sum(1)[:, None] + y.square().sum(1) - 2 * x @ y.T
     return found.clamp_min(0.0)
 
 

@@ -19,6 +19,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from ptheta.compute.precise import precise
+from ptheta.specs import full
+
 
 @dataclass(frozen=True)
 class Diagonal:
@@ -195,5 +198,8 @@ def diagonal_bilstm(x: Tensor, w: Tensor, bias: Tensor, state: Tensor) -> Tensor
 
     x (B, C, H, W); w (2, C, 4 F) and bias (2, 4 F): from a pixel to its gates, for each direction;
     state (2, 2 F, 4 F): from the left and the upper output to the gates -> (B, F, H, W)
+
+    Computed in float32 under autocast, too: a long sum of cell states has no digits left in half.
     """
-    return _DiagonalBiLSTM.apply(x, w, bias, state)
+    with precise(x.device):
+        return _DiagonalBiLSTM.apply(full(x), full(w), full(bias), full(state))

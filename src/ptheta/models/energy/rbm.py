@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ptheta.batch import Batch, Condition
 from ptheta.compute import streams
+from ptheta.compute.precise import precise
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Fraction, OneOf, Parts, Positive, option
 from ptheta.distributions.partition import LogPartition
@@ -162,7 +163,8 @@ class RBM(Model):
         """Moves the chains."""
         v = self.seen.of(whole(self.spec, batch.x))
         chains, k = Chains(self.states, self.betas), self.config.gibbs
-        model, chains = self.negative.draw(self.machine(), v, chains, k, clock.step)
+        with precise(v.device):
+            model, chains = self.negative.draw(self.machine(), v, chains, k, clock.step)
         self.states.copy_(chains.states)
         return Phases(v, model)
 
@@ -171,8 +173,9 @@ class RBM(Model):
         far as these are of the model; its value says how far apart both are in energy."""
         n, machine = len(shared.data), self.machine(learning=True)
         both = torch.cat([shared.data, shared.model])
-        field = machine.field(both)
-        free = machine.free_energy(both, field)
+        with precise(both.device):  # in half the difference of two energies would be noise
+            field = machine.field(both)
+            free = machine.free_energy(both, field)
         self._follow(machine.visible.scaled(shared.data), field[:n])
         return {"energy_gap": free[:n] - free[n:].mean()}
 

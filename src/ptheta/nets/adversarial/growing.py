@@ -16,6 +16,7 @@ from ptheta.nets.convolutional import Norm, Size, pyramid, widths_for
 from ptheta.nets.minibatch import MinibatchLayer
 from ptheta.nets.modules import Layer, Modules, Stack
 from ptheta.nets.resize import doubled, halved
+from ptheta.specs import full
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,7 @@ class GrowingGenerator(Growing):
             image: Tensor = self.to_image[stage](maps)
             return image
         small = doubled(self.to_image[stage - 1](before), self.plan.sizes[level])
-        return torch.lerp(small, self.to_image[stage](maps), weight)
+        return torch.lerp(full(small), full(self.to_image[stage](maps)), weight)
 
 
 class GrowingTrunk(Growing):
@@ -223,9 +224,8 @@ class GrowingTrunk(Growing):
         level = self.plan.first + stage
         maps = self.from_image[stage](x)
         if weight < 1:
-            maps = torch.lerp(
-                self.from_image[stage - 1](halved(x)), self.blocks[level](maps), weight
-            )
+            small = self.from_image[stage - 1](halved(x))
+            maps = torch.lerp(full(small), full(self.blocks[level](maps)), weight)
             level -= 1
         for block in reversed(self.blocks[: level + 1]):
             maps = block(maps)

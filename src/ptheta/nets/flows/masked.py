@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ptheta.compute.precise import precise
 from ptheta.nets.elements import Span
 from ptheta.nets.flows.conditioners import quiet
 from ptheta.nets.flows.laws import Law
@@ -58,7 +59,7 @@ class Autoregressive(Transform):
         weights = [full(w.detach()) for w in self._weights()]
         biases = [full(layer.bias.detach()) for layer in self.layers]
         each, several = Span((1,) * self.dims), Span((self.law.numbers,) * self.dims)
-        with torch.no_grad(), torch.autocast(z.device.type, enabled=False):
+        with torch.no_grad(), precise(z.device):
             units = Units(self.masks, each, several, weights, biases, len(z))
             for rank, z_d in enumerate(z[:, units.by_rank].split(1, 1)):
                 units.put(rank, self.law.inverse(z_d, units.output(rank)[:, :, None]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ptheta.compute.precise import precise
 from ptheta.nets.flows.laws import bounded
 from ptheta.nets.flows.transform import Image, Transform
 from ptheta.specs import full
@@ -42,13 +43,13 @@ class Mixing(Transform):
         return full(self.permutation) @ lower @ (full(self.upper).triu(1) + diagonal), log_s
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Image:
-        with torch.autocast(x.device.type, enabled=False):  # in half W would not be inverted
+        with precise(x.device):  # in half W would not be inverted
             weight, log_s = self._weight()
             places = x[0, 0].numel()
             return _applied(weight, x), (log_s.sum() * places).expand(len(x))
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        with torch.autocast(z.device.type, enabled=False):
+        with precise(z.device):
             weight, _ = self._weight()
             wide = weight if weight.device.type == "mps" else weight.double()
             return _applied(torch.linalg.inv(wide).to(weight.dtype), z)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ptheta.config import Entry, OneOf
+from ptheta.specs import full
 
 FAINT = 2.0  # logit of how little of the old image shows through where a mask says nothing
 
@@ -39,7 +40,8 @@ def masked(x: Tensor, made: Tensor) -> Tensor:
     """At each place between the image itself and a new one, as a mask says, which is made, too
     (Pumarola et al. 2018, eq. 1, arXiv:1807.09251). The mask comes first, its logit; at first the
     old image shows through a little, so that a copy is not where learning begins."""
-    return torch.lerp(torch.tanh(made[:, 1:]), x, (made[:, :1] - FAINT).sigmoid())
+    made = full(made)
+    return torch.lerp(torch.tanh(made[:, 1:]), full(x), (made[:, :1] - FAINT).sigmoid())
 
 
 ENDS: dict[str, End] = {

@@ -1,0 +1,12 @@
+"""Arithmetic that autocast must leave in full: differences of large numbers, inverses, long sums."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+import torch
+
+
+def precise(device: torch.device) -> AbstractContextManager[object]:
+    """No autocast inside: what is computed is as wide as what it is computed from."""
+    return torch.autocast(device.type, enabled=False)

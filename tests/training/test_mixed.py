@@ -1,0 +1,68 @@
+"""Training in bfloat16 under autocast: every model and part, and numbers that mean the same."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import ptheta
+from ptheta.data.memory import Source
+from ptheta.specs import VectorSpec
+from ptheta.training.metric_logger import read_metrics
+from tests.conftest import PLAYED, TINY, asked_for, config_options, loaded
+from tests.contracts.gan_parts import play
+from tests.contracts.test_additions import pairings, trained
+from tests.contracts.test_gan_parts import PAIRINGS
+
+HALF = torch.bfloat16
+QUIET = {"evaluate_every": 0, "sample_every": 0, "checkpoint_every": 0, "threads": 1}
+# of a term, and of what is a difference of two, beside 1
+CLOSE = 0.05
+
+
+def first_terms(name: str, data: Source, out: Path, **options: Any) -> dict[str, float]:
+    """The terms of each loss in the first step."""
+    how = {**TINY.get(name, {}), **QUIET, "batch_size": 16, "steps": 1, "log_every": 1, **options}
+    ptheta.train(name, data, out, device="cpu", **how)
+    [line] = read_metrics(out / "metrics.jsonl")
+    return {k: v for k, v in line.items() if "/" in k and isinstance(v, float)}
+
+
+def check_close(name: str, data: Source, tmp_path: Path, **options: Any) -> None:
+    full, mixed = (
+        first_terms(name, data, tmp_path / precision, precision=precision, **options)
+        for precision in ("32-true", "bf16-mixed")
+    )
+    assert full
+    assert full.keys() == mixed.keys()
+    for term, value in full.items():
+        assert math.isclose(value, mixed[term], rel_tol=CLOSE, abs_tol=CLOSE), term
+
+
+@pytest.mark.parametrize("name", PLAYED)
+def test_losses_in_half_are_those_in_full(name, strokes, tmp_path):
+    check_close(name, asked_for(name, strokes), tmp_path, levels=2)
+
+
+@pytest.mark.parametrize("name", [n for n in PLAYED if VectorSpec in loaded(n).specs])
+def test_losses_of_vectors_in_half_are_those_in_full(name, rows, tmp_path):
+    net = {"net": "mlp"} if "net" in config_options(name) else {}
+    check_close(name, rows, tmp_path, **net)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PLAYED)
+def test_every_choice_trains_in_half(name):
+    for game in pairings(name)[0]:
+        trained(name, game, half=HALF)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", PAIRINGS)
+def test_every_part_of_a_gan_trains_in_half(kind):
+    for names in PAIRINGS[kind].games():
+        play(PAIRINGS[kind].build(*names), half=HALF)

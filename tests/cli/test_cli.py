@@ -16,16 +16,15 @@ from PIL import Image
 
 from ptheta.files.captions import DARK, LIGHT
 from ptheta.training.metric_logger import read_metrics
+from tests.cli.command import Done, command
 
 COMMAND = Path(sys.executable).with_name("ptheta")
 TINY = ["--hidden", "16", "--latent", "3", "--batch-size", "16", "--evaluate-every", "0"]
 
 
-def run(*args: object, status: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [str(COMMAND), *map(str, args)], capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == status, done.stderr
+def run(*args: object, status: int = 0) -> Done:
+    done = command(*args)
+    assert done.status == status, done.stderr
     return done
 
 
@@ -50,7 +49,7 @@ def test_help_is_quick_and_complete():
     times = []
     for _ in range(3):
         start = time.perf_counter()
-        text = run("--help").stdout
+        text = subprocess.run([COMMAND, "--help"], stdout=subprocess.PIPE, text=True).stdout
         times.append(time.perf_counter() - start)
     for command in ("models", "data", "train", "sample", "evaluate", "sweep", "compare", "demo"):
         assert command in text

@@ -10,8 +10,12 @@ import pytest
 import torch
 
 import ptheta
+from ptheta.batch import Batch
+from ptheta.conditions import Image
 from ptheta.data.memory import Source
-from ptheta.specs import VectorSpec
+from ptheta.specs import ImageSpec, VectorSpec
+from ptheta.training.engine import Engine
+from ptheta.training.group import Group
 from ptheta.training.metric_logger import read_metrics
 from tests.conftest import PLAYED, TINY, asked_for, config_options, loaded
 from tests.contracts.gan_parts import play
@@ -28,7 +32,7 @@ def first_terms(name: str, data: Source, out: Path, **options: Any) -> dict[str,
     """The terms of each loss in the first step."""
     how = {**TINY.get(name, {}), **QUIET, "batch_size": 16, "steps": 1, "log_every": 1, **options}
     ptheta.train(name, data, out, device="cpu", **how)
-    [line] = read_metrics(out / "metrics.jsonl")
+    line, *_ = read_metrics(out)
     return {k: v for k, v in line.items() if "/" in k and isinstance(v, float)}
 
 
@@ -52,6 +56,26 @@ def test_losses_in_half_are_those_in_full(name, strokes, tmp_path):
 def test_losses_of_vectors_in_half_are_those_in_full(name, rows, tmp_path):
     net = {"net": "mlp"} if "net" in config_options(name) else {}
     check_close(name, rows, tmp_path, **net)
+
+
+@pytest.mark.parametrize("half", [None, HALF])
+@pytest.mark.parametrize("generator", ["unet", "residual", "hd"])
+def test_blank_images_give_gradients_like_others(generator, half):
+    """Ten norms would each make the gradient of a flat map 300 times larger."""
+    spec = ImageSpec(1, 8, 8)
+    model = ptheta.create(
+        "pix2pix", spec, condition=Image(spec), generator=generator, norm="instance", features=4
+    )
+    largest = []
+    for numbers in (torch.full((2, 1, 8, 8), 255), torch.randint(256, (2, 1, 8, 8))):
+        given = numbers.byte()
+        engine = Engine(model, game := model.game(), Group(half=half))
+        engine.step = 1
+        shared = engine.prepare(game, 1, batch := Batch(255 - given, given))
+        engine.gradients(game.moves[-1], batch, shared)
+        grads = [p.grad for p in model.generator.parameters() if p.grad is not None]
+        largest.append(max(float(g.abs().max()) for g in grads))
+    assert largest[0] < 10 * largest[1]
 
 
 @pytest.mark.slow

@@ -99,7 +99,7 @@ def test_a_turn_of_an_epoch_sees_every_image(strokes, tmp_path, monkeypatch):
         kept = getattr(GAN, f"{name}_loss")
 
         def loss(self, batch, shared, images=images, kept=kept):
-            images += [image.numpy().tobytes() for image in batch.x]
+            images += [image.cpu().numpy().tobytes() for image in batch.x]
             return kept(self, batch, shared)
 
         monkeypatch.setattr(GAN, f"{name}_loss", loss)

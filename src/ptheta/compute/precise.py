@@ -1,4 +1,4 @@
-"""Arithmetic that autocast must leave in full: differences of large numbers, inverses, long sums."""
+"""Arithmetic that autocast must leave in full: differences of large numbers, inverses and sums."""
 
 from __future__ import annotations
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import group_norm
 
 from ptheta.config import Entry
 from ptheta.errors import PthetaError, unknown
+from ptheta.specs import full
+
+EPSILON = 1e-5  # is added to a variance
+FLAT = 1e-9  # variance of a map whose places are all alike
 
 
 class VirtualBatchNorm(nn.Module):
@@ -62,6 +66,8 @@ class InstanceNorm(nn.Module):
     """Each map of each example by itself (Ulyanov et al. 2016, arXiv:1607.08022).
 
     A map of a single place, or a unit, is not normalised: 0 would be left of it, whatever it holds.
+    A flat map, such as those of a blank image, gives the bias, and no gradient goes into it: it
+    would be made 300 times larger by each layer, and is not finite after ten of them in half.
     """
 
     def __init__(self, channels: int) -> None:
@@ -70,10 +76,16 @@ class InstanceNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        if x[0, 0].numel() > 1:
-            return group_norm(x, x.shape[1], self.weight, self.bias)
-        shape = (1, -1, *(1 for _ in x.shape[2:]))
-        return x * self.weight.view(shape) + self.bias.view(shape)
+        n, channels, *sizes = x.shape
+        ones = [1 for _ in sizes]
+        bias, places = self.bias.view(1, -1, *ones), math.prod(sizes)
+        if places == 1:
+            return x * self.weight.view(1, -1, *ones) + bias
+        normal, _, per_sd = torch.native_group_norm(
+            full(x), self.weight, self.bias, n, channels, places, channels, EPSILON
+        )
+        flat = (per_sd > (EPSILON + FLAT) ** -0.5).view(n, channels, *ones)
+        return torch.where(flat, bias, normal)
 
 
 class PixelNorm(nn.Module):

@@ -51,8 +51,8 @@ def test_help_is_quick_and_complete():
         start = time.perf_counter()
         text = subprocess.run([COMMAND, "--help"], stdout=subprocess.PIPE, text=True).stdout
         times.append(time.perf_counter() - start)
-    for command in ("models", "data", "train", "sample", "evaluate", "sweep", "compare", "demo"):
-        assert command in text
+    for verb in ("models", "data", "train", "sample", "evaluate", "sweep", "compare", "demo"):
+        assert verb in text
     text = run("train", "vae", "--help").stdout
     for flag in ("--latent", "--levels", "--steps", "--resume", "--dynamic / --no-dynamic"):
         assert flag in text

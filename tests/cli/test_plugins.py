@@ -71,7 +71,7 @@ class Own(nn.Module):
         return (self.layers(u) - u).square().sum(1) * self.scale
 
     def sample(self, n: int, condition: Condition | None = None) -> Tensor:
-        noise = torch.rand(n, self.spec.dims, device=self.layers[0].weight.device)
+        noise = torch.rand(n, self.spec.dims, device=next(self.parameters()).device)
         u = self.layers(noise).view(n, *self.spec.shape)
         return (u > 0.5).byte() * 255
 

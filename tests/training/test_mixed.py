@@ -63,7 +63,7 @@ def test_losses_of_vectors_in_half_are_those_in_full(name, rows, tmp_path):
 def test_blank_images_give_gradients_like_others(generator, half):
     """Ten norms would each make the gradient of a flat map 300 times larger."""
     spec = ImageSpec(1, 8, 8)
-    model = ptheta.create(
+    model: Any = ptheta.create(
         "pix2pix", spec, condition=Image(spec), generator=generator, norm="instance", features=4
     )
     largest = []

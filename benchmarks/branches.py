@@ -115,6 +115,19 @@ def floors(run: Run, n: int) -> Iterator[tuple[str, Evaluation]]:
     yield "real images", real_baseline(test, train, n=n)
 
 
+def write(rows: dict[str, list[dict[str, float]]], options: argparse.Namespace) -> None:
+    """What is known of all seeds so far, beside floors."""
+    found: dict[str, Any] = json.loads(options.out.read_text()) if options.out.exists() else {}
+    for name, of_seeds in rows.items():
+        entry = registry.entry(name)
+        where = {"family": entry.family, "place": list(place(entry.load_model()))}
+        found[name] = {**where, "minutes": options.minutes, **over_seeds(of_seeds)}
+    first = Run.open(options.runs / f"{options.only[0]}-0")
+    for name, evaluation in floors(first, options.number):
+        found[name] = {k: summary([v]) for k, v in numbers(evaluation).items()}
+    options.out.write_text(json.dumps(found, indent=1) + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--runs", type=Path, required=True)
@@ -134,15 +147,7 @@ def main() -> None:
             rows[name].append(
                 one_run(name, options.runs / f"{name}-{seed}", options, steps[name], seed)
             )
-    found: dict[str, Any] = json.loads(options.out.read_text()) if options.out.exists() else {}
-    for name, of_seeds in rows.items():
-        entry = registry.entry(name)
-        where = {"family": entry.family, "place": list(place(entry.load_model()))}
-        found[name] = {**where, "minutes": options.minutes, **over_seeds(of_seeds)}
-    first = Run.open(options.runs / f"{options.only[0]}-0")
-    for name, evaluation in floors(first, options.number):
-        found[name] = {k: summary([v]) for k, v in numbers(evaluation).items()}
-    options.out.write_text(json.dumps(found, indent=1) + "\n")
+        write(rows, options)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,10 @@ def models(tasks: bool, tree: bool, as_json: bool) -> None:
         click.echo(family)
         rows = {name: row for name, row in table.items() if row["family"] == family}
         print_wrapped([[f"  {name}", row["paper"], _can(row)] for name, row in rows.items()])
+    print_flowing(
+        "log_prob: log p(x) itself. bound: less than log p(x), or with exact that itself where the "
+        "data are real numbers. partition: an estimate of log p(x), from two sides."
+    )
 
 
 def _print_tasks(as_json: bool) -> None:

@@ -11,6 +11,7 @@ from ptheta.report.ranking import Rank
 from ptheta.report.summary import summary
 from ptheta.report.tables import Cell, Heading, Row, Table, ranked_row
 from ptheta.report.text import markdown
+from ptheta.report.tree import Twig, tree
 
 
 def document(found: Comparison) -> str:
@@ -33,6 +34,7 @@ def document(found: Comparison) -> str:
     lines += [*_alike(found.pairs), *_not_judged(found.pairs)]
     for metric, rows in found.ranked.items():
         lines += ["", f"## {_plain(metric)} over seeds", "", *_settings(rows)]
+    lines += ["", "## Where they stand", "", *_standing(tree(found.measured))]
     protocol = found.floor.protocol
     said = (f"{_plain(k)}: {markdown(str(v))}" for k, v in protocol.items() if v != "")
     return "\n".join([*lines, "", "; ".join(said)]) + "\n"
@@ -98,6 +100,15 @@ def _not_judged(found: Mapping[str, Sequence[Pair]]) -> list[str]:
         *("", "## Not judged", ""),
         *(f"- {markdown(reason)} ({', '.join(metrics)})" for reason, metrics in reasons.items()),
     ]
+
+
+def _standing(twig: Twig, depth: int = 0) -> list[str]:
+    """The branches that rows of the report stand on."""
+    below = [line for one in twig.twigs for line in _standing(one, depth + 1)]
+    if not below and not twig.rows:
+        return []
+    rows = f": {markdown(', '.join(twig.rows))}" if twig.rows else ""
+    return [f"{'  ' * depth}- {twig.name}{rows}", *below]
 
 
 def _plain(metric: str) -> str:

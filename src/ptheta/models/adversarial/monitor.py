@@ -96,9 +96,10 @@ class GANMonitor:
         return self._missing() if self.low >= LOW else {}
 
     def _missing(self) -> dict[str, str]:
+        early = "" if self.low >= LOW else "train for longer, or "
         text = (
             f"mode collapse: samples are of {self.few}: "
-            "try --minibatch stddev, another --loss, or a lower --lr"
+            f"{early}try --minibatch stddev, another --loss, or a lower --lr"
         )
         return {"mode collapse": text}
 

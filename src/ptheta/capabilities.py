@@ -173,6 +173,14 @@ class Decodes(Protocol):
 
 
 @runtime_checkable
+class Generates(Protocol):
+    def generated(self, z: Tensor, condition: Condition | None = None) -> Tensor:
+        """What `decode` makes of codes (B, L), as a network sees examples: float, before anything
+        is rounded, so that it has gradients."""
+        ...
+
+
+@runtime_checkable
 class Denoises(Protocol):
     def denoise(
         self, x: Tensor, noise: str, level: float, condition: Condition | None = None
@@ -243,6 +251,7 @@ CAPABILITIES: dict[str, type] = {
     "conditional_mean": HasConditionalMean,
     "encodes": Encodes,
     "decodes": Decodes,
+    "generates": Generates,
     "denoises": Denoises,
     "prior": HasPrior,
     "discriminates": Discriminates,
@@ -300,6 +309,15 @@ class Searches(Protocol):
     """Completes by a search, which takes its time: of so many steps, each restart."""
 
     search_steps: int
+
+
+@runtime_checkable
+class Settles(Protocol):
+    """Has a prior that is not everywhere."""
+
+    def settled(self, z: Tensor) -> Tensor:
+        """Codes (B, L) brought to where it has its mass."""
+        ...
 
 
 @runtime_checkable

@@ -12,6 +12,7 @@ from ptheta.api.grid import Grid
 from ptheta.api.images import interpolate, sample, surprise
 from ptheta.api.imputing import Imputed, impute, score_imputation
 from ptheta.api.inpainting import inpaint
+from ptheta.api.inverting import Inversions, invert
 from ptheta.api.latent import fit, latents, manifold, probe, traverse
 from ptheta.api.measuring import Unwritten, closest, evaluate, evaluate_images
 from ptheta.api.plugging import register
@@ -34,6 +35,7 @@ __all__ = [
     "Compared",
     "Grid",
     "Imputed",
+    "Inversions",
     "MetricInfo",
     "ModelInfo",
     "Rows",
@@ -53,6 +55,7 @@ __all__ = [
     "impute",
     "inpaint",
     "interpolate",
+    "invert",
     "is_run",
     "latents",
     "list_datasets",

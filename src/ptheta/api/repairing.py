@@ -73,10 +73,10 @@ def denoise(
     output, opened = Output.at(out, scale), Run.open(run)
     images_only(opened.spec, "denoising")
     if image is None:
-        _no_condition(condition)
+        no_condition(condition)
         asked = Asked.of(n, measured)
         return _repaired_tests(opened, damages, asked, data, output)
-    _pictures_alone({"-n": n, "--measured": measured, "--data": data})
+    pictures_alone({"-n": n, "--measured": measured, "--data": data})
     if noise is None:
         _check_level(opened.model(), level)
     return _repaired_pictures(opened, image, damages, noise is not None, condition, output)
@@ -103,9 +103,9 @@ def reconstruct(
     output, opened = Output.at(out, scale), Run.open(run)
     spec = images_only(opened.spec, "reconstruction")
     if image is None:
-        _no_condition(condition)
+        no_condition(condition)
         return _rebuilt_tests(opened, Asked.of(n, measured), data, output)
-    _pictures_alone({"-n": n, "--measured": measured, "--data": data})
+    pictures_alone({"-n": n, "--measured": measured, "--data": data})
     model = opened.model()
     require(model, Autoencodes, "reconstruct")
     rows = rows_of_pictures(model, condition)
@@ -190,7 +190,8 @@ def _number(level: object) -> float:
     return float(level)
 
 
-def _no_condition(condition: Mapping[str, Sequence[str]] | None) -> None:
+def no_condition(condition: Mapping[str, Sequence[str]] | None) -> None:
+    """Raises PthetaError where something is said of test images."""
     if condition:
         raise PthetaError(
             f"{', '.join(condition)}: these are said of pictures (--image), and test images have "
@@ -198,7 +199,8 @@ def _no_condition(condition: Mapping[str, Sequence[str]] | None) -> None:
         )
 
 
-def _pictures_alone(given: Mapping[str, object]) -> None:
+def pictures_alone(given: Mapping[str, object]) -> None:
+    """Raises PthetaError for options of test images, beside pictures. given: by flag"""
     for flag, value in given.items():
         if value is not None:
             raise PthetaError(f"{flag} is of test images, and --image names pictures: leave it out")

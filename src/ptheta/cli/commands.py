@@ -6,6 +6,7 @@ from ptheta.cli import (
     chains,
     images,
     imputing,
+    inverting,
     latent,
     listing,
     measure,
@@ -17,7 +18,7 @@ from ptheta.cli import (
 from ptheta.cli.common import cli
 
 PARTS = (
-    *(listing, train, images, repairing, imputing, latent, chains),
+    *(listing, train, images, repairing, imputing, latent, inverting, chains),
     *(outliers, usefulness, measure),
 )
 

@@ -56,10 +56,10 @@ def reconstruct(run: str, as_json: bool, **options: Parsed) -> None:
     are written under their own names, into the folder --out.
     """
     condition = asked(run, options)
-    _needs_place(options)
+    needs_place(options)
     with shown(run):
         found = ptheta.reconstruct(run, condition=condition, **options)
-    _say(found, as_json)
+    say(found, as_json)
 
 
 @cli.command()
@@ -102,19 +102,19 @@ def denoise(
     written under their own names, into the folder --out.
     """
     condition = asked(run, options)
-    _needs_place(options)
+    needs_place(options)
     with shown(run):
         found = ptheta.denoise(run, noise or None, level or None, condition=condition, **options)
-    _say(found, as_json)
+    say(found, as_json)
 
 
-def _needs_place(options: dict[str, Parsed]) -> None:
+def needs_place(options: dict[str, Parsed]) -> None:
     """Raises PthetaError for pictures of a user that would be written nowhere."""
     if options["image"] is not None and options["out"] is None:
         raise PthetaError("--image: what is made of pictures is written: name a folder by --out")
 
 
-def _say(found: Grid, as_json: bool) -> None:
+def say(found: Grid, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=2))
     else:

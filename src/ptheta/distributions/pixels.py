@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.special import log_ndtr, ndtri
 
 from ptheta.distributions.base import ElementDistribution
-from ptheta.specs import from_levels, from_unit, to_levels
+from ptheta.specs import DataSpec, from_levels, from_unit, to_levels
 
 
 class PixelDistribution(ElementDistribution):
@@ -37,6 +37,9 @@ class PixelDistribution(ElementDistribution):
     def mean_example(self) -> Tensor:
         """In 256 levels: uint8 (B, C, H, W)."""
         return from_unit(self.mean)
+
+    def scaled_mean(self, spec: DataSpec) -> Tensor:
+        return 2 * self.mean - 1
 
 
 class Bernoulli(PixelDistribution):

@@ -6,6 +6,7 @@ from ptheta.tasks.fit import fit
 from ptheta.tasks.impute.draws import impute, imputed
 from ptheta.tasks.inpaint import inpaint, region
 from ptheta.tasks.interpolate import interpolate
+from ptheta.tasks.invert import invert
 from ptheta.tasks.outliers import outliers
 from ptheta.tasks.probe import probe
 from ptheta.tasks.reconstruct import reconstruct
@@ -22,6 +23,7 @@ __all__ = [
     "imputed",
     "inpaint",
     "interpolate",
+    "invert",
     "manifold",
     "most_used",
     "outliers",

@@ -21,6 +21,7 @@ from ptheta.conditions import wanted
 from ptheta.models import registry
 from ptheta.models.entries import Listed
 from ptheta.specs import DataSpec, ImageSpec, VectorSpec
+from ptheta.tasks.invert import InvertsEncoded, InvertsPrior
 from ptheta.tasks.needs import Autoencodes, DecodesPrior, learns
 
 Can = Literal["yes", "after fit", "no"]
@@ -97,6 +98,9 @@ TASKS: dict[str, Task] = {
     ),
     "manifold": Task(
         "images over two dimensions of the code", (DecodesPrior,), fitted=(DecodesPrior,)
+    ),
+    "invert": Task(
+        "find the codes of images", (InvertsPrior, InvertsEncoded), fitted=(InvertsPrior,)
     ),
     "traverse": Task("change one dimension of a code", (Autoencodes,)),
     "latents": Task("what the codes hold", (HasPosterior,), of=ANY),

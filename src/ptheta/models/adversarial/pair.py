@@ -196,8 +196,11 @@ class Pair(ReadsBetween, Model):
 
     # -- capabilities
 
+    def generated(self, z: Tensor, condition: Condition | None = None) -> Tensor:
+        return self.enlarged(self.generate(z, condition, drawn=False))
+
     def decode(self, z: Tensor, condition: Condition | None = None) -> Tensor:
-        return self.spec.unscaled(self.enlarged(self.generate(z, condition, drawn=False)))
+        return self.spec.unscaled(self.generated(z, condition))
 
     def sample(self, n: int, condition: Condition | None = None) -> Tensor:
         z = self.sample_latent(n, condition)

@@ -124,6 +124,12 @@ class AE(Model):
     def encode(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         return full(self.encoder(self.seen(self.checked(x))))
 
+    def generated(self, z: Tensor, condition: Condition | None = None) -> Tensor:
+        out = full(self.decoder(z))
+        if self.rows is not None:
+            return out
+        return 2 * PIXEL_ERRORS[self.config.loss].to_unit(out) - 1
+
     def decode(self, z: Tensor, condition: Condition | None = None) -> Tensor:
         out = full(self.decoder(z))
         if self.rows is not None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.batch import Condition
-from ptheta.capabilities import Decodes, Encodes, condition_of, some_conditions
+from ptheta.capabilities import Decodes, Encodes, Generates, condition_of, some_conditions
 from ptheta.conditions import word
 from ptheta.distributions.latents import GaussianMixture
 from ptheta.errors import PthetaError
@@ -75,6 +75,11 @@ class Fitted(Model):
 
     def decode(self, z: Tensor, condition: Condition | None = None) -> Tensor:
         return self.model.decode(z, condition)
+
+    def generated(self, z: Tensor, condition: Condition | None = None) -> Tensor:
+        if not isinstance(self.model, Generates):
+            raise PthetaError("this model makes no examples with gradients: it has no `generated`")
+        return self.model.generated(z, condition)
 
     def prior(self) -> GaussianMixture:
         """p(z), the mixture."""

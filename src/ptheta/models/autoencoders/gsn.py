@@ -131,6 +131,9 @@ class GSN(Model):
         """The mean of P(x | x~) by the code of x~."""
         return self.head(full(self.decoder(z))).mean_example()
 
+    def generated(self, z: Tensor, condition: Condition | None = None) -> Tensor:
+        return self.head(full(self.decoder(z))).scaled_mean(self.spec)
+
     def graph(self) -> Graph:
         return Graph(
             (

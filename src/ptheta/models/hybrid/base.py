@@ -77,6 +77,9 @@ class Hybrid(Model):
     def encode(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         return self.code(self.seen(x))
 
+    def generated(self, z: Tensor, condition: Condition | None = None) -> Tensor:
+        return self.generate(z, drawn=False)
+
     def decode(self, z: Tensor, condition: Condition | None = None) -> Tensor:
         return self.spec.unscaled(self.generate(z, drawn=False))
 

@@ -135,6 +135,10 @@ class GMMN(Model):
         made = self.made(z, drawn=False)
         return self.likelihood(made).mean_example() if self.coded else self.spec.unscaled(made)
 
+    def generated(self, z: Tensor, condition: Condition | None = None) -> Tensor:
+        made = self.made(z, drawn=False)
+        return self.likelihood(made).scaled_mean(self.spec) if self.coded else made
+
     def present_stage(self) -> str:
         """That the autoencoder learns, and the generator has not yet."""
         return "" if not self.coded or self.learned else "the autoencoder learns"

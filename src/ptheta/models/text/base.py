@@ -167,8 +167,11 @@ class TextToImage(ReadsBetween, ImageModel, ABC):
     def sample(self, n: int, condition: Condition | None = None) -> Tensor:
         return self.decode(self.sample_latent(n, condition), condition)
 
+    def generated(self, z: Tensor, condition: Condition | None = None) -> Tensor:
+        return self.made_of(z, self.sentences(condition))
+
     def decode(self, z: Tensor, condition: Condition | None = None) -> Tensor:
-        return self.spec.unscaled(self.made_of(z, self.sentences(condition)))
+        return self.spec.unscaled(self.generated(z, condition))
 
     @abstractmethod
     def made_of(self, z: Tensor, sentences: Tensor) -> Tensor:

@@ -194,9 +194,12 @@ class BicycleGAN(PairsModel):
     def encode(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         return self.posterior(x).mean
 
-    def decode(self, z: Tensor, condition: Condition | None = None) -> Tensor:
+    def generated(self, z: Tensor, condition: Condition | None = None) -> Tensor:
         given = self.seen(tensor_of(self.given(condition), self.condition.kind))
-        return self.spec.unscaled(self.target.image(self.made(given, z)))
+        return self.target.image(self.made(given, z))
+
+    def decode(self, z: Tensor, condition: Condition | None = None) -> Tensor:
+        return self.spec.unscaled(self.generated(z, condition))
 
     def graph(self) -> Graph:
         graph = super().graph()

@@ -177,6 +177,9 @@ class Variational(Model):
         """The mean of p(x | z): of pixels in 256 levels, of words the most likely."""
         return self.likelihood(z, condition).mean_example()
 
+    def generated(self, z: Tensor, condition: Condition | None = None) -> Tensor:
+        return self.likelihood(z, condition).scaled_mean(self.spec)
+
     def sample_latent(self, n: int, condition: Condition | None = None) -> Tensor:
         return self.prior(condition).expand(n).sample()
 

@@ -1,0 +1,283 @@
+"""Inversion: the code whose image is nearest to a given one. Needs `Generates`, and a prior or an
+encoder to start from (Zhu et al. 2016, arXiv:1609.03552; Creswell & Bharath, arXiv:1802.05701).
+
+The mean squared error over the pixels is made small by Adam in the code. It has many minima, so
+that several starts descend, of which the worse are given up on the way. The starts of an image are
+the codes whose images are nearest to it among many drawn from the prior, and what the encoder gives
+where there is one: they depend on no other image.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from ptheta.batch import Condition
+from ptheta.capabilities import Decodes, Encodes, Generates, HasPrior, Settles, device_of
+from ptheta.compute import streams
+from ptheta.compute.streams import seeded, undisturbed
+from ptheta.errors import PthetaError
+from ptheta.specs import to_symmetric
+from ptheta.tasks.conditions import check_condition
+from ptheta.tasks.effort import effort
+from ptheta.tasks.needs import FIT, require
+from ptheta.terminal.progress import watched
+
+RATE = 0.1  # of the first step
+BETAS = (0.9, 0.99)  # Adam's
+ROWS = 128  # codes that descend together
+POOL = 500  # codes whose images are made together
+STAGES = (
+    (0.15, 1.0),
+    (0.25, 0.4),
+    (0.6, 0.0),
+)  # share of the steps, share of starts that take them
+SPREAD = 0.3  # of further starts about what the encoder gives
+
+
+@runtime_checkable
+class Inverts(Generates, Decodes, Protocol):
+    """Makes images of codes, with gradients."""
+
+
+@runtime_checkable
+class InvertsPrior(Inverts, HasPrior, Protocol):
+    """Has starts to draw."""
+
+
+@runtime_checkable
+class InvertsEncoded(Inverts, Encodes, Protocol):
+    """Has an encoder to start from."""
+
+
+@dataclass(frozen=True)
+class Inverted:
+    """codes: (B, L); x: what the model makes of them, as the images are
+    error: the mean squared error of each image, of white 1 and black 0, nothing rounded: (B,)
+    nearest: what is made of the best codes that were drawn from the prior, and `floor` their error;
+        None where there is no prior
+    """
+
+    codes: Tensor
+    x: Tensor
+    error: Tensor
+    nearest: Tensor | None = None
+    floor: Tensor | None = None
+
+
+class Found(NamedTuple):
+    """z: codes (B, k, L) of B images; error: (B, k)"""
+
+    z: Tensor
+    error: Tensor
+
+    def best(self, k: int) -> Found:
+        """The k best of each image, the best first."""
+        error, at = self.error.sort(stable=True, dim=1)
+        at = at[:, :k]
+        return Found(self.z.gather(1, at[:, :, None].expand(-1, -1, self.z.shape[2])), error[:, :k])
+
+    def beside(self, other: Found) -> Found:
+        return Found(torch.cat([self.z, other.z], 1), torch.cat([self.error, other.error], 1))
+
+    def better(self, other: Found) -> Found:
+        """The better of two, code by code; a number that is none is never better."""
+        wins = other.error < self.error
+        return Found(
+            torch.where(wins[:, :, None], other.z, self.z),
+            torch.where(wins, other.error, self.error),
+        )
+
+
+@undisturbed()
+@torch.no_grad()
+def invert(
+    model: nn.Module,
+    x: Tensor,
+    condition: Condition | None = None,
+    *,
+    restarts: int = 8,
+    steps: int = 600,
+    drawn: int = 10_000,
+    encoder: bool = True,
+    seed: int = 0,
+) -> Inverted:
+    """The code of each image, by optimisation.
+
+    x: uint8 (B, C, H, W); condition: of each, for a conditional model
+    restarts: starts of each; steps: of Adam, for the start that is the best in the end
+    drawn: codes of the prior among which starts are looked for
+    encoder: whether what the model encodes is a start, where it encodes
+    Raises PthetaError where the model makes no images of codes with gradients, where it has neither
+    prior nor encoder, and where it takes no such condition.
+    """
+    maker = require(model, Inverts, "invert images")
+    if restarts < 1 or steps < 1 or drawn < restarts:
+        raise PthetaError(
+            f"{restarts} restarts of {steps} steps, among {drawn} codes: ask for at least one of "
+            "each, and for as many codes as restarts"
+        )
+    y = check_condition(model, condition)
+    search = _Search(maker, to_symmetric(x.to(device_of(model))), y)
+    pool = search.drawn(model, drawn, restarts, seed) if isinstance(model, HasPrior) else None
+    own = _encoded(search, model, x, restarts, seed) if encoder and _encodes(model) else None
+    starts = _starts(pool, own, restarts)
+    z = starts.z[:1, 0]
+    with effort(model, lambda: maker.decode(z, None if y is None else y[:1]), len(x) * restarts):
+        found = search.descents(starts, steps)
+        made = search.made(found)
+        nearest = None if pool is None else search.made(pool)
+    floor = None if pool is None else pool.error[:, 0].cpu()
+    return Inverted(found.z[:, 0].cpu(), made, found.error[:, 0].cpu(), nearest, floor)
+
+
+def _encodes(model: nn.Module) -> bool:
+    return isinstance(model, Encodes)
+
+
+def _starts(pool: Found | None, own: Found | None, restarts: int) -> Found:
+    """The encoder's code first, where there is one; else, and beside it, the nearest that were
+    drawn."""
+    if pool is None:
+        if own is None:
+            raise PthetaError(f"this model has no prior to draw starts from: {FIT}")
+        return own
+    return pool if own is None else Found(own.z[:, :1], own.error[:, :1]).beside(pool)
+
+
+def _encoded(search: _Search, model: nn.Module, x: Tensor, k: int, seed: int) -> Found:
+    """What the encoder gives, and codes about it: all of an image's starts, where there is no prior
+    to draw from."""
+    coder = require(model, Encodes, "encode images")
+    parts = [
+        coder.encode(x[at].to(device_of(model)), search.asked(at)) for at in search.parts(POOL)
+    ]
+    z = torch.cat(parts)
+    sd = z.std(0, correction=0).clamp_min(0.1)
+    with seeded(seed):
+        about = SPREAD * sd * streams.normal(1, k, z.shape[1], device=z.device)
+    about[:, 0] = 0
+    starts = z[:, None] + about
+    return Found(starts, search.errors(starts))
+
+
+class _Search:
+    """For codes of these images. target: (B, C, H, W) in [-1, 1]; condition: of each"""
+
+    def __init__(self, maker: Inverts, target: Tensor, condition: Condition | None) -> None:
+        self.maker, self.target, self.condition = maker, target, condition
+
+    def parts(self, size: int) -> Iterator[slice]:
+        """All images, some at a time."""
+        for start in range(0, len(self.target), size):
+            yield slice(start, min(start + size, len(self.target)))
+
+    def asked(self, at: slice, k: int = 1) -> Condition | None:
+        """The conditions of k codes for each of these images."""
+        if self.condition is None:
+            return None
+        rows = torch.arange(at.start, at.stop, device=self.target.device)
+        return self.condition[rows.repeat_interleave(k)]
+
+    def made(self, found: Found) -> Tensor:
+        """Images of the best codes, (B, C, H, W)."""
+        z = found.z[:, 0]
+        made = [self.maker.decode(z[at], self.asked(at)) for at in self.parts(POOL)]
+        return torch.cat(made).cpu()
+
+    def drawn(self, model: HasPrior, n: int, k: int, seed: int) -> Found:
+        """The k best of n codes of the prior, for each image; the same n for all that are asked for
+        nothing."""
+        if self.condition is None:
+            with seeded(seed):
+                return self._nearest(model.sample_latent(n), slice(0, len(self.target)), k)
+        each = []
+        for at in watched(list(self.parts(1)), "drawing codes"):
+            with seeded(seed):
+                z = model.sample_latent(n, self.asked(at, n))
+            each.append(self._nearest(z, at, k))
+        return Found(*(torch.cat(part) for part in zip(*each, strict=True)))
+
+    def _nearest(self, z: Tensor, at: slice, k: int) -> Found:
+        """The k best of these codes (n, L) for each of these images, made once for all of them."""
+        target = self.target[at].flatten(1)
+        best: Found | None = None
+        for part in z.split(POOL):
+            y = None if self.condition is None else self.asked(at, len(part))
+            made = self.maker.generated(part, y).flatten(1)
+            error = torch.cdist(target, made.to(target)).square() / (4 * target.shape[1])
+            new = Found(part.expand(len(target), -1, -1), error).best(k)
+            best = new if best is None else best.beside(new).best(k)
+        assert best is not None
+        return best
+
+    def errors(self, z: Tensor, at: slice | None = None) -> Tensor:
+        """Of codes (B, k, L) of these images: (B, k)."""
+        at = slice(0, len(self.target)) if at is None else at
+        made = self.maker.generated(z.flatten(0, 1), self.asked(at, z.shape[1]))
+        gap = made.view(*z.shape[:2], -1) - self.target[at].flatten(1)[:, None]
+        return gap.square().mean(2) / 4
+
+    def descents(self, starts: Found, steps: int) -> Found:
+        """The best code that is reached from the starts of each image."""
+        together = max(1, ROWS // starts.z.shape[1])
+        found = [
+            self._descent(Found(starts.z[at], starts.error[at]), at, steps)
+            for at in watched(list(self.parts(together)), "searching for codes")
+        ]
+        return Found(*(torch.cat(part) for part in zip(*found, strict=True)))
+
+    def _descent(self, starts: Found, at: slice, steps: int) -> Found:
+        state = _Adam(starts.z)
+        best, done = starts, 0
+        for share, kept in STAGES:
+            k = max(1, round(kept * starts.z.shape[1]))
+            order = best.error.sort(stable=True, dim=1).indices[:, :k]
+            state, best = state.of(order), best.best(k)
+            stop = steps if kept == 0 else done + round(share * steps)
+            for step in range(done, stop):
+                rate = RATE * (1 + math.cos(math.pi * step / steps)) / 2
+                best = best.better(self._step(state, at, rate))
+            done = stop
+        return best.better(Found(state.z, self.errors(state.z, at)))
+
+    def _step(self, state: _Adam, at: slice, rate: float) -> Found:
+        """Moves the codes; returns what they were."""
+        with torch.enable_grad():
+            z = state.z.detach().requires_grad_()
+            error = self.errors(z, at)
+            (slope,) = torch.autograd.grad(error.sum(), z)
+        before = Found(z.detach(), error.detach())
+        state.move(slope, rate)
+        if isinstance(self.maker, Settles):
+            state.z = self.maker.settled(state.z.flatten(0, 1)).view_as(state.z)
+        return before
+
+
+class _Adam:
+    """Adam for each code of its own. z: (B, k, L)"""
+
+    def __init__(self, z: Tensor) -> None:
+        self.z, self.steps = z, 0
+        self.mean, self.square = torch.zeros_like(z), torch.zeros_like(z)
+
+    def move(self, slope: Tensor, rate: float) -> None:
+        self.steps += 1
+        self.mean = torch.lerp(slope, self.mean, BETAS[0])
+        self.square = torch.lerp(slope.square(), self.square, BETAS[1])
+        mean = self.mean / (1 - BETAS[0] ** self.steps)
+        sd = (self.square / (1 - BETAS[1] ** self.steps)).sqrt()
+        self.z = self.z - rate * mean / (sd + 1e-12)
+
+    def of(self, order: Tensor) -> _Adam:
+        """The state of some of the codes, by their numbers (B, k)."""
+        at = order[:, :, None].expand(-1, -1, self.z.shape[2])
+        found = _Adam(self.z.gather(1, at))
+        found.mean, found.square = self.mean.gather(1, at), self.square.gather(1, at)
+        found.steps = self.steps
+        return found

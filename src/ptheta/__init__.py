@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         tasks,
     )
     from ptheta.api import (
+        arithmetic,
         chain,
         closest,
         compare,
@@ -82,6 +83,7 @@ __all__ = [
     "VectorDataset",
     "VectorSpec",
     "api",
+    "arithmetic",
     "callbacks",
     "chain",
     "closest",

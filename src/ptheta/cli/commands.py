@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ptheta.cli import (
+    arithmetic,
     chains,
     images,
     imputing,
@@ -18,7 +19,7 @@ from ptheta.cli import (
 from ptheta.cli.common import cli
 
 PARTS = (
-    *(listing, train, images, repairing, imputing, latent, inverting, chains),
+    *(listing, train, images, repairing, imputing, latent, inverting, arithmetic, chains),
     *(outliers, usefulness, measure),
 )
 

@@ -102,6 +102,9 @@ TASKS: dict[str, Task] = {
     "invert": Task(
         "find the codes of images", (InvertsPrior, InvertsEncoded), fitted=(InvertsPrior,)
     ),
+    "arithmetic": Task(
+        "change one thing of images", (Autoencodes, InvertsPrior), fitted=(InvertsPrior,)
+    ),
     "traverse": Task("change one dimension of a code", (Autoencodes,)),
     "latents": Task("what the codes hold", (HasPosterior,), of=ANY),
     "fit": Task("fit a prior to the codes", (Autoencodes,), of=ANY),

@@ -1,0 +1,343 @@
+"""The verb that changes one thing of images, by arithmetic with their codes."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ptheta.api.export import Images
+from ptheta.api.given import pictures_at
+from ptheta.api.grid import Grid, Output, conditions_with
+from ptheta.api.limits import check_numbers
+from ptheta.api.own import Own, rows_of_pictures
+from ptheta.batch import Condition
+from ptheta.compute.streams import undisturbed
+from ptheta.data.dataset import Dataset
+from ptheta.data.memory import Source
+from ptheta.data.selection import LABEL, matching, values_of
+from ptheta.errors import PthetaError, unknown
+from ptheta.files.out import check_file
+from ptheta.files.paths import expand
+from ptheta.files.tensors import load_tensors, save_tensors
+from ptheta.runs.folder import Run
+from ptheta.specs import images_only
+from ptheta.tasks.arithmetic import (
+    Groups,
+    closed_form,
+    codes_of,
+    difference,
+    moved,
+    slope,
+)
+
+EACH = 200  # images of a group, by whose codes a direction is found
+SHOWN = 8
+STRENGTHS = (0.0, 0.5, 1.0, 1.5)
+TURNS = (-2.0, -1.0, 0.0, 1.0, 2.0)  # along a number, or a direction in closed form
+
+
+@dataclass(frozen=True)
+class Ways:
+    """How a direction is found; one of them alone.
+
+    plus, minus: groups, NAME=VALUE,... of training images, or pictures; along: a number that is
+        known of training images; closed: how many directions in closed form; saved: a file
+    """
+
+    plus: str | None
+    minus: str | None
+    along: str | None
+    closed: int | None
+    saved: str | Path | None
+
+    def check(self) -> None:
+        """Raises PthetaError unless there is one."""
+        given = {
+            "--plus": self.plus,
+            "--along": self.along,
+            "--closed-form": self.closed,
+            "--direction": self.saved,
+        }
+        named = [flag for flag, value in given.items() if value is not None]
+        if len(named) != 1:
+            raise PthetaError(
+                f"{' and '.join(named) or 'no direction'}: give one of {', '.join(given)}"
+            )
+        if self.minus is not None and self.plus is None:
+            raise PthetaError("--minus without --plus: say what is added as well")
+
+
+@dataclass(frozen=True, repr=False)
+class Moved(Grid):
+    """Images moved along directions.
+
+    directions: by what each is, (N or 1, L): of each image, or of all
+    codes: of the images before, (N, L); strengths: of the columns
+    """
+
+    directions: Mapping[str, Tensor] = None  # type: ignore[assignment]
+    codes: Tensor = None  # type: ignore[assignment]
+    strengths: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Found:
+    """Directions by their name, each (L,) or of each image (N, L), and where they may be kept."""
+
+    each: dict[str, Tensor]
+
+    @property
+    def fixed(self) -> dict[str, Tensor]:
+        return {name: one for name, one in self.each.items() if one.ndim == 1}
+
+
+@undisturbed()
+def arithmetic(
+    run: str | Path | Run,
+    *,
+    plus: str | None = None,
+    minus: str | None = None,
+    along: str | None = None,
+    closed_form: int | None = None,
+    direction: str | Path | None = None,
+    image: str | Path | None = None,
+    where: Sequence[str] = (),
+    condition: Mapping[str, Sequence[str]] | None = None,
+    n: int = SHOWN,
+    each: int = EACH,
+    strengths: Sequence[float] | None = None,
+    data: Source | None = None,
+    weights: str = "best",
+    seed: int = 0,
+    out: str | Path | None = None,
+    save: str | Path | None = None,
+    scale: int | None = None,
+) -> Moved:
+    """Changes one thing of images: their codes are moved along a direction, and decoded.
+
+    plus: the group that they are moved towards: NAME=VALUE,... (attributes or `label`) of training
+        images, or a picture or a folder of them
+    minus: the group that they are moved away from; default: of an attribute or a label the group of
+        the image itself, by what is known of it or else by the nearest mean code
+    along: an attribute that is a number, or has an order
+    closed_form: how many directions in closed form; direction: a file that `save` has written
+    image: pictures to change; default: n test images, of them those that are `where` NAME=VALUE,...
+    condition: of pictures, in turn; each: images of a group
+    strengths: how far, 1 for the whole way from one group to the other, and along a number for one
+        standard deviation
+    data: where the run's data lies now; out, scale: as for `sample`; save: a .safetensors for
+        the direction
+    Raises PthetaError where the model has no codes of images, for groups that nobody is of, and
+    where no direction is asked for, or two are.
+    """
+    check_numbers(n=n, each=each, seed=seed)
+    ways = Ways(plus, minus, along, closed_form, direction)
+    ways.check()
+    output, opened = Output.at(out, scale), Run.open(run)
+    images_only(opened.spec, "arithmetic")
+    place = None if save is None else check_file(save, (".safetensors",), flag="--save")
+    usual = STRENGTHS if plus is not None or direction is not None else TURNS
+    how_far = tuple(usual if strengths is None else strengths)
+    if not all(math.isfinite(s) for s in how_far) or not how_far:
+        raise PthetaError(f"--strength {list(how_far)}: want finite numbers")
+    model = opened.model(weights)
+    shown = _shown(opened, model, image, where, condition, n, data, seed)
+    known = _Known(opened, model, each, data, seed)
+    found = _directions(ways, model, known, shown)
+    if place is not None:
+        _save(found, place, opened)
+    return _written(opened, model, shown, found, how_far, output)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Images that are changed, with their codes, conditions and, of test images, what is known."""
+
+    x: Tensor
+    codes: Tensor
+    y: Condition | None
+    data: Dataset | None
+
+
+def _shown(
+    run: Run,
+    model: nn.Module,
+    image: str | Path | None,
+    where: Sequence[str],
+    condition: Mapping[str, Sequence[str]] | None,
+    n: int,
+    data: Source | None,
+    seed: int,
+) -> Shown:
+    if image is not None:
+        if where:
+            raise PthetaError("--where is of test images, and --image names pictures: leave it out")
+        rows = rows_of_pictures(model, condition)
+        own = Own.at(image, model, images_only(run.spec, "arithmetic"), "changes")
+        x = torch.stack([own.read(i) for i in range(min(n, len(own)))])
+        y = None if rows is None else rows[torch.arange(len(x)) % len(rows)]
+        return Shown(x, codes_of(model, x, y, seed=seed), y, None)
+    if condition:
+        raise PthetaError("test images have their own conditions: leave these out, or give --image")
+    test = run.data("test", data)
+    if where:
+        test = test.subset(matching(test, where, "--where"))
+    some = test.subset(slice(0, n))
+    batch = some.batch(slice(0, n))
+    y = conditions_with(run, batch)
+    return Shown(batch.x, codes_of(model, batch.x, y, seed=seed), y, some)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Training images, by which directions are found."""
+
+    run: Run
+    model: nn.Module
+    each: int
+    data: Source | None
+    seed: int
+
+    def train(self) -> Dataset:
+        found = self.run.look(self.data).images
+        if found is None:
+            raise PthetaError(
+                "the run's training images are not there, by whose groups a direction is found: "
+                "give --data, or folders of pictures"
+            )
+        return found
+
+    def codes(self, data: Dataset) -> Tensor:
+        """Of some of them, at random by the seed."""
+        batch = data.shuffled(self.seed).batch(slice(0, self.each))
+        return codes_of(self.model, batch.x, conditions_with(self.run, batch), seed=self.seed)
+
+    def group(self, text: str, flag: str) -> Tensor:
+        """The codes of a group, (M, L)."""
+        if "=" in text and not expand(text).exists():
+            train = self.train()
+            return self.codes(train.subset(matching(train, text.split(","), flag)))
+        pictures_at(text, flag)
+        own = Own.at(text, self.model, images_only(self.run.spec, "arithmetic"), "changes")
+        x = torch.stack([own.read(i) for i in range(min(self.each, len(own)))])
+        return codes_of(self.model, x, seed=self.seed)
+
+
+def _directions(ways: Ways, model: nn.Module, known: _Known, shown: Shown) -> Found:
+    if ways.saved is not None:
+        return Found(_load(ways.saved))
+    if ways.closed is not None:
+        vectors = closed_form(model, ways.closed)
+        sd = shown.codes.std(0, correction=0).mean() if len(shown.codes) > 1 else torch.tensor(1.0)
+        step = float(sd) or 1.0
+        return Found({f"closed form {i + 1}": step * v for i, v in enumerate(vectors)})
+    if ways.along is not None:
+        train = known.train().shuffled(known.seed).subset(slice(0, 10 * known.each))
+        values = _numbers(train, ways.along)
+        batch = train.batch(slice(0, len(train)))
+        codes = codes_of(model, batch.x, conditions_with(known.run, batch), seed=known.seed)
+        return Found({f"along {ways.along}": slope(codes, values)})
+    assert ways.plus is not None
+    if ways.minus is not None:
+        plus, minus = known.group(ways.plus, "--plus"), known.group(ways.minus, "--minus")
+        return Found({f"{ways.plus} - {ways.minus}": difference(minus, plus)})
+    return Found({f"towards {ways.plus}": _from_own(ways.plus, known, shown)})
+
+
+def _from_own(text: str, known: _Known, shown: Shown) -> Tensor:
+    """From the group of each image to the one that is asked for: (N, L)."""
+    name, _, value = text.partition("=")
+    if not value or "," in text:
+        raise PthetaError(f"--plus {text}: say what is taken away as well (--minus)")
+    train = known.train()
+    asked = matching(train, [text], "--plus")
+    words = values_of(train, name)
+    target = str(words[asked][0])
+    codes, names = [], []
+    for word in dict.fromkeys(words.tolist()):
+        found = known.codes(train.subset(words == word))
+        codes.append(found)
+        names += [word] * len(found)
+    every = torch.cat(codes)
+    groups = Groups.of(every, names)
+    own = _own_groups(shown, name, groups)
+    if own is None:
+        warnings.warn(
+            f"what {name} the images have is not known: taken for that of the nearest mean code",
+            stacklevel=4,
+        )
+        own = groups.nearest(shown.codes, every.std(0).clamp_min(1e-6))
+    return groups.towards(target, own)
+
+
+def _own_groups(shown: Shown, name: str, groups: Groups) -> list[str] | None:
+    """What each image is, where that is known."""
+    if shown.data is None:
+        return None
+    there = name in shown.data.attributes_named() or (
+        name == LABEL and shown.data.labels is not None
+    )
+    if not there:
+        return None
+    own: list[str] = values_of(shown.data, name).tolist()
+    return own if all(one in groups.means for one in own) else None
+
+
+def _numbers(data: Dataset, name: str) -> Tensor:
+    """An attribute as numbers: its values, or the places of its words."""
+    if data.attributes is None or name not in data.attributes_named():
+        raise unknown("attribute for --along", name, data.attributes_named())
+    column = data.attributes_named().index(name)
+    rows = data.rows(slice(None))
+    return torch.as_tensor(np.asarray(data.attributes[rows, column], dtype=np.float32))
+
+
+def _written(
+    run: Run,
+    model: nn.Module,
+    shown: Shown,
+    found: Found,
+    strengths: tuple[float, ...],
+    output: Output,
+) -> Moved:
+    rows: list[Tensor] = []
+    for one in found.each.values():
+        made = moved(model, shown.codes, one, strengths, shown.y)
+        each = made.view(len(shown.x), len(strengths), *made.shape[1:])
+        rows.append(torch.cat([shown.x[:, None], each], 1))
+    width = 1 + len(strengths)
+    x = torch.stack(rows, 1).flatten(0, 2)
+    output.check(len(x), run.spec, width)
+    headings = ("image", *(f"{s:+g}" if s else "its code" for s in strengths))
+    images = replace(Images.of(x), headings=headings)
+    about = f"{len(shown.x)} images, {', '.join(found.each)}"
+    grid = output.write(images, about, width)
+    return Moved(
+        *(grid.images, grid.columns, about, grid.path),
+        directions=found.each,
+        codes=shown.codes,
+        strengths=strengths,
+    )
+
+
+def _save(found: Found, place: Path, run: Run) -> None:
+    """Raises PthetaError for directions that are of each image another."""
+    if not found.fixed:
+        raise PthetaError(
+            "--save: this direction is of each image another: give --minus, and it is one"
+        )
+    save_tensors(place, found.fixed, {"run": run.path.name, "model": run.plan.model})
+
+
+def _load(path: str | Path) -> dict[str, Tensor]:
+    found = {name: one.float() for name, one in load_tensors(expand(path)).items()}
+    if not found or any(one.ndim != 1 or not one.isfinite().all() for one in found.values()):
+        raise PthetaError(f"--direction {path}: want tensors of one dimension, of finite numbers")
+    return found

@@ -1,0 +1,87 @@
+"""The use that changes one thing of images, by arithmetic with their codes."""
+
+from __future__ import annotations
+
+import click
+
+import ptheta
+from ptheta.cli import types
+from ptheta.cli.asked import asked
+from ptheta.cli.common import (
+    DATA,
+    RUN,
+    SEED,
+    THREADS,
+    WEIGHTS,
+    Parsed,
+    cli,
+    number,
+    out,
+    show,
+    whole,
+)
+from ptheta.cli.repairing import beside_pictures
+from ptheta.terminal.progress import shown
+
+
+@cli.command()
+@RUN
+@click.option(
+    "--plus",
+    help="Group that the images are moved towards: NAME=VALUE,... of training images (attributes, "
+    "or label), a picture, or a folder of pictures.",
+)
+@click.option(
+    "--minus",
+    help="Group that they are moved away from. By default that of each image itself, of the same "
+    "attribute.",
+)
+@click.option(
+    "--along", help="Attribute that is a number or has an order, along which they are moved."
+)
+@click.option(
+    "--closed-form",
+    type=types.COUNT,
+    help="Number of directions in which the first layer of the generator changes most, a row each.",
+)
+@click.option("--direction", type=types.SOURCE, help="File of directions that --save has written.")
+@click.option(
+    "--image",
+    type=types.SOURCE,
+    help="Picture to change, or folder of them. By default test images.",
+)
+@click.option(
+    "--where", type=types.NAMES, default="", help="Test images to change: NAME=VALUE,... of them."
+)
+@beside_pictures
+@number(text="Number of images.")
+@whole("--each", 200, "Number of images of a group, at most.")
+@click.option(
+    "--strength",
+    "strengths",
+    type=types.Real(),
+    multiple=True,
+    help="How far to move: 1 is from one group to the other, or one standard deviation. May be "
+    "repeated.  [default: 0, 0.5, 1 and 1.5; along a number, and in closed form, -2 to 2]",
+)
+@click.option(
+    "--save", type=types.File(".safetensors"), help="A .safetensors to write the direction to."
+)
+@WEIGHTS
+@DATA
+@SEED
+@out
+@THREADS
+def arithmetic(run: str, where: str, **options: Parsed) -> None:
+    """Change one thing of images, by arithmetic with their codes.
+
+    The code of an image is moved along a direction and made an image again: towards a group of
+    images (--plus) and away from another (--minus), along a number (--along), or in the directions
+    that the generator answers most (--closed-form). A model that has no encoder is given codes by
+    inversion (`ptheta invert`). Each row begins with the image.
+    """
+    condition = asked(run, options)
+    options["strengths"] = options["strengths"] or None
+    with shown(run):
+        found = ptheta.arithmetic(run, where=where, condition=condition, **options)
+    show(found)

@@ -1,0 +1,182 @@
+"""Arithmetic with codes: directions in which one thing changes, and codes moved along them. Needs
+`Decodes`, and `Encodes` or inversion for the codes of given images.
+
+- The difference of the mean codes of two groups (Radford et al. 2016, arXiv:1511.06434).
+- The slope of the code over a number that is known of each image, by least squares.
+- Closed form (Shen & Zhou 2021, arXiv:2007.06600): the directions in which the first layer of the
+  generator changes most, the eigenvectors of W^T W by size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ptheta.batch import Condition
+from ptheta.capabilities import Decodes, Encodes, Generates, device_of, some_conditions
+from ptheta.compute.memory import require_images
+from ptheta.compute.streams import undisturbed
+from ptheta.errors import PthetaError
+from ptheta.tasks.conditions import check_condition
+from ptheta.tasks.effort import decoded
+from ptheta.tasks.invert import invert
+from ptheta.tasks.needs import require
+from ptheta.tasks.walks import code_size
+
+BATCH = 500  # images that are encoded at a time
+LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)  # whose weight may be the first of a generator
+RESTARTS, STEPS, DRAWN = 4, 300, 2000  # of the search for a code, of which many are wanted
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Codes by what their images show. means: of each group, by name, (L,)"""
+
+    means: dict[str, Tensor]
+
+    @classmethod
+    def of(cls, codes: Tensor, names: Sequence[str]) -> Groups:
+        """codes: (N, L); names: of the group of each"""
+        if len(codes) != len(names):
+            raise PthetaError(f"{len(codes)} codes of {len(names)} groups: give a group for each")
+        found: dict[str, list[int]] = {}
+        for i, name in enumerate(names):
+            found.setdefault(name, []).append(i)
+        return cls({name: codes[rows].mean(0) for name, rows in found.items()})
+
+    def towards(self, name: str, own: Sequence[str]) -> Tensor:
+        """From the mean of each image's own group to that of another: (N, L)."""
+        return torch.stack([self.means[name] - self.means[one] for one in own])
+
+    def nearest(self, codes: Tensor, spread: Tensor) -> list[str]:
+        """The group whose mean is nearest to each code, in units of the spread (L,)."""
+        names = list(self.means)
+        means = torch.stack([self.means[name] for name in names])
+        at = torch.cdist(codes / spread, means / spread).argmin(1)
+        return [names[i] for i in at.tolist()]
+
+
+@undisturbed()
+@torch.no_grad()
+def codes_of(
+    model: nn.Module, x: Tensor, condition: Condition | None = None, *, seed: int = 0
+) -> Tensor:
+    """The codes of images, (N, L): by the encoder where there is one, else looked for.
+
+    Raises PthetaError where the model does neither, and for a condition that it does not take.
+    """
+    if not isinstance(model, Encodes):
+        return invert(
+            *(model, x, condition), restarts=RESTARTS, steps=STEPS, drawn=DRAWN, seed=seed
+        ).codes
+    y, device = check_condition(model, condition), device_of(model)
+    found = [
+        model.encode(part.to(device), None if y is None else y[start : start + BATCH])
+        for start, part in zip(range(0, len(x), BATCH), x.split(BATCH), strict=True)
+    ]
+    return torch.cat(found).float().cpu()
+
+
+def difference(minus: Tensor, plus: Tensor) -> Tensor:
+    """From the mean of the codes of one group to that of another: (N, L), (M, L) -> (L,)."""
+    return plus.mean(0) - minus.mean(0)
+
+
+def slope(codes: Tensor, values: Tensor) -> Tensor:
+    """How codes (N, L) change with a number that is known of each (N,), by least squares: (L,), for
+    a step of the number by its standard deviation.
+
+    Raises PthetaError where the number is the same of all.
+    """
+    values = values.to(codes)
+    sd = values.std(correction=0)
+    if not len(values) or sd == 0:
+        raise PthetaError("all images have the same value: there is no direction along it")
+    away = (values - values.mean()) / sd
+    found: Tensor = away @ (codes - codes.mean(0)) / len(codes)
+    return found
+
+
+@torch.no_grad()
+def closed_form(model: nn.Module, k: int) -> Tensor:
+    """The k directions, (k, L) of length 1, that the first layer of the generator answers most.
+
+    Raises PthetaError where the model makes no images of codes, where no linear layer takes the
+    code first, and where the code has fewer numbers.
+    """
+    maker = require(model, Generates, "find directions in closed form")
+    size = code_size(model)
+    if not 1 <= k <= size:
+        raise PthetaError(f"{k} directions: the code has {size} numbers, ask for 1 to {size}")
+    weight = _first_weight(model, lambda: maker.generated(torch.zeros(1, size), _one(model)))
+    if weight is None or weight.shape[1] < size:
+        raise PthetaError(
+            "no linear layer of this model takes the code first: give groups (--plus, --minus)"
+        )
+    weight = weight[:, :size].double()
+    _, vectors = torch.linalg.eigh(weight.T @ weight)
+    found: Tensor = vectors.flip(1).T[:k]
+    # a sign is nobody's: that of the largest number is made positive
+    largest = found.gather(1, found.abs().argmax(1, keepdim=True))
+    return (found * largest.sign()).float()
+
+
+def _one(model: nn.Module) -> Condition | None:
+    return some_conditions(model, 1)
+
+
+def _first_weight(model: nn.Module, run: Callable[[], object]) -> Tensor | None:
+    """The weight of the first linear or convolution that runs, (outputs, inputs)."""
+    found: list[Tensor] = []
+
+    def note(layer: nn.Module, inputs: object, output: object) -> None:
+        if not found and isinstance(layer, LAYERS):
+            weight = layer.weight.detach().cpu()
+            if isinstance(layer, nn.ConvTranspose2d):
+                weight = weight.transpose(0, 1)
+            found.append(weight.transpose(0, 1).flatten(1).T)
+
+    handles = [layer.register_forward_hook(note) for layer in model.modules()]
+    try:
+        run()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found[0] if found else None
+
+
+@undisturbed()
+@torch.no_grad()
+def moved(
+    model: nn.Module,
+    codes: Tensor,
+    directions: Tensor,
+    strengths: Sequence[float],
+    condition: Condition | None = None,
+) -> Tensor:
+    """Images of codes moved along a direction by each strength: uint8 (N * strengths, C, H, W), a
+    code after the other.
+
+    codes: (N, L); directions: (L,), or of each code (N, L); condition: of each
+    Raises PthetaError for directions of another size, for no strength, and where the model cannot
+    decode.
+    """
+    require(model, Decodes, "make images of codes")
+    if not strengths:
+        raise PthetaError("no strength: give at least one")
+    if directions.shape[-1] != codes.shape[1] or len(directions.expand_as(codes)) != len(codes):
+        raise PthetaError(
+            f"a direction of {directions.shape[-1]} numbers, and codes of {codes.shape[1]}: they "
+            "are of different models"
+        )
+    require_images(len(codes) * len(strengths), model)
+    how_far = torch.tensor(list(strengths), dtype=codes.dtype)
+    z = codes[:, None] + how_far[:, None] * directions.expand_as(codes)[:, None]
+    y = check_condition(model, condition)
+    each = torch.arange(len(codes)).repeat_interleave(len(strengths))
+    return decoded(
+        model, z.flatten(0, 1).to(device_of(model)), None if y is None else y[each]
+    ).cpu()

@@ -4,8 +4,8 @@ A verb that uses a trained model takes its run: a folder, or a `Run`. For a mode
 hand, `ptheta.tasks` and `ptheta.metrics` have the same uses as functions of these.
 """
 
-from ptheta.api.arithmetic import Moved, arithmetic
 from ptheta.api.chains import Chained, chain
+from ptheta.api.changing import Moved, arithmetic
 from ptheta.api.compared import Compared
 from ptheta.api.comparing import compare, demo
 from ptheta.api.finding import outliers

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ptheta.cli import (
-    arithmetic,
     chains,
+    changing,
     images,
     imputing,
     inverting,
@@ -19,7 +19,7 @@ from ptheta.cli import (
 from ptheta.cli.common import cli
 
 PARTS = (
-    *(listing, train, images, repairing, imputing, latent, inverting, arithmetic, chains),
+    *(listing, train, images, repairing, imputing, latent, inverting, changing, chains),
     *(outliers, usefulness, measure),
 )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -158,6 +160,29 @@ def test_decodes(name, spec):
         assert torch.equal(model.decode(z, y), x)
     assert x.shape == (5, *spec.shape)
     assert torch.equal(spec.check(x), x)
+
+
+@over("generates")
+def test_generates(name, spec):
+    """What is decoded, before it is rounded, with gradients in z."""
+    model = seeded_eval(name, spec)
+    y = some_conditions(model, 4)
+    with torch.no_grad():
+        if "prior" in capabilities(model):
+            z = model.sample_latent(4, y)
+        else:
+            z = model.encode(examples(spec, 4), y)
+        x = model.decode(z, y)
+    z.requires_grad_()
+    made = model.generated(z, y)
+    assert made.shape == (4, *spec.scaled_shape)
+    # the mean of pixels of few levels has them all
+    levels = (spec, replace(spec, levels=256)) if isinstance(spec, ImageSpec) else (spec,)
+    rounded = [one.unscaled(made.detach()) for one in levels]
+    assert any(torch.allclose(one.float(), x.float(), 1e-4, 1, True) for one in rounded)
+    (slope,) = torch.autograd.grad(made.nan_to_num().square().sum(), z)
+    assert slope.isfinite().all()
+    assert slope.any()
 
 
 @over("joint")

@@ -1,6 +1,6 @@
 """Models of every branch of the tree, some seeds of each, the same time for each, measured alike.
 
-    python -m benchmarks.branches --runs FOLDER --data MNIST [--minutes 8] [--seeds 0 1 2] [-n 5000]
+    python -m benchmarks.branches --runs FOLDER --data MNIST [--minutes 8] [--seeds 0 1 2]
 
 Every model trains for the same minutes of one processor (a step of each is timed first), on images
 of 2 levels (one fixed binarisation of training and test images), which all families can do. Runs

@@ -1,10 +1,11 @@
 """Models of every branch of the tree, some seeds of each, the same time for each, measured alike.
 
-    python -m benchmarks.branches --runs FOLDER --data MNIST [--minutes 8] [--seeds 3] [-n 5000]
+    python -m benchmarks.branches --runs FOLDER --data MNIST [--minutes 8] [--seeds 0 1 2]
 
 Every model trains for the same minutes of one processor (a step of each is timed first), on images
 of 2 levels (one fixed binarisation of training and test images), which all families can do. Runs
-that are there are gone on with. Writes benchmarks/results/branches.json: of every number the mean
+Every model trains for the same minutes of one processor (a step of each is timed first), on
+images of 2 levels (one fixed binarisation of training and test images), which all can do. Runs
 over seeds, the half of Student's 95 % interval, and each run's own; beside these what needs no
 learning.
 """
@@ -78,7 +79,16 @@ def trained(name: str, data: str, folder: Path, steps: int, seed: int) -> Run:
     )
 
 
-def steps_of(name: str, data: str, seconds: float) -> int:
+def steps_of(name: str, options: argparse.Namespace) -> int:
+    """Timed once for all seeds."""
+    known = options.runs / f"{name}.steps"
+    if not known.exists():
+        known.parent.mkdir(parents=True, exist_ok=True)
+        known.write_text(str(timed(name, options.data, 60 * options.minutes)))
+    return int(known.read_text())
+
+
+def timed(name: str, data: str, seconds: float) -> int:
     probes = PASSES if issubclass(registry.entry(name).load_model(), Fits) else PROBES
     return steps_within(
         seconds, lambda folder, steps: trained(name, data, folder, steps, 0), probes
@@ -94,16 +104,19 @@ def numbers(evaluation: Evaluation) -> dict[str, float]:
     }
 
 
-def one_run(
-    name: str, folder: Path, options: argparse.Namespace, steps: int, seed: int
-) -> dict[str, float]:
-    start = time.process_time()
+def one_run(name: str, options: argparse.Namespace, seed: int) -> None:
+    folder = options.runs / f"{name}-{seed}"
+    row = folder / "row.json"
+    if row.exists():
+        return
+    steps, start = steps_of(name, options), time.process_time()
     run = trained(name, options.data, folder, steps, seed)
     if not isinstance(run.model(prior="own"), Samples):
         ptheta.fit(folder)
     seconds = time.process_time() - start
     found = numbers(ptheta.evaluate(run, n=options.number, is_k=SAMPLES_OF_NOISE.get(name, 50)))
-    return {**found, "seconds": seconds, "steps": max(line["step"] for line in run.metrics())}
+    done = max(line["step"] for line in run.metrics())
+    row.write_text(json.dumps({**found, "seconds": seconds, "steps": done}))
 
 
 def floors(run: Run, n: int) -> Iterator[tuple[str, Evaluation]]:
@@ -115,14 +128,16 @@ def floors(run: Run, n: int) -> Iterator[tuple[str, Evaluation]]:
     yield "real images", real_baseline(test, train, n=n)
 
 
-def write(rows: dict[str, list[dict[str, float]]], options: argparse.Namespace) -> None:
-    """What is known of all seeds so far, beside floors."""
+def write(options: argparse.Namespace) -> None:
+    """What is known so far, beside floors."""
     found: dict[str, Any] = json.loads(options.out.read_text()) if options.out.exists() else {}
-    for name, of_seeds in rows.items():
+    for name in options.only:
+        rows = [json.loads(p.read_text()) for p in sorted(options.runs.glob(f"{name}-?/row.json"))]
         entry = registry.entry(name)
         where = {"family": entry.family, "place": list(place(entry.load_model()))}
-        found[name] = {**where, "minutes": options.minutes, **over_seeds(of_seeds)}
-    first = Run.open(options.runs / f"{options.only[0]}-0")
+        if rows:
+            found[name] = {**where, "minutes": options.minutes, **over_seeds(rows)}
+    first = Run.open(options.runs / f"{options.only[0]}-{options.seeds[0]}")
     for name, evaluation in floors(first, options.number):
         found[name] = {k: summary([v]) for k, v in numbers(evaluation).items()}
     options.out.write_text(json.dumps(found, indent=1) + "\n")
@@ -133,21 +148,17 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--data", default="digits")
     parser.add_argument("--minutes", type=float, default=8.0)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("-n", "--number", type=int, default=5000)
     there = [name for name in MODELS if registry.known(name)]
     parser.add_argument("--only", nargs="+", default=there, choices=there)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/branches.json"))
     options = parser.parse_args()
-    rows: dict[str, list[dict[str, float]]] = {name: [] for name in options.only}
-    steps = {name: steps_of(name, options.data, 60 * options.minutes) for name in options.only}
-    for seed in range(options.seeds):  # so that what is stopped has whole seeds
+    for seed in options.seeds:  # so that what is stopped has whole seeds
         for name in options.only:
             print(name, seed, flush=True)
-            rows[name].append(
-                one_run(name, options.runs / f"{name}-{seed}", options, steps[name], seed)
-            )
-        write(rows, options)
+            one_run(name, options, seed)
+        write(options)
 
 
 if __name__ == "__main__":

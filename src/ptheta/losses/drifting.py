@@ -17,9 +17,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ptheta.compute.precise import precise
+from ptheta.compute.precise import full, precise
 from ptheta.losses.mmd import LEAST, root, squares
-from ptheta.specs import full
 
 
 @torch.no_grad()

@@ -18,8 +18,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ptheta.compute.precise import precise
-from ptheta.specs import full
+from ptheta.compute.precise import full, precise
 
 LEAST = 1e-12  # a squared distance below which two points are one
 

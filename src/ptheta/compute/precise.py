@@ -13,6 +13,6 @@ def precise(device: torch.device) -> AbstractContextManager[object]:
     return torch.autocast(device.type, enabled=False)
 
 
-def full(x: Tensor) -> Tensor:
-    """What was computed in half, or a mask, as float32; float64 stays what it is."""
-    return x if x.dtype == torch.float64 else x.float()
+def wide(x: Tensor) -> Tensor:
+    """In float32 at least, whatever it was computed in."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))

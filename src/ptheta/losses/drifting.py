@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ptheta.compute.precise import full, precise
+from ptheta.compute.precise import precise, wide
 from ptheta.losses.mmd import LEAST, root, squares
 
 
@@ -38,14 +38,14 @@ def field(
     """
     to_own = root(squares(x, own))
     if itself:
-        to_own = to_own + torch.diag(to_own.new_full((len(x),), math.inf))
+        to_own = to_own + torch.diag(to_own.new_wide((len(x),), math.inf))
     logits = -torch.cat([root(squares(x, data)), to_own], 1) / temperature
     each = (0.5 * (logits.log_softmax(1) + logits.log_softmax(0))).exp()
     of_data, of_own = each.split([len(data), len(own)], 1)
     attracted = of_data * of_own.sum(1, keepdim=True)
     repelled = of_own * of_data.sum(1, keepdim=True)
     with precise(x.device):
-        v: Tensor = attracted @ full(data) - repelled @ full(own)
+        v: Tensor = attracted @ wide(data) - repelled @ wide(own)
     return v
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ptheta.compute.precise import full
 from ptheta.specs.base import DataSpec
 from ptheta.specs.images import (
     ImageSpec,
     from_levels,
     from_symmetric,
     from_unit,
+    full,
     images_only,
     quantise,
     to_levels,

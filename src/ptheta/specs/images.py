@@ -137,6 +137,11 @@ def to_symmetric(x: Tensor) -> Tensor:
     return x.to(torch.get_default_dtype()).mul_(2 / 255).sub_(1)
 
 
+def full(x: Tensor) -> Tensor:
+    """What was computed in half, or a mask, as float32; float64 stays what it is."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
 def to_levels(x: Tensor, levels: int) -> Tensor:
     """uint8 image batch -> int64 level numbers 0..levels-1, rounding to the nearest level."""
     if levels == 256:

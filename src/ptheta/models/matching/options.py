@@ -6,15 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, TypeAlias
 
+from annotated_types import Ge, Le
 from torch import Tensor
 
 from ptheta.compute import streams
-from ptheta.config import Entry, Layers, OneOf, Positive, option
+from ptheta.config import Entry, Layers, OneOf, option
 from ptheta.losses.drifting import drifting_terms
 from ptheta.losses.mmd import KERNELS, median_square, mmd_terms, root_of_mean
 
 KernelName: TypeAlias = Annotated[str, OneOf(KERNELS)]
-Widths: TypeAlias = Annotated[tuple[Positive, ...], *Layers.__metadata__]
+Width: TypeAlias = Annotated[float, Ge(1e-6), Le(1e6)]  # whose square float32 has room for
+Widths: TypeAlias = Annotated[tuple[Width, ...], *Layers.__metadata__]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ptheta.errors import PthetaError
 from ptheta.losses.drifting import drift, drifting_terms, field
 from ptheta.losses.mmd import KERNELS, median_square, mmd_terms, root_of_mean, squares
 from ptheta.measures.kernel import gaussian, kernel_distance
@@ -154,15 +153,6 @@ def test_points_that_drift_become_those_of_the_data():
         x = x + 0.05 * drift(x, p, (0.1, 0.5))
     assert 25 < (x[:, 0] > 0).sum() < 55
     assert (x.abs() - 2).abs().mean() < 0.3
-
-
-def test_a_batch_of_one_is_refused_where_examples_are_held_against_one_another():
-    x = torch.zeros(1, 2)
-    with pytest.raises(PthetaError, match="--batch-size 2"):
-        mmd_terms(x, x, KERNELS["gaussian"], (1.0,))
-    with pytest.raises(PthetaError, match="--batch-size 2"):
-        drift(x, x, (0.1,))
-    assert mmd_terms(x, x, KERNELS["gaussian"], (1.0,), unbiased=False).item() == 0
 
 
 @pytest.mark.parametrize("name", KERNELS)

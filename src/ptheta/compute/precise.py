@@ -1,10 +1,14 @@
-"""Arithmetic that autocast must leave in full: differences of large numbers, inverses, long sums."""
+"""Arithmetic that autocast must leave in full: differences of large numbers, inverses and sums."""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
 import torch
+
+from ptheta.specs import full
+
+__all__ = ["full", "precise"]
 
 
 def precise(device: torch.device) -> AbstractContextManager[object]:

@@ -17,9 +17,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ptheta.compute.precise import precise
-from ptheta.losses.mmd import LEAST, root, several, squares
-from ptheta.specs import full
+from ptheta.compute.precise import full, precise
+from ptheta.losses.mmd import LEAST, root, squares
 
 
 @torch.no_grad()
@@ -39,7 +38,6 @@ def field(
     """
     to_own = root(squares(x, own))
     if itself:
-        several(len(x))
         to_own = to_own + torch.diag(to_own.new_full((len(x),), math.inf))
     logits = -torch.cat([root(squares(x, data)), to_own], 1) / temperature
     each = (0.5 * (logits.log_softmax(1) + logits.log_softmax(0))).exp()

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from ptheta.compute.precise import precise
-from ptheta.specs import full
+from ptheta.compute.precise import full, precise
 
 
 def contrastive(a: Tensor, b: Tensor, scale: Tensor | float, same: Tensor | None = None) -> Tensor:

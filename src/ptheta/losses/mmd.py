@@ -18,9 +18,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ptheta.compute.precise import precise
-from ptheta.errors import PthetaError
-from ptheta.specs import full
+from ptheta.compute.precise import full, precise
 
 LEAST = 1e-12  # a squared distance below which two points are one
 
@@ -129,8 +127,6 @@ def mmd_terms(
             the summands, which are divided by n and m^2, and it is a squared norm
     """
     n, m = len(x), len(y)
-    if unbiased:
-        several(n, m)
     xx, yy, xy = (kernel.of(squares(*pair) / unit, widths) for pair in ((x, x), (y, y), (x, y)))
     across = 2 * xy.mean(1)
     if not unbiased:
@@ -138,15 +134,6 @@ def mmd_terms(
     of_x = (xx.sum(1) - xx.diagonal()) / (n - 1)
     of_y = (yy.sum() - yy.diagonal().sum()) / (m * (m - 1))
     return of_x + of_y - across
-
-
-def several(*sizes: int) -> None:
-    """Raises PthetaError where a batch has one example, which has none to be held against."""
-    if min(sizes) < 2:
-        raise PthetaError(
-            "this loss holds the examples of a batch against one another, and a batch of one has "
-            "no other: give --batch-size 2 or more, and at least as many examples"
-        )
 
 
 def root_of_mean(terms: Tensor) -> Tensor:

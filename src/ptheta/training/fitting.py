@@ -108,9 +108,10 @@ class Fitter(Trainer):
         try:
             return next(self.passes, None)
         except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+            number = self.progress.step + 1
             raise PthetaError(
-                f"pass {self.progress.step + 1}: a matrix of the fit has no factor ({error}): other "
-                "options of the model may give one that has"
+                f"pass {number}: a matrix of the fit has no factor ({error}): other options of the "
+                "model may give one that has"
             ) from None
 
     def _record(self, name: str, value: float) -> None:

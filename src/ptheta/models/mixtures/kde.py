@@ -36,6 +36,7 @@ from ptheta.specs import DataSpec, ImageSpec, VectorSpec, full
 
 AT_ONCE = 2**23  # pairs of an example and a centre that are in memory
 JUDGES = 500  # centres, at most, under whose likelihood the width is chosen
+NARROWEST = 1e-30  # a width that can be given: float32 has it
 GRID = 16  # widths that are tried, twice: the second time between the neighbours of the best
 
 
@@ -162,6 +163,8 @@ class KDEConfig:
         odd = kernel.odd(spec)
         if odd is not None:
             return f"kernel = {self.kernel} {odd}"
+        if 0 < self.width < NARROWEST:
+            return f"width = {self.width}: give {NARROWEST} or more, or 0 for the rule"
         if not kernel.exact:
             return None
         if RULES[self.rule].width is not None or self.each:

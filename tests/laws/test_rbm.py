@@ -454,3 +454,15 @@ def test_levels_have_a_bound():
     found = likelihood(model, ImageDataset("i", "test", images.view(-1, 1, 2, 2).numpy(), levels=4))
     assert found is not None
     assert found.relation == "<="
+
+
+def test_a_bound_by_an_estimate_of_log_z_is_an_estimate():
+    """Where log Z is estimated too low, what would be a bound lies below -log p."""
+    spec = ImageSpec(1, 5, 5, 4)
+    model = tiny("rbm", spec, hidden=30, ais_chains=3, temperatures=2)
+    x = examples(spec, 4)
+    found = likelihood(model, ImageDataset("i", "test", x.numpy(), levels=4))
+    assert found is not None
+    assert found.partition is not None
+    assert found.relation == "~"
+    assert "dequantised" in found.how

@@ -38,7 +38,7 @@ def field(
     """
     to_own = root(squares(x, own))
     if itself:
-        to_own = to_own + torch.diag(to_own.new_wide((len(x),), math.inf))
+        to_own = to_own + torch.diag(to_own.new_full((len(x),), math.inf))
     logits = -torch.cat([root(squares(x, data)), to_own], 1) / temperature
     each = (0.5 * (logits.log_softmax(1) + logits.log_softmax(0))).exp()
     of_data, of_own = each.split([len(data), len(own)], 1)

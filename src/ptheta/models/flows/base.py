@@ -94,7 +94,9 @@ class Input(Entry):
 INPUTS: dict[str, Input] = {
     "logit": Input(about="of levels (1605.08803)"),
     "mixture-cdf": Input(
-        margins=True, about="logit, then the CDF of a mixture of logistics for each number"
+        margins=True,
+        about="logit, then the CDF of a mixture of logistics for each number",
+        reads=frozenset({"components"}),
     ),
 }
 NOISE_FEATURES = 24  # of the networks of q(u | x)

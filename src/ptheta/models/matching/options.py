@@ -69,8 +69,16 @@ def drifting(config: MatchingConfig, x: Tensor, y: Tensor) -> Tensor:
 
 
 MATCHINGS: dict[str, Matching] = {
-    "mmd": Matching(mmd, about="a distance of both samples by a kernel (1502.02761)"),
-    "drifting": Matching(drifting, about="along a field from one to the other (2602.04770)"),
+    "mmd": Matching(
+        mmd,
+        about="a distance of both samples by a kernel (1502.02761)",
+        reads=frozenset({"kernel", "widths", "root"}),
+    ),
+    "drifting": Matching(
+        drifting,
+        about="along a field from one to the other (2602.04770)",
+        reads=frozenset({"temperatures", "normalised"}),
+    ),
 }
 
 

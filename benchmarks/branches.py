@@ -3,10 +3,10 @@
     python -m benchmarks.branches --runs FOLDER --data MNIST [--minutes 8] [--seeds 0 1 2]
 
 Every model trains for the same minutes of one processor (a step of each is timed first), on images
-of 2 levels (one fixed binarisation of training and test images), which all families can do. Runs
-Every model trains for the same minutes of one processor (a step of each is timed first), on
-images of 2 levels (one fixed binarisation of training and test images), which all can do. Runs
-over seeds, the half of Student's 95 % interval, and each run's own; beside these what needs no
+of 2 levels (one fixed binarisation of training and test images), which all can do. Runs that are
+there are gone on with, and what was measured of them is kept beside them, so that seeds may be
+worked at side by side. Writes benchmarks/results/branches.json: of every number the mean over
+seeds, the half of Student's 95 % interval, and each run's own; beside these what needs no
 learning.
 """
 

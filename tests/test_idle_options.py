@@ -56,6 +56,12 @@ def test_every_mark_names_an_option_of_the_same_config_that_may_be_off(name):
         ("stackgan", {"matching": 0, "matching_weight": 0, "matching_lr": 0.1}, "is of --matching"),
         ("dcgan", {"penalty_weight": 3}, "or leave --penalty-weight out"),
         ("dcgan", {"instance_noise_steps": 9}, "is of --instance-noise"),
+        ("maf", {"components": 4}, "is of --(input|transform) mix.* or --.* mix"),
+        ("nice", {"components": 4}, "of --input mixture-cdf, and here is --input logit: choose"),
+        ("rbm", {"negative": "cd", "chains": 4}, "--negative pcd or --negative tempered, and here"),
+        ("rbm", {"hottest": 0.1}, "or leave --hottest out"),
+        ("vae", {"prior": "flow", "pseudo_inputs": 4}, "is of --prior vamp"),
+        ("gmmn", {"temperatures": (0.1,)}, "is of --matching drifting"),
         ("vae", {"unseen_share": 0.2}, "is of --unseen, which is none here: give that, too"),
         ("vae", {"sample_every": 0, "sample_minutes": 1}, "is of --sample-every, which is 0"),
     ],
@@ -72,6 +78,10 @@ def test_what_another_option_reads_is_taken():
         ("dcgan", {"penalty": ("r1",), "penalty_weight": 3.0}),
         ("wgan-gp", {"penalty_weight": 3.0}),
         ("vae", {"unseen": ("a", "b"), "unseen_share": 0.2}),
+        ("maf", {"components": 4, "transform": "mixture"}),
+        ("nice", {"components": 4, "input": "mixture-cdf"}),
+        ("rbm", {"chains": 4}),
+        ("rbm", {"tempering": 4, "chains": 4, "negative": "tempered"}),
     ):
         plan.make(model, "shapes", {"steps": 1, **options})
 
@@ -87,6 +97,21 @@ def test_a_sweep_over_the_other_option_leaves_it_out_where_that_is_off():
         assert rate == ("0.1" in name)
     for run_options in runs.values():
         plan.make("text-gan", "shapes", run_options)
+
+
+def test_a_sweep_over_a_choice_leaves_out_what_it_does_not_read():
+    """But not where another option, of all runs or of the recipe, still chooses what reads it."""
+    settings = grid(vary("glow", ["transform=affine,mixture"]))
+    for recipe, options, kept in (
+        ("default", {}, {"mixture"}),
+        ("default", {"input": "mixture-cdf"}, {"affine", "mixture"}),
+        ("ten-minutes", {}, {"affine", "mixture"}),
+    ):
+        runs = Trainings("glow", "shapes", settings, 1, recipe, {"components": 3, **options}).runs()
+        read = {str(o["transform"]) for o in runs.values() if "components" in o}
+        assert read == kept
+        for run_options in runs.values():
+            plan.make("glow", "shapes", run_options, recipe)
 
 
 def test_data_is_refused_likewise(tmp_path):

@@ -277,6 +277,15 @@ class Varies(Protocol):
 
 
 @runtime_checkable
+class HasMargins(Protocol):
+    """Has a prior of codes whose numbers all have one distribution, which need not be N(0, 1)."""
+
+    def code_at(self, t: Tensor) -> Tensor:
+        """The numbers that stand under it where t does under N(0, 1), with as much below: as t."""
+        ...
+
+
+@runtime_checkable
 class Staged(Protocol):
     """A model that may learn in stages, such as small images first."""
 
@@ -293,6 +302,12 @@ def stage_of(model: object) -> str:
 def varied(model: object) -> bool:
     """Whether what a model draws differs from one time to the next."""
     return model.varied() if isinstance(model, Varies) else True
+
+
+def code_at(model: object, t: Tensor) -> Tensor:
+    """The numbers of a code that stand under the prior where t does under N(0, 1); t itself where
+    nothing is known of it."""
+    return model.code_at(t) if isinstance(model, HasMargins) else t
 
 
 @runtime_checkable

@@ -75,6 +75,7 @@ class Entry:
     about: str = ""
     traits: frozenset[str] = frozenset()
     excludes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    reads: frozenset[str] = frozenset()  # options that nothing reads where no such entry is chosen
 
 
 class OneOf:
@@ -201,21 +202,53 @@ def is_off(opt: Option, value: object) -> bool:
     return not value or bool(opt.table and not set(map(str, words(value))) & opt.table.keys())
 
 
+def readers(known: Mapping[str, Option], name: str) -> dict[str, tuple[str, ...]]:
+    """The options that choose what reads option `name` (`Entry.reads`), and by which of their
+    entries; empty of one that every choice reads."""
+    tables = {key: opt.table.items() for key, opt in known.items()}
+    found = {
+        key: tuple(n for n, e in table if isinstance(e, Entry) and name in e.reads)
+        for key, table in tables.items()
+    }
+    return {key: entries for key, entries in found.items() if entries}
+
+
+def masters(known: Mapping[str, Option], name: str) -> tuple[str, ...]:
+    """The options that decide whether anything reads option `name`."""
+    of = known[name].of
+    return (*([of] if of else []), *readers(known, name))
+
+
 def idle_option(config: Config, given: Collection[str]) -> str | None:
     """What to say of the first of these options that nothing reads, as it belongs to another one
-    which is off; None where all are read."""
+    which is off, or to a choice that is not made; None where all are read."""
     known, values = options(type(config)), vars(config)
-    for name in (name for name, opt in known.items() if name in given and opt.of):
-        of = known[name].of
-        if not is_off(known[of], values[of]):
-            continue
-        flags = {key: f"--{key.replace('_', '-')}" for key in (name, of)}
-        off = "none" if values[of] in ((), None) else values[of]
-        return (
-            f"{flags[name]} {brief(values[name])} is of {flags[of]}, which is {off} here: give "
-            f"that, too, or leave {flags[name]} out"
-        )
+    for name in (name for name in known if name in given):
+        cure = _off(known, values, name) or _not_chosen(known, values, name)
+        if cure is not None:
+            return f"{_flag(name)} {brief(values[name])} is of {cure}, or leave {_flag(name)} out"
     return None
+
+
+def _off(known: Mapping[str, Option], values: Mapping[str, object], name: str) -> str | None:
+    of = known[name].of
+    if not of or not is_off(known[of], values[of]):
+        return None
+    off = "none" if values[of] in ((), None) else values[of]
+    return f"{_flag(of)}, which is {off} here: give that, too"
+
+
+def _not_chosen(known: Mapping[str, Option], values: Mapping[str, object], name: str) -> str | None:
+    by = readers(known, name)
+    if not by or any(set(map(str, words(values[key]))) & set(by[key]) for key in by):
+        return None
+    wanted = " or ".join(f"{_flag(key)} {entry}" for key, found in by.items() for entry in found)
+    chosen = " and ".join(f"{_flag(key)} {brief(values[key])}" for key in by)
+    return f"{wanted}, and here is {chosen}: choose one that reads it"
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def unknown_choice(config: object) -> str | None:

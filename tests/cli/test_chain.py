@@ -67,6 +67,18 @@ def test_a_gif_moves(runs, tmp_path):
     assert len(found["of"]["mean"]["autocorrelation"]) in (0, 12)
 
 
+def test_a_film_makes_its_folder_and_is_refused_before_the_chain_where_it_is_too_long(
+    runs, tmp_path
+):
+    said("chain", runs["rbm"], "--steps", 2, "--chains", 1, "--out", tmp_path / "new/film.gif")
+    assert (tmp_path / "new/film.gif").is_file()
+    long = ("chain", runs["rbm"], "--every", 1, "--steps", 2_000_000_000)
+    with pytest.raises(PthetaError, match=r"keep fewer states \(--every\)"):
+        said(*long, "--out", tmp_path / "film.gif")
+    with pytest.raises(PthetaError, match="--scale 9999"):
+        said(*long, "--out", tmp_path / "film.gif", "--scale", 9999)
+
+
 def test_chains_of_a_table_have_no_film(runs, tmp_path):
     assert "energy" in said("chain", runs["rows"], "--steps", 9)
     for film in ("film.png", "film.gif"):

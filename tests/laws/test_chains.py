@@ -82,10 +82,28 @@ def test_chains_that_are_apart_are_seen():
     assert split_r_hat(apart) > 2
     assert mixing(apart).effective < 20 < mixing(x).effective
     assert split_r_hat(x + np.linspace(0, 5, 1000)) > 1.2
-    still = mixing(np.ones((3, 50)))
+
+
+@pytest.mark.parametrize("value", [1.0, 0.1, 1234567.891, math.nan, math.inf])
+def test_of_what_never_changes_or_is_no_number_nothing_is_said(value, recwarn):
+    """Whatever the rounding of a mean."""
+    still = mixing(np.full((3, 997), value))
     assert math.isnan(still.time)
+    assert math.isnan(still.r_hat)
     assert still.autocorrelation == ()
     assert still.to_json()["effective"] is None
+    assert not recwarn.list
+
+
+def test_chains_that_stay_each_elsewhere_count_one_each():
+    found = mixing(np.repeat([[0.1], [0.3]], 997, 1))
+    assert found.effective == pytest.approx(1, rel=0.01)
+    assert found.r_hat == math.inf
+
+
+def test_a_correlation_is_at_most_one():
+    for n in (2, 3, 5):
+        assert np.abs(autocorrelation(np.random.default_rng(n).normal(size=(2, n)))).max() <= 1
 
 
 @pytest.mark.parametrize("name", ["rbm", "gsn", "dae"])

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
-from ptheta import api
+from ptheta import api, tasks
 from ptheta.batch import Batch
 from ptheta.compute import streams
+from ptheta.compute.streams import seeded
 from ptheta.errors import PthetaError
 from ptheta.games import Clock
 from ptheta.losses.mmd import KERNELS, mmd_terms
@@ -124,3 +126,52 @@ def test_what_cannot_be_matched_is_said_in_one_line():
         tiny("gmmn", VECTORS, net="conv")
     with pytest.raises(PthetaError, match="bernoulli"):
         tiny("gmmn", VECTORS, space="codes", likelihood="bernoulli")
+
+
+@pytest.mark.parametrize(
+    ("name", "prior"),
+    [("gmmn", "uniform"), ("gan", "uniform"), ("gan", "normal"), ("nice", "logistic")],
+)
+def test_walks_keep_to_the_prior(name, prior, monkeypatch):
+    """The codes of a manifold have as much of the prior between them as there are steps."""
+    model, side = tiny(name, VectorSpec.of(2), prior=prior), 8
+    seen: list[Tensor] = []
+
+    def decode(self: object, z: Tensor, condition: object = None) -> Tensor:
+        seen.append(z)
+        return z[:, :2]
+
+    monkeypatch.setattr(type(model), "decode", decode)
+    tasks.manifold(model, side)
+    line = seen[-1][:side, 0]
+    with seeded(0):
+        drawn = model.sample_latent(40_000)[:, 0]
+    below = (drawn[:, None] < line).double().mean(0)
+    wanted = (torch.arange(side, dtype=torch.double) + 0.5) / side
+    assert below.tolist() == pytest.approx(wanted.tolist(), abs=0.01)
+    tasks.traverse(model, seen[-1][0], [0], steps=3, reach=1.0)
+    ends = seen[-1][[0, 2], 0]
+    beyond = [(drawn < ends[0]).double().mean().item(), (drawn > ends[1]).double().mean().item()]
+    assert beyond == pytest.approx([0.1587, 0.1587], abs=0.01)
+    tasks.traverse(model, seen[-1][0], [0], steps=3, reach=1e3)
+    assert seen[-1].isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("gmmn", {"matching": "drifting"}),
+        ("gmmn", {"matching": "mmd", "root": False}),
+        ("wae-mmd", {}),
+    ],
+)
+def test_a_batch_of_one_is_refused_where_it_has_no_other(name, options, tmp_path):
+    with pytest.raises(PthetaError, match=r"^this loss holds.*--batch-size 2 or more[^\n]*$"):
+        api.train(name, "points-moons", tmp_path / "r", batch_size=1, steps=2, threads=1, **options)
+
+
+def test_a_biased_mmd_takes_a_batch_of_one():
+    x = examples(IMAGES, 1)
+    model = tiny("gmmn", IMAGES, matching="mmd")
+    terms = model.generator_loss(Batch(x), IMAGES.scaled(x))
+    assert terms["mmd"].isfinite().all()

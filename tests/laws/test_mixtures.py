@@ -13,9 +13,11 @@ from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KernelDensity
 from torch import Tensor
 
+from ptheta import config
 from ptheta.batch import Batch
 from ptheta.errors import PthetaError
 from ptheta.models.mixtures.components import Kept
+from ptheta.models.mixtures.kde import KDEConfig
 from ptheta.specs import Column, DataSpec, ImageSpec, VectorSpec
 from tests.conftest import VECTORS, examples, tiny
 
@@ -240,6 +242,13 @@ def test_what_cannot_be_mixed_is_said_in_one_line():
         tiny("mixture", LEVELS, component="bernoulli")
     with pytest.raises(PthetaError, match="ridge"):
         tiny("mixture", BINARY, component="bernoulli", ridge=1.0)
+
+
+def test_a_width_that_cannot_be_kept_is_said_in_one_line():
+    with pytest.raises(PthetaError, match="give 1e-30 or more, or 0"):
+        tiny("kde", BINARY, kernel="bernoulli", width=1e-46)
+    with pytest.raises(PthetaError, match="width"):
+        config.build(KDEConfig, {"width": 1e300})
 
 
 def test_rows_of_tables_are_mixed_with_words_and_whole_numbers():

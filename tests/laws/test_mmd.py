@@ -153,3 +153,14 @@ def test_points_that_drift_become_those_of_the_data():
         x = x + 0.05 * drift(x, p, (0.1, 0.5))
     assert 25 < (x[:, 0] > 0).sum() < 55
     assert (x.abs() - 2).abs().mean() < 0.3
+
+
+@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("width", [1e-6, 1e6])
+def test_kernels_are_finite_at_every_width_that_may_be_given(name, width):
+    x = torch.randn(5, 3, requires_grad=True)
+    found = mmd_terms(x, torch.randn(4, 3), KERNELS[name], (width,), unbiased=False).mean()
+    found.backward()
+    assert found.isfinite()
+    assert x.grad is not None
+    assert x.grad.isfinite().all()

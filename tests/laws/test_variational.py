@@ -385,3 +385,9 @@ def test_a_unit_is_active_where_it_moves_and_carries_information(signal):
     counts = {name: value.item() for name, value in active_units(q).items()}
     assert counts["active_by_variance"] == (signal > ACTIVE_VARIANCE)
     assert counts["active_units"] == (signal > ACTIVE_VARIANCE and kl > ACTIVE_KL)
+
+
+def test_nothing_to_learn_by_is_refused(tmp_path):
+    with pytest.raises(PthetaError, match="beta = 0 leaves the kl out"):
+        ptheta.train("vae", "points-moons", tmp_path / "r", kl_only=True, beta=0.0)
+    assert not (tmp_path / "r").exists()

@@ -33,7 +33,7 @@ from ptheta.training.group import Group
 from ptheta.training.metric_logger import read_metrics
 from ptheta.training.progress import Progress
 from ptheta.training.settings import OF_GRADIENTS, RESUMABLE, TrainSettings
-from tests.conftest import FITTED
+from tests.conftest import FITTED, TINY
 from tests.training.test_runs import same
 
 
@@ -143,6 +143,48 @@ def test_an_interrupted_fit_goes_on_from_its_last_pass(strokes, tmp_path, monkey
     assert same(a, b)
     assert same(a, b, "rng-0.safetensors")
     assert told(whole.path) == told(parts.path)
+
+
+@pytest.mark.parametrize("how", ["asked to stop", "killed"])
+@pytest.mark.parametrize("name", FITTED)
+def test_a_fit_that_is_stopped_after_its_last_pass_makes_no_other(
+    name, how, strokes, tmp_path, monkeypatch
+):
+    given: dict[str, Any] = {**QUIET, "checkpoint_every": 1, **TINY.get(name, {})}
+    given |= {"steps": 60}
+    if "tolerance" in config.options(registry.entry(name).load_config()):
+        given["tolerance"] = 1e6
+    whole = ptheta.train(name, strokes, tmp_path / "whole", **given)
+    kept = Fitter._at_intervals
+
+    def stop(self, step):
+        kept(self, step)
+        if self.progress.ended and how == "killed":
+            raise RuntimeError
+        if self.progress.ended:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Fitter, "_at_intervals", stop)
+    with pytest.raises(RuntimeError if how == "killed" else Interrupted):
+        ptheta.train(name, strokes, tmp_path / "parts", **given)
+    monkeypatch.setattr(Fitter, "_at_intervals", kept)
+    parts = ptheta.train(name, strokes, tmp_path / "parts", resume=True)
+    assert same(whole.path, parts.path)
+    assert told(whole.path) == told(parts.path)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("gaussian", {"ridge": 1e300}),
+        ("mixture", {"ridge": 1e300, "components": 2}),
+        ("mixture", {"ridge": 1e300, "components": 2, "component": "diagonal"}),
+        ("kde", {"width": 1e-30}),
+    ],
+)
+def test_what_is_too_large_or_small_to_be_fitted_is_said_in_one_line(name, options, tmp_path):
+    with pytest.raises(PthetaError, match=r"^pass 1: .* other options of the model[^\n]*$"):
+        ptheta.train(name, "points-moons", tmp_path / "r", threads=1, sample_every=0, **options)
 
 
 @pytest.mark.parametrize("every", [1, 3])

@@ -25,9 +25,10 @@ from ptheta.files.images import drawn_at, grid
 from ptheta.files.out import check_file
 from ptheta.measures.chains import Mixing, changes, indicators, mixing, thinned
 from ptheta.runs.folder import Run
-from ptheta.specs import ImageSpec, images_only
+from ptheta.specs import DataSpec, ImageSpec, images_only
 from ptheta.tasks.chain import Classify, Walk
 
+LONGEST = 2**29  # pixels of a film, which is written at once
 COLUMNS = 20  # states of a film, where nobody says how many
 HEADS = ("of", "effective sample size", "autocorrelation time, steps", "split R-hat")
 
@@ -127,6 +128,7 @@ def chain(
     if out is not None:
         images_only(opened.spec, "a film", "leave out --out")
         output.check(chains * frames, opened.spec, frames)
+    side = 1 if place is None else _film_side(opened.spec, chains, frames, scale)
     seen = _classifier(opened, extractor, data)
     walk = tasks.chain(
         opened.model(weights),
@@ -141,7 +143,7 @@ def chain(
     about = f"{chains} chains, a state every {every} steps"
     if place is not None:
         path = place
-        _write_film(place, walk, scale)
+        write_gif(place, [grid(states) for states in walk.states], side)
     elif images is not None:
         output.write(images, about, frames)
     told, moved = _mixing(walk, 0 if seen is None else seen.classes)
@@ -157,10 +159,17 @@ def _images(walk: Walk) -> Images:
     return Images.of(walk.states.transpose(0, 1).flatten(0, 1))
 
 
-def _write_film(path: Path, walk: Walk, scale: int | None) -> None:
-    n, shape = walk.states.shape[1], tuple(walk.states.shape[2:])
-    side = drawn_at(n, shape, ".png", WIDTH, scale=scale)
-    write_gif(path, [grid(states) for states in walk.states], side)
+def _film_side(spec: DataSpec, chains: int, frames: int, scale: int | None) -> int:
+    """Of a pixel, in a .gif. Raises PthetaError where it cannot hold so much."""
+    shape = images_only(spec, "a film").shape
+    side = drawn_at(chains, shape, ".jpg", WIDTH, scale=scale)  # whose sides are those of a .gif
+    pixels = frames * chains * shape[1] * shape[2] * side**2
+    if pixels > LONGEST:
+        raise PthetaError(
+            f"a film of {frames:,} pictures of {chains:,} images has {pixels:,} pixels, more than "
+            f"{LONGEST:,}: keep fewer states (--every), or give a smaller --scale"
+        )
+    return side
 
 
 def _mixing(walk: Walk, classes: int) -> tuple[dict[str, Mixing], float | None]:

@@ -34,5 +34,7 @@ class LogPartition:
 
     @property
     def error(self) -> float:
-        """One standard error of the middle; of both sides, for either is drawn."""
-        return 0.5 * math.hypot(*self.errors)
+        """One standard error of the middle: of both sides, for either is drawn, and of log Z, which
+        may be anywhere between them (the standard deviation of a uniform is its range / sqrt 12).
+        """
+        return math.hypot(0.5 * math.hypot(*self.errors), (self.upper - self.lower) / 12**0.5)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ptheta.files.atomic import SOFTWARE, write_atomic
+from ptheta.files.atomic import SOFTWARE, make_folder, write_atomic
 
 FILM = ".gif"
 FRAME = 120  # milliseconds
@@ -36,6 +36,7 @@ def to_gif(frames: Sequence[np.ndarray], scale: int = 1, duration: int = FRAME) 
 
 
 def write_gif(path: Path, frames: Sequence[np.ndarray], scale: int = 1) -> None:
-    """Writes the film, atomically."""
+    """Writes the film, atomically, into a folder that is made where it is missing."""
     data = to_gif(frames, scale)
+    make_folder(path.parent)
     write_atomic(path, lambda temp: temp.write_bytes(data))

@@ -17,9 +17,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ptheta.compute.precise import precise
+from ptheta.compute.precise import precise, wide
 from ptheta.losses.mmd import LEAST, root, squares
-from ptheta.specs import full
 
 
 @torch.no_grad()
@@ -46,7 +45,7 @@ def field(
     attracted = of_data * of_own.sum(1, keepdim=True)
     repelled = of_own * of_data.sum(1, keepdim=True)
     with precise(x.device):
-        v: Tensor = attracted @ full(data) - repelled @ full(own)
+        v: Tensor = attracted @ wide(data) - repelled @ wide(own)
     return v
 
 

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from ptheta.compute.precise import precise
-from ptheta.specs import full
+from ptheta.compute.precise import precise, wide
 
 
 def contrastive(a: Tensor, b: Tensor, scale: Tensor | float, same: Tensor | None = None) -> Tensor:
@@ -29,7 +28,7 @@ def contrastive(a: Tensor, b: Tensor, scale: Tensor | float, same: Tensor | None
         same: bool (B, B), whether two examples have the same caption
     """
     with precise(a.device):
-        s = scale * full(a) @ full(b).T
+        s = scale * wide(a) @ wide(b).T
     right = s.diagonal()
     if same is not None:
         others = same & ~torch.eye(len(a), dtype=torch.bool, device=a.device)

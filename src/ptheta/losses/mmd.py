@@ -18,8 +18,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ptheta.compute.precise import precise
-from ptheta.specs import full
+from ptheta.compute.precise import precise, wide
 
 LEAST = 1e-12  # a squared distance below which two points are one
 
@@ -88,7 +87,7 @@ KERNELS: dict[str, MMDKernel] = {
 def squares(x: Tensor, y: Tensor) -> Tensor:
     """|x_i - y_j|^2 of points (n, D) and (m, D): (n, m), by one matrix product. Both are moved to
     the middle of y first, since large numbers would cancel."""
-    x, y = full(x), full(y)
+    x, y = wide(x), wide(y)
     middle = y.detach().mean(0)
     x, y = x - middle, y - middle
     with precise(x.device):

@@ -46,6 +46,7 @@ def autocovariance(values: ArrayLike) -> Array:
     steps, so that it is that of a stationary process."""
     x = _parts(values)
     n = x.shape[1]
+    x = x - x[:, :1]  # what never changes is then 0, whatever the rounding of a mean
     x = x - x.mean(1, keepdims=True)
     spectrum = np.abs(np.fft.rfft(x, 2 * n, axis=1)) ** 2
     each: Array = np.fft.irfft(spectrum, 2 * n, axis=1)[:, :n].sum(-1) / n
@@ -56,8 +57,9 @@ def _variances(values: ArrayLike) -> tuple[float, float]:
     """W, the mean of the variance within chains, and var+, which adds that between their means."""
     x = _parts(values)
     n = x.shape[1]
-    within = float(x.var(1, ddof=1).sum(-1).mean())
-    means = x.mean(1)
+    moved = x - x[:, :1]  # exactly 0 of what never changes
+    within = float(moved.var(1, ddof=1).sum(-1).mean())
+    means = moved.mean(1) + (x[:, 0] - x[:1, 0])
     between = float(means.var(0, ddof=1).sum()) if len(x) > 1 else 0.0
     return within, within * (n - 1) / n + between
 
@@ -76,7 +78,7 @@ def autocorrelation(values: ArrayLike) -> Array:
         return np.full(n, np.nan)
     mean = autocovariance(x).mean(0) * n / (n - 1)
     rho: Array = 1 - (within - mean) / total
-    return rho
+    return rho.clip(-1, 1)  # of a few steps the estimate may lie outside
 
 
 def integrated_time(values: ArrayLike) -> float:
@@ -111,6 +113,8 @@ def split_r_hat(values: ArrayLike) -> float:
 def mixing(values: ArrayLike, lags: int = 100) -> Mixing:
     """All of it. lags: how many of the autocorrelation are kept"""
     x = _parts(values)
+    if not np.isfinite(x).all():  # as of an energy that overflowed
+        return Mixing(math.nan, math.nan, math.nan)
     time = integrated_time(x)
     size = x.shape[0] * x.shape[1] / time
     kept = autocorrelation(x)[: lags + 1]

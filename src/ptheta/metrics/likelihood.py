@@ -117,7 +117,7 @@ def known_log_p(model: nn.Module) -> LogP | None:
 
 def _normalised(model: EstimatesPartition, effort: float) -> LogP:
     """-energy - log Z, by the middle of both sides of log Z; a bound where the energy is of numbers
-    drawn in the bins of x."""
+    drawn in the bins of x and log Z is no estimate, which may lie on either side."""
     partition = model.log_partition(effort)
 
     def log_p(x: Tensor, condition: Condition | None) -> Tensor:
@@ -125,7 +125,7 @@ def _normalised(model: EstimatesPartition, effort: float) -> LogP:
 
     relation, of = "=" if partition.exact else "~", "energy"
     if isinstance(model, MayBeExact) and not model.exact():
-        relation, of = "<=", "energy of dequantised numbers"
+        relation, of = "<=" if partition.exact else "~", "energy of dequantised numbers"
     how = "exact" if relation == "=" else f"{of}, log Z by {partition.how}"
     return LogP(log_p, relation, how, None if partition.exact else partition)
 

@@ -170,14 +170,19 @@ class HasLoss(Protocol):
         ...
 
 
+class LastPass(dict[str, float]):
+    """The numbers of a pass after which there is none. It says so before the run is written: one
+    that is stopped just then ends where it is, and makes no pass more."""
+
+
 @runtime_checkable
 class Fits(Protocol):
     """Learns without gradients, in closed form or by expectation maximisation: by passes over all
     of the data."""
 
     def fit(self, batches: Iterable[Batch]) -> Iterator[Mapping[str, float]]:
-        """Gives after each pass its numbers for the log, by name; ends where there is no further
-        pass to make.
+        """Gives after each pass its numbers for the log, by name, as a `LastPass` where there is no
+        further pass to make; and ends there.
 
         batches: all of the training data in a fixed order, on the model's device, which can be gone
             through again and again

@@ -27,6 +27,14 @@ class KnowsItsTerms(Protocol):
         """Whether the losses of the model have a term named kl, which the training weighs."""
 
 
+@runtime_checkable
+class LearnsKL(Protocol):
+    """A config of a model whose losses have more than a term named kl."""
+
+    def learns_kl_alone(self) -> bool:
+        """Whether it is told to leave everything else out."""
+
+
 class Written(TypedDict):
     """A plan as JSON holds it: the options by name."""
 
@@ -157,6 +165,8 @@ def _trained(
     train = config.build(TrainSettings, values).budget()
     if lacks_kl and train.treats_kl:
         raise PthetaError(f"{NO_KL}, and {model} as it is has none: leave them out")
+    if isinstance(own, LearnsKL) and own.learns_kl_alone() and not train.beta:
+        raise PthetaError("beta = 0 leaves the kl out, and this model learns by it alone: give one")
     return train
 
 

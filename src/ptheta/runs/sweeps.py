@@ -18,6 +18,7 @@ from ptheta.errors import CannotWrite, Interrupted, InUse, PthetaError, unknown
 from ptheta.files.atomic import locked, read_json, there, write_json
 from ptheta.files.out import check_folder
 from ptheta.files.paths import expand
+from ptheta.models import registry
 from ptheta.runs import plan
 from ptheta.runs.folder import Run, is_run
 from ptheta.runs.from_plan import build_model, condition_of, open_plan_data
@@ -113,12 +114,17 @@ class Trainings:
     def _with(self, setting: Mapping[str, object]) -> dict[str, object]:
         """The options of all runs with those of a setting, which may have no use for one."""
         idle = set[str]()
-        for part in plan.sections(self.model).values():
+        recipe = registry.entry(self.model).recipes().get(self.recipe, {})
+        for name, part in plan.sections(self.model).items():
             known = config.options(part)
-            own = {name: value for name, value in setting.items() if name in known}
-            varied = {name for name, opt in known.items() if opt.of in own}
-            built = vars(config.build(part, own))
-            idle |= {n for n in varied if config.is_off(known[known[n].of], built[known[n].of])}
+            asked = {**recipe.get(name, {}), **self.options, **setting}
+            built: config.Config = config.build(
+                part, {k: v for k, v in asked.items() if k in known}
+            )
+            for option in (o for o in self.options if o in known):
+                varied = set(config.masters(known, option)) & setting.keys()
+                if varied and config.idle_option(built, [option]) is not None:
+                    idle.add(option)
         used = {name: value for name, value in self.options.items() if name not in idle}
         return {**used, **setting}
 

@@ -12,6 +12,7 @@ from ptheta.capabilities import (
     Decodes,
     Encodes,
     HasPosterior,
+    code_at,
     device_of,
     some_conditions,
 )
@@ -70,8 +71,8 @@ def manifold(
 ) -> Tensor:
     """side x side images over two dimensions of the code: uint8 (side^2, C, H, W), row by row.
 
-    The codes are the quantiles of N(0, 1), so that each has the same prior mass around it (Kingma
-    & Welling 2014, figure 4); all other dimensions are 0.
+    The codes are the quantiles of the prior, N(0, 1) where no other is known, so that each has the
+    same prior mass around it (Kingma & Welling 2014, figure 4); all other dimensions are 0.
     dims: across and down (`most_used` finds those that say most)
     label: what a conditional model is asked for, by name or number, one for all images; default:
         its first
@@ -91,7 +92,7 @@ def manifold(
     whole_numbers(dims, "dimension")
     if len({*dims}) != 2 or not all(0 <= d < size for d in dims):
         raise PthetaError(f"dimensions {dims[0]},{dims[1]}: give two of 0 to {size - 1}")
-    steps = torch.special.ndtri((torch.arange(side) + 0.5) / side)
+    steps = code_at(model, torch.special.ndtri((torch.arange(side) + 0.5) / side))
     z = torch.zeros(side, side, size)
     z[:, :, dims[0]], z[:, :, dims[1]] = steps, steps[:, None]
     return decoded(model, z.flatten(0, 1), y)
@@ -109,7 +110,8 @@ def traverse(
     condition: Condition | None = None,
 ) -> Tensor:
     """For each dimension in `dims`, `steps` images with that number of the code z (L,) replaced by
-    -reach to reach: uint8 (len(dims) * steps, C, H, W), row by row.
+    -reach to reach: uint8 (len(dims) * steps, C, H, W), row by row. Under a prior that is not
+    N(0, 1) the ends are what leaves as much of it beyond.
 
     Raises PthetaError for no dimensions, for those that the code does not have, and for a condition
     that the model does not take.
@@ -122,8 +124,9 @@ def traverse(
         raise PthetaError(f"dimensions {list(dims)}: the code has 0 to {len(z) - 1}")
     require_images(len(dims) * steps, model)
     codes = z.repeat(len(dims), steps, 1)
+    low, high = code_at(model, torch.tensor([-reach, reach])).tolist()
     for i, d in enumerate(dims):
-        codes[i, :, d] = torch.linspace(-reach, reach, steps)
+        codes[i, :, d] = torch.linspace(low, high, steps)
     flat = codes.flatten(0, 1)
     y = check_condition(model, condition)
     return decoded(model, flat, None if y is None else y[torch.zeros(len(flat), dtype=torch.long)])

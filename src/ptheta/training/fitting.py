@@ -7,7 +7,6 @@ players, whose steps are the passes of the model itself.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from ptheta.batch import Batch
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.games import Game
-from ptheta.models.base import Fits
+from ptheta.models.base import Fits, LastPass
 from ptheta.training.group import Group
 from ptheta.training.loop import Trainer
 from ptheta.training.reporter import Heading
@@ -91,26 +90,37 @@ class Fitter(Trainer):
 
     @torch.no_grad()
     def _step(self) -> bool:
-        p, found = self.progress, next(self.passes, None)
-        if found is None:
-            p.ended = True
-            if self.engine.averages.sums:
-                self.reporter.log()
-            return False
-        p.step += 1
-        for name, value in found.items():
-            self._record(name, value)
-        if not all(torch.isfinite(w).all() for w in self.model.parameters()):
-            raise PthetaError(f"pass {p.step}: a weight of the fit is not finite: {CURE}")
-        self._tell()
-        return True
+        p, found = self.progress, self._next()
+        p.ended = found is None or isinstance(found, LastPass)
+        if found is not None:
+            p.step += 1
+            for name, value in found.items():
+                self._record(name, value)
+            if not all(torch.isfinite(w).all() for w in self.model.parameters()):
+                raise PthetaError(f"pass {p.step}: a weight of the fit is not finite: {CURE}")
+            self._tell()
+        if p.ended and self.engine.averages.sums:
+            self.reporter.log()
+        return found is not None
+
+    def _next(self) -> Mapping[str, float] | None:
+        """The numbers of the next pass, if there is one."""
+        try:
+            return next(self.passes, None)
+        except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+            number = self.progress.step + 1
+            raise PthetaError(
+                f"pass {number}: a matrix of the fit has no factor ({error}): other options of the "
+                "model may give one that has"
+            ) from None
 
     def _record(self, name: str, value: float) -> None:
-        if not math.isfinite(value):
+        number = torch.tensor(value, device=self.group.device)
+        if not number.isfinite():  # as it is logged: what is too large for that is lost as well
             raise PthetaError(f"pass {self.progress.step}: {name} of the fit is {value}: {CURE}")
         if name not in self.engine.terms[FIT]:
             self.engine.terms[FIT].append(name)
-        self.engine.averages.record(f"{FIT}/{name}", torch.tensor(value, device=self.group.device))
+        self.engine.averages.record(f"{FIT}/{name}", number)
 
 
 CURE = "other options of the model may give one that is"

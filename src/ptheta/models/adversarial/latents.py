@@ -29,11 +29,13 @@ class LatentPrior(Entry):
     """sample(n, latent, device) -> codes (n, latent), of mean square 1
     nearest(z): codes (B, latent) brought to where the prior has its mass
     improbable(z): minus the log-density over the dimensions, up to a constant, (B,)
+    at(t): the number that stands under it where t does under N(0, 1)
     """
 
     sample: Callable[[int, int, torch.device], Tensor]
     nearest: Callable[[Tensor], Tensor] = anywhere
     improbable: Callable[[Tensor], Tensor] = alike
+    at: Callable[[Tensor], Tensor] = anywhere
 
 
 def normal(n: int, latent: int, device: torch.device) -> Tensor:
@@ -58,6 +60,10 @@ def in_cube(z: Tensor) -> Tensor:
     return z.clamp(-SIDE, SIDE)
 
 
+def at_in_cube(t: Tensor) -> Tensor:
+    return torch.erf(t / 2**0.5) * SIDE
+
+
 def half_square(z: Tensor) -> Tensor:
     """Of N(0, I)."""
     return 0.5 * z.square().mean(1)
@@ -69,6 +75,10 @@ PRIORS: dict[str, LatentPrior] = {
         sphere, on_sphere, alike, about="on the sphere of radius sqrt(latent) (1609.04468)"
     ),
     "uniform": LatentPrior(
-        uniform, in_cube, alike, about="uniform in the cube from -sqrt(3) to sqrt(3) (1406.2661)"
+        uniform,
+        in_cube,
+        alike,
+        at_in_cube,
+        about="uniform in the cube from -sqrt(3) to sqrt(3) (1406.2661)",
     ),
 }

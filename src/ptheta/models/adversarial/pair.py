@@ -102,6 +102,9 @@ class Pair(ReadsBetween, Model):
     def sample_latent(self, n: int, condition: Condition | None = None) -> Tensor:
         return PRIORS[self.config.prior].sample(n, self.config.latent, self.steps.device)
 
+    def code_at(self, t: Tensor) -> Tensor:
+        return PRIORS[self.config.prior].at(t)
+
     def settled(self, z: Tensor) -> Tensor:
         """Codes (B, L) brought to where the prior has its mass."""
         return PRIORS[self.config.prior].nearest(z)

@@ -27,7 +27,6 @@ from torch.nn.functional import softplus
 from ptheta.compute import streams
 
 Beta: TypeAlias = float | Tensor  # of each row (n, 1), where it is a tensor
-FINE = 0.01  # a step of beta up to which the difference of two softplus has a form of its own
 AT_ONCE = 2**22  # numbers of a block of states that are summed over
 LOG_2PI = math.log(2 * math.pi)
 
@@ -157,15 +156,16 @@ class Boltzmann:
     def rise(self, v: Tensor, field: Tensor, start: float, end: float) -> Tensor:
         """log p_end(v) - log p_start(v), unnormalised, of two inverse temperatures: (n,) float64.
 
-        log(1 + e^bx) - log(1 + e^ax) = -log(1 + sigmoid(bx) (e^-(b-a)x - 1)), which loses no digits
-        where b is near a.
+        Of beta from a up to b, log(1 + e^bx) - log(1 + e^ax) = (b - a) max(x, 0)
+        + log(1 + sigmoid(-a|x|) (e^-(b-a)|x| - 1)), which loses no digits where b is near a, and
+        is finite for every x.
         """
-        step = end - start
-        if abs(step) <= FINE:
-            hidden = -torch.expm1(-step * field).mul_((end * field).sigmoid_()).log1p_()
-        else:
-            hidden = softplus(end * field) - softplus(start * field)
-        return hidden.sum(1, dtype=torch.float64) - step * self.visible.slope(v)
+        low, width = min(start, end), abs(end - start)
+        size = field.abs()
+        within = torch.expm1(-width * size).mul_((-low * size).sigmoid_()).log1p_()
+        hidden = within.sum(1, dtype=torch.float64)
+        hidden += width * field.clamp_min(0).sum(1, dtype=torch.float64)
+        return (hidden if end >= start else -hidden) - (end - start) * self.visible.slope(v)
 
     # -- the chain
 

@@ -113,9 +113,14 @@ def swapped(machine: Boltzmann, chains: Chains, first: int) -> Tensor:
 
 NEGATIVES: dict[str, Negative] = {
     "cd": Negative(from_data, persistent=False, about="Gibbs steps from the data (Hinton 2002)"),
-    "pcd": Negative(persistent, about="chains that go on (Tieleman 2008)"),
+    "pcd": Negative(
+        persistent, about="chains that go on (Tieleman 2008)", reads=frozenset({"chains"})
+    ),
     "tempered": Negative(
-        tempered, tempered=True, about="which swap states with hotter ones (Desjardins 2010)"
+        tempered,
+        tempered=True,
+        about="which swap states with hotter ones (Desjardins 2010)",
+        reads=frozenset({"chains", "tempering", "ladder", "hottest"}),
     ),
 }
 

@@ -41,10 +41,12 @@ from ptheta.specs import DataSpec, ImageSpec, VectorSpec
 
 @dataclass(frozen=True)
 class FlowPrior(Entry):
-    """p(z) of independent numbers. log_density: of each, nats; draw: (n, dims, device) -> z"""
+    """p(z) of independent numbers. log_density: of each, nats; draw: (n, dims, device) -> z;
+    at(t): the number that stands under it where t does under N(0, 1)"""
 
     log_density: Callable[[Tensor], Tensor]
     draw: Callable[[int, int, torch.device], Tensor]
+    at: Callable[[Tensor], Tensor]
 
 
 def log_normal(z: Tensor) -> Tensor:
@@ -64,9 +66,20 @@ def logistic(n: int, dims: int, device: torch.device) -> Tensor:
     return u.log() - (-u).log1p()
 
 
+def itself(t: Tensor) -> Tensor:
+    return t
+
+
+def logistic_at(t: Tensor) -> Tensor:
+    found: Tensor = torch.special.log_ndtr(t) - torch.special.log_ndtr(-t)
+    return found
+
+
 PRIORS: dict[str, FlowPrior] = {
-    "normal": FlowPrior(log_normal, normal, about="N(0, I)"),
-    "logistic": FlowPrior(log_logistic, logistic, about="independent logistic numbers (1410.8516)"),
+    "normal": FlowPrior(log_normal, normal, itself, about="N(0, I)"),
+    "logistic": FlowPrior(
+        log_logistic, logistic, logistic_at, about="independent logistic numbers (1410.8516)"
+    ),
 }
 
 
@@ -81,7 +94,9 @@ class Input(Entry):
 INPUTS: dict[str, Input] = {
     "logit": Input(about="of levels (1605.08803)"),
     "mixture-cdf": Input(
-        margins=True, about="logit, then the CDF of a mixture of logistics for each number"
+        margins=True,
+        about="logit, then the CDF of a mixture of logistics for each number",
+        reads=frozenset({"components"}),
     ),
 }
 NOISE_FEATURES = 24  # of the networks of q(u | x)
@@ -250,6 +265,9 @@ class Flow(Model):
 
     def sample_latent(self, n: int, condition: Condition | None = None) -> Tensor:
         return self.prior().draw(n, self.dims, next(self.parameters()).device)
+
+    def code_at(self, t: Tensor) -> Tensor:
+        return self.prior().at(t)
 
     def encode(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         """z of the middles of the bins: (B, dims)"""

@@ -122,6 +122,9 @@ class GMMN(Model):
         device = next(self.parameters()).device
         return PRIORS[self.config.prior].sample(n, self.config.latent, device)
 
+    def code_at(self, t: Tensor) -> Tensor:
+        return PRIORS[self.config.prior].at(t)
+
     def sample(self, n: int, condition: Condition | None = None) -> Tensor:
         made = self.made(self.sample_latent(n))
         if not self.coded:

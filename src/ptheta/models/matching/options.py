@@ -6,15 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, TypeAlias
 
+from annotated_types import Ge, Le
 from torch import Tensor
 
 from ptheta.compute import streams
-from ptheta.config import Entry, Layers, OneOf, Positive, option
+from ptheta.config import Entry, Layers, OneOf, option
+from ptheta.errors import PthetaError
 from ptheta.losses.drifting import drifting_terms
 from ptheta.losses.mmd import KERNELS, median_square, mmd_terms, root_of_mean
 
 KernelName: TypeAlias = Annotated[str, OneOf(KERNELS)]
-Widths: TypeAlias = Annotated[tuple[Positive, ...], *Layers.__metadata__]
+Width: TypeAlias = Annotated[float, Ge(1e-6), Le(1e6)]  # whose square float32 has room for
+Widths: TypeAlias = Annotated[tuple[Width, ...], *Layers.__metadata__]
 
 
 @dataclass(frozen=True)
@@ -42,20 +45,40 @@ class Matching(Entry):
     terms: Callable[[MatchingConfig, Tensor, Tensor], Tensor]
 
 
+def several(x: Tensor) -> Tensor:
+    """x itself (n, D). Raises PthetaError for one example, which has no other to be held against:
+    an unbiased MMD is no number then, and nothing repels it in the drifting field."""
+    if len(x) < 2:
+        raise PthetaError(
+            "this loss holds the examples of a step against one another, and one has no other: "
+            "give --batch-size 2 or more, and at least as many examples"
+        )
+    return x
+
+
 def mmd(config: MatchingConfig, x: Tensor, y: Tensor) -> Tensor:
     kernel, unit = KERNELS[config.kernel], median_square(y)
     if config.root:
         return root_of_mean(mmd_terms(x, y, kernel, config.widths, unit, unbiased=False))
-    return mmd_terms(x, y, kernel, config.widths, unit)
+    return mmd_terms(several(x), y, kernel, config.widths, unit)
 
 
 def drifting(config: MatchingConfig, x: Tensor, y: Tensor) -> Tensor:
+    several(x)
     return drifting_terms(x, y, config.temperatures, normal=config.normalised)
 
 
 MATCHINGS: dict[str, Matching] = {
-    "mmd": Matching(mmd, about="a distance of both samples by a kernel (1502.02761)"),
-    "drifting": Matching(drifting, about="along a field from one to the other (2602.04770)"),
+    "mmd": Matching(
+        mmd,
+        about="a distance of both samples by a kernel (1502.02761)",
+        reads=frozenset({"kernel", "widths", "root"}),
+    ),
+    "drifting": Matching(
+        drifting,
+        about="along a field from one to the other (2602.04770)",
+        reads=frozenset({"temperatures", "normalised"}),
+    ),
 }
 
 

@@ -13,7 +13,7 @@ from ptheta.config import Count, Positive, option
 from ptheta.games import Clock, Game, Terms
 from ptheta.losses.mmd import KERNELS, mmd_terms
 from ptheta.models.hybrid.base import Coded, Hybrid, HybridConfig
-from ptheta.models.matching.options import KernelName, Widths
+from ptheta.models.matching.options import KernelName, Widths, several
 from ptheta.models.recipes import Recipes
 from ptheta.nets.coders import CoderNet
 from ptheta.optimizers import BESIDE_LR, Decay
@@ -80,7 +80,7 @@ class WAE(Hybrid):
         """Squared error, summed over an example as a network sees it, and MMD^2."""
         c, x, z = self.config, shared.x, shared.z
         prior = self.sample_latent(len(z))
-        both = streams.whole(z), streams.whole(prior)
+        both = several(streams.whole(z)), streams.whole(prior)
         each = mmd_terms(*both, KERNELS[c.kernel], c.widths, 2.0 * c.latent)
         return {
             "reconstruction": (self.generate(z, drawn=False) - x).square().flatten(1).sum(1),

@@ -25,7 +25,7 @@ from ptheta.distributions import incomplete
 from ptheta.distributions.gaussian import LOG_2PI
 from ptheta.distributions.incomplete import Law
 from ptheta.errors import PthetaError
-from ptheta.models.base import Model, as_learned, refuse_missing
+from ptheta.models.base import LastPass, Model, as_learned, refuse_missing
 from ptheta.models.graph import Graph, Variable
 from ptheta.models.mixtures.covariance import COVARIANCES, moments, wide
 from ptheta.models.mixtures.damage import estimate, seen
@@ -94,7 +94,8 @@ class Gaussian(Model):
         factor = self.kind.factor(found.covariance + self._kept(more.to(found.covariance)))
         self.mean.copy_(found.mean)
         self.factor.copy_(factor)
-        yield {"negative_elbo": -(self._of_training(factor) - unit.item() / found.n)}
+        negative = -(self._of_training(factor) - unit.item() / found.n)
+        yield LastPass(negative_elbo=negative)
 
     def _of_training(self, factor: Tensor) -> float:
         """The mean of log p(v) over the training examples, of whose covariance C was made:
@@ -121,9 +122,10 @@ class Gaussian(Model):
             now = (total.objective - unit) / total.n
             gain = now - self.before.item()
             self.before.fill_(now)
-            yield {"negative_elbo": -now}
             if gain < self.config.tolerance:
+                yield LastPass(negative_elbo=-now)
                 return
+            yield {"negative_elbo": -now}
 
     def _kept(self, variances: Tensor) -> Tensor:
         """What is kept of a diagonal covariance (D,)."""

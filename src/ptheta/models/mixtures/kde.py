@@ -17,14 +17,15 @@ from dataclasses import dataclass
 from typing import Annotated, Protocol
 
 import torch
+from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from ptheta.batch import Batch, Condition
 from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec
-from ptheta.config import AtLeastZero, Choice, Count, Entry, OneOf, option
+from ptheta.config import Choice, Count, Entry, OneOf, option
 from ptheta.distributions.gaussian import LOG_2PI
-from ptheta.models.base import Model, refuse_missing, whole
+from ptheta.models.base import LastPass, Model, refuse_missing, whole
 from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.models.mixtures.components import COMPONENTS
 from ptheta.models.mixtures.covariance import wide
@@ -35,6 +36,7 @@ from ptheta.specs import DataSpec, ImageSpec, VectorSpec, full
 
 AT_ONCE = 2**23  # pairs of an example and a centre that are in memory
 JUDGES = 500  # centres, at most, under whose likelihood the width is chosen
+NARROWEST = 1e-30  # a width that can be given: float32 has it
 GRID = 16  # widths that are tried, twice: the second time between the neighbours of the best
 
 
@@ -147,7 +149,7 @@ class KDEConfig:
         10_000, "training examples that it keeps, at most; they are stored with the weights"
     )
     rule: Annotated[str, OneOf(RULES)] = option("leave-one-out", "the width of the kernel")
-    width: AtLeastZero = option(
+    width: Annotated[float, Ge(0), Le(1e6)] = option(
         0.0,
         "the width itself: standard deviations (gaussian), share of flipped pixels (bernoulli); 0: "
         "by the rule",
@@ -161,6 +163,8 @@ class KDEConfig:
         odd = kernel.odd(spec)
         if odd is not None:
             return f"kernel = {self.kernel} {odd}"
+        if 0 < self.width < NARROWEST:
+            return f"width = {self.width}: give {NARROWEST} or more, or 0 for the rule"
         if not kernel.exact:
             return None
         if RULES[self.rule].width is not None or self.each:
@@ -212,7 +216,7 @@ class KDE(Model):
             self.count.fill_(len(kept))
             self.scale.copy_(self._scale(total / n, square / n))
             found = self._width()
-        yield {"negative_log_p": -found, "width": self.h.item()}
+        yield LastPass(negative_log_p=-found, width=self.h.item())
 
     def _scale(self, mean: Tensor, square: Tensor) -> Tensor:
         """Standard deviations, with what is known of bins: of each number, or of all."""

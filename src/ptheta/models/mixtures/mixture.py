@@ -31,7 +31,7 @@ from ptheta.batch import Batch, Condition
 from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec
 from ptheta.config import AtLeastZero, Count, OneOf, Parts, option
-from ptheta.models.base import Model, as_learned, refuse_missing
+from ptheta.models.base import LastPass, Model, as_learned, refuse_missing
 from ptheta.models.graph import Arrow, Graph, Variable
 from ptheta.models.mixtures.components import COMPONENTS, Kept, Overall, Sums
 from ptheta.models.mixtures.covariance import wide
@@ -130,9 +130,11 @@ class Mixture(Model):
             self.before.fill_(found)
             weight = wide(self.log_weight).exp()
             entropy = -(weight * weight.clamp_min(1e-30).log()).sum()
-            yield {"negative_objective": -found, "used": entropy.exp().item()}
+            told = {"negative_objective": -found, "used": entropy.exp().item()}
             if gain < self.config.tolerance:
+                yield LastPass(told)
                 return
+            yield told
 
     def _seed(self, batches: Iterable[Batch]) -> bool:
         """Where EM starts, by some of the examples; False where there are none."""

@@ -64,12 +64,14 @@ PRIORS: dict[str, PriorKind] = {
         _pseudo_inputs,
         _mixture_of_posteriors,
         about="a mixture of posteriors of learned pseudo-inputs (1705.07120)",
+        reads=frozenset({"pseudo_inputs"}),
     ),
     "flow": PriorKind(
         _flow,
         lambda model: Flow(model.flow()),
         missing,
         about="a masked autoregressive flow (1705.07057)",
+        reads=frozenset({"transforms"}),
     ),
 }
 

@@ -23,6 +23,9 @@ class VAEConfig(VariationalConfig):
         False, "learn by the KL alone, to see what it does: codes that say nothing of the example"
     )
 
+    def learns_kl_alone(self) -> bool:
+        return self.kl_only
+
 
 class VAE(Variational):
     """Learns by the ELBO. With `--beta 0` in training the KL is left out, and with `kl_only` the

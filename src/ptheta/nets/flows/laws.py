@@ -124,5 +124,9 @@ class LawKind(Entry):
 
 LAWS: dict[str, LawKind] = {
     "affine": LawKind(lambda components, scale: Affine(scale), about="shift and scale"),
-    "mixture": LawKind(MixtureCDF, about="CDF of a mixture of logistics, then affine (1902.00275)"),
+    "mixture": LawKind(
+        MixtureCDF,
+        about="CDF of a mixture of logistics, then affine (1902.00275)",
+        reads=frozenset({"components"}),
+    ),
 }

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.stats import binomtest
 
 import ptheta
 from ptheta import tasks
@@ -26,7 +27,6 @@ from ptheta.capabilities import Decodes, HasPrior
 from ptheta.compute.streams import seeded
 from ptheta.data.scene_reader import read_scenes
 from ptheta.data.shapes import ATTRIBUTES
-from ptheta.measures.intervals import share_interval
 from ptheta.measures.scenes import alike
 from ptheta.runs.folder import Run
 
@@ -34,13 +34,13 @@ KEPT = ("objects", "background", "place", "shape", "size", "fill")
 
 
 def share(hits: np.ndarray) -> dict[str, object]:
-    low, high = share_interval(int(hits.sum()), len(hits))
-    return {"value": float(hits.mean()), "interval_95": [low, high], "of": len(hits)}
+    found = binomtest(int(hits.sum()), len(hits)).proportion_ci(method="wilson")
+    return {"value": float(hits.mean()), "interval_95": [found.low, found.high], "of": len(hits)}
 
 
 def red(run: Run, n: int) -> dict[str, object]:
     """Of test images that are not red."""
-    others = "orange yellow green blue purple pink brown".split()
+    others = ["orange", "yellow", "green", "blue", "purple", "pink", "brown"]
     where = [f"first_colour={colour}" for colour in others]
     found = ptheta.arithmetic(run, plus="first_colour=red", where=where, n=n, strengths=(0.0, 1.0))
     x = found.x.unflatten(0, (-1, 3))

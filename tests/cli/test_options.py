@@ -97,7 +97,7 @@ def test_an_option_without_effect_is_refused(case, runs, tmp_path):
     "command",
     [
         *("sample", "inpaint", "surprise", "reconstruct", "denoise", "interpolate", "manifold"),
-        *("traverse", "latents", "probe"),
+        *("traverse", "latents", "probe", "invert"),
     ],
 )
 def test_a_place_that_is_none_is_refused_before_the_run_is_looked_at(command, name, tmp_path):

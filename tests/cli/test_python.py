@@ -64,7 +64,7 @@ DIFFERENT: dict[str, tuple[set[str], set[str], str]] = {
         "texts by kind of condition; `ptheta.api.score_inpainting`",
     ),
     **dict.fromkeys(
-        ("denoise", "reconstruct"),
+        ("denoise", "reconstruct", "invert", "arithmetic"),
         ({"captions", "labels", "attributes"}, {"condition"}, "texts by kind of condition"),
     ),
     "evaluate": (set(BROUGHT), set(), "of `evaluate_images`"),

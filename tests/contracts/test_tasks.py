@@ -21,6 +21,7 @@ from ptheta.metrics.latent import codes, latent_report
 from ptheta.metrics.likelihood import bound_terms, likelihood
 from ptheta.models import registry
 from ptheta.specs import ImageSpec
+from ptheta.tasks.arithmetic import codes_of, moved
 from ptheta.tasks.matrix import TASKS
 from ptheta.tasks.needs import able, able_models
 from ptheta.tasks.probe import balanced
@@ -225,6 +226,7 @@ VERBS: dict[str, tuple[Callable[[torch.nn.Module], object], str]] = {
     "impute": (lambda m: tasks.impute(m, X, X > 0), "complete"),
     "imputed": (lambda m: tasks.imputed(m, X, X > 0), "complete"),
     "inpaint": (lambda m: tasks.inpaint(m, X, X > 0), "complete"),
+    "invert": (lambda m: tasks.invert(m, X), "decode` and no `generated"),
     "surprise": (lambda m: tasks.surprise(m, X), "conditionals"),
     "manifold": (lambda m: tasks.manifold(m, 2), "decode` and no `sample_latent"),
     "traverse": (lambda m: tasks.traverse(m, Z, [0]), "decode"),
@@ -254,6 +256,8 @@ OTHERS: dict[str, Callable[[torch.nn.Module], object]] = {  # verbs that are no 
     "usefulness": lambda m: known_of(m, bars(20), bars(12), None)[0].draw(2, 0),
     # as the verb does it
     "outliers": lambda m: tasks.outliers(m, bars(4), bars(40), scores=["zero-pixels"]),
+    "invert": lambda m: tasks.invert(m, X, restarts=1, steps=1, drawn=2),
+    "arithmetic": lambda m: moved(m, codes_of(m, X), codes_of(m, X), (1.0,)),
     "traverse": lambda m: tasks.traverse(m, codes(m, bars(2), 1)[0], [0]),
     "interpolate": lambda m: tasks.interpolate(
         m, 2, 3, ends=(X, X) if issubclass(type(m), Encodes) else None

@@ -107,15 +107,25 @@ def test_what_cannot_be_inverted_is_said_in_one_line(linear):
         tasks.invert(linear, x, restarts=8, drawn=3)
 
 
-def test_groups_lead_from_one_mean_to_another(linear):
-    codes = torch.randn(9, SIZE)
-    names = ["a", "b", "c"] * 3
-    groups = Groups.of(codes, names)
-    assert groups.nearest(torch.stack([*groups.means.values()]), codes.std(0)) == ["a", "b", "c"]
-    steps = groups.towards("b", ["a", "b"])
-    torch.testing.assert_close(codes[0::3].mean(0) + steps[0], codes[1::3].mean(0))
+def test_groups_lead_from_one_mean_to_another():
+    codes = {name: torch.randn(3, SIZE) + 5 * i for i, name in enumerate("abc")}
+    groups = Groups(codes)
+    means = torch.stack([one.mean(0) for one in codes.values()])
+    assert groups.nearest(means) == ["a", "b", "c"]
+    steps = groups.towards("b", means[:2], ["a", "b"])
+    torch.testing.assert_close(means[0] + steps[0], means[1])
     assert not steps[1].any()
-    torch.testing.assert_close(steps[0], difference(codes[0::3], codes[1::3]))
+    torch.testing.assert_close(steps[0], difference(codes["a"], codes["b"]))
+
+
+def test_only_what_is_near_counts_where_that_is_asked():
+    """What differs is another direction at each of two places, and the mean of both is neither."""
+    places = torch.tensor([[9.0, 0.0, 0.0], [-9.0, 0.0, 0.0]])
+    turn = torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    groups = Groups({"off": places.repeat(4, 1), "on": (places + turn).repeat(4, 1)})
+    found = groups.towards("on", places, ["off", "off"], 4)
+    torch.testing.assert_close(found, turn)
+    torch.testing.assert_close(groups.towards("on", places, ["off", "off"])[0], turn.mean(0))
 
 
 def test_a_slope_is_that_of_least_squares():

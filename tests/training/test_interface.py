@@ -255,6 +255,13 @@ VERBS: dict[str, Callable[[Path, Path], Any]] = {
         MODELS["made"], X, tasks.region("upper", ImageSpec(1, 8, 8, 2))
     ),
     "tasks.interpolate": lambda place, out: tasks.interpolate(MODELS["vae"], 2, 3),
+    "invert": lambda place, out: ptheta.invert(
+        place / "run", data=(IMAGES, LABELS), steps=2, drawn=20, n=2, measured=4
+    ),
+    "tasks.invert": lambda place, out: tasks.invert(MODELS["vae"], X, steps=2, drawn=20),
+    "arithmetic": lambda place, out: ptheta.arithmetic(
+        place / "run", data=(IMAGES, LABELS), plus="label=1", minus="label=0", n=2
+    ),
     "tasks.manifold": lambda place, out: tasks.manifold(MODELS["vae"], 2),
     "tasks.most_used": lambda place, out: tasks.most_used(MODELS["vae"], X),
     "tasks.reconstruct": lambda place, out: tasks.reconstruct(MODELS["vae"], X),

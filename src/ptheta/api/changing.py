@@ -112,6 +112,7 @@ def arithmetic(
     condition: Mapping[str, Sequence[str]] | None = None,
     n: int = SHOWN,
     each: int = EACH,
+    near: int | None = None,
     strengths: Sequence[float] | None = None,
     data: Source | None = None,
     weights: str = "best",
@@ -130,6 +131,8 @@ def arithmetic(
     closed_form: how many directions in closed form; direction: a file that `save` has written
     image: pictures to change; default: n test images, of them those that are `where` NAME=VALUE,...
     condition: of pictures, in turn; each: images of a group
+    near: of each group the images whose codes are nearest to that of the image, so many; default:
+        all of it
     strengths: how far, 1 for the whole way from one group to the other, and along a number for one
         standard deviation
     data: where the run's data lies now; out, scale: as for `sample`; save: a .safetensors for
@@ -137,9 +140,11 @@ def arithmetic(
     Raises PthetaError where the model has no codes of images, for groups that nobody is of, and
     where no direction is asked for, or two are.
     """
-    check_numbers(n=n, each=each, seed=seed)
+    check_numbers(n=n, each=each, near=near, seed=seed)
     ways = Ways(plus, minus, along, closed_form, direction)
     ways.check()
+    if near is not None and plus is None:
+        raise PthetaError("--near is of groups (--plus): leave it out")
     output, opened = Output.at(out, scale), Run.open(run)
     images_only(opened.spec, "arithmetic")
     place = None if save is None else check_file(save, (".safetensors",), flag="--save")
@@ -149,7 +154,7 @@ def arithmetic(
         raise PthetaError(f"--strength {list(how_far)}: want finite numbers")
     model = opened.model(weights)
     shown = _shown(opened, model, image, where, condition, n, data, seed)
-    known = _Known(opened, model, each, data, seed)
+    known = _Known(opened, model, each, near, data, seed)
     found = _directions(ways, model, known, shown)
     if place is not None:
         _save(found, place, opened)
@@ -202,6 +207,7 @@ class _Known:
     run: Run
     model: nn.Module
     each: int
+    near: int | None
     data: Source | None
     seed: int
 
@@ -247,7 +253,11 @@ def _directions(ways: Ways, model: nn.Module, known: _Known, shown: Shown) -> Fo
     assert ways.plus is not None
     if ways.minus is not None:
         plus, minus = known.group(ways.plus, "--plus"), known.group(ways.minus, "--minus")
-        return Found({f"{ways.plus} - {ways.minus}": difference(minus, plus)})
+        name = f"{ways.plus} - {ways.minus}"
+        if known.near is None:
+            return Found({name: difference(minus, plus)})
+        groups, own = Groups({"+": plus, "-": minus}), ["-"] * len(shown.codes)
+        return Found({name: groups.towards("+", shown.codes, own, known.near)})
     return Found({f"towards {ways.plus}": _from_own(ways.plus, known, shown)})
 
 
@@ -260,21 +270,16 @@ def _from_own(text: str, known: _Known, shown: Shown) -> Tensor:
     asked = matching(train, [text], "--plus")
     words = values_of(train, name)
     target = str(words[asked][0])
-    codes, names = [], []
-    for word in dict.fromkeys(words.tolist()):
-        found = known.codes(train.subset(words == word))
-        codes.append(found)
-        names += [word] * len(found)
-    every = torch.cat(codes)
-    groups = Groups.of(every, names)
+    every = dict.fromkeys(words.tolist())
+    groups = Groups({word: known.codes(train.subset(words == word)) for word in every})
     own = _own_groups(shown, name, groups)
     if own is None:
         warnings.warn(
             f"what {name} the images have is not known: taken for that of the nearest mean code",
             stacklevel=4,
         )
-        own = groups.nearest(shown.codes, every.std(0).clamp_min(1e-6))
-    return groups.towards(target, own)
+        own = groups.nearest(shown.codes)
+    return groups.towards(target, shown.codes, own, known.near)
 
 
 def _own_groups(shown: Shown, name: str, groups: Groups) -> list[str] | None:
@@ -287,7 +292,7 @@ def _own_groups(shown: Shown, name: str, groups: Groups) -> list[str] | None:
     if not there:
         return None
     own: list[str] = values_of(shown.data, name).tolist()
-    return own if all(one in groups.means for one in own) else None
+    return own if all(one in groups.codes for one in own) else None
 
 
 def _numbers(data: Dataset, name: str) -> Tensor:
@@ -331,7 +336,7 @@ def _save(found: Found, place: Path, run: Run) -> None:
     """Raises PthetaError for directions that are of each image another."""
     if not found.fixed:
         raise PthetaError(
-            "--save: this direction is of each image another: give --minus, and it is one"
+            "--save: this direction is of each image another: give --minus and no --near, and it is one"
         )
     save_tensors(place, found.fixed, {"run": run.path.name, "model": run.plan.model})
 

@@ -15,6 +15,7 @@ LIMITS: dict[str, tuple[int, int]] = {
     "-m": (1, MOST_PARTS),
     "--repeats": (1, MOST_PARTS),
     "--each": (1, MOST_PARTS),
+    "--near": (1, MOST_PARTS),
     "--candidates": (1, MOST_PARTS),
     "--between": (2, MOST_PARTS),
     "--size": (1, MOST_SIDE),

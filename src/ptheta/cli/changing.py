@@ -57,6 +57,12 @@ from ptheta.terminal.progress import shown
 @number(text="Number of images.")
 @whole("--each", 200, "Number of images of a group, at most.")
 @click.option(
+    "--near",
+    type=types.COUNT,
+    help="Number of images of each group that count: those whose codes are nearest to that of the "
+    "image.  [default: all]",
+)
+@click.option(
     "--strength",
     "strengths",
     type=types.Real(),

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +26,7 @@ from ptheta.tasks.invert import invert
 from ptheta.tasks.needs import require
 from ptheta.tasks.walks import code_size
 
+LEAST_SPREAD = 1e-6  # of a number of the code
 BATCH = 500  # images that are encoded at a time
 LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)  # whose weight may be the first of a generator
 RESTARTS, STEPS, DRAWN = 4, 300, 2000  # of the search for a code, of which many are wanted
@@ -33,30 +34,48 @@ RESTARTS, STEPS, DRAWN = 4, 300, 2000  # of the search for a code, of which many
 
 @dataclass(frozen=True)
 class Groups:
-    """Codes by what their images show. means: of each group, by name, (L,)"""
+    """Codes by what their images show: of each group, by name, (N, L)."""
 
-    means: dict[str, Tensor]
+    codes: Mapping[str, Tensor]
 
-    @classmethod
-    def of(cls, codes: Tensor, names: Sequence[str]) -> Groups:
-        """codes: (N, L); names: of the group of each"""
-        if len(codes) != len(names):
-            raise PthetaError(f"{len(codes)} codes of {len(names)} groups: give a group for each")
-        found: dict[str, list[int]] = {}
-        for i, name in enumerate(names):
-            found.setdefault(name, []).append(i)
-        return cls({name: codes[rows].mean(0) for name, rows in found.items()})
+    @property
+    def spread(self) -> Tensor:
+        """The standard deviation of each number over all codes, (L,), by which they are compared."""
+        return torch.cat(list(self.codes.values())).std(0, correction=0).clamp_min(LEAST_SPREAD)
 
-    def towards(self, name: str, own: Sequence[str]) -> Tensor:
-        """From the mean of each image's own group to that of another: (N, L)."""
-        return torch.stack([self.means[name] - self.means[one] for one in own])
-
-    def nearest(self, codes: Tensor, spread: Tensor) -> list[str]:
-        """The group whose mean is nearest to each code, in units of the spread (L,)."""
-        names = list(self.means)
-        means = torch.stack([self.means[name] for name in names])
+    def nearest(self, codes: Tensor) -> list[str]:
+        """The group whose mean is nearest to each code (N, L)."""
+        names, spread = list(self.codes), self.spread
+        means = torch.stack([self.codes[name].mean(0) for name in names])
         at = torch.cdist(codes / spread, means / spread).argmin(1)
         return [names[i] for i in at.tolist()]
+
+    def towards(
+        self, name: str, codes: Tensor, own: Sequence[str], near: int | None = None
+    ) -> Tensor:
+        """From each code's own group to another, of codes (N, L): (N, L).
+
+        own: the group of each
+        near: how many of either group count, those that are nearest to the code; None for all. What
+            changes may lie elsewhere for images that differ otherwise: a red object at the top is
+            no help for one at the bottom.
+        """
+        spread = self.spread
+        return torch.stack(
+            [
+                _mean_near(self.codes[name], z, spread, near)
+                - _mean_near(self.codes[group], z, spread, near)
+                for z, group in zip(codes, own, strict=True)
+            ]
+        )
+
+
+def _mean_near(codes: Tensor, z: Tensor, spread: Tensor, near: int | None) -> Tensor:
+    """The mean of the codes (M, L) that are nearest to z (L,)."""
+    if near is None or near >= len(codes):
+        return codes.mean(0)
+    distance = ((codes - z) / spread).square().sum(1)
+    return codes[distance.topk(near, largest=False).indices].mean(0)
 
 
 @undisturbed()

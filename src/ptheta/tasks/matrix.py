@@ -99,12 +99,8 @@ TASKS: dict[str, Task] = {
     "manifold": Task(
         "images over two dimensions of the code", (DecodesPrior,), fitted=(DecodesPrior,)
     ),
-    "invert": Task(
-        "find the codes of images", (InvertsPrior, InvertsEncoded), fitted=(InvertsPrior,)
-    ),
-    "arithmetic": Task(
-        "change one thing of images", (Autoencodes, InvertsPrior), fitted=(InvertsPrior,)
-    ),
+    "invert": Task("find the codes of images", (InvertsPrior, InvertsEncoded)),
+    "arithmetic": Task("change one thing of images", (Autoencodes, InvertsPrior)),
     "traverse": Task("change one dimension of a code", (Autoencodes,)),
     "latents": Task("what the codes hold", (HasPosterior,), of=ANY),
     "fit": Task("fit a prior to the codes", (Autoencodes,), of=ANY),

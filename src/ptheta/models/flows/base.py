@@ -39,6 +39,10 @@ from ptheta.optimizers import OptimizerConfig
 from ptheta.specs import DataSpec, ImageSpec, VectorSpec
 
 
+def itself(t: Tensor) -> Tensor:
+    return t
+
+
 @dataclass(frozen=True)
 class FlowPrior(Entry):
     """p(z) of independent numbers. log_density: of each, nats; draw: (n, dims, device) -> z;
@@ -46,7 +50,7 @@ class FlowPrior(Entry):
 
     log_density: Callable[[Tensor], Tensor]
     draw: Callable[[int, int, torch.device], Tensor]
-    at: Callable[[Tensor], Tensor]
+    at: Callable[[Tensor], Tensor] = itself
 
 
 def log_normal(z: Tensor) -> Tensor:
@@ -66,17 +70,13 @@ def logistic(n: int, dims: int, device: torch.device) -> Tensor:
     return u.log() - (-u).log1p()
 
 
-def itself(t: Tensor) -> Tensor:
-    return t
-
-
 def logistic_at(t: Tensor) -> Tensor:
     found: Tensor = torch.special.log_ndtr(t) - torch.special.log_ndtr(-t)
     return found
 
 
 PRIORS: dict[str, FlowPrior] = {
-    "normal": FlowPrior(log_normal, normal, itself, about="N(0, I)"),
+    "normal": FlowPrior(log_normal, normal, about="N(0, I)"),
     "logistic": FlowPrior(
         log_logistic, logistic, logistic_at, about="independent logistic numbers (1410.8516)"
     ),

@@ -336,7 +336,7 @@ def _save(found: Found, place: Path, run: Run) -> None:
     """Raises PthetaError for directions that are of each image another."""
     if not found.fixed:
         raise PthetaError(
-            "--save: this direction is of each image another: give --minus and no --near, and it is one"
+            "--save: this direction is of each image another: give --minus and no --near"
         )
     save_tensors(place, found.fixed, {"run": run.path.name, "model": run.plan.model})
 

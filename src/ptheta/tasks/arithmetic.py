@@ -40,7 +40,7 @@ class Groups:
 
     @property
     def spread(self) -> Tensor:
-        """The standard deviation of each number over all codes, (L,), by which they are compared."""
+        """The standard deviation of each number over all codes, (L,): what they are compared by."""
         return torch.cat(list(self.codes.values())).std(0, correction=0).clamp_min(LEAST_SPREAD)
 
     def nearest(self, codes: Tensor) -> list[str]:

@@ -82,7 +82,10 @@ class InstanceNorm(nn.Module):
         if places == 1:
             return x * self.weight.view(1, -1, *ones) + bias
         normal, _, per_sd = torch.native_group_norm(
-            full(x), self.weight, self.bias, n, channels, places, channels, EPSILON
+            full(x).contiguous(),
+            full(self.weight),
+            full(self.bias),
+            *(n, channels, places, channels, EPSILON),
         )
         flat = (per_sd > (EPSILON + FLAT) ** -0.5).view(n, channels, *ones)
         return torch.where(flat, bias, normal)

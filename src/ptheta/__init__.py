@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from ptheta.api import (
         chain,
+        classify,
         closest,
         compare,
         create,
@@ -83,6 +84,7 @@ __all__ = [
     "api",
     "callbacks",
     "chain",
+    "classify",
     "closest",
     "compare",
     "create",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ptheta.cli import (
     chains,
+    classify,
     images,
     imputing,
     latent,
@@ -18,7 +19,7 @@ from ptheta.cli.common import cli
 
 PARTS = (
     *(listing, train, images, repairing, imputing, latent, chains),
-    *(outliers, usefulness, measure),
+    *(outliers, classify, usefulness, measure),
 )
 
 __all__ = ["PARTS", "cli"]

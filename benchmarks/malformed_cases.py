@@ -617,6 +617,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "interpolate": ("vae", "--codes", "--out", "o.png"),
     "manifold": ("vae", "--out", "o.png"),
     "traverse": ("vae", "--out", "o.png"),
+    "classify": ("cvae", "--samples", "2"),
     "chain": ("gsn", "--steps", "3", "--out", "o.png"),
     "latents": ("vae",),
     "fit": ("ae",),

@@ -26,6 +26,7 @@ from scripts.seed_tables import markdown
 ROOT = Path(__file__).parent.parent
 MEASURED = ROOT / "benchmarks" / "results" / "denoising.json"
 USEFUL = ROOT / "benchmarks" / "results" / "usefulness.json"
+CLASSIFIED = ROOT / "benchmarks" / "results" / "classification.json"
 NUMBERS = ("logistic balanced", "forest balanced", "AUC logistic", "AUC forest", "copied")
 SHOWN = {"psnr": 1, "ssim": 3}  # places after the point
 
@@ -93,6 +94,27 @@ def reached() -> str:
     return markdown(rows)
 
 
+def classified() -> str:
+    """What classification by Bayes' rule reached, one seed, beside the floors."""
+    found: dict[str, Any] = json.loads(CLASSIFIED.read_text(encoding="utf-8"))
+    rows = [["", "test examples", "accuracy, %", "log loss, nats", "calibration", "slope"]]
+    for run, told in found.items():
+        for name, one in told["measured"].items():
+            what = f"`{run}`, log p(x \\| y) {told['likelihood']}" if name == "model" else name
+            rows.append([what, f"{told['examples']:,}", *_classified(one)])
+    return markdown(rows)
+
+
+def _classified(one: Mapping[str, Any]) -> list[str]:
+    right, loss, slope = one["accuracy"], one["log_loss"], one["calibration_slope"]
+    return [
+        f"{100 * right['value']:.1f} ({100 * right['low']:.1f}-{100 * right['high']:.1f})",
+        "" if loss is None else f"{loss['value']:.2f} ({loss['low']:.2f}-{loss['high']:.2f})",
+        "" if one["calibration_error"] is None else f"{one['calibration_error']:.3f}",
+        "" if slope is None else f"{slope['value']:.2f}",
+    ]
+
+
 KINDS: Mapping[type[DataSpec], str] = {VectorSpec: "rows of tables", ImageSpec: "images"}
 
 
@@ -144,6 +166,7 @@ PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "tests": tests,
         "reached": reached,
     },
+    "classification.md": {"classified": classified},
     "families.md": {"tree": seed_tables.tree, "branches": seed_tables.branches},
     "toys.md": {"toys": seed_tables.toys},
     "denoising.md": {"repairs": repairs, "reconstructions": reconstructions},

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ptheta.api import (
         arithmetic,
         chain,
+        classify,
         closest,
         compare,
         create,
@@ -86,6 +87,7 @@ __all__ = [
     "arithmetic",
     "callbacks",
     "chain",
+    "classify",
     "closest",
     "compare",
     "create",

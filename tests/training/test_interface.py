@@ -33,6 +33,7 @@ IMAGES = np.random.default_rng(5).integers(0, 256, (60, 8, 8), dtype=np.uint8)
 LABELS = np.arange(60) % 2
 TABLE = np.where(IMAGES[:, 0, :2] < 50, np.nan, IMAGES[:, 0, :2])
 SMALL: dict[str, Any] = {"steps": 1, "hidden": (4,), "latent": 2}
+QUICK: dict[str, Any] = {"steps": 1, "hidden": (4,), "evaluate_every": 0}
 MEASURED: dict[str, Any] = {"n": 8, "extractor": "pixels"}
 
 
@@ -204,7 +205,8 @@ WRITING: dict[str, Callable[..., Grid | Rows]] = {
 }
 
 MODELS = {
-    name: tiny(name, ImageSpec(1, 8, 8, 2)) for name in ("ae", "dae", "made", "vae", "pix2pix")
+    name: tiny(name, ImageSpec(1, 8, 8, 2))
+    for name in ("ae", "cvae", "dae", "made", "vae", "pix2pix")
 }
 
 X = torch.randint(0, 2, (12, 1, 8, 8), dtype=torch.uint8) * 255
@@ -244,6 +246,12 @@ VERBS: dict[str, Callable[[Path, Path], Any]] = {
         ptheta.train("dae", IMAGES, out / "dae", **SMALL), steps=4, chains=2, every=2
     ),
     "tasks.chain": lambda place, out: tasks.chain(MODELS["dae"], 4, 2, every=2),
+    "classify": lambda place, out: ptheta.classify(
+        ptheta.train("made", (IMAGES, LABELS), out / "told", condition="labels", **QUICK),
+        (IMAGES, LABELS),
+        data=(IMAGES, LABELS),
+    ),
+    "tasks.classify": lambda place, out: tasks.classify(MODELS["cvae"], ON, samples=2),
     "tasks.denoise": lambda place, out: tasks.denoise(MODELS["dae"], X, "gaussian", 0.5),
     "tasks.fit": lambda place, out: tasks.fit(MODELS["ae"], CODES, components=2),
     "impute": lambda place, out: ptheta.impute(

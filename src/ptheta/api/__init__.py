@@ -6,6 +6,8 @@ hand, `ptheta.tasks` and `ptheta.metrics` have the same uses as functions of the
 
 from ptheta.api.chains import Chained, chain
 from ptheta.api.changing import Moved, arithmetic
+from ptheta.api.classified import Classification
+from ptheta.api.classifying import classify
 from ptheta.api.compared import Compared
 from ptheta.api.comparing import compare, demo
 from ptheta.api.finding import outliers
@@ -33,6 +35,7 @@ from ptheta.tasks.matrix import list_tasks
 
 __all__ = [
     "Chained",
+    "Classification",
     "Compared",
     "Grid",
     "Imputed",
@@ -46,6 +49,7 @@ __all__ = [
     "Useful",
     "arithmetic",
     "chain",
+    "classify",
     "closest",
     "compare",
     "create",

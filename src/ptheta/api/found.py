@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,9 +14,9 @@ from ptheta.api.grid import Output
 from ptheta.capabilities import condition_of
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
-from ptheta.files.atomic import make_folder, write_atomic
 from ptheta.files.images import PICTURES
 from ptheta.files.out import check_new, refuse_source
+from ptheta.files.rows import write_csv
 from ptheta.measures.detection import interval
 from ptheta.measures.results import Estimate
 from ptheta.specs import DataSpec, ImageSpec, from_unit, images_only
@@ -121,7 +120,6 @@ class Places:
     ) -> None:
         """n: examples in the picture"""
         if self.table is not None:
-            make_folder(self.table.parent)
             _write(self.table, data, found, outlier)
         if self.picture is not None:
             _draw(self.picture, known, data, found, n)
@@ -148,14 +146,7 @@ def _write(path: Path, data: Dataset, found: Outliers, outlier: Tensor | None) -
         head, columns = [*head, name], [*columns, _texts(values)]
     if outlier is not None:
         head, columns = [*head, "outlier"], [*columns, outlier.int().tolist()]
-
-    def fill(place: Path) -> None:
-        with place.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(head)
-            writer.writerows(zip(*columns, strict=True))
-
-    write_atomic(path, fill)
+    write_csv(path, head, zip(*columns, strict=True))
 
 
 def _texts(values: Tensor) -> list[str]:

@@ -23,6 +23,7 @@ LIMITS: dict[str, tuple[int, int]] = {
     "--chains": (1, MOST_PARTS),
     "--every": (1, MOST),
     "--burn": (0, MOST),
+    "--samples": (1, MOST),  # of a bound
     "--seed": (0, LAST_SEED),
 }
 

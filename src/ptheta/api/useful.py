@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import warnings
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +14,8 @@ from ptheta.compute.streams import undisturbed
 from ptheta.data.memory import Source
 from ptheta.errors import PthetaError
 from ptheta.files import html
-from ptheta.files.atomic import make_folder, write_atomic
 from ptheta.files.out import check_new
+from ptheta.files.rows import write_csv
 from ptheta.runs.folder import Run
 from ptheta.tasks.sample import check_sampling
 
@@ -166,16 +164,6 @@ def usefulness(
     found, remarks = measured(model, match.train, test, target, n=n, repeats=repeats, seed=seed)
     done = Useful(found, remarks, place)
     if place is not None:
-        _write(place, done.rows())
+        rows = done.rows()
+        write_csv(place, list(rows[0]), [list(row.values()) for row in rows])
     return done
-
-
-def _write(place: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    def fill(beside: Path) -> None:
-        with beside.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-
-    make_folder(place.parent)
-    write_atomic(place, fill)

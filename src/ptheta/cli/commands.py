@@ -5,6 +5,7 @@ from __future__ import annotations
 from ptheta.cli import (
     chains,
     changing,
+    classify,
     images,
     imputing,
     inverting,
@@ -20,7 +21,7 @@ from ptheta.cli.common import cli
 
 PARTS = (
     *(listing, train, images, repairing, imputing, latent, inverting, changing, chains),
-    *(outliers, usefulness, measure),
+    *(outliers, classify, usefulness, measure),
 )
 
 __all__ = ["PARTS", "cli"]

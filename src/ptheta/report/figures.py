@@ -7,18 +7,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from torch import Tensor
 
+from ptheta.data.names import shortened
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import SOFTWARE, make_folder, write_atomic
 from ptheta.files.paths import expand
+from ptheta.measures.classification import calibration_error, confusion, reliability
 from ptheta.metrics.latent import LatentReport
-from ptheta.report.plots import COLOURS, panels, plain_number
+from ptheta.report.plots import COLOURS, GREY, panels, plain_number
 from ptheta.report.text import plain_text
 from ptheta.tasks.probe import WAYS, Probe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+FEW_CLASSES = 20  # whose numbers stand in the cells of a matrix
 
 
 @plain_text()
@@ -82,6 +87,60 @@ def probes(found: Sequence[Probe], out: str | Path) -> Path:
     axis.grid(alpha=0.3)
     axis.legend(frameon=False)
     return _save(figure, out)
+
+
+@plain_text()
+def classified(log_p: Tensor, y: Tensor, names: Sequence[str], out: str | Path) -> Path:
+    """How often the most probable class is right against its probability, and which class is taken
+    for which. log_p: float64 (N, K); y: int64 (N,)"""
+    figure, (diagram, matrix) = panels(2, 9.5, 4.2)
+    _reliability(diagram, log_p, y)
+    counts = confusion(log_p, y)
+    shares = counts / counts.sum(1, keepdim=True).clamp_min(1)
+    matrix.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
+    if len(names) <= FEW_CLASSES:
+        for i, row in enumerate(counts.tolist()):
+            for j, count in enumerate(row):
+                dark = "white" if shares[i, j] > 0.5 else "black"
+                if count:
+                    matrix.text(j, i, str(count), ha="center", va="center", color=dark, fontsize=7)
+        short = [shortened(name, 12) for name in names]
+        matrix.set_xticks(range(len(names)), short, rotation=90 if max(map(len, short)) > 2 else 0)
+        matrix.set_yticks(range(len(names)), short)
+    matrix.set_xlabel("taken for")
+    matrix.set_ylabel("is")
+    return _save(figure, out)
+
+
+def _reliability(axis: Axes, log_p: Tensor, y: Tensor) -> None:
+    bins = reliability(log_p, y)
+    axis.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle=":")
+    for one in bins:
+        value, low, high = one.accuracy
+        axis.errorbar(
+            one.confidence,
+            value,
+            [[value - low], [high - value]],
+            color=COLOURS[0],
+            marker="o",
+            markersize=5,
+            capsize=3,
+        )
+        axis.annotate(
+            f"{one.examples:,}",
+            (one.confidence, value),
+            textcoords="offset points",
+            xytext=(7, -10) if one.confidence < 0.9 else (-9, -14),
+            ha="left" if one.confidence < 0.9 else "right",
+            fontsize=7,
+            color=GREY,
+        )
+    axis.set_xlim(0, 1.03)
+    axis.set_ylim(0, 1.03)
+    axis.set_xlabel("probability of the most probable class")
+    axis.set_ylabel("share that is right")
+    axis.set_title(f"calibration error {calibration_error(log_p, y):.3f}", fontsize=10)
+    axis.grid(alpha=0.3)
 
 
 def _save(figure: Figure, out: str | Path) -> Path:

@@ -1,6 +1,7 @@
 """Uses of a trained model, each defined by the capabilities it needs."""
 
 from ptheta.tasks.chain import chain
+from ptheta.tasks.classify import classify
 from ptheta.tasks.denoise import denoise, psnr
 from ptheta.tasks.fit import fit
 from ptheta.tasks.impute.draws import impute, imputed
@@ -17,6 +18,7 @@ from ptheta.tasks.walks import manifold, most_used, traverse
 
 __all__ = [
     "chain",
+    "classify",
     "denoise",
     "fit",
     "impute",

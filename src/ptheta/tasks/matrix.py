@@ -11,18 +11,20 @@ from ptheta.capabilities import (
     Completes,
     Denoises,
     Encodes,
+    HasBound,
     HasChain,
     HasConditionals,
+    HasLogProb,
     HasPosterior,
     Samples,
     Translates,
 )
-from ptheta.conditions import wanted
+from ptheta.conditions import Labels, wanted
 from ptheta.models import registry
 from ptheta.models.entries import Listed
 from ptheta.specs import DataSpec, ImageSpec, VectorSpec
 from ptheta.tasks.invert import InvertsEncoded, InvertsPrior
-from ptheta.tasks.needs import Autoencodes, DecodesPrior, learns
+from ptheta.tasks.needs import Autoencodes, DecodesPrior, learns, takes
 
 Can = Literal["yes", "after fit", "no"]
 
@@ -44,6 +46,7 @@ class Task:
     fitted: which of them a prior gives that `ptheta fit` fits to the codes of a model
     of: what examples it is of
     conditional: whether models that are always asked for a condition can, too
+    told: the kind of condition that a model must be able to take; "" for none
     """
 
     about: str
@@ -51,6 +54,7 @@ class Task:
     fitted: tuple[type, ...] = ()
     of: tuple[type[DataSpec], ...] = (ImageSpec,)
     conditional: bool = True
+    told: str = ""
 
     def can(self, entry: Listed) -> Can:
         """Whether a registered model can do it."""
@@ -59,6 +63,8 @@ class Task:
             return "no"
         if not self.conditional and wanted(entry.load_config()()):
             return "no"
+        if self.told and not takes(cls, self.told):
+            return "no"
         if any(issubclass(cls, need) for need in self.needs):
             return "yes"
         return "after fit" if self.fitted and issubclass(cls, Autoencodes) else "no"
@@ -66,7 +72,8 @@ class Task:
     @property
     def methods(self) -> str:
         """The capabilities that it asks for, by their names."""
-        return named(self.needs)
+        ways = named(self.needs)
+        return f"{ways}, given {self.told}" if self.told else ways
 
 
 def named(needs: tuple[type, ...]) -> str:
@@ -107,6 +114,9 @@ TASKS: dict[str, Task] = {
     "probe": Task("how much of the labels the codes hold", (Encodes,), conditional=False),
     "usefulness": Task(
         "what samples are good for, as training data", (Samples,), fitted=(Samples,), of=ANY
+    ),
+    "classify": Task(
+        "tell classes by Bayes' rule", (HasLogProb, HasBound), of=ANY, told=Labels.kind
     ),
     "chain": Task("watch its Markov chain, and how quickly it forgets", (HasChain,), of=ANY),
     "outliers": Task("find examples unlike those of training", (Anything,), of=ANY),

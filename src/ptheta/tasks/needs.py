@@ -82,16 +82,19 @@ def refusal(
     )
 
 
-def able(capability: Ways, spec: DataSpec | None = None) -> list[str]:
+def able(capability: Ways, spec: DataSpec | None = None, told: str = "") -> list[str]:
     """The names of the registered models that have a capability.
 
     spec: what they are to learn; None for whatever
+    told: the kind of condition that they are to take; "" for whatever
     """
     classes = ((name, entry.load_model()) for name, entry in registry.models().items())
     return [
         name
         for name, cls in classes
-        if issubclass(cls, capability) and (spec is None or learns(cls, type(spec)))
+        if issubclass(cls, capability)
+        and (spec is None or learns(cls, type(spec)))
+        and (not told or takes(cls, told))
     ]
 
 
@@ -100,10 +103,26 @@ def learns(cls: type, kind: type[DataSpec]) -> bool:
     return not issubclass(cls, Model) or issubclass(kind, cls.specs)
 
 
-def able_models(capability: Ways, spec: DataSpec | None = None) -> str:
+def takes(cls: type, kind: str) -> bool:
+    """Whether models of a class may be asked for this kind of condition."""
+    return issubclass(cls, Model) and kind in cls.takes
+
+
+def refuse_untold(model: nn.Module, kind: str, verb: str, ways: Ways) -> None:
+    """Raises PthetaError for a model that takes no condition of this kind, with those that do.
+
+    verb: what it is wanted for; ways: capabilities that it takes as well
+    """
+    if takes(type(model), kind):
+        return
+    who = able_models(ways, model.spec if isinstance(model, Model) else None, kind)
+    raise PthetaError(f"this model cannot {verb}: it takes no {kind}{who and f'; {who}'}")
+
+
+def able_models(capability: Ways, spec: DataSpec | None = None, told: str = "") -> str:
     """The models that have a capability, for a message: some of each family where there are many;
-    empty where there are none."""
-    names = able(capability, spec)
+    empty where there are none. spec, told: as of `able`"""
+    names = able(capability, spec, told)
     if len(names) <= NAMED:
         return f"models that can: {', '.join(names)}" if names else ""
     families: dict[str, list[str]] = {}

@@ -1,0 +1,157 @@
+"""What comes of classification: probabilities, how good they are, a table and a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch import Tensor
+
+from ptheta.api.grid import Block
+from ptheta.data.dataset import Dataset
+from ptheta.files import html
+from ptheta.files.rows import write_csv
+from ptheta.measures.classification import Classified, confusion
+from ptheta.measures.rivals import SIGN, beats, verdict
+from ptheta.tasks.classify import FLOORS, Posterior
+
+MODEL = "model"
+WIDEST = 12  # classes of a table of which is taken for which
+WORST = 10  # pairs of classes, where there are more
+SHOWN = 10  # examples that are printed, where no labels are known
+HEADS = ("", "accuracy, %", "log loss, nats", "calibration", "slope")
+TOLD = (
+    "calibration: the error, in brackets what 95 of 100 right classifiers stay below;",
+    "slope: 1 where probabilities are right, below 1 where they are too sure",
+)
+
+
+@dataclass(frozen=True)
+class Classification:
+    """What `ptheta.classify` gives.
+
+    names: of the examples: the paths of their files, or their rows
+    found: log P(y | x) of every example, and the names of the classes
+    labels: what the examples are, int64 (N,); None where that is not known
+    measured: how good the model's probabilities are, and those of floors, by name; empty where no
+        labels are known
+    remarks: lines on how it was done; path, picture: where it was written; None where nowhere
+    """
+
+    names: Sequence[str] = field(repr=False)
+    found: Posterior
+    labels: Tensor | None = field(default=None, repr=False)
+    measured: dict[str, Classified] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+    path: Path | None = None
+    picture: Path | None = None
+
+    @property
+    def about(self) -> str:
+        """A line on what was done."""
+        return f"{len(self.names):,} examples by p(x | y) p(y), log p(x | y) {self.found.how}"
+
+    @property
+    def confusion(self) -> Tensor | None:
+        """How many examples of a class (row) are taken for which (column), int64 (K, K)."""
+        return None if self.labels is None else confusion(self.found.log_p, self.labels)
+
+    def __repr__(self) -> str:
+        own = self.measured.get(MODEL)
+        right = "" if own is None else f", accuracy {own.accuracy.text()}"
+        return f"Classification({self.about}{right})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: its tables."""
+        tables = [block.rows for block in self.blocks() if block.rows]
+        return html.card(self, *(html.table(rows[1:], rows[0]) for rows in tables))
+
+    def blocks(self) -> list[Block]:
+        """What is printed of it."""
+        first = Block(self.about, (), self.remarks)
+        if not self.measured:
+            return [first, Block(rows=self._first())]
+        rows = self._compared()
+        told = Block(rows=rows, lines=(verdict(rows), *TOLD))
+        return [first, told, self._confused()]
+
+    def _first(self) -> list[list[str]]:
+        rows = [["example", "class", "probability"]]
+        top, at = self.found.log_p[:SHOWN].exp().max(1)
+        each = zip(self.names[:SHOWN], at.tolist(), top.tolist(), strict=True)
+        return rows + [[name, self.found.names[k], f"{p:.3g}"] for name, k, p in each]
+
+    def _compared(self) -> list[list[str]]:
+        own = self.measured[MODEL]
+        rows = [list(HEADS)]
+        for name, one in self.measured.items():
+            right, loss, slope = one.accuracy, one.log_loss, one.slope
+            better = name in FLOORS and beats(right.value, own.accuracy.value, "more")
+            less = loss is not None and (
+                own.log_loss is None or beats(loss.value, own.log_loss.value, "less")
+            )
+            sign = SIGN if name in FLOORS and less else ""
+            probable = one.calibration_error is not None
+            rows.append(
+                [
+                    name,
+                    right.text(1, 100) + (SIGN if better else ""),
+                    loss.text(2) + sign if loss is not None else "infinite" if probable else "",
+                    _calibration(one),
+                    "" if slope is None else f"{slope.value:.2f} +- {slope.high - slope.value:.2f}",
+                ]
+            )
+        return rows
+
+    def _confused(self) -> Block:
+        counts = self.confusion
+        assert counts is not None
+        names, title = self.found.names, "rows: what it is; columns: what it is taken for"
+        if len(names) <= WIDEST:
+            rows = [["", *names]]
+            rows += [
+                [name, *(str(c) if c else "" for c in row)]
+                for name, row in zip(names, counts.tolist(), strict=True)
+            ]
+            return Block(title, rows)
+        wrong = counts.clone().fill_diagonal_(0)
+        top = wrong.flatten().topk(WORST)
+        rows = [["class", "is taken for", "examples"]]
+        for count, place in zip(top.values.tolist(), top.indices.tolist(), strict=True):
+            if count:
+                rows.append([names[place // len(names)], names[place % len(names)], str(count)])
+        return Block("what is taken for another class most often", rows)
+
+    def to_json(self) -> dict[str, object]:
+        counts = self.confusion
+        return {
+            "examples": len(self.names),
+            "likelihood": self.found.how,
+            "classes": list(self.found.names),
+            "measured": {name: one.to_json() for name, one in self.measured.items()},
+            "confusion": None if counts is None else counts.tolist(),
+            "remarks": list(self.remarks),
+            "path": None if self.path is None else str(self.path),
+            "picture": None if self.picture is None else str(self.picture),
+        }
+
+    def write(self, path: Path, data: Dataset) -> None:
+        """A row for each example: its label where that is known, the class it is taken for, and the
+        probability of every class."""
+        classes = self.found.names
+        head = ["row" if data.files is None else "file"]
+        columns: list[Sequence[object]] = [self.names]
+        if self.labels is not None:
+            head, columns = [*head, "label"], [*columns, [classes[k] for k in self.labels]]
+        columns.append([classes[k] for k in self.found.found])
+        for of_class in self.found.log_p.exp().unbind(1):
+            columns.append([f"{p:.6g}" for p in of_class.tolist()])
+        head = [*head, "class", *(f"p({name})" for name in classes)]
+        write_csv(path, head, zip(*columns, strict=True))
+
+
+def _calibration(one: Classified) -> str:
+    if one.calibration_error is None or one.by_chance is None:
+        return ""
+    return f"{one.calibration_error:.3f} ({one.by_chance[1]:.3f})"

@@ -1,0 +1,154 @@
+"""The verb that classifies with a model that is conditional on labels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TypedDict, Unpack
+
+from torch import Tensor
+
+from ptheta import tasks
+from ptheta.api.beside import known_labels, seen_in_training, shown_to, some_of
+from ptheta.api.classified import MODEL, Classification
+from ptheta.api.found import names_of
+from ptheta.api.limits import check_numbers
+from ptheta.compute.streams import undisturbed
+from ptheta.conditions import Labels
+from ptheta.data.dataset import Dataset
+from ptheta.data.memory import Source
+from ptheta.errors import PthetaError, unknown
+from ptheta.files.out import check_new, refuse_source
+from ptheta.measures.classification import Classified, measured
+from ptheta.report import figures
+from ptheta.runs.folder import Run
+from ptheta.tasks.classify import FLOORS, SAMPLES, Labelled, Posterior, log_prior
+from ptheta.tasks.classify.bayes import labels_of
+from ptheta.terminal.progress import watched
+
+PRIORS = ("training", "uniform")
+
+
+class Reading(TypedDict, total=False):
+    """How examples are read and classified.
+
+    split, label_column: of a source, see `ptheta.outliers`
+    data: where the run's data lies now
+    n: examples, drawn at random by the seed; default: all
+    prior: p(y): "training", the shares of the classes in training, or "uniform"
+    samples: of the importance bound, where a model has no exact likelihood
+    weights: of the run, "best" or "last"
+    """
+
+    split: str | None
+    label_column: str | None
+    data: Source | None
+    n: int | None
+    prior: str
+    samples: int
+    weights: str
+    seed: int
+
+
+@undisturbed()
+def classify(
+    run: str | Path | Run,
+    source: Source | None = None,
+    *,
+    out: str | Path | None = None,
+    show: str | Path | None = None,
+    force: bool = False,
+    **how: Unpack[Reading],
+) -> Classification:
+    """Classifies examples by Bayes' rule: P(y | x) is proportional to p(x | y) p(y), of a run that
+    is conditional on labels. Where the examples have labels, it is measured, beside floors.
+
+    source: anything that `ptheta.open_data` reads; default: the run's held-out examples
+    out: a .csv to write a row for each example to; show: a .png of the reliability diagram and of
+        which class is taken for which; force: whether files that are there are overwritten
+    how: the fields of `Reading`
+    Raises PthetaError where the model is not conditional on labels or has no likelihood, and where
+    the prior is that of training examples which are not there.
+    """
+    check_numbers(n=how.get("n"), samples=how.get("samples"), seed=how.get("seed"))
+    prior = how.get("prior", PRIORS[0])
+    if prior not in PRIORS:
+        raise unknown("prior", prior, PRIORS)
+    table, picture = _places(out, show, source, force)
+    opened, seed = Run.open(run), how.get("seed", 0)
+    model = opened.model(how.get("weights", "best"))
+    labels = labels_of(model)
+    data, remarks = shown_to(
+        opened, source, how.get("split"), how.get("data"), how.get("label_column")
+    )
+    data = some_of(data, how.get("n"), seed)
+    known, why = known_labels(data, labels)
+    if show is not None and known is None:
+        raise PthetaError(
+            f"--show draws how good probabilities are, and {data.name} has no labels"
+            f"{why and ' of the run'}: leave it out, or give data with labels"
+        )
+    bank, lacking = _trained(opened, how.get("data"), labels, prior)
+    shares = None if bank is None or prior != PRIORS[0] else log_prior(bank[1], len(labels))
+    found = tasks.classify(
+        model, data, prior=shares, samples=how.get("samples", SAMPLES), seed=seed
+    )
+    lines = [*remarks, why, lacking, "" if bank is None else seen_in_training(data, bank[0])]
+    done = Classification(names_of(data), found, known, _measured(found, data, known, bank, seed))
+    done = replace(done, remarks=tuple(filter(None, lines)), path=table, picture=picture)
+    if table is not None:
+        done.write(table, data)
+    if picture is not None and known is not None:
+        figures.classified(found.log_p, known, found.names, picture)
+    return done
+
+
+def _places(
+    out: str | Path | None, show: str | Path | None, source: Source | None, force: bool
+) -> tuple[Path | None, Path | None]:
+    """Where a table and a picture go. Raises PthetaError for what cannot be written, is there
+    already, or is what is read."""
+    table = check_new(out, (".csv",), "--out", force)
+    picture = check_new(show, (".png",), "--show", force)
+    for place, flag in ((table, "--out"), (picture, "--show")):
+        if place is not None:
+            refuse_source(place, source, "data", flag=flag)
+    return table, picture
+
+
+Bank = tuple[Dataset, Tensor]  # training examples with their labels, int64 (N,)
+
+
+def _trained(run: Run, place: Source | None, labels: Labels, prior: str) -> tuple[Bank | None, str]:
+    """The run's training examples; None where they are not there, with a line that says so.
+
+    Raises PthetaError where they are not there, and the prior is theirs.
+    """
+    try:
+        data = run.own(place).images
+    except PthetaError as error:
+        if prior == PRIORS[0]:
+            raise PthetaError(f"{error}; or take --prior uniform") from None
+        return None, "the run's training data is not there: no floors"
+    assert data is not None  # it is there
+    y = known_labels(data, labels)[0]
+    assert y is not None
+    return (data, y), ""
+
+
+def _measured(
+    found: Posterior, data: Dataset, y: Tensor | None, bank: Bank | None, seed: int
+) -> dict[str, Classified]:
+    """How good the model's probabilities are, and those of floors."""
+    if y is None:
+        return {}
+    every = {MODEL: measured(found.log_p, y, seed=seed)}
+    if bank is None:
+        return every
+    train, labels = bank[0].with_fixed_binarisation(), bank[1]
+    known = Labelled(train.batch(slice(None)).x, labels)
+    x = data.with_fixed_binarisation().batch(slice(None)).x
+    for name, floor in watched(list(FLOORS.items()), "floors"):
+        log_p = floor.fit(data.spec, known, len(found.names), x)
+        every[name] = measured(log_p, y, sure=floor.sure, seed=seed)
+    return every

@@ -1,0 +1,73 @@
+"""Classification by Bayes' rule."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+import ptheta
+from ptheta.cli import types
+from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, WEIGHTS, Parsed, cli, whole
+from ptheta.cli.repairing import print_blocks
+from ptheta.terminal.progress import shown
+
+SPLIT = click.option(
+    "--split",
+    help="Part of SOURCE: train, val or test. By default its test part, or all of it where it has "
+    "no parts.",
+)
+LABEL_COLUMN = click.option(
+    "--label-column",
+    metavar="NAME",
+    help="Column of the labels, where SOURCE has columns. By default as for the run's data.",
+)
+SOME = click.option(
+    *("-n", "--number", "n"),
+    type=types.COUNT,
+    help="Number of examples, drawn at random.  [default: all]",
+)
+
+
+@cli.command()
+@RUN
+@click.argument("source", type=types.SOURCE, required=False)
+@SPLIT
+@LABEL_COLUMN
+@SOME
+@click.option(
+    "--prior",
+    default="training",
+    show_default=True,
+    help="p(y): training, the shares of the classes in the run's training data, or uniform.",
+)
+@whole("--samples", 16, "Importance samples of a bound, where p(x | y) is not exact.")
+@click.option("--out", type=types.File(".csv"), help="A .csv to write a row for each example to.")
+@click.option(
+    "--show",
+    type=types.PICTURE,
+    help="A .png to write: how often probabilities are right, and what is taken for what.",
+)
+@click.option("--force", is_flag=True, help="Overwrite files that are there.")
+@JSON
+@WEIGHTS
+@DATA
+@SEED
+@THREADS
+def classify(run: str, as_json: bool, **options: Parsed) -> None:
+    """Tell the classes of SOURCE by a RUN that is conditional on labels.
+
+    P(y | x) is proportional to p(x | y) p(y), by the exact likelihood of the model or its
+    importance bound. SOURCE is anything that can be trained on; without it the run's held-out
+    examples are taken. Where labels are known, a table says how good the probabilities are, beside
+    the most frequent class, logistic regression and the nearest training example.
+    """
+    with shown(run):
+        found = ptheta.classify(run, **options)
+    if as_json:
+        click.echo(json.dumps(found.to_json(), indent=2))
+    else:
+        print_blocks(found.blocks())
+    for place in (found.path, found.picture):
+        if place is not None:
+            click.echo(f"{place}", err=as_json)

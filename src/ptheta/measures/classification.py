@@ -1,0 +1,176 @@
+"""How good probabilities of classes are: accuracy, log loss, and whether they mean what they say.
+
+Pure functions of log P(y | x), float64 (N, K), and labels y, int64 (N,).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ptheta.measures.results import NORMAL
+
+BINS = 10  # of a reliability diagram
+SIMULATED = 200  # sets of labels that calibrated probabilities are simulated by
+LEAST_LOG = -1e5  # nats, of a class that is impossible, where it is multiplied
+STEEPEST = 1e3  # slope that is looked for, and its inverse
+
+
+class Told(NamedTuple):
+    """A number with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def text(self, places: int = 3, times: float = 1.0) -> str:
+        value, low, high = (f"{times * one:.{places}f}" for one in self)
+        return f"{value} ({low}-{high})"
+
+
+class Bin(NamedTuple):
+    """Examples whose highest probability is in a range: how many, the mean of that probability, and
+    the share of them whose most probable class is theirs."""
+
+    examples: int
+    confidence: float
+    accuracy: Told
+
+
+def wilson(hits: int, n: int) -> Told:
+    """A share with the score interval (Wilson 1927, JASA 22:209), which is right for shares near 0
+    and 1, too. n: 1 or more"""
+    p, z2 = hits / n, NORMAL**2 / n
+    middle = (p + z2 / 2) / (1 + z2)
+    half = NORMAL / (1 + z2) * math.sqrt(p * (1 - p) / n + z2 / (4 * n))
+    return Told(p, min(p, max(0.0, middle - half)), max(p, min(1.0, middle + half)))
+
+
+def accuracy(log_p: Tensor, y: Tensor) -> Told:
+    """The share of examples whose most probable class is theirs."""
+    return wilson(int((log_p.argmax(1) == y).sum()), len(y))
+
+
+def log_loss(log_p: Tensor, y: Tensor) -> Told | None:
+    """The mean of -log P(y | x), nats; None where that is infinite."""
+    each = -log_p.gather(1, y[:, None])[:, 0]
+    if not bool(each.isfinite().all()):
+        return None
+    mean = each.mean().item()
+    half = NORMAL * each.std().item() / math.sqrt(len(each)) if len(each) > 1 else math.inf
+    return Told(mean, max(0.0, mean - half), mean + half)
+
+
+def reliability(log_p: Tensor, y: Tensor, bins: int = BINS) -> list[Bin]:
+    """Examples by their highest probability, in `bins` ranges of one width; empty ones left out."""
+    top, found = log_p.exp().max(1)
+    place, right = _place(top, bins), found == y
+    each = [(top[place == b], right[place == b]) for b in range(bins)]
+    return [
+        Bin(len(p), p.mean().item(), wilson(int(hit.sum()), len(hit))) for p, hit in each if len(p)
+    ]
+
+
+def _place(top: Tensor, bins: int) -> Tensor:
+    return (top * bins).long().clamp(0, bins - 1)
+
+
+def calibration_error(log_p: Tensor, y: Tensor, bins: int = BINS) -> float:
+    """sum over bins of n_b / N |accuracy_b - confidence_b| (Guo et al. 2017, arXiv:1706.04599)."""
+    top, found = log_p.exp().max(1)
+    return _error(top, (found == y)[None].double(), bins).item()
+
+
+def _error(top: Tensor, right: Tensor, bins: int) -> Tensor:
+    """top: (N,); right: float64 (S, N), of S sets of labels -> (S,)"""
+    place = _place(top, bins).expand(len(right), -1)
+    gap = torch.zeros(len(right), bins, dtype=torch.float64).scatter_add_(1, place, right - top)
+    return gap.abs().sum(1) / len(top)
+
+
+def by_chance(log_p: Tensor, seed: int = 0, bins: int = BINS) -> tuple[float, float]:
+    """The calibration error of probabilities that are right, of so many examples: (its mean, what
+    it exceeds in 5 of 100 cases), by labels that are drawn from the probabilities themselves."""
+    top = log_p.exp().max(1).values
+    draw = torch.Generator().manual_seed(seed)
+    u = torch.rand(SIMULATED, len(top), generator=draw, dtype=torch.float64)
+    found = _error(top, (u < top).double(), bins)
+    return found.mean().item(), found.quantile(0.95).item()
+
+
+def slope(log_p: Tensor, y: Tensor) -> Told | None:
+    """The a for which softmax(a log P) has the least log loss: 1 where probabilities are right,
+    below 1 where they are too sure (its inverse is the temperature of arXiv:1706.04599).
+
+    The log likelihood is concave in a, and its derivative falls through 0 at most once. None where
+    it does so nowhere, as of a classifier that is always right, and where the examples do not tell
+    it from 0.
+    """
+    from scipy.optimize import brentq
+
+    logs = log_p.clamp(min=LEAST_LOG)
+    own = logs.gather(1, y[:, None])[:, 0]
+
+    def weights(a: float) -> Tensor:
+        return (a * logs).softmax(1)
+
+    def rise(log_a: float) -> float:
+        return (own - (weights(math.exp(log_a)) * logs).sum(1)).sum().item()
+
+    ends = -math.log(STEEPEST), math.log(STEEPEST)
+    if not rise(ends[0]) > 0 > rise(ends[1]):
+        return None
+    a = math.exp(brentq(rise, *ends))
+    w = weights(a)
+    information = ((w * logs.square()).sum(1) - (w * logs).sum(1).square()).sum().item()
+    half = NORMAL / math.sqrt(information) if information > 0 else math.inf
+    return Told(a, a - half, a + half) if half < a else None
+
+
+def confusion(log_p: Tensor, y: Tensor) -> Tensor:
+    """How many examples of a class (row) are taken for which (column): int64 (K, K)."""
+    k = log_p.shape[1]
+    return torch.bincount(y * k + log_p.argmax(1), minlength=k * k).view(k, k)
+
+
+@dataclass(frozen=True)
+class Classified:
+    """How good probabilities of classes are.
+
+    log_loss, slope: None where they are not finite, or not defined
+    calibration_error: None of what gives no probabilities, as the next
+    by_chance: the calibration error of probabilities that are right: its mean, and what 95 of 100
+        such classifiers stay below
+    """
+
+    accuracy: Told
+    log_loss: Told | None = None
+    calibration_error: float | None = None
+    by_chance: tuple[float, float] | None = None
+    slope: Told | None = None
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "accuracy": self.accuracy._asdict(),
+            "log_loss": None if self.log_loss is None else self.log_loss._asdict(),
+            "calibration_error": self.calibration_error,
+            "calibration_error_by_chance": self.by_chance and list(self.by_chance),
+            "calibration_slope": None if self.slope is None else self.slope._asdict(),
+        }
+
+
+def measured(log_p: Tensor, y: Tensor, *, sure: bool = False, seed: int = 0) -> Classified:
+    """sure: whether the classifier names a class alone and gives no probabilities"""
+    if sure:
+        return Classified(accuracy(log_p, y))
+    return Classified(
+        accuracy(log_p, y),
+        log_loss(log_p, y),
+        calibration_error(log_p, y),
+        by_chance(log_p, seed),
+        slope(log_p, y),
+    )

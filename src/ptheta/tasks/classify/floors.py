@@ -1,0 +1,96 @@
+"""What a sceptic would classify by, without a generative model: entries of a live table."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ptheta.config import Entry
+from ptheta.specs import DataSpec
+from ptheta.tasks.classify.bayes import log_prior
+from ptheta.tasks.outliers.distances import Bank
+from ptheta.tasks.usefulness.known import spread_over
+
+MOST = 5000  # training examples that a logistic regression learns from
+PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)  # inverse, of which one is chosen
+LEAST = 1e-12  # probability that a regression may give
+
+
+class Labelled(NamedTuple):
+    """x: as the spec has them, (N, ...); y: int64 (N,)"""
+
+    x: Tensor
+    y: Tensor
+
+
+Fit = Callable[[DataSpec, Labelled, int, Tensor], Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Floor(Entry):
+    """fit: (spec, training examples, number of classes, x (M, ...)) -> log P(y | x), (M, K)
+    sure: whether it names a class alone and gives no probabilities
+    """
+
+    fit: Fit
+    sure: bool = False
+
+
+def _frequent(spec: DataSpec, train: Labelled, classes: int, x: Tensor) -> Tensor:
+    return log_prior(train.y, classes).expand(len(x), -1)
+
+
+def _nearest(spec: DataSpec, train: Labelled, classes: int, x: Tensor) -> Tensor:
+    bank = Bank.of(spec.compared(train.x))
+    near = [bank.nearest(spec.compared(part), 1)[1][:, 0] for part in x.split(500)]
+    return torch.nn.functional.one_hot(train.y[torch.cat(near)], classes).double().log()
+
+
+def _logistic(spec: DataSpec, train: Labelled, classes: int, x: Tensor) -> Tensor:
+    """Its penalty is the one with the least log loss on a fifth of the examples."""
+    from sklearn.linear_model import LogisticRegression
+
+    rows = spread_over(train.y, min(MOST, len(train.y)), 0)
+    h, y = spec.compared(train.x[rows]).double(), train.y[rows]
+    mean, scale = h.mean(0), h.std().clamp_min(1e-6)  # one scale: what hardly varies says little
+    seen, new = (h - mean) / scale, (spec.compared(x).double() - mean) / scale
+    present = y.unique()
+    if len(present) < 2:
+        return _frequent(spec, train, classes, x)
+
+    def fitted(c: float, some: slice) -> LogisticRegression:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it has not converged to the last digit
+            return LogisticRegression(C=c, max_iter=200).fit(seen[some].numpy(), y[some].numpy())
+
+    def logs(model: LogisticRegression, of: Tensor) -> Tensor:
+        found = torch.full((len(of), classes), LEAST, dtype=torch.float64)
+        found[:, torch.from_numpy(model.classes_)] += torch.from_numpy(model.predict_proba(of))
+        return (found / found.sum(1, keepdim=True)).log()
+
+    cut = len(y) - len(y) // 5
+    chosen = 1.0
+    if len(y[:cut].unique()) > 1 and cut < len(y):
+        held = torch.arange(cut, len(y))
+
+        def loss(c: float) -> float:
+            said = logs(fitted(c, slice(0, cut)), seen[held])
+            return -said.gather(1, y[held, None]).mean().item()
+
+        chosen = min(PENALTIES, key=loss)
+    return logs(fitted(chosen, slice(None)), new)
+
+
+FLOORS: dict[str, Floor] = {
+    "most common": Floor(fit=_frequent, about="the shares of the classes among training examples"),
+    "logistic": Floor(
+        fit=_logistic,
+        about="logistic regression on pixels or columns, its penalty chosen on a fifth",
+    ),
+    "nearest": Floor(fit=_nearest, sure=True, about="the class of the nearest training example"),
+}

@@ -30,6 +30,7 @@ from ptheta.data.shapes import ATTRIBUTES
 from ptheta.measures.scenes import alike
 from ptheta.runs.folder import Run
 
+NEAR = 5  # images of each group
 KEPT = ("objects", "background", "place", "shape", "size", "fill")
 
 
@@ -38,11 +39,13 @@ def share(hits: np.ndarray) -> dict[str, object]:
     return {"value": float(hits.mean()), "interval_95": [found.low, found.high], "of": len(hits)}
 
 
-def red(run: Run, n: int) -> dict[str, object]:
-    """Of test images that are not red."""
+def red(run: Run, n: int, near: int | None) -> dict[str, object]:
+    """Of test images that are not red. near: as for `arithmetic`"""
     others = ["orange", "yellow", "green", "blue", "purple", "pink", "brown"]
     where = [f"first_colour={colour}" for colour in others]
-    found = ptheta.arithmetic(run, plus="first_colour=red", where=where, n=n, strengths=(0.0, 1.0))
+    found = ptheta.arithmetic(
+        run, plus="first_colour=red", where=where, n=n, each=2000, near=near, strengths=(0.0, 1.0)
+    )
     x = found.x.unflatten(0, (-1, 3))
     real, code, made = (read_scenes(x[:, i]).attributes for i in range(3))
     colour = ATTRIBUTES.index("first_colour")
@@ -89,7 +92,9 @@ def main() -> None:
     torch.set_num_threads(1)
     found = json.loads(options.out.read_text()) if options.out.exists() else {}
     if options.shapes is not None:
-        found["make it red"] = red(Run.open(options.shapes), options.number)
+        run = Run.open(options.shapes)
+        found["make it red"] = red(run, options.number, NEAR)
+        found["make it red, by whole groups"] = red(run, options.number, None)
     if options.gan is not None:
         found["inversion"] = inverted(Run.open(options.gan), min(options.number, 100))
     options.out.write_text(json.dumps(found, indent=1) + "\n")

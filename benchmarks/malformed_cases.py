@@ -618,6 +618,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "manifold": ("vae", "--out", "o.png"),
     "traverse": ("vae", "--out", "o.png"),
     "chain": ("gsn", "--steps", "3", "--out", "o.png"),
+    "density": ("vae",),
     "latents": ("vae",),
     "fit": ("ae",),
     "probe": ("vae", "--data", "labelled.npz", "--labels", "3", "--steps", "1"),

@@ -197,6 +197,19 @@ class Discriminates(Protocol):
 
 
 @runtime_checkable
+class HasLogRatio(Protocol):
+    def log_ratio(self, x: Tensor, condition: Condition | None = None) -> Tensor:
+        """log p_data(x) / p_model(x) as a discriminator has it: (B,) nats. Raises PthetaError where
+        what it learned does not tell it."""
+        ...
+
+    @classmethod
+    def unreadable(cls, config: object) -> str | None:
+        """Why a model with these options does not tell it; None where it does."""
+        ...
+
+
+@runtime_checkable
 class Clusters(Protocol):
     def cluster(self, x: Tensor) -> Tensor:
         """The category that the model itself gives each image: int64 (B,)."""
@@ -246,6 +259,7 @@ CAPABILITIES: dict[str, type] = {
     "denoises": Denoises,
     "prior": HasPrior,
     "discriminates": Discriminates,
+    "ratio": HasLogRatio,
     "clusters": Clusters,
     "translates": Translates,
 }

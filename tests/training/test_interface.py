@@ -270,6 +270,10 @@ VERBS: dict[str, Callable[[Path, Path], Any]] = {
     "outliers": lambda place, out: ptheta.outliers(
         place / "run", IMAGES[:6], data=(IMAGES, LABELS), false_alarms=0.4, score=["nearest"]
     ),
+    "density": lambda place, out: ptheta.density(
+        place / "run", IMAGES[:6], data=(IMAGES, LABELS), samples=2
+    ),
+    "tasks.density": lambda place, out: tasks.density(MODELS["vae"], ON, samples=2),
     "usefulness": lambda place, out: ptheta.usefulness(
         place / "table", {"train": TABLE, "test": TABLE[::-1, ::-1].copy()}, n=12, repeats=1
     ),

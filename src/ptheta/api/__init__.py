@@ -7,6 +7,7 @@ hand, `ptheta.tasks` and `ptheta.metrics` have the same uses as functions of the
 from ptheta.api.chains import Chained, chain
 from ptheta.api.compared import Compared
 from ptheta.api.comparing import compare, demo
+from ptheta.api.densities import Likely, density
 from ptheta.api.finding import outliers
 from ptheta.api.grid import Grid
 from ptheta.api.images import interpolate, sample, surprise
@@ -15,6 +16,7 @@ from ptheta.api.inpainting import inpaint
 from ptheta.api.latent import fit, latents, manifold, probe, traverse
 from ptheta.api.measuring import Unwritten, closest, evaluate, evaluate_images
 from ptheta.api.plugging import register
+from ptheta.api.ratios import Real, ratio
 from ptheta.api.repairing import denoise, reconstruct
 from ptheta.api.rows import Rows
 from ptheta.api.scoring_completions import score_inpainting
@@ -34,8 +36,10 @@ __all__ = [
     "Compared",
     "Grid",
     "Imputed",
+    "Likely",
     "MetricInfo",
     "ModelInfo",
+    "Real",
     "Rows",
     "Translations",
     "Unwritten",
@@ -46,6 +50,7 @@ __all__ = [
     "create",
     "demo",
     "denoise",
+    "density",
     "describe",
     "evaluate",
     "evaluate_images",
@@ -64,6 +69,7 @@ __all__ = [
     "open_data",
     "outliers",
     "probe",
+    "ratio",
     "reconstruct",
     "register",
     "sample",

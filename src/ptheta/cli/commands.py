@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from ptheta.cli import (
     chains,
+    density,
     images,
     imputing,
     latent,
     listing,
     measure,
     outliers,
+    ratio,
     repairing,
     train,
     usefulness,
@@ -18,7 +20,7 @@ from ptheta.cli.common import cli
 
 PARTS = (
     *(listing, train, images, repairing, imputing, latent, chains),
-    *(outliers, usefulness, measure),
+    *(outliers, density, ratio, usefulness, measure),
 )
 
 __all__ = ["PARTS", "cli"]

@@ -2,12 +2,14 @@
 
 from ptheta.tasks.chain import chain
 from ptheta.tasks.denoise import denoise, psnr
+from ptheta.tasks.density import density
 from ptheta.tasks.fit import fit
 from ptheta.tasks.impute.draws import impute, imputed
 from ptheta.tasks.inpaint import inpaint, region
 from ptheta.tasks.interpolate import interpolate
 from ptheta.tasks.outliers import outliers
 from ptheta.tasks.probe import probe
+from ptheta.tasks.ratio import ratio
 from ptheta.tasks.reconstruct import reconstruct
 from ptheta.tasks.sample import sample, sample_batches
 from ptheta.tasks.surprise import surprise
@@ -17,6 +19,7 @@ from ptheta.tasks.walks import manifold, most_used, traverse
 __all__ = [
     "chain",
     "denoise",
+    "density",
     "fit",
     "impute",
     "imputed",
@@ -27,6 +30,7 @@ __all__ = [
     "outliers",
     "probe",
     "psnr",
+    "ratio",
     "reconstruct",
     "region",
     "sample",

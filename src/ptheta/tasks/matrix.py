@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypedDict, runtime_checkable
 
@@ -11,8 +11,12 @@ from ptheta.capabilities import (
     Completes,
     Denoises,
     Encodes,
+    EstimatesPartition,
+    HasBound,
     HasChain,
     HasConditionals,
+    HasLogProb,
+    HasLogRatio,
     HasPosterior,
     Samples,
     Translates,
@@ -34,6 +38,15 @@ class Anything(Protocol):
 ANY = (ImageSpec, VectorSpec)
 
 
+def never(cls: type, config: object) -> bool:
+    return False
+
+
+def unreadable(cls: type, config: object) -> bool:
+    """Whether a discriminator of these options tells no ratio."""
+    return issubclass(cls, HasLogRatio) and cls.unreadable(config) is not None
+
+
 @dataclass(frozen=True)
 class Task:
     """A use of a trained model, by the name of its verb.
@@ -43,6 +56,7 @@ class Task:
     fitted: which of them a prior gives that `ptheta fit` fits to the codes of a model
     of: what examples it is of
     conditional: whether models that are always asked for a condition can, too
+    refused: whether a class with its usual config cannot, for all its methods
     """
 
     about: str
@@ -50,6 +64,7 @@ class Task:
     fitted: tuple[type, ...] = ()
     of: tuple[type[DataSpec], ...] = (ImageSpec,)
     conditional: bool = True
+    refused: Callable[[type, object], bool] = never
 
     def can(self, entry: Listed) -> Can:
         """Whether a registered model can do it."""
@@ -57,6 +72,8 @@ class Task:
         if not any(learns(cls, kind) for kind in self.of):
             return "no"
         if not self.conditional and wanted(entry.load_config()()):
+            return "no"
+        if self.refused(cls, entry.load_config()()):
             return "no"
         if any(issubclass(cls, need) for need in self.needs):
             return "yes"
@@ -106,6 +123,10 @@ TASKS: dict[str, Task] = {
         "what samples are good for, as training data", (Samples,), fitted=(Samples,), of=ANY
     ),
     "chain": Task("watch its Markov chain, and how quickly it forgets", (HasChain,), of=ANY),
+    "density": Task("how likely examples are", (HasLogProb, EstimatesPartition, HasBound), of=ANY),
+    "ratio": Task(
+        "how real examples are, by a discriminator", (HasLogRatio,), of=ANY, refused=unreadable
+    ),
     "outliers": Task("find examples unlike those of training", (Anything,), of=ANY),
 }
 

@@ -232,6 +232,7 @@ VERBS: dict[str, tuple[Callable[[torch.nn.Module], object], str]] = {
     "fit": (lambda m: tasks.fit(m, CODES, components=2), "decode` and no `encode"),
     "translate": (lambda m: tasks.translate(m, X), "translate"),
     "chain": (lambda m: tasks.chain(m, 3, 2, every=2), "chain_start` and no `transition"),
+    "ratio": (lambda m: tasks.ratio(m, None, bars(24), floors=False), "log_ratio"),
     "density": (lambda m: tasks.density(m, bars(4)), "bound_terms` and no `elbo"),
     "outliers": (
         lambda m: tasks.outliers(m, bars(4), bars(40), scores=["log-likelihood"]),

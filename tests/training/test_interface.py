@@ -270,6 +270,15 @@ VERBS: dict[str, Callable[[Path, Path], Any]] = {
     "outliers": lambda place, out: ptheta.outliers(
         place / "run", IMAGES[:6], data=(IMAGES, LABELS), false_alarms=0.4, score=["nearest"]
     ),
+    "ratio": lambda place, out: ptheta.ratio(
+        ptheta.train("dcgan", IMAGES, out / "gan", **SMALL, features=4, latent=4),
+        held_out=20,
+        floors=False,
+        data=IMAGES,
+    ),
+    "tasks.ratio": lambda place, out: tasks.ratio(
+        tiny("gan", ImageSpec(1, 8, 8, 2)), None, ON, floors=False
+    ),
     "density": lambda place, out: ptheta.density(
         place / "run", IMAGES[:6], data=(IMAGES, LABELS), samples=2
     ),

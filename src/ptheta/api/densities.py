@@ -258,9 +258,8 @@ def scored_of(
     data = run.other(source, split, label_column)
     if not data.skipped:
         return data, ()
-    return data, (
-        f"{data.name}: {unread(data.skipped, len(data) + len(data.skipped), data.examples)}",
-    )
+    told = unread(data.skipped, len(data) + len(data.skipped), data.examples)
+    return data, (f"{data.name}: {told}",)
 
 
 def draw_ends(path: Path, data: Dataset, order: Tensor, ends: tuple[str, str], n: int) -> None:

@@ -92,7 +92,6 @@ class Real:
         return {
             "examples": len(self.names),
             "calibrated_on": len(found.calibration.raw),
-            "line": vars(found.calibration.line),
             "slope_before": _slope_json(found.calibration.before),
             "slope_after": _slope_json(found.calibration.after),
             "mean_ratio_of_samples": _json(found.mean_ratio()),
@@ -144,6 +143,7 @@ def ratio(
     label_column: str | None = None,
     held_out: int = HELD_OUT,
     floors: bool = True,
+    calibration: str = "line",
     data: Source | None = None,
     weights: str = "best",
     seed: int = 0,
@@ -158,7 +158,8 @@ def ratio(
     source: anything that `ptheta.open_data` reads; default: the held-out examples themselves, each
         by a calibration without it
     split, label_column: of the source, as for `outliers`
-    held_out: examples to calibrate on, at most, and as many samples; floors: whether small
+    held_out: examples to calibrate on, at most, and as many samples; calibration: a line, or
+        isotonic; floors: whether small
         classifiers are tried beside the discriminator; data: where the run's data lies now
     out: a .csv to write a row for each example to; show: a picture of the n least and the n most
         real; force: whether files that are there are overwritten
@@ -172,7 +173,7 @@ def ratio(
     model = opened.model(weights)
     unseen = unseen_of(opened.own(data), held_out)
     given, remarks = scored_of(opened, source, split, label_column)
-    found = tasks.ratio(model, given, unseen, floors=floors, seed=seed)
+    found = tasks.ratio(model, given, unseen, floors=floors, kind=calibration, seed=seed)
     told = f"calibrated on {len(unseen):,} held-out {unseen.examples} and as many samples"
     shown = unseen if given is None else given
     done = Real(names_of(shown), found, (told, *remarks), places.table, places.picture)

@@ -30,6 +30,12 @@ from ptheta.terminal.progress import shown
     default=True,
     help="Try small classifiers beside the discriminator (by default), or not.",
 )
+@click.option(
+    "--calibration",
+    default="line",
+    show_default=True,
+    help="How the discriminator is calibrated: line (of its log-ratio) or isotonic.",
+)
 @OUT
 @click.option(
     "--show", type=types.SOURCE, help="Picture to write of the least and the most real examples."

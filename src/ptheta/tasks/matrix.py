@@ -18,6 +18,7 @@ from ptheta.capabilities import (
     HasLogProb,
     HasLogRatio,
     HasPosterior,
+    ReadsRatio,
     Samples,
     Translates,
 )
@@ -44,7 +45,7 @@ def never(cls: type, config: object) -> bool:
 
 def unreadable(cls: type, config: object) -> bool:
     """Whether a discriminator of these options tells no ratio."""
-    return issubclass(cls, HasLogRatio) and cls.unreadable(config) is not None
+    return issubclass(cls, ReadsRatio) and cls.unreadable(config) is not None
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,22 @@
-"""Calibration of log-ratios: a line that makes them the log-odds that they claim to be.
+"""Calibration of log-ratios: what makes them the log-odds that they claim to be.
 
 With real and generated examples as often, r = log p_data / p_model is the logit of "real". Where a
 score s is sure of too much or too little, the logit is a + b s (Platt 1999): logistic regression of
-what is real on s gives the line, and the slope b says how far s was off: 1 where it was right.
+what is real on s gives the line, and the slope b says how far s was off: 1 where it was right. A
+calibration that is monotone and nothing else is the isotonic regression (Zadrozny and Elkan 2002).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ptheta.errors import PthetaError
+from ptheta.config import Entry
+from ptheta.errors import PthetaError, unknown
 from ptheta.measures.results import NORMAL
 
 FOLDS = 5
@@ -78,12 +82,12 @@ def folds_of(real: Tensor, seed: int = 0) -> Tensor:
     return fold
 
 
-def cross_fitted(s: Tensor, real: Tensor, seed: int = 0) -> Tensor:
-    """The ratio of each example by a line that was fitted to the other folds: (N,)."""
+def cross_fitted(s: Tensor, real: Tensor, kind: str = "line", seed: int = 0) -> Tensor:
+    """The ratio of each example by a map that was fitted to the other folds: (N,)."""
     fold, out = folds_of(real, seed), torch.empty_like(s)
     for k in range(FOLDS):
         mine = fold == k
-        out[mine] = fitted(s[~mine], real[~mine])(s[mine])
+        out[mine] = CALIBRATIONS[kind].fit(s[~mine], real[~mine])(s[mine]).to(s)
     return out
 
 
@@ -107,3 +111,61 @@ def _regression(s: Tensor, real: Tensor) -> tuple[Line, float]:
     b = float(w[1] / scale)
     odds = float((real.sum() / (~real).sum()).log())
     return Line(b, float(w[0] - b * mean) - odds), error
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """Log-ratios at increasing scores, with straight lines between them and the ends beyond."""
+
+    at: np.ndarray
+    values: np.ndarray
+
+    def __call__(self, s: Tensor) -> Tensor:
+        return torch.from_numpy(np.interp(s.double().numpy(), self.at, self.values))
+
+    @property
+    def most(self) -> float:
+        """The greatest log-ratio that it gives."""
+        return float(self.values[-1])
+
+
+def isotone(s: Tensor, real: Tensor) -> Steps:
+    """Of scores s (N,), of which `real`, bool (N,), are of real examples.
+
+    Scores in order are pooled until the shares of real ones increase; each block is counted with
+    one real and one generated example more, in the proportion of the sides, so that no ratio is
+    infinite, and stands at its mean score.
+    """
+    order = s.argsort(stable=True)
+    scores, labels = s[order].double().numpy(), real[order].double().numpy()
+    share = float(labels.mean())
+    blocks: list[tuple[float, float, float]] = []  # count, real ones, sum of scores
+    for score, label in zip(scores, labels, strict=True):
+        block = (1.0, float(label), float(score))
+        while blocks and blocks[-1][1] / blocks[-1][0] >= block[1] / block[0]:
+            last = blocks.pop()
+            block = (last[0] + block[0], last[1] + block[1], last[2] + block[2])
+        blocks.append(block)
+    count, hits, total = np.array(blocks).T
+    p = (hits + 2 * share) / (count + 2)
+    values = np.log(p) - np.log1p(-p) - (np.log(share) - np.log1p(-share))
+    return Steps(total / count, np.maximum.accumulate(values))
+
+
+@dataclass(frozen=True)
+class Calibration(Entry):
+    """fit: (scores (N,), which are of real examples) -> what makes a score a log-ratio"""
+
+    fit: Callable[[Tensor, Tensor], Callable[[Tensor], Tensor]] = fitted
+
+
+CALIBRATIONS: dict[str, Calibration] = {
+    "line": Calibration(fit=fitted, about="a + b s, by logistic regression (Platt 1999)"),
+    "isotonic": Calibration(fit=isotone, about="any increasing function of s"),
+}
+
+
+def check_kind(kind: str) -> None:
+    """Raises PthetaError for a calibration that is unknown."""
+    if kind not in CALIBRATIONS:
+        raise unknown("calibration", kind, CALIBRATIONS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -20,11 +20,11 @@ from ptheta.tasks.conditions import with_conditions
 from ptheta.tasks.needs import require
 from ptheta.tasks.outliers.known import BLOCK, scored
 from ptheta.tasks.ratio.calibration import (
-    Line,
+    CALIBRATIONS,
     Slope,
+    check_kind,
     check_sides,
     cross_fitted,
-    fitted,
     slope_of,
 )
 from ptheta.tasks.sample import sample
@@ -38,13 +38,13 @@ RAW, OWN = "discriminator", "calibrated"
 class Calibrated:
     """A discriminator beside held-out real examples and as many new samples.
 
-    line: what makes its log-ratio the calibrated one, fitted to all of them
+    of: what makes its log-ratio the calibrated one, fitted to all of them
     raw: its own log-ratio, real examples first, float64 (N,); real: bool (N,)
-    cross: the calibrated one by lines of the other folds, (N,)
+    cross: the calibrated one by maps of the other folds, (N,)
     samples: the new samples; their conditions
     """
 
-    line: Line
+    of: Callable[[Tensor], Tensor] = field(repr=False)
     raw: Tensor = field(repr=False)
     real: Tensor = field(repr=False)
     cross: Tensor = field(repr=False)
@@ -99,7 +99,7 @@ class Ratios:
         return Estimate(value, error)
 
     def mean_ratio(self) -> Estimate:
-        """The mean of p_data / p_model over samples, by cross-fitted lines: 1 where it is right."""
+        """The mean of p_data / p_model over samples, by cross-fitted maps: 1 where it is right."""
         each = self.calibration.cross[~self.calibration.real].exp()
         return mean_estimate(each, Groups(len(each), "fake"))
 
@@ -112,13 +112,17 @@ class Ratios:
 
 @undisturbed()
 @torch.no_grad()
-def calibrated(model: nn.Module, held_out: Dataset, *, seed: int = 0) -> Calibrated:
+def calibrated(
+    model: nn.Module, held_out: Dataset, *, kind: str = "line", seed: int = 0
+) -> Calibrated:
     """A discriminator's ratio beside held-out examples and as many samples.
 
     held_out: real examples that the discriminator has not seen
+    kind: a name of `CALIBRATIONS`
     Raises PthetaError where the model has no discriminator, or one of a loss that tells no ratio,
     and for fewer than ten held-out examples.
     """
+    check_kind(kind)
     rating = require(model, HasLogRatio, VERB)
     require(model, Samples, VERB)
     data = with_conditions(model, held_out).with_fixed_binarisation()
@@ -131,8 +135,8 @@ def calibrated(model: nn.Module, held_out: Dataset, *, seed: int = 0) -> Calibra
     real = scored(Raw(rating), model, held_out, seed, "ratio of held-out examples")
     fake = torch.cat([Raw(rating)(x, part) for x, part in _blocks(drawn, y)])
     raw, which = torch.cat([real, fake]), torch.arange(2 * n) < n
-    cross = cross_fitted(raw, which)
-    return Calibrated(fitted(raw, which), raw, which, cross, drawn, y)
+    cross = cross_fitted(raw, which, kind)
+    return Calibrated(CALIBRATIONS[kind].fit(raw, which), raw, which, cross, drawn, y)
 
 
 @undisturbed()
@@ -143,22 +147,23 @@ def ratio(
     held_out: Dataset,
     *,
     floors: bool = True,
+    kind: str = "line",
     seed: int = 0,
 ) -> Ratios:
     """log p_data / p_model of each example, calibrated.
 
-    data: the examples; None for the held-out ones, each by a line that has not seen it
+    data: the examples; None for the held-out ones, each by a map that has not seen it
     held_out: real examples that the discriminator has not seen; floors: whether small classifiers
-        learn from them, too
+        learn from them, too; kind: a name of `CALIBRATIONS`
     Raises as `calibrated` does.
     """
-    found = calibrated(model, held_out, seed=seed)
+    found = calibrated(model, held_out, kind=kind, seed=seed)
     beside = _floors(held_out, found) if floors else {}
     if data is None:
         real = found.real
         return Ratios(found.cross[real], found.raw[real], found, beside)
     raw = scored(Raw(require(model, HasLogRatio, VERB)), model, data, seed, "ratio")
-    return Ratios(found.line(raw), raw, found, beside)
+    return Ratios(found.of(raw), raw, found, beside)
 
 
 class Raw:

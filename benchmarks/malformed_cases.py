@@ -619,6 +619,8 @@ VERBS: dict[str, tuple[str, ...]] = {
     "traverse": ("vae", "--out", "o.png"),
     "chain": ("gsn", "--steps", "3", "--out", "o.png"),
     "density": ("vae",),
+    "ratio": ("vae",),
+    "tradeoff": ("vae", "-n", "20", "--extractor", "pixels"),
     "latents": ("vae",),
     "fit": ("ae",),
     "probe": ("vae", "--data", "labelled.npz", "--labels", "3", "--steps", "1"),

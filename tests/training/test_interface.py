@@ -279,6 +279,16 @@ VERBS: dict[str, Callable[[Path, Path], Any]] = {
     "tasks.ratio": lambda place, out: tasks.ratio(
         tiny("gan", ImageSpec(1, 8, 8, 2)), None, ON, floors=False
     ),
+    "tradeoff": lambda place, out: ptheta.tradeoff(
+        place / "run", values=[0.5], n=20, extractor="pixels", data=(IMAGES, LABELS)
+    ),
+    "tasks.tradeoff": lambda place, out: tasks.tradeoff(
+        MODELS["vae"],
+        torch.cat([X, X]),
+        torch.cat([X, X]),
+        lambda x: x.flatten(1).float(),
+        [0.5],
+    ),
     "density": lambda place, out: ptheta.density(
         place / "run", IMAGES[:6], data=(IMAGES, LABELS), samples=2
     ),

@@ -20,6 +20,7 @@ from ptheta.api.ratios import Real, ratio
 from ptheta.api.repairing import denoise, reconstruct
 from ptheta.api.rows import Rows
 from ptheta.api.scoring_completions import score_inpainting
+from ptheta.api.tradeoffs import Traded, tradeoff
 from ptheta.api.training import create, load, sweep, train
 from ptheta.api.translating import Translations
 from ptheta.api.translation import translate
@@ -41,6 +42,7 @@ __all__ = [
     "ModelInfo",
     "Real",
     "Rows",
+    "Traded",
     "Translations",
     "Unwritten",
     "Useful",
@@ -77,6 +79,7 @@ __all__ = [
     "score_inpainting",
     "surprise",
     "sweep",
+    "tradeoff",
     "train",
     "translate",
     "traverse",

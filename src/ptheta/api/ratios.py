@@ -49,7 +49,8 @@ class Real:
         before, after = found.calibration.before, found.calibration.after
         rows = self._rated_rows()
         lines = [
-            f"slope before calibration {_slope(before)}, after {_slope(after)}; 1 is right",
+            f"slope before calibration {_slope(before)}; 1 is right",
+            f"slope after, of examples that it has not seen, {_slope(after)}",
             f"mean p_data / p_model of samples {_told(found.mean_ratio())}; 1 is right",
             f"KL(p_data, p_model) as far as it is seen: {_told(found.divergence())} nats",
             *([verdict(rows)] if found.floors else []),

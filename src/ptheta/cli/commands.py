@@ -13,6 +13,7 @@ from ptheta.cli import (
     outliers,
     ratio,
     repairing,
+    tradeoff,
     train,
     usefulness,
 )
@@ -20,7 +21,7 @@ from ptheta.cli.common import cli
 
 PARTS = (
     *(listing, train, images, repairing, imputing, latent, chains),
-    *(outliers, density, ratio, usefulness, measure),
+    *(outliers, density, ratio, tradeoff, usefulness, measure),
 )
 
 __all__ = ["PARTS", "cli"]

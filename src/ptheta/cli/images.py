@@ -96,7 +96,7 @@ SHOWING = ("image", "mask", "known", "out", "scale", *(o[1] for o in OPTIONS.val
 @click.option(
     "--data",
     type=types.SOURCE,
-    help="Where the run's data lies now, that --reject is calibrated on.",
+    help="Where the run's data lies now, by which --reject is calibrated.",
 )
 @WEIGHTS
 @PRIOR

@@ -13,6 +13,7 @@ from ptheta.tasks.ratio import ratio
 from ptheta.tasks.reconstruct import reconstruct
 from ptheta.tasks.sample import sample, sample_batches
 from ptheta.tasks.surprise import surprise
+from ptheta.tasks.tradeoff import tradeoff
 from ptheta.tasks.translate import translate
 from ptheta.tasks.walks import manifold, most_used, traverse
 
@@ -36,6 +37,7 @@ __all__ = [
     "sample",
     "sample_batches",
     "surprise",
+    "tradeoff",
     "translate",
     "traverse",
 ]

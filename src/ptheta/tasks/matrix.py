@@ -20,7 +20,9 @@ from ptheta.capabilities import (
     HasPosterior,
     ReadsRatio,
     Samples,
+    Tempers,
     Translates,
+    Truncates,
 )
 from ptheta.conditions import wanted
 from ptheta.models import registry
@@ -128,6 +130,7 @@ TASKS: dict[str, Task] = {
     "ratio": Task(
         "how real examples are, by a discriminator", (HasLogRatio,), of=ANY, refused=unreadable
     ),
+    "tradeoff": Task("precision against recall of its samples", (Truncates, Tempers), of=ANY),
     "outliers": Task("find examples unlike those of training", (Anything,), of=ANY),
 }
 

@@ -2,9 +2,9 @@
 
 With r(x) = p_data / p_model and samples of the model,
 
-- rejection keeps a sample with probability min(1, r(x) / M) (discriminator rejection sampling, Azadi
-  et al. 2019, arXiv:1810.06758): what is kept is of the density p_model min(r, M), up to a constant,
-  which is p_data where r <= M everywhere;
+- rejection keeps a sample with probability min(1, r(x) / M) (discriminator rejection sampling,
+  Azadi et al. 2019, arXiv:1810.06758): what is kept is of the density p_model min(r, M), up to a
+  constant, which is p_data where r <= M everywhere;
 - Metropolis-Hastings moves a chain from x to the next sample x' with probability min(1, r(x') /
   r(x)) (Turner et al. 2019, arXiv:1811.11357): its stationary density is p_model r.
 """

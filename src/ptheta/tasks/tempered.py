@@ -15,7 +15,7 @@ from ptheta.tasks.needs import require
 
 
 class Changed(Model):
-    """A model that draws in another way. What it can do beside that is asked of the model itself."""
+    """A model that draws in another way; all else is asked of the model itself."""
 
     takes = EVERY_KIND
     specs = (ImageSpec, VectorSpec)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from ptheta.batch import Condition
 from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec, classes_of, word
+from ptheta.errors import PthetaError
 from ptheta.losses.adversarial import LOSSES
 from ptheta.models.adversarial import search
 from ptheta.models.adversarial.conditioning import CONDITIONING

@@ -70,7 +70,7 @@ def test_samples_are_chosen_and_how_many_is_said(way, runs, tmp_path):
     text = said("sample", runs["dcgan"], "-n", 5, "--out", tmp_path / "x.npy", *flags)
     assert ("of samples kept, M = " if way == "drs" else "chains of 100 samples") in text
     first = ptheta.sample(runs["dcgan"], 5, reject=way)
-    assert np.array_equal(np.load(tmp_path / "x.npy"), first.x.numpy())  # type: ignore[union-attr]
+    assert np.array_equal(np.load(tmp_path / "x.npy"), first.x.numpy())
     told = said("sample", runs["rows"], "-n", 5, "--out", tmp_path / "x.csv", *flags)
     assert "5 rows; " in told
 
@@ -81,7 +81,7 @@ def test_samples_may_be_more_alike(runs, tmp_path):
     assert len(np.unique(np.load(cold), axis=0)) == 1
     plain = ptheta.sample(runs["made"], 6, temperature=1.0)
     model = ptheta.load(runs["made"])
-    assert np.array_equal(plain.x.numpy(), tasks.sample(model, 6).numpy())  # type: ignore[union-attr]
+    assert np.array_equal(plain.x.numpy(), tasks.sample(model, 6).numpy())
     about = said("sample", runs["dcgan"], "-n", 3, "--truncation", 0.5, "--out", cold)
     assert "codes within 0.5" in about
 

@@ -17,7 +17,7 @@ from ptheta.compute.streams import seeded
 from ptheta.distributions.pixels import Bernoulli, Categorical
 from ptheta.errors import PthetaError
 from ptheta.models.adversarial.latents import truncated_normal
-from ptheta.specs import ImageSpec, VectorSpec
+from ptheta.specs import DataSpec, ImageSpec, VectorSpec
 from ptheta.tasks.reject import LEAST, WAYS, Metropolis, Rejection, bound_of
 from ptheta.tasks.tempered import tempered, truncated
 from tests.conftest import VECTORS, tiny
@@ -31,7 +31,7 @@ class Loaded(nn.Module):
     """A die of the law P, whose discriminator says log Q / P."""
 
     condition = None
-    spec = VectorSpec.of(1)
+    spec: DataSpec = VectorSpec.of(1)
 
     def sample(self, n: int, condition: Condition | None = None) -> Tensor:
         return streams.categorical(P.log().expand(n, -1))[:, None].float()
@@ -189,7 +189,12 @@ def test_cold_codes_of_a_vae_are_the_mean_of_its_prior():
     model = tiny("vae", SPEC).eval()
     seen: list[Tensor] = []
     decoded = model.likelihood
-    model.likelihood = lambda z, y=None: (seen.append(z), decoded(z, y))[1]
+
+    def watched(z: Tensor, y: Condition | None = None) -> object:
+        seen.append(z)
+        return decoded(z, y)
+
+    model.likelihood = watched
     tasks.sample(tempered(model, 0.5), 64, seed=0)
     cooled = seen[-1]
     tasks.sample(model, 64, seed=0)

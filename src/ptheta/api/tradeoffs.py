@@ -140,8 +140,8 @@ def _draw(path: Path, done: Traded) -> None:
         axis.annotate(f"{p.value:g}", at, xytext=(4, 4), textcoords="offset points", fontsize=7)
     for name, p, sign in (("plain samples", found.plain, "s"), ("real data", found.floor, "*")):
         colour = GREY if p is found.floor else COLOURS[1]
-        at = ([p.recall.value or 0.0], [p.precision.value or 0.0])
-        axis.plot(*at, sign, color=colour, markersize=9, label=name)
+        x, y = [p.recall.value or 0.0], [p.precision.value or 0.0]
+        axis.plot(x, y, sign, color=colour, markersize=9, label=name)
     axis.set_xlabel("recall", fontsize=9)
     axis.set_ylabel("precision", fontsize=9)
     axis.legend(fontsize=8, frameon=False)

@@ -49,7 +49,7 @@ def truncated_normal(n: int, latent: int, device: torch.device, at: float) -> Te
     stands for each, where drawing again would take many."""
     u = streams.uniform(n, latent, device=device, dtype=torch.float64)
     half = 0.5 * math.erf(at / 2**0.5)  # of the mass on one side
-    z = torch.special.ndtri(0.5 + (2 * u - 1) * half)
+    z: Tensor = torch.special.ndtri(0.5 + (2 * u - 1) * half)
     return z.clamp(-at, at).to(torch.get_default_dtype())
 
 

@@ -31,6 +31,24 @@ class Samples(Protocol):
 
 
 @runtime_checkable
+class Tempers(Protocol):
+    def sample_at(self, n: int, temperature: float, condition: Condition | None = None) -> Tensor:
+        """n examples at a temperature, at 1 those of `sample`, towards 0 the mode: logits over it,
+        or base noise times it. Raises PthetaError where it is not defined."""
+        ...
+
+
+@runtime_checkable
+class Truncates(Protocol):
+    def sample_truncated(
+        self, n: int, truncation: float, condition: Condition | None = None
+    ) -> Tensor:
+        """n examples of codes whose normal numbers lie in [-truncation, truncation]. Raises
+        PthetaError where the prior has none."""
+        ...
+
+
+@runtime_checkable
 class HasLogProb(Protocol):
     def log_prob(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         """Exact log p(x): (B,) nats."""
@@ -205,6 +223,14 @@ class Discriminates(Protocol):
 
 
 @runtime_checkable
+class HasLogRatio(Protocol):
+    def log_ratio(self, x: Tensor, condition: Condition | None = None) -> Tensor:
+        """log p_data(x) / p_model(x) as a discriminator has it: (B,) nats. Raises PthetaError where
+        what it learned does not tell it."""
+        ...
+
+
+@runtime_checkable
 class Clusters(Protocol):
     def cluster(self, x: Tensor) -> Tensor:
         """The category that the model itself gives each image: int64 (B,)."""
@@ -238,6 +264,8 @@ class Translates(Protocol):
 
 CAPABILITIES: dict[str, type] = {
     "samples": Samples,
+    "temperature": Tempers,
+    "truncation": Truncates,
     "log_prob": HasLogProb,
     "bound": HasBound,
     "exact": MayBeExact,
@@ -255,9 +283,20 @@ CAPABILITIES: dict[str, type] = {
     "denoises": Denoises,
     "prior": HasPrior,
     "discriminates": Discriminates,
+    "ratio": HasLogRatio,
     "clusters": Clusters,
     "translates": Translates,
 }
+
+
+@runtime_checkable
+class ReadsRatio(HasLogRatio, Protocol):
+    """A model whose options may be such that its discriminator tells no ratio."""
+
+    @classmethod
+    def unreadable(cls, config: object) -> str | None:
+        """Why a model with these options does not tell it; None where it does."""
+        ...
 
 
 @runtime_checkable

@@ -235,6 +235,9 @@ VERBS: dict[str, tuple[Callable[[torch.nn.Module], object], str]] = {
     "translate": (lambda m: tasks.translate(m, X), "translate"),
     "chain": (lambda m: tasks.chain(m, 3, 2, every=2), "chain_start` and no `transition"),
     "classify": (lambda m: tasks.classify(m, bars(4)), "bound_terms"),
+    "tradeoff": (lambda m: tasks.tradeoff(m, X, X, lambda x: x), "sample_at"),
+    "ratio": (lambda m: tasks.ratio(m, None, bars(24), floors=False), "log_ratio"),
+    "density": (lambda m: tasks.density(m, bars(4)), "bound_terms` and no `elbo"),
     "outliers": (
         lambda m: tasks.outliers(m, bars(4), bars(40), scores=["log-likelihood"]),
         "log_prob",

@@ -285,6 +285,29 @@ VERBS: dict[str, Callable[[Path, Path], Any]] = {
     "outliers": lambda place, out: ptheta.outliers(
         place / "run", IMAGES[:6], data=(IMAGES, LABELS), false_alarms=0.4, score=["nearest"]
     ),
+    "ratio": lambda place, out: ptheta.ratio(
+        ptheta.train("dcgan", IMAGES, out / "gan", **SMALL, features=4, latent=4),
+        held_out=20,
+        floors=False,
+        data=IMAGES,
+    ),
+    "tasks.ratio": lambda place, out: tasks.ratio(
+        tiny("gan", ImageSpec(1, 8, 8, 2)), None, ON, floors=False
+    ),
+    "tradeoff": lambda place, out: ptheta.tradeoff(
+        place / "run", values=[0.5], n=20, extractor="pixels", data=(IMAGES, LABELS)
+    ),
+    "tasks.tradeoff": lambda place, out: tasks.tradeoff(
+        MODELS["vae"],
+        torch.cat([X, X]),
+        torch.cat([X, X]),
+        lambda x: x.flatten(1).float(),
+        [0.5],
+    ),
+    "density": lambda place, out: ptheta.density(
+        place / "run", IMAGES[:6], data=(IMAGES, LABELS), samples=2
+    ),
+    "tasks.density": lambda place, out: tasks.density(MODELS["vae"], ON, samples=2),
     "usefulness": lambda place, out: ptheta.usefulness(
         place / "table", {"train": TABLE, "test": TABLE[::-1, ::-1].copy()}, n=12, repeats=1
     ),

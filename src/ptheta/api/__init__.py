@@ -10,6 +10,7 @@ from ptheta.api.classified import Classification
 from ptheta.api.classifying import classify
 from ptheta.api.compared import Compared
 from ptheta.api.comparing import compare, demo
+from ptheta.api.densities import Likely, density
 from ptheta.api.finding import outliers
 from ptheta.api.grid import Grid
 from ptheta.api.images import interpolate, sample, surprise
@@ -19,9 +20,11 @@ from ptheta.api.inverting import Inversions, invert
 from ptheta.api.latent import fit, latents, manifold, probe, traverse
 from ptheta.api.measuring import Unwritten, closest, evaluate, evaluate_images
 from ptheta.api.plugging import register
+from ptheta.api.ratios import Real, ratio
 from ptheta.api.repairing import denoise, reconstruct
 from ptheta.api.rows import Rows
 from ptheta.api.scoring_completions import score_inpainting
+from ptheta.api.tradeoffs import Traded, tradeoff
 from ptheta.api.training import create, load, sweep, train
 from ptheta.api.translating import Translations
 from ptheta.api.translation import translate
@@ -40,10 +43,13 @@ __all__ = [
     "Grid",
     "Imputed",
     "Inversions",
+    "Likely",
     "MetricInfo",
     "ModelInfo",
     "Moved",
+    "Real",
     "Rows",
+    "Traded",
     "Translations",
     "Unwritten",
     "Useful",
@@ -55,6 +61,7 @@ __all__ = [
     "create",
     "demo",
     "denoise",
+    "density",
     "describe",
     "evaluate",
     "evaluate_images",
@@ -74,6 +81,7 @@ __all__ = [
     "open_data",
     "outliers",
     "probe",
+    "ratio",
     "reconstruct",
     "register",
     "sample",
@@ -81,6 +89,7 @@ __all__ = [
     "score_inpainting",
     "surprise",
     "sweep",
+    "tradeoff",
     "train",
     "translate",
     "traverse",

@@ -11,6 +11,7 @@ from typing import NamedTuple, Unpack
 import torch
 from torch import nn
 
+from ptheta.api.choosing import AS_IT_IS, Choosing, about_of
 from ptheta.api.export import Images
 from ptheta.api.told import Told, told_of
 from ptheta.batch import Condition, Together
@@ -49,12 +50,14 @@ class How(NamedTuple):
     weights, prior: as for `Run.model`
     same_noise: each condition is drawn from the same noise, so that only it makes the difference
     between: steps from the first to the second of two conditions, each drawn from the same noise
+    choosing: how samples are chosen, or made more alike
     """
 
     weights: str = "best"
     prior: str = "auto"
     same_noise: bool = False
     between: int | None = None
+    choosing: Choosing = AS_IT_IS
 
 
 USUAL = How()
@@ -74,7 +77,9 @@ def samples(
     seed, batch_size, wanted: as for `sample`
     Raises PthetaError as `Run.model` and `sample` do, before anything is drawn.
     """
-    model = run.model(how.weights, how.prior)
+    if how.choosing.reject is not None and (how.same_noise or how.between is not None):
+        raise PthetaError("--reject chooses by chance: no noise stays the same; leave it out")
+    model = how.choosing.applied(run, run.model(how.weights, how.prior))
     rows = rows_wanted(model, wanted)
     if rows is not None and how.between is None:
         _check_all_drawn(n, rows)
@@ -85,6 +90,7 @@ def samples(
         wanted = Wanted(condition=rows)
     asked = {
         **_depends(run, model, how.weights),
+        **how.choosing.asked(about_of(model)),
         "images": n,
         "seed": seed,
         "condition": None if rows is None else named(run, rows),
@@ -98,6 +104,7 @@ def samples(
 
     first = Images(n, run.spec.shape, asked, parts, batch_size, captions)
     images = replace(first, in_turn=bool(captions), title=title, told=_told(model, rows))
+    images = replace(images, chosen=about_of(model))
     if how.between is not None:
         return _walk(model, rows, how.between, seed, images)
     if how.same_noise:

@@ -53,6 +53,7 @@ class Images:
     headings: of a picture, a text for each column; title: a text above all
     names: of their files in a folder; none for numbers
     told: of the image of a number, what a table in the folder says of it, by column
+    chosen: how samples were chosen, in words; empty where all were taken
     """
 
     n: int
@@ -66,6 +67,7 @@ class Images:
     title: str = ""
     names: tuple[str, ...] = ()
     told: Told | None = None
+    chosen: str = ""
 
     @property
     def columns(self) -> int | None:

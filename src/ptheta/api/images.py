@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ptheta import tasks
 from ptheta.api.caption_file import FLAG, captions_in
+from ptheta.api.choosing import Choosing
 from ptheta.api.draw import How, samples
 from ptheta.api.export import Images
 from ptheta.api.grid import Grid, Output, examples, side_by_side, squarish
@@ -39,6 +40,10 @@ def sample(
     same_noise: bool = False,
     between: int | None = None,
     missing: bool = False,
+    reject: str | None = None,
+    truncation: float | None = None,
+    temperature: float | None = None,
+    data: Source | None = None,
     seed: int = 0,
     out: str | Path | None = None,
     force: bool = False,
@@ -57,6 +62,10 @@ def sample(
     same_noise: of a conditional model, draw the images of every condition from the same noise
     between: of two conditions, draw what lies between them in so many steps, from the same noise
     missing: of a table, rows lack the cells that training rows, drawn at random, lack
+    reject: of a GAN, choose samples by its calibrated discriminator: "drs" (rejection) or "mh"
+        (Metropolis-Hastings); data: where the run's data lies now, by which it is calibrated
+    truncation: of a GAN, draw codes within [-truncation, truncation]
+    temperature: of autoregressive models, logits over it; of flows and VAEs, base noise times it
     out: a place to write them as well: a picture, an array (.npy, .npz) or a folder; rows: a table
         (.csv, .parquet), an array (.npy) or a picture (.png)
     force: whether a file of rows that is there is overwritten
@@ -71,7 +80,8 @@ def sample(
         n, condition = _of_file(opened, n, caption_file, condition)
     n = N if n is None else n
     wanted = Wanted(labels=labels or None, attributes=attributes, condition=condition or None)
-    how = How(weights, prior, same_noise, between)
+    choosing = Choosing(reject, truncation, temperature, data)
+    how = How(weights, prior, same_noise, between, choosing)
     if isinstance(opened.spec, VectorSpec):
         return sample_rows(
             *(opened, n, how, seed), place=(out, scale), force=force, missing=missing, **wanted
@@ -79,7 +89,7 @@ def sample(
     output = _of_images(opened, output, out, missing)
     output.check(n, opened.spec)
     images = samples(opened, n, how, seed=seed, **wanted)
-    return output.write(images, _drawn(images, n))
+    return output.write(images, how.choosing.told(_drawn(images, n), images.chosen))
 
 
 def _of_images(run: Run, output: Output | None, out: str | Path | None, missing: bool) -> Output:

@@ -24,6 +24,7 @@ LIMITS: dict[str, tuple[int, int]] = {
     "--every": (1, MOST),
     "--burn": (0, MOST),
     "--samples": (1, MOST),  # of a bound
+    "--held-out": (2, MOST),
     "--seed": (0, LAST_SEED),
 }
 
@@ -31,7 +32,7 @@ LIMITS: dict[str, tuple[int, int]] = {
 def check_numbers(**given: int | None) -> None:
     """n, styles, ...; None for what is not given. Raises PthetaError for one beyond its limits."""
     for name, value in given.items():
-        flag = f"-{name}" if len(name) == 1 else f"--{name}"
+        flag = f"-{name}" if len(name) == 1 else f"--{name.replace('_', '-')}"
         least, most = LIMITS[flag]
         if value is None:
             continue

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ptheta import tasks
+from ptheta.api.choosing import about_of
 from ptheta.api.draw import How
 from ptheta.api.told import LABEL, told_of
 from ptheta.capabilities import condition_of
@@ -124,7 +125,7 @@ def sample_rows(
     """
     path, spec = check_rows(*place, how, force), run.spec
     assert isinstance(spec, VectorSpec)
-    model = run.model(how.weights, how.prior)
+    model = how.choosing.applied(run, run.model(how.weights, how.prior))
     x = tasks.sample(model, n, seed=seed, **wanted)
     x = _with_gaps(run, x, seed) if missing else x
     labels = _labels(model, n, wanted)
@@ -137,7 +138,7 @@ def sample_rows(
             write_vectors(
                 path, *(x, spec) if labels is None else _with_labels(run, x, labels, path)
             )
-    return Rows(x, spec, f"{n} rows", path, labels)
+    return Rows(x, spec, how.choosing.told(f"{n} rows", about_of(model)), path, labels)
 
 
 def _labels(model: nn.Module, n: int, wanted: Wanted) -> tuple[str, ...] | None:

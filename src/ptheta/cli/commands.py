@@ -6,6 +6,7 @@ from ptheta.cli import (
     chains,
     changing,
     classify,
+    density,
     images,
     imputing,
     inverting,
@@ -13,7 +14,9 @@ from ptheta.cli import (
     listing,
     measure,
     outliers,
+    ratio,
     repairing,
+    tradeoff,
     train,
     usefulness,
 )
@@ -21,7 +24,7 @@ from ptheta.cli.common import cli
 
 PARTS = (
     *(listing, train, images, repairing, imputing, latent, inverting, changing, chains),
-    *(outliers, classify, usefulness, measure),
+    *(outliers, classify, density, ratio, tradeoff, usefulness, measure),
 )
 
 __all__ = ["PARTS", "cli"]

@@ -72,7 +72,32 @@ SHOWING = ("image", "mask", "known", "out", "scale", *(o[1] for o in OPTIONS.val
     is_flag=True,
     help="Leave out of each row of a table the cells that a training row, drawn at random, lacks.",
 )
+@click.option(
+    "--reject",
+    is_flag=False,
+    flag_value="drs",
+    metavar="[drs|mh]",
+    help="Of a GAN: choose samples by its discriminator, calibrated on held-out data: drs (without "
+    "a word) rejects, mh moves chains. Name RUN before it.",
+)
+@click.option(
+    "--truncation",
+    type=types.POSITIVE,
+    metavar="T",
+    help="Of a GAN: draw codes within [-T, T], for better and less various samples.",
+)
+@click.option(
+    "--temperature",
+    type=types.POSITIVE,
+    metavar="T",
+    help="Divide logits by T (autoregressive models), or multiply base noise by T (flows, VAEs).",
+)
 @click.option("--force", is_flag=True, help="Overwrite a file of rows that is there.")
+@click.option(
+    "--data",
+    type=types.SOURCE,
+    help="Where the run's data lies now, by which --reject is calibrated.",
+)
 @WEIGHTS
 @PRIOR
 @THREADS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -61,3 +62,12 @@ class ElementDistribution(Distribution):
 
     def sample(self) -> Tensor:
         return self.icdf(streams.uniform(*self.shape, device=self.device))
+
+
+@runtime_checkable
+class HasLogits(Protocol):
+    """Of values whose log-probabilities are logits, up to a constant."""
+
+    def tempered(self, temperature: float) -> ElementDistribution:
+        """p^(1 / temperature), normalised: logits over the temperature."""
+        ...

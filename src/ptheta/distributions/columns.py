@@ -203,6 +203,9 @@ class Words(Cells):
         """(B, n) -> log-probability of each cell, (B, n) nats."""
         return self.logits.log_softmax(2).gather(2, x.long()[..., None]).squeeze(2)
 
+    def tempered(self, temperature: float) -> Words:
+        return Words(self.logits / temperature)
+
     def icdf(self, u: Tensor) -> Tensor:
         cumulative = self.logits.to(exact(self.device)).softmax(2).cumsum(2)
         word = (cumulative <= u.to(cumulative.dtype)[..., None]).sum(2)

@@ -70,6 +70,9 @@ class Bernoulli(PixelDistribution):
         time of binary_cross_entropy_with_logits on the CPU."""
         return x.ge(128).to(self.logits.dtype).mul_(-2).add_(1)
 
+    def tempered(self, temperature: float) -> Bernoulli:
+        return Bernoulli(self.logits / temperature)
+
     def icdf(self, u: Tensor) -> Tensor:
         return (u < self.logits.sigmoid()).to(torch.uint8).mul_(255)
 
@@ -96,6 +99,9 @@ class Categorical(PixelDistribution):
 
     def log_prob(self, x: Tensor) -> Tensor:
         return -F.cross_entropy(self.logits, to_levels(x, self.levels), reduction="none")
+
+    def tempered(self, temperature: float) -> Categorical:
+        return Categorical(self.logits / temperature)
 
     def icdf(self, u: Tensor) -> Tensor:
         # the sample is the first level whose cumulative probability exceeds u

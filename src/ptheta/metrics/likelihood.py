@@ -4,18 +4,15 @@ terms that a bound is the sum of."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ptheta.batch import Condition
 from ptheta.capabilities import (
-    EstimatesPartition,
     HasBound,
-    MayBeExact,
     condition_of,
     conditional,
     device_of,
@@ -30,6 +27,7 @@ from ptheta.measures.intervals import Groups, mean_estimate
 from ptheta.measures.results import Estimate
 from ptheta.metrics.context import Context, shared
 from ptheta.tasks.conditions import with_conditions
+from ptheta.tasks.log_p import log_p_of
 from ptheta.terminal.progress import watched
 
 
@@ -76,58 +74,6 @@ def batches(
         batch = data.batch(slice(start, min(start + batch_size, len(data))))
         condition = batch.condition if conditional(model) else None
         yield batch.x.to(device), None if condition is None else condition.to(device)
-
-
-class LogP(NamedTuple):
-    """of(x, condition) -> log p, (B,) nats. relation, how, partition: see `Likelihood`"""
-
-    of: Callable[[Tensor, Condition | None], Tensor]
-    relation: str
-    how: str
-    partition: LogPartition | None = None
-
-
-def log_p_of(model: nn.Module, is_k: int, effort: float = 1.0) -> LogP | None:
-    """The best that a model has: exact, a bound with is_k importance samples, an energy that is
-    normalised by an estimate, or None. Draws from the random stream at hand."""
-    exact = exact_log_prob(model)
-    if exact is not None:
-        return LogP(exact, "=", "exact")
-    if isinstance(model, EstimatesPartition):
-        return _normalised(model, effort)
-    if not isinstance(model, HasBound):
-        return None
-    if is_k == 1:
-        return LogP(model.elbo, "<=", "ELBO")
-    bound = model.importance_bound
-    return LogP(lambda x, y: bound(x, is_k, y), "<=", f"importance bound, k = {is_k}")
-
-
-def known_log_p(model: nn.Module) -> LogP | None:
-    """log p(x) that is no bound and no estimate: the model's own, or of an energy whose states can
-    be summed up; None of another model."""
-    exact = exact_log_prob(model)
-    if exact is not None:
-        return LogP(exact, "=", "exact")
-    if not isinstance(model, EstimatesPartition):
-        return None
-    found = _normalised(model, 0.0)
-    return found if found.relation == "=" else None
-
-
-def _normalised(model: EstimatesPartition, effort: float) -> LogP:
-    """-energy - log Z, by the middle of both sides of log Z; a bound where the energy is of numbers
-    drawn in the bins of x and log Z is no estimate, which may lie on either side."""
-    partition = model.log_partition(effort)
-
-    def log_p(x: Tensor, condition: Condition | None) -> Tensor:
-        return -model.energy(x).double() - partition.value
-
-    relation, of = "=" if partition.exact else "~", "energy"
-    if isinstance(model, MayBeExact) and not model.exact():
-        relation, of = "<=" if partition.exact else "~", "energy of dequantised numbers"
-    how = "exact" if relation == "=" else f"{of}, log Z by {partition.how}"
-    return LogP(log_p, relation, how, None if partition.exact else partition)
 
 
 @torch.no_grad()

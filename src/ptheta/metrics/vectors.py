@@ -27,7 +27,7 @@ from ptheta.measures.points import some
 from ptheta.measures.results import Estimate
 from ptheta.measures.two_sample import LEAST, two_sample
 from ptheta.metrics.context import Context, shared
-from ptheta.metrics.likelihood import LogP, known_log_p
+from ptheta.tasks.log_p import LogP, known_log_p
 from ptheta.terminal.progress import stage
 
 MOST = 2000  # samples, and real rows, that a test is shown

@@ -17,12 +17,12 @@ from ptheta.capabilities import (
 from ptheta.data.dataset import Dataset
 from ptheta.extractors.base import Extractor
 from ptheta.measures.results import Evaluation
-from ptheta.metrics.likelihood import known_log_p
 from ptheta.models.taxonomy import Path
 from ptheta.report.pairs import Pair
 from ptheta.report.pictures import Picture
 from ptheta.report.ranking import Rank
 from ptheta.report.tables import metrics_of
+from ptheta.tasks.log_p import known_log_p
 
 FLOORS = ("real images", "real rows")  # the rows of what real examples score
 EXACT, DENSITY = "explicit, exact", "explicit, exact density"  # of values; of real numbers

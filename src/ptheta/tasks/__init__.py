@@ -3,6 +3,7 @@
 from ptheta.tasks.chain import chain
 from ptheta.tasks.classify import classify
 from ptheta.tasks.denoise import denoise, psnr
+from ptheta.tasks.density import density
 from ptheta.tasks.fit import fit
 from ptheta.tasks.impute.draws import impute, imputed
 from ptheta.tasks.inpaint import inpaint, region
@@ -10,9 +11,11 @@ from ptheta.tasks.interpolate import interpolate
 from ptheta.tasks.invert import invert
 from ptheta.tasks.outliers import outliers
 from ptheta.tasks.probe import probe
+from ptheta.tasks.ratio import ratio
 from ptheta.tasks.reconstruct import reconstruct
 from ptheta.tasks.sample import sample, sample_batches
 from ptheta.tasks.surprise import surprise
+from ptheta.tasks.tradeoff import tradeoff
 from ptheta.tasks.translate import translate
 from ptheta.tasks.walks import manifold, most_used, traverse
 
@@ -20,6 +23,7 @@ __all__ = [
     "chain",
     "classify",
     "denoise",
+    "density",
     "fit",
     "impute",
     "imputed",
@@ -31,11 +35,13 @@ __all__ = [
     "outliers",
     "probe",
     "psnr",
+    "ratio",
     "reconstruct",
     "region",
     "sample",
     "sample_batches",
     "surprise",
+    "tradeoff",
     "translate",
     "traverse",
 ]

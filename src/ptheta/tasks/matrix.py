@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypedDict, runtime_checkable
 
@@ -11,13 +11,18 @@ from ptheta.capabilities import (
     Completes,
     Denoises,
     Encodes,
+    EstimatesPartition,
     HasBound,
     HasChain,
     HasConditionals,
     HasLogProb,
+    HasLogRatio,
     HasPosterior,
+    ReadsRatio,
     Samples,
+    Tempers,
     Translates,
+    Truncates,
 )
 from ptheta.conditions import Labels, wanted
 from ptheta.models import registry
@@ -37,6 +42,15 @@ class Anything(Protocol):
 ANY = (ImageSpec, VectorSpec)
 
 
+def never(cls: type, config: object) -> bool:
+    return False
+
+
+def unreadable(cls: type, config: object) -> bool:
+    """Whether a discriminator of these options tells no ratio."""
+    return issubclass(cls, ReadsRatio) and cls.unreadable(config) is not None
+
+
 @dataclass(frozen=True)
 class Task:
     """A use of a trained model, by the name of its verb.
@@ -47,6 +61,7 @@ class Task:
     of: what examples it is of
     conditional: whether models that are always asked for a condition can, too
     told: the kind of condition that a model must be able to take; "" for none
+    refused: whether a class with its usual config cannot, for all its methods
     """
 
     about: str
@@ -55,6 +70,7 @@ class Task:
     of: tuple[type[DataSpec], ...] = (ImageSpec,)
     conditional: bool = True
     told: str = ""
+    refused: Callable[[type, object], bool] = never
 
     def can(self, entry: Listed) -> Can:
         """Whether a registered model can do it."""
@@ -64,6 +80,8 @@ class Task:
         if not self.conditional and wanted(entry.load_config()()):
             return "no"
         if self.told and not takes(cls, self.told):
+            return "no"
+        if self.refused(cls, entry.load_config()()):
             return "no"
         if any(issubclass(cls, need) for need in self.needs):
             return "yes"
@@ -119,6 +137,11 @@ TASKS: dict[str, Task] = {
         "tell classes by Bayes' rule", (HasLogProb, HasBound), of=ANY, told=Labels.kind
     ),
     "chain": Task("watch its Markov chain, and how quickly it forgets", (HasChain,), of=ANY),
+    "density": Task("how likely examples are", (HasLogProb, EstimatesPartition, HasBound), of=ANY),
+    "ratio": Task(
+        "how real examples are, by a discriminator", (HasLogRatio,), of=ANY, refused=unreadable
+    ),
+    "tradeoff": Task("precision against recall of its samples", (Truncates, Tempers), of=ANY),
     "outliers": Task("find examples unlike those of training", (Anything,), of=ANY),
 }
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ from ptheta.models.adversarial.monitor import DIVERSITY, GAP, GANMonitor
 from ptheta.models.adversarial.options import BREAKS_DENSITY_RATIO, GANConfig
 from ptheta.models.adversarial.pair import Pair
 from ptheta.models.adversarial.replay import Generated, Replay
-from ptheta.models.adversarial.tricks import Histories, SoftLabels, pairwise_mse
+from ptheta.models.adversarial.tricks import Histories, SoftLabels, pairwise_mse, remaining
 from ptheta.nets.adversarial.discriminator import DiscriminatorOutput
 from ptheta.specs import DataSpec
 
@@ -264,17 +265,29 @@ class GAN(Pair):
         Exact at the best discriminator (Goodfellow et al. 2014, proposition 1).
         Raises PthetaError where the loss, or its labels, do not make it readable.
         """
-        if self.loss.log_ratio is None:
-            readable = [name for name, loss in LOSSES.items() if loss.log_ratio is not None]
-            raise PthetaError(
-                f"loss = {self.config.loss}: its best discriminator does not tell p_data / "
-                f"p_model; train with {', '.join(readable)}"
-            )
-        values = vars(self.config)
-        for name in BREAKS_DENSITY_RATIO:
-            if values[name] not in (0, (), "none"):
-                raise PthetaError(
-                    f"{name} changes what the discriminator learns, so that p_data / p_model "
-                    "cannot be read off: train without it"
-                )
+        left = self.config.instance_noise * remaining(self.steps, self.config.instance_noise_steps)
+        fault = self.unreadable(replace(self.config, instance_noise=left.item()))
+        if fault is not None:
+            raise PthetaError(f"this model cannot say how real an example is: {fault}")
+        assert self.loss.log_ratio is not None
         return self.loss.log_ratio(self.discriminate(x, condition), 1 - self.labels.smoothing)
+
+    @classmethod
+    def unreadable(cls, config: object) -> str | None:
+        """Why a discriminator with these options does not tell p_data / p_model; None where it
+        does."""
+        values = vars(config)
+        if LOSSES[values["loss"]].log_ratio is None:
+            readable = [name for name, loss in LOSSES.items() if loss.log_ratio is not None]
+            return (
+                f"loss = {values['loss']}: its best discriminator does not tell p_data / p_model; "
+                f"train with {', '.join(readable)}"
+            )
+        odd = (n for n in BREAKS_DENSITY_RATIO if values[n] not in (0, (), "none"))
+        name = next(odd, None)
+        if name is None:
+            return None
+        return (
+            f"{name} changes what the discriminator learns, so that p_data / p_model cannot be "
+            "read off: train without it"
+        )

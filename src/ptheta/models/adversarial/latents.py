@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -28,6 +29,8 @@ def alike(z: Tensor) -> Tensor:
 class LatentPrior(Entry):
     """sample(n, latent, device) -> codes (n, latent), of mean square 1
     nearest(z): codes (B, latent) brought to where the prior has its mass
+    truncated(n, latent, device, at): codes whose numbers lie in [-at, at]; None where that is not
+        defined
     improbable(z): minus the log-density over the dimensions, up to a constant, (B,)
     at(t): the number that stands under it where t does under N(0, 1)
     """
@@ -36,10 +39,20 @@ class LatentPrior(Entry):
     nearest: Callable[[Tensor], Tensor] = anywhere
     improbable: Callable[[Tensor], Tensor] = alike
     at: Callable[[Tensor], Tensor] = anywhere
+    truncated: Callable[[int, int, torch.device, float], Tensor] | None = None
 
 
 def normal(n: int, latent: int, device: torch.device) -> Tensor:
     return streams.normal(n, latent, device=device)
+
+
+def truncated_normal(n: int, latent: int, device: torch.device, at: float) -> Tensor:
+    """N(0, 1) given that it lies in [-at, at] (1809.11096), by its quantiles: one uniform number
+    stands for each, where drawing again would take many."""
+    u = streams.uniform(n, latent, device=device, dtype=torch.float64)
+    half = 0.5 * math.erf(at / 2**0.5)  # of the mass on one side
+    z: Tensor = torch.special.ndtri(0.5 + (2 * u - 1) * half)
+    return z.clamp(-at, at).to(torch.get_default_dtype())
 
 
 def sphere(n: int, latent: int, device: torch.device) -> Tensor:
@@ -70,7 +83,9 @@ def half_square(z: Tensor) -> Tensor:
 
 
 PRIORS: dict[str, LatentPrior] = {
-    "normal": LatentPrior(normal, anywhere, half_square, about="N(0, I)"),
+    "normal": LatentPrior(
+        normal, anywhere, half_square, truncated=truncated_normal, about="N(0, I)"
+    ),
     "sphere": LatentPrior(
         sphere, on_sphere, alike, about="on the sphere of radius sqrt(latent) (1609.04468)"
     ),

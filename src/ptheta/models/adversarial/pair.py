@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from ptheta.batch import Condition
 from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec, classes_of, word
+from ptheta.errors import PthetaError
 from ptheta.losses.adversarial import LOSSES
 from ptheta.models.adversarial import search
 from ptheta.models.adversarial.conditioning import CONDITIONING
@@ -57,6 +58,7 @@ class Pair(ReadsBetween, Model):
         way, norm = self.conditioning, discriminator_norm(config, spec)
         traits = {*NORMS[norm].traits, *(t for part in parts(config) for t in part.traits())}
         # an example's output depends on its batch
+        self.truncation: float | None = None  # of codes that are drawn, for a while
         self.batchwise = not traits.isdisjoint({"batchwise", STATISTICS})
         self.rates_together = STATISTICS in traits  # once it has learned, too
         self.search_steps = config.search_steps
@@ -100,7 +102,10 @@ class Pair(ReadsBetween, Model):
     # -- codes, examples, outputs of the discriminator
 
     def sample_latent(self, n: int, condition: Condition | None = None) -> Tensor:
-        return PRIORS[self.config.prior].sample(n, self.config.latent, self.steps.device)
+        prior = PRIORS[self.config.prior]
+        if self.truncation is None or prior.truncated is None:
+            return prior.sample(n, self.config.latent, self.steps.device)
+        return prior.truncated(n, self.config.latent, self.steps.device, self.truncation)
 
     def code_at(self, t: Tensor) -> Tensor:
         return PRIORS[self.config.prior].at(t)
@@ -208,6 +213,21 @@ class Pair(ReadsBetween, Model):
     def sample(self, n: int, condition: Condition | None = None) -> Tensor:
         z = self.sample_latent(n, condition)
         return self.spec.unscaled(self.enlarged(self.generate(z, condition)))
+
+    def sample_truncated(
+        self, n: int, truncation: float, condition: Condition | None = None
+    ) -> Tensor:
+        if PRIORS[self.config.prior].truncated is None:
+            able = [name for name, prior in PRIORS.items() if prior.truncated is not None]
+            raise PthetaError(
+                f"this model cannot sample truncated codes: prior = {self.config.prior} has none "
+                f"that are far out; train with prior = {' or '.join(able)}"
+            )
+        self.truncation = truncation
+        try:
+            return self.sample(n, condition)
+        finally:
+            self.truncation = None
 
     def discriminate(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         """Outputs d, higher for what looks real: (B,). Logits where the loss makes them so."""

@@ -70,6 +70,7 @@ class Autoregressive(ReadsBetween, Model, ABC):
     """condition: None for an unconditional model."""
 
     takes = EVERY_KIND
+    temperature = 1.0  # that examples are drawn at
 
     def __init__(
         self, spec: DataSpec, config: AutoregressiveConfig, condition: ConditionSpec | None = None
@@ -98,6 +99,15 @@ class Autoregressive(ReadsBetween, Model, ABC):
     @torch.no_grad()
     def sample(self, n: int, condition: Condition | None = None) -> Tensor:
         return self.sample_from_noise(self.noise(n), condition)
+
+    @torch.no_grad()
+    def sample_at(self, n: int, temperature: float, condition: Condition | None = None) -> Tensor:
+        """Every conditional to the power 1 / temperature, normalised."""
+        self.temperature = temperature
+        try:
+            return self.sample(n, condition)
+        finally:
+            self.temperature = 1.0
 
     @torch.no_grad()
     def complete(
@@ -137,7 +147,10 @@ class Autoregressive(ReadsBetween, Model, ABC):
     ) -> Tensor:
         """What the noise u stands for by this stepper. order: of the stepper, where it has one"""
         return walk.draw(
-            stepper, self.order if order is None else order, u, self.path.dtype, given, known
+            stepper,
+            self.order if order is None else order,
+            *(u, self.path.dtype, given, known),
+            temperature=self.temperature,
         )
 
     @torch.no_grad()

@@ -16,7 +16,8 @@ from ptheta.batch import Condition
 from ptheta.batch import repeated as copies
 from ptheta.compute import streams
 from ptheta.distributions import columns
-from ptheta.distributions.base import ElementDistribution
+from ptheta.distributions.base import ElementDistribution, HasLogits
+from ptheta.errors import PthetaError
 from ptheta.specs import DataSpec, ImageSpec
 from ptheta.terminal.progress import watched
 
@@ -73,6 +74,7 @@ def draw(
     dtype: torch.dtype,
     given: Tensor | None = None,
     known: Tensor | None = None,
+    temperature: float = 1.0,
 ) -> Tensor:
     """Walks the stepper in order: see `Autoregressive.sample_from_noise`. dtype: of an example"""
     by_place = _by_place(u)  # (places, n, C)
@@ -90,13 +92,28 @@ def draw(
             stepper.observe(t, pixel)
             continue
         for c in range(colours):
-            conditional = stepper.conditional(t, c, pixel)
+            conditional = at_temperature(stepper.conditional(t, c, pixel), temperature)
             drawn = conditional.icdf(by_place[p, :, c].view(conditional.shape)).view(n)
             if kept is not None:
                 drawn = torch.where(kept[p, :, c], pixel[:, c], drawn)
             pixel[:, c] = drawn
         stepper.observe(t, pixel)
     return _from_places(x, u.shape)
+
+
+def at_temperature(p: ElementDistribution, temperature: float) -> ElementDistribution:
+    """p(x)^(1 / temperature), normalised; p itself at 1.
+
+    Raises PthetaError where p has no logits over its values.
+    """
+    if temperature == 1.0:
+        return p
+    if isinstance(p, HasLogits):
+        return p.tempered(temperature)
+    raise PthetaError(
+        "this model cannot sample at a temperature: it draws from mixtures of densities, which "
+        "have no logits over values; train with a head of categories, or fewer levels"
+    )
 
 
 def late(known: Tensor, order: Sequence[int]) -> Tensor:

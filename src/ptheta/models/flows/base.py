@@ -286,6 +286,10 @@ class Flow(Model):
     def sample(self, n: int, condition: Condition | None = None) -> Tensor:
         return self.decode(self.sample_latent(n))
 
+    def sample_at(self, n: int, temperature: float, condition: Condition | None = None) -> Tensor:
+        """Of latent numbers times the temperature (1807.03039, section 6)."""
+        return self.decode(temperature * self.sample_latent(n))
+
     # -- training
 
     def start(self, batch: Batch) -> None:

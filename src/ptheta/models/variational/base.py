@@ -13,7 +13,8 @@ from ptheta.conditions import ConditionSpec, word
 from ptheta.config import Count, Parts, Positive, option
 from ptheta.distributions.base import ElementDistribution
 from ptheta.distributions.kl import kl_divergence
-from ptheta.distributions.latents import LatentDistribution, Normal
+from ptheta.distributions.latents import LatentDistribution, Normal, StandardNormal
+from ptheta.errors import PthetaError
 from ptheta.games import Terms
 from ptheta.models.base import Model, as_learned, refuse_missing
 from ptheta.models.graph import Arrow, Graph, Variable
@@ -186,6 +187,21 @@ class Variational(Model):
     def sample(self, n: int, condition: Condition | None = None) -> Tensor:
         """x ~ p(x | z) with z ~ p(z): its elements are drawn, not averaged (for means: decode)."""
         return self.likelihood(self.sample_latent(n, condition), condition).sample()
+
+    def sample_at(self, n: int, temperature: float, condition: Condition | None = None) -> Tensor:
+        """Of codes whose distance to the mean of a normal prior is times the temperature; the
+        elements are drawn from p(x | z) as ever."""
+        prior = self.prior(condition).expand(n)
+        if not isinstance(prior, StandardNormal | Normal):
+            raise PthetaError(
+                "this model cannot sample at a temperature: its prior is no Gaussian, whose noise "
+                "would be scaled; train with --prior normal"
+            )
+        mean = prior.mean if isinstance(prior, Normal) else 0.0
+        z = prior.sample()
+        if temperature != 1.0:
+            z = mean + temperature * (z - mean)
+        return self.likelihood(z, condition).sample()
 
     @torch.no_grad()
     def complete(

@@ -1,0 +1,271 @@
+"""How likely a run's model calls examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ptheta import tasks
+from ptheta.api.export import Images
+from ptheta.api.found import names_of
+from ptheta.api.grid import Block, Output
+from ptheta.api.limits import check_numbers
+from ptheta.api.tabled import texts, write_columns
+from ptheta.compute.streams import undisturbed
+from ptheta.data.dataset import Dataset
+from ptheta.data.memory import Source
+from ptheta.data.names import unread
+from ptheta.data.trained import DataMatch
+from ptheta.errors import PthetaError
+from ptheta.files.images import PICTURES
+from ptheta.files.out import check_new, refuse_source
+from ptheta.measures.intervals import spread
+from ptheta.measures.results import NORMAL, Estimate
+from ptheta.measures.rivals import SIGN, beats, verdict
+from ptheta.runs.folder import Run
+from ptheta.specs import DataSpec, images_only
+from ptheta.tasks.density import SAMPLES, Densities
+
+HELD_OUT = 2000  # examples that others are ranked among, at most
+SHOWN = 8  # examples in each row of a picture
+PRINTED = 4  # of either end
+MODEL = "model"
+KINDS = {"=": "exact", "<=": "a bound: the truth is at most this", "~": "an estimate"}
+OF_LOG_P = {"=": "=", "<=": ">=", "~": "~"}  # what holds of log p where this does of -log p
+
+
+@dataclass(frozen=True)
+class Likely:
+    """What `ptheta.density` gives.
+
+    names: of the examples: the paths of their files, or their rows
+    found: log p of every example, ranks, and floors
+    remarks: lines on how it was done
+    path, picture: where numbers and examples were written; None where nowhere
+    """
+
+    names: Sequence[str] = field(repr=False)
+    found: Densities
+    remarks: tuple[str, ...] = ()
+    path: Path | None = None
+    picture: Path | None = None
+
+    def __repr__(self) -> str:
+        found = self.found
+        return f"Likely({len(self.names):,} examples, -log p {found.relation} {found.how})"
+
+    def means(self) -> dict[str, Estimate]:
+        """-log p in nats, by what it is of: the model, here and of held-out examples, and floors
+        here."""
+        names = {MODEL: ""}
+        if self.found.held_out is not self.found.log_p:
+            names[f"{MODEL}, held out"] = "held out"
+        names |= {name: name for name in self.found.floors}
+        return {told: self.found.mean(name) for told, name in names.items()}
+
+    def blocks(self) -> list[Block]:
+        """What is printed of it."""
+        rows = self._mean_rows()
+        found = self.found
+        unit = "density in the units of the data; " if found.density else ""
+        lines = [f"-log p {found.relation}: {unit}{KINDS[found.relation]} ({found.how})"]
+        if found.partition is not None:
+            z = found.partition
+            low, high = sorted((z.lower, z.upper))
+            lines.append(f"all share the error of log Z, between {low:.5g} and {high:.5g}")
+        lines += [verdict(rows) if found.floors else "no floor was taken", *self.remarks]
+        return [Block(rows=rows, lines=lines), *self._ends()]
+
+    def _mean_rows(self) -> list[tuple[str, ...]]:
+        means = self.means()
+        own = means[MODEL].value
+        rows: list[tuple[str, ...]] = [("", "-log p, nats", "95 % interval", "bits/dim")]
+        for name, mean in means.items():
+            if mean.value is None:
+                rows.append((name, "infinite", "", ""))
+                continue
+            wins = name in self.found.floors and own is not None and beats(mean.value, own, "less")
+            low, high = interval(mean)
+            bits = mean.value / self.found.dims / np.log(2)
+            rows.append(
+                (
+                    f"{name}{' (floor)' * (name in self.found.floors)}",
+                    f"{mean.relation} {mean.value:.5g}{SIGN if wins else ''}",
+                    f"{low:.5g} to {high:.5g}",
+                    f"{bits:.4g}",
+                )
+            )
+        return rows
+
+    def _ends(self) -> list[Block]:
+        """The least and the most likely examples."""
+        order, sign = self.found.order, OF_LOG_P[self.found.relation]
+        ends = {"least likely": order[:PRINTED], "most likely": order.flip(0)[:PRINTED]}
+        blocks = []
+        for title, places in ends.items():
+            rows: list[tuple[str, ...]] = [
+                ("example", f"log p {sign}", "bits/dim", "held out that are less likely")
+            ]
+            for at in places.tolist():
+                share = f"{100 * self.found.below[at]:.1f} %"
+                value, bits = f"{self.found.log_p[at]:.5g}", f"{self.found.bits[at]:.4g}"
+                rows.append((self.names[at], value, bits, share))
+            blocks.append(Block(title, rows))
+        return blocks
+
+    def to_json(self) -> dict[str, object]:
+        """The numbers that are of all examples together; of -log p."""
+        found = self.found
+        return {
+            "examples": len(self.names),
+            "held_out": len(found.held_out),
+            "relation": found.relation,
+            "how": found.how,
+            "density": found.density,
+            "nats": {
+                name: {
+                    "value": mean.value,
+                    "relation": mean.relation,
+                    "interval": None if mean.value is None else list(interval(mean)),
+                    "bits_per_dim": None
+                    if mean.value is None
+                    else mean.value / found.dims / float(np.log(2)),
+                }
+                for name, mean in self.means().items()
+            },
+            "mean_share_below": found.below.mean().item(),
+            "remarks": list(self.remarks),
+        }
+
+    def columns(self) -> Mapping[str, Sequence[object]]:
+        """Of the .csv, a row for each example in the order of the source."""
+        found = self.found
+        sign = OF_LOG_P[found.relation]
+        return {
+            "example": list(self.names),
+            "log_p": texts(found.log_p),
+            "relation": [sign] * len(self.names),
+            "bits_per_dim": texts(found.bits),
+            "held_out_below": texts(found.below),
+            **{f"log_p_{name}": texts(values) for name, values in found.floors.items()},
+        }
+
+
+def interval(mean: Estimate) -> tuple[float, float]:
+    """95 %, by Student's t where the mean has draws."""
+    assert mean.value is not None
+    half = NORMAL * (mean.error or 0.0) if mean.draws is None else spread(mean.draws).half
+    return mean.value - half, mean.value + half
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where numbers and a picture are written; None for nowhere."""
+
+    table: Path | None
+    picture: Path | None
+
+    @classmethod
+    def at(cls, out: str | Path | None, show: str | Path | None, force: bool) -> Places:
+        table = check_new(out, (".csv",), "--out", force)
+        return cls(table, check_new(show, tuple(PICTURES), "--show", force))
+
+    def check(self, spec: DataSpec, source: Source | None) -> None:
+        """Raises PthetaError for a picture of what are no images, and for a file that is read."""
+        for place, flag in ((self.table, "--out"), (self.picture, "--show")):
+            if place is not None and source is not None:
+                refuse_source(place, source, "data", flag=flag)
+        if self.picture is not None:
+            images_only(spec, "--show, a picture of examples,", "leave it out")
+
+
+@undisturbed()
+def density(
+    run: str | Path | Run,
+    source: Source | None = None,
+    *,
+    split: str | None = None,
+    label_column: str | None = None,
+    held_out: int = HELD_OUT,
+    samples: int = SAMPLES,
+    data: Source | None = None,
+    weights: str = "best",
+    seed: int = 0,
+    out: str | Path | None = None,
+    show: str | Path | None = None,
+    n: int = SHOWN,
+    force: bool = False,
+) -> Likely:
+    """log p of the examples of a source by a run's model, exact, a bound or an estimate, and the
+    share of held-out examples that are less likely.
+
+    source: anything that `ptheta.open_data` reads; default: the held-out examples themselves
+    split, label_column: of the source, as for `outliers`
+    held_out: examples of the run's data that it was not trained on, at most, to rank among
+    samples: importance samples of a bound; data: where the run's data lies now
+    out: a .csv to write a row for each example to; show: a picture of the n least and the n most
+        likely; force: whether files that are there are overwritten
+    Raises PthetaError where the model has no likelihood, bound or estimate, and where its data is
+    not there.
+    """
+    check_numbers(n=n, seed=seed, samples=samples, held_out=held_out)
+    places = Places.at(out, show, force)
+    opened = Run.open(run)
+    places.check(opened.spec, source)
+    model = opened.model(weights)
+    match = opened.own(data)
+    unseen = unseen_of(match, held_out)
+    source_data, told = scored_of(opened, source, split, label_column)
+    given = unseen if source_data is None else source_data
+    found = tasks.density(
+        *(model, given, None if source_data is None else unseen, match.images),
+        samples=samples,
+        seed=seed,
+    )
+    remarks = (f"ranked among {len(unseen):,} held-out {unseen.examples}", *told)
+    done = Likely(names_of(given), found, remarks, places.table, places.picture)
+    if places.table is not None:
+        write_columns(places.table, done.columns())
+    if places.picture is not None:
+        ends = ("least likely", "most likely")
+        draw_ends(places.picture, given, found.order, ends, n)
+    return done
+
+
+def unseen_of(match: DataMatch, most: int) -> Dataset:
+    """Held-out examples that are no copies of training examples, so many at most."""
+    unseen = match.test.subset(np.flatnonzero(~match.test.repeated()))
+    return unseen.shuffled(0).subset(slice(0, most)) if len(unseen) > most else unseen
+
+
+def scored_of(
+    run: Run, source: Source | None, split: str | None, label_column: str | None
+) -> tuple[Dataset | None, tuple[str, ...]]:
+    """The examples of a source, and a line on what of it was not read; None where there is none.
+
+    Raises PthetaError for a part, or a column, of no source.
+    """
+    if source is None:
+        for flag, value in (("--split", split), ("--label-column", label_column)):
+            if value is not None:
+                raise PthetaError(f"{flag} {value} is of SOURCE: name one, or leave it out")
+        return None, ()
+    data = run.other(source, split, label_column)
+    if not data.skipped:
+        return data, ()
+    told = unread(data.skipped, len(data) + len(data.skipped), data.examples)
+    return data, (f"{data.name}: {told}",)
+
+
+def draw_ends(path: Path, data: Dataset, order: Tensor, ends: tuple[str, str], n: int) -> None:
+    """The first n examples of an order in one row, the last n in another, under these words."""
+    count = min(n, len(data))
+    chosen = torch.cat([order[:count], order.flip(0)[:count]])
+    x = data.with_fixed_binarisation().subset(chosen.numpy()).batch(slice(0, 2 * count)).x
+    about = f"the {ends[0]} and the {ends[1]}"
+    Output.at(path, None).write(replace(Images.of(x), captions=ends), about, count)

@@ -1,0 +1,185 @@
+"""How real a GAN's discriminator calls examples, calibrated on what it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ptheta import tasks
+from ptheta.api.densities import HELD_OUT, SHOWN, Places, draw_ends, interval, scored_of, unseen_of
+from ptheta.api.found import names_of
+from ptheta.api.grid import Block
+from ptheta.api.limits import check_numbers
+from ptheta.api.tabled import texts, write_columns
+from ptheta.compute.streams import undisturbed
+from ptheta.data.memory import Source
+from ptheta.measures.results import Estimate
+from ptheta.measures.rivals import SIGN, beats, verdict
+from ptheta.runs.folder import Run
+from ptheta.tasks.ratio import Ratios, Slope
+from ptheta.tasks.ratio.find import OWN
+
+PRINTED = 4  # of either end
+
+
+@dataclass(frozen=True)
+class Real:
+    """What `ptheta.ratio` gives.
+
+    names: of the examples: the paths of their files, or their rows
+    found: log p_data / p_model of every example, the calibration, and floors
+    remarks: lines on how it was done
+    path, picture: where numbers and examples were written; None where nowhere
+    """
+
+    names: Sequence[str] = field(repr=False)
+    found: Ratios
+    remarks: tuple[str, ...] = ()
+    path: Path | None = None
+    picture: Path | None = None
+
+    def __repr__(self) -> str:
+        after = self.found.calibration.after
+        return f"Real({len(self.names):,} examples, slope {after.value:.3g} after calibration)"
+
+    def blocks(self) -> list[Block]:
+        """What is printed of it."""
+        found = self.found
+        before, after = found.calibration.before, found.calibration.after
+        rows = self._rated_rows()
+        lines = [
+            f"slope before calibration {_slope(before)}; 1 is right",
+            f"slope after, of examples that it has not seen, {_slope(after)}",
+            f"mean p_data / p_model of samples {_told(found.mean_ratio())}; 1 is right",
+            f"KL(p_data, p_model) as far as it is seen: {_told(found.divergence())} nats",
+            *([verdict(rows)] if found.floors else []),
+            *self.remarks,
+        ]
+        title = "real held-out examples against new samples"
+        return [Block(title, rows, lines), *self._ends()]
+
+    def _rated_rows(self) -> list[tuple[str, ...]]:
+        rows: list[tuple[str, ...]] = [("", "area under ROC", "cross-entropy, nats", "chance")]
+        own = self.found.cross_entropy(OWN).value
+        for name in self.found.rated():
+            loss = self.found.cross_entropy(name)
+            floor = name in self.found.floors
+            wins = floor and beats(loss.value or 0.0, own or 0.0, "less")
+            head, sign = f"{name}{' (floor)' * floor}", SIGN if wins else ""
+            rows.append((head, _told(self.found.auc(name)), f"{_told(loss)}{sign}", "0.6931"))
+        return rows
+
+    def _ends(self) -> list[Block]:
+        """The least and the most real examples."""
+        found, blocks = self.found, []
+        ends = {
+            "least real": found.order[:PRINTED],
+            "most real": found.order.flip(0)[:PRINTED],
+        }
+        for title, places in ends.items():
+            rows: list[tuple[str, ...]] = [
+                ("example", "p_data / p_model", "log of it, nats", "discriminator's")
+            ]
+            for at in places.tolist():
+                value, raw = found.log_ratio[at], found.raw[at]
+                rows.append((self.names[at], f"{value.exp():.4g}", f"{value:.4g}", f"{raw:.4g}"))
+            blocks.append(Block(title, rows))
+        return blocks
+
+    def to_json(self) -> dict[str, object]:
+        """The numbers that are of all examples together."""
+        found = self.found
+        return {
+            "examples": len(self.names),
+            "calibrated_on": len(found.calibration.raw),
+            "slope_before": _slope_json(found.calibration.before),
+            "slope_after": _slope_json(found.calibration.after),
+            "mean_ratio_of_samples": _json(found.mean_ratio()),
+            "kl_nats": _json(found.divergence()),
+            "rated": {
+                name: {
+                    "auroc": _json(found.auc(name)),
+                    "cross_entropy": _json(found.cross_entropy(name)),
+                }
+                for name in found.rated()
+            },
+            "remarks": list(self.remarks),
+        }
+
+    def columns(self) -> Mapping[str, Sequence[object]]:
+        """Of the .csv, a row for each example in the order of the source."""
+        return {
+            "example": list(self.names),
+            "log_ratio": texts(self.found.log_ratio),
+            "ratio": texts(self.found.log_ratio.exp()),
+            "discriminator": texts(self.found.raw),
+        }
+
+
+def _slope(slope: Slope) -> str:
+    low, high = slope.interval
+    return f"{slope.value:.3f} ({low:.3f} to {high:.3f})"
+
+
+def _told(found: Estimate) -> str:
+    low, high = interval(found)
+    return f"{found.value:.4f} ({low:.3f} to {high:.3f})"
+
+
+def _slope_json(slope: Slope) -> dict[str, object]:
+    return {"value": slope.value, "interval": list(slope.interval)}
+
+
+def _json(found: Estimate) -> dict[str, object]:
+    return {"value": found.value, "interval": list(interval(found))}
+
+
+@undisturbed()
+def ratio(
+    run: str | Path | Run,
+    source: Source | None = None,
+    *,
+    split: str | None = None,
+    label_column: str | None = None,
+    held_out: int = HELD_OUT,
+    floors: bool = True,
+    calibration: str = "line",
+    data: Source | None = None,
+    weights: str = "best",
+    seed: int = 0,
+    out: str | Path | None = None,
+    show: str | Path | None = None,
+    n: int = SHOWN,
+    force: bool = False,
+) -> Real:
+    """p_data / p_model of the examples of a source by a GAN's discriminator, calibrated on held-out
+    examples and new samples, neither of which it has seen.
+
+    source: anything that `ptheta.open_data` reads; default: the held-out examples themselves, each
+        by a calibration without it
+    split, label_column: of the source, as for `outliers`
+    held_out: examples to calibrate on, at most, and as many samples; calibration: a line, or
+        isotonic; floors: whether small
+        classifiers are tried beside the discriminator; data: where the run's data lies now
+    out: a .csv to write a row for each example to; show: a picture of the n least and the n most
+        real; force: whether files that are there are overwritten
+    Raises PthetaError where the model has no discriminator, where its loss tells no such ratio, and
+    where its data is not there.
+    """
+    check_numbers(n=n, seed=seed, held_out=held_out)
+    places = Places.at(out, show, force)
+    opened = Run.open(run)
+    places.check(opened.spec, source)
+    model = opened.model(weights)
+    unseen = unseen_of(opened.own(data), held_out)
+    given, remarks = scored_of(opened, source, split, label_column)
+    found = tasks.ratio(model, given, unseen, floors=floors, kind=calibration, seed=seed)
+    told = f"calibrated on {len(unseen):,} held-out {unseen.examples} and as many samples"
+    shown = unseen if given is None else given
+    done = Real(names_of(shown), found, (told, *remarks), places.table, places.picture)
+    if places.table is not None:
+        write_columns(places.table, done.columns())
+    if places.picture is not None:
+        draw_ends(places.picture, shown, found.order, ("least real", "most real"), n)
+    return done

@@ -1,0 +1,29 @@
+"""Tables of numbers that are written as .csv, a row for each example."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from ptheta.files.atomic import make_folder, write_atomic
+
+
+def texts(values: Tensor) -> list[str]:
+    """As they are written: six digits."""
+    return [f"{value:.6g}" for value in values.tolist()]
+
+
+def write_columns(path: Path, columns: Mapping[str, Sequence[object]]) -> None:
+    """Columns of equal length, by their heads."""
+
+    def fill(place: Path) -> None:
+        with place.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(columns)
+            writer.writerows(zip(*columns.values(), strict=True))
+
+    make_folder(path.parent)
+    write_atomic(path, fill)

@@ -1,0 +1,152 @@
+"""Precision against recall of a run, as its samples are made more alike."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ptheta import tasks
+from ptheta.api.densities import interval, unseen_of
+from ptheta.api.grid import Block
+from ptheta.api.limits import check_numbers
+from ptheta.compute.streams import undisturbed
+from ptheta.data.memory import Source
+from ptheta.extractors.base import Extractor
+from ptheta.extractors.table import choose_extractor
+from ptheta.files.atomic import make_folder, write_atomic
+from ptheta.files.out import check_new
+from ptheta.measures.results import Estimate
+from ptheta.report.plots import COLOURS, GREY, panels
+from ptheta.runs.folder import Run
+from ptheta.tasks.outliers.distances import features_of
+from ptheta.tasks.tradeoff import Point, Tradeoff, ways_of
+
+N = 1000  # samples at each value
+
+
+@dataclass(frozen=True)
+class Traded:
+    """What `ptheta.tradeoff` gives.
+
+    found: the curve; n: samples of each point; extractor: the features that they are compared in
+    path: where the curve was drawn; None where nowhere
+    """
+
+    found: Tradeoff = field(repr=False)
+    n: int
+    extractor: str
+    path: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"Traded({len(self.found.points)} values of {self.found.by}, {self.extractor})"
+
+    def named(self) -> list[tuple[str, Point]]:
+        """Every point with what it is of, the real examples last."""
+        points = [(f"{self.found.by} {p.value:g}", p) for p in self.found.points]
+        floor = ("training examples (floor)", self.found.floor)
+        return [*points, ("plain samples", self.found.plain), floor]
+
+    def blocks(self) -> list[Block]:
+        """What is printed of it."""
+        rows: list[tuple[str, ...]] = [("", "precision", "recall")]
+        rows += [(name, _told(p.precision), _told(p.recall)) for name, p in self.named()]
+        line = f"{self.n:,} of each against as many held-out examples, in {self.extractor}"
+        return [Block(rows=rows, lines=[line])]
+
+    def to_json(self) -> dict[str, object]:
+        points = [
+            {
+                "of": name,
+                "value": p.value,
+                "precision": _json(p.precision),
+                "recall": _json(p.recall),
+            }
+            for name, p in self.named()
+        ]
+        return {
+            "by": self.found.by,
+            "samples": self.n,
+            "extractor": self.extractor,
+            "points": points,
+        }
+
+
+def _told(found: Estimate) -> str:
+    low, high = interval(found)
+    return f"{found.value:.3f} ({max(0.0, low):.3f} to {min(1.0, high):.3f})"
+
+
+def _json(found: Estimate) -> dict[str, object]:
+    return {"value": found.value, "interval": list(interval(found))}
+
+
+@undisturbed()
+def tradeoff(
+    run: str | Path | Run,
+    *,
+    values: Sequence[float] = (),
+    n: int = N,
+    extractor: str | Extractor | None = None,
+    data: Source | None = None,
+    weights: str = "best",
+    seed: int = 0,
+    out: str | Path | None = None,
+    force: bool = False,
+) -> Traded:
+    """Precision against recall of a run's samples over values of truncation (of a GAN) or
+    temperature (of autoregressive models, flows and VAEs), beside those of training examples.
+
+    values: of either; default: seven usual ones
+    n: samples of each point, and held-out examples that they are compared with, at most
+    extractor: of the features of images; default: as for `evaluate`; data: where the run's data
+        lies now; out: a .png to draw the curve into; force: whether one that is there is
+        overwritten
+    Raises PthetaError where the model has neither, and where its data is not there.
+    """
+    check_numbers(n=n, seed=seed)
+    path = check_new(out, (".png",), "--out", force)
+    opened = Run.open(run)
+    model = opened.model(weights)
+    ways_of(model)  # refused before the data is read
+    match = opened.own(data)
+    real = unseen_of(match, n).with_fixed_binarisation()
+    assert match.train is not None  # it is there
+    train = match.train.shuffled(0).subset(slice(0, len(real))).with_fixed_binarisation()
+    seen = choose_extractor(real, extractor)[0]
+    found = tasks.tradeoff(
+        model,
+        real.batch(slice(0, len(real))).x,
+        train.batch(slice(0, len(train))).x,
+        lambda x: features_of(seen, x),
+        values,
+        seed=seed,
+    )
+    done = Traded(found, len(real), seen.name, path)
+    if path is not None:
+        _draw(path, done)
+    return done
+
+
+def _draw(path: Path, done: Traded) -> None:
+    figure, (axis,) = panels(1, 4.6, 4.0)
+    found = done.found
+    recall = [p.recall.value or 0.0 for p in found.points]
+    precision = [p.precision.value or 0.0 for p in found.points]
+    axis.plot(recall, precision, "-o", color=COLOURS[0], markersize=4, label=found.by)
+    for p in found.points:
+        at = (p.recall.value or 0.0, p.precision.value or 0.0)
+        axis.annotate(f"{p.value:g}", at, xytext=(4, 4), textcoords="offset points", fontsize=7)
+    for name, p, sign in (("plain samples", found.plain, "s"), ("real data", found.floor, "*")):
+        colour = GREY if p is found.floor else COLOURS[1]
+        x, y = [p.recall.value or 0.0], [p.precision.value or 0.0]
+        axis.plot(x, y, sign, color=colour, markersize=9, label=name)
+    axis.set_xlabel("recall", fontsize=9)
+    axis.set_ylabel("precision", fontsize=9)
+    axis.legend(fontsize=8, frameon=False)
+    axis.spines[["top", "right"]].set_visible(False)
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=110)
+    make_folder(path.parent)
+    write_atomic(path, lambda place: place.write_bytes(file.getvalue()))

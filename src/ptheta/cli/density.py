@@ -1,0 +1,65 @@
+"""The use that says how likely examples are."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+import ptheta
+from ptheta.cli import types
+from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, WEIGHTS, Parsed, cli, number, whole
+from ptheta.cli.repairing import print_blocks
+from ptheta.terminal.progress import shown
+
+SOURCE = click.argument("source", type=types.SOURCE, required=False)
+SPLIT = click.option(
+    "--split",
+    help="Part of SOURCE: train, val or test. By default its test part, or all of it where it has "
+    "no parts.",
+)
+LABEL_COLUMN = click.option(
+    "--label-column",
+    metavar="NAME",
+    help="Column of the labels, where SOURCE has columns. By default as for the run's data.",
+)
+OUT = click.option(
+    "--out", type=types.File(".csv"), help="A .csv to write a row for each example to."
+)
+FORCE = click.option("--force", is_flag=True, help="Overwrite files that are there.")
+
+
+@cli.command()
+@RUN
+@SOURCE
+@SPLIT
+@LABEL_COLUMN
+@whole("--held-out", 2000, "Number of held-out examples to rank among, at most.", types.Whole(2))
+@whole("--samples", 16, "Number of importance samples of a bound.")
+@OUT
+@click.option(
+    "--show", type=types.SOURCE, help="Picture to write of the least and the most likely examples."
+)
+@number(text="Number of examples in each row of the picture.")
+@FORCE
+@JSON
+@WEIGHTS
+@DATA
+@SEED
+@THREADS
+def density(run: str, as_json: bool, **options: Parsed) -> None:
+    """Say how likely RUN calls each example of SOURCE: log p in nats and bits/dim.
+
+    By default SOURCE is what the run's data holds out. The kind of number is said: exact (=), a
+    bound (<=) or an estimate (~), beside what needs no model. A likely example is no typical one:
+    see docs/density.md.
+    """
+    with shown(run):
+        found = ptheta.density(run, **options)
+    if as_json:
+        click.echo(json.dumps(found.to_json(), indent=2))
+    else:
+        print_blocks(found.blocks())
+    for place in (found.path, found.picture):
+        if place is not None:
+            click.echo(f"{place}", err=as_json)

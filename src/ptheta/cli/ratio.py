@@ -1,0 +1,64 @@
+"""The use that says how real examples are."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+import ptheta
+from ptheta.cli import types
+from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, WEIGHTS, Parsed, cli, number, whole
+from ptheta.cli.density import FORCE, LABEL_COLUMN, OUT, SOURCE, SPLIT
+from ptheta.cli.repairing import print_blocks
+from ptheta.terminal.progress import shown
+
+
+@cli.command()
+@RUN
+@SOURCE
+@SPLIT
+@LABEL_COLUMN
+@whole(
+    "--held-out",
+    2000,
+    "Number of held-out examples, and of samples, to calibrate on, at most.",
+    types.Whole(2),
+)
+@click.option(
+    "--floors/--no-floors",
+    default=True,
+    help="Try small classifiers beside the discriminator (by default), or not.",
+)
+@click.option(
+    "--calibration",
+    default="line",
+    show_default=True,
+    help="How the discriminator is calibrated: line (of its log-ratio) or isotonic.",
+)
+@OUT
+@click.option(
+    "--show", type=types.SOURCE, help="Picture to write of the least and the most real examples."
+)
+@number(text="Number of examples in each row of the picture.")
+@FORCE
+@JSON
+@WEIGHTS
+@DATA
+@SEED
+@THREADS
+def ratio(run: str, as_json: bool, **options: Parsed) -> None:
+    """Say how real each example of SOURCE is: p_data / p_model, by the discriminator of RUN.
+
+    By default SOURCE is what the run's data holds out. The ratio is calibrated on held-out examples
+    and new samples, which the discriminator has not seen; its slope is said before and after.
+    """
+    with shown(run):
+        found = ptheta.ratio(run, **options)
+    if as_json:
+        click.echo(json.dumps(found.to_json(), indent=2))
+    else:
+        print_blocks(found.blocks())
+    for place in (found.path, found.picture):
+        if place is not None:
+            click.echo(f"{place}", err=as_json)

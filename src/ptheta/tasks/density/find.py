@@ -1,0 +1,140 @@
+"""log p of every example by a model, where it stands among held-out examples, and floors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor, nn
+
+from ptheta.batch import Condition
+from ptheta.capabilities import HasBound
+from ptheta.compute.streams import seeded, undisturbed
+from ptheta.data.dataset import Dataset
+from ptheta.distributions.partition import LogPartition
+from ptheta.measures.intervals import Groups, mean_estimate
+from ptheta.measures.results import Estimate
+from ptheta.tasks.density.floors import FLOORS
+from ptheta.tasks.log_p import LogP, log_p_of
+from ptheta.tasks.needs import refusal
+from ptheta.tasks.outliers.known import scored
+
+SAMPLES = 16  # importance samples of a bound
+
+
+@dataclass(frozen=True)
+class Densities:
+    """log_p: of every example, float64 (N,) nats
+    held_out: of examples like those of training that the model has not seen, (M,)
+    relation: of -log p: "=" where exact, "<=" where the truth is at most this, "~" of an estimate
+    how: by what; density: whether p is a density, in the units of the data
+    dims: numbers of an example; floors: log p by what needs no model, (N,) by name
+    partition: what an estimate is normalised by, whose error all examples share
+    """
+
+    log_p: Tensor = field(repr=False)
+    held_out: Tensor = field(repr=False)
+    relation: str
+    how: str
+    density: bool
+    dims: int
+    floors: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    partition: LogPartition | None = field(default=None, repr=False)
+
+    @property
+    def bits(self) -> Tensor:
+        """-log p in bits for each number: (N,)."""
+        return -self.log_p / (self.dims * math.log(2))
+
+    @property
+    def below(self) -> Tensor:
+        """The share of held-out examples whose log p is lower: float64 (N,) in 0 to 1."""
+        ranked = self.held_out.sort().values
+        return torch.searchsorted(ranked, self.log_p.contiguous()).double() / len(ranked)
+
+    @property
+    def order(self) -> Tensor:
+        """The places of the examples, the least likely first: int64 (N,)."""
+        return self.log_p.argsort(stable=True)
+
+    def relation_of(self, name: str = "") -> str:
+        """Of -log p, of the model's or of a floor."""
+        if name not in FLOORS:
+            return self.relation
+        return "<=" if FLOORS[name].bound and not self.density else "="
+
+    def mean(self, name: str = "") -> Estimate:
+        """The mean of -log p in nats, with its error. name: of a floor; "held out"; or the
+        model's of the examples themselves"""
+        each = {"": self.log_p, "held out": self.held_out, **self.floors}[name]
+        groups = Groups(len(each), "real")
+        if lost := int(each.isinf().sum()):
+            return Estimate(None, reason=f"-log p is infinite for {lost:,} of {len(each):,}")
+        found = mean_estimate(-each, groups, relation=self.relation_of(name))
+        if name in self.floors or self.partition is None or found.error is None:
+            return found
+        return replace(found, error=math.hypot(found.error, self.partition.error), draws=None)
+
+
+@undisturbed()
+@torch.no_grad()
+def density(
+    model: nn.Module,
+    data: Dataset,
+    held_out: Dataset | None = None,
+    train: Dataset | None = None,
+    *,
+    samples: int = SAMPLES,
+    effort: float = 1.0,
+    seed: int = 0,
+) -> Densities:
+    """log p of the examples of `data`; of a conditional model log p(x | y).
+
+    held_out: examples that the others are ranked among; default: the examples themselves
+    train: what floors learn from; without it there are none
+    samples: importance samples of a bound (1: the ELBO); effort: of an estimate of log Z
+    Noise is that of the seed and of an example's place.
+    Raises PthetaError where the model has no likelihood, bound or estimate, and for one that is
+    NaN.
+    """
+    with seeded(seed):
+        found = log_p_of(model, samples, effort)
+    if found is None:
+        raise refusal(model, HasBound, "say how likely an example is", "nor a likelihood")
+    own = scored(_scorer(found), model, data, seed, "log p")
+    others = own
+    if held_out is not None:
+        others = scored(_scorer(found), model, held_out, seed + len(data), "log p, held out")
+    floors = {} if train is None else _floors(model, data, train, seed)
+    return Densities(
+        own,
+        others,
+        found.relation,
+        found.how,
+        not data.spec.discrete,
+        data.spec.dims,
+        floors,
+        found.partition,
+    )
+
+
+def _scorer(found: LogP) -> Callable[[Tensor, Condition | None], Tensor]:
+    return lambda x, y: found.of(x, y)
+
+
+def _floors(model: nn.Module, data: Dataset, train: Dataset, seed: int) -> dict[str, Tensor]:
+    """log p by every floor that can be taken of these examples."""
+    train, found = train.with_fixed_binarisation(), {}
+    for name, floor in FLOORS.items():
+        if floor.whole and data.spec.missing:
+            continue
+        with seeded(seed):
+            log_p = floor.make(train)
+        found[name] = scored(_plain(log_p), model, data, seed, name)
+    return found
+
+
+def _plain(log_p: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Condition | None], Tensor]:
+    return lambda x, y: log_p(x)

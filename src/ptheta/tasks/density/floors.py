@@ -1,0 +1,128 @@
+"""What a sceptic would try: log p of an example by the training data alone, without a model.
+
+Levels, whole numbers and words have probabilities, which a Gaussian of dequantised numbers bounds
+from below; real numbers have densities, in the units of the data.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ptheta.data.dataset import Dataset
+from ptheta.measures.covariance import Gaussian
+from ptheta.models.numbers import numbers_of
+from ptheta.specs import Column, ImageSpec, VectorSpec, to_levels
+
+LEARNED_FROM = 10_000  # training examples
+BINS = 64  # of a histogram, at most
+
+LogDensity = Callable[[Tensor], Tensor]  # examples -> log p, float64 (B,) nats
+
+
+@dataclass(frozen=True)
+class Floor:
+    """make: what gives log p, of training examples; whole: whether no cell may be missing
+    bound: whether it bounds the probability of what has bins, from below
+    """
+
+    about: str
+    make: Callable[[Dataset], LogDensity]
+    whole: bool = False
+    bound: bool = False
+
+
+def some_of(train: Dataset) -> Tensor:
+    """Training examples that a floor learns from, drawn by a fixed seed."""
+    some = train.shuffled(0).subset(slice(0, LEARNED_FROM))
+    return some.batch(slice(0, len(some))).x
+
+
+def gaussian(train: Dataset) -> LogDensity:
+    """log N(v; m, C) of numbers v drawn within the bins of x."""
+    numbers, x = numbers_of(train.spec), some_of(train)
+    told = ~numbers.of(x[:1])[0].isnan()
+    found = Gaussian.of(numbers.drawn(x)[:, told])
+
+    def log_p(x: Tensor) -> Tensor:
+        v = numbers.drawn(x.cpu())
+        return -found.surprise(v[:, told]) - numbers.log_unit(v).double()
+
+    return log_p
+
+
+def independent(train: Dataset) -> LogDensity:
+    """sum_i log p_i(x_i), p_i the histogram of a sub-pixel or of a column."""
+    spec, x = train.spec, some_of(train)
+    if isinstance(spec, ImageSpec):
+        return _of_levels(spec, x)
+    assert isinstance(spec, VectorSpec)
+    columns = [_histogram(column, x[:, i].double()) for i, column in enumerate(spec.columns)]
+
+    def log_p(x: Tensor) -> Tensor:
+        cells = x.cpu().double().unbind(1)
+        each = torch.stack([of(part) for of, part in zip(columns, cells, strict=True)])
+        return torch.where(torch.stack(cells).isnan(), 0.0, each).sum(0)
+
+    return log_p
+
+
+def _of_levels(spec: ImageSpec, x: Tensor) -> LogDensity:
+    """Every level of a sub-pixel is counted once more than it was seen."""
+    counts = torch.ones(spec.dims, spec.levels, dtype=torch.float64)
+    for part in x.split(500):
+        at = to_levels(part, spec.levels).flatten(1).long().T
+        counts.scatter_add_(1, at, torch.ones(at.shape, dtype=torch.float64))
+    log_share = (counts / counts.sum(1, keepdim=True)).log()
+
+    def log_p(x: Tensor) -> Tensor:
+        at = to_levels(x.cpu(), spec.levels).flatten(1).long().T
+        return log_share.gather(1, at).sum(0)
+
+    return log_p
+
+
+def _histogram(column: Column, cells: Tensor) -> LogDensity:
+    """log p of the cells of a column, NaN of a missing one; every bin is counted once more."""
+    seen = cells[~cells.isnan()]
+    if column.values:
+        counts = torch.bincount(seen.long(), minlength=len(column.values)).double() + 1
+        log_share = (counts / counts.sum()).log()
+        return lambda x: torch.where(x.isnan(), x, log_share[x.nan_to_num(0.0).long()])
+    if len(seen) == 0 or (column.continuous and seen.min() == seen.max()):
+        return lambda x: x - x  # it tells nothing
+    return _of_numbers(seen, column.whole)
+
+
+def _of_numbers(seen: Tensor, whole: bool) -> LogDensity:
+    """Bins of one width from the least to the greatest number; beyond each end lies the mass of one
+    example, which falls exponentially over the length of all bins."""
+    low, high = seen.min().item(), seen.max().item()
+    if whole:
+        width = float(math.ceil((high - low + 1) / BINS))
+        start, bins = low - 0.5, math.ceil((high - low + 1) / width)
+    else:
+        bins = max(1, min(BINS, math.isqrt(len(seen))))
+        start, width = low, (high - low) / bins
+    total, length = len(seen) + bins + 2, bins * width
+    at = ((seen - start) / width).floor().long().clamp(0, bins - 1)
+    counts = torch.bincount(at, minlength=bins).double() + 1
+    inner = (counts / (total * width)).log()
+
+    def log_p(x: Tensor) -> Tensor:
+        place = ((x - start) / width).nan_to_num(0.0).floor().clamp(0, bins - 1).long()
+        beyond = torch.maximum(start - x, x - (start + length)).clamp(min=0)
+        outer = -math.log(total * length) - beyond / length
+        return torch.where(beyond > 0, outer, inner[place]) + (x - x)
+
+    return log_p
+
+
+FLOORS: dict[str, Floor] = {
+    "gaussian": Floor("one Gaussian of the training data", gaussian, whole=True, bound=True),
+    "independent": Floor("each pixel or column by itself, by its histogram", independent),
+}

@@ -1,0 +1,70 @@
+"""Models whose samples are more alike: codes that are cut off, or noise that is scaled."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+
+from ptheta.batch import Condition
+from ptheta.capabilities import Tempers, Truncates, condition_of
+from ptheta.errors import PthetaError
+from ptheta.models.base import EVERY_KIND, Model
+from ptheta.specs import DataSpec, ImageSpec, VectorSpec
+from ptheta.tasks.needs import require
+
+
+class Changed(Model):
+    """A model that draws in another way; all else is asked of the model itself."""
+
+    takes = EVERY_KIND
+    specs = (ImageSpec, VectorSpec)
+    takes_missing = True
+    takes_label_maps = True
+
+    def __init__(self, model: nn.Module, spec: DataSpec) -> None:
+        super().__init__(spec, None, condition_of(model))
+
+
+class Truncated(Changed):
+    """Codes within [-at, at] (Brock et al. 2019, arXiv:1809.11096)."""
+
+    def __init__(self, model: Model, drawing: Truncates, at: float) -> None:
+        super().__init__(model, model.spec)
+        self.drawing, self.at = drawing, at
+
+    def sample(self, n: int, condition: Condition | None = None) -> Tensor:
+        return self.drawing.sample_truncated(n, self.at, condition)
+
+
+class Tempered(Changed):
+    """Logits over the temperature, or base noise times it."""
+
+    def __init__(self, model: Model, drawing: Tempers, temperature: float) -> None:
+        super().__init__(model, model.spec)
+        self.drawing, self.temperature = drawing, temperature
+
+    def sample(self, n: int, condition: Condition | None = None) -> Tensor:
+        return self.drawing.sample_at(n, self.temperature, condition)
+
+
+def truncated(model: nn.Module, at: float) -> nn.Module:
+    """The model with its codes cut off. Raises PthetaError where it has none of a normal prior."""
+    check_above("--truncation", at)
+    drawing = require(model, Truncates, "sample truncated codes")
+    assert isinstance(model, Model)
+    return Truncated(model, drawing, at).eval()
+
+
+def tempered(model: nn.Module, temperature: float) -> nn.Module:
+    """The model at a temperature. Raises PthetaError where none is defined for it."""
+    check_above("--temperature", temperature)
+    drawing = require(model, Tempers, "sample at a temperature")
+    assert isinstance(model, Model)
+    return Tempered(model, drawing, temperature).eval()
+
+
+def check_above(flag: str, value: float) -> None:
+    """Raises PthetaError for what is no finite number above 0."""
+    if not (math.isfinite(value) and value > 0):
+        raise PthetaError(f"{flag} {value:g}: want a finite number above 0")

@@ -1,0 +1,102 @@
+"""Precision against recall, as samples are made more alike by truncation or temperature."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ptheta.capabilities import Samples, Tempers, Truncates
+from ptheta.compute.streams import undisturbed
+from ptheta.errors import PthetaError
+from ptheta.measures.intervals import estimate
+from ptheta.measures.prdc import manifold
+from ptheta.measures.results import Estimate
+from ptheta.tasks.needs import refusal, require
+from ptheta.tasks.sample import sample
+from ptheta.tasks.tempered import tempered, truncated
+from ptheta.terminal.progress import watched
+
+NEIGHBOURS = 5  # that make the ball of an example, as in evaluation
+LEAST = 20  # examples of either side
+TRUNCATIONS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
+TEMPERATURES = (0.25, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1)
+
+Features = Callable[[Tensor], Tensor]  # examples -> float (n, d)
+
+
+@dataclass(frozen=True)
+class Point:
+    """value: of truncation or temperature; None of plain samples, and of real examples
+    precision: share of samples within the real examples; recall: share of these within the samples
+    (Kynkaanniemi et al. 2019, arXiv:1904.06991)
+    """
+
+    value: float | None
+    precision: Estimate
+    recall: Estimate
+
+
+@dataclass(frozen=True)
+class Tradeoff:
+    """by: "truncation" or "temperature"; points: in the order of the values
+    plain: of samples as they are; floor: of real training examples in the place of samples
+    """
+
+    by: str
+    points: tuple[Point, ...]
+    plain: Point
+    floor: Point
+
+
+def ways_of(model: nn.Module) -> tuple[str, tuple[float, ...]]:
+    """By what a model's samples are made more alike, and usual values. Raises PthetaError for a
+    model that has neither."""
+    if isinstance(model, Truncates):
+        return "truncation", TRUNCATIONS
+    if isinstance(model, Tempers):
+        return "temperature", TEMPERATURES
+    raise refusal(
+        model, Tempers, "trade precision for recall", "nor truncated codes", (Truncates, Tempers)
+    )
+
+
+@undisturbed()
+@torch.no_grad()
+def tradeoff(
+    model: nn.Module,
+    real: Tensor,
+    train: Tensor,
+    features: Features,
+    values: Sequence[float] = (),
+    *,
+    seed: int = 0,
+) -> Tradeoff:
+    """Precision and recall of as many samples as there are real examples, at each value.
+
+    real: held-out examples; train: training examples, for the floor; features: what distances are
+        taken in; values: of truncation or temperature; default: the usual ones
+    Raises PthetaError where the model has neither, and for fewer than 20 examples.
+    """
+    by, usual = ways_of(model)
+    require(model, Samples, "trade precision for recall")
+    n = min(len(real), len(train))
+    if n < LEAST:
+        raise PthetaError(f"{n} held-out examples: precision and recall need {LEAST} or more")
+    change = truncated if by == "truncation" else tempered
+    chosen = values or usual
+    changed = [change(model, value) for value in chosen]  # refused before the work
+    known = features(real[:n])
+
+    def point(x: Tensor, value: float | None = None) -> Point:
+        found, draws = manifold(known, features(x), NEIGHBOURS)
+        each = draws or (None,) * len(found)
+        return Point(value, estimate(found[0], each[0]), estimate(found[1], each[1]))
+
+    points = [
+        point(sample(drawing, n, seed=seed), value)
+        for drawing, value in watched(list(zip(changed, chosen, strict=True)), "values")
+    ]
+    return Tradeoff(by, tuple(points), point(sample(model, n, seed=seed)), point(train[:n]))

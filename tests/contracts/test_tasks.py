@@ -233,6 +233,8 @@ VERBS: dict[str, tuple[Callable[[torch.nn.Module], object], str]] = {
     "translate": (lambda m: tasks.translate(m, X), "translate"),
     "chain": (lambda m: tasks.chain(m, 3, 2, every=2), "chain_start` and no `transition"),
     "classify": (lambda m: tasks.classify(m, bars(4)), "bound_terms"),
+    "compress": (lambda m: tasks.compress(m, X), "conditionals` and no `pixel_order"),
+    "decompress": (lambda m: tasks.decompress(m, b"", 2), "conditionals` and no `pixel_order"),
     "outliers": (
         lambda m: tasks.outliers(m, bars(4), bars(40), scores=["log-likelihood"]),
         "log_prob",

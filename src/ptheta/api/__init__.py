@@ -9,6 +9,7 @@ from ptheta.api.classified import Classification
 from ptheta.api.classifying import classify
 from ptheta.api.compared import Compared
 from ptheta.api.comparing import compare, demo
+from ptheta.api.compressing import Compressed, compress, decompress
 from ptheta.api.finding import outliers
 from ptheta.api.grid import Grid
 from ptheta.api.images import interpolate, sample, surprise
@@ -35,6 +36,7 @@ __all__ = [
     "Chained",
     "Classification",
     "Compared",
+    "Compressed",
     "Grid",
     "Imputed",
     "MetricInfo",
@@ -47,7 +49,9 @@ __all__ = [
     "classify",
     "closest",
     "compare",
+    "compress",
     "create",
+    "decompress",
     "demo",
     "denoise",
     "describe",

@@ -22,6 +22,7 @@ LIMITS: dict[str, tuple[int, int]] = {
     "--chains": (1, MOST_PARTS),
     "--every": (1, MOST),
     "--burn": (0, MOST),
+    "--batch": (1, MOST_PARTS),  # of images that are coded together
     "--samples": (1, MOST),  # of a bound
     "--seed": (0, LAST_SEED),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ptheta.cli import (
     chains,
     classify,
+    compressing,
     images,
     imputing,
     latent,
@@ -19,7 +20,7 @@ from ptheta.cli.common import cli
 
 PARTS = (
     *(listing, train, images, repairing, imputing, latent, chains),
-    *(outliers, classify, usefulness, measure),
+    *(outliers, classify, compressing, usefulness, measure),
 )
 
 __all__ = ["PARTS", "cli"]

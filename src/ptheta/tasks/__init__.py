@@ -2,6 +2,7 @@
 
 from ptheta.tasks.chain import chain
 from ptheta.tasks.classify import classify
+from ptheta.tasks.compress import compress, decompress
 from ptheta.tasks.denoise import denoise, psnr
 from ptheta.tasks.fit import fit
 from ptheta.tasks.impute.draws import impute, imputed
@@ -18,6 +19,8 @@ from ptheta.tasks.walks import manifold, most_used, traverse
 __all__ = [
     "chain",
     "classify",
+    "compress",
+    "decompress",
     "denoise",
     "fit",
     "impute",

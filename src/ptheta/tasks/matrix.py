@@ -17,6 +17,7 @@ from ptheta.capabilities import (
     HasLogProb,
     HasPosterior,
     Samples,
+    StepsThrough,
     Translates,
 )
 from ptheta.conditions import Labels, wanted
@@ -96,6 +97,7 @@ TASKS: dict[str, Task] = {
     "inpaint": Task("complete images", (Completes,)),
     "impute": Task("draw what is missing of examples", (Completes,), of=ANY),
     "surprise": Task("map how unexpected each pixel is", (HasConditionals,)),
+    "compress": Task("images in few bytes, without loss", (StepsThrough,)),
     "reconstruct": Task("encode and decode images", (Autoencodes,)),
     "denoise": Task("repair damaged images", (Denoises, Autoencodes)),
     "translate": Task("carry images over to another domain", (Translates,)),

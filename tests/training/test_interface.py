@@ -262,6 +262,8 @@ VERBS: dict[str, Callable[[Path, Path], Any]] = {
     "tasks.decompress": lambda place, out: tasks.decompress(
         MODELS["made"], tasks.compress(MODELS["made"], X[:3]), 3
     ),
+    "cluster": lambda place, out: ptheta.cluster(place / "run", IMAGES[:9], clusters=2),
+    "tasks.cluster": lambda place, out: tasks.cluster(MODELS["vae"], ON, 2, restarts=2),
     "tasks.denoise": lambda place, out: tasks.denoise(MODELS["dae"], X, "gaussian", 0.5),
     "tasks.fit": lambda place, out: tasks.fit(MODELS["ae"], CODES, components=2),
     "impute": lambda place, out: ptheta.impute(

@@ -7,6 +7,7 @@ hand, `ptheta.tasks` and `ptheta.metrics` have the same uses as functions of the
 from ptheta.api.chains import Chained, chain
 from ptheta.api.classified import Classification
 from ptheta.api.classifying import classify
+from ptheta.api.clustering import Clustering, cluster
 from ptheta.api.compared import Compared
 from ptheta.api.comparing import compare, demo
 from ptheta.api.compressing import Compressed, compress, decompress
@@ -35,6 +36,7 @@ from ptheta.tasks.matrix import list_tasks
 __all__ = [
     "Chained",
     "Classification",
+    "Clustering",
     "Compared",
     "Compressed",
     "Grid",
@@ -48,6 +50,7 @@ __all__ = [
     "chain",
     "classify",
     "closest",
+    "cluster",
     "compare",
     "compress",
     "create",

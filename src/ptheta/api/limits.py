@@ -22,6 +22,8 @@ LIMITS: dict[str, tuple[int, int]] = {
     "--chains": (1, MOST_PARTS),
     "--every": (1, MOST),
     "--burn": (0, MOST),
+    "--clusters": (1, MOST_PARTS),
+    "--restarts": (1, MOST_PARTS),
     "--batch": (1, MOST_PARTS),  # of images that are coded together
     "--samples": (1, MOST),  # of a bound
     "--seed": (0, LAST_SEED),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ptheta.cli import (
     chains,
     classify,
+    cluster,
     compressing,
     images,
     imputing,
@@ -20,7 +21,7 @@ from ptheta.cli.common import cli
 
 PARTS = (
     *(listing, train, images, repairing, imputing, latent, chains),
-    *(outliers, classify, compressing, usefulness, measure),
+    *(outliers, classify, cluster, compressing, usefulness, measure),
 )
 
 __all__ = ["PARTS", "cli"]

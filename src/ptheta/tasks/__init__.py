@@ -2,6 +2,7 @@
 
 from ptheta.tasks.chain import chain
 from ptheta.tasks.classify import classify
+from ptheta.tasks.cluster import cluster
 from ptheta.tasks.compress import compress, decompress
 from ptheta.tasks.denoise import denoise, psnr
 from ptheta.tasks.fit import fit
@@ -19,6 +20,7 @@ from ptheta.tasks.walks import manifold, most_used, traverse
 __all__ = [
     "chain",
     "classify",
+    "cluster",
     "compress",
     "decompress",
     "denoise",

@@ -8,6 +8,7 @@ from typing import Literal, Protocol, TypedDict, runtime_checkable
 
 from ptheta.capabilities import (
     CAPABILITIES,
+    Clusters,
     Completes,
     Denoises,
     Encodes,
@@ -111,6 +112,9 @@ TASKS: dict[str, Task] = {
     "latents": Task("what the codes hold", (HasPosterior,), of=ANY),
     "fit": Task("fit a prior to the codes", (Autoencodes,), of=ANY),
     "probe": Task("how much of the labels the codes hold", (Encodes,), conditional=False),
+    "cluster": Task(
+        "group examples without labels", (Clusters, Encodes), of=ANY, conditional=False
+    ),
     "usefulness": Task(
         "what samples are good for, as training data", (Samples,), fitted=(Samples,), of=ANY
     ),

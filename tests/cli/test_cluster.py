@@ -28,7 +28,12 @@ def test_held_out_examples_are_grouped_and_measured(runs, tmp_path, monkeypatch)
     monkeypatch.setenv("COLUMNS", "80")
     out, show = tmp_path / "new" / "c.csv", tmp_path / "c.png"
     text = said("cluster", runs["ae"], "--out", out, "--show", show, "--each", 3)
-    for words in ("in 2 clusters, by kmeans of 3 numbers", "NMI", "k-means, no model", "chance"):
+    for words in (
+        "in 2 clusters: kmeans of codes of 3 numbers",
+        "NMI",
+        "k-means, no model",
+        "chance",
+    ):
         assert words in text
     assert max(len(s) for s in text.splitlines() if str(tmp_path) not in s) <= 80
     with out.open(encoding="utf-8") as file:

@@ -57,7 +57,7 @@ class Clustering:
     def about(self) -> str:
         """A line on what was done."""
         found = self.found
-        return f"{len(self.names):,} examples in {found.clusters} clusters, by {found.how}"
+        return f"{len(self.names):,} examples in {found.clusters} clusters: {found.how}"
 
     def __repr__(self) -> str:
         own = self.measured.get(MODEL)
@@ -133,11 +133,15 @@ class Clustering:
             if len(at):
                 cells[: len(at)] = data.batch(at.numpy()).x
             rows.append(cells)
-            captions.append(
-                " ".join(filter(None, [f"{k}:", members[k + 1][1], *members[k + 1][2:]]))
-            )
+            captions.append(_caption(k, members[k + 1]))
         images = replace(Images.of(torch.cat(rows)), captions=tuple(captions))
         output.write(images, "a row for each cluster", each)
+
+
+def _caption(k: int, row: Sequence[str]) -> str:
+    """row: of `Clustering.members`"""
+    _, size, *matched = row
+    return f"{k}: {matched[1]} {matched[0]}" if all(matched) and matched else f"{k}: {size}"
 
 
 @undisturbed()
@@ -160,12 +164,12 @@ def cluster(
     force: bool = False,
 ) -> Clustering:
     """Groups examples without labels: by the categories of a model that has some of its own, else
-    by clusters of its codes. Where labels are known, how well that fits them, beside k-means without
-    a model and chance.
+    by clusters of its codes. Where labels are known, says how well that fits them, beside k-means
+    without a model and chance.
 
     source, split, label_column, data, n: as for `classify`
     clusters: how many; default: as many as there are labels; by, restarts: as for `tasks.cluster`
-    out: a .csv to write a row for each example to; show: a picture with a row of `each` examples for
+    out: a .csv to write a row for each example to; show: a picture with a row of `each` examples of
         each cluster; force: whether files that are there are overwritten
     Raises PthetaError where the model neither has categories nor encodes.
     """

@@ -20,8 +20,8 @@ from ptheta.terminal.progress import shown
 @click.option(
     "--clusters",
     type=types.LAYERED,
-    help="Number of clusters, of a model without categories of its own.  [default: as many as there "
-    "are labels]",
+    help="Number of clusters, of a model without categories of its own.  [default: as many as "
+    "there are labels]",
 )
 @click.option(
     "--by",

@@ -122,7 +122,7 @@ def cluster(
     by = next(iter(METHODS)) if by == AUTO else by
     with seeded(seed):
         h = torch.cat([encoder.encode(x.to(device_of(model))).cpu() for x in _parts(data)])
-    return grouped(h, clusters, by, f"{h.shape[1]} numbers of the code", restarts, seed)
+    return grouped(h, clusters, by, f"codes of {h.shape[1]} numbers", restarts, seed)
 
 
 def grouped(
@@ -145,7 +145,7 @@ def grouped(
             for i in watched(range(restarts), "clustering")
         ]
     starts.sort(key=lambda start: start.cost)
-    return Groups(tuple(starts), clusters, f"{by} of {what}, the best of {restarts} starts")
+    return Groups(tuple(starts), clusters, f"{by} of {what}, best of {restarts} starts")
 
 
 def _own(model: Clusters, data: Dataset, clusters: int | None) -> Groups:

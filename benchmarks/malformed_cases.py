@@ -618,6 +618,8 @@ VERBS: dict[str, tuple[str, ...]] = {
     "manifold": ("vae", "--out", "o.png"),
     "traverse": ("vae", "--out", "o.png"),
     "classify": ("cvae", "--samples", "2"),
+    "cluster": ("vae", "--clusters", "3"),
+    "compress": ("pix", "tiny.npy", "--out", "x.ptc"),
     "chain": ("gsn", "--steps", "3", "--out", "o.png"),
     "density": ("vae",),
     "ratio": ("vae",),

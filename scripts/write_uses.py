@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ptheta.specs import DataSpec, ImageSpec, VectorSpec
+from ptheta.tasks.compress import FLOORS
 from ptheta.tasks.denoise.score import MODEL
 from ptheta.tasks.matrix import TASKS, Anything, matrix, named
 from ptheta.tasks.outliers import SCORES
@@ -27,6 +28,7 @@ ROOT = Path(__file__).parent.parent
 MEASURED = ROOT / "benchmarks" / "results" / "denoising.json"
 USEFUL = ROOT / "benchmarks" / "results" / "usefulness.json"
 CLASSIFIED = ROOT / "benchmarks" / "results" / "classification.json"
+COMPRESSED = ROOT / "benchmarks" / "results" / "compression.json"
 NUMBERS = ("logistic balanced", "forest balanced", "AUC logistic", "AUC forest", "copied")
 SHOWN = {"psnr": 1, "ssim": 3}  # places after the point
 
@@ -115,6 +117,18 @@ def _classified(one: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def compressed() -> str:
+    """Bits/dim of runs, one seed, and of the floors, and how long it takes there and back."""
+    found: dict[str, Any] = json.loads(COMPRESSED.read_text(encoding="utf-8"))
+    floors = next(iter(found.values()))["bits_per_dim"]
+    rows = [["", "bits/dim of the file", "of the code", "-log2 p", "seconds there, back"]]
+    for run, told in found.items():
+        own = [f"{rate:.4f}" for name, rate in told["bits_per_dim"].items() if name not in FLOORS]
+        rows.append([f"`{run}`", *own, ", ".join(f"{s:.0f}" for s in told["process_seconds"])])
+    rows += [[name, f"{rate:.4f}", "", "", ""] for name, rate in floors.items() if name in FLOORS]
+    return markdown(rows)
+
+
 KINDS: Mapping[type[DataSpec], str] = {VectorSpec: "rows of tables", ImageSpec: "images"}
 
 
@@ -167,6 +181,7 @@ PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "reached": reached,
     },
     "classification.md": {"classified": classified},
+    "compression.md": {"compressed": compressed},
     "families.md": {"tree": seed_tables.tree, "branches": seed_tables.branches},
     "toys.md": {"toys": seed_tables.toys},
     "denoising.md": {"repairs": repairs, "reconstructions": reconstructions},

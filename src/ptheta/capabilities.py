@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ptheta.batch import Condition
     from ptheta.conditions import ConditionSpec
+    from ptheta.distributions.base import ElementDistribution
     from ptheta.distributions.latents import Normal
     from ptheta.distributions.partition import LogPartition
     from ptheta.distributions.pixels import PixelDistribution
@@ -139,6 +140,33 @@ class HasChain(Protocol):
 class HasConditionals(Protocol):
     def conditionals(self, x: Tensor, condition: Condition | None = None) -> PixelDistribution:
         """The distribution of every pixel given the earlier ones: batch shape (B, C, H, W)."""
+        ...
+
+
+class Steps(Protocol):
+    """What walks through n images of a model, pixel by pixel. pixel: (n, C), the colours of the
+    t-th pixel as far as they are known, else 0"""
+
+    def conditional(self, t: int, c: int, pixel: Tensor) -> ElementDistribution:
+        """The distribution of colour c of the t-th pixel: of n numbers. For every t in order and,
+        within it, for each c."""
+        ...
+
+    def observe(self, t: int, pixel: Tensor) -> None:
+        """The t-th pixel is complete."""
+        ...
+
+
+@runtime_checkable
+class StepsThrough(HasConditionals, Protocol):
+    """Has its conditionals pixel by pixel as well."""
+
+    def pixel_order(self) -> list[int]:
+        """The pixels in the order of the factorisation, as row * W + column."""
+        ...
+
+    def stepper(self, n: int, condition: Condition | None = None) -> Steps:
+        """Walks through n images."""
         ...
 
 

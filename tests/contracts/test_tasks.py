@@ -12,7 +12,7 @@ from scripts.write_uses import PAGES, ROOT, written
 
 from ptheta import tasks
 from ptheta.api.labelled import known_of
-from ptheta.capabilities import Encodes, Samples, Translates, capabilities
+from ptheta.capabilities import Clusters, Encodes, Samples, Translates, capabilities
 from ptheta.conditions import wanted
 from ptheta.data.dataset import Dataset
 from ptheta.data.image_data import ImageDataset
@@ -218,6 +218,13 @@ X, Z = torch.zeros(2, 1, 8, 8, dtype=torch.uint8), torch.zeros(3)
 ENDS = X, X
 SOME = X, torch.tensor([0, 1])
 CODES = torch.randn(30, 2, generator=torch.Generator().manual_seed(0))
+
+
+def some_clusters(m: torch.nn.Module) -> tuple[int, ...]:
+    """How many are asked for, of a model that does not say so itself."""
+    return () if isinstance(m, Clusters) else (2,)
+
+
 VERBS: dict[str, tuple[Callable[[torch.nn.Module], object], str]] = {
     "sample": (lambda m: tasks.sample(m, 2), "sample"),
     "reconstruct": (lambda m: tasks.reconstruct(m, X), "decode` and no `encode"),
@@ -238,6 +245,9 @@ VERBS: dict[str, tuple[Callable[[torch.nn.Module], object], str]] = {
     "tradeoff": (lambda m: tasks.tradeoff(m, X, X, lambda x: x), "sample_at"),
     "ratio": (lambda m: tasks.ratio(m, None, bars(24), floors=False), "log_ratio"),
     "density": (lambda m: tasks.density(m, bars(4)), "bound_terms` and no `elbo"),
+    "cluster": (lambda m: tasks.cluster(m, bars(20), *some_clusters(m), restarts=1), "encode"),
+    "compress": (lambda m: tasks.compress(m, X), "conditionals` and no `pixel_order"),
+    "decompress": (lambda m: tasks.decompress(m, b"", 2), "conditionals` and no `pixel_order"),
     "outliers": (
         lambda m: tasks.outliers(m, bars(4), bars(40), scores=["log-likelihood"]),
         "log_prob",

@@ -26,7 +26,7 @@ from ptheta.losses.penalties import (
     one_centred,
     squared_grad_norm,
 )
-from ptheta.metrics.clustering import matched_accuracy
+from ptheta.measures.clustering import matched_accuracy
 from ptheta.models.adversarial.conditioning import CONDITIONING
 from ptheta.models.adversarial.latents import PRIORS, on_sphere
 from ptheta.models.adversarial.monitor import FALL, FEW, LOW, STILL, GANMonitor

@@ -252,6 +252,18 @@ VERBS: dict[str, Callable[[Path, Path], Any]] = {
         data=(IMAGES, LABELS),
     ),
     "tasks.classify": lambda place, out: tasks.classify(MODELS["cvae"], ON, samples=2),
+    "compress": lambda place, out: ptheta.compress(place / "made", IMAGES[:5], out / "x.ptc"),
+    "decompress": lambda place, out: ptheta.decompress(
+        place / "made",
+        ptheta.compress(place / "made", IMAGES[:5], out / "x.ptc").path,
+        out / "x.npy",
+    ),
+    "tasks.compress": lambda place, out: tasks.compress(MODELS["made"], X, 5),
+    "tasks.decompress": lambda place, out: tasks.decompress(
+        MODELS["made"], tasks.compress(MODELS["made"], X[:3]), 3
+    ),
+    "cluster": lambda place, out: ptheta.cluster(place / "run", IMAGES[:9], clusters=2),
+    "tasks.cluster": lambda place, out: tasks.cluster(MODELS["vae"], ON, 2, restarts=2),
     "tasks.denoise": lambda place, out: tasks.denoise(MODELS["dae"], X, "gaussian", 0.5),
     "tasks.fit": lambda place, out: tasks.fit(MODELS["ae"], CODES, components=2),
     "impute": lambda place, out: ptheta.impute(

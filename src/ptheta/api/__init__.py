@@ -8,8 +8,10 @@ from ptheta.api.chains import Chained, chain
 from ptheta.api.changing import Moved, arithmetic
 from ptheta.api.classified import Classification
 from ptheta.api.classifying import classify
+from ptheta.api.clustering import Clustering, cluster
 from ptheta.api.compared import Compared
 from ptheta.api.comparing import compare, demo
+from ptheta.api.compressing import Compressed, compress, decompress
 from ptheta.api.densities import Likely, density
 from ptheta.api.finding import outliers
 from ptheta.api.grid import Grid
@@ -39,7 +41,9 @@ from ptheta.tasks.matrix import list_tasks
 __all__ = [
     "Chained",
     "Classification",
+    "Clustering",
     "Compared",
+    "Compressed",
     "Grid",
     "Imputed",
     "Inversions",
@@ -57,8 +61,11 @@ __all__ = [
     "chain",
     "classify",
     "closest",
+    "cluster",
     "compare",
+    "compress",
     "create",
+    "decompress",
     "demo",
     "denoise",
     "density",

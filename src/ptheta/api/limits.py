@@ -23,6 +23,9 @@ LIMITS: dict[str, tuple[int, int]] = {
     "--chains": (1, MOST_PARTS),
     "--every": (1, MOST),
     "--burn": (0, MOST),
+    "--clusters": (1, MOST_PARTS),
+    "--restarts": (1, MOST_PARTS),
+    "--batch": (1, MOST_PARTS),  # of images that are coded together
     "--samples": (1, MOST),  # of a bound
     "--held-out": (2, MOST),
     "--seed": (0, LAST_SEED),

@@ -6,6 +6,8 @@ from ptheta.cli import (
     chains,
     changing,
     classify,
+    cluster,
+    compressing,
     density,
     images,
     imputing,
@@ -24,7 +26,7 @@ from ptheta.cli.common import cli
 
 PARTS = (
     *(listing, train, images, repairing, imputing, latent, inverting, changing, chains),
-    *(outliers, classify, density, ratio, tradeoff, usefulness, measure),
+    *(outliers, classify, cluster, compressing, density, ratio, tradeoff, usefulness, measure),
 )
 
 __all__ = ["PARTS", "cli"]

@@ -25,6 +25,13 @@ class PixelDistribution(ElementDistribution):
     def log_prob(self, x: Tensor) -> Tensor:
         """uint8 (B, C, H, W) -> log-probability of each sub-pixel, (B, C, H, W) nats."""
 
+    def log_probs(self) -> Tensor:
+        """log-probability of every level, (B, C, H, W, K) nats."""
+        numbers = torch.arange(self.levels, device=self.device)
+        shades = from_levels(numbers, self.levels).tolist()
+        each = (torch.full(self.shape, s, dtype=torch.uint8, device=self.device) for s in shades)
+        return torch.stack([self.log_prob(x) for x in each], -1)
+
     @abstractmethod
     def icdf(self, u: Tensor) -> Tensor:
         """Uniform noise (B, C, H, W) in [0, 1) -> the sample it stands for, uint8."""
@@ -102,6 +109,9 @@ class Categorical(PixelDistribution):
 
     def tempered(self, temperature: float) -> Categorical:
         return Categorical(self.logits / temperature)
+
+    def log_probs(self) -> Tensor:
+        return self.logits.log_softmax(1).movedim(1, -1)
 
     def icdf(self, u: Tensor) -> Tensor:
         # the sample is the first level whose cumulative probability exceeds u

@@ -8,24 +8,12 @@ from torch import Tensor, nn
 from ptheta.capabilities import Clusters
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
+from ptheta.measures.clustering import matched_accuracy
 from ptheta.measures.intervals import Groups, draws, estimate
 from ptheta.measures.results import Draws, Estimate
 from ptheta.metrics.context import Context
 from ptheta.metrics.likelihood import batches
 from ptheta.tasks.needs import require
-
-
-def matched_accuracy(found: Tensor, labels: Tensor) -> float:
-    """Share of images whose category is that of their label, under the best one-to-one matching.
-
-    found, labels: int64 (N,). Kuhn 1955, through scipy.
-    """
-    from scipy.optimize import linear_sum_assignment
-
-    k = int(max(found.max(), labels.max())) + 1
-    counts = torch.bincount(found * k + labels, minlength=k * k).view(k, k)
-    rows, columns = linear_sum_assignment(counts.numpy(), maximize=True)
-    return float(counts[rows, columns].sum() / len(labels))
 
 
 def matched(found: Tensor, labels: Tensor) -> tuple[float, Draws | None]:

@@ -2,6 +2,8 @@
 
 from ptheta.tasks.chain import chain
 from ptheta.tasks.classify import classify
+from ptheta.tasks.cluster import cluster
+from ptheta.tasks.compress import compress, decompress
 from ptheta.tasks.denoise import denoise, psnr
 from ptheta.tasks.density import density
 from ptheta.tasks.fit import fit
@@ -22,6 +24,9 @@ from ptheta.tasks.walks import manifold, most_used, traverse
 __all__ = [
     "chain",
     "classify",
+    "cluster",
+    "compress",
+    "decompress",
     "denoise",
     "density",
     "fit",

@@ -8,6 +8,7 @@ from typing import Literal, Protocol, TypedDict, runtime_checkable
 
 from ptheta.capabilities import (
     CAPABILITIES,
+    Clusters,
     Completes,
     Denoises,
     Encodes,
@@ -20,6 +21,7 @@ from ptheta.capabilities import (
     HasPosterior,
     ReadsRatio,
     Samples,
+    StepsThrough,
     Tempers,
     Translates,
     Truncates,
@@ -115,6 +117,7 @@ TASKS: dict[str, Task] = {
     "inpaint": Task("complete images", (Completes,)),
     "impute": Task("draw what is missing of examples", (Completes,), of=ANY),
     "surprise": Task("map how unexpected each pixel is", (HasConditionals,)),
+    "compress": Task("images in few bytes, without loss", (StepsThrough,)),
     "reconstruct": Task("encode and decode images", (Autoencodes,)),
     "denoise": Task("repair damaged images", (Denoises, Autoencodes)),
     "translate": Task("carry images over to another domain", (Translates,)),
@@ -130,6 +133,9 @@ TASKS: dict[str, Task] = {
     "latents": Task("what the codes hold", (HasPosterior,), of=ANY),
     "fit": Task("fit a prior to the codes", (Autoencodes,), of=ANY),
     "probe": Task("how much of the labels the codes hold", (Encodes,), conditional=False),
+    "cluster": Task(
+        "group examples without labels", (Clusters, Encodes), of=ANY, conditional=False
+    ),
     "usefulness": Task(
         "what samples are good for, as training data", (Samples,), fitted=(Samples,), of=ANY
     ),

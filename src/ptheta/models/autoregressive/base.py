@@ -93,6 +93,9 @@ class Autoregressive(ReadsBetween, Model, ABC):
         columns of a vector."""
         return list(range(self.path.places))
 
+    def pixel_order(self) -> list[int]:
+        return self.order
+
     def log_prob(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         return self.conditionals(x, condition).log_prob_of_example(x)
 

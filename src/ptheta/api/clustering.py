@@ -1,0 +1,218 @@
+"""The verb that groups examples without labels, and says how well that fits the labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ptheta import tasks
+from ptheta.api.beside import shown_to, some_of
+from ptheta.api.export import Images
+from ptheta.api.found import names_of
+from ptheta.api.grid import Block, Output
+from ptheta.api.limits import check_numbers
+from ptheta.capabilities import Clusters
+from ptheta.compute.streams import undisturbed
+from ptheta.data.dataset import Dataset
+from ptheta.data.memory import Source
+from ptheta.files import html
+from ptheta.files.images import PICTURES
+from ptheta.files.out import check_new, refuse_source
+from ptheta.files.rows import write_csv
+from ptheta.measures.classification import Told
+from ptheta.measures.clustering import MEASURES, by_chance, matching, measured, table
+from ptheta.measures.rivals import SIGN, beats, verdict
+from ptheta.runs.folder import Run
+from ptheta.specs import images_only
+from ptheta.tasks.cluster import AUTO, RESTARTS, Groups, grouped
+
+MODEL, PIXELS, CHANCE = "model", "k-means, no model", "chance"
+EACH = 10  # examples of each cluster in a picture
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """What `ptheta.cluster` gives.
+
+    names: of the examples; found: their clusters
+    labels, classes: what they are, int64 (N,), and the names of that; none where nobody knows
+    measured: how well clusters fit the labels, by measure, of the model and of floors, by name
+    """
+
+    names: Sequence[str] = field(repr=False)
+    found: Groups
+    labels: Tensor | None = field(default=None, repr=False)
+    classes: tuple[str, ...] = ()
+    measured: dict[str, dict[str, Told]] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+    path: Path | None = None
+    picture: Path | None = None
+
+    @property
+    def about(self) -> str:
+        """A line on what was done."""
+        found = self.found
+        return f"{len(self.names):,} examples in {found.clusters} clusters: {found.how}"
+
+    def __repr__(self) -> str:
+        own = self.measured.get(MODEL)
+        fits = "" if own is None else f", accuracy {own['accuracy'].text()}"
+        return f"Clustering({self.about}{fits})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: its tables."""
+        tables = [block.rows for block in self.blocks() if block.rows]
+        return html.card(self, *(html.table(rows[1:], rows[0]) for rows in tables))
+
+    def members(self) -> list[list[str]]:
+        """A row for each cluster: how many examples it has, the label that it is matched with, and
+        the share of its examples that have it, with heads."""
+        sizes = torch.bincount(self.found.found, minlength=self.found.clusters).tolist()
+        if self.labels is None:
+            rows = [[str(k), f"{size:,}"] for k, size in enumerate(sizes)]
+            return [["cluster", "examples"], *rows]
+        counts = table(self.found.found, self.labels)
+        of, rows = matching(counts), [["cluster", "examples", "matched with", "of these"]]
+        for k, size in enumerate(sizes):
+            label = of.get(k)
+            known = label is not None and size > 0
+            share = f"{100 * counts[k, label] / size:.0f} %" if known else ""
+            rows.append([str(k), f"{size:,}", "" if label is None else self.classes[label], share])
+        return rows
+
+    def blocks(self) -> list[Block]:
+        """What is printed of it."""
+        first = Block(self.about, (), self.remarks)
+        if not self.measured:
+            return [first, Block(rows=self.members())]
+        rows, own = [["", *MEASURES]], self.measured[MODEL]
+        for name, by_measure in self.measured.items():
+            cells = [
+                told.text() + SIGN * (name != MODEL and beats(told.value, own[m].value, "more"))
+                for m, told in by_measure.items()
+            ]
+            rows.append([name, *cells])
+        return [first, Block(rows=rows, lines=(verdict(rows),)), Block(rows=self.members())]
+
+    def to_json(self) -> dict[str, object]:
+        sizes = torch.bincount(self.found.found, minlength=self.found.clusters).tolist()
+        return {
+            "examples": len(self.names),
+            "clusters": self.found.clusters,
+            "how": self.found.how,
+            "sizes": sizes,
+            "measured": {
+                name: {m: told._asdict() for m, told in by_measure.items()}
+                for name, by_measure in self.measured.items()
+            },
+            "remarks": list(self.remarks),
+            "path": None if self.path is None else str(self.path),
+            "picture": None if self.picture is None else str(self.picture),
+        }
+
+    def write(self, path: Path, data: Dataset) -> None:
+        """A row for each example: its label where that is known, and its cluster."""
+        head = ["row" if data.files is None else "file"]
+        columns: list[Sequence[object]] = [self.names]
+        if self.labels is not None:
+            head, columns = [*head, "label"], [*columns, [self.classes[k] for k in self.labels]]
+        columns.append(self.found.found.tolist())
+        write_csv(path, [*head, "cluster"], zip(*columns, strict=True))
+
+    def draw(self, output: Output, data: Dataset, each: int) -> None:
+        """A row for each cluster: the examples that are most like it, the most so first."""
+        members, rows, captions = self.members(), [], []
+        for k in range(self.found.clusters):
+            at = self.found.typical(k, each)
+            cells = torch.full((each, *data.spec.shape), 255, dtype=torch.uint8)
+            if len(at):
+                cells[: len(at)] = data.batch(at.numpy()).x
+            rows.append(cells)
+            captions.append(_caption(k, members[k + 1]))
+        images = replace(Images.of(torch.cat(rows)), captions=tuple(captions))
+        output.write(images, "a row for each cluster", each)
+
+
+def _caption(k: int, row: Sequence[str]) -> str:
+    """row: of `Clustering.members`"""
+    _, size, *matched = row
+    return f"{k}: {matched[1]} {matched[0]}" if all(matched) and matched else f"{k}: {size}"
+
+
+@undisturbed()
+def cluster(
+    run: str | Path | Run,
+    source: Source | None = None,
+    *,
+    clusters: int | None = None,
+    by: str = AUTO,
+    restarts: int = RESTARTS,
+    split: str | None = None,
+    label_column: str | None = None,
+    data: Source | None = None,
+    n: int | None = None,
+    out: str | Path | None = None,
+    show: str | Path | None = None,
+    each: int = EACH,
+    weights: str = "best",
+    seed: int = 0,
+    force: bool = False,
+) -> Clustering:
+    """Groups examples without labels: by the categories of a model that has some of its own, else
+    by clusters of its codes. Where labels are known, says how well that fits them, beside k-means
+    without a model and chance.
+
+    source, split, label_column, data, n: as for `classify`
+    clusters: how many; default: as many as there are labels; by, restarts: as for `tasks.cluster`
+    out: a .csv to write a row for each example to; show: a picture with a row of `each` examples of
+        each cluster; force: whether files that are there are overwritten
+    Raises PthetaError where the model neither has categories nor encodes.
+    """
+    check_numbers(clusters=clusters, restarts=restarts, n=n, each=each, seed=seed)
+    place = check_new(out, (".csv",), "--out", force)
+    drawn = check_new(show, tuple(PICTURES), "--show", force)
+    for file, flag in ((place, "--out"), (drawn, "--show")):
+        if file is not None:
+            refuse_source(file, source, "data", flag=flag)
+    opened = Run.open(run)
+    if drawn is not None:
+        images_only(opened.spec, "--show, a picture of clusters,")
+    model = opened.model(weights)
+    examples, remarks = shown_to(opened, source, split, data, label_column)
+    examples = some_of(examples, n, seed).with_fixed_binarisation()
+    y, classes = _labels(examples)
+    own = by == "own" or (by == AUTO and isinstance(model, Clusters))
+    wanted = len(classes) if clusters is None and not own and len(classes) > 1 else clusters
+    found = tasks.cluster(model, examples, wanted, by=by, restarts=restarts, seed=seed)
+    fits = {} if y is None else _measured(found, examples, y, restarts, seed)
+    done = Clustering(names_of(examples), found, y, classes, fits, remarks, place, drawn)
+    if place is not None:
+        done.write(place, examples)
+    if drawn is not None:
+        done.draw(Output.at(drawn, None), examples, each)
+    return done
+
+
+def _labels(data: Dataset) -> tuple[Tensor | None, tuple[str, ...]]:
+    """int64 (N,), numbered as the names of those that occur; None where there are none."""
+    if data.labels is None:
+        return None, ()
+    numbers = np.unique(data.labels[data.rows(slice(None))], return_inverse=True)[1]
+    return torch.from_numpy(numbers.astype(np.int64)), data.present_classes()
+
+
+def _measured(
+    found: Groups, data: Dataset, y: Tensor, restarts: int, seed: int
+) -> dict[str, dict[str, Told]]:
+    told = {MODEL: measured([table(start.found, y) for start in found.starts], seed)}
+    if 2 <= found.clusters <= len(data):
+        h = data.spec.compared(data.batch(slice(None)).x)
+        plain = grouped(h, found.clusters, "kmeans", "pixels", restarts, seed)
+        told[PIXELS] = measured([table(start.found, y) for start in plain.starts], seed)
+    told[CHANCE] = by_chance(found.found, y, seed)
+    return told

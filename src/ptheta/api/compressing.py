@@ -1,0 +1,208 @@
+"""The verbs that write images without loss in few bytes, by a run, and read them again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ptheta import tasks
+from ptheta.api.beside import shown_to, some_of
+from ptheta.api.export import ARRAYS, Images
+from ptheta.api.grid import Block, Grid, Output
+from ptheta.api.limits import check_numbers
+from ptheta.capabilities import HasLogProb, StepsThrough
+from ptheta.compute.streams import undisturbed
+from ptheta.compute.threads import using
+from ptheta.data.dataset import Dataset
+from ptheta.data.memory import Source
+from ptheta.errors import PthetaError
+from ptheta.files import html
+from ptheta.files.atomic import digest
+from ptheta.files.images import PICTURES
+from ptheta.files.out import check_new, refuse_source
+from ptheta.files.paths import expand
+from ptheta.files.ptc import FORMAT, SUFFIX, Header, read_ptc, write_ptc
+from ptheta.measures.rivals import SIGN, beats, verdict
+from ptheta.runs.folder import Run
+from ptheta.specs import images_only
+from ptheta.tasks.compress import BATCH, FLOORS
+from ptheta.tasks.needs import require
+from ptheta.terminal.progress import watched
+
+FILE, CODE, MODEL = "the file", "its code", "the model, -log2 p"
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """What `ptheta.compress` gives.
+
+    images, dims: how many, and sub-pixels of each
+    bytes: of the file, of the code in it, as many as the model says, and of other formats, by name
+    """
+
+    images: int
+    dims: int
+    bytes: dict[str, float]
+    path: Path
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def bits_per_dim(self) -> dict[str, float]:
+        """8 bytes / sub-pixels, by name."""
+        return {name: 8 * size / (self.images * self.dims) for name, size in self.bytes.items()}
+
+    def __repr__(self) -> str:
+        rate = self.bits_per_dim[FILE]
+        return f"Compressed({self.images:,} images, {rate:.4g} bits/dim, in {str(self.path)!r})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: its table."""
+        rows = self.blocks()[0].rows
+        return html.card(self, html.table(rows[1:], rows[0]))
+
+    def blocks(self) -> list[Block]:
+        """What is printed of it."""
+        rows, own = [["", "bytes", "bytes/image", "bits/dim"]], self.bytes[FILE]
+        for name, size in self.bytes.items():
+            sign = SIGN if name in FLOORS and beats(size, own, "less") else ""
+            rate = f"{self.bits_per_dim[name]:.4f}{sign}"
+            rows.append([name, f"{size:,.0f}", f"{size / self.images:,.1f}", rate])
+        return [Block(rows=rows, lines=(verdict(rows), *self.remarks))]
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "images": self.images,
+            "bytes": self.bytes,
+            "bits_per_dim": self.bits_per_dim,
+            "remarks": list(self.remarks),
+            "path": str(self.path),
+        }
+
+
+@undisturbed()
+def compress(
+    run: str | Path | Run,
+    source: Source,
+    out: str | Path,
+    *,
+    split: str | None = None,
+    n: int | None = None,
+    batch: int = BATCH,
+    weights: str = "best",
+    seed: int = 0,
+    force: bool = False,
+) -> Compressed:
+    """Writes images without loss in about as many bits as the run's -log2 p has.
+
+    source: anything that `ptheta.open_data` reads, read as the run's data was; split: a part of it
+    out: a .ptc, which `ptheta.decompress` reads with the same run; force: whether one that is there
+        is overwritten
+    n: images, drawn at random by the seed; default: all; batch: images that are coded together
+    Raises PthetaError where the model is no unconditional autoregressive one.
+    """
+    check_numbers(n=n, batch=batch, seed=seed)
+    place = check_new(out, (SUFFIX,), "--out", force)
+    assert place is not None
+    refuse_source(place, source, "data")
+    opened = Run.open(run)
+    spec = images_only(opened.spec, "compression")
+    model = opened.model(weights)
+    require(model, StepsThrough, "compress")
+    data, remarks = shown_to(opened, source, split, None)
+    data = some_of(data, n, seed).with_fixed_binarisation()
+    x = data.batch(slice(None)).x
+    code = tasks.compress(model, x, batch)
+    header = Header(
+        format=FORMAT,
+        model=_identity(opened, opened.weights_file(weights)),
+        pixels=_pixels(x),
+        torch=torch.__version__,
+        images=len(x),
+        batch=batch,
+    )
+    size = write_ptc(place, header, code)
+    sizes: dict[str, float] = {FILE: size, CODE: len(code)}
+    if isinstance(model, HasLogProb):
+        sizes[MODEL] = _told(model, x) / 8
+    for name, floor in watched(list(FLOORS.items()), "other formats"):
+        found = floor.size(x.numpy(), spec)
+        if found is not None:
+            sizes[name] = found
+    return Compressed(len(x), spec.dims, sizes, place, (*remarks, *_changed(data)))
+
+
+@undisturbed()
+def decompress(
+    run: str | Path | Run, file: str | Path, out: str | Path | None = None, *, force: bool = False
+) -> Grid:
+    """Reads images that `ptheta.compress` wrote, with the run that wrote them.
+
+    out: a folder, or an array (x.npy, x.npz); force: whether an array that is there is overwritten
+    Raises PthetaError for a file that is damaged, or was written with other weights, and where the
+    images do not come out as they went in, as on a machine that computes otherwise.
+    """
+    output = _lossless(out, force)
+    place, opened = expand(file), Run.open(run)
+    header, code = read_ptc(place)
+    weights = next(
+        (w for w in ("best", "last") if _identity(opened, opened.weights_file(w)) == header.model),
+        None,
+    )
+    if weights is None:
+        raise PthetaError(
+            f"{place} was not written with {opened.path}, or with other weights of it: give the "
+            "run that wrote it, as it was"
+        )
+    spec = images_only(opened.spec, "decompression")
+    output.check(header.images, spec)
+    x = tasks.decompress(opened.model(weights), code, header.images, header.batch)
+    if _pixels(x) != header.pixels:
+        raise PthetaError(
+            f"{place} comes out otherwise than it went in: it was written with torch "
+            f"{header.torch} and this is {torch.__version__}, or on another machine; read it there"
+        )
+    return output.write(Images.of(x), f"{header.images:,} images, as they went in")
+
+
+def _lossless(out: str | Path | None, force: bool) -> Output:
+    suffix = "" if out is None else Path(out).suffix.lower()
+    if suffix in PICTURES:
+        raise PthetaError(f"--out {out}: want a folder, or {' or '.join(ARRAYS)}: one for each")
+    if out is not None and suffix in ARRAYS:
+        check_new(out, ARRAYS, "--out", force)
+    return Output.at(out, None)
+
+
+def _identity(run: Run, weights: Path) -> str:
+    """What probabilities depend on: the weights, the options and the spec."""
+    about = json.dumps([run.plan.model, run.about.config, run.spec.to_json()], sort_keys=True)
+    return hashlib.sha256(f"{digest(weights)}{about}".encode()).hexdigest()[:32]
+
+
+def _pixels(x: Tensor) -> str:
+    return hashlib.sha256(x.numpy().tobytes()).hexdigest()[:16]
+
+
+@torch.no_grad()
+def _told(model: HasLogProb, x: Tensor) -> float:
+    """-log2 p of all images, bits."""
+    with using(1):
+        nats = [-model.log_prob(part).double().sum().item() for part in x.split(BATCH)]
+    return sum(nats) / math.log(2)
+
+
+def _changed(data: Dataset) -> tuple[str, ...]:
+    """Lines on what reading changes before anything is coded: that does not come back."""
+    spec = images_only(data.spec, "compression")
+    lines = []
+    if data.resized:
+        lines.append(f"pictures were brought to {spec.height}x{spec.width} pixels before")
+    if spec.levels < 256:
+        lines.append(f"without loss of what the run sees: {spec.levels} levels of each sub-pixel")
+    return tuple(lines)

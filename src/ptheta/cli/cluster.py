@@ -1,0 +1,64 @@
+"""Groups of examples, without labels."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+import ptheta
+from ptheta.cli import types
+from ptheta.cli.classify import LABEL_COLUMN, SOME, SPLIT
+from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, WEIGHTS, Parsed, cli, whole
+from ptheta.cli.repairing import print_blocks
+from ptheta.terminal.progress import shown
+
+
+@cli.command()
+@RUN
+@click.argument("source", type=types.SOURCE, required=False)
+@click.option(
+    "--clusters",
+    type=types.LAYERED,
+    help="Number of clusters, of a model without categories of its own.  [default: as many as "
+    "there are labels]",
+)
+@click.option(
+    "--by",
+    default="auto",
+    show_default=True,
+    help="own: the categories of the model; kmeans or mixture (of Gaussians): clusters of its "
+    "codes; auto: its own where it has some, else kmeans.",
+)
+@whole("--restarts", 5, "Number of starts, of which the best is taken.", types.LAYERED)
+@SPLIT
+@LABEL_COLUMN
+@SOME
+@click.option("--out", type=types.File(".csv"), help="A .csv to write a row for each example to.")
+@click.option(
+    "--show", type=types.SOURCE, help="Picture to write, with a row of examples for each cluster."
+)
+@whole("--each", 10, "Number of examples in a row of it.", types.LAYERED)
+@click.option("--force", is_flag=True, help="Overwrite files that are there.")
+@JSON
+@WEIGHTS
+@DATA
+@SEED
+@THREADS
+def cluster(run: str, as_json: bool, **options: Parsed) -> None:
+    """Group the examples of SOURCE without labels.
+
+    By the categories of a model that has its own (infogan), else by clusters of the codes of a
+    model that encodes. SOURCE is anything that can be trained on; without it the run's held-out
+    examples are taken. Where labels are known, a table says how well clusters fit them, beside
+    k-means without a model, and chance.
+    """
+    with shown(run):
+        found = ptheta.cluster(run, **options)
+    if as_json:
+        click.echo(json.dumps(found.to_json(), indent=2))
+    else:
+        print_blocks(found.blocks())
+    for place in (found.path, found.picture):
+        if place is not None:
+            click.echo(f"{place}", err=as_json)

@@ -1,0 +1,107 @@
+"""How well categories that were found without labels fit the labels.
+
+All measures are functions of the table of how many examples of a cluster (row) have a label
+(column): counts (K, C).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ptheta.measures.classification import Told
+
+DRAWN = 200  # tables by which an interval is taken
+Measure = Callable[[np.ndarray], float]
+
+
+def table(found: Tensor, labels: Tensor) -> np.ndarray:
+    """found, labels: int64 (N,), from 0 -> counts, int64 (K, C)"""
+    k, c = int(found.max()) + 1, int(labels.max()) + 1
+    return torch.bincount(found * c + labels, minlength=k * c).view(k, c).numpy()
+
+
+def matched_accuracy(found: Tensor, labels: Tensor) -> float:
+    """Share of images whose category is that of their label, under the best one-to-one matching.
+
+    found, labels: int64 (N,). Kuhn 1955, through scipy.
+    """
+    return accuracy(table(found, labels))
+
+
+def matching(counts: np.ndarray) -> dict[int, int]:
+    """The label of each cluster under the best one-to-one matching; none for clusters that are more
+    than there are labels."""
+    from scipy.optimize import linear_sum_assignment
+
+    rows, columns = linear_sum_assignment(counts, maximize=True)
+    return dict(zip(rows.tolist(), columns.tolist(), strict=True))
+
+
+def accuracy(counts: np.ndarray) -> float:
+    """See `matched_accuracy`."""
+    return float(sum(counts[k, c] for k, c in matching(counts).items()) / counts.sum())
+
+
+def nmi(counts: np.ndarray) -> float:
+    """Mutual information, as a share of the mean of both entropies; 1 where there is but one
+    cluster and one label."""
+    p = counts / counts.sum()
+    rows, columns = p.sum(1), p.sum(0)
+    together = _entropy(rows) + _entropy(columns)
+    mutual = together - _entropy(p.ravel())
+    return float(max(0.0, 2 * mutual / together)) if together > 0 else 1.0
+
+
+def _entropy(p: np.ndarray) -> float:
+    some = p[p > 0]
+    return float(-(some * np.log(some)).sum())
+
+
+def ari(counts: np.ndarray) -> float:
+    """The adjusted Rand index (Hubert & Arabie 1985): of pairs of examples, 0 on average by chance
+    and 1 where clusters are labels."""
+    pairs, rows, columns = (
+        float((n * (n - 1) / 2).sum()) for n in (counts.astype(float), counts.sum(1), counts.sum(0))
+    )
+    n = counts.sum()
+    by_chance = rows * columns / max(1.0, n * (n - 1) / 2)
+    most = (rows + columns) / 2
+    return float((pairs - by_chance) / (most - by_chance)) if most != by_chance else 1.0
+
+
+MEASURES: dict[str, Measure] = {"accuracy": accuracy, "NMI": nmi, "ARI": ari}
+
+
+def measured(tables: list[np.ndarray], seed: int = 0) -> dict[str, Told]:
+    """Of the first table, with an interval that is of examples and of starts: each table drawn is
+    of one of the starts, and of as many examples, drawn from it again."""
+    rng = np.random.default_rng(seed)
+    drawn = []
+    for _ in range(DRAWN):
+        counts = tables[int(rng.integers(len(tables)))]
+        n = int(counts.sum())
+        drawn.append(rng.multinomial(n, counts.ravel() / n).reshape(counts.shape))
+    return {name: _told(of, tables[0], drawn) for name, of in MEASURES.items()}
+
+
+def by_chance(found: Tensor, labels: Tensor, seed: int = 0) -> dict[str, Told]:
+    """Of clusters of these sizes that know nothing of the labels: the mean over permutations, and
+    what 95 of 100 lie between."""
+    rng = np.random.default_rng(seed)
+    orders = (torch.from_numpy(rng.permutation(len(labels))) for _ in range(DRAWN))
+    drawn = [table(found, labels[order]) for order in orders]
+    told = {}
+    for name, of in MEASURES.items():
+        values = [of(counts) for counts in drawn]
+        told[name] = Told(float(np.mean(values)), *np.quantile(values, (0.025, 0.975)).tolist())
+    return told
+
+
+def _told(of: Measure, own: np.ndarray, drawn: Sequence[np.ndarray]) -> Told:
+    value = of(own)
+    low, high = np.quantile([of(counts) for counts in drawn], (0.025, 0.975)).tolist()
+    return Told(value, min(value, low), max(value, high))

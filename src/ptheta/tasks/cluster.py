@@ -1,0 +1,164 @@
+"""Groups of examples: the model's own categories, or clusters of its codes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ptheta.capabilities import Clusters, Encodes, condition_of, device_of
+from ptheta.compute.streams import seeded, undisturbed
+from ptheta.conditions import word
+from ptheta.config import Entry
+from ptheta.data.dataset import Dataset
+from ptheta.errors import PthetaError, unknown
+from ptheta.tasks.needs import require, require_one
+from ptheta.terminal.progress import watched
+
+BATCH = 200  # examples that are encoded at a time
+RESTARTS = 5
+OWN, AUTO = "own", "auto"
+
+
+@dataclass(frozen=True)
+class Start:
+    """found: the cluster of each example, int64 (N,); away: how little each is like its cluster,
+    float64 (N,); cost: less for the better of several starts"""
+
+    found: Tensor
+    away: Tensor
+    cost: float
+
+
+@dataclass(frozen=True)
+class Groups:
+    """starts: the best first, one alone where nothing is drawn; clusters: how many
+    how: what was clustered, by what
+    """
+
+    starts: tuple[Start, ...] = field(repr=False)
+    clusters: int
+    how: str
+
+    @property
+    def found(self) -> Tensor:
+        """The cluster of each example: int64 (N,)."""
+        return self.starts[0].found
+
+    def typical(self, cluster: int, n: int) -> Tensor:
+        """The places of the n examples that are most like their cluster, that one first."""
+        best = self.starts[0]
+        mine = (best.found == cluster).nonzero()[:, 0]
+        return mine[best.away[mine].argsort(stable=True)[:n]]
+
+
+def _kmeans(h: np.ndarray, k: int, seed: int) -> Start:
+    from sklearn.cluster import KMeans
+
+    fitted = KMeans(k, n_init=1, random_state=seed).fit(h)
+    away = torch.from_numpy(fitted.transform(h)).double().min(1).values
+    return Start(torch.from_numpy(fitted.labels_).long(), away, float(fitted.inertia_))
+
+
+def _mixture(h: np.ndarray, k: int, seed: int) -> Start:
+    from sklearn.mixture import GaussianMixture
+
+    least = 1e-6 + 1e-3 * float(h.var(0).mean())
+    fitted = GaussianMixture(k, reg_covar=least, random_state=seed).fit(h)
+    away = -torch.from_numpy(fitted.score_samples(h)).double()
+    return Start(torch.from_numpy(fitted.predict(h)).long(), away, float(away.mean()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method(Entry):
+    """fit: (float64 (N, d), clusters, seed) -> one start"""
+
+    fit: Callable[[np.ndarray, int, int], Start]
+
+
+METHODS: dict[str, Method] = {
+    "kmeans": Method(fit=_kmeans, about="k-means, from k-means++"),
+    "mixture": Method(fit=_mixture, about="a mixture of Gaussians with full covariances, by EM"),
+}
+
+
+@undisturbed()
+@torch.no_grad()
+def cluster(
+    model: nn.Module,
+    data: Dataset,
+    clusters: int | None = None,
+    *,
+    by: str = AUTO,
+    restarts: int = RESTARTS,
+    seed: int = 0,
+) -> Groups:
+    """The examples of `data` in groups, without labels.
+
+    clusters: how many, where the model has no categories of its own
+    by: "own", the categories of a model that has some; a name of `METHODS`, of the codes of a model
+        that encodes; "auto": own where there are some, else k-means
+    restarts: starts of a method, of which the best is taken
+    Raises PthetaError where the model neither has categories nor encodes, where its codes depend on
+    a condition, and for a number of clusters that cannot be.
+    """
+    require_one(model, (Clusters, Encodes), "cluster")
+    condition = condition_of(model)
+    if condition is not None:
+        raise PthetaError(
+            f"this model is told {word(condition)}, on which its codes depend: cluster by a run of "
+            "a model that is told nothing"
+        )
+    if by not in (AUTO, OWN, *METHODS):
+        raise unknown("way to cluster", by, (AUTO, OWN, *METHODS))
+    data = data.with_fixed_binarisation()
+    if by == OWN or (by == AUTO and isinstance(model, Clusters)):
+        return _own(require(model, Clusters, "cluster by itself"), data, clusters)
+    encoder = require(model, Encodes, "have its codes clustered")
+    by = next(iter(METHODS)) if by == AUTO else by
+    with seeded(seed):
+        h = torch.cat([encoder.encode(x.to(device_of(model))).cpu() for x in _parts(data)])
+    return grouped(h, clusters, by, f"codes of {h.shape[1]} numbers", restarts, seed)
+
+
+def grouped(
+    h: Tensor, clusters: int | None, by: str, what: str, restarts: int, seed: int
+) -> Groups:
+    """Rows h (N, d) by a method of `METHODS`, from several starts. what: they are"""
+    if clusters is None:
+        raise PthetaError("nobody says how many clusters there are: give --clusters")
+    if not 2 <= clusters <= len(h):
+        raise PthetaError(f"{clusters} clusters of {len(h):,} examples: want 2 to {len(h):,}")
+    if restarts < 1:
+        raise PthetaError(f"restarts = {restarts}: want 1 or more")
+    rows, method = h.flatten(1).double().numpy(), METHODS[by]
+    if not np.isfinite(rows).all():
+        raise PthetaError("codes of some examples are no numbers: leave these examples out")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of fewer distinct rows than clusters
+        starts = [
+            method.fit(rows, clusters, (seed + i) % 2**32)
+            for i in watched(range(restarts), "clustering")
+        ]
+    starts.sort(key=lambda start: start.cost)
+    return Groups(tuple(starts), clusters, f"{by} of {what}, best of {restarts} starts")
+
+
+def _own(model: Clusters, data: Dataset, clusters: int | None) -> Groups:
+    if clusters is not None:
+        raise PthetaError(
+            f"--clusters {clusters}: this model has categories of its own: leave it out"
+        )
+    device = device_of(model) if isinstance(model, nn.Module) else None
+    found = torch.cat([model.cluster(x.to(device)).cpu() for x in _parts(data)])
+    start = Start(found, torch.zeros(len(found)).double(), 0.0)
+    return Groups((start,), int(found.max()) + 1, "the model's own categories")
+
+
+def _parts(data: Dataset) -> list[Tensor]:
+    starts = watched(range(0, len(data), BATCH), "encoding")
+    return [data.batch(slice(s, min(s + BATCH, len(data)))).x for s in starts]

@@ -44,7 +44,7 @@ def red(run: Run, n: int, near: int | None) -> dict[str, object]:
     others = ["orange", "yellow", "green", "blue", "purple", "pink", "brown"]
     where = [f"first_colour={colour}" for colour in others]
     found = ptheta.arithmetic(
-        run, plus="first_colour=red", where=where, n=n, each=2000, near=near, strengths=(0.0, 1.0)
+        run, plus="first_colour=red", where=where, n=n, each=1000, near=near, strengths=(0.0, 1.0)
     )
     x = found.x.unflatten(0, (-1, 3))
     real, code, made = (read_scenes(x[:, i]).attributes for i in range(3))

@@ -31,6 +31,7 @@ from tests.conftest import tiny
 
 IMAGES = np.random.default_rng(5).integers(0, 256, (60, 8, 8), dtype=np.uint8)
 LABELS = np.arange(60) % 2
+MANY = np.concatenate([IMAGES, 255 - IMAGES, IMAGES.transpose(0, 2, 1)])
 TABLE = np.where(IMAGES[:, 0, :2] < 50, np.nan, IMAGES[:, 0, :2])
 SMALL: dict[str, Any] = {"steps": 1, "hidden": (4,), "latent": 2}
 QUICK: dict[str, Any] = {"steps": 1, "hidden": (4,), "evaluate_every": 0}
@@ -206,7 +207,7 @@ WRITING: dict[str, Callable[..., Grid | Rows]] = {
 
 MODELS = {
     name: tiny(name, ImageSpec(1, 8, 8, 2))
-    for name in ("ae", "cvae", "dae", "made", "vae", "pix2pix")
+    for name in ("ae", "cvae", "dae", "gan", "made", "vae", "pix2pix")
 }
 
 X = torch.randint(0, 2, (12, 1, 8, 8), dtype=torch.uint8) * 255
@@ -298,14 +299,12 @@ VERBS: dict[str, Callable[[Path, Path], Any]] = {
         place / "run", IMAGES[:6], data=(IMAGES, LABELS), false_alarms=0.4, score=["nearest"]
     ),
     "ratio": lambda place, out: ptheta.ratio(
-        ptheta.train("dcgan", IMAGES, out / "gan", **SMALL, features=4, latent=4),
+        ptheta.train("dcgan", MANY, out / "gan", steps=1, features=4, latent=4),
         held_out=20,
         floors=False,
-        data=IMAGES,
+        data=MANY,
     ),
-    "tasks.ratio": lambda place, out: tasks.ratio(
-        tiny("gan", ImageSpec(1, 8, 8, 2)), None, ON, floors=False
-    ),
+    "tasks.ratio": lambda place, out: tasks.ratio(MODELS["gan"].eval(), None, ON, floors=False),
     "tradeoff": lambda place, out: ptheta.tradeoff(
         place / "run", values=[0.5], n=20, extractor="pixels", data=(IMAGES, LABELS)
     ),

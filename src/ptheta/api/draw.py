@@ -59,6 +59,12 @@ class How(NamedTuple):
     between: int | None = None
     choosing: Choosing = AS_IT_IS
 
+    def model(self, run: Run) -> nn.Module:
+        """The model that draws. Raises PthetaError where it cannot, or not so."""
+        if self.choosing.reject is not None and (self.same_noise or self.between is not None):
+            raise PthetaError("--reject chooses by chance: no noise stays the same; leave it out")
+        return self.choosing.applied(run, run.model(self.weights, self.prior))
+
 
 USUAL = How()
 
@@ -77,9 +83,7 @@ def samples(
     seed, batch_size, wanted: as for `sample`
     Raises PthetaError as `Run.model` and `sample` do, before anything is drawn.
     """
-    if how.choosing.reject is not None and (how.same_noise or how.between is not None):
-        raise PthetaError("--reject chooses by chance: no noise stays the same; leave it out")
-    model = how.choosing.applied(run, run.model(how.weights, how.prior))
+    model = how.model(run)
     rows = rows_wanted(model, wanted)
     if rows is not None and how.between is None:
         _check_all_drawn(n, rows)
@@ -88,23 +92,20 @@ def samples(
         rows = _test_inputs(run, model, min(n, FEW_INPUTS) if how.same_noise else n)
         captions = tuple(f"input {i + 1}" for i in range(len(rows))) if how.same_noise else ()
         wanted = Wanted(condition=rows)
-    asked = {
-        **_depends(run, model, how.weights),
-        **how.choosing.asked(about_of(model)),
-        "images": n,
-        "seed": seed,
-        "condition": None if rows is None else named(run, rows),
-        "batch": batch_size,
-        # sums of another number of threads may differ in the last bit
-        "threads": sampling_threads(model, n, batch_size),
-    }
+    drawn = {"images": n, "seed": seed, "batch": batch_size}
+    asked = {**_depends(run, model, how), **drawn, **_told_of(run, model, rows, n, batch_size)}
 
     def parts(place: Place) -> Iterator[Part]:
         return sample_batches(model, n, seed=seed, batch_size=batch_size, place=place, **wanted)
 
     first = Images(n, run.spec.shape, asked, parts, batch_size, captions)
-    images = replace(first, in_turn=bool(captions), title=title, told=_told(model, rows))
-    images = replace(images, chosen=about_of(model))
+    images = replace(
+        first,
+        in_turn=bool(captions),
+        title=title,
+        told=_told(model, rows),
+        chosen=about_of(model),
+    )
     if how.between is not None:
         return _walk(model, rows, how.between, seed, images)
     if how.same_noise:
@@ -120,12 +121,22 @@ def _check_all_drawn(n: int, wanted: Condition) -> None:
         raise PthetaError(f"{n} images of {len(wanted)} conditions: ask for one of each at least")
 
 
-def _depends(run: Run, model: nn.Module, weights: str) -> dict[str, str | int]:
+def _depends(run: Run, model: nn.Module, how: How) -> dict[str, str | int]:
     """What all samples of a run depend on."""
     fitted = digest_of_prior(run.path) if isinstance(model, Fitted) else None
     # of another torch, they may differ in the last bit
     prior, torch_ = (fitted or "own")[:DIGITS], str(torch.__version__)
-    return {**identity(run, weights), "prior": prior, "torch": torch_}
+    every = {**identity(run, how.weights), "prior": prior, "torch": torch_}
+    return {**every, **how.choosing.asked(about_of(model))}
+
+
+def _told_of(
+    run: Run, model: nn.Module, rows: Condition | None, n: int, batch_size: int
+) -> dict[str, str | int | None]:
+    """What n images depend on beside their number: what they are asked for, and threads, since sums
+    of another number of these may differ in the last bit."""
+    condition = None if rows is None else named(run, rows)
+    return {"condition": condition, "threads": sampling_threads(model, n, batch_size)}
 
 
 def _test_inputs(run: Run, model: nn.Module, n: int) -> Condition:

@@ -125,7 +125,7 @@ def sample_rows(
     """
     path, spec = check_rows(*place, how, force), run.spec
     assert isinstance(spec, VectorSpec)
-    model = how.choosing.applied(run, run.model(how.weights, how.prior))
+    model = how.model(run)
     x = tasks.sample(model, n, seed=seed, **wanted)
     x = _with_gaps(run, x, seed) if missing else x
     labels = _labels(model, n, wanted)

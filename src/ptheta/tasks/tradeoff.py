@@ -20,7 +20,7 @@ from ptheta.tasks.tempered import tempered, truncated
 from ptheta.terminal.progress import watched
 
 NEIGHBOURS = 5  # that make the ball of an example, as in evaluation
-LEAST = 20  # examples of either side
+LEAST = NEIGHBOURS + 1  # examples of either side
 TRUNCATIONS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 TEMPERATURES = (0.25, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1)
 
@@ -78,7 +78,7 @@ def tradeoff(
 
     real: held-out examples; train: training examples, for the floor; features: what distances are
         taken in; values: of truncation or temperature; default: the usual ones
-    Raises PthetaError where the model has neither, and for fewer than 20 examples.
+    Raises PthetaError where the model has neither, and for fewer than 6 examples.
     """
     by, usual = ways_of(model)
     require(model, Samples, "trade precision for recall")

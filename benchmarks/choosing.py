@@ -37,8 +37,11 @@ CONFIG: dict[str, Any] = {
     "minibatch": "none",
     "d_hidden": (160, 160, 160),
     "critic_steps": 2,
-    "instance_noise_steps": 8000,
-    "steps": 18_000,
+    "lr": 5e-4,
+    "d_lr": 1e-3,
+    "instance_noise_steps": 14_000,
+    "schedule": "constant",
+    "steps": 17_000,
 }
 
 

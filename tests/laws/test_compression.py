@@ -74,10 +74,11 @@ def test_parts_sum_to_the_total_and_none_is_empty(levels):
 def test_probabilities_of_all_levels_are_those_of_each():
     torch.manual_seed(0)
     shape = (3, 2, 1, 1)
+    mixed = torch.randn(3, 3, 2, 2, 1, 1)
     for p in (
         Bernoulli(torch.randn(shape)),
         Categorical(torch.randn(3, 4, 2, 1, 1)),
-        LogisticMixture(*(torch.randn(3, 2, 2, 1, 1) for _ in range(3)), 16),
+        LogisticMixture(mixed[0], mixed[1], mixed[2], 16),
     ):
         found = p.log_probs()
         assert found.shape == (*shape, p.levels)

@@ -82,7 +82,7 @@ def measured(tables: Sequence[np.ndarray], seed: int = 0) -> dict[str, Told]:
     rng = np.random.default_rng(seed)
     drawn = []
     for _ in range(DRAWN):
-        counts = tables[rng.integers(len(tables))]
+        counts = tables[int(rng.integers(len(tables)))]
         n = int(counts.sum())
         drawn.append(rng.multinomial(n, counts.ravel() / n).reshape(counts.shape))
     return {name: _told(of, tables[0], drawn) for name, of in MEASURES.items()}

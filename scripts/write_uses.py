@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ptheta.measures.classification import Told
+from ptheta.measures.clustering import MEASURES
 from ptheta.specs import DataSpec, ImageSpec, VectorSpec
 from ptheta.tasks.compress import FLOORS
 from ptheta.tasks.denoise.score import MODEL
@@ -29,6 +31,7 @@ MEASURED = ROOT / "benchmarks" / "results" / "denoising.json"
 USEFUL = ROOT / "benchmarks" / "results" / "usefulness.json"
 CLASSIFIED = ROOT / "benchmarks" / "results" / "classification.json"
 COMPRESSED = ROOT / "benchmarks" / "results" / "compression.json"
+CLUSTERED = ROOT / "benchmarks" / "results" / "clustering.json"
 NUMBERS = ("logistic balanced", "forest balanced", "AUC logistic", "AUC forest", "copied")
 SHOWN = {"psnr": 1, "ssim": 3}  # places after the point
 
@@ -129,6 +132,17 @@ def compressed() -> str:
     return markdown(rows)
 
 
+def clustered() -> str:
+    """How well clusters fit labels, one seed, beside the floors."""
+    found: dict[str, Any] = json.loads(CLUSTERED.read_text(encoding="utf-8"))
+    rows = [["", "", *MEASURES]]
+    for what, told in found.items():
+        for name, by_measure in told["measured"].items():
+            cells = [Told(**by_measure[m]).text() for m in MEASURES]
+            rows.append([f"`{what}`: {told['how']}", name, *cells])
+    return markdown(rows)
+
+
 KINDS: Mapping[type[DataSpec], str] = {VectorSpec: "rows of tables", ImageSpec: "images"}
 
 
@@ -182,6 +196,7 @@ PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
     },
     "classification.md": {"classified": classified},
     "compression.md": {"compressed": compressed},
+    "clustering.md": {"clustered": clustered},
     "families.md": {"tree": seed_tables.tree, "branches": seed_tables.branches},
     "toys.md": {"toys": seed_tables.toys},
     "denoising.md": {"repairs": repairs, "reconstructions": reconstructions},

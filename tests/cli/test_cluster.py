@@ -29,7 +29,7 @@ def test_held_out_examples_are_grouped_and_measured(runs, tmp_path, monkeypatch)
     out, show = tmp_path / "new" / "c.csv", tmp_path / "c.png"
     text = said("cluster", runs["ae"], "--out", out, "--show", show, "--each", 3)
     for words in (
-        "in 2 clusters: kmeans of codes of 3 numbers",
+        "in 2 clusters: kmeans of codes of 3",
         "NMI",
         "k-means, no model",
         "chance",

@@ -16,7 +16,6 @@ from ptheta.api.export import Images
 from ptheta.api.found import names_of
 from ptheta.api.grid import Block, Output
 from ptheta.api.limits import check_numbers
-from ptheta.capabilities import Clusters
 from ptheta.compute.streams import undisturbed
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
@@ -29,7 +28,7 @@ from ptheta.measures.clustering import MEASURES, by_chance, matching, measured, 
 from ptheta.measures.rivals import SIGN, beats, verdict
 from ptheta.runs.folder import Run
 from ptheta.specs import images_only
-from ptheta.tasks.cluster import AUTO, RESTARTS, Groups, grouped
+from ptheta.tasks.cluster import AUTO, RESTARTS, Groups, grouped, takes_own
 
 MODEL, PIXELS, CHANCE = "model", "k-means, no model", "chance"
 EACH = 10  # examples of each cluster in a picture
@@ -186,9 +185,9 @@ def cluster(
     examples, remarks = shown_to(opened, source, split, data, label_column)
     examples = some_of(examples, n, seed).with_fixed_binarisation()
     y, classes = _labels(examples)
-    own = by == "own" or (by == AUTO and isinstance(model, Clusters))
-    wanted = len(classes) if clusters is None and not own and len(classes) > 1 else clusters
-    found = tasks.cluster(model, examples, wanted, by=by, restarts=restarts, seed=seed)
+    if clusters is None and len(classes) > 1 and not takes_own(model, by):
+        clusters = len(classes)
+    found = tasks.cluster(model, examples, clusters, by=by, restarts=restarts, seed=seed)
     fits = {} if y is None else _measured(found, examples, y, restarts, seed)
     done = Clustering(names_of(examples), found, y, classes, fits, remarks, place, drawn)
     if place is not None:

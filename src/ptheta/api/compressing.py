@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ptheta import tasks
 from ptheta.api.beside import shown_to, some_of
@@ -30,7 +30,7 @@ from ptheta.files.paths import expand
 from ptheta.files.ptc import FORMAT, SUFFIX, Header, read_ptc, write_ptc
 from ptheta.measures.rivals import SIGN, beats, verdict
 from ptheta.runs.folder import Run
-from ptheta.specs import images_only
+from ptheta.specs import ImageSpec, images_only
 from ptheta.tasks.compress import BATCH, FLOORS
 from ptheta.tasks.needs import require
 from ptheta.terminal.progress import watched
@@ -127,13 +127,7 @@ def compress(
         batch=batch,
     )
     size = write_ptc(place, header, code)
-    sizes: dict[str, float] = {FILE: size, CODE: len(code)}
-    if isinstance(model, HasLogProb):
-        sizes[MODEL] = _told(model, x) / 8
-    for name, floor in watched(list(FLOORS.items()), "other formats"):
-        found = floor.size(x.numpy(), spec)
-        if found is not None:
-            sizes[name] = found
+    sizes = {FILE: float(size), CODE: float(len(code)), **_beside(model, x, spec)}
     return Compressed(len(x), spec.dims, sizes, place, (*remarks, *_changed(data)))
 
 
@@ -187,6 +181,16 @@ def _identity(run: Run, weights: Path) -> str:
 
 def _pixels(x: Tensor) -> str:
     return hashlib.sha256(x.numpy().tobytes()).hexdigest()[:16]
+
+
+def _beside(model: nn.Module, x: Tensor, spec: ImageSpec) -> dict[str, float]:
+    """What images take by the model's likelihood, and in other formats: bytes, by name."""
+    sizes = {MODEL: _told(model, x) / 8} if isinstance(model, HasLogProb) else {}
+    for name, floor in watched(list(FLOORS.items()), "other formats"):
+        found = floor.size(x.numpy(), spec)
+        if found is not None:
+            sizes[name] = float(found)
+    return sizes
 
 
 @torch.no_grad()

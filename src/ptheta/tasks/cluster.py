@@ -116,13 +116,18 @@ def cluster(
     if by not in (AUTO, OWN, *METHODS):
         raise unknown("way to cluster", by, (AUTO, OWN, *METHODS))
     data = data.with_fixed_binarisation()
-    if by == OWN or (by == AUTO and isinstance(model, Clusters)):
+    if takes_own(model, by):
         return _own(require(model, Clusters, "cluster by itself"), data, clusters)
     encoder = require(model, Encodes, "have its codes clustered")
     by = next(iter(METHODS)) if by == AUTO else by
     with seeded(seed):
         h = torch.cat([encoder.encode(x.to(device_of(model))).cpu() for x in _parts(data)])
     return grouped(h, clusters, by, f"codes of {h.shape[1]} numbers", restarts, seed)
+
+
+def takes_own(model: nn.Module, by: str) -> bool:
+    """Whether the categories of the model itself are taken."""
+    return by == OWN or (by == AUTO and isinstance(model, Clusters))
 
 
 def grouped(

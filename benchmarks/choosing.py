@@ -39,9 +39,9 @@ CONFIG: dict[str, Any] = {
     "critic_steps": 2,
     "lr": 5e-4,
     "d_lr": 1e-3,
-    "instance_noise_steps": 14_000,
+    "instance_noise_steps": 26_000,
     "schedule": "constant",
-    "steps": 17_000,
+    "steps": 32_000,
 }
 
 

@@ -99,6 +99,15 @@ def test_every_start_ends_no_worse_than_it_began(name):
     assert many.codes.isfinite().all()
 
 
+def test_colours_of_a_convolutional_decoder_in_any_layout():
+    model: Any = tiny("ae", ImageSpec(3, 16, 16), net="conv").eval()
+    model = model.to(memory_format=torch.channels_last)
+    x = torch.randint(0, 256, (2, 3, 16, 16)).byte()
+    found = tasks.invert(model, x, restarts=2, steps=2)
+    assert found.floor is None  # it has no prior to draw from
+    assert found.x.shape == x.shape
+
+
 def test_what_cannot_be_inverted_is_said_in_one_line(linear):
     x = random_images(1)
     with pytest.raises(PthetaError, match="cannot invert images: it has no"):

@@ -220,7 +220,7 @@ class _Search:
         """Of codes (B, k, L) of these images: (B, k)."""
         at = slice(0, len(self.target)) if at is None else at
         made = self.maker.generated(z.flatten(0, 1), self.asked(at, z.shape[1]))
-        gap = made.view(*z.shape[:2], -1) - self.target[at].flatten(1)[:, None]
+        gap = made.reshape(*z.shape[:2], -1) - self.target[at].flatten(1)[:, None]
         return gap.square().mean(2) / 4
 
     def descents(self, starts: Found, steps: int) -> Found:

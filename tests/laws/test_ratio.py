@@ -17,6 +17,7 @@ from ptheta.errors import PthetaError
 from ptheta.specs import ImageSpec, VectorSpec
 from ptheta.tasks.ratio import CALIBRATIONS, calibrated, cross_fitted, fitted, isotone, slope_of
 from ptheta.tasks.ratio.calibration import folds_of
+from ptheta.tasks.ratio.floors import FLOORS, rated
 from tests.conftest import VECTORS, examples, tiny
 
 LINE = VectorSpec.of(1)
@@ -164,3 +165,13 @@ def test_conditional_discriminators_are_given_the_conditions_of_the_examples():
     assert len(found.raw) == 120
     with pytest.raises(PthetaError, match="6 held-out examples and 6 samples: a calibration in"):
         calibrated(model, data.subset(slice(0, 6)))
+
+
+def test_a_floor_sees_which_cells_are_missing():
+    """Rows that differ from samples in nothing but a gap are told by it."""
+    x = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
+    real = torch.arange(200) % 2 == 0
+    x[real, 1] = math.nan
+    for name in FLOORS:
+        found = rated(name, x, real)
+        assert found[real].min() > found[~real].max()

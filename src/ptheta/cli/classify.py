@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 import ptheta
 from ptheta.cli import types
 from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, WEIGHTS, Parsed, cli, whole
-from ptheta.cli.repairing import print_blocks
+from ptheta.cli.repairing import say_found
 from ptheta.terminal.progress import shown
 
 SPLIT = click.option(
@@ -64,10 +62,4 @@ def classify(run: str, as_json: bool, **options: Parsed) -> None:
     """
     with shown(run):
         found = ptheta.classify(run, **options)
-    if as_json:
-        click.echo(json.dumps(found.to_json(), indent=2))
-    else:
-        print_blocks(found.blocks())
-    for place in (found.path, found.picture):
-        if place is not None:
-            click.echo(f"{place}", err=as_json)
+    say_found(found, as_json)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 import ptheta
 from ptheta.cli import types
 from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, WEIGHTS, Parsed, cli, number, whole
-from ptheta.cli.repairing import print_blocks
+from ptheta.cli.repairing import say_found
 from ptheta.terminal.progress import shown
 
 SOURCE = click.argument("source", type=types.SOURCE, required=False)
@@ -56,10 +54,4 @@ def density(run: str, as_json: bool, **options: Parsed) -> None:
     """
     with shown(run):
         found = ptheta.density(run, **options)
-    if as_json:
-        click.echo(json.dumps(found.to_json(), indent=2))
-    else:
-        print_blocks(found.blocks())
-    for place in (found.path, found.picture):
-        if place is not None:
-            click.echo(f"{place}", err=as_json)
+    say_found(found, as_json)

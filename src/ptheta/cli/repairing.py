@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
@@ -18,6 +18,8 @@ from ptheta.errors import PthetaError
 from ptheta.terminal.progress import shown
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ptheta.api.grid import Block, Grid
 
 beside_pictures = partial(asked_options, without=("image",))
@@ -121,6 +123,30 @@ def say(found: Grid, as_json: bool) -> None:
         print_blocks(found.blocks())
     if found.path is not None:
         click.echo(f"{found.path}: {found.about}", err=as_json)
+
+
+class Told(Protocol):
+    """What a verb has found of examples. path, picture: where it was written; None for nowhere"""
+
+    @property
+    def path(self) -> Path | None: ...
+
+    @property
+    def picture(self) -> Path | None: ...
+
+    def blocks(self) -> Sequence[Block]: ...
+
+    def to_json(self) -> dict[str, object]: ...
+
+
+def say_found(found: Told, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(found.to_json(), indent=2))
+    else:
+        print_blocks(found.blocks())
+    for place in (found.path, found.picture):
+        if place is not None:
+            click.echo(f"{place}", err=as_json)
 
 
 def print_blocks(blocks: Sequence[Block]) -> None:

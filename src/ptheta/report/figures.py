@@ -99,11 +99,9 @@ def classified(log_p: Tensor, y: Tensor, names: Sequence[str], out: str | Path) 
     shares = counts / counts.sum(1, keepdim=True).clamp_min(1)
     matrix.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
     if len(names) <= FEW_CLASSES:
-        for i, row in enumerate(counts.tolist()):
-            for j, count in enumerate(row):
-                dark = "white" if shares[i, j] > 0.5 else "black"
-                if count:
-                    matrix.text(j, i, str(count), ha="center", va="center", color=dark, fontsize=7)
+        for i, j in counts.nonzero().tolist():
+            said, dark = str(counts[i, j].item()), "white" if shares[i, j] > 0.5 else "black"
+            matrix.text(j, i, said, ha="center", va="center", color=dark, fontsize=7)
         short = [shortened(name, 12) for name in names]
         matrix.set_xticks(range(len(names)), short, rotation=90 if max(map(len, short)) > 2 else 0)
         matrix.set_yticks(range(len(names)), short)

@@ -14,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
+from ptheta.specs import filled
 from ptheta.tasks.ratio.calibration import FOLDS, folds_of
 
 COMPONENTS = 32  # principal components that trees are shown, at most
@@ -41,11 +42,12 @@ def rated(name: str, x: Tensor, real: Tensor, seed: int = 0) -> Tensor:
     """The log-odds of "real" of each row of numbers x (N, D), by a classifier that learned from the
     other folds; the odds of the two sides are taken off: (N,)."""
     fold, out = folds_of(real, seed), torch.empty(len(x), dtype=torch.float64)
-    numbers = x.double().nan_to_num(0.0).numpy()
+    missing = x.isnan()  # that a cell is missing may tell real rows from samples, too
+    numbers = torch.cat([filled(x.double()), missing[:, missing.any(0)]], 1).numpy()
     for k in range(FOLDS):
         mine = fold == k
         others = ~mine
-        model = FLOORS[name](x.shape[1]).fit(numbers[others], real[others].numpy())
+        model = FLOORS[name](numbers.shape[1]).fit(numbers[others], real[others].numpy())
         p = np.clip(model.predict_proba(numbers[mine])[:, 1].astype(np.float64), 1e-6, 1 - 1e-6)
         odds = float((real[others].sum() / (~real[others]).sum()).log())
         out[mine] = torch.from_numpy(np.log(p) - np.log1p(-p)) - odds

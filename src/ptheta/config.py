@@ -119,14 +119,15 @@ def _one_of(hint: object) -> OneOf | None:
     return next((found for part in typing.get_args(hint) if (found := _one_of(part))), None)
 
 
-def option(default: T, help: str, of: str = "") -> T:
+def option(default: T, help: str, of: str = "", basic: bool = False) -> T:
     """A config field with its default and one line of help (with the unit, where it has one).
 
     It is a `dataclasses.Field`, typed as its default is, as `dataclasses.field` does.
     of: the option of the same config without which nothing reads this one: where that is 0, none,
         or no entry of its table
+    basic: whether most users have to know of it; the others stand below all of these in the help
     """
-    return dataclasses.field(default=default, metadata={"help": help, "of": of})
+    return dataclasses.field(default=default, metadata={"help": help, "of": of, "basic": basic})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,6 +139,7 @@ class Option:
     help: str
     hint: Any  # the type, with its constraints: what annotations are made of has no type itself
     of: str = ""
+    basic: bool = False
 
     @property
     def is_flag(self) -> bool:
@@ -180,6 +182,7 @@ def options(cls: type[Config]) -> dict[str, Option]:
             _help(texts[field.name], hint),
             hint,
             field.metadata.get("of", ""),
+            field.metadata.get("basic", False),
         )
         for field in dataclasses.fields(cls)
         for hint in [hints[field.name]]
@@ -276,7 +279,8 @@ def variant(cls: type[C], defaults: Mapping[str, object]) -> type[C]:
     for name, value in defaults.items():
         if name not in base:
             raise unknown("option", name, base)
-        fields.append((name, base[name].hint, option(value, texts[name])))
+        old = base[name]
+        fields.append((name, old.hint, option(value, texts[name], old.of, old.basic)))
     subclass = dataclasses.make_dataclass(cls.__name__, fields, bases=(cls,), frozen=True)
     subclass.__module__ = cls.__module__
     return subclass

@@ -37,7 +37,7 @@ class Rule(ABC):
     traits: ClassVar[frozenset[str]] = frozenset()
     excludes: ClassVar[Mapping[str, str]] = {}
 
-    lr: Positive = option(1e-3, "learning rate")
+    lr: Positive = option(1e-3, "learning rate", basic=True)
 
     @abstractmethod
     def __call__(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
@@ -55,7 +55,7 @@ class Adam(Rule):
     about: ClassVar[str] = "1412.6980"
     decoupled: ClassVar[bool] = False
 
-    lr: Positive = option(1e-3, "learning rate")
+    lr: Positive = option(1e-3, "learning rate", basic=True)
     beta1: Decay = option(0.9, "decay of the mean of the gradient")
     beta2: Decay = option(0.999, "decay of the mean of its square")
     weight_decay: AtLeastZero = option(0.0, "how fast weights fall to 0")
@@ -89,7 +89,7 @@ class RMSprop(Rule):
 
     about: ClassVar[str] = "without momentum"
 
-    lr: Positive = option(5e-5, "learning rate")
+    lr: Positive = option(5e-5, "learning rate", basic=True)
     alpha: Decay = option(0.99, "decay of the mean of the squared gradient")
     weight_decay: AtLeastZero = option(0.0, "how fast weights fall to 0")
 
@@ -105,7 +105,7 @@ class SGD(Rule):
 
     about: ClassVar[str] = "gradient descent"
 
-    lr: Positive = option(1e-2, "learning rate")
+    lr: Positive = option(1e-2, "learning rate", basic=True)
     momentum: Decay = option(0.0, "decay of the velocity")
     nesterov: bool = option(False, "look ahead along the velocity")
     weight_decay: AtLeastZero = option(0.0, "how fast weights fall to 0")
@@ -145,7 +145,7 @@ class _Chosen:
     """The choice of an optimizer; `OptimizerConfig` has the options of every entry as well."""
 
     optimizer: OptimizerName = option("adam", "how weights follow their gradients")
-    lr: Positive = option(1e-3, "learning rate")
+    lr: Positive = option(1e-3, "learning rate", basic=True)
 
     def chosen(self) -> tuple[str, ...]:
         """The optimizers of all players, by name: an option must be of one of them."""

@@ -54,8 +54,10 @@ def test_help_is_quick_and_complete():
     for verb in ("models", "data", "train", "sample", "evaluate", "sweep", "compare", "demo"):
         assert verb in text
     text = run("train", "vae", "--help").stdout
-    for flag in ("--latent", "--levels", "--steps", "--resume", "--dynamic / --no-dynamic"):
+    for flag in ("--latent", "--levels", "--steps", "--resume", "--help-all"):
         assert flag in text
+    assert "--dynamic" not in text
+    assert "--dynamic" in run("train", "vae", "--help-all").stdout
     assert "mlp|conv" in text
 
 

@@ -6,14 +6,13 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ptheta import api
 from ptheta.api import sweep
-from ptheta.capabilities import CAPABILITIES, capabilities
+from ptheta.capabilities import capabilities
 from ptheta.cli import main
 from ptheta.cli.commands import cli
 from ptheta.cli.following import after_fit, after_sweep, after_training
@@ -22,6 +21,7 @@ from ptheta.conditions import Labels, Several, Text
 from ptheta.errors import PthetaError
 from ptheta.models import registry
 from ptheta.specs import ImageSpec, VectorSpec
+from tests.cli.helped import help_of
 
 NEEDS = {
     "fit": {"encodes", "decodes"},
@@ -159,16 +159,13 @@ def test_the_list_of_models_fits_a_terminal(monkeypatch: pytest.MonkeyPatch, cap
     out = capsys.readouterr().out
     assert max(map(len, out.splitlines())) <= 80
     assert all(name in out for name in registry.MODELS)
-    assert all(word in out for word in CAPABILITIES if word not in ("energy", "translates"))
+    told = " ".join(out.split())
+    assert all(entry.about in told for entry in registry.models().values())
 
 
 @pytest.mark.parametrize("name", registry.MODELS)
 def test_help_says_what_a_recipe_is(name: str) -> None:
-    command = cli.commands["train"]
-    assert isinstance(command, click.Group)
-    made = command.get_command(click.Context(command), name)
-    assert made is not None
-    text = " ".join(made.get_help(click.Context(made, info_name=name)).split())
+    text = help_of(name)
     for recipe in registry.entry(name).recipes().values():
         assert recipe["about"].split()[0] in text
     assert " Recipes: " in text

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import Any
 
 import pytest
 import torch
-from click.testing import CliRunner
 from scripts import draw_adversarial
 from torch import Tensor, nn
 
 import ptheta
 from ptheta.batch import Condition
-from ptheta.cli.commands import cli
 from ptheta.errors import PthetaError
 from ptheta.games import Clock
 from ptheta.losses.adversarial import LOSSES, AdversarialLoss
@@ -29,6 +26,7 @@ from ptheta.nets.convolutional import Norm
 from ptheta.nets.minibatch import MINIBATCH, MinibatchLayer, MinibatchStatistic
 from ptheta.nets.norms import NORMS, Normalisation
 from ptheta.specs import DataSpec
+from tests.cli.helped import help_of, offers
 from tests.contracts.gan_parts import SPEC, Pairing, check_refused, choosable, examples, play
 
 
@@ -141,9 +139,9 @@ def added(monkeypatch: pytest.MonkeyPatch) -> Pairing:
 
 
 def test_an_added_entry_is_an_option_with_help(added):
-    help_text = " ".join(CliRunner().invoke(cli, ["train", "gan", "--help"]).output.split())
+    help_text = help_of("gan")
     for option, (_, entry) in NEW.items():
-        assert re.search(rf"--{option.replace('_', '-')} [\w|,.]*\bmine\b", help_text), option
+        assert offers(help_text, option.replace("_", "-"), "mine"), option
         assert f"mine: {entry.about}" in help_text
     with pytest.raises(PthetaError, match=r"input should be .*'mine'"):
         ptheta.create("gan", SPEC, loss="yours")

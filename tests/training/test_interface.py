@@ -222,6 +222,7 @@ def _on_arrays(verb: Callable[..., Any], place: Path, out: Path) -> Any:
 VERBS: dict[str, Callable[[Path, Path], Any]] = {
     "create": lambda place, out: ptheta.create("vae", ImageSpec(1, 8, 8)),
     "train": lambda place, out: ptheta.train("vae", IMAGES, out, **SMALL),
+    "dry_run": lambda place, out: ptheta.dry_run("vae", IMAGES, **SMALL),
     "load": lambda place, out: ptheta.load(place / "run"),
     "list_datasets": lambda place, out: ptheta.list_datasets(),
     "list_metrics": lambda place, out: ptheta.list_metrics(),

@@ -23,6 +23,7 @@ from ptheta.api.latent import fit, latents, manifold, probe, traverse
 from ptheta.api.measuring import Unwritten, closest, evaluate, evaluate_images
 from ptheta.api.plugging import register
 from ptheta.api.ratios import Real, ratio
+from ptheta.api.rehearsing import DryRun, dry_run
 from ptheta.api.repairing import denoise, reconstruct
 from ptheta.api.rows import Rows
 from ptheta.api.scoring_completions import score_inpainting
@@ -44,6 +45,7 @@ __all__ = [
     "Clustering",
     "Compared",
     "Compressed",
+    "DryRun",
     "Grid",
     "Imputed",
     "Inversions",
@@ -70,6 +72,7 @@ __all__ = [
     "denoise",
     "density",
     "describe",
+    "dry_run",
     "evaluate",
     "evaluate_images",
     "fit",

@@ -96,11 +96,11 @@ def train(
         raise PthetaError("--more-data is for a run that goes on: add --resume, or leave it out")
     folder = check_folder(out)
     with locked(folder, "training"):
-        asked = Asked(_named(model), data, recipe, resume, more_data, tuple(callbacks))
+        asked = Asked(named(model), data, recipe, resume, more_data, tuple(callbacks))
         return _train(asked, folder, options)
 
 
-def _named(model: str | type[nn.Module] | nn.Module) -> str:
+def named(model: str | type[nn.Module] | nn.Module) -> str:
     """The name of a model in the registry, where a class or an object gets one."""
     return model if isinstance(model, str) else registered(model).name
 
@@ -179,7 +179,7 @@ def sweep(
     A training that ends in an error (a loss that is not finite) is a result: it is recorded, and
     the others go on. Raises PthetaError, before any training, for settings that cannot be trained.
     """
-    trainings = sweeps.Trainings(_named(model), data, settings, seeds, recipe, options)
+    trainings = sweeps.Trainings(named(model), data, settings, seeds, recipe, options)
     return sweeps.sweep(train, trainings, out)
 
 

@@ -9,11 +9,12 @@ import click
 import ptheta
 from ptheta.cli import types
 from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, WEIGHTS, Parsed, cli, whole
+from ptheta.cli.help import LOOK
 from ptheta.cli.repairing import print_blocks
 from ptheta.terminal.progress import shown
 
 
-@cli.command()
+@cli.command(panel=LOOK)
 @RUN
 @whole("--steps", 1000, "Number of steps of each chain.", types.Whole(2))
 @whole("--chains", 8, "Number of chains.", types.LAYERED)
@@ -51,6 +52,10 @@ def chain(run: str, as_json: bool, **options: Parsed) -> None:
     A film shows some chains, step by step. A table says how quickly they forget where they were:
     autocorrelation, effective sample size and split R-hat of the energy (of a model that has one),
     of the mean over the elements of an example, and of the class that a classifier sees.
+
+    Examples:
+      ptheta chain runs/rbm --out film.gif
+      ptheta chain runs/gsn --steps 100 --out chains.png
     """
     with shown(run):
         found = ptheta.chain(run, **options)

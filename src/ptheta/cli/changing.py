@@ -20,11 +20,12 @@ from ptheta.cli.common import (
     show,
     whole,
 )
+from ptheta.cli.help import USE
 from ptheta.cli.repairing import beside_pictures
 from ptheta.terminal.progress import shown
 
 
-@cli.command()
+@cli.command(panel=USE)
 @RUN
 @click.option(
     "--plus",
@@ -85,6 +86,10 @@ def arithmetic(run: str, where: str, **options: Parsed) -> None:
     images (--plus) and away from another (--minus), along a number (--along), or in the directions
     that the generator answers most (--closed-form). A model that has no encoder is given codes by
     inversion (`ptheta invert`). Each row begins with the image.
+
+    Examples:
+      ptheta arithmetic runs/ae --plus first_colour=red --near 5 --out red.png
+      ptheta arithmetic runs/gan --closed-form 4 --out directions.png
     """
     condition = asked(run, options)
     options["strengths"] = options["strengths"] or None

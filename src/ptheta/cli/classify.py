@@ -7,6 +7,7 @@ import click
 import ptheta
 from ptheta.cli import types
 from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, WEIGHTS, Parsed, cli, whole
+from ptheta.cli.help import USE
 from ptheta.cli.repairing import say_found
 from ptheta.terminal.progress import shown
 
@@ -27,7 +28,7 @@ SOME = click.option(
 )
 
 
-@cli.command()
+@cli.command(panel=USE)
 @RUN
 @click.argument("source", type=types.SOURCE, required=False)
 @SPLIT
@@ -53,12 +54,16 @@ SOME = click.option(
 @SEED
 @THREADS
 def classify(run: str, as_json: bool, **options: Parsed) -> None:
-    """Tell the classes of SOURCE by a RUN that is conditional on labels.
+    """Classify examples by a RUN that is conditional on labels.
 
     P(y | x) is proportional to p(x | y) p(y), by the exact likelihood of the model or its
     importance bound. SOURCE is anything that can be trained on; without it the run's held-out
     examples are taken. Where labels are known, a table says how good the probabilities are, beside
     the most frequent class, logistic regression and the nearest training example.
+
+    Examples:
+      ptheta classify runs/cvae
+      ptheta classify runs/cvae photos --out probs.csv --show reliability.png
     """
     with shown(run):
         found = ptheta.classify(run, **options)

@@ -8,11 +8,12 @@ import ptheta
 from ptheta.cli import types
 from ptheta.cli.classify import LABEL_COLUMN, SOME, SPLIT
 from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, WEIGHTS, Parsed, cli, whole
+from ptheta.cli.help import USE
 from ptheta.cli.repairing import say_found
 from ptheta.terminal.progress import shown
 
 
-@cli.command()
+@cli.command(panel=USE)
 @RUN
 @click.argument("source", type=types.SOURCE, required=False)
 @click.option(
@@ -50,6 +51,10 @@ def cluster(run: str, as_json: bool, **options: Parsed) -> None:
     model that encodes. SOURCE is anything that can be trained on; without it the run's held-out
     examples are taken. Where labels are known, a table says how well clusters fit them, beside
     k-means without a model, and chance.
+
+    Examples:
+      ptheta cluster runs/infogan --show rows.png
+      ptheta cluster runs/vae photos --clusters 8 --by mixture --out clusters.csv
     """
     with shown(run):
         found = ptheta.cluster(run, **options)

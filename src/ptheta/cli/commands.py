@@ -23,10 +23,14 @@ from ptheta.cli import (
     usefulness,
 )
 from ptheta.cli.common import cli
+from ptheta.cli.help import sections
 
 PARTS = (
     *(listing, train, images, repairing, imputing, latent, inverting, changing, chains),
     *(outliers, classify, cluster, compressing, density, ratio, tradeoff, usefulness, measure),
 )
+
+for section in sections():
+    cli.add_panel(section)
 
 __all__ = ["PARTS", "cli"]

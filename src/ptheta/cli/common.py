@@ -11,8 +11,9 @@ from click.core import ParameterSource
 
 from ptheta import __version__
 from ptheta.cli import types
+from ptheta.cli.help import CONTEXT, Commands, Often
 from ptheta.config import brief
-from ptheta.errors import PthetaError, unknown
+from ptheta.errors import PthetaError
 
 if TYPE_CHECKING:
     from ptheta.api import Grid, Rows, Translations
@@ -30,21 +31,7 @@ def _use(modules: tuple[str, ...]) -> None:
         plugins.use(module)
 
 
-class Commands(click.Group):
-    """A group that names the nearest command for a typo."""
-
-    kind = "command"
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0]
-        if not name.startswith("-") and self.get_command(ctx, name) is None:
-            raise unknown(self.kind, name, self.list_commands(ctx))
-        return super().resolve_command(ctx, args)
-
-
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings=CONTEXT)
 @click.version_option(__version__, prog_name="ptheta")
 @click.option(
     "--plugin",
@@ -87,6 +74,7 @@ DATA = click.option(
     "--data",
     type=types.SOURCE,
     help="Where the run's data lies now, or other images to use in its place.",
+    cls=Often,
 )
 _PLACES = (
     "File or folder to write: a picture (grid.png, .jpg, .webp), an array (x.npy, x.npz: "
@@ -104,16 +92,29 @@ _SCALE = click.option(
     type=types.COUNT,
     help="Pixels of the picture, across and down, for one pixel of an image. By default small "
     "images are enlarged to about 64 pixels.",
+    cls=Often,
 )
 FIGURE = click.option("--out", type=types.PICTURE, help="A .png to draw the result into as well.")
 IMAGE_COLUMN = click.option(
     "--image-column",
     metavar="NAME",
     help="Column of the pictures, where the source has columns (parquet, metadata.csv, ...).",
+    cls=Often,
 )
-SEED = whole("--seed", 0, "Seed of all noise. The same seed gives the same numbers.", types.SEED)
+SEED = click.option(
+    "--seed",
+    cls=Often,
+    type=types.SEED,
+    default=0,
+    show_default=True,
+    help="Seed of all noise. The same seed gives the same numbers.",
+)
 WEIGHTS = click.option(
-    "--weights", default="best", show_default=True, help="Weights of the run: best or last."
+    "--weights",
+    default="best",
+    show_default=True,
+    help="Weights of the run: best or last.",
+    cls=Often,
 )
 PRIOR = click.option(
     "--prior",
@@ -121,8 +122,9 @@ PRIOR = click.option(
     show_default=True,
     help="Prior of the codes: own, fitted (by `ptheta fit`), or auto (fitted where the model "
     "cannot sample by itself).",
+    cls=Often,
 )
-JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.", cls=Often)
 THREADS = click.option(
     "--threads",
     type=types.THREADS,
@@ -130,6 +132,7 @@ THREADS = click.option(
     callback=_use_threads,
     help="Number of CPU threads. By default, and for 0, one thread where the steps of the work are "
     "small, else one for each core (or OMP_NUM_THREADS).",
+    cls=Often,
 )
 
 

@@ -10,13 +10,14 @@ import ptheta
 from ptheta.cli import types
 from ptheta.cli.classify import SOME, SPLIT
 from ptheta.cli.common import JSON, RUN, SEED, WEIGHTS, Parsed, cli, show, whole
+from ptheta.cli.help import USE
 from ptheta.cli.repairing import print_blocks
 from ptheta.terminal.progress import shown
 
 FORCE = click.option("--force", is_flag=True, help="Overwrite files that are there.")
 
 
-@cli.command()
+@cli.command(panel=USE)
 @RUN
 @click.argument("source", type=types.SOURCE)
 @click.option("--out", type=types.File(".ptc"), required=True, help="The .ptc to write.")
@@ -28,11 +29,17 @@ FORCE = click.option("--force", is_flag=True, help="Overwrite files that are the
 @WEIGHTS
 @SEED
 def compress(run: str, as_json: bool, **options: Parsed) -> None:
-    """Write the images of SOURCE without loss, in about the bits that RUN says they have.
+    """Compress images without loss, by what RUN has learned.
+
+    They take about the bits that RUN says they have.
 
     RUN is of an autoregressive model without conditions. Images are read as the run's data was, and
     what comes back by `ptheta decompress`, with the same run, is these to the bit. A table says how
     many bytes they take, as PNG, WebP, zlib and lzma as well.
+
+    Examples:
+      ptheta compress runs/pixelcnn photos --out images.ptc
+      ptheta compress runs/made digits --split test -n 100 --out test.ptc
     """
     with shown(run):
         found = ptheta.compress(run, **options)
@@ -43,7 +50,7 @@ def compress(run: str, as_json: bool, **options: Parsed) -> None:
     click.echo(f"{found.path}", err=as_json)
 
 
-@cli.command()
+@cli.command(panel=USE)
 @RUN
 @click.argument("file", type=types.SOURCE)
 @click.option(
@@ -54,7 +61,12 @@ def compress(run: str, as_json: bool, **options: Parsed) -> None:
 )
 @FORCE
 def decompress(run: str, **options: Parsed) -> None:
-    """Read the images in FILE, a .ptc that `ptheta compress` wrote with the same RUN."""
+    """Read a .ptc that `ptheta compress` wrote with the same RUN.
+
+    Examples:
+      ptheta decompress runs/pixelcnn images.ptc --out back
+      ptheta decompress runs/pixelcnn images.ptc --out back.npy
+    """
     with shown(run):
         found = ptheta.decompress(run, **options)
     show(found)

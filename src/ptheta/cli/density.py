@@ -7,6 +7,7 @@ import click
 import ptheta
 from ptheta.cli import types
 from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, WEIGHTS, Parsed, cli, number, whole
+from ptheta.cli.help import USE
 from ptheta.cli.repairing import say_found
 from ptheta.terminal.progress import shown
 
@@ -27,7 +28,7 @@ OUT = click.option(
 FORCE = click.option("--force", is_flag=True, help="Overwrite files that are there.")
 
 
-@cli.command()
+@cli.command(panel=USE)
 @RUN
 @SOURCE
 @SPLIT
@@ -46,11 +47,15 @@ FORCE = click.option("--force", is_flag=True, help="Overwrite files that are the
 @SEED
 @THREADS
 def density(run: str, as_json: bool, **options: Parsed) -> None:
-    """Say how likely RUN calls each example of SOURCE: log p in nats and bits/dim.
+    """Say how likely each example is: log p in nats and bits/dim.
 
     By default SOURCE is what the run's data holds out. The kind of number is said: exact (=), a
     bound (<=) or an estimate (~), beside what needs no model. A likely example is no typical one:
     see docs/density.md.
+
+    Examples:
+      ptheta density runs/pixelcnn
+      ptheta density runs/vae photos --out density.csv --show ends.png
     """
     with shown(run):
         found = ptheta.density(run, **options)

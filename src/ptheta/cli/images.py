@@ -29,6 +29,7 @@ from ptheta.cli.common import (
     show,
     whole,
 )
+from ptheta.cli.help import LOOK, USE
 from ptheta.cli.tables import print_table
 from ptheta.errors import PthetaError
 from ptheta.measures.rivals import verdict
@@ -39,7 +40,7 @@ MEASURING = ("n", "each", "candidates", "search_steps", "data", "seed")  # what 
 SHOWING = ("image", "mask", "known", "out", "scale", *(o[1] for o in OPTIONS.values()))
 
 
-@cli.command()
+@cli.command(panel=USE)
 @RUN
 @click.option(
     *("-n", "--number", "n"),
@@ -107,12 +108,16 @@ def sample(run: str, **options: Parsed) -> None:
     Into a folder, the same command continues where it was stopped; a table in it, metadata.jsonl,
     has the label, the attributes or the caption that each image was asked for. Rows of a run that
     is conditional on labels have theirs in a column.
+
+    Examples:
+      ptheta sample runs/vae --out grid.png
+      ptheta sample runs/cvae -n 1000 --label 7 --out sevens
     """
     condition = asked(run, options)
     show(ptheta.sample(run, condition=condition, **options))
 
 
-@cli.command()
+@cli.command(panel=USE)
 @RUN
 @click.option(
     "--image",
@@ -170,6 +175,10 @@ def inpaint(run: str, measure: bool, as_json: bool, **options: Parsed) -> None:
     Into a folder, pictures of yours (--image) are written as large as they are, under their own
     names. Else each image is written in a row with its known part and the completions. Known
     pixels stay what they are.
+
+    Examples:
+      ptheta inpaint runs/pixelcnn --known upper --out completed.png
+      ptheta inpaint runs/vae --image photos --mask 4,4,12,12 --out done
     """
     if measure:
         refuse(SHOWING, "is of pictures to complete, and --measure measures")
@@ -193,7 +202,7 @@ def inpaint(run: str, measure: bool, as_json: bool, **options: Parsed) -> None:
         show(done)
 
 
-@cli.command()
+@cli.command(panel=LOOK)
 @RUN
 @NUMBER
 @DATA
@@ -203,11 +212,15 @@ def surprise(**options: Parsed) -> None:
     """Map how unexpected each pixel is, given the earlier ones.
 
     Each test image is written beside its map, in which white is the most unexpected.
+
+    Examples:
+      ptheta surprise runs/pixelcnn --out bits.png
+      ptheta surprise runs/made -n 4 --scale 6 --out bits.png
     """
     show(ptheta.surprise(**options))
 
 
-@cli.command()
+@cli.command(panel=LOOK)
 @RUN
 @number(text="Number of walks.")
 @whole("--steps", 10, "Number of images in a walk.", types.Whole(2))
@@ -223,11 +236,16 @@ def surprise(**options: Parsed) -> None:
 @out
 @THREADS
 def interpolate(seed: int, **options: Parsed) -> None:
-    """Walk through the latent space, one walk in a row."""
+    """Walk through the latent space, one walk in a row.
+
+    Examples:
+      ptheta interpolate runs/vae --out walks.png
+      ptheta interpolate runs/dcgan --codes --seed 3 --out walks.png
+    """
     show(ptheta.interpolate(seed=seed if given("seed") else None, **options))
 
 
-@cli.command()
+@cli.command(panel=USE)
 @RUN
 @click.argument("input", type=types.SOURCE, required=False)
 @click.option("--to", metavar="DOMAIN", help="Domain that is wanted, where there are several.")
@@ -260,11 +278,15 @@ def interpolate(seed: int, **options: Parsed) -> None:
 @out
 @THREADS
 def translate(**options: Parsed) -> None:
-    """Carry pictures over to what they were paired with, or to another domain.
+    """Carry pictures over to what they are paired with, or a domain.
 
     INPUT is a picture or a folder of pictures; the answers have their names, in the folder --out
     (or in a file, of one picture). The same command continues where it was stopped. Without INPUT,
     test inputs of the run's data are shown in a grid, each with its outputs, its target, and the
     training target that is nearest to the output.
+
+    Examples:
+      ptheta translate runs/pix2pix --out test.png
+      ptheta translate runs/pix2pix drawings --out answers
     """
     show(ptheta.translate(**options))

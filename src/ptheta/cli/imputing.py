@@ -11,6 +11,7 @@ import click
 import ptheta
 from ptheta.cli import types
 from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, Parsed, cli, refuse, whole
+from ptheta.cli.help import USE
 from ptheta.cli.tables import print_table
 from ptheta.errors import PthetaError
 from ptheta.measures.rivals import verdict
@@ -23,7 +24,7 @@ FILLING = ("out", "m", "mean", "force")
 SCORING = ("data", "repeats", "draws")
 
 
-@cli.command()
+@cli.command(panel=USE)
 @RUN
 @click.argument("table", type=types.SOURCE, required=False)
 @click.option(
@@ -71,10 +72,14 @@ SCORING = ("data", "repeats", "draws")
 def impute(
     run: str, table: str | None, hide: float | None, as_json: bool, **options: Parsed
 ) -> None:
-    """Fill the missing cells of a TABLE by what a RUN has learned of its columns.
+    """Fill the missing cells of a TABLE.
 
     Known cells are written as they stand, a table of text to the byte. Filled ones keep to the
     types, bounds and words of their columns.
+
+    Examples:
+      ptheta impute runs/gaussian people.csv --out full.csv -m 5
+      ptheta impute runs/gaussian --hide 0.3
     """
     if hide is not None:
         refuse(FILLING, "writes tables, and --hide none")

@@ -21,13 +21,14 @@ from ptheta.cli.common import (
     out_unless,
     whole,
 )
+from ptheta.cli.help import USE
 from ptheta.cli.repairing import SHOWN, needs_place, say
 from ptheta.terminal.progress import shown
 
 beside_pictures = partial(asked_options, without=("image",))
 
 
-@cli.command()
+@cli.command(panel=USE)
 @RUN
 @click.option(
     "--image",
@@ -69,6 +70,10 @@ def invert(run: str, as_json: bool, **options: Parsed) -> None:
     table of test images says how near that is, beside what the encoder gives, the best of many
     random codes, and principal components. Pictures of yours (--image) are written as their codes
     have them, into the folder --out.
+
+    Examples:
+      ptheta invert runs/gan --out found.png --codes codes.csv
+      ptheta invert runs/gan --image photos --out found
     """
     condition = asked(run, options)
     if options["codes"] is None:

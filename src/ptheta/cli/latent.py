@@ -27,6 +27,7 @@ from ptheta.cli.common import (
     whole,
 )
 from ptheta.cli.following import after_fit
+from ptheta.cli.help import LOOK, MEASURE, TRAIN
 from ptheta.cli.tables import print_table
 from ptheta.errors import PthetaError
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from ptheta.metrics.latent import LatentReport
 
 
-@cli.command()
+@cli.command(panel=LOOK)
 @RUN
 @whole("--side", 20, "Number of images across and down.")
 @click.option(
@@ -48,7 +49,12 @@ if TYPE_CHECKING:
 @out
 @THREADS
 def manifold(dims: str | None, **options: Parsed) -> None:
-    """Draw the images over two dimensions of the code."""
+    """Draw the images over two dimensions of the code.
+
+    Examples:
+      ptheta manifold runs/vae --out manifold.png
+      ptheta manifold runs/vae --dims 0,1 --side 12 --out manifold.png
+    """
     show(ptheta.manifold(dims=None if dims is None else _two(dims), **options))
 
 
@@ -60,7 +66,7 @@ def _two(text: str) -> tuple[int, int]:
     return pair[0], pair[1]
 
 
-@cli.command()
+@cli.command(panel=LOOK)
 @RUN
 @number(text="Number of dimensions, most used first.")
 @whole("--steps", 9, "Number of images in a row.")
@@ -76,11 +82,16 @@ def _two(text: str) -> tuple[int, int]:
 @out
 @THREADS
 def traverse(**options: Parsed) -> None:
-    """Change one dimension of an image's code at a time, a dimension in each row."""
+    """Change one dimension of an image's code at a time, a row each.
+
+    Examples:
+      ptheta traverse runs/vae --out rows.png
+      ptheta traverse runs/vae --image 5 --reach 2 --out rows.png
+    """
     show(ptheta.traverse(**options))
 
 
-@cli.command()
+@cli.command(panel=LOOK)
 @RUN
 @number(2000, kind=types.Whole(2))
 @JSON
@@ -89,7 +100,12 @@ def traverse(**options: Parsed) -> None:
 @FIGURE
 @THREADS
 def latents(as_json: bool, out: Path | None, **options: Parsed) -> None:
-    """Look at the codes: active units, KL of each dimension, aggregate posterior and prior."""
+    """Look at the codes: active units, KL, posterior and prior.
+
+    Examples:
+      ptheta latents runs/vae
+      ptheta latents runs/vae --out latents.png
+    """
     report = ptheta.latents(out=out, **options)
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=2))
@@ -110,7 +126,7 @@ def _print_latents(report: LatentReport) -> None:
     click.echo(f"q(z) to p(z): squared MMD {report.distance:.3g} +- {report.error:.1g}")
 
 
-@cli.command()
+@cli.command(panel=TRAIN)
 @RUN
 @whole("--components", 10, "Number of Gaussians in the mixture.")
 @whole("--images", 20_000, "Largest number of training images to encode.")
@@ -119,7 +135,14 @@ def _print_latents(report: LatentReport) -> None:
 @SEED
 @THREADS
 def fit(run: str, components: int, **options: Parsed) -> None:
-    """Fit a prior to the codes of a trained RUN, so that an autoencoder can sample, too."""
+    """Fit a prior to the codes of RUN, so that it can sample.
+
+    An autoencoder has none of its own.
+
+    Examples:
+      ptheta fit runs/ae
+      ptheta fit runs/ae --components 20
+    """
     ptheta.fit(run, components=components, **options)
     from ptheta.runs.folder import Run  # torch has been imported by then
 
@@ -127,7 +150,7 @@ def fit(run: str, components: int, **options: Parsed) -> None:
     click.echo(f"{run}: {components} Gaussians fitted; next: {after}")
 
 
-@cli.command()
+@cli.command(panel=MEASURE)
 @RUN
 @click.option(
     "--labels",
@@ -143,8 +166,15 @@ def fit(run: str, components: int, **options: Parsed) -> None:
 @FIGURE
 @THREADS
 def probe(labels: str, as_json: bool, out: Path | None, **options: Parsed) -> None:
-    """Classify with the representation: linear, fine-tuned, and from scratch with the same labels;
-    a few labels up to all."""
+    """Classify with the representation that RUN has learned.
+
+    A linear classifier, a fine-tuned one, and one from scratch with the same labels; a few labels
+    up to all.
+
+    Examples:
+      ptheta probe runs/vae
+      ptheta probe runs/vae --labels 10,100,all --out probe.png
+    """
     words = [word.strip() for word in labels.split(",")]
     counts = [None if w == "all" else integers(w, "--labels")[0] for w in words]
     found = ptheta.probe(labels=counts, out=out, **options)

@@ -7,49 +7,112 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import click
+from click.shell_completion import get_completion_class
 
 import ptheta
 from ptheta.cli import types
 from ptheta.cli.common import IMAGE_COLUMN, JSON, Parsed, cli, given
+from ptheta.cli.help import LEARN
 from ptheta.cli.tables import columns, flowing, print_flowing, print_table, print_wrapped, wrapped
 from ptheta.data.columns.told import told
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import write_atomic
+from ptheta.models import registry
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ptheta.models.about import ModelInfo
+    from ptheta.models.graph import Graph
+
 
 WIDE = 800  # pixels of a picture of the first images, about
 
 
-@cli.command()
+@cli.command(panel=LEARN)
+@click.argument("name", required=False)
 @click.option("--tasks", is_flag=True, help="Print which model can do which task, as a table.")
 @click.option("--tree", is_flag=True, help="Print the models by what they say of p(x), as a tree.")
+@click.option(
+    "--graph",
+    type=types.File(".png", ".svg", ".pdf"),
+    help="Picture to write of the random variables of model NAME and their dependences.",
+)
 @JSON
-def models(tasks: bool, tree: bool, as_json: bool) -> None:
-    """List the models and what each can do."""
-    if tasks and tree:
-        raise PthetaError("--tasks and --tree are two answers: ask for one of them")
+def models(name: str | None, tasks: bool, tree: bool, graph: Path | None, as_json: bool) -> None:
+    """List the models, or say what model NAME is and can do.
+
+    Examples:
+      ptheta models
+      ptheta models vae --graph vae.png
+      ptheta models --tasks
+    """
+    if sum((name is not None, tasks, tree)) > 1:
+        raise PthetaError("NAME, --tasks and --tree are three answers: ask for one of them")
+    if graph is not None and name is None:
+        raise PthetaError("--graph is of one model: name it")
     if tasks:
         _print_tasks(as_json)
-        return
-    if tree:
+    elif tree:
         _print_tree(as_json)
-        return
-    table = ptheta.list_models()
+    elif name is not None:
+        _print_model(name, graph, as_json)
+    elif as_json:
+        click.echo(json.dumps(ptheta.list_models(), indent=2))
+    else:
+        _print_models()
+
+
+def _print_models() -> None:
+    found = registry.models()
+    for family in dict.fromkeys(entry.family for entry in found.values()):
+        click.echo(family.capitalize())
+        rows = [(name, entry) for name, entry in found.items() if entry.family == family]
+        print_wrapped([[f"  {name}", entry.about or entry.paper] for name, entry in rows])
+    print_flowing("ptheta models NAME says more of one, --tasks what each can do")
+
+
+def _print_model(name: str, picture: Path | None, as_json: bool) -> None:
+    from ptheta.models.about import graph_of  # and torch
+
+    info, graph = ptheta.list_models(name)[name], graph_of(name)
+    if picture is not None:
+        _draw_graph(name, graph, picture)
+    tasks = {task: row["models"][name] for task, row in ptheta.list_tasks().items()}
     if as_json:
-        click.echo(json.dumps(table, indent=2))
+        click.echo(json.dumps({**info, "tasks": tasks}, indent=2))
         return
-    for family in dict.fromkeys(row["family"] for row in table.values()):
-        click.echo(family)
-        rows = {name: row for name, row in table.items() if row["family"] == family}
-        print_wrapped([[f"  {name}", row["paper"], _can(row)] for name, row in rows.items()])
-    print_flowing(
-        "log_prob: log p(x) itself. bound: less than log p(x), or with exact that itself where the "
-        "data are real numbers. partition: an estimate of log p(x), from two sides."
-    )
+    shown = {task: task if can == "yes" else f"{task} ({can})" for task, can in tasks.items()}
+    facts = {
+        "family": f"{info['family']} ({', '.join(info['place'])})",
+        "paper": info["paper"],
+        "learns": " and ".join(info["data"]),
+        "can be given": "labels, attributes, captions or images" if info["conditional"] else "",
+        "can": ", ".join(text for task, text in shown.items() if tasks[task] != "no"),
+    }
+    print_flowing(f"{name}: {info['about']}")
+    print_wrapped([[f"  {key}", value] for key, value in facts.items() if value])
+    if graph is not None:
+        _print_graph(graph)
+    click.echo("Recipes")
+    print_wrapped([[f"  {recipe}", about] for recipe, about in info["recipes"].items()])
+    print_flowing(f"Options: ptheta train {name} --help")
+
+
+def _print_graph(graph: Graph) -> None:
+    click.echo("Variables")
+    print_wrapped([[f"  {v.name}", v.role, v.what] for v in graph.variables])
+    for arrow in graph.arrows:
+        part = " (inference)" if arrow.part == "inference" else ""
+        print_flowing(f"  {arrow.source} -> {arrow.target}{part}  {arrow.law}".rstrip())
+
+
+def _draw_graph(name: str, graph: Graph | None, picture: Path) -> None:
+    from ptheta.report.graphs import draw  # and matplotlib
+
+    if graph is None:
+        raise PthetaError(f"--graph: {name} does not say what random variables it has")
+    drawn = draw(graph, picture.suffix.lower())
+    write_atomic(picture, lambda place: place.write_bytes(drawn))
 
 
 def _print_tasks(as_json: bool) -> None:
@@ -80,14 +143,31 @@ def _print_tree(as_json: bool) -> None:
         above = leaf.path
 
 
-def _can(row: ModelInfo) -> str:
-    return ", ".join(name for name, can in row["capabilities"].items() if can)
+@cli.command(panel=LEARN)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what completes commands and options in a shell.
+
+    Put it where the shell reads it: eval "$(ptheta completion bash)" in ~/.bashrc.
+
+    Examples:
+      ptheta completion bash
+      ptheta completion zsh
+    """
+    found = get_completion_class(shell)
+    assert found is not None
+    click.echo(found(cli, {}, "ptheta", "_PTHETA_COMPLETE").source())
 
 
-@cli.command()
+@cli.command(panel=LEARN)
 @JSON
 def metrics(as_json: bool) -> None:
-    """List the numbers of an evaluation: their names, which values are better, what they are of."""
+    """List the numbers of an evaluation, and which values are better.
+
+    Examples:
+      ptheta metrics
+      ptheta metrics --json
+    """
     table = ptheta.list_metrics()
     if as_json:
         click.echo(json.dumps(table, indent=2))
@@ -101,7 +181,7 @@ def metrics(as_json: bool) -> None:
     print_flowing("X stands for the extractor of the features, T for a term")
 
 
-@cli.command()
+@cli.command(panel=LEARN)
 @click.argument("source", required=False, type=types.SOURCE)
 @click.option(
     "--size",
@@ -155,7 +235,12 @@ def metrics(as_json: bool) -> None:
 )
 @JSON
 def data(source: str | None, out: Path | None, as_json: bool, **options: Parsed) -> None:
-    """List the embedded data sets, or look into SOURCE (a name or a path)."""
+    """List the embedded data sets, or look into SOURCE.
+
+    Examples:
+      ptheta data
+      ptheta data photos --size 32 --out first.png
+    """
     if source is None:
         _refuse_alone(("out", *options))
         about: Mapping[str, object] = ptheta.list_datasets()

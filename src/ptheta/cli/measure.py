@@ -21,6 +21,7 @@ from ptheta.cli.common import (
     number,
     whole,
 )
+from ptheta.cli.help import MEASURE, TRAIN
 from ptheta.cli.tables import print_wrapped
 from ptheta.errors import PthetaError
 from ptheta.files.paths import exists, expand
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 BROUGHT = ("size", "channels", "image_column")  # how a folder of images is read
 
 
-@cli.command()
+@cli.command(panel=MEASURE)
 @click.argument("run", metavar="RUN|IMAGES", type=types.SOURCE)
 @click.option(
     "--data",
@@ -78,8 +79,15 @@ BROUGHT = ("size", "channels", "image_column")  # how a folder of images is read
 @SEED
 @THREADS
 def evaluate(run: str, data: str | None, as_json: bool, **options: Parsed) -> None:
-    """Measure a trained RUN and write its evaluation.json, or measure a folder of IMAGES of any
-    origin against the test images of --data. `ptheta metrics` lists the numbers."""
+    """Measure a trained RUN, or a folder of images of any origin.
+
+    Of a run, evaluation.json is written into its folder. A folder of images is measured against
+    the test images of --data. `ptheta metrics` lists the numbers.
+
+    Examples:
+      ptheta evaluate runs/vae
+      ptheta evaluate photos --data digits --closest pairs.png
+    """
     brought = {name: options.pop(name) for name in BROUGHT}
     foreign = not ptheta.api.is_run(run) and exists(expand(run))
     if foreign:
@@ -135,7 +143,7 @@ def _print(result: Evaluation, as_json: bool) -> None:
     click.echo("better: which numbers are; +- one standard error")
 
 
-@cli.command()
+@cli.command(panel=MEASURE)
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=types.SOURCE)
 @click.option(
     "--out",
@@ -165,13 +173,20 @@ def _print(result: Evaluation, as_json: bool) -> None:
 )
 @THREADS
 def compare(**options: Parsed) -> None:
-    """Measure several RUNs (or the folder of a sweep) alike and write one report."""
+    """Measure several RUNs alike and write one report.
+
+    RUNS may be the folder of a sweep.
+
+    Examples:
+      ptheta compare runs/vae runs/dcgan --out report
+      ptheta compare runs/vae --images photos --out report
+    """
     with shown():
         page = ptheta.compare(**options)
     click.echo(f"{page}: open it in a browser")
 
 
-@cli.command()
+@cli.command(panel=TRAIN)
 @click.option(
     "--out",
     type=types.FOLDER,
@@ -195,5 +210,10 @@ def compare(**options: Parsed) -> None:
 )
 @THREADS
 def demo(**options: Parsed) -> None:
-    """Train one model of each family, compare them, and write report.html."""
+    """Train one model of each family, compare them, and write report.html.
+
+    Examples:
+      ptheta demo
+      ptheta demo --data fashion --out tour
+    """
     click.echo(f"{ptheta.demo(**options)}")

@@ -10,6 +10,7 @@ import click
 import ptheta
 from ptheta.cli import types
 from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, WEIGHTS, Parsed, cli, number, whole
+from ptheta.cli.help import USE
 from ptheta.cli.tables import print_table
 from ptheta.terminal.progress import shown
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 SHOWN = 10  # examples that are printed
 
 
-@cli.command()
+@cli.command(panel=USE)
 @RUN
 @click.argument("source", type=types.SOURCE)
 @click.option(
@@ -79,10 +80,14 @@ SHOWN = 10  # examples that are printed
 @SEED
 @THREADS
 def outliers(run: str, as_json: bool, score: tuple[str, ...], **options: Parsed) -> None:
-    """Find the examples of SOURCE that are unlike those that RUN was trained on.
+    """Find the examples that are unlike what RUN was trained on.
 
     A score is higher for what is less like the training data. Held-out examples of the run's data
     set the threshold, so that of examples like these no more than --false-alarms are flagged.
+
+    Examples:
+      ptheta outliers runs/vae photos --out scores.csv --show worst.png
+      ptheta outliers runs/vae digits --outlier-where label=3
     """
     if score:
         options["score"] = score

@@ -8,11 +8,12 @@ import ptheta
 from ptheta.cli import types
 from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, WEIGHTS, Parsed, cli, number, whole
 from ptheta.cli.density import FORCE, LABEL_COLUMN, OUT, SOURCE, SPLIT
+from ptheta.cli.help import USE
 from ptheta.cli.repairing import say_found
 from ptheta.terminal.progress import shown
 
 
-@cli.command()
+@cli.command(panel=USE)
 @RUN
 @SOURCE
 @SPLIT
@@ -46,10 +47,16 @@ from ptheta.terminal.progress import shown
 @SEED
 @THREADS
 def ratio(run: str, as_json: bool, **options: Parsed) -> None:
-    """Say how real each example of SOURCE is: p_data / p_model, by the discriminator of RUN.
+    """Say how real each example is: p_data / p_model, by a GAN.
+
+    By the discriminator of RUN.
 
     By default SOURCE is what the run's data holds out. The ratio is calibrated on held-out examples
     and new samples, which the discriminator has not seen; its slope is said before and after.
+
+    Examples:
+      ptheta ratio runs/gan
+      ptheta ratio runs/gan photos --out ratio.csv
     """
     with shown(run):
         found = ptheta.ratio(run, **options)

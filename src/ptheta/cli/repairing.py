@@ -13,6 +13,7 @@ import ptheta
 from ptheta.cli import types
 from ptheta.cli.asked import asked, asked_options
 from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, Parsed, cli, out_unless
+from ptheta.cli.help import USE
 from ptheta.cli.tables import print_table
 from ptheta.errors import PthetaError
 from ptheta.terminal.progress import shown
@@ -35,7 +36,7 @@ MEASURED = click.option(
 )
 
 
-@cli.command()
+@cli.command(panel=USE)
 @RUN
 @click.option(
     "--image",
@@ -56,6 +57,10 @@ def reconstruct(run: str, as_json: bool, **options: Parsed) -> None:
     is, of training and of test images: PSNR and SSIM with their 95 % intervals, beside as many
     principal components as the code has numbers, and the mean image. Pictures of yours (--image)
     are written under their own names, into the folder --out.
+
+    Examples:
+      ptheta reconstruct runs/vae
+      ptheta reconstruct runs/vae --image photos --out again
     """
     condition = asked(run, options)
     needs_place(options)
@@ -64,7 +69,7 @@ def reconstruct(run: str, as_json: bool, **options: Parsed) -> None:
     say(found, as_json)
 
 
-@cli.command()
+@cli.command(panel=USE)
 @RUN
 @click.option(
     "--image",
@@ -102,6 +107,10 @@ def denoise(
     their 95 % intervals, beside the damaged image, a median filter and principal components; each
     image is written beside the damaged one and all repairs. Pictures of yours (--image) are
     written under their own names, into the folder --out.
+
+    Examples:
+      ptheta denoise runs/dae
+      ptheta denoise runs/dae --image photos --out repaired
     """
     condition = asked(run, options)
     needs_place(options)

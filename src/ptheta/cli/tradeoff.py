@@ -20,11 +20,12 @@ from ptheta.cli.common import (
     cli,
     number,
 )
+from ptheta.cli.help import MEASURE
 from ptheta.cli.repairing import print_blocks
 from ptheta.terminal.progress import shown
 
 
-@cli.command()
+@cli.command(panel=MEASURE)
 @RUN
 @click.option(
     "--values",
@@ -43,10 +44,14 @@ from ptheta.terminal.progress import shown
 @SEED
 @THREADS
 def tradeoff(run: str, as_json: bool, values: tuple[str, ...], **options: Parsed) -> None:
-    """Draw precision against recall of RUN's samples, as they are made more alike.
+    """Draw precision against recall as samples are made more alike.
 
     Of a GAN by truncation of its codes; of autoregressive models, flows and VAEs by temperature.
     Training examples in the place of samples say what there is to reach.
+
+    Examples:
+      ptheta tradeoff runs/pixelcnn --out curve.png
+      ptheta tradeoff runs/gan --values 0.5,1,2 --out curve.png
     """
     chosen = [types.POSITIVE.convert(value, None, None) for value in values]
     with shown(run):

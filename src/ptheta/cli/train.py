@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import click
+from rich_click import RichOption
 
 import ptheta
 from ptheta import config
-from ptheta.cli import types
-from ptheta.cli.common import Commands, Parsed, cli
+from ptheta.cli import help, types
+from ptheta.cli.common import Parsed, cli, refuse
 from ptheta.cli.following import after_sweep, after_training
+from ptheta.cli.help import TRAIN, Commands, Verb
 from ptheta.errors import PthetaError, unknown
 from ptheta.files.paths import expand
 from ptheta.models import registry
 from ptheta.models.entries import Listed
 
+if TYPE_CHECKING:
+    from rich_click import RichContext, RichHelpFormatter
+
 PLACES = ("data", "out", "recipe")  # options beside those of the configs that a file may give
+WIDEST_VALUE = 26  # letters of the choices of an option in its own column
 LABELS = {"model": "Model options", "data": "Data options", "train": "Training options"}
 
 
@@ -32,9 +39,17 @@ class ModelCommands(Commands):
         make = MAKERS[self.name or ""]
         return make(name) if registry.known(name) else None
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section(f"Models (their options: ptheta {self.name} MODEL --help)"):
-            formatter.write_dl([(n, _about(entry)) for n, entry in registry.models().items()])
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        entries = registry.models()
+        for family in dict.fromkeys(entry.family for entry in entries.values()):
+            found = [(n, e.about or e.paper) for n, e in entries.items() if e.family == family]
+            help.rows(formatter, family.capitalize(), found)
+        path = ctx.command_path
+        help.lines(
+            formatter,
+            "Help of one of them",
+            [f"{path} vae --help", f"{path} vae --help-all", "ptheta models vae"],
+        )
 
 
 def _about(entry: Listed) -> str:
@@ -43,44 +58,53 @@ def _about(entry: Listed) -> str:
     return f"{entry.about} ({known})" if entry.about else known
 
 
-class Setting(click.Option):
-    """A field of a config as an option. section: the heading of the help that it stands below"""
+class Setting(RichOption):
+    """A field of a config as an option. rare: the help shows it only where all is asked for"""
 
-    def __init__(self, names: list[str], section: str, metavar: str | None, text: str) -> None:
-        super().__init__(names, default=None, metavar=metavar, help=text)
-        self.section = section
+    def __init__(
+        self, names: list[str], panel: str, metavar: str | None, text: str, rare: bool
+    ) -> None:
+        super().__init__(names, default=None, metavar=metavar, help=text, panel=panel, hidden=rare)
 
 
-class Sectioned(click.Command):
-    """A command whose help lists the options of each config in a section of its own, and what the
-    recipes are."""
+class OfModel(Verb):
+    """A command of one model, whose help lists its recipes."""
 
     recipes: Mapping[str, str] = {}  # name -> what it is
 
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Recipes"):
-            formatter.write_dl(list(self.recipes.items()))
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        sections: dict[str, list[tuple[str, str]]] = {}
-        for param in self.get_params(ctx):
-            record = param.get_help_record(ctx)
-            if record is not None:
-                title = param.section if isinstance(param, Setting) else "Options"
-                sections.setdefault(title, []).append(record)
-        for title, records in sections.items():
-            with formatter.section(title):
-                formatter.write_dl(records)
+    def format_epilog(self, ctx: RichContext, formatter: RichHelpFormatter) -> None:  # type: ignore[override]
+        help.rows(formatter, "Recipes", self.recipes.items())
+        rare = sum(isinstance(p, Setting) and p.hidden for p in self.params)
+        if rare:
+            help.lines(formatter, f"{rare} more options", [f"{ctx.command_path} --help-all"])
+        super().format_epilog(ctx, formatter)
 
 
-@cli.group(cls=ModelCommands)
+def _help_all(ctx: click.Context, param: click.Parameter, asked: bool) -> None:
+    """Prints the help with the rare options, but for those that the model has no use for."""
+    if not asked or ctx.resilient_parsing:
+        return
+    from ptheta.runs.offered import needless  # and torch
+
+    unused = needless(ctx.info_name or "")
+    for option in ctx.command.params:
+        if isinstance(option, Setting):
+            option.hidden = option.name in unused
+    click.echo(ctx.get_help())
+    ctx.exit()
+
+
+@cli.group(cls=ModelCommands, panel=TRAIN)
 def train() -> None:
     """Train MODEL on data and write a run folder."""
 
 
-@cli.group(cls=ModelCommands)
+@cli.group(cls=ModelCommands, panel=TRAIN)
 def sweep() -> None:
-    """Train MODEL with a grid of settings and several seeds. The same command continues."""
+    """Train MODEL with a grid of settings and several seeds.
+
+    The same command continues.
+    """
 
 
 def _model_options(name: str) -> list[click.Parameter]:
@@ -99,6 +123,14 @@ def _model_options(name: str) -> list[click.Parameter]:
             default="default",
             show_default=True,
             help=f"Settings to start from: {', '.join(registry.entry(name).recipes())}.",
+        ),
+        click.Option(
+            ["--help-all"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_help_all,
+            help="Show every option and exit.",
         ),
         click.Option(
             ["--config"],
@@ -152,11 +184,27 @@ def _train_command(name: str) -> click.Command:
             is_flag=True,
             help="With --resume: also train on images that were added to the data since.",
         ),
+        click.Option(
+            ["--dry-run"],
+            is_flag=True,
+            help="Say what would be trained, and how long it would take by a few steps; write "
+            "nothing.",
+        ),
     ]
 
     def run(
-        data: str, out: str, resume: bool, more_data: bool, recipe: str, **options: Parsed
+        data: str,
+        out: str,
+        resume: bool,
+        more_data: bool,
+        dry_run: bool,
+        recipe: str,
+        **options: Parsed,
     ) -> None:
+        if dry_run:
+            refuse(("resume", "more_data"), "is of a run that is there, and --dry-run of a new one")
+            click.echo(str(ptheta.dry_run(name, data, recipe=recipe, **_given(options))))
+            return
         done = ptheta.train(
             *(name, data, out),
             recipe=recipe,
@@ -167,7 +215,7 @@ def _train_command(name: str) -> click.Command:
         after = after_training(name, done.path, done.spec, done.condition)
         click.echo(f"{done.path}: trained; next: {after}")
 
-    return _sectioned(name, params, run)
+    return _of_model(name, params, run)
 
 
 def _sweep_command(name: str) -> click.Command:
@@ -209,16 +257,17 @@ def _sweep_command(name: str) -> click.Command:
             raise click.exceptions.Exit(1)
         click.echo(f"{told}{again}; next: {after_sweep(done.path)}")
 
-    return _sectioned(name, params, run, leave=("seed",))
+    return _of_model(name, params, run, leave=("seed",))
 
 
-def _sectioned(
+def _of_model(
     name: str, params: list[click.Parameter], run: Callable[..., None], leave: tuple[str, ...] = ()
 ) -> click.Command:
     """The command of a model: its own parameters, then those of its configs."""
     entry = registry.entry(name)
-    params += [p for p in _model_options(name) if p.name not in leave]
-    made = Sectioned(name, params=params, callback=run, help=f"{name}: {_about(entry)}.")
+    data, *others = (p for p in _model_options(name) if p.name not in leave)
+    params = [data, *params, *others]
+    made = OfModel(name, params=params, callback=run, help=f"{name}: {_about(entry)}.")
     made.recipes = {recipe: _settings(table) for recipe, table in entry.recipes().items()}
     return made
 
@@ -271,7 +320,11 @@ def _setting(opt: config.Option, section: str) -> Setting:
     if isinstance(shown, list):
         shown = ",".join(map(str, shown))
     names = [f"--{flag}/--no-{flag}" if opt.is_flag else f"--{flag}", opt.name]
-    several = ",..." if opt.choices and opt.is_tuple else ""
-    metavar = None if opt.is_flag else ("|".join(opt.choices) or "VALUE") + several
-    text = f"{opt.help}  [{str(shown).lower()}]"
-    return Setting(names, section, metavar, text)
+    text, metavar = opt.help, None if opt.is_flag else "VALUE"
+    if opt.choices:
+        words = "|".join(opt.choices) + (",..." if opt.is_tuple else "")
+        metavar = words if len(words) <= WIDEST_VALUE else "NAME"
+        if metavar != words:
+            text = f"{text}. One of {', '.join(opt.choices)}"
+    text = f"{text} [{str(shown).lower()}]"
+    return Setting(names, section, metavar, text, not opt.basic)

@@ -21,15 +21,18 @@ N = TypeVar("N", int, float)
 if TYPE_CHECKING:
     Text = click.ParamType[str]
     Place = click.ParamType[Path]
+    Count = click.ParamType[int]
+    Number = click.ParamType[float]
 else:  # generic at run time since click 8.4
-    Text = Place = click.ParamType
+    Text = Place = Count = Number = click.ParamType
 
 
-class Whole(click.IntRange):
+class Whole(Count):
     """A whole number from `least` to `most`. Raises PthetaError for any other value."""
 
+    name = "N"
+
     def __init__(self, least: int = 1, most: int = MOST) -> None:
-        super().__init__(least, most)
         self.least, self.most = least, most
 
     def convert(
@@ -42,12 +45,13 @@ class Whole(click.IntRange):
         return _within(number, self.least, self.most, param, value)
 
 
-class Real(click.FloatRange):
+class Real(Number):
     """A finite number from `least` on. above: `least` itself is too small. Raises PthetaError for
     any other value."""
 
+    name = "X"
+
     def __init__(self, least: float = -math.inf, above: bool = False) -> None:
-        super().__init__(None if math.isinf(least) else least, min_open=above)
         self.least, self.above = least, above
 
     def convert(

@@ -20,11 +20,12 @@ from ptheta.cli.common import (
     cli,
     whole,
 )
+from ptheta.cli.help import MEASURE
 from ptheta.cli.tables import print_table
 from ptheta.terminal.progress import shown
 
 
-@cli.command()
+@cli.command(panel=MEASURE)
 @RUN
 @click.option(
     *("-n", "--number", "n"),
@@ -47,11 +48,15 @@ from ptheta.terminal.progress import shown
 @SEED
 @THREADS
 def usefulness(run: str, as_json: bool, **options: Parsed) -> None:
-    """Train classifiers on samples of a RUN and test them on real examples.
+    """Train classifiers on samples of RUN and test them on real examples.
 
     Beside samples they learn from real examples, from both, and from what needs no model. Tests try
     to tell samples from held-out examples, and samples are looked at for copies of training
     examples. Numbers are means over the repeats, with 95 % intervals.
+
+    Examples:
+      ptheta usefulness runs/cvae
+      ptheta usefulness runs/gaussian --target sex
     """
     with shown(run):
         found = ptheta.usefulness(run, **options)

@@ -86,7 +86,7 @@ GIVEN = "what the model is given of each example: labels, attributes, text or im
 class Conditional:
     """A config of a model that may be conditional."""
 
-    condition: Kinds = option(NONE, GIVEN)
+    condition: Kinds = option(NONE, GIVEN, basic=True)
 
     def kinds(self) -> tuple[str, ...]:
         """The kinds of condition that the model is given; none for an unconditional one."""

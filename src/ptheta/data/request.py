@@ -59,10 +59,12 @@ class DataSettings:
     """How examples are read: images, and the rows of tables."""
 
     levels: Annotated[int, Ge(2), Le(256)] = option(
-        256, "values a pixel takes; 2 draws binary pixels, P(white) = value / 255"
+        256, "values a pixel takes; 2 draws binary pixels, P(white) = value / 255", basic=True
     )
     dynamic: bool = option(False, "with 2 levels: draw the pixels afresh for every batch")
-    size: Side | None = option(None, "side that images are resized and cropped to, pixels")
+    size: Side | None = option(
+        None, "side that images are resized and cropped to, pixels", basic=True
+    )
     channels: Count | None = option(None, "1 (grey) or 3 (colour); default: as the images are")
     max_broken: Fraction = option(0.1, "maximum fraction of unreadable files")
     white: Positive | None = option(

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from typing import TypedDict
 
+import torch
+from torch import nn
+
 from ptheta.capabilities import CAPABILITIES, capabilities
+from ptheta.conditions import Conditional, ConditionSpec, Image, Labels, Text
+from ptheta.errors import PthetaError
 from ptheta.models import registry
+from ptheta.models.base import Model
 from ptheta.models.entries import Listed
+from ptheta.models.graph import Graph, HasGraph
 from ptheta.models.taxonomy import place
+from ptheta.specs import Column, DataSpec, ImageSpec, VectorSpec
+
+KINDS_OF_DATA = {ImageSpec: "images", VectorSpec: "points and tables"}
+SMALL = ImageSpec(1, 32, 32)  # what models are made for where one has to be at hand
+PLAIN = VectorSpec((Column("a", "real"), Column("b", "real")))
 
 
 class ModelInfo(TypedDict):
@@ -15,29 +27,67 @@ class ModelInfo(TypedDict):
 
     about: what it is, in a few words; capabilities: whether it has each; recipes: what each is
     place: in the tree of `ptheta.models.taxonomy`, the branches on the way to its leaf
+    data: what it can learn; conditional: whether it can be given labels, captions, ...
     """
 
     about: str
     family: str
     paper: str
     place: list[str]
+    data: list[str]
+    conditional: bool
     capabilities: dict[str, bool]
     recipes: dict[str, str]
 
 
-def list_models() -> dict[str, ModelInfo]:
-    """Every model by name, with what it can do."""
+def list_models(name: str | None = None) -> dict[str, ModelInfo]:
+    """Every model by name, with what it can do. name: of one model, which alone is wanted
+
+    Raises PthetaError for a name that no model has.
+    """
+    if name is not None:
+        return {name: _info(registry.entry(name))}
     return {name: _info(entry) for name, entry in registry.models().items()}
 
 
 def _info(entry: Listed) -> ModelInfo:
     cls = entry.load_model()
     can = capabilities(cls)
+    specs = cls.specs if issubclass(cls, Model) else ()
     return {
         "about": entry.about,
         "family": entry.family,
         "paper": entry.paper,
         "place": list(place(cls)),
+        "data": [said for spec, said in KINDS_OF_DATA.items() if spec in specs],
+        "conditional": issubclass(entry.load_config(), Conditional),
         "capabilities": {capability: capability in can for capability in CAPABILITIES},
         "recipes": {name: recipe["about"] for name, recipe in entry.recipes().items()},
     }
+
+
+def graph_of(name: str) -> Graph | None:
+    """Which variables a model has, with its default options on small images or, where it takes
+    none, on points; None of a model that says nothing of them."""
+    entry = registry.entry(name)
+    config = entry.load_config()()
+    asked: tuple[ConditionSpec | None, ...] = (
+        None,
+        Labels(("a", "b")),
+        Image(SMALL),
+        Text(("a",), 1),
+    )
+    made = (_made(entry, spec, config, of) for of in asked for spec in (SMALL, PLAIN))
+    model = next((found for found in made if found is not None), None)
+    return model.graph() if isinstance(model, HasGraph) else None
+
+
+def _made(
+    entry: Listed, spec: DataSpec, config: object, condition: ConditionSpec | None
+) -> nn.Module | None:
+    """The model without memory for its weights; None where it takes no such data or condition."""
+    try:
+        with torch.device("meta"):
+            return entry.maker(spec, config, condition)()
+    except PthetaError:
+        return None

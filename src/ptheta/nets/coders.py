@@ -72,10 +72,12 @@ CoderNet: TypeAlias = Annotated[str, OneOf(CODERS)]
 
 @dataclass(frozen=True)
 class CoderConfig:
-    latent: Count = option(40, "dimensions of the code z")
-    net: CoderNet = option("mlp", "encoder and decoder")
-    hidden: tuple[Count, ...] = option((500, 500), "units of the encoder's layers (mlp)")
-    features: Count = option(32, "channels of the largest feature map (conv, resize)")
+    latent: Count = option(40, "dimensions of the code z", basic=True)
+    net: CoderNet = option("mlp", "encoder and decoder", basic=True)
+    hidden: tuple[Count, ...] = option(
+        (500, 500), "units of the encoder's layers (mlp)", basic=True
+    )
+    features: Count = option(32, "channels of the largest feature map (conv, resize)", basic=True)
 
 
 def odd_net(spec: DataSpec, net: CoderNet) -> str | None:

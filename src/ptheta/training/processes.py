@@ -97,7 +97,7 @@ def launch(settings: TrainSettings, work: Callable[[Group, *Ts], T], *args: *Ts)
     Raises PthetaError where the device or the number of processes cannot be had; Interrupted where
     a signal ended one of several processes before its work was done.
     """
-    device = _device(settings)
+    device = device_name(settings)
     if settings.compile and device == "cpu" and not any(map(shutil.which, COMPILERS)):
         raise PthetaError(
             f"--compile needs a C++ compiler ({' or '.join(COMPILERS)}) on the PATH: "
@@ -143,7 +143,7 @@ def _half(settings: TrainSettings, device: str) -> torch.dtype | None:
     return torch.bfloat16 if mixed[settings.precision] else None
 
 
-def _device(settings: TrainSettings) -> str:
+def device_name(settings: TrainSettings) -> str:
     """Raises PthetaError where the device is not there, or not for so many processes."""
     there = [name for name, device in DEVICES.items() if device.available()]
     name = next((n for n in AUTOMATIC if n in there), "cpu")

@@ -50,11 +50,11 @@ ScheduleName: TypeAlias = Annotated[str, OneOf(SCHEDULES)]
 
 @dataclass(frozen=True)
 class TrainSettings:
-    steps: Count | None = option(None, "stop after this many steps")
-    minutes: Positive | None = option(None, "stop after this many minutes of training")
-    epochs: Positive | None = option(None, "stop after this many passes over the data")
-    batch_size: Count = option(64, "images in a step, over all processes")
-    seed: Seed = option(0, "seed of the weights, the data order and all noise")
+    steps: Count | None = option(None, "stop after this many steps", basic=True)
+    minutes: Positive | None = option(None, "stop after this many minutes of training", basic=True)
+    epochs: Positive | None = option(None, "stop after this many passes over the data", basic=True)
+    batch_size: Count = option(64, "images in a step, over all processes", basic=True)
+    seed: Seed = option(0, "seed of the weights, the data order and all noise", basic=True)
     dynamics: DynamicsName = option("alternating", "update rule over the players")
     alternate: tuple[str, ...] = option(
         (),
@@ -92,7 +92,7 @@ class TrainSettings:
     )
     checkpoint_every: NonNegative = option(500, "steps between two checkpoints; 0: at the end")
     log_every: Count = option(50, "steps between two lines of metrics.jsonl")
-    device: Literal["auto", "cpu", "cuda", "mps"] = option("auto", "where to compute")
+    device: Literal["auto", "cpu", "cuda", "mps"] = option("auto", "where to compute", basic=True)
     processes: Annotated[int, Gt(0), Le(MOST_THREADS)] = option(
         1, "processes (devices) that share each batch"
     )

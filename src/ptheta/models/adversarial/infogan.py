@@ -27,13 +27,15 @@ UNCONDITIONAL = {"none": CONDITIONING["none"]}
 @dataclass(frozen=True)
 class InfoGANConfig(GANConfig):
     conditioning: Annotated[str, OneOf(UNCONDITIONAL)] = option(
-        "none", "the code takes the place of labels"
+        "none", "the code takes the place of labels", basic=True
     )
-    categories: Count = option(10, "values of the categorical code")
-    continuous: NonNegative = option(2, "continuous codes, U(-1, 1) each")
-    information: Positive = option(1.0, "weight of the bound on the categorical code's information")
+    categories: Count = option(10, "values of the categorical code", basic=True)
+    continuous: NonNegative = option(2, "continuous codes, U(-1, 1) each", basic=True)
+    information: Positive = option(
+        1.0, "weight of the bound on the categorical code's information", basic=True
+    )
     continuous_information: Positive = option(0.1, "the same of the continuous codes")
-    latent: Count = option(62, "dimensions of the noise beside the codes")
+    latent: Count = option(62, "dimensions of the noise beside the codes", basic=True)
 
 
 class InfoGAN(GAN):

@@ -37,33 +37,35 @@ PriorName: TypeAlias = Annotated[str, OneOf(PRIORS)]
 
 @dataclass(frozen=True)
 class GANConfig(TextConditional, NetConfig):
-    loss: LossName = option("non_saturating", "what the two players minimise")
-    penalty: tuple[PenaltyName, ...] = option((), "penalties, summed")
+    loss: LossName = option("non_saturating", "what the two players minimise", basic=True)
+    penalty: tuple[PenaltyName, ...] = option((), "penalties, summed", basic=True)
     penalty_weight: Positive | None = option(
         None,
         "weight of each penalty (default: the penalty's own, 10 for those on gradients)",
         of="penalty",
     )
     weight_clip: AtLeastZero = option(
-        0.0, "the discriminator's weights are clipped to +-this after each step (1701.07875); 0: no"
+        0.0,
+        "the discriminator's weights are clipped to +-this after each step (1701.07875); 0: no",
+        basic=True,
     )
-    conditioning: ConditioningName = option("none", "how the condition enters")
+    conditioning: ConditioningName = option("none", "how the condition enters", basic=True)
     class_weight: Positive = option(1.0, "of the auxiliary classifier's cross-entropy")
-    latent: Count = option(100, "dimensions of the code z")
-    prior: PriorName = option("normal", "distribution of z")
+    latent: Count = option(100, "dimensions of the code z", basic=True)
+    prior: PriorName = option("normal", "distribution of z", basic=True)
     search_steps: NonNegative = option(
         200, "steps of the search for a code when an example is completed (1607.07539)"
     )
-    lr: Positive = option(2e-4, "learning rate")
+    lr: Positive = option(2e-4, "learning rate", basic=True)
     d_lr: Positive | None = option(
-        None, "the discriminator's learning rate, if another (two time scales)"
+        None, "the discriminator's learning rate, if another (two time scales)", basic=True
     )
     d_optimizer: OptimizerName | None = option(
         None, "the discriminator's optimizer, if another, such as sgd beside the generator's adam"
     )
     beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
     critic_steps: Count = option(
-        1, "the discriminator moves in every step, the generator in every so many-th"
+        1, "the discriminator moves in every step, the generator in every so many-th", basic=True
     )
     feature_matching: Fraction = option(
         0.0, "share of the generator's loss that matches mean features (1606.03498); 1: all of it"
@@ -94,14 +96,18 @@ class GANConfig(TextConditional, NetConfig):
         of="instance_noise",
     )
     augment: tuple[AugmentationName, ...] = option(
-        (), "differentiable augmentation of all that the discriminator sees (2006.10738)"
+        (),
+        "differentiable augmentation of all that the discriminator sees (2006.10738)",
+        basic=True,
     )
     historical_averaging: AtLeastZero = option(
         0.0, "weight of the squared distance of weights to their past mean (1606.03498)"
     )
     gamma: Fraction = option(0.5, "diversity E L(G(z)) / E L(x) that began holds (1703.10717)")
     equilibrium_rate: Positive = option(1e-3, "learning rate of began's k")
-    code: Count = option(64, "numbers that began's discriminator rebuilds an example from")
+    code: Count = option(
+        64, "numbers that began's discriminator rebuilds an example from", basic=True
+    )
 
     growth: Fraction = option(
         0.5,
@@ -111,7 +117,7 @@ class GANConfig(TextConditional, NetConfig):
     fade: Fraction = option(
         0.5, "share of the part of a size, at its end, in which the next one fades in (growing)"
     )
-    condition: Kinds = option("labels", f"where conditioning is not none, {GIVEN}")
+    condition: Kinds = option("labels", f"where conditioning is not none, {GIVEN}", basic=True)
 
     def chosen(self) -> tuple[str, ...]:
         return (self.optimizer, self.d_optimizer or self.optimizer)

@@ -55,9 +55,10 @@ class AEConfig(CoderConfig, OptimizerConfig):
         "squared",
         "error of a pixel, white - black = 1, or of a number in its standard deviations; a word "
         "has its cross-entropy",
+        basic=True,
     )
     contractive: AtLeastZero = option(
-        0.0, "weight of |d code / d x|^2, x as the network sees it: pixels in [-1, 1]"
+        0.0, "weight of |d code / d x|^2, x as the network sees it: pixels in [-1, 1]", basic=True
     )
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:

@@ -21,7 +21,7 @@ from ptheta.specs import DataSpec, ImageSpec, VectorSpec, filled, from_levels, f
 
 @dataclass(frozen=True)
 class DAEConfig(AEConfig):
-    noise: NoiseName = option("gaussian", "what damages the input")
+    noise: NoiseName = option("gaussian", "what damages the input", basic=True)
     level: AtLeastZero = option(
         0.5, "gaussian: standard deviation, white - black = 1; else share of sub-pixels or cells"
     )

@@ -42,6 +42,7 @@ class LikelihoodConfig(AutoregressiveConfig):
     likelihood: Likelihood = option(
         "auto",
         "auto: bernoulli for 2 levels, categorical to 16, logistic; gaussian for numbers",
+        basic=True,
     )
     components: Count | None = option(
         None, "mixed in each pixel (logistic; default 1), or in each column of numbers (default 10)"

@@ -32,8 +32,8 @@ from ptheta.specs import ImageSpec, full, to_symmetric
 
 @dataclass(frozen=True)
 class GatedPixelCNNConfig(MaskedConvConfig):
-    features: Count = option(48, "channels of each stack")
-    layers: Parts = option(6, "gated layers, the first included")
+    features: Count = option(48, "channels of each stack", basic=True)
+    layers: Parts = option(6, "gated layers, the first included", basic=True)
     kernel: Count = option(3, "width of the other kernels, pixels (odd)")
     position: bool = option(False, "learn a bias for each place in the first layer")
 

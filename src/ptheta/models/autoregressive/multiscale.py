@@ -25,7 +25,7 @@ from ptheta.specs import ImageSpec, to_symmetric
 
 @dataclass(frozen=True)
 class MultiScaleConfig(PixelCNNConfig):
-    scales: Parts = option(2, "grids; each has every second row and column of the next")
+    scales: Parts = option(2, "grids; each has every second row and column of the next", basic=True)
     context: Parts = option(3, "3x3 convolutions over the coarser grid's pixels")
 
 

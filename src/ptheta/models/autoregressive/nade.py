@@ -28,12 +28,13 @@ from ptheta.specs import DataSpec, ImageSpec, VectorSpec, full
 
 @dataclass(frozen=True)
 class NADEConfig(LikelihoodConfig):
-    hidden: Count = option(500, "hidden units")
-    activation: ActivationName = option("sigmoid", "of the hidden units")
+    hidden: Count = option(500, "hidden units", basic=True)
+    activation: ActivationName = option("sigmoid", "of the hidden units", basic=True)
     block: Count = option(28, "sub-pixels whose hidden units are computed together")
     any_order: bool = option(
         False,
         "learn each column of a table given any others (1310.1757); of incomplete rows in any case",
+        basic=True,
     )
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:

@@ -25,8 +25,10 @@ from ptheta.specs import ImageSpec, full, to_symmetric
 
 @dataclass(frozen=True)
 class PixelCNNConfig(MaskedConvConfig):
-    features: Count = option(64, "channels between the residual blocks (half as many inside)")
-    blocks: Parts = option(8, "residual blocks, each with one masked convolution")
+    features: Count = option(
+        64, "channels between the residual blocks (half as many inside)", basic=True
+    )
+    blocks: Parts = option(8, "residual blocks, each with one masked convolution", basic=True)
     kernel: Count = option(3, "width of the kernels in the blocks, pixels (odd)")
     dilation: Count = option(1, "largest dilation; the blocks take 1, 2, 4, ... in turn, pixels")
     position: bool = option(False, "learn a bias for each place after the first convolution")

@@ -34,8 +34,8 @@ from ptheta.specs import ImageSpec, full, to_symmetric
 
 @dataclass(frozen=True)
 class PixelCNNPPConfig(AutoregressiveConfig):
-    features: Count = option(48, "channels of each stream")
-    blocks: Parts = option(6, "gated residual blocks of each stream")
+    features: Count = option(48, "channels of each stream", basic=True)
+    blocks: Parts = option(6, "gated residual blocks of each stream", basic=True)
     components: Count = option(5, "logistics mixed in each pixel")
     dropout: Annotated[float, Ge(0), Lt(1)] = option(0.0, "share of features dropped in a block")
 

@@ -28,8 +28,10 @@ from ptheta.specs import ImageSpec, full, to_symmetric
 
 @dataclass(frozen=True)
 class PixelRNNConfig(MaskedConvConfig):
-    features: Count = option(16, "units h of an LSTM")
-    layers: Parts = option(2, "LSTM layers, each with a residual connection of 2 h channels")
+    features: Count = option(16, "units h of an LSTM", basic=True)
+    layers: Parts = option(
+        2, "LSTM layers, each with a residual connection of 2 h channels", basic=True
+    )
     head: Count = option(32, "channels of the two last 1x1 convolutions")
 
 

@@ -26,8 +26,8 @@ from ptheta.specs import DataSpec, ImageSpec, to_levels
 @dataclass(frozen=True)
 class ImageTransformerConfig(AutoregressiveConfig):
     width: Count = option(64, "numbers that stand for a sub-pixel; a multiple of the heads")
-    layers: Parts = option(4, "layers of attention and MLP")
-    heads: Count = option(4, "attention heads")
+    layers: Parts = option(4, "layers of attention and MLP", basic=True)
+    heads: Count = option(4, "attention heads", basic=True)
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
         odd = super().unsupported(spec, condition)

@@ -35,8 +35,10 @@ LEAST_SD = 0.05  # of a Gaussian unit: what is constant in training is not certa
 
 @dataclass(frozen=True)
 class RBMConfig(OptimizerConfig):
-    hidden: Count = option(500, "hidden units")
-    negative: Annotated[str, OneOf(NEGATIVES)] = option("pcd", "where negative examples come from")
+    hidden: Count = option(500, "hidden units", basic=True)
+    negative: Annotated[str, OneOf(NEGATIVES)] = option(
+        "pcd", "where negative examples come from", basic=True
+    )
     gibbs: Parts = option(1, "Gibbs steps of the chain in each training step")
     chains: Count = option(100, "persistent chains (pcd, tempered)")
     tempering: Annotated[Parts, Ge(2)] = option(10, "temperatures of each chain (tempered)")
@@ -56,7 +58,7 @@ class RBMConfig(OptimizerConfig):
     ais_chains: Annotated[Count, Ge(2)] = option(100, "chains of it, for each of both sides")
     optimizer: OptimizerName = option("sgd", "how weights follow their gradients")
     lr: Positive = option(
-        0.15, "learning rate; of images of more than 2 levels a fiftieth of it is taken"
+        0.15, "learning rate; of images of more than 2 levels a fiftieth of it is taken", basic=True
     )
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:

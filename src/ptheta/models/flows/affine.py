@@ -12,7 +12,7 @@ from ptheta.nets.flows.laws import LAWS, SCALES, Law
 
 @dataclass(frozen=True)
 class AffineConfig(FlowConfig):
-    transform: Annotated[str, OneOf(LAWS)] = option("affine", "how a number is moved")
+    transform: Annotated[str, OneOf(LAWS)] = option("affine", "how a number is moved", basic=True)
     scale: Annotated[str, OneOf(SCALES)] = option("tanh", "scale s of an affine map")
 
     def law(self) -> Law:

@@ -24,7 +24,7 @@ from ptheta.specs import DataSpec, ImageSpec
 class GlowConfig(CouplingConfig):
     scale: Annotated[str, OneOf(SCALES)] = option("sigmoid", "scale s of an affine map")
     conditioner: Annotated[str, OneOf(CONDITIONERS)] = option(
-        "plain", "network of a coupling of images"
+        "plain", "network of a coupling of images", basic=True
     )
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:

@@ -16,8 +16,8 @@ from ptheta.nets.flows.transform import Chain, Transform
 
 @dataclass(frozen=True)
 class MAFConfig(AffineConfig):
-    transforms: Parts = option(5, "masked networks, their orders reversed in turn")
-    hidden: Layers = option((512, 512), "units of the hidden layers of each")
+    transforms: Parts = option(5, "masked networks, their orders reversed in turn", basic=True)
+    hidden: Layers = option((512, 512), "units of the hidden layers of each", basic=True)
 
 
 class MAF(Flow):

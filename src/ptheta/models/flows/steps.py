@@ -15,17 +15,21 @@ from ptheta.nets.flows.laws import Affine, Law
 @dataclass(frozen=True)
 class CouplingConfig(AffineConfig):
     scales: Parts = option(
-        3, "scales of an image, as far as its sides can be halved; half of it leaves at each"
+        3,
+        "scales of an image, as far as its sides can be halved; half of it leaves at each",
+        basic=True,
     )
-    depth: Parts = option(4, "steps at each scale, or of a vector")
+    depth: Parts = option(4, "steps at each scale, or of a vector", basic=True)
     conditioner: Annotated[str, OneOf(CONDITIONERS)] = option(
-        "residual", "network of a coupling of images"
+        "residual", "network of a coupling of images", basic=True
     )
     features: Layers = option(
-        (32,), "channels of these networks at each scale; the last for all further ones"
+        (32,), "channels of these networks at each scale; the last for all further ones", basic=True
     )
-    blocks: NonNegative = option(1, "their blocks between the first layer and the last")
-    hidden: Layers = option((128, 128), "units of the hidden layers of a coupling of vectors")
+    blocks: NonNegative = option(1, "their blocks between the first layer and the last", basic=True)
+    hidden: Layers = option(
+        (128, 128), "units of the hidden layers of a coupling of vectors", basic=True
+    )
 
     def coupling(self, parting: Parting, scale: int, law: Law | None = None) -> Coupling:
         """Of maps. scale: 0, 1, ...; law: in place of the config's"""

@@ -17,9 +17,11 @@ from ptheta.specs import DataSpec
 
 @dataclass(frozen=True)
 class AAEConfig(HybridConfig):
-    net: CoderNet = option("mlp", "encoder and decoder")
-    latent: Count = option(8, "dimensions of the code z")
-    critic: tuple[Count, ...] = option((500, 500), "units of the discriminator of codes")
+    net: CoderNet = option("mlp", "encoder and decoder", basic=True)
+    latent: Count = option(8, "dimensions of the code z", basic=True)
+    critic: tuple[Count, ...] = option(
+        (500, 500), "units of the discriminator of codes", basic=True
+    )
     category_temperature: Positive = option(
         1.0, "of the softmax of a category's words: at 1 they are drawn as they are learned"
     )

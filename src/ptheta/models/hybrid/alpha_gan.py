@@ -24,7 +24,9 @@ from ptheta.specs import DataSpec
 
 @dataclass(frozen=True)
 class AlphaGANConfig(HybridConfig):
-    critic: tuple[Count, ...] = option((500, 500), "units of the discriminator of codes")
+    critic: tuple[Count, ...] = option(
+        (500, 500), "units of the discriminator of codes", basic=True
+    )
     weight: Positive = option(0.1, "weight of the absolute error, summed over a scaled example")
 
 

@@ -48,13 +48,13 @@ from ptheta.specs import DataSpec, ImageSpec, VectorSpec, full
 
 @dataclass(frozen=True)
 class GMMNConfig(MatchingConfig, CoderConfig, OutputConfig, OptimizerConfig):
-    latent: Count = option(10, "numbers that an example is made of")
-    prior: Annotated[str, OneOf(PRIORS)] = option("uniform", "their distribution")
-    matching: MatchingName = option("mmd", "how samples are brought to the data")
-    space: SpaceName = option("pixels", "where they are matched")
-    code: Count = option(16, "dimensions of the codes of the autoencoder (codes)")
+    latent: Count = option(10, "numbers that an example is made of", basic=True)
+    prior: Annotated[str, OneOf(PRIORS)] = option("uniform", "their distribution", basic=True)
+    matching: MatchingName = option("mmd", "how samples are brought to the data", basic=True)
+    space: SpaceName = option("pixels", "where they are matched", basic=True)
+    code: Count = option(16, "dimensions of the codes of the autoencoder (codes)", basic=True)
     generator: tuple[Count, ...] = option(
-        (256, 256, 256), "units of the layers from noise to code (codes)"
+        (256, 256, 256), "units of the layers from noise to code (codes)", basic=True
     )
     pretraining: Annotated[float, Gt(0), Lt(1)] = option(
         0.5, "share of the run in which the autoencoder learns; then the generator does (codes)"
@@ -66,7 +66,9 @@ class GMMNConfig(MatchingConfig, CoderConfig, OutputConfig, OptimizerConfig):
         0.2,
         "weight of |code|^2 / 2, without which codes grow until noise counts for nothing (codes)",
     )
-    likelihood: Likelihood = option("auto", "p(x | code) of a pixel or a column, as of vae (codes)")
+    likelihood: Likelihood = option(
+        "auto", "p(x | code) of a pixel or a column, as of vae (codes)", basic=True
+    )
     temperature: AtLeastZero = option(
         1.0,
         "of p(x | code) in samples (codes): the log-odds of the noise by which it is drawn are "

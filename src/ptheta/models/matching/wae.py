@@ -22,9 +22,9 @@ from ptheta.specs import DataSpec, full
 
 @dataclass(frozen=True)
 class WAEConfig(HybridConfig):
-    net: CoderNet = option("mlp", "encoder and decoder")
-    latent: Count = option(8, "dimensions of the code z")
-    lr: Positive = option(1e-3, "learning rate")
+    net: CoderNet = option("mlp", "encoder and decoder", basic=True)
+    latent: Count = option(8, "dimensions of the code z", basic=True)
+    lr: Positive = option(1e-3, "learning rate", basic=True)
     beta1: Decay | None = option(None, BESIDE_LR["beta1"].help)
     weight: Positive = option(100.0, "weight of MMD^2 beside the squared error")
     kernel: KernelName = option("inverse-multiquadric", "of codes and of what the prior gives")

@@ -38,7 +38,9 @@ LOWEST = -1e9  # nats: below any likelihood that a first pass is held against
 
 @dataclass(frozen=True)
 class GaussianConfig:
-    covariance: Annotated[str, OneOf(COVARIANCES)] = option("full", "what is kept of it")
+    covariance: Annotated[str, OneOf(COVARIANCES)] = option(
+        "full", "what is kept of it", basic=True
+    )
     ridge: AtLeastZero = option(
         0.0,
         "added to every variance: levels squared, of tables standard deviations squared; "

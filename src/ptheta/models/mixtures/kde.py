@@ -144,11 +144,13 @@ RULES: dict[str, Rule] = {
 
 @dataclass(frozen=True)
 class KDEConfig:
-    kernel: Annotated[str, OneOf(WINDOWS)] = option("gaussian", "around each centre")
+    kernel: Annotated[str, OneOf(WINDOWS)] = option("gaussian", "around each centre", basic=True)
     centres: Count = option(
         10_000, "training examples that it keeps, at most; they are stored with the weights"
     )
-    rule: Annotated[str, OneOf(RULES)] = option("leave-one-out", "the width of the kernel")
+    rule: Annotated[str, OneOf(RULES)] = option(
+        "leave-one-out", "the width of the kernel", basic=True
+    )
     width: Annotated[float, Ge(0), Le(1e6)] = option(
         0.0,
         "the width itself: standard deviations (gaussian), share of flipped pixels (bernoulli); 0: "

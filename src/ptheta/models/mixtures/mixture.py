@@ -45,8 +45,8 @@ LOWEST = -1e9  # nats: below any likelihood that a first pass is held against
 
 @dataclass(frozen=True)
 class MixtureConfig:
-    component: Annotated[str, OneOf(COMPONENTS)] = option("full", "what is mixed")
-    components: Count = option(10, "how many of them, K")
+    component: Annotated[str, OneOf(COMPONENTS)] = option("full", "what is mixed", basic=True)
+    components: Count = option(10, "how many of them, K", basic=True)
     ridge: AtLeastZero = option(
         0.0,
         "added to every variance (full, diagonal): levels squared, of tables standard deviations "
@@ -57,6 +57,7 @@ class MixtureConfig:
         "examples that each component is thought to have beside those of the data: of its weight; "
         "(full, diagonal) around its mean as all examples are around theirs; (bernoulli) of pixels "
         "as they are in the mean of all examples",
+        basic=True,
     )
     restarts: Parts = option(3, "starts, of which the one with the nearest centres is taken")
     tolerance: AtLeastZero = option(1e-4, "EM ends where a pass gains less, nats/example")

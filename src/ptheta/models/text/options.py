@@ -27,18 +27,22 @@ BeforeTheEnd = Annotated[float, Ge(0), Lt(1)]
 
 @dataclass(frozen=True)
 class TextConfig(TextConditional):
-    condition: Kinds = option("text", "what the model is given of each example: its caption")
+    condition: Kinds = option(
+        "text", "what the model is given of each example: its caption", basic=True
+    )
     text_encoder: TextEncoderName = option("gru", "what reads a caption")
     text_width: Count = option(64, "numbers that an encoder makes of a caption")
     matching: BeforeTheEnd = option(
         0.1,
         "share of the run in which the encoder learns first, to match images and captions, and is "
         "frozen afterwards; 0: the discriminator teaches it all along",
+        basic=True,
     )
     matching_weight: AtLeastZero = option(
         0.0,
         "weight of a term of the generator's loss: how badly the encoder that has learned first "
         "matches made images with their captions (1711.10485); 0: no such term",
+        basic=True,
     )
     wrong_captions: Fraction = option(
         0.5,
@@ -56,16 +60,16 @@ class TextConfig(TextConditional):
         "numbers that are drawn about a caption for the generator, whose KL is a term "
         "(1612.03242, with 128); 0: the generator is given the sentence itself",
     )
-    latent: Count = option(32, "dimensions of the code z")
-    features: Count = option(32, "channels of the generator's largest map")
+    latent: Count = option(32, "dimensions of the code z", basic=True)
+    features: Count = option(32, "channels of the generator's largest map", basic=True)
     d_features: Count | None = option(
         None, "channels of the discriminator's first map (default: as --features)"
     )
     norm: NormName = option("none", "between the generator's layers")
     d_norm: NormName = option("none", "between the discriminator's layers")
-    loss: LossName = option("hinge", "what generator and discriminator minimise")
+    loss: LossName = option("hinge", "what generator and discriminator minimise", basic=True)
     penalty: PairPenaltyName = option(
-        "matching", "penalty on the discriminator at real images and their captions"
+        "matching", "penalty on the discriminator at real images and their captions", basic=True
     )
     penalty_weight: Positive | None = option(
         None,
@@ -78,14 +82,18 @@ class TextConfig(TextConditional):
         of="penalty",
     )
     augment: tuple[AugmentationName, ...] = option(
-        (), "differentiable augmentation of all that the discriminator sees (2006.10738)"
+        (),
+        "differentiable augmentation of all that the discriminator sees (2006.10738)",
+        basic=True,
     )
-    lr: Positive = option(2e-4, "learning rate")
-    d_lr: Positive | None = option(None, "the discriminator's learning rate, if another")
+    lr: Positive = option(2e-4, "learning rate", basic=True)
+    d_lr: Positive | None = option(
+        None, "the discriminator's learning rate, if another", basic=True
+    )
     matching_lr: Positive = option(1e-3, "learning rate of what learns first", of="matching")
     beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
     critic_steps: Count = option(
-        1, "the discriminator moves in every step, the generator in every so many-th"
+        1, "the discriminator moves in every step, the generator in every so many-th", basic=True
     )
 
     def maps(self) -> MapOptions:

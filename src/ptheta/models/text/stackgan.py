@@ -41,6 +41,7 @@ class StackGANConfig(TextConfig):
         False,
         "the second stage adds to the enlarged image of the first one, and begins with nothing "
         "(1506.05751)",
+        basic=True,
     )
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:

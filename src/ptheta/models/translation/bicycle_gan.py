@@ -35,7 +35,9 @@ from ptheta.specs import ImageSpec, full
 
 @dataclass(frozen=True)
 class BicycleGANConfig(PairsConfig):
-    latent: Count = option(8, "numbers of the code that tells answers to one input apart")
+    latent: Count = option(
+        8, "numbers of the code that tells answers to one input apart", basic=True
+    )
     code_place: CodePlaceName = option("all", "where the generator is given the code")
     latent_weight: AtLeastZero = option(
         0.5, "of the L1 distance of a drawn code to the one found in the image made of it"
@@ -46,7 +48,9 @@ class BicycleGANConfig(PairsConfig):
     l1_weight: AtLeastZero = option(
         10.0, "of the L1 distance to the target, or of the cross-entropy of label maps; 0: none"
     )
-    loss: LossName = option("least_squares", "what generator and discriminators minimise")
+    loss: LossName = option(
+        "least_squares", "what generator and discriminators minimise", basic=True
+    )
     discriminators: Parts = option(
         2, "sizes that a discriminator rates an image at, each half the one before (1711.11585)"
     )

@@ -37,7 +37,9 @@ TILE = 256  # pixels: larger images are completed tile by tile
 
 @dataclass(frozen=True)
 class ContextGANConfig(OptimizerConfig):
-    features: Count = option(16, "channels of the generator's largest map, doubled when halved")
+    features: Count = option(
+        16, "channels of the generator's largest map, doubled when halved", basic=True
+    )
     halvings: Parts = option(2, "how often the generator halves a map")
     dilations: tuple[Side, ...] = option(
         (1, 2, 4, 8, 1, 1), "of the generator's residual blocks, in turn"
@@ -49,20 +51,26 @@ class ContextGANConfig(OptimizerConfig):
     d_norm: NormName = option("instance", "between the discriminator's layers")
     shared: Parts = option(2, "halvings of the trunk that the discriminator's two heads share")
     masks: tuple[MaskName, ...] = option(
-        ("hole", "half", "strokes", "pixels"), "what is unknown in training, drawn for each example"
+        ("hole", "half", "strokes", "pixels"),
+        "what is unknown in training, drawn for each example",
+        basic=True,
     )
     mask_shares: tuple[Positive, ...] = option(
         (), "how often each of these masks comes, relative to the others (default: equally often)"
     )
-    loss: LossName = option("non_saturating", "what generator and discriminator minimise")
+    loss: LossName = option(
+        "non_saturating", "what generator and discriminator minimise", basic=True
+    )
     l1_weight: AtLeastZero = option(1.0, "of the L1 distance where pixels are unknown")
     l2_weight: AtLeastZero = option(
         0.0, "of the squared distance, least for the mean of several answers: more dB, more blur"
     )
     global_weight: AtLeastZero = option(0.0025, "of the generator's loss by the global head")
     patch_weight: AtLeastZero = option(0.0025, "of the generator's loss by the patch head")
-    lr: Positive = option(1e-3, "learning rate")
-    d_lr: Positive | None = option(2e-4, "the discriminator's learning rate, if another")
+    lr: Positive = option(1e-3, "learning rate", basic=True)
+    d_lr: Positive | None = option(
+        2e-4, "the discriminator's learning rate, if another", basic=True
+    )
     beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
 
     @property

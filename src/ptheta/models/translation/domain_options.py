@@ -20,9 +20,9 @@ from ptheta.specs import DataSpec
 
 @dataclass(frozen=True)
 class CycleGANConfig(Conditional, OptimizerConfig):
-    generator: ImageGeneratorName = option("residual", "what carries images over")
-    features: Count = option(32, "channels of the generator's largest map")
-    blocks: Parts = option(6, "residual blocks")
+    generator: ImageGeneratorName = option("residual", "what carries images over", basic=True)
+    features: Count = option(32, "channels of the generator's largest map", basic=True)
+    blocks: Parts = option(6, "residual blocks", basic=True)
     resize: bool = option(
         False, "enlarge maps by copying pixels, then convolve; else by transposed convolutions"
     )
@@ -37,7 +37,7 @@ class CycleGANConfig(Conditional, OptimizerConfig):
     shared: bool = option(
         False, "one generator, told the domain, and one discriminator; of more than two always"
     )
-    loss: LossName = option("least_squares", "what the two players minimise")
+    loss: LossName = option("least_squares", "what the two players minimise", basic=True)
     adversarial_weight: Positive = option(
         2.0, "of the generator's adversarial term; 2: least squares that are not halved"
     )
@@ -51,14 +51,16 @@ class CycleGANConfig(Conditional, OptimizerConfig):
     pool: NonNegative = option(
         50, "past images of each domain that discriminators see again (1612.07828); 0: none"
     )
-    augment: tuple[PairMoveName, ...] = option((), "how the training images are moved")
-    lr: Positive = option(2e-4, "learning rate")
-    d_lr: Positive | None = option(None, "the discriminator's learning rate, if another")
+    augment: tuple[PairMoveName, ...] = option((), "how the training images are moved", basic=True)
+    lr: Positive = option(2e-4, "learning rate", basic=True)
+    d_lr: Positive | None = option(
+        None, "the discriminator's learning rate, if another", basic=True
+    )
     beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
     critic_steps: Count = option(
-        1, "the discriminator moves in every step, the generator in every so many-th"
+        1, "the discriminator moves in every step, the generator in every so many-th", basic=True
     )
-    condition: Kinds = option("labels", f"the domains: {GIVEN}")
+    condition: Kinds = option("labels", f"the domains: {GIVEN}", basic=True)
 
     @property
     def of_identity(self) -> float:

@@ -17,8 +17,10 @@ from ptheta.specs import DataSpec, ImageSpec, LabelMapSpec
 
 @dataclass(frozen=True)
 class PairsConfig(Conditional, OptimizerConfig):
-    condition: Kinds = option("image", "what the model is given of each example: the input")
-    features: Count = option(64, "channels of the generator's largest map")
+    condition: Kinds = option(
+        "image", "what the model is given of each example: the input", basic=True
+    )
+    features: Count = option(64, "channels of the generator's largest map", basic=True)
     norm: NormName = option(
         "instance",
         "between the layers of all networks; instance: as batch with one image in a step, which is "
@@ -38,7 +40,9 @@ class PairsConfig(Conditional, OptimizerConfig):
     unconditional_discriminator: bool = option(
         False, "show the discriminator the outputs alone, without the inputs"
     )
-    loss: LossName = option("non_saturating", "what generator and discriminator minimise")
+    loss: LossName = option(
+        "non_saturating", "what generator and discriminator minimise", basic=True
+    )
     l1_weight: AtLeastZero = option(
         100.0, "of the L1 distance to the target, or of the cross-entropy of label maps; 0: none"
     )
@@ -49,15 +53,17 @@ class PairsConfig(Conditional, OptimizerConfig):
         0.0, "weight of the L1 distance of the discriminator's features (1711.11585, with 10)"
     )
     augment: tuple[PairMoveName, ...] = option(
-        (), "how input and target are moved, both by the same"
+        (), "how input and target are moved, both by the same", basic=True
     )
     instance_edges: bool = option(
         False,
         "one more plane of the input: the borders between labels, for inputs that are label maps "
         "with a colour for each instance (1711.11585)",
     )
-    lr: Positive = option(2e-4, "learning rate")
-    d_lr: Positive | None = option(None, "the discriminator's learning rate, if another")
+    lr: Positive = option(2e-4, "learning rate", basic=True)
+    d_lr: Positive | None = option(
+        None, "the discriminator's learning rate, if another", basic=True
+    )
     beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
 
     @property

@@ -26,8 +26,8 @@ from ptheta.specs import DataSpec, ImageSpec
 
 @dataclass(frozen=True)
 class Pix2PixConfig(PairsConfig):
-    generator: ImageGeneratorName = option("unet", "the network from inputs to targets")
-    blocks: Parts = option(9, "residual blocks (residual)")
+    generator: ImageGeneratorName = option("unet", "the network from inputs to targets", basic=True)
+    blocks: Parts = option(9, "residual blocks (residual)", basic=True)
     coarse: Fraction = option(
         0.5,
         "share of the run in which the global network learns alone, at half the size (hd)",

@@ -34,13 +34,14 @@ class VariationalConfig(CoderConfig, OptimizerConfig):
         "auto",
         "p(x | z) of a pixel or a column; auto: bernoulli for 2 levels, categorical up to 16, else "
         "logistic; gaussian for numbers",
+        basic=True,
     )
     components: Count = option(1, "mixed in each pixel (logistic), or column of numbers")
-    sigma: Sigma = option("pixel", "where the width comes from (gaussian)")
+    sigma: Sigma = option("pixel", "where the width comes from (gaussian)", basic=True)
     scale: Positive = option(0.1, "width at the start, or fixed; white - black = 1 (gaussian)")
-    prior: PriorName = option("normal", "p(z)")
+    prior: PriorName = option("normal", "p(z)", basic=True)
     pseudo_inputs: Count = option(200, "pseudo-inputs (vamp)")
-    transforms: Parts = option(2, "transformations of the flow (flow)")
+    transforms: Parts = option(2, "transformations of the flow (flow)", basic=True)
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
         return (

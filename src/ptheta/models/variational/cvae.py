@@ -24,7 +24,7 @@ from ptheta.specs import DataSpec, ImageSpec
 
 @dataclass(frozen=True)
 class CVAEConfig(TextConditional, VAEConfig):
-    condition: Kinds = option("labels", GIVEN)
+    condition: Kinds = option("labels", GIVEN, basic=True)
     learned_prior: bool = option(False, "p(z | y) learned, in the place of N(0, I)")
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:

@@ -28,15 +28,19 @@ MinibatchName: TypeAlias = Annotated[str, OneOf(MINIBATCH, "none")]
 
 @dataclass(frozen=True)
 class NetConfig(OutputConfig):
-    net: NetName = option("auto", "the networks; auto: conv for images, mlp for vectors")
-    features: Count = option(64, "channels of the largest feature map (all but mlp)")
+    net: NetName = option(
+        "auto", "the networks; auto: conv for images, mlp for vectors", basic=True
+    )
+    features: Count = option(64, "channels of the largest feature map (all but mlp)", basic=True)
     dense: NonNegative = option(
         0, "units of a fully connected layer between numbers and maps (conv, resize); 0: none"
     )
     g_hidden: tuple[Count, ...] = option(
-        (128, 256, 512, 1024), "units of the generator's layers (mlp)"
+        (128, 256, 512, 1024), "units of the generator's layers (mlp)", basic=True
     )
-    d_hidden: tuple[Count, ...] = option((512, 256), "units of the discriminator's layers (mlp)")
+    d_hidden: tuple[Count, ...] = option(
+        (512, 256), "units of the discriminator's layers (mlp)", basic=True
+    )
     g_norm: NormName = option("batch", "normalisation between the generator's layers")
     d_norm: NormOrAuto = option(
         "auto",
@@ -63,7 +67,9 @@ class NetConfig(OutputConfig):
         "none", "statistics of its batch that the discriminator is given beside its features"
     )
     spectral_norm: bool = option(
-        False, "divide the discriminator's weights by their largest singular value (1802.05957)"
+        False,
+        "divide the discriminator's weights by their largest singular value (1802.05957)",
+        basic=True,
     )
     equalised: bool = option(
         False,
@@ -74,6 +80,7 @@ class NetConfig(OutputConfig):
         1,
         "sizes of images that the networks learn one after the other, each twice the one before "
         "(growing); 1: full size from the start, 0: all of them, from 4 to 7 pixels on",
+        basic=True,
     )
     most_features: Count = option(512, "channels of any map at most (growing)")
 

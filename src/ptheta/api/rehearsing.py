@@ -1,0 +1,133 @@
+"""What a training would be, before it: on what, how large, how long."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from torch import nn
+
+from ptheta.api.training import named, train
+from ptheta.compute.streams import undisturbed
+from ptheta.conditions import word
+from ptheta.data.memory import Source
+from ptheta.runs import plan
+from ptheta.runs.folder import Run
+from ptheta.training.metric_logger import read_metrics
+from ptheta.training.processes import device_name
+from ptheta.training.settings import TrainSettings
+
+TIMED = 0.05  # minutes of steps that are timed
+# of the timed steps: no checkpoint, no evaluation and no picture, and a line for each
+ALONE: dict[str, object] = {
+    "sample_every": 0,
+    "evaluate_every": 0,
+    "checkpoint_every": 0,
+    "log_every": 1,
+}
+REPLACED = (*plan.LENGTHS, *ALONE, "sample_minutes", "tensorboard")
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What a training would be.
+
+    data: name of the data; examples: to train on; shape: of each, in words; condition: what the
+    model is asked for, in words, or None
+    parameters: of the model; device: where it would compute
+    seconds_each: of a step, as a few of them took here; steps: of the whole training, those that
+    fit into its minutes where these decide; minutes: of the steps alone, without evaluations,
+    pictures and checkpoints
+    """
+
+    model: str
+    recipe: str
+    data: str
+    examples: int
+    shape: str
+    condition: str | None
+    parameters: int
+    device: str
+    seconds_each: float
+    steps: int
+    minutes: float
+
+    def to_json(self) -> dict[str, object]:
+        return asdict(self)
+
+    def __str__(self) -> str:
+        given = f", given {self.condition}" if self.condition else ""
+        pace = f"{1e3 * self.seconds_each:.3g} ms"
+        return (
+            f"{self.model}, recipe {self.recipe}, on {self.data}: {self.examples:,} of "
+            f"{self.shape}{given}\n"
+            f"{self.parameters:,} parameters on {self.device}\n"
+            f"{self.steps:,} steps of {pace}: about {_length(self.minutes)}, and what evaluations, "
+            "pictures and checkpoints take\n"
+            "nothing is written"
+        )
+
+
+def _length(minutes: float) -> str:
+    if minutes < 2:
+        return f"{60 * minutes:.0f} seconds"
+    return f"{minutes:.0f} minutes" if minutes < 120 else f"{minutes / 60:.1f} hours"
+
+
+@undisturbed()
+def dry_run(
+    model: str | type[nn.Module] | nn.Module,
+    data: Source,
+    *,
+    recipe: str = "default",
+    **options: object,
+) -> DryRun:
+    """What `train` with these options would be; nothing is kept.
+
+    Steps of three seconds are timed, in a folder that is removed. A model that is fitted in passes
+    over the data is fitted for as long.
+
+    model, data, recipe, options: as of `train`. Raises PthetaError as that does.
+    """
+    wanted = plan.make(named(model), data, options, recipe).train
+    kept: dict[str, Any] = {k: v for k, v in options.items() if k not in REPLACED} | ALONE
+    with TemporaryDirectory(prefix="ptheta-") as place:
+        quiet = io.StringIO()
+        with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
+            # the first step imports and allocates: it is no step as the others are
+            train(model, data, Path(place) / "first", recipe=recipe, steps=1, **kept)
+            run = train(model, data, Path(place) / "run", recipe=recipe, minutes=TIMED, **kept)
+        return _told(run, wanted, read_metrics(run.path))
+
+
+def _told(run: Run, wanted: TrainSettings, rows: list[dict[str, float]]) -> DryRun:
+    """rows: of the timed steps"""
+    first, last = rows[0], rows[-1]
+    steps, seconds = last["step"] - first["step"], last["seconds"] - first["seconds"]
+    if steps == 0:  # one step took longer than all of the time
+        steps, seconds = last["step"], last["seconds"]
+    each = seconds / steps
+    examples = run.about.dataset.images if run.record is None else len(run.record.images)
+    in_all = wanted.total_steps(max(1, examples // wanted.batch_size))
+    if in_all is None:
+        assert wanted.minutes is not None
+        in_all = max(1, round(60 * wanted.minutes / each)) if each else 1
+    if last["seconds"] < 60 * TIMED:  # a fit that was over before its time
+        in_all = min(in_all, int(last["step"]))
+    return DryRun(
+        model=run.plan.model,
+        recipe=run.plan.recipe,
+        data=run.about.dataset.name,
+        examples=examples,
+        shape=str(run.spec),
+        condition=None if run.condition is None else word(run.condition),
+        parameters=run.about.parameters,
+        device=device_name(wanted),
+        seconds_each=each,
+        steps=in_all,
+        minutes=in_all * each / 60,
+    )

@@ -1,0 +1,77 @@
+"""The help: a section for each verb, two examples that are right, lines that fit a terminal."""
+
+from __future__ import annotations
+
+import shlex
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from ptheta.cli.commands import cli
+from ptheta.cli.help import SECTIONS, Verb
+from ptheta.cli.train import ModelCommands
+from ptheta.runs.offered import needless
+
+WIDTH = 80
+ROOM = 64  # letters beside the longest name of a verb
+VERBS = {name: command for name, command in cli.commands.items() if isinstance(command, Verb)}
+
+
+def shown(*args: str) -> str:
+    done = CliRunner().invoke(cli, [*args, "--help"], env={"COLUMNS": str(WIDTH)})
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_every_verb_stands_in_a_section_in_a_line():
+    text = shown()
+    places = [text.index(f"\n{section}:") for section in SECTIONS]
+    assert places == sorted(places)
+    assert "\nCommands:" not in text
+    for name, command in cli.commands.items():
+        summary = (command.help or "").split("\n\n")[0]
+        assert len(" ".join(summary.split())) <= ROOM, name
+        assert f"  {name} " in text
+
+
+@pytest.mark.parametrize("name", cli.commands)
+def test_the_help_fits_and_has_no_empty_words(name):
+    text = shown(name)
+    assert max(map(len, text.splitlines())) <= WIDTH
+    assert "2147483647" not in text
+    assert "INTEGER RANGE" not in text
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_two_examples_are_commands(name):
+    examples = VERBS[name].examples
+    assert len(examples) >= 2
+    for line in examples:
+        program, verb, *words = shlex.split(line)
+        assert (program, verb) == ("ptheta", name)
+        VERBS[name].make_context(name, list(words), parent=click.Context(cli))
+
+
+@pytest.mark.parametrize("verb", ["train", "sweep"])
+@pytest.mark.parametrize("model", ["vae", "pix2pix", "kde"])
+def test_a_model_shows_its_basic_options_first(verb, model):
+    short, whole = shown(verb, model), CliRunner().invoke(cli, [verb, model, "--help-all"]).output
+    assert "--steps" in short
+    assert "--checkpoint-every" not in short
+    assert "--checkpoint-every" in whole
+    assert "Recipes:" in short
+    group = cli.commands[verb]
+    assert isinstance(group, ModelCommands)
+    fresh = group.get_command(click.Context(group), model)
+    assert fresh is not None
+    flags = {flag for p in fresh.params for flag in p.opts if p.name not in needless(model)}
+    assert all(flag in whole for flag in flags)
+
+
+def test_what_a_model_has_no_use_for_is_not_offered():
+    assert "pairs" in needless("vae")
+    assert "pairs" not in needless("pix2pix")
+    assert {"columns", "beta"} <= needless("pixelcnn")
+    assert "beta" not in needless("bicycle-gan")  # which says so in its recipe
+    assert not needless("vae") & {"levels", "columns", "beta"}

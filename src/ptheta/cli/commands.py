@@ -21,12 +21,24 @@ from ptheta.cli import (
     tradeoff,
     train,
     usefulness,
+    walking,
 )
 from ptheta.cli.common import cli
 
 PARTS = (
-    *(listing, train, images, repairing, imputing, latent, inverting, changing, chains),
-    *(outliers, classify, cluster, compressing, density, ratio, tradeoff, usefulness, measure),
+    *(listing, train, images, repairing, imputing, walking, latent, inverting, changing),
+    *(
+        chains,
+        outliers,
+        classify,
+        cluster,
+        compressing,
+        density,
+        ratio,
+        tradeoff,
+        usefulness,
+        measure,
+    ),
 )
 
 __all__ = ["PARTS", "cli"]

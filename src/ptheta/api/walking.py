@@ -149,7 +149,7 @@ class How:
 
 @undisturbed()
 def interpolate(
-    run: str | Path | Run | Sequence[str | Path | Run],
+    runs: str | Path | Run | Sequence[str | Path | Run],
     n: int | None = None,
     *,
     start: str | Path | None = None,
@@ -168,7 +168,7 @@ def interpolate(
 ) -> Walks:
     """n walks of `steps` images, one in a row, or all at once in a film (.gif).
 
-    run: one; or several, each of which walks between the same images, above a cross-fade of pixels
+    runs: one; or several, each of which walks between the same images, above a cross-fade of pixels
     start, end: what to walk between: pictures or folders of them, test images ("image=3,17"), or
         conditions of a conditional model (a label, a caption), which walk at the same noise; of an
         unconditional model test images of a class, or of NAME=VALUE,...
@@ -188,7 +188,7 @@ def interpolate(
     screen = Screen.at(out, scale, fps)
     if (start is None) != (end is None):
         raise PthetaError(f"{FROM if end is None else TO} alone: give {FROM} and {TO}")
-    looked = Looked.at(run, weights, data)
+    looked = Looked.at(runs, weights, data)
     how, walks = How(straight, seed or 0, condition), WALKS if n is None else n
     if (steps := screen.steps(steps, STEPS)) < 2:
         raise PthetaError(f"--steps {steps}: want 2 or more")
@@ -258,6 +258,10 @@ def _check_walk(between: bool, encodes: bool, seed: int | None, data: Source | N
         )
 
 
+def _walks(n: int, steps: int) -> str:
+    return f"{n} walk{'s' * (n > 1)} of {steps} images"
+
+
 # -- kinds of walks
 
 
@@ -267,7 +271,7 @@ def _of_conditions(
     run, model = looked.first
     screen.check(size[0], 1, size[1], run.spec)
     walk = walk_between(model, *size, ways.first, ways.last, seed=how.seed)
-    about = f"{size[0]} walks of {size[1]} images {named}, each of its own noise"
+    about = f"{_walks(*size)} {named}, each of its own noise"
     return _written(Moving.rows(walk, size[1]), screen, about)
 
 
@@ -281,7 +285,7 @@ def _of_codes(
     screen.check(n, 1, steps, run.spec)
     y = conditions_shown(model, n, lambda: run.data("test"))
     walk = tasks.interpolate(model, n, steps, condition=y, straight=how.straight, seed=how.seed)
-    about = f"{n} walks of {steps} images between codes of the prior"
+    about = f"{_walks(n, steps)} between codes of the prior"
     return _written(Moving.rows(walk, steps), screen, about)
 
 
@@ -306,7 +310,7 @@ def _of_images(
     n, several = len(between.first.x), len(looked.runs) > 1
     screen.check(n, len(looked.runs) + several, steps, looked.first[0].spec)
     walks = [_walk(looked, name, between, steps, how) for name in looked.runs]
-    about = f"{n} walks of {steps} images {named}"
+    about = f"{_walks(n, steps)} {named}"
     names: tuple[str, ...] = ()
     if several:
         walks, names = [*walks, cross_fade(*between.x, steps)], (*looked.runs, FADE)

@@ -75,9 +75,16 @@ def interpolate(runs: tuple[str, ...], as_json: bool, seed: int, **options: Pars
     Several runs walk between the same images, a row each, above a cross-fade of pixels; and a
     table says how far the middles are from all training images.
     """
-    options["condition"] = asked(runs[0], options)
+    between = options.pop("images")  # `asked` would take it for conditions
+    condition = asked(runs[0], options)
     with shown(runs[0]):
-        found = ptheta.interpolate(runs, seed=seed if given("seed") else None, **options)
+        found = ptheta.interpolate(
+            runs,
+            images=between,
+            condition=condition,
+            seed=seed if given("seed") else None,
+            **options,
+        )
     say(found, as_json)
 
 

@@ -19,6 +19,7 @@ from ptheta.conditions import Labels
 from ptheta.data import ImageDataset
 from ptheta.errors import PthetaError
 from ptheta.extractors.classifiers import Pixels
+from ptheta.models.variational.base import Variational
 from ptheta.specs import ImageSpec
 from ptheta.tasks.averaged import averaged
 from ptheta.tasks.interpolate import between
@@ -83,6 +84,7 @@ def test_a_walk_needs_two_conditions_that_something_lies_between():
 
 def test_means_are_those_of_the_codes_that_samples_are_drawn_of():
     model = tiny("vae", SPEC).eval()
+    assert isinstance(model, Variational)
     with seeded(3):
         z = model.sample_latent(5)
     means = tasks.sample(averaged(model), 5, seed=3)
@@ -94,7 +96,7 @@ def test_means_are_those_of_the_codes_that_samples_are_drawn_of():
         averaged(tiny("gan", SPEC))
 
 
-def _redrawn(model: torch.nn.Module, z: torch.Tensor, times: int) -> list[torch.Tensor]:
+def _redrawn(model: Variational, z: torch.Tensor, times: int) -> list[torch.Tensor]:
     return [model.likelihood(z).sample().double() for _ in range(times)]
 
 

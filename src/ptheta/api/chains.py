@@ -26,7 +26,7 @@ from ptheta.files.images import grid
 from ptheta.files.out import check_file
 from ptheta.measures.chains import Mixing, changes, indicators, mixing, thinned
 from ptheta.runs.folder import Run
-from ptheta.specs import ImageSpec, images_only
+from ptheta.specs import DataSpec, ImageSpec, images_only
 from ptheta.tasks.chain import Classify, Walk
 
 COLUMNS = 20  # states of a film, where nobody says how many
@@ -128,11 +128,7 @@ def chain(
     if out is not None:
         images_only(opened.spec, "a film", "leave out --out")
         output.check(chains * frames, opened.spec, frames)
-    side = 1
-    if place is not None:
-        shape = images_only(opened.spec, "a film").shape
-        fewer = "keep fewer states (--every)"
-        side = film_side(chains, shape, frames, scale, fewer=fewer)
+    side = 1 if place is None else _side(opened.spec, chains, frames, scale)
     seen = _classifier(opened, extractor, data)
     walk = tasks.chain(
         opened.model(weights),
@@ -152,6 +148,12 @@ def chain(
         output.write(images, about, frames)
     told, moved = _mixing(walk, 0 if seen is None else seen.classes)
     return Chained(chains, steps, told, moved, images, about, path)
+
+
+def _side(spec: DataSpec, chains: int, frames: int, scale: int | None) -> int:
+    """Of a pixel of a film."""
+    shape = images_only(spec, "a film").shape
+    return film_side(chains, shape, frames, scale, fewer="keep fewer states (--every)")
 
 
 def _images(walk: Walk) -> Images:

@@ -151,9 +151,7 @@ def arithmetic(
     images_only(opened.spec, "arithmetic")
     place = None if save is None else check_file(save, (".safetensors",), flag="--save")
     usual = STRENGTHS if plus is not None or direction is not None else TURNS
-    if screen.film is not None:
-        usual = tuple(np.linspace(usual[0], usual[-1], FILMED).tolist())
-    how_far = tuple(usual if strengths is None else strengths)
+    how_far = _in_steps(usual, screen) if strengths is None else tuple(strengths)
     if not all(math.isfinite(s) for s in how_far) or not how_far:
         raise PthetaError(f"--strength {list(how_far)}: want finite numbers")
     model = opened.model(weights)
@@ -163,6 +161,13 @@ def arithmetic(
     if place is not None:
         _save(found, place, opened)
     return _written(opened, model, shown, found, how_far, screen)
+
+
+def _in_steps(usual: tuple[float, ...], screen: Screen) -> tuple[float, ...]:
+    """How far images are moved where nobody says: in a film in more steps."""
+    if screen.film is None:
+        return usual
+    return tuple(np.linspace(usual[0], usual[-1], FILMED).tolist())
 
 
 @dataclass(frozen=True)

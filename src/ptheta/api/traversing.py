@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -82,32 +82,50 @@ def traverse(
     model = opened.model(weights)
     require(model, Decodes, "show its latent space")
     given, free = _given(codes)
-    if n is not None and (dims is not None or free):
-        raise PthetaError(f"-n {n}: the dimensions are named; leave it out")
     start = _start(_Asked(opened, model, image, starts, condition, data, seed))
     named = None if dims is None and not free else [*(dims or ()), *free]
-    chosen = _usual(opened, model, data, ROWS if n is None else n) if named is None else named
-    if named is None:
-        chosen = [dim for dim in chosen if dim not in given]
+    chosen = _chosen(opened, model, data, n, named, given)
     size = start.z.shape[1]
     z = fixed(model, start.z, given)
     rows = axes(model, size, chosen, _steps(screen, model, size, chosen, steps, reach), reach)
     steps = len(rows[0].values)
     screen.check(len(z), len(rows), steps, opened.spec)
-    made = [
-        tasks.traverse(
-            *(model, one, chosen),
-            steps=steps,
-            reach=reach,
-            condition=None if start.y is None else start.y[i : i + 1],
-        )
-        for i, one in enumerate(z)
-    ]
+    made = _made(model, replace(start, z=z), chosen, steps, reach)
     names = tuple(axis.name for axis in rows)
-    x = torch.stack(made).cpu().unflatten(1, (len(rows), steps))
+    x = made.unflatten(1, (len(rows), steps))
     shown = ", ".join(name.removeprefix("z") for name in names)
     about = f"dimensions {shown} of {start.said}, one in each row"
     return screen.write(Moving(x, names), about)
+
+
+def _chosen(
+    run: Run,
+    model: nn.Module,
+    data: Source | None,
+    n: int | None,
+    named: Sequence[int | str] | None,
+    given: Mapping[str, float],
+) -> Sequence[int | str]:
+    """The dimensions of the rows. Raises PthetaError for a number of them that are named."""
+    if named is None:
+        return [
+            dim for dim in _usual(run, model, data, ROWS if n is None else n) if dim not in given
+        ]
+    if n is not None:
+        raise PthetaError(f"-n {n}: the dimensions are named; leave it out")
+    return named
+
+
+def _made(
+    model: nn.Module, start: Start, dims: Sequence[int | str], steps: int, reach: float
+) -> Tensor:
+    """From each code: (B, len(dims) * steps, C, H, W)."""
+    each = [None if start.y is None else start.y[i : i + 1] for i in range(len(start.z))]
+    made = [
+        tasks.traverse(model, one, dims, steps=steps, reach=reach, condition=y)
+        for one, y in zip(start.z, each, strict=True)
+    ]
+    return torch.stack(made).cpu()
 
 
 def _given(codes: Sequence[str]) -> tuple[dict[str, float], list[str]]:

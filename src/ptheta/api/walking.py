@@ -194,13 +194,7 @@ def interpolate(
         raise PthetaError(f"--steps {steps}: want 2 or more")
     if start is not None and end is not None:
         _check_given(images)
-        first_run, model = looked.first
-        meant = Ends(first_run, model, data).meant(start, end, walks)
-        named = f"from {start} to {end}"
-        if isinstance(meant, Ways):
-            _check_ways(looked, how, measured)
-            return _of_conditions(looked, meant, (walks, steps), how, screen, named)
-        return _of_images(looked, meant, steps, how, screen, measured, named)
+        return _given(looked, start, end, (walks, steps), how, screen, measured)
     if condition:
         raise PthetaError(f"conditions are of pictures to walk between: give {FROM} and {TO}")
     model = looked.first[1]
@@ -211,6 +205,25 @@ def interpolate(
         between = _test_images(looked, walks)
         return _of_images(looked, between, steps, how, screen, measured, "between test images")
     return _of_codes(looked, walks, steps, how, screen, measured)
+
+
+def _given(
+    looked: Looked,
+    start: str | Path,
+    end: str | Path,
+    size: tuple[int, int],
+    how: How,
+    screen: Screen,
+    measured: int | None,
+) -> Walks:
+    """Between what --from and --to name. size: walks at most, and steps"""
+    run, model = looked.first
+    meant = Ends(run, model, looked.data).meant(start, end, size[0])
+    named = f"from {start} to {end}"
+    if isinstance(meant, Ways):
+        _check_ways(looked, how, measured)
+        return _of_conditions(looked, meant, size, how, screen, named)
+    return _of_images(looked, meant, size[1], how, screen, measured, named)
 
 
 def _check_given(images: bool | None) -> None:

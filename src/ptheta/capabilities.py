@@ -7,6 +7,7 @@ none.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
@@ -350,6 +351,51 @@ class HasMargins(Protocol):
     def code_at(self, t: Tensor) -> Tensor:
         """The numbers that stand under it where t does under N(0, 1), with as much below: as t."""
         ...
+
+
+@dataclass(frozen=True)
+class CodePart:
+    """A part of a code that has a name and a meaning of its own.
+
+    start, size: where its numbers stand in the code
+    category: whether it is one of `size` categories, as one-hot; else numbers from low to high
+    """
+
+    name: str
+    start: int
+    size: int
+    category: bool = False
+    low: float = -1.0
+    high: float = 1.0
+
+
+@runtime_checkable
+class HasParts(Protocol):
+    """Has codes of which some parts are no mere noise."""
+
+    def code_parts(self) -> tuple[CodePart, ...]:
+        """These parts, in the order of the code."""
+        ...
+
+
+def code_parts(model: object) -> tuple[CodePart, ...]:
+    """The named parts of a model's codes; none where all numbers are alike."""
+    return model.code_parts() if isinstance(model, HasParts) else ()
+
+
+@runtime_checkable
+class DrawsElements(Protocol):
+    """A model that may draw the elements of an example independently, given its code."""
+
+    def draws_elements(self) -> bool:
+        """Whether p(x | z) is drawn from, so that a sample is not what `decode` gives."""
+        ...
+
+
+def draws_elements(model: object) -> bool:
+    """Whether a model draws the elements of its samples given a code; else these have no mean of
+    their own."""
+    return isinstance(model, DrawsElements) and model.draws_elements()
 
 
 @runtime_checkable

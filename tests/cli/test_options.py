@@ -47,7 +47,43 @@ def said(*args: object) -> str:
 
 
 REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
-    "images of a GAN": (("interpolate", "dcgan", "--images"), "give --codes"),
+    "images and ends": (
+        ("interpolate", "vae", "--images", "--from", "image=0", "--to", "image=1"),
+        "leave one out",
+    ),
+    "one end": (("interpolate", "vae", "--from", "image=0"), "--from alone: give --from and --to"),
+    "no such test image": (
+        ("interpolate", "vae", "--from", "image=0", "--to", "image=999999"),
+        "--to image=999999: there are",
+    ),
+    "no such class": (
+        ("interpolate", "vae", "--from", "x", "--to", "y"),
+        "no example has this label",
+    ),
+    "an image and a label": (
+        ("interpolate", "cvae", "--from", "image=0", "--to", "1"),
+        "give two of a kind",
+    ),
+    "straight labels": (
+        ("interpolate", "cvae", "--from", "0", "--to", "1", "--straight"),
+        "--straight is of codes",
+    ),
+    "measured labels": (
+        ("interpolate", "cvae", "--from", "0", "--to", "1", "--measured", 5),
+        "--measured is of walks between test images",
+    ),
+    "frames of no film": (("interpolate", "vae", "--fps", 5), "a film alone has frames"),
+    "a part that is not there": (("traverse", "dcgan", "--dims", "c0"), "part of the code 'c0'"),
+    "dimension that is not there": (("traverse", "dcgan", "--dims", 9), "the code has 0 to 5"),
+    "dims and a number": (("traverse", "dcgan", "--dims", 1, "-n", 2), "leave it out"),
+    "seed and image": (("traverse", "vae", "--seed", 1, "--image", 0), "leave one out"),
+    "data of a drawn code": (("traverse", "dcgan", "--data", "x"), "a code is drawn"),
+    "a value that is none": (("traverse", "dcgan", "--code", "z0=x"), "want a finite number"),
+    "mean of a GAN": (("sample", "dcgan", "--mean"), "draws nothing given a code"),
+    "mean and temperature": (
+        ("sample", "vae", "--mean", "--temperature", 0.5),
+        "each changes what is drawn; give one",
+    ),
     "data for codes": (("interpolate", "vae", "--codes", "--data", "x"), "leave out --codes"),
     "data for a GAN": (("interpolate", "dcgan", "--data", "x"), "leave it out"),
     "seed for images": (("interpolate", "vae", "--seed", 0), "or give --codes"),
@@ -92,12 +128,18 @@ def test_an_option_without_effect_is_refused(case, runs, tmp_path):
     assert not (tmp_path / "x.npy").exists()
 
 
-@pytest.mark.parametrize("name", ["x.gif", "x.jfif", "gone/x.tiff"])
+FILMS = ("interpolate", "traverse")  # may be a .gif
+WRITING = (
+    *("sample", "inpaint", "surprise", "reconstruct", "denoise", "manifold"),
+    *("latents", "probe", "invert"),
+)
+
+
 @pytest.mark.parametrize(
-    "command",
+    ("command", "name"),
     [
-        *("sample", "inpaint", "surprise", "reconstruct", "denoise", "interpolate", "manifold"),
-        *("traverse", "latents", "probe", "invert"),
+        *((verb, name) for verb in (*WRITING, *FILMS) for name in ("x.jfif", "gone/x.tiff")),
+        *((verb, "x.gif") for verb in WRITING),
     ],
 )
 def test_a_place_that_is_none_is_refused_before_the_run_is_looked_at(command, name, tmp_path):

@@ -67,7 +67,7 @@ DIFFERENT: dict[str, tuple[set[str], set[str], str]] = {
         "texts by kind of condition; `ptheta.api.score_inpainting`",
     ),
     **dict.fromkeys(
-        ("denoise", "reconstruct", "invert", "arithmetic"),
+        ("denoise", "reconstruct", "invert", "arithmetic", "interpolate", "traverse"),
         ({"captions", "labels", "attributes"}, {"condition"}, "texts by kind of condition"),
     ),
     "evaluate": (set(BROUGHT), set(), "of `evaluate_images`"),

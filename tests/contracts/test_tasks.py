@@ -12,7 +12,14 @@ from scripts.write_uses import PAGES, ROOT, written
 
 from ptheta import tasks
 from ptheta.api.labelled import known_of
-from ptheta.capabilities import Clusters, Encodes, Samples, Translates, capabilities
+from ptheta.capabilities import (
+    Clusters,
+    Encodes,
+    Samples,
+    Translates,
+    capabilities,
+    some_conditions,
+)
 from ptheta.conditions import wanted
 from ptheta.data.dataset import Dataset
 from ptheta.data.image_data import ImageDataset
@@ -23,7 +30,7 @@ from ptheta.models import registry
 from ptheta.specs import ImageSpec
 from ptheta.tasks.arithmetic import codes_of, moved
 from ptheta.tasks.matrix import TASKS
-from ptheta.tasks.needs import able, able_models
+from ptheta.tasks.needs import DecodesPrior, able, able_models, require
 from ptheta.tasks.probe import balanced
 from tests.conftest import MODELS, VECTORS, loaded, tiny
 
@@ -265,6 +272,14 @@ def test_a_model_that_cannot_is_told_what_it_lacks_in_one_sentence(verb):
     assert "\n" not in str(said.value)
 
 
+def some_code(m: torch.nn.Module) -> torch.Tensor:
+    """Of an image, or of the prior."""
+    if isinstance(m, Encodes):
+        return codes(m, bars(2), 1)[0]
+    prior = require(m, DecodesPrior, "traverse")
+    return prior.sample_latent(1, some_conditions(m, 1))[0]
+
+
 OTHERS: dict[str, Callable[[torch.nn.Module], object]] = {  # verbs that are no functions of tasks
     "latents": lambda m: latent_report(m, bars(20)),
     "usefulness": lambda m: known_of(m, bars(20), bars(12), None)[0].draw(2, 0),
@@ -272,7 +287,7 @@ OTHERS: dict[str, Callable[[torch.nn.Module], object]] = {  # verbs that are no 
     "outliers": lambda m: tasks.outliers(m, bars(4), bars(40), scores=["zero-pixels"]),
     "invert": lambda m: tasks.invert(m, X, restarts=1, steps=1, drawn=2),
     "arithmetic": lambda m: moved(m, codes_of(m, X), codes_of(m, X), (1.0,)),
-    "traverse": lambda m: tasks.traverse(m, codes(m, bars(2), 1)[0], [0]),
+    "traverse": lambda m: tasks.traverse(m, some_code(m), [0]),
     "interpolate": lambda m: tasks.interpolate(
         m, 2, 3, ends=(X, X) if issubclass(type(m), Encodes) else None
     ),

@@ -15,11 +15,11 @@ from ptheta.api.compressing import Compressed, compress, decompress
 from ptheta.api.densities import Likely, density
 from ptheta.api.finding import outliers
 from ptheta.api.grid import Grid
-from ptheta.api.images import interpolate, sample, surprise
+from ptheta.api.images import sample, surprise
 from ptheta.api.imputing import Imputed, impute, score_imputation
 from ptheta.api.inpainting import inpaint
 from ptheta.api.inverting import Inversions, invert
-from ptheta.api.latent import fit, latents, manifold, probe, traverse
+from ptheta.api.latent import fit, latents, manifold, probe
 from ptheta.api.measuring import Unwritten, closest, evaluate, evaluate_images
 from ptheta.api.plugging import register
 from ptheta.api.ratios import Real, ratio
@@ -31,7 +31,9 @@ from ptheta.api.tradeoffs import Traded, tradeoff
 from ptheta.api.training import create, load, sweep, train
 from ptheta.api.translating import Translations
 from ptheta.api.translation import translate
+from ptheta.api.traversing import traverse
 from ptheta.api.useful import Useful, usefulness
+from ptheta.api.walking import Walks, interpolate
 from ptheta.data import describe, list_datasets, open_data
 from ptheta.metrics.metric import MetricInfo
 from ptheta.metrics.table import list_metrics
@@ -59,6 +61,7 @@ __all__ = [
     "Translations",
     "Unwritten",
     "Useful",
+    "Walks",
     "arithmetic",
     "chain",
     "classify",

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from ptheta import tasks
-from ptheta.api.export import WIDTH, Images, composed
+from ptheta.api.export import Images, composed
+from ptheta.api.films import film_side, is_film
 from ptheta.api.grid import Block, Output
 from ptheta.api.limits import check_numbers
 from ptheta.compute.streams import undisturbed
@@ -21,14 +22,13 @@ from ptheta.extractors.base import Extractor
 from ptheta.extractors.table import choose_extractor, load_extractor
 from ptheta.files import html
 from ptheta.files.films import FILM, write_gif
-from ptheta.files.images import drawn_at, grid
+from ptheta.files.images import grid
 from ptheta.files.out import check_file
 from ptheta.measures.chains import Mixing, changes, indicators, mixing, thinned
 from ptheta.runs.folder import Run
 from ptheta.specs import DataSpec, ImageSpec, images_only
 from ptheta.tasks.chain import Classify, Walk
 
-LONGEST = 2**29  # pixels of a film, which is written at once
 COLUMNS = 20  # states of a film, where nobody says how many
 HEADS = ("of", "effective sample size", "autocorrelation time, steps", "split R-hat")
 
@@ -119,7 +119,7 @@ def chain(
     `out` cannot be written.
     """
     check_numbers(steps=steps, chains=chains, every=every, burn=burn, seed=seed)
-    film = _is_film(out)
+    film = is_film(out)
     place = check_file(str(out), (FILM,)) if film else None
     output = Output.at(None if film else out, None if film else scale)
     opened = Run.open(run)
@@ -128,7 +128,7 @@ def chain(
     if out is not None:
         images_only(opened.spec, "a film", "leave out --out")
         output.check(chains * frames, opened.spec, frames)
-    side = 1 if place is None else _film_side(opened.spec, chains, frames, scale)
+    side = 1 if place is None else _side(opened.spec, chains, frames, scale)
     seen = _classifier(opened, extractor, data)
     walk = tasks.chain(
         opened.model(weights),
@@ -150,26 +150,15 @@ def chain(
     return Chained(chains, steps, told, moved, images, about, path)
 
 
-def _is_film(out: str | Path | None) -> bool:
-    return out is not None and Path(out).suffix.lower() == FILM
+def _side(spec: DataSpec, chains: int, frames: int, scale: int | None) -> int:
+    """Of a pixel of a film."""
+    shape = images_only(spec, "a film").shape
+    return film_side(chains, shape, frames, scale, fewer="keep fewer states (--every)")
 
 
 def _images(walk: Walk) -> Images:
     """A row for each chain."""
     return Images.of(walk.states.transpose(0, 1).flatten(0, 1))
-
-
-def _film_side(spec: DataSpec, chains: int, frames: int, scale: int | None) -> int:
-    """Of a pixel, in a .gif. Raises PthetaError where it cannot hold so much."""
-    shape = images_only(spec, "a film").shape
-    side = drawn_at(chains, shape, ".jpg", WIDTH, scale=scale)  # whose sides are those of a .gif
-    pixels = frames * chains * shape[1] * shape[2] * side**2
-    if pixels > LONGEST:
-        raise PthetaError(
-            f"a film of {frames:,} pictures of {chains:,} images has {pixels:,} pixels, more than "
-            f"{LONGEST:,}: keep fewer states (--every), or give a smaller --scale"
-        )
-    return side
 
 
 def _mixing(walk: Walk, classes: int) -> tuple[dict[str, Mixing], float | None]:

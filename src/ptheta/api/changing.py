@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ptheta.api.export import Images
+from ptheta.api.films import FILMED, Moving, Screen
 from ptheta.api.given import pictures_at
-from ptheta.api.grid import Grid, Output, conditions_with
+from ptheta.api.grid import Grid, conditions_with
 from ptheta.api.limits import check_numbers
 from ptheta.api.own import Own, rows_of_pictures
 from ptheta.batch import Condition
@@ -119,9 +119,11 @@ def arithmetic(
     seed: int = 0,
     out: str | Path | None = None,
     save: str | Path | None = None,
+    fps: float | None = None,
     scale: int | None = None,
 ) -> Moved:
-    """Changes one thing of images: their codes are moved along a direction, and decoded.
+    """Changes one thing of images: their codes are moved along a direction, and decoded. A film
+    (.gif) shows each image still, and below it moving.
 
     plus: the group that they are moved towards: NAME=VALUE,... (attributes or `label`) of training
         images, or a picture or a folder of them
@@ -136,7 +138,7 @@ def arithmetic(
     strengths: how far, 1 for the whole way from one group to the other, and along a number for one
         standard deviation
     data: where the run's data lies now; out, scale: as for `sample`; save: a .safetensors for
-        the direction
+        the direction; fps: frames a second of a film (default 8)
     Raises PthetaError where the model has no codes of images, for groups that nobody is of, and
     where no direction is asked for, or two are.
     """
@@ -145,11 +147,11 @@ def arithmetic(
     ways.check()
     if near is not None and plus is None:
         raise PthetaError("--near is of groups (--plus): leave it out")
-    output, opened = Output.at(out, scale), Run.open(run)
+    screen, opened = Screen.at(out, scale, fps), Run.open(run)
     images_only(opened.spec, "arithmetic")
     place = None if save is None else check_file(save, (".safetensors",), flag="--save")
     usual = STRENGTHS if plus is not None or direction is not None else TURNS
-    how_far = tuple(usual if strengths is None else strengths)
+    how_far = _in_steps(usual, screen) if strengths is None else tuple(strengths)
     if not all(math.isfinite(s) for s in how_far) or not how_far:
         raise PthetaError(f"--strength {list(how_far)}: want finite numbers")
     model = opened.model(weights)
@@ -158,7 +160,14 @@ def arithmetic(
     found = _directions(ways, model, known, shown)
     if place is not None:
         _save(found, place, opened)
-    return _written(opened, model, shown, found, how_far, output)
+    return _written(opened, model, shown, found, how_far, screen)
+
+
+def _in_steps(usual: tuple[float, ...], screen: Screen) -> tuple[float, ...]:
+    """How far images are moved where nobody says: in a film in more steps."""
+    if screen.film is None:
+        return usual
+    return tuple(np.linspace(usual[0], usual[-1], FILMED).tolist())
 
 
 @dataclass(frozen=True)
@@ -310,26 +319,36 @@ def _written(
     shown: Shown,
     found: Found,
     strengths: tuple[float, ...],
-    output: Output,
+    screen: Screen,
 ) -> Moved:
-    rows: list[Tensor] = []
-    for one in found.each.values():
-        made = moved(model, shown.codes, one, strengths, shown.y)
-        each = made.view(len(shown.x), len(strengths), *made.shape[1:])
-        rows.append(torch.cat([shown.x[:, None], each], 1))
-    width = 1 + len(strengths)
-    x = torch.stack(rows, 1).flatten(0, 2)
-    output.check(len(x), run.spec, width)
-    headings = ("image", *(f"{s:+g}" if s else "its code" for s in strengths))
-    images = replace(Images.of(x), headings=headings)
-    about = f"{len(shown.x)} images, {', '.join(found.each)}"
-    grid = output.write(images, about, width)
+    steps, n = len(strengths), len(shown.x)
+    screen.check(n, 1 + len(found.each), steps, run.spec)
+    walks = {
+        name: moved(model, shown.codes, one, strengths, shown.y).unflatten(0, (n, steps))
+        for name, one in found.each.items()
+    }
+    moving = _beside(shown.x, walks, strengths, still=screen.film is not None)
+    about = f"{n} images, {', '.join(found.each)}"
+    grid = screen.write(moving, about)
     return Moved(
         *(grid.images, grid.columns, about, grid.path),
         directions=found.each,
         codes=shown.codes,
         strengths=strengths,
     )
+
+
+def _beside(
+    x: Tensor, walks: Mapping[str, Tensor], strengths: tuple[float, ...], *, still: bool
+) -> Moving:
+    """Images beside what becomes of them, (N, steps, C, H, W) by the direction: in a picture each
+    row begins with the image. still: whether the image is a member of its own that does not move"""
+    if still:
+        stays = x[:, None].expand_as(next(iter(walks.values())))
+        return Moving(torch.stack([stays, *walks.values()], 1), ("image", *walks))
+    rows = torch.stack([torch.cat([x[:, None], walk], 1) for walk in walks.values()], 1)
+    headings = ("image", *(f"{s:+g}" if s else "its code" for s in strengths))
+    return Moving(rows, headings=headings)
 
 
 def _save(found: Found, place: Path, run: Run) -> None:

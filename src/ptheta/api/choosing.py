@@ -10,6 +10,7 @@ from ptheta.api.densities import HELD_OUT, unseen_of
 from ptheta.data.memory import Source
 from ptheta.errors import PthetaError
 from ptheta.runs.folder import Run
+from ptheta.tasks.averaged import Averaged, averaged, can_average
 from ptheta.tasks.ratio import calibrated
 from ptheta.tasks.reject import Chosen, check_way, chosen
 from ptheta.tasks.tempered import tempered, truncated
@@ -23,12 +24,14 @@ class Choosing:
     truncation: of a GAN's codes, to [-truncation, truncation]
     temperature: of what is drawn
     data: where the run's data lies now, of which held-out examples calibrate the discriminator
+    mean: whether the mean of p(x | z) stands in the place of elements that are drawn from it
     """
 
     reject: str | None = None
     truncation: float | None = None
     temperature: float | None = None
     data: Source | None = None
+    mean: bool = False
 
     def __post_init__(self) -> None:
         """Raises PthetaError for what is no way to choose, and for options that do not go
@@ -48,12 +51,13 @@ class Choosing:
             "reject": None if self.reject is None else f"{self.reject} {about}".strip(),
             "truncation": self.truncation,
             "temperature": self.temperature,
+            "mean": "of p(x | z)" if self.mean else None,
         }
         return {name: str(value) for name, value in every.items() if value is not None}
 
-    def told(self, drawn: str, about: str) -> str:
-        """A line on samples. drawn: what was drawn; about: how they were chosen"""
-        parts = [about] if about else []
+    def told(self, drawn: str, *about: str) -> str:
+        """A line on samples. drawn: what was drawn; about: how they were chosen, what they show"""
+        parts = [part for part in about if part]
         if self.truncation is not None:
             parts.append(f"codes within {self.truncation:g}")
         if self.temperature is not None:
@@ -64,6 +68,8 @@ class Choosing:
         """The model that draws so. Raises PthetaError where it cannot."""
         if self.truncation is not None:
             model = truncated(model, self.truncation)
+        if self.mean:
+            model = averaged(model)
         if self.temperature is not None:
             model = tempered(model, self.temperature)
         if self.reject is None:
@@ -71,6 +77,13 @@ class Choosing:
         held_out = unseen_of(run.own(self.data), HELD_OUT)
         found = calibrated(model, held_out, kind="isotonic", seed=CALIBRATING)
         return chosen(model, self.reject, found)
+
+
+def shows(model: nn.Module) -> str:
+    """What samples show of p(x | z), in words; empty where nothing is drawn given a code."""
+    if isinstance(model, Averaged):
+        return "means of p(x | z)"
+    return "drawn from p(x | z)" if can_average(model) else ""
 
 
 def about_of(model: nn.Module) -> str:

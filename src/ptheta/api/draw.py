@@ -11,7 +11,7 @@ from typing import NamedTuple, Unpack
 import torch
 from torch import nn
 
-from ptheta.api.choosing import AS_IT_IS, Choosing, about_of
+from ptheta.api.choosing import AS_IT_IS, Choosing, about_of, shows
 from ptheta.api.export import Images
 from ptheta.api.told import Told, told_of
 from ptheta.batch import Condition, Together
@@ -102,9 +102,10 @@ def samples(
     images = replace(
         first,
         in_turn=bool(captions),
-        title=title,
+        title="; ".join(filter(None, (title, shows(model)))),
         told=_told(model, rows),
         chosen=about_of(model),
+        shows=shows(model),
     )
     if how.between is not None:
         return _walk(model, rows, how.between, seed, images)

@@ -54,6 +54,7 @@ class Images:
     names: of their files in a folder; none for numbers
     told: of the image of a number, what a table in the folder says of it, by column
     chosen: how samples were chosen, in words; empty where all were taken
+    shows: what samples show of p(x | z), in words; empty where nothing is drawn given a code
     """
 
     n: int
@@ -68,6 +69,7 @@ class Images:
     names: tuple[str, ...] = ()
     told: Told | None = None
     chosen: str = ""
+    shows: str = ""
 
     @property
     def columns(self) -> int | None:

@@ -1,4 +1,4 @@
-"""Verbs that give images: sampling, reconstruction, walks."""
+"""Verbs that give images: samples, and maps of surprise."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from ptheta.api.export import Images
 from ptheta.api.grid import Grid, Output, examples, side_by_side, squarish
 from ptheta.api.limits import check_numbers
 from ptheta.api.rows import Rows, is_table, sample_rows
-from ptheta.capabilities import Encodes
 from ptheta.compute.streams import undisturbed
 from ptheta.conditions import Text
 from ptheta.data.memory import Source
@@ -21,7 +20,6 @@ from ptheta.errors import PthetaError
 from ptheta.runs.folder import Run
 from ptheta.specs import VectorSpec, from_unit
 from ptheta.tasks.sample import Wanted
-from ptheta.training.translations import conditions_shown
 
 N = 64  # images that are drawn where nobody says how many
 
@@ -43,6 +41,7 @@ def sample(
     reject: str | None = None,
     truncation: float | None = None,
     temperature: float | None = None,
+    mean: bool = False,
     data: Source | None = None,
     seed: int = 0,
     out: str | Path | None = None,
@@ -66,6 +65,8 @@ def sample(
         (Metropolis-Hastings); data: where the run's data lies now, by which it is calibrated
     truncation: of a GAN, draw codes within [-truncation, truncation]
     temperature: of autoregressive models, logits over it; of flows and VAEs, base noise times it
+    mean: of a decoder that is a distribution (of VAEs and the like), show the mean of p(x | z) of
+        each code; by default its elements are drawn, each on its own, as every metric takes them
     out: a place to write them as well: a picture, an array (.npy, .npz) or a folder; rows: a table
         (.csv, .parquet), an array (.npy) or a picture (.png)
     force: whether a file of rows that is there is overwritten
@@ -80,7 +81,7 @@ def sample(
         n, condition = _of_file(opened, n, caption_file, condition)
     n = N if n is None else n
     wanted = Wanted(labels=labels or None, attributes=attributes, condition=condition or None)
-    choosing = Choosing(reject, truncation, temperature, data)
+    choosing = Choosing(reject, truncation, temperature, data, mean)
     how = How(weights, prior, same_noise, between, choosing)
     if isinstance(opened.spec, VectorSpec):
         return sample_rows(
@@ -89,7 +90,7 @@ def sample(
     output = _of_images(opened, output, out, missing)
     output.check(n, opened.spec)
     images = samples(opened, n, how, seed=seed, **wanted)
-    return output.write(images, how.choosing.told(_drawn(images, n), images.chosen))
+    return output.write(images, how.choosing.told(_drawn(images, n), images.chosen, images.shows))
 
 
 def _of_images(run: Run, output: Output | None, out: str | Path | None, missing: bool) -> Output:
@@ -152,63 +153,3 @@ def surprise(
     most = bits.max().clamp_min(1e-9)  # all is 0 where everything was certain
     about = f"{bits.mean():.4g} bits/dim, white is {bits.max():.3g} bits"
     return output.write(side_by_side(x, from_unit(bits / most)), about, squarish(len(x), 2))
-
-
-@undisturbed()
-def interpolate(
-    run: str | Path | Run,
-    n: int = 8,
-    *,
-    steps: int = 10,
-    images: bool | None = None,
-    straight: bool = False,
-    data: Source | None = None,
-    seed: int | None = None,
-    out: str | Path | None = None,
-    scale: int | None = None,
-) -> Grid:
-    """n walks of `steps` images through the latent space, one in a row.
-
-    images: whether the walks are between test images, or between codes of the prior; default:
-        between images where the model encodes
-    straight: along lines in the place of great circles
-    seed: of codes of the prior (default 0); the rest: as for `surprise`
-    Raises PthetaError for an option without effect: a seed with images, data without.
-    """
-    output, opened = Output.at(out, scale), Run.open(run)
-    model, ends, y = opened.model(), None, None
-    encodes = isinstance(model, Encodes)
-    if images and not encodes:
-        raise PthetaError(
-            "--images: this model has no codes of images (it has no `encode`): give --codes to "
-            "walk between codes of its prior"
-        )
-    between = encodes if images is None else images
-    _check_walk(between, encodes, seed, data)
-    if between:
-        _, x, y = examples(opened, 2 * n, data, output)
-        n = len(x) // 2
-        ends, y = (x[:n], x[n : 2 * n]), None if y is None else y[:n]
-    if not between:
-        y = conditions_shown(model, n, lambda: opened.data("test"))
-    output.check(n * steps, opened.spec, steps)
-    walk = tasks.interpolate(
-        model, n, steps, ends=ends, condition=y, straight=straight, seed=seed or 0
-    )
-    what = "test images" if between else "codes of the prior"
-    return output.write(Images.of(walk), f"{n} walks of {steps} images between {what}", steps)
-
-
-def _check_walk(between: bool, encodes: bool, seed: int | None, data: Source | None) -> None:
-    """Raises PthetaError for an option that would have no effect on walks between test images, or
-    between codes."""
-    if between and seed is not None:
-        raise PthetaError(
-            "--seed draws codes of the prior, and the walks are between test images: leave it out, "
-            "or give --codes"
-        )
-    if not between and data is not None:
-        raise PthetaError(
-            "--data gives images to walk between, and the walks are between codes of the prior: "
-            f"{'leave out --codes' if encodes else 'leave it out'}"
-        )

@@ -82,37 +82,6 @@ def _two_dimensions(
 
 
 @undisturbed()
-def traverse(
-    run: str | Path | Run,
-    n: int = 8,
-    *,
-    steps: int = 9,
-    reach: float = 3.0,
-    image: int = 0,
-    data: Source | None = None,
-    out: str | Path | None = None,
-    scale: int | None = None,
-) -> Grid:
-    """The code of a test image with one dimension changed at a time, a dimension in each row.
-
-    n: dimensions, most used first; steps: images in a row, from -reach to reach
-    image: number of the test image; data, out, scale: as for `manifold`
-    """
-    output, opened = Output.at(out, scale), Run.open(run)
-    model, x, y = examples(opened, max(USED_BY, image + 1), data, output)
-    if not 0 <= image < len(x):
-        raise PthetaError(f"--image {image}: there are {len(x)} test images, 0 to {len(x) - 1}")
-    dims = tasks.most_used(model, x, y)[:n]
-    output.check(len(dims) * steps, opened.spec, steps)
-    one = None if y is None else y[image : image + 1]
-    assert isinstance(model, Encodes)  # or its most used dimensions would not be known
-    z = model.encode(x[image : image + 1], one)[0].detach()
-    rows = tasks.traverse(model, z, dims, steps=steps, reach=reach, condition=one)
-    shown = ", ".join(map(str, dims))
-    return output.write(Images.of(rows), f"dimensions {shown}, one in each row", steps)
-
-
-@undisturbed()
 def latents(
     run: str | Path | Run,
     n: int = 2000,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ptheta import tasks
-from ptheta.api.choosing import about_of
+from ptheta.api.choosing import about_of, shows
 from ptheta.api.draw import How
 from ptheta.api.told import LABEL, told_of
 from ptheta.capabilities import condition_of
@@ -138,7 +138,9 @@ def sample_rows(
             write_vectors(
                 path, *(x, spec) if labels is None else _with_labels(run, x, labels, path)
             )
-    return Rows(x, spec, how.choosing.told(f"{n} rows", about_of(model)), path, labels)
+    return Rows(
+        x, spec, how.choosing.told(f"{n} rows", about_of(model), shows(model)), path, labels
+    )
 
 
 def _labels(model: nn.Module, n: int, wanted: Wanted) -> tuple[str, ...] | None:

@@ -16,7 +16,7 @@ from ptheta.cli.common import (
     Parsed,
     cli,
     number,
-    out,
+    out_or_film,
     show,
     whole,
 )
@@ -69,7 +69,8 @@ from ptheta.terminal.progress import shown
     type=types.Real(),
     multiple=True,
     help="How far to move: 1 is from one group to the other, or one standard deviation. May be "
-    "repeated.  [default: 0, 0.5, 1 and 1.5; along a number, and in closed form, -2 to 2]",
+    "repeated.  [default: 0, 0.5, 1 and 1.5; along a number, and in closed form, -2 to 2; in a "
+    "film 16 steps of that]",
 )
 @click.option(
     "--save", type=types.File(".safetensors"), help="A .safetensors to write the direction to."
@@ -77,7 +78,7 @@ from ptheta.terminal.progress import shown
 @WEIGHTS
 @DATA
 @SEED
-@out
+@out_or_film
 @THREADS
 def arithmetic(run: str, where: str, **options: Parsed) -> None:
     """Change one thing of images, by arithmetic with their codes.
@@ -85,7 +86,8 @@ def arithmetic(run: str, where: str, **options: Parsed) -> None:
     The code of an image is moved along a direction and made an image again: towards a group of
     images (--plus) and away from another (--minus), along a number (--along), or in the directions
     that the generator answers most (--closed-form). A model that has no encoder is given codes by
-    inversion (`ptheta invert`). Each row begins with the image.
+    inversion (`ptheta invert`). Each row begins with the image; a film (--out turn.gif) shows it
+    above what becomes of it.
 
     Examples:
       ptheta arithmetic runs/ae --plus first_colour=red --near 5 --out red.png

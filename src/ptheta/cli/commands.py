@@ -21,13 +21,25 @@ from ptheta.cli import (
     tradeoff,
     train,
     usefulness,
+    walking,
 )
 from ptheta.cli.common import cli
 from ptheta.cli.help import sections
 
 PARTS = (
-    *(listing, train, images, repairing, imputing, latent, inverting, changing, chains),
-    *(outliers, classify, cluster, compressing, density, ratio, tradeoff, usefulness, measure),
+    *(listing, train, images, repairing, imputing, walking, latent, inverting, changing),
+    *(
+        chains,
+        outliers,
+        classify,
+        cluster,
+        compressing,
+        density,
+        ratio,
+        tradeoff,
+        usefulness,
+        measure,
+    ),
 )
 
 for section in sections():

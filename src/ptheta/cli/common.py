@@ -87,6 +87,17 @@ _OUT = click.option(
     help=f"{_PLACES}; of a model of tables, x.csv, x.parquet or x.npy.",
 )
 _OUT_UNLESS = click.option("--out", type=types.SOURCE, help=f"{_PLACES}.")
+_OUT_OR_FILM = click.option(
+    "--out",
+    type=types.SOURCE,
+    required=True,
+    help=f"{_PLACES}; or walk.gif, a film that goes there and back.",
+)
+_FPS = click.option(
+    "--fps",
+    type=types.Real(0, above=True),
+    help="Frames a second of a film, at most 50.  [default: 8]",
+)
 _SCALE = click.option(
     "--scale",
     type=types.COUNT,
@@ -139,6 +150,11 @@ THREADS = click.option(
 def out(command: Callable[..., None]) -> Callable[..., None]:
     """--out and --scale of a verb that writes images."""
     return _OUT(_SCALE(command))
+
+
+def out_or_film(command: Callable[..., None]) -> Callable[..., None]:
+    """--out, --fps and --scale of a verb whose images may move."""
+    return _OUT_OR_FILM(_FPS(_SCALE(command)))
 
 
 def out_unless(command: Callable[..., None]) -> Callable[..., None]:

@@ -21,8 +21,6 @@ from ptheta.cli.common import (
     WEIGHTS,
     Parsed,
     cli,
-    given,
-    number,
     out,
     out_unless,
     refuse,
@@ -92,6 +90,13 @@ SHOWING = ("image", "mask", "known", "out", "scale", *(o[1] for o in OPTIONS.val
     type=types.POSITIVE,
     metavar="T",
     help="Divide logits by T (autoregressive models), or multiply base noise by T (flows, VAEs).",
+)
+@click.option(
+    "--mean/--draw",
+    default=False,
+    help="Of a model whose decoder is a distribution, such as a VAE: show the mean of p(x | z) for "
+    "each code, or draw its pixels, each on its own, as all metrics take samples.  [default: "
+    "--draw]",
 )
 @click.option("--force", is_flag=True, help="Overwrite a file of rows that is there.")
 @click.option(
@@ -218,31 +223,6 @@ def surprise(**options: Parsed) -> None:
       ptheta surprise runs/made -n 4 --scale 6 --out bits.png
     """
     show(ptheta.surprise(**options))
-
-
-@cli.command(panel=LOOK)
-@RUN
-@number(text="Number of walks.")
-@whole("--steps", 10, "Number of images in a walk.", types.Whole(2))
-@click.option(
-    "--images/--codes",
-    default=None,
-    help="Walk between test images, or between codes of the prior. By default between images "
-    "where the model encodes.",
-)
-@click.option("--straight", is_flag=True, help="Walk along lines instead of great circles.")
-@DATA
-@SEED
-@out
-@THREADS
-def interpolate(seed: int, **options: Parsed) -> None:
-    """Walk through the latent space, one walk in a row.
-
-    Examples:
-      ptheta interpolate runs/vae --out walks.png
-      ptheta interpolate runs/dcgan --codes --seed 3 --out walks.png
-    """
-    show(ptheta.interpolate(seed=seed if given("seed") else None, **options))
 
 
 @cli.command(panel=USE)

@@ -68,31 +68,6 @@ def _two(text: str) -> tuple[int, int]:
 
 @cli.command(panel=LOOK)
 @RUN
-@number(text="Number of dimensions, most used first.")
-@whole("--steps", 9, "Number of images in a row.")
-@click.option(
-    "--reach",
-    type=types.Real(),
-    default=3.0,
-    show_default=True,
-    help="Ends of a row, on either side of 0.",
-)
-@whole("--image", 0, "Number of the test image to start from.", types.Whole(0))
-@DATA
-@out
-@THREADS
-def traverse(**options: Parsed) -> None:
-    """Change one dimension of an image's code at a time, a row each.
-
-    Examples:
-      ptheta traverse runs/vae --out rows.png
-      ptheta traverse runs/vae --image 5 --reach 2 --out rows.png
-    """
-    show(ptheta.traverse(**options))
-
-
-@cli.command(panel=LOOK)
-@RUN
 @number(2000, kind=types.Whole(2))
 @JSON
 @DATA

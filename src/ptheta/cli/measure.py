@@ -210,7 +210,7 @@ def compare(**options: Parsed) -> None:
 )
 @THREADS
 def demo(**options: Parsed) -> None:
-    """Train one model of each family, compare them, and write report.html.
+    """Train one model of each family, and write a report of them.
 
     Examples:
       ptheta demo

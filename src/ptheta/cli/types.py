@@ -83,6 +83,20 @@ class Source(Text):
         return text
 
 
+class Pictured(click.ParamType["int | str"]):
+    """The number of an image, or the path of a picture."""
+
+    name = "number or picture"
+
+    def convert(
+        self, value: int | str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        text = str(value)
+        if text.removeprefix("-").isdecimal():
+            return Whole(0).convert(text, param, ctx)
+        return Source().convert(text, param, ctx)
+
+
 class Names(click.ParamType[tuple[str, ...]]):
     """Names with commas between them; none where the text is empty."""
 
@@ -134,6 +148,7 @@ THREADS = Whole(0, MOST_THREADS)
 PROCESSES = Whole(1, MOST_THREADS)
 SOURCE = Source()
 NAMES = Names()
+IMAGE = Pictured()
 PICTURE = File(".png")
 FOLDER = Folder()
 

@@ -134,7 +134,7 @@ def to_picture(
     headings: a text for each column, above it
     title: a text above all
     """
-    return PICTURES[suffix].encode(_drawn(picture, scale, captions, headings, title), mark=mark)
+    return PICTURES[suffix].encode(lettered(picture, scale, captions, headings, title), mark=mark)
 
 
 def to_png(
@@ -147,16 +147,17 @@ def to_png(
     title: str = "",
 ) -> bytes:
     """PNG bytes of a picture; see `to_picture`."""
-    return PNG.encode(_drawn(picture, scale, captions, headings, title), mark=mark)
+    return PNG.encode(lettered(picture, scale, captions, headings, title), mark=mark)
 
 
-def _drawn(
+def lettered(
     picture: np.ndarray,
     scale: int,
-    captions: Sequence[str],
-    headings: Sequence[str],
-    title: str,
+    captions: Sequence[str] = (),
+    headings: Sequence[str] = (),
+    title: str = "",
 ) -> Image.Image:
+    """A picture with each pixel drawn as scale x scale, and its texts: see `to_picture`."""
     image = Image.fromarray(picture)
     if scale > 1:
         image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)

@@ -19,7 +19,8 @@ from ptheta.tasks.sample import sample, sample_batches
 from ptheta.tasks.surprise import surprise
 from ptheta.tasks.tradeoff import tradeoff
 from ptheta.tasks.translate import translate
-from ptheta.tasks.walks import manifold, most_used, traverse
+from ptheta.tasks.traverse import traverse
+from ptheta.tasks.walks import manifold, most_used
 
 __all__ = [
     "chain",

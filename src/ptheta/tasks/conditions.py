@@ -68,8 +68,6 @@ def rows_between(model: nn.Module, rows: Condition, steps: int) -> Condition:
     Raises PthetaError where there are not two, and where the model knows nothing between.
     """
     spec_of(model)
-    if not isinstance(model, Blends):
-        raise PthetaError("this model knows nothing between two conditions: ask for each of them")
     if len(rows) != 2:
         raise PthetaError(
             f"conditions to walk between: want two, the first and the last, not {len(rows)}"
@@ -78,6 +76,16 @@ def rows_between(model: nn.Module, rows: Condition, steps: int) -> Condition:
         raise PthetaError(f"{steps} steps between two conditions: want 2 or more")
     share = torch.linspace(0, 1, steps, device=device_of(model))
     first, second = (rows[torch.full_like(share, end, dtype=torch.long)] for end in (0, 1))
+    return blend(model, first, second, share)
+
+
+def blend(model: nn.Module, first: Condition, second: Condition, share: Tensor) -> Condition:
+    """What lies between the conditions of B examples: share (B,), 0 for the first.
+
+    Raises PthetaError where the model knows nothing between.
+    """
+    if not isinstance(model, Blends):
+        raise PthetaError("this model knows nothing between two conditions: ask for each of them")
     return model.between(first, second, share)
 
 

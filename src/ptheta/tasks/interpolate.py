@@ -1,18 +1,22 @@
-"""Latent interpolation: needs `Decodes`, and `Encodes` to go between given images."""
+"""Walks between two codes, which need `Decodes`, and `Encodes` or inversion to go between given
+images; and between two conditions, of the same noise, which need `Samples` and `Blends`."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from ptheta.batch import Condition
-from ptheta.capabilities import Decodes, Encodes, HasPrior, some_conditions
+from ptheta.batch import Condition, joined
+from ptheta.capabilities import Decodes, HasPrior, device_of, some_conditions
 from ptheta.compute.memory import require_images
 from ptheta.compute.streams import seeded, undisturbed
 from ptheta.errors import PthetaError
-from ptheta.tasks.conditions import check_condition
+from ptheta.tasks.arithmetic import codes_of
+from ptheta.tasks.averaged import averaged, can_average
+from ptheta.tasks.conditions import blend, check_condition, rows_between
 from ptheta.tasks.effort import decoded
 from ptheta.tasks.needs import require
+from ptheta.tasks.sample import sample
 
 LEAST = 1e-12  # norm of a code that is divided by
 
@@ -47,35 +51,86 @@ def interpolate(
     *,
     ends: tuple[Tensor, Tensor] | None = None,
     condition: Condition | None = None,
+    to: Condition | None = None,
     straight: bool = False,
     seed: int = 0,
 ) -> Tensor:
-    """`rows` walks of `steps` images: uint8 (rows * steps, C, H, W), row by row.
+    """`rows` walks of `steps` images: uint8 (rows * steps, C, H, W), row by row. They begin and end
+    at what the model makes of the codes of the two ends.
 
-    ends: two image batches (rows, C, H, W) to walk between; default: codes drawn from the prior
+    ends: two image batches (rows, C, H, W) to walk between, by the encoder where there is one, else
+        by codes that are looked for (`ptheta.tasks.invert`); default: codes drawn from the prior
     condition: of each row, for a conditional model; default: its conditions in turn
+    to: of each row at its other end, where that is another one: then the condition walks as well
     straight: along the line in the place of the great circle
-    Raises PthetaError where the model cannot decode (or encode, with ends; else: has no prior), or
-    takes no such condition.
+    Raises PthetaError where the model cannot decode (or has no codes of images, with ends; else: no
+    prior), takes no such condition, or knows nothing between two.
     """
     require(model, Decodes, "interpolate")
     if rows < 1 or steps < 2:
         raise PthetaError(f"{rows} walks of {steps} images: ask for at least 1 walk of 2 images")
     require_images(rows * steps, model)
-    condition = check_condition(model, condition)
-    if condition is None:
-        condition = some_conditions(model, rows)
-    if ends is not None:
-        cure = "leave the images out to walk between codes of the prior"
-        coder = require(model, Encodes, "interpolate between images", cure)
-        a, b = coder.encode(ends[0], condition), coder.encode(ends[1], condition)
-    else:
-        prior = require(model, HasPrior, "draw codes from a prior", "give images to walk between")
-        with seeded(seed):
-            a = prior.sample_latent(rows, condition)
-            b = prior.sample_latent(rows, condition)
+    first = check_condition(model, condition)
+    first = some_conditions(model, rows) if first is None else first
+    last = first if to is None else check_condition(model, to)
+    a, b = _codes(model, rows, ends, (first, last), seed)
     t = torch.linspace(0, 1, steps, device=a.device)
     z = torch.lerp(a[:, None], b[:, None], t[:, None]) if straight else slerp(a, b, t)
+    z[:, 0], z[:, -1] = a, b  # to the last digit
     each = torch.arange(rows, device=z.device).repeat_interleave(steps)
-    y = None if condition is None else condition[each]
+    y = None if first is None else first[each]
+    if to is not None and y is not None and last is not None:
+        y = blend(model, y, last[each], t.repeat(rows))
     return decoded(model, z.flatten(0, 1), y)
+
+
+def _codes(
+    model: nn.Module,
+    rows: int,
+    ends: tuple[Tensor, Tensor] | None,
+    conditions: tuple[Condition | None, Condition | None],
+    seed: int,
+) -> tuple[Tensor, Tensor]:
+    """Of both ends, (rows, L) each."""
+    if ends is None:
+        prior = require(model, HasPrior, "draw codes from a prior", "give images to walk between")
+        with seeded(seed):
+            a, b = (prior.sample_latent(rows, y) for y in conditions)
+        return a, b
+    device = device_of(model)
+    a, b = (
+        codes_of(model, x, y, seed=seed).to(device) for x, y in zip(ends, conditions, strict=True)
+    )
+    return a, b
+
+
+@undisturbed()
+def between(
+    model: nn.Module,
+    rows: int,
+    steps: int,
+    first: Condition,
+    last: Condition,
+    *,
+    seed: int = 0,
+) -> Tensor:
+    """`rows` walks from one condition to another: uint8 (rows * steps, C, H, W), row by row, each
+    of its own noise, which stays the same on the way. They are the samples that `sample` draws of
+    what lies between; of a model that draws elements given a code, their means.
+
+    first, last: one row each
+    Raises PthetaError where the model cannot sample, takes no such condition, or knows nothing
+    between two.
+    """
+    if rows < 1:
+        raise PthetaError(f"{rows} walks: ask for at least one")
+    require_images(rows * steps, model)
+    way = rows_between(model, joined([first, last]), steps)
+    shown = averaged(model) if can_average(model) else model
+    made = [sample(shown, rows, seed=seed, condition=_same(way, t, rows)) for t in range(steps)]
+    return torch.stack(made, 1).flatten(0, 1)
+
+
+def _same(conditions: Condition, t: int, rows: int) -> Condition:
+    """Condition t for each of so many rows."""
+    return conditions[torch.full((rows,), t)]

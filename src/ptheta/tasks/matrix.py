@@ -129,7 +129,7 @@ TASKS: dict[str, Task] = {
     ),
     "invert": Task("find the codes of images", (InvertsPrior, InvertsEncoded)),
     "arithmetic": Task("change one thing of images", (Autoencodes, InvertsPrior)),
-    "traverse": Task("change one dimension of a code", (Autoencodes,)),
+    "traverse": Task("change one dimension of a code", (Autoencodes, DecodesPrior)),
     "latents": Task("what the codes hold", (HasPosterior,), of=ANY),
     "fit": Task("fit a prior to the codes", (Autoencodes,), of=ANY),
     "probe": Task("how much of the labels the codes hold", (Encodes,), conditional=False),

@@ -11,6 +11,7 @@ from ptheta.capabilities import Tempers, Truncates, condition_of
 from ptheta.errors import PthetaError
 from ptheta.models.base import EVERY_KIND, Model
 from ptheta.specs import DataSpec, ImageSpec, VectorSpec
+from ptheta.tasks.conditions import blend
 from ptheta.tasks.needs import require
 
 
@@ -24,6 +25,10 @@ class Changed(Model):
 
     def __init__(self, model: nn.Module, spec: DataSpec) -> None:
         super().__init__(spec, None, condition_of(model))
+        self.model = model
+
+    def between(self, first: Condition, second: Condition, share: Tensor) -> Condition:
+        return blend(self.model, first, second, share)
 
 
 class Truncated(Changed):

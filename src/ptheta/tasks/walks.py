@@ -1,15 +1,12 @@
-"""Pictures of a latent space: the manifold of two dimensions, and traversals. Need `Decodes`."""
+"""Pictures of a latent space: the manifold of two dimensions. Need `Decodes`."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from ptheta.batch import Condition
 from ptheta.capabilities import (
-    Decodes,
     Encodes,
     HasPosterior,
     code_at,
@@ -96,37 +93,3 @@ def manifold(
     z = torch.zeros(side, side, size)
     z[:, :, dims[0]], z[:, :, dims[1]] = steps, steps[:, None]
     return decoded(model, z.flatten(0, 1), y)
-
-
-@undisturbed()
-@torch.no_grad()
-def traverse(
-    model: nn.Module,
-    z: Tensor,
-    dims: Sequence[int],
-    *,
-    steps: int = 9,
-    reach: float = 3.0,
-    condition: Condition | None = None,
-) -> Tensor:
-    """For each dimension in `dims`, `steps` images with that number of the code z (L,) replaced by
-    -reach to reach: uint8 (len(dims) * steps, C, H, W), row by row. Under a prior that is not
-    N(0, 1) the ends are what leaves as much of it beyond.
-
-    Raises PthetaError for no dimensions, for those that the code does not have, and for a condition
-    that the model does not take.
-    """
-    require(model, Decodes, "show its latent space")
-    if not dims or steps < 1:
-        raise PthetaError(f"{len(dims)} dimensions of {steps} images: ask for at least one of each")
-    whole_numbers(dims, "dimension")
-    if not all(0 <= d < len(z) for d in dims):
-        raise PthetaError(f"dimensions {list(dims)}: the code has 0 to {len(z) - 1}")
-    require_images(len(dims) * steps, model)
-    codes = z.repeat(len(dims), steps, 1)
-    low, high = code_at(model, torch.tensor([-reach, reach])).tolist()
-    for i, d in enumerate(dims):
-        codes[i, :, d] = torch.linspace(low, high, steps)
-    flat = codes.flatten(0, 1)
-    y = check_condition(model, condition)
-    return decoded(model, flat, None if y is None else y[torch.zeros(len(flat), dtype=torch.long)])

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
 from ptheta.batch import Condition
+from ptheta.capabilities import CodePart
 from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, NonNegative, OneOf, Positive, option
@@ -67,6 +68,12 @@ class InfoGAN(GAN):
         category = streams.integers(0, c.categories, n, device=z.device)
         u = streams.uniform(n, c.continuous, device=z.device) * 2 - 1
         return torch.cat([z, one_hot(category, c.categories).to(z.dtype), u], 1)
+
+    def code_parts(self) -> tuple[CodePart, ...]:
+        """c0, the category, and c1, c2, ..., the numbers."""
+        c, first = self.config, self.config.latent + self.config.categories
+        numbers = (CodePart(f"c{i + 1}", first + i, 1) for i in range(c.continuous))
+        return (CodePart("c0", c.latent, c.categories, category=True), *numbers)
 
     def settled(self, z: Tensor) -> Tensor:
         """The noise as ever, one category, numbers within -1 to 1."""

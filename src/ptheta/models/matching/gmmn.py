@@ -135,6 +135,10 @@ class GMMN(Model):
         u = streams.uniform(*law.shape, device=law.device).clamp(1 - most, most)
         return law.icdf(torch.sigmoid(self.config.temperature * torch.logit(u)))
 
+    def draws_elements(self) -> bool:
+        """Of an autoencoder's p(x | code), where there is one."""
+        return bool(self.coded)
+
     def decode(self, z: Tensor, condition: Condition | None = None) -> Tensor:
         """Noise (B, L) -> examples, or the mean of p(x | code); words are the most probable."""
         made = self.made(z, drawn=False)

@@ -189,6 +189,9 @@ class Variational(Model):
         """x ~ p(x | z) with z ~ p(z): its elements are drawn, not averaged (for means: decode)."""
         return self.likelihood(self.sample_latent(n, condition), condition).sample()
 
+    def draws_elements(self) -> bool:
+        return True
+
     def sample_at(self, n: int, temperature: float, condition: Condition | None = None) -> Tensor:
         """Of codes whose distance to the mean of a normal prior is times the temperature; the
         elements are drawn from p(x | z) as ever."""

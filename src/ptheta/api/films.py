@@ -1,0 +1,174 @@
+"""Images that move: written as a film (.gif), or as rows of a picture, an array or a folder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from ptheta.api.export import WIDTH, Images
+from ptheta.api.grid import Grid, Output
+from ptheta.errors import PthetaError
+from ptheta.files.captions import MOST_ROWS
+from ptheta.files.films import FILM, write_gif
+from ptheta.files.images import drawn_at, grid, lettered
+from ptheta.files.out import check_file
+from ptheta.specs import DataSpec, images_only
+
+LONGEST = 2**29  # pixels of a film, which is written at once
+FPS = 8.0
+COLOURS = 64  # of a film: a fraction of the bytes, and the eye sees no difference
+FASTEST = 50.0  # what programs show: a .gif has hundredths of a second
+HELD = 3  # times that the first and the last image of a walk stay longer than the others
+FILMED = 16  # images of a walk in a film, where nobody says how many
+
+
+def is_film(out: str | Path | None) -> bool:
+    return out is not None and Path(out).suffix.lower() == FILM
+
+
+def film_side(
+    n: int,
+    shape: tuple[int, ...],
+    frames: int,
+    scale: int | None,
+    columns: int | None = None,
+    *,
+    fewer: str = "ask for fewer steps (--steps)",
+) -> int:
+    """The side of a pixel, in a .gif of so many pictures of n images. fewer: what makes it shorter
+
+    Raises PthetaError where it cannot hold so much.
+    """
+    side = drawn_at(n, shape, ".jpg", WIDTH, columns, scale)  # whose sides are those of a .gif
+    pixels = frames * n * shape[1] * shape[2] * side**2
+    if pixels > LONGEST:
+        raise PthetaError(
+            f"a film of {frames:,} pictures of {n:,} images has {pixels:,} pixels, more than "
+            f"{LONGEST:,}: {fewer}, or give a smaller --scale"
+        )
+    return side
+
+
+@dataclass(frozen=True)
+class Moving:
+    """Walks of images: uint8 (groups, members, steps, C, H, W).
+
+    A picture has a row of steps for each member of each group. A film has the groups across and the
+    members down; of one group, the members across; and without names all walks about in a square.
+    names: of the members; headings: of the steps, in a picture
+    """
+
+    x: Tensor
+    names: tuple[str, ...] = ()
+    headings: tuple[str, ...] = ()
+
+    @classmethod
+    def rows(cls, x: Tensor, steps: int) -> Moving:
+        """Of walks one after the other, (rows * steps, C, H, W)."""
+        return cls(x.unflatten(0, (-1, 1, steps)))
+
+    @property
+    def steps(self) -> int:
+        return self.x.shape[2]
+
+    def images(self) -> Images:
+        """A row for each member of each group."""
+        groups, members = self.x.shape[:2]
+        rows = groups * members
+        captions = self.names * groups if self.names and rows <= MOST_ROWS else ()
+        images = Images.of(self.x.flatten(0, 2).contiguous())
+        return replace(images, captions=captions, headings=self.headings)
+
+    def frames(self, side: int) -> list[np.ndarray]:
+        """There and back again, so that a film that begins anew does not jump."""
+        steps = self.steps
+        there = [self._frame(t, side) for t in range(steps)]
+        return [*there, *there[steps - 2 : 0 : -1]]
+
+    def _frame(self, t: int, side: int) -> np.ndarray:
+        now = self.x[:, :, t]
+        if not self.names:
+            return np.asarray(lettered(grid(now.flatten(0, 1), self.across), side))
+        if len(now) == 1:
+            return np.asarray(lettered(grid(now[0], self.across), side, headings=self.names))
+        picture = grid(now.transpose(0, 1).flatten(0, 1), self.across)
+        return np.asarray(lettered(picture, side, captions=self.names))
+
+    @property
+    def across(self) -> int:
+        """Images across, in a film."""
+        groups, members = self.x.shape[:2]
+        if not self.names:
+            return math.ceil(math.sqrt(groups * members))
+        return members if groups == 1 else groups
+
+
+@dataclass(frozen=True)
+class Screen:
+    """Where what moves is written, judged before the work.
+
+    output: of pictures, arrays and folders; film: None where it is none
+    """
+
+    output: Output
+    film: Path | None = None
+    fps: float = FPS
+    scale: int | None = None
+
+    @classmethod
+    def at(cls, out: str | Path | None, scale: int | None, fps: float | None) -> Screen:
+        """Raises PthetaError for a place that cannot be written, and for frames a second of what is
+        no film."""
+        if not is_film(out):
+            if fps is not None:
+                where = "no file is named" if out is None else f"{out} is none"
+                raise PthetaError(
+                    f"--fps {fps:g}: a film alone has frames, and {where}: leave it out, or write "
+                    "a .gif"
+                )
+            return cls(Output.at(out, scale))
+        if fps is not None and not 0 < fps <= FASTEST:
+            raise PthetaError(f"--fps {fps:g}: want more than 0, and at most {FASTEST:g}")
+        if scale is not None and scale < 1:
+            raise PthetaError(f"--scale {scale}: want 1 or more")
+        place = check_file(str(out), (FILM,))
+        return cls(Output(None, None), place, FPS if fps is None else fps, scale)
+
+    def steps(self, asked: int | None, usual: int) -> int:
+        """Images of a walk, where nobody says how many."""
+        return (usual if self.film is None else FILMED) if asked is None else asked
+
+    def check(self, groups: int, members: int, steps: int, spec: DataSpec) -> None:
+        """Raises PthetaError where so many walks are too many to write, and for what are no
+        images."""
+        shape, n = images_only(spec, "this use").shape, groups * members
+        if self.film is None:
+            self.output.check(n * steps, spec, steps)
+        else:
+            film_side(n, shape, _frames(steps), self.scale)
+
+    def write(self, moving: Moving, about: str) -> Grid:
+        """Writes it, where a place was named."""
+        images = moving.images()
+        if self.film is None:
+            return self.output.write(images, about, moving.steps)
+        n, frames = math.prod(moving.x.shape[:2]), _frames(moving.steps)
+        side = film_side(n, images.shape, frames, self.scale, moving.across)
+        durations = self.durations(moving.steps)
+        write_gif(self.film, moving.frames(side), duration=durations, colours=COLOURS)
+        return Grid(images, moving.steps, about, self.film)
+
+    def durations(self, steps: int) -> Sequence[int]:
+        """Of each frame, milliseconds: the ends of the walk stay longer."""
+        one = 10 * max(1, round(100 / self.fps))
+        return [one * (HELD if t in (0, steps - 1) else 1) for t in range(_frames(steps))]
+
+
+def _frames(steps: int) -> int:
+    """Of a walk there and back again."""
+    return max(1, 2 * steps - 2)

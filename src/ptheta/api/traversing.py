@@ -1,0 +1,238 @@
+"""The verb that changes one number of a code at a time, or one part of it that has a name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ptheta import tasks
+from ptheta.api.films import FILMED, Moving, Screen
+from ptheta.api.grid import Grid, conditions_with
+from ptheta.api.limits import check_numbers
+from ptheta.api.own import Own, rows_of_pictures
+from ptheta.batch import Condition
+from ptheta.capabilities import Decodes, Encodes
+from ptheta.compute.streams import seeded, undisturbed
+from ptheta.data.memory import Source
+from ptheta.errors import PthetaError
+from ptheta.runs.folder import Run
+from ptheta.specs import images_only
+from ptheta.tasks.arithmetic import codes_of
+from ptheta.tasks.conditions import rows_asked
+from ptheta.tasks.needs import DecodesPrior, prior_cure, require
+from ptheta.tasks.traverse import axes, fixed, most_answered
+from ptheta.training.translations import conditions_shown
+
+USED_BY = 1000  # test images by which the most used dimensions are found
+ROWS = 8
+
+
+@dataclass(frozen=True)
+class Start:
+    """Codes that rows start from, (B, L), and what each is asked for; said: what they are of"""
+
+    z: Tensor
+    y: Condition | None
+    said: str
+
+
+@undisturbed()
+def traverse(
+    run: str | Path | Run,
+    n: int | None = None,
+    *,
+    dims: Sequence[int | str] | None = None,
+    codes: Sequence[str] = (),
+    steps: int | None = None,
+    reach: float = 3.0,
+    image: int | str | Path | None = None,
+    starts: int = 1,
+    condition: Mapping[str, Sequence[str]] | None = None,
+    data: Source | None = None,
+    weights: str = "best",
+    seed: int | None = None,
+    out: str | Path | None = None,
+    fps: float | None = None,
+    scale: int | None = None,
+) -> Grid:
+    """A code with one part of it changed at a time, a part in each row; or all at once in a film.
+
+    n: rows (default 8): the dimensions that are most used on test images where the model encodes,
+        else those that change its images most, after the parts that it names (InfoGAN's c0, ...)
+    dims: in their place, by number or by name: [0, 3], ["c0", "z5"]
+    codes: parts that have a value in all rows, "c0=3"; without a value they are one of the dims
+    steps: images in a row (default 9, in a film 16; a category has one for each of its values)
+    reach: from -reach to reach, under N(0, 1)
+    image: what to start from: the number of a test image, or a picture, or a folder of pictures;
+        default: test image 0 where the model encodes, else a code that is drawn
+    starts: how many codes to start from, each in rows of its own: from test images from `image` on
+    condition: what a drawn code or a picture is asked for, of a conditional model
+    seed: of a code that is drawn of the prior, to start from
+    data, weights, out, scale: as for `sample`; fps: frames a second of a film (default 8)
+    Raises PthetaError for parts that the code does not have, and where the model has no codes.
+    """
+    check_numbers(n=n, seed=seed, starts=starts)
+    screen, opened = Screen.at(out, scale, fps), Run.open(run)
+    images_only(opened.spec, "this use")
+    model = opened.model(weights)
+    require(model, Decodes, "show its latent space")
+    given, free = _given(codes)
+    start = _start(_Asked(opened, model, image, starts, condition, data, seed))
+    named = None if dims is None and not free else [*(dims or ()), *free]
+    chosen = _chosen(opened, model, data, n, named, given)
+    size = start.z.shape[1]
+    z = fixed(model, start.z, given)
+    rows = axes(model, size, chosen, _steps(screen, model, size, chosen, steps, reach), reach)
+    steps = len(rows[0].values)
+    screen.check(len(z), len(rows), steps, opened.spec)
+    made = _made(model, replace(start, z=z), chosen, steps, reach)
+    names = tuple(axis.name for axis in rows)
+    x = made.unflatten(1, (len(rows), steps))
+    shown = ", ".join(name.removeprefix("z") for name in names)
+    about = f"dimensions {shown} of {start.said}, one in each row"
+    return screen.write(Moving(x, names), about)
+
+
+def _chosen(
+    run: Run,
+    model: nn.Module,
+    data: Source | None,
+    n: int | None,
+    named: Sequence[int | str] | None,
+    given: Mapping[str, float],
+) -> Sequence[int | str]:
+    """The dimensions of the rows. Raises PthetaError for a number of them that are named."""
+    if named is None:
+        return [
+            dim for dim in _usual(run, model, data, ROWS if n is None else n) if dim not in given
+        ]
+    if n is not None:
+        raise PthetaError(f"-n {n}: the dimensions are named; leave it out")
+    return named
+
+
+def _made(
+    model: nn.Module, start: Start, dims: Sequence[int | str], steps: int, reach: float
+) -> Tensor:
+    """From each code: (B, len(dims) * steps, C, H, W)."""
+    each = [None if start.y is None else start.y[i : i + 1] for i in range(len(start.z))]
+    made = [
+        tasks.traverse(model, one, dims, steps=steps, reach=reach, condition=y)
+        for one, y in zip(start.z, each, strict=True)
+    ]
+    return torch.stack(made).cpu()
+
+
+def _given(codes: Sequence[str]) -> tuple[dict[str, float], list[str]]:
+    """Values of parts by their names, and parts without. Raises PthetaError for what is no value,
+    and for two of one part."""
+    given: dict[str, float] = {}
+    free = []
+    for text in codes:
+        name, equals, value = text.partition("=")
+        if not equals:
+            free.append(name)
+            continue
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            raise PthetaError(f"--code {text}: want a finite number, such as {name}=1")
+        if name in given:
+            raise PthetaError(f"--code {text}: {name} has a value already")
+        given[name] = number
+    return given, free
+
+
+def _steps(
+    screen: Screen,
+    model: nn.Module,
+    size: int,
+    dims: Sequence[int | str],
+    asked: int | None,
+    reach: float,
+) -> int | None:
+    """Images of a row: in a film more, but where a category says how many."""
+    if asked is not None or screen.film is None:
+        return asked
+    categories = any(axis.part.category for axis in axes(model, size, dims, None, reach))
+    return None if categories else FILMED
+
+
+def _usual(run: Run, model: nn.Module, data: Source | None, n: int) -> Sequence[int | str]:
+    """The dimensions that say most."""
+    if not isinstance(model, Encodes):
+        return most_answered(model)[:n]
+    batch = run.data("test", data).batch(slice(0, USED_BY))
+    return tasks.most_used(model, batch.x, conditions_with(run, batch))[:n]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    run: Run
+    model: nn.Module
+    image: int | str | Path | None
+    starts: int
+    condition: Mapping[str, Sequence[str]] | None
+    data: Source | None
+    seed: int | None
+
+
+def _start(asked: _Asked) -> Start:
+    """The codes of images, or codes that are drawn."""
+    encodes, image = isinstance(asked.model, Encodes), asked.image
+    if image is not None and asked.seed is not None:
+        raise PthetaError(
+            "--seed draws the code to start from, and --image gives it: leave one out"
+        )
+    if image is None and (asked.seed is not None or not encodes):
+        if asked.data is not None and not encodes:
+            raise PthetaError(
+                "--data gives images to start from, and a code is drawn: leave it out, or give "
+                "--image"
+            )
+        return _drawn(asked)
+    if image is not None and not isinstance(image, int):
+        return _of_pictures(asked, image)
+    if asked.condition:
+        raise PthetaError("test images have their own conditions: leave these out, or give --seed")
+    first, test = image or 0, asked.run.data("test", asked.data)
+    if not 0 <= first <= first + asked.starts - 1 < len(test):
+        raise PthetaError(
+            f"--image {first}{f' and {asked.starts - 1} more' * (asked.starts > 1)}: there are "
+            f"{len(test)} test images, 0 to {len(test) - 1}"
+        )
+    batch = test.batch(slice(first, first + asked.starts))
+    y = conditions_with(asked.run, batch)
+    last = first + asked.starts - 1
+    said = f"test image {first}" if last == first else f"test images {first} to {last}"
+    return Start(codes_of(asked.model, batch.x, y), y, said)
+
+
+def _of_pictures(asked: _Asked, image: str | Path) -> Start:
+    y = rows_of_pictures(asked.model, asked.condition)
+    spec = images_only(asked.run.spec, "this use")
+    own = Own.at(image, asked.model, spec, "changes")
+    x = own.first(asked.starts)
+    rows = None if y is None else y[torch.arange(len(x)) % len(y)]
+    return Start(codes_of(asked.model, x, rows), rows, f"{image}")
+
+
+def _drawn(asked: _Asked) -> Start:
+    model, n = asked.model, asked.starts
+    prior = require(model, DecodesPrior, "show its latent space", prior_cure(model))
+    if asked.condition:
+        some = rows_asked(model, asked.condition)
+        y: Condition | None = some[torch.arange(n) % len(some)]
+    else:
+        y = conditions_shown(model, n, lambda: asked.run.data("test", asked.data))
+    seed = asked.seed or 0
+    with seeded(seed), torch.no_grad():
+        z = prior.sample_latent(n, y)
+    return Start(z, y, f"{n} code{'s' * (n > 1)} of seed {seed}")

@@ -1,0 +1,41 @@
+"""Samples without the noise of their elements: of each code the mean of p(x | z)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from ptheta.batch import Condition
+from ptheta.capabilities import draws_elements
+from ptheta.errors import PthetaError
+from ptheta.models.base import Model
+from ptheta.tasks.needs import DecodesPrior
+from ptheta.tasks.tempered import Changed
+
+
+class Averaged(Changed):
+    """E[x | z] for codes z of the prior: those of `sample`, from the same seed."""
+
+    def __init__(self, model: Model, decoding: DecodesPrior) -> None:
+        super().__init__(model, model.spec)
+        self.decoding = decoding
+
+    def sample(self, n: int, condition: Condition | None = None) -> Tensor:
+        return self.decoding.decode(self.decoding.sample_latent(n, condition), condition)
+
+
+def can_average(model: nn.Module) -> bool:
+    """Whether samples have a mean given their code that is another than themselves."""
+    return isinstance(model, DecodesPrior) and draws_elements(model)
+
+
+def averaged(model: nn.Module) -> nn.Module:
+    """The model whose samples are the means of p(x | z). Raises PthetaError where it draws no
+    elements given a code."""
+    if not can_average(model):
+        raise PthetaError(
+            "--mean: this model draws nothing given a code: its samples are what the decoder gives "
+            "already, or have no code; leave it out"
+        )
+    assert isinstance(model, Model)
+    assert isinstance(model, DecodesPrior)
+    return Averaged(model, model).eval()

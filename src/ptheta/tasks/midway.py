@@ -1,0 +1,111 @@
+"""How far the middle of a walk is from all training images, beside its ends and a cross-fade.
+
+An image half way between two others is worth something where it could be one of the data. A mean of
+two images is none, and yet near to every image in mean squared error: a blurred one is, whatever it
+shows. So the distance of the middle is told with that of the ends, which the same decoder has made,
+and with that of the middle of a cross-fade.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ptheta.data.dataset import Dataset
+from ptheta.errors import PthetaError
+from ptheta.extractors.base import Extractor
+from ptheta.extractors.features import extract
+from ptheta.measures.intervals import Groups, mean_estimate
+from ptheta.measures.memorisation import nearest
+from ptheta.measures.results import Estimate
+from ptheta.tasks.denoise.score import ends as interval
+from ptheta.tasks.outliers.distances import Bank
+
+PIXELS = "pixels"
+TRAINING = 10_000  # images whose features the others are compared with, at most
+FADE = "cross-fade"
+
+Distance = Callable[[Tensor], Tensor]  # uint8 (N, C, H, W) -> (N,)
+
+
+def cross_fade(a: Tensor, b: Tensor, steps: int) -> Tensor:
+    """From images a to images b by their pixels alone, what needs no model: uint8
+    (N, steps, C, H, W)."""
+    t = torch.linspace(0, 1, steps).view(1, -1, 1, 1, 1)
+    return torch.lerp(a[:, None].float(), b[:, None].float(), t).round().to(torch.uint8)
+
+
+def distances(train: Dataset, extractor: Extractor) -> dict[str, Distance]:
+    """To the nearest training image: the root mean square over pixels, in values of 0 to 255; and
+    in the features of an extractor that was trained on such images, where it is none of pixels."""
+    found: dict[str, Distance] = {PIXELS: lambda x: nearest(x, train)[1]}
+    if extractor.name == PIXELS:
+        return found
+    bank = Bank.of(extract(train.subset(slice(0, TRAINING)), extractor).features)
+    found[extractor.name] = lambda x: bank.nearest(extract(x, extractor).features, 1)[0][:, 0]
+    return found
+
+
+@dataclass(frozen=True)
+class Far:
+    """Means of distances over the walks. farther: of the middle than of the ends, walk by walk;
+    nearer: than the middle of the cross-fade, None of the cross-fade itself"""
+
+    ends: Estimate
+    middle: Estimate
+    farther: Estimate
+    nearer: Estimate | None = None
+
+    def to_json(self) -> dict[str, object]:
+        every = {"ends": self.ends, "middle": self.middle, "farther": self.farther}
+        told: dict[str, object] = {name: _told(value) for name, value in every.items()}
+        return told if self.nearer is None else {**told, "nearer": _told(self.nearer)}
+
+
+def _told(found: Estimate) -> dict[str, object]:
+    sides = interval(found)
+    return {"value": found.value, "interval_95": None if sides is None else list(sides)}
+
+
+def midways(
+    walks: Mapping[str, Tensor], a: Tensor, b: Tensor, known: Mapping[str, Distance]
+) -> dict[str, dict[str, Far]]:
+    """By the name of a distance, and of who walks: how far the middle is, the cross-fade's last.
+
+    walks: images at the beginning, in the middle and at the end, uint8 (N, 3, C, H, W), by who made
+        them of the images a and b, (N, C, H, W)
+    Raises PthetaError for fewer than two walks.
+    """
+    if len(a) < 2:
+        raise PthetaError(f"{len(a)} walks: give at least two to see how far their middles are")
+    every = {**walks, FADE: cross_fade(a, b, 3)}
+    return {name: _of(every, distance) for name, distance in known.items()}
+
+
+def _of(walks: Mapping[str, Tensor], distance: Distance) -> dict[str, Far]:
+    each = {name: _far(walk, distance) for name, walk in walks.items()}
+    faded = each[FADE][1]
+    return {
+        name: _means(ends, middle, None if name == FADE else faded)
+        for name, (ends, middle) in each.items()
+    }
+
+
+def _far(walk: Tensor, distance: Distance) -> tuple[Tensor, Tensor]:
+    """Of the ends and the middle of each walk, float64 (N,) each."""
+    first, middle, last = (distance(x.contiguous()).double() for x in walk.unbind(1))
+    return (first + last) / 2, middle
+
+
+def _means(ends: Tensor, middle: Tensor, faded: Tensor | None) -> Far:
+    groups = Groups(len(ends), "real")
+    nearer = None if faded is None else mean_estimate(faded - middle, groups)
+    return Far(
+        mean_estimate(ends, groups),
+        mean_estimate(middle, groups),
+        mean_estimate(middle - ends, groups),
+        nearer,
+    )

@@ -12,7 +12,9 @@ from ptheta.api.clustering import Clustering, cluster
 from ptheta.api.compared import Compared
 from ptheta.api.comparing import compare, demo
 from ptheta.api.compressing import Compressed, compress, decompress
+from ptheta.api.decoding import decode
 from ptheta.api.densities import Likely, density
+from ptheta.api.encoding import Encoded, encode
 from ptheta.api.finding import outliers
 from ptheta.api.grid import Grid
 from ptheta.api.images import interpolate, sample, surprise
@@ -44,6 +46,7 @@ __all__ = [
     "Clustering",
     "Compared",
     "Compressed",
+    "Encoded",
     "Grid",
     "Imputed",
     "Inversions",
@@ -65,11 +68,13 @@ __all__ = [
     "compare",
     "compress",
     "create",
+    "decode",
     "decompress",
     "demo",
     "denoise",
     "density",
     "describe",
+    "encode",
     "evaluate",
     "evaluate_images",
     "fit",

@@ -7,6 +7,7 @@ from ptheta.cli import (
     changing,
     classify,
     cluster,
+    coding,
     compressing,
     density,
     images,
@@ -25,7 +26,7 @@ from ptheta.cli import (
 from ptheta.cli.common import cli
 
 PARTS = (
-    *(listing, train, images, repairing, imputing, latent, inverting, changing, chains),
+    *(listing, train, images, repairing, imputing, latent, coding, inverting, changing, chains),
     *(outliers, classify, cluster, compressing, density, ratio, tradeoff, usefulness, measure),
 )
 

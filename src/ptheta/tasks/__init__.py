@@ -3,6 +3,7 @@
 from ptheta.tasks.chain import chain
 from ptheta.tasks.classify import classify
 from ptheta.tasks.cluster import cluster
+from ptheta.tasks.codes import decode, encode
 from ptheta.tasks.compress import compress, decompress
 from ptheta.tasks.denoise import denoise, psnr
 from ptheta.tasks.density import density
@@ -26,9 +27,11 @@ __all__ = [
     "classify",
     "cluster",
     "compress",
+    "decode",
     "decompress",
     "denoise",
     "density",
+    "encode",
     "fit",
     "impute",
     "imputed",

@@ -27,6 +27,7 @@ from ptheta.api.plugging import register
 from ptheta.api.ratios import Real, ratio
 from ptheta.api.repairing import denoise, reconstruct
 from ptheta.api.rows import Rows
+from ptheta.api.scattering import Scattered, scatter
 from ptheta.api.scoring_completions import score_inpainting
 from ptheta.api.tradeoffs import Traded, tradeoff
 from ptheta.api.training import create, load, sweep, train
@@ -56,6 +57,7 @@ __all__ = [
     "Moved",
     "Real",
     "Rows",
+    "Scattered",
     "Traded",
     "Translations",
     "Unwritten",
@@ -97,6 +99,7 @@ __all__ = [
     "reconstruct",
     "register",
     "sample",
+    "scatter",
     "score_imputation",
     "score_inpainting",
     "surprise",

@@ -145,7 +145,9 @@ def _images(
     codes = hashlib.sha256(known.z.numpy().tobytes()).hexdigest()[:DIGITS]
     asked: Identity = {
         **identity(run, weights),
-        **{"verb": "decode", "codes of the hash": codes, "images": n},
+        "verb": "decode",
+        "codes of the hash": codes,
+        "images": n,
         "condition": None if rows is None else named(run, rows),
     }
 

@@ -59,7 +59,7 @@ class Encoded:
     @property
     def about(self) -> str:
         n, width = self.z.shape
-        return f"{n:,} codes of {width:,} numbers: {self.how}"
+        return f"{n:,} code{'s' * (n > 1)} of {width:,} number{'s' * (width > 1)}: {self.how}"
 
     def __repr__(self) -> str:
         where = "" if self.path is None else f", in {str(self.path)!r}"
@@ -256,7 +256,7 @@ def _told(
         write_codes(known if std else replace(known, std=None), place)
     how = "of the encoder"
     if known.std is not None:
-        how = "drawn from q(z | x)" if sample else "means of q(z | x)"
+        how = "drawn from q(z | x)" if sample else "the mean of q(z | x)"
     names = list(map(str, known.rows or ())) if known.files is None else known.files
     labels = None if known.labels is None else tuple(known.labels)
     of_files = known.files is not None

@@ -28,6 +28,7 @@ LIMITS: dict[str, tuple[int, int]] = {
     "--batch": (1, MOST_PARTS),  # of images that are coded together
     "--samples": (1, MOST),  # of a bound
     "--held-out": (2, MOST),
+    "--ellipses": (0, MOST),
     "--seed": (0, LAST_SEED),
 }
 

@@ -19,6 +19,7 @@ from ptheta.cli import (
     outliers,
     ratio,
     repairing,
+    scattering,
     tradeoff,
     train,
     usefulness,
@@ -26,7 +27,19 @@ from ptheta.cli import (
 from ptheta.cli.common import cli
 
 PARTS = (
-    *(listing, train, images, repairing, imputing, latent, coding, inverting, changing, chains),
+    *(
+        listing,
+        train,
+        images,
+        repairing,
+        imputing,
+        latent,
+        coding,
+        scattering,
+        inverting,
+        changing,
+        chains,
+    ),
     *(outliers, classify, cluster, compressing, density, ratio, tradeoff, usefulness, measure),
 )
 

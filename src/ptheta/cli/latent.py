@@ -49,11 +49,11 @@ if TYPE_CHECKING:
 @THREADS
 def manifold(dims: str | None, **options: Parsed) -> None:
     """Draw the images over two dimensions of the code."""
-    show(ptheta.manifold(dims=None if dims is None else _two(dims), **options))
+    show(ptheta.manifold(dims=None if dims is None else two_dimensions(dims), **options))
 
 
-def _two(text: str) -> tuple[int, int]:
-    """The dimensions of --dims."""
+def two_dimensions(text: str) -> tuple[int, int]:
+    """The dimensions of --dims. Raises PthetaError for what is not two."""
     pair = integers(text, "--dims")
     if len(pair) != 2:
         raise PthetaError(f"--dims {text}: want two, such as 0,1")

@@ -17,6 +17,7 @@ from ptheta.tasks.probe import probe
 from ptheta.tasks.ratio import ratio
 from ptheta.tasks.reconstruct import reconstruct
 from ptheta.tasks.sample import sample, sample_batches
+from ptheta.tasks.scatter import scatter
 from ptheta.tasks.surprise import surprise
 from ptheta.tasks.tradeoff import tradeoff
 from ptheta.tasks.translate import translate
@@ -48,6 +49,7 @@ __all__ = [
     "region",
     "sample",
     "sample_batches",
+    "scatter",
     "surprise",
     "tradeoff",
     "translate",

@@ -15,6 +15,7 @@ from ptheta.measures.covariance import Gaussian
 CHUNK = 1000  # points whose distances to all others are in memory
 CHOSEN_BY = 2000  # points, at most, by which a bandwidth is chosen
 FACTORS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)  # of Scott's bandwidth
+FITTED = 5  # numbers of a Gaussian in a plane
 FLAT = 1e-6  # of the larger variance in a plane: points on a line have a kernel, too
 
 
@@ -74,19 +75,22 @@ def _upright(axes: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Density:
-    """A kernel estimate of the density of points in a plane. The kernel is Gaussian, with the
-    covariance of the points times the square of Scott's bandwidth N^(-1/6), times a factor of
-    `FACTORS`: the one by which each point is most likely under the others.
+    """An estimate of the density of points in a plane: the Gaussian of their mean and covariance,
+    or a kernel estimate, whichever is more likely to give a point that it has not seen. The kernel
+    is Gaussian, with that covariance times the square of a factor of `FACTORS` times Scott's
+    bandwidth N^(-1/6).
 
-    points: (N, 2), as they are where their covariance is 1; whiten: (2, 2), what brings points
-    there; center: (2,); width: of the kernel; own: at each point under the others, (N,)
+    center, whiten: (2,), (2, 2): y = (x - center) whiten has the mean 0 and the covariance 1
+    kernels: their middles y, (K, 2); width: theirs; the Gaussian is one kernel of width 1
+    own: the density at each point under the others, (N,); box: (low, high), what points lie in
     """
 
-    points: Tensor
-    whiten: Tensor
     center: Tensor
+    whiten: Tensor
+    kernels: Tensor
     width: float
     own: Tensor
+    box: tuple[Tensor, Tensor]
 
     @classmethod
     def of(cls, x: Tensor) -> Density:
@@ -97,19 +101,18 @@ class Density:
         values, vectors = torch.linalg.eigh(x.T.cov())
         scales = values.clamp_min(max(float(values[1]) * FLAT, 1e-300)).rsqrt()
         whiten, center = vectors * scales, x.mean(0)
-        points = (x - center) @ whiten
-        factor = _best_factor(points[:CHOSEN_BY])
+        y, box = (x - center) @ whiten, (x.min(0).values, x.max(0).values)
+        factor = _best_factor(y[:CHOSEN_BY])
+        if factor is None:
+            one = y.new_zeros(1, 2)
+            return cls(center, whiten, one, 1.0, _density(y, one, 1.0), box)
         width = factor * _scott(len(x))
-        parts = [torch.cdist(some, points).square() for some in points.split(CHUNK)]
-        every = torch.cat([_kernels(part, width) for part in parts])
-        own = (every * len(x) - width**-2) / (len(x) - 1)  # without its own kernel
-        return cls(points, whiten, center, width, own)
+        own = (_density(y, y, width) * len(x) - width**-2) / (len(x) - 1)  # without its own kernel
+        return cls(center, whiten, y, width, own, box)
 
     def at(self, x: Tensor) -> Tensor:
         """Up to one constant, at points (M, 2): (M,)."""
-        y = (x.double() - self.center) @ self.whiten
-        parts = [torch.cdist(some, self.points).square() for some in y.split(CHUNK)]
-        return torch.cat([_kernels(part, self.width) for part in parts])
+        return _density((x.double() - self.center) @ self.whiten, self.kernels, self.width)
 
     def level(self, mass: float) -> float:
         """The density that a share `mass` of the points reach: the border of the region of highest
@@ -123,8 +126,7 @@ class Density:
     def grid(self, cells: int) -> tuple[Tensor, Tensor, Tensor]:
         """The density over the points and what is around them: across (cells,), down (cells,),
         values (cells, cells)."""
-        x = self.center + self.points @ torch.linalg.inv(self.whiten)
-        low, high = x.min(0).values, x.max(0).values
+        low, high = self.box
         edge = 0.15 * (high - low)
         across, down = (
             torch.linspace(float(a), float(b), cells).double()
@@ -137,21 +139,29 @@ class Density:
 def _scott(n: int) -> float:
     """The bandwidth of n points whose covariance is 1 (Scott 1992, Multivariate Density
     Estimation, section 6.3)."""
-    return n ** (-1 / 6)
+    return float(n ** (-1 / 6))
 
 
-def _best_factor(points: Tensor) -> float:
+def _best_factor(y: Tensor) -> float | None:
     """Of `FACTORS`, the one of Scott's bandwidth by which points are most likely, each under the
-    others."""
-    squared = torch.cdist(points, points).square().fill_diagonal_(torch.inf)
-    width = _scott(len(points))
-    each = [_kernels(squared, f * width).clamp_min(1e-300).log().mean() for f in FACTORS]
-    return FACTORS[int(torch.stack(each).argmax())]
+    others; None where they are more likely under N(0, I), by Akaike's criterion."""
+    squared = torch.cdist(y, y).square().fill_diagonal_(torch.inf)
+    scott, n = _scott(len(y)), len(y)
+    every = [_kernels(squared, f * scott) * n / (n - 1) for f in FACTORS]
+    each = torch.stack([density.clamp_min(1e-300).log().mean() for density in every])
+    gaussian = -y.square().sum(1).mean() / 2 - FITTED / n
+    return None if gaussian >= each.max() else FACTORS[int(each.argmax())]
+
+
+def _density(y: Tensor, kernels: Tensor, width: float) -> Tensor:
+    """At points y (M, 2): (M,), up to one constant."""
+    parts = [torch.cdist(some, kernels).square() for some in y.split(CHUNK)]
+    return torch.cat([_kernels(part, width) for part in parts])
 
 
 def _kernels(squared: Tensor, width: float) -> Tensor:
-    """The mean of the kernels of squared distances (M, N) to N points, up to a constant that all
-    widths share."""
+    """The mean of the kernels of squared distances (M, K), up to a constant that all widths
+    share."""
     return (squared / (-2 * width**2)).exp().mean(1) / width**2
 
 

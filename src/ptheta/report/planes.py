@@ -33,7 +33,7 @@ MOST = 20  # classes that are told apart; the rarest others are one
 OTHERS = "others"
 MASSES = (0.5, 0.95)  # of the prior, inside its outlines
 CELLS = 120  # of the grid of a density, to a side
-SIDE = 3.3  # of a panel, inches
+SIDE = 3.0  # of a panel, inches
 LINE = 0.21  # of the legend, inches
 MARGIN = 0.06  # of the axes, around what is drawn
 
@@ -84,9 +84,9 @@ def planes(shown: Sequence[Panel], names: Sequence[str], look: Look, out: str | 
         axis.set_aspect("equal")
         outside = _outside(panel.points, _square(box))
         beyond = f" ({100 * outside:.0f} % outside)" if outside else ""
-        axis.set_title(shortened(panel.title, 40) + beyond, fontsize=11)
-        axis.set_xlabel(panel.x_label, fontsize=9)
-        axis.set_ylabel(panel.y_label, fontsize=9)
+        axis.set_title(shortened(panel.title, 40) + beyond, fontsize=12)
+        axis.set_xlabel(panel.x_label, fontsize=10)
+        axis.set_ylabel(panel.y_label, fontsize=10)
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
     _legend(figure, shown, marks, look)
@@ -145,14 +145,13 @@ def _draw(axis: Axes, panel: Panel, marks: _Marks, look: Look) -> None:
         axis.contourf(x, y, f, [level, f.max()], colors=["#efefef"], zorder=0)
     size = _size_of(len(panel.points))
     if panel.labels is None or not marks.each:
-        x, y = panel.points.T.numpy()
-        axis.scatter(x, y, s=size / 2, color=COLOURS[0], linewidths=0, alpha=0.7)
+        across, down = panel.points.T.numpy()
+        axis.scatter(across, down, s=size / 2, color=COLOURS[0], linewidths=0, alpha=0.7)
     else:
         for _, colour, mark, numbers in marks.each:
             mine = panel.points[torch.isin(panel.labels, torch.tensor(numbers))]
-            axis.scatter(
-                *mine.T.numpy(), s=size, color=colour, marker=mark, linewidths=0, alpha=0.8
-            )
+            across, down = mine.T.numpy()
+            axis.scatter(across, down, s=size, color=colour, marker=mark, linewidths=0, alpha=0.8)
     if panel.ellipses is not None and look.std > 0:
         _ellipses(axis, panel, marks, look.std)
     if panel.prior is not None:
@@ -254,4 +253,4 @@ def _legend(figure: Figure, shown: Sequence[Panel], marks: _Marks, look: Look) -
         texts.append(f"p(z), {' and '.join(f'{100 * mass:.0f}' for mass in MASSES)} %")
     found.append(Patch(facecolor="#efefef", edgecolor="#cccccc"))
     texts.append(f"q(z), {100 * MASSES[-1]:.0f} %")
-    figure.legend(found, texts, loc="outside right center", fontsize=9, frameon=False)
+    figure.legend(found, texts, loc="outside right center", fontsize=10, frameon=False)

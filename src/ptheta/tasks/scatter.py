@@ -74,9 +74,9 @@ def scatter(
     Raises PthetaError where the model cannot encode, for fewer than three examples, and for `dims`
     that its code does not have.
     """
+    codes, y = encode(model, x, condition, seed=seed), check_condition(model, condition)
     if len(x) < 3:
         raise PthetaError(f"{len(x)} examples make no picture of codes: give at least three")
-    codes, y = encode(model, x, condition, seed=seed), check_condition(model, condition)
     prior = None
     if isinstance(model, HasPrior):
         with seeded(seed + 1):

@@ -166,7 +166,7 @@ class Drawing:
 
 @undisturbed()
 def scatter(
-    run: str | Path | Run | Sequence[str | Path | Run],
+    runs: str | Path | Run | Sequence[str | Path | Run],
     source: Source | None = None,
     *,
     split: str | None = None,
@@ -187,6 +187,7 @@ def scatter(
     """The codes of one or several runs in a plane, coloured by class: two dimensions of the code,
     or of more than two their first two principal components.
 
+    runs: one, or up to six
     source, split, label_column, data: as for `classify`; n: examples at most, drawn at random
     dims: the two dimensions, in place of principal components
     title: of each run; default: the name of its folder
@@ -203,23 +204,17 @@ def scatter(
     place = check_new(out, (".png",), "--out", force)
     if place is not None:
         refuse_source(place, source, "data")
-    opened = _opened(run, title)
+    opened = _opened(runs, title)
     if dims is not None:
         whole_numbers(dims, "dimension")
     names = list(drawing.titles) or [one.name for one in opened]
-    found, first, remarks = list[Codes](), None, list[str]()
-    for one, name in zip(opened, names, strict=True):
-        examples, told = shown_to(one, source, split, data, label_column)
-        examples = some_of(examples, n, seed).with_fixed_binarisation()
-        remarks += [line for line in told if line not in remarks]
-        if first is None:
-            first = examples
-        _check_same(first, examples, opened[0], one)
-        found.append(_codes(one, name, examples, dims, weights, seed))
-    assert first is not None
-    done = Scattered(
-        *(tuple(found), _floors(first, found), len(first), tuple(remarks)), picture=place
-    )
+    shown, remarks = _shown(opened, source, (split, data, label_column), n, seed)
+    found = [
+        _codes(one, name, examples, dims, weights, seed)
+        for one, name, examples in zip(opened, names, shown, strict=True)
+    ]
+    first = shown[0]
+    done = Scattered(*(tuple(found), _floors(first, found), len(first), remarks), picture=place)
     if place is not None:
         _draw(done, first, drawing, place, seed)
     return done
@@ -233,6 +228,27 @@ def _opened(run: str | Path | Run | Sequence[str | Path | Run], titles: Sequence
     if titles and len(titles) != len(every):
         raise PthetaError(f"{len(titles)} titles of {len(every)} runs: give one for each, or none")
     return [Run.open(one) for one in every]
+
+
+def _shown(
+    runs: Sequence[Run],
+    source: Source | None,
+    asked: tuple[str | None, Source | None, str | None],
+    n: int,
+    seed: int,
+) -> tuple[list[Dataset], tuple[str, ...]]:
+    """The same examples, as each run's data was read, and remarks on them.
+
+    asked: split, data, label column
+    Raises PthetaError where runs are shown different ones.
+    """
+    found, remarks = list[Dataset](), list[str]()
+    for run in runs:
+        examples, told = shown_to(run, source, *asked)
+        found.append(some_of(examples, n, seed).with_fixed_binarisation())
+        remarks += [line for line in told if line not in remarks]
+        _check_same(found[0], found[-1], runs[0], run)
+    return found, tuple(remarks)
 
 
 def _check_same(first: Dataset, other: Dataset, run: Run, beside: Run) -> None:

@@ -61,13 +61,18 @@ DIFFERENT: dict[str, tuple[set[str], set[str], str]] = {
         "`list_tasks`: another table; `place` in each row of `list_models`; `model.graph()`",
     ),
     "sample": ({"captions", "images"}, {"condition"}, "texts by kind of condition"),
+    "decode": (
+        {"captions", "labels", "attributes", "images"},
+        {"condition"},
+        "texts by kind of condition",
+    ),
     "inpaint": (
         {"captions", "labels", "attributes", "measure"},
         {"condition"},
         "texts by kind of condition; `ptheta.api.score_inpainting`",
     ),
     **dict.fromkeys(
-        ("denoise", "reconstruct", "invert", "arithmetic", "interpolate", "traverse"),
+        ("denoise", "reconstruct", "invert", "arithmetic", "interpolate", "traverse", "encode"),
         ({"captions", "labels", "attributes"}, {"condition"}, "texts by kind of condition"),
     ),
     "evaluate": (set(BROUGHT), set(), "of `evaluate_images`"),

@@ -235,6 +235,9 @@ def some_clusters(m: torch.nn.Module) -> tuple[int, ...]:
 VERBS: dict[str, tuple[Callable[[torch.nn.Module], object], str]] = {
     "sample": (lambda m: tasks.sample(m, 2), "sample"),
     "reconstruct": (lambda m: tasks.reconstruct(m, X), "decode` and no `encode"),
+    "encode": (lambda m: tasks.encode(m, X), "encode"),
+    "decode": (lambda m: tasks.decode(m, Z[None]), "decode"),
+    "scatter": (lambda m: tasks.scatter(m, X), "encode"),
     "denoise": (lambda m: tasks.denoise(m, X, "masking", 0.5), "decode` and no `encode"),
     "interpolate": (lambda m: tasks.interpolate(m, 2, 3), "decode"),
     "impute": (lambda m: tasks.impute(m, X, X > 0), "complete"),

@@ -266,6 +266,14 @@ VERBS: dict[str, Callable[[Path, Path], Any]] = {
     ),
     "cluster": lambda place, out: ptheta.cluster(place / "run", IMAGES[:9], clusters=2),
     "tasks.cluster": lambda place, out: tasks.cluster(MODELS["vae"], ON, 2, restarts=2),
+    "encode": lambda place, out: ptheta.encode(place / "run", IMAGES[:6], sample=True),
+    "decode": lambda place, out: (
+        ptheta.decode(place / "run", ptheta.encode(place / "run", IMAGES[:6])).x
+    ),
+    "scatter": lambda place, out: ptheta.scatter(place / "run", IMAGES, out=out / "codes.png"),
+    "tasks.encode": lambda place, out: tasks.encode(MODELS["vae"], X).drawn(),
+    "tasks.decode": lambda place, out: tasks.decode(MODELS["ae"], torch.zeros(2, 3)),
+    "tasks.scatter": lambda place, out: tasks.scatter(MODELS["vae"], X),
     "tasks.denoise": lambda place, out: tasks.denoise(MODELS["dae"], X, "gaussian", 0.5),
     "tasks.fit": lambda place, out: tasks.fit(MODELS["ae"], CODES, components=2),
     "impute": lambda place, out: ptheta.impute(

@@ -12,7 +12,9 @@ from ptheta.api.clustering import Clustering, cluster
 from ptheta.api.compared import Compared
 from ptheta.api.comparing import compare, demo
 from ptheta.api.compressing import Compressed, compress, decompress
+from ptheta.api.decoding import decode
 from ptheta.api.densities import Likely, density
+from ptheta.api.encoding import Encoded, encode
 from ptheta.api.finding import outliers
 from ptheta.api.grid import Grid
 from ptheta.api.images import sample, surprise
@@ -26,6 +28,7 @@ from ptheta.api.ratios import Real, ratio
 from ptheta.api.rehearsing import DryRun, dry_run
 from ptheta.api.repairing import denoise, reconstruct
 from ptheta.api.rows import Rows
+from ptheta.api.scattering import Scattered, scatter
 from ptheta.api.scoring_completions import score_inpainting
 from ptheta.api.tradeoffs import Traded, tradeoff
 from ptheta.api.training import create, load, sweep, train
@@ -48,6 +51,7 @@ __all__ = [
     "Compared",
     "Compressed",
     "DryRun",
+    "Encoded",
     "Grid",
     "Imputed",
     "Inversions",
@@ -57,6 +61,7 @@ __all__ = [
     "Moved",
     "Real",
     "Rows",
+    "Scattered",
     "Traded",
     "Translations",
     "Unwritten",
@@ -70,12 +75,14 @@ __all__ = [
     "compare",
     "compress",
     "create",
+    "decode",
     "decompress",
     "demo",
     "denoise",
     "density",
     "describe",
     "dry_run",
+    "encode",
     "evaluate",
     "evaluate_images",
     "fit",
@@ -98,6 +105,7 @@ __all__ = [
     "reconstruct",
     "register",
     "sample",
+    "scatter",
     "score_imputation",
     "score_inpainting",
     "surprise",

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ptheta import tasks
+from ptheta.api.code_files import write_codes
 from ptheta.api.compared import Compared, Comparison
 from ptheta.api.export import Images
 from ptheta.api.grid import Grid, Output, side_by_side
@@ -19,11 +20,11 @@ from ptheta.api.repairing import SHOWN, Asked, Looked, no_condition, pictures_al
 from ptheta.batch import Condition
 from ptheta.capabilities import Encodes
 from ptheta.compute.streams import undisturbed
-from ptheta.data.columns.write import WRITERS, write_vectors
+from ptheta.data.columns.write import WRITERS
 from ptheta.data.memory import Source
 from ptheta.files.out import check_file
 from ptheta.runs.folder import Run
-from ptheta.specs import Column, VectorSpec, images_only
+from ptheta.specs import images_only
 from ptheta.tasks.denoise.principal import Principal
 from ptheta.tasks.denoise.score import MODEL, Scored, measured
 from ptheta.tasks.invert import Inverted, Inverts
@@ -103,12 +104,6 @@ def invert(
     no_condition(condition)
     asked = Asked(SHOWN if n is None else n, MEASURED if measured is None else measured)
     return _of_tests(opened, weights, asked, search, data, output, place)
-
-
-def write_codes(codes: Tensor, place: Path) -> None:
-    """(N, L) into a .npy, or a table with a column for each dimension: z0, z1, ..."""
-    spec = VectorSpec(tuple(Column(f"z{i}") for i in range(codes.shape[1])))
-    write_vectors(place, codes.float(), spec)
 
 
 def _of_pictures(

@@ -29,6 +29,7 @@ LIMITS: dict[str, tuple[int, int]] = {
     "--samples": (1, MOST),  # of a bound
     "--held-out": (2, MOST),
     "--starts": (1, MOST_PARTS),
+    "--ellipses": (0, MOST),
     "--seed": (0, LAST_SEED),
 }
 

@@ -130,17 +130,23 @@ def sample_rows(
     x = _with_gaps(run, x, seed) if missing else x
     labels = _labels(model, n, wanted)
     if path is not None:
-        make_folder(path.parent)
-        if path.suffix.lower() == PICTURE:
-            drawn = Scatter(spec, x[:SHOWN], log_density=density_of(model)).png()
-            write_atomic(path, lambda beside: beside.write_bytes(drawn))
-        else:
-            write_vectors(
-                path, *(x, spec) if labels is None else _with_labels(run, x, labels, path)
-            )
-    return Rows(
-        x, spec, how.choosing.told(f"{n} rows", about_of(model), shows(model)), path, labels
-    )
+        write_rows(run, path, x, labels, model)
+    told = how.choosing.told(f"{n} rows", about_of(model), shows(model))
+    return Rows(x, spec, told, path, labels)
+
+
+def write_rows(
+    run: Run, path: Path, x: Tensor, labels: tuple[str, ...] | None, model: nn.Module
+) -> None:
+    """Rows of a run of vectors into a table, an array, or a picture. labels: of each, as told"""
+    spec = run.spec
+    assert isinstance(spec, VectorSpec)
+    make_folder(path.parent)
+    if path.suffix.lower() == PICTURE:
+        drawn = Scatter(spec, x[:SHOWN], log_density=density_of(model)).png()
+        write_atomic(path, lambda beside: beside.write_bytes(drawn))
+    else:
+        write_vectors(path, *(x, spec) if labels is None else _with_labels(run, x, labels, path))
 
 
 def _labels(model: nn.Module, n: int, wanted: Wanted) -> tuple[str, ...] | None:

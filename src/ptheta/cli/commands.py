@@ -2,47 +2,21 @@
 
 from __future__ import annotations
 
-from ptheta.cli import (
-    chains,
-    changing,
-    classify,
-    cluster,
-    compressing,
-    density,
-    images,
-    imputing,
-    inverting,
-    latent,
-    listing,
-    measure,
-    outliers,
-    ratio,
-    repairing,
-    tradeoff,
-    train,
-    usefulness,
-    walking,
-)
+from importlib import import_module
+
 from ptheta.cli.common import cli
 from ptheta.cli.help import sections
 
 PARTS = (
-    *(listing, train, images, repairing, imputing, walking, latent, inverting, changing),
-    *(
-        chains,
-        outliers,
-        classify,
-        cluster,
-        compressing,
-        density,
-        ratio,
-        tradeoff,
-        usefulness,
-        measure,
-    ),
+    *("train", "listing", "measure"),
+    *("images", "repairing", "imputing", "outliers", "usefulness"),
+    *("coding", "scattering", "latent", "walking", "inverting", "changing", "chains"),
+    *("classify", "cluster", "compressing", "density", "ratio", "tradeoff"),
 )
 
 for section in sections():
     cli.add_panel(section)
+for part in PARTS:
+    import_module(f"ptheta.cli.{part}")
 
 __all__ = ["PARTS", "cli"]

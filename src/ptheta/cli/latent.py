@@ -55,11 +55,11 @@ def manifold(dims: str | None, **options: Parsed) -> None:
       ptheta manifold runs/vae --out manifold.png
       ptheta manifold runs/vae --dims 0,1 --side 12 --out manifold.png
     """
-    show(ptheta.manifold(dims=None if dims is None else _two(dims), **options))
+    show(ptheta.manifold(dims=None if dims is None else two_dimensions(dims), **options))
 
 
-def _two(text: str) -> tuple[int, int]:
-    """The dimensions of --dims."""
+def two_dimensions(text: str) -> tuple[int, int]:
+    """The dimensions of --dims. Raises PthetaError for what is not two."""
     pair = integers(text, "--dims")
     if len(pair) != 2:
         raise PthetaError(f"--dims {text}: want two, such as 0,1")

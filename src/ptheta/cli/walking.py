@@ -69,9 +69,9 @@ from ptheta.terminal.progress import shown
 def interpolate(runs: tuple[str, ...], as_json: bool, seed: int, **options: Parsed) -> None:
     """Walk through the latent space, a row or a film for each walk.
 
-    With --out walk.gif it is a film. The ends are the images that the model makes of the two codes: of pictures, of test images, of
-    draws from the prior. A model without an encoder finds codes by a search (`ptheta invert`).
-    Between two conditions it draws what `ptheta sample --between` draws.
+    With --out walk.gif it is a film. The ends are the images that the model makes of the two codes:
+    of pictures, of test images, of draws from the prior. A model without an encoder finds codes by
+    a search (`ptheta invert`). Between two conditions it draws what `ptheta sample --between` draws.
 
     Several runs walk between the same images, a row each, above a cross-fade of pixels; and a
     table says how far the middles are from all training images.
@@ -144,9 +144,9 @@ def interpolate(runs: tuple[str, ...], as_json: bool, seed: int, **options: Pars
 def traverse(run: str, seed: int, dims: tuple[str, ...], **options: Parsed) -> None:
     """Change one dimension of a code at a time, a dimension in each row.
 
-    With --out rows.gif it is a film. It starts from the code of an image, or with --seed from a code of the prior. Some models name
-    parts of their codes: InfoGAN its category c0, which takes each of its values, and its numbers
-    c1, c2, ..., which go over their range.
+    With --out rows.gif it is a film. It starts from the code of an image, or with --seed from a
+    code of the prior. Some models name parts of their codes: InfoGAN its category c0, which takes
+    each of its values, and its numbers c1, c2, ..., which go over their range.
 
     Examples:
       ptheta traverse runs/vae --image 5 --out rows.png

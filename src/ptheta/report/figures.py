@@ -38,7 +38,7 @@ def latents(report: LatentReport, out: str | Path) -> Path:
     bars.set_title(f"{report.active} of {len(order)} active", fontsize=10)
     _histogram(histogram, report)
     _plane(plane, report, order[0], order[min(1, len(order) - 1)])
-    return _save(figure, out)
+    return saved(figure, out)
 
 
 def _histogram(axis: Axes, report: LatentReport) -> None:
@@ -86,7 +86,7 @@ def probes(found: Sequence[Probe], out: str | Path) -> Path:
     axis.set_ylabel("test accuracy, %")
     axis.grid(alpha=0.3)
     axis.legend(frameon=False)
-    return _save(figure, out)
+    return saved(figure, out)
 
 
 @plain_text()
@@ -107,7 +107,7 @@ def classified(log_p: Tensor, y: Tensor, names: Sequence[str], out: str | Path) 
         matrix.set_yticks(range(len(names)), short)
     matrix.set_xlabel("taken for")
     matrix.set_ylabel("is")
-    return _save(figure, out)
+    return saved(figure, out)
 
 
 def _reliability(axis: Axes, log_p: Tensor, y: Tensor) -> None:
@@ -141,7 +141,8 @@ def _reliability(axis: Axes, log_p: Tensor, y: Tensor) -> None:
     axis.grid(alpha=0.3)
 
 
-def _save(figure: Figure, out: str | Path) -> Path:
+def saved(figure: Figure, out: str | Path) -> Path:
+    """Writes a figure. Raises PthetaError for another suffix than .png."""
     path = expand(out)
     if path.suffix != ".png":
         raise PthetaError(f"--out {path}: want a .png")

@@ -3,6 +3,7 @@
 from ptheta.tasks.chain import chain
 from ptheta.tasks.classify import classify
 from ptheta.tasks.cluster import cluster
+from ptheta.tasks.codes import decode, encode
 from ptheta.tasks.compress import compress, decompress
 from ptheta.tasks.denoise import denoise, psnr
 from ptheta.tasks.density import density
@@ -16,6 +17,7 @@ from ptheta.tasks.probe import probe
 from ptheta.tasks.ratio import ratio
 from ptheta.tasks.reconstruct import reconstruct
 from ptheta.tasks.sample import sample, sample_batches
+from ptheta.tasks.scatter import scatter
 from ptheta.tasks.surprise import surprise
 from ptheta.tasks.tradeoff import tradeoff
 from ptheta.tasks.translate import translate
@@ -27,9 +29,11 @@ __all__ = [
     "classify",
     "cluster",
     "compress",
+    "decode",
     "decompress",
     "denoise",
     "density",
+    "encode",
     "fit",
     "impute",
     "imputed",
@@ -46,6 +50,7 @@ __all__ = [
     "region",
     "sample",
     "sample_batches",
+    "scatter",
     "surprise",
     "tradeoff",
     "translate",

@@ -10,6 +10,7 @@ from ptheta.capabilities import (
     CAPABILITIES,
     Clusters,
     Completes,
+    Decodes,
     Denoises,
     Encodes,
     EstimatesPartition,
@@ -127,6 +128,9 @@ TASKS: dict[str, Task] = {
     "manifold": Task(
         "images over two dimensions of the code", (DecodesPrior,), fitted=(DecodesPrior,)
     ),
+    "encode": Task("the codes of examples", (Encodes,), of=ANY),
+    "decode": Task("examples of codes", (Decodes,), of=ANY),
+    "scatter": Task("codes in a plane, coloured by class", (Encodes,), of=ANY),
     "invert": Task("find the codes of images", (InvertsPrior, InvertsEncoded)),
     "arithmetic": Task("change one thing of images", (Autoencodes, InvertsPrior)),
     "traverse": Task("change one dimension of a code", (Autoencodes, DecodesPrior)),

@@ -1,0 +1,167 @@
+"""The verb that makes examples of codes: those of a file, or an array."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ptheta import tasks
+from ptheta.api.code_files import CodeRows, read_codes, tensor_of
+from ptheta.api.draw import DIGITS, USUAL, identity, named
+from ptheta.api.encoding import Encoded
+from ptheta.api.export import SUFFIXES, Images
+from ptheta.api.given import names_of_results
+from ptheta.api.grid import Grid, Output
+from ptheta.api.record import Identity
+from ptheta.api.rows import Rows, check_rows, write_rows
+from ptheta.api.told import LABEL
+from ptheta.batch import Condition
+from ptheta.capabilities import Decodes, condition_of
+from ptheta.compute.streams import undisturbed
+from ptheta.conditions import Labels, parts_of, word
+from ptheta.errors import PthetaError
+from ptheta.files.out import check_new, refuse_source
+from ptheta.runs.folder import Run
+from ptheta.specs import VectorSpec, images_only
+from ptheta.tasks.codes import check_codes
+from ptheta.tasks.conditions import rows_asked
+from ptheta.tasks.needs import require
+from ptheta.tasks.sample import BATCH, Part, Place
+
+Given = str | Path | Tensor | np.ndarray | Encoded
+
+
+@undisturbed()
+def decode(
+    run: str | Path | Run,
+    codes: Given,
+    *,
+    condition: Mapping[str, Sequence[str]] | None = None,
+    out: str | Path | None = None,
+    scale: int | None = None,
+    weights: str = "best",
+    force: bool = False,
+) -> Grid | Rows:
+    """The examples of codes; the mean example where the decoder is a distribution.
+
+    codes: a file that `encode` or `invert` wrote (.npy, .csv, .parquet), what `encode` gave, or
+        float (N, L)
+    condition: of a conditional model, such as {"labels": ["cat"]}, for the codes in turn; default:
+        the labels that stand beside the codes
+    out: of images a picture, an array or a folder, whose files have the names that stand beside the
+        codes; of vectors a table, an array or a picture; scale: as for `sample`
+    force: whether a file that is there is overwritten
+    Raises PthetaError where the model cannot decode, for what are no codes of it, and where it is
+    conditional and nothing says on what.
+    """
+    opened = Run.open(run)
+    of_rows = isinstance(opened.spec, VectorSpec)
+    path = check_rows(out, scale, USUAL, force) if of_rows else None
+    output = Output.at(None if of_rows else out, None if of_rows else scale)
+    if output.path is not None and output.path.suffix.lower() in SUFFIXES:
+        check_new(output.path, (), "--out", force)
+    known = _known(codes)
+    for place in (path, output.path):
+        if place is not None and isinstance(codes, str | Path):
+            refuse_source(place, codes, "codes")
+    model = opened.model(weights)
+    require(model, Decodes, "decode")
+    check_codes(model, known.z)
+    rows = _conditions(model, known, condition)
+    labels = _labels_of(model, rows, known)
+    if of_rows:
+        x = tasks.decode(model, known.z, rows)
+        if path is not None:
+            write_rows(opened, path, x, labels, model)
+        assert isinstance(opened.spec, VectorSpec)
+        return Rows(x, opened.spec, f"{len(x):,} rows", path, labels)
+    output.check(len(known.z), opened.spec)
+    images = _images(opened, weights, model, known, rows, labels)
+    return output.write(images, f"{images.n:,} images", None)
+
+
+def _known(codes: Given) -> CodeRows:
+    if isinstance(codes, Encoded):
+        return CodeRows(codes.z, codes.names if codes.of_files else None, codes.labels)
+    if isinstance(codes, str | Path):
+        return read_codes(codes)
+    return CodeRows(tensor_of(codes, "codes"))
+
+
+def _conditions(
+    model: nn.Module, known: CodeRows, asked: Mapping[str, Sequence[str]] | None
+) -> Condition | None:
+    """What each code is decoded with; None of an unconditional model.
+
+    Raises PthetaError where nothing says it, and for what the model does not know.
+    """
+    spec, n = condition_of(model), len(known.z)
+    if spec is None and not asked:
+        return None
+    if not asked and known.labels is not None and _told_labels(model) is not None:
+        asked = {Labels.kind: known.labels}
+    if not asked:
+        assert spec is not None
+        raise PthetaError(
+            f"this model is conditional on {word(spec)}: say which the codes have (--label and the "
+            "like; in Python condition=...), or give a table with a column of labels"
+        )
+    rows = rows_asked(model, asked)
+    if len(rows) > n:
+        raise PthetaError(f"{len(rows)} conditions of {n} codes: give no more than there are codes")
+    return rows[torch.arange(n) % len(rows)]
+
+
+def _told_labels(model: nn.Module) -> Labels | None:
+    """The labels that a model is asked for."""
+    parts = parts_of(condition_of(model))
+    return next((part for part in parts if isinstance(part, Labels)), None)
+
+
+def _labels_of(model: nn.Module, rows: Condition | None, known: CodeRows) -> tuple[str, ...] | None:
+    """The label of each example that is made: the one it is asked for, else that of its code."""
+    spec = condition_of(model)
+    if isinstance(spec, Labels) and rows is not None:
+        return tuple(spec.describe(rows))
+    return None if known.labels is None else tuple(known.labels)
+
+
+def _images(
+    run: Run,
+    weights: str,
+    model: nn.Module,
+    known: CodeRows,
+    rows: Condition | None,
+    labels: tuple[str, ...] | None,
+) -> Images:
+    """They are made while they are written, some at a time."""
+    spec, n = images_only(run.spec, "a picture"), len(known.z)
+    codes = hashlib.sha256(known.z.numpy().tobytes()).hexdigest()[:DIGITS]
+    asked: Identity = {
+        **identity(run, weights),
+        "verb": "decode",
+        "codes of the hash": codes,
+        "images": n,
+        "condition": None if rows is None else named(run, rows),
+    }
+
+    def parts(place: Place) -> Iterator[Part]:
+        for start in range(place.done, n, BATCH):
+            some = slice(start, min(start + BATCH, n))
+            x = tasks.decode(model, known.z[some], None if rows is None else rows[some])
+            yield Part(start, x, Place(some.stop))
+
+    told = None if labels is None else (lambda i: {LABEL: labels[i]})
+    return replace(Images(n, spec.shape, asked, parts, names=_names(known)), told=told)
+
+
+def _names(known: CodeRows) -> tuple[str, ...]:
+    """Those of the files that the codes are of; none, where two files have one name."""
+    files = [Path(name) for name in known.files or ()]
+    return names_of_results(files) if len({file.name for file in files}) == len(files) else ()

@@ -1,0 +1,263 @@
+"""The verb that gives the codes of examples: of the run's data, of a source, or of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ptheta import tasks
+from ptheta.api.beside import shown_to, some_of
+from ptheta.api.code_files import CodeRows, write_codes
+from ptheta.api.found import names_of
+from ptheta.api.grid import Block, conditions_with
+from ptheta.api.limits import check_numbers
+from ptheta.api.own import Own, rows_of_pictures
+from ptheta.compute.streams import undisturbed
+from ptheta.data.columns.write import WRITERS
+from ptheta.data.dataset import Dataset
+from ptheta.data.memory import Source
+from ptheta.errors import PthetaError
+from ptheta.files import html
+from ptheta.files.out import check_new, refuse_source
+from ptheta.runs.folder import Run
+from ptheta.specs import images_only
+from ptheta.tasks.codes import Codes
+from ptheta.tasks.conditions import with_conditions
+from ptheta.terminal.progress import watched
+
+PART = 2000  # examples that are read at a time
+SHOWN, WIDE = 5, 6  # codes that are printed, and numbers of each
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What `ptheta.encode` gives.
+
+    names: of the examples: the paths of their files, or their rows
+    z: their codes, float32 (N, L); std: the standard deviations of q(z | x); None where the model
+        has no such posterior
+    how: what a code is, in words
+    labels: the name of the label of each; None where nobody knows
+    of_files: whether the names are those of files
+    path: where they were written; None for nowhere
+    """
+
+    names: Sequence[str] = field(repr=False)
+    z: Tensor = field(repr=False)
+    std: Tensor | None = field(repr=False)
+    how: str
+    labels: tuple[str, ...] | None = field(default=None, repr=False)
+    remarks: tuple[str, ...] = ()
+    path: Path | None = None
+    picture: Path | None = None
+    of_files: bool = False
+
+    @property
+    def about(self) -> str:
+        n, width = self.z.shape
+        return f"{n:,} code{'s' * (n > 1)} of {width:,} number{'s' * (width > 1)}: {self.how}"
+
+    def __repr__(self) -> str:
+        where = "" if self.path is None else f", in {str(self.path)!r}"
+        return f"Encoded({self.about}{where})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the first codes."""
+        head, *rows = self.first()
+        return html.card(self, html.table(rows, head))
+
+    def first(self) -> list[list[str]]:
+        """The first codes as a table with its heads."""
+        n, width = self.z.shape
+        heads = ["example", *(() if self.labels is None else ("label",))]
+        heads += [f"z{i}" for i in range(min(width, WIDE))] + ["..."] * (width > WIDE)
+        rows = [heads]
+        for i in range(min(n, SHOWN)):
+            known = [self.names[i], *(() if self.labels is None else (self.labels[i],))]
+            numbers = [f"{value:.4g}" for value in self.z[i, :WIDE].tolist()]
+            rows.append([*known, *numbers, *["..."] * (width > WIDE)])
+        return rows
+
+    def blocks(self) -> list[Block]:
+        """What is printed of it."""
+        return [Block(self.about, self.first(), self.remarks)]
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "examples": len(self.names),
+            "dimensions": self.z.shape[1],
+            "code": self.how,
+            "labels": self.labels is not None,
+            "remarks": list(self.remarks),
+            "path": None if self.path is None else str(self.path),
+        }
+
+
+@undisturbed()
+def encode(
+    run: str | Path | Run,
+    source: Source | None = None,
+    *,
+    image: str | Path | None = None,
+    condition: Mapping[str, Sequence[str]] | None = None,
+    split: str | None = None,
+    label_column: str | None = None,
+    data: Source | None = None,
+    n: int | None = None,
+    sample: bool = False,
+    std: bool = False,
+    out: str | Path | None = None,
+    weights: str = "best",
+    seed: int = 0,
+    force: bool = False,
+) -> Encoded:
+    """The code of each example of the run's data, of a source, or of pictures: of a model with a
+    posterior q(z | x) its mean.
+
+    source: anything that `ptheta.open_data` reads, read as the run's data was
+    image: in its place a picture of the model's size, or a folder of them; condition: what these
+        are asked for, in turn, of a conditional model
+    split: "train", "val" or "test", of the source, or of the run's data (default: test)
+    label_column, data, n: as for `classify`
+    sample: one draw from q(z | x) in place of its mean
+    std: whether the file has the standard deviations of q(z | x), too
+    out: a .npy of the codes alone, or a table (.csv, .parquet) with a row for each example: its
+        file or row, its label where known, z0, z1, ...; force: whether a file there is overwritten
+    Raises PthetaError where the model cannot encode, or has no posterior and is asked of it.
+    """
+    check_numbers(n=n, seed=seed)
+    place = check_new(out, tuple(WRITERS), "--out", force)
+    if place is not None:
+        _check_place(place, std, source, data)
+    opened = Run.open(run)
+    model = opened.model(weights)
+    if image is None:
+        if condition:
+            raise PthetaError("conditions are said of pictures (--image): leave them out")
+        examples, remarks = _examples(opened, source, split, data, label_column)
+        known, remarks = _of_data(opened, model, some_of(examples, n, seed), seed), remarks
+    else:
+        _pictures_alone(source, split, label_column, data, n)
+        known, remarks = _of_pictures(opened, model, image, condition, seed), ()
+    return _told(known, remarks, place, sample=sample, std=std, seed=seed)
+
+
+def _check_place(place: Path, std: bool, *sources: Source | None) -> None:
+    for source in sources:
+        refuse_source(place, source, "data")
+    if std and place.suffix.lower() == ".npy":
+        raise PthetaError(
+            f"--std: {place} holds codes alone: write a .csv or a .parquet, with columns for both"
+        )
+
+
+def _pictures_alone(
+    source: Source | None,
+    split: str | None,
+    label_column: str | None,
+    data: Source | None,
+    n: int | None,
+) -> None:
+    """Raises PthetaError for what is not said of pictures."""
+    flags = {"SOURCE": source, "--split": split, "--label-column": label_column}
+    for flag, given in (flags | {"--data": data, "-n": n}).items():
+        if given is not None:
+            raise PthetaError(f"{flag} beside --image, which names the pictures: leave one out")
+
+
+def _examples(
+    run: Run,
+    source: Source | None,
+    split: str | None,
+    data: Source | None,
+    label_column: str | None,
+) -> tuple[Dataset, tuple[str, ...]]:
+    """Those of a source, or of a split of the run's data, all of them."""
+    if source is not None:
+        found = shown_to(run, source, split, data, label_column)
+        return found.data, found.remarks
+    if label_column is not None:
+        raise PthetaError(
+            f"--label-column {label_column}: this is of a SOURCE, and none is given: leave it out"
+        )
+    return run.data(split or "test", data), ()
+
+
+def _of_data(run: Run, model: nn.Module, data: Dataset, seed: int) -> CodeRows:
+    """The codes of all examples."""
+    data = with_conditions(model, data).with_fixed_binarisation()
+    codes = codes_of(run, model, data, seed)
+    names = names_of(data)
+    labels = None if data.labels is None else labels_of(data)
+    if data.files is not None:
+        return CodeRows(codes.z, names, labels, None, codes.std)
+    return CodeRows(codes.z, None, labels, [int(name) for name in names], codes.std)
+
+
+def codes_of(run: Run, model: nn.Module, data: Dataset, seed: int) -> Codes:
+    """The codes of all examples of a data set with the model's conditions, as it is measured.
+
+    Raises PthetaError where the model cannot encode.
+    """
+    found: Codes | None = None
+    for start in watched(range(0, len(data), PART), "encoding"):
+        batch = data.batch(slice(start, min(start + PART, len(data))))
+        part = tasks.encode(model, batch.x, conditions_with(run, batch), seed=seed)
+        found = part if found is None else found.joined(part)
+    assert found is not None  # a data set has an example
+    return found
+
+
+def labels_of(data: Dataset) -> tuple[str, ...]:
+    """The name of the label of each example, of data that have some."""
+    assert data.labels is not None
+    return tuple(data.class_name(int(k)) for k in data.labels[data.rows(slice(None))])
+
+
+def _of_pictures(
+    run: Run,
+    model: nn.Module,
+    image: str | Path,
+    condition: Mapping[str, Sequence[str]] | None,
+    seed: int,
+) -> CodeRows:
+    rows = rows_of_pictures(model, condition)
+    own = Own.at(image, model, images_only(run.spec, "--image"), "encodes")
+    own.checked()
+    found: Codes | None = None
+    for i in range(len(own)):
+        y = None if rows is None else rows[torch.tensor([i % len(rows)])]
+        one = tasks.encode(model, own.read(i)[None], y, seed=seed)
+        found = one if found is None else found.joined(one)
+    assert found is not None  # there is a picture
+    return CodeRows(found.z, [path.name for path in own.pictures], None, None, found.std)
+
+
+def _told(
+    known: CodeRows,
+    remarks: tuple[str, ...],
+    place: Path | None,
+    *,
+    sample: bool,
+    std: bool,
+    seed: int,
+) -> Encoded:
+    """Writes the codes, where a place was named."""
+    codes = Codes(known.z, known.std)
+    if sample:
+        known = replace(known, z=codes.drawn(seed))
+    if std and known.std is None:
+        raise PthetaError("--std: this model has no posterior q(z | x): an example has one code")
+    if place is not None:
+        write_codes(known if std else replace(known, std=None), place)
+    how = "of the encoder"
+    if known.std is not None:
+        how = "drawn from q(z | x)" if sample else "the mean of q(z | x)"
+    names = list(map(str, known.rows or ())) if known.files is None else known.files
+    labels = None if known.labels is None else tuple(known.labels)
+    of_files = known.files is not None
+    return Encoded(names, known.z, known.std, how, labels, remarks, place, of_files=of_files)

@@ -1,0 +1,336 @@
+"""The verb that draws the codes of runs in a plane, and says how well classes lie apart there."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ptheta import tasks
+from ptheta.api.beside import shown_to, some_of
+from ptheta.api.encoding import labels_of
+from ptheta.api.grid import Block, conditions_with
+from ptheta.api.limits import check_numbers
+from ptheta.compute.streams import undisturbed
+from ptheta.data.dataset import Dataset
+from ptheta.data.memory import Source
+from ptheta.errors import PthetaError
+from ptheta.files import html
+from ptheta.files.out import check_new, refuse_source
+from ptheta.measures.classification import Told, wilson
+from ptheta.measures.planes import by_neighbour, plane_of
+from ptheta.report.planes import Look, Panel, planes
+from ptheta.runs.folder import Run
+from ptheta.tasks.conditions import whole_numbers, with_conditions
+from ptheta.tasks.scatter import MASS, Scatter
+
+USUAL = 2000  # examples
+ELLIPSES = 100
+BESIDE = 6  # panels at most
+
+
+@dataclass(frozen=True)
+class Codes:
+    """The codes of a run in a plane.
+
+    title: what the run is called; width: numbers of a code; found: where they lie
+    plane, whole: the share of examples whose nearest other one has their label, by what is seen in
+        the plane, and by the whole code; None without labels, whole of codes of two numbers, too
+    inside, covered: of q(z) and p(z), as `ptheta.tasks.scatter.Scatter.overlap` says; None without
+        a prior
+    """
+
+    title: str
+    width: int
+    found: Scatter = field(repr=False)
+    plane: Told | None = None
+    whole: Told | None = None
+    inside: Told | None = None
+    covered: Told | None = None
+
+    def to_json(self) -> dict[str, object]:
+        told = {
+            "neighbour_in_plane": self.plane,
+            "neighbour_in_code": self.whole,
+            "q_in_p": self.inside,
+            "p_in_q": self.covered,
+        }
+        return {
+            "dimensions": self.width,
+            "axes": self.found.plane.dims,
+            "variance": list(self.found.plane.share),
+            **{name: None if one is None else one._asdict() for name, one in told.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Scattered:
+    """What `ptheta.scatter` gives.
+
+    runs: their codes; floors: as `Codes.plane` of what needs no model, by name
+    """
+
+    runs: tuple[Codes, ...]
+    floors: dict[str, Told]
+    examples: int
+    remarks: tuple[str, ...] = ()
+    path: Path | None = None
+    picture: Path | None = None
+
+    @property
+    def about(self) -> str:
+        """A line on what was done."""
+        return f"codes of {self.examples:,} examples by {', '.join(r.title for r in self.runs)}"
+
+    def __repr__(self) -> str:
+        where = "" if self.picture is None else f", in {str(self.picture)!r}"
+        return f"Scattered({self.about}{where})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: its tables."""
+        tables = [block.rows for block in self.blocks() if block.rows]
+        return html.card(self, *(html.table(rows[1:], rows[0]) for rows in tables))
+
+    def blocks(self) -> list[Block]:
+        """What is printed of it."""
+        blocks = [Block(self.about, [HEADS, *map(_row, self.runs)], self.remarks)]
+        if self.floors:
+            wide = any(one.whole is not None for one in self.runs)
+            rows = [["label of the nearest other example", "in the plane", "in the code"]]
+            rows += [[r.title, _text(r.plane), _text(r.whole)] for r in self.runs]
+            rows += [[name, told.text(), ""] for name, told in self.floors.items()]
+            blocks.append(Block(rows=rows if wide else [row[:2] for row in rows]))
+        if any(one.inside is not None for one in self.runs):
+            rows = [["", "q(z) in 95 % of p(z)", "p(z) in 95 % of q(z)"]]
+            rows += [[r.title, _text(r.inside), _text(r.covered)] for r in self.runs if r.inside]
+            lines = (f"{MASS:g} both, where q(z) is p(z) (in the plane)",)
+            blocks.append(Block(rows=rows, lines=lines))
+        return blocks
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "examples": self.examples,
+            "runs": [{"run": one.title, **one.to_json()} for one in self.runs],
+            "floors": {name: told._asdict() for name, told in self.floors.items()},
+            "remarks": list(self.remarks),
+            "picture": None if self.picture is None else str(self.picture),
+        }
+
+
+HEADS = ["run", "numbers", "axes", "variance", "sd across", "sd down"]
+
+
+def _row(one: Codes) -> list[str]:
+    plane = one.found.plane
+    axes = "PCA" if plane.dims is None else ",".join(f"z{d}" for d in plane.dims)
+    sds = [f"{value:.3g}" for value in one.found.points.std(0).tolist()]
+    return [one.title, str(one.width), axes, f"{100 * sum(plane.share):.0f} %", *sds]
+
+
+def _text(told: Told | None) -> str:
+    return "" if told is None else told.text()
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What is drawn beside points: see `scatter`."""
+
+    titles: Sequence[str] = ()
+    ellipses: int = ELLIPSES
+    look: Look = Look()
+
+    @classmethod
+    def of(
+        cls,
+        titles: Sequence[str],
+        ellipses: int,
+        std: float,
+        reach: float | None,
+        own_axes: bool,
+    ) -> Drawing:
+        """Raises PthetaError for what cannot be drawn."""
+        if not math.isfinite(std) or std < 0:
+            raise PthetaError(f"--std {std:g}: want 0 (no ellipses) or more, such as 1")
+        if reach is not None and not (math.isfinite(reach) and reach > 0):
+            raise PthetaError(f"--reach {reach:g}: want a number above 0")
+        if reach is not None and own_axes:
+            raise PthetaError("--reach sets the axes of all panels: leave --own-axes out")
+        return cls(titles, ellipses, Look(std, reach, own_axes))
+
+
+@undisturbed()
+def scatter(
+    runs: str | Path | Run | Sequence[str | Path | Run],
+    source: Source | None = None,
+    *,
+    split: str | None = None,
+    label_column: str | None = None,
+    data: Source | None = None,
+    n: int = USUAL,
+    dims: tuple[int, int] | None = None,
+    title: Sequence[str] = (),
+    ellipses: int = ELLIPSES,
+    std: float = 1.0,
+    reach: float | None = None,
+    own_axes: bool = False,
+    out: str | Path | None = None,
+    weights: str = "best",
+    seed: int = 0,
+    force: bool = False,
+) -> Scattered:
+    """The codes of one or several runs in a plane, coloured by class: two dimensions of the code,
+    or of more than two their first two principal components.
+
+    runs: one, or up to six
+    source, split, label_column, data: as for `classify`; n: examples at most, drawn at random
+    dims: the two dimensions, in place of principal components
+    title: of each run; default: the name of its folder
+    ellipses: examples whose Gaussian posterior q(z | x) is drawn, by an ellipse at `std` standard
+        deviations; 0: none
+    reach: the axes go from -reach to reach; own_axes: each run has axes of its own. Default: the
+        axes of all are the same, and hold everything
+    out: a .png, with the prior's regions of highest density of 50 % and 95 %, and that of 95 % of
+        the aggregate posterior q(z); force: whether a file that is there is overwritten
+    Raises PthetaError where a model cannot encode, and for runs that are shown different examples.
+    """
+    check_numbers(n=n, ellipses=ellipses, seed=seed)
+    drawing = Drawing.of(title, ellipses, std, reach, own_axes)
+    place = check_new(out, (".png",), "--out", force)
+    if place is not None:
+        refuse_source(place, source, "data")
+    opened = _opened(runs, title)
+    if dims is not None:
+        whole_numbers(dims, "dimension")
+    names = list(drawing.titles) or [one.name for one in opened]
+    shown, remarks = _shown(opened, source, (split, data, label_column), n, seed)
+    found = [
+        _codes(one, name, examples, dims, weights, seed)
+        for one, name, examples in zip(opened, names, shown, strict=True)
+    ]
+    first = shown[0]
+    done = Scattered(*(tuple(found), _floors(first, found), len(first), remarks), picture=place)
+    if place is not None:
+        _draw(done, first, drawing, place, seed)
+    return done
+
+
+def _opened(run: str | Path | Run | Sequence[str | Path | Run], titles: Sequence[str]) -> list[Run]:
+    """Raises PthetaError for none, for too many, and for titles of others."""
+    every = [run] if isinstance(run, str | Path | Run) else list(run)
+    if not 1 <= len(every) <= BESIDE:
+        raise PthetaError(f"{len(every)} runs: 1 to {BESIDE} have room side by side")
+    if titles and len(titles) != len(every):
+        raise PthetaError(f"{len(titles)} titles of {len(every)} runs: give one for each, or none")
+    return [Run.open(one) for one in every]
+
+
+def _shown(
+    runs: Sequence[Run],
+    source: Source | None,
+    asked: tuple[str | None, Source | None, str | None],
+    n: int,
+    seed: int,
+) -> tuple[list[Dataset], tuple[str, ...]]:
+    """The same examples, as each run's data was read, and remarks on them.
+
+    asked: split, data, label column
+    Raises PthetaError where runs are shown different ones.
+    """
+    found, remarks = list[Dataset](), list[str]()
+    for run in runs:
+        examples, told = shown_to(run, source, *asked)
+        found.append(some_of(examples, n, seed).with_fixed_binarisation())
+        remarks += [line for line in told if line not in remarks]
+        _check_same(found[0], found[-1], runs[0], run)
+    return found, tuple(remarks)
+
+
+def _check_same(first: Dataset, other: Dataset, run: Run, beside: Run) -> None:
+    """Raises PthetaError where two runs are shown different examples."""
+    if first.spec.shape != other.spec.shape or not np.array_equal(first.keys(), other.keys()):
+        raise PthetaError(
+            f"{beside.path} is shown other examples than {run.path}: draw runs of one data set "
+            "beside one another, or give a SOURCE for all"
+        )
+
+
+def _codes(
+    run: Run, title: str, data: Dataset, dims: tuple[int, int] | None, weights: str, seed: int
+) -> Codes:
+    model = run.model(weights)
+    batch = with_conditions(model, data).batch(slice(None))
+    found = tasks.scatter(model, batch.x, conditions_with(run, batch), dims=dims, seed=seed)
+    width, y = found.codes.z.shape[1], _numbers(data)[0]
+    inside, covered = found.overlap() or (None, None)
+    plane = None if y is None else by_neighbour(found.points, y)
+    whole = None if y is None or width == 2 else by_neighbour(found.codes.z, y)
+    return Codes(title, width, found, plane, whole, inside, covered)
+
+
+def _numbers(data: Dataset) -> tuple[Tensor | None, tuple[str, ...]]:
+    """The label of each example by its number among the names that occur, and these; None where
+    there are none, or only one."""
+    if data.labels is None or len(data.present_classes()) < 2:
+        return None, ()
+    names = data.present_classes()
+    number = {name: i for i, name in enumerate(names)}
+    return torch.tensor([number[name] for name in labels_of(data)]), names
+
+
+def _floors(data: Dataset, found: Sequence[Codes]) -> dict[str, Told]:
+    """How near neighbours are of one class by as many principal components as a plane has, and as
+    the codes have, of what a network sees of the examples; and for whoever looks at nothing."""
+    y, names = _numbers(data)
+    if y is None:
+        return {}
+    what = "pixels" if len(data.spec.shape) == 3 else "columns"
+    h = data.spec.compared(data.batch(slice(None)).x).double().nan_to_num()
+    floors = {}
+    if h.shape[1] > 2:
+        floors[f"2 principal components of {what}"] = by_neighbour(plane_of(h).of(h), y)
+    centred = h - h.mean(0)
+    for width in sorted({one.width for one in found if one.width > 2}):
+        if width < min(h.shape):
+            axes = torch.linalg.svd(centred, full_matrices=False)[2][:width]
+            floors[f"{width} of them"] = by_neighbour(centred @ axes.T, y)
+    most = Counter(y.tolist()).most_common(1)[0][1]
+    return {**floors, f"always {names[int(y.mode().values)]!r}": wilson(most, len(y))}
+
+
+def _draw(done: Scattered, data: Dataset, drawing: Drawing, place: Path, seed: int) -> None:
+    y, names = _numbers(data)
+    chosen = torch.from_numpy(np.random.default_rng(seed).permutation(len(data)))
+    some = chosen[: drawing.ellipses]
+    shown = [_panel(one, y, some) for one in done.runs]
+    planes(shown, names, drawing.look, place)
+
+
+def _panel(one: Codes, y: Tensor | None, some: Tensor) -> Panel:
+    """some: places of the examples whose posteriors are drawn"""
+    found, plane = one.found, one.found.plane
+    ellipses = None
+    if found.codes.std is not None and len(some):
+        ellipses = (plane.covariances(found.codes.std[some]), some)
+    across, down = _axes(one)
+    return Panel(
+        *(one.title, across, down),
+        points=found.points,
+        labels=y,
+        ellipses=ellipses,
+        prior=found.expected,
+        aggregate=found.aggregate,
+    )
+
+
+def _axes(one: Codes) -> tuple[str, str]:
+    """What is across and down."""
+    dims, (first, second) = one.found.plane.dims, one.found.plane.share
+    if dims is not None:
+        return f"z{dims[0]}", f"z{dims[1]}"
+    return f"PC 1 of {one.width} ({100 * first:.0f} %)", f"PC 2 ({100 * second:.0f} %)"

@@ -1,0 +1,156 @@
+"""Codes of examples, and examples of codes: need `Encodes`, and `Decodes`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ptheta.batch import Condition
+from ptheta.capabilities import (
+    Decodes,
+    Encodes,
+    Generates,
+    HasPosterior,
+    HasPrior,
+    device_of,
+    some_conditions,
+)
+from ptheta.compute import streams
+from ptheta.compute.memory import require_images
+from ptheta.compute.streams import seeded, undisturbed
+from ptheta.errors import PthetaError
+from ptheta.models.base import Model
+from ptheta.tasks.conditions import check_condition
+from ptheta.tasks.effort import decoded, effort
+from ptheta.tasks.needs import DecodesPrior, refusal, require
+
+BATCH = 500  # examples that are encoded at a time
+NAMED = 3  # codes that are no numbers, of which a message tells
+SEARCH = "look for the codes (ptheta invert --codes)"
+
+
+@dataclass(frozen=True)
+class Codes:
+    """z: (N, L): of a model with a posterior q(z | x) its mean, else what the encoder gives
+    std: the standard deviations of a Gaussian q(z | x), (N, L); None of a model that has none
+    """
+
+    z: Tensor
+    std: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.z)
+
+    def drawn(self, seed: int = 0) -> Tensor:
+        """z ~ q(z | x), one for each example: (N, L). Raises PthetaError without a posterior."""
+        if self.std is None:
+            raise PthetaError(
+                "this model has no posterior q(z | x) to draw codes from: an example has one code"
+            )
+        with seeded(seed):
+            return self.z + self.std * streams.normal(*self.z.shape)
+
+    def joined(self, other: Codes) -> Codes:
+        """These and then the others, of the same model."""
+        stds = [one.std for one in (self, other) if one.std is not None]
+        return Codes(torch.cat([self.z, other.z]), torch.cat(stds) if stds else None)
+
+
+@undisturbed()
+@torch.no_grad()
+def encode(
+    model: nn.Module, x: Tensor, condition: Condition | None = None, *, seed: int = 0
+) -> Codes:
+    """The codes of examples x (N, ...), on the CPU.
+
+    condition: of each, for a conditional model; seed: of an encoder that is noisy itself
+    Raises PthetaError where the model cannot encode, takes no such condition, and for an example
+    whose code is no number.
+    """
+    if not isinstance(model, Encodes):
+        can_search = isinstance(model, Generates) and isinstance(model, DecodesPrior)
+        raise refusal(model, Encodes, "encode", SEARCH if can_search else "")
+    y = check_condition(model, condition)
+    one = None if y is None else y[:1]
+    device, found = device_of(model), list[Codes]()
+    with seeded(seed), effort(model, lambda: model.encode(x[:1].to(device), one), len(x)):
+        for start in range(0, len(x), BATCH):
+            part = x[start : start + BATCH].to(device)
+            found.append(_part(model, part, None if y is None else y[start : start + BATCH]))
+    codes = found[0]
+    for other in found[1:]:
+        codes = codes.joined(other)
+    check_finite(codes.z, "the code of the example")
+    return codes
+
+
+def _part(model: Encodes, x: Tensor, y: Condition | None) -> Codes:
+    if isinstance(model, HasPosterior):
+        q = model.posterior(x, y)
+        return Codes(q.mean.float().cpu(), (0.5 * q.log_var).exp().float().cpu())
+    return Codes(model.encode(x, y).float().cpu())
+
+
+def check_finite(z: Tensor, what: str) -> None:
+    """Raises PthetaError for codes (N, L) that are no numbers. what: one is, in its place"""
+    odd = (~z.isfinite().all(1)).nonzero()[:, 0].tolist()
+    if odd:
+        several = f"rows {', '.join(map(str, odd[:NAMED]))}" if odd[1:] else f"row {odd[0]}"
+        more = f" and {len(odd) - NAMED:,} more" if odd[NAMED:] else ""
+        raise PthetaError(f"{what} is not finite in {several}{more}, from 0: leave these out")
+
+
+@torch.no_grad()
+def width_of(model: nn.Module) -> int | None:
+    """How many numbers a code has; None where the model does not say."""
+    y = some_conditions(model, 1)
+    with seeded(0):
+        if isinstance(model, HasPrior):
+            return model.sample_latent(1, y).shape[1]
+        if isinstance(model, Encodes) and isinstance(model, Model):
+            blank = model.spec.unscaled(torch.zeros(1, *model.spec.scaled_shape))
+            return model.encode(blank.to(device_of(model)), y).shape[1]
+    return None
+
+
+def check_codes(model: nn.Module, z: Tensor) -> None:
+    """Raises PthetaError for what are no codes (N, L) of the model, float and finite."""
+    if z.ndim != 2 or not len(z) or not z.is_floating_point():
+        kind = str(z.dtype).removeprefix("torch.")
+        raise PthetaError(f"codes {kind} {tuple(z.shape)}: want float32 (N, L), N of 1 or more")
+    width = width_of(model)
+    if width is not None and z.shape[1] != width:
+        raise PthetaError(
+            f"codes of {z.shape[1]} numbers, and those of this model have {width}: give codes that "
+            "this model made (ptheta encode, ptheta invert --codes)"
+        )
+    check_finite(z, "the code")
+
+
+@undisturbed()
+@torch.no_grad()
+def decode(
+    model: nn.Module, z: Tensor, condition: Condition | None = None, *, seed: int = 0
+) -> Tensor:
+    """The examples of codes z, float (N, L): (N, ...) on the CPU; the mean example where the
+    decoder is a distribution.
+
+    condition: of each, for a conditional model; default: its conditions in turn
+    seed: of a decoder that is noisy itself
+    Raises PthetaError where the model cannot decode, for what are no codes of it, and for a
+    condition that it does not take.
+    """
+    require(model, Decodes, "decode")
+    check_codes(model, z)
+    require_images(len(z), model)
+    y = check_condition(model, condition)
+    y = some_conditions(model, len(z)) if y is None else y
+    device, parts = device_of(model), list[Tensor]()
+    with seeded(seed):
+        for start in range(0, len(z), BATCH):
+            rows = slice(start, start + BATCH)
+            part = z[rows].float().to(device)
+            parts.append(decoded(model, part, None if y is None else y[rows]).cpu())
+    return torch.cat(parts)

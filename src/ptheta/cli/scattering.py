@@ -51,11 +51,11 @@ from ptheta.terminal.progress import shown
 def scatter(runs: tuple[str, ...], as_json: bool, dims: str | None, **options: Parsed) -> None:
     """Draw codes in a plane, coloured by class.
 
-    Of several RUNs side by side, on the same axes. Codes of two numbers are drawn as they are, of more by their principal components, with the
-    ellipses of posteriors q(z | x), the regions of highest density that hold 50 and 95 % of the
-    prior p(z), and the one that holds 95 % of the aggregate posterior q(z) = E_x q(z | x). Tables
-    say how well the nearest neighbour tells the class, beside principal components of the examples,
-    and how far p(z) and q(z) overlap.
+    Of several RUNs side by side, on the same axes. Codes of two numbers are drawn as they are, of
+    more by their principal components, with the ellipses of posteriors q(z | x), the regions of
+    highest density that hold 50 and 95 % of the prior p(z), and the one that holds 95 % of the
+    aggregate posterior q(z) = E_x q(z | x). Tables say how well the nearest neighbour tells the
+    class, beside principal components of the examples, and how far p(z) and q(z) overlap.
 
     Examples:
       ptheta scatter runs/vae --out codes.png

@@ -71,7 +71,8 @@ def interpolate(runs: tuple[str, ...], as_json: bool, seed: int, **options: Pars
 
     With --out walk.gif it is a film. The ends are the images that the model makes of the two codes:
     of pictures, of test images, of draws from the prior. A model without an encoder finds codes by
-    a search (`ptheta invert`). Between two conditions it draws what `ptheta sample --between` draws.
+    a search (`ptheta invert`). Between two conditions it draws what `ptheta sample --between`
+    draws.
 
     Several runs walk between the same images, a row each, above a cross-fade of pixels; and a
     table says how far the middles are from all training images.

@@ -16,6 +16,14 @@ from ptheta.report.tables import empty_sections
 
 # what is said first
 ASPECTS = (Role.LIKELIHOOD, Role.DISTANCE, Role.CAPTION, Role.TARGET, Role.DOMAIN)
+# what a row does that is first by it, and what else it would be said to do
+DOES: Mapping[Role, str] = {
+    Role.LIKELIHOOD: "explains held-out data best",
+    Role.DISTANCE: "draws the samples that are nearest to real data",
+    Role.CAPTION: "draws what captions say best",
+    Role.TARGET: "comes nearest to the targets (by L1, which rewards blur)",
+    Role.DOMAIN: "carries examples over to a domain best",
+}
 EACH = (Role.DOMAIN,)  # whose metrics are of different things: of each domain
 NEAR = -3.0  # of copying_z: so much nearer to training images than held-out ones are is no chance
 
@@ -42,11 +50,11 @@ def summary(
             if metric in settings:
                 best, one = settings[metric][0], next(iter(results.values()))
                 floor = chance_of_mean(best, one, chance)
-                lines.append(_of_settings(role.value, metric, settings[metric], floor))
-            lines += [_of_runs(role.value, metric, group, chance) for group in ranked(results)]
+                lines.append(_of_settings(role, metric, settings[metric], one, floor))
+            lines += [_of_runs(role, metric, group, chance) for group in ranked(results)]
     lines += [
-        f"{name} may copy: its samples are nearer to what was trained on than held-out data are "
-        f"(copying z {number(z.value)})."
+        f"{name} may copy: its samples are nearer to its training data than held-out data are "
+        f"(copying z {number(z.value)}, where 0 is no copying and below {number(NEAR)} is no chance)."
         for name, e in runs.items()
         if (z := e.get("copying_z")) is not None and z.value is not None and z.value < NEAR
     ]
@@ -58,48 +66,61 @@ def summary(
     return lines
 
 
-def _at_chance(aspect: str, metric: str, name: str, value: float, floor: Chance) -> str:
+def _at_chance(role: Role, metric: str, name: str, value: float, floor: Chance) -> str:
     """Of what comes first, and is not surely better than what needs no learning."""
     return (
-        f"No best {aspect}: none is surely better than {floor.name}, which needs no learning "
-        f"({metric.replace('_', ' ')} {number(floor.value)}); the first, {name}, has "
+        f"No row {DOES[role]}: none is surely better than {floor.name}, which needs no learning "
+        f"({metric.replace('_', ' ')} {number(floor.value)}). The first, {name}, has "
         f"{number(value)}."
     )
 
 
+def _said(metric: str, value: str, better: str) -> str:
+    """A number, and which way is better: "kd digits 1.2 (lower is better)"."""
+    way = f" ({better} is better)" if better else ""
+    return f"{metric.replace('_', ' ')} {value}{way}"
+
+
 def _of_runs(
-    aspect: str, metric: str, results: Mapping[str, Result], chance: Mapping[str, Evaluation]
+    role: Role, metric: str, results: Mapping[str, Result], chance: Mapping[str, Evaluation]
 ) -> str:
     """Of runs that may be held against each other."""
     order = sorted(results, key=lambda name: results[name].badness)
     best, rest = order[0], order[1:]
     alike = [name for name in rest if not _sure(results[best], results[name])]
-    bound = results[best].is_bound
-    kind = f"{aspect} (bounds alone)" if bound else aspect
-    if floor := chance_of(results[best], chance):
-        return _at_chance(kind, metric, best, results[best].value or 0.0, floor)
-    text = (
-        f"Best {kind}: {best}, {metric.replace('_', ' ')} {'≤ ' if bound else ''}"
-        f"{number(results[best].value or 0.0)}"
-    )
+    first, value = results[best], results[best].value or 0.0
+    if floor := chance_of(first, chance):
+        return _at_chance(role, metric, best, value, floor)
+    among = ", of those that give a bound alone" if first.is_bound else ""
+    shown = _said(metric, f"{'≤ ' if first.is_bound else ''}{number(value)}", first.better)
+    text = f"{best} {DOES[role]}{among}: its {shown}"
     if alike:
-        return f"{text}; not told apart from {', '.join(alike)}."
+        return f"{text} cannot be told apart from that of {_listed(alike)}."
     other = "the other" if len(rest) == 1 else f"all {len(rest)} others"
-    return f"{text}; the paired 95 % intervals tell it from {other}."
+    return f"{text} differs from that of {other} by the paired 95 % interval."
 
 
-def _of_settings(aspect: str, metric: str, rows: Sequence[Rank], floor: Chance | None) -> str:
+def _listed(names: Sequence[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _of_settings(
+    role: Role, metric: str, rows: Sequence[Rank], one: Result, floor: Chance | None
+) -> str:
+    """one: of the runs"""
     best = rows[0]
     if floor is not None:
-        return _at_chance(f"{aspect} over seeds", metric, best.setting, best.mean, floor)
+        return "Over seeds: " + _at_chance(role, metric, best.setting, best.mean, floor)
     alike = [row.setting for row in rows[1:] if not row.apart]
-    text = f"Best {aspect} over seeds: {best.setting}, mean {metric.replace('_', ' ')} "
-    text += number(best.mean)
+    shown = _said(metric, number(best.mean), one.better)
+    text = f"Over seeds, {best.setting} {DOES[role]}: its mean {shown}"
     if not rows[1:]:
         return f"{text}."
     if alike:
-        return f"{text}; over {len(best.values)} seeds not told apart from {'; '.join(alike)}."
-    return f"{text}; its {len(best.values)} seeds differ from those of all other settings."
+        names = "; ".join(alike)
+        return f"{text} cannot be told apart from that of {names}, over {len(best.values)} seeds."
+    return f"{text} differs from that of all other settings, over {len(best.values)} seeds."
 
 
 def _sure(a: Result, b: Result) -> bool:

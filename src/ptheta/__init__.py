@@ -57,6 +57,7 @@ if TYPE_CHECKING:
         translate,
         traverse,
         usefulness,
+        write_report,
     )
     from ptheta.conditions import Attributes, Labels
     from ptheta.data import (
@@ -141,6 +142,7 @@ __all__ = [
     "translate",
     "traverse",
     "usefulness",
+    "write_report",
 ]
 
 _MODULES = (

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from ptheta.measures.results import Draws, Evaluation, Result
 from ptheta.metrics.protocol import COMPARABLE, FLAGS, cure, differing
-from ptheta.report.plots import curves, scatter
+from ptheta.report.curves import Curve, panels
+from ptheta.report.plots import scatter
 from ptheta.report.ranking import Rank
 from ptheta.report.summary import summary
 from ptheta.report.tables import Cell, Heading, Row, Table, tables
@@ -35,7 +36,8 @@ def test_plots_take_any_name(name: str) -> None:
         assert "<img" not in re.sub(r"<!--.*?-->", "", picture, flags=re.S)
         text = html.unescape(re.sub(r"<[^>]*>", "", picture))
         assert "".join(name.split()) in "".join(text.split())
-    assert "<img" not in curves([{"step": 1, f"p/{name}": 1.0}], "#000000")
+    (panel,) = panels([Curve(f"p/{name}", [(1, 1.0), (2, 0.5)])], "#3b6fb6")
+    assert "<img" not in panel.svg
 
 
 @settings(max_examples=60)
@@ -58,10 +60,12 @@ def run_of(value: float, error: float, **more: Any) -> Evaluation:
 def test_the_summary_names_the_best_and_how_sure_that_is() -> None:
     runs = {"a": run_of(1.0, 1e-6), "b": run_of(2.0, 1e-6), "c": run_of(1.0 + 1e-9, 1e-6)}
     (line,) = summary({k: runs[k] for k in "ab"}, ["kd_x"], {}, {})
-    assert line.startswith("Best distance to real data: a, kd x 1")
-    assert "tell it from the other" in line
+    assert line.startswith("a draws the samples that are nearest to real data: its kd x 1")
+    assert "kernel distance" in line
+    assert "lower is better" in line
+    assert "differs from that of the other by the paired 95 % interval" in line
     (line,) = summary({"b": runs["b"], "a": runs["a"]}, ["kd_x"], {}, {})
-    assert "real data: a," in line
+    assert line.startswith("a draws")
     assert summary({"a": runs["a"]}, ["kd_x"], {}, {})[0].startswith("One row alone")
 
 
@@ -113,8 +117,9 @@ def test_a_best_is_named_only_where_it_is_beyond_what_knows_nothing(floor, named
     chance = {"shuffled pixels": run_of(floor, 1e-3)}
     ranks = [Rank("lr 1", (1.0, 1.01), 1.0, 0.01, False), Rank("lr 2", (2.0,), 2.0, None, True)]
     lines = summary(runs, ["kd_x"], {"kd_x": ranks}, chance)
-    assert [line.startswith("Best distance to real data") for line in lines] == [named] * 2
-    assert [line.startswith("No best distance to real data") for line in lines] == [not named] * 2
+    first = ["Over seeds, lr 1 draws", "a draws"]
+    none = ["Over seeds: No row draws", "No row draws"]
+    assert all(map(str.startswith, lines, first if named else none))
     assert all("shuffled pixels" in line for line in lines) != named
     said = verdicts(runs, ["kd_x"], chance)
     assert bool(said["a"].good) == named
@@ -127,9 +132,9 @@ def test_an_interval_that_holds_chance_names_no_best() -> None:
     kd = Result("kd_x", 1.2, better="lower", error=1.0)
     for other in (kd, Result("kd_x", 9.0, better="lower")):  # of one no error is known
         wide = summary(runs, ["kd_x"], {}, {"any": Evaluation((other,))})
-        assert wide[0].startswith("No best")
+        assert wide[0].startswith("No row")
     far = summary(runs, ["kd_x"], {}, {"any": run_of(0.1, 1e-3, samples=3)})
-    assert far[0].startswith("Best")
+    assert far[0].startswith("a draws")
 
 
 def test_a_conditional_row_says_where_its_likelihood_stands() -> None:

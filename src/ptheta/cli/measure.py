@@ -172,6 +172,14 @@ def compare(**options: Parsed) -> None:
 
 
 @cli.command()
+@click.argument("folder", type=types.SOURCE)
+def report(folder: str) -> None:
+    """Write the report in FOLDER again from what `compare` measured and stored there."""
+    page = ptheta.write_report(folder)
+    click.echo(f"{page}: open it in a browser")
+
+
+@cli.command()
 @click.option(
     "--out",
     type=types.FOLDER,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ptheta.measures.results import Evaluation
 from ptheta.report.comparison import Measured
-from ptheta.report.plots import COLOURS, GREY, STYLES, inline, number, plain_number, stacked
+from ptheta.report.plots import COLOURS, GREY, STYLES, inline, number, stacked
 from ptheta.report.references import named
 from ptheta.report.text import label, plain_text
 
@@ -103,14 +103,18 @@ def panels(curves: Sequence[Curve], colour: str) -> list[Panel]:
     for curve in curves:
         players.setdefault(curve.player, []).append(curve)
     return [
-        Panel(player.replace("_", " "), _plot([group], colour))
+        Panel(_title(player, group), _plot([group], colour))
         for player, own in players.items()
         for group in grouped(own)
     ]
 
 
+def _title(player: str, group: Sequence[Curve]) -> str:
+    return f"{player.replace('_', ' ')}: {', '.join(curve.what for curve in group)}"
+
+
 def grouped(curves: Sequence[Curve]) -> list[list[Curve]]:
-    """Curves that may share an axis: shares, or those of about one size. A gradient's norm is alone."""
+    """Curves that may share an axis: shares, or those of one size. A gradient's norm is alone."""
     groups: list[list[Curve]] = []
     for curve in curves:
         fitting = (group for group in groups if all(_fit(curve, other) for other in group))
@@ -158,11 +162,17 @@ def _plot(rows: Sequence[Sequence[Curve]], colour: str, *, named_axes: bool = Fa
             first = group[0]
             text = first.what if first.player == HELD_OUT else f"{first.player}\n{first.what}"
             axis.set_ylabel(text, fontsize=8)
-        else:
+        elif len(group) > 1:
             axis.legend(fontsize=7, frameon=False)
     axes[-1].set_xlabel("step", fontsize=8)
     told = "; ".join(curve.told for group in rows for curve in group)
     return inline(figure, told)
+
+
+def tick(value: float, position: object = None) -> str:
+    """The number at a tick, whose neighbours may be near to it."""
+    text = number(value, 3)
+    return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
 
 
 def _curves(axis: Axes, group: Sequence[Curve], colour: str) -> None:
@@ -189,5 +199,5 @@ def _curves(axis: Axes, group: Sequence[Curve], colour: str) -> None:
             va="center",
         )
     axis.tick_params(labelsize=7)
-    axis.yaxis.set_major_formatter(plain_number)
+    axis.yaxis.set_major_formatter(tick)
     axis.spines[["top", "right"]].set_visible(False)

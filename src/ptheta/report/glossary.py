@@ -25,8 +25,8 @@ ALWAYS: Mapping[str, str] = {
     "seed": "the number that decides all that is drawn at random; the same seed, the same samples",
     "log 2, 2 log 2": "the losses of a generator and of a discriminator that cannot tell samples "
     "from real examples, and gives 1/2 to all",
-    "critic gap": "the mean output for real examples minus that for samples: 0 where the two cannot "
-    "be told apart",
+    "critic gap": "the mean output for real examples minus that for samples: 0 where the two "
+    "cannot be told apart",
 }
 
 

@@ -56,9 +56,7 @@ def _earlier(run: Run) -> Evaluation | None:
         return None
 
 
-def measured_run(
-    loaded: Loaded, name: str, setting: str, seen: Seen, how: Measuring
-) -> Measured:
+def measured_run(loaded: Loaded, name: str, setting: str, seen: Seen, how: Measuring) -> Measured:
     """A run's row. Its evaluation.json is written on the way.
 
     setting: what tells it from the others, its seed aside; seen: what the data is to the run

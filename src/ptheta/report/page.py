@@ -13,7 +13,7 @@ from ptheta.report.curves import Panel, curves_of, panels, story
 from ptheta.report.footnotes import footnotes, tables_of
 from ptheta.report.glossary import Links, glossary, of_tables
 from ptheta.report.pairs import Matrix, matrix
-from ptheta.report.pictures import CLOSEST, NEAREST, Picture
+from ptheta.report.pictures import CLOSEST, NEAREST, OF_SAMPLES, Picture
 from ptheta.report.plots import COLOURS, scatter
 from ptheta.report.reproduce import reproduce
 from ptheta.report.sections import presentation, repeated
@@ -42,12 +42,14 @@ class Differences(NamedTuple):
 class Shown(NamedTuple):
     """What the page shows of one row.
 
-    neighbours, closest: of its pictures those that hold samples against real examples
+    pictures, more: those that show its samples, and what else there is; neighbours, closest: those
+    that hold samples against real examples
     story: loss and quality over time, or None; curves: everything that it logged
     """
 
     row: Measured
     pictures: list[Picture]
+    more: list[Picture]
     neighbours: list[Picture]
     closest: list[Picture]
     story: Panel | None
@@ -106,8 +108,17 @@ def _shown_of(m: Measured, found: Comparison, colour: str) -> Shown:
     curves = curves_of(m, found.floor)
     beside = [p for p in m.pictures if p.title == NEAREST]
     closest = [p for p in m.pictures if p.title.startswith(CLOSEST)]
-    rest = [p for p in m.pictures if p not in (*beside, *closest)]
-    return Shown(m, rest, beside, closest, story(curves, colour), panels(curves, colour))
+    samples = [p for p in m.pictures if p.title in OF_SAMPLES]
+    more = [p for p in m.pictures if p not in (*beside, *closest, *samples)]
+    return Shown(
+        m,
+        samples or more,
+        more if samples else [],
+        beside,
+        closest,
+        story(curves, colour),
+        panels(curves, colour),
+    )
 
 
 def _rankings(found: Comparison) -> list[Ranking]:
@@ -140,7 +151,7 @@ def _speed_plot(runs: Mapping[str, Evaluation], metrics: list[str]) -> str:
         if x is not None and y is not None and x.value is not None and y.value is not None:
             points.append((name, x.value, y.value, 2 * (y.error or 0.0)))
             unit = x.unit
-    return scatter(points, f"sampling speed, {unit}", distance) if points else ""
+    return scatter(points, f"sampling speed, {unit}", distance.replace("_", " ")) if points else ""
 
 
 def _balance_plot(found: Comparison) -> str:

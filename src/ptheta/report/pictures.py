@@ -36,6 +36,7 @@ SHOWN = 64  # samples in a grid
 FIRST, FIRST_WIDTH = 16, 220  # samples seen beside those of other models, and how wide they are
 MOST_CLASSES, IN_CLASS = 20, 10  # rows of a grid of classes, and samples in each
 BESIDE, BESIDE_ROWS = 4, 5  # pairs of sample and training image side by side, and their rows
+OF_SAMPLES = ("Samples", "Samples by class", "Made of inputs")  # titles
 NEAREST = "Samples and their nearest training images"
 CLOSEST = "Closest to the"  # what titles of the closest pairs begin with
 PAIRS = 10  # samples shown with their nearest real image
@@ -195,7 +196,7 @@ def _by_class(subject: Subject) -> Picture | None:
         "Samples by class",
         picture(rows.flatten(0, 1), IN_CLASS, captions=read.names),
         f"A row for each class that the network {read.network} reads in the samples: the first "
-        f"{IN_CLASS} of {len(samples)}. An empty place is a sample that is missing.",
+        f"{IN_CLASS} of {len(samples)}. A row that ends early has no more samples.",
     )
 
 

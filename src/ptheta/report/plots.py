@@ -82,15 +82,19 @@ def scatter(
 
     grey: the names of those that are no models
     """
+    from matplotlib.ticker import LogLocator
+
     few = len(points) <= FEW
-    figure, (axis,) = panels(1, 4.6 if few else 5.8, 3.2)
+    figure, (axis,) = panels(1, 4.6, 3.2 if few else 4.0)
     _points(axis, [Point(*point) for point in points], grey, named=few)
     if not few:
-        figure.legend(loc="outside right center", fontsize=8, frameon=False)
+        figure.legend(loc="outside lower center", fontsize=8, frameon=False, ncols=3)
     if log:
         axis.set_xscale("log")
     if log and all(y > 0 for _, _, y, _ in points):
         axis.set_yscale("log")
+        # within a decade there would be one number or none
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     for side in (axis.xaxis, axis.yaxis):
         side.set_major_formatter(plain_number)
         side.set_minor_formatter("")
@@ -126,12 +130,14 @@ def _points(axis: Axes, points: Sequence[Point], grey: Collection[str], named: b
 
 
 def inline(figure: Figure, about: str) -> str:
-    """The figure as an <svg> element of a page, in the colours of its scheme; the same data give the
-    same bytes. about: what it shows, for who cannot see it"""
+    """The figure as an <svg> element of a page, in the colours of its scheme; the same data give
+    the same bytes. about: what it shows, for who cannot see it"""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
     text = buffer.getvalue()
-    text = text[text.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{_said(about)}"', 1)
+    text = text[text.index("<svg") :].replace(
+        "<svg", f'<svg role="img" aria-label="{_said(about)}"', 1
+    )
     text = GROUP.sub("<g", text)  # a page has many figures, and names are of one
     return COLOUR.sub(_scheme, text)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from ptheta.measures.intervals import difference
 from ptheta.measures.results import Evaluation, Result
 from ptheta.metrics.metric import Role
+from ptheta.metrics.table import metric_of
 from ptheta.report.chance import Chance, chance_of, chance_of_mean
 from ptheta.report.pairs import ranked
 from ptheta.report.plots import number
@@ -15,16 +16,23 @@ from ptheta.report.sections import presentation
 from ptheta.report.tables import empty_sections
 
 # what is said first
-ASPECTS = (Role.LIKELIHOOD, Role.DISTANCE, Role.CAPTION, Role.TARGET, Role.DOMAIN)
+ASPECTS = (
+    *(Role.LIKELIHOOD, Role.DISTANCE, Role.PRECISION, Role.RECALL),
+    *(Role.CAPTION, Role.TARGET, Role.DOMAIN, Role.SPEED),
+)
 # what a row does that is first by it, and what else it would be said to do
 DOES: Mapping[Role, str] = {
     Role.LIKELIHOOD: "explains held-out data best",
     Role.DISTANCE: "draws the samples that are nearest to real data",
+    Role.PRECISION: "draws the largest share of samples that look real",
+    Role.RECALL: "reaches the largest share of the variety of real data",
+    Role.SPEED: "draws samples fastest",
     Role.CAPTION: "draws what captions say best",
     Role.TARGET: "comes nearest to the targets (by L1, which rewards blur)",
     Role.DOMAIN: "carries examples over to a domain best",
 }
 EACH = (Role.DOMAIN,)  # whose metrics are of different things: of each domain
+SIGNS = {"=": "", "<=": "≤ ", "~": "≈ "}
 NEAR = -3.0  # of copying_z: so much nearer to training images than held-out ones are is no chance
 
 
@@ -45,6 +53,8 @@ def summary(
         lines = []
     for role in ASPECTS:
         named = [m for m in metrics if presentation(m).role is role]
+        if role is Role.LIKELIHOOD:
+            lines += _kinds(named[:1], runs)
         for metric in named if role in EACH else named[:1]:
             results = {n: r for n, e in runs.items() if (r := e.get(metric)) is not None}
             if metric in settings:
@@ -54,7 +64,7 @@ def summary(
             lines += [_of_runs(role, metric, group, chance) for group in ranked(results)]
     lines += [
         f"{name} may copy: its samples are nearer to its training data than held-out data are "
-        f"(copying z {number(z.value)}, where 0 is no copying and below {number(NEAR)} is no chance)."
+        f"(copying z {number(z.value)}, where less than {number(NEAR)} is no chance)."
         for name, e in runs.items()
         if (z := e.get("copying_z")) is not None and z.value is not None and z.value < NEAR
     ]
@@ -64,6 +74,27 @@ def summary(
     if missing:
         lines.append(f"Not defined here, and so without a table: {'; '.join(missing)}.")
     return lines
+
+
+KINDS = {"=": "exactly", "<=": "by a bound", "~": "by an estimate"}
+
+
+def _kinds(metrics: Sequence[str], runs: Mapping[str, Evaluation]) -> list[str]:
+    """How each row gives the likelihood, where that differs. Numbers of two kinds have no order."""
+    said: dict[str, list[str]] = {}
+    for metric in metrics:
+        for name, e in runs.items():
+            r = e.get(metric)
+            if r is not None and r.value is not None:
+                shown = f"{SIGNS[r.relation]}{number(r.value)} {r.unit}".rstrip()
+                said.setdefault(r.relation, []).append(f"{name} ({shown})")
+    if len(said) < 2:
+        return []
+    parts = [f"{_listed(rows)} {KINDS[relation]}" for relation, rows in said.items()]
+    return [
+        f"How probable held-out data are is given in ways that are not ranked against one another: "
+        f"by {'; by '.join(parts)}."
+    ]
 
 
 def _at_chance(role: Role, metric: str, name: str, value: float, floor: Chance) -> str:
@@ -76,9 +107,11 @@ def _at_chance(role: Role, metric: str, name: str, value: float, floor: Chance) 
 
 
 def _said(metric: str, value: str, better: str) -> str:
-    """A number, and which way is better: "kd digits 1.2 (lower is better)"."""
-    way = f" ({better} is better)" if better else ""
-    return f"{metric.replace('_', ' ')} {value}{way}"
+    """A number, what it is, and which way is better."""
+    known = metric_of(metric)
+    told = (known.about if known else "", f"{better} is better" if better else "")
+    about = "; ".join(filter(None, told))
+    return f"{metric.replace('_', ' ')} {value}{f' ({about})' if about else ''}"
 
 
 def _of_runs(

@@ -58,7 +58,9 @@ def _likelihood(evaluation: Evaluation, verdict: Verdict) -> None:
     if found.is_bound:
         verdict.bad.append(f"It gives a bound of the likelihood alone: {_value(found)}.")
     elif found.relation == "~":
-        verdict.bad.append(f"It gives an estimate of the likelihood alone: {_value(found)}, {found.note}.")
+        verdict.bad.append(
+            f"It gives an estimate of the likelihood alone: {_value(found)}, {found.note}."
+        )
     else:
         verdict.good.append(f"It gives the likelihood exactly: {_value(found)}.")
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-# in a process of their own, as the suite has it, these take a browser's start
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
 pytestmark = pytest.mark.slow
 
 api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -17,7 +20,7 @@ WIDTHS, SCHEMES = (390, 1200), ("light", "dark")
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[api.Browser]:
+def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no Chromium is found: `apt-get install chromium` gives Debian's")
     with api.sync_playwright() as playwright:
@@ -26,8 +29,19 @@ def browser() -> Iterator[api.Browser]:
         opened.close()
 
 
-def opened(browser: api.Browser, report: Path, width: int = 1200, **more: str) -> api.Page:
-    page = browser.new_page(viewport={"width": width, "height": 900}, **more)
+def opened(
+    browser: Browser,
+    report: Path,
+    width: int = 1200,
+    *,
+    scheme: str = "light",
+    scripts: bool = True,
+) -> Page:
+    page = browser.new_page(
+        viewport={"width": width, "height": 900},
+        color_scheme="dark" if scheme == "dark" else "light",
+        java_script_enabled=scripts,
+    )
     page.goto((report / "report.html").as_uri())
     return page
 
@@ -37,7 +51,7 @@ def opened(browser: api.Browser, report: Path, width: int = 1200, **more: str) -
 def test_axe_finds_nothing_serious(browser, report, width, scheme):
     """With every detail open, as a reader may have it."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe is installed")
-    page = opened(browser, report, width, color_scheme=scheme)
+    page = opened(browser, report, width, scheme=scheme)
     page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
     found = axe.Axe().run(page).response["violations"]
     page.close()
@@ -68,7 +82,7 @@ def test_the_first_column_stays_where_a_table_is_moved(browser, report):
 
 def test_the_page_says_all_without_its_scripts_and_by_the_keyboard(browser, report):
     """The first stop leads past the head; a detail opens by a key; a term leads to its meaning."""
-    page = opened(browser, report, java_script_enabled=False)
+    page = opened(browser, report, scripts=False)
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     assert page.url.endswith("#verdict")
@@ -96,7 +110,7 @@ def test_focus_is_seen(browser, report):
 
 
 def test_print_shows_what_is_folded_and_a_light_page(browser, report):
-    page = opened(browser, report, color_scheme="dark")
+    page = opened(browser, report, scheme="dark")
     page.emulate_media(media="print")
     assert page.locator("details p").first.is_visible()
     assert page.locator("#glossary dd").first.is_visible()
@@ -109,7 +123,7 @@ def test_print_shows_what_is_folded_and_a_light_page(browser, report):
 def test_a_dark_page_has_light_curves(browser, report):
     colours = []
     for scheme in SCHEMES:
-        page = opened(browser, report, color_scheme=scheme)
+        page = opened(browser, report, scheme=scheme)
         colours.append(
             page.evaluate("getComputedStyle(document.querySelector('#training svg text')).fill")
         )

@@ -60,13 +60,26 @@ def run_of(value: float, error: float, **more: Any) -> Evaluation:
 def test_the_summary_names_the_best_and_how_sure_that_is() -> None:
     runs = {"a": run_of(1.0, 1e-6), "b": run_of(2.0, 1e-6), "c": run_of(1.0 + 1e-9, 1e-6)}
     (line,) = summary({k: runs[k] for k in "ab"}, ["kd_x"], {}, {})
-    assert line.startswith("a draws the samples that are nearest to real data: its kd x 1")
+    assert line.startswith("a draws the samples that are nearest to real data, and differs")
+    assert "it has 1.00 by kd x" in line
     assert "kernel distance" in line
     assert "lower is better" in line
-    assert "differs from that of the other by the paired 95 % interval" in line
+    assert "differs from the other by the 95 % interval" in line
     (line,) = summary({"b": runs["b"], "a": runs["a"]}, ["kd_x"], {}, {})
     assert line.startswith("a draws")
     assert summary({"a": runs["a"]}, ["kd_x"], {}, {})[0].startswith("One row alone")
+
+
+def test_likelihoods_of_several_kinds_are_told_and_not_ranked() -> None:
+    def of(value: float, relation: str) -> Evaluation:
+        bits = Result("bits_per_dim", value, "bits/dim", relation, 0.01, better="lower")
+        return Evaluation((bits,))
+
+    runs = {"v": of(0.1, "<="), "m": of(0.25, "="), "r": of(0.2, "~")}
+    (line,) = summary(runs, ["bits_per_dim"], {}, {})
+    assert line.startswith("The likelihood of held-out data is given exactly by m (0.250 bits/dim)")
+    assert "by a bound by v (≤ 0.100 bits/dim) and by an estimate by r (≈ 0.200 bits/dim)" in line
+    assert "not ranked" in line
 
 
 def table_of(*columns: tuple[Cell, ...]) -> Table:
@@ -116,9 +129,12 @@ def test_a_best_is_named_only_where_it_is_beyond_what_knows_nothing(floor, named
     runs = {"a": run_of(1.0, 1e-3), "b": run_of(2.0, 1e-3)}
     chance = {"shuffled pixels": run_of(floor, 1e-3)}
     ranks = [Rank("lr 1", (1.0, 1.01), 1.0, 0.01, False), Rank("lr 2", (2.0,), 2.0, None, True)]
-    lines = summary(runs, ["kd_x"], {"kd_x": ranks}, chance)
-    first = ["Over seeds, lr 1 draws", "a draws"]
-    none = ["Over seeds: No row draws", "No row draws"]
+    lines = [
+        *summary(runs, ["kd_x"], {"kd_x": ranks}, chance),
+        *summary(runs, ["kd_x"], {}, chance),
+    ]
+    first = ["lr 1 draws", "a draws"]
+    none = ["Over seeds: No row is surely", "No row is surely"]
     assert all(map(str.startswith, lines, first if named else none))
     assert all("shuffled pixels" in line for line in lines) != named
     said = verdicts(runs, ["kd_x"], chance)

@@ -16,8 +16,8 @@ ALWAYS: Mapping[str, str] = {
     "held-out": "examples that no model was trained on",
     "± (standard error)": "how far a number would move by chance with other samples and other "
     "held-out examples: two thirds of the time by no more than this",
-    "paired 95 % interval": "where the difference of two rows lies, with both measured on the same "
-    "examples; the two can be told apart where it does not hold 0",
+    "95 % interval": "where the difference of two rows lies, both measured on the same examples; "
+    "the two can be told apart where it does not hold 0",
     "reference rows (grey)": "what needs no learning, such as a copied training set, and real "
     "examples: a number means something beside these",
     "explicit, implicit": "a model that is explicit gives p(x) of an example, exactly, by a bound "
@@ -70,7 +70,7 @@ class Links:
     def __init__(self, entries: Sequence[Entry]) -> None:
         self.entries = {entry.term: entry for entry in entries}
         terms = sorted(self.entries, key=len, reverse=True)
-        self.pattern = re.compile("|".join(rf"(?<!\w){re.escape(t)}(?!\w)" for t in terms))
+        self.pattern = re.compile("|".join(rf"(?<![\w=]){re.escape(t)}(?![\w=])" for t in terms))
 
     def term(self, text: str) -> Markup:
         """A text that is a term; any other as it is."""

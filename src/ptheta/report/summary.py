@@ -57,11 +57,12 @@ def summary(
             lines += _kinds(named[:1], runs)
         for metric in named if role in EACH else named[:1]:
             results = {n: r for n, e in runs.items() if (r := e.get(metric)) is not None}
-            if metric in settings:
+            if metric in settings:  # of which a single run says little
                 best, one = settings[metric][0], next(iter(results.values()))
                 floor = chance_of_mean(best, one, chance)
-                lines.append(_of_settings(role, metric, settings[metric], one, floor))
-            lines += [_of_runs(role, metric, group, chance) for group in ranked(results)]
+                lines.append(_of_settings(role, settings[metric], one, floor))
+            else:
+                lines += [_of_runs(role, group, chance) for group in ranked(results)]
     lines += [
         f"{name} may copy: its samples are nearer to its training data than held-out data are "
         f"(copying z {number(z.value)}, where less than {number(NEAR)} is no chance)."
@@ -90,47 +91,46 @@ def _kinds(metrics: Sequence[str], runs: Mapping[str, Evaluation]) -> list[str]:
                 said.setdefault(r.relation, []).append(f"{name} ({shown})")
     if len(said) < 2:
         return []
-    parts = [f"{_listed(rows)} {KINDS[relation]}" for relation, rows in said.items()]
+    order = [relation for relation in KINDS if relation in said]
+    parts = [f"{KINDS[relation]} by {_listed(said[relation])}" for relation in order]
     return [
-        f"How probable held-out data are is given in ways that are not ranked against one another: "
-        f"by {'; by '.join(parts)}."
+        f"The likelihood of held-out data is given {_listed(parts)}: these kinds are not ranked "
+        "against one another."
     ]
 
 
-def _at_chance(role: Role, metric: str, name: str, value: float, floor: Chance) -> str:
-    """Of what comes first, and is not surely better than what needs no learning."""
+def _at_chance(one: Result, name: str, value: float, floor: Chance) -> str:
+    """Of what comes first, and is not surely better than what needs no learning. one: its kind"""
     return (
-        f"No row {DOES[role]}: none is surely better than {floor.name}, which needs no learning "
-        f"({metric.replace('_', ' ')} {number(floor.value)}). The first, {name}, has "
-        f"{number(value)}."
+        f"No row is surely better than {floor.name}, which needs no learning, by "
+        f"{_told(one)}: that has {number(floor.value)}, and the first, {name}, has {number(value)}."
     )
 
 
-def _said(metric: str, value: str, better: str) -> str:
-    """A number, what it is, and which way is better."""
-    known = metric_of(metric)
-    told = (known.about if known else "", f"{better} is better" if better else "")
+def _told(one: Result) -> str:
+    """A metric, what it is, and which way is better."""
+    known = metric_of(one.metric)
+    told = (known.about if known else "", f"{one.better} is better" if one.better else "")
     about = "; ".join(filter(None, told))
-    return f"{metric.replace('_', ' ')} {value}{f' ({about})' if about else ''}"
+    return f"{one.metric.replace('_', ' ')}{f' ({about})' if about else ''}"
 
 
-def _of_runs(
-    role: Role, metric: str, results: Mapping[str, Result], chance: Mapping[str, Evaluation]
-) -> str:
+def _of_runs(role: Role, results: Mapping[str, Result], chance: Mapping[str, Evaluation]) -> str:
     """Of runs that may be held against each other."""
     order = sorted(results, key=lambda name: results[name].badness)
     best, rest = order[0], order[1:]
     alike = [name for name in rest if not _sure(results[best], results[name])]
     first, value = results[best], results[best].value or 0.0
     if floor := chance_of(first, chance):
-        return _at_chance(role, metric, best, value, floor)
+        return _at_chance(first, best, value, floor)
     among = ", of those that give a bound alone" if first.is_bound else ""
-    shown = _said(metric, f"{'≤ ' if first.is_bound else ''}{number(value)}", first.better)
-    text = f"{best} {DOES[role]}{among}: its {shown}"
     if alike:
-        return f"{text} cannot be told apart from that of {_listed(alike)}."
-    other = "the other" if len(rest) == 1 else f"all {len(rest)} others"
-    return f"{text} differs from that of {other} by the paired 95 % interval."
+        sure = f"cannot be told apart from {_listed(alike)}"
+    else:
+        other = "the other" if len(rest) == 1 else f"all {len(rest)} others"
+        sure = f"differs from {other} by the 95 % interval"
+    shown = f"{'≤ ' if first.is_bound else ''}{number(value)}"
+    return f"{best} {DOES[role]}{among}, and {sure}: it has {shown} by {_told(first)}."
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -138,22 +138,18 @@ def _listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
-def _of_settings(
-    role: Role, metric: str, rows: Sequence[Rank], one: Result, floor: Chance | None
-) -> str:
+def _of_settings(role: Role, rows: Sequence[Rank], one: Result, floor: Chance | None) -> str:
     """one: of the runs"""
     best = rows[0]
     if floor is not None:
-        return "Over seeds: " + _at_chance(role, metric, best.setting, best.mean, floor)
+        return f"Over seeds: {_at_chance(one, best.setting, best.mean, floor)}"
     alike = [row.setting for row in rows[1:] if not row.apart]
-    shown = _said(metric, number(best.mean), one.better)
-    text = f"Over seeds, {best.setting} {DOES[role]}: its mean {shown}"
-    if not rows[1:]:
-        return f"{text}."
+    sure = f", and over {len(best.values)} seeds differs from all other settings"
     if alike:
-        names = "; ".join(alike)
-        return f"{text} cannot be told apart from that of {names}, over {len(best.values)} seeds."
-    return f"{text} differs from that of all other settings, over {len(best.values)} seeds."
+        sure = f", and over {len(best.values)} seeds cannot be told apart from {'; '.join(alike)}"
+    elif not rows[1:]:
+        sure = ""
+    return f"{best.setting} {DOES[role]}{sure}: its mean is {number(best.mean)} by {_told(one)}."
 
 
 def _sure(a: Result, b: Result) -> bool:

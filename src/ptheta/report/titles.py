@@ -36,6 +36,9 @@ def lead(found: Comparison) -> str:
     runs = sum(m.cost is not None for m in found.measured)
     others = len(found.measured) - runs
     rows = counted(runs, "trained model") if runs else ""
+    models = {m.model for m in found.measured if m.cost is not None}
+    if len(models) == 1 < runs:
+        rows = f"{counted(runs, 'run')} of {models.pop()}"
     if others:
         made = counted(others, "set") + " of images that other programs made"
         rows = f"{rows} and {made}" if rows else made

@@ -127,7 +127,7 @@ def _of_runs(role: Role, results: Mapping[str, Result], chance: Mapping[str, Eva
     if alike:
         sure = f"cannot be told apart from {_listed(alike)}"
     else:
-        other = "the other" if len(rest) == 1 else f"all {len(rest)} others"
+        other = {1: "the other", 2: "both others"}.get(len(rest), f"all {len(rest)} others")
         sure = f"differs from {other} by the 95 % interval"
     shown = f"{'≤ ' if first.is_bound else ''}{number(value)}"
     return f"{best} {DOES[role]}{among}, and {sure}: it has {shown} by {_told(first)}."

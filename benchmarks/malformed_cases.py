@@ -629,6 +629,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "probe": ("vae", "--data", "labelled.npz", "--labels", "3", "--steps", "1"),
     "evaluate": ("vae",),
     "compare": ("vae", "--out", "report"),
+    "report": ("report",),
     "data": ("tiny.npy",),
     "demo": ("--out", "demo", "--data", "tiny.npy"),
 }

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
         translate,
         traverse,
         usefulness,
+        write_report,
     )
     from ptheta.conditions import Attributes, Labels
     from ptheta.data import (
@@ -149,6 +150,7 @@ __all__ = [
     "translate",
     "traverse",
     "usefulness",
+    "write_report",
 ]
 
 _MODULES = (

@@ -214,6 +214,65 @@ class Measurements(_File):
     results: list[Measured]
 
 
+PictureFile = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+\.png$")]
+
+
+class ComparedPicture(_File):
+    """A picture of a report. file: in the folder of pictures"""
+
+    title: str
+    caption: str
+    file: PictureFile
+
+
+class ComparedData(_File):
+    """What a report was measured on: see `ptheta.report.comparison.Material`."""
+
+    name: str
+    what: str
+    example: str
+    examples: str
+    count: Whole
+    real: ComparedPicture
+    first: ComparedPicture
+
+
+class ComparedRow(_File):
+    """A row of a report: see `ptheta.report.comparison.Measured`. Numbers of a log that are none
+    are null."""
+
+    name: str
+    path: str
+    family: str
+    model: str
+    about: str
+    setting: str
+    density: str
+    place: list[str]
+    seconds: float | None
+    steps: Whole | None
+    evaluation: Measurements
+    pictures: list[ComparedPicture]
+    first: ComparedPicture | None
+    logged: list[dict[str, float | None]]
+    references: dict[str, float]
+    command: str
+    config: dict[str, object]
+    taken: list[str]
+    remarks: list[str]
+
+
+class Compared(_File):
+    """measured.json: everything that a report is written from."""
+
+    n: Whole
+    seed: Whole
+    data: ComparedData
+    rows: Annotated[list[ComparedRow], MinLen(1)]
+    baselines: dict[str, Measurements]
+    real: Measurements
+
+
 class Row(BaseModel):
     """One line of metrics.jsonl: a number for each name. A metric may be no number: its name is
     there, and the value is NaN."""

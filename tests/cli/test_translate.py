@@ -30,7 +30,7 @@ from ptheta.data.inputs import StoredInputs
 from ptheta.errors import PthetaError
 from ptheta.models import own, registry
 from ptheta.optimizers import OptimizerConfig
-from ptheta.report.pictures import pictures
+from ptheta.report.pictures import Subject, pictures
 from ptheta.runs.folder import Run
 from ptheta.specs import DataSpec, ImageSpec, LabelMapSpec
 from ptheta.tasks.conditions import with_conditions
@@ -556,7 +556,7 @@ def test_a_report_shows_what_is_made_of_test_inputs(worlds):
     for name in ("varied", "two"):
         world, model = worlds[name], worlds[name].run.model()
         data = with_conditions(model, world.data)
-        seen = pictures(model, None, data, data, 0)
+        seen = pictures(Subject(model, None, data, data, 0))
         assert [one.title for one in seen] == ["Made of inputs"]
     assert can_ask(model, data)
     assert not can_ask(worlds["grey"].run.model(), replace(data, condition=None, labels=None))

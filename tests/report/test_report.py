@@ -4,7 +4,6 @@ reason, and pictures of what it says."""
 from __future__ import annotations
 
 import json
-import warnings
 from pathlib import Path
 
 import pytest
@@ -18,35 +17,8 @@ from ptheta.report.compare import compare
 from ptheta.report.markdown import as_markdown
 from ptheta.report.plots import scatter
 from ptheta.report.tables import tables
-from ptheta.runs.folder import Run
 from tests.conftest import TINY
 from tests.training.test_runs import QUIET
-
-COMMON = {**QUIET, "steps": 6, "levels": 2}
-
-
-@pytest.fixture(scope="module")
-def report(strokes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of an unconditional model and of three that are each another thing."""
-    place = tmp_path_factory.mktemp("report")
-
-    def run(name: str, model: str, **options: object) -> Run:
-        return api.train(model, strokes, place / name, **{**TINY[model], **COMMON, **options})
-
-    runs = [
-        run("plain", "vae"),
-        run("again", "vae", seed=1),
-        run("afresh", "vae", dynamic=True),
-        run("labelled", "cvae"),
-        run("fitted", "ae"),
-    ]
-    api.fit(place / "fitted", components=2)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        x = open_data(strokes).batch(slice(0, 50)).x
-        made, few = ImageSet(x, ()), ImageSet(x[:30], (), resized=True)
-        compare(runs, place / "out", n=40, images={"elsewhere": made, "few": few})
-    return place / "out"
 
 
 def section(report: Path, title: str) -> str:
@@ -127,7 +99,7 @@ def test_every_number_carries_its_protocol(report):
 
 
 def test_two_rows_of_one_name_are_refused(strokes, tmp_path):
-    run = api.train("vae", strokes, tmp_path / "vae", **{**TINY["vae"], **COMMON})
+    run = api.train("vae", strokes, tmp_path / "vae", **{**TINY["vae"], **QUIET})
     made = ImageSet(open_data(strokes).batch(slice(0, 50)).x, ())
     with pytest.raises(PthetaError, match="vae is the name of two rows"):
         compare([run], tmp_path / "out", n=40, images={"vae": made})

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from ptheta.measures.results import Draws, Evaluation, Result
 from ptheta.metrics.protocol import COMPARABLE, FLAGS, cure, differing
-from ptheta.report.plots import curves, scatter
+from ptheta.report.curves import Curve, panels
+from ptheta.report.plots import scatter
 from ptheta.report.ranking import Rank
 from ptheta.report.summary import summary
 from ptheta.report.tables import Cell, Heading, Row, Table, tables
@@ -35,7 +36,8 @@ def test_plots_take_any_name(name: str) -> None:
         assert "<img" not in re.sub(r"<!--.*?-->", "", picture, flags=re.S)
         text = html.unescape(re.sub(r"<[^>]*>", "", picture))
         assert "".join(name.split()) in "".join(text.split())
-    assert "<img" not in curves([{"step": 1, f"p/{name}": 1.0}], "#000000")
+    (panel,) = panels([Curve(f"p/{name}", [(1, 1.0), (2, 0.5)])], "#3b6fb6")
+    assert "<img" not in panel.svg
 
 
 @settings(max_examples=60)
@@ -58,11 +60,26 @@ def run_of(value: float, error: float, **more: Any) -> Evaluation:
 def test_the_summary_names_the_best_and_how_sure_that_is() -> None:
     runs = {"a": run_of(1.0, 1e-6), "b": run_of(2.0, 1e-6), "c": run_of(1.0 + 1e-9, 1e-6)}
     (line,) = summary({k: runs[k] for k in "ab"}, ["kd_x"], {}, {})
-    assert line.startswith("Best distance to real data: a, kd x 1")
-    assert "tell it from the other" in line
+    assert line.startswith("a draws the samples that are nearest to real data, and differs")
+    assert "it has 1.00 by kd x" in line
+    assert "kernel distance" in line
+    assert "lower is better" in line
+    assert "differs from the other by the 95 % interval" in line
     (line,) = summary({"b": runs["b"], "a": runs["a"]}, ["kd_x"], {}, {})
-    assert "real data: a," in line
+    assert line.startswith("a draws")
     assert summary({"a": runs["a"]}, ["kd_x"], {}, {})[0].startswith("One row alone")
+
+
+def test_likelihoods_of_several_kinds_are_told_and_not_ranked() -> None:
+    def of(value: float, relation: str) -> Evaluation:
+        bits = Result("bits_per_dim", value, "bits/dim", relation, 0.01, better="lower")
+        return Evaluation((bits,))
+
+    runs = {"v": of(0.1, "<="), "m": of(0.25, "="), "r": of(0.2, "~")}
+    (line,) = summary(runs, ["bits_per_dim"], {}, {})
+    assert line.startswith("The likelihood of held-out data is given exactly by m (0.250 bits/dim)")
+    assert "by a bound by v (≤ 0.100 bits/dim) and by an estimate by r (≈ 0.200 bits/dim)" in line
+    assert "not ranked" in line
 
 
 def table_of(*columns: tuple[Cell, ...]) -> Table:
@@ -112,9 +129,13 @@ def test_a_best_is_named_only_where_it_is_beyond_what_knows_nothing(floor, named
     runs = {"a": run_of(1.0, 1e-3), "b": run_of(2.0, 1e-3)}
     chance = {"shuffled pixels": run_of(floor, 1e-3)}
     ranks = [Rank("lr 1", (1.0, 1.01), 1.0, 0.01, False), Rank("lr 2", (2.0,), 2.0, None, True)]
-    lines = summary(runs, ["kd_x"], {"kd_x": ranks}, chance)
-    assert [line.startswith("Best distance to real data") for line in lines] == [named] * 2
-    assert [line.startswith("No best distance to real data") for line in lines] == [not named] * 2
+    lines = [
+        *summary(runs, ["kd_x"], {"kd_x": ranks}, chance),
+        *summary(runs, ["kd_x"], {}, chance),
+    ]
+    first = ["lr 1 draws", "a draws"]
+    none = ["Over seeds: No row is surely", "No row is surely"]
+    assert all(map(str.startswith, lines, first if named else none))
     assert all("shuffled pixels" in line for line in lines) != named
     said = verdicts(runs, ["kd_x"], chance)
     assert bool(said["a"].good) == named
@@ -127,9 +148,9 @@ def test_an_interval_that_holds_chance_names_no_best() -> None:
     kd = Result("kd_x", 1.2, better="lower", error=1.0)
     for other in (kd, Result("kd_x", 9.0, better="lower")):  # of one no error is known
         wide = summary(runs, ["kd_x"], {}, {"any": Evaluation((other,))})
-        assert wide[0].startswith("No best")
+        assert wide[0].startswith("No row")
     far = summary(runs, ["kd_x"], {}, {"any": run_of(0.1, 1e-3, samples=3)})
-    assert far[0].startswith("Best")
+    assert far[0].startswith("a draws")
 
 
 def test_a_conditional_row_says_where_its_likelihood_stands() -> None:

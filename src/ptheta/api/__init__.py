@@ -10,7 +10,7 @@ from ptheta.api.classified import Classification
 from ptheta.api.classifying import classify
 from ptheta.api.clustering import Clustering, cluster
 from ptheta.api.compared import Compared
-from ptheta.api.comparing import compare, demo
+from ptheta.api.comparing import compare, demo, write_report
 from ptheta.api.compressing import Compressed, compress, decompress
 from ptheta.api.decoding import decode
 from ptheta.api.densities import Likely, density
@@ -115,4 +115,5 @@ __all__ = [
     "translate",
     "traverse",
     "usefulness",
+    "write_report",
 ]

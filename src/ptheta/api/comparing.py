@@ -16,7 +16,8 @@ from ptheta.files.atomic import locked
 from ptheta.files.out import check_folder
 from ptheta.files.paths import expand
 from ptheta.models import registry
-from ptheta.report.compare import compare as write_report
+from ptheta.report.compare import compare as compare_runs
+from ptheta.report.compare import write
 from ptheta.runs.folder import Run
 from ptheta.runs.sweeps import runs_of
 from ptheta.terminal.progress import shown
@@ -53,9 +54,18 @@ def compare(
     read = opened[0].plan.data  # images are read as the runs' own are
     alike = DataSettings(size=read.size, channels=read.channels)
     others = {expand(place).resolve().name: open_image_set(place, alike) for place in images}
-    return write_report(
+    return compare_runs(
         opened, folder, n=n, seed=seed, extractor=extractor, images=others, data=data, anew=anew
     )
+
+
+def write_report(folder: str | Path) -> Path:
+    """Writes report.html, .md and .json of a comparison again, from measured.json and the pictures
+    that it stored in its folder; nothing is measured. Returns the page.
+
+    Raises PthetaError where the folder holds no comparison, or a damaged one.
+    """
+    return write(expand(folder))
 
 
 def _runs_in(run: str | Path | Run) -> Sequence[str | Path | Run]:
@@ -86,4 +96,4 @@ def _demo(out: Path, data: str, speed: float) -> Path:
         runs.append(train(name, data, out / name, recipe="demo", resume=True, minutes=minutes))
     click.echo("measuring and comparing", err=True)
     with shown():
-        return write_report(runs, out)
+        return compare_runs(runs, out)

@@ -186,6 +186,19 @@ def compare(**options: Parsed) -> None:
     click.echo(f"{page}: open it in a browser")
 
 
+@cli.command(panel=MEASURE)
+@click.argument("folder", type=types.SOURCE)
+def report(folder: str) -> None:
+    """Write a report again from what `compare` has stored in FOLDER.
+
+    Examples:
+      ptheta report report
+      ptheta report runs/sweep
+    """
+    page = ptheta.write_report(folder)
+    click.echo(f"{page}: open it in a browser")
+
+
 @cli.command(panel=TRAIN)
 @click.option(
     "--out",

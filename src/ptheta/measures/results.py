@@ -263,13 +263,18 @@ class Evaluation:
         results = tuple(Result.from_json(r) for r in values["results"])
         return cls(results, dict(values["protocol"]))
 
-    def write(self, path: Path) -> None:
-        """With the draws of each result, so that intervals of differences can be made of it."""
+    def with_draws(self) -> dict[str, object]:
+        """As `to_json`, with the draws of each result, so that intervals of differences can be made
+        of it."""
         values = [
             r.to_json() | ({} if r.draws is None else {"draws": r.draws.to_json()})
             for r in self.results
         ]
-        write_json(path, {"protocol": dict(self.protocol), "results": values})
+        return {"protocol": dict(self.protocol), "results": values}
+
+    def write(self, path: Path) -> None:
+        """With the draws of each result."""
+        write_json(path, self.with_draws())
 
     @classmethod
     def read(cls, path: Path) -> Evaluation:

@@ -57,6 +57,7 @@ class Role(Enum):
     TARGET = "likeness to the target (L1, which rewards blur)"
     DOMAIN = "likeness to a domain"
     CAPTION = "agreement with the caption"
+    SPEED = "speed of sampling"
 
 
 @dataclass(frozen=True)

@@ -285,6 +285,7 @@ _OTHERS: tuple[Metric, ...] = (
         needs=(needs.samples,),
         unit=RATE,
         better="higher",
+        shown=Presentation(Role.SPEED),
         lasting=False,
     ),
     _cost("parameters", parameters, "numbers that the model has learned"),

@@ -8,8 +8,18 @@ from typing import NamedTuple
 
 from ptheta.measures.intervals import difference
 from ptheta.measures.results import BADNESS, NORMAL, Evaluation, Result
+from ptheta.metrics.baselines import BASELINES, OF_VECTORS
+from ptheta.metrics.floors import TRANSLATION_FLOORS
 from ptheta.metrics.protocol import scale
 from ptheta.report.ranking import Rank
+from ptheta.report.sections import HELD, section_of
+
+BLIND = {
+    name
+    for table in (BASELINES, OF_VECTORS, TRANSLATION_FLOORS)
+    for name, kind in table.items()
+    if kind.blind
+}
 
 
 class Chance(NamedTuple):
@@ -17,6 +27,16 @@ class Chance(NamedTuple):
 
     name: str
     value: float
+
+
+def blind(baselines: Mapping[str, Evaluation]) -> dict[str, Evaluation]:
+    """The numbers of those that are blind. A floor is blind to what it is asked for, and its images
+    may be as near to the data as any."""
+    found = {name: e for name, e in baselines.items() if name in BLIND}
+    for name in found.keys() & TRANSLATION_FLOORS.keys():
+        own = (r for r in found[name].results if section_of(r.metric) in HELD)
+        found[name] = Evaluation(tuple(own), found[name].protocol)
+    return found
 
 
 def chance_of(result: Result, chance: Mapping[str, Evaluation]) -> Chance | None:

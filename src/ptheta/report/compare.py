@@ -6,36 +6,28 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ptheta.compute.streams import undisturbed
+from ptheta.data.dataset import Dataset
+from ptheta.data.image_data import ImageDataset
 from ptheta.data.sources import ImageSet
 from ptheta.errors import PthetaError
 from ptheta.extractors.base import Extractor
 from ptheta.files.atomic import make_folder, write_json, write_text
 from ptheta.files.out import check_folder
-from ptheta.measures.results import Evaluation, direction_of
 from ptheta.metrics.baselines import BASELINES, OF_VECTORS, baselines_of
 from ptheta.metrics.evaluate import evaluate_images, real_baseline
 from ptheta.metrics.floors import TRANSLATION_FLOORS
-from ptheta.report.comparison import FLOORS, Comparison, Measured, Measuring
+from ptheta.report import stored
+from ptheta.report.comparison import FLOORS, Comparison, Material, Measured, Measuring
 from ptheta.report.markdown import document
-from ptheta.report.measuring import HELD, Loaded, floors, measured_images, measured_run
+from ptheta.report.measuring import Loaded, floors, measured_images, measured_run
 from ptheta.report.page import page
-from ptheta.report.pairs import pairs
-from ptheta.report.plots import COLOURS
-from ptheta.report.ranking import Rank, rank, settings
+from ptheta.report.pictures import first_real, real_examples
+from ptheta.report.ranking import settings
 from ptheta.report.remarks import protocol_remarks, remarks
-from ptheta.report.sections import section_of
 from ptheta.report.sight import Sight, look
-from ptheta.report.tables import metrics_of
 from ptheta.runs.folder import Run
 from ptheta.terminal.progress import about
 from ptheta.terminal.screen import printable
-
-BLIND = {
-    name
-    for table in (BASELINES, OF_VECTORS, TRANSLATION_FLOORS)
-    for name, kind in table.items()
-    if kind.blind
-}
 
 
 @undisturbed()
@@ -50,7 +42,8 @@ def compare(
     data: str | None = None,
     anew: bool = False,
 ) -> Path:
-    """Measures every run in the same way and writes report.html, .md and .json into `out`.
+    """Measures every run in the same way, stores what was measured in `out`, and writes
+    report.html, .md and .json from it.
 
     n: images drawn of each model; extractor: as `ptheta.metrics.evaluate.evaluate` takes it
     images: name -> images that another program made, measured as well
@@ -66,10 +59,21 @@ def compare(
         run.warn_if_unfinished()
     make_folder(out)
     found = _compare(runs, sight, images or {}, Measuring(n, seed, extractor, anew))
-    write_json(out / "report.json", found.to_json())
-    write_text(out / "report.md", document(found))
-    write_text(out / "report.html", page(found))
-    return out / "report.html"
+    stored.write(found, out)
+    return write(out)
+
+
+def write(folder: Path) -> Path:
+    """Writes report.html, .md and .json again from what a comparison stored in a folder. Returns
+    the page.
+
+    Raises PthetaError where there is no such thing, or where it is damaged.
+    """
+    found = stored.read(folder)
+    write_json(folder / "report.json", found.to_json())
+    write_text(folder / "report.md", document(found))
+    write_text(folder / "report.html", page(found))
+    return folder / "report.html"
 
 
 def _compare(
@@ -79,9 +83,6 @@ def _compare(
     measured, said = _rows(runs, sight, images, how)
     for name, lines in protocol_remarks({m.name: m.evaluation for m in measured}).items():
         said[name] += lines
-    groups: dict[str, list[Measured]] = {}
-    for setting, m in zip(settings(runs), measured, strict=False):  # images have no settings
-        groups.setdefault(setting, []).append(m)
     evaluations = {m.name: m.evaluation for m in measured}
     about("the baselines and the real images")
     baselines = {
@@ -96,26 +97,35 @@ def _compare(
     } | floors(evaluations, sight, how)
     return Comparison(
         measured=measured,
-        groups=groups,
-        ranked=rankings({s: [m.evaluation for m in group] for s, group in groups.items()}),
-        pairs=pairs(evaluations, metrics_of(list(evaluations.values()))),
         remarks=said,
         baselines=baselines,
-        chance=_chance(baselines),
         floor=real_baseline(test, train, n=how.n, seed=how.seed, extractor=how.extractor),
-        test=test,
-        how=how,
+        data=_material(test),
+        n=how.n,
+        seed=how.seed,
     )
 
 
-def _chance(baselines: Mapping[str, Evaluation]) -> dict[str, Evaluation]:
-    """The numbers of those that are blind. A floor is blind to what it is asked for, and its images
-    may be as near to the data as any."""
-    found = {name: e for name, e in baselines.items() if name in BLIND}
-    for name in found.keys() & TRANSLATION_FLOORS.keys():
-        own = (r for r in found[name].results if section_of(r.metric) in HELD)
-        found[name] = Evaluation(tuple(own), found[name].protocol)
-    return found
+def _material(test: Dataset) -> Material:
+    return Material(
+        name=test.name,
+        what=_what(test),
+        example=test.example,
+        examples=test.examples,
+        count=len(test),
+        real=real_examples(test),
+        first=first_real(test),
+    )
+
+
+def _what(test: Dataset) -> str:
+    """What the examples are, in a few words."""
+    if not isinstance(test, ImageDataset):
+        return f"{test.spec}"
+    spec = test.spec
+    afresh = ", binarised afresh for every training batch" if test.dynamic else ""
+    size = f"{spec.channels}\u00d7{spec.height}\u00d7{spec.width}"
+    return f"images of {size} pixels with {spec.levels} levels{afresh}"
 
 
 def _rows(
@@ -123,11 +133,10 @@ def _rows(
 ) -> tuple[list[Measured], dict[str, list[str]]]:
     """The rows, runs first, and the remarks on each."""
     opened = [Loaded.of(run) for run in runs]
-    names, measured = _names(runs, images), []
+    names, measured, told = _names(runs, images), [], settings(runs)
     for i, (loaded, seen) in enumerate(zip(opened, sight.seen, strict=True)):
         about(f"{i + 1} of {len(names)}: {names[i]}")
-        colour = COLOURS[i % len(COLOURS)]
-        measured.append(measured_run(loaded, names[i], seen, colour, how))
+        measured.append(measured_run(loaded, names[i], told[i], seen, how))
     models = [loaded.model for loaded in opened]
     said = {
         m.name: [*lines, *filter(None, [seen.remark])]
@@ -152,20 +161,3 @@ def _names(runs: Sequence[Run], images: Mapping[str, ImageSet]) -> list[str]:
         if name in (*names, *BASELINES, *OF_VECTORS, *TRANSLATION_FLOORS, *FLOORS):
             raise PthetaError(f"{name} is the name of two rows: rename the folder or the run")
     return [*names, *images]
-
-
-def rankings(settings: Mapping[str, Sequence[Evaluation]]) -> dict[str, list[Rank]]:
-    """Each metric that ranks samples -> the settings, where any of them has several seeds; only
-    metrics that all runs have by one protocol."""
-    if all(len(group) == 1 for group in settings.values()):
-        return {}
-    every = [evaluation for group in settings.values() for evaluation in group]
-    found = {}
-    for metric in metrics_of(every):
-        results = [r for e in every if (r := e.get(metric)) is not None]
-        better, relations = direction_of(results), {r.relation for r in results}
-        if len(relations) == 1 and better:
-            rows = rank(settings, metric, better)
-            if rows:
-                found[metric] = rows
-    return found

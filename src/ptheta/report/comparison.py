@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 from torch import nn
@@ -14,13 +15,13 @@ from ptheta.capabilities import (
     HasChain,
     Samples,
 )
-from ptheta.data.dataset import Dataset
 from ptheta.extractors.base import Extractor
-from ptheta.measures.results import Evaluation
+from ptheta.measures.results import Evaluation, direction_of
 from ptheta.models.taxonomy import Path
-from ptheta.report.pairs import Pair
+from ptheta.report.chance import blind
+from ptheta.report.pairs import Pair, pairs
 from ptheta.report.pictures import Picture
-from ptheta.report.ranking import Rank
+from ptheta.report.ranking import Rank, rank
 from ptheta.report.tables import metrics_of
 from ptheta.tasks.log_p import known_log_p
 
@@ -53,11 +54,32 @@ class Cost(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Material:
+    """The data that all rows were measured on.
+
+    what: its examples, in a few words; example, examples: what one is called, and several
+    count: of the held-out ones; real, first: what they look like, in the size of a model's samples
+    and in that of its first ones
+    """
+
+    name: str
+    what: str
+    example: str
+    examples: str
+    count: int
+    real: Picture
+    first: Picture
+
+
+@dataclass(frozen=True)
 class Measured:
     """A run, or images that another program made, with numbers and pictures.
 
-    path: of either; family, about: what made it; density: one of `DENSITIES`, or that nothing is
-    known of it; cost: of a run; curves: of its training, SVG
+    path: of either; family, model, about: what made it; setting: what tells it from the other runs,
+    its seed aside; density: one of `DENSITIES`, or that nothing is known of it
+    first: its first samples, to be seen beside those of others; None where it draws none by itself
+    cost: of a run; logged: the lines of its metrics.jsonl; references: name of a curve -> the value
+    that it has at equilibrium; command: what trains such a run; config: its plan
     taken: the numbers that an earlier evaluation held by the same protocol
     """
 
@@ -68,34 +90,58 @@ class Measured:
     evaluation: Evaluation
     density: str
     pictures: list[Picture]
+    model: str = ""
+    setting: str = ""
+    first: Picture | None = None
     place: Path = ()
     cost: Cost | None = None
-    curves: str = ""
+    logged: Sequence[Mapping[str, float]] = ()
+    references: Mapping[str, float] = field(default_factory=dict)
+    command: str = ""
+    config: Mapping[str, object] = field(default_factory=dict)
     taken: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything that a report says.
+    """Everything that a report says, or says it from.
 
-    groups: the runs of each setting, which differ in their seed alone
-    ranked: metric -> the settings over their seeds, best first, where there are several seeds
-    pairs: metric -> every two rows that have it
     remarks: of each row, in what it is not comparable to the others
     baselines, floor: what all rows are compared with
-    chance: of these the numbers that a row must be better than to be called the best
+    n, seed: of the samples of each row
     """
 
     measured: list[Measured]
-    groups: dict[str, list[Measured]]
-    ranked: dict[str, list[Rank]]
-    pairs: dict[str, list[Pair]]
     remarks: dict[str, list[str]]
     baselines: dict[str, Evaluation]
-    chance: dict[str, Evaluation]
     floor: Evaluation
-    test: Dataset
-    how: Measuring
+    data: Material
+    n: int
+    seed: int
+
+    @cached_property
+    def groups(self) -> dict[str, list[Measured]]:
+        """The runs of each setting, which differ in their seed alone."""
+        found: dict[str, list[Measured]] = {}
+        for m in self.measured:
+            if m.cost is not None:  # images have no settings
+                found.setdefault(m.setting, []).append(m)
+        return found
+
+    @cached_property
+    def ranked(self) -> dict[str, list[Rank]]:
+        """metric -> the settings over their seeds, best first, where there are several seeds."""
+        return rankings({s: [m.evaluation for m in group] for s, group in self.groups.items()})
+
+    @cached_property
+    def pairs(self) -> dict[str, list[Pair]]:
+        """metric -> every two rows that have it."""
+        return pairs(self.runs, self.metrics)
+
+    @cached_property
+    def chance(self) -> dict[str, Evaluation]:
+        """Of the baselines the numbers that a row must be better than to be called the best."""
+        return blind(self.baselines)
 
     @property
     def runs(self) -> dict[str, Evaluation]:
@@ -103,7 +149,7 @@ class Comparison:
 
     @property
     def others(self) -> dict[str, Evaluation]:
-        return {**self.baselines, f"real {self.test.examples}": self.floor}
+        return {**self.baselines, f"real {self.data.examples}": self.floor}
 
     @property
     def earlier(self) -> str:
@@ -146,6 +192,23 @@ class Comparison:
             "taken": list(m.taken),
             "evaluation": m.evaluation.to_json(),
         }
+
+
+def rankings(settings: Mapping[str, Sequence[Evaluation]]) -> dict[str, list[Rank]]:
+    """Each metric that ranks samples -> the settings, where any of them has several seeds; only
+    metrics that all runs have by one protocol."""
+    if all(len(group) == 1 for group in settings.values()):
+        return {}
+    every = [evaluation for group in settings.values() for evaluation in group]
+    found = {}
+    for metric in metrics_of(every):
+        results = [r for e in every if (r := e.get(metric)) is not None]
+        better, relations = direction_of(results), {r.relation for r in results}
+        if len(relations) == 1 and better:
+            rows = rank(settings, metric, better)
+            if rows:
+                found[metric] = rows
+    return found
 
 
 def density(model: nn.Module, discrete: bool) -> str:

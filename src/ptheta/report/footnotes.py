@@ -32,6 +32,6 @@ def tables_of(found: Comparison) -> list[Table]:
         Column(Section.COST, "training, minutes", minutes),
         Column(Section.COST, "steps", [f"{cost.steps:,}" if cost else "" for cost in costs]),
     ]
-    called = {"example": found.test.example, "examples": found.test.examples}
+    called = {"example": found.data.example, "examples": found.data.examples}
     made = tables(found.runs, found.others, marks=marks, more=more)
     return [table._replace(note=table.note.format(**called)).told_once() for table in made]

@@ -6,21 +6,23 @@ from collections.abc import Mapping, Sequence
 
 from ptheta.report.comparison import Comparison
 from ptheta.report.footnotes import footnotes, tables_of
+from ptheta.report.glossary import glossary, of_tables
 from ptheta.report.pairs import Pair
 from ptheta.report.ranking import Rank
+from ptheta.report.reproduce import reproduce
 from ptheta.report.summary import summary
 from ptheta.report.tables import Cell, Heading, Row, Table, ranked_row
 from ptheta.report.text import markdown
+from ptheta.report.titles import lead, title
 from ptheta.report.tree import Twig, tree
 
 
 def document(found: Comparison) -> str:
     """The Markdown of the report."""
     lines = [
-        f"# Families of generative models, measured on {markdown(found.test.name)}",
+        f"# {markdown(title(found))}",
         "",
-        f"{markdown(', '.join(found.runs))}: {found.how.n} samples of each at seed "
-        f"{found.how.seed}; {len(found.test):,} held-out test {found.test.examples}.",
+        markdown(lead(found)),
         "",
         *(
             f"- {markdown(line)}"
@@ -35,6 +37,10 @@ def document(found: Comparison) -> str:
     for metric, rows in found.ranked.items():
         lines += ["", f"## {_plain(metric)} over seeds", "", *_settings(rows)]
     lines += ["", "## Where they stand", "", *_standing(tree(found.measured))]
+    lines += _commands(found)
+    terms = glossary(of_tables(tables_of(found), found.metrics))
+    lines += ["", "## Glossary", ""]
+    lines += [f"- **{markdown(e.term)}**: {markdown(e.meaning)}" for e in terms]
     protocol = found.floor.protocol
     said = (f"{_plain(k)}: {markdown(str(v))}" for k, v in protocol.items() if v != "")
     return "\n".join([*lines, "", "; ".join(said)]) + "\n"
@@ -109,6 +115,15 @@ def _standing(twig: Twig, depth: int = 0) -> list[str]:
         return []
     rows = f": {markdown(', '.join(twig.rows))}" if twig.rows else ""
     return [f"{'  ' * depth}- {twig.name}{rows}", *below]
+
+
+def _commands(found: Comparison) -> list[str]:
+    """What trains and compares the runs again, as blocks of code."""
+    commands = reproduce(found)
+    if not commands:
+        return []
+    code = (f"    {' '.join(line.split())}" for line in commands)
+    return ["", "## To reproduce", "", *code]
 
 
 def _plain(metric: str) -> str:

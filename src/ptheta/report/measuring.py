@@ -6,12 +6,13 @@ from collections.abc import Mapping, Set
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from ptheta.capabilities import Samples
+from ptheta.capabilities import Samples, conditional
 from ptheta.data.image_data import images_of
 from ptheta.data.sources import ImageSet
 from ptheta.errors import PthetaError
+from ptheta.extractors.features import extract
 from ptheta.measures.results import Evaluation, Result
 from ptheta.metrics.context import Context
 from ptheta.metrics.evaluate import context, evaluate_images, measured
@@ -21,9 +22,10 @@ from ptheta.metrics.stored import held, kept
 from ptheta.metrics.table import METRICS
 from ptheta.models.taxonomy import place
 from ptheta.report.comparison import UNKNOWN, Cost, Measured, Measuring, density
-from ptheta.report.pictures import drawn_of, pictures
-from ptheta.report.plots import curves
-from ptheta.report.sections import section_of
+from ptheta.report.pictures import Read, Subject, drawn_of, first, pictures
+from ptheta.report.references import references
+from ptheta.report.reproduce import command
+from ptheta.report.sections import HELD, section_of
 from ptheta.report.sight import Seen, Sight
 from ptheta.runs.folder import Run
 from ptheta.specs import quantise
@@ -54,10 +56,10 @@ def _earlier(run: Run) -> Evaluation | None:
         return None
 
 
-def measured_run(loaded: Loaded, name: str, seen: Seen, colour: str, how: Measuring) -> Measured:
+def measured_run(loaded: Loaded, name: str, setting: str, seen: Seen, how: Measuring) -> Measured:
     """A run's row. Its evaluation.json is written on the way.
 
-    seen: what the data is to the run; colour: of its curves
+    setting: what tells it from the others, its seed aside; seen: what the data is to the run
     """
     run, model, lines, earlier = loaded
     test = seen.test
@@ -76,12 +78,15 @@ def measured_run(loaded: Loaded, name: str, seen: Seen, colour: str, how: Measur
     kept(evaluation, earlier, ctx).write(run.path / "evaluation.json")
     samples = ctx.first_samples(drawn_of(test.spec)) if isinstance(model, Samples) else None
     with stage("pictures"):
-        drawn = pictures(model, samples, test, seen.train, how.seed)
+        subject = Subject(model, samples, test, seen.train, how.seed, _read(ctx, samples))
+        drawn, glance = pictures(subject), first(subject)
     return Measured(
         name=name,
         path=str(run.path),
         family=run.family,
+        model=run.plan.model,
         about=f"{run.plan.model}, recipe {run.plan.recipe}",
+        setting=setting,
         evaluation=evaluation,
         density=density(model, test.spec.discrete),
         place=place(type(model)),
@@ -90,9 +95,23 @@ def measured_run(loaded: Loaded, name: str, seen: Seen, colour: str, how: Measur
             steps=int(max((line["step"] for line in lines), default=0)),
         ),
         pictures=drawn,
-        curves=curves(lines, colour),
+        first=glance,
+        logged=lines,
+        references=references(run.plan.config),
+        command=command(run.plan, name),
+        config=dict(run.plan.to_json()),
         taken=[result.metric for results in known.values() for result in results],
     )
+
+
+def _read(ctx: Context, samples: Tensor | None) -> Read | None:
+    """Which class the extractor reads in each sample; None where it knows no classes of this kind
+    of data, or where samples are asked for by label and need not be read."""
+    names = ctx.class_names
+    if samples is None or not names or conditional(ctx.model):
+        return None
+    logits = extract(samples, ctx.extractor).logits
+    return None if logits is None else Read(logits.argmax(1), names, ctx.extractor.name)
 
 
 def measured_images(
@@ -109,20 +128,19 @@ def measured_images(
     evaluation = evaluate_images(
         rounded, test, train, n=how.n, seed=how.seed, extractor=how.extractor
     )
+    subject = Subject(None, rounded, test, train, how.seed)
     made = Measured(
         name=name,
         path=name,
         family="images",
+        model="images",
         about="made by another program",
         evaluation=evaluation,
         density=UNKNOWN,
-        pictures=pictures(None, rounded, test, train, how.seed),
+        pictures=pictures(subject),
+        first=first(subject),
     )
     return made, [remark]
-
-
-# sections in which a model is held to floors
-HELD = {Section.CAPTIONS, Section.TRANSLATION, Section.COMPLETION}
 
 
 def floors(rows: Mapping[str, Evaluation], sight: Sight, how: Measuring) -> dict[str, Evaluation]:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ptheta.data.dataset import Dataset
-from ptheta.data.image_data import ImageDataset
 from ptheta.measures.results import Evaluation, Result
 from ptheta.metrics.metric import Role
-from ptheta.report.comparison import Comparison
+from ptheta.report.comparison import Comparison, Measured
+from ptheta.report.curves import Panel, curves_of, panels, story
 from ptheta.report.footnotes import footnotes, tables_of
+from ptheta.report.glossary import Links, glossary, of_tables
 from ptheta.report.pairs import Matrix, matrix
-from ptheta.report.pictures import real_examples
-from ptheta.report.plots import scatter
+from ptheta.report.pictures import CLOSEST, NEAREST, OF_SAMPLES, Picture
+from ptheta.report.plots import COLOURS, scatter
+from ptheta.report.reproduce import reproduce
 from ptheta.report.sections import presentation, repeated
 from ptheta.report.summary import summary
 from ptheta.report.tables import Heading, RankedRow, cell, heading, metrics_of, ranked_row
+from ptheta.report.titles import lead, title
 from ptheta.report.tree import tree
 from ptheta.report.verdict import verdicts
 
@@ -36,8 +39,25 @@ class Differences(NamedTuple):
     matrix: Matrix
 
 
+class Shown(NamedTuple):
+    """What the page shows of one row.
+
+    pictures, more: those that show its samples, and what else there is; neighbours, closest: those
+    that hold samples against real examples
+    story: loss and quality over time, or None; curves: everything that it logged
+    """
+
+    row: Measured
+    pictures: list[Picture]
+    more: list[Picture]
+    neighbours: list[Picture]
+    closest: list[Picture]
+    story: Panel | None
+    curves: list[Panel]
+
+
 def page(found: Comparison) -> str:
-    """The HTML of the report."""
+    """The HTML of the report: the same comparison gives the same bytes."""
     from jinja2 import Environment, PackageLoader, select_autoescape  # only a report needs it
 
     environment = Environment(
@@ -48,38 +68,57 @@ def page(found: Comparison) -> str:
     )
     measured = found.measured
     metrics = metrics_of([*found.runs.values(), found.floor])
+    made = tables_of(found)
+    terms = glossary(of_tables(made, metrics))
+    links = Links(terms)
     return environment.get_template("compare.html").render(
+        title=title(found),
+        lead=lead(found),
+        data=found.data,
+        seed=found.seed,
         measured=measured,
-        tables=tables_of(found),
-        footnotes=footnotes(found),
-        earlier=found.earlier,
-        tree=tree(measured),
-        shown=[
-            *(group[0] for group in found.groups.values()),
-            *(m for m in measured if m.cost is None),
-        ],
-        rankings=_rankings(found),
-        differences=_differences(found),
+        shown=_shown(found),
         summary=summary(found.runs, found.metrics, found.ranked, found.chance),
         verdicts=verdicts(found.runs, metrics, found.chance),
+        tables=made,
+        footnotes=footnotes(found),
+        earlier=found.earlier,
+        rankings=_rankings(found),
+        differences=_differences(found),
         plot=_speed_plot(found.runs, metrics),
         balance=_balance_plot(found),
-        real=real_examples(found.test),
-        test=found.test,
-        what=_what(found.test),
-        how=found.how,
+        tree=tree(measured),
+        commands=reproduce(found),
+        configs={m.name: json.dumps(m.config, indent=2) for m in measured if m.config},
+        terms=terms,
+        term=links.term,
+        line=links.line,
         protocol={k: v for k, v in measured[0].evaluation.protocol.items() if v != ""},
     )
 
 
-def _what(test: Dataset) -> str:
-    """What the examples are, in a few words."""
-    if not isinstance(test, ImageDataset):
-        return f"{test.spec}".capitalize()
-    spec = test.spec
-    afresh = ", binarised afresh for every training batch" if test.dynamic else ""
-    size = f"{spec.channels}\u00d7{spec.height}\u00d7{spec.width}"
-    return f"Images of {size} pixels with {spec.levels} levels{afresh}"
+def _shown(found: Comparison) -> list[Shown]:
+    """One run of each setting, and all images of other programs."""
+    rows = [group[0] for group in found.groups.values()]
+    rows += [m for m in found.measured if m.cost is None]
+    return [_shown_of(m, found, COLOURS[i % len(COLOURS)]) for i, m in enumerate(rows)]
+
+
+def _shown_of(m: Measured, found: Comparison, colour: str) -> Shown:
+    curves = curves_of(m, found.floor)
+    beside = [p for p in m.pictures if p.title == NEAREST]
+    closest = [p for p in m.pictures if p.title.startswith(CLOSEST)]
+    samples = [p for p in m.pictures if p.title in OF_SAMPLES]
+    more = [p for p in m.pictures if p not in (*beside, *closest, *samples)]
+    return Shown(
+        m,
+        samples or more,
+        more if samples else [],
+        beside,
+        closest,
+        story(curves, colour),
+        panels(curves, colour),
+    )
 
 
 def _rankings(found: Comparison) -> list[Ranking]:
@@ -112,7 +151,7 @@ def _speed_plot(runs: Mapping[str, Evaluation], metrics: list[str]) -> str:
         if x is not None and y is not None and x.value is not None and y.value is not None:
             points.append((name, x.value, y.value, 2 * (y.error or 0.0)))
             unit = x.unit
-    return scatter(points, f"sampling speed, {unit}", distance) if points else ""
+    return scatter(points, f"sampling speed, {unit}", distance.replace("_", " ")) if points else ""
 
 
 def _balance_plot(found: Comparison) -> str:

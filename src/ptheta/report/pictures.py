@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ from ptheta.data.columns.scatter import LogDensity, Scatter
 from ptheta.data.dataset import Dataset
 from ptheta.data.vector_data import vectors_of
 from ptheta.files.html import png_uri
+from ptheta.measures.memorisation import nearest
 from ptheta.metrics.copies import NEIGHBOURS, closest
 from ptheta.report.plots import picture
 from ptheta.specs import DataSpec, VectorSpec
@@ -32,6 +33,12 @@ from ptheta.training.pictures import POINTS, density_of, in_picture
 from ptheta.training.translations import can_ask, conditions_shown
 
 SHOWN = 64  # samples in a grid
+FIRST, FIRST_WIDTH = 16, 220  # samples seen beside those of other models, and how wide they are
+MOST_CLASSES, IN_CLASS = 20, 10  # rows of a grid of classes, and samples in each
+BESIDE, BESIDE_ROWS = 4, 5  # pairs of sample and training image side by side, and their rows
+OF_SAMPLES = ("Samples", "Samples by class", "Made of inputs")  # titles
+NEAREST = "Samples and their nearest training images"
+CLOSEST = "Closest to the"  # what titles of the closest pairs begin with
 PAIRS = 10  # samples shown with their nearest real image
 REBUILT = 30  # images shown with their reconstruction
 ROWS, STEPS = 4, 10  # interpolations
@@ -46,12 +53,21 @@ class Picture(NamedTuple):
     caption: str
 
 
+class Read(NamedTuple):
+    """What a classifier reads in samples. classes: int64 (N,); network: whose classes they are"""
+
+    classes: Tensor
+    names: Sequence[str]
+    network: str
+
+
 @dataclass(frozen=True)
 class Subject:
     """What is shown.
 
     model: None where there are samples alone; samples: image batch, None where it cannot sample
     train: what the model was trained on; None where that is not known
+    read: the class of each sample; None where nothing reads them
     """
 
     model: nn.Module | None
@@ -59,6 +75,7 @@ class Subject:
     test: Dataset
     train: Dataset | None
     seed: int
+    read: Read | None = None
 
 
 def drawn_of(spec: DataSpec) -> int:
@@ -67,18 +84,33 @@ def drawn_of(spec: DataSpec) -> int:
 
 
 @torch.no_grad()
-def pictures(
-    model: nn.Module | None,
-    samples: Tensor | None,
-    test: Dataset,
-    train: Dataset | None,
-    seed: int,
-) -> list[Picture]:
-    """What can be shown of a model, by what it can do; of samples alone where it is None. The
-    arguments are those of `Subject`."""
-    subject = Subject(model, samples, test, train, seed)
-    kinds = OF_VECTORS if isinstance(test.spec, VectorSpec) else KINDS
+def pictures(subject: Subject) -> list[Picture]:
+    """What can be shown of a model, by what it can do; of samples alone where there is no model."""
+    kinds = OF_VECTORS if isinstance(subject.test.spec, VectorSpec) else KINDS
     return [shown for show in kinds if (shown := show(subject)) is not None]
+
+
+@torch.no_grad()
+def first(subject: Subject) -> Picture | None:
+    """The first samples of a model, to be seen beside those of others; None where it has none."""
+    model, samples, test = subject.model, subject.samples, subject.test
+    if isinstance(test.spec, VectorSpec):
+        return _points(subject)
+    if model is not None and can_ask(model, test):
+        return _of_inputs(subject)
+    if samples is None:
+        return None
+    said = f"The first {FIRST} samples of seed {subject.seed}."
+    return Picture("First samples", picture(samples[:FIRST], 4, FIRST_WIDTH), said)
+
+
+def first_real(test: Dataset) -> Picture:
+    """Real examples in the size in which the first samples are shown."""
+    if isinstance(test.spec, VectorSpec):
+        return real_examples(test)
+    x = test.batch(range(min(FIRST, len(test)))).x
+    said = f"The first {len(x)} test {test.examples}."
+    return Picture(f"Real {test.examples}", picture(x, 4, FIRST_WIDTH), said)
 
 
 def _samples(subject: Subject) -> Picture | None:
@@ -151,6 +183,39 @@ def _interpolation(subject: Subject) -> Picture | None:
     return Picture("Latent interpolation", picture(walk, STEPS), caption)
 
 
+def _by_class(subject: Subject) -> Picture | None:
+    """A row for each class that is read in the samples."""
+    samples, read = subject.samples, subject.read
+    if samples is None or read is None or len(read.names) > MOST_CLASSES:
+        return None
+    rows = torch.full((len(read.names), IN_CLASS, *samples.shape[1:]), 128, dtype=samples.dtype)
+    for row, k in enumerate(range(len(read.names))):
+        own = samples[read.classes == k][:IN_CLASS]
+        rows[row, : len(own)] = own
+    return Picture(
+        "Samples by class",
+        picture(rows.flatten(0, 1), IN_CLASS, captions=read.names),
+        f"A row for each class that the network {read.network} reads in the samples: the first "
+        f"{IN_CLASS} of {len(samples)}. A row that ends early has no more samples.",
+    )
+
+
+def _neighbours(subject: Subject) -> Picture | None:
+    """Samples as they come, and beside each the training image that is nearest to it."""
+    if subject.samples is None or subject.train is None:
+        return None
+    some = subject.samples[: BESIDE * BESIDE_ROWS]
+    train = subject.train.with_fixed_binarisation()
+    where, _ = nearest(some, train)
+    both = torch.stack([some, train.batch(where).x], 1).flatten(0, 1)
+    return Picture(
+        NEAREST,
+        picture(both, 2 * BESIDE, headings=["sample", "nearest"] * BESIDE),
+        f"The first {len(some)} samples, uncurated, and to the right of each the training image "
+        "that is nearest to it in pixels. A model that has learned by heart draws both alike.",
+    )
+
+
 def _closest_in_training(subject: Subject) -> Picture | None:
     if subject.samples is None or subject.train is None:
         return None
@@ -167,7 +232,7 @@ def _closest(samples: Tensor, real: Dataset, called: str) -> Picture:
     some = samples[:NEIGHBOURS]
     pairs = torch.cat(closest(some, real, PAIRS))
     return Picture(
-        f"Closest to the {called} images",
+        f"{CLOSEST} {called} images",
         picture(pairs, PAIRS),
         f"Of {len(some)} samples those nearest to a {called} image, and below each that image.",
     )
@@ -176,10 +241,12 @@ def _closest(samples: Tensor, real: Dataset, called: str) -> Picture:
 # each gives its picture, or None where the subject cannot be shown in this way
 KINDS: tuple[Callable[[Subject], Picture | None], ...] = (
     _samples,
+    _by_class,
     _of_inputs,
     _means,
     _reconstructions,
     _interpolation,
+    _neighbours,
     _closest_in_training,
     _closest_in_test,
 )
@@ -206,9 +273,10 @@ def scattered(test: Dataset, x: Tensor, density: LogDensity | None = None) -> st
 OF_VECTORS: tuple[Callable[[Subject], Picture | None], ...] = (_points,)
 
 
-def real_examples(test: Dataset) -> str:
-    """What real examples look like, as data."""
+def real_examples(test: Dataset) -> Picture:
+    """What real examples look like."""
+    title, said = f"Real {test.examples}", f"Test {test.examples}, as the models see them."
     if isinstance(test.spec, VectorSpec):
         x = test.batch(slice(0, POINTS)).x
-        return png_uri(Scatter(test.spec, x, names=("", "real")).png())
-    return picture(test.batch(range(min(SHOWN, len(test)))).x, 8)
+        return Picture(title, png_uri(Scatter(test.spec, x, names=("", "real")).png()), said)
+    return Picture(title, picture(test.batch(range(min(SHOWN, len(test)))).x, 8), said)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import io
 import math
-from collections.abc import Collection, Mapping, Sequence
+import re
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor
@@ -23,8 +25,8 @@ COLOURS = (
 )
 GREY = "#9aa5b1"
 FEW = 5  # points whose names stand beside them; more are named in a legend
-# not curves of learning
-NOT_LOSSES = {"step", "seconds", "images_per_s", "epoch"}
+GROUP = re.compile(r'<g id="[^"]*"')
+COLOUR = re.compile(r"(stroke|fill): (#[0-9a-f]{6})\b")
 STYLES = ("-", "--", ":", "-.")
 
 
@@ -50,40 +52,12 @@ def panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]
     return figure, list(figure.subplots(1, count, squeeze=False)[0])
 
 
-@plain_text()
-def curves(lines: Sequence[Mapping[str, float]], colour: str) -> str:
-    """The training curves of one run: a panel for each player, and one for the held-out metric."""
-    names = dict.fromkeys(name for line in lines for name in line if name not in NOT_LOSSES)
-    players: dict[str, list[str]] = {}
-    for name in names:
-        players.setdefault(name.split("/")[0], []).append(name)
-    if not players:
-        return ""
-    figure, axes = panels(len(players), 3.6 * len(players), 2.5)
-    for axis, (player, losses) in zip(axes, players.items(), strict=True):
-        _losses(axis, lines, losses, colour)
-        axis.set_title(player.replace("_", " "), fontsize=9)
-        axis.set_xlabel("step", fontsize=8)
-        axis.tick_params(labelsize=7)
-        axis.legend(fontsize=7, frameon=False)
-        axis.spines[["top", "right"]].set_visible(False)
-    return _svg(figure)
+def stacked(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """So many plots below one another, over one axis. width, height: of the whole, inches"""
+    from matplotlib.figure import Figure
 
-
-def _losses(
-    axis: Axes, lines: Sequence[Mapping[str, float]], names: Sequence[str], colour: str
-) -> None:
-    for i, name in enumerate(names):
-        points = [(line["step"], line[name]) for line in lines if name in line]
-        axis.plot(
-            *zip(*points, strict=True),
-            STYLES[i % len(STYLES)],
-            color=colour,
-            alpha=1 - 0.5 * i / len(names),
-            marker="o" if len(points) < 15 else None,
-            markersize=3,
-            label=label(name.partition("/")[2] or name),
-        )
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, list(figure.subplots(count, 1, squeeze=False, sharex=True)[:, 0])
 
 
 class Point(NamedTuple):
@@ -108,15 +82,19 @@ def scatter(
 
     grey: the names of those that are no models
     """
+    from matplotlib.ticker import LogLocator
+
     few = len(points) <= FEW
-    figure, (axis,) = panels(1, 4.6 if few else 5.8, 3.2)
+    figure, (axis,) = panels(1, 4.6, 3.2 if few else 4.0)
     _points(axis, [Point(*point) for point in points], grey, named=few)
     if not few:
-        figure.legend(loc="outside right center", fontsize=8, frameon=False)
+        figure.legend(loc="outside lower center", fontsize=8, frameon=False, ncols=3)
     if log:
         axis.set_xscale("log")
     if log and all(y > 0 for _, _, y, _ in points):
         axis.set_yscale("log")
+        # within a decade there would be one number or none
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     for side in (axis.xaxis, axis.yaxis):
         side.set_major_formatter(plain_number)
         side.set_minor_formatter("")
@@ -127,7 +105,8 @@ def scatter(
     axis.set_ylabel(y_label, fontsize=9)
     axis.tick_params(labelsize=8)
     axis.spines[["top", "right"]].set_visible(False)
-    return _svg(figure)
+    said = "; ".join(f"{name}: {number(x)}, {number(y)}" for name, x, y, _ in points)
+    return inline(figure, f"{y_label} over {x_label}. {said}")
 
 
 def _points(axis: Axes, points: Sequence[Point], grey: Collection[str], named: bool) -> None:
@@ -150,12 +129,30 @@ def _points(axis: Axes, points: Sequence[Point], grey: Collection[str], named: b
             axis.annotate(p.name, (p.x, p.y), textcoords="offset points", xytext=(8, 5), fontsize=9)
 
 
-def _svg(figure: Figure) -> str:
-    """The figure as an <svg> element with a fixed id salt, so the same data give the same bytes."""
+def inline(figure: Figure, about: str) -> str:
+    """The figure as an <svg> element of a page, in the colours of its scheme; the same data give
+    the same bytes. about: what it shows, for who cannot see it"""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
     text = buffer.getvalue()
-    return text[text.index("<svg") :]
+    text = text[text.index("<svg") :].replace(
+        "<svg", f'<svg role="img" aria-label="{_said(about)}"', 1
+    )
+    text = GROUP.sub("<g", text)  # a page has many figures, and names are of one
+    return COLOUR.sub(_scheme, text)
+
+
+def _said(about: str) -> str:
+    return html.escape(" ".join(about.split()))
+
+
+def _scheme(found: re.Match[str]) -> str:
+    """A colour of a style, which a dark page sets otherwise."""
+    how, colour = found.groups()
+    if colour == "#000000":
+        return f"{how}: currentColor"
+    which = "grey" if colour == GREY else str(COLOURS.index(colour)) if colour in COLOURS else ""
+    return f"{how}: var(--plot-{which}, {colour})" if which else found.group()
 
 
 def plain_number(value: float, position: object = None) -> str:

@@ -51,6 +51,10 @@ NOTES = {  # what the reader of a table must know, by what the examples are call
 }
 
 
+# sections in which a model is held to floors
+HELD = {Section.CAPTIONS, Section.TRANSLATION, Section.COMPLETION}
+
+
 def section_of(name: str) -> Section:
     """The table that a result of this name stands in; of a metric that this version does not know,
     that of fidelity."""

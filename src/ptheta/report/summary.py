@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from ptheta.measures.intervals import difference
 from ptheta.measures.results import Evaluation, Result
 from ptheta.metrics.metric import Role
+from ptheta.metrics.table import metric_of
 from ptheta.report.chance import Chance, chance_of, chance_of_mean
 from ptheta.report.pairs import ranked
 from ptheta.report.plots import number
@@ -15,8 +16,23 @@ from ptheta.report.sections import presentation
 from ptheta.report.tables import empty_sections
 
 # what is said first
-ASPECTS = (Role.LIKELIHOOD, Role.DISTANCE, Role.CAPTION, Role.TARGET, Role.DOMAIN)
+ASPECTS = (
+    *(Role.LIKELIHOOD, Role.DISTANCE, Role.PRECISION, Role.RECALL),
+    *(Role.CAPTION, Role.TARGET, Role.DOMAIN, Role.SPEED),
+)
+# what a row does that is first by it, and what else it would be said to do
+DOES: Mapping[Role, str] = {
+    Role.LIKELIHOOD: "explains held-out data best",
+    Role.DISTANCE: "draws the samples that are nearest to real data",
+    Role.PRECISION: "draws the largest share of samples that look real",
+    Role.RECALL: "reaches the largest share of the variety of real data",
+    Role.SPEED: "draws samples fastest",
+    Role.CAPTION: "draws what captions say best",
+    Role.TARGET: "comes nearest to the targets (by L1, which rewards blur)",
+    Role.DOMAIN: "carries examples over to a domain best",
+}
 EACH = (Role.DOMAIN,)  # whose metrics are of different things: of each domain
+SIGNS = {"=": "", "<=": "≤ ", "~": "≈ "}
 NEAR = -3.0  # of copying_z: so much nearer to training images than held-out ones are is no chance
 
 
@@ -37,16 +53,19 @@ def summary(
         lines = []
     for role in ASPECTS:
         named = [m for m in metrics if presentation(m).role is role]
+        if role is Role.LIKELIHOOD:
+            lines += _kinds(named[:1], runs)
         for metric in named if role in EACH else named[:1]:
             results = {n: r for n, e in runs.items() if (r := e.get(metric)) is not None}
-            if metric in settings:
+            if metric in settings:  # of which a single run says little
                 best, one = settings[metric][0], next(iter(results.values()))
                 floor = chance_of_mean(best, one, chance)
-                lines.append(_of_settings(role.value, metric, settings[metric], floor))
-            lines += [_of_runs(role.value, metric, group, chance) for group in ranked(results)]
+                lines.append(_of_settings(role, settings[metric], one, floor))
+            else:
+                lines += [_of_runs(role, group, chance) for group in ranked(results)]
     lines += [
-        f"{name} may copy: its samples are nearer to what was trained on than held-out data are "
-        f"(copying z {number(z.value)})."
+        f"{name} may copy: its samples are nearer to its training data than held-out data are "
+        f"(copying z {number(z.value)}, where less than {number(NEAR)} is no chance)."
         for name, e in runs.items()
         if (z := e.get("copying_z")) is not None and z.value is not None and z.value < NEAR
     ]
@@ -58,48 +77,79 @@ def summary(
     return lines
 
 
-def _at_chance(aspect: str, metric: str, name: str, value: float, floor: Chance) -> str:
-    """Of what comes first, and is not surely better than what needs no learning."""
+KINDS = {"=": "exactly", "<=": "by a bound", "~": "by an estimate"}
+
+
+def _kinds(metrics: Sequence[str], runs: Mapping[str, Evaluation]) -> list[str]:
+    """How each row gives the likelihood, where that differs. Numbers of two kinds have no order."""
+    said: dict[str, list[str]] = {}
+    for metric in metrics:
+        for name, e in runs.items():
+            r = e.get(metric)
+            if r is not None and r.value is not None:
+                shown = f"{SIGNS[r.relation]}{number(r.value)} {r.unit}".rstrip()
+                said.setdefault(r.relation, []).append(f"{name} ({shown})")
+    if len(said) < 2:
+        return []
+    order = [relation for relation in KINDS if relation in said]
+    parts = [f"{KINDS[relation]} by {_listed(said[relation])}" for relation in order]
+    return [
+        f"The likelihood of held-out data is given {_listed(parts)}: these kinds are not ranked "
+        "against one another."
+    ]
+
+
+def _at_chance(one: Result, name: str, value: float, floor: Chance) -> str:
+    """Of what comes first, and is not surely better than what needs no learning. one: its kind"""
     return (
-        f"No best {aspect}: none is surely better than {floor.name}, which needs no learning "
-        f"({metric.replace('_', ' ')} {number(floor.value)}); the first, {name}, has "
-        f"{number(value)}."
+        f"No row is surely better than {floor.name}, which needs no learning, by "
+        f"{_told(one)}: that has {number(floor.value)}, and the first, {name}, has {number(value)}."
     )
 
 
-def _of_runs(
-    aspect: str, metric: str, results: Mapping[str, Result], chance: Mapping[str, Evaluation]
-) -> str:
+def _told(one: Result) -> str:
+    """A metric, what it is, and which way is better."""
+    known = metric_of(one.metric)
+    told = (known.about if known else "", f"{one.better} is better" if one.better else "")
+    about = "; ".join(filter(None, told))
+    return f"{one.metric.replace('_', ' ')}{f' ({about})' if about else ''}"
+
+
+def _of_runs(role: Role, results: Mapping[str, Result], chance: Mapping[str, Evaluation]) -> str:
     """Of runs that may be held against each other."""
     order = sorted(results, key=lambda name: results[name].badness)
     best, rest = order[0], order[1:]
     alike = [name for name in rest if not _sure(results[best], results[name])]
-    bound = results[best].is_bound
-    kind = f"{aspect} (bounds alone)" if bound else aspect
-    if floor := chance_of(results[best], chance):
-        return _at_chance(kind, metric, best, results[best].value or 0.0, floor)
-    text = (
-        f"Best {kind}: {best}, {metric.replace('_', ' ')} {'≤ ' if bound else ''}"
-        f"{number(results[best].value or 0.0)}"
-    )
+    first, value = results[best], results[best].value or 0.0
+    if floor := chance_of(first, chance):
+        return _at_chance(first, best, value, floor)
+    among = ", of those that give a bound alone" if first.is_bound else ""
     if alike:
-        return f"{text}; not told apart from {', '.join(alike)}."
-    other = "the other" if len(rest) == 1 else f"all {len(rest)} others"
-    return f"{text}; the paired 95 % intervals tell it from {other}."
+        sure = f"cannot be told apart from {_listed(alike)}"
+    else:
+        other = {1: "the other", 2: "both others"}.get(len(rest), f"all {len(rest)} others")
+        sure = f"differs from {other} by the 95 % interval"
+    shown = f"{'≤ ' if first.is_bound else ''}{number(value)}"
+    return f"{best} {DOES[role]}{among}, and {sure}: it has {shown} by {_told(first)}."
 
 
-def _of_settings(aspect: str, metric: str, rows: Sequence[Rank], floor: Chance | None) -> str:
+def _listed(names: Sequence[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _of_settings(role: Role, rows: Sequence[Rank], one: Result, floor: Chance | None) -> str:
+    """one: of the runs"""
     best = rows[0]
     if floor is not None:
-        return _at_chance(f"{aspect} over seeds", metric, best.setting, best.mean, floor)
+        return f"Over seeds: {_at_chance(one, best.setting, best.mean, floor)}"
     alike = [row.setting for row in rows[1:] if not row.apart]
-    text = f"Best {aspect} over seeds: {best.setting}, mean {metric.replace('_', ' ')} "
-    text += number(best.mean)
-    if not rows[1:]:
-        return f"{text}."
+    sure = f", and over {len(best.values)} seeds differs from all other settings"
     if alike:
-        return f"{text}; over {len(best.values)} seeds not told apart from {'; '.join(alike)}."
-    return f"{text}; its {len(best.values)} seeds differ from those of all other settings."
+        sure = f", and over {len(best.values)} seeds cannot be told apart from {'; '.join(alike)}"
+    elif not rows[1:]:
+        sure = ""
+    return f"{best.setting} {DOES[role]}{sure}: its mean is {number(best.mean)} by {_told(one)}."
 
 
 def _sure(a: Result, b: Result) -> bool:

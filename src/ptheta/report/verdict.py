@@ -37,13 +37,16 @@ def verdicts(
     found = {name: Verdict() for name in evaluations}
     for name, evaluation in evaluations.items():
         _likelihood(evaluation, found[name])
+    missing: Missing = {}
     for metric in metrics:
         if repeated(metric, metrics):
             continue
         results = {n: r for n, e in evaluations.items() if (r := e.get(metric)) is not None}
-        _undefined(metric, results, found)
+        _undefined(metric, results, missing)
         for group in ranked(results):
             _rank(metric, group, found, chance)
+    for (name, reason), names in missing.items():
+        found[name].bad.append(f"It has no {', '.join(names)}: {reason}.")
     return found
 
 
@@ -53,20 +56,25 @@ def _likelihood(evaluation: Evaluation, verdict: Verdict) -> None:
     if found is None or found.value is None:
         return
     if found.is_bound:
-        verdict.bad.append(f"only a bound of the likelihood: {_value(found)}")
+        verdict.bad.append(f"It gives a bound of the likelihood alone: {_value(found)}.")
     elif found.relation == "~":
-        verdict.bad.append(f"only an estimate of the likelihood: {_value(found)}, {found.note}")
+        verdict.bad.append(
+            f"It gives an estimate of the likelihood alone: {_value(found)}, {found.note}."
+        )
     else:
-        verdict.good.append(f"exact likelihood: {_value(found)}")
+        verdict.good.append(f"It gives the likelihood exactly: {_value(found)}.")
 
 
-def _undefined(metric: str, results: Mapping[str, Result], found: dict[str, Verdict]) -> None:
+Missing = dict[tuple[str, str], list[str]]  # (row, reason) -> metrics
+
+
+def _undefined(metric: str, results: Mapping[str, Result], missing: Missing) -> None:
     """What others have and a run has not."""
     if all(result.value is None for result in results.values()):
         return
     for name, result in results.items():
         if result.value is None:
-            found[name].bad.append(f"{_plain(metric)}: not defined ({result.reason})")
+            missing.setdefault((name, result.reason), []).append(_plain(metric))
 
 
 def _rank(
@@ -80,15 +88,19 @@ def _rank(
     beyond = chance_of(results[first], chance) is None
     if beyond and _differ(results[first], results[second]):
         found[first].good.append(
-            f"best {_plain(metric)}: {_value(results[first])}; next {second}, "
-            f"{_value(results[second])}"
+            f"It is best by {_plain(metric)}: {_value(results[first])}; the next is {second} with "
+            f"{_value(results[second])}."
         )
     if _differ(results[last], results[before]):
         found[last].bad.append(
-            f"worst {_plain(metric)}: {_value(results[last])}; {'best' if beyond else 'first'} "
-            f"{first}, "
-            f"{_value(results[first])}"
+            f"It is last by {_plain(metric)}: {_value(results[last])}; {_leader(first, beyond)} "
+            f"has {_value(results[first])}."
         )
+
+
+def _leader(name: str, beyond: bool) -> str:
+    """beyond: whether it is beyond what knows nothing"""
+    return f"the best, {name}," if beyond else f"the first, {name},"
 
 
 def _differ(a: Result, b: Result) -> bool:

@@ -1,0 +1,203 @@
+"""The training of a run as plots: every curve, and its loss beside the quality of its samples.
+
+Curves whose sizes differ have axes of their own, and what a curve is at equilibrium is a line.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from ptheta.measures.results import Evaluation
+from ptheta.report.comparison import Measured
+from ptheta.report.plots import COLOURS, GREY, STYLES, inline, number, stacked
+from ptheta.report.references import named
+from ptheta.report.text import label, plain_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# what a log holds that is no curve of learning
+OTHER = {"step", "seconds", "images_per_s", "epoch"}
+HELD_OUT = "held_out"  # the part of names that stands for numbers of held-out examples
+GAP = "critic_gap"
+ALIKE = 6.0  # how many times larger one curve may be than another that shares its axis
+NORM = "gradient_norm"  # is of another kind than any loss
+FEW = 15  # points that are marked one by one
+
+Lines = Sequence[Mapping[str, float]]
+Points = list[tuple[float, float]]
+
+
+class Curve(NamedTuple):
+    """name: as it is logged; reference: where it is at equilibrium, or what real examples score"""
+
+    name: str
+    points: Points
+    reference: float | None = None
+    called: str = ""
+
+    @property
+    def player(self) -> str:
+        return self.name.partition("/")[0]
+
+    @property
+    def what(self) -> str:
+        return (self.name.partition("/")[2] or self.name).replace("_", " ")
+
+    @property
+    def size(self) -> float:
+        """Of its values, without their signs: the median."""
+        values = sorted(abs(y) for _, y in self.points)
+        return values[len(values) // 2]
+
+    @property
+    def shares(self) -> bool:
+        """Whether all values lie between 0 and 1."""
+        return all(0 <= y <= 1 for _, y in self.points)
+
+    @property
+    def told(self) -> str:
+        """For who cannot see it."""
+        (_, first), (step, last) = self.points[0], self.points[-1]
+        line = "" if self.reference is None else f", with a line at {self.line}"
+        return f"{self.player} {self.what} from {number(first)} to {number(last)} at step " + (
+            f"{step:,.0f}{line}"
+        )
+
+    @property
+    def line(self) -> str:
+        """What stands at the line of the reference."""
+        assert self.reference is not None
+        return self.called or named(self.reference) or number(self.reference)
+
+
+class Panel(NamedTuple):
+    """A plot as an <svg> element."""
+
+    title: str
+    svg: str
+
+
+def curves_of(m: Measured, real: Evaluation) -> list[Curve]:
+    """Everything that a run logged and that has several values. real: what real examples score"""
+    found: dict[str, Points] = {}
+    for line in m.logged:
+        for name, value in line.items():
+            if name not in OTHER and math.isfinite(value):
+                found.setdefault(name, []).append((line["step"], value))
+    made = []
+    for name, points in found.items():
+        reference, called = m.references.get(name), ""
+        if name.startswith(f"{HELD_OUT}/") and (r := real.get(name.partition("/")[2])):
+            reference, called = r.value, "real"
+        if len(points) > 1:
+            made.append(Curve(name, points, reference, called))
+    return made
+
+
+def panels(curves: Sequence[Curve], colour: str) -> list[Panel]:
+    """All curves, a plot for each group of one player whose sizes are alike."""
+    players: dict[str, list[Curve]] = {}
+    for curve in curves:
+        players.setdefault(curve.player, []).append(curve)
+    return [
+        Panel(_title(player, group), _plot([group], colour))
+        for player, own in players.items()
+        for group in grouped(own)
+    ]
+
+
+def _title(player: str, group: Sequence[Curve]) -> str:
+    return f"{player.replace('_', ' ')}: {', '.join(curve.what for curve in group)}"
+
+
+def grouped(curves: Sequence[Curve]) -> list[list[Curve]]:
+    """Curves that may share an axis: shares, or those of one size. A gradient's norm is alone."""
+    groups: list[list[Curve]] = []
+    for curve in curves:
+        fitting = (group for group in groups if all(_fit(curve, other) for other in group))
+        group = next(fitting, None)
+        if group is None:
+            groups.append([curve])
+        else:
+            group.append(curve)
+    return groups
+
+
+def _fit(a: Curve, b: Curve) -> bool:
+    if NORM in (a.what.replace(" ", "_"), b.what.replace(" ", "_")):
+        return False
+    if a.shares or b.shares:
+        return a.shares and b.shares
+    small, large = sorted((a.size, b.size))
+    return large <= ALIKE * small
+
+
+def story(curves: Sequence[Curve], colour: str) -> Panel | None:
+    """Losses, the gap of a critic and the quality of held-out examples on one time axis; None where
+    no quality was taken on the way."""
+    quality = [c for c in curves if c.player == HELD_OUT][:1]
+    if not quality:
+        return None
+    gaps = [c for c in curves if c.name.endswith(f"/{GAP}")][:1]
+    losses: dict[str, Curve] = {}
+    for curve in curves:
+        if curve.player != HELD_OUT:
+            losses.setdefault(curve.player, curve)
+    rows = [[curve] for curve in (*losses.values(), *gaps, *quality)]
+    title = "Loss, critic gap and quality" if gaps else "Loss and quality"
+    return Panel(title, _plot(rows, colour, named_axes=True))
+
+
+@plain_text()
+def _plot(rows: Sequence[Sequence[Curve]], colour: str, *, named_axes: bool = False) -> str:
+    """Groups of curves below one another over the steps. named_axes: each says what it is of"""
+    height = 1.25 * len(rows) + 0.5 if named_axes else 2.4
+    figure, axes = stacked(len(rows), 4.4 if named_axes else 3.3, height)
+    for axis, group in zip(axes, rows, strict=True):
+        _curves(axis, group, colour)
+        if named_axes:
+            first = group[0]
+            text = first.what if first.player == HELD_OUT else f"{first.player}\n{first.what}"
+            axis.set_ylabel(text, fontsize=8)
+        elif len(group) > 1:
+            axis.legend(fontsize=7, frameon=False)
+    axes[-1].set_xlabel("step", fontsize=8)
+    told = "; ".join(curve.told for group in rows for curve in group)
+    return inline(figure, told)
+
+
+def tick(value: float, position: object = None) -> str:
+    """The number at a tick, whose neighbours may be near to it."""
+    text = number(value, 3)
+    return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
+
+
+def _curves(axis: Axes, group: Sequence[Curve], colour: str) -> None:
+    for i, curve in enumerate(group):
+        axis.plot(
+            *zip(*curve.points, strict=True),
+            STYLES[i % len(STYLES)],
+            color=colour if i < len(STYLES) else COLOURS[i % len(COLOURS)],
+            alpha=max(0.4, 1 - 0.3 * i),
+            marker="o" if len(curve.points) < FEW else None,
+            markersize=3,
+            label=label(curve.what),
+        )
+    lines = {c.reference: c.line for c in group if c.reference is not None}
+    for value, text in lines.items():
+        axis.axhline(value, color=GREY, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
+        axis.annotate(
+            text,
+            (1, value),
+            xycoords=("axes fraction", "data"),
+            xytext=(3, 0),
+            textcoords="offset points",
+            fontsize=7,
+            va="center",
+        )
+    axis.tick_params(labelsize=7)
+    axis.yaxis.set_major_formatter(tick)
+    axis.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,98 @@
+"""What the words of a report mean: of its metrics, and of what is said of all of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from markupsafe import Markup, escape
+
+from ptheta.metrics.metric import GIVEN
+from ptheta.metrics.table import metric_of
+from ptheta.report.tables import Table
+
+ALWAYS: Mapping[str, str] = {
+    "held-out": "examples that no model was trained on",
+    "± (standard error)": "how far a number would move by chance with other samples and other "
+    "held-out examples: two thirds of the time by no more than this",
+    "95 % interval": "where the difference of two rows lies, both measured on the same examples; "
+    "the two can be told apart where it does not hold 0",
+    "reference rows (grey)": "what needs no learning, such as a copied training set, and real "
+    "examples: a number means something beside these",
+    "explicit, implicit": "a model that is explicit gives p(x) of an example, exactly, by a bound "
+    "or by an estimate; one that is implicit draws samples and gives no number",
+    "seed": "the number that decides all that is drawn at random; the same seed, the same samples",
+    "log 2, 2 log 2": "the losses of a generator and of a discriminator that cannot tell samples "
+    "from real examples, and gives 1/2 to all",
+    "critic gap": "the mean output for real examples minus that for samples: 0 where the two "
+    "cannot be told apart",
+}
+
+
+class Entry(NamedTuple):
+    """key: its place on the page; of several lines of a page one names it"""
+
+    key: str
+    term: str
+    meaning: str
+
+
+def glossary(metrics: Iterable[str]) -> list[Entry]:
+    """The metrics of a report, and what is always said, in the order of the alphabet."""
+    found = {_plain(name): _meaning(name) for name in metrics}
+    terms = {**ALWAYS, **{name: meaning for name, meaning in found.items() if meaning}}
+    order = sorted(terms, key=lambda term: (not term[0].isalpha(), term.lower()))
+    return [Entry(f"term-{_key(term)}", term, terms[term]) for term in order]
+
+
+def _meaning(name: str) -> str:
+    """What a metric is, its unit, and which way is better; "" of one that is not known."""
+    metric = metric_of(name)
+    if metric is None:
+        return ""
+    given = ", of p(x | y), with what the example was asked for" if name.endswith(GIVEN) else ""
+    better = f"; {metric.better} is better" if metric.better else ""
+    return f"{metric.about}{given}{better}"
+
+
+def _plain(metric: str) -> str:
+    return metric.replace("_", " ")
+
+
+def _key(term: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", term.lower()).strip("-") or "sign"
+
+
+class Links:
+    """Makes the terms of a glossary links to their meanings, which a pointer shows as well."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self.entries = {entry.term: entry for entry in entries}
+        terms = sorted(self.entries, key=len, reverse=True)
+        self.pattern = re.compile("|".join(rf"(?<![\w=]){re.escape(t)}(?![\w=])" for t in terms))
+
+    def term(self, text: str) -> Markup:
+        """A text that is a term; any other as it is."""
+        entry = self.entries.get(text)
+        return escape(text) if entry is None else _link(entry, text)
+
+    def line(self, text: str) -> Markup:
+        """A sentence, with each of its terms."""
+        made, at = Markup(), 0
+        for found in self.pattern.finditer(text):
+            made += escape(text[at : found.start()]) + self.term(found.group())
+            at = found.end()
+        return made + escape(text[at:])
+
+
+def _link(entry: Entry, text: str) -> Markup:
+    return Markup('<a class="term" href="#{}" title="{}">{}</a>').format(
+        entry.key, entry.meaning, text
+    )
+
+
+def of_tables(tables: Sequence[Table], metrics: Sequence[str]) -> list[str]:
+    """The metrics that stand in the tables of a report."""
+    heads = {head.name for table in tables for head in table.head}
+    return [metric for metric in metrics if _plain(metric) in heads]

@@ -321,7 +321,7 @@ def test_a_command_makes_the_same_plan(model):
         assert made is not None
         given = dict(made.make_context(model, words[3:]).params)
         assert given.pop("out") == "runs/a b"
-        for name in ("resume", "more_data", "config"):
+        for name in ("resume", "more_data", "dry_run", "config"):
             given.pop(name)
         source, recipe = given.pop("data"), given.pop("recipe")
         chosen = {name: value for name, value in given.items() if value is not None}

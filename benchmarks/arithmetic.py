@@ -30,7 +30,7 @@ from ptheta.data.shapes import ATTRIBUTES
 from ptheta.measures.scenes import alike
 from ptheta.runs.folder import Run
 
-NEAR = 5  # images of each group
+NEAR = 10  # images of the own group
 KEPT = ("objects", "background", "place", "shape", "size", "fill")
 
 

@@ -137,6 +137,20 @@ def test_only_what_is_near_counts_where_that_is_asked():
     torch.testing.assert_close(groups.towards("on", places, ["off", "off"])[0], turn.mean(0))
 
 
+def test_partners_differ_in_what_is_wanted_alone():
+    """Red is one step along the first number. The others are as varied in both groups, and the step
+    to a partner leaves them as they are, whatever they are."""
+    rest = torch.cartesian_prod(*[torch.arange(5.0)] * 2)
+    off, on = (torch.cat([torch.full((25, 1), at), rest], 1) for at in (0.0, 1.0))
+    groups = Groups({"off": off, "on": on[torch.randperm(25)]})
+    inside = ((rest > 0) & (rest < 4)).all(1)  # whose partners stand evenly around them
+    found = groups.towards("on", off[inside], ["off"] * 9, 1)
+    assert (found[:, 0] == 1).all()
+    assert found[:, 1:].abs().max() < 0.7
+    whole = groups.towards("on", off[inside], ["off"] * 9)
+    torch.testing.assert_close(whole, torch.tensor([1.0, 0, 0]).expand(9, 3))
+
+
 def test_a_slope_is_that_of_least_squares():
     value = torch.randn(50)
     codes = value[:, None] * torch.tensor([2.0, 0.0, -1.0]) + 5

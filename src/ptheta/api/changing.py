@@ -133,8 +133,8 @@ def arithmetic(
     closed_form: how many directions in closed form; direction: a file that `save` has written
     image: pictures to change; default: n test images, of them those that are `where` NAME=VALUE,...
     condition: of pictures, in turn; each: images of a group
-    near: of each group the images whose codes are nearest to that of the image, so many; default:
-        all of it
+    near: so many images of the own group count, those whose codes are nearest to that of the image,
+        each with the images of the other group that are most like it; default: all, by the means
     strengths: how far, 1 for the whole way from one group to the other, and along a number for one
         standard deviation
     data: where the run's data lies now; out, scale: as for `sample`; save: a .safetensors for

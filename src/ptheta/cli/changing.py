@@ -60,8 +60,9 @@ from ptheta.terminal.progress import shown
 @click.option(
     "--near",
     type=types.COUNT,
-    help="Number of images of each group that count: those whose codes are nearest to that of the "
-    "image.  [default: all]",
+    help="Number of images of the own group that count: those whose codes are nearest to that of "
+    "the image, each with the images of the other group that are most like it.  [default: all, by "
+    "the means of both groups]",
 )
 @click.option(
     "--strength",
@@ -90,7 +91,7 @@ def arithmetic(run: str, where: str, **options: Parsed) -> None:
     above what becomes of it.
 
     Examples:
-      ptheta arithmetic runs/ae --plus first_colour=red --near 5 --out red.png
+      ptheta arithmetic runs/ae --plus first_colour=red --near 10 --out red.png
       ptheta arithmetic runs/gan --closed-form 4 --out directions.png
     """
     condition = asked(run, options)

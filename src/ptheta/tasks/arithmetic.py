@@ -27,6 +27,7 @@ from ptheta.tasks.needs import require
 from ptheta.tasks.walks import code_size
 
 LEAST_SPREAD = 1e-6  # of a number of the code
+PARTNERS = 3  # of an example in the group that it is moved to
 BATCH = 500  # images that are encoded at a time
 LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)  # whose weight may be the first of a generator
 RESTARTS, STEPS, DRAWN = 4, 300, 2000  # of the search for a code, of which many are wanted
@@ -56,26 +57,32 @@ class Groups:
         """From each code's own group to another, of codes (N, L): (N, L).
 
         own: the group of each
-        near: how many of either group count, those that are nearest to the code; None for all. What
-            changes may lie elsewhere for images that differ otherwise: a red object at the top is
-            no help for one at the bottom.
+        near: how many of the own group count, those that are nearest to the code, each with its own
+            partners in the other group; None for the difference of the means of both. What changes
+            may lie elsewhere for images that differ otherwise: a red object at the top is no help
+            for one at the bottom.
         """
-        spread = self.spread
-        return torch.stack(
-            [
-                _mean_near(self.codes[name], z, spread, near)
-                - _mean_near(self.codes[group], z, spread, near)
-                for z, group in zip(codes, own, strict=True)
-            ]
-        )
+        if near is None:
+            return torch.stack([difference(self.codes[group], self.codes[name]) for group in own])
+        spread, found = self.spread, torch.empty_like(codes)
+        for group in dict.fromkeys(own):
+            places = torch.tensor([i for i, one in enumerate(own) if one == group])
+            members = self.codes[group]
+            away = torch.cdist(codes[places] / spread, members / spread)
+            nearest = away.topk(min(near, len(members)), largest=False).indices  # (n, near)
+            steps = self._partners(members, self.codes[name]) - members
+            found[places] = steps[nearest].mean(1)
+        return found
 
-
-def _mean_near(codes: Tensor, z: Tensor, spread: Tensor, near: int | None) -> Tensor:
-    """The mean of the codes (M, L) that are nearest to z (L,)."""
-    if near is None or near >= len(codes):
-        return codes.mean(0)
-    distance = ((codes - z) / spread).square().sum(1)
-    return codes[distance.topk(near, largest=False).indices].mean(0)
+    def _partners(self, codes: Tensor, others: Tensor) -> Tensor:
+        """For each code of a group (M, L) the mean of those of another group that are most like it
+        but for what the groups differ in, the means of both: (M, L)."""
+        within = torch.cat([group - group.mean(0) for group in self.codes.values()])
+        spread = within.std(0, correction=0).clamp_min(LEAST_SPREAD)
+        mine, theirs = codes - codes.mean(0), others - others.mean(0)
+        away = torch.cdist(mine / spread, theirs / spread)
+        chosen = away.topk(min(PARTNERS, len(others)), largest=False).indices
+        return others[chosen].mean(1)
 
 
 @undisturbed()

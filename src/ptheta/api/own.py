@@ -40,18 +40,18 @@ def size_said(size: Sequence[int]) -> str:
 
 
 def sized_picture(
-    path: Path, spec: ImageSpec, size: tuple[int, int] | None, does: str
+    path: Path, spec: ImageSpec, size: tuple[int, int] | None, does: str, flag: str = IMAGE
 ) -> tuple[Tensor, tuple[str, ...]]:
     """A picture, uint8 (C, H, W), and what it lost to become one of the model's.
 
     size: the only (H, W) that is taken; None for any; does: what the model does with images, for
-    the message, such as "repairs"
+    the message, such as "repairs"; flag: that named it
     Raises PthetaError for what is no picture, and for another size.
     """
-    x, lost = read_picture(path, spec, IMAGE)
+    x, lost = read_picture(path, spec, flag)
     if size not in (None, tuple(x.shape[1:])):
         raise PthetaError(
-            f"{IMAGE} {path} is {size_said(x.shape[1:])} pixels, and this model {does} images of "
+            f"{flag} {path} is {size_said(x.shape[1:])} pixels, and this model {does} images of "
             f"{size_said((spec.height, spec.width))}: crop or resize it, or use a model that takes "
             "any size"
         )
@@ -93,19 +93,22 @@ def rows_of_pictures(
 class Own:
     """Pictures, read one by one.
 
-    size, does: as for `sized_picture`
+    size, does, flag: as for `sized_picture`
     """
 
     pictures: list[Path]
     spec: ImageSpec
     size: tuple[int, int] | None
     does: str
+    flag: str = IMAGE
 
     @classmethod
-    def at(cls, image: str | Path, model: nn.Module, spec: ImageSpec, does: str) -> Own:
+    def at(
+        cls, image: str | Path, model: nn.Module, spec: ImageSpec, does: str, flag: str = IMAGE
+    ) -> Own:
         """Raises PthetaError where there is no picture."""
         size = None if takes_any_size(model) else (spec.height, spec.width)
-        return cls(pictures_at(image, IMAGE), spec, size, does)
+        return cls(pictures_at(image, flag), spec, size, does, flag)
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -116,7 +119,7 @@ class Own:
         return self._read(i)[0]
 
     def _read(self, i: int) -> tuple[Tensor, tuple[str, ...]]:
-        return sized_picture(self.pictures[i], self.spec, self.size, self.does)
+        return sized_picture(self.pictures[i], self.spec, self.size, self.does, self.flag)
 
     def checked(self) -> tuple[str, set[Shape]]:
         """Reads all of them once: a hash of what they hold, and their shapes (C, H, W).

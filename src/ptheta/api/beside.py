@@ -48,15 +48,23 @@ def shown_to(
                 "run's held-out examples are taken"
             )
     match = run.look(data)
-    test = match.test
-    fresh = np.flatnonzero(~test.repeated())
-    if not len(fresh):
-        raise PthetaError(
-            f"all {len(test):,} held-out {test.examples} repeat training {test.examples}: give a "
-            "SOURCE"
-        )
     line = run.remark(match, data, copies=False)
-    return Shown(test.subset(fresh), () if line is None else (line,))
+    return Shown(fresh(match.test, "a SOURCE"), () if line is None else (line,))
+
+
+def fresh(test: Dataset, cure: str) -> Dataset:
+    """Held-out examples without those that repeat a training example. cure: what is to be given
+    where there are no others
+
+    Raises PthetaError there.
+    """
+    rows = np.flatnonzero(~test.repeated())
+    if not len(rows):
+        raise PthetaError(
+            f"all {len(test):,} held-out {test.examples} repeat training {test.examples}: give "
+            f"{cure}"
+        )
+    return test.subset(rows)
 
 
 def read_as(data: Dataset) -> tuple[str, ...]:

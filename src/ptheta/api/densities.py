@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ptheta import tasks
-from ptheta.api.beside import read_as
+from ptheta.api.beside import fresh, read_as
 from ptheta.api.export import Images
 from ptheta.api.found import names_of
 from ptheta.api.grid import Block, Output
@@ -254,7 +254,7 @@ def density(
 
 def unseen_of(match: DataMatch, most: int) -> Dataset:
     """Held-out examples that are no copies of training examples, so many at most."""
-    unseen = match.test.subset(np.flatnonzero(~match.test.repeated()))
+    unseen = fresh(match.test, "data that has others (--data)")
     return unseen.shuffled(0).subset(slice(0, most)) if len(unseen) > most else unseen
 
 

@@ -65,6 +65,23 @@ def test_a_model_of_its_own_categories_and_own_pictures(runs, tmp_path):
         ptheta.cluster(runs["ae"], folder)
 
 
+def test_one_example_and_held_out_ones_that_are_all_known_are_refused(runs, tmp_path):
+    one = np.zeros((1, 16, 16), np.uint8)
+    np.save(tmp_path / "one.npy", one)
+    with pytest.raises(PthetaError, match="1 example makes no clusters: give two or more"):
+        ptheta.cluster(runs["ae"], tmp_path / "one.npy", clusters=2)
+    for part in ("train", "test"):
+        (tmp_path / "same" / part).mkdir(parents=True)
+        for i in range(20):
+            picture = Image.fromarray(np.full((16, 16), 12 * i, np.uint8))
+            picture.save(tmp_path / "same" / part / f"{i}.png")
+    quiet = {"steps": 1, "batch_size": 8, "evaluate_every": 0, "sample_every": 0}
+    ptheta.train("vae", tmp_path / "same", tmp_path / "run", hidden=(4,), latent=2, **quiet)
+    for verb in (ptheta.cluster, ptheta.density, ptheta.tradeoff):
+        with pytest.raises(PthetaError, match="all 20 held-out images repeat training images: giv"):
+            verb(tmp_path / "run")
+
+
 def test_rows_of_tables_are_grouped(runs, rows, tmp_path):
     found = ptheta.cluster(runs["rows"], rows, clusters=2, label_column="label")
     assert found.found.clusters == 2
@@ -76,14 +93,16 @@ REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
     "own": (("own", "--clusters", 4), "--clusters 4: this model has categories of its own"),
     "one": (("ae", "--clusters", 1), "1 clusters of 23 examples: want 2 to 23"),
     "by": (("ae", "--by", "dbscan"), "unknown way to cluster 'dbscan'"),
+    "rows": (("ae", "ROWS"), "holds rows of numbers, and the run learned images: give"),
     "restarts": (("ae", "--restarts", 0), "--restarts 0: want 1 or more"),
     "out": (("ae", "--out", "x.txt"), "--out x.txt: want .csv"),
 }
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_is_refused_is_said_in_one_line(case, runs):
+def test_what_is_refused_is_said_in_one_line(case, runs, rows):
     (name, *options), words = REFUSED[case]
+    options = [rows if option == "ROWS" else option for option in options]
     with pytest.raises(PthetaError) as error:
         said("cluster", runs[str(name)], *options)
     assert words in str(error.value)

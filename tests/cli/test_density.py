@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -99,3 +100,31 @@ def test_a_conditional_model_wants_labels(runs, tmp_path):
     assert "importance bound" in said("density", runs["cvae"])
     with pytest.raises(PthetaError, match="has no labels"):
         said("density", runs["cvae"], tmp_path / "x.npy")
+
+
+def test_pictures_of_any_name_and_size_are_told_in_lines_that_a_terminal_holds(
+    runs, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "80")
+    place = tmp_path / "mine"
+    place.mkdir()
+    names = ["a,b.png", "new\nline.png", "tab\t.png", os.fsdecode(b"\xff.png")]
+    for i, name in enumerate(names):
+        Image.fromarray(np.full((20, 31), 60 * i, np.uint8)).save((place / name).open("wb"), "png")
+    text = said("density", runs["made"], place, "--out", tmp_path / "d.csv")
+    assert "mine: pictures were brought to 16x16 pixels" in text
+    for words in (r"new\nline.png", r"tab\t.png", r"\udcff.png"):
+        assert words in text
+    with (tmp_path / "d.csv").open(newline="") as file:
+        found = [line["example"] for line in csv.DictReader(file)]
+    assert set(found) == {*names[:3], r"\udcff.png"}
+    text = said("density", runs["table"])
+    assert all(len(line) <= 80 for line in text.splitlines())
+
+
+def test_one_picture_has_no_interval(runs, tmp_path):
+    Image.fromarray(np.zeros((16, 16), np.uint8)).save(tmp_path / "x.png")
+    assert "unknown" in said("density", runs["made"], tmp_path)
+    told = json.loads(said("density", runs["made"], tmp_path, "--json"))
+    assert told["nats"]["model"]["interval"] is None
+    assert len(told["nats"]["model, held out"]["interval"]) == 2

@@ -337,6 +337,22 @@ def test_a_refusal_names_the_models_that_can():
     assert "pixelcnn" not in able(Samples, VECTORS)
 
 
+# what is needed of the others is asked of a model step by step
+COUNTED = {verb for verb in TASKS if verb in VERBS} - {"outliers", "probe", "traverse"}
+
+
+@pytest.mark.parametrize("verb", sorted(COUNTED))
+def test_a_refusal_names_as_many_models_as_the_matrix(verb):
+    """Those that can by one way or the other, and none that is refused as it is configured."""
+    with pytest.raises(PthetaError, match="models that can: ") as said:
+        VERBS[verb][0](Silent())
+    named, _, rest = str(said.value).partition("models that can: ")[2].partition(" and ")
+    names = set(named.split(", "))
+    can = {name for name, entry in registry.models().items() if TASKS[verb].can(entry) == "yes"}
+    assert names <= can
+    assert len(names) + int(rest.split(" ")[0] or 0) == len(can)
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_the_tables_of_uses_in_the_docs_are_what_the_program_knows(page):
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")

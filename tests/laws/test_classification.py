@@ -4,12 +4,13 @@ itself draws; and the measures of probabilities, against their definitions."""
 from __future__ import annotations
 
 import itertools
+import json
 import math
 
 import numpy as np
 import pytest
 import torch
-from scipy.stats import binomtest, norm
+from scipy.stats import binomtest, norm, sem, t
 from sklearn.metrics import log_loss as by_sklearn
 
 from ptheta import tasks
@@ -179,3 +180,15 @@ def test_floors_are_what_they_say():
         else:
             assert torch.equal(log_p.argmax(1), y[:6]), name
     torch.testing.assert_close(log_prior(y, 4).exp()[3], torch.tensor(1 / 64).double())
+
+
+def test_the_mean_of_few_losses_has_the_interval_of_student_and_of_one_none_that_json_lacks():
+    log_p = torch.tensor([[0.9, 0.1], [0.5, 0.5], [0.2, 0.8]]).double().log()
+    y = torch.tensor([0, 0, 1])
+    told = measures.log_loss(log_p, y)
+    assert told is not None
+    each = -np.log([0.9, 0.5, 0.8])
+    wanted = t.interval(0.95, 2, each.mean(), sem(each))
+    assert (told.low, told.high) == pytest.approx((max(0.0, wanted[0]), wanted[1]))
+    alone = measures.measured(log_p[:1], y[:1]).to_json()
+    assert json.loads(json.dumps(alone, allow_nan=False))["log_loss"]["high"] is None

@@ -112,3 +112,14 @@ def test_what_cannot_be_clustered_is_told_why():
     ):
         with pytest.raises(PthetaError, match=words):
             tasks.cluster(model.eval(), data, asked, by=how)
+
+
+def test_intervals_of_few_examples_hold_what_many_reach():
+    """NMI of a sample is too high by what chance adds, and of a sample of it by twice that."""
+    rng = np.random.default_rng(0)
+    law = (np.full((5, 5), 0.02) + 0.1 * np.eye(5)).ravel()
+    truth = measures.nmi(1e6 * law.reshape(5, 5))
+    drawn = [rng.multinomial(200, law).reshape(5, 5) for _ in range(40)]
+    told = [measures.measured([counts], seed)["NMI"] for seed, counts in enumerate(drawn)]
+    assert np.mean([measures.nmi(counts) for counts in drawn]) > truth + 0.02
+    assert sum(one.low <= truth <= one.high for one in told) >= 34

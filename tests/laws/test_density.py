@@ -11,6 +11,7 @@ from scipy.stats import multivariate_normal, norm
 from torch import Tensor
 
 from ptheta import tasks
+from ptheta.api.densities import interval
 from ptheta.compute.streams import seeded
 from ptheta.data.dataset import Dataset
 from ptheta.data.image_data import ImageDataset
@@ -119,3 +120,27 @@ def test_the_gaussian_floor_is_the_density_of_the_data():
     found = tasks.density(tiny("gaussian", PLANE).eval(), dataset(PLANE, x), train=train)
     assert found.floors.keys() == FLOORS.keys()
     assert found.relation_of("gaussian") == "="
+
+
+def test_the_gaussian_floor_bounds_what_has_bins_and_has_not_seen_the_noise_of_what_it_rates():
+    """Of fewer examples than numbers as well, where noise that both share would fit it."""
+    x = examples(SPEC, 30)
+    found = tasks.density(tiny("made", SPEC).eval(), dataset(SPEC, x), train=dataset(SPEC, x))
+    assert found.relation_of("gaussian") == "<="
+    nats = -found.floors["gaussian"]
+    assert 0 < nats.mean() < 2 * SPEC.dims * math.log(2)
+    assert nats.min() > 0  # of what has a probability
+    mixed = tasks.density(
+        tiny("gaussian", VECTORS).eval(), some(VECTORS, 40), train=some(VECTORS, 90)
+    )
+    assert mixed.density
+    assert mixed.relation_of("gaussian") == "<="
+    assert mixed.relation_of("independent") == "="
+
+
+def test_too_few_examples_have_no_interval():
+    model = tiny("made", SPEC).eval()
+    assert tasks.density(model, some(SPEC, 3)).mean().error is None
+    assert interval(tasks.density(model, some(SPEC, 3)).mean()) is None
+    low, high = interval(tasks.density(model, some(SPEC, 9)).mean()) or (0.0, 0.0)
+    assert low < high

@@ -15,6 +15,7 @@ from ptheta.data.memory import Source
 from ptheta.data.names import unread
 from ptheta.errors import PthetaError
 from ptheta.runs.folder import Run
+from ptheta.specs import ImageSpec
 
 
 class Shown(NamedTuple):
@@ -39,9 +40,7 @@ def shown_to(
     """
     if source is not None:
         found = run.other(source, split, label_column)
-        lost = found.skipped
-        remarks = (unread(lost, len(found) + len(lost), found.examples),) if lost else ()
-        return Shown(found, tuple(f"{found.name}: {line}" for line in remarks))
+        return Shown(found, read_as(found))
     for flag, given in (("--split", split), ("--label-column", label_column)):
         if given is not None:
             raise PthetaError(
@@ -49,15 +48,34 @@ def shown_to(
                 "run's held-out examples are taken"
             )
     match = run.look(data)
-    test = match.test
-    fresh = np.flatnonzero(~test.repeated())
-    if not len(fresh):
-        raise PthetaError(
-            f"all {len(test):,} held-out {test.examples} repeat training {test.examples}: give a "
-            "SOURCE"
-        )
     line = run.remark(match, data, copies=False)
-    return Shown(test.subset(fresh), () if line is None else (line,))
+    return Shown(fresh(match.test, "a SOURCE"), () if line is None else (line,))
+
+
+def fresh(test: Dataset, cure: str) -> Dataset:
+    """Held-out examples without those that repeat a training example. cure: what is to be given
+    where there are no others
+
+    Raises PthetaError there.
+    """
+    rows = np.flatnonzero(~test.repeated())
+    if not len(rows):
+        raise PthetaError(
+            f"all {len(test):,} held-out {test.examples} repeat training {test.examples}: give "
+            f"{cure}"
+        )
+    return test.subset(rows)
+
+
+def read_as(data: Dataset) -> tuple[str, ...]:
+    """Lines on what of a source was not read, and on what was changed to be what the model
+    learned."""
+    lost, lines = data.skipped, []
+    if lost:
+        lines.append(unread(lost, len(data) + len(lost), data.examples))
+    if data.resized and isinstance(data.spec, ImageSpec):
+        lines.append(f"pictures were brought to {data.spec.width}x{data.spec.height} pixels")
+    return tuple(f"{data.name}: {line}" for line in lines)
 
 
 def some_of(data: Dataset, n: int | None, seed: int) -> Dataset:

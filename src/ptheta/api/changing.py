@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.api.films import FILMED, Moving, Screen
-from ptheta.api.given import pictures_at
 from ptheta.api.grid import Grid, conditions_with
 from ptheta.api.limits import check_numbers
 from ptheta.api.own import Own, rows_of_pictures
@@ -239,8 +238,8 @@ class _Known:
         if "=" in text and not expand(text).exists():
             train = self.train()
             return self.codes(train.subset(matching(train, text.split(","), flag)))
-        pictures_at(text, flag)
-        own = Own.at(text, self.model, images_only(self.run.spec, "arithmetic"), "changes")
+        spec = images_only(self.run.spec, "arithmetic")
+        own = Own.at(text, self.model, spec, "changes", flag)
         x = torch.stack([own.read(i) for i in range(min(self.each, len(own)))])
         return codes_of(self.model, x, seed=self.seed)
 

@@ -202,11 +202,8 @@ def _told(model: HasLogProb, x: Tensor) -> float:
 
 
 def _changed(data: Dataset) -> tuple[str, ...]:
-    """Lines on what reading changes before anything is coded: that does not come back."""
+    """Lines on what reading rounds before anything is coded: that does not come back."""
     spec = images_only(data.spec, "compression")
-    lines = []
-    if data.resized:
-        lines.append(f"pictures were brought to {spec.height}x{spec.width} pixels before")
-    if spec.levels < 256:
-        lines.append(f"without loss of what the run sees: {spec.levels} levels of each sub-pixel")
-    return tuple(lines)
+    if spec.levels == 256:
+        return ()
+    return (f"without loss of what the run sees: {spec.levels} levels of each sub-pixel",)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ptheta import tasks
+from ptheta.api.beside import fresh, read_as
 from ptheta.api.export import Images
 from ptheta.api.found import names_of
 from ptheta.api.grid import Block, Output
@@ -19,7 +20,6 @@ from ptheta.api.tabled import texts, write_columns
 from ptheta.compute.streams import undisturbed
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
-from ptheta.data.names import unread
 from ptheta.data.trained import DataMatch
 from ptheta.errors import PthetaError
 from ptheta.files.images import PICTURES
@@ -90,13 +90,12 @@ class Likely:
                 rows.append((name, "infinite", "", ""))
                 continue
             wins = name in self.found.floors and own is not None and beats(mean.value, own, "less")
-            low, high = interval(mean)
             bits = mean.value / self.found.dims / np.log(2)
             rows.append(
                 (
                     f"{name}{' (floor)' * (name in self.found.floors)}",
                     f"{mean.relation} {mean.value:.5g}{SIGN if wins else ''}",
-                    f"{low:.5g} to {high:.5g}",
+                    "unknown" if (ends := interval(mean)) is None else spelled(ends, 5),
                     f"{bits:.4g}",
                 )
             )
@@ -131,7 +130,7 @@ class Likely:
                 name: {
                     "value": mean.value,
                     "relation": mean.relation,
-                    "interval": None if mean.value is None else list(interval(mean)),
+                    "interval": ends_of(mean),
                     "bits_per_dim": None
                     if mean.value is None
                     else mean.value / found.dims / float(np.log(2)),
@@ -156,11 +155,27 @@ class Likely:
         }
 
 
-def interval(mean: Estimate) -> tuple[float, float]:
-    """95 %, by Student's t where the mean has draws."""
-    assert mean.value is not None
+Ends = tuple[float, float]
+
+
+def interval(mean: Estimate) -> Ends | None:
+    """95 %, by Student's t where the mean has draws; None of no value, and of too few examples to
+    know an error."""
+    if mean.value is None or (mean.draws is None and mean.error is None):
+        return None
     half = NORMAL * (mean.error or 0.0) if mean.draws is None else spread(mean.draws).half
     return mean.value - half, mean.value + half
+
+
+def ends_of(found: Estimate) -> list[float] | None:
+    """The interval, for JSON."""
+    ends = interval(found)
+    return None if ends is None else list(ends)
+
+
+def spelled(ends: Ends, digits: int) -> str:
+    """An interval, for a reader."""
+    return " to ".join(f"{end:.{digits}g}" for end in ends)
 
 
 @dataclass(frozen=True)
@@ -239,14 +254,14 @@ def density(
 
 def unseen_of(match: DataMatch, most: int) -> Dataset:
     """Held-out examples that are no copies of training examples, so many at most."""
-    unseen = match.test.subset(np.flatnonzero(~match.test.repeated()))
+    unseen = fresh(match.test, "data that has others (--data)")
     return unseen.shuffled(0).subset(slice(0, most)) if len(unseen) > most else unseen
 
 
 def scored_of(
     run: Run, source: Source | None, split: str | None, label_column: str | None
 ) -> tuple[Dataset | None, tuple[str, ...]]:
-    """The examples of a source, and a line on what of it was not read; None where there is none.
+    """The examples of a source, and lines on how it was read; None where there is none.
 
     Raises PthetaError for a part, or a column, of no source.
     """
@@ -256,10 +271,7 @@ def scored_of(
                 raise PthetaError(f"{flag} {value} is of SOURCE: name one, or leave it out")
         return None, ()
     data = run.other(source, split, label_column)
-    if not data.skipped:
-        return data, ()
-    told = unread(data.skipped, len(data) + len(data.skipped), data.examples)
-    return data, (f"{data.name}: {told}",)
+    return data, read_as(data)
 
 
 def draw_ends(path: Path, data: Dataset, order: Tensor, ends: tuple[str, str], n: int) -> None:

@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ptheta import tasks
-from ptheta.api.densities import HELD_OUT, SHOWN, Places, draw_ends, interval, scored_of, unseen_of
+from ptheta.api.densities import (
+    HELD_OUT,
+    SHOWN,
+    Places,
+    draw_ends,
+    ends_of,
+    interval,
+    scored_of,
+    unseen_of,
+)
 from ptheta.api.found import names_of
 from ptheta.api.grid import Block
 from ptheta.api.limits import check_numbers
@@ -123,8 +132,9 @@ def _slope(slope: Slope) -> str:
 
 
 def _told(found: Estimate) -> str:
-    low, high = interval(found)
-    return f"{found.value:.4f} ({low:.3f} to {high:.3f})"
+    ends = interval(found)
+    told = "interval unknown" if ends is None else f"{ends[0]:.3f} to {ends[1]:.3f}"
+    return f"{found.value:.4f} ({told})"
 
 
 def _slope_json(slope: Slope) -> dict[str, object]:
@@ -132,7 +142,7 @@ def _slope_json(slope: Slope) -> dict[str, object]:
 
 
 def _json(found: Estimate) -> dict[str, object]:
-    return {"value": found.value, "interval": list(interval(found))}
+    return {"value": found.value, "interval": ends_of(found)}
 
 
 @undisturbed()

@@ -20,7 +20,8 @@ def write_columns(path: Path, columns: Mapping[str, Sequence[object]]) -> None:
     """Columns of equal length, by their heads."""
 
     def fill(place: Path) -> None:
-        with place.open("w", encoding="utf-8", newline="") as file:
+        # names of files may be no UTF-8
+        with place.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(columns)
             writer.writerows(zip(*columns.values(), strict=True))

@@ -74,12 +74,18 @@ class Traded:
 
 
 def _told(found: Estimate) -> str:
-    low, high = interval(found)
-    return f"{found.value:.3f} ({max(0.0, low):.3f} to {min(1.0, high):.3f})"
+    low, high = _ends(found)
+    return f"{found.value:.3f} ({low:.3f} to {high:.3f})"
+
+
+def _ends(found: Estimate) -> tuple[float, float]:
+    """95 %, within 0 to 1; all of that where the examples are too few to know an error."""
+    low, high = interval(found) or (0.0, 1.0)
+    return max(0.0, low), min(1.0, high)
 
 
 def _json(found: Estimate) -> dict[str, object]:
-    return {"value": found.value, "interval": list(interval(found))}
+    return {"value": found.value, "interval": list(_ends(found))}
 
 
 @undisturbed()
@@ -123,7 +129,7 @@ def tradeoff(
         values,
         seed=seed,
     )
-    done = Traded(found, len(real), seen.name, path)
+    done = Traded(found, min(len(real), len(train)), seen.name, path)
     if path is not None:
         _draw(path, done)
     return done

@@ -107,9 +107,19 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
+def plain(text: str) -> str:
+    """A text in one line that any terminal shows: what cannot be printed, as names of files may
+    hold it, stands as it is escaped in Python."""
+    return text if text.isprintable() else "".join(map(_shown, text))
+
+
+def _shown(sign: str) -> str:
+    return sign if sign.isprintable() else sign.encode("unicode_escape").decode("ascii")
+
+
 def print_table(rows: Sequence[Sequence[str]]) -> None:
     """On stdout, as wide as that is."""
-    for line in folded(rows, columns()):
+    for line in folded([[plain(cell) for cell in row] for row in rows], columns()):
         click.echo(line)
 
 

@@ -65,7 +65,7 @@ def read_array_file(path: Path, request: Request) -> tuple[Dataset, Part]:
 
 def _vectors(path: Path, loaded: _Loaded, request: Request) -> VectorDataset:
     """The rows of a part, with the columns of the training part."""
-    request.settings.refuse_pictures(str(path))
+    request.refuse_pictures(str(path))
     cells, spec = rows_of(loaded.images, str(path))
     labels, classes = _numbered(path, loaded)
     data = VectorDataset(

@@ -281,6 +281,16 @@ class Request:
             raise unknown("split", self.split, SPLITS)
         self.settings.check()
 
+    def refuse_pictures(self, place: str) -> None:
+        """Raises PthetaError where pictures were learned, and for a setting of pictures. place: a
+        source that holds none"""
+        if isinstance(self.learned.target, ImageSpec):
+            raise PthetaError(
+                f"{place} holds rows of numbers, and the run learned images: give images of "
+                f"{self.learned.target}"
+            )
+        self.settings.refuse_pictures(place)
+
     @property
     def white(self) -> White:
         """Which value is to be white, where that is known before the images are read."""

@@ -13,7 +13,8 @@ def write_csv(path: Path, head: Sequence[str], rows: Iterable[Sequence[object]])
     """A line for the heads and one for each row. Folders above that are missing are made."""
 
     def fill(place: Path) -> None:
-        with place.open("w", encoding="utf-8", newline="") as file:
+        # names of files may be no UTF-8
+        with place.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(head)
             writer.writerows(rows)

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+from scipy.special import stdtrit
 from torch import Tensor
 
-from ptheta.measures.results import NORMAL
+from ptheta.measures.results import LEVEL, NORMAL
 
 BINS = 10  # of a reliability diagram
 SIMULATED = 200  # sets of labels that calibrated probabilities are simulated by
@@ -26,6 +27,10 @@ class Told(NamedTuple):
     value: float
     low: float
     high: float
+
+    def to_json(self) -> dict[str, float | None]:
+        """None for an end that nothing is known of."""
+        return {k: v if math.isfinite(v) else None for k, v in self._asdict().items()}
 
     def text(self, places: int = 3, times: float = 1.0) -> str:
         value, low, high = (f"{times * one:.{places}f}" for one in self)
@@ -56,12 +61,16 @@ def accuracy(log_p: Tensor, y: Tensor) -> Told:
 
 
 def log_loss(log_p: Tensor, y: Tensor) -> Told | None:
-    """The mean of -log P(y | x), nats; None where that is infinite."""
+    """The mean of -log P(y | x), nats, with the interval of Student's t; None where that is
+    infinite."""
     each = -log_p.gather(1, y[:, None])[:, 0]
     if not bool(each.isfinite().all()):
         return None
     mean = each.mean().item()
-    half = NORMAL * each.std().item() / math.sqrt(len(each)) if len(each) > 1 else math.inf
+    half = math.inf  # of one example nothing is known but its own
+    if len(each) > 1:
+        t = float(stdtrit(len(each) - 1, (1 + LEVEL) / 2))
+        half = t * each.std().item() / math.sqrt(len(each))
     return Told(mean, max(0.0, mean - half), mean + half)
 
 
@@ -155,11 +164,11 @@ class Classified:
 
     def to_json(self) -> dict[str, object]:
         return {
-            "accuracy": self.accuracy._asdict(),
-            "log_loss": None if self.log_loss is None else self.log_loss._asdict(),
+            "accuracy": self.accuracy.to_json(),
+            "log_loss": None if self.log_loss is None else self.log_loss.to_json(),
             "calibration_error": self.calibration_error,
             "calibration_error_by_chance": self.by_chance and list(self.by_chance),
-            "calibration_slope": None if self.slope is None else self.slope._asdict(),
+            "calibration_slope": None if self.slope is None else self.slope.to_json(),
         }
 
 

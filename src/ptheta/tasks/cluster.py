@@ -106,7 +106,7 @@ def cluster(
     Raises PthetaError where the model neither has categories nor encodes, where its codes depend on
     a condition, and for a number of clusters that cannot be.
     """
-    require_one(model, (Clusters, Encodes), "cluster")
+    require_one(model, (Clusters, Encodes), "cluster", alone=True)
     condition = condition_of(model)
     if condition is not None:
         raise PthetaError(
@@ -136,6 +136,8 @@ def grouped(
     """Rows h (N, d) by a method of `METHODS`, from several starts. what: they are"""
     if clusters is None:
         raise PthetaError("nobody says how many clusters there are: give --clusters")
+    if len(h) < 2:
+        raise PthetaError(f"{len(h)} example makes no clusters: give two or more")
     if not 2 <= clusters <= len(h):
         raise PthetaError(f"{clusters} clusters of {len(h):,} examples: want 2 to {len(h):,}")
     if restarts < 1:

@@ -20,7 +20,6 @@ from ptheta.capabilities import (
     HasLogProb,
     HasLogRatio,
     HasPosterior,
-    ReadsRatio,
     Samples,
     StepsThrough,
     Tempers,
@@ -32,7 +31,7 @@ from ptheta.models import registry
 from ptheta.models.entries import Listed
 from ptheta.specs import DataSpec, ImageSpec, VectorSpec
 from ptheta.tasks.invert import InvertsEncoded, InvertsPrior
-from ptheta.tasks.needs import Autoencodes, DecodesPrior, learns, takes
+from ptheta.tasks.needs import Autoencodes, DecodesPrior, learns, takes, unreadable
 
 Can = Literal["yes", "after fit", "no"]
 
@@ -47,11 +46,6 @@ ANY = (ImageSpec, VectorSpec)
 
 def never(cls: type, config: object) -> bool:
     return False
-
-
-def unreadable(cls: type, config: object) -> bool:
-    """Whether a discriminator of these options tells no ratio."""
-    return issubclass(cls, ReadsRatio) and cls.unreadable(config) is not None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,17 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 from torch import nn
 
-from ptheta.capabilities import Completes, Decodes, Encodes, HasChain, HasPrior, Translates
+from ptheta.capabilities import (
+    Completes,
+    Decodes,
+    Encodes,
+    HasChain,
+    HasLogRatio,
+    HasPrior,
+    ReadsRatio,
+    Translates,
+)
+from ptheta.conditions import wanted
 from ptheta.errors import PthetaError
 from ptheta.models import registry
 from ptheta.models.base import Model
@@ -55,47 +65,72 @@ def require(model: nn.Module, capability: type[C], verb: str, cure: str = "") ->
     raise refusal(model, capability, verb, cure)
 
 
-def require_one(model: nn.Module, ways: tuple[type, ...], verb: str) -> nn.Module:
+def require_one(
+    model: nn.Module, ways: tuple[type, ...], verb: str, *, told: str = "", alone: bool = False
+) -> nn.Module:
     """The model itself, where it can do this in one of several ways.
 
     ways: protocols of `ptheta.capabilities`, the last the one that most models have
+    told, alone: which of the models that have one can, as of `able`
     Raises PthetaError where it can in none: what it lacks for the last, and the models that can.
     """
     if isinstance(model, ways):
         return model
-    raise refusal(model, ways[-1], verb, among=ways)
+    raise refusal(model, ways[-1], verb, among=ways, told=told, alone=alone)
 
 
 def refusal(
-    model: nn.Module, capability: type, verb: str, cure: str = "", among: tuple[type, ...] = ()
+    model: nn.Module,
+    capability: type,
+    verb: str,
+    cure: str = "",
+    among: tuple[type, ...] = (),
+    *,
+    told: str = "",
+    alone: bool = False,
 ) -> PthetaError:
     """What is said to a model that lacks a capability: what is missing, and who has it. among: all
-    capabilities of which one is enough, where there are several"""
+    capabilities of which one is enough, where there are several; told, alone: as of `able`"""
     methods = sorted(name for name in dir(capability) if not name.startswith("_"))
     missing = [name for name in methods if name not in dir(model)]
     named = [verb] if verb in missing else missing  # what is called as what is wanted says enough
     lacks = " and no ".join(f"`{name}`" for name in named)
     spec = model.spec if isinstance(model, Model) else None
-    who = able_models(among or capability, spec)
+    who = able_models(among or capability, spec, told, alone=alone)
     return PthetaError(
         f"this model cannot {verb}: it has no {lacks}{cure and f'; {cure}'}{who and f'; {who}'}"
     )
 
 
-def able(capability: Ways, spec: DataSpec | None = None, told: str = "") -> list[str]:
+def able(
+    capability: Ways, spec: DataSpec | None = None, told: str = "", *, alone: bool = False
+) -> list[str]:
     """The names of the registered models that have a capability.
 
     spec: what they are to learn; None for whatever
     told: the kind of condition that they are to take; "" for whatever
+    alone: whether those are left out that are always asked for a condition
     """
-    classes = ((name, entry.load_model()) for name, entry in registry.models().items())
+    entries = ((name, each, each.load_model()) for name, each in registry.models().items())
+    rated = any(issubclass(way, HasLogRatio) for way in _several(capability))
     return [
         name
-        for name, cls in classes
+        for name, each, cls in entries
         if issubclass(cls, capability)
+        and not (rated and unreadable(cls, each.load_config()()))
         and (spec is None or learns(cls, type(spec)))
         and (not told or takes(cls, told))
+        and not (alone and wanted(each.load_config()()))
     ]
+
+
+def _several(ways: Ways) -> tuple[type, ...]:
+    return ways if isinstance(ways, tuple) else (ways,)
+
+
+def unreadable(cls: type, config: object) -> bool:
+    """Whether a discriminator of these options tells no ratio."""
+    return issubclass(cls, ReadsRatio) and cls.unreadable(config) is not None
 
 
 def learns(cls: type, kind: type[DataSpec]) -> bool:
@@ -119,10 +154,12 @@ def refuse_untold(model: nn.Module, kind: str, verb: str, ways: Ways) -> None:
     raise PthetaError(f"this model cannot {verb}: it takes no {kind}{who and f'; {who}'}")
 
 
-def able_models(capability: Ways, spec: DataSpec | None = None, told: str = "") -> str:
+def able_models(
+    capability: Ways, spec: DataSpec | None = None, told: str = "", *, alone: bool = False
+) -> str:
     """The models that have a capability, for a message: some of each family where there are many;
-    empty where there are none. spec, told: as of `able`"""
-    names = able(capability, spec, told)
+    empty where there are none. spec, told, alone: as of `able`"""
+    names = able(capability, spec, told, alone=alone)
     if len(names) <= NAMED:
         return f"models that can: {', '.join(names)}" if names else ""
     families: dict[str, list[str]] = {}

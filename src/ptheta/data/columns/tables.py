@@ -111,7 +111,7 @@ def read_vectors(table: Table, request: Request) -> tuple[Dataset, Part]:
 
     Raises PthetaError where columns cannot be what they are asked to be, with what to do.
     """
-    request.settings.refuse_pictures(table.place)
+    request.refuse_pictures(table.place)
     part = choose(request.split, table.parts, table.place)
     names, known = table.parts["train"].names(), request.learned.vectors
     if known is None:

@@ -19,7 +19,7 @@ def open_toy(name: str) -> SourceReader:
 
 def read_toy(name: str, request: Request) -> tuple[Dataset, Part]:
     """A split of a toy. A point's label is the part of the density that it is of."""
-    request.settings.refuse_pictures(name)
+    request.refuse_pictures(name)
     known = toy(name)
     _, spec = rows_of(known.split("train")[0], name)
     x, labels = known.split(request.split)

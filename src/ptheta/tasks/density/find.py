@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.batch import Condition
-from ptheta.capabilities import HasBound
+from ptheta.capabilities import EstimatesPartition, HasBound, HasLogProb
 from ptheta.compute.streams import seeded, undisturbed
 from ptheta.data.dataset import Dataset
 from ptheta.distributions.partition import LogPartition
 from ptheta.measures.intervals import Groups, mean_estimate
 from ptheta.measures.results import Estimate
+from ptheta.models.numbers import numbers_of
 from ptheta.tasks.density.floors import FLOORS
 from ptheta.tasks.log_p import LogP, log_p_of
 from ptheta.tasks.needs import refusal
@@ -30,6 +31,7 @@ class Densities:
     held_out: of examples like those of training that the model has not seen, (M,)
     relation: of -log p: "=" where exact, "<=" where the truth is at most this, "~" of an estimate
     how: by what; density: whether p is a density, in the units of the data
+    binned: whether some numbers have bins, so that a density of numbers drawn in them is a bound
     dims: numbers of an example; floors: log p by what needs no model, (N,) by name
     partition: what an estimate is normalised by, whose error all examples share
     """
@@ -42,6 +44,7 @@ class Densities:
     dims: int
     floors: dict[str, Tensor] = field(default_factory=dict, repr=False)
     partition: LogPartition | None = field(default=None, repr=False)
+    binned: bool = True
 
     @property
     def bits(self) -> Tensor:
@@ -63,7 +66,7 @@ class Densities:
         """Of -log p, of the model's or of a floor."""
         if name not in FLOORS:
             return self.relation
-        return "<=" if FLOORS[name].bound and not self.density else "="
+        return "<=" if FLOORS[name].bound and self.binned else "="
 
     def mean(self, name: str = "") -> Estimate:
         """The mean of -log p in nats, with its error. name: of a floor; "held out"; or the
@@ -102,7 +105,10 @@ def density(
     with seeded(seed):
         found = log_p_of(model, samples, effort)
     if found is None:
-        raise refusal(model, HasBound, "say how likely an example is", "nor a likelihood")
+        raise refusal(
+            *(model, HasBound, "say how likely an example is", "nor a likelihood"),
+            among=(HasLogProb, EstimatesPartition, HasBound),
+        )
     own = scored(_scorer(found), model, data, seed, "log p")
     others = own
     if held_out is not None:
@@ -117,6 +123,7 @@ def density(
         data.spec.dims,
         floors,
         found.partition,
+        not numbers_of(data.spec).exact,
     )
 
 
@@ -125,14 +132,15 @@ def _scorer(found: LogP) -> Callable[[Tensor, Condition | None], Tensor]:
 
 
 def _floors(model: nn.Module, data: Dataset, train: Dataset, seed: int) -> dict[str, Tensor]:
-    """log p by every floor that can be taken of these examples."""
+    """log p by every floor that can be taken of these examples. What it is fitted to is drawn by
+    the seed, and what it is asked for by other ones: the noise of examples must be new to it."""
     train, found = train.with_fixed_binarisation(), {}
     for name, floor in FLOORS.items():
         if floor.whole and data.spec.missing:
             continue
         with seeded(seed):
             log_p = floor.make(train)
-        found[name] = scored(_plain(log_p), model, data, seed, name)
+        found[name] = scored(_plain(log_p), model, data, seed + 1, name)
     return found
 
 

@@ -43,10 +43,12 @@ def some_of(train: Dataset) -> Tensor:
 
 
 def gaussian(train: Dataset) -> LogDensity:
-    """log N(v; m, C) of numbers v drawn within the bins of x."""
+    """log N(v; m, C) of numbers v drawn within the bins of x. Of few examples each is drawn again
+    and again, so that C has the noise of the bins in every direction."""
     numbers, x = numbers_of(train.spec), some_of(train)
     told = ~numbers.of(x[:1])[0].isnan()
-    found = Gaussian.of(numbers.drawn(x)[:, told])
+    again = 1 if numbers.exact else max(1, LEARNED_FROM // len(x))
+    found = Gaussian.of(torch.cat([numbers.drawn(x)[:, told] for _ in range(again)]))
 
     def log_p(x: Tensor) -> Tensor:
         v = numbers.drawn(x.cpu())

@@ -96,7 +96,7 @@ def test_a_tradeoff_is_a_curve_and_a_table(runs, tmp_path):
     told = json.loads(said(*asked, "--json"))
     assert [point["value"] for point in told["points"]] == [0.2, 1.0, None, None]
     assert told["points"][1]["precision"] == told["points"][2]["precision"]
-    few = ptheta.tradeoff(runs["dcgan"], n=6, values=[0.5]).to_json()["points"]
+    few: Any = ptheta.tradeoff(runs["dcgan"], n=6, values=[0.5]).to_json()["points"]
     assert few[0]["precision"]["interval"] == [0.0, 1.0]  # too few to know an error
     assert ptheta.tradeoff(runs["rows"], n=22, values=[0.5]).found.by == "truncation"
     with pytest.raises(PthetaError, match="is there already"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,7 +76,7 @@ def test_one_example_and_held_out_ones_that_are_all_known_are_refused(runs, tmp_
         for i in range(20):
             picture = Image.fromarray(np.full((16, 16), 12 * i, np.uint8))
             picture.save(tmp_path / "same" / part / f"{i}.png")
-    quiet = {"steps": 1, "batch_size": 8, "evaluate_every": 0, "sample_every": 0}
+    quiet: dict[str, Any] = {"steps": 1, "batch_size": 8, "evaluate_every": 0, "sample_every": 0}
     ptheta.train("vae", tmp_path / "same", tmp_path / "run", hidden=(4,), latent=2, **quiet)
     for verb in (ptheta.cluster, ptheta.density, ptheta.tradeoff):
         with pytest.raises(PthetaError, match="all 20 held-out images repeat training images: giv"):

@@ -330,7 +330,7 @@ def test_a_command_makes_the_same_plan(model):
 
 def test_links_keep_any_text():
     links = Links(glossary(["kd_x", "kd_x_test"]))
-    made = str(links.line("<b> kd x 3 & seed=1 95 % intervalx"))
+    made = str(links.line("<b> kernel distance (x) 3 & seed=1 95 % intervalx"))
     assert made.startswith("&lt;b&gt; ")
     assert "&amp;" in made
     assert made.count("<a ") == 1

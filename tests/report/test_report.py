@@ -42,7 +42,7 @@ def test_what_is_another_thing_is_marked(report):
 
 def test_likelihoods_have_a_table_of_their_own(report):
     likelihood = section(report, "Likelihood")
-    assert "bits per dim (bits/dim, lower is better)" in likelihood
+    assert "bits per dimension (bits/dim, lower is better)" in likelihood
     assert "fd pixels" not in likelihood
     assert "pixel Gaussian" not in likelihood
     distance = section(report, "Distance to real data")
@@ -73,7 +73,7 @@ def test_images_of_another_program_stand_beside_the_runs(report):
         "not_judged": "measured differently: samples 40 and 30; give the same -n 30 to both",
     }
     assert (
-        "plain and few: measured differently: samples 40 and 30; give the same -n 30 to both (fd "
+        "plain and few: measured differently: samples 40 and 30; give the same -n 30 to both (Frechet distance "
         in section(report, "Not judged")
     )
     assert "not judged" in (report / "report.html").read_text()

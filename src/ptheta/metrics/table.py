@@ -306,6 +306,38 @@ def list_metrics() -> dict[str, MetricInfo]:
     return {metric.title: metric.info() for metric in METRICS.values()}
 
 
+# families of metrics -> what a reader calls them, where their name does not say it
+WORDS = {
+    "bits_per_dim": "bits per dimension",
+    "nll": "negative log-likelihood",
+    "neg_elbo": "negative ELBO",
+    "nll_ais": "negative log-likelihood by annealing",
+    "fd": "Frechet distance",
+    "fd_infinity": "Frechet distance of infinite samples",
+    "kd": "kernel distance",
+    "kd_within_label": "kernel distance within labels",
+    "score": "classifier score",
+    "classes": "classes in use",
+    "class_balance": "imbalance of classes",
+    "kl": "KL(data || model)",
+    "reverse_kl": "KL(model || data)",
+    "two_sample_auc": "AUC of a two-sample test",
+    "two_sample_accuracy": "accuracy of a two-sample test",
+    "mmd": "maximum mean discrepancy",
+    "iou": "intersection over union",
+    "fd_memorisation": "Frechet distance with memorisation",
+}
+
+
+def words(result: str) -> str:
+    """What a reader calls a result: its metric, and what it is of in brackets."""
+    metric = metric_of(result)
+    if metric is None or metric.family not in WORDS:
+        return result.replace("_", " ")
+    of = result.removeprefix(metric.family).strip("_").replace("_", " ")
+    return f"{WORDS[metric.family]} ({of})" if of else WORDS[metric.family]
+
+
 def metric_of(result: str) -> Metric | None:
     """The metric that a result of this name is of; None for one that is of none.
 

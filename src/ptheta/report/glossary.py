@@ -9,7 +9,7 @@ from typing import NamedTuple
 from markupsafe import Markup, escape
 
 from ptheta.metrics.metric import GIVEN
-from ptheta.metrics.table import metric_of
+from ptheta.metrics.table import metric_of, words
 from ptheta.report.tables import Table
 
 ALWAYS: Mapping[str, str] = {
@@ -40,7 +40,7 @@ class Entry(NamedTuple):
 
 def glossary(metrics: Iterable[str]) -> list[Entry]:
     """The metrics of a report, and what is always said, in the order of the alphabet."""
-    found = {_plain(name): _meaning(name) for name in metrics}
+    found = {words(name): _meaning(name) for name in metrics}
     terms = {**ALWAYS, **{name: meaning for name, meaning in found.items() if meaning}}
     order = sorted(terms, key=lambda term: (not term[0].isalpha(), term.lower()))
     return [Entry(f"term-{_key(term)}", term, terms[term]) for term in order]
@@ -54,10 +54,6 @@ def _meaning(name: str) -> str:
     given = ", of p(x | y), with what the example was asked for" if name.endswith(GIVEN) else ""
     better = f"; {metric.better} is better" if metric.better else ""
     return f"{metric.about}{given}{better}"
-
-
-def _plain(metric: str) -> str:
-    return metric.replace("_", " ")
 
 
 def _key(term: str) -> str:
@@ -95,4 +91,4 @@ def _link(entry: Entry, text: str) -> Markup:
 def of_tables(tables: Sequence[Table], metrics: Sequence[str]) -> list[str]:
     """The metrics that stand in the tables of a report."""
     heads = {head.name for table in tables for head in table.head}
-    return [metric for metric in metrics if _plain(metric) in heads]
+    return [metric for metric in metrics if words(metric) in heads]

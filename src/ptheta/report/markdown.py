@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ptheta.metrics.table import words
 from ptheta.report.comparison import Comparison
 from ptheta.report.footnotes import footnotes, tables_of
 from ptheta.report.glossary import glossary, of_tables
@@ -35,14 +36,14 @@ def document(found: Comparison) -> str:
     lines += ["", markdown(found.earlier)] if found.earlier else []
     lines += [*_alike(found.pairs), *_not_judged(found.pairs)]
     for metric, rows in found.ranked.items():
-        lines += ["", f"## {_plain(metric)} over seeds", "", *_settings(rows)]
+        lines += ["", f"## {words(metric)} over seeds", "", *_settings(rows)]
     lines += ["", "## Where they stand", "", *_standing(tree(found.measured))]
     lines += _commands(found)
     terms = glossary(of_tables(tables_of(found), found.metrics))
     lines += ["", "## Glossary", ""]
     lines += [f"- **{markdown(e.term)}**: {markdown(e.meaning)}" for e in terms]
     protocol = found.floor.protocol
-    said = (f"{_plain(k)}: {markdown(str(v))}" for k, v in protocol.items() if v != "")
+    said = (f"{words(k)}: {markdown(str(v))}" for k, v in protocol.items() if v != "")
     return "\n".join([*lines, "", "; ".join(said)]) + "\n"
 
 
@@ -89,7 +90,7 @@ def _alike(found: Mapping[str, Sequence[Pair]]) -> list[str]:
     return [
         *("", "## Cannot be told apart", ""),
         *("By the paired 95 % interval of two runs:", ""),
-        *(f"- {_plain(m)}: {markdown(', '.join(p))}" for m, p in alike.items() if p),
+        *(f"- {words(m)}: {markdown(', '.join(p))}" for m, p in alike.items() if p),
     ]
 
 
@@ -99,7 +100,7 @@ def _not_judged(found: Mapping[str, Sequence[Pair]]) -> list[str]:
     for metric, every in found.items():
         for p in every:
             if p.difference is None:
-                reasons.setdefault(f"{p.a} and {p.b}: {p.reason}", []).append(_plain(metric))
+                reasons.setdefault(f"{p.a} and {p.b}: {p.reason}", []).append(words(metric))
     if not reasons:
         return []
     return [
@@ -124,7 +125,3 @@ def _commands(found: Comparison) -> list[str]:
         return []
     code = (f"    {' '.join(line.split())}" for line in commands)
     return ["", "## To reproduce", "", *code]
-
-
-def _plain(metric: str) -> str:
-    return metric.replace("_", " ")

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ptheta.measures.results import Evaluation, Result
 from ptheta.metrics.metric import Role
+from ptheta.metrics.table import words
 from ptheta.report.comparison import Comparison, Measured
 from ptheta.report.curves import Panel, curves_of, panels, story
 from ptheta.report.footnotes import footnotes, tables_of
@@ -151,7 +152,7 @@ def _speed_plot(runs: Mapping[str, Evaluation], metrics: list[str]) -> str:
         if x is not None and y is not None and x.value is not None and y.value is not None:
             points.append((name, x.value, y.value, 2 * (y.error or 0.0)))
             unit = x.unit
-    return scatter(points, f"sampling speed, {unit}", distance.replace("_", " ")) if points else ""
+    return scatter(points, f"sampling speed, {unit}", words(distance)) if points else ""
 
 
 def _balance_plot(found: Comparison) -> str:

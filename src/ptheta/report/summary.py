@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from ptheta.measures.intervals import difference
 from ptheta.measures.results import Evaluation, Result
 from ptheta.metrics.metric import Role
-from ptheta.metrics.table import metric_of
+from ptheta.metrics.table import metric_of, words
 from ptheta.report.chance import Chance, chance_of, chance_of_mean
 from ptheta.report.pairs import ranked
 from ptheta.report.plots import number
@@ -112,7 +112,9 @@ def _told(one: Result) -> str:
     known = metric_of(one.metric)
     told = (known.about if known else "", f"{one.better} is better" if one.better else "")
     about = "; ".join(filter(None, told))
-    return f"{one.metric.replace('_', ' ')}{f' ({about})' if about else ''}"
+    name, _, of = words(one.metric).rstrip(")").partition(" (")
+    inside = "; ".join(filter(None, (of, about)))
+    return f"{name} ({inside})" if inside else name
 
 
 def _of_runs(role: Role, results: Mapping[str, Result], chance: Mapping[str, Evaluation]) -> str:

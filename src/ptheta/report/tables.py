@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from ptheta.measures.results import Evaluation, Result
 from ptheta.metrics.metric import GIVEN, Section
+from ptheta.metrics.table import words
 from ptheta.report.plots import number
 from ptheta.report.ranking import Rank
 from ptheta.report.sections import NOTES, presentation, section_of
@@ -194,7 +195,7 @@ def _of_run(metric: str, evaluation: Evaluation) -> Cell:
     """A cell of a run; where another quantity stands in its place, the cell says so."""
     given, plain = f"{metric}{GIVEN}", metric.removesuffix(GIVEN)
     if evaluation.get(metric) is None and evaluation.get(given) is not None:
-        return Cell(UNDEFINED, f"it is given a condition: see {given.replace('_', ' ')}")
+        return Cell(UNDEFINED, f"it is given a condition: see {words(given)}")
     if evaluation.get(metric) is None and plain != metric and evaluation.get(plain) is not None:
         return Cell(UNDEFINED, "it is given no condition")
     return cell(evaluation.get(metric))
@@ -211,7 +212,7 @@ def heading(metric: str, evaluations: Sequence[Evaluation]) -> Heading:
     # a result without a value may not know the unit
     best = next((r for r in results if r.value is not None), results[0])
     better = f"{best.better} is better" if best.better else ""
-    return Heading(metric.replace("_", " "), best.unit, better)
+    return Heading(words(metric), best.unit, better)
 
 
 def cell(result: Result | None) -> Cell:

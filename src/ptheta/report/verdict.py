@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ptheta.measures.intervals import difference
 from ptheta.measures.results import Evaluation, Result
 from ptheta.metrics.metric import Role
+from ptheta.metrics.table import words
 from ptheta.report.chance import chance_of
 from ptheta.report.pairs import ranked
 from ptheta.report.plots import number
@@ -74,7 +75,7 @@ def _undefined(metric: str, results: Mapping[str, Result], missing: Missing) -> 
         return
     for name, result in results.items():
         if result.value is None:
-            missing.setdefault((name, result.reason), []).append(_plain(metric))
+            missing.setdefault((name, result.reason), []).append(words(metric))
 
 
 def _rank(
@@ -88,12 +89,12 @@ def _rank(
     beyond = chance_of(results[first], chance) is None
     if beyond and _differ(results[first], results[second]):
         found[first].good.append(
-            f"It is best by {_plain(metric)}: {_value(results[first])}; the next is {second} with "
+            f"It is best by {words(metric)}: {_value(results[first])}; the next is {second} with "
             f"{_value(results[second])}."
         )
     if _differ(results[last], results[before]):
         found[last].bad.append(
-            f"It is last by {_plain(metric)}: {_value(results[last])}; {_leader(first, beyond)} "
+            f"It is last by {words(metric)}: {_value(results[last])}; {_leader(first, beyond)} "
             f"has {_value(results[first])}."
         )
 
@@ -106,10 +107,6 @@ def _leader(name: str, beyond: bool) -> str:
 def _differ(a: Result, b: Result) -> bool:
     gap = difference(a, b)
     return gap is not None and gap.different
-
-
-def _plain(metric: str) -> str:
-    return metric.replace("_", " ")
 
 
 def _value(result: Result) -> str:

@@ -21,6 +21,7 @@ from ptheta.capabilities import Encodes
 from ptheta.compute.streams import undisturbed
 from ptheta.data.columns.write import WRITERS, write_vectors
 from ptheta.data.memory import Source
+from ptheta.files.atomic import make_folder
 from ptheta.files.out import check_file
 from ptheta.runs.folder import Run
 from ptheta.specs import Column, VectorSpec, images_only
@@ -108,6 +109,7 @@ def invert(
 def write_codes(codes: Tensor, place: Path) -> None:
     """(N, L) into a .npy, or a table with a column for each dimension: z0, z1, ..."""
     spec = VectorSpec(tuple(Column(f"z{i}") for i in range(codes.shape[1])))
+    make_folder(place.parent)
     write_vectors(place, codes.float(), spec)
 
 

@@ -115,6 +115,8 @@ REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
     "data alone": (("sample", "dcgan", "--data", "x"), "--reject is calibrated"),
     "cut to nothing": (("sample", "dcgan", "--truncation", 0), "want more than 0"),
     "cold GAN": (("sample", "dcgan", "--temperature", 1), "it has no `sample_at`"),
+    "too cold": (("sample", "made", "--temperature", 1e-300), "want 1e-06 to 1e+06"),
+    "too hot": (("tradeoff", "made", "--values", "0.5,1e300"), "want 1e-06 to 1e+06"),
     "no curve": (("tradeoff", "made", "--values", "0"), "0: want more than 0"),
     "no number": (("tradeoff", "made", "--values", "x"), "x: want a number"),
     "no codes": (("sample", "made", "--truncation", 1), "it has no `sample_truncated`"),

@@ -73,8 +73,8 @@ def test_images_of_another_program_stand_beside_the_runs(report):
         "not_judged": "measured differently: samples 40 and 30; give the same -n 30 to both",
     }
     assert (
-        "plain and few: measured differently: samples 40 and 30; give the same -n 30 to both (Frechet distance "
-        in section(report, "Not judged")
+        "plain and few: measured differently: samples 40 and 30; give the same -n 30 to both "
+        "(Frechet distance " in section(report, "Not judged")
     )
     assert "not judged" in (report / "report.html").read_text()
     distance = section(report, "Distance to real data")

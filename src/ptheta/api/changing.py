@@ -18,10 +18,12 @@ from ptheta.api.limits import check_numbers
 from ptheta.api.own import Own, rows_of_pictures
 from ptheta.batch import Condition
 from ptheta.compute.streams import undisturbed
+from ptheta.conditions import word
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
 from ptheta.data.selection import LABEL, matching, values_of
 from ptheta.errors import PthetaError, unknown
+from ptheta.files.atomic import make_folder
 from ptheta.files.out import check_file
 from ptheta.files.paths import expand
 from ptheta.files.tensors import load_tensors, save_tensors
@@ -238,6 +240,11 @@ class _Known:
         if "=" in text and not expand(text).exists():
             train = self.train()
             return self.codes(train.subset(matching(train, text.split(","), flag)))
+        if self.run.condition is not None:
+            raise PthetaError(
+                f"{flag} {text}: this model is told {word(self.run.condition)}, which pictures do "
+                "not say: name a group of training images (NAME=VALUE)"
+            )
         spec = images_only(self.run.spec, "arithmetic")
         own = Own.at(text, self.model, spec, "changes", flag)
         x = torch.stack([own.read(i) for i in range(min(self.each, len(own)))])
@@ -305,7 +312,12 @@ def _own_groups(shown: Shown, name: str, groups: Groups) -> list[str] | None:
 
 def _numbers(data: Dataset, name: str) -> Tensor:
     """An attribute as numbers: its values, or the places of its words."""
-    if data.attributes is None or name not in data.attributes_named():
+    if data.attributes is None:
+        raise PthetaError(
+            f"--along {name}: nothing but labels is known of these {data.examples}, which have no "
+            "order: give groups (--plus, --minus)"
+        )
+    if name not in data.attributes_named():
         raise unknown("attribute for --along", name, data.attributes_named())
     column = data.attributes_named().index(name)
     rows = data.rows(slice(None))
@@ -356,6 +368,7 @@ def _save(found: Found, place: Path, run: Run) -> None:
         raise PthetaError(
             "--save: this direction is of each image another: give --minus and no --near"
         )
+    make_folder(place.parent)
     save_tensors(place, found.fixed, {"run": run.path.name, "model": run.plan.model})
 
 

@@ -14,6 +14,8 @@ from ptheta.specs import DataSpec, ImageSpec, VectorSpec
 from ptheta.tasks.conditions import blend
 from ptheta.tasks.needs import require
 
+COLDEST, HOTTEST = 1e-6, 1e6  # far beyond, numbers of 32 bits are none any more
+
 
 class Changed(Model):
     """A model that draws in another way; all else is asked of the model itself."""
@@ -64,6 +66,11 @@ def truncated(model: nn.Module, at: float) -> nn.Module:
 def tempered(model: nn.Module, temperature: float) -> nn.Module:
     """The model at a temperature. Raises PthetaError where none is defined for it."""
     check_above("--temperature", temperature)
+    if not COLDEST <= temperature <= HOTTEST:
+        raise PthetaError(
+            f"--temperature {temperature:g}: want {COLDEST:g} to {HOTTEST:g}, beyond which nothing "
+            "changes any more"
+        )
     drawing = require(model, Tempers, "sample at a temperature")
     assert isinstance(model, Model)
     return Tempered(model, drawing, temperature).eval()

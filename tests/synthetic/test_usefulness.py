@@ -9,7 +9,7 @@ import torch
 from ptheta.data.columns.arrays import rows_of
 from ptheta.data.image_data import ImageDataset
 from ptheta.data.vector_data import VectorDataset
-from ptheta.measures.intervals import difference
+from ptheta.measures.intervals import difference, widened
 from ptheta.specs import ImageSpec
 from ptheta.tasks.usefulness import (
     LEARNERS,
@@ -21,7 +21,7 @@ from ptheta.tasks.usefulness import (
     spread_over,
     usefulness,
 )
-from ptheta.tasks.usefulness.apart import folds, told_apart, widened
+from ptheta.tasks.usefulness.apart import folds, told_apart
 from ptheta.tasks.usefulness.sources import gaussian_images
 
 N, M = 300, 400

@@ -28,9 +28,9 @@ from ptheta.metrics import evaluate as metrics
 from ptheta.metrics.conditions import draw
 from ptheta.metrics.context import Context
 from ptheta.metrics.copies import NEIGHBOURS
-from ptheta.metrics.copies import closest as nearest_pairs
 from ptheta.runs.folder import Run, is_run
 from ptheta.specs import columns_of
+from ptheta.tasks.neighbours import nearest_pairs
 
 PAIRS = 10  # samples that are shown beside a real image
 REAL: tuple[Literal["train", "test"], ...] = ("train", "test")  # what samples may be copies of
@@ -204,7 +204,9 @@ class _CopyCheck(NamedTuple):
 
     def nearest(self, of: Literal["train", "test"], pairs: int) -> tuple[Tensor, Tensor]:
         """The samples that are nearest to a real image, and those images."""
-        return nearest_pairs(self.samples, self.train if of == "train" else self.test, pairs)
+        real = self.train if of == "train" else self.test
+        samples, images = nearest_pairs(self.samples, real, pairs).unbind(1)
+        return samples, images
 
 
 def _picture(out: str | Path | None) -> Output | None:

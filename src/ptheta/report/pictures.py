@@ -23,10 +23,11 @@ from ptheta.data.columns.scatter import LogDensity, Scatter
 from ptheta.data.dataset import Dataset
 from ptheta.data.vector_data import vectors_of
 from ptheta.files.html import png_uri
-from ptheta.metrics.copies import NEIGHBOURS, closest
+from ptheta.metrics.copies import NEIGHBOURS
 from ptheta.report.plots import picture
 from ptheta.specs import DataSpec, VectorSpec
 from ptheta.tasks.needs import Autoencodes, DecodesPrior
+from ptheta.tasks.neighbours import nearest_pairs
 from ptheta.tasks.shown import shown
 from ptheta.training.pictures import POINTS, density_of, in_picture
 from ptheta.training.translations import can_ask, conditions_shown
@@ -165,11 +166,23 @@ def _closest_in_test(subject: Subject) -> Picture | None:
 
 def _closest(samples: Tensor, real: Dataset, called: str) -> Picture:
     some = samples[:NEIGHBOURS]
-    pairs = torch.cat(closest(some, real, PAIRS))
+    pairs = nearest_pairs(some, real, PAIRS)
     return Picture(
         f"Closest to the {called} images",
-        picture(pairs, PAIRS),
+        picture(torch.cat(pairs.unbind(1)), len(pairs)),
         f"Of {len(some)} samples those nearest to a {called} image, and below each that image.",
+    )
+
+
+def _beside_training(subject: Subject) -> Picture | None:
+    if subject.samples is None or subject.train is None:
+        return None
+    pairs = nearest_pairs(subject.samples[:PAIRS], subject.train)
+    return Picture(
+        "Samples and their nearest training images",
+        picture(torch.cat(pairs.unbind(1)), len(pairs)),
+        f"The first {len(pairs)} samples, uncurated, and below each the training image that is "
+        "nearest in pixels.",
     )
 
 
@@ -180,6 +193,7 @@ KINDS: tuple[Callable[[Subject], Picture | None], ...] = (
     _means,
     _reconstructions,
     _interpolation,
+    _beside_training,
     _closest_in_training,
     _closest_in_test,
 )

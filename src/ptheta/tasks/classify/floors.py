@@ -47,7 +47,7 @@ def _frequent(spec: DataSpec, train: Labelled, classes: int, x: Tensor) -> Tenso
 
 def _nearest(spec: DataSpec, train: Labelled, classes: int, x: Tensor) -> Tensor:
     bank = Bank.of(spec.compared(train.x))
-    near = [bank.nearest(spec.compared(part), 1)[1][:, 0] for part in x.split(500)]
+    near = [bank.nearest(spec.compared(part), 1).places[:, 0] for part in x.split(500)]
     return torch.nn.functional.one_hot(train.y[torch.cat(near)], classes).double().log()
 
 

@@ -21,6 +21,8 @@ from ptheta.api.inpainting import inpaint
 from ptheta.api.inverting import Inversions, invert
 from ptheta.api.latent import fit, latents, manifold, probe, traverse
 from ptheta.api.measuring import Unwritten, closest, evaluate, evaluate_images
+from ptheta.api.nearby import Nearby
+from ptheta.api.neighbouring import neighbours
 from ptheta.api.plugging import register
 from ptheta.api.ratios import Real, ratio
 from ptheta.api.repairing import denoise, reconstruct
@@ -51,6 +53,7 @@ __all__ = [
     "MetricInfo",
     "ModelInfo",
     "Moved",
+    "Nearby",
     "Real",
     "Rows",
     "Traded",
@@ -85,6 +88,7 @@ __all__ = [
     "list_tasks",
     "load",
     "manifold",
+    "neighbours",
     "open_data",
     "outliers",
     "probe",

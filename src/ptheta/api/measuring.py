@@ -10,7 +10,6 @@ from typing import Literal, NamedTuple, TypedDict, Unpack
 import torch
 from torch import Tensor
 
-from ptheta import tasks
 from ptheta.api.export import Images
 from ptheta.api.grid import Output
 from ptheta.compute.streams import undisturbed
@@ -112,7 +111,7 @@ def evaluate(
         assert train is not None
         n, seed = options.get("n", Context.n), options.get("seed", Context.seed)
         samples = draw(model, found.test, n, seed)
-        _draw_closest(_CopyCheck(samples[:NEIGHBOURS], train, found.test), place)
+        _draw_closest(CopyCheck(samples[:NEIGHBOURS], train, found.test), place)
     result = metrics.evaluate(
         model,
         found.test,
@@ -154,7 +153,7 @@ def evaluate_images(
         images, data, size=size, channels=channels, image_column=image_column
     )
     if place is not None:
-        _draw_closest(_CopyCheck(_some(made, NEIGHBOURS, 0), train, test), place)
+        _draw_closest(CopyCheck(_some(made, NEIGHBOURS, 0), train, test), place)
     about = {} if size is None else {"resized_to": f"{size}x{size}, Lanczos, antialiased"}
     return metrics.evaluate_images(made, test, train, about=about, **options)
 
@@ -181,21 +180,49 @@ def closest(
     """
     if of not in REAL:
         raise PthetaError(f"of = {of!r}: choose 'train' or 'test'")
+    check, _ = copy_check(source, data, n, seed, **reading)
+    return check.nearest(of, pairs)
+
+
+class Weights(NamedTuple):
+    """Of a run, as for `Run.model`."""
+
+    weights: str = "best"
+    prior: str = "auto"
+
+
+USUAL = Weights()
+
+
+def copy_check(
+    source: Source | Run,
+    data: Source | None,
+    n: int,
+    seed: int,
+    which: Weights = USUAL,
+    **reading: Unpack[ReadOptions],
+) -> tuple[CopyCheck, tuple[str, ...]]:
+    """n samples of a run, or so many images of any origin, with the real ones that they may be
+    copies of; and remarks on these."""
     if isinstance(source, Run) or (
         isinstance(source, str | Path) and (data is None or is_run(source))
     ):
+        if given := [name for name, value in reading.items() if value is not None]:
+            flags = " and ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise PthetaError(f"{flags}: for images of any origin, and this is a run: leave it out")
         run = Run.open(source)
         found = run.own(data)
         assert found.train is not None
-        drawn = tasks.sample(run.model(), n, seed=seed)
-        return _CopyCheck(drawn, found.train, found.test).nearest(of, pairs)
+        told = run.remark(found, data)
+        samples = draw(run.model(*which), found.test, n, seed)
+        return CopyCheck(samples, found.train, found.test), (() if told is None else (told,))
     if data is None:
         raise PthetaError("images of any origin need real ones beside them: give data")
     made, test, train = made_and_real(source, data, **reading)
-    return _CopyCheck(_some(made, n, seed), train, test).nearest(of, pairs)
+    return CopyCheck(_some(made, n, seed), train, test), ()
 
 
-class _CopyCheck(NamedTuple):
+class CopyCheck(NamedTuple):
     """Samples, image batch, and the real images that they may be copies of."""
 
     samples: Tensor
@@ -213,7 +240,7 @@ def _picture(out: str | Path | None) -> Output | None:
     return None if out is None else Output.at(out, None)
 
 
-def _draw_closest(check: _CopyCheck, place: Output) -> None:
+def _draw_closest(check: CopyCheck, place: Output) -> None:
     """A row of samples, and below each the training image that it is nearest to; then the same for
     the test images."""
     rows = [row for of in REAL for row in check.nearest(of, PAIRS)]

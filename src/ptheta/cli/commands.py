@@ -15,6 +15,7 @@ from ptheta.cli import (
     latent,
     listing,
     measure,
+    neighbours,
     outliers,
     ratio,
     repairing,
@@ -26,7 +27,8 @@ from ptheta.cli.common import cli
 
 PARTS = (
     *(listing, train, images, repairing, imputing, latent, inverting, changing, chains),
-    *(outliers, classify, cluster, compressing, density, ratio, tradeoff, usefulness, measure),
+    *(outliers, classify, cluster, compressing, density, ratio, tradeoff, usefulness, neighbours),
+    measure,
 )
 
 __all__ = ["PARTS", "cli"]

@@ -74,7 +74,7 @@ class Trained:
             self.about: dict[str, str] = file.metadata()  # with its test accuracies
         self.network = Classifier()
         self.network.load_state_dict({k: v.float() for k, v in load_file(path).items()})
-        self.network = channels_last(self.network).eval()  # twice as quick
+        channels_last(self.network).eval()  # twice as quick
         self.classes = self.network.head.out_features
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor | None]:

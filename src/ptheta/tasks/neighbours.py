@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import product
 from typing import NamedTuple, Protocol
 
 import torch
@@ -53,6 +52,9 @@ class Moves:
             (abs(i - s) + abs(j - s), i, j) for i in range(2 * s + 1) for j in range(2 * s + 1)
         )
         return [one[:, :, i : i + h, j : j + w] for one in wide for _, i, j in places]
+
+
+STILL = Moves()
 
 
 class Space(Protocol):
@@ -174,7 +176,7 @@ def neighbours(
     spaces: dict[str, Space],
     *,
     k: int = 3,
-    moves: Moves = Moves(),
+    moves: Moves = STILL,
     seed: int = 0,
 ) -> dict[str, Searched]:
     """The k nearest training examples of each sample, by space; and how near unseen examples,

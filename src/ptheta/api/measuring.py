@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple, TypedDict, Unpack
 
@@ -180,8 +181,8 @@ def closest(
     """
     if of not in REAL:
         raise PthetaError(f"of = {of!r}: choose 'train' or 'test'")
-    check, _ = copy_check(source, data, n, seed, **reading)
-    return check.nearest(of, pairs)
+    origin = origin_of(source, data, **reading)
+    return CopyCheck(origin.draw(n, seed), origin.train, origin.test).nearest(of, pairs)
 
 
 class Weights(NamedTuple):
@@ -194,32 +195,46 @@ class Weights(NamedTuple):
 USUAL = Weights()
 
 
-def copy_check(
+class Origin(NamedTuple):
+    """Where samples come from: a run, or images of any origin.
+
+    draw: of so many, by a seed; train, test: the real ones; remarks: lines on these
+    """
+
+    draw: Callable[[int, int], Tensor]
+    train: Dataset
+    test: Dataset
+    remarks: tuple[str, ...] = ()
+
+
+def origin_of(
     source: Source | Run,
     data: Source | None,
-    n: int,
-    seed: int,
     which: Weights = USUAL,
     **reading: Unpack[ReadOptions],
-) -> tuple[CopyCheck, tuple[str, ...]]:
-    """n samples of a run, or so many images of any origin, with the real ones that they may be
-    copies of; and remarks on these."""
-    if isinstance(source, Run) or (
-        isinstance(source, str | Path) and (data is None or is_run(source))
-    ):
-        if given := [name for name, value in reading.items() if value is not None]:
-            flags = " and ".join(f"--{name.replace('_', '-')}" for name in given)
-            raise PthetaError(f"{flags}: for images of any origin, and this is a run: leave it out")
-        run = Run.open(source)
-        found = run.own(data)
-        assert found.train is not None
-        told = run.remark(found, data)
-        samples = draw(run.model(*which), found.test, n, seed)
-        return CopyCheck(samples, found.train, found.test), (() if told is None else (told,))
-    if data is None:
+) -> Origin:
+    """A run with its data, or images of any origin with the real ones of `data`.
+
+    Raises PthetaError where the images that a run was trained on are not there.
+    """
+    if not isinstance(source, Run) and not is_run(source) and data is not None:
+        made, test, train = made_and_real(source, data, **reading)
+        return Origin(lambda n, seed: _some(made, n, seed), train, test)
+    if not isinstance(source, str | Path | Run):
         raise PthetaError("images of any origin need real ones beside them: give data")
-    made, test, train = made_and_real(source, data, **reading)
-    return CopyCheck(_some(made, n, seed), train, test), ()
+    if given := [f"--{n.replace('_', '-')}" for n, value in reading.items() if value is not None]:
+        raise PthetaError(
+            f"{' and '.join(given)}: for IMAGES of any origin, and {source} is a run: leave it out"
+        )
+    run = Run.open(source)
+    found = run.own(data)
+    assert found.train is not None
+    told = run.remark(found, data)
+    model = run.model(*which)
+    remarks = () if told is None else (told,)
+    return Origin(
+        lambda n, seed: draw(model, found.test, n, seed), found.train, found.test, remarks
+    )
 
 
 class CopyCheck(NamedTuple):

@@ -12,7 +12,7 @@ import numpy as np
 from ptheta import tasks
 from ptheta.api.grid import Output
 from ptheta.api.limits import check_numbers
-from ptheta.api.measuring import CopyCheck, ReadOptions, Weights, copy_check
+from ptheta.api.measuring import Origin, ReadOptions, Weights, origin_of
 from ptheta.api.nearby import Nearby
 from ptheta.compute.streams import undisturbed
 from ptheta.data.dataset import Dataset
@@ -82,29 +82,27 @@ def neighbours(
     moves = Moves(how.get("shifts", 0), how.get("mirror", False))
     check_numbers(n=n, k=k, seed=seed, drawn=drawn, held_out=held_out, shifts=moves.shifts)
     places = Places.at(out, table, force)
-    given, remarks = _searched(run, data, drawn, how)
+    given = _origin(run, data, how)
     places.check(given.train.spec, n, k)
     if moves != Moves():
         images_only(given.train.spec, "--shifts and --mirror: what moves", "leave them out")
     spaces = _spaces(given.train, how.get("space", ()), how.get("extractor"))
-    train, unseen = given.train.with_fixed_binarisation(), unseen_by(given, held_out)
-    found = tasks.neighbours(given.samples, train, unseen, spaces, k=k, moves=moves, seed=seed)
+    train, unseen = given.train.with_fixed_binarisation(), _unseen(given, held_out)
+    samples = given.draw(drawn, seed)
+    found = tasks.neighbours(samples, train, unseen, spaces, k=k, moves=moves, seed=seed)
     told = f"{len(train):,} training and {len(unseen):,} unseen {train.examples}"
-    return places.written(Nearby(given.samples, train, found, k, (told, *remarks)), n)
+    return places.written(Nearby(samples, train, found, k, (told, *given.remarks)), n)
 
 
-def _searched(
-    run: Source | Run, data: Source | None, drawn: int, how: Searching
-) -> tuple[CopyCheck, tuple[str, ...]]:
-    """Samples with the examples that they may be copies of, and remarks on these."""
+def _origin(run: Source | Run, data: Source | None, how: Searching) -> Origin:
     reading = ReadOptions(
         size=how.get("size"), channels=how.get("channels"), image_column=how.get("image_column")
     )
     weights = Weights(how.get("weights", "best"), how.get("prior", "auto"))
-    return copy_check(run, data, drawn, how.get("seed", 0), weights, **reading)
+    return origin_of(run, data, weights, **reading)
 
 
-def unseen_by(given: CopyCheck, most: int) -> Dataset:
+def _unseen(given: Origin, most: int) -> Dataset:
     """Held-out examples, so many at most; without copies of training examples, but for tables of
     words and whole numbers, whose rows come again by themselves."""
     test, spec = given.test, given.train.spec

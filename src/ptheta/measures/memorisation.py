@@ -16,6 +16,7 @@ from ptheta.measures.intervals import Groups, draws
 from ptheta.measures.nearest import BLOCK, Nearest, search
 from ptheta.measures.results import Draws
 
+NEAR = 0.01  # of new images, as near as which a sample counts as a copy
 BOOTSTRAP = 400  # times that samples and new images are drawn anew
 
 
@@ -93,7 +94,7 @@ def copied_share(fake: Tensor, held_out: Tensor) -> tuple[float, float]:
     fake, held_out: distances to the training set, (N,) and (M,). About 0.01 without copies. Where a
     tenth of the samples are copies the ratio of medians hardly moves; this is then 0.1.
     """
-    near = fake <= held_out.double().quantile(0.01)
+    near = fake <= held_out.double().quantile(NEAR)
     share = near.double().mean().item()
     return share, (share * (1 - share) / len(fake)) ** 0.5
 
@@ -102,16 +103,12 @@ def share_draws(fake: Tensor, held_out: Tensor, seed: int) -> tuple[Tensor, Tens
     """`copied_share` on `BOOTSTRAP` sets of samples and of new images, and that of these new images
     themselves (0.01, and more where many are equally near): float64 (B,) each."""
     generator = torch.Generator().manual_seed(seed)
-
-    def again(d: Tensor) -> Tensor:
-        return d[torch.randint(len(d), (len(d),), generator=generator)]
-
-    shares = []
-    for _ in range(BOOTSTRAP):
-        mine, theirs = again(fake), again(held_out)
-        shares.append([copied_share(mine, theirs)[0], copied_share(theirs, theirs)[0]])
-    of_fake, of_held_out = torch.tensor(shares, dtype=torch.float64).unbind(1)
-    return of_fake, of_held_out
+    mine, theirs = (
+        d.double()[torch.randint(len(d), (BOOTSTRAP, len(d)), generator=generator)]
+        for d in (fake, held_out)
+    )
+    least = theirs.quantile(NEAR, 1, keepdim=True)
+    return (mine <= least).double().mean(1), (theirs <= least).double().mean(1)
 
 
 def copying_test(fake: Tensor, held_out: Tensor) -> float:

@@ -79,8 +79,8 @@ class Numbers:
     @property
     def about(self) -> str:
         if isinstance(self.train.spec, ImageSpec):
-            return "root mean square of their differences, 0 to 255"
-        return "root mean square of their differences, in standard deviations"
+            return "root mean square of differences, 0 to 255"
+        return "root mean square of differences, in deviations"
 
     def nearest(self, moved: Sequence[Tensor], k: int, but: Tensor | None = None) -> Nearest:
         return memorisation.neighbours(moved, self.train, k, but=but)

@@ -24,6 +24,7 @@ from ptheta.specs import ImageSpec
 from ptheta.tasks.arithmetic import codes_of, moved
 from ptheta.tasks.matrix import TASKS
 from ptheta.tasks.needs import able, able_models
+from ptheta.tasks.neighbours import Numbers, neighbours
 from ptheta.tasks.probe import balanced
 from tests.conftest import MODELS, VECTORS, loaded, tiny
 
@@ -265,9 +266,15 @@ def test_a_model_that_cannot_is_told_what_it_lacks_in_one_sentence(verb):
     assert "\n" not in str(said.value)
 
 
+def samples_beside(m: torch.nn.Module) -> object:
+    train = bars(20)
+    return neighbours(tasks.sample(m, 10), train, bars(12), {"pixels": Numbers(train)})
+
+
 OTHERS: dict[str, Callable[[torch.nn.Module], object]] = {  # verbs that are no functions of tasks
     "latents": lambda m: latent_report(m, bars(20)),
     "usefulness": lambda m: known_of(m, bars(20), bars(12), None)[0].draw(2, 0),
+    "neighbours": lambda m: samples_beside(m),
     # as the verb does it
     "outliers": lambda m: tasks.outliers(m, bars(4), bars(40), scores=["zero-pixels"]),
     "invert": lambda m: tasks.invert(m, X, restarts=1, steps=1, drawn=2),

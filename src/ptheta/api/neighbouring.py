@@ -9,7 +9,6 @@ from typing import Unpack
 
 import numpy as np
 
-from ptheta import tasks
 from ptheta.api.grid import Output
 from ptheta.api.limits import check_numbers
 from ptheta.api.measuring import Origin, ReadOptions, Weights, origin_of
@@ -25,6 +24,7 @@ from ptheta.files.out import check_new
 from ptheta.runs.folder import Run
 from ptheta.specs import DataSpec, ImageSpec, VectorSpec, images_only
 from ptheta.tasks.neighbours import Directions, Moves, Numbers, Space
+from ptheta.tasks.neighbours import neighbours as searched
 
 DRAWN, HELD_OUT = 1000, 1000
 SHOWN, NEAR = 8, 3  # samples in a picture, and neighbours of each
@@ -57,7 +57,7 @@ class Searching(ReadOptions, total=False):
 
 @undisturbed()
 def neighbours(
-    run: Source | Run,
+    run: str | Path | Run,
     data: Source | None = None,
     *,
     n: int = SHOWN,
@@ -69,7 +69,7 @@ def neighbours(
     """Samples of a run beside their nearest training examples, and how near these are: beside
     examples that nobody has trained on, training examples among each other, and copies.
 
-    run: or images of any origin, which `data` then has the real images for
+    run: or a folder (or file) of images of any origin, which `data` then has the real images for
     data: where the run's data lies now; n: samples in a picture
     out: a picture of the first n samples, uncurated, each before its neighbours; beside it one with
         -closest in its name, of the n samples of all that are nearest to a training image
@@ -89,12 +89,12 @@ def neighbours(
     spaces = _spaces(given.train, how.get("space", ()), how.get("extractor"))
     train, unseen = given.train.with_fixed_binarisation(), _unseen(given, held_out)
     samples = given.draw(drawn, seed)
-    found = tasks.neighbours(samples, train, unseen, spaces, k=k, moves=moves, seed=seed)
+    found = searched(samples, train, unseen, spaces, k=k, moves=moves, seed=seed)
     told = f"{len(train):,} training and {len(unseen):,} unseen {train.examples}"
     return places.written(Nearby(samples, train, found, k, (told, *given.remarks)), n)
 
 
-def _origin(run: Source | Run, data: Source | None, how: Searching) -> Origin:
+def _origin(run: str | Path | Run, data: Source | None, how: Searching) -> Origin:
     reading = ReadOptions(
         size=how.get("size"), channels=how.get("channels"), image_column=how.get("image_column")
     )

@@ -11,7 +11,6 @@ from ptheta.tasks.impute.draws import impute, imputed
 from ptheta.tasks.inpaint import inpaint, region
 from ptheta.tasks.interpolate import interpolate
 from ptheta.tasks.invert import invert
-from ptheta.tasks.neighbours import neighbours
 from ptheta.tasks.outliers import outliers
 from ptheta.tasks.probe import probe
 from ptheta.tasks.ratio import ratio
@@ -38,7 +37,6 @@ __all__ = [
     "invert",
     "manifold",
     "most_used",
-    "neighbours",
     "outliers",
     "probe",
     "psnr",

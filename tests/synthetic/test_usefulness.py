@@ -11,6 +11,7 @@ from ptheta.data.image_data import ImageDataset
 from ptheta.data.vector_data import VectorDataset
 from ptheta.measures.intervals import difference, widened
 from ptheta.specs import ImageSpec
+from ptheta.tasks.spread import spread_over
 from ptheta.tasks.usefulness import (
     LEARNERS,
     RIVALS,
@@ -18,7 +19,6 @@ from ptheta.tasks.usefulness import (
     TESTS,
     Examples,
     Known,
-    spread_over,
     usefulness,
 )
 from ptheta.tasks.usefulness.apart import folds, told_apart

@@ -148,10 +148,7 @@ def arithmetic(
     output, opened = Output.at(out, scale), Run.open(run)
     images_only(opened.spec, "arithmetic")
     place = None if save is None else check_file(save, (".safetensors",), flag="--save")
-    usual = STRENGTHS if plus is not None or direction is not None else TURNS
-    how_far = tuple(usual if strengths is None else strengths)
-    if not all(math.isfinite(s) for s in how_far) or not how_far:
-        raise PthetaError(f"--strength {list(how_far)}: want finite numbers")
+    how_far = _how_far(ways, strengths)
     model = opened.model(weights)
     shown = _shown(opened, model, image, where, condition, n, data, seed)
     known = _Known(opened, model, each, near, data, seed)
@@ -159,6 +156,15 @@ def arithmetic(
     if place is not None:
         _save(found, place, opened)
     return _written(opened, model, shown, found, how_far, output)
+
+
+def _how_far(ways: Ways, strengths: Sequence[float] | None) -> tuple[float, ...]:
+    """Those that are asked for, else the usual ones. Raises PthetaError for what is no number."""
+    usual = STRENGTHS if ways.plus is not None or ways.saved is not None else TURNS
+    found = tuple(usual if strengths is None else strengths)
+    if not all(math.isfinite(s) for s in found) or not found:
+        raise PthetaError(f"--strength {list(found)}: want finite numbers")
+    return found
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from torch import Tensor
 from ptheta.api.export import Images
 from ptheta.api.found import names_of
 from ptheta.api.grid import Block
+from ptheta.api.written import Answer
 from ptheta.data.columns.write import text_of
 from ptheta.data.dataset import Dataset
-from ptheta.files import html
 from ptheta.files.rows import write_csv
 from ptheta.specs import VectorSpec
 from ptheta.tasks.neighbours import SAMPLES, Searched, Share, beside
@@ -33,24 +33,20 @@ NEW = "no nearer to training examples than unseen ones are"
 
 
 @dataclass(frozen=True)
-class Nearby:
+class Nearby(Answer):
     """What `ptheta.neighbours` gives.
 
     x: the samples that were searched; train: what they were trained on
     found: their nearest training examples by space ("pixels", "features", "columns"), and how near
         unseen ones, training examples and copies are; k: neighbours of each that are shown
-    remarks: lines on how it was done; path: the table; picture: of the first samples, and closest:
-        of those nearest to a training image; None where they were written nowhere
+    picture: of the first samples; closest: of those nearest to a training image
     """
 
     x: Tensor = field(repr=False)
     train: Dataset = field(repr=False)
     found: dict[str, Searched]
     k: int
-    remarks: tuple[str, ...] = ()
-    path: Path | None = None
-    picture: Path | None = None
-    closest: Path | None = None
+    closest: Path | None = field(default=None, kw_only=True)
 
     @property
     def copies(self) -> bool:
@@ -60,11 +56,6 @@ class Nearby:
     def __repr__(self) -> str:
         told = "copies among them" if self.copies else "no copies seen"
         return f"Nearby({len(self.x):,} samples in {', '.join(self.found)}: {told})"
-
-    def _repr_html_(self) -> str:
-        """For notebooks: its tables."""
-        tables = [block.rows for block in self.blocks() if block.rows]
-        return html.card(self, *(html.table(rows[1:], rows[0]) for rows in tables))
 
     # -- numbers
 

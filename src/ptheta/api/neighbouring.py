@@ -11,8 +11,8 @@ import numpy as np
 
 from ptheta.api.grid import Output
 from ptheta.api.limits import check_numbers
-from ptheta.api.measuring import Origin, ReadOptions, Weights, origin_of
 from ptheta.api.nearby import Nearby
+from ptheta.api.origin import Origin, ReadOptions, Weights, origin_of
 from ptheta.compute.streams import undisturbed
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
@@ -91,7 +91,7 @@ def neighbours(
     samples = given.draw(drawn, seed)
     found = searched(samples, train, unseen, spaces, k=k, moves=moves, seed=seed)
     told = f"{len(train):,} training and {len(unseen):,} unseen {train.examples}"
-    return places.written(Nearby(samples, train, found, k, (told, *given.remarks)), n)
+    return places.written(Nearby(samples, train, found, k, remarks=(told, *given.remarks)), n)
 
 
 def _origin(run: str | Path | Run, data: Source | None, how: Searching) -> Origin:

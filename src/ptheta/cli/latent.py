@@ -121,9 +121,7 @@ def _print_latents(report: LatentReport) -> None:
 def fit(run: str, components: int, **options: Parsed) -> None:
     """Fit a prior to the codes of a trained RUN, so that an autoencoder can sample, too."""
     ptheta.fit(run, components=components, **options)
-    from ptheta.runs.folder import Run  # torch has been imported by then
-
-    after = after_fit(run, Run.open(run).spec)
+    after = after_fit(run, ptheta.Run.open(run).spec)
     click.echo(f"{run}: {components} Gaussians fitted; next: {after}")
 
 

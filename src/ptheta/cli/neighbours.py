@@ -8,6 +8,7 @@ import ptheta
 from ptheta.cli import types
 from ptheta.cli.common import (
     DATA,
+    FORCE,
     IMAGE_COLUMN,
     JSON,
     PRIOR,
@@ -66,7 +67,7 @@ from ptheta.terminal.progress import shown
 @SIZE
 @CHANNELS
 @IMAGE_COLUMN
-@click.option("--force", is_flag=True, help="Overwrite files that are there.")
+@FORCE
 @JSON
 @WEIGHTS
 @PRIOR

@@ -6,15 +6,30 @@ import click
 
 import ptheta
 from ptheta.cli import types
-from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, WEIGHTS, Parsed, cli, number, whole
-from ptheta.cli.density import FORCE, LABEL_COLUMN, OUT, SOURCE, SPLIT
+from ptheta.cli.common import (
+    DATA,
+    EXAMPLES,
+    FORCE,
+    JSON,
+    LABEL_COLUMN,
+    RUN,
+    SEED,
+    SPLIT,
+    TABLE,
+    THREADS,
+    WEIGHTS,
+    Parsed,
+    cli,
+    number,
+    whole,
+)
 from ptheta.cli.repairing import say_found
 from ptheta.terminal.progress import shown
 
 
 @cli.command()
 @RUN
-@SOURCE
+@EXAMPLES
 @SPLIT
 @LABEL_COLUMN
 @whole(
@@ -34,7 +49,7 @@ from ptheta.terminal.progress import shown
     show_default=True,
     help="How the discriminator is calibrated: line (of its log-ratio) or isotonic.",
 )
-@OUT
+@TABLE
 @click.option(
     "--show", type=types.SOURCE, help="Picture to write of the least and the most real examples."
 )

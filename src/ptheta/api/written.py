@@ -3,6 +3,7 @@ a picture."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ class Where(TypedDict):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class Answer(ABC):
     """What such a use gives, beside its numbers.
 
     remarks: lines on how it was done
@@ -37,9 +38,9 @@ class Answer:
     path: Path | None = None
     picture: Path | None = None
 
+    @abstractmethod
     def blocks(self) -> Sequence[Block]:
         """What is printed of it."""
-        raise NotImplementedError
 
     def _repr_html_(self) -> str:
         """For notebooks: its tables."""

@@ -154,13 +154,10 @@ class TensorBoard(Callback):
         return self.writer
 
     def _draw(self, moment: Moment) -> None:
-        import numpy as np
-        from PIL import Image
+        from ptheta.files.images import read_rgb  # and torch
 
         for step, file in pictures(moment.folder, self.seen):
-            with Image.open(file) as picture:
-                pixels = np.asarray(picture.convert("RGB"))
-            self._opened(moment).add_image("samples", pixels, step, dataformats="HWC")
+            self._opened(moment).add_image("samples", read_rgb(file), step, dataformats="HWC")
 
 
 def _writer() -> Callable[[str], Writer]:

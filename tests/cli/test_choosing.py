@@ -107,7 +107,7 @@ REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
     "no discriminator": (("ratio", "made"), "it has no `log_ratio`"),
     "no ratio": (("ratio", "wgan"), "loss = wasserstein: its best discriminator does not tell"),
     "no calibration": (("ratio", "dcgan", "--calibration", "x"), "unknown calibration 'x'"),
-    "part of nothing": (("ratio", "dcgan", "--split", "test"), "is of SOURCE"),
+    "part of nothing": (("ratio", "dcgan", "--split", "test"), "is of a SOURCE"),
     "rejecting without": (("sample", "wgan", "--reject"), "loss = wasserstein"),
     "rejecting none": (("sample", "made", "--reject"), "it has no `log_ratio`"),
     "unknown way": (("sample", "dcgan", "--reject", "no"), "unknown way to reject 'no'"),

@@ -31,6 +31,7 @@ from ptheta.specs import ImageSpec
 from ptheta.tasks.arithmetic import codes_of, moved
 from ptheta.tasks.matrix import TASKS
 from ptheta.tasks.needs import DecodesPrior, able, able_models, require
+from ptheta.tasks.neighbours import Numbers, neighbours
 from ptheta.tasks.probe import balanced
 from tests.conftest import MODELS, VECTORS, loaded, tiny
 
@@ -283,9 +284,15 @@ def some_code(m: torch.nn.Module) -> torch.Tensor:
     return prior.sample_latent(1, some_conditions(m, 1))[0]
 
 
+def samples_beside(m: torch.nn.Module) -> object:
+    train = bars(20)
+    return neighbours(tasks.sample(m, 10), train, bars(12), {"pixels": Numbers(train)})
+
+
 OTHERS: dict[str, Callable[[torch.nn.Module], object]] = {  # verbs that are no functions of tasks
     "latents": lambda m: latent_report(m, bars(20)),
     "usefulness": lambda m: known_of(m, bars(20), bars(12), None)[0].draw(2, 0),
+    "neighbours": lambda m: samples_beside(m),
     # as the verb does it
     "outliers": lambda m: tasks.outliers(m, bars(4), bars(40), scores=["zero-pixels"]),
     "invert": lambda m: tasks.invert(m, X, restarts=1, steps=1, drawn=2),

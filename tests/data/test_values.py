@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import ptheta
-from ptheta.api.measuring import made_and_real
+from ptheta.api.origin import made_and_real
 from ptheta.data import describe, open_images
 from ptheta.data.sources import open_image_set
 from ptheta.data.values import KINDS, USUAL, White, by_itself, merged, to_bytes

@@ -9,8 +9,9 @@ import torch
 from ptheta.data.columns.arrays import rows_of
 from ptheta.data.image_data import ImageDataset
 from ptheta.data.vector_data import VectorDataset
-from ptheta.measures.intervals import difference
+from ptheta.measures.intervals import difference, widened
 from ptheta.specs import ImageSpec
+from ptheta.tasks.spread import spread_over
 from ptheta.tasks.usefulness import (
     LEARNERS,
     RIVALS,
@@ -18,10 +19,9 @@ from ptheta.tasks.usefulness import (
     TESTS,
     Examples,
     Known,
-    spread_over,
     usefulness,
 )
-from ptheta.tasks.usefulness.apart import folds, told_apart, widened
+from ptheta.tasks.usefulness.apart import folds, told_apart
 from ptheta.tasks.usefulness.sources import gaussian_images
 
 N, M = 300, 400

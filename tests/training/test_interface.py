@@ -328,6 +328,9 @@ VERBS: dict[str, Callable[[Path, Path], Any]] = {
         place / "run", IMAGES[:6], data=(IMAGES, LABELS), samples=2
     ),
     "tasks.density": lambda place, out: tasks.density(MODELS["vae"], ON, samples=2),
+    "neighbours": lambda place, out: ptheta.neighbours(
+        ptheta.train("vae", MANY, out / "vae", **SMALL), drawn=12, space=["pixels"], data=MANY
+    ),
     "usefulness": lambda place, out: ptheta.usefulness(
         place / "table", {"train": TABLE, "test": TABLE[::-1, ::-1].copy()}, n=12, repeats=1
     ),

@@ -23,6 +23,8 @@ from ptheta.api.inpainting import inpaint
 from ptheta.api.inverting import Inversions, invert
 from ptheta.api.latent import fit, latents, manifold, probe
 from ptheta.api.measuring import Unwritten, closest, evaluate, evaluate_images
+from ptheta.api.nearby import Nearby
+from ptheta.api.neighbouring import neighbours
 from ptheta.api.plugging import register
 from ptheta.api.ratios import Real, ratio
 from ptheta.api.rehearsing import DryRun, dry_run
@@ -59,6 +61,7 @@ __all__ = [
     "MetricInfo",
     "ModelInfo",
     "Moved",
+    "Nearby",
     "Real",
     "Rows",
     "Scattered",
@@ -98,6 +101,7 @@ __all__ = [
     "list_tasks",
     "load",
     "manifold",
+    "neighbours",
     "open_data",
     "outliers",
     "probe",

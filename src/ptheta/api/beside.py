@@ -25,6 +25,26 @@ class Shown(NamedTuple):
     remarks: tuple[str, ...]
 
 
+def examples_of(
+    run: Run, source: Source | None, split: str | None, label_column: str | None
+) -> Shown | None:
+    """Examples of a source, read as the run's data was; None without one.
+
+    Raises PthetaError for examples of another size or kind, and for a part, or a column, of no
+    source.
+    """
+    if source is not None:
+        found = run.other(source, split, label_column)
+        return Shown(found, read_as(found))
+    for flag, given in (("--split", split), ("--label-column", label_column)):
+        if given is not None:
+            raise PthetaError(
+                f"{flag} {given}: this is of a SOURCE, and none is given: leave it out, and the "
+                "run's held-out examples are taken"
+            )
+    return None
+
+
 def shown_to(
     run: Run,
     source: Source | None,
@@ -38,15 +58,9 @@ def shown_to(
     split: of the source; data: where the run's data lies now
     Raises PthetaError for examples of another size or kind, and for a split of no source.
     """
-    if source is not None:
-        found = run.other(source, split, label_column)
-        return Shown(found, read_as(found))
-    for flag, given in (("--split", split), ("--label-column", label_column)):
-        if given is not None:
-            raise PthetaError(
-                f"{flag} {given}: this is of a SOURCE, and none is given: leave it out, and the "
-                "run's held-out examples are taken"
-            )
+    given = examples_of(run, source, split, label_column)
+    if given is not None:
+        return given
     match = run.look(data)
     line = run.remark(match, data, copies=False)
     return Shown(fresh(match.test, "a SOURCE"), () if line is None else (line,))

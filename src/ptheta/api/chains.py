@@ -130,24 +130,17 @@ def chain(
         output.check(chains * frames, opened.spec, frames)
     side = 1 if place is None else _side(opened.spec, chains, frames, scale)
     seen = _classifier(opened, extractor, data)
-    walk = tasks.chain(
-        opened.model(weights),
-        *(steps, chains),
-        every=every,
-        burn=burn,
-        classify=None if seen is None else _classes(seen),
-        seed=seed,
-    )
-    path = output.path
+    classify, model = None if seen is None else _classes(seen), opened.model(weights)
+    how = {"every": every, "burn": burn, "seed": seed}
+    walk = tasks.chain(model, steps, chains, classify=classify, **how)
     images = _images(walk) if isinstance(opened.spec, ImageSpec) else None
     about = f"{chains} chains, a state every {every} steps"
     if place is not None:
-        path = place
         write_gif(place, [grid(states) for states in walk.states], side)
     elif images is not None:
         output.write(images, about, frames)
     told, moved = _mixing(walk, 0 if seen is None else seen.classes)
-    return Chained(chains, steps, told, moved, images, about, path)
+    return Chained(chains, steps, told, moved, images, about, place or output.path)
 
 
 def _side(spec: DataSpec, chains: int, frames: int, scale: int | None) -> int:

@@ -151,10 +151,7 @@ def arithmetic(
     screen, opened = Screen.at(out, scale, fps), Run.open(run)
     images_only(opened.spec, "arithmetic")
     place = None if save is None else check_file(save, (".safetensors",), flag="--save")
-    usual = STRENGTHS if plus is not None or direction is not None else TURNS
-    how_far = _in_steps(usual, screen) if strengths is None else tuple(strengths)
-    if not all(math.isfinite(s) for s in how_far) or not how_far:
-        raise PthetaError(f"--strength {list(how_far)}: want finite numbers")
+    how_far = _how_far(ways, strengths, screen)
     model = opened.model(weights)
     shown = _shown(opened, model, image, where, condition, n, data, seed)
     known = _Known(opened, model, each, near, data, seed)
@@ -169,6 +166,15 @@ def _in_steps(usual: tuple[float, ...], screen: Screen) -> tuple[float, ...]:
     if screen.film is None:
         return usual
     return tuple(np.linspace(usual[0], usual[-1], FILMED).tolist())
+
+
+def _how_far(ways: Ways, strengths: Sequence[float] | None, screen: Screen) -> tuple[float, ...]:
+    """Those that are asked for, else the usual ones. Raises PthetaError for what is no number."""
+    usual = STRENGTHS if ways.plus is not None or ways.saved is not None else TURNS
+    found = _in_steps(usual, screen) if strengths is None else tuple(strengths)
+    if not all(math.isfinite(s) for s in found) or not found:
+        raise PthetaError(f"--strength {list(found)}: want finite numbers")
+    return found
 
 
 @dataclass(frozen=True)

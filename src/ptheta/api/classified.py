@@ -9,8 +9,8 @@ from pathlib import Path
 from torch import Tensor
 
 from ptheta.api.grid import Block
+from ptheta.api.written import Answer
 from ptheta.data.dataset import Dataset
-from ptheta.files import html
 from ptheta.files.rows import write_csv
 from ptheta.measures.classification import Classified, confusion
 from ptheta.measures.rivals import SIGN, beats, verdict
@@ -28,7 +28,7 @@ TOLD = (
 
 
 @dataclass(frozen=True)
-class Classification:
+class Classification(Answer):
     """What `ptheta.classify` gives.
 
     names: of the examples: the paths of their files, or their rows
@@ -36,16 +36,12 @@ class Classification:
     labels: what the examples are, int64 (N,); None where that is not known
     measured: how good the model's probabilities are, and those of floors, by name; empty where no
         labels are known
-    remarks: lines on how it was done; path, picture: where it was written; None where nowhere
     """
 
     names: Sequence[str] = field(repr=False)
     found: Posterior
     labels: Tensor | None = field(default=None, repr=False)
     measured: dict[str, Classified] = field(default_factory=dict)
-    remarks: tuple[str, ...] = ()
-    path: Path | None = None
-    picture: Path | None = None
 
     @property
     def about(self) -> str:
@@ -61,11 +57,6 @@ class Classification:
         own = self.measured.get(MODEL)
         right = "" if own is None else f", accuracy {own.accuracy.text()}"
         return f"Classification({self.about}{right})"
-
-    def _repr_html_(self) -> str:
-        """For notebooks: its tables."""
-        tables = [block.rows for block in self.blocks() if block.rows]
-        return html.card(self, *(html.table(rows[1:], rows[0]) for rows in tables))
 
     def blocks(self) -> list[Block]:
         """What is printed of it."""
@@ -132,8 +123,7 @@ class Classification:
             "measured": {name: one.to_json() for name, one in self.measured.items()},
             "confusion": None if counts is None else counts.tolist(),
             "remarks": list(self.remarks),
-            "path": None if self.path is None else str(self.path),
-            "picture": None if self.picture is None else str(self.picture),
+            **self.places,
         }
 
     def write(self, path: Path, data: Dataset) -> None:

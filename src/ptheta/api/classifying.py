@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict, Unpack
 
@@ -13,12 +12,12 @@ from ptheta.api.beside import known_labels, seen_in_training, shown_to, some_of
 from ptheta.api.classified import MODEL, Classification
 from ptheta.api.found import names_of
 from ptheta.api.limits import check_numbers
+from ptheta.api.written import Places
 from ptheta.compute.streams import undisturbed
 from ptheta.conditions import Labels
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
 from ptheta.errors import PthetaError, unknown
-from ptheta.files.out import check_new, refuse_source
 from ptheta.measures.classification import Classified, measured
 from ptheta.report import figures
 from ptheta.runs.folder import Run
@@ -74,7 +73,7 @@ def classify(
     prior = how.get("prior", PRIORS[0])
     if prior not in PRIORS:
         raise unknown("prior", prior, PRIORS)
-    table, picture = _places(out, show, source, force)
+    places = Places.at(out, show, source, force=force, drawn=(".png",))
     opened, seed = Run.open(run), how.get("seed", 0)
     model = opened.model(how.get("weights", "best"))
     labels = labels_of(model)
@@ -84,36 +83,30 @@ def classify(
     data = some_of(data, how.get("n"), seed)
     known, why = known_labels(data, labels)
     if show is not None and known is None:
-        raise PthetaError(
-            f"--show draws how good probabilities are, and {data.name} has no labels"
-            f"{why and ' of the run'}: leave it out, or give data with labels"
-        )
+        raise _no_labels(data, why)
     bank, lacking = _trained(opened, how.get("data"), labels, prior)
     shares = None if bank is None or prior != PRIORS[0] else log_prior(bank[1], len(labels))
     found = tasks.classify(
         model, data, prior=shares, samples=how.get("samples", SAMPLES), seed=seed
     )
     lines = [*remarks, why, lacking, "" if bank is None else seen_in_training(data, bank[0])]
-    done = Classification(names_of(data), found, known, _measured(found, data, known, bank, seed))
-    done = replace(done, remarks=tuple(filter(None, lines)), path=table, picture=picture)
-    if table is not None:
-        done.write(table, data)
-    if picture is not None and known is not None:
-        figures.classified(found.log_p, known, found.names, picture)
+    done = Classification(
+        *(names_of(data), found, known, _measured(found, data, known, bank, seed)),
+        remarks=tuple(filter(None, lines)),
+        **places.where,
+    )
+    if places.table is not None:
+        done.write(places.table, data)
+    if places.picture is not None and known is not None:
+        figures.classified(found.log_p, known, found.names, places.picture)
     return done
 
 
-def _places(
-    out: str | Path | None, show: str | Path | None, source: Source | None, force: bool
-) -> tuple[Path | None, Path | None]:
-    """Where a table and a picture go. Raises PthetaError for what cannot be written, is there
-    already, or is what is read."""
-    table = check_new(out, (".csv",), "--out", force)
-    picture = check_new(show, (".png",), "--show", force)
-    for place, flag in ((table, "--out"), (picture, "--show")):
-        if place is not None:
-            refuse_source(place, source, "data", flag=flag)
-    return table, picture
+def _no_labels(data: Dataset, why: str) -> PthetaError:
+    return PthetaError(
+        f"--show draws how good probabilities are, and {data.name} has no labels"
+        f"{why and ' of the run'}: leave it out, or give data with labels"
+    )
 
 
 Bank = tuple[Dataset, Tensor]  # training examples with their labels, int64 (N,)

@@ -16,18 +16,15 @@ from ptheta.api.export import Images
 from ptheta.api.found import names_of
 from ptheta.api.grid import Block, Output
 from ptheta.api.limits import check_numbers
+from ptheta.api.written import Answer, Places
 from ptheta.compute.streams import undisturbed
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
-from ptheta.files import html
-from ptheta.files.images import PICTURES
-from ptheta.files.out import check_new, refuse_source
 from ptheta.files.rows import write_csv
 from ptheta.measures.classification import Told
 from ptheta.measures.clustering import MEASURES, by_chance, matching, measured, table
 from ptheta.measures.rivals import SIGN, beats, verdict
 from ptheta.runs.folder import Run
-from ptheta.specs import images_only
 from ptheta.tasks.cluster import AUTO, RESTARTS, Groups, grouped, takes_own
 
 MODEL, PIXELS, CHANCE = "model", "k-means, no model", "chance"
@@ -35,7 +32,7 @@ EACH = 10  # examples of each cluster in a picture
 
 
 @dataclass(frozen=True)
-class Clustering:
+class Clustering(Answer):
     """What `ptheta.cluster` gives.
 
     names: of the examples; found: their clusters
@@ -48,9 +45,6 @@ class Clustering:
     labels: Tensor | None = field(default=None, repr=False)
     classes: tuple[str, ...] = ()
     measured: dict[str, dict[str, Told]] = field(default_factory=dict)
-    remarks: tuple[str, ...] = ()
-    path: Path | None = None
-    picture: Path | None = None
 
     @property
     def about(self) -> str:
@@ -62,11 +56,6 @@ class Clustering:
         own = self.measured.get(MODEL)
         fits = "" if own is None else f", accuracy {own['accuracy'].text()}"
         return f"Clustering({self.about}{fits})"
-
-    def _repr_html_(self) -> str:
-        """For notebooks: its tables."""
-        tables = [block.rows for block in self.blocks() if block.rows]
-        return html.card(self, *(html.table(rows[1:], rows[0]) for rows in tables))
 
     def members(self) -> list[list[str]]:
         """A row for each cluster: how many examples it has, the label that it is matched with, and
@@ -110,8 +99,7 @@ class Clustering:
                 for name, by_measure in self.measured.items()
             },
             "remarks": list(self.remarks),
-            "path": None if self.path is None else str(self.path),
-            "picture": None if self.picture is None else str(self.picture),
+            **self.places,
         }
 
     def write(self, path: Path, data: Dataset) -> None:
@@ -173,14 +161,9 @@ def cluster(
     Raises PthetaError where the model neither has categories nor encodes.
     """
     check_numbers(clusters=clusters, restarts=restarts, n=n, each=each, seed=seed)
-    place = check_new(out, (".csv",), "--out", force)
-    drawn = check_new(show, tuple(PICTURES), "--show", force)
-    for file, flag in ((place, "--out"), (drawn, "--show")):
-        if file is not None:
-            refuse_source(file, source, "data", flag=flag)
+    places = Places.at(out, show, source, force=force)
     opened = Run.open(run)
-    if drawn is not None:
-        images_only(opened.spec, "--show, a picture of clusters,")
+    places.images(opened.spec, "clusters")
     model = opened.model(weights)
     examples, remarks = shown_to(opened, source, split, data, label_column)
     examples = some_of(examples, n, seed).with_fixed_binarisation()
@@ -189,11 +172,13 @@ def cluster(
         clusters = len(classes)
     found = tasks.cluster(model, examples, clusters, by=by, restarts=restarts, seed=seed)
     fits = {} if y is None else _measured(found, examples, y, restarts, seed)
-    done = Clustering(names_of(examples), found, y, classes, fits, remarks, place, drawn)
-    if place is not None:
-        done.write(place, examples)
-    if drawn is not None:
-        done.draw(Output.at(drawn, None), examples, each)
+    done = Clustering(
+        *(names_of(examples), found, y, classes, fits), remarks=remarks, **places.where
+    )
+    if places.table is not None:
+        done.write(places.table, examples)
+    if places.picture is not None:
+        done.draw(Output.at(places.picture, None), examples, each)
     return done
 
 

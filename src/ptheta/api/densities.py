@@ -11,24 +11,21 @@ import torch
 from torch import Tensor
 
 from ptheta import tasks
-from ptheta.api.beside import fresh, read_as
+from ptheta.api.beside import examples_of, fresh
 from ptheta.api.export import Images
 from ptheta.api.found import names_of
 from ptheta.api.grid import Block, Output
 from ptheta.api.limits import check_numbers
 from ptheta.api.tabled import texts, write_columns
+from ptheta.api.written import Answer, Places
 from ptheta.compute.streams import undisturbed
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
 from ptheta.data.trained import DataMatch
-from ptheta.errors import PthetaError
-from ptheta.files.images import PICTURES
-from ptheta.files.out import check_new, refuse_source
 from ptheta.measures.intervals import spread
 from ptheta.measures.results import NORMAL, Estimate
 from ptheta.measures.rivals import SIGN, beats, verdict
 from ptheta.runs.folder import Run
-from ptheta.specs import DataSpec, images_only
 from ptheta.tasks.density import SAMPLES, Densities
 
 HELD_OUT = 2000  # examples that others are ranked among, at most
@@ -40,20 +37,15 @@ OF_LOG_P = {"=": "=", "<=": ">=", "~": "~"}  # what holds of log p where this do
 
 
 @dataclass(frozen=True)
-class Likely:
+class Likely(Answer):
     """What `ptheta.density` gives.
 
     names: of the examples: the paths of their files, or their rows
     found: log p of every example, ranks, and floors
-    remarks: lines on how it was done
-    path, picture: where numbers and examples were written; None where nowhere
     """
 
     names: Sequence[str] = field(repr=False)
     found: Densities
-    remarks: tuple[str, ...] = ()
-    path: Path | None = None
-    picture: Path | None = None
 
     def __repr__(self) -> str:
         found = self.found
@@ -178,27 +170,6 @@ def spelled(ends: Ends, digits: int) -> str:
     return " to ".join(f"{end:.{digits}g}" for end in ends)
 
 
-@dataclass(frozen=True)
-class Places:
-    """Where numbers and a picture are written; None for nowhere."""
-
-    table: Path | None
-    picture: Path | None
-
-    @classmethod
-    def at(cls, out: str | Path | None, show: str | Path | None, force: bool) -> Places:
-        table = check_new(out, (".csv",), "--out", force)
-        return cls(table, check_new(show, tuple(PICTURES), "--show", force))
-
-    def check(self, spec: DataSpec, source: Source | None) -> None:
-        """Raises PthetaError for a picture of what are no images, and for a file that is read."""
-        for place, flag in ((self.table, "--out"), (self.picture, "--show")):
-            if place is not None and source is not None:
-                refuse_source(place, source, "data", flag=flag)
-        if self.picture is not None:
-            images_only(spec, "--show, a picture of examples,", "leave it out")
-
-
 @undisturbed()
 def density(
     run: str | Path | Run,
@@ -229,21 +200,21 @@ def density(
     not there.
     """
     check_numbers(n=n, seed=seed, samples=samples, held_out=held_out)
-    places = Places.at(out, show, force)
+    places = Places.at(out, show, source, force=force)
     opened = Run.open(run)
-    places.check(opened.spec, source)
+    places.images(opened.spec, "examples")
     model = opened.model(weights)
     match = opened.own(data)
     unseen = unseen_of(match, held_out)
-    source_data, told = scored_of(opened, source, split, label_column)
-    given = unseen if source_data is None else source_data
+    shown = examples_of(opened, source, split, label_column)
+    given, told = (unseen, ()) if shown is None else shown
     found = tasks.density(
-        *(model, given, None if source_data is None else unseen, match.images),
+        *(model, given, None if shown is None else unseen, match.images),
         samples=samples,
         seed=seed,
     )
     remarks = (f"ranked among {len(unseen):,} held-out {unseen.examples}", *told)
-    done = Likely(names_of(given), found, remarks, places.table, places.picture)
+    done = Likely(names_of(given), found, remarks=remarks, **places.where)
     if places.table is not None:
         write_columns(places.table, done.columns())
     if places.picture is not None:
@@ -256,22 +227,6 @@ def unseen_of(match: DataMatch, most: int) -> Dataset:
     """Held-out examples that are no copies of training examples, so many at most."""
     unseen = fresh(match.test, "data that has others (--data)")
     return unseen.shuffled(0).subset(slice(0, most)) if len(unseen) > most else unseen
-
-
-def scored_of(
-    run: Run, source: Source | None, split: str | None, label_column: str | None
-) -> tuple[Dataset | None, tuple[str, ...]]:
-    """The examples of a source, and lines on how it was read; None where there is none.
-
-    Raises PthetaError for a part, or a column, of no source.
-    """
-    if source is None:
-        for flag, value in (("--split", split), ("--label-column", label_column)):
-            if value is not None:
-                raise PthetaError(f"{flag} {value} is of SOURCE: name one, or leave it out")
-        return None, ()
-    data = run.other(source, split, label_column)
-    return data, read_as(data)
 
 
 def draw_ends(path: Path, data: Dataset, order: Tensor, ends: tuple[str, str], n: int) -> None:

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from ptheta import tasks
-from ptheta.api.found import Found, Places, names_of
+from ptheta.api.beside import read_as
+from ptheta.api.found import Found, names_of, write
+from ptheta.api.written import Places
 from ptheta.capabilities import Encodes, condition_of
 from ptheta.compute.streams import undisturbed
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
-from ptheta.data.names import unread
 from ptheta.data.selection import matching
 from ptheta.data.trained import DataMatch, joined
 from ptheta.errors import PthetaError
@@ -87,11 +88,11 @@ def outliers(
     Raises PthetaError for a score that the model cannot give, and where the run's training data is
     not there.
     """
-    places = Places.at(out, show, force=force)
+    places = Places.at(out, show, source, normal, force=force)
     if normal is not None and outlier_where:
         raise PthetaError("--normal says that all others are outliers: leave --outlier-where out")
     opened = Run.open(run)
-    places.check(opened.spec, source, normal)
+    places.images(opened.spec, "the worst")
     scored = opened.other(source, split, label_column)
     outlier = _known_outliers(scored, outlier_where) if outlier_where else None
     others = None if normal is None else opened.other(normal)
@@ -107,10 +108,10 @@ def outliers(
         samples=known.samples,
         seed=known.seed,
     )
-    remarks = (*remarks, *(_unread(data) for data in (scored, others) if data and data.skipped))
+    remarks = (*remarks, *read_as(scored), *(read_as(others) if others is not None else ()))
     detection = found.detection(outlier) if outlier is not None or others is not None else {}
-    places.write(known, scored, found, outlier, n)
-    return Found(names_of(scored), found, detection, remarks, places.table, places.drawn)
+    write(places, known, scored, found, outlier, n)
+    return Found(names_of(scored), found, detection, remarks, places.table, places.picture)
 
 
 def _known_outliers(data: Dataset, where: Sequence[str]) -> Tensor:
@@ -118,10 +119,6 @@ def _known_outliers(data: Dataset, where: Sequence[str]) -> Tensor:
     outlier = torch.from_numpy(matching(data, where, "--outlier-where"))
     both_kinds(int(outlier.sum()), int((~outlier).sum()))
     return outlier
-
-
-def _unread(data: Dataset) -> str:
-    return f"{data.name}: {unread(data.skipped, len(data) + len(data.skipped), data.examples)}"
 
 
 def _apart(

@@ -11,15 +11,13 @@ from torch import Tensor
 
 from ptheta.api.export import Images
 from ptheta.api.grid import Output
+from ptheta.api.written import Places
 from ptheta.capabilities import condition_of
 from ptheta.data.dataset import Dataset
-from ptheta.data.memory import Source
-from ptheta.files.images import PICTURES
-from ptheta.files.out import check_new, refuse_source
 from ptheta.files.rows import write_csv
 from ptheta.measures.detection import interval
 from ptheta.measures.results import Estimate
-from ptheta.specs import DataSpec, ImageSpec, from_unit, images_only
+from ptheta.specs import ImageSpec, from_unit
 from ptheta.tasks.conditions import with_conditions
 from ptheta.tasks.outliers.find import Outliers
 from ptheta.tasks.outliers.heat import brightness, closest, heat_of
@@ -87,42 +85,14 @@ def _told(value: Estimate) -> dict[str, object]:
     return {"value": value.value, "error": value.error, "interval": list(interval(value))}
 
 
-@dataclass(frozen=True)
-class Places:
-    """Where scores and a picture of the worst are written; None for nowhere."""
-
-    table: Path | None
-    picture: Output | None
-
-    @classmethod
-    def at(cls, out: str | Path | None, show: str | Path | None, *, force: bool) -> Places:
-        """Raises PthetaError for a place that cannot be written, or is there already."""
-        table = check_new(out, (".csv",), "--out", force)
-        picture = check_new(show, tuple(PICTURES), "--show", force)
-        return cls(table, None if picture is None else Output.at(picture, None))
-
-    @property
-    def drawn(self) -> Path | None:
-        """The file of the picture."""
-        return None if self.picture is None else self.picture.path
-
-    def check(self, spec: DataSpec, *sources: Source | None) -> None:
-        """Raises PthetaError for a picture of what are no images, and for a file that is read."""
-        for place, flag in ((self.table, "--out"), (self.drawn, "--show")):
-            for source in sources:
-                if place is not None:
-                    refuse_source(place, source, "data", flag=flag)
-        if self.picture is not None:
-            images_only(spec, "--show, a picture of the worst,")
-
-    def write(
-        self, known: Known, data: Dataset, found: Outliers, outlier: Tensor | None, n: int
-    ) -> None:
-        """n: examples in the picture"""
-        if self.table is not None:
-            _write(self.table, data, found, outlier)
-        if self.picture is not None:
-            _draw(self.picture, known, data, found, n)
+def write(
+    places: Places, known: Known, data: Dataset, found: Outliers, outlier: Tensor | None, n: int
+) -> None:
+    """The scores, and the n worst, where they are asked for."""
+    if places.table is not None:
+        _write(places.table, data, found, outlier)
+    if places.picture is not None:
+        _draw(Output.at(places.picture, None), known, data, found, n)
 
 
 def names_of(data: Dataset) -> list[str]:

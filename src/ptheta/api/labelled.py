@@ -18,7 +18,8 @@ from ptheta.errors import PthetaError, unknown
 from ptheta.specs import Column, DataSpec, VectorSpec
 from ptheta.tasks.conditions import with_conditions
 from ptheta.tasks.sample import check_sampling
-from ptheta.tasks.usefulness import MOST, Examples, Known, Usefulness, spread_over, usefulness
+from ptheta.tasks.spread import spread_over
+from ptheta.tasks.usefulness import MOST, Examples, Known, Usefulness, usefulness
 
 Labeller = Callable[[Tensor], Tensor]  # x (N, ...) -> int64 (N,), -1 where the label is missing
 

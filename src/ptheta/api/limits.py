@@ -13,6 +13,7 @@ LIMITS: dict[str, tuple[int, int]] = {
     "--measured": (1, MOST),
     "--styles": (1, MOST_PARTS),
     "-m": (1, MOST_PARTS),
+    "-k": (1, MOST_PARTS),
     "--repeats": (1, MOST_PARTS),
     "--each": (1, MOST_PARTS),
     "--near": (1, MOST_PARTS),
@@ -30,6 +31,8 @@ LIMITS: dict[str, tuple[int, int]] = {
     "--held-out": (2, MOST),
     "--starts": (1, MOST_PARTS),
     "--ellipses": (0, MOST),
+    "--drawn": (10, MOST),  # samples that are searched for copies
+    "--shifts": (0, 16),  # pixels: (2 n + 1)^2 places
     "--seed": (0, LAST_SEED),
 }
 

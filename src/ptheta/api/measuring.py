@@ -10,17 +10,12 @@ from typing import Literal, NamedTuple, TypedDict, Unpack
 import torch
 from torch import Tensor
 
-from ptheta import tasks
 from ptheta.api.export import Images
 from ptheta.api.grid import Output
+from ptheta.api.origin import ReadOptions, made_and_real, origin_of, some_images
 from ptheta.compute.streams import undisturbed
 from ptheta.data.dataset import Dataset
-from ptheta.data.decode import LARGEST_NATURAL
 from ptheta.data.memory import Source
-from ptheta.data.names import called
-from ptheta.data.request import DataSettings, Request
-from ptheta.data.sources import Opening, open_image_set, settings_for
-from ptheta.data.values import Kind
 from ptheta.errors import CannotWrite, PthetaError
 from ptheta.extractors.base import Extractor
 from ptheta.measures.results import Evaluation
@@ -28,9 +23,8 @@ from ptheta.metrics import evaluate as metrics
 from ptheta.metrics.conditions import draw
 from ptheta.metrics.context import Context
 from ptheta.metrics.copies import NEIGHBOURS
-from ptheta.metrics.copies import closest as nearest_pairs
-from ptheta.runs.folder import Run, is_run
-from ptheta.specs import columns_of
+from ptheta.runs.folder import Run
+from ptheta.tasks.neighbours import nearest_pairs
 
 PAIRS = 10  # samples that are shown beside a real image
 REAL: tuple[Literal["train", "test"], ...] = ("train", "test")  # what samples may be copies of
@@ -42,18 +36,6 @@ class Unwritten(CannotWrite):
     def __init__(self, message: str, evaluation: Evaluation) -> None:
         super().__init__(message)
         self.evaluation = evaluation
-
-
-class ReadOptions(TypedDict, total=False):
-    """What images of any origin and real ones are both brought to (antialiased, cropped).
-
-    size: side in pixels; channels: 1 or 3; default: as they are, and then they must agree
-    image_column: of either that has columns
-    """
-
-    size: int | None
-    channels: int | None
-    image_column: str | None
 
 
 class MeasureOptions(TypedDict, total=False):
@@ -112,7 +94,7 @@ def evaluate(
         assert train is not None
         n, seed = options.get("n", Context.n), options.get("seed", Context.seed)
         samples = draw(model, found.test, n, seed)
-        _draw_closest(_CopyCheck(samples[:NEIGHBOURS], train, found.test), place)
+        _draw_closest(CopyCheck(samples[:NEIGHBOURS], train, found.test), place)
     result = metrics.evaluate(
         model,
         found.test,
@@ -154,7 +136,7 @@ def evaluate_images(
         images, data, size=size, channels=channels, image_column=image_column
     )
     if place is not None:
-        _draw_closest(_CopyCheck(_some(made, NEIGHBOURS, 0), train, test), place)
+        _draw_closest(CopyCheck(some_images(made, NEIGHBOURS, 0), train, test), place)
     about = {} if size is None else {"resized_to": f"{size}x{size}, Lanczos, antialiased"}
     return metrics.evaluate_images(made, test, train, about=about, **options)
 
@@ -181,21 +163,11 @@ def closest(
     """
     if of not in REAL:
         raise PthetaError(f"of = {of!r}: choose 'train' or 'test'")
-    if isinstance(source, Run) or (
-        isinstance(source, str | Path) and (data is None or is_run(source))
-    ):
-        run = Run.open(source)
-        found = run.own(data)
-        assert found.train is not None
-        drawn = tasks.sample(run.model(), n, seed=seed)
-        return _CopyCheck(drawn, found.train, found.test).nearest(of, pairs)
-    if data is None:
-        raise PthetaError("images of any origin need real ones beside them: give data")
-    made, test, train = made_and_real(source, data, **reading)
-    return _CopyCheck(_some(made, n, seed), train, test).nearest(of, pairs)
+    origin = origin_of(source, data, **reading)
+    return CopyCheck(origin.draw(n, seed), origin.train, origin.test).nearest(of, pairs)
 
 
-class _CopyCheck(NamedTuple):
+class CopyCheck(NamedTuple):
     """Samples, image batch, and the real images that they may be copies of."""
 
     samples: Tensor
@@ -204,60 +176,18 @@ class _CopyCheck(NamedTuple):
 
     def nearest(self, of: Literal["train", "test"], pairs: int) -> tuple[Tensor, Tensor]:
         """The samples that are nearest to a real image, and those images."""
-        return nearest_pairs(self.samples, self.train if of == "train" else self.test, pairs)
+        real = self.train if of == "train" else self.test
+        samples, images = nearest_pairs(self.samples, real, pairs).unbind(1)
+        return samples, images
 
 
 def _picture(out: str | Path | None) -> Output | None:
     return None if out is None else Output.at(out, None)
 
 
-def _draw_closest(check: _CopyCheck, place: Output) -> None:
+def _draw_closest(check: CopyCheck, place: Output) -> None:
     """A row of samples, and below each the training image that it is nearest to; then the same for
     the test images."""
     rows = [row for of in REAL for row in check.nearest(of, PAIRS)]
     about = "samples, and below each the nearest training image; then the nearest test image"
     place.write(Images.of(torch.cat(rows)), about, len(rows[0]))
-
-
-def _some(images: Tensor, n: int, seed: int) -> Tensor:
-    """n of them: they may lie in the order of their classes."""
-    return images[torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:n]]
-
-
-def made_and_real(
-    images: Source,
-    data: Source,
-    *,
-    size: int | None = None,
-    channels: int | None = None,
-    image_column: str | None = None,
-) -> tuple[Tensor, Dataset, Dataset]:
-    """Images of any origin, and the real ones (test, train), all of one size and colour; or rows
-    of tables, all of the same columns."""
-    settings = DataSettings(size=size, channels=channels, image_column=image_column)
-    theirs, ours = (settings_for(source, settings) for source in (images, data))
-    if image_column is not None and not theirs.of_tables and not ours.of_tables:
-        raise PthetaError(
-            f"--image-column {image_column}: neither {called(images)} nor {called(data)} has "
-            "columns; leave it out"
-        )
-    opening = Opening(data, Request(settings=ours))
-    train, test = (opening.split(split) for split in ("train", "test"))
-    # 8-bit pictures have one white each, of whatever program they are
-    known: dict[Kind, float] = {k: v for k, v in test.whites.items() if k != "8-bit"}
-    columns = columns_of(test.spec)
-    made = open_image_set(images, theirs, known=known, columns=columns)
-    for source, resized in ((data, test.resized), (images, made.resized)):
-        if size is None and resized:
-            raise PthetaError(
-                f"{called(source)} holds images of several sizes or of more than "
-                f"{LARGEST_NATURAL} pixels: say by --size which to measure at, such as --size 64"
-            )
-    if made.images.shape[1:] != test.spec.shape:
-        size_of = "x".join(map(str, made.images.shape[1:]))
-        raise PthetaError(
-            f"{called(images)} holds images of {size_of} (channels, height, width), "
-            f"{called(data)} of {'x'.join(map(str, test.spec.shape))}: give --size and "
-            "--channels to bring both to"
-        )
-    return made.images, test, train

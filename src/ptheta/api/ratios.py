@@ -7,20 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ptheta import tasks
-from ptheta.api.densities import (
-    HELD_OUT,
-    SHOWN,
-    Places,
-    draw_ends,
-    ends_of,
-    interval,
-    scored_of,
-    unseen_of,
-)
+from ptheta.api.beside import examples_of
+from ptheta.api.densities import HELD_OUT, SHOWN, draw_ends, ends_of, interval, unseen_of
 from ptheta.api.found import names_of
 from ptheta.api.grid import Block
 from ptheta.api.limits import check_numbers
 from ptheta.api.tabled import texts, write_columns
+from ptheta.api.written import Answer, Places
 from ptheta.compute.streams import undisturbed
 from ptheta.data.memory import Source
 from ptheta.measures.results import Estimate
@@ -33,20 +26,15 @@ PRINTED = 4  # of either end
 
 
 @dataclass(frozen=True)
-class Real:
+class Real(Answer):
     """What `ptheta.ratio` gives.
 
     names: of the examples: the paths of their files, or their rows
     found: log p_data / p_model of every example, the calibration, and floors
-    remarks: lines on how it was done
-    path, picture: where numbers and examples were written; None where nowhere
     """
 
     names: Sequence[str] = field(repr=False)
     found: Ratios
-    remarks: tuple[str, ...] = ()
-    path: Path | None = None
-    picture: Path | None = None
 
     def __repr__(self) -> str:
         after = self.found.calibration.after
@@ -178,16 +166,16 @@ def ratio(
     where its data is not there.
     """
     check_numbers(n=n, seed=seed, held_out=held_out)
-    places = Places.at(out, show, force)
+    places = Places.at(out, show, source, force=force)
     opened = Run.open(run)
-    places.check(opened.spec, source)
+    places.images(opened.spec, "examples")
     model = opened.model(weights)
     unseen = unseen_of(opened.own(data), held_out)
-    given, remarks = scored_of(opened, source, split, label_column)
+    given, remarks = examples_of(opened, source, split, label_column) or (None, ())
     found = tasks.ratio(model, given, unseen, floors=floors, kind=calibration, seed=seed)
     told = f"calibrated on {len(unseen):,} held-out {unseen.examples} and as many samples"
     shown = unseen if given is None else given
-    done = Real(names_of(shown), found, (told, *remarks), places.table, places.picture)
+    done = Real(names_of(shown), found, remarks=(told, *remarks), **places.where)
     if places.table is not None:
         write_columns(places.table, done.columns())
     if places.picture is not None:

@@ -6,21 +6,26 @@ import click
 
 import ptheta
 from ptheta.cli import types
-from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, WEIGHTS, Parsed, cli, whole
+from ptheta.cli.common import (
+    DATA,
+    EXAMPLES,
+    FORCE,
+    JSON,
+    LABEL_COLUMN,
+    RUN,
+    SEED,
+    SPLIT,
+    TABLE,
+    THREADS,
+    WEIGHTS,
+    Parsed,
+    cli,
+    whole,
+)
 from ptheta.cli.help import USE
 from ptheta.cli.repairing import say_found
 from ptheta.terminal.progress import shown
 
-SPLIT = click.option(
-    "--split",
-    help="Part of SOURCE: train, val or test. By default its test part, or all of it where it has "
-    "no parts.",
-)
-LABEL_COLUMN = click.option(
-    "--label-column",
-    metavar="NAME",
-    help="Column of the labels, where SOURCE has columns. By default as for the run's data.",
-)
 SOME = click.option(
     *("-n", "--number", "n"),
     type=types.COUNT,
@@ -30,7 +35,7 @@ SOME = click.option(
 
 @cli.command(panel=USE)
 @RUN
-@click.argument("source", type=types.SOURCE, required=False)
+@EXAMPLES
 @SPLIT
 @LABEL_COLUMN
 @SOME
@@ -41,13 +46,13 @@ SOME = click.option(
     help="p(y): training, the shares of the classes in the run's training data, or uniform.",
 )
 @whole("--samples", 16, "Importance samples of a bound, where p(x | y) is not exact.")
-@click.option("--out", type=types.File(".csv"), help="A .csv to write a row for each example to.")
+@TABLE
 @click.option(
     "--show",
     type=types.PICTURE,
     help="A .png to write: how often probabilities are right, and what is taken for what.",
 )
-@click.option("--force", is_flag=True, help="Overwrite files that are there.")
+@FORCE
 @JSON
 @WEIGHTS
 @DATA

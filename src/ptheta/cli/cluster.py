@@ -6,8 +6,23 @@ import click
 
 import ptheta
 from ptheta.cli import types
-from ptheta.cli.classify import LABEL_COLUMN, SOME, SPLIT
-from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, WEIGHTS, Parsed, cli, whole
+from ptheta.cli.classify import SOME
+from ptheta.cli.common import (
+    DATA,
+    EXAMPLES,
+    FORCE,
+    JSON,
+    LABEL_COLUMN,
+    RUN,
+    SEED,
+    SPLIT,
+    TABLE,
+    THREADS,
+    WEIGHTS,
+    Parsed,
+    cli,
+    whole,
+)
 from ptheta.cli.help import USE
 from ptheta.cli.repairing import say_found
 from ptheta.terminal.progress import shown
@@ -15,7 +30,7 @@ from ptheta.terminal.progress import shown
 
 @cli.command(panel=USE)
 @RUN
-@click.argument("source", type=types.SOURCE, required=False)
+@EXAMPLES
 @click.option(
     "--clusters",
     type=types.LAYERED,
@@ -33,12 +48,12 @@ from ptheta.terminal.progress import shown
 @SPLIT
 @LABEL_COLUMN
 @SOME
-@click.option("--out", type=types.File(".csv"), help="A .csv to write a row for each example to.")
+@TABLE
 @click.option(
     "--show", type=types.SOURCE, help="Picture to write, with a row of examples for each cluster."
 )
 @whole("--each", 10, "Number of examples in a row of it.", types.LAYERED)
-@click.option("--force", is_flag=True, help="Overwrite files that are there.")
+@FORCE
 @JSON
 @WEIGHTS
 @DATA

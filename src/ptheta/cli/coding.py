@@ -7,8 +7,20 @@ import click
 import ptheta
 from ptheta.cli import types
 from ptheta.cli.asked import asked, asked_options
-from ptheta.cli.classify import LABEL_COLUMN, SOME
-from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, WEIGHTS, Parsed, cli, out, show
+from ptheta.cli.classify import SOME
+from ptheta.cli.common import (
+    DATA,
+    JSON,
+    LABEL_COLUMN,
+    RUN,
+    SEED,
+    THREADS,
+    WEIGHTS,
+    Parsed,
+    cli,
+    out,
+    show,
+)
 from ptheta.cli.help import USE
 from ptheta.cli.repairing import beside_pictures, say_found
 from ptheta.terminal.progress import shown

@@ -10,7 +10,7 @@ from ptheta.cli.help import sections
 PARTS = (
     *("train", "listing", "measure"),
     *("images", "repairing", "imputing", "outliers", "usefulness"),
-    *("coding", "scattering", "latent", "walking", "inverting", "changing", "chains"),
+    *("coding", "scattering", "latent", "walking", "neighbours", "inverting", "changing", "chains"),
     *("classify", "cluster", "compressing", "density", "ratio", "tradeoff"),
 )
 

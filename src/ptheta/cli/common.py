@@ -135,6 +135,22 @@ PRIOR = click.option(
     "cannot sample by itself).",
     cls=Often,
 )
+# of the uses that look at examples: which they are, and where a table of them goes
+EXAMPLES = click.argument("source", type=types.SOURCE, required=False)
+SPLIT = click.option(
+    "--split",
+    help="Part of SOURCE: train, val or test. By default its test part, or all of it where it has "
+    "no parts.",
+)
+LABEL_COLUMN = click.option(
+    "--label-column",
+    metavar="NAME",
+    help="Column of the labels, where SOURCE has columns. By default as for the run's data.",
+)
+TABLE = click.option(
+    "--out", type=types.File(".csv"), help="A .csv to write a row for each example to."
+)
+FORCE = click.option("--force", is_flag=True, help="Overwrite files that are there.", cls=Often)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.", cls=Often)
 THREADS = click.option(
     "--threads",

@@ -8,13 +8,11 @@ import click
 
 import ptheta
 from ptheta.cli import types
-from ptheta.cli.classify import SOME, SPLIT
-from ptheta.cli.common import JSON, RUN, SEED, WEIGHTS, Parsed, cli, show, whole
+from ptheta.cli.classify import SOME
+from ptheta.cli.common import FORCE, JSON, RUN, SEED, SPLIT, WEIGHTS, Parsed, cli, show, whole
 from ptheta.cli.help import USE
 from ptheta.cli.repairing import print_blocks
 from ptheta.terminal.progress import shown
-
-FORCE = click.option("--force", is_flag=True, help="Overwrite files that are there.")
 
 
 @cli.command(panel=USE)

@@ -6,36 +6,36 @@ import click
 
 import ptheta
 from ptheta.cli import types
-from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, WEIGHTS, Parsed, cli, number, whole
+from ptheta.cli.common import (
+    DATA,
+    EXAMPLES,
+    FORCE,
+    JSON,
+    LABEL_COLUMN,
+    RUN,
+    SEED,
+    SPLIT,
+    TABLE,
+    THREADS,
+    WEIGHTS,
+    Parsed,
+    cli,
+    number,
+    whole,
+)
 from ptheta.cli.help import USE
 from ptheta.cli.repairing import say_found
 from ptheta.terminal.progress import shown
 
-SOURCE = click.argument("source", type=types.SOURCE, required=False)
-SPLIT = click.option(
-    "--split",
-    help="Part of SOURCE: train, val or test. By default its test part, or all of it where it has "
-    "no parts.",
-)
-LABEL_COLUMN = click.option(
-    "--label-column",
-    metavar="NAME",
-    help="Column of the labels, where SOURCE has columns. By default as for the run's data.",
-)
-OUT = click.option(
-    "--out", type=types.File(".csv"), help="A .csv to write a row for each example to."
-)
-FORCE = click.option("--force", is_flag=True, help="Overwrite files that are there.")
-
 
 @cli.command(panel=USE)
 @RUN
-@SOURCE
+@EXAMPLES
 @SPLIT
 @LABEL_COLUMN
 @whole("--held-out", 2000, "Number of held-out examples to rank among, at most.", types.Whole(2))
 @whole("--samples", 16, "Number of importance samples of a bound.")
-@OUT
+@TABLE
 @click.option(
     "--show", type=types.SOURCE, help="Picture to write of the least and the most likely examples."
 )

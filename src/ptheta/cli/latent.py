@@ -119,9 +119,7 @@ def fit(run: str, components: int, **options: Parsed) -> None:
       ptheta fit runs/ae --components 20
     """
     ptheta.fit(run, components=components, **options)
-    from ptheta.runs.folder import Run  # torch has been imported by then
-
-    after = after_fit(run, Run.open(run).spec)
+    after = after_fit(run, ptheta.Run.open(run).spec)
     click.echo(f"{run}: {components} Gaussians fitted; next: {after}")
 
 

@@ -31,6 +31,16 @@ if TYPE_CHECKING:
     from ptheta.measures.results import Evaluation
 
 BROUGHT = ("size", "channels", "image_column")  # how a folder of images is read
+SIZE = click.option(
+    "--size",
+    type=types.SIDE,
+    help="Resize and crop IMAGES and --data to this many pixels across and down.",
+)
+CHANNELS = click.option(
+    "--channels",
+    type=types.COUNT,
+    help="Convert IMAGES and --data to this many channels (1 or 3).",
+)
 
 
 @cli.command(panel=MEASURE)
@@ -49,16 +59,8 @@ BROUGHT = ("size", "channels", "image_column")  # how a folder of images is read
     "inception-2015, dinov2 or clip (default: digits or fashion where the images are known to be "
     "of that kind, else pixels).",
 )
-@click.option(
-    "--size",
-    type=types.SIDE,
-    help="Resize and crop IMAGES and --data to this many pixels across and down.",
-)
-@click.option(
-    "--channels",
-    type=types.COUNT,
-    help="Convert IMAGES and --data to this many channels (1 or 3).",
-)
+@SIZE
+@CHANNELS
 @IMAGE_COLUMN
 @click.option(
     "--closest",

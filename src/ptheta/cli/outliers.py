@@ -9,7 +9,22 @@ import click
 
 import ptheta
 from ptheta.cli import types
-from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, WEIGHTS, Parsed, cli, number, whole
+from ptheta.cli.common import (
+    DATA,
+    FORCE,
+    JSON,
+    LABEL_COLUMN,
+    RUN,
+    SEED,
+    SPLIT,
+    TABLE,
+    THREADS,
+    WEIGHTS,
+    Parsed,
+    cli,
+    number,
+    whole,
+)
 from ptheta.cli.help import USE
 from ptheta.cli.tables import print_table
 from ptheta.terminal.progress import shown
@@ -23,11 +38,7 @@ SHOWN = 10  # examples that are printed
 @cli.command(panel=USE)
 @RUN
 @click.argument("source", type=types.SOURCE)
-@click.option(
-    "--split",
-    help="Part of SOURCE: train, val or test. By default its test part, or all of it where it has "
-    "no parts.",
-)
+@SPLIT
 @click.option(
     "--score",
     multiple=True,
@@ -59,21 +70,17 @@ SHOWN = 10  # examples that are printed
     default="",
     help="Known outliers, by attributes or labels: NAME=VALUE,... such as label=shoe.",
 )
-@click.option(
-    "--label-column",
-    metavar="NAME",
-    help="Column of the labels, where SOURCE has columns. By default as for the run's data.",
-)
+@LABEL_COLUMN
 @click.option(
     "--normal",
     type=types.SOURCE,
     help="A second source, of examples that are no outliers: then all of SOURCE are.",
 )
 @whole("--samples", 16, "Number of importance samples of a bound.")
-@click.option("--out", type=types.File(".csv"), help="A .csv to write a row for each example to.")
+@TABLE
 @click.option("--show", type=types.SOURCE, help="Picture to write of the worst examples.")
 @number(text="Number of examples in the picture.")
-@click.option("--force", is_flag=True, help="Overwrite files that are there.")
+@FORCE
 @JSON
 @WEIGHTS
 @DATA

@@ -6,8 +6,23 @@ import click
 
 import ptheta
 from ptheta.cli import types
-from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, WEIGHTS, Parsed, cli, number, whole
-from ptheta.cli.density import FORCE, LABEL_COLUMN, OUT, SOURCE, SPLIT
+from ptheta.cli.common import (
+    DATA,
+    EXAMPLES,
+    FORCE,
+    JSON,
+    LABEL_COLUMN,
+    RUN,
+    SEED,
+    SPLIT,
+    TABLE,
+    THREADS,
+    WEIGHTS,
+    Parsed,
+    cli,
+    number,
+    whole,
+)
 from ptheta.cli.help import USE
 from ptheta.cli.repairing import say_found
 from ptheta.terminal.progress import shown
@@ -15,7 +30,7 @@ from ptheta.terminal.progress import shown
 
 @cli.command(panel=USE)
 @RUN
-@SOURCE
+@EXAMPLES
 @SPLIT
 @LABEL_COLUMN
 @whole(
@@ -35,7 +50,7 @@ from ptheta.terminal.progress import shown
     show_default=True,
     help="How the discriminator is calibrated: line (of its log-ratio) or isotonic.",
 )
-@OUT
+@TABLE
 @click.option(
     "--show", type=types.SOURCE, help="Picture to write of the least and the most real examples."
 )

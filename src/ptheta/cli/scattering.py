@@ -6,9 +6,20 @@ import click
 
 import ptheta
 from ptheta.cli import types
-from ptheta.cli.classify import LABEL_COLUMN, SPLIT
 from ptheta.cli.coding import FORCE
-from ptheta.cli.common import DATA, JSON, SEED, THREADS, WEIGHTS, Parsed, cli, number, whole
+from ptheta.cli.common import (
+    DATA,
+    JSON,
+    LABEL_COLUMN,
+    SEED,
+    SPLIT,
+    THREADS,
+    WEIGHTS,
+    Parsed,
+    cli,
+    number,
+    whole,
+)
 from ptheta.cli.help import LOOK
 from ptheta.cli.latent import two_dimensions
 from ptheta.cli.repairing import say_found

@@ -240,9 +240,7 @@ def _sweep_command(name: str) -> click.Command:
     def run(
         data: str, out: str, vary: tuple[str, ...], seeds: int, recipe: str, **options: Parsed
     ) -> None:
-        from ptheta.runs import sweeps
-
-        settings = sweeps.grid(sweeps.vary(name, vary))
+        settings = _settings_of(name, vary)
         given = _given(options)
         if not vary:
             click.echo(
@@ -258,6 +256,12 @@ def _sweep_command(name: str) -> click.Command:
         click.echo(f"{told}{again}; next: {after_sweep(done.path)}")
 
     return _of_model(name, params, run, leave=("seed",))
+
+
+def _settings_of(name: str, vary: tuple[str, ...]) -> list[dict[str, object]]:
+    from ptheta.runs import sweeps  # and torch
+
+    return sweeps.grid(sweeps.vary(name, vary))
 
 
 def _of_model(

@@ -10,6 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from ptheta.compute.layout import channels_last
 from ptheta.errors import PthetaError
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -73,7 +74,7 @@ class Trained:
             self.about: dict[str, str] = file.metadata()  # with its test accuracies
         self.network = Classifier()
         self.network.load_state_dict({k: v.float() for k, v in load_file(path).items()})
-        self.network.eval()
+        channels_last(self.network).eval()  # twice as quick
         self.classes = self.network.head.out_features
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -15,7 +15,7 @@ from ptheta.extractors.base import Extractor
 from ptheta.extractors.features import Features, extract
 from ptheta.files.tensors import load_metadata, load_tensors, save_tensors
 
-VERSION = 2  # of the extraction
+VERSION = 3  # of the extraction
 
 
 def reference(data: Dataset, extractor: Extractor, processes: int = 1) -> Features:

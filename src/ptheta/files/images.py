@@ -38,6 +38,12 @@ def grid(x: Tensor, columns: int | None = None, gap: int = 1, background: int = 
     return canvas[..., 0] if c == 1 else canvas[..., :3]
 
 
+def read_rgb(file: Path) -> np.ndarray:
+    """A picture in colour: uint8 (H, W, 3)."""
+    with Image.open(file) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
 def shrunk(picture: np.ndarray, side: int) -> np.ndarray:
     """A picture, uint8 (H, W) or (H, W, 3), no larger than `side` across and down."""
     h, w = picture.shape[:2]

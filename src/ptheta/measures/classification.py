@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+from scipy.optimize import brentq
 from scipy.special import stdtrit
 from torch import Tensor
 
@@ -119,8 +120,6 @@ def slope(log_p: Tensor, y: Tensor) -> Told | None:
     it does so nowhere, as of a classifier that is always right, and where the examples do not tell
     it from 0.
     """
-    from scipy.optimize import brentq
-
     logs = log_p.clamp(min=LEAST_LOG)
     own = logs.gather(1, y[:, None])[:, 0]
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from ptheta.measures.classification import Told
@@ -35,8 +36,6 @@ def matched_accuracy(found: Tensor, labels: Tensor) -> float:
 def matching(counts: np.ndarray) -> dict[int, int]:
     """The label of each cluster under the best one-to-one matching; none for clusters that are more
     than there are labels."""
-    from scipy.optimize import linear_sum_assignment
-
     rows, columns = linear_sum_assignment(counts, maximize=True)
     return dict(zip(rows.tolist(), columns.tolist(), strict=True))
 

@@ -157,6 +157,21 @@ def standard_error(found: Draws) -> float:
     return math.sqrt(spread(found).variance)
 
 
+def span(draws: Tensor) -> tuple[float, float]:
+    """The 95 % interval of what a bootstrap gave (B,)."""
+    sides = torch.tensor([(1 - LEVEL) / 2, (1 + LEVEL) / 2], dtype=torch.float64)
+    low, high = draws.quantile(sides).tolist()
+    return low, high
+
+
+def widened(low: float, high: float, n: int) -> tuple[float, float]:
+    """The 95 % interval of a share of n examples. Where all or none count nothing varies, and it is
+    that of a binomial (Clopper and Pearson 1934)."""
+    beyond = 1 - ((1 - LEVEL) / 2) ** (1 / n)
+    ends = {1.0: (1 - beyond, 1.0), 0.0: (0.0, beyond)}
+    return (low, high) if low < high else ends.get(low, (low, high))
+
+
 @dataclass(frozen=True)
 class Difference:
     """value = a - b, its 95 % interval, and whether that leaves 0 out."""

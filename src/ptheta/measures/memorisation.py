@@ -13,13 +13,32 @@ from torch import Tensor
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.measures.intervals import Groups, draws
+from ptheta.measures.nearest import BLOCK, Nearest, search
 from ptheta.measures.results import Draws
-from ptheta.terminal.progress import watched
+
+NEAR = 0.01  # of new images, as near as which a sample counts as a copy
+BOOTSTRAP = 400  # times that samples and new images are drawn anew
 
 
-def nearest(x: Tensor, train: Dataset, chunk: int = 2000) -> tuple[np.ndarray, Tensor]:
-    """For each image of x its nearest in `train`: positions (B,), and distances (B,).
+def nearest(x: Tensor, train: Dataset, chunk: int = BLOCK) -> tuple[np.ndarray, Tensor]:
+    """For each image of x its nearest in `train`: positions (B,), and distances (B,); as
+    `neighbours`, of which it is the first."""
+    found = neighbours([x], train, 1, chunk=chunk)
+    return found.places[:, 0].numpy(), found.distances[:, 0]
 
+
+def neighbours(
+    moved: Sequence[Tensor],
+    train: Dataset,
+    k: int,
+    *,
+    but: Tensor | None = None,
+    chunk: int = BLOCK,
+) -> Nearest:
+    """For each example the k nearest in `train`.
+
+    moved: batches of N examples each, the same ones moved; the nearest counts
+    but: a position of `train` that each of the N does not count, int64 (N,)
     The distance is the root mean square over pixels, in pixel values 0..255; of vectors over their
     numbers, as a network sees them. The data set is read a chunk at a time, with its fixed
     binarisation where it has 2 levels.
@@ -27,24 +46,20 @@ def nearest(x: Tensor, train: Dataset, chunk: int = 2000) -> tuple[np.ndarray, T
     Raises PthetaError where the images differ in size or channels.
     """
     train, spec = train.with_fixed_binarisation(), train.spec
-    if x.shape[1:] != train.spec.shape:
+    shape = moved[0].shape[1:]
+    if shape != spec.shape:
         raise PthetaError(
-            f"images of {tuple(x.shape[1:])} have no distance to the {train.spec} of {train.name}: "
+            f"images of {tuple(shape)} have no distance to the {spec} of {train.name}: "
             "bring both to the same size and channels"
         )
-    flat = spec.compared(x)
-    own = flat.square().sum(1, keepdim=True)
-    best = torch.full((len(x),), torch.inf)
-    where = torch.zeros(len(x), dtype=torch.long)
-    for start in watched(range(0, len(train), chunk), "nearest real images"):
-        part = spec.compared(train.batch(slice(start, min(start + chunk, len(train)))).x)
-        squared = torch.addmm(own + part.square().sum(1), flat, part.T, alpha=-2)
-        values, index = squared.min(1)
-        closer = values < best
-        best = torch.where(closer, values, best)
-        where = torch.where(closer, index + start, where)
-    distances = (best.clamp(min=0) / flat.shape[1]).sqrt()
-    return where.numpy(), distances
+
+    def rows(at: slice | Tensor) -> Tensor:
+        return spec.compared(train.batch(at if isinstance(at, slice) else at.numpy()).x)
+
+    flat = [spec.compared(x) for x in moved]
+    k, what = min(k, len(train)), f"nearest real {train.examples}"
+    found = search(flat, rows, len(train), k, but=but, block=chunk, what=what)
+    return Nearest(found.distances / math.sqrt(flat[0].shape[1]), found.places)
 
 
 def cosine_distance(x: Tensor, train: Tensor, chunk: int = 2000) -> Tensor:
@@ -79,9 +94,21 @@ def copied_share(fake: Tensor, held_out: Tensor) -> tuple[float, float]:
     fake, held_out: distances to the training set, (N,) and (M,). About 0.01 without copies. Where a
     tenth of the samples are copies the ratio of medians hardly moves; this is then 0.1.
     """
-    near = fake <= held_out.double().quantile(0.01)
+    near = fake <= held_out.double().quantile(NEAR)
     share = near.double().mean().item()
     return share, (share * (1 - share) / len(fake)) ** 0.5
+
+
+def share_draws(fake: Tensor, held_out: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """`copied_share` on `BOOTSTRAP` sets of samples and of new images, and that of these new images
+    themselves (0.01, and more where many are equally near): float64 (B,) each."""
+    generator = torch.Generator().manual_seed(seed)
+    mine, theirs = (
+        d.double()[torch.randint(len(d), (BOOTSTRAP, len(d)), generator=generator)]
+        for d in (fake, held_out)
+    )
+    least = theirs.quantile(NEAR, 1, keepdim=True)
+    return (mine <= least).double().mean(1), (theirs <= least).double().mean(1)
 
 
 def copying_test(fake: Tensor, held_out: Tensor) -> float:

@@ -204,13 +204,3 @@ def fd_memorisation(ctx: Context) -> Estimate:
         {**_about_angles(ctx), "factor": round(factor, 4)},
         note=f"{factor:,.{0 if factor >= 100 else 2}f} times the distance" if factor > 1 else "",
     )
-
-
-def closest(images: Tensor, real: Dataset, pairs: int) -> tuple[Tensor, Tensor]:
-    """The samples that are nearest to a real image, nearest first, and those images.
-
-    images: uint8 (N, C, H, W). Returns two image batches (pairs, C, H, W).
-    """
-    where, distances = nearest(images, real)
-    order = torch.argsort(distances)[:pairs]
-    return images[order], real.with_fixed_binarisation().batch(where[order.numpy()]).x

@@ -14,12 +14,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
-from typing import Any, ClassVar
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
 from ptheta.compute.precise import precise
+from ptheta.nets.autograd import Saved
 from ptheta.specs import full
 
 
@@ -77,6 +78,10 @@ def packing(height: int, width: int) -> tuple[Tensor, Tensor]:
     return order, torch.argsort(order, 1)
 
 
+class _Saved(Saved, Protocol):
+    size: tuple[int, int, int]
+
+
 class _DiagonalBiLSTM(torch.autograd.Function):
     """See `diagonal_bilstm`.
 
@@ -87,7 +92,7 @@ class _DiagonalBiLSTM(torch.autograd.Function):
     apply: ClassVar[Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]]
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, w: Tensor, bias: Tensor, state: Tensor) -> Tensor:
+    def forward(ctx: _Saved, x: Tensor, w: Tensor, bias: Tensor, state: Tensor) -> Tensor:
         b, channels, height, width = x.shape
         f = state.shape[1] // 2
         n = height * width
@@ -122,7 +127,7 @@ class _DiagonalBiLSTM(torch.autograd.Function):
         return out.view(height, width, b, f).permute(2, 3, 0, 1)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def backward(ctx: _Saved, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         packed, w, state, gates, h, c, tanh_c = ctx.saved_tensors
         b, height, width = ctx.size
         n, channels = height * width, w.shape[1]

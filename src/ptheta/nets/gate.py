@@ -7,17 +7,23 @@ a matter of the scale of weights. Backward needs only the tanh, so nothing else 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
+
+from ptheta.nets.autograd import Saved
+
+
+class _Saved(Saved, Protocol):
+    dim: int
 
 
 class _Gate(torch.autograd.Function):
     apply: ClassVar[Callable[[Tensor, int], Tensor]]
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, dim: int) -> Tensor:
+    def forward(ctx: _Saved, x: Tensor, dim: int) -> Tensor:
         t = torch.tanh(x)
         ctx.save_for_backward(t)
         ctx.dim = dim
@@ -25,7 +31,7 @@ class _Gate(torch.autograd.Function):
         return torch.addcmul(a, a, b).mul_(0.5)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: _Saved, grad: Tensor) -> tuple[Tensor, None]:
         (t,) = ctx.saved_tensors
         a, b = t.chunk(2, ctx.dim)
         out = torch.empty_like(t)

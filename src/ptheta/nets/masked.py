@@ -10,13 +10,14 @@ Sub-pixel order: channel i of any map belongs to colour i % colours, and sees co
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal, get_args
+from typing import ClassVar, Literal, Protocol, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ptheta.errors import PthetaError, unknown
+from ptheta.nets.autograd import Saved
 from ptheta.nets.modules import Layer
 
 
@@ -157,6 +158,10 @@ class AboveConv2d(Layer):
         return _Crop.apply(y, x.shape[2], x.shape[3])
 
 
+class _Saved(Saved, Protocol):
+    cut: tuple[int, int, int, int]
+
+
 class _Crop(torch.autograd.Function):
     """The first rows and columns. Slicing does the same, but its gradient comes in another memory
     layout than the convolution's, which costs a copy of every map."""
@@ -164,12 +169,12 @@ class _Crop(torch.autograd.Function):
     apply: ClassVar[Callable[[Tensor, int, int], Tensor]]
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, height: int, width: int) -> Tensor:
+    def forward(ctx: _Saved, x: Tensor, height: int, width: int) -> Tensor:
         ctx.cut = (0, x.shape[3] - width, 0, x.shape[2] - height)
         return x[:, :, :height, :width]
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: _Saved, grad: Tensor) -> tuple[Tensor, None, None]:
         return F.pad(grad, ctx.cut), None, None
 
 

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from ptheta.errors import PthetaError, unknown
 from ptheta.nets.activations import ACTIVATIONS, ActivationName, ByHand
+from ptheta.nets.autograd import Saved
 
 
 def available(device: torch.device) -> bool:
@@ -46,13 +47,18 @@ _forward: _Decorator = torch.amp.custom_fwd(device_type="cpu", cast_inputs=torch
 _backward: _Decorator = torch.amp.custom_bwd(device_type="cpu")
 
 
+class _Saved(Saved, Protocol):
+    bounds: list[tuple[int, int]]
+    activation: ByHand
+
+
 class _SparsePrefix(torch.autograd.Function):
     apply: ClassVar[Callable[[Tensor, Tensor, Tensor, Tensor, ByHand], Tensor]]
 
     @staticmethod
     @_forward
     def forward(
-        ctx: Any, on: Tensor, start: Tensor, w: Tensor, v: Tensor, activation: ByHand
+        ctx: _Saved, on: Tensor, start: Tensor, w: Tensor, v: Tensor, activation: ByHand
     ) -> Tensor:
         (n, dims), device = on.shape, on.device
         order = on.sum(1).argsort(descending=True)
@@ -90,7 +96,7 @@ class _SparsePrefix(torch.autograd.Function):
 
     @staticmethod
     @_backward
-    def backward(ctx: Any, *grads: Tensor) -> Any:
+    def backward(ctx: _Saved, *grads: Tensor) -> Any:
         h, v, order, changed, vector, entries, crow, pixel = ctx.saved_tensors
         g = grads[0][order]
         n, dims = g.shape

@@ -23,11 +23,11 @@ from ptheta.data.columns.scatter import LogDensity, Scatter
 from ptheta.data.dataset import Dataset
 from ptheta.data.vector_data import vectors_of
 from ptheta.files.html import png_uri
-from ptheta.measures.memorisation import nearest
-from ptheta.metrics.copies import NEIGHBOURS, closest
+from ptheta.metrics.copies import NEIGHBOURS
 from ptheta.report.plots import picture
 from ptheta.specs import DataSpec, VectorSpec
 from ptheta.tasks.needs import Autoencodes, DecodesPrior
+from ptheta.tasks.neighbours import nearest_pairs
 from ptheta.tasks.shown import shown
 from ptheta.training.pictures import POINTS, density_of, in_picture
 from ptheta.training.translations import can_ask, conditions_shown
@@ -205,9 +205,7 @@ def _neighbours(subject: Subject) -> Picture | None:
     if subject.samples is None or subject.train is None:
         return None
     some = subject.samples[: BESIDE * BESIDE_ROWS]
-    train = subject.train.with_fixed_binarisation()
-    where, _ = nearest(some, train)
-    both = torch.stack([some, train.batch(where).x], 1).flatten(0, 1)
+    both = nearest_pairs(some, subject.train).flatten(0, 1)
     return Picture(
         NEAREST,
         picture(both, 2 * BESIDE, headings=["sample", "nearest"] * BESIDE),
@@ -230,10 +228,10 @@ def _closest_in_test(subject: Subject) -> Picture | None:
 
 def _closest(samples: Tensor, real: Dataset, called: str) -> Picture:
     some = samples[:NEIGHBOURS]
-    pairs = torch.cat(closest(some, real, PAIRS))
+    pairs = nearest_pairs(some, real, PAIRS)
     return Picture(
         f"{CLOSEST} {called} images",
-        picture(pairs, PAIRS),
+        picture(torch.cat(pairs.unbind(1)), len(pairs)),
         f"Of {len(some)} samples those nearest to a {called} image, and below each that image.",
     )
 

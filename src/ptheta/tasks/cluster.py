@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -56,21 +57,10 @@ class Groups:
         return mine[best.away[mine].argsort(stable=True)[:n]]
 
 
-def _kmeans(h: np.ndarray, k: int, seed: int) -> Start:
-    from sklearn.cluster import KMeans
+def _clustered(method: str, h: np.ndarray, k: int, seed: int) -> Start:
+    from ptheta.tasks import clusterings  # scikit-learn takes a second to import
 
-    fitted = KMeans(k, n_init=1, random_state=seed).fit(h)
-    away = torch.from_numpy(fitted.transform(h)).double().min(1).values
-    return Start(torch.from_numpy(fitted.labels_).long(), away, float(fitted.inertia_))
-
-
-def _mixture(h: np.ndarray, k: int, seed: int) -> Start:
-    from sklearn.mixture import GaussianMixture
-
-    least = 1e-6 + 1e-3 * float(h.var(0).mean())
-    fitted = GaussianMixture(k, reg_covar=least, random_state=seed).fit(h)
-    away = -torch.from_numpy(fitted.score_samples(h)).double()
-    return Start(torch.from_numpy(fitted.predict(h)).long(), away, float(away.mean()))
+    return Start(*clusterings.STARTS[method](h, k, seed))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +71,11 @@ class Method(Entry):
 
 
 METHODS: dict[str, Method] = {
-    "kmeans": Method(fit=_kmeans, about="k-means, from k-means++"),
-    "mixture": Method(fit=_mixture, about="a mixture of Gaussians with full covariances, by EM"),
+    "kmeans": Method(fit=partial(_clustered, "kmeans"), about="k-means, from k-means++"),
+    "mixture": Method(
+        fit=partial(_clustered, "mixture"),
+        about="a mixture of Gaussians with full covariances, by EM",
+    ),
 }
 
 

@@ -134,6 +134,12 @@ TASKS: dict[str, Task] = {
     "cluster": Task(
         "group examples without labels", (Clusters, Encodes), of=ANY, conditional=False
     ),
+    "neighbours": Task(
+        "samples beside their nearest training examples: are they copies",
+        (Samples,),
+        fitted=(Samples,),
+        of=ANY,
+    ),
     "usefulness": Task(
         "what samples are good for, as training data", (Samples,), fitted=(Samples,), of=ANY
     ),

@@ -13,10 +13,12 @@ depend on which state of a unit is called 1.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
+
+from ptheta.nets.autograd import Saved
 
 Three = tuple[Tensor, Tensor, Tensor]
 
@@ -25,13 +27,13 @@ class _Centred(torch.autograd.Function):
     apply: ClassVar[Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Three]]
 
     @staticmethod
-    def forward(ctx: Any, w: Tensor, b: Tensor, c: Tensor, mu: Tensor, lam: Tensor) -> Three:
+    def forward(ctx: Saved, w: Tensor, b: Tensor, c: Tensor, mu: Tensor, lam: Tensor) -> Three:
         ctx.save_for_backward(mu, lam)
         return w.view_as(w), b.view_as(b), c.view_as(c)
 
     @staticmethod
     def backward(
-        ctx: Any, of_w: Tensor, of_b: Tensor, of_c: Tensor
+        ctx: Saved, of_w: Tensor, of_b: Tensor, of_c: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, None, None]:
         mu, lam = ctx.saved_tensors
         w = of_w.addr(of_b, lam, alpha=-1).addr_(mu, of_c, alpha=-1)

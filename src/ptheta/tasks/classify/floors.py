@@ -14,7 +14,7 @@ from ptheta.config import Entry
 from ptheta.specs import DataSpec
 from ptheta.tasks.classify.bayes import log_prior
 from ptheta.tasks.outliers.distances import Bank
-from ptheta.tasks.usefulness.known import spread_over
+from ptheta.tasks.spread import spread_over
 
 MOST = 5000  # training examples that a logistic regression learns from
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)  # inverse, of which one is chosen
@@ -47,7 +47,7 @@ def _frequent(spec: DataSpec, train: Labelled, classes: int, x: Tensor) -> Tenso
 
 def _nearest(spec: DataSpec, train: Labelled, classes: int, x: Tensor) -> Tensor:
     bank = Bank.of(spec.compared(train.x))
-    near = [bank.nearest(spec.compared(part), 1)[1][:, 0] for part in x.split(500)]
+    near = [bank.nearest(spec.compared(part), 1).places[:, 0] for part in x.split(500)]
     return torch.nn.functional.one_hot(train.y[torch.cat(near)], classes).double().log()
 
 

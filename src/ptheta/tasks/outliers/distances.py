@@ -18,13 +18,13 @@ from ptheta.extractors.patches import Patches
 from ptheta.extractors.reference import reference
 from ptheta.extractors.vectors import Standardised
 from ptheta.measures.covariance import Gaussian
+from ptheta.measures.nearest import Nearest, search
 from ptheta.specs import VectorSpec
 from ptheta.tasks.outliers.known import Known, Scorer
 from ptheta.tasks.outliers.models import LEARNED_FROM, once
 
 NEAREST = 10  # neighbours whose mean distance counts
 COMPONENTS = 128  # of features
-CHUNK = 4000  # of the bank, compared at a time
 
 
 @dataclass(frozen=True)
@@ -42,37 +42,18 @@ class Bank:
     def of(cls, features: Tensor) -> Bank:
         return cls(features, torch.full((len(features),), torch.nan))
 
-    def nearest(self, h: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """The k nearest of each of h (B, d), nearest first: distances (B, k), places (B, k)."""
-        own = h.square().sum(1, keepdim=True)
-        best = h.new_full((len(h), 0), 0.0)
-        places = torch.empty(len(h), 0, dtype=torch.long)
-        for start in range(0, len(self.features), CHUNK):
-            part = self.features[start : start + CHUNK]
-            squared = torch.addmm(own + part.square().sum(1), h, part.T, alpha=-2)
-            values, at = squared.topk(min(k, len(part)), largest=False)
-            best, places = torch.cat([best, values], 1), torch.cat([places, at + start], 1)
-            best, order = best.topk(min(k, best.shape[1]), largest=False)
-            places = places.gather(1, order)
-        best, order = self._apart(h, places).sort(1)
-        return best, places.gather(1, order)
-
-    def _apart(self, h: Tensor, places: Tensor) -> Tensor:
-        """The distances of h (B, d) to these (B, k), each by its own difference: of near ones the
-        sum of squares has lost all digits, and what it has depends on the rows beside it."""
-        each = [(h - self.features[at]).square().sum(1).sqrt() for at in places.unbind(1)]
-        return torch.stack(each, 1) if each else h.new_empty(places.shape)
+    def nearest(self, h: Tensor, k: int, but: Tensor | None = None) -> Nearest:
+        """The k nearest of each of h (B, d). but: a place that each does not count, (B,)"""
+        rows = self.features
+        return search([h], rows.__getitem__, len(rows), min(k, len(rows)), but=but)
 
     def spread_at(self, places: Tensor) -> Tensor:
         """How far training examples are from their own neighbours: as places."""
         unknown = places.unique()
         unknown = unknown[self.spread[unknown].isnan()]
         for some in unknown.split(500) if len(unknown) else ():
-            distances, found = self.nearest(self.features[some], NEAREST + 1)
-            itself = found == some[:, None]
-            itself[~itself.any(1), -1] = True  # of many equal ones it may not be among the first
-            others = distances[~itself].view(len(some), -1)
-            self.spread[some] = others.mean(1)
+            others = self.nearest(self.features[some], min(NEAREST, len(self.features) - 1), some)
+            self.spread[some] = others.distances.mean(1)
         return self.spread[places]
 
 
@@ -150,7 +131,7 @@ def nearest(features: Features) -> Callable[[Known], Scorer]:
     def make(known: Known) -> Scorer:
         extractor = features(known)
         bank = bank_of(known, extractor)
-        return lambda x, y: bank.nearest(features_of(extractor, x), NEAREST)[0].mean(1)
+        return lambda x, y: bank.nearest(features_of(extractor, x), NEAREST).distances.mean(1)
 
     return make
 
@@ -161,7 +142,7 @@ def closest(features: Features) -> Callable[[Known], Scorer]:
     def make(known: Known) -> Scorer:
         extractor = features(known)
         bank = bank_of(known, extractor)
-        return lambda x, y: bank.nearest(features_of(extractor, x), 1)[0][:, 0]
+        return lambda x, y: bank.nearest(features_of(extractor, x), 1).distances[:, 0]
 
     return make
 
@@ -185,10 +166,10 @@ def both(features: Features) -> Callable[[Known], Scorer]:
         bank = bank_of(known, extractor)
 
         def of(x: Tensor, y: Condition | None) -> Tensor:
-            distances, places = bank.nearest(features_of(extractor, x), NEAREST)
-            around = bank.spread_at(places).mean(1)
-            far = distances.mean(1) / around.clamp(min=1e-9)
-            return torch.stack([distances[:, 0], far], 1)
+            found = bank.nearest(features_of(extractor, x), NEAREST)
+            around = bank.spread_at(found.places).mean(1)
+            far = found.distances.mean(1) / around.clamp(min=1e-9)
+            return torch.stack([found.distances[:, 0], far], 1)
 
         return of
 

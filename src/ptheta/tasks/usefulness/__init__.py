@@ -1,7 +1,7 @@
 """What samples are good for: needs `Samples`. Imports scikit-learn, which takes a second."""
 
 from ptheta.tasks.usefulness.apart import TESTS, Test, Told
-from ptheta.tasks.usefulness.known import MOST, Examples, Known, spread_over
+from ptheta.tasks.usefulness.known import MOST, Examples, Known
 from ptheta.tasks.usefulness.learners import LEARNERS, Learner
 from ptheta.tasks.usefulness.score import MEASURES, Learned, Measure, Passed, Usefulness, usefulness
 from ptheta.tasks.usefulness.sources import RIVALS, SOURCES, Source
@@ -23,6 +23,5 @@ __all__ = [
     "Test",
     "Told",
     "Usefulness",
-    "spread_over",
     "usefulness",
 ]

@@ -11,14 +11,12 @@ import torch
 from torch import Tensor
 
 from ptheta.config import Entry
-from ptheta.measures.memorisation import copied_share, nearest
-from ptheta.measures.results import LEVEL
+from ptheta.measures.intervals import span, widened
+from ptheta.measures.memorisation import BOOTSTRAP, copied_share, nearest, share_draws
 from ptheta.measures.two_sample import FOLDS
 from ptheta.specs import DataSpec, ImageSpec, VectorSpec
 from ptheta.tasks.usefulness.known import Examples, Known
 from ptheta.tasks.usefulness.learners import LEARNERS, learned
-
-BOOTSTRAP = 400  # times that samples and test rows are drawn anew
 
 
 class Told(NamedTuple):
@@ -107,34 +105,13 @@ def _counts(n: int, generator: torch.Generator) -> Tensor:
     )
 
 
-def span(draws: Tensor) -> tuple[float, float]:
-    """The 95 % interval of what a bootstrap gave (B,)."""
-    sides = torch.tensor([(1 - LEVEL) / 2, (1 + LEVEL) / 2], dtype=torch.float64)
-    low, high = draws.quantile(sides).tolist()
-    return low, high
-
-
-def widened(low: float, high: float, n: int) -> tuple[float, float]:
-    """The 95 % interval of a share of n examples. Where all or none count nothing varies, and it is
-    that of a binomial (Clopper and Pearson 1934)."""
-    beyond = 1 - ((1 - LEVEL) / 2) ** (1 / n)
-    ends = {1.0: (1 - beyond, 1.0), 0.0: (0.0, beyond)}
-    return (low, high) if low < high else ends.get(low, (low, high))
-
-
 def copied(known: Known, sets: Sequence[Examples], seed: int) -> Told:
     """The share of samples as near to a training example as only 1 % of test examples are."""
     held_out = nearest(known.test.x, known.bank)[1]
     near = [nearest(some.x, known.bank)[1] for some in sets]
-    value, _ = copied_share(torch.cat(near), held_out)
-    generator = torch.Generator().manual_seed(seed)
-
-    def again(d: Tensor) -> Tensor:
-        return d[torch.randint(len(d), (len(d),), generator=generator)]
-
     every = torch.cat(near)
-    shares = [copied_share(again(every), again(held_out))[0] for _ in range(BOOTSTRAP)]
-    draws = torch.tensor(shares, dtype=torch.float64)
+    value, _ = copied_share(every, held_out)
+    draws, _ = share_draws(every, held_out, seed)
     return Told(value, *widened(*span(draws), min(len(every), len(held_out))), draws)
 
 

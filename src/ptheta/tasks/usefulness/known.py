@@ -73,13 +73,3 @@ class Known:
         if of.y is None or self.target is not None:
             return x
         return torch.cat([x, torch.nn.functional.one_hot(of.y, len(self.names)).to(x)], 1)
-
-
-def spread_over(y: Tensor, n: int, seed: int) -> Tensor:
-    """Positions of n of the examples with labels y (N,), each class in its share, in an order of
-    the seed: int64 (n,). Of as many as there are, each once."""
-    generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(y), generator=generator)
-    order = order[torch.argsort(y[order], stable=True)]
-    at = ((torch.arange(n, dtype=torch.float64) + 0.5) * len(y) / n).long().clamp(max=len(y) - 1)
-    return order[at][torch.randperm(n, generator=generator)]

@@ -11,9 +11,9 @@ from torch import Tensor
 from ptheta.compute.streams import undisturbed
 from ptheta.config import Entry
 from ptheta.measures.detection import interval
-from ptheta.measures.intervals import Groups, difference, draws, estimate
+from ptheta.measures.intervals import Groups, difference, draws, estimate, span, widened
 from ptheta.measures.results import Estimate, Result
-from ptheta.tasks.usefulness.apart import TESTS, Told, span, widened
+from ptheta.tasks.usefulness.apart import TESTS, Told
 from ptheta.tasks.usefulness.known import Known
 from ptheta.tasks.usefulness.learners import learned, learners_of
 from ptheta.tasks.usefulness.sources import MODEL, RIVALS, SOURCES, Source, of_kind

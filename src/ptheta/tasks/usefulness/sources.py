@@ -13,7 +13,8 @@ from ptheta.config import Entry
 from ptheta.distributions import copula
 from ptheta.specs import DataSpec, ImageSpec, VectorSpec, images_only, quantise
 from ptheta.tasks.gaps import with_gaps
-from ptheta.tasks.usefulness.known import Examples, Known, spread_over
+from ptheta.tasks.spread import spread_over
+from ptheta.tasks.usefulness.known import Examples, Known
 
 MODEL = "samples"
 

@@ -1,0 +1,172 @@
+"""Samples beside the training examples that they are nearest to: are they copies?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Unpack
+
+import numpy as np
+
+from ptheta.api.grid import Output
+from ptheta.api.limits import check_numbers
+from ptheta.api.nearby import Nearby
+from ptheta.api.origin import Origin, ReadOptions, Weights, origin_of
+from ptheta.compute.streams import undisturbed
+from ptheta.data.dataset import Dataset
+from ptheta.data.memory import Source
+from ptheta.errors import PthetaError, unknown
+from ptheta.extractors.base import Extractor
+from ptheta.extractors.table import choose_extractor
+from ptheta.files.images import PICTURES
+from ptheta.files.out import check_new
+from ptheta.runs.folder import Run
+from ptheta.specs import DataSpec, ImageSpec, VectorSpec, images_only
+from ptheta.tasks.neighbours import Directions, Moves, Numbers, Space
+from ptheta.tasks.neighbours import neighbours as searched
+
+DRAWN, HELD_OUT = 1000, 1000
+SHOWN, NEAR = 8, 3  # samples in a picture, and neighbours of each
+TABLE = ".csv"
+PIXELS, FEATURES, COLUMNS = "pixels", "features", "columns"
+
+
+class Searching(ReadOptions, total=False):
+    """How samples are searched, beside how images of any origin are read.
+
+    drawn: samples; held_out: unseen examples, at most, and as many training examples
+    k: neighbours of each
+    space: "pixels" and "features" of images, "columns" of rows; default: all there are
+    extractor: of the features, a name or an object; default: by what the data is
+    shifts, mirror: how far a copy may be shifted, in pixels, and whether it may be mirrored
+    weights, prior: of the run, as for `Run.model`
+    """
+
+    drawn: int
+    held_out: int
+    k: int
+    space: Sequence[str]
+    extractor: str | Extractor | None
+    shifts: int
+    mirror: bool
+    weights: str
+    prior: str
+    seed: int
+
+
+@undisturbed()
+def neighbours(
+    run: str | Path | Run,
+    data: Source | None = None,
+    *,
+    n: int = SHOWN,
+    out: str | Path | None = None,
+    table: str | Path | None = None,
+    force: bool = False,
+    **how: Unpack[Searching],
+) -> Nearby:
+    """Samples of a run beside their nearest training examples, and how near these are: beside
+    examples that nobody has trained on, training examples among each other, and copies.
+
+    run: or a folder (or file) of images of any origin, which `data` then has the real images for
+    data: where the run's data lies now; n: samples in a picture
+    out: a picture of the first n samples, uncurated, each before its neighbours; beside it one with
+        -closest in its name, of the n samples of all that are nearest to a training image
+    table: a .csv with a row for each neighbour; which `out` may name as well
+    force: whether files that are there are overwritten; how: the fields of `Searching`
+    Raises PthetaError where the model cannot sample, and where its training data is not there.
+    """
+    k, seed = how.get("k", NEAR), how.get("seed", 0)
+    drawn, held_out = how.get("drawn", DRAWN), how.get("held_out", HELD_OUT)
+    moves = Moves(how.get("shifts", 0), how.get("mirror", False))
+    check_numbers(n=n, k=k, seed=seed, drawn=drawn, held_out=held_out, shifts=moves.shifts)
+    places = Places.at(out, table, force)
+    given = _origin(run, data, how)
+    places.check(given.train.spec, n, k)
+    if moves != Moves():
+        images_only(given.train.spec, "--shifts and --mirror: what moves", "leave them out")
+    spaces = _spaces(given.train, how.get("space", ()), how.get("extractor"))
+    train, unseen = given.train.with_fixed_binarisation(), _unseen(given, held_out)
+    samples = given.draw(drawn, seed)
+    found = searched(samples, train, unseen, spaces, k=k, moves=moves, seed=seed)
+    told = f"{len(train):,} training and {len(unseen):,} unseen {train.examples}"
+    return places.written(Nearby(samples, train, found, k, remarks=(told, *given.remarks)), n)
+
+
+def _origin(run: str | Path | Run, data: Source | None, how: Searching) -> Origin:
+    reading = ReadOptions(
+        size=how.get("size"), channels=how.get("channels"), image_column=how.get("image_column")
+    )
+    weights = Weights(how.get("weights", "best"), how.get("prior", "auto"))
+    return origin_of(run, data, weights, **reading)
+
+
+def _unseen(given: Origin, most: int) -> Dataset:
+    """Held-out examples, so many at most; without copies of training examples, but for tables of
+    words and whole numbers, whose rows come again by themselves."""
+    test, spec = given.test, given.train.spec
+    if not (isinstance(spec, VectorSpec) and spec.discrete):
+        test = test.subset(np.flatnonzero(~test.repeated()))
+    return test.shuffled(0).subset(slice(0, most))
+
+
+def _spaces(
+    train: Dataset, asked: Sequence[str], extractor: str | Extractor | None
+) -> dict[str, Space]:
+    """Where distances are taken, in the order that was asked for."""
+    images = isinstance(train.spec, ImageSpec)
+    known = (PIXELS, FEATURES) if images else (COLUMNS,)
+    names = tuple(dict.fromkeys(asked)) or known
+    for name in names:
+        if name not in known:
+            raise unknown(f"space of {train.examples}", name, known)
+    if extractor is not None and FEATURES not in names:
+        where = "leave it out" if not images else "ask for --space features, or leave it out"
+        raise PthetaError(f"--extractor gives features, and none are asked for: {where}")
+    spaces: dict[str, Space] = {name: Numbers(train) for name in names if name != FEATURES}
+    if FEATURES in names:
+        spaces[FEATURES] = Directions(train, choose_extractor(train, extractor)[0])
+    return {name: spaces[name] for name in names}
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where pictures and a table are written; None for nowhere."""
+
+    picture: Output | None
+    closest: Output | None
+    table: Path | None
+
+    @classmethod
+    def at(cls, out: str | Path | None, table: str | Path | None, force: bool) -> Places:
+        """Raises PthetaError for a place that cannot be written, or is there already."""
+        flag = "--table"
+        if out is not None and Path(out).suffix.lower() == TABLE:
+            if table is not None:
+                raise PthetaError(f"--out {out} and --table {table}: one table is written")
+            out, table, flag = None, out, "--out"
+        rows = check_new(table, (TABLE,), flag, force)
+        first = check_new(out, (*PICTURES, TABLE), "--out", force)
+        if first is None:
+            return cls(None, None, rows)
+        second = first.with_name(f"{first.stem}-closest{first.suffix}")
+        check_new(second, tuple(PICTURES), "--out", force)
+        return cls(Output.at(first, None), Output.at(second, None), rows)
+
+    def check(self, spec: DataSpec, n: int, k: int) -> None:
+        """Raises PthetaError for a picture of what are no images, or too many."""
+        if self.picture is not None and self.closest is not None:
+            images_only(spec, "--out, a picture of samples,", "name a .csv")
+            self.picture.check(n * (1 + 2 * k), spec, 1 + 2 * k)
+            self.closest.check(2 * n * (1 + k), spec, 1 + k)
+
+    def written(self, done: Nearby, n: int) -> Nearby:
+        """With everything where it belongs."""
+        if self.table is not None:
+            done.write(self.table)
+        if self.picture is None or self.closest is None:
+            return replace(done, path=self.table)
+        for output, images in ((self.picture, done.random(n)), (self.closest, done.nearest(n))):
+            output.write(images, "samples and their nearest training images", images.columns)
+        return replace(done, path=self.table, picture=self.picture.path, closest=self.closest.path)

@@ -1,0 +1,235 @@
+"""Samples beside the training examples that they are nearest to, and whether that is nearer than
+examples are that nobody has trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize, pad
+
+from ptheta.compute.streams import seeded, undisturbed
+from ptheta.corruption import corrupt
+from ptheta.data.dataset import Dataset
+from ptheta.errors import PthetaError
+from ptheta.extractors.base import Extractor
+from ptheta.extractors.features import extract
+from ptheta.extractors.reference import reference
+from ptheta.measures import memorisation
+from ptheta.measures.detection import p_values
+from ptheta.measures.intervals import span, widened
+from ptheta.measures.memorisation import copied_share, share_draws
+from ptheta.measures.nearest import BLOCK, Nearest, search
+from ptheta.specs import ImageSpec
+
+LEAST = 10  # examples of either kind that anything is told by
+NOISE = 0.1  # of a rival, white - black = 1, of a number its standard deviation
+SAMPLES, UNSEEN, OTHERS = "samples", "unseen (floor)", "training, another"
+NOISY, COPIES = "noisy copies", "copies"
+
+
+@dataclass(frozen=True)
+class Moves:
+    """How examples may be moved before they are compared: so far that a copy is known where it was
+    shifted by up to so many pixels, or mirrored."""
+
+    shifts: int = 0
+    mirror: bool = False
+
+    def __call__(self, x: Tensor) -> list[Tensor]:
+        """x (B, C, H, W) in all its places; at the border its last pixels again."""
+        s = self.shifts
+        turned = [x, x.flip(3)] if self.mirror else [x]
+        if not s:
+            return turned
+        h, w = x.shape[2:]
+        wide = [pad(one.float(), (s, s, s, s), mode="replicate").to(x.dtype) for one in turned]
+        places = sorted(
+            (abs(i - s) + abs(j - s), i, j) for i in range(2 * s + 1) for j in range(2 * s + 1)
+        )
+        return [one[:, :, i : i + h, j : j + w] for one in wide for _, i, j in places]
+
+
+STILL = Moves()
+
+
+class Space(Protocol):
+    """Where distances are taken."""
+
+    @property
+    def about(self) -> str:
+        """What a distance is, for a reader."""
+        ...
+
+    def nearest(self, moved: Sequence[Tensor], k: int, but: Tensor | None = None) -> Nearest:
+        """The k training examples that are nearest to each of N examples, which are given moved."""
+        ...
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Of pixels, or of columns as a network sees them."""
+
+    train: Dataset
+
+    @property
+    def about(self) -> str:
+        if isinstance(self.train.spec, ImageSpec):
+            return "root mean square of differences, 0 to 255"
+        return "root mean square of differences, in deviations"
+
+    def nearest(self, moved: Sequence[Tensor], k: int, but: Tensor | None = None) -> Nearest:
+        return memorisation.neighbours(moved, self.train, k, but=but)
+
+
+@dataclass(frozen=True)
+class Directions:
+    """Of features, each brought to length 1: |a - b|^2 = 2 - 2 cos."""
+
+    train: Dataset
+    extractor: Extractor
+
+    @property
+    def about(self) -> str:
+        return f"of the features of {self.extractor.name}, brought to length 1: 0 to 2"
+
+    @cached_property
+    def _features(self) -> Tensor:
+        return reference(self.train, self.extractor).features
+
+    def nearest(self, moved: Sequence[Tensor], k: int, but: Tensor | None = None) -> Nearest:
+        looked = [normalize(extract(x, self.extractor).features) for x in moved]
+        known = self._features
+
+        def rows(at: slice | Tensor) -> Tensor:
+            return normalize(known[at])
+
+        return search(looked, rows, len(known), min(k, len(known)), but=but, block=BLOCK)
+
+
+class Share(NamedTuple):
+    """A share with its 95 % interval. beyond: whether it is surely more than that of unseen
+    examples"""
+
+    value: float
+    low: float
+    high: float
+    beyond: bool
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What is found in one space.
+
+    about: what a distance is
+    sides: the nearest training examples of samples, of unseen examples, of training examples among
+        the others, of these with noise and of these themselves
+    """
+
+    about: str
+    sides: dict[str, Nearest] = field(repr=False)
+    seed: int = 0
+
+    @property
+    def samples(self) -> Nearest:
+        return self.sides[SAMPLES]
+
+    @cached_property
+    def near(self) -> dict[str, Share]:
+        """Of each side the share that is as near as 1 % of unseen examples."""
+        unseen = self.sides[UNSEEN].distances[:, 0]
+        return {n: self._share(one.distances[:, 0], unseen) for n, one in self.sides.items()}
+
+    @cached_property
+    def alone(self) -> dict[str, Share]:
+        """Of each side the share to which one training example is so much nearer than the second
+        as to 1 % of unseen examples: what is blurred is near to many alike, a copy to one."""
+        unseen = self.sides[UNSEEN].alone
+        return {name: self._share(one.alone, unseen) for name, one in self.sides.items()}
+
+    @property
+    def copies(self) -> bool:
+        """Whether there are copies among the samples: near to one alone more often than chance."""
+        return self.alone[SAMPLES].beyond
+
+    @cached_property
+    def p_values(self) -> Tensor:
+        """Of each sample: the share of unseen examples that are as near, (N,)."""
+        return p_values(-self.samples.distances[:, 0], -self.sides[UNSEEN].distances[:, 0])
+
+    def _share(self, of: Tensor, unseen: Tensor) -> Share:
+        value, _ = copied_share(of, unseen)
+        draws, floor = share_draws(of, unseen, self.seed)
+        low, high = widened(*span(draws), min(len(of), len(unseen)))
+        return Share(value, low, high, span(draws - floor)[0] > 0)
+
+
+@undisturbed()
+def neighbours(
+    samples: Tensor,
+    train: Dataset,
+    unseen: Dataset,
+    spaces: dict[str, Space],
+    *,
+    k: int = 3,
+    moves: Moves = STILL,
+    seed: int = 0,
+) -> dict[str, Searched]:
+    """The k nearest training examples of each sample, by space; and how near unseen examples,
+    training examples and copies of these are.
+
+    Raises PthetaError for samples of another shape, and for fewer than `LEAST` of anything.
+    """
+    for count, what in (
+        (len(samples), "samples"),
+        (len(train), f"training {train.examples}"),
+        (len(unseen), f"unseen {train.examples}"),
+    ):
+        if count < LEAST:
+            raise PthetaError(f"{count} {what}: copies are told from {LEAST} on")
+    train, unseen = train.with_fixed_binarisation(), unseen.with_fixed_binarisation()
+    generator = torch.Generator().manual_seed(seed)
+    some = torch.randperm(len(train), generator=generator)[: len(unseen)]
+    held, known = (d.batch(at).x for d, at in ((unseen, slice(None)), (train, some.numpy())))
+    with seeded(seed):
+        noisy = train.spec.rounded(corrupt(known, "gaussian", NOISE, train.spec))
+    k = max(2, k)
+    found = {}
+    for name, space in spaces.items():
+        others = space.nearest(moves(known), k, some)
+        sides = {
+            SAMPLES: space.nearest(moves(samples), k),
+            UNSEEN: space.nearest(moves(held), 2),
+            OTHERS: others,
+            NOISY: space.nearest(moves(noisy), 2),
+            COPIES: _with_itself(others, some),
+        }
+        found[name] = Searched(space.about, sides, seed)
+    return found
+
+
+def _with_itself(others: Nearest, at: Tensor) -> Nearest:
+    """What is nearest to training examples, where each may be its own neighbour."""
+    nothing = torch.zeros(len(at), 1)
+    return Nearest(
+        torch.cat([nothing, others.distances], 1), torch.cat([at[:, None], others.places], 1)
+    )
+
+
+def beside(samples: Tensor, train: Dataset, places: Tensor) -> Tensor:
+    """Samples (n, *shape), each with the training examples of these places (n, k) behind it:
+    (n, 1 + k, *shape)."""
+    near = train.with_fixed_binarisation().batch(places.flatten().numpy()).x
+    return torch.cat([samples[:, None], near.unflatten(0, tuple(places.shape))], 1)
+
+
+def nearest_pairs(samples: Tensor, real: Dataset, n: int | None = None) -> Tensor:
+    """Each of the first samples beside the real example that is nearest in pixels; where n is
+    given, the n samples of all that are nearest to any, nearest first: (n, 2, *shape)."""
+    found = memorisation.neighbours([samples], real, 1)
+    at = torch.arange(len(samples)) if n is None else found.closest(n)
+    return beside(samples[at], real, found.places[at])

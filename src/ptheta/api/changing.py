@@ -355,7 +355,8 @@ def _save(found: Found, place: Path, run: Run) -> None:
     """Raises PthetaError for directions that are of each image another."""
     if not found.fixed:
         raise PthetaError(
-            "--save: this direction is of each image another: give --minus and no --near"
+            "--save: each image has a direction of its own, without --minus and with --near: give "
+            "--minus and leave --near out"
         )
     save_tensors(place, found.fixed, {"run": run.path.name, "model": run.plan.model})
 

@@ -93,8 +93,7 @@ def traverse(
     made = _made(model, replace(start, z=z), chosen, steps, reach)
     names = tuple(axis.name for axis in rows)
     x = made.unflatten(1, (len(rows), steps))
-    shown = ", ".join(name.removeprefix("z") for name in names)
-    about = f"dimensions {shown} of {start.said}, one in each row"
+    about = f"dimensions {', '.join(names)} of {start.said}, one in each row"
     return screen.write(Moving(x, names), about)
 
 

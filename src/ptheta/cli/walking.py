@@ -114,8 +114,8 @@ def interpolate(runs: tuple[str, ...], as_json: bool, seed: int, **options: Pars
     "codes",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Part of the code that has this value in all rows, such as c0=3, the third category of "
-    "InfoGAN. Without a value it is one of --dims. May be repeated.",
+    help="Part of the code that has this value in all rows, such as c0=3, category 3 (they count "
+    "from 0) of InfoGAN. Without a value it is one of --dims. May be repeated.",
 )
 @click.option(
     "--steps",

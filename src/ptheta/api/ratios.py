@@ -124,7 +124,7 @@ def _slope(slope: Slope) -> str:
 
 def _told(found: Estimate) -> str:
     low, high = interval(found)
-    return f"{found.value:.4f} ({low:.3f} to {high:.3f})"
+    return f"{found.value:.4f} ({low:.4f} to {high:.4f})"
 
 
 def _slope_json(slope: Slope) -> dict[str, object]:

@@ -52,7 +52,7 @@ class Traded:
         """What is printed of it."""
         rows: list[tuple[str, ...]] = [("", "precision", "recall")]
         rows += [(name, _told(p.precision), _told(p.recall)) for name, p in self.named()]
-        line = f"{self.n:,} of each against as many held-out examples, in {self.extractor}"
+        line = f"{self.n:,} of each against as many held-out examples, features: {self.extractor}"
         return [Block(rows=rows, lines=[line])]
 
     def to_json(self) -> dict[str, object]:

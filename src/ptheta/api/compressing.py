@@ -207,6 +207,7 @@ def _changed(data: Dataset) -> tuple[str, ...]:
     lines = []
     if data.resized:
         lines.append(f"pictures were brought to {spec.height}x{spec.width} pixels before")
-    if spec.levels < 256:
-        lines.append(f"without loss of what the run sees: {spec.levels} levels of each sub-pixel")
+    if spec.levels < 256 or spec.channels == 1:
+        what = "grey" if spec.channels == 1 else "each sub-pixel"
+        lines.append(f"without loss of what the run sees: {spec.levels} levels of {what}")
     return tuple(lines)

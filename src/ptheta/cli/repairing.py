@@ -14,7 +14,7 @@ from ptheta.cli import types
 from ptheta.cli.asked import asked, asked_options
 from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, Parsed, cli, out_unless
 from ptheta.cli.help import USE
-from ptheta.cli.tables import print_table
+from ptheta.cli.tables import print_flowing, print_table
 from ptheta.errors import PthetaError
 from ptheta.terminal.progress import shown
 
@@ -163,8 +163,8 @@ def print_blocks(blocks: Sequence[Block]) -> None:
         if i:
             click.echo()
         if block.title:
-            click.echo(block.title)
+            print_flowing(block.title)
         if block.rows:
             print_table(block.rows)
         for line in block.lines:
-            click.echo(line)
+            print_flowing(line)

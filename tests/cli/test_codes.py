@@ -86,6 +86,18 @@ def test_folders_keep_their_names_there_and_back(runs, tmp_path):
         assert np.array_equal(back, again)
 
 
+def test_files_of_one_name_in_two_folders_keep_those_of_their_folders(runs, tmp_path):
+    z = np.zeros((3, 3), np.float32)
+    names = ("cat/1.png", "dog/1.png", "dog/2.png")
+    rows = "\n".join(
+        f"{name},{','.join(map(str, row))}" for name, row in zip(names, z, strict=True)
+    )
+    (tmp_path / "z.csv").write_text(f"file,z0,z1,z2\n{rows}\n")
+    said("decode", runs["ae"], tmp_path / "z.csv", "--out", tmp_path / "back")
+    written = {file.name for file in (tmp_path / "back").glob("*.png")}
+    assert written == {"cat-1.png", "dog-1.png", "dog-2.png"}
+
+
 def test_a_conditional_model_decodes_with_the_labels_beside_the_codes(runs, tmp_path):
     said("encode", runs["cvae"], "--out", tmp_path / "z.csv")
     said("decode", runs["cvae"], tmp_path / "z.csv", "--out", tmp_path / "x.npy")

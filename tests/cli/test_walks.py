@@ -139,6 +139,9 @@ def test_a_traversal_starts_from_codes_that_are_drawn_and_names_parts(runs, tmp_
     assert Image.open(tmp_path / "x.gif").info["loop"] == 0
     moved = ("arithmetic", runs["vae"], "--plus", "label=1", "--minus", "label=0", "-n", 2)
     said(*moved, "--out", tmp_path / "turn.gif", "--fps", 20)
+    said(*moved, "--out", tmp_path / "a.npy")
+    said(*moved[:3], "1", "--minus", "0", *moved[-2:], "--out", tmp_path / "b.npy")  # by the class
+    assert np.array_equal(np.load(tmp_path / "a.npy"), np.load(tmp_path / "b.npy"))
     with Image.open(tmp_path / "turn.gif") as film:
         film.seek(1)
         assert film.info["duration"] % 50 == 0

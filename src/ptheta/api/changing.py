@@ -22,6 +22,7 @@ from ptheta.conditions import word
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
 from ptheta.data.selection import LABEL, matching, values_of
+from ptheta.data.turns import in_turn
 from ptheta.errors import PthetaError, unknown
 from ptheta.files.atomic import make_folder
 from ptheta.files.out import check_file
@@ -48,8 +49,9 @@ TURNS = (-2.0, -1.0, 0.0, 1.0, 2.0)  # along a number, or a direction in closed 
 class Ways:
     """How a direction is found; one of them alone.
 
-    plus, minus: groups, NAME=VALUE,... of training images, or pictures; along: a number that is
-        known of training images; closed: how many directions in closed form; saved: a file
+    plus, minus: groups, NAME=VALUE,... or a class of training images, or pictures; along: a
+        number that is known of training images; closed: how many directions in closed form; saved:
+        a file
     """
 
     plus: str | None
@@ -126,8 +128,8 @@ def arithmetic(
     """Changes one thing of images: their codes are moved along a direction, and decoded. A film
     (.gif) shows each image still, and below it moving.
 
-    plus: the group that they are moved towards: NAME=VALUE,... (attributes or `label`) of training
-        images, or a picture or a folder of them
+    plus: the group that they are moved towards: NAME=VALUE,... (attributes or `label`) or a
+        class of training images, or a picture or a folder of them
     minus: the group that they are moved away from; default: of an attribute or a label the group of
         the image itself, by what is known of it or else by the nearest mean code
     along: an attribute that is a number, or has an order
@@ -210,7 +212,7 @@ def _shown(
     test = run.data("test", data)
     if where:
         test = test.subset(matching(test, where, "--where"))
-    some = test.subset(slice(0, n))
+    some = in_turn(test).subset(slice(0, n))
     batch = some.batch(slice(0, n))
     y = conditions_with(run, batch)
     return Shown(batch.x, codes_of(model, batch.x, y, seed=seed), y, some)
@@ -240,6 +242,12 @@ class _Known:
         """Of some of them, at random by the seed."""
         batch = data.shuffled(self.seed).batch(slice(0, self.each))
         return codes_of(self.model, batch.x, conditions_with(self.run, batch), seed=self.seed)
+
+    def named(self, text: str | None) -> str | None:
+        """A class alone is the group of its label, where no picture is called so."""
+        if text is None or "=" in text or expand(text).exists():
+            return text
+        return f"{LABEL}={text}" if text in self.train().present_classes() else text
 
     def group(self, text: str, flag: str) -> Tensor:
         """The codes of a group, (M, L)."""
@@ -271,15 +279,16 @@ def _directions(ways: Ways, model: nn.Module, known: _Known, shown: Shown) -> Fo
         batch = train.batch(slice(0, len(train)))
         codes = codes_of(model, batch.x, conditions_with(known.run, batch), seed=known.seed)
         return Found({f"along {ways.along}": slope(codes, values)})
-    assert ways.plus is not None
-    if ways.minus is not None:
-        plus, minus = known.group(ways.plus, "--plus"), known.group(ways.minus, "--minus")
-        name = f"{ways.plus} - {ways.minus}"
+    to, away = known.named(ways.plus), known.named(ways.minus)
+    assert to is not None
+    if away is not None:
+        plus, minus = known.group(to, "--plus"), known.group(away, "--minus")
+        name = f"{to} - {away}"
         if known.near is None:
             return Found({name: difference(minus, plus)})
         groups, own = Groups({"+": plus, "-": minus}), ["-"] * len(shown.codes)
         return Found({name: groups.towards("+", shown.codes, own, known.near)})
-    return Found({f"towards {ways.plus}": _from_own(ways.plus, known, shown)})
+    return Found({f"towards {to}": _from_own(to, known, shown)})
 
 
 def _from_own(text: str, known: _Known, shown: Shown) -> Tensor:
@@ -372,7 +381,8 @@ def _save(found: Found, place: Path, run: Run) -> None:
     """Raises PthetaError for directions that are of each image another."""
     if not found.fixed:
         raise PthetaError(
-            "--save: this direction is of each image another: give --minus and no --near"
+            "--save: each image has a direction of its own, without --minus and with --near: give "
+            "--minus and leave --near out"
         )
     make_folder(place.parent)
     save_tensors(place, found.fixed, {"run": run.path.name, "model": run.plan.model})

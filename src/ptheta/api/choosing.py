@@ -16,6 +16,7 @@ from ptheta.tasks.reject import Chosen, check_way, chosen
 from ptheta.tasks.tempered import tempered, truncated
 
 CALIBRATING = 181006758  # the seed of samples that a discriminator is calibrated on
+FROM_CODES = "drawn from p(x | z)"
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def shows(model: nn.Module) -> str:
     """What samples show of p(x | z), in words; empty where nothing is drawn given a code."""
     if isinstance(model, Averaged):
         return "means of p(x | z)"
-    return "drawn from p(x | z)" if can_average(model) else ""
+    return FROM_CODES if can_average(model) else ""
 
 
 def about_of(model: nn.Module) -> str:

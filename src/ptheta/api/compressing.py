@@ -204,6 +204,7 @@ def _told(model: HasLogProb, x: Tensor) -> float:
 def _changed(data: Dataset) -> tuple[str, ...]:
     """Lines on what reading rounds before anything is coded: that does not come back."""
     spec = images_only(data.spec, "compression")
-    if spec.levels == 256:
+    if spec.levels == 256 and spec.channels > 1:
         return ()
-    return (f"without loss of what the run sees: {spec.levels} levels of each sub-pixel",)
+    what = "grey" if spec.channels == 1 else "each sub-pixel"
+    return (f"without loss of what the run sees: {spec.levels} levels of {what}",)

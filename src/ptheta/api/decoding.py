@@ -162,6 +162,15 @@ def _images(
 
 
 def _names(known: CodeRows) -> tuple[str, ...]:
-    """Those of the files that the codes are of; none, where two files have one name."""
+    """Those of the files that the codes are of. Where two files have one name, those of their
+    folders stand before it: cat-1.png of cat/1.png. None where no names are known."""
     files = [Path(name) for name in known.files or ()]
-    return names_of_results(files) if len({file.name for file in files}) == len(files) else ()
+    for some in range(1, 1 + max((len(file.parts) for file in files), default=0)):
+        names = ["-".join(_named_parts(file)[-some:]) for file in files]
+        if len(set(names)) == len(names):
+            return names_of_results([Path(name) for name in names])
+    return ()
+
+
+def _named_parts(file: Path) -> list[str]:
+    return [part for part in file.parts if part not in (file.anchor, "..")]

@@ -30,7 +30,8 @@ from ptheta.tasks.conditions import with_conditions
 from ptheta.terminal.progress import watched
 
 PART = 2000  # examples that are read at a time
-SHOWN, WIDE = 5, 6  # codes that are printed, and numbers of each
+SHOWN, WIDE = 5, 6  # codes that are printed, and numbers of each at most
+COLUMNS = 80  # that the table of them takes
 
 
 @dataclass(frozen=True)
@@ -72,19 +73,24 @@ class Encoded:
 
     def first(self) -> list[list[str]]:
         """The first codes as a table with its heads."""
-        n, width = self.z.shape
-        heads = ["example", *(() if self.labels is None else ("label",))]
-        heads += [f"z{i}" for i in range(min(width, WIDE))] + ["..."] * (width > WIDE)
-        rows = [heads]
-        for i in range(min(n, SHOWN)):
-            known = [self.names[i], *(() if self.labels is None else (self.labels[i],))]
-            numbers = [f"{value:.4g}" for value in self.z[i, :WIDE].tolist()]
-            rows.append([*known, *numbers, *["..."] * (width > WIDE)])
-        return rows
+        n, width = min(len(self.z), SHOWN), self.z.shape[1]
+        known = [["example", *self.names[:n]]]
+        if self.labels is not None:
+            known.append(["label", *self.labels[:n]])
+        numbers = [
+            [f"z{i}", *(f"{value:.4g}" for value in self.z[:n, i].tolist())]
+            for i in range(min(width, WIDE))
+        ]
+        while len(numbers) > 1 and _columns([*known, *numbers, ["..."]]) > COLUMNS:
+            numbers.pop()
+        rest = [["..."] * (n + 1)] * (width > len(numbers))
+        return [list(row) for row in zip(*known, *numbers, *rest, strict=True)]
 
     def blocks(self) -> list[Block]:
         """What is printed of it."""
-        return [Block(self.about, self.first(), self.remarks)]
+        n = len(self.z)
+        title = f"{self.about}; the first {SHOWN}" if n > SHOWN else self.about
+        return [Block(title, self.first(), self.remarks)]
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -95,6 +101,11 @@ class Encoded:
             "remarks": list(self.remarks),
             "path": None if self.path is None else str(self.path),
         }
+
+
+def _columns(table: Sequence[Sequence[str]]) -> int:
+    """Columns of a terminal that a table takes, given its columns."""
+    return sum(max(map(len, cells)) + 2 for cells in table) - 2
 
 
 @undisturbed()

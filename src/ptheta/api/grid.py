@@ -16,6 +16,7 @@ from ptheta.api.limits import check_numbers
 from ptheta.batch import Batch, Condition
 from ptheta.conditions import word
 from ptheta.data.memory import Source
+from ptheta.data.turns import in_turn
 from ptheta.errors import PthetaError
 from ptheta.files import html
 from ptheta.files.images import PICTURES
@@ -122,7 +123,7 @@ class Examples(NamedTuple):
 
 
 def examples(run: Run, n: int, data: Source | None, output: Output, columns: int = 0) -> Examples:
-    """The model of a run, and its first n test images.
+    """The model of a run, and its first n test images, of all classes.
 
     columns: how many images are written for each; 0 where that is not known yet
 
@@ -131,7 +132,7 @@ def examples(run: Run, n: int, data: Source | None, output: Output, columns: int
     """
     check_numbers(n=n)
     images_only(run.spec, "this use")
-    batch = run.data("test", data).batch(slice(0, n))
+    batch = in_turn(run.data("test", data)).batch(slice(0, n))
     if columns:
         output.check(columns * len(batch.x), run.spec)
     model = run.model()

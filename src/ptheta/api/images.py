@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ptheta import tasks
 from ptheta.api.caption_file import FLAG, captions_in
-from ptheta.api.choosing import Choosing
+from ptheta.api.choosing import FROM_CODES, Choosing
 from ptheta.api.draw import How, samples
 from ptheta.api.export import Images
 from ptheta.api.grid import Grid, Output, examples, side_by_side, squarish
@@ -90,7 +90,9 @@ def sample(
     output = _of_images(opened, output, out, missing)
     output.check(n, opened.spec)
     images = samples(opened, n, how, seed=seed, **wanted)
-    return output.write(images, how.choosing.told(_drawn(images, n), images.chosen, images.shows))
+    means = "--mean shows means" if images.shows == FROM_CODES else ""
+    about = how.choosing.told(_drawn(images, n), images.chosen, images.shows, means)
+    return output.write(images, about)
 
 
 def _of_images(run: Run, output: Output | None, out: str | Path | None, missing: bool) -> Output:

@@ -121,7 +121,7 @@ def _slope(slope: Slope) -> str:
 
 def _told(found: Estimate) -> str:
     ends = interval(found)
-    told = "interval unknown" if ends is None else f"{ends[0]:.3f} to {ends[1]:.3f}"
+    told = "interval unknown" if ends is None else f"{ends[0]:.4f} to {ends[1]:.4f}"
     return f"{found.value:.4f} ({told})"
 
 

@@ -36,8 +36,9 @@ REPLACED = (*plan.LENGTHS, *ALONE, "sample_minutes", "tensorboard")
 class DryRun:
     """What a training would be.
 
-    data: name of the data; examples: to train on; shape: of each, in words; condition: what the
-    model is asked for, in words, or None
+    data: name of the data; examples: to train on; reserve: further ones of its training part, which
+        are set aside to choose the best checkpoint; shape: of each, in words
+    condition: what the model is asked for, in words, or None
     parameters: of the model; device: where it would compute
     seconds_each: of a step, as a few of them took here; steps: of the whole training, those that
     fit into its minutes where these decide; minutes: of the steps alone, without evaluations,
@@ -48,6 +49,7 @@ class DryRun:
     recipe: str
     data: str
     examples: int
+    reserve: int
     shape: str
     condition: str | None
     parameters: int
@@ -61,15 +63,17 @@ class DryRun:
 
     def __str__(self) -> str:
         given = f", given {self.condition}" if self.condition else ""
-        pace = f"{1e3 * self.seconds_each:.3g} ms"
-        return (
-            f"{self.model}, recipe {self.recipe}, on {self.data}: {self.examples:,} of "
-            f"{self.shape}{given}\n"
-            f"{self.parameters:,} parameters on {self.device}\n"
-            f"{self.steps:,} steps of {pace}: about {_length(self.minutes)}, and what evaluations, "
-            "pictures and checkpoints take\n"
-            "nothing is written"
-        )
+        lines = [
+            f"{self.model}, recipe {self.recipe}, on {self.data}",
+            f"{self.examples:,} training examples: {self.shape}{given}",
+            f"{self.reserve:,} more choose the best checkpoint" if self.reserve else "",
+            f"{self.parameters:,} parameters on {self.device}",
+            f"{self.steps:,} steps of {1e3 * self.seconds_each:.3g} ms: about "
+            f"{_length(self.minutes)}",
+            "and what evaluations, pictures and checkpoints take",
+            "nothing is written",
+        ]
+        return "\n".join(line for line in lines if line)
 
 
 def _length(minutes: float) -> str:
@@ -123,6 +127,7 @@ def _told(run: Run, wanted: TrainSettings, rows: list[dict[str, float]]) -> DryR
         recipe=run.plan.recipe,
         data=run.about.dataset.name,
         examples=examples,
+        reserve=0 if run.record is None else len(run.record.reserve),
         shape=str(run.spec),
         condition=None if run.condition is None else word(run.condition),
         parameters=run.about.parameters,

@@ -25,6 +25,7 @@ from ptheta.compute.streams import undisturbed
 from ptheta.config import brief
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
+from ptheta.data.turns import in_turn
 from ptheta.errors import PthetaError
 from ptheta.measures.similarity import WINDOW
 from ptheta.runs.folder import Run
@@ -240,7 +241,7 @@ class Looked:
         found = run.look(data)
         if (text := run.remark(found, data, copies=False)) is not None:
             warnings.warn(text, stacklevel=4)
-        batch = found.test.batch(slice(0, measured))
+        batch = in_turn(found.test).batch(slice(0, measured))
         remarks = [f"{len(batch.x):,} test image{'s' * (len(batch.x) != 1)}"]
         if found.images is None:
             remarks.append("the run's training images are not there: PCA and the mean are left out")
@@ -312,7 +313,7 @@ def _rebuilt_tests(run: Run, asked: Asked, data: Source | None, output: Output) 
     model, clean, found = run.model(), looked.clean(), list[Comparison]()
     axes = None if clean is None else Principal.of(torch.cat([clean.choice, clean.fit]))
     if looked.train is not None:
-        batch = looked.train.batch(slice(0, asked.measured))
+        batch = in_turn(looked.train).batch(slice(0, asked.measured))
         y = conditions_with(run, batch)
         scores = score_reconstruction(model, batch.x, axes, condition=y)
         found.append(Comparison("training images", {"split": "train"}, tuple(scores)).first(0))

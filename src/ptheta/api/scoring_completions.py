@@ -10,6 +10,7 @@ from ptheta.api.limits import check_numbers
 from ptheta.capabilities import Completes, conditional
 from ptheta.compute.streams import undisturbed
 from ptheta.data.memory import Source
+from ptheta.data.turns import in_turn
 from ptheta.masks import TESTED
 from ptheta.metrics.completion_scores import How, Scores, score
 from ptheta.runs.folder import Run
@@ -50,7 +51,7 @@ def score_inpainting(
     model = opened.model()
     require(model, Completes, "inpaint")
     test = with_conditions(model, found.test)
-    batch = test.batch(slice(0, n))
+    batch = in_turn(test).batch(slice(0, n))
     y = batch.condition if conditional(model) else None
     how = How(each, candidates, search_steps, seed)
     return score(model, batch.x, y, found.train, how, masks)

@@ -52,7 +52,7 @@ class Traded:
         """What is printed of it."""
         rows: list[tuple[str, ...]] = [("", "precision", "recall")]
         rows += [(name, _told(p.precision), _told(p.recall)) for name, p in self.named()]
-        line = f"{self.n:,} of each against as many held-out examples, in {self.extractor}"
+        line = f"{self.n:,} of each against as many held-out examples, features: {self.extractor}"
         return [Block(rows=rows, lines=[line])]
 
     def to_json(self) -> dict[str, object]:
@@ -144,12 +144,16 @@ def _draw(path: Path, done: Traded) -> None:
     for p in found.points:
         at = (p.recall.value or 0.0, p.precision.value or 0.0)
         axis.annotate(f"{p.value:g}", at, xytext=(4, 4), textcoords="offset points", fontsize=7)
-    for name, p, sign in (("plain samples", found.plain, "s"), ("real data", found.floor, "*")):
+    for name, p, sign in (
+        ("plain samples", found.plain, "s"),
+        ("training examples", found.floor, "*"),
+    ):
         colour = GREY if p is found.floor else COLOURS[1]
         x, y = [p.recall.value or 0.0], [p.precision.value or 0.0]
         axis.plot(x, y, sign, color=colour, markersize=9, label=name)
     axis.set_xlabel("recall", fontsize=9)
     axis.set_ylabel("precision", fontsize=9)
+    axis.set(xlim=(0, 1.05), ylim=(0, 1.05))  # shares, of which small differences are noise
     axis.legend(fontsize=8, frameon=False)
     axis.spines[["top", "right"]].set_visible(False)
     file = io.BytesIO()

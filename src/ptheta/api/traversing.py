@@ -19,6 +19,7 @@ from ptheta.batch import Condition
 from ptheta.capabilities import Decodes, Encodes
 from ptheta.compute.streams import seeded, undisturbed
 from ptheta.data.memory import Source
+from ptheta.data.turns import in_turn
 from ptheta.errors import PthetaError
 from ptheta.runs.folder import Run
 from ptheta.specs import images_only
@@ -93,8 +94,7 @@ def traverse(
     made = _made(model, replace(start, z=z), chosen, steps, reach)
     names = tuple(axis.name for axis in rows)
     x = made.unflatten(1, (len(rows), steps))
-    shown = ", ".join(name.removeprefix("z") for name in names)
-    about = f"dimensions {shown} of {start.said}, one in each row"
+    about = f"dimensions {', '.join(names)} of {start.said}, one in each row"
     return screen.write(Moving(x, names), about)
 
 
@@ -169,7 +169,7 @@ def _usual(run: Run, model: nn.Module, data: Source | None, n: int) -> Sequence[
     """The dimensions that say most."""
     if not isinstance(model, Encodes):
         return most_answered(model)[:n]
-    batch = run.data("test", data).batch(slice(0, USED_BY))
+    batch = in_turn(run.data("test", data)).batch(slice(0, USED_BY))
     return tasks.most_used(model, batch.x, conditions_with(run, batch))[:n]
 
 

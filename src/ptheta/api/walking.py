@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -20,6 +19,7 @@ from ptheta.capabilities import Blends, Encodes
 from ptheta.compute.streams import undisturbed
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
+from ptheta.data.turns import positions
 from ptheta.errors import PthetaError
 from ptheta.extractors.table import choose_extractor
 from ptheta.measures.results import Estimate
@@ -303,12 +303,13 @@ def _of_codes(
 
 
 def _test_images(looked: Looked, n: int) -> Between:
-    """The first n test images, and the next n."""
+    """The first n test images, of all classes, and the next n."""
     test = looked.tests(next(iter(looked.runs)))
     n = min(n, len(test) // 2)
     if n < 1:
         raise PthetaError(f"{len(test)} test images: want two at least to walk between")
-    return Between(of_tests(test, np.arange(n)), of_tests(test, np.arange(n, 2 * n)))
+    rows = positions(test)
+    return Between(of_tests(test, rows[:n]), of_tests(test, rows[n : 2 * n]))
 
 
 def _of_images(

@@ -30,7 +30,8 @@ from ptheta.terminal.progress import shown
 @click.option(
     "--plus",
     help="Group that the images are moved towards: NAME=VALUE,... of training images (attributes, "
-    "or label), a picture, or a folder of pictures.",
+    "or label), such as label=7 or first_colour=red; a class alone, such as 7; a picture, or a "
+    "folder of pictures.",
 )
 @click.option(
     "--minus",
@@ -74,7 +75,10 @@ from ptheta.terminal.progress import shown
     "film 16 steps of that]",
 )
 @click.option(
-    "--save", type=types.File(".safetensors"), help="A .safetensors to write the direction to."
+    "--save",
+    type=types.File(".safetensors"),
+    help="A .safetensors to write the direction to, for --direction. With "
+    "--minus and without --near, so that it is the same for all images.",
 )
 @WEIGHTS
 @DATA

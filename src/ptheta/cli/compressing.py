@@ -29,11 +29,10 @@ from ptheta.terminal.progress import shown
 def compress(run: str, as_json: bool, **options: Parsed) -> None:
     """Compress images without loss, by what RUN has learned.
 
-    They take about the bits that RUN says they have.
-
-    RUN is of an autoregressive model without conditions. Images are read as the run's data was, and
-    what comes back by `ptheta decompress`, with the same run, is these to the bit. A table says how
-    many bytes they take, as PNG, WebP, zlib and lzma as well.
+    An image takes about -log2 p(x) bits, so the fewer, the likelier RUN finds it. RUN is of an
+    autoregressive model without conditions. Images are read as the run's data was, and what comes
+    back by `ptheta decompress`, with the same run, is these to the bit. A table says how many bytes
+    they take, as PNG, WebP, zlib and lzma as well.
 
     Examples:
       ptheta compress runs/pixelcnn photos --out images.ptc

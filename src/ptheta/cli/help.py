@@ -26,8 +26,9 @@ from ptheta.errors import unknown
 if TYPE_CHECKING:
     from rich_click import RichContext
 
-TRAIN, USE, LOOK, MEASURE, LEARN = "Train", "Use", "Look", "Measure", "Learn"
-SECTIONS = (TRAIN, USE, LOOK, MEASURE, LEARN)
+TRAIN, USE, LOOK = "Train", "Use", "Look inside"
+MEASURE, LIST = "Measure", "List"
+SECTIONS = (TRAIN, USE, LOOK, MEASURE, LIST)
 OFTEN = "Options of many commands"  # the section of what is the same everywhere
 EXAMPLES = "\n\nExamples:\n"
 WIDEST = 100  # columns, in a wider terminal

@@ -98,7 +98,7 @@ SHOWING = ("image", "mask", "known", "out", "scale", *(o[1] for o in OPTIONS.val
     "each code, or draw its pixels, each on its own, as all metrics take samples.  [default: "
     "--draw]",
 )
-@click.option("--force", is_flag=True, help="Overwrite a file of rows that is there.")
+@click.option("--force", is_flag=True, help="Overwrite a table or an array of rows that is there.")
 @click.option(
     "--data",
     type=types.SOURCE,

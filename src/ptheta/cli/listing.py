@@ -12,7 +12,7 @@ from click.shell_completion import get_completion_class
 import ptheta
 from ptheta.cli import types
 from ptheta.cli.common import IMAGE_COLUMN, JSON, Parsed, cli, given
-from ptheta.cli.help import LEARN
+from ptheta.cli.help import LIST
 from ptheta.cli.tables import columns, flowing, print_flowing, print_table, print_wrapped, wrapped
 from ptheta.data.columns.told import told
 from ptheta.errors import PthetaError
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 WIDE = 800  # pixels of a picture of the first images, about
 
 
-@cli.command(panel=LEARN)
+@cli.command(panel=LIST)
 @click.argument("name", required=False)
 @click.option("--tasks", is_flag=True, help="Print which model can do which task, as a table.")
 @click.option("--tree", is_flag=True, help="Print the models by what they say of p(x), as a tree.")
@@ -143,7 +143,7 @@ def _print_tree(as_json: bool) -> None:
         above = leaf.path
 
 
-@cli.command(panel=LEARN)
+@cli.command(panel=LIST)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print what completes commands and options in a shell.
@@ -159,7 +159,7 @@ def completion(shell: str) -> None:
     click.echo(found(cli, {}, "ptheta", "_PTHETA_COMPLETE").source())
 
 
-@cli.command(panel=LEARN)
+@cli.command(panel=LIST)
 @JSON
 def metrics(as_json: bool) -> None:
     """List the numbers of an evaluation, and which values are better.
@@ -181,7 +181,7 @@ def metrics(as_json: bool) -> None:
     print_flowing("X stands for the extractor of the features, T for a term")
 
 
-@cli.command(panel=LEARN)
+@cli.command(panel=LIST)
 @click.argument("source", required=False, type=types.SOURCE)
 @click.option(
     "--size",

@@ -64,10 +64,10 @@ from ptheta.terminal.progress import shown
 def ratio(run: str, as_json: bool, **options: Parsed) -> None:
     """Say how real each example is: p_data / p_model, by a GAN.
 
-    By the discriminator of RUN.
-
-    By default SOURCE is what the run's data holds out. The ratio is calibrated on held-out examples
-    and new samples, which the discriminator has not seen; its slope is said before and after.
+    The ratio is read off the discriminator of RUN: above 1 an example is more common among the data
+    than among samples, below 1 less. It is calibrated on held-out examples and new samples, which
+    the discriminator has not seen; its slope (1 is right) is said before and after. By default
+    SOURCE is what the run's data holds out.
 
     Examples:
       ptheta ratio runs/gan

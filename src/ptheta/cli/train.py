@@ -14,6 +14,7 @@ from ptheta.cli import help, types
 from ptheta.cli.common import Parsed, cli, refuse
 from ptheta.cli.following import after_sweep, after_training
 from ptheta.cli.help import TRAIN, Commands, Verb
+from ptheta.cli.tables import print_flowing
 from ptheta.errors import PthetaError, unknown
 from ptheta.files.paths import expand
 from ptheta.models import registry
@@ -203,7 +204,7 @@ def _train_command(name: str) -> click.Command:
     ) -> None:
         if dry_run:
             refuse(("resume", "more_data"), "is of a run that is there, and --dry-run of a new one")
-            click.echo(str(ptheta.dry_run(name, data, recipe=recipe, **_given(options))))
+            print_flowing(str(ptheta.dry_run(name, data, recipe=recipe, **_given(options))))
             return
         done = ptheta.train(
             *(name, data, out),

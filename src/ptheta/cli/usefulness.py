@@ -48,7 +48,7 @@ from ptheta.terminal.progress import shown
 @SEED
 @THREADS
 def usefulness(run: str, as_json: bool, **options: Parsed) -> None:
-    """Train classifiers on samples of RUN and test them on real examples.
+    """Train classifiers on samples of RUN, test them on real examples.
 
     Beside samples they learn from real examples, from both, and from what needs no model. Tests try
     to tell samples from held-out examples, and samples are looked at for copies of training

@@ -114,8 +114,8 @@ def interpolate(runs: tuple[str, ...], as_json: bool, seed: int, **options: Pars
     "codes",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Part of the code that has this value in all rows, such as c0=3, the third category of "
-    "InfoGAN. Without a value it is one of --dims. May be repeated.",
+    help="Part of the code that has this value in all rows, such as c0=3, category 3 (they count "
+    "from 0) of InfoGAN. Without a value it is one of --dims. May be repeated.",
 )
 @click.option(
     "--steps",
@@ -143,7 +143,7 @@ def interpolate(runs: tuple[str, ...], as_json: bool, seed: int, **options: Pars
 @out_or_film
 @THREADS
 def traverse(run: str, seed: int, dims: tuple[str, ...], **options: Parsed) -> None:
-    """Change one dimension of a code at a time, a dimension in each row.
+    """Change one dimension of a code at a time, in a row of its own.
 
     With --out rows.gif it is a film. It starts from the code of an image, or with --seed from a
     code of the prior. Some models name parts of their codes: InfoGAN its category c0, which takes

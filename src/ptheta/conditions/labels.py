@@ -15,6 +15,7 @@ from ptheta.batch import Condition
 from ptheta.conditions.base import Named, tensor_of
 from ptheta.data.offers import Offers
 from ptheta.errors import PthetaError, unknown
+from ptheta.specs import VectorSpec
 
 if TYPE_CHECKING:
     from ptheta.data.dataset import Dataset
@@ -76,10 +77,16 @@ class Labels(Named):
     def of_data(cls, data: Dataset, source: str) -> Labels:
         """The labels that occur in training data, by name. Raises PthetaError where none do."""
         if data.labels is None:
+            table = isinstance(data.spec, VectorSpec)
+            offers = "" if table else f" (it offers {Offers.of(data)})"
+            cure = (
+                "name their column by --label-column"
+                if table
+                else "put the images into one subfolder for each class"
+            )
             raise PthetaError(
-                f"{source} has no labels (it offers {Offers.of(data)}), and the model is "
-                "conditional on them: put the images into one subfolder for each class, or train "
-                "an unconditional model"
+                f"{source} has no labels{offers}, and the model is conditional on them: {cure}, or "
+                "train an unconditional model"
             )
         return cls(data.present_classes())
 

@@ -27,6 +27,8 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     check_file(path)
     try:
         return load_file(path)
+    except FileNotFoundError:
+        raise PthetaError(f"cannot read {path}: there is no such file") from None
     except Exception as error:  # safetensors raises its own, OSError or a bare Exception
         raise PthetaError(f"cannot read {path}: {brief(error, 200)}; put the file back") from None
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ptheta.batch import Condition, repeated
 from ptheta.capabilities import HasJoint, HasPosterior, device_of
 from ptheta.compute.streams import seeded
+from ptheta.data.turns import in_turn
 from ptheta.errors import PthetaError, unknown
 from ptheta.measures.intervals import Groups, mean_estimate
 from ptheta.measures.results import Estimate
@@ -215,7 +216,7 @@ def nll_ais(ctx: Context) -> Estimate:
     """-log p of the first test images, nats/image."""
     values, rates = [], []
     with seeded(ctx.seed):
-        some = ctx.test.subset(slice(0, ctx.ais_images))
+        some = in_turn(ctx.test).subset(slice(0, ctx.ais_images))
         for x, y in batches(ctx.the_model, some, 50, "annealing"):
             log_p, rate = ais(ctx.the_model, x, y)
             values.append(-log_p.cpu())

@@ -12,6 +12,7 @@ from ptheta.batch import Condition
 from ptheta.capabilities import Completes, conditional, varied
 from ptheta.data.dataset import Dataset
 from ptheta.data.image_data import images_of
+from ptheta.data.turns import in_turn
 from ptheta.masks import TESTED
 from ptheta.measures.errors import MOST_DECIBELS, decibels, squared_error
 from ptheta.measures.intervals import Groups, draws, estimate
@@ -43,7 +44,7 @@ def completion_psnr(ctx: Context) -> Mapping[str, Estimate]:
 def errors_by(ctx: Context, mask: str) -> Tensor:
     """The mean squared error where pixels of each test image were unknown, of 255^2: (N,)."""
     data = with_conditions(ctx.the_model, ctx.test)
-    batch = data.batch(slice(0, min(IMAGES, len(data))))
+    batch = in_turn(data).batch(slice(0, min(IMAGES, len(data))))
     n, c, h, w = batch.x.shape
     unknown = regions(mask, n, (c, h, w), ctx.seed)
     y = batch.condition if conditional(ctx.the_model) else None

@@ -12,6 +12,7 @@ from ptheta.batch import joined
 from ptheta.capabilities import Encodes, HasPosterior, HasPrior
 from ptheta.compute.streams import seeded
 from ptheta.data.dataset import Dataset
+from ptheta.data.turns import in_turn
 from ptheta.distributions.active_units import ACTIVE_KL, ACTIVE_VARIANCE
 from ptheta.distributions.kl import kl_standard_normal
 from ptheta.errors import PthetaError
@@ -80,7 +81,7 @@ def codes(model: nn.Module, data: Dataset, n: int, batch_size: int = 500) -> Ten
     coder = require(model, Encodes, "encode images")
     if n < 1:
         raise PthetaError(f"n = {n}: ask for at least one image")
-    some = data.with_fixed_binarisation().subset(slice(0, n))
+    some = in_turn(data.with_fixed_binarisation()).subset(slice(0, n))
     return torch.cat(
         [coder.encode(x, y).float().cpu() for x, y in batches(model, some, batch_size)]
     )
@@ -93,7 +94,7 @@ def latent_report(model: nn.Module, data: Dataset, *, n: int = 2000, seed: int =
     if n < 2:
         raise PthetaError(f"n = {n}: ask for at least two images")
     encoder = require(model, HasPosterior, "say how its codes are used")
-    some = data.with_fixed_binarisation().subset(slice(0, n))
+    some = in_turn(data.with_fixed_binarisation()).subset(slice(0, n))
     found = [(encoder.posterior(x, y), y) for x, y in batches(model, some, 500)]
     mean = torch.cat([q.mean for q, _ in found]).float().cpu()
     log_var = torch.cat([q.log_var for q, _ in found]).float().cpu()

@@ -83,7 +83,7 @@ class Model(nn.Module):
             return (
                 f"{cls.__name__} cannot learn from rows in which cells are missing, as they are of "
                 f"{', '.join(spec.missing)}: fill these in, leave these rows or columns out, or "
-                f"choose {' or '.join(able_to_miss(type(spec)))}"
+                f"choose one of {', '.join(able_to_miss(type(spec)))}"
             )
         odd = next((part.kind for part in parts_of(condition) if part.kind not in cls.takes), None)
         if odd is not None:
@@ -135,7 +135,7 @@ def refuse_missing(spec: DataSpec, x: Tensor) -> None:
     if x.is_floating_point() and bool(x.isnan().any()):
         raise PthetaError(
             f"{int(x.isnan().sum()):,} of {x.numel():,} cells are missing, which this model cannot "
-            f"do without: fill them in, or choose {' or '.join(able_to_miss(type(spec)))}"
+            f"do without: fill them in, or choose one of {', '.join(able_to_miss(type(spec)))}"
         )
 
 

@@ -12,6 +12,7 @@ from ptheta.batch import Condition
 from ptheta.capabilities import Completes, conditional, device_of
 from ptheta.compute.streams import seeded
 from ptheta.data.dataset import Dataset
+from ptheta.data.turns import in_turn
 from ptheta.files.captions import hatched, rows_in_turn
 from ptheta.files.images import grid, write_png
 from ptheta.masks import TESTED, unknown_parts
@@ -35,7 +36,7 @@ class HoleGrid:
     def of(cls, data: Dataset) -> HoleGrid:
         """The first images of a data set."""
         with seeded(0):  # some data sets draw their pixels
-            batch = data.batch(slice(0, COMPLETED * len(TESTED)))
+            batch = in_turn(data).batch(slice(0, COMPLETED * len(TESTED)))
         n, _, h, w = batch.x.shape
         unknown = unknown_parts(n, h, w)[:, None].expand_as(batch.x)
         return cls(batch.x, ~unknown, batch.condition)

@@ -55,7 +55,7 @@ def _earlier(run: Run) -> Evaluation | None:
 
 
 def measured_run(loaded: Loaded, name: str, seen: Seen, colour: str, how: Measuring) -> Measured:
-    """A run's row. Its evaluation.json is written on the way.
+    """A run's row. Its evaluation.json is written on the way, but for an example's.
 
     seen: what the data is to the run; colour: of its curves
     """
@@ -73,13 +73,14 @@ def measured_run(loaded: Loaded, name: str, seen: Seen, colour: str, how: Measur
     )
     known = {} if how.anew else held(earlier, ctx)
     evaluation = measured(ctx, known)
-    kept(evaluation, earlier, ctx).write(run.path / "evaluation.json")
+    if run.example is None:
+        kept(evaluation, earlier, ctx).write(run.path / "evaluation.json")
     samples = ctx.first_samples(drawn_of(test.spec)) if isinstance(model, Samples) else None
     with stage("pictures"):
         drawn = pictures(model, samples, test, seen.train, how.seed)
     return Measured(
         name=name,
-        path=str(run.path),
+        path=run.called,
         family=run.family,
         about=f"{run.plan.model}, recipe {run.plan.recipe}",
         evaluation=evaluation,

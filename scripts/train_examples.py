@@ -2,9 +2,9 @@
 
     python -m scripts.train_examples [NAME ...]
 
-Each takes about two minutes of one core (2026, x86-64) and is the same to the bit on one machine. Writes
-src/ptheta/examples/NAME: config.json, model.safetensors (float16), data.safetensors (which images it was
-trained on), metrics.jsonl, and no state, so that it cannot be resumed.
+Each takes about two minutes of one core and is the same to the bit on one machine. Writes
+src/ptheta/examples/NAME: config.json, model.safetensors (float16), data.safetensors (which images
+it was trained on), metrics.jsonl, and no state, so that it cannot be resumed.
 """
 
 from __future__ import annotations
@@ -29,21 +29,40 @@ TRAINED: dict[str, tuple[str, dict[str, object]]] = {
     "pixelcnn": (
         "pixelcnn",
         {
-            **{"features": 48, "blocks": 4, "first_kernel": 15, "kernel": 7, "head": 48},
-            **{"position": True, "lr": 3e-3, "batch_size": 16, "steps": 1500, "ema": 0.99},
+            "features": 48,
+            "blocks": 4,
+            "first_kernel": 15,
+            "kernel": 7,
+            "head": 48,
+            "position": True,
+            "lr": 3e-3,
+            "batch_size": 16,
+            "steps": 1500,
+            "ema": 0.99,
         },
     ),
     "gan": (
         "dcgan",
         {
-            **{"latent": 64, "features": 16, "dense": 128, "lr": 1e-3, "d_lr": 2e-4},
-            **{"batch_size": 64, "steps": 3000, "ema": 0.995, "schedule": "constant"},
+            "latent": 64,
+            "features": 16,
+            "dense": 128,
+            "lr": 1e-3,
+            "d_lr": 2e-4,
+            "batch_size": 64,
+            "steps": 3000,
+            "ema": 0.995,
+            "schedule": "constant",
         },
     ),
 }
 COMMON: dict[str, object] = {
-    **{"levels": 4, "seed": 0, "schedule": "cosine", "evaluate_every": 0},
-    **{"sample_every": 0, "checkpoint_every": 100_000},
+    "levels": 4,
+    "seed": 0,
+    "schedule": "cosine",
+    "evaluate_every": 0,
+    "sample_every": 0,
+    "checkpoint_every": 100_000,
 }
 KEPT = ("config.json", "metrics.jsonl", RECORD)
 

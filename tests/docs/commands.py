@@ -1,4 +1,4 @@
-"""The commands that README.md, the pages of docs/ and the help show, and how they are made short."""
+"""The commands that README.md, the pages of docs/ and the help show, and how to shorten them."""
 
 from __future__ import annotations
 
@@ -111,3 +111,9 @@ def _trained(words: list[str]) -> list[str]:
             plain = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
             more += [flag, plain]
     return kept + more if "--resume" not in kept else [*kept, "--steps", "4"]
+
+
+def python_of(page: Path) -> list[str]:
+    """The blocks of Python of a page."""
+    parts = page.read_text("utf-8").split(f"{FENCE}python\n")[1:]
+    return [part.split(f"{FENCE}\n")[0] for part in parts]

@@ -18,7 +18,8 @@ EXAMPLES = {"vae": "vae", "pixelcnn": "pixelcnn", "gan": "dcgan"}
 
 
 def folder_of(run: str | Path) -> Path:
-    """The folder of a run as users write it, with `~` expanded; of `example:NAME` that in the package.
+    """The folder of a run as users write it, with `~` expanded; of `example:NAME` that of the
+    package.
 
     Raises PthetaError for the name of no example, and as `expand` does.
     """

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import ptheta
 from ptheta.files.tensors import load_metadata, load_tensors, save_tensors
@@ -21,7 +22,7 @@ from ptheta.runs.examples import EXAMPLES, PLACE
 from ptheta.runs.folder import RECORD
 
 # name -> model, and its options
-TRAINED: dict[str, tuple[str, dict[str, object]]] = {
+TRAINED: dict[str, tuple[str, dict[str, Any]]] = {
     "vae": (
         "vae",
         {"hidden": (160, 80), "latent": 16, "batch_size": 64, "steps": 9000, "lr": 1e-3},
@@ -56,7 +57,7 @@ TRAINED: dict[str, tuple[str, dict[str, object]]] = {
         },
     ),
 }
-COMMON: dict[str, object] = {
+COMMON: dict[str, Any] = {
     "levels": 4,
     "seed": 0,
     "schedule": "cosine",
@@ -64,6 +65,7 @@ COMMON: dict[str, object] = {
     "sample_every": 0,
     "checkpoint_every": 100_000,
 }
+LINES = 30  # of metrics.jsonl
 KEPT = ("config.json", "metrics.jsonl", RECORD)
 
 
@@ -72,8 +74,7 @@ def main(names: list[str]) -> None:
         model, options = TRAINED[name]
         with tempfile.TemporaryDirectory() as folder:
             began = time.process_time()
-            steps = int(str(options["steps"]))
-            asked = {**COMMON, "log_every": steps // 30, **options}
+            asked = {**COMMON, "log_every": options["steps"] // LINES, **options}
             run = ptheta.train(model, "digits", Path(folder) / name, **asked)
             keep(run.path, PLACE / name)
         size = sum(file.stat().st_size for file in (PLACE / name).iterdir())

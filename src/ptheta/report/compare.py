@@ -66,6 +66,7 @@ def compare(
         run.warn_if_unfinished()
     make_folder(out)
     found = _compare(runs, sight, images or {}, Measuring(n, seed, extractor, anew))
+    about("writing the report")
     write_json(out / "report.json", found.to_json())
     write_text(out / "report.md", document(found))
     write_text(out / "report.html", page(found))

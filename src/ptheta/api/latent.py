@@ -19,6 +19,7 @@ from ptheta.files.atomic import make_folder
 from ptheta.files.out import check_file
 from ptheta.metrics.latent import LatentReport, codes, latent_report
 from ptheta.report import figures
+from ptheta.runs.examples import refuse_to_change
 from ptheta.runs.folder import Run
 from ptheta.runs.from_plan import build_model
 from ptheta.runs.prior import save_prior
@@ -122,6 +123,7 @@ def fit(
     trained on are not there.
     """
     opened = Run.open(run)
+    refuse_to_change(opened.path)
     make_folder(opened.path)  # what cannot be kept is refused before the work
     model = opened.model(weights, prior="own")
     fitted = tasks.fit(

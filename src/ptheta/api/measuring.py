@@ -71,7 +71,8 @@ def evaluate(
     closest: str | Path | None = None,
     **options: Unpack[EvaluateOptions],
 ) -> Evaluation:
-    """Evaluates a run on its data's test split (or another source) and writes evaluation.json.
+    """Evaluates a run on its data's test split (or another source) and writes evaluation.json, but
+    for an example that ships with the package.
 
     data: where the run's data lies now, or other images. What the run was trained on is left out
         of the test images, and where the data is not the run's no number says whether it copies
@@ -82,9 +83,9 @@ def evaluate(
     """
     place, opened = _picture(closest), Run.open(run)
     opened.warn_if_unfinished()
-    kept = os.access(opened.path, os.W_OK)
+    kept, unkept = _keeps(opened)
     if not kept:
-        warnings.warn(f"{opened.path} cannot be written: no evaluation.json is kept", stacklevel=3)
+        warnings.warn(f"{opened.called} {unkept}: no evaluation.json is kept", stacklevel=3)
     found = opened.look(data)
     if (text := opened.remark(found, data)) is not None:
         warnings.warn(text, stacklevel=3)
@@ -110,6 +111,13 @@ def evaluate(
         except CannotWrite as error:
             raise Unwritten(str(error), result) from None
     return result
+
+
+def _keeps(run: Run) -> tuple[bool, str]:
+    """Whether the numbers of a run are kept in its folder, and why not."""
+    if run.example is not None:
+        return False, "ships with ptheta and is not changed"
+    return os.access(run.path, os.W_OK), "cannot be written"
 
 
 @undisturbed()

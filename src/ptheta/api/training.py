@@ -26,6 +26,7 @@ from ptheta.models import registry
 from ptheta.models.own import registered
 from ptheta.runs import plan, sweeps
 from ptheta.runs.config_file import has_config
+from ptheta.runs.examples import refuse_to_change
 from ptheta.runs.folder import Run
 from ptheta.runs.worker import FromProgram, work
 from ptheta.specs import DataSpec
@@ -95,6 +96,7 @@ def train(
     if more_data and not resume:
         raise PthetaError("--more-data is for a run that goes on: add --resume, or leave it out")
     folder = check_folder(out)
+    refuse_to_change(folder, "choose another --out")
     with locked(folder, "training"):
         asked = Asked(named(model), data, recipe, resume, more_data, tuple(callbacks))
         return _train(asked, folder, options)

@@ -95,7 +95,7 @@ def arithmetic(run: str, where: str, **options: Parsed) -> None:
     above what becomes of it.
 
     Examples:
-      ptheta arithmetic runs/ae --plus first_colour=red --near 10 --out red.png
+      ptheta arithmetic runs/scenes --plus first_colour=red --near 10 --out red.png
       ptheta arithmetic runs/gan --closed-form 4 --out directions.png
     """
     condition = asked(run, options)

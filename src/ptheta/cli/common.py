@@ -11,17 +11,25 @@ from click.core import ParameterSource
 
 from ptheta import __version__
 from ptheta.cli import types
-from ptheta.cli.help import CONTEXT, Commands, Often
+from ptheta.cli.help import CONTEXT, Commands, Often, lines
 from ptheta.config import brief
 from ptheta.errors import PthetaError
 
 if TYPE_CHECKING:
+    from rich_click import RichContext, RichHelpFormatter
+
     from ptheta.api import Grid, Rows, Translations
 
 # What click has read for an option: of the type that the option declares. A command hands its
 # options on by name, to the verb of the Python interface that has the same ones.
 Parsed: TypeAlias = Any
 Decorator: TypeAlias = Callable[[Callable[..., None]], Callable[..., None]]
+
+
+BEGIN = (
+    "ptheta sample example:vae --out grid.png",  # a run that ships with the package
+    "ptheta demo --quick",
+)
 
 
 def _use(modules: tuple[str, ...]) -> None:
@@ -31,7 +39,14 @@ def _use(modules: tuple[str, ...]) -> None:
         plugins.use(module)
 
 
-@click.group(cls=Commands, context_settings=CONTEXT)
+class Program(Commands):
+    """All verbs. Its help says what can be tried at once."""
+
+    def format_epilog(self, ctx: RichContext, formatter: RichHelpFormatter) -> None:  # type: ignore[override]
+        lines(formatter, "To begin with", BEGIN)
+
+
+@click.group(cls=Program, context_settings=CONTEXT)
 @click.version_option(__version__, prog_name="ptheta")
 @click.option(
     "--plugin",

@@ -18,6 +18,7 @@ from ptheta.data.columns.told import told
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import write_atomic
 from ptheta.models import registry
+from ptheta.runs.examples import EXAMPLES, PREFIX
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,6 +70,7 @@ def _print_models() -> None:
         rows = [(name, entry) for name, entry in found.items() if entry.family == family]
         print_wrapped([[f"  {name}", entry.about or entry.paper] for name, entry in rows])
     print_flowing("ptheta models NAME says more of one, --tasks what each can do")
+    print_flowing(f"Trained runs to try: {', '.join(f'{PREFIX}{name}' for name in EXAMPLES)}")
 
 
 def _print_model(name: str, picture: Path | None, as_json: bool) -> None:

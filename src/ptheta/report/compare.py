@@ -59,6 +59,7 @@ def compare(
         run.warn_if_unfinished()
     make_folder(out)
     found = _compare(runs, sight, images or {}, Measuring(n, seed, extractor, anew))
+    about("writing the report")
     stored.write(found, out)
     return write(out)
 
@@ -156,7 +157,7 @@ def _names(runs: Sequence[Run], images: Mapping[str, ImageSet]) -> list[str]:
     """
     names = [printable(run.name) for run in runs]
     if len(set(names)) < len(names):
-        names = [printable(str(run.path)) for run in runs]
+        names = [printable(run.called) for run in runs]
     for name in images:
         if name in (*names, *BASELINES, *OF_VECTORS, *TRANSLATION_FLOORS, *FLOORS):
             raise PthetaError(f"{name} is the name of two rows: rename the folder or the run")

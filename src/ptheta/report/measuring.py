@@ -57,7 +57,7 @@ def _earlier(run: Run) -> Evaluation | None:
 
 
 def measured_run(loaded: Loaded, name: str, setting: str, seen: Seen, how: Measuring) -> Measured:
-    """A run's row. Its evaluation.json is written on the way.
+    """A run's row. Its evaluation.json is written on the way, but for an example's.
 
     setting: what tells it from the others, its seed aside; seen: what the data is to the run
     """
@@ -75,14 +75,15 @@ def measured_run(loaded: Loaded, name: str, setting: str, seen: Seen, how: Measu
     )
     known = {} if how.anew else held(earlier, ctx)
     evaluation = measured(ctx, known)
-    kept(evaluation, earlier, ctx).write(run.path / "evaluation.json")
+    if run.example is None:
+        kept(evaluation, earlier, ctx).write(run.path / "evaluation.json")
     samples = ctx.first_samples(drawn_of(test.spec)) if isinstance(model, Samples) else None
     with stage("pictures"):
         subject = Subject(model, samples, test, seen.train, how.seed, _read(ctx, samples))
         drawn, glance = pictures(subject), first(subject)
     return Measured(
         name=name,
-        path=str(run.path),
+        path=run.called,
         family=run.family,
         model=run.plan.model,
         about=f"{run.plan.model}, recipe {run.plan.recipe}",

@@ -20,11 +20,12 @@ from ptheta.data.trained import DataMatch, Record, match_data
 from ptheta.data.values import White, merged
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import digest, there
-from ptheta.files.paths import exists, expand
+from ptheta.files.paths import exists
 from ptheta.files.tensors import load_weights
 from ptheta.models import registry
 from ptheta.runs.card import card
 from ptheta.runs.config_file import damaged, has_config, read_config, spec_of, whites
+from ptheta.runs.examples import example_in, folder_of
 from ptheta.runs.from_plan import Openings, build_model
 from ptheta.runs.plan import Plan
 from ptheta.runs.plugged import check_here
@@ -49,14 +50,15 @@ class Run:
 
     @classmethod
     def open(cls, path: str | Path | Run) -> Run:
-        """The run in a folder; a run itself is given back.
+        """The run in a folder, or one of those that ship with the package (`example:vae`); a run
+        itself is given back.
 
         Raises PthetaError where `path` is not a run folder, was written by a newer ptheta, or needs
         a plug-in that is not here.
         """
         if isinstance(path, Run):
             return path
-        folder = expand(path)
+        folder = folder_of(path)
         about = read_config(folder)
         check_here(about.plugins, folder)
         try:
@@ -78,6 +80,16 @@ class Run:
     @property
     def name(self) -> str:
         return self.path.resolve().name
+
+    @property
+    def example(self) -> str | None:
+        """`example:NAME` of a run that ships with the package, which nothing is written into."""
+        return example_in(self.path)
+
+    @property
+    def called(self) -> str:
+        """What a user calls it: its path, or the name of an example."""
+        return self.example or str(self.path)
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -298,6 +310,8 @@ class Run:
 
     def unfinished(self) -> str | None:
         """How far a training that has not come to its end is, or None."""
+        if self.example is not None:  # it ships without a state
+            return None
         found = latest(self.path / "state")
         if found is None:
             return "before its first checkpoint"
@@ -327,4 +341,4 @@ class Run:
 
 def is_run(path: Source) -> bool:
     """Whether `path` is a run folder."""
-    return isinstance(path, str | Path) and has_config(path)
+    return isinstance(path, str | Path) and has_config(folder_of(path))

@@ -1,0 +1,56 @@
+"""The small trained runs that ship with the package: `example:vae` wherever a run is taken.
+
+`python -m scripts.train_examples` makes them, on the embedded digits. Nothing is written into them.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ptheta.errors import PthetaError
+from ptheta.files.paths import expand
+
+PREFIX = "example:"
+PLACE = Path(__file__).parents[1] / "examples"
+# name -> the model, for who wants to train one
+EXAMPLES = {"vae": "vae", "pixelcnn": "pixelcnn", "gan": "dcgan"}
+
+
+def folder_of(run: str | Path) -> Path:
+    """The folder of a run as users write it, with `~` expanded; of `example:NAME` that of the
+    package.
+
+    Raises PthetaError for the name of no example, and as `expand` does.
+    """
+    text = os.fspath(run)
+    if not text.startswith(PREFIX):
+        return expand(run)
+    name = text.removeprefix(PREFIX)
+    if name not in EXAMPLES:
+        known = ", ".join(f"{PREFIX}{known}" for known in EXAMPLES)
+        raise PthetaError(f"{text}: no such example; there are {known}")
+    return PLACE / name
+
+
+def example_in(folder: Path) -> str | None:
+    """`example:NAME` where a folder is that of an example; None for another."""
+    if str(folder).startswith(PREFIX):
+        return str(folder)
+    name = folder.name
+    if name not in EXAMPLES or folder.resolve() != (PLACE / name).resolve():
+        return None
+    return f"{PREFIX}{name}"
+
+
+def refuse_to_change(folder: Path, cure: str | None = None) -> None:
+    """Raises PthetaError for the folder of an example. cure: by default the command that trains
+    such a run."""
+    example = example_in(folder)
+    if example is None:
+        return
+    if cure is None:
+        model = EXAMPLES[folder.name]
+        own = f"ptheta train {model} --data digits --out runs/{folder.name}"
+        cure = f"train one yourself, `{own}`"
+    raise PthetaError(f"{example} ships with ptheta and is not changed: {cure}")

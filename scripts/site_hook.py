@@ -1,0 +1,29 @@
+"""What mkdocs calls when it builds the site: made pages, formulas and lists."""
+
+from __future__ import annotations
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+from scripts import site_markdown, site_pages
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    fences = config.mdx_configs.setdefault("pymdownx.superfences", {})
+    fences["custom_fences"] = [
+        {"name": "math", "class": "formula", "format": site_markdown.math},
+    ]
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    for place, text in site_pages.pages().items():
+        files.append(File.generated(config, place, content=text))
+    for place, drawn in site_pages.graphs().items():
+        files.append(File.generated(config, place, content=drawn))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    return site_markdown.mended(markdown)

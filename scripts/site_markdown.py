@@ -1,18 +1,9 @@
-"""What the pages in docs/ need beyond Markdown, so that they read alike here and on a code host.
-
-Formulas stand in blocks of `math`, in LaTeX, and become MathML, which browsers draw by themselves.
-Lists in lists are indented by two spaces, and become four.
-"""
+"""Formulas of the site: blocks of `math`, in LaTeX as a code host reads them, become MathML, which
+browsers draw by themselves."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-
 from latex2mathml.converter import convert
-
-FENCE = re.compile(r"^\s*(```|~~~)")
-ITEM = re.compile(r"^( +)(?=([-*]|\d+\.) )")
 
 
 def math(
@@ -25,26 +16,4 @@ def math(
 
 def mathml(latex: str) -> str:
     """Raises an error of latex2mathml for what is not LaTeX."""
-    return convert(latex, display="block")
-
-
-def mended(text: str) -> str:
-    """A page with its lists as Python-Markdown reads them."""
-    lines, fenced = list[str](), False
-    for line in text.splitlines():
-        if FENCE.match(line):
-            fenced = not fenced
-        lines.append(line if fenced else ITEM.sub(lambda m: m[1] * 2, line))
-    return "\n".join(lines) + "\n"
-
-
-def section(text: str, title: str) -> str:
-    """What stands under a heading of the second level, code of other levels in it."""
-    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
-    assert found is not None, f"there is no section {title}"
-    return found[1].strip()
-
-
-def table(rows: Mapping[str, str]) -> str:
-    """Facts, one a line."""
-    return "\n".join(["| | |", "|---|---|", *(f"| {k} | {v} |" for k, v in rows.items() if v)])
+    return str(convert(latex, display="block"))

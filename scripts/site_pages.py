@@ -8,23 +8,25 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import ptheta
-from ptheta.config import Option, options
 from ptheta.conditions import wanted
+from ptheta.config import Option, options
 from ptheta.models import registry
 from ptheta.models.about import ModelInfo, graph_of
 from ptheta.models.entries import Listed
-from ptheta.report.glossary import WORDS
 from ptheta.report.glossary import ALWAYS as OF_REPORTS
+from ptheta.report.glossary import WORDS
 from ptheta.report.graphs import draw
 from ptheta.tasks.matrix import TASKS
 from scripts.draw_gallery import GALLERY, PICTURES, Picture
 from scripts.measured import commands, measured
 from scripts.seed_tables import markdown
-from scripts.site_markdown import section, table
+from scripts.site_text import section, table
 
 ROOT = Path(__file__).parent.parent
 # where more is said of a family
@@ -80,11 +82,19 @@ def pages() -> dict[str, str]:
     return made | api_pages()
 
 
+def model_nav() -> list[dict[str, list[dict[str, str]]]]:
+    """The pages of models by family, as mkdocs wants its navigation."""
+    families: dict[str, list[dict[str, str]]] = {}
+    for name, entry in registry.models().items():
+        families.setdefault(entry.family.capitalize(), []).append({name: model_file(name)})
+    return [{family: models} for family, models in families.items()]
+
+
 def graphs() -> dict[str, bytes]:
     """The picture of the variables of every model that says them."""
     made = {}
     for name in registry.models():
-        graph = graph_of(name)
+        graph = _graph_of(name)
         if graph is not None:
             made[_graph_file(name)] = draw(graph, ".svg")
     return made
@@ -108,7 +118,7 @@ def _model(name: str, info: ModelInfo) -> str:
         f"More in [{_title(family)}](../{family}).",
         f"## When to take it\n\n{info['use']}",
         f"## When not\n\n{info['avoid']}",
-        f"## Commands\n\n```\n{_commands(name, entry)}\n```",
+        f"## Commands\n\n```\n{commands_of(name, entry)}\n```",
         _pictures(name),
         f"## Recipes\n\n{_recipes(name, entry)}",
         f"## Measured\n\n{_measured(name)}",
@@ -120,7 +130,7 @@ def _model(name: str, info: ModelInfo) -> str:
 
 
 def _facts(name: str, info: ModelInfo) -> dict[str, str]:
-    tasks = {task: row["models"][name] for task, row in ptheta.list_tasks().items()}
+    tasks = _tasks(name)
     can = [t if c == "yes" else f"{t} ({c})" for t, c in tasks.items() if c != "no"]
     return {
         "family": info["family"],
@@ -130,6 +140,15 @@ def _facts(name: str, info: ModelInfo) -> dict[str, str]:
         "can be given": "labels, attributes, captions or images" if info["conditional"] else "",
         "[uses](../uses.md)": ", ".join(f"`{one}`" for one in can),
     }
+
+
+def _tasks(name: str) -> dict[str, str]:
+    """Which uses a model has: yes, after fit, or no."""
+    return {task: row["models"][name] for task, row in _all_tasks().items()}
+
+
+_all_tasks = cache(ptheta.list_tasks)
+_graph_of = cache(graph_of)
 
 
 def _paper(paper: str) -> str:
@@ -164,10 +183,10 @@ def _translation(kind: object, name: str) -> str:
     return DATA_OF["translation"] if kind else "shapes"
 
 
-def _commands(name: str, entry: Listed) -> str:
+def commands_of(name: str, entry: Listed) -> str:
     """Training, and what is done with the run, as far as the model can."""
     run = f"runs/{name}"
-    can = {task: row["models"][name] for task, row in ptheta.list_tasks().items()}
+    can = _tasks(name)
     lines = [f"ptheta train {name} --data {data_of(entry, name)} --minutes 5 --out {run}"]
     if can["sample"] == "after fit":
         lines.append(f"ptheta fit {run}")
@@ -195,7 +214,7 @@ def _pictures(name: str) -> str:
         for file, picture in PICTURES.items()
         if picture.model == name and (GALLERY / f"{file}.png").exists()
     ]
-    if graph_of(name) is not None:
+    if _graph_of(name) is not None:
         drawn.append(
             f"## Its random variables\n\n![variables of {name}]({Path(_graph_file(name)).name})\n\n"
             "Shaded is what is observed; dashed arrows are those of inference. The picture is that "
@@ -358,8 +377,8 @@ QUESTIONS = (
     ),
     Question(
         "I want to carry images over from one domain to another",
-        "`pix2pix` with pairs and one answer, `bicycle-gan` with pairs and many, `cyclegan` without "
-        "pairs.",
+        "`pix2pix` with pairs and one answer, `bicycle-gan` with pairs and many, and `cyclegan` "
+        "without pairs.",
         "translate",
     ),
     Question(
@@ -387,7 +406,7 @@ QUESTIONS = (
 
 
 def _choosing(found: Mapping[str, ModelInfo]) -> str:
-    tasks = ptheta.list_tasks()
+    tasks = _all_tasks()
     parts = [
         "# Which model for my question",
         "Each question is answered by a verb; the models under it are those that can, read off "
@@ -493,12 +512,11 @@ MODULES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
 }
-KINDS = {"functions": "Verbs", "classes": "Types"}
 
 
 def api_pages() -> dict[str, str]:
     """Pages of the reference: what `import ptheta` offers, and the modules that extend it."""
-    names = [n for n in ptheta.__all__ if not hasattr(getattr(ptheta, n), "__path__")]
+    names = [n for n in ptheta.__all__ if not isinstance(getattr(ptheta, n), ModuleType)]
     classes = [n for n in names if isinstance(getattr(ptheta, n), type)]
     verbs = [n for n in names if n not in classes]
     made = {

@@ -34,7 +34,8 @@ OF_FAMILIES: Mapping[str, Advice] = {
         "what it leaves out is seen by recall and coverage alone.",
     ),
     "variational": Advice(
-        r"\log p(x) \ge \mathbb{E}_{q(z|x)} \log p(x|z) - \mathrm{KL}\left(q(z|x) \,\|\, p(z)\right)",
+        r"\log p(x) \ge \mathbb{E}_{q(z|x)} \log p(x|z) - "
+        r"\mathrm{KL}\left(q(z|x) \,\|\, p(z)\right)",
         "Codes, samples and a bound of the likelihood are wanted of one model, soon.",
         "Images have to be sharp, or the likelihood exact: a mean image is blurred, pixels drawn "
         "on their own are noisy, and the number is a bound.",
@@ -50,7 +51,8 @@ OF_FAMILIES: Mapping[str, Advice] = {
         "A likelihood is wanted: none of its terms is a bound of one.",
     ),
     "matching": Advice(
-        r"\mathrm{MMD}^2 = \mathbb{E}\, k(x, x') + \mathbb{E}\, k(y, y') - 2\, \mathbb{E}\, k(x, y)",
+        r"\mathrm{MMD}^2 = \mathbb{E}\, k(x, x') + \mathbb{E}\, k(y, y') - "
+        r"2\, \mathbb{E}\, k(x, y)",
         "A generator is wanted without the unsteady game against a discriminator.",
         "Batches have to be small: what a kernel sees of two distributions grows with the batch.",
     ),
@@ -160,7 +162,8 @@ OF_MODELS: Mapping[str, Advice] = {
         "The data have no labels, or minutes are few: its networks are those of `sngan`.",
     ),
     "progressive-gan": Advice(
-        r"x_\alpha = (1 - \alpha) \, \mathrm{up}(x_{\mathrm{small}}) + \alpha \, x_{\mathrm{large}}",
+        r"x_\alpha = (1 - \alpha) \, \mathrm{up}(x_{\mathrm{small}}) + "
+        r"\alpha \, x_{\mathrm{large}}",
         "Images of 64 pixels and more are to be learned, small versions of them first.",
         "Images have 32 pixels or fewer: growing gains little there.",
     ),
@@ -251,8 +254,8 @@ OF_MODELS: Mapping[str, Advice] = {
         "One answer will do, or there are no pairs.",
     ),
     "cyclegan": Advice(
-        r"L_{\mathrm{GAN}}(G) + L_{\mathrm{GAN}}(F) + \lambda \left( \mathbb{E} \| F(G(x)) - x \|_1 "
-        r"+ \mathbb{E} \| G(F(y)) - y \|_1 \right)",
+        r"L_{\mathrm{GAN}}(G) + L_{\mathrm{GAN}}(F) + \lambda \left( \mathbb{E} \| F(G(x)) - x "
+        r"\|_1 + \mathbb{E} \| G(F(y)) - y \|_1 \right)",
         "Two or more domains are there without pairs, and shapes stay where they are.",
         "Pairs are there (take `pix2pix`), or shapes have to change: what is made must lead back "
         "to the input.",
@@ -289,8 +292,7 @@ OF_MODELS: Mapping[str, Advice] = {
     ),
     "mixture": Advice(
         "",
-        "Tables, points or binary images are to be learned in seconds, with clusters beside "
-        "them.",
+        "Tables, points or binary images are to be learned in seconds, with clusters beside them.",
         "Examples have many dimensions that depend on one another: components are then needed "
         "in thousands.",
     ),
@@ -309,7 +311,8 @@ OF_MODELS: Mapping[str, Advice] = {
         "A flow of images is wanted that codes and draws in one pass each.",
     ),
     "glow": Advice(
-        r"y = W x, \quad \log \left| \det \frac{\partial y}{\partial x} \right| = h w \log | \det W |",
+        r"y = W x, \quad \log \left| \det \frac{\partial y}{\partial x} \right| = h w "
+        r"\log | \det W |",
         "The best flow of images here is wanted, in both directions in one pass.",
     ),
     "maf": Advice(
@@ -323,7 +326,8 @@ OF_MODELS: Mapping[str, Advice] = {
         "Anything beyond linear dependence of small images has to be learned.",
     ),
     "nade": Advice(
-        r"h_i = f\left(c + W_{<i} \, x_{<i}\right), \quad p(x_i \mid x_{<i}) = p(x_i; b_i + V_i h_i)",
+        r"h_i = f\left(c + W_{<i} \, x_{<i}\right), \quad p(x_i \mid x_{<i}) = "
+        r"p(x_i; b_i + V_i h_i)",
         "Small binary images or tables with gaps are to be learned exactly.",
         "Images have colours or more than some thousand numbers: it knows no neighbourhood.",
     ),

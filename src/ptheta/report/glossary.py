@@ -57,7 +57,7 @@ WORDS: Mapping[str, str] = {
     "KL": "the Kullback-Leibler divergence of two distributions, 0 where they are the same",
     "code": "the numbers z that a model has for an example, or draws one from",
     "prior": "the distribution p(z) of codes before an example is seen",
-    "posterior": "the distribution of codes given an example; q(z | x) is the encoder's guess of it",
+    "posterior": "the distribution of codes given an example; q(z | x) is the guess of an encoder",
     "generator, discriminator": "the network that makes samples, and the one that tells them from "
     "data",
     "critic": "a discriminator whose output is no probability, such as that of the Wasserstein "

@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 SITE := $(VENV)/.site
 PYTEST := $(BIN)/pytest -n 2 --dist worksteal
 
-.PHONY: help demo check test test-slow lint types quick unit docs wheel clean
+.PHONY: help demo check test test-slow lint types quick quick-of-path unit docs wheel clean
 
 help:
 	@echo "make demo       trains a model of each family and compares them: runs/demo/report.html"
@@ -35,6 +35,10 @@ types: $(READY)
 # Which files these are stands in tests/quick.txt.
 quick: $(READY)
 	$(PYTEST) $$(grep -v '^#' tests/quick.txt)
+
+# The same with what is installed already, as in continuous integration.
+quick-of-path:
+	python -m pytest -n 2 --dist worksteal $$(grep -v '^#' tests/quick.txt)
 
 unit: $(READY)
 	$(PYTEST)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import ptheta
 from ptheta.conditions import wanted
-from ptheta.config import Option, options
+from ptheta.config import Option, options, words
 from ptheta.models import registry
 from ptheta.models.about import ModelInfo, graph_of
 from ptheta.models.entries import Listed
@@ -236,8 +236,7 @@ def _flag(name: str, value: object) -> str:
     flag = name.replace("_", "-")
     if isinstance(value, bool):
         return f"--{flag}" if value else f"--no-{flag}"
-    many = isinstance(value, tuple | list)
-    return f"--{flag} {','.join(map(str, value)) if many else value}"  # type: ignore[arg-type]
+    return f"--{flag} {','.join(map(str, words(value)))}"
 
 
 def _cell(text: str) -> str:
@@ -269,7 +268,7 @@ def _options(name: str, entry: Listed) -> str:
 
 def _option(opt: Option) -> list[str]:
     default = opt.default
-    text = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+    text = ",".join(map(str, words(default)))
     return [f"`--{opt.name.replace('_', '-')}`", f"`{text}`" if text else "", _cell(opt.help)]
 
 
@@ -466,9 +465,9 @@ def _reproducing(found: Mapping[str, ModelInfo]) -> str:
                 recipes.append([link, _cell(said["about"]), f"`{command}`"])
     benchmarks = [["what it measures", "command"]]
     for file in sorted((ROOT / "benchmarks").glob("[a-z]*.py")):
-        said = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
-        if lines := commands(said):
-            first = " ".join(said.partition("\n\n")[0].split())
+        about = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+        if lines := commands(about):
+            first = " ".join(about.partition("\n\n")[0].split())
             benchmarks.append([_cell(first), "<br>".join(f"`{_cell(one)}`" for one in lines)])
     return (
         "# Reproducing published numbers\n\n"

@@ -1,4 +1,4 @@
-"""What pages of docs/ and of the README need, so that they read alike on a code host and on the site.
+"""What pages of docs/ and the README need, so that they read alike on a code host and on the site.
 
 Lists in lists are indented by two spaces, and become four.
 """

@@ -12,19 +12,20 @@ from click.testing import CliRunner
 from scripts import site_pages
 from scripts.draw_gallery import PICTURES
 
-from ptheta.cli import cli
+from ptheta.cli.commands import cli
 from ptheta.models import registry
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "scripts/site").rglob("*.md")]
-BLOCK = re.compile(r"^```(?:sh|bash|console)?\n(.*?)^```", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 FIRST = ROOT / "scripts" / "site" / "guide" / "first.md"
 ELSEWHERE = ("mine", "my-", "MODULE", "...")  # what stands for something of the reader's
 
 
 def commands(text: str) -> list[str]:
     """The commands of a page's blocks, each on one line, without what is said of them."""
-    lines = "\n".join(BLOCK.findall(text)).replace("\\\n", " ").splitlines()
+    blocks = [block for kind, block in BLOCK.findall(text) if kind in ("", "sh", "bash")]
+    lines = "\n".join(blocks).replace("\\\n", " ").replace(" && ", "\n").splitlines()
     told = [line.partition("  #")[0].strip() for line in lines]
     return [line for line in told if re.match(r"ptheta [a-z]", line)]
 

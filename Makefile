@@ -1,13 +1,27 @@
-# `make demo` and `make test` need Python 3.11 and nothing else.
-PYTHON ?= python3.11
+# All of it needs Python 3.11 or later and git, and sets up .venv by itself.
+PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3 python,$(shell \
+	command -v $(name) >/dev/null 2>&1 && \
+	$(name) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && \
+	echo $(name))))
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+SITE := $(VENV)/.site
+PYTEST := $(BIN)/pytest -n 2 --dist worksteal
 
-.PHONY: demo test test-slow lint types unit wheel clean
+.PHONY: help demo check test test-slow lint types quick quick-of-path unit docs wheel clean
+
+help:
+	@echo "make demo       trains a model of each family and compares them: runs/demo/report.html"
+	@echo "make check      lint, types, the quick tests: under 2 minutes"
+	@echo "make test       lint, types and all tests: under 10 minutes"
+	@echo "make test-slow  calibration, browsers, documented commands, counts of faults, the site"
+	@echo "make docs       the site: site/index.html"
 
 demo: $(READY)
 	$(BIN)/ptheta demo --out runs/demo
+
+check: lint types quick
 
 test: lint types unit
 
@@ -18,19 +32,40 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
-unit: $(READY)
-	$(BIN)/pytest -n 2 --dist worksteal
+# Which files these are stands in tests/quick.txt.
+quick: $(READY)
+	$(PYTEST) $$(grep -v '^#' tests/quick.txt)
 
-test-slow: $(READY)
-	$(BIN)/pytest -n 2 --dist worksteal -m slow
+# The same with what is installed already, as in continuous integration.
+quick-of-path:
+	python -m pytest -n 2 --dist worksteal $$(grep -v '^#' tests/quick.txt)
+
+unit: $(READY)
+	$(PYTEST)
+
+test-slow: $(SITE)
+	$(PYTEST) -m slow
+
+docs: $(SITE)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "site/index.html: open it in a browser"
 
 wheel: $(READY)
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 $(READY): pyproject.toml constraints.txt
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "ptheta needs Python 3.11 or later with venv and pip, and none was found:" \
+			"install one (python.org, or your system's packages), or name it: make PYTHON=..." >&2; \
+		exit 1; \
+	fi
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
+$(SITE): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) runs dist build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) runs dist build site .mypy_cache .ruff_cache .pytest_cache

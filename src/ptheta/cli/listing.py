@@ -90,6 +90,8 @@ def _print_model(name: str, picture: Path | None, as_json: bool) -> None:
         "learns": " and ".join(info["data"]),
         "can be given": "labels, attributes, captions or images" if info["conditional"] else "",
         "can": ", ".join(text for task, text in shown.items() if tasks[task] != "no"),
+        "take it when": info["use"],
+        "not when": info["avoid"],
     }
     print_flowing(f"{name}: {info['about']}")
     print_wrapped([[f"  {key}", value] for key, value in facts.items() if value])

@@ -11,6 +11,7 @@ from ptheta.capabilities import CAPABILITIES, capabilities
 from ptheta.conditions import Conditional, ConditionSpec, Image, Labels, Text
 from ptheta.errors import PthetaError
 from ptheta.models import registry
+from ptheta.models.advice import advice
 from ptheta.models.base import Model
 from ptheta.models.entries import Listed
 from ptheta.models.graph import Graph, HasGraph
@@ -28,6 +29,7 @@ class ModelInfo(TypedDict):
     about: what it is, in a few words; capabilities: whether it has each; recipes: what each is
     place: in the tree of `ptheta.models.taxonomy`, the branches on the way to its leaf
     data: what it can learn; conditional: whether it can be given labels, captions, ...
+    formula: in LaTeX; use, avoid: when it is the one to take, and when not
     """
 
     about: str
@@ -38,6 +40,9 @@ class ModelInfo(TypedDict):
     conditional: bool
     capabilities: dict[str, bool]
     recipes: dict[str, str]
+    formula: str
+    use: str
+    avoid: str
 
 
 def list_models(name: str | None = None) -> dict[str, ModelInfo]:
@@ -46,23 +51,27 @@ def list_models(name: str | None = None) -> dict[str, ModelInfo]:
     Raises PthetaError for a name that no model has.
     """
     if name is not None:
-        return {name: _info(registry.entry(name))}
-    return {name: _info(entry) for name, entry in registry.models().items()}
+        return {name: _info(name, registry.entry(name))}
+    return {name: _info(name, entry) for name, entry in registry.models().items()}
 
 
-def _info(entry: Listed) -> ModelInfo:
+def _info(name: str, entry: Listed) -> ModelInfo:
     cls = entry.load_model()
     can = capabilities(cls)
+    said = advice(name, entry.family)
     specs = cls.specs if issubclass(cls, Model) else ()
     return {
         "about": entry.about,
         "family": entry.family,
         "paper": entry.paper,
         "place": list(place(cls)),
-        "data": [said for spec, said in KINDS_OF_DATA.items() if spec in specs],
+        "data": [kind for spec, kind in KINDS_OF_DATA.items() if spec in specs],
         "conditional": issubclass(entry.load_config(), Conditional),
         "capabilities": {capability: capability in can for capability in CAPABILITIES},
-        "recipes": {name: recipe["about"] for name, recipe in entry.recipes().items()},
+        "recipes": {key: recipe["about"] for key, recipe in entry.recipes().items()},
+        "formula": said.formula,
+        "use": said.use,
+        "avoid": said.avoid,
     }
 
 

@@ -29,6 +29,46 @@ ALWAYS: Mapping[str, str] = {
     "cannot be told apart",
 }
 
+# of the code, the command line and the docs; `docs/architecture.md` says where each lives
+WORDS: Mapping[str, str] = {
+    "spec": "what one example is: the size and levels of an image, or the columns of a row",
+    "condition": "what an example is asked for: labels, attributes, a caption, an image",
+    "capability": "something that a model can do, such as sample, encode, or give log p(x); what a "
+    "model cannot do it does not offer",
+    "game, player, move": "who learns what in training; a player owns weights and their optimizer",
+    "dynamics": "the rule by which the players of a game are updated: in turns, at once, or by "
+    "extragradient",
+    "run": "the folder that training writes and all other verbs read",
+    "recipe": "named settings of a model, such as those of a paper",
+    "task": "a use of a trained model, by the verb of the command line",
+    "metric": "a number of samples, likelihoods, codes or speed, with an error",
+    "extractor": "the network whose features of images a metric compares; its name ends the name "
+    "of the metric",
+    "exact (=)": "log p(x) itself, computed",
+    "bound (<=)": "a number on the known side of the truth: the loss is at most as high",
+    "estimate (~)": "a number with errors on both sides, such as that of an energy whose Z is "
+    "estimated",
+    "density": "p of real numbers, in the units of the data: log p of it may be above 0",
+    "dequantisation": "noise that spreads whole levels over their bins, so that a density of real "
+    "numbers bounds their probability",
+    "bits/dim": "-log2 p(x) of an example over its number of values",
+    "nats": "-log p(x) of an example, by the natural logarithm",
+    "ELBO": "the evidence lower bound: E log p(x | z) - KL(q(z | x) || p(z)), at most log p(x)",
+    "KL": "the Kullback-Leibler divergence of two distributions, 0 where they are the same",
+    "code": "the numbers z that a model has for an example, or draws one from",
+    "prior": "the distribution p(z) of codes before an example is seen",
+    "posterior": "the distribution of codes given an example; q(z | x) is the guess of an encoder",
+    "generator, discriminator": "the network that makes samples, and the one that tells them from "
+    "data",
+    "critic": "a discriminator whose output is no probability, such as that of the Wasserstein "
+    "distance",
+    "mode": "a place where p(x) is high; a model that leaves one out has dropped it",
+    "floor": "what is reached without learning, to hold a number against",
+    "annealed importance sampling": "an estimate of a normalisation, by a path of distributions "
+    "from a known one",
+    "Gibbs step": "one of a Markov chain: some numbers are drawn given all others",
+}
+
 
 class Entry(NamedTuple):
     """key: its place on the page; of several lines of a page one names it"""

@@ -1,0 +1,129 @@
+"""The pictures of the gallery, each by the commands that stand under it.
+
+    python -m scripts.draw_gallery [NAME ...]
+
+The commands are those of an installed user, run one after the other in an empty folder; the picture
+that the last of them writes goes to docs/images/gallery/NAME.png. Without a NAME those that are not
+there are drawn.
+"""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+GALLERY = Path(__file__).parent.parent / "docs" / "images" / "gallery"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """title: what is seen; model: of which; commands: the last one writes NAME.png"""
+
+    title: str
+    model: str
+    commands: tuple[str, ...]
+
+
+def _moons(model: str, train: str = "") -> Picture:
+    """Points that a model drew after it has learned the two moons."""
+    run = f"runs/{model}-moons"
+    return Picture(
+        f"2,000 points of `{model}`, which has learned the two moons",
+        model,
+        (
+            f"ptheta train {model} --data points-moons --recipe points{train} --out {run}",
+            f"ptheta sample {run} -n 2000 --out {model}-moons.png",
+        ),
+    )
+
+
+def _digits(model: str, train: str, title: str = "", sample: str = "") -> Picture:
+    """Digits that a model drew."""
+    file, run = _file(model), f"runs/{_file(model)}"
+    return Picture(
+        title or f"64 digits of `{model}`, uncurated",
+        model,
+        (
+            f"ptheta train {model} --data digits {train} --out {run}",
+            f"ptheta sample {run}{sample} --out {file}.png",
+        ),
+    )
+
+
+def _file(model: str) -> str:
+    return model.replace("+", "p")
+
+
+MOONS: Mapping[str, str] = {  # model -> what its training is given beside the recipe
+    "gaussian": "",
+    "mixture": "",
+    "kde": "",
+    "nice": " --steps 1000",
+    "realnvp": " --steps 500",
+    "glow": " --steps 500",
+    "maf": " --steps 500",
+    "made": " --steps 1000",
+    "nade": " --steps 1000",
+    "vae": " --steps 1500",
+    "gan": " --steps 2000",
+    "gmmn": " --steps 500",
+    "wae-mmd": " --steps 1000",
+    "rbm": " --steps 1500",
+    "gsn": " --steps 1000",
+    "dae": " --steps 1000",
+}
+DIGITS: Mapping[str, Picture] = {
+    "vae": _digits("vae", "--recipe demo --steps 1500", sample=" --mean"),
+    "iwae": _digits("iwae", "--levels 2 --samples 5 --steps 1000", sample=" --mean"),
+    "dcgan": _digits("dcgan", "--recipe demo --steps 800"),
+    "gmmn": _digits("gmmn", "--levels 2 --recipe eight-minutes --steps 1500", sample=" --mean"),
+    "aae": _digits("aae", "--steps 2500"),
+    "wae-mmd": _digits("wae-mmd", "--steps 1200"),
+    "mixture": _digits("mixture", "--levels 2 --recipe bernoulli"),
+    "kde": _digits("kde", "--recipe bernoulli --levels 2"),
+    "made": _digits("made", "--levels 2 --steps 1500"),
+    "rbm": _digits("rbm", "--levels 2 --steps 4000"),
+    "cgan": _digits(
+        "cgan",
+        "--condition labels --steps 800 --features 16",
+        "digits of `cgan` by label, the same noise in each row",
+        " -n 80 --same-noise",
+    ),
+    "cvae": _digits(
+        "cvae",
+        "--condition labels --levels 2 --steps 1500",
+        "digits of `cvae`, which is told the label, the same code in each row",
+        " -n 80 --same-noise --mean",
+    ),
+}
+PICTURES: Mapping[str, Picture] = {
+    **{f"{model}-moons": _moons(model, train) for model, train in MOONS.items()},
+    **{_file(name): picture for name, picture in DIGITS.items()},
+}
+
+
+def draw(name: str) -> None:
+    """Runs the commands of a picture. Raises CalledProcessError where one fails."""
+    with tempfile.TemporaryDirectory() as folder:
+        for command in PICTURES[name].commands:
+            program, *words = shlex.split(command)
+            assert program == "ptheta"
+            subprocess.run([sys.executable, "-m", "ptheta.cli", *words], cwd=folder, check=True)
+        GALLERY.mkdir(parents=True, exist_ok=True)
+        picture = Path(folder, f"{name}.png")
+        GALLERY.joinpath(picture.name).write_bytes(picture.read_bytes())
+
+
+def main(names: Sequence[str]) -> None:
+    for name in names or [n for n in PICTURES if not (GALLERY / f"{n}.png").exists()]:
+        print(name, flush=True)
+        draw(name)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,39 @@
+"""What mkdocs calls when it builds the site: made pages, formulas and lists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+from scripts import site_markdown, site_pages, site_text
+
+BESIDE = Path(__file__).parent / "site"  # pages that link to made ones, which no code host shows
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    fences = config.mdx_configs.setdefault("pymdownx.superfences", {})
+    fences["custom_fences"] = [
+        {"name": "math", "class": "formula", "format": site_markdown.math},
+    ]
+    for part in config.nav or []:
+        if "Models" in part:
+            part["Models"] += site_pages.model_nav()
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    for file in sorted(path for path in BESIDE.rglob("*") if path.is_file()):
+        place = file.relative_to(BESIDE).as_posix()
+        files.append(File(place, str(BESIDE), config.site_dir, config.use_directory_urls))
+    for place, text in site_pages.pages().items():
+        files.append(File.generated(config, place, content=text))
+    for place, drawn in site_pages.graphs().items():
+        files.append(File.generated(config, place, content=drawn))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    return site_text.mended(markdown)

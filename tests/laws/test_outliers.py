@@ -348,7 +348,9 @@ def test_held_out_examples_that_are_scored_set_no_threshold(run):
     assert found.remarks == ("threshold set by 21 reserve images",)
     whole = np.load(run.place())["images"]
     found = ptheta.outliers(run, whole, score=["nearest"])
-    assert found.remarks == ("no held-out examples that are not scored: nothing is flagged",)
+    assert found.remarks == (
+        "no held-out example is left to set a threshold by, all are scored: none is flagged",
+    )
     assert found.found.threshold is None
     assert not found.found.flagged.any()
 

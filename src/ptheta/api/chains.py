@@ -22,7 +22,7 @@ from ptheta.extractors.base import Extractor
 from ptheta.extractors.table import choose_extractor, load_extractor
 from ptheta.files import html
 from ptheta.files.films import FILM, write_gif
-from ptheta.files.images import grid
+from ptheta.files.images import between, grid
 from ptheta.files.out import check_file
 from ptheta.measures.chains import Mixing, changes, indicators, mixing, thinned
 from ptheta.runs.folder import Run
@@ -136,7 +136,8 @@ def chain(
     images = _images(walk) if isinstance(opened.spec, ImageSpec) else None
     about = f"{chains} chains, a state every {every} steps"
     if place is not None:
-        write_gif(place, [grid(states) for states in walk.states], side)
+        ground = between(walk.states[0])
+        write_gif(place, [grid(states, background=ground) for states in walk.states], side)
     elif images is not None:
         output.write(images, about, frames)
     told, moved = _mixing(walk, 0 if seen is None else seen.classes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from ptheta.api.grid import Grid, Output
 from ptheta.errors import PthetaError
 from ptheta.files.captions import MOST_ROWS
 from ptheta.files.films import FILM, write_gif
-from ptheta.files.images import drawn_at, grid, lettered
+from ptheta.files.images import between, drawn_at, grid, lettered
 from ptheta.files.out import check_file
 from ptheta.specs import DataSpec, images_only
 
@@ -90,13 +91,19 @@ class Moving:
         there = [self._frame(t, side) for t in range(steps)]
         return [*there, *there[steps - 2 : 0 : -1]]
 
+    @cached_property
+    def ground(self) -> int:
+        """Between the images, the same in all frames."""
+        return between(self.x)
+
     def _frame(self, t: int, side: int) -> np.ndarray:
         now = self.x[:, :, t]
+        x = (now.transpose(0, 1) if self.names else now).flatten(0, 1)
+        picture = grid(x, self.across, background=self.ground)
         if not self.names:
-            return np.asarray(lettered(grid(now.flatten(0, 1), self.across), side))
+            return np.asarray(lettered(picture, side))
         if len(now) == 1:
-            return np.asarray(lettered(grid(now[0], self.across), side, headings=self.names))
-        picture = grid(now.transpose(0, 1).flatten(0, 1), self.across)
+            return np.asarray(lettered(picture, side, headings=self.names))
         return np.asarray(lettered(picture, side, captions=self.names))
 
     @property

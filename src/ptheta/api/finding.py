@@ -141,7 +141,7 @@ def _apart(
         if fresh.any():
             choices.append((data.subset(fresh), what))
     if not choices:
-        why = "no held-out examples that are not scored: nothing is flagged"
+        why = "no held-out example is left to set a threshold by, all are scored: none is flagged"
         return bank, None, (why,)
     held_out, what = max(choices, key=lambda choice: min(len(choice[0]), CALIBRATED))
     if what == "held-out":

@@ -70,7 +70,7 @@ class DryRun:
             f"{self.parameters:,} parameters on {self.device}",
             f"{self.steps:,} steps of {1e3 * self.seconds_each:.3g} ms: about "
             f"{_length(self.minutes)}",
-            "and what evaluations, pictures and checkpoints take",
+            "evaluations, pictures and checkpoints take some time more",
             "nothing is written",
         ]
         return "\n".join(line for line in lines if line)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
@@ -18,13 +19,25 @@ from ptheta.files.atomic import SOFTWARE, write_atomic
 from ptheta.files.captions import captioned, headed, titled
 
 LARGEST = 2**26  # pixels of a picture of many images
+GREY, NEARLY_WHITE = 176, 225  # between images that are white at their edges
 
 
-def grid(x: Tensor, columns: int | None = None, gap: int = 1, background: int = 255) -> np.ndarray:
+def between(x: Tensor) -> int:
+    """What stands between images (..., C, H, W): white, but grey where they are white at their
+    edges, so that it is seen where one ends."""
+    edges = torch.cat([x[..., [0, -1], :].flatten(), x[..., [0, -1]].flatten()])
+    return GREY if bool((edges >= NEARLY_WHITE).double().mean() > 0.5) else 255
+
+
+def grid(
+    x: Tensor, columns: int | None = None, gap: int = 1, background: int | None = None
+) -> np.ndarray:
     """uint8 (N, C, H, W) -> one picture, uint8 (rows, columns) or (rows, columns, 3).
 
     columns: images side by side (default: as square as can be); gap: pixels between two images
+    background: of the gaps and of what no image fills; by default that of `between`
     """
+    background = between(x) if background is None else background
     images = x.cpu().numpy()
     n, c, h, w = images.shape
     columns = columns or math.ceil(math.sqrt(n))

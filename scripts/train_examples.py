@@ -25,7 +25,7 @@ from ptheta.runs.folder import RECORD
 TRAINED: dict[str, tuple[str, dict[str, Any]]] = {
     "vae": (
         "vae",
-        {"hidden": (160, 80), "latent": 16, "batch_size": 64, "steps": 9000, "lr": 1e-3},
+        {"hidden": (160, 80), "latent": 8, "batch_size": 64, "steps": 10_000, "lr": 2e-3},
     ),
     "pixelcnn": (
         "pixelcnn",

@@ -20,9 +20,10 @@ LENGTHS = ("--minutes", "--steps", "--epochs")
 MOST = 40  # images that a command draws or reads
 # what takes its time, as little as it may be
 SHORT = {
-    "usefulness": ("--epochs", "1"),
+    "usefulness": ("-n", str(MOST), "--repeats", "1"),
+    "outliers": ("--samples", "2"),
     "probe": ("--steps", "5", "--draws", "1"),
-    "invert": ("--steps", "2"),
+    "invert": ("--steps", "2", "--restarts", "1", "--drawn", "100"),
     "tradeoff": ("--values", "0.5,1"),
 }
 QUIET = {"evaluate_every": 0, "sample_every": 0, "checkpoint_every": 0, "batch_size": 8}

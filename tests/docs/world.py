@@ -14,7 +14,7 @@ from tests.conftest import TINY
 from tests.docs.commands import shortened
 
 PICTURES = 30
-FOLDERS = ("FOLDER", "photos", "drawings")
+FOLDERS = ("FOLDER", "photos", "drawings", "pictures/cats", "PATH", "made", "real")
 # name of a run of the help -> the words of its training; a run is called as its model is, and
 # `scenes` is of captioned scenes
 TRAINED = {
@@ -23,7 +23,7 @@ TRAINED = {
         for name in ("vae", "dcgan", "gan", "pixelcnn", "made", "dae", "ae", "aae", "gsn")
     },
     "rbm": "rbm --data digits --levels 2",
-    "infogan": "infogan --data digits --levels 4",
+    "infogan": "infogan --data digits --levels 4 --categories 10 --continuous 2",
     "cvae": "cvae --data digits --levels 4",
     "pix2pix": "pix2pix --data photos --size 32 --pairs edges",
     "gaussian": "gaussian --data people.csv --recipe table",
@@ -35,7 +35,7 @@ def make_files(place: Path) -> None:
     """Pictures of digits, masks, captions, a table with gaps, options, codes."""
     images = open_data("digits", "test").batch(slice(0, PICTURES)).x[:, 0].numpy()
     for name in FOLDERS:
-        (place / name).mkdir()
+        (place / name).mkdir(parents=True)
         for i, image in enumerate(images):
             Image.fromarray(image).save(place / name / f"{i}.png")
     for name in ("a", "photo"):

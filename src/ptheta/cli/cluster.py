@@ -68,7 +68,7 @@ def cluster(run: str, as_json: bool, **options: Parsed) -> None:
     k-means without a model, and chance.
 
     Examples:
-      ptheta cluster runs/infogan --show rows.png
+      ptheta cluster runs/infogan --show groups.png
       ptheta cluster runs/vae photos --clusters 8 --by mixture --out clusters.csv
     """
     with shown(run):

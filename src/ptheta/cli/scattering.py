@@ -70,7 +70,7 @@ def scatter(runs: tuple[str, ...], as_json: bool, dims: str | None, **options: P
 
     Examples:
       ptheta scatter runs/vae --out codes.png
-      ptheta scatter runs/ae runs/vae runs/aae --out codes.png
+      ptheta scatter runs/ae runs/vae runs/aae --out three.png
     """
     pair = None if dims is None else two_dimensions(dims)
     with shown(runs[0]):

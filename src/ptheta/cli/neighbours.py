@@ -76,7 +76,7 @@ from ptheta.terminal.progress import shown
 @SEED
 @THREADS
 def neighbours(run: str, as_json: bool, space: tuple[str, ...], **options: Parsed) -> None:
-    """Show samples of RUN beside the training examples that they are nearest to.
+    """Show samples beside the training examples nearest to them.
 
     Whether samples are copies is told by two numbers beside those of unseen examples: how near they
     are to a training example, and whether that one stands out from the next. IMAGES of any origin

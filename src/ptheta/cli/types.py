@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     Place = click.ParamType[Path]
     Count = click.ParamType[int]
     Number = click.ParamType[float]
+    Either = click.ParamType[int | str]
+    Words = click.ParamType[tuple[str, ...]]
 else:  # generic at run time since click 8.4
-    Text = Place = Count = Number = click.ParamType
+    Text = Place = Count = Number = Either = Words = click.ParamType
 
 
 class Whole(Count):
@@ -83,7 +85,7 @@ class Source(Text):
         return text
 
 
-class Pictured(click.ParamType["int | str"]):
+class Pictured(Either):
     """The number of an image, or the path of a picture."""
 
     name = "number or picture"
@@ -97,7 +99,7 @@ class Pictured(click.ParamType["int | str"]):
         return Source().convert(text, param, ctx)
 
 
-class Names(click.ParamType[tuple[str, ...]]):
+class Names(Words):
     """Names with commas between them; none where the text is empty."""
 
     name = "names"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from ptheta.config import LAST_SEED, MOST, MOST_PARTS, MOST_SIDE, MOST_THREADS, brief
 from ptheta.errors import PthetaError
@@ -15,6 +17,8 @@ from ptheta.files.out import check_file, check_folder
 NAME = 255  # the longest name of a file, bytes
 PATH = 4095  # the longest path, bytes
 
+
+Completer: TypeAlias = Callable[[click.Context, click.Parameter, str], list[str]]
 
 N = TypeVar("N", int, float)
 
@@ -84,6 +88,11 @@ class Source(Text):
             raise _refused(param, text, f"names of at most {NAME} bytes, {PATH} together")
         return text
 
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return files(ctx, param, incomplete)
+
 
 class Pictured(Either):
     """The number of an image, or the path of a picture."""
@@ -138,6 +147,16 @@ class Folder(Place):
         self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None
     ) -> Path:
         return check_folder(value, flag=_flag(param))
+
+
+def files(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
+    """For `shell_complete`: the shell completes a path."""
+    return [CompletionItem(typed, type="file")]
+
+
+def one_of(words: Iterable[str]) -> Completer:
+    """For `shell_complete`: those of the words that begin as what was typed."""
+    return lambda ctx, param, typed: [word for word in words if word.startswith(typed)]
 
 
 COUNT = Whole()

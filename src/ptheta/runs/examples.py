@@ -50,7 +50,7 @@ def refuse_to_change(folder: Path, cure: str | None = None) -> None:
     if example is None:
         return
     if cure is None:
-        model = json.loads((folder / "config.json").read_text("utf-8"))["model"]
+        model = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model"]
         own = f"ptheta train {model} --data digits --out runs/{folder.name}"
         cure = f"train one yourself, `{own}`"
     raise PthetaError(f"{example} ships with ptheta and is not changed: {cure}")

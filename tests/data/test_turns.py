@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from torch import Tensor
 
 from ptheta.data.image_data import ImageDataset
 from ptheta.data.turns import in_turn, positions
@@ -43,7 +44,12 @@ def test_a_part_of_data_goes_by_the_labels_of_its_own():
 
 def test_the_real_images_of_a_report_are_of_all_classes(monkeypatch):
     seen = list[list[int]]()
-    monkeypatch.setattr(pictures, "picture", lambda x, *_: seen.append(x.flatten().tolist()) or "")
+
+    def picture(x: Tensor, *_: int) -> str:
+        seen.append(x.flatten().tolist())
+        return ""
+
+    monkeypatch.setattr(pictures, "picture", picture)
     found = data([0] * 50 + [1] * 50)
     for make in (pictures.first_real, pictures.real_examples):
         make(found)

@@ -129,3 +129,12 @@ def test_a_data_loader_gives_every_image_once(workers, shuffle):
     copy = pickle.loads(pickle.dumps(DATA))
     assert torch.equal(copy[5][0], DATA[5][0])
     assert {DATA, copy} == {copy, DATA}  # by identity, as data sets of torch
+
+
+def test_labels_of_a_part_are_asked_for_and_a_mask_of_all_rows_is_refused_with_a_word():
+    part = DATA.subset(range(N - 3))
+    labels = part.conditions(slice(None))
+    assert labels.tolist() == LABELS[: N - 3].tolist()
+    assert len(part.subset(labels == 1)) == (LABELS[: N - 3] == 1).sum()
+    with pytest.raises(IndexError, match=r"want \(17,\); labels are of all stored rows"):
+        part.subset(part.labels == 1)

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from torch import Tensor
 
 from ptheta.data.image_data import ImageDataset
 from ptheta.data.turns import in_turn, positions
+from ptheta.report import pictures
 
 
 def data(labels: list[int]) -> ImageDataset:
@@ -38,3 +40,18 @@ def test_other_data_stay_as_they_are():
 def test_a_part_of_data_goes_by_the_labels_of_its_own():
     found = data([2, 0, 1, 0, 1]).subset([1, 3, 2, 4])  # labels 0, 0, 1, 1
     assert in_turn(found).batch(slice(None)).x.flatten().tolist() == [1, 2, 3, 4]
+
+
+def test_the_real_images_of_a_report_are_of_all_classes(monkeypatch):
+    seen = list[list[int]]()
+
+    def picture(x: Tensor, *_: int) -> str:
+        seen.append(x.flatten().tolist())
+        return ""
+
+    monkeypatch.setattr(pictures, "picture", picture)
+    found = data([0] * 50 + [1] * 50)
+    for make in (pictures.first_real, pictures.real_examples):
+        make(found)
+    assert [sum(number < 50 for number in x) / len(x) for x in seen] == [0.5, 0.5]
+    assert [len(x) for x in seen] == [pictures.FIRST, pictures.SHOWN]

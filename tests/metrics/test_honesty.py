@@ -197,6 +197,8 @@ def test_results_refuse_what_is_no_number():
         with pytest.raises(PthetaError, match="give"):
             Result("a", value, error=error, reason=reason)
     assert Result("parameters", 12_345_678).text() == "12,345,678"
+    for error, shown in ((431.0, "431"), (99.6, "100"), (99.4, "99"), (0.0134, "0.013")):
+        assert Result("a", 0.5, error=error).text() == f"0.5 +- {shown}"
     with pytest.raises(PthetaError, match="did you mean 'value'"):
         Result.from_json({"metric": "a", "valu": 1})
     broken: list[Any] = [[], {}, {"results": []}]

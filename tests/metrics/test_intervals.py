@@ -213,7 +213,7 @@ def test_bounds_and_exact_likelihoods_are_never_paired():
     assert cells["exact a"].value in ("0.100", "0.1000")
     assert cells["bound a"] is None
     said = verdicts(evaluations, ["bits_per_dim"], {})
-    assert any(line.startswith("best bits per dim") for line in said["exact a"].good)
+    assert any(line.startswith("It is best by bits per dim") for line in said["exact a"].good)
     assert not any(line.startswith("best") for line in said["bound a"].good)
 
 
@@ -259,8 +259,8 @@ def test_no_pair_is_judged_across_protocols_and_it_is_said_why(one, other, said)
     verdict = verdicts(evaluations, ["m"], {})
     assert not verdict["b"].good
     assert not verdict["b"].bad
-    assert verdict["a"].good[0].startswith("best m")
-    assert "next c" in verdict["a"].good[0]
+    assert verdict["a"].good[0].startswith("It is best by m")
+    assert "the next is c" in verdict["a"].good[0]
 
 
 def test_a_difference_of_draws_is_that_of_each_group():

@@ -193,7 +193,9 @@ def edges_are_as_strong_as_in_real_images() -> None:
     found = result("sharpness", real // 2)
     assert found.better == "nearest 1"
     beside = [found.protocol[f"laplacian_variance{of}"] for of in ("", "_of_real")]
-    assert all(isinstance(number, float) and f"{number:.4g}" in found.note for number in beside)
+    assert all(isinstance(number, float) for number in beside)
+    shown = [f"{number:,.0f}" if number >= 1000 else f"{number:.4g}" for number in beside]
+    assert found.note == f"{shown[0]} beside {shown[1]} of real images"
 
 
 def labels_are_followed_or_not() -> None:

@@ -49,7 +49,8 @@ class Dataset(ABC):
     these. `data[2:5]`, `data[labels == 3]` and the like are data sets, as of `subset`.
 
     name, split: where they come from
-    labels: int64 (N,) for each stored row, or None
+    labels: int64 (N,) for each stored row, or None; those of the examples are
+        `conditions(slice(None))` where data have no other condition
     classes: the name of each label
     index: the rows in use, or None for all
     files: the path of each stored row's file, below the source; None where rows have no files
@@ -256,7 +257,14 @@ class Dataset(ABC):
 
     def rows(self, indices: Positions) -> np.ndarray:
         """Positions in this data set, or a mask of it (see `positions`) -> stored rows."""
-        where = positions(indices, len(self))
+        try:
+            where = positions(indices, len(self))
+        except IndexError as error:
+            if self.labels is None or getattr(indices, "shape", None) != self.labels.shape:
+                raise
+            raise IndexError(
+                f"{error}; labels are of all stored rows, conditions(slice(None)) of these alone"
+            ) from None
         return where if self.index is None else self.index[where]
 
     def batch(self, indices: Positions) -> Batch:

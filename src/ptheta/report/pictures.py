@@ -21,6 +21,7 @@ from ptheta.capabilities import (
 from ptheta.compute.streams import seeded
 from ptheta.data.columns.scatter import LogDensity, Scatter
 from ptheta.data.dataset import Dataset
+from ptheta.data.turns import in_turn
 from ptheta.data.vector_data import vectors_of
 from ptheta.files.html import png_uri
 from ptheta.metrics.copies import NEIGHBOURS
@@ -108,7 +109,7 @@ def first_real(test: Dataset) -> Picture:
     """Real examples in the size in which the first samples are shown."""
     if isinstance(test.spec, VectorSpec):
         return real_examples(test)
-    x = test.batch(range(min(FIRST, len(test)))).x
+    x = in_turn(test).batch(range(min(FIRST, len(test)))).x
     said = f"The first {len(x)} test {test.examples}."
     return Picture(f"Real {test.examples}", picture(x, 4, FIRST_WIDTH), said)
 
@@ -277,4 +278,4 @@ def real_examples(test: Dataset) -> Picture:
     if isinstance(test.spec, VectorSpec):
         x = test.batch(slice(0, POINTS)).x
         return Picture(title, png_uri(Scatter(test.spec, x, names=("", "real")).png()), said)
-    return Picture(title, picture(test.batch(range(min(SHOWN, len(test)))).x, 8), said)
+    return Picture(title, picture(in_turn(test).batch(range(min(SHOWN, len(test)))).x, 8), said)

@@ -30,7 +30,11 @@ WIDE = 800  # pixels of a picture of the first images, about
 
 
 @cli.command(panel=LIST)
-@click.argument("name", required=False)
+@click.argument(
+    "name",
+    required=False,
+    shell_complete=lambda ctx, param, start: [n for n in registry.models() if n.startswith(start)],
+)
 @click.option("--tasks", is_flag=True, help="Print which model can do which task, as a table.")
 @click.option("--tree", is_flag=True, help="Print the models by what they say of p(x), as a tree.")
 @click.option(

@@ -9,9 +9,9 @@ import os
 from pathlib import Path
 
 from ptheta.errors import PthetaError
-from ptheta.files.paths import expand
+from ptheta.files.paths import EXAMPLE, expand
 
-PREFIX = "example:"
+PREFIX = EXAMPLE
 PLACE = Path(__file__).parents[1] / "examples"
 # name -> the model, for who wants to train one
 EXAMPLES = {"vae": "vae", "pixelcnn": "pixelcnn", "gan": "dcgan"}

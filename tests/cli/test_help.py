@@ -6,6 +6,7 @@ import shlex
 
 import click
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 from ptheta.cli.commands import cli
@@ -75,3 +76,31 @@ def test_what_a_model_has_no_use_for_is_not_offered():
     assert {"columns", "beta"} <= needless("pixelcnn")
     assert "beta" not in needless("bicycle-gan")  # which says so in its recipe
     assert not needless("vae") & {"levels", "columns", "beta"}
+
+
+def completed(*words: str) -> list[tuple[str, str]]:
+    """What a shell is answered behind these words, the last of which is begun: (type, text)."""
+    found = ShellComplete(cli, {}, "ptheta", "_PTHETA_COMPLETE")
+    return [(c.type, c.value) for c in found.get_completions(list(words[:-1]), words[-1])]
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (("train", "va"), [("plain", "vae"), ("plain", "vae-gan")]),
+        (("models", "row"), [("plain", "row-lstm")]),
+        (("train", "vae", "--net", "r"), [("plain", "resize")]),
+        (("train", "vae", "--recipe", "bu"), [("plain", "burda-2016")]),
+        (("train", "vae", "--data", "pe"), [("file", "pe")]),
+        (("train", "vae", "--out", ""), [("file", "")]),
+        (("sample", "runs/"), [("file", "runs/")]),
+    ],
+)
+def test_a_shell_completes_models_words_and_paths(words, wanted):
+    assert completed(*words) == wanted
+
+
+def test_names_of_models_are_completed_without_their_options(monkeypatch):
+    monkeypatch.setattr(ModelCommands, "get_command", None)
+    context = click.Context(cli.commands["train"])
+    assert [c.value for c in context.command.shell_complete(context, "vae")] == ["vae", "vae-gan"]

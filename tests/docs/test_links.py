@@ -42,3 +42,8 @@ def test_lists_have_a_line_before_them(page):
     assert not re.findall(
         r"^(?![-*] |\d+\. |[ \t]|<!--|\||#).+\n(?:[-*]|1\.) .*$", text, re.MULTILINE
     )
+
+
+def test_the_quick_tests_are_there():
+    lines = (ROOT / "tests" / "quick.txt").read_text(encoding="utf-8").splitlines()
+    assert all((ROOT / line).exists() for line in lines if not line.startswith("#"))

@@ -14,7 +14,7 @@ from tests.conftest import TINY
 from tests.docs.commands import shortened
 
 PICTURES = 30
-FOLDERS = ("FOLDER", "photos", "drawings", "pictures/cats", "PATH", "made", "real")
+FOLDERS = ("FOLDER", "photos", "drawings", "pets/cat", "pets/dog", "PATH", "made", "real")
 # name of a run of the help -> the words of its training; a run is called as its model is, and
 # `scenes` is of captioned scenes
 TRAINED = {

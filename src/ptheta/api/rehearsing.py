@@ -68,12 +68,15 @@ class DryRun:
             f"{self.examples:,} training examples: {self.shape}{given}",
             f"{self.reserve:,} more choose the best checkpoint" if self.reserve else "",
             f"{self.parameters:,} parameters on {self.device}",
-            f"{self.steps:,} steps of {1e3 * self.seconds_each:.3g} ms: about "
-            f"{_length(self.minutes)}",
+            f"{self.steps:,} steps of {_each(self.seconds_each)}: about {_length(self.minutes)}",
             "evaluations, pictures and checkpoints take some time more",
             "nothing is written",
         ]
         return "\n".join(line for line in lines if line)
+
+
+def _each(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds >= 0.9995 else f"{1e3 * seconds:.3g} ms"
 
 
 def _length(minutes: float) -> str:

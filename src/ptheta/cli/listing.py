@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -33,7 +33,7 @@ WIDE = 800  # pixels of a picture of the first images, about
 @click.argument(
     "name",
     required=False,
-    shell_complete=lambda ctx, param, start: [n for n in registry.models() if n.startswith(start)],
+    shell_complete=lambda ctx, param, typed: types.one_of(registry.models())(ctx, param, typed),
 )
 @click.option("--tasks", is_flag=True, help="Print which model can do which task, as a table.")
 @click.option("--tree", is_flag=True, help="Print the models by what they say of p(x), as a tree.")
@@ -91,7 +91,7 @@ def _print_model(name: str, picture: Path | None, as_json: bool) -> None:
     facts = {
         "family": f"{info['family']} ({', '.join(info['place'])})",
         "paper": info["paper"],
-        "learns": " and ".join(info["data"]),
+        "learns": _and(info["data"]),
         "can be given": "labels, attributes, captions or images" if info["conditional"] else "",
         "can": ", ".join(text for task, text in shown.items() if tasks[task] != "no"),
         "take it when": info["use"],
@@ -104,6 +104,12 @@ def _print_model(name: str, picture: Path | None, as_json: bool) -> None:
     click.echo("Recipes")
     print_wrapped([[f"  {recipe}", about] for recipe, about in info["recipes"].items()])
     print_flowing(f"Options: ptheta train {name} --help")
+
+
+def _and(words: Sequence[str]) -> str:
+    """images, points and tables"""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _print_graph(graph: Graph) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
+from click.shell_completion import CompletionItem
 from rich_click import RichOption
 
 import ptheta
@@ -40,6 +41,15 @@ class ModelCommands(Commands):
         make = MAKERS[self.name or ""]
         return make(name) if registry.known(name) else None
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names of models; nothing of them is imported."""
+        found = [
+            CompletionItem(name, help=entry.about or entry.paper)
+            for name, entry in registry.models().items()
+            if name.startswith(incomplete)
+        ]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         entries = registry.models()
         for family in dict.fromkeys(entry.family for entry in entries.values()):
@@ -63,9 +73,23 @@ class Setting(RichOption):
     """A field of a config as an option. rare: the help shows it only where all is asked for"""
 
     def __init__(
-        self, names: list[str], panel: str, metavar: str | None, text: str, rare: bool
+        self,
+        names: list[str],
+        panel: str,
+        metavar: str | None,
+        text: str,
+        rare: bool,
+        choices: Sequence[str] = (),
     ) -> None:
-        super().__init__(names, default=None, metavar=metavar, help=text, panel=panel, hidden=rare)
+        super().__init__(
+            names,
+            default=None,
+            metavar=metavar,
+            help=text,
+            panel=panel,
+            hidden=rare,
+            shell_complete=types.one_of(choices),
+        )
 
 
 class OfModel(Verb):
@@ -112,6 +136,7 @@ def _model_options(name: str) -> list[click.Parameter]:
     """An option for each field of a model's configs, and what every training takes."""
     from ptheta.runs import plan
 
+    recipes = tuple(registry.entry(name).recipes())
     params: list[click.Parameter] = [
         click.Option(
             ["--data"],
@@ -123,7 +148,8 @@ def _model_options(name: str) -> list[click.Parameter]:
             ["--recipe"],
             default="default",
             show_default=True,
-            help=f"Settings to start from: {', '.join(registry.entry(name).recipes())}.",
+            help=f"Settings to start from: {', '.join(recipes)}.",
+            shell_complete=types.one_of(recipes),
         ),
         click.Option(
             ["--help-all"],
@@ -178,7 +204,9 @@ def _read_config(
 def _train_command(name: str) -> click.Command:
     """`ptheta train` of one model."""
     params: list[click.Parameter] = [
-        click.Option(["--out"], required=True, help="Run folder to write."),
+        click.Option(
+            ["--out"], required=True, shell_complete=types.files, help="Run folder to write."
+        ),
         click.Option(["--resume"], is_flag=True, help="Continue the run in --out."),
         click.Option(
             ["--more-data"],
@@ -224,7 +252,12 @@ def _train_command(name: str) -> click.Command:
 def _sweep_command(name: str) -> click.Command:
     """`ptheta sweep` of one model."""
     params: list[click.Parameter] = [
-        click.Option(["--out"], required=True, help="Folder to write the runs into."),
+        click.Option(
+            ["--out"],
+            required=True,
+            shell_complete=types.files,
+            help="Folder to write the runs into.",
+        ),
         click.Option(
             ["--vary"],
             multiple=True,
@@ -334,4 +367,4 @@ def _setting(opt: config.Option, section: str) -> Setting:
         if metavar != words:
             text = f"{text}. One of {', '.join(opt.choices)}"
     text = f"{text} [{str(shown).lower()}]"
-    return Setting(names, section, metavar, text, not opt.basic)
+    return Setting(names, section, metavar, text, not opt.basic, opt.choices)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from ptheta.config import LAST_SEED, MOST, MOST_PARTS, MOST_SIDE, MOST_THREADS, brief
 from ptheta.errors import PthetaError
@@ -16,6 +18,8 @@ NAME = 255  # the longest name of a file, bytes
 PATH = 4095  # the longest path, bytes
 
 
+Completer: TypeAlias = Callable[[click.Context, click.Parameter, str], list[str]]
+
 N = TypeVar("N", int, float)
 
 if TYPE_CHECKING:
@@ -23,8 +27,10 @@ if TYPE_CHECKING:
     Place = click.ParamType[Path]
     Count = click.ParamType[int]
     Number = click.ParamType[float]
+    Either = click.ParamType[int | str]
+    Words = click.ParamType[tuple[str, ...]]
 else:  # generic at run time since click 8.4
-    Text = Place = Count = Number = click.ParamType
+    Text = Place = Count = Number = Either = Words = click.ParamType
 
 
 class Whole(Count):
@@ -82,8 +88,13 @@ class Source(Text):
             raise _refused(param, text, f"names of at most {NAME} bytes, {PATH} together")
         return text
 
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return files(ctx, param, incomplete)
 
-class Pictured(click.ParamType["int | str"]):
+
+class Pictured(Either):
     """The number of an image, or the path of a picture."""
 
     name = "number or picture"
@@ -97,7 +108,7 @@ class Pictured(click.ParamType["int | str"]):
         return Source().convert(text, param, ctx)
 
 
-class Names(click.ParamType[tuple[str, ...]]):
+class Names(Words):
     """Names with commas between them; none where the text is empty."""
 
     name = "names"
@@ -136,6 +147,16 @@ class Folder(Place):
         self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None
     ) -> Path:
         return check_folder(value, flag=_flag(param))
+
+
+def files(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
+    """For `shell_complete`: the shell completes a path."""
+    return [CompletionItem(typed, type="file")]
+
+
+def one_of(words: Iterable[str]) -> Completer:
+    """For `shell_complete`: those of the words that begin as what was typed."""
+    return lambda ctx, param, typed: [word for word in words if word.startswith(typed)]
 
 
 COUNT = Whole()

@@ -168,7 +168,7 @@ class Result:
         if self.value is None:
             return f"not defined ({self.reason})"
         relation = f"{self.relation} " if self.relation != "=" else ""
-        error = f" +- {self.error:.2g}" if self.error else ""
+        error = f" +- {_two(self.error)}" if self.error else ""
         whole = self.value == int(self.value)
         value = f"{self.value:,.0f}" if whole else f"{self.value:.6g}"
         note = f" ({self.note})" if self.note else ""
@@ -280,3 +280,8 @@ class Evaluation:
     def read(cls, path: Path) -> Evaluation:
         """Raises PthetaError where the file is missing, or not what `write` writes."""
         return cls._of(read_json(path), path)
+
+
+def _two(error: float) -> str:
+    """Two digits, and large errors whole: 431, 34, 0.013."""
+    return f"{error:,.0f}" if abs(error) >= 99.5 else f"{error:.2g}"

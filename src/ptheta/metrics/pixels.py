@@ -43,4 +43,9 @@ def sharpness_of(fake: torch.Tensor, real: torch.Tensor) -> Estimate:
         return Estimate(None, reason="the real images are flat")
     value, found = ratio_of_means(fake, real, Groups(len(fake), "fake"), Groups(len(real), "real"))
     about = {"laplacian_variance": round(a, 4), "laplacian_variance_of_real": round(b, 4)}
-    return estimate(value, found, about, note=f"{a:.4g} beside {b:.4g} of real images")
+    return estimate(value, found, about, note=f"{_four(a)} beside {_four(b)} of real images")
+
+
+def _four(value: float) -> str:
+    """Four digits, and large numbers whole: 71,203, 5,022, 0.01234."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -13,8 +14,7 @@ from ptheta.files.paths import EXAMPLE, expand
 
 PREFIX = EXAMPLE
 PLACE = Path(__file__).parents[1] / "examples"
-# name -> the model, for who wants to train one
-EXAMPLES = {"vae": "vae", "pixelcnn": "pixelcnn", "gan": "dcgan"}
+EXAMPLES = sorted(folder.parent.name for folder in PLACE.glob("*/config.json"))
 
 
 def folder_of(run: str | Path) -> Path:
@@ -50,7 +50,7 @@ def refuse_to_change(folder: Path, cure: str | None = None) -> None:
     if example is None:
         return
     if cure is None:
-        model = EXAMPLES[folder.name]
+        model = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model"]
         own = f"ptheta train {model} --data digits --out runs/{folder.name}"
         cure = f"train one yourself, `{own}`"
     raise PthetaError(f"{example} ships with ptheta and is not changed: {cure}")

@@ -109,3 +109,11 @@ def test_a_folder_without_the_right_to_write(
 def test_a_list_reads_as_one() -> None:
     assert listed((".a", ".b", ".c")) == ".a, .b or .c"
     assert listed((".a",)) == ".a"
+
+
+@pytest.mark.parametrize("check", [as_file, check_folder])
+@pytest.mark.parametrize("name", ["example:vae.png", "example:new.png", "./example:a/b.png"])
+def test_nothing_is_written_where_examples_are_named(check: Callable[[str], Path], name: str):
+    """What lay there could not be opened: such a name is taken for that of an example."""
+    with pytest.raises(PthetaError, match=r"--out example:.* ships with ptheta .*: choose another"):
+        check(name)

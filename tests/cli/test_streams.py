@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -71,3 +72,24 @@ def test_what_no_command_caught_is_one_line(monkeypatch, capsys, error, line):
     assert ended.value.code == 2
     assert len(said) == 1
     assert said[0].startswith(f"ptheta: {line}")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("ptheta nosuch x", ""),
+        ("ptheta train nosuch x", ""),
+        ("ptheta models pixelcnn+", "plain,pixelcnn++"),
+        ("ptheta train vae --dry", "plain,--dry-run"),
+    ],
+)
+def test_a_shell_is_told_what_completes_and_no_faults(words, said):
+    asked = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+    done = subprocess.run(
+        [sys.executable, "-m", "ptheta.cli"],
+        env=os.environ | asked | {"_PTHETA_COMPLETE": "bash_complete"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout.strip(), done.stderr) == (said, "")

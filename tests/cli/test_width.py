@@ -95,3 +95,12 @@ def test_of_many_names_the_first_are_whole(most):
             assert set(text.split(", ... (")[0].split(", ")) <= set(names)
         if max(map(len, names)) + 18 <= most:
             assert len(text) <= most
+
+
+@pytest.mark.parametrize("args", [("--help",), ("train", "vae", "--help"), ("models", "--help")])
+@pytest.mark.parametrize("columns", [0, 1, 20, 40])
+def test_the_help_loses_no_word_in_a_narrow_terminal(args, columns):
+    shown = "".join(printed(*args, columns=columns).split())
+    assert "\N{HORIZONTAL ELLIPSIS}" not in shown
+    assert shown.startswith("Usage:")
+    assert shown.count("--") == "".join(printed(*args, columns=100).split()).count("--")

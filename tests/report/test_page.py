@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import shlex
 import shutil
@@ -87,6 +88,52 @@ def test_a_picture_that_is_missing_is_told(copied):
         ptheta.write_report(copied)
     with pytest.raises(PthetaError, match=r"holds no measured\.json"):
         ptheta.write_report(copied / "pictures")
+
+
+def _folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+def _pipe(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
+def _dangling(file: Path) -> None:
+    file.unlink()
+    file.symlink_to("nothing")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _folder,
+        _pipe,
+        _dangling,
+        lambda file: file.write_bytes(b""),
+        lambda file: file.write_bytes(file.read_bytes()[:-9]),
+        lambda file: file.write_text("<script>"),
+    ],
+)
+def test_a_picture_that_is_none_is_told_in_a_line(copied, damage: Callable[[Path], object]):
+    file = copied / "pictures" / "00-0.png"
+    damage(file)
+    with pytest.raises(PthetaError, match=r"00-0\.png is no .*: \w+ .* again|put the file back"):
+        ptheta.write_report(copied)
+    assert not (copied / "report.html").exists()
+
+
+def test_numbers_that_no_report_can_hold_are_told_and_nothing_is_written(copied):
+    file = copied / "measured.json"
+    values = json.loads(file.read_text())
+    for result in values["rows"][0]["evaluation"]["results"]:
+        if result["value"] is not None:
+            result["error"] = 1e308
+    file.write_text(json.dumps(values))
+    with pytest.raises(PthetaError, match=r"no report can be made of its numbers .*: compare"):
+        ptheta.write_report(copied)
+    assert not any((copied / name).exists() for name in WRITTEN)
 
 
 class Reader(HTMLParser):

@@ -107,3 +107,16 @@ def test_the_wheel_contains_them(tmp_path):
         inside = {i.filename: i.file_size for i in archive.infolist() if "/examples/" in i.filename}
     assert inside.keys() == {f"ptheta/examples/{n}/{file}" for n in EXAMPLES for file in FILES}
     assert sum(inside.values()) < MOST
+
+
+def test_a_rehearsal_refuses_what_the_training_would(tmp_path):
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "a.txt").write_text("kept")
+    (tmp_path / "file").write_text("kept")
+    for out in (tmp_path / "taken", tmp_path / "file", PLACE / "vae", "example:new"):
+        said = []
+        for ask in (ptheta.train, ptheta.dry_run):
+            with pytest.raises(PthetaError) as caught:
+                ask("vae", "digits", out=out)
+            said.append(str(caught.value))
+        assert said[0] == said[1]

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from ptheta.api.training import named, train
+from ptheta.api.training import checked_out, named, refuse_taken, train
 from ptheta.compute.streams import undisturbed
 from ptheta.conditions import word
 from ptheta.data.memory import Source
@@ -81,7 +81,8 @@ def _each(seconds: float) -> str:
 
 def _length(minutes: float) -> str:
     if minutes < 2:
-        return f"{60 * minutes:.0f} seconds"
+        seconds = max(1, round(60 * minutes))
+        return "1 second" if seconds == 1 else f"{seconds} seconds"
     return f"{minutes:.0f} minutes" if minutes < 120 else f"{minutes / 60:.1f} hours"
 
 
@@ -91,6 +92,7 @@ def dry_run(
     data: Source,
     *,
     recipe: str = "default",
+    out: str | Path | None = None,
     **options: object,
 ) -> DryRun:
     """What `train` with these options would be; nothing is kept.
@@ -98,8 +100,11 @@ def dry_run(
     Steps of three seconds are timed, in a folder that is removed. A model that is fitted in passes
     over the data is fitted for as long.
 
-    model, data, recipe, options: as of `train`. Raises PthetaError as that does.
+    model, data, recipe, options: as of `train`; out: where that is to write, refused as it does
+    Raises PthetaError as `train` does.
     """
+    if out is not None:
+        refuse_taken(checked_out(out))
     wanted = plan.make(named(model), data, options, recipe).train
     kept: dict[str, Any] = {k: v for k, v in options.items() if k not in REPLACED} | ALONE
     with TemporaryDirectory(prefix="ptheta-") as place:

@@ -95,11 +95,25 @@ def train(
     refuse_unguarded()
     if more_data and not resume:
         raise PthetaError("--more-data is for a run that goes on: add --resume, or leave it out")
-    folder = check_folder(out)
-    refuse_to_change(folder, "choose another --out")
+    folder = checked_out(out)
     with locked(folder, "training"):
         asked = Asked(named(model), data, recipe, resume, more_data, tuple(callbacks))
         return _train(asked, folder, options)
+
+
+def checked_out(out: str | Path) -> Path:
+    """The folder that a training is to write. Raises PthetaError where it cannot."""
+    folder = check_folder(out)
+    refuse_to_change(folder, "choose another --out")
+    return folder
+
+
+def refuse_taken(folder: Path) -> None:
+    """Raises PthetaError where no new run can be put into a folder, for what lies there."""
+    if has_config(folder):
+        raise PthetaError(f"{folder} holds a run: add --resume to go on, or choose another --out")
+    if folder.exists() and not all(map(leftover, folder.iterdir())):
+        raise PthetaError(f"{folder} is not empty and not a run: choose another --out")
 
 
 def named(model: str | type[nn.Module] | nn.Module) -> str:
@@ -122,10 +136,8 @@ def _train(asked: Asked, folder: Path, options: dict[str, object]) -> Run:
     """`train`, once the folder is held."""
     model, data = asked.model, asked.data
     started = has_config(folder)
-    if started and not asked.resume:
-        raise PthetaError(f"{folder} holds a run: add --resume to go on, or choose another --out")
-    if not started and not all(map(leftover, folder.iterdir())):
-        raise PthetaError(f"{folder} is not empty and not a run: choose another --out")
+    if not (started and asked.resume):
+        refuse_taken(folder)
     if started:
         old = Run.open(folder).plan
         if old.model != model:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
 import click
 from rich_click import (
     RichCommand,
     RichCommandPanel,
+    RichContext,
     RichGroup,
     RichHelpConfiguration,
     RichHelpFormatter,
@@ -23,15 +23,14 @@ from rich_click import (
 
 from ptheta.errors import unknown
 
-if TYPE_CHECKING:
-    from rich_click import RichContext
-
 TRAIN, USE, LOOK = "Train", "Use", "Look inside"
 MEASURE, LIST = "Measure", "List"
 SECTIONS = (TRAIN, USE, LOOK, MEASURE, LIST)
 OFTEN = "Options of many commands"  # the section of what is the same everywhere
 EXAMPLES = "\n\nExamples:\n"
 WIDEST = 100  # columns, in a wider terminal
+NARROWEST = 60  # columns: in a narrower terminal lines wrap, and no word is lost
+USUAL = 80  # columns of a terminal that does not tell
 LAYOUT = RichHelpConfiguration(theme="default-slim", text_markup=None, max_width=WIDEST)
 CONTEXT: dict[str, object] = {
     "help_option_names": ["-h", "--help"],
@@ -39,9 +38,19 @@ CONTEXT: dict[str, object] = {
 }
 
 
+class Context(RichContext):
+    """A command at work, whose help is never so narrow that words are lost."""
+
+    def make_formatter(self, error_mode: bool = False) -> RichHelpFormatter:
+        made = super().make_formatter(error_mode)
+        made.width = max(NARROWEST, made.width or USUAL)
+        return made
+
+
 class Verb(RichCommand):
     """A command whose docstring ends with examples."""
 
+    context_class = Context
     examples: tuple[str, ...] = ()
 
     def __init__(
@@ -75,6 +84,7 @@ class Commands(RichGroup):
     """A group that names the nearest command for a typo."""
 
     command_class = Verb
+    context_class = Context
     kind = "command"
 
     def get_help(self, ctx: click.Context) -> str:
@@ -84,6 +94,8 @@ class Commands(RichGroup):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
+        if ctx.resilient_parsing:  # a shell asks what completes it, and shows no faults
+            return super().resolve_command(ctx, args)
         if not name.startswith("-") and self.get_command(ctx, name) is None:
             raise unknown(self.kind, name, self.list_commands(ctx))
         return super().resolve_command(ctx, args)

@@ -232,7 +232,9 @@ def _train_command(name: str) -> click.Command:
     ) -> None:
         if dry_run:
             refuse(("resume", "more_data"), "is of a run that is there, and --dry-run of a new one")
-            print_flowing(str(ptheta.dry_run(name, data, recipe=recipe, **_given(options))))
+            print_flowing(
+                str(ptheta.dry_run(name, data, recipe=recipe, out=out, **_given(options)))
+            )
             return
         done = ptheta.train(
             *(name, data, out),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ptheta.config import brief
 from ptheta.errors import PthetaError
-from ptheta.files.paths import expand
+from ptheta.files.paths import EXAMPLE, expand
 
 NAME_BYTES = 255  # the longest name of the usual file systems
 
@@ -96,6 +96,11 @@ def _expanded(path: str | Path, flag: str) -> Path:
         expanded = expand(path)
     except PthetaError as error:
         raise PthetaError(f"{flag}: {error}") from None
+    if str(expanded).startswith(EXAMPLE):  # what lay there could not be named
+        raise PthetaError(
+            f"{flag} {brief(str(expanded))}: what {EXAMPLE} begins ships with ptheta and is not "
+            "changed: choose another"
+        )
     for part in expanded.parts:  # a missing folder would hide the length of what is to lie in it
         size = len(os.fsencode(part))
         if size > NAME_BYTES:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from ptheta.errors import PthetaError
 
+EXAMPLE = "example:"  # begins the name of a run that ships with the package
+
 
 def expand(path: str | Path) -> Path:
     """The path with `~` in place of a home folder.

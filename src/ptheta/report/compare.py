@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ptheta.compute.streams import undisturbed
+from ptheta.config import brief
 from ptheta.data.dataset import Dataset
 from ptheta.data.image_data import ImageDataset
 from ptheta.data.sources import ImageSet
@@ -71,9 +73,17 @@ def write(folder: Path) -> Path:
     Raises PthetaError where there is no such thing, or where it is damaged.
     """
     found = stored.read(folder)
-    write_json(folder / "report.json", found.to_json())
-    write_text(folder / "report.md", document(found))
-    write_text(folder / "report.html", page(found))
+    try:  # all of it before any is written
+        values, text, html = found.to_json(), document(found), page(found)
+        json.dumps(values, allow_nan=False)
+    except (ValueError, ArithmeticError) as error:  # numbers near the largest there is
+        raise PthetaError(
+            f"{folder / stored.FILE}: no report can be made of its numbers "
+            f"({brief(str(error))}): {stored.CURE}"
+        ) from error
+    write_json(folder / "report.json", values)
+    write_text(folder / "report.md", text)
+    write_text(folder / "report.html", html)
     return folder / "report.html"
 
 

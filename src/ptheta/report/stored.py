@@ -13,7 +13,7 @@ from typing import Any
 
 from ptheta import schemas
 from ptheta.errors import PthetaError
-from ptheta.files.atomic import make_folder, read_json, there, write_files, write_json
+from ptheta.files.atomic import check_file, make_folder, read_json, there, write_files, write_json
 from ptheta.files.html import png_uri
 from ptheta.measures.results import Evaluation
 from ptheta.report.comparison import Comparison, Cost, Material, Measured
@@ -21,6 +21,7 @@ from ptheta.report.pictures import Picture
 
 FILE, PICTURES = "measured.json", "pictures"
 CURE = "compare the runs again with `ptheta compare`"
+PNG, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 Files = dict[str, bytes]  # of pictures, by name
 
 
@@ -156,4 +157,11 @@ def _read_picture(picture: schemas.ComparedPicture, folder: Path) -> Picture:
     file = folder / PICTURES / picture.file
     if not there(file):
         raise PthetaError(f"{file} is not there: {CURE}")
-    return Picture(picture.title, png_uri(file.read_bytes()), picture.caption)
+    check_file(file)
+    try:
+        png = file.read_bytes()
+    except OSError as error:
+        raise PthetaError(f"cannot read {file}: {error.strerror}") from None
+    if not (png.startswith(PNG) and png.endswith(PNG_END)):
+        raise PthetaError(f"{file} is no whole PNG: {CURE}")
+    return Picture(picture.title, png_uri(png), picture.caption)

@@ -10,9 +10,9 @@ import os
 from pathlib import Path
 
 from ptheta.errors import PthetaError
-from ptheta.files.paths import expand
+from ptheta.files.paths import EXAMPLE, expand
 
-PREFIX = "example:"
+PREFIX = EXAMPLE
 PLACE = Path(__file__).parents[1] / "examples"
 EXAMPLES = sorted(folder.parent.name for folder in PLACE.glob("*/config.json"))
 

@@ -69,7 +69,7 @@ def test_every_slip_of_one_letter_is_understood(kind: str) -> None:
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize(
     "word",
-    ["--dry-run", "--classes", "--bananas", "--learning-rate", "--verbose", "--weights", "--gpu"],
+    ["--pretend", "--classes", "--bananas", "--learning-rate", "--verbose", "--weights", "--gpu"],
 )
 def test_an_unrelated_word_is_not(kind: str, word: str) -> None:
     found = nearest(word, NAMES[kind])

@@ -56,8 +56,8 @@ def test_help_is_quick_and_complete():
     text = run("train", "vae", "--help").stdout
     for flag in ("--latent", "--levels", "--steps", "--resume", "--help-all"):
         assert flag in text
-    assert "--dynamic" not in text
-    assert "--dynamic" in run("train", "vae", "--help-all").stdout
+    assert "--checkpoint-every" not in text
+    assert "--checkpoint-every" in run("train", "vae", "--help-all").stdout
     assert "mlp|conv" in text
 
 
@@ -145,7 +145,7 @@ def test_sample_in_three_forms(trained, tmp_path):
     assert np.array_equal(np.stack([np.asarray(Image.open(f)) for f in files]), x[:, 0])
     run("sample", trained, "-n", 9, "--out", tmp_path / "deep" / "grid.png")
     with Image.open(tmp_path / "deep" / "grid.png") as picture:
-        assert picture.width == picture.height
+        assert picture.width <= picture.height <= picture.width + 40  # a line says what they are
     run("sample", trained, "-n", 9, "--seed", 5, "--out", tmp_path / "y.npy")
     assert not np.array_equal(np.load(tmp_path / "y.npy"), x)
 
@@ -364,7 +364,7 @@ def test_demo_on_other_data(strokes, tmp_path):
     assert page == tmp_path / "demo" / "report.html"
     text = page.read_text()
     assert "pixelcnn" in text
-    assert "fd pixels" in text
+    assert "Frechet distance (pixels)" in text
 
 
 @pytest.mark.slow

@@ -82,9 +82,9 @@ def test_what_does_not_fill_its_rows_is_said(strokes, tmp_path):
     how: dict[str, Any] = {"hidden": (8,), "latent": 2, "steps": 1, "evaluate_every": 0}
     run = ptheta.train("cvae", strokes, tmp_path / "r", batch_size=16, **how)
     drawn = {n: ptheta.sample(run, n, same_noise=True).about for n in (1 + 2 * 2, 6)}
-    assert drawn[6] == "6 images"
+    assert drawn[6].partition(";")[0] == "6 images"
     assert "4 images of the 5 that were asked for, 2 in each of 2 rows" in drawn[5]
-    assert ptheta.sample(run, 1, labels=[1]).about == "1 image"
+    assert ptheta.sample(run, 1, labels=[1]).about.partition(";")[0] == "1 image"
 
 
 def test_all_conditions_are_drawn_from_the_same_noise(strokes, tmp_path):

@@ -336,7 +336,9 @@ def test_a_folder_of_any_pictures_is_read_as_the_run_reads_its_data(run, tmp_pat
         (tmp_path / "some" / name).write_bytes(b"no picture")
     found = ptheta.outliers(run, tmp_path / "some", score=["nearest"], false_alarms=0.2)
     assert found.names == ["colour.png", "small.png"]
-    assert "2 of 4 images cannot be read and are left out: bad.png" in found.remarks[-1]
+    told = " ".join(found.remarks)
+    assert "2 of 4 images cannot be read and are left out: bad.png" in told
+    assert "pictures were brought to 16x16 pixels" in told
     for name in found.names:
         (tmp_path / "some" / name).unlink()
     with pytest.raises(PthetaError, match="none of the 2 images can be read"):
@@ -459,7 +461,7 @@ def test_pictures_of_any_size_and_colour_are_read_as_the_run_was_and_broken_ones
     (tmp_path / "c.png").write_bytes(b"no picture")
     found = ptheta.outliers(run, tmp_path, score=["nearest"], false_alarms=0.2)
     assert list(found.names) == ["a.png", "b.png"]
-    assert "1 of 3 images cannot be read and are left out: c.png" in found.remarks[-1]
+    assert "1 of 3 images cannot be read and are left out: c.png" in " ".join(found.remarks)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3])

@@ -178,7 +178,9 @@ def test_who_cannot_do_without_a_cell_names_the_columns_and_who_can(name):
     if loaded(name).takes_missing:
         tiny(name, MISSING)
         return
-    with pytest.raises(PthetaError, match=r"height, pet: .* choose vae or iwae or cvae") as error:
+    with pytest.raises(
+        PthetaError, match=r"height, pet: .* choose one of vae, iwae, cvae"
+    ) as error:
         tiny(name, MISSING)
     assert "\n" not in str(error.value)
 

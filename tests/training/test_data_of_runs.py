@@ -140,7 +140,13 @@ def test_a_folder_without_splits_may_move_and_grow(tmp_path):
 
 
 def test_every_verb_that_reads_data_can_be_told_where_it_lies():
-    reads_none = {"sample", "manifold", "compress", "decompress"}  # of those that take a run
+    reads_none = {
+        "sample",
+        "manifold",
+        "compress",
+        "decompress",
+        "decode",
+    }  # of those that take a run
     shared = DATA(click.command()(lambda: None)).params[0]
     assert isinstance(shared, click.Option)
     for name, command in cli.commands.items():

@@ -239,6 +239,9 @@ VERBS: dict[str, Callable[[Path, Path], Any]] = {
     "compare": lambda place, out: ptheta.compare(
         [place / "run"], out, **MEASURED, data=str(place / "a.npz")
     ),
+    "write_report": lambda place, out: ptheta.write_report(
+        ptheta.compare([place / "run"], out, **MEASURED, data=str(place / "a.npz")).parent
+    ),
     "demo": lambda place, out: ptheta.demo(out, str(place / "a.npz"), speed=1e6),
     **{name: partial(_on_arrays, verb) for name, verb in WRITING.items()},
     **{name: partial(_on_arrays, verb) for name, verb in NEED_DATA.items()},
@@ -398,7 +401,11 @@ def test_a_scale_that_cannot_be_had_is_refused(out, scale, words, place, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "verb", [pytest.param(v, marks=[pytest.mark.slow] * (v in ("compare", "demo"))) for v in VERBS]
+    "verb",
+    [
+        pytest.param(v, marks=[pytest.mark.slow] * (v in ("compare", "demo", "write_report")))
+        for v in VERBS
+    ],
 )
 def test_the_streams_of_the_caller_go_on(verb, place, tmp_path):
     torch.manual_seed(3)

@@ -392,7 +392,7 @@ def test_an_installed_package_brings_one_of_each_kind(installed, tmp_path):
         "train gan --help",
     )
     models, metrics, *_, help = said
-    assert "toys\n  toy-blobs" in models
+    assert "Toys\n  toy-blobs" in models
     assert "toy_brightness" in metrics
     assert "toy-squares" in help
     assert (tmp_path / "grid.png").exists()

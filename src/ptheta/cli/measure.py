@@ -195,7 +195,7 @@ def report(folder: str) -> None:
 
     Examples:
       ptheta report report
-      ptheta report runs/sweep
+      ptheta report ./report
     """
     page = ptheta.write_report(folder)
     click.echo(f"{page}: open it in a browser")

@@ -84,7 +84,7 @@ def neighbours(run: str, as_json: bool, space: tuple[str, ...], **options: Parse
 
     Examples:
       ptheta neighbours runs/gan --out near.png
-      ptheta neighbours photos --data digits --space pixels --out near.png
+      ptheta neighbours photos --data digits --space pixels --out photos-near.png
     """
     with shown(run):
         found = ptheta.neighbours(run, space=space, **options)

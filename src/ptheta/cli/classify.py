@@ -67,8 +67,8 @@ def classify(run: str, as_json: bool, **options: Parsed) -> None:
     the most frequent class, logistic regression and the nearest training example.
 
     Examples:
-      ptheta classify runs/cvae
-      ptheta classify runs/cvae photos --out probs.csv --show reliability.png
+      ptheta classify runs/cvae --show reliability.png
+      ptheta classify runs/cvae photos --out probs.csv
     """
     with shown(run):
         found = ptheta.classify(run, **options)

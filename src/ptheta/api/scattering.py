@@ -290,7 +290,7 @@ def _floors(data: Dataset, found: Sequence[Codes]) -> dict[str, Told]:
     if y is None:
         return {}
     what = "pixels" if len(data.spec.shape) == 3 else "columns"
-    h = data.spec.compared(data.batch(slice(None)).x).double().nan_to_num()
+    h = data.spec.compared(data.batch(slice(None)).x).double()
     floors = {}
     if h.shape[1] > 2:
         floors[f"2 principal components of {what}"] = by_neighbour(plane_of(h).of(h), y)

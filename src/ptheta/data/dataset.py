@@ -260,7 +260,7 @@ class Dataset(ABC):
         try:
             where = positions(indices, len(self))
         except IndexError as error:
-            if self.labels is None or getattr(indices, "shape", None) != self.labels.shape:
+            if self.labels is None or np.asarray(indices).shape != self.labels.shape:
                 raise
             raise IndexError(
                 f"{error}; labels are of all stored rows, conditions(slice(None)) of these alone"

@@ -1,4 +1,4 @@
-"""Small worlds that the tests share."""
+"""Fixtures and small data sets shared by the tests."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ from ptheta.models import registry
 from ptheta.models.base import Model, Plays
 from ptheta.specs import Column, DataSpec, ImageSpec, VectorSpec, quantise
 
-# Under nohup, or behind a shell's &, some are ignored, and so would be the tests of them.
+# Under nohup or in a background job some signals are ignored, and their tests would fail.
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     if signal.getsignal(number) is signal.SIG_IGN:
         usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
         signal.signal(number, usual)
 
-# Tests run side by side: commands that they start would wait for one another's threads.
+# Tests run in parallel: the commands that they start would compete for threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def write_images(x: Tensor, out: Path) -> Path:
-    """An image batch as what the name of `out` says."""
+    """Write an image batch in the format given by the suffix of `out`."""
     return export(Images.of(x), check_out(out))
 
 
 SMALL = {"features": 4, "latent": 6, "search_steps": 1}  # a GAN
-DRAWS = {"features": 4, "latent": 3, "text_width": 6}  # what makes images of captions
+DRAWS = {"features": 4, "latent": 3, "text_width": 6}  # text-to-image models
 # The smallest useful options of each model; a model without an entry is built with its defaults.
 TINY: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("gan", "dcgan", "lsgan", "wgan", "wgan-gp"), SMALL),
     **dict.fromkeys(("dragan", "r3gan", "sngan"), SMALL),
     "began": {**SMALL, "code": 5},
     **dict.fromkeys(("cgan", "acgan", "projection-gan"), SMALL),
-    # a statistic of the batch ties its images together, and they are rated one by one here
+    # a batch statistic makes scores depend on the whole batch; tests score images one by one
     "progressive-gan": {**SMALL, "minibatch": "none"},
     "infogan": {**SMALL, "categories": 3, "continuous": 1},
     "vae": {"hidden": (16,), "latent": 3, "features": 4},
@@ -88,7 +88,7 @@ TINY: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """The same sums in the same order on any machine; small tensors are quicker so, too."""
+    """Sum in the same order on any machine; also faster for small tensors."""
     torch.set_num_threads(1)
 
 
@@ -99,7 +99,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 
 @pytest.fixture(scope="session")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """240 rows of numbers, whole numbers and words, as .csv; a label says who is grown."""
+    """240 rows of a real, an integer and a categorical column, as .csv, with labels."""
     rng = np.random.default_rng(0)
     path = tmp_path_factory.mktemp("data") / "rows.csv"
     lines = ["height,age,pet,label"]
@@ -114,8 +114,9 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def strokes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """240 labelled 16x16 grey images of bars on a faint noise, as .npz: quick to learn from. The
-    noise makes every image one of its own: bars of about one brightness are near-duplicates.
+    """240 labelled 16x16 grey images of bars on faint noise, as .npz: quick to learn from.
+
+    Without the noise, bars of similar brightness would count as near-duplicates.
     """
     rng = np.random.default_rng(0)
     images = rng.integers(0, 20, (240, 16, 16), dtype=np.uint8)
@@ -149,9 +150,9 @@ def examples(spec: DataSpec, n: int, seed: int = 3) -> torch.Tensor:
 
 
 def tiny(name: str, spec: DataSpec, *, classes: int | None = None, **options: Any) -> Any:
-    """A small model of the registry, its weights drawn from seed 0.
+    """A small model of the registry with weights drawn from seed 0.
 
-    classes: labels to condition on; by default three where the model is always conditional
+    classes: number of labels to condition on; default: three if the model requires a condition
     """
     import ptheta
 
@@ -173,19 +174,19 @@ def labels(classes: int) -> Labels:
 
 
 def captions(spec: DataSpec) -> Text:
-    """Of a bar that lies or stands."""
+    """Captions of a standing or a lying bar."""
     return Text(
         ("a", "bar", "standing", "lying", "grey"), 4, ("a standing bar", "a lying grey bar")
     )
 
 
 def black_or_white(spec: DataSpec) -> Image:
-    """Inputs as large as these images."""
+    """Binary input images of the same size."""
     assert isinstance(spec, ImageSpec)
     return Image(ImageSpec(1, spec.height, spec.width, 2))
 
 
-# What models that are always conditional are given, by kind.
+# Conditions for the models that require one, by kind.
 CONDITIONS: dict[str, Callable[[DataSpec], ConditionSpec]] = {
     "labels": lambda spec: labels(3),
     "image": black_or_white,
@@ -194,14 +195,16 @@ CONDITIONS: dict[str, Callable[[DataSpec], ConditionSpec]] = {
 
 
 def condition_of(name: str, spec: DataSpec, options: Mapping[str, Any]) -> ConditionSpec | None:
-    """Of a model with these options that is always conditional; None for another."""
+    """The condition of a model that requires one with these options; None for other models."""
     kinds = wanted(registry.entry(name).load_config()(**options))
     return CONDITIONS[kinds[0]](spec) if kinds else None
 
 
-def asked_for(name: str, data: Path) -> Source:
-    """Images in a .npz, as the data that a model can learn from: with inputs where it wants some,
-    of which the image is where it is bright, or with captions, which say the label."""
+def data_for(name: str, data: Path) -> Source:
+    """The images of a .npz as data that the model can learn from.
+
+    Adds input images (a mask of the bright pixels) or captions (naming the label) if required.
+    """
     kinds = wanted(registry.entry(name).load_config()())
     if not {"image", "text"} & {*kinds}:
         return data
@@ -215,25 +218,24 @@ def asked_for(name: str, data: Path) -> Source:
 
 
 def conditions(model: Any, n: int) -> Condition | None:
-    """n conditions that a model may be given; None for an unconditional one."""
+    """n valid conditions of a model; None if it is unconditional."""
     return None if model.condition is None else model.condition.examples(n)
 
 
 def loaded(name: str) -> type[Model]:
-    """The class of a model of the registry."""
+    """The class of a registered model."""
     cls = registry.entry(name).load_model()
     assert issubclass(cls, Model)
     return cls
 
 
 def config_options(name: str) -> set[str]:
-    """The options of a model."""
+    """The option names of a model."""
     return set(config.options(registry.entry(name).load_config()))
 
 
 def pairs(names: Iterable[str], *specs: DataSpec) -> Any:
-    """Parametrises by name and spec: each of these models with each of these specs that it can
-    learn."""
+    """Parametrise a test by model name and spec, for every spec that the model can learn."""
     found = [
         pytest.param(name, spec, id=f"{name}-{spec}".replace(" ", "-"))
         for name in names

@@ -29,7 +29,7 @@ from ptheta.runs import plan
 from ptheta.specs import ImageSpec
 from ptheta.training.engine import Engine
 from ptheta.training.group import Group
-from tests.conftest import asked_for, conditions, examples, tiny
+from tests.conftest import data_for, conditions, examples, tiny
 from tests.training.test_runs import check_same, in_two, train
 
 SPEC = ImageSpec(1, 8, 8)
@@ -379,7 +379,7 @@ def test_a_run_goes_on_bit_for_bit_from_every_phase(name, strokes, tmp_path):
     """The encoder learns in steps 1 to 3; a second stage from step 9 on."""
     options = {"matching": 0.25, "ema": 0.9, "steps": 12, "levels": 2}
     options |= {"coarse": 0.67} if name == "stackgan" else {}
-    data = asked_for(name, strokes)
+    data = data_for(name, strokes)
     whole = train(name, data, tmp_path / "whole", **options)
     for stop in PHASES[name]:
         check_same(whole, in_two(name, data, tmp_path / str(stop), stop, **options), 12)

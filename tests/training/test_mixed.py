@@ -17,7 +17,7 @@ from ptheta.specs import ImageSpec, VectorSpec
 from ptheta.training.engine import Engine
 from ptheta.training.group import Group
 from ptheta.training.metric_logger import read_metrics
-from tests.conftest import PLAYED, TINY, asked_for, config_options, loaded
+from tests.conftest import PLAYED, TINY, data_for, config_options, loaded
 from tests.contracts.gan_parts import play
 from tests.contracts.test_additions import pairings, trained
 from tests.contracts.test_gan_parts import PAIRINGS
@@ -49,7 +49,7 @@ def check_close(name: str, data: Source, tmp_path: Path, **options: Any) -> None
 
 @pytest.mark.parametrize("name", PLAYED)
 def test_losses_in_half_are_those_in_full(name, strokes, tmp_path):
-    check_close(name, asked_for(name, strokes), tmp_path, levels=2)
+    check_close(name, data_for(name, strokes), tmp_path, levels=2)
 
 
 @pytest.mark.parametrize("name", [n for n in PLAYED if VectorSpec in loaded(n).specs])

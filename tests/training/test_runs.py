@@ -28,7 +28,7 @@ from ptheta.training.metric_logger import read_metrics
 from ptheta.training.processes import COMPILERS
 from ptheta.training.scoring import Scored
 from ptheta.training.settings import TrainSettings
-from tests.conftest import PLAYED, TINY, asked_for, config_options, loaded
+from tests.conftest import PLAYED, TINY, data_for, config_options, loaded
 
 QUIET = {
     "evaluate_every": 0,
@@ -58,7 +58,7 @@ LATER = {"stackgan"}  # a step of two stages takes long; the law of its phases i
 )
 def test_resume_is_bit_identical(name, strokes, tmp_path):
     """80 steps, and 40 + resume + 40: weights, averages, optimizers, noise and metrics."""
-    check_resume(name, asked_for(name, strokes), tmp_path, levels=2, dynamic=True)
+    check_resume(name, data_for(name, strokes), tmp_path, levels=2, dynamic=True)
 
 
 # one name for each class

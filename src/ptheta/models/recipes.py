@@ -1,4 +1,4 @@
-"""Recipes: named settings of a model, each beside the model that it is of."""
+"""Recipes: named settings of a model, defined in the module of the model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Required, TypeAlias, TypedDict
 
 
 class Recipe(TypedDict, total=False):
-    """about: one line of what it is; the others are options by name, as on the command line."""
+    """about: a one-line summary; the other keys hold options by their command-line names."""
 
     about: Required[str]
     model: Required[Mapping[str, object]]

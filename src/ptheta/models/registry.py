@@ -14,21 +14,23 @@ MODELS: dict[str, Listed] = {
     "gan": gan(
         "gan",
         "arXiv:1406.2661",
-        about="a generator against a discriminator: every loss, penalty and network by option",
+        about="a generator against a discriminator; losses, penalties and networks are options",
     ),
-    "dcgan": gan("dcgan", "arXiv:1511.06434", about="the convolutional GAN"),
+    "dcgan": gan("dcgan", "arXiv:1511.06434", about="a convolutional GAN"),
     "lsgan": gan(
-        "lsgan", "arXiv:1611.04076", about="a GAN with least squares in the place of the logarithm"
+        "lsgan",
+        "arXiv:1611.04076",
+        about="a GAN with a least-squares loss instead of the logarithm",
     ),
     "wgan": gan(
         "wgan",
         "arXiv:1701.07875",
-        about="a GAN by the Wasserstein distance, weights of the critic clipped",
+        about="a Wasserstein GAN with weight clipping of the critic",
     ),
     "wgan-gp": gan(
         "wgan-gp",
         "arXiv:1704.00028",
-        about="a GAN by the Wasserstein distance, with a gradient penalty",
+        about="a Wasserstein GAN with a gradient penalty",
     ),
     "dragan": gan(
         "dragan", "arXiv:1705.07215", about="a GAN with a gradient penalty around real images"
@@ -36,171 +38,171 @@ MODELS: dict[str, Listed] = {
     "began": gan(
         "began",
         "arXiv:1703.10717",
-        about="a GAN whose discriminator is an autoencoder, kept in balance",
+        about="a GAN with an autoencoder as discriminator, kept in balance",
     ),
     "sngan": gan(
-        "sngan", "arXiv:1802.05957", about="a GAN with spectral normalisation, hinge loss"
+        "sngan", "arXiv:1802.05957", about="a GAN with spectral normalisation and hinge loss"
     ),
     "r3gan": gan(
         "r3gan",
         "arXiv:2501.05441",
         about="a relativistic GAN with gradient penalties on real and generated images",
     ),
-    "cgan": gan("cgan", "arXiv:1411.1784", about="a GAN whose two networks are given the label"),
+    "cgan": gan("cgan", "arXiv:1411.1784", about="a GAN that gives the label to both networks"),
     "acgan": gan(
         "acgan",
         "arXiv:1610.09585",
-        about="a GAN given labels, whose discriminator also names the label",
+        about="a label-conditional GAN with an auxiliary classifier in the discriminator",
     ),
     "projection-gan": gan(
         "projection-gan",
         "arXiv:1802.05637",
-        about="a GAN given labels, which the discriminator projects on",
+        about="a label-conditional GAN with a projection discriminator",
     ),
     "progressive-gan": gan(
         "progressive-gan",
         "arXiv:1710.10196",
-        about="a GAN whose networks learn small images first, and grow",
+        about="a GAN with networks that grow from small to large images",
     ),
     "infogan": Entry(
         "adversarial.infogan",
         "InfoGAN",
         "InfoGANConfig",
         "arXiv:1606.03657",
-        about="a GAN with a code, category and numbers, that can be read off the image",
+        about="a GAN with a code (category and numbers) that is predicted from the image",
     ),
     "vae": Entry(
         "variational.vae",
         "VAE",
         "VAEConfig",
         "arXiv:1312.6114",
-        about="an encoder and a decoder, trained on a bound of the likelihood",
+        about="an encoder and a decoder trained on a lower bound of the likelihood",
     ),
     "iwae": Entry(
         "variational.iwae",
         "IWAE",
         "IWAEConfig",
         "arXiv:1509.00519",
-        about="a VAE trained on a tighter bound, with several codes of each example",
+        about="a VAE trained on a tighter bound, with several codes per example",
     ),
     "cvae": Entry(
         "variational.cvae",
         "CVAE",
         "CVAEConfig",
         "arXiv:1406.5298",
-        about="a VAE that is given labels, attributes or another condition",
+        about="a VAE conditioned on labels, attributes or another condition",
     ),
     "avb": Entry(
         "variational.avb",
         "AVB",
         "AVBConfig",
         "arXiv:1701.04722",
-        about="a VAE whose posterior is what a network makes of noise",
+        about="a VAE with an implicit posterior: a network that transforms noise",
     ),
     "ae": Entry(
         "autoencoders.ae",
         "AE",
         "AEConfig",
         "Hinton 2006",
-        about="a code for each example and an example for each code; no density",
+        about="an encoder and a decoder trained to reconstruct examples; no density",
     ),
     "dae": Entry(
         "autoencoders.dae",
         "DAE",
         "DAEConfig",
         "Vincent 2010",
-        about="an autoencoder that is shown damaged examples and gives the clean ones",
+        about="an autoencoder trained to reconstruct clean examples from corrupted ones",
     ),
     "gsn": Entry(
         "autoencoders.gsn",
         "GSN",
         "GSNConfig",
         "arXiv:1306.1091",
-        about="a denoising autoencoder that gives a distribution, sampled by its Markov chain",
+        about="a denoising autoencoder with a probabilistic output, sampled by its Markov chain",
     ),
     "aae": Entry(
         "hybrid.aae",
         "AAE",
         "AAEConfig",
         "arXiv:1511.05644",
-        about="an autoencoder whose codes a discriminator makes normally distributed",
+        about="an autoencoder with codes matched to the prior by a discriminator",
     ),
     "vae-gan": Entry(
         "hybrid.vae_gan",
         "VAEGAN",
         "VAEGANConfig",
         "arXiv:1512.09300",
-        about="a VAE whose error is measured in the features of a discriminator",
+        about="a VAE with the reconstruction error measured in discriminator features",
     ),
     "alpha-gan": Entry(
         "hybrid.alpha_gan",
         "AlphaGAN",
         "AlphaGANConfig",
         "arXiv:1706.04987",
-        about="a VAE with a discriminator of examples and one of codes",
+        about="a VAE with one discriminator for examples and one for codes",
     ),
     "gmmn": Entry(
         "matching.gmmn",
         "GMMN",
         "GMMNConfig",
         "arXiv:1502.02761",
-        about="a generator without a discriminator, whose samples a kernel matches to the data",
+        about="a generator trained without a discriminator, to match the data by a kernel (MMD)",
     ),
     "wae-mmd": Entry(
         "matching.wae",
         "WAE",
         "WAEConfig",
         "arXiv:1711.01558",
-        about="an autoencoder whose codes are made normally distributed by a kernel",
+        about="an autoencoder with codes matched to the prior by a kernel (MMD)",
     ),
     "pix2pix": Entry(
         "translation.pix2pix",
         "Pix2Pix",
         "Pix2PixConfig",
         "arXiv:1611.07004",
-        about="from image to image, learned from pairs of an input and a target",
+        about="image-to-image translation learned from pairs",
     ),
     "bicycle-gan": Entry(
         "translation.bicycle_gan",
         "BicycleGAN",
         "BicycleGANConfig",
         "arXiv:1711.11586",
-        about="from image to image, learned from pairs; several answers to one input",
+        about="image-to-image translation learned from pairs; several outputs per input",
     ),
     "cyclegan": Entry(
         "translation.cyclegan",
         "CycleGAN",
         "CycleGANConfig",
         "arXiv:1703.10593",
-        about="from one domain of images to another, learned without pairs",
+        about="translation between image domains, learned without pairs",
     ),
     "context-gan": Entry(
         "translation.context_gan",
         "ContextGAN",
         "ContextGANConfig",
         "arXiv:1803.07422",
-        about="completes images of which any part is unknown",
+        about="inpainting of images with any part missing",
     ),
     "text-gan": Entry(
         "text.text_gan",
         "TextGAN",
         "TextGANConfig",
         "arXiv:1605.05396",
-        about="from a caption to an image, against a discriminator that is shown wrong captions",
+        about="caption to image, with mismatched captions shown to the discriminator",
     ),
     "stackgan": Entry(
         "text.stackgan",
         "StackGAN",
         "StackGANConfig",
         "arXiv:1612.03242",
-        about="from a caption to a small image, and from both to a large one",
+        about="caption to small image, then both to a large image",
     ),
     "rbm": Entry(
         "energy.rbm",
         "RBM",
         "RBMConfig",
         "Hinton 2002",
-        about="an energy of visible and hidden units, each side independent given the other",
+        about="visible and hidden units; each layer is independent given the other",
     ),
     "gaussian": Entry(
         "mixtures.gaussian",
@@ -214,14 +216,14 @@ MODELS: dict[str, Listed] = {
         "Mixture",
         "MixtureConfig",
         "Dempster 1977",
-        about="a weighted sum of Gaussians or of Bernoulli distributions, fitted by EM",
+        about="a mixture of Gaussians or of Bernoulli distributions, fitted by EM",
     ),
     "kde": Entry(
         "mixtures.kde",
         "KDE",
         "KDEConfig",
         "Parzen 1962",
-        about="a kernel around each training example: it remembers, and learns one width",
+        about="a kernel around each training example; only the width is learned",
     ),
     "nice": Entry(
         "flows.nice",
@@ -249,28 +251,28 @@ MODELS: dict[str, Listed] = {
         "MAF",
         "MAFConfig",
         "arXiv:1705.07057",
-        about="a flow of masked networks: each number is moved by the earlier ones",
+        about="a flow of masked networks: each dimension is transformed given the earlier ones",
     ),
     "fvsbn": Entry(
         "autoregressive.fvsbn",
         "FVSBN",
         "FVSBNConfig",
         "Neal 1992",
-        about="each pixel by a logistic regression on the earlier ones",
+        about="each pixel by logistic regression on the earlier ones",
     ),
     "nade": Entry(
         "autoregressive.nade",
         "NADE",
         "NADEConfig",
         "arXiv:1605.02226",
-        about="each pixel by a network on the earlier ones, which shares its weights",
+        about="each pixel by a network on the earlier ones, with shared weights",
     ),
     "made": Entry(
         "autoregressive.made",
         "MADE",
         "MADEConfig",
         "arXiv:1502.03509",
-        about="an autoencoder with masks: each pixel sees only the earlier ones",
+        about="a masked autoencoder: each pixel depends only on the earlier ones",
     ),
     "pixelcnn": Entry(
         "autoregressive.pixelcnn",
@@ -284,14 +286,14 @@ MODELS: dict[str, Listed] = {
         "MultiScalePixelCNN",
         "MultiScaleConfig",
         "arXiv:1601.06759",
-        about="pixels of a coarse grid first, then those between",
+        about="pixels of a coarse grid first, then those in between",
     ),
     "gated-pixelcnn": Entry(
         "autoregressive.gated_pixelcnn",
         "GatedPixelCNN",
         "GatedPixelCNNConfig",
         "arXiv:1606.05328",
-        about="a PixelCNN with gates and without a blind spot",
+        about="a PixelCNN with gated activations and without a blind spot",
     ),
     "pixelcnn++": Entry(
         "autoregressive.pixelcnnpp",
@@ -312,7 +314,7 @@ MODELS: dict[str, Listed] = {
         "DiagonalBiLSTM",
         "PixelRNNConfig",
         "arXiv:1601.06759",
-        about="each pixel by LSTMs along the diagonals: it sees all earlier ones",
+        about="each pixel by LSTMs along the diagonals, which see all earlier ones",
     ),
     "image-transformer": Entry(
         "autoregressive.transformer",
@@ -325,16 +327,20 @@ MODELS: dict[str, Listed] = {
 
 
 def models() -> Mapping[str, Listed]:
-    """Every model by name, those of plug-ins too."""
+    """Every model by name, including models of plug-ins."""
     plugins.load()
     return MODELS
 
 
 def entry(name: str) -> Listed:
-    """The entry of model `name`; raises PthetaError naming the nearest one.
+    """The registry entry of a model.
 
-    MODULE:CLASS names a class of a module that the user has named, for which `ptheta.plugins` says
-    how.
+    Args:
+        name: a registered name, or MODULE:CLASS for a class in a module that the user has named
+            (see `ptheta.plugins`).
+
+    Raises:
+        PthetaError: for an unknown name; the message suggests the nearest one.
     """
     found = models().get(name) or _of_named_module(name)
     if found is None:
@@ -348,7 +354,7 @@ def known(name: str) -> bool:
 
 
 def _of_named_module(name: str) -> Listed | None:
-    """The class of that name in a module that the user has named; nothing is imported."""
+    """The class MODULE:CLASS if the user has named that module; imports nothing."""
     module, _, path = name.partition(":")
     if not path or module not in plugins.named() or module not in sys.modules:
         return None

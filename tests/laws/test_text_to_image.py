@@ -29,7 +29,7 @@ from ptheta.runs import plan
 from ptheta.specs import ImageSpec
 from ptheta.training.engine import Engine
 from ptheta.training.group import Group
-from tests.conftest import data_for, conditions, examples, tiny
+from tests.conftest import conditions, data_for, examples, tiny
 from tests.training.test_runs import check_same, in_two, train
 
 SPEC = ImageSpec(1, 8, 8)

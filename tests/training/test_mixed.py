@@ -17,7 +17,7 @@ from ptheta.specs import ImageSpec, VectorSpec
 from ptheta.training.engine import Engine
 from ptheta.training.group import Group
 from ptheta.training.metric_logger import read_metrics
-from tests.conftest import PLAYED, TINY, data_for, config_options, loaded
+from tests.conftest import PLAYED, TINY, config_options, data_for, loaded
 from tests.contracts.gan_parts import play
 from tests.contracts.test_additions import pairings, trained
 from tests.contracts.test_gan_parts import PAIRINGS

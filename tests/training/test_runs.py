@@ -28,7 +28,7 @@ from ptheta.training.metric_logger import read_metrics
 from ptheta.training.processes import COMPILERS
 from ptheta.training.scoring import Scored
 from ptheta.training.settings import TrainSettings
-from tests.conftest import PLAYED, TINY, data_for, config_options, loaded
+from tests.conftest import PLAYED, TINY, config_options, data_for, loaded
 
 QUIET = {
     "evaluate_every": 0,

@@ -50,9 +50,9 @@ def asked(run: str, options: dict[str, Any]) -> dict[str, Sequence[str]]:
     takes = ptheta.Run.open(run).kinds if wanted else ()
     for kind, texts in wanted.items():
         if kind not in takes:
-            flag, known = OPTIONS[kind][0], " and ".join(takes) or "nothing"
+            flag, known = OPTIONS[kind][0], " and ".join(takes) or "no condition"
             raise PthetaError(
-                f"{flag} {brief(texts[0])}: this model is not conditional on {kind} but on "
-                f"{known}; leave it out"
+                f"{flag} {brief(texts[0])}: this model takes no {kind}, it takes {known}; leave "
+                "it out"
             )
     return wanted

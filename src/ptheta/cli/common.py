@@ -172,7 +172,7 @@ THREADS = click.option(
     type=types.THREADS,
     expose_value=False,
     callback=_use_threads,
-    help="Number of CPU threads. By default, and for 0, one thread if the model is small, else "
+    help="Number of CPU threads. By default, and for 0, one thread for small computations, else "
     "one per core (or OMP_NUM_THREADS).",
     cls=Often,
 )

@@ -34,14 +34,8 @@ from ptheta.measures.rivals import verdict
 from ptheta.terminal.progress import shown
 
 beside_pictures = partial(asked_options, without=("image",))
-MEASURING = (
-    "n",
-    "each",
-    "candidates",
-    "search_steps",
-    "data",
-    "seed",
-)  # options that --measure uses
+# options that --measure uses
+MEASURING = ("n", "each", "candidates", "search_steps", "data", "seed")
 SHOWING = ("image", "mask", "known", "out", "scale", *(o[1] for o in OPTIONS.values()))
 
 
@@ -164,7 +158,7 @@ def sample(run: str, **options: Parsed) -> None:
     "--candidates",
     1,
     "Number of candidate completions, if known pixels come after unknown ones in the model's "
-    "order; for a GAN, number of initial codes.",
+    "order; for a GAN, number of codes to try.",
     types.LAYERED,
 )
 @click.option(

@@ -177,7 +177,7 @@ def completion(shell: str) -> None:
 @cli.command(panel=LIST)
 @JSON
 def metrics(as_json: bool) -> None:
-    """List the metrics of an evaluation, and which direction is better.
+    """List the metrics and which direction is better.
 
     Examples:
       ptheta metrics

@@ -79,7 +79,7 @@ def neighbours(run: str, as_json: bool, space: tuple[str, ...], **options: Parse
     """Show samples next to their nearest training examples.
 
     Two measures detect copies, each compared with its value for unseen examples: the distance to
-    the nearest training example, and the ratio of that distance to the next ones. IMAGES of any
+    the nearest training example, and its ratio to the distance of the second-nearest. IMAGES of any
     origin are compared with the training images of --data.
 
     Examples:

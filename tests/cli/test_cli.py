@@ -284,7 +284,7 @@ def test_bad_places(trained, strokes, tmp_path):
     (full / "thesis.txt").write_text("x")
     assert "is not empty and not a run" in fails(*base, "--out", full)
     assert "no such folder" in fails("sample", tmp_path / "nowhere", "--out", "x.png")
-    assert "it holds no config.json" in fails("evaluate", full)
+    assert "no config.json" in fails("evaluate", full)
     assert "want a .png, a .jpg, a .jpeg, a .webp, a .npy, a .npz or a folder" in fails(
         "sample", trained, "--out", "a.gif"
     )
@@ -417,7 +417,7 @@ def test_the_uses_of_a_latent_space(strokes, trained, tmp_path):
     assert Image.open(picture).size[0] > 600
     assert json.loads(run("latents", trained, "--json").stdout)["dimensions"] == 3
     assert "want two" in fails("manifold", trained, "--dims", "1", "--out", picture)
-    assert "want whole numbers" in fails("manifold", trained, "--dims", "a,b", "--out", picture)
+    assert "want integers" in fails("manifold", trained, "--dims", "a,b", "--out", picture)
     assert "want .png" in fails("latents", trained, "--out", tmp_path / "x.gif")
     assert "unknown noise" in fails("denoise", trained, "--noise", "rain", "--out", picture)
     result = run("evaluate", trained, "-n", 20, "--is-k", 5, "--ais", 2).stdout
@@ -444,7 +444,7 @@ def test_probe(strokes, trained, tmp_path):
     assert Image.open(picture).size[0] > 300
     found = json.loads(run("probe", trained, *options, "--json").stdout)
     assert [p["labels"] for p in found[:3]] == [4, 4, 4]
-    assert "want whole numbers" in fails("probe", trained, "--labels", "ten")
+    assert "want integers" in fails("probe", trained, "--labels", "ten")
     assert "at least one of each" in fails("probe", trained, "--labels", "1")
 
 

@@ -243,6 +243,6 @@ def test_a_level_is_a_number(runs):
 
 
 def test_pictures_want_a_place(runs, place):
-    with pytest.raises(PthetaError, match="name a folder by --out"):
+    with pytest.raises(PthetaError, match="--image needs a folder"):
         said("denoise", runs["ae"], "--image", place / "in")
     assert isinstance(Run.open(runs["rows"]).spec, VectorSpec)

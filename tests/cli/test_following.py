@@ -121,7 +121,7 @@ def test_a_sweep_says_what_failed_by_its_status(
         assert ended.value.code == (1 if bad == "all" else 0)
         told = capfd.readouterr()
         failed = 2 if bad == "all" else 1
-        assert f"{2 - failed} runs trained, {failed} failed (the same command" in told.out
+        assert f"{2 - failed} runs trained, {failed} failed (run the same command" in told.out
         assert ("next:" in told.out) == (bad == "some")
         assert "1 of 2: lr=0.1,seed=0" in told.err
         assert "lr=0.1,seed=0: failed: the loss is nan" in told.err

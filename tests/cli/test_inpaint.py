@@ -203,7 +203,7 @@ def test_completions_are_measured_beside_what_needs_no_learning(runs, tmp_path, 
     assert table.count(SIGN) == won
     assert table.endswith(WINS + "\n")
     assert not list(tmp_path.iterdir())
-    with pytest.raises(PthetaError, match="--mask is of pictures to complete"):
+    with pytest.raises(PthetaError, match="--mask has no effect with --measure"):
         said(*words, "--mask", "hole")
     with pytest.raises(PthetaError, match="name --out"):
         said("inpaint", runs["made"])

@@ -57,7 +57,7 @@ def test_what_an_encoding_lacks_is_escaped(encoding):
     [
         (PermissionError(13, "Permission denied", "a/b"), "a/b: Permission denied"),
         (OSError(28, "No space left on device"), "No space left on device"),
-        (MemoryError(), "the memory is not enough"),
+        (MemoryError(), "out of memory"),
     ],
 )
 def test_what_no_command_caught_is_one_line(monkeypatch, capsys, error, line):

@@ -190,9 +190,9 @@ def test_there_is_nothing_between_one_caption_or_none(run):
         ({"condition": {"text": [None]}}, "^text None: want a text"),
         ({"condition": {"text": [[SAID[0]]]}}, r"^text \['a dark square'\]: want a text"),
         ({"condition": 5}, "^condition 5: want a text, or several"),
-        (asked(*SAID[:2]) | {"between": 2.5}, "^--between 2.5: want a whole number"),
-        (asked(*SAID[:2]) | {"between": "3"}, "^--between 3: want a whole number"),
-        ({"n": True}, "^-n True: want a whole number"),
+        (asked(*SAID[:2]) | {"between": 2.5}, "^--between 2.5: want an integer"),
+        (asked(*SAID[:2]) | {"between": "3"}, "^--between 3: want an integer"),
+        ({"n": True}, "^-n True: want an integer"),
         ({"caption_file": 5}, "^--caption-file of type int: give the path"),
     ],
 )

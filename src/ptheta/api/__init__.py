@@ -1,7 +1,7 @@
-"""The Python interface: every verb of the command line, by the same name.
+"""The Python interface: one function for each command of the command line, with the same name.
 
-A verb that uses a trained model takes its run: a folder, or a `Run`. For a model and tensors at
-hand, `ptheta.tasks` and `ptheta.metrics` have the same uses as functions of these.
+Functions that use a trained model take its run: the path of a run folder, or a `Run`.
+`ptheta.tasks` and `ptheta.metrics` have the same functions for a model and tensors in memory.
 """
 
 from ptheta.api.chains import Chained, chain

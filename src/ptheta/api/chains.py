@@ -107,16 +107,26 @@ def chain(
     out: str | Path | None = None,
     scale: int | None = None,
 ) -> Chained:
-    """Watches the Markov chain of a trained model: what it looks like, and how quickly it forgets.
+    """Run the Markov chain of a trained model; measure its mixing and optionally record a film.
 
-    steps, chains: how many; burn: steps before the first that is looked at
-    every: steps between two states of the film; default: about 20 states
-    extractor: the classifier by whose classes it is watched as well; default: the one that was
-        trained on such images, where there is one
-    data: where the run's data lies now, by which that is known
-    out: a film: a picture, a row for each chain, or a .gif; scale: as for `sample`
-    Raises PthetaError where the model has no chain, for a film of what are no images, and where
-    `out` cannot be written.
+    Args:
+        run: run folder, or a `Run`
+        steps: number of steps of each chain
+        chains: number of chains
+        every: steps between two recorded states of the film; default: chosen to record about 20
+            states
+        burn: number of burn-in steps, which are discarded
+        extractor: name of a classifier whose predicted classes are also tracked; default: the one
+            trained on images of this kind, if there is one
+        data: new location of the run's data, from which that kind is determined
+        weights: "best" or "last" weights of the run
+        seed: random seed
+        out: film to write: an image with a row for each chain, an array, a folder, or a .gif
+        scale: as for `sample`
+
+    Raises:
+        PthetaError: if the model has no Markov chain, if a film of non-images is requested, or if
+            `out` cannot be written
     """
     check_numbers(steps=steps, chains=chains, every=every, burn=burn, seed=seed)
     film = is_film(out)

@@ -125,25 +125,40 @@ def arithmetic(
     fps: float | None = None,
     scale: int | None = None,
 ) -> Moved:
-    """Changes one thing of images: their codes are moved along a direction, and decoded. A film
-    (.gif) shows each image still, and below it moving.
+    """Edit images by moving their latent codes along a direction and decoding them.
 
-    plus: the group that they are moved towards: NAME=VALUE,... (attributes or `label`) or a
-        class of training images, or a picture or a folder of them
-    minus: the group that they are moved away from; default: of an attribute or a label the group of
-        the image itself, by what is known of it or else by the nearest mean code
-    along: an attribute that is a number, or has an order
-    closed_form: how many directions in closed form; direction: a file that `save` has written
-    image: pictures to change; default: n test images, of them those that are `where` NAME=VALUE,...
-    condition: of pictures, in turn; each: images of a group
-    near: so many images of the own group count, those whose codes are nearest to that of the image,
-        each with the images of the other group that are most like it; default: all, by the means
-    strengths: how far, 1 for the whole way from one group to the other, and along a number for one
-        standard deviation
-    data: where the run's data lies now; out, scale: as for `sample`; save: a .safetensors for
-        the direction; fps: frames a second of a film (default 8)
-    Raises PthetaError where the model has no codes of images, for groups that nobody is of, and
-    where no direction is asked for, or two are.
+    Give exactly one kind of direction: `plus` (with `minus`), `along`, `closed_form` or
+    `direction`. In a film (.gif) each original is shown still above the moving image.
+
+    Args:
+        run: run folder, or a `Run`
+        plus: group to move the images towards: NAME=VALUE,... (attributes or `label`), a class of
+            training images, or an image file or folder
+        minus: group to move the images away from. Default: for an attribute or label, the group
+            with the image's own value, which is looked up or else taken from the nearest mean code
+        along: numeric or ordered attribute to move along
+        closed_form: number of closed-form directions
+        direction: file of directions written by `save`
+        image: image file or folder to edit; default: n test images
+        where: select the test images by NAME=VALUE, ...
+        condition: conditions of the images in `image`, cycled through
+        n: number of test images
+        each: maximum number of images in a group
+        near: number of images of the image's own group to use, those with the nearest codes, each
+            matched with the most similar images of the other group; default: all, by the means of
+            both groups
+        strengths: step sizes; 1 is the distance between the groups, or one standard deviation with
+            `along`
+        data: new location of the run's data
+        weights: "best" or "last" weights of the run
+        seed: random seed
+        out, scale: as for `sample`
+        save: .safetensors file to write the direction to
+        fps: frames per second of a film (default 8)
+
+    Raises:
+        PthetaError: if the model does not decode images from codes, if a group is empty, or unless
+            exactly one direction is given
     """
     check_numbers(n=n, each=each, near=near, seed=seed)
     ways = Ways(plus, minus, along, closed_form, direction)

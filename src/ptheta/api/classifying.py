@@ -31,12 +31,13 @@ PRIORS = ("training", "uniform")
 class Reading(TypedDict, total=False):
     """How examples are read and classified.
 
-    split, label_column: of a source, see `ptheta.outliers`
-    data: where the run's data lies now
-    n: examples, drawn at random by the seed; default: all
-    prior: p(y): "training", the shares of the classes in training, or "uniform"
-    samples: of the importance bound, where a model has no exact likelihood
-    weights: of the run, "best" or "last"
+    Attributes:
+        split, label_column: of the source, as for `ptheta.outliers`
+        data: new location of the run's data
+        n: number of examples, chosen at random by the seed; default: all
+        prior: p(y): "training" (class frequencies in the training data) or "uniform"
+        samples: importance samples for the bound, if the model has no exact likelihood
+        weights: "best" or "last" weights of the run
     """
 
     split: str | None
@@ -59,15 +60,22 @@ def classify(
     force: bool = False,
     **how: Unpack[Reading],
 ) -> Classification:
-    """Classifies examples by Bayes' rule: P(y | x) is proportional to p(x | y) p(y), of a run that
-    is conditional on labels. Where the examples have labels, it is measured, beside floors.
+    """Classify examples by Bayes' rule with a run conditional on labels.
 
-    source: anything that `ptheta.open_data` reads; default: the run's held-out examples
-    out: a .csv to write a row for each example to; show: a .png of the reliability diagram and of
-        which class is taken for which; force: whether files that are there are overwritten
-    how: the fields of `Reading`
-    Raises PthetaError where the model is not conditional on labels or has no likelihood, and where
-    the prior is that of training examples which are not there.
+    p(y | x) is proportional to p(x | y) p(y). If the examples have labels, the predictions are
+    evaluated and compared with baselines.
+
+    Args:
+        run: run folder, or a `Run`
+        source: any data that `ptheta.open_data` reads; default: the run's held-out examples
+        out: .csv to write a row for each example to
+        show: .png to draw the reliability diagram and the confusion matrix to
+        force: overwrite existing files
+        how: the fields of `Reading`
+
+    Raises:
+        PthetaError: if the model is not conditional on labels or has no likelihood, or if the class
+            prior needs training examples that are not available
     """
     check_numbers(n=how.get("n"), samples=how.get("samples"), seed=how.get("seed"))
     prior = how.get("prior", PRIORS[0])

@@ -150,15 +150,26 @@ def cluster(
     seed: int = 0,
     force: bool = False,
 ) -> Clustering:
-    """Groups examples without labels: by the categories of a model that has some of its own, else
-    by clusters of its codes. Where labels are known, says how well that fits them, beside k-means
-    without a model and chance.
+    """Cluster examples without labels.
 
-    source, split, label_column, data, n: as for `classify`
-    clusters: how many; default: as many as there are labels; by, restarts: as for `tasks.cluster`
-    out: a .csv to write a row for each example to; show: a picture with a row of `each` examples of
-        each cluster; force: whether files that are there are overwritten
-    Raises PthetaError where the model neither has categories nor encodes.
+    Uses the categorical code of a model that has one, else clusters the latent codes. If labels are
+    known, the clustering is evaluated against them and compared with k-means on the data and with
+    chance.
+
+    Args:
+        run: run folder, or a `Run`
+        source, split, label_column, data, n: as for `classify`
+        clusters: number of clusters; default: the number of labels
+        by, restarts: as for `tasks.cluster`
+        out: .csv to write a row for each example to
+        show: image to write, with a row of `each` examples for each cluster
+        each: examples in each row of the image
+        weights: "best" or "last" weights of the run
+        seed: random seed
+        force: overwrite existing files
+
+    Raises:
+        PthetaError: if the model has neither categories nor an encoder
     """
     check_numbers(clusters=clusters, restarts=restarts, n=n, each=each, seed=seed)
     places = Places.at(out, show, source, force=force)

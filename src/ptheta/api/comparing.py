@@ -34,18 +34,26 @@ def compare(
     data: str | None = None,
     anew: bool = False,
 ) -> Path:
-    """Measures every run in the same way and writes report.html, .md and .json into the folder
-    `out`. Returns the page.
+    """Evaluate several runs by the same protocol and write report.html, .md and .json.
 
-    runs: run folders, folders of sweeps (all runs in them), or `Run`s
-    n: images drawn of each model; extractor: as for `ptheta.evaluate`
-    images: folders of images that another program made, measured as well
-    data: what to measure on: where the runs' data lies now, or other images
-    anew: measure everything; by default not what the evaluation.json of a run holds by the very
-        same protocol (weights, images, samples, seed, extractor, versions). A speed is always
-        measured
-    Raises PthetaError where the runs' images differ in size or levels, or were other images and no
-    `data` is given, and where two rows would have the same name.
+    Args:
+        runs: run folders, folders of sweeps (all their runs), or `Run`s
+        out: folder to write the report into
+        n: number of images to draw from each model
+        seed: random seed
+        extractor: as for `ptheta.evaluate`
+        images: folders of images from other programs, evaluated as well
+        data: data to evaluate on: the new location of the runs' data, or other images
+        anew: evaluate everything again; by default results in a run's evaluation.json are reused if
+            the protocol is identical (weights, images, samples, seed, extractor, versions). Speed
+            is always measured
+
+    Returns:
+        Path of the HTML page.
+
+    Raises:
+        PthetaError: if the runs' images differ in size or levels, if they were trained on different
+            images and no `data` is given, or if two rows would have the same name
     """
     folder = check_folder(out)
     opened = [Run.open(path) for run in runs for path in _runs_in(run)]
@@ -60,10 +68,18 @@ def compare(
 
 
 def write_report(folder: str | Path) -> Path:
-    """Writes report.html, .md and .json of a comparison again, from measured.json and the pictures
-    that it stored in its folder; nothing is measured. Returns the page.
+    """Rebuild report.html, .md and .json from the results and images stored in a report folder.
 
-    Raises PthetaError where the folder holds no comparison, or a damaged one.
+    Nothing is measured again.
+
+    Args:
+        folder: folder that `compare` wrote
+
+    Returns:
+        Path of the HTML page.
+
+    Raises:
+        PthetaError: if the folder holds no comparison, or a damaged one
     """
     return write(expand(folder))
 
@@ -83,11 +99,18 @@ def demo(
     speed: float = 1.0,
     quick: bool = False,
 ) -> Path:
-    """Trains one model of each family that has a recipe "demo" into out/MODEL (going on where an
-    earlier call stopped), compares them, and writes out/report.html. Returns the page.
+    """Train one model of each family that has a recipe "demo", compare them, and write a report.
 
-    speed: divides the minutes that each recipe trains for
-    quick: a twelfth of these minutes, and 300 samples of each model measured and not 1,000
+    Runs are written to out/MODEL; interrupted ones are resumed. The report is out/report.html.
+
+    Args:
+        out: folder to write the runs and the report into
+        data: data to train on
+        speed: divides the training minutes of each recipe
+        quick: use a twelfth of these minutes, and 300 samples of each model instead of 1,000
+
+    Returns:
+        Path of the HTML page.
     """
     folder = check_folder(out)
     if speed <= 0:

@@ -98,13 +98,21 @@ def compress(
     seed: int = 0,
     force: bool = False,
 ) -> Compressed:
-    """Writes images without loss in about as many bits as the run's -log2 p has.
+    """Compress images losslessly in about -log2 p(x) bits each.
 
-    source: anything that `ptheta.open_data` reads, read as the run's data was; split: a part of it
-    out: a .ptc, which `ptheta.decompress` reads with the same run; force: whether one that is there
-        is overwritten
-    n: images, drawn at random by the seed; default: all; batch: images that are coded together
-    Raises PthetaError where the model is no unconditional autoregressive one.
+    Args:
+        run: run folder, or a `Run`, of an unconditional autoregressive model
+        source: any data that `ptheta.open_data` reads, preprocessed as the run's data was
+        out: .ptc file to write; `ptheta.decompress` reads it with the same run
+        split: split of the source
+        n: number of images, chosen at random by the seed; default: all
+        batch: batch size of the encoder
+        weights: "best" or "last" weights of the run
+        seed: random seed
+        force: overwrite an existing file
+
+    Raises:
+        PthetaError: if the model is not autoregressive or is conditional
     """
     check_numbers(n=n, batch=batch, seed=seed)
     place = check_new(out, (SUFFIX,), "--out", force)
@@ -135,11 +143,17 @@ def compress(
 def decompress(
     run: str | Path | Run, file: str | Path, out: str | Path | None = None, *, force: bool = False
 ) -> Grid:
-    """Reads images that `ptheta.compress` wrote, with the run that wrote them.
+    """Restore images from a file that `ptheta.compress` wrote with the same run.
 
-    out: a folder, or an array (x.npy, x.npz); force: whether an array that is there is overwritten
-    Raises PthetaError for a file that is damaged, or was written with other weights, and where the
-    images do not come out as they went in, as on a machine that computes otherwise.
+    Args:
+        run: run folder, or a `Run`, that compressed the file
+        file: .ptc file
+        out: folder, or array file (x.npy, x.npz), to write
+        force: overwrite an existing array
+
+    Raises:
+        PthetaError: if the file is damaged, was written with other weights, or does not decode to
+            the same images, as on a machine whose floating-point results differ
     """
     output = _lossless(out, force)
     place, opened = expand(file), Run.open(run)

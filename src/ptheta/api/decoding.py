@@ -48,17 +48,23 @@ def decode(
     weights: str = "best",
     force: bool = False,
 ) -> Grid | Rows:
-    """The examples of codes; the mean example where the decoder is a distribution.
+    """Decode latent codes into examples (the mean, if the decoder is a distribution).
 
-    codes: a file that `encode` or `invert` wrote (.npy, .csv, .parquet), what `encode` gave, or
-        float (N, L)
-    condition: of a conditional model, such as {"labels": ["cat"]}, for the codes in turn; default:
-        the labels that stand beside the codes
-    out: of images a picture, an array or a folder, whose files have the names that stand beside the
-        codes; of vectors a table, an array or a picture; scale: as for `sample`
-    force: whether a file that is there is overwritten
-    Raises PthetaError where the model cannot decode, for what are no codes of it, and where it is
-    conditional and nothing says on what.
+    Args:
+        run: run folder, or a `Run`
+        codes: file written by `encode` or `invert` (.npy, .csv, .parquet), a result of `encode`, or
+            an array, float (N, L)
+        condition: conditions for a conditional model, such as {"labels": ["cat"]}, cycled through;
+            default: the labels stored with the codes
+        out: for images, an image, array or folder (whose files take the names stored with the
+            codes); for vectors, a table, array or image
+        scale: as for `sample`
+        weights: "best" or "last" weights of the run
+        force: overwrite an existing file
+
+    Raises:
+        PthetaError: if the model cannot decode, if the codes do not fit the model, or if a
+            conditional model has no condition
     """
     opened = Run.open(run)
     of_rows = isinstance(opened.spec, VectorSpec)

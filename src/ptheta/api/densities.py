@@ -187,17 +187,26 @@ def density(
     n: int = SHOWN,
     force: bool = False,
 ) -> Likely:
-    """log p of the examples of a source by a run's model, exact, a bound or an estimate, and the
-    share of held-out examples that are less likely.
+    """Compute log p(x) of examples (exact, bound or estimate) and rank them among held-out
+    examples.
 
-    source: anything that `ptheta.open_data` reads; default: the held-out examples themselves
-    split, label_column: of the source, as for `outliers`
-    held_out: examples of the run's data that it was not trained on, at most, to rank among
-    samples: importance samples of a bound; data: where the run's data lies now
-    out: a .csv to write a row for each example to; show: a picture of the n least and the n most
-        likely; force: whether files that are there are overwritten
-    Raises PthetaError where the model has no likelihood, bound or estimate, and where its data is
-    not there.
+    Args:
+        run: run folder, or a `Run`
+        source: any data that `ptheta.open_data` reads; default: the held-out examples themselves
+        split, label_column: of the source, as for `outliers`
+        held_out: maximum number of held-out examples to rank against
+        samples: importance samples for a bound
+        data: new location of the run's data
+        weights: "best" or "last" weights of the run
+        seed: random seed
+        out: .csv to write a row for each example to
+        show: image to write, with the n least and the n most likely examples
+        n: examples in each row of that image
+        force: overwrite existing files
+
+    Raises:
+        PthetaError: if the model has no likelihood, bound or estimate, or if the run's data is not
+            available
     """
     check_numbers(n=n, seed=seed, samples=samples, held_out=held_out)
     places = Places.at(out, show, source, force=force)

@@ -126,19 +126,28 @@ def encode(
     seed: int = 0,
     force: bool = False,
 ) -> Encoded:
-    """The code of each example of the run's data, of a source, or of pictures: of a model with a
-    posterior q(z | x) its mean.
+    """Encode the run's data, a source, or images.
 
-    source: anything that `ptheta.open_data` reads, read as the run's data was
-    image: in its place a picture of the model's size, or a folder of them; condition: what these
-        are asked for, in turn, of a conditional model
-    split: "train", "val" or "test", of the source, or of the run's data (default: test)
-    label_column, data, n: as for `classify`
-    sample: one draw from q(z | x) in place of its mean
-    std: whether the file has the standard deviations of q(z | x), too
-    out: a .npy of the codes alone, or a table (.csv, .parquet) with a row for each example: its
-        file or row, its label where known, z0, z1, ...; force: whether a file there is overwritten
-    Raises PthetaError where the model cannot encode, or has no posterior and is asked of it.
+    The code is the encoder's output; for a model with a posterior q(z | x), its mean.
+
+    Args:
+        run: run folder, or a `Run`
+        source: any data that `ptheta.open_data` reads, preprocessed as the run's data was
+        image: image file of the model's size, or folder of images, instead of a source
+        condition: conditions of the images in `image` for a conditional model, cycled through
+        split: "train", "val" or "test", of the source, or of the run's data (default: test)
+        label_column, data, n: as for `classify`
+        sample: sample from q(z | x) instead of taking its mean
+        std: also write the standard deviations of q(z | x)
+        out: .npy of the codes, or table (.csv, .parquet) with a row for each example: its file or
+            row, its label if known, z0, z1, ...
+        weights: "best" or "last" weights of the run
+        seed: random seed
+        force: overwrite an existing file
+
+    Raises:
+        PthetaError: if the model cannot encode, or if `sample` or `std` is given for a model
+            without a posterior
     """
     check_numbers(n=n, seed=seed)
     place = check_new(out, tuple(WRITERS), "--out", force)

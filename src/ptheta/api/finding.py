@@ -36,16 +36,17 @@ SHOWN = 8  # examples in a picture
 
 
 class Finding(TypedDict, total=False):
-    """How outliers are found.
+    """How outliers are scored.
 
-    score: names of `ptheta.tasks.outliers.SCORES`, the first of which decides, or "all" of which
-        can be taken, behind the default one
-    background: a run of a model of what all such examples have in common
-    extractor: of the features of neighbours and mahalanobis: a name, "codes" (those of the model),
-        or an object
-    false_alarms: share of examples like the training data that may be flagged
-    samples: importance samples of a bound
-    weights: of the run, "best" or "last"
+    Attributes:
+        score: names in `ptheta.tasks.outliers.SCORES`, the first of which ranks and flags; or "all"
+            that the run supports, after the default one
+        background: run of a background model, for the likelihood ratio
+        extractor: features of the neighbours and mahalanobis scores: a name, "codes" (the model's
+            latent codes), or an extractor object
+        false_alarms: fraction of examples like the training data that may be flagged
+        samples: importance samples for a bound
+        weights: "best" or "last" weights of the run
     """
 
     score: Sequence[str]
@@ -73,20 +74,29 @@ def outliers(
     force: bool = False,
     **how: Unpack[Finding],
 ) -> Found:
-    """Scores the examples of a source, more for what is less like the run's training data, and
-    flags those that few examples like it would reach.
+    """Score how unlike the run's training data the examples of a source are, and flag outliers.
 
-    source: anything that `ptheta.open_data` reads; split: a part of it; default: its test part, or
-        all of it where it has no parts
-    data: where the run's data lies now
-    outlier_where: examples with NAME=VALUE, such as label=shoe, are known outliers
-    label_column: of a source that has columns, where they are not those of a usual name
-    normal: a second source, of examples that are none: all of the first are then outliers
-    out: a .csv to write a row for each example to; show: a picture of the n worst; force: whether
-        files that are there are overwritten
-    how: the fields of `Finding`
-    Raises PthetaError for a score that the model cannot give, and where the run's training data is
-    not there.
+    Scores are higher for more unusual examples. The threshold is set on held-out examples, so that
+    few examples like the training data exceed it.
+
+    Args:
+        run: run folder, or a `Run`
+        source: any data that `ptheta.open_data` reads
+        split: split of the source; default: test, or all of a source without splits
+        data: new location of the run's data
+        outlier_where: NAME=VALUE, such as label=shoe, that marks known outliers
+        label_column: column of the labels, if the source has columns and the name is unusual
+        normal: second source, of examples that are not outliers; then all of `source` counts as
+            outliers
+        out: .csv to write a row for each example to
+        show: image to write, with the n highest-scoring examples
+        n: examples in that image
+        force: overwrite existing files
+        how: the fields of `Finding`
+
+    Raises:
+        PthetaError: if the model does not support a score, or if the run's training data is not
+            available
     """
     places = Places.at(out, show, source, normal, force=force)
     if normal is not None and outlier_where:

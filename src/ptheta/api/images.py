@@ -48,31 +48,42 @@ def sample(
     force: bool = False,
     scale: int | None = None,
 ) -> Grid | Rows:
-    """n images, or n rows of a table, drawn from a trained model; images into a folder: a stopped
-    call is gone on with.
+    """Sample images, or rows of a table, from a trained model.
 
-    n: by default 64, or one for each caption of a file
-    labels: classes by name or number, in turn; attributes: the one vector that a model of
-        attributes is given; default: all labels, or each attribute alone, in turn; and test inputs
-        of the run's data, of a model that is given images
-    condition: texts by kind of condition, such as {"text": ["a red circle"]}, in turn
-    caption_file: a text file of captions, one to a line, in their place
-    weights, prior: as for `Run.model`
-    same_noise: of a conditional model, draw the images of every condition from the same noise
-    between: of two conditions, draw what lies between them in so many steps, from the same noise
-    missing: of a table, rows lack the cells that training rows, drawn at random, lack
-    reject: of a GAN, choose samples by its calibrated discriminator: "drs" (rejection) or "mh"
-        (Metropolis-Hastings); data: where the run's data lies now, by which it is calibrated
-    truncation: of a GAN, draw codes within [-truncation, truncation]
-    temperature: of autoregressive models, logits over it; of flows and VAEs, base noise times it
-    mean: of a decoder that is a distribution (of VAEs and the like), show the mean of p(x | z) of
-        each code; by default its elements are drawn, each on its own, as every metric takes them
-    out: a place to write them as well: a picture, an array (.npy, .npz) or a folder; rows: a table
-        (.csv, .parquet), an array (.npy) or a picture (.png)
-    force: whether a file of rows that is there is overwritten
-    scale: pixels of a picture for one of an image
-    Raises PthetaError where the model cannot sample, takes no such condition, or does not know it,
-    for fewer images than conditions, and where `out` cannot be written.
+    If `out` is a folder, a call that was interrupted resumes.
+
+    Args:
+        run: run folder, or a `Run`
+        n: number of images or rows; default: 64, or one for each caption of `caption_file`
+        labels: classes by name or index, cycled through; default: all classes
+        attributes: one attribute vector; default: each attribute alone, in turn
+        condition: texts by kind of condition, such as {"text": ["a red circle"]}, cycled through.
+            By default a model conditional on images gets test inputs of the run's data
+        caption_file: text file with one caption per line, instead of captions in `condition`
+        weights, prior: as for `Run.model`
+        same_noise: draw the images of all conditions from the same noise (conditional models)
+        between: interpolate between two conditions in this many steps, with the same noise
+        missing: for tables, leave empty the cells that are missing in a random training row
+        reject: for a GAN, select samples with its calibrated discriminator: "drs" (rejection
+            sampling) or "mh" (Metropolis-Hastings)
+        truncation: for a GAN, draw codes from a normal truncated to [-truncation, truncation]
+        temperature: divides the logits (autoregressive models) or scales the base noise (flows,
+            VAEs)
+        mean: for a probabilistic decoder, such as a VAE, show the mean of p(x | z); by default each
+            element is sampled independently, as all metrics do
+        data: new location of the run's data, on which `reject` is calibrated
+        seed: random seed
+        out: place to write to. Images: an image file, an array (.npy, .npz) or a folder; rows: a
+            table (.csv, .parquet), an array (.npy) or an image (.png)
+        force: overwrite an existing file of rows
+        scale: integer factor by which images are enlarged; default: small images to about 64 pixels
+
+    Returns:
+        `Grid` for images, `Rows` for a model of vectors.
+
+    Raises:
+        PthetaError: if the model cannot sample, does not take or know the condition, if there are
+            fewer images than conditions, or if `out` cannot be written
     """
     check_numbers(n=n, between=between, seed=seed)
     output = None if is_table(out) else Output.at(out, scale)
@@ -144,10 +155,15 @@ def surprise(
     out: str | Path | None = None,
     scale: int | None = None,
 ) -> Grid:
-    """How unexpected each pixel of test images is, given the earlier ones: image, and its map, in
-    which white is the most unexpected.
+    """Map -log2 p of each pixel of test images given the earlier pixels.
 
-    n: how many; data: where the run's data lies now, or other images; out, scale: as for `sample`
+    The grid shows each image next to its map, in which white is the most unexpected.
+
+    Args:
+        run: run folder, or a `Run`
+        n: number of test images
+        data: new location of the run's data, or other images
+        out, scale: as for `sample`
     """
     output = Output.at(out, scale)
     model, x, y = examples(Run.open(run), n, data, output, 2)

@@ -77,18 +77,25 @@ def impute(
     seed: int = 0,
     force: bool = False,
 ) -> Imputed:
-    """The table with its gaps filled by what a run has learned; what is there stays as it is, in a
-    table of text to the byte.
+    """Fill the missing cells of a table with a trained model.
 
-    table: of `GAPS`, which has the columns that the run learned, among others
-    out: the file to write, of the same kind; of several, full.csv becomes full-1.csv, full-2.csv...
-    m: completed tables, each with other draws of what is missing: what differs among them says how
-        uncertain it is
-    mean: the single best completion in their place: means, and the most probable words
-    candidates: completions to choose each from, where a model conditions approximately
-    force: files that are there are written anew
-    Raises PthetaError where the model cannot complete rows, for a table without the columns of the
-    run, and for files that are there.
+    Known cells are copied unchanged (in a text table, byte for byte).
+
+    Args:
+        run: run folder, or a `Run`
+        table: file of a format in `GAPS` that contains the columns of the run's data, possibly
+            among others
+        out: file to write, in the same format; for several, full.csv becomes full-1.csv,
+            full-2.csv, ...
+        m: number of completed tables, each with its own draws (multiple imputation)
+        mean: write one completion of conditional means and most probable words instead of draws
+        candidates: candidate completions per row, if the model conditions only approximately
+        seed: random seed
+        force: overwrite existing files
+
+    Raises:
+        PthetaError: if the model cannot complete rows, if the table lacks columns of the run, or if
+            a file exists
     """
     check_numbers(m=m, candidates=candidates, seed=seed)
     if mean and m > 1:
@@ -221,14 +228,23 @@ def score_imputation(
     seed: int = 0,
     floors: Sequence[str] | None = None,
 ) -> list[Scored]:
-    """How well a run imputes cells of held-out rows that are hidden from it, beside what needs no
-    model: the model first, then the entries of `ptheta.tasks.impute.FLOORS`.
+    """Evaluate imputation: hide known cells of held-out rows, impute them, compare with baselines.
 
-    data: where the run's data lies now, or other rows; what the run was trained on is left out
-    hide: the share of known cells that are hidden, each at random; repeats: of the hiding
-    draws: of each gap, for the energy score and the intervals
-    Floors learn from the training rows of the run; where they are not there, from the rows at hand
-    with what is hidden of them hidden.
+    Baselines are fitted to the run's training rows; if these are not available, to the given rows
+    with the hidden cells hidden.
+
+    Args:
+        run: run folder, or a `Run`
+        data: new location of the run's data, or other rows; training rows are left out
+        hide: fraction of known cells to hide, each at random
+        repeats: number of repetitions, each hiding other cells
+        draws: draws of each missing cell, for the energy score and the intervals
+        candidates: as for `impute`
+        seed: random seed
+        floors: names of baselines in `ptheta.tasks.impute.FLOORS`; default: all
+
+    Returns:
+        The scores of the model, then those of each baseline.
     """
     check_numbers(candidates=candidates, seed=seed)
     opened = Run.open(run)

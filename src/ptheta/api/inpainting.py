@@ -104,22 +104,32 @@ def inpaint(
     out: str | Path | None = None,
     scale: int | None = None,
 ) -> Completed:
-    """Images of which a part is known, completed: original, part, completions in a row.
+    """Complete partly known images.
 
-    known: the part that is given, one of `ptheta.masks.MASKS` (default: upper)
-    mask: a picture, white where pixels are unknown, grey from half on counting as white; a folder
-        of them with the names of the images; one of `ptheta.masks.MASKS`, the unknown part; or the
-        box that is unknown, "left,top,right,bottom" in pixels, the last two beyond it
-    image: a picture to complete, or a folder of them; default: test images. Into a folder the
-        completed pictures are then written as large as they are, under the names of the originals
-    condition: of these pictures, in turn, such as {"labels": ["cat"]}
-    n: test images (default 8); data: where they lie now, or others
-    each: completions of an image (default: 1 of a picture, 7 of a test image; 1 where a model knows
-        one alone); candidates: to choose a completion from, where known pixels follow unknown ones;
-        codes that are tried, where a model searches for one, in `search_steps` steps
-    out, scale: as for `sample`
-    Raises PthetaError where the model cannot complete images, for what is no picture, a picture or
-    a mask of another size, and for options that go with test images alone, or with pictures alone.
+    The grid shows in each row the original, its known part, and the completions.
+
+    Args:
+        run: run folder, or a `Run`
+        known: name of the known part, from `ptheta.masks.MASKS` (default: upper)
+        mask: the unknown part: a mask image, white where pixels are unknown (thresholded at half);
+            a folder of masks with the names of the images; a name from `ptheta.masks.MASKS`; or a
+            box "left,top,right,bottom" in pixels, right and bottom exclusive
+        image: image file or folder to complete; default: test images. With a folder as `out`,
+            completed images keep their size and names
+        condition: conditions of these images, cycled through, such as {"labels": ["cat"]}
+        n: number of test images (default 8)
+        each: completions per image (default: 1 for `image`, 7 for test images; 1 if the model has
+            only one completion)
+        candidates: candidate completions, if known pixels come after unknown ones in the model's
+            order; number of codes to try, for a model that searches for a code
+        search_steps: optimisation steps of that search; default: the model's own
+        data: new location of the test images, or other images
+        seed: random seed
+        out, scale: as for `sample`
+
+    Raises:
+        PthetaError: if the model cannot complete images, if a file is not an image, if an image or
+            mask has another size, or for options that apply only to test images or only to `image`
     """
     check_numbers(n=n, each=each, candidates=candidates, seed=seed)
     output, opened = Output.at(out, scale), Run.open(run)

@@ -82,16 +82,28 @@ def invert(
     codes: str | Path | None = None,
     scale: int | None = None,
 ) -> Grid:
-    """Looks for the code of each image, by optimisation: of test images, beside what the encoder
-    gives, the best of the codes that were drawn, and floors (`Inversions`); or of pictures.
+    """Find the latent code of each image by optimisation.
 
-    image: a picture, or a folder of them; condition: of these, in turn
-    restarts, steps, drawn, encoder: as for `ptheta.tasks.invert`
-    n: test images in the picture (default 8); measured: of the table (default 100)
-    data: where the run's data lies now, or other images
-    out: a picture or a folder; codes: a .npy or a table for the codes; scale: as for `sample`
-    Raises PthetaError where the model makes no images of codes with gradients, or has neither prior
-    nor encoder, and for what is no picture.
+    For test images the result (`Inversions`) compares the reconstruction error with the encoder's,
+    that of the best random code, and baselines.
+
+    Args:
+        run: run folder, or a `Run`
+        image: image file or folder to invert; default: test images
+        condition: conditions of these images, cycled through
+        restarts, steps, drawn, encoder: as for `ptheta.tasks.invert`
+        n: number of test images in the grid (default 8)
+        measured: number of test images in the table (default 100)
+        data: new location of the run's data, or other images
+        weights: "best" or "last" weights of the run
+        seed: random seed
+        out: image file or folder to write
+        codes: .npy or table to write the codes to
+        scale: as for `sample`
+
+    Raises:
+        PthetaError: if the model does not decode images differentiably, has neither prior nor
+            encoder, or if a file is not an image
     """
     check_numbers(n=n, measured=measured, seed=seed)
     output, opened = Output.at(out, scale), Run.open(run)

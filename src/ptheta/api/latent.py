@@ -41,14 +41,17 @@ def manifold(
     out: str | Path | None = None,
     scale: int | None = None,
 ) -> Grid:
-    """side x side images over two dimensions of the code.
+    """Decode a grid of side x side images over two dimensions of the latent space.
 
-    dims: across and down; default: of more than two, the two most used on test images where the
-        model encodes, else the first two
-    label: of a conditional model, by name or number; default: its first, or the first test input
-        of one that is given images
-    data: where the run's data lies now, or other images to find those dimensions by
-    out, scale: as for `ptheta.sample`
+    Args:
+        run: run folder, or a `Run`
+        side: number of images across and down
+        dims: the dimensions across and down; default: the two most active on test images if the
+            model has an encoder, else the first two
+        label: class of a conditional model, by name or index; default: the first class, or the
+            first test input for a model conditional on images
+        data: new location of the run's data, or other images from which to choose the dimensions
+        out, scale: as for `ptheta.sample`
     """
     output, opened = Output.at(out, scale), Run.open(run)
     output.check(side * side, opened.spec, side)
@@ -91,10 +94,14 @@ def latents(
     seed: int = 0,
     out: str | Path | None = None,
 ) -> LatentReport:
-    """What the codes of n test images hold: active units, KL of each dimension, and how far the
-    aggregate posterior is from the prior.
+    """Analyse the codes of test images: active units, KL of each dimension, q(z) versus p(z).
 
-    data: where the run's data lies now, or other images; out: a .png to draw them into
+    Args:
+        run: run folder, or a `Run`
+        n: number of test images
+        data: new location of the run's data, or other images
+        seed: random seed
+        out: .png to plot the result to
     """
     place = None if out is None else check_file(out, (".png",))
     opened = Run.open(run)
@@ -114,13 +121,24 @@ def fit(
     weights: str = "best",
     seed: int = 0,
 ) -> nn.Module:
-    """Fits a Gaussian mixture to the codes of training images and keeps it in the run folder, so
-    that an autoencoder can sample, too. Returns the model with it.
+    """Fit a Gaussian mixture to the codes of training images, as a prior to sample from.
 
-    data: where the run's data lies now; default: where it lay in training
-    components: of the mixture; images: at most so many codes; weights: "best" or "last"
-    Raises PthetaError where the model cannot encode and decode, and where the images that it was
-    trained on are not there.
+    The mixture is stored in the run folder, so that an autoencoder can sample as well.
+
+    Args:
+        run: run folder, or a `Run`
+        data: new location of the run's data; default: where it was in training
+        components: number of Gaussians
+        images: maximum number of training images to encode
+        weights: "best" or "last" weights of the run
+        seed: random seed
+
+    Returns:
+        The model with the fitted prior.
+
+    Raises:
+        PthetaError: if the model cannot encode and decode, or if its training images are not
+            available
     """
     opened = Run.open(run)
     refuse_to_change(opened.path)
@@ -144,13 +162,18 @@ def probe(
     seed: int = 0,
     out: str | Path | None = None,
 ) -> list[Probe]:
-    """How much of the labels the run's representation holds: `ptheta.tasks.probe.probe` on the
-    training and test images of its data.
+    """Evaluate the run's representation by classification: `ptheta.tasks.probe.probe` on its data.
 
-    labels: how many labelled images to learn from, one after the other; None is all of them
-    data: where the run's data lies now; draws, steps, seed: as there; out: a .png to draw them into
-    Raises PthetaError where the data has no labels or is not the run's, or the model has no
-    representation.
+    Args:
+        run: run folder, or a `Run`
+        labels: numbers of labelled training images, one result each; None for all
+        data: new location of the run's data
+        draws, steps, seed: as for `ptheta.tasks.probe.probe`
+        out: .png to plot the result to
+
+    Raises:
+        PthetaError: if the data has no labels or is not the run's, or if the model has no
+            representation
     """
     place = None if out is None else check_file(out, (".png",))
     opened = Run.open(run)

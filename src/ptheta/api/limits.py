@@ -45,7 +45,7 @@ def check_numbers(**given: int | None) -> None:
         if value is None:
             continue
         if not isinstance(value, Integral) or isinstance(value, bool):
-            raise PthetaError(f"{flag} {brief(value)}: want a whole number")
+            raise PthetaError(f"{flag} {brief(value)}: want an integer")
         if not least <= value <= most:
             wanted = f"{least} or more" if value < least else f"{most} or less"
             raise PthetaError(f"{flag} {brief(value)}: want {wanted}")

@@ -39,11 +39,12 @@ class Unwritten(CannotWrite):
 
 
 class MeasureOptions(TypedDict, total=False):
-    """How samples are measured.
+    """How samples are evaluated.
 
-    n: images drawn of a run; of others, at most so many (default all)
-    extractor: of the features, a name or an object; default: by what the data is
-    processes: that share the extraction of features
+    Attributes:
+        n: number of images drawn from a run; maximum number of given images (default: all)
+        extractor: feature extractor, a name or an object; default: chosen by the data
+        processes: number of worker processes for feature extraction
     """
 
     n: int
@@ -53,10 +54,11 @@ class MeasureOptions(TypedDict, total=False):
 
 
 class EvaluateOptions(MeasureOptions, total=False):
-    """How a run is measured.
+    """How a run is evaluated.
 
-    is_k: importance samples of a likelihood bound
-    ais_images: test images whose log p(x) is also estimated by annealed importance sampling
+    Attributes:
+        is_k: importance samples for a likelihood bound
+        ais_images: test images whose log p(x) is also estimated by annealed importance sampling
     """
 
     is_k: int
@@ -71,15 +73,21 @@ def evaluate(
     closest: str | Path | None = None,
     **options: Unpack[EvaluateOptions],
 ) -> Evaluation:
-    """Evaluates a run on its data's test split (or another source) and writes evaluation.json, but
-    for an example that ships with the package.
+    """Evaluate a run on the test split of its data and write evaluation.json into its folder.
 
-    data: where the run's data lies now, or other images. What the run was trained on is left out
-        of the test images, and where the data is not the run's no number says whether it copies
-    closest: a picture to write the samples nearest to a training image into, above those images,
-        and the same for the test images
-    options: those of `EvaluateOptions`
-    Raises Unwritten, which holds the evaluation, where its file cannot be written.
+    No file is written for the example runs shipped with the package.
+
+    Args:
+        run: run folder, or a `Run`
+        data: new location of the run's data, or other images. Training images are removed from the
+            test images; without the run's own data, no copy metrics are computed
+        closest: image to write: the samples nearest to a training image, above those images, and
+            the same for test images
+        options: the fields of `EvaluateOptions`
+
+    Raises:
+        PthetaError: if the data cannot be read or does not fit the model
+        Unwritten: if evaluation.json cannot be written; it holds the evaluation
     """
     place, opened = _picture(closest), Run.open(run)
     opened.warn_if_unfinished()
@@ -131,13 +139,18 @@ def evaluate_images(
     image_column: str | None = None,
     **options: Unpack[MeasureOptions],
 ) -> Evaluation:
-    """Measures the images of a folder (or of any source), made by whatever program, against the
-    test images of `data`.
+    """Evaluate images of any origin against the test images of `data`.
 
-    closest: as for `evaluate`
-    size, channels, image_column: as `ReadOptions` has them; options: those of `MeasureOptions`
-    Raises PthetaError where either cannot be read, where they differ in size or channels, and for
-    fewer than two images.
+    Args:
+        images: images to evaluate: a folder, or any source
+        data: source of the real images
+        closest: as for `evaluate`
+        size, channels, image_column: as in `ReadOptions`
+        options: the fields of `MeasureOptions`
+
+    Raises:
+        PthetaError: if either source cannot be read, if they differ in size or channels, or for
+            fewer than two images
     """
     place = _picture(closest)
     made, test, train = made_and_real(
@@ -160,14 +173,22 @@ def closest(
     seed: int = 0,
     **reading: Unpack[ReadOptions],
 ) -> tuple[Tensor, Tensor]:
-    """Of n samples those that are nearest to a real image in pixels, and those images: two image
-    batches, uint8 (pairs, C, H, W), nearest first.
+    """Find the samples with the smallest pixel distance to a real image.
 
-    source: a run, or images of any origin, which `data` then has the real images for
-    data: of a run: where its data lies now
-    of: which real images, "train" or "test"
-    reading: those of `ReadOptions`, for images of any origin
-    Raises PthetaError where the images that a run was trained on are not there.
+    Args:
+        source: run, or images of any origin
+        data: new location of the run's data; for images of any origin, the real images
+        of: real images to compare with, "train" or "test"
+        n: number of samples
+        pairs: number of pairs to return
+        seed: random seed
+        reading: the fields of `ReadOptions`, for images of any origin
+
+    Returns:
+        The samples and their nearest real images, each uint8 (pairs, C, H, W), nearest first.
+
+    Raises:
+        PthetaError: if the run's training images are not available
     """
     if of not in REAL:
         raise PthetaError(f"of = {of!r}: choose 'train' or 'test'")

@@ -33,14 +33,17 @@ PIXELS, FEATURES, COLUMNS = "pixels", "features", "columns"
 
 
 class Searching(ReadOptions, total=False):
-    """How samples are searched, beside how images of any origin are read.
+    """How neighbours are searched; the inherited fields say how images of any origin are read.
 
-    drawn: samples; held_out: unseen examples, at most, and as many training examples
-    k: neighbours of each
-    space: "pixels" and "features" of images, "columns" of rows; default: all there are
-    extractor: of the features, a name or an object; default: by what the data is
-    shifts, mirror: how far a copy may be shifted, in pixels, and whether it may be mirrored
-    weights, prior: of the run, as for `Run.model`
+    Attributes:
+        drawn: number of samples
+        held_out: maximum number of unseen examples, and of training examples to compare
+        k: neighbours of each sample
+        space: "pixels" and "features" for images, "columns" for rows; default: all that apply
+        extractor: feature extractor, a name or an object; default: chosen by the data
+        shifts: also recognise copies shifted by up to this many pixels
+        mirror: also recognise mirrored copies
+        weights, prior: as for `Run.model`
     """
 
     drawn: int
@@ -66,16 +69,24 @@ def neighbours(
     force: bool = False,
     **how: Unpack[Searching],
 ) -> Nearby:
-    """Samples of a run beside their nearest training examples, and how near these are: beside
-    examples that nobody has trained on, training examples among each other, and copies.
+    """Find the training examples nearest to samples, and test whether samples are copies.
 
-    run: or a folder (or file) of images of any origin, which `data` then has the real images for
-    data: where the run's data lies now; n: samples in a picture
-    out: a picture of the first n samples, uncurated, each before its neighbours; beside it one with
-        -closest in its name, of the n samples of all that are nearest to a training image
-    table: a .csv with a row for each neighbour; which `out` may name as well
-    force: whether files that are there are overwritten; how: the fields of `Searching`
-    Raises PthetaError where the model cannot sample, and where its training data is not there.
+    Distances are compared with those of unseen examples, of training examples to each other, and of
+    artificial copies.
+
+    Args:
+        run: run folder or `Run`; or a folder (or file) of images of any origin
+        data: new location of the run's data; for images of any origin, the real images
+        n: samples in an image
+        out: image of the first n samples, uncurated, each followed by its neighbours; a second
+            image, with -closest in its name, shows the n samples nearest to a training image. Or a
+            .csv, as `table`
+        table: .csv to write a row for each neighbour to
+        force: overwrite existing files
+        how: the fields of `Searching`
+
+    Raises:
+        PthetaError: if the model cannot sample, or if its training data is not available
     """
     k, seed = how.get("k", NEAR), how.get("seed", 0)
     drawn, held_out = how.get("drawn", DRAWN), how.get("held_out", HELD_OUT)

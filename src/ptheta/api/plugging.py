@@ -140,14 +140,17 @@ KINDS: dict[str, Kind] = {
 
 
 def register(kind: str, name: str, entry: object) -> None:
-    """Adds an entry to one of ptheta's tables, for this program and for what it writes.
+    """Add an entry to one of ptheta's registries, in this process and for the runs it writes.
 
-    kind: "model", "loss", "penalty", "metric", "source", "extractor", or another of `KINDS`
-    name: as options and lists have it
-    entry: what the table of that kind holds; of a model also its class (see docs/plugins.md)
+    The module that registered an entry may register it again.
 
-    Raises PthetaError for an unknown kind, an entry of another type, and a name that is taken. The
-    module that registered an entry may do so again.
+    Args:
+        kind: "model", "loss", "penalty", "metric", "source", "extractor", or another of `KINDS`
+        name: name of the entry, as in options and listings
+        entry: an object of the registry's type; for a model, also its class (see docs/plugins.md)
+
+    Raises:
+        PthetaError: for an unknown kind, an entry of another type, or a name that is taken
     """
     if kind not in KINDS:
         raise unknown("kind of entry", kind, KINDS)

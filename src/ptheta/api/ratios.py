@@ -151,19 +151,30 @@ def ratio(
     n: int = SHOWN,
     force: bool = False,
 ) -> Real:
-    """p_data / p_model of the examples of a source by a GAN's discriminator, calibrated on held-out
-    examples and new samples, neither of which it has seen.
+    """Estimate p_data(x) / p_model(x) of examples with a GAN's discriminator.
 
-    source: anything that `ptheta.open_data` reads; default: the held-out examples themselves, each
-        by a calibration without it
-    split, label_column: of the source, as for `outliers`
-    held_out: examples to calibrate on, at most, and as many samples; calibration: a line, or
-        isotonic; floors: whether small
-        classifiers are tried beside the discriminator; data: where the run's data lies now
-    out: a .csv to write a row for each example to; show: a picture of the n least and the n most
-        real; force: whether files that are there are overwritten
-    Raises PthetaError where the model has no discriminator, where its loss tells no such ratio, and
-    where its data is not there.
+    The discriminator is calibrated on held-out examples and new samples, neither of which it has
+    seen.
+
+    Args:
+        run: run folder, or a `Run`
+        source: any data that `ptheta.open_data` reads; default: the held-out examples themselves,
+            each with a calibration that excludes it
+        split, label_column: of the source, as for `outliers`
+        held_out: maximum number of held-out examples, and of samples, for calibration
+        floors: compare the discriminator with small classifiers
+        calibration: "line" or "isotonic"
+        data: new location of the run's data
+        weights: "best" or "last" weights of the run
+        seed: random seed
+        out: .csv to write a row for each example to
+        show: image to write, with the n examples of lowest and of highest ratio
+        n: examples in each row of that image
+        force: overwrite existing files
+
+    Raises:
+        PthetaError: if the model has no discriminator, if its loss does not estimate a density
+            ratio, or if the run's data is not available
     """
     check_numbers(n=n, seed=seed, held_out=held_out)
     places = Places.at(out, show, source, force=force)

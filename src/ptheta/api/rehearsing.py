@@ -95,13 +95,17 @@ def dry_run(
     out: str | Path | None = None,
     **options: object,
 ) -> DryRun:
-    """What `train` with these options would be; nothing is kept.
+    """Report what `train` would do with these options, without keeping anything.
 
-    Steps of three seconds are timed, in a folder that is removed. A model that is fitted in passes
-    over the data is fitted for as long.
+    About three seconds of training steps are timed, in a temporary folder. A model that is fitted
+    in passes over the data is fitted for as long.
 
-    model, data, recipe, options: as of `train`; out: where that is to write, refused as it does
-    Raises PthetaError as `train` does.
+    Args:
+        model, data, recipe, options: as for `train`
+        out: folder for the run; checked as `train` does, but not written
+
+    Raises:
+        PthetaError: as `train` does
     """
     if out is not None:
         refuse_taken(checked_out(out))

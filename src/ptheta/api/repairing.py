@@ -56,18 +56,28 @@ def denoise(
     out: str | Path | None = None,
     scale: int | None = None,
 ) -> Grid:
-    """Test images damaged and repaired, with how well beside the floors (a `Compared`): image,
-    damaged, repaired by the model, by each floor, a row for each image. Or pictures repaired.
+    """Denoise test images and evaluate the result, or denoise given images.
 
-    noise, level: as for `ptheta.tasks.denoise`; of several each with each (default: gaussian, 0.5)
-    image: a picture to repair, or a folder of them, as they are: with `noise` they are damaged
-        first; else a model that goes by the damage is told the `level` of Gaussian noise in them.
-        Into a folder the repaired pictures are written under the names of the originals
-    condition: of these pictures, in turn, such as {"labels": ["cat"]}
-    n: test images in the picture (default 8); measured: of the table (default 1000, or all)
-    data: where the run's data lies now, or other images; out, scale: as for `sample`
-    Raises PthetaError where the model cannot repair images, for noise and levels that are none, for
-    what is no picture, and for options that go with test images alone, or with pictures alone.
+    For test images each row of the grid shows the original, the corrupted image, the model's
+    restoration, and that of each baseline; the result is a `Compared`.
+
+    Args:
+        run: run folder, or a `Run`
+        noise, level: as for `ptheta.tasks.denoise`; each kind is combined with each level (default:
+            gaussian, 0.5)
+        image: image file or folder to denoise. With `noise` the images are corrupted first;
+            otherwise a model that takes the noise level gets `level`, that of the Gaussian noise in
+            them. With a folder as `out`, results keep the file names
+        condition: conditions of these images, cycled through, such as {"labels": ["cat"]}
+        n: number of test images in the grid (default 8)
+        measured: number of test images in the table (default 1000, or all)
+        data: new location of the run's data, or other images
+        seed: random seed
+        out, scale: as for `sample`
+
+    Raises:
+        PthetaError: if the model cannot denoise, for unknown noise or levels, if a file is not an
+            image, or for options that apply only to test images or only to `image`
     """
     check_numbers(n=n, measured=measured, seed=seed)
     damages = _damages(noise, level, seed)
@@ -95,10 +105,16 @@ def reconstruct(
     out: str | Path | None = None,
     scale: int | None = None,
 ) -> Grid:
-    """Test images encoded and decoded: image, and what its code gives back; with how near that is,
-    of training and of test images, beside the floors (a `Compared`). Or pictures of a user.
+    """Encode and decode test images and evaluate the reconstructions, or reconstruct given images.
 
-    The arguments are those of `denoise`.
+    For test images the result is a `Compared`, with the errors on training and test images and
+    those of the baselines.
+
+    Args:
+        run, image, condition, n, measured, data, out, scale: as for `denoise`
+
+    Raises:
+        PthetaError: as `denoise` does
     """
     check_numbers(n=n, measured=measured)
     output, opened = Output.at(out, scale), Run.open(run)

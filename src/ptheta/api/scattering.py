@@ -184,20 +184,29 @@ def scatter(
     seed: int = 0,
     force: bool = False,
 ) -> Scattered:
-    """The codes of one or several runs in a plane, coloured by class: two dimensions of the code,
-    or of more than two their first two principal components.
+    """Plot the latent codes of one or several runs in two dimensions, coloured by class.
 
-    runs: one, or up to six
-    source, split, label_column, data: as for `classify`; n: examples at most, drawn at random
-    dims: the two dimensions, in place of principal components
-    title: of each run; default: the name of its folder
-    ellipses: examples whose Gaussian posterior q(z | x) is drawn, by an ellipse at `std` standard
-        deviations; 0: none
-    reach: the axes go from -reach to reach; own_axes: each run has axes of its own. Default: the
-        axes of all are the same, and hold everything
-    out: a .png, with the prior's regions of highest density of 50 % and 95 %, and that of 95 % of
-        the aggregate posterior q(z); force: whether a file that is there is overwritten
-    Raises PthetaError where a model cannot encode, and for runs that are shown different examples.
+    The plot shows two dimensions of the code, by default the first two principal components if
+    there are more, with the 50 % and 95 % highest-density regions of the prior and the 95 % region
+    of the aggregate posterior q(z).
+
+    Args:
+        runs: one run, or up to six
+        source, split, label_column, data: as for `classify`
+        n: maximum number of examples, chosen at random
+        dims: two dimensions to plot instead of principal components
+        title: title of each run; default: the name of its folder
+        ellipses: number of examples whose Gaussian posterior q(z | x) is drawn; 0 for none
+        std: standard deviations at which these ellipses are drawn
+        reach: axes from -reach to reach
+        own_axes: give each run its own axes; default: shared axes that contain everything
+        out: .png to write
+        weights: "best" or "last" weights of the run
+        seed: random seed
+        force: overwrite an existing file
+
+    Raises:
+        PthetaError: if a model cannot encode, or if the runs would show different examples
     """
     check_numbers(n=n, ellipses=ellipses, seed=seed)
     drawing = Drawing.of(title, ellipses, std, reach, own_axes)

@@ -33,14 +33,25 @@ def score_inpainting(
     seed: int = 0,
     masks: Sequence[str] = TESTED,
 ) -> Scores:
-    """How well a run completes test images of which a part is hidden from it, beside what needs no
-    learning: the model first, then the floors (`ptheta.metrics.floors`), mask by mask.
+    """Evaluate the completion of masked test images, mask by mask, next to baselines.
 
-    data: where the run's data lies now, or others; n: test images
-    each: completions of an image; candidates, search_steps: as of `inpaint`
-    masks: names of `ptheta.masks.MASKS`, the part that is hidden
-    Floors learn from the training images of the run; where these are not there, there are none.
-    Raises PthetaError as `inpaint` does.
+    Baselines (`ptheta.metrics.floors`) are fitted to the run's training images; if these are not
+    available, there are none.
+
+    Args:
+        run: run folder, or a `Run`
+        data: new location of the run's data, or other images
+        n: number of test images
+        each: completions per image
+        candidates, search_steps: as for `inpaint`
+        seed: random seed
+        masks: names in `ptheta.masks.MASKS` of the parts that are hidden
+
+    Returns:
+        The scores of the model, then those of each baseline.
+
+    Raises:
+        PthetaError: as `inpaint` does
     """
     check_numbers(n=n, each=each, candidates=candidates, seed=seed)
     opened = Run.open(run)

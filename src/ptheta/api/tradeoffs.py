@@ -101,15 +101,24 @@ def tradeoff(
     out: str | Path | None = None,
     force: bool = False,
 ) -> Traded:
-    """Precision against recall of a run's samples over values of truncation (of a GAN) or
-    temperature (of autoregressive models, flows and VAEs), beside those of training examples.
+    """Measure precision and recall of samples over truncation or temperature.
 
-    values: of either; default: seven usual ones
-    n: samples of each point, and held-out examples that they are compared with, at most
-    extractor: of the features of images; default: as for `evaluate`; data: where the run's data
-        lies now; out: a .png to draw the curve into; force: whether one that is there is
-        overwritten
-    Raises PthetaError where the model has neither, and where its data is not there.
+    Truncation applies to GANs; temperature to autoregressive models, flows and VAEs. Training
+    examples in place of samples give the attainable values.
+
+    Args:
+        run: run folder, or a `Run`
+        values: truncations or temperatures; default: seven common values
+        n: maximum number of samples at each value, and of held-out examples
+        extractor: feature extractor for images; default: as for `evaluate`
+        data: new location of the run's data
+        weights: "best" or "last" weights of the run
+        seed: random seed
+        out: .png to plot the curve to
+        force: overwrite an existing file
+
+    Raises:
+        PthetaError: if the model supports neither, or if its data is not available
     """
     check_numbers(n=n, seed=seed)
     path = check_new(out, (".png",), "--out", force)

@@ -41,13 +41,20 @@ from ptheta.training.scoring import Score
 def create(
     name: str, spec: DataSpec, *, condition: ConditionSpec | None = None, **options: object
 ) -> nn.Module:
-    """A model of the registry with fresh weights, for images of this spec.
+    """Create a model of the registry with newly initialised weights.
 
-    The weights are drawn from torch's random stream as it stands, and it is left there: seed it
-    anew for other weights.
-    condition: what the model is asked for, `ptheta.Labels(names)` or `ptheta.Attributes(names)`
-    options: fields of the model's config. Raises PthetaError for an unknown model or option
-    (naming the nearest one), a value out of range, or a spec or condition that the model cannot do.
+    The weights are drawn from torch's global random generator; set its seed for other weights.
+
+    Args:
+        name: name of the model
+        spec: what one example is, an `ImageSpec` or a `VectorSpec`
+        condition: what the model is conditioned on: `ptheta.Labels(names)` or
+            `ptheta.Attributes(names)`
+        options: fields of the model's config
+
+    Raises:
+        PthetaError: for an unknown model or option (the message names the nearest one), a value out
+            of range, or a spec or condition that the model does not support
     """
     if not isinstance(spec, DataSpec):
         raise PthetaError(f"spec = {spec!r}: give a ptheta.ImageSpec or a ptheta.VectorSpec")
@@ -74,23 +81,27 @@ def train(
     callbacks: Sequence[Callback] = (),
     **options: object,
 ) -> Run:
-    """Trains a model and returns its run.
+    """Train a model and return its run.
 
-    model: a name of the registry; or a class of modules, whose options are the arguments of its
-        constructor behind the spec; or an object of one, a copy of which is trained. It has
-        `game()`, `fit(batches)` or `loss(batch)`. See docs/plugins.md
-    recipe: one of the model's recipes
-    data: a name of a data set, a path, or images in memory (see `ptheta.open_data`); all of a
-        `Dataset` is trained on. With resume: where the images of the run lie now
-    out: the run folder; may exist only with resume=True
-    more_data: with resume, train on the images that have come to the data since as well
-    callbacks: follow the training (`ptheta.callbacks`); in one process only
-    options: fields of the model's config, of `DataSettings` (plan) and of `TrainSettings`
+    Args:
+        model: name in the registry; or a module class, whose constructor takes the spec and then
+            the options; or a module, a copy of which is trained. It has `game()`, `fit(batches)` or
+            `loss(batch)`; see docs/plugins.md
+        data: name of a data set, a path, or images in memory (see `ptheta.open_data`); a `Dataset`
+            is used whole. With `resume`: new location of the run's data
+        out: run folder; may exist only with resume=True
+        recipe: one of the model's recipes
+        resume: continue the run in `out`
+        more_data: with `resume`, also train on images added to the data since
+        callbacks: follow the training (`ptheta.callbacks`); single-process training only
+        options: fields of the model's config, of `DataSettings` (plan) and of `TrainSettings`
 
-    Raises PthetaError for bad input, an existing run without `resume`, data that lacks images of
-    the run or has others without `more_data` (before anything is written), a loss that is not
-    finite; Interrupted after SIGINT, SIGTERM or SIGHUP, once the checkpoint is written, and where a
-    signal ended one of several processes.
+    Raises:
+        PthetaError: for invalid input, an existing run without `resume`, data that lacks images of
+            the run or has others without `more_data` (before anything is written), or a loss that
+            is not finite
+        Interrupted: after SIGINT, SIGTERM or SIGHUP, once the checkpoint is written; or if a signal
+            ended one of several processes
     """
     refuse_unguarded()
     if more_data and not resume:
@@ -183,15 +194,23 @@ def sweep(
     recipe: str = "default",
     **options: object,
 ) -> sweeps.Sweep:
-    """Trains `model` with each of the settings and each of the seeds 0, 1, ..., into
-    out/NAME=VALUE,...,seed=N. What an earlier call has done is kept, so a sweep may be stopped and
-    called again. All settings are trained with seed 0 first, then all with seed 1, and so on.
+    """Train a model with each of several settings and each of the seeds 0, 1, ...
 
-    model: as of `train`
-    settings: tables of options, such as `ptheta.runs.sweeps.grid` gives; options: those that all
-        runs share
-    A training that ends in an error (a loss that is not finite) is a result: it is recorded, and
-    the others go on. Raises PthetaError, before any training, for settings that cannot be trained.
+    Runs are written to out/NAME=VALUE,...,seed=N. Finished runs are kept, so a sweep can be
+    interrupted and called again. All settings are trained with seed 0 first, then all with seed 1,
+    and so on. A run that fails (a loss that is not finite) is recorded, and the sweep continues.
+
+    Args:
+        model: as for `train`
+        data: name of a data set, or a path
+        out: folder to write the runs into
+        settings: option tables, such as `ptheta.runs.sweeps.grid` returns
+        seeds: number of seeds
+        recipe: one of the model's recipes
+        options: options shared by all runs
+
+    Raises:
+        PthetaError: for invalid settings, before any training
     """
     trainings = sweeps.Trainings(named(model), data, settings, seeds, recipe, options)
     return sweeps.sweep(train, trainings, out)
@@ -209,5 +228,10 @@ def _what_is_left(folder: Path) -> str:
 
 @undisturbed()
 def load(run: str | Path, weights: str = "best") -> nn.Module:
-    """The trained model of a run folder, in eval mode. weights: "best" or "last"."""
+    """Load the trained model of a run, in eval mode.
+
+    Args:
+        run: run folder
+        weights: "best" or "last"
+    """
     return Run.open(run).model(weights)

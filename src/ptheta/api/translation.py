@@ -88,27 +88,36 @@ def translate(
     out: str | Path | None = None,
     scale: int | None = None,
 ) -> Grid | Translations:
-    """Pictures, carried over to what they were paired with in training or to another domain.
+    """Translate images to their paired target or to another domain.
 
-    input: a picture, or a folder of them, by its path; or images in memory: of Pillow, arrays,
-        tensors, or a list of any of these. Default: test inputs of the run's data, each in a row
-        with its outputs, its target, and the training target that is nearest to the (first) output
-    to: the domain that is wanted, by name, where the model knows several. Default, of test inputs:
-        the other one of two
-    styles: answers to each picture, of a model that knows several
-    n: test inputs (default 8), or pictures of a folder (default all)
-    size: pixels that the shorter side of a picture is brought to; default: pictures as they are
-    tile: pictures of more than tile^2 pixels are worked at in tiles of that side (default 1024)
-    from_target: of a run whose inputs are made of images: the pictures are such images, and each
-        answer is written between the input that was made as in training and its target
-    weights: as for `Run.model`; data: where the test inputs lie now, or others
-    seed: of what is drawn, and of the order of the test inputs
-    out: a folder for pictures, or a file for one; answers have the names of their inputs, numbered
-        where there are several. A stopped call is gone on with. Of test inputs as for `sample`
-    scale: of test inputs, as for `sample`
-    Raises PthetaError where the model cannot translate, for a domain that it does not know, for
-    what is no picture, for a number beyond its limits (`ptheta.api.limits`), and for options that
-    go with test inputs alone, or with pictures alone.
+    Args:
+        run: run folder, or a `Run`
+        input: image file or folder; or images in memory: Pillow images, arrays, tensors, or a list
+            of these. Default: test inputs of the run's data, each in a row with its outputs, its
+            target, and the training target nearest to the first output
+        to: name of the target domain, if the model has several. Default for test inputs of two
+            domains: the other one
+        styles: number of outputs per input, for a model with several styles
+        n: number of test inputs (default 8), or of images of a folder (default all)
+        size: resize the shorter side of each image to this many pixels; default: images keep their
+            size
+        tile: process images of more than tile^2 pixels in tiles of this side (default 1024)
+        from_target: for a run whose inputs are derived from targets: `input` contains targets, and
+            each output is written between the derived input and the target
+        weights: as for `Run.model`
+        data: new location of the test inputs, or other data
+        seed: random seed, for the outputs and the order of the test inputs
+        out: folder, or file for one image; outputs take the names of the inputs, numbered if there
+            are several. An interrupted call resumes. For test inputs: as for `sample`
+        scale: for test inputs, as for `sample`
+
+    Returns:
+        `Translations` of the given images, or a `Grid` of test inputs.
+
+    Raises:
+        PthetaError: if the model cannot translate, for an unknown domain, if a file is not an
+            image, for a number out of range (`ptheta.api.limits`), or for options that apply only
+            to test inputs or only to `input`
     """
     check_numbers(styles=styles, n=n, size=size, seed=seed)
     opened = Run.open(run)

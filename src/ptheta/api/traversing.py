@@ -61,21 +61,30 @@ def traverse(
     fps: float | None = None,
     scale: int | None = None,
 ) -> Grid:
-    """A code with one part of it changed at a time, a part in each row; or all at once in a film.
+    """Vary one dimension of a latent code at a time, one row for each; in a film, all at once.
 
-    n: rows (default 8): the dimensions that are most used on test images where the model encodes,
-        else those that change its images most, after the parts that it names (InfoGAN's c0, ...)
-    dims: in their place, by number or by name: [0, 3], ["c0", "z5"]
-    codes: parts that have a value in all rows, "c0=3"; without a value they are one of the dims
-    steps: images in a row (default 9, in a film 16; a category has one for each of its values)
-    reach: from -reach to reach, under N(0, 1)
-    image: what to start from: the number of a test image, or a picture, or a folder of pictures;
-        default: test image 0 where the model encodes, else a code that is drawn
-    starts: how many codes to start from, each in rows of its own: from test images from `image` on
-    condition: what a drawn code or a picture is asked for, of a conditional model
-    seed: of a code that is drawn of the prior, to start from
-    data, weights, out, scale: as for `sample`; fps: frames a second of a film (default 8)
-    Raises PthetaError for parts that the code does not have, and where the model has no codes.
+    Args:
+        run: run folder, or a `Run`
+        n: number of rows (default 8): named parts of the code first (InfoGAN's c0, ...), then the
+            most active dimensions on test images if the model has an encoder, else those that
+            change images most
+        dims: dimensions to vary instead, by index or name: [0, 3], ["c0", "z5"]
+        codes: parts of the code fixed in all rows, "c0=3"; without a value, the part is added to
+            `dims`
+        steps: images in a row (default 9, in a film 16; for a category, all its values)
+        reach: range of each row, from -reach to reach, under N(0, 1)
+        image: starting point: index of a test image, image file or folder; default: test image 0 if
+            the model has an encoder, else a code drawn from the prior
+        starts: number of codes to start from, each with its own rows; test images from index
+            `image`
+        condition: condition of a drawn code or of images, for a conditional model
+        data, weights, out, scale: as for `sample`
+        seed: seed of a code drawn from the prior to start from
+        fps: frames per second of a film (default 8)
+
+    Raises:
+        PthetaError: for unknown parts of the code, or if the model does not decode images from
+            codes
     """
     check_numbers(n=n, seed=seed, starts=starts)
     screen, opened = Screen.at(out, scale, fps), Run.open(run)

@@ -130,19 +130,27 @@ def usefulness(
     out: str | Path | None = None,
     force: bool = False,
 ) -> Useful:
-    """What a run's samples are good for: a classifier is trained on samples, on real examples, on
-    both and on what needs no model, and tested on held-out real examples; tests try to tell samples
-    from held-out examples; and samples are looked at for copies of training examples.
+    """Evaluate samples as training data, and test whether they differ from real examples.
 
-    data: where the run's data lies now
-    n: samples that classifiers learn from; default: as many as training examples
-    target: of a table, the column that is the label: words, or numbers of two values. A run that is
-        conditional on labels has its own. Without labels the classifiers are left out
-    repeats: of all that is drawn; weights, prior: as for `Run.model`
-    out: a .csv to write a row for each number to; force: whether one that is there is written
-        anew
-    Raises PthetaError where the model cannot sample, where the training data is not there, and for
-    a column that is no label.
+    Classifiers trained on samples, on real examples, on both, and on baselines that need no model
+    are tested on held-out real examples. Two-sample tests try to distinguish samples from held-out
+    examples, and samples are searched for copies of training examples.
+
+    Args:
+        run: run folder, or a `Run`
+        data: new location of the run's data
+        n: number of samples to train classifiers on; default: the number of training examples
+        target: column of a table to use as the label: words, or a number with two values. A run
+            conditional on labels uses those. Without labels no classifiers are trained
+        repeats: number of repetitions of all random steps
+        weights, prior: as for `Run.model`
+        seed: random seed
+        out: .csv to write a row for each result to
+        force: overwrite an existing file
+
+    Raises:
+        PthetaError: if the model cannot sample, if the training data is not available, or for a
+            column that is not a label
     """
     from ptheta.api.labelled import measured  # scikit-learn takes a second to import
 

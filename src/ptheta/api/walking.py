@@ -166,23 +166,29 @@ def interpolate(
     fps: float | None = None,
     scale: int | None = None,
 ) -> Walks:
-    """n walks of `steps` images, one in a row, or all at once in a film (.gif).
+    """Interpolate in the latent space: n walks of `steps` images, one per row, or a film (.gif).
 
-    runs: one; or several, each of which walks between the same images, above a cross-fade of pixels
-    start, end: what to walk between: pictures or folders of them, test images ("image=3,17"), or
-        conditions of a conditional model (a label, a caption), which walk at the same noise; of an
-        unconditional model test images of a class, or of NAME=VALUE,...
-    images: without these, whether the walks are between test images, or between codes of the prior;
-        default: between images where the model encodes
-    n: walks at most (default 8); steps: of each (default 10, in a film 16)
-    straight: along lines in the place of great circles
-    condition: of pictures of a conditional model, those of start and of end in turn
-    measured: walks between test images whose middles are looked for among the training images;
-        default: 100 of several runs, none of one
-    seed: of codes of the prior, of the noise of conditions, and of the search for codes (default 0)
-    fps: frames a second of a film (default 8); data, weights, out, scale: as for `sample`
-    Raises PthetaError for an option without effect, for what is no image and no condition of the
-    model, and where the model has no codes.
+    Args:
+        runs: one run; or several, which interpolate between the same images above a pixel
+            cross-fade
+        n: maximum number of walks (default 8)
+        start, end: ends of the walks: image files or folders, test images ("image=3,17"), or
+            conditions of a conditional model (a label, a caption), interpolated with fixed noise;
+            for an unconditional model, test images of a class or of NAME=VALUE,...
+        steps: images in each walk (default 10, in a film 16)
+        images: without start and end, walk between test images (True) or codes drawn from the prior
+            (False); default: test images if the model has an encoder
+        straight: interpolate linearly instead of along great circles
+        condition: conditions of image files for a conditional model, those of start and end in turn
+        measured: walks between test images whose midpoints are compared with all training images;
+            default: 100 for several runs, 0 for one
+        data, weights, out, scale: as for `sample`
+        seed: seed of codes from the prior, of the noise of conditions, and of inversion (default 0)
+        fps: frames per second of a film (default 8)
+
+    Raises:
+        PthetaError: for an option without effect, for ends that are neither images nor conditions
+            of the model, or if the model has no latent codes
     """
     check_numbers(n=n, measured=measured, seed=seed)
     screen = Screen.at(out, scale, fps)

@@ -1,4 +1,5 @@
-"""The command line. Nothing here names a model; torch is imported when a command needs it."""
+"""Command-line entry point. No model is named here; torch is imported only when a command needs
+it."""
 
 from __future__ import annotations
 
@@ -20,30 +21,30 @@ from ptheta.errors import Interrupted, PthetaError, nearest, unknown
 from ptheta.terminal.signals import ENDING, ending, lasting, name_of
 
 NO_MEMORY = ("can't allocate memory", "out of memory", "Storage size calculation overflowed")
-GONE = (errno.EPIPE, errno.EBADF)  # nobody reads the output any more
-UNREAD = 128 + signal.SIGPIPE  # the status where nobody reads what would be said
+GONE = (errno.EPIPE, errno.EBADF)  # the reader of the output has closed it
+UNREAD = 128 + signal.SIGPIPE  # exit status when the output has no reader
 
 
 def main(argv: list[str] | None = None) -> None:
-    """The installed command. Bad input: one line on stderr and status 2."""
-    if sys.stderr is None:  # closed: what is said there is for nobody
+    """Entry point of the `ptheta` command. Bad input gives one line on stderr and exit status 2."""
+    if sys.stderr is None:  # stderr is closed: discard messages
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     if sys.stdout is None:
-        _say("standard output is closed: open it, or send it away with >/dev/null")
+        _say("standard output is closed: open it, or redirect it to /dev/null")
         sys.exit(2)
     _escape_what_cannot_be_written()
     warnings.showwarning = _Warnings()
-    atexit.register(gc.freeze)  # or Python, as it ends, looks for garbage among all torch has made
+    atexit.register(gc.freeze)  # skips a slow garbage collection of torch objects at exit
     status, text = 0, ""
     with lasting(), ending() as asked:
         try:
             status, text = _done(argv)
-        except BaseException:  # whatever a signal made of the work
+        except BaseException:  # any exception that a signal caused
             if asked.number is None:
                 raise
         if asked.number is not None and status != 128 + asked.number:
             status, text = 128 + asked.number, f"stopped by {name_of(asked.number)}"
-    for number in ENDING:  # the work is done and written: no traceback of what closes it
+    for number in ENDING:  # all output is written: avoid a traceback at exit
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
     if text:
@@ -52,7 +53,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 class _Warnings:
-    """Shows a warning as a line for the user, once; those of other kinds are for developers."""
+    """Prints each `UserWarning` once, on one line; other categories are for developers."""
 
     def __init__(self) -> None:
         self.said: set[str] = set()
@@ -69,12 +70,12 @@ class _Warnings:
 
 
 def _done(argv: list[str] | None) -> tuple[int, str]:
-    """Does what is asked for; returns the exit status, and why it failed where it did."""
+    """Runs the command. Returns the exit status and, if it failed, the error message."""
     try:
-        from ptheta.cli.commands import cli  # here, where signals are taken: it takes a moment
+        from ptheta.cli.commands import cli  # slow to import, so only after signal handlers are set
 
         ended = cli.main(args=argv, prog_name="ptheta", standalone_mode=False)
-        return (ended if isinstance(ended, int) else 0), ""  # of a command that ended with a status
+        return (ended if isinstance(ended, int) else 0), ""  # the command may return a status
     except Interrupted as error:
         return 128 + error.number, str(error)
     except PthetaError as error:
@@ -95,18 +96,18 @@ def _done(argv: list[str] | None) -> tuple[int, str]:
 
 
 def _beyond(error: Exception) -> str | None:
-    """A line for what no check foresaw and the system refused; None for a fault of the program."""
+    """One line for an operating-system or memory error; None if the error is a bug."""
     if isinstance(error, OSError):
         where = f"{brief(error.filename)}: " if error.filename else ""
         return f"{where}{error.strerror or error}"
-    # torch has no type of its own for it on the CPU
+    # torch raises a plain RuntimeError for this on the CPU
     if isinstance(error, MemoryError) or any(text in str(error) for text in NO_MEMORY):
-        return "the memory is not enough: ask for fewer or smaller images, or a smaller model"
+        return "out of memory: use fewer or smaller images, or a smaller model"
     return None
 
 
 def _flushed(status: int) -> int:
-    """The exit status, once all output is written: what a buffer holds is written only now."""
+    """Flushes the output and returns the exit status: buffered output may fail only now."""
     try:
         sys.stdout.flush()
     except (OSError, ValueError) as error:  # full, or closed
@@ -120,13 +121,13 @@ def _flushed(status: int) -> int:
 
 
 def _say(line: str) -> None:
-    """A line for the user, where it can be written: the terminal may have gone."""
+    """Prints a line on stderr; ignores failures, since the terminal may be closed."""
     with suppress(OSError, ValueError):
         click.echo(f"ptheta: {_shown(line)}", err=True)
 
 
 def _let_go(stream: TextIO) -> None:
-    """What cannot be written is not tried again when Python ends, which would say so at length."""
+    """Discards output that cannot be written; otherwise Python prints a traceback at exit."""
     try:
         stream.flush()
     except (OSError, ValueError):
@@ -135,25 +136,25 @@ def _let_go(stream: TextIO) -> None:
 
 
 def _escape_what_cannot_be_written() -> None:
-    """Names of files may hold what the encoding of the terminal has not."""
+    """Escapes characters, such as those in file names, that the terminal's encoding lacks."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, ValueError):  # replaced, or closed
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def _shown(text: str) -> str:
-    """A text on one line: what is no letter in a name of a file (a line break, a code for the
-    terminal, a byte in no encoding) as an escape."""
+    """The text on one line, with unprintable characters of file names (line breaks, control codes,
+    undecodable bytes) escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _one_line(error: click.ClickException) -> str:
-    """click's message, with the nearest option where one was mistyped."""
+    """click's message on one line, with the nearest option if one was mistyped."""
     ctx = error.ctx if isinstance(error, click.UsageError) else None
     if isinstance(error, click.NoSuchOption) and ctx is not None:
         params = ctx.command.get_params(ctx)
         known = [name for p in params for name in (*p.opts, *p.secondary_opts)]
-        if nearest(error.option_name, known) is None:  # all of them would be pages
+        if nearest(error.option_name, known) is None:  # the full list is too long to print
             return f"unknown option {error.option_name!r}: see {ctx.command_path} --help"
         return str(unknown("option", error.option_name, known))
     text = " ".join(error.format_message().split())

@@ -1,4 +1,4 @@
-"""The options by which a user says what a conditional model is asked for."""
+"""Command-line options that give the condition of a conditional model."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from ptheta.errors import PthetaError
 
 F = TypeVar("F", bound=Callable[..., object])
 
-# by kind of condition (`ptheta.conditions.KINDS`): the option, the name of its values, its help
+# for each kind of condition (`ptheta.conditions.KINDS`): option, parameter name, help
 OPTIONS = {
-    "labels": ("--label", "labels", "Name of a class. May be repeated."),
+    "labels": ("--label", "labels", "Class name. May be repeated."),
     "attributes": (
         "--attributes",
         "attributes",
-        "Attributes that are not 0, by number or word: hat,size=0.3,colour=red; or a number for "
-        "each: 1,0,0.5. May be repeated.",
+        "Attributes that are not 0, as numbers or words: hat,size=0.3,colour=red; or one number "
+        "for each attribute: 1,0,0.5. May be repeated.",
     ),
     "text": ("--caption", "captions", "Caption. May be repeated."),
     "image": (
         "--image",
         "images",
-        "Picture that is the condition. May be repeated. By default "
-        "test inputs of the data that the run learned.",
+        "Image to condition on. May be repeated. By default test inputs of the run's data.",
     ),
 }
 
 
 def asked_options(command: F, without: Collection[str] = ()) -> F:
-    """All of them, each of which may be repeated. without: kinds whose flags say something else"""
+    """Adds all condition options to a command, each repeatable, except those of the kinds in
+    `without`."""
     for kind, (flag, name, text) in reversed(OPTIONS.items()):
         if kind not in without:
             command = click.option(flag, name, multiple=True, help=text)(command)
@@ -41,10 +41,9 @@ def asked_options(command: F, without: Collection[str] = ()) -> F:
 
 
 def asked(run: str, options: dict[str, Any]) -> dict[str, Sequence[str]]:
-    """What was asked for, by kind of condition. options: of the command, by their names; these are
-    taken out of them
+    """Takes the condition options out of `options` and returns the given ones by kind.
 
-    Raises PthetaError where the run's model is not asked for what the user gives.
+    Raises PthetaError if the run's model does not take a condition of that kind.
     """
     given = {kind: options.pop(name, ()) for kind, (_, name, _) in OPTIONS.items()}
     wanted = {kind: texts for kind, texts in given.items() if texts}
@@ -53,7 +52,7 @@ def asked(run: str, options: dict[str, Any]) -> dict[str, Sequence[str]]:
         if kind not in takes:
             flag, known = OPTIONS[kind][0], " and ".join(takes) or "no condition"
             raise PthetaError(
-                f"{flag} {brief(texts[0])}: this model takes no {kind}, it takes {known}; leave it "
-                "out"
+                f"{flag} {brief(texts[0])}: this model takes no {kind}, it takes {known}; leave "
+                "it out"
             )
     return wanted

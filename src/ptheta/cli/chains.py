@@ -1,4 +1,4 @@
-"""The use that watches a model's Markov chain."""
+"""The `chain` command: diagnostics of a model's Markov chain."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from ptheta.terminal.progress import shown
 @click.option(
     "--every",
     type=types.COUNT,
-    help="Steps between two states of the film.  [default: as many as give 20 states]",
+    help="Steps between two recorded states of the film.  [default: chosen to record 20 states]",
 )
-@whole("--burn", 0, "Number of steps before the first that is looked at.", types.Whole(0))
+@whole("--burn", 0, "Number of burn-in steps, which are discarded.", types.Whole(0))
 @click.option(
     "--extractor",
-    help="Classifier by whose classes the chain is watched as well, such as digits or fashion. By "
-    "default the one that was trained on such images, where there is one.",
+    help="Classifier whose predicted classes are also tracked along the chain, such as digits or "
+    "fashion. By default the one trained on images of this kind, if there is one.",
 )
 @WEIGHTS
 @JSON
@@ -36,22 +36,22 @@ from ptheta.terminal.progress import shown
 @click.option(
     "--out",
     type=types.SOURCE,
-    help="Film to write: a picture (film.png), an array or a folder, in which each row is a chain; "
-    "or film.gif, which moves.",
+    help="File or folder to write: an image with a row for each chain (film.png), an array, a "
+    "folder, or an animation (film.gif).",
 )
 @click.option(
     "--scale",
     type=types.COUNT,
-    help="Pixels of the film, across and down, for one pixel of an image. By default small images "
-    "are enlarged to about 64 pixels.",
+    help="Integer factor by which images are enlarged. By default small images are enlarged to "
+    "about 64 pixels.",
 )
 @THREADS
 def chain(run: str, as_json: bool, **options: Parsed) -> None:
-    """Watch the Markov chain by which a model draws.
+    """Show and diagnose the Markov chain from which a model samples.
 
-    A film shows some chains, step by step. A table says how quickly they forget where they were:
-    autocorrelation, effective sample size and split R-hat of the energy (of a model that has one),
-    of the mean over the elements of an example, and of the class that a classifier sees.
+    A film shows several chains step by step. A table reports how well they mix: autocorrelation,
+    effective sample size and split R-hat of the energy (if the model defines one), of the mean over
+    the elements of an example, and of the class that a classifier predicts.
 
     Examples:
       ptheta chain runs/rbm --out film.gif

@@ -1,4 +1,4 @@
-"""The use that changes one thing of images, by arithmetic with their codes."""
+"""The `arithmetic` command: edit images by vector arithmetic on their latent codes."""
 
 from __future__ import annotations
 
@@ -29,56 +29,55 @@ from ptheta.terminal.progress import shown
 @RUN
 @click.option(
     "--plus",
-    help="Group that the images are moved towards: NAME=VALUE,... of training images (attributes, "
-    "or label), such as label=7 or first_colour=red; a class alone, such as 7; a picture, or a "
-    "folder of pictures.",
+    help="Group to move the images towards: training images selected by attribute or label "
+    "(NAME=VALUE,...), such as label=7 or first_colour=red; a class name, such as 7; an "
+    "image file, or a folder of images.",
 )
 @click.option(
     "--minus",
-    help="Group that they are moved away from. By default that of each image itself, of the same "
-    "attribute.",
+    help="Group to move the images away from. By default the group with each image's own value "
+    "of the same attribute.",
 )
-@click.option(
-    "--along", help="Attribute that is a number or has an order, along which they are moved."
-)
+@click.option("--along", help="Numeric or ordered attribute along which to move the images.")
 @click.option(
     "--closed-form",
     type=types.COUNT,
-    help="Number of directions in which the first layer of the generator changes most, a row each.",
+    help="Number of directions in which the output of the generator's first layer changes most; "
+    "one row for each.",
 )
-@click.option("--direction", type=types.SOURCE, help="File of directions that --save has written.")
+@click.option("--direction", type=types.SOURCE, help="File of directions written by --save.")
 @click.option(
     "--image",
     type=types.SOURCE,
-    help="Picture to change, or folder of them. By default test images.",
+    help="Image to edit, or folder of images. By default test images.",
 )
 @click.option(
-    "--where", type=types.NAMES, default="", help="Test images to change: NAME=VALUE,... of them."
+    "--where", type=types.NAMES, default="", help="Select the test images to edit: NAME=VALUE,..."
 )
 @beside_pictures
 @number(text="Number of images.")
-@whole("--each", 200, "Number of images of a group, at most.")
+@whole("--each", 200, "Maximum number of images in a group.")
 @click.option(
     "--near",
     type=types.COUNT,
-    help="Number of images of the own group that count: those whose codes are nearest to that of "
-    "the image, each with the images of the other group that are most like it.  [default: all, by "
-    "the means of both groups]",
+    help="Number of images of the image's own group to use: those with the nearest codes, each "
+    "matched with the most similar images of the other group.  [default: all, by the means "
+    "of both groups]",
 )
 @click.option(
     "--strength",
     "strengths",
     type=types.Real(),
     multiple=True,
-    help="How far to move: 1 is from one group to the other, or one standard deviation. May be "
-    "repeated.  [default: 0, 0.5, 1 and 1.5; along a number, and in closed form, -2 to 2; in a "
-    "film 16 steps of that]",
+    help="Step size along the direction: 1 is the distance between the groups, or one standard "
+    "deviation. May be repeated.  [default: 0, 0.5, 1 and 1.5; -2 to 2 with --along and "
+    "--closed-form; 16 steps over the same range in a film]",
 )
 @click.option(
     "--save",
     type=types.File(".safetensors"),
-    help="A .safetensors to write the direction to, for --direction. With "
-    "--minus and without --near, so that it is the same for all images.",
+    help="Write the direction to this .safetensors file, to reuse with --direction. Needs "
+    "--minus and no --near, so that all images have the same direction.",
 )
 @WEIGHTS
 @DATA
@@ -86,13 +85,13 @@ from ptheta.terminal.progress import shown
 @out_or_film
 @THREADS
 def arithmetic(run: str, where: str, **options: Parsed) -> None:
-    """Change one thing of images, by arithmetic with their codes.
+    """Edit images by vector arithmetic on their latent codes.
 
-    The code of an image is moved along a direction and made an image again: towards a group of
-    images (--plus) and away from another (--minus), along a number (--along), or in the directions
-    that the generator answers most (--closed-form). A model that has no encoder is given codes by
-    inversion (`ptheta invert`). Each row begins with the image; a film (--out turn.gif) shows it
-    above what becomes of it.
+    The code of each image is moved along a direction and decoded: towards one group of images
+    (--plus) and away from another (--minus), along a numeric attribute (--along), or in the
+    directions to which the generator is most sensitive (--closed-form). For a model without an
+    encoder, codes are found by inversion (`ptheta invert`). Each row begins with the original
+    image; a film (--out turn.gif) shows the original above the edited image.
 
     Examples:
       ptheta arithmetic runs/scenes --plus first_colour=red --near 10 --out red.png

@@ -29,7 +29,7 @@ from ptheta.terminal.progress import shown
 SOME = click.option(
     *("-n", "--number", "n"),
     type=types.COUNT,
-    help="Number of examples, drawn at random.  [default: all]",
+    help="Number of examples, chosen at random.  [default: all]",
 )
 
 
@@ -43,14 +43,14 @@ SOME = click.option(
     "--prior",
     default="training",
     show_default=True,
-    help="p(y): training, the shares of the classes in the run's training data, or uniform.",
+    help="Class prior p(y): training (class frequencies in the run's training data) or uniform.",
 )
-@whole("--samples", 16, "Importance samples of a bound, where p(x | y) is not exact.")
+@whole("--samples", 16, "Importance samples for the bound, if p(x | y) is not exact.")
 @TABLE
 @click.option(
     "--show",
     type=types.PICTURE,
-    help="A .png to write: how often probabilities are right, and what is taken for what.",
+    help="Plot the reliability diagram and the confusion matrix to this .png file.",
 )
 @FORCE
 @JSON
@@ -59,12 +59,13 @@ SOME = click.option(
 @SEED
 @THREADS
 def classify(run: str, as_json: bool, **options: Parsed) -> None:
-    """Classify examples by a RUN that is conditional on labels.
+    """Classify examples with a RUN conditional on labels (Bayes' rule).
 
-    P(y | x) is proportional to p(x | y) p(y), by the exact likelihood of the model or its
-    importance bound. SOURCE is anything that can be trained on; without it the run's held-out
-    examples are taken. Where labels are known, a table says how good the probabilities are, beside
-    the most frequent class, logistic regression and the nearest training example.
+    p(y | x) is proportional to p(x | y) p(y), where p(x | y) is the model's exact likelihood or its
+    importance-weighted bound. SOURCE is any data that can be trained on; by default the run's
+    held-out examples. If labels are known, a table evaluates the probabilities and compares them
+    with three baselines: the most frequent class, logistic regression and the nearest training
+    example.
 
     Examples:
       ptheta classify runs/cvae --show reliability.png

@@ -1,4 +1,4 @@
-"""Groups of examples, without labels."""
+"""The `cluster` command: group examples without labels."""
 
 from __future__ import annotations
 
@@ -34,25 +34,24 @@ from ptheta.terminal.progress import shown
 @click.option(
     "--clusters",
     type=types.LAYERED,
-    help="Number of clusters, of a model without categories of its own.  [default: as many as "
-    "there are labels]",
+    help="Number of clusters, for a model without categorical codes.  [default: number of labels]",
 )
 @click.option(
     "--by",
     default="auto",
     show_default=True,
-    help="own: the categories of the model; kmeans or mixture (of Gaussians): clusters of its "
-    "codes; auto: its own where it has some, else kmeans.",
+    help="own: the model's categorical code; kmeans or mixture (of Gaussians): clusters of its "
+    "codes; auto: own if the model has categories, else kmeans.",
 )
-@whole("--restarts", 5, "Number of starts, of which the best is taken.", types.LAYERED)
+@whole("--restarts", 5, "Number of restarts; the best is kept.", types.LAYERED)
 @SPLIT
 @LABEL_COLUMN
 @SOME
 @TABLE
 @click.option(
-    "--show", type=types.SOURCE, help="Picture to write, with a row of examples for each cluster."
+    "--show", type=types.SOURCE, help="Image to write, with a row of examples for each cluster."
 )
-@whole("--each", 10, "Number of examples in a row of it.", types.LAYERED)
+@whole("--each", 10, "Number of examples in each row of the image.", types.LAYERED)
 @FORCE
 @JSON
 @WEIGHTS
@@ -62,10 +61,10 @@ from ptheta.terminal.progress import shown
 def cluster(run: str, as_json: bool, **options: Parsed) -> None:
     """Group the examples of SOURCE without labels.
 
-    By the categories of a model that has its own (infogan), else by clusters of the codes of a
-    model that encodes. SOURCE is anything that can be trained on; without it the run's held-out
-    examples are taken. Where labels are known, a table says how well clusters fit them, beside
-    k-means without a model, and chance.
+    Uses the categorical code of a model that has one (infogan), else clusters the codes of a model
+    with an encoder. SOURCE is any data that can be trained on; by default the run's held-out
+    examples. If labels are known, a table reports how well the clusters match them, compared with
+    k-means on the data and with chance.
 
     Examples:
       ptheta cluster runs/infogan --show groups.png

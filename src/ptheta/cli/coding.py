@@ -1,4 +1,4 @@
-"""Uses that give the codes of examples, and examples of codes."""
+"""The `encode` and `decode` commands."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ptheta.cli.help import USE
 from ptheta.cli.repairing import beside_pictures, say_found
 from ptheta.terminal.progress import shown
 
-FORCE = click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+FORCE = click.option("--force", is_flag=True, help="Overwrite an existing file.")
 
 
 @cli.command(panel=USE)
@@ -34,27 +34,27 @@ FORCE = click.option("--force", is_flag=True, help="Overwrite a file that is the
 @click.option(
     "--image",
     type=types.SOURCE,
-    help="In the place of SOURCE: a picture of the model's size, or a folder of them.",
+    help="Image of the model's size, or a folder of images, instead of SOURCE.",
 )
 @beside_pictures
 @click.option(
     "--split",
-    help="Part of the run's data, or of SOURCE: train, val or test.  [default: test; of a SOURCE "
-    "that has no parts all of it]",
+    help="Split of the run's data, or of SOURCE: train, val or test.  [default: test; all of a "
+    "SOURCE that has no splits]",
 )
 @LABEL_COLUMN
 @SOME
 @click.option(
-    "--sample", is_flag=True, help="Draw each code from q(z | x), in the place of its mean."
+    "--sample", is_flag=True, help="Sample each code from q(z | x) instead of taking the mean."
 )
 @click.option(
-    "--std", is_flag=True, help="Write the standard deviations of q(z | x) as well: std0, std1, ..."
+    "--std", is_flag=True, help="Also write the standard deviations of q(z | x): std0, std1, ..."
 )
 @click.option(
     "--out",
     type=types.File(".npy", ".csv", ".parquet"),
-    help="File to write: a .npy of the codes (float32, N,L), or a table (.csv, .parquet) with the "
-    "file or row of each example, its label where that is known, and z0, z1, ...",
+    help="File to write: a .npy of the codes (float32, N,L), or a table (.csv, .parquet) with "
+    "the file or row of each example, its label if known, and z0, z1, ...",
 )
 @FORCE
 @JSON
@@ -63,12 +63,12 @@ FORCE = click.option("--force", is_flag=True, help="Overwrite a file that is the
 @SEED
 @THREADS
 def encode(run: str, as_json: bool, **options: Parsed) -> None:
-    """Give the code of each example.
+    """Encode examples: write the latent code of each.
 
-    Of the run's test examples, of those of another --split, or of SOURCE: anything that can be
-    trained on. The code is what the encoder gives; of a model with a posterior q(z | x) its mean,
-    of a flow the latent z = f(x), of an RBM the probabilities of its hidden units, of a mixture
-    those of its components.
+    Encodes the run's test examples, those of another --split, or SOURCE: any data that can be
+    trained on. The code is the encoder's output; for a model with a posterior q(z | x) its mean,
+    for a flow the latent z = f(x), for an RBM the probabilities of the hidden units, for a mixture
+    those of the components.
 
     Examples:
       ptheta encode runs/vae --out codes.csv
@@ -89,11 +89,11 @@ def encode(run: str, as_json: bool, **options: Parsed) -> None:
 @out
 @THREADS
 def decode(run: str, codes: str, **options: Parsed) -> None:
-    """Make the examples of CODES.
+    """Decode CODES into examples.
 
-    CODES is a file that `ptheta encode` or `ptheta invert --codes` wrote: a .npy, or a .csv or
-    .parquet with columns z0, z1, ... A conditional model is asked for the labels in that table, or
-    for what --label and the like say.
+    CODES is a file written by `ptheta encode` or `ptheta invert --codes`: a .npy, or a .csv or
+    .parquet with columns z0, z1, ... A conditional model is conditioned on the labels in that
+    table, or on --label and similar options.
 
     Examples:
       ptheta decode runs/vae codes.csv --out grid.png

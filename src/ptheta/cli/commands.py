@@ -1,4 +1,4 @@
-"""The group with all its commands: each part adds its own when it is imported."""
+"""The command group with all commands; each module registers its own when imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands share: the group, and options that recur."""
+"""Shared by all commands: the command group and recurring options."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ if TYPE_CHECKING:
 
     from ptheta.api import Grid, Rows, Translations
 
-# What click has read for an option: of the type that the option declares. A command hands its
-# options on by name, to the verb of the Python interface that has the same ones.
+# Value of an option as parsed by click, of the type that the option declares. A command passes its
+# options by name to the function of the Python interface, which has the same ones.
 Parsed: TypeAlias = Any
 Decorator: TypeAlias = Callable[[Callable[..., None]], Callable[..., None]]
 
 
 BEGIN = (
-    "ptheta sample example:vae --out grid.png",  # a run that ships with the package
+    "ptheta sample example:vae --out grid.png",  # a trained run shipped with the package
     "ptheta demo --quick",
 )
 
 
 def _use(modules: tuple[str, ...]) -> None:
-    from ptheta import plugins  # what it imports takes a moment
+    from ptheta import plugins  # slow to import
 
     for module in modules:
         plugins.use(module)
 
 
 class Program(Commands):
-    """All verbs. Its help says what can be tried at once."""
+    """Group of all commands. Its help lists commands to try first."""
 
     def format_epilog(self, ctx: RichContext, formatter: RichHelpFormatter) -> None:  # type: ignore[override]
-        lines(formatter, "To begin with", BEGIN)
+        lines(formatter, "Getting started", BEGIN)
 
 
 @click.group(cls=Program, context_settings=CONTEXT)
@@ -55,7 +55,7 @@ class Program(Commands):
     metavar="MODULE",
     expose_value=False,
     callback=lambda ctx, param, modules: _use(modules),
-    help="Import a module of your own that registers models, losses, ... (see docs/plugins.md).",
+    help="Import a plug-in module that registers models, losses, ... (see docs/plugins.md).",
 )
 def cli() -> None:
     """Deep generative models: learn p_theta(x) from data, then sample, evaluate and compare."""
@@ -64,19 +64,19 @@ def cli() -> None:
 def number(
     default: int = 8, text: str = "Number of test images.", kind: types.Whole = types.COUNT
 ) -> Decorator:
-    """-n of a verb."""
+    """The -n option of a command."""
     return click.option(
         *("-n", "--number", "n"), type=kind, default=default, show_default=True, help=text
     )
 
 
 def whole(flag: str, default: int, text: str, kind: types.Whole = types.COUNT) -> Decorator:
-    """An option that is a whole number with a default."""
+    """An integer option with a default."""
     return click.option(flag, type=kind, default=default, show_default=True, help=text)
 
 
 def _use_threads(ctx: click.Context, param: click.Parameter, count: int | None) -> None:
-    """For the command at hand, everything has so many threads."""
+    """Sets the number of threads for the running command."""
     if count:
         from ptheta.compute import threads  # and torch
 
@@ -88,43 +88,43 @@ NUMBER = number()
 DATA = click.option(
     "--data",
     type=types.SOURCE,
-    help="Where the run's data lies now, or other images to use in its place.",
+    help="New location of the run's data, or other images to use instead.",
     cls=Often,
 )
 _PLACES = (
-    "File or folder to write: a picture (grid.png, .jpg, .webp), an array (x.npy, x.npz: "
-    "uint8 N,C,H,W) or a folder of pictures"
+    "File or folder to write: an image (grid.png, .jpg, .webp), an array (x.npy, x.npz: uint8 "
+    "N,C,H,W) or a folder of images"
 )
 _OUT = click.option(
     "--out",
     type=types.SOURCE,
     required=True,
-    help=f"{_PLACES}; of a model of tables, x.csv, x.parquet or x.npy.",
+    help=f"{_PLACES}; for a model of tables, x.csv, x.parquet or x.npy.",
 )
 _OUT_UNLESS = click.option("--out", type=types.SOURCE, help=f"{_PLACES}.")
 _OUT_OR_FILM = click.option(
     "--out",
     type=types.SOURCE,
     required=True,
-    help=f"{_PLACES}; or walk.gif, a film that goes there and back.",
+    help=f"{_PLACES}; or walk.gif, a film that plays forwards and backwards.",
 )
 _FPS = click.option(
     "--fps",
     type=types.Real(0, above=True),
-    help="Frames a second of a film, at most 50.  [default: 8]",
+    help="Frames per second of a film, at most 50.  [default: 8]",
 )
 _SCALE = click.option(
     "--scale",
     type=types.COUNT,
-    help="Pixels of the picture, across and down, for one pixel of an image. By default small "
-    "images are enlarged to about 64 pixels.",
+    help="Integer factor by which images are enlarged. By default small images are enlarged to "
+    "about 64 pixels.",
     cls=Often,
 )
-FIGURE = click.option("--out", type=types.PICTURE, help="A .png to draw the result into as well.")
+FIGURE = click.option("--out", type=types.PICTURE, help="Also plot the result to this .png file.")
 IMAGE_COLUMN = click.option(
     "--image-column",
     metavar="NAME",
-    help="Column of the pictures, where the source has columns (parquet, metadata.csv, ...).",
+    help="Column of the images, if the source has columns (parquet, metadata.csv, ...).",
     cls=Often,
 )
 SEED = click.option(
@@ -133,7 +133,7 @@ SEED = click.option(
     type=types.SEED,
     default=0,
     show_default=True,
-    help="Seed of all noise. The same seed gives the same numbers.",
+    help="Random seed. The same seed gives the same results.",
 )
 WEIGHTS = click.option(
     "--weights",
@@ -146,55 +146,55 @@ PRIOR = click.option(
     "--prior",
     default="auto",
     show_default=True,
-    help="Prior of the codes: own, fitted (by `ptheta fit`), or auto (fitted where the model "
-    "cannot sample by itself).",
+    help="Prior over the codes: own, fitted (by `ptheta fit`), or auto (fitted if the model has "
+    "no prior of its own).",
     cls=Often,
 )
-# of the uses that look at examples: which they are, and where a table of them goes
+# options of commands that process examples: which examples, and where to write their table
 EXAMPLES = click.argument("source", type=types.SOURCE, required=False)
 SPLIT = click.option(
     "--split",
-    help="Part of SOURCE: train, val or test. By default its test part, or all of it where it has "
-    "no parts.",
+    help="Split of SOURCE: train, val or test. By default test, or all of a SOURCE that has no "
+    "splits.",
 )
 LABEL_COLUMN = click.option(
     "--label-column",
     metavar="NAME",
-    help="Column of the labels, where SOURCE has columns. By default as for the run's data.",
+    help="Column of the labels, if SOURCE has columns. By default as for the run's data.",
 )
 TABLE = click.option(
-    "--out", type=types.File(".csv"), help="A .csv to write a row for each example to."
+    "--out", type=types.File(".csv"), help="Write a row for each example to this .csv file."
 )
-FORCE = click.option("--force", is_flag=True, help="Overwrite files that are there.", cls=Often)
-JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.", cls=Often)
+FORCE = click.option("--force", is_flag=True, help="Overwrite existing files.", cls=Often)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.", cls=Often)
 THREADS = click.option(
     "--threads",
     type=types.THREADS,
     expose_value=False,
     callback=_use_threads,
-    help="Number of CPU threads. By default, and for 0, one thread where the steps of the work are "
-    "small, else one for each core (or OMP_NUM_THREADS).",
+    help="Number of CPU threads. By default, and for 0, one thread for small computations, else "
+    "one per core (or OMP_NUM_THREADS).",
     cls=Often,
 )
 
 
 def out(command: Callable[..., None]) -> Callable[..., None]:
-    """--out and --scale of a verb that writes images."""
+    """The --out and --scale options of a command that writes images."""
     return _OUT(_SCALE(command))
 
 
 def out_or_film(command: Callable[..., None]) -> Callable[..., None]:
-    """--out, --fps and --scale of a verb whose images may move."""
+    """The --out, --fps and --scale options of a command that writes images or films."""
     return _OUT_OR_FILM(_FPS(_SCALE(command)))
 
 
 def out_unless(command: Callable[..., None]) -> Callable[..., None]:
-    """The same of a verb that may as well write nothing."""
+    """The --out, --scale options where --out is optional."""
     return _OUT_UNLESS(_SCALE(command))
 
 
 def refuse(names: Sequence[str], why: str) -> None:
-    """Raises PthetaError for an option that the user gave and that has no effect."""
+    """Raises PthetaError if the user gave an option that has no effect."""
     options = click.get_current_context().command.params
     odd = next((p for p in options if p.name in names and given(p.name)), None)
     if odd is not None:
@@ -202,26 +202,26 @@ def refuse(names: Sequence[str], why: str) -> None:
 
 
 def show(grid: Grid | Rows | Translations) -> None:
-    """Says where images or rows were written, and what they show."""
+    """Prints where images or rows were written, and what they show."""
     click.echo(f"{grid.path}: {grid.about}")
 
 
 def given(option: str) -> bool:
-    """Whether the user set this option of the command at hand, be it to its default."""
+    """Whether the user set this option of the running command, even to its default."""
     source = click.get_current_context().get_parameter_source(option)
     return source not in (None, ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
 
 
 def integers(text: str, flag: str) -> list[int]:
-    """The whole numbers of a list with commas."""
+    """Parses a comma-separated list of integers."""
     found = _floats(text)
     if not all(value.is_integer() for value in found):
-        raise PthetaError(f"{flag} {brief(text)}: want whole numbers with commas between them")
+        raise PthetaError(f"{flag} {brief(text)}: want integers separated by commas")
     return [int(value) for value in found]
 
 
 def _floats(text: str) -> list[float]:
-    """NaN stands for what is no list of numbers."""
+    """Parses a list of numbers; [NaN] if it is not one."""
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:

@@ -1,4 +1,4 @@
-"""Images in few bytes, and back."""
+"""The `compress` and `decompress` commands."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from ptheta.terminal.progress import shown
 @cli.command(panel=USE)
 @RUN
 @click.argument("source", type=types.SOURCE)
-@click.option("--out", type=types.File(".ptc"), required=True, help="The .ptc to write.")
+@click.option("--out", type=types.File(".ptc"), required=True, help="The .ptc file to write.")
 @SPLIT
 @SOME
-@whole("--batch", 100, "Images that are coded together. Decoding takes as many.", types.LAYERED)
+@whole("--batch", 100, "Batch size of the encoder; decoding uses the same.", types.LAYERED)
 @FORCE
 @JSON
 @WEIGHTS
 @SEED
 def compress(run: str, as_json: bool, **options: Parsed) -> None:
-    """Compress images without loss, by what RUN has learned.
+    """Compress images losslessly with a trained RUN.
 
-    An image takes about -log2 p(x) bits, so the fewer, the likelier RUN finds it. RUN is of an
-    autoregressive model without conditions. Images are read as the run's data was, and what comes
-    back by `ptheta decompress`, with the same run, is these to the bit. A table says how many bytes
-    they take, as PNG, WebP, zlib and lzma as well.
+    An image takes about -log2 p(x) bits: the more likely it is under RUN, the fewer. RUN must be an
+    unconditional autoregressive model. Images are preprocessed as the run's data was, and `ptheta
+    decompress` with the same run restores the preprocessed images bit for bit. A table compares the
+    size in bytes with PNG, WebP, zlib and lzma.
 
     Examples:
       ptheta compress runs/pixelcnn photos --out images.ptc
@@ -54,11 +54,11 @@ def compress(run: str, as_json: bool, **options: Parsed) -> None:
     "--out",
     type=types.SOURCE,
     required=True,
-    help="Folder of pictures to write, or an array (x.npy, x.npz: uint8 N,C,H,W).",
+    help="Folder of images to write, or an array (x.npy, x.npz: uint8 N,C,H,W).",
 )
 @FORCE
 def decompress(run: str, **options: Parsed) -> None:
-    """Read a .ptc that `ptheta compress` wrote with the same RUN.
+    """Restore images from a .ptc file, with the RUN that compressed it.
 
     Examples:
       ptheta decompress runs/pixelcnn images.ptc --out back

@@ -1,4 +1,4 @@
-"""The use that says how likely examples are."""
+"""The `density` command: log-likelihood of examples."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from ptheta.terminal.progress import shown
 @EXAMPLES
 @SPLIT
 @LABEL_COLUMN
-@whole("--held-out", 2000, "Number of held-out examples to rank among, at most.", types.Whole(2))
-@whole("--samples", 16, "Number of importance samples of a bound.")
+@whole("--held-out", 2000, "Maximum number of held-out examples to rank against.", types.Whole(2))
+@whole("--samples", 16, "Number of importance samples for a bound.")
 @TABLE
 @click.option(
-    "--show", type=types.SOURCE, help="Picture to write of the least and the most likely examples."
+    "--show", type=types.SOURCE, help="Image to write, with the least and the most likely examples."
 )
-@number(text="Number of examples in each row of the picture.")
+@number(text="Number of examples in each row of the image.")
 @FORCE
 @JSON
 @WEIGHTS
@@ -47,11 +47,11 @@ from ptheta.terminal.progress import shown
 @SEED
 @THREADS
 def density(run: str, as_json: bool, **options: Parsed) -> None:
-    """Say how likely each example is: log p in nats and bits/dim.
+    """Compute log p of each example, in nats and bits/dim.
 
-    By default SOURCE is what the run's data holds out. The kind of number is said: exact (=), a
-    bound (<=) or an estimate (~), beside what needs no model. A likely example is no typical one:
-    see docs/density.md.
+    By default SOURCE is the held-out part of the run's data. Each number is marked as exact (=), a
+    bound (<=) or an estimate (~), and compared with baselines that need no model. The most likely
+    examples are not the typical ones: see docs/density.md.
 
     Examples:
       ptheta density runs/pixelcnn

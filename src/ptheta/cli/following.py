@@ -1,4 +1,4 @@
-"""The command that a user may want next: one that works for the model at hand."""
+"""Suggestion of the next command, one that works for the trained model."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def after_training(
     model: str, run: str | Path, spec: DataSpec, condition: ConditionSpec | None = None
 ) -> str:
-    """By what the model can do: to translate, to draw samples, first to fit a prior to its codes,
-    to complete, or else to measure what there is. condition: what it is asked for"""
+    """Chosen by the model's capabilities: translate, sample, fit a prior to the codes and sample,
+    complete, or else evaluate."""
     cls = registry.entry(model).load_model()
     to, caption = _asked(condition)
     if issubclass(cls, Translates):
@@ -34,8 +34,8 @@ def after_training(
 
 
 def _asked(condition: ConditionSpec | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What says where a picture is carried over to, needed among more than two domains; and what a
-    model of captions is asked for: the shortest that it is shown with."""
+    """Options for `translate` (the target domain, needed for more than two domains) and for
+    `sample` (the shortest example caption, for a model of captions)."""
     from ptheta.conditions import Labels, parts_of, text_of  # and torch
 
     parts, text = parts_of(condition), text_of(condition)
@@ -58,9 +58,9 @@ def _sample(run: str | Path, spec: DataSpec) -> str:
 
 
 def _command(*words: str | Path) -> str:
-    """As a shell reads it, whatever is in the names."""
+    """The command line, quoted for a shell."""
     command, first, *rest = map(str, words)
-    # a name that begins like an option is given as a path
+    # a name that looks like an option is written as a path
     modules = (word for module in plugins.named() for word in ("--plugin", module))
     first = f"./{first}" if first.startswith("-") else first
     return shlex.join(["ptheta", *modules, command, first, *rest])

@@ -1,7 +1,7 @@
-"""What the help of a command looks like: verbs in sections, options in sections, two examples.
+"""Layout of the help: commands in sections, options in sections, two examples each.
 
-The layout is that of rich-click. A verb names its section (`@cli.command(panel=USE)`), and its
-examples stand at the end of its docstring, below "Examples:", a command in each line.
+rich-click does the layout. A command names its section (`@cli.command(panel=USE)`); its examples
+come at the end of its docstring, below "Examples:", one command per line.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from ptheta.errors import unknown
 TRAIN, USE, LOOK = "Train", "Use", "Look inside"
 MEASURE, LIST = "Measure", "List"
 SECTIONS = (TRAIN, USE, LOOK, MEASURE, LIST)
-OFTEN = "Options of many commands"  # the section of what is the same everywhere
+OFTEN = "Options of many commands"  # section of options shared by many commands
 EXAMPLES = "\n\nExamples:\n"
 WIDEST = 100  # columns, in a wider terminal
-NARROWEST = 60  # columns: in a narrower terminal lines wrap, and no word is lost
-USUAL = 80  # columns of a terminal that does not tell
+NARROWEST = 60  # columns: a narrower terminal wraps lines instead of truncating words
+USUAL = 80  # columns if the terminal does not report its width
 LAYOUT = RichHelpConfiguration(theme="default-slim", text_markup=None, max_width=WIDEST)
 CONTEXT: dict[str, object] = {
     "help_option_names": ["-h", "--help"],
@@ -39,7 +39,7 @@ CONTEXT: dict[str, object] = {
 
 
 class Context(RichContext):
-    """A command at work, whose help is never so narrow that words are lost."""
+    """click context that keeps the help wide enough not to truncate words."""
 
     def make_formatter(self, error_mode: bool = False) -> RichHelpFormatter:
         made = super().make_formatter(error_mode)
@@ -48,7 +48,7 @@ class Context(RichContext):
 
 
 class Verb(RichCommand):
-    """A command whose docstring ends with examples."""
+    """A command; the examples at the end of its docstring are shown in the help's epilog."""
 
     context_class = Context
     examples: tuple[str, ...] = ()
@@ -94,7 +94,7 @@ class Commands(RichGroup):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
-        if ctx.resilient_parsing:  # a shell asks what completes it, and shows no faults
+        if ctx.resilient_parsing:  # shell completion: errors are not shown
             return super().resolve_command(ctx, args)
         if not name.startswith("-") and self.get_command(ctx, name) is None:
             raise unknown(self.kind, name, self.list_commands(ctx))
@@ -102,24 +102,24 @@ class Commands(RichGroup):
 
 
 def _trimmed(text: str) -> str:
-    """Without the spaces that fill up each line."""
+    """Strips trailing spaces from each line."""
     return "\n".join(line.rstrip() for line in text.splitlines()).rstrip()
 
 
 class Often(RichOption):
-    """An option that is the same in many commands."""
+    """An option shared by many commands."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, panel=OFTEN, **kwargs)  # type: ignore[arg-type]
 
 
 def sections() -> list[RichCommandPanel]:
-    """Those of the verbs, in their order."""
+    """Sections of the command list, in order."""
     return [RichCommandPanel(name) for name in SECTIONS]
 
 
 def lines(formatter: click.HelpFormatter, title: str, texts: Iterable[str]) -> None:
-    """A section of plain lines, which are not broken: a command is copied whole."""
+    """Writes a section of lines without wrapping, so that commands can be copied whole."""
     from rich.text import Text  # here and below: only the help needs it
 
     assert isinstance(formatter, RichHelpFormatter)
@@ -129,7 +129,7 @@ def lines(formatter: click.HelpFormatter, title: str, texts: Iterable[str]) -> N
 
 
 def rows(formatter: click.HelpFormatter, title: str, pairs: Iterable[tuple[str, str]]) -> None:
-    """A section of names, and what each is."""
+    """Writes a section of names with their descriptions."""
     from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text

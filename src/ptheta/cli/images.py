@@ -1,4 +1,4 @@
-"""Uses that give images: sampling, completion, reconstruction, walks."""
+"""Commands that produce images: sample, inpaint, surprise, translate."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ from ptheta.measures.rivals import verdict
 from ptheta.terminal.progress import shown
 
 beside_pictures = partial(asked_options, without=("image",))
-MEASURING = ("n", "each", "candidates", "search_steps", "data", "seed")  # what --measure reads
+# options that --measure uses
+MEASURING = ("n", "each", "candidates", "search_steps", "data", "seed")
 SHOWING = ("image", "mask", "known", "out", "scale", *(o[1] for o in OPTIONS.values()))
 
 
@@ -43,8 +44,7 @@ SHOWING = ("image", "mask", "known", "out", "scale", *(o[1] for o in OPTIONS.val
 @click.option(
     *("-n", "--number", "n"),
     type=types.COUNT,
-    help="Number of images, or of rows of a table.  [default: 64, or one for each caption of "
-    "--caption-file]",
+    help="Number of images or table rows.  [default: 64, or one per caption of --caption-file]",
 )
 @SEED
 @out
@@ -52,67 +52,70 @@ SHOWING = ("image", "mask", "known", "out", "scale", *(o[1] for o in OPTIONS.val
 @click.option(
     "--caption-file",
     type=types.SOURCE,
-    help="Text file (UTF-8 or UTF-16) of captions, one to a line, in the place of --caption.",
+    help="Text file (UTF-8 or UTF-16) with one caption per line, instead of --caption.",
 )
 @click.option(
     "--same-noise",
     is_flag=True,
-    help="Draw the images of every condition from the same noise, so that only it differs.",
+    help="Draw the images of all conditions from the same noise, so that only the condition "
+    "differs.",
 )
 @click.option(
     "--between",
     type=types.Whole(2),
     metavar="STEPS",
-    help="Of two conditions, draw what lies between them in so many steps, a row for each, all of "
-    "the same noise.",
+    help="Interpolate between two conditions in this many steps, one row per step, all with the "
+    "same noise.",
 )
 @click.option(
     "--missing",
     is_flag=True,
-    help="Leave out of each row of a table the cells that a training row, drawn at random, lacks.",
+    help="In each table row, leave empty the cells that are missing in a random training row.",
 )
 @click.option(
     "--reject",
     is_flag=False,
     flag_value="drs",
     metavar="[drs|mh]",
-    help="Of a GAN: choose samples by its discriminator, calibrated on held-out data: drs (without "
-    "a word) rejects, mh moves chains. Name RUN before it.",
+    help="For a GAN: select samples with its discriminator, calibrated on held-out data: drs "
+    "(rejection sampling; the default of --reject) or mh (Metropolis-Hastings). Put RUN "
+    "before this option.",
 )
 @click.option(
     "--truncation",
     type=types.POSITIVE,
     metavar="T",
-    help="Of a GAN: draw codes within [-T, T], for better and less various samples.",
+    help="For a GAN: draw codes from a normal truncated to [-T, T], for better but less diverse "
+    "samples.",
 )
 @click.option(
     "--temperature",
     type=types.POSITIVE,
     metavar="T",
-    help="Divide logits by T (autoregressive models), or multiply base noise by T (flows, VAEs).",
+    help="Sampling temperature T: divides the logits (autoregressive models) or scales the base "
+    "noise (flows, VAEs).",
 )
 @click.option(
     "--mean/--draw",
     default=False,
-    help="Of a model whose decoder is a distribution, such as a VAE: show the mean of p(x | z) for "
-    "each code, or draw its pixels, each on its own, as all metrics take samples.  [default: "
-    "--draw]",
+    help="For a model with a probabilistic decoder, such as a VAE: show the mean of p(x | z), or "
+    "sample each pixel independently from p(x | z), as all metrics do.  [default: --draw]",
 )
-@click.option("--force", is_flag=True, help="Overwrite a table or an array of rows that is there.")
+@click.option("--force", is_flag=True, help="Overwrite an existing table or array of rows.")
 @click.option(
     "--data",
     type=types.SOURCE,
-    help="Where the run's data lies now, by which --reject is calibrated.",
+    help="New location of the run's data, on which --reject is calibrated.",
 )
 @WEIGHTS
 @PRIOR
 @THREADS
 def sample(run: str, **options: Parsed) -> None:
-    """Draw images, or rows of a table, from a trained RUN.
+    """Sample images, or rows of a table, from a trained RUN.
 
-    Into a folder, the same command continues where it was stopped; a table in it, metadata.jsonl,
-    has the label, the attributes or the caption that each image was asked for. Rows of a run that
-    is conditional on labels have theirs in a column.
+    With a folder as --out, the same command resumes where it was stopped; metadata.jsonl in the
+    folder lists the label, attributes or caption of each image. Table rows from a run conditional
+    on labels have a label column.
 
     Examples:
       ptheta sample runs/vae --out grid.png
@@ -127,18 +130,18 @@ def sample(run: str, **options: Parsed) -> None:
 @click.option(
     "--image",
     type=types.SOURCE,
-    help="Picture to complete, or folder of them. By default test images.",
+    help="Image to complete, or folder of images. By default test images.",
 )
 @click.option(
     "--mask",
     type=types.SOURCE,
-    help="Picture that is white where pixels are unknown (grey is taken as white from half on), as "
-    "large as the image, or as those of the run, and then stretched; a folder of them with the "
-    "names of the images; the name of the unknown part: upper, lower, left, right, border, "
-    "centre, half, or a random hole, strokes or pixels; or the box that is unknown, "
-    "left,top,right,bottom in pixels, right and bottom being the first ones beyond it: 4,4,12,12.",
+    help="Unknown part of the image. A mask image, white where pixels are unknown (thresholded "
+    "at half), of the image's size, or of the run's size and then stretched; a folder of "
+    "masks with the names of the images; a name: upper, lower, left, right, border, centre, "
+    "half, or a random hole, strokes or pixels; or a box left,top,right,bottom in pixels, "
+    "right and bottom exclusive: 4,4,12,12.",
 )
-@click.option("--known", help="The same names, for the part that is given.  [default: upper]")
+@click.option("--known", help="Known part of the image, by the same names.  [default: upper]")
 @beside_pictures
 @click.option(
     *("-n", "--number", "n"),
@@ -148,26 +151,27 @@ def sample(run: str, **options: Parsed) -> None:
 @click.option(
     "--each",
     type=types.LAYERED,
-    help="Number of completions of each image.  [default: 1 of a picture, 7 of a test image, with "
-    "--measure 4]",
+    help="Number of completions of each image.  [default: 1 for --image, 7 for test images, 4 "
+    "with --measure]",
 )
 @whole(
     "--candidates",
     1,
-    "Number of completions to choose from, where known pixels follow unknown ones; of a GAN, of "
-    "codes that are tried.",
+    "Number of candidate completions, if known pixels come after unknown ones in the model's "
+    "order; for a GAN, number of codes to try.",
     types.LAYERED,
 )
 @click.option(
     "--search-steps",
     type=types.Whole(0),
-    help="Steps of a GAN's search for a code.  [default: those of its training options, 200]",
+    help="For a GAN: number of optimisation steps of the code.  [default: the run's training "
+    "option, 200]",
 )
 @click.option(
     "--measure",
     is_flag=True,
-    help="Write nothing: hide parts of test images by five masks, complete them, and print how "
-    "near that is and how much completions differ, beside what needs no learning.",
+    help="Write no images: mask test images in five ways, complete them, and print the accuracy "
+    "and diversity of the completions next to baselines without learning.",
 )
 @JSON
 @DATA
@@ -175,18 +179,18 @@ def sample(run: str, **options: Parsed) -> None:
 @out_unless
 @THREADS
 def inpaint(run: str, measure: bool, as_json: bool, **options: Parsed) -> None:
-    """Complete images of which only a part is known.
+    """Complete partly known images.
 
-    Into a folder, pictures of yours (--image) are written as large as they are, under their own
-    names. Else each image is written in a row with its known part and the completions. Known
-    pixels stay what they are.
+    With --image and a folder as --out, completed images keep their size and file name. Otherwise
+    each image is written in a row with its known part and the completions. Known pixels are never
+    changed.
 
     Examples:
       ptheta inpaint runs/pixelcnn --known upper --out completed.png
       ptheta inpaint runs/vae --image photos --mask 4,4,12,12 --out done
     """
     if measure:
-        refuse(SHOWING, "is of pictures to complete, and --measure measures")
+        refuse(SHOWING, "has no effect with --measure")
         scoring = {k: options[k] for k in MEASURING if options[k] is not None}
         with shown(run):
             scores = ptheta.api.score_inpainting(run, **scoring)
@@ -198,7 +202,7 @@ def inpaint(run: str, measure: bool, as_json: bool, **options: Parsed) -> None:
         click.echo("\n" + "\n".join([*scores.legend(), verdict(rows)]))
         return
     if options["out"] is None:
-        raise PthetaError("name --out, the file or folder to write; or --measure")
+        raise PthetaError("give --out, the file or folder to write, or --measure")
     condition = asked(run, options)
     done = ptheta.inpaint(run, condition=condition, **options)
     if as_json:
@@ -216,7 +220,7 @@ def inpaint(run: str, measure: bool, as_json: bool, **options: Parsed) -> None:
 def surprise(**options: Parsed) -> None:
     """Map how unexpected each pixel is, given the earlier ones.
 
-    Each test image is written beside its map, in which white is the most unexpected.
+    Each test image is written next to its map, in which white is the most unexpected.
 
     Examples:
       ptheta surprise runs/pixelcnn --out bits.png
@@ -228,29 +232,33 @@ def surprise(**options: Parsed) -> None:
 @cli.command(panel=USE)
 @RUN
 @click.argument("input", type=types.SOURCE, required=False)
-@click.option("--to", metavar="DOMAIN", help="Domain that is wanted, where there are several.")
-@whole("--styles", 1, "Number of answers to each, of a model that knows several.", types.LAYERED)
+@click.option("--to", metavar="DOMAIN", help="Target domain, if there are several.")
+@whole(
+    "--styles", 1, "Number of outputs per input, for a model with several styles.", types.LAYERED
+)
 @click.option(
     *("-n", "--number", "n"),
     type=types.COUNT,
-    help="Number of test inputs (8 by default), or of pictures of a folder (all by default).",
+    help="Number of test inputs (default: 8) or of images of a folder (default: all).",
 )
 @click.option(
     "--size",
     type=types.SIDE,
-    help="Pixels that the shorter side of a picture is brought to. By default it stays as it is.",
+    help="Resize the shorter side of each image to this many pixels. By default images keep "
+    "their size.",
 )
 @click.option(
     "--tile",
     type=types.TILE,
-    help="Side in pixels of the tiles that a picture of more than tile x tile pixels is worked at "
-    "in.  [default: 1024]",
+    help="Tile side in pixels: images of more than tile x tile pixels are processed in tiles.  "
+    "[default: 1024]",
 )
 @click.option(
     "--from-target",
     is_flag=True,
-    help="Of a run whose inputs are made of images (--pairs edges and the like): INPUT is such "
-    "images. Each is written as a row of the input that is made of it, the outputs, and itself.",
+    help="For a run whose inputs are derived from the targets (--pairs edges and similar): INPUT "
+    "contains targets. Each is written in a row: the derived input, the outputs, and the "
+    "target.",
 )
 @WEIGHTS
 @DATA
@@ -258,12 +266,12 @@ def surprise(**options: Parsed) -> None:
 @out
 @THREADS
 def translate(**options: Parsed) -> None:
-    """Carry pictures over to what they are paired with, or a domain.
+    """Translate images to their paired target or to another domain.
 
-    INPUT is a picture or a folder of pictures; the answers have their names, in the folder --out
-    (or in a file, of one picture). The same command continues where it was stopped. Without INPUT,
+    INPUT is an image or a folder of images; the outputs keep the file names, in the folder --out
+    (or in one file, for one image). The same command resumes where it was stopped. Without INPUT,
     test inputs of the run's data are shown in a grid, each with its outputs, its target, and the
-    training target that is nearest to the output.
+    training target nearest to the output.
 
     Examples:
       ptheta translate runs/pix2pix --out test.png

@@ -1,4 +1,4 @@
-"""Missing values: tables completed, and how well."""
+"""The `impute` command: fill missing values of tables, and evaluate imputations."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ SCORING = ("data", "repeats", "draws")
 @click.option(
     "--out",
     type=types.SOURCE,
-    help="File to write, of the same kind as TABLE: .csv, .tsv, .parquet or .npy. With -m 5, "
-    "full.csv becomes full-1.csv to full-5.csv, each of them a complete table.",
+    help="File to write, in the format of TABLE: .csv, .tsv, .parquet or .npy. With -m 5, "
+    "full.csv becomes full-1.csv to full-5.csv, each a complete table.",
 )
 @click.option(
     "-m",
@@ -39,32 +39,32 @@ SCORING = ("data", "repeats", "draws")
     type=types.LAYERED,
     default=1,
     show_default=True,
-    help="Number of completed tables (multiple imputation). What differs among them says how "
-    "uncertain the missing cells are; 5 is usual.",
+    help="Number of completed tables (multiple imputation); their differences show the "
+    "uncertainty of the missing cells. 5 is common.",
 )
 @click.option(
     "--mean",
     is_flag=True,
-    help="Write the single best completion: means, and the most probable words. No draws: what is "
-    "computed of such a table is surer than it should be.",
+    help="Write one completion of conditional means and most probable words instead of draws. "
+    "Statistics computed from it understate the uncertainty.",
 )
 @click.option(
     "--hide",
     type=types.Real(0, above=True),
     metavar="SHARE",
-    help="Write nothing: hide this share of the known cells of TABLE (default: the run's held-out "
-    "rows), impute them, and print how well, beside means, nearest rows, regressions and a "
-    "Gaussian.",
+    help="Write no table: hide this fraction of the known cells of TABLE (default: the run's "
+    "held-out rows), impute them, and print the errors next to baselines: means, nearest "
+    "rows, regressions and a Gaussian.",
 )
-@whole("--repeats", 5, "Number of times that other cells are hidden.", types.LAYERED)
-@whole("--draws", 100, "Number of completions by which --hide measures intervals.", types.LAYERED)
+@whole("--repeats", 5, "Number of repetitions, each hiding other cells.", types.LAYERED)
+@whole("--draws", 100, "Number of completions from which --hide computes intervals.", types.LAYERED)
 @whole(
     "--candidates",
     50,
-    "Number of completions to choose from, of a model that conditions approximately.",
+    "Number of candidate completions, for a model that conditions approximately.",
     types.LAYERED,
 )
-@click.option("--force", is_flag=True, help="Write files anew that are there.")
+@click.option("--force", is_flag=True, help="Overwrite existing files.")
 @JSON
 @DATA
 @SEED
@@ -74,7 +74,7 @@ def impute(
 ) -> None:
     """Fill the missing cells of a TABLE.
 
-    Known cells are written as they stand, a table of text to the byte. Filled ones keep to the
+    Known cells are copied unchanged (in a text table, byte for byte). Imputed cells respect the
     types, bounds and words of their columns.
 
     Examples:
@@ -82,18 +82,20 @@ def impute(
       ptheta impute runs/gaussian --hide 0.3
     """
     if hide is not None:
-        refuse(FILLING, "writes tables, and --hide none")
+        refuse(FILLING, "is for writing tables, and --hide writes none")
         if table is not None and options["data"] is not None:
-            raise PthetaError("a TABLE and --data both say which rows are used: leave one out")
+            raise PthetaError("TABLE and --data both select the rows: leave one out")
         scoring = {k: v for k, v in options.items() if k not in FILLING}
         scoring["data"] = table or options["data"]
         with shown(run):
             found = ptheta.api.score_imputation(run, hide=hide, **scoring)
         _print_scores(found, as_json)
         return
-    refuse(SCORING, "measures, which --hide asks for")
+    refuse(SCORING, "is only used with --hide")
     if table is None or options["out"] is None:
-        raise PthetaError("name a TABLE with gaps and --out, the file to write; or --hide SHARE")
+        raise PthetaError(
+            "give a TABLE with missing cells and --out, the file to write; or --hide SHARE"
+        )
     filling = {k: v for k, v in options.items() if k not in SCORING}
     with shown(run):
         done = ptheta.impute(run, table, **filling)

@@ -1,4 +1,4 @@
-"""The use that looks for the codes of images."""
+"""The `invert` command: find the latent codes of images."""
 
 from __future__ import annotations
 
@@ -33,28 +33,32 @@ beside_pictures = partial(asked_options, without=("image",))
 @click.option(
     "--image",
     type=types.SOURCE,
-    help="Picture whose code is wanted, or folder of them. By default test images.",
+    help="Image to invert, or folder of images. By default test images.",
 )
 @beside_pictures
-@whole("--restarts", 8, "Number of starts of each image.", types.LAYERED)
-@whole("--steps", 600, "Number of steps of the start that is the best in the end.")
-@whole("--drawn", 10_000, "Number of codes of the prior among which starts are looked for.")
+@whole("--restarts", 8, "Number of restarts per image.", types.LAYERED)
+@whole("--steps", 600, "Number of optimisation steps of the best restart.")
+@whole(
+    "--drawn",
+    10_000,
+    "Number of codes drawn from the prior, of which the best are starting points.",
+)
 @click.option(
     "--encoder/--no-encoder",
     default=True,
     show_default=True,
-    help="Start from what the encoder gives as well, where the model has one.",
+    help="Also start from the encoder's output, if the model has an encoder.",
 )
 @SHOWN
 @click.option(
     "--measured",
     type=types.COUNT,
-    help="Number of test images that the table is of.  [default: 100, or all]",
+    help="Number of test images in the table.  [default: 100, or all]",
 )
 @click.option(
     "--codes",
     type=types.File(".npy", ".csv", ".parquet"),
-    help="File to write the codes to, a row for each image: .npy, .csv or .parquet.",
+    help="Write the codes to this file, one row per image: .npy, .csv or .parquet.",
 )
 @JSON
 @WEIGHTS
@@ -63,13 +67,12 @@ beside_pictures = partial(asked_options, without=("image",))
 @out_unless
 @THREADS
 def invert(run: str, as_json: bool, **options: Parsed) -> None:
-    """Find the code of an image.
+    """Find the latent code of an image by optimisation.
 
-    The code is looked for whose image is nearest to the given one, by its gradient, from several
-    starts: of a GAN, which has no encoder, and of any other model that makes images of codes. A
-    table of test images says how near that is, beside what the encoder gives, the best of many
-    random codes, and principal components. Pictures of yours (--image) are written as their codes
-    have them, into the folder --out.
+    Gradient descent from several starting points finds the code whose decoded image is nearest to
+    the given one, for a GAN (which has no encoder) or any other model with a decoder. A table for
+    test images compares the error with the encoder, the best of many random codes, and principal
+    components. Images given by --image are reconstructed into the folder --out.
 
     Examples:
       ptheta invert runs/gan --out found.png --codes codes.csv
@@ -82,4 +85,4 @@ def invert(run: str, as_json: bool, **options: Parsed) -> None:
         found = ptheta.invert(run, condition=condition, **options)
     say(found, as_json)
     if options["codes"] is not None:
-        click.echo(f"{options['codes']}: the codes, a row for each image", err=as_json)
+        click.echo(f"{options['codes']}: the codes, one row per image", err=as_json)

@@ -1,4 +1,4 @@
-"""The latent space: pictures of it, what it holds, a prior for it."""
+"""Commands about the latent space: manifold, latents, fit, probe."""
 
 from __future__ import annotations
 
@@ -40,16 +40,14 @@ if TYPE_CHECKING:
 @whole("--side", 20, "Number of images across and down.")
 @click.option(
     "--dims",
-    help="Dimensions across and down, such as 0,1. By default the two most used on test images.",
+    help="Dimensions across and down, such as 0,1. By default the two most active on test images.",
 )
-@click.option(
-    "--label", help="Name of a class, for a conditional model. By default its first class."
-)
+@click.option("--label", help="Class name, for a conditional model. By default its first class.")
 @DATA
 @out
 @THREADS
 def manifold(dims: str | None, **options: Parsed) -> None:
-    """Draw the images over two dimensions of the code.
+    """Plot decoded images over two dimensions of the code.
 
     Examples:
       ptheta manifold runs/vae --out manifold.png
@@ -59,7 +57,7 @@ def manifold(dims: str | None, **options: Parsed) -> None:
 
 
 def two_dimensions(text: str) -> tuple[int, int]:
-    """The dimensions of --dims. Raises PthetaError for what is not two."""
+    """Parses --dims. Raises PthetaError if it is not two dimensions."""
     pair = integers(text, "--dims")
     if len(pair) != 2:
         raise PthetaError(f"--dims {text}: want two, such as 0,1")
@@ -75,7 +73,7 @@ def two_dimensions(text: str) -> tuple[int, int]:
 @FIGURE
 @THREADS
 def latents(as_json: bool, out: Path | None, **options: Parsed) -> None:
-    """Look at the codes: active units, KL, posterior and prior.
+    """Analyse the codes: active units, KL, posterior and prior.
 
     Examples:
       ptheta latents runs/vae
@@ -104,15 +102,15 @@ def _print_latents(report: LatentReport) -> None:
 @cli.command(panel=TRAIN)
 @RUN
 @whole("--components", 10, "Number of Gaussians in the mixture.")
-@whole("--images", 20_000, "Largest number of training images to encode.")
+@whole("--images", 20_000, "Maximum number of training images to encode.")
 @WEIGHTS
 @DATA
 @SEED
 @THREADS
 def fit(run: str, components: int, **options: Parsed) -> None:
-    """Fit a prior to the codes of RUN, so that it can sample.
+    """Fit a Gaussian mixture to the codes of RUN, to sample from it.
 
-    An autoencoder has none of its own.
+    An autoencoder has no prior of its own.
 
     Examples:
       ptheta fit runs/ae
@@ -129,9 +127,9 @@ def fit(run: str, components: int, **options: Parsed) -> None:
     "--labels",
     default="10,100,1000,all",
     show_default=True,
-    help="Numbers of labelled images to learn from.",
+    help="Numbers of labelled training images.",
 )
-@whole("--draws", 3, "Number of draws of the labelled images.", types.LAYERED)
+@whole("--draws", 3, "Number of random subsets of the labelled images.", types.LAYERED)
 @whole("--steps", 300, "Number of fine-tuning steps.")
 @JSON
 @DATA
@@ -139,10 +137,10 @@ def fit(run: str, components: int, **options: Parsed) -> None:
 @FIGURE
 @THREADS
 def probe(labels: str, as_json: bool, out: Path | None, **options: Parsed) -> None:
-    """Classify with the representation that RUN has learned.
+    """Evaluate the representation of RUN by classification.
 
-    A linear classifier, a fine-tuned one, and one from scratch with the same labels; a few labels
-    up to all.
+    Compares a linear probe, a fine-tuned classifier and one trained from scratch on the same
+    labels, from a few labels to all.
 
     Examples:
       ptheta probe runs/vae

@@ -1,4 +1,4 @@
-"""What there is: models, data and metrics."""
+"""Commands that list models, data sets and metrics."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ptheta.models.graph import Graph
 
 
-WIDE = 800  # pixels of a picture of the first images, about
+WIDE = 800  # approximate width in pixels of the image that --out writes
 
 
 @cli.command(panel=LIST)
@@ -35,16 +35,17 @@ WIDE = 800  # pixels of a picture of the first images, about
     required=False,
     shell_complete=lambda ctx, param, typed: types.one_of(registry.models())(ctx, param, typed),
 )
-@click.option("--tasks", is_flag=True, help="Print which model can do which task, as a table.")
-@click.option("--tree", is_flag=True, help="Print the models by what they say of p(x), as a tree.")
+@click.option("--tasks", is_flag=True, help="Print a table of models and the tasks they support.")
+@click.option("--tree", is_flag=True, help="Print the models as a tree, by how they define p(x).")
 @click.option(
     "--graph",
     type=types.File(".png", ".svg", ".pdf"),
-    help="Picture to write of the random variables of model NAME and their dependences.",
+    help="Image to write, with the graphical model of NAME: its random variables and their "
+    "dependences.",
 )
 @JSON
 def models(name: str | None, tasks: bool, tree: bool, graph: Path | None, as_json: bool) -> None:
-    """List the models, or say what model NAME is and can do.
+    """List the models, or describe the model NAME and what it can do.
 
     Examples:
       ptheta models
@@ -52,9 +53,9 @@ def models(name: str | None, tasks: bool, tree: bool, graph: Path | None, as_jso
       ptheta models --tasks
     """
     if sum((name is not None, tasks, tree)) > 1:
-        raise PthetaError("NAME, --tasks and --tree are three answers: ask for one of them")
+        raise PthetaError("NAME, --tasks and --tree exclude each other: give one of them")
     if graph is not None and name is None:
-        raise PthetaError("--graph is of one model: name it")
+        raise PthetaError("--graph needs a model: give its NAME")
     if tasks:
         _print_tasks(as_json)
     elif tree:
@@ -73,7 +74,7 @@ def _print_models() -> None:
         click.echo(family.capitalize())
         rows = [(name, entry) for name, entry in found.items() if entry.family == family]
         print_wrapped([[f"  {name}", entry.about or entry.paper] for name, entry in rows])
-    print_flowing("ptheta models NAME says more of one, --tasks what each can do")
+    print_flowing("ptheta models NAME describes one model, --tasks lists what each can do")
     print_flowing(f"Trained runs to try: {', '.join(f'{PREFIX}{name}' for name in EXAMPLES)}")
 
 
@@ -92,9 +93,9 @@ def _print_model(name: str, picture: Path | None, as_json: bool) -> None:
         "family": f"{info['family']} ({', '.join(info['place'])})",
         "paper": info["paper"],
         "learns": _and(info["data"]),
-        "can be given": "labels, attributes, captions or images" if info["conditional"] else "",
+        "accepts": "labels, attributes, captions or images" if info["conditional"] else "",
         "can": ", ".join(text for task, text in shown.items() if tasks[task] != "no"),
-        "take it when": info["use"],
+        "supported for": info["use"],
         "not when": info["avoid"],
     }
     print_flowing(f"{name}: {info['about']}")
@@ -124,7 +125,7 @@ def _draw_graph(name: str, graph: Graph | None, picture: Path) -> None:
     from ptheta.report.graphs import draw  # and matplotlib
 
     if graph is None:
-        raise PthetaError(f"--graph: {name} does not say what random variables it has")
+        raise PthetaError(f"--graph: {name} does not declare its random variables")
     drawn = draw(graph, picture.suffix.lower())
     write_atomic(picture, lambda place: place.write_bytes(drawn))
 
@@ -136,7 +137,7 @@ def _print_tasks(as_json: bool) -> None:
     from ptheta.tasks.matrix import matrix  # and torch
 
     print_table(matrix())
-    print_flowing("fit: after `ptheta fit` has fitted a prior to its codes")
+    print_flowing("fit: after `ptheta fit` has fitted a prior to the codes")
 
 
 def _print_tree(as_json: bool) -> None:
@@ -160,9 +161,9 @@ def _print_tree(as_json: bool) -> None:
 @cli.command(panel=LIST)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print what completes commands and options in a shell.
+    """Print a completion script for a shell.
 
-    Put it where the shell reads it: eval "$(ptheta completion bash)" in ~/.bashrc.
+    To enable it, add eval "$(ptheta completion bash)" to ~/.bashrc.
 
     Examples:
       ptheta completion bash
@@ -176,7 +177,7 @@ def completion(shell: str) -> None:
 @cli.command(panel=LIST)
 @JSON
 def metrics(as_json: bool) -> None:
-    """List the numbers of an evaluation, and which values are better.
+    """List the metrics and which direction is better.
 
     Examples:
       ptheta metrics
@@ -192,7 +193,7 @@ def metrics(as_json: bool) -> None:
         print_wrapped(
             [[f"  {name}", row["better"], row["of"], row["about"]] for name, row in rows.items()]
         )
-    print_flowing("X stands for the extractor of the features, T for a term")
+    print_flowing("X is the feature extractor, T a loss term")
 
 
 @cli.command(panel=LIST)
@@ -200,14 +201,14 @@ def metrics(as_json: bool) -> None:
 @click.option(
     "--size",
     type=types.SIDE,
-    help="Resize and crop the pictures to this many pixels across and down, as in training.",
+    help="Resize and crop images to this many pixels on each side, as in training.",
 )
 @click.option(
     "--channels",
     type=types.COUNT,
-    help="Convert the pictures to this many channels (1 or 3), as in training.",
+    help="Convert images to this many channels (1 or 3), as in training.",
 )
-@click.option("--white", type=types.POSITIVE, help="Value that is white, as in training.")
+@click.option("--white", type=types.POSITIVE, help="Pixel value of white, as in training.")
 @IMAGE_COLUMN
 @click.option("--label-column", metavar="NAME", help="Column of the labels.")
 @click.option("--caption-column", metavar="NAME", help="Column of the captions.")
@@ -216,7 +217,7 @@ def metrics(as_json: bool) -> None:
     "--category-columns",
     type=types.NAMES,
     default="",
-    help="Columns of a table that are categories.",
+    help="Categorical columns of a table.",
 )
 @click.option(
     "--pairs",
@@ -224,32 +225,32 @@ def metrics(as_json: bool) -> None:
     help="Kind of pairs, such as side-by-side or edges: `ptheta train pix2pix --help` lists all.",
 )
 @click.option("--input-column", metavar="NAME", help="Column of the inputs of pairs.")
-@click.option("--reverse", is_flag=True, help="Exchange the inputs and the targets of pairs.")
-@click.option("--pair-strength", type=types.POSITIVE, help="How strong the made change is.")
+@click.option("--reverse", is_flag=True, help="Swap the inputs and the targets of pairs.")
+@click.option("--pair-strength", type=types.POSITIVE, help="Strength of the synthetic change.")
 @click.option(
     "--label-maps",
     default="none",
     metavar="PART",
     help="Parts of a pair whose colours are labels: none, input, target or both.",
 )
-@click.option("--label-colours", type=types.Whole(2, 256), help="How many colours these have.")
+@click.option("--label-colours", type=types.Whole(2, 256), help="Number of colours in these parts.")
 @click.option("--domain-columns", type=types.NAMES, default="", help="Columns of domains: a,b.")
-@click.option("--where", type=types.NAMES, default="", help="Only examples with NAME=VALUE,...")
+@click.option("--where", type=types.NAMES, default="", help="Use only examples with NAME=VALUE,...")
 @click.option(
     "--unseen",
     type=types.NAMES,
     default="",
     help="Attributes of which some combinations are held out of training: a,b.",
 )
-@click.option("--unseen-share", type=types.POSITIVE, default=0.1, help="Share that is held out.")
+@click.option("--unseen-share", type=types.POSITIVE, default=0.1, help="Fraction that is held out.")
 @click.option(
     "--out",
     type=types.File(".png", ".jpg", ".webp"),
-    help="Picture to write of some images, inputs left of targets.",
+    help="Image to write, with some examples, inputs left of targets.",
 )
 @JSON
 def data(source: str | None, out: Path | None, as_json: bool, **options: Parsed) -> None:
-    """List the embedded data sets, or look into SOURCE.
+    """List the built-in data sets, or describe SOURCE.
 
     Examples:
       ptheta data
@@ -271,20 +272,20 @@ def data(source: str | None, out: Path | None, as_json: bool, **options: Parsed)
 
 
 def _refuse_alone(names: Iterable[str]) -> None:
-    """Raises PthetaError for an option that says how SOURCE is read, which is not given."""
+    """Raises PthetaError for an option about SOURCE if no SOURCE is given."""
     odd = next((name for name in names if given(name)), None)
     if odd is not None:
-        raise PthetaError(f"--{odd.replace('_', '-')} is of SOURCE: name the data, too")
+        raise PthetaError(f"--{odd.replace('_', '-')} needs a SOURCE: give the data as well")
 
 
 def _draw(out: Path, source: str, options: dict[str, Parsed]) -> None:
-    """Writes the first images. Raises PthetaError for what holds none."""
+    """Writes the first images. Raises PthetaError if the data are not images."""
     drawn = ptheta.open_images(source, **options).preview().encoded(out.suffix.lower(), WIDE)
     write_atomic(out, lambda place: place.write_bytes(drawn))
 
 
 def _said(value: object) -> str:
-    """A value of `describe` for a reader."""
+    """Formats a value of `describe`."""
     if isinstance(value, dict) and any(isinstance(v, str) for v in value.values()):
         return "".join(f"\n  {k}: {v}" for k, v in value.items())
     if isinstance(value, dict):

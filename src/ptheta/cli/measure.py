@@ -1,4 +1,4 @@
-"""Measuring: one run or folder, several runs, the demo."""
+"""Commands that evaluate: evaluate, compare, report, demo."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from ptheta.terminal.progress import shown
 if TYPE_CHECKING:
     from ptheta.measures.results import Evaluation
 
-BROUGHT = ("size", "channels", "image_column")  # how a folder of images is read
+BROUGHT = ("size", "channels", "image_column")  # how a folder of images is preprocessed
 SIZE = click.option(
     "--size",
     type=types.SIDE,
-    help="Resize and crop IMAGES and --data to this many pixels across and down.",
+    help="Resize and crop IMAGES and --data to this many pixels on each side.",
 )
 CHANNELS = click.option(
     "--channels",
@@ -48,7 +48,7 @@ CHANNELS = click.option(
 @click.option(
     "--data",
     type=types.SOURCE,
-    help="Where the run's data lies now, or other images to use in its place. For IMAGES: the real "
+    help="New location of the run's data, or other images to use instead. For IMAGES: the real "
     "images.",
 )
 @JSON
@@ -56,8 +56,8 @@ CHANNELS = click.option(
 @click.option(
     "--extractor",
     help="Feature extractor for distance metrics: digits, fashion, pixels, efficientnet-lite0, "
-    "inception-2015, dinov2 or clip (default: digits or fashion where the images are known to be "
-    "of that kind, else pixels).",
+    "inception-2015, dinov2 or clip (default: digits or fashion if the images are known to "
+    "be of that kind, else pixels).",
 )
 @SIZE
 @CHANNELS
@@ -65,11 +65,11 @@ CHANNELS = click.option(
 @click.option(
     "--closest",
     type=types.PICTURE,
-    help="A .png to write the samples nearest to a training image into, above those images, and "
-    "the same for the test images.",
+    help="Write the samples nearest to a training image to this .png file, above those images, "
+    "and the same for test images.",
 )
 @whole("--processes", 1, "Worker processes for feature extraction.", types.PROCESSES)
-@whole("--is-k", 50, "Number of importance samples of a likelihood bound.")
+@whole("--is-k", 50, "Number of importance samples for a likelihood bound.")
 @click.option(
     "--ais",
     "ais_images",
@@ -81,10 +81,10 @@ CHANNELS = click.option(
 @SEED
 @THREADS
 def evaluate(run: str, data: str | None, as_json: bool, **options: Parsed) -> None:
-    """Measure a trained RUN, or a folder of images of any origin.
+    """Evaluate a trained RUN, or a folder of images of any origin.
 
-    Of a run, evaluation.json is written into its folder. A folder of images is measured against
-    the test images of --data. `ptheta metrics` lists the numbers.
+    Results of a run are written to evaluation.json in its folder. A folder of images is compared
+    with the test images of --data. `ptheta metrics` lists the metrics.
 
     Examples:
       ptheta evaluate runs/vae
@@ -105,14 +105,14 @@ def evaluate(run: str, data: str | None, as_json: bool, **options: Parsed) -> No
                 result = ptheta.evaluate_images(run, str(data), **brought, **options)
             else:
                 result = ptheta.evaluate(run, data, **options)
-    except ptheta.api.Unwritten as error:  # the numbers are there all the same
+    except ptheta.api.Unwritten as error:  # only writing failed: still print the numbers
         _print(error.evaluation, as_json)
         raise
     _print(result, as_json)
 
 
 def _check_foreign(images: str, data: str | None) -> None:
-    """Raises PthetaError for options that a folder of images cannot have, or has to have."""
+    """Raises PthetaError for options that do not apply to a folder of images, or are missing."""
     if given("is_k") or given("ais_images"):
         raise PthetaError(
             f"--is-k and --ais measure the likelihood of a run, and {images} is a folder of "
@@ -120,13 +120,13 @@ def _check_foreign(images: str, data: str | None) -> None:
         )
     if data is None:
         raise PthetaError(
-            f"{images} is no run (it holds no config.json): to measure the images in it, give "
-            "--data with the real ones"
+            f"{images} is not a run folder (no config.json): to evaluate it as a folder of "
+            "images, give the real images by --data"
         )
 
 
 def _print(result: Evaluation, as_json: bool) -> None:
-    """The numbers of an evaluation, and which way is better."""
+    """Prints the metrics of an evaluation, and which direction is better."""
     if as_json:
         click.echo(json.dumps(result.to_json(), indent=2))
         return
@@ -142,7 +142,7 @@ def _print(result: Evaluation, as_json: bool) -> None:
         print_wrapped([[f"not defined ({reason}): {', '.join(names)}"]])
     about = result.protocol
     click.echo(f"\nextractor {about['extractor']}: {about['extractor_chosen']}")
-    click.echo("better: which numbers are; +- one standard error")
+    click.echo("better: whether lower or higher is better; +- one standard error")
 
 
 @cli.command(panel=MEASURE)
@@ -153,7 +153,7 @@ def _print(result: Evaluation, as_json: bool) -> None:
     required=True,
     help="Folder to write report.html, .md and .json into.",
 )
-@number(1000, "Number of images to draw of each.", types.Whole(2))
+@number(1000, "Number of images to draw from each run.", types.Whole(2))
 @click.option(
     "--extractor",
     help="Feature extractor for distance metrics (see `ptheta evaluate --help`).",
@@ -163,19 +163,19 @@ def _print(result: Evaluation, as_json: bool) -> None:
     multiple=True,
     type=types.SOURCE,
     metavar="FOLDER",
-    help="Folder of images of another program, to measure as well. May be repeated.",
+    help="Folder of images from another program, to evaluate as well. May be repeated.",
 )
 @DATA
 @SEED
 @click.option(
     "--anew",
     is_flag=True,
-    help="Measure everything. By default numbers that a run's evaluation.json holds by the same "
-    "protocol are not measured again.",
+    help="Evaluate everything again. By default results that are in a run's evaluation.json "
+    "under the same protocol are reused.",
 )
 @THREADS
 def compare(**options: Parsed) -> None:
-    """Measure several RUNs alike and write one report.
+    """Evaluate several RUNs by one protocol and write a report.
 
     RUNS may be the folder of a sweep.
 
@@ -191,7 +191,7 @@ def compare(**options: Parsed) -> None:
 @cli.command(panel=MEASURE)
 @click.argument("folder", type=types.SOURCE)
 def report(folder: str) -> None:
-    """Write a report again from what `compare` has stored in FOLDER.
+    """Rebuild a report from the results that `compare` stored in FOLDER.
 
     Examples:
       ptheta report report
@@ -221,16 +221,16 @@ def report(folder: str) -> None:
     type=types.Real(0, above=True),
     default=1.0,
     show_default=True,
-    help="Divisor of every model's training time.",
+    help="Divide every model's training time by this number.",
 )
 @click.option(
     "--quick",
     is_flag=True,
-    help="A twelfth of the training time, and fewer samples: under 90 seconds on two cores.",
+    help="Use a twelfth of the training time and fewer samples: under 90 seconds on two cores.",
 )
 @THREADS
 def demo(**options: Parsed) -> None:
-    """Train one model of each family, and write a report of them.
+    """Train one model of each family and write a report.
 
     Examples:
       ptheta demo --quick

@@ -1,4 +1,4 @@
-"""The use that looks for copies: samples beside the training examples that they are nearest to."""
+"""The `neighbours` command: nearest training examples of samples, to detect copies."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ from ptheta.terminal.progress import shown
 @click.option(
     "--out",
     type=types.SOURCE,
-    help="Picture to write of the first samples, uncurated, each before its neighbours; beside it "
-    "one with -closest in its name, of the samples of all that are nearest to a training image. Or "
-    "a .csv, as --table.",
+    help="Image to write: the first samples, uncurated, each followed by its neighbours. A "
+    "second image, with -closest in its name, shows the samples nearest to any training "
+    "image. Or a .csv, as --table.",
 )
 @click.option(
-    "--table", type=types.File(".csv"), help="A .csv to write a row for each neighbour to."
+    "--table", type=types.File(".csv"), help="Write a row for each neighbour to this .csv file."
 )
-@number(text="Number of samples in each picture, and each space.")
-@whole("--drawn", 1000, "Number of samples that are searched.", types.Whole(10))
+@number(text="Number of samples in each image and each space.")
+@whole("--drawn", 1000, "Number of samples to search for copies.", types.Whole(10))
 @click.option(
     "-k",
     type=types.LAYERED,
@@ -50,21 +50,21 @@ from ptheta.terminal.progress import shown
 @click.option(
     "--space",
     multiple=True,
-    help="Where distances are taken: pixels or features. May be repeated.  [default: both]",
+    help="Space of the distances: pixels or features. May be repeated.  [default: both]",
 )
 @click.option(
     "--extractor",
-    help="Extractor of the features, as for `ptheta evaluate`. By default the one that was trained "
-    "on such images, else pixels averaged to 8x8.",
+    help="Feature extractor, as for `ptheta evaluate`. By default the one trained on images of "
+    "this kind, else pixels averaged to 8x8.",
 )
-@whole("--held-out", 1000, "Number of unseen examples to compare with, at most.", types.Whole(10))
+@whole("--held-out", 1000, "Maximum number of unseen examples to compare with.", types.Whole(10))
 @whole(
     "--shifts",
     0,
-    "Pixels by which a copy may be shifted and still be known, at (2 n + 1)^2 times the work.",
+    "Also recognise copies shifted by up to n pixels, at (2 n + 1)^2 times the work.",
     types.Whole(0, 16),
 )
-@click.option("--mirror", is_flag=True, help="Know mirrored copies as well, at twice the work.")
+@click.option("--mirror", is_flag=True, help="Also recognise mirrored copies, at twice the work.")
 @SIZE
 @CHANNELS
 @IMAGE_COLUMN
@@ -76,11 +76,11 @@ from ptheta.terminal.progress import shown
 @SEED
 @THREADS
 def neighbours(run: str, as_json: bool, space: tuple[str, ...], **options: Parsed) -> None:
-    """Show samples beside the training examples nearest to them.
+    """Show samples next to their nearest training examples.
 
-    Whether samples are copies is told by two numbers beside those of unseen examples: how near they
-    are to a training example, and whether that one stands out from the next. IMAGES of any origin
-    are held against the training images of --data.
+    Two measures detect copies, each compared with its value for unseen examples: the distance to
+    the nearest training example, and its ratio to the distance of the second-nearest. IMAGES of any
+    origin are compared with the training images of --data.
 
     Examples:
       ptheta neighbours runs/gan --out near.png

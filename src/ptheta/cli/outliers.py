@@ -1,4 +1,4 @@
-"""Outliers: which examples are unlike those of training."""
+"""The `outliers` command: find examples unlike the training data."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from ptheta.terminal.progress import shown
 if TYPE_CHECKING:
     from ptheta.api.found import Found
 
-SHOWN = 10  # examples that are printed
+SHOWN = 10  # number of examples to print
 
 
 @cli.command(panel=USE)
@@ -42,27 +42,28 @@ SHOWN = 10  # examples that are printed
 @click.option(
     "--score",
     multiple=True,
-    help="Score by which examples are ranked and flagged: a name of docs/outliers.md. May be "
-    "repeated, for further columns; `all` takes every one that the run can give.  [default: "
-    "combined]",
+    help="Score that ranks and flags the examples: a name from docs/outliers.md. May be "
+    "repeated, for further columns; `all` computes every score that the run supports.  "
+    "[default: combined]",
 )
 @click.option(
     "--background",
     type=types.SOURCE,
-    help="Run of a model of what all such examples have in common, for the background score.",
+    help="Run of a background model, for the likelihood ratio of the background score.",
 )
 @click.option(
     "--extractor",
-    help="Features that neighbours and mahalanobis are taken in: an extractor (see `ptheta "
-    "evaluate --help`; also gradients), or codes, of the model. By default pixels, or the "
-    "standardised columns of a table.",
+    help="Features for the neighbours and mahalanobis scores: an extractor (see `ptheta evaluate "
+    "--help`; also gradients), or codes (the model's latent codes). By default pixels, or "
+    "the standardised columns of a table.",
 )
 @click.option(
     "--false-alarms",
     type=types.POSITIVE,
     default=0.05,
     show_default=True,
-    help="Share of examples like the training data that may be flagged.",
+    help="Allowed false-alarm rate: fraction of examples like the training data that may be "
+    "flagged.",
 )
 @click.option(
     "--outlier-where",
@@ -74,12 +75,15 @@ SHOWN = 10  # examples that are printed
 @click.option(
     "--normal",
     type=types.SOURCE,
-    help="A second source, of examples that are no outliers: then all of SOURCE are.",
+    help="A second source, of examples that are not outliers; then all of SOURCE counts as "
+    "outliers.",
 )
 @whole("--samples", 16, "Number of importance samples of a bound.")
 @TABLE
-@click.option("--show", type=types.SOURCE, help="Picture to write of the worst examples.")
-@number(text="Number of examples in the picture.")
+@click.option(
+    "--show", type=types.SOURCE, help="Image to write, with the highest-scoring examples."
+)
+@number(text="Number of examples in the image.")
 @FORCE
 @JSON
 @WEIGHTS
@@ -87,10 +91,11 @@ SHOWN = 10  # examples that are printed
 @SEED
 @THREADS
 def outliers(run: str, as_json: bool, score: tuple[str, ...], **options: Parsed) -> None:
-    """Find the examples that are unlike what RUN was trained on.
+    """Find examples that are unlike the training data of RUN.
 
-    A score is higher for what is less like the training data. Held-out examples of the run's data
-    set the threshold, so that of examples like these no more than --false-alarms are flagged.
+    Scores are higher for examples less like the training data. The threshold is set on held-out
+    examples of the run's data, so that at most a fraction --false-alarms of such examples is
+    flagged.
 
     Examples:
       ptheta outliers runs/vae photos --out scores.csv --show worst.png
@@ -120,7 +125,8 @@ def _print(result: Found) -> None:
     if at is not None:
         click.echo(
             f"{int(found.flagged.sum()):,} of {len(own):,} flagged, above {at.value:.4g}: "
-            f"{at.rate:.3g} false alarms asked, this threshold has {at.low:.3g} to {at.high:.3g}"
+            f"requested false-alarm rate {at.rate:.3g}, 95 % interval at this threshold "
+            f"{at.low:.3g} to {at.high:.3g}"
         )
     for line in result.remarks:
         click.echo(line)

@@ -1,4 +1,4 @@
-"""The use that says how real examples are."""
+"""The `ratio` command: density ratio of examples by a GAN's discriminator."""
 
 from __future__ import annotations
 
@@ -36,25 +36,27 @@ from ptheta.terminal.progress import shown
 @whole(
     "--held-out",
     2000,
-    "Number of held-out examples, and of samples, to calibrate on, at most.",
+    "Maximum number of held-out examples, and of samples, for calibration.",
     types.Whole(2),
 )
 @click.option(
     "--floors/--no-floors",
     default=True,
-    help="Try small classifiers beside the discriminator (by default), or not.",
+    help="Compare the discriminator with small classifiers (default), or not.",
 )
 @click.option(
     "--calibration",
     default="line",
     show_default=True,
-    help="How the discriminator is calibrated: line (of its log-ratio) or isotonic.",
+    help="Calibration of the discriminator: line (linear in its log-ratio) or isotonic.",
 )
 @TABLE
 @click.option(
-    "--show", type=types.SOURCE, help="Picture to write of the least and the most real examples."
+    "--show",
+    type=types.SOURCE,
+    help="Image to write, with the examples of lowest and highest ratio.",
 )
-@number(text="Number of examples in each row of the picture.")
+@number(text="Number of examples in each row of the image.")
 @FORCE
 @JSON
 @WEIGHTS
@@ -62,12 +64,12 @@ from ptheta.terminal.progress import shown
 @SEED
 @THREADS
 def ratio(run: str, as_json: bool, **options: Parsed) -> None:
-    """Say how real each example is: p_data / p_model, by a GAN.
+    """Estimate p_data / p_model of each example with a GAN.
 
-    The ratio is read off the discriminator of RUN: above 1 an example is more common among the data
-    than among samples, below 1 less. It is calibrated on held-out examples and new samples, which
-    the discriminator has not seen; its slope (1 is right) is said before and after. By default
-    SOURCE is what the run's data holds out.
+    The ratio is computed from the discriminator of RUN: above 1, an example is more likely under
+    the data than under the model. The discriminator is calibrated on held-out examples and new
+    samples, which it has not seen; the calibration slope (1 is perfect) is reported before and
+    after. By default SOURCE is the held-out part of the run's data.
 
     Examples:
       ptheta ratio runs/gan

@@ -1,4 +1,4 @@
-"""Uses that repair images and give them back, with how well they do."""
+"""The `reconstruct` and `denoise` commands."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ beside_pictures = partial(asked_options, without=("image",))
 SHOWN = click.option(
     *("-n", "--number", "n"),
     type=types.COUNT,
-    help="Number of test images in the picture.  [default: 8]",
+    help="Number of test images in the image grid.  [default: 8]",
 )
 MEASURED = click.option(
     "--measured",
     type=types.COUNT,
-    help="Number of test images that the table is of.  [default: 1000, or all]",
+    help="Number of test images in the table.  [default: 1000, or all]",
 )
 
 
@@ -41,7 +41,7 @@ MEASURED = click.option(
 @click.option(
     "--image",
     type=types.SOURCE,
-    help="Picture to give back, or folder of them. By default test images.",
+    help="Image to reconstruct, or folder of images. By default test images.",
 )
 @beside_pictures
 @SHOWN
@@ -53,10 +53,9 @@ MEASURED = click.option(
 def reconstruct(run: str, as_json: bool, **options: Parsed) -> None:
     """Encode and decode images.
 
-    Of test images each is written beside what its code gives back, and a table says how near that
-    is, of training and of test images: PSNR and SSIM with their 95 % intervals, beside as many
-    principal components as the code has numbers, and the mean image. Pictures of yours (--image)
-    are written under their own names, into the folder --out.
+    Each test image is written next to its reconstruction. A table reports PSNR and SSIM of training
+    and test images with 95 % intervals, compared with PCA of the code's dimension and with the mean
+    image. Images given by --image are written under their own names, into the folder --out.
 
     Examples:
       ptheta reconstruct runs/vae
@@ -74,21 +73,22 @@ def reconstruct(run: str, as_json: bool, **options: Parsed) -> None:
 @click.option(
     "--image",
     type=types.SOURCE,
-    help="Picture to repair, or folder of them, as they are: noise is added only where --noise is "
-    "given. By default test images.",
+    help="Image to denoise, or folder of images; noise is added only with --noise. By default "
+    "test images.",
 )
 @click.option(
     "--noise",
     multiple=True,
-    help="Kind of damage (see `ptheta train dae --help`). May be repeated.  [default: gaussian]",
+    help="Kind of corruption (see `ptheta train dae --help`). May be repeated.  [default: "
+    "gaussian]",
 )
 @click.option(
     "--level",
     type=types.Real(0),
     multiple=True,
-    help="Strength of the damage (see `ptheta train dae --help`). May be repeated: each kind comes "
-    "in each strength. Of pictures without --noise: how much Gaussian noise is in them, for a "
-    "model that goes by it.  [default: 0.5]",
+    help="Strength of the corruption (see `ptheta train dae --help`). May be repeated: each kind "
+    "is applied at each strength. With --image and without --noise: the level of Gaussian "
+    "noise in the images, for a model that takes it as input.  [default: 0.5]",
 )
 @beside_pictures
 @SHOWN
@@ -101,12 +101,12 @@ def reconstruct(run: str, as_json: bool, **options: Parsed) -> None:
 def denoise(
     run: str, as_json: bool, noise: tuple[str, ...], level: tuple[float, ...], **options: Parsed
 ) -> None:
-    """Repair damaged images.
+    """Denoise images.
 
-    Of test images a table says how well, for each kind and strength of damage: PSNR and SSIM with
-    their 95 % intervals, beside the damaged image, a median filter and principal components; each
-    image is written beside the damaged one and all repairs. Pictures of yours (--image) are
-    written under their own names, into the folder --out.
+    A table for test images reports PSNR and SSIM with 95 % intervals for each kind and strength of
+    corruption, compared with the corrupted image, a median filter and PCA. Each image is written
+    next to its corrupted version and all restorations. Images given by --image are written under
+    their own names, into the folder --out.
 
     Examples:
       ptheta denoise runs/dae
@@ -120,9 +120,9 @@ def denoise(
 
 
 def needs_place(options: dict[str, Parsed]) -> None:
-    """Raises PthetaError for pictures of a user that would be written nowhere."""
+    """Raises PthetaError if --image is given without --out."""
     if options["image"] is not None and options["out"] is None:
-        raise PthetaError("--image: what is made of pictures is written: name a folder by --out")
+        raise PthetaError("--image needs a folder for the results: give --out")
 
 
 def say(found: Grid, as_json: bool) -> None:
@@ -135,7 +135,8 @@ def say(found: Grid, as_json: bool) -> None:
 
 
 class Told(Protocol):
-    """What a verb has found of examples. path, picture: where it was written; None for nowhere"""
+    """Result of a command about examples, with the paths of the table and the image (None if not
+    written)."""
 
     @property
     def path(self) -> Path | None: ...

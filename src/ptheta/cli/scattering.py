@@ -1,4 +1,4 @@
-"""The use that draws codes in a plane, coloured by class."""
+"""The `scatter` command: scatter plot of latent codes, coloured by class."""
 
 from __future__ import annotations
 
@@ -31,18 +31,21 @@ from ptheta.terminal.progress import shown
 @click.option(
     "--source",
     type=types.SOURCE,
-    help="Examples to encode: anything that can be trained on.  [default: the runs' held-out ones]",
+    help="Examples to encode: any data that can be trained on.  [default: held-out examples of "
+    "the runs]",
 )
 @SPLIT
 @LABEL_COLUMN
-@number(2000, "Largest number of examples, drawn at random.", types.Whole(3))
+@number(2000, "Maximum number of examples, chosen at random.", types.Whole(3))
 @click.option(
     "--dims",
-    help="Dimensions across and down, such as 0,1. By default of more than two their first two "
-    "principal components.",
+    help="Dimensions across and down, such as 0,1. By default the first two principal "
+    "components, if there are more than two dimensions.",
 )
-@click.option("--title", multiple=True, help="Title of each RUN, in turn.  [default: its folder]")
-@whole("--ellipses", 100, "Examples whose posterior q(z | x) is drawn.", types.Whole(0))
+@click.option(
+    "--title", multiple=True, help="Titles of the RUNs, in order.  [default: the folder names]"
+)
+@whole("--ellipses", 100, "Number of examples whose posterior q(z | x) is drawn.", types.Whole(0))
 @click.option(
     "--std",
     type=types.Real(0),
@@ -51,8 +54,8 @@ from ptheta.terminal.progress import shown
     help="Standard deviations of q(z | x) at which its ellipse is drawn.",
 )
 @click.option("--reach", type=types.POSITIVE, help="The axes go from -REACH to REACH.")
-@click.option("--own-axes", is_flag=True, help="Give each RUN axes of its own.")
-@click.option("--out", type=types.PICTURE, help="A .png to write.")
+@click.option("--own-axes", is_flag=True, help="Give each RUN its own axes.")
+@click.option("--out", type=types.PICTURE, help="The .png file to write.")
 @FORCE
 @JSON
 @WEIGHTS
@@ -60,13 +63,14 @@ from ptheta.terminal.progress import shown
 @SEED
 @THREADS
 def scatter(runs: tuple[str, ...], as_json: bool, dims: str | None, **options: Parsed) -> None:
-    """Draw codes in a plane, coloured by class.
+    """Plot the codes in two dimensions, coloured by class.
 
-    Of several RUNs side by side, on the same axes. Codes of two numbers are drawn as they are, of
-    more by their principal components, with the ellipses of posteriors q(z | x), the regions of
-    highest density that hold 50 and 95 % of the prior p(z), and the one that holds 95 % of the
-    aggregate posterior q(z) = E_x q(z | x). Tables say how well the nearest neighbour tells the
-    class, beside principal components of the examples, and how far p(z) and q(z) overlap.
+    Several RUNs are drawn side by side, on the same axes. Two-dimensional codes are drawn directly,
+    others by their first two principal components, with ellipses of posteriors q(z | x), the
+    highest-density regions that contain 50 and 95 % of the prior p(z), and the one that contains 95
+    % of the aggregate posterior q(z) = E_x q(z | x). Tables report the accuracy of
+    nearest-neighbour classification, compared with PCA of the examples, and the overlap of p(z) and
+    q(z).
 
     Examples:
       ptheta scatter runs/vae --out codes.png

@@ -1,4 +1,4 @@
-"""Tables and lines for a reader: what a terminal has no room for goes on in the next line."""
+"""Text tables and lines, wrapped to the width of the terminal."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-LEAST = 24  # columns of the last column, which else stands below the others
-STEP = 4  # columns that the second line of a text is further in
+LEAST = 24  # minimum width of the last column; if less is left, it is printed below the others
+STEP = 4  # indentation of continuation lines
 
 
 def columns() -> int | None:
-    """Of the terminal, or of COLUMNS where that is set; None where the output goes elsewhere, so
-    that programs find whole lines."""
+    """Width of the terminal, or COLUMNS if set; None if the output is not a terminal, so that
+    programs read unwrapped lines."""
     told = sys.stdout.isatty() or os.environ.get("COLUMNS")
     return shutil.get_terminal_size().columns if told else None
 
 
 def wrapped(rows: Sequence[Sequence[str]], width: int | None) -> list[str]:
-    """Columns as wide as their widest cell; of the last, what is too long for `width` goes on in
-    lines of its own, and stands below the others where these leave it no room."""
+    """Columns as wide as their widest cell; the last column is wrapped to `width`, or printed below
+    the others if they leave no room."""
     sizes = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
     if width is not None and sum(size + 2 for size in sizes) + LEAST > width:
         return [line for row in rows for line in _below(row, sizes, width)]
@@ -43,7 +43,7 @@ def wrapped(rows: Sequence[Sequence[str]], width: int | None) -> list[str]:
 
 
 def _below(row: Sequence[str], sizes: Sequence[int], width: int) -> Iterator[str]:
-    """The first columns of a row, and in lines below them the last one."""
+    """The first columns of a row, with the last one wrapped on lines below them."""
     cells = [cell.ljust(size) for cell, size in zip(row, sizes, strict=False)]
     yield from flowing("  ".join(cells).rstrip(), width)
     indent = " " * (len(row[0]) - len(row[0].lstrip()) + STEP)
@@ -52,7 +52,7 @@ def _below(row: Sequence[str], sizes: Sequence[int], width: int) -> Iterator[str
 
 
 def flowing(text: str, width: int | None) -> list[str]:
-    """A text in lines of at most `width`, those after the first further in; line breaks stay."""
+    """Wraps a text to `width` with indented continuation lines; keeps line breaks."""
     lines = text.split("\n")
     if width is None:
         return lines
@@ -71,7 +71,7 @@ def _filled(text: str, width: int, first: str, rest: str) -> list[str]:
 
 
 def _words(text: str, width: int, first: str = "", rest: str = "") -> list[str]:
-    """Words are kept whole: a path that is longer than a line can still be copied."""
+    """Wraps between words only, so that a path longer than a line can still be copied."""
     return textwrap.wrap(
         *(text, width),
         initial_indent=first,
@@ -82,8 +82,8 @@ def _words(text: str, width: int, first: str = "", rest: str = "") -> list[str]:
 
 
 def folded(rows: Sequence[Sequence[str]], width: int | None) -> list[str]:
-    """Columns as wide as their widest cell; those that a line has no room for stand below, behind
-    the first column again."""
+    """Columns as wide as their widest cell; if a line is too narrow for all of them, the others are
+    printed below, with the first column repeated."""
     sizes = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     groups: list[list[int]] = [[]]
     for k, size in list(enumerate(sizes))[1:]:
@@ -108,8 +108,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def plain(text: str) -> str:
-    """A text in one line that any terminal shows: what cannot be printed, as names of files may
-    hold it, stands as it is escaped in Python."""
+    """The text on one line, with unprintable characters (as in file names) escaped as in Python."""
     return text if text.isprintable() else "".join(map(_shown, text))
 
 

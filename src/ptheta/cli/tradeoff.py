@@ -1,4 +1,4 @@
-"""The use that trades precision for recall."""
+"""The `tradeoff` command: precision-recall curve over truncation or temperature."""
 
 from __future__ import annotations
 
@@ -31,11 +31,10 @@ from ptheta.terminal.progress import shown
     "--values",
     type=types.NAMES,
     default="",
-    help="Values of truncation or temperature, with commas between them.  [default: seven usual "
-    "ones]",
+    help="Comma-separated values of truncation or temperature.  [default: seven common values]",
 )
-@number(1000, "Number of samples at each value, and of held-out examples, at most.")
-@click.option("--extractor", help="Features of images, as for `ptheta evaluate`.")
+@number(1000, "Maximum number of samples at each value, and of held-out examples.")
+@click.option("--extractor", help="Feature extractor for images, as for `ptheta evaluate`.")
 @FIGURE
 @click.option("--force", is_flag=True, help="Overwrite a file that is there.")
 @JSON
@@ -44,10 +43,10 @@ from ptheta.terminal.progress import shown
 @SEED
 @THREADS
 def tradeoff(run: str, as_json: bool, values: tuple[str, ...], **options: Parsed) -> None:
-    """Draw precision against recall as samples are made more alike.
+    """Plot precision against recall over truncation or temperature.
 
-    Of a GAN by truncation of its codes; of autoregressive models, flows and VAEs by temperature.
-    Training examples in the place of samples say what there is to reach.
+    Varies the truncation of a GAN's codes, or the temperature of autoregressive models, flows and
+    VAEs. Training examples in place of samples give the attainable values.
 
     Examples:
       ptheta tradeoff runs/pixelcnn --out curve.png

@@ -1,4 +1,4 @@
-"""Training: `train` and `sweep`, whose options are read off the configs of the model."""
+"""The `train` and `sweep` commands; their options are generated from the model's configs."""
 
 from __future__ import annotations
 
@@ -24,13 +24,17 @@ from ptheta.models.entries import Listed
 if TYPE_CHECKING:
     from rich_click import RichContext, RichHelpFormatter
 
-PLACES = ("data", "out", "recipe")  # options beside those of the configs that a file may give
-WIDEST_VALUE = 26  # letters of the choices of an option in its own column
+PLACES = (
+    "data",
+    "out",
+    "recipe",
+)  # further options, not in the configs, that a config file may give
+WIDEST_VALUE = 26  # maximum width of the metavar column
 LABELS = {"model": "Model options", "data": "Data options", "train": "Training options"}
 
 
 class ModelCommands(Commands):
-    """`ptheta train MODEL` and its like: the options of MODEL are read off its configs."""
+    """The commands `ptheta train MODEL`; the options of MODEL are generated from its configs."""
 
     kind = "model"
 
@@ -42,7 +46,7 @@ class ModelCommands(Commands):
         return make(name) if registry.known(name) else None
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Names of models; nothing of them is imported."""
+        """Completes model names without importing them."""
         found = [
             CompletionItem(name, help=entry.about or entry.paper)
             for name, entry in registry.models().items()
@@ -58,19 +62,19 @@ class ModelCommands(Commands):
         path = ctx.command_path
         help.lines(
             formatter,
-            "Help of one of them",
+            "Help of one model",
             [f"{path} vae --help", f"{path} vae --help-all", "ptheta models vae"],
         )
 
 
 def _about(entry: Listed) -> str:
-    """What a model is, where that is said, its family and its paper."""
+    """Description of a model, if it has one, with its family and paper."""
     known = ", ".join(filter(None, (entry.family, entry.paper)))
     return f"{entry.about} ({known})" if entry.about else known
 
 
 class Setting(RichOption):
-    """A field of a config as an option. rare: the help shows it only where all is asked for"""
+    """A config field as an option. rare: shown only by --help-all."""
 
     def __init__(
         self,
@@ -93,9 +97,9 @@ class Setting(RichOption):
 
 
 class OfModel(Verb):
-    """A command of one model, whose help lists its recipes."""
+    """The command of one model; its help lists the recipes."""
 
-    recipes: Mapping[str, str] = {}  # name -> what it is
+    recipes: Mapping[str, str] = {}  # name -> description
 
     def format_epilog(self, ctx: RichContext, formatter: RichHelpFormatter) -> None:  # type: ignore[override]
         help.rows(formatter, "Recipes", self.recipes.items())
@@ -106,7 +110,7 @@ class OfModel(Verb):
 
 
 def _help_all(ctx: click.Context, param: click.Parameter, asked: bool) -> None:
-    """Prints the help with the rare options, but for those that the model has no use for."""
+    """Prints the help with all options that apply to the model."""
     if not asked or ctx.resilient_parsing:
         return
     from ptheta.runs.offered import needless  # and torch
@@ -128,12 +132,12 @@ def train() -> None:
 def sweep() -> None:
     """Train MODEL with a grid of settings and several seeds.
 
-    The same command continues.
+    Running the same command again resumes.
     """
 
 
 def _model_options(name: str) -> list[click.Parameter]:
-    """An option for each field of a model's configs, and what every training takes."""
+    """Options for the fields of a model's configs, and those common to all training."""
     from ptheta.runs import plan
 
     recipes = tuple(registry.entry(name).recipes())
@@ -142,7 +146,7 @@ def _model_options(name: str) -> list[click.Parameter]:
             ["--data"],
             type=types.SOURCE,
             required=True,
-            help="Name of a data set, or a path. To continue a run: where its data lies now.",
+            help="Name of a data set, or a path. With --resume: new location of the run's data.",
         ),
         click.Option(
             ["--recipe"],
@@ -162,10 +166,10 @@ def _model_options(name: str) -> list[click.Parameter]:
         click.Option(
             ["--config"],
             type=types.SOURCE,
-            is_eager=True,  # what it gives stands in for flags that are required
+            is_eager=True,  # it may supply required options
             callback=_read_config,
-            help="TOML or JSON file of options, in UTF-8. Flags override it. It may give data, out "
-            "and recipe as well.",
+            help="TOML or JSON file of options, in UTF-8; it may also give data, out and recipe. "
+            "Command-line options override it.",
         ),
     ]
     for part, cls in plan.sections(name).items():
@@ -174,7 +178,7 @@ def _model_options(name: str) -> list[click.Parameter]:
 
 
 def _given(options: dict[str, Parsed]) -> dict[str, Parsed]:
-    """The options that the user set, by flag or in the file of --config."""
+    """Options set by the user, on the command line or in the --config file."""
     table: dict[str, Parsed] = options.pop("config") or {}
     return table | {k: v for k, v in options.items() if v is not None}
 
@@ -182,9 +186,9 @@ def _given(options: dict[str, Parsed]) -> dict[str, Parsed]:
 def _read_config(
     ctx: click.Context, param: click.Parameter, file: str | None
 ) -> dict[str, object] | None:
-    """The options in the file of --config; those of `PLACES` become defaults of the flags.
+    """Reads the options of the --config file; those in `PLACES` become defaults of the flags.
 
-    Raises PthetaError for a name that is no option of the command's model.
+    Raises PthetaError for a name that is not an option of the model.
     """
     if file is None:
         return None
@@ -192,7 +196,7 @@ def _read_config(
     places = {name: table.pop(name) for name in PLACES if name in table}
     for name, value in places.items():
         if not isinstance(value, str):
-            raise PthetaError(f"config file {file}: {name} = {config.brief(value)}: want a text")
+            raise PthetaError(f"config file {file}: {name} = {config.brief(value)}: want a string")
     ctx.default_map = places
     known = [p.name for p in ctx.command.params if isinstance(p, Setting) and p.name is not None]
     for name in table:
@@ -211,12 +215,12 @@ def _train_command(name: str) -> click.Command:
         click.Option(
             ["--more-data"],
             is_flag=True,
-            help="With --resume: also train on images that were added to the data since.",
+            help="With --resume: also train on images added to the data since.",
         ),
         click.Option(
             ["--dry-run"],
             is_flag=True,
-            help="Say what would be trained, and how long it would take by a few steps; write "
+            help="Print what would be trained and the estimated time, from a few steps; write "
             "nothing.",
         ),
     ]
@@ -231,7 +235,9 @@ def _train_command(name: str) -> click.Command:
         **options: Parsed,
     ) -> None:
         if dry_run:
-            refuse(("resume", "more_data"), "is of a run that is there, and --dry-run of a new one")
+            refuse(
+                ("resume", "more_data"), "applies to an existing run, and --dry-run to a new one"
+            )
             print_flowing(
                 str(ptheta.dry_run(name, data, recipe=recipe, out=out, **_given(options)))
             )
@@ -262,7 +268,8 @@ def _sweep_command(name: str) -> click.Command:
             ["--vary"],
             multiple=True,
             metavar="NAME=A,B",
-            help="Option to vary, and its values; + joins the parts of one value. May be repeated.",
+            help="Option to vary, with its values; + joins the parts of a tuple value. May be "
+            "repeated.",
         ),
         click.Option(
             ["--seeds"],
@@ -280,12 +287,12 @@ def _sweep_command(name: str) -> click.Command:
         given = _given(options)
         if not vary:
             click.echo(
-                "no --vary: the runs differ in their seed alone; --vary NAME=A,B adds settings",
+                "no --vary: the runs differ only in their seed; --vary NAME=A,B adds settings",
                 err=True,
             )
         done = ptheta.sweep(name, data, out, settings, seeds=seeds, recipe=recipe, **given)
         told = f"{done.path}: {len(done.runs)} runs trained, {len(done.failed)} failed"
-        again = " (the same command tries these again)" if done.failed else ""
+        again = " (run the same command to retry these)" if done.failed else ""
         if not done.runs:
             click.echo(f"{told}{again}")
             raise click.exceptions.Exit(1)
@@ -303,7 +310,7 @@ def _settings_of(name: str, vary: tuple[str, ...]) -> list[dict[str, object]]:
 def _of_model(
     name: str, params: list[click.Parameter], run: Callable[..., None], leave: tuple[str, ...] = ()
 ) -> click.Command:
-    """The command of a model: its own parameters, then those of its configs."""
+    """Builds the command of a model: `params`, then the options of its configs."""
     entry = registry.entry(name)
     data, *others = (p for p in _model_options(name) if p.name not in leave)
     params = [data, *params, *others]
@@ -313,7 +320,7 @@ def _of_model(
 
 
 def _settings(recipe: Mapping[str, Parsed]) -> str:
-    """What a recipe is, and the options that it sets."""
+    """Description of a recipe, and the options it sets."""
     tables = [table for table in recipe.values() if isinstance(table, Mapping)]
     flags = [
         f"--{'' if value is not False else 'no-'}{name.replace('_', '-')}"
@@ -325,7 +332,7 @@ def _settings(recipe: Mapping[str, Parsed]) -> str:
 
 
 def _value(setting: Parsed) -> str:
-    """As it is given to a flag."""
+    """The value as written on the command line."""
     plain = config.plain(setting)
     return ",".join(map(str, plain)) if isinstance(plain, list) else str(plain)
 
@@ -334,9 +341,9 @@ MAKERS = {"train": _train_command, "sweep": _sweep_command}
 
 
 def _flat(table: dict[str, object], file: str) -> dict[str, object]:
-    """Options of a config file; tables such as [model] and [train] only order them.
+    """Flattens the options of a config file; tables such as [model] and [train] only group them.
 
-    Raises PthetaError for an option that is given twice, and for a table that is none.
+    Raises PthetaError if an option is given twice, or a section is not a table.
     """
     flat: dict[str, object] = {}
     for key, value in table.items():
@@ -344,7 +351,7 @@ def _flat(table: dict[str, object], file: str) -> dict[str, object]:
         if key in LABELS and not isinstance(value, dict) and key not in PLACES:
             raise PthetaError(
                 f"config file {file}: {key} = {config.brief(value)}: want a table of options; "
-                "the model is named on the command line"
+                "the model is given on the command line"
             )
         for name, setting in part.items():
             if name in flat:

@@ -1,4 +1,4 @@
-"""Types of options: each verb says in the same words what a value may be."""
+"""Parameter types of options, with the same error messages in all commands."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ else:  # generic at run time since click 8.4
 
 
 class Whole(Count):
-    """A whole number from `least` to `most`. Raises PthetaError for any other value."""
+    """An integer from `least` to `most`. Raises PthetaError for any other value."""
 
     name = "N"
 
@@ -47,13 +47,13 @@ class Whole(Count):
         try:
             number = int(value)
         except (ValueError, OverflowError):
-            raise _refused(param, value, "a whole number") from None
+            raise _refused(param, value, "an integer") from None
         return _within(number, self.least, self.most, param, value)
 
 
 class Real(Number):
-    """A finite number from `least` on. above: `least` itself is too small. Raises PthetaError for
-    any other value."""
+    """A finite number >= `least`, or > `least` if `above`. Raises PthetaError for any other
+    value."""
 
     name = "X"
 
@@ -75,7 +75,7 @@ class Real(Number):
 
 
 class Source(Text):
-    """The name of data, or a path to read from. Raises PthetaError for what can be neither."""
+    """The name of a data set, or a path to read. Raises PthetaError if it can be neither."""
 
     name = "text"
 
@@ -95,7 +95,7 @@ class Source(Text):
 
 
 class Pictured(Either):
-    """The number of an image, or the path of a picture."""
+    """The index of an image, or the path of an image file."""
 
     name = "number or picture"
 
@@ -109,7 +109,7 @@ class Pictured(Either):
 
 
 class Names(Words):
-    """Names with commas between them; none where the text is empty."""
+    """Comma-separated names; an empty text gives none."""
 
     name = "names"
 
@@ -119,13 +119,13 @@ class Names(Words):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> tuple[str, ...]:
-        if isinstance(value, tuple):  # a value that was converted before
+        if isinstance(value, tuple):  # already converted
             return value
         return tuple(name.strip() for name in value.split(",") if name.strip())
 
 
 class File(Place):
-    """A file to write, of one of these suffixes; judged before the work."""
+    """A file to write, with one of these suffixes; checked before the work starts."""
 
     name = "file"
 
@@ -139,7 +139,7 @@ class File(Place):
 
 
 class Folder(Place):
-    """A folder to write into; judged before the work."""
+    """A folder to write into; checked before the work starts."""
 
     name = "folder"
 
@@ -155,16 +155,16 @@ def files(ctx: click.Context, param: click.Parameter, typed: str) -> list[Comple
 
 
 def one_of(words: Iterable[str]) -> Completer:
-    """For `shell_complete`: those of the words that begin as what was typed."""
+    """For `shell_complete`: the words that begin with what was typed."""
     return lambda ctx, param, typed: [word for word in words if word.startswith(typed)]
 
 
 COUNT = Whole()
 POSITIVE = Real(0.0, above=True)
-LAYERED = Whole(1, MOST_PARTS)  # of what is drawn one by one
+LAYERED = Whole(1, MOST_PARTS)  # for things that are drawn one by one
 SEED = Whole(0, LAST_SEED)
 SIDE = Whole(1, MOST_SIDE)
-TILE = Whole(64, MOST_SIDE)  # the least of `ptheta.tasks.tiling`
+TILE = Whole(64, MOST_SIDE)  # minimum of `ptheta.tasks.tiling`
 THREADS = Whole(0, MOST_THREADS)
 PROCESSES = Whole(1, MOST_THREADS)
 SOURCE = Source()
@@ -189,7 +189,7 @@ def _refused(param: click.Parameter | None, value: object, wanted: str) -> Pthet
 
 
 def _flag(param: click.Parameter | None) -> str:
-    """What the user calls a parameter."""
+    """Name of a parameter as the user types it."""
     if isinstance(param, click.Argument):
         return (param.metavar or param.opts[0]).upper()
     return "" if param is None else param.opts[0]

@@ -1,4 +1,4 @@
-"""What samples are good for: as training data, and as what they pass for."""
+"""The `usefulness` command: samples as training data, and tests against real examples."""
 
 from __future__ import annotations
 
@@ -35,12 +35,19 @@ from ptheta.terminal.progress import shown
 @click.option(
     "--target",
     metavar="COLUMN",
-    help="Column of a table that is the label: words, or numbers of two values. A run that is "
-    "conditional on labels has its own.",
+    help="Column of a table to use as the label: words, or a number with two values. A run "
+    "conditional on labels uses those.",
 )
-@whole("--repeats", 5, "Number of times that all is drawn and learned anew.", types.LAYERED)
-@click.option("--out", type=types.File(".csv"), help="A .csv to write a row for each number to.")
-@click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+@whole(
+    "--repeats",
+    5,
+    "Number of repetitions, each with new samples and newly trained classifiers.",
+    types.LAYERED,
+)
+@click.option(
+    "--out", type=types.File(".csv"), help="Write a row for each result to this .csv file."
+)
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @JSON
 @WEIGHTS
 @PRIOR
@@ -50,9 +57,9 @@ from ptheta.terminal.progress import shown
 def usefulness(run: str, as_json: bool, **options: Parsed) -> None:
     """Train classifiers on samples of RUN, test them on real examples.
 
-    Beside samples they learn from real examples, from both, and from what needs no model. Tests try
-    to tell samples from held-out examples, and samples are looked at for copies of training
-    examples. Numbers are means over the repeats, with 95 % intervals.
+    Classifiers are also trained on real examples, on both, and on baselines that need no model.
+    Two-sample tests try to distinguish samples from held-out examples, and samples are searched for
+    copies of training examples. Results are means over the repeats, with 95 % intervals.
 
     Examples:
       ptheta usefulness runs/cvae

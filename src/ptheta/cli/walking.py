@@ -1,4 +1,4 @@
-"""The uses that walk through a latent space: from one place to another, and along one dimension."""
+"""The `interpolate` and `traverse` commands."""
 
 from __future__ import annotations
 
@@ -30,14 +30,16 @@ from ptheta.terminal.progress import shown
 @click.option(
     *("--from", "start"),
     metavar="WHAT",
-    help="Where the walks begin: a picture, a folder of pictures, or test images by number "
-    "(image=3,17). Of a conditional model also a label, a caption or other condition: it walks, "
-    "and the noise stays. Of an unconditional one also a class (7), or NAME=VALUE,...: test images "
-    "that are so.",
+    help="Start of the walks: an image, a folder of images, or test images by index "
+    "(image=3,17). For a conditional model also a label, a caption or another condition, "
+    "which is interpolated with fixed noise. For an unconditional model also a class (7), "
+    "or NAME=VALUE,..., to select test images.",
 )
-@click.option(*("--to", "end"), metavar="WHAT", help="Where they end, in the same words.")
 @click.option(
-    *("-n", "--number", "n"), type=types.COUNT, help="Number of walks, at most.  [default: 8]"
+    *("--to", "end"), metavar="WHAT", help="End of the walks, in the same form as --from."
+)
+@click.option(
+    *("-n", "--number", "n"), type=types.COUNT, help="Maximum number of walks.  [default: 8]"
 )
 @click.option(
     "--steps",
@@ -48,17 +50,17 @@ from ptheta.terminal.progress import shown
     "--images/--codes",
     default=None,
     help="Without --from, walk between test images, or between codes of the prior. By default "
-    "between images where the model encodes.",
+    "between images if the model has an encoder.",
 )
 @click.option(
-    "--straight", is_flag=True, help="Walk along lines instead of great circles, which keep norms."
+    "--straight", is_flag=True, help="Interpolate linearly instead of along great circles (slerp)."
 )
 @beside_pictures
 @click.option(
     "--measured",
     type=types.COUNT,
-    help="Number of walks between test images whose middles are looked for among the training "
-    "images.  [default: 100 of several runs, none of one]",
+    help="Number of walks between test images whose midpoints are compared with all training "
+    "images.  [default: 100 for several runs, 0 for one]",
 )
 @WEIGHTS
 @JSON
@@ -67,15 +69,14 @@ from ptheta.terminal.progress import shown
 @out_or_film
 @THREADS
 def interpolate(runs: tuple[str, ...], as_json: bool, seed: int, **options: Parsed) -> None:
-    """Walk through the latent space, a row or a film for each walk.
+    """Interpolate in the latent space, one row per walk, or a film.
 
-    With --out walk.gif it is a film. The ends are the images that the model makes of the two codes:
-    of pictures, of test images, of draws from the prior. A model without an encoder finds codes by
-    a search (`ptheta invert`). Between two conditions it draws what `ptheta sample --between`
-    draws.
+    --out walk.gif writes a film. The ends are decoded from the codes of images, of test images, or
+    of draws from the prior. For a model without an encoder, codes are found by optimisation
+    (`ptheta invert`). Between two conditions the result is that of `ptheta sample --between`.
 
-    Several runs walk between the same images, a row each, above a cross-fade of pixels; and a
-    table says how far the middles are from all training images.
+    Several runs interpolate between the same images, one row per run, above a pixel cross-fade; a
+    table reports the distance of the midpoints to the nearest training images.
 
     Examples:
       ptheta interpolate runs/vae --from 1 --to 2 --out walk.gif
@@ -100,42 +101,44 @@ def interpolate(runs: tuple[str, ...], as_json: bool, seed: int, **options: Pars
 @click.option(
     *("-n", "--number", "n"),
     type=types.COUNT,
-    help="Number of dimensions: the most used ones on test images, or without an encoder those "
-    "that change images most, after the parts with a name.  [default: 8]",
+    help="Number of dimensions to traverse: named parts first, then the most active on test "
+    "images, or, without an encoder, those that change images most.  [default: 8]",
 )
 @click.option(
     "--dims",
     type=types.NAMES,
     default="",
-    help="Dimensions in their place, by number or name: 0,3 or c0,c1,z5.",
+    help="Dimensions to traverse instead, by index or name: 0,3 or c0,c1,z5.",
 )
 @click.option(
     "--code",
     "codes",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Part of the code that has this value in all rows, such as c0=3, category 3 (they count "
-    "from 0) of InfoGAN. Without a value it is one of --dims. May be repeated.",
+    help="Fix a part of the code at this value in all rows, such as c0=3, category 3 (counted "
+    "from 0) of InfoGAN. Without a value it is added to --dims. May be repeated.",
 )
 @click.option(
     "--steps",
     type=types.COUNT,
-    help="Number of images in a row.  [default: 9, in a film 16; of a category as many as it has]",
+    help="Number of images in a row.  [default: 9, in a film 16; for a category, all its values]",
 )
 @click.option(
     "--reach",
     type=types.Real(),
     default=3.0,
     show_default=True,
-    help="Ends of a row, on either side of 0. Parts with a name go over all of their range.",
+    help="Range of each row, from -REACH to REACH. Named parts cover their full range.",
 )
 @click.option(
     "--image",
     type=types.IMAGE,
-    help="What to start from: the number of a test image, a picture, or a folder of pictures. By "
-    "default test image 0, or of a model without an encoder a code that is drawn.",
+    help="Starting point: the index of a test image, an image file, or a folder of images. By "
+    "default test image 0, or, for a model without an encoder, a code drawn from the prior.",
 )
-@whole("--starts", 1, "Number of images or codes to start from, rows for each.", types.LAYERED)
+@whole(
+    "--starts", 1, "Number of images or codes to start from, each with its own rows.", types.LAYERED
+)
 @beside_pictures
 @WEIGHTS
 @DATA
@@ -143,11 +146,11 @@ def interpolate(runs: tuple[str, ...], as_json: bool, seed: int, **options: Pars
 @out_or_film
 @THREADS
 def traverse(run: str, seed: int, dims: tuple[str, ...], **options: Parsed) -> None:
-    """Change one dimension of a code at a time, in a row of its own.
+    """Vary one dimension of a latent code at a time, one row for each.
 
-    With --out rows.gif it is a film. It starts from the code of an image, or with --seed from a
-    code of the prior. Some models name parts of their codes: InfoGAN its category c0, which takes
-    each of its values, and its numbers c1, c2, ..., which go over their range.
+    --out rows.gif writes a film. The traversal starts from the code of an image, or with --seed
+    from a code of the prior. Some models name parts of their codes: InfoGAN has a category c0,
+    which takes each of its values, and continuous codes c1, c2, ..., which cover their range.
 
     Examples:
       ptheta traverse runs/vae --image 5 --out rows.png

@@ -27,6 +27,7 @@ from ptheta.metrics.calibration import (
 from ptheta.metrics.evaluate import evaluate
 from ptheta.metrics.table import METRICS
 
+pytestmark = pytest.mark.slow
 REPETITIONS = 20
 MOST = 4  # alarms: of 20 at 5 % no more than 4 come in 99.7 % of such cells
 SIZES = {"speeds": 20}  # draws of a speed; of all others 60 images

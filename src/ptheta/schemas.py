@@ -273,6 +273,43 @@ class Compared(_File):
     real: Measurements
 
 
+StudyText = Annotated[str, MinLen(1), MaxLen(1000)]
+Phase = Literal["tutorial", "practice", "qualification", "main"]
+
+
+class StudySource(_File):
+    """Images of a study. n: how many of them may be shown"""
+
+    name: StudyText
+    kind: Literal["run", "folder", "reference"]
+    path: str
+    n: Whole
+
+
+class StudyRule(_File):
+    """A rule by which people are excluded: those with a smaller share of right answers."""
+
+    least_correct: Annotated[float, Ge(0), Le(1)]
+
+
+class Study(_File):
+    """study.json: what a study asks, of which images, by which rules.
+
+    counts: trials of each phase. qualification: of the answers of that phase, attention: of the
+    answers of that kind; None: there is no such rule. version: of ptheta, or of another program.
+    """
+
+    name: StudyText
+    protocol: Literal["hype-infinity", "hype-time", "2afc", "pairs", "rating"]
+    sources: Annotated[list[StudySource], MinLen(1)]
+    seed: Whole = 0
+    counts: dict[Phase, Whole] = {}
+    qualification: StudyRule | None = None
+    attention: StudyRule | None = None
+    language: str = "en"
+    version: str = ""
+
+
 class Row(BaseModel):
     """One line of metrics.jsonl: a number for each name. A metric may be no number: its name is
     there, and the value is NaN."""

@@ -1,0 +1,132 @@
+"""Simulated people of known error rates, which the analysis is checked with.
+
+logit P(wrong) = logit(base) + ability of the person + bias of the person + difficulty of the image,
+with normal ability, bias and difficulty: people differ, and so do images. The bias is a person's
+tendency to answer "real": it has one sign for generated images and the other for real ones.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ptheta.study.analysis.table import Floats
+from ptheta.study.files import FAKE, HYPE_INFINITY, MAIN, NORMAL, REAL, Answer
+
+EARLY = "2025-01-01T00:00:00Z"
+NODES = 80  # of the quadrature
+
+
+@dataclass(frozen=True)
+class People:
+    """Simulated people and images.
+
+    sources: name -> probability of an error of an average person on an average image
+    real: the same for real images
+    people: how many; trials: main trials of each, half of them real
+    images: of each source; a person sees a random part of them, each at most once where there are
+        enough
+    ability, bias, difficulty: standard deviations of the logit
+    between: whether each person sees one source, in turn, or all of them
+    """
+
+    sources: Mapping[str, float]
+    real: float = 0.25
+    people: int = 20
+    trials: int = 100
+    images: int = 50
+    ability: float = 0.3
+    bias: float = 0.3
+    difficulty: float = 0.8
+    between: bool = False
+
+    def truth(self, source: str) -> float:
+        """The error rate of a source over all people and images: the mean of the logistic function
+        of a normal variable, by Gauss-Hermite quadrature."""
+        base = self.real if source == REAL else self.sources[source]
+        deviation = math.sqrt(self.ability**2 + self.bias**2 + self.difficulty**2)
+        x, weights = np.polynomial.hermite_e.hermegauss(NODES)
+        return float(weights @ _logistic(_logit(base) + deviation * x) / weights.sum())
+
+    def score(self, source: str) -> float:
+        """The mean of the error rates on images of a source and on real images."""
+        return (self.truth(source) + self.truth(REAL)) / 2
+
+
+def simulate(design: People, seed: int) -> list[Answer]:
+    """The answers of simulated people in a study of the protocol hype-infinity."""
+    random = np.random.default_rng(seed)
+    names = list(design.sources)
+    hard = {name: random.normal(0, design.difficulty, design.images) for name in (*names, REAL)}
+    found: list[Answer] = []
+    for person in range(design.people):
+        seen = [names[person % len(names)]] if design.between else names
+        ability = random.normal(0, design.ability)
+        bias = random.normal(0, design.bias)
+        found += _session(design, random, person, seen, hard, (ability, bias))
+    return found
+
+
+def _session(
+    design: People,
+    random: np.random.Generator,
+    person: int,
+    seen: list[str],
+    hard: Mapping[str, np.ndarray],
+    effects: tuple[float, float],
+) -> list[Answer]:
+    """The answers of one person, in a random order."""
+    ability, bias = effects
+    half = design.trials // 2
+    asked = [(seen[i % len(seen)], FAKE) for i in range(half)]
+    asked += [(REAL, REAL)] * (design.trials - half)
+    decks = {name: list(random.permutation(design.images)) for name in (*seen, REAL)}
+    found = []
+    for trial, i in enumerate(random.permutation(len(asked))):
+        source, truth = asked[i]
+        image = int(decks[source][0])
+        decks[source] = [*decks[source][1:], image]
+        base = design.real if truth == REAL else design.sources[source]
+        sign = 1 if truth == FAKE else -1
+        logit = _logit(base) + ability + sign * bias + hard[source][image]
+        wrong = bool(random.random() < _logistic(logit))
+        time = float(np.exp(random.normal(math.log(1500), 0.5)))
+        found.append(_answer(person, trial, source, image, truth, wrong, time))
+    return found
+
+
+def _answer(
+    person: int, trial: int, source: str, image: int, truth: str, wrong: bool, time: float
+) -> Answer:
+    other = FAKE if truth == REAL else REAL
+    return Answer(
+        study="simulated",
+        protocol=HYPE_INFINITY,
+        participant=f"simulated-{person}",
+        session="1",
+        trial=trial,
+        phase=MAIN,
+        kind=NORMAL,
+        item=f"{source}-{image}",
+        item_b="",
+        source=source,
+        source_b="",
+        truth=truth,
+        answer=other if wrong else truth,
+        correct=not wrong,
+        asked_ms=None,
+        shown_ms=None,
+        response_ms=round(time, 1),
+        answered_at=EARLY,
+    )
+
+
+def _logit(p: float) -> float:
+    return math.log(p / (1 - p))
+
+
+def _logistic(x: Floats | float) -> Floats:
+    return np.asarray(1 / (1 + np.exp(-np.asarray(x))))

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from ptheta.errors import PthetaError
 from ptheta.study.analysis.estimates import LEVEL
 
-MOST_PEOPLE = 10_000
+MOST_PEOPLE = 1000
 ENOUGH = 0.8  # power
 
 

@@ -18,18 +18,26 @@ class Spread:
 
     observed: standard deviation of the rates of the groups
     binomial: what it would be if all groups had the same rate and answers were independent
-    true: the deviation of the groups' own rates that is left: sqrt(observed^2 - binomial^2), 0
-        where observed is smaller
     groups: how many
+    each: answers of a group to a kind of image (harmonic mean)
     """
 
     observed: float
     binomial: float
     groups: int
+    each: float
+
+    @property
+    def true_variance(self) -> float:
+        """Of the groups' own rates, unbiased, so that it can be negative: with
+        observed^2 = true^2 + (p (1 - p) - true^2) / n, (observed^2 - binomial^2) n / (n - 1)."""
+        left = self.observed**2 - self.binomial**2
+        return left * self.each / (self.each - 1) if self.each > 1 else left
 
     @property
     def true(self) -> float:
-        return math.sqrt(max(0.0, self.observed**2 - self.binomial**2))
+        """Their deviation, without chance."""
+        return math.sqrt(max(0.0, self.true_variance))
 
 
 @dataclass(frozen=True)
@@ -94,7 +102,8 @@ def _spread(table: Table, groups: Ints | None, masks: list[Bools]) -> Spread | N
     if groups is None:
         return None
     count = int(groups.max(initial=-1)) + 1
-    rate, variance, every = np.zeros(count), np.zeros(count), np.ones(count, dtype=bool)
+    rate, variance, inverse = np.zeros(count), np.zeros(count), np.zeros(count)
+    every = np.ones(count, dtype=bool)
     there = [mask for mask in masks if mask.any()]
     for mask in there:
         n = np.bincount(groups[mask], minlength=count)
@@ -102,11 +111,13 @@ def _spread(table: Table, groups: Ints | None, masks: list[Bools]) -> Spread | N
         with np.errstate(divide="ignore", invalid="ignore"):
             rate += np.bincount(groups[mask], table.wrong[mask], minlength=count) / n / len(there)
             variance += share * (1 - share) / n / len(there) ** 2
+            inverse += 1 / n
         every &= n > 0
     if every.sum() < 2:
         return None
     expected = math.sqrt(float(variance[every].mean()))
-    return Spread(float(rate[every].std(ddof=1)), expected, int(every.sum()))
+    each = len(there) / float(inverse[every].mean())
+    return Spread(float(rate[every].std(ddof=1)), expected, int(every.sum()), each)
 
 
 def _image_spread(table: Table, mask: Bools) -> Spread | None:

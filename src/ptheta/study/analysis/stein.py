@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,6 +24,16 @@ BY_PERSON = ("id", "model", "num_correct", "err_rt", "f_err_rt", "r_err_rt")
 BY_IMAGE = ("model", "generated", "image_path", "number_guesses", "number_guesses_generated")
 EACH = 100  # generated images that each person was shown, and as many real ones
 MOST_GUESSES = 100_000  # of one image
+
+
+class Cell(NamedTuple):
+    """Answers of one person, or about one image: n of them, and how many are wrong."""
+
+    group: int
+    model: str
+    truth: str
+    wrong: int
+    n: int
 
 
 def is_public(path: Path) -> bool:
@@ -57,8 +68,8 @@ def _reader(path: Path) -> Callable[[Path], Table] | None:
 
 def _by_person(path: Path) -> Table:
     """Each person of an experiment is one: ids are not those of people across experiments."""
-    rows: list[tuple[int, str, str, int, int]] = []  # group, model, truth, wrong, n
-    people = []
+    rows: list[Cell] = []
+    people: list[str] = []
     for place, line in _lines(path):
         wrong = [_share(place, line, name) for name in ("f_err_rt", "r_err_rt")]
         right = _number(place, line, "num_correct")
@@ -70,12 +81,12 @@ def _by_person(path: Path) -> Table:
         person = len(people)
         people.append(f"{line['id']} ({line['model']})")
         for truth, k in zip((FAKE, REAL), wrong, strict=True):
-            rows.append((person, line["model"], truth, k, EACH))
+            rows.append(Cell(person, line["model"], truth, k, EACH))
     return _table(path, rows, tuple(people))
 
 
 def _by_image(path: Path) -> Table:
-    rows: list[tuple[int, str, str, int, int]] = []
+    rows: list[Cell] = []
     images: dict[tuple[str, str], int] = {}
     for place, line in _lines(path):
         n = int(_number(place, line, "number_guesses"))
@@ -90,21 +101,19 @@ def _by_image(path: Path) -> Table:
         image = images.setdefault(key, len(images))
         truth, wrong = (FAKE, n - fake) if generated else (REAL, fake)
         if n:
-            rows.append((image, line["model"], truth, wrong, n))
+            rows.append(Cell(image, line["model"], truth, wrong, n))
     return _table(path, rows, None)
 
 
-def _table(
-    path: Path, rows: list[tuple[int, str, str, int, int]], people: tuple[str, ...] | None
-) -> Table:
+def _table(path: Path, rows: Sequence[Cell], people: tuple[str, ...] | None) -> Table:
     """One row for each answer. people: None where the groups are images"""
     if not rows:
         raise PthetaError(f"{path} holds no answers")
-    n = np.array([row[4] for row in rows])
-    group = np.repeat(np.array([row[0] for row in rows], dtype=np.int64), n)
-    model = np.repeat(np.array([row[1] for row in rows], dtype=object), n)
-    fake = np.repeat(np.array([row[2] == FAKE for row in rows]), n)
-    wrong = np.concatenate([(np.arange(row[4]) < row[3]).astype(np.float64) for row in rows])
+    n = np.array([row.n for row in rows])
+    group = np.repeat(np.array([row.group for row in rows], dtype=np.int64), n)
+    model: np.ndarray = np.repeat(np.array([row.model for row in rows], dtype=object), n)
+    fake = np.repeat(np.array([row.truth == FAKE for row in rows]), n)
+    wrong = np.concatenate([(np.arange(row.n) < row.wrong).astype(np.float64) for row in rows])
     nothing = np.full(len(wrong), np.nan)
     return Table(
         person=None if people is None else group,

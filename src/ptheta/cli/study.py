@@ -227,5 +227,3 @@ def people(folder: str) -> None:
         return
     rows = [[p.name, p.source or "all", f"{p.answered}/{p.of}", p.last] for p in found]
     print_table([["name", "sees", "answered", "last answer"], *rows])
-
-

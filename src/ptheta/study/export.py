@@ -106,5 +106,3 @@ def _rows(folder: Path, query: str) -> Iterator[tuple]:  # type: ignore[type-arg
             yield from db.execute(query).fetchall()
     except sqlite3.Error as error:
         raise PthetaError(f"cannot read {path}: {error}") from None
-
-

@@ -252,9 +252,7 @@ class Interview:
             raise Refused(422, "answer", "the exposure is missing")
         times = asked, reply.shown_ms, reply.response_ms
         right = _right(trial, reply.answer)
-        self.store.add_answer(
-            person.id, Given(reply.trial, reply.answer, right, *times, _now())
-        )
+        self.store.add_answer(person.id, Given(reply.trial, reply.answer, right, *times, _now()))
 
     def _failed(self, trials: tuple[Trial, ...], given: list[Given]) -> bool:
         """Whether a person has answered the qualification, and too often wrong."""
@@ -296,14 +294,9 @@ def _repeated(both: list[tuple[Trial, Given]]) -> list[bool]:
         if (trial.phase, trial.kind) == (MAIN, NORMAL)
     }
     return [
-        first[trial.item, trial.item_b] == one.answer
-        for trial, one in both
-        if trial.kind == REPEAT
+        first[trial.item, trial.item_b] == one.answer for trial, one in both if trial.kind == REPEAT
     ]
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-

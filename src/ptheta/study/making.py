@@ -423,8 +423,9 @@ def _items(plan: Plan, read: dict[str, _Read]) -> Iterator[tuple[Item, Pixels]]:
                 pixels, called = pictures.shuffled(pixels, random), DEGRADED
             yield _item(called, use, name), pixels
     for i in range(max(1, plan.attention)):
-        yield _item(NOISE, "attention", f"noise {i}"), pictures.noise(
-            plan.width, plan.height, random
+        yield (
+            _item(NOISE, "attention", f"noise {i}"),
+            pictures.noise(plan.width, plan.height, random),
         )
 
 
@@ -453,8 +454,8 @@ def _study(folder: Path, plan: Plan, origins: Sequence[_Origin], wanted: Wanted)
         ],
         seed=plan.seed,
         counts=counts,  # type: ignore[arg-type]  # of phases
-        qualification=Rule(least_correct=plan.least_correct) if plan.qualification else None,
-        attention=Rule(least_correct=0.75) if plan.attention else None,
+        qualification=StudyRule(least_correct=plan.least_correct) if plan.qualification else None,
+        attention=StudyRule(least_correct=0.75) if plan.attention else None,
         language=plan.language,
         version=f"ptheta {__version__}",
     )
@@ -476,9 +477,7 @@ def _commit(
         try:
             for part in (IMAGES, MASKS):
                 (temp / part).mkdir(parents=True)
-            named = [
-                (f"{item.id}.png", file) for item, file in zip(plan.items, files, strict=True)
-            ]
+            named = [(f"{item.id}.png", file) for item, file in zip(plan.items, files, strict=True)]
             write_files(temp / IMAGES, named)
             write_files(temp / MASKS, [(f"{i}.png", file) for i, file in enumerate(masks)])
             write_plan(temp, plan)

@@ -139,9 +139,7 @@ def trials_of(plan: Plan, person: int, assigned: str) -> list[Trial]:
     """
     maker = _Maker(plan, person, assigned)
     practice = maker.phase(PRACTICE, plan.practice, "practice", maker.models)
-    qualification = maker.phase(
-        QUALIFICATION, plan.qualification, "qualification", [DEGRADED]
-    )
+    qualification = maker.phase(QUALIFICATION, plan.qualification, "qualification", [DEGRADED])
     main = maker.phase(MAIN, plan.trials, "main", maker.models)
     main = _with_repeats(main, plan.repeats, maker.random)
     return [*practice, *qualification, *_with_attention(main, plan.attention, maker)]

@@ -77,7 +77,9 @@ def shuffled(pixels: Pixels, random: np.random.Generator) -> Pixels:
         for left, right in zip(columns, columns[1:], strict=False)
     ]
     made = pixels.copy()
-    for (top, bottom, left, right), other in zip(boxes, random.permutation(len(boxes)), strict=True):
+    for (top, bottom, left, right), other in zip(
+        boxes, random.permutation(len(boxes)), strict=True
+    ):
         a, _, c, _ = boxes[other]
         a, c = min(a, h - (bottom - top)), min(c, w - (right - left))
         made[top:bottom, left:right] = pixels[a : a + bottom - top, c : c + right - left]

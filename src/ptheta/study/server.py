@@ -189,9 +189,7 @@ def _add_pages(app: FastAPI, site: Site, doors: Doors) -> None:
         return Response(site.masks[int(number)], media_type="image/png")
 
 
-def _add_talk(
-    app: FastAPI, site: Site, doors: Doors, desks: list[tuple[Desk, Interview]]
-) -> None:
+def _add_talk(app: FastAPI, site: Site, doors: Doors, desks: list[tuple[Desk, Interview]]) -> None:
     def cookie_of(request: Request) -> str | None:
         return request.cookies.get(COOKIE)
 

@@ -35,9 +35,7 @@ def doors(folder: Path, token: str | None, *, local: bool, origin: str, base: st
     return Doors(base=base, token=token, hosts=LOCAL if local else (), origin=origin)
 
 
-def serve(
-    folder: Path, host: str, port: int, doors: Doors, ready: Callable[[str], None]
-) -> None:
+def serve(folder: Path, host: str, port: int, doors: Doors, ready: Callable[[str], None]) -> None:
     """As `ptheta.study.server.serve`. Raises PthetaError where the web libraries are missing."""
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:

@@ -22,7 +22,6 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MOST_BODY = 8192  # bytes of a request
-PASS = "ptheta-token"  # cookie of a browser that came with the token
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
 UNSAFE = ("POST", "PUT", "PATCH", "DELETE")
 YEAR = 31_536_000  # seconds
@@ -53,12 +52,24 @@ class Doors:
         token: What the first address must hold; None where anyone on this machine may come in.
         hosts: Names by which the server may be called; none: by any.
         origin: Where the pages are seen from outside, such as `https://example.org`, or "".
+        mark: Part of the names of cookies.
     """
 
     base: str = ""
     token: str | None = None
     hosts: tuple[str, ...] = field(default=LOCAL)
     origin: str = ""
+    mark: str = ""
+
+    @property
+    def entered(self) -> str:
+        """Name of the cookie of a browser that came with the token."""
+        return f"ptheta-entered-{self.mark}"
+
+    @property
+    def joined(self) -> str:
+        """Name of the cookie of a person."""
+        return f"ptheta-person-{self.mark}"
 
     @property
     def secure(self) -> bool:
@@ -124,7 +135,7 @@ class Guard:
         return origin != "null" and urlsplit(origin).netloc == head.get("host")
 
     def _passed(self, head: dict[str, str]) -> bool:
-        return _same(cookie(head.get("cookie", ""), PASS), self._pass())
+        return _same(cookie(head.get("cookie", ""), self.doors.entered), self._pass())
 
     def _pass(self) -> str:
         """What the cookie holds: not the token itself."""
@@ -136,8 +147,9 @@ class Guard:
             await answer.refuse(403, "open the study by the link that you were given")
             return
         secure = "; Secure" if self.doors.secure else ""
-        kept = f"{PASS}={self._pass()}; Path={self.doors.base or ''}/; Max-Age={YEAR}; HttpOnly; "
-        where = {"set-cookie": f"{kept}SameSite=Lax{secure}", "location": f"{self.doors.base}/"}
+        home = f"{self.doors.base}/"
+        kept = f"{self.doors.entered}={self._pass()}; Path={home}; Max-Age={YEAR}; HttpOnly; "
+        where = {"set-cookie": f"{kept}SameSite=Lax{secure}", "location": home}
         await answer.send(303, b"", where)
 
 

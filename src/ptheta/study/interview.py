@@ -121,7 +121,11 @@ class Interview:
 
     def open(self, cookie: str | None) -> State:
         """The state of a new tab, which from now on is the only active one."""
-        return self._opened(self.person(cookie))
+        try:
+            person = self.person(cookie)
+        except Refused:
+            return {"step": "welcome"}
+        return self._opened(person)
 
     def _opened(self, person: Person) -> State:
         return self._state(person, self.store.open_tab(person.id, _now()))

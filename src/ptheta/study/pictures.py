@@ -10,6 +10,7 @@ import io
 import struct
 import zlib
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from PIL import Image
@@ -73,8 +74,8 @@ def shuffled(pixels: Pixels, random: np.random.Generator) -> Pixels:
     columns = np.linspace(0, w, min(TILES, w) + 1).astype(int)
     boxes = [
         (top, bottom, left, right)
-        for top, bottom in zip(rows, rows[1:], strict=False)
-        for left, right in zip(columns, columns[1:], strict=False)
+        for top, bottom in pairwise(rows)
+        for left, right in pairwise(columns)
     ]
     made = pixels.copy()
     for (top, bottom, left, right), other in zip(
@@ -102,4 +103,5 @@ def mask(pictures: Sequence[Pixels], random: np.random.Generator) -> Pixels:
     phases = np.exp(2j * np.pi * random.random(power.shape[:2]))[..., None]
     pattern = np.fft.ifft2(power * phases, axes=(0, 1)).real
     spread = pattern.std() or 1.0
-    return np.clip(mean + pattern * (64 / spread), 0, 255).astype(np.uint8)
+    covered: Pixels = np.clip(mean + pattern * (64 / spread), 0, 255).astype(np.uint8)
+    return covered

@@ -6,6 +6,7 @@ analysis needs of it is in `study.json` (`ptheta.study.files`).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -95,6 +96,12 @@ class Plan(StudyPlan):
     def main(self) -> int:
         """Trials of the main phase, with attention checks and repeats."""
         return self.trials + self.attention + self.repeats
+
+    @property
+    def mark(self) -> str:
+        """Tells the cookies of two studies on one host apart, whatever their ports are."""
+        ids = "".join(item.id for item in self.items)
+        return hashlib.sha256(ids.encode()).hexdigest()[:8]
 
     def pool(self, use: str, source: str) -> list[str]:
         """Ids of the images of a source that are kept for one use."""

@@ -36,7 +36,6 @@ from ptheta.study.store import Desk, Store
 from ptheta.study.words import LANGUAGES, WORDS, chosen
 
 T = TypeVar("T")
-COOKIE = "ptheta-study"
 KINDS = {
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -191,7 +190,7 @@ def _add_pages(app: FastAPI, site: Site, doors: Doors) -> None:
 
 def _add_talk(app: FastAPI, site: Site, doors: Doors, desks: list[tuple[Desk, Interview]]) -> None:
     def cookie_of(request: Request) -> str | None:
-        return request.cookies.get(COOKIE)
+        return request.cookies.get(doors.joined)
 
     @app.post("/api/open")
     async def open_(request: Request) -> State:
@@ -207,7 +206,7 @@ def _add_talk(app: FastAPI, site: Site, doors: Doors, desks: list[tuple[Desk, In
         language = body.language if body.language in LANGUAGES else site.plan.language
         cookie, state = await desk.run(lambda: interview.join(body.name, language))
         response.set_cookie(
-            *(COOKIE, cookie, YEAR),
+            *(doors.joined, cookie, YEAR),
             path=f"{doors.base}/",
             httponly=True,
             samesite="lax",

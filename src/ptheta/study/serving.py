@@ -28,11 +28,11 @@ def doors(folder: Path, token: str | None, *, local: bool, origin: str, base: st
     Raises:
         PthetaError: The folder is no study.
     """
-    read_plan(folder)
+    mark = read_plan(folder).mark
     if token is None and not local:
         with closing(Store(folder)) as store:
             token = store.secret("token")
-    return Doors(base=base, token=token, hosts=LOCAL if local else (), origin=origin)
+    return Doors(base=base, token=token, hosts=LOCAL if local else (), origin=origin, mark=mark)
 
 
 def serve(folder: Path, host: str, port: int, doors: Doors, ready: Callable[[str], None]) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar, cast
 
 from ptheta.errors import PthetaError
 from ptheta.study.plan import DATABASE
@@ -169,7 +169,10 @@ class Store:
             "FROM answers WHERE person = ? ORDER BY trial",
             (person,),
         )
-        return [Given(*row[:2], None if row[2] is None else bool(row[2]), *row[3:]) for row in rows]
+        return [
+            Given(trial, answer, None if right is None else bool(right), *times)
+            for trial, answer, right, *times in rows
+        ]
 
 
 Job: TypeAlias = "tuple[Callable[[], object], Future[object]]"
@@ -188,8 +191,7 @@ class Desk:
         """The result of a job, once everything that it wrote is on disk."""
         done: Future[object] = Future()
         self.jobs.put((job, done))
-        result = await asyncio.wrap_future(done)
-        return result  # type: ignore[return-value]  # of this very job
+        return cast("T", await asyncio.wrap_future(done))
 
     def close(self) -> None:
         """Finishes what was asked for and closes the store."""

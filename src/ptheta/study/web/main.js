@@ -42,10 +42,11 @@ async function begin() {
   turn += 1;
   keys = null;
   try {
-    follow(await send("api/open", {}, lost), true);
+    const state = await send("api/open", {}, lost);
+    if (state.step === "welcome") welcome();
+    else follow(state, true);
   } catch (error) {
-    if (error instanceof Refused && error.code === "join") welcome();
-    else failed(error);
+    failed(error);
   }
 }
 

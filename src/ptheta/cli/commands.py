@@ -11,7 +11,7 @@ PARTS = (
     *("train", "listing", "measure"),
     *("images", "repairing", "imputing", "outliers", "usefulness"),
     *("coding", "scattering", "latent", "walking", "neighbours", "inverting", "changing", "chains"),
-    *("classify", "cluster", "compressing", "density", "ratio", "tradeoff"),
+    *("classify", "cluster", "compressing", "density", "ratio", "tradeoff", "study"),
 )
 
 for section in sections():

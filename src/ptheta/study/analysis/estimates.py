@@ -135,7 +135,8 @@ class Estimate:
     def freedom(self) -> float:
         """Degrees of freedom of the variance (Satterthwaite)."""
         parts = [(t.variance, t.freedom) for t in self.terms if t.sign > 0]
-        parts.append((self.independent, self.n))
+        if len(parts) < len(self.terms):  # answers are subtracted
+            parts.append((self.independent, float(self.n)))
         below = sum(v**2 / max(d, 1e-9) for v, d in parts)
         return max(1.0, self.variance**2 / below) if below > 0 else float(self.n)
 

@@ -157,8 +157,13 @@ def _consistent(found: Analysis) -> list[str]:
 
 def _agreement(found: Analysis) -> list[str]:
     return [
-        f"{one.metric} orders the sources like people with Kendall's tau {one.tau:.2f}"
-        + (f", and {one.same} of the {one.told} pairs that people tell apart." if one.told else ".")
+        f"{one.metric} agrees with people by Kendall's tau {one.tau:.2f}"
+        + (
+            f"; of the {count(one.told, 'pair')} that people tell apart it orders {one.same} as "
+            "they do."
+            if one.told
+            else "."
+        )
         for one in found.agreements
     ]
 

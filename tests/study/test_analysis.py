@@ -52,7 +52,9 @@ def test_people_who_learn_have_fewer_errors_in_the_second_half():
     low, high = found.slope.interval
     assert low < -0.4 < high < 0
     assert found.change.value == pytest.approx(found.second.value - found.first.value)
-    halves = [[a.correct for a in answers if (a.trial < 50) is first] for first in (True, False)]
+    halves = [
+        [bool(a.correct) for a in answers if (a.trial < 50) is first] for first in (True, False)
+    ]
     assert found.first.value == pytest.approx(1 - np.mean(halves[0]))
     assert found.second.value == pytest.approx(1 - np.mean(halves[1]))
     assert [one.n for one in found.parts] == [400] * 5
@@ -65,7 +67,7 @@ def test_times_are_geometric_means():
         for k, time in enumerate(RANDOM.lognormal(7, 0.5, 30))
     ]
     found = {one.name: one for one in times(table_of(answers))}
-    every = [a.response_ms for a in answers]
+    every = [a.response_ms or 0.0 for a in answers]
     assert found["all answers"].typical == pytest.approx(stats.gmean(every))
     assert found["all answers"].quartiles[1] == pytest.approx(np.median(every))
     wrong = [a.response_ms for a in answers if not a.correct]

@@ -8,6 +8,7 @@ tendency to answer "real": it has one sign for generated images and the other fo
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -83,12 +84,12 @@ def _session(
     half = design.trials // 2
     asked = [(seen[i % len(seen)], FAKE) for i in range(half)]
     asked += [(REAL, REAL)] * (design.trials - half)
-    decks = {name: list(random.permutation(design.images)) for name in (*seen, REAL)}
+    decks = {name: deque(random.permutation(design.images)) for name in (*seen, REAL)}
     found = []
     for trial, i in enumerate(random.permutation(len(asked))):
         source, truth = asked[i]
         image = int(decks[source][0])
-        decks[source] = [*decks[source][1:], image]
+        decks[source].rotate(-1)
         base = design.real if truth == REAL else design.sources[source]
         sign = 1 if truth == FAKE else -1
         logit = _logit(base) + ability + sign * bias + hard[source][image]

@@ -115,7 +115,8 @@ def analyse(
     used = main(kept)
     if not used:
         raise PthetaError(
-            f"all {len(excluded)} people are excluded, by {_rules(excluded)}: relax the rules"
+            f"nobody is left: {len(excluded)} {'person is' if len(excluded) == 1 else 'people are'} "
+            f"excluded, by {_rules(excluded)}; relax the rules"
         )
     joined = {a.participant for a in everyone}
     found = Analysis(

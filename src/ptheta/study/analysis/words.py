@@ -150,8 +150,8 @@ def _consistent(found: Analysis) -> list[str]:
         return []
     same = found.consistency.same
     return [
-        f"{percent(same.value)} of {count(same.n, 'repeated question')} are answered as before "
-        f"({percent(found.consistency.chance)} by chance)."
+        f"Of {count(same.n, 'repeated question')}, {percent(same.value)} get the same answer as "
+        f"before ({percent(found.consistency.chance)} by chance)."
     ]
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from ptheta.study.guard import LOCAL, Doors
 from ptheta.study.making import Made, Wanted, new
 from ptheta.study.plan import Plan, read_plan
 
+State = dict[str, Any]
 SIDE = 24  # pixels
 COUNTS = {"practice": 4, "trials": 12, "attention": 2, "repeats": 2, "break_every": 6, "images": 12}
 ANSWERS = {
@@ -42,16 +44,16 @@ def pictures(folder: Path, n: int, seed: int, suffix: str = ".png") -> Path:
     return folder
 
 
-def make(place: Path, protocol: str, **options: object) -> Made:
+def make(place: Path, protocol: str, **options: Any) -> Made:
     """A study of two folders of generated and one of real pictures."""
     if not (place / "real").exists():
         for seed, (name, suffix) in enumerate(
             {"one": ".png", "two": ".png", "real": ".jpg"}.items()
         ):
             pictures(place / name, 40, seed, suffix)
-    wanted = {"real": str(place / "real"), **COUNTS, "repeats": 2, **options}
+    wanted: dict[str, Any] = {"real": str(place / "real"), **COUNTS, "repeats": 2, **options}
     truth = protocol not in ("pairs", "rating")
-    given = {"qualification": 4 if truth else 0, "least_correct": 0.0, **wanted}
+    given: dict[str, Any] = {"qualification": 4 if truth else 0, "least_correct": 0.0, **wanted}
     sources = [str(place / "one"), str(place / "two")]
     return new(sources, place / f"{protocol}-{secrets.token_hex(3)}", Wanted(protocol, **given))
 
@@ -121,18 +123,18 @@ class Visitor:
     def post(self, path: str, body: object, **headers: str) -> Reply:
         return self.ask("POST", path, body, **headers)
 
-    def join(self, name: str = "Ana", **more: object) -> dict:
+    def join(self, name: str = "Ana", **more: Any) -> State:
         body = {"name": name, "consent": True, "language": "en", "key": self.key, **more}
         reply = self.post("/api/join", body)
         assert reply.status == 200, reply
         return reply.said
 
-    def open(self) -> dict:
+    def open(self) -> State:
         reply = self.post("/api/open", {})
         assert reply.status == 200, reply
         return reply.said
 
-    def answer(self, state: dict, answer: str, **more: object) -> Reply:
+    def answer(self, state: State, answer: str, **more: Any) -> Reply:
         body = {
             "tab": state["tab"],
             "trial": state["trial"],
@@ -143,7 +145,7 @@ class Visitor:
         }
         return self.post("/api/answer", body)
 
-    def finish(self, state: dict, answer: str) -> list[dict]:
+    def finish(self, state: State, answer: str) -> list[State]:
         """Answers everything with the same answer; the states, the last one included."""
         states = [state]
         while state["step"] == "trial":

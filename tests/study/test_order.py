@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ from ptheta.study.staircase import exposure
 SOURCES = ("one", "two", "three", REAL)
 
 
-def plan_of(protocol: str, design: str = "within", **options: object) -> Plan:
+def plan_of(protocol: Any, design: Any = "within", **options: Any) -> Plan:
+    use: Any
     uses = {"main": 60, "practice": 12, "example": 2}
     items = [
         Item(id=f"{len(source):02}{i:06x}{ord(source[1]):04x}", source=source, use=use)
@@ -31,7 +33,7 @@ def plan_of(protocol: str, design: str = "within", **options: object) -> Plan:
         ]
     items += [Item(id=f"{i + 9000:08x}", source=NOISE, use="attention") for i in range(4)]
     values = {"trials": 60, "practice": 6, "attention": 4, "repeats": 6, **options}
-    given = {"qualification": 10 if USUAL[protocol].reference else 0, **values}
+    given: dict[str, Any] = {"qualification": 10 if USUAL[protocol].reference else 0, **values}
     return Plan(
         format=1,
         protocol=protocol,
@@ -85,7 +87,7 @@ def test_between_each_person_sees_one_source():
 
 
 def test_two_alternatives_have_one_real_image_as_often_left_as_right():
-    sides, runs = Counter(), Counter()
+    sides, runs = Counter[tuple[str, str]](), Counter[str]()
     for person in range(40):
         for t in main_of(trials_of(plan_of("2afc"), person, "")):
             assert {t.source, t.source_b} - {"one", "two", "three"} == {REAL}
@@ -98,7 +100,7 @@ def test_two_alternatives_have_one_real_image_as_often_left_as_right():
 
 
 def test_pairs_compare_all_sources_equally_often_on_both_sides():
-    couples, left = Counter(), Counter()
+    couples, left = Counter[frozenset[str]](), Counter[str]()
     for person in range(40):
         for t in main_of(trials_of(plan_of("pairs"), person, "")):
             assert not t.truth

@@ -63,7 +63,7 @@ def test_a_person_answers_everything_and_the_answers_are_exported(place, tmp_pat
         assert row.asked_ms == state["asked_ms"]
         assert row.shown_ms == 500
     right = [r.correct for r in rows if (r.phase, r.kind) == ("main", "normal") and r.truth]
-    assert states[-1]["right"] == (sum(right) if right else None)
+    assert states[-1]["right"] == (sum(map(bool, right)) if right else None)
     assert states[-1]["same"] == states[-1]["repeats"] == 2
     (one,) = people(made.folder)
     assert one.answered == one.of == len(rows)
@@ -170,7 +170,7 @@ def test_people_are_shared_out_evenly_among_the_sources(site, place):
 def test_real_and_fake_images_look_alike_in_everything_but_their_pixels(place):
     """Everything that the browser got in the main part, but for pixels: the same for both."""
     made = make(place, "hype-infinity", qualification=0)
-    seen = {"real": set(), "fake": set()}
+    seen: dict[str, set[object]] = {"real": set(), "fake": set()}
     addresses, pixels = list[str](), list[bytes]()
     with served(made.folder) as port:
         for person in range(3):

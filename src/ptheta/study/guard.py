@@ -25,6 +25,7 @@ MOST_BODY = 8192  # bytes of a request
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
 UNSAFE = ("POST", "PUT", "PATCH", "DELETE")
 YEAR = 31_536_000  # seconds
+TOO_LARGE = f"a request has at most {MOST_BODY} bytes"
 HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
@@ -37,10 +38,6 @@ HEADERS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
     "cache-control": "no-store",
 }
-
-
-class TooLarge(Exception):
-    """A body of more than `MOST_BODY` bytes."""
 
 
 @dataclass(frozen=True)
@@ -99,11 +96,8 @@ class Guard:
             await self._at_the_door(scope, path, answer)
             return
         inner = {**scope, "path": path, "raw_path": path.encode(), "root_path": ""}
-        try:
-            await self.app(inner, _Limited(receive), answer)
-        except TooLarge:
-            if not answer.begun:
-                await answer.refuse(413, f"a request has at most {MOST_BODY} bytes")
+        body = _Limited(receive)
+        await self.app(inner, body, answer.unless(body))
 
     def _below(self, path: str) -> str:
         """The path within the study: a proxy may or may not have removed the base path."""
@@ -114,7 +108,7 @@ class Guard:
 
     def _refusal(self, scope: Scope, head: dict[str, str], path: str) -> tuple[int, str] | None:
         if _number(head.get("content-length", "0")) > MOST_BODY:
-            return 413, f"a request has at most {MOST_BODY} bytes"
+            return 413, TOO_LARGE
         if self.doors.hosts and _host(head.get("host", "")) not in self.doors.hosts:
             return 421, "this server is not called by this name"
         if "\0" in path or ".." in path.split("/"):
@@ -157,15 +151,28 @@ class _Answer:
     """Sends an answer with the headers of every answer. Called as ASGI's `send`."""
 
     def __init__(self, to: Send) -> None:
-        self.to, self.begun = to, False
+        self.to = to
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.begun = True
             there = {name.lower() for name, _ in message["headers"]}
             more = [(k.encode(), v.encode()) for k, v in HEADERS.items() if k.encode() not in there]
             message = {**message, "headers": [*message["headers"], *more]}
         await self.to(message)
+
+    def unless(self, body: _Limited) -> Send:
+        """The same, but that whatever is answered to a body that was too large says so."""
+        begun = False
+
+        async def send(message: Message) -> None:
+            nonlocal begun
+            if not body.over:
+                await self(message)
+            elif not begun:
+                begun = True
+                await self.refuse(413, TOO_LARGE)
+
+        return send
 
     async def send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         named = {"content-length": str(len(body)), **headers}
@@ -180,16 +187,17 @@ class _Answer:
 
 
 class _Limited:
-    """ASGI's `receive`, which raises TooLarge where a body of unknown length grows too long."""
+    """ASGI's `receive` with an end to how much is read. over: whether there was more"""
 
     def __init__(self, receive: Receive) -> None:
-        self.receive, self.size = receive, 0
+        self.receive, self.size, self.over = receive, 0, False
 
     async def __call__(self) -> Message:
         message = await self.receive()
         self.size += len(message.get("body", b""))
         if self.size > MOST_BODY:
-            raise TooLarge
+            self.over = True
+            return {"type": "http.request", "body": b"", "more_body": False}
         return message
 
 

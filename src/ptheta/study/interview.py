@@ -89,19 +89,26 @@ class Interview:
 
     # -- joining
 
-    def join(self, name: str, language: str) -> tuple[str, State]:
-        """A new person: the cookie, and the state of the first tab."""
-        name = clean_name(name)
-        if self.store.named(name):
+    def join(self, name: str, language: str, cookie: str) -> State:
+        """A new person, and the state of the first tab.
+
+        cookie: chosen by the page; the same one again, with the same name, is the same person,
+            whose browser has not got the first reply
+        """
+        name, key = clean_name(name), key_of(cookie)
+        known = self.store.person(key)
+        if known is not None and known.name == name:
+            return self._opened(known)
+        if known is not None or self.store.named(name):
             raise Refused(409, "taken", "this name is taken: choose another one")
-        number, cookie = self.store.next_person(), secrets.token_urlsafe(24)
+        number = self.store.next_person()
         source = self._assigned(number)
         trials = trials_of(self.plan, number, source)
         text = json.dumps([asdict(trial) for trial in trials])
         code = secrets.token_hex(4)
-        person = Person(number, name, code, key_of(cookie), source, language, text, _now())
+        person = Person(number, name, code, key, source, language, text, _now())
         self.store.add_person(person)
-        return cookie, self._opened(person)
+        return self._opened(person)
 
     def _assigned(self, number: int) -> str:
         """The source that the fewest people see, by chance among several; "" where all see all."""

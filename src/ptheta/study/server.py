@@ -7,7 +7,6 @@ and imports neither torch nor anything that does.
 from __future__ import annotations
 
 import json
-import signal
 import socket
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -56,6 +55,7 @@ class Joining(_Body):
     name: Annotated[str, Field(max_length=200)]
     consent: bool
     language: Annotated[str, Field(max_length=20)]
+    key: Annotated[str, Field(pattern=r"^[0-9a-f]{48}$")]
 
 
 class Answering(_Body):
@@ -108,20 +108,19 @@ def site_of(folder: Path) -> Site:
 
 
 def app_of(folder: Path, doors: Doors) -> Guard:
-    """The application of the study in a folder, as ASGI."""
-    site, desks = site_of(folder), list[tuple[Desk, Interview]]()
+    """The application of the study in a folder, as ASGI. Its end closes the database."""
+    site, store = site_of(folder), Store(folder)
+    desk = Desk(store)
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
-        store = Store(folder)
-        desks.append((Desk(store), Interview(site.plan, site.study.name, store)))
         yield
-        desks.pop()[0].close()
+        desk.close()
 
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, lifespan=life)
     _add_errors(app)
     _add_pages(app, site, doors)
-    _add_talk(app, site, doors, desks)
+    _add_talk(app, site, doors, desk, Interview(site.plan, site.study.name, store))
     return Guard(app, doors)
 
 
@@ -188,25 +187,23 @@ def _add_pages(app: FastAPI, site: Site, doors: Doors) -> None:
         return Response(site.masks[int(number)], media_type="image/png")
 
 
-def _add_talk(app: FastAPI, site: Site, doors: Doors, desks: list[tuple[Desk, Interview]]) -> None:
+def _add_talk(app: FastAPI, site: Site, doors: Doors, desk: Desk, interview: Interview) -> None:
     def cookie_of(request: Request) -> str | None:
         return request.cookies.get(doors.joined)
 
     @app.post("/api/open")
     async def open_(request: Request) -> State:
-        desk, interview = desks[0]
         cookie = cookie_of(request)
         return await desk.run(lambda: interview.open(cookie))
 
     @app.post("/api/join")
     async def join(request: Request, response: Response, body: Joining) -> State:
-        desk, interview = desks[0]
         if not body.consent:
             raise Refused(422, "consent", "only who agrees can take part")
         language = body.language if body.language in LANGUAGES else site.plan.language
-        cookie, state = await desk.run(lambda: interview.join(body.name, language))
+        state = await desk.run(lambda: interview.join(body.name, language, body.key))
         response.set_cookie(
-            *(doors.joined, cookie, YEAR),
+            *(doors.joined, body.key, YEAR),
             path=f"{doors.base}/",
             httponly=True,
             samesite="lax",
@@ -216,13 +213,11 @@ def _add_talk(app: FastAPI, site: Site, doors: Doors, desks: list[tuple[Desk, In
 
     @app.post("/api/answer")
     async def answer(request: Request, body: Answering) -> State:
-        desk, interview = desks[0]
         cookie, reply = cookie_of(request), Reply(**body.model_dump())
         return await desk.run(lambda: interview.answer(cookie, reply))
 
     @app.get("/image/{token}")
     async def image(request: Request, token: str) -> Response:
-        desk, interview = desks[0]
         cookie = cookie_of(request)
         item = await desk.run(lambda: interview.image(cookie, token))
         return Response(site.images[item], media_type="image/png")
@@ -248,26 +243,26 @@ def serve(
         PthetaError: The folder is no study, is served already, or the port cannot be used.
     """
     with locked(folder, "serving the study"), _listening(host, port) as listening:
-        app = app_of(folder, doors)
-        config = uvicorn.Config(
-            app,
-            log_level="error",
-            access_log=False,  # which would keep addresses of people
-            server_header=False,
-            date_header=False,
-            timeout_keep_alive=30,
-            timeout_graceful_shutdown=5,
-            ws="none",
-        )
+        server = uvicorn.Server(configured(app_of(folder, doors)))
         number = listening.getsockname()[1]
         name = f"[{host}]" if ":" in host else host
         query = f"?token={doors.token}" if doors.token else ""
         ready(f"{doors.origin or f'http://{name}:{number}'}{doors.base}/{query}")
-        before = signal.getsignal(signal.SIGINT)
-        try:
-            uvicorn.Server(config).run(sockets=[listening])
-        finally:
-            signal.signal(signal.SIGINT, before)
+        server.run(sockets=[listening])
+
+
+def configured(app: Guard) -> uvicorn.Config:
+    """How uvicorn runs the application."""
+    return uvicorn.Config(
+        app,
+        log_level="error",
+        access_log=False,  # which would keep addresses of people
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=5,
+        ws="none",
+    )
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -13,10 +13,14 @@ const RATING = about.protocol === "rating";
 const ANSWERS = TWO ? ["left", "right"] : RATING ? ["1", "2", "3", "4", "5"] : ["real", "fake"];
 const SMALL = 128; // pixels: smaller images are enlarged without smoothing
 const PHASES = ["practice", "qualification", "main"];
+const UNWANTED = 300; // ms in which a click is the second one of a double click on the page before
 
 let words;
 let masks = [];
 let keys = null; // what a key does now
+// Chosen here, so that a request to join that is sent twice makes one person.
+const joinKey = Array.from(crypto.getRandomValues(new Uint8Array(24)),
+  (byte) => byte.toString(16).padStart(2, "0")).join("");
 let turn = 0; // counts pages: what an older page was waiting for is dropped
 
 const text = (key, values) => words.get(key, values);
@@ -127,7 +131,7 @@ async function join(field, agree, fault) {
     agree.focus();
     return;
   }
-  const body = { name: field.value, consent: true, language: words.language };
+  const body = { name: field.value, consent: true, language: words.language, key: joinKey };
   try {
     follow(await send("api/join", body, lost), true);
   } catch (error) {
@@ -139,11 +143,17 @@ async function join(field, agree, fault) {
   }
 }
 
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+
 /** A page with one button, which Enter presses, too. */
 function stop(title, parts, next, label = "go-on") {
-  const go = button(text(label), next, { class: "go" });
-  put(make("h1", {}, title), ...parts, go);
-  keys = { Enter: next };
+  const since = performance.now();
+  const go = () => {
+    if (performance.now() - since >= UNWANTED) next();
+  };
+  put(make("div", { class: "stop" }, make("h1", {}, title), ...parts,
+    button(text(label), go, { class: "go" })));
+  keys = { Enter: go };
 }
 
 async function tutorial(state, next) {
@@ -235,16 +245,13 @@ function question() {
   return text(RATING ? "question-rating" : "question-one");
 }
 
-function hint(i) {
-  if (RATING) return "";
-  return i === 0 ? "←" : "→";
-}
-
 function answerButtons(choose) {
   return ANSWERS.map((answer, i) => {
     const label = RATING
       ? [make("b", {}, answer), " ", make("span", {}, text(`rate-${answer}`))]
-      : [make("kbd", { "aria-hidden": "true" }, hint(i)), " ", make("span", {}, text(answer))];
+      : [make("span", {}, text(answer))];
+    const arrow = make("kbd", { "aria-hidden": "true" }, i === 0 ? "←" : "→");
+    if (!RATING) label.splice(i, 0, arrow);
     const made = make("button", { type: "button", "data-answer": answer, "aria-disabled": "true",
       onclick: () => choose(answer) }, ...label);
     return made;
@@ -303,6 +310,7 @@ async function ask(state) {
     if (mine === turn) failed(error);
     return;
   }
+  if (exposure === null) await pause(UNWANTED);
   if (mine !== turn) return;
   const answer = await new Promise((chosen) => {
     choose = chosen; // the first choice counts: a promise is kept once

@@ -114,10 +114,8 @@ def analyse(
     kept, excluded = exclude(asked, rules)
     used = main(kept)
     if not used:
-        raise PthetaError(
-            f"nobody is left: {len(excluded)} {'person is' if len(excluded) == 1 else 'people are'} "
-            f"excluded, by {_rules(excluded)}; relax the rules"
-        )
+        who = "1 person is" if len(excluded) == 1 else f"{len(excluded):,} people are"
+        raise PthetaError(f"nobody is left: {who} excluded, by {_rules(excluded)}; relax the rules")
     joined = {a.participant for a in everyone}
     found = Analysis(
         name=study.name if study else answers[0].study,

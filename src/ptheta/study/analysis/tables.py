@@ -232,6 +232,26 @@ def _slope(found: Estimate) -> Cell:
     return Cell(f"{100 * found.value:+.1f} %", f"{100 * low:.1f} to {100 * high:.1f} %")
 
 
+def checks(found: Analysis) -> Table | None:
+    """Repeated questions, sides and exposure."""
+    rows = []
+    if found.consistency is not None:
+        one = found.consistency
+        by_chance = f"{percent(one.chance)} by chance, kappa {one.kappa:.2f}"
+        rows.append(Row("repeated questions answered as before", [_share(one.same)]))
+        rows[-1].cells.append(Cell(by_chance))
+    if found.preferences is not None:
+        rows.append(Row("answers 'left'", [_share(found.preferences.left), Cell("50 % expected")]))
+    if found.exposure is not None:
+        one_ms = found.exposure
+        off = f"{one_ms.median:.1f} ms off in the median, at most {one_ms.largest:.1f} ms"
+        rows.append(Row("exposure within two frames", [Cell(percent(one_ms.within)), Cell(off)]))
+    if not rows:
+        return None
+    note = "How reliable the answers are. Two frames at 60 Hz are 33 ms."
+    return Table("Checks", note, [Heading("share", "95 % interval"), Heading("")], rows)
+
+
 def response_times(found: Analysis) -> Table | None:
     """In seconds."""
     if not found.times:
@@ -316,6 +336,7 @@ def everything(found: Analysis) -> list[Table]:
         agreements(found),
         spreads(found),
         excluded(found),
+        checks(found),
         sessions(found),
         response_times(found),
         planning(found),

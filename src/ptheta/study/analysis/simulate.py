@@ -11,6 +11,7 @@ import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -49,8 +50,8 @@ class People:
         of a normal variable, by Gauss-Hermite quadrature."""
         base = self.real if source == REAL else self.sources[source]
         deviation = math.sqrt(self.ability**2 + self.bias**2 + self.difficulty**2)
-        x, weights = np.polynomial.hermite_e.hermegauss(NODES)
-        return float(weights @ _logistic(_logit(base) + deviation * x) / weights.sum())
+        x, weights = _nodes()
+        return float(weights @ _logistic(_logit(base) + deviation * x))
 
     def score(self, source: str) -> float:
         """The mean of the error rates on images of a source and on real images."""
@@ -84,19 +85,22 @@ def _session(
     half = design.trials // 2
     asked = [(seen[i % len(seen)], FAKE) for i in range(half)]
     asked += [(REAL, REAL)] * (design.trials - half)
-    decks = {name: deque(random.permutation(design.images)) for name in (*seen, REAL)}
-    found = []
-    for trial, i in enumerate(random.permutation(len(asked))):
-        source, truth = asked[i]
-        image = int(decks[source][0])
+    asked = [asked[i] for i in random.permutation(len(asked))]
+    decks = {name: deque(random.permutation(design.images).tolist()) for name in (*seen, REAL)}
+    shown, logits = [], []
+    for source, truth in asked:
+        image = decks[source][0]
         decks[source].rotate(-1)
+        shown.append(image)
         base = design.real if truth == REAL else design.sources[source]
         sign = 1 if truth == FAKE else -1
-        logit = _logit(base) + ability + sign * bias + hard[source][image]
-        wrong = bool(random.random() < _logistic(logit))
-        time = float(np.exp(random.normal(math.log(1500), 0.5)))
-        found.append(_answer(person, trial, source, image, truth, wrong, time))
-    return found
+        logits.append(_logit(base) + ability + sign * bias + float(hard[source][image]))
+    wrong = random.random(len(asked)) < _logistic(np.array(logits))
+    taken = random.lognormal(math.log(1500), 0.5, len(asked)).round(1)
+    return [
+        _answer(person, trial, source, shown[trial], truth, bool(wrong[trial]), float(taken[trial]))
+        for trial, (source, truth) in enumerate(asked)
+    ]
 
 
 def _answer(
@@ -120,14 +124,21 @@ def _answer(
         correct=not wrong,
         asked_ms=None,
         shown_ms=None,
-        response_ms=round(time, 1),
+        response_ms=time,
         answered_at=EARLY,
     )
+
+
+@lru_cache(maxsize=1)
+def _nodes() -> tuple[Floats, Floats]:
+    """Of the quadrature over a standard normal variable."""
+    x, weights = np.polynomial.hermite_e.hermegauss(NODES)
+    return x, weights / weights.sum()
 
 
 def _logit(p: float) -> float:
     return math.log(p / (1 - p))
 
 
-def _logistic(x: Floats | float) -> Floats:
-    return np.asarray(1 / (1 + np.exp(-np.asarray(x))))
+def _logistic(x: Floats) -> Floats:
+    return np.asarray(1 / (1 + np.exp(-x)))

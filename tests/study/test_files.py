@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ptheta.errors import PthetaError
@@ -56,6 +56,7 @@ def test_answers_are_read_as_written(tmp_path: Path):
     )
 
 
+@settings(max_examples=30, deadline=None)
 @given(
     st.text(min_size=1).filter(str.isprintable),
     st.floats(0, allow_infinity=False),

@@ -11,7 +11,16 @@ PARTS = (
     *("train", "listing", "measure"),
     *("images", "repairing", "imputing", "outliers", "usefulness"),
     *("coding", "scattering", "latent", "walking", "neighbours", "inverting", "changing", "chains"),
-    *("classify", "cluster", "compressing", "density", "ratio", "tradeoff", "study"),
+    *(
+        "classify",
+        "cluster",
+        "compressing",
+        "density",
+        "ratio",
+        "tradeoff",
+        "study",
+        "study_report",
+    ),
 )
 
 for section in sections():

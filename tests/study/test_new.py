@@ -21,10 +21,10 @@ from ptheta.cli.help import Verb
 from ptheta.cli.study import PROTOCOLS, study
 from ptheta.errors import PthetaError
 from ptheta.study import pictures
-from ptheta.study.files import read_study
+from ptheta.study.files import REAL, read_study
 from ptheta.study.guard import LOCAL
 from ptheta.study.making import Wanted, new
-from ptheta.study.plan import DEGRADED, NOISE, REAL, USUAL, read_plan
+from ptheta.study.plan import DEGRADED, NOISE, USUAL, read_plan
 from ptheta.study.serving import doors
 from ptheta.study.store import Store
 from tests.study.sites import COUNTS, make

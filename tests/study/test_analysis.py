@@ -342,9 +342,12 @@ def test_without_deviations_power_is_that_of_two_proportions():
     first, second, n = 0.25, 0.30, 20
     variance = (first * (1 - first) + second * (1 - second)) / (n / 2 * 100)
     assert parts(plan, first, second, n).whole == pytest.approx(variance)
-    z = abs(first - second) / np.sqrt(variance)
-    expected = stats.norm.sf(1.96 - z) + stats.norm.cdf(-1.96 - z)
-    assert power(plan, first, second, n) == pytest.approx(expected, abs=0.005)
+    t = stats.t.ppf(0.975, parts(plan, first, second, n).freedom)
+    shift = abs(first - second) / np.sqrt(variance)
+    expected = stats.nct.sf(t, parts(plan, first, second, n).freedom, shift)
+    assert power(plan, first, second, n) == pytest.approx(expected, abs=1e-4)
+    many = power(plan, first, second, 10 * n)
+    assert many == pytest.approx(stats.norm.sf(1.96 - shift * np.sqrt(10)), abs=0.01)
 
 
 def test_the_fewest_people_reach_the_power_and_one_fewer_do_not():

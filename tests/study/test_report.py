@@ -264,5 +264,5 @@ def test_bad_requests_give_one_line(words: list[str], message: str):
 
 def test_power_is_printed():
     done = command("study", "power", 0.25, 0.35, "--people", 22)
-    assert "a power of 80 % needs 22 people" in done.stdout
+    assert "a power of 80 % needs 24 people" in done.stdout
     assert json.loads(command("study", "power", 0.25, 0.35, "--json").stdout)["power"]["30"] > 0.8

@@ -94,9 +94,10 @@ def parts(plan: Plan, first: float, second: float, people: int) -> Parts:
         of_people = plan.person**2 * (1 - plan.correlation) / each
         of_images = plan.image**2 / 4 * 2 * (own + one)
         rest = sum(left) / 4 / (each * m)
+    # as of an estimate, whose sums over people and over images both contain the rest
     groups = 2 * each - 2 if plan.between else each - 1
-    below = of_people**2 / max(groups, 1) + of_images**2 / (2 * plan.images - 2)
-    below += rest**2 / (2 * each * m)
+    below = (of_people + rest) ** 2 / max(groups, 1)
+    below += (of_images + rest) ** 2 / (2 * plan.images - 2) + rest**2 / (2 * each * m)
     whole = of_people + of_images + rest
     return Parts(of_people, of_images, rest, max(1.0, whole**2 / below) if below > 0 else 1.0)
 

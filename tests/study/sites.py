@@ -23,7 +23,14 @@ from ptheta.study.plan import Plan, read_plan
 
 State = dict[str, Any]
 SIDE = 24  # pixels
-COUNTS = {"practice": 4, "trials": 12, "attention": 2, "repeats": 2, "break_every": 6, "images": 12}
+COUNTS: dict[str, Any] = {
+    "practice": 4,
+    "trials": 12,
+    "attention": 2,
+    "repeats": 2,
+    "break_every": 6,
+    "images": 12,
+}
 ANSWERS = {
     "hype-infinity": "real",
     "hype-time": "real",

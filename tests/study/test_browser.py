@@ -502,3 +502,73 @@ def test_focus_is_seen_and_a_screen_reader_hears_the_progress(browser, place):
         page.click(ACTIVE)
         page.wait_for_selector(".told")
         assert page.inner_text("[role=status]") == page.inner_text(".told")
+
+
+# -- what a browser may learn
+
+
+PAGE_KNOWS = """() => ({
+    html: document.documentElement.outerHTML.replace(/blob:[^"]*/g, "blob"),
+    address: location.href,
+    kept: JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie]),
+    loaded: performance.getEntriesByType("resource").slice(-1).map((one) => [
+        one.initiatorType, one.transferSize, one.encodedBodySize, one.decodedBodySize,
+        one.responseStatus, one.contentType, one.nextHopProtocol, one.name.length]),
+    image: [...document.querySelectorAll(".stage img")].map((one) => [
+        one.naturalWidth, one.naturalHeight, one.getAttributeNames().join()]),
+})"""
+
+
+def replies_of(arrived: list[Any], part: str) -> list[object]:
+    """Everything about the replies to one kind of address, but for their content."""
+    found = [one for one in arrived if one.url.split("/")[3] == part]
+    return [
+        (
+            *(one.request.method, one.status, len(one.url), sorted(one.all_headers().items())),
+            len(one.body()) if part == "image" else shape_of(one.json()),
+        )
+        for one in found
+    ]
+
+
+def shape_of(state: dict[str, Any]) -> list[object]:
+    """The fields of a state in their order, and how long their values are; what depends on the
+    number of the question is left out."""
+    return [(k, type(v).__name__, len(str(v))) for k, v in state.items() if k not in COUNTED]
+
+
+COUNTED = ("trial", "number")
+
+
+def test_a_browser_gets_the_same_for_real_and_fake_images(browser, place):
+    """All that arrives for a main question and all that the page knows then, but for pixels."""
+    none = dict.fromkeys(("practice", "qualification", "attention", "repeats", "break_every"), 0)
+    made = make(place, "hype-infinity", **{**SHORT, **none, "trials": 40, "images": 20})
+    told, arrived = list[str](), list[Any]()
+    with served(made.folder) as port, visited(browser, port) as page:
+        page.on("response", lambda one: arrived.append(one))
+        join(page)
+        go_on(page)
+        heading(page, EN["main"])
+        arrived.clear()
+        go_on(page)
+        for _ in range(40):
+            page.wait_for_selector(f"{ACTIVE}[data-answer=real]")
+            knows = page.evaluate(PAGE_KNOWS)
+            knows["html"] = re.sub(r"question \d+ of|value=\"\d+\"", "", knows["html"])
+            images, before = replies_of(arrived, "image"), counted(page)
+            assert len(images) == 1
+            arrived.clear()
+            page.click(f"{ACTIVE}[data-answer=real]")
+            page.wait_for_selector(f"#code, .count:not(:text-is({json.dumps(before)}))")
+            reply = json.dumps(replies_of(arrived, "api"))
+            # a number of two digits makes a reply longer; its fields are compared above
+            told.append(json.dumps([knows, images, re.sub(r'"content-length", "\d+"', "", reply)]))
+    truth = [row.truth for row in answers(made.folder)]
+    assert truth.count("real") == truth.count("fake") == 20
+    seen = {
+        kind: {what for what, is_ in zip(told[:-1], truth, strict=False) if is_ == kind}
+        for kind in ("real", "fake")
+    }
+    assert seen["real"] == seen["fake"]
+    assert len(seen["real"]) == 1

@@ -18,8 +18,7 @@ SOURCES = ("one", "two", "three", REAL)
 
 
 def plan_of(protocol: Any, design: Any = "within", **options: Any) -> Plan:
-    use: Any
-    uses = {"main": 60, "practice": 12, "example": 2}
+    uses: dict[Any, int] = {"main": 60, "practice": 12, "example": 2}
     items = [
         Item(id=f"{len(source):02}{i:06x}{ord(source[1]):04x}", source=source, use=use)
         for source in SOURCES

@@ -52,10 +52,21 @@ def study() -> None:
 )
 @click.option("--name", help="Name of the study. By default that of the folder.")
 @whole("--images", 100, "Number of images of each source, at most.")
-@click.option("--trials", type=types.COUNT, help="Questions of the main part for each person.")
-@click.option("--practice", type=types.Whole(0), help="Questions of the practice.")
 @click.option(
-    "--qualification", type=types.Whole(0), help="Questions of the test before the main part."
+    "--trials",
+    type=types.COUNT,
+    help="Questions of the main part for each person, without checks.  [default: 100, hype-time "
+    "150, others 60]",
+)
+@click.option(
+    "--practice",
+    type=types.Whole(0),
+    help="Questions of the practice.  [default: 10, pairs and rating 4]",
+)
+@click.option(
+    "--qualification",
+    type=types.Whole(0),
+    help="Questions of the test before the main part.  [default: 20, 2afc 10, pairs and rating 0]",
 )
 @click.option(
     "--least-correct",

@@ -49,7 +49,7 @@ def answers(folder: Path) -> list[Answer]:
         folder, QUERY
     ):
         if session not in known:
-            known[session] = [Trial(**values) for values in json.loads(trials)]
+            known[session] = [Trial(*values) for values in json.loads(trials)]
         trial = known[session][number]
         found.append(
             Answer(

@@ -12,7 +12,7 @@ import hmac
 import json
 import secrets
 import unicodedata
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from random import Random
@@ -62,7 +62,7 @@ class Reply:
 
 @lru_cache(maxsize=MOST_CACHED)
 def _trials(text: str) -> tuple[Trial, ...]:
-    return tuple(Trial(**values) for values in json.loads(text))
+    return tuple(Trial(*values) for values in json.loads(text))
 
 
 def clean_name(text: str) -> str:
@@ -104,7 +104,7 @@ class Interview:
         number = self.store.next_person()
         source = self._assigned(number)
         trials = trials_of(self.plan, number, source)
-        text = json.dumps([asdict(trial) for trial in trials])
+        text = json.dumps(trials)
         code = secrets.token_hex(4)
         person = Person(number, name, code, key, source, language, text, _now())
         self.store.add_person(person)

@@ -4,9 +4,9 @@ source that the person is assigned."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import combinations, cycle, islice
 from random import Random
+from typing import NamedTuple
 
 from ptheta.study.files import (
     ATTENTION,
@@ -28,8 +28,7 @@ from ptheta.study.plan import BETWEEN, DEGRADED, NOISE, Plan
 NEAREST_REPEAT = 10  # trials that lie between an image and its repeat, where there are as many
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
+class Trial(NamedTuple):
     """One question: the columns of `answers.csv` that are known before it is answered."""
 
     phase: str
@@ -151,7 +150,7 @@ def _with_repeats(main: list[Trial], n: int, random: Random) -> list[Trial]:
     asked = list(main)
     for first in random.sample(main[: len(main) - gap], min(n, len(main) - gap)):
         place = random.randint(asked.index(first) + gap + 1, len(asked))
-        asked.insert(place, replace(first, kind=REPEAT))
+        asked.insert(place, first._replace(kind=REPEAT))
     return asked
 
 

@@ -49,7 +49,7 @@ def _flat(picture: Image.Image) -> Image.Image:
 def png(pixels: Pixels) -> bytes:
     """A PNG without metadata."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG", optimize=True)
+    Image.fromarray(pixels).save(buffer, format="PNG")
     return buffer.getvalue()
 
 

@@ -50,7 +50,7 @@ BEGIN SELECT RAISE(ABORT, 'append only'); END;
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A person as stored. trials: the questions as JSON, in order; key: hash of the cookie."""
+    """A person as stored. trials: the questions in order, as JSON; key: hash of the cookie."""
 
     id: int
     name: str

@@ -45,6 +45,7 @@ CELLS = {
     "8 people, 30 trials": replace(BASE, people=8, trials=30, images=15),
 }
 SMALL = ("8 people, 30 trials", "nobody and nothing varies")
+EACH = 100_000  # seeds of a cell: no two cells share a study
 Z = 1.959963984540054
 
 
@@ -84,7 +85,7 @@ def counted(design: People, seed: int, found: Counter[str]) -> list[SourceRates]
     return sources
 
 
-def cell(design: People, repetitions: int) -> dict[str, float]:
+def cell(design: People, repetitions: int, first_seed: int) -> dict[str, float]:
     """Shares in %."""
     start = time.process_time()
     different: Counter[str] = Counter()
@@ -93,7 +94,7 @@ def cell(design: People, repetitions: int) -> dict[str, float]:
     same = replace(
         design, sources=dict.fromkeys(design.sources, next(iter(design.sources.values())))
     )
-    for seed in range(repetitions):
+    for seed in range(first_seed, first_seed + repetitions):
         sources = counted(design, seed, different)
         people += [r.people.true_variance for r in sources if r.people]
         images += [r.images.true_variance for r in sources if r.images]
@@ -132,11 +133,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT)
     given = parser.parse_args()
     known = json.loads(given.out.read_text()) if given.out.exists() else {}
-    for name, design in CELLS.items():
+    for i, (name, design) in enumerate(CELLS.items()):
         if given.cells == "small" and name not in SMALL:
             continue
         if known.get(name, {}).get("repetitions") != given.repetitions:
-            known[name] = cell(design, given.repetitions)
+            known[name] = cell(design, given.repetitions, EACH * i)
             given.out.write_text(json.dumps(known, indent=2) + "\n")
         print(name, known[name], flush=True)
 

@@ -17,7 +17,7 @@ from typing import TextIO
 
 from ptheta.config import brief
 from ptheta.errors import PthetaError, nearest
-from ptheta.files.atomic import check_file, read_json, write_atomic, write_json
+from ptheta.files.atomic import check_file, read_json, there, write_atomic, write_json
 from ptheta.schemas import Study, parse
 
 HYPE_INFINITY, HYPE_TIME, TWO_AFC, PAIRS, RATING = (
@@ -117,7 +117,7 @@ TEXTS = tuple(field.name for field in fields(Answer) if field.type == "str")
 
 def read_study(path: Path) -> Study:
     """Raises PthetaError, one line, where `path` is no such file."""
-    if not path.exists():
+    if not there(path):
         raise PthetaError(f"no file {path}: give the {STUDY_FILE} of a study, or its folder")
     study = parse(Study, read_json(path), path, "correct the file, or export the study again")
     names = [source.name for source in study.sources]
@@ -155,7 +155,7 @@ def read_answers(path: Path) -> list[Answer]:
     Raises PthetaError, one line that names the file and the line in it, where it is not such a
     file, a value cannot be, or one trial of a session is answered twice.
     """
-    if not path.exists():
+    if not there(path):
         raise PthetaError(f"no file {path}: give the {ANSWERS_FILE} of a study, or its folder")
     check_file(path)
     try:

@@ -14,9 +14,12 @@ binomial variance; with P people who all see I images, V estimates
 
     sigma_people^2 / P + sigma_images^2 / I + sigma_rest^2 / (P I).
 
-A group with the share h of the answers draws their mean towards itself; its sum is divided by
-sqrt(1 - h), which makes each term unbiased where groups are equally large. Intervals use Student's
-t with the degrees of freedom of Satterthwaite (1946), and for shares the form of Wilson (1927).
+The third term is that of all effects and not of the rest alone, so that V would be too small by
+(sigma_people^2 + sigma_images^2) / (P I); estimates of both are added. V is then the estimate of
+the analysis of variance. A group with the share h of the answers draws their mean towards itself;
+its sum is divided by sqrt(1 - h), which makes each term unbiased where groups are equally large.
+Intervals use Student's t with the degrees of freedom of Satterthwaite (1946), and for shares the
+form of Wilson (1927).
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from itertools import combinations
 
 import numpy as np
 
-from ptheta.study.analysis.table import Bools, Floats, Grouping, Table
+from ptheta.study.analysis.table import IMAGES, PAIRS, PEOPLE, Bools, Floats, Grouping, Table
 
 LEVEL = 0.95  # of every interval
 LEAST_VARIANCE = 0.5  # of that of independent answers: V can be smaller by chance, even negative
@@ -40,9 +43,11 @@ SHARE, DIFFERENCE, NUMBER = "share", "difference", "number"  # the range: [0, 1]
 class Term:
     """Influences summed over the groups of a grouping.
 
+    name: of the grouping
     sums: (G,); shares: the largest share that each group has in a mean (G,)
     """
 
+    name: str
     sign: int
     sums: Floats
     shares: Floats
@@ -82,7 +87,7 @@ class Estimate:
 
     def __add__(self, other: Estimate) -> Estimate:
         terms = tuple(
-            Term(a.sign, a.sums + b.sums, np.maximum(a.shares, b.shares))
+            Term(a.name, a.sign, a.sums + b.sums, np.maximum(a.shares, b.shares))
             for a, b in zip(self.terms, other.terms, strict=True)
         )
         return Estimate(
@@ -123,8 +128,19 @@ class Estimate:
         sharing = any(np.any(t.shares >= 1 - 1e-12) for t in self.terms if t.sign > 0)
         if sharing or self.n < 2 or not self.terms:
             return math.nan
-        found = sum(t.sign * t.variance for t in self.terms)
-        return max(found, LEAST_VARIANCE * self.independent)
+        return max(self._summed(), LEAST_VARIANCE * self.independent)
+
+    def _summed(self) -> float:
+        """People plus images less both, and what both contain of the effects of either."""
+        by_name = {t.name: t for t in self.terms}
+        whole = sum(t.sign * t.variance for t in self.terms)
+        if not {PEOPLE, IMAGES} <= by_name.keys():
+            return whole
+        people, images = by_name[PEOPLE], by_name[IMAGES]
+        of_images = sum(t.sign * t.variance for t in self.terms if t.name in (IMAGES, PAIRS))
+        both = people.variance + of_images - whole
+        whole += max(0.0, people.variance - both) / max(1.0, images.freedom)
+        return whole + max(0.0, of_images - both) / max(1.0, people.freedom)
 
     @property
     def error(self) -> float:
@@ -206,7 +222,7 @@ def from_influence(table: Table, value: float, influence: Floats, n: int) -> Est
         there = np.unique(np.concatenate([column[used] for column in g.columns]))
         shares = np.zeros(g.count)
         shares[there] = 1 / max(len(there), 1)
-        terms.append(_corrected(g.sign, _sums(g, influence), shares))
+        terms.append(_corrected(g, _sums(g, influence), shares))
     return Estimate(value, n, influence, tuple(terms), 0.0, NUMBER)
 
 
@@ -217,12 +233,12 @@ def _smoothed(wrong: float, n: int) -> float:
 
 
 def _term(grouping: Grouping, influence: Floats, member: Floats) -> Term:
-    return _corrected(grouping.sign, _sums(grouping, influence), _sums(grouping, member))
+    return _corrected(grouping, _sums(grouping, influence), _sums(grouping, member))
 
 
-def _corrected(sign: int, sums: Floats, shares: Floats) -> Term:
+def _corrected(grouping: Grouping, sums: Floats, shares: Floats) -> Term:
     left = np.maximum(1 - shares, 1e-12)
-    return Term(sign, sums / np.sqrt(left), shares)
+    return Term(grouping.name, grouping.sign, sums / np.sqrt(left), shares)
 
 
 def _sums(grouping: Grouping, values: Floats) -> Floats:

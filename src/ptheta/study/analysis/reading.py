@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ptheta.errors import PthetaError
+from ptheta.files.atomic import there
 from ptheta.files.paths import expand
 from ptheta.schemas import Study
 from ptheta.study import export
@@ -46,7 +47,7 @@ def read(place: str | Path) -> Read:
     path = expand(place)
     if path.is_dir():
         return _folder(path)
-    if not path.exists():
+    if not there(path):
         raise PthetaError(f"no folder or file {path}: give the folder of a study, or answers.csv")
     if is_public(path):
         return Read(path.stem, path.parent, public=read_public(path))

@@ -17,6 +17,7 @@ import numpy as np
 
 from ptheta.config import brief
 from ptheta.errors import PthetaError
+from ptheta.files.atomic import check_file
 from ptheta.study.analysis.table import Table
 from ptheta.study.files import FAKE, REAL
 
@@ -56,6 +57,7 @@ def read_public(path: Path) -> Table:
 
 
 def _reader(path: Path) -> Callable[[Path], Table] | None:
+    check_file(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             header = set(next(csv.reader(file), []))

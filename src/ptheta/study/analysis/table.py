@@ -13,6 +13,8 @@ from ptheta.study.files import FAKE, LEFT, TWO_AFC, TWO_IMAGES, Answer
 Ints: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 Floats: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 Bools: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+# names of groupings; a pair is of the two images of a question
+PEOPLE, IMAGES, PAIRS, BOTH, PAIRS_OF_PERSON = "people", "images", "pairs", "both", "own pairs"
 
 
 @dataclass(frozen=True)
@@ -97,22 +99,22 @@ class Table:
         both of them are counted once.
         """
         if self.person is None:
-            return () if self.image is None else (_of("images", 1, self.image),)
-        people = _of("people", 1, self.person)
+            return () if self.image is None else (_of(IMAGES, 1, self.image),)
+        people = _of(PEOPLE, 1, self.person)
         if self.image is None:
             return (people,)
         if self.image_b is None:
             both = _joint(self.person, self.image)
-            return people, _of("images", 1, self.image), _of("both", -1, both)
+            return people, _of(IMAGES, 1, self.image), _of(BOTH, -1, both)
         images, pair = (self.image, self.image_b), _unordered(self.image, self.image_b)
         cells = _codes(np.concatenate([_pack(self.person, image) for image in images]))
         half = len(self)
         return (
             people,
-            _of("images", 1, *images),
-            _of("pairs", -1, pair),
-            _of("both", -1, cells[:half], cells[half:]),
-            _of("pairs of a person", 1, _joint(self.person, pair)),
+            _of(IMAGES, 1, *images),
+            _of(PAIRS, -1, pair),
+            _of(BOTH, -1, cells[:half], cells[half:]),
+            _of(PAIRS_OF_PERSON, 1, _joint(self.person, pair)),
         )
 
 

@@ -148,7 +148,12 @@ def differences(found: Analysis) -> Table | None:
         "by Holm's method. The test is of the difference, so what both sides share (people, real "
         "images) cancels."
     )
-    head = [Heading("difference", "95 % interval"), Heading("p"), Heading("p, Holm"), Heading("")]
+    head = [
+        Heading("difference", "95 % interval"),
+        Heading("p"),
+        Heading("p, Holm"),
+        Heading("finding"),
+    ]
     rows = [
         Row(
             f"{c.a} less {c.b}",
@@ -249,7 +254,9 @@ def checks(found: Analysis) -> Table | None:
     if not rows:
         return None
     note = "How reliable the answers are. Two frames at 60 Hz are 33 ms."
-    return Table("Checks", note, [Heading("share", "95 % interval"), Heading("")], rows)
+    return Table(
+        "Checks", note, [Heading("share", "95 % interval"), Heading("for comparison")], rows
+    )
 
 
 def response_times(found: Analysis) -> Table | None:

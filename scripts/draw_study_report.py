@@ -24,7 +24,7 @@ OUT = Path(__file__).parents[1] / "docs" / "images" / "study-report.png"
 NEW = (
     *("gan=example:gan", "vae=example:vae", "pixelcnn=example:pixelcnn"),
     *("--protocol", "hype-infinity", "--design", "within", "--trials", "120", "--images", "60"),
-    *("--name", "three example models"),
+    *("--name", "three example models", "--seed", "0"),
 )
 WIDTH, HEIGHT = 900, 1000
 COLOURS = 64  # of the file

@@ -1,7 +1,7 @@
 """Answers of simulated people to a study of hype-infinity, as an example of a report.
 
     ptheta study new gan=example:gan vae=example:vae pixelcnn=example:pixelcnn \\
-        --protocol hype-infinity --design within --trials 120 --out FOLDER
+        --protocol hype-infinity --design within --trials 120 --seed 0 --out FOLDER
     python -m scripts.simulate_study FOLDER --people 30
 
 Simulated people answer the questions of the plan in the order of a real person. An average person

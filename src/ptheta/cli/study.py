@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import click
 
 from ptheta.cli import types
-from ptheta.cli.common import SEED, Parsed, cli, whole
+from ptheta.cli.common import Parsed, cli, whole
 from ptheta.cli.help import MEASURE, Commands
 from ptheta.cli.tables import print_table
 from ptheta.errors import PthetaError
@@ -97,7 +97,12 @@ def study() -> None:
     type=types.SOURCE,
     help="Text file (UTF-8) that a person agrees to, instead of the usual text.",
 )
-@SEED
+@click.option(
+    "--seed",
+    type=types.SEED,
+    help="Seed of the images drawn and of each person's order. By default a random one: "
+    "participants who know it can compute which images are real.",
+)
 def new(sources: tuple[str, ...], out: Path, consent: str | None, **options: Parsed) -> None:
     """Prepare a study of SOURCEs: runs, or folders of generated images.
 

@@ -58,7 +58,8 @@ from ptheta.terminal.progress import stage, watched
 
 EXAMPLES = 2  # images of each kind in the tutorial
 LONGEST_NAME = 60  # characters of the name of a source
-FLUSH = 64  # images that masks are made from
+SOME = 64  # images that masks are made from
+SEED_BITS = 62  # of a random seed
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ class Wanted:
         size: Width and height of the images in pixels; by default that of the smallest.
         language: Of the pages, where the browser asks for none that there is.
         consent: Text that a person agrees to, instead of the usual one.
-        seed: Of the images drawn, and of each person's order.
+        seed: Of the images drawn, and of each person's order; None: a random one. Participants who
+            know it can compute which images are real.
         timing: The staircase of HYPE-time.
     """
 
@@ -100,7 +102,7 @@ class Wanted:
     size: int | None = None
     language: str = "en"
     consent: str = ""
-    seed: int = 0
+    seed: int | None = None
     timing: Timing = field(default_factory=Timing)
 
 
@@ -150,11 +152,12 @@ def new(sources: Sequence[str], out: str | Path, wanted: Wanted) -> Made:
     if len(wanted.consent) > LONGEST_TEXT:
         raise PthetaError(f"--consent: want at most {LONGEST_TEXT:,} characters")
     origins = _origins(sources, wanted)
-    plan = _draft(origins, wanted)
+    seed = secrets.randbits(SEED_BITS) if wanted.seed is None else wanted.seed
+    plan = _draft(origins, wanted, seed)
     read = {}
     for origin in origins:
         with stage(f"images of {origin.name}"):
-            read[origin.name] = _read(origin, _asked(plan, origin.name, wanted), wanted.seed)
+            read[origin.name] = _read(origin, _asked(plan, origin.name, wanted), seed)
     return _write(folder, plan, origins, read, wanted)
 
 
@@ -214,36 +217,21 @@ def _reference(found: Sequence[_Origin], wanted: Wanted) -> _Origin | None:
     return _Origin(REAL, run.path, "reference")
 
 
-def _draft(origins: Sequence[_Origin], wanted: Wanted) -> Plan:
+def _draft(origins: Sequence[_Origin], wanted: Wanted, seed: int) -> Plan:
     """The plan without its images."""
     usual = USUAL[wanted.protocol]
-
-    def given(value: int | None, default: int) -> int:
-        return default if value is None else value
-
     design = wanted.design or usual.design
-    if design not in (BETWEEN, WITHIN):
-        raise unknown("design", design, (BETWEEN, WITHIN))
-    if design == BETWEEN and not usual.reference:
-        raise PthetaError(f"--design between: in {wanted.protocol} each person sees all sources")
-    if design == WITHIN and wanted.protocol == HYPE_TIME:
-        raise PthetaError("--design within: a staircase of hype-time is of one source")
-    qualification = given(wanted.qualification, usual.qualification)
-    if qualification and not usual.reference:
-        raise PthetaError(
-            f"--qualification {qualification}: {wanted.protocol} has no right answers to qualify by"
-        )
-    trials = given(wanted.trials, usual.trials)
-    if wanted.repeats > trials // 2:
-        raise PthetaError(f"--repeats {wanted.repeats}: want at most half of --trials {trials}")
+    qualification = _given(wanted.qualification, usual.qualification)
+    trials = _given(wanted.trials, usual.trials)
+    _refuse(wanted, design, qualification, trials)
     return Plan(
         format=FORMAT,
         protocol=wanted.protocol,  # type: ignore[arg-type]  # checked by `_origins`
         sources=[origin.name for origin in origins],
-        design=design,  # type: ignore[arg-type]  # checked above
-        seed=wanted.seed,
+        design=design,  # type: ignore[arg-type]  # checked by `_refuse`
+        seed=seed,
         trials=trials,
-        practice=given(wanted.practice, usual.practice),
+        practice=_given(wanted.practice, usual.practice),
         qualification=qualification,
         least_correct=wanted.least_correct if qualification else 0.0,
         attention=wanted.attention,
@@ -256,6 +244,27 @@ def _draft(origins: Sequence[_Origin], wanted: Wanted) -> Plan:
         timing=wanted.timing,
         items=[],
     )
+
+
+def _given(value: int | None, usual: int) -> int:
+    return usual if value is None else value
+
+
+def _refuse(wanted: Wanted, design: str, qualification: int, trials: int) -> None:
+    """Raises PthetaError for options that do not go together."""
+    protocol, truth = wanted.protocol, USUAL[wanted.protocol].reference
+    if design not in (BETWEEN, WITHIN):
+        raise unknown("design", design, (BETWEEN, WITHIN))
+    if design == BETWEEN and not truth:
+        raise PthetaError(f"--design between: in {protocol} each person sees all sources")
+    if design == WITHIN and protocol == HYPE_TIME:
+        raise PthetaError("--design within: a staircase of hype-time is of one source")
+    if qualification and not truth:
+        raise PthetaError(
+            f"--qualification {qualification}: {protocol} has no right answers to qualify by"
+        )
+    if wanted.repeats > trials // 2:
+        raise PthetaError(f"--repeats {wanted.repeats}: want at most half of --trials {trials}")
 
 
 def _kept(plan: Plan, source: str) -> dict[str, int]:
@@ -374,12 +383,12 @@ def _write(
     for item, pixels in _items(plan, read):
         items.append(item)
         shown.append(pixels)
-    random = np.random.default_rng([wanted.seed, 1])
+    random = np.random.default_rng([plan.seed, 1])
     masks = 0
     patterns = list[Pixels]()
     if plan.protocol == HYPE_TIME:
         masks = pictures.MASKS
-        step = max(1, len(shown) // FLUSH)
+        step = max(1, len(shown) // SOME)
         patterns = [pictures.mask(shown[::step], random) for _ in range(masks)]
     order = np.random.default_rng(secrets.randbits(64)).permutation(len(items))
     plan = plan.model_copy(update={"items": [items[i] for i in order], "masks": masks})

@@ -1,12 +1,16 @@
 """What one person is asked, in which order: a function of the plan, the person's number and the
-source that the person is assigned."""
+source that the person is assigned.
+
+Whoever knows the seed of the plan can compute the order, and so which images are real: by default
+the seed is random.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations, cycle, islice
 from random import Random
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from ptheta.study.files import (
     ATTENTION,
@@ -25,6 +29,7 @@ from ptheta.study.files import (
 )
 from ptheta.study.plan import BETWEEN, DEGRADED, NOISE, Plan
 
+T = TypeVar("T")
 NEAREST_REPEAT = 10  # trials that lie between an image and its repeat, where there are as many
 
 
@@ -75,29 +80,22 @@ class _Maker:
 
     def _kinds(self, phase: str, use: str, models: Sequence[str]) -> Iterator[Trial]:
         protocol = self.plan.protocol
-        starts = self.random.sample(models, len(models))  # who gets one more is by chance
+        starts = self._shuffled(models)  # who gets one more is by chance
         if protocol == PAIRS:
-            for one, other in cycle(self._couples(phase, starts)):
-                truth = "" if phase != QUALIFICATION else one
-                yield self._two(phase, use, one, other, truth)
+            for one, other in cycle(self._shuffled(list(combinations(self.plan.sources, 2)))):
+                yield self._two(phase, use, one, other, "")
         elif protocol == TWO_AFC:
             for model in cycle(starts):
                 yield self._two(phase, use, REAL, model, REAL)
         elif protocol == RATING:
-            named = starts if phase == QUALIFICATION else self._shuffled(self.plan.sources)
-            for source in cycle(named):
+            for source in cycle(self._shuffled(self.plan.sources)):
                 yield self._one(phase, use, source, "")
         else:
             for model in cycle(starts):
                 yield self._one(phase, use, REAL, REAL)
                 yield self._one(phase, use, model, FAKE)
 
-    def _couples(self, phase: str, models: Sequence[str]) -> list[tuple[str, str]]:
-        if phase == QUALIFICATION:
-            return [(REAL, model) for model in models]
-        return self._shuffled(list(combinations(self.plan.sources, 2)))
-
-    def _shuffled(self, things: Sequence) -> list:  # type: ignore[type-arg]
+    def _shuffled(self, things: Sequence[T]) -> list[T]:
         return self.random.sample(things, len(things))
 
     def _one(self, phase: str, use: str, source: str, truth: str) -> Trial:

@@ -1,6 +1,6 @@
 """Whether the intervals of a human study cover: simulated people of known error rates.
 
-    python -m benchmarks.study_calibration [--repetitions 1000] [--cells small]
+    python -m benchmarks.study_calibration [--repetitions 2000] [--cells small]
 
 Each repetition simulates a study of two sources (`ptheta.study.analysis.simulate`) and analyses its
 answers. A cell counts how often the 95 % intervals hold the truth: of the scores, of the error
@@ -24,8 +24,7 @@ from pathlib import Path
 from ptheta.study.analysis.estimates import Estimate, compare, wilson
 from ptheta.study.analysis.power import Plan, power
 from ptheta.study.analysis.rates import SourceRates, rates
-from ptheta.study.analysis.simulate import People, simulate
-from ptheta.study.analysis.table import table_of
+from ptheta.study.analysis.simulate import People, simulate_table
 
 OUT = Path(__file__).parent / "results" / "study_calibration.json"
 BASE = People({"a": 0.2, "b": 0.27}, people=20, trials=100, images=50)
@@ -68,7 +67,7 @@ def binomial(one: Estimate, truth: float) -> bool:
 
 def counted(design: People, seed: int, found: Counter[str]) -> list[SourceRates]:
     """Counts what one study shows."""
-    sources = rates(table_of(simulate(design, seed)))
+    sources = rates(simulate_table(design, seed))
     for one in sources:
         truth = design.score(one.name)
         found["scores"] += 1
@@ -128,7 +127,7 @@ def cell(design: People, repetitions: int, first_seed: int) -> dict[str, float]:
 def main() -> None:
     """Measures the cells that are not in the file yet."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--repetitions", type=int, default=1000)
+    parser.add_argument("--repetitions", type=int, default=2000)
     parser.add_argument("--cells", choices=("all", "small"), default="all")
     parser.add_argument("--out", type=Path, default=OUT)
     given = parser.parse_args()

@@ -156,7 +156,7 @@ def forced() -> list[Answer]:
 @pytest.mark.parametrize(
     ("made", "title", "says"),
     [
-        (chosen("a", "b"), "Preferences", "a is preferred most"),
+        (chosen("a", "b"), "Preferences", "a is preferred most often: in 75.0 %"),
         (rated(), "Ratings", "is rated highest"),
         (timed(), "Time to judge", "gan: people need 510 ms"),
         (forced(), "Error rates", "gan is closest to real images: 33.3 %"),

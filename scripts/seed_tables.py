@@ -72,7 +72,7 @@ def toys() -> str:
 def branches() -> str:
     """Likelihoods and samples of models of every branch."""
     found: dict[str, dict[str, Any]] = _read("branches.json")
-    head = ["", "stands at", "nats", *(title for title, _ in BRANCHES.values()), "steps"]
+    head = ["", "class", "nats", *(title for title, _ in BRANCHES.values()), "steps"]
     table = [head]
     for name, row in found.items():
         model = "place" in row

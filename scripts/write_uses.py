@@ -68,7 +68,7 @@ def sources() -> str:
 
 def learners() -> str:
     """The classifiers, and what they are for."""
-    rows = [["classifier", "what it is", "learns"]]
+    rows = [["classifier", "description", "data"]]
     for name, one in LEARNERS.items():
         kinds = " and ".join(KINDS[kind] for kind in one.of)
         rows.append([f"`{name}`", one.about, kinds])
@@ -77,16 +77,16 @@ def learners() -> str:
 
 def tests() -> str:
     """What is held against test examples, and by which tests."""
-    rows = [["held against test examples", "what it is"]]
+    rows = [["compared with test examples", "what it is"]]
     rows += [[f"`{name}`", one.about] for name, one in RIVALS.items()]
-    by = [["test", "what it says"], *([f"`{name}`", one.about] for name, one in TESTS.items())]
+    by = [["test", "definition"], *([f"`{name}`", one.about] for name, one in TESTS.items())]
     return f"{markdown(rows)}\n\n{markdown(by)}"
 
 
 def reached() -> str:
     """What the benchmark of synthetic tables found: means over seeds."""
     found: dict[str, Any] = json.loads(USEFUL.read_text(encoding="utf-8"))
-    rows = [["table", "learned from, or held against test rows", *NUMBERS]]
+    rows = [["table", "training data, or compared with test rows", *NUMBERS]]
     for table, sources in found.items():
         for source, seeds in sources.items():
             cells = [

@@ -190,7 +190,7 @@ def main() -> None:
     parser.add_argument("runs", type=Path)
     parser.add_argument("--losses", type=Path, required=True)
     parser.add_argument(
-        "--steps", type=int, default=4000, help="training steps of the two-dimensional games"
+        "--steps", type=int, default=4000, help="training steps of each 2-D game"
     )
     parser.add_argument("--out", type=Path, default=Path("docs/images"))
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""What mkdocs calls when it builds the site: made pages, formulas and lists."""
+"""Hooks of mkdocs: generated pages, formulas and nested lists."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mkdocs.structure.pages import Page
 
 from scripts import site_markdown, site_pages, site_text
 
-BESIDE = Path(__file__).parent / "site"  # pages that link to made ones, which no code host shows
+BESIDE = Path(__file__).parent / "site"  # pages that link to generated ones
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:

@@ -79,7 +79,7 @@ def _checked(text: str) -> str:
 
 
 Kinds = Annotated[str, AfterValidator(_checked)]
-GIVEN = "what the model is given of each example: labels, attributes, text or image; several by +"
+GIVEN = "condition of each example: labels, attributes, text or image; join several by +"
 
 
 @dataclass(frozen=True)

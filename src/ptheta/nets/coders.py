@@ -72,8 +72,8 @@ CoderNet: TypeAlias = Annotated[str, OneOf(CODERS)]
 
 @dataclass(frozen=True)
 class CoderConfig:
-    latent: Count = option(40, "dimensions of the code z", basic=True)
-    net: CoderNet = option("mlp", "encoder and decoder", basic=True)
+    latent: Count = option(40, "dimensions of the latent code z", basic=True)
+    net: CoderNet = option("mlp", "architecture of encoder and decoder", basic=True)
     hidden: tuple[Count, ...] = option(
         (500, 500), "units of the encoder's layers (mlp)", basic=True
     )

@@ -28,15 +28,17 @@ UNCONDITIONAL = {"none": CONDITIONING["none"]}
 @dataclass(frozen=True)
 class InfoGANConfig(GANConfig):
     conditioning: Annotated[str, OneOf(UNCONDITIONAL)] = option(
-        "none", "the code takes the place of labels", basic=True
+        "none", "always none: InfoGAN has codes instead of labels", basic=True
     )
-    categories: Count = option(10, "values of the categorical code", basic=True)
-    continuous: NonNegative = option(2, "continuous codes, U(-1, 1) each", basic=True)
+    categories: Count = option(10, "number of values of the categorical code", basic=True)
+    continuous: NonNegative = option(2, "number of continuous codes, each U(-1, 1)", basic=True)
     information: Positive = option(
-        1.0, "weight of the bound on the categorical code's information", basic=True
+        1.0, "weight of the mutual-information bound of the categorical code", basic=True
     )
-    continuous_information: Positive = option(0.1, "the same of the continuous codes")
-    latent: Count = option(62, "dimensions of the noise beside the codes", basic=True)
+    continuous_information: Positive = option(
+        0.1, "weight of the mutual-information bound of the continuous codes"
+    )
+    latent: Count = option(62, "dimensions of the noise z, in addition to the codes", basic=True)
 
 
 class InfoGAN(GAN):

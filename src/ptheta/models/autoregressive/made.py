@@ -33,10 +33,8 @@ from ptheta.specs import DataSpec, ImageSpec, VectorSpec, full
 @dataclass(frozen=True)
 class MADEConfig(LikelihoodConfig):
     hidden: tuple[Count, ...] = option((1000,), "units of the hidden layers", basic=True)
-    direct: bool = option(False, "a linear path from the inputs to the outputs as well")
-    orders: Parts = option(
-        1, "orders of pixels or columns trained together; more than 1 is an ensemble of them"
-    )
+    direct: bool = option(False, "add a linear path from inputs to outputs")
+    orders: Parts = option(1, "pixel or column orders trained jointly; more than 1: an ensemble")
 
 
 class MADE(Autoregressive):

@@ -29,11 +29,12 @@ from ptheta.specs import DataSpec, ImageSpec, VectorSpec, full
 @dataclass(frozen=True)
 class NADEConfig(LikelihoodConfig):
     hidden: Count = option(500, "hidden units", basic=True)
-    activation: ActivationName = option("sigmoid", "of the hidden units", basic=True)
-    block: Count = option(28, "sub-pixels whose hidden units are computed together")
+    activation: ActivationName = option("sigmoid", "activation of the hidden units", basic=True)
+    block: Count = option(28, "sub-pixels whose hidden units are computed in one block")
     any_order: bool = option(
         False,
-        "learn each column of a table given any others (1310.1757); of incomplete rows in any case",
+        "learn each column of a table given any subset of the others (1310.1757); always on for "
+        "incomplete rows",
         basic=True,
     )
 

@@ -107,18 +107,20 @@ SHARE = 0.8  # of the range of logits that the means of a mixture cover at the s
 @dataclass(frozen=True)
 class FlowConfig(OptimizerConfig):
     dequantisation: Annotated[str, OneOf(DEQUANTISATIONS)] = option(
-        "uniform", "how a level, a whole number or a word becomes a number of its bin"
+        "uniform", "dequantisation of levels, whole numbers and categories"
     )
     input: Annotated[str, OneOf(INPUTS, "none")] = option(
-        "logit", "what numbers go through first; none: levels as numbers in (-1/2, 1/2)"
+        "logit", "transformation of the inputs; none: levels scaled to (-1/2, 1/2)"
     )
     edge: Annotated[float, Ge(0), Le(0.5)] = option(
         0.05,
-        "share of (0, 1) that levels do not reach, so that logits are bounded; 1e-5 where many "
+        "margin of (0, 1) that levels do not reach, which bounds the logits; use 1e-5 if many "
         "pixels are black or white",
         of="input",
     )
-    components: Count = option(8, "of a mixture of logistics, at the input or in a coupling")
+    components: Count = option(
+        8, "components of mixtures of logistics, at the input or in couplings"
+    )
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
         odd = super().unsupported(spec, condition)

@@ -22,9 +22,11 @@ from ptheta.specs import DataSpec, ImageSpec
 
 @dataclass(frozen=True)
 class GlowConfig(CouplingConfig):
-    scale: Annotated[str, OneOf(SCALES)] = option("sigmoid", "scale s of an affine map")
+    scale: Annotated[str, OneOf(SCALES)] = option(
+        "sigmoid", "parametrisation of the scale s of affine maps"
+    )
     conditioner: Annotated[str, OneOf(CONDITIONERS)] = option(
-        "plain", "network of a coupling of images", basic=True
+        "plain", "network in the couplings (images)", basic=True
     )
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:

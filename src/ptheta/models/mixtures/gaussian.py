@@ -39,15 +39,15 @@ LOWEST = -1e9  # nats: below any likelihood that a first pass is held against
 @dataclass(frozen=True)
 class GaussianConfig:
     covariance: Annotated[str, OneOf(COVARIANCES)] = option(
-        "full", "what is kept of it", basic=True
+        "full", "structure of the covariance", basic=True
     )
     ridge: AtLeastZero = option(
         0.0,
-        "added to every variance: levels squared, of tables standard deviations squared; "
-        "dequantisation adds 1/12 of the width of a bin, squared, in any case",
+        "value added to every variance: levels squared, for tables standard deviations squared; "
+        "dequantisation always adds 1/12 of the squared bin width",
     )
     tolerance: AtLeastZero = option(
-        1e-4, "EM on incomplete rows ends where a pass gains less, nats/row"
+        1e-4, "stop EM (incomplete rows) when a pass gains less than this, nats/row"
     )
 
 

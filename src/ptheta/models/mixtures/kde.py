@@ -144,20 +144,22 @@ RULES: dict[str, Rule] = {
 
 @dataclass(frozen=True)
 class KDEConfig:
-    kernel: Annotated[str, OneOf(WINDOWS)] = option("gaussian", "around each centre", basic=True)
+    kernel: Annotated[str, OneOf(WINDOWS)] = option(
+        "gaussian", "kernel around each centre", basic=True
+    )
     centres: Count = option(
-        10_000, "training examples that it keeps, at most; they are stored with the weights"
+        10_000, "maximum number of training examples kept; stored with the weights"
     )
     rule: Annotated[str, OneOf(RULES)] = option(
-        "leave-one-out", "the width of the kernel", basic=True
+        "leave-one-out", "rule that sets the kernel width", basic=True
     )
     width: Annotated[float, Ge(0), Le(1e6)] = option(
         0.0,
-        "the width itself: standard deviations (gaussian), share of flipped pixels (bernoulli); 0: "
-        "by the rule",
+        "kernel width: standard deviation (gaussian) or share of flipped pixels (bernoulli); 0: "
+        "set by the rule",
     )
     each: bool = option(
-        False, "widths in units of each number's own standard deviation, not of the mean one"
+        False, "scale the width per dimension by its standard deviation, not by the mean one"
     )
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:

@@ -45,22 +45,24 @@ LOWEST = -1e9  # nats: below any likelihood that a first pass is held against
 
 @dataclass(frozen=True)
 class MixtureConfig:
-    component: Annotated[str, OneOf(COMPONENTS)] = option("full", "what is mixed", basic=True)
-    components: Count = option(10, "how many of them, K", basic=True)
+    component: Annotated[str, OneOf(COMPONENTS)] = option(
+        "full", "type of the components", basic=True
+    )
+    components: Count = option(10, "number of components K", basic=True)
     ridge: AtLeastZero = option(
         0.0,
-        "added to every variance (full, diagonal): levels squared, of tables standard deviations "
-        "squared; dequantisation adds 1/12 of the width of a bin, squared, in any case",
+        "value added to every variance (full, diagonal): levels squared, for tables standard "
+        "deviations squared; dequantisation always adds 1/12 of the squared bin width",
     )
     prior: AtLeastZero = option(
         1.0,
-        "examples that each component is thought to have beside those of the data: of its weight; "
-        "(full, diagonal) around its mean as all examples are around theirs; (bernoulli) of pixels "
-        "as they are in the mean of all examples",
+        "pseudo-examples per component, for its weight and for its covariance (full, diagonal: "
+        "with the covariance of all examples) or its pixels (bernoulli: with the mean of all "
+        "examples)",
         basic=True,
     )
-    restarts: Parts = option(3, "starts, of which the one with the nearest centres is taken")
-    tolerance: AtLeastZero = option(1e-4, "EM ends where a pass gains less, nats/example")
+    restarts: Parts = option(3, "random starts; the one with the closest centres is kept")
+    tolerance: AtLeastZero = option(1e-4, "stop EM when a pass gains less than this, nats/example")
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
         kind = COMPONENTS[self.component]

@@ -26,11 +26,11 @@ from ptheta.specs import DataSpec, ImageSpec
 
 @dataclass(frozen=True)
 class Pix2PixConfig(PairsConfig):
-    generator: ImageGeneratorName = option("unet", "the network from inputs to targets", basic=True)
+    generator: ImageGeneratorName = option("unet", "generator network", basic=True)
     blocks: Parts = option(9, "residual blocks (residual)", basic=True)
     coarse: Fraction = option(
         0.5,
-        "share of the run in which the global network learns alone, at half the size (hd)",
+        "share of the run that trains only the global network, at half the size (hd)",
     )
 
     def generator_options(self) -> GeneratorOptions:

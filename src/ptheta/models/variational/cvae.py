@@ -25,7 +25,7 @@ from ptheta.specs import DataSpec, ImageSpec
 @dataclass(frozen=True)
 class CVAEConfig(TextConditional, VAEConfig):
     condition: Kinds = option("labels", GIVEN, basic=True)
-    learned_prior: bool = option(False, "p(z | y) learned, in the place of N(0, I)")
+    learned_prior: bool = option(False, "learn the prior p(z | y) instead of N(0, I)")
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
         if condition is None:

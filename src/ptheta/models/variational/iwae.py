@@ -65,8 +65,8 @@ GradientName: TypeAlias = Annotated[str, OneOf(GRADIENTS)]
 
 @dataclass(frozen=True)
 class IWAEConfig(VariationalConfig):
-    samples: Count = option(50, "codes for each image, the k of the bound")
-    gradient: GradientName = option("standard", "of the encoder")
+    samples: Count = option(50, "importance samples per example, the k of the bound")
+    gradient: GradientName = option("standard", "gradient estimator of the encoder")
 
 
 class IWAE(Variational):

@@ -17,10 +17,10 @@ from ptheta.models.variational.collapse import CollapseMonitor
 @dataclass(frozen=True)
 class VAEConfig(VariationalConfig):
     draws: Count = option(
-        1, "codes of each example, over which its reconstruction error is averaged (eq. 7)"
+        1, "codes sampled per example, to average the reconstruction error (eq. 7)"
     )
     kl_only: bool = option(
-        False, "learn by the KL alone, to see what it does: codes that say nothing of the example"
+        False, "minimise only the KL, to demonstrate codes that carry no information"
     )
 
     def learns_kl_alone(self) -> bool:

@@ -84,9 +84,9 @@ def characters(text: str) -> list[str]:
 
 
 UNITS: dict[str, Unit] = {
-    "words": Unit(words, sentence, "word", 128, about="and signs"),
+    "words": Unit(words, sentence, "word", 128, about="words and punctuation"),
     "characters": Unit(
-        characters, "".join, "character", 512, about="letters, for scripts without spaces"
+        characters, "".join, "character", 512, about="single characters, for scripts without spaces"
     ),
 }
 

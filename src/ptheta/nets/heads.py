@@ -57,9 +57,9 @@ def _fixed(head: GaussianHead, out: Tensor, loc: Tensor) -> Tensor:
 
 
 SIGMAS: dict[str, Width] = {
-    "pixel": Width(_of_pixel, numbers=2, about="an output for each sub-pixel"),
-    "shared": Width(_shared, learned=True, about="one learned number for all of them"),
-    "fixed": Width(_fixed, about="the scale"),
+    "pixel": Width(_of_pixel, numbers=2, about="one predicted per sub-pixel"),
+    "shared": Width(_shared, learned=True, about="one learned value for all"),
+    "fixed": Width(_fixed, about="fixed at --scale"),
 }
 
 Sigma: TypeAlias = Annotated[str, OneOf(SIGMAS)]

@@ -47,9 +47,9 @@ def straight_through(logits: Tensor, noise: Tensor, temperature: float) -> Tenso
 
 CATEGORY_OUTPUTS: dict[str, CategoryOutput] = {
     "softmax": CategoryOutput(softmax, about="probabilities"),
-    "gumbel": CategoryOutput(gumbel, about="nearly one word, drawn by Gumbel-softmax (1611.01144)"),
+    "gumbel": CategoryOutput(gumbel, about="Gumbel-softmax samples, nearly one-hot (1611.01144)"),
     "straight_through": CategoryOutput(
-        straight_through, about="one word, with the gradient of gumbel"
+        straight_through, about="one-hot, with the gradient of gumbel"
     ),
 }
 

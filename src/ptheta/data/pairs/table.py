@@ -97,8 +97,8 @@ def _of_making(name: str, about: str) -> PairKind:
 
 
 PAIRS: dict[str, PairKind] = {
-    SIDE_BY_SIDE: PairKind(about="each picture holds both, left the input"),
-    FOLDERS: PairKind(about="two folders with the same names, the first by name the input"),
+    SIDE_BY_SIDE: PairKind(about="each picture holds both, the input on the left"),
+    FOLDERS: PairKind(about="two folders with matching file names; the first by name is the input"),
     COLUMNS: PairKind(about="two columns, --input-column and --image-column"),
     MASKS: PairKind(about="the masks of the data are the input", inputs=_masks),
     "grey": _of_making("grey", "grey to colour"),

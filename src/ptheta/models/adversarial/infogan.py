@@ -150,7 +150,7 @@ RECIPES: dict[str, dict[str, object]] = {
         "train": {"batch_size": 64, "epochs": 25.0, "ema": 0.999},
     },
     "digits": {
-        "about": "the embedded digits in ten CPU minutes: a small network with a dense layer",
+        "about": "the bundled digits in ten CPU minutes: a small network with a dense layer",
         "model": {"features": 16, "dense": 512, "information": 0.2, "lr": 1e-3, "d_lr": 2e-4},
         "train": {"batch_size": 64, "steps": 9000, "ema": 0.995, "evaluate_every": 0},
     },

@@ -93,7 +93,7 @@ RECIPES: Recipes = {
         "train": {"batch_size": 128, "epochs": 30.0, "schedule": "cosine"},
     },
     "points": {
-        "about": "small steps of the chain on points, which keep to the means",
+        "about": "points, low noise: small chain steps, which stay near the means",
         "model": {"level": 0.3, "hidden": (128, 128), "latent": 64},
         "train": {"batch_size": 256, "steps": 3000, "schedule": "cosine"},
     },

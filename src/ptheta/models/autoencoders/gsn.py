@@ -158,13 +158,13 @@ RECIPES: Recipes = {
         "train": {"batch_size": 128, "epochs": 30.0, "schedule": "cosine"},
     },
     "walkback": {
-        "about": "learns from five steps of its own chain, as the paper",
+        "about": "trained on five steps of its own chain (walkback), as in the paper",
         "model": {"walkback": 5},
         "train": {"batch_size": 128, "epochs": 30.0, "schedule": "cosine"},
         "data": {"levels": 2},
     },
     "points": {
-        "about": "Gaussian noise on points, mixtures of 5 Gaussians for what they were",
+        "about": "points: Gaussian noise, clean points as mixtures of 5 Gaussians",
         "model": {
             "noise": "gaussian",
             "level": 0.3,

@@ -213,7 +213,7 @@ RECIPES: Recipes = {
         "train": {"batch_size": 32, "epochs": 20.0, "clip": 1.0, "ema": 0.999},
     },
     "demo": {
-        "about": "digits in four minutes and a bit on two cores",
+        "about": "digits in just over four minutes on two cores",
         "model": {
             "features": 48,
             "blocks": 4,

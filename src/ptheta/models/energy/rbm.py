@@ -280,7 +280,7 @@ TEN_MINUTES = {
 RECIPES: Recipes = {
     "default": {
         "about": "images of 2 levels (--levels 2): 500 hidden units, persistent chains, averaged "
-        "weights; for others see the recipes levels and points",
+        "weights; for other data see the recipes levels and points",
         "model": {},
         "train": {**TEN_MINUTES, "epochs": 50.0, "sample_every": 2000},
     },
@@ -298,12 +298,12 @@ RECIPES: Recipes = {
         "data": {"levels": 2, "dynamic": True},
     },
     "levels": {
-        "about": "Gaussian visible units, of images of more levels: clipped gradients",
+        "about": "Gaussian visible units, for images of more levels: clipped gradients",
         "model": {},
         "train": {**TEN_MINUTES, "epochs": 30.0, "clip": 200.0},
     },
     "points": {
-        "about": "Gaussian visible units: a mixture of Gaussians that share their factors",
+        "about": "Gaussian visible units: a mixture of Gaussians with shared factors",
         "model": {"hidden": 20, "lr": 0.3},
         "train": {**TEN_MINUTES, "steps": 10_000, "clip": 5.0},
     },

@@ -78,7 +78,7 @@ def logistic_at(t: Tensor) -> Tensor:
 PRIORS: dict[str, FlowPrior] = {
     "normal": FlowPrior(log_normal, normal, about="N(0, I)"),
     "logistic": FlowPrior(
-        log_logistic, logistic, logistic_at, about="independent logistic numbers (1410.8516)"
+        log_logistic, logistic, logistic_at, about="independent logistic distributions (1410.8516)"
     ),
 }
 
@@ -92,10 +92,10 @@ class Input(Entry):
 
 
 INPUTS: dict[str, Input] = {
-    "logit": Input(about="of levels (1605.08803)"),
+    "logit": Input(about="logit of the levels (1605.08803)"),
     "mixture-cdf": Input(
         margins=True,
-        about="logit, then the CDF of a mixture of logistics for each number",
+        about="logit, then the CDF of a mixture of logistics per dimension",
         reads=frozenset({"components"}),
     ),
 }

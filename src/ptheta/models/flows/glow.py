@@ -84,7 +84,7 @@ RECIPES: Recipes = {
     },
     "ten-minutes": {
         "about": "mixtures of 4, two scales of 7 steps, learned noise: 1.15 bits/dim on MNIST "
-        "after five minutes of one core",
+        "after five minutes on one core",
         "model": {
             "transform": "mixture",
             "input": "mixture-cdf",

@@ -217,7 +217,7 @@ _BIG = {"batch_size": 500, "epochs": 300.0, "schedule": "cosine"}
 
 RECIPES: Recipes = {
     "default": {
-        "about": "MMD in codes of an autoencoder of two hidden layers, batches of 500",
+        "about": "MMD in the codes of an autoencoder with two hidden layers, batches of 500",
         "model": {"space": "codes"},
         "train": _BIG,
     },
@@ -227,13 +227,13 @@ RECIPES: Recipes = {
         "train": {**_BIG, "batch_size": 1000},
     },
     "drifting": {
-        "about": "the drifting field in codes of an autoencoder (2602.04770)",
+        "about": "the drifting field in the codes of an autoencoder (2602.04770)",
         "model": {"space": "codes", "matching": "drifting", "prior": "normal"},
         "train": _BIG,
     },
     "eight-minutes": {
-        "about": "digits of 2 levels in eight minutes on one core: drifting in codes, whose pixels "
-        "are drawn more calmly than the decoder says",
+        "about": "digits of 2 levels in eight minutes on one core: drifting in codes, pixels "
+        "sampled at a lower temperature",
         "model": {
             "space": "codes",
             "matching": "drifting",

@@ -73,12 +73,12 @@ def drifting(config: MatchingConfig, x: Tensor, y: Tensor) -> Tensor:
 MATCHINGS: dict[str, Matching] = {
     "mmd": Matching(
         mmd,
-        about="a distance of both samples by a kernel (1502.02761)",
+        about="kernel distance between samples and data (1502.02761)",
         reads=frozenset({"kernel", "widths", "root"}),
     ),
     "drifting": Matching(
         drifting,
-        about="along a field from one to the other (2602.04770)",
+        about="drifting field from samples to data (2602.04770)",
         reads=frozenset({"temperatures", "normalised"}),
     ),
 }
@@ -92,8 +92,8 @@ class Space(Entry):
 
 
 SPACES: dict[str, Space] = {
-    "pixels": Space(about="as a network sees an example"),
-    "codes": Space(coded=True, about="of an autoencoder, which learns first"),
+    "pixels": Space(about="examples as the network sees them"),
+    "codes": Space(coded=True, about="codes of a pretrained autoencoder"),
 }
 
 MatchingName: TypeAlias = Annotated[str, OneOf(MATCHINGS)]

@@ -107,7 +107,7 @@ RECIPES: Recipes = {
         "data": {"size": 32},
     },
     "points": {
-        "about": "a code of 2 numbers: points in a minute on one core",
+        "about": "a two-dimensional code: points in a minute on one core",
         "model": {"hidden": (128, 128), "latent": 2, "weight": 10.0},
         "train": {"batch_size": 256, "steps": 3000, "schedule": "cosine"},
     },

@@ -329,7 +329,7 @@ def _probabilities(kept: Kept) -> Tensor:
 
 
 COMPONENTS: dict[str, Component] = {
-    "full": Full(about="Gaussians of any covariance"),
-    "diagonal": Diagonal(about="Gaussians of independent numbers"),
-    "bernoulli": Bernoulli(about="independent pixels of 2 levels, whose log p is exact"),
+    "full": Full(about="Gaussians with full covariance"),
+    "diagonal": Diagonal(about="Gaussians with diagonal covariance"),
+    "bernoulli": Bernoulli(about="independent binary pixels, with exact log p"),
 }

@@ -227,28 +227,28 @@ class Gaussian(Model):
 
 RECIPES: Recipes = {
     "default": {
-        "about": "mean and full covariance, by one pass over the data; of incomplete rows by EM",
+        "about": "mean and full covariance in one pass over the data; by EM for incomplete rows",
         "model": {},
         "train": {"batch_size": 512, "epochs": 500.0, "log_every": 1},
     },
     "ridge": {
-        "about": "the same with a ridge, for pixels that are constant in most images",
+        "about": "full covariance with a ridge, for pixels that are constant in most images",
         "model": {"ridge": 1.0},
         "train": {"batch_size": 512, "epochs": 500.0, "log_every": 1},
     },
     "table": {
-        "about": "the same with a ridge for tables of few rows, or of columns that say nearly the "
-        "same",
+        "about": "full covariance with a ridge, for tables with few rows or nearly collinear "
+        "columns",
         "model": {"ridge": 1e-2},
         "train": {"batch_size": 512, "epochs": 500.0, "log_every": 1},
     },
     "points": {
-        "about": "points of known density, such as points-moons: what two moments say of them",
+        "about": "points of known density, such as points-moons: what mean and covariance capture",
         "model": {},
         "train": {"batch_size": 512, "epochs": 500.0, "log_every": 1},
     },
     "independent": {
-        "about": "mean and variance of every number",
+        "about": "mean and variance of every dimension",
         "model": {"covariance": "diagonal"},
         "train": {"batch_size": 512, "epochs": 500.0, "log_every": 1},
     },

@@ -120,8 +120,8 @@ class BernoulliWindow(Entry):
 
 
 WINDOWS: dict[str, Window] = {
-    "gaussian": GaussianWindow(about="of dequantised examples"),
-    "bernoulli": BernoulliWindow(about="of pixels of 2 levels, whose log p is exact (1976)"),
+    "gaussian": GaussianWindow(about="Gaussian kernel on dequantised examples"),
+    "bernoulli": BernoulliWindow(about="kernel on binary pixels, with exact log p (1976)"),
 }
 
 
@@ -133,11 +133,11 @@ class Rule(Entry):
 
 
 RULES: dict[str, Rule] = {
-    "leave-one-out": Rule(about="the best likelihood of each centre under the others"),
-    "scott": Rule(lambda n, dims: n ** (-1 / (dims + 4)), about="N^(-1/(D+4)) deviations"),
+    "leave-one-out": Rule(about="maximises the likelihood of each centre under the others"),
+    "scott": Rule(lambda n, dims: n ** (-1 / (dims + 4)), about="N^(-1/(D+4)) standard deviations"),
     "silverman": Rule(
         lambda n, dims: (n * (dims + 2) / 4) ** (-1 / (dims + 4)),
-        about="(N (D+2)/4)^(-1/(D+4)) deviations",
+        about="(N (D+2)/4)^(-1/(D+4)) standard deviations",
     ),
 }
 
@@ -380,12 +380,12 @@ _FIT = {"batch_size": 512, "epochs": 1.0, "log_every": 1}
 
 RECIPES: Recipes = {
     "default": {
-        "about": "a Gaussian around each of 10,000 examples, of the likeliest width",
+        "about": "a Gaussian around each of 10,000 examples, with the most likely width",
         "model": {},
         "train": _FIT,
     },
     "bernoulli": {
-        "about": "pixels of 2 levels that may differ from those of an example: exact log p",
+        "about": "binary pixels, each flipped with some probability: exact log p",
         "model": {"kernel": "bernoulli"},
         "train": _FIT,
         "data": {"levels": 2},

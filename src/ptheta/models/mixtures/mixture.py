@@ -284,24 +284,24 @@ _FIT = {"batch_size": 512, "epochs": 200.0, "log_every": 1}
 
 RECIPES: Recipes = {
     "default": {
-        "about": "10 Gaussians of any covariance; of images of many pixels each pass takes long",
+        "about": "10 Gaussians with full covariance; slow for images of many pixels",
         "model": {},
         "train": _FIT,
     },
     "bernoulli": {
-        "about": "100 components of independent pixels, of images of 2 levels: exact log p",
+        "about": "100 components of independent pixels, for binary images: exact log p",
         "model": {"component": "bernoulli", "components": 100},
         "train": _FIT,
         "data": {"levels": 2},
     },
     "diagonal": {
-        "about": "100 Gaussians of independent pixels, a ridge against pixels that are constant",
+        "about": "100 Gaussians of independent pixels, with a ridge for constant pixels",
         "model": {"component": "diagonal", "components": 100, "ridge": 1.0},
         "train": _FIT,
         "data": {"levels": 16},
     },
     "points": {
-        "about": "16 Gaussians of any covariance: points in seconds on one core",
+        "about": "16 Gaussians with full covariance: points in seconds on one core",
         "model": {"components": 16, "restarts": 10, "prior": 0.0},
         "train": _FIT,
     },

@@ -219,7 +219,7 @@ RECIPES: Recipes = {
         "train": {"batch_size": 16, "minutes": 10.0, "beta": 0.01, "ema": 0.99},
     },
     "paper": {
-        "about": "the paper's 256 pixels: eight numbers at all layers, least squares, L1 times 10",
+        "about": "the paper's 256 pixels: code size 8 at all layers, least squares, L1 times 10",
         "model": {"augment": ("flip", "jitter")},
         "train": {"batch_size": 2, "epochs": 60.0, "beta": 0.01},
         "data": {"size": 256},

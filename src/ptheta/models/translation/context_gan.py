@@ -268,12 +268,12 @@ def mean_of_hole(each: Tensor, unknown: Tensor) -> Tensor:
 
 RECIPES: Recipes = {
     "default": {
-        "about": "16 channels, for 32 to 64 pixels on a CPU; a smooth filling is corrected",
+        "about": "16 channels, for 32 to 64 pixels on a CPU; corrects a smooth fill",
         "model": {"l2_weight": 1.0},
         "train": {"batch_size": 8, "minutes": 10.0, "schedule": "cosine", "ema": 0.99},
     },
     "paper": {
-        "about": "Demir & Unal 2018: 256 pixels, 64 channels, the hole grey, batch norm",
+        "about": "Demir & Unal 2018: 256 pixels, 64 channels, grey holes, batch norm",
         "model": {
             "features": 64,
             "halvings": 3,

@@ -227,7 +227,7 @@ def difference(a: Tensor, b: Tensor) -> Tensor:
 
 RECIPES: Recipes = {
     "default": {
-        "about": "for images of 32 pixels and a quarter of an hour of two cores",
+        "about": "32 pixels in a quarter of an hour on two cores",
         "model": {
             "output": "mask",
             "features": 24,
@@ -245,7 +245,7 @@ RECIPES: Recipes = {
         },
     },
     "paper": {
-        "about": "Zhu et al. 2017, appendix 7: 256 pixels, one image of each domain in a step",
+        "about": "Zhu et al. 2017, appendix 7: 256 pixels, one image of each domain per step",
         "model": {
             "features": 64,
             "blocks": 9,

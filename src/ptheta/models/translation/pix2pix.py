@@ -152,7 +152,7 @@ RECIPES: Recipes = {
         "train": {"batch_size": 16, "minutes": 10.0, "schedule": "cosine", "ema": 0.99},
     },
     "paper": {
-        "about": "the paper's 256 pixels: one pair in a step, dropout at use, jitter",
+        "about": "the paper's 256 pixels: one pair per step, dropout in inference, jitter",
         "model": {"dropout": 0.5, "noise_in_sampling": True, "augment": ("flip", "jitter")},
         "train": {"batch_size": 1, "epochs": 200.0},
         "data": {"size": 256},

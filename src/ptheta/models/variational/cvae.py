@@ -87,7 +87,7 @@ class CVAE(ReadsBetween, VAE):
 
 RECIPES: Recipes = {
     "default": {
-        "about": "the default vae, given the label of each image",
+        "about": "the default vae, conditioned on the label",
         "model": {},
         "train": {"batch_size": 128, "epochs": 50.0},
     },

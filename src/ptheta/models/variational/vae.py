@@ -69,7 +69,7 @@ RECIPES: Recipes = {
         "data": {"levels": 4},
     },
     "points": {
-        "about": "a code of 2 numbers, mixtures of 5 Gaussians: points in a minute on one core",
+        "about": "a two-dimensional code, mixtures of 5 Gaussians: points in a minute on one core",
         "model": {"hidden": (128, 128), "latent": 2, "components": 5, "lr": 5e-3},
         "train": {"batch_size": 256, "steps": 3000, "schedule": "cosine", "beta_warmup": 1000},
     },

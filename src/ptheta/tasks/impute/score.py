@@ -107,13 +107,15 @@ def _right(trial: Trial) -> float | None:
 
 
 MEASURES: dict[str, Measure] = {
-    "rmse": Measure(of=_rmse, about="of standardised numbers, by the single best completion"),
-    "energy": Measure(of=_energy, about="energy score of a row's hidden cells, by the draws"),
-    "coverage": Measure(of=_covered, about=f"of {LEVEL:.0%} intervals", better=f"{LEVEL:g}"),
-    "width": Measure(
-        of=_width, about=f"of {LEVEL:.0%} intervals, standard deviations", judged=False
+    "rmse": Measure(of=_rmse, about="RMSE of standardised numbers, single best completion"),
+    "energy": Measure(of=_energy, about="energy score of a row's hidden cells, multiple draws"),
+    "coverage": Measure(
+        of=_covered, about=f"coverage of {LEVEL:.0%} intervals", better=f"{LEVEL:g}"
     ),
-    "accuracy": Measure(of=_right, about="of words", better="more"),
+    "width": Measure(
+        of=_width, about=f"width of {LEVEL:.0%} intervals, standard deviations", judged=False
+    ),
+    "accuracy": Measure(of=_right, about="accuracy of categories", better="more"),
 }
 
 

@@ -365,7 +365,7 @@ ODD: dict[str, Any] = {
     "no two folders": (bare, {"pairs": "folders"}, "has 0 folders with pictures"),
     "three folders": (three, {"pairs": "folders"}, "has 3 folders with pictures"),
     "other names": (strangers, {"pairs": "folders"}, "no picture of input/ has the name"),
-    "no columns": (bare, {"pairs": "columns"}, "stores no such pairs"),
+    "no columns": (bare, {"pairs": "columns"}, "has no such pairs"),
     "one column": (
         two_columns,
         {"pairs": "columns", "input_column": "true", "image_column": "true"},

@@ -190,5 +190,5 @@ def test_nothing_that_is_so_is_an_error():
     data = made(n=8)
     assert data.attributes is not None
     values = np.array([[0, 0, 1], [1, 0.5, 1]] * 4)
-    with pytest.raises(PthetaError, match="none of the 8 train images of made is so"):
+    with pytest.raises(PthetaError, match="none of the 8 train images of made matches"):
         chosen(replace(data, attributes=values), where=("colour=0", "size=0.5"))

@@ -137,7 +137,7 @@ def test_dark_bytes_are_left_alone_and_named(tmp_path):
 
 def test_what_cannot_be_told_is_asked_for(tmp_path):
     between = tiffs(tmp_path / "a", MASKS.astype(np.float32) * 7)
-    with pytest.raises(PthetaError, match=r"values reach 7, and which value is white .* --white"):
+    with pytest.raises(PthetaError, match=r"values reach 7, and the value of white .* --white"):
         open_images(between)
     assert open_images(between, white=7).images.max() == 255
     with pytest.raises(PthetaError, match="values reach 7, above --white 6: give at least 7"):

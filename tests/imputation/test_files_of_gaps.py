@@ -75,7 +75,7 @@ def test_a_whole_number_of_arrow_is_rounded_and_what_does_not_fit_is_said(tmp_pa
     spec = VectorSpec((Column("a", missing=True),))
     out = pq.read_table(_filled(tmp_path / "t.parquet", spec, 6.7))
     assert out["a"].to_pylist() == [1, 7]
-    with pytest.raises(PthetaError, match="'a' of the type int8: what is filled in cannot"):
+    with pytest.raises(PthetaError, match="'a' of the type int8: it cannot store"):
         _filled(tmp_path / "t.parquet", spec, 300.0)
 
 

@@ -102,7 +102,7 @@ class Conditional:
 class Worded(Conditional):
     """A config of a model that may be given text."""
 
-    text_unit: TextUnit = option("words", "what a caption is read in (text)")
+    text_unit: TextUnit = option("words", "unit of a caption: words or characters (text)")
 
     def of_data(self, kind: str, data: Dataset, source: str) -> ConditionSpec:
         if kind == Text.kind:
@@ -167,7 +167,7 @@ def from_json(values: Mapping[str, object] | None) -> ConditionSpec | None:
     if kind == Several.kind:
         parts = rest.pop("parts", None)
         if rest or not isinstance(parts, list) or not all(isinstance(p, dict) for p in parts):
-            raise PthetaError("condition of several kinds: want a list of conditions as its parts")
+            raise PthetaError("condition of several kinds: give its parts as a list of conditions")
         return Several(tuple(filter(None, map(from_json, parts))))
     if not isinstance(kind, str) or kind not in KINDS:
         raise PthetaError(
@@ -177,7 +177,7 @@ def from_json(values: Mapping[str, object] | None) -> ConditionSpec | None:
     cls = KINDS[kind]
     strange = rest.keys() - set(cls.__dataclass_fields__)
     if strange:
-        raise PthetaError(f"condition of kind {kind}: what is {sorted(strange)[0]!r}?")
+        raise PthetaError(f"condition of kind {kind}: unknown key {sorted(strange)[0]!r}")
     try:
         # as JSON, in which a list is a tuple's form and a text is no number
         return TypeAdapter(cls).validate_json(json.dumps(rest), strict=True)

@@ -37,7 +37,7 @@ class Attributes(Named):
         if self.words and len(self.words) != len(self.names):
             raise PthetaError(
                 f"words of {len(self.words)} attributes, and {len(self.names)} have names: give "
-                "them for each, or for none"
+                "names for all of them or for none"
             )
         check_words(self.kind, self.names, self.by_name)
 
@@ -70,7 +70,7 @@ class Attributes(Named):
                 f"attributes of shape {tuple(values.shape)}: this model takes (B, {len(self)})"
             )
         if not torch.isfinite(values).all():
-            raise PthetaError("attributes hold a number that is not finite: give finite numbers")
+            raise PthetaError("attributes contain NaN or infinity: give finite numbers")
         return values
 
     def parse(self, text: str) -> Condition:

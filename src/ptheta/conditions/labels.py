@@ -40,7 +40,9 @@ class Labels(Named):
     def check_number(self, label: int) -> None:
         """Raises PthetaError for a position that no name has."""
         if not 0 <= label < len(self):
-            raise PthetaError(f"unknown label {label}: this model knows 0 to {len(self) - 1}")
+            raise PthetaError(
+                f"unknown label {label}: the labels of this model are 0 to {len(self) - 1}"
+            )
 
     def number(self, text: str) -> int:
         """The position of a name; where no name is a number, the position itself is taken, too.
@@ -80,7 +82,7 @@ class Labels(Named):
             table = isinstance(data.spec, VectorSpec)
             offers = "" if table else f" (it offers {Offers.of(data)})"
             cure = (
-                "name their column by --label-column"
+                "name their column with --label-column"
                 if table
                 else "put the images into one subfolder for each class"
             )

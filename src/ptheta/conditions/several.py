@@ -32,7 +32,7 @@ class Several:
     def __post_init__(self) -> None:
         kinds = [part.kind for part in self.parts]
         if len(kinds) < 2 or len(set(kinds)) < len(kinds):
-            raise PthetaError(f"conditions {', '.join(kinds)}: give two kinds or more, each once")
+            raise PthetaError(f"conditions {', '.join(kinds)}: give at least two different kinds")
 
     def __len__(self) -> int:
         return self.size

@@ -88,7 +88,7 @@ class Text:
                 f"(B, {self.length})"
             )
         if tokens.numel() and not 0 <= int(tokens.min()) <= int(tokens.max()) < self.tokens:
-            raise PthetaError(f"text holds a number that is no word: want 0 to {self.tokens - 1}")
+            raise PthetaError(f"text contains an unknown token: want 0 to {self.tokens - 1}")
         return tokens
 
     def encode(self, texts: list[str]) -> Tensor:
@@ -105,8 +105,8 @@ class Text:
         if not 0 < len(words) <= self.length:
             why = f"has {len(words):,} {self.unit}" if words else "is empty"
             raise PthetaError(
-                f"caption {brief(text)!r} {why}: give 1 to {self.length} {self.unit}, as captions "
-                "of the training data have"
+                f"caption {brief(text)!r} {why}: give 1 to {self.length} {self.unit}, like the "
+                "captions of the training data"
             )
         strange = list(dict.fromkeys(w for w in words if w not in self._position))
         if strange:
@@ -148,13 +148,15 @@ class Text:
             raise PthetaError(
                 f"{source} has no captions (it offers {Offers.of(data)}), and the model is "
                 "conditional on text: give data with captions (such as a .txt beside each image), "
-                "or train a model that is given none"
+                "or train an unconditional model"
             )
         reading = UNITS[unit]
         split = {caption: tokens_of(caption, reading)[: reading.most] for caption in captions}
         counts = Counter(word for caption in captions for word in split[caption])
         if not counts:
-            raise PthetaError(f"the captions of {source} hold no {reading.one}: give others")
+            raise PthetaError(
+                f"the captions of {source} contain no {reading.one}: give other captions"
+            )
         longest = max(map(len, split.values()))
         frequent = sorted(counts, key=lambda word: (-counts[word], word))
         # of one that is too long, what is read of it
@@ -180,12 +182,14 @@ class Text:
         cut = sum(n for text, n in counts.items() if lengths[text] > self.length)
         alike = len({tuple(self.split(text)) for text in counts}) == 1 < counts.total()
         said = {
-            f"are empty: the model reads no {self._unit.one} there": empty,
-            f"are longer than {self.length} {self.unit}: the rest of them is not read": cut,
+            f"are empty: they contain no {self._unit.one}": empty,
+            f"are longer than {self.length} {self.unit}: the rest is cut off": cut,
         }
         notes = [f"{n:,} of {counts.total():,} captions {what}" for what, n in said.items() if n]
         if alike and data.split == "train":
-            notes.append(f"all {counts.total():,} captions say the same: none of it can be learned")
+            notes.append(
+                f"all {counts.total():,} captions are identical: the model cannot learn to use them"
+            )
         return notes
 
     def to_json(self) -> dict[str, object]:

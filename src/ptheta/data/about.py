@@ -132,7 +132,7 @@ def _of_pairs(train: ImageDataset) -> About:
         about["label maps"] = [f"{part}: {_colours(spec)}" for part, spec in maps.items()]
     if train.partners is not None:
         n = int((train.partners[train.rows(slice(None))] >= 0).sum())
-        about["partners"] = f"{n:,} of {len(train):,} images show the same as one of another domain"
+        about["partners"] = f"{n:,} of {len(train):,} images have a partner in the other domain"
     return about
 
 
@@ -233,11 +233,11 @@ def _advice(sample: np.ndarray, train: ImageDataset) -> list[str]:
     lines = []
     values = np.unique(sample)
     if len(train) < FEW:
-        lines.append(f"{len(train)} training images are few: a model may memorise them; give more")
+        lines.append(f"{len(train)} training images only: a model may memorise them; add more")
     if len(values) == 1:
-        lines.append(f"every pixel looked at is {values[0]}: check the files")
+        lines.append(f"every sampled pixel is {values[0]}: check the files")
     elif values.tolist() == [0, 255]:  # of others, binary pixels would be drawn by their shade
-        lines.append("two pixel values only: add --levels 2 for a binary model")
+        lines.append("only two pixel values: add --levels 2 for a binary model")
     if train.spec.channels == 3 and (sample == sample[:, :1]).all():
         lines.append("colour images without colour: add --channels 1")
     return lines
@@ -248,8 +248,8 @@ def _of_repeats(about: About) -> list[str]:
     if not rows or about.get("near-duplicates", 0) <= MANY_REPEATS * rows:
         return []
     return [
-        "most rows repeat others, and equal rows are held out together: the held-out rows are of "
-        "kinds that training never sees; give train and test as files of their own"
+        "most rows are duplicates, and equal rows are held out together, so that held-out rows are "
+        "of kinds never seen in training; give train and test as separate files"
     ]
 
 
@@ -266,5 +266,5 @@ def _of_files(about: About) -> list[str]:
     if not broken:
         return []
     if broken > MANY_BROKEN * (broken + sum(about["images"].values())):
-        return ["many files cannot be read: mend or remove them, or add --max-broken 1"]
-    return ["mend or remove the files that cannot be read"]
+        return ["many files cannot be read: repair or remove them, or add --max-broken 1"]
+    return ["repair or remove the files that cannot be read"]

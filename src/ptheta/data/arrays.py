@@ -139,7 +139,7 @@ def _labels(values: np.ndarray, what: str) -> np.ndarray:
     if values.dtype.kind not in LABEL_TYPES:
         raise PthetaError(f"{what} holds {values.dtype}: give whole numbers or names as labels")
     if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
-        raise PthetaError(f"{what} holds inf or NaN: give whole numbers or names as labels")
+        raise PthetaError(f"{what} contains inf or NaN: give whole numbers or names as labels")
     return values.reshape(-1)
 
 

@@ -222,7 +222,7 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except (OSError, ValueError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise PthetaError(f"cannot read {path}: {reason}; fetch the file again") from None
+        raise PthetaError(f"cannot read {path}: {reason}; download the file again") from None
 
 
 def _schema(file: RowFile) -> Schema:
@@ -252,6 +252,6 @@ def _cells(file: RowFile, column: str) -> Iterator[object]:
 def lacks(file: Path, column: str) -> PthetaError:
     """The error for a file without a column that others of its split have."""
     return PthetaError(
-        f"{file} has no column {column!r}, which other files of its split have: write it there, "
-        "too, or take the file away"
+        f"{file} has no column {column!r}, which other files of its split have: add it there "
+        "as well, or remove the file"
     )

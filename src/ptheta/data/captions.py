@@ -63,5 +63,5 @@ def is_missing(cell: object) -> bool:
 
 def _no_text(what: str) -> PthetaError:
     return PthetaError(
-        f"a caption is {what}, not a text: mend it, or name another column by --caption-column"
+        f"a caption is {what}, not a text: correct it, or name another column with --caption-column"
     )

@@ -250,8 +250,8 @@ def _inputs(images: np.ndarray | None, palette: tuple[Colour, ...]) -> Inputs | 
 
 def _pairs(doubles: int, n: int) -> str:
     return (
-        f"{doubles} of {n} pictures are twice as wide as high, and are read as one image each: "
-        "where each is a pair, say so with --pairs side-by-side"
+        f"{doubles} of {n} pictures are twice as wide as high and are read as one image each: "
+        "if each is a pair, add --pairs side-by-side"
     )
 
 

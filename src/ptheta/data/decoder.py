@@ -112,7 +112,7 @@ class _Decoder:
             coloured = not (keeps_colour or is_grey(image))
             pixels = self.look.pixels(image)
         except FileNotFoundError:
-            return _Picture(None, f"{name}: no such file (a link that leads nowhere?)")
+            return _Picture(None, f"{name}: no such file (a broken link?)")
         except UnidentifiedImageError:
             return _Picture(None, f"{name}: not an image")
         except Exception as error:  # whatever a broken file makes a decoder raise
@@ -145,8 +145,8 @@ class _Decoder:
             notes.append(f"label maps{of and f' ({of})'} have {n} colours (--label-colours)")
         if self.coloured:
             notes.append(
-                f"{self.coloured} of {total} {of or 'pictures'} have colours that are dropped, "
-                "since those looked at first are grey (--channels 3 keeps them)"
+                f"{self.coloured} of {total} {of or 'pictures'} are in colour and become grey, "
+                "since the first ones sampled are grey (--channels 3 keeps colours)"
             )
         return notes
 
@@ -237,10 +237,10 @@ def too_broken(
     first = f"the first is {skipped[0]}"
     if len(skipped) == total:
         return PthetaError(
-            f"{name}: none of the {total} images can be read; {first}; give files that can be"
+            f"{name}: none of the {total} images can be read; {first}; give readable files"
         )
     return PthetaError(
-        f"{name}: {len(skipped)} of {total} images cannot be read, more than the share "
-        f"{request.settings.max_broken:g} that is allowed; {first}; mend or remove them, or raise "
+        f"{name}: {len(skipped)} of {total} images cannot be read, more than the allowed share "
+        f"{request.settings.max_broken:g}; {first}; repair or remove them, or raise "
         "--max-broken"
     )

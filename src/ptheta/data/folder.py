@@ -60,7 +60,7 @@ def read_folder(folder: Tree, request: Request) -> tuple[Dataset, Part]:
     names = [files.files[i][0] for i in decoded.positions]
     labels, classes = parts.labels(names, files)
     captions, of_captions = files.captions(names)
-    beside = (f"{below(path, folder)}/: beside the splits" for path in parts.layout.beside)
+    beside = (f"{below(path, folder)}/: next to the splits" for path in parts.layout.beside)
     left_out = (*files.left_out, *beside)
     notes = [*decoded.notes, parts.layout.note, files.note, *of_captions, *files.table_notes()]
     notes += no_labels(files.metadata.label, labels)
@@ -159,7 +159,7 @@ def _lonely(labels: np.ndarray | None, classes: tuple[str, ...]) -> tuple[str, .
     if not one or counts.max() == 1:
         return ()
     which = some_of(one)
-    return (f"1 picture in the folder of {which}: a model would know it by heart; give more",)
+    return (f"1 picture in the folder of {which}: a model would memorise it; add more",)
 
 
 def _in_short(lines: Sequence[str]) -> str:

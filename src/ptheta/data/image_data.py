@@ -79,7 +79,7 @@ class ImageDataset(Dataset):
             )
         if self.palette and self.levels != 256:
             raise PthetaError(
-                f"label maps have the colours of their palette: leave out --levels {self.levels}"
+                f"label maps use the colours of their palette: leave out --levels {self.levels}"
             )
 
     def __getstate__(self) -> dict[str, object]:

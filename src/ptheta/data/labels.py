@@ -44,7 +44,7 @@ def number(
     words = sorted({_word(word) for v in complete for word in v}, key=natural)
     if (longest := max(words, key=len, default="")) and len(longest) > LONGEST:
         raise PthetaError(
-            f"a label has {len(longest)} letters ({longest[:20]}...): give names of classes of at "
+            f"a label has {len(longest)} characters ({longest[:20]}...): give class names of at "
             f"most {LONGEST}"
         )
     position = {word: i for i, word in enumerate(words)}
@@ -69,7 +69,7 @@ def numbered_as(data: Dataset, names: Sequence[str]) -> np.ndarray:
     if odd is not None:
         raise PthetaError(
             f"class {odd!r} is a class of {data.name} ({data.split}), and the run learned "
-            f"{', '.join(names)}: give data with the same classes, such as without this one"
+            f"{', '.join(names)}: give data with the same classes, for example without this one"
         )
     known = [data.class_name(k) for k in range(int(data.labels.max()) + 1)]
     return renumbered(data.labels, known, names)

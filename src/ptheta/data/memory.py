@@ -128,7 +128,7 @@ def _given(part: Images) -> Given:
     images, labels = map(_array, part)
     if labels.ndim != 1 or len(labels) != len(images):
         pairs = (
-            "; where they are the other parts of pairs, write the pairs into two folders with the "
+            "; if they are the other halves of pairs, write the pairs into two folders with the "
             "same names, and give the path with pairs='folders'"
         )
         raise PthetaError(
@@ -178,7 +178,7 @@ def _resized(data: Dataset, request: Request) -> Dataset:
     pixels = resize(data.images, *origin(data.images), request)
     if data.inputs is not None and pixels is not data.images:
         raise PthetaError(
-            f"{data.name} holds pairs of images of {data.spec}: give them as they are to be, and "
+            f"{data.name} holds pairs of images of {data.spec}: give them in their final form, and "
             "leave out --size and --channels"
         )
     masks = data.masks if pixels.shape[2:] == data.images.shape[2:] else None

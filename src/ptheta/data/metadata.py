@@ -43,7 +43,7 @@ class Metadata:
         place = f"{tree.place}{os.sep}{table}"
         data = tree.read(table)
         if data is None:
-            raise PthetaError(f"cannot read {place}: mend it, or take it out")
+            raise PthetaError(f"cannot read {place}: repair or remove it")
         rows = list(READERS[PurePath(table).suffix](decoded(data, place), place))
         columns = list(dict.fromkeys(name for row in rows for name in row))
         asked = request.settings.image_column
@@ -64,7 +64,7 @@ class Metadata:
             if asked := request.settings.of_tables:
                 option, name = next(iter(asked.items()))
                 raise PthetaError(
-                    f"{option} {shortened(name)}: there is no table of columns beside the pictures "
+                    f"{option} {shortened(name)}: there is no metadata table next to the pictures "
                     f"({', '.join(TABLES)}); give one, or leave the option out"
                 )
             return
@@ -94,17 +94,16 @@ class Metadata:
         if rest:
             lines[0] += f"; other columns: {', '.join(rest)}"
         if rest and self.caption is None:
-            lines[0] += "; --caption-column NAME says which holds captions"
+            lines[0] += "; choose the caption column with --caption-column NAME"
         rows = [n for n in self.rows if any(PurePath(n).is_relative_to(f) for f in folders)]
         if strange := [name for name in rows if name not in pictures]:
             lines.append(
-                f"{len(strange)} of {len(rows)} rows name no picture that is there; "
+                f"{len(strange)} of {len(rows)} rows name a picture that does not exist; "
                 f"the first names {shown(strange[0])}"
             )
         if self.again:
             lines.append(
-                f"{self.again} rows name a picture again and say something else: "
-                "the last one counts"
+                f"{self.again} rows repeat a picture with different values: the last row is used"
             )
         return tuple(lines)
 
@@ -160,7 +159,7 @@ def _file_column(columns: Sequence[str], place: str, asked: str | None) -> str:
     marks = {*";\t|"} & {*"".join(columns)} if len(columns) == 1 else set()
     if column is None and marks:
         raise PthetaError(
-            f"{place} is separated by {marks.pop()!r}: write it with commas between the columns"
+            f"{place} is separated by {marks.pop()!r}: separate the columns by commas"
         )
     if column is None:
         raise PthetaError(
@@ -188,7 +187,7 @@ def _csv_rows(table: str, place: str) -> Iterator[dict[str, object]]:
         for cells in csv.DictReader(io.StringIO(table, newline="")):
             yield {name: cells[name] for name in cells if name is not None}
     except csv.Error as error:
-        raise PthetaError(f"{place} is not a CSV table ({error}): mend it") from None
+        raise PthetaError(f"{place} is not a valid CSV table ({error}): correct it") from None
 
 
 def _json_rows(table: str, place: str) -> Iterator[dict[str, object]]:
@@ -199,7 +198,7 @@ def _json_rows(table: str, place: str) -> Iterator[dict[str, object]]:
         with suppress(ValueError, RecursionError):
             row = json.loads(line)
         if not isinstance(row, dict):
-            raise PthetaError(f"{place} line {number} is not a JSON object: mend it")
+            raise PthetaError(f"{place} line {number} is not a JSON object: correct it")
         yield row
 
 

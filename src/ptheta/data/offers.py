@@ -40,7 +40,7 @@ class Offers:
             "attributes": _named(self.attributes),
             "captions": "a text for each image" if self.captions else "",
             "masks": "a segmentation of each image" if self.masks else "",
-            "inputs": "a picture that each image is to be made from" if self.inputs else "",
+            "inputs": "an input picture for each image" if self.inputs else "",
         }
         return {kind: text for kind, text in words.items() if text}
 

@@ -143,7 +143,7 @@ def _data_files(folder: Path) -> list[Path]:
             "datasets.load_from_disk(...).flatten_indices().save_to_disk(...)"
         )
     if not state.data_files:
-        raise PthetaError(f"{folder / STATE} names no file of data: save the data set again")
+        raise PthetaError(f"{folder / STATE} names no data file: save the data set again")
     return [_beside(folder / STATE, file.filename) for file in state.data_files]
 
 
@@ -161,7 +161,9 @@ def _beside(file: Path, name: str) -> Path:
     """What a JSON file names beside itself, and nowhere else."""
     target = file.parent / name
     if Path(name).name != name or not target.exists():
-        raise PthetaError(f"{file} names {name!r}, which is not beside it; save the data set again")
+        raise PthetaError(
+            f"{file} names {name!r}, which is not in the same folder; save the data set again"
+        )
     return target
 
 

@@ -97,14 +97,14 @@ class Files:
         few = len(strays) * STRAYS <= len(self.tops) or (len(strays) == 1 and classes > 1)
         if not few:
             return (
-                f"no labels: {count(len(strays), 'picture')} of {len(self.tops)} lie in no "
+                f"no labels: {count(len(strays), 'picture')} of {len(self.tops)} are not in a "
                 "subfolder"
             )
         self.files = [file for file in self.files if file[0] not in strays]
         for name in strays:
             del self.tops[name]
         which = f"{shown(min(strays))}{', ...' if len(strays) > 1 else ''}"
-        lines.append(f"{count(len(strays), 'picture')} beside the folders of classes ({which})")
+        lines.append(f"{count(len(strays), 'picture')} outside the class folders ({which})")
         return ""
 
     def _pair(self, lines: list[str]) -> None:
@@ -131,7 +131,7 @@ class Files:
             return None, ()
         files = tuple(t if (t := text_of(name)) in self.texts else "" for name in names)
         n = sum(map(bool, files))
-        note = f"captions are the {TEXT} files beside the pictures ({n} of {len(names)} have one)"
+        note = f"captions are the {TEXT} files next to the pictures ({n} of {len(names)} have one)"
         return Texts(self.base, files), (note, *no_captions(files, names))
 
     def table_notes(self) -> tuple[str, ...]:
@@ -181,7 +181,7 @@ def nothing(files: Files) -> str:
     """The message where a part has no picture."""
     if files.left_out:
         return (
-            f"{files.base.place} holds no images that are data: left out are "
+            f"{files.base.place} holds no images to use; skipped: "
             f"{'; '.join(files.left_out)}; "
             "give a folder of pictures, or one of these folders itself"
         )

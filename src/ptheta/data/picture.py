@@ -29,8 +29,7 @@ class Half(NamedTuple):
         width, height = image.size
         if width % 2:
             raise ValueError(
-                f"{width} pixels wide, so that its halves are of unequal size: cut it to an even "
-                "width"
+                f"{width} pixels wide, so its halves differ in size: crop it to an even width"
             )
         left = width // 2 * self.right
         return image.crop((left, 0, left + width // 2, height))

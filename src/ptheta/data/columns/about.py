@@ -31,7 +31,7 @@ def columns_advice(data: VectorDataset) -> list[str]:
     """What to mend or to set before training on these rows."""
     cells, lines = data.cells[data.rows(slice(None))], []
     if len(data) < FEW:
-        lines.append(f"{len(data)} training rows are few: a model may memorise them; give more")
+        lines.append(f"{len(data)} training rows only: a model may memorise them; add more")
     for i, column in enumerate(data.vectors.columns):
         there = cells[:, i][~np.isnan(cells[:, i])]
         different = len(np.unique(there))
@@ -39,7 +39,7 @@ def columns_advice(data: VectorDataset) -> list[str]:
             lines.append(f"column {column.name!r} is the same in every row")
         elif column.whole and different == len(cells):
             lines.append(
-                f"column {column.name!r} has another whole number in every row, as numbers of rows "
-                "do: leave it out with --columns"
+                f"column {column.name!r} has a different whole number in every row, like row "
+                "numbers: leave it out with --columns"
             )
     return lines

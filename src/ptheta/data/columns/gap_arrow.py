@@ -79,8 +79,8 @@ class ArrowGaps(GapFile):
                 cells = _put(rows.column(at), gaps, filled[gaps, i], column)
             except pa.ArrowException as error:
                 raise PthetaError(
-                    f"{self.path}, column {column.name!r} of the type {field.type}: what is filled "
-                    f"in cannot stand there ({brief(error)}): store it as another type"
+                    f"{self.path}, column {column.name!r} of the type {field.type}: it cannot "
+                    f"store the imputed values ({brief(error)}): use another column type"
                 ) from None
             rows = rows.set_column(at, field, cells)
         return rows

@@ -49,13 +49,13 @@ class GapFile(ABC):
         for column in self.spec.columns:
             if column.name not in names:
                 raise PthetaError(
-                    f"{self.path} has no column {shortened(column.name)!r}, which was learned: it "
-                    f"has {some_of(names, LISTED)}"
+                    f"{self.path} has no column {shortened(column.name)!r}, which the model was "
+                    f"trained on: it has {some_of(names, LISTED)}"
                 )
             if names.count(column.name) > 1:
                 raise PthetaError(
-                    f"{self.path} has two columns {brief(column.name)!r}: give each a name of its "
-                    "own"
+                    f"{self.path} has two columns {brief(column.name)!r}: give each a different "
+                    "name"
                 )
 
 

@@ -108,7 +108,9 @@ class TextGaps(GapFile):
             with self.path.open(encoding=self._encoding(), newline="") as file:
                 yield file
         except UnicodeDecodeError as error:
-            raise PthetaError(f"{self.path} is not UTF-8 ({error.reason}): save it so") from None
+            raise PthetaError(
+                f"{self.path} is not UTF-8 ({error.reason}): save it as UTF-8"
+            ) from None
 
     def _head(self, file: TextIO) -> Head:
         blank, line = "", file.readline()
@@ -127,8 +129,8 @@ class TextGaps(GapFile):
         if len(spans) != head.width:
             raise PthetaError(
                 f"{self.path} row {number} has {len(spans)} cells, and the first line names "
-                f"{head.width} columns: mend it (a cell with {head.separator!r} in it stands in "
-                "quotes)"
+                f"{head.width} columns: correct it (quote cells that contain "
+                "{head.separator!r})"
             )
         return [spans[i] for i in head.places]
 
@@ -165,9 +167,9 @@ def _rows(lines: Iterable[str], separator: str, path: Path) -> Iterator[str]:
             yield "".join(row)
             row, size = [], 0
         elif size > LONGEST:
-            raise PthetaError(f"{path} has a row of over {LONGEST:,} characters: mend its quotes")
+            raise PthetaError(f"{path} has a row of over {LONGEST:,} characters: check its quotes")
     if row:
-        raise PthetaError(f"{path} ends within a cell in quotes: mend it")
+        raise PthetaError(f"{path} ends within a quoted cell: close the quotes")
 
 
 def _left_open(line: str, separator: str, opened: bool) -> bool:
@@ -236,7 +238,7 @@ def _text(row: str, span: tuple[int, int]) -> str:
         return text
     inner, _, behind = bare[1:].rpartition('"')
     if behind.strip() or '"' in inner.replace('""', ""):
-        raise PthetaError(f"a cell goes on behind its quotes: {brief(text)}: mend it")
+        raise PthetaError(f"text after the closing quotes of a cell: {brief(text)}: correct it")
     return inner.replace('""', '"')
 
 

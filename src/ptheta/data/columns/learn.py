@@ -32,9 +32,7 @@ def columns_of(
     Raises PthetaError for a column that is none of these, with what to do.
     """
     if len(raw[0]) < LEAST:
-        raise PthetaError(
-            f"{place} has {len(raw[0])} rows below the names of its columns: give at least {LEAST}"
-        )
+        raise PthetaError(f"{place} has {len(raw[0])} rows below the header: give at least {LEAST}")
     for column in raw:
         if fault := _fault(column, column.name in categories):
             others = [c.name for c in raw if not _fault(c, c.name in categories)]
@@ -88,13 +86,13 @@ def _fault(raw: RawColumn, asked: bool) -> str:
     if raw.fault and not (asked and words):
         return f"holds {raw.fault}"
     if not n:
-        return "holds nothing: every cell is missing"
+        return "is empty: every cell is missing"
     if words > MOST_WORDS:
-        return f"holds {words:,} different words, and {MOST_WORDS:,} are the most of a category"
+        return f"holds {words:,} different words; a category has {MOST_WORDS:,} at most"
     if words > max(FEW_WORDS, n // 2) and not asked:
         return (
-            f"holds {words:,} different words in {n:,} rows, as names, codes and sentences do "
-            f"(a category all the same: --category-columns {raw.name})"
+            f"holds {words:,} different words in {n:,} rows, like names, codes or sentences "
+            f"(to treat it as a category: --category-columns {raw.name})"
         )
     if raw.words:
         return ""

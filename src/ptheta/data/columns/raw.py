@@ -16,7 +16,7 @@ MISSING = frozenset(("", "na", "n/a", "nan", "null"))  # in small letters
 DATE = re.compile(
     r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([ T]\d{1,2}:.*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}( \d{1,2}:.*)?"
 )
-DATES = "dates: store a number in their place, such as days since the first"
+DATES = "dates: store numbers instead, such as days since the first"
 
 
 @dataclass(frozen=True)

@@ -118,11 +118,11 @@ def _header(cells: Sequence[str], path: Path) -> list[str]:
     number = next((name for name in names if _is_number(name)), None)
     if number is not None:
         raise PthetaError(
-            f"{path}: the first line names the columns, and {brief(number)} is a number: write a "
-            "line of names above it"
+            f"{path}: the first line has to name the columns, but {brief(number)} is a number: add "
+            "a header line"
         )
     if twice is not None:
-        raise PthetaError(f"{path} has two columns {brief(twice)!r}: give each a name of its own")
+        raise PthetaError(f"{path} has two columns {brief(twice)!r}: give each a different name")
     return names
 
 
@@ -147,7 +147,7 @@ def _reading(path: Path) -> Iterator[TextIO]:
         reason = error.reason if isinstance(error, UnicodeDecodeError) else brief(error)
         raise PthetaError(f"{path} is not UTF-8 ({reason}): save it as UTF-8") from None
     except csv.Error as error:
-        raise PthetaError(f"{path} is not a table of cells ({error}): mend it") from None
+        raise PthetaError(f"{path} is not a valid table ({error}): correct it") from None
     except OSError as error:
         raise PthetaError(f"cannot read {path}: {error.strerror}") from None
 
@@ -169,7 +169,7 @@ def _rows(file: TextIO, path: Path) -> Iterator[list[str]]:
         if len(row) != width:
             raise PthetaError(
                 f"{path} line {reader.line_num} has {len(row)} cells, and the first line names "
-                f"{width} columns: mend it (a cell with {separator!r} in it stands in quotes)"
+                f"{width} columns: correct it (quote cells that contain {separator!r})"
             )
         yield row
 

@@ -68,7 +68,7 @@ class _Roles:
         wanted = settings.columns or tuple(name for name in names if name != label)
         if label in wanted:
             raise PthetaError(
-                f"{place}: {label!r} is the label, and among --columns: leave it out of one"
+                f"{place}: {label!r} is both the label and among --columns: remove it from one"
             )
         for name in wanted:
             if name not in names:
@@ -76,11 +76,11 @@ class _Roles:
         for name in settings.category_columns:
             if name not in wanted:
                 raise PthetaError(
-                    f"{place}: {name!r} is among --category-columns, and is not learned: leave it "
-                    "out, or give it to --columns"
+                    f"{place}: {name!r} is among --category-columns but not among --columns: leave "
+                    "it out, or add it to --columns"
                 )
         if not wanted:
-            raise PthetaError(f"{place} has no column but the label {label!r}: give others")
+            raise PthetaError(f"{place} has only the label column {label!r}: add other columns")
         return cls(wanted, label)
 
     @classmethod
@@ -92,8 +92,8 @@ class _Roles:
         for name in wanted:
             if name not in names:
                 raise PthetaError(
-                    f"{place} has no column {shortened(name)!r}, which was learned: it has "
-                    f"{some_of(names, LISTED)}"
+                    f"{place} has no column {shortened(name)!r}, which the model was trained "
+                    f"on: it has {some_of(names, LISTED)}"
                 )
         usual = LABELS if settings.label_column is None else (settings.label_column,)
         rest = [name for name in usual if name in names and name not in wanted]
@@ -103,7 +103,7 @@ class _Roles:
     def notes(self) -> tuple[str, ...]:
         if self.label is None:
             return ()
-        return (f"labels of the column {self.label!r}, which is none of those that are learned",)
+        return (f"labels of the column {self.label!r}, which is not among the learned columns",)
 
 
 def read_vectors(table: Table, request: Request) -> tuple[Dataset, Part]:
@@ -177,6 +177,6 @@ def _labelled(
     values = own.values()
     labels, classes = number(values, [values, *others], table.classes.get(name, ()))
     if labels is None:
-        note = f"no labels are read: some rows have none in the column {name!r}, or one below 0"
+        note = f"no labels are read: the column {name!r} has missing or negative values"
         return replace(data, notes=(*data.notes, note))
     return replace(data, labels=labels, classes=classes)

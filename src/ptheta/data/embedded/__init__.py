@@ -77,7 +77,7 @@ def read_embedded(name: str, request: Request) -> tuple[Dataset, Part]:
     if request.split not in shapes.RANGES:
         raise PthetaError(
             f"{name} has the splits train and test, not {request.split}: "
-            "hold images of train out with Dataset.hold_out"
+            "hold out training images with Dataset.hold_out"
         )
     data = LOADERS[name](request.split, request.cache_dir)
     of_train, of_test = groups(name, SIZES[name])

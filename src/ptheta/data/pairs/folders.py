@@ -41,7 +41,7 @@ def partners(
         named = f" ({', '.join(folders[:8])})" if folders else ""
         raise PthetaError(
             f"{place} has {count(len(folders), 'folder')} with pictures{named}, and --pairs "
-            "folders is of two: give one for the inputs and one for the targets, such as A and B"
+            "folders needs two: give one for the inputs and one for the targets, such as A and B"
         )
     first, second = (
         _by_stem((file for file in files if tops[file[0]] == folder), inner) for folder in folders
@@ -50,7 +50,7 @@ def partners(
     if not both:
         raise PthetaError(
             f"{place}: no picture of {folders[0]}{os.sep} has the name of one of "
-            f"{folders[1]}{os.sep}: name the two of a pair alike"
+            f"{folders[1]}{os.sep}: give both pictures of a pair the same name"
         )
     taken = {file[0] for stem in both for file in (first[stem], second[stem])}
     alone = [file[0] for file in files if file[0] not in taken]

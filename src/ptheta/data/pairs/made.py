@@ -178,7 +178,7 @@ def _alike(spec: ImageSpec) -> ImageSpec:
 def _of_colour(spec: ImageSpec) -> ImageSpec:
     if spec.channels == 1:
         raise PthetaError(
-            "--pairs grey is of colour images, and these are grey: choose other pairs, or add "
+            "--pairs grey needs colour images, but these are grey: choose other pairs, or add "
             "--channels 3"
         )
     return ImageSpec(1, spec.height, spec.width)
@@ -193,7 +193,7 @@ MAKINGS = {
     "edges": Making(edges, _of_two_levels),
     "small": Making(small, _alike, 4, "the factor", least=1),
     "hole": Making(hole, _alike),
-    "noise": Making(noise, _alike, 50, "the standard deviation, white being 255"),
+    "noise": Making(noise, _alike, 50, "the standard deviation, where white is 255"),
 }
 
 

@@ -61,10 +61,10 @@ def found(pictures: Iterable[Image.Image], count: int | None, name: str) -> tupl
     else:
         chosen = _crowds(seen[flat > 0], flat[flat > 0], count)
     if len(chosen) < (count or 2):
-        asked = "" if count is None else f", and {count} are asked for"
+        asked = "" if count is None else f"; {count} were requested"
         raise PthetaError(
-            f"{name}: {len(chosen)} colour(s) stand out among the label maps{asked}: say how many "
-            "there are with --label-colours, or leave --label-maps out"
+            f"{name}: {len(chosen)} distinct colour(s) found in the label maps{asked}: give their "
+            "number with --label-colours, or leave --label-maps out"
         )
     return tuple(sorted(tuple(map(int, colour)) for colour in chosen))
 

@@ -63,7 +63,7 @@ class PairKind(Entry):
 def _made(name: str, data: ImageDataset, wish: Wish) -> Inputs:
     if wish.planes:
         raise PthetaError(
-            f"--label-maps input: the inputs of --pairs {name} are made, and no label maps; leave "
+            f"--label-maps input: the inputs of --pairs {name} are computed, not label maps; leave "
             "it out"
         )
     return inputs_of(MAKINGS[name], data.spec, wish.strength)

@@ -61,7 +61,7 @@ def test_a_hybrid_of_maps_says_with_which_networks_it_learns_vectors(name):
 @pytest.mark.parametrize("name", MODELS)
 def test_missing_cells_are_refused_with_their_column(name):
     spec = VectorSpec((Column("age", missing=True), Column("height")))
-    with pytest.raises(PthetaError, match="cells are missing, as they are of age: "):
+    with pytest.raises(PthetaError, match="missing cells, here in age: "):
         tiny(name, spec, **MODELS[name])
     whole = VectorSpec((Column("age"), Column("height")))
     model = tiny(name, whole, **MODELS[name])

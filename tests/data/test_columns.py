@@ -158,7 +158,7 @@ def test_rows_and_pictures_that_do_not_meet_are_told(tmp_path):
         ("metadata.jsonl", b"[" * 10**5, "line 1 is not a JSON object"),
         ("metadata.csv", b"name,label\n1,2\n", "the columns name, label: none is file_name"),
         ("metadata.csv", b"file_name,label\n\xff,2\n", "is not UTF-8"),
-        ("metadata.csv", b"file_name\n" + b'"' + b"x" * 200_000, "is not a CSV table"),
+        ("metadata.csv", b"file_name\n" + b'"' + b"x" * 200_000, "is not a valid CSV table"),
     ],
 )
 def test_damaged_tables(tmp_path, name, data, words):

@@ -255,9 +255,9 @@ def header(shape: object, kind: str = "|u1") -> bytes:
 
 
 BOMBS = {
-    "claims 1e15 bytes": (header((10**9, 1024, 1024)) + bytes(64), "cut short"),
+    "claims 1e15 bytes": (header((10**9, 1024, 1024)) + bytes(64), "is truncated"),
     "holds more": (header((2, 8, 8)) + bytes(10**5), "too long: 100,000 bytes instead of 128"),
-    "no array": (b"hello", "images is no array"),
+    "no array": (b"hello", "images is not an array"),
     "objects": (header((2, 8, 8), "|O") + bytes(1024), "Python objects"),
     "negative": (header((-2, 8, 8)) + bytes(128), "has the shape"),
     "of a later version": (b"\x93NUMPY\x09\x00" + bytes(200), "version"),
@@ -279,7 +279,7 @@ def test_what_does_not_fit_into_memory_is_refused_before_it_is_read(tmp_path, mo
     (tmp_path / "a-images-idx3-ubyte").write_bytes(packed)
     for name in ("a.npz", "a-images-idx3-ubyte"):
         said = line(tmp_path / name)
-        assert "declared size is 128,000 bytes" in said
+        assert "claims to hold 128,000 bytes" in said
         assert "room for 100,000" in said
     monkeypatch.setattr(room, "room", lambda: None)
     assert len(open_images(tmp_path / "a.npz").images) == 2000
@@ -291,7 +291,7 @@ def test_no_more_is_unpacked_than_the_header_says(tmp_path):
         (bomb, "too long: more than the 2880 bytes"),
         (gzip.compress(idx_bytes(GREY)[:-7]), "cut short: 2873 bytes"),
         (b"\0\0\x08" + bytes([100]) + bytes(400), "100 axes"),
-        (gzip.compress(b"\0\0\x08\x03" + b"\xff" * 12), "declared size"),
+        (gzip.compress(b"\0\0\x08\x03" + b"\xff" * 12), "claims to hold"),
     ):
         (tmp_path / "train-images-idx3-ubyte").write_bytes(data)
         assert words in line(tmp_path)
@@ -302,7 +302,7 @@ def test_no_more_is_unpacked_than_the_header_says(tmp_path):
     [
         (np.full(20, np.inf), "inf or NaN"),
         (np.where(LABELS > 1, np.nan, 1), "inf or NaN"),
-        (np.full(20, "9" * 5000), "5000 letters"),
+        (np.full(20, "9" * 5000), "5000 characters"),
         (np.full(20, 1j), "complex"),
         (np.zeros(20, "V4"), "whole numbers or names"),
     ],

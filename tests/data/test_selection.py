@@ -143,7 +143,7 @@ def test_a_run_reads_whatever_data_as_it_was_trained(tmp_path):
     plain = ImageDataset("plain", "test", parts["test"].images)
     others = run.data("test", plain)
     assert len(others) == len(plain)
-    assert any("--where is let be" in note for note in others.notes)
+    assert any("--where is ignored" in note for note in others.notes)
     assert (
         selected(plain, Request("test", DataSettings(**how), learned=Learned(plain.spec)))
         is not plain

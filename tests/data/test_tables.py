@@ -235,7 +235,7 @@ def test_the_columns_of_a_run_hold_for_whatever_is_read(tmp_path):
     assert open_split(data.cells, asked).spec == spec
     assert open_split(data, asked).spec == spec
     for text, words in (
-        ("pet,age\nowl,20\ndog,3\n", "no column 'height', which was learned"),
+        ("pet,age\nowl,20\ndog,3\n", "no column 'height', which the model was trained on"),
         ("pet,age,height\neel,20,1\ndog,3,2\n", "'eel' in column 'pet'"),
         ("pet,age,height\nowl,old,1\ndog,3,2\n", "'age'"),
     ):

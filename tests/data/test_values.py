@@ -154,7 +154,7 @@ def test_a_run_keeps_its_white_for_other_data(tmp_path):
     dim = pngs(tmp_path / "dim", bits[:, ::-1] * 200)  # alone, of 8 bits
     with pytest.warns(UserWarning, match="values reach 200, and 4095 is white, as in training"):
         assert Run.open(run.path).data("test", dim).stored.max() == round(200 * 255 / 4095)
-    with pytest.raises(PthetaError, match=r"values reach 60000, and 4095 is white in"):
+    with pytest.raises(PthetaError, match=r"values reach 60000, but white is 4095 in"):
         run.data("test", pngs(tmp_path / "bright", bits * 60000))
     told = run.data("test", pngs(tmp_path / "bytes", MASKS * np.uint8(255)))  # of another kind
     assert told.stored.max() == 255

@@ -86,7 +86,7 @@ def test_damaged_files_of_arrow_and_two_columns_of_a_name_are_one_line(tmp_path)
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 and no more")
     twice = pa.Table.from_arrays([pa.array([1.0])] * 3, names=["a", "a", "b"])
     pq.write_table(twice, tmp_path / "twice.parquet")
-    for name, told in (("bad", "cannot read .*fetch"), ("twice", "two columns 'a'")):
+    for name, told in (("bad", "cannot read .*download"), ("twice", "two columns 'a'")):
         with pytest.raises(PthetaError, match=told) as error:
             list(gaps_of(tmp_path / f"{name}.parquet", AB).parts())
         assert "\n" not in str(error.value)

@@ -331,7 +331,7 @@ class Discriminates(Protocol):
     """Has a discriminator of examples."""
 
     def discriminate(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        """The discriminator's output (B,), higher for real examples; logits if the loss has them."""
+        """The discriminator's output (B,), higher for real examples; a logit for most losses."""
         ...
 
 

@@ -54,7 +54,7 @@ def test_a_move_on_vectors_changes_only_its_player(name):
 
 @pytest.mark.parametrize("name", ["vae-gan", "alpha-gan"])
 def test_a_hybrid_of_maps_says_with_which_networks_it_learns_vectors(name):
-    with pytest.raises(PthetaError, match=r"of images, and these are vectors.*use --net mlp$"):
+    with pytest.raises(PthetaError, match=r"for images, .*vectors.*use --net mlp$"):
         tiny(name, VECTORS, net="conv")
 
 

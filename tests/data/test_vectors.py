@@ -86,7 +86,7 @@ def test_other_cells_are_refused(cells, fault):
 
 def test_scales_are_numbers_above_zero():
     for center, scale in ((0.0, 0.0), (0.0, NAN), (math.inf, 1.0)):
-        with pytest.raises(PthetaError, match="scale is a number above 0"):
+        with pytest.raises(PthetaError, match="give a finite scale above 0"):
             Column("a", center=center, scale=scale)
 
 

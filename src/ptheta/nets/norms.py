@@ -156,7 +156,7 @@ def normalisation(kind: str, channels: int, dims: int, reference: int = 0) -> nn
     Raises PthetaError for another kind, other dims, or a virtual one without a reference.
     """
     if dims not in (2, 4):
-        raise PthetaError(f"dims = {dims}: a normalisation is of units (2) or of maps (4)")
+        raise PthetaError(f"dims = {dims}: normalisation needs vectors (2) or maps (4)")
     return norm_entry(kind).make(channels, dims, reference)
 
 

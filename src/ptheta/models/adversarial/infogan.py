@@ -132,7 +132,7 @@ class InfoGAN(GAN):
         noise, x = super().graph().variables
         codes = [Variable("k", "latent", f"one of {c.categories} categories")]
         if c.continuous:
-            codes.append(Variable("u", "latent", f"{c.continuous} numbers, U(-1, 1)"))
+            codes.append(Variable("u", "latent", f"{c.continuous} dimensions, U(-1, 1)"))
         return Graph(
             (noise, *codes, x),
             (

@@ -144,15 +144,12 @@ TRICKS: dict[str, Entry] = {
     "weight_clip": Entry(traits=frozenset({"clipped"})),
     "spectral_norm": Entry(
         traits=frozenset({"normalised_weights"}),
-        excludes={
-            "clipped": "both bound the same weights, and spectral_norm divides out what clipping "
-            "does"
-        },
+        excludes={"clipped": "both bound the same weights, and spectral_norm cancels the clipping"},
     ),
     "equalised": Entry(
         excludes={
-            "clipped": "the numbers that are clipped would be of deviation 1",
-            "normalised_weights": "spectral_norm divides out the constant of each weight",
+            "clipped": "it would clip weights of unit variance",
+            "normalised_weights": "spectral_norm cancels its constants",
         }
     ),
 }
@@ -188,8 +185,8 @@ def odd_growth(config: GANConfig, spec: DataSpec) -> str | None:
     if stages_of(config, spec) == 1 or not norm_entry(discriminator_norm(config, spec)).refers:
         return None
     return (
-        f"d_norm = {config.d_norm} does not go with stages = {config.stages}: its reference is "
-        "images of one size; take --stages 1 or another --d-norm"
+        f"d_norm = {config.d_norm} does not go with stages = {config.stages}: its reference batch "
+        "has one image size; use --stages 1 or another --d-norm"
     )
 
 
@@ -199,8 +196,8 @@ def odd_condition(config: GANConfig, condition: ConditionSpec | None) -> str | N
     usual = GANConfig.__dataclass_fields__["condition"].default
     if not takes and config.condition not in (usual, NONE):
         return (
-            f"condition = {config.condition} but conditioning = {config.conditioning}: choose how "
-            "it enters, such as conditioning = label"
+            f"condition = {config.condition} but conditioning = {config.conditioning}: choose "
+            "a conditioning, such as conditioning = label"
         )
     given = [part.kind for part in parts_of(condition)]
     if not given and takes:

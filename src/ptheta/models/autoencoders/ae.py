@@ -64,9 +64,7 @@ class AEConfig(CoderConfig, OptimizerConfig):
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
         odd = super().unsupported(spec, condition) or odd_net(spec, self.net)
         if odd is None and self.loss != "squared" and not isinstance(spec, ImageSpec):
-            return (
-                f"loss = {self.loss} is of grey values, and these are {spec}: leave it at squared"
-            )
+            return f"loss = {self.loss} needs grey values, not {spec}: leave it at squared"
         return odd
 
 
@@ -147,7 +145,7 @@ class AE(Model):
         return Graph(
             (
                 Variable("x", "observed", self.spec.one),
-                Variable("z", "deterministic", f"code of {self.config.latent} numbers"),
+                Variable("z", "deterministic", f"code of {self.config.latent} dimensions"),
                 Variable(r"\hat{x}", "deterministic", "reconstruction"),
             ),
             (Arrow("x", "z", law="encoder"), Arrow("z", r"\hat{x}", law="decoder")),

@@ -233,4 +233,4 @@ def element(spec: DataSpec) -> tuple[str, str]:
     """(what the elements are called, what one of them is)"""
     if isinstance(spec, ImageSpec):
         return "sub-pixels", f"one of {spec.levels} levels"
-    return "columns", "a number or a word"
+    return "columns", "a number or a category"

@@ -40,7 +40,7 @@ class NADEConfig(LikelihoodConfig):
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
         if self.any_order and not isinstance(spec, VectorSpec):
-            return "any_order is of the columns of a table, and these are images: leave it out"
+            return "any_order is for tables, and these are images: leave it out"
         return super().unsupported(spec, condition)
 
 

@@ -69,7 +69,7 @@ class RBMConfig(OptimizerConfig):
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
         if not seen_as(spec).dims:
-            return "all columns of these rows have but one value: there is nothing to learn"
+            return "all columns are constant: there is nothing to learn"
         return None
 
 

@@ -134,7 +134,7 @@ class FlowConfig(OptimizerConfig):
                 "bins; leave it out"
             )
         if all(column.continuous and column.low == column.high for column in spec.columns):
-            return f"every column of {spec} has but one value: give columns that vary"
+            return f"every column of {spec} is constant: give columns that vary"
         return None
 
 
@@ -317,12 +317,12 @@ class Flow(Model):
                 (latent, seen),
                 (Arrow("z", "x", law="inverse of f"), Arrow("x", "z", "inference", "f")),
             )
-        number = Variable("v", "deterministic", "real numbers, x and noise within its bin")
+        number = Variable("v", "deterministic", "real numbers, x plus noise within its bin")
         return Graph(
             (latent, number, seen),
             (
                 Arrow("z", "v", law="inverse of f"),
-                Arrow("v", "x", law="the bin that v lies in"),
+                Arrow("v", "x", law="the bin that contains v"),
                 Arrow("x", "v", "inference", f"{self.config.dequantisation} in the bin"),
                 Arrow("v", "z", "inference", "f"),
             ),

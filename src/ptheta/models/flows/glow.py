@@ -35,8 +35,8 @@ class GlowConfig(CouplingConfig):
             return odd
         if spec.channels == 1 and not halvings(spec.height, spec.width):
             return (
-                f"{spec} has one channel and a side that is odd, so that no half of its channels "
-                "can move the other: resize to even sides (--size), or take realnvp"
+                f"{spec} has one channel and an odd side, so its channels cannot be split into "
+                "halves: resize to even sides (--size), or use realnvp"
             )
         return None
 

@@ -113,7 +113,7 @@ class Hybrid(Model):
     def graph(self) -> Graph:
         return Graph(
             (
-                Variable("z", "latent", f"{self.config.latent} numbers, N(0, I)"),
+                Variable("z", "latent", f"{self.config.latent} dimensions, N(0, I)"),
                 Variable("x", "observed", self.spec.one),
             ),
             (Arrow("z", "x", law="G(z), implicit"), Arrow("x", "z", "inference", "encoder")),

@@ -202,7 +202,7 @@ class GMMN(Model):
         x = Variable("x", "observed", self.spec.one)
         if not self.coded:
             return Graph((noise, x), (Arrow("z", "x", law="G(z), implicit"),))
-        code = Variable("h", "deterministic", f"code of {c.code} numbers")
+        code = Variable("h", "deterministic", f"code of {c.code} dimensions")
         return Graph(
             (noise, code, x),
             (

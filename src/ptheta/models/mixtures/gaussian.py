@@ -209,8 +209,9 @@ class Gaussian(Model):
         spec, kind = images_only(self.spec, "denoising"), noise_of(noise, level)
         if kind.moments is None:
             raise PthetaError(
-                f"noise = {noise}: its moments are not known, which a Gaussian repairs by: give "
-                f"`moments` with it, or take {' or '.join(n for n in NOISES if NOISES[n].moments)}"
+                f"noise = {noise}: a Gaussian needs its moments to denoise, which are unknown: "
+                "give `moments` with it, or use "
+                f"{' or '.join(n for n in NOISES if NOISES[n].moments)}"
             )
         if not level:
             return spec.check(x).clone()

@@ -172,9 +172,9 @@ class KDEConfig:
         if not kernel.exact:
             return None
         if RULES[self.rule].width is not None or self.each:
-            return f"standard deviations are of kernel = gaussian: leave {self.rule} and each out"
+            return f"{self.rule} and each need kernel = gaussian: leave them out"
         if self.width > kernel.widths[1]:
-            return f"width = {self.width}: a share of flipped pixels is 0.5 at most"
+            return f"width = {self.width}: the share of flipped pixels is at most 0.5"
         return None
 
 

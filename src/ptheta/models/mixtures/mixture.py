@@ -70,7 +70,7 @@ class MixtureConfig:
         if odd is not None:
             return f"component = {self.component} {odd}"
         if kind.exact and self.ridge:
-            return f"ridge = {self.ridge} is of variances: leave it out with {self.component}"
+            return f"ridge = {self.ridge} is added to variances: leave it out with {self.component}"
         return None
 
 

@@ -47,8 +47,8 @@ class StackGANConfig(TextConfig):
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
         if self.coarse <= self.matching:
             return (
-                f"the encoder learns up to {self.matching:g} of the run and the first stage up to "
-                f"{self.coarse:g}, so that it has no time: give --coarse above --matching"
+                f"the encoder is trained up to {self.matching:g} of the run and the first stage up "
+                f"to {self.coarse:g}, which leaves it no time: give --coarse above --matching"
             )
         return super().unsupported(spec, condition)
 

@@ -207,7 +207,7 @@ class BicycleGAN(PairsModel):
 
     def graph(self) -> Graph:
         graph = super().graph()
-        code = Variable("z", "latent", f"{self.config.latent} numbers, N(0, I)")
+        code = Variable("z", "latent", f"{self.config.latent} dimensions, N(0, I)")
         arrows = (Arrow("z", "y", law="G(x, z)"), Arrow("y", "z", "inference", "encoder"))
         return Graph((*graph.variables, code), (*graph.arrows, *arrows))
 

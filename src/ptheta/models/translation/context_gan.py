@@ -87,14 +87,14 @@ class ContextGANConfig(OptimizerConfig):
     def _odd(self) -> str | None:
         """Why the options do not go together; None where they do."""
         if not self.masks:
-            return "masks is empty: name what is unknown in training, such as hole"
+            return "masks is empty: name the masks used in training, such as hole"
         if self.mask_shares and len(self.mask_shares) != len(self.masks):
             return (
                 f"{len(self.mask_shares)} mask_shares of {len(self.masks)} masks: give one for "
                 "each, or none"
             )
         if not (self.l1_weight or self.l2_weight or self.plays):
-            return "all weights of the generator's losses are 0: nothing is left to learn"
+            return "all weights of the generator's losses are 0: give at least one above 0"
         return odd_norm({"norm": self.norm, "d_norm": self.d_norm}) or odd_loss(self.loss)
 
 

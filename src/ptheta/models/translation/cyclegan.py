@@ -194,8 +194,8 @@ class CycleGAN(ImageModel):
             sized = dataclasses.replace(sized, height=x.shape[2], width=x.shape[3])
         if to is None:
             raise PthetaError(
-                f"this model carries images over to {' or '.join(self.domains())} and was not told "
-                "which: give the number of the domain of each"
+                f"this model translates images to {' or '.join(self.domains())}, but no target "
+                "domain was given: give the index of the domain of each image"
             )
         to = tensor_of(self.condition.check(to), "labels")
         if len(to) != len(sized.check(x)):

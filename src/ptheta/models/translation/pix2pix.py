@@ -46,7 +46,7 @@ class Pix2PixConfig(PairsConfig):
         if self.dropout and not GENERATORS[self.generator].drops:
             able = [name for name, generator in GENERATORS.items() if generator.drops]
             return (
-                f"generator = {self.generator} has no dropout: leave it out, or take generator = "
+                f"generator = {self.generator} has no dropout: leave it out, or use generator = "
                 f"{' or '.join(able)}"
             )
         return super().unsupported(spec, condition)

@@ -47,7 +47,7 @@ class AVBConfig(VariationalConfig):
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
         if self.prior != "normal":
-            return f"prior = {self.prior}: avb takes its codes from N(0, I) only"
+            return f"prior = {self.prior}: avb supports only the prior N(0, I)"
         return super().unsupported(spec, condition)
 
 
@@ -183,7 +183,9 @@ class AVB(Variational):
     def graph(self) -> Graph:
         """q(z | x) is what a network makes of x and noise."""
         z, x = super().graph().variables
-        noise = Variable("e", "latent", f"noise, {self.config.bases} x {self.config.noise} numbers")
+        noise = Variable(
+            "e", "latent", f"noise, {self.config.bases} x {self.config.noise} dimensions"
+        )
         inferred = Arrow("x", "z", "inference", "q(z | x), implicit")
         return Graph(
             (noise, z, x), (Arrow("z", "x", law="p(x | z)"), inferred, Arrow("e", "z", "inference"))

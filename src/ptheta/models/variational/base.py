@@ -198,8 +198,8 @@ class Variational(Model):
         prior = self.prior(condition).expand(n)
         if not isinstance(prior, StandardNormal | Normal):
             raise PthetaError(
-                "this model cannot sample at a temperature: its prior is no Gaussian, whose noise "
-                "would be scaled; train with --prior normal"
+                "this model cannot sample at a temperature: its prior is not Gaussian, so no noise "
+                "can be scaled; train with --prior normal"
             )
         mean = prior.mean if isinstance(prior, Normal) else 0.0
         z = prior.sample()
@@ -235,7 +235,7 @@ class Variational(Model):
         c = self.config
         graph = Graph(
             (
-                Variable("z", "latent", f"{c.latent} numbers, p(z) {c.prior}"),
+                Variable("z", "latent", f"{c.latent} dimensions, p(z) {c.prior}"),
                 Variable("x", "observed", self.spec.one),
             ),
             (Arrow("z", "x", law="p(x | z)"), Arrow("x", "z", "inference", "q(z | x)")),

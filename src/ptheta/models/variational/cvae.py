@@ -30,13 +30,13 @@ class CVAEConfig(TextConditional, VAEConfig):
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
         if condition is None:
             return (
-                "cvae is conditional and got no condition: "
+                "cvae needs a condition: "
                 "give condition=ptheta.Labels(names) or ptheta.Attributes(names)"
             )
         if self.prior != "normal":
             return (
-                f"prior = {self.prior} knows no condition: leave it at normal for cvae; "
-                "--learned-prior gives one for each condition"
+                f"prior = {self.prior} cannot depend on a condition: leave it at normal for cvae; "
+                "--learned-prior learns one per condition"
             )
         return super().unsupported(spec, condition)
 

@@ -111,7 +111,7 @@ def odd_network(config: NetConfig, spec: DataSpec) -> str | None:
         return odd_stages(config, spec)
     smaller = next(n for n, net in NETWORKS.items() if net.least_side == 1)
     return (
-        f"net = {name} halves images of {least} pixels a side or more, and these "
+        f"net = {name} needs images of at least {least} pixels a side, and these "
         f"have {spec.height}x{spec.width}: use --net {smaller}"
     )
 
@@ -130,7 +130,7 @@ def odd_stages(config: NetConfig, spec: DataSpec) -> str | None:
     if not isinstance(spec, ImageSpec) or not network_of(config, spec).grows:
         able = [name for name, net in NETWORKS.items() if net.grows]
         return (
-            f"stages = {config.stages}, and net = {network_name(config, spec)} does not grow: use "
+            f"stages = {config.stages}, but net = {network_name(config, spec)} cannot grow: use "
             f"--net {' or '.join(able)}, or leave stages out"
         )
     most = len(pyramid(spec.height, spec.width))

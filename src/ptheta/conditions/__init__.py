@@ -1,7 +1,7 @@
-"""Conditions: what a model is asked for beside noise. Names come from the data, never from options.
+"""Conditions: what a model's output depends on besides noise. Names come from the data only.
 
-A kind of condition is one class and its line in `KINDS`: the command line, the run folder, the
-tasks and the pictures follow. A conditional model is built as `Model(spec, config, condition)`, and
+A new kind of condition needs a class and an entry of `KINDS`; the command line, the run folder, the
+tasks and the figures use it. A conditional model is built as `Model(spec, config, condition)`, and
 its run keeps the condition.
 """
 
@@ -149,7 +149,7 @@ def is_condition(value: object) -> bool:
 
 
 def word(condition: ConditionSpec | None) -> str:
-    """What `--condition` says for it."""
+    """The value of `--condition` that selects it."""
     return JOINED.join(part.kind for part in parts_of(condition)) or NONE
 
 
@@ -186,7 +186,7 @@ def from_json(values: Mapping[str, object] | None) -> ConditionSpec | None:
 
 
 def input_of(condition: ConditionSpec | None) -> ImageSpec | None:
-    """What the picture is that examples are made from; None where they are made from none."""
+    """The spec of the input image of a condition; None if it has none."""
     images = (part for part in parts_of(condition) if isinstance(part, Image))
     return next((image.spec for image in images), None)
 

@@ -71,7 +71,7 @@ class Image:
         return self.planes(condition).flatten(1)
 
     def planes(self, condition: Condition) -> Tensor:
-        """As a network sees it: (B, *spec.scaled_shape), in [-1, 1]."""
+        """Images in network scale: (B, *spec.scaled_shape), in [-1, 1]."""
         return self.spec.scaled(tensor_of(condition, self.kind))
 
     @classmethod
@@ -98,7 +98,7 @@ class Image:
         return None if data.masks is None else MaskInputs(self.spec).take(data, rows)
 
     def adapted(self, data: Dataset) -> Dataset:
-        """Raises PthetaError where the inputs of the data are others."""
+        """Raise PthetaError if the inputs of the data do not match this spec."""
         if data.inputs is not None and data.inputs.spec != self.spec:
             raise PthetaError(
                 f"the inputs of {data.name} are {data.inputs.spec}, and the run learned "

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Several:
-    """Conditions of several kinds, of which each example has one each: a `ptheta.batch.Together`.
+    """Several conditions per example, one of each kind: a `ptheta.batch.Together`.
 
-    parts: the specs by their kinds, in order
+    Attributes:
+        parts: the specs by kind, in order.
     """
 
     parts: tuple[ConditionSpec, ...]

@@ -35,7 +35,7 @@ EMBEDDED = {
 
 
 def list_datasets() -> dict[str, str]:
-    """Every embedded data set by name, with what it is; `describe` looks into any source."""
+    """Every built-in data set with its description; `describe` inspects any source."""
     return dict(EMBEDDED)
 
 

@@ -36,13 +36,13 @@ class Archive:
 
 @dataclass(frozen=True)
 class Member:
-    """A file in an archive. It gives at most as many bytes as it says that it has."""
+    """A file in an archive. It yields at most as many bytes as its declared size."""
 
     archive: Archive
     info: zipfile.ZipInfo
 
     def read(self) -> bytes:
-        """Raises OSError where it is damaged or larger than a picture may be."""
+        """Read the file; raises OSError if it is damaged or larger than a picture may be."""
         return self.head(None)
 
     def head(self, most: int | None) -> bytes:

@@ -31,7 +31,7 @@ from ptheta.data.table import no_labels
 from ptheta.data.tree import File, Folder, Tree, below
 from ptheta.errors import PthetaError
 
-MOST_KINDS = 12  # of what is left out, named in a note
+MOST_KINDS = 12  # kinds of skipped files named in a note
 
 
 def open_folder(path: Path) -> SourceReader:
@@ -163,7 +163,7 @@ def _lonely(labels: np.ndarray | None, classes: tuple[str, ...]) -> tuple[str, .
 
 
 def _in_short(lines: Sequence[str]) -> str:
-    """The first of many kinds of what is left out."""
+    """The first kinds of skipped files, if there are many."""
     more = len(lines) - MOST_KINDS
     return "; ".join(lines if more <= 0 else [*lines[:MOST_KINDS], f"and {more} more kinds"])
 

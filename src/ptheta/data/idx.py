@@ -33,8 +33,11 @@ IMAGES = re.compile(r"(.*)images[-.]idx3-ubyte(\.gz)?$")
 
 
 def parse(path: Path) -> np.ndarray:
-    """The array in an IDX file of unsigned bytes. Raises PthetaError where it is damaged, and where
-    it claims more than memory allows. No more is read than its header says."""
+    """Read an IDX file of unsigned bytes, no further than its declared size.
+
+    Raises:
+        PthetaError: if it is damaged or its declared size exceeds the memory.
+    """
     try:
         with path.open("rb") as file:
             packed = file.read(2) == GZIP

@@ -26,12 +26,12 @@ def number(
     labels_of_all: Iterable[Sequence[object] | np.ndarray],
     names: Sequence[str] = (),
 ) -> Labels:
-    """(int64 (N,) or None, the name of each class).
+    """Number the labels of a split: (int64 (N,) or None, the name of each class).
 
-    values: of one split; None or a negative number is a missing label, and a split where one is
-        missing has no labels
-    labels_of_all: the values of all splits, this one among them: splits agree on the numbers
-    names: of the classes, where the source tells
+    values: labels of the split; None or a negative number is missing, and a split with a missing
+        label has no labels
+    labels_of_all: the labels of all splits, so that they are numbered consistently
+    names: the names of the classes, if the source has them
     """
     if not _complete(values):
         return None, ()

@@ -1,4 +1,4 @@
-"""The arrays in a .npz file, read one by one, none larger than it says that it is."""
+"""Read the arrays of a .npz file one by one, none larger than its declared size."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Members:
     """The arrays of an archive by their names."""
 
     def __init__(self, path: Path) -> None:
-        """Raises what is in `DAMAGE` where it is no archive."""
+        """Open the archive; raises an error of `DAMAGE` if it is not one."""
         self.path, self.archive = path, zipfile.ZipFile(path)
         self.infos = {i.filename.removesuffix(SUFFIX): i for i in self.archive.infolist()}
 
@@ -43,8 +43,8 @@ class Members:
         self.archive.close()
 
     def read(self, name: str) -> np.ndarray:
-        """Raises what is in `DAMAGE` where it is no array, and PthetaError where it holds objects
-        or more than memory allows.
+        """Read an array; raises an error of `DAMAGE` if it is not one, and PthetaError if it holds
+        objects or does not fit into memory.
         """
         info = self.infos[name]
         if info.flag_bits & 1:

@@ -1,4 +1,4 @@
-"""What is told of the pictures of a folder: tables (as of the hub's image folders) and captions."""
+"""Metadata of picture folders: tables (as in the hub's image folders) and caption files."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ MOST_TEXT = 2**16  # bytes of a caption
 
 @dataclass
 class Metadata:
-    """What tables say: the names of their columns, and a row for each picture, by its path.
+    """Metadata tables: their column names, and one row per picture path.
 
-    label, caption: the columns to take; None where there is none
+    label, caption: the label and caption columns; None if there are none
     """
 
     columns: list[str] = field(default_factory=list)
@@ -36,10 +36,10 @@ class Metadata:
     names: set[str] = field(default_factory=set)
     label: str | None = None
     caption: str | None = None
-    again: int = 0  # rows for a picture that another row, which says something else, names as well
+    again: int = 0  # rows that repeat a picture with other values
 
     def add(self, tree: Tree, table: str, before: str, request: Request) -> None:
-        """A table of a folder. before: the folder's path relative to that of the paths"""
+        """A table of a folder. before: prefix of the folder for the paths"""
         place = f"{tree.place}{os.sep}{table}"
         data = tree.read(table)
         if data is None:
@@ -59,7 +59,7 @@ class Metadata:
         self.names.add(column)
 
     def choose(self, request: Request) -> None:
-        """Raises PthetaError for a column that is not there, or where there is no table."""
+        """Check the columns. Raises PthetaError for a missing column or table."""
         if not self.files:
             if asked := request.settings.of_tables:
                 option, name = next(iter(asked.items()))
@@ -76,7 +76,7 @@ class Metadata:
         self.caption = choose_column("caption", asked_caption, CAPTIONS, self.columns, where)
 
     def notes(self, pictures: Collection[str], folders: Sequence[str]) -> tuple[str, ...]:
-        """How the tables are used. folders: whose pictures these are"""
+        """Notes on how the tables are used. folders: the picture folders"""
         if not self.files:
             return ()
         used = {self.label, self.caption, *self.names}
@@ -121,7 +121,7 @@ def ancestors_tables(tree: Tree, within: Tree) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Texts(Sequence[str]):
-    """Captions in files beside the pictures, read when they are asked for. files: "" for none"""
+    """Captions in files next to the pictures, read lazily. files: "" for none"""
 
     tree: Tree
     files: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Files of Arrow rows whose gaps are filled: every other value stays. Needs pyarrow."""
+"""Imputation in Arrow files: all other values stay unchanged. Needs pyarrow."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ptheta.specs import Column
 
 @dataclass(frozen=True)
 class ArrowPart:
-    """rows: as they stand, with other columns, too"""
+    """rows: as stored, including other columns"""
 
     rows: pa.RecordBatch
     cells: Tensor

@@ -39,7 +39,7 @@ class GapFile(ABC):
 
     @abstractmethod
     def parts(self) -> Iterator[Part]:
-        """Its rows in their order. Raises PthetaError for what is no such table."""
+        """Its rows in order. Raises PthetaError if it is not such a table."""
 
     @abstractmethod
     def writing(self, out: Path) -> AbstractContextManager[Put]:
@@ -60,8 +60,8 @@ class GapFile(ABC):
 
 
 def cell_of(text: str, column: Column) -> float:
-    """What the text of a cell is in a column. Raises PthetaError for no number, and for a word that
-    is not known."""
+    """The value of a cell's text in a column. Raises PthetaError for an invalid number or unknown
+    category."""
     if is_missing(text):
         return math.nan
     if column.values:

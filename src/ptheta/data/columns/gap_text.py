@@ -1,5 +1,5 @@
-"""A .csv or .tsv file whose gaps are filled: every byte stays but those of the cells that are
-filled, be it quotes, spaces, line ends, digits, or columns that no model knows."""
+"""Imputation in .csv or .tsv files: every byte outside the filled cells stays unchanged, including
+quotes, spaces, line ends, digits, and columns that the model does not use."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ LONGEST = 2**20  # characters of a row
 
 
 class Head(NamedTuple):
-    """What stands up to the first row.
+    """The header of the file.
 
-    width: how many columns it names; places: those of the spec's columns among them
+    width: number of columns; places: positions of the spec's columns
     """
 
     text: str
@@ -40,8 +40,8 @@ class Head(NamedTuple):
 
 @dataclass(frozen=True)
 class TextPart:
-    """texts: the rows as they stand; spans: where the cells of each column of the spec lie in each,
-    none of a line that is no row"""
+    """texts: the rows as stored; spans: positions of the spec's cells in each row, empty for a line
+    that is not a row"""
 
     texts: list[str]
     spans: list[list[tuple[int, int]]]
@@ -173,7 +173,7 @@ def _rows(lines: Iterable[str], separator: str, path: Path) -> Iterator[str]:
 
 
 def _left_open(line: str, separator: str, opened: bool) -> bool:
-    """Whether a cell in quotes goes on behind a line. opened: whether one goes on before it"""
+    """Whether a quoted cell continues after a line. opened: whether one continues from before it"""
     end, at = len(line.rstrip("\r\n")), 0
     while True:
         stop = _closed(line, at) if opened else _end_of_quotes(line, at)
@@ -197,7 +197,7 @@ def _some(rows: Iterator[str]) -> Iterator[list[str]]:
 
 
 def _spans(row: str, separator: str) -> list[tuple[int, int]] | None:
-    """Where the cells of a row begin and end; None where a quote is still open."""
+    """Start and end of each cell of a row; None if a quote is still open."""
     end, at, found = len(row.rstrip("\r\n")), 0, []
     while True:
         stop = _end_of_quotes(row, at)
@@ -211,8 +211,8 @@ def _spans(row: str, separator: str) -> list[tuple[int, int]] | None:
 
 
 def _end_of_quotes(row: str, at: int) -> int | None:
-    """Where to look for the end of the cell that begins at `at`: behind its quotes, where it has
-    some; None where they do not end."""
+    """Where to search for the end of the cell that begins at `at`: after its closing quotes, if
+    any; None if they are not closed."""
     start = at
     while row[start : start + 1] in (" ", "\ufeff"):
         start += 1
@@ -222,7 +222,7 @@ def _end_of_quotes(row: str, at: int) -> int | None:
 
 
 def _closed(row: str, at: int) -> int | None:
-    """The place behind the quote that ends what is in quotes at `at`; None where none does."""
+    """The position after the closing quote of the quoted text at `at`; None if there is none."""
     while (close := row.find('"', at)) >= 0:
         if row[close + 1 : close + 2] != '"':
             return close + 1
@@ -231,7 +231,7 @@ def _closed(row: str, at: int) -> int | None:
 
 
 def _text(row: str, span: tuple[int, int]) -> str:
-    """What a cell holds. Raises PthetaError where something stands behind its quotes."""
+    """The content of a cell. Raises PthetaError for text after its closing quotes."""
     text = row[slice(*span)].lstrip(" ")
     bare = text.removeprefix("\ufeff")
     if not bare.startswith('"'):

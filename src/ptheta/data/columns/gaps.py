@@ -1,4 +1,4 @@
-"""The kinds of tables whose gaps can be filled."""
+"""The table formats that support imputation."""
 
 from __future__ import annotations
 

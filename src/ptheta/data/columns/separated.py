@@ -1,7 +1,7 @@
 """Tables as text: .csv and .tsv, in UTF-8, whose first line names the columns.
 
-What separates the cells (a comma, a semicolon, a tab or a bar) is what the first line has most of.
-The file is read some rows at a time; a cell is in memory as a number, and each word once.
+The separator (comma, semicolon, tab or bar) is the most frequent one of the first line. The file is
+read in blocks of rows; cells are held in memory as numbers, and each word once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Pairs of two folders whose pictures have the same names."""
+"""Pairs from two folders with matching file names."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Partners:
 def partners(
     files: Sequence[File], tops: Mapping[str, str | None], inner: Mapping[str, str], place: str
 ) -> Partners:
-    """The pictures of the two folders, matched by their paths in these but for the suffix.
+    """The pictures of two folders, matched by relative path without suffix.
 
-    tops: the folder that each file is in; inner: its path in there
-    The folder whose name comes first holds the inputs. Raises PthetaError where there are not two
-    folders, and where no picture has a partner.
+    tops: the folder of each file; inner: its path in that folder
+    The folder with the alphabetically first name holds the inputs. Raises PthetaError unless there
+    are two folders, and if no picture has a partner.
     """
     folders = sorted({str(top) for top in tops.values() if top is not None}, key=natural)
     if len(folders) != 2:

@@ -33,10 +33,10 @@ LABEL_MAPS: dict[LabelMaps, frozenset[Part]] = {
 
 @dataclass(frozen=True)
 class Wish:
-    """What is asked of inputs that are made of what was read.
+    """The request for computed inputs.
 
-    strength: None for the usual one; planes: whether they are to be label maps
-    known: what the inputs were that a run learned from
+    strength: None for the default; planes: whether they have to be label maps
+    known: the inputs that a run was trained on
     """
 
     strength: float | None = None

@@ -105,7 +105,10 @@ def test_a_tradeoff_is_a_curve_and_a_table(runs, tmp_path):
 
 REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
     "no discriminator": (("ratio", "made"), "it has no `log_ratio`"),
-    "no ratio": (("ratio", "wgan"), "loss = wasserstein: its best discriminator does not tell"),
+    "no ratio": (
+        ("ratio", "wgan"),
+        "loss = wasserstein: its optimal discriminator is not a function",
+    ),
     "no calibration": (("ratio", "dcgan", "--calibration", "x"), "unknown calibration 'x'"),
     "part of nothing": (("ratio", "dcgan", "--split", "test"), "is of a SOURCE"),
     "rejecting without": (("sample", "wgan", "--reject"), "loss = wasserstein"),

@@ -156,7 +156,7 @@ def test_runs_are_drawn_side_by_side_with_floors_beside_them(runs, tmp_path):
 
 
 REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
-    "no encoder": (("encode", "gan"), "look for the codes (ptheta invert --codes)"),
+    "no encoder": (("encode", "gan"), "search for codes (ptheta invert --codes)"),
     "no posterior": (("encode", "ae", "--sample"), "no posterior q(z | x)"),
     "no std": (("encode", "ae", "--std"), "--std: this model has no posterior"),
     "std of an array": (("encode", "vae", "--std", "--out", "z.npy"), "holds codes alone"),
@@ -184,7 +184,7 @@ def test_what_is_refused_is_said_in_one_line(case, runs):
 BAD: dict[str, tuple[str, str]] = {
     "no z": ("a,b\n1,2\n", "no column z0"),
     "a gap": ("z0,z2,z1,z4\n1,2,3,4\n", "no column z3"),
-    "too many": ("z0,z1,z2,z3\n1,2,3,4\n", "codes of 4 numbers, and those of this model have 3"),
+    "too many": ("z0,z1,z2,z3\n1,2,3,4\n", "codes of 4 dimensions, but those of this model have 3"),
     "words": ("z0,z1,z2\n1,2,x\n", "the column z2 holds other things than numbers"),
     "missing": ("z0,z1,z2\n1,2,3\n1,,2\n", "not finite in row 1, from 0"),
     "no rows": ("z0,z1,z2\n", "the table has no rows"),

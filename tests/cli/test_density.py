@@ -77,7 +77,7 @@ def test_rows_of_a_table_have_a_density(runs, rows):
 
 
 REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
-    "no likelihood": (("dcgan",), "cannot say how likely an example is"),
+    "no likelihood": (("dcgan",), "cannot evaluate likelihoods"),
     "no picture of rows": (("table", "--show", "x.png"), "a picture of examples,"),
     "another suffix": (("made", "--out", "x.npy"), "--out x.npy: want .csv"),
     "no samples": (("made", "--samples", 0), "--samples 0: want 1 or more"),

@@ -79,7 +79,7 @@ REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
     "seed and image": (("traverse", "vae", "--seed", 1, "--image", 0), "leave one out"),
     "data of a drawn code": (("traverse", "dcgan", "--data", "x"), "a code is drawn"),
     "a value that is none": (("traverse", "dcgan", "--code", "z0=x"), "want a finite number"),
-    "mean of a GAN": (("sample", "dcgan", "--mean"), "draws nothing given a code"),
+    "mean of a GAN": (("sample", "dcgan", "--mean"), "does not sample given a code"),
     "mean and temperature": (
         ("sample", "vae", "--mean", "--temperature", 0.5),
         "each changes what is drawn; give one",

@@ -184,7 +184,7 @@ def test_a_class_may_take_a_config(strokes, tmp_path):
     [
         (nn.Linear, r"Linear has no game\(\), fit\(batches\) or loss\(batch\)"),
         (Bare, "annotate config with its dataclass"),
-        (Needing, r"Needing\(width\): an argument behind the spec is an option"),
+        (Needing, r"Needing\(width\): arguments after the spec are options"),
         (Loose, r"sample.* cannot be called as sample\(n, condition\)"),
         (dict, "give a class of torch.nn.Module"),
     ],

@@ -443,7 +443,7 @@ def test_scored_examples_are_not_in_the_bank(run):
 def test_what_decides_nothing_and_what_is_read_are_refused_before_the_work(run, tmp_path):
     images = np.load(run.place())["images"][:4]
     np.savez(tmp_path / "some.npz", images=images, labels=np.zeros(4, np.int64))
-    with pytest.raises(PthetaError, match="4 outliers and 0 others: there is nothing to tell"):
+    with pytest.raises(PthetaError, match="4 outliers and 0 others: there is nothing to compare"):
         ptheta.outliers(run, tmp_path / "some.npz", outlier_where=["label=0"], score=["none"])
     (tmp_path / "t.csv").write_text("a,b\n1,2\n3,4\n")
     with pytest.raises(PthetaError, match="this is the data itself"):

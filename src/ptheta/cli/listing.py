@@ -14,7 +14,7 @@ from ptheta.cli import types
 from ptheta.cli.common import IMAGE_COLUMN, JSON, Parsed, cli, given
 from ptheta.cli.help import LIST
 from ptheta.cli.tables import columns, flowing, print_flowing, print_table, print_wrapped, wrapped
-from ptheta.data.columns.told import told
+from ptheta.data.columns.summary import summary
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import write_atomic
 from ptheta.models import registry
@@ -262,7 +262,7 @@ def data(source: str | None, out: Path | None, as_json: bool, **options: Parsed)
         lines = wrapped([[name, str(what)] for name, what in about.items()], columns())
     else:
         described = ptheta.describe(source, **options)
-        cells = [f"{name}: {told(what)}" for name, what in described.get("columns", {}).items()]
+        cells = [f"{name}: {summary(what)}" for name, what in described.get("columns", {}).items()]
         readable = {**described, "columns": cells} if cells else described
         said = "\n".join(f"{key}: {_said(value)}" for key, value in readable.items())
         about, lines = described, flowing(said, columns())

@@ -40,7 +40,7 @@ TREE = Branch(
             twigs=(
                 Branch(
                     "tractable",
-                    "log p(x) itself, or a density, which is a bound where data are discrete",
+                    "exact log p(x), or a density (a bound for discrete data)",
                     can=(HasLogProb, HasDensity),
                 ),
                 Branch(
@@ -49,7 +49,7 @@ TREE = Branch(
                         Branch("variational", "a lower bound of log p(x)", can=(HasBound,)),
                         Branch(
                             "Markov chain",
-                            "an energy, whose normalisation is estimated",
+                            "an energy with an estimated normalisation",
                             can=(HasEnergy,),
                         ),
                     ),
@@ -59,11 +59,11 @@ TREE = Branch(
         Branch(
             "implicit density",
             twigs=(
-                Branch("Markov chain", "draws by the steps of a chain", can=(HasChain,)),
-                Branch("direct", "draws in one pass", can=(Samples,)),
+                Branch("Markov chain", "samples by a Markov chain", can=(HasChain,)),
+                Branch("direct", "samples in one pass", can=(Samples,)),
             ),
         ),
-        Branch("not probabilistic", "draws nothing by itself"),
+        Branch("not probabilistic", "does not sample without a fitted prior"),
     ),
 )
 

@@ -76,7 +76,9 @@ def scatter(
     """
     codes, y = encode(model, x, condition, seed=seed), check_condition(model, condition)
     if len(x) < 3:
-        raise PthetaError(f"{len(x)} examples make no picture of codes: give at least three")
+        raise PthetaError(
+            f"{len(x)} examples are too few for a scatter plot of codes: give at least three"
+        )
     prior = None
     if isinstance(model, HasPrior):
         with seeded(seed + 1):

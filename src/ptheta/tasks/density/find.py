@@ -106,7 +106,7 @@ def density(
         found = log_p_of(model, samples, effort)
     if found is None:
         raise refusal(
-            *(model, HasBound, "say how likely an example is", "nor a likelihood"),
+            *(model, HasBound, "evaluate likelihoods", "nor a likelihood"),
             among=(HasLogProb, EstimatesPartition, HasBound),
         )
     own = scored(_scorer(found), model, data, seed, "log p")

@@ -31,19 +31,19 @@ def sectioned(text: str, names: Sequence[str], heading: str) -> str:
             inside, name = line.strip() in HEADINGS, ""
             if inside:
                 continue
-        said = line.strip()
-        parts = _parts(said, names) if inside or not line.startswith(" ") else []
+        stripped = line.strip()
+        parts = _parts(stripped, names) if inside or not line.startswith(" ") else []
         if parts:
             found.update(parts)
             name = parts[-1][0]
-        elif not said or (not inside and said.startswith("Raises ")):
+        elif not stripped or (not inside and stripped.startswith("Raises ")):
             name = ""
             rest.append(line)
         elif name:
-            found[name] = f"{found[name]} {said}"
+            found[name] = f"{found[name]} {stripped}"
         else:
             rest.append(line)
-    found = {k: v for key, said in found.items() for k, v in _parts(f"{key}: {said}", names)}
+    found = {k: v for key, about in found.items() for k, v in _parts(f"{key}: {about}", names)}
     kept, raised = _raises("\n".join(rest))
     args = [f"    {key}: {one}" for keys, one in found.items() for key in keys.split(", ")]
     sections = "\n".join([heading, *args]) if args else ""

@@ -189,9 +189,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("runs", type=Path)
     parser.add_argument("--losses", type=Path, required=True)
-    parser.add_argument(
-        "--steps", type=int, default=4000, help="training steps of each 2-D game"
-    )
+    parser.add_argument("--steps", type=int, default=4000, help="training steps of each 2-D game")
     parser.add_argument("--out", type=Path, default=Path("docs/images"))
     options = parser.parse_args()
     out: Path = options.out

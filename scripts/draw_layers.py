@@ -28,7 +28,7 @@ OUT = HOME / "docs" / "images" / "layers.svg"
 WIDTH, HEIGHT = 7.2, 0.36  # inches: width of the figure, height of a layer
 
 
-def said(part: str) -> str:
+def summary(part: str) -> str:
     """The first line of the docstring of a part."""
     package = HOME / "src" / "ptheta" / part / "__init__.py"
     file = package if package.exists() else package.parent.with_suffix(".py")
@@ -54,7 +54,7 @@ def main() -> None:
             count = len(files[part])
             uses = {o for file in files[part] for o in imports(file)} & set(files) - {part}
             axes.text(0.02, y + 0.5, part, va="center", fontsize=9, fontweight="bold")
-            axes.text(0.2, y + 0.5, said(part)[:76], va="center", fontsize=7.5)
+            axes.text(0.2, y + 0.5, summary(part)[:76], va="center", fontsize=7.5)
             told = f"{count} files, imports {len(uses)} parts"
             axes.text(0.98, y + 0.5, told, va="center", ha="right", fontsize=6.5, color="#5b7083")
             y += 1

@@ -44,7 +44,7 @@ def _branches(model: str) -> Found | None:
         return None
     rows = [("nats", how.format(_seeds(row[k], 1))) for k, how in LIKELIHOODS.items() if k in row]
     rows += [(title, _seeds(row[k], places)) for k, (title, places) in BRANCHES.items() if k in row]
-    what = "MNIST in two levels, ninety seconds of one processor"
+    what = "MNIST with 2 levels, 90 seconds of one processor"
     return Found(what, "python -m benchmarks.branches", rows)
 
 
@@ -52,13 +52,13 @@ def _toys(model: str) -> Iterator[Found]:
     for toy, models in _read("toys.json").items():
         row = models.get(model, {})
         rows = [(title, _seeds(row[k], places)) for k, (title, places) in TOYS.items() if k in row]
-        yield Found(f"`{toy}`, of known density", "python -m benchmarks.toys", rows)
+        yield Found(f"`{toy}`", "python -m benchmarks.toys", rows)
 
 
 def _families(model: str) -> Found | None:
     row = _read("families.json").get(model, {})
     minutes = row.get("training_seconds", 0) / 60
-    what = f"MNIST in two levels, {minutes:.0f} minutes of one processor, one seed"
+    what = f"MNIST with 2 levels, {minutes:.0f} minutes of one processor, one seed"
     return Found(what, "python -m benchmarks.families", _texts(row))
 
 

@@ -16,7 +16,7 @@ TOYS = {
     "total_variation": ("total variation", 3),
     "modes_found": ("modes", 1),
     "good_samples": ("good samples", 3),
-    "two_sample_auc": ("AUC of two samples", 3),
+    "two_sample_auc": ("two-sample AUC", 3),
     "seconds": ("seconds", 0),
 }
 LIKELIHOODS = {

@@ -203,8 +203,8 @@ def commands_of(name: str, entry: Listed) -> str:
 def _python(name: str, entry: Listed) -> str:
     data, *more = data_of(entry, name).split(" --")
     words = [one.split(" ") for one in more]
-    said = "".join(f", {k}={v if v.isdigit() else repr(v)}" for k, v in words)
-    return f'run = ptheta.train("{name}", "{data}", "runs/{name}"{said}, minutes=5)'
+    options_text = "".join(f", {k}={v if v.isdigit() else repr(v)}" for k, v in words)
+    return f'run = ptheta.train("{name}", "{data}", "runs/{name}"{options_text}, minutes=5)'
 
 
 def _pictures(name: str) -> str:
@@ -225,10 +225,12 @@ def _pictures(name: str) -> str:
 
 def _recipes(name: str, entry: Listed) -> str:
     rows = [["recipe", "description", "settings"]]
-    for recipe, said in entry.recipes().items():
-        given = {**said["model"], **said.get("train", {}), **said.get("data", {})}
+    for recipe, settings in entry.recipes().items():
+        given = {**settings["model"], **settings.get("train", {}), **settings.get("data", {})}
         flags = " ".join(_flag(key, value) for key, value in given.items())
-        rows.append([f"`--recipe {recipe}`", _cell(said["about"]), f"`{flags}`" if flags else ""])
+        rows.append(
+            [f"`--recipe {recipe}`", _cell(settings["about"]), f"`{flags}`" if flags else ""]
+        )
     return markdown(rows)
 
 
@@ -415,7 +417,7 @@ def _choosing(found: Mapping[str, ModelInfo]) -> str:
         "capabilities. The page of a model explains when to use it and when not.",
     ]
     for one in QUESTIONS:
-        can = [name for name, said in tasks[one.task]["models"].items() if said != "no"]
+        can = [name for name, support in tasks[one.task]["models"].items() if support != "no"]
         links = ", ".join(f"[`{name}`]({model_file(name)})" for name in can)
         parts.append(
             f"## {one.question}\n\n{one.answer}\n\n`ptheta {one.task}` "
@@ -458,14 +460,14 @@ def _reproducing(found: Mapping[str, ModelInfo]) -> str:
     recipes = [["recipe", "description", "command"]]
     for name in found:
         entry = registry.entry(name)
-        for recipe, said in entry.recipes().items():
-            if PUBLISHED.search(recipe) or PUBLISHED.search(said["about"]):
+        for recipe, settings in entry.recipes().items():
+            if PUBLISHED.search(recipe) or PUBLISHED.search(settings["about"]):
                 command = (
                     f"ptheta train {name} --data {data_of(entry, name)} --recipe {recipe} "
                     f"--out runs/{name.replace('+', 'p')}-{recipe}"
                 )
                 link = f"[`{name}`]({model_file(name)}), `{recipe}`"
-                recipes.append([link, _cell(said["about"]), f"`{command}`"])
+                recipes.append([link, _cell(settings["about"]), f"`{command}`"])
     benchmarks = [["benchmark", "command"]]
     for file in sorted((ROOT / "benchmarks").glob("[a-z]*.py")):
         about = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""

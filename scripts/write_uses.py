@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ptheta.measures.classification import Told
+from ptheta.measures.classification import IntervalEstimate
 from ptheta.measures.clustering import MEASURES
 from ptheta.specs import DataSpec, ImageSpec, VectorSpec
 from ptheta.tasks.compress import FLOORS
@@ -138,7 +138,7 @@ def clustered() -> str:
     rows = [["", "", *MEASURES]]
     for what, told in found.items():
         for name, by_measure in told["measured"].items():
-            cells = [Told(**by_measure[m]).text() for m in MEASURES]
+            cells = [IntervalEstimate(**by_measure[m]).text() for m in MEASURES]
             rows.append([f"`{what}`: {told['how']}", name, *cells])
     return markdown(rows)
 

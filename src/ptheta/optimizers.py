@@ -175,7 +175,7 @@ class _Chosen:
         theirs = {option for name in chosen for option in options(OPTIMIZERS[name])}
         values = dataclasses.asdict(self)
         usual = {field.name: field.default for field in dataclasses.fields(self)}
-        for name in sorted(BESIDE_LR.keys() - theirs):
+        for name in sorted(OPTIMIZER_OPTIONS.keys() - theirs):
             if values[name] not in (usual[name], None):
                 owners = [other for other in OPTIMIZERS if name in options(OPTIMIZERS[other])]
                 return (
@@ -196,7 +196,7 @@ class _Chosen:
         return next((odd for rule in rules if (odd := rule.odd())), None)
 
 
-def _beside_lr() -> dict[str, Option]:
+def _optimizer_options() -> dict[str, Option]:
     """The options of all entries; a number may be left to the optimizer's own default (None)."""
     found: dict[str, Option] = {}
     for name in dict.fromkeys(o for entry in OPTIMIZERS.values() for o in options(entry)):
@@ -220,14 +220,14 @@ def _defaults(theirs: Mapping[str, Option]) -> str:
     return "; ".join(f"{', '.join(names)}: {value}" for value, names in by_value.items())
 
 
-BESIDE_LR = _beside_lr()
+OPTIMIZER_OPTIONS = _optimizer_options()
 
 if TYPE_CHECKING:
     OptimizerConfig = _Chosen
 else:
     OptimizerConfig = dataclasses.make_dataclass(
         "OptimizerConfig",
-        [(o.name, o.hint, option(o.default, o.help)) for o in BESIDE_LR.values()],
+        [(o.name, o.hint, option(o.default, o.help)) for o in OPTIMIZER_OPTIONS.values()],
         bases=(_Chosen,),
         frozen=True,
     )

@@ -92,7 +92,7 @@ def use(module: str) -> None:
         import_module(module)
     except Exception as error:  # whatever is in it
         raise PthetaError(
-            f"plug-in {brief(module)} cannot be imported ({_told(error)}): name a module that "
+            f"plug-in {brief(module)} cannot be imported ({_reason(error)}): name a module that "
             "Python finds from here"
         ) from None
 
@@ -114,14 +114,14 @@ def load() -> None:
             point.load()
         except Exception as error:  # whatever is in it
             package = _package(point)
-            _known.failed[package.package] = _told(error)
+            _known.failed[package.package] = _reason(error)
             warnings.warn(
-                f"plug-in {package} cannot be loaded ({_told(error)}): it is left out",
+                f"plug-in {package} cannot be loaded ({_reason(error)}): it is left out",
                 stacklevel=2,
             )
 
 
-def _told(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {brief(error, 200)}"
 
 

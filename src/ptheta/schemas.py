@@ -97,11 +97,11 @@ class Vectors(_Exact):
 
 def _of_spec(values: object) -> str:
     """Which of them a spec is, by what it says."""
-    said = dict(values) if isinstance(values, BaseModel | dict) else {}
-    return next((kind for key, kind in TOLD_BY.items() if key in said), IMAGES)
+    given = dict(values) if isinstance(values, BaseModel | dict) else {}
+    return next((kind for key, kind in SPEC_KEYS.items() if key in given), IMAGES)
 
 
-TOLD_BY = {"columns": VECTORS, "palette": LABEL_MAPS}
+SPEC_KEYS = {"columns": VECTORS, "palette": LABEL_MAPS}
 Spec = Annotated[
     Annotated[Images, Tag(IMAGES)]
     | Annotated[LabelMaps, Tag(LABEL_MAPS)]

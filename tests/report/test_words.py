@@ -97,7 +97,7 @@ def test_what_all_cells_of_a_column_say_is_said_once() -> None:
         (Cell("not defined", "no {x}, none"), Cell("not defined", "no {x}, none"), Cell()),
         (Cell("1"), Cell("2", "few"), Cell("3", "few")),
         (Cell("not defined", "no"), Cell("not defined", "few"), Cell("3")),
-    ).told_once()
+    ).without_repeats()
     assert [h.name for h in made.head] == ["m0", "m2", "m3"]
     assert [h.also for h in made.head] == ["1 of real", "", ""]
     assert [[cell.why for cell in row.cells] for row in made.rows] == [

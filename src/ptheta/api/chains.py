@@ -64,7 +64,7 @@ class Chained:
     def blocks(self) -> list[Block]:
         """What is printed of it: a line for each thing that was looked at, and how it forgets."""
         rows: list[tuple[str, ...]] = [HEADS]
-        rows += [(what, *map(_told, (m.effective, m.time, m.r_hat))) for what, m in self.each()]
+        rows += [(what, *map(_number, (m.effective, m.time, m.r_hat))) for what, m in self.each()]
         lags = [(what, dict(thinned(m.autocorrelation, self.steps))) for what, m in self.each()]
         every = sorted({lag for _, found in lags for lag in found})
         fall: list[tuple[str, ...]] = [("lag, steps", *map(str, every))]
@@ -88,7 +88,7 @@ class Chained:
         }
 
 
-def _told(value: float) -> str:
+def _number(value: float) -> str:
     return f"{value:.4g}" if math.isfinite(value) else "-"
 
 
@@ -150,8 +150,8 @@ def chain(
         write_gif(place, [grid(states, background=ground) for states in walk.states], side)
     elif images is not None:
         output.write(images, about, frames)
-    told, moved = _mixing(walk, 0 if seen is None else seen.classes)
-    return Chained(chains, steps, told, moved, images, about, place or output.path)
+    mixing, moved = _mixing(walk, 0 if seen is None else seen.classes)
+    return Chained(chains, steps, mixing, moved, images, about, place or output.path)
 
 
 def _side(spec: DataSpec, chains: int, frames: int, scale: int | None) -> int:

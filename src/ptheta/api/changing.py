@@ -368,7 +368,7 @@ def _written(
         name: moved(model, shown.codes, one, strengths, shown.y).unflatten(0, (n, steps))
         for name, one in found.each.items()
     }
-    moving = _beside(shown.x, walks, strengths, still=screen.film is not None)
+    moving = _moving(shown.x, walks, strengths, still=screen.film is not None)
     about = f"{n} images, {', '.join(found.each)}"
     grid = screen.write(moving, about)
     return Moved(
@@ -379,7 +379,7 @@ def _written(
     )
 
 
-def _beside(
+def _moving(
     x: Tensor, walks: Mapping[str, Tensor], strengths: tuple[float, ...], *, still: bool
 ) -> Moving:
     """Images beside what becomes of them, (N, steps, C, H, W) by the direction: in a picture each

@@ -56,7 +56,7 @@ class Choosing:
         }
         return {name: str(value) for name, value in every.items() if value is not None}
 
-    def told(self, drawn: str, *about: str) -> str:
+    def describe(self, drawn: str, *about: str) -> str:
         """A line on samples. drawn: what was drawn; about: how they were chosen, what they show"""
         parts = [part for part in about if part]
         if self.truncation is not None:

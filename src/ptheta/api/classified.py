@@ -21,7 +21,7 @@ WIDEST = 12  # classes of a table of which is taken for which
 WORST = 10  # pairs of classes, where there are more
 SHOWN = 10  # examples that are printed, where no labels are known
 HEADS = ("", "accuracy, %", "log loss, nats", "calibration", "slope")
-TOLD = (
+EXPLANATION = (
     "calibration: the error, in brackets what 95 of 100 right classifiers stay below;",
     "slope: 1 where probabilities are right, below 1 where they are too sure",
 )
@@ -64,8 +64,8 @@ class Classification(Answer):
         if not self.measured:
             return [first, Block(rows=self._first())]
         rows = self._compared()
-        told = Block(rows=rows, lines=(verdict(rows), *TOLD))
-        return [first, told, self._confused()]
+        scores = Block(rows=rows, lines=(verdict(rows), *EXPLANATION))
+        return [first, scores, self._confused()]
 
     def _first(self) -> list[list[str]]:
         rows = [["example", "class", "probability"]]

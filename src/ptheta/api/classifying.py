@@ -8,8 +8,8 @@ from typing import TypedDict, Unpack
 from torch import Tensor
 
 from ptheta import tasks
-from ptheta.api.beside import known_labels, seen_in_training, shown_to, some_of
 from ptheta.api.classified import MODEL, Classification
+from ptheta.api.example_sets import known_labels, seen_in_training, shown_to, some_of
 from ptheta.api.found import names_of
 from ptheta.api.limits import check_numbers
 from ptheta.api.written import Places

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ptheta import tasks
-from ptheta.api.beside import shown_to, some_of
+from ptheta.api.example_sets import shown_to, some_of
 from ptheta.api.export import Images
 from ptheta.api.found import names_of
 from ptheta.api.grid import Block, Output
@@ -21,7 +21,7 @@ from ptheta.compute.streams import undisturbed
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
 from ptheta.files.rows import write_csv
-from ptheta.measures.classification import Told
+from ptheta.measures.classification import IntervalEstimate
 from ptheta.measures.clustering import MEASURES, by_chance, matching, measured, table
 from ptheta.measures.rivals import SIGN, beats, verdict
 from ptheta.runs.folder import Run
@@ -44,7 +44,7 @@ class Clustering(Answer):
     found: Groups
     labels: Tensor | None = field(default=None, repr=False)
     classes: tuple[str, ...] = ()
-    measured: dict[str, dict[str, Told]] = field(default_factory=dict)
+    measured: dict[str, dict[str, IntervalEstimate]] = field(default_factory=dict)
 
     @property
     def about(self) -> str:
@@ -81,8 +81,8 @@ class Clustering(Answer):
         rows, own = [["", *MEASURES]], self.measured[MODEL]
         for name, by_measure in self.measured.items():
             cells = [
-                told.text() + SIGN * (name != MODEL and beats(told.value, own[m].value, "more"))
-                for m, told in by_measure.items()
+                scores.text() + SIGN * (name != MODEL and beats(scores.value, own[m].value, "more"))
+                for m, scores in by_measure.items()
             ]
             rows.append([name, *cells])
         return [first, Block(rows=rows, lines=(verdict(rows),)), Block(rows=self.members())]
@@ -95,7 +95,7 @@ class Clustering(Answer):
             "how": self.found.how,
             "sizes": sizes,
             "measured": {
-                name: {m: told._asdict() for m, told in by_measure.items()}
+                name: {m: scores._asdict() for m, scores in by_measure.items()}
                 for name, by_measure in self.measured.items()
             },
             "remarks": list(self.remarks),
@@ -203,11 +203,11 @@ def _labels(data: Dataset) -> tuple[Tensor | None, tuple[str, ...]]:
 
 def _measured(
     found: Groups, data: Dataset, y: Tensor, restarts: int, seed: int
-) -> dict[str, dict[str, Told]]:
-    told = {MODEL: measured([table(start.found, y) for start in found.starts], seed)}
+) -> dict[str, dict[str, IntervalEstimate]]:
+    scores = {MODEL: measured([table(start.found, y) for start in found.starts], seed)}
     if 2 <= found.clusters <= len(data):
         h = data.spec.compared(data.batch(slice(None)).x)
         plain = grouped(h, found.clusters, "kmeans", "pixels", restarts, seed)
-        told[PIXELS] = measured([table(start.found, y) for start in plain.starts], seed)
-    told[CHANCE] = by_chance(found.found, y, seed)
-    return told
+        scores[PIXELS] = measured([table(start.found, y) for start in plain.starts], seed)
+    scores[CHANCE] = by_chance(found.found, y, seed)
+    return scores

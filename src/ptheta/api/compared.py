@@ -18,7 +18,7 @@ class Comparison:
     """
 
     title: str
-    told: Mapping[str, object]
+    about: Mapping[str, object]
     scores: tuple[Scored, ...]
 
     @property
@@ -37,7 +37,7 @@ class Comparison:
         rows = [
             [
                 ", ".join(filter(None, (called if one.name == MODEL else one.name, one.note))),
-                *(_said(name, one.values[name]) for name in there),
+                *(_text(name, one.values[name]) for name in there),
             ]
             for one in self.scores
         ]
@@ -58,7 +58,7 @@ class Comparison:
 
     def to_json(self) -> dict[str, object]:
         return {
-            **self.told,
+            **self.about,
             "scores": {one.name: one.to_json() for one in self.scores},
             "better_than_model": {
                 floor: {
@@ -74,7 +74,7 @@ def _unit(name: str) -> tuple[str, str]:
     return name, MEASURES[name].unit
 
 
-def _said(name: str, found: Estimate) -> str:
+def _text(name: str, found: Estimate) -> str:
     """A mean with its interval, for a reader."""
     assert found.value is not None
     places, sides = MEASURES[name].places, ends(found)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ptheta import tasks
-from ptheta.api.beside import shown_to, some_of
+from ptheta.api.example_sets import shown_to, some_of
 from ptheta.api.export import ARRAYS, Images
 from ptheta.api.grid import Block, Grid, Output
 from ptheta.api.limits import check_numbers
@@ -135,7 +135,7 @@ def compress(
         batch=batch,
     )
     size = write_ptc(place, header, code)
-    sizes = {FILE: float(size), CODE: float(len(code)), **_beside(model, x, spec)}
+    sizes = {FILE: float(size), CODE: float(len(code)), **_sizes(model, x, spec)}
     return Compressed(len(x), spec.dims, sizes, place, (*remarks, *_changed(data)))
 
 
@@ -197,9 +197,9 @@ def _pixels(x: Tensor) -> str:
     return hashlib.sha256(x.numpy().tobytes()).hexdigest()[:16]
 
 
-def _beside(model: nn.Module, x: Tensor, spec: ImageSpec) -> dict[str, float]:
+def _sizes(model: nn.Module, x: Tensor, spec: ImageSpec) -> dict[str, float]:
     """What images take by the model's likelihood, and in other formats: bytes, by name."""
-    sizes = {MODEL: _told(model, x) / 8} if isinstance(model, HasLogProb) else {}
+    sizes = {MODEL: _model_bits(model, x) / 8} if isinstance(model, HasLogProb) else {}
     for name, floor in watched(list(FLOORS.items()), "other formats"):
         found = floor.size(x.numpy(), spec)
         if found is not None:
@@ -208,7 +208,7 @@ def _beside(model: nn.Module, x: Tensor, spec: ImageSpec) -> dict[str, float]:
 
 
 @torch.no_grad()
-def _told(model: HasLogProb, x: Tensor) -> float:
+def _model_bits(model: HasLogProb, x: Tensor) -> float:
     """-log2 p of all images, bits."""
     with using(1):
         nats = [-model.log_prob(part).double().sum().item() for part in x.split(BATCH)]

@@ -18,9 +18,9 @@ from ptheta.api.encoding import Encoded
 from ptheta.api.export import SUFFIXES, Images
 from ptheta.api.given import names_of_results
 from ptheta.api.grid import Grid, Output
+from ptheta.api.metadata import LABEL
 from ptheta.api.record import Identity
 from ptheta.api.rows import Rows, check_rows, write_rows
-from ptheta.api.told import LABEL
 from ptheta.batch import Condition
 from ptheta.capabilities import Decodes, condition_of
 from ptheta.compute.streams import undisturbed
@@ -110,7 +110,7 @@ def _conditions(
     spec, n = condition_of(model), len(known.z)
     if spec is None and not asked:
         return None
-    if not asked and known.labels is not None and _told_labels(model) is not None:
+    if not asked and known.labels is not None and _labels_spec(model) is not None:
         asked = {Labels.kind: known.labels}
     if not asked:
         assert spec is not None
@@ -124,7 +124,7 @@ def _conditions(
     return rows[torch.arange(n) % len(rows)]
 
 
-def _told_labels(model: nn.Module) -> Labels | None:
+def _labels_spec(model: nn.Module) -> Labels | None:
     """The labels that a model is asked for."""
     parts = parts_of(condition_of(model))
     return next((part for part in parts if isinstance(part, Labels)), None)
@@ -163,8 +163,8 @@ def _images(
             x = tasks.decode(model, known.z[some], None if rows is None else rows[some])
             yield Part(start, x, Place(some.stop))
 
-    told = None if labels is None else (lambda i: {LABEL: labels[i]})
-    return replace(Images(n, spec.shape, asked, parts, names=_names(known)), told=told)
+    metadata = None if labels is None else (lambda i: {LABEL: labels[i]})
+    return replace(Images(n, spec.shape, asked, parts, names=_names(known)), metadata=metadata)
 
 
 def _names(known: CodeRows) -> tuple[str, ...]:

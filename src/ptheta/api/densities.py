@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ptheta import tasks
-from ptheta.api.beside import examples_of, fresh
+from ptheta.api.example_sets import examples_of, fresh
 from ptheta.api.export import Images
 from ptheta.api.found import names_of
 from ptheta.api.grid import Block, Output
@@ -58,7 +58,7 @@ class Likely(Answer):
         if self.found.held_out is not self.found.log_p:
             names[f"{MODEL}, held out"] = "held out"
         names |= {name: name for name in self.found.floors}
-        return {told: self.found.mean(name) for told, name in names.items()}
+        return {shown_remarks: self.found.mean(name) for shown_remarks, name in names.items()}
 
     def blocks(self) -> list[Block]:
         """What is printed of it."""
@@ -216,13 +216,13 @@ def density(
     match = opened.own(data)
     unseen = unseen_of(match, held_out)
     shown = examples_of(opened, source, split, label_column)
-    given, told = (unseen, ()) if shown is None else shown
+    given, shown_remarks = (unseen, ()) if shown is None else shown
     found = tasks.density(
         *(model, given, None if shown is None else unseen, match.images),
         samples=samples,
         seed=seed,
     )
-    remarks = (f"ranked among {len(unseen):,} held-out {unseen.examples}", *told)
+    remarks = (f"ranked among {len(unseen):,} held-out {unseen.examples}", *shown_remarks)
     done = Likely(names_of(given), found, remarks=remarks, **places.where)
     if places.table is not None:
         write_columns(places.table, done.columns())

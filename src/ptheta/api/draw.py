@@ -13,7 +13,7 @@ from torch import nn
 
 from ptheta.api.choosing import AS_IT_IS, Choosing, about_of, shows
 from ptheta.api.export import Images
-from ptheta.api.told import Told, told_of
+from ptheta.api.metadata import Metadata, metadata_of
 from ptheta.batch import Condition, Together
 from ptheta.capabilities import condition_of
 from ptheta.compute import memory
@@ -93,7 +93,11 @@ def samples(
         captions = tuple(f"input {i + 1}" for i in range(len(rows))) if how.same_noise else ()
         wanted = Wanted(condition=rows)
     drawn = {"images": n, "seed": seed, "batch": batch_size}
-    asked = {**_depends(run, model, how), **drawn, **_told_of(run, model, rows, n, batch_size)}
+    asked = {
+        **_depends(run, model, how),
+        **drawn,
+        **_batch_identity(run, model, rows, n, batch_size),
+    }
 
     def parts(place: Place) -> Iterator[Part]:
         return sample_batches(model, n, seed=seed, batch_size=batch_size, place=place, **wanted)
@@ -103,7 +107,7 @@ def samples(
         first,
         in_turn=bool(captions),
         title="; ".join(filter(None, (title, shows(model)))),
-        told=_told(model, rows),
+        metadata=_metadata(model, rows),
         chosen=about_of(model),
         shows=shows(model),
     )
@@ -131,7 +135,7 @@ def _depends(run: Run, model: nn.Module, how: How) -> dict[str, str | int]:
     return {**every, **how.choosing.asked(about_of(model))}
 
 
-def _told_of(
+def _batch_identity(
     run: Run, model: nn.Module, rows: Condition | None, n: int, batch_size: int
 ) -> dict[str, str | int | None]:
     """What n images depend on beside their number: what they are asked for, and threads, since sums
@@ -177,12 +181,12 @@ def _texts(model: nn.Module, rows: Condition | None, n: int) -> tuple[tuple[str,
     return (tuple(texts), "") if count > 1 else ((), texts[0])
 
 
-def _told(model: nn.Module, rows: Condition | None) -> Told | None:
+def _metadata(model: nn.Module, rows: Condition | None) -> Metadata | None:
     """What a folder says of each image: what it was asked for."""
     spec = condition_of(model)
     if spec is None:
         return None
-    return told_of(spec, spec.examples(spec.count) if rows is None else rows)
+    return metadata_of(spec, spec.examples(spec.count) if rows is None else rows)
 
 
 def _walk(
@@ -197,7 +201,7 @@ def _walk(
     first, last = spec.describe(rows)
     shares = (f"{100 * step / (steps - 1):.0f} %" for step in range(1, steps - 1))
     asked = {**images.asked, "between": steps}
-    images = replace(images, asked=asked, captions=(first, *shares, last), told=None)
+    images = replace(images, asked=asked, captions=(first, *shares, last), metadata=None)
     return _of_the_same_noise(model, walk, seed, images)
 
 
@@ -208,7 +212,7 @@ def _of_the_same_noise(model: nn.Module, wanted: Condition, seed: int, images: I
     Raises PthetaError for fewer images than conditions.
     """
     _check_all_drawn(images.n, wanted)
-    columns, told = images.n // len(wanted), images.told
+    columns, metadata = images.n // len(wanted), images.metadata
 
     def parts(place: Place) -> Iterator[Part]:
         for start in range(place.done, columns * len(wanted), columns):
@@ -224,7 +228,7 @@ def _of_the_same_noise(model: nn.Module, wanted: Condition, seed: int, images: I
         parts=parts,
         batch=columns,
         in_turn=False,
-        told=None if told is None else lambda i: told(i // columns),
+        metadata=None if metadata is None else lambda i: metadata(i // columns),
     )
 
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ptheta import tasks
-from ptheta.api.beside import shown_to, some_of
 from ptheta.api.code_files import CodeRows, write_codes
+from ptheta.api.example_sets import shown_to, some_of
 from ptheta.api.found import names_of
 from ptheta.api.grid import Block, conditions_with
 from ptheta.api.limits import check_numbers
@@ -163,7 +163,7 @@ def encode(
     else:
         _pictures_alone(source, split, label_column, data, n)
         known, remarks = _of_pictures(opened, model, image, condition, seed), ()
-    return _told(known, remarks, place, sample=sample, std=std, seed=seed)
+    return _encoded(known, remarks, place, sample=sample, std=std, seed=seed)
 
 
 def _check_place(place: Path, std: bool, *sources: Source | None) -> None:
@@ -257,7 +257,7 @@ def _of_pictures(
     return CodeRows(found.z, [path.name for path in own.pictures], None, None, found.std)
 
 
-def _told(
+def _encoded(
     known: CodeRows,
     remarks: tuple[str, ...],
     place: Path | None,

@@ -119,11 +119,11 @@ class Ends:
         if _is_place(text):
             spec = images_only(self.run.spec, "a walk")
             return Shown(Own.at(text, self.model, spec, "walks between", flag).first(n))
-        said = str(text)
+        text_given = str(text)
         test = self.run.data("test", self.data)
-        if said.startswith(NUMBER):
-            return of_tests(test, _numbers(said, flag, len(test)))
-        return of_tests(test, _group(test, said, flag)[:n])
+        if text_given.startswith(NUMBER):
+            return of_tests(test, _numbers(text_given, flag, len(test)))
+        return of_tests(test, _group(test, text_given, flag)[:n])
 
 
 def _is_place(text: str | Path) -> bool:

@@ -23,8 +23,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ptheta.api.metadata import Metadata
 from ptheta.api.record import Identity, Record
-from ptheta.api.told import Told
 from ptheta.config import brief
 from ptheta.data.metadata import FILE_NAME
 from ptheta.errors import CannotWrite, PthetaError
@@ -67,7 +67,7 @@ class Images:
     headings: tuple[str, ...] = ()
     title: str = ""
     names: tuple[str, ...] = ()
-    told: Told | None = None
+    metadata: Metadata | None = None
     chosen: str = ""
     shows: str = ""
 
@@ -179,9 +179,9 @@ def export(
             headings=images.headings,
             title=images.title,
         )
-        write_atomic(path, lambda beside: beside.write_bytes(data))
+        write_atomic(path, lambda temporary: temporary.write_bytes(data))
     else:
-        write_atomic(path, lambda beside: _write_array(images, beside, suffix == ".npz"))
+        write_atomic(path, lambda temporary: _write_array(images, temporary, suffix == ".npz"))
     return path
 
 
@@ -227,8 +227,8 @@ def _write_folder(images: Images, folder: Path) -> None:
             place = Place()  # somebody took some away: all are drawn again, and are the same
         # first, so that a folder that was never finished is known as well
         Record(images.asked, place).write(folder / SAMPLES)
-        if images.told is not None:
-            _write_table(images.n, names, images.told, folder / TABLE)
+        if images.metadata is not None:
+            _write_table(images.n, names, images.metadata, folder / TABLE)
         for part in images.parts(place):
             files = (
                 (names[part.start + i], to_png(grid(part.x[i : i + 1]), mark=False))
@@ -239,13 +239,13 @@ def _write_folder(images: Images, folder: Path) -> None:
             Record(images.asked, after).write(folder / SAMPLES)
 
 
-def _write_table(n: int, names: Sequence[str] | _Names, told: Told, path: Path) -> None:
+def _write_table(n: int, names: Sequence[str] | _Names, metadata: Metadata, path: Path) -> None:
     """A line for each image of a folder, as `ptheta.data` reads them."""
 
-    def write(beside: Path) -> None:
-        with beside.open("w", encoding="utf-8", errors="backslashreplace") as file:
+    def write(temporary: Path) -> None:
+        with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
             for i in range(n):
-                line = {FILE_NAME: names[i], **told(i)}
+                line = {FILE_NAME: names[i], **metadata(i)}
                 file.write(f"{json.dumps(line, ensure_ascii=False)}\n")
 
     write_atomic(path, write)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ptheta import tasks
-from ptheta.api.beside import read_as
+from ptheta.api.example_sets import read_as
 from ptheta.api.found import Found, names_of, write
 from ptheta.api.written import Places
 from ptheta.capabilities import Encodes, condition_of
@@ -164,11 +164,11 @@ def _apart(
 def _known(run: Run, bank: Dataset, how: Finding) -> Known:
     """What a score may be made of."""
     model = run.model(how.get("weights", "best"))
-    beside = how.get("background")
+    background = how.get("background")
     return Known(
         model,
         with_conditions(model, bank),
-        None if beside is None else _background(run, Run.open(beside)),
+        None if background is None else _background(run, Run.open(background)),
         _extractor(how.get("extractor"), model),
         samples=how.get("samples", Known.samples),
         seed=how.get("seed", Known.seed),

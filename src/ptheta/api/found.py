@@ -53,7 +53,7 @@ class Found:
         measures = list(next(iter(self.detection.values()), {}))
         heads = ["score", *(name.replace("_", " ") for name in measures)]
         rows = [
-            [score, *(_said(by_name[name]) for name in measures)]
+            [score, *(_text(by_name[name]) for name in measures)]
             for score, by_name in self.detection.items()
         ]
         return [heads, *rows] if rows else []
@@ -62,7 +62,7 @@ class Found:
         """The numbers that are of all examples together."""
         at = self.found.threshold
         measures = {
-            score: {name: _told(value) for name, value in by_name.items()}
+            score: {name: _json(value) for name, value in by_name.items()}
             for score, by_name in self.detection.items()
         }
         return {
@@ -75,13 +75,13 @@ class Found:
         }
 
 
-def _said(found: Estimate) -> str:
+def _text(found: Estimate) -> str:
     """A measure with its interval, for a reader."""
     low, high = interval(found)
     return f"{found.value:.3f} ({low:.3f} to {high:.3f})"
 
 
-def _told(value: Estimate) -> dict[str, object]:
+def _json(value: Estimate) -> dict[str, object]:
     return {"value": value.value, "error": value.error, "interval": list(interval(value))}
 
 

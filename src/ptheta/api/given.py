@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ptheta.api.places import told_apart
+from ptheta.api.places import distinct_names
 from ptheta.config import brief
 from ptheta.data.formats import named_so
 from ptheta.data.picture import Loaded, Shape, is_grey, load, resize_and_crop
@@ -56,7 +56,7 @@ def _seen(path: Path) -> bool:
 def names_of_results(paths: Sequence[Path], each: int = 1) -> tuple[str, ...]:
     """The names of what is made of pictures: cat.png of cat.jpg, or cat-1.png, cat-2.png, ... where
     there are several of each. Of two that differ in their suffix alone the suffix stays."""
-    stems = told_apart([Path(path.name) for path in paths])
+    stems = distinct_names([Path(path.name) for path in paths])
     if each == 1:
         return tuple(f"{stem}.png" for stem in stems)
     return tuple(f"{stem}-{k}.png" for stem in stems for k in range(1, each + 1))

@@ -22,7 +22,7 @@ from ptheta.api.given import (
     pictures_at,
     read_mask,
 )
-from ptheta.api.own import IMAGE, Shape, size_said, sized_picture
+from ptheta.api.own import IMAGE, Shape, size_text, sized_picture
 from ptheta.errors import PthetaError
 from ptheta.masks import MASKS, mask_of
 from ptheta.specs import ImageSpec
@@ -81,7 +81,7 @@ def _boxed(text: str) -> Masks:
         _, h, w = shape
         if left < 0 or top < 0 or right > w or bottom > h:
             raise PthetaError(
-                f"{MASK} {text}: this box is not within an image of {size_said((h, w))} pixels: "
+                f"{MASK} {text}: this box is not within an image of {size_text((h, w))} pixels: "
                 f"give 0,0,{w},{h} at most"
             )
         known = torch.ones(shape, dtype=torch.bool)
@@ -117,7 +117,7 @@ def _sized(mask: Tensor, file: Path, shape: Shape, spec: ImageSpec) -> Tensor:
     if mask.shape == (spec.height, spec.width):
         return interpolate(mask[None, None].float(), size)[0, 0] > 0
     raise PthetaError(
-        f"{MASK} {file} is {size_said(mask.shape)} pixels, and the image {size_said(size)}: give a "
+        f"{MASK} {file} is {size_text(mask.shape)} pixels, and the image {size_text(size)}: give a "
         "mask as large as the image"
     )
 

@@ -102,7 +102,7 @@ def sample(
     output.check(n, opened.spec)
     images = samples(opened, n, how, seed=seed, **wanted)
     means = "--mean shows means" if images.shows == FROM_CODES else ""
-    about = how.choosing.told(_drawn(images, n), images.chosen, images.shows, means)
+    about = how.choosing.describe(_drawn(images, n), images.chosen, images.shows, means)
     return output.write(images, about)
 
 

@@ -142,7 +142,7 @@ def columns(spec: DataSpec) -> tuple[Column, ...]:
     return spec.columns if isinstance(spec, VectorSpec) else ()
 
 
-def _beside(train: Dataset) -> str:
+def _hint_on_labels(train: Dataset) -> str:
     if train.labels is None:
         return ""
     return (
@@ -159,7 +159,7 @@ def _target(spec: DataSpec, name: str, labels: Labels | None, train: Dataset) ->
         raise PthetaError(f"--target {name}: this run learned images, which have no columns")
     names = [column.name for column in columns(spec)]
     if name not in names:
-        raise PthetaError(f"--target {unknown('column', name, names)}{_beside(train)}")
+        raise PthetaError(f"--target {unknown('column', name, names)}{_hint_on_labels(train)}")
     k = names.index(name)
     column = columns(spec)[k]
     if column.values:

@@ -20,7 +20,7 @@ from ptheta.specs import VectorSpec
 from ptheta.tasks.neighbours import SAMPLES, Searched, Share, beside
 
 PRINTED = 4  # of the closest
-TOLD = (
+EXPLANATION = (
     "near: share as near as 1 % of unseen; alone: share to which one stands out as",
     "to 1 % of unseen (distance to the nearest over that to the second): a copy",
 )
@@ -54,8 +54,8 @@ class Nearby(Answer):
         return any(one.copies for one in self.found.values())
 
     def __repr__(self) -> str:
-        told = "copies among them" if self.copies else "no copies seen"
-        return f"Nearby({len(self.x):,} samples in {', '.join(self.found)}: {told})"
+        shares = "copies among them" if self.copies else "no copies seen"
+        return f"Nearby({len(self.x):,} samples in {', '.join(self.found)}: {shares})"
 
     # -- numbers
 
@@ -63,14 +63,14 @@ class Nearby(Answer):
         """What is printed of it: the numbers of all samples, and apart from them the closest."""
         blocks = [self._numbers(name, one) for name, one in self.found.items()]
         closest = [self._closest(name, one) for name, one in self.found.items()]
-        return [*blocks, Block(lines=(*TOLD, *self.remarks)), *closest]
+        return [*blocks, Block(lines=(*EXPLANATION, *self.remarks)), *closest]
 
     def _numbers(self, name: str, one: Searched) -> Block:
         rows: list[tuple[str, ...]] = [(name, "1 %", "median", "near, %", "alone, %")]
         sides = torch.tensor([0.01, 0.5])
         for side, near in one.sides.items():
             least, median = near.distances[:, 0].quantile(sides).tolist()
-            shares = _said(one.near[side]), _said(one.alone[side])
+            shares = _percent(one.near[side]), _percent(one.alone[side])
             rows.append((side, f"{least:.3g}", f"{median:.3g}", *shares))
         return Block(f"distance in {name}: {one.about}", rows, (_verdict(one),))
 
@@ -114,11 +114,11 @@ class Nearby(Answer):
             for at in range(len(self.x)):
                 if cells is not None:
                     yield [at, space, 0, "", "", "", "", *cells(self.x[at])]
-                told = [f"{share[at]:.6g}", f"{alone[at]:.6g}"]
+                shares = [f"{share[at]:.6g}", f"{alone[at]:.6g}"]
                 for rank, place in enumerate(near.places[at, : self.k].tolist()):
                     about = names[place], f"{near.distances[at, rank]:.6g}"
                     of = [] if cells is None else cells(self.train.batch([place]).x[0])
-                    yield [at, space, rank + 1, *about, *(("", "") if rank else told), *of]
+                    yield [at, space, rank + 1, *about, *(("", "") if rank else shares), *of]
 
     def _cells(self) -> Callable[[Tensor], list[str]] | None:
         """The cells of a row of a table as texts; None of images."""
@@ -172,7 +172,7 @@ def _verdict(one: Searched) -> str:
     return ALIKE if one.near[SAMPLES].beyond else NEW
 
 
-def _said(share: Share) -> str:
+def _percent(share: Share) -> str:
     sign = " !" if share.beyond else ""
     return f"{100 * share.value:.1f} ({100 * share.low:.1f}-{100 * share.high:.1f}){sign}"
 

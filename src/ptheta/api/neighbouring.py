@@ -101,8 +101,8 @@ def neighbours(
     train, unseen = given.train.with_fixed_binarisation(), _unseen(given, held_out)
     samples = given.draw(drawn, seed)
     found = searched(samples, train, unseen, spaces, k=k, moves=moves, seed=seed)
-    told = f"{len(train):,} training and {len(unseen):,} unseen {train.examples}"
-    return places.written(Nearby(samples, train, found, k, remarks=(told, *given.remarks)), n)
+    counts = f"{len(train):,} training and {len(unseen):,} unseen {train.examples}"
+    return places.written(Nearby(samples, train, found, k, remarks=(counts, *given.remarks)), n)
 
 
 def _origin(run: str | Path | Run, data: Source | None, how: Searching) -> Origin:

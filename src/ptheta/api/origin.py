@@ -78,9 +78,9 @@ def origin_of(
     run = Run.open(source)
     found = run.own(data)
     assert found.train is not None
-    told = run.remark(found, data)
+    remark = run.remark(found, data)
     model = run.model(*which)
-    remarks = () if told is None else (told,)
+    remarks = () if remark is None else (remark,)
     return Origin(
         lambda n, seed: draw(model, found.test, n, seed), found.train, found.test, remarks
     )

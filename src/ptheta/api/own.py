@@ -34,7 +34,7 @@ Shape = tuple[int, int, int]  # (C, H, W)
 Make = Callable[[Tensor, range, Condition | None], Sequence[Tensor]]
 
 
-def size_said(size: Sequence[int]) -> str:
+def size_text(size: Sequence[int]) -> str:
     """(H, W) as pictures are spoken of."""
     return f"{size[1]}x{size[0]}"
 
@@ -51,8 +51,8 @@ def sized_picture(
     x, lost = read_picture(path, spec, flag)
     if size not in (None, tuple(x.shape[1:])):
         raise PthetaError(
-            f"{flag} {path} is {size_said(x.shape[1:])} pixels, and this model {does} images of "
-            f"{size_said((spec.height, spec.width))}: crop or resize it, or use a model that takes "
+            f"{flag} {path} is {size_text(x.shape[1:])} pixels, and this model {does} images of "
+            f"{size_text((spec.height, spec.width))}: crop or resize it, or use a model that takes "
             "any size"
         )
     return x, lost

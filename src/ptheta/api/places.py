@@ -89,10 +89,10 @@ def names_of(pictures: Sequence[Named], styles: int) -> tuple[tuple[str, ...], .
     if len(set(places)) < len(places):
         twice = Counter(places).most_common(1)[0][0]
         raise PthetaError(f"two pictures are called {shown(str(twice))}: translate them apart")
-    return tuple(numbered(str(stem), ".png", styles) for stem in told_apart(places))
+    return tuple(numbered(str(stem), ".png", styles) for stem in distinct_names(places))
 
 
-def told_apart(places: Sequence[Path]) -> list[Path]:
+def distinct_names(places: Sequence[Path]) -> list[Path]:
     """Names without their suffix; it stays where two would be one: of a.jpg, a.png and a.jpg.png
     those are a.jpg, a.png and a.jpg.png, since the last would be taken for the first."""
     stems = [place.with_suffix("") for place in places]

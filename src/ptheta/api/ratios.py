@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ptheta import tasks
-from ptheta.api.beside import examples_of
 from ptheta.api.densities import HELD_OUT, SHOWN, draw_ends, ends_of, interval, unseen_of
+from ptheta.api.example_sets import examples_of
 from ptheta.api.found import names_of
 from ptheta.api.grid import Block
 from ptheta.api.limits import check_numbers
@@ -48,8 +48,8 @@ class Real(Answer):
         lines = [
             f"slope before calibration {_slope(before)}; 1 is right",
             f"slope after, of examples that it has not seen, {_slope(after)}",
-            f"mean p_data / p_model of samples {_told(found.mean_ratio())}; 1 is right",
-            f"KL(p_data, p_model) as far as it is seen: {_told(found.divergence())} nats",
+            f"mean p_data / p_model of samples {_text(found.mean_ratio())}; 1 is right",
+            f"KL(p_data, p_model) as far as it is seen: {_text(found.divergence())} nats",
             *([verdict(rows)] if found.floors else []),
             *self.remarks,
         ]
@@ -64,7 +64,7 @@ class Real(Answer):
             floor = name in self.found.floors
             wins = floor and beats(loss.value or 0.0, own or 0.0, "less")
             head, sign = f"{name}{' (floor)' * floor}", SIGN if wins else ""
-            rows.append((head, _told(self.found.auc(name)), f"{_told(loss)}{sign}", "0.6931"))
+            rows.append((head, _text(self.found.auc(name)), f"{_text(loss)}{sign}", "0.6931"))
         return rows
 
     def _ends(self) -> list[Block]:
@@ -119,10 +119,10 @@ def _slope(slope: Slope) -> str:
     return f"{slope.value:.3f} ({low:.3f} to {high:.3f})"
 
 
-def _told(found: Estimate) -> str:
+def _text(found: Estimate) -> str:
     ends = interval(found)
-    told = "interval unknown" if ends is None else f"{ends[0]:.4f} to {ends[1]:.4f}"
-    return f"{found.value:.4f} ({told})"
+    ends_text = "interval unknown" if ends is None else f"{ends[0]:.4f} to {ends[1]:.4f}"
+    return f"{found.value:.4f} ({ends_text})"
 
 
 def _slope_json(slope: Slope) -> dict[str, object]:
@@ -184,9 +184,9 @@ def ratio(
     unseen = unseen_of(opened.own(data), held_out)
     given, remarks = examples_of(opened, source, split, label_column) or (None, ())
     found = tasks.ratio(model, given, unseen, floors=floors, kind=calibration, seed=seed)
-    told = f"calibrated on {len(unseen):,} held-out {unseen.examples} and as many samples"
+    interval = f"calibrated on {len(unseen):,} held-out {unseen.examples} and as many samples"
     shown = unseen if given is None else given
-    done = Real(names_of(shown), found, remarks=(told, *remarks), **places.where)
+    done = Real(names_of(shown), found, remarks=(interval, *remarks), **places.where)
     if places.table is not None:
         write_columns(places.table, done.columns())
     if places.picture is not None:

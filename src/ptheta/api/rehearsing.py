@@ -117,10 +117,10 @@ def dry_run(
             # the first step imports and allocates: it is no step as the others are
             train(model, data, Path(place) / "first", recipe=recipe, steps=1, **kept)
             run = train(model, data, Path(place) / "run", recipe=recipe, minutes=TIMED, **kept)
-        return _told(run, wanted, read_metrics(run.path))
+        return _summary(run, wanted, read_metrics(run.path))
 
 
-def _told(run: Run, wanted: TrainSettings, rows: list[dict[str, float]]) -> DryRun:
+def _summary(run: Run, wanted: TrainSettings, rows: list[dict[str, float]]) -> DryRun:
     """rows: of the timed steps"""
     first, last = rows[0], rows[-1]
     steps, seconds = last["step"] - first["step"], last["seconds"] - first["seconds"]

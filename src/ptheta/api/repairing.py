@@ -290,8 +290,8 @@ def _repaired_tests(
     found: list[Comparison] = []
     for damage in damages:
         scores = score(model, looked.x, damage, clean, condition=looked.y)
-        told = {"noise": damage.noise, "level": damage.level}
-        found.append(Comparison(str(damage), told, tuple(scores)).first(n))
+        kind = {"noise": damage.noise, "level": damage.level}
+        found.append(Comparison(str(damage), kind, tuple(scores)).first(n))
     images = _drawn(looked.x[:n], found, run.plan.model)
     about = f"{n} images, repaired of {_kinds(damages)}"
     grid = output.write(images, about, images.columns)
@@ -318,7 +318,7 @@ def _drawn(x: Tensor, found: Sequence[Comparison], called: str) -> Images:
     images = Images.of(torch.cat(rows).flatten(0, 1), ("original", "noisy", called, *names))
     if len(found) == 1:
         return images
-    texts = [f"{one.told['noise']} {one.told['level']:g}" for one in found for _ in range(len(x))]
+    texts = [f"{one.about['noise']} {one.about['level']:g}" for one in found for _ in range(len(x))]
     return replace(images, captions=tuple(texts))
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ptheta import tasks
 from ptheta.api.choosing import about_of, shows
 from ptheta.api.draw import How
-from ptheta.api.told import LABEL, told_of
+from ptheta.api.metadata import LABEL, metadata_of
 from ptheta.capabilities import condition_of
 from ptheta.config import brief
 from ptheta.data.columns.scatter import Scatter
@@ -131,8 +131,8 @@ def sample_rows(
     labels = _labels(model, n, wanted)
     if path is not None:
         write_rows(run, path, x, labels, model)
-    told = how.choosing.told(f"{n} rows", about_of(model), shows(model))
-    return Rows(x, spec, told, path, labels)
+    about = how.choosing.describe(f"{n} rows", about_of(model), shows(model))
+    return Rows(x, spec, about, path, labels)
 
 
 def write_rows(
@@ -144,7 +144,7 @@ def write_rows(
     make_folder(path.parent)
     if path.suffix.lower() == PICTURE:
         drawn = Scatter(spec, x[:SHOWN], log_density=density_of(model)).png()
-        write_atomic(path, lambda beside: beside.write_bytes(drawn))
+        write_atomic(path, lambda temporary: temporary.write_bytes(drawn))
     else:
         write_vectors(path, *(x, spec) if labels is None else _with_labels(run, x, labels, path))
 
@@ -154,8 +154,8 @@ def _labels(model: nn.Module, n: int, wanted: Wanted) -> tuple[str, ...] | None:
     spec, rows = condition_of(model), rows_wanted(model, wanted)
     if spec is None:
         return None
-    told = told_of(spec, spec.examples(spec.count) if rows is None else rows)
-    found = [] if told is None else [told(i).get(LABEL) for i in range(n)]
+    metadata = metadata_of(spec, spec.examples(spec.count) if rows is None else rows)
+    found = [] if metadata is None else [metadata(i).get(LABEL) for i in range(n)]
     return tuple(map(str, found)) if found and found[0] is not None else None
 
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from ptheta import tasks
-from ptheta.api.beside import shown_to, some_of
 from ptheta.api.encoding import labels_of
+from ptheta.api.example_sets import shown_to, some_of
 from ptheta.api.grid import Block, conditions_with
 from ptheta.api.limits import check_numbers
 from ptheta.compute.streams import undisturbed
@@ -23,7 +23,7 @@ from ptheta.data.memory import Source
 from ptheta.errors import PthetaError
 from ptheta.files import html
 from ptheta.files.out import check_new, refuse_source
-from ptheta.measures.classification import Told, wilson
+from ptheta.measures.classification import IntervalEstimate, wilson
 from ptheta.measures.planes import by_neighbour, plane_of
 from ptheta.report.planes import Look, Panel, planes
 from ptheta.runs.folder import Run
@@ -32,7 +32,7 @@ from ptheta.tasks.scatter import MASS, Scatter
 
 USUAL = 2000  # examples
 ELLIPSES = 100
-BESIDE = 6  # panels at most
+MOST_RUNS = 6  # panels at most
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ class Codes:
     title: str
     width: int
     found: Scatter = field(repr=False)
-    plane: Told | None = None
-    whole: Told | None = None
-    inside: Told | None = None
-    covered: Told | None = None
+    plane: IntervalEstimate | None = None
+    whole: IntervalEstimate | None = None
+    inside: IntervalEstimate | None = None
+    covered: IntervalEstimate | None = None
 
     def to_json(self) -> dict[str, object]:
-        told = {
+        estimates = {
             "neighbour_in_plane": self.plane,
             "neighbour_in_code": self.whole,
             "q_in_p": self.inside,
@@ -65,7 +65,7 @@ class Codes:
             "dimensions": self.width,
             "axes": self.found.plane.dims,
             "variance": list(self.found.plane.share),
-            **{name: None if one is None else one._asdict() for name, one in told.items()},
+            **{name: None if one is None else one._asdict() for name, one in estimates.items()},
         }
 
 
@@ -77,7 +77,7 @@ class Scattered:
     """
 
     runs: tuple[Codes, ...]
-    floors: dict[str, Told]
+    floors: dict[str, IntervalEstimate]
     examples: int
     remarks: tuple[str, ...] = ()
     path: Path | None = None
@@ -104,7 +104,7 @@ class Scattered:
             wide = any(one.whole is not None for one in self.runs)
             rows = [["label of the nearest other example", "in the plane", "in the code"]]
             rows += [[r.title, _text(r.plane), _text(r.whole)] for r in self.runs]
-            rows += [[name, told.text(), ""] for name, told in self.floors.items()]
+            rows += [[name, estimates.text(), ""] for name, estimates in self.floors.items()]
             blocks.append(Block(rows=rows if wide else [row[:2] for row in rows]))
         if any(one.inside is not None for one in self.runs):
             rows = [["", "q(z) in 95 % of p(z)", "p(z) in 95 % of q(z)"]]
@@ -117,7 +117,7 @@ class Scattered:
         return {
             "examples": self.examples,
             "runs": [{"run": one.title, **one.to_json()} for one in self.runs],
-            "floors": {name: told._asdict() for name, told in self.floors.items()},
+            "floors": {name: estimates._asdict() for name, estimates in self.floors.items()},
             "remarks": list(self.remarks),
             "picture": None if self.picture is None else str(self.picture),
         }
@@ -133,8 +133,8 @@ def _row(one: Codes) -> list[str]:
     return [one.title, str(one.width), axes, f"{100 * sum(plane.share):.0f} %", *sds]
 
 
-def _text(told: Told | None) -> str:
-    return "" if told is None else told.text()
+def _text(estimates: IntervalEstimate | None) -> str:
+    return "" if estimates is None else estimates.text()
 
 
 @dataclass(frozen=True)
@@ -232,8 +232,8 @@ def scatter(
 def _opened(run: str | Path | Run | Sequence[str | Path | Run], titles: Sequence[str]) -> list[Run]:
     """Raises PthetaError for none, for too many, and for titles of others."""
     every = [run] if isinstance(run, str | Path | Run) else list(run)
-    if not 1 <= len(every) <= BESIDE:
-        raise PthetaError(f"{len(every)} runs: 1 to {BESIDE} have room side by side")
+    if not 1 <= len(every) <= MOST_RUNS:
+        raise PthetaError(f"{len(every)} runs: 1 to {MOST_RUNS} have room side by side")
     if titles and len(titles) != len(every):
         raise PthetaError(f"{len(titles)} titles of {len(every)} runs: give one for each, or none")
     return [Run.open(one) for one in every]
@@ -253,9 +253,9 @@ def _shown(
     """
     found, remarks = list[Dataset](), list[str]()
     for run in runs:
-        examples, told = shown_to(run, source, *asked)
+        examples, estimates = shown_to(run, source, *asked)
         found.append(some_of(examples, n, seed).with_fixed_binarisation())
-        remarks += [line for line in told if line not in remarks]
+        remarks += [line for line in estimates if line not in remarks]
         _check_same(found[0], found[-1], runs[0], run)
     return found, tuple(remarks)
 
@@ -292,7 +292,7 @@ def _numbers(data: Dataset) -> tuple[Tensor | None, tuple[str, ...]]:
     return torch.tensor([number[name] for name in labels_of(data)]), names
 
 
-def _floors(data: Dataset, found: Sequence[Codes]) -> dict[str, Told]:
+def _floors(data: Dataset, found: Sequence[Codes]) -> dict[str, IntervalEstimate]:
     """How near neighbours are of one class by as many principal components as a plane has, and as
     the codes have, of what a network sees of the examples; and for whoever looks at nothing."""
     y, names = _numbers(data)

@@ -51,7 +51,7 @@ class Traded:
     def blocks(self) -> list[Block]:
         """What is printed of it."""
         rows: list[tuple[str, ...]] = [("", "precision", "recall")]
-        rows += [(name, _told(p.precision), _told(p.recall)) for name, p in self.named()]
+        rows += [(name, _text(p.precision), _text(p.recall)) for name, p in self.named()]
         line = f"{self.n:,} of each against as many held-out examples, features: {self.extractor}"
         return [Block(rows=rows, lines=[line])]
 
@@ -73,7 +73,7 @@ class Traded:
         }
 
 
-def _told(found: Estimate) -> str:
+def _text(found: Estimate) -> str:
     low, high = _ends(found)
     return f"{found.value:.3f} ({low:.3f} to {high:.3f})"
 

@@ -140,8 +140,8 @@ def translate(
 def _refuse(options: Mapping[str, object], why: str) -> None:
     for flag, value in options.items():
         if value is not None:
-            said = value if isinstance(value, int) else called(value)
-            raise PthetaError(f"{flag} {said}: this {why}: leave it out")
+            given = value if isinstance(value, int) else called(value)
+            raise PthetaError(f"{flag} {given}: this {why}: leave it out")
 
 
 def _say_alike(model: nn.Module, styles: int) -> None:

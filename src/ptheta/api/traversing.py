@@ -39,7 +39,7 @@ class Start:
 
     z: Tensor
     y: Condition | None
-    said: str
+    source: str
 
 
 @undisturbed()
@@ -103,7 +103,7 @@ def traverse(
     made = _made(model, replace(start, z=z), chosen, steps, reach)
     names = tuple(axis.name for axis in rows)
     x = made.unflatten(1, (len(rows), steps))
-    about = f"dimensions {', '.join(names)} of {start.said}, one in each row"
+    about = f"dimensions {', '.join(names)} of {start.source}, one in each row"
     return screen.write(Moving(x, names), about)
 
 
@@ -220,8 +220,8 @@ def _start(asked: _Asked) -> Start:
     batch = test.batch(slice(first, first + asked.starts))
     y = conditions_with(asked.run, batch)
     last = first + asked.starts - 1
-    said = f"test image {first}" if last == first else f"test images {first} to {last}"
-    return Start(codes_of(asked.model, batch.x, y), y, said)
+    source = f"test image {first}" if last == first else f"test images {first} to {last}"
+    return Start(codes_of(asked.model, batch.x, y), y, source)
 
 
 def _of_pictures(asked: _Asked, image: str | Path) -> Start:

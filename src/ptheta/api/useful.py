@@ -49,7 +49,7 @@ class Useful:
             [
                 one.learner,
                 one.source,
-                *(_said(one.values[m].value, *one.interval(m)) for m in measures),
+                *(_text(one.values[m].value, *one.interval(m)) for m in measures),
             ]
             for one in sorted(every, key=lambda one: learners.index(one.learner))
         ]
@@ -58,7 +58,7 @@ class Useful:
     def passed(self) -> list[list[str]]:
         """What tests say of samples and of what needs no model, as a table with its heads."""
         every = self.found.passed
-        rows = [[one.source, *(_said(*told[:3]) for told in one.values.values())] for one in every]
+        rows = [[one.source, *(_text(*v[:3]) for v in one.values.values())] for one in every]
         return [["held against test", *every[0].values], *rows]
 
     def verdict(self) -> tuple[str, ...]:
@@ -83,9 +83,9 @@ class Useful:
                 for m, found in one.values.items()
             ),
             *(
-                _row(one.source, "", test, *told[:3])
+                _row(one.source, "", test, *scores[:3])
                 for one in self.found.passed
-                for test, told in one.values.items()
+                for test, scores in one.values.items()
             ),
         ]
 
@@ -99,7 +99,7 @@ class Useful:
         }
 
 
-def _said(value: float | None, low: float, high: float) -> str:
+def _text(value: float | None, low: float, high: float) -> str:
     return f"{value:.3f} ({low:.2f}-{high:.2f})"
 
 

@@ -91,9 +91,9 @@ def _compare(
     runs: Sequence[Run], sight: Sight, images: Mapping[str, ImageSet], how: Measuring
 ) -> Comparison:
     test, train = sight.test, sight.train
-    measured, said = _rows(runs, sight, images, how)
+    measured, remarks = _rows(runs, sight, images, how)
     for name, lines in protocol_remarks({m.name: m.evaluation for m in measured}).items():
-        said[name] += lines
+        remarks[name] += lines
     evaluations = {m.name: m.evaluation for m in measured}
     about("the baselines and the real images")
     baselines = {
@@ -108,7 +108,7 @@ def _compare(
     } | floors(evaluations, sight, how)
     return Comparison(
         measured=measured,
-        remarks=said,
+        remarks=remarks,
         baselines=baselines,
         floor=real_baseline(test, train, n=how.n, seed=how.seed, extractor=how.extractor),
         data=_material(test),
@@ -144,20 +144,20 @@ def _rows(
 ) -> tuple[list[Measured], dict[str, list[str]]]:
     """The rows, runs first, and the remarks on each."""
     opened = [Loaded.of(run) for run in runs]
-    names, measured, told = _names(runs, images), [], settings(runs)
+    names, measured, costs = _names(runs, images), [], settings(runs)
     for i, (loaded, seen) in enumerate(zip(opened, sight.seen, strict=True)):
         about(f"{i + 1} of {len(names)}: {names[i]}")
-        measured.append(measured_run(loaded, names[i], told[i], seen, how))
+        measured.append(measured_run(loaded, names[i], costs[i], seen, how))
     models = [loaded.model for loaded in opened]
-    said = {
+    by_name = {
         m.name: [*lines, *filter(None, [seen.remark])]
         for m, lines, seen in zip(measured, remarks(runs, models), sight.seen, strict=True)
     }
     for name, whole in images.items():
         about(f"{len(measured) + 1} of {len(names)}: {name}")
-        made, said[name] = measured_images(name, whole, sight, how)
+        made, by_name[name] = measured_images(name, whole, sight, how)
         measured.append(made)
-    return measured, said
+    return measured, by_name
 
 
 def _names(runs: Sequence[Run], images: Mapping[str, ImageSet]) -> list[str]:

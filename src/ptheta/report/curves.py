@@ -58,7 +58,7 @@ class Curve(NamedTuple):
         return all(0 <= y <= 1 for _, y in self.points)
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """For who cannot see it."""
         (_, first), (step, last) = self.points[0], self.points[-1]
         line = "" if self.reference is None else f", with a line at {self.line}"
@@ -165,8 +165,8 @@ def _plot(rows: Sequence[Sequence[Curve]], colour: str, *, named_axes: bool = Fa
         elif len(group) > 1:
             axis.legend(fontsize=7, frameon=False)
     axes[-1].set_xlabel("step", fontsize=8)
-    told = "; ".join(curve.told for group in rows for curve in group)
-    return inline(figure, told)
+    description = "; ".join(curve.description for group in rows for curve in group)
+    return inline(figure, description)
 
 
 def tick(value: float, position: object = None) -> str:

@@ -100,8 +100,8 @@ def classified(log_p: Tensor, y: Tensor, names: Sequence[str], out: str | Path) 
     matrix.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
     if len(names) <= FEW_CLASSES:
         for i, j in counts.nonzero().tolist():
-            said, dark = str(counts[i, j].item()), "white" if shares[i, j] > 0.5 else "black"
-            matrix.text(j, i, said, ha="center", va="center", color=dark, fontsize=7)
+            count, dark = str(counts[i, j].item()), "white" if shares[i, j] > 0.5 else "black"
+            matrix.text(j, i, count, ha="center", va="center", color=dark, fontsize=7)
         short = [shortened(name, 12) for name in names]
         matrix.set_xticks(range(len(names)), short, rotation=90 if max(map(len, short)) > 2 else 0)
         matrix.set_yticks(range(len(names)), short)

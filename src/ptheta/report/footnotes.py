@@ -34,4 +34,4 @@ def tables_of(found: Comparison) -> list[Table]:
     ]
     called = {"example": found.data.example, "examples": found.data.examples}
     made = tables(found.runs, found.others, marks=marks, more=more)
-    return [table._replace(note=table.note.format(**called)).told_once() for table in made]
+    return [table._replace(note=table.note.format(**called)).without_repeats() for table in made]

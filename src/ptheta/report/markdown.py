@@ -43,8 +43,8 @@ def document(found: Comparison) -> str:
     lines += ["", "## Glossary", ""]
     lines += [f"- **{markdown(e.term)}**: {markdown(e.meaning)}" for e in terms]
     protocol = found.floor.protocol
-    said = (f"{words(k)}: {markdown(str(v))}" for k, v in protocol.items() if v != "")
-    return "\n".join([*lines, "", "; ".join(said)]) + "\n"
+    facts = (f"{words(k)}: {markdown(str(v))}" for k, v in protocol.items() if v != "")
+    return "\n".join([*lines, "", "; ".join(facts)]) + "\n"
 
 
 def as_markdown(table: Table) -> list[str]:

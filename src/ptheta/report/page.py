@@ -107,15 +107,15 @@ def _shown(found: Comparison) -> list[Shown]:
 
 def _shown_of(m: Measured, found: Comparison, colour: str) -> Shown:
     curves = curves_of(m, found.floor)
-    beside = [p for p in m.pictures if p.title == NEAREST]
+    nearest = [p for p in m.pictures if p.title == NEAREST]
     closest = [p for p in m.pictures if p.title.startswith(CLOSEST)]
     samples = [p for p in m.pictures if p.title in OF_SAMPLES]
-    more = [p for p in m.pictures if p not in (*beside, *closest, *samples)]
+    more = [p for p in m.pictures if p not in (*nearest, *closest, *samples)]
     return Shown(
         m,
         samples or more,
         more if samples else [],
-        beside,
+        nearest,
         closest,
         story(curves, colour),
         panels(curves, colour),

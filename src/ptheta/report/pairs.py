@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ptheta.measures.intervals import Difference, difference
 from ptheta.measures.results import Evaluation, Result, direction_of
-from ptheta.metrics.protocol import cure, said, scale
+from ptheta.metrics.protocol import cure, differences, scale
 from ptheta.report.plots import number
 
 
@@ -69,7 +69,7 @@ def pairs(evaluations: Mapping[str, Evaluation], metrics: Sequence[str]) -> dict
 
 
 def _pair(a: str, of_a: Result, b: str, of_b: Result) -> Pair:
-    apart = said(of_a.protocol, of_b.protocol)
+    apart = differences(of_a.protocol, of_b.protocol)
     if apart:
         how = cure(of_a.protocol, of_b.protocol)
         return Pair(a, b, None, f"measured differently: {apart}{how and f'; {how}'}")

@@ -36,7 +36,7 @@ from ptheta.training.translations import can_ask, conditions_shown
 SHOWN = 64  # samples in a grid
 FIRST, FIRST_WIDTH = 16, 220  # samples seen beside those of other models, and how wide they are
 MOST_CLASSES, IN_CLASS = 20, 10  # rows of a grid of classes, and samples in each
-BESIDE, BESIDE_ROWS = 4, 5  # pairs of sample and training image side by side, and their rows
+PAIRS, PAIR_ROWS = 4, 5  # pairs of sample and training image side by side, and their rows
 OF_SAMPLES = ("Samples", "Samples by class", "Made of inputs")  # titles
 NEAREST = "Samples and their nearest training images"
 CLOSEST = "Closest to the"  # what titles of the closest pairs begin with
@@ -101,8 +101,8 @@ def first(subject: Subject) -> Picture | None:
         return _of_inputs(subject)
     if samples is None:
         return None
-    said = f"The first {FIRST} samples of seed {subject.seed}."
-    return Picture("First samples", picture(samples[:FIRST], 4, FIRST_WIDTH), said)
+    caption = f"The first {FIRST} samples of seed {subject.seed}."
+    return Picture("First samples", picture(samples[:FIRST], 4, FIRST_WIDTH), caption)
 
 
 def first_real(test: Dataset) -> Picture:
@@ -110,8 +110,8 @@ def first_real(test: Dataset) -> Picture:
     if isinstance(test.spec, VectorSpec):
         return real_examples(test)
     x = in_turn(test).batch(range(min(FIRST, len(test)))).x
-    said = f"The first {len(x)} test {test.examples}."
-    return Picture(f"Real {test.examples}", picture(x, 4, FIRST_WIDTH), said)
+    caption = f"The first {len(x)} test {test.examples}."
+    return Picture(f"Real {test.examples}", picture(x, 4, FIRST_WIDTH), caption)
 
 
 def _samples(subject: Subject) -> Picture | None:
@@ -205,11 +205,11 @@ def _neighbours(subject: Subject) -> Picture | None:
     """Samples as they come, and beside each the training image that is nearest to it."""
     if subject.samples is None or subject.train is None:
         return None
-    some = subject.samples[: BESIDE * BESIDE_ROWS]
+    some = subject.samples[: PAIRS * PAIR_ROWS]
     both = nearest_pairs(some, subject.train).flatten(0, 1)
     return Picture(
         NEAREST,
-        picture(both, 2 * BESIDE, headings=["sample", "nearest"] * BESIDE),
+        picture(both, 2 * PAIRS, headings=["sample", "nearest"] * PAIRS),
         f"The first {len(some)} samples, uncurated, and to the right of each the training image "
         "that is nearest to it in pixels. A model that has learned by heart draws both alike.",
     )
@@ -274,8 +274,8 @@ OF_VECTORS: tuple[Callable[[Subject], Picture | None], ...] = (_points,)
 
 def real_examples(test: Dataset) -> Picture:
     """What real examples look like."""
-    title, said = f"Real {test.examples}", f"Test {test.examples}, as the models see them."
+    title, caption = f"Real {test.examples}", f"Test {test.examples}, as the models see them."
     if isinstance(test.spec, VectorSpec):
         x = test.batch(slice(0, POINTS)).x
-        return Picture(title, png_uri(Scatter(test.spec, x, names=("", "real")).png()), said)
-    return Picture(title, picture(in_turn(test).batch(range(min(SHOWN, len(test)))).x, 8), said)
+        return Picture(title, png_uri(Scatter(test.spec, x, names=("", "real")).png()), caption)
+    return Picture(title, picture(in_turn(test).batch(range(min(SHOWN, len(test)))).x, 8), caption)

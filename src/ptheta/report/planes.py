@@ -34,7 +34,7 @@ OTHERS = "others"
 MASSES = (0.5, 0.95)  # of the prior, inside its outlines
 CELLS = 120  # of the grid of a density, to a side
 SIDE = 3.0  # of a panel, inches
-LINE, BESIDE = 0.21, 2.2  # of the legend: of a line, and across, inches
+LINE, LEGEND_WIDTH = 0.21, 2.2  # of the legend: of a line, and across, inches
 MARGIN = 0.06  # of the axes, around what is drawn
 
 
@@ -73,7 +73,7 @@ def planes(shown: Sequence[Panel], names: Sequence[str], look: Look, out: str | 
     """Panels side by side, on the same axes unless asked otherwise. names: of the labels"""
     marks = _Marks.of([panel.labels for panel in shown], names)
     height = max(SIDE + 0.1, LINE * (len(marks.each) + 4))
-    figure, axes = panels(len(shown), SIDE * len(shown) + BESIDE, height)
+    figure, axes = panels(len(shown), SIDE * len(shown) + LEGEND_WIDTH, height)
     boxes = [_box(panel, look) for panel in shown]
     whole = np.stack(boxes)
     for axis, panel, own in zip(axes, shown, boxes, strict=True):

@@ -105,8 +105,8 @@ def scatter(
     axis.set_ylabel(y_label, fontsize=9)
     axis.tick_params(labelsize=8)
     axis.spines[["top", "right"]].set_visible(False)
-    said = "; ".join(f"{name}: {number(x)}, {number(y)}" for name, x, y, _ in points)
-    return inline(figure, f"{y_label} over {x_label}. {said}")
+    values = "; ".join(f"{name}: {number(x)}, {number(y)}" for name, x, y, _ in points)
+    return inline(figure, f"{y_label} over {x_label}. {values}")
 
 
 def _points(axis: Axes, points: Sequence[Point], grey: Collection[str], named: bool) -> None:
@@ -136,13 +136,13 @@ def inline(figure: Figure, about: str) -> str:
     figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
     text = buffer.getvalue()
     text = text[text.index("<svg") :].replace(
-        "<svg", f'<svg role="img" aria-label="{_said(about)}"', 1
+        "<svg", f'<svg role="img" aria-label="{_label(about)}"', 1
     )
     text = GROUP.sub("<g", text)  # a page has many figures, and names are of one
     return COLOUR.sub(_scheme, text)
 
 
-def _said(about: str) -> str:
+def _label(about: str) -> str:
     return html.escape(" ".join(about.split()))
 
 

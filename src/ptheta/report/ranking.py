@@ -37,7 +37,7 @@ def settings(runs: Sequence[Run]) -> list[str]:
     tables = [_options(run) for run in runs]
     keys = dict.fromkeys(key for table in tables for key in table)
     differ = [k for k in keys if len({repr(table.get(k)) for table in tables}) > 1]
-    return [", ".join(_said(k, t[k]) for k in differ if k in t) or "all alike" for t in tables]
+    return [", ".join(_setting(k, t[k]) for k in differ if k in t) or "all alike" for t in tables]
 
 
 def _options(run: Run) -> dict[str, object]:
@@ -49,7 +49,7 @@ def _options(run: Run) -> dict[str, object]:
     return flat
 
 
-def _said(key: str, value: object) -> str:
+def _setting(key: str, value: object) -> str:
     if isinstance(value, list):
         value = "+".join(map(str, value)) or "none"
     return f"{key.replace('_', ' ')} {value}"

@@ -82,17 +82,17 @@ KINDS = {"=": "exactly", "<=": "by a bound", "~": "by an estimate"}
 
 def _kinds(metrics: Sequence[str], runs: Mapping[str, Evaluation]) -> list[str]:
     """How each row gives the likelihood, where that differs. Numbers of two kinds have no order."""
-    said: dict[str, list[str]] = {}
+    by_relation: dict[str, list[str]] = {}
     for metric in metrics:
         for name, e in runs.items():
             r = e.get(metric)
             if r is not None and r.value is not None:
                 shown = f"{SIGNS[r.relation]}{number(r.value)} {r.unit}".rstrip()
-                said.setdefault(r.relation, []).append(f"{name} ({shown})")
-    if len(said) < 2:
+                by_relation.setdefault(r.relation, []).append(f"{name} ({shown})")
+    if len(by_relation) < 2:
         return []
-    order = [relation for relation in KINDS if relation in said]
-    parts = [f"{KINDS[relation]} by {_listed(said[relation])}" for relation in order]
+    order = [relation for relation in KINDS if relation in by_relation]
+    parts = [f"{KINDS[relation]} by {_listed(by_relation[relation])}" for relation in order]
     return [
         f"The likelihood of held-out data is given {_listed(parts)}: these kinds are not ranked "
         "against one another."
@@ -103,15 +103,16 @@ def _at_chance(one: Result, name: str, value: float, floor: Chance) -> str:
     """Of what comes first, and is not surely better than what needs no learning. one: its kind"""
     return (
         f"No row is surely better than {floor.name}, which needs no learning, by "
-        f"{_told(one)}: that has {number(floor.value)}, and the first, {name}, has {number(value)}."
+        f"{_described(one)}: that has {number(floor.value)}, "
+        f"and the first, {name}, has {number(value)}."
     )
 
 
-def _told(one: Result) -> str:
+def _described(one: Result) -> str:
     """A metric, what it is, and which way is better."""
     known = metric_of(one.metric)
-    told = (known.about if known else "", f"{one.better} is better" if one.better else "")
-    about = "; ".join(filter(None, told))
+    facts = (known.about if known else "", f"{one.better} is better" if one.better else "")
+    about = "; ".join(filter(None, facts))
     name, _, of = words(one.metric).rstrip(")").partition(" (")
     inside = "; ".join(filter(None, (of, about)))
     return f"{name} ({inside})" if inside else name
@@ -132,7 +133,7 @@ def _of_runs(role: Role, results: Mapping[str, Result], chance: Mapping[str, Eva
         other = {1: "the other", 2: "both others"}.get(len(rest), f"all {len(rest)} others")
         sure = f"differs from {other} by the 95 % interval"
     shown = f"{'≤ ' if first.is_bound else ''}{number(value)}"
-    return f"{best} {DOES[role]}{among}, and {sure}: it has {shown} by {_told(first)}."
+    return f"{best} {DOES[role]}{among}, and {sure}: it has {shown} by {_described(first)}."
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -151,7 +152,9 @@ def _of_settings(role: Role, rows: Sequence[Rank], one: Result, floor: Chance | 
         sure = f", and over {len(best.values)} seeds cannot be told apart from {'; '.join(alike)}"
     elif not rows[1:]:
         sure = ""
-    return f"{best.setting} {DOES[role]}{sure}: its mean is {number(best.mean)} by {_told(one)}."
+    return (
+        f"{best.setting} {DOES[role]}{sure}: its mean is {number(best.mean)} by {_described(one)}."
+    )
 
 
 def _sure(a: Result, b: Result) -> bool:

@@ -68,22 +68,24 @@ class Table(NamedTuple):
         each = -(-n // max(1, -(-n // most)))
         return [self.part(range(at, min(at + each, n))) for at in range(0, n, each or 1)]
 
-    def told_once(self) -> Table:
+    def without_repeats(self) -> Table:
         """The same, where what all cells of a column say in small print stands in its heading, and
         columns without any number are named in the note."""
         columns = [[row.cells[k] for row in self.rows] for k in range(len(self.head))]
         empty = {k: why for k, cells in enumerate(columns) if (why := _undefined(cells))}
         if len(empty) == len(columns):  # what would be left is no table
             return self
-        told = [_told_once(head, cells) for head, cells in zip(self.head, columns, strict=True)]
-        rows = [
-            row._replace(cells=[cells[i] for _, cells in told]) for i, row in enumerate(self.rows)
+        kept = [
+            _without_repeats(head, cells) for head, cells in zip(self.head, columns, strict=True)
         ]
-        whole = self._replace(head=[head for head, _ in told], rows=rows)
+        rows = [
+            row._replace(cells=[cells[i] for _, cells in kept]) for i, row in enumerate(self.rows)
+        ]
+        whole = self._replace(head=[head for head, _ in kept], rows=rows)
         names = [f"{self.head[k].name} ({why})" for k, why in empty.items()]
-        said = f" Not defined for any row: {'; '.join(names)}." if names else ""
+        undefined = f" Not defined for any row: {'; '.join(names)}." if names else ""
         rest = [k for k in range(len(columns)) if k not in empty]
-        return whole.part(rest)._replace(note=f"{self.note}{said}")
+        return whole.part(rest)._replace(note=f"{self.note}{undefined}")
 
 
 def _undefined(cells: Sequence[Cell]) -> str:
@@ -93,7 +95,7 @@ def _undefined(cells: Sequence[Cell]) -> str:
     return only.why if only.text == UNDEFINED else ""
 
 
-def _told_once(head: Heading, cells: Sequence[Cell]) -> tuple[Heading, list[Cell]]:
+def _without_repeats(head: Heading, cells: Sequence[Cell]) -> tuple[Heading, list[Cell]]:
     """A column, where what several cells say in small print, and all do, stands in the heading."""
     there = [cell.pieces for cell in cells if cell.text]
     if len(there) < 2:

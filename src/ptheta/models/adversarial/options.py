@@ -25,7 +25,7 @@ from ptheta.models.worded import TextConditional
 from ptheta.nets.adversarial.config import NetConfig, network_of, odd_network, stages_of
 from ptheta.nets.augment import AUGMENTATIONS
 from ptheta.nets.norms import norm_entry
-from ptheta.optimizers import BESIDE_LR, Decay, OptimizerName
+from ptheta.optimizers import OPTIMIZER_OPTIONS, Decay, OptimizerName
 from ptheta.specs import DataSpec
 
 LossName: TypeAlias = Annotated[str, OneOf(LOSSES)]
@@ -63,7 +63,7 @@ class GANConfig(TextConditional, NetConfig):
     d_optimizer: OptimizerName | None = option(
         None, "the discriminator's optimizer, if another, such as sgd beside the generator's adam"
     )
-    beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
+    beta1: Decay | None = option(0.5, OPTIMIZER_OPTIONS["beta1"].help)
     critic_steps: Count = option(
         1, "the discriminator moves in every step, the generator in every so many-th", basic=True
     )

@@ -16,7 +16,7 @@ from ptheta.models.hybrid.base import Coded, Hybrid, HybridConfig
 from ptheta.models.matching.options import KernelName, Widths, several
 from ptheta.models.recipes import Recipes
 from ptheta.nets.coders import CoderNet
-from ptheta.optimizers import BESIDE_LR, Decay
+from ptheta.optimizers import OPTIMIZER_OPTIONS, Decay
 from ptheta.specs import DataSpec, full
 
 
@@ -25,7 +25,7 @@ class WAEConfig(HybridConfig):
     net: CoderNet = option("mlp", "encoder and decoder", basic=True)
     latent: Count = option(8, "dimensions of the code z", basic=True)
     lr: Positive = option(1e-3, "learning rate", basic=True)
-    beta1: Decay | None = option(None, BESIDE_LR["beta1"].help)
+    beta1: Decay | None = option(None, OPTIMIZER_OPTIONS["beta1"].help)
     weight: Positive = option(100.0, "weight of MMD^2 beside the squared error")
     kernel: KernelName = option("inverse-multiquadric", "of codes and of what the prior gives")
     widths: Widths = option(

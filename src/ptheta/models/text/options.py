@@ -18,7 +18,7 @@ from ptheta.nets.text import TextEncoderName
 from ptheta.nets.text_to_image.discriminator import JudgeOptions
 from ptheta.nets.text_to_image.fusion import FusionName
 from ptheta.nets.text_to_image.generator import MapOptions
-from ptheta.optimizers import BESIDE_LR, Decay
+from ptheta.optimizers import OPTIMIZER_OPTIONS, Decay
 from ptheta.specs import DataSpec
 
 PairPenaltyName: TypeAlias = Annotated[str, OneOf(PAIR_PENALTIES, "none")]
@@ -91,7 +91,7 @@ class TextConfig(TextConditional):
         None, "the discriminator's learning rate, if another", basic=True
     )
     matching_lr: Positive = option(1e-3, "learning rate of what learns first", of="matching")
-    beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
+    beta1: Decay | None = option(0.5, OPTIMIZER_OPTIONS["beta1"].help)
     critic_steps: Count = option(
         1, "the discriminator moves in every step, the generator in every so many-th", basic=True
     )

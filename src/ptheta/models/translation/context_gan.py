@@ -29,7 +29,7 @@ from ptheta.nets.translation.dilated import DilatedGenerator, DilatedOptions
 from ptheta.nets.translation.fill import FILLS, FillName
 from ptheta.nets.translation.patch import per_example
 from ptheta.nets.translation.two_heads import HeadsOutput, TwoHeads
-from ptheta.optimizers import BESIDE_LR, Decay, OptimizerConfig
+from ptheta.optimizers import OPTIMIZER_OPTIONS, Decay, OptimizerConfig
 from ptheta.specs import DataSpec, ImageSpec
 
 TILE = 256  # pixels: larger images are completed tile by tile
@@ -71,7 +71,7 @@ class ContextGANConfig(OptimizerConfig):
     d_lr: Positive | None = option(
         2e-4, "the discriminator's learning rate, if another", basic=True
     )
-    beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
+    beta1: Decay | None = option(0.5, OPTIMIZER_OPTIONS["beta1"].help)
 
     @property
     def plays(self) -> bool:

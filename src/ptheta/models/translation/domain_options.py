@@ -14,7 +14,7 @@ from ptheta.nets.translation.ends import EndName
 from ptheta.nets.translation.generators import GENERATORS, ImageGeneratorName
 from ptheta.nets.translation.moves import PairMoveName
 from ptheta.nets.translation.patch import PatchName
-from ptheta.optimizers import BESIDE_LR, Decay, OptimizerConfig
+from ptheta.optimizers import OPTIMIZER_OPTIONS, Decay, OptimizerConfig
 from ptheta.specs import DataSpec
 
 
@@ -56,7 +56,7 @@ class CycleGANConfig(Conditional, OptimizerConfig):
     d_lr: Positive | None = option(
         None, "the discriminator's learning rate, if another", basic=True
     )
-    beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
+    beta1: Decay | None = option(0.5, OPTIMIZER_OPTIONS["beta1"].help)
     critic_steps: Count = option(
         1, "the discriminator moves in every step, the generator in every so many-th", basic=True
     )

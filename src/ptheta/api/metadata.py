@@ -12,7 +12,7 @@ from ptheta.data.metadata import FILE_NAME
 from ptheta.data.table import CAPTIONS, LABELS
 
 Cell = str | float
-Told = Callable[[int], Mapping[str, Cell]]  # of the sample of a number, its cells by column
+Metadata = Callable[[int], Mapping[str, Cell]]  # of the sample of a number, its cells by column
 
 LABEL, CAPTION = LABELS[0], CAPTIONS[0]
 TAKEN = (FILE_NAME, *LABELS, *CAPTIONS)  # columns that `ptheta.open_data` reads as something else
@@ -46,7 +46,7 @@ COLUMNS: dict[str, Callable[[ConditionSpec, Tensor], dict[str, list[Cell]]]] = {
 }
 
 
-def told_of(spec: ConditionSpec | None, every: Condition) -> Told | None:
+def metadata_of(spec: ConditionSpec | None, every: Condition) -> Metadata | None:
     """What is said of samples that were asked for these conditions in turn; None where there is
     nothing to say."""
     found: dict[str, list[Cell]] = {}

@@ -54,8 +54,8 @@ class Nearby(Answer):
         return any(one.copies for one in self.found.values())
 
     def __repr__(self) -> str:
-        shares = "copies among them" if self.copies else "no copies seen"
-        return f"Nearby({len(self.x):,} samples in {', '.join(self.found)}: {shares})"
+        verdict = "copies among them" if self.copies else "no copies seen"
+        return f"Nearby({len(self.x):,} samples in {', '.join(self.found)}: {verdict})"
 
     # -- numbers
 

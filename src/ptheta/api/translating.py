@@ -96,28 +96,28 @@ def translate_all(
 
     Warns of pictures that cannot be read. Raises PthetaError where none can, or the one.
     """
-    progress = Progress(len(pictures))
+    tally = Tally(len(pictures))
     images: list[Tensor] = []
     answered = Answered(places.folder if places is not None and places.many else None)
     for i in watched(range(len(pictures)), "translating pictures"):
         found = answered.digest(pictures[i])
         if answered.has(pictures[i], found) and _all_there(places, i):
-            progress.there += 1
+            tally.there += 1
             continue
         try:
-            read = progress.noting(pictures[i], reader(pictures[i], i))
+            read = tally.noting(pictures[i], reader(pictures[i], i))
         except PthetaError as error:
-            progress.skipped.append(str(error))
+            tally.skipped.append(str(error))
             continue
-        made = progress.measuring(answers_to(model, read.x, way), read.target)
+        made = tally.measuring(answers_to(model, read.x, way), read.target)
         if places is None or not places.many:
             images.append(torch.stack(list(made)))
             made = iter(images[-1])
         if places is not None:
             _write(places.files(i), read, made)
             answered.add(pictures[i], found)
-    progress.warn(reader)
-    about = progress.about(way.styles)
+    tally.warn(reader)
+    about = tally.about(way.styles)
     if places is None:
         return Translations(tuple(images), about)
     files = tuple(file for i in range(len(pictures)) for file in places.files(i) if file.is_file())
@@ -174,7 +174,7 @@ def _put(file: Path, data: bytes) -> None:
     write_atomic(file, partial(Path.write_bytes, data=data))
 
 
-class Progress:
+class Tally:
     """What there is to say of so many pictures at the end.
 
     there: those that an earlier call had done; skipped: a line for each that cannot be read

@@ -44,15 +44,15 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "ClassifierTest",
     "DAMAGES",
+    "METRICS",
+    "PRDC",
+    "ClassifierTest",
     "Estimate",
     "Evaluation",
     "GridDivergence",
-    "METRICS",
     "Metric",
     "ModeCoverage",
-    "PRDC",
     "Presentation",
     "Result",
     "Role",

@@ -1,8 +1,7 @@
-"""What a model can do. A model that cannot do a thing does not have the method.
+"""Capabilities: protocols for what a model can do. A model without a capability lacks the method.
 
-All images are image batches: uint8 `(B, C, H, W)`, 0..255. `condition` is what each is asked for,
-such as an int64 tensor `(B,)` of class labels (`ptheta.conditions`), or None for a model that takes
-none.
+Image batches are uint8 `(B, C, H, W)`, 0..255. `condition` has one entry per example, such as int64
+class labels `(B,)` (`ptheta.conditions`), or is None for an unconditional model.
 """
 
 from __future__ import annotations
@@ -28,15 +27,31 @@ if TYPE_CHECKING:
 @runtime_checkable
 class Samples(Protocol):
     def sample(self, n: int, condition: Condition | None = None) -> Tensor:
-        """n images drawn from the model: uint8 (n, C, H, W), values of the spec's levels."""
+        """Draw n examples from the model.
+
+        Args:
+            n: number of examples
+            condition: conditions of the n examples, or None for an unconditional model
+
+        Returns:
+            Examples in the convention of the spec: for images uint8 (n, C, H, W).
+        """
         ...
 
 
 @runtime_checkable
 class Tempers(Protocol):
     def sample_at(self, n: int, temperature: float, condition: Condition | None = None) -> Tensor:
-        """n examples at a temperature, at 1 those of `sample`, towards 0 the mode: logits over it,
-        or base noise times it. Raises PthetaError where it is not defined."""
+        """Draw n examples at a temperature, which divides the logits or scales the base noise.
+
+        Args:
+            n: number of examples
+            temperature: 1 for the distribution of `sample`; towards 0, its mode
+            condition: as for `Samples.sample`
+
+        Raises:
+            PthetaError: if the model does not support the temperature
+        """
         ...
 
 
@@ -45,46 +60,72 @@ class Truncates(Protocol):
     def sample_truncated(
         self, n: int, truncation: float, condition: Condition | None = None
     ) -> Tensor:
-        """n examples of codes whose normal numbers lie in [-truncation, truncation]. Raises
-        PthetaError where the prior has none."""
+        """Draw n examples from codes whose normal components are truncated.
+
+        Args:
+            n: number of examples
+            truncation: codes are truncated to [-truncation, truncation]
+            condition: as for `Samples.sample`
+
+        Raises:
+            PthetaError: if the prior has no normal components
+        """
         ...
 
 
 @runtime_checkable
 class HasLogProb(Protocol):
     def log_prob(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        """Exact log p(x): (B,) nats."""
+        """Compute the exact log p(x).
+
+        Args:
+            x: examples (B, ...)
+            condition: conditions of the examples
+
+        Returns:
+            log p(x), (B,) nats.
+        """
         ...
 
 
 @runtime_checkable
 class HasBound(Protocol):
     def elbo(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        """A stochastic lower bound of log p(x): (B,) nats."""
+        """Compute a stochastic lower bound of log p(x).
+
+        Args:
+            x: examples (B, ...)
+            condition: conditions of the examples
+
+        Returns:
+            The bound, (B,) nats.
+        """
         ...
 
     def bound_terms(self, x: Tensor, condition: Condition | None = None) -> dict[str, Tensor]:
-        """The terms that -elbo is the sum of, such as reconstruction and kl: (B,) nats each."""
+        """Compute the terms that sum to -elbo, such as reconstruction and kl: (B,) nats each."""
         ...
 
     def importance_bound(self, x: Tensor, k: int, condition: Condition | None = None) -> Tensor:
-        """The tighter bound with k importance samples (arXiv:1509.00519): (B,) nats."""
+        """Compute the tighter bound with k importance samples (arXiv:1509.00519): (B,) nats."""
         ...
 
 
 @runtime_checkable
 class MayBeExact(Protocol):
     def exact(self) -> bool:
-        """Whether the bound of `HasBound`, or the energy of `HasEnergy`, is of x itself, as of real
-        numbers, or of a model that has the probabilities of levels; else it is of numbers drawn in
-        the bins of x, and only bounds what x has."""
+        """Whether the bound of `HasBound` (or the energy of `HasEnergy`) is that of x itself.
+
+        This holds for continuous x, and for a model of discrete levels. Otherwise the bound is that
+        of dequantised x, which only bounds the probability of x.
+        """
         ...
 
 
 @runtime_checkable
 class HasPosterior(Protocol):
     def posterior(self, x: Tensor, condition: Condition | None = None) -> Normal:
-        """q(z | x), Gaussian: mean and log-variance, (B, L) each."""
+        """Compute the Gaussian posterior q(z | x): mean and log-variance, (B, L) each."""
         ...
 
 
@@ -115,59 +156,63 @@ class HasEnergy(Protocol):
 @runtime_checkable
 class EstimatesPartition(HasEnergy, Protocol):
     def log_partition(self, effort: float = 1.0) -> LogPartition:
-        """log Z, the integral (or the sum) of exp(-energy) over all x: exact, or between two sides.
-        What is drawn for it is of the random stream at hand.
+        """Compute or estimate log Z, the integral (or sum) of exp(-energy) over all x.
 
-        effort: what share of its usual steps an estimate takes; 0: as few as there can be, to
-            learn whether it is exact
+        The value is exact, or estimated between an upper and a lower bound. It uses torch's current
+        random stream.
+
+        Args:
+            effort: fraction of the usual number of steps; 0 for the minimum, to find out whether
+                log Z is exact
         """
         ...
 
 
 @runtime_checkable
 class HasChain(Protocol):
-    """Draws by a Markov chain whose stationary distribution is p(x)."""
+    """Samples with a Markov chain whose stationary distribution is p(x)."""
 
     def chain_start(self, n: int, condition: Condition | None = None) -> Tensor:
-        """n examples that the chain starts from: (n, *shape)."""
+        """Return n initial states of the chain: (n, *shape)."""
         ...
 
     def transition(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        """The states after one step from the states x: (n, *shape), values that are drawn."""
+        """Draw the states after one step from the states x: (n, *shape)."""
         ...
 
 
 @runtime_checkable
 class HasConditionals(Protocol):
     def conditionals(self, x: Tensor, condition: Condition | None = None) -> PixelDistribution:
-        """The distribution of every pixel given the earlier ones: batch shape (B, C, H, W)."""
+        """Return the distribution of every pixel given the earlier ones: batch shape (B, C, H,
+        W)."""
         ...
 
 
 class Steps(Protocol):
-    """What walks through n images of a model, pixel by pixel. pixel: (n, C), the colours of the
-    t-th pixel as far as they are known, else 0"""
+    """Sequential sampler of n images, pixel by pixel. pixel: (n, C), the colours of the t-th pixel
+    that are known so far, else 0."""
 
     def conditional(self, t: int, c: int, pixel: Tensor) -> ElementDistribution:
-        """The distribution of colour c of the t-th pixel: of n numbers. For every t in order and,
-        within it, for each c."""
+        """Return the distribution of colour c of the t-th pixel, for n images. To be called for
+        every t in order, and for each c within it."""
         ...
 
     def observe(self, t: int, pixel: Tensor) -> None:
-        """The t-th pixel is complete."""
+        """Take in the completed t-th pixel."""
         ...
 
 
 @runtime_checkable
 class StepsThrough(HasConditionals, Protocol):
-    """Has its conditionals pixel by pixel as well."""
+    """Also computes its conditionals one pixel at a time."""
 
     def pixel_order(self) -> list[int]:
-        """The pixels in the order of the factorisation, as row * W + column."""
+        """Return the pixels in the order of the factorisation, as row * W + column."""
         ...
 
     def stepper(self, n: int, condition: Condition | None = None) -> Steps:
-        """Walks through n images."""
+        """Return a sequential sampler of n images."""
         ...
 
 
@@ -176,11 +221,18 @@ class Completes(Protocol):
     def complete(
         self, x: Tensor, known: Tensor, condition: Condition | None = None, candidates: int = 1
     ) -> Tensor:
-        """Examples with the elements drawn that known, bool as x, leaves open: sub-pixels, or
-        cells, which may be NaN.
+        """Draw the unknown elements of examples given the known ones.
 
-        candidates: completions to choose from, where exact conditioning on all that is known is
-        approximated
+        Args:
+            x: examples (B, ...); unknown elements may have any value, table cells NaN
+            known: bool, of the shape of x; False where an element (sub-pixel or cell) is to be
+                drawn
+            condition: conditions of the examples
+            candidates: number of candidate completions, if conditioning on all known elements is
+                approximate
+
+        Returns:
+            The completed examples, of the shape of x.
         """
         ...
 
@@ -190,40 +242,57 @@ class HasConditionalMean(Protocol):
     def conditional_mean(
         self, x: Tensor, known: Tensor, condition: Condition | None = None, candidates: int = 1
     ) -> Tensor:
-        """Examples whose unknown elements are their mean given the known ones; of words, the most
-        probable. As `complete` takes them; candidates: what a mean that is estimated is taken of"""
+        """Replace unknown elements by their conditional mean, or by the most probable word.
+
+        Args:
+            x, known, condition: as for `Completes.complete`
+            candidates: number of draws from which a mean is estimated
+        """
         ...
 
 
 @runtime_checkable
 class InOrder(Protocol):
-    """Draws sub-pixels one after the other."""
+    """Draws sub-pixels sequentially."""
 
     def late(self, known: Tensor) -> Tensor:
-        """Which of the known sub-pixels follow an unknown one, which one completion draws without
-        a look at them: bool (B, C, H, W), as `known`."""
+        """Return which known sub-pixels come after an unknown one, so that a single completion
+        ignores them: bool (B, C, H, W), as `known`."""
         ...
 
 
 @runtime_checkable
 class Encodes(Protocol):
     def encode(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        """The code of each image: float (B, L)."""
+        """Encode examples.
+
+        Args:
+            x: examples (B, ...)
+            condition: conditions of the examples
+
+        Returns:
+            Codes, float (B, L).
+        """
         ...
 
 
 @runtime_checkable
 class Decodes(Protocol):
     def decode(self, z: Tensor, condition: Condition | None = None) -> Tensor:
-        """float (B, L) -> image batch; the mean image where the decoder is a distribution."""
+        """Decode codes into examples; the mean if the decoder is a distribution.
+
+        Args:
+            z: codes, float (B, L)
+            condition: conditions of the examples
+        """
         ...
 
 
 @runtime_checkable
 class Generates(Protocol):
     def generated(self, z: Tensor, condition: Condition | None = None) -> Tensor:
-        """What `decode` makes of codes (B, L), as a network sees examples: float, before anything
-        is rounded, so that it has gradients."""
+        """Decode codes (B, L) differentiably: float, in the network's scaling, before any
+        rounding."""
         ...
 
 
@@ -232,61 +301,77 @@ class Denoises(Protocol):
     def denoise(
         self, x: Tensor, noise: str, level: float, condition: Condition | None = None
     ) -> Tensor:
-        """What damaged images are thought to have been: uint8 (B, C, H, W) of any grey values.
-        noise, level: of the damage, as for `ptheta.corruption.corrupt`"""
+        """Restore corrupted images.
+
+        Args:
+            x: corrupted images, uint8 (B, C, H, W), of any grey values
+            noise, level: kind and strength of the corruption, as for `ptheta.corruption.corrupt`
+            condition: conditions of the images
+
+        Returns:
+            uint8 (B, C, H, W).
+        """
         ...
 
 
 @runtime_checkable
 class HasPrior(Protocol):
     def sample_latent(self, n: int, condition: Condition | None = None) -> Tensor:
-        """n codes drawn from the prior: float (n, L)."""
+        """Draw n codes from the prior: float (n, L)."""
         ...
 
 
 @runtime_checkable
 class Discriminates(Protocol):
     def discriminate(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        """Higher for what looks real: (B,), logits where the model's loss makes them so."""
+        """Return the discriminator's output: (B,), higher for examples that look real; logits for
+        losses that define them."""
         ...
 
 
 @runtime_checkable
 class HasLogRatio(Protocol):
     def log_ratio(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        """log p_data(x) / p_model(x) as a discriminator has it: (B,) nats. Raises PthetaError where
-        what it learned does not tell it."""
+        """Estimate log p_data(x) / p_model(x) with a discriminator: (B,) nats.
+
+        Raises:
+            PthetaError: if the discriminator's loss does not estimate this ratio
+        """
         ...
 
 
 @runtime_checkable
 class Clusters(Protocol):
     def cluster(self, x: Tensor) -> Tensor:
-        """The category that the model itself gives each image: int64 (B,)."""
+        """Return the model's own category of each image: int64 (B,)."""
         ...
 
 
 @runtime_checkable
 class Translates(Protocol):
-    """Carries pictures over: to what they were paired with in training, or to another domain."""
+    """Translates images: to the paired target of training, or to another domain."""
 
     def input_spec(self) -> ImageSpec:
-        """What is carried over; its height and width are those of training."""
+        """Spec of the input images; height and width are those of training."""
         ...
 
     def domains(self) -> tuple[str, ...]:
-        """The names of the domains that it carries over to; none where it learned from pairs."""
+        """Names of the target domains; empty for a model trained on pairs."""
         ...
 
     def varied(self) -> bool:
-        """Whether two answers to one picture differ."""
+        """Whether repeated outputs for the same input differ."""
         ...
 
     def translate(self, x: Tensor, to: Tensor | None = None) -> Tensor:
-        """Pictures x, uint8 (B, C, H, W) of `input_spec` but of any height and width, carried over:
-        uint8 (B, C', H, W).
+        """Translate images.
 
-        to: the number of the domain of each, int64 (B,); None where there are none
+        Args:
+            x: uint8 (B, C, H, W) of `input_spec`, but of any height and width
+            to: index of the target domain of each image, int64 (B,); None if there are no domains
+
+        Returns:
+            uint8 (B, C', H, W).
         """
         ...
 
@@ -320,45 +405,46 @@ CAPABILITIES: dict[str, type] = {
 
 @runtime_checkable
 class ReadsRatio(HasLogRatio, Protocol):
-    """A model whose options may be such that its discriminator tells no ratio."""
+    """A model for which, with some options, the discriminator does not estimate a density ratio."""
 
     @classmethod
     def unreadable(cls, config: object) -> str | None:
-        """Why a model with these options does not tell it; None where it does."""
+        """Why a model with these options does not estimate the ratio; None if it does."""
         ...
 
 
 @runtime_checkable
 class TakesCondition(Protocol):
-    """A model that may be conditional. condition: what it is asked for; None where it is nothing"""
+    """A model that may be conditional. condition: spec of its condition; None if unconditional."""
 
     condition: ConditionSpec | None
 
 
 @runtime_checkable
 class Varies(Protocol):
-    """A model that may answer in one way alone."""
+    """A model whose output may be deterministic."""
 
     def varied(self) -> bool:
-        """Whether two answers to the same input differ."""
+        """Whether repeated outputs for the same input differ."""
         ...
 
 
 @runtime_checkable
 class HasMargins(Protocol):
-    """Has a prior of codes whose numbers all have one distribution, which need not be N(0, 1)."""
+    """Has a prior of codes with i.i.d. components, which need not be N(0, 1)."""
 
     def code_at(self, t: Tensor) -> Tensor:
-        """The numbers that stand under it where t does under N(0, 1), with as much below: as t."""
+        """Map N(0, 1) quantiles to those of the prior: the values with the same cumulative
+        probability as t. Same shape as t."""
         ...
 
 
 @dataclass(frozen=True)
 class CodePart:
-    """A part of a code that has a name and a meaning of its own.
+    """A named part of a code.
 
-    start, size: where its numbers stand in the code
-    category: whether it is one of `size` categories, as one-hot; else numbers from low to high
+    start, size: position of its components in the code
+    category: whether it is a one-hot category of `size` values; else continuous, from low to high
     """
 
     name: str
@@ -371,102 +457,102 @@ class CodePart:
 
 @runtime_checkable
 class HasParts(Protocol):
-    """Has codes of which some parts are no mere noise."""
+    """Has codes with named parts."""
 
     def code_parts(self) -> tuple[CodePart, ...]:
-        """These parts, in the order of the code."""
+        """The named parts, in the order of the code."""
         ...
 
 
 def code_parts(model: object) -> tuple[CodePart, ...]:
-    """The named parts of a model's codes; none where all numbers are alike."""
+    """The named parts of a model's codes; empty if it has none."""
     return model.code_parts() if isinstance(model, HasParts) else ()
 
 
 @runtime_checkable
 class DrawsElements(Protocol):
-    """A model that may draw the elements of an example independently, given its code."""
+    """A model that may sample the elements of an example independently given its code."""
 
     def draws_elements(self) -> bool:
-        """Whether p(x | z) is drawn from, so that a sample is not what `decode` gives."""
+        """Whether samples are drawn from p(x | z), so that they differ from the output of
+        `decode`."""
         ...
 
 
 def draws_elements(model: object) -> bool:
-    """Whether a model draws the elements of its samples given a code; else these have no mean of
-    their own."""
+    """Whether a model samples the elements of x from p(x | z); otherwise there is no separate
+    mean."""
     return isinstance(model, DrawsElements) and model.draws_elements()
 
 
 @runtime_checkable
 class Staged(Protocol):
-    """A model that may learn in stages, such as small images first."""
+    """A model that may train in stages, such as small images first."""
 
     def present_stage(self) -> str:
-        """Where it stands, for a picture of training; empty where there is nothing to say."""
+        """Description of the current stage, for training pictures; empty if there is none."""
         ...
 
 
 def stage_of(model: object) -> str:
-    """In which of its stages a model is; empty for one without."""
+    """The current stage of a model; empty for one without stages."""
     return model.present_stage() if isinstance(model, Staged) else ""
 
 
 def varied(model: object) -> bool:
-    """Whether what a model draws differs from one time to the next."""
+    """Whether repeated outputs of a model differ."""
     return model.varied() if isinstance(model, Varies) else True
 
 
 def code_at(model: object, t: Tensor) -> Tensor:
-    """The numbers of a code that stand under the prior where t does under N(0, 1); t itself where
-    nothing is known of it."""
+    """Map N(0, 1) quantiles to the model's prior (`HasMargins`); t itself for other models."""
     return model.code_at(t) if isinstance(model, HasMargins) else t
 
 
 @runtime_checkable
 class Blends(Protocol):
-    """May be asked for what lies between two conditions."""
+    """Can interpolate between two conditions."""
 
     def between(self, first: Condition, second: Condition, share: Tensor) -> Condition:
-        """What lies between the conditions of B examples. share: float (B,), 0 for the first"""
+        """Interpolate between the conditions of B examples. share: float (B,), 0 for the first."""
         ...
 
 
 @runtime_checkable
 class Searches(Protocol):
-    """Completes by a search, which takes its time: of so many steps, each restart."""
+    """Completes by an iterative search. search_steps: steps of each restart."""
 
     search_steps: int
 
 
 @runtime_checkable
 class Settles(Protocol):
-    """Has a prior that is not everywhere."""
+    """Has a prior that does not cover the whole latent space."""
 
     def settled(self, z: Tensor) -> Tensor:
-        """Codes (B, L) brought to where it has its mass."""
+        """Move codes (B, L) to the support of the prior."""
         ...
 
 
 @runtime_checkable
 class OfAnySize(Protocol):
-    """A model that takes images of any height and width, and not only of those of its spec."""
+    """A model that takes images of any height and width, not only of those of its spec."""
 
     any_size: bool
 
 
 def takes_any_size(model: object) -> bool:
-    """Whether a model takes images of other sizes than those it was trained on."""
+    """Whether a model takes images of other sizes than it was trained on."""
     return isinstance(model, OfAnySize) and model.any_size
 
 
 def condition_of(model: object) -> ConditionSpec | None:
-    """What a model is asked for beside noise; None for an unconditional one."""
+    """The spec of a model's condition; None for an unconditional model."""
     return model.condition if isinstance(model, TakesCondition) else None
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Where the model computes; the CPU for one without parameters."""
+    """The device of the model's parameters; the CPU for a model without parameters."""
     import torch
 
     return next((p.device for p in model.parameters()), torch.device("cpu"))
@@ -476,7 +562,7 @@ LogProb: TypeAlias = "Callable[[Tensor, Condition | None], Tensor]"  # (B,) nats
 
 
 def exact_log_prob(model: object) -> LogProb | None:
-    """log p(x) of a model that has it itself, and no bound or estimate of it; None of another."""
+    """The method for log p(x) of a model that computes it exactly; None for other models."""
     if isinstance(model, HasLogProb):
         return model.log_prob
     if isinstance(model, HasBound) and isinstance(model, MayBeExact) and model.exact():
@@ -485,18 +571,18 @@ def exact_log_prob(model: object) -> LogProb | None:
 
 
 def capabilities(model: object) -> tuple[str, ...]:
-    """The names of what a model (or a model class) can do."""
+    """The names of the capabilities of a model or model class."""
     cls = model if isinstance(model, type) else type(model)
     return tuple(name for name, protocol in CAPABILITIES.items() if issubclass(cls, protocol))
 
 
 def conditional(model: object) -> bool:
-    """Whether a model takes a condition."""
+    """Whether a model is conditional."""
     return condition_of(model) is not None
 
 
 def some_conditions(model: nn.Module, n: int, start: int = 0) -> Condition | None:
-    """n conditions to show a model with, such as its labels in turn, from number `start` on; None
+    """n example conditions for a model, such as its labels in turn, starting at index `start`; None
     for an unconditional model."""
     condition = condition_of(model)
     return None if condition is None else condition.examples(n, start).to(device_of(model))

@@ -31,7 +31,7 @@ def test_what_is_another_thing_is_marked(report):
     remarks = {name: " ".join(run["remarks"]) for name, run in found["runs"].items()}
     assert remarks["plain"] == remarks["again"] == ""
     assert "binarised anew for each batch, the others once" in remarks["afresh"]
-    assert "its likelihood is of p(x | y)" in remarks["labelled"]
+    assert "its likelihood is p(x | y)" in remarks["labelled"]
     assert "mixture fitted" in remarks["fitted"]
     table = section(report, "Likelihood")
     assert "| plain |" in table
@@ -74,7 +74,7 @@ def test_images_of_another_program_stand_beside_the_runs(report):
     }
     assert (
         "plain and few: measured differently: samples 40 and 30; give the same -n 30 to both "
-        "(Frechet distance " in section(report, "Not judged")
+        "(Frechet distance " in section(report, "Not compared")
     )
     assert "not compared" in (report / "report.html").read_text()
     distance = section(report, "Distance to real data")

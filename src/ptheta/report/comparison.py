@@ -36,7 +36,8 @@ UNKNOWN = "not known"  # for images from another program
 class Measuring:
     """How every row is evaluated: on n images each, drawn with the same seed.
 
-    extractor: as for `ptheta.metrics.evaluate.evaluate` anew: ignore earlier evaluations
+    extractor: as for `ptheta.metrics.evaluate.evaluate`
+    anew: ignore earlier evaluations
     """
 
     n: int = 1000
@@ -75,11 +76,11 @@ class Measured:
     """A run, or images from another program, with its results and pictures.
 
     path: of the run or the images; family, model, about: the model; setting: how it differs from
-    the other runs, except for the seed; density: one of `DENSITIES`, or unknown first: its first
-    samples, shown next to those of others; None if it cannot sample alone cost: of the training;
-    logged: the lines of metrics.jsonl; references: name of a curve -> its value at equilibrium;
-    command: the command that trains such a run; config: its plan taken: the results reused from an
-    earlier evaluation under the same protocol
+    the other runs, except for the seed; density: one of `DENSITIES`, or unknown
+    first: its first samples, shown next to those of others; None if it cannot sample alone
+    cost: of the training; logged: the lines of metrics.jsonl; references: name of a
+    curve -> its value at equilibrium; command: the command that trains such a run; config: its plan
+    taken: the results reused from an earlier evaluation under the same protocol
     """
 
     name: str
@@ -105,8 +106,9 @@ class Measured:
 class Comparison:
     """The contents of a report.
 
-    remarks: for each row, why it is not comparable with the others baselines, floor: the baselines,
-    and the scores of real examples n, seed: of the samples of each row
+    remarks: for each row, why it is not comparable with the others
+    baselines, floor: the baselines, and the scores of real examples
+    n, seed: of the samples of each row
     """
 
     measured: list[Measured]

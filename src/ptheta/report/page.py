@@ -44,7 +44,8 @@ class Shown(NamedTuple):
     """The parts of the page for one row.
 
     pictures, more: those of samples, and others; neighbours, closest: those that compare samples
-    with real examples story: loss and quality over time, or None; curves: all logged curves
+    with real examples
+    story: loss and quality over time, or None; curves: all logged curves
     """
 
     row: Measured

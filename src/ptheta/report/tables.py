@@ -140,8 +140,8 @@ def tables(
     """One table for each section in which any run has a value. A table has one row per run, and one
     per baseline that has at least one value in it.
 
-    marks: footnote letters of runs that are not fully comparable with the others more: additional
-    columns, placed first
+    marks: footnote letters of runs that are not fully comparable with the others
+    more: additional columns, placed first
     """
     empty = empty_sections(runs)
     found = []

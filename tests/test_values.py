@@ -173,12 +173,12 @@ def test_training_needs_more_memory_than_use(monkeypatch):
 # -- config files
 
 FILES: dict[str, tuple[str, bytes, str]] = {
-    "Latin-1": ("toml", b"# caf\xe9\n", "not in UTF-8"),
-    "UTF-16": ("toml", "latent = 2".encode("utf-16"), "not in UTF-8"),
+    "Latin-1": ("toml", b"# caf\xe9\n", "not UTF-8"),
+    "UTF-16": ("toml", "latent = 2".encode("utf-16"), "not UTF-8"),
     "deep": ("json", b"[" * 100_000, "not valid"),
     "deep TOML": ("toml", b"a = " + b"[" * 100_000, "not valid"),
     "list": ("json", b"[1]", "want a table"),
-    "twice": ("json", b'{"latent": 2, "latent": 3}', "comes twice"),
+    "twice": ("json", b'{"latent": 2, "latent": 3}', "occurs twice"),
     "twice, TOML": ("toml", b"latent = 2\nlatent = 3\n", "not valid"),
     "5000 digits": ("json", b'{"latent": ' + b"9" * 5000 + b"}", "not valid"),
 }

@@ -205,9 +205,9 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "a table, back": (("reconstruct", "rows"), "is of images, and this model learned"),
     "no codes": (("denoise", "made"), "it has no `decode` and no `encode`"),
     "no codes, back": (("reconstruct", "gaussian"), "it has no `decode` and no `encode`"),
-    "no picture": (("denoise", "ae", "--image", "text.png"), "text.png: this cannot be read"),
-    "no file": (("reconstruct", "ae", "--image", "gone"), "there is no such file or folder"),
-    "empty": (("denoise", "ae", "--image", "empty"), "no pictures in this folder"),
+    "no picture": (("denoise", "ae", "--image", "text.png"), "text.png: cannot be read"),
+    "no file": (("reconstruct", "ae", "--image", "gone"), "no such file or folder"),
+    "empty": (("denoise", "ae", "--image", "empty"), "no images in this folder"),
     "size": (("denoise", "ae", "--image", "large.png"), "this model repairs images of 16x16"),
     "size, back": (("reconstruct", "ae", "--image", "large.png"), "model reconstructs images of"),
     "two levels": (

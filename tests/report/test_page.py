@@ -84,7 +84,7 @@ def test_damage_of_what_was_stored_is_told_in_a_line(
 
 def test_a_picture_that_is_missing_is_told(copied):
     next((copied / "pictures").iterdir()).unlink()
-    with pytest.raises(PthetaError, match="is not there: compare the runs again"):
+    with pytest.raises(PthetaError, match="does not exist: compare the runs again"):
         ptheta.write_report(copied)
     with pytest.raises(PthetaError, match=r"holds no measured\.json"):
         ptheta.write_report(copied / "pictures")
@@ -119,7 +119,7 @@ def _dangling(file: Path) -> None:
 def test_a_picture_that_is_none_is_told_in_a_line(copied, damage: Callable[[Path], object]):
     file = copied / "pictures" / "00-0.png"
     damage(file)
-    with pytest.raises(PthetaError, match=r"00-0\.png is no .*: \w+ .* again|put the file back"):
+    with pytest.raises(PthetaError, match=r"00-0\.png is not .*: \w+ .* again|put the file back"):
         ptheta.write_report(copied)
     assert not (copied / "report.html").exists()
 
@@ -259,7 +259,7 @@ def compared(*rows: Measured) -> Comparison:
 @pytest.mark.parametrize(
     ("rows", "wanted"),
     [
-        ([("vae", "variational", "")], "vae measured on digits"),
+        ([("vae", "variational", "")], "vae evaluated on digits"),
         ([("vae", "variational", "")] * 3, "vae on digits, over three seeds"),
         (
             [("vae", "variational", "lr 1"), ("vae", "variational", "lr 2")],

@@ -51,7 +51,7 @@ REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
         ("interpolate", "vae", "--images", "--from", "image=0", "--to", "image=1"),
         "leave one out",
     ),
-    "one end": (("interpolate", "vae", "--from", "image=0"), "--from alone: give --from and --to"),
+    "one end": (("interpolate", "vae", "--from", "image=0"), "--from is missing"),
     "no such test image": (
         ("interpolate", "vae", "--from", "image=0", "--to", "image=999999"),
         "--to image=999999: there are",

@@ -290,7 +290,7 @@ def test_every_kind_of_entry_is_checked_and_has_one_owner():
         ptheta.register("los", "x", ENTRIES["loss"][1])
     with pytest.raises(PthetaError, match="is one of ptheta's own: choose another name"):
         ptheta.register("model", "gan", Own)
-    with pytest.raises(PthetaError, match=r"calls itself 'nll.given.': give one name"):
+    with pytest.raises(PthetaError, match=r"has the name 'nll.given.': use the same name"):
         ptheta.register("metric", "own", METRICS["nll{given}"])
 
 

@@ -329,7 +329,7 @@ def test_the_matrix_says_what_models_are_refused(name):
             call(tiny(name, spec).eval())
         except PthetaError as error:
             said = str(error)
-        refused = said.startswith(("this model cannot", "this model is conditional"))
+        refused = said.startswith(("this model cannot", "this model is told"))
         assert refused == (can != "yes"), (verb, said)
         assert ("fit a prior to its codes" in said) == (can == "after fit"), (verb, said)
 

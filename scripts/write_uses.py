@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ptheta.measures.classification import Told
+from ptheta.measures.classification import IntervalEstimate
 from ptheta.measures.clustering import MEASURES
 from ptheta.specs import DataSpec, ImageSpec, VectorSpec
 from ptheta.tasks.compress import FLOORS

@@ -259,7 +259,7 @@ def test_damaged_lines_of_metrics_cost_those_lines_alone(rows, bad, tmp_path):
 
 
 SWEEPS: dict[str, tuple[object, str]] = {
-    "list": ([], "a list and not a table"),
+    "list": ([], "a list instead of a table"),
     "no runs": ({}, "runs: field required"),
     "none trained": ({"runs": []}, "names no run"),
     "numbers": ({"runs": [1]}, "runs.0"),

@@ -71,7 +71,15 @@ class HasLogProb(Protocol):
     """Has an exact likelihood."""
 
     def log_prob(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        """Exact log p(x): (B,) nats."""
+        """Compute the exact log p(x).
+
+        Args:
+            x: examples (B, ...)
+            condition: conditions of the examples
+
+        Returns:
+            log p(x), (B,) nats.
+        """
         ...
 
 
@@ -80,7 +88,15 @@ class HasBound(Protocol):
     """Has a lower bound of the likelihood."""
 
     def elbo(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        """A stochastic lower bound of log p(x): (B,) nats."""
+        """Compute a stochastic lower bound of log p(x).
+
+        Args:
+            x: examples (B, ...)
+            condition: conditions of the examples
+
+        Returns:
+            The bound, (B,) nats.
+        """
         ...
 
     def bound_terms(self, x: Tensor, condition: Condition | None = None) -> dict[str, Tensor]:
@@ -177,7 +193,8 @@ class HasConditionals(Protocol):
     """Has the conditional distributions of an autoregressive factorisation."""
 
     def conditionals(self, x: Tensor, condition: Condition | None = None) -> PixelDistribution:
-        """The distribution of every pixel given the earlier ones: batch shape (B, C, H, W)."""
+        """Return the distribution of every pixel given the earlier ones: batch shape (B, C, H,
+        W)."""
         ...
 
 
@@ -596,7 +613,7 @@ def capabilities(model: object) -> tuple[str, ...]:
 
 
 def conditional(model: object) -> bool:
-    """Whether a model takes a condition."""
+    """Whether a model is conditional."""
     return condition_of(model) is not None
 
 

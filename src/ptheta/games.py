@@ -164,7 +164,7 @@ class Game(Generic[S]):
                 )
         idle = self.players.keys() - {move.player for move in self.moves}
         if self.moves and idle:
-            raise PthetaError(f"the player {min(idle)} has no move: give it one, or leave it out")
+            raise PthetaError(f"player {min(idle)} has no move: add one, or remove the player")
 
     def due(self, step: int, share: float = 0.0) -> list[Move[S]]:
         """The moves of a step.

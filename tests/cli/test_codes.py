@@ -162,7 +162,7 @@ REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
     "std of an array": (("encode", "vae", "--std", "--out", "z.npy"), "holds codes alone"),
     "no such split": (("encode", "vae", "--split", "tset"), "unknown split 'tset'"),
     "two sources": (("encode", "vae", "digits", "--image", "x.png"), "SOURCE beside --image"),
-    "no such file": (("decode", "vae", "none.csv", "--out", "x.png"), "there is no such file"),
+    "no such file": (("decode", "vae", "none.csv", "--out", "x.png"), "no such file"),
     "no codes": (("decode", "vae", "none.txt", "--out", "x.png"), "want .npy, .csv or .parquet"),
     "no such dimension": (("scatter", "vae", "--dims", "0,3"), "give two of 0 to 2"),
     "one dimension": (("scatter", "vae", "--dims", "0"), "want two, such as 0,1"),
@@ -227,6 +227,6 @@ def test_nothing_is_overwritten_without_a_word(runs, tmp_path):
         ("scatter", runs["vae"], "--out", tmp_path / "s.png"),
     ):
         said(*words)
-        with pytest.raises(PthetaError, match="is there already: name another, or give --force"):
+        with pytest.raises(PthetaError, match="already exists: give another name, or --force"):
             said(*words)
         said(*words, "--force")

@@ -381,7 +381,7 @@ def _ends(words: list[str]) -> int:
     ("given_", "words"),
     [
         ({"out": "t.csv", "force": True}, "this is the table itself"),
-        ({"out": "there.csv"}, "is there already: name another, or give --force"),
+        ({"out": "there.csv"}, "already exists: give another name, or --force"),
         ({"out": "x.parquet"}, "is written as .csv"),
         ({"out": "x.csv", "m": 2, "mean": True}, "one best completion"),
         ({"out": "x.csv", "m": 0}, "-m 0: want 1 or more"),

@@ -451,5 +451,7 @@ def test_one_number_alone_is_learned_without_a_word(name, recwarn):
 def test_a_share_that_leaves_levels_nothing_is_refused():
     with pytest.raises(PthetaError, match="edge = 1"):
         ptheta.create("maf", IMAGES, edge=1)
-    with pytest.raises(PthetaError, match=r"--edge 0\.1 is of --input, which is none here"):
+    with pytest.raises(
+        PthetaError, match=r"--edge 0\.1 only applies to --input, which is none here"
+    ):
         plan.make("maf", "digits", {"steps": 1, "input": "none", "edge": 0.1})

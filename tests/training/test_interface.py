@@ -386,7 +386,7 @@ def test_a_picture_has_the_scale_that_is_asked_for(verb, suffix, place, tmp_path
 @pytest.mark.parametrize(
     ("out", "scale", "words"),
     [
-        ("x.npy", 2, "a picture alone has a scale, and .*x.npy is none"),
+        ("x.npy", 2, "--scale 2 applies only to image files, and .*x.npy is not"),
         ("folder", 2, "folder is none"),
         (None, 2, "no file is named"),
         ("x.png", 0, "want 1 or more"),

@@ -33,7 +33,7 @@ from ptheta.errors import PthetaError
 from ptheta.measures.rivals import verdict
 from ptheta.terminal.progress import shown
 
-beside_pictures = partial(asked_options, without=("image",))
+condition_options = partial(asked_options, without=("image",))
 # options that --measure uses
 MEASURING = ("n", "each", "candidates", "search_steps", "data", "seed")
 SHOWING = ("image", "mask", "known", "out", "scale", *(o[1] for o in OPTIONS.values()))
@@ -142,7 +142,7 @@ def sample(run: str, **options: Parsed) -> None:
     "right and bottom exclusive: 4,4,12,12.",
 )
 @click.option("--known", help="Known part of the image, by the same names.  [default: upper]")
-@beside_pictures
+@condition_options
 @click.option(
     *("-n", "--number", "n"),
     type=types.COUNT,

@@ -25,7 +25,7 @@ from ptheta.models.worded import TextConditional
 from ptheta.nets.adversarial.config import NetConfig, network_of, odd_network, stages_of
 from ptheta.nets.augment import AUGMENTATIONS
 from ptheta.nets.norms import norm_entry
-from ptheta.optimizers import BESIDE_LR, Decay, OptimizerName
+from ptheta.optimizers import OPTIMIZER_OPTIONS, Decay, OptimizerName
 from ptheta.specs import DataSpec
 
 LossName: TypeAlias = Annotated[str, OneOf(LOSSES)]

@@ -20,7 +20,7 @@ from ptheta.nets.coders import CoderConfig, CoderNet, decoder, encoder, odd_net
 from ptheta.nets.convolutional import ConvEncoder
 from ptheta.nets.mlp import mlp
 from ptheta.nets.outputs import OutputConfig, output
-from ptheta.optimizers import BESIDE_LR, Decay, OptimizerConfig
+from ptheta.optimizers import OPTIMIZER_OPTIONS, Decay, OptimizerConfig
 from ptheta.specs import DataSpec, ImageSpec, VectorSpec, full
 
 

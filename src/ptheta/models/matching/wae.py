@@ -16,7 +16,7 @@ from ptheta.models.hybrid.base import Coded, Hybrid, HybridConfig
 from ptheta.models.matching.options import KernelName, Widths, several
 from ptheta.models.recipes import Recipes
 from ptheta.nets.coders import CoderNet
-from ptheta.optimizers import BESIDE_LR, Decay
+from ptheta.optimizers import OPTIMIZER_OPTIONS, Decay
 from ptheta.specs import DataSpec, full
 
 

@@ -18,7 +18,7 @@ from ptheta.nets.text import TextEncoderName
 from ptheta.nets.text_to_image.discriminator import JudgeOptions
 from ptheta.nets.text_to_image.fusion import FusionName
 from ptheta.nets.text_to_image.generator import MapOptions
-from ptheta.optimizers import BESIDE_LR, Decay
+from ptheta.optimizers import OPTIMIZER_OPTIONS, Decay
 from ptheta.specs import DataSpec
 
 PairPenaltyName: TypeAlias = Annotated[str, OneOf(PAIR_PENALTIES, "none")]

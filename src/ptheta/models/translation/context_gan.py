@@ -29,7 +29,7 @@ from ptheta.nets.translation.dilated import DilatedGenerator, DilatedOptions
 from ptheta.nets.translation.fill import FILLS, FillName
 from ptheta.nets.translation.patch import per_example
 from ptheta.nets.translation.two_heads import HeadsOutput, TwoHeads
-from ptheta.optimizers import BESIDE_LR, Decay, OptimizerConfig
+from ptheta.optimizers import OPTIMIZER_OPTIONS, Decay, OptimizerConfig
 from ptheta.specs import DataSpec, ImageSpec
 
 TILE = 256  # pixels: larger images are completed tile by tile

@@ -14,7 +14,7 @@ from ptheta.nets.translation.ends import EndName
 from ptheta.nets.translation.generators import GENERATORS, ImageGeneratorName
 from ptheta.nets.translation.moves import PairMoveName
 from ptheta.nets.translation.patch import PatchName
-from ptheta.optimizers import BESIDE_LR, Decay, OptimizerConfig
+from ptheta.optimizers import OPTIMIZER_OPTIONS, Decay, OptimizerConfig
 from ptheta.specs import DataSpec
 
 

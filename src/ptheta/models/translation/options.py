@@ -11,7 +11,7 @@ from ptheta.models.refusals import odd_loss, odd_norm
 from ptheta.nets.adversarial.config import NormName, Share
 from ptheta.nets.translation.moves import PairMoveName
 from ptheta.nets.translation.patch import PatchName, PatchOptions
-from ptheta.optimizers import BESIDE_LR, Decay, OptimizerConfig
+from ptheta.optimizers import OPTIMIZER_OPTIONS, Decay, OptimizerConfig
 from ptheta.specs import DataSpec, ImageSpec, LabelMapSpec
 
 
@@ -60,7 +60,7 @@ class PairsConfig(Conditional, OptimizerConfig):
     d_lr: Positive | None = option(
         None, "discriminator's learning rate (default: --lr)", basic=True
     )
-    beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
+    beta1: Decay | None = option(0.5, OPTIMIZER_OPTIONS["beta1"].help)
 
     @property
     def plays(self) -> bool:

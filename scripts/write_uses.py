@@ -140,7 +140,7 @@ def clustered() -> str:
     rows = [["", "", *MEASURES]]
     for what, result in found.items():
         for name, by_measure in result["measured"].items():
-            cells = [Told(**by_measure[m]).text() for m in MEASURES]
+            cells = [IntervalEstimate(**by_measure[m]).text() for m in MEASURES]
             rows.append([f"`{what}`: {result['how']}", name, *cells])
     return markdown(rows)
 

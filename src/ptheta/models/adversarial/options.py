@@ -69,7 +69,7 @@ class GANConfig(TextConditional, NetConfig):
     d_optimizer: OptimizerName | None = option(
         None, "discriminator's optimizer, such as sgd (default: --optimizer)"
     )
-    beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
+    beta1: Decay | None = option(0.5, OPTIMIZER_OPTIONS["beta1"].help)
     critic_steps: Count = option(1, "discriminator updates per generator update", basic=True)
     feature_matching: Fraction = option(
         0.0, "share of feature matching in the generator's loss (1606.03498); 1: all of it"

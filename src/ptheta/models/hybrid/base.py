@@ -28,7 +28,7 @@ from ptheta.specs import DataSpec, ImageSpec, VectorSpec, full
 class HybridConfig(CoderConfig, OutputConfig, OptimizerConfig):
     net: CoderNet = option("conv", "encoder and decoder", basic=True)
     lr: Positive = option(3e-4, "learning rate of all players", basic=True)
-    beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
+    beta1: Decay | None = option(0.5, OPTIMIZER_OPTIONS["beta1"].help)
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
         return super().unsupported(spec, condition) or odd_net(spec, self.net)

@@ -25,7 +25,7 @@ class WAEConfig(HybridConfig):
     net: CoderNet = option("mlp", "encoder and decoder", basic=True)
     latent: Count = option(8, "dimensions of the code z", basic=True)
     lr: Positive = option(1e-3, "learning rate", basic=True)
-    beta1: Decay | None = option(None, BESIDE_LR["beta1"].help)
+    beta1: Decay | None = option(None, OPTIMIZER_OPTIONS["beta1"].help)
     weight: Positive = option(100.0, "weight of MMD^2 relative to the squared error")
     kernel: KernelName = option(
         "inverse-multiquadric", "kernel that compares codes with prior samples"

@@ -91,7 +91,7 @@ class TextConfig(TextConditional):
     matching_lr: Positive = option(
         1e-3, "learning rate of the encoder's pretraining", of="matching"
     )
-    beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
+    beta1: Decay | None = option(0.5, OPTIMIZER_OPTIONS["beta1"].help)
     critic_steps: Count = option(1, "discriminator updates per generator update", basic=True)
 
     def maps(self) -> MapOptions:

@@ -71,7 +71,7 @@ class ContextGANConfig(OptimizerConfig):
     patch_weight: AtLeastZero = option(0.0025, "weight of the generator's loss from the patch head")
     lr: Positive = option(1e-3, "learning rate", basic=True)
     d_lr: Positive | None = option(2e-4, "discriminator's learning rate (none: --lr)", basic=True)
-    beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
+    beta1: Decay | None = option(0.5, OPTIMIZER_OPTIONS["beta1"].help)
 
     @property
     def plays(self) -> bool:

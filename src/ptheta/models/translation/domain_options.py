@@ -60,7 +60,7 @@ class CycleGANConfig(Conditional, OptimizerConfig):
     d_lr: Positive | None = option(
         None, "discriminator's learning rate (default: --lr)", basic=True
     )
-    beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
+    beta1: Decay | None = option(0.5, OPTIMIZER_OPTIONS["beta1"].help)
     critic_steps: Count = option(1, "discriminator updates per generator update", basic=True)
     condition: Kinds = option("labels", f"the domains: {GIVEN}", basic=True)
 

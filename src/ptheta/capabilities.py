@@ -8,7 +8,7 @@ none.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,6 +121,25 @@ class EstimatesPartition(HasEnergy, Protocol):
         effort: what share of its usual steps an estimate takes; 0: as few as there can be, to
             learn whether it is exact
         """
+        ...
+
+
+class LogProbEstimate(NamedTuple):
+    """log p of examples, and how far from it the estimates may be: (B,) nats each.
+
+    noise: their standard errors, of what is drawn for each example alone
+    bias: what is thought to be left of the error of a numerical solution, with its sign
+    """
+
+    value: Tensor
+    noise: Tensor
+    bias: Tensor
+
+
+@runtime_checkable
+class EstimatesLogProb(Protocol):
+    def log_prob_estimate(self, x: Tensor, condition: Condition | None = None) -> LogProbEstimate:
+        """log p(x), with its errors; of numbers drawn in the bins of x where it has some."""
         ...
 
 
@@ -296,6 +315,7 @@ CAPABILITIES: dict[str, type] = {
     "temperature": Tempers,
     "truncation": Truncates,
     "log_prob": HasLogProb,
+    "log_prob_estimate": EstimatesLogProb,
     "bound": HasBound,
     "exact": MayBeExact,
     "joint": HasJoint,

@@ -142,6 +142,10 @@ class EstimatesLogProb(Protocol):
         """log p(x), with its errors; of numbers drawn in the bins of x where it has some."""
         ...
 
+    def estimated_by(self) -> str:
+        """How, in a few words."""
+        ...
+
 
 @runtime_checkable
 class HasChain(Protocol):

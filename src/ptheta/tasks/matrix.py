@@ -13,6 +13,7 @@ from ptheta.capabilities import (
     Decodes,
     Denoises,
     Encodes,
+    EstimatesLogProb,
     EstimatesPartition,
     HasBound,
     HasChain,
@@ -147,7 +148,11 @@ TASKS: dict[str, Task] = {
         "tell classes by Bayes' rule", (HasLogProb, HasBound), of=ANY, told=Labels.kind
     ),
     "chain": Task("watch its Markov chain, and how quickly it forgets", (HasChain,), of=ANY),
-    "density": Task("how likely examples are", (HasLogProb, EstimatesPartition, HasBound), of=ANY),
+    "density": Task(
+        "how likely examples are",
+        (HasLogProb, EstimatesPartition, EstimatesLogProb, HasBound),
+        of=ANY,
+    ),
     "ratio": Task(
         "how real examples are, by a discriminator", (HasLogRatio,), of=ANY, refused=unreadable
     ),

@@ -128,7 +128,7 @@ class Diffusion(ReadsBetween, Model):
         self.net: nn.Module
         if isinstance(spec, ImageSpec):
             self.net = UNet(
-                spec.features, c.channels, c.blocks, c.patch, c.embedding, c.dropout, c.attention
+                spec.channels, c.features, c.blocks, c.patch, c.embedding, c.dropout, c.attention
             )
         else:
             self.net = VectorNet(self.space.dims, c.hidden, c.layers, c.embedding, c.dropout)

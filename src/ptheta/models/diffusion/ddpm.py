@@ -229,13 +229,8 @@ class DDPM(Diffusion):
         return 0.5 * (of_error.to(lacking) * lacking + fixed.to(lacking))
 
     def first_deviation(self) -> float:
-        """Of p(x | x_1): that of q(x_1 | x_2, x), as q(x_0 | x_1, x) has none; where variance is
-        large that of q(x_1 | x)."""
-        k = self.path.kept
-        first = 1 - float(k[1])
-        if VARIANCES[self.config.variance].large or self.path.steps == 1:
-            return first**0.5
-        return (first * (1 - float(k[2] / k[1])) / (1 - float(k[2]))) ** 0.5
+        """Of p(x | x_1): that of q(x_1 | x), for q(x_0 | x_1, x) has none."""
+        return math.sqrt(1 - float(self.path.kept[1]))
 
     def _first(self, x: Tensor, w: Tensor, given: Tensor | None) -> Tensor:
         """L_0 = -log p(x | x_1), by one draw of x_1."""
@@ -312,7 +307,8 @@ def log_bin(x: Tensor, mean: Tensor, half: float, deviation: float) -> Tensor:
     flipped = low > 0  # both in the upper tail: its mirror image is known more exactly
     low, high = torch.where(flipped, -high, low), torch.where(flipped, -low, high)
     upper, lower = torch.special.log_ndtr(high), torch.special.log_ndtr(low)
-    return upper + torch.log1p(-(lower - upper).exp())
+    found: Tensor = upper + torch.log1p(-(lower - upper).exp())
+    return found
 
 
 RECIPES: Recipes = {

@@ -115,6 +115,13 @@ class FlowMatching(Diffusion):
         noise = each.std(1) / k**0.5 if k > 1 else torch.zeros_like(value)
         return LogProbEstimate(value - self.space.log_unit(x).to(value), noise, bias)
 
+    def estimated_by(self) -> str:
+        c = self.config
+        exact = self.space.dims <= c.exact_trace
+        trace = "exact divergence" if exact else f"divergence by {c.probes} random vectors"
+        binned = "" if self.space.numbers.exact else ", of dequantised numbers"
+        return f"ODE by {c.density_steps} steps of {c.solver}, {trace}{binned}"
+
     def _probes(self, w: Tensor, exact: bool) -> Tensor:
         """(K, B, D)"""
         n, dims = w.shape

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.batch import Condition
-from ptheta.capabilities import EstimatesPartition, HasBound, HasLogProb
+from ptheta.capabilities import EstimatesLogProb, EstimatesPartition, HasBound, HasLogProb
 from ptheta.compute.streams import seeded, undisturbed
 from ptheta.data.dataset import Dataset
 from ptheta.distributions.partition import LogPartition
@@ -107,7 +107,7 @@ def density(
     if found is None:
         raise refusal(
             *(model, HasBound, "say how likely an example is", "nor a likelihood"),
-            among=(HasLogProb, EstimatesPartition, HasBound),
+            among=(HasLogProb, EstimatesPartition, EstimatesLogProb, HasBound),
         )
     own = scored(_scorer(found), model, data, seed, "log p")
     others = own

@@ -9,7 +9,17 @@ from torch import Tensor, nn
 
 from ptheta.nets.modules import Layer
 
+FAINT = 1e-2  # of a layer's usual weights
 FASTEST = 1000.0  # of the frequencies, whose slowest is 1: radians over times from 0 to 1
+
+
+@torch.no_grad()
+def faint(layer: nn.Linear | nn.Conv2d) -> None:
+    """Brings a layer near 0, so that a block begins as nearly the identity and a network as nearly
+    0; not to 0, for nothing before it would learn in the first step."""
+    layer.weight.mul_(FAINT)
+    if layer.bias is not None:
+        layer.bias.zero_()
 
 
 class TimeEmbedding(Layer):

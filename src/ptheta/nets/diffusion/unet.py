@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ptheta.compute import streams
+from ptheta.nets.diffusion.embedding import faint
 from ptheta.nets.modules import Layer, Modules
 
 GROUP = 8  # channels of a group that is normalised, at least
@@ -39,10 +40,8 @@ class ResidualBlock(nn.Module):
         self.of_embedding = nn.Linear(embedding, 2 * channels)
         self.dropout = streams.Dropout(dropout)
         self.skip = nn.Identity() if entry == channels else nn.Conv2d(entry, channels, 1)
-        for zero in (self.conv2.weight, self.conv2.bias, self.of_embedding.weight):
-            assert zero is not None
-            nn.init.zeros_(zero)
-        nn.init.zeros_(self.of_embedding.bias)
+        faint(self.conv2)
+        faint(self.of_embedding)
 
     def forward(self, x: Tensor, embedded: Tensor) -> Tensor:
         h = self.conv1(F.silu(self.norm1(x)))
@@ -65,9 +64,7 @@ class PlaneAttention(Layer):
         self.heads = next(h for h in range(wanted, 0, -1) if channels % h == 0)
         self.norm = group_norm(channels)
         self.qkv, self.out = nn.Conv2d(channels, 3 * channels, 1), nn.Conv2d(channels, channels, 1)
-        nn.init.zeros_(self.out.weight)
-        assert self.out.bias is not None
-        nn.init.zeros_(self.out.bias)
+        faint(self.out)
 
     def forward(self, x: Tensor) -> Tensor:
         b, c, h, w = x.shape
@@ -79,7 +76,7 @@ class PlaneAttention(Layer):
 
 
 class UNet(nn.Module):
-    """Images (B, C, H, W) and an embedding (B, E) -> (B, C, H, W), 0 at the start.
+    """Images (B, C, H, W) and an embedding (B, E) -> (B, C, H, W), nearly 0 at the start.
 
     channels: of each resolution, each half of the one before; blocks: at each, on either way
     """
@@ -121,9 +118,7 @@ class UNet(nn.Module):
                 self.enlarge.append(nn.Conv2d(width, channels[i - 1], 3, padding=1))
         self.norm = group_norm(first)
         self.exit = nn.Conv2d(first, numbers, 3, padding=1)
-        nn.init.zeros_(self.exit.weight)
-        assert self.exit.bias is not None
-        nn.init.zeros_(self.exit.bias)
+        faint(self.exit)
 
     def forward(self, x: Tensor, embedded: Tensor) -> Tensor:
         h, w = x.shape[-2:]

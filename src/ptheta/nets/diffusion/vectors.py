@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ptheta.compute import streams
+from ptheta.nets.diffusion.embedding import faint
 from ptheta.nets.modules import Modules
 
 
@@ -32,15 +33,14 @@ class ResidualLayer(nn.Module):
 
 
 class VectorNet(nn.Module):
-    """(B, dims) and an embedding (B, E) -> (B, dims), 0 at the start."""
+    """(B, dims) and an embedding (B, E) -> (B, dims), nearly 0 at the start."""
 
     def __init__(self, dims: int, width: int, layers: int, embedding: int, dropout: float) -> None:
         super().__init__()
         self.entry = nn.Linear(dims, width)
         self.layers = Modules([ResidualLayer(width, embedding, dropout) for _ in range(layers)])
         self.norm, self.exit = nn.LayerNorm(width), nn.Linear(width, dims)
-        nn.init.zeros_(self.exit.weight)
-        nn.init.zeros_(self.exit.bias)
+        faint(self.exit)
 
     def forward(self, x: Tensor, embedded: Tensor) -> Tensor:
         h = self.entry(x)

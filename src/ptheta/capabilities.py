@@ -51,6 +51,20 @@ class Truncates(Protocol):
 
 
 @runtime_checkable
+class DrawsInSteps(Protocol):
+    def sample_in_steps(
+        self,
+        n: int,
+        steps: int | None = None,
+        guidance: float | None = None,
+        condition: Condition | None = None,
+    ) -> Tensor:
+        """n examples drawn in so many passes of a network, with such a weight of the condition;
+        None: as the model has it. Raises PthetaError where it has no such steps, or no weight."""
+        ...
+
+
+@runtime_checkable
 class HasLogProb(Protocol):
     def log_prob(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         """Exact log p(x): (B,) nats."""
@@ -318,6 +332,7 @@ CAPABILITIES: dict[str, type] = {
     "samples": Samples,
     "temperature": Tempers,
     "truncation": Truncates,
+    "steps": DrawsInSteps,
     "log_prob": HasLogProb,
     "log_prob_estimate": EstimatesLogProb,
     "bound": HasBound,

@@ -19,6 +19,7 @@ from ptheta.models.diffusion.flow_matching import FlowMatching
 from ptheta.models.diffusion.pairing import transported
 from ptheta.models.diffusion.paths import PREDICTIONS, SCHEDULES, Diffused, Path, Straight
 from ptheta.specs import ImageSpec, VectorSpec
+from ptheta.tasks.stepped import stepped
 from tests.conftest import VECTORS, examples, tiny
 from tests.laws.test_flows import shaken
 
@@ -248,6 +249,38 @@ def test_guidance_of_none_and_of_one():
         twice = model.predicted(w, s, given, 2.0)
         torch.testing.assert_close(twice, without + 2 * (plain - without))
         assert not torch.allclose(plain, without)
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_samples_in_other_steps_are_those_of_a_model_made_so(name):
+    y = torch.tensor([0, 1, 2])
+    options = {"classes": 3, "drop_condition": 0.2}
+    model = shaken(tiny(name, IMAGES, sample_steps=8, **options))
+    other = shaken(tiny(name, IMAGES, sample_steps=3, guidance=2.0, **options))
+    made = []
+    for drawing in (stepped(model, 3, 2.0), other, model):
+        torch.manual_seed(0)
+        made.append(drawing.sample(3, y))
+    assert torch.equal(made[0], made[1])
+    assert not torch.equal(made[0], made[2])
+    assert (model.sample_steps, model.guidance) == (8, 1.0)
+
+
+def test_steps_that_there_are_not_are_refused_in_one_line():
+    plain = tiny("ddpm", IMAGES, noise_steps=20)
+    for drawing, words in (
+        (stepped(plain, 21), "chain of 20 steps"),
+        (stepped(plain, None, 2.0), "--drop-condition"),
+    ):
+        with pytest.raises(PthetaError, match=words):
+            drawing.sample(2)
+    for ask, words in (
+        (lambda: stepped(tiny("vae", IMAGES), 3), "sample in steps"),
+        (lambda: stepped(plain, 0), "1 or more"),
+        (lambda: stepped(plain, None, math.nan), "finite"),
+    ):
+        with pytest.raises(PthetaError, match=words):
+            ask()
 
 
 def test_what_does_not_go_together_is_refused_in_one_line():

@@ -42,6 +42,8 @@ def sample(
     truncation: float | None = None,
     temperature: float | None = None,
     mean: bool = False,
+    steps: int | None = None,
+    guidance: float | None = None,
     data: Source | None = None,
     seed: int = 0,
     out: str | Path | None = None,
@@ -67,6 +69,8 @@ def sample(
     temperature: of autoregressive models, logits over it; of flows and VAEs, base noise times it
     mean: of a decoder that is a distribution (of VAEs and the like), show the mean of p(x | z) of
         each code; by default its elements are drawn, each on its own, as every metric takes them
+    steps, guidance: of models that draw in steps, such as ddpm: passes of the network for a sample,
+        and the weight of the condition (0 leaves it out, 1 takes it as it was learned)
     out: a place to write them as well: a picture, an array (.npy, .npz) or a folder; rows: a table
         (.csv, .parquet), an array (.npy) or a picture (.png)
     force: whether a file of rows that is there is overwritten
@@ -81,7 +85,7 @@ def sample(
         n, condition = _of_file(opened, n, caption_file, condition)
     n = N if n is None else n
     wanted = Wanted(labels=labels or None, attributes=attributes, condition=condition or None)
-    choosing = Choosing(reject, truncation, temperature, data, mean)
+    choosing = Choosing(reject, truncation, temperature, data, mean, steps, guidance)
     how = How(weights, prior, same_noise, between, choosing)
     if isinstance(opened.spec, VectorSpec):
         return sample_rows(

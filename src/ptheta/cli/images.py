@@ -98,6 +98,19 @@ SHOWING = ("image", "mask", "known", "out", "scale", *(o[1] for o in OPTIONS.val
     "each code, or draw its pixels, each on its own, as all metrics take samples.  [default: "
     "--draw]",
 )
+@click.option(
+    "--steps",
+    type=types.Whole(1),
+    metavar="S",
+    help="Of models that draw in steps (ddpm, flow-matching): how many, for each sample.",
+)
+@click.option(
+    "--guidance",
+    type=types.Real(0.0),
+    metavar="W",
+    help="Of such a model that was trained with --drop-condition: the weight of the condition; 0 "
+    "leaves it out, 1 takes it as it was learned, more exaggerates it.",
+)
 @click.option("--force", is_flag=True, help="Overwrite a table or an array of rows that is there.")
 @click.option(
     "--data",

@@ -15,6 +15,8 @@ eta = 1 the Markov chain of training. Guidance (Ho & Salimans 2022, arXiv:2207.1
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Any
@@ -27,6 +29,7 @@ from ptheta.batch import Batch, Condition
 from ptheta.compute import streams
 from ptheta.conditions import ConditionSpec
 from ptheta.config import AtLeastZero, Count, Fraction, Layers, Parts, option
+from ptheta.errors import PthetaError
 from ptheta.games import Game, Move, Player, Terms
 from ptheta.models.autoencoders.chain import from_noise
 from ptheta.models.base import EVERY_KIND, Model, whole
@@ -205,6 +208,36 @@ class Diffusion(ReadsBetween, Model):
         return list(pairwise(of))
 
     # -- uses
+
+    @contextmanager
+    def drawing(self, steps: int | None, guidance: float | None) -> Iterator[None]:
+        """Inside, samples take so many steps, with such guidance; None: as ever."""
+        before = self.sample_steps, self.guidance
+        if guidance not in (None, 1.0) and self.nothing is None:
+            raise PthetaError(
+                f"--guidance {guidance:g}: this model does not know what is drawn without a "
+                "condition; train it with --condition labels --drop-condition 0.1"
+            )
+        self.sample_steps = before[0] if steps is None else self.path.allowed(steps)
+        self.guidance = before[1] if guidance is None else guidance
+        try:
+            yield
+        finally:
+            self.sample_steps, self.guidance = before
+
+    def sample_in_steps(
+        self,
+        n: int,
+        steps: int | None = None,
+        guidance: float | None = None,
+        condition: Condition | None = None,
+    ) -> Tensor:
+        with self.drawing(steps, guidance):
+            return self.sample(n, condition)
+
+    @abstractmethod
+    def sample(self, n: int, condition: Condition | None = None) -> Tensor:
+        """Noise brought to examples."""
 
     def noise(self, n: int) -> Tensor:
         """N(0, I): (n, *shape)"""

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ptheta.config import Entry, OneOf
+from ptheta.errors import PthetaError
 
 LEAST = 1e-5  # of alpha and sigma where one divides by them
 LARGEST_BETA = 0.999  # of the cosine schedule, near pure noise
@@ -53,6 +54,7 @@ class Path(Protocol):
     """grid(n, start): s of n + 1 points from `start` to the example, falling, float64
     at(s, like): the coefficients at times (B,), for numbers like `like` (B, ...)
     drawn(u): the times that uniform numbers in [0, 1) stand for
+    allowed(n): n itself; raises PthetaError for more steps than there are
     """
 
     def grid(self, steps: int, start: float = 1.0) -> Tensor: ...
@@ -60,6 +62,8 @@ class Path(Protocol):
     def at(self, s: Tensor, like: Tensor) -> Coefficients: ...
 
     def drawn(self, u: Tensor) -> Tensor: ...
+
+    def allowed(self, steps: int) -> int: ...
 
 
 def shaped(numbers: Tensor, like: Tensor) -> Tensor:
@@ -112,6 +116,14 @@ class Diffused:
         with torch.device("cpu"):
             self.steps, self.kept = steps, SCHEDULES[schedule].kept(steps)
 
+    def allowed(self, steps: int) -> int:
+        if steps > self.steps:
+            raise PthetaError(
+                f"--steps {steps:,}: this model learned a chain of {self.steps:,} steps; want as "
+                "many at most"
+            )
+        return steps
+
     def index(self, s: Tensor) -> Tensor:
         """t of times: int64, on the CPU."""
         return (s.cpu() * self.steps).round().long()
@@ -159,6 +171,9 @@ class Straight:
 
     def drawn(self, u: Tensor) -> Tensor:
         return u
+
+    def allowed(self, steps: int) -> int:
+        return steps
 
 
 # -- what is predicted

@@ -254,7 +254,7 @@ def test_guidance_of_none_and_of_one():
 @pytest.mark.parametrize("name", BOTH)
 def test_samples_in_other_steps_are_those_of_a_model_made_so(name):
     y = torch.tensor([0, 1, 2])
-    options = {"classes": 3, "drop_condition": 0.2}
+    options: dict[str, Any] = {"classes": 3, "drop_condition": 0.2}
     model = shaken(tiny(name, IMAGES, sample_steps=8, **options))
     other = shaken(tiny(name, IMAGES, sample_steps=3, guidance=2.0, **options))
     made = []
@@ -284,11 +284,12 @@ def test_steps_that_there_are_not_are_refused_in_one_line():
 
 
 def test_what_does_not_go_together_is_refused_in_one_line():
-    for options, words in (
+    refused: tuple[tuple[dict[str, Any], str], ...] = (
         ({"guidance": 2.0}, "given none"),
         ({"drop_condition": 0.1}, "given none"),
         ({"guidance": 2.0, "classes": 3}, "--drop-condition"),
-    ):
+    )
+    for options, words in refused:
         with pytest.raises(PthetaError, match=words) as error:
             tiny("ddpm", POINTS, **options)
         assert "\n" not in str(error.value)

@@ -27,7 +27,7 @@ class Stepped(Changed):
         return self.drawing.sample_in_steps(n, self.steps, self.guidance, condition)
 
 
-def stepped(model: nn.Module, steps: int | None = None, guidance: float | None = None) -> nn.Module:
+def stepped(model: nn.Module, steps: int | None = None, guidance: float | None = None) -> Stepped:
     """The model with another number of steps, or another weight of its condition. Raises
     PthetaError where it draws in no steps, and for numbers that are none of theirs."""
     if steps is not None and steps < 1:

@@ -74,6 +74,8 @@ MOONS: Mapping[str, str] = {  # model -> training options in addition to the rec
     "wae-mmd": " --steps 1000",
     "rbm": " --steps 1500",
     "gsn": " --steps 1000",
+    "ddpm": " --steps 2000",
+    "flow-matching": " --steps 1000",
 }
 DIGITS: Mapping[str, Picture] = {
     "vae": _digits("vae", "--recipe demo --steps 1500", sample=" --mean"),

@@ -41,6 +41,7 @@ FAMILY_PAGES: Mapping[str, str] = {
     "energy": "energy.md",
     "mixtures": "mixtures.md",
     "flows": "flows.md",
+    "diffusion": "diffusion.md",
     "autoregressive": "autoregressive.md",
 }
 # pages of the guide taken from sections of the README: file -> title, section

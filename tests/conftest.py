@@ -73,6 +73,7 @@ TINY: dict[str, dict[str, Any]] = {
     "realnvp": {"hidden": (16,), "scales": 2, "depth": 1, "features": (4,)},
     "glow": {"hidden": (16,), "scales": 2, "depth": 2, "features": (4,)},
     "maf": {"hidden": (16,), "transforms": 2},
+    **dict.fromkeys(("ddpm", "flow-matching"), NOISED),
     "nade": {"hidden": 12, "block": 5},
     "made": {"hidden": (40,)},
     "pixelcnn": {"features": 6, "blocks": 2, "head": 6},

@@ -7,7 +7,7 @@ as an int64 tensor `(B,)` of class labels (`ptheta.conditions`); None for an unc
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +63,20 @@ class Truncates(Protocol):
         Raises:
             PthetaError: if the prior has no normal dimensions.
         """
+        ...
+
+
+@runtime_checkable
+class DrawsInSteps(Protocol):
+    def sample_in_steps(
+        self,
+        n: int,
+        steps: int | None = None,
+        guidance: float | None = None,
+        condition: Condition | None = None,
+    ) -> Tensor:
+        """n examples drawn in so many passes of a network, with such a weight of the condition;
+        None: as the model has it. Raises PthetaError where it has no such steps, or no weight."""
         ...
 
 
@@ -172,6 +186,29 @@ class EstimatesPartition(HasEnergy, Protocol):
         Returns:
             The exact value, or an estimate with a lower and an upper side.
         """
+        ...
+
+
+class LogProbEstimate(NamedTuple):
+    """log p of examples, and how far from it the estimates may be: (B,) nats each.
+
+    noise: their standard errors, of what is drawn for each example alone
+    bias: what is thought to be left of the error of a numerical solution, with its sign
+    """
+
+    value: Tensor
+    noise: Tensor
+    bias: Tensor
+
+
+@runtime_checkable
+class EstimatesLogProb(Protocol):
+    def log_prob_estimate(self, x: Tensor, condition: Condition | None = None) -> LogProbEstimate:
+        """log p(x), with its errors; of numbers drawn in the bins of x where it has some."""
+        ...
+
+    def estimated_by(self) -> str:
+        """How, in a few words."""
         ...
 
 
@@ -408,7 +445,9 @@ CAPABILITIES: dict[str, type] = {
     "samples": Samples,
     "temperature": Tempers,
     "truncation": Truncates,
+    "steps": DrawsInSteps,
     "log_prob": HasLogProb,
+    "log_prob_estimate": EstimatesLogProb,
     "bound": HasBound,
     "exact": MayBeExact,
     "joint": HasJoint,

@@ -13,6 +13,7 @@ from ptheta.runs.folder import Run
 from ptheta.tasks.averaged import Averaged, averaged, can_average
 from ptheta.tasks.ratio import calibrated
 from ptheta.tasks.reject import Chosen, check_way, chosen
+from ptheta.tasks.stepped import stepped
 from ptheta.tasks.tempered import tempered, truncated
 
 CALIBRATING = 181006758  # seed of the samples on which a discriminator is calibrated
@@ -33,10 +34,14 @@ class Choosing:
     temperature: float | None = None
     data: Source | None = None
     mean: bool = False
+    steps: int | None = None
+    guidance: float | None = None
 
     def __post_init__(self) -> None:
         """Raises PthetaError for an unknown value, and for options that cannot be combined."""
         given = [f"--{name}" for name in self.asked()]
+        if self.steps is not None and self.guidance is not None:
+            given.remove("--guidance")  # both go together
         if len(given) > 1:
             raise PthetaError(f"{' and '.join(given)} cannot be combined: give one of them")
         if self.reject is not None:
@@ -52,6 +57,8 @@ class Choosing:
             "truncation": self.truncation,
             "temperature": self.temperature,
             "mean": "of p(x | z)" if self.mean else None,
+            "steps": self.steps,
+            "guidance": self.guidance,
         }
         return {name: str(value) for name, value in every.items() if value is not None}
 
@@ -63,6 +70,10 @@ class Choosing:
             parts.append(f"codes within {self.truncation:g}")
         if self.temperature is not None:
             parts.append(f"temperature {self.temperature:g}")
+        if self.steps is not None:
+            parts.append(f"in {self.steps:,} step{'s' * (self.steps > 1)}")
+        if self.guidance is not None:
+            parts.append(f"guidance {self.guidance:g}")
         return "; ".join([drawn, *parts])
 
     def applied(self, run: Run, model: nn.Module) -> nn.Module:
@@ -73,6 +84,8 @@ class Choosing:
             model = averaged(model)
         if self.temperature is not None:
             model = tempered(model, self.temperature)
+        if self.steps is not None or self.guidance is not None:
+            model = stepped(model, self.steps, self.guidance)
         if self.reject is None:
             return model
         held_out = unseen_of(run.own(self.data), HELD_OUT)

@@ -42,6 +42,8 @@ def sample(
     truncation: float | None = None,
     temperature: float | None = None,
     mean: bool = False,
+    steps: int | None = None,
+    guidance: float | None = None,
     data: Source | None = None,
     seed: int = 0,
     out: str | Path | None = None,
@@ -92,7 +94,7 @@ def sample(
         n, condition = _of_file(opened, n, caption_file, condition)
     n = N if n is None else n
     wanted = Wanted(labels=labels or None, attributes=attributes, condition=condition or None)
-    choosing = Choosing(reject, truncation, temperature, data, mean)
+    choosing = Choosing(reject, truncation, temperature, data, mean, steps, guidance)
     how = How(weights, prior, same_noise, between, choosing)
     if isinstance(opened.spec, VectorSpec):
         return sample_rows(

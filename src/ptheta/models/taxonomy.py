@@ -9,7 +9,15 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import nn
 
-from ptheta.capabilities import HasBound, HasChain, HasEnergy, HasLogProb, MayBeExact, Samples
+from ptheta.capabilities import (
+    EstimatesLogProb,
+    HasBound,
+    HasChain,
+    HasEnergy,
+    HasLogProb,
+    MayBeExact,
+    Samples,
+)
 from ptheta.models import registry
 
 
@@ -51,6 +59,11 @@ TREE = Branch(
                             "Markov chain",
                             "an energy with an estimated normalisation",
                             can=(HasEnergy,),
+                        ),
+                        Branch(
+                            "ODE",
+                            "a density by the steps of a differential equation, an estimate",
+                            can=(EstimatesLogProb,),
                         ),
                     ),
                 ),

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from torch import nn
 
 from ptheta.capabilities import (
+    EstimatesLogProb,
     EstimatesPartition,
     HasBound,
     HasChain,
@@ -216,7 +217,7 @@ def density(model: nn.Module, discrete: bool) -> str:
     density."""
     if known_log_p(model) is not None:
         return EXACT if discrete else DENSITY
-    if isinstance(model, EstimatesPartition):
+    if isinstance(model, EstimatesPartition | EstimatesLogProb):
         return ESTIMATE
     if isinstance(model, HasBound):
         return BOUND

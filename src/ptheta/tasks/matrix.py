@@ -13,6 +13,7 @@ from ptheta.capabilities import (
     Decodes,
     Denoises,
     Encodes,
+    EstimatesLogProb,
     EstimatesPartition,
     HasBound,
     HasChain,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.batch import Condition
-from ptheta.capabilities import EstimatesPartition, HasBound, HasLogProb
+from ptheta.capabilities import EstimatesLogProb, EstimatesPartition, HasBound, HasLogProb
 from ptheta.compute.streams import seeded, undisturbed
 from ptheta.data.dataset import Dataset
 from ptheta.distributions.partition import LogPartition

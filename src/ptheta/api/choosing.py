@@ -25,6 +25,8 @@ class Choosing:
     """reject: a name in `ptheta.tasks.reject.WAYS`; None to keep all samples
     truncation: of a GAN's codes, to [-truncation, truncation]
     temperature: sampling temperature
+    steps, guidance: network evaluations per sample, and weight of the condition, for models that
+        sample in steps
     data: new location of the run's data, whose held-out examples calibrate the discriminator
     mean: show the mean of p(x | z) instead of sampling the elements from it
     """

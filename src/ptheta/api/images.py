@@ -73,6 +73,8 @@ def sample(
             VAEs)
         mean: for a probabilistic decoder, such as a VAE, show the mean of p(x | z); by default each
             element is sampled independently, as all metrics do
+        steps: for a model that samples in steps, such as ddpm: network evaluations per sample
+        guidance: for such a model, weight of the condition: 0 ignores it, 1 uses it as trained
         data: new location of the run's data, on which `reject` is calibrated
         seed: random seed
         out: place to write to. Images: an image file, an array (.npy, .npz) or a folder; rows: a

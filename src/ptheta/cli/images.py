@@ -101,6 +101,19 @@ SHOWING = ("image", "mask", "known", "out", "scale", *(o[1] for o in OPTIONS.val
     help="For a model with a probabilistic decoder, such as a VAE: show the mean of p(x | z), or "
     "sample each pixel independently from p(x | z), as all metrics do.  [default: --draw]",
 )
+@click.option(
+    "--steps",
+    type=types.Whole(1),
+    metavar="S",
+    help="For models that sample in steps (ddpm, flow-matching): number of steps per sample.",
+)
+@click.option(
+    "--guidance",
+    type=types.Real(0.0),
+    metavar="W",
+    help="For such a model trained with --drop-condition: weight of the condition; 0 ignores it, 1 "
+    "uses it as trained, larger values exaggerate it.",
+)
 @click.option("--force", is_flag=True, help="Overwrite an existing table or array of rows.")
 @click.option(
     "--data",

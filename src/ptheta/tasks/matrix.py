@@ -146,7 +146,11 @@ TASKS: dict[str, Task] = {
     ),
     "classify": Task("classify by Bayes' rule", (HasLogProb, HasBound), of=ANY, told=Labels.kind),
     "chain": Task("run its Markov chain and measure mixing", (HasChain,), of=ANY),
-    "density": Task("likelihood of examples", (HasLogProb, EstimatesPartition, HasBound), of=ANY),
+    "density": Task(
+        "likelihood of examples",
+        (HasLogProb, EstimatesPartition, EstimatesLogProb, HasBound),
+        of=ANY,
+    ),
     "ratio": Task(
         "density ratio of data and samples, by a discriminator",
         (HasLogRatio,),

@@ -107,7 +107,7 @@ def density(
     if found is None:
         raise refusal(
             *(model, HasBound, "evaluate likelihoods", "nor a likelihood"),
-            among=(HasLogProb, EstimatesPartition, HasBound),
+            among=(HasLogProb, EstimatesPartition, EstimatesLogProb, HasBound),
         )
     own = scored(_scorer(found), model, data, seed, "log p")
     others = own

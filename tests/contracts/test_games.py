@@ -327,8 +327,8 @@ def test_gradient_clipping_bounds_the_norm():
 
 ONE = nn.Linear(1, 1)
 FAULTY: dict[str, tuple[Callable[[Batch, None], Any], str]] = {
-    "nothing": (lambda batch, _: {}, "gave dict and no terms"),
-    "a tensor": (lambda batch, _: ONE.weight.sum(), "gave Parameter|gave Tensor and no terms"),
+    "nothing": (lambda batch, _: {}, "returned dict"),
+    "a tensor": (lambda batch, _: ONE.weight.sum(), "returned Parameter|returned Tensor"),
     "one number": (
         lambda batch, _: {"e": ONE.weight.sum()},
         r"'e' of a is \(\): return one value for",

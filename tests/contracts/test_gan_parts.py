@@ -90,7 +90,7 @@ KNOWN = [
     ({"loss": "wasserstein", "label_smoothing": 0.1}, "labels would only shrink it; leave label_s"),
     ({"loss": "relativistic", "label_flips": 0.1}, "no example alone"),
     ({"loss": "began", "minibatch": "stddev"}, "the batch has nothing to add; take minibatch = no"),
-    ({"loss": "began", "conditioning": "projection"}, "is not linear in features; take loss = min"),
+    ({"loss": "began", "conditioning": "projection"}, "is not linear in features; use loss = min"),
     ({"penalty": ("gp",), "d_norm": "batch"}, "own output; take d_norm = auto, layer, virtual"),
     ({"penalty": ("r1",), "minibatch": "discrimination"}, "each example's own output"),
     ({"weight_clip": 0.1, "spectral_norm": True}, "both bound the same weights"),

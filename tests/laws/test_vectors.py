@@ -197,8 +197,8 @@ def test_learned_priors_are_of_vectors_as_well(prior):
 @pytest.mark.parametrize(
     ("name", "options", "reason"),
     [
-        ("vae", {"net": "conv"}, "net = conv is of images"),
-        ("ae", {"net": "resize"}, "net = resize is of images"),
+        ("vae", {"net": "conv"}, "net = conv is for images"),
+        ("ae", {"net": "resize"}, "net = resize is for images"),
         ("ae", {"loss": "cross-entropy"}, "cross-entropy is of grey values"),
         ("vae", {"likelihood": "bernoulli"}, "likelihood = bernoulli is of pixels"),
         ("made", {"likelihood": "categorical"}, "likelihood = categorical is of pixels"),

@@ -27,8 +27,9 @@ STRAYS = 10  # one of so many pictures may lie outside the class folders
 
 
 class Files:
-    """The pictures of a part: `files` relative to `base`, without those written by ptheta
-    or outside the class folders. For two folders of pairs these are the targets, with as many `inputs`.
+    """The pictures of a part: `files` relative to `base`, without those written by ptheta or
+    outside the class folders. For two folders of pairs these are the targets, with as many
+    `inputs`.
     """
 
     def __init__(self, folder: Tree, roots: Sequence[Root], request: Request) -> None:

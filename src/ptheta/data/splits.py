@@ -3,9 +3,9 @@
 The images of `train` are never in `val` or `test`. A source with one held-out part uses it for
 both. A source with none is divided by the content of its images, not by their order: an image is
 held out if its 64-bit key is in the lowest tenth. Near-duplicates are held out together or not at
-all, and so are partners, by the key of the first. File names and added or removed files have no influence on
-other images, except on their near-duplicates; and an added file never moves a training image to the
-held-out part.
+all, and so are partners, by the key of the first. File names and added or removed files have no
+influence on other images, except on their near-duplicates; and an added file never moves a training
+image to the held-out part.
 """
 
 from __future__ import annotations

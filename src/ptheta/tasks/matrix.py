@@ -1,4 +1,4 @@
-"""The uses of models as a table: which model can do which, computed from what it can."""
+"""The table of tasks: which model supports which, computed from capabilities."""
 
 from __future__ import annotations
 
@@ -50,15 +50,15 @@ def never(cls: type, config: object) -> bool:
 
 @dataclass(frozen=True)
 class Task:
-    """A use of a trained model, by the name of its verb.
+    """A use of a trained model, named by its command.
 
-    about: what it gives, in a few words
-    needs: ways to do it, each a protocol (of capabilities): a model with one of them can
-    fitted: which of them a prior gives that `ptheta fit` fits to the codes of a model
-    of: what examples it is of
-    conditional: whether models that are always asked for a condition can, too
-    told: the kind of condition that a model must be able to take; "" for none
-    refused: whether a class with its usual config cannot, for all its methods
+    about: a short description
+    needs: alternative capabilities, each a protocol: a model needs one of them
+    fitted: which of them a prior adds that `ptheta fit` fits to the codes of a model
+    of: the supported kinds of examples
+    conditional: whether models that require a condition are supported
+    told: the kind of condition that a model must accept; "" for none
+    refused: whether a class with its default config is excluded despite its methods
     """
 
     about: str
@@ -158,7 +158,7 @@ TASKS: dict[str, Task] = {
 
 
 class TaskInfo(TypedDict):
-    """What is known of a use. needs: names of capabilities; models: which can do it"""
+    """A use, JSON-ready. needs: names of capabilities; models: which of them support it"""
 
     about: str
     needs: str

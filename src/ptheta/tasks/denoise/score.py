@@ -1,4 +1,4 @@
-"""How well damaged images are repaired, beside what needs no model."""
+"""Evaluation of denoising against baselines."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ HIGHER: Better = "higher"
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """What one way makes of images: "model", or an entry of a table of floors.
+    """Result of one method: "model", or a baseline.
 
-    values: by measure, the mean over the images with its error; note: what was chosen for it
-    images: what it made, uint8 (N, C, H, W)
+    values: mean over the images with its error, by measure; note: the chosen settings
+    images: the denoised images, uint8 (N, C, H, W)
     """
 
     name: str

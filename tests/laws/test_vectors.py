@@ -199,10 +199,10 @@ def test_learned_priors_are_of_vectors_as_well(prior):
     [
         ("vae", {"net": "conv"}, "net = conv is for images"),
         ("ae", {"net": "resize"}, "net = resize is for images"),
-        ("ae", {"loss": "cross-entropy"}, "cross-entropy is of grey values"),
-        ("vae", {"likelihood": "bernoulli"}, "likelihood = bernoulli is of pixels"),
-        ("made", {"likelihood": "categorical"}, "likelihood = categorical is of pixels"),
-        ("vae", {"sigma": "shared"}, "sigma = shared is of pixels"),
+        ("ae", {"loss": "cross-entropy"}, "cross-entropy needs grey values"),
+        ("vae", {"likelihood": "bernoulli"}, "likelihood = bernoulli is for pixels"),
+        ("made", {"likelihood": "categorical"}, "likelihood = categorical is for pixels"),
+        ("vae", {"sigma": "shared"}, "sigma = shared is for pixels"),
     ],
 )
 def test_options_of_images_are_refused_before_anything_is_built(name, options, reason):

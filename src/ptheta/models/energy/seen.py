@@ -28,7 +28,7 @@ class Seen(ABC):
 
     @abstractmethod
     def examples(self, v: Tensor) -> Tensor:
-        """The examples that visible units (B, D) stand for."""
+        """The examples of visible units (B, D)."""
 
     @abstractmethod
     def elements(self, mask: Tensor) -> Tensor:
@@ -40,7 +40,7 @@ class Seen(ABC):
 
 
 class Bits(Seen):
-    """Of images of two levels: 0 and 1."""
+    """Visible units of binary images: 0 and 1."""
 
     exact = True
 

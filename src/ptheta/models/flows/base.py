@@ -1,10 +1,10 @@
-"""What every normalising flow shares: a density of dequantised examples by a change of variables.
+"""The base class of normalising flows: a density of dequantised examples by change of variables.
 
     z = f(v),    log p(v) = log p(z) + log |det df/dv|
 
 with p(z) standard normal (or logistic), v an example in real numbers (`ptheta.models.numbers`).
-Of what has bins, levels, whole numbers and words, log p(v) gives a bound (`dequantisation`); of
-real numbers alone it is the log-density itself.
+For discrete values (levels, whole numbers and categories), log p(v) gives a bound
+(`dequantisation`); for real numbers only, it is the log-density itself.
 """
 
 from __future__ import annotations

@@ -42,8 +42,8 @@ class CVAEConfig(TextConditional, VAEConfig):
 
 
 class CVAE(ReadsBetween, VAE):
-    """A VAE whose two networks are given the condition: the encoder as one more channel, linear in
-    it (of a vector as more numbers beside its own), the decoder as more numbers beside the code."""
+    """A VAE with the condition as input of both networks: for the encoder one more channel, linear
+    in it (for vectors, more dimensions), for the decoder concatenated with the code."""
 
     takes = EVERY_KIND
     player = "cvae"

@@ -297,7 +297,7 @@ def test_a_column_that_lacked_cells_excuses_no_other(name):
     x[1, 0] = math.nan
     assert model.elbo(x, condition).isfinite().all()
     x[2, 1] = math.nan
-    with pytest.raises(PthetaError, match="cells of height are missing, which was whole"):
+    with pytest.raises(PthetaError, match="cells of height are missing, but were complete"):
         model.elbo(x, condition)
 
 

@@ -1,4 +1,4 @@
-"""Features learned without labels: which of many whitened patches an image is made of."""
+"""Features learned without labels: assignments of whitened patches to k-means clusters."""
 
 from __future__ import annotations
 

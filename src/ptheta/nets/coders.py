@@ -97,8 +97,8 @@ def _kind(spec: DataSpec, config: CoderConfig) -> CoderKind:
 
 
 class Observed(nn.Module):
-    """What a network sees of vectors in which cells are missing: 0 in their place, and beside the
-    numbers one for each of these columns, 1 where its cell is missing.
+    """The network input for vectors with missing cells: 0 for missing values, and an additional
+    mask per such column, 1 if its cell is missing.
 
     (B, width + extra) -> (B, width + extra + columns), after Nazabal et al. 2020, section 3.1
     (arXiv:1807.03653)

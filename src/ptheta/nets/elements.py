@@ -52,9 +52,9 @@ class Span:
 
 
 class Elements(ABC):
-    """What an autoregressive network on rows of numbers has to know of a spec.
+    """The layout of a spec for an autoregressive network on flat inputs.
 
-    inputs: numbers that a network sees of each element; outputs: that it gives for each
+    inputs: network inputs per element; outputs: network outputs per element
     places, colours: D = places * colours elements; the colours of a place follow one another
     """
 
@@ -81,7 +81,7 @@ class Elements(ABC):
 
 
 class SubPixels(Elements):
-    """Of images. head: of their pixels"""
+    """The layout of images. head: head of their pixels"""
 
     def __init__(self, spec: ImageSpec, head: Head) -> None:
         self.spec, self.head = spec, head

@@ -84,7 +84,7 @@ class Growing(nn.Module):
         self.position = min(max(self.position, position), float(self.plan.stages - 1))
 
     def grown(self) -> bool:
-        """Whether the last layers stand alone."""
+        """Whether no layers are fading in."""
         return self.position >= self.plan.stages - 1
 
     def now(self) -> tuple[int, float]:
@@ -162,7 +162,7 @@ class GrowingGenerator(Growing):
         return self.at(numbers, *self.now())
 
     def at(self, numbers: Tensor, stage: int, weight: float) -> Tensor:
-        """What it makes at a stage, whose layers have this weight beside those before."""
+        """The output at a stage whose layers are blended with the previous ones by this weight."""
         level = self.plan.first + stage
         before = maps = self.blocks[0](numbers)
         for block in self.blocks[1 : level + 1]:
@@ -219,8 +219,8 @@ class GrowingTrunk(Growing):
         return self.at(x, *self.now())
 
     def at(self, x: Tensor, stage: int, weight: float) -> Tensor:
-        """What it makes of images of the size of a stage, whose layers have this weight beside
-        those before."""
+        """Features of images at a stage whose layers are blended with the previous ones by this
+        weight."""
         level = self.plan.first + stage
         maps = self.from_image[stage](x)
         if weight < 1:

@@ -1,4 +1,4 @@
-"""What rates an image and a caption together."""
+"""Discriminators of images and captions."""
 
 from __future__ import annotations
 

@@ -120,14 +120,14 @@ class VectorDataset(Dataset):
     def _told(self) -> np.ndarray:
         """The cells with hashes of words instead of indices, so that keys do not depend on the
         order of a category's words. float64 (N, D)"""
-        told = self.cells.astype(np.float64) + 0.0  # -0 is 0
-        told[np.isnan(told)] = np.nan  # of the many NaN the one
+        hashed = self.cells.astype(np.float64) + 0.0  # -0 is 0
+        hashed[np.isnan(hashed)] = np.nan  # of the many NaN the one
         for i, column in enumerate(self.vectors.columns):
             if column.values:
-                there = ~np.isnan(told[:, i])
+                there = ~np.isnan(hashed[:, i])
                 words = np.array([near.number_of(word) for word in column.values])
-                told[there, i] = words[told[there, i].astype(np.int64)]
-        return told
+                hashed[there, i] = words[hashed[there, i].astype(np.int64)]
+        return hashed
 
     def learned_from(self, training: np.ndarray) -> Self:
         """The same, with the bounds, centers and scales of these rows."""

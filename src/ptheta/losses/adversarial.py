@@ -225,7 +225,7 @@ def accuracy(d_real: Tensor, d_fake: Tensor, boundary: float | None) -> Tensor:
     return (0.5 + 0.25 * ((d_real - boundary).sign() - (d_fake - boundary).sign())).mean()
 
 
-SUREST = 30.0  # the logit from which on a fake is taken to be as real as can be told
+SUREST = 30.0  # the largest logit of a fake that is distinguished
 
 _CROSS_ENTROPY = partial(expected, non_saturating, softplus)
 
@@ -306,8 +306,8 @@ LOSSES: dict[str, AdversarialLoss] = {
         compares=True,
         batchwise=True,
         excludes={
-            "soft_labels": "an example is rated beside the mean of the others, and has no label of "
-            "its own"
+            "soft_labels": "an example is rated relative to the mean of the others, and has no "
+            "label of its own"
         },
     ),
     "began": AdversarialLoss(

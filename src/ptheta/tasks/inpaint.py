@@ -58,7 +58,7 @@ def inpaint(
         a model that searches for a code, the number of codes
     search_steps: steps of such a search; default: the model's own
     numbers: of the images among all, by default from 0 on: what is drawn of an image is a function
-        of the seed and its number, whatever stands beside it
+        of the seed and its number, independent of the batch
     Raises PthetaError where the model cannot complete images, for a mask of another size, a
     condition that it does not take or know, for fewer than one candidate, and for steps of a search
     that there is not. Warns where all is known, and where one candidate looks only at a part of the

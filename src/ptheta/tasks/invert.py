@@ -85,7 +85,7 @@ class Found(NamedTuple):
         at = at[:, :k]
         return Found(self.z.gather(1, at[:, :, None].expand(-1, -1, self.z.shape[2])), error[:, :k])
 
-    def beside(self, other: Found) -> Found:
+    def joined(self, other: Found) -> Found:
         return Found(torch.cat([self.z, other.z], 1), torch.cat([self.error, other.error], 1))
 
     def better(self, other: Found) -> Found:
@@ -149,7 +149,7 @@ def _starts(pool: Found | None, own: Found | None, restarts: int) -> Found:
         if own is None:
             raise PthetaError(f"this model has no prior to sample starting points from: {FIT}")
         return own
-    return pool if own is None else Found(own.z[:, :1], own.error[:, :1]).beside(pool)
+    return pool if own is None else Found(own.z[:, :1], own.error[:, :1]).joined(pool)
 
 
 def _encoded(search: _Search, model: nn.Module, x: Tensor, k: int, seed: int) -> Found:
@@ -213,7 +213,7 @@ class _Search:
             made = self.maker.generated(part, y).flatten(1)
             error = torch.cdist(target, made.to(target)).square() / (4 * target.shape[1])
             new = Found(part.expand(len(target), -1, -1), error).best(k)
-            best = new if best is None else best.beside(new).best(k)
+            best = new if best is None else best.joined(new).best(k)
         assert best is not None
         return best
 

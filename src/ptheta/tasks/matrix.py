@@ -57,7 +57,7 @@ class Task:
     fitted: which of them a prior adds that `ptheta fit` fits to the codes of a model
     of: the supported kinds of examples
     conditional: whether models that require a condition are supported
-    told: the kind of condition that a model must accept; "" for none
+    condition_kind: the kind of condition that a model must accept; "" for none
     refused: whether a class with its default config is excluded despite its methods
     """
 
@@ -66,7 +66,7 @@ class Task:
     fitted: tuple[type, ...] = ()
     of: tuple[type[DataSpec], ...] = (ImageSpec,)
     conditional: bool = True
-    told: str = ""
+    condition_kind: str = ""
     refused: Callable[[type, object], bool] = never
 
     def can(self, entry: Listed) -> Can:
@@ -76,7 +76,7 @@ class Task:
             return "no"
         if not self.conditional and wanted(entry.load_config()()):
             return "no"
-        if self.told and not takes(cls, self.told):
+        if self.condition_kind and not takes(cls, self.condition_kind):
             return "no"
         if self.refused(cls, entry.load_config()()):
             return "no"
@@ -88,7 +88,7 @@ class Task:
     def methods(self) -> str:
         """The capabilities that it asks for, by their names."""
         ways = named(self.needs)
-        return f"{ways}, given {self.told}" if self.told else ways
+        return f"{ways}, given {self.condition_kind}" if self.condition_kind else ways
 
 
 def named(needs: tuple[type, ...]) -> str:
@@ -143,7 +143,9 @@ TASKS: dict[str, Task] = {
     "usefulness": Task(
         "usefulness of samples as training data", (Samples,), fitted=(Samples,), of=ANY
     ),
-    "classify": Task("classify by Bayes' rule", (HasLogProb, HasBound), of=ANY, told=Labels.kind),
+    "classify": Task(
+        "classify by Bayes' rule", (HasLogProb, HasBound), of=ANY, condition_kind=Labels.kind
+    ),
     "chain": Task("run its Markov chain and measure mixing", (HasChain,), of=ANY),
     "density": Task("likelihood of examples", (HasLogProb, EstimatesPartition, HasBound), of=ANY),
     "ratio": Task(

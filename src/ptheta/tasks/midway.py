@@ -61,11 +61,11 @@ class Far:
 
     def to_json(self) -> dict[str, object]:
         every = {"ends": self.ends, "middle": self.middle, "farther": self.farther}
-        told: dict[str, object] = {name: _told(value) for name, value in every.items()}
-        return told if self.nearer is None else {**told, "nearer": _told(self.nearer)}
+        cells: dict[str, object] = {name: _as_json(value) for name, value in every.items()}
+        return cells if self.nearer is None else {**cells, "nearer": _as_json(self.nearer)}
 
 
-def _told(found: Estimate) -> dict[str, object]:
+def _as_json(found: Estimate) -> dict[str, object]:
     sides = interval(found)
     return {"value": found.value, "interval_95": None if sides is None else list(sides)}
 

@@ -66,17 +66,22 @@ def require(model: nn.Module, capability: type[C], verb: str, cure: str = "") ->
 
 
 def require_one(
-    model: nn.Module, ways: tuple[type, ...], verb: str, *, told: str = "", alone: bool = False
+    model: nn.Module,
+    ways: tuple[type, ...],
+    verb: str,
+    *,
+    condition_kind: str = "",
+    alone: bool = False,
 ) -> nn.Module:
     """Check that a model has one of several capabilities, and return it.
 
     ways: protocols of `ptheta.capabilities`; the last is the one that most models have
-    told, alone: restrict the models named in the message, see `able`
+    condition_kind, alone: restrict the models named in the message, see `able`
     Raises PthetaError if it has none, with the methods that it lacks for the last one.
     """
     if isinstance(model, ways):
         return model
-    raise refusal(model, ways[-1], verb, among=ways, told=told, alone=alone)
+    raise refusal(model, ways[-1], verb, among=ways, condition_kind=condition_kind, alone=alone)
 
 
 def refusal(
@@ -86,11 +91,11 @@ def refusal(
     cure: str = "",
     among: tuple[type, ...] = (),
     *,
-    told: str = "",
+    condition_kind: str = "",
     alone: bool = False,
 ) -> PthetaError:
     """The message for a missing capability, naming models that have it. among: all alternative
-    capabilities, if there are several; told, alone: see `able`"""
+    capabilities, if there are several; condition_kind, alone: see `able`"""
     methods = sorted(name for name in dir(capability) if not name.startswith("_"))
     missing = [name for name in methods if name not in dir(model)]
     named = (
@@ -98,19 +103,19 @@ def refusal(
     )  # a method with the name of the task needs no repetition
     lacks = " and no ".join(f"`{name}`" for name in named)
     spec = model.spec if isinstance(model, Model) else None
-    who = able_models(among or capability, spec, told, alone=alone)
+    who = able_models(among or capability, spec, condition_kind, alone=alone)
     return PthetaError(
         f"this model cannot {verb}: it has no {lacks}{cure and f'; {cure}'}{who and f'; {who}'}"
     )
 
 
 def able(
-    capability: Ways, spec: DataSpec | None = None, told: str = "", *, alone: bool = False
+    capability: Ways, spec: DataSpec | None = None, condition_kind: str = "", *, alone: bool = False
 ) -> list[str]:
     """The names of the registered models that have a capability.
 
     spec: data that they must support; None for any
-    told: the kind of condition that they must accept; "" for any
+    condition_kind: the kind of condition that they must accept; "" for any
     alone: whether to leave out models that require a condition
     """
     entries = ((name, each, each.load_model()) for name, each in registry.models().items())
@@ -121,7 +126,7 @@ def able(
         if issubclass(cls, capability)
         and not (rated and unreadable(cls, each.load_config()()))
         and (spec is None or learns(cls, type(spec)))
-        and (not told or takes(cls, told))
+        and (not condition_kind or takes(cls, condition_kind))
         and not (alone and wanted(each.load_config()()))
     ]
 
@@ -157,11 +162,11 @@ def refuse_untold(model: nn.Module, kind: str, verb: str, ways: Ways) -> None:
 
 
 def able_models(
-    capability: Ways, spec: DataSpec | None = None, told: str = "", *, alone: bool = False
+    capability: Ways, spec: DataSpec | None = None, condition_kind: str = "", *, alone: bool = False
 ) -> str:
     """The models that have a capability, for a message: some of each family where there are many;
-    empty where there are none. spec, told, alone: as of `able`"""
-    names = able(capability, spec, told, alone=alone)
+    empty where there are none. spec, condition_kind, alone: as of `able`"""
+    names = able(capability, spec, condition_kind, alone=alone)
     if len(names) <= NAMED:
         return f"models that can: {', '.join(names)}" if names else ""
     families: dict[str, list[str]] = {}

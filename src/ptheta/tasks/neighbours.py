@@ -220,7 +220,7 @@ def _with_itself(others: Nearest, at: Tensor) -> Nearest:
     )
 
 
-def beside(samples: Tensor, train: Dataset, places: Tensor) -> Tensor:
+def with_neighbours(samples: Tensor, train: Dataset, places: Tensor) -> Tensor:
     """Samples (n, *shape), each with the training examples of these places (n, k) behind it:
     (n, 1 + k, *shape)."""
     near = train.with_fixed_binarisation().batch(places.flatten().numpy()).x
@@ -232,4 +232,4 @@ def nearest_pairs(samples: Tensor, real: Dataset, n: int | None = None) -> Tenso
     nearest to any real example, nearest first: (n, 2, *shape)."""
     found = memorisation.neighbours([samples], real, 1)
     at = torch.arange(len(samples)) if n is None else found.closest(n)
-    return beside(samples[at], real, found.places[at])
+    return with_neighbours(samples[at], real, found.places[at])

@@ -218,7 +218,7 @@ class GAN(Pair):
         at = torch.arange(len(d.reference_images), device=batch.x.device) % len(batch)
         d.reference_images.copy_(self.spec.scaled(batch.x[at]))
         if d.reference_numbers is not None:
-            numbers = self.beside(self.given(batch.condition)[at])
+            numbers = self.conditional_input(self.given(batch.condition)[at])
             if numbers is not None:
                 d.reference_numbers.copy_(numbers)
 

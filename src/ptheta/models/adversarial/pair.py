@@ -124,8 +124,8 @@ class Pair(ReadsBetween, Model):
         vectors = self.generator.vectors
         if vectors is None:
             return z
-        beside = self.conditioning.generator_input(vectors, self.given(condition))
-        return torch.cat([z, beside.to(z.dtype)], 1)
+        extra = self.conditioning.generator_input(vectors, self.given(condition))
+        return torch.cat([z, extra.to(z.dtype)], 1)
 
     def generate(
         self, z: Tensor, condition: Condition | None = None, *, drawn: bool = True
@@ -140,10 +140,10 @@ class Pair(ReadsBetween, Model):
         """Discriminator outputs for examples in network scale and their conditions."""
         if self.condition is None:
             return self.discriminator(x)
-        condition, beside = self.given(condition), self.beside(condition)
-        return self.discriminator(x, None if beside is None else beside.to(x.dtype), condition)
+        condition, extra = self.given(condition), self.conditional_input(condition)
+        return self.discriminator(x, None if extra is None else extra.to(x.dtype), condition)
 
-    def beside(self, condition: Condition) -> Tensor | None:
+    def conditional_input(self, condition: Condition) -> Tensor | None:
         """The discriminator's conditional input (B, K), if it has one."""
         vectors = self.discriminator.vectors
         if vectors is None:

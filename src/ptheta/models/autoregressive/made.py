@@ -58,7 +58,7 @@ class MADE(Autoregressive):
         super().__init__(spec, config, condition)
         self.config = config
         e = self.elements = elements(
-            spec, config.likelihood, config.components, told=bool(spec.missing)
+            spec, config.likelihood, config.components, with_mask=bool(spec.missing)
         )
         inputs, outputs, d = e.inputs.total, e.outputs.total, spec.dims
         sizes = [inputs, *config.hidden, outputs]

@@ -66,7 +66,7 @@ class NADE(Autoregressive):
         self.config = config
         self.any_order = config.any_order or bool(spec.missing)
         e = self.elements = elements(
-            spec, config.likelihood, config.components, told=self.any_order
+            spec, config.likelihood, config.components, with_mask=self.any_order
         )
         chosen = ACTIVATIONS[config.activation]
         self.activation = chosen.function

@@ -75,8 +75,8 @@ class Reals(Seen):
         self.dims, self.exact = self.numbers.dims, False
         if isinstance(spec, VectorSpec):
             columns = [column for column in spec.columns for _ in range(column.width)]
-            told = [not (c.continuous and c.low == c.high) for c in columns]
-            self.places = [i for i, says in enumerate(told) if says]
+            varying = [not (c.continuous and c.low == c.high) for c in columns]
+            self.places = [i for i, says in enumerate(varying) if says]
             self.dims = len(self.places)
             self.exact = all(columns[i].continuous for i in self.places)
 

@@ -133,11 +133,11 @@ class Mixture(Model):
             self.before.fill_(found)
             weight = wide(self.log_weight).exp()
             entropy = -(weight * weight.clamp_min(1e-30).log()).sum()
-            told = {"negative_objective": -found, "used": entropy.exp().item()}
+            metrics = {"negative_objective": -found, "used": entropy.exp().item()}
             if gain < self.config.tolerance:
-                yield LastPass(told)
+                yield LastPass(metrics)
                 return
-            yield told
+            yield metrics
 
     def _seed(self, batches: Iterable[Batch]) -> bool:
         """Where EM starts, by some of the examples; False where there are none."""

@@ -127,6 +127,6 @@ def odd_condition(condition: ConditionSpec | None) -> str | None:
         return None
     got = "got none" if condition is None else f"cannot learn from {word(condition)} alone"
     return (
-        f"a model of captions {got}: give data with captions (such as a .txt beside each image), "
+        f"a model of captions {got}: give data with captions (such as a .txt next to each image), "
         "or condition=ptheta.Text(vocabulary, length)"
     )

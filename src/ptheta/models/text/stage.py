@@ -95,8 +95,8 @@ class Stage(nn.Module):
         q = None if self.augmentation is None else self.augmentation(sentences)
         given = sentences if q is None else q.mean + torch.exp(0.5 * q.log_var) * drawn
         numbers = torch.cat([z, given], 1)
-        beside = () if coarse is None else (coarse,)
-        made: Tensor = self.generator(numbers, *beside)
+        extra = () if coarse is None else (coarse,)
+        made: Tensor = self.generator(numbers, *extra)
         return Made(made, sentences, q)
 
     # -- losses of the players
@@ -152,8 +152,8 @@ class Stage(nn.Module):
         return terms
 
     def _log(self, batch: Batch, right: Tensor, wrong: Tensor, fake: Tensor) -> None:
-        """Outputs for real pairs, wrong captions and made images, and how often they are told
-        apart."""
+        """Outputs for real pairs, wrong captions and generated images, and the accuracy of
+        classification."""
         read = torch.sigmoid if self.loss.probability else torch.Tensor.clone
         batch.logs |= {"D(x)": read(right), "D(x, wrong)": read(wrong), "D(G(z))": read(fake)}
         batch.logs["accuracy"] = accuracy(right, fake, self.loss.boundary)

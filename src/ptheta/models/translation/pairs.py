@@ -87,10 +87,10 @@ class PairsModel(ImageModel, ABC):
     # -- the discriminator
 
     def new_discriminator(self) -> MultiScaleDiscriminator:
-        beside = 0 if self.config.unconditional_discriminator else self.planes_given
+        extra = 0 if self.config.unconditional_discriminator else self.planes_given
         channels, height, width = self.spec.scaled_shape
         return MultiScaleDiscriminator(
-            channels + beside,
+            channels + extra,
             max(height, width),
             self.config.patches(),
             self.config.discriminators,

@@ -100,7 +100,7 @@ class Discriminator(nn.Module):
         self.rebuild = (
             network.generator(spec, config, autoencoding, no_norm) if autoencoding else None
         )
-        self.minibatch = None if trunk.told else minibatch(config.minibatch, width)
+        self.minibatch = None if trunk.has_statistics else minibatch(config.minibatch, width)
         with_batch = width if self.minibatch is None else self.minibatch.width
         self.vectors: ConditionVector | None = None
         self.output = None if autoencoding else nn.Linear(with_batch, 1)

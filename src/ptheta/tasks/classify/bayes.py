@@ -64,7 +64,7 @@ def classify(
     Raises PthetaError where the model is not conditional on labels alone, or has no likelihood, and
     for examples that no class makes possible.
     """
-    require_one(model, WAYS, "classify", told=Labels.kind)
+    require_one(model, WAYS, "classify", condition_kind=Labels.kind)
     labels = labels_of(model)
     if samples < 1:
         raise PthetaError(f"samples = {samples}: want 1 or more")

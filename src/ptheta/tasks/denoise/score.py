@@ -65,8 +65,8 @@ class Scored:
     images: Tensor = field(repr=False, kw_only=True)
 
     def to_json(self) -> dict[str, object]:
-        told: dict[str, object] = {name: _told(value) for name, value in self.values.items()}
-        return {**told, "note": self.note}
+        cells: dict[str, object] = {name: _as_json(value) for name, value in self.values.items()}
+        return {**cells, "note": self.note}
 
 
 def ends(found: Estimate) -> tuple[float, float] | None:
@@ -77,7 +77,7 @@ def ends(found: Estimate) -> tuple[float, float] | None:
     return found.value - half, found.value + half
 
 
-def _told(found: Estimate) -> dict[str, object]:
+def _as_json(found: Estimate) -> dict[str, object]:
     sides = ends(found)
     return {
         "value": found.value,

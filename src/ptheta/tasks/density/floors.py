@@ -46,13 +46,13 @@ def gaussian(train: Dataset) -> LogDensity:
     """log N(v; m, C) of numbers v drawn within the bins of x. Of few examples each is drawn again
     and again, so that C has the noise of the bins in every direction."""
     numbers, x = numbers_of(train.spec), some_of(train)
-    told = ~numbers.of(x[:1])[0].isnan()
+    varying = ~numbers.of(x[:1])[0].isnan()
     again = 1 if numbers.exact else max(1, LEARNED_FROM // len(x))
-    found = Gaussian.of(torch.cat([numbers.drawn(x)[:, told] for _ in range(again)]))
+    found = Gaussian.of(torch.cat([numbers.drawn(x)[:, varying] for _ in range(again)]))
 
     def log_p(x: Tensor) -> Tensor:
         v = numbers.drawn(x.cpu())
-        return -found.surprise(v[:, told]) - numbers.log_unit(v).double()
+        return -found.surprise(v[:, varying]) - numbers.log_unit(v).double()
 
     return log_p
 

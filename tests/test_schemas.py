@@ -143,8 +143,8 @@ WEIGHTS: dict[str, tuple[Callable[[dict[str, Any]], dict[str, Any]], str]] = {
     "one more": (lambda t: t | {"zzz": torch.zeros(1)}, "it has zzz, which the model has not"),
     "another shape": (lambda t: t | {max(t): torch.zeros(7, 7)}, "has the shape (7, 7) and not"),
     "integers": (lambda t: {k: v.int() for k, v in t.items()}, "holds torch.int32"),
-    "NaN": (lambda t: t | {max(t): t[max(t)] * math.nan}, "contains NaN or infinity"),
-    "infinite": (lambda t: t | {max(t): t[max(t)] + math.inf}, "contains NaN or infinity"),
+    "NaN": (lambda t: t | {max(t): t[max(t)] * math.nan}, "numbers that are not finite"),
+    "infinite": (lambda t: t | {max(t): t[max(t)] + math.inf}, "numbers that are not finite"),
 }
 
 
@@ -162,11 +162,11 @@ MIXTURES: dict[str, tuple[dict[str, torch.Tensor], str]] = {
     "no means": ({"means": torch.zeros(0, 2)}, "means has the shape (0, 2)"),
     "of other codes": (
         {"means": torch.zeros(2, 3), "factors": torch.eye(3).repeat(2, 1, 1)},
-        "codes of 3 numbers, want 2",
+        "codes of 3 dimensions, want 2",
     ),
-    "negative": ({"weights": torch.tensor([-1.0, 2.0])}, "no probabilities"),
+    "negative": ({"weights": torch.tensor([-1.0, 2.0])}, "not probabilities"),
     "singular": ({"factors": torch.zeros(2, 2, 2)}, "not Cholesky factors"),
-    "NaN": ({"means": torch.full((2, 2), math.nan)}, "not finite"),
+    "NaN": ({"means": torch.full((2, 2), math.nan)}, "NaN or infinity"),
     "more": ({"other": torch.zeros(2)}, "other"),
 }
 

@@ -82,7 +82,7 @@ def test_a_film_makes_its_folder_and_is_refused_before_the_chain_where_it_is_too
 def test_chains_of_a_table_have_no_film(runs, tmp_path):
     assert "energy" in said("chain", runs["rows"], "--steps", 9)
     for film in ("film.png", "film.gif"):
-        with pytest.raises(PthetaError, match=r"a film is of images.*: leave out --out"):
+        with pytest.raises(PthetaError, match=r"a film is for images.*: leave out --out"):
             said("chain", runs["rows"], "--out", tmp_path / film)
     with pytest.raises(PthetaError, match="classes of images"):
         said("chain", runs["rows"], "--extractor", "digits")

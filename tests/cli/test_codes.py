@@ -188,7 +188,7 @@ BAD: dict[str, tuple[str, str]] = {
     "words": ("z0,z1,z2\n1,2,x\n", "the column z2 holds other things than numbers"),
     "missing": ("z0,z1,z2\n1,2,3\n1,,2\n", "not finite in row 1, from 0"),
     "no rows": ("z0,z1,z2\n", "the table has no rows"),
-    "no heads": ("1,2,3\n", "the first line names the columns"),
+    "no heads": ("1,2,3\n", "the first line has to name the columns"),
     "empty": ("", "is empty"),
 }
 

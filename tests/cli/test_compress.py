@@ -94,8 +94,8 @@ def test_a_damaged_file_and_other_weights_are_refused(runs, coded, tmp_path):
 
 REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
     "no steps": (("gaussian",), "this model cannot compress: it has no `conditionals`"),
-    "labels": (("told",), "asked for labels"),
-    "rows": (("rows",), "compression is of images"),
+    "labels": (("told",), "conditional on labels"),
+    "rows": (("rows",), "compression is for images"),
     "suffix": (("made", "--out", "x.png"), "--out x.png: want .ptc"),
     "batch": (("made", "--batch", 0), "--batch 0: want 1 or more"),
 }

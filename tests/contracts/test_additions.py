@@ -389,7 +389,7 @@ def test_an_added_choice_says_what_it_does_not_go_with(monkeypatch):
     monkeypatch.setattr(Cold, "traits", frozenset({"sharp"}))
     monkeypatch.setitem(HEADS, "cold", Cold)
     said = (
-        "net = mine does not go with likelihood = cold: its maps are too coarse; take likelihood "
+        "net = mine does not go with likelihood = cold: its maps are too coarse; use likelihood "
         "= auto, bernoulli, categorical, logistic, gaussian"
     )
     with pytest.raises(PthetaError, match=re.escape(said)):

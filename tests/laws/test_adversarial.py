@@ -775,7 +775,7 @@ def test_the_watch_warns_of_vanishing_classes():
     monitor = GANMonitor(False)
     assert monitor({"held_out/classes_digits": 8.0}) == {}
     assert monitor({"held_out/classes_digits": 5.0}) == {}
-    assert "3.9 classes" in monitor({"held_out/classes_digits": 3.9})["mode collapse"]
+    assert "3.9 effective classes" in monitor({"held_out/classes_digits": 3.9})["mode collapse"]
 
 
 def scored(classes: float, real: float) -> dict[str, float]:

@@ -145,7 +145,7 @@ def test_only_the_hole_is_paid_for_and_what_is_known_is_real():
             "give at least one above 0",
         ),
         ({"norm": "virtual"}, "needs a reference batch"),
-        ({"loss": "began"}, "rebuilds images"),
+        ({"loss": "began"}, "autoencoding discriminator"),
     ],
 )
 def test_options_that_do_not_go_together(options, words):

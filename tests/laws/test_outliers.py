@@ -198,7 +198,7 @@ def test_every_score_that_is_defined_is_a_number_of_each_example(name, spec):
         assert values.isfinite().all(), key
         assert torch.equal(values, again.scores[key]), key
     for key in set(SCORES) - set(names):
-        with pytest.raises(PthetaError, match=r"it has no `|--background|it is of images"):
+        with pytest.raises(PthetaError, match=r"it has no `|--background|it needs images"):
             tasks.outliers(known.model, x, known.bank, scores=[key])
 
 

@@ -136,7 +136,7 @@ def test_a_floor_finds_what_a_blind_discriminator_does_not():
 REFUSED = {
     "made": r"it has no `log_ratio`; models that can: .*gan",
     "wgan": "loss = wasserstein: its optimal discriminator is not a function",
-    "sngan": "loss = hinge: its best",
+    "sngan": "loss = hinge: its optimal",
     "dragan": "penalty changes what the discriminator learns",
 }
 

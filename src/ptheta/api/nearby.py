@@ -17,7 +17,7 @@ from ptheta.data.columns.write import text_of
 from ptheta.data.dataset import Dataset
 from ptheta.files.rows import write_csv
 from ptheta.specs import VectorSpec
-from ptheta.tasks.neighbours import SAMPLES, Searched, Share, beside
+from ptheta.tasks.neighbours import SAMPLES, Searched, Share, with_neighbours
 
 PRINTED = 4  # number of closest samples printed
 EXPLANATION = (
@@ -141,7 +141,7 @@ class Nearby(Answer):
         parts = [self.x[:n, None]]
         headings = ["sample"]
         for name, one in self.found.items():
-            near = beside(self.x[:n], self.train, one.samples.places[:n, : self.k])[:, 1:]
+            near = with_neighbours(self.x[:n], self.train, one.samples.places[:n, : self.k])[:, 1:]
             parts.append(near)
             headings += [name, *([""] * (near.shape[1] - 1))]
         rows = torch.cat(parts, 1)
@@ -156,7 +156,7 @@ class Nearby(Answer):
         parts, captions = [], list[str]()
         for name, one in self.found.items():
             at = one.samples.closest(n)
-            parts.append(beside(self.x[at], self.train, one.samples.places[at, : self.k]))
+            parts.append(with_neighbours(self.x[at], self.train, one.samples.places[at, : self.k]))
             captions += [f"{name} {_caption(one, i)}" for i in at.tolist()]
         headings = ["sample", "training", *([""] * (parts[0].shape[1] - 2))]
         images = Images.of(torch.cat(parts).flatten(0, 1), headings)

@@ -80,13 +80,13 @@ class Image:
         data has neither."""
         inputs = data.inputs or MaskInputs.of(data)
         if inputs is None:
-            told = "".join(f" ({line})" for line in data.advice)
+            advice = "".join(f" ({line})" for line in data.advice)
             raise PthetaError(
                 f"{source} has no inputs and no masks (it offers {Offers.of(data)}), and the model "
                 "is conditional on an image: choose the inputs by --pairs (side-by-side: "
                 "each picture holds both; edges: computed from the images; the help of train lists "
                 "all), or give data with masks, or leave out --condition image if you gave it"
-                f"{told}"
+                f"{advice}"
             )
         return cls(inputs.spec)
 

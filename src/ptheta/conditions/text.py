@@ -150,7 +150,7 @@ class Text:
         if captions is None:
             raise PthetaError(
                 f"{source} has no captions (it offers {Offers.of(data)}), and the model is "
-                "conditional on text: give data with captions (such as a .txt beside each image), "
+                "conditional on text: give data with captions (such as a .txt next to each image), "
                 "or train an unconditional model"
             )
         reading = UNITS[unit]

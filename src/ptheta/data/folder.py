@@ -60,8 +60,8 @@ def read_folder(folder: Tree, request: Request) -> tuple[Dataset, Part]:
     names = [files.files[i][0] for i in decoded.positions]
     labels, classes = parts.labels(names, files)
     captions, of_captions = files.captions(names)
-    beside = (f"{below(path, folder)}/: next to the splits" for path in parts.layout.beside)
-    left_out = (*files.left_out, *beside)
+    outside = (f"{below(path, folder)}/: next to the splits" for path in parts.layout.outside)
+    left_out = (*files.left_out, *outside)
     notes = [*decoded.notes, parts.layout.note, files.note, *of_captions, *files.table_notes()]
     notes += no_labels(files.metadata.label, labels)
     if left_out:

@@ -140,19 +140,19 @@ def read_idx(path: Path, request: Request) -> tuple[Dataset, Part]:
 
 def _labels(file: Path, n: int, files: Sequence[Path]) -> Labels:
     """Those of the n images in a file, numbered as in all files of images."""
-    beside = {path: _labels_beside(path) for path in files}
-    labels = beside[file]
+    label_files = {path: _labels_of(path) for path in files}
+    labels = label_files[file]
     if labels is None:
         return None, ()
     if labels.shape != (n,):
         raise PthetaError(f"{file}: {labels.size} labels for {n} images: download both files again")
-    return number(labels, [v for v in beside.values() if v is not None])
+    return number(labels, [v for v in label_files.values() if v is not None])
 
 
-def _labels_beside(file: Path) -> np.ndarray | None:
+def _labels_of(file: Path) -> np.ndarray | None:
     """The labels (N,) in the file that is named like an image file, or None."""
-    beside = file.with_name(re.sub(r"images([-.])idx3", r"labels\1idx1", file.name))
-    for candidate in (beside, beside.with_suffix(""), beside.with_name(beside.name + ".gz")):
+    partner = file.with_name(re.sub(r"images([-.])idx3", r"labels\1idx1", file.name))
+    for candidate in (partner, partner.with_suffix(""), partner.with_name(partner.name + ".gz")):
         if candidate != file and candidate.is_file():
             return parse(candidate)
     return None

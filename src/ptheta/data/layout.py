@@ -34,7 +34,7 @@ class Layout:
     """The folders of each split, which other folders there are, and a line for the user or none."""
 
     parts: dict[str, tuple[Root, ...]]
-    beside: tuple[Tree, ...] = ()
+    outside: tuple[Tree, ...] = ()
     note: str = ""
 
 
@@ -70,10 +70,10 @@ def layout(folder: Tree, paired: bool = False) -> Layout:
 def whole_layout(folder: Tree) -> Layout:
     """The whole folder as one part, without masks next to its pictures."""
     splits = layout(folder)
-    masks = tuple(path for path in splits.beside if MASKS.search(path.name.lower()))
+    masks = tuple(path for path in splits.outside if MASKS.search(path.name.lower()))
     if not masks:
         return Layout({"train": (Root(folder),)})
-    others = (Root(path) for path in splits.beside if path not in masks)
+    others = (Root(path) for path in splits.outside if path not in masks)
     named = (Root(root.path) for roots in splits.parts.values() for root in roots)
     return Layout({"train": (*named, *others)}, masks)
 

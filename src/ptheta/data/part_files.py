@@ -27,8 +27,8 @@ STRAYS = 10  # one of so many pictures may lie outside the class folders
 
 
 class Files:
-    """The pictures of a part: `files` relative to `base`, without those written by ptheta
-    or outside the class folders. For two folders of pairs these are the targets, with as many
+    """The pictures of a part: `files` relative to `base`, without those written by ptheta or
+    outside the class folders. For two folders of pairs these are the targets, with as many
     `inputs`.
     """
 

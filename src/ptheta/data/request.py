@@ -1,4 +1,4 @@
-"""What is asked of a source, for every kind of source alike."""
+"""Requests for data, common to all kinds of sources."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ptheta.data.values import Levels, White
 from ptheta.errors import PthetaError, unknown
 from ptheta.specs import DataSpec, ImageSpec, LabelMapSpec, VectorSpec
 
-COLOURS = (1, 3)  # channels that pictures are brought to
+COLOURS = (1, 3)  # supported numbers of channels
 Colours = Annotated[int, Ge(2), Le(256)]
 STRENGTHS = "; ".join(
     f"of {name} {kind.making.unit} ({kind.making.strength:g})"
@@ -109,7 +109,7 @@ class DataSettings:
 
     @classmethod
     def asked(cls, **options: Unpack[DataOptions]) -> DataSettings:
-        """What a user asks for. Raises PthetaError for an option that nothing reads."""
+        """Settings from user options. Raises PthetaError for an option without effect."""
         found = cls(**options)
         usual = vars(cls())
         if idle := idle_option(found, [k for k, v in vars(found).items() if v != usual[k]]):
@@ -117,8 +117,8 @@ class DataSettings:
         return found
 
     def check(self) -> None:
-        """Raises PthetaError for a value out of range. (Those of a command line or a file have been
-        checked, but for the channels.)"""
+        """Raise PthetaError for a value out of range. (Values of the command line or a file are
+        already checked, except the channels.)"""
         if self.size is not None and self.size < 1:
             raise PthetaError(f"size = {self.size}: choose a side of at least 1 pixel")
         if self.size is not None and self.size > MOST_SIDE:
@@ -136,7 +136,7 @@ class DataSettings:
 
     @property
     def of_tables(self) -> dict[str, str]:
-        """The options that choose among the columns of a table, and what they name."""
+        """The options that choose columns of a table, with their values."""
         named = {
             "--image-column": self.image_column,
             "--label-column": self.label_column,
@@ -154,7 +154,7 @@ class DataSettings:
         return {option: ",".join(names) for option, names in named.items() if names}
 
     def refuse_pictures(self, place: str) -> None:
-        """Raises PthetaError for a setting of pictures. place: a source that holds none"""
+        """Raise PthetaError for a setting of pictures. place: a source without pictures"""
         given = {
             "--size": self.size,
             "--channels": self.channels,
@@ -168,8 +168,8 @@ class DataSettings:
                 raise PthetaError(f"{flag} {value}: {place} holds rows of numbers: leave it out")
 
     def brought_to(self, spec: DataSpec) -> DataSettings:
-        """The same for images of any size and colour that are to be of a spec: what is not asked
-        for is as there. Nothing brings pictures to a size that is not square."""
+        """The same settings, completed by the size and channels of a spec. Pictures cannot be
+        resized to a size that is not square."""
         if not isinstance(spec, ImageSpec) or isinstance(spec, LabelMapSpec):
             return self
         side = spec.height if spec.height == spec.width else None
@@ -202,7 +202,7 @@ def asked_values(where: tuple[str, ...], flag: str = "--where") -> dict[str, lis
 
 
 def check_pairs(settings: DataSettings) -> None:
-    """Raises PthetaError for settings of pairs that do not go together."""
+    """Raise PthetaError for incompatible settings of pairs."""
     if settings.pairs is not None and settings.pairs not in PAIRS:
         raise unknown("pairs", settings.pairs, PAIRS)
     if settings.label_maps not in LABEL_MAPS:
@@ -245,7 +245,7 @@ def _check_domains(settings: DataSettings, kind: PairKind | None) -> None:
 
 @dataclass(frozen=True)
 class Learned:
-    """What a run learned: the examples and, of pairs, their inputs."""
+    """The specs that a run was trained on: the examples and, for pairs, their inputs."""
 
     target: DataSpec | None = None
     input: DataSpec | None = None
@@ -258,14 +258,16 @@ class Learned:
 
 @dataclass(frozen=True)
 class Request:
-    """split: "train", "val" or "test"
-    settings: how images are read; levels and dynamic change nothing of what is read
-    cache_dir: where decoded pictures are kept; None is the user's cache folder
-    known: the white of each kind of values in other data that this is used with
-    whites: the same, once it was decided for the whole collection
-    whole: all that the source holds is one part, whatever its folders, files and keys are called,
-        and without labels: of images to be measured
-    learned: what other data are that this is used with, such as those of a run
+    """A request for a part of a source.
+
+    split: "train", "val" or "test"
+    settings: how images are read; levels and dynamic do not affect reading
+    cache_dir: folder of decoded pictures; None for the user's cache folder
+    known: the white value per kind in the data this is compared with
+    whites: the white value per kind, once decided for the whole collection
+    whole: read the whole source as one part without labels, regardless of the names of folders,
+        files and keys (images to be evaluated)
+    learned: the specs of other data that this is used with, such as those of a run
     """
 
     split: str = "train"
@@ -282,8 +284,8 @@ class Request:
         self.settings.check()
 
     def refuse_pictures(self, place: str) -> None:
-        """Raises PthetaError where pictures were learned, and for a setting of pictures. place: a
-        source that holds none"""
+        """Raise PthetaError if the run learned pictures, and for a setting of pictures. place: a
+        source without pictures"""
         if isinstance(self.learned.target, ImageSpec):
             raise PthetaError(
                 f"{place} holds rows of numbers, and the run learned images: give images of "
@@ -297,13 +299,13 @@ class Request:
         return White(self.settings.white, self.known)
 
     def whites_for(self, tops: Levels) -> Levels:
-        """What is white, for each kind of which these are the largest values of a part."""
+        """The white value per kind, given the largest values of a part."""
         if self.whites is None:
             return self.white.of(tops)
         return self.white.of(tops) | {k: self.whites[k] for k in tops if k in self.whites}
 
     def palette(self, part: Part) -> Palette | None:
-        """What is known of the colours of a part of pairs; None where it is no label map."""
+        """Known properties of the colours of a part of pairs; None if it is not a label map."""
         if part not in LABEL_MAPS[self.settings.label_maps]:
             return None
         spec = self.learned.input if part == "input" else self.learned.target

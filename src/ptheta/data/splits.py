@@ -1,11 +1,11 @@
-"""Splits: what the parts of a source are called, and which part answers to which split.
+"""Splits: names of the parts of a source, and which part is used for which split.
 
-The images of `train` are never in `val` or `test`. A source with one held-out part uses it for both
-of these. One with none is divided by what its images are, not by where they stand: an image is held
-out where its 64-bit key lies in the lowest tenth, and near-duplicates are held out together or not
-at all; so are partners, by the key of the first. What a file is called and which others are added
-or removed moves no image that is not a near-duplicate of these; and what was once for training is
-never held out because of an added file.
+The images of `train` are never in `val` or `test`. A source with one held-out part uses it for
+both. A source with none is divided by the content of its images, not by their order: an image is
+held out if its 64-bit key is in the lowest tenth. Near-duplicates are held out together or not at
+all, and so are partners, by the key of the first. File names and added or removed files have no
+influence on other images, except on their near-duplicates; and an added file never moves a training
+image to the held-out part.
 """
 
 from __future__ import annotations
@@ -146,9 +146,9 @@ def sides(data: Dataset, place: Path | None = None) -> Sides:
 
 
 def side(of: Sides, split: str) -> Dataset:
-    """What a source holds, cut down to the split.
+    """The part of a source for the split.
 
-    Raises PthetaError where nothing is held out and the split is another than train.
+    Raises PthetaError if nothing is held out and the split is not train.
     """
     data, held, why_none = of
     mine = ~held if split == "train" else held

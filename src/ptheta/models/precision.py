@@ -1,4 +1,4 @@
-"""Models in another type than float32: the weights decide what is computed in."""
+"""Models in other dtypes than float32: the dtype of the weights determines the computation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the models share that may be given any condition, captions among them."""
+"""Common code of models that accept any condition, including captions."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class TextConditional(TextOptions, Worded, OptimizerConfig):
 
 
 class ReadsBetween:
-    """A model whose networks are given numbers that are made of a condition (`nets.condition`): it
-    may be given what lies between those of two."""
+    """A model with embedded conditions (`nets.condition`), which can interpolate between two of
+    them."""
 
     def between(self, first: Condition, second: Condition, share: Tensor) -> Condition:
         return Between.of(first, second, share)

@@ -97,8 +97,8 @@ def _kind(spec: DataSpec, config: CoderConfig) -> CoderKind:
 
 
 class Observed(nn.Module):
-    """What a network sees of vectors in which cells are missing: 0 in their place, and beside the
-    numbers one for each of these columns, 1 where its cell is missing.
+    """The network input for vectors with missing cells: 0 for missing values, and an additional
+    mask per such column, 1 if its cell is missing.
 
     (B, width + extra) -> (B, width + extra + columns), after Nazabal et al. 2020, section 3.1
     (arXiv:1807.03653)
@@ -122,7 +122,7 @@ def encoder(
     """What the spec makes of examples -> (B, out): images (B, C + extra, H, W), vectors (B, width +
     extra), where NaN stands for what is missing.
 
-    extra: channels beside the image's own, numbers beside the vector's; dcgan: as in `ConvEncoder`
+    extra: additional channels of images or dimensions of vectors; dcgan: as in `ConvEncoder`
     (conv, resize). Raises PthetaError for an unknown network, and for one that such examples cannot
     have.
     """
@@ -146,6 +146,6 @@ def decoder(
 def decoder_to(
     spec: DataSpec, config: CoderConfig, shape: Shape, extra: int = 0, *, dcgan: bool = False
 ) -> nn.Module:
-    """(B, L + extra) -> (B, *shape). extra: numbers beside the code; dcgan: as in `ConvDecoder`
+    """(B, L + extra) -> (B, *shape). extra: additional dimensions; dcgan: as in `ConvDecoder`
     (conv, resize). Raises PthetaError as `encoder` does."""
     return _kind(spec, config).decoder(config, config.latent + extra, shape, dcgan)

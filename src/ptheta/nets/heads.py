@@ -1,4 +1,4 @@
-"""What stands between a network's outputs and a distribution of pixels: one class for each."""
+"""Heads that turn network outputs into a distribution of pixels: one class per likelihood."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FEW_LEVELS = 16  # up to here a probability for each level is cheap
 
 @dataclass(frozen=True)
 class Width(Entry):
-    """Where the width of a gaussian comes from.
+    """A parametrisation of the width of a gaussian.
 
     log_sigma(head, out, loc): from the head's network output (B, numbers, C, H, W) and its
         locations (B, C, H, W) -> the logarithm of each width, as loc, in units of the pixel range
@@ -86,10 +86,10 @@ DEFAULTS = HeadOptions()
 
 
 class Head(ExampleHead):
-    """Makes a network's output a distribution of pixels.
+    """Turn a network's output into a distribution of pixels.
 
     about, traits, excludes: as of `config.Choice`
-    per_pixel: numbers that the network gives for each sub-pixel
+    per_pixel: network outputs per sub-pixel
     """
 
     about: ClassVar[str] = ""
@@ -103,7 +103,7 @@ class Head(ExampleHead):
         def __call__(self, out: Tensor) -> PixelDistribution: ...
 
     def __init__(self, spec: ImageSpec, options: HeadOptions) -> None:
-        """Raises PthetaError for images that it cannot be of."""
+        """Raise PthetaError for unsupported images."""
         super().__init__()
         odd = self.unsupported(spec)
         if odd is not None:
@@ -172,7 +172,7 @@ class CategoricalHead(Head):
 
 
 class LogisticHead(Head):
-    """Of each logistic a weight, a location and a scale."""
+    """A weight, a location and a scale per logistic."""
 
     about = "a mixture of logistics over the bins of the levels"
 
@@ -266,7 +266,7 @@ def columns_head(spec: DataSpec, likelihood: Likelihood, options: HeadOptions) -
 
 
 def kernel_of(likelihood: Likelihood) -> str:
-    """What the numbers of a vector are mixtures of; auto: Gaussians."""
+    """The kernel of mixtures of numeric columns; auto: Gaussians."""
     return "gaussian" if likelihood == "auto" else likelihood
 
 

@@ -1,4 +1,4 @@
-"""Features that tell a discriminator how alike the examples of its batch are."""
+"""Minibatch features of a discriminator: similarity of the examples in the batch."""
 
 from __future__ import annotations
 

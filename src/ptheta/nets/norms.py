@@ -14,7 +14,7 @@ from ptheta.errors import PthetaError, unknown
 from ptheta.specs import full
 
 EPSILON = 1e-5  # is added to a variance
-FLAT = 1e-9  # variance of a map whose places are all alike
+FLAT = 1e-9  # added to the variance, for constant maps
 
 
 class VirtualBatchNorm(nn.Module):
@@ -143,7 +143,7 @@ NORMS: dict[str, Normalisation] = {
 
 
 def norm_entry(kind: str) -> Normalisation:
-    """Raises PthetaError for the name of none."""
+    """Raise PthetaError for an unknown name."""
     if kind not in NORMS:
         raise unknown("normalisation", kind, NORMS)
     return NORMS[kind]

@@ -1,7 +1,7 @@
-"""What stands at the end of a network that makes examples, and how it makes words.
+"""Output layers of generators, including categories.
 
-The word of a category is one of several, and an argmax has no gradient: the entries of
-`CATEGORY_OUTPUTS` are what stands in its place.
+An argmax over the words of a category has no gradient: the entries of `CATEGORY_OUTPUTS` are
+differentiable replacements.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def gumbel_noise(like: Tensor) -> Tensor:
 
 
 class Output(nn.Module, ABC):
-    """What a network makes, (B, *scaled_shape), as examples of a spec as a network sees them."""
+    """Network outputs (B, *scaled_shape) as examples of a spec in network scale."""
 
     if TYPE_CHECKING:  # torch leaves the type of its call open
 

@@ -1,7 +1,7 @@
-"""Label maps: pictures in which each pixel is one of a few colours, each of which means something.
+"""Label maps: pictures with a few colours, each of which is a label.
 
-At every boundary they are image batches in their colours, so that they are seen, stored and
-measured as pictures. A network sees one plane for each colour.
+Outside of networks they are image batches in their colours, so that they are displayed, stored and
+evaluated as pictures. Networks use one plane per colour.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class LabelMapSpec(ImageSpec):
         return planes.to(torch.get_default_dtype()).mul_(2).sub_(1)
 
     def unscaled(self, s: Tensor) -> Tensor:
-        """The colour of the largest plane at each pixel; NaN stands for no label and is refused."""
+        """The colour of the largest plane at each pixel. Raises PthetaError for NaN."""
         if bool(s.isnan().any()):
             raise PthetaError(
                 "the planes of a label map contain NaN: the model's weights are not finite"

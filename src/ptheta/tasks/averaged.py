@@ -29,7 +29,7 @@ def can_average(model: nn.Module) -> bool:
 
 
 def averaged(model: nn.Module) -> nn.Module:
-    """The model whose samples are the means of p(x | z). Raises PthetaError where it draws no
+    """The model with the means of p(x | z) as samples. Raises PthetaError if it does not sample
     elements given a code."""
     if not can_average(model):
         raise PthetaError(

@@ -37,8 +37,10 @@ class Start:
 
 @dataclass(frozen=True)
 class Groups:
-    """starts: the best first, one alone where nothing is drawn; clusters: how many
-    how: what was clustered, by what
+    """Clusterings of examples.
+
+    starts: the clusterings of all starts, best first; one if deterministic; clusters: their number
+    how: description of the data and the method
     """
 
     starts: tuple[Start, ...] = field(repr=False)
@@ -90,14 +92,14 @@ def cluster(
     restarts: int = RESTARTS,
     seed: int = 0,
 ) -> Groups:
-    """The examples of `data` in groups, without labels.
+    """Cluster the examples of `data` without labels.
 
-    clusters: how many, where the model has no categories of its own
-    by: "own", the categories of a model that has some; a name of `METHODS`, of the codes of a model
-        that encodes; "auto": own where there are some, else k-means
-    restarts: starts of a method, of which the best is taken
-    Raises PthetaError where the model neither has categories nor encodes, where its codes depend on
-    a condition, and for a number of clusters that cannot be.
+    clusters: number of clusters, unless the model has its own categories
+    by: "own" for the model's categories; a name of `METHODS` to cluster the codes of a model with
+        an encoder; "auto": own if available, else k-means
+    restarts: random starts, of which the best is kept
+    Raises PthetaError if the model has neither categories nor an encoder, if its codes depend on a
+    condition, and for an invalid number of clusters.
     """
     require_one(model, (Clusters, Encodes), "cluster", alone=True)
     condition = condition_of(model)

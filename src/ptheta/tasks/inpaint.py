@@ -31,7 +31,7 @@ def region(name: str, spec: ImageSpec, seed: int = 0) -> Tensor:
 
 @undisturbed()
 def regions(name: str, n: int, shape: tuple[int, int, int], seed: int = 0) -> Tensor:
-    """The part that a name stands for of each of n images (C, H, W): bool (n, C, H, W)."""
+    """The mask of this name for n images (C, H, W): bool (n, C, H, W)."""
     c, h, w = shape
     with seeded(seed):
         return area(name, n, h, w)[:, None].expand(n, c, h, w)
@@ -50,15 +50,15 @@ def inpaint(
     search_steps: int | None = None,
     numbers: Sequence[int] | None = None,
 ) -> Tensor:
-    """The images x, uint8 (B, C, H, W), with all drawn anew that is not known; what is known comes
-    back to the bit.
+    """Inpaint images x, uint8 (B, C, H, W): sample all unknown pixels; known ones are unchanged.
 
-    known: bool, (C, H, W) or (B, C, H, W); condition: of each, for a conditional model
-    candidates: completions to choose from, for known pixels that come late in a model's order;
-        codes that are tried, of a model that searches for one
-    search_steps: of such a search; default: the model's own
+    known: bool, (C, H, W) or (B, C, H, W); condition: conditions of the images, for a conditional
+        model
+    candidates: completions to choose from, for known pixels that come late in a model's order; for
+        a model that searches for a code, the number of codes
+    search_steps: steps of such a search; default: the model's own
     numbers: of the images among all, by default from 0 on: what is drawn of an image is a function
-        of the seed and its number, whatever stands beside it
+        of the seed and its number, independent of the batch
     Raises PthetaError where the model cannot complete images, for a mask of another size, a
     condition that it does not take or know, for fewer than one candidate, and for steps of a search
     that there is not. Warns where all is known, and where one candidate looks only at a part of the

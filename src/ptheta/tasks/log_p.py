@@ -22,10 +22,10 @@ from ptheta.distributions.partition import LogPartition
 class LogP(NamedTuple):
     """of(x, condition) -> log p, (B,) nats.
 
-    relation: of -log p: "=" where it is exact, "<=" where the truth is at most this, "~" of an
-        estimate; how: by what
-    partition: what an estimate is normalised by, whose error all examples share
-    estimate: the same with the errors of each, of an estimate that knows them
+    relation: of -log p to the truth: "=" exact, "<=" an upper bound, "~" an estimate; how: the
+        method
+    partition: the estimated log Z, whose error is shared by all examples
+    estimate: the same with the error of each example, for an estimate that reports it
     """
 
     of: Callable[[Tensor, Condition | None], Tensor]
@@ -36,9 +36,9 @@ class LogP(NamedTuple):
 
 
 def log_p_of(model: nn.Module, is_k: int, effort: float = 1.0) -> LogP | None:
-    """The best that a model has: exact, a bound with is_k importance samples, an energy that is
-    normalised by an estimate, an estimate of log p itself, which takes its time and is left out
-    where no effort is to be made, or None. Draws from the random stream at hand."""
+    """The best likelihood of a model: exact, a bound with is_k importance samples, an energy with
+    an estimated log Z, an estimate of log p itself (slow, and skipped without effort), or None.
+    Uses the current random stream."""
     exact = exact_log_prob(model)
     if exact is not None:
         return LogP(exact, "=", "exact")
@@ -60,8 +60,7 @@ def _estimated(model: EstimatesLogProb) -> LogP:
 
 
 def known_log_p(model: nn.Module) -> LogP | None:
-    """log p(x) that is no bound and no estimate: the model's own, or of an energy whose states can
-    be summed up; None of another model."""
+    """The exact log p(x): the model's own, or of an energy with enumerable states; else None."""
     exact = exact_log_prob(model)
     if exact is not None:
         return LogP(exact, "=", "exact")

@@ -1,4 +1,4 @@
-"""The uses of models as a table: which model can do which, computed from what it can."""
+"""The table of tasks: which model supports which, computed from capabilities."""
 
 from __future__ import annotations
 
@@ -51,15 +51,15 @@ def never(cls: type, config: object) -> bool:
 
 @dataclass(frozen=True)
 class Task:
-    """A use of a trained model, by the name of its verb.
+    """A use of a trained model, named by its command.
 
-    about: what it gives, in a few words
-    needs: ways to do it, each a protocol (of capabilities): a model with one of them can
-    fitted: which of them a prior gives that `ptheta fit` fits to the codes of a model
-    of: what examples it is of
-    conditional: whether models that are always asked for a condition can, too
-    told: the kind of condition that a model must be able to take; "" for none
-    refused: whether a class with its usual config cannot, for all its methods
+    about: a short description
+    needs: alternative capabilities, each a protocol: a model needs one of them
+    fitted: which of them a prior adds that `ptheta fit` fits to the codes of a model
+    of: the supported kinds of examples
+    conditional: whether models that require a condition are supported
+    condition_kind: the kind of condition that a model must accept; "" for none
+    refused: whether a class with its default config is excluded despite its methods
     """
 
     about: str
@@ -67,7 +67,7 @@ class Task:
     fitted: tuple[type, ...] = ()
     of: tuple[type[DataSpec], ...] = (ImageSpec,)
     conditional: bool = True
-    told: str = ""
+    condition_kind: str = ""
     refused: Callable[[type, object], bool] = never
 
     def can(self, entry: Listed) -> Can:
@@ -77,7 +77,7 @@ class Task:
             return "no"
         if not self.conditional and wanted(entry.load_config()()):
             return "no"
-        if self.told and not takes(cls, self.told):
+        if self.condition_kind and not takes(cls, self.condition_kind):
             return "no"
         if self.refused(cls, entry.load_config()()):
             return "no"
@@ -89,7 +89,7 @@ class Task:
     def methods(self) -> str:
         """The capabilities that it asks for, by their names."""
         ways = named(self.needs)
-        return f"{ways}, given {self.told}" if self.told else ways
+        return f"{ways}, given {self.condition_kind}" if self.condition_kind else ways
 
 
 def named(needs: tuple[type, ...]) -> str:
@@ -144,7 +144,9 @@ TASKS: dict[str, Task] = {
     "usefulness": Task(
         "usefulness of samples as training data", (Samples,), fitted=(Samples,), of=ANY
     ),
-    "classify": Task("classify by Bayes' rule", (HasLogProb, HasBound), of=ANY, told=Labels.kind),
+    "classify": Task(
+        "classify by Bayes' rule", (HasLogProb, HasBound), of=ANY, condition_kind=Labels.kind
+    ),
     "chain": Task("run its Markov chain and measure mixing", (HasChain,), of=ANY),
     "density": Task(
         "likelihood of examples",
@@ -163,7 +165,7 @@ TASKS: dict[str, Task] = {
 
 
 class TaskInfo(TypedDict):
-    """What is known of a use. needs: names of capabilities; models: which can do it"""
+    """A use, JSON-ready. needs: names of capabilities; models: which of them support it"""
 
     about: str
     needs: str

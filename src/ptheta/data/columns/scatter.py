@@ -267,9 +267,9 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _saved(figure: Figure) -> bytes:
-    beside = io.BytesIO()
-    figure.savefig(beside, format="png", metadata={"Software": SOFTWARE})
-    return beside.getvalue()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": SOFTWARE})
+    return buffer.getvalue()
 
 
 @contextmanager

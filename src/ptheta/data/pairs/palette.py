@@ -101,8 +101,8 @@ def _among_alike(pixels: np.ndarray) -> np.ndarray:
     """Which pixels resemble their four neighbours: uint8 (H, W, C) -> bool (H, W)."""
     wide = np.pad(pixels.astype(np.int16), ((1, 1), (1, 1), (0, 0)), mode="edge")
     middle = wide[1:-1, 1:-1]
-    beside = (wide[:-2, 1:-1], wide[2:, 1:-1], wide[1:-1, :-2], wide[1:-1, 2:])
-    alike: np.ndarray = np.all([(np.abs(middle - n) <= ALIKE).all(2) for n in beside], axis=0)
+    neighbours = (wide[:-2, 1:-1], wide[2:, 1:-1], wide[1:-1, :-2], wide[1:-1, 2:])
+    alike: np.ndarray = np.all([(np.abs(middle - n) <= ALIKE).all(2) for n in neighbours], axis=0)
     return alike
 
 

@@ -1,4 +1,4 @@
-"""InfoGAN: a GAN whose code is made readable (Chen et al. 2016, arXiv:1606.03657)."""
+"""InfoGAN: a GAN with interpretable codes (Chen et al. 2016, arXiv:1606.03657)."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class InfoGANConfig(GANConfig):
 
 
 class InfoGAN(GAN):
-    """G(z, c, u) with a uniform category c and continuous codes u, against a discriminator that
-    also says Q(c, u | x).
+    """G(z, c, u) with a uniform category c and continuous codes u, and a discriminator that also
+    predicts Q(c, u | x).
 
     Both players maximise L_I = E log Q(c, u | G(z, c, u)) + H(c, u), a lower bound of the mutual
     information of codes and example (eq. 5). Q(u | x) is a Gaussian of learned mean and deviation.

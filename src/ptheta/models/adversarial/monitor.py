@@ -1,4 +1,4 @@
-"""What the numbers of an adversarial run say: mode collapse, and that there is nothing to learn."""
+"""Warnings from the metrics of an adversarial run: mode collapse, and a stopping signal."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ TOLERANCE = 0.02  # relative deviation of what counts as still
 FEW = 0.15  # share of the data's diversity that samples never reach
 FALL = 0.5  # of the largest diversity or number of classes so far, or of the real images' classes
 LOW = 3  # evaluations in a row with too few classes: no longer the start of training
-DIVERSITY, GAP = "diversity", "critic_gap"  # what a game logs for this: its moves' own numbers
+DIVERSITY, GAP = "diversity", "critic_gap"  # the logged metrics that the monitor reads
 CLASSES, REAL_CLASSES = "held_out/classes_", "held_out/real_classes_"
 
 
 class GANMonitor:
-    """Reads the averages of each logged interval; an instance is the monitor of one game.
+    """Monitor of one game, called with the averages of each logged interval.
 
-    A fall of diversity or of the number of classes is told when it comes. A run that never had
-    either is told of once it has lasted (`STILL` intervals, `LOW` evaluations), and at the end of
-    the run whatever it lasted: the trainer then calls once more, with `END` among the names.
+    It warns immediately when diversity or the number of classes falls. If they were low from the
+    start, it warns after `STILL` intervals or `LOW` evaluations, and in any case at the end of the
+    run, when the trainer calls it once more with `END` among the names.
 
-    probability: the discriminator's outputs are logits; label_smoothing: what it was trained with
+    probability: whether the discriminator's outputs are logits; label_smoothing: the setting used
     """
 
     def __init__(self, probability: bool, label_smoothing: float = 0.0) -> None:
         real = 1 - label_smoothing
-        # the loss of a discriminator that cannot tell: D = (1 - s) / 2 on real and fake alike
+        # the loss of an uninformed discriminator: D = (1 - s) / 2 on real and fake
         p = real / 2
         self.blind = -real * math.log(p) - (2 - real) * math.log1p(-p) if probability else None
         self.peak: dict[str, float] = {}
@@ -39,7 +39,7 @@ class GANMonitor:
         self.intervals = 0
         self.diversity = math.nan  # the last one
         self.low = 0  # evaluations in a row
-        self.few = ""  # what the last evaluation found, where it found too few classes
+        self.few = ""  # result of the last evaluation, if it had too few classes
 
     def memory(self) -> dict[str, Any]:
         return {
@@ -60,7 +60,7 @@ class GANMonitor:
         self.diversity = math.nan if memory["diversity"] is None else memory["diversity"]
 
     def __call__(self, averages: Mapping[str, float]) -> dict[str, str]:
-        """averages: of what was logged since the last call, names as in metrics.jsonl"""
+        """averages: averages of the metrics since the last call, named as in metrics.jsonl"""
         found: dict[str, str] = {}
         for name, value in averages.items():
             if name == f"generator/{DIVERSITY}":
@@ -104,7 +104,7 @@ class GANMonitor:
         return {"mode collapse": text}
 
     def _last(self) -> dict[str, str]:
-        """What the run ends as."""
+        """Warnings at the end of the run."""
         if self.low:
             return self._missing()
         return _alike(self.diversity) if self.diversity < FEW else {}

@@ -154,14 +154,14 @@ TRICKS: dict[str, Entry] = {
     ),
 }
 
-# options under which the best discriminator is not that of densities and hard labels
+# options that change the optimal discriminator, so that it gives no density ratio
 BREAKS_DENSITY_RATIO = (
     *("label_noise", "label_flips", "instance_noise", "augment", "minibatch"),
     *("penalty", "weight_clip", "spectral_norm", "historical_averaging", "replay"),
 )
 
 
-# options of the generator alone: an entry's trait is then that of another network
+# options of the generator only: their traits do not apply to the discriminator
 OF_GENERATOR = ("g_norm",)
 
 
@@ -219,7 +219,7 @@ def odd_condition(config: GANConfig, condition: ConditionSpec | None) -> str | N
 
 
 def discriminator_norm(config: GANConfig, spec: DataSpec) -> str:
-    """What `d_norm = auto` stands for."""
+    """The discriminator's normalisation, with `auto` resolved."""
     if config.d_norm != "auto":
         return config.d_norm
     alone = any("batchwise" in part.entry.excludes for part in parts(config))

@@ -1,4 +1,4 @@
-"""Autoencoder (Hinton & Salakhutdinov 2006), contractive if asked (Rifai et al. 2011)."""
+"""Autoencoder (Hinton & Salakhutdinov 2006), optionally contractive (Rifai et al. 2011)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ptheta.specs import DataSpec, ImageSpec, VectorSpec, columns_of, from_unit,
 
 @dataclass(frozen=True)
 class PixelError(Entry):
-    """What a reconstruction costs, and how it is read.
+    """A reconstruction loss, and the mapping of outputs to grey values.
 
     loss: the decoder's output and the image, (B, C, H, W) in [0, 1] -> the loss of each sub-pixel
     to_unit: the decoder's output -> grey values in [0, 1]
@@ -83,8 +83,7 @@ class AE(Model):
         self.decoder = decoder(spec, config, 1)
 
     def errors(self, out: Tensor, x: Tensor) -> Tensor:
-        """The loss of each example, summed over its pixels or columns: (B,). out: what the decoder
-        gave"""
+        """The loss of each example, summed over its pixels or columns: (B,). out: decoder output"""
         if self.rows is not None:
             return column_errors(self.rows, out, x).sum(1)
         return PIXEL_ERRORS[self.config.loss].loss(out, to_unit(x)).flatten(1).sum(1)

@@ -53,9 +53,9 @@ class DAE(AE):
         return from_noise(self.spec, n, next(self.parameters()).device)
 
     def transition(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        """Damages x, and restores it: of two levels and of words by a draw from what the decoder
-        gives them, of other numbers to their mean, for the squared error leaves their variance
-        open. For a chain that draws these as well: `gsn`."""
+        """Corrupt x and restore it: binary pixels and categories are sampled from the decoder's
+        probabilities; other values are set to their mean, since the squared error does not define
+        their variance. `gsn` samples these as well."""
         out = full(self.decoder(self.encoder(self.seen(self.corrupted(x)))))
         if isinstance(self.spec, VectorSpec):
             return self.spec.unscaled(out + _noise_of_words(self.spec, out))

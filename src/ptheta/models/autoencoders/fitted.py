@@ -21,7 +21,7 @@ from ptheta.specs import DataSpec, ImageSpec, VectorSpec, full
 
 @runtime_checkable
 class Coder(Encodes, Decodes, Protocol):
-    """What a prior can be fitted to: a module that encodes images and decodes codes."""
+    """A module that encodes and decodes, to which a prior can be fitted."""
 
     spec: DataSpec
 
@@ -38,8 +38,8 @@ def as_coder(model: nn.Module) -> Coder:
 class Fitted(Model):
     """A model that encodes and decodes, with a mixture of Gaussians as its prior.
 
-    Density estimation of codes after training (Ghosh et al. 2020, arXiv:1903.12436). What the model
-    can do beside encoding and decoding is asked of the model itself.
+    Density estimation of codes after training (Ghosh et al. 2020, arXiv:1903.12436). All other
+    capabilities are those of the wrapped model.
 
     weights: (K,); means: (K, L); factors: lower Cholesky factors of the covariances, (K, L, L)
     """
@@ -93,7 +93,7 @@ class Fitted(Model):
         return self.prior().expand(n).sample()
 
     def sample(self, n: int, condition: Condition | None = None) -> Tensor:
-        # an autoencoder says no distribution to draw from: its examples, rounded to their values
+        # an autoencoder defines no distribution to sample: its outputs, rounded to valid values
         x = self.decode(self.sample_latent(n, condition), condition)
         return self.spec.rounded(x)
 

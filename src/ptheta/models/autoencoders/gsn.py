@@ -1,11 +1,11 @@
-"""Generative stochastic network (Bengio et al. 2014, arXiv:1306.1091): a denoising autoencoder that
-gives a distribution, and is sampled by its chain.
+"""Generative stochastic network (Bengio et al. 2014, arXiv:1306.1091): a denoising autoencoder with
+a probabilistic output, sampled by its Markov chain.
 
     x~ ~ C(x~ | x),    x ~ P(x | x~)
 
-Where P(x | x~) is that of the data, the chain that draws the two in turn has p(x) as its stationary
-distribution (theorem 1, if it reaches everything). Nothing has to be normalised to learn it: the
-loss is -log P(x | x~) of the example that was damaged.
+If P(x | x~) is the conditional distribution of the data, the chain that alternates the two steps
+has the stationary distribution p(x) (theorem 1, if it is ergodic). Training needs no normalisation:
+the loss is -log P(x | x~) of the corrupted example.
 """
 
 from __future__ import annotations

@@ -38,15 +38,15 @@ class MADEConfig(LikelihoodConfig):
 
 
 class MADE(Autoregressive):
-    """An autoencoder whose masks leave only earlier sub-pixels, or columns of a vector, visible.
-    The numbers of a column of words are seen, or not, together.
+    """A masked autoencoder: each sub-pixel, or column of a vector, depends on earlier ones only.
+    The one-hot dimensions of a category are masked together.
 
-    With several orders p(x) = 1/M sum_m p_m(x), the uniform mixture of the densities of its
-    members. `log_prob`, `sample` and `complete` are those of the mixture. It has no single order,
-    hence neither `conditionals` nor a stepper: those of a member are `of_order` and `MADEStepper`.
+    With several orders, p(x) = 1/M sum_m p_m(x) is the uniform mixture of the members' densities.
+    `log_prob`, `sample` and `complete` are those of the mixture. It has no single order, hence
+    neither `conditionals` nor a stepper: a member has `of_order` and `MADEStepper`.
 
-    Where cells are missing in training, it is told which: each column is then learned given those
-    of the earlier ones that are there, and p(x) is of what is there.
+    If training data have missing cells, their mask is an input: each column is then learned given
+    the observed earlier ones, and p(x) is the density of the observed cells.
     """
 
     specs = (ImageSpec, VectorSpec)
@@ -58,7 +58,7 @@ class MADE(Autoregressive):
         super().__init__(spec, config, condition)
         self.config = config
         e = self.elements = elements(
-            spec, config.likelihood, config.components, told=bool(spec.missing)
+            spec, config.likelihood, config.components, with_mask=bool(spec.missing)
         )
         inputs, outputs, d = e.inputs.total, e.outputs.total, spec.dims
         sizes = [inputs, *config.hidden, outputs]

@@ -49,10 +49,10 @@ class NADE(Autoregressive):
 
     On the columns of a vector it is RNADE (Uria et al. 2013, arXiv:1306.0186).
 
-    In any order (Uria et al. 2014, arXiv:1310.1757) it learns each column given any set of the
-    others: the network is told which are there, a set is drawn for each row and step, and what is
-    left of the row is predicted. Rows may then lack cells, and `complete` conditions on whatever is
-    known, without candidates. `log_prob` is by the order of the columns.
+    With `any_order` (Uria et al. 2014, arXiv:1310.1757) it learns each column given any subset of
+    the others: a mask of observed columns is an input, a subset is sampled for each row and step,
+    and the rest of the row is predicted. Rows may then have missing cells, and `complete`
+    conditions on all known cells, without candidates. `log_prob` uses the order of the columns.
     """
 
     specs = (ImageSpec, VectorSpec)
@@ -66,7 +66,7 @@ class NADE(Autoregressive):
         self.config = config
         self.any_order = config.any_order or bool(spec.missing)
         e = self.elements = elements(
-            spec, config.likelihood, config.components, told=self.any_order
+            spec, config.likelihood, config.components, with_mask=self.any_order
         )
         chosen = ACTIVATIONS[config.activation]
         self.activation = chosen.function

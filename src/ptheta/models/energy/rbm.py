@@ -75,7 +75,7 @@ class RBMConfig(OptimizerConfig):
 
 @dataclass(frozen=True)
 class Phases:
-    """What the gradient is the difference of. data: (B, D); model: negative examples, (n, D)"""
+    """The two sides of the gradient. data: (B, D); model: negative samples, (n, D)"""
 
     data: Tensor
     model: Tensor
@@ -177,8 +177,8 @@ class RBM(Model):
         return Phases(v, model)
 
     def loss(self, batch: Batch, shared: Phases) -> Terms:
-        """F(v) - mean of F over the negative examples: (B,). Its gradient is that of -log p(v), as
-        far as these are of the model; its value says how far apart both are in energy."""
+        """F(v) - mean of F over the negative samples: (B,). Its gradient is that of -log p(v) if
+        these are samples of the model; its value is the difference of the energies."""
         n, machine = len(shared.data), self.machine(learning=True)
         both = torch.cat([shared.data, shared.model])
         with precise(both.device):  # in half the difference of two energies would be noise
@@ -241,8 +241,8 @@ class RBM(Model):
     def complete(
         self, x: Tensor, known: Tensor, condition: Condition | None = None, candidates: int = 1
     ) -> Tensor:
-        """Draws what is unknown by `candidates` times `sweeps` Gibbs steps in which what is known
-        stays: in the limit a draw given all of it (of what has a bin, given its middle)."""
+        """Sample the unknown elements by `candidates` times `sweeps` Gibbs steps with the known
+        ones clamped: exact in the limit (for discrete columns, given the middle of the bin)."""
         known = known.expand(x.shape)
         refuse_missing(self.spec, x[known])
         given, fixed = self.seen.middle(self.spec.check(x)), self.seen.elements(known)

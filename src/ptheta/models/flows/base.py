@@ -1,10 +1,10 @@
-"""What every normalising flow shares: a density of dequantised examples by a change of variables.
+"""The base class of normalising flows: a density of dequantised examples by change of variables.
 
     z = f(v),    log p(v) = log p(z) + log |det df/dv|
 
 with p(z) standard normal (or logistic), v an example in real numbers (`ptheta.models.numbers`).
-Of what has bins, levels, whole numbers and words, log p(v) gives a bound (`dequantisation`); of
-real numbers alone it is the log-density itself.
+For discrete values (levels, whole numbers and categories), log p(v) gives a bound
+(`dequantisation`); for real numbers only, it is the log-density itself.
 """
 
 from __future__ import annotations
@@ -156,11 +156,11 @@ class Flow(Model):
         with torch.device("cpu"):  # what decides the layers is known where weights are only counted
             self.numbers = numbers_of(spec)
         width = self.numbers.width.to("cpu")
-        told = [not bool(v.isnan()) for v in self._middle_example()]
-        self.told = [d for d, there in enumerate(told) if there]
-        self.binned = [d for d in self.told if width[d] > 0]
+        varying = [not bool(v.isnan()) for v in self._middle_example()]
+        self.varying = [d for d, there in enumerate(varying) if there]
+        self.binned = [d for d in self.varying if width[d] > 0]
         self.widths = [float(width[d]) for d in self.binned]
-        self.inner = tuple(spec.shape) if isinstance(spec, ImageSpec) else (len(self.told),)
+        self.inner = tuple(spec.shape) if isinstance(spec, ImageSpec) else (len(self.varying),)
         self.dims = math.prod(self.inner)
         self.noise = self._noise()
         self.flow = Chain([*self._input(), self.transform()])
@@ -209,7 +209,7 @@ class Flow(Model):
 
     def _inside(self, v: Tensor) -> Tensor:
         """Numbers as the flow takes them: (B, D) -> (B, *inner)"""
-        v = v[:, self.told] if len(self.told) < v.shape[1] else v
+        v = v[:, self.varying] if len(self.varying) < v.shape[1] else v
         return v.to(torch.get_default_dtype()).view(len(v), *self.inner)
 
     def drawn(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -224,7 +224,7 @@ class Flow(Model):
                 dequantisation.uniform(seen) if self.noise is None else self.noise.drawn(seen)
             )
             return v + (u - 0.5), log_q
-        at = [self.told.index(d) for d in self.binned]
+        at = [self.varying.index(d) for d in self.binned]
         part = v[:, at]
         u, log_q = dequantisation.uniform(part) if self.noise is None else self.noise.drawn(v)
         widths = torch.tensor(self.widths, dtype=v.dtype, device=v.device)
@@ -279,10 +279,10 @@ class Flow(Model):
 
     def decode(self, z: Tensor, condition: Condition | None = None) -> Tensor:
         v = self.flow.inverse(z).flatten(1)
-        if len(self.told) == self.numbers.dims:
+        if len(self.varying) == self.numbers.dims:
             return self.numbers.examples(v)
         every = v.new_full((len(v), self.numbers.dims), self.numbers.middle)
-        every[:, self.told] = v
+        every[:, self.varying] = v
         return self.numbers.examples(every)
 
     def sample(self, n: int, condition: Condition | None = None) -> Tensor:

@@ -29,7 +29,7 @@ class AAEConfig(HybridConfig):
 
 
 class AAE(WithCodeDiscriminator):
-    """An autoencoder whose codes are made to look like N(0, I) by a discriminator of codes."""
+    """An autoencoder with codes matched to N(0, I) by a discriminator of codes."""
 
     config: AAEConfig
 

@@ -1,4 +1,4 @@
-"""What autoencoders with discriminators share: VAE-GAN, adversarial autoencoder, alpha-GAN."""
+"""The base of autoencoders with discriminators: VAE-GAN, adversarial autoencoder, alpha-GAN."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class HybridConfig(CoderConfig, OutputConfig, OptimizerConfig):
 
 
 class Hybrid(Model):
-    """Codes with a prior N(0, I), examples without a density: what the three have in common."""
+    """A model with codes of the prior N(0, I), and without a density of examples."""
 
     specs = (ImageSpec, VectorSpec)
 
@@ -67,7 +67,7 @@ class Hybrid(Model):
         return Coded(x, self.code(x))
 
     def seen(self, x: Tensor) -> Tensor:
-        """Examples x as a network sees them. Raises PthetaError for what is none of the spec."""
+        """Examples x in network scale. Raises PthetaError if x does not match the spec."""
         return self.spec.scaled(whole(self.spec, x))
 
     def code(self, x: Tensor) -> Tensor:
@@ -122,9 +122,9 @@ class Hybrid(Model):
 
 @dataclass(frozen=True)
 class Coded:
-    """What the moves of one step share.
+    """Values shared by the moves of a step.
 
-    x: the step's examples as a network sees them, (B, *scaled_shape)
+    x: the step's examples in network scale, (B, *scaled_shape)
     z: their codes (B, L), with the encoder's graph
     """
 

@@ -1,15 +1,15 @@
 """Generative moment matching network (Li et al. 2015, arXiv:1502.02761; Dziugaite et al. 2015,
 arXiv:1505.03906), and drifting (Deng et al. 2026, arXiv:2602.04770).
 
-A generator G makes examples of noise. Nothing is trained against it: its samples are held against
-those of the data by a kernel, in big batches (`matching`):
+A generator G maps noise to examples. There is no discriminator: its samples are compared with the
+data by a kernel, in large batches (`matching`):
 
     mmd: the maximum mean discrepancy of both (`ptheta.losses.mmd`)
     drifting: G(z) is regressed on G(z) + V(G(z)), V a field from one to the other
         (`ptheta.losses.drifting`)
 
-In pixels a distance says little of images. In codes (section 4 of the first paper) an autoencoder
-learns first and is then fixed; G makes codes, and what is matched are codes.
+Pixel distances are not very informative for images. With codes (section 4 of the first paper), an
+autoencoder is trained first and then frozen; G generates codes, and codes are matched.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class GMMNConfig(MatchingConfig, CoderConfig, OutputConfig, OptimizerConfig):
 
 
 class GMMN(Model):
-    """learned: whether the autoencoder has learned what it will, where there is one."""
+    """learned: whether the autoencoder is completely trained, if there is one"""
 
     config: GMMNConfig
     specs = (ImageSpec, VectorSpec)

@@ -1,4 +1,4 @@
-"""How two samples are brought together, and where: `MATCHINGS` and `SPACES`."""
+"""Objectives that match samples to data, and their spaces: `MATCHINGS` and `SPACES`."""
 
 from __future__ import annotations
 
@@ -41,15 +41,14 @@ class MatchingConfig:
 
 @dataclass(frozen=True)
 class Matching(Entry):
-    """terms(config, x, y): what samples x (n, D) of the model cost beside those of the data, y
-    (m, D): (n,)"""
+    """terms(config, x, y): loss (n,) of samples x (n, D) of the model, given data y (m, D)"""
 
     terms: Callable[[MatchingConfig, Tensor, Tensor], Tensor]
 
 
 def several(x: Tensor) -> Tensor:
-    """x itself (n, D). Raises PthetaError for one example, which has no other to be held against:
-    an unbiased MMD is no number then, and nothing repels it in the drifting field."""
+    """x itself (n, D). Raises PthetaError for a single example: the unbiased MMD is undefined for
+    it, and the drifting field has no repulsion."""
     if len(x) < 2:
         raise PthetaError(
             "this loss holds the examples of a step against one another, and one has no other: "
@@ -101,6 +100,6 @@ SpaceName: TypeAlias = Annotated[str, OneOf(SPACES)]
 
 
 def matched(name: str, config: MatchingConfig, x: Tensor, y: Tensor) -> Tensor:
-    """What the samples here cost, (B,), by those of all processes. x, y: (B, ...)"""
+    """The loss of this process's samples, (B,), given those of all processes. x, y: (B, ...)"""
     both = (streams.whole(part.flatten(1)) for part in (x, y))
     return streams.back(MATCHINGS[name].terms(config, *both))

@@ -41,15 +41,15 @@ class WAEConfig(HybridConfig):
 
 
 class WAE(Hybrid):
-    """An autoencoder whose codes, all together, are made to look like N(0, I) by their MMD.
+    """An autoencoder with the aggregate distribution of codes matched to N(0, I) by MMD.
 
-    The squared error of what is decoded bounds the Wasserstein distance of model and data where the
-    codes have the prior's distribution (theorem 1); that is asked for by
+    The squared reconstruction error bounds the Wasserstein distance of model and data if the codes
+    have the prior's distribution (theorem 1), which is enforced by the second term of
 
         E |x - G(E(x))|^2 + weight * MMD^2(q(z), p(z))
 
-    MMD^2 is the unbiased estimate of the codes of a batch and of as many of the prior, which may be
-    negative. A VAE makes the codes of each example alike to the prior instead.
+    MMD^2 is estimated without bias from the codes of a batch and as many prior samples, and may be
+    negative. A VAE instead pulls the posterior of each example towards the prior.
     """
 
     config: WAEConfig

@@ -1,4 +1,4 @@
-"""What a mixture is made of, by name: `COMPONENTS`.
+"""Components of mixtures, by name: `COMPONENTS`.
 
 K components of D numbers are kept together: their means (K, D), and what else a kind keeps, (K,
 ...). Numbers are `wide` (B, D), NaN where one is missing. Where numbers have bins or a ridge, they

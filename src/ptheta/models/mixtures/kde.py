@@ -372,7 +372,7 @@ def _between(low: float, high: float) -> list[float]:
 
 
 def _fixed(x: Tensor) -> nn.Parameter:
-    """What is learned without gradients."""
+    """The quantities learned without gradients."""
     return nn.Parameter(x.to(torch.get_default_dtype()), requires_grad=False)
 
 

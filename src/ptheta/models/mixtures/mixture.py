@@ -133,11 +133,11 @@ class Mixture(Model):
             self.before.fill_(found)
             weight = wide(self.log_weight).exp()
             entropy = -(weight * weight.clamp_min(1e-30).log()).sum()
-            told = {"negative_objective": -found, "used": entropy.exp().item()}
+            metrics = {"negative_objective": -found, "used": entropy.exp().item()}
             if gain < self.config.tolerance:
-                yield LastPass(told)
+                yield LastPass(metrics)
                 return
-            yield told
+            yield metrics
 
     def _seed(self, batches: Iterable[Batch]) -> bool:
         """Where EM starts, by some of the examples; False where there are none."""
@@ -240,9 +240,9 @@ class Mixture(Model):
     def complete(
         self, x: Tensor, known: Tensor, condition: Condition | None = None, candidates: int = 1
     ) -> Tensor:
-        """Draws the unknown elements given the known ones: a component given these, and then what
-        it says of the rest. Of levels and of real numbers exactly; of dequantised ones, given the
-        middle of their bins. One candidate is as good as many."""
+        """Sample the unknown elements given the known ones: first a component, then the rest given
+        the component. Exact for levels and real numbers; dequantised values are conditioned on the
+        middle of their bins. More candidates have no effect."""
 
         def fill(v: Tensor) -> Tensor:
             return self.kind.drawn(self.kept(), streams.categorical(self.joint(v)), v)
@@ -276,7 +276,7 @@ class Mixture(Model):
 
 
 def _fixed(x: Tensor) -> nn.Parameter:
-    """What is learned without gradients."""
+    """The quantities learned without gradients."""
     return nn.Parameter(x.to(torch.get_default_dtype()), requires_grad=False)
 
 

@@ -101,7 +101,7 @@ class TextConfig(TextConditional):
         return JudgeOptions(self.d_features or self.features, self.d_norm, self.text_width)
 
     def has_kl(self) -> bool:
-        """Whether the generator pays for what is drawn about a caption, which training weighs."""
+        """Whether the generator has a KL term of conditioning augmentation."""
         return bool(self.augmented)
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
@@ -117,7 +117,7 @@ class TextConfig(TextConditional):
         return odd_norm({name: vars(self)[name] for name in OF_NORMS}) or odd_loss(self.loss)
 
 
-OF_GENERATOR = ("norm",)  # an entry's trait is then that of another network
+OF_GENERATOR = ("norm",)  # their traits belong to another network
 OF_NORMS = (*OF_GENERATOR, "d_norm")
 
 
@@ -127,6 +127,6 @@ def odd_condition(condition: ConditionSpec | None) -> str | None:
         return None
     got = "got none" if condition is None else f"cannot learn from {word(condition)} alone"
     return (
-        f"a model of captions {got}: give data with captions (such as a .txt beside each image), "
+        f"a model of captions {got}: give data with captions (such as a .txt next to each image), "
         "or condition=ptheta.Text(vocabulary, length)"
     )

@@ -54,15 +54,16 @@ class StackGANConfig(TextConfig):
 
 
 class StackGAN(TextToImage):
-    """Two generators, each against a discriminator of its own: one makes an image of half the size
-    of code and caption, the other the whole image of that one and the caption, when the first has
-    learned. Before that an image is the small one, enlarged.
+    """Two generators, each with its own discriminator. The first makes an image of half the size
+    from the code and the caption; after its training, the second makes the full image from that one
+    and the caption. Until then, samples are small images, enlarged.
 
-    What a caption leaves open is drawn about it; that KL, summed over its numbers, is the term
-    `kl`, weighed by the training's beta. The paper's equation 4 has 1; its program takes the mean
-    over 128 numbers, twice, which is 1 / 64. With 1 hardly any of the caption is left.
+    Conditioning augmentation samples around the caption embedding; its KL, summed over dimensions,
+    is the term `kl`, weighted by the training's beta. Equation 4 of the paper has weight 1; its
+    program takes the mean over 128 dimensions, twice, which is 1 / 64. With 1, hardly any
+    information of the caption is left.
 
-    fine: whether the second stage has begun to learn
+    fine: whether training of the second stage has begun
     """
 
     config: StackGANConfig

@@ -1,5 +1,5 @@
-"""Toward multimodal image-to-image translation, BicycleGAN (Zhu et al. 2017, arXiv:1711.11586):
-many answers to one input, told apart by a code."""
+"""Multimodal image-to-image translation, BicycleGAN (Zhu et al. 2017, arXiv:1711.11586): a code
+selects one of many outputs for an input."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""CycleGAN: from one domain to another, learned without pairs (Zhu et al. 2017, arXiv:1703.10593);
-between more than two domains in the way of StarGAN (Choi et al. 2018, arXiv:1711.09020).
+"""CycleGAN: unpaired translation between domains (Zhu et al. 2017, arXiv:1703.10593); for more than
+two domains as in StarGAN (Choi et al. 2018, arXiv:1711.09020).
 
-There and back again gives the image itself: so what is made keeps what is in the image. Of two
-domains each has a generator into it and a discriminator; shared weights, and more domains, have one
-generator that is told the domain and one discriminator with a classifier of domains.
+Cycle consistency (there and back gives the same image) preserves the content. With two domains,
+each has its own generator and discriminator; with shared weights or more domains, there is one
+domain-conditional generator, and one discriminator with a domain classifier.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every model with codes, a Gaussian posterior and a likelihood shares."""
+"""The base of models with codes, a Gaussian posterior and a likelihood."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ class VariationalConfig(CoderConfig, OptimizerConfig):
 
 
 class Variational(Model):
-    """q(z | x) Gaussian, p(z) by config, p(x | z) independent over pixels, or over the columns of a
-    vector: then what is missing of x is left out of p(x | z), which is exact, and the encoder is
-    told what it is (Nazabal et al. 2020, arXiv:1807.03653; Mattei & Frellsen 2019,
+    """q(z | x) is Gaussian, p(z) is set by the config, and p(x | z) is independent over pixels or
+    columns. Missing columns of x are left out of p(x | z), which is exact, and their mask is an
+    input of the encoder (Nazabal et al. 2020, arXiv:1807.03653; Mattei & Frellsen 2019,
     arXiv:1812.02633).
 
     Beta, its annealing and free bits belong to the training (`TrainSettings`), not to the model.
@@ -77,8 +77,8 @@ class Variational(Model):
         cond_dim: int = 0,
         outputs: int = 2,
     ) -> None:
-        """planes, cond_dim: what a condition adds to the encoder's and the decoder's input;
-        outputs: numbers that the encoder gives for each latent dimension."""
+        """planes, cond_dim: input dimensions of the encoder and the decoder for a condition;
+        outputs: encoder outputs per latent dimension."""
         super().__init__(spec, config, condition)
         self.config = config
         options = HeadOptions(config.components, config.sigma, config.scale)
@@ -193,8 +193,8 @@ class Variational(Model):
         return True
 
     def sample_at(self, n: int, temperature: float, condition: Condition | None = None) -> Tensor:
-        """Of codes whose distance to the mean of a normal prior is times the temperature; the
-        elements are drawn from p(x | z) as ever."""
+        """Sample with codes scaled by the temperature around the mean of a normal prior; elements
+        are sampled from p(x | z) as usual."""
         prior = self.prior(condition).expand(n)
         if not isinstance(prior, StandardNormal | Normal):
             raise PthetaError(
@@ -211,8 +211,8 @@ class Variational(Model):
     def complete(
         self, x: Tensor, known: Tensor, condition: Condition | None = None, candidates: int = 1
     ) -> Tensor:
-        """Draws the unknown elements of x given the known ones, by importance resampling of
-        `candidates` codes: the more, the nearer to exact (`completion`)."""
+        """Sample the unknown elements of x given the known ones, by importance resampling of
+        `candidates` codes; more codes are closer to exact (`completion`)."""
         x, known, found = self._candidates(x, known, condition, candidates)
         return torch.where(known, x, completion.drawn(found, x).to(x))
 

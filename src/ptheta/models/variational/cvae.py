@@ -42,8 +42,8 @@ class CVAEConfig(TextConditional, VAEConfig):
 
 
 class CVAE(ReadsBetween, VAE):
-    """A VAE whose two networks are given the condition: the encoder as one more channel, linear in
-    it (of a vector as more numbers beside its own), the decoder as more numbers beside the code."""
+    """A VAE with the condition as input of both networks: for the encoder one more channel, linear
+    in it (for vectors, more dimensions), for the decoder concatenated with the code."""
 
     takes = EVERY_KIND
     player = "cvae"
@@ -55,8 +55,8 @@ class CVAE(ReadsBetween, VAE):
         vectors = None if condition is None else ConditionVector(condition, config)
         size = 0 if vectors is None else vectors.size
         places = math.prod(spec.shape[1:]) if isinstance(spec, ImageSpec) else 0
-        beside = 1 if places else size
-        super().__init__(spec, config, condition, planes=beside, cond_dim=size)
+        extra = 1 if places else size
+        super().__init__(spec, config, condition, planes=extra, cond_dim=size)
         self.vectors = vectors
         self.plane = nn.Linear(size, places) if places else None
         self.prior_net = nn.Linear(size, 2 * config.latent) if config.learned_prior else None
@@ -68,10 +68,10 @@ class CVAE(ReadsBetween, VAE):
         return vector.to(next(self.parameters()).dtype)
 
     def infer(self, s: Tensor, condition: Condition | None = None) -> Normal:
-        beside = self.vector(condition)
+        extra = self.vector(condition)
         if self.plane is not None:
-            beside = self.plane(beside).view(-1, 1, *self.spec.shape[1:])
-        return super().infer(torch.cat([s, beside], 1))
+            extra = self.plane(extra).view(-1, 1, *self.spec.shape[1:])
+        return super().infer(torch.cat([s, extra], 1))
 
     def prior(self, condition: Condition | None = None) -> LatentDistribution:
         if self.prior_net is None:

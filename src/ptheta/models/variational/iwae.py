@@ -23,7 +23,7 @@ LogWeights = Callable[[Normal], Tensor]  # log p(x | z) p(z) / q(z | x) by the q
 
 
 def standard_bound(log_weights: LogWeights, q: Normal, z: Tensor) -> Tensor:
-    """log 1/k sum_i w_i, differentiated as it stands: (B,) nats."""
+    """log 1/k sum_i w_i, with its plain gradient: (B,) nats."""
     log_w = log_weights(q)
     return log_w.logsumexp(0) - math.log(len(log_w))
 
@@ -96,7 +96,7 @@ class IWAE(Variational):
         return Game({"iwae": player}, (Move("iwae", self.loss),), monitor=monitor)
 
     def graph(self) -> Graph:
-        """As a VAE's, with the codes of one image in a plate of their own."""
+        """The graph of a VAE, with the codes of an image in a separate plate."""
         samples = f"{self.config.samples} samples"
         z, x = super().graph().variables
         return Graph(

@@ -84,7 +84,7 @@ class NetConfig(OutputConfig):
 
 
 def network_name(config: NetConfig, spec: DataSpec) -> str:
-    """What `config.net` stands for."""
+    """The architecture of `config.net`, with `auto` resolved."""
     if config.net != "auto":
         return config.net
     return "conv" if isinstance(spec, ImageSpec) else "mlp"

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 class Trunk(NamedTuple):
     """body(scaled examples, cond or None) -> features (B, width), cond being numbers (B, K)
 
-    told: whether the statistics of a batch are in them already
+    has_statistics: whether the statistics of a batch are in them already
     """
 
     body: nn.Module
     width: int
-    told: bool = False
+    has_statistics: bool = False
 
 
 @dataclass(frozen=True)
@@ -160,11 +160,11 @@ def growing_generator(spec: DataSpec, config: NetConfig, inputs: int, norm: Norm
 
 def growing_trunk(spec: DataSpec, config: NetConfig, cond_dim: int, norm: Norm) -> Trunk:
     entry = MINIBATCH.get(config.minibatch)
-    told = entry is not None and entry.of_maps
-    layer = entry.layer if entry is not None and told else None
+    has_statistics = entry is not None and entry.of_maps
+    layer = entry.layer if entry is not None and has_statistics else None
     channels = spec.scaled_shape[0] + cond_dim
     net = GrowingTrunk(growing_plan(spec, config), channels, norm, layer)
-    return Trunk(ConcatenatedMaps(net), net.width, told)
+    return Trunk(ConcatenatedMaps(net), net.width, has_statistics)
 
 
 IMAGES = (ImageSpec,)

@@ -1,7 +1,7 @@
-"""How a caption enters the layers of a generator, by name: `FUSIONS`.
+"""Conditioning of generator layers on a caption, by name: `FUSIONS`.
 
-A layer of numbers c (B, K), which hold the caption and perhaps the code, stands before each
-convolution: maps (B, C, H, W) and c -> maps of the same shape, with a nonlinearity.
+A fusion layer precedes each convolution: maps (B, C, H, W) and c (B, K), which holds the caption
+and possibly the code, -> maps of the same shape, with a nonlinearity.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a generator from images to images of the same kind gives, by name."""
+"""Outputs of image-to-image generators, by name."""
 
 from __future__ import annotations
 

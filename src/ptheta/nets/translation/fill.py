@@ -1,4 +1,4 @@
-"""What stands in a hole before a network has completed it, by name."""
+"""Initial values of holes in the network's input, by name."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class GeneratorOptions:
     features: channels of the largest map; norm: a name of `NORMS`
     blocks: residual blocks; resize: maps are enlarged by copying pixels, then convolved
     kernel: odd side of the first convolution and of the last, pixels
-    latent: numbers of a code that it is given beside the image
+    latent: dimensions of a code given in addition to the image
     dropout, noise_in_sampling: see `ptheta.nets.translation.unet.UNetOptions`
     """
 

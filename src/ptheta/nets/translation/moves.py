@@ -1,4 +1,4 @@
-"""Moves of pairs: what an input and its target are both flipped, enlarged or shifted by.
+"""Augmentations of pairs, applied to input and target alike: flips, enlargements and shifts.
 
 A move says from which places of an image its rows and columns are taken, anew for each example, so
 that any of them go together and an image is read once.

@@ -92,7 +92,7 @@ class PatchOutput(NamedTuple):
     features: tuple[Tensor, ...]
 
     def split(self, n: int) -> tuple[PatchOutput, PatchOutput]:
-        """Of the first n examples, and of the others."""
+        """Split into the first n examples and the others."""
         return (
             PatchOutput(self.logits[:n], tuple(f[:n] for f in self.features)),
             PatchOutput(self.logits[n:], tuple(f[n:] for f in self.features)),
@@ -195,6 +195,6 @@ def per_example(values: Tensor) -> Tensor:
 
 
 def split(outputs: Iterable[PatchOutput], n: int) -> tuple[list[PatchOutput], list[PatchOutput]]:
-    """Of the first n examples, and of the others, of each size."""
+    """Split into the first n examples and the others, of each size."""
     both = [output.split(n) for output in outputs]
     return [first for first, _ in both], [rest for _, rest in both]

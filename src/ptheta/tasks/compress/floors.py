@@ -1,4 +1,4 @@
-"""What images take in the formats that everybody has: entries of a live table."""
+"""Baselines of compression: sizes in standard formats, as an extensible table."""
 
 from __future__ import annotations
 

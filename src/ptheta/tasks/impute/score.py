@@ -25,9 +25,9 @@ MODEL = "model"
 
 
 class Trial(NamedTuple):
-    """Rows of which cells are hidden, and what was made of them.
+    """Rows with hidden cells, and their completions.
 
-    truth: (B, D) as rows, NaN where nobody knows; hidden: bool (B, D), the cells that count
+    truth: (B, D) as rows, NaN if unknown; hidden: bool (B, D), the cells to evaluate
     mean: the single best completion, (B, D); draws: (M, B, D)
     """
 
@@ -121,14 +121,14 @@ MEASURES: dict[str, Measure] = {
 
 @dataclass(frozen=True)
 class Scored:
-    """What one way to impute reached. values: of each repetition, by measure"""
+    """Result of one method. values: one per repetition, by measure"""
 
     name: str
     values: dict[str, tuple[float, ...]]
 
     @property
     def measures(self) -> dict[str, Measure]:
-        """What was measured, by name."""
+        """The results by name."""
         return {name: entry for name, entry in MEASURES.items() if name in self.values}
 
     def mean(self, measure: str) -> float:
@@ -169,15 +169,17 @@ def score(
     floors: Collection[str] | None = None,
     scaled_by: VectorSpec | None = None,
 ) -> list[Scored]:
-    """Hides a share of the known cells of rows x (B, D) at random and imputes them: by the model
-    first, then by the floors, which learn from `train` (N, D),
-    or from the rows at hand, without what is hidden, where there is none.
+    """Hide a random share of the known cells of rows x (B, D) and impute them.
 
-    repeats: other cells are hidden each time; draws: for the energy score and the intervals
-    floors: names of `FLOORS`; default: all. scaled_by: the columns whose scale errors are told in;
-        default: the model's
-    Raises PthetaError for rows of images, for a share that hides nothing or everything, and as
-    `impute` does.
+    The model comes first, then the baselines, which are fitted to `train` (N, D), or to the visible
+    cells of x if it is None.
+
+    repeats: number of repetitions, each with other hidden cells; draws: number of imputations, for
+        the energy score and the intervals
+    floors: names of `FLOORS`; default: all. scaled_by: the columns whose scale is the unit of
+        errors; default: the model's
+    Raises PthetaError for images, for a share that hides nothing or everything, and as `impute`
+    does.
     """
     spec = model.spec
     if not isinstance(spec, VectorSpec):
@@ -223,7 +225,7 @@ def hidden_cells(x: Tensor, share: float, seed: int) -> Tensor:
 
 
 def measured(trial: Trial) -> dict[str, float]:
-    """What the measures say, those that are defined."""
+    """The values of the defined measures."""
     values = {name: entry.of(trial) for name, entry in MEASURES.items()}
     return {name: value for name, value in values.items() if value is not None}
 

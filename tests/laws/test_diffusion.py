@@ -98,6 +98,7 @@ def test_what_is_predicted_tells_the_example_whatever_it_is(path):
     for name, entry in PREDICTIONS.items():
         torch.testing.assert_close(entry.x(outputs[name], x_s, c), x)
         torch.testing.assert_close(entry.v(outputs[name], x_s, c), c.v(x, e))
+        torch.testing.assert_close(entry.target(x, e, c), outputs[name])
         lost = entry.weight(c) * (near - x).square()
         torch.testing.assert_close(lost, (others[name] - outputs[name]).square())
 
@@ -350,7 +351,7 @@ def test_a_network_learns_the_velocity_of_a_gaussian_pair():
     for _ in range(400):
         x = MEAN + SPREAD * torch.randn(256, 2)
         optimizer.zero_grad()
-        model.loss(Batch(x))["velocity"].mean().backward()
+        model.loss(Batch(x))["matching"].mean().backward()
         optimizer.step()
         rates.step()
     for t in (0.1, 0.5, 0.9):

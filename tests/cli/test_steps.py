@@ -26,7 +26,7 @@ SMALL: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def runs(strokes: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     out = tmp_path_factory.mktemp("steps")
-    labelled = {"condition": "labels", "drop_condition": 0.2}
+    labelled: dict[str, Any] = {"condition": "labels", "drop_condition": 0.2}
     ptheta.train("ddpm", strokes, out / "ddpm", **SMALL, **labelled)
     ptheta.train("flow-matching", strokes, out / "flow", **SMALL, density_steps=2)
     ptheta.train("vae", strokes, out / "vae", hidden=(4,), latent=2, **QUIET)
@@ -40,7 +40,7 @@ def test_steps_and_guidance_are_said_and_kept(runs, tmp_path):
     assert "in 2 steps; guidance 3" in text
     record = json.loads((folder / ".ptheta-samples").read_text())
     assert "guidance" in json.dumps(record)
-    made = []
+    made: list[np.ndarray] = []
     for options in ((), ("--steps", 2), ("--steps", 2, "--guidance", 3)):
         place = tmp_path / f"{len(made)}.npy"
         said("sample", runs["ddpm"], *given, *options, "--out", place)

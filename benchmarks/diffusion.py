@@ -18,6 +18,8 @@ from typing import Any
 
 import ptheta
 from benchmarks.seeds import steps_within
+from ptheta.metrics.conditions import draw
+from ptheta.metrics.evaluate import evaluate_images
 from ptheta.runs.folder import Run
 
 # model -> its recipe, and options
@@ -63,7 +65,9 @@ def trained(name: str, options: argparse.Namespace) -> Run:
 def measured(run: Run, options: argparse.Namespace) -> dict[str, Any]:
     """Value and error of each metric that is shown, and what they cost."""
     started = time.process_time()
-    found = ptheta.evaluate(run, data=options.data, n=options.number, only=SHOWN)
+    test = run.data("test", options.data)
+    samples = draw(run.model(), test, options.number, options.seed)
+    found = evaluate_images(samples, test, run.data("train", options.data))
     rows: dict[str, Any] = {
         r.metric: {"value": r.value, "error": r.error}
         for r in found.results

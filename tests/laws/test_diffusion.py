@@ -11,7 +11,9 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from ptheta.batch import Batch
+from ptheta.data.image_data import ImageDataset
 from ptheta.errors import PthetaError
+from ptheta.metrics.likelihood import likelihood
 from ptheta.models.diffusion import ode
 from ptheta.models.diffusion.base import least_deviation, most_deviation
 from ptheta.models.diffusion.ddpm import DDPM, log_bin
@@ -19,6 +21,7 @@ from ptheta.models.diffusion.flow_matching import FlowMatching
 from ptheta.models.diffusion.pairing import transported
 from ptheta.models.diffusion.paths import PREDICTIONS, SCHEDULES, Diffused, Path, Straight
 from ptheta.specs import ImageSpec, VectorSpec
+from ptheta.tasks.log_p import log_p_of
 from ptheta.tasks.stepped import stepped
 from tests.conftest import VECTORS, examples, tiny
 from tests.laws.test_flows import shaken
@@ -98,6 +101,7 @@ def test_what_is_predicted_tells_the_example_whatever_it_is(path):
     for name, entry in PREDICTIONS.items():
         torch.testing.assert_close(entry.x(outputs[name], x_s, c), x)
         torch.testing.assert_close(entry.v(outputs[name], x_s, c), c.v(x, e))
+        torch.testing.assert_close(entry.target(x, e, c), outputs[name])
         lost = entry.weight(c) * (near - x).square()
         torch.testing.assert_close(lost, (others[name] - outputs[name]).square())
 
@@ -350,7 +354,7 @@ def test_a_network_learns_the_velocity_of_a_gaussian_pair():
     for _ in range(400):
         x = MEAN + SPREAD * torch.randn(256, 2)
         optimizer.zero_grad()
-        model.loss(Batch(x))["velocity"].mean().backward()
+        model.loss(Batch(x))["matching"].mean().backward()
         optimizer.step()
         rates.step()
     for t in (0.1, 0.5, 0.9):
@@ -404,6 +408,20 @@ def test_random_signs_find_the_divergence_in_the_mean():
         found.noise.square().mean().sqrt().item(), rel=0.2
     )
     assert off.mean().abs() < 4 * off.std() / 20
+
+
+def test_the_likelihood_of_an_ode_is_an_estimate_with_the_error_of_its_steps():
+    spec = ImageSpec(1, 2, 2, 4)
+    data = ImageDataset("levels", "test", examples(spec, 40).numpy(), levels=4)
+    model = shaken(tiny("flow-matching", spec, solver="euler", density_steps=4), 0.3)
+    found = likelihood(model, data)
+    assert found is not None
+    assert found.relation == "~"
+    assert found.bias
+    assert "4 steps of euler, exact divergence, of dequantised numbers" in found.how
+    assert log_p_of(model, 1, effort=0.0) is None  # it is not to choose weights by
+    several = shaken(tiny("flow-matching", ImageSpec(1, 6, 6, 4)))
+    assert "by 2 random vectors" in several.estimated_by()
 
 
 def test_codes_and_examples_are_one_by_the_ode():

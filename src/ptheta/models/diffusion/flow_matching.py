@@ -90,10 +90,10 @@ class FlowMatching(Diffusion):
         w, given = self.examples_of(batch), self.given_in_training(batch)
         noise = PAIRINGS[self.config.pairing].noise(w, streams.normal_like(w))
         s = self.path.drawn(streams.uniform(len(w), device=w.device))
-        c, prediction = self.path.at(s, w), self.config.prediction
-        out = self.output(c.noised(w, noise), s, given)
-        wanted = {"noise": noise, "x": w}.get(prediction, c.v(w, noise))
-        return {"velocity" if prediction == "v" else prediction: mean_of((out - wanted).square())}
+        c = self.path.at(s, w)
+        target = PREDICTIONS[self.config.prediction].target(w, noise, c)
+        error = self.output(c.noised(w, noise), s, given) - target
+        return {"matching": mean_of(error.square())}
 
     # -- the density
 

@@ -144,49 +144,23 @@ class Diffused:
         return ((u * self.steps).floor() + 1).clamp(max=self.steps) / self.steps
 
 
-# -- the path of flow matching
-
-
-class Straight:
-    """A line at constant speed, alpha = 1 - s and sigma = s + (1 - s) least (arXiv:2210.02747,
-    section 4.1, example II; its time is t = 1 - s).
-
-    least: sigma at the example; last, first: of s where the network is asked, which is not where
-        what it predicts tells no velocity
-    """
-
-    def __init__(self, least: float, prediction: str) -> None:
-        self.least = least
-        self.first = 1 - 1e-2 if prediction == "noise" else 1.0
-        self.last = 1e-3 if prediction == "x" else 0.0
-
-    def grid(self, steps: int, start: float = 1.0) -> Tensor:
-        first = min(start, self.first)
-        return torch.linspace(first, self.last, steps + 1, dtype=torch.float64, device="cpu")
-
-    def at(self, s: Tensor, like: Tensor) -> Coefficients:
-        s = shaped(s, like)
-        one = torch.ones_like(s)
-        return Coefficients(1 - s, s + (1 - s) * self.least, one, self.least - one)
-
-    def drawn(self, u: Tensor) -> Tensor:
-        return u
-
-    def allowed(self, steps: int) -> int:
-        return steps
-
-
 # -- what is predicted
 
 
 @dataclass(frozen=True)
 class Prediction(Entry):
-    """x: (output, x_s, coefficients) -> the example; weight: of a squared error of the example, so
-    that it is one of what is predicted; is_v: whether that is v"""
+    """target: (x, e, coefficients) -> what is predicted
+    x: (output, x_s, coefficients) -> the example
+    weight: of a squared error of the example, so that it is one of what is predicted
+    is_v: whether v is predicted; first, last: the times between which it tells a velocity
+    """
 
+    target: Callable[[Tensor, Tensor, Coefficients], Tensor]
     x: Callable[[Tensor, Tensor, Coefficients], Tensor]
     weight: Callable[[Coefficients], Tensor]
     is_v: bool = False
+    first: float = 1.0
+    last: float = 0.0
 
     def v(self, out: Tensor, x_s: Tensor, c: Coefficients) -> Tensor:
         """v of what is predicted."""
@@ -206,14 +180,21 @@ def _of_v(out: Tensor, x_s: Tensor, c: Coefficients) -> Tensor:
 
 PREDICTIONS: dict[str, Prediction] = {
     "noise": Prediction(
+        lambda x, e, c: e,
         _of_noise,
         lambda c: (c.alpha / c.sigma.clamp_min(LEAST)).square(),
+        first=1 - 1e-2,
         about="e, the noise that was added",
     ),
     "x": Prediction(
-        lambda out, x_s, c: out, lambda c: torch.ones_like(c.alpha), about="the example"
+        lambda x, e, c: x,
+        lambda out, x_s, c: out,
+        lambda c: torch.ones_like(c.alpha),
+        last=1e-3,
+        about="the example",
     ),
     "v": Prediction(
+        lambda x, e, c: c.v(x, e),
         _of_v,
         lambda c: (c.determinant / c.sigma.clamp_min(LEAST)).square(),
         is_v=True,
@@ -221,3 +202,34 @@ PREDICTIONS: dict[str, Prediction] = {
     ),
 }
 PredictionName: TypeAlias = Annotated[str, OneOf(PREDICTIONS)]
+
+
+# -- the path of flow matching
+
+
+class Straight:
+    """A line at constant speed, alpha = 1 - s and sigma = s + (1 - s) least (arXiv:2210.02747,
+    section 4.1, example II; its time is t = 1 - s).
+
+    least: sigma at the example; last, first: of s where the network is asked, which is not where
+        what it predicts tells no velocity
+    """
+
+    def __init__(self, least: float, prediction: str) -> None:
+        self.least, entry = least, PREDICTIONS[prediction]
+        self.first, self.last = entry.first, entry.last
+
+    def grid(self, steps: int, start: float = 1.0) -> Tensor:
+        first = min(start, self.first)
+        return torch.linspace(first, self.last, steps + 1, dtype=torch.float64, device="cpu")
+
+    def at(self, s: Tensor, like: Tensor) -> Coefficients:
+        s = shaped(s, like)
+        one = torch.ones_like(s)
+        return Coefficients(1 - s, s + (1 - s) * self.least, one, self.least - one)
+
+    def drawn(self, u: Tensor) -> Tensor:
+        return u
+
+    def allowed(self, steps: int) -> int:
+        return steps

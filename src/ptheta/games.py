@@ -167,7 +167,7 @@ def check_terms(terms: object, player: str, n: int) -> None:
     if not isinstance(terms, Mapping) or not terms:
         raise PthetaError(
             f"the loss of {player} returned {type(terms).__name__}: return a dict of tensors, "
-            f"such as {'error': e} with e of shape (B,)"
+            f"such as {{'error': e}} with e of shape (B,)"
         )
     for name, term in terms.items():
         if not isinstance(term, Tensor) or term.ndim not in (1, 2) or len(term) not in (1, n):

@@ -99,7 +99,7 @@ def test_a_tradeoff_is_a_curve_and_a_table(runs, tmp_path):
     few: Any = ptheta.tradeoff(runs["dcgan"], n=6, values=[0.5]).to_json()["points"]
     assert few[0]["precision"]["interval"] == [0.0, 1.0]  # too few to know an error
     assert ptheta.tradeoff(runs["rows"], n=22, values=[0.5]).found.by == "truncation"
-    with pytest.raises(PthetaError, match="is there already"):
+    with pytest.raises(PthetaError, match="already exists"):
         said(*asked, "--out", tmp_path / "curve.png")
 
 
@@ -107,12 +107,12 @@ REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
     "no discriminator": (("ratio", "made"), "it has no `log_ratio`"),
     "no ratio": (("ratio", "wgan"), "loss = wasserstein: its best discriminator does not tell"),
     "no calibration": (("ratio", "dcgan", "--calibration", "x"), "unknown calibration 'x'"),
-    "part of nothing": (("ratio", "dcgan", "--split", "test"), "is of a SOURCE"),
+    "part of nothing": (("ratio", "dcgan", "--split", "test"), "needs a SOURCE"),
     "rejecting without": (("sample", "wgan", "--reject"), "loss = wasserstein"),
     "rejecting none": (("sample", "made", "--reject"), "it has no `log_ratio`"),
     "unknown way": (("sample", "dcgan", "--reject", "no"), "unknown way to reject 'no'"),
     "two ways": (("sample", "dcgan", "--reject", "--truncation", 1), "give one"),
-    "data alone": (("sample", "dcgan", "--data", "x"), "--reject is calibrated"),
+    "data alone": (("sample", "dcgan", "--data", "x"), "only used with --reject"),
     "cut to nothing": (("sample", "dcgan", "--truncation", 0), "want more than 0"),
     "cold GAN": (("sample", "dcgan", "--temperature", 1), "it has no `sample_at`"),
     "too cold": (("sample", "made", "--temperature", 1e-300), "want 1e-06 to 1e+06"),

@@ -537,5 +537,5 @@ def test_a_script_that_every_process_would_run_again_is_told_so(strokes, tmp_pat
     script.write_text(UNGUARDED % (str(strokes), str(tmp_path / "r")))
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=100)
     assert done.stderr == ""
-    assert 'below a line if __name__ == "__main__":' in done.stdout
+    assert 'guard the script by if __name__ == "__main__":' in done.stdout
     assert len(done.stdout.splitlines()) == 1

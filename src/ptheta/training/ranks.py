@@ -206,7 +206,7 @@ def _silent(member: Member[T]) -> str:
     code = member.process.exitcode
     if code == UNGUARDED:
         return (
-            "several processes cannot be started from here, since each would run this script again: "
-            'guard the script by if __name__ == "__main__":'
+            "several processes cannot be started from here, since each would run this script "
+            'again: guard the script by if __name__ == "__main__":'
         )
     return f"the process of rank {member.rank} ended with status {code} before its work was done"

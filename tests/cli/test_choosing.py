@@ -89,7 +89,7 @@ def test_samples_may_be_more_alike(runs, tmp_path):
 def test_a_tradeoff_is_a_curve_and_a_table(runs, tmp_path):
     asked = ("tradeoff", runs["made"], "--values", "0.2,1", "-n", 22, "--extractor", "pixels")
     text = said(*asked, "--out", tmp_path / "curve.png")
-    for words in ("temperature 0.2", "temperature 1 ", "plain samples", "(floor)", "recall"):
+    for words in ("temperature 0.2", "temperature 1 ", "plain samples", "(baseline)", "recall"):
         assert words in text
     assert all(len(line) <= 80 for line in text.splitlines()[:-1])
     assert Image.open(tmp_path / "curve.png").size[0] > 100

@@ -31,7 +31,14 @@ def test_held_out_examples_are_classified_and_measured(runs, tmp_path, monkeypat
     monkeypatch.setenv("COLUMNS", "80")
     out, show = tmp_path / "new" / "p.csv", tmp_path / "r.png"
     text = said("classify", runs["made"], "--out", out, "--show", show)
-    for words in ("p(x | y) p(y)", "accuracy, %", "logistic", "nearest", "slope", "predicted as"):
+    for words in (
+        "p(x | y) p(y)",
+        "accuracy, %",
+        "logistic",
+        "nearest",
+        "slope",
+        "predicted class",
+    ):
         assert words in text
     assert max(len(s) for s in text.splitlines() if str(tmp_path) not in s) <= 80
     with out.open(encoding="utf-8") as file:

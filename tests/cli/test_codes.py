@@ -169,8 +169,8 @@ REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
     "no codes": (("decode", "vae", "none.txt", "--out", "x.png"), "want .npy, .csv or .parquet"),
     "no such dimension": (("scatter", "vae", "--dims", "0,3"), "give two of 0 to 2"),
     "one dimension": (("scatter", "vae", "--dims", "0"), "want two, such as 0,1"),
-    "other data": (("scatter", "vae", "rows"), "is shown other examples"),
-    "one title": (("scatter", "vae", "ae", "--title", "a"), "1 titles of 2 runs"),
+    "other data": (("scatter", "vae", "rows"), "have different examples"),
+    "one title": (("scatter", "vae", "ae", "--title", "a"), "1 titles for 2 runs"),
     "both axes": (("scatter", "vae", "--reach", 2, "--own-axes"), "leave --own-axes out"),
 }
 

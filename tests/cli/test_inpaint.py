@@ -100,7 +100,7 @@ def test_a_picture_becomes_one_of_the_model_and_what_is_lost_is_said(name, runs,
         )
     words = " ".join(str(warning.message) for warning in told)
     assert "rounded" in words
-    assert "come back as they are" in words
+    assert "returned unchanged" in words
     grey = np.asarray(Image.open(place / "colour.png").convert("L"))
     assert (pixels(place / "done" / f"{name}.png") == np.where(grey > 127, 255, 0)).all()
 
@@ -109,7 +109,7 @@ def test_nothing_known_and_labels(runs, place):
     given = {"image": place / "in", "mask": place / "all.png"}
     assert ptheta.inpaint(runs["made"], **given).x.shape == (6, 1, SIDE, SIDE)
     assert len(ptheta.inpaint(runs["labels"], **given, condition={"labels": ["1"]}).x) == 6
-    with pytest.raises(PthetaError, match="conditional on labels: say which"):
+    with pytest.raises(PthetaError, match="conditional on labels: give the conditions"):
         ptheta.inpaint(runs["labels"], **given)
 
 

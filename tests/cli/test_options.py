@@ -49,7 +49,7 @@ def said(*args: object) -> str:
 REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
     "images and ends": (
         ("interpolate", "vae", "--images", "--from", "image=0", "--to", "image=1"),
-        "leave one out",
+        "leave it out",
     ),
     "one end": (("interpolate", "vae", "--from", "image=0"), "--from is missing"),
     "no such test image": (
@@ -66,18 +66,18 @@ REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
     ),
     "straight labels": (
         ("interpolate", "cvae", "--from", "0", "--to", "1", "--straight"),
-        "--straight is of codes",
+        "--straight does not apply",
     ),
     "measured labels": (
         ("interpolate", "cvae", "--from", "0", "--to", "1", "--measured", 5),
-        "--measured is of walks between test images",
+        "--measured applies only to walks between test images",
     ),
     "frames of no film": (("interpolate", "vae", "--fps", 5), "applies only to films"),
     "a part that is not there": (("traverse", "dcgan", "--dims", "c0"), "part of the code 'c0'"),
     "dimension that is not there": (("traverse", "dcgan", "--dims", 9), "the code has 0 to 5"),
     "dims and a number": (("traverse", "dcgan", "--dims", 1, "-n", 2), "leave it out"),
     "seed and image": (("traverse", "vae", "--seed", 1, "--image", 0), "leave one out"),
-    "data of a drawn code": (("traverse", "dcgan", "--data", "x"), "a code is drawn"),
+    "data of a drawn code": (("traverse", "dcgan", "--data", "x"), "not used for a code drawn"),
     "a value that is none": (("traverse", "dcgan", "--code", "z0=x"), "want a finite number"),
     "mean of a GAN": (("sample", "dcgan", "--mean"), "draws nothing given a code"),
     "mean and temperature": (

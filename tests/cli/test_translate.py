@@ -469,11 +469,11 @@ def test_names_that_differ_in_their_suffix_alone_stay_apart(worlds, tmp_path):
 
 REFUSED = {
     "no such picture": (("missing.png", "--out", "o"), "no such image or folder"),
-    "no pictures": (("empty", "--out", "o"), "holds no pictures"),
+    "no pictures": (("empty", "--out", "o"), "contains no images"),
     "not a picture": (("in/bad.png", "--out", "o"), "cannot read bad.png: not an image"),
-    "over itself": (("in/a.png", "--out", "in"), "would be written over"),
+    "over itself": (("in/a.png", "--out", "in"), "would be overwritten"),
     "over themselves": (("in", "--out", "in"), "contains other files"),
-    "a folder into a file": (("in", "--out", "o.png"), "several pictures go into a folder"),
+    "a folder into a file": (("in", "--out", "o.png"), "several images are written into a folder"),
     "an array": (("in/a.png", "--out", "o.npy"), "give a name without a suffix"),
     "data of a picture": (("in/a.png", "--data", "in", "--out", "o"), "--data in: .*leave it out"),
     "scale of a picture": (("in/a.png", "--scale", "2", "--out", "o"), "--scale 2: .*leave it out"),

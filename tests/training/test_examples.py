@@ -61,11 +61,11 @@ def test_their_numbers_are_not_kept():
 
 def test_nothing_is_written_into_them():
     before = files()
-    cure = "not changed: train one yourself, `ptheta train vae --data digits --out runs/vae`"
+    cure = "read-only: train one yourself, `ptheta train vae --data digits --out runs/vae`"
     with pytest.raises(PthetaError, match=cure):
         ptheta.fit("example:vae")
     for out in ("example:vae", PLACE / "vae"):
-        with pytest.raises(PthetaError, match="is shipped with ptheta and read-only: choose ano"):
+        with pytest.raises(PthetaError, match="which are read-only: choose ano"):
             ptheta.train("vae", "digits", out, resume=True)
     assert files() == before
 

@@ -92,7 +92,7 @@ def test_the_settings_say_how_many_processes_there_are(name, monkeypatch):
 def test_tasks_of_another_launcher_are_told_what_to_do(name, monkeypatch):
     for key, value in ENVIRONMENTS[name][0].items():
         monkeypatch.setenv(key, value)
-    with pytest.warns(UserWarning, match=r"trains by itself: .* start it once \(.*\) with --proc"):
+    with pytest.warns(UserWarning, match=r"trains separately: .* start it once \(.*\) with --proc"):
         launch(SETTINGS, itself)
     two = TrainSettings(steps=1, device="cpu", processes=2)
     with pytest.raises(PthetaError, match=r"would start 2 processes of its own: start it once"):

@@ -140,11 +140,14 @@ def test_a_config_may_have_a_byte_order_mark(run):
 WEIGHTS: dict[str, tuple[Callable[[dict[str, Any]], dict[str, Any]], str]] = {
     "none": (lambda t: {}, "it has no "),
     "one missing": (lambda t: {k: v for k, v in t.items() if k != max(t)}, "it has no "),
-    "one more": (lambda t: t | {"zzz": torch.zeros(1)}, "it has zzz, which the model has not"),
+    "one more": (
+        lambda t: t | {"zzz": torch.zeros(1)},
+        "it has zzz, which the model does not have",
+    ),
     "another shape": (lambda t: t | {max(t): torch.zeros(7, 7)}, "has the shape (7, 7) and not"),
-    "integers": (lambda t: {k: v.int() for k, v in t.items()}, "holds torch.int32"),
-    "NaN": (lambda t: t | {max(t): t[max(t)] * math.nan}, "numbers that are not finite"),
-    "infinite": (lambda t: t | {max(t): t[max(t)] + math.inf}, "numbers that are not finite"),
+    "integers": (lambda t: {k: v.int() for k, v in t.items()}, "has dtype torch.int32"),
+    "NaN": (lambda t: t | {max(t): t[max(t)] * math.nan}, "has non-finite values"),
+    "infinite": (lambda t: t | {max(t): t[max(t)] + math.inf}, "has non-finite values"),
 }
 
 

@@ -84,7 +84,7 @@ def test_chains_of_a_table_have_no_film(runs, tmp_path):
     for film in ("film.png", "film.gif"):
         with pytest.raises(PthetaError, match=r"a film is for images.*: leave out --out"):
             said("chain", runs["rows"], "--out", tmp_path / film)
-    with pytest.raises(PthetaError, match="classes of images"):
+    with pytest.raises(PthetaError, match="apply only to images"):
         said("chain", runs["rows"], "--extractor", "digits")
 
 
@@ -92,7 +92,7 @@ REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
     "no chain": (("vae",), "it has no `chain_start` and no `transition`"),
     "one step": (("rbm", "--steps", 1), "--steps 1: want 2 or more"),
     "no chains": (("rbm", "--chains", 0), "--chains 0: want 1 or more"),
-    "no classes": (("rbm", "--extractor", "pixels"), "gives no classes"),
+    "no classes": (("rbm", "--extractor", "pixels"), "is not a classifier"),
     "no film": (("rbm", "--out", "film.tiff"), "--out film.tiff: want"),
     "no such data": (("rbm", "--data", "nowhere"), "nowhere"),
 }

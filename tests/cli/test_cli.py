@@ -288,7 +288,7 @@ def test_bad_places(trained, strokes, tmp_path):
     assert "want a .png, a .jpg, a .jpeg, a .webp, a .npy, a .npz or a folder" in fails(
         "sample", trained, "--out", "a.gif"
     )
-    assert "has files in it" in fails("sample", trained, "--out", full)
+    assert "contains other files" in fails("sample", trained, "--out", full)
 
 
 def test_bad_requests_to_a_run(trained, tmp_path):

@@ -45,7 +45,7 @@ def test_held_out_examples_are_grouped_and_measured(runs, tmp_path, monkeypatch)
     assert sum(told["sizes"]) == 23
     assert told["measured"]["model"]["accuracy"]["low"] >= 0
     assert Image.open(show).size[1] > 32
-    with pytest.raises(PthetaError, match="is there already"):
+    with pytest.raises(PthetaError, match="already exists"):
         said("cluster", runs["ae"], "--show", show)
 
 
@@ -79,7 +79,9 @@ def test_one_example_and_held_out_ones_that_are_all_known_are_refused(runs, tmp_
     quiet: dict[str, Any] = {"steps": 1, "batch_size": 8, "evaluate_every": 0, "sample_every": 0}
     ptheta.train("vae", tmp_path / "same", tmp_path / "run", hidden=(4,), latent=2, **quiet)
     for verb in (ptheta.cluster, ptheta.density, ptheta.tradeoff):
-        with pytest.raises(PthetaError, match="all 20 held-out images repeat training images: giv"):
+        with pytest.raises(
+            PthetaError, match="all 20 held-out images are duplicates of training images: giv"
+        ):
             verb(tmp_path / "run")
 
 

@@ -184,7 +184,7 @@ def test_a_folder_is_gone_on_with_and_another_request_is_refused(runs, place):
         with pytest.raises(PthetaError) as error:
             said(verb, runs["ae"], *given, *options)
         assert "\n" not in str(error.value)
-    with pytest.raises(PthetaError, match="has files in it"):
+    with pytest.raises(PthetaError, match="contains other files"):
         said("reconstruct", runs["ae"], "--image", place / "in", "--out", place / "in")
 
 
@@ -216,7 +216,10 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "no level": (("denoise", "gaussian", "--image", "in"), "say how much Gaussian noise is in"),
     "level of none": (("denoise", "ae", "--image", "in", "--level", "0.1"), "--level without"),
-    "test images": (("denoise", "ae", "--image", "in", "-n", "3"), "-n is of test images"),
+    "test images": (
+        ("denoise", "ae", "--image", "in", "-n", "3"),
+        "-n applies only to test images",
+    ),
     "their table": (("reconstruct", "ae", "--image", "in", "--measured", "3"), "--measured is of"),
     "labels": (("denoise", "ae", "--label", "1"), "takes no labels"),
     "their labels": (("denoise", "cvae", "--label", "1"), "test images have their own"),

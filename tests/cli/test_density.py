@@ -41,7 +41,7 @@ def said(*args: object) -> str:
 def test_tables_and_files_say_the_same(runs, tmp_path):
     out, show = tmp_path / "d.csv", tmp_path / "d.png"
     text = said("density", runs["made"], "--out", out, "--show", show, "-n", 3)
-    for words in ("-log p =: exact", "gaussian (floor)", "least likely", "held out"):
+    for words in ("-log p =: exact", "gaussian (baseline)", "least likely", "held-out"):
         assert words in text
     assert all(len(line) <= 80 for line in text.splitlines()[:-2])
     with out.open() as file:
@@ -53,7 +53,7 @@ def test_tables_and_files_say_the_same(runs, tmp_path):
     assert told["nats"]["model"]["value"] == pytest.approx(mean, rel=1e-4)
     assert told["nats"].keys() == {"model", "gaussian", "independent"}
     assert Image.open(show).size[0] > Image.open(show).size[1]
-    with pytest.raises(PthetaError, match="is there already"):
+    with pytest.raises(PthetaError, match="already exists"):
         said("density", runs["made"], "--out", out)
 
 

@@ -162,7 +162,7 @@ def test_a_run_keeps_its_white_for_other_data(tmp_path):
     binary = ptheta.train("vae", tmp_path / "bytes", tmp_path / "b", steps=1, hidden=(4,), latent=2)
     with pytest.warns(UserWarning, match="values reach 1, and 255 is white, as in training"):
         assert binary.data("test", dark).stored.max() == 1
-    with pytest.raises(PthetaError, match=r"white = 255.0 but the run was started with None"):
+    with pytest.raises(PthetaError, match=r"white = 255.0, but the run was started with None"):
         ptheta.train("vae", own, run.path, resume=True, steps=2, white=255)
 
 

@@ -383,7 +383,7 @@ def _ends(words: list[str]) -> int:
         ({"out": "t.csv", "force": True}, "this is the table itself"),
         ({"out": "there.csv"}, "already exists: give another name, or --force"),
         ({"out": "x.parquet"}, "is written as .csv"),
-        ({"out": "x.csv", "m": 2, "mean": True}, "one best completion"),
+        ({"out": "x.csv", "m": 2, "mean": True}, "--mean gives a single completion"),
         ({"out": "x.csv", "m": 0}, "-m 0: want 1 or more"),
         ({"out": "x.csv", "table": "odd.csv"}, "row 2, column 'pet' holds emu, and the run"),
         (

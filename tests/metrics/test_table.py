@@ -423,7 +423,7 @@ def test_rows_are_of_the_examples_that_there_are():
     assert {r.reason for r in found["all"].results} == {"", "it has no codes with a prior"}
     for name, undefined, reason in (
         ("no density", ("kl", "total_variation"), "it has no exact density"),
-        ("unknown", ("kl", "modes_found"), "the density of the data is not known"),
+        ("unknown", ("kl", "modes_found"), "the density of the data is unknown"),
     ):
         for metric in undefined:
             result = found[name].get(metric)
@@ -433,7 +433,7 @@ def test_rows_are_of_the_examples_that_there_are():
     sampler = Sampler(known.batch(slice(0, 60)).x)
     result = evaluate(sampler, holes, None, n=60).get("mmd")
     assert result is not None
-    assert "test rows lack a cell" in result.reason
+    assert "test rows have missing cells" in result.reason
 
 
 def test_every_result_finds_its_metric_again():

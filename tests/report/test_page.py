@@ -86,7 +86,7 @@ def test_a_picture_that_is_missing_is_told(copied):
     next((copied / "pictures").iterdir()).unlink()
     with pytest.raises(PthetaError, match="does not exist: compare the runs again"):
         ptheta.write_report(copied)
-    with pytest.raises(PthetaError, match=r"holds no measured\.json"):
+    with pytest.raises(PthetaError, match=r"contains no measured\.json"):
         ptheta.write_report(copied / "pictures")
 
 

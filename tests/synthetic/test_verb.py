@@ -51,7 +51,7 @@ def test_a_column_is_the_label_and_the_numbers_are_a_table(table, tmp_path):
     ]
     assert all(len("  ".join(row)) <= 80 for row in (*found.learned(), *found.passed()))
     json.dumps(found.to_json())
-    with pytest.raises(PthetaError, match="is there already"):
+    with pytest.raises(PthetaError, match="already exists"):
         ptheta.usefulness(table, target="kind", repeats=1, out=out)
 
 

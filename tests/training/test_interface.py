@@ -138,7 +138,7 @@ def test_images_in_memory_are_measured_like_those_of_a_folder(place):
     )
     assert kept == again
     assert len(open_image_set(IMAGES).images) == 60
-    with pytest.raises(PthetaError, match="real ones beside them"):
+    with pytest.raises(PthetaError, match="compared with real ones"):
         api.closest(IMAGES)
 
 
@@ -387,7 +387,7 @@ def test_a_picture_has_the_scale_that_is_asked_for(verb, suffix, place, tmp_path
     ("out", "scale", "words"),
     [
         ("x.npy", 2, "--scale 2 applies only to image files, and .*x.npy is not"),
-        ("folder", 2, "folder is none"),
+        ("folder", 2, "folder is not an image"),
         (None, 2, "no file is named"),
         ("x.png", 0, "want 1 or more"),
         ("x.png", 10**9, r"more than programs open: give \d+ or less"),
@@ -418,7 +418,7 @@ def test_the_streams_of_the_caller_go_on(verb, place, tmp_path):
 
 def test_a_table_that_is_there_is_not_overwritten(place, tmp_path):
     (tmp_path / "rows.csv").write_text("mine")
-    with pytest.raises(PthetaError, match=r"rows.csv is there already: name another, or give"):
+    with pytest.raises(PthetaError, match=r"rows.csv already exists: give another name"):
         ptheta.sample(place / "table", 3, out=tmp_path / "rows.csv")
     assert (tmp_path / "rows.csv").read_text() == "mine"
     ptheta.sample(place / "table", 3, out=tmp_path / "rows.csv", force=True)

@@ -21,15 +21,13 @@ from ptheta.tasks.neighbours import SAMPLES, Searched, Share, with_neighbours
 
 PRINTED = 4  # number of closest samples printed
 EXPLANATION = (
-    "near: fraction of samples as near as the nearest 1 % of unseen; alone: fraction with a "
-    "ratio as low as",
-    "the lowest 1 % of unseen (distance to the nearest over that to the second), which "
-    "indicates a copy",
+    "near: % as near as the nearest 1 % of unseen; alone: % whose distance ratio",
+    "(nearest over second) is as low as for 1 % of unseen, which indicates copies",
 )
 COPIED = "significantly many samples have a low ratio: there are copies among the samples"
 ALIKE = (
-    "nearer than unseen examples, but to several training examples: blurred, of low diversity, "
-    "or copies\nof repeated examples"
+    "nearer than unseen examples, but to several training examples: blurred,\n"
+    "of low diversity, or copies of repeated examples"
 )
 NEW = "not nearer to training examples than unseen examples are"
 

@@ -191,7 +191,7 @@ def compare(**options: Parsed) -> None:
 @cli.command(panel=MEASURE)
 @click.argument("folder", type=types.SOURCE)
 def report(folder: str) -> None:
-    """Rebuild a report from the results that `compare` stored in FOLDER.
+    """Rebuild a report from the results stored in FOLDER.
 
     Examples:
       ptheta report report

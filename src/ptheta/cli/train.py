@@ -205,9 +205,9 @@ def _read_config(
     return table
 
 
-def _train_command(name: str) -> click.Command:
-    """`ptheta train` of one model."""
-    params: list[click.Parameter] = [
+def _train_options() -> list[click.Parameter]:
+    """The options of `ptheta train` besides those of the model's configs."""
+    return [
         click.Option(
             ["--out"], required=True, shell_complete=types.files, help="Run folder to write."
         ),
@@ -224,6 +224,10 @@ def _train_command(name: str) -> click.Command:
             "nothing.",
         ),
     ]
+
+
+def _train_command(name: str) -> click.Command:
+    """`ptheta train` of one model."""
 
     def run(
         data: str,
@@ -252,12 +256,12 @@ def _train_command(name: str) -> click.Command:
         after = after_training(name, done.path, done.spec, done.condition)
         click.echo(f"{done.path}: trained; next: {after}")
 
-    return _of_model(name, params, run)
+    return _of_model(name, _train_options(), run)
 
 
-def _sweep_command(name: str) -> click.Command:
-    """`ptheta sweep` of one model."""
-    params: list[click.Parameter] = [
+def _sweep_options() -> list[click.Parameter]:
+    """The options of `ptheta sweep` besides those of the model's configs."""
+    return [
         click.Option(
             ["--out"],
             required=True,
@@ -280,6 +284,10 @@ def _sweep_command(name: str) -> click.Command:
         ),
     ]
 
+
+def _sweep_command(name: str) -> click.Command:
+    """`ptheta sweep` of one model."""
+
     def run(
         data: str, out: str, vary: tuple[str, ...], seeds: int, recipe: str, **options: Parsed
     ) -> None:
@@ -298,7 +306,7 @@ def _sweep_command(name: str) -> click.Command:
             raise click.exceptions.Exit(1)
         click.echo(f"{counts}{again}; next: {after_sweep(done.path)}")
 
-    return _of_model(name, params, run, leave=("seed",))
+    return _of_model(name, _sweep_options(), run, leave=("seed",))
 
 
 def _settings_of(name: str, vary: tuple[str, ...]) -> list[dict[str, object]]:

@@ -64,7 +64,7 @@ def read_ptc(path: Path) -> Coded:
     except OSError as error:
         raise PthetaError(f"cannot read {path}: {error.strerror}; give another file") from None
     if data[: len(MARK)] != MARK:
-        raise PthetaError(f"{path} is no file of `ptheta compress`: give one that it wrote")
+        raise PthetaError(f"{path} was not written by `ptheta compress`: give a .ptc file")
     if data[len(MARK) : 4] != str(FORMAT).encode():
         raise PthetaError(f"{path} was written by another ptheta: read it with that one")
     body = data[:-SUM]

@@ -17,9 +17,9 @@ from torch import Tensor
 from ptheta.measures.results import LEVEL, NORMAL
 
 BINS = 10  # of a reliability diagram
-SIMULATED = 200  # sets of labels that calibrated probabilities are simulated by
-LEAST_LOG = -1e5  # nats, of a class that is impossible, where it is multiplied
-STEEPEST = 1e3  # slope that is looked for, and its inverse
+SIMULATED = 200  # number of simulated label sets for calibrated probabilities
+LEAST_LOG = -1e5  # log-probability in nats used for impossible classes in products
+STEEPEST = 1e3  # maximum slope in the search; the minimum is its inverse
 
 
 class IntervalEstimate(NamedTuple):
@@ -30,7 +30,7 @@ class IntervalEstimate(NamedTuple):
     high: float
 
     def to_json(self) -> dict[str, float | None]:
-        """None for an end that nothing is known of."""
+        """As JSON; None for an infinite end."""
         return {k: v if math.isfinite(v) else None for k, v in self._asdict().items()}
 
     def text(self, places: int = 3, times: float = 1.0) -> str:

@@ -23,8 +23,8 @@ def laplacian_variance(x: Tensor) -> Tensor:
     """
     if min(x.shape[2:]) < LEAST:
         raise PthetaError(
-            f"images of {x.shape[2]}x{x.shape[3]} pixels have no Laplacian inside their border: "
-            f"give images of {LEAST}x{LEAST} or more"
+            f"images of {x.shape[2]}x{x.shape[3]} pixels are too small for the Laplacian: give "
+            f"images of {LEAST}x{LEAST} or more"
         )
     parts = x.split(max(1, VALUES // max(1, x[:1].numel())))
     return torch.cat([_variance(part) for part in parts])

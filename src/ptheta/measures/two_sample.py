@@ -33,8 +33,8 @@ SPARE = 1.2  # times the neighbours that are counted, for where a group is left 
 
 
 class ClassifierScores(NamedTuple):
-    """auc: of a sample and a real point, how often the sample is rated more like a sample (a tie
-    counts half); accuracy: share of points put on their side, both sides counted alike"""
+    """auc: probability that a random sample is rated higher than a random real point (ties count
+    half); accuracy: balanced accuracy"""
 
     auc: float
     accuracy: float
@@ -42,8 +42,8 @@ class ClassifierScores(NamedTuple):
 
 @dataclass(frozen=True)
 class TwoSample:
-    """What the test finds. draws: of each number, None where points are too few; p_value: of the
-    auc, that it is 1/2"""
+    """Result of the test. draws: replicates of each value, None if there are too few points;
+    p_value: for auc = 1/2"""
 
     scores: ClassifierScores
     draws: tuple[Draws, Draws] | None
@@ -142,7 +142,7 @@ def area(a: Tensor, b: Tensor) -> float:
 
 
 def _draws(pool: _Pool) -> tuple[Draws, Draws] | None:
-    """Of both numbers, without each group of samples and of real points: these rate nobody."""
+    """Leave-one-group-out values of both scores."""
     n, m = pool.n, len(pool.fold) - pool.n
     sides = Groups(n, "fake"), Groups(m, "real")
     found: list[list[ClassifierScores]] = []

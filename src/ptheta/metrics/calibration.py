@@ -37,7 +37,7 @@ from ptheta.specs import ImageSpec
 
 # deviation of the noise, pixel values; times that for the worse
 NOISE_OF_SAMPLES, MORE = 40.0, 1.05
-REAL = 2000  # real images that samples are held against
+REAL = 2000  # real images to compare samples with
 TRAINING = 2000  # training images that samples are looked up in
 WRONG, MORE_WRONG = 0.1, 0.15  # share of images in a category at random
 WORSE_NATS = 0.02  # share of its likelihood that the worse model loses

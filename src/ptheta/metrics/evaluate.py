@@ -116,7 +116,7 @@ def measured(
     What is not defined for the model is a result without a value. Raises PthetaError for a log_prob
     that is a density.
     """
-    plugins.load()  # the table is read as it stands then
+    plugins.load()  # plug-ins must be loaded before the table is read
     known = known or {}
     results: list[Result] = []
     distances = False  # whether any is measured
@@ -175,8 +175,8 @@ def _check_made(x: Tensor, test: Dataset) -> None:
         test.spec.check_drawn(x)
     elif x.dtype != torch.uint8 or x.shape[1:] != test.spec.shape:
         raise PthetaError(
-            f"images of {tuple(x.shape[1:])} and {test.name} of {test.spec}: "
-            "bring both to the same size and channels"
+            f"images of {tuple(x.shape[1:])} and {test.name} of {test.spec}: convert both to the "
+            "same size and channels"
         )
 
 

@@ -217,7 +217,8 @@ def _solved(mean: Estimate, bias: float) -> Estimate:
 
 
 def _two_sided(mean: Estimate, z: LogPartition, unit: float) -> Estimate:
-    """-log p with the error of log Z, which examples share, beside that of the examples. It has no
+    """-log p with the error of log Z, which examples share, in addition to that of the examples. It
+    has no
     draws: of them a comparison would be made that knows of the examples alone."""
     if mean.value is None or mean.error is None:
         return mean

@@ -62,7 +62,7 @@ class GridDivergence(NamedTuple):
 def _points(given: Examples, what: str) -> Tensor:
     found = points_of(given)
     if found is None:
-        raise PthetaError(f"{what} are no floats (N, D): give vectors, or take features of images")
+        raise PthetaError(f"{what} are not floats (N, D): give vectors, or features of images")
     return check_points(found, what)
 
 

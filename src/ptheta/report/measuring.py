@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple
 
 import torch
@@ -91,10 +91,7 @@ def measured_run(loaded: Loaded, name: str, setting: str, seen: Seen, how: Measu
         evaluation=evaluation,
         density=density(model, test.spec.discrete),
         place=place(type(model)),
-        cost=Cost(
-            seconds=max((line["seconds"] for line in lines), default=0.0),
-            steps=int(max((line["step"] for line in lines), default=0)),
-        ),
+        cost=_cost(lines),
         pictures=drawn,
         first=glance,
         logged=lines,
@@ -102,6 +99,14 @@ def measured_run(loaded: Loaded, name: str, setting: str, seen: Seen, how: Measu
         command=command(run.plan, name),
         config=dict(run.plan.to_json()),
         taken=[result.metric for results in known.values() for result in results],
+    )
+
+
+def _cost(lines: Sequence[Mapping[str, float]]) -> Cost:
+    """The training cost from the lines of metrics.jsonl."""
+    return Cost(
+        seconds=max((line["seconds"] for line in lines), default=0.0),
+        steps=int(max((line["step"] for line in lines), default=0)),
     )
 
 

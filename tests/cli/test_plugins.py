@@ -206,7 +206,7 @@ def test_a_class_is_sent_to_several_processes(strokes, tmp_path):
     class Local(Own):
         """Nothing that another process can find."""
 
-    with pytest.raises(PthetaError, match="cannot be sent to other processes"):
+    with pytest.raises(PthetaError, match="cannot be pickled for other processes"):
         ptheta.train(Local, strokes, tmp_path / "c", processes=2, **QUIET)
 
 

@@ -196,7 +196,7 @@ def edges_are_as_strong_as_in_real_images() -> None:
     beside = [number for number in both if isinstance(number, float)]
     assert len(beside) == 2
     shown = [f"{number:,.0f}" if number >= 1000 else f"{number:.4g}" for number in beside]
-    assert found.note == f"{shown[0]} beside {shown[1]} of real images"
+    assert found.note == f"{shown[0]}, and {shown[1]} for real images"
 
 
 def labels_are_followed_or_not() -> None:

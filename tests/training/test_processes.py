@@ -325,7 +325,7 @@ def test_of_several_ends_the_cause_is_told(name):
 
 
 def test_what_cannot_be_sent_is_refused():
-    with pytest.raises(PthetaError, match="cannot be sent to other processes"):
+    with pytest.raises(PthetaError, match="cannot be pickled for other processes"):
         launch(TrainSettings(steps=1, device="cpu", processes=2), lambda group: group)
 
 

@@ -36,7 +36,7 @@ SPENT = "processor-seconds"
 def train(name: str, folder: Path, steps: int, options: argparse.Namespace) -> Run:
     recipe, own = MODELS[name]
     length = {"steps": steps, "minutes": None, "epochs": None}
-    quiet = {"sample_every": 0, "sample_minutes": 0, "evaluate_every": 0, "threads": 1}
+    quiet = {"sample_every": 0, "evaluate_every": 0, "threads": 1}
     return ptheta.train(
         name,
         options.data,

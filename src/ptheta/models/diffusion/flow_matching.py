@@ -194,7 +194,7 @@ RECIPES: Recipes = {
         "train": {"batch_size": 64, "epochs": 100.0, "schedule": "cosine", "ema": 0.999},
     },
     "ten-minutes": {
-        "about": "digits in ten minutes on two cores: 7,000 steps of batches of 32",
+        "about": "digits in ten minutes on two cores, about 6,000 steps of batches of 32",
         "model": {"attention": True, "lr": 2e-3},
         "train": {
             "batch_size": 32,

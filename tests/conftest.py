@@ -52,6 +52,7 @@ TINY: dict[str, dict[str, Any]] = {
     "vae": {"hidden": (16,), "latent": 3, "features": 4},
     "iwae": {"hidden": (16,), "latent": 3, "features": 4, "samples": 3},
     "cvae": {"hidden": (16,), "latent": 3, "features": 4},
+    "beta-tcvae": {"hidden": (16,), "latent": 3, "features": 4},
     "avb": {"hidden": (16,), "latent": 3, "features": 4, "critic": (8,), "bases": 2, "noise": 3},
     "ae": {"hidden": (16,), "latent": 3, "features": 4},
     "dae": {"hidden": (16,), "latent": 3, "features": 4},

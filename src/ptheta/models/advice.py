@@ -188,6 +188,13 @@ OF_MODELS: Mapping[str, Advice] = {
         "Labels or attributes are known, and codes are to hold what is left: style.",
         "There are no conditions, or images have to be sharp.",
     ),
+    "beta-tcvae": Advice(
+        r"\log p(x|z) - I(z; n) - \beta \, \mathrm{KL}\left(q(z) \,\|\, \prod_j q(z_j)\right) - "
+        r"\sum_j \mathrm{KL}\left(q(z_j) \,\|\, p(z_j)\right)",
+        "Each dimension of the code is to stand for one factor of the data, without labels.",
+        "Likelihood or sharp images matter, or the factors are to be certain: seeds differ, and no "
+        "method finds factors without labels for sure.",
+    ),
     "avb": Advice(
         r"\log p(x) \ge \mathbb{E}_{q} \left[ \log p(x|z) - T^*(x, z) + \log \frac{p(z)}{r(z|x)} "
         r"\right], \quad T^* = \log \frac{q(z|x)}{r(z|x)}",

@@ -90,6 +90,13 @@ MODELS: dict[str, Listed] = {
         "arXiv:1406.5298",
         about="a VAE that is given labels, attributes or another condition",
     ),
+    "beta-tcvae": Entry(
+        "variational.beta_tcvae",
+        "BetaTCVAE",
+        "BetaTCVAEConfig",
+        "arXiv:1802.04942",
+        about="a VAE whose codes have little total correlation: a factor to a dimension",
+    ),
     "avb": Entry(
         "variational.avb",
         "AVB",

@@ -245,6 +245,27 @@ class HasPrior(Protocol):
 
 
 @runtime_checkable
+class CodesOnGrid(Protocol):
+    """Encodes an example as a map of discrete codes, and has p(x | codes)."""
+
+    def code_spec(self) -> ImageSpec:
+        """What such a map is: one channel, and a level for each code."""
+        ...
+
+    def code_map(self, x: Tensor) -> Tensor:
+        """The codes of each example: uint8 (B, 1, H', W'), an image batch of `code_spec`."""
+        ...
+
+    def of_code_map(self, m: Tensor) -> ElementDistribution:
+        """p(x | codes) of such maps."""
+        ...
+
+    def code_vectors(self) -> Tensor:
+        """The vector that each code stands for: (K, D)."""
+        ...
+
+
+@runtime_checkable
 class Discriminates(Protocol):
     def discriminate(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         """Higher for what looks real: (B,), logits where the model's loss makes them so."""
@@ -311,6 +332,7 @@ CAPABILITIES: dict[str, type] = {
     "generates": Generates,
     "denoises": Denoises,
     "prior": HasPrior,
+    "grid": CodesOnGrid,
     "discriminates": Discriminates,
     "ratio": HasLogRatio,
     "clusters": Clusters,

@@ -111,9 +111,7 @@ def test_the_number_of_examples_adds_a_constant_to_weighted_terms():
     q = posteriors()
     z, rows = q.sample(), torch.arange(N)
     prior = StandardNormal(L, z.device).expand(N)
-    few, many = (
-        decomposition(z, q, q, prior, weighted(rows, N, n).double()) for n in (None, 1000)
-    )
+    few, many = (decomposition(z, q, q, prior, weighted(rows, N, n).double()) for n in (None, 1000))
     constant = math.log(1000)
     torch.testing.assert_close(many.information, few.information + constant)
     torch.testing.assert_close(many.correlation, few.correlation + (L - 1) * constant)

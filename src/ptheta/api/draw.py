@@ -23,6 +23,7 @@ from ptheta.errors import PthetaError
 from ptheta.files.atomic import digest
 from ptheta.files.captions import in_rows
 from ptheta.models.autoencoders.fitted import Fitted
+from ptheta.models.variational.grid_prior import WithGridPrior
 from ptheta.runs.folder import Run
 from ptheta.runs.prior import digest_of_prior
 from ptheta.tasks.conditions import rows_between, spec_of
@@ -124,7 +125,7 @@ def _check_all_drawn(n: int, wanted: Condition) -> None:
 
 def _depends(run: Run, model: nn.Module, how: How) -> dict[str, str | int]:
     """What all samples of a run depend on."""
-    fitted = digest_of_prior(run.path) if isinstance(model, Fitted) else None
+    fitted = digest_of_prior(run.path) if isinstance(model, Fitted | WithGridPrior) else None
     # of another torch, they may differ in the last bit
     prior, torch_ = (fitted or "own")[:DIGITS], str(torch.__version__)
     every = {**identity(run, how.weights), "prior": prior, "torch": torch_}
@@ -143,7 +144,7 @@ def _told_of(
 def _test_inputs(run: Run, model: nn.Module, n: int) -> Condition:
     """What n images are made from where nobody says so: test inputs of the run's data, in turn."""
     memory.require(
-        n * sum(part.size for part in parts_of(run.condition)),
+        n * sum(part.size for part in parts_of(run.asked)),
         f"{n:,} inputs take",
         "ask for fewer images",
     )
@@ -234,8 +235,9 @@ def _hash(text: str) -> str:
 
 def named(run: Run, condition: Condition) -> str:
     """The first of what is asked for, in words, and a hash of all of it."""
-    assert run.condition is not None
-    words = "; ".join(run.condition.describe(condition[:FEW]))
+    asked = run.asked
+    assert asked is not None
+    words = "; ".join(asked.describe(condition[:FEW]))
     return f"{brief(words)} ({len(condition)} in all, {_hash_of(condition)})"
 
 

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from ptheta import tasks
 from ptheta.api.export import Images
 from ptheta.api.grid import Grid, Output, examples
-from ptheta.capabilities import Encodes
+from ptheta.api.priors import PriorPlan, fit_grid_prior
+from ptheta.capabilities import CodesOnGrid, Encodes
 from ptheta.compute.streams import undisturbed
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
@@ -109,25 +110,43 @@ def fit(
     run: str | Path | Run,
     data: Source | None = None,
     *,
+    model: str | None = None,
     components: int = 10,
     images: int = 20_000,
     weights: str = "best",
     seed: int = 0,
+    recipe: str = "default",
+    resume: bool = False,
+    **options: object,
 ) -> nn.Module:
-    """Fits a Gaussian mixture to the codes of training images and keeps it in the run folder, so
-    that an autoencoder can sample, too. Returns the model with it.
+    """Fits a prior to the codes of training images and keeps it in the run folder, so that a model
+    without one can sample, too. Returns the model with it.
 
     data: where the run's data lies now; default: where it lay in training
+    model: of codes that are categories on a grid, as of vq-vae, the model of the registry that
+        learns their maps, such as "pixelcnn"; it is trained into the folder `prior` of the run.
+        None for a mixture of Gaussians
     components: of the mixture; images: at most so many codes; weights: "best" or "last"
+    recipe, resume, options: of the training of `model`, as of `ptheta.train`
     Raises PthetaError where the model cannot encode and decode, and where the images that it was
     trained on are not there.
     """
     opened = Run.open(run)
     refuse_to_change(opened.path)
     make_folder(opened.path)  # what cannot be kept is refused before the work
-    model = opened.model(weights, prior="own")
+    coder = opened.model(weights, prior="own")
+    if model is not None:
+        plan = PriorPlan(model, options, recipe, resume, images, weights, seed)
+        return fit_grid_prior(opened, coder, plan, data)
+    if options or resume or recipe != "default":
+        raise PthetaError("recipe, resume and options are of the training of a model: give model")
+    if isinstance(coder, CodesOnGrid):
+        raise PthetaError(
+            f"the codes of {opened.plan.model} are categories on a grid: fit a model of maps, "
+            f"`ptheta fit {opened.called} --model pixelcnn`"
+        )
     fitted = tasks.fit(
-        model, codes(model, opened.data("train", data), images), components=components, seed=seed
+        coder, codes(coder, opened.data("train", data), images), components=components, seed=seed
     )
     save_prior(opened.path, fitted, opened.weights_file(weights))
     return fitted

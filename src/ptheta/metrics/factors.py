@@ -44,7 +44,8 @@ def principal(x: Tensor, size: int) -> Tensor:
     flat = x.flatten(1).double()
     flat = flat.nan_to_num() - flat.nan_to_num().mean(0)
     _, vectors = torch.linalg.eigh(flat.T @ flat)
-    return flat @ vectors[:, -size:]
+    components: Tensor = flat @ vectors[:, -size:]
+    return components
 
 
 def gap(z: Tensor, values: Tensor) -> Estimate:

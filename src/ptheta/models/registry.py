@@ -97,6 +97,13 @@ MODELS: dict[str, Listed] = {
         "arXiv:1802.04942",
         about="a VAE whose codes have little total correlation: a factor to a dimension",
     ),
+    "vq-vae": Entry(
+        "variational.vq_vae",
+        "VQVAE",
+        "VQVAEConfig",
+        "arXiv:1711.00937",
+        about="an autoencoder whose codes are of a learned table; an autoregressive prior of these",
+    ),
     "avb": Entry(
         "variational.avb",
         "AVB",

@@ -10,6 +10,7 @@ from ptheta.capabilities import conditional
 from ptheta.measures.results import Evaluation
 from ptheta.metrics.protocol import cure, differing
 from ptheta.models.autoencoders.fitted import Fitted
+from ptheta.models.variational.grid_prior import WithGridPrior
 from ptheta.runs.folder import Run
 from ptheta.training.settings import TrainSettings
 
@@ -35,6 +36,8 @@ def _of_itself(run: Run, model: nn.Module) -> list[str]:
         )
     if isinstance(model, Fitted):
         lines.append("draws codes from a mixture fitted to them, it has no prior of its own")
+    if isinstance(model, WithGridPrior):
+        lines.append("draws maps of codes from a model fitted to them, it has no prior of its own")
     where = run.unfinished()
     if where is not None:
         lines.append(f"has not come to its end ({where})")

@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 from torch import nn
 
 from ptheta.capabilities import (
+    CodesOnGrid,
     Completes,
     Decodes,
     Encodes,
@@ -46,6 +47,7 @@ class DecodesByChain(Decodes, HasChain, Protocol):
 
 
 INSTEAD: tuple[tuple[type, str], ...] = (
+    (CodesOnGrid, "fit a prior to its codes first (ptheta fit RUN --model pixelcnn)"),
     (DecodesByChain, f"{FIT}, or draw by its chain (ptheta chain)"),
     (Decodes, FIT),
     (Translates, "it carries images over (ptheta translate)"),

@@ -53,6 +53,7 @@ TINY: dict[str, dict[str, Any]] = {
     "iwae": {"hidden": (16,), "latent": 3, "features": 4, "samples": 3},
     "cvae": {"hidden": (16,), "latent": 3, "features": 4},
     "beta-tcvae": {"hidden": (16,), "latent": 3, "features": 4},
+    "ladder-vae": {"hidden": (16,), "layers": (4, 2), "units": (8,), "features": 4},
     "vq-vae": {"codes": 8, "dims": 3, "features": 4, "blocks": 1, "hidden": (16,)},
     "avb": {"hidden": (16,), "latent": 3, "features": 4, "critic": (8,), "bases": 2, "noise": 3},
     "ae": {"hidden": (16,), "latent": 3, "features": 4},

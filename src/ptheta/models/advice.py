@@ -195,6 +195,13 @@ OF_MODELS: Mapping[str, Advice] = {
         "Likelihood or sharp images matter, or the factors are to be certain: seeds differ, and no "
         "method finds factors without labels for sure.",
     ),
+    "ladder-vae": Advice(
+        r"p(x|z_1) \prod_i p(z_i|z_{i+1}), \quad "
+        r"q(z_i|z_{i+1}, x) \propto \mathcal{N}(z_i; h_i(x)) \, p(z_i|z_{i+1})",
+        "A hierarchy of codes is wanted, and to see which of its layers are used.",
+        "One layer is enough: `vae` is quicker. Upper layers may still collapse: watch "
+        "`ptheta latents`.",
+    ),
     "vq-vae": Advice(
         r"\min \; -\log p(x \mid e_k) + \beta \left\| z - \mathrm{sg}(e_k) \right\|^2, \quad "
         r"k = \arg\min_j \| z - e_j \|",

@@ -97,6 +97,13 @@ MODELS: dict[str, Listed] = {
         "arXiv:1802.04942",
         about="a VAE whose codes have little total correlation: a factor to a dimension",
     ),
+    "ladder-vae": Entry(
+        "variational.ladder_vae",
+        "LadderVAE",
+        "LadderVAEConfig",
+        "arXiv:1602.02282",
+        about="a VAE with two to five layers of codes, each corrected by the data from its prior",
+    ),
     "vq-vae": Entry(
         "variational.vq_vae",
         "VQVAE",

@@ -24,9 +24,18 @@ from ptheta.specs import DataSpec, ImageSpec, VectorSpec, from_levels, full, to_
 
 MOST_CODES = 256  # a map of codes is an image batch, of as many levels
 
-CODEBOOKS: dict[str, Entry] = {
-    "ema": Entry(about="moving averages of what is assigned to them", reads=frozenset({"decay"})),
-    "gradient": Entry(about="the squared distance to it, by gradients"),
+
+@dataclass(frozen=True)
+class CodebookKind(Entry):
+    """learned: whether codes follow gradients of the squared distance to what is assigned to them,
+    and not moving averages of it"""
+
+    learned: bool = False
+
+
+CODEBOOKS: dict[str, CodebookKind] = {
+    "ema": CodebookKind(about="moving averages of what is assigned to them"),
+    "gradient": CodebookKind(learned=True, about="gradients of the distance to it"),
 }
 
 CodebookName: TypeAlias = Annotated[str, OneOf(CODEBOOKS)]
@@ -49,7 +58,7 @@ class VQVAEConfig(OptimizerConfig):
     hidden: tuple[Count, ...] = option((256, 256), "units of the encoder's layers (vectors)")
     commitment: AtLeastZero = option(0.25, "weight of the encoder's distance to its code")
     codebook: CodebookName = option("ema", "how codes are learned")
-    decay: Decay = option(0.99, "of the moving averages (ema)")
+    decay: Decay = option(0.99, "of the moving averages of codes and of their use")
     revive: AtLeastZero = option(
         0.1, "share of the mean use below which a code is dead and placed anew; 0: never"
     )
@@ -105,9 +114,8 @@ class VQVAE(Model):
             (inputs,) = spec.scaled_shape
             self.encoder = grids.vector_encoder(inputs, c.dims, c.positions, c.hidden)
             self.decoder = grids.vector_decoder(c.dims, c.positions, out, c.hidden)
-        self.codebook = Codebook(
-            c.codes, c.dims, decay=c.decay, least=c.revive, learned=c.codebook == "gradient"
-        )
+        learned = CODEBOOKS[c.codebook].learned
+        self.codebook = Codebook(c.codes, c.dims, decay=c.decay, least=c.revive, learned=learned)
         self.seen: Seen | None = None  # of the step at hand
 
     # -- codes

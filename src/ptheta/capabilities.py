@@ -89,6 +89,16 @@ class HasPosterior(Protocol):
 
 
 @runtime_checkable
+class HasLayers(Protocol):
+    """Has several layers of codes, one above the other."""
+
+    def layer_kl(self, x: Tensor, condition: Condition | None = None) -> Tensor:
+        """The KL of each layer by one draw, the one next to x first: (B, layers) nats. They add up
+        to the KL of the bound in expectation."""
+        ...
+
+
+@runtime_checkable
 class HasJoint(Protocol):
     """p(x, z) = p(z) p(x | z), differentiable in z."""
 
@@ -321,6 +331,7 @@ CAPABILITIES: dict[str, type] = {
     "exact": MayBeExact,
     "joint": HasJoint,
     "posterior": HasPosterior,
+    "layers": HasLayers,
     "energy": HasEnergy,
     "partition": EstimatesPartition,
     "chain": HasChain,

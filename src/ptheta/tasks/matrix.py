@@ -17,6 +17,7 @@ from ptheta.capabilities import (
     HasBound,
     HasChain,
     HasConditionals,
+    HasLayers,
     HasLogProb,
     HasLogRatio,
     HasPosterior,
@@ -31,7 +32,7 @@ from ptheta.models import registry
 from ptheta.models.entries import Listed
 from ptheta.specs import DataSpec, ImageSpec, VectorSpec
 from ptheta.tasks.invert import InvertsEncoded, InvertsPrior
-from ptheta.tasks.needs import Autoencodes, DecodesPrior, learns, takes, unreadable
+from ptheta.tasks.needs import Autoencodes, DecodesPrior, HasKL, learns, takes, unreadable
 
 Can = Literal["yes", "after fit", "no"]
 
@@ -129,6 +130,7 @@ TASKS: dict[str, Task] = {
     "arithmetic": Task("change one thing of images", (Autoencodes, InvertsPrior)),
     "traverse": Task("change one dimension of a code", (Autoencodes, DecodesPrior)),
     "latents": Task("what the codes hold", (HasPosterior,), of=ANY),
+    "layers": Task("KL of each layer of codes", (HasLayers, HasKL), of=ANY),
     "fit": Task("fit a prior to the codes", (Autoencodes,), of=ANY),
     "probe": Task("how much of the labels the codes hold", (Encodes,), conditional=False),
     "cluster": Task(

@@ -11,8 +11,10 @@ from ptheta.capabilities import (
     Completes,
     Decodes,
     Encodes,
+    HasBound,
     HasChain,
     HasLogRatio,
+    HasPosterior,
     HasPrior,
     ReadsRatio,
     Translates,
@@ -44,6 +46,11 @@ class DecodesPrior(Decodes, HasPrior, Protocol):
 @runtime_checkable
 class DecodesByChain(Decodes, HasChain, Protocol):
     """Decodes codes, and has a chain that draws without them."""
+
+
+@runtime_checkable
+class HasKL(HasPosterior, HasBound, Protocol):
+    """Has a bound of which the KL of one layer of codes is a term."""
 
 
 INSTEAD: tuple[tuple[type, str], ...] = (

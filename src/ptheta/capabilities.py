@@ -274,6 +274,11 @@ class CodesOnGrid(Protocol):
         """The vector that each code stands for: (K, D)."""
         ...
 
+    @classmethod
+    def usual_prior(cls) -> str:
+        """The model of the registry that its maps are usually learned by."""
+        ...
+
 
 @runtime_checkable
 class Discriminates(Protocol):

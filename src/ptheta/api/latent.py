@@ -143,7 +143,7 @@ def fit(
     if isinstance(coder, CodesOnGrid):
         raise PthetaError(
             f"the codes of {opened.plan.model} are categories on a grid: fit a model of maps, "
-            f"`ptheta fit {opened.called} --model pixelcnn`"
+            f"`ptheta fit {opened.called} --model {coder.usual_prior()}`"
         )
     fitted = tasks.fit(
         coder, codes(coder, opened.data("train", data), images), components=components, seed=seed

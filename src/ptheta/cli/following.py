@@ -27,7 +27,7 @@ def after_training(
     if issubclass(cls, Samples):
         return _command("sample", run, *caption, "--out", spec.usual_file)
     if issubclass(cls, CodesOnGrid):
-        return f"{_command('fit', run, '--model', 'pixelcnn')}, then {_sample(run, spec)}"
+        return f"{_command('fit', run, '--model', cls.usual_prior())}, then {_sample(run, spec)}"
     if issubclass(cls, Encodes) and issubclass(cls, Decodes):
         return f"{_command('fit', run)}, then {_sample(run, spec)}"
     if issubclass(cls, Completes):

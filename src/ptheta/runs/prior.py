@@ -64,8 +64,10 @@ def with_prior(
         return model
     fitted = there(folder / NAME) or there(folder / GRID)
     why = "was fitted to other weights" if fitted else "is not there yet"
-    which = ("prior", " --model pixelcnn") if isinstance(model, GridCoder) else (NAME, "")
-    raise PthetaError(f"{folder / which[0]} {why}: run `ptheta fit {folder}{which[1]}`")
+    name, how = NAME, ""
+    if isinstance(model, GridCoder):
+        name, how = FOLDER, f" --model {model.usual_prior()}"
+    raise PthetaError(f"{folder / name} {why}: run `ptheta fit {folder}{how}`")
 
 
 def _grid_prior(model: GridCoder, coded: Coded, opened: Opener) -> nn.Module | None:

@@ -153,6 +153,10 @@ class VQVAE(Model):
     def code_vectors(self) -> Tensor:
         return full(self.codebook.vectors.detach())
 
+    @classmethod
+    def usual_prior(cls) -> str:
+        return "pixelcnn"
+
     # -- uses
 
     def encode(self, x: Tensor, condition: Condition | None = None) -> Tensor:

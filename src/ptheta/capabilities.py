@@ -274,11 +274,6 @@ class CodesOnGrid(Protocol):
         """The vector that each code stands for: (K, D)."""
         ...
 
-    @classmethod
-    def usual_prior(cls) -> str:
-        """The model of the registry that its maps are usually learned by."""
-        ...
-
 
 @runtime_checkable
 class Discriminates(Protocol):
@@ -354,6 +349,16 @@ CAPABILITIES: dict[str, type] = {
     "clusters": Clusters,
     "translates": Translates,
 }
+
+
+@runtime_checkable
+class NamesPrior(Protocol):
+    """Draws nothing before another model has learned its codes."""
+
+    @classmethod
+    def usual_prior(cls) -> str:
+        """The model of the registry that its maps of codes are usually learned by."""
+        ...
 
 
 @runtime_checkable

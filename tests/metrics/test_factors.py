@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 from sklearn.metrics import mutual_info_score
-from torch import Tensor, nn
 
-from ptheta.data.image_data import ImageDataset
-from ptheta.extractors.table import load_extractor
 from ptheta.measures.factors import (
     binned,
     entropies,
@@ -17,15 +13,7 @@ from ptheta.measures.factors import (
     mutual_information,
     mutual_information_gap,
 )
-from ptheta.metrics.context import Context
-from ptheta.metrics.factors import OF_FACTORS, factors
-from ptheta.specs import ImageSpec
-
-
-def values(n: int = 1200) -> Tensor:
-    """Two independent factors, of 3 and 4 values."""
-    at = torch.arange(n)
-    return torch.stack([at % 3, at // 3 % 4], 1)
+from tests.metrics.factor_laws import gap_of_known_codes, values
 
 
 def test_information_and_entropy_are_those_of_scikit_learn():
@@ -57,43 +45,5 @@ def test_the_gap_of_codes_that_are_the_factors_or_repeat_them():
     assert mutual_information_gap(torch.zeros(len(v), 2), v) == 0
 
 
-class Brightness(nn.Module):
-    """Encodes an image as its first two pixels."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.spec = ImageSpec(1, 2, 2)
-
-    def encode(self, x: Tensor, condition: object = None) -> Tensor:
-        return x.flatten(1)[:, :2].float()
-
-
-def pixels_of_factors() -> ImageDataset:
-    """The first two pixels say one factor each, the others the sum of both; one attribute is the
-    same everywhere, and one is not known of some examples."""
-    v = values(600).numpy()
-    images = np.zeros((600, 1, 2, 2), np.uint8)
-    images[:, 0, 0] = 60 * v
-    images[:, 0, 1] = 30 * v.sum(1, keepdims=True)
-    unknown = np.arange(600) % 2 - 1
-    attributes = np.stack([v[:, 0], np.ones(600), v[:, 1], unknown], 1).astype(np.int8)
-    names = ("first", "constant", "second", "some")
-    return ImageDataset("factors", "test", images, attributes=attributes, attribute_names=names)
-
-
 def test_an_evaluation_has_the_gap_of_codes_of_pca_and_by_chance():
-    data = pixels_of_factors()
-    ctx = Context(data, load_extractor("pixels"), model=Brightness())
-    known = factors(ctx)
-    assert known is not None
-    assert torch.equal(known, values(600))
-    found = {result.metric: result for result in OF_FACTORS[0].results(ctx)}
-    assert list(found) == [f"information_gap_{term}" for term in ("codes", "pca", "chance")]
-    assert found["information_gap_codes"].value == pytest.approx(1)
-    assert found["information_gap_pca"].value < 0.9
-    assert found["information_gap_chance"].value < 0.05
-    assert found["information_gap_pca"].value is not None
-    assert all(result.error is not None and result.error < 0.1 for result in found.values())
-    bare = ImageDataset("bare", "test", data.images)
-    assert OF_FACTORS[0].results(Context(bare, ctx.extractor, model=Brightness())) == []
-    assert OF_FACTORS[0].results(Context(data, ctx.extractor, model=nn.Identity())) == []
+    gap_of_known_codes()

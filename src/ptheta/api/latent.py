@@ -11,7 +11,7 @@ from ptheta import tasks
 from ptheta.api.export import Images
 from ptheta.api.grid import Grid, Output, examples
 from ptheta.api.priors import PriorPlan, fit_grid_prior
-from ptheta.capabilities import CodesOnGrid, Encodes
+from ptheta.capabilities import Encodes
 from ptheta.compute.streams import undisturbed
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
@@ -19,6 +19,7 @@ from ptheta.errors import PthetaError
 from ptheta.files.atomic import make_folder
 from ptheta.files.out import check_file
 from ptheta.metrics.latent import LatentReport, codes, latent_report
+from ptheta.models.variational.grid_prior import GridCoder
 from ptheta.report import figures
 from ptheta.runs.examples import refuse_to_change
 from ptheta.runs.folder import Run
@@ -140,7 +141,7 @@ def fit(
         return fit_grid_prior(opened, coder, plan, data)
     if options or resume or recipe != "default":
         raise PthetaError("recipe, resume and options are of the training of a model: give model")
-    if isinstance(coder, CodesOnGrid):
+    if isinstance(coder, GridCoder):
         raise PthetaError(
             f"the codes of {opened.plan.model} are categories on a grid: fit a model of maps, "
             f"`ptheta fit {opened.called} --model {coder.usual_prior()}`"

@@ -168,4 +168,22 @@ RECIPES: Recipes = {
         "model": {},
         "train": {"batch_size": 128, "epochs": 50.0},
     },
+    "shapes": {
+        "about": "scenes of one object, 16 pixels, three minutes of one core: information gap "
+        "below that of PCA (docs/hierarchies.md)",
+        "model": {
+            "net": "conv",
+            "features": 16,
+            "likelihood": "gaussian",
+            "sigma": "fixed",
+            "scale": 0.2,
+        },
+        "train": {"batch_size": 128, "steps": 3000, "schedule": "cosine"},
+        "data": {"size": 16, "where": ("objects=1",)},
+    },
+    "points": {
+        "about": "a code of 2 numbers, mixtures of 5 Gaussians: points in a minute on one core",
+        "model": {"hidden": (128, 128), "latent": 2, "components": 5, "lr": 5e-3, "tc": 2.0},
+        "train": {"batch_size": 256, "steps": 3000, "schedule": "cosine", "beta_warmup": 1000},
+    },
 }

@@ -14,6 +14,7 @@ from ptheta.capabilities import (
     Decodes,
     Encodes,
     HasLogProb,
+    NamesPrior,
     Samples,
     condition_of,
 )
@@ -25,7 +26,7 @@ from ptheta.specs import DataSpec, ImageSpec, VectorSpec, from_levels, to_levels
 
 
 @runtime_checkable
-class GridCoder(CodesOnGrid, Encodes, Decodes, Protocol):
+class GridCoder(CodesOnGrid, NamesPrior, Encodes, Decodes, Protocol):
     """What such a prior can be fitted to."""
 
     spec: DataSpec
@@ -87,6 +88,13 @@ class WithGridPrior(Model):
 
     def decode(self, z: Tensor, condition: Condition | None = None) -> Tensor:
         return self.model.decode(z)
+
+    @torch.no_grad()
+    def sample_latent(self, n: int, condition: Condition | None = None) -> Tensor:
+        """The vectors of the codes of n maps m ~ p(m): (n, P D)."""
+        m = reordered(self.of_maps.sample(n, condition), self.order)
+        vectors = self.model.code_vectors()
+        return vectors[to_levels(m, len(vectors)).flatten(1)].flatten(1)
 
     @torch.no_grad()
     def sample(self, n: int, condition: Condition | None = None) -> Tensor:

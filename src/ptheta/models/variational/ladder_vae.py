@@ -352,4 +352,16 @@ RECIPES: Recipes = {
         "train": {"batch_size": 256, "epochs": 2000.0, "beta_warmup": 47_000},
         "data": {"levels": 2, "dynamic": True},
     },
+    "digits": {
+        "about": "digits of 2 levels, three layers, a minute of one core: KL by layer as in "
+        "docs/hierarchies.md",
+        "model": {"batch_norm": True},
+        "train": {"batch_size": 128, "steps": 1500, "schedule": "cosine", "beta_warmup": 750},
+        "data": {"levels": 2},
+    },
+    "points": {
+        "about": "two layers of 2 numbers, mixtures of 5 Gaussians: points in a minute on one core",
+        "model": {"layers": (2, 2), "hidden": (64,), "units": (64,), "components": 5, "lr": 2e-3},
+        "train": {"batch_size": 256, "steps": 2000, "schedule": "cosine", "beta_warmup": 500},
+    },
 }

@@ -231,4 +231,15 @@ RECIPES: Recipes = {
         "model": {"codes": 256, "dims": 64, "features": 256, "lr": 2e-4},
         "train": {"batch_size": 128, "steps": 250_000},
     },
+    "digits": {
+        "about": "digits of 2 levels, 49 of 64 codes, in two minutes of one core; then a pixelcnn",
+        "model": {"codes": 64, "features": 32, "lr": 1e-3},
+        "train": {"batch_size": 64, "steps": 1200, "schedule": "cosine"},
+        "data": {"levels": 2},
+    },
+    "points": {
+        "about": "one of 64 codes, Gaussians about each: points in half a minute on one core",
+        "model": {"codes": 64, "dims": 4, "positions": 1, "hidden": (128, 128), "lr": 1e-3},
+        "train": {"batch_size": 256, "steps": 2000, "schedule": "cosine"},
+    },
 }

@@ -46,7 +46,7 @@ def latents(report: LatentReport, out: str | Path) -> Path:
 @plain_text()
 def layers(found: Sequence[LayerKL], out: str | Path) -> Path:
     """The KL of each layer, a group of bars for each run, with 95 % intervals."""
-    figure, (axis,) = panels(1, 2.2 + 1.3 * len(found), 3.4)
+    figure, (axis,) = panels(1, 2.2 + 1.05 * len(found), 3.4)
     depth = max(len(each.kl) for each in found)
     width = 0.8 / depth
     for i in range(depth):

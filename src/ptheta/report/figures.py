@@ -52,7 +52,7 @@ def layers(found: Sequence[LayerKL], out: str | Path) -> Path:
     for i in range(depth):
         at = [j for j, each in enumerate(found) if i < len(each.kl)]
         axis.bar(
-            [j + (i + 0.5) * width - 0.4 for j in at],
+            [j + (i + 0.5 - len(found[j].kl) / 2) * width for j in at],
             [found[j].kl[i] for j in at],
             width,
             yerr=[NORMAL * found[j].errors[i] for j in at],

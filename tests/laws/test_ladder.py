@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -22,7 +23,7 @@ SPEC = ImageSpec(1, 4, 4, 2)
 WAYS = pytest.mark.parametrize("bottom_up", [False, True], ids=["ladder", "plain"])
 
 
-def density(q: Normal) -> D.Independent:
+def density(q: Normal) -> Any:
     return D.Independent(D.Normal(q.mean, (0.5 * q.log_var).exp()), 1)
 
 
@@ -143,7 +144,13 @@ def test_the_report_is_the_mean_over_examples_and_a_vae_has_one_layer():
 
 
 def test_a_run_that_goes_on_is_the_same_to_the_bit(tmp_path, strokes):
-    small = {"hidden": (8,), "units": (8,), "layers": (4, 2), "batch_norm": True, "batch_size": 16}
+    small: dict[str, Any] = {
+        "hidden": (8,),
+        "units": (8,),
+        "layers": (4, 2),
+        "batch_norm": True,
+        "batch_size": 16,
+    }
     whole = ptheta.train("ladder-vae", strokes, tmp_path / "a", steps=8, **small)
     ptheta.train("ladder-vae", strokes, tmp_path / "b", steps=4, **small)
     resumed = ptheta.train("ladder-vae", strokes, tmp_path / "b", resume=True, steps=8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ from tests.conftest import VECTORS, examples, pairs, tiny
 SPEC = ImageSpec(1, 8, 8, 2)
 
 
-def book(**options: object) -> Codebook:
+def book(**options: Any) -> Codebook:
     torch.manual_seed(0)
     return Codebook(
         **{"size": 4, "dims": 3, "decay": 0.9, "least": 0.0, "learned": False, **options}
@@ -151,7 +152,7 @@ def test_two_processes_move_the_codes_as_one_does():
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 9), (28, 28), (17, 16)])
 def test_grids_of_any_size(size):
-    sizes = halved(*size, 3)
+    sizes = halved(size[0], size[1], 3)
     assert sizes[-1] == (math.ceil(size[0] / 8), math.ceil(size[1] / 8))
     encoder, decoder = image_encoder(3, sizes, 2, 4, 1), image_decoder(2, sizes, 5, 4, 1)
     z = encoder(torch.randn(2, 3, *size))
@@ -227,7 +228,7 @@ def test_the_bound_with_a_prior_is_below_the_likelihood_by_enumeration():
 
 
 def test_a_run_draws_once_a_prior_is_fitted(tmp_path, strokes):
-    options = {"codes": 16, "dims": 4, "features": 8, "blocks": 1, "halvings": 2}
+    options: dict[str, Any] = {"codes": 16, "dims": 4, "features": 8, "blocks": 1, "halvings": 2}
     run = ptheta.train("vq-vae", strokes, tmp_path / "vq", steps=60, **options)
     logged = run.metrics()[-1] | run.metrics()[-2]
     assert 1 <= logged["vq-vae/perplexity"] <= 16
@@ -239,7 +240,12 @@ def test_a_run_draws_once_a_prior_is_fitted(tmp_path, strokes):
         run.model(prior="fitted")
     with pytest.raises(PthetaError, match="gan is no model of images with log p"):
         ptheta.fit(run, model="gan")
-    asked = {"steps": 40, "hidden": (32,), "condition": "labels", "checkpoint_every": 20}
+    asked: dict[str, Any] = {
+        "steps": 40,
+        "hidden": (32,),
+        "condition": "labels",
+        "checkpoint_every": 20,
+    }
     model = ptheta.fit(run, model="made", **asked)
     assert isinstance(model, WithGridPrior)
     x = ptheta.tasks.sample(run.model(), 4, seed=1, condition=torch.tensor([0, 1, 0, 1]))
@@ -252,6 +258,7 @@ def test_a_run_draws_once_a_prior_is_fitted(tmp_path, strokes):
         ptheta.fit(run, model="made", **asked)
     longer = ptheta.fit(run, model="made", resume=True, **(asked | {"steps": 60}))
     assert ptheta.Run.open(run.path / "prior").metrics()[-1]["step"] == 60
+    assert isinstance(longer, WithGridPrior)
     assert not torch.equal(longer.elbo(*first(run)), model.elbo(*first(run)))
     # other weights of the run have no prior yet
     ptheta.train("vq-vae", strokes, tmp_path / "vq", resume=True, steps=80)
@@ -265,7 +272,14 @@ def first(run: ptheta.Run) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_a_run_that_goes_on_is_the_same_to_the_bit(tmp_path, strokes):
-    options = {"codes": 16, "dims": 4, "features": 8, "blocks": 1, "revive": 0.9, "batch_size": 16}
+    options: dict[str, Any] = {
+        "codes": 16,
+        "dims": 4,
+        "features": 8,
+        "blocks": 1,
+        "revive": 0.9,
+        "batch_size": 16,
+    }
     whole = ptheta.train("vq-vae", strokes, tmp_path / "a", steps=12, **options)
     ptheta.train("vq-vae", strokes, tmp_path / "b", steps=6, **options)
     resumed = ptheta.train("vq-vae", strokes, tmp_path / "b", resume=True, steps=12)

@@ -145,6 +145,16 @@ class HasPosterior(Protocol):
 
 
 @runtime_checkable
+class HasLayers(Protocol):
+    """Has several layers of codes, one above the other."""
+
+    def layer_kl(self, x: Tensor, condition: Condition | None = None) -> Tensor:
+        """The KL of each layer by one draw, the one next to x first: (B, layers) nats. They add up
+        to the KL of the bound in expectation."""
+        ...
+
+
+@runtime_checkable
 class HasJoint(Protocol):
     """Has a joint density p(x, z) = p(z) p(x | z), differentiable in z."""
 
@@ -381,6 +391,27 @@ class HasPrior(Protocol):
 
 
 @runtime_checkable
+class CodesOnGrid(Protocol):
+    """Encodes an example as a map of discrete codes, and has p(x | codes)."""
+
+    def code_spec(self) -> ImageSpec:
+        """What such a map is: one channel, and a level for each code."""
+        ...
+
+    def code_map(self, x: Tensor) -> Tensor:
+        """The codes of each example: uint8 (B, 1, H', W'), an image batch of `code_spec`."""
+        ...
+
+    def of_code_map(self, m: Tensor) -> ElementDistribution:
+        """p(x | codes) of such maps."""
+        ...
+
+    def code_vectors(self) -> Tensor:
+        """The vector that each code stands for: (K, D)."""
+        ...
+
+
+@runtime_checkable
 class Discriminates(Protocol):
     """Has a discriminator of examples."""
 
@@ -452,6 +483,7 @@ CAPABILITIES: dict[str, type] = {
     "exact": MayBeExact,
     "joint": HasJoint,
     "posterior": HasPosterior,
+    "layers": HasLayers,
     "energy": HasEnergy,
     "partition": EstimatesPartition,
     "chain": HasChain,
@@ -463,11 +495,22 @@ CAPABILITIES: dict[str, type] = {
     "generates": Generates,
     "denoises": Denoises,
     "prior": HasPrior,
+    "grid": CodesOnGrid,
     "discriminates": Discriminates,
     "ratio": HasLogRatio,
     "clusters": Clusters,
     "translates": Translates,
 }
+
+
+@runtime_checkable
+class NamesPrior(Protocol):
+    """Draws nothing before another model has learned its codes."""
+
+    @classmethod
+    def usual_prior(cls) -> str:
+        """The model of the registry that its maps of codes are usually learned by."""
+        ...
 
 
 @runtime_checkable

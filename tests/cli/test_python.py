@@ -61,6 +61,7 @@ DIFFERENT: dict[str, tuple[set[str], set[str], str]] = {
         set(),
         "`list_tasks`: another table; `place` in each row of `list_models`; `model.graph()`",
     ),
+    "fit": ({"settings"}, set(), "options of the training by their names"),
     "sample": ({"captions", "images"}, {"condition"}, "texts by kind of condition"),
     "decode": (
         {"captions", "labels", "attributes", "images"},

@@ -59,8 +59,10 @@ from ptheta.models.matching.options import MATCHINGS, SPACES, Matching, Space
 from ptheta.models.mixtures.components import COMPONENTS, Diagonal
 from ptheta.models.mixtures.covariance import COVARIANCES, Isotropic
 from ptheta.models.mixtures.kde import RULES, WINDOWS, GaussianWindow, Rule
+from ptheta.models.variational.beta_tcvae import ESTIMATORS, Estimator
 from ptheta.models.variational.iwae import GRADIENTS, Gradient, LogWeights
 from ptheta.models.variational.priors import PRIORS, PriorKind
+from ptheta.models.variational.vq_vae import CODEBOOKS, CodebookKind
 from ptheta.nets.activations import ACTIVATIONS, Activation
 from ptheta.nets.coders import CODERS, CoderConfig, CoderKind, Shape
 from ptheta.nets.flows.conditioners import CONDITIONERS, ConditionerKind
@@ -185,6 +187,15 @@ NEW: dict[str, Added] = {
         ACTIVATIONS, Activation(torch.tanh, about="in -1 to 1"), ("nade",), "activation"
     ),
     "gradient": Added(GRADIENTS, Gradient(mean_bound, about="of the mean"), ("iwae",), "gradient"),
+    "estimator": Added(
+        ESTIMATORS,
+        Estimator(lambda rows, m, n: torch.full((len(rows), m), -1.0), about="of no constant"),
+        ("beta-tcvae",),
+        "estimator",
+    ),
+    "codebook": Added(
+        CODEBOOKS, CodebookKind(learned=True, about="as gradient"), ("vq-vae",), "codebook"
+    ),
     "loss": Added(
         PIXEL_ERRORS,
         PixelError(lambda out, u: (out - u).abs(), lambda out: out, about="absolute"),

@@ -25,6 +25,7 @@ from ptheta.data.dataset import Dataset
 from ptheta.data.image_data import ImageDataset
 from ptheta.errors import PthetaError
 from ptheta.metrics.latent import codes, latent_report
+from ptheta.metrics.layers import layer_kl
 from ptheta.metrics.likelihood import bound_terms, likelihood
 from ptheta.models import registry
 from ptheta.specs import ImageSpec
@@ -291,6 +292,7 @@ def samples_beside(m: torch.nn.Module) -> object:
 
 OTHERS: dict[str, Callable[[torch.nn.Module], object]] = {  # verbs that are no functions of tasks
     "latents": lambda m: latent_report(m, bars(20)),
+    "layers": lambda m: layer_kl(m, bars(20), "run"),
     "usefulness": lambda m: known_of(m, bars(20), bars(12), None)[0].draw(2, 0),
     "neighbours": lambda m: samples_beside(m),
     # as the verb does it

@@ -32,6 +32,7 @@ from ptheta.report.tables import Heading, tables
 from ptheta.specs import ImageSpec, VectorSpec
 from ptheta.tasks.inpaint import regions
 from tests.metrics.caption_laws import CAPTION_LAWS
+from tests.metrics.factor_laws import gap_of_known_codes
 from tests.metrics.translation_laws import TRANSLATION_LAWS
 from tests.metrics.vector_laws import FOUR, VECTOR_LAWS, Points, Sampler, rows
 
@@ -327,6 +328,7 @@ LAWS: dict[str, Callable[[], None]] = {
     "path_length_{extractor}": a_constant_decoder_goes_nowhere,
     "sampling_speed": the_clock_is_read,
     "parameters": of_the_model("parameters", 7, "="),
+    "information_gap_{term}": gap_of_known_codes,
     **VECTOR_LAWS,
     **CAPTION_LAWS,
     **TRANSLATION_LAWS,

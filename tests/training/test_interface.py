@@ -102,6 +102,7 @@ NEED_DATA: dict[str, Callable[..., Any]] = {
     "probe": lambda run, **given: api.probe(run, (4,), **given, draws=1, steps=1),
     "closest": lambda run, **given: api.closest(run, **given, n=4, pairs=2),
     "latents": lambda run, **given: ptheta.latents(run, 20, **given),
+    "layers": lambda run, **given: ptheta.layers(run, 20, **given),
     "look": lambda run, **given: Run.open(run).look(*given.values()),
 }
 

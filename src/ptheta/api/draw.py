@@ -23,6 +23,7 @@ from ptheta.errors import PthetaError
 from ptheta.files.atomic import digest
 from ptheta.files.captions import in_rows
 from ptheta.models.autoencoders.fitted import Fitted
+from ptheta.models.variational.grid_prior import WithGridPrior
 from ptheta.runs.folder import Run
 from ptheta.runs.prior import digest_of_prior
 from ptheta.tasks.conditions import rows_between, spec_of
@@ -132,9 +133,9 @@ def _check_all_drawn(n: int, wanted: Condition) -> None:
 
 
 def _depends(run: Run, model: nn.Module, how: How) -> dict[str, str | int]:
-    """The settings that all samples of a run depend on."""
-    fitted = digest_of_prior(run.path) if isinstance(model, Fitted) else None
-    # results may differ in the last bit between torch versions
+    """What all samples of a run depend on."""
+    fitted = digest_of_prior(run.path) if isinstance(model, Fitted | WithGridPrior) else None
+    # of another torch, they may differ in the last bit
     prior, torch_ = (fitted or "own")[:DIGITS], str(torch.__version__)
     every = {**identity(run, how.weights), "prior": prior, "torch": torch_}
     return {**every, **how.choosing.asked(about_of(model))}
@@ -152,7 +153,7 @@ def _batch_identity(
 def _test_inputs(run: Run, model: nn.Module, n: int) -> Condition:
     """Default inputs of an image-conditional model: test inputs of the run's data, in turn."""
     memory.require(
-        n * sum(part.size for part in parts_of(run.condition)),
+        n * sum(part.size for part in parts_of(run.asked)),
         f"{n:,} inputs take",
         "ask for fewer images",
     )
@@ -242,9 +243,10 @@ def _hash(text: str) -> str:
 
 
 def named(run: Run, condition: Condition) -> str:
-    """Description of the first conditions, and a hash of all."""
-    assert run.condition is not None
-    words = "; ".join(run.condition.describe(condition[:FEW]))
+    """The first of what is asked for, in words, and a hash of all of it."""
+    asked = run.asked
+    assert asked is not None
+    words = "; ".join(asked.describe(condition[:FEW]))
     return f"{brief(words)} ({len(condition)} in all, {_hash_of(condition)})"
 
 

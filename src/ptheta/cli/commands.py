@@ -10,7 +10,17 @@ from ptheta.cli.help import sections
 PARTS = (
     *("train", "listing", "measure"),
     *("images", "repairing", "imputing", "outliers", "usefulness"),
-    *("coding", "scattering", "latent", "walking", "neighbours", "inverting", "changing", "chains"),
+    *(
+        "coding",
+        "scattering",
+        "latent",
+        "layers",
+        "walking",
+        "neighbours",
+        "inverting",
+        "changing",
+        "chains",
+    ),
     *("classify", "cluster", "compressing", "density", "ratio", "tradeoff"),
 )
 

@@ -13,6 +13,7 @@ from ptheta.metrics.clustering import clustering
 from ptheta.metrics.completions import OF_COMPLETIONS
 from ptheta.metrics.context import Context
 from ptheta.metrics.copies import TEST, TRAIN, copying_z, copying_z_in_features
+from ptheta.metrics.factors import OF_FACTORS
 from ptheta.metrics.likelihood import (
     bits_per_dim,
     elbo_gap,
@@ -293,7 +294,7 @@ _OTHERS: tuple[Metric, ...] = (
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        *(*_LIKELIHOODS, *_DISTANCES, *_FIDELITY, *OF_VECTORS),
+        *(*_LIKELIHOODS, *_DISTANCES, *_FIDELITY, *OF_FACTORS, *OF_VECTORS),
         *(*OF_CAPTIONS, *OF_TRANSLATIONS, *OF_COMPLETIONS, *_MEMORISATION, *_OTHERS),
     )
 }
@@ -316,6 +317,7 @@ WORDS = {
     "fd_infinity": "Frechet distance of infinite samples",
     "kd": "kernel distance",
     "kd_within_label": "kernel distance within labels",
+    "information_gap": "mutual information gap",
     "score": "classifier score",
     "classes": "classes in use",
     "class_balance": "imbalance of classes",

@@ -198,6 +198,28 @@ OF_MODELS: Mapping[str, Advice] = {
         "Labels or attributes are known, and codes are to hold the rest: style.",
         "There are no conditions, or images have to be sharp.",
     ),
+    "beta-tcvae": Advice(
+        r"\log p(x|z) - I(z; n) - \beta \, \mathrm{KL}\left(q(z) \,\|\, \prod_j q(z_j)\right) - "
+        r"\sum_j \mathrm{KL}\left(q(z_j) \,\|\, p(z_j)\right)",
+        "Each dimension of the code is to stand for one factor of the data, without labels.",
+        "Likelihood or sharp images matter, or the factors are to be certain: seeds differ, and no "
+        "method finds factors without labels for sure.",
+    ),
+    "ladder-vae": Advice(
+        r"p(x|z_1) \prod_i p(z_i|z_{i+1}), \quad "
+        r"q(z_i|z_{i+1}, x) \propto \mathcal{N}(z_i; h_i(x)) \, p(z_i|z_{i+1})",
+        "A hierarchy of codes is wanted, and to see which of its layers are used.",
+        "One layer is enough: `vae` is quicker. Upper layers may still collapse: watch "
+        "`ptheta latents`.",
+    ),
+    "vq-vae": Advice(
+        r"\min \; -\log p(x \mid e_k) + \beta \left\| z - \mathrm{sg}(e_k) \right\|^2, \quad "
+        r"k = \arg\min_j \| z - e_j \|",
+        "Sharp images are wanted of a small grid of discrete codes, which an autoregressive model "
+        "then learns in a fraction of the time that pixels take.",
+        "One training has to be enough: it draws nothing before `ptheta fit RUN --model pixelcnn`. "
+        "For codes that are numbers take `vae`.",
+    ),
     "avb": Advice(
         r"\log p(x) \ge \mathbb{E}_{q} \left[ \log p(x|z) - T^*(x, z) + \log \frac{p(z)}{r(z|x)} "
         r"\right], \quad T^* = \log \frac{q(z|x)}{r(z|x)}",

@@ -92,6 +92,27 @@ MODELS: dict[str, Listed] = {
         "arXiv:1406.5298",
         about="a VAE conditioned on labels, attributes or another condition",
     ),
+    "beta-tcvae": Entry(
+        "variational.beta_tcvae",
+        "BetaTCVAE",
+        "BetaTCVAEConfig",
+        "arXiv:1802.04942",
+        about="a VAE whose codes have little total correlation: a factor to a dimension",
+    ),
+    "ladder-vae": Entry(
+        "variational.ladder_vae",
+        "LadderVAE",
+        "LadderVAEConfig",
+        "arXiv:1602.02282",
+        about="a VAE with two to five layers of codes, each corrected by the data from its prior",
+    ),
+    "vq-vae": Entry(
+        "variational.vq_vae",
+        "VQVAE",
+        "VQVAEConfig",
+        "arXiv:1711.00937",
+        about="an autoencoder whose codes are of a learned table; an autoregressive prior of these",
+    ),
     "avb": Entry(
         "variational.avb",
         "AVB",

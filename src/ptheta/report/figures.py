@@ -14,7 +14,9 @@ from ptheta.errors import PthetaError
 from ptheta.files.atomic import SOFTWARE, make_folder, write_atomic
 from ptheta.files.paths import expand
 from ptheta.measures.classification import calibration_error, confusion, reliability
+from ptheta.measures.results import NORMAL
 from ptheta.metrics.latent import LatentReport
+from ptheta.metrics.layers import LayerKL
 from ptheta.report.plots import COLOURS, GREY, panels, plain_number
 from ptheta.report.text import plain_text
 from ptheta.tasks.probe import WAYS, Probe
@@ -38,6 +40,30 @@ def latents(report: LatentReport, out: str | Path) -> Path:
     bars.set_title(f"{report.active} of {len(order)} active", fontsize=10)
     _histogram(histogram, report)
     _plane(plane, report, order[0], order[min(1, len(order) - 1)])
+    return saved(figure, out)
+
+
+@plain_text()
+def layers(found: Sequence[LayerKL], out: str | Path) -> Path:
+    """The KL of each layer, a group of bars for each run, with 95 % intervals."""
+    figure, (axis,) = panels(1, 2.2 + 1.05 * len(found), 3.4)
+    depth = max(len(each.kl) for each in found)
+    width = 0.8 / depth
+    for i in range(depth):
+        at = [j for j, each in enumerate(found) if i < len(each.kl)]
+        axis.bar(
+            [j + (i + 0.5 - len(found[j].kl) / 2) * width for j in at],
+            [found[j].kl[i] for j in at],
+            width,
+            yerr=[NORMAL * found[j].errors[i] for j in at],
+            color=COLOURS[i % len(COLOURS)],
+            capsize=2,
+            label=f"layer {i + 1}",
+        )
+    axis.set_xticks(range(len(found)), [shortened(each.name, 16) for each in found])
+    axis.set_ylabel("KL, nats")
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, title="from x up", fontsize=8)
     return saved(figure, out)
 
 

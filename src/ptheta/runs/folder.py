@@ -29,7 +29,7 @@ from ptheta.runs.examples import example_in, folder_of
 from ptheta.runs.from_plan import Openings, build_model
 from ptheta.runs.plan import Plan
 from ptheta.runs.plugged import check_here
-from ptheta.runs.prior import CHOICES, digest_of_prior, with_prior
+from ptheta.runs.prior import CHOICES, FOLDER, GRID, digest_of_prior, with_prior
 from ptheta.specs import DataSpec
 from ptheta.training.checkpoint import latest
 from ptheta.training.metric_logger import read_metrics
@@ -93,9 +93,17 @@ class Run:
         return self.example or str(self.path)
 
     @property
+    def asked(self) -> ConditionSpec | None:
+        """What its model is asked for; where that is nothing, what a prior of its codes is, which
+        was fitted and is a run of its own."""
+        if self.condition is None and there(self.path / GRID):
+            return Run.open(self.path / FOLDER).condition
+        return self.condition
+
+    @property
     def kinds(self) -> tuple[str, ...]:
-        """The kinds of condition of its model."""
-        return tuple(part.kind for part in conditions.parts_of(self.condition))
+        """The kinds of condition that its model is asked for."""
+        return tuple(part.kind for part in conditions.parts_of(self.asked))
 
     @property
     def family(self) -> str:
@@ -122,7 +130,7 @@ class Run:
         model = build_model(self.plan, self.spec, self.condition)
         load_weights(model, file)
         model = channels_last(model).eval()
-        return with_prior(model, self.path, file, prior)
+        return with_prior(model, self.path, file, prior, lambda p: Run.open(p).model())
 
     def weights_file(self, weights: str = "best") -> Path:
         last = self.path / "last.safetensors"

@@ -18,6 +18,7 @@ from ptheta.capabilities import (
     HasBound,
     HasChain,
     HasConditionals,
+    HasLayers,
     HasLogProb,
     HasLogRatio,
     HasPosterior,
@@ -32,7 +33,7 @@ from ptheta.models import registry
 from ptheta.models.entries import Listed
 from ptheta.specs import DataSpec, ImageSpec, VectorSpec
 from ptheta.tasks.invert import InvertsEncoded, InvertsPrior
-from ptheta.tasks.needs import Autoencodes, DecodesPrior, learns, takes, unreadable
+from ptheta.tasks.needs import Autoencodes, DecodesPrior, HasKL, learns, takes, unreadable
 
 Can = Literal["yes", "after fit", "no"]
 
@@ -130,6 +131,7 @@ TASKS: dict[str, Task] = {
     "arithmetic": Task("latent arithmetic: change one attribute", (Autoencodes, InvertsPrior)),
     "traverse": Task("change one dimension of a code", (Autoencodes, DecodesPrior)),
     "latents": Task("measure the information in the codes", (HasPosterior,), of=ANY),
+    "layers": Task("KL of each layer of codes", (HasLayers, HasKL), of=ANY),
     "fit": Task("fit a prior to the codes", (Autoencodes,), of=ANY),
     "probe": Task("predict labels from codes (linear probe)", (Encodes,), conditional=False),
     "cluster": Task(

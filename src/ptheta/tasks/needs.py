@@ -7,11 +7,14 @@ from typing import Protocol, TypeVar, runtime_checkable
 from torch import nn
 
 from ptheta.capabilities import (
+    CodesOnGrid,
     Completes,
     Decodes,
     Encodes,
+    HasBound,
     HasChain,
     HasLogRatio,
+    HasPosterior,
     HasPrior,
     ReadsRatio,
     Translates,
@@ -45,8 +48,14 @@ class DecodesByChain(Decodes, HasChain, Protocol):
     """Decodes codes, and has a chain that draws without them."""
 
 
+@runtime_checkable
+class HasKL(HasPosterior, HasBound, Protocol):
+    """Has a bound of which the KL of one layer of codes is a term."""
+
+
 INSTEAD: tuple[tuple[type, str], ...] = (
-    (DecodesByChain, f"{FIT}, or sample by its Markov chain (ptheta chain)"),
+    (CodesOnGrid, "fit a prior to its codes first (ptheta fit RUN --model pixelcnn)"),
+    (DecodesByChain, f"{FIT}, or draw by its chain (ptheta chain)"),
     (Decodes, FIT),
     (Translates, "it translates images (ptheta translate)"),
     (Completes, "it completes images (ptheta inpaint)"),

@@ -156,9 +156,7 @@ def fit(
         plan = PriorPlan(model, options, recipe, resume, images, weights, seed)
         return fit_grid_prior(opened, coder, plan, data)
     if options or resume or recipe != "default":
-        raise PthetaError(
-            "recipe, resume and options need model: name the model to train as a prior"
-        )
+        raise PthetaError("recipe, resume and options need model: name the prior to train")
     if isinstance(coder, GridCoder):
         raise PthetaError(
             f"the codes of {opened.plan.model} are discrete: fit an autoregressive prior, "

@@ -35,9 +35,13 @@ def _of_itself(run: Run, model: nn.Module) -> list[str]:
             "and its likelihood is p(x | y)"
         )
     if isinstance(model, Fitted):
-        lines.append("samples codes from a fitted mixture, as it has no prior of its own")
+        lines.append(
+            "samples codes from a mixture fitted after training, since it has no prior of its own"
+        )
     if isinstance(model, WithGridPrior):
-        lines.append("samples maps of codes from a fitted model, as it has no prior of its own")
+        lines.append(
+            "samples codes from a model fitted after training, since it has no prior of its own"
+        )
     where = run.unfinished()
     if where is not None:
         lines.append(f"is not finished ({where})")

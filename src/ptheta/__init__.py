@@ -75,6 +75,7 @@ if TYPE_CHECKING:
         open_images,
     )
     from ptheta.errors import PthetaError
+    from ptheta.lab.make import learn
     from ptheta.metrics.table import list_metrics
     from ptheta.models.about import list_models
     from ptheta.models.own import ModelEntry
@@ -124,6 +125,7 @@ __all__ = [
     "interpolate",
     "invert",
     "latents",
+    "learn",
     "list_datasets",
     "list_metrics",
     "list_models",
@@ -179,6 +181,7 @@ _HOMES = {  # of names that need not all of `ptheta.api`, where the others are
     "VectorDataset": "ptheta.data",
     "VectorSpec": "ptheta.specs",
     "describe": "ptheta.data",
+    "learn": "ptheta.lab.make",
     "list_datasets": "ptheta.data",
     "list_metrics": "ptheta.metrics.table",
     "list_models": "ptheta.models.about",

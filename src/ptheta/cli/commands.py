@@ -12,6 +12,7 @@ PARTS = (
     *("images", "repairing", "imputing", "outliers", "usefulness"),
     *("coding", "scattering", "latent", "walking", "neighbours", "inverting", "changing", "chains"),
     *("classify", "cluster", "compressing", "density", "ratio", "tradeoff"),
+    "learning",
 )
 
 for section in sections():

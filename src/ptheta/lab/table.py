@@ -35,6 +35,8 @@ class Entry:
 
 # In the order of the lectures.
 PAGES: dict[str, Entry] = {
+    "likelihood": Entry("likelihood", "maximum likelihood, KL divergence, hidden variables"),
+    "divergences": Entry("divergences", "one Gaussian fitted to a mixture by four divergences"),
     "dynamics": Entry("dynamics", "update rules of two players: diverge, circle or converge"),
 }
 

@@ -169,7 +169,7 @@ _MODULES = (
     "nets",
     "tasks",
 )
-_HOMES = {  # of names that need not all of `ptheta.api`, where the others are
+_HOMES = {  # modules of names that do not need `ptheta.api`; the default is `ptheta.api`
     "Attributes": "ptheta.conditions",
     "Dataset": "ptheta.data",
     "ImageDataset": "ptheta.data",
@@ -191,7 +191,7 @@ _HOMES = {  # of names that need not all of `ptheta.api`, where the others are
 }
 
 
-if not TYPE_CHECKING:  # a type checker knows the names above, and tells of any other
+if not TYPE_CHECKING:  # type checkers see the imports above and report unknown names
 
     def __getattr__(name: str) -> object:
         if name not in __all__:

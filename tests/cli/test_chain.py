@@ -109,5 +109,7 @@ def test_what_is_refused_is_said_in_one_line(case, runs):
 
 def test_a_model_that_only_its_chain_draws_from_says_so(tmp_path):
     run = ptheta.train("dae", "points-moons", tmp_path / "dae", recipe="points", steps=1)
-    with pytest.raises(PthetaError, match=r"ptheta fit\), or draw by its chain \(ptheta chain\)"):
+    with pytest.raises(
+        PthetaError, match=r"ptheta fit\), or sample by its Markov chain \(ptheta chain\)"
+    ):
         ptheta.sample(run.path, 2)

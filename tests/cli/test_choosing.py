@@ -42,7 +42,7 @@ def said(*args: object) -> str:
 def test_ratios_and_their_files_say_the_same(runs, tmp_path):
     out, show = tmp_path / "r.csv", tmp_path / "r.png"
     text = said("ratio", runs["dcgan"], "--no-floors", "--out", out, "--show", show, "-n", 2)
-    for words in ("slope before calibration", "calibrated on", "most real", "1 is right"):
+    for words in ("slope before calibration", "calibrated on", "most real", "1 is calibrated"):
         assert words in text
     assert all(len(line) <= 80 for line in text.splitlines()[:-2])
     with out.open() as file:
@@ -105,7 +105,10 @@ def test_a_tradeoff_is_a_curve_and_a_table(runs, tmp_path):
 
 REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
     "no discriminator": (("ratio", "made"), "it has no `log_ratio`"),
-    "no ratio": (("ratio", "wgan"), "loss = wasserstein: its best discriminator does not tell"),
+    "no ratio": (
+        ("ratio", "wgan"),
+        "loss = wasserstein: its optimal discriminator is not a function",
+    ),
     "no calibration": (("ratio", "dcgan", "--calibration", "x"), "unknown calibration 'x'"),
     "part of nothing": (("ratio", "dcgan", "--split", "test"), "is of a SOURCE"),
     "rejecting without": (("sample", "wgan", "--reject"), "loss = wasserstein"),

@@ -91,7 +91,7 @@ def test_without_its_data_a_run_classifies_by_a_uniform_prior(strokes, tmp_path)
         images, labels = file["images"], file["labels"]
     made: dict[str, Any] = {**QUIET, "condition": "labels", "hidden": (4,)}
     ptheta.train("made", (images, labels), tmp_path / "made", **made)
-    with pytest.raises(PthetaError, match=r"in memory: .*--data.*; or take --prior uniform"):
+    with pytest.raises(PthetaError, match=r"in memory: .*--data.*; or use --prior uniform"):
         ptheta.classify(tmp_path / "made", strokes)
     found = ptheta.classify(tmp_path / "made", strokes, prior="uniform", n=9)
     assert list(found.measured) == ["model"]

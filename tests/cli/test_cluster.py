@@ -69,7 +69,7 @@ def test_a_model_of_its_own_categories_and_own_pictures(runs, tmp_path):
 def test_one_example_and_held_out_ones_that_are_all_known_are_refused(runs, tmp_path):
     one = np.zeros((1, 16, 16), np.uint8)
     np.save(tmp_path / "one.npy", one)
-    with pytest.raises(PthetaError, match="1 example makes no clusters: give two or more"):
+    with pytest.raises(PthetaError, match="1 example cannot be clustered: give two or more"):
         ptheta.cluster(runs["ae"], tmp_path / "one.npy", clusters=2)
     for part in ("train", "test"):
         (tmp_path / "same" / part).mkdir(parents=True)
@@ -91,7 +91,7 @@ def test_rows_of_tables_are_grouped(runs, rows, tmp_path):
 
 
 REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
-    "own": (("own", "--clusters", 4), "--clusters 4: this model has categories of its own"),
+    "own": (("own", "--clusters", 4), "--clusters 4: this model has its own categories"),
     "one": (("ae", "--clusters", 1), "1 clusters of 23 examples: want 2 to 23"),
     "by": (("ae", "--by", "dbscan"), "unknown way to cluster 'dbscan'"),
     "rows": (("ae", "ROWS"), "holds rows of numbers, and the run learned images: give"),

@@ -156,13 +156,13 @@ def test_runs_are_drawn_side_by_side_with_floors_beside_them(runs, tmp_path):
 
 
 REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
-    "no encoder": (("encode", "gan"), "look for the codes (ptheta invert --codes)"),
+    "no encoder": (("encode", "gan"), "search for codes (ptheta invert --codes)"),
     "no posterior": (("encode", "ae", "--sample"), "no posterior q(z | x)"),
     "no std": (("encode", "ae", "--std"), "--std: this model has no posterior"),
     "std of an array": (("encode", "vae", "--std", "--out", "z.npy"), "holds codes alone"),
     "no such split": (("encode", "vae", "--split", "tset"), "unknown split 'tset'"),
     "two sources": (("encode", "vae", "digits", "--image", "x.png"), "SOURCE beside --image"),
-    "no such file": (("decode", "vae", "none.csv", "--out", "x.png"), "there is no such file"),
+    "no such file": (("decode", "vae", "none.csv", "--out", "x.png"), "no such file"),
     "no codes": (("decode", "vae", "none.txt", "--out", "x.png"), "want .npy, .csv or .parquet"),
     "no such dimension": (("scatter", "vae", "--dims", "0,3"), "give two of 0 to 2"),
     "one dimension": (("scatter", "vae", "--dims", "0"), "want two, such as 0,1"),
@@ -184,7 +184,7 @@ def test_what_is_refused_is_said_in_one_line(case, runs):
 BAD: dict[str, tuple[str, str]] = {
     "no z": ("a,b\n1,2\n", "no column z0"),
     "a gap": ("z0,z2,z1,z4\n1,2,3,4\n", "no column z3"),
-    "too many": ("z0,z1,z2,z3\n1,2,3,4\n", "codes of 4 numbers, and those of this model have 3"),
+    "too many": ("z0,z1,z2,z3\n1,2,3,4\n", "codes of 4 dimensions, but those of this model have 3"),
     "words": ("z0,z1,z2\n1,2,x\n", "the column z2 holds other things than numbers"),
     "missing": ("z0,z1,z2\n1,2,3\n1,,2\n", "not finite in row 1, from 0"),
     "no rows": ("z0,z1,z2\n", "the table has no rows"),
@@ -227,6 +227,6 @@ def test_nothing_is_overwritten_without_a_word(runs, tmp_path):
         ("scatter", runs["vae"], "--out", tmp_path / "s.png"),
     ):
         said(*words)
-        with pytest.raises(PthetaError, match="is there already: name another, or give --force"):
+        with pytest.raises(PthetaError, match="already exists: give another name, or --force"):
             said(*words)
         said(*words, "--force")

@@ -100,7 +100,7 @@ def test_a_picture_becomes_one_of_the_model_and_what_is_lost_is_said(name, runs,
         )
     words = " ".join(str(warning.message) for warning in told)
     assert "rounded" in words
-    assert "come back as they are" in words
+    assert "returned unchanged" in words
     grey = np.asarray(Image.open(place / "colour.png").convert("L"))
     assert (pixels(place / "done" / f"{name}.png") == np.where(grey > 127, 255, 0)).all()
 
@@ -114,14 +114,14 @@ def test_nothing_known_and_labels(runs, place):
 
 
 REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
-    "no such picture": (("--image", "gone.png"), "gone.png: there is no such file or folder"),
+    "no such picture": (("--image", "gone.png"), "gone.png: no such file or folder"),
     "no such mask": (("--image", "in", "--mask", "gone"), "no name of a mask (upper, lower"),
-    "an empty folder": (("--image", "empty"), "no pictures in this folder"),
-    "no picture": (("--image", "text.png"), "text.png: this cannot be read"),
-    "no mask": (("--image", "in", "--mask", "text.png"), "text.png: this cannot be read"),
+    "an empty folder": (("--image", "empty"), "no images in this folder"),
+    "no picture": (("--image", "text.png"), "text.png: cannot be read"),
+    "no mask": (("--image", "in", "--mask", "text.png"), "text.png: cannot be read"),
     "another size": (("--image", "large.png"), "is 30x20 pixels, and this model completes images"),
     "mask of another size": (("--image", "in", "--mask", "large.png"), "30x20 pixels, and the"),
-    "a mask is missing": (("--image", "all.png", "--mask", "holes"), "no picture of the name all"),
+    "a mask is missing": (("--image", "all.png", "--mask", "holes"), "no image named all"),
     "masks of no names": (("--mask", "holes"), "name one mask for test images"),
     "an empty box": (("--image", "in", "--mask", "4,4,4,12"), "this box holds no pixel"),
     "a box outside": (("--image", "in", "--mask", "4,4,12,17"), "give 0,0,16,16 at most"),

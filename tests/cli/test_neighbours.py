@@ -60,7 +60,7 @@ def test_a_model_that_copies_is_flagged_and_everything_is_written(runs, tmp_path
     firsts = [float(x["distance"]) for x in lines if x["space"] == "pixels" and x["rank"] == "1"]
     assert np.median(firsts) == pytest.approx(pixels["samples"]["quantiles"]["0.5"], rel=0.05)
     assert pixels["copies"]["quantiles"]["0.5"] == 0
-    with pytest.raises(PthetaError, match="is there already: name another, or give --force"):
+    with pytest.raises(PthetaError, match="already exists: give another name, or --force"):
         said(*asked, "--out", out)
     out.unlink()
     with pytest.raises(PthetaError, match=r"near-closest\.png is there already"):
@@ -131,7 +131,7 @@ REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
     "features unasked": (("kde", "--space", "pixels", "--extractor", "digits"), "--space features"),
     "no such space": (("kde", "--space", "pixel"), "did you mean"),
     "no such place": (("kde", "--out", "x.tiff"), "--out x.tiff: want .png"),
-    "two tables": (("kde", "--out", "a.csv", "--table", "b.csv"), "one table is written"),
+    "two tables": (("kde", "--out", "a.csv", "--table", "b.csv"), "are both tables"),
     "too few": (("kde", "--drawn", 9), "--drawn 9: want 10 or more"),
     "too far": (("kde", "--shifts", 17), "--shifts 17: want 16 or less"),
     "size of a run": (("kde", "--size", 8), "--size: for IMAGES of any origin"),

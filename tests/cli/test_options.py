@@ -51,7 +51,7 @@ REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
         ("interpolate", "vae", "--images", "--from", "image=0", "--to", "image=1"),
         "leave one out",
     ),
-    "one end": (("interpolate", "vae", "--from", "image=0"), "--from alone: give --from and --to"),
+    "one end": (("interpolate", "vae", "--from", "image=0"), "--from is missing"),
     "no such test image": (
         ("interpolate", "vae", "--from", "image=0", "--to", "image=999999"),
         "--to image=999999: there are",
@@ -79,10 +79,10 @@ REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
     "seed and image": (("traverse", "vae", "--seed", 1, "--image", 0), "leave one out"),
     "data of a drawn code": (("traverse", "dcgan", "--data", "x"), "a code is drawn"),
     "a value that is none": (("traverse", "dcgan", "--code", "z0=x"), "want a finite number"),
-    "mean of a GAN": (("sample", "dcgan", "--mean"), "draws nothing given a code"),
+    "mean of a GAN": (("sample", "dcgan", "--mean"), "does not sample given a code"),
     "mean and temperature": (
         ("sample", "vae", "--mean", "--temperature", 0.5),
-        "each changes what is drawn; give one",
+        "cannot be combined: give one",
     ),
     "data for codes": (("interpolate", "vae", "--codes", "--data", "x"), "leave out --codes"),
     "data for a GAN": (("interpolate", "dcgan", "--data", "x"), "leave it out"),
@@ -189,9 +189,9 @@ def test_a_manifold_takes_the_two_most_used_dimensions_and_says_so(runs, strokes
     test = ptheta.open_images(strokes, "test", levels=2)
     first, second = tasks.most_used(model, test.batch(slice(0, len(test))).x)[:2]
     text = said("manifold", runs["vae"], *out)
-    assert f"over dimensions {first},{second}, the two most used of 3: --dims gives" in text
+    assert f"over dimensions {first},{second}, the two most active of 3: choose" in text
     drawn = torch.from_numpy(np.load(tmp_path / "x.npy"))
     assert torch.equal(drawn, tasks.manifold(model, 2, dims=(first, second)))
     assert "dimensions 0,2\n" in said("manifold", runs["vae"], *out, "--dims", "0,2")
-    assert "0,1, the first two of 6: --dims gives" in said("manifold", runs["dcgan"], *out)
-    assert "the two most used of 3" in said("manifold", runs["cvae"], *out, "--label", 1)
+    assert "0,1, the first two of 6: choose" in said("manifold", runs["dcgan"], *out)
+    assert "the two most active of 3" in said("manifold", runs["cvae"], *out, "--label", 1)

@@ -468,7 +468,7 @@ def test_names_that_differ_in_their_suffix_alone_stay_apart(worlds, tmp_path):
 
 
 REFUSED = {
-    "no such picture": (("missing.png", "--out", "o"), "no such picture or folder"),
+    "no such picture": (("missing.png", "--out", "o"), "no such image or folder"),
     "no pictures": (("empty", "--out", "o"), "holds no pictures"),
     "not a picture": (("in/bad.png", "--out", "o"), "cannot read bad.png: not an image"),
     "over itself": (("in/a.png", "--out", "in"), "would be written over"),

@@ -116,7 +116,7 @@ def test_interpolation_ends_at_its_images_and_can_be_straight():
     assert torch.equal(walk[[4, 9]], back[2:])
     middle = (model.encode(x[:1]) + model.encode(x[2:3])) / 2
     assert torch.equal(walk[2], model.decode(middle)[0])
-    with pytest.raises(PthetaError, match="no `sample_latent`; give images to walk between"):
+    with pytest.raises(PthetaError, match="no `sample_latent`; give images to interpolate between"):
         tasks.interpolate(model, 2, 5)
     assert len(tasks.interpolate(tiny("cvae", SPEC).eval(), 3, 4)) == 12
 
@@ -158,7 +158,7 @@ def test_probe_finds_labels_in_codes_and_trains_from_scratch():
     assert len(rows.unique()) == 7
     with pytest.raises(PthetaError, match="at least one of each"):
         tasks.probe(model, lambda: model, train, test, [1])
-    with pytest.raises(PthetaError, match="cannot have its codes probed: it has no `encode`"):
+    with pytest.raises(PthetaError, match="cannot predict labels from codes: it has no `encode`"):
         tasks.probe(tiny("nade", SPEC), lambda: model, train, test, [4])
     with pytest.raises(PthetaError, match="nothing to probe"):
         tasks.probe(tiny("cvae", SPEC), lambda: model, train, test, [4])
@@ -329,7 +329,7 @@ def test_the_matrix_says_what_models_are_refused(name):
             call(tiny(name, spec).eval())
         except PthetaError as error:
             said = str(error)
-        refused = said.startswith(("this model cannot", "this model is told"))
+        refused = said.startswith(("this model cannot", "this model is conditional on"))
         assert refused == (can != "yes"), (verb, said)
         assert ("fit a prior to its codes" in said) == (can == "after fit"), (verb, said)
 

@@ -60,7 +60,7 @@ def test_a_constructor_refuses_what_its_class_does_in_the_same_sentence(name):
 
 CASES: dict[str, tuple[str, DataSpec, ConditionSpec | None, dict[str, Any], str]] = {
     "a choice of none": ("vae", GREY, None, {"prior": "vam"}, "did you mean 'vamp'"),
-    "levels": ("vae", GREY, None, {"likelihood": "bernoulli"}, "a bernoulli likelihood has 2 l"),
+    "levels": ("vae", GREY, None, {"likelihood": "bernoulli"}, "a bernoulli likelihood needs 2 l"),
     "levels of nade": ("nade", GREY, None, {"likelihood": "bernoulli"}, "categorical, logistic or"),
     "no condition": ("cvae", GREY, None, {}, "got no condition"),
     "prior of a cvae": ("cvae", GREY, LABELS, {"prior": "vamp"}, "knows no condition"),

@@ -134,7 +134,7 @@ def test_a_gan_draws_truncated_codes(name):
     assert seen[-1][:, : model.config.latent].abs().max() <= 0.3
     tasks.sample(model, 64)
     assert seen[-1][:, : model.config.latent].abs().max() > 1
-    with pytest.raises(PthetaError, match="prior = uniform has none that are far out"):
+    with pytest.raises(PthetaError, match="prior = uniform has no tails"):
         tasks.sample(truncated(tiny("gan", SPEC, prior="uniform").eval(), 0.3), 2)
     with pytest.raises(PthetaError, match=r"^this model cannot sample truncated codes: it has no"):
         truncated(tiny("made", SPEC), 0.5)

@@ -196,7 +196,7 @@ def test_images_of_any_size_are_carried_over(generator, spec):
         assert y.dtype == torch.uint8
     with torch.no_grad():
         assert torch.equal(model.sample(2, x), y)
-    with pytest.raises(PthetaError, match=r"carries over uint8 \(B, 3, H, W\)"):
+    with pytest.raises(PthetaError, match=r"translates uint8 \(B, 3, H, W\)"):
         model.translate(x[:, :1])
     with pytest.raises(PthetaError, match="knows no domains"):
         model.translate(x, torch.zeros(2, dtype=torch.int64))

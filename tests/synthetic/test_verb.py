@@ -68,7 +68,7 @@ def test_without_labels_the_tests_are_taken_alone_and_it_is_said(table):
     ("options", "text"),
     [
         ({"target": "kin"}, "unknown column 'kin'"),
-        ({"target": "a"}, "the column holds .* different numbers; .*: kind"),
+        ({"target": "a"}, "the column has .* different numbers; .*: kind"),
         ({"repeats": 0}, "--repeats 0: want 1 or more"),
         ({"n": 0}, "-n 0: want 1 or more"),
         ({"out": "x.txt"}, "csv"),

@@ -125,7 +125,7 @@ def test_a_run_goes_on_with_images_in_memory(place, tmp_path):
 def test_a_data_set_that_was_trained_on_whole_has_none_to_measure_on(place, tmp_path):
     train, test = (open_images(place / "a.npz", split) for split in ("train", "test"))
     run = ptheta.train("vae", train, tmp_path / "run", **SMALL)
-    with pytest.raises(PthetaError, match="trained on every held-out image"):
+    with pytest.raises(PthetaError, match="trained on all held-out images"):
         run.data("test", train)
     assert len(run.data("test", test)) == len(test)
     assert run.own({"train": train, "test": test}).kind == "same"
@@ -386,7 +386,7 @@ def test_a_picture_has_the_scale_that_is_asked_for(verb, suffix, place, tmp_path
 @pytest.mark.parametrize(
     ("out", "scale", "words"),
     [
-        ("x.npy", 2, "a picture alone has a scale, and .*x.npy is none"),
+        ("x.npy", 2, "--scale 2 applies only to image files, and .*x.npy is not"),
         ("folder", 2, "folder is none"),
         (None, 2, "no file is named"),
         ("x.png", 0, "want 1 or more"),

@@ -470,7 +470,7 @@ def test_however_a_training_is_ended_it_leaves_a_checkpoint_and_nothing_else(
     assert all(line.startswith("vae on strokes") for line in rest), err
     assert len(said) == bool(text)
     assert all(line.startswith(f"ptheta: {text}") for line in said)
-    assert all(line.endswith(f"is in {out}: go on with --resume") for line in said)
+    assert all(line.endswith(f"is in {out}: continue with --resume") for line in said)
     assert checkpoint.latest(out / "state") is not None
 
 

@@ -376,7 +376,7 @@ def test_a_run_that_ends_collapsed_says_so(strokes, tmp_path, monkeypatch, every
     run = ptheta.train("infogan", strokes, tmp_path / "r", **options)
     said = (run.path / "warnings.jsonl").read_text()
     assert said.count("mode collapse") == 1
-    assert "1 classes in effect, and real images of 9.5" in said
+    assert "1 effective classes, real images 9.5" in said
     assert run.metrics()[-1]["held_out/classes_x"] == 1.0
     chosen = (run.path / "last.safetensors").exists()
     assert chosen == (every > 0)

@@ -1,4 +1,4 @@
-"""Verbs of the latent space: pictures of it, what it holds, a prior for it."""
+"""The `manifold`, `latents`, `fit` and `probe` functions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ptheta.tasks.probe import Probe
 from ptheta.tasks.walks import code_size
 from ptheta.training.translations import conditions_shown, image_part
 
-USED_BY = 1000  # test images by which the most used dimensions are found
+USED_BY = 1000  # test images from which the most active dimensions are determined
 
 
 @undisturbed()
@@ -68,21 +68,20 @@ def manifold(
 def _two_dimensions(
     run: Run, model: nn.Module, dims: tuple[int, int] | None, data: Source | None
 ) -> tuple[tuple[int, int], str]:
-    """The dimensions to draw, and how they were chosen, for the message."""
+    """The dimensions to draw, and a description of how they were chosen."""
     size = code_size(model)
     chosen = dims is None and size > 2 and isinstance(model, Encodes)
     if data is not None and not chosen:
         raise PthetaError(
-            "--data gives images to choose the dimensions by, and there is nothing to choose: "
-            "leave it out"
+            "--data is used only to choose the dimensions, which are given: leave it out"
         )
     if dims is not None:
         return dims, ""
     if not chosen:
-        return (0, 1), f", the first two of {size}: --dims gives others" if size > 2 else ""
+        return (0, 1), f", the first two of {size}: choose others with --dims" if size > 2 else ""
     _, x, y = examples(run, USED_BY, data, Output(None, None))
     first, second = tasks.most_used(model, x, y)[:2]
-    return (first, second), f", the two most used of {size}: --dims gives others"
+    return (first, second), f", the two most active of {size}: choose others with --dims"
 
 
 @undisturbed()
@@ -142,7 +141,7 @@ def fit(
     """
     opened = Run.open(run)
     refuse_to_change(opened.path)
-    make_folder(opened.path)  # what cannot be kept is refused before the work
+    make_folder(opened.path)  # fails early if the result cannot be stored
     model = opened.model(weights, prior="own")
     fitted = tasks.fit(
         model, codes(model, opened.data("train", data), images), components=components, seed=seed
@@ -193,7 +192,7 @@ def probe(
 
 
 def _labelled(some: Dataset) -> tuple[Tensor, Tensor]:
-    """All images and their labels. Raises PthetaError where there are none."""
+    """All images and their labels. Raises PthetaError if there are none."""
     batch = some.batch(slice(0, len(some)))
     if (labels := batch.extra.get("labels")) is None:
         raise PthetaError(f"{some.name} ({some.split}) has no labels: probe on labelled images")

@@ -291,12 +291,12 @@ def _sweep_command(name: str) -> click.Command:
                 err=True,
             )
         done = ptheta.sweep(name, data, out, settings, seeds=seeds, recipe=recipe, **given)
-        told = f"{done.path}: {len(done.runs)} runs trained, {len(done.failed)} failed"
+        counts = f"{done.path}: {len(done.runs)} runs trained, {len(done.failed)} failed"
         again = " (run the same command to retry these)" if done.failed else ""
         if not done.runs:
-            click.echo(f"{told}{again}")
+            click.echo(f"{counts}{again}")
             raise click.exceptions.Exit(1)
-        click.echo(f"{told}{again}; next: {after_sweep(done.path)}")
+        click.echo(f"{counts}{again}; next: {after_sweep(done.path)}")
 
     return _of_model(name, params, run, leave=("seed",))
 

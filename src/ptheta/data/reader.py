@@ -62,7 +62,7 @@ class SourceReader:
         able = [name for name, entry in PAIRS.items() if entry.inputs or name in self.pairs]
         if kind is not None and kind not in able:
             raise PthetaError(
-                f"--pairs {kind}: {shortened(source)} ({self.kind}) stores no such pairs: choose "
+                f"--pairs {kind}: {shortened(source)} ({self.kind}) has no such pairs: choose "
                 f"{' or '.join(able)}"
             )
         stored = kind is None or PAIRS[kind].inputs is None or not settings.reverse

@@ -59,53 +59,53 @@ class DataSettings:
     """How examples are read: images, and the rows of tables."""
 
     levels: Annotated[int, Ge(2), Le(256)] = option(
-        256, "values a pixel takes; 2 draws binary pixels, P(white) = value / 255", basic=True
+        256, "grey levels; 2: binary pixels, sampled with P(white) = value / 255", basic=True
     )
-    dynamic: bool = option(False, "with 2 levels: draw the pixels afresh for every batch")
-    size: Side | None = option(
-        None, "side that images are resized and cropped to, pixels", basic=True
+    dynamic: bool = option(False, "with 2 levels: resample the binary pixels for every batch")
+    size: Side | None = option(None, "resize and crop images to this side, pixels", basic=True)
+    channels: Count | None = option(
+        None, "1 (grey) or 3 (colour) channels (default: those of the images)"
     )
-    channels: Count | None = option(None, "1 (grey) or 3 (colour); default: as the images are")
     max_broken: Fraction = option(0.1, "maximum fraction of unreadable files")
     white: Positive | None = option(
-        None, "value that is white; default: what the largest of the collection says, such as 255"
+        None, "pixel value of white (default: inferred from the largest value, such as 255)"
     )
     image_column: str | None = option(
-        None, "column of the pictures, in parquet, on the hub, or in metadata beside pictures"
+        None, "image column, in parquet, on the hub or in a metadata file"
     )
-    label_column: str | None = option(None, "column of the labels, likewise")
+    label_column: str | None = option(None, "label column")
     caption_column: str | None = option(
-        None, "column of the captions, likewise; default: one called caption, captions or text"
+        None, "caption column (default: one named caption, captions or text)"
     )
-    columns: tuple[str, ...] = option((), "columns of a table to learn; default: all but the label")
+    columns: tuple[str, ...] = option(
+        (), "columns of a table to learn (default: all but the label)"
+    )
     category_columns: tuple[str, ...] = option(
-        (), "columns of a table that are categories, though they hold numbers or many words"
+        (), "columns of a table to treat as categories, despite numbers or many values"
     )
     pairs: PairName | None = option(None, "learn from pairs of an input and a target")
-    input_column: str | None = option(None, "of pairs in columns: that of the inputs")
-    reverse: bool = option(False, "exchange the inputs and the targets of pairs")
+    input_column: str | None = option(None, "column of the inputs (pairs in columns)")
+    reverse: bool = option(False, "swap the inputs and the targets of pairs")
     pair_strength: Positive | None = option(
-        None, f"how strong the change is that makes an input: {STRENGTHS}"
+        None, f"strength of the degradation that makes the inputs: {STRENGTHS}"
     )
     label_maps: LabelMaps = option(
-        "none", "parts of a pair whose colours are labels, one plane for each to a network"
+        "none", "parts of a pair that are label maps, encoded as one plane per colour"
     )
     label_colours: Colours | None = option(
-        None, "how many colours label maps have; default: as many as stand out"
+        None, "number of colours of label maps (default: detected)"
     )
     domain_columns: tuple[str, ...] = option(
-        (), "columns of pictures of a table that are domains: each picture is an example by itself"
+        (), "image columns that are domains: each picture is a separate example"
     )
     where: tuple[str, ...] = option(
         (), "use only examples with these attributes or labels, such as objects=1,label=cat"
     )
     unseen: tuple[str, ...] = option(
         (),
-        "attributes (a,b,c) of which some combinations are held out of training, not of the test",
+        "attributes (a,b,c): hold some of their combinations out of training, not of the test",
     )
-    unseen_share: Fraction = option(
-        0.1, "share of the combinations that are held out of training", of="unseen"
-    )
+    unseen_share: Fraction = option(0.1, "share of combinations held out of training", of="unseen")
 
     @classmethod
     def asked(cls, **options: Unpack[DataOptions]) -> DataSettings:
@@ -214,15 +214,15 @@ def check_pairs(settings: DataSettings) -> None:
         raise PthetaError("--reverse exchanges the parts of pairs: add --pairs, or leave it out")
     if settings.input_column is not None and settings.pairs != COLUMNS:
         raise PthetaError(
-            f"--input-column {shortened(settings.input_column)} is of --pairs {COLUMNS}: add that, "
+            f"--input-column {shortened(settings.input_column)} needs --pairs {COLUMNS}: add it, "
             "or leave it out"
         )
     if kind is None and "input" in LABEL_MAPS[settings.label_maps]:
         raise PthetaError(
-            f"--label-maps {settings.label_maps}: there is no input without pairs: add --pairs"
+            f"--label-maps {settings.label_maps}: there are no inputs without pairs: add --pairs"
         )
     if settings.label_colours is not None and settings.label_maps == "none":
-        raise PthetaError("--label-colours is of label maps: add --label-maps, or leave it out")
+        raise PthetaError("--label-colours needs --label-maps: add it, or leave this out")
     if settings.pair_strength is not None and (kind is None or kind.strength is None):
         raise PthetaError(f"--pair-strength is {STRENGTHS}: leave it out")
 
@@ -235,10 +235,10 @@ def _check_domains(settings: DataSettings, kind: PairKind | None) -> None:
     others = {"--image-column": settings.image_column, "--label-column": settings.label_column}
     for flag, name in others.items():
         if name is not None:
-            raise PthetaError(f"{named} says what images and labels are: leave {flag} {name} out")
+            raise PthetaError(f"{named} already defines images and labels: leave {flag} {name} out")
     if kind is not None and kind.inputs is None:
         raise PthetaError(
-            f"{named} reads each picture by itself, and --pairs {settings.pairs} two together: "
+            f"{named} reads pictures one by one, but --pairs {settings.pairs} reads two together: "
             "leave one out"
         )
 

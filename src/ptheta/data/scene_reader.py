@@ -69,12 +69,13 @@ def read_scenes(x: Tensor) -> Reading:
     """
     if x.dtype != torch.uint8 or x.ndim != 4 or x.shape[1] != 3 or x.shape[2] != x.shape[3]:
         raise PthetaError(
-            f"got a {x.dtype} tensor of shape {tuple(x.shape)}; scenes are read off uint8 "
+            f"got a {x.dtype} tensor of shape {tuple(x.shape)}; scenes are recognised in uint8 "
             "(N, 3, S, S): give square pictures in colour"
         )
     if x.shape[2] < SIDE:
         raise PthetaError(
-            f"pictures of {x.shape[2]} pixels a side show no fills: scenes are read from {SIDE} on"
+            f"pictures of {x.shape[2]} pixels a side are too small: scene recognition needs {SIDE} "
+            "or more"
         )
     pixels = x.cpu().numpy()
     parts = [_read(pixels[at : at + CHUNK]) for at in range(0, len(pixels), CHUNK)]

@@ -42,7 +42,7 @@ def selected(data: D, request: Request) -> D:
     flag = asked[lacking]
     if request.learned.target is None:
         raise _no_attribute(data, flag, lacking, known)
-    note = f"{flag} is let be: {data.name} has no attribute {lacking!r}"
+    note = f"{flag} is ignored: {data.name} has no attribute {lacking!r}"
     return dataclasses.replace(data, notes=(*data.notes, note))
 
 
@@ -97,7 +97,7 @@ def _kept(data: D, where: Mapping[str, list[str]], *, training: bool) -> D:
     if not keep.any():
         raise PthetaError(
             f"--where {said}: none of the {len(data):,} {data.split} {data.examples} of "
-            f"{data.name} is so: ask for less"
+            f"{data.name} matches: relax the condition"
         )
     note = f"{keep.sum():,} of {len(data):,} {data.split} {data.examples} have {said}"
     return dataclasses.replace(data.subset(keep), notes=(*data.notes, note))
@@ -184,7 +184,7 @@ def _check(data: Dataset, unseen: np.ndarray, names: tuple[str, ...]) -> None:
     named = f"--unseen {','.join(names)}"
     if not unseen.any():
         raise PthetaError(
-            f"{named}: no combination of {data.name} is held out: give a greater --unseen-share, "
+            f"{named}: no combination of {data.name} is held out: give a larger --unseen-share, "
             "or more attributes"
         )
     for name in names:

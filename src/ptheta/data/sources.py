@@ -246,7 +246,7 @@ def open_image_set(
                 data = data.with_columns(columns)
             parts.append(data)
     if sum(len(data) for data in parts) < 2:
-        raise PthetaError(f"{called(source)} holds 1 image, too few to measure: give at least two")
+        raise PthetaError(f"{called(source)} holds 1 image, but metrics need at least two")
     images = torch.cat([data.batch(slice(0, len(data))).x for data in parts])
     notes = (*reader.notes, *(note for data in parts for note in data.notes))
     resized = any(data.resized for data in parts)
@@ -265,10 +265,10 @@ def _open_place(source: str | Path) -> SourceReader:
     path, text = expand(source), str(source)
     if not is_name(source) and exists(path):
         reader = _open_path(path)
-        note = f"{text} is the file or folder of that name, not the data set of the hub"
+        note = f"{text} is the local file or folder of that name, not the data set on the hub"
         return replace(reader, notes=(note,)) if text in ALIASES else reader
     reader = _open_name(source)
-    note = f"{text} is the data set of that name, not the folder or file ./{text}"
+    note = f"{text} is the built-in data set of that name, not ./{text}"
     return replace(reader, notes=(note,)) if exists(path) else reader
 
 
@@ -282,7 +282,7 @@ def _open_path(path: Path) -> SourceReader:
     kind = kind_of(path)
     if kind is not None:
         return kind.open(path)
-    what = "is not data that is known here"
+    what = "is not a supported data format"
     if not path.is_file():
         what = "is neither a file nor a folder (a pipe, a socket or a device)"
     raise PthetaError(f"{path} {what}: give a folder of images, or a {listed(_files())} file")
@@ -303,7 +303,7 @@ def _open_name(source: str | Path) -> SourceReader:
     if (near := nearest(name, [*names, *_here()])) is not None:
         raise PthetaError(f"unknown data {brief(name)}: did you mean {near!r}?")
     raise PthetaError(
-        f"unknown data {brief(name)}: no such file or folder is here, and the names of data sets "
+        f"unknown data {brief(name)}: no such file or folder exists, and the built-in data sets "
         f"are {', '.join(names)}"
     )
 

@@ -60,7 +60,7 @@ def image_column(
     if column is None:
         raise PthetaError(
             f"{name} has the columns {', '.join(columns)}: none holds images; "
-            "give data with pictures as files or bytes, or name the column by --image-column"
+            "give data with pictures as files or bytes, or name the column with --image-column"
         )
     return column
 
@@ -79,7 +79,7 @@ def no_labels(column: str | None, labels: np.ndarray | None) -> tuple[str, ...]:
     """A line where a column of labels is there and not every image has one."""
     if column is None or labels is not None:
         return ()
-    return (f"no labels are read: some images have none in the column {column!r}",)
+    return (f"no labels are read: the column {column!r} is missing for some images",)
 
 
 def no_captions(captions: Sequence[object], names: Sequence[str]) -> tuple[str, ...]:
@@ -104,7 +104,7 @@ def picture(cell: object, *folders: Path) -> Raw:
     """
     kind = type(cell).__name__
     raise PthetaError(
-        f"a cell of the image column is of type {kind}, not a picture: name another column by "
+        f"a cell of the image column is of type {kind}, not a picture: name another column with "
         "--image-column"
     )
 
@@ -136,7 +136,7 @@ def _(name: str, *folders: Path) -> Raw:
     if ".." in Path(name).parts or not any(file.is_relative_to(home) for home in homes):
         raise PthetaError(
             f"the table names the file {name!r}, which is not below {folders[0]}: only files "
-            "beside the data are read"
+            "in the folder of the data are read"
         )
     return file
 

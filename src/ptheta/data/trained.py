@@ -79,7 +79,7 @@ class Record:
             fault = brief(error, 200)
         if fault:
             raise PthetaError(
-                f"cannot read {path}: {fault}; put the file back, or remove it and the run no "
+                f"cannot read {path}: {fault}; restore the file, or remove it: the run then no "
                 "longer knows what it was trained on"
             )
         return cls(**arrays)
@@ -101,7 +101,7 @@ def _fault(arrays: Mapping[str, np.ndarray]) -> str:
         if len(arrays[name]) != len(arrays[numbers]):
             return f"{len(arrays[numbers]):,} {numbers} for {len(arrays[name]):,} {name}"
         if len(arrays[name]) and not 0 <= arrays[numbers].min() <= arrays[numbers].max() < LARGEST:
-            return f"{numbers} are no numbers of images"
+            return f"{numbers} are not valid image numbers"
     return "" if len(arrays["images"]) else "it names no image"
 
 
@@ -156,7 +156,7 @@ class DataMatch:
         """Raises PthetaError where the run was trained on every held-out image."""
         if self.held_out is None:
             raise PthetaError(
-                "the run was trained on every held-out image that is there: give images that it "
+                "the run was trained on all held-out images that exist: give images that it "
                 "has not seen with --data"
             )
         return self.held_out

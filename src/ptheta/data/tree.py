@@ -155,7 +155,7 @@ class Folder:
             try:
                 here = os.stat(place)
                 if (here.st_dev, here.st_ino) in seen and here.st_ino:
-                    listing.odd["link to a folder that is read already"] += 1
+                    listing.odd["link to a folder that was already read"] += 1
                     continue
                 seen.add((here.st_dev, here.st_ino))
                 entries = sorted(os.scandir(place), key=lambda entry: entry.name, reverse=True)

@@ -103,8 +103,8 @@ class White:
             white = self.fixed(kind, top)
             if white is None and by_itself(kind, top) is None:
                 raise PthetaError(
-                    f"{name}: values reach {top:g}, and which value is white cannot be told "
-                    f"({kind} values are known to end at {_listed(kind)}): say it with --white, or "
+                    f"{name}: values reach {top:g}, and the value of white is unknown "
+                    f"({kind} values usually end at {_listed(kind)}): give it with --white, or "
                     "store the images as 8 bits"
                 )
             if white is not None and top > white and self.said is not None:
@@ -113,7 +113,7 @@ class White:
                 )
             if white is not None and top > white:
                 raise PthetaError(
-                    f"{name}: values reach {top:g}, and {white:g} is white in the data that it is "
+                    f"{name}: values reach {top:g}, but white is {white:g} in the data it is "
                     "used with: give images of the same scale"
                 )
 
@@ -149,8 +149,8 @@ class White:
         """A line for each kind that stays far below white."""
         whites = self.of(tops)
         return tuple(
-            f"values reach {top:g}, and {whites[kind]:g} is white: the images are dark or nearly "
-            f"black; where another value is white, say it with --white, such as --white {top:g}"
+            f"values reach {top:g}, and {whites[kind]:g} is white: the images are dark or almost "
+            f"black; if another value is white, give it, such as --white {top:g}"
             for kind, top in tops.items()
             if 0 < top < DARK * whites[kind]
         )

@@ -189,8 +189,8 @@ class VectorDataset(Dataset):
         odd = next((own.values[k] for k in sorted(used) if own.values[k] not in position), None)
         if odd is not None:
             raise PthetaError(
-                f"{odd!r} in column {own.name!r} of {self.name} is none of the words that the run "
-                f"learned: {', '.join(values[:8])}; leave such rows out"
+                f"{odd!r} in column {own.name!r} of {self.name} is not among the values that the "
+                f"run learned: {', '.join(values[:8])}; leave such rows out"
             )
         numbers = np.array([position.get(word, -1) for word in own.values], np.float32)
         found = cells.copy()

@@ -48,7 +48,7 @@ def check_words(name: str, attributes: Collection[str], values: Mapping[str, Wor
     for attribute, words in values.items():
         if attribute not in attributes:
             raise PthetaError(
-                f"{name}: attribute_values names {attribute!r}, which is no attribute; there is "
+                f"{name}: attribute_values names {attribute!r}, which is not an attribute; known: "
                 f"{some_of(attributes) or 'none'}"
             )
         if not words or not all(map(math.isfinite, words.values())):
@@ -58,8 +58,8 @@ def check_words(name: str, attributes: Collection[str], values: Mapping[str, Wor
             )
         if len(_by_digits(words)) < len(words):
             raise PthetaError(
-                f"{name}: attribute_values of {attribute}: two words stand for one number; give "
-                "each its own"
+                f"{name}: attribute_values of {attribute}: two words share one number; give "
+                "each a different one"
             )
 
 

@@ -45,7 +45,7 @@ def check_new(
         return None
     place = check_file(path, suffixes, flag=flag)
     if place.exists() and not force:
-        raise PthetaError(f"{flag} {place} is there already: name another, or give --force")
+        raise PthetaError(f"{flag} {place} already exists: give another name, or --force")
     return place
 
 

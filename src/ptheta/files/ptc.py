@@ -49,10 +49,10 @@ class Coded(NamedTuple):
 
 def write_ptc(path: Path, header: Header, code: bytes) -> int:
     """Its size, bytes."""
-    told = header.model_dump_json().encode()
-    body = MARK + str(header.format).encode() + len(told).to_bytes(4, "little") + told + code
+    encoded = header.model_dump_json().encode()
+    body = MARK + str(header.format).encode() + len(encoded).to_bytes(4, "little") + encoded + code
     make_folder(path.parent)
-    write_atomic(path, lambda beside: beside.write_bytes(body + _sum(body)))
+    write_atomic(path, lambda temporary: temporary.write_bytes(body + _sum(body)))
     return len(body) + SUM
 
 

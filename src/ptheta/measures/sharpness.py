@@ -32,8 +32,8 @@ def laplacian_variance(x: Tensor) -> Tensor:
 
 def _variance(x: Tensor) -> Tensor:
     v = x.to(torch.int16)
-    beside = v[..., 1:-1, :-2] + v[..., 1:-1, 2:] + v[..., :-2, 1:-1] + v[..., 2:, 1:-1]
-    laplacian = beside - 4 * v[..., 1:-1, 1:-1]
+    neighbours = v[..., 1:-1, :-2] + v[..., 1:-1, 2:] + v[..., :-2, 1:-1] + v[..., 2:, 1:-1]
+    laplacian = neighbours - 4 * v[..., 1:-1, 1:-1]
     return laplacian.double().flatten(2).var(2, correction=0).mean(1)
 
 

@@ -214,10 +214,10 @@ def of_vectors(world: World, n: int, seed: int, model: int) -> list[Result]:
         MORE_SPREAD if worse else SPREAD,
         4 * seed + model,
     )
-    told, near = vectors.told_estimates(x, real, 0), reached(x, truth)
+    classifier, near = vectors.classifier_estimates(x, real, 0), reached(x, truth)
     found = {
-        "two_sample_auc": told.auc,
-        "two_sample_accuracy": told.accuracy,
+        "two_sample_auc": classifier.auc,
+        "two_sample_accuracy": classifier.accuracy,
         "mmd": vectors.mmd_estimate(x, real, median_distance(real), 0),
         "good_samples": vectors.good_estimate(near),
         "mode_balance": vectors.balance_estimate(near),

@@ -17,7 +17,7 @@ from ptheta.extractors.base import Extractor
 from ptheta.extractors.table import choose_extractor
 from ptheta.measures.results import About, Evaluation, Result
 from ptheta.metrics import needs
-from ptheta.metrics.conditions import answers_wanted, said
+from ptheta.metrics.conditions import answers_wanted, sampled_conditions
 from ptheta.metrics.context import Context, Given
 from ptheta.metrics.distances import warn_of_few
 from ptheta.metrics.images import check_same_spec
@@ -163,7 +163,7 @@ def _sampler(model: nn.Module, test: Dataset) -> dict[str, object]:
     """How the samples are drawn from the model, for the protocol."""
     first = next(model.parameters(), None)
     return {
-        "sampler": {"batch": BATCH, "condition": said(model, test)},
+        "sampler": {"batch": BATCH, "condition": sampled_conditions(model, test)},
         "dtype": "none" if first is None else str(first.dtype).removeprefix("torch."),
         "device": device_of(model).type,
     }

@@ -212,37 +212,39 @@ def _both(ctx: Context) -> tuple[Tensor, Tensor]:
     return spec.scaled(ctx.samples[:MOST]).double(), spec.scaled(real).double()
 
 
-class Told(NamedTuple):
+class ClassifierEstimates(NamedTuple):
     """What a two-sample test finds of the area under the curve, and of the accuracy."""
 
     auc: Estimate
     accuracy: Estimate
 
 
-def told_estimates(x: Tensor, y: Tensor, permutations: int, seed: int = 0) -> Told:
+def classifier_estimates(
+    x: Tensor, y: Tensor, permutations: int, seed: int = 0
+) -> ClassifierEstimates:
     """Of samples (N, D) and real points (M, D)."""
     found = two_sample(x, y, permutations=permutations, seed=seed)
     about = {"compared": [len(x), len(y)], "p_value": round(found.p_value, 6)}
     without = found.draws or (None, None)
     note = f"p = {found.p_value:.2g}"
-    auc = estimate(found.told.auc, without[0], about, note=note)
-    return Told(auc, estimate(found.told.accuracy, without[1], about))
+    auc = estimate(found.scores.auc, without[0], about, note=note)
+    return ClassifierEstimates(auc, estimate(found.scores.accuracy, without[1], about))
 
 
 @shared
-def _told(ctx: Context) -> Told:
+def _classifier(ctx: Context) -> ClassifierEstimates:
     with stage("the two-sample test"):
-        return told_estimates(*_both(ctx), PERMUTATIONS)
+        return classifier_estimates(*_both(ctx), PERMUTATIONS)
 
 
 def two_sample_auc(ctx: Context) -> Estimate:
     """How often a classifier rates a sample as more of a sample than a real row."""
-    return _told(ctx).auc
+    return _classifier(ctx).auc
 
 
 def two_sample_accuracy(ctx: Context) -> Estimate:
     """How often a classifier is right."""
-    return _told(ctx).accuracy
+    return _classifier(ctx).accuracy
 
 
 def mmd(ctx: Context) -> Estimate:

@@ -84,6 +84,13 @@ OF_FAMILIES: Mapping[str, Advice] = {
         "You need low-dimensional codes or a short training: the code has as many dimensions as "
         "the example, and images take long to learn.",
     ),
+    "diffusion": Advice(
+        r"\min_\theta \; \mathbb{E}_{s, x, \epsilon} \, w_s \left\| \hat{x}_\theta(\alpha_s x + "
+        r"\sigma_s \epsilon, s) - x \right\|^2",
+        "Samples have to be both sharp and varied, training steady, or one model is to complete "
+        "images and be steered by labels or captions as well.",
+        "Samples have to be drawn quickly: each takes tens of passes of the network.",
+    ),
     "autoregressive": Advice(
         r"p(x) = \prod_i p(x_i \mid x_{<i})",
         "You need an exact likelihood, and with it compression, inpainting and classification.",
@@ -243,6 +250,18 @@ OF_MODELS: Mapping[str, Advice] = {
         "You need low-dimensional codes that keep more of an example than those of a VAE.",
         "Codes have 20 dimensions or more: a kernel then needs batches of many hundreds. There is "
         "no likelihood.",
+    ),
+    "ddpm": Advice(
+        r"-\log p(x) \le \mathrm{KL}\left(q(x_T|x) \,\|\, p(x_T)\right) + \sum_{t=2}^{T} "
+        r"\mathrm{KL}\left(q(x_{t-1}|x_t, x) \,\|\, p(x_{t-1}|x_t)\right) - \log p(x|x_1)",
+    ),
+    "flow-matching": Advice(
+        r"\min_\theta \; \mathbb{E}_{t, x, \epsilon} \left\| v_\theta(x_t, t) - (x - \epsilon) "
+        r"\right\|^2, \quad x_t = t x + (1 - t) \epsilon",
+        "A density of points or of few dimensions is wanted together with samples in ten to "
+        "twenty passes of the network, or codes that lose nothing.",
+        "The likelihood has to be exact: that of an ODE is an estimate, and takes hundreds of "
+        "passes for each example.",
     ),
     "pix2pix": Advice(
         r"\min_G \max_D \; L_{\mathrm{GAN}}(G, D) + \lambda \, \mathbb{E} \, \| y - G(x) \|_1",

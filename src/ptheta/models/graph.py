@@ -59,7 +59,7 @@ class Graph:
     def __post_init__(self) -> None:
         names = [v.name for v in self.variables]
         if len(set(names)) < len(names):
-            raise PthetaError(f"variables {', '.join(names)}: name each once")
+            raise PthetaError(f"variables {', '.join(names)}: give each name once")
         for arrow in self.arrows:
             for end in (arrow.source, arrow.target):
                 if end not in names:
@@ -80,7 +80,7 @@ class Graph:
         while left:
             ready = [name for name in left if set(self.parents(name, part)) <= set(done)]
             if not ready:
-                raise PthetaError(f"the {part} arrows among {', '.join(left)} go in a circle")
+                raise PthetaError(f"the {part} arrows among {', '.join(left)} form a cycle")
             done += ready
             left = [name for name in left if name not in ready]
         return done

@@ -187,7 +187,7 @@ def _config_of(cls: type) -> type:
     for p in arguments.values():
         if p.default is p.empty or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
             raise PthetaError(
-                f"{name}({p.name}): an argument behind the spec is an option, so give it a default"
+                f"{name}({p.name}): arguments after the spec are options, so give it a default"
             )
         hint = hints.get(p.name, type(p.default))
         fields.append((p.name, hint, option(p.default, f"of {name}")))

@@ -36,7 +36,7 @@ class Part(NamedTuple):
             for name, entry in self.choices
             if entry is None or trait not in self._replace(entry=entry).traits()
         ]
-        return f"take {self.option} = {', '.join(free)}" if free else f"leave {self.option} out"
+        return f"use {self.option} = {', '.join(free)}" if free else f"leave {self.option} out"
 
 
 def named(config: object, of_generator: Collection[str] = ()) -> list[Part]:

@@ -253,6 +253,20 @@ MODELS: dict[str, Listed] = {
         "arXiv:1705.07057",
         about="a flow of masked networks: each dimension is transformed given the earlier ones",
     ),
+    "ddpm": Entry(
+        "diffusion.ddpm",
+        "DDPM",
+        "DDPMConfig",
+        "arXiv:2006.11239",
+        about="a chain from noise to an example, whose steps a network has learned to take",
+    ),
+    "flow-matching": Entry(
+        "diffusion.flow_matching",
+        "FlowMatching",
+        "FlowMatchingConfig",
+        "arXiv:2210.02747",
+        about="an ODE that carries noise to examples, whose velocity a network has learned",
+    ),
     "fvsbn": Entry(
         "autoregressive.fvsbn",
         "FVSBN",

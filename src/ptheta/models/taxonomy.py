@@ -9,7 +9,15 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import nn
 
-from ptheta.capabilities import HasBound, HasChain, HasEnergy, HasLogProb, MayBeExact, Samples
+from ptheta.capabilities import (
+    EstimatesLogProb,
+    HasBound,
+    HasChain,
+    HasEnergy,
+    HasLogProb,
+    MayBeExact,
+    Samples,
+)
 from ptheta.models import registry
 
 
@@ -40,7 +48,7 @@ TREE = Branch(
             twigs=(
                 Branch(
                     "tractable",
-                    "log p(x) itself, or a density, which is a bound where data are discrete",
+                    "exact log p(x), or a density (a bound for discrete data)",
                     can=(HasLogProb, HasDensity),
                 ),
                 Branch(
@@ -49,8 +57,13 @@ TREE = Branch(
                         Branch("variational", "a lower bound of log p(x)", can=(HasBound,)),
                         Branch(
                             "Markov chain",
-                            "an energy, whose normalisation is estimated",
+                            "an energy with an estimated normalisation",
                             can=(HasEnergy,),
+                        ),
+                        Branch(
+                            "ODE",
+                            "a density by the steps of a differential equation, an estimate",
+                            can=(EstimatesLogProb,),
                         ),
                     ),
                 ),
@@ -59,11 +72,11 @@ TREE = Branch(
         Branch(
             "implicit density",
             twigs=(
-                Branch("Markov chain", "draws by the steps of a chain", can=(HasChain,)),
-                Branch("direct", "draws in one pass", can=(Samples,)),
+                Branch("Markov chain", "samples by a Markov chain", can=(HasChain,)),
+                Branch("direct", "samples in one pass", can=(Samples,)),
             ),
         ),
-        Branch("not probabilistic", "draws nothing by itself"),
+        Branch("not probabilistic", "does not sample without a fitted prior"),
     ),
 )
 

@@ -25,8 +25,8 @@ class TextConditional(TextOptions, Worded, OptimizerConfig):
             for name in OF_TEXT:
                 if values[name] != usual[name].default:
                     return (
-                        f"{name} = {values[name]} is how captions are read, and this model is "
-                        "given none: leave it out, or choose --condition text"
+                        f"{name} = {values[name]} is an option of captions, which this model does "
+                        "not take: leave it out, or choose --condition text"
                     )
         return super().unsupported(spec, condition)
 

@@ -63,5 +63,5 @@ class Augmentation(Entry):
 AUGMENTATIONS: dict[str, Augmentation] = {
     "color": Augmentation(color, about="brightness, saturation and contrast"),
     "translation": Augmentation(translation, about="shifts by up to an eighth of the side"),
-    "cutout": Augmentation(cutout, about="a rectangle of half the side becomes 0"),
+    "cutout": Augmentation(cutout, about="sets a rectangle of half the side to 0"),
 }

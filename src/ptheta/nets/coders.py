@@ -63,8 +63,8 @@ def _maps(about: str, resize: bool) -> CoderKind:
 CODERS: dict[str, CoderKind] = {
     "linear": _vectors("no hidden layer", lambda config: ()),
     "mlp": _vectors("hidden layers", lambda config: config.hidden),
-    "conv": _maps("convolutions, transposed on the way up", resize=False),
-    "resize": _maps("convolutions, maps resized on the way up", resize=True),
+    "conv": _maps("convolutions; transposed ones in the decoder", resize=False),
+    "resize": _maps("convolutions; upsampling in the decoder", resize=True),
 }
 
 CoderNet: TypeAlias = Annotated[str, OneOf(CODERS)]
@@ -72,8 +72,8 @@ CoderNet: TypeAlias = Annotated[str, OneOf(CODERS)]
 
 @dataclass(frozen=True)
 class CoderConfig:
-    latent: Count = option(40, "dimensions of the code z", basic=True)
-    net: CoderNet = option("mlp", "encoder and decoder", basic=True)
+    latent: Count = option(40, "dimensions of the latent code z", basic=True)
+    net: CoderNet = option("mlp", "architecture of encoder and decoder", basic=True)
     hidden: tuple[Count, ...] = option(
         (500, 500), "units of the encoder's layers (mlp)", basic=True
     )
@@ -84,7 +84,7 @@ def odd_net(spec: DataSpec, net: CoderNet) -> str | None:
     """Why examples cannot have this encoder and decoder: one sentence, or None."""
     if isinstance(spec, ImageSpec) or not CODERS[net].maps:
         return None
-    return f"net = {net} is of images, and these are {spec}: use --net mlp"
+    return f"net = {net} is for images, not {spec}: use --net mlp"
 
 
 def _kind(spec: DataSpec, config: CoderConfig) -> CoderKind:

@@ -57,9 +57,9 @@ def _fixed(head: GaussianHead, out: Tensor, loc: Tensor) -> Tensor:
 
 
 SIGMAS: dict[str, Width] = {
-    "pixel": Width(_of_pixel, numbers=2, about="an output for each sub-pixel"),
-    "shared": Width(_shared, learned=True, about="one learned number for all of them"),
-    "fixed": Width(_fixed, about="the scale"),
+    "pixel": Width(_of_pixel, numbers=2, about="one predicted per sub-pixel"),
+    "shared": Width(_shared, learned=True, about="one learned value for all"),
+    "fixed": Width(_fixed, about="fixed at --scale"),
 }
 
 Sigma: TypeAlias = Annotated[str, OneOf(SIGMAS)]
@@ -150,7 +150,7 @@ class BernoulliHead(Head):
             return None
         others = [name for name, head in HEADS.items() if head is not cls]
         return (
-            f"a bernoulli likelihood has 2 levels, the images have {spec.levels}: "
+            f"a bernoulli likelihood needs 2 levels, and the images have {spec.levels}: "
             f"train with --levels 2, or choose {', '.join(others[:-1])} or {others[-1]}"
         )
 
@@ -161,7 +161,7 @@ class BernoulliHead(Head):
 class CategoricalHead(Head):
     """A logit for each level."""
 
-    about = "a probability for each level"
+    about = "one probability per level"
 
     def __init__(self, spec: ImageSpec, options: HeadOptions) -> None:
         super().__init__(spec, options)
@@ -261,7 +261,7 @@ def columns_head(spec: DataSpec, likelihood: Likelihood, options: HeadOptions) -
     """The head of a vector's columns. Raises PthetaError as `example_head` does."""
     odd = odd_for_columns(likelihood, options.sigma)
     if odd is not None or not isinstance(spec, VectorSpec):
-        raise PthetaError(odd or f"no likelihood of {spec} is known")
+        raise PthetaError(odd or f"there is no likelihood for {spec}")
     return ColumnsHead(spec, kernel_of(likelihood), options.components)
 
 
@@ -274,9 +274,11 @@ def odd_for_columns(likelihood: Likelihood, sigma: Sigma) -> str | None:
     """Why the columns of a vector cannot have this: one sentence, or None."""
     if kernel_of(likelihood) not in KERNELS:
         return (
-            f"likelihood = {likelihood} is of pixels: numbers of a vector are mixtures of "
-            f"{' or '.join(KERNELS)}, and words have a probability each; leave it at auto"
+            f"likelihood = {likelihood} is for pixels: numeric columns use mixtures of "
+            f"{' or '.join(KERNELS)}, and categories use probabilities; leave it at auto"
         )
     if sigma != "pixel":
-        return f"sigma = {sigma} is of pixels: each column of a vector has its own; leave it out"
+        return (
+            f"sigma = {sigma} is for pixels: each column of a table has its own width; leave it out"
+        )
     return None

@@ -24,7 +24,7 @@ from ptheta.nets.modules import Layer
 def even_kernel(**kernels: int) -> str | None:
     """What to say of the first of these widths that has no middle, or None."""
     even = ((name, width) for name, width in kernels.items() if width % 2 == 0)
-    return next((f"{name} = {width} must be odd: take one more" for name, width in even), None)
+    return next((f"{name} = {width} must be odd: add 1" for name, width in even), None)
 
 
 def check_odd(**kernels: int) -> None:

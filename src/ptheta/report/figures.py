@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FEW_CLASSES = 20  # whose numbers stand in the cells of a matrix
+FEW_CLASSES = 20  # below this many classes, the matrix cells show counts
 
 
 @plain_text()
@@ -66,7 +66,7 @@ def _plane(axis: Axes, report: LatentReport, a: int, b: int) -> None:
 
 @plain_text()
 def probes(found: Sequence[Probe], out: str | Path) -> Path:
-    """Test accuracy against the number of labels, a line for each way of using them."""
+    """Test accuracy against the number of labels, one line per method."""
     figure, (axis,) = panels(1, 5.2, 3.4)
     for way, colour in zip(WAYS, COLOURS, strict=False):
         mine = [p for p in found if p.way == way]
@@ -91,8 +91,7 @@ def probes(found: Sequence[Probe], out: str | Path) -> Path:
 
 @plain_text()
 def classified(log_p: Tensor, y: Tensor, names: Sequence[str], out: str | Path) -> Path:
-    """How often the most probable class is right against its probability, and which class is taken
-    for which. log_p: float64 (N, K); y: int64 (N,)"""
+    """Reliability diagram and confusion matrix. log_p: float64 (N, K); y: int64 (N,)"""
     figure, (diagram, matrix) = panels(2, 9.5, 4.2)
     _reliability(diagram, log_p, y)
     counts = confusion(log_p, y)
@@ -100,8 +99,8 @@ def classified(log_p: Tensor, y: Tensor, names: Sequence[str], out: str | Path) 
     matrix.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
     if len(names) <= FEW_CLASSES:
         for i, j in counts.nonzero().tolist():
-            said, dark = str(counts[i, j].item()), "white" if shares[i, j] > 0.5 else "black"
-            matrix.text(j, i, said, ha="center", va="center", color=dark, fontsize=7)
+            count, dark = str(counts[i, j].item()), "white" if shares[i, j] > 0.5 else "black"
+            matrix.text(j, i, count, ha="center", va="center", color=dark, fontsize=7)
         short = [shortened(name, 12) for name in names]
         matrix.set_xticks(range(len(names)), short, rotation=90 if max(map(len, short)) > 2 else 0)
         matrix.set_yticks(range(len(names)), short)
@@ -136,13 +135,13 @@ def _reliability(axis: Axes, log_p: Tensor, y: Tensor) -> None:
     axis.set_xlim(0, 1.03)
     axis.set_ylim(0, 1.03)
     axis.set_xlabel("probability of the most probable class")
-    axis.set_ylabel("share that is right")
+    axis.set_ylabel("fraction correct")
     axis.set_title(f"calibration error {calibration_error(log_p, y):.3f}", fontsize=10)
     axis.grid(alpha=0.3)
 
 
 def saved(figure: Figure, out: str | Path) -> Path:
-    """Writes a figure. Raises PthetaError for another suffix than .png."""
+    """Writes a figure. Raises PthetaError if the suffix is not .png."""
     path = expand(out)
     if path.suffix != ".png":
         raise PthetaError(f"--out {path}: want a .png")

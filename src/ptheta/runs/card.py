@@ -31,17 +31,17 @@ def card(run: Run) -> str:
         "data": run.plan.source,
         "condition": "" if run.condition is None else word(run.condition),
         "parameters": f"{run.about.parameters:,}",
-        "trained": _said(lambda: _trained(run)),
-        "best": _said(lambda: _best(run)),
-        "last": _said(lambda: _last(run)),
+        "trained": _or_error(lambda: _trained(run)),
+        "best": _or_error(lambda: _best(run)),
+        "last": _or_error(lambda: _last(run)),
     }
     return html.card(run, html.facts(about), _samples(run.path / "samples"))
 
 
-def _said(say: Callable[[], str]) -> str:
+def _or_error(describe: Callable[[], str]) -> str:
     """What there is to say, or why that is not known."""
     try:
-        return say()
+        return describe()
     except PthetaError as error:
         return str(error)
 

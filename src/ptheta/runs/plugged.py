@@ -37,7 +37,7 @@ def _entries(plan: Plan) -> Iterator[tuple[object, str | None]]:
         yield kind, None
 
 
-def told(entries: Iterable[Registered]) -> list[dict[str, str]]:
+def plugin_records(entries: Iterable[Registered]) -> list[dict[str, str]]:
     """For config.json."""
     return [
         {

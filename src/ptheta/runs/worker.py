@@ -29,7 +29,7 @@ from ptheta.runs.config_file import write_config
 from ptheta.runs.folder import RECORD, Run
 from ptheta.runs.from_plan import build_model, condition_of, open_plan_data
 from ptheta.runs.plan import Plan, Written
-from ptheta.runs.plugged import told, used
+from ptheta.runs.plugged import plugin_records, used
 from ptheta.schemas import FORMAT, Config
 from ptheta.training.by_loss import by_loss
 from ptheta.training.checkpoint import latest
@@ -239,7 +239,7 @@ def _about(p: Plan, ready: Ready, model: nn.Module) -> Config:
             },
             "parameters": sum(q.numel() for q in model.parameters()),
             "versions": _versions(),
-            "plugins": told(used(p)),
+            "plugins": plugin_records(used(p)),
         }
     )
 

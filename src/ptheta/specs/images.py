@@ -80,8 +80,8 @@ class ImageSpec:
         wrong = int((quantise(self.check(x), self.levels) != x).sum())
         if wrong:
             raise PthetaError(
-                f"{wrong:,} of {x.numel():,} sampled values are none of the {self.levels} levels: "
-                "draw pixels, not their means, or round with ptheta.specs.quantise"
+                f"{wrong:,} of {x.numel():,} sampled values are not among the {self.levels} "
+                "levels: sample pixels instead of means, or round with ptheta.specs.quantise"
             )
         return x
 
@@ -123,7 +123,7 @@ def images_only(spec: DataSpec, what: str, cure: str = "use a model of images") 
     what: such as "inpainting"; cure: what to do then
     """
     if not isinstance(spec, ImageSpec):
-        raise PthetaError(f"{what} is of images, and this model learned {spec}: {cure}")
+        raise PthetaError(f"{what} is for images, and this model learned {spec}: {cure}")
     return spec
 
 

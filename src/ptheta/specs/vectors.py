@@ -43,12 +43,12 @@ class Column:
         if (self.kind == "category") != bool(self.values):
             raise PthetaError(
                 f"column {self.name!r} of kind {self.kind} with {len(self.values)} values: a "
-                "category has its words, and nothing else has any"
+                "category needs values, and other kinds have none"
             )
         if len(set(self.values)) < len(self.values) or not self.low <= self.high:
-            raise PthetaError(f"{self}: name each value once, and low before high")
+            raise PthetaError(f"{self}: give each value once, and low <= high")
         if not (self.scale > 0 and math.isfinite(self.scale) and math.isfinite(self.center)):
-            raise PthetaError(f"{self}: the scale is a number above 0, the center a number")
+            raise PthetaError(f"{self}: give a finite scale above 0 and a finite center")
 
     @property
     def whole(self) -> bool:
@@ -114,7 +114,7 @@ class VectorSpec:
     def __post_init__(self) -> None:
         names = [column.name for column in self.columns]
         if not names or len(set(names)) < len(names):
-            raise PthetaError(f"columns {', '.join(names) or '()'}: name at least one, each once")
+            raise PthetaError(f"columns {', '.join(names) or '()'}: give at least one, each once")
 
     @classmethod
     def of(cls, dims: int) -> VectorSpec:
@@ -165,7 +165,7 @@ class VectorSpec:
         lost = int(x.isnan().sum())
         if lost:
             raise PthetaError(
-                f"{lost:,} of {x.numel():,} sampled cells are NaN: a model draws every cell"
+                f"{lost:,} of {x.numel():,} sampled cells are NaN: a model has to sample every cell"
             )
         return x
 

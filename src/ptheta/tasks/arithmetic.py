@@ -120,7 +120,7 @@ def slope(codes: Tensor, values: Tensor) -> Tensor:
     values = values.to(codes)
     sd = values.std(correction=0)
     if not len(values) or sd == 0:
-        raise PthetaError("all images have the same value: there is no direction along it")
+        raise PthetaError("all images have the same value: no direction can be estimated")
     away = (values - values.mean()) / sd
     found: Tensor = away @ (codes - codes.mean(0)) / len(codes)
     return found
@@ -136,11 +136,11 @@ def closed_form(model: nn.Module, k: int) -> Tensor:
     maker = require(model, Generates, "find directions in closed form")
     size = code_size(model)
     if not 1 <= k <= size:
-        raise PthetaError(f"{k} directions: the code has {size} numbers, ask for 1 to {size}")
+        raise PthetaError(f"{k} directions: the code has {size} dimensions, give 1 to {size}")
     weight = _first_weight(model, lambda: maker.generated(torch.zeros(1, size), _one(model)))
     if weight is None or weight.shape[1] < size:
         raise PthetaError(
-            "no linear layer of this model takes the code first: give groups (--plus, --minus)"
+            "this model has no linear first layer on the code: give groups (--plus, --minus)"
         )
     weight = weight[:, :size].double()
     _, vectors = torch.linalg.eigh(weight.T @ weight)
@@ -190,13 +190,13 @@ def moved(
     Raises PthetaError for directions of another size, for no strength, and where the model cannot
     decode.
     """
-    require(model, Decodes, "make images of codes")
+    require(model, Decodes, "decode codes")
     if not strengths:
         raise PthetaError("no strength: give at least one")
     if directions.shape[-1] != codes.shape[1] or len(directions.expand_as(codes)) != len(codes):
         raise PthetaError(
-            f"a direction of {directions.shape[-1]} numbers, and codes of {codes.shape[1]}: they "
-            "are of different models"
+            f"a direction of {directions.shape[-1]} dimensions, and codes of {codes.shape[1]}: "
+            "they belong to different models"
         )
     require_images(len(codes) * len(strengths), model)
     how_far = torch.tensor(list(strengths), dtype=codes.dtype)

@@ -33,7 +33,7 @@ def averaged(model: nn.Module) -> nn.Module:
     elements given a code."""
     if not can_average(model):
         raise PthetaError(
-            "--mean: this model draws nothing given a code: its samples are what the decoder gives "
+            "--mean: this model does not sample given a code: its samples are decoder outputs "
             "already, or have no code; leave it out"
         )
     assert isinstance(model, Model)

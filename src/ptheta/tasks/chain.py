@@ -51,13 +51,13 @@ def chain(
     classify: gives images their classes
     Raises PthetaError where the model has no chain, and for counts below 1.
     """
-    moving = require(model, HasChain, "be watched as a chain")
+    moving = require(model, HasChain, "run a Markov chain")
     for name, value, least in (
         *(("steps", steps, 2), ("chains", chains, 1), ("every", every, 1)),
         ("burn", burn, 0),
     ):
         if value < least:
-            raise PthetaError(f"{name} = {value}: want {least} or more")
+            raise PthetaError(f"{name} = {value}: give {least} or more")
     with seeded(seed):
         y = some_conditions(model, chains)
         x = moving.chain_start(chains, y)

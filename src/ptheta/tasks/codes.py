@@ -28,7 +28,7 @@ from ptheta.tasks.needs import DecodesPrior, refusal, require
 
 BATCH = 500  # examples that are encoded at a time
 NAMED = 3  # codes that are no numbers, of which a message tells
-SEARCH = "look for the codes (ptheta invert --codes)"
+SEARCH = "search for codes (ptheta invert --codes)"
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Codes:
         """z ~ q(z | x), one for each example: (N, L). Raises PthetaError without a posterior."""
         if self.std is None:
             raise PthetaError(
-                "this model has no posterior q(z | x) to draw codes from: an example has one code"
+                "this model has no posterior q(z | x) to sample from: each example has one code"
             )
         with seeded(seed):
             return self.z + self.std * streams.normal(*self.z.shape)
@@ -123,8 +123,8 @@ def check_codes(model: nn.Module, z: Tensor) -> None:
     width = width_of(model)
     if width is not None and z.shape[1] != width:
         raise PthetaError(
-            f"codes of {z.shape[1]} numbers, and those of this model have {width}: give codes that "
-            "this model made (ptheta encode, ptheta invert --codes)"
+            f"codes of {z.shape[1]} dimensions, but those of this model have {width}: "
+            "give codes that come from this model (ptheta encode, ptheta invert --codes)"
         )
     check_finite(z, "the code")
 

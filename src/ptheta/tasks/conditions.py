@@ -70,7 +70,7 @@ def rows_between(model: nn.Module, rows: Condition, steps: int) -> Condition:
     spec_of(model)
     if len(rows) != 2:
         raise PthetaError(
-            f"conditions to walk between: want two, the first and the last, not {len(rows)}"
+            f"conditions to interpolate: give two, the first and the last, not {len(rows)}"
         )
     if steps < 2:
         raise PthetaError(f"{steps} steps between two conditions: want 2 or more")
@@ -85,7 +85,9 @@ def blend(model: nn.Module, first: Condition, second: Condition, share: Tensor) 
     Raises PthetaError where the model knows nothing between.
     """
     if not isinstance(model, Blends):
-        raise PthetaError("this model knows nothing between two conditions: ask for each of them")
+        raise PthetaError(
+            "this model cannot interpolate between conditions: give each of them separately"
+        )
     return model.between(first, second, share)
 
 
@@ -141,7 +143,7 @@ def conditions_asked(
     Raises PthetaError as `rows_asked` does, and for two of them at once.
     """
     if sum(one is not None for one in (labels, attributes, condition)) > 1:
-        raise PthetaError("labels, attributes and condition: give one of them")
+        raise PthetaError("labels, attributes and condition exclude one another: give one of them")
     if labels is not None:
         return labels_asked(model, labels)
     if attributes is not None:
@@ -168,7 +170,7 @@ def one_condition(model: nn.Module, asked: int | str | None, n: int) -> Conditio
             spec.check_number(asked or 0)
         elif not 0 <= (asked or 0) < spec.size:
             raise PthetaError(
-                f"unknown label {asked}: this model knows conditions 0 to {spec.size - 1}"
+                f"unknown label {asked}: the labels of this model are 0 to {spec.size - 1}"
             )
         row = spec.examples(1, asked or 0)
     return row[torch.zeros(n, dtype=torch.long)].to(device_of(model))

@@ -66,7 +66,7 @@ def inpaint(
     """
     completer = require(model, Completes, "inpaint")
     if candidates < 1:
-        raise PthetaError(f"candidates = {candidates}: ask for at least one")
+        raise PthetaError(f"candidates = {candidates}: give at least one")
     y, known = check_condition(model, condition), _fitting(known, x)
     _warn_of_whole(known)
     if bool(known.all()):
@@ -75,8 +75,8 @@ def inpaint(
         _warn_of_late(model, known)
     elif not varied(model):
         warnings.warn(
-            f"candidates = {candidates}: this model completes an image in one way, and all "
-            "candidates are the same",
+            f"candidates = {candidates}: this model has only one completion of an image, so all "
+            "candidates would be the same",
             stacklevel=2,
         )
         candidates = 1
@@ -117,7 +117,7 @@ def _fitting(known: Tensor, x: Tensor) -> Tensor:
     """The mask of each image, bool (B, C, H, W), on the CPU. Raises PthetaError for others."""
     if known.dtype != torch.bool or known.shape not in (x.shape, x.shape[1:]):
         raise PthetaError(
-            f"known is {known.dtype} of shape {tuple(known.shape)}, and the images are of "
+            f"known is {known.dtype} of shape {tuple(known.shape)}, and the images have shape "
             f"{tuple(x.shape)}: give a bool mask of that shape, or of one image"
         )
     return known.cpu().expand(x.shape)
@@ -128,7 +128,7 @@ def _warn_of_whole(known: Tensor) -> None:
     whole = int(known.flatten(1).all(1).sum())
     if whole:
         which = "all pixels are known" if whole == len(known) else f"all is known of {whole} images"
-        warnings.warn(f"{which}: they come back as they are", stacklevel=3)
+        warnings.warn(f"{which}: returned unchanged", stacklevel=3)
 
 
 def _warn_of_late(model: nn.Module, known: Tensor) -> None:
@@ -138,8 +138,8 @@ def _warn_of_late(model: nn.Module, known: Tensor) -> None:
     late = int(model.late(known).sum())
     if late:
         warnings.warn(
-            f"{late / int(known.sum()):.0%} of the known pixels follow unknown ones in the model's "
-            "order, and these are drawn without a look at them: among several candidates "
-            "(--candidates 50) those are chosen that meet them",
+            f"{late / int(known.sum()):.0%} of the known pixels come after unknown ones in the "
+            "model's order, which are sampled without them: with several candidates "
+            "(--candidates 50) those that fit best are chosen",
             stacklevel=3,
         )

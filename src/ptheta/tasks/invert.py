@@ -119,8 +119,8 @@ def invert(
     maker = require(model, Inverts, "invert images")
     if restarts < 1 or steps < 1 or drawn < restarts:
         raise PthetaError(
-            f"{restarts} restarts of {steps} steps, among {drawn} codes: ask for at least one of "
-            "each, and for as many codes as restarts"
+            f"{restarts} restarts of {steps} steps, among {drawn} codes: give at least one of "
+            "each, and at least as many codes as restarts"
         )
     y = check_condition(model, condition)
     search = _Search(maker, to_symmetric(x.to(device_of(model))), y)
@@ -145,7 +145,7 @@ def _starts(pool: Found | None, own: Found | None, restarts: int) -> Found:
     drawn."""
     if pool is None:
         if own is None:
-            raise PthetaError(f"this model has no prior to draw starts from: {FIT}")
+            raise PthetaError(f"this model has no prior to sample starting points from: {FIT}")
         return own
     return pool if own is None else Found(own.z[:, :1], own.error[:, :1]).beside(pool)
 

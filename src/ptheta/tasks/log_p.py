@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from ptheta.batch import Condition
 from ptheta.capabilities import (
+    EstimatesLogProb,
     EstimatesPartition,
     HasBound,
+    LogProbEstimate,
     MayBeExact,
     exact_log_prob,
 )
@@ -23,28 +25,38 @@ class LogP(NamedTuple):
     relation: of -log p: "=" where it is exact, "<=" where the truth is at most this, "~" of an
         estimate; how: by what
     partition: what an estimate is normalised by, whose error all examples share
+    estimate: the same with the errors of each, of an estimate that knows them
     """
 
     of: Callable[[Tensor, Condition | None], Tensor]
     relation: str
     how: str
     partition: LogPartition | None = None
+    estimate: Callable[[Tensor, Condition | None], LogProbEstimate] | None = None
 
 
 def log_p_of(model: nn.Module, is_k: int, effort: float = 1.0) -> LogP | None:
     """The best that a model has: exact, a bound with is_k importance samples, an energy that is
-    normalised by an estimate, or None. Draws from the random stream at hand."""
+    normalised by an estimate, an estimate of log p itself, which takes its time and is left out
+    where no effort is to be made, or None. Draws from the random stream at hand."""
     exact = exact_log_prob(model)
     if exact is not None:
         return LogP(exact, "=", "exact")
     if isinstance(model, EstimatesPartition):
         return _normalised(model, effort)
+    if isinstance(model, EstimatesLogProb):
+        return _estimated(model) if effort else None
     if not isinstance(model, HasBound):
         return None
     if is_k == 1:
         return LogP(model.elbo, "<=", "ELBO")
     bound = model.importance_bound
     return LogP(lambda x, y: bound(x, is_k, y), "<=", f"importance bound, k = {is_k}")
+
+
+def _estimated(model: EstimatesLogProb) -> LogP:
+    estimate = model.log_prob_estimate
+    return LogP(lambda x, y: estimate(x, y).value, "~", model.estimated_by(), None, estimate)
 
 
 def known_log_p(model: nn.Module) -> LogP | None:

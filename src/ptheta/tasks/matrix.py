@@ -13,6 +13,7 @@ from ptheta.capabilities import (
     Decodes,
     Denoises,
     Encodes,
+    EstimatesLogProb,
     EstimatesPartition,
     HasBound,
     HasChain,
@@ -110,49 +111,54 @@ def _named(need: type) -> str:
 TASKS: dict[str, Task] = {
     "sample": Task("draw examples", (Samples,), fitted=(Samples,), of=ANY),
     "inpaint": Task("complete images", (Completes,)),
-    "impute": Task("draw what is missing of examples", (Completes,), of=ANY),
-    "surprise": Task("map how unexpected each pixel is", (HasConditionals,)),
-    "compress": Task("images in few bytes, without loss", (StepsThrough,)),
+    "impute": Task("fill missing values", (Completes,), of=ANY),
+    "surprise": Task("map the surprise of each pixel", (HasConditionals,)),
+    "compress": Task("lossless image compression", (StepsThrough,)),
     "reconstruct": Task("encode and decode images", (Autoencodes,)),
     "denoise": Task("repair damaged images", (Denoises, Autoencodes)),
-    "translate": Task("carry images over to another domain", (Translates,)),
+    "translate": Task("translate images to another domain", (Translates,)),
     "interpolate": Task(
         "walk through the latent space", (Autoencodes, DecodesPrior), fitted=(DecodesPrior,)
     ),
     "manifold": Task(
-        "images over two dimensions of the code", (DecodesPrior,), fitted=(DecodesPrior,)
+        "decode a grid over two code dimensions", (DecodesPrior,), fitted=(DecodesPrior,)
     ),
     "encode": Task("the codes of examples", (Encodes,), of=ANY),
     "decode": Task("examples of codes", (Decodes,), of=ANY),
-    "scatter": Task("codes in a plane, coloured by class", (Encodes,), of=ANY),
-    "invert": Task("find the codes of images", (InvertsPrior, InvertsEncoded)),
-    "arithmetic": Task("change one thing of images", (Autoencodes, InvertsPrior)),
+    "scatter": Task("2-D scatter plot of codes, coloured by class", (Encodes,), of=ANY),
+    "invert": Task("search for the codes of images", (InvertsPrior, InvertsEncoded)),
+    "arithmetic": Task("latent arithmetic: change one attribute", (Autoencodes, InvertsPrior)),
     "traverse": Task("change one dimension of a code", (Autoencodes, DecodesPrior)),
-    "latents": Task("what the codes hold", (HasPosterior,), of=ANY),
+    "latents": Task("measure the information in the codes", (HasPosterior,), of=ANY),
     "fit": Task("fit a prior to the codes", (Autoencodes,), of=ANY),
-    "probe": Task("how much of the labels the codes hold", (Encodes,), conditional=False),
+    "probe": Task("predict labels from codes (linear probe)", (Encodes,), conditional=False),
     "cluster": Task(
         "group examples without labels", (Clusters, Encodes), of=ANY, conditional=False
     ),
     "neighbours": Task(
-        "samples beside their nearest training examples: are they copies",
+        "nearest training examples of samples: are they copies",
         (Samples,),
         fitted=(Samples,),
         of=ANY,
     ),
     "usefulness": Task(
-        "what samples are good for, as training data", (Samples,), fitted=(Samples,), of=ANY
+        "usefulness of samples as training data", (Samples,), fitted=(Samples,), of=ANY
     ),
-    "classify": Task(
-        "tell classes by Bayes' rule", (HasLogProb, HasBound), of=ANY, told=Labels.kind
+    "classify": Task("classify by Bayes' rule", (HasLogProb, HasBound), of=ANY, told=Labels.kind),
+    "chain": Task("run its Markov chain and measure mixing", (HasChain,), of=ANY),
+    "density": Task(
+        "likelihood of examples",
+        (HasLogProb, EstimatesPartition, EstimatesLogProb, HasBound),
+        of=ANY,
     ),
-    "chain": Task("watch its Markov chain, and how quickly it forgets", (HasChain,), of=ANY),
-    "density": Task("how likely examples are", (HasLogProb, EstimatesPartition, HasBound), of=ANY),
     "ratio": Task(
-        "how real examples are, by a discriminator", (HasLogRatio,), of=ANY, refused=unreadable
+        "density ratio of data and samples, by a discriminator",
+        (HasLogRatio,),
+        of=ANY,
+        refused=unreadable,
     ),
-    "tradeoff": Task("precision against recall of its samples", (Truncates, Tempers), of=ANY),
-    "outliers": Task("find examples unlike those of training", (Anything,), of=ANY),
+    "tradeoff": Task("precision-recall trade-off of samples", (Truncates, Tempers), of=ANY),
+    "outliers": Task("outlier detection", (Anything,), of=ANY),
 }
 
 

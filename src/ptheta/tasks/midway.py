@@ -80,7 +80,7 @@ def midways(
     Raises PthetaError for fewer than two walks.
     """
     if len(a) < 2:
-        raise PthetaError(f"{len(a)} walks: give at least two to see how far their middles are")
+        raise PthetaError(f"{len(a)} walks: give at least two to compare their midpoints")
     every = {**walks, FADE: cross_fade(a, b, 3)}
     return {name: _of(every, distance) for name, distance in known.items()}
 

@@ -46,9 +46,9 @@ class DecodesByChain(Decodes, HasChain, Protocol):
 
 
 INSTEAD: tuple[tuple[type, str], ...] = (
-    (DecodesByChain, f"{FIT}, or draw by its chain (ptheta chain)"),
+    (DecodesByChain, f"{FIT}, or sample by its Markov chain (ptheta chain)"),
     (Decodes, FIT),
-    (Translates, "it carries images over (ptheta translate)"),
+    (Translates, "it translates images (ptheta translate)"),
     (Completes, "it completes images (ptheta inpaint)"),
 )
 

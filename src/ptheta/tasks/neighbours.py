@@ -80,7 +80,7 @@ class Numbers:
     def about(self) -> str:
         if isinstance(self.train.spec, ImageSpec):
             return "root mean square of differences, 0 to 255"
-        return "root mean square of differences, in deviations"
+        return "root mean square of differences, in standard deviations"
 
     def nearest(self, moved: Sequence[Tensor], k: int, but: Tensor | None = None) -> Nearest:
         return memorisation.neighbours(moved, self.train, k, but=but)
@@ -95,7 +95,7 @@ class Directions:
 
     @property
     def about(self) -> str:
-        return f"of the features of {self.extractor.name}, brought to length 1: 0 to 2"
+        return f"distance of unit-length {self.extractor.name} features: 0 to 2"
 
     @cached_property
     def _features(self) -> Tensor:
@@ -190,7 +190,7 @@ def neighbours(
         (len(unseen), f"unseen {train.examples}"),
     ):
         if count < LEAST:
-            raise PthetaError(f"{count} {what}: copies are told from {LEAST} on")
+            raise PthetaError(f"{count} {what}: copies can be detected with {LEAST} or more")
     train, unseen = train.with_fixed_binarisation(), unseen.with_fixed_binarisation()
     generator = torch.Generator().manual_seed(seed)
     some = torch.randperm(len(train), generator=generator)[: len(unseen)]

@@ -62,12 +62,12 @@ class Screen:
         self.stream = stream or sys.stderr
         self.drawn = -REDRAWN
         self.bar = _Bar(self.stream, look) if self.stream.isatty() else None
-        self.said = time.monotonic() - EVERY + FIRST
+        self.loss_texts = time.monotonic() - EVERY + FIRST
 
     @property
     def due(self) -> bool:
         """Whether a plain line should be said: long since the last one."""
-        return time.monotonic() - self.said >= (REDRAWN if self.bar is not None else EVERY)
+        return time.monotonic() - self.loss_texts >= (REDRAWN if self.bar is not None else EVERY)
 
     def draw(self, *, at_once: bool = False) -> None:
         """Draws the line of a terminal anew; not more often than an eye can follow."""
@@ -78,7 +78,7 @@ class Screen:
 
     def say(self, text: str) -> None:
         """A line that stays; on a terminal above the one that is drawn."""
-        self.said = time.monotonic()
+        self.loss_texts = time.monotonic()
         if self.bar is not None:
             self.bar.write(text, file=self.stream)
         else:
@@ -144,7 +144,7 @@ def shortened(names: Sequence[str]) -> list[str]:
     return short
 
 
-def said(values: Mapping[str, float], *, short: bool = False) -> list[str]:
+def loss_texts(values: Mapping[str, float], *, short: bool = False) -> list[str]:
     """ "name value" of each."""
     names, digits = (shortened(list(values)), 3) if short else (list(values), 4)
     return [f"{name} {figure(v, digits)}" for name, v in zip(names, values.values(), strict=True)]

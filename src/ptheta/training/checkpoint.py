@@ -75,12 +75,12 @@ def set_rng_state(tensors: Mapping[str, Tensor], plain: Plain) -> None:
     np.random.set_state(state)  # noqa: NPY002
 
 
-def write_streams(beside: Path, own: Interval) -> None:
+def write_streams(temporary: Path, own: Interval) -> None:
     """The random streams, into a checkpoint folder under construction, and what else a process is
     to find again (`own`, as JSON can hold it)."""
     tensors, plain = rng_state()
     text = json.dumps(plain | {"own": own})
-    save_tensors(beside / STREAMS, tensors, {"plain": text})
+    save_tensors(temporary / STREAMS, tensors, {"plain": text})
 
 
 def read_streams(folder: Path) -> Interval:
@@ -103,22 +103,24 @@ def begin(state: Path, step: int) -> Path:
         state.mkdir(parents=True, exist_ok=True)
         for leftover in state.glob(".step-*"):
             remove(leftover)
-        beside = state / f".step-{step:08d}"
-        beside.mkdir()
-    return beside
+        temporary = state / f".step-{step:08d}"
+        temporary.mkdir()
+    return temporary
 
 
-def commit(beside: Path, damaged: Collection[Path] = ()) -> Path:
+def commit(temporary: Path, damaged: Collection[Path] = ()) -> Path:
     """Makes the finished checkpoint visible and removes those no longer kept: the `damaged` ones,
     all but `KEEP` of the older ones, and what was of this step or further on."""
-    with writing(beside):
-        write_json(beside / WHOLE, {file.name: digest(file) for file in sorted(beside.iterdir())})
-        step, again = step_of(beside), 0
-        folder = beside.with_name(f"step-{step:08d}")
+    with writing(temporary):
+        write_json(
+            temporary / WHOLE, {file.name: digest(file) for file in sorted(temporary.iterdir())}
+        )
+        step, again = step_of(temporary), 0
+        folder = temporary.with_name(f"step-{step:08d}")
         while folder.exists():
             again += 1
-            folder = beside.with_name(f"step-{step:08d}.{again}")
-        commit_folder(beside, folder)
+            folder = temporary.with_name(f"step-{step:08d}.{again}")
+        commit_folder(temporary, folder)
         others = [other for other in checkpoints(folder.parent) if other != folder]
         older = [other for other in others if step_of(other) < step and other not in damaged]
         for old in set(others) - set(older[-KEEP:]):

@@ -20,8 +20,8 @@ from ptheta.terminal.screen import (
     cut,
     figure,
     fitting,
+    loss_texts,
     printable,
-    said,
 )
 
 TITLE = 40  # columns
@@ -101,7 +101,7 @@ class Display:
 
     def measure(self, values: Mapping[str, float]) -> None:
         """Numbers of held-out images, the one that chooses the weights first."""
-        texts = said(values)
+        texts = loss_texts(values)
         self.held_out = f"held-out {texts[0]}"
         if self.screen.bar is None:
             parts = (self.title, self.where, self.held_out, *texts[1:])
@@ -137,14 +137,14 @@ class Display:
 
     def line(self) -> str:
         """A plain one."""
-        long, short = said(self.losses), said(self.losses, short=True)
+        long, short = loss_texts(self.losses), loss_texts(self.losses, short=True)
         start = (self.title, self.where)
         forms = [(*start, *long, self.rate, self.left), (*start, *long, self.left)]
         return fitting(PLAIN, [*forms, (*start, *short, self.left), (*start, *short)])
 
     def look(self, width: int) -> Look:
         """The line of a terminal: the losses first, then what there is room for."""
-        long, short = said(self.losses), said(self.losses, short=True)
+        long, short = loss_texts(self.losses), loss_texts(self.losses, short=True)
         where = self.where.removeprefix("step ").rjust(2 * len(str(self.total or 0)) + 1)
         for before, after in (
             ((self.title, where), (*long, self.held_out, self.rate, self.left)),

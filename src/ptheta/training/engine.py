@@ -138,17 +138,17 @@ class Engine:
         total = reduce(add, (self._cost(n, terms[n], mean) for n, mean in means.items()))
         total.backward()
         grads = [p.grad for p in self.parameters[player] if p.grad is not None]
-        told = {name: mean.detach() for name, mean in means.items()}
+        detached = {name: mean.detach() for name, mean in means.items()}
         logs = {name: value.detach().float().mean() for name, value in batch.logs.items()}
         batch.logs.clear()
         # .data: a graph that is still to be walked may have saved the statistics
         statistics = [b.data for b in self.statistics[player]]
-        self.group.average([*grads, *told.values(), *logs.values(), *statistics])
-        for name, mean in told.items():
+        self.group.average([*grads, *detached.values(), *logs.values(), *statistics])
+        for name, mean in detached.items():
             self.finite.see(self.step, player, f"loss term {name!r}", mean)
             if name not in self.terms[player]:
                 self.terms[player].append(name)
-        for name, mean in (told | logs).items():
+        for name, mean in (detached | logs).items():
             self.averages.record(f"{player}/{name}", mean)
         self._norm(player, grads)
 

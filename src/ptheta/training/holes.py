@@ -49,8 +49,8 @@ class HoleGrid:
             done = model.complete(
                 *(self.x.to(device), self.known.to(device)), None if y is None else y.to(device)
             )
-        beside = torch.stack([self.x, hatched(self.x, self.known), done.cpu()], 1)
-        rows, columns = rows_in_turn(beside.flatten(1, 2), min(len(TESTED), len(self.x)))
+        columns_shown = torch.stack([self.x, hatched(self.x, self.known), done.cpu()], 1)
+        rows, columns = rows_in_turn(columns_shown.flatten(1, 2), min(len(TESTED), len(self.x)))
         images = rows.unflatten(1, (3, -1)).flatten(0, 1)
         write_png(path, grid(images, 3 * columns), scale=2, captions=TESTED[: len(self.x)])
 

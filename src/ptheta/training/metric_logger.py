@@ -27,8 +27,8 @@ def keep_until(
     ones: a run goes on from there. Returns how many are left."""
     if not path.exists():
         return 0
-    told = list(lines(path, kind))[:count]
-    kept = [f"{text}\n" for text, row in told if row.step <= step]
+    rows = list(lines(path, kind))[:count]
+    kept = [f"{text}\n" for text, row in rows if row.step <= step]
     write_text(path, "".join(kept))
     return len(kept)
 

@@ -98,7 +98,7 @@ class PointScatter:
     def write(self, path: Path, model: nn.Module) -> None:
         x = _sampled(model, POINTS)
         drawn = Scatter(self.spec, x.cpu(), self.real, density_of(model)).png()
-        write_atomic(path, lambda beside: beside.write_bytes(drawn))
+        write_atomic(path, lambda temporary: temporary.write_bytes(drawn))
 
 
 def _sampled(model: nn.Module, n: int) -> Tensor:

@@ -37,11 +37,11 @@ class Progress:
     @classmethod
     def from_json(cls, values: object, file: Path | str = "progress.json") -> Progress:
         """file: for messages. Raises PthetaError where `values` is not what `to_json` gives."""
-        told = schemas.parse(schemas.Progress, values, file, "go back to an older checkpoint")
-        found = told.model_dump()
-        if told.best_value is None:
+        record = schemas.parse(schemas.Progress, values, file, "go back to an older checkpoint")
+        found = record.model_dump()
+        if record.best_value is None:
             found["best_value"] = math.nan
-        for name, known in (("logged_step", told.step), ("logged_seconds", told.seconds)):
+        for name, known in (("logged_step", record.step), ("logged_seconds", record.seconds)):
             if found[name] is None:
                 found[name] = known
         return cls(**found)

@@ -67,8 +67,8 @@ class Member(Generic[T]):
     def hear(self) -> None:
         """Takes what has come through the pipe."""
         self.over = not self.alive  # asked first: a process says what became of it and then ends
-        while (said := self._next()) is not None:
-            self.outcome = said.taken(self.outcome)
+        while (message := self._next()) is not None:
+            self.outcome = message.taken(self.outcome)
 
     def _next(self) -> Message[T] | None:
         """What has come and was not heard yet; None where there is nothing, or the pipe was closed
@@ -77,10 +77,10 @@ class Member(Generic[T]):
             if not self.channel.poll():
                 return None
             # from a process that this one has started, on a pipe that nobody else can write to
-            said: Message[T] = self.channel.recv()
+            message: Message[T] = self.channel.recv()
         except (EOFError, OSError):
             return None
-        return said
+        return message
 
     def kill(self) -> None:
         if self.alive:

@@ -128,9 +128,9 @@ class Reporter:
 
     def score(self, found: Scored) -> None:
         values = {found.metric: found.value, **found.others}
-        told = {f"held_out/{name}": value for name, value in values.items()}
-        self._line(told)
-        self._watch(told)
+        metrics = {f"held_out/{name}": value for name, value in values.items()}
+        self._line(metrics)
+        self._watch(metrics)
 
     # -- warnings
 

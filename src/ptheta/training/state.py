@@ -57,11 +57,11 @@ class Checkpoints:
         group, first = self.engine.group, self.engine.group.rank == 0
         group.barrier()  # until nobody raises
         if first:
-            beside = checkpoint.begin(self.state, progress.step)
-            self._fill(beside, progress)
+            temporary = checkpoint.begin(self.state, progress.step)
+            self._fill(temporary, progress)
             # before the checkpoint: a run that goes on from the one before writes them again
             self.weights.write(self.folder / (LAST if chosen else BEST), progress.step)
-            checkpoint.commit(beside, self.damaged)
+            checkpoint.commit(temporary, self.damaged)
         group.barrier()
 
     def _check(self, step: int) -> None:
@@ -70,15 +70,15 @@ class Checkpoints:
             if not all(torch.isfinite(p).all() for p in parameters):
                 raise NonFinite(step, name, "weights", math.nan)
 
-    def _fill(self, beside: Path, progress: Progress) -> None:
+    def _fill(self, temporary: Path, progress: Progress) -> None:
         none: dict[str, str] = {}
-        checkpoint.write_streams(beside, self._interval())
-        save_tensors(beside / "model.safetensors", self.weights.model.state_dict(), none)
-        save_tensors(beside / "optimizers.safetensors", self.engine.state(), none)
+        checkpoint.write_streams(temporary, self._interval())
+        save_tensors(temporary / "model.safetensors", self.weights.model.state_dict(), none)
+        save_tensors(temporary / "optimizers.safetensors", self.engine.state(), none)
         if self.weights.ema is not None:
-            save_tensors(beside / "ema.safetensors", self.weights.ema.state(), none)
+            save_tensors(temporary / "ema.safetensors", self.weights.ema.state(), none)
             progress.ema_updates = self.weights.ema.updates
-        write_json(beside / "progress.json", progress.to_json())
+        write_json(temporary / "progress.json", progress.to_json())
 
     def _interval(self) -> checkpoint.Interval:
         """What lies between two lines of the log."""
@@ -154,8 +154,8 @@ class Checkpoints:
         if faults:
             warnings.warn(f"{faults[0]}; the run goes on from step {step}", stacklevel=3)
         progress.lines = keep_until(self.folder / "metrics.jsonl", step, progress.lines)
-        told = self.folder / "warnings.jsonl"
-        progress.warnings = keep_until(told, step, progress.warnings, schemas.Warned)
+        warned = self.folder / "warnings.jsonl"
+        progress.warnings = keep_until(warned, step, progress.warnings, schemas.Warned)
 
     def _check_begins(self) -> None:
         """Raises PthetaError where a run without a checkpoint has had one: it would begin anew and

@@ -113,12 +113,12 @@ class Projected(Conditioning):
 
 CONDITIONING: dict[str, Conditioning] = {
     "none": Conditioning(takes=()),
-    "label": BothNetworks(about="both networks are given it (1411.1784)"),
+    "label": BothNetworks(about="input of both networks (1411.1784)"),
     "auxiliary": Auxiliary(
-        about="the discriminator tells the label (1610.09585)", takes=LABELS_ALONE
+        about="auxiliary classifier in the discriminator (1610.09585)", takes=LABELS_ALONE
     ),
     "projection": Projected(
-        about="its embedding is projected on the features (1802.05637)",
+        about="projection discriminator (1802.05637)",
         excludes={"autoencoding": "a reconstruction error is not linear in features"},
     ),
 }

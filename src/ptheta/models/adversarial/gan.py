@@ -268,7 +268,7 @@ class GAN(Pair):
         left = self.config.instance_noise * remaining(self.steps, self.config.instance_noise_steps)
         fault = self.unreadable(replace(self.config, instance_noise=left.item()))
         if fault is not None:
-            raise PthetaError(f"this model cannot say how real an example is: {fault}")
+            raise PthetaError(f"this model cannot estimate the density ratio: {fault}")
         assert self.loss.log_ratio is not None
         return self.loss.log_ratio(self.discriminate(x, condition), 1 - self.labels.smoothing)
 
@@ -280,14 +280,14 @@ class GAN(Pair):
         if LOSSES[values["loss"]].log_ratio is None:
             readable = [name for name, loss in LOSSES.items() if loss.log_ratio is not None]
             return (
-                f"loss = {values['loss']}: its best discriminator does not tell p_data / p_model; "
-                f"train with {', '.join(readable)}"
+                f"loss = {values['loss']}: its optimal discriminator is not a "
+                f"function of p_data / p_model; train with {', '.join(readable)}"
             )
         odd = (n for n in BREAKS_DENSITY_RATIO if values[n] not in (0, (), "none"))
         name = next(odd, None)
         if name is None:
             return None
         return (
-            f"{name} changes what the discriminator learns, so that p_data / p_model cannot be "
-            "read off: train without it"
+            f"{name} changes what the discriminator learns, so p_data / p_model cannot be "
+            "computed: train without it"
         )

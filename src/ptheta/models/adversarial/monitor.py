@@ -77,7 +77,7 @@ class GANMonitor:
         self.diversity = value
         peak = self.peak["diversity"] = max(self.peak.get("diversity", 0.0), value)
         if peak > 2 * FEW and value < FALL * peak:
-            return _alike(value, f", after {peak:.2g}")
+            return _alike(value, f", down from {peak:.2g}")
         return _alike(value) if self.intervals >= STILL and value < FEW else {}
 
     def _classes(self, value: float, real: float | None) -> dict[str, str]:
@@ -86,10 +86,10 @@ class GANMonitor:
         peak = self.peak["classes"] = max(self.peak.get("classes", 0.0), value)
         fewer = real is not None and value - 1 < FALL * (real - 1)
         self.low = self.low + 1 if fewer else 0
-        self.few = f"{value:.2g} classes in effect, and real images of {real:.2g}" if fewer else ""
+        self.few = f"{value:.2g} effective classes, real images {real:.2g}" if fewer else ""
         if peak >= 3 and value < FALL * peak:
             text = (
-                f"mode collapse: samples are of {value:.2g} classes in effect, after {peak:.2g}: "
+                f"mode collapse: samples have {value:.2g} effective classes, down from {peak:.2g}: "
                 "go back to an earlier checkpoint, or try --minibatch stddev"
             )
             return {"mode collapse": text}
@@ -98,7 +98,7 @@ class GANMonitor:
     def _missing(self) -> dict[str, str]:
         early = "" if self.low >= LOW else "train for longer, or "
         text = (
-            f"mode collapse: samples are of {self.few}: "
+            f"mode collapse: samples have {self.few}: "
             f"{early}try --minibatch stddev, another --loss, or a lower --lr"
         )
         return {"mode collapse": text}
@@ -119,8 +119,8 @@ class GANMonitor:
             if max(abs(loss - self.blind) for loss in self.losses) > TOLERANCE * self.blind:
                 return {}
             text = (
-                f"stopping signal: for {STILL} intervals the discriminator's loss has been "
-                f"{self.blind:.3f}, that of one which cannot tell real from fake"
+                f"stopping signal: for {STILL} intervals the discriminator's loss has stayed at "
+                f"{self.blind:.3f}, the value of a discriminator that cannot tell real from fake"
             )
         else:
             mean = sum(self.gaps) / STILL
@@ -135,7 +135,7 @@ class GANMonitor:
 def _alike(value: float, before: str = "") -> dict[str, str]:
     """The warning of a diversity of this value."""
     text = (
-        f"mode collapse: samples differ by {value:.2g} of what the data differs{before}: "
+        f"mode collapse: the diversity of samples is {value:.2g} of that of the data{before}: "
         "try --minibatch stddev, another --loss, or a lower --lr"
     )
     return {"mode collapse": text}

@@ -220,8 +220,8 @@ class Pair(ReadsBetween, Model):
         if PRIORS[self.config.prior].truncated is None:
             able = [name for name, prior in PRIORS.items() if prior.truncated is not None]
             raise PthetaError(
-                f"this model cannot sample truncated codes: prior = {self.config.prior} has none "
-                f"that are far out; train with prior = {' or '.join(able)}"
+                f"this model cannot sample truncated codes: prior = {self.config.prior} has no "
+                f"tails; train with prior = {' or '.join(able)}"
             )
         self.truncation = truncation
         try:

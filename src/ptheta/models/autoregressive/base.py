@@ -41,11 +41,12 @@ class LikelihoodConfig(AutoregressiveConfig):
 
     likelihood: Likelihood = option(
         "auto",
-        "auto: bernoulli for 2 levels, categorical to 16, logistic; gaussian for numbers",
+        "p(x_i | earlier); auto: bernoulli for 2 levels, categorical up to 16, else logistic; "
+        "gaussian for numbers",
         basic=True,
     )
     components: Count | None = option(
-        None, "mixed in each pixel (logistic; default 1), or in each column of numbers (default 10)"
+        None, "mixture components per pixel (logistic; default 1) or numeric column (default 10)"
     )
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
@@ -57,7 +58,7 @@ class MaskedConvConfig(AutoregressiveConfig):
     """Of a model whose first layer and head are masked convolutions."""
 
     first_kernel: Count = option(7, "width of the first kernel, pixels (odd)")
-    head: Count = option(64, "channels of the two last 1x1 convolutions")
+    head: Count = option(64, "channels of the last two 1x1 convolutions")
 
     def kernels(self) -> dict[str, int]:
         """The widths of kernels that have a middle, pixels, by the names of the options."""
@@ -232,4 +233,4 @@ def element(spec: DataSpec) -> tuple[str, str]:
     """(what the elements are called, what one of them is)"""
     if isinstance(spec, ImageSpec):
         return "sub-pixels", f"one of {spec.levels} levels"
-    return "columns", "a number or a word"
+    return "columns", "a number or a category"

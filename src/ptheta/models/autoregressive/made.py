@@ -33,10 +33,8 @@ from ptheta.specs import DataSpec, ImageSpec, VectorSpec, full
 @dataclass(frozen=True)
 class MADEConfig(LikelihoodConfig):
     hidden: tuple[Count, ...] = option((1000,), "units of the hidden layers", basic=True)
-    direct: bool = option(False, "a linear path from the inputs to the outputs as well")
-    orders: Parts = option(
-        1, "orders of pixels or columns trained together; more than 1 is an ensemble of them"
-    )
+    direct: bool = option(False, "add a linear path from inputs to outputs")
+    orders: Parts = option(1, "pixel or column orders trained jointly; more than 1: an ensemble")
 
 
 class MADE(Autoregressive):
@@ -227,7 +225,7 @@ RECIPES: Recipes = {
         "train": {"batch_size": 100, "epochs": 50.0, "schedule": "cosine"},
     },
     "direct": {
-        "about": "3000 units and a linear path, raster order: 87.87 +- 0.23 nats, of 59,500 images",
+        "about": "3000 units and a linear path, raster order: 87.87 +- 0.23 nats, 59,500 images",
         "model": {"hidden": (3000,), "direct": True, "lr": 3e-3},
         "train": {"batch_size": 100, "epochs": 12.0, "schedule": "cosine", "ema": 0.999},
         "data": {"levels": 2},
@@ -239,7 +237,7 @@ RECIPES: Recipes = {
         "data": {"levels": 2},
     },
     "table": {
-        "about": "8 orders of 64 units, mixtures of 3: tables of some hundred rows, with gaps",
+        "about": "8 orders of 64 units, mixtures of 3: tables of some hundred rows, incomplete",
         "model": {"hidden": (64,), "orders": 8, "components": 3, "weight_decay": 1e-3, "lr": 5e-3},
         "train": {"batch_size": 128, "steps": 1500, "schedule": "cosine"},
     },

@@ -114,12 +114,12 @@ def swapped(machine: Boltzmann, chains: Chains, first: int) -> Tensor:
 NEGATIVES: dict[str, Negative] = {
     "cd": Negative(from_data, persistent=False, about="Gibbs steps from the data (Hinton 2002)"),
     "pcd": Negative(
-        persistent, about="chains that go on (Tieleman 2008)", reads=frozenset({"chains"})
+        persistent, about="persistent chains (Tieleman 2008)", reads=frozenset({"chains"})
     ),
     "tempered": Negative(
         tempered,
         tempered=True,
-        about="which swap states with hotter ones (Desjardins 2010)",
+        about="persistent chains with parallel tempering (Desjardins 2010)",
         reads=frozenset({"chains", "tempering", "ladder", "hottest"}),
     ),
 }
@@ -145,7 +145,7 @@ def harmonic(n: int, least: float) -> Tensor:
 
 
 LADDERS: dict[str, Ladder] = {
-    "linear": Ladder(linear, about="beta falls evenly"),
-    "geometric": Ladder(geometric, about="by one factor"),
-    "harmonic": Ladder(harmonic, about="1 / beta rises evenly"),
+    "linear": Ladder(linear, about="linear in beta"),
+    "geometric": Ladder(geometric, about="geometric in beta"),
+    "harmonic": Ladder(harmonic, about="linear in 1 / beta"),
 }

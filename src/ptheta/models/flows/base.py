@@ -78,7 +78,7 @@ def logistic_at(t: Tensor) -> Tensor:
 PRIORS: dict[str, FlowPrior] = {
     "normal": FlowPrior(log_normal, normal, about="N(0, I)"),
     "logistic": FlowPrior(
-        log_logistic, logistic, logistic_at, about="independent logistic numbers (1410.8516)"
+        log_logistic, logistic, logistic_at, about="independent logistic distributions (1410.8516)"
     ),
 }
 
@@ -92,10 +92,10 @@ class Input(Entry):
 
 
 INPUTS: dict[str, Input] = {
-    "logit": Input(about="of levels (1605.08803)"),
+    "logit": Input(about="logit of the levels (1605.08803)"),
     "mixture-cdf": Input(
         margins=True,
-        about="logit, then the CDF of a mixture of logistics for each number",
+        about="logit, then the CDF of a mixture of logistics per dimension",
         reads=frozenset({"components"}),
     ),
 }
@@ -107,18 +107,20 @@ SHARE = 0.8  # of the range of logits that the means of a mixture cover at the s
 @dataclass(frozen=True)
 class FlowConfig(OptimizerConfig):
     dequantisation: Annotated[str, OneOf(DEQUANTISATIONS)] = option(
-        "uniform", "how a level, a whole number or a word becomes a number of its bin"
+        "uniform", "dequantisation of levels, whole numbers and categories"
     )
     input: Annotated[str, OneOf(INPUTS, "none")] = option(
-        "logit", "what numbers go through first; none: levels as numbers in (-1/2, 1/2)"
+        "logit", "transformation of the inputs; none: levels scaled to (-1/2, 1/2)"
     )
     edge: Annotated[float, Ge(0), Le(0.5)] = option(
         0.05,
-        "share of (0, 1) that levels do not reach, so that logits are bounded; 1e-5 where many "
+        "margin of (0, 1) that levels do not reach, which bounds the logits; use 1e-5 if many "
         "pixels are black or white",
         of="input",
     )
-    components: Count = option(8, "of a mixture of logistics, at the input or in a coupling")
+    components: Count = option(
+        8, "components of mixtures of logistics, at the input or in couplings"
+    )
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
         odd = super().unsupported(spec, condition)
@@ -132,7 +134,7 @@ class FlowConfig(OptimizerConfig):
                 "bins; leave it out"
             )
         if all(column.continuous and column.low == column.high for column in spec.columns):
-            return f"every column of {spec} has but one value: give columns that vary"
+            return f"every column of {spec} is constant: give columns that vary"
         return None
 
 
@@ -315,12 +317,12 @@ class Flow(Model):
                 (latent, seen),
                 (Arrow("z", "x", law="inverse of f"), Arrow("x", "z", "inference", "f")),
             )
-        number = Variable("v", "deterministic", "real numbers, x and noise within its bin")
+        number = Variable("v", "deterministic", "real numbers, x plus noise within its bin")
         return Graph(
             (latent, number, seen),
             (
                 Arrow("z", "v", law="inverse of f"),
-                Arrow("v", "x", law="the bin that v lies in"),
+                Arrow("v", "x", law="the bin that contains v"),
                 Arrow("x", "v", "inference", f"{self.config.dequantisation} in the bin"),
                 Arrow("v", "z", "inference", "f"),
             ),

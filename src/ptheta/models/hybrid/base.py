@@ -20,15 +20,15 @@ from ptheta.nets.coders import CoderConfig, CoderNet, decoder, encoder, odd_net
 from ptheta.nets.convolutional import ConvEncoder
 from ptheta.nets.mlp import mlp
 from ptheta.nets.outputs import OutputConfig, output
-from ptheta.optimizers import BESIDE_LR, Decay, OptimizerConfig
+from ptheta.optimizers import OPTIMIZER_OPTIONS, Decay, OptimizerConfig
 from ptheta.specs import DataSpec, ImageSpec, VectorSpec, full
 
 
 @dataclass(frozen=True)
 class HybridConfig(CoderConfig, OutputConfig, OptimizerConfig):
     net: CoderNet = option("conv", "encoder and decoder", basic=True)
-    lr: Positive = option(3e-4, "learning rate, all players", basic=True)
-    beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
+    lr: Positive = option(3e-4, "learning rate of all players", basic=True)
+    beta1: Decay | None = option(0.5, OPTIMIZER_OPTIONS["beta1"].help)
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
         return super().unsupported(spec, condition) or odd_net(spec, self.net)
@@ -113,7 +113,7 @@ class Hybrid(Model):
     def graph(self) -> Graph:
         return Graph(
             (
-                Variable("z", "latent", f"{self.config.latent} numbers, N(0, I)"),
+                Variable("z", "latent", f"{self.config.latent} dimensions, N(0, I)"),
                 Variable("x", "observed", self.spec.one),
             ),
             (Arrow("z", "x", law="G(z), implicit"), Arrow("x", "z", "inference", "encoder")),

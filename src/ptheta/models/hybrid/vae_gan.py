@@ -29,7 +29,7 @@ from ptheta.specs import DataSpec, full
 @dataclass(frozen=True)
 class VAEGANConfig(HybridConfig):
     gamma: AtLeastZero = option(
-        1e-2, "weight of the feature error in the decoder's loss, beside the adversarial one"
+        1e-2, "weight of the feature error in the decoder's loss, relative to the adversarial term"
     )
 
 

@@ -24,16 +24,18 @@ Widths: TypeAlias = Annotated[tuple[Width, ...], *Layers.__metadata__]
 class MatchingConfig:
     """The options of `MATCHINGS`."""
 
-    kernel: KernelName = option("gaussian", "of the samples of both sides (mmd)")
+    kernel: KernelName = option("gaussian", "kernel that compares samples with data (mmd)")
     widths: Widths = option(
-        (0.25, 0.5, 1.0), "of the kernel, in median distances of the data, or their squares (mmd)"
+        (0.25, 0.5, 1.0), "kernel widths, in (squared) median distances of the data (mmd)"
     )
-    root: bool = option(True, "take the root of MMD^2, so that its gradient does not vanish (mmd)")
+    root: bool = option(
+        True, "minimise MMD instead of MMD^2, so that its gradient does not vanish (mmd)"
+    )
     temperatures: Widths = option(
-        (0.02, 0.05, 0.2), "of the kernel, in mean distances of samples and data (drifting)"
+        (0.02, 0.05, 0.2), "kernel temperatures, in mean distances of samples and data (drifting)"
     )
     normalised: bool = option(
-        True, "bring the field of each temperature to a mean square of 1 (drifting)"
+        True, "normalise the field of each temperature to a mean square of 1 (drifting)"
     )
 
 
@@ -71,12 +73,12 @@ def drifting(config: MatchingConfig, x: Tensor, y: Tensor) -> Tensor:
 MATCHINGS: dict[str, Matching] = {
     "mmd": Matching(
         mmd,
-        about="a distance of both samples by a kernel (1502.02761)",
+        about="kernel distance between samples and data (1502.02761)",
         reads=frozenset({"kernel", "widths", "root"}),
     ),
     "drifting": Matching(
         drifting,
-        about="along a field from one to the other (2602.04770)",
+        about="drifting field from samples to data (2602.04770)",
         reads=frozenset({"temperatures", "normalised"}),
     ),
 }
@@ -90,8 +92,8 @@ class Space(Entry):
 
 
 SPACES: dict[str, Space] = {
-    "pixels": Space(about="as a network sees an example"),
-    "codes": Space(coded=True, about="of an autoencoder, which learns first"),
+    "pixels": Space(about="examples as the network sees them"),
+    "codes": Space(coded=True, about="codes of a pretrained autoencoder"),
 }
 
 MatchingName: TypeAlias = Annotated[str, OneOf(MATCHINGS)]

@@ -16,7 +16,7 @@ from ptheta.models.hybrid.base import Coded, Hybrid, HybridConfig
 from ptheta.models.matching.options import KernelName, Widths, several
 from ptheta.models.recipes import Recipes
 from ptheta.nets.coders import CoderNet
-from ptheta.optimizers import BESIDE_LR, Decay
+from ptheta.optimizers import OPTIMIZER_OPTIONS, Decay
 from ptheta.specs import DataSpec, full
 
 
@@ -25,16 +25,18 @@ class WAEConfig(HybridConfig):
     net: CoderNet = option("mlp", "encoder and decoder", basic=True)
     latent: Count = option(8, "dimensions of the code z", basic=True)
     lr: Positive = option(1e-3, "learning rate", basic=True)
-    beta1: Decay | None = option(None, BESIDE_LR["beta1"].help)
-    weight: Positive = option(100.0, "weight of MMD^2 beside the squared error")
-    kernel: KernelName = option("inverse-multiquadric", "of codes and of what the prior gives")
+    beta1: Decay | None = option(None, OPTIMIZER_OPTIONS["beta1"].help)
+    weight: Positive = option(100.0, "weight of MMD^2 relative to the squared error")
+    kernel: KernelName = option(
+        "inverse-multiquadric", "kernel that compares codes with prior samples"
+    )
     widths: Widths = option(
         (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
-        "of the kernel; in units of 2 latent, the mean squared distance of two codes of the prior, "
-        "or of its root",
+        "kernel widths, in units of 2 * latent (the mean squared distance of two prior samples) or "
+        "of its root",
     )
     random: bool = option(
-        False, "draw a code about what the encoder says, with a deviation that it says, too"
+        False, "stochastic encoder: sample codes around its mean with its standard deviation"
     )
 
 
@@ -105,7 +107,7 @@ RECIPES: Recipes = {
         "data": {"size": 32},
     },
     "points": {
-        "about": "a code of 2 numbers: points in a minute on one core",
+        "about": "a two-dimensional code: points in a minute on one core",
         "model": {"hidden": (128, 128), "latent": 2, "weight": 10.0},
         "train": {"batch_size": 256, "steps": 3000, "schedule": "cosine"},
     },

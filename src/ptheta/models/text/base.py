@@ -193,7 +193,7 @@ class TextToImage(ReadsBetween, ImageModel, ABC):
     def graph(self) -> Graph:
         return Graph(
             (
-                Variable("z", "latent", f"{self.drawn} numbers, N(0, I)"),
+                Variable("z", "latent", f"{self.drawn} dimensions, N(0, I)"),
                 Variable("x", "observed", self.spec.one),
             ),
             (Arrow("z", "x", law="G(z, c), implicit"),),

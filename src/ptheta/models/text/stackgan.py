@@ -30,16 +30,16 @@ Within = Annotated[float, Gt(0), Lt(1)]
 class StackGANConfig(TextConfig):
     augmented: NonNegative = option(
         32,
-        "numbers that are drawn about a caption for each generator, whose KL is a term "
-        "(1612.03242, with 128); 0: the generators are given the sentence itself",
+        "dimensions of conditioning augmentation, per generator, whose KL is a loss term "
+        "(1612.03242, with 128); 0: the generators get the sentence embedding itself",
     )
     coarse: Within = option(
         0.5,
-        "share of the run up to which the first stage learns, at half the size; then the second",
+        "share of the run that trains the first stage, at half the size, before the second",
     )
     residual: bool = option(
         False,
-        "the second stage adds to the enlarged image of the first one, and begins with nothing "
+        "the second stage predicts a residual on the upsampled first-stage image, initially zero "
         "(1506.05751)",
         basic=True,
     )
@@ -47,8 +47,8 @@ class StackGANConfig(TextConfig):
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
         if self.coarse <= self.matching:
             return (
-                f"the encoder learns up to {self.matching:g} of the run and the first stage up to "
-                f"{self.coarse:g}, so that it has no time: give --coarse above --matching"
+                f"the encoder is trained up to {self.matching:g} of the run and the first stage up "
+                f"to {self.coarse:g}, which leaves it no time: give --coarse above --matching"
             )
         return super().unsupported(spec, condition)
 

@@ -79,7 +79,7 @@ class PairsModel(ImageModel, ABC):
         spec = self.input_spec()
         if x.dtype != torch.uint8 or x.ndim != 4 or x.shape[1] != spec.channels:
             raise PthetaError(
-                f"got a {x.dtype} tensor of shape {tuple(x.shape)}; this model carries over uint8 "
+                f"got a {x.dtype} tensor of shape {tuple(x.shape)}; this model translates uint8 "
                 f"(B, {spec.channels}, H, W): convert the images"
             )
         return self.with_edges(spec.scaled(x))
@@ -154,7 +154,7 @@ class PairsModel(ImageModel, ABC):
 
     def translate(self, x: Tensor, to: Tensor | None = None) -> Tensor:
         if to is not None:
-            raise PthetaError("this model learned from pairs and knows no domains: leave to out")
+            raise PthetaError("this model was trained on pairs and has no domains: leave `to` out")
         return self.spec.unscaled(self.target.image(self.answer(self.seen(x))))
 
     @abstractmethod

@@ -32,16 +32,16 @@ PIXELS_AT_ONCE = 2**22  # that a decoder gives: memory does not grow with the im
 class VariationalConfig(CoderConfig, OptimizerConfig):
     likelihood: Likelihood = option(
         "auto",
-        "p(x | z) of a pixel or a column; auto: bernoulli for 2 levels, categorical up to 16, else "
+        "p(x | z) per pixel or column; auto: bernoulli for 2 levels, categorical up to 16, else "
         "logistic; gaussian for numbers",
         basic=True,
     )
-    components: Count = option(1, "mixed in each pixel (logistic), or column of numbers")
-    sigma: Sigma = option("pixel", "where the width comes from (gaussian)", basic=True)
-    scale: Positive = option(0.1, "width at the start, or fixed; white - black = 1 (gaussian)")
-    prior: PriorName = option("normal", "p(z)", basic=True)
-    pseudo_inputs: Count = option(200, "pseudo-inputs (vamp)")
-    transforms: Parts = option(2, "transformations of the flow (flow)", basic=True)
+    components: Count = option(1, "mixture components per pixel (logistic) or numeric column")
+    sigma: Sigma = option("pixel", "parametrisation of the width (gaussian)", basic=True)
+    scale: Positive = option(0.1, "initial or fixed width, white - black = 1 (gaussian)")
+    prior: PriorName = option("normal", "prior p(z)", basic=True)
+    pseudo_inputs: Count = option(200, "number of pseudo-inputs (vamp)")
+    transforms: Parts = option(2, "number of transformations of the flow prior (flow)", basic=True)
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
         return (
@@ -198,8 +198,8 @@ class Variational(Model):
         prior = self.prior(condition).expand(n)
         if not isinstance(prior, StandardNormal | Normal):
             raise PthetaError(
-                "this model cannot sample at a temperature: its prior is no Gaussian, whose noise "
-                "would be scaled; train with --prior normal"
+                "this model cannot sample at a temperature: its prior is not Gaussian, so no noise "
+                "can be scaled; train with --prior normal"
             )
         mean = prior.mean if isinstance(prior, Normal) else 0.0
         z = prior.sample()
@@ -235,7 +235,7 @@ class Variational(Model):
         c = self.config
         graph = Graph(
             (
-                Variable("z", "latent", f"{c.latent} numbers, p(z) {c.prior}"),
+                Variable("z", "latent", f"{c.latent} dimensions, p(z) {c.prior}"),
                 Variable("x", "observed", self.spec.one),
             ),
             (Arrow("z", "x", law="p(x | z)"), Arrow("x", "z", "inference", "q(z | x)")),

@@ -33,7 +33,7 @@ class CollapseMonitor:
             detail, cure = f"the KL is {kl:.2g} nats and ", "--beta-warmup or --free-bits"
             collapsed = kl < COLLAPSED
         text = (
-            f"posterior collapse: {detail}{used:.0f} dimensions are used, so the code says nothing "
-            f"about x: try {cure}"
+            f"posterior collapse: {detail}{used:.0f} dimensions are active, so the code carries "
+            f"no information about x: try {cure}"
         )
         return {"posterior collapse": text} if collapsed else {}

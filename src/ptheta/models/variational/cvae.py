@@ -25,18 +25,18 @@ from ptheta.specs import DataSpec, ImageSpec
 @dataclass(frozen=True)
 class CVAEConfig(TextConditional, VAEConfig):
     condition: Kinds = option("labels", GIVEN, basic=True)
-    learned_prior: bool = option(False, "p(z | y) learned, in the place of N(0, I)")
+    learned_prior: bool = option(False, "learn the prior p(z | y) instead of N(0, I)")
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
         if condition is None:
             return (
-                "cvae is conditional and got no condition: "
+                "cvae needs a condition: "
                 "give condition=ptheta.Labels(names) or ptheta.Attributes(names)"
             )
         if self.prior != "normal":
             return (
-                f"prior = {self.prior} knows no condition: leave it at normal for cvae; "
-                "--learned-prior gives one for each condition"
+                f"prior = {self.prior} cannot depend on a condition: leave it at normal for cvae; "
+                "--learned-prior learns one per condition"
             )
         return super().unsupported(spec, condition)
 
@@ -87,7 +87,7 @@ class CVAE(ReadsBetween, VAE):
 
 RECIPES: Recipes = {
     "default": {
-        "about": "the default vae, given the label of each image",
+        "about": "the default vae, conditioned on the label",
         "model": {},
         "train": {"batch_size": 128, "epochs": 50.0},
     },

@@ -54,9 +54,9 @@ class Gradient(Entry):
 
 
 GRADIENTS: dict[str, Gradient] = {
-    "standard": Gradient(standard_bound, about="of the bound as it stands"),
+    "standard": Gradient(standard_bound, about="gradient of the bound itself"),
     "doubly-reparametrised": Gradient(
-        doubly_reparameterised_bound, about="of less variance (1810.04152)"
+        doubly_reparameterised_bound, about="doubly reparametrised, lower variance (1810.04152)"
     ),
 }
 
@@ -65,8 +65,8 @@ GradientName: TypeAlias = Annotated[str, OneOf(GRADIENTS)]
 
 @dataclass(frozen=True)
 class IWAEConfig(VariationalConfig):
-    samples: Count = option(50, "codes for each image, the k of the bound")
-    gradient: GradientName = option("standard", "of the encoder")
+    samples: Count = option(50, "importance samples per example, the k of the bound")
+    gradient: GradientName = option("standard", "gradient estimator of the encoder")
 
 
 class IWAE(Variational):
@@ -107,7 +107,7 @@ class IWAE(Variational):
 
 RECIPES: Recipes = {
     "default": {
-        "about": "50 codes for each image, two hidden layers of 500 units",
+        "about": "50 codes per image, two hidden layers of 500 units",
         "model": {},
         "train": {"batch_size": 64, "epochs": 50.0},
     },
@@ -118,7 +118,7 @@ RECIPES: Recipes = {
         "data": {"levels": 2, "dynamic": True},
     },
     "table": {
-        "about": "MIWAE (arXiv:1812.02633): tables of some hundred rows, with gaps",
+        "about": "MIWAE (arXiv:1812.02633): tables of some hundred rows, incomplete",
         "model": {"hidden": (128,), "latent": 8, "samples": 20, "weight_decay": 1e-3, "lr": 2e-3},
         "train": {"batch_size": 128, "steps": 1500, "schedule": "cosine"},
     },

@@ -87,7 +87,7 @@ def averaged(convolution: nn.Conv2d) -> nn.Module:
 
 DOWNSAMPLING: dict[str, Downsampling] = {
     "stride": Downsampling(strided, about="convolutions of stride 2 (1511.06434)"),
-    "average": Downsampling(averaged, about="convolutions, then averages of 2x2"),
+    "average": Downsampling(averaged, about="convolutions, then 2x2 average pooling"),
 }
 
 

@@ -161,9 +161,9 @@ class Encoder(Entry):
 
 
 ENCODERS: dict[str, Encoder] = {
-    "bag": Encoder(Bag, about="how often each word occurs, without order"),
-    "gru": Encoder(GRU, about="recurrent in both directions (1406.1078)"),
-    "conv": Encoder(Convolutions, about="convolutions over neighbours (1408.5882)"),
+    "bag": Encoder(Bag, about="bag of words: word counts, without order"),
+    "gru": Encoder(GRU, about="bidirectional GRU (1406.1078)"),
+    "conv": Encoder(Convolutions, about="convolutions over neighbouring words (1408.5882)"),
     "transformer": Encoder(Transformer, about="self-attention (1706.03762)"),
 }
 

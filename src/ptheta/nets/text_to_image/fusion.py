@@ -94,9 +94,9 @@ class FusionKind(Entry):
 
 
 FUSIONS: dict[str, FusionKind] = {
-    "deep": FusionKind(DeepFusion, about="affine maps of it in every layer (2008.05865)"),
-    "norm": FusionKind(ConditionalNorm, about="as the gain and shift of every norm (1707.00683)"),
-    "input": FusionKind(AtTheInput, about="beside the code alone (1605.05396)"),
+    "deep": FusionKind(DeepFusion, about="affine modulation in every layer (2008.05865)"),
+    "norm": FusionKind(ConditionalNorm, about="gain and shift of every normalisation (1707.00683)"),
+    "input": FusionKind(AtTheInput, about="concatenated with z at the input only (1605.05396)"),
 }
 
 FusionName: TypeAlias = Annotated[str, OneOf(FUSIONS)]

@@ -61,11 +61,11 @@ def corrected(start: Tensor, out: Tensor) -> Tensor:
 
 
 FILLS: dict[str, Fill] = {
-    "grey": Fill(grey, anew, about="middle grey, and the network gives the image itself"),
+    "grey": Fill(grey, anew, about="middle grey; the network predicts the image itself"),
     "smooth": Fill(
         smooth,
         corrected,
-        about="a smooth surface through the known pixels, which the network corrects",
+        about="a smooth surface through the known pixels; the network predicts a correction",
     ),
 }
 

@@ -67,10 +67,10 @@ def hd(channels: int, out: int, size: tuple[int, int], o: GeneratorOptions) -> n
 
 
 GENERATORS: dict[str, ImageGenerator] = {
-    "residual": ImageGenerator(residual, about="two halvings, then residual blocks (1603.08155)"),
-    "unet": ImageGenerator(
-        unet, about="maps on the way down go to those on the way up (1505.04597)", drops=True
+    "residual": ImageGenerator(
+        residual, about="two downsamplings, then residual blocks (1603.08155)"
     ),
+    "unet": ImageGenerator(unet, about="U-Net with skip connections (1505.04597)", drops=True),
     "hd": ImageGenerator(
         hd,
         about="a global network at half the size, then an enhancer (1711.11585)",

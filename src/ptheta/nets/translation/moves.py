@@ -73,9 +73,9 @@ class PairMove(Entry):
 
 
 PAIR_MOVES: dict[str, PairMove] = {
-    "flip": PairMove(flipped, about="left and right exchanged"),
+    "flip": PairMove(flipped, about="horizontal flips"),
     "jitter": PairMove(jittered, about="enlarged by an eighth and cropped (1611.07004)"),
-    "shift": PairMove(shifted, about="moved by up to a sixteenth of the side"),
+    "shift": PairMove(shifted, about="shifts by up to a sixteenth of the side"),
 }
 
 PairMoveName: TypeAlias = Annotated[str, OneOf(PAIR_MOVES)]

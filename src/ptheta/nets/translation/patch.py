@@ -74,10 +74,10 @@ class Patch(Entry):
 
 
 PATCHES: dict[str, Patch] = {
-    "1": Patch(pixelwise, about="each pixel by itself"),
+    "1": Patch(pixelwise, about="each pixel on its own"),
     "16": Patch(lambda side: halving(1), about="patches of 16 pixels"),
-    "34": Patch(lambda side: halving(2), about="patches of 34"),
-    "70": Patch(lambda side: halving(3), about="patches of 70"),
+    "34": Patch(lambda side: halving(2), about="patches of 34 pixels"),
+    "70": Patch(lambda side: halving(3), about="patches of 70 pixels"),
     "image": Patch(whole_image, about="the whole image (the paper's 286 for 256)"),
 }
 

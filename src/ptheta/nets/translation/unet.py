@@ -31,8 +31,8 @@ class CodePlace(Entry):
 
 
 CODE_PLACES: dict[str, CodePlace] = {
-    "input": CodePlace(lambda depth: range(1), about="planes beside the image"),
-    "all": CodePlace(range, about="planes beside the map of each layer of the encoder"),
+    "input": CodePlace(lambda depth: range(1), about="planes concatenated with the input image"),
+    "all": CodePlace(range, about="planes concatenated with the map of every encoder layer"),
 }
 
 CodePlaceName: TypeAlias = Annotated[str, OneOf(CODE_PLACES)]

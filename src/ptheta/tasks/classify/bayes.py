@@ -92,12 +92,12 @@ def labels_of(model: nn.Module) -> Labels:
     refuse_untold(model, Labels.kind, "classify", WAYS)
     if condition is None:
         raise PthetaError(
-            "this run learned p(x) without labels, and classes are told by p(x | y): train it with "
-            "--condition labels"
+            "this run learned p(x) without labels, but classification needs p(x | y): train it "
+            "with --condition labels"
         )
     raise PthetaError(
-        f"this run is asked for {word(condition).replace('+', ' and ')}, and classes are told by "
-        "p(x | y) of labels alone: train it with --condition labels"
+        f"this run is conditional on {word(condition).replace('+', ' and ')}, but classification "
+        "needs p(x | y) with labels only: train it with --condition labels"
     )
 
 
@@ -125,9 +125,9 @@ def _check(joint: Tensor, data: Dataset) -> None:
     odd = joint.isnan().any(1) | (joint.max(1).values == -torch.inf)
     if bool(odd.any()):
         raise PthetaError(
-            f"the model gives no class a probability for {int(odd.sum()):,} of {len(data):,} "
-            f"{data.examples}, the first of them number {int(odd.nonzero()[0]) + 1}: leave such "
-            f"{data.examples} out"
+            f"the likelihoods of all classes are 0 or some are NaN for {int(odd.sum()):,} of "
+            f"{len(data):,} {data.examples}, first for number {int(odd.nonzero()[0]) + 1}: leave "
+            f"such {data.examples} out"
         )
 
 

@@ -87,10 +87,10 @@ def _logistic(spec: DataSpec, train: Labelled, classes: int, x: Tensor) -> Tenso
 
 
 FLOORS: dict[str, Floor] = {
-    "most common": Floor(fit=_frequent, about="the shares of the classes among training examples"),
+    "most common": Floor(fit=_frequent, about="class frequencies of the training examples"),
     "logistic": Floor(
         fit=_logistic,
-        about="logistic regression on pixels or columns, its penalty chosen on a fifth",
+        about="logistic regression on pixels or columns, penalty chosen on a held-out fifth",
     ),
     "nearest": Floor(fit=_nearest, sure=True, about="the class of the nearest training example"),
 }

@@ -68,7 +68,7 @@ def _able(model: nn.Module, verb: str, batch: int) -> tuple[StepsThrough, ImageS
     condition = condition_of(model)
     if condition is not None:
         raise PthetaError(
-            f"this run is asked for {word(condition)}, which a code of the images does not hold: "
+            f"this run is conditional on {word(condition)}, which compressed files do not store: "
             f"{verb} with a run of an unconditional model"
         )
     if batch < 1:
@@ -125,8 +125,8 @@ def parts_of(log_p: Tensor) -> np.ndarray:
     total = p.sum(1, keepdims=True)
     if not (np.isfinite(total).all() and (total > 0).all()):
         raise PthetaError(
-            "the model gives probabilities that are no numbers: its weights may be damaged, or "
-            "these images too far from those of training"
+            "the model's probabilities are not finite: its weights may be damaged, or "
+            "the images too different from the training images"
         )
     levels = p.shape[1]
     sizes = 1 + np.floor(p / total * (TOTAL - levels)).astype(np.int64)

@@ -82,10 +82,10 @@ def principal(clean: Clean, damage: Damage) -> Repairer:
 
 
 FLOORS: dict[str, Floor] = {
-    "noisy": Floor(plain=as_it_is, about="the damaged image as it is"),
-    "median": Floor(plain=median, about=f"a median of {WINDOW}x{WINDOW} pixels"),
+    "noisy": Floor(plain=as_it_is, about="the noisy image unchanged"),
+    "median": Floor(plain=median, about=f"median filter of {WINDOW}x{WINDOW} pixels"),
     "PCA": Floor(
         fitted=principal,
-        about="as many principal components of training images as repair others of them best",
+        about="principal components; their number is chosen on other training images",
     ),
 }

@@ -39,13 +39,13 @@ MEASURES: dict[str, Measure] = {
     "psnr": Measure(
         each=errors.psnr,
         unit="dB",
-        about="10 log10(255^2 / mean squared error), the mean over images; 100 for equal ones",
+        about="10 log10(255^2 / mean squared error), mean over images; 100 if identical",
     ),
     "ssim": Measure(
         each=similarity.ssim,
         side=similarity.WINDOW,
         places=3,
-        about="structural similarity (Wang 2004), the mean over images; 1 for equal ones",
+        about="structural similarity (Wang 2004), mean over images; 1 if identical",
     ),
 }
 HIGHER: Better = "higher"

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.batch import Condition
-from ptheta.capabilities import EstimatesPartition, HasBound, HasLogProb
+from ptheta.capabilities import EstimatesLogProb, EstimatesPartition, HasBound, HasLogProb
 from ptheta.compute.streams import seeded, undisturbed
 from ptheta.data.dataset import Dataset
 from ptheta.distributions.partition import LogPartition
@@ -106,8 +106,8 @@ def density(
         found = log_p_of(model, samples, effort)
     if found is None:
         raise refusal(
-            *(model, HasBound, "say how likely an example is", "nor a likelihood"),
-            among=(HasLogProb, EstimatesPartition, HasBound),
+            *(model, HasBound, "evaluate likelihoods", "nor a likelihood"),
+            among=(HasLogProb, EstimatesPartition, EstimatesLogProb, HasBound),
         )
     own = scored(_scorer(found), model, data, seed, "log p")
     others = own

@@ -126,5 +126,5 @@ def _of_numbers(seen: Tensor, whole: bool) -> LogDensity:
 
 FLOORS: dict[str, Floor] = {
     "gaussian": Floor("one Gaussian of the training data", gaussian, whole=True, bound=True),
-    "independent": Floor("each pixel or column by itself, by its histogram", independent),
+    "independent": Floor("independent histograms of the pixels or columns", independent),
 }

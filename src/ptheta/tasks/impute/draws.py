@@ -150,7 +150,7 @@ def _known(x: Tensor, known: Tensor | None) -> Tensor:
         return ~x.isnan().cpu() if x.is_floating_point() else torch.ones_like(x, dtype=torch.bool)
     if known.dtype != torch.bool or known.shape not in (x.shape, x.shape[1:]):
         raise PthetaError(
-            f"known is {known.dtype} of shape {tuple(known.shape)}, and the examples are of "
+            f"known is {known.dtype} of shape {tuple(known.shape)}, and the examples have shape "
             f"{tuple(x.shape)}: give a bool mask of that shape, or of one example"
         )
     return known.cpu().expand(x.shape)
@@ -165,4 +165,4 @@ def _spec(model: nn.Module) -> DataSpec:
 def _check(**counts: int) -> None:
     for name, value in counts.items():
         if value < 1:
-            raise PthetaError(f"{name} = {value}: ask for at least one")
+            raise PthetaError(f"{name} = {value}: give at least one")

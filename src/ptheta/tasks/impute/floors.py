@@ -152,7 +152,7 @@ def _distances(x: Tensor, held: Tensor, there: Tensor) -> Tensor:
 
 
 FLOORS: dict[str, Floor] = {
-    "mean": Floor(fitted=with_means, about="mean, or most frequent word, of the column"),
+    "mean": Floor(fitted=with_means, about="mean or most frequent category of the column"),
     "nearest": Floor(fitted=with_nearest, about=f"mean of the {NEIGHBOURS} nearest rows"),
     "ridge": Floor(fitted=with_ridge, about="each column by ridge regression on the others"),
     "gaussian": Floor(fitted=with_gaussian, about="one Gaussian of all columns, by EM"),

@@ -107,13 +107,15 @@ def _right(trial: Trial) -> float | None:
 
 
 MEASURES: dict[str, Measure] = {
-    "rmse": Measure(of=_rmse, about="of standardised numbers, by the single best completion"),
-    "energy": Measure(of=_energy, about="energy score of a row's hidden cells, by the draws"),
-    "coverage": Measure(of=_covered, about=f"of {LEVEL:.0%} intervals", better=f"{LEVEL:g}"),
-    "width": Measure(
-        of=_width, about=f"of {LEVEL:.0%} intervals, standard deviations", judged=False
+    "rmse": Measure(of=_rmse, about="RMSE of standardised numbers, single best completion"),
+    "energy": Measure(of=_energy, about="energy score of a row's hidden cells, multiple draws"),
+    "coverage": Measure(
+        of=_covered, about=f"coverage of {LEVEL:.0%} intervals", better=f"{LEVEL:g}"
     ),
-    "accuracy": Measure(of=_right, about="of words", better="more"),
+    "width": Measure(
+        of=_width, about=f"width of {LEVEL:.0%} intervals, standard deviations", judged=False
+    ),
+    "accuracy": Measure(of=_right, about="accuracy of categories", better="more"),
 }
 
 
@@ -179,9 +181,9 @@ def score(
     """
     spec = model.spec
     if not isinstance(spec, VectorSpec):
-        raise PthetaError("cells are hidden of rows of tables: complete images by ptheta inpaint")
+        raise PthetaError("imputation is evaluated on tables: use ptheta inpaint for images")
     if not 0 < hide < 1:
-        raise PthetaError(f"hide = {hide:g}: hide a share between 0 and 1 of the known cells")
+        raise PthetaError(f"hide = {hide:g}: give a share between 0 and 1 of the known cells")
 
     def by_model(rows: Tensor, seed: int) -> tuple[Tensor, Tensor]:
         mean = imputed(model, rows, seed=seed, condition=condition, candidates=candidates)
@@ -214,7 +216,9 @@ def hidden_cells(x: Tensor, share: float, seed: int) -> Tensor:
     last = noise.masked_fill(x.isnan(), -1.0).argmax(1)
     hidden[bare, last[bare]] = False
     if not hidden.any():
-        raise PthetaError(f"of {len(x)} rows no cell is hidden at a share of {share:g}: give more")
+        raise PthetaError(
+            f"no cell of the {len(x)} rows is hidden at a share of {share:g}: give more rows"
+        )
     return hidden
 
 

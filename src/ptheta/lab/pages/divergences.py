@@ -40,7 +40,7 @@ class Problem:
 
     @property
     def dims(self) -> int:
-        return self.means.shape[1]
+        return int(self.means.shape[1])
 
     def density(self) -> np.ndarray:
         """p on the grid, (N,)."""

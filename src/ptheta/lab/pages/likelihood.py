@@ -294,11 +294,11 @@ def _tables(asked: Asked) -> Section:
     numbers, rows = [], []
     for side in (4, 6, 8):
         spec, pixels, hidden = ImageSpec(1, side, side, 2), side * side, 16
-        for name, theory, options in (
-            ("fvsbn", pixels * (pixels + 1) // 2, {}),
-            ("nade", 2 * pixels * hidden + pixels, {"hidden": hidden}),
-        ):
-            model = ptheta.create(name, spec, **options)
+        made = {
+            "fvsbn": (ptheta.create("fvsbn", spec), pixels * (pixels + 1) // 2),
+            "nade": (ptheta.create("nade", spec, hidden=hidden), 2 * pixels * hidden + pixels),
+        }
+        for name, (model, theory) in made.items():
             numbers.append(
                 Number(
                     f"{name}, {side}x{side} pixels: parameters that change p(x)",

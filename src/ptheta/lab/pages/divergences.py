@@ -47,7 +47,7 @@ class Problem:
         each = [
             _normal(self.points, m, s) for m, s in zip(self.means, self.deviations, strict=True)
         ]
-        return self.weights[0] * each[0] + self.weights[1] * each[1]
+        return np.asarray(self.weights[0] * each[0] + self.weights[1] * each[1])
 
     def fitted(self, theta: np.ndarray) -> np.ndarray:
         """q on the grid for each row of theta, (T, D + 1): mean and log deviation -> (T, N)."""

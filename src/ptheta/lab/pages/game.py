@@ -127,7 +127,7 @@ def _optimal(asked: Asked) -> Section:
     optimizer.step(closure)
     learned = d.detach().sigmoid()
     # where neither density has mass, nothing teaches the discriminator
-    taught = (found.p + found.q) > 1e-3
+    taught = (found.p + found.q) > 1e-2
     divergence = found.jensen_shannon()
     return Section(
         "The optimal discriminator",
@@ -152,7 +152,7 @@ def _optimal(asked: Asked) -> Section:
             Numbers(
                 [
                     Number(
-                        "largest |D - p / (p + q)| where p + q > 0.001",
+                        "largest |D - p / (p + q)| where p + q > 0.01",
                         float((learned - best)[taught].abs().max()),
                         0.0,
                         1e-3,

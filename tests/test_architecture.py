@@ -40,6 +40,7 @@ LAYERS: list[set[str]] = [
     {"metrics"},
     {"report"},
     {"api"},
+    {"lab"},
     {"cli"},
 ]
 ALONE = {"losses": {"losses", "compute"}}  # functions of tensors and of the streams of noise

@@ -76,6 +76,7 @@ if TYPE_CHECKING:
         open_images,
     )
     from ptheta.errors import PthetaError
+    from ptheta.lab.make import learn
     from ptheta.metrics.table import list_metrics
     from ptheta.models.about import list_models
     from ptheta.models.own import ModelEntry
@@ -126,6 +127,7 @@ __all__ = [
     "invert",
     "latents",
     "layers",
+    "learn",
     "list_datasets",
     "list_metrics",
     "list_models",
@@ -181,6 +183,7 @@ _HOMES = {  # modules of names that do not need `ptheta.api`; the default is `pt
     "VectorDataset": "ptheta.data",
     "VectorSpec": "ptheta.specs",
     "describe": "ptheta.data",
+    "learn": "ptheta.lab.make",
     "list_datasets": "ptheta.data",
     "list_metrics": "ptheta.metrics.table",
     "list_models": "ptheta.models.about",

@@ -85,7 +85,7 @@ def test_a_prior_of_codes_is_fitted_and_draws(runs, tmp_path):
 
 
 def test_what_a_fit_refuses(runs):
-    with pytest.raises(PthetaError, match="codes of .* are discrete"):
+    with pytest.raises(PthetaError, match=r"codes of .* are discrete"):
         said("fit", runs["vq"])
     with pytest.raises(PthetaError, match="ae has none"):
         said("fit", runs["ae"], "--model", "made")

@@ -22,6 +22,7 @@ PARTS = (
         "chains",
     ),
     *("classify", "cluster", "compressing", "density", "ratio", "tradeoff"),
+    "learning",
 )
 
 for section in sections():
